@@ -1,0 +1,616 @@
+---@meta tlslife
+--
+-- The whole Lua API, for the LuaLS language server and for readers. This file is never loaded; spec/annotations_spec.lua
+-- compares it with the module, both ways.
+--
+-- Manners: a mistake of the program (wrong type, unknown option, freed handle, a call that is not lawful now) raises.
+-- What the world does returns nil, message, err. For waits and ends the message is one of the stable words
+--   "want_read" "want_write" "closed" "truncated" "timeout" "busy"
+-- and there is no err; for failures it is a sentence and err is a tlslife.Error.
+-- A hook (on_hello, on_certificate, on_verify) may yield; while one does, another call on the same connection returns "busy".
+-- Every name in "Source:" is a manual page of OpenSSL 3.
+
+---@class tlslife
+---@field version string        the version of tlslife, "0.1.0"
+---@field openssl_version string the OpenSSL in use, "OpenSSL 3.0.19 27 Jan 2026"
+---@field SENT_SHUTDOWN integer     1: for set_shutdown and get_shutdown
+---@field RECEIVED_SHUTDOWN integer 2
+local tlslife = {}
+
+---@class tlslife.Error
+---@field message string            the sentence that was returned or raised with it; also what tostring gives
+---@field code "usage"|"input"|"tls"|"alert"|"verify"|"system"|"resolve"|"memory"
+---@field library string?           OpenSSL's library of the first cause
+---@field reason string?            OpenSSL's reason of the first cause
+---@field alert string?             "handshake_failure" (RFC 8446 section 6)
+---@field alert_received boolean?   true: the peer sent the alert; false: we did
+---@field verify string?            what was wrong with the certificate
+---@field verify_result integer?    X509_V_ERR_*
+---@field verify_depth integer?     0: the peer's own certificate
+---@field verify_subject string?    its subject
+---@field errno integer?            the system's error number
+---@field queue tlslife.QueueEntry[] all of OpenSSL's error queue, first cause first
+
+---@class tlslife.QueueEntry
+---@field code integer
+---@field library string
+---@field reason string
+---@field data string
+
+---@class tlslife.Certificate
+---@field subject string      RFC 2253
+---@field issuer string       RFC 2253
+---@field serial string       hexadecimal
+---@field not_before integer  seconds since 1970
+---@field not_after integer   seconds since 1970
+---@field names string[]      subjectAltName, {"DNS:a.example", "IP:127.0.0.1"}
+---@field fingerprint string  SHA-256, hexadecimal
+---@field pem string
+---@field der string
+
+---@class tlslife.CertificateAndKey
+---@field certificate string   a file, or PEM text ("-----BEGIN" in it)
+---@field private_key string   a file, or PEM text
+---@field passphrase string?
+
+---@class tlslife.Psk
+---@field identity string  1..128 bytes
+---@field key string       1..256 bytes, raw
+
+---@class tlslife.ContextOptions
+---@field role "client"|"server"
+---@field certificate string|tlslife.CertificateAndKey[]|nil  a file or PEM text, leaf first; or several pairs
+---@field private_key string?      a file or PEM text
+---@field passphrase string?       of private_key
+---@field ca string|string[]|nil   files, directories or PEM texts; "system" is the system's. Default: the system's
+---@field client_ca string?        server: file or PEM text whose names go out with a certificate request
+---@field verify boolean|"none"|"optional"|"required"|nil  default: client "required" (true), server "none" (false)
+---@field verify_depth integer?
+---@field verify_host boolean?     client, default true
+---@field min_version "TLSv1"|"TLSv1.1"|"TLSv1.2"|"TLSv1.3"|nil  default "TLSv1.2"
+---@field max_version "TLSv1"|"TLSv1.1"|"TLSv1.2"|"TLSv1.3"|nil
+---@field ciphers string?          TLS 1.2: SSL_CTX_set_cipher_list(3)
+---@field ciphersuites string?     TLS 1.3: SSL_CTX_set_ciphersuites(3)
+---@field groups string?           SSL_CTX_set1_groups_list(3)
+---@field signature_algorithms string? SSL_CTX_set1_sigalgs_list(3)
+---@field alpn string[]?           client: offered in this order; server: preferred in this order
+---@field server_names table<string, tlslife.Context>? server: SNI name or "*.name" to context
+---@field psk tlslife.Psk|tlslife.Psk[]|nil
+---@field resumption "tickets"|"stateful"|"off"|nil default "tickets"
+---@field num_tickets integer?     TLS 1.3 tickets, 0..16
+---@field session_timeout integer? seconds
+---@field session_id_context string? 1..32 bytes; default: derived from the policy
+---@field ocsp_response string?    server: DER, or a file of it
+---@field ocsp_request boolean?    client
+---@field keylog string|boolean|nil a file to append to; true: kept for conn:take_keylog()
+---@field options table<string, boolean>? OpenSSL's options by name without SSL_OP_: {NO_TICKET = true}
+---@field modes table<string, boolean>?   OpenSSL's modes by name without SSL_MODE_
+---@field quiet_shutdown boolean?
+---@field max_early_data integer?  bytes
+---@field post_handshake_auth boolean? client
+---@field timeout number?          seconds: the deadline of each call of its connections; default none
+---@field on_hello (fun(conn: tlslife.Connection, hello: tlslife.Hello): tlslife.Context|nil|false, string?)? server: the context for this ClientHello; nil keeps this one; false and an alert's name ("unrecognized_name") refuses. May yield
+---@field on_certificate (fun(conn: tlslife.Connection, request: tlslife.CertificateRequest): tlslife.Context|nil|false, string?)? the context whose certificate we present; nil: this one's. May yield
+---@field on_verify (fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean)? is this peer acceptable? asked after the built-in verification accepted it. May yield
+---@field verify_all boolean?      with on_verify: ask it also for peers that the built-in verification refused; it decides
+
+---@class tlslife.Hello
+---@field server_name string?
+---@field alpn string[]
+---@field versions string[]        "TLSv1.3", or "0x1a1a" for a version not known (GREASE)
+---@field ciphers integer[]
+---@field session_id string
+---@field psk_identities string[]
+---@field has_ticket boolean
+
+---@class tlslife.CertificateRequest
+---@field ca_names string[]        client: RFC 2253 names that the server would accept as issuers
+---@field server_name string?
+
+---@class tlslife.Peer
+---@field certificates tlslife.Certificate[] as sent, leaf first; empty where the client presented none
+---@field verified boolean         what the built-in verification found
+---@field verify string?           and why not
+---@field verify_result integer
+---@field resumed boolean
+
+---A context with safe defaults. Unknown or mistyped options raise; what files and PEM do wrong returns nil, message, err.
+---Source: SSL_CTX_new(3).
+---@param options tlslife.ContextOptions
+---@return tlslife.Context? context
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.context(options) end
+
+---A listening TCP socket. Errors: "resolve", "system".
+---@param host string|nil  nil: every address
+---@param port integer|string  0 picks one
+---@param options {backlog: integer?, reuse_port: boolean?}?
+---@return tlslife.Listener? listener
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.listen(host, port, options) end
+
+---Joins two connections in memory, capacity bytes each way. They replace their transports.
+---@param a tlslife.Connection
+---@param b tlslife.Connection
+---@param capacity integer? default 65536
+---@return true
+function tlslife.pair(a, b, capacity) end
+
+---A buffer that reads can be made into, and writes from, again and again.
+---@param size integer? bytes, 1..2^30, default 16384
+---@return tlslife.Buffer
+function tlslife.buffer(size) end
+
+---"client"-side names for type(): "context", "connection", "session", "listener", "buffer", or nil for anything else.
+---@param value any
+---@return "context"|"connection"|"session"|"listener"|"buffer"|nil
+function tlslife.type(value) end
+
+---@class tlslife.Context
+local Context = {}
+
+---A connection without a transport. Seals the context: its settings are final. Source: SSL_new(3).
+---@return tlslife.Connection? conn
+---@return string? message
+---@return tlslife.Error? err
+function Context:connection() end
+
+---SSL_CONF_cmd(3), before the first connection.
+---@param command string
+---@param value string
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Context:conf(command, value) end
+
+---"client" or "server".
+---@return "client"|"server"
+function Context:role() end
+
+---The session id context in force, 32 bytes or what was set. Seals the context.
+---@return string
+function Context:session_id_context() end
+
+---A session of this context from exported bytes, DER or PEM. Errors: "input". Raises for a session made under another policy.
+---@param bytes string
+---@return tlslife.Session? session
+---@return string? message
+---@return tlslife.Error? err
+function Context:import_session(bytes) end
+
+---The deadline of each call of connections made from now on.
+---@param seconds number|nil nil: none
+function Context:set_timeout(seconds) end
+
+---One more reference, given up by free(). Source: SSL_CTX_up_ref(3).
+---@return tlslife.Context self
+function Context:up_ref() end
+
+---Gives up one reference. Raises when this state holds none.
+function Context:free() end
+
+---@class tlslife.Connection
+local Connection = {}
+
+---Source: SSL_dup(3). Before the handshake another connection with the same settings, without transport; afterwards the same, one reference more.
+---@return tlslife.Connection? conn
+---@return string? message
+---@return tlslife.Error? err
+function Connection:dup() end
+
+---One more reference, given up by free(). Source: SSL_up_ref(3).
+---@return tlslife.Connection self
+function Connection:up_ref() end
+
+---Gives up one reference; the last frees: no I/O, no close_notify. Raises when this state holds none. Source: SSL_free(3).
+function Connection:free() end
+
+---Source: SSL_clear(3).
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:clear() end
+
+---The context in force.
+---@return tlslife.Context
+function Connection:context() end
+
+---The last failure of this connection, or nil.
+---@return tlslife.Error?
+function Connection:error() end
+
+---The server's name: sent, and verified. Raises for what is no host name, and after the handshake has begun.
+---@param hostname string
+---@return true
+function Connection:set_hostname(hostname) end
+
+---@return string?
+function Connection:hostname() end
+
+---@param protocols string[]
+---@return true
+function Connection:set_alpn(protocols) end
+
+---@param groups string
+---@return true
+function Connection:set_groups(groups) end
+
+---@param n integer 0..16
+---@return true
+function Connection:set_num_tickets(n) end
+
+---true (the default): calls wait; false: they return nil, "want_read" or "want_write".
+---@param blocking boolean
+function Connection:set_blocking(blocking) end
+
+---@return boolean
+function Connection:blocking() end
+
+---The deadline of each call as a whole.
+---@param seconds number|nil nil: none
+function Connection:set_timeout(seconds) end
+
+---@return number? seconds
+function Connection:timeout() end
+
+---Connects over TCP; sets the host name where none was set. Errors: "resolve", "system".
+---@param host string
+---@param port integer|string
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:dial(host, port) end
+
+---A descriptor that stays the caller's: a number, or an object with a method fd, getfd, fileno or pollfd, which is kept alive. With two, the first is read and the second written.
+---@param fd integer|table|userdata
+---@param write_fd integer|table|userdata|nil
+---@return true
+function Connection:set_fd(fd, write_fd) end
+
+---A descriptor that becomes the connection's.
+---@param fd integer
+---@return true
+function Connection:take_fd(fd) end
+
+---Bytes in and out by feed and drain.
+---@param capacity integer? bytes each way, default 65536
+---@return true
+function Connection:set_memory(capacity) end
+
+---Bytes from the peer; how many were taken from byte i on (fewer when full).
+---@param bytes string
+---@param i integer? default 1
+---@return integer fed
+function Connection:feed(bytes, i) end
+
+---The peer's stream has ended.
+---@return true
+function Connection:feed_eof() end
+
+---Bytes for the peer, at most n; "" when there are none.
+---@param n integer? default 65536
+---@return string
+function Connection:drain(n) end
+
+---The descriptor, or nil.
+---@return integer?
+function Connection:fd() end
+
+---"127.0.0.1:8443", or nil.
+---@return string?
+function Connection:peer_address() end
+
+---Lets the transport go.
+function Connection:close_transport() end
+
+---Source: SSL_connect(3). Raises on a server's connection, without a transport or a host name to verify.
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:connect() end
+
+---Source: SSL_accept(3).
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:accept() end
+
+---Source: SSL_do_handshake(3).
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:handshake() end
+
+---@return boolean
+function Connection:handshake_done() end
+
+---1..n bytes as they come. nil, "closed" is the clean end; nil, "truncated" is not. Raises before the handshake is done. Source: SSL_read_ex(3).
+---@param n integer? default 16384
+---@return string? bytes
+---@return string? message
+---@return tlslife.Error? err
+function Connection:read(n) end
+
+---The same, and the bytes stay. Source: SSL_peek_ex(3).
+---@param n integer? default 16384
+---@return string? bytes
+---@return string? message
+---@return tlslife.Error? err
+function Connection:peek(n) end
+
+---Reads into a buffer, replacing what it held; how many bytes.
+---@param buffer tlslife.Buffer
+---@return integer? n
+---@return string? message
+---@return tlslife.Error? err
+function Connection:read_into(buffer) end
+
+---Decrypted bytes that read has at once. Source: SSL_pending(3).
+---@return integer
+function Connection:pending() end
+
+---Source: SSL_has_pending(3).
+---@return boolean
+function Connection:has_pending() end
+
+---Writes a string, a buffer, or a table of strings coalesced into full records, from byte i on. How many bytes went out: fewer than all only where the next call would
+---return nil and say why (want_write, timeout, a failure). Raises before the handshake is done. Source: SSL_write_ex(3).
+---@param data string|tlslife.Buffer|string[]
+---@param i integer? default 1
+---@return integer? written
+---@return string? message
+---@return tlslife.Error? err
+function Connection:write(data, i) end
+
+---true: hold small writes back until 16 KiB are there or flush is called.
+---@param on boolean
+function Connection:cork(on) end
+
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:flush() end
+
+---Client, before connect: early data, from byte i on. Source: SSL_write_early_data(3).
+---@param data string
+---@param i integer? default 1
+---@return integer? written
+---@return string? message
+---@return tlslife.Error? err
+function Connection:write_early(data, i) end
+
+---Server, before accept: early data; "" when there is no more, then call accept. Source: SSL_read_early_data(3).
+---@param n integer? default 16384
+---@return string? bytes
+---@return string? message
+---@return tlslife.Error? err
+function Connection:read_early(n) end
+
+---Source: SSL_get_early_data_status(3).
+---@return "not_sent"|"rejected"|"accepted"
+function Connection:early_data_status() end
+
+---One SSL_shutdown(3): "sent" (its 0), "done" (its 1), or nil and why.
+---@return "sent"|"done"|nil result
+---@return string? message
+---@return tlslife.Error? err
+function Connection:shutdown() end
+
+---close_notify once; waits up to timeout seconds for the peer's (default 0: does not wait), dropping what comes; then lets the transport go.
+---@param timeout number?
+---@return "sent"|"done"|nil result
+---@return string? message
+---@return tlslife.Error? err
+function Connection:close(timeout) end
+
+---Source: SSL_set_shutdown(3).
+---@param mode integer 0..3
+---@return true
+function Connection:set_shutdown(mode) end
+
+---Source: SSL_get_shutdown(3).
+---@return integer mode
+function Connection:get_shutdown() end
+
+---Source: SSL_set_quiet_shutdown(3).
+---@param quiet boolean
+function Connection:set_quiet_shutdown(quiet) end
+
+---@return boolean
+function Connection:quiet_shutdown() end
+
+---Offers a session, or none. Raises once the handshake has begun and for a session of another context. Source: SSL_set_session(3).
+---@param session tlslife.Session|nil
+---@return true
+function Connection:set_session(session) end
+
+---The session in use, or nil. Source: SSL_get1_session(3).
+---@return tlslife.Session?
+function Connection:session() end
+
+---Client: the oldest session that has arrived and was not taken, one for each TLS 1.3 ticket.
+---@return tlslife.Session?
+function Connection:take_session() end
+
+---Source: SSL_session_reused(3).
+---@return boolean
+function Connection:session_reused() end
+
+---Server, TLS 1.3. Source: SSL_new_session_ticket(3).
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:new_session_ticket() end
+
+---TLS 1.3. Source: SSL_key_update(3).
+---@param request_peer boolean? the peer too
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:key_update(request_peer) end
+
+---TLS 1.2. Source: SSL_renegotiate(3).
+---@param abbreviated boolean?
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:renegotiate(abbreviated) end
+
+---@return boolean
+function Connection:renegotiate_pending() end
+
+---Server, TLS 1.3. Source: SSL_verify_client_post_handshake(3).
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:request_client_certificate() end
+
+---@return "before"|"handshake"|"open"|"failed"
+function Connection:state() end
+
+---Source: SSL_state_string_long(3).
+---@return string
+function Connection:state_text() end
+
+---@return boolean
+function Connection:is_server() end
+
+---"TLSv1.3"; nil before the handshake is done.
+---@return string?
+function Connection:version() end
+
+---@return string?
+function Connection:cipher() end
+
+---@return string?
+function Connection:group() end
+
+---@return string?
+function Connection:alpn() end
+
+---SNI, on both sides. Source: SSL_get_servername(3).
+---@return string?
+function Connection:server_name() end
+
+---"ok" or what was wrong, and the X509_V_ERR_* number; nil before the handshake is done. Source: SSL_get_verify_result(3).
+---@return string? text
+---@return integer? result
+function Connection:verify_result() end
+
+---The peer's chain as sent, leaf first; nil where it sent none.
+---@return tlslife.Certificate[]?
+function Connection:peer_certificates() end
+
+---Source: SSL_get_finished(3).
+---@return string?
+function Connection:finished() end
+
+---@return string?
+function Connection:peer_finished() end
+
+---Source: SSL_export_keying_material(3).
+---@param length integer bytes, 1..65535
+---@param label string
+---@param context string? nil and "" differ in TLS 1.2
+---@return string? bytes
+---@return string? message
+---@return tlslife.Error? err
+function Connection:export_keying_material(length, label, context) end
+
+---Client: the stapled response, DER.
+---@return string?
+function Connection:ocsp_response() end
+
+---The oldest key-log line not taken yet.
+---@return string?
+function Connection:take_keylog() end
+
+---For cqueues: the descriptor.
+---@return integer?
+function Connection:pollfd() end
+
+---For cqueues: what the last "want" waits for, "r" or "w".
+---@return string?
+function Connection:events() end
+
+---@class tlslife.Session
+local Session = {}
+
+---@return string
+function Session:id() end
+---@return integer seconds since 1970
+function Session:time() end
+---@return integer seconds
+function Session:timeout() end
+---@param seconds integer 0..604800
+---@return true
+function Session:set_timeout(seconds) end
+---@return string?
+function Session:ticket() end
+---@return integer seconds the server's hint
+function Session:ticket_lifetime() end
+---@return string
+function Session:protocol() end
+---@return string?
+function Session:cipher() end
+---@return string?
+function Session:hostname() end
+---@return string?
+function Session:alpn() end
+---@return integer bytes
+function Session:max_early_data() end
+---Source: SSL_SESSION_is_resumable(3).
+---@return boolean
+function Session:is_resumable() end
+---@return tlslife.Certificate?
+function Session:peer_certificate() end
+---The session's bytes: they hold its secret.
+---@param format "der"|"pem"|nil default "der"
+---@return string? bytes
+---@return string? message
+---@return tlslife.Error? err
+function Session:export(format) end
+---Another object with the same content. Source: SSL_SESSION_dup(3).
+---@return tlslife.Session
+function Session:dup() end
+---@return tlslife.Session self
+function Session:up_ref() end
+---Gives up one reference. Raises when this state holds none.
+function Session:free() end
+
+---@class tlslife.Listener
+local Listener = {}
+
+---A connection of `context`, without handshake. nil, "timeout" after the deadline; 0: nil, "want_read" at once. Errors: "system".
+---@param context tlslife.Context
+---@param timeout number? seconds, default: waits
+---@return tlslife.Connection? conn
+---@return string? message
+---@return tlslife.Error? err
+function Listener:accept(context, timeout) end
+---@return integer
+function Listener:port() end
+---@return integer
+function Listener:fd() end
+---Closes the socket. Harmless when closed.
+function Listener:close() end
+
+---@class tlslife.Buffer
+---@operator len: integer
+local Buffer = {}
+
+---Bytes i to j of what it holds, as string.sub counts.
+---@param i integer? default 1
+---@param j integer? default -1
+---@return string
+function Buffer:sub(i, j) end
+---Replaces what it holds. Raises when it is too long.
+---@param bytes string
+---@return tlslife.Buffer self
+function Buffer:set(bytes) end
+---@return integer bytes
+function Buffer:capacity() end
+
+return tlslife
