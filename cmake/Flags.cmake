@@ -1,0 +1,49 @@
+# How everything is compiled: one interface target that all others link, and the names that keep OpenSSL's
+# deprecated functions out of sight.
+add_library(tlslife_flags INTERFACE)
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_LINK_DEPENDS_NO_SHARED ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
+endif()
+
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)
+
+target_compile_definitions(tlslife_flags INTERFACE _GNU_SOURCE)
+target_compile_options(
+  tlslife_flags
+  INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
+            -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-align -Wcast-qual -Wwrite-strings
+            -Wundef -Wformat=2 -Wvla -Wswitch-enum -Wnull-dereference -Wdouble-promotion -fno-common
+            -fstack-protector-strong)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(tlslife_flags INTERFACE -Wlogical-op -Wduplicated-cond -Wduplicated-branches
+                                                 -Wjump-misses-init)
+endif()
+if(TLSLIFE_WERROR)
+  target_compile_options(tlslife_flags INTERFACE -Werror)
+endif()
+target_link_options(tlslife_flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+
+if(TLSLIFE_SANITIZE)
+  target_compile_options(tlslife_flags INTERFACE -fsanitize=${TLSLIFE_SANITIZE} -fno-omit-frame-pointer
+                                                 -fno-sanitize-recover=undefined)
+  target_link_options(tlslife_flags INTERFACE -fsanitize=${TLSLIFE_SANITIZE})
+else()
+  target_compile_options(tlslife_flags INTERFACE $<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-D_FORTIFY_SOURCE=2>)
+endif()
+
+if(TLSLIFE_COVERAGE)
+  target_compile_options(tlslife_flags INTERFACE --coverage)
+  target_link_options(tlslife_flags INTERFACE --coverage)
+endif()
+
+# What OpenSSL 3.0 calls deprecated is not declared at all; what later versions call so still is.
+set(TLSLIFE_NO_DEPRECATED OPENSSL_API_COMPAT=30000 OPENSSL_NO_DEPRECATED)
