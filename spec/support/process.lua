@@ -1,0 +1,246 @@
+--- Programs in the background, for specs: started, watched, stopped, and gone when the suite is gone.
+--
+-- Lua alone can neither kill nor wait. So one shell, the keeper, is started through a pipe: it takes commands
+-- on its standard input, every program is a child of its own, and the end of that input - which comes however
+-- this process dies, by os.exit or by SIGKILL - makes it kill them all and remove the directory. It lives in a
+-- session of its own, so that what kills the suite's process group does not kill it first. Each program runs
+-- under timeout(1) besides, which leads a process group: workers die with their master.
+--
+--   local process = require "spec.support.process"
+--   local server = process.start {"openssl", "s_server", "-accept", port, timeout = 20, stdin = true}
+--   server:wait_for_port(port)            -- raises with the output when the program ends or time is up
+--   server:wait_for("ACCEPT (%d+)")       -- a Lua pattern in the output; returns its captures
+--   server:write "text"; server:finish_input()
+--   local code = server:wait(5)           -- exit status (128 + signal)
+--   server:stop()                         -- kills and reaps; harmless when it has ended
+--   local code, output = process.run {"curl", url, timeout = 10}
+--   process.stop_all()                    -- for finally and after_each
+--
+-- Ports are looked up in /proc/net, so that waiting for one never costs the server a connection.
+
+local process = {}
+
+local Process = {}
+Process.__index = Process
+
+local keeper -- the pipe to the keeper
+local directory -- where everything of this run lies
+local running = {}
+local count = 0
+
+local function quote(word)
+    return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
+end
+process.quote = quote
+
+--- The whole of a file, or nil.
+local function slurp(path)
+    local file = io.open(path, "rb")
+    if not file then return nil end
+    local text = file:read "a"
+    file:close()
+    return text
+end
+process.slurp = slurp
+
+--- Writes a file and returns its path.
+function process.spill(path, text)
+    local file = assert(io.open(path, "wb"))
+    file:write(text)
+    file:close()
+    return path
+end
+
+function process.sleep(seconds)
+    os.execute(("sleep %.3f"):format(seconds))
+end
+
+--- Seconds of uptime, with a hundredth's grain: os.time has none, os.clock counts our own CPU.
+local function now()
+    return tonumber(slurp("/proc/uptime"):match "^%S+")
+end
+process.now = now
+
+-- $1 is the directory. A program that is just being started has no pid yet: hence the rounds.
+local KEEPER = [[
+cd / || exit
+end_all() {
+    left=
+    for run in "$1"/run*; do
+        [ -d "$run" ] && [ ! -e "$run/exit" ] || continue
+        left=yes
+        read -r id <"$run/pid" && kill -KILL -- "-$id" "$id"
+    done
+    [ -n "$left" ]
+}
+trap '
+    exec 2>/dev/null
+    rounds=60
+    while end_all "$1" && [ $((rounds -= 1)) -gt 0 ]; do sleep 0.03; done
+    rm -rf -- "$1"
+' EXIT
+]]
+
+--- Starts the keeper once. Its standard streams stay ours but for the input.
+local function keep()
+    if keeper then return end
+    local pipe = assert(io.popen "mktemp -d \"${TMPDIR:-/tmp}/tlslife-spec.XXXXXX\"")
+    directory = assert(pipe:read "l", "mktemp made no directory")
+    pipe:close()
+    keeper = assert(io.popen("exec setsid sh -s " .. quote(directory), "w"))
+    keeper:setvbuf "no"
+    keeper:write(KEEPER)
+end
+
+--- The directory of this run: removed with all that is in it when the process ends.
+function process.directory()
+    keep()
+    return directory
+end
+
+--- Runs in the keeper: one program, its output in files, its group's leader in "pid", its end in "exit".
+local function launch(self, words, options)
+    local input = options.stdin == true and "<in" or type(options.stdin) == "string" and "<in" or "</dev/null"
+    keeper:write("{ cd ", quote(self.directory), "; env ", table.concat(options.environment, " "),
+        " sh -c 'echo $$ >pid; exec \"$@\"' sh timeout -k 1 ", ("%g "):format(options.timeout),
+        table.concat(words, " "), " ", input, " >out 2>&1; echo $? >exit.new; mv exit.new exit; } 2>/dev/null &\n")
+end
+
+--- Starts a program: the words of its command, and by name
+--    timeout      seconds until it is killed whatever happens (default 30)
+--    stdin        true: write() and finish_input(); a string: that, then its end; nil: /dev/null
+--    environment  table of variables
+function process.start(command)
+    keep()
+    count = count + 1
+    local self = setmetatable({name = command[1], directory = directory .. "/run" .. count}, Process)
+    local words, environment = {}, {}
+    for i, word in ipairs(command) do words[i] = quote(word) end
+    for name, value in pairs(command.environment or {}) do
+        environment[#environment + 1] = name .. "=" .. quote(value)
+    end
+    local fifo = command.stdin == true and " && mkfifo " .. quote(self.directory .. "/in") or ""
+    assert(os.execute("mkdir " .. quote(self.directory) .. fifo))
+    if type(command.stdin) == "string" then
+        process.spill(self.directory .. "/in", command.stdin)
+    elseif command.stdin then
+        -- Read and write: an open for writing alone would wait for the reader.
+        self.input = assert(io.open(self.directory .. "/in", "r+"))
+        self.input:setvbuf "no"
+    end
+    launch(self, words, {stdin = command.stdin, environment = environment, timeout = command.timeout or 30})
+    running[self] = true
+    return self
+end
+
+--- Everything that the program has written so far, both streams.
+function Process:output()
+    return slurp(self.directory .. "/out") or ""
+end
+
+--- The exit status, or nil while it runs.
+function Process:exit_status()
+    return tonumber(slurp(self.directory .. "/exit") or "")
+end
+
+function Process:complain(what)
+    error(("%s: %s; its output:\n%s"):format(self.name, what, self:output()), 0)
+end
+
+--- Calls test until it gives something. Raises when the program has ended or the time is up.
+function Process:await(what, seconds, test)
+    local deadline = now() + (seconds or 10)
+    while true do
+        local ended = self:exit_status() -- asked first: what it wrote before it ended still counts
+        local found = table.pack(test())
+        if found[1] then return table.unpack(found, 1, found.n) end
+        if ended then self:complain(("ended with status %d before %s"):format(ended, what)) end
+        if now() > deadline then self:complain("no " .. what .. " in time") end
+        process.sleep(0.01)
+    end
+end
+
+--- Waits for a Lua pattern in the output; its captures.
+function Process:wait_for(pattern, seconds)
+    return self:await(("%q"):format(pattern), seconds, function() return self:output():match(pattern) end)
+end
+
+function Process:wait_for_port(port, seconds)
+    return self:await("port " .. port, seconds, function() return process.is_listening(port) end)
+end
+
+--- Waits for the end; the exit status. Raises when it does not come in time.
+function Process:wait(seconds)
+    local deadline = now() + (seconds or 10)
+    while not self:exit_status() do
+        if now() > deadline then
+            self:stop()
+            self:complain "did not end in time"
+        end
+        process.sleep(0.01)
+    end
+    running[self] = nil
+    self:finish_input()
+    return self:exit_status()
+end
+
+function Process:write(text)
+    self.input:write(text)
+end
+
+function Process:finish_input()
+    if self.input then self.input:close() end
+    self.input = nil
+end
+
+--- Sends a signal to the program and all of its group.
+function Process:signal(name)
+    local pid = self:await("pid", 5, function() return slurp(self.directory .. "/pid") end):match "%d+"
+    keeper:write(("kill -%s -- -%s 2>/dev/null || kill -%s %s 2>/dev/null\n"):format(name, pid, name, pid))
+end
+
+--- Kills, waits until it is gone, and returns what it had written.
+function Process:stop()
+    running[self] = nil
+    self:finish_input()
+    if not self:exit_status() then
+        pcall(self.signal, self, "KILL")
+        self:await("end", 5, function() return self:exit_status() end)
+    end
+    return self:output()
+end
+
+function process.stop_all()
+    for one in pairs(running) do one:stop() end
+end
+
+--- Runs a program to its end: exit status and output. With a time limit, as everything here.
+function process.run(command)
+    local one = process.start(command)
+    local status = one:wait((command.timeout or 30) + 5)
+    return status, one:output()
+end
+
+--- Whether a TCP socket listens on the port, on any address.
+function process.is_listening(port)
+    local wanted = (":%04X "):format(port)
+    for _, path in ipairs {"/proc/net/tcp", "/proc/net/tcp6"} do
+        for line in (slurp(path) or ""):gmatch "[^\n]+" do
+            local address, state = line:match "^%s*%d+: %x+(:%x+ )%x+:%x+ (%x%x) "
+            if address == wanted and state == "0A" then return true end
+        end
+    end
+    return false
+end
+
+local random = io.open("/dev/urandom", "rb")
+
+--- A port that nobody listens on, below those that the kernel gives out by itself.
+function process.free_port()
+    while true do
+        local port = 20000 + ("I2"):unpack(random:read(2)) % 12000
+        if not process.is_listening(port) then return port end
+    end
+end
+
+return process
