@@ -1,0 +1,254 @@
+/*
+ * error.c: failures as values. What OpenSSL leaves in its thread's queue is moved into the object that failed,
+ * first cause first, so that no other connection of this thread ever reads it.
+ *
+ * What an attacker would try: put bytes into a certificate or an alert that end up in a log as a line of their
+ * own, or have one connection's garbage reported as another's. So control characters never enter a message, and
+ * the queue is drained to the end even when nobody wants to know (a NULL err).
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "core.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MESSAGE_MAX sizeof(((tlslife_error *)0)->message)
+#define SYSTEM_TEXT_MAX 128
+
+/* Cut to fit, control characters replaced: the result is one line. UTF-8 passes, but a cut never leaves half a character. */
+static void copy_line(char *out, size_t out_len, const char *text) {
+    size_t i = 0;
+    for (; text[i] != '\0' && i + 1 < out_len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        out[i] = (c < 0x20 || c == 0x7f) ? '?' : text[i];
+    }
+    if (text[i] != '\0') {
+        while (i > 0 && ((unsigned char)text[i] & 0xc0) == 0x80) {
+            i--;
+        }
+    }
+    out[i] = '\0';
+}
+
+static void append_line(char *out, size_t out_len, const char *before, const char *text, const char *after) {
+    char joined[MESSAGE_MAX];
+    (void)snprintf(joined, sizeof joined, "%s%s%s", before, text, after);
+    size_t used = strlen(out);
+    copy_line(out + used, out_len - used, joined);
+}
+
+static const char *system_text(int system_errno, char *buffer, size_t buffer_len) {
+    return strerror_r(system_errno, buffer, buffer_len);
+}
+
+/* The message is made before err is emptied: its arguments may point into err. */
+static void begin(tlslife_error *err, tlslife_error_kind kind, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+static void begin(tlslife_error *err, tlslife_error_kind kind, const char *format, va_list args) {
+    char message[MESSAGE_MAX];
+    (void)vsnprintf(message, sizeof message, format, args);
+    memset(err, 0, sizeof *err);
+    err->kind = kind;
+    err->alert = -1;
+    err->verify_depth = -1;
+    copy_line(err->message, sizeof err->message, message);
+}
+
+tlslife_status tlsl_fail(tlslife_error *err, tlslife_error_kind kind, const char *format, ...) {
+    if (err != NULL) {
+        va_list args;
+        va_start(args, format);
+        begin(err, kind, format, args);
+        va_end(args);
+    }
+    return TLSLIFE_ERROR;
+}
+
+tlslife_status tlsl_fail_system(tlslife_error *err, int system_errno, const char *format, ...) {
+    if (err != NULL) {
+        va_list args;
+        va_start(args, format);
+        begin(err, system_errno == ENOMEM ? TLSLIFE_ERR_MEMORY : TLSLIFE_ERR_SYSTEM, format, args);
+        va_end(args);
+        char text[SYSTEM_TEXT_MAX];
+        append_line(err->message, sizeof err->message, ": ", system_text(system_errno, text, sizeof text),
+                    "");
+        err->system_errno = system_errno;
+    }
+    return TLSLIFE_ERROR;
+}
+
+static void fill_entry(tlslife_error_entry *entry, unsigned long code, const char *data, int flags) {
+    char text[SYSTEM_TEXT_MAX];
+    const char *library = ERR_lib_error_string(code);
+    const char *reason = ERR_SYSTEM_ERROR(code) ? system_text(ERR_GET_REASON(code), text, sizeof text)
+                                                : ERR_reason_error_string(code);
+    if (reason == NULL) {
+        (void)snprintf(text, sizeof text, "reason %d", ERR_GET_REASON(code));
+        reason = text;
+    }
+    entry->code = code;
+    copy_line(entry->library, sizeof entry->library, library != NULL ? library : "unknown library");
+    copy_line(entry->reason, sizeof entry->reason, reason);
+    copy_line(entry->data, sizeof entry->data, (flags & ERR_TXT_STRING) != 0 && data != NULL ? data : "");
+}
+
+/* Empties OpenSSL's queue, into err where there is one. */
+static void drain(tlslife_error *err) {
+    const char *data = NULL;
+    int flags = 0;
+    unsigned long code;
+    while ((code = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
+        if (err != NULL && err->queue_len < TLSLIFE_ERROR_QUEUE_MAX) {
+            fill_entry(&err->queue[err->queue_len++], code, data, flags);
+        }
+    }
+}
+
+static bool is_out_of_memory(unsigned long code) {
+    int reason = ERR_GET_REASON(code);
+    return ERR_SYSTEM_ERROR(code) ? reason == ENOMEM : reason == ERR_R_MALLOC_FAILURE;
+}
+
+static void explain(tlslife_error *err) {
+    const tlslife_error_entry *first = &err->queue[0];
+    err->code = first->code;
+    memcpy(err->library, first->library, sizeof err->library);
+    memcpy(err->reason, first->reason, sizeof err->reason);
+    if (ERR_SYSTEM_ERROR(first->code)) {
+        err->system_errno = ERR_GET_REASON(first->code);
+    }
+    if (is_out_of_memory(first->code)) {
+        err->kind = TLSLIFE_ERR_MEMORY;
+    }
+    append_line(err->message, sizeof err->message, ": ", first->reason, "");
+    if (first->data[0] != '\0') {
+        append_line(err->message, sizeof err->message, " (", first->data, ")");
+    }
+}
+
+tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format, ...) {
+    if (err != NULL) {
+        va_list args;
+        va_start(args, format);
+        begin(err, kind, format, args);
+        va_end(args);
+    }
+    drain(err);
+    if (err != NULL && err->queue_len > 0) {
+        explain(err);
+    }
+    return TLSLIFE_ERROR;
+}
+
+const char *tlslife_status_name(tlslife_status status) {
+    static const char *const names[] = {
+        [TLSLIFE_OK] = "ok",
+        [TLSLIFE_ERROR] = "error",
+        [TLSLIFE_WANT_READ] = "want_read",
+        [TLSLIFE_WANT_WRITE] = "want_write",
+        [TLSLIFE_WANT_HELLO] = "want_hello",
+        [TLSLIFE_WANT_CERTIFICATE] = "want_certificate",
+        [TLSLIFE_WANT_VERIFY] = "want_verify",
+        [TLSLIFE_SENT] = "sent",
+        [TLSLIFE_CLOSED] = "closed",
+        [TLSLIFE_TRUNCATED] = "truncated",
+        [TLSLIFE_TIMEOUT] = "timeout",
+    };
+    size_t index = (size_t)status;
+    return index < sizeof names / sizeof names[0] ? names[index] : "unknown_status";
+}
+
+const char *tlslife_error_kind_name(tlslife_error_kind kind) {
+    static const char *const names[] = {
+        [TLSLIFE_ERR_NONE] = "none",     [TLSLIFE_ERR_USAGE] = "usage",     [TLSLIFE_ERR_INPUT] = "input",
+        [TLSLIFE_ERR_TLS] = "tls",       [TLSLIFE_ERR_ALERT] = "alert",     [TLSLIFE_ERR_VERIFY] = "verify",
+        [TLSLIFE_ERR_SYSTEM] = "system", [TLSLIFE_ERR_RESOLVE] = "resolve", [TLSLIFE_ERR_MEMORY] = "memory",
+    };
+    size_t index = (size_t)kind;
+    return index < sizeof names / sizeof names[0] ? names[index] : "unknown_kind";
+}
+
+/* IANA's registry. RFC 8446 writes _RESERVED behind those that TLS 1.3 no longer sends; older peers still do. */
+static const struct {
+    int number;
+    const char *name;
+} alerts[] = {
+    {0, "close_notify"},
+    {10, "unexpected_message"},
+    {20, "bad_record_mac"},
+    {21, "decryption_failed"},
+    {22, "record_overflow"},
+    {30, "decompression_failure"},
+    {40, "handshake_failure"},
+    {41, "no_certificate"},
+    {42, "bad_certificate"},
+    {43, "unsupported_certificate"},
+    {44, "certificate_revoked"},
+    {45, "certificate_expired"},
+    {46, "certificate_unknown"},
+    {47, "illegal_parameter"},
+    {48, "unknown_ca"},
+    {49, "access_denied"},
+    {50, "decode_error"},
+    {51, "decrypt_error"},
+    {52, "too_many_cids_requested"},
+    {60, "export_restriction"},
+    {70, "protocol_version"},
+    {71, "insufficient_security"},
+    {80, "internal_error"},
+    {86, "inappropriate_fallback"},
+    {90, "user_canceled"},
+    {100, "no_renegotiation"},
+    {109, "missing_extension"},
+    {110, "unsupported_extension"},
+    {111, "certificate_unobtainable"},
+    {112, "unrecognized_name"},
+    {113, "bad_certificate_status_response"},
+    {114, "bad_certificate_hash_value"},
+    {115, "unknown_psk_identity"},
+    {116, "certificate_required"},
+    {117, "general_error"},
+    {120, "no_application_protocol"},
+    {121, "ech_required"},
+};
+
+const char *tlslife_alert_name(int alert) {
+    for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++) {
+        if (alerts[i].number == alert) {
+            return alerts[i].name;
+        }
+    }
+    return "unknown_alert";
+}
+
+int tlslife_alert_number(const char *name) {
+    for (size_t i = 0; name != NULL && i < sizeof alerts / sizeof alerts[0]; i++) {
+        if (strcmp(alerts[i].name, name) == 0) {
+            return alerts[i].number;
+        }
+    }
+    return -1;
+}
+
+const char *tlslife_verify_result_text(long verify_result) {
+    return X509_verify_cert_error_string(verify_result);
+}
+
+const char *tlslife_openssl_version(void) {
+    return OpenSSL_version(OPENSSL_VERSION);
+}
+
+void tlslife_string_free(char *string) {
+    if (string != NULL) {
+        OPENSSL_clear_free(string, strlen(string));
+    }
+}

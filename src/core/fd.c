@@ -1,0 +1,225 @@
+/*
+ * fd.c: the BIO over descriptors that somebody else may own.
+ *
+ * It never blocks and never changes a descriptor: O_NONBLOCK belongs to the open file, which other processes and
+ * other parts of the program share. A socket is asked not to wait call by call (MSG_DONTWAIT). A pipe or a terminal
+ * cannot be asked so: poll says whether the next call would wait, and a write is kept to what poll promises, PIPE_BUF
+ * bytes. (Two readers of one pipe can still race each other into waiting; give each connection its own.)
+ *
+ * SIGPIPE is never raised: MSG_NOSIGNAL on sockets, and elsewhere it is held back in this thread for the length of
+ * one write and taken away if that write caused it.
+ *
+ * What an attacker would try: end or reset the stream at every byte, to kill the process by a signal or to have a
+ * failure taken for an end. 0 bytes is the end; every failure keeps its errno; only EAGAIN is worth a retry.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "core.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <openssl/bio.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+typedef struct descriptors {
+    int read_fd;
+    int write_fd;
+    bool owned;
+    bool read_plain; /* not a socket, as ENOTSOCK said */
+    bool write_plain;
+    bool ended; /* a read has returned 0 */
+} descriptors;
+
+/* 0: a call would wait (errno EAGAIN). Whatever else poll says is for read or write to report. */
+static int ready(int fd, short events) {
+    struct pollfd wait = {.fd = fd, .events = events};
+    int found;
+    do {
+        found = poll(&wait, 1, 0);
+    } while (found < 0 && errno == EINTR);
+    if (found == 0) {
+        errno = EAGAIN;
+    }
+    return found;
+}
+
+static ssize_t plain_read(int fd, char *buffer, size_t len) {
+    if (ready(fd, POLLIN) <= 0) {
+        return -1;
+    }
+    ssize_t got;
+    do {
+        got = read(fd, buffer, len);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static ssize_t socket_read(int fd, char *buffer, size_t len) {
+    ssize_t got;
+    do {
+        got = recv(fd, buffer, len, MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* A SIGPIPE that was pending before is somebody else's: it stays. */
+static ssize_t write_without_signal(int fd, const char *bytes, size_t len) {
+    sigset_t pipe_only, before, pending;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigemptyset(&pending);
+    (void)sigpending(&pending);
+    if (pthread_sigmask(SIG_BLOCK, &pipe_only, &before) != 0) {
+        return -1;
+    }
+    ssize_t put;
+    do {
+        put = write(fd, bytes, len);
+    } while (put < 0 && errno == EINTR);
+    int kept = errno;
+    if (put < 0 && kept == EPIPE && !sigismember(&pending, SIGPIPE)) {
+        const struct timespec at_once = {0, 0};
+        while (sigtimedwait(&pipe_only, NULL, &at_once) < 0 && errno == EINTR) {}
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = kept;
+    return put;
+}
+
+static ssize_t plain_write(int fd, const char *bytes, size_t len) {
+    if (ready(fd, POLLOUT) <= 0) {
+        return -1;
+    }
+    return write_without_signal(fd, bytes, len < PIPE_BUF ? len : PIPE_BUF);
+}
+
+static ssize_t socket_write(int fd, const char *bytes, size_t len) {
+    ssize_t put;
+    do {
+        put = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (put < 0 && errno == EINTR);
+    return put;
+}
+
+static int fd_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
+    descriptors *fds = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    ssize_t got =
+        fds->read_plain ? plain_read(fds->read_fd, buffer, len) : socket_read(fds->read_fd, buffer, len);
+    if (got < 0 && errno == ENOTSOCK && !fds->read_plain) {
+        fds->read_plain = true;
+        got = plain_read(fds->read_fd, buffer, len);
+    }
+    *out_read = got > 0 ? (size_t)got : 0;
+    if (got > 0) {
+        return 1;
+    }
+    if (got == 0) {
+        fds->ended = len > 0;
+        return 0;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        BIO_set_retry_read(bio);
+    }
+    return -1;
+}
+
+static int fd_write(BIO *bio, const char *bytes, size_t len, size_t *out_written) {
+    descriptors *fds = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    ssize_t put =
+        fds->write_plain ? plain_write(fds->write_fd, bytes, len) : socket_write(fds->write_fd, bytes, len);
+    if (put < 0 && errno == ENOTSOCK && !fds->write_plain) {
+        fds->write_plain = true;
+        put = plain_write(fds->write_fd, bytes, len);
+    }
+    *out_written = put > 0 ? (size_t)put : 0;
+    if (put >= 0) {
+        return put > 0 || len == 0;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        BIO_set_retry_write(bio);
+    }
+    return -1;
+}
+
+static long fd_ctrl(BIO *bio, int command, long number, void *pointer) {
+    const descriptors *fds = BIO_get_data(bio);
+    (void)number;
+    switch (command) {
+    case BIO_CTRL_FLUSH:
+    case BIO_CTRL_DUP: return 1;
+    case BIO_CTRL_EOF: return fds->ended;
+    case BIO_C_GET_FD:
+        if (pointer != NULL) {
+            *(int *)pointer = fds->read_fd;
+        }
+        return fds->read_fd;
+    default: return 0;
+    }
+}
+
+static int fd_destroy(BIO *bio) {
+    descriptors *fds = BIO_get_data(bio);
+    if (fds == NULL) {
+        return 1;
+    }
+    if (fds->owned) {
+        int kept = errno;
+        (void)close(fds->read_fd);
+        if (fds->write_fd != fds->read_fd) {
+            (void)close(fds->write_fd);
+        }
+        errno = kept;
+    }
+    free(fds);
+    BIO_set_data(bio, NULL);
+    return 1;
+}
+
+static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+static BIO_METHOD *method; /* lives as long as the process: OpenSSL may still hold BIOs of it at exit */
+
+static void make_method(void) {
+    int index = BIO_get_new_index();
+    int type = index | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR; /* so that SSL_get_fd finds it */
+    BIO_METHOD *made = index == -1 ? NULL : BIO_meth_new(type, "tlslife descriptors");
+    if (made != NULL && BIO_meth_set_read_ex(made, fd_read) && BIO_meth_set_write_ex(made, fd_write) &&
+        BIO_meth_set_ctrl(made, fd_ctrl) && BIO_meth_set_destroy(made, fd_destroy)) {
+        method = made;
+        return;
+    }
+    BIO_meth_free(made);
+}
+
+BIO *tlsl_fd_bio(int read_fd, int write_fd, bool owned) {
+    if (pthread_once(&method_once, make_method) != 0 || method == NULL) {
+        return NULL;
+    }
+    descriptors *fds = malloc(sizeof *fds);
+    BIO *bio = fds == NULL ? NULL : BIO_new(method);
+    if (bio == NULL) {
+        free(fds);
+        return NULL;
+    }
+    *fds = (descriptors){.read_fd = read_fd, .write_fd = write_fd, .owned = owned};
+    BIO_set_data(bio, fds);
+    BIO_set_init(bio, 1);
+    return bio;
+}
+
+int tlsl_fd_read(BIO *bio) {
+    const descriptors *fds = BIO_get_data(bio);
+    return fds->read_fd;
+}
+
+int tlsl_fd_write(BIO *bio) {
+    const descriptors *fds = BIO_get_data(bio);
+    return fds->write_fd;
+}

@@ -1,0 +1,275 @@
+/*
+ * memory.c: bounded byte queues, and the BIO that reads from one and writes to another.
+ *
+ * A queue is a ring that is not there while it is empty and small traffic has not asked for it: memory comes with
+ * the first byte, doubles towards the capacity, and goes when a large ring has been emptied. An idle connection in
+ * memory thus costs a few kilobytes at most, and each put or get is at most two copies.
+ *
+ *   ring   [ . . . . a b c d . . . ]      head: where the oldest byte is
+ *                    ^head            len:  how many there are; they wrap at size
+ *
+ * OpenSSL's BIO pair would do, but it takes all of its memory at once and for good, knows no reader that went away,
+ * and a bare end of stream in it looks like nothing at all.
+ *
+ * No locks, and a plain reference count: both ends of a queue belong to one thread at a time (tlslife_conn_pair),
+ * as one connection does.
+ *
+ * What an attacker would try: send without end to a program that does not read. The capacity bounds what that costs,
+ * and a write to a reader who is gone fails at once (EPIPE), as it would on a socket.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "core.h"
+
+#include <errno.h>
+#include <openssl/bio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RING_LEAST 4096 /* the first allocation, and what an empty queue may keep */
+
+struct tlsl_queue {
+    unsigned refs;
+    bool ended;       /* no more will be put */
+    bool reader_gone; /* no more will be read */
+    size_t capacity;
+    size_t size; /* of ring */
+    size_t head;
+    size_t len;
+    unsigned char *ring;
+};
+
+/* ------------------------------------------------------------------------------------------------ queue */
+
+tlsl_queue *tlsl_queue_new(size_t capacity) {
+    tlsl_queue *queue = calloc(1, sizeof *queue);
+    if (queue != NULL) {
+        queue->refs = 1;
+        queue->capacity = capacity;
+    }
+    return queue;
+}
+
+void tlsl_queue_up_ref(tlsl_queue *queue) {
+    queue->refs++;
+}
+
+void tlsl_queue_free(tlsl_queue *queue) {
+    if (queue != NULL && --queue->refs == 0) {
+        free(queue->ring);
+        free(queue);
+    }
+}
+
+/* Copies the oldest len bytes out and leaves them there. */
+static void copy_out(const tlsl_queue *queue, unsigned char *buffer, size_t len) {
+    size_t first = queue->size - queue->head;
+    if (first > len) {
+        first = len;
+    }
+    memcpy(buffer, queue->ring + queue->head, first);
+    if (len > first) {
+        memcpy(buffer + first, queue->ring, len - first);
+    }
+}
+
+/* A ring that holds wanted bytes (at most capacity). false: out of memory, and nothing has changed. */
+static bool grow(tlsl_queue *queue, size_t wanted) {
+    size_t size = queue->size < RING_LEAST ? RING_LEAST : queue->size;
+    while (size < wanted) {
+        size = size > queue->capacity / 2 ? queue->capacity : size * 2;
+    }
+    if (size > queue->capacity) {
+        size = queue->capacity;
+    }
+    unsigned char *ring = malloc(size);
+    if (ring == NULL) {
+        return false;
+    }
+    if (queue->len > 0) {
+        copy_out(queue, ring, queue->len);
+    }
+    free(queue->ring);
+    queue->ring = ring;
+    queue->size = size;
+    queue->head = 0;
+    return true;
+}
+
+static bool takes_no_more(const tlsl_queue *queue) {
+    return queue->ended || queue->reader_gone;
+}
+
+size_t tlsl_queue_put(tlsl_queue *queue, const void *bytes, size_t len) {
+    size_t room = takes_no_more(queue) ? 0 : queue->capacity - queue->len;
+    if (len > room) {
+        len = room;
+    }
+    if (len == 0 || (queue->len + len > queue->size && !grow(queue, queue->len + len))) {
+        return 0;
+    }
+    size_t tail = queue->head + queue->len;
+    tail = tail >= queue->size ? tail - queue->size : tail;
+    size_t first = queue->size - tail < len ? queue->size - tail : len;
+    memcpy(queue->ring + tail, bytes, first);
+    if (len > first) {
+        memcpy(queue->ring, (const unsigned char *)bytes + first, len - first);
+    }
+    queue->len += len;
+    return len;
+}
+
+/* An empty queue starts anew at the ring's beginning, so that what follows is one copy; a large ring goes. */
+static void emptied(tlsl_queue *queue) {
+    queue->head = 0;
+    if (queue->size > RING_LEAST || queue->ended) {
+        free(queue->ring);
+        queue->ring = NULL;
+        queue->size = 0;
+    }
+}
+
+size_t tlsl_queue_get(tlsl_queue *queue, void *buffer, size_t len) {
+    if (len > queue->len) {
+        len = queue->len;
+    }
+    if (len == 0) {
+        return 0;
+    }
+    copy_out(queue, buffer, len);
+    queue->len -= len;
+    queue->head += len;
+    queue->head = queue->head >= queue->size ? queue->head - queue->size : queue->head;
+    if (queue->len == 0) {
+        emptied(queue);
+    }
+    return len;
+}
+
+size_t tlsl_queue_len(const tlsl_queue *queue) {
+    return queue->len;
+}
+
+void tlsl_queue_end(tlsl_queue *queue) {
+    queue->ended = true;
+    if (queue->len == 0) {
+        emptied(queue);
+    }
+}
+
+bool tlsl_queue_ended(const tlsl_queue *queue) {
+    return queue->ended;
+}
+
+/* Nobody will read: what is there is dropped, and every later put takes nothing. */
+static void drop_reader(tlsl_queue *queue) {
+    queue->reader_gone = true;
+    queue->len = 0;
+    queue->size = 0;
+    queue->head = 0;
+    free(queue->ring);
+    queue->ring = NULL;
+}
+
+/* -------------------------------------------------------------------------------------------------- BIO */
+
+typedef struct ends {
+    tlsl_queue *in;
+    tlsl_queue *out;
+} ends;
+
+/* 1 with bytes, 0 at the end of the stream, -1 to retry: libssl asks BIO_eof only when no retry flag is set. */
+static int memory_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
+    ends *both = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    *out_read = tlsl_queue_get(both->in, buffer, len);
+    if (*out_read > 0 || len == 0) {
+        return 1;
+    }
+    if (tlsl_queue_ended(both->in)) {
+        return 0;
+    }
+    BIO_set_retry_read(bio);
+    return -1;
+}
+
+static int memory_write(BIO *bio, const char *bytes, size_t len, size_t *out_written) {
+    ends *both = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    *out_written = tlsl_queue_put(both->out, bytes, len);
+    if (*out_written > 0 || len == 0) {
+        return 1;
+    }
+    if (takes_no_more(both->out)) {
+        errno = EPIPE;
+    } else if (both->out->len < both->out->capacity) {
+        errno = ENOMEM;
+    } else {
+        BIO_set_retry_write(bio);
+    }
+    return -1;
+}
+
+static long memory_ctrl(BIO *bio, int command, long number, void *pointer) {
+    const ends *both = BIO_get_data(bio);
+    (void)number;
+    (void)pointer;
+    switch (command) {
+    case BIO_CTRL_FLUSH:
+    case BIO_CTRL_DUP: return 1;
+    case BIO_CTRL_EOF: return tlsl_queue_ended(both->in) && tlsl_queue_len(both->in) == 0;
+    case BIO_CTRL_PENDING: return (long)tlsl_queue_len(both->in);
+    case BIO_CTRL_WPENDING: return (long)tlsl_queue_len(both->out);
+    default: return 0;
+    }
+}
+
+/* A peer reads what was written, then the end; a peer who writes is told that nobody reads. */
+static int memory_destroy(BIO *bio) {
+    ends *both = BIO_get_data(bio);
+    if (both != NULL) {
+        tlsl_queue_end(both->out);
+        drop_reader(both->in);
+        tlsl_queue_free(both->in);
+        tlsl_queue_free(both->out);
+        free(both);
+        BIO_set_data(bio, NULL);
+    }
+    return 1;
+}
+
+static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+static BIO_METHOD *method; /* lives as long as the process: OpenSSL may still hold BIOs of it at exit */
+
+static void make_method(void) {
+    int index = BIO_get_new_index();
+    BIO_METHOD *made = index == -1 ? NULL : BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "tlslife memory");
+    if (made != NULL && BIO_meth_set_read_ex(made, memory_read) &&
+        BIO_meth_set_write_ex(made, memory_write) && BIO_meth_set_ctrl(made, memory_ctrl) &&
+        BIO_meth_set_destroy(made, memory_destroy)) {
+        method = made;
+        return;
+    }
+    BIO_meth_free(made);
+}
+
+BIO *tlsl_memory_bio(tlsl_queue *in, tlsl_queue *out) {
+    if (pthread_once(&method_once, make_method) != 0 || method == NULL) {
+        return NULL;
+    }
+    ends *both = malloc(sizeof *both);
+    BIO *bio = both == NULL ? NULL : BIO_new(method);
+    if (bio == NULL) {
+        free(both);
+        return NULL;
+    }
+    both->in = in;
+    both->out = out;
+    tlsl_queue_up_ref(in);
+    tlsl_queue_up_ref(out);
+    BIO_set_data(bio, both);
+    BIO_set_init(bio, 1);
+    return bio;
+}
