@@ -69,7 +69,7 @@ end_all() {
     for run in "$1"/run*; do
         [ -d "$run" ] && [ ! -e "$run/exit" ] || continue
         left=yes
-        read -r id <"$run/pid" && kill -KILL -- "-$id" "$id"
+        read -r id <"$run/pid" && kill -s KILL -- "-$id" "$id"
     done
     [ -n "$left" ]
 }
@@ -196,7 +196,7 @@ end
 --- Sends a signal to the program and all of its group.
 function Process:signal(name)
     local pid = self:await("pid", 5, function() return slurp(self.directory .. "/pid") end):match "%d+"
-    keeper:write(("kill -%s -- -%s 2>/dev/null || kill -%s %s 2>/dev/null\n"):format(name, pid, name, pid))
+    keeper:write(("kill -s %s -- -%s %s 2>/dev/null\n"):format(name, pid, pid))
 end
 
 --- Kills, waits until it is gone, and returns what it had written.
