@@ -124,7 +124,7 @@ static int fd_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
         fds->ended = len > 0;
         return 0;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    if (errno == EAGAIN) { /* EWOULDBLOCK is the same on Linux */
         BIO_set_retry_read(bio);
     }
     return -1;
@@ -143,7 +143,7 @@ static int fd_write(BIO *bio, const char *bytes, size_t len, size_t *out_written
     if (put >= 0) {
         return put > 0 || len == 0;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    if (errno == EAGAIN) { /* EWOULDBLOCK is the same on Linux */
         BIO_set_retry_write(bio);
     }
     return -1;

@@ -1,0 +1,215 @@
+/*
+ * listener.c: a listening TCP socket, and connections out of it.
+ *
+ * The socket is non-blocking and poll does the waiting: a client that goes away between poll and accept must not
+ * leave the caller waiting for the next one. What accept hands out is close-on-exec from birth and TCP_NODELAY.
+ *
+ * What an attacker would try: connect and reset at once, again and again. Linux reports such a client's failure on
+ * the listener; it is that client's alone, so the next is taken, and the deadline is looked at between two.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "core.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG_DEFAULT 511
+
+struct tlslife_listener {
+    int fd;
+    int port;
+};
+
+/* A host of NULL means every address: then one IPv6 socket takes IPv4 too. A given address means that one alone. */
+static bool set_options(int fd, int family, bool every_address, bool reuse_port) {
+    const int on = 1;
+    const int v6_only = every_address ? 0 : 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
+        return false;
+    }
+    if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) {
+        return false;
+    }
+    return family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) == 0;
+}
+
+/* The descriptor, or -1 with errno. */
+static int open_address(const struct addrinfo *address, bool every_address, int backlog, bool reuse_port) {
+    int type = address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int fd = socket(address->ai_family, type, address->ai_protocol);
+    if (fd < 0) {
+        return -1;
+    }
+    if (set_options(fd, address->ai_family, every_address, reuse_port) &&
+        bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, backlog) == 0) {
+        return fd;
+    }
+    int kept = errno;
+    (void)close(fd);
+    errno = kept;
+    return -1;
+}
+
+/* The first address of this family (AF_UNSPEC: any) that can be listened on, or -1; errno as before if there was none. */
+static int open_family(const struct addrinfo *addresses, int family, bool every_address, int backlog,
+                       bool reuse_port) {
+    for (const struct addrinfo *one = addresses; one != NULL; one = one->ai_next) {
+        if (family == AF_UNSPEC || one->ai_family == family) {
+            int fd = open_address(one, every_address, backlog, reuse_port);
+            if (fd >= 0) {
+                return fd;
+            }
+        }
+    }
+    return -1;
+}
+
+static int open_any(const struct addrinfo *addresses, bool every_address, int backlog, bool reuse_port) {
+    errno = EADDRNOTAVAIL;
+    if (!every_address) {
+        return open_family(addresses, AF_UNSPEC, false, backlog, reuse_port);
+    }
+    int fd = open_family(addresses, AF_INET6, true, backlog, reuse_port);
+    /* A port that is taken is an answer; a machine without IPv6 is not. */
+    return fd >= 0 || errno == EADDRINUSE ? fd : open_family(addresses, AF_INET, true, backlog, reuse_port);
+}
+
+static int port_of(int fd) {
+    struct sockaddr_storage address;
+    socklen_t address_len = sizeof address;
+    char port[NI_MAXSERV];
+    if (getsockname(fd, (struct sockaddr *)&address, &address_len) != 0 ||
+        getnameinfo((const struct sockaddr *)&address, address_len, NULL, 0, port, sizeof port,
+                    NI_NUMERICSERV) != 0) {
+        return -1;
+    }
+    return (int)strtol(port, NULL, 10);
+}
+
+static struct addrinfo *resolve(const char *host, const char *service, tlslife_error *err) {
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE,
+                                   .ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_protocol = IPPROTO_TCP};
+    const char *shown = host != NULL ? host : "every address";
+    struct addrinfo *addresses = NULL;
+    int result = getaddrinfo(host, service, &hints, &addresses);
+    if (result == 0) {
+        return addresses;
+    }
+    if (result == EAI_SYSTEM) {
+        (void)tlsl_fail_system(err, errno, "cannot listen on %s, service %s", shown, service);
+    } else {
+        (void)tlsl_fail(err, result == EAI_MEMORY ? TLSLIFE_ERR_MEMORY : TLSLIFE_ERR_RESOLVE,
+                        "cannot listen on %s, service %s: %s", shown, service, gai_strerror(result));
+    }
+    return NULL;
+}
+
+tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog, bool reuse_port,
+                                 tlslife_error *err) {
+    struct addrinfo *addresses = resolve(host, service, err);
+    if (addresses == NULL) {
+        return NULL;
+    }
+    int fd = open_any(addresses, host == NULL, backlog > 0 ? backlog : BACKLOG_DEFAULT, reuse_port);
+    int failure = errno;
+    freeaddrinfo(addresses);
+    if (fd < 0) {
+        (void)tlsl_fail_system(err, failure, "cannot listen on %s, service %s",
+                               host != NULL ? host : "every address", service);
+        return NULL;
+    }
+    tlslife_listener *listener = malloc(sizeof *listener);
+    if (listener == NULL) {
+        (void)close(fd);
+        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
+        return NULL;
+    }
+    *listener = (tlslife_listener){.fd = fd, .port = port_of(fd)};
+    return listener;
+}
+
+void tlslife_listener_free(tlslife_listener *listener) {
+    if (listener != NULL) {
+        (void)close(listener->fd);
+        free(listener);
+    }
+}
+
+int tlslife_listener_fd(const tlslife_listener *listener) {
+    return listener->fd;
+}
+
+int tlslife_listener_port(const tlslife_listener *listener) {
+    return listener->port;
+}
+
+/* Failures of one client, not of the listener (accept(2), "Error handling"). */
+static bool is_one_clients(int failure) {
+    static const int codes[] = {EINTR,     ECONNABORTED, EPROTO,       ENETDOWN,   ENOPROTOOPT,
+                                EHOSTDOWN, ENONET,       EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        if (codes[i] == failure) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* OK and a descriptor, WANT_READ (timeout_ms is 0), TIMEOUT, or ERROR with errno. */
+static tlslife_status accept_one(int listening, int timeout_ms, int *out_fd) {
+    int64_t deadline = tlsl_deadline(timeout_ms);
+    const tlslife_status too_late = timeout_ms == 0 ? TLSLIFE_WANT_READ : TLSLIFE_TIMEOUT;
+    for (;;) {
+        *out_fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+        if (*out_fd >= 0) {
+            return TLSLIFE_OK;
+        }
+        if (errno == EAGAIN) {
+            tlslife_status waited = timeout_ms == 0 ? too_late : tlsl_wait_fd(listening, POLLIN, deadline);
+            if (waited != TLSLIFE_OK) {
+                return waited;
+            }
+        } else if (!is_one_clients(errno)) {
+            return TLSLIFE_ERROR;
+        } else if (timeout_ms > 0 && tlsl_now_ms() >= deadline) {
+            return too_late;
+        }
+    }
+}
+
+tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_context *context, int timeout_ms,
+                                       tlslife_conn **out_conn, tlslife_error *err) {
+    int fd = -1;
+    tlslife_status status = accept_one(listener->fd, timeout_ms, &fd);
+    if (status != TLSLIFE_OK) {
+        return status == TLSLIFE_ERROR ? tlsl_fail_system(err, errno, "cannot accept a connection") : status;
+    }
+    const int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    tlslife_conn *conn = tlslife_conn_new(context, err);
+    if (conn == NULL) {
+        (void)close(fd);
+        return TLSLIFE_ERROR;
+    }
+    if (tlslife_conn_take_fd(conn, fd) != TLSLIFE_OK) { /* fd is the connection's also when this fails */
+        if (err != NULL) {
+            *err = *tlslife_conn_error(conn);
+        }
+        tlslife_conn_free(conn);
+        return TLSLIFE_ERROR;
+    }
+    *out_conn = conn;
+    return TLSLIFE_OK;
+}
