@@ -1,0 +1,66 @@
+-- measure.lua: two functions that do the same work, timed in turns, and what their times say.
+--
+-- The machine's speed drifts by more than what we look for, so the two sides alternate every millisecond or two: a round
+-- is a number of turns, C first in one and Lua first in the next, and gives one ratio. Rounds are what the spread is over.
+-- A turn's times are summed, never sorted: the collector's share falls on whichever turn it falls.
+-- Time is the process's own processor time: neighbours on the machine disturb caches, but their turns do not count.
+local measure = {}
+
+local function time(cpu, work, n)
+    local start = cpu()
+    work(n)
+    return cpu() - start
+end
+
+-- How many operations fill a turn of so many seconds; it warms both sides up.
+local function operations(cpu, pair, seconds)
+    local n = 1
+    while true do
+        pair.lua(n)
+        local taken = time(cpu, pair.c, n)
+        if taken >= seconds / 4 then
+            return math.max(1, math.ceil(n * seconds / taken))
+        end
+        n = n * 2
+    end
+end
+
+-- One round: seconds an operation, of C and of Lua.
+local function round(cpu, pair, n, turns)
+    local c, lua = 0, 0
+    for turn = 1, turns do
+        if turn % 2 == 1 then
+            c = c + time(cpu, pair.c, n)
+            lua = lua + time(cpu, pair.lua, n)
+        else
+            lua = lua + time(cpu, pair.lua, n)
+            c = c + time(cpu, pair.c, n)
+        end
+    end
+    return c / n / turns, lua / n / turns
+end
+
+local function spread(values)
+    table.sort(values)
+    local middle = #values // 2
+    local median = #values % 2 == 1 and values[middle + 1] or (values[middle] + values[middle + 1]) / 2
+    return { median = median, least = values[1], most = values[#values] }
+end
+
+--- pair.c(n) and pair.lua(n) each do n operations; pair.renew() comes before each round. Seconds an operation on both sides, the ratio C / Lua (1: as fast as
+--- C, 10: ten times as fast) and the difference Lua - C, each with median, least and most.
+function measure.compare(cpu, pair, settings)
+    local renew = pair.renew or function() end
+    collectgarbage()
+    renew()
+    local n = operations(cpu, pair, settings.turn_seconds)
+    local c, lua, ratio, difference = {}, {}, {}, {}
+    for i = 1, settings.rounds do
+        renew()
+        c[i], lua[i] = round(cpu, pair, n, settings.turns)
+        ratio[i], difference[i] = c[i] / lua[i], lua[i] - c[i]
+    end
+    return { operations = n, c = spread(c), lua = spread(lua), ratio = spread(ratio), difference = spread(difference) }
+end
+
+return measure

@@ -1,0 +1,269 @@
+-- rows.lua: what is measured: the Lua side of each row beside its plain C side (plain.c), and what it must reach.
+--
+-- A row is made when its turn comes: row.make() gives c(n) and lua(n), which do the same n operations, and close().
+-- Each side checks its own work, as a program would: results in every operation, the bytes themselves once a turn.
+
+local PIECE <const>, RECORD <const> = 64, 16384
+
+return function(tls, plain)
+    local identity = plain.identity()
+
+    local function contexts(version, resumption)
+        local server = assert(tls.context {
+            role = "server", certificate = identity.certificate, private_key = identity.private_key,
+            min_version = version, max_version = version, resumption = resumption,
+        })
+        local client = assert(tls.context {
+            role = "client", ca = identity.ca, min_version = version, max_version = version,
+        })
+        return client, server
+    end
+
+    local function plain_peers(version, resumption)
+        return plain.peers {
+            ca = identity.ca, certificate = identity.certificate, private_key = identity.private_key,
+            version = version, resumption = resumption,
+        }
+    end
+
+    -- Both ends of a connection in memory, each in its turn until both are done.
+    local function open(client_context, server_context, session)
+        local client, server = client_context:connection(), server_context:connection()
+        client:set_blocking(false)
+        server:set_blocking(false)
+        client:set_hostname "localhost"
+        tls.pair(client, server)
+        if session then
+            client:set_session(session)
+        end
+        local client_done, server_done, why
+        repeat
+            if not client_done then
+                client_done, why = client:connect()
+                if not client_done and why ~= "want_read" then
+                    error(why)
+                end
+            end
+            if not server_done then
+                server_done, why = server:accept()
+                if not server_done and why ~= "want_read" then
+                    error(why)
+                end
+            end
+        until client_done and server_done
+        return client, server
+    end
+
+    -- close_notify from each end, then each reads the other's; a client finds TLS 1.3's tickets on the way.
+    local function close(client, server)
+        if client:shutdown() ~= "sent" or server:shutdown() ~= "sent" or
+            server:shutdown() ~= "done" or client:shutdown() ~= "done" then
+            error "a connection did not close both ways"
+        end
+    end
+
+    -- One connection, opened, closed both ways and freed; the session to offer next.
+    local function connect(client_context, server_context, session)
+        local client, server = open(client_context, server_context, session)
+        if client:session_reused() ~= (session ~= nil) then
+            error "a session was not reused, or one that was not offered"
+        end
+        close(client, server)
+        local new = client:take_session()
+        client:free()
+        server:free()
+        return new
+    end
+
+    local function full_handshakes(version, resumption)
+        local client, server = contexts(version, resumption)
+        local peers = plain_peers(version, resumption)
+        return {
+            c = function(n)
+                peers:handshakes(n, false)
+            end,
+            lua = function(n)
+                for _ = 1, n do
+                    connect(client, server):free()
+                end
+            end,
+            close = function()
+                client:free()
+                server:free()
+            end,
+        }
+    end
+
+    -- In TLS 1.2 one session serves again and again; in TLS 1.3 each connection brings the next one's.
+    local function resumed_handshakes(version, resumption)
+        local client, server = contexts(version, resumption)
+        local peers = plain_peers(version, resumption)
+        peers:handshakes(1, false)
+        local session = connect(client, server)
+        return {
+            c = function(n)
+                peers:handshakes(n, true)
+            end,
+            lua = function(n)
+                for _ = 1, n do
+                    local new = connect(client, server, session)
+                    if new then
+                        session:free()
+                        session = new
+                    end
+                end
+            end,
+            close = function()
+                session:free()
+                client:free()
+                server:free()
+            end,
+        }
+    end
+
+    -- A connection that stays open, on both sides, until the next round: where its memory happens to lie is worth some
+    -- percent, so each round has another. work(peers, ends) gives c and lua.
+    local function with_connection(work)
+        local client_context, server_context = contexts("TLSv1.3", "tickets")
+        local peers, ends = plain_peers("TLSv1.3", "tickets"), {}
+        local function close_ends()
+            if ends.client then
+                ends.client:free()
+                ends.server:free()
+            end
+        end
+        local c, lua = work(peers, ends)
+        return {
+            c = c,
+            lua = lua,
+            renew = function()
+                close_ends()
+                peers:open()
+                ends.client, ends.server = open(client_context, server_context)
+            end,
+            close = function()
+                close_ends()
+                client_context:free()
+                server_context:free()
+            end,
+        }
+    end
+
+    local function payload(size)
+        local lines = {}
+        for i = 1, size // 8 do
+            lines[i] = ("%07d\n"):format(i)
+        end
+        return table.concat(lines)
+    end
+
+    local function strings(size)
+        local bytes = payload(size)
+        return with_connection(function(peers, ends)
+            return function(n)
+                peers:exchange(bytes, n)
+            end, function(n)
+                local client, server = ends.client, ends.server
+                local got
+                for _ = 1, n do
+                    if client:write(bytes) ~= size then
+                        error "a write was cut"
+                    end
+                    got = server:read(size)
+                    if not got or #got ~= size then
+                        error "a read was cut"
+                    end
+                end
+                assert(got == bytes, "other bytes arrived")
+            end
+        end)
+    end
+
+    local function buffers(size)
+        local bytes = payload(size)
+        local buffer = tls.buffer(size)
+        return with_connection(function(peers, ends)
+            return function(n)
+                peers:exchange(bytes, n)
+            end, function(n)
+                local client, server = ends.client, ends.server
+                for _ = 1, n do
+                    if client:write(bytes) ~= size then
+                        error "a write was cut"
+                    end
+                    if server:read_into(buffer) ~= size then
+                        error "a read was cut"
+                    end
+                end
+                assert(buffer:sub() == bytes, "other bytes arrived")
+            end
+        end)
+    end
+
+    local function pieces()
+        local bytes = payload(RECORD)
+        local list = {}
+        for i = 1, RECORD // PIECE do
+            list[i] = bytes:sub((i - 1) * PIECE + 1, i * PIECE)
+        end
+        return with_connection(function(peers, ends)
+            return function(n)
+                peers:pieces(bytes, PIECE, n)
+            end, function(n)
+                local client, server = ends.client, ends.server
+                local got
+                for _ = 1, n do
+                    if client:write(list) ~= RECORD then
+                        error "a write was cut"
+                    end
+                    got = server:read(RECORD)
+                    if not got or #got ~= RECORD then
+                        error "a read was cut"
+                    end
+                end
+                assert(got == bytes, "other bytes arrived")
+            end
+        end)
+    end
+
+    local function getter()
+        return with_connection(function(peers, ends)
+            return function(n)
+                assert(peers:getter(n) == 0)
+            end, function(n)
+                local client = ends.client
+                for _ = 1, n do
+                    if client:session_reused() then
+                        error "a session was reused that was not offered"
+                    end
+                end
+            end
+        end)
+    end
+
+    local list = {}
+    local function add(name, target, make, ...)
+        local arguments = table.pack(...)
+        list[#list + 1] = {
+            name = name, target = target,
+            make = function() return make(table.unpack(arguments, 1, arguments.n)) end,
+        }
+    end
+
+    local kinds = {
+        { "TLS 1.2 id", "TLSv1.2", "stateful" }, { "TLS 1.2 ticket", "TLSv1.2", "tickets" },
+        { "TLS 1.3 stateful", "TLSv1.3", "stateful" }, { "TLS 1.3 tickets", "TLSv1.3", "tickets" },
+    }
+    for _, kind in ipairs(kinds) do
+        add("full handshake, " .. kind[1], { ratio = 0.99 }, full_handshakes, kind[2], kind[3])
+    end
+    for _, kind in ipairs(kinds) do
+        add("resumed handshake, " .. kind[1], { ratio = 0.95 }, resumed_handshakes, kind[2], kind[3])
+    end
+    add("16 KiB write + read", { ratio = 0.97 }, strings, RECORD)
+    add("16 KiB write + read_into", { ratio = 0.97 }, buffers, RECORD)
+    add("64 bytes write + read", { ratio = 0.84 }, strings, 64)
+    add("table of 256 x 64 bytes", { ratio = 10 }, pieces)
+    add("getter session_reused", { within_ns = 40 }, getter)
+    return list
+end

@@ -1,0 +1,120 @@
+-- run.lua: plain C on libssl beside the Lua module, in one process, in turns. See bench/README.md.
+--
+--   tlslife bench/run.lua [--rounds n] [--only text] [--json] [--check] [--plain path]
+local here = arg[0]:match "^(.*)/[^/]*$" or "."
+package.path = here .. "/?.lua;" .. package.path
+
+local settings = { rounds = 15, turns = 64, turn_seconds = 0.0015 }
+
+local function usage(message)
+    io.stderr:write(message, "\nusage: run.lua [--rounds n] [--only text] [--json] [--check] [--plain path]\n")
+    os.exit(2)
+end
+
+local function options()
+    local flags = { ["--json"] = "json", ["--check"] = "check" }
+    local values = { ["--rounds"] = "rounds", ["--only"] = "only", ["--plain"] = "plain" }
+    local found, i = {}, 1
+    while arg[i] do
+        if flags[arg[i]] then
+            found[flags[arg[i]]] = true
+        elseif values[arg[i]] and arg[i + 1] then
+            found[values[arg[i]]] = arg[i + 1]
+            i = i + 1
+        else
+            usage("not understood: " .. arg[i])
+        end
+        i = i + 1
+    end
+    return found
+end
+
+-- plain.so, as built beside the program that runs us.
+local function load_plain(path)
+    path = path or ((arg[-1] or ""):match "^(.*)/[^/]*$" or ".") .. "/bench/plain.so"
+    local open, message = package.loadlib(path, "luaopen_plain")
+    if not open then
+        usage("cannot load the plain C side: " .. message)
+    end
+    return open()
+end
+
+local function machine()
+    local model, processors = "unknown processor", 0
+    for line in io.lines "/proc/cpuinfo" do
+        model = line:match "^model name%s*:%s*(.*)" or model
+        processors = processors + (line:match "^processor%s*:" and 1 or 0)
+    end
+    local load = io.open "/proc/loadavg"
+    local average = load and load:read "n" or 0
+    if load then
+        load:close()
+    end
+    return ("%s, %d processors, load %.1f"):format(model, processors, average)
+end
+
+-- Whether the median reaches the row's target, and how target, median and spread are written.
+local function judge(row, result)
+    if row.target.within_ns then
+        local d = result.difference
+        return d.median * 1e9 <= row.target.within_ns,
+            ("<= +%d ns"):format(row.target.within_ns),
+            ("%+.1f ns"):format(d.median * 1e9),
+            ("%+.1f .. %+.1f"):format(d.least * 1e9, d.most * 1e9)
+    end
+    local r = result.ratio
+    return r.median >= row.target.ratio, (">= %g"):format(row.target.ratio), ("%.3f"):format(r.median),
+        ("%.3f .. %.3f"):format(r.least, r.most)
+end
+
+local function duration(seconds)
+    return seconds < 1e-6 and ("%.1f ns"):format(seconds * 1e9) or ("%.2f us"):format(seconds * 1e6)
+end
+
+local function json(row, result, met)
+    local function three(spread, scale)
+        return ("[%.9g,%.9g,%.9g]"):format(spread.median * scale, spread.least * scale, spread.most * scale)
+    end
+    local target = row.target.within_ns and ('"within_ns":%g'):format(row.target.within_ns) or
+        ('"ratio_at_least":%g'):format(row.target.ratio)
+    return ('{"name":"%s","c_ns":%s,"lua_ns":%s,"ratio":%s,"difference_ns":%s,%s,"met":%s}'):format(row.name,
+        three(result.c, 1e9), three(result.lua, 1e9), three(result.ratio, 1), three(result.difference, 1e9), target, met)
+end
+
+local function main()
+    local given = options()
+    settings.rounds = given.rounds and math.tointeger(tonumber(given.rounds)) or settings.rounds
+    if settings.rounds < 1 then
+        usage "--rounds wants a number from 1"
+    end
+    local tls, measure = require "tlslife", require "measure"
+    local plain = load_plain(given.plain)
+    local say = given.json and function() end or function(...) print(string.format(...)) end
+    say("tlslife %s, %s, %s", tls.version, plain.openssl_version, _VERSION)
+    say("%s", machine())
+    say("%d rounds; in each, C and Lua take %d turns of some %g ms; processor time an operation, medians.",
+        settings.rounds, settings.turns, settings.turn_seconds * 1000)
+    say("ratio = C's time / Lua's: 1 is C's speed, 10 is ten times it. Then the least and the most of all rounds.\n")
+    local layout <const> = "%-34s %12s %12s %9s  %-18s %-10s %s"
+    say(layout, "", "C", "Lua", "ratio", "least .. most", "target", "")
+    local rows, met, lines = 0, 0, {}
+    for _, row in ipairs(require "rows" (tls, plain)) do
+        if row.name:find(given.only or "", 1, true) then
+            local pair = row.make()
+            local result = measure.compare(plain.cpu, pair, settings)
+            pair.close()
+            local ok, target, median, spread = judge(row, result)
+            say(layout, row.name, duration(result.c.median), duration(result.lua.median), median, spread, target,
+                ok and "met" or "NOT MET")
+            rows, met = rows + 1, met + (ok and 1 or 0)
+            lines[#lines + 1] = json(row, result, ok)
+        end
+    end
+    say("\n%d of %d targets met", met, rows)
+    if given.json then
+        print("[" .. table.concat(lines, ",\n ") .. "]")
+    end
+    return not given.check or met == rows
+end
+
+os.exit(main(), true)
