@@ -47,8 +47,9 @@ local function spread(values)
     return { median = median, least = values[1], most = values[#values] }
 end
 
---- pair.c(n) and pair.lua(n) each do n operations; pair.renew() comes before each round. Seconds an operation on both sides, the ratio C / Lua (1: as fast as
---- C, 10: ten times as fast) and the difference Lua - C, each with median, least and most.
+--- pair.c(n) and pair.lua(n) each do n operations; pair.renew() comes before each round. Seconds an operation on both
+--- sides, the ratio C / Lua (1: as fast as C, 10: ten times as fast) and the difference Lua - C, each with median, least
+--- and most.
 function measure.compare(cpu, pair, settings)
     local renew = pair.renew or function() end
     collectgarbage()

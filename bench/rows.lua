@@ -75,6 +75,20 @@ return function(tls, plain)
         return new
     end
 
+    -- C on both sides: what the machine's noise makes of a ratio of 1.
+    local function control()
+        local a, b = plain_peers("TLSv1.3", "tickets"), plain_peers("TLSv1.3", "tickets")
+        return {
+            c = function(n)
+                a:handshakes(n, false)
+            end,
+            lua = function(n)
+                b:handshakes(n, false)
+            end,
+            close = function() end,
+        }
+    end
+
     local function full_handshakes(version, resumption)
         local client, server = contexts(version, resumption)
         local peers = plain_peers(version, resumption)
@@ -250,6 +264,7 @@ return function(tls, plain)
         }
     end
 
+    add("control: C against C, full", nil, control)
     local kinds = {
         { "TLS 1.2 id", "TLSv1.2", "stateful" }, { "TLS 1.2 ticket", "TLSv1.2", "tickets" },
         { "TLS 1.3 stateful", "TLSv1.3", "stateful" }, { "TLS 1.3 tickets", "TLSv1.3", "tickets" },
