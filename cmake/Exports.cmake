@@ -1,5 +1,5 @@
 # The export list of a library is what its public header declares with TLSLIFE_API: no second list to keep in
-# step. A declared function that is not defined, and any other visible symbol, fails `./dev test` (spec/exports.sh).
+# step. A declared function that is not defined, and any other visible symbol, fails `./dev test` (spec/layering_spec.lua).
 
 # Writes the names of the functions that the headers declare to out_names.
 function(tlslife_declared out_names)
@@ -10,7 +10,7 @@ function(tlslife_declared out_names)
       continue()
     endif()
     file(READ ${header} text)
-    string(REGEX MATCHALL "TLSLIFE_API[^;{()]*\\(" declarations "${text}")
+    string(REGEX MATCHALL "TLSLIFE_[A-Z_]*API[^;{()]*\\(" declarations "${text}")
     foreach(declaration IN LISTS declarations)
       string(REGEX MATCH "(tlslife_|luaopen_tlslife_)[a-z0-9_]+[ \t\r\n]*\\($" name "${declaration}")
       string(REGEX REPLACE "[ \t\r\n]*\\($" "" name "${name}")

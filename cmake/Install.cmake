@@ -6,7 +6,7 @@ install(
   EXPORT tlslife
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES include/tlslife.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES include/tlslife.h include/tlslife_openssl.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 set(cmake_directory ${CMAKE_INSTALL_LIBDIR}/cmake/tlslife)
 configure_package_config_file(cmake/tlslifeConfig.cmake.in ${PROJECT_BINARY_DIR}/generated/tlslifeConfig.cmake

@@ -1,0 +1,93 @@
+/*
+ * call.c: how the program calls Lua: with a traceback when it fails, and with Ctrl-C as an error in the script.
+ *
+ * Signals. A handler may not touch Lua, except to set a hook: that is what Ctrl-C does, and the hook raises
+ * "interrupted!" at the next instruction. A call that waits in C (a read, a handshake) first waits to its end; a
+ * second Ctrl-C ends the program, because the first put the default action back.
+ *
+ * A peer that goes away must not kill a server. libtlslife raises no SIGPIPE, but a script also writes through
+ * other modules, so the program handles the signal. It does not ignore it: children would inherit that, and
+ * `tlslife script | head` would print to nobody for ever. So where our own stdout has lost its reader we die of
+ * it, as lua does.
+ */
+#include "host.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char *program_name;
+static lua_State *running; /* what Ctrl-C interrupts */
+
+void host_set_name(const char *name) { program_name = name; }
+
+void host_complain(const char *message) {
+    fflush(stdout);
+    if (program_name != NULL) {
+        fprintf(stderr, "%s: ", program_name);
+    }
+    fprintf(stderr, "%s\n", message);
+    fflush(stderr);
+}
+
+int host_report(lua_State *L, int status) {
+    if (status != LUA_OK) {
+        const char *message = lua_tostring(L, -1);
+        host_complain(message != NULL ? message : "(error message not a string)");
+        lua_pop(L, 1);
+    }
+    return status;
+}
+
+static void handle(int signal_number, void (*handler)(int)) {
+    struct sigaction action = {.sa_handler = handler};
+    sigemptyset(&action.sa_mask);
+    sigaction(signal_number, &action, NULL);
+}
+
+static void interrupt(lua_State *L, lua_Debug *activation) {
+    (void)activation;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "interrupted!");
+}
+
+static void on_sigint(int signal_number) {
+    handle(signal_number, SIG_DFL);
+    lua_sethook(running, interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+static void on_sigpipe(int signal_number) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0) {
+        handle(signal_number, SIG_DFL);
+        raise(signal_number);
+    }
+}
+
+void host_handle_sigpipe(void) { handle(SIGPIPE, on_sigpipe); }
+
+/* Makes the error a text: its own, or what __tostring says, with a traceback where there is none yet. */
+static int add_traceback(lua_State *L) {
+    const char *message = lua_tostring(L, 1);
+    if (message == NULL) {
+        if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) {
+            return 1;
+        }
+        message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+    }
+    luaL_traceback(L, L, message, 1);
+    return 1;
+}
+
+int host_call(lua_State *L, int arguments, int results) {
+    int handler = lua_gettop(L) - arguments;
+    lua_pushcfunction(L, add_traceback);
+    lua_insert(L, handler);
+    running = L;
+    handle(SIGINT, on_sigint);
+    int status = lua_pcall(L, arguments, results, handler);
+    handle(SIGINT, SIG_DFL);
+    lua_remove(L, handler);
+    return status;
+}
