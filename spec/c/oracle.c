@@ -1,0 +1,40 @@
+/*
+ * oracle.c: the program. `oracle` runs every case, `oracle list` prints their names, `oracle NAME` runs one.
+ *
+ * It exits with 2 where it is itself at fault (no such case, no memory), never because libssl did something
+ * unexpected: whatever that is, it is what was asked for.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "oracle.h"
+
+bool case_begins(struct cases *cases, const char *name) {
+    if (cases->wanted && strcmp(cases->wanted, name) != 0)
+        return false;
+    cases->met++;
+    printf(cases->list_only ? "%s\n" : "%s:", name);
+    return !cases->list_only;
+}
+
+void case_ends(void) {
+    putchar('\n');
+}
+
+int main(int argc, char **argv) {
+    struct cases cases = {0};
+    if (argc > 2) {
+        fprintf(stderr, "usage: oracle [list | NAME]\n");
+        return 2;
+    }
+    if (argc == 2 && strcmp(argv[1], "list") == 0)
+        cases.list_only = true;
+    else if (argc == 2)
+        cases.wanted = argv[1];
+    signal(SIGPIPE, SIG_IGN);
+    matrix_walk(&cases);
+    sequence_walk(&cases);
+    must(cases.met > 0, "no such case: see `oracle list`");
+    return fflush(stdout) == 0 ? 0 : 2;
+}

@@ -1,0 +1,113 @@
+/*
+ * oracle.h: what the oracle's files share.
+ *
+ * The oracle is a plain program on libssl that says what libssl does: it runs a life of a connection, call by
+ * call, and prints one line a case. spec/oracle_spec.lua runs the same lives through tlslife and compares, so
+ * no expectation is ever written down by hand: what this machine's libssl does is the truth.
+ *
+ * A case is a scene: a kind (protocol and way of resuming), a role, and the two ends of a connection. The end
+ * in question is the subject, the other its peer. Contexts are set up as tlslife's are.
+ *
+ * A line is "NAME: TOKEN TOKEN ...". A call's token is "s.shutdown=-1/want_write": whose call (s or p), its
+ * name, what it returned and, where it failed, SSL_get_error's word, with "ssl:" the reason of the first error.
+ */
+#ifndef ORACLE_H
+#define ORACLE_H
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum kind { TLS12_ID, TLS12_TICKET, TLS13_STATEFUL, TLS13_STATELESS, KINDS };
+enum role { CLIENT, SERVER, ROLES };
+enum wire { MEMORY, SOCKETS };
+
+enum {
+    CAPACITY = 8192, /* bytes that the transport in memory holds, each way */
+    KEPT_MAX = 32,
+    SENT = SSL_SENT_SHUTDOWN,
+    RECEIVED = SSL_RECEIVED_SHUTDOWN
+};
+
+struct scene {
+    enum kind kind;
+    enum role role; /* the subject's */
+    int argument;   /* of the sequence: a mask, a number */
+    SSL_CTX *contexts[ROLES];
+    SSL *ends[ROLES];
+    SSL_SESSION *held;  /* the subject's session, by a reference of our own */
+    SSL_SESSION *offer; /* what a client offers later: held itself, or a copy where the subject serves */
+    SSL_SESSION *first; /* the same of the first ticket, in TLS 1.3 */
+    SSL_SESSION *kept[KEPT_MAX]; /* what the client was given, oldest first */
+    size_t kept_len;
+};
+
+/* ------------------------------------------------------------------------------------- oracle_scene.c */
+
+void must(bool holds, const char *what); /* ends the program where the oracle itself is at fault */
+const char *kind_name(enum kind kind);
+const char *role_name(enum role role);
+bool is_tls13(enum kind kind);
+
+void scene_open(struct scene *scene, enum kind kind, enum role role);
+void scene_close(struct scene *scene);
+SSL *subject(const struct scene *scene);
+SSL *peer(const struct scene *scene);
+
+/* A new one of the scene's context, without a transport. */
+SSL *connection(struct scene *scene, enum role role);
+/* Both ends and the transport between them, no handshake. */
+void prepare(struct scene *scene, enum wire wire);
+/* The same, the handshake and a byte each way; holds the sessions. */
+void meet(struct scene *scene, enum wire wire);
+/* The subject's first step of a handshake, and told; where it serves, the peer's first. */
+void begin(struct scene *scene);
+
+/* A reference to the session, or a copy where the subject serves: its fate is then the server's doing alone. */
+SSL_SESSION *offered(const struct scene *scene, SSL_SESSION *session);
+
+void join(SSL *a, SSL *b);                /* gives both a new transport in memory */
+bool handshake(SSL *client, SSL *server); /* to its end; false: it failed */
+void exchange(SSL *client, SSL *server);  /* a byte each way: in TLS 1.3 the client has its tickets then */
+void settle(SSL **ssl);                   /* frees it, its session judged good */
+void settle_all(struct scene *scene);     /* both ends */
+void leave(SSL *ssl);                     /* its stream ends, without close_notify */
+void garble(SSL *ssl);                    /* what is no TLS arrives at it */
+
+/* -------------------------------------------------------------------------------------- oracle_say.c */
+
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void say_shutdown(const struct scene *scene, SSL *ssl);
+void say_read(const struct scene *scene, SSL *ssl);
+void say_write(const struct scene *scene, SSL *ssl, size_t len);
+void say_handshake(const struct scene *scene, SSL *ssl);
+void say_clear(SSL *ssl);
+void say_masks(const struct scene *scene);
+void say_resumable(const struct scene *scene);
+void say_reused(const char *name, SSL *client, SSL *server);
+/* Whether a fresh connection of the scene's contexts that offers the session resumes. */
+void say_fresh(struct scene *scene, const char *name, SSL_SESSION *session);
+void say_verdict(struct scene *scene); /* resumable, fresh, and first in TLS 1.3 */
+
+/* --------------------------------------------------------------------- oracle_matrix.c, oracle_sequence.c */
+
+struct cases {          /* a walk over all cases: visits those whose name is wanted, or all */
+    const char *wanted; /* NULL: all */
+    bool list_only;
+    size_t met;
+};
+
+bool case_begins(struct cases *cases, const char *name); /* true: run it; its line was begun */
+void case_ends(void);
+
+void matrix_walk(struct cases *cases);
+void sequence_walk(struct cases *cases);
+
+/* The ends of the matrix that a sequence goes on from. */
+void end_full(struct scene *scene);
+void end_eof(struct scene *scene);
+void end_alert_sent(struct scene *scene);
+void end_alert_received(struct scene *scene);
+
+#endif
