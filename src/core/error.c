@@ -53,7 +53,7 @@ static const char *system_text(int system_errno, char *buffer, size_t buffer_len
 static void begin(tlslife_error *err, tlslife_error_kind kind, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 static void begin(tlslife_error *err, tlslife_error_kind kind, const char *format, va_list args) {
-    char message[MESSAGE_MAX];
+    char message[MESSAGE_MAX + 4]; /* so that it is copy_line that cuts */
     (void)vsnprintf(message, sizeof message, format, args);
     memset(err, 0, sizeof *err);
     err->kind = kind;
