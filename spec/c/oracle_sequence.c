@@ -9,7 +9,8 @@
 
 #include "oracle.h"
 
-/* Groups that are not the default's first; P-256 is the certificate's, which TLS 1.2 wants there. Not const: a macro of OpenSSL's casts it. */
+/* Groups that are not the default's first; P-256 is the certificate's, which TLS 1.2 wants there. Not const: a
+ * macro of OpenSSL's casts it. */
 static char groups[] = "P-384:P-256";
 
 static SSL *client_of(const struct scene *scene) {
@@ -318,7 +319,7 @@ static void say_agreed(const struct scene *scene) {
     const unsigned char *alpn;
     unsigned alpn_len;
     SSL *server = server_of(scene);
-    int group = SSL_get_negotiated_group(server);
+    long group = SSL_get_negotiated_group(server);
     SSL_get0_alpn_selected(server, &alpn, &alpn_len);
     say("name=%d", SSL_get_servername(server, TLSEXT_NAMETYPE_host_name) != NULL);
     say("alpn=%d", alpn_len > 0);
