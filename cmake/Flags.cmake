@@ -21,7 +21,7 @@ target_compile_options(
   tlslife_flags
   INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
             -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-align -Wcast-qual -Wwrite-strings
-            -Wundef -Wformat=2 -Wvla -Wswitch-enum -Wnull-dereference -Wdouble-promotion -fno-common
+            -Wundef -Wformat=2 -Wvla -Wnull-dereference -Wdouble-promotion -fno-common
             -fstack-protector-strong)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   target_compile_options(tlslife_flags INTERFACE -Wlogical-op -Wduplicated-cond -Wduplicated-branches

@@ -20,7 +20,9 @@
 static const char *program_name;
 static lua_State *running; /* what Ctrl-C interrupts */
 
-void host_set_name(const char *name) { program_name = name; }
+void host_set_name(const char *name) {
+    program_name = name;
+}
 
 void host_complain(const char *message) {
     fflush(stdout);
@@ -65,7 +67,9 @@ static void on_sigpipe(int signal_number) {
     }
 }
 
-void host_handle_sigpipe(void) { handle(SIGPIPE, on_sigpipe); }
+void host_handle_sigpipe(void) {
+    handle(SIGPIPE, on_sigpipe);
+}
 
 /* Makes the error a text: its own, or what __tostring says, with a traceback where there is none yet. */
 static int add_traceback(lua_State *L) {

@@ -19,7 +19,8 @@ typedef struct embedded_module {
 static int load_embedded(lua_State *L) {
     const embedded_module *module = &embedded[lua_tointeger(L, lua_upvalueindex(1))];
     int arguments = lua_gettop(L);
-    if (luaL_loadbufferx(L, (const char *)module->text, module->text_len, module->chunk_name, "t") != LUA_OK) {
+    if (luaL_loadbufferx(L, (const char *)module->text, module->text_len, module->chunk_name, "t") !=
+        LUA_OK) {
         return lua_error(L);
     }
     lua_insert(L, 1);

@@ -152,7 +152,8 @@ static int run_options(lua_State *L, char **argv, int end) {
             lua_warning(L, "@on", 0);
         } else if (option == 'e' || option == 'l') {
             const char *argument = argv[i][2] != '\0' ? argv[i] + 2 : argv[++i];
-            int status = option == 'e' ? run_string(L, argument, "=(command line)") : run_require(L, argument);
+            int status =
+                option == 'e' ? run_string(L, argument, "=(command line)") : run_require(L, argument);
             if (status != LUA_OK) {
                 return status;
             }

@@ -1,0 +1,25 @@
+-- run.lua: busted inside our own program, so that sanitizers see all of the module and the specs all of the program.
+--
+--   tlslife spec/run.lua COLLECTOR [busted's own options and files]
+--
+-- COLLECTOR is the collector under which the specs run:
+--   default       the program's own, which is generational like lua's
+--   incremental   a new cycle as soon as one ends: everything that may be collected soon is
+--   generational  a young collection after each percent of growth, an old one after as little
+local collectors = {
+    default = function() end,
+    incremental = function()
+        collectgarbage "incremental"
+        collectgarbage("setpause", 0)
+    end,
+    generational = function() collectgarbage("generational", 1, 1) end,
+}
+
+local choose = collectors[arg[1]]
+if not choose then
+    io.stderr:write "usage: tlslife spec/run.lua default|incremental|generational [busted's options and files]\n"
+    os.exit(2)
+end
+choose()
+arg[1] = "--output=spec/report.lua"
+require "busted.runner" { standalone = false }
