@@ -1,0 +1,283 @@
+--- The programs of other hands that spec/interop_spec.lua sets against tlslife: how each is started, what it
+-- can do, and how it says what it saw. Nothing here knows what ought to happen; the examples do.
+
+local pki = require "spec.support.pki"
+local process = require "spec.support.process"
+
+local peers = {}
+
+local PYTHON = "/usr/bin/python3" -- Debian's; another may be first in PATH
+
+local HERE = assert(debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$", "peers.lua lies in no directory")
+if HERE:sub(1, 1) ~= "/" then HERE = os.getenv "PWD" .. "/" .. HERE end
+
+--- What client peers send and what they get: more than two records, in digits, which no program takes for a
+-- command, and less than a pipe holds. Chopped into lines, for those who read lines.
+local function digits(n)
+    local lines = {}
+    for i = 1, n // 80 do lines[i] = ("%079d\n"):format(i * 7919) end
+    return table.concat(lines)
+end
+
+peers.request_body = digits(40000)
+peers.reply_body = digits(160000)
+
+function peers.request()
+    return ("POST / HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s"):format(#peers.request_body, peers.request_body)
+end
+
+local function spilt(name, text)
+    local path = process.directory() .. "/" .. name
+    if not process.slurp(path) then process.spill(path, text) end
+    return path
+end
+
+local function request_file()
+    return spilt("request", peers.request())
+end
+
+--------------------------------------------------------------------------------------------------- servers
+--
+-- name
+-- kinds[version]      the ways in which it resumes in that protocol version
+-- start(kind)         the running process and its port
+-- request             what makes it answer and close first
+-- reply(version)      a Lua pattern that its answer has
+-- says_reused(reply, output)  whether its answer or its output tells of resumption; output is what it printed
+--                     since the connection began
+-- says_answered       a pattern in its output once our close_notify has answered its own; nil: it does not look
+-- plenty()            kind to start it with, what to write and what it makes of it, each of several records
+
+local BOTH = {["TLSv1.2"] = {"tickets", "stateful"}, ["TLSv1.3"] = {"tickets", "stateful"}}
+
+local GET = "GET / HTTP/1.0\r\n\r\n"
+
+local function s_server(...)
+    local p = pki.get()
+    local command = {"openssl", "s_server", "-accept", process.free_port(), "-naccept", 100,
+        "-cert", p.server_leaf_file, "-cert_chain", p.intermediate_cert_file, "-key", p.server_key_file, ...}
+    local one = process.start(command)
+    one:wait_for_port(command[4])
+    return one, command[4]
+end
+
+local function gnutls_serv(...)
+    local p = pki.get()
+    local port = process.free_port()
+    local one = process.start {"gnutls-serv", "-p", port, "--x509certfile", p.server_cert_file,
+        "--x509keyfile", p.server_key_file, "--disable-client-cert", ...}
+    one:wait_for_port(port)
+    return one, port
+end
+
+local NGINX = [[
+daemon off; master_process off; pid %s/pid; error_log stderr;
+events { worker_connections 64; }
+http {
+    access_log off; default_type text/plain;
+    client_body_temp_path %s/body; proxy_temp_path %s/proxy; fastcgi_temp_path %s/fastcgi;
+    uwsgi_temp_path %s/uwsgi; scgi_temp_path %s/scgi;
+    server {
+        listen 127.0.0.1:%d ssl;
+        ssl_certificate %s; ssl_certificate_key %s;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        %s
+        location /reply { root %s; }
+        location / { return 200 "$ssl_protocol reused=$ssl_session_reused\n"; }
+    }
+}
+]]
+
+local NGINX_KIND = {
+    tickets = "ssl_session_tickets on; ssl_session_cache off;",
+    stateful = "ssl_session_tickets off; ssl_session_cache shared:specs:1m;",
+}
+
+local function nginx(kind)
+    local p = pki.get()
+    local port = process.free_port()
+    local dir = process.directory() .. "/nginx" .. port
+    assert(os.execute("mkdir " .. process.quote(dir)))
+    local text = NGINX:format(dir, dir, dir, dir, dir, dir, port, p.server_cert_file, p.server_key_file,
+        NGINX_KIND[kind], dir)
+    process.spill(dir .. "/reply", peers.reply_body)
+    local one = process.start {"nginx", "-p", dir, "-e", "stderr", "-c", process.spill(dir .. "/conf", text)}
+    one:wait_for_port(port)
+    return one, port
+end
+
+local function script(words)
+    local one = process.start(words)
+    return one, tonumber(one:wait_for "listening (%d+)")
+end
+
+local function prints_reused(_, output)
+    return output:match("reused=[Tt]rue") ~= nil
+end
+
+peers.servers = {
+    {
+        name = "openssl s_server",
+        kinds = BOTH,
+        start = function(kind)
+            if kind == "echo" then return s_server "-rev" end
+            return s_server("-www", table.unpack(kind == "stateful" and {"-no_ticket"} or {}))
+        end,
+        request = GET,
+        reply = function(version) return version .. ", Cipher is " end,
+        says_reused = function(reply) return reply:match "\nReused, " ~= nil end,
+        plenty = function()
+            return "echo", peers.reply_body, (peers.reply_body:gsub("(%d+)\n", function(line)
+                return line:reverse() .. "\n"
+            end))
+        end,
+    },
+    {
+        name = "gnutls-serv",
+        kinds = {["TLSv1.2"] = {"tickets", "stateful"}, ["TLSv1.3"] = {"tickets"}},
+        start = function(kind)
+            if kind == "echo" then return gnutls_serv "--echo" end
+            return gnutls_serv("--http", table.unpack(kind == "stateful" and {"--noticket"} or {}))
+        end,
+        request = GET,
+        reply = function(version) return "Protocol version:</TD><TD>" .. version:gsub("v", "") .. "</TD>" end,
+        says_reused = function(_, output) return output:match "This is a resumed session" ~= nil end,
+        plenty = function() return "echo", peers.reply_body, peers.reply_body end,
+    },
+    {
+        name = "nginx",
+        kinds = BOTH,
+        start = nginx,
+        request = GET,
+        reply = function(version) return version .. " reused=" end,
+        says_reused = function(reply) return reply:match "reused=r" ~= nil end,
+        plenty = function()
+            local post = peers.request():gsub("1%.0\r\n", "1.1\r\nHost: localhost\r\n")
+            return "tickets", post .. "GET /reply HTTP/1.0\r\n\r\n", peers.reply_body
+        end,
+    },
+    {
+        name = "Python's ssl",
+        kinds = BOTH,
+        start = function(kind)
+            local p = pki.get()
+            return script {PYTHON, HERE .. "/peer.py", "server", kind, p.server_cert_file, p.server_key_file}
+        end,
+        request = GET,
+        reply = function() return "hello of Python\n" end,
+        says_reused = prints_reused,
+        says_answered = "end closed",
+        plenty = function() return "tickets", peers.reply_body, peers.reply_body end,
+    },
+    {
+        name = "Node",
+        kinds = {["TLSv1.2"] = {"tickets"}, ["TLSv1.3"] = {"tickets"}},
+        start = function(kind)
+            local p = pki.get()
+            return script {"node", HERE .. "/peer.js", "server", kind, p.server_cert_file, p.server_key_file}
+        end,
+        request = GET,
+        reply = function() return "hello of Node\n" end,
+        says_reused = prints_reused,
+        says_answered = "end closed",
+        plenty = function() return "tickets", peers.reply_body, peers.reply_body end,
+    },
+}
+
+--------------------------------------------------------------------------------------------------- clients
+--
+-- name
+-- start(port, version, options)  a process that connects, sends the request, reads the reply
+--     options.times   connections to make, each but the first with the session of the one before
+--     options.ends    "client": it closes first; "server": it waits for our close_notify
+-- single              one process is one connection: start is called for each; options.resume from the second on
+-- silent              its first connection of several sends nothing
+-- finish(one)         makes it close, where it does not by itself
+-- says_closed         a pattern in its output when our close_notify was read as the clean end; nil: it does not say
+-- cannot_tell         a stream cut and a stream ended are the same to it
+-- says_reused         a pattern in its output when the session was resumed; nil: it does not say
+
+local function s_client(port, version, options)
+    local session = ("%s/session%d"):format(process.directory(), port)
+    local command = {"openssl", "s_client", "-connect", "127.0.0.1:" .. port, "-servername", "localhost",
+        "-CAfile", pki.get().ca_file, "-verify_return_error", "-verify_hostname", "localhost",
+        version == "TLSv1.2" and "-tls1_2" or "-tls1_3", "-sess_out", session, stdin = true}
+    if options.resume then table.move({"-sess_in", session}, 1, 2, #command + 1, command) end
+    local one = process.start(command)
+    one:write(peers.request())
+    return one
+end
+
+local function curl(port, version, options)
+    local number = version:sub(5)
+    local command = {"curl", "-q", "-sS", "--noproxy", "*", "--max-time", 10, "--cacert", pki.get().ca_file,
+        "--resolve", ("localhost:%d:127.0.0.1"):format(port), "--tlsv" .. number, "--tls-max", number,
+        "-H", "Expect:", "-H", "Connection: close", "--data-binary", "@" .. spilt("body", peers.request_body)}
+    for i = 1, options.times do command[#command + 1] = ("https://localhost:%d/%d"):format(port, i) end
+    return process.start(command)
+end
+
+local function gnutls_cli(port, version, options)
+    local command = {"gnutls-cli", "--x509cafile", pki.get().ca_file, "-p", port, "--sni-hostname=localhost",
+        "--verify-hostname=localhost", "--priority", "NORMAL:-VERS-ALL:+VERS-" .. version:gsub("v", ""),
+        "127.0.0.1", stdin = true}
+    if options.times > 1 then table.move({"--resume", "--waitresumption"}, 1, 2, #command + 1, command) end
+    local one = process.start(command)
+    one:write(peers.request())
+    return one
+end
+
+local function client_script(...)
+    local words = {...}
+    return function(port, version, options)
+        local command = table.move(words, 1, #words, 1, {})
+        for _, word in ipairs {"client", port, version, pki.get().ca_file, request_file(), options.times, options.ends} do
+            command[#command + 1] = word
+        end
+        return process.start(command)
+    end
+end
+
+local function finish_input(one)
+    one:wait_for(peers.reply_body:sub(-80, -2))
+    one:finish_input()
+end
+
+peers.clients = {
+    {
+        name = "openssl s_client",
+        start = s_client,
+        single = true,
+        finish = finish_input,
+        says_closed = "\nclosed\n",
+        says_reused = "\nReused, ",
+    },
+    {
+        name = "curl",
+        start = curl,
+        cannot_tell = true, -- it sets SSL_OP_IGNORE_UNEXPECTED_EOF
+    },
+    {
+        name = "gnutls-cli",
+        start = gnutls_cli,
+        silent = true,
+        finish = finish_input,
+        says_closed = "Peer has closed the GnuTLS connection",
+        says_reused = "This is a resumed session",
+    },
+    {
+        name = "Python's ssl",
+        start = client_script(PYTHON, HERE .. "/peer.py"),
+        says_closed = "end closed",
+        says_reused = "reused=True",
+    },
+    {
+        name = "Node",
+        start = client_script("node", HERE .. "/peer.js"),
+        cannot_tell = true,
+        says_closed = "end closed",
+        says_reused = "reused=true",
+    },
+}
+
+return peers
