@@ -8,7 +8,6 @@
 
 local peers = require "spec.support.peers"
 local pki = require "spec.support.pki"
-local process = require "spec.support.process"
 local tls = require "tlslife"
 
 local VERSIONS = {"TLSv1.2", "TLSv1.3"}
