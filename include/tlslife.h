@@ -112,6 +112,9 @@ TLSLIFE_API const char *tlslife_error_kind_name(tlslife_error_kind kind);
 /* The name of an alert as RFC 8446 writes it ("handshake_failure"), or "unknown_alert". */
 TLSLIFE_API const char *tlslife_alert_name(int alert);
 
+/* The number of an alert by that name, or -1: there is none. */
+TLSLIFE_API int tlslife_alert_number(const char *name);
+
 /* The sentence for an X509_V_ERR_* code (X509_verify_cert_error_string). */
 TLSLIFE_API const char *tlslife_verify_result_text(long verify_result);
 
@@ -497,7 +500,7 @@ TLSLIFE_API const char *tlslife_conn_cipher(const tlslife_conn *conn);  /* OpenS
 TLSLIFE_API const char *tlslife_conn_group(const tlslife_conn *conn);   /* "x25519"; NULL where none was used */
 TLSLIFE_API bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out); /* what was agreed on */
 TLSLIFE_API const char *tlslife_conn_server_name(const tlslife_conn *conn); /* SNI, both sides, from the ClientHello on: SSL_get_servername(3) */
-TLSLIFE_API long tlslife_conn_verify_result(const tlslife_conn *conn); /* X509_V_OK or X509_V_ERR_*; -1 before the handshake is done: SSL_get_verify_result(3) */
+TLSLIFE_API long tlslife_conn_verify_result(const tlslife_conn *conn); /* X509_V_OK or X509_V_ERR_*; -1 before the handshake is done or WANT_VERIFY came: SSL_get_verify_result(3) */
 /* The peer's chain as it sent it, leaf first (on a server too); from the question WANT_VERIFY on. */
 TLSLIFE_API size_t tlslife_conn_peer_certificates_len(const tlslife_conn *conn);
 TLSLIFE_API bool tlslife_conn_peer_certificate(const tlslife_conn *conn, size_t index, tlslife_certificate *out); /* the caller clears out */

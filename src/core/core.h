@@ -11,6 +11,7 @@
 #ifndef TLSLIFE_CORE_H
 #define TLSLIFE_CORE_H
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -61,6 +62,8 @@ int64_t tlsl_now_ms(void);
 int64_t tlsl_deadline(int timeout_ms); /* -1: TLSL_NO_DEADLINE */
 /* Waits for fd to be readable or writable (POLLIN, POLLOUT). OK, TIMEOUT, or ERROR with errno. EINTR goes on waiting. */
 tlslife_status tlsl_wait_fd(int fd, short events, int64_t deadline);
+/* "127.0.0.1:8443" or "[::1]:8443"; false: the socket has no peer, or not over IP. */
+bool tlsl_peer_address(int fd, char *out, size_t out_len);
 
 /* A TCP connection being made: addresses and the one that is tried. */
 typedef struct tlsl_dial tlsl_dial;
@@ -101,41 +104,68 @@ typedef struct tlsl_server_name {
     tlslife_context *target;
 } tlsl_server_name;
 
+/* A certificate with its key and chain, as SSL_use_cert_and_key wants them. */
+typedef struct tlsl_credential {
+    X509 *leaf;
+    EVP_PKEY *key;
+    STACK_OF(X509) *chain; /* may be NULL */
+} tlsl_credential;
+
+#define TLSL_CREDENTIALS_MAX 9 /* libssl holds one for each type of key */
+
 struct tlslife_context {
     SSL_CTX *ctx;
     atomic_uint refs;
     tlslife_role role;
     atomic_bool sealed;
-    bool foreign;               /* the program's own SSL_CTX: nothing of it is changed */
+    bool foreign; /* the program's own SSL_CTX: nothing of it is changed */
     pthread_mutex_t seal_lock;
     tlslife_verify verify;
     bool verify_host;
-    bool ca_given;              /* any CA was added: the system's are not added by themselves */
+    bool ca_given; /* any CA was added: the system's are not added by themselves */
     tlslife_resumption resumption;
-    unsigned questions;         /* TLSLIFE_ASK_* */
+    unsigned questions; /* TLSLIFE_ASK_* */
     atomic_int timeout_ms;
-    unsigned char *alpn;        /* wire form */
+    char *groups;        /* as set, for server names; NULL: the default */
+    unsigned char *alpn; /* wire form */
     size_t alpn_len;
     tlsl_server_name *server_names;
     tlsl_psk *psk;
     unsigned char *ocsp;
     size_t ocsp_len;
     bool keylog_keep;
-    int keylog_fd;              /* -1: none */
-    size_t num_tickets;
-    EVP_MD_CTX *policy;         /* hash of the CA set, fed while it is configured */
-    unsigned char policy_hash[32]; /* once sealed */
+    int keylog_fd;      /* -1: none */
+    EVP_MD_CTX *policy; /* the hash of the policy, fed while it is configured; NULL once sealed */
     unsigned char sid_ctx[32];
-    size_t sid_ctx_len;         /* 0 until sealed or set */
+    size_t sid_ctx_len; /* 0 until sealed or set */
+    tlsl_credential credentials[TLSL_CREDENTIALS_MAX];
+    size_t credentials_len; /* filled by the seal */
 };
 
-/* Settles what is derived (CA default, session id context). Thread-safe, once. */
+/* Settles what is derived (CA default, session id context, credentials). Thread-safe, once. */
 tlslife_status tlsl_context_seal(tlslife_context *context, tlslife_error *err);
 tlslife_context *tlsl_context_of(const SSL_CTX *ctx); /* from ex_data; NULL: not ours */
+
+/* Adds bytes to the policy that the session id context is a hash of. */
+bool tlsl_policy_add(tlslife_context *context, const void *bytes, size_t len);
+
+/* ----------------------------------------------------------------------------------------- callbacks.c */
+
+/* Installs the callbacks that every context of ours has. They record; they never call the program. */
+void tlsl_callbacks_install(tlslife_context *context);
+void tlsl_callbacks_ask_certificate(tlslife_context *context);
+void tlsl_callbacks_psk(tlslife_context *context);
+void tlsl_callbacks_keylog(tlslife_context *context);
+void tlsl_callbacks_ocsp(tlslife_context *context);
+
+/* -------------------------------------------------------------------------------------------- switch.c */
+
 /* The target for a server name, or NULL. */
 tlslife_context *tlsl_context_match(const tlslife_context *context, const char *server_name);
-/* Makes conn continue under context: certificate, and every attribute that SSL_set_SSL_CTX leaves behind. */
+/* Makes ssl continue under context: certificate, and every attribute that SSL_set_SSL_CTX leaves behind. */
 bool tlsl_context_apply(tlslife_context *context, SSL *ssl);
+/* Presents the certificates of context on ssl, in place of those it has. */
+bool tlsl_context_present(const tlslife_context *context, SSL *ssl);
 
 #define TLSL_POLICY_LEN 24 /* of a client's session id context: the policy's hash; the other 8 are the context's number */
 
@@ -146,9 +176,8 @@ bool tlsl_context_apply(tlslife_context *context, SSL *ssl);
 
 typedef enum tlsl_transport { TLSL_NONE = 0, TLSL_FD, TLSL_MEMORY, TLSL_FOREIGN } tlsl_transport;
 
-typedef enum tlsl_answer { TLSL_UNASKED = 0, TLSL_ASKED, TLSL_ANSWERED, TLSL_REFUSED } tlsl_answer;
-
-typedef struct tlsl_hello tlsl_hello; /* hello.c: a tlslife_hello and what it points into */
+/* Where a question stands. */
+typedef enum tlsl_answer { TLSL_UNASKED = 0, TLSL_ASKED, TLSL_ACCEPTED, TLSL_REFUSED } tlsl_answer;
 
 typedef struct tlsl_line {
     struct tlsl_line *next;
@@ -157,45 +186,93 @@ typedef struct tlsl_line {
 
 struct tlslife_conn {
     SSL *ssl;
-    tlslife_context *context;    /* in force */
-    atomic_uint refs;
+    tlslife_context *context; /* in force */
     /* -- hot: read by every read and write */
-    bool open;                   /* handshake done and every question answered */
-    bool failed;                 /* a fatal error: libssl would only repeat itself */
+    bool open;         /* handshake done and every question answered */
     bool blocking;
     bool corked;
-    uint8_t transport;           /* tlsl_transport */
+    uint8_t fate;      /* TLSLIFE_OK, or what every later call returns: TLSLIFE_ERROR, TLSLIFE_TRUNCATED */
+    uint8_t transport; /* tlsl_transport */
     int timeout_ms;
-    size_t held_len;             /* bytes in held */
-    unsigned char *held;         /* TLSL_RECORD bytes: what cork holds back, or NULL */
+    tlsl_line *keylog;
+    size_t held_len;     /* bytes in held */
+    unsigned char *held; /* TLSL_RECORD bytes: what cork holds back, or NULL */
     /* -- cold */
-    bool begun;                  /* a handshake call was made since new or clear */
-    uint8_t hello_answer;        /* tlsl_answer */
+    atomic_uint refs;
+    tlslife_context *origin; /* the one it was made of: its cache and its ticket keys serve all its life */
+    bool begun;              /* a handshake call was made since new or clear */
+    uint8_t hello_answer;    /* tlsl_answer */
     uint8_t certificate_answer;
     uint8_t verify_answer;
-    bool server_verify_pending;  /* the server's question, after the handshake */
+    tlslife_context *chosen; /* the answer to a question, until libssl calls back */
     int refuse_alert;
-    int alert;                   /* the last fatal alert seen, or -1 */
+    int alert; /* the last fatal alert seen, or -1 */
     bool alert_received;
-    long verify_result;          /* recorded in the verify callback when it failed */
-    int verify_depth;
+    long verify_result; /* what the built-in verification found in this handshake, and of which certificate */
+    int verify_depth;   /* -1: nothing failed */
     char *verify_subject;
     char *hostname;
-    char *groups;                /* as set on this connection, for dup */
-    unsigned char *alpn;         /* wire form, as set on this connection, for dup */
+    char *groups;        /* as set on this connection, for dup */
+    unsigned char *alpn; /* wire form, as set on this connection, for dup */
     size_t alpn_len;
-    int num_tickets;             /* as set on this connection, or -1 */
+    int num_tickets; /* as set on this connection, or -1 */
     tlsl_dial *dial;
-    tlsl_queue *in, *out;        /* TLSL_MEMORY */
-    tlsl_hello *hello;
-    char *ca_name;               /* lent by tlslife_conn_ca_name */
+    tlsl_queue *in, *out; /* TLSL_MEMORY */
+    tlslife_hello *hello; /* while a ClientHello waits */
+    char *ca_name;        /* lent by tlslife_conn_ca_name */
     SSL_SESSION *sessions[TLSL_SESSIONS_MAX];
     size_t sessions_len;
-    tlsl_line *keylog;
-    tlslife_error *error;        /* allocated at the first failure */
+    tlslife_error *error; /* allocated at the first failure */
 };
 
 tlslife_conn *tlsl_conn_of(const SSL *ssl); /* from ex_data; NULL: not ours */
 tlslife_error *tlsl_conn_error(tlslife_conn *conn); /* where to write; NULL: out of memory */
+/* Whether the program has a say on this connection's peer. */
+bool tlsl_conn_asks_verify(const tlslife_conn *conn);
+/* The connection's own mistake or failure: always TLSLIFE_ERROR. */
+#define tlsl_conn_fail(conn, kind, ...) tlsl_fail(tlsl_conn_error(conn), (kind), __VA_ARGS__)
+
+/* ------------------------------------------------------------------------------------------- verdict.c */
+
+/* handshake.c: what must hold before a handshake goes on; server is the side whose verb it is. */
+tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server);
+
+/* handshake.c: between libssl's end of a handshake and ours. OK and not *done: libssl has tickets to send. */
+tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done);
+
+#define TLSL_DEADLINE_UNSET INT64_MIN
+
+/* Before an SSL_ call that moves data: OK, or why there is none to be made. verb is for the message. */
+tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb);
+/* After an SSL_ call that returned ret <= 0: OK: it has waited, call again; else the status to return. *deadline starts as
+ * TLSL_DEADLINE_UNSET. */
+tlslife_status tlsl_conn_settle(tlslife_conn *conn, int ret, int64_t *deadline, const char *verb);
+/* Waits for what status wants, where there is something to wait for: OK: call again. */
+tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t *deadline);
+/* Takes what callbacks recorded to where it belongs (key-log lines to their file). */
+void tlsl_conn_facts(tlslife_conn *conn);
+/* An error left by anybody else must not be read as this connection's. */
+#define tlsl_errors_clear() ((void)(ERR_peek_error() != 0 && (ERR_clear_error(), 0)))
+
+/* --------------------------------------------------------------------------------------------- hello.c */
+
+/* The ClientHello that libssl is reading, copied; NULL: out of memory, or it is malformed. */
+tlslife_hello *tlsl_hello_read(SSL *ssl);
+void tlsl_hello_free(tlslife_hello *hello);
+
+/* ----------------------------------------------------------------------------------------- transport.c */
+
+void tlsl_transport_drop(tlslife_conn *conn);
+
+/* ------------------------------------------------------------------------------------------- session.c */
+
+/* Keeps a session that arrived, with the reference given. */
+void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session);
+/* Server: tells libssl how many tickets go out with the handshake: none while the program has yet to accept the peer. */
+void tlsl_conn_set_tickets(tlslife_conn *conn);
+/* Server: sends the tickets that were held back. */
+bool tlsl_conn_release_tickets(tlslife_conn *conn);
+/* Whether session may be offered by conn: its context and its host name. */
+tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session);
 
 #endif

@@ -1,0 +1,298 @@
+/*
+ * callbacks.c: what OpenSSL calls, and all that it calls of ours.
+ *
+ * A callback records a fact or suspends the handshake; it never waits, never does I/O and never calls the program.
+ * So a stranger's bytes can make us allocate a little, in bounds, and nothing else. Each takes its connection
+ * from ex_data; a raw SSL without one gets OpenSSL's own behaviour.
+ */
+#include <openssl/x509_vfy.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+#include "switch.h"
+
+#define KEYLOG_LINES_MAX 64 /* that nobody took: older ones stay, newer ones go */
+
+/* ---------------------------------------------------------------------------------------------- alerts */
+
+static void on_info(const SSL *ssl, int where, int value) {
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    bool fatal = value >> 8 == SSL3_AL_FATAL;
+    if (conn != NULL && (where & SSL_CB_ALERT) && fatal) {
+        conn->alert = value & 0xff;
+        conn->alert_received = where & SSL_CB_READ;
+    }
+}
+
+/* -------------------------------------------------------------------------------------------- sessions */
+
+static int on_new_session(SSL *ssl, SSL_SESSION *session) {
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL) {
+        return 0;
+    }
+    tlsl_conn_keep_session(conn, session);
+    return 1; /* the reference is ours now */
+}
+
+/* ----------------------------------------------------------------------------------------- ClientHello */
+
+static int choose_context(tlslife_conn *conn, SSL *ssl, tlslife_context *target, int *alert) {
+    if (target == NULL || target == conn->context) {
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+    if (!tlsl_context_apply(target, ssl)) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    tlslife_context *before = conn->context;
+    conn->context = tlslife_context_up_ref(target);
+    tlslife_context_free(before);
+    tlsl_conn_set_tickets(conn);
+    if (conn->groups != NULL) {
+        SSL_set1_groups_list(ssl, conn->groups);
+    }
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static int ask_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
+    conn->hello = tlsl_hello_read(ssl);
+    if (conn->hello == NULL) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    conn->hello_answer = TLSL_ASKED;
+    return SSL_CLIENT_HELLO_RETRY;
+}
+
+static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
+    conn->hello_answer = TLSL_ACCEPTED;
+    if (conn->context->server_names == NULL) {
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+    tlslife_hello *hello = tlsl_hello_read(ssl);
+    if (hello == NULL) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    tlslife_context *target = tlsl_context_match(conn->context, hello->server_name);
+    tlsl_hello_free(hello);
+    return choose_context(conn, ssl, target, alert);
+}
+
+/* Once a connection: a second hello (HelloRetryRequest, renegotiation) stays under the context of the first. */
+static int on_client_hello(SSL *ssl, int *alert, void *unused) {
+    (void)unused;
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL) {
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+    switch ((tlsl_answer)conn->hello_answer) {
+    case TLSL_UNASKED:
+        return conn->context->questions & TLSLIFE_ASK_HELLO ? ask_hello(conn, ssl, alert)
+                                                            : match_hello(conn, ssl, alert);
+    case TLSL_ASKED:
+        return SSL_CLIENT_HELLO_RETRY;
+    case TLSL_REFUSED:
+        *alert = conn->refuse_alert;
+        return SSL_CLIENT_HELLO_ERROR;
+    case TLSL_ACCEPTED:
+        break;
+    }
+    tlslife_context *target = conn->chosen;
+    conn->chosen = NULL;
+    int verdict = choose_context(conn, ssl, target, alert);
+    tlslife_context_free(target);
+    return verdict;
+}
+
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *offered,
+                   unsigned offered_len, void *unused) {
+    (void)unused;
+    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    const tlslife_context *context = conn == NULL ? NULL : conn->context;
+    if (context == NULL || context->alpn == NULL) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    unsigned char *chosen = NULL;
+    int found = SSL_select_next_proto(&chosen, out_len, context->alpn, (unsigned)context->alpn_len, offered,
+                                      offered_len);
+    *out = chosen;
+    return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* ---------------------------------------------------------------------------------------- certificates */
+
+static int on_certificate(SSL *ssl, void *unused) {
+    (void)unused;
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL || !(conn->context->questions & TLSLIFE_ASK_CERTIFICATE)) {
+        return 1;
+    }
+    if (conn->certificate_answer == TLSL_REFUSED) {
+        return 0;
+    }
+    if (conn->certificate_answer != TLSL_ACCEPTED) {
+        conn->certificate_answer = TLSL_ASKED;
+        return -1;
+    }
+    bool ok = conn->chosen == NULL || tlsl_context_present(conn->chosen, ssl);
+    tlslife_context_free(conn->chosen);
+    conn->chosen = NULL;
+    conn->certificate_answer = TLSL_UNASKED; /* a renegotiation asks again */
+    return ok;
+}
+
+/* Remembers what the built-in verification found, and of which certificate, for the error's message. */
+static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool ok) {
+    free(conn->verify_subject);
+    conn->verify_subject = NULL;
+    conn->verify_depth = -1;
+    conn->verify_result = ok ? X509_V_OK : X509_STORE_CTX_get_error(store);
+    X509 *culprit = ok ? NULL : X509_STORE_CTX_get_current_cert(store);
+    if (!ok) {
+        conn->verify_depth = X509_STORE_CTX_get_error_depth(store);
+    }
+    if (culprit != NULL) {
+        char subject[256];
+        conn->verify_subject = strdup(tlsl_name_text(X509_get_subject_name(culprit), subject, sizeof subject));
+    }
+}
+
+/* libssl calls again once a client's question is answered; the answer serves once, for a renegotiation may bring
+ * another certificate. */
+static int answered_verification(tlslife_conn *conn, X509_STORE_CTX *store) {
+    bool accepted = conn->verify_answer == TLSL_ACCEPTED;
+    conn->verify_answer = TLSL_UNASKED;
+    if (!accepted && conn->verify_result == X509_V_OK) {
+        conn->verify_result = X509_V_ERR_APPLICATION_VERIFICATION;
+    }
+    X509_STORE_CTX_set_error(store, (int)conn->verify_result);
+    return accepted;
+}
+
+static int on_verify(X509_STORE_CTX *store, void *unused) {
+    (void)unused;
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL) {
+        return X509_verify_cert(store) > 0;
+    }
+    bool server = SSL_is_server(ssl);
+    if (!server && conn->verify_answer >= TLSL_ACCEPTED) {
+        return answered_verification(conn, store);
+    }
+    bool ok = X509_verify_cert(store) > 0;
+    record_verification(conn, store, ok);
+    unsigned asks = conn->context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
+    if (asks == 0 || (!ok && !(asks & TLSLIFE_ASK_VERIFY_ALL))) {
+        return ok;
+    }
+    /* A server cannot suspend here: it asks when the handshake has ended, or before it goes on (post-handshake). */
+    conn->verify_answer = TLSL_ASKED;
+    if (server) {
+        conn->open = false;
+    } else {
+        SSL_set_retry_verify(ssl);
+    }
+    return 1;
+}
+
+/* ------------------------------------------------------------------------------------------------- PSK */
+
+static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsigned identity_max, unsigned char *key,
+                              unsigned key_max) {
+    (void)hint;
+    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    const tlsl_psk *psk = conn == NULL ? NULL : conn->context->psk;
+    if (psk == NULL || strlen(psk->identity) >= identity_max || psk->key_len > key_max) {
+        return 0;
+    }
+    memcpy(identity, psk->identity, strlen(psk->identity) + 1);
+    memcpy(key, psk->key, psk->key_len);
+    return (unsigned)psk->key_len;
+}
+
+unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max) {
+    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    const tlsl_psk *psk = conn == NULL || identity == NULL ? NULL : conn->context->psk;
+    while (psk != NULL && strcmp(psk->identity, identity) != 0) {
+        psk = psk->next;
+    }
+    if (psk == NULL || psk->key_len > key_max) {
+        return 0;
+    }
+    memcpy(key, psk->key, psk->key_len);
+    return (unsigned)psk->key_len;
+}
+
+/* ------------------------------------------------------------------------------------- key log and OCSP */
+
+static void on_keylog(const SSL *ssl, const char *text) {
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL) {
+        return;
+    }
+    size_t size = strlen(text) + 1;
+    tlsl_line *line = malloc(sizeof *line + size);
+    tlsl_line **end = &conn->keylog;
+    for (int n = 0; *end != NULL && n < KEYLOG_LINES_MAX; n++) {
+        end = &(*end)->next;
+    }
+    if (line == NULL || *end != NULL) {
+        free(line);
+        return;
+    }
+    line->next = NULL;
+    memcpy(line->text, text, size);
+    *end = line;
+}
+
+static int on_ocsp(SSL *ssl, void *unused) {
+    (void)unused;
+    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    const tlslife_context *context = conn == NULL ? NULL : conn->context;
+    unsigned char *copy =
+        context == NULL || context->ocsp == NULL ? NULL : OPENSSL_memdup(context->ocsp, context->ocsp_len);
+    if (copy == NULL) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)context->ocsp_len);
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- install */
+
+void tlsl_callbacks_install(tlslife_context *context) {
+    SSL_CTX *ctx = context->ctx;
+    SSL_CTX_set_info_callback(ctx, on_info);
+    SSL_CTX_set_cert_verify_callback(ctx, on_verify, NULL);
+    if (context->role == TLSLIFE_SERVER) {
+        SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
+        SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+    } else {
+        SSL_CTX_sess_set_new_cb(ctx, on_new_session);
+    }
+}
+
+void tlsl_callbacks_ask_certificate(tlslife_context *context) {
+    bool asks = context->questions & TLSLIFE_ASK_CERTIFICATE;
+    SSL_CTX_set_cert_cb(context->ctx, asks ? on_certificate : NULL, NULL);
+}
+
+void tlsl_callbacks_psk(tlslife_context *context) {
+    if (context->role == TLSLIFE_SERVER) {
+        SSL_CTX_set_psk_server_callback(context->ctx, tlsl_psk_server);
+    } else {
+        SSL_CTX_set_psk_client_callback(context->ctx, on_psk_client);
+    }
+}
+
+void tlsl_callbacks_keylog(tlslife_context *context) {
+    SSL_CTX_set_keylog_callback(context->ctx, on_keylog);
+}
+
+void tlsl_callbacks_ocsp(tlslife_context *context) {
+    SSL_CTX_set_tlsext_status_cb(context->ctx, on_ocsp);
+}

@@ -1,0 +1,361 @@
+/*
+ * conn.c: the life of a connection: new, dup, up_ref, free, clear, and what is set on one connection alone.
+ *
+ * An SSL is owned by one tlslife_conn, which is counted by itself; the way back from callbacks is ex_data, taken away
+ * before SSL_free, since a host may hold the SSL longer. Freeing does no I/O: no close_notify is sent, so a peer
+ * that is stuck, or hostile, cannot hold up a finalizer.
+ */
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "settings.h"
+#include "tlslife_openssl.h"
+
+static int conn_index = -1;
+static pthread_once_t conn_index_once = PTHREAD_ONCE_INIT;
+
+static void make_conn_index(void) {
+    conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+tlslife_conn *tlsl_conn_of(const SSL *ssl) {
+    pthread_once(&conn_index_once, make_conn_index);
+    return SSL_get_ex_data(ssl, conn_index);
+}
+
+tlslife_error *tlsl_conn_error(tlslife_conn *conn) {
+    if (conn->error == NULL) {
+        conn->error = calloc(1, sizeof *conn->error);
+    }
+    return conn->error;
+}
+
+const tlslife_error *tlslife_conn_error(const tlslife_conn *conn) {
+    static const tlslife_error none = {.alert = -1, .verify_depth = -1};
+    return conn->error == NULL ? &none : conn->error;
+}
+
+bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
+    return conn->context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
+}
+
+/* ------------------------------------------------------------------------------------------------ life */
+
+/* Wraps ssl, whose reference becomes the connection's also when this fails. */
+static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err) {
+    tlslife_conn *conn = ssl == NULL ? NULL : calloc(1, sizeof *conn);
+    pthread_once(&conn_index_once, make_conn_index);
+    if (conn == NULL || SSL_set_ex_data(ssl, conn_index, conn) != 1) {
+        SSL_free(ssl);
+        free(conn);
+        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a connection");
+        return NULL;
+    }
+    conn->ssl = ssl;
+    conn->context = tlslife_context_up_ref(context);
+    conn->origin = tlslife_context_up_ref(context);
+    atomic_init(&conn->refs, 1);
+    conn->blocking = true;
+    conn->timeout_ms = atomic_load(&context->timeout_ms);
+    conn->alert = -1;
+    conn->verify_depth = -1;
+    conn->num_tickets = -1;
+    return conn;
+}
+
+tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_error *err) {
+    if (tlsl_context_seal(context, err) != TLSLIFE_OK) {
+        return NULL;
+    }
+    ERR_clear_error();
+    tlslife_conn *conn = wrap(context, SSL_new(context->ctx), err);
+    if (conn != NULL && context->role == TLSLIFE_SERVER) {
+        SSL_set_accept_state(conn->ssl);
+    } else if (conn != NULL) {
+        SSL_set_connect_state(conn->ssl);
+    }
+    return conn;
+}
+
+tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err) {
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn != NULL) {
+        return tlslife_conn_up_ref(conn);
+    }
+    tlslife_role role = SSL_is_server(ssl) ? TLSLIFE_SERVER : TLSLIFE_CLIENT;
+    tlslife_context *context = tlslife_context_from_ssl_ctx(SSL_get_SSL_CTX(ssl), role, err);
+    if (context == NULL) {
+        return NULL;
+    }
+    SSL_up_ref(ssl);
+    conn = wrap(context, ssl, err);
+    tlslife_context_free(context);
+    if (conn != NULL) {
+        conn->transport = SSL_get_rbio(ssl) == NULL ? TLSL_NONE : TLSL_FOREIGN;
+        conn->begun = !SSL_in_before(ssl);
+        conn->open = SSL_is_init_finished(ssl);
+    }
+    return conn;
+}
+
+SSL *tlslife_conn_ssl(tlslife_conn *conn) {
+    return conn->ssl;
+}
+
+tlslife_conn *tlslife_conn_up_ref(tlslife_conn *conn) {
+    atomic_fetch_add_explicit(&conn->refs, 1, memory_order_relaxed);
+    return conn;
+}
+
+static void drop_keylog(tlslife_conn *conn) {
+    while (conn->keylog != NULL) {
+        tlsl_line *line = conn->keylog;
+        conn->keylog = line->next;
+        OPENSSL_cleanse(line->text, strlen(line->text));
+        free(line);
+    }
+}
+
+/* What belongs to one handshake and the data after it. */
+static void drop_progress(tlslife_conn *conn) {
+    tlsl_hello_free(conn->hello);
+    tlslife_context_free(conn->chosen);
+    free(conn->verify_subject);
+    if (conn->held != NULL) {
+        OPENSSL_cleanse(conn->held, TLSL_RECORD);
+        free(conn->held);
+    }
+    conn->hello = NULL;
+    conn->chosen = NULL;
+    conn->verify_subject = NULL;
+    conn->held = NULL;
+    conn->held_len = 0;
+    conn->open = conn->begun = conn->corked = conn->alert_received = false;
+    conn->fate = TLSLIFE_OK;
+    conn->hello_answer = conn->certificate_answer = conn->verify_answer = TLSL_UNASKED;
+    conn->alert = conn->verify_depth = -1;
+    conn->verify_result = X509_V_OK;
+}
+
+void tlslife_conn_free(tlslife_conn *conn) {
+    if (conn == NULL || atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    tlsl_transport_drop(conn);
+    SSL_set_ex_data(conn->ssl, conn_index, NULL);
+    SSL_free(conn->ssl);
+    drop_progress(conn);
+    drop_keylog(conn);
+    for (size_t i = 0; i < conn->sessions_len; i++) {
+        SSL_SESSION_free(conn->sessions[i]);
+    }
+    tlslife_context_free(conn->context);
+    tlslife_context_free(conn->origin);
+    free(conn->hostname);
+    free(conn->groups);
+    free(conn->alpn);
+    OPENSSL_free(conn->ca_name);
+    free(conn->error);
+    free(conn);
+}
+
+tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
+    ERR_clear_error();
+    if (SSL_renegotiate_pending(conn->ssl)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "a renegotiation is pending: finish it with handshake before clear");
+    }
+    if (SSL_clear(conn->ssl) != 1) {
+        return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");
+    }
+    drop_progress(conn);
+    if (conn->origin->resumption == TLSLIFE_RESUMPTION_OFF && !conn->origin->foreign) {
+        SSL_set_session(conn->ssl, NULL);
+    }
+    if (conn->context != conn->origin) {
+        /* The name that the last client asked for says nothing about the next. */
+        tlsl_context_apply(conn->origin, conn->ssl);
+        tlslife_context_free(conn->context);
+        conn->context = tlslife_context_up_ref(conn->origin);
+    }
+    return TLSLIFE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------- dup */
+
+static bool copy_string(char **to, const char *from) {
+    *to = from == NULL ? NULL : strdup(from);
+    return from == NULL || *to != NULL;
+}
+
+/* What libssl's SSL_dup forgets. */
+static bool copy_forgotten(tlslife_conn *to, const tlslife_conn *from) {
+    SSL *ssl = to->ssl;
+    const char *server_name = SSL_get_servername(from->ssl, TLSEXT_NAMETYPE_host_name);
+    to->blocking = from->blocking;
+    to->timeout_ms = from->timeout_ms;
+    SSL_set_quiet_shutdown(ssl, SSL_get_quiet_shutdown(from->ssl));
+    if (!copy_string(&to->hostname, from->hostname) || !copy_string(&to->groups, from->groups)) {
+        return false;
+    }
+    if (server_name != NULL && !SSL_is_server(ssl) && SSL_set_tlsext_host_name(ssl, server_name) != 1) {
+        return false;
+    }
+    if (from->groups != NULL && SSL_set1_groups_list(ssl, from->groups) != 1) {
+        return false;
+    }
+    if (from->num_tickets >= 0) {
+        tlslife_conn_set_num_tickets(to, (size_t)from->num_tickets);
+    }
+    if (from->alpn != NULL) {
+        to->alpn = malloc(from->alpn_len);
+        if (to->alpn == NULL || SSL_set_alpn_protos(ssl, from->alpn, (unsigned)from->alpn_len) != 0) {
+            return false;
+        }
+        memcpy(to->alpn, from->alpn, from->alpn_len);
+        to->alpn_len = from->alpn_len;
+    }
+    return true;
+}
+
+tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
+    if (!SSL_in_before(conn->ssl)) {
+        return tlslife_conn_up_ref(conn);
+    }
+    ERR_clear_error();
+    tlslife_conn *dup = wrap(conn->context, SSL_dup(conn->ssl), err);
+    if (dup != NULL && !copy_forgotten(dup, conn)) {
+        tlslife_conn_free(dup);
+        dup = NULL;
+        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot copy a connection's settings");
+    }
+    return dup;
+}
+
+/* ----------------------------------------------------------------------------- settings of a connection */
+
+tlslife_context *tlslife_conn_get0_context(const tlslife_conn *conn) {
+    return conn->context;
+}
+
+static tlslife_status client_before(tlslife_conn *conn, const char *what) {
+    ERR_clear_error();
+    if (SSL_is_server(conn->ssl)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is for a client's connection", what);
+    }
+    return !conn->begun ? TLSLIFE_OK
+                        : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s must come before the handshake begins", what);
+}
+
+static bool set_verified_name(SSL *ssl, const char *hostname, bool ip) {
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (ip) {
+        return SSL_set1_host(ssl, NULL) == 1 && X509_VERIFY_PARAM_set1_ip_asc(param, hostname) == 1;
+    }
+    return X509_VERIFY_PARAM_set1_ip(param, NULL, 0) == 1 && SSL_set1_host(ssl, hostname) == 1;
+}
+
+tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostname) {
+    if (client_before(conn, "set_hostname") != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    bool ip = tlsl_is_ip(hostname);
+    if (!ip && !tlsl_is_hostname(hostname)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_INPUT, "\"%s\" is neither a host name nor an IP address", hostname);
+    }
+    char *copy = strdup(hostname);
+    if (copy == NULL) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a host name");
+    }
+    size_t len = strlen(copy);
+    if (!ip && len > 1 && copy[len - 1] == '.') {
+        copy[len - 1] = '\0'; /* RFC 6066 section 3: without a trailing dot */
+    }
+    bool verifies = conn->context->verify_host;
+    bool ok = SSL_set_tlsext_host_name(conn->ssl, ip ? NULL : copy) == 1 &&
+              (!verifies || set_verified_name(conn->ssl, copy, ip));
+    free(conn->hostname);
+    conn->hostname = copy;
+    return ok ? TLSLIFE_OK
+              : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT, "the host name \"%s\" cannot be used", copy);
+}
+
+const char *tlslife_conn_hostname(const tlslife_conn *conn) {
+    return conn->hostname;
+}
+
+tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols, size_t protocols_len) {
+    size_t len = 0;
+    unsigned char *wire = NULL;
+    if (client_before(conn, "set_alpn") != TLSLIFE_OK ||
+        (wire = tlsl_alpn_wire(protocols, protocols_len, &len, tlsl_conn_error(conn))) == NULL) {
+        return TLSLIFE_ERROR;
+    }
+    free(conn->alpn);
+    conn->alpn = wire;
+    conn->alpn_len = len;
+    return SSL_set_alpn_protos(conn->ssl, wire, (unsigned)len) == 0
+               ? TLSLIFE_OK
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
+}
+
+tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
+    ERR_clear_error();
+    if (conn->begun) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "set_groups must come before the handshake begins");
+    }
+    char *copy = strdup(list);
+    if (copy == NULL || SSL_set1_groups_list(conn->ssl, list) != 1) {
+        free(copy);
+        return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT, "groups \"%s\" cannot be used", list);
+    }
+    free(conn->groups);
+    conn->groups = copy;
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_tickets) {
+    if (tlsl_check_num_tickets(num_tickets, tlsl_conn_error(conn)) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    conn->num_tickets = (int)num_tickets;
+    tlsl_conn_set_tickets(conn);
+    return TLSLIFE_OK;
+}
+
+void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking) {
+    conn->blocking = blocking;
+}
+
+bool tlslife_conn_blocking(const tlslife_conn *conn) {
+    return conn->blocking;
+}
+
+void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms) {
+    conn->timeout_ms = timeout_ms < 0 ? -1 : timeout_ms;
+}
+
+int tlslife_conn_timeout_ms(const tlslife_conn *conn) {
+    return conn->timeout_ms;
+}
+
+void tlslife_conn_set_quiet_shutdown(tlslife_conn *conn, bool quiet) {
+    SSL_set_quiet_shutdown(conn->ssl, quiet);
+}
+
+bool tlslife_conn_quiet_shutdown(const tlslife_conn *conn) {
+    return SSL_get_quiet_shutdown(conn->ssl);
+}
+
+char *tlslife_conn_take_keylog(tlslife_conn *conn) {
+    tlsl_line *line = conn->keylog;
+    if (line == NULL) {
+        return NULL;
+    }
+    char *text = strdup(line->text);
+    conn->keylog = line->next;
+    OPENSSL_cleanse(line->text, strlen(line->text));
+    free(line);
+    return text;
+}

@@ -1,0 +1,267 @@
+/*
+ * context.c: the life of a context, and the policy that its sessions carry.
+ *
+ * A context is configured by one thread and sealed by its first connection. libssl reads an SSL_CTX without a
+ * lock in every handshake of every thread, so a setting that changed under them would be a data race; the seal
+ * makes that impossible, and is the moment at which everything derived is derived.
+ *
+ * The session id context is what keeps sessions apart (CVE-2025-23419, CVE-2025-23048: a session made where no
+ * client certificate was asked for resumed where one was). It is a hash of the policy: role, verification, CAs,
+ * questions, and the names our certificates bear, so that renewing a certificate keeps the sessions. A client's
+ * also holds the context's number: libssl never sends it, and we know by it whose a session is, without a
+ * word of our own in the SSL_SESSION.
+ */
+#include <openssl/evp.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "tlslife_openssl.h"
+
+static int context_index = -1;
+static pthread_once_t context_index_once = PTHREAD_ONCE_INIT;
+static atomic_uint_fast64_t context_numbers = 1;
+
+static void make_context_index(void) {
+    context_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+tlslife_context *tlsl_context_of(const SSL_CTX *ctx) {
+    pthread_once(&context_index_once, make_context_index);
+    return SSL_CTX_get_ex_data(ctx, context_index);
+}
+
+bool tlsl_policy_add(tlslife_context *context, const void *bytes, size_t len) {
+    uint64_t framed = len; /* so that "ab","c" and "a","bc" differ */
+    return context->policy != NULL && EVP_DigestUpdate(context->policy, &framed, sizeof framed) == 1 &&
+           EVP_DigestUpdate(context->policy, bytes, len) == 1;
+}
+
+/* ------------------------------------------------------------------------------------------------ life */
+
+static bool set_defaults(tlslife_context *context) {
+    SSL_CTX *ctx = context->ctx;
+    bool client = context->role == TLSLIFE_CLIENT;
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode(ctx, client ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
+                                               : SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_verify(ctx, client ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    context->verify = client ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE;
+    context->verify_host = client;
+    tlsl_callbacks_install(context);
+    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+           SSL_CTX_set_ex_data(ctx, context_index, context) == 1;
+}
+
+static tlslife_context *context_alloc(SSL_CTX *ctx, tlslife_role role) {
+    tlslife_context *context = calloc(1, sizeof *context);
+    if (context == NULL) {
+        return NULL;
+    }
+    pthread_once(&context_index_once, make_context_index);
+    pthread_mutex_init(&context->seal_lock, NULL);
+    atomic_init(&context->refs, 1);
+    atomic_init(&context->timeout_ms, -1);
+    context->ctx = ctx;
+    context->role = role;
+    context->keylog_fd = -1;
+    return context;
+}
+
+tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err) {
+    ERR_clear_error();
+    if (role != TLSLIFE_CLIENT && role != TLSLIFE_SERVER) {
+        tlsl_fail(err, TLSLIFE_ERR_USAGE, "a context's role is TLSLIFE_CLIENT or TLSLIFE_SERVER, not %d", (int)role);
+        return NULL;
+    }
+    SSL_CTX *ctx = SSL_CTX_new(role == TLSLIFE_SERVER ? TLS_server_method() : TLS_client_method());
+    tlslife_context *context = ctx == NULL ? NULL : context_alloc(ctx, role);
+    if (context == NULL) {
+        SSL_CTX_free(ctx);
+        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a context");
+        return NULL;
+    }
+    context->policy = EVP_MD_CTX_new();
+    if (context->policy == NULL || EVP_DigestInit_ex(context->policy, EVP_sha256(), NULL) != 1 ||
+        !set_defaults(context)) {
+        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot make a context");
+        tlslife_context_free(context);
+        return NULL;
+    }
+    return context;
+}
+
+tlslife_context *tlslife_context_from_ssl_ctx(SSL_CTX *ctx, tlslife_role role, tlslife_error *err) {
+    tlslife_context *context = tlsl_context_of(ctx);
+    if (context != NULL) {
+        return tlslife_context_up_ref(context);
+    }
+    context = context_alloc(ctx, role);
+    if (context == NULL) {
+        tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a context");
+        return NULL;
+    }
+    SSL_CTX_up_ref(ctx);
+    context->foreign = true;
+    atomic_init(&context->sealed, true);
+    int mode = SSL_CTX_get_verify_mode(ctx);
+    context->verify = mode & SSL_VERIFY_PEER ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE;
+    SSL_CTX_set_ex_data(ctx, context_index, context);
+    return context;
+}
+
+SSL_CTX *tlslife_context_ssl_ctx(tlslife_context *context) {
+    return context->ctx;
+}
+
+tlslife_context *tlslife_context_up_ref(tlslife_context *context) {
+    atomic_fetch_add_explicit(&context->refs, 1, memory_order_relaxed);
+    return context;
+}
+
+static void free_lists(tlslife_context *context) {
+    while (context->server_names != NULL) {
+        tlsl_server_name *name = context->server_names;
+        context->server_names = name->next;
+        tlslife_context_free(name->target);
+        free(name->pattern);
+        free(name);
+    }
+    while (context->psk != NULL) {
+        tlsl_psk *psk = context->psk;
+        context->psk = psk->next;
+        OPENSSL_clear_free(psk->key, psk->key_len);
+        free(psk->identity);
+        free(psk);
+    }
+    for (size_t i = 0; i < context->credentials_len; i++) {
+        X509_free(context->credentials[i].leaf);
+        EVP_PKEY_free(context->credentials[i].key);
+        sk_X509_pop_free(context->credentials[i].chain, X509_free);
+    }
+}
+
+void tlslife_context_free(tlslife_context *context) {
+    if (context == NULL || atomic_fetch_sub_explicit(&context->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    SSL_CTX_set_ex_data(context->ctx, context_index, NULL);
+    SSL_CTX_free(context->ctx);
+    free_lists(context);
+    EVP_MD_CTX_free(context->policy);
+    pthread_mutex_destroy(&context->seal_lock);
+    if (context->keylog_fd >= 0) {
+        close(context->keylog_fd);
+    }
+    free(context->groups);
+    free(context->alpn);
+    free(context->ocsp);
+    free(context);
+}
+
+tlslife_role tlslife_context_role(const tlslife_context *context) {
+    return context->role;
+}
+
+void tlslife_context_set_timeout_ms(tlslife_context *context, int timeout_ms) {
+    atomic_store(&context->timeout_ms, timeout_ms < 0 ? -1 : timeout_ms);
+}
+
+/* ------------------------------------------------------------------------------------------------ seal */
+
+static bool policy_add_names(tlslife_context *context, X509 *leaf) {
+    unsigned char *name = NULL;
+    int name_len = i2d_X509_NAME(X509_get_subject_name(leaf), &name);
+    bool ok = name_len >= 0 && tlsl_policy_add(context, name, (size_t)name_len);
+    OPENSSL_free(name);
+    int at = X509_get_ext_by_NID(leaf, NID_subject_alt_name, -1);
+    if (ok && at >= 0) {
+        const ASN1_OCTET_STRING *alt = X509_EXTENSION_get_data(X509_get_ext(leaf, at));
+        ok = tlsl_policy_add(context, ASN1_STRING_get0_data(alt), (size_t)ASN1_STRING_length(alt));
+    }
+    return ok;
+}
+
+/* libssl's cursor over an SSL_CTX's certificates is part of the SSL_CTX: walk it while nobody else does. */
+static bool collect_credentials(tlslife_context *context) {
+    SSL_CTX *ctx = context->ctx;
+    long more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST);
+    while (more == 1 && context->credentials_len < TLSL_CREDENTIALS_MAX) {
+        tlsl_credential *credential = &context->credentials[context->credentials_len++];
+        STACK_OF(X509) *chain = NULL;
+        credential->leaf = SSL_CTX_get0_certificate(ctx);
+        credential->key = SSL_CTX_get0_privatekey(ctx);
+        X509_up_ref(credential->leaf);
+        EVP_PKEY_up_ref(credential->key);
+        SSL_CTX_get0_chain_certs(ctx, &chain);
+        credential->chain = chain == NULL ? NULL : X509_chain_up_ref(chain);
+        if (!policy_add_names(context, credential->leaf) || (chain != NULL && credential->chain == NULL)) {
+            return false;
+        }
+        more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_NEXT);
+    }
+    return true;
+}
+
+static bool derive_session_id_context(tlslife_context *context) {
+    int policy[] = {context->role, context->verify, SSL_CTX_get_verify_depth(context->ctx), context->verify_host,
+                    (int)(context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL))};
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    if (!tlsl_policy_add(context, policy, sizeof policy) || EVP_DigestFinal_ex(context->policy, hash, NULL) != 1) {
+        return false;
+    }
+    if (context->role == TLSLIFE_CLIENT) {
+        uint64_t number = atomic_fetch_add(&context_numbers, 1);
+        memcpy(hash + TLSL_POLICY_LEN, &number, sizeof number);
+    }
+    if (context->sid_ctx_len == 0) {
+        context->sid_ctx_len = sizeof context->sid_ctx;
+        memcpy(context->sid_ctx, hash, sizeof context->sid_ctx);
+    }
+    return SSL_CTX_set_session_id_context(context->ctx, context->sid_ctx, (unsigned)context->sid_ctx_len) == 1;
+}
+
+static tlslife_status seal_once(tlslife_context *context, tlslife_error *err) {
+    bool asks = context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
+    if (asks && context->verify == TLSLIFE_VERIFY_NONE) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "this context asks whether the peer is acceptable but does not ask the peer for a "
+                         "certificate: set its verification to required (or, on a server, optional)");
+    }
+    if (context->verify != TLSLIFE_VERIFY_NONE && !context->ca_given &&
+        tlslife_context_use_system_ca(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (!collect_credentials(context) || !derive_session_id_context(context)) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot seal the context");
+    }
+    EVP_MD_CTX_free(context->policy);
+    context->policy = NULL;
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlsl_context_seal(tlslife_context *context, tlslife_error *err) {
+    if (atomic_load_explicit(&context->sealed, memory_order_acquire)) {
+        return TLSLIFE_OK;
+    }
+    pthread_mutex_lock(&context->seal_lock);
+    tlslife_status status = TLSLIFE_OK;
+    if (!atomic_load_explicit(&context->sealed, memory_order_relaxed)) {
+        ERR_clear_error();
+        status = seal_once(context, err);
+        atomic_store_explicit(&context->sealed, status == TLSLIFE_OK, memory_order_release);
+    }
+    pthread_mutex_unlock(&context->seal_lock);
+    return status;
+}
+
+size_t tlslife_context_session_id_context(tlslife_context *context, unsigned char out[32]) {
+    if (tlsl_context_seal(context, NULL) != TLSLIFE_OK) {
+        return 0;
+    }
+    memcpy(out, context->sid_ctx, context->sid_ctx_len);
+    return context->sid_ctx_len;
+}

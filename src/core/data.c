@@ -1,0 +1,273 @@
+/*
+ * data.c: reading and writing.
+ *
+ * The data's way is straight: one SSL_read_ex into the caller's memory, one SSL_write_ex of the caller's memory, 16 KiB
+ * a record. Small pieces are gathered into one record first, because a record costs what thousands of copied bytes
+ * do. Nothing passes before the handshake is done and every question answered.
+ *
+ * After a write that must wait, libssl holds an encrypted record whose bytes are already decided; it wants the same bytes
+ * again. *out_written never counts them, so a caller that goes on from there offers exactly those.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+
+/* ------------------------------------------------------------------------------------------------ read */
+
+typedef int (*read_call)(SSL *, void *, size_t, size_t *);
+
+static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len, size_t *out_read,
+                                const char *verb) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    tlslife_status status = TLSLIFE_OK;
+    do {
+        if (!conn->open || conn->fate != TLSLIFE_OK) {
+            status = tlsl_conn_ready(conn, verb);
+            if (status != TLSLIFE_OK) {
+                return status;
+            }
+        }
+        tlsl_errors_clear();
+        int ret = call(conn->ssl, buffer, buffer_len, out_read);
+        if (ret > 0) {
+            return TLSLIFE_OK;
+        }
+        status = tlsl_conn_settle(conn, ret, &deadline, verb);
+    } while (status == TLSLIFE_OK);
+    return status;
+}
+
+tlslife_status tlslife_conn_read(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read) {
+    return read_with(conn, SSL_read_ex, buffer, buffer_len, out_read, "read");
+}
+
+tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read) {
+    return read_with(conn, SSL_peek_ex, buffer, buffer_len, out_read, "peek");
+}
+
+size_t tlslife_conn_pending(const tlslife_conn *conn) {
+    int pending = SSL_pending(conn->ssl);
+    return pending > 0 ? (size_t)pending : 0;
+}
+
+bool tlslife_conn_has_pending(const tlslife_conn *conn) {
+    return SSL_has_pending(conn->ssl);
+}
+
+/* ----------------------------------------------------------------------------------------------- write */
+
+/* Writes all of bytes; *written is raised as records go out. */
+static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, size_t len, size_t *written,
+                                int64_t *deadline) {
+    tlslife_status status = TLSLIFE_OK;
+    size_t gone = 0;
+    while (status == TLSLIFE_OK && gone < len) {
+        size_t now = 0;
+        if (!conn->open || conn->fate != TLSLIFE_OK) {
+            status = tlsl_conn_ready(conn, "write");
+            if (status != TLSLIFE_OK) {
+                break;
+            }
+        }
+        tlsl_errors_clear();
+        int ret = SSL_write_ex(conn->ssl, bytes + gone, len - gone, &now);
+        if (ret > 0) {
+            gone += now;
+            continue;
+        }
+        status = tlsl_conn_settle(conn, ret, deadline, "write");
+    }
+    *written += gone;
+    return status;
+}
+
+/* Sends what cork holds back. What is left after a wait stays at the front. */
+static tlslife_status flush_held(tlslife_conn *conn, int64_t *deadline) {
+    size_t gone = 0;
+    tlslife_status status = write_all(conn, conn->held, conn->held_len, &gone, deadline);
+    conn->held_len -= gone;
+    memmove(conn->held, conn->held + gone, conn->held_len);
+    return status;
+}
+
+/* Appends to what is held back, flushing each time 16 KiB are there. */
+static tlslife_status hold(tlslife_conn *conn, const unsigned char *bytes, size_t len, size_t *written,
+                           int64_t *deadline) {
+    while (len > 0) {
+        tlslife_status status = conn->held_len < TLSL_RECORD ? TLSLIFE_OK : flush_held(conn, deadline);
+        if (status != TLSLIFE_OK) {
+            return status;
+        }
+        size_t now = TLSL_RECORD - conn->held_len < len ? TLSL_RECORD - conn->held_len : len;
+        memcpy(conn->held + conn->held_len, bytes, now);
+        conn->held_len += now;
+        *written += now;
+        bytes += now;
+        len -= now;
+    }
+    return TLSLIFE_OK;
+}
+
+static tlslife_status write_piece(tlslife_conn *conn, const void *bytes, size_t len, size_t *written,
+                                  int64_t *deadline) {
+    if (!conn->open || conn->fate != TLSLIFE_OK) {
+        tlslife_status status = tlsl_conn_ready(conn, "write");
+        if (status != TLSLIFE_OK) {
+            return status;
+        }
+    }
+    if (conn->corked) {
+        return hold(conn, bytes, len, written, deadline);
+    }
+    if (conn->held_len > 0) {
+        tlslife_status status = flush_held(conn, deadline);
+        if (status != TLSLIFE_OK) {
+            return status;
+        }
+    }
+    return write_all(conn, bytes, len, written, deadline);
+}
+
+tlslife_status tlslife_conn_write(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_written) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    *out_written = 0;
+    return write_piece(conn, bytes, bytes_len, out_written, &deadline);
+}
+
+/* Where a gathering write is in its pieces. */
+typedef struct cursor {
+    const tlslife_bytes *piece;
+    size_t pieces_len; /* from piece on */
+    size_t offset;     /* in *piece */
+} cursor;
+
+static size_t gather(cursor *at, unsigned char *record) {
+    size_t len = 0;
+    while (at->pieces_len > 0 && len < TLSL_RECORD) {
+        size_t left = at->piece->len - at->offset;
+        size_t now = TLSL_RECORD - len < left ? TLSL_RECORD - len : left;
+        if (now > 0) {
+            memcpy(record + len, at->piece->data + at->offset, now);
+        }
+        len += now;
+        at->offset += now;
+        if (at->offset == at->piece->len) {
+            at->piece++;
+            at->pieces_len--;
+            at->offset = 0;
+        }
+    }
+    return len;
+}
+
+tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *pieces, size_t pieces_len,
+                                   size_t *out_written) {
+    unsigned char record[TLSL_RECORD];
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    cursor at = {pieces, pieces_len, 0};
+    tlslife_status status = TLSLIFE_OK;
+    size_t len = 0;
+    *out_written = 0;
+    while (status == TLSLIFE_OK && at.pieces_len > 0) {
+        const tlslife_bytes *piece = at.piece;
+        if (at.offset == 0 && piece->len >= TLSL_RECORD && !conn->corked) {
+            size_t whole = piece->len - piece->len % TLSL_RECORD; /* full records need no gathering */
+            status = write_piece(conn, piece->data, whole, out_written, &deadline);
+            at.offset = whole;
+            continue;
+        }
+        size_t now = gather(&at, record);
+        len = now > len ? now : len;
+        status = write_piece(conn, record, now, out_written, &deadline);
+    }
+    OPENSSL_cleanse(record, len);
+    return status;
+}
+
+tlslife_status tlslife_conn_cork(tlslife_conn *conn, bool cork) {
+    if (cork && conn->held == NULL) {
+        conn->held = malloc(TLSL_RECORD);
+        if (conn->held == NULL) {
+            return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for cork");
+        }
+    }
+    conn->corked = cork;
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_flush(tlslife_conn *conn) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    tlslife_status status = TLSLIFE_OK;
+    if (conn->held_len > 0) {
+        status = flush_held(conn, &deadline);
+    }
+    if (status == TLSLIFE_OK && !conn->corked && conn->held != NULL) {
+        OPENSSL_cleanse(conn->held, TLSL_RECORD);
+        free(conn->held);
+        conn->held = NULL;
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------ early data */
+
+static tlslife_status early_begin(tlslife_conn *conn, const char *verb, bool server) {
+    if (conn->open) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s after the handshake is done", verb);
+    }
+    return tlsl_handshake_begin(conn, verb, server);
+}
+
+static uint32_t early_limit(const tlslife_conn *conn) {
+    const SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    return session == NULL ? 0 : SSL_SESSION_get_max_early_data(session);
+}
+
+tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_written) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    *out_written = 0;
+    if (!SSL_is_server(conn->ssl) && !conn->open && !conn->begun && early_limit(conn) == 0) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "write_early needs a session that allows early data: see its max_early_data");
+    }
+    tlslife_status status = early_begin(conn, "write_early", false);
+    while (status == TLSLIFE_OK) {
+        tlsl_errors_clear();
+        int ret = SSL_write_early_data(conn->ssl, bytes, bytes_len, out_written);
+        if (ret == 1) {
+            tlsl_conn_facts(conn);
+            break;
+        }
+        status = tlsl_conn_settle(conn, ret, &deadline, "write_early");
+    }
+    return status;
+}
+
+tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    tlslife_status status = early_begin(conn, "read_early", true);
+    while (status == TLSLIFE_OK) {
+        size_t now = 0;
+        tlsl_errors_clear();
+        int verdict = SSL_read_early_data(conn->ssl, buffer, buffer_len, &now);
+        if (verdict != SSL_READ_EARLY_DATA_ERROR) {
+            tlsl_conn_facts(conn);
+            *out_read = verdict == SSL_READ_EARLY_DATA_FINISH ? 0 : now;
+            break;
+        }
+        status = tlsl_conn_settle(conn, 0, &deadline, "read_early");
+    }
+    return status;
+}
+
+tlslife_early tlslife_conn_early_data_status(const tlslife_conn *conn) {
+    switch (SSL_get_early_data_status(conn->ssl)) {
+    case SSL_EARLY_DATA_ACCEPTED:
+        return TLSLIFE_EARLY_ACCEPTED;
+    case SSL_EARLY_DATA_REJECTED:
+        return TLSLIFE_EARLY_REJECTED;
+    default:
+        return TLSLIFE_EARLY_NOT_SENT;
+    }
+}

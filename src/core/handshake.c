@@ -1,0 +1,191 @@
+/*
+ * handshake.c: connect, accept and handshake: one SSL_do_handshake under three names, resumable at any wait.
+ *
+ * "Done" means more here than in libssl: the last question must be answered too. A server's question about its peer comes
+ * after libssl's own end (SSL_set_retry_verify serves a client alone), so until it is answered nothing can be
+ * read or written, and the TLS 1.3 tickets are held back: a refused client takes nothing away.
+ */
+#include <string.h>
+
+#include "core.h"
+
+/* ------------------------------------------------------------------------------------------- beginning */
+
+static tlslife_status check_side(tlslife_conn *conn, const char *verb, bool server) {
+    if (SSL_is_server(conn->ssl) == server) {
+        return TLSLIFE_OK;
+    }
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s on a %s's connection", verb, server ? "client" : "server");
+}
+
+static tlslife_status check_host(tlslife_conn *conn, const char *verb) {
+    const tlslife_context *context = conn->context;
+    bool verifies = context->verify != TLSLIFE_VERIFY_NONE && context->verify_host && !context->foreign;
+    if (SSL_is_server(conn->ssl) || !verifies || conn->hostname != NULL) {
+        return TLSLIFE_OK;
+    }
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                          "%s without a host name to verify: call set_hostname, or dial, or make the context with "
+                          "verify_host off",
+                          verb);
+}
+
+/* What must hold once, before the first byte. */
+static tlslife_status begin(tlslife_conn *conn, const char *verb) {
+    if (conn->transport == TLSL_NONE) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: dial, set_fd, pair or set_memory first",
+                              verb);
+    }
+    if (conn->begun) {
+        return TLSLIFE_OK;
+    }
+    const SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    if (check_host(conn, verb) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (session != NULL && !SSL_is_server(conn->ssl) && tlsl_session_check(conn, session) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    tlsl_conn_set_tickets(conn);
+    conn->begun = true;
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server) {
+    if (conn->fate != TLSLIFE_OK) {
+        return (tlslife_status)conn->fate;
+    }
+    return check_side(conn, verb, server) == TLSLIFE_OK ? begin(conn, verb) : TLSLIFE_ERROR;
+}
+
+/* ---------------------------------------------------------------------------------------------- ending */
+
+/* The refusal of a peer by a server, after libssl's handshake: its session is spoiled, close_notify tells it. */
+static tlslife_status refuse_peer(tlslife_conn *conn) {
+    SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    if (session != NULL) {
+        SSL_CTX_remove_session(conn->origin->ctx, session);
+    }
+    SSL_shutdown(conn->ssl);
+    conn->fate = TLSLIFE_ERROR;
+    tlslife_error *err = tlsl_conn_error(conn);
+    tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");
+    if (err != NULL) {
+        err->verify_result = conn->verify_result != X509_V_OK ? conn->verify_result : X509_V_ERR_APPLICATION_VERIFICATION;
+        err->verify_depth = 0;
+    }
+    return TLSLIFE_ERROR;
+}
+
+tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
+    *done = true;
+    if (conn->open || !SSL_is_server(conn->ssl) || !tlsl_conn_asks_verify(conn)) {
+        conn->open = true;
+        return TLSLIFE_OK;
+    }
+    switch ((tlsl_answer)conn->verify_answer) {
+    case TLSL_REFUSED:
+        return refuse_peer(conn);
+    case TLSL_ACCEPTED:
+        conn->verify_answer = TLSL_UNASKED;
+        conn->open = true;
+        *done = !tlsl_conn_release_tickets(conn);
+        return TLSLIFE_OK;
+    default:
+        conn->verify_answer = TLSL_ASKED;
+        return TLSLIFE_WANT_VERIFY;
+    }
+}
+
+static tlslife_status drive(tlslife_conn *conn, const char *verb) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    tlslife_status status = TLSLIFE_OK;
+    bool done = false;
+    while (status == TLSLIFE_OK && !done) {
+        tlsl_errors_clear();
+        int ret = SSL_do_handshake(conn->ssl);
+        status = ret == 1 ? tlsl_handshake_finish(conn, &done) : tlsl_conn_settle(conn, ret, &deadline, verb);
+    }
+    tlsl_conn_facts(conn);
+    return status;
+}
+
+tlslife_status tlslife_conn_connect(tlslife_conn *conn) {
+    tlslife_status status = tlsl_handshake_begin(conn, "connect", false);
+    return status == TLSLIFE_OK ? drive(conn, "connect") : status;
+}
+
+tlslife_status tlslife_conn_accept(tlslife_conn *conn) {
+    tlslife_status status = tlsl_handshake_begin(conn, "accept", true);
+    return status == TLSLIFE_OK ? drive(conn, "accept") : status;
+}
+
+tlslife_status tlslife_conn_handshake(tlslife_conn *conn) {
+    tlslife_status status = tlsl_handshake_begin(conn, "handshake", SSL_is_server(conn->ssl));
+    return status == TLSLIFE_OK ? drive(conn, "handshake") : status;
+}
+
+bool tlslife_conn_handshake_done(const tlslife_conn *conn) {
+    return conn->open;
+}
+
+/* --------------------------------------------------------------------------------- after the handshake */
+
+static tlslife_status after_handshake(tlslife_conn *conn, const char *verb, bool tls13) {
+    ERR_clear_error();
+    if (!conn->open || conn->fate != TLSLIFE_OK) {
+        return tlsl_conn_ready(conn, verb);
+    }
+    if ((SSL_version(conn->ssl) >= TLS1_3_VERSION) == tls13) {
+        return TLSLIFE_OK;
+    }
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is not in %s", verb, SSL_get_version(conn->ssl));
+}
+
+static tlslife_status asked(tlslife_conn *conn, int ret, const char *verb) {
+    return ret == 1 ? TLSLIFE_OK : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "%s failed", verb);
+}
+
+tlslife_status tlslife_conn_key_update(tlslife_conn *conn, bool request_peer) {
+    tlslife_status status = after_handshake(conn, "key_update", true);
+    int type = request_peer ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED;
+    return status != TLSLIFE_OK ? status : asked(conn, SSL_key_update(conn->ssl, type), "key_update");
+}
+
+tlslife_status tlslife_conn_renegotiate(tlslife_conn *conn, bool abbreviated) {
+    tlslife_status status = after_handshake(conn, "renegotiate", false);
+    if (status != TLSLIFE_OK) {
+        return status;
+    }
+    int ret = abbreviated ? SSL_renegotiate_abbreviated(conn->ssl) : SSL_renegotiate(conn->ssl);
+    return asked(conn, ret, "renegotiate");
+}
+
+bool tlslife_conn_renegotiate_pending(const tlslife_conn *conn) {
+    return SSL_renegotiate_pending(conn->ssl);
+}
+
+tlslife_status tlslife_conn_request_client_certificate(tlslife_conn *conn) {
+    const char *verb = "request_client_certificate";
+    tlslife_status status = check_side(conn, verb, true);
+    if (status == TLSLIFE_OK) {
+        status = after_handshake(conn, verb, true);
+    }
+    if (status != TLSLIFE_OK) {
+        return status;
+    }
+    if (SSL_get_verify_mode(conn->ssl) == SSL_VERIFY_NONE) {
+        /* A context that asks nobody at the handshake still means to check whom it asks now. */
+        SSL_set_verify(conn->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT | SSL_VERIFY_POST_HANDSHAKE, NULL);
+    }
+    return asked(conn, SSL_verify_client_post_handshake(conn->ssl), verb);
+}
+
+tlslife_status tlslife_conn_new_session_ticket(tlslife_conn *conn) {
+    const char *verb = "new_session_ticket";
+    tlslife_status status = check_side(conn, verb, true);
+    if (status == TLSLIFE_OK) {
+        status = after_handshake(conn, verb, true);
+    }
+    return status != TLSLIFE_OK ? status : asked(conn, SSL_new_session_ticket(conn->ssl), verb);
+}

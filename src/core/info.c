@@ -1,0 +1,150 @@
+/*
+ * info.c: what a handshake found.
+ *
+ * libssl's getters crash or lie before the handshake is done (the group crashes before a TLS 1.2 handshake, the verify
+ * result says OK, a cleared SSL keeps the last one's). Each of these looks at the connection's state first.
+ */
+#include <openssl/objects.h>
+#include <string.h>
+
+#include "core.h"
+
+tlslife_state tlslife_conn_state(const tlslife_conn *conn) {
+    if (conn->fate != TLSLIFE_OK) {
+        return TLSLIFE_STATE_FAILED;
+    }
+    if (conn->open) {
+        return TLSLIFE_STATE_OPEN;
+    }
+    return conn->begun ? TLSLIFE_STATE_HANDSHAKE : TLSLIFE_STATE_BEFORE;
+}
+
+const char *tlslife_conn_state_name(const tlslife_conn *conn) {
+    static const char *const names[] = {"before", "handshake", "open", "failed"};
+    return names[tlslife_conn_state(conn)];
+}
+
+const char *tlslife_conn_state_text(const tlslife_conn *conn) {
+    return SSL_state_string_long(conn->ssl);
+}
+
+bool tlslife_conn_is_server(const tlslife_conn *conn) {
+    return SSL_is_server(conn->ssl);
+}
+
+/* The keys are there: the handshake is done, or ended later. */
+static bool established(const tlslife_conn *conn) {
+    return SSL_is_init_finished(conn->ssl) && (conn->open || conn->verify_answer != TLSL_UNASKED);
+}
+
+const char *tlslife_conn_version(const tlslife_conn *conn) {
+    return established(conn) ? SSL_get_version(conn->ssl) : NULL;
+}
+
+const char *tlslife_conn_cipher(const tlslife_conn *conn) {
+    return established(conn) ? SSL_get_cipher_name(conn->ssl) : NULL;
+}
+
+/* OpenSSL 3.0 names some groups by their curve's NID and others by a number of its own. */
+const char *tlslife_conn_group(const tlslife_conn *conn) {
+    if (!established(conn)) {
+        return NULL;
+    }
+    int id = (int)SSL_get_negotiated_group(conn->ssl);
+    const char *name = id == NID_undef ? NULL : SSL_group_to_name(conn->ssl, id);
+    return name != NULL || id == NID_undef ? name : OBJ_nid2sn(id);
+}
+
+bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out) {
+    const unsigned char *name = NULL;
+    unsigned len = 0;
+    if (established(conn)) {
+        SSL_get0_alpn_selected(conn->ssl, &name, &len);
+    }
+    if (len == 0) {
+        return false;
+    }
+    *out = (tlslife_bytes){name, len};
+    return true;
+}
+
+const char *tlslife_conn_server_name(const tlslife_conn *conn) {
+    return SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
+}
+
+long tlslife_conn_verify_result(const tlslife_conn *conn) {
+    if (conn->verify_answer == TLSL_ASKED && !SSL_session_reused(conn->ssl)) {
+        return conn->verify_result;
+    }
+    return established(conn) ? SSL_get_verify_result(conn->ssl) : -1;
+}
+
+/* ---------------------------------------------------------------------------------------- certificates */
+
+/* libssl leaves a client's leaf out of the chain that a server sees; index 0 is the leaf here on both sides. */
+static X509 *peer_at(const tlslife_conn *conn, size_t index) {
+    if (!established(conn) && conn->verify_answer == TLSL_UNASKED) {
+        return NULL;
+    }
+    if (SSL_is_server(conn->ssl)) {
+        if (index == 0) {
+            return SSL_get0_peer_certificate(conn->ssl);
+        }
+        index--;
+    }
+    const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(conn->ssl);
+    return chain == NULL || index >= (size_t)sk_X509_num(chain) ? NULL : sk_X509_value(chain, (int)index);
+}
+
+size_t tlslife_conn_peer_certificates_len(const tlslife_conn *conn) {
+    size_t len = 0;
+    while (peer_at(conn, len) != NULL) {
+        len++;
+    }
+    return len;
+}
+
+bool tlslife_conn_peer_certificate(const tlslife_conn *conn, size_t index, tlslife_certificate *out) {
+    X509 *x509 = peer_at(conn, index);
+    return x509 != NULL && tlsl_certificate_fill(out, x509);
+}
+
+bool tlslife_conn_ocsp_response(const tlslife_conn *conn, tlslife_bytes *out) {
+    const unsigned char *der = NULL;
+    long len = established(conn) && !SSL_is_server(conn->ssl) ? SSL_get_tlsext_status_ocsp_resp(conn->ssl, &der) : 0;
+    if (der == NULL || len <= 0) {
+        return false;
+    }
+    *out = (tlslife_bytes){der, (size_t)len};
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------- keying material */
+
+size_t tlslife_conn_finished(const tlslife_conn *conn, unsigned char *out, size_t out_len) {
+    if (!established(conn)) {
+        return 0;
+    }
+    size_t len = SSL_get_finished(conn->ssl, out, out_len);
+    return len < out_len ? len : out_len;
+}
+
+size_t tlslife_conn_peer_finished(const tlslife_conn *conn, unsigned char *out, size_t out_len) {
+    if (!established(conn)) {
+        return 0;
+    }
+    size_t len = SSL_get_peer_finished(conn->ssl, out, out_len);
+    return len < out_len ? len : out_len;
+}
+
+tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn, unsigned char *out, size_t out_len,
+                                                   const char *label, size_t label_len, const unsigned char *context,
+                                                   size_t context_len) {
+    if (!conn->open) {
+        return tlsl_conn_ready(conn, "export_keying_material");
+    }
+    ERR_clear_error();
+    return SSL_export_keying_material(conn->ssl, out, out_len, label, label_len, context, context_len, context != NULL) == 1
+               ? TLSLIFE_OK
+               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "cannot export keying material");
+}

@@ -1,0 +1,107 @@
+/*
+ * question.c: the program's answers to the questions of a handshake.
+ *
+ * An answer is only recorded here; it takes effect when the suspended call is made again and libssl calls back. Each
+ * question is answered once: an answer to a question that was not asked is the program's mistake and is said so,
+ * since a policy decision that silently went nowhere is what an attacker would like best.
+ */
+#include <stdlib.h>
+
+#include "switch.h"
+
+static tlslife_status check_asked(tlslife_conn *conn, uint8_t answer, const char *verb) {
+    return answer == TLSL_ASKED ? TLSLIFE_OK
+                                : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s, but nothing was asked", verb);
+}
+
+/* ----------------------------------------------------------------------------------------- ClientHello */
+
+const tlslife_hello *tlslife_conn_hello(const tlslife_conn *conn) {
+    return conn->hello;
+}
+
+static void hello_answered(tlslife_conn *conn, tlsl_answer answer) {
+    conn->hello_answer = (uint8_t)answer;
+    tlsl_hello_free(conn->hello);
+    conn->hello = NULL;
+}
+
+tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *context) {
+    if (check_asked(conn, conn->hello_answer, "answer_hello") != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    tlslife_error *err = tlsl_conn_error(conn);
+    if (context == NULL) {
+        context = tlsl_context_match(conn->context, conn->hello->server_name);
+    } else if (tlsl_switch_check(conn->context, context, err) != TLSLIFE_OK ||
+               tlsl_context_seal(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    conn->chosen = context == NULL ? NULL : tlslife_context_up_ref(context);
+    hello_answered(conn, TLSL_ACCEPTED);
+    return TLSLIFE_OK;
+}
+
+/* ---------------------------------------------------------------------------------------- certificates */
+
+tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn, tlslife_context *context) {
+    if (check_asked(conn, conn->certificate_answer, "answer_certificate") != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context != NULL && tlsl_context_seal(context, tlsl_conn_error(conn)) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context != NULL && context->credentials_len == 0) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "answer_certificate: that context has no certificate with a key");
+    }
+    conn->chosen = context == NULL ? NULL : tlslife_context_up_ref(context);
+    conn->certificate_answer = TLSL_ACCEPTED;
+    return TLSLIFE_OK;
+}
+
+static const STACK_OF(X509_NAME) *ca_names(const tlslife_conn *conn) {
+    bool asked = conn->certificate_answer == TLSL_ASKED && !SSL_is_server(conn->ssl);
+    return asked ? SSL_get0_peer_CA_list(conn->ssl) : NULL;
+}
+
+size_t tlslife_conn_ca_names_len(tlslife_conn *conn) {
+    const STACK_OF(X509_NAME) *names = ca_names(conn);
+    return names == NULL ? 0 : (size_t)sk_X509_NAME_num(names);
+}
+
+const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index) {
+    if (index >= tlslife_conn_ca_names_len(conn)) {
+        return NULL;
+    }
+    const size_t text_len = 512;
+    OPENSSL_free(conn->ca_name);
+    conn->ca_name = OPENSSL_zalloc(text_len);
+    return conn->ca_name == NULL
+               ? NULL
+               : tlsl_name_text(sk_X509_NAME_value(ca_names(conn), (int)index), conn->ca_name, text_len);
+}
+
+/* ------------------------------------------------------------------------------------------------ peer */
+
+tlslife_status tlslife_conn_answer_verify(tlslife_conn *conn, bool accept) {
+    if (check_asked(conn, conn->verify_answer, "answer_verify") != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    conn->verify_answer = accept ? TLSL_ACCEPTED : TLSL_REFUSED;
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert) {
+    if (alert < 0 || alert > 255) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "an alert is 0 to 255, not %d", alert);
+    }
+    if (conn->hello_answer == TLSL_ASKED) {
+        conn->refuse_alert = alert;
+        hello_answered(conn, TLSL_REFUSED);
+    } else if (conn->certificate_answer == TLSL_ASKED) {
+        conn->certificate_answer = TLSL_REFUSED;
+    } else {
+        return tlslife_conn_answer_verify(conn, false);
+    }
+    return TLSLIFE_OK;
+}

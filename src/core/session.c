@@ -1,0 +1,314 @@
+/*
+ * session.c: sessions as values, and their way in and out of a connection.
+ *
+ * A tlslife_session is an SSL_SESSION by another name: reference counts and identity are OpenSSL's. Whose it is stands in
+ * its session id context (context.c), which libssl copies into every session and never sends.
+ *
+ * Its bytes hold the master secret: copies of ours are wiped. Bytes that come in are a stranger's until they are
+ * parsed: bounded, and never taken to be of this context unless their policy is this context's, so that nobody skips
+ * the verification of a certificate by way of a file.
+ */
+#include <openssl/pem.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "settings.h"
+#include "tlslife_openssl.h"
+
+#define SESSION_BYTES_MAX ((size_t)64 * 1024) /* one with a long chain has some 10 KiB */
+
+static SSL_SESSION *raw(const tlslife_session *session) {
+    return (SSL_SESSION *)(uintptr_t)session;
+}
+
+tlslife_session *tlslife_session_from_ssl_session(SSL_SESSION *session) {
+    return (tlslife_session *)(void *)session;
+}
+
+SSL_SESSION *tlslife_session_ssl_session(tlslife_session *session) {
+    return raw(session);
+}
+
+/* --------------------------------------------------------------------------------------- in connections */
+
+void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
+    if (conn->sessions_len == TLSL_SESSIONS_MAX) {
+        SSL_SESSION_free(conn->sessions[0]);
+        conn->sessions_len--;
+        memmove(conn->sessions, conn->sessions + 1, conn->sessions_len * sizeof *conn->sessions);
+    }
+    conn->sessions[conn->sessions_len++] = session;
+}
+
+tlslife_session *tlslife_conn_take_session(tlslife_conn *conn) {
+    if (conn->sessions_len == 0) {
+        return NULL;
+    }
+    SSL_SESSION *session = conn->sessions[0];
+    conn->sessions_len--;
+    memmove(conn->sessions, conn->sessions + 1, conn->sessions_len * sizeof *conn->sessions);
+    return tlslife_session_from_ssl_session(session);
+}
+
+static bool same_context(const tlslife_context *context, const SSL_SESSION *session) {
+    unsigned len = 0;
+    const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
+    return context->foreign || (len == context->sid_ctx_len && memcmp(id, context->sid_ctx, len) == 0);
+}
+
+tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session) {
+    if (!same_context(conn->context, session)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "this session belongs to another context: export it and import the bytes into this one");
+    }
+    const char *name = SSL_SESSION_get0_hostname(session);
+    bool verifies = conn->context->verify_host && conn->context->verify != TLSLIFE_VERIFY_NONE;
+    if (verifies && name != NULL && conn->hostname != NULL && OPENSSL_strcasecmp(name, conn->hostname) != 0) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "the session offered was made with %s and this connection is for %s: resuming would skip the "
+                              "verification of its name",
+                              name, conn->hostname);
+    }
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session) {
+    ERR_clear_error();
+    if (SSL_is_server(conn->ssl)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "set_session on a server's connection: the client offers sessions");
+    }
+    if (session != NULL && (conn->begun || !SSL_in_before(conn->ssl))) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "set_session once the handshake has begun ruins the connection: clear begins anew");
+    }
+    if (session != NULL && tlsl_session_check(conn, raw(session)) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    return SSL_set_session(conn->ssl, raw(session)) == 1
+               ? TLSLIFE_OK
+               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "set_session failed");
+}
+
+tlslife_session *tlslife_conn_get0_session(const tlslife_conn *conn) {
+    return tlslife_session_from_ssl_session(SSL_get0_session(conn->ssl));
+}
+
+tlslife_session *tlslife_conn_get1_session(tlslife_conn *conn) {
+    return tlslife_session_from_ssl_session(SSL_get1_session(conn->ssl));
+}
+
+bool tlslife_conn_session_reused(const tlslife_conn *conn) {
+    return SSL_session_reused(conn->ssl);
+}
+
+void tlsl_conn_set_tickets(tlslife_conn *conn) {
+    if (!SSL_is_server(conn->ssl) || conn->context->foreign) {
+        return;
+    }
+    size_t wanted = conn->num_tickets >= 0 ? (size_t)conn->num_tickets : SSL_CTX_get_num_tickets(conn->context->ctx);
+    SSL_set_num_tickets(conn->ssl, tlsl_conn_asks_verify(conn) ? 0 : wanted);
+}
+
+bool tlsl_conn_release_tickets(tlslife_conn *conn) {
+    size_t wanted = conn->num_tickets >= 0 ? (size_t)conn->num_tickets : SSL_CTX_get_num_tickets(conn->context->ctx);
+    bool sent = false;
+    if (SSL_version(conn->ssl) < TLS1_3_VERSION) {
+        return false; /* TLS 1.2 sends its ticket within the handshake */
+    }
+    if (wanted > 0 && SSL_session_reused(conn->ssl)) {
+        wanted = 1;
+    }
+    while (wanted-- > 0 && SSL_new_session_ticket(conn->ssl) == 1) {
+        sent = true;
+    }
+    return sent;
+}
+
+/* ------------------------------------------------------------------------------------------- as values */
+
+tlslife_session *tlslife_session_up_ref(tlslife_session *session) {
+    SSL_SESSION_up_ref(raw(session));
+    return session;
+}
+
+void tlslife_session_free(tlslife_session *session) {
+    SSL_SESSION_free(raw(session));
+}
+
+tlslife_session *tlslife_session_dup(const tlslife_session *session) {
+    ERR_clear_error();
+    return tlslife_session_from_ssl_session(SSL_SESSION_dup(raw(session)));
+}
+
+tlslife_bytes tlslife_session_id(const tlslife_session *session) {
+    unsigned len = 0;
+    const unsigned char *id = SSL_SESSION_get_id(raw(session), &len);
+    return (tlslife_bytes){id, len};
+}
+
+int64_t tlslife_session_time(const tlslife_session *session) {
+    return SSL_SESSION_get_time(raw(session));
+}
+
+long tlslife_session_timeout(const tlslife_session *session) {
+    return SSL_SESSION_get_timeout(raw(session));
+}
+
+bool tlslife_session_set_timeout(tlslife_session *session, long timeout_seconds) {
+    return timeout_seconds >= 0 && timeout_seconds <= TLSL_SESSION_TIMEOUT_MAX &&
+           SSL_SESSION_set_timeout(raw(session), timeout_seconds) == 1;
+}
+
+tlslife_bytes tlslife_session_ticket(const tlslife_session *session) {
+    const unsigned char *ticket = NULL;
+    size_t len = 0;
+    SSL_SESSION_get0_ticket(raw(session), &ticket, &len);
+    return (tlslife_bytes){ticket, len};
+}
+
+unsigned long tlslife_session_ticket_lifetime(const tlslife_session *session) {
+    return SSL_SESSION_get_ticket_lifetime_hint(raw(session));
+}
+
+const char *tlslife_session_protocol(const tlslife_session *session) {
+    switch (SSL_SESSION_get_protocol_version(raw(session))) {
+    case TLS1_3_VERSION:
+        return "TLSv1.3";
+    case TLS1_2_VERSION:
+        return "TLSv1.2";
+    case TLS1_1_VERSION:
+        return "TLSv1.1";
+    case TLS1_VERSION:
+        return "TLSv1";
+    default:
+        return "unknown";
+    }
+}
+
+const char *tlslife_session_cipher(const tlslife_session *session) {
+    const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(raw(session));
+    return cipher == NULL ? NULL : SSL_CIPHER_get_name(cipher);
+}
+
+const char *tlslife_session_hostname(const tlslife_session *session) {
+    return SSL_SESSION_get0_hostname(raw(session));
+}
+
+tlslife_bytes tlslife_session_alpn(const tlslife_session *session) {
+    const unsigned char *alpn = NULL;
+    size_t len = 0;
+    SSL_SESSION_get0_alpn_selected(raw(session), &alpn, &len);
+    return (tlslife_bytes){alpn, len};
+}
+
+uint32_t tlslife_session_max_early_data(const tlslife_session *session) {
+    return SSL_SESSION_get_max_early_data(raw(session));
+}
+
+bool tlslife_session_is_resumable(const tlslife_session *session) {
+    return SSL_SESSION_is_resumable(raw(session));
+}
+
+bool tlslife_session_peer_certificate(const tlslife_session *session, tlslife_certificate *out) {
+    X509 *peer = SSL_SESSION_get0_peer(raw(session));
+    return peer != NULL && tlsl_certificate_fill(out, peer);
+}
+
+bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b) {
+    unsigned char *left = NULL, *right = NULL;
+    size_t left_len = 0, right_len = 0;
+    if (a == b) {
+        return true;
+    }
+    bool equal = tlslife_session_export_der(a, &left, &left_len, NULL) == TLSLIFE_OK &&
+                 tlslife_session_export_der(b, &right, &right_len, NULL) == TLSLIFE_OK && left_len == right_len &&
+                 CRYPTO_memcmp(left, right, left_len) == 0;
+    tlslife_session_bytes_free(left, left_len);
+    tlslife_session_bytes_free(right, right_len);
+    return equal;
+}
+
+/* ------------------------------------------------------------------------------------ export and import */
+
+tlslife_status tlslife_session_export_der(const tlslife_session *session, unsigned char **out, size_t *out_len,
+                                          tlslife_error *err) {
+    ERR_clear_error();
+    *out = NULL;
+    int len = i2d_SSL_SESSION(raw(session), out);
+    if (len <= 0) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "this session has nothing to export yet");
+    }
+    *out_len = (size_t)len;
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_session_export_pem(const tlslife_session *session, unsigned char **out, size_t *out_len,
+                                          tlslife_error *err) {
+    ERR_clear_error();
+    char *text = NULL;
+    BIO *bio = BIO_new(BIO_s_mem());
+    bool ok = bio != NULL && PEM_write_bio_SSL_SESSION(bio, raw(session)) == 1;
+    long len = ok ? BIO_get_mem_data(bio, &text) : 0;
+    *out = len > 0 ? OPENSSL_memdup(text, (size_t)len) : NULL;
+    *out_len = (size_t)len;
+    if (len > 0) {
+        OPENSSL_cleanse(text, (size_t)len);
+    }
+    BIO_free(bio);
+    return *out != NULL ? TLSLIFE_OK
+                        : tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "this session has nothing to export yet");
+}
+
+void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_len) {
+    OPENSSL_clear_free(bytes, bytes_len);
+}
+
+static SSL_SESSION *parse(const unsigned char *bytes, size_t len) {
+    static const char armour[] = "-----BEGIN";
+    if (len < sizeof armour - 1 || memcmp(bytes, armour, sizeof armour - 1) != 0) {
+        const unsigned char *end = bytes;
+        SSL_SESSION *session = d2i_SSL_SESSION(NULL, &end, (long)len);
+        if (session != NULL && end != bytes + len) { /* more than a session is not a session */
+            SSL_SESSION_free(session);
+            session = NULL;
+        }
+        return session;
+    }
+    BIO *bio = BIO_new_mem_buf(bytes, (int)len);
+    SSL_SESSION *session = bio == NULL ? NULL : PEM_read_bio_SSL_SESSION(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    return session;
+}
+
+/* A client's sessions carry its policy and its number: another context of the same policy takes them over. */
+static bool adopt(const tlslife_context *context, SSL_SESSION *session) {
+    unsigned len = 0;
+    const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
+    bool lax = context->role == TLSLIFE_CLIENT && context->verify == TLSLIFE_VERIFY_NONE;
+    size_t policy_len = context->role == TLSLIFE_CLIENT ? TLSL_POLICY_LEN : context->sid_ctx_len;
+    bool same = len == context->sid_ctx_len && memcmp(id, context->sid_ctx, policy_len) == 0;
+    return (same || lax || context->foreign) &&
+           SSL_SESSION_set1_id_context(session, context->sid_ctx, (unsigned)context->sid_ctx_len) == 1;
+}
+
+tlslife_session *tlslife_context_import_session(tlslife_context *context, const unsigned char *bytes, size_t bytes_len,
+                                                tlslife_error *err) {
+    if (tlsl_context_seal(context, err) != TLSLIFE_OK) {
+        return NULL;
+    }
+    ERR_clear_error();
+    SSL_SESSION *session = bytes_len == 0 || bytes_len > SESSION_BYTES_MAX ? NULL : parse(bytes, bytes_len);
+    if (session == NULL) {
+        tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "these %zu bytes are no session, DER or PEM, of at most 64 KiB",
+                          bytes_len);
+        return NULL;
+    }
+    if (!adopt(context, session)) {
+        SSL_SESSION_free(session);
+        tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                  "this session was made under another policy (verification, CAs or certificate names differ): its peer was "
+                  "never verified as this context demands");
+        return NULL;
+    }
+    return tlslife_session_from_ssl_session(session);
+}

@@ -1,0 +1,451 @@
+/*
+ * settings.c: what a context can be told before its first connection, other than whom it trusts and who it is
+ * (credentials.c).
+ *
+ * Each setter checks the seal, clears OpenSSL's queue, makes one call of libssl, and says what was wrong with
+ * what it was given. Nothing of the program's is kept by reference.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "settings.h"
+
+tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err) {
+    ERR_clear_error();
+    if (!atomic_load_explicit(&context->sealed, memory_order_acquire)) {
+        return TLSLIFE_OK;
+    }
+    return tlsl_fail(err, TLSLIFE_ERR_USAGE, "%s",
+                     context->foreign ? "this context is the program's own SSL_CTX: set it there"
+                                      : "this context has connections, which read its settings: set them before the "
+                                        "first connection, or make another context");
+}
+
+/* The setter's end: what libssl said of `value`. */
+static tlslife_status settled(bool ok, const char *what, const char *value, tlslife_error *err) {
+    return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s \"%s\" cannot be used", what, value);
+}
+
+/* ---------------------------------------------------------------------------------------- verification */
+
+tlslife_status tlslife_context_set_verify(tlslife_context *context, tlslife_verify verify, tlslife_error *err) {
+    static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (verify > TLSLIFE_VERIFY_REQUIRED || (verify == TLSLIFE_VERIFY_OPTIONAL && context->role == TLSLIFE_CLIENT)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a client verifies its server (required) or does not (none); optional is for servers");
+    }
+    context->verify = verify;
+    SSL_CTX_set_verify(context->ctx, modes[verify], NULL);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_verify_depth(tlslife_context *context, int depth, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (depth < 0 || depth > 100) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "the verify depth is 0 to 100, not %d", depth);
+    }
+    SSL_CTX_set_verify_depth(context->ctx, depth);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_verify_host(tlslife_context *context, bool verify_host, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    context->verify_host = verify_host;
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned questions, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    unsigned all = TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL;
+    if ((questions & ~all) != 0 || ((questions & TLSLIFE_ASK_HELLO) && context->role == TLSLIFE_CLIENT)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "questions 0x%x: a mask of TLSLIFE_ASK_*, and only a server is asked about a ClientHello",
+                         questions);
+    }
+    context->questions = questions;
+    tlsl_callbacks_ask_certificate(context);
+    return TLSLIFE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ algorithms */
+
+static bool version_known(int version) {
+    return version == 0 || (version >= TLSLIFE_TLS1_0 && version <= TLSLIFE_TLS1_3);
+}
+
+tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_version, int max_version,
+                                            tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    int least = min_version == 0 ? TLSLIFE_TLS1_2 : min_version;
+    if (!version_known(min_version) || !version_known(max_version) || (max_version != 0 && least > max_version)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "versions 0x%04x to 0x%04x are no range of TLSLIFE_TLS1_0 to TLSLIFE_TLS1_3 (the least is TLS "
+                         "1.2 unless a lower one is given)",
+                         (unsigned)min_version, (unsigned)max_version);
+    }
+    bool ok = SSL_CTX_set_min_proto_version(context->ctx, least) == 1 &&
+              SSL_CTX_set_max_proto_version(context->ctx, max_version) == 1;
+    return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "these versions cannot be used");
+}
+
+tlslife_status tlslife_context_set_cipher_list(tlslife_context *context, const char *list, tlslife_error *err) {
+    return tlsl_context_settable(context, err) != TLSLIFE_OK
+               ? TLSLIFE_ERROR
+               : settled(SSL_CTX_set_cipher_list(context->ctx, list) == 1, "cipher list", list, err);
+}
+
+tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const char *list, tlslife_error *err) {
+    return tlsl_context_settable(context, err) != TLSLIFE_OK
+               ? TLSLIFE_ERROR
+               : settled(SSL_CTX_set_ciphersuites(context->ctx, list) == 1, "TLS 1.3 cipher suites", list, err);
+}
+
+tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *list, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        settled(SSL_CTX_set1_groups_list(context->ctx, list) == 1, "groups", list, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    free(context->groups);
+    context->groups = strdup(list);
+    return context->groups != NULL ? TLSLIFE_OK : tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for groups");
+}
+
+tlslife_status tlslife_context_set_signature_algorithms(tlslife_context *context, const char *list,
+                                                        tlslife_error *err) {
+    return tlsl_context_settable(context, err) != TLSLIFE_OK
+               ? TLSLIFE_ERROR
+               : settled(SSL_CTX_set1_sigalgs_list(context->ctx, list) == 1, "signature algorithms", list, err);
+}
+
+/* ------------------------------------------------------------------------------------------------ ALPN */
+
+unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,
+                              tlslife_error *err) {
+    size_t len = 0;
+    for (size_t i = 0; i < protocols_len; i++) {
+        size_t name_len = strlen(protocols[i]);
+        if (name_len == 0 || name_len > 255) {
+            tlsl_fail(err, TLSLIFE_ERR_USAGE, "ALPN protocol %zu has %zu bytes; 1 to 255 are lawful", i + 1, name_len);
+            return NULL;
+        }
+        len += 1 + name_len;
+    }
+    if (len == 0 || len > 65535) {
+        tlsl_fail(err, TLSLIFE_ERR_USAGE, "an ALPN list has 1 to 65535 bytes, not %zu", len);
+        return NULL;
+    }
+    unsigned char *wire = malloc(len), *at = wire;
+    if (wire == NULL) {
+        tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
+        return NULL;
+    }
+    for (size_t i = 0; i < protocols_len; i++) {
+        size_t name_len = strlen(protocols[i]);
+        *at++ = (unsigned char)name_len;
+        memcpy(at, protocols[i], name_len);
+        at += name_len;
+    }
+    *out_len = len;
+    return wire;
+}
+
+tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *const *protocols, size_t protocols_len,
+                                        tlslife_error *err) {
+    size_t len = 0;
+    unsigned char *wire = NULL;
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        (wire = tlsl_alpn_wire(protocols, protocols_len, &len, err)) == NULL) {
+        return TLSLIFE_ERROR;
+    }
+    free(context->alpn);
+    context->alpn = wire;
+    context->alpn_len = len;
+    /* This one of libssl's returns 0 for success. */
+    bool ok = context->role == TLSLIFE_SERVER || SSL_CTX_set_alpn_protos(context->ctx, wire, (unsigned)len) == 0;
+    return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot set ALPN");
+}
+
+/* ------------------------------------------------------------------------------------------------- PSK */
+
+static tlsl_psk *psk_new(const char *identity, const unsigned char *key, size_t key_len) {
+    tlsl_psk *psk = calloc(1, sizeof *psk);
+    if (psk == NULL) {
+        return NULL;
+    }
+    psk->identity = strdup(identity);
+    psk->key = OPENSSL_memdup(key, key_len);
+    psk->key_len = key_len;
+    if (psk->identity == NULL || psk->key == NULL) {
+        OPENSSL_clear_free(psk->key, key_len);
+        free(psk->identity);
+        free(psk);
+        return NULL;
+    }
+    return psk;
+}
+
+tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity, const unsigned char *key,
+                                       size_t key_len, tlslife_error *err) {
+    size_t identity_len = strlen(identity);
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (identity_len == 0 || identity_len > PSK_MAX_IDENTITY_LEN || key_len == 0 || key_len > PSK_MAX_PSK_LEN) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a PSK has an identity of 1 to 128 bytes and a key of 1 to 256, not %zu and %zu", identity_len,
+                         key_len);
+    }
+    tlsl_psk **end = &context->psk;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = psk_new(identity, key, key_len);
+    if (*end == NULL) {
+        return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a PSK");
+    }
+    tlsl_callbacks_psk(context);
+    return TLSLIFE_OK;
+}
+
+/* -------------------------------------------------------------------------------------------- sessions */
+
+/*
+ * A server that takes early data must remember which tickets it has seen (RFC 8446 section 8): libssl does that
+ * with its cache, so early data turns the cache on.
+ */
+static void set_cache(tlslife_context *context) {
+    SSL_CTX *ctx = context->ctx;
+    bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
+    bool stateful = context->resumption == TLSLIFE_RESUMPTION_STATEFUL;
+    bool single_use = !off && SSL_CTX_get_max_early_data(ctx) > 0;
+    long server = stateful || single_use ? SSL_SESS_CACHE_SERVER : SSL_SESS_CACHE_OFF;
+    long client = off ? SSL_SESS_CACHE_OFF : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL;
+    SSL_CTX_set_session_cache_mode(ctx, context->role == TLSLIFE_SERVER ? server : client);
+}
+
+tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_resumption resumption,
+                                              tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (resumption > TLSLIFE_RESUMPTION_OFF) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "resumption is tickets, stateful or off");
+    }
+    bool tickets = resumption == TLSLIFE_RESUMPTION_TICKETS ||
+                   (context->role == TLSLIFE_CLIENT && resumption == TLSLIFE_RESUMPTION_STATEFUL);
+    context->resumption = resumption;
+    if (tickets) {
+        SSL_CTX_clear_options(context->ctx, SSL_OP_NO_TICKET);
+    } else {
+        SSL_CTX_set_options(context->ctx, SSL_OP_NO_TICKET);
+    }
+    /* Without this a TLS 1.3 server sends tickets that hold an id nobody will find. */
+    SSL_CTX_set_num_tickets(context->ctx, resumption == TLSLIFE_RESUMPTION_OFF ? 0 : 2);
+    set_cache(context);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err) {
+    return num_tickets <= 16
+               ? TLSLIFE_OK
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "the number of tickets is 0 to 16, not %zu", num_tickets);
+}
+
+tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t num_tickets, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK || tlsl_check_num_tickets(num_tickets, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    SSL_CTX_set_num_tickets(context->ctx, num_tickets);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_session_timeout(tlslife_context *context, long timeout_seconds,
+                                                   tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (timeout_seconds < 1 || timeout_seconds > TLSL_SESSION_TIMEOUT_MAX) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a session lives 1 to 604800 seconds (RFC 8446 4.6.1), not %ld",
+                         timeout_seconds);
+    }
+    SSL_CTX_set_timeout(context->ctx, timeout_seconds);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_session_id_context(tlslife_context *context, const unsigned char *id, size_t id_len,
+                                                      tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_CLIENT || id_len == 0 || id_len > sizeof context->sid_ctx) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a server's session id context has 1 to 32 bytes (a client's is always derived); got %zu",
+                         id_len);
+    }
+    memcpy(context->sid_ctx, id, id_len);
+    context->sid_ctx_len = id_len;
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint32_t max_early_data,
+                                                  tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (SSL_CTX_set_max_early_data(context->ctx, max_early_data) != 1 ||
+        SSL_CTX_set_recv_max_early_data(context->ctx, max_early_data) != 1) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set early data");
+    }
+    set_cache(context);
+    return TLSLIFE_OK;
+}
+
+/* ---------------------------------------------------------------------------------- OCSP and key log */
+
+tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der, size_t der_len,
+                                                 tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_CLIENT || der_len == 0 || der_len > 65535 || der[0] != 0x30) {
+        return tlsl_fail(err, TLSLIFE_ERR_INPUT,
+                         "an OCSP response is a server's, DER (it begins with 0x30), of 1 to 65535 bytes; got %zu",
+                         der_len);
+    }
+    unsigned char *copy = malloc(der_len);
+    if (copy == NULL) {
+        return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for an OCSP response");
+    }
+    memcpy(copy, der, der_len);
+    free(context->ocsp);
+    context->ocsp = copy;
+    context->ocsp_len = der_len;
+    tlsl_callbacks_ocsp(context);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool request, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_SERVER) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "only a client asks for an OCSP response");
+    }
+    SSL_CTX_set_tlsext_status_type(context->ctx, request ? TLSEXT_STATUSTYPE_ocsp : -1);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (path != NULL) {
+        int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0) {
+            tlsl_fail_system(err, errno, "cannot open the key log %s", path);
+            return TLSLIFE_ERROR;
+        }
+        if (context->keylog_fd >= 0) {
+            close(context->keylog_fd);
+        }
+        context->keylog_fd = fd;
+    }
+    context->keylog_keep = path == NULL;
+    tlsl_callbacks_keylog(context);
+    return TLSLIFE_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- by name */
+
+tlslife_status tlslife_context_set_option(tlslife_context *context, const char *name, bool on, tlslife_error *err) {
+    uint64_t bit = 0;
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (!tlsl_option_bit(name, &bit)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "no option SSL_OP_%s in this OpenSSL", name);
+    }
+    if (on) {
+        SSL_CTX_set_options(context->ctx, bit);
+    } else {
+        SSL_CTX_clear_options(context->ctx, bit);
+    }
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *name, bool on, tlslife_error *err) {
+    uint64_t bit = 0;
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (!tlsl_mode_bit(name, &bit)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "no mode SSL_MODE_%s in this OpenSSL", name);
+    }
+    if (!on && (bit & (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "SSL_MODE_%s is what write is built on: it stays on", name);
+    }
+    if (on) {
+        SSL_CTX_set_mode(context->ctx, (long)bit);
+    } else {
+        SSL_CTX_clear_mode(context->ctx, (long)bit);
+    }
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_conf(tlslife_context *context, const char *command, const char *value,
+                                    tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    SSL_CONF_CTX *conf = SSL_CONF_CTX_new();
+    if (conf == NULL) {
+        return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a setting");
+    }
+    unsigned side = context->role == TLSLIFE_SERVER ? SSL_CONF_FLAG_SERVER : SSL_CONF_FLAG_CLIENT;
+    SSL_CONF_CTX_set_flags(conf, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS | side);
+    SSL_CONF_CTX_set_ssl_ctx(conf, context->ctx);
+    bool ok = SSL_CONF_cmd(conf, command, value) > 0 && SSL_CONF_CTX_finish(conf) == 1;
+    SSL_CONF_CTX_free(conf);
+    if (!ok) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the setting %s = \"%s\" cannot be used", command, value);
+    }
+    /* It may have changed whom we trust and whether we ask, so it is policy. */
+    int mode = SSL_CTX_get_verify_mode(context->ctx);
+    bool demands = context->role == TLSLIFE_CLIENT || (mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
+    context->verify = !(mode & SSL_VERIFY_PEER) ? TLSLIFE_VERIFY_NONE
+                      : demands                 ? TLSLIFE_VERIFY_REQUIRED
+                                                : TLSLIFE_VERIFY_OPTIONAL;
+    tlsl_policy_add(context, command, strlen(command));
+    tlsl_policy_add(context, value, strlen(value));
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *context, bool quiet, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    SSL_CTX_set_quiet_shutdown(context->ctx, quiet);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_post_handshake_auth(tlslife_context *context, bool on, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    SSL_CTX_set_post_handshake_auth(context->ctx, on);
+    return TLSLIFE_OK;
+}

@@ -1,0 +1,18 @@
+/*
+ * settings.h: what the setters of a context and of a connection share.
+ */
+#ifndef TLSLIFE_SETTINGS_H
+#define TLSLIFE_SETTINGS_H
+
+#include "core.h"
+
+#define TLSL_SESSION_TIMEOUT_MAX 604800 /* seconds: seven days, RFC 8446 4.6.1 */
+
+/* OK while the context may still be set, with OpenSSL's queue cleared; else the error says why not. */
+tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err);
+/* An ALPN list as on the wire, malloc'ed, or NULL and err. */
+unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,
+                              tlslife_error *err);
+tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err);
+
+#endif

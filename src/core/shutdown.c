@@ -1,0 +1,97 @@
+/*
+ * shutdown.c: the end of a connection, and what it does to the session's fate.
+ *
+ * One call of ours is one SSL_shutdown of libssl's, with its three results told apart. libssl judges a session when the SSL
+ * is freed, cleared or given another: bad, if the handshake had finished and our close_notify was not set as sent.
+ * So a client that wants to resume must say goodbye; close does so once, without waiting unless told to.
+ *
+ * A peer that never answers costs at most the deadline; one that floods us while we wait is read and dropped until then.
+ */
+#include "core.h"
+
+static tlslife_status shutdown_lawful(tlslife_conn *conn) {
+    if (conn->fate != TLSLIFE_OK) {
+        return (tlslife_status)conn->fate;
+    }
+    if (conn->transport == TLSL_NONE && !SSL_in_before(conn->ssl) && !SSL_get_quiet_shutdown(conn->ssl)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "shutdown without a transport: it was let go");
+    }
+    if (conn->begun && !conn->open && SSL_in_init(conn->ssl)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "shutdown during a handshake: finish it, or free the connection");
+    }
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_shutdown(tlslife_conn *conn) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    tlslife_status status = shutdown_lawful(conn);
+    if (status == TLSLIFE_OK && conn->held_len > 0) {
+        status = tlslife_conn_flush(conn);
+    }
+    while (status == TLSLIFE_OK) {
+        tlsl_errors_clear();
+        int ret = SSL_shutdown(conn->ssl);
+        if (ret >= 0) {
+            return ret == 0 ? TLSLIFE_SENT : TLSLIFE_OK;
+        }
+        status = tlsl_conn_settle(conn, ret, &deadline, "shutdown");
+    }
+    return status;
+}
+
+/* Reads and drops until the peer's close_notify: application data, and tickets, which are kept on their way. */
+static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) {
+    unsigned char dropped[4096];
+    tlslife_status status = TLSLIFE_OK;
+    while (status == TLSLIFE_OK && !(SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN)) {
+        size_t len = 0;
+        tlsl_errors_clear();
+        int ret = SSL_read_ex(conn->ssl, dropped, sizeof dropped, &len);
+        OPENSSL_cleanse(dropped, len);
+        if (ret > 0 && *deadline != TLSL_NO_DEADLINE && tlsl_now_ms() >= *deadline) {
+            return TLSLIFE_TIMEOUT;
+        }
+        status = ret > 0 ? TLSLIFE_OK : tlsl_conn_settle(conn, ret, deadline, "close");
+    }
+    return status == TLSLIFE_CLOSED ? TLSLIFE_OK : status;
+}
+
+static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
+    int64_t deadline = tlsl_deadline(timeout_ms);
+    bool blocking = conn->blocking;
+    int own_timeout_ms = conn->timeout_ms;
+    conn->blocking = blocking && timeout_ms != 0;
+    conn->timeout_ms = timeout_ms;
+    tlslife_status status = tlslife_conn_shutdown(conn);
+    if (status == TLSLIFE_SENT && timeout_ms != 0) {
+        status = await_close_notify(conn, &deadline);
+    }
+    conn->blocking = blocking;
+    conn->timeout_ms = own_timeout_ms;
+    return status;
+}
+
+tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
+    bool live = conn->open && conn->transport != TLSL_NONE;
+    tlslife_status status = conn->fate != TLSLIFE_OK ? (tlslife_status)conn->fate : TLSLIFE_OK;
+    if (live && status == TLSLIFE_OK) {
+        status = close_politely(conn, timeout_ms);
+    }
+    bool goes_on = !conn->blocking && timeout_ms != 0 && status == TLSLIFE_WANT_READ;
+    if (!goes_on) {
+        tlsl_transport_drop(conn);
+    }
+    return status;
+}
+
+tlslife_status tlslife_conn_set_shutdown(tlslife_conn *conn, int mode) {
+    if (mode < 0 || mode > (TLSLIFE_SENT_SHUTDOWN | TLSLIFE_RECEIVED_SHUTDOWN)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "a shutdown mode is 0 to 3, not %d", mode);
+    }
+    SSL_set_shutdown(conn->ssl, mode);
+    return TLSLIFE_OK;
+}
+
+int tlslife_conn_get_shutdown(const tlslife_conn *conn) {
+    return SSL_get_shutdown(conn->ssl);
+}

@@ -1,0 +1,213 @@
+/*
+ * transport.c: what carries a connection's records: a descriptor, a pair in memory, or bytes that the program moves.
+ *
+ * Each way of giving one replaces the one before. A connection's BIOs belong to its SSL; what is remembered here is
+ * only what kind they are, so that a wait knows what to wait for.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "core.h"
+
+#define MEMORY_CAPACITY ((size_t)64 * 1024) /* bytes each way, unless told otherwise */
+#define MEMORY_CAPACITY_MAX ((size_t)1024 * 1024 * 1024)
+
+void tlsl_transport_drop(tlslife_conn *conn) {
+    tlsl_dial_free(conn->dial);
+    conn->dial = NULL;
+    if (conn->transport != TLSL_NONE && conn->transport != TLSL_FOREIGN) {
+        SSL_set_bio(conn->ssl, NULL, NULL);
+    }
+    if (conn->in != NULL) {
+        tlsl_queue_end(conn->out);
+        tlsl_queue_free(conn->in);
+        tlsl_queue_free(conn->out);
+    }
+    conn->in = conn->out = NULL;
+    conn->transport = TLSL_NONE;
+}
+
+void tlslife_conn_close_transport(tlslife_conn *conn) {
+    tlsl_transport_drop(conn);
+}
+
+static void install(tlslife_conn *conn, BIO *bio, tlsl_transport transport) {
+    tlsl_transport_drop(conn);
+    SSL_set_bio(conn->ssl, bio, bio);
+    conn->transport = (uint8_t)transport;
+}
+
+/* ------------------------------------------------------------------------------------------ descriptors */
+
+static tlslife_status set_fds(tlslife_conn *conn, int read_fd, int write_fd, bool owned) {
+    ERR_clear_error();
+    if (fcntl(read_fd, F_GETFD) == -1 || fcntl(write_fd, F_GETFD) == -1) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%d, %d: not open descriptors", read_fd, write_fd);
+    }
+    BIO *bio = tlsl_fd_bio(read_fd, write_fd, owned);
+    if (bio == NULL) {
+        if (owned) {
+            close(read_fd);
+        }
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
+    }
+    install(conn, bio, TLSL_FD);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_set_fd(tlslife_conn *conn, int fd) {
+    return set_fds(conn, fd, fd, false);
+}
+
+tlslife_status tlslife_conn_set_fds(tlslife_conn *conn, int read_fd, int write_fd) {
+    return set_fds(conn, read_fd, write_fd, false);
+}
+
+tlslife_status tlslife_conn_take_fd(tlslife_conn *conn, int fd) {
+    return set_fds(conn, fd, fd, true);
+}
+
+int tlslife_conn_fd(const tlslife_conn *conn) {
+    if (conn->dial != NULL) {
+        return tlsl_dial_fd(conn->dial);
+    }
+    if (conn->transport == TLSL_FD) {
+        return tlsl_fd_read(SSL_get_rbio(conn->ssl));
+    }
+    return conn->transport == TLSL_FOREIGN ? SSL_get_rfd(conn->ssl) : -1;
+}
+
+bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len) {
+    int fd = tlslife_conn_fd(conn);
+    return fd >= 0 && tlsl_peer_address(fd, out, out_len);
+}
+
+/* ------------------------------------------------------------------------------------------------ dial */
+
+static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const char *service) {
+    if (conn->dial != NULL && tlsl_dial_is(conn->dial, host, service)) {
+        return TLSLIFE_OK; /* a non-blocking caller goes on */
+    }
+    if (conn->begun || SSL_is_server(conn->ssl)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "dial is for a client's connection before its handshake; clear begins anew");
+    }
+    if (conn->hostname == NULL && tlslife_conn_set_hostname(conn, host) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    tlsl_transport_drop(conn);
+    conn->dial = tlsl_dial_new(host, service, tlsl_conn_error(conn));
+    return conn->dial != NULL ? TLSLIFE_OK : TLSLIFE_ERROR;
+}
+
+static tlslife_status dial_wait(tlslife_conn *conn, int64_t deadline) {
+    if (!conn->blocking) {
+        return TLSLIFE_WANT_WRITE;
+    }
+    tlslife_status status = tlsl_wait_fd(tlsl_dial_fd(conn->dial), POLLOUT, deadline);
+    if (status == TLSLIFE_ERROR) {
+        tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the connection failed");
+    }
+    return status;
+}
+
+tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service) {
+    int fd = -1;
+    int64_t deadline = tlsl_deadline(conn->timeout_ms);
+    tlslife_status status = dial_begin(conn, host, service);
+    while (status == TLSLIFE_OK) {
+        status = tlsl_dial_step(conn->dial, &fd, tlsl_conn_error(conn));
+        if (status != TLSLIFE_WANT_WRITE) {
+            break;
+        }
+        status = dial_wait(conn, deadline);
+    }
+    if (status == TLSLIFE_WANT_WRITE) {
+        return status;
+    }
+    tlsl_dial_free(conn->dial); /* also after a timeout: the next dial resolves and begins anew */
+    conn->dial = NULL;
+    return status == TLSLIFE_OK ? tlslife_conn_take_fd(conn, fd) : status;
+}
+
+/* ---------------------------------------------------------------------------------------------- memory */
+
+static bool join(tlslife_conn *conn, tlsl_queue *in, tlsl_queue *out) {
+    BIO *bio = tlsl_memory_bio(in, out);
+    if (bio == NULL) {
+        return false;
+    }
+    install(conn, bio, TLSL_MEMORY);
+    return true;
+}
+
+static tlslife_status check_capacity(tlslife_conn *conn, size_t *capacity) {
+    ERR_clear_error();
+    *capacity = *capacity == 0 ? MEMORY_CAPACITY : *capacity;
+    return *capacity <= MEMORY_CAPACITY_MAX
+               ? TLSLIFE_OK
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "a memory transport holds at most 1 GiB, not %zu", *capacity);
+}
+
+tlslife_status tlslife_conn_pair(tlslife_conn *a, tlslife_conn *b, size_t capacity) {
+    if (check_capacity(a, &capacity) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (a == b) {
+        return tlsl_conn_fail(a, TLSLIFE_ERR_USAGE, "a connection cannot be its own peer");
+    }
+    tlsl_queue *there = tlsl_queue_new(capacity), *back = tlsl_queue_new(capacity);
+    bool ok = there != NULL && back != NULL && join(a, back, there) && join(b, there, back);
+    tlsl_queue_free(there);
+    tlsl_queue_free(back);
+    return ok ? TLSLIFE_OK : tlsl_conn_fail(a, TLSLIFE_ERR_MEMORY, "out of memory for a pair");
+}
+
+tlslife_status tlslife_conn_set_memory(tlslife_conn *conn, size_t capacity) {
+    if (check_capacity(conn, &capacity) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    tlsl_queue *in = tlsl_queue_new(capacity), *out = tlsl_queue_new(capacity);
+    if (in == NULL || out == NULL || !join(conn, in, out)) {
+        tlsl_queue_free(in);
+        tlsl_queue_free(out);
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
+    }
+    conn->in = in;
+    conn->out = out;
+    return TLSLIFE_OK;
+}
+
+static tlslife_status fed_by_hand(tlslife_conn *conn, const char *verb) {
+    return conn->in != NULL ? TLSLIFE_OK
+                            : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s needs the transport of set_memory", verb);
+}
+
+tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_fed) {
+    if (fed_by_hand(conn, "feed") != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (tlsl_queue_ended(conn->in)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "feed after feed_eof");
+    }
+    *out_fed = tlsl_queue_put(conn->in, bytes, bytes_len);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_feed_eof(tlslife_conn *conn) {
+    if (fed_by_hand(conn, "feed_eof") != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    tlsl_queue_end(conn->in);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_drained) {
+    if (fed_by_hand(conn, "drain") != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    *out_drained = tlsl_queue_get(conn->out, buffer, buffer_len);
+    return TLSLIFE_OK;
+}

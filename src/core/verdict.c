@@ -1,0 +1,152 @@
+/*
+ * verdict.c: what an SSL_ call's return means, said once for every verb.
+ *
+ * libssl reports through four places (the return, SSL_get_error, the thread's error queue, errno), each of which is
+ * stale or another connection's unless it is read at once. So: the queue is cleared before each call, and all four
+ * are read here right after it, into the connection. A fatal verdict is final: libssl would answer later calls with
+ * less than it said the first time, so the first answer is kept and given again.
+ *
+ * An attacker who can cut the stream wants a truncated message to look complete: close_notify (CLOSED) and a bare end
+ * (TRUNCATED) are never merged.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core.h"
+
+/* ----------------------------------------------------------------------------------------------- facts */
+
+/* Key-log lines go to their file here, after the call, because a callback does no I/O. */
+void tlsl_conn_facts(tlslife_conn *conn) {
+    while (conn->keylog != NULL && !conn->context->keylog_keep) {
+        char *text = tlslife_conn_take_keylog(conn);
+        size_t len = text == NULL ? 0 : strlen(text);
+        if (len > 0) {
+            text[len] = '\n'; /* one write a line, so that processes may share the file; a full disk loses lines only */
+            ssize_t ignored = write(conn->context->keylog_fd, text, len + 1);
+            (void)ignored;
+            text[len] = '\0';
+        }
+        tlslife_string_free(text);
+    }
+}
+
+/* --------------------------------------------------------------------------------------------- failure */
+
+static void explain_verify(const tlslife_conn *conn, tlslife_error *err) {
+    err->kind = TLSLIFE_ERR_VERIFY;
+    err->verify_result = conn->verify_result;
+    err->verify_depth = conn->verify_depth;
+    snprintf(err->verify_subject, sizeof err->verify_subject, "%s",
+             conn->verify_subject == NULL ? "" : conn->verify_subject);
+    size_t len = strlen(err->message);
+    snprintf(err->message + len, sizeof err->message - len, ": %s (certificate %d of the chain: %s)",
+             tlslife_verify_result_text(conn->verify_result), conn->verify_depth, err->verify_subject);
+}
+
+static void explain_alert(const tlslife_conn *conn, tlslife_error *err) {
+    err->kind = TLSLIFE_ERR_ALERT;
+    size_t len = strlen(err->message);
+    snprintf(err->message + len, sizeof err->message - len, ": the peer sent the alert %s",
+             tlslife_alert_name(conn->alert));
+}
+
+static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
+    tlslife_error *err = tlsl_conn_error(conn);
+    const char *with = conn->hostname == NULL ? "" : " with "; /* a server's peers have no name */
+    const char *peer = conn->hostname == NULL ? "" : conn->hostname;
+    bool said = ERR_peek_error() != 0;
+    if (!said && system_errno != 0) {
+        tlsl_fail_system(err, system_errno, "%s%s%s failed", verb, with, peer);
+    } else {
+        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "%s%s%s failed", verb, with, peer);
+    }
+    if (err == NULL) {
+        return;
+    }
+    err->alert = conn->alert;
+    err->alert_received = conn->alert_received;
+    if (conn->verify_result != X509_V_OK && ERR_GET_REASON(err->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        explain_verify(conn, err);
+    } else if (said && conn->alert >= 0 && conn->alert_received) {
+        explain_alert(conn, err);
+    }
+}
+
+static tlslife_status doom(tlslife_conn *conn, int system_errno, const char *verb) {
+    unsigned long code = ERR_peek_error();
+    bool ended = code == 0 ? system_errno == 0 : ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING &&
+                                                     ERR_GET_LIB(code) == ERR_LIB_SSL;
+    explain(conn, system_errno, verb);
+    conn->fate = ended ? TLSLIFE_TRUNCATED : TLSLIFE_ERROR;
+    return (tlslife_status)conn->fate;
+}
+
+static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
+    int system_errno = errno;
+    switch (SSL_get_error(conn->ssl, ret)) {
+    case SSL_ERROR_WANT_READ:
+        return TLSLIFE_WANT_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return TLSLIFE_WANT_WRITE;
+    case SSL_ERROR_WANT_CLIENT_HELLO_CB:
+        return TLSLIFE_WANT_HELLO;
+    case SSL_ERROR_WANT_X509_LOOKUP:
+        return TLSLIFE_WANT_CERTIFICATE;
+    case SSL_ERROR_WANT_RETRY_VERIFY:
+        return TLSLIFE_WANT_VERIFY;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLSLIFE_CLOSED;
+    case SSL_ERROR_SYSCALL:
+        return doom(conn, system_errno, verb);
+    default:
+        return doom(conn, 0, verb);
+    }
+}
+
+/* --------------------------------------------------------------------------------------- ready, settle */
+
+tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
+    if (conn->fate != TLSLIFE_OK) {
+        return (tlslife_status)conn->fate;
+    }
+    if (conn->verify_answer != TLSL_UNASKED && SSL_is_server(conn->ssl) && SSL_is_init_finished(conn->ssl)) {
+        bool done; /* a client certificate came after the handshake: the program has its say before more data */
+        return tlsl_handshake_finish(conn, &done);
+    }
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                          "%s before the handshake is done: call %s until it returns ok", verb,
+                          SSL_is_server(conn->ssl) ? "accept" : "connect");
+}
+
+static int fd_to_wait_for(const tlslife_conn *conn, bool reading) {
+    if (conn->transport == TLSL_FOREIGN) {
+        return reading ? SSL_get_rfd(conn->ssl) : SSL_get_wfd(conn->ssl);
+    }
+    return reading ? tlsl_fd_read(SSL_get_rbio(conn->ssl)) : tlsl_fd_write(SSL_get_wbio(conn->ssl));
+}
+
+tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t *deadline) {
+    bool reading = status == TLSLIFE_WANT_READ;
+    if (!conn->blocking || (!reading && status != TLSLIFE_WANT_WRITE) || conn->transport == TLSL_MEMORY) {
+        return status;
+    }
+    if (*deadline == TLSL_DEADLINE_UNSET) {
+        *deadline = tlsl_deadline(conn->timeout_ms);
+    }
+    tlslife_status waited = tlsl_wait_fd(fd_to_wait_for(conn, reading), reading ? POLLIN : POLLOUT, *deadline);
+    if (waited == TLSLIFE_ERROR) {
+        tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the transport failed");
+    }
+    return waited;
+}
+
+tlslife_status tlsl_conn_settle(tlslife_conn *conn, int ret, int64_t *deadline, const char *verb) {
+    tlslife_status status = verdict(conn, ret, verb);
+    if (conn->keylog != NULL) {
+        tlsl_conn_facts(conn);
+    }
+    return tlsl_conn_wait(conn, status, deadline);
+}
