@@ -150,15 +150,13 @@ local function load(dir)
     return p
 end
 
-local made
-
 --- The table described above.
 function pki.get()
-    if made then return made end
+    if process.kept.pki then return process.kept.pki end
     local dir = os.getenv "TLSLIFE_PKI_DIR" or process.directory() .. "/pki"
     if not process.slurp(dir .. "/empty.pem") then make(dir) end
-    made = load(dir)
-    return made
+    process.kept.pki = load(dir)
+    return process.kept.pki
 end
 
 return pki

@@ -18,7 +18,15 @@
 --
 -- Ports are looked up in /proc/net, so that waiting for one never costs the server a connection.
 
-local process = {}
+-- busted forgets modules between files of specs, and their state with them; the registry forgets nothing.
+local REGISTERED = "tlslife.spec.support.process"
+local registry = debug.getregistry()
+if registry[REGISTERED] then return registry[REGISTERED] end
+
+local process = {
+    kept = {}, -- what other helpers make once per process, by name
+}
+registry[REGISTERED] = process
 
 local Process = {}
 Process.__index = Process
@@ -63,7 +71,6 @@ process.now = now
 
 -- $1 is the directory. A program that is just being started has no pid yet: hence the rounds.
 local KEEPER = [[
-cd / || exit
 end_all() {
     left=
     for run in "$1"/run*; do
@@ -98,15 +105,16 @@ function process.directory()
     return directory
 end
 
---- Runs in the keeper: one program, its output in files, its group's leader in "pid", its end in "exit".
+--- Runs in the keeper: one program, its output in a file, its group's leader in "pid", its end in "exit".
 local function launch(self, words, options)
-    local input = options.stdin == true and "<in" or type(options.stdin) == "string" and "<in" or "</dev/null"
-    keeper:write("{ cd ", quote(self.directory), "; env ", table.concat(options.environment, " "),
-        " sh -c 'echo $$ >pid; exec \"$@\"' sh timeout -k 1 ", ("%g "):format(options.timeout),
-        table.concat(words, " "), " ", input, " >out 2>&1; echo $? >exit.new; mv exit.new exit; } 2>/dev/null &\n")
+    local input = options.stdin and "<\"$run/in\"" or "</dev/null"
+    keeper:write("{ run=", quote(self.directory), "; env ", table.concat(options.environment, " "),
+        " sh -c 'echo $$ >\"$0/pid\"; exec \"$@\"' \"$run\" timeout -k 1 ", ("%g "):format(options.timeout),
+        table.concat(words, " "), " ", input, " >\"$run/out\" 2>&1; ",
+        "echo $? >\"$run/exit.new\"; mv \"$run/exit.new\" \"$run/exit\"; } 2>/dev/null &\n")
 end
 
---- Starts a program: the words of its command, and by name
+--- Starts a program, in our directory: the words of its command, and by name
 --    timeout      seconds until it is killed whatever happens (default 30)
 --    stdin        true: write() and finish_input(); a string: that, then its end; nil: /dev/null
 --    environment  table of variables
