@@ -21,5 +21,6 @@ if not choose then
     os.exit(2)
 end
 choose()
-arg[1] = "--output=spec/report.lua"
+table.remove(arg, 1)
+table.insert(arg, 1, "--output=spec/report.lua")
 require "busted.runner" { standalone = false }
