@@ -27,7 +27,7 @@ configure_file(cmake/tlslife.pc.in ${PROJECT_BINARY_DIR}/generated/tlslife.pc @O
 install(FILES ${PROJECT_BINARY_DIR}/generated/tlslife.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 if(TLSLIFE_LUA)
-  install(FILES include/tlslife_lua.h OPTIONAL DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  install(FILES include/tlslife_lua.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
   install(TARGETS tlslife_module LIBRARY DESTINATION ${TLSLIFE_INSTALL_CLUADIR}/tlslife)
   install(DIRECTORY lua/ DESTINATION ${TLSLIFE_INSTALL_LUADIR} FILES_MATCHING PATTERN "*.lua")
   configure_file(cmake/tlslife-lua.pc.in ${PROJECT_BINARY_DIR}/generated/tlslife-lua.pc @ONLY)
