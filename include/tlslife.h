@@ -337,7 +337,8 @@ TLSLIFE_API tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char 
 TLSLIFE_API tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list);
 /* As tlslife_context_set_num_tickets, for one connection. */
 TLSLIFE_API tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_tickets);
-/* true (the default): a call waits for the transport until it is done or the deadline passes. false: it returns WANT_READ, WANT_WRITE. */
+/* true (the default): a call waits for the transport until it is done or the deadline passes. false: it returns WANT_READ, WANT_WRITE, as it
+ * always does in memory, where there is nothing to wait for. */
 TLSLIFE_API void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking);
 TLSLIFE_API bool tlslife_conn_blocking(const tlslife_conn *conn);
 /* The deadline of each blocking call as a whole, on the monotonic clock; -1: none. */
@@ -438,7 +439,8 @@ TLSLIFE_API tlslife_status tlslife_conn_flush(tlslife_conn *conn);
 
 /* -- early data (RFC 8446 section 2.3: it can be replayed) */
 
-/* Client, before connect, with a session that allows it: SSL_write_early_data(3). */
+/* Client, before connect, with a session that allows it; server, between read_early and accept, where its policy verifies no client (who has
+ * proved nothing yet). 1 byte or more. SSL_write_early_data(3). */
 TLSLIFE_API tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_written);
 /* Server, before accept: OK with bytes; OK with *out_read 0 when there are no more: go on with accept. SSL_read_early_data(3). Questions may come out of it. */
 TLSLIFE_API tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read);
@@ -456,7 +458,7 @@ enum { TLSLIFE_SENT_SHUTDOWN = 1, TLSLIFE_RECEIVED_SHUTDOWN = 2 }; /* as SSL_SEN
  */
 TLSLIFE_API tlslife_status tlslife_conn_shutdown(tlslife_conn *conn);
 /* The graceful end of connection and transport: close_notify once, then (timeout_ms > 0) reads and drops what comes until the
- * peer's, then lets the transport go whatever happened. 0 does not wait; -1 waits without end. OK when both close_notify passed, SENT when ours did, TIMEOUT, TRUNCATED, ERROR. */
+ * peer's, then lets the transport go whatever happened, except on WANT_READ and WANT_WRITE (non-blocking, or in memory): call it again. 0 does not wait; -1 waits without end. OK when both close_notify passed, SENT when ours did, TIMEOUT, TRUNCATED, ERROR. */
 TLSLIFE_API tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms);
 TLSLIFE_API tlslife_status tlslife_conn_set_shutdown(tlslife_conn *conn, int mode); /* SSL_set_shutdown(3); USAGE unless 0..3 */
 TLSLIFE_API int tlslife_conn_get_shutdown(const tlslife_conn *conn);                /* SSL_get_shutdown(3) */
@@ -466,7 +468,8 @@ TLSLIFE_API bool tlslife_conn_quiet_shutdown(const tlslife_conn *conn);
 /* -- session */
 
 /* Offers this session (takes its own reference), or none; the one before, if open, becomes bad. USAGE once the handshake has
- * begun, on a server, for a session of another context (import its bytes), or made for another host name (said at connect). Source: SSL_set_session(3). */
+ * begun, on a server, for a session of another context (import its bytes), or made for another host name (said at connect). NULL is
+ * lawful also later: it takes the session away, as libssl judges it, and ends the connection (only clear and free go on). Source: SSL_set_session(3). */
 TLSLIFE_API tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session);
 TLSLIFE_API tlslife_session *tlslife_conn_get0_session(const tlslife_conn *conn); /* SSL_get0_session(3); NULL: none */
 TLSLIFE_API tlslife_session *tlslife_conn_get1_session(tlslife_conn *conn);

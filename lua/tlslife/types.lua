@@ -373,7 +373,7 @@ function Connection:cork(on) end
 ---@return tlslife.Error? err
 function Connection:flush() end
 
----Client, before connect: early data, from byte i on. Source: SSL_write_early_data(3).
+---Early data, from byte i on: client, before connect; server, between read_early and accept. Source: SSL_write_early_data(3).
 ---@param data string
 ---@param i integer? default 1
 ---@return integer? written
@@ -398,7 +398,7 @@ function Connection:early_data_status() end
 ---@return tlslife.Error? err
 function Connection:shutdown() end
 
----close_notify once; waits up to timeout seconds for the peer's (default 0: does not wait), dropping what comes; then lets the transport go.
+---close_notify once; waits up to timeout seconds for the peer's (default 0: does not wait), dropping what comes; then lets the transport go. Without blocking, and in memory, it may return nil, "want_read" or "want_write": call it again.
 ---@param timeout number?
 ---@return "sent"|"done"|nil result
 ---@return string? message
@@ -421,7 +421,8 @@ function Connection:set_quiet_shutdown(quiet) end
 ---@return boolean
 function Connection:quiet_shutdown() end
 
----Offers a session, or none. Raises once the handshake has begun and for a session of another context. Source: SSL_set_session(3).
+---Offers a session, or none. Raises once the handshake has begun and for a session of another context. nil is lawful also later: it takes
+---the session away and ends the connection. Source: SSL_set_session(3).
 ---@param session tlslife.Session|nil
 ---@return true
 function Connection:set_session(session) end

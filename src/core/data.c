@@ -15,13 +15,18 @@
 
 /* ------------------------------------------------------------------------------------------------ read */
 
+/* libssl answers a call for no bytes with what looks like a broken connection. */
+static tlslife_status no_bytes(tlslife_conn *conn, const char *verb) {
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s of 0 bytes", verb);
+}
+
 typedef int (*read_call)(SSL *, void *, size_t, size_t *);
 
 static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len, size_t *out_read,
                                 const char *verb) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = TLSLIFE_OK;
-    do {
+    tlslife_status status = buffer_len > 0 ? TLSLIFE_OK : no_bytes(conn, verb);
+    while (status == TLSLIFE_OK) {
         if (!conn->open || conn->fate != TLSLIFE_OK) {
             status = tlsl_conn_ready(conn, verb);
             if (status != TLSLIFE_OK) {
@@ -34,7 +39,7 @@ static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer
             return TLSLIFE_OK;
         }
         status = tlsl_conn_settle(conn, ret, &deadline, verb);
-    } while (status == TLSLIFE_OK);
+    }
     return status;
 }
 
@@ -224,14 +229,27 @@ static uint32_t early_limit(const tlslife_conn *conn) {
     return session == NULL ? 0 : SSL_SESSION_get_max_early_data(session);
 }
 
-tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_written) {
-    int64_t deadline = TLSL_DEADLINE_UNSET;
-    *out_written = 0;
-    if (!SSL_is_server(conn->ssl) && !conn->open && !conn->begun && early_limit(conn) == 0) {
+/* A server's early data goes to a peer who has proved nothing yet: not where the policy wants a proof. */
+static tlslife_status early_lawful(tlslife_conn *conn) {
+    bool server = SSL_is_server(conn->ssl);
+    if (server && (!conn->begun || SSL_get_verify_mode(conn->ssl) != SSL_VERIFY_NONE)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "a server's write_early follows its read_early, where the client need not be verified");
+    }
+    if (!server && !conn->begun && early_limit(conn) == 0) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "write_early needs a session that allows early data: see its max_early_data");
     }
-    tlslife_status status = early_begin(conn, "write_early", false);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_written) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    *out_written = 0;
+    tlslife_status status = bytes_len > 0 ? early_lawful(conn) : no_bytes(conn, "write_early");
+    if (status == TLSLIFE_OK) {
+        status = early_begin(conn, "write_early", SSL_is_server(conn->ssl));
+    }
     while (status == TLSLIFE_OK) {
         tlsl_errors_clear();
         int ret = SSL_write_early_data(conn->ssl, bytes, bytes_len, out_written);
@@ -246,7 +264,7 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
 
 tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = early_begin(conn, "read_early", true);
+    tlslife_status status = buffer_len > 0 ? early_begin(conn, "read_early", true) : no_bytes(conn, "read_early");
     while (status == TLSLIFE_OK) {
         size_t now = 0;
         tlsl_errors_clear();

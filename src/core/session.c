@@ -72,14 +72,25 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
     return TLSLIFE_OK;
 }
 
+/* libssl goes on with the NULL and dereferences it: whoever takes the session of a connection has ended it. */
+static void give_up(tlslife_conn *conn) {
+    tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "this connection has ended: its session was taken by set_session");
+    conn->fate = TLSLIFE_ERROR;
+    conn->open = false;
+}
+
 tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session) {
     ERR_clear_error();
     if (SSL_is_server(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "set_session on a server's connection: the client offers sessions");
     }
-    if (session != NULL && (conn->begun || !SSL_in_before(conn->ssl))) {
+    bool begun = conn->begun || !SSL_in_before(conn->ssl);
+    if (session != NULL && begun) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "set_session once the handshake has begun ruins the connection: clear begins anew");
+    }
+    if (begun) {
+        give_up(conn);
     }
     if (session != NULL && tlsl_session_check(conn, raw(session)) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
@@ -101,16 +112,22 @@ bool tlslife_conn_session_reused(const tlslife_conn *conn) {
     return SSL_session_reused(conn->ssl);
 }
 
+static size_t tickets_wanted(const tlslife_conn *conn) {
+    if (conn->context->resumption == TLSLIFE_RESUMPTION_OFF) {
+        return 0; /* libssl would send some that hold an id nobody will find */
+    }
+    return conn->num_tickets >= 0 ? (size_t)conn->num_tickets : SSL_CTX_get_num_tickets(conn->context->ctx);
+}
+
 void tlsl_conn_set_tickets(tlslife_conn *conn) {
     if (!SSL_is_server(conn->ssl) || conn->context->foreign) {
         return;
     }
-    size_t wanted = conn->num_tickets >= 0 ? (size_t)conn->num_tickets : SSL_CTX_get_num_tickets(conn->context->ctx);
-    SSL_set_num_tickets(conn->ssl, tlsl_conn_asks_verify(conn) ? 0 : wanted);
+    SSL_set_num_tickets(conn->ssl, tlsl_conn_asks_verify(conn) ? 0 : tickets_wanted(conn));
 }
 
 bool tlsl_conn_release_tickets(tlslife_conn *conn) {
-    size_t wanted = conn->num_tickets >= 0 ? (size_t)conn->num_tickets : SSL_CTX_get_num_tickets(conn->context->ctx);
+    size_t wanted = tickets_wanted(conn);
     bool sent = false;
     if (SSL_version(conn->ssl) < TLS1_3_VERSION) {
         return false; /* TLS 1.2 sends its ticket within the handshake */

@@ -253,8 +253,6 @@ tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_
     } else {
         SSL_CTX_set_options(context->ctx, SSL_OP_NO_TICKET);
     }
-    /* Without this a TLS 1.3 server sends tickets that hold an id nobody will find. */
-    SSL_CTX_set_num_tickets(context->ctx, resumption == TLSLIFE_RESUMPTION_OFF ? 0 : 2);
     set_cache(context);
     return TLSLIFE_OK;
 }

@@ -62,7 +62,9 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     int own_timeout_ms = conn->timeout_ms;
     conn->blocking = blocking && timeout_ms != 0;
     conn->timeout_ms = timeout_ms;
-    tlslife_status status = tlslife_conn_shutdown(conn);
+    bool sent = SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN;
+    bool stuck = SSL_want_write(conn->ssl); /* ours did not fit into the transport: only SSL_shutdown tries again */
+    tlslife_status status = sent && !stuck ? TLSLIFE_SENT : tlslife_conn_shutdown(conn);
     if (status == TLSLIFE_SENT && timeout_ms != 0) {
         status = await_close_notify(conn, &deadline);
     }
@@ -77,7 +79,8 @@ tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
     if (live && status == TLSLIFE_OK) {
         status = close_politely(conn, timeout_ms);
     }
-    bool goes_on = !conn->blocking && timeout_ms != 0 && status == TLSLIFE_WANT_READ;
+    bool waits = status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
+    bool goes_on = waits && timeout_ms != 0; /* non-blocking, or in memory: it is called again */
     if (!goes_on) {
         tlsl_transport_drop(conn);
     }

@@ -23,7 +23,7 @@ void tlsl_conn_facts(tlslife_conn *conn) {
     while (conn->keylog != NULL && !conn->context->keylog_keep) {
         char *text = tlslife_conn_take_keylog(conn);
         size_t len = text == NULL ? 0 : strlen(text);
-        if (len > 0) {
+        if (len > 0 && conn->context->keylog_fd >= 0) {
             text[len] = '\n'; /* one write a line, so that processes may share the file; a full disk loses lines only */
             ssize_t ignored = write(conn->context->keylog_fd, text, len + 1);
             (void)ignored;
