@@ -54,6 +54,7 @@ static void shutdown_before(struct scene *scene) {
     prepare(scene, MEMORY);
     say_shutdown(scene, subject(scene));
     say_masks(scene);
+    finish(scene);
 }
 
 static void shutdown_during(struct scene *scene) {

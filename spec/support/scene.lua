@@ -1,0 +1,334 @@
+--- A scene of the oracle, played by tlslife: see spec/c/oracle.h, whose words these are.
+--
+-- A scene is a kind (protocol and way of resuming), a role, and two ends: the subject, which has that role, and its
+-- peer. What its calls return is told in tokens, word for word as the oracle tells what libssl's return; where
+-- tlslife raises instead, the token ends in "=raises".
+--
+-- Nothing waits: every end is non-blocking, and one thread drives both. Everything is freed by hand and in the
+-- oracle's order, since a collector that came earlier or later would judge a session at another time.
+
+local pki = require "spec.support.pki"
+local tls = require "tlslife"
+
+local Scene = {}
+Scene.__index = Scene
+
+local CAPACITY = 8192 -- bytes that the transport in memory holds, each way
+local BOTH = tls.SENT_SHUTDOWN | tls.RECEIVED_SHUTDOWN
+local GARBAGE = "\x17\x03\x03\x00\x20" .. ("\0"):rep(32) -- a record of application data that no key opens
+local OTHER = {client = "server", server = "client"}
+local KINDS = {
+    tls12_id = {version = "TLSv1.2", resumption = "stateful"},
+    tls12_ticket = {version = "TLSv1.2", resumption = "tickets"},
+    tls13_stateful = {version = "TLSv1.3", resumption = "stateful"},
+    tls13_stateless = {version = "TLSv1.3", resumption = "tickets"},
+}
+
+Scene.CAPACITY = CAPACITY
+
+-- ------------------------------------------------------------------------------------------- scene and ends
+
+local function context(role, kind, options)
+    local p = pki.get()
+    local all = {role = role, min_version = kind.version, max_version = kind.version}
+    if role == "client" then
+        all.ca = p.ca_pem
+    else
+        all.certificate, all.private_key = p.server_cert, p.server_key
+        all.resumption, all.alpn = kind.resumption, {"dup/1"}
+    end
+    for name, value in pairs(options or {}) do all[name] = value end
+    return assert(tls.context(all))
+end
+
+--- options: of the subject's context, beyond what the oracle's has.
+function Scene.new(kind, role, options)
+    local scene = setmetatable({kind = kind, role = role, line = {}, kept = {}, late = {}, ends = {}}, Scene)
+    scene.tls13 = KINDS[kind].version == "TLSv1.3"
+    scene.contexts = {
+        client = context("client", KINDS[kind], role == "client" and options or nil),
+        server = context("server", KINDS[kind], role == "server" and options or nil),
+    }
+    return scene
+end
+
+function Scene:close()
+    self:settle_all()
+    if self.napper then self.napper:close() end
+    for _, one in pairs(self.contexts) do one:free() end
+end
+
+function Scene:subject() return self.ends[self.role] end
+function Scene:peer() return self.ends[OTHER[self.role]] end
+
+--- A new one of the scene's context, without a transport.
+function Scene:connection(role)
+    return self:made(assert(self.contexts[role]:connection()))
+end
+
+function Scene:made(conn)
+    conn:set_blocking(false)
+    if not conn:is_server() then conn:set_hostname "localhost" end
+    return conn
+end
+
+--- Frees it, its session judged good.
+function Scene.settle(conn)
+    conn:set_shutdown(BOTH)
+    conn:free()
+end
+
+function Scene:settle_end(role)
+    if self.ends[role] then Scene.settle(self.ends[role]) end
+    self.ends[role] = nil
+end
+
+function Scene:settle_peer() self:settle_end(OTHER[self.role]) end
+
+function Scene:settle_all()
+    self:settle_end "client"
+    self:settle_end "server"
+end
+
+-- ------------------------------------------------------------------------------------------------ transport
+
+local join = {}
+
+function join.pair(scene)
+    tls.pair(scene.ends.client, scene.ends.server, CAPACITY)
+end
+
+--- Bytes that the scene moves by feed and drain: garbage can come in between.
+function join.fed(scene)
+    scene.ends.client:set_memory(CAPACITY)
+    scene.ends.server:set_memory(CAPACITY)
+    scene.late = {}
+end
+
+--- Both ends and the transport between them, no handshake: "pair", "fed", or "tcp".
+function Scene:prepare(wire)
+    self.wire = wire or "pair"
+    self.ends.client = self:connection "client"
+    if wire == "tcp" then return self:prepare_tcp() end
+    self.ends.server = self:connection "server"
+    join[self.wire](self)
+end
+
+function Scene:prepare_tcp()
+    local listener <close> = setmetatable({it = assert(tls.listen("127.0.0.1", 0))}, {
+        __close = function(one) one.it:close() end,
+    })
+    self.ends.client:set_blocking(true)
+    assert(self.ends.client:dial("127.0.0.1", listener.it:port()))
+    self.ends.client:set_blocking(false)
+    self.ends.server = self:made(assert(listener.it:accept(self.contexts.server, 5)))
+end
+
+--- Both ends get a new transport in memory.
+function Scene:rejoin()
+    self.wire = "pair"
+    join.pair(self)
+end
+
+--- What the other end sent is taken along to this one, as far as there is room; as bytes in a pair would.
+function Scene:deliver(to)
+    local from = self.ends[to == self.ends.client and "server" or "client"]
+    if self.wire ~= "fed" or not from or from == to then return end
+    local bytes = (self.late[to] or "") .. from:drain()
+    if bytes ~= "" then self.late[to] = bytes:sub(to:feed(bytes) + 1) end
+end
+
+--- An end's stream ends, without close_notify.
+function Scene:leave(conn)
+    assert(self.wire ~= "fed")
+    conn:close_transport()
+    if self.wire == "tcp" then self:nap() end
+end
+
+--- What is no TLS arrives at it, behind what is under way.
+function Scene:garble(conn)
+    self:deliver(conn)
+    assert(conn:feed(GARBAGE) == #GARBAGE)
+end
+
+--- A hundredth of a second, in which a reset crosses the loopback.
+function Scene:nap()
+    self.napper = self.napper or assert(tls.listen("127.0.0.1", 0))
+    self.napper:accept(self.contexts.server, 0.01)
+end
+
+-- -------------------------------------------------------------------------------------------------- tokens
+
+function Scene:say(format, ...)
+    self.line[#self.line + 1] = format:format(...)
+end
+
+local function bit(value) return value and 1 or 0 end
+
+local WORDS = {closed = "zero_return", truncated = "ssl:unexpected_eof_while_reading"}
+
+--- SSL_get_error's word, and the reason, for what was returned beside nil.
+local function word(message, err)
+    if not err then return WORDS[message] or message end
+    if err.code == "system" then return "syscall" end
+    return "ssl:" .. (err.reason or "none"):gsub("%s", "_")
+end
+
+--- Calls and tells. success: what the call's token says of what it returned; failure: the number before a word.
+function Scene:call(conn, verb, success, failure, ...)
+    self:deliver(conn)
+    local name = (conn == self:peer() and "p." or "s.") .. verb
+    local ok, result, message, err = pcall(conn[verb], conn, ...)
+    if not ok then
+        self.raised = result
+        self:say("%s=raises", name)
+    elseif result then
+        self:say("%s=%d", name, success[result] or 1)
+    else
+        self:say("%s=%d/%s", name, failure, word(message, err))
+    end
+end
+
+function Scene:shutdown(conn) self:call(conn, "shutdown", {sent = 0, done = 1}, -1) end
+function Scene:read(conn) self:call(conn, "read", {}, 0, 16384) end
+function Scene:write(conn, len) self:call(conn, "write", {}, 0, ("\0"):rep(len or 1)) end
+function Scene:handshake(conn) self:call(conn, "handshake", {}, -1) end
+
+--- SSL_clear's token has no end's name.
+function Scene:clear(conn)
+    local ok, result, message, err = pcall(conn.clear, conn)
+    if not ok then
+        self.raised = result
+        return self:say "clear=raises"
+    end
+    self:say(result and "clear=1" or "clear=0/" .. word(message, err))
+end
+
+--- A verb that libssl answers with 1 and that may raise here.
+function Scene:attempt(name, conn, verb, ...)
+    local ok, raised = pcall(conn[verb], conn, ...)
+    if not ok then self.raised = raised end
+    self:say(ok and "%s=1" or "%s=raises", name)
+end
+
+function Scene:masks()
+    self:say("s.mask=%d", self:subject():get_shutdown())
+    self:say("p.mask=%d", self:peer():get_shutdown())
+end
+
+function Scene:resumable(session)
+    self:say("resumable=%d", bit((session or self.held):is_resumable()))
+end
+
+function Scene:reused(name, client, server)
+    client, server = client or self.ends.client, server or self.ends.server
+    self:say("%s=%d/%d", name, bit(client:session_reused()), bit(server:session_reused()))
+end
+
+--- Whether a fresh connection of the scene's contexts that offers the session resumes.
+function Scene:fresh(name, session)
+    local client, server = self:connection "client", self:connection "server"
+    tls.pair(client, server, CAPACITY)
+    client:set_session(session)
+    if self:drive(client, server) then
+        self:reused(name, client, server)
+    else
+        self:say("%s=failed", name)
+    end
+    Scene.settle(client)
+    Scene.settle(server)
+end
+
+function Scene:verdict()
+    self:resumable()
+    self:fresh("fresh", self.offer)
+    if self.tls13 then self:fresh("first", self.first) end
+end
+
+-- ----------------------------------------------------------------------------------------------- handshake
+
+local function goes_on(result, message)
+    return result or message == "want_read" or message == "want_write"
+end
+
+--- The handshake of both to its end; false: it failed.
+function Scene:drive(client, server)
+    for _ = 1, 200 do
+        self:deliver(client)
+        local a, why_a = client:handshake()
+        self:deliver(server)
+        local b, why_b = server:handshake()
+        if a and b then return true end
+        if not goes_on(a, why_a) or not goes_on(b, why_b) then return false end
+        if self.wire == "tcp" then self:nap() end
+    end
+    return false
+end
+
+function Scene:finish()
+    local done = self:drive(self.ends.client, self.ends.server)
+    self:say("done=%d", bit(done))
+    return done
+end
+
+function Scene:send_byte(from, to)
+    assert(from:write "x" == 1)
+    for _ = 1, 200 do
+        self:deliver(to)
+        local byte, why = to:read(1)
+        if byte then return end
+        assert(why == "want_read", why)
+        self:nap()
+    end
+    error "a byte does not arrive"
+end
+
+--- Sessions that have come to the client are kept, oldest first.
+function Scene:keep()
+    for session in function() return self.ends.client:take_session() end do
+        self.kept[#self.kept + 1] = session
+    end
+    return #self.kept
+end
+
+--- A byte each way: in TLS 1.3 the client has its tickets then.
+function Scene:exchange()
+    self:send_byte(self.ends.server, self.ends.client)
+    self:send_byte(self.ends.client, self.ends.server)
+    self:keep()
+end
+
+--- The session, or a copy where the subject serves: its fate is then the server's doing alone.
+function Scene:offered(session)
+    return self.role == "server" and session:dup() or session
+end
+
+--- Both ends, the handshake and a byte each way; holds the sessions.
+function Scene:meet(wire)
+    self:prepare(wire)
+    assert(self:drive(self.ends.client, self.ends.server))
+    self:exchange()
+    self.held = assert(self:subject():session())
+    self.offer = self:offered(self.ends.client:session())
+    self.first = self:offered(assert(self.kept[1]))
+end
+
+--- The subject's first step of a handshake, and told; where it serves, the peer's first.
+function Scene:begin()
+    if self.role == "server" then self:handshake(self.ends.client) end
+    self:handshake(self:subject())
+end
+
+--- Lets both ends go in good order and makes two new ones.
+function Scene:prepare_again(wire)
+    self:settle_all()
+    self:prepare(wire)
+end
+
+function Scene:replace_peer()
+    self:settle_peer()
+    self.ends[OTHER[self.role]] = self:connection(OTHER[self.role])
+    self:rejoin()
+end
+
+return Scene
