@@ -92,13 +92,9 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
     case TLSL_UNASKED:
         return conn->context->questions & TLSLIFE_ASK_HELLO ? ask_hello(conn, ssl, alert)
                                                             : match_hello(conn, ssl, alert);
-    case TLSL_ASKED:
-        return SSL_CLIENT_HELLO_RETRY;
-    case TLSL_REFUSED:
-        *alert = conn->refuse_alert;
-        return SSL_CLIENT_HELLO_ERROR;
-    case TLSL_ACCEPTED:
-        break;
+    case TLSL_ASKED: return SSL_CLIENT_HELLO_RETRY;
+    case TLSL_REFUSED: *alert = conn->refuse_alert; return SSL_CLIENT_HELLO_ERROR;
+    case TLSL_ACCEPTED: break;
     }
     tlslife_context *target = conn->chosen;
     conn->chosen = NULL;
@@ -156,7 +152,8 @@ static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool 
     }
     if (culprit != NULL) {
         char subject[256];
-        conn->verify_subject = strdup(tlsl_name_text(X509_get_subject_name(culprit), subject, sizeof subject));
+        conn->verify_subject =
+            strdup(tlsl_name_text(X509_get_subject_name(culprit), subject, sizeof subject));
     }
 }
 
@@ -201,8 +198,8 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
 
 /* ------------------------------------------------------------------------------------------------- PSK */
 
-static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsigned identity_max, unsigned char *key,
-                              unsigned key_max) {
+static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsigned identity_max,
+                              unsigned char *key, unsigned key_max) {
     (void)hint;
     const tlslife_conn *conn = tlsl_conn_of(ssl);
     const tlsl_psk *psk = conn == NULL ? NULL : conn->context->psk;

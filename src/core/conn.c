@@ -163,7 +163,8 @@ void tlslife_conn_free(tlslife_conn *conn) {
 tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     ERR_clear_error();
     if (SSL_renegotiate_pending(conn->ssl)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "a renegotiation is pending: finish it with handshake before clear");
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "a renegotiation is pending: finish it with handshake before clear");
     }
     if (SSL_clear(conn->ssl) != 1) {
         return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");
@@ -243,8 +244,9 @@ static tlslife_status client_before(tlslife_conn *conn, const char *what) {
     if (SSL_is_server(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is for a client's connection", what);
     }
-    return !conn->begun ? TLSLIFE_OK
-                        : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s must come before the handshake begins", what);
+    return !conn->begun
+               ? TLSLIFE_OK
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s must come before the handshake begins", what);
 }
 
 static bool set_verified_name(SSL *ssl, const char *hostname, bool ip) {
@@ -262,7 +264,8 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
     }
     bool ip = tlsl_is_ip(hostname);
     if (!ip && !tlsl_is_hostname(hostname)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_INPUT, "\"%s\" is neither a host name nor an IP address", hostname);
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_INPUT, "\"%s\" is neither a host name nor an IP address",
+                              hostname);
     }
     char *copy = strdup(hostname);
     if (copy == NULL) {
@@ -278,7 +281,8 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
     free(conn->hostname);
     conn->hostname = copy;
     return ok ? TLSLIFE_OK
-              : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT, "the host name \"%s\" cannot be used", copy);
+              : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
+                                  "the host name \"%s\" cannot be used", copy);
 }
 
 const char *tlslife_conn_hostname(const tlslife_conn *conn) {
@@ -308,7 +312,8 @@ tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
     char *copy = strdup(list);
     if (copy == NULL || SSL_set1_groups_list(conn->ssl, list) != 1) {
         free(copy);
-        return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT, "groups \"%s\" cannot be used", list);
+        return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT, "groups \"%s\" cannot be used",
+                                 list);
     }
     free(conn->groups);
     conn->groups = copy;

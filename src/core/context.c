@@ -74,7 +74,8 @@ static tlslife_context *context_alloc(SSL_CTX *ctx, tlslife_role role) {
 tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err) {
     ERR_clear_error();
     if (role != TLSLIFE_CLIENT && role != TLSLIFE_SERVER) {
-        tlsl_fail(err, TLSLIFE_ERR_USAGE, "a context's role is TLSLIFE_CLIENT or TLSLIFE_SERVER, not %d", (int)role);
+        tlsl_fail(err, TLSLIFE_ERR_USAGE, "a context's role is TLSLIFE_CLIENT or TLSLIFE_SERVER, not %d",
+                  (int)role);
         return NULL;
     }
     SSL_CTX *ctx = SSL_CTX_new(role == TLSLIFE_SERVER ? TLS_server_method() : TLS_client_method());
@@ -207,10 +208,12 @@ static bool collect_credentials(tlslife_context *context) {
 }
 
 static bool derive_session_id_context(tlslife_context *context) {
-    int policy[] = {context->role, context->verify, SSL_CTX_get_verify_depth(context->ctx), context->verify_host,
+    int policy[] = {context->role, context->verify, SSL_CTX_get_verify_depth(context->ctx),
+                    context->verify_host,
                     (int)(context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL))};
     unsigned char hash[EVP_MAX_MD_SIZE];
-    if (!tlsl_policy_add(context, policy, sizeof policy) || EVP_DigestFinal_ex(context->policy, hash, NULL) != 1) {
+    if (!tlsl_policy_add(context, policy, sizeof policy) ||
+        EVP_DigestFinal_ex(context->policy, hash, NULL) != 1) {
         return false;
     }
     if (context->role == TLSLIFE_CLIENT) {
@@ -221,7 +224,8 @@ static bool derive_session_id_context(tlslife_context *context) {
         context->sid_ctx_len = sizeof context->sid_ctx;
         memcpy(context->sid_ctx, hash, sizeof context->sid_ctx);
     }
-    return SSL_CTX_set_session_id_context(context->ctx, context->sid_ctx, (unsigned)context->sid_ctx_len) == 1;
+    return SSL_CTX_set_session_id_context(context->ctx, context->sid_ctx, (unsigned)context->sid_ctx_len) ==
+           1;
 }
 
 static tlslife_status seal_once(tlslife_context *context, tlslife_error *err) {

@@ -50,7 +50,8 @@ static tlslife_status read_all(int fd, pem_text *text, tlslife_error *err) {
 static tlslife_status pem_open(const char *path, pem_text *text, tlslife_error *err) {
     *text = (pem_text){.name = path};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    tlslife_status status = fd < 0 ? tlsl_fail_system(err, errno, "cannot open %s", path) : read_all(fd, text, err);
+    tlslife_status status =
+        fd < 0 ? tlsl_fail_system(err, errno, "cannot open %s", path) : read_all(fd, text, err);
     if (fd >= 0) {
         close(fd);
     }
@@ -71,8 +72,8 @@ static BIO *pem_bio(const pem_text *text) {
 
 typedef tlslife_status (*pem_setter)(tlslife_context *, const pem_text *, const char *, tlslife_error *);
 
-static tlslife_status from_file(tlslife_context *context, pem_setter set, const char *path, const char *passphrase,
-                                tlslife_error *err) {
+static tlslife_status from_file(tlslife_context *context, pem_setter set, const char *path,
+                                const char *passphrase, tlslife_error *err) {
     pem_text text;
     if (tlsl_context_settable(context, err) != TLSLIFE_OK || pem_open(path, &text, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
@@ -85,7 +86,8 @@ static tlslife_status from_file(tlslife_context *context, pem_setter set, const 
 static tlslife_status from_memory(tlslife_context *context, pem_setter set, const char *pem, size_t pem_len,
                                   const char *passphrase, tlslife_error *err) {
     pem_text text = {.bytes = (char *)(uintptr_t)pem, .len = pem_len, .name = "the PEM text"};
-    return tlsl_context_settable(context, err) != TLSLIFE_OK ? TLSLIFE_ERROR : set(context, &text, passphrase, err);
+    return tlsl_context_settable(context, err) != TLSLIFE_OK ? TLSLIFE_ERROR
+                                                             : set(context, &text, passphrase, err);
 }
 
 /* -------------------------------------------------------------------------------- certificate and key */
@@ -120,10 +122,12 @@ static tlslife_status set_certificate(tlslife_context *context, const pem_text *
     BIO *bio = pem_bio(text);
     X509 *leaf = bio == NULL ? NULL : PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
     /* Setting a leaf makes its kind of key the current one, which the chain then belongs to. */
-    bool ok = leaf != NULL && SSL_CTX_use_certificate(context->ctx, leaf) == 1 && add_chain(context->ctx, bio);
+    bool ok =
+        leaf != NULL && SSL_CTX_use_certificate(context->ctx, leaf) == 1 && add_chain(context->ctx, bio);
     X509_free(leaf);
     BIO_free(bio);
-    return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable certificate in %s", text->name);
+    return ok ? TLSLIFE_OK
+              : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable certificate in %s", text->name);
 }
 
 typedef struct passphrase_ask {
@@ -146,8 +150,8 @@ static int give_passphrase(char *buffer, int size, int writing, void *data) {
 
 static tlslife_status key_failed(const pem_text *text, const passphrase_ask *ask, tlslife_error *err) {
     if (ask->asked && ask->passphrase == NULL) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the private key in %s is encrypted: give its passphrase",
-                                 text->name);
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
+                                 "the private key in %s is encrypted: give its passphrase", text->name);
     }
     return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable private key in %s%s", text->name,
                              ask->asked ? " (is the passphrase right?)" : "");
@@ -172,10 +176,12 @@ static tlslife_status set_private_key(tlslife_context *context, const pem_text *
                                  leaf == NULL ? "came before its certificate: set that first"
                                               : "is not the key of the certificate");
     }
-    return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable private key in %s", text->name);
+    return ok ? TLSLIFE_OK
+              : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable private key in %s", text->name);
 }
 
-tlslife_status tlslife_context_set_certificate_file(tlslife_context *context, const char *path, tlslife_error *err) {
+tlslife_status tlslife_context_set_certificate_file(tlslife_context *context, const char *path,
+                                                    tlslife_error *err) {
     return from_file(context, set_certificate, path, NULL, err);
 }
 
@@ -239,7 +245,8 @@ tlslife_status tlslife_context_add_ca_pem(tlslife_context *context, const char *
     return from_memory(context, add_ca, pem, pem_len, NULL, err);
 }
 
-tlslife_status tlslife_context_add_ca_directory(tlslife_context *context, const char *path, tlslife_error *err) {
+tlslife_status tlslife_context_add_ca_directory(tlslife_context *context, const char *path,
+                                                tlslife_error *err) {
     struct stat status;
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
@@ -259,7 +266,8 @@ tlslife_status tlslife_context_use_system_ca(tlslife_context *context, tlslife_e
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (SSL_CTX_set_default_verify_paths(context->ctx) != 1 || !tlsl_policy_add(context, system, sizeof system)) {
+    if (SSL_CTX_set_default_verify_paths(context->ctx) != 1 ||
+        !tlsl_policy_add(context, system, sizeof system)) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the system's CA certificates cannot be used");
     }
     context->ca_given = true;
@@ -289,7 +297,8 @@ static tlslife_status set_client_ca(tlslife_context *context, const pem_text *te
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_set_client_ca_file(tlslife_context *context, const char *path, tlslife_error *err) {
+tlslife_status tlslife_context_set_client_ca_file(tlslife_context *context, const char *path,
+                                                  tlslife_error *err) {
     return from_file(context, set_client_ca, path, NULL, err);
 }
 

@@ -22,8 +22,8 @@ static tlslife_status no_bytes(tlslife_conn *conn, const char *verb) {
 
 typedef int (*read_call)(SSL *, void *, size_t, size_t *);
 
-static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len, size_t *out_read,
-                                const char *verb) {
+static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len,
+                                size_t *out_read, const char *verb) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
     tlslife_status status = buffer_len > 0 ? TLSLIFE_OK : no_bytes(conn, verb);
     while (status == TLSLIFE_OK) {
@@ -134,7 +134,8 @@ static tlslife_status write_piece(tlslife_conn *conn, const void *bytes, size_t 
     return write_all(conn, bytes, len, written, deadline);
 }
 
-tlslife_status tlslife_conn_write(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_written) {
+tlslife_status tlslife_conn_write(tlslife_conn *conn, const void *bytes, size_t bytes_len,
+                                  size_t *out_written) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
     *out_written = 0;
     return write_piece(conn, bytes, bytes_len, out_written, &deadline);
@@ -233,8 +234,9 @@ static uint32_t early_limit(const tlslife_conn *conn) {
 static tlslife_status early_lawful(tlslife_conn *conn) {
     bool server = SSL_is_server(conn->ssl);
     if (server && (!conn->begun || SSL_get_verify_mode(conn->ssl) != SSL_VERIFY_NONE)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "a server's write_early follows its read_early, where the client need not be verified");
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "a server's write_early follows its read_early, where the client need not be verified");
     }
     if (!server && !conn->begun && early_limit(conn) == 0) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
@@ -243,7 +245,8 @@ static tlslife_status early_lawful(tlslife_conn *conn) {
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_written) {
+tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len,
+                                        size_t *out_written) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
     *out_written = 0;
     tlslife_status status = bytes_len > 0 ? early_lawful(conn) : no_bytes(conn, "write_early");
@@ -262,9 +265,11 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
     return status;
 }
 
-tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read) {
+tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len,
+                                       size_t *out_read) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = buffer_len > 0 ? early_begin(conn, "read_early", true) : no_bytes(conn, "read_early");
+    tlslife_status status =
+        buffer_len > 0 ? early_begin(conn, "read_early", true) : no_bytes(conn, "read_early");
     while (status == TLSLIFE_OK) {
         size_t now = 0;
         tlsl_errors_clear();
@@ -281,11 +286,8 @@ tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t 
 
 tlslife_early tlslife_conn_early_data_status(const tlslife_conn *conn) {
     switch (SSL_get_early_data_status(conn->ssl)) {
-    case SSL_EARLY_DATA_ACCEPTED:
-        return TLSLIFE_EARLY_ACCEPTED;
-    case SSL_EARLY_DATA_REJECTED:
-        return TLSLIFE_EARLY_REJECTED;
-    default:
-        return TLSLIFE_EARLY_NOT_SENT;
+    case SSL_EARLY_DATA_ACCEPTED: return TLSLIFE_EARLY_ACCEPTED;
+    case SSL_EARLY_DATA_REJECTED: return TLSLIFE_EARLY_REJECTED;
+    default: return TLSLIFE_EARLY_NOT_SENT;
     }
 }

@@ -15,7 +15,8 @@ static tlslife_status check_side(tlslife_conn *conn, const char *verb, bool serv
     if (SSL_is_server(conn->ssl) == server) {
         return TLSLIFE_OK;
     }
-    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s on a %s's connection", verb, server ? "client" : "server");
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s on a %s's connection", verb,
+                          server ? "client" : "server");
 }
 
 static tlslife_status check_host(tlslife_conn *conn, const char *verb) {
@@ -24,17 +25,18 @@ static tlslife_status check_host(tlslife_conn *conn, const char *verb) {
     if (SSL_is_server(conn->ssl) || !verifies || conn->hostname != NULL) {
         return TLSLIFE_OK;
     }
-    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                          "%s without a host name to verify: call set_hostname, or dial, or make the context with "
-                          "verify_host off",
-                          verb);
+    return tlsl_conn_fail(
+        conn, TLSLIFE_ERR_USAGE,
+        "%s without a host name to verify: call set_hostname, or dial, or make the context with "
+        "verify_host off",
+        verb);
 }
 
 /* What must hold once, before the first byte. */
 static tlslife_status begin(tlslife_conn *conn, const char *verb) {
     if (conn->transport == TLSL_NONE) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: dial, set_fd, pair or set_memory first",
-                              verb);
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "%s without a transport: dial, set_fd, pair or set_memory first", verb);
     }
     if (conn->begun) {
         return TLSLIFE_OK;
@@ -71,7 +73,8 @@ static tlslife_status refuse_peer(tlslife_conn *conn) {
     tlslife_error *err = tlsl_conn_error(conn);
     tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");
     if (err != NULL) {
-        err->verify_result = conn->verify_result != X509_V_OK ? conn->verify_result : X509_V_ERR_APPLICATION_VERIFICATION;
+        err->verify_result =
+            conn->verify_result != X509_V_OK ? conn->verify_result : X509_V_ERR_APPLICATION_VERIFICATION;
         err->verify_depth = 0;
     }
     return TLSLIFE_ERROR;
@@ -84,16 +87,13 @@ tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
         return TLSLIFE_OK;
     }
     switch ((tlsl_answer)conn->verify_answer) {
-    case TLSL_REFUSED:
-        return refuse_peer(conn);
+    case TLSL_REFUSED: return refuse_peer(conn);
     case TLSL_ACCEPTED:
         conn->verify_answer = TLSL_UNASKED;
         conn->open = true;
         *done = !tlsl_conn_release_tickets(conn);
         return TLSLIFE_OK;
-    default:
-        conn->verify_answer = TLSL_ASKED;
-        return TLSLIFE_WANT_VERIFY;
+    default: conn->verify_answer = TLSL_ASKED; return TLSLIFE_WANT_VERIFY;
     }
 }
 
@@ -143,7 +143,8 @@ static tlslife_status after_handshake(tlslife_conn *conn, const char *verb, bool
 }
 
 static tlslife_status asked(tlslife_conn *conn, int ret, const char *verb) {
-    return ret == 1 ? TLSLIFE_OK : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "%s failed", verb);
+    return ret == 1 ? TLSLIFE_OK
+                    : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "%s failed", verb);
 }
 
 tlslife_status tlslife_conn_key_update(tlslife_conn *conn, bool request_peer) {
@@ -176,7 +177,8 @@ tlslife_status tlslife_conn_request_client_certificate(tlslife_conn *conn) {
     }
     if (SSL_get_verify_mode(conn->ssl) == SSL_VERIFY_NONE) {
         /* A context that asks nobody at the handshake still means to check whom it asks now. */
-        SSL_set_verify(conn->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT | SSL_VERIFY_POST_HANDSHAKE, NULL);
+        SSL_set_verify(conn->ssl,
+                       SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT | SSL_VERIFY_POST_HANDSHAKE, NULL);
     }
     return asked(conn, SSL_verify_client_post_handshake(conn->ssl), verb);
 }

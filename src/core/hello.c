@@ -144,7 +144,8 @@ tlslife_hello *tlsl_hello_read(SSL *ssl) {
         return NULL;
     }
     /* Each name of a list has a byte at least before it, so the bytes of a list bound their number. */
-    block->bytes = malloc(parts.alpn.left + parts.identities.left + parts.session_id.left + parts.server_name.left + 1);
+    block->bytes =
+        malloc(parts.alpn.left + parts.identities.left + parts.session_id.left + parts.server_name.left + 1);
     block->lists = calloc(parts.alpn.left + parts.identities.left + 1, sizeof *block->lists);
     block->numbers = calloc(parts.ciphers.left / 2 + parts.versions.left / 2 + 1, sizeof *block->numbers);
     if (block->bytes == NULL || block->lists == NULL || block->numbers == NULL) {

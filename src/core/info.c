@@ -111,7 +111,8 @@ bool tlslife_conn_peer_certificate(const tlslife_conn *conn, size_t index, tlsli
 
 bool tlslife_conn_ocsp_response(const tlslife_conn *conn, tlslife_bytes *out) {
     const unsigned char *der = NULL;
-    long len = established(conn) && !SSL_is_server(conn->ssl) ? SSL_get_tlsext_status_ocsp_resp(conn->ssl, &der) : 0;
+    long len =
+        established(conn) && !SSL_is_server(conn->ssl) ? SSL_get_tlsext_status_ocsp_resp(conn->ssl, &der) : 0;
     if (der == NULL || len <= 0) {
         return false;
     }
@@ -138,13 +139,14 @@ size_t tlslife_conn_peer_finished(const tlslife_conn *conn, unsigned char *out, 
 }
 
 tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn, unsigned char *out, size_t out_len,
-                                                   const char *label, size_t label_len, const unsigned char *context,
-                                                   size_t context_len) {
+                                                   const char *label, size_t label_len,
+                                                   const unsigned char *context, size_t context_len) {
     if (!conn->open) {
         return tlsl_conn_ready(conn, "export_keying_material");
     }
     ERR_clear_error();
-    return SSL_export_keying_material(conn->ssl, out, out_len, label, label_len, context, context_len, context != NULL) == 1
+    return SSL_export_keying_material(conn->ssl, out, out_len, label, label_len, context, context_len,
+                                      context != NULL) == 1
                ? TLSLIFE_OK
                : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "cannot export keying material");
 }

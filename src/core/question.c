@@ -52,7 +52,8 @@ tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn, tlslife_conte
         return TLSLIFE_ERROR;
     }
     if (context != NULL && context->credentials_len == 0) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "answer_certificate: that context has no certificate with a key");
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "answer_certificate: that context has no certificate with a key");
     }
     conn->chosen = context == NULL ? NULL : tlslife_context_up_ref(context);
     conn->certificate_answer = TLSL_ACCEPTED;

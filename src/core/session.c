@@ -58,23 +58,26 @@ static bool same_context(const tlslife_context *context, const SSL_SESSION *sess
 
 tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session) {
     if (!same_context(conn->context, session)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "this session belongs to another context: export it and import the bytes into this one");
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "this session belongs to another context: export it and import the bytes into this one");
     }
     const char *name = SSL_SESSION_get0_hostname(session);
     bool verifies = conn->context->verify_host && conn->context->verify != TLSLIFE_VERIFY_NONE;
     if (verifies && name != NULL && conn->hostname != NULL && OPENSSL_strcasecmp(name, conn->hostname) != 0) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "the session offered was made with %s and this connection is for %s: resuming would skip the "
-                              "verification of its name",
-                              name, conn->hostname);
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "the session offered was made with %s and this connection is for %s: resuming would skip the "
+            "verification of its name",
+            name, conn->hostname);
     }
     return TLSLIFE_OK;
 }
 
 /* libssl goes on with the NULL and dereferences it: whoever takes the session of a connection has ended it. */
 static void give_up(tlslife_conn *conn) {
-    tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "this connection has ended: its session was taken by set_session");
+    tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                   "this connection has ended: its session was taken by set_session");
     conn->fate = TLSLIFE_ERROR;
     conn->open = false;
 }
@@ -82,12 +85,14 @@ static void give_up(tlslife_conn *conn) {
 tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session) {
     ERR_clear_error();
     if (SSL_is_server(conn->ssl)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "set_session on a server's connection: the client offers sessions");
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "set_session on a server's connection: the client offers sessions");
     }
     bool begun = conn->begun || !SSL_in_before(conn->ssl);
     if (session != NULL && begun) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "set_session once the handshake has begun ruins the connection: clear begins anew");
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "set_session once the handshake has begun ruins the connection: clear begins anew");
     }
     if (begun) {
         give_up(conn);
@@ -189,16 +194,11 @@ unsigned long tlslife_session_ticket_lifetime(const tlslife_session *session) {
 
 const char *tlslife_session_protocol(const tlslife_session *session) {
     switch (SSL_SESSION_get_protocol_version(raw(session))) {
-    case TLS1_3_VERSION:
-        return "TLSv1.3";
-    case TLS1_2_VERSION:
-        return "TLSv1.2";
-    case TLS1_1_VERSION:
-        return "TLSv1.1";
-    case TLS1_VERSION:
-        return "TLSv1";
-    default:
-        return "unknown";
+    case TLS1_3_VERSION: return "TLSv1.3";
+    case TLS1_2_VERSION: return "TLSv1.2";
+    case TLS1_1_VERSION: return "TLSv1.1";
+    case TLS1_VERSION: return "TLSv1";
+    default: return "unknown";
     }
 }
 
@@ -238,8 +238,8 @@ bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b) {
         return true;
     }
     bool equal = tlslife_session_export_der(a, &left, &left_len, NULL) == TLSLIFE_OK &&
-                 tlslife_session_export_der(b, &right, &right_len, NULL) == TLSLIFE_OK && left_len == right_len &&
-                 CRYPTO_memcmp(left, right, left_len) == 0;
+                 tlslife_session_export_der(b, &right, &right_len, NULL) == TLSLIFE_OK &&
+                 left_len == right_len && CRYPTO_memcmp(left, right, left_len) == 0;
     tlslife_session_bytes_free(left, left_len);
     tlslife_session_bytes_free(right, right_len);
     return equal;
@@ -247,8 +247,8 @@ bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b) {
 
 /* ------------------------------------------------------------------------------------ export and import */
 
-tlslife_status tlslife_session_export_der(const tlslife_session *session, unsigned char **out, size_t *out_len,
-                                          tlslife_error *err) {
+tlslife_status tlslife_session_export_der(const tlslife_session *session, unsigned char **out,
+                                          size_t *out_len, tlslife_error *err) {
     ERR_clear_error();
     *out = NULL;
     int len = i2d_SSL_SESSION(raw(session), out);
@@ -259,8 +259,8 @@ tlslife_status tlslife_session_export_der(const tlslife_session *session, unsign
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_session_export_pem(const tlslife_session *session, unsigned char **out, size_t *out_len,
-                                          tlslife_error *err) {
+tlslife_status tlslife_session_export_pem(const tlslife_session *session, unsigned char **out,
+                                          size_t *out_len, tlslife_error *err) {
     ERR_clear_error();
     char *text = NULL;
     BIO *bio = BIO_new(BIO_s_mem());
@@ -308,23 +308,24 @@ static bool adopt(const tlslife_context *context, SSL_SESSION *session) {
            SSL_SESSION_set1_id_context(session, context->sid_ctx, (unsigned)context->sid_ctx_len) == 1;
 }
 
-tlslife_session *tlslife_context_import_session(tlslife_context *context, const unsigned char *bytes, size_t bytes_len,
-                                                tlslife_error *err) {
+tlslife_session *tlslife_context_import_session(tlslife_context *context, const unsigned char *bytes,
+                                                size_t bytes_len, tlslife_error *err) {
     if (tlsl_context_seal(context, err) != TLSLIFE_OK) {
         return NULL;
     }
     ERR_clear_error();
     SSL_SESSION *session = bytes_len == 0 || bytes_len > SESSION_BYTES_MAX ? NULL : parse(bytes, bytes_len);
     if (session == NULL) {
-        tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "these %zu bytes are no session, DER or PEM, of at most 64 KiB",
-                          bytes_len);
+        tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
+                          "these %zu bytes are no session, DER or PEM, of at most 64 KiB", bytes_len);
         return NULL;
     }
     if (!adopt(context, session)) {
         SSL_SESSION_free(session);
-        tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                  "this session was made under another policy (verification, CAs or certificate names differ): its peer was "
-                  "never verified as this context demands");
+        tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "this session was made under another policy (verification, CAs or certificate names differ): its peer was "
+            "never verified as this context demands");
         return NULL;
     }
     return tlslife_session_from_ssl_session(session);

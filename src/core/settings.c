@@ -19,26 +19,32 @@ tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *er
         return TLSLIFE_OK;
     }
     return tlsl_fail(err, TLSLIFE_ERR_USAGE, "%s",
-                     context->foreign ? "this context is the program's own SSL_CTX: set it there"
-                                      : "this context has connections, which read its settings: set them before the "
-                                        "first connection, or make another context");
+                     context->foreign
+                         ? "this context is the program's own SSL_CTX: set it there"
+                         : "this context has connections, which read its settings: set them before the "
+                           "first connection, or make another context");
 }
 
 /* The setter's end: what libssl said of `value`. */
 static tlslife_status settled(bool ok, const char *what, const char *value, tlslife_error *err) {
-    return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s \"%s\" cannot be used", what, value);
+    return ok ? TLSLIFE_OK
+              : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s \"%s\" cannot be used", what, value);
 }
 
 /* ---------------------------------------------------------------------------------------- verification */
 
-tlslife_status tlslife_context_set_verify(tlslife_context *context, tlslife_verify verify, tlslife_error *err) {
-    static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
+tlslife_status tlslife_context_set_verify(tlslife_context *context, tlslife_verify verify,
+                                          tlslife_error *err) {
+    static const int modes[] = {SSL_VERIFY_NONE, SSL_VERIFY_PEER,
+                                SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (verify > TLSLIFE_VERIFY_REQUIRED || (verify == TLSLIFE_VERIFY_OPTIONAL && context->role == TLSLIFE_CLIENT)) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "a client verifies its server (required) or does not (none); optional is for servers");
+    if (verify > TLSLIFE_VERIFY_REQUIRED ||
+        (verify == TLSLIFE_VERIFY_OPTIONAL && context->role == TLSLIFE_CLIENT)) {
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "a client verifies its server (required) or does not (none); optional is for servers");
     }
     context->verify = verify;
     SSL_CTX_set_verify(context->ctx, modes[verify], NULL);
@@ -56,7 +62,8 @@ tlslife_status tlslife_context_set_verify_depth(tlslife_context *context, int de
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_set_verify_host(tlslife_context *context, bool verify_host, tlslife_error *err) {
+tlslife_status tlslife_context_set_verify_host(tlslife_context *context, bool verify_host,
+                                               tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -64,15 +71,17 @@ tlslife_status tlslife_context_set_verify_host(tlslife_context *context, bool ve
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned questions, tlslife_error *err) {
+tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned questions,
+                                             tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     unsigned all = TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL;
     if ((questions & ~all) != 0 || ((questions & TLSLIFE_ASK_HELLO) && context->role == TLSLIFE_CLIENT)) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "questions 0x%x: a mask of TLSLIFE_ASK_*, and only a server is asked about a ClientHello",
-                         questions);
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "questions 0x%x: a mask of TLSLIFE_ASK_*, and only a server is asked about a ClientHello",
+            questions);
     }
     context->questions = questions;
     tlsl_callbacks_ask_certificate(context);
@@ -91,27 +100,32 @@ tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_ve
         return TLSLIFE_ERROR;
     }
     int least = min_version == 0 ? TLSLIFE_TLS1_2 : min_version;
-    if (!version_known(min_version) || !version_known(max_version) || (max_version != 0 && least > max_version)) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "versions 0x%04x to 0x%04x are no range of TLSLIFE_TLS1_0 to TLSLIFE_TLS1_3 (the least is TLS "
-                         "1.2 unless a lower one is given)",
-                         (unsigned)min_version, (unsigned)max_version);
+    if (!version_known(min_version) || !version_known(max_version) ||
+        (max_version != 0 && least > max_version)) {
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "versions 0x%04x to 0x%04x are no range of TLSLIFE_TLS1_0 to TLSLIFE_TLS1_3 (the least is TLS "
+            "1.2 unless a lower one is given)",
+            (unsigned)min_version, (unsigned)max_version);
     }
     bool ok = SSL_CTX_set_min_proto_version(context->ctx, least) == 1 &&
               SSL_CTX_set_max_proto_version(context->ctx, max_version) == 1;
     return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "these versions cannot be used");
 }
 
-tlslife_status tlslife_context_set_cipher_list(tlslife_context *context, const char *list, tlslife_error *err) {
+tlslife_status tlslife_context_set_cipher_list(tlslife_context *context, const char *list,
+                                               tlslife_error *err) {
     return tlsl_context_settable(context, err) != TLSLIFE_OK
                ? TLSLIFE_ERROR
                : settled(SSL_CTX_set_cipher_list(context->ctx, list) == 1, "cipher list", list, err);
 }
 
-tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const char *list, tlslife_error *err) {
+tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const char *list,
+                                                tlslife_error *err) {
     return tlsl_context_settable(context, err) != TLSLIFE_OK
                ? TLSLIFE_ERROR
-               : settled(SSL_CTX_set_ciphersuites(context->ctx, list) == 1, "TLS 1.3 cipher suites", list, err);
+               : settled(SSL_CTX_set_ciphersuites(context->ctx, list) == 1, "TLS 1.3 cipher suites", list,
+                         err);
 }
 
 tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *list, tlslife_error *err) {
@@ -121,14 +135,16 @@ tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *
     }
     free(context->groups);
     context->groups = strdup(list);
-    return context->groups != NULL ? TLSLIFE_OK : tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for groups");
+    return context->groups != NULL ? TLSLIFE_OK
+                                   : tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for groups");
 }
 
 tlslife_status tlslife_context_set_signature_algorithms(tlslife_context *context, const char *list,
                                                         tlslife_error *err) {
     return tlsl_context_settable(context, err) != TLSLIFE_OK
                ? TLSLIFE_ERROR
-               : settled(SSL_CTX_set1_sigalgs_list(context->ctx, list) == 1, "signature algorithms", list, err);
+               : settled(SSL_CTX_set1_sigalgs_list(context->ctx, list) == 1, "signature algorithms", list,
+                         err);
 }
 
 /* ------------------------------------------------------------------------------------------------ ALPN */
@@ -139,7 +155,8 @@ unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len
     for (size_t i = 0; i < protocols_len; i++) {
         size_t name_len = strlen(protocols[i]);
         if (name_len == 0 || name_len > 255) {
-            tlsl_fail(err, TLSLIFE_ERR_USAGE, "ALPN protocol %zu has %zu bytes; 1 to 255 are lawful", i + 1, name_len);
+            tlsl_fail(err, TLSLIFE_ERR_USAGE, "ALPN protocol %zu has %zu bytes; 1 to 255 are lawful", i + 1,
+                      name_len);
             return NULL;
         }
         len += 1 + name_len;
@@ -163,8 +180,8 @@ unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len
     return wire;
 }
 
-tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *const *protocols, size_t protocols_len,
-                                        tlslife_error *err) {
+tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *const *protocols,
+                                        size_t protocols_len, tlslife_error *err) {
     size_t len = 0;
     unsigned char *wire = NULL;
     if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
@@ -175,7 +192,8 @@ tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *co
     context->alpn = wire;
     context->alpn_len = len;
     /* This one of libssl's returns 0 for success. */
-    bool ok = context->role == TLSLIFE_SERVER || SSL_CTX_set_alpn_protos(context->ctx, wire, (unsigned)len) == 0;
+    bool ok =
+        context->role == TLSLIFE_SERVER || SSL_CTX_set_alpn_protos(context->ctx, wire, (unsigned)len) == 0;
     return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot set ALPN");
 }
 
@@ -198,16 +216,17 @@ static tlsl_psk *psk_new(const char *identity, const unsigned char *key, size_t 
     return psk;
 }
 
-tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity, const unsigned char *key,
-                                       size_t key_len, tlslife_error *err) {
+tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity,
+                                       const unsigned char *key, size_t key_len, tlslife_error *err) {
     size_t identity_len = strlen(identity);
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (identity_len == 0 || identity_len > PSK_MAX_IDENTITY_LEN || key_len == 0 || key_len > PSK_MAX_PSK_LEN) {
+    if (identity_len == 0 || identity_len > PSK_MAX_IDENTITY_LEN || key_len == 0 ||
+        key_len > PSK_MAX_PSK_LEN) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "a PSK has an identity of 1 to 128 bytes and a key of 1 to 256, not %zu and %zu", identity_len,
-                         key_len);
+                         "a PSK has an identity of 1 to 128 bytes and a key of 1 to 256, not %zu and %zu",
+                         identity_len, key_len);
     }
     tlsl_psk **end = &context->psk;
     while (*end != NULL) {
@@ -263,8 +282,10 @@ tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err) {
                : tlsl_fail(err, TLSLIFE_ERR_USAGE, "the number of tickets is 0 to 16, not %zu", num_tickets);
 }
 
-tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t num_tickets, tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK || tlsl_check_num_tickets(num_tickets, err) != TLSLIFE_OK) {
+tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t num_tickets,
+                                               tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        tlsl_check_num_tickets(num_tickets, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     SSL_CTX_set_num_tickets(context->ctx, num_tickets);
@@ -277,22 +298,23 @@ tlslife_status tlslife_context_set_session_timeout(tlslife_context *context, lon
         return TLSLIFE_ERROR;
     }
     if (timeout_seconds < 1 || timeout_seconds > TLSL_SESSION_TIMEOUT_MAX) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a session lives 1 to 604800 seconds (RFC 8446 4.6.1), not %ld",
-                         timeout_seconds);
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a session lives 1 to 604800 seconds (RFC 8446 4.6.1), not %ld", timeout_seconds);
     }
     SSL_CTX_set_timeout(context->ctx, timeout_seconds);
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_set_session_id_context(tlslife_context *context, const unsigned char *id, size_t id_len,
-                                                      tlslife_error *err) {
+tlslife_status tlslife_context_set_session_id_context(tlslife_context *context, const unsigned char *id,
+                                                      size_t id_len, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     if (context->role == TLSLIFE_CLIENT || id_len == 0 || id_len > sizeof context->sid_ctx) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "a server's session id context has 1 to 32 bytes (a client's is always derived); got %zu",
-                         id_len);
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "a server's session id context has 1 to 32 bytes (a client's is always derived); got %zu",
+            id_len);
     }
     memcpy(context->sid_ctx, id, id_len);
     context->sid_ctx_len = id_len;
@@ -314,15 +336,16 @@ tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint
 
 /* ---------------------------------------------------------------------------------- OCSP and key log */
 
-tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der, size_t der_len,
-                                                 tlslife_error *err) {
+tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der,
+                                                 size_t der_len, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     if (context->role == TLSLIFE_CLIENT || der_len == 0 || der_len > 65535 || der[0] != 0x30) {
-        return tlsl_fail(err, TLSLIFE_ERR_INPUT,
-                         "an OCSP response is a server's, DER (it begins with 0x30), of 1 to 65535 bytes; got %zu",
-                         der_len);
+        return tlsl_fail(
+            err, TLSLIFE_ERR_INPUT,
+            "an OCSP response is a server's, DER (it begins with 0x30), of 1 to 65535 bytes; got %zu",
+            der_len);
     }
     unsigned char *copy = malloc(der_len);
     if (copy == NULL) {
@@ -369,7 +392,8 @@ tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *
 
 /* --------------------------------------------------------------------------------------------- by name */
 
-tlslife_status tlslife_context_set_option(tlslife_context *context, const char *name, bool on, tlslife_error *err) {
+tlslife_status tlslife_context_set_option(tlslife_context *context, const char *name, bool on,
+                                          tlslife_error *err) {
     uint64_t bit = 0;
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
@@ -385,7 +409,8 @@ tlslife_status tlslife_context_set_option(tlslife_context *context, const char *
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *name, bool on, tlslife_error *err) {
+tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *name, bool on,
+                                        tlslife_error *err) {
     uint64_t bit = 0;
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
@@ -414,12 +439,14 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
         return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a setting");
     }
     unsigned side = context->role == TLSLIFE_SERVER ? SSL_CONF_FLAG_SERVER : SSL_CONF_FLAG_CLIENT;
-    SSL_CONF_CTX_set_flags(conf, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS | side);
+    SSL_CONF_CTX_set_flags(conf,
+                           SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS | side);
     SSL_CONF_CTX_set_ssl_ctx(conf, context->ctx);
     bool ok = SSL_CONF_cmd(conf, command, value) > 0 && SSL_CONF_CTX_finish(conf) == 1;
     SSL_CONF_CTX_free(conf);
     if (!ok) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the setting %s = \"%s\" cannot be used", command, value);
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the setting %s = \"%s\" cannot be used", command,
+                                 value);
     }
     /* It may have changed whom we trust and whether we ask, so it is policy. */
     int mode = SSL_CTX_get_verify_mode(context->ctx);
@@ -440,7 +467,8 @@ tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *context, bool
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_set_post_handshake_auth(tlslife_context *context, bool on, tlslife_error *err) {
+tlslife_status tlslife_context_set_post_handshake_auth(tlslife_context *context, bool on,
+                                                       tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }

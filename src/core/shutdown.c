@@ -17,7 +17,8 @@ static tlslife_status shutdown_lawful(tlslife_conn *conn) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "shutdown without a transport: it was let go");
     }
     if (conn->begun && !conn->open && SSL_in_init(conn->ssl)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "shutdown during a handshake: finish it, or free the connection");
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "shutdown during a handshake: finish it, or free the connection");
     }
     return TLSLIFE_OK;
 }
@@ -63,7 +64,8 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     conn->blocking = blocking && timeout_ms != 0;
     conn->timeout_ms = timeout_ms;
     bool sent = SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN;
-    bool stuck = SSL_want_write(conn->ssl); /* ours did not fit into the transport: only SSL_shutdown tries again */
+    bool stuck =
+        SSL_want_write(conn->ssl); /* ours did not fit into the transport: only SSL_shutdown tries again */
     tlslife_status status = sent && !stuck ? TLSLIFE_SENT : tlslife_conn_shutdown(conn);
     if (status == TLSLIFE_SENT && timeout_ms != 0) {
         status = await_close_notify(conn, &deadline);

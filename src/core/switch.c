@@ -57,12 +57,14 @@ bool tlsl_context_present(const tlslife_context *context, SSL *ssl) {
 
 tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_context *to, tlslife_error *err) {
     if (to->role != TLSLIFE_SERVER || from->role != TLSLIFE_SERVER) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a server name leads from a server's context to a server's context");
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a server name leads from a server's context to a server's context");
     }
     if (to->resumption != from->resumption) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "contexts behind one listener resume in one way (its cache and ticket keys serve them all): "
-                         "give them the same resumption");
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "contexts behind one listener resume in one way (its cache and ticket keys serve them all): "
+            "give them the same resumption");
     }
     return TLSLIFE_OK;
 }
@@ -83,13 +85,15 @@ static bool pattern_valid(const char *pattern) {
     return tlsl_is_hostname(strncmp(pattern, "*.", 2) == 0 ? pattern + 2 : pattern);
 }
 
-tlslife_status tlslife_context_add_server_name(tlslife_context *context, const char *pattern, tlslife_context *target,
-                                               tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK || tlsl_switch_check(context, target, err) != TLSLIFE_OK) {
+tlslife_status tlslife_context_add_server_name(tlslife_context *context, const char *pattern,
+                                               tlslife_context *target, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        tlsl_switch_check(context, target, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     if (target == context || !pattern_valid(pattern)) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "\"%s\" must be a host name, or one after \"*.\", and lead to another context",
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "\"%s\" must be a host name, or one after \"*.\", and lead to another context",
                          pattern);
     }
     tlsl_server_name *name = calloc(1, sizeof *name);

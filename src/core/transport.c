@@ -148,7 +148,8 @@ static tlslife_status check_capacity(tlslife_conn *conn, size_t *capacity) {
     *capacity = *capacity == 0 ? MEMORY_CAPACITY : *capacity;
     return *capacity <= MEMORY_CAPACITY_MAX
                ? TLSLIFE_OK
-               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "a memory transport holds at most 1 GiB, not %zu", *capacity);
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "a memory transport holds at most 1 GiB, not %zu",
+                                *capacity);
 }
 
 tlslife_status tlslife_conn_pair(tlslife_conn *a, tlslife_conn *b, size_t capacity) {
@@ -181,8 +182,9 @@ tlslife_status tlslife_conn_set_memory(tlslife_conn *conn, size_t capacity) {
 }
 
 static tlslife_status fed_by_hand(tlslife_conn *conn, const char *verb) {
-    return conn->in != NULL ? TLSLIFE_OK
-                            : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s needs the transport of set_memory", verb);
+    return conn->in != NULL
+               ? TLSLIFE_OK
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s needs the transport of set_memory", verb);
 }
 
 tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_fed) {

@@ -24,7 +24,8 @@ void tlsl_conn_facts(tlslife_conn *conn) {
         char *text = tlslife_conn_take_keylog(conn);
         size_t len = text == NULL ? 0 : strlen(text);
         if (len > 0 && conn->context->keylog_fd >= 0) {
-            text[len] = '\n'; /* one write a line, so that processes may share the file; a full disk loses lines only */
+            text[len] =
+                '\n'; /* one write a line, so that processes may share the file; a full disk loses lines only */
             ssize_t ignored = write(conn->context->keylog_fd, text, len + 1);
             (void)ignored;
             text[len] = '\0';
@@ -77,8 +78,9 @@ static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
 
 static tlslife_status doom(tlslife_conn *conn, int system_errno, const char *verb) {
     unsigned long code = ERR_peek_error();
-    bool ended = code == 0 ? system_errno == 0 : ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING &&
-                                                     ERR_GET_LIB(code) == ERR_LIB_SSL;
+    bool ended = code == 0 ? system_errno == 0
+                           : ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING &&
+                                 ERR_GET_LIB(code) == ERR_LIB_SSL;
     explain(conn, system_errno, verb);
     conn->fate = ended ? TLSLIFE_TRUNCATED : TLSLIFE_ERROR;
     return (tlslife_status)conn->fate;
@@ -87,22 +89,14 @@ static tlslife_status doom(tlslife_conn *conn, int system_errno, const char *ver
 static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
     int system_errno = errno;
     switch (SSL_get_error(conn->ssl, ret)) {
-    case SSL_ERROR_WANT_READ:
-        return TLSLIFE_WANT_READ;
-    case SSL_ERROR_WANT_WRITE:
-        return TLSLIFE_WANT_WRITE;
-    case SSL_ERROR_WANT_CLIENT_HELLO_CB:
-        return TLSLIFE_WANT_HELLO;
-    case SSL_ERROR_WANT_X509_LOOKUP:
-        return TLSLIFE_WANT_CERTIFICATE;
-    case SSL_ERROR_WANT_RETRY_VERIFY:
-        return TLSLIFE_WANT_VERIFY;
-    case SSL_ERROR_ZERO_RETURN:
-        return TLSLIFE_CLOSED;
-    case SSL_ERROR_SYSCALL:
-        return doom(conn, system_errno, verb);
-    default:
-        return doom(conn, 0, verb);
+    case SSL_ERROR_WANT_READ: return TLSLIFE_WANT_READ;
+    case SSL_ERROR_WANT_WRITE: return TLSLIFE_WANT_WRITE;
+    case SSL_ERROR_WANT_CLIENT_HELLO_CB: return TLSLIFE_WANT_HELLO;
+    case SSL_ERROR_WANT_X509_LOOKUP: return TLSLIFE_WANT_CERTIFICATE;
+    case SSL_ERROR_WANT_RETRY_VERIFY: return TLSLIFE_WANT_VERIFY;
+    case SSL_ERROR_ZERO_RETURN: return TLSLIFE_CLOSED;
+    case SSL_ERROR_SYSCALL: return doom(conn, system_errno, verb);
+    default: return doom(conn, 0, verb);
     }
 }
 
@@ -113,7 +107,8 @@ tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
         return (tlslife_status)conn->fate;
     }
     if (conn->verify_answer != TLSL_UNASKED && SSL_is_server(conn->ssl) && SSL_is_init_finished(conn->ssl)) {
-        bool done; /* a client certificate came after the handshake: the program has its say before more data */
+        bool
+            done; /* a client certificate came after the handshake: the program has its say before more data */
         return tlsl_handshake_finish(conn, &done);
     }
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
@@ -136,7 +131,8 @@ tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t
     if (*deadline == TLSL_DEADLINE_UNSET) {
         *deadline = tlsl_deadline(conn->timeout_ms);
     }
-    tlslife_status waited = tlsl_wait_fd(fd_to_wait_for(conn, reading), reading ? POLLIN : POLLOUT, *deadline);
+    tlslife_status waited =
+        tlsl_wait_fd(fd_to_wait_for(conn, reading), reading ? POLLIN : POLLOUT, *deadline);
     if (waited == TLSLIFE_ERROR) {
         tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the transport failed");
     }
