@@ -60,7 +60,8 @@ typedef enum tlslife_status {
     TLSLIFE_WANT_HELLO,       /* a ClientHello waits for tlslife_conn_answer_hello */
     TLSLIFE_WANT_CERTIFICATE, /* the handshake waits for tlslife_conn_answer_certificate */
     TLSLIFE_WANT_VERIFY,      /* the peer waits for tlslife_conn_answer_verify */
-    TLSLIFE_SENT,             /* shutdown: our close_notify is out, the peer's has not come (SSL_shutdown's 0) */
+    /* shutdown: our close_notify is out, the peer's has not come (SSL_shutdown's 0) */
+    TLSLIFE_SENT,
     TLSLIFE_CLOSED,           /* the peer's close_notify has come: a clean end */
     TLSLIFE_TRUNCATED,        /* the stream ended without close_notify: an attacker may have cut it */
     TLSLIFE_TIMEOUT           /* the deadline passed; the connection is as it was, and may be called again */
@@ -151,8 +152,10 @@ typedef enum tlslife_verify {
 } tlslife_verify;
 
 typedef enum tlslife_resumption {
-    TLSLIFE_RESUMPTION_TICKETS = 0, /* stateless tickets (RFC 5077, RFC 8446 4.6.1); the server keeps nothing */
-    TLSLIFE_RESUMPTION_STATEFUL,    /* session ids; in TLS 1.3 tickets that hold an id only (SSL_OP_NO_TICKET) */
+    /* stateless tickets (RFC 5077, RFC 8446 4.6.1); the server keeps nothing */
+    TLSLIFE_RESUMPTION_TICKETS = 0,
+    /* session ids; in TLS 1.3 tickets that hold an id only (SSL_OP_NO_TICKET) */
+    TLSLIFE_RESUMPTION_STATEFUL,
     TLSLIFE_RESUMPTION_OFF          /* no session is offered or accepted */
 } tlslife_resumption;
 
@@ -182,109 +185,167 @@ TLSLIFE_API void tlslife_context_free(tlslife_context *context);
 TLSLIFE_API tlslife_role tlslife_context_role(const tlslife_context *context);
 
 /*
- * Our certificate, leaf first, then its chain, PEM: from a file or from memory; then its private key. Call the
- * two again for a key of another type (RSA beside ECDSA). passphrase may be NULL; an encrypted key without one
- * fails, the terminal is never asked. The key must belong to the certificate that was set before it.
- * Errors: INPUT (no such file, not PEM, wrong passphrase, key of another certificate).
- * Source: SSL_CTX_use_certificate(3).
+ * Our certificate, leaf first, then its chain, PEM: from a file or from memory; then its private key. Call
+ * the two again for a key of another type (RSA beside ECDSA). passphrase may be NULL; an encrypted key
+ * without one fails, the terminal is never asked. The key must belong to the certificate that was set
+ * before it. Errors: INPUT (no such file, not PEM, wrong passphrase, key of another certificate). Source:
+ * SSL_CTX_use_certificate(3).
  */
-TLSLIFE_API tlslife_status tlslife_context_set_certificate_file(tlslife_context *context, const char *path, tlslife_error *err);
-TLSLIFE_API tlslife_status tlslife_context_set_certificate_pem(tlslife_context *context, const char *pem, size_t pem_len, tlslife_error *err);
-TLSLIFE_API tlslife_status tlslife_context_set_private_key_file(tlslife_context *context, const char *path, const char *passphrase, tlslife_error *err);
-TLSLIFE_API tlslife_status tlslife_context_set_private_key_pem(tlslife_context *context, const char *pem, size_t pem_len, const char *passphrase, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_certificate_file(tlslife_context *context, const char *path,
+    tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_certificate_pem(tlslife_context *context, const char *pem,
+    size_t pem_len, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_private_key_file(tlslife_context *context, const char *path,
+    const char *passphrase, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_private_key_pem(tlslife_context *context, const char *pem,
+    size_t pem_len, const char *passphrase, tlslife_error *err);
 
 /*
  * The CAs that we trust. Each call adds. When verification is on and none was added, the system's are used;
  * use_system_ca adds them to others. Errors: INPUT. Source: SSL_CTX_load_verify_locations(3).
  */
-TLSLIFE_API tlslife_status tlslife_context_add_ca_file(tlslife_context *context, const char *path, tlslife_error *err);
-TLSLIFE_API tlslife_status tlslife_context_add_ca_directory(tlslife_context *context, const char *path, tlslife_error *err);
-TLSLIFE_API tlslife_status tlslife_context_add_ca_pem(tlslife_context *context, const char *pem, size_t pem_len, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_add_ca_file(tlslife_context *context, const char *path,
+    tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_add_ca_directory(tlslife_context *context, const char *path,
+    tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_add_ca_pem(tlslife_context *context, const char *pem,
+    size_t pem_len, tlslife_error *err);
 TLSLIFE_API tlslife_status tlslife_context_use_system_ca(tlslife_context *context, tlslife_error *err);
 
-/* Server: the CA names sent with a certificate request, PEM. Source: SSL_CTX_set0_CA_list(3). Errors: INPUT. */
-TLSLIFE_API tlslife_status tlslife_context_set_client_ca_file(tlslife_context *context, const char *path, tlslife_error *err);
-TLSLIFE_API tlslife_status tlslife_context_set_client_ca_pem(tlslife_context *context, const char *pem, size_t pem_len, tlslife_error *err);
+/*
+ * Server: the CA names sent with a certificate request, PEM. Source: SSL_CTX_set0_CA_list(3). Errors:
+ * INPUT.
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_client_ca_file(tlslife_context *context, const char *path,
+    tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_client_ca_pem(tlslife_context *context, const char *pem,
+    size_t pem_len, tlslife_error *err);
 
-/* Default: a client REQUIRED, a server NONE. OPTIONAL is a USAGE error on a client. Source: SSL_CTX_set_verify(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_verify(tlslife_context *context, tlslife_verify verify, tlslife_error *err);
+/*
+ * Default: a client REQUIRED, a server NONE. OPTIONAL is a USAGE error on a client. Source:
+ * SSL_CTX_set_verify(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_verify(tlslife_context *context, tlslife_verify verify,
+    tlslife_error *err);
 /* Intermediate CAs allowed in a chain, 0..100. Source: SSL_CTX_set_verify_depth(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_verify_depth(tlslife_context *context, int depth, tlslife_error *err);
-/* Client: whether the certificate must bear the host name (default true). Source: X509_VERIFY_PARAM_set1_host(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_verify_host(tlslife_context *context, bool verify_host, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_verify_depth(tlslife_context *context, int depth,
+    tlslife_error *err);
+/*
+ * Client: whether the certificate must bear the host name (default true). Source:
+ * X509_VERIFY_PARAM_set1_host(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_verify_host(tlslife_context *context, bool verify_host,
+    tlslife_error *err);
 
 /* TLSLIFE_TLS1_*; 0 is the default: TLS 1.2 and the newest. Source: SSL_CTX_set_min_proto_version(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_version, int max_version, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_version,
+    int max_version, tlslife_error *err);
 /* TLS 1.2 and below, OpenSSL's syntax, "@SECLEVEL=n" too. Source: SSL_CTX_set_cipher_list(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_cipher_list(tlslife_context *context, const char *list, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_cipher_list(tlslife_context *context, const char *list,
+    tlslife_error *err);
 /* TLS 1.3, names joined by ":". Source: SSL_CTX_set_ciphersuites(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const char *list, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const char *list,
+    tlslife_error *err);
 /* Key exchange groups, names joined by ":". Source: SSL_CTX_set1_groups_list(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *list, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *list,
+    tlslife_error *err);
 /* Signature algorithms, names joined by ":". Source: SSL_CTX_set1_sigalgs_list(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_signature_algorithms(tlslife_context *context, const char *list, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_signature_algorithms(tlslife_context *context,
+    const char *list, tlslife_error *err);
 
 /*
  * ALPN (RFC 7301). A client offers these, in order. A server takes the first of its own that the client
  * offers; a client that offers only others gets the alert no_application_protocol. Names of 1..255 bytes.
  * Source: SSL_CTX_set_alpn_select_cb(3).
  */
-TLSLIFE_API tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *const *protocols, size_t protocols_len, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *const *protocols,
+    size_t protocols_len, tlslife_error *err);
 
 /*
- * Server: connections whose ClientHello names a server that matches `pattern` ("a.example", or "*.example" for
- * one label) continue under `target`, with all of its policy. Exact names win over wildcards; no match keeps
- * this context. Takes a reference to target and seals it. Source: SSL_CTX_set_client_hello_cb(3), RFC 6066 section 3.
+ * Server: connections whose ClientHello names a server that matches `pattern` ("a.example", or "*.example"
+ * for one label) continue under `target`, with all of its policy. Exact names win over wildcards; no match
+ * keeps this context. Takes a reference to target and seals it. Source: SSL_CTX_set_client_hello_cb(3), RFC
+ * 6066 section 3.
  */
-TLSLIFE_API tlslife_status tlslife_context_add_server_name(tlslife_context *context, const char *pattern, tlslife_context *target, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_add_server_name(tlslife_context *context, const char *pattern,
+    tlslife_context *target, tlslife_error *err);
 
 /*
- * A pre-shared key, TLS 1.2 and 1.3 (SHA-256 suites). A client offers the first that was added; a server looks
- * the client's identity up. identity 1..128 bytes, key 1..256 bytes; both copied, the key wiped when the context
- * goes. Source: SSL_CTX_set_psk_client_callback(3).
+ * A pre-shared key, TLS 1.2 and 1.3 (SHA-256 suites). A client offers the first that was added; a server
+ * looks the client's identity up. identity 1..128 bytes, key 1..256 bytes; both copied, the key wiped when
+ * the context goes. Source: SSL_CTX_set_psk_client_callback(3).
  */
-TLSLIFE_API tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity, const unsigned char *key, size_t key_len, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity,
+    const unsigned char *key, size_t key_len, tlslife_error *err);
 
 /* Server: how sessions resume. Client: OFF neither asks for tickets nor keeps sessions. */
-TLSLIFE_API tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_resumption resumption, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_resumption(tlslife_context *context,
+    tlslife_resumption resumption, tlslife_error *err);
 /* Server: TLS 1.3 tickets after a full handshake, 0..16; default 2. Source: SSL_CTX_set_num_tickets(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t num_tickets, tlslife_error *err);
-/* Seconds that a session lives, 1..604800 (RFC 8446 4.6.1: seven days at most); default 7200. Source: SSL_CTX_set_timeout(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_session_timeout(tlslife_context *context, long timeout_seconds, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t num_tickets,
+    tlslife_error *err);
+/*
+ * Seconds that a session lives, 1..604800 (RFC 8446 4.6.1: seven days at most); default 7200. Source:
+ * SSL_CTX_set_timeout(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_session_timeout(tlslife_context *context, long timeout_seconds,
+    tlslife_error *err);
 /*
  * Replaces the derived session id context, 1..32 bytes (servers; a client's is always derived and holds a
- * number of its own, by which a session knows the context it belongs to). Source: SSL_CTX_set_session_id_context(3).
+ * number of its own, by which a session knows the context it belongs to). Source:
+ * SSL_CTX_set_session_id_context(3).
  */
-TLSLIFE_API tlslife_status tlslife_context_set_session_id_context(tlslife_context *context, const unsigned char *id, size_t id_len, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_session_id_context(tlslife_context *context,
+    const unsigned char *id, size_t id_len, tlslife_error *err);
 
 /* Server: the stapled OCSP response, DER. Source: SSL_CTX_set_tlsext_status_cb(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der, size_t der_len, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context,
+    const unsigned char *der, size_t der_len, tlslife_error *err);
 /* Client: whether to ask for one (default false); tlslife_conn_ocsp_response() has it. */
-TLSLIFE_API tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool request, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool request,
+    tlslife_error *err);
 
 /*
- * Key log (the NSS format, SSL_CTX_set_keylog_callback(3)): appended to a file of mode 0600, one write a line,
- * after the call that made it; with path NULL, kept for tlslife_conn_take_keylog. These lines decrypt the traffic.
+ * Key log (the NSS format, SSL_CTX_set_keylog_callback(3)): appended to a file of mode 0600, one write a
+ * line, after the call that made it; with path NULL, kept for tlslife_conn_take_keylog. These lines decrypt
+ * the traffic.
  */
-TLSLIFE_API tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path,
+    tlslife_error *err);
 
-/* One of OpenSSL's options, by name without "SSL_OP_" ("NO_TICKET", any case). Source: SSL_CTX_set_options(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_option(tlslife_context *context, const char *name, bool on, tlslife_error *err);
+/*
+ * One of OpenSSL's options, by name without "SSL_OP_" ("NO_TICKET", any case). Source:
+ * SSL_CTX_set_options(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_option(tlslife_context *context, const char *name, bool on,
+    tlslife_error *err);
 /* One of OpenSSL's modes, by name without "SSL_MODE_" ("AUTO_RETRY"). Source: SSL_CTX_set_mode(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *name, bool on, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *name, bool on,
+    tlslife_error *err);
 /* Anything else that SSL_CONF_cmd(3) knows for configuration files: ("MinProtocol", "TLSv1.2"). */
-TLSLIFE_API tlslife_status tlslife_context_conf(tlslife_context *context, const char *command, const char *value, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_conf(tlslife_context *context, const char *command,
+    const char *value, tlslife_error *err);
 
 /* Source: SSL_CTX_set_quiet_shutdown(3). Default false. */
-TLSLIFE_API tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *context, bool quiet, tlslife_error *err);
-/* Bytes of early data: a server accepts, a client may send (RFC 8446 section 2.3); default 0: none. Source: SSL_CTX_set_max_early_data(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint32_t max_early_data, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *context, bool quiet,
+    tlslife_error *err);
+/*
+ * Bytes of early data: a server accepts, a client may send (RFC 8446 section 2.3); default 0: none. Source:
+ * SSL_CTX_set_max_early_data(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_max_early_data(tlslife_context *context,
+    uint32_t max_early_data, tlslife_error *err);
 /* Client: offer post-handshake authentication (TLS 1.3). Source: SSL_CTX_set_post_handshake_auth(3). */
-TLSLIFE_API tlslife_status tlslife_context_set_post_handshake_auth(tlslife_context *context, bool on, tlslife_error *err);
-/* The deadline of each blocking call of connections made from now on; -1: none (the default). Allowed at any time. */
+TLSLIFE_API tlslife_status tlslife_context_set_post_handshake_auth(tlslife_context *context, bool on,
+    tlslife_error *err);
+/*
+ * The deadline of each blocking call of connections made from now on; -1: none (the default). Allowed at
+ * any time.
+ */
 TLSLIFE_API void tlslife_context_set_timeout_ms(tlslife_context *context, int timeout_ms);
 /* Which questions suspend the handshake; a mask of TLSLIFE_ASK_*; default 0. HELLO is a server's. */
-TLSLIFE_API tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned questions, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned questions,
+    tlslife_error *err);
 
 /* The session id context in force; seals the context. Writes at most 32 bytes to out, returns how many. */
 TLSLIFE_API size_t tlslife_context_session_id_context(tlslife_context *context, unsigned char out[32]);
@@ -295,7 +356,8 @@ TLSLIFE_API size_t tlslife_context_session_id_context(tlslife_context *context, 
  * USAGE when it was made by a client under another policy (its certificate was never verified as this
  * context demands). Source: d2i_SSL_SESSION(3).
  */
-TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *context, const unsigned char *bytes, size_t bytes_len, tlslife_error *err);
+TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *context,
+    const unsigned char *bytes, size_t bytes_len, tlslife_error *err);
 
 /* ------------------------------------------------------------------------------------------ connection */
 
@@ -303,42 +365,47 @@ TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *con
 TLSLIFE_API tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_error *err);
 
 /*
- * Before the handshake: a new connection with the settings that SSL_dup(3) lists, and those that libssl forgets:
- * server name, ALPN, groups, quiet shutdown, number of tickets, deadline, blocking, questions. Never the transport, never unsent data.
- * Once the handshake has begun: the same connection, one reference more. The caller frees either.
+ * Before the handshake: a new connection with the settings that SSL_dup(3) lists, and those that libssl
+ * forgets: server name, ALPN, groups, quiet shutdown, number of tickets, deadline, blocking, questions.
+ * Never the transport, never unsent data. Once the handshake has begun: the same connection, one reference
+ * more. The caller frees either.
  */
 TLSLIFE_API tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err);
 TLSLIFE_API tlslife_conn *tlslife_conn_up_ref(tlslife_conn *conn); /* SSL_up_ref(3); returns its argument */
 /* The last reference frees: no I/O, no close_notify, an owned descriptor is closed. Source: SSL_free(3). */
 TLSLIFE_API void tlslife_conn_free(tlslife_conn *conn);
 /*
- * Back to before the handshake; settings, host name, transport and (where it is good) the session are kept, and
- * the session is offered again. A session still open becomes bad. Bytes held back by cork are dropped.
+ * Back to before the handshake; settings, host name, transport and (where it is good) the session are kept,
+ * and the session is offered again. A session still open becomes bad. Bytes held back by cork are dropped.
  * Fails while a renegotiation is pending. Source: SSL_clear(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_clear(tlslife_conn *conn);
 
-TLSLIFE_API tlslife_context *tlslife_conn_get0_context(const tlslife_conn *conn); /* the one in force: a server name may have chosen it */
+/* the one in force: a server name may have chosen it */
+TLSLIFE_API tlslife_context *tlslife_conn_get0_context(const tlslife_conn *conn);
 /* The last failure; kind is TLSLIFE_ERR_NONE where there was none. Lent until the next call on conn. */
 TLSLIFE_API const tlslife_error *tlslife_conn_error(const tlslife_conn *conn);
 
 /* -- settings of one connection */
 
 /*
- * Client: the server's name. It is sent (SNI), unless it is an IP address, and it is what the certificate must bear.
- * tlslife_conn_dial sets it when it was not set before. USAGE once the handshake has begun; INPUT when it is not a
- * host name. Source: SSL_set_tlsext_host_name(3), SSL_set1_host(3).
+ * Client: the server's name. It is sent (SNI), unless it is an IP address, and it is what the certificate
+ * must bear. tlslife_conn_dial sets it when it was not set before. USAGE once the handshake has begun;
+ * INPUT when it is not a host name. Source: SSL_set_tlsext_host_name(3), SSL_set1_host(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostname);
 TLSLIFE_API const char *tlslife_conn_hostname(const tlslife_conn *conn); /* as set, or NULL */
 /* As tlslife_context_set_alpn, for one client connection. */
-TLSLIFE_API tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols, size_t protocols_len);
+TLSLIFE_API tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols,
+    size_t protocols_len);
 /* As tlslife_context_set_groups, for one connection. */
 TLSLIFE_API tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list);
 /* As tlslife_context_set_num_tickets, for one connection. */
 TLSLIFE_API tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_tickets);
-/* true (the default): a call waits for the transport until it is done or the deadline passes. false: it returns WANT_READ, WANT_WRITE, as it
- * always does in memory, where there is nothing to wait for. */
+/*
+ * true (the default): a call waits for the transport until it is done or the deadline passes. false: it
+ * returns WANT_READ, WANT_WRITE, as it always does in memory, where there is nothing to wait for.
+ */
 TLSLIFE_API void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking);
 TLSLIFE_API bool tlslife_conn_blocking(const tlslife_conn *conn);
 /* The deadline of each blocking call as a whole, on the monotonic clock; -1: none. */
@@ -347,45 +414,75 @@ TLSLIFE_API int tlslife_conn_timeout_ms(const tlslife_conn *conn);
 
 /* -- transport. Each of these replaces the one before, which is closed if it was owned. */
 
-/* A TCP connection to host and service ("https" or "443"), every address in turn, within the deadline, TCP_NODELAY, close-on-exec. Owned.
- * Non-blocking: WANT_WRITE until it stands; call again. Name resolution (getaddrinfo) blocks: give an address where it must not.
- * Errors: RESOLVE, SYSTEM (the last address's). */
+/*
+ * A TCP connection to host and service ("https" or "443"), every address in turn, within the deadline,
+ * TCP_NODELAY, close-on-exec. Owned. Non-blocking: WANT_WRITE until it stands; call again. Name resolution
+ * (getaddrinfo) blocks: give an address where it must not. Errors: RESOLVE, SYSTEM (the last address's).
+ */
 TLSLIFE_API tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service);
-/* A descriptor that stays the caller's: its flags are not changed, and it is not closed. Sockets, pipes, terminals. */
+/*
+ * A descriptor that stays the caller's: its flags are not changed, and it is not closed. Sockets, pipes,
+ * terminals.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_set_fd(tlslife_conn *conn, int fd);
 /* Two descriptors, one to read and one to write. */
 TLSLIFE_API tlslife_status tlslife_conn_set_fds(tlslife_conn *conn, int read_fd, int write_fd);
 /* A descriptor that becomes the connection's, also when this fails. */
 TLSLIFE_API tlslife_status tlslife_conn_take_fd(tlslife_conn *conn, int fd);
-/* Two connections joined in memory, capacity bytes each way (0: 64 KiB). What one end wrote can be read after the other is gone. */
+/*
+ * Two connections joined in memory, capacity bytes each way (0: 64 KiB). What one end wrote can be read
+ * after the other is gone.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_pair(tlslife_conn *a, tlslife_conn *b, size_t capacity);
-/* Plain bytes in and out, capacity bytes each way (0: 64 KiB): tlslife_conn_feed and tlslife_conn_drain move them. */
+/*
+ * Plain bytes in and out, capacity bytes each way (0: 64 KiB): tlslife_conn_feed and tlslife_conn_drain
+ * move them.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_set_memory(tlslife_conn *conn, size_t capacity);
-/* Gives bytes that came from the peer; *out_fed is how many were taken (fewer when full: OK with 0 is lawful). */
-TLSLIFE_API tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_fed);
+/*
+ * Gives bytes that came from the peer; *out_fed is how many were taken (fewer when full: OK with 0 is
+ * lawful).
+ */
+TLSLIFE_API tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t bytes_len,
+    size_t *out_fed);
 /* Says that the peer's stream has ended. */
 TLSLIFE_API tlslife_status tlslife_conn_feed_eof(tlslife_conn *conn);
 /* Takes bytes meant for the peer; *out_drained may be 0. */
-TLSLIFE_API tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_drained);
+TLSLIFE_API tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len,
+    size_t *out_drained);
 TLSLIFE_API int tlslife_conn_fd(const tlslife_conn *conn); /* the one to read from, or -1 */
 /* The peer's address ("127.0.0.1:8443", "[::1]:8443"), or false where the transport has none. */
 TLSLIFE_API bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len);
-/* Lets go of the transport: an owned descriptor is closed, a memory peer reads end of stream. The SSL stays. */
+/*
+ * Lets go of the transport: an owned descriptor is closed, a memory peer reads end of stream. The SSL
+ * stays.
+ */
 TLSLIFE_API void tlslife_conn_close_transport(tlslife_conn *conn);
 
-/* -- handshake. All may return OK, ERROR, WANT_READ, WANT_WRITE, the questions, CLOSED, TRUNCATED, TIMEOUT; after any but OK and ERROR call again. */
+/*
+ * -- handshake. All may return OK, ERROR, WANT_READ, WANT_WRITE, the questions, CLOSED, TRUNCATED, TIMEOUT;
+ * after any but OK and ERROR call again.
+ */
 
-/* USAGE on a server's connection, without a transport, or without a host name where the policy verifies it. Source: SSL_connect(3). */
+/*
+ * USAGE on a server's connection, without a transport, or without a host name where the policy verifies it.
+ * Source: SSL_connect(3).
+ */
 TLSLIFE_API tlslife_status tlslife_conn_connect(tlslife_conn *conn);
 TLSLIFE_API tlslife_status tlslife_conn_accept(tlslife_conn *conn);    /* SSL_accept(3) */
-TLSLIFE_API tlslife_status tlslife_conn_handshake(tlslife_conn *conn); /* SSL_do_handshake(3): the role's own, or what key_update, renegotiate, request_client_certificate began */
-TLSLIFE_API bool tlslife_conn_handshake_done(const tlslife_conn *conn); /* done, and every question answered */
+/* SSL_do_handshake(3): the role's own, or what key_update, renegotiate, request_client_certificate began */
+TLSLIFE_API tlslife_status tlslife_conn_handshake(tlslife_conn *conn);
+/* done, and every question answered */
+TLSLIFE_API bool tlslife_conn_handshake_done(const tlslife_conn *conn);
 
 /* -- questions */
 
 typedef struct tlslife_bytes { const unsigned char *data; size_t len; } tlslife_bytes;
 
-/* What a ClientHello says. Lent until the question is answered. Lists are as on the wire, in the client's order. */
+/*
+ * What a ClientHello says. Lent until the question is answered. Lists are as on the wire, in the client's
+ * order.
+ */
 typedef struct tlslife_hello {
     const char *server_name;           /* SNI, or NULL; a name with a NUL in it counts as none */
     const tlslife_bytes *alpn;         /* names of protocols */
@@ -402,78 +499,128 @@ typedef struct tlslife_hello {
 
 /* NULL unless the last status was WANT_HELLO. */
 TLSLIFE_API const tlslife_hello *tlslife_conn_hello(const tlslife_conn *conn);
-/* Continues under `context`, with all of its policy (takes its own reference, seals it); NULL: under the one it has. USAGE when nothing was asked or context is a client's. */
+/*
+ * Continues under `context`, with all of its policy (takes its own reference, seals it); NULL: under the
+ * one it has. USAGE when nothing was asked or context is a client's.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *context);
-/* WANT_CERTIFICATE: presents the certificates, keys and chains of `context`; NULL: a server keeps its context's, a client too (none where it has none). */
+/*
+ * WANT_CERTIFICATE: presents the certificates, keys and chains of `context`; NULL: a server keeps its
+ * context's, a client too (none where it has none).
+ */
 TLSLIFE_API tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn, tlslife_context *context);
-/* The names of the CAs in the peer's certificate request (client; RFC 2253). Number of them, and one by index; NULL past the end. Lent until the next call. */
+/*
+ * The names of the CAs in the peer's certificate request (client; RFC 2253). Number of them, and one by
+ * index; NULL past the end. Lent until the next call.
+ */
 TLSLIFE_API size_t tlslife_conn_ca_names_len(tlslife_conn *conn);
 TLSLIFE_API const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index);
 /*
- * WANT_VERIFY: accepts the peer, or refuses it. A client asks in the handshake and refuses with an alert. A server can only
- * ask when the handshake has ended (libssl suspends verification on the client's side alone): nothing could be read or
- * written yet, its TLS 1.3 tickets are held back till then, its session becomes bad on refusal, and the connection ends.
- * A server asks also for a resumed peer.
+ * WANT_VERIFY: accepts the peer, or refuses it. A client asks in the handshake and refuses with an alert. A
+ * server can only ask when the handshake has ended (libssl suspends verification on the client's side
+ * alone): nothing could be read or written yet, its TLS 1.3 tickets are held back till then, its session
+ * becomes bad on refusal, and the connection ends. A server asks also for a resumed peer.
  */
 TLSLIFE_API tlslife_status tlslife_conn_answer_verify(tlslife_conn *conn, bool accept);
-/* Any question: ends the handshake with this alert (RFC 8446 section 6; e.g. 112 unrecognized_name). The pending call, made again, fails. */
+/*
+ * Any question: ends the handshake with this alert (RFC 8446 section 6; e.g. 112 unrecognized_name). The
+ * pending call, made again, fails.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert);
 
 /* -- data. USAGE before the handshake is done. */
 
 /* 1..buffer_len bytes, as they come. Source: SSL_read_ex(3). CLOSED and TRUNCATED are the two ends. */
-TLSLIFE_API tlslife_status tlslife_conn_read(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read);
-TLSLIFE_API tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read); /* SSL_peek_ex(3) */
-TLSLIFE_API size_t tlslife_conn_pending(const tlslife_conn *conn);   /* decrypted bytes that a read has at once: SSL_pending(3) */
-TLSLIFE_API bool tlslife_conn_has_pending(const tlslife_conn *conn); /* bytes of any kind inside: SSL_has_pending(3) */
+TLSLIFE_API tlslife_status tlslife_conn_read(tlslife_conn *conn, void *buffer, size_t buffer_len,
+    size_t *out_read);
+/* SSL_peek_ex(3) */
+TLSLIFE_API tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer_len,
+    size_t *out_read);
+/* decrypted bytes that a read has at once: SSL_pending(3) */
+TLSLIFE_API size_t tlslife_conn_pending(const tlslife_conn *conn);
+/* bytes of any kind inside: SSL_has_pending(3) */
+TLSLIFE_API bool tlslife_conn_has_pending(const tlslife_conn *conn);
 /*
- * Writes all, in records of 16 KiB; *out_written is always set: how many bytes went out, also with a status other than
- * OK. Continue with the same bytes from there. Source: SSL_write_ex(3), SSL_MODE_ENABLE_PARTIAL_WRITE.
+ * Writes all, in records of 16 KiB; *out_written is always set: how many bytes went out, also with a status
+ * other than OK. Continue with the same bytes from there. Source: SSL_write_ex(3),
+ * SSL_MODE_ENABLE_PARTIAL_WRITE.
  */
-TLSLIFE_API tlslife_status tlslife_conn_write(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_written);
+TLSLIFE_API tlslife_status tlslife_conn_write(tlslife_conn *conn, const void *bytes, size_t bytes_len,
+    size_t *out_written);
 /* The same over pieces that are coalesced into full records. *out_written counts over all pieces. */
-TLSLIFE_API tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *pieces, size_t pieces_len, size_t *out_written);
-/* true: writes are held back until 16 KiB are there or flush is called. false: no longer; what is held stays until flush or the next write. */
+TLSLIFE_API tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *pieces,
+    size_t pieces_len, size_t *out_written);
+/*
+ * true: writes are held back until 16 KiB are there or flush is called. false: no longer; what is held
+ * stays until flush or the next write.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_cork(tlslife_conn *conn, bool cork);
 TLSLIFE_API tlslife_status tlslife_conn_flush(tlslife_conn *conn);
 
 /* -- early data (RFC 8446 section 2.3: it can be replayed) */
 
-/* Client, before connect, with a session that allows it; server, between read_early and accept, where its policy verifies no client (who has
- * proved nothing yet). 1 byte or more. SSL_write_early_data(3). */
-TLSLIFE_API tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_written);
-/* Server, before accept: OK with bytes; OK with *out_read 0 when there are no more: go on with accept. SSL_read_early_data(3). Questions may come out of it. */
-TLSLIFE_API tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read);
-typedef enum tlslife_early { TLSLIFE_EARLY_NOT_SENT = 0, TLSLIFE_EARLY_REJECTED, TLSLIFE_EARLY_ACCEPTED } tlslife_early;
-TLSLIFE_API tlslife_early tlslife_conn_early_data_status(const tlslife_conn *conn); /* SSL_get_early_data_status(3) */
+/*
+ * Client, before connect, with a session that allows it; server, between read_early and accept, where its
+ * policy verifies no client (who has proved nothing yet). 1 byte or more. SSL_write_early_data(3).
+ */
+TLSLIFE_API tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len,
+    size_t *out_written);
+/*
+ * Server, before accept: OK with bytes; OK with *out_read 0 when there are no more: go on with accept.
+ * SSL_read_early_data(3). Questions may come out of it.
+ */
+TLSLIFE_API tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len,
+    size_t *out_read);
+typedef enum tlslife_early {
+    TLSLIFE_EARLY_NOT_SENT = 0,
+    TLSLIFE_EARLY_REJECTED,
+    TLSLIFE_EARLY_ACCEPTED
+} tlslife_early;
+/* SSL_get_early_data_status(3) */
+TLSLIFE_API tlslife_early tlslife_conn_early_data_status(const tlslife_conn *conn);
 
 /* -- the end */
 
-enum { TLSLIFE_SENT_SHUTDOWN = 1, TLSLIFE_RECEIVED_SHUTDOWN = 2 }; /* as SSL_SENT_SHUTDOWN, SSL_RECEIVED_SHUTDOWN */
+/* as SSL_SENT_SHUTDOWN, SSL_RECEIVED_SHUTDOWN */
+enum { TLSLIFE_SENT_SHUTDOWN = 1, TLSLIFE_RECEIVED_SHUTDOWN = 2 };
 
 /*
- * One SSL_shutdown(3): SENT (its 0: ours is out, the peer's has not come), OK (its 1: both), WANT_READ, WANT_WRITE, TIMEOUT,
- * ERROR. Corked bytes are flushed first. Tickets that come while it waits are kept. USAGE during a handshake; unread data of the
- * peer makes the second call an error, as in libssl: read to the end first, or use tlslife_conn_close.
+ * One SSL_shutdown(3): SENT (its 0: ours is out, the peer's has not come), OK (its 1: both), WANT_READ,
+ * WANT_WRITE, TIMEOUT, ERROR. Corked bytes are flushed first. Tickets that come while it waits are kept.
+ * USAGE during a handshake; unread data of the peer makes the second call an error, as in libssl: read to
+ * the end first, or use tlslife_conn_close.
  */
 TLSLIFE_API tlslife_status tlslife_conn_shutdown(tlslife_conn *conn);
-/* The graceful end of connection and transport: close_notify once, then (timeout_ms > 0) reads and drops what comes until the
- * peer's, then lets the transport go whatever happened, except on WANT_READ and WANT_WRITE (non-blocking, or in memory): call it again. 0 does not wait; -1 waits without end. OK when both close_notify passed, SENT when ours did, TIMEOUT, TRUNCATED, ERROR. */
+/*
+ * The graceful end of connection and transport: close_notify once, then (timeout_ms > 0) reads and drops
+ * what comes until the peer's, then lets the transport go whatever happened, except on WANT_READ and
+ * WANT_WRITE (non-blocking, or in memory): call it again. 0 does not wait; -1 waits without end. OK when
+ * both close_notify passed, SENT when ours did, TIMEOUT, TRUNCATED, ERROR.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms);
-TLSLIFE_API tlslife_status tlslife_conn_set_shutdown(tlslife_conn *conn, int mode); /* SSL_set_shutdown(3); USAGE unless 0..3 */
+/* SSL_set_shutdown(3); USAGE unless 0..3 */
+TLSLIFE_API tlslife_status tlslife_conn_set_shutdown(tlslife_conn *conn, int mode);
 TLSLIFE_API int tlslife_conn_get_shutdown(const tlslife_conn *conn);                /* SSL_get_shutdown(3) */
-TLSLIFE_API void tlslife_conn_set_quiet_shutdown(tlslife_conn *conn, bool quiet);   /* SSL_set_quiet_shutdown(3) */
+/* SSL_set_quiet_shutdown(3) */
+TLSLIFE_API void tlslife_conn_set_quiet_shutdown(tlslife_conn *conn, bool quiet);
 TLSLIFE_API bool tlslife_conn_quiet_shutdown(const tlslife_conn *conn);
 
 /* -- session */
 
-/* Offers this session (takes its own reference), or none; the one before, if open, becomes bad. USAGE once the handshake has
- * begun, on a server, for a session of another context (import its bytes), or made for another host name (said at connect). NULL is
- * lawful also later: it takes the session away, as libssl judges it, and ends the connection (only clear and free go on). Source: SSL_set_session(3). */
+/*
+ * Offers this session (takes its own reference), or none; the one before, if open, becomes bad. USAGE once
+ * the handshake has begun, on a server, for a session of another context (import its bytes), or made for
+ * another host name (said at connect). NULL is lawful also later: it takes the session away, as libssl
+ * judges it, and ends the connection (only clear and free go on). Source: SSL_set_session(3).
+ */
 TLSLIFE_API tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session);
-TLSLIFE_API tlslife_session *tlslife_conn_get0_session(const tlslife_conn *conn); /* SSL_get0_session(3); NULL: none */
+/* SSL_get0_session(3); NULL: none */
+TLSLIFE_API tlslife_session *tlslife_conn_get0_session(const tlslife_conn *conn);
 TLSLIFE_API tlslife_session *tlslife_conn_get1_session(tlslife_conn *conn);
-/* Client: the oldest session that arrived and was not taken yet, one per TLS 1.3 ticket, or NULL. The caller frees it. At most 16 wait; older ones go. */
+/*
+ * Client: the oldest session that arrived and was not taken yet, one per TLS 1.3 ticket, or NULL. The
+ * caller frees it. At most 16 wait; older ones go.
+ */
 TLSLIFE_API tlslife_session *tlslife_conn_take_session(tlslife_conn *conn);
 TLSLIFE_API bool tlslife_conn_session_reused(const tlslife_conn *conn); /* SSL_session_reused(3) */
 /* Server, TLS 1.3: one more ticket with the next write: SSL_new_session_ticket(3). */
@@ -481,39 +628,66 @@ TLSLIFE_API tlslife_status tlslife_conn_new_session_ticket(tlslife_conn *conn);
 
 /* -- after the handshake */
 
-/* TLS 1.3: new keys with the next write (or handshake call); the peer's too if request_peer. Source: SSL_key_update(3). USAGE in TLS 1.2. */
+/*
+ * TLS 1.3: new keys with the next write (or handshake call); the peer's too if request_peer. Source:
+ * SSL_key_update(3). USAGE in TLS 1.2.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_key_update(tlslife_conn *conn, bool request_peer);
-/* TLS 1.2 and below: SSL_renegotiate(3), or SSL_renegotiate_abbreviated(3); then call handshake. USAGE in TLS 1.3. */
+/*
+ * TLS 1.2 and below: SSL_renegotiate(3), or SSL_renegotiate_abbreviated(3); then call handshake. USAGE in
+ * TLS 1.3.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_renegotiate(tlslife_conn *conn, bool abbreviated);
 TLSLIFE_API bool tlslife_conn_renegotiate_pending(const tlslife_conn *conn);
-/* Server, TLS 1.3: asks for the client's certificate now; then call handshake, and read. Source: SSL_verify_client_post_handshake(3). */
+/*
+ * Server, TLS 1.3: asks for the client's certificate now; then call handshake, and read. Source:
+ * SSL_verify_client_post_handshake(3).
+ */
 TLSLIFE_API tlslife_status tlslife_conn_request_client_certificate(tlslife_conn *conn);
 
-/* -- what the handshake found. NULL, 0 or false before it is done; never a crash. Strings are lent while conn lives, unless it is cleared. */
+/*
+ * -- what the handshake found. NULL, 0 or false before it is done; never a crash. Strings are lent while
+ * conn lives, unless it is cleared.
+ */
 
 typedef enum tlslife_state {
     TLSLIFE_STATE_BEFORE = 0, TLSLIFE_STATE_HANDSHAKE, TLSLIFE_STATE_OPEN, TLSLIFE_STATE_FAILED
 } tlslife_state;
-TLSLIFE_API tlslife_state tlslife_conn_state(const tlslife_conn *conn); /* close_notify is get_shutdown's, apart */
-TLSLIFE_API const char *tlslife_conn_state_name(const tlslife_conn *conn); /* "before", "handshake", "open", "failed" */
+/* close_notify is get_shutdown's, apart */
+TLSLIFE_API tlslife_state tlslife_conn_state(const tlslife_conn *conn);
+/* "before", "handshake", "open", "failed" */
+TLSLIFE_API const char *tlslife_conn_state_name(const tlslife_conn *conn);
 TLSLIFE_API const char *tlslife_conn_state_text(const tlslife_conn *conn); /* SSL_state_string_long(3) */
 TLSLIFE_API bool tlslife_conn_is_server(const tlslife_conn *conn);
 TLSLIFE_API const char *tlslife_conn_version(const tlslife_conn *conn); /* "TLSv1.3" */
 TLSLIFE_API const char *tlslife_conn_cipher(const tlslife_conn *conn);  /* OpenSSL's name */
-TLSLIFE_API const char *tlslife_conn_group(const tlslife_conn *conn);   /* "x25519"; NULL where none was used */
+/* "x25519"; NULL where none was used */
+TLSLIFE_API const char *tlslife_conn_group(const tlslife_conn *conn);
 TLSLIFE_API bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out); /* what was agreed on */
-TLSLIFE_API const char *tlslife_conn_server_name(const tlslife_conn *conn); /* SNI, both sides, from the ClientHello on: SSL_get_servername(3) */
-TLSLIFE_API long tlslife_conn_verify_result(const tlslife_conn *conn); /* X509_V_OK or X509_V_ERR_*; -1 before the handshake is done or WANT_VERIFY came: SSL_get_verify_result(3) */
+/* SNI, both sides, from the ClientHello on: SSL_get_servername(3) */
+TLSLIFE_API const char *tlslife_conn_server_name(const tlslife_conn *conn);
+/* X509_V_OK or X509_V_ERR_*; -1 before the handshake is done or WANT_VERIFY came: SSL_get_verify_result(3) */
+TLSLIFE_API long tlslife_conn_verify_result(const tlslife_conn *conn);
 /* The peer's chain as it sent it, leaf first (on a server too); from the question WANT_VERIFY on. */
 TLSLIFE_API size_t tlslife_conn_peer_certificates_len(const tlslife_conn *conn);
-TLSLIFE_API bool tlslife_conn_peer_certificate(const tlslife_conn *conn, size_t index, tlslife_certificate *out); /* the caller clears out */
+/* the caller clears out */
+TLSLIFE_API bool tlslife_conn_peer_certificate(const tlslife_conn *conn, size_t index,
+    tlslife_certificate *out);
 /* Finished messages (SSL_get_finished(3)); bytes copied, at most out_len; 0: none. */
 TLSLIFE_API size_t tlslife_conn_finished(const tlslife_conn *conn, unsigned char *out, size_t out_len);
 TLSLIFE_API size_t tlslife_conn_peer_finished(const tlslife_conn *conn, unsigned char *out, size_t out_len);
-/* RFC 5705, RFC 8446 7.5: context NULL means none, which in TLS 1.2 differs from empty. Source: SSL_export_keying_material(3). */
-TLSLIFE_API tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn, unsigned char *out, size_t out_len, const char *label, size_t label_len, const unsigned char *context, size_t context_len);
-TLSLIFE_API bool tlslife_conn_ocsp_response(const tlslife_conn *conn, tlslife_bytes *out); /* client: the stapled DER */
-/* The oldest key-log line not taken yet, without newline, or NULL; the caller frees it with tlslife_string_free, which wipes it. */
+/*
+ * RFC 5705, RFC 8446 7.5: context NULL means none, which in TLS 1.2 differs from empty. Source:
+ * SSL_export_keying_material(3).
+ */
+TLSLIFE_API tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn, unsigned char *out,
+    size_t out_len, const char *label, size_t label_len, const unsigned char *context, size_t context_len);
+/* client: the stapled DER */
+TLSLIFE_API bool tlslife_conn_ocsp_response(const tlslife_conn *conn, tlslife_bytes *out);
+/*
+ * The oldest key-log line not taken yet, without newline, or NULL; the caller frees it with
+ * tlslife_string_free, which wipes it.
+ */
 TLSLIFE_API char *tlslife_conn_take_keylog(tlslife_conn *conn);
 TLSLIFE_API void tlslife_string_free(char *string);
 
@@ -521,14 +695,19 @@ TLSLIFE_API void tlslife_string_free(char *string);
 
 TLSLIFE_API tlslife_session *tlslife_session_up_ref(tlslife_session *session);
 TLSLIFE_API void tlslife_session_free(tlslife_session *session);
-TLSLIFE_API tlslife_session *tlslife_session_dup(const tlslife_session *session); /* SSL_SESSION_dup(3); NULL: out of memory */
+/* SSL_SESSION_dup(3); NULL: out of memory */
+TLSLIFE_API tlslife_session *tlslife_session_dup(const tlslife_session *session);
 TLSLIFE_API tlslife_bytes tlslife_session_id(const tlslife_session *session); /* SSL_SESSION_get_id(3) */
 TLSLIFE_API int64_t tlslife_session_time(const tlslife_session *session);     /* seconds since 1970 */
 TLSLIFE_API long tlslife_session_timeout(const tlslife_session *session);     /* seconds from time */
-/* Changes a session that no other thread uses: SSL_SESSION_set_timeout(3), 0..604800 seconds. false: out of range. */
+/*
+ * Changes a session that no other thread uses: SSL_SESSION_set_timeout(3), 0..604800 seconds. false: out of
+ * range.
+ */
 TLSLIFE_API bool tlslife_session_set_timeout(tlslife_session *session, long timeout_seconds);
 TLSLIFE_API tlslife_bytes tlslife_session_ticket(const tlslife_session *session); /* len 0: none */
-TLSLIFE_API unsigned long tlslife_session_ticket_lifetime(const tlslife_session *session); /* the server's hint, seconds */
+/* the server's hint, seconds */
+TLSLIFE_API unsigned long tlslife_session_ticket_lifetime(const tlslife_session *session);
 TLSLIFE_API const char *tlslife_session_protocol(const tlslife_session *session); /* "TLSv1.3" */
 TLSLIFE_API const char *tlslife_session_cipher(const tlslife_session *session);   /* NULL: not known */
 TLSLIFE_API const char *tlslife_session_hostname(const tlslife_session *session); /* SNI, or NULL */
@@ -539,22 +718,35 @@ TLSLIFE_API bool tlslife_session_is_resumable(const tlslife_session *session);
 TLSLIFE_API bool tlslife_session_peer_certificate(const tlslife_session *session, tlslife_certificate *out);
 /* The same object, or one with the same content (their DER is equal; compared in constant time). */
 TLSLIFE_API bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b);
-/* The session's bytes, which hold its secret: *out is freed with tlslife_session_bytes_free, which wipes. ERROR: out of memory. i2d_SSL_SESSION(3), PEM_write_bio_SSL_SESSION. */
-TLSLIFE_API tlslife_status tlslife_session_export_der(const tlslife_session *session, unsigned char **out, size_t *out_len, tlslife_error *err);
-TLSLIFE_API tlslife_status tlslife_session_export_pem(const tlslife_session *session, unsigned char **out, size_t *out_len, tlslife_error *err);
+/*
+ * The session's bytes, which hold its secret: *out is freed with tlslife_session_bytes_free, which wipes.
+ * ERROR: out of memory. i2d_SSL_SESSION(3), PEM_write_bio_SSL_SESSION.
+ */
+TLSLIFE_API tlslife_status tlslife_session_export_der(const tlslife_session *session, unsigned char **out,
+    size_t *out_len, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_session_export_pem(const tlslife_session *session, unsigned char **out,
+    size_t *out_len, tlslife_error *err);
 TLSLIFE_API void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_len);
 
 /* -------------------------------------------------------------------------------------------- listener */
 
-/* A listening TCP socket: host NULL is every address (IPv6 with IPv4 where there is IPv6); service "0" picks a free port; backlog 0 is 511.
- * reuse_port: several processes share the port (SO_REUSEPORT). Errors: RESOLVE, SYSTEM. */
-TLSLIFE_API tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog, bool reuse_port, tlslife_error *err);
+/*
+ * A listening TCP socket: host NULL is every address (IPv6 with IPv4 where there is IPv6); service "0"
+ * picks a free port; backlog 0 is 511. reuse_port: several processes share the port (SO_REUSEPORT). Errors:
+ * RESOLVE, SYSTEM.
+ */
+TLSLIFE_API tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog,
+    bool reuse_port, tlslife_error *err);
 TLSLIFE_API void tlslife_listener_free(tlslife_listener *listener); /* closes the socket */
 TLSLIFE_API int tlslife_listener_fd(const tlslife_listener *listener);
 TLSLIFE_API int tlslife_listener_port(const tlslife_listener *listener);
-/* One TCP connection, as a conn of context (no handshake yet), TCP_NODELAY, close-on-exec. timeout_ms as in poll(2): -1 waits, 0 returns WANT_READ at once.
- * OK, WANT_READ, TIMEOUT, ERROR (SYSTEM: EMFILE and the like; the listener stays usable). The caller frees *out_conn. */
-TLSLIFE_API tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_context *context, int timeout_ms, tlslife_conn **out_conn, tlslife_error *err);
+/*
+ * One TCP connection, as a conn of context (no handshake yet), TCP_NODELAY, close-on-exec. timeout_ms as in
+ * poll(2): -1 waits, 0 returns WANT_READ at once. OK, WANT_READ, TIMEOUT, ERROR (SYSTEM: EMFILE and the
+ * like; the listener stays usable). The caller frees *out_conn.
+ */
+TLSLIFE_API tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_context *context,
+    int timeout_ms, tlslife_conn **out_conn, tlslife_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,9 @@
 /*
  * callbacks.c: what OpenSSL calls, and all that it calls of ours.
  *
- * A callback records a fact or suspends the handshake; it never waits, never does I/O and never calls the program.
- * So a stranger's bytes can make us allocate a little, in bounds, and nothing else. Each takes its connection
- * from ex_data; a raw SSL without one gets OpenSSL's own behaviour.
+ * A callback records a fact or suspends the handshake; it never waits, never does I/O and never calls the
+ * program. So a stranger's bytes can make us allocate a little, in bounds, and nothing else. Each takes its
+ * connection from ex_data; a raw SSL without one gets OpenSSL's own behaviour.
  */
 #include <openssl/x509_vfy.h>
 #include <stdlib.h>
@@ -81,7 +81,10 @@ static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     return choose_context(conn, ssl, target, alert);
 }
 
-/* Once a connection: a second hello (HelloRetryRequest, renegotiation) stays under the context of the first. */
+/*
+ * Once a connection: a second hello (HelloRetryRequest, renegotiation) stays under the context of the
+ * first.
+ */
 static int on_client_hello(SSL *ssl, int *alert, void *unused) {
     (void)unused;
     tlslife_conn *conn = tlsl_conn_of(ssl);
@@ -157,8 +160,10 @@ static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool 
     }
 }
 
-/* libssl calls again once a client's question is answered; the answer serves once, for a renegotiation may bring
- * another certificate. */
+/*
+ * libssl calls again once a client's question is answered; the answer serves once, for a renegotiation may
+ * bring another certificate.
+ */
 static int answered_verification(tlslife_conn *conn, X509_STORE_CTX *store) {
     bool accepted = conn->verify_answer == TLSL_ACCEPTED;
     conn->verify_answer = TLSL_UNASKED;
@@ -186,7 +191,10 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
     if (asks == 0 || (!ok && !(asks & TLSLIFE_ASK_VERIFY_ALL))) {
         return ok;
     }
-    /* A server cannot suspend here: it asks when the handshake has ended, or before it goes on (post-handshake). */
+    /*
+     * A server cannot suspend here: it asks when the handshake has ended, or before it goes on
+     * (post-handshake).
+     */
     conn->verify_answer = TLSL_ASKED;
     if (server) {
         conn->open = false;

@@ -1,9 +1,9 @@
 /*
  * conn.c: the life of a connection: new, dup, up_ref, free, clear, and what is set on one connection alone.
  *
- * An SSL is owned by one tlslife_conn, which is counted by itself; the way back from callbacks is ex_data, taken away
- * before SSL_free, since a host may hold the SSL longer. Freeing does no I/O: no close_notify is sent, so a peer
- * that is stuck, or hostile, cannot hold up a finalizer.
+ * An SSL is owned by one tlslife_conn, which is counted by itself; the way back from callbacks is ex_data,
+ * taken away before SSL_free, since a host may hold the SSL longer. Freeing does no I/O: no close_notify is
+ * sent, so a peer that is stuck, or hostile, cannot hold up a finalizer.
  */
 #include <openssl/x509v3.h>
 #include <stdlib.h>

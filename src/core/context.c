@@ -1,15 +1,15 @@
 /*
  * context.c: the life of a context, and the policy that its sessions carry.
  *
- * A context is configured by one thread and sealed by its first connection. libssl reads an SSL_CTX without a
- * lock in every handshake of every thread, so a setting that changed under them would be a data race; the seal
- * makes that impossible, and is the moment at which everything derived is derived.
+ * A context is configured by one thread and sealed by its first connection. libssl reads an SSL_CTX without
+ * a lock in every handshake of every thread, so a setting that changed under them would be a data race; the
+ * seal makes that impossible, and is the moment at which everything derived is derived.
  *
- * The session id context is what keeps sessions apart (CVE-2025-23419, CVE-2025-23048: a session made where no
- * client certificate was asked for resumed where one was). It is a hash of the policy: role, verification, CAs,
- * questions, and the names our certificates bear, so that renewing a certificate keeps the sessions. A client's
- * also holds the context's number: libssl never sends it, and we know by it whose a session is, without a
- * word of our own in the SSL_SESSION.
+ * The session id context is what keeps sessions apart (CVE-2025-23419, CVE-2025-23048: a session made where
+ * no client certificate was asked for resumed where one was). It is a hash of the policy: role,
+ * verification, CAs, questions, and the names our certificates bear, so that renewing a certificate keeps
+ * the sessions. A client's also holds the context's number: libssl never sends it, and we know by it whose
+ * a session is, without a word of our own in the SSL_SESSION.
  */
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>

@@ -24,7 +24,10 @@
 /* Fills err (may be NULL) with a message of ours; no OpenSSL queue is read. Always TLSLIFE_ERROR. */
 tlslife_status tlsl_fail(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same, then drains OpenSSL's queue into err: first cause, and all of it; appends its reason to the message. */
+/*
+ * The same, then drains OpenSSL's queue into err: first cause, and all of it; appends its reason to the
+ * message.
+ */
 tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same with errno's text appended. */
@@ -41,15 +44,22 @@ void tlsl_queue_free(tlsl_queue *queue);
 size_t tlsl_queue_put(tlsl_queue *queue, const void *bytes, size_t len); /* how many were taken */
 size_t tlsl_queue_get(tlsl_queue *queue, void *buffer, size_t len);     /* how many were there */
 size_t tlsl_queue_len(const tlsl_queue *queue);
-void tlsl_queue_end(tlsl_queue *queue); /* no more will be put: a reader sees end of stream after what is there */
+/* no more will be put: a reader sees end of stream after what is there */
+void tlsl_queue_end(tlsl_queue *queue);
 bool tlsl_queue_ended(const tlsl_queue *queue);
-/* A BIO that reads from in and writes to out; takes a reference of its own to each. Freeing it ends out. NULL: out of memory. */
+/*
+ * A BIO that reads from in and writes to out; takes a reference of its own to each. Freeing it ends out.
+ * NULL: out of memory.
+ */
 BIO *tlsl_memory_bio(tlsl_queue *in, tlsl_queue *out);
 
 /* ------------------------------------------------------------------------------------------------ fd.c */
 
-/* A BIO over descriptors that never blocks (MSG_DONTWAIT), never raises SIGPIPE and leaves their flags alone;
- * closes them when freed if owned. After a failed read or write errno is the system's. NULL: out of memory. */
+/*
+ * A BIO over descriptors that never blocks (MSG_DONTWAIT), never raises SIGPIPE and leaves their flags
+ * alone; closes them when freed if owned. After a failed read or write errno is the system's. NULL: out of
+ * memory.
+ */
 BIO *tlsl_fd_bio(int read_fd, int write_fd, bool owned);
 int tlsl_fd_read(BIO *bio);  /* its descriptors */
 int tlsl_fd_write(BIO *bio);
@@ -60,17 +70,25 @@ int tlsl_fd_write(BIO *bio);
 #define TLSL_NO_DEADLINE INT64_MAX
 int64_t tlsl_now_ms(void);
 int64_t tlsl_deadline(int timeout_ms); /* -1: TLSL_NO_DEADLINE */
-/* Waits for fd to be readable or writable (POLLIN, POLLOUT). OK, TIMEOUT, or ERROR with errno. EINTR goes on waiting. */
+/*
+ * Waits for fd to be readable or writable (POLLIN, POLLOUT). OK, TIMEOUT, or ERROR with errno. EINTR goes
+ * on waiting.
+ */
 tlslife_status tlsl_wait_fd(int fd, short events, int64_t deadline);
 /* "127.0.0.1:8443" or "[::1]:8443"; false: the socket has no peer, or not over IP. */
 bool tlsl_peer_address(int fd, char *out, size_t out_len);
 
 /* A TCP connection being made: addresses and the one that is tried. */
 typedef struct tlsl_dial tlsl_dial;
-tlsl_dial *tlsl_dial_new(const char *host, const char *service, tlslife_error *err); /* resolves: RESOLVE, MEMORY */
+/* resolves: RESOLVE, MEMORY */
+tlsl_dial *tlsl_dial_new(const char *host, const char *service, tlslife_error *err);
 void tlsl_dial_free(tlsl_dial *dial); /* closes what is not taken */
-bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service); /* whether it is for this target */
-/* Goes on without waiting: OK and *out_fd (the caller's), WANT_WRITE (wait for tlsl_dial_fd), ERROR (every address failed). */
+/* whether it is for this target */
+bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service);
+/*
+ * Goes on without waiting: OK and *out_fd (the caller's), WANT_WRITE (wait for tlsl_dial_fd), ERROR (every
+ * address failed).
+ */
 tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err);
 int tlsl_dial_fd(const tlsl_dial *dial);
 
@@ -167,7 +185,8 @@ bool tlsl_context_apply(tlslife_context *context, SSL *ssl);
 /* Presents the certificates of context on ssl, in place of those it has. */
 bool tlsl_context_present(const tlslife_context *context, SSL *ssl);
 
-#define TLSL_POLICY_LEN 24 /* of a client's session id context: the policy's hash; the other 8 are the context's number */
+/* Of a client's session id context: the policy's hash; the other 8 bytes are the context's number. */
+#define TLSL_POLICY_LEN 24
 
 /* ---------------------------------------------------------------------------------------------- conn.c */
 
@@ -244,8 +263,10 @@ tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done);
 
 /* Before an SSL_ call that moves data: OK, or why there is none to be made. verb is for the message. */
 tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb);
-/* After an SSL_ call that returned ret <= 0: OK: it has waited, call again; else the status to return. *deadline starts as
- * TLSL_DEADLINE_UNSET. */
+/*
+ * After an SSL_ call that returned ret <= 0: OK: it has waited, call again; else the status to return.
+ * *deadline starts as TLSL_DEADLINE_UNSET.
+ */
 tlslife_status tlsl_conn_settle(tlslife_conn *conn, int ret, int64_t *deadline, const char *verb);
 /* Waits for what status wants, where there is something to wait for: OK: call again. */
 tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t *deadline);
@@ -268,7 +289,10 @@ void tlsl_transport_drop(tlslife_conn *conn);
 
 /* Keeps a session that arrived, with the reference given. */
 void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session);
-/* Server: tells libssl how many tickets go out with the handshake: none while the program has yet to accept the peer. */
+/*
+ * Server: tells libssl how many tickets go out with the handshake: none while the program has yet to accept
+ * the peer.
+ */
 void tlsl_conn_set_tickets(tlslife_conn *conn);
 /* Server: sends the tickets that were held back. */
 bool tlsl_conn_release_tickets(tlslife_conn *conn);

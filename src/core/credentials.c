@@ -1,9 +1,10 @@
 /*
  * credentials.c: who a context is (certificate, key) and whom it trusts (CAs).
  *
- * All of it comes as PEM, from a file or from memory, and goes through one memory BIO: so a file is read once,
- * the terminal is never asked for a passphrase, and the very bytes that were trusted go into the policy's hash.
- * What an attacker who can write such a file would try (a huge one, a device, a FIFO that never ends) meets a limit.
+ * All of it comes as PEM, from a file or from memory, and goes through one memory BIO: so a file is read
+ * once, the terminal is never asked for a passphrase, and the very bytes that were trusted go into the
+ * policy's hash. What an attacker who can write such a file would try (a huge one, a device, a FIFO that
+ * never ends) meets a limit.
  */
 #include <errno.h>
 #include <fcntl.h>

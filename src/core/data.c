@@ -1,12 +1,13 @@
 /*
  * data.c: reading and writing.
  *
- * The data's way is straight: one SSL_read_ex into the caller's memory, one SSL_write_ex of the caller's memory, 16 KiB
- * a record. Small pieces are gathered into one record first, because a record costs what thousands of copied bytes
- * do. Nothing passes before the handshake is done and every question answered.
+ * The data's way is straight: one SSL_read_ex into the caller's memory, one SSL_write_ex of the caller's
+ * memory, 16 KiB a record. Small pieces are gathered into one record first, because a record costs what
+ * thousands of copied bytes do. Nothing passes before the handshake is done and every question answered.
  *
- * After a write that must wait, libssl holds an encrypted record whose bytes are already decided; it wants the same bytes
- * again. *out_written never counts them, so a caller that goes on from there offers exactly those.
+ * After a write that must wait, libssl holds an encrypted record whose bytes are already decided; it wants
+ * the same bytes again. *out_written never counts them, so a caller that goes on from there offers exactly
+ * those.
  */
 #include <stdlib.h>
 #include <string.h>

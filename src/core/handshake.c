@@ -1,9 +1,11 @@
 /*
- * handshake.c: connect, accept and handshake: one SSL_do_handshake under three names, resumable at any wait.
+ * handshake.c: connect, accept and handshake: one SSL_do_handshake under three names, resumable at any
+ * wait.
  *
- * "Done" means more here than in libssl: the last question must be answered too. A server's question about its peer comes
- * after libssl's own end (SSL_set_retry_verify serves a client alone), so until it is answered nothing can be
- * read or written, and the TLS 1.3 tickets are held back: a refused client takes nothing away.
+ * "Done" means more here than in libssl: the last question must be answered too. A server's question about
+ * its peer comes after libssl's own end (SSL_set_retry_verify serves a client alone), so until it is
+ * answered nothing can be read or written, and the TLS 1.3 tickets are held back: a refused client takes
+ * nothing away.
  */
 #include <string.h>
 
@@ -62,7 +64,10 @@ tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool s
 
 /* ---------------------------------------------------------------------------------------------- ending */
 
-/* The refusal of a peer by a server, after libssl's handshake: its session is spoiled, close_notify tells it. */
+/*
+ * The refusal of a peer by a server, after libssl's handshake: its session is spoiled, close_notify tells
+ * it.
+ */
 static tlslife_status refuse_peer(tlslife_conn *conn) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
     if (session != NULL) {

@@ -1,9 +1,10 @@
 /*
  * hello.c: what a ClientHello says, copied while libssl lets us look at it.
  *
- * The bytes are a stranger's and nothing about them is checked yet: every length is held against what is left, and
- * a list that does not fit is an empty list; libssl itself will refuse the hello when its turn comes. One block of
- * memory holds everything, bounded by the ClientHello's own size. Sources: RFC 8446 4.1.2, RFC 6066 3, RFC 7301 3.1.
+ * The bytes are a stranger's and nothing about them is checked yet: every length is held against what is
+ * left, and a list that does not fit is an empty list; libssl itself will refuse the hello when its turn
+ * comes. One block of memory holds everything, bounded by the ClientHello's own size. Sources: RFC 8446
+ * 4.1.2, RFC 6066 3, RFC 7301 3.1.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,9 @@ static reader extension(SSL *ssl, unsigned type) {
 
 /* -------------------------------------------------------------------------------------------- the copy */
 
-/* The hello and its block: one allocation for the numbers and the lists, one for the bytes they point into. */
+/*
+ * The hello and its block: one allocation for the numbers and the lists, one for the bytes they point into.
+ */
 typedef struct hello_block {
     tlslife_hello hello;
     unsigned char *bytes;

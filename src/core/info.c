@@ -1,8 +1,9 @@
 /*
  * info.c: what a handshake found.
  *
- * libssl's getters crash or lie before the handshake is done (the group crashes before a TLS 1.2 handshake, the verify
- * result says OK, a cleared SSL keeps the last one's). Each of these looks at the connection's state first.
+ * libssl's getters crash or lie before the handshake is done (the group crashes before a TLS 1.2 handshake,
+ * the verify result says OK, a cleared SSL keeps the last one's). Each of these looks at the connection's
+ * state first.
  */
 #include <openssl/objects.h>
 #include <string.h>
@@ -81,7 +82,10 @@ long tlslife_conn_verify_result(const tlslife_conn *conn) {
 
 /* ---------------------------------------------------------------------------------------- certificates */
 
-/* libssl leaves a client's leaf out of the chain that a server sees; index 0 is the leaf here on both sides. */
+/*
+ * libssl leaves a client's leaf out of the chain that a server sees; index 0 is the leaf here on both
+ * sides.
+ */
 static X509 *peer_at(const tlslife_conn *conn, size_t index) {
     if (!established(conn) && conn->verify_answer == TLSL_UNASKED) {
         return NULL;

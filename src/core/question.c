@@ -1,9 +1,9 @@
 /*
  * question.c: the program's answers to the questions of a handshake.
  *
- * An answer is only recorded here; it takes effect when the suspended call is made again and libssl calls back. Each
- * question is answered once: an answer to a question that was not asked is the program's mistake and is said so,
- * since a policy decision that silently went nowhere is what an attacker would like best.
+ * An answer is only recorded here; it takes effect when the suspended call is made again and libssl calls
+ * back. Each question is answered once: an answer to a question that was not asked is the program's mistake
+ * and is said so, since a policy decision that silently went nowhere is what an attacker would like best.
  */
 #include <stdlib.h>
 

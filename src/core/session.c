@@ -1,12 +1,13 @@
 /*
  * session.c: sessions as values, and their way in and out of a connection.
  *
- * A tlslife_session is an SSL_SESSION by another name: reference counts and identity are OpenSSL's. Whose it is stands in
- * its session id context (context.c), which libssl copies into every session and never sends.
+ * A tlslife_session is an SSL_SESSION by another name: reference counts and identity are OpenSSL's. Whose
+ * it is stands in its session id context (context.c), which libssl copies into every session and never
+ * sends.
  *
- * Its bytes hold the master secret: copies of ours are wiped. Bytes that come in are a stranger's until they are
- * parsed: bounded, and never taken to be of this context unless their policy is this context's, so that nobody skips
- * the verification of a certificate by way of a file.
+ * Its bytes hold the master secret: copies of ours are wiped. Bytes that come in are a stranger's until
+ * they are parsed: bounded, and never taken to be of this context unless their policy is this context's, so
+ * that nobody skips the verification of a certificate by way of a file.
  */
 #include <openssl/pem.h>
 #include <stdlib.h>
@@ -74,7 +75,9 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
     return TLSLIFE_OK;
 }
 
-/* libssl goes on with the NULL and dereferences it: whoever takes the session of a connection has ended it. */
+/*
+ * libssl goes on with the NULL and dereferences it: whoever takes the session of a connection has ended it.
+ */
 static void give_up(tlslife_conn *conn) {
     tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                    "this connection has ended: its session was taken by set_session");

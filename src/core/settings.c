@@ -243,8 +243,8 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
 /* -------------------------------------------------------------------------------------------- sessions */
 
 /*
- * A server that takes early data must remember which tickets it has seen (RFC 8446 section 8): libssl does that
- * with its cache, so early data turns the cache on.
+ * A server that takes early data must remember which tickets it has seen (RFC 8446 section 8): libssl does
+ * that with its cache, so early data turns the cache on.
  */
 static void set_cache(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;

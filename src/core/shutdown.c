@@ -1,11 +1,13 @@
 /*
  * shutdown.c: the end of a connection, and what it does to the session's fate.
  *
- * One call of ours is one SSL_shutdown of libssl's, with its three results told apart. libssl judges a session when the SSL
- * is freed, cleared or given another: bad, if the handshake had finished and our close_notify was not set as sent.
- * So a client that wants to resume must say goodbye; close does so once, without waiting unless told to.
+ * One call of ours is one SSL_shutdown of libssl's, with its three results told apart. libssl judges a
+ * session when the SSL is freed, cleared or given another: bad, if the handshake had finished and our
+ * close_notify was not set as sent. So a client that wants to resume must say goodbye; close does so once,
+ * without waiting unless told to.
  *
- * A peer that never answers costs at most the deadline; one that floods us while we wait is read and dropped until then.
+ * A peer that never answers costs at most the deadline; one that floods us while we wait is read and
+ * dropped until then.
  */
 #include "core.h"
 
@@ -40,7 +42,10 @@ tlslife_status tlslife_conn_shutdown(tlslife_conn *conn) {
     return status;
 }
 
-/* Reads and drops until the peer's close_notify: application data, and tickets, which are kept on their way. */
+/*
+ * Reads and drops until the peer's close_notify: application data, and tickets, which are kept on their
+ * way.
+ */
 static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) {
     unsigned char dropped[4096];
     tlslife_status status = TLSLIFE_OK;

@@ -1,11 +1,12 @@
 /*
  * switch.c: another context for a connection that has begun.
  *
- * SSL_set_SSL_CTX brings the certificate and what libssl asks the SSL_CTX for while it runs (ALPN, OCSP, key log,
- * CA names, trusted CAs, the session id context). It leaves behind what SSL_new had copied. An attacker who finds one
- * attribute left behind finds, say, a server name that demands client certificates reached under the verify mode of
- * one that does not; so each is applied here by hand. Two stay the first context's for all the connection's life,
- * because libssl keeps them there: the cache and the ticket keys (the session id context keeps their sessions apart).
+ * SSL_set_SSL_CTX brings the certificate and what libssl asks the SSL_CTX for while it runs (ALPN, OCSP,
+ * key log, CA names, trusted CAs, the session id context). It leaves behind what SSL_new had copied. An
+ * attacker who finds one attribute left behind finds, say, a server name that demands client certificates
+ * reached under the verify mode of one that does not; so each is applied here by hand. Two stay the first
+ * context's for all the connection's life, because libssl keeps them there: the cache and the ticket keys
+ * (the session id context keeps their sessions apart).
  */
 #include <stdlib.h>
 #include <string.h>

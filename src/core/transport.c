@@ -1,8 +1,9 @@
 /*
- * transport.c: what carries a connection's records: a descriptor, a pair in memory, or bytes that the program moves.
+ * transport.c: what carries a connection's records: a descriptor, a pair in memory, or bytes that the
+ * program moves.
  *
- * Each way of giving one replaces the one before. A connection's BIOs belong to its SSL; what is remembered here is
- * only what kind they are, so that a wait knows what to wait for.
+ * Each way of giving one replaces the one before. A connection's BIOs belong to its SSL; what is remembered
+ * here is only what kind they are, so that a wait knows what to wait for.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,13 +1,14 @@
 /*
  * verdict.c: what an SSL_ call's return means, said once for every verb.
  *
- * libssl reports through four places (the return, SSL_get_error, the thread's error queue, errno), each of which is
- * stale or another connection's unless it is read at once. So: the queue is cleared before each call, and all four
- * are read here right after it, into the connection. A fatal verdict is final: libssl would answer later calls with
- * less than it said the first time, so the first answer is kept and given again.
+ * libssl reports through four places (the return, SSL_get_error, the thread's error queue, errno), each of
+ * which is stale or another connection's unless it is read at once. So: the queue is cleared before each
+ * call, and all four are read here right after it, into the connection. A fatal verdict is final: libssl
+ * would answer later calls with less than it said the first time, so the first answer is kept and given
+ * again.
  *
- * An attacker who can cut the stream wants a truncated message to look complete: close_notify (CLOSED) and a bare end
- * (TRUNCATED) are never merged.
+ * An attacker who can cut the stream wants a truncated message to look complete: close_notify (CLOSED) and
+ * a bare end (TRUNCATED) are never merged.
  */
 #include <errno.h>
 #include <poll.h>
@@ -25,7 +26,8 @@ void tlsl_conn_facts(tlslife_conn *conn) {
         size_t len = text == NULL ? 0 : strlen(text);
         if (len > 0 && conn->context->keylog_fd >= 0) {
             text[len] =
-                '\n'; /* one write a line, so that processes may share the file; a full disk loses lines only */
+                /* one write a line, so that processes may share the file; a full disk loses lines only */
+                '\n';
             ssize_t ignored = write(conn->context->keylog_fd, text, len + 1);
             (void)ignored;
             text[len] = '\0';
@@ -108,7 +110,8 @@ tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
     }
     if (conn->verify_answer != TLSL_UNASKED && SSL_is_server(conn->ssl) && SSL_is_init_finished(conn->ssl)) {
         bool
-            done; /* a client certificate came after the handshake: the program has its say before more data */
+            /* a client certificate came after the handshake: the program has its say before more data */
+            done;
         return tlsl_handshake_finish(conn, &done);
     }
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
