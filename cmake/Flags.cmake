@@ -20,7 +20,7 @@ target_compile_definitions(tlslife_flags INTERFACE _GNU_SOURCE)
 target_compile_options(
   tlslife_flags
   INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
-            -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-align -Wcast-qual -Wwrite-strings
+            -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-align -Wwrite-strings
             -Wundef -Wformat=2 -Wvla -Wnull-dereference -Wdouble-promotion -fno-common
             -fstack-protector-strong)
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
