@@ -1,0 +1,243 @@
+/*
+ * binding.h: what the files of the Lua binding know of each other. Nothing here is public.
+ *
+ * The binding is a user of tlslife.h: what it needs, C programs get too. It adds three things only: handles (one
+ * userdata for each C object and state, identity.c), results (statuses as Lua values, lerror.c), and the hooks that
+ * answer the handshake's questions, which may yield (lquestion.c).
+ *
+ * What a script may try: a method on a freed handle, on another's self, out of a finalizer, out of a hook, from two
+ * coroutines at once, with numbers out of range. Each of these raises or returns "busy"; none reaches the core.
+ */
+#ifndef TLSLIFE_BINDING_H
+#define TLSLIFE_BINDING_H
+
+#include <lauxlib.h>
+#include <limits.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tlslife.h"
+
+/* ------------------------------------------------------------------------------------------- identity.c */
+
+/* What every userdata but a buffer's begins with, and is. */
+typedef struct tlb_handle {
+    void *object;  /* NULL: given up */
+    void *address; /* the object's, also after it was given up; NULL once collected */
+    size_t refs;   /* how many references this state holds */
+} tlb_handle;
+
+/* A connection's userdata. */
+typedef struct tlb_conn {
+    tlb_handle handle;
+    bool asking;              /* a hook of this connection runs or is suspended */
+    char want;                /* 'r' or 'w': what the last WANT_ waits for; 0: none yet */
+    tlslife_status question;  /* what attempt left to be answered: see TLB_ASKED */
+    unsigned generation;      /* counts clear and free: a hook's answer must not reach another handshake */
+} tlb_conn;
+
+/* User values of a connection's userdata */
+enum { TLB_CONN_CONTEXT = 1, TLB_CONN_TRANSPORT, TLB_CONN_CHOSEN, TLB_CONN_VALUES = TLB_CONN_CHOSEN };
+/* and of a context's: its hooks, and the contexts that its server names lead to, by address. */
+enum {
+    TLB_CONTEXT_HELLO = 1,
+    TLB_CONTEXT_CERTIFICATE,
+    TLB_CONTEXT_VERIFY,
+    TLB_CONTEXT_TARGETS,
+    TLB_CONTEXT_VALUES = TLB_CONTEXT_TARGETS
+};
+
+/* One for each kind of object; its address is the registry's key to the metatable. */
+typedef struct tlb_type {
+    const char *name;          /* "tlslife.connection" */
+    size_t size;               /* of the userdata */
+    int user_values;
+    int kib;                   /* C memory behind one, roughly, that the collector cannot see */
+    void *(*up_ref)(void *object); /* NULL: not counted */
+    void (*release)(void *object); /* gives up one reference */
+    void (*given_up)(lua_State *L, int idx); /* what else the userdata lets go of with its object, or NULL */
+    void (*describe)(lua_State *L, void *object); /* pushes what tostring says in brackets */
+    const luaL_Reg *metamethods;
+    const luaL_Reg *methods[6]; /* NULL after the last */
+} tlb_type;
+
+extern const tlb_type tlb_context_type, tlb_conn_type, tlb_session_type, tlb_listener_type, tlb_buffer_type;
+
+/* Every method is a closure over its type's metatable and tlb_type: */
+#define TLB_METATABLE lua_upvalueindex(1)
+#define TLB_TYPE lua_upvalueindex(2)
+
+void tlb_open_types(lua_State *L); /* makes the metatables, once a state */
+const char *tlb_short_name(const tlb_type *type);   /* "connection" */
+/* The userdata at idx if it is of this type, freed or not; NULL otherwise. */
+void *tlb_test(lua_State *L, int idx, const tlb_type *type);
+/* The same; raises when it is not, or was freed. what names the argument ("option 'x'"), or NULL: by its number. */
+tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *what);
+/* Metamethods and methods that counted objects share. */
+int tlb_handle_gc(lua_State *L);
+int tlb_handle_close(lua_State *L);
+int tlb_handle_tostring(lua_State *L);
+int tlb_handle_up_ref(lua_State *L);
+int tlb_handle_free(lua_State *L);
+/* Raises for a self that is freed or something else: "connection:read(): connection was freed". */
+tlb_handle *tlb_bad_self(lua_State *L);
+
+/* Pushes a closed userdata: first the userdata, then the object, so that nothing leaks when Lua's memory ends. */
+tlb_handle *tlb_new(lua_State *L, const tlb_type *type);
+/* Fills the closed userdata on the top with an object, taking over one reference, and makes it known. */
+void tlb_fill(lua_State *L, const tlb_type *type, void *object);
+/* Pushes the userdata that this state has for an object, or pushes nothing. */
+tlb_handle *tlb_known(lua_State *L, const void *object);
+/* Pushes it, or a new one that takes a reference of its own. nil for NULL. */
+void tlb_push(lua_State *L, const tlb_type *type, void *object);
+/* Fills the closed userdata on the top, unless this state knows the object already: then puts that one in its place
+ * and gives the reference back. */
+void tlb_settle(lua_State *L, const tlb_type *type, void *object);
+/* Brings a handle that was given up, at idx, back to life: its object is known to live. Takes a reference. */
+void tlb_revive(lua_State *L, int idx, const tlb_type *type);
+/* Gives up all references of the handle at idx. */
+void tlb_release(lua_State *L, int idx, const tlb_type *type);
+/* The thread in which a hook of this connection runs: weak, so that a dropped coroutine is no hindrance. */
+void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking);
+bool tlb_is_asking(lua_State *L, tlb_conn *self);
+
+static inline tlb_handle *tlb_self(lua_State *L) {
+    tlb_handle *self = lua_touserdata(L, 1);
+    if (self && lua_getmetatable(L, 1)) {
+        bool same = lua_rawequal(L, -1, TLB_METATABLE);
+        lua_pop(L, 1);
+        if (same && self->object)
+            return self;
+    }
+    return tlb_bad_self(L);
+}
+
+static inline tlb_conn *tlb_self_conn(lua_State *L) {
+    return (tlb_conn *)tlb_self(L);
+}
+
+static inline tlslife_conn *tlb_conn_object(const tlb_conn *self) {
+    return self->handle.object;
+}
+
+/* --------------------------------------------------------------------------------------------- lerror.c */
+
+void tlb_open_errors(lua_State *L);
+void tlb_push_error(lua_State *L, const tlslife_error *err); /* the table */
+/* The program's mistake raises; all else is nil, message, err. prefix goes before a message that is raised, or NULL. */
+int tlb_fail(lua_State *L, const tlslife_error *err, const char *prefix);
+/* Raises whatever it is: for calls that only a mistake can make fail. */
+int tlb_raise(lua_State *L, const tlslife_error *err, const char *prefix);
+/* nil and the status's word, or what tlb_fail does: for calls on a connection that did not end with OK. Remembers what
+ * is waited for. A question gives TLB_ASKED. */
+int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status);
+/* true, or tlb_status. */
+int tlb_true(lua_State *L, tlb_conn *self, tlslife_status status);
+/* true, or raises. */
+int tlb_must(lua_State *L, tlb_conn *self, tlslife_status status);
+/* A string that may be NULL: nil. Returns 1. */
+int tlb_optional_string(lua_State *L, const char *string);
+int tlb_optional_bytes(lua_State *L, tlslife_bytes bytes); /* len 0: nil */
+
+/* ------------------------------------------------------------------------------------------------ larg.c */
+
+#define TLB_SIZE_MAX (1 << 30)
+
+/* An integer in a range at idx; fallback when it is absent (pass a fallback below min to demand one). */
+size_t tlb_size(lua_State *L, int idx, lua_Integer min, lua_Integer max, lua_Integer fallback);
+bool tlb_boolean(lua_State *L, int idx);
+bool tlb_optional_boolean(lua_State *L, int idx); /* absent: false */
+/* Seconds at idx as milliseconds, rounded up; nil: -1. what names it in the error, or NULL: by its number. */
+int tlb_milliseconds(lua_State *L, int idx, const char *what);
+/* A string without NUL in it. */
+const char *tlb_text(lua_State *L, int idx);
+/* A port: an integer 0..65535, which becomes a string on the stack, or a service's name. */
+const char *tlb_service(lua_State *L, int idx);
+/* Where byte i (at idx, default 1) of len bytes begins: 0..len. */
+size_t tlb_offset(lua_State *L, int idx, size_t len);
+/* The table of strings at idx as C strings, in a userdata that is pushed; they live while both do. */
+const char *const *tlb_string_list(lua_State *L, int idx, const char *what, size_t *out_len);
+/* The string keys of the table at idx, sorted, in a userdata that is pushed. Raises for other keys. */
+const char *const *tlb_sorted_keys(lua_State *L, int idx, const char *what, size_t *out_len);
+/* Raises: "option 'x': string expected, got nil". */
+int tlb_type_error(lua_State *L, int idx, const char *what, const char *expected);
+
+/* ------------------------------------------------------------------------------------------------- lheld.c */
+
+/* C memory that is on its way into Lua: held by a userdata, so that it goes also when Lua raises meanwhile. */
+typedef struct tlb_held {
+    tlslife_certificate certificate;
+    unsigned char *bytes; /* of tlslife_session_export_ */
+    size_t bytes_len;
+    char *string; /* of tlslife_conn_take_keylog */
+} tlb_held;
+
+void tlb_open_held(lua_State *L);
+tlb_held *tlb_hold(lua_State *L);   /* pushes its userdata */
+void tlb_let_go(tlb_held *held);
+/* Pushes a tlslife.Certificate. */
+void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate);
+/* Pushes the peer's chain as a list: empty where there is none. Returns its length. */
+size_t tlb_push_peer_certificates(lua_State *L, tlslife_conn *conn);
+
+/* ---------------------------------------------------------------------------------------------- lmemory.c */
+
+void tlb_open_memory(lua_State *L);
+/* So much C memory was taken behind a userdata: when it adds up, the collector is told. May run finalizers. */
+void tlb_memory_taken(lua_State *L, int kib);
+/* And was given back by the program itself. */
+void tlb_memory_returned(lua_State *L, int kib);
+
+/* -------------------------------------------------------------------------------------------- lquestion.c */
+
+/* One try of a verb: the number of its results, or TLB_ASKED, with self->question waiting for an answer. */
+typedef int (*tlb_attempt)(lua_State *L, tlb_conn *self);
+#define TLB_ASKED (-1)
+
+void tlb_open_questions(lua_State *L);
+/* Answers, by the hooks, and tries again until there are results. args is the number of the verb's arguments. */
+int tlb_questions(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args);
+int tlb_busy(lua_State *L);
+/* Pushes the userdata of the context in force, or nil; it may have been given up. */
+tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
+
+/* A verb: checks self, tries, and goes the long way only for a question. Its arguments stay where they are. */
+static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args) {
+    tlb_conn *self = tlb_self_conn(L);
+    if (self->asking && tlb_is_asking(L, self))
+        return tlb_busy(L);
+    int results = attempt(L, self);
+    return results == TLB_ASKED ? tlb_questions(L, self, attempt, args) : results;
+}
+
+/* ---------------------------------------------------------------------------------------------- lcontext.c */
+
+int tlb_context_new(lua_State *L); /* tls.context{} : loptions.c */
+extern const luaL_Reg tlb_context_methods[];
+/* Pushes a connection's userdata of the context at context_idx: closed. */
+tlb_conn *tlb_new_conn(lua_State *L, int context_idx);
+
+/* ---------------------------------------------------------------------------------- the connection's files */
+
+extern const luaL_Reg tlb_conn_life[];      /* lconn.c: life, settings, shutdown */
+extern const luaL_Reg tlb_conn_transport[]; /* ltransport.c */
+extern const luaL_Reg tlb_conn_data[];      /* ldata.c: handshake, bytes */
+extern const luaL_Reg tlb_conn_facts[];     /* lfacts.c: what the handshake found */
+int tlb_pair(lua_State *L);                 /* tls.pair */
+
+/* ---------------------------------------------------------------------------- llistener.c, lbuffer.c, lsession.c */
+
+int tlb_listen(lua_State *L); /* tls.listen */
+
+/* A buffer is its userdata: nothing of it is the core's. */
+typedef struct tlb_buffer {
+    size_t capacity;
+    size_t len;
+    unsigned char data[];
+} tlb_buffer;
+
+int tlb_buffer_new(lua_State *L); /* tls.buffer */
+
+#endif

@@ -1,0 +1,304 @@
+/*
+ * identity.c: one userdata for each C object and Lua state.
+ *
+ * A weak-valued table leads from an object's address to its userdata. While a userdata holds a reference the address
+ * cannot be another object's; when it lets go, its entry goes at the same moment. Lua clears a dying userdata out of
+ * the table before its finalizer runs, so in between the object may get another userdata: the finalizer therefore
+ * removes the entry only where it is its own. (When a state closes, nothing is cleared, and the dead are still found:
+ * hence the same check.)
+ *
+ * What a getter pushes (conn:session(), conn:context()) is the handle, not one reference more; up_ref and dup count.
+ * A script frees twice, frees in a finalizer, frees inside a hook: the count is in the userdata, so the core sees
+ * each reference given back once.
+ */
+#include "binding.h"
+
+#include <string.h>
+
+#define REFS_MAX (1u << 30) /* the core counts in an unsigned int, OpenSSL in an int */
+
+static const char identity_key, asking_key;
+
+const char *tlb_short_name(const tlb_type *type) {
+    return type->name + sizeof "tlslife." - 1;
+}
+
+static const char *ended(const tlb_type *type) {
+    return type->up_ref ? "freed" : "closed";
+}
+
+/* ------------------------------------------------------------------------------------------------ types */
+
+static void push_weak_table(lua_State *L) {
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+}
+
+/* Sets functions in the table below the metatable, which is on the top. */
+static void set_functions(lua_State *L, int table, const tlb_type *type, const luaL_Reg *functions) {
+    int metatable = lua_gettop(L);
+    lua_pushvalue(L, table);
+    lua_pushvalue(L, metatable);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)type);
+    luaL_setfuncs(L, functions, 2);
+    lua_pop(L, 1);
+}
+
+static void open_type(lua_State *L, const tlb_type *type) {
+    lua_newtable(L);
+    lua_newtable(L);
+    int methods = lua_gettop(L) - 1;
+    for (int i = 0; type->methods[i]; i++)
+        set_functions(L, methods, type, type->methods[i]);
+    set_functions(L, methods + 1, type, type->metamethods);
+    lua_pushvalue(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushstring(L, type->name);
+    lua_setfield(L, -2, "__name");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, type);
+    lua_pop(L, 1);
+}
+
+void tlb_open_types(lua_State *L) {
+    push_weak_table(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &identity_key);
+    push_weak_table(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &asking_key);
+    open_type(L, &tlb_context_type);
+    open_type(L, &tlb_conn_type);
+    open_type(L, &tlb_session_type);
+    open_type(L, &tlb_listener_type);
+    open_type(L, &tlb_buffer_type);
+}
+
+/* ----------------------------------------------------------------------------------------------- checks */
+
+void *tlb_test(lua_State *L, int idx, const tlb_type *type) {
+    void *userdata = lua_touserdata(L, idx);
+    if (!userdata || !lua_getmetatable(L, idx))
+        return NULL;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same ? userdata : NULL;
+}
+
+tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *what) {
+    tlb_handle *handle = tlb_test(L, idx, type);
+    if (handle && handle->object)
+        return handle;
+    if (!handle)
+        tlb_type_error(L, idx, what, type->name);
+    else if (what)
+        luaL_error(L, "%s: the %s was %s", what, tlb_short_name(type), ended(type));
+    else
+        luaL_argerror(L, idx, lua_pushfstring(L, "the %s was %s", tlb_short_name(type), ended(type)));
+    return NULL;
+}
+
+/* Pushes the name under which the running function is a method of its metatable. */
+static const char *push_method_name(lua_State *L) {
+    lua_Debug ar;
+    lua_getstack(L, 0, &ar);
+    lua_getinfo(L, "f", &ar);
+    int function = lua_gettop(L);
+    lua_getfield(L, TLB_METATABLE, "__index");
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        bool found = lua_rawequal(L, -1, function);
+        lua_pop(L, 1);
+        if (found)
+            return lua_tostring(L, -1);
+    }
+    return "?";
+}
+
+tlb_handle *tlb_bad_self(lua_State *L) {
+    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    const char *name = tlb_short_name(type), *method = push_method_name(L);
+    if (tlb_test(L, 1, type))
+        luaL_error(L, "%s:%s(): the %s was %s", name, method, name, ended(type));
+    luaL_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name,
+               luaL_typename(L, 1));
+    return NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------- handles */
+
+tlb_handle *tlb_new(lua_State *L, const tlb_type *type) {
+    tlb_handle *handle = lua_newuserdatauv(L, type->size, type->user_values);
+    memset(handle, 0, type->size);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+    lua_setmetatable(L, -2);
+    return handle;
+}
+
+/* Sets the identity table's entry for the handle at idx: to it, or to nil. */
+static void remember(lua_State *L, int idx, const void *object) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
+    lua_pushvalue(L, idx);
+    lua_rawsetp(L, -2, object);
+    lua_pop(L, 1);
+}
+
+static void forget(lua_State *L, int idx, const void *object) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
+    lua_rawgetp(L, -1, object);
+    bool own = lua_rawequal(L, -1, idx);
+    lua_pop(L, 1);
+    if (own) {
+        lua_pushnil(L);
+        lua_rawsetp(L, -2, object);
+    }
+    lua_pop(L, 1);
+}
+
+void tlb_fill(lua_State *L, const tlb_type *type, void *object) {
+    int idx = lua_gettop(L);
+    tlb_handle *handle = lua_touserdata(L, idx);
+    handle->object = handle->address = object;
+    handle->refs = 1;
+    remember(L, idx, object);
+    tlb_memory_taken(L, type->kib);
+}
+
+tlb_handle *tlb_known(lua_State *L, const void *object) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
+    lua_rawgetp(L, -1, object);
+    lua_remove(L, -2);
+    tlb_handle *handle = lua_touserdata(L, -1);
+    if (!handle || !handle->object) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    return handle;
+}
+
+void tlb_settle(lua_State *L, const tlb_type *type, void *object) {
+    if (tlb_known(L, object)) {
+        lua_remove(L, -2);
+        if (type->up_ref)
+            type->release(object);
+    } else {
+        tlb_fill(L, type, object);
+    }
+}
+
+void tlb_push(lua_State *L, const tlb_type *type, void *object) {
+    if (!object) {
+        lua_pushnil(L);
+    } else if (!tlb_known(L, object)) {
+        tlb_new(L, type);
+        if (type->up_ref)
+            type->up_ref(object);
+        tlb_settle(L, type, object);
+    }
+}
+
+void tlb_revive(lua_State *L, int idx, const tlb_type *type) {
+    tlb_handle *handle = lua_touserdata(L, idx);
+    remember(L, idx, handle->address);
+    handle->object = type->up_ref(handle->address);
+    handle->refs = 1;
+}
+
+void tlb_release(lua_State *L, int idx, const tlb_type *type) {
+    tlb_handle *handle = lua_touserdata(L, idx);
+    void *object = handle->object;
+    if (!object)
+        return;
+    forget(L, idx, object);
+    handle->object = NULL;
+    for (; handle->refs > 0; handle->refs--)
+        type->release(object);
+    if (type->given_up)
+        type->given_up(L, idx);
+}
+
+/* -------------------------------------------------------------------------------- what all handles share */
+
+/* The collector's and the end of a scope's: memory and references, no I/O. */
+static tlb_handle *own_handle(lua_State *L) {
+    return tlb_test(L, 1, lua_touserdata(L, TLB_TYPE));
+}
+
+int tlb_handle_gc(lua_State *L) {
+    tlb_handle *handle = own_handle(L);
+    if (handle) {
+        tlb_release(L, 1, lua_touserdata(L, TLB_TYPE));
+        handle->address = NULL;
+    }
+    return 0;
+}
+
+int tlb_handle_close(lua_State *L) {
+    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    tlb_handle *handle = own_handle(L);
+    if (handle && handle->object) {
+        tlb_release(L, 1, type);
+        tlb_memory_returned(L, type->kib);
+    }
+    return 0;
+}
+
+int tlb_handle_tostring(lua_State *L) {
+    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    tlb_handle *handle = own_handle(L);
+    if (!handle)
+        return tlb_type_error(L, 1, NULL, type->name);
+    if (handle->object)
+        type->describe(L, handle->object);
+    else
+        lua_pushstring(L, ended(type));
+    lua_pushfstring(L, "%s: %p (%s)", type->name, (void *)handle, lua_tostring(L, -1));
+    return 1;
+}
+
+int tlb_handle_up_ref(lua_State *L) {
+    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    tlb_handle *self = tlb_self(L);
+    if (self->refs >= REFS_MAX)
+        return luaL_error(L, "%s:up_ref(): this state holds 2^30 references already", tlb_short_name(type));
+    type->up_ref(self->object);
+    self->refs++;
+    lua_settop(L, 1);
+    return 1;
+}
+
+int tlb_handle_free(lua_State *L) {
+    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    tlb_handle *self = tlb_self(L);
+    if (self->refs > 1) {
+        self->refs--;
+        type->release(self->object);
+        return 0;
+    }
+    return tlb_handle_close(L);
+}
+
+/* ------------------------------------------------------------------------------------- who asks a script */
+
+void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &asking_key);
+    if (asking)
+        lua_pushthread(L);
+    else
+        lua_pushnil(L);
+    lua_rawsetp(L, -2, self);
+    lua_pop(L, 1);
+    self->asking = asking;
+}
+
+bool tlb_is_asking(lua_State *L, tlb_conn *self) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &asking_key);
+    lua_rawgetp(L, -1, self);
+    lua_State *thread = lua_tothread(L, -1);
+    int status = thread ? lua_status(thread) : LUA_ERRRUN;
+    lua_pop(L, 2);
+    if (status != LUA_OK && status != LUA_YIELD)
+        tlb_set_asking(L, self, false);
+    return self->asking;
+}

@@ -1,0 +1,103 @@
+/*
+ * lbuffer.c: bytes that reads are made into, and writes from, again and again, without a Lua string for each.
+ *
+ * The bytes are in the userdata itself, so Lua counts them. What was read is somebody's plaintext: it is wiped when the
+ * buffer goes.
+ */
+#include "binding.h"
+
+#include <string.h>
+
+static tlb_buffer *self_buffer(lua_State *L) {
+    tlb_buffer *self = tlb_test(L, 1, &tlb_buffer_type);
+    return self ? self : (tlb_buffer *)(void *)tlb_bad_self(L);
+}
+
+int tlb_buffer_new(lua_State *L) {
+    size_t capacity = tlb_size(L, 1, 1, TLB_SIZE_MAX, 16384);
+    tlb_buffer *buffer = lua_newuserdatauv(L, sizeof *buffer + capacity, 0);
+    buffer->capacity = capacity;
+    buffer->len = 0;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &tlb_buffer_type);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+/* A position as string.sub counts: from 1, or from the end; len + 1 and 0 lie outside. */
+static lua_Integer position(lua_Integer i, size_t len) {
+    if (i >= 0)
+        return i;
+    return i < -(lua_Integer)len ? 0 : (lua_Integer)len + i + 1;
+}
+
+static int buffer_sub(lua_State *L) {
+    tlb_buffer *self = self_buffer(L);
+    lua_Integer from = position(luaL_optinteger(L, 2, 1), self->len);
+    lua_Integer to = position(luaL_optinteger(L, 3, -1), self->len);
+    if (from < 1)
+        from = 1;
+    if (to > (lua_Integer)self->len)
+        to = (lua_Integer)self->len;
+    if (from > to)
+        lua_pushliteral(L, "");
+    else
+        lua_pushlstring(L, (const char *)self->data + from - 1, (size_t)(to - from + 1));
+    return 1;
+}
+
+static int buffer_set(lua_State *L) {
+    tlb_buffer *self = self_buffer(L);
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 2, &len);
+    if (len > self->capacity)
+        return luaL_error(L, "buffer:set(): %I bytes do not fit into %I", (LUAI_UACINT)len,
+                          (LUAI_UACINT)self->capacity);
+    memcpy(self->data, bytes, len);
+    self->len = len;
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int buffer_capacity(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)self_buffer(L)->capacity);
+    return 1;
+}
+
+static int buffer_len(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)self_buffer(L)->len);
+    return 1;
+}
+
+static int buffer_tostring(lua_State *L) {
+    tlb_buffer *self = self_buffer(L);
+    lua_pushfstring(L, "%s: %p (%I of %I bytes)", tlb_buffer_type.name, (void *)self, (LUAI_UACINT)self->len,
+                    (LUAI_UACINT)self->capacity);
+    return 1;
+}
+
+static int buffer_gc(lua_State *L) {
+    tlb_buffer *self = tlb_test(L, 1, &tlb_buffer_type);
+    if (self) {
+        explicit_bzero(self->data, self->capacity);
+        self->len = 0;
+    }
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"sub", buffer_sub},
+    {"set", buffer_set},
+    {"capacity", buffer_capacity},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", buffer_gc}, {"__close", buffer_gc}, {"__len", buffer_len}, {"__tostring", buffer_tostring},
+    {NULL, NULL},
+};
+
+const tlb_type tlb_buffer_type = {
+    .name = "tlslife.buffer",
+    .metamethods = metamethods,
+    .methods = {methods},
+};

@@ -1,0 +1,286 @@
+/*
+ * lconn.c: a connection's life from its making to its end: dup, references, clear, settings, shutdown, its session.
+ *
+ * What moves it through the handshake and moves bytes is in ldata.c, its transports are in ltransport.c, what the
+ * handshake found is in lfacts.c.
+ */
+#include "binding.h"
+
+static tlslife_conn *self_conn(lua_State *L) {
+    return tlb_self(L)->object;
+}
+
+/* --------------------------------------------------------------------------------------------- its life */
+
+static void copy_user_value(lua_State *L, int value) {
+    lua_getiuservalue(L, 1, value);
+    lua_setiuservalue(L, -2, value);
+}
+
+static int conn_dup(lua_State *L) {
+    tlb_handle *self = tlb_self(L);
+    tlslife_error err;
+    lua_settop(L, 1);
+    tlb_new(L, &tlb_conn_type);
+    copy_user_value(L, TLB_CONN_CONTEXT);
+    copy_user_value(L, TLB_CONN_CHOSEN);
+    tlslife_conn *conn = tlslife_conn_dup(self->object, &err);
+    if (!conn)
+        return tlb_fail(L, &err, NULL);
+    if (conn == self->object) {
+        self->refs++;
+        lua_settop(L, 1);
+    } else {
+        tlb_fill(L, &tlb_conn_type, conn);
+    }
+    return 1;
+}
+
+/* No hook of the handshake before may answer, and none is waited for. */
+static void end_generation(lua_State *L, tlb_conn *self) {
+    self->generation++;
+    self->want = 0;
+    if (self->asking)
+        tlb_set_asking(L, self, false);
+}
+
+static int conn_clear(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    tlslife_status status = tlslife_conn_clear(tlb_conn_object(self));
+    if (status == TLSLIFE_OK)
+        end_generation(L, self);
+    return tlb_true(L, self, status);
+}
+
+static int conn_context(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    tlb_handle *context = tlb_context_in_force(L, 1, self);
+    if (!context)
+        tlb_push(L, &tlb_context_type, tlslife_conn_get0_context(tlb_conn_object(self)));
+    else if (!context->object)
+        tlb_revive(L, lua_gettop(L), &tlb_context_type);
+    return 1;
+}
+
+static int conn_error(lua_State *L) {
+    const tlslife_error *err = tlslife_conn_error(self_conn(L));
+    if (err && err->kind != TLSLIFE_ERR_NONE)
+        tlb_push_error(L, err);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* --------------------------------------------------------------------------------------------- settings */
+
+static int conn_set_hostname(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_must(L, self, tlslife_conn_set_hostname(tlb_conn_object(self), tlb_text(L, 2)));
+}
+
+static int conn_hostname(lua_State *L) {
+    return tlb_optional_string(L, tlslife_conn_hostname(self_conn(L)));
+}
+
+static int conn_set_alpn(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    size_t len;
+    lua_settop(L, 2);
+    const char *const *protocols = tlb_string_list(L, 2, "set_alpn", &len);
+    return tlb_must(L, self, tlslife_conn_set_alpn(tlb_conn_object(self), protocols, len));
+}
+
+static int conn_set_groups(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_must(L, self, tlslife_conn_set_groups(tlb_conn_object(self), tlb_text(L, 2)));
+}
+
+static int conn_set_num_tickets(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_must(L, self, tlslife_conn_set_num_tickets(tlb_conn_object(self), tlb_size(L, 2, 0, 16, -1)));
+}
+
+static int conn_set_blocking(lua_State *L) {
+    tlslife_conn *conn = self_conn(L);
+    tlslife_conn_set_blocking(conn, tlb_boolean(L, 2));
+    return 0;
+}
+
+static int conn_blocking(lua_State *L) {
+    lua_pushboolean(L, tlslife_conn_blocking(self_conn(L)));
+    return 1;
+}
+
+static int conn_set_timeout(lua_State *L) {
+    tlslife_conn *conn = self_conn(L);
+    tlslife_conn_set_timeout_ms(conn, tlb_milliseconds(L, 2, NULL));
+    return 0;
+}
+
+static int conn_timeout(lua_State *L) {
+    int timeout_ms = tlslife_conn_timeout_ms(self_conn(L));
+    if (timeout_ms < 0)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, timeout_ms / 1000.0);
+    return 1;
+}
+
+/* ---------------------------------------------------------------------------------------------- the end */
+
+static int ending(lua_State *L, tlb_conn *self, tlslife_status status) {
+    if (status != TLSLIFE_OK && status != TLSLIFE_SENT)
+        return tlb_status(L, self, status);
+    lua_pushstring(L, status == TLSLIFE_OK ? "done" : "sent");
+    return 1;
+}
+
+static int shutdown_attempt(lua_State *L, tlb_conn *self) {
+    return ending(L, self, tlslife_conn_shutdown(tlb_conn_object(self)));
+}
+
+static int conn_shutdown(lua_State *L) {
+    return tlb_verb(L, shutdown_attempt, 1);
+}
+
+static int close_attempt(lua_State *L, tlb_conn *self) {
+    int timeout_ms = lua_isnoneornil(L, 2) ? 0 : tlb_milliseconds(L, 2, NULL);
+    tlslife_status status = tlslife_conn_close(tlb_conn_object(self), timeout_ms);
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
+    return ending(L, self, status);
+}
+
+static int conn_close(lua_State *L) {
+    return tlb_verb(L, close_attempt, 2);
+}
+
+static int conn_set_shutdown(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_must(L, self, tlslife_conn_set_shutdown(tlb_conn_object(self), (int)tlb_size(L, 2, 0, 3, -1)));
+}
+
+static int conn_get_shutdown(lua_State *L) {
+    lua_pushinteger(L, tlslife_conn_get_shutdown(self_conn(L)));
+    return 1;
+}
+
+static int conn_set_quiet_shutdown(lua_State *L) {
+    tlslife_conn *conn = self_conn(L);
+    tlslife_conn_set_quiet_shutdown(conn, tlb_boolean(L, 2));
+    return 0;
+}
+
+static int conn_quiet_shutdown(lua_State *L) {
+    lua_pushboolean(L, tlslife_conn_quiet_shutdown(self_conn(L)));
+    return 1;
+}
+
+/* ------------------------------------------------------------------------------------------ its session */
+
+static int conn_set_session(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    tlslife_session *session = NULL;
+    if (!lua_isnoneornil(L, 2))
+        session = tlb_check(L, 2, &tlb_session_type, NULL)->object;
+    return tlb_must(L, self, tlslife_conn_set_session(tlb_conn_object(self), session));
+}
+
+static int conn_session(lua_State *L) {
+    tlb_push(L, &tlb_session_type, tlslife_conn_get0_session(self_conn(L)));
+    return 1;
+}
+
+static int conn_take_session(lua_State *L) {
+    tlslife_conn *conn = self_conn(L);
+    tlb_new(L, &tlb_session_type);
+    tlslife_session *session = tlslife_conn_take_session(conn);
+    if (session)
+        tlb_settle(L, &tlb_session_type, session);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int conn_session_reused(lua_State *L) {
+    lua_pushboolean(L, tlslife_conn_session_reused(self_conn(L)));
+    return 1;
+}
+
+static int conn_new_session_ticket(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_true(L, self, tlslife_conn_new_session_ticket(tlb_conn_object(self)));
+}
+
+/* ------------------------------------------------------------------------------------------ how it looks */
+
+const luaL_Reg tlb_conn_life[] = {
+    {"dup", conn_dup},
+    {"up_ref", tlb_handle_up_ref},
+    {"free", tlb_handle_free},
+    {"clear", conn_clear},
+    {"context", conn_context},
+    {"error", conn_error},
+    {"set_hostname", conn_set_hostname},
+    {"hostname", conn_hostname},
+    {"set_alpn", conn_set_alpn},
+    {"set_groups", conn_set_groups},
+    {"set_num_tickets", conn_set_num_tickets},
+    {"set_blocking", conn_set_blocking},
+    {"blocking", conn_blocking},
+    {"set_timeout", conn_set_timeout},
+    {"timeout", conn_timeout},
+    {"shutdown", conn_shutdown},
+    {"close", conn_close},
+    {"set_shutdown", conn_set_shutdown},
+    {"get_shutdown", conn_get_shutdown},
+    {"set_quiet_shutdown", conn_set_quiet_shutdown},
+    {"quiet_shutdown", conn_quiet_shutdown},
+    {"set_session", conn_set_session},
+    {"session", conn_session},
+    {"take_session", conn_take_session},
+    {"session_reused", conn_session_reused},
+    {"new_session_ticket", conn_new_session_ticket},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", tlb_handle_gc},
+    {"__close", tlb_handle_close},
+    {"__tostring", tlb_handle_tostring},
+    {NULL, NULL},
+};
+
+static void *up_ref(void *object) {
+    return tlslife_conn_up_ref(object);
+}
+
+static void release(void *object) {
+    tlslife_conn_free(object);
+}
+
+static void given_up(lua_State *L, int idx) {
+    end_generation(L, lua_touserdata(L, idx));
+    lua_pushnil(L);
+    lua_setiuservalue(L, idx, TLB_CONN_TRANSPORT);
+}
+
+/* "client, open, TLSv1.3" */
+static void describe(lua_State *L, void *object) {
+    const char *version = tlslife_conn_version(object);
+    lua_pushfstring(L, "%s, %s%s%s", tlslife_conn_is_server(object) ? "server" : "client",
+                    tlslife_conn_state_name(object), version ? ", " : "", version ? version : "");
+}
+
+const tlb_type tlb_conn_type = {
+    .name = "tlslife.connection",
+    .size = sizeof(tlb_conn),
+    .user_values = TLB_CONN_VALUES,
+    .kib = 32,
+    .up_ref = up_ref,
+    .release = release,
+    .given_up = given_up,
+    .describe = describe,
+    .metamethods = metamethods,
+    .methods = {tlb_conn_life, tlb_conn_transport, tlb_conn_data, tlb_conn_facts},
+};

@@ -1,0 +1,113 @@
+/*
+ * lcontext.c: the methods of a context. How one is made from a table of options is in loptions.c.
+ *
+ * A context's userdata keeps, as user values, what must live as long as a connection may ask for it: the hooks, and the
+ * userdata of the contexts that its server names lead to (with their hooks). A connection keeps its context's userdata,
+ * so hooks outlive context:free(): a peer is never accepted for want of a hook that was collected.
+ */
+#include "binding.h"
+
+static tlslife_context *self_context(lua_State *L) {
+    return tlb_self(L)->object;
+}
+
+tlb_conn *tlb_new_conn(lua_State *L, int context_idx) {
+    tlb_conn *conn = (tlb_conn *)tlb_new(L, &tlb_conn_type);
+    lua_pushvalue(L, context_idx);
+    lua_setiuservalue(L, -2, TLB_CONN_CONTEXT);
+    return conn;
+}
+
+static int context_connection(lua_State *L) {
+    tlslife_context *self = self_context(L);
+    tlslife_error err;
+    tlb_new_conn(L, 1);
+    tlslife_conn *conn = tlslife_conn_new(self, &err);
+    if (!conn)
+        return tlb_fail(L, &err, NULL);
+    tlb_fill(L, &tlb_conn_type, conn);
+    return 1;
+}
+
+static int context_conf(lua_State *L) {
+    tlslife_context *self = self_context(L);
+    tlslife_error err;
+    if (tlslife_context_conf(self, tlb_text(L, 2), tlb_text(L, 3), &err) != TLSLIFE_OK)
+        return tlb_fail(L, &err, NULL);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static int context_role(lua_State *L) {
+    lua_pushstring(L, tlslife_context_role(self_context(L)) == TLSLIFE_SERVER ? "server" : "client");
+    return 1;
+}
+
+static int context_session_id_context(lua_State *L) {
+    unsigned char id[32];
+    size_t len = tlslife_context_session_id_context(self_context(L), id);
+    lua_pushlstring(L, (const char *)id, len);
+    return 1;
+}
+
+static int context_import_session(lua_State *L) {
+    tlslife_context *self = self_context(L);
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 2, &len);
+    tlslife_error err;
+    tlb_new(L, &tlb_session_type);
+    tlslife_session *session = tlslife_context_import_session(self, (const unsigned char *)bytes, len, &err);
+    if (!session)
+        return tlb_fail(L, &err, NULL);
+    tlb_settle(L, &tlb_session_type, session);
+    return 1;
+}
+
+static int context_set_timeout(lua_State *L) {
+    tlslife_context *self = self_context(L);
+    tlslife_context_set_timeout_ms(self, tlb_milliseconds(L, 2, NULL));
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"connection", context_connection},
+    {"conf", context_conf},
+    {"role", context_role},
+    {"session_id_context", context_session_id_context},
+    {"import_session", context_import_session},
+    {"set_timeout", context_set_timeout},
+    {"up_ref", tlb_handle_up_ref},
+    {"free", tlb_handle_free},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", tlb_handle_gc},
+    {"__close", tlb_handle_close},
+    {"__tostring", tlb_handle_tostring},
+    {NULL, NULL},
+};
+
+static void *up_ref(void *object) {
+    return tlslife_context_up_ref(object);
+}
+
+static void release(void *object) {
+    tlslife_context_free(object);
+}
+
+static void describe(lua_State *L, void *object) {
+    lua_pushstring(L, tlslife_context_role(object) == TLSLIFE_SERVER ? "server" : "client");
+}
+
+const tlb_type tlb_context_type = {
+    .name = "tlslife.context",
+    .size = sizeof(tlb_handle),
+    .user_values = TLB_CONTEXT_VALUES,
+    .kib = 64,
+    .up_ref = up_ref,
+    .release = release,
+    .describe = describe,
+    .metamethods = metamethods,
+    .methods = {methods},
+};

@@ -1,0 +1,248 @@
+/*
+ * ldata.c: the verbs that move a connection on: handshake, reading, writing, early data, what comes after.
+ *
+ * Each is a try (an attempt) that tlb_verb runs, and runs again when a question of the handshake was answered. This is
+ * the hot path: one call down, one value up; a string is written from where Lua keeps it, and read by way of one
+ * buffer on the C stack. No table is made, nothing is allocated but the result.
+ *
+ * As with POSIX's write, bytes that went out are what is returned, whatever came after them: the next call says that.
+ */
+#include "binding.h"
+
+#define RECORD 16384 /* as many bytes as a record, and so one SSL_read_ex, can give */
+
+/* -------------------------------------------------------------------------------------------- handshake */
+
+static int connect_attempt(lua_State *L, tlb_conn *self) {
+    return tlb_true(L, self, tlslife_conn_connect(tlb_conn_object(self)));
+}
+
+static int conn_connect(lua_State *L) {
+    return tlb_verb(L, connect_attempt, 1);
+}
+
+static int accept_attempt(lua_State *L, tlb_conn *self) {
+    return tlb_true(L, self, tlslife_conn_accept(tlb_conn_object(self)));
+}
+
+static int conn_accept(lua_State *L) {
+    return tlb_verb(L, accept_attempt, 1);
+}
+
+static int handshake_attempt(lua_State *L, tlb_conn *self) {
+    return tlb_true(L, self, tlslife_conn_handshake(tlb_conn_object(self)));
+}
+
+static int conn_handshake(lua_State *L) {
+    return tlb_verb(L, handshake_attempt, 1);
+}
+
+static int conn_key_update(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_true(L, self, tlslife_conn_key_update(tlb_conn_object(self), tlb_optional_boolean(L, 2)));
+}
+
+static int conn_renegotiate(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_true(L, self, tlslife_conn_renegotiate(tlb_conn_object(self), tlb_optional_boolean(L, 2)));
+}
+
+static int conn_renegotiate_pending(lua_State *L) {
+    lua_pushboolean(L, tlslife_conn_renegotiate_pending(tlb_self(L)->object));
+    return 1;
+}
+
+static int conn_request_client_certificate(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_true(L, self, tlslife_conn_request_client_certificate(tlb_conn_object(self)));
+}
+
+/* ---------------------------------------------------------------------------------------------- reading */
+
+typedef tlslife_status (*reader)(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read);
+
+/* n beyond a record would find no more bytes than a record holds, so no larger buffer is needed for it. */
+static inline int read_by(lua_State *L, tlb_conn *self, reader read) {
+    unsigned char bytes[RECORD];
+    size_t n = tlb_size(L, 2, 1, TLB_SIZE_MAX, RECORD), got = 0;
+    tlslife_status status = read(tlb_conn_object(self), bytes, n < RECORD ? n : RECORD, &got);
+    if (status != TLSLIFE_OK)
+        return tlb_status(L, self, status);
+    lua_pushlstring(L, (const char *)bytes, got);
+    return 1;
+}
+
+static int read_attempt(lua_State *L, tlb_conn *self) {
+    return read_by(L, self, tlslife_conn_read);
+}
+
+static int conn_read(lua_State *L) {
+    return tlb_verb(L, read_attempt, 2);
+}
+
+static int peek_attempt(lua_State *L, tlb_conn *self) {
+    return read_by(L, self, tlslife_conn_peek);
+}
+
+static int conn_peek(lua_State *L) {
+    return tlb_verb(L, peek_attempt, 2);
+}
+
+static int read_early_attempt(lua_State *L, tlb_conn *self) {
+    return read_by(L, self, tlslife_conn_read_early);
+}
+
+static int conn_read_early(lua_State *L) {
+    return tlb_verb(L, read_early_attempt, 2);
+}
+
+static tlb_buffer *check_buffer(lua_State *L, int idx, const char *expected) {
+    tlb_buffer *buffer = tlb_test(L, idx, &tlb_buffer_type);
+    if (!buffer)
+        luaL_typeerror(L, idx, expected);
+    return buffer;
+}
+
+static int read_into_attempt(lua_State *L, tlb_conn *self) {
+    tlb_buffer *buffer = check_buffer(L, 2, tlb_buffer_type.name);
+    size_t got = 0;
+    tlslife_status status = tlslife_conn_read(tlb_conn_object(self), buffer->data, buffer->capacity, &got);
+    if (status != TLSLIFE_OK)
+        return tlb_status(L, self, status);
+    buffer->len = got;
+    lua_pushinteger(L, (lua_Integer)got);
+    return 1;
+}
+
+static int conn_read_into(lua_State *L) {
+    return tlb_verb(L, read_into_attempt, 2);
+}
+
+static int conn_pending(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)tlslife_conn_pending(tlb_self(L)->object));
+    return 1;
+}
+
+static int conn_has_pending(lua_State *L) {
+    lua_pushboolean(L, tlslife_conn_has_pending(tlb_self(L)->object));
+    return 1;
+}
+
+/* ---------------------------------------------------------------------------------------------- writing */
+
+static inline int written(lua_State *L, tlb_conn *self, tlslife_status status, size_t len) {
+    if (status != TLSLIFE_OK && len == 0)
+        return tlb_status(L, self, status);
+    if (status == TLSLIFE_WANT_WRITE || status == TLSLIFE_WANT_READ)
+        self->want = status == TLSLIFE_WANT_WRITE ? 'w' : 'r';
+    lua_pushinteger(L, (lua_Integer)len);
+    return 1;
+}
+
+/* The strings of the table at index 2 as pieces, without the first `skip` bytes. They stay in the table. */
+static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len, size_t skip) {
+    size_t n = 0;
+    for (size_t i = 1; i <= len; i++) {
+        size_t piece_len;
+        if (lua_rawgeti(L, 2, (lua_Integer)i) != LUA_TSTRING)
+            luaL_error(L, "write: element %I is a %s, not a string", (LUAI_UACINT)i, luaL_typename(L, -1));
+        const char *piece = lua_tolstring(L, -1, &piece_len);
+        lua_pop(L, 1);
+        if (skip >= piece_len) {
+            skip -= piece_len;
+        } else {
+            pieces[n++] = (tlslife_bytes){(const unsigned char *)piece + skip, piece_len - skip};
+            skip = 0;
+        }
+    }
+    return n;
+}
+
+static int write_table(lua_State *L, tlb_conn *self) {
+    enum { FEW = 64 };
+    tlslife_bytes few[FEW], *pieces = few;
+    size_t skip = tlb_offset(L, 3, SIZE_MAX / 2), len = (size_t)lua_rawlen(L, 2), out = 0;
+    if (len > FEW)
+        pieces = lua_newuserdatauv(L, len * sizeof *pieces, 0);
+    len = gather(L, pieces, len, skip);
+    tlslife_status status = tlslife_conn_writev(tlb_conn_object(self), pieces, len, &out);
+    return written(L, self, status, out);
+}
+
+typedef tlslife_status (*writer)(tlslife_conn *conn, const void *bytes, size_t bytes_len,
+                                 size_t *out_written);
+
+static inline int write_by(lua_State *L, tlb_conn *self, writer write, const char *bytes, size_t len) {
+    size_t from = tlb_offset(L, 3, len), out = 0;
+    tlslife_status status = write(tlb_conn_object(self), bytes + from, len - from, &out);
+    return written(L, self, status, out);
+}
+
+static int write_attempt(lua_State *L, tlb_conn *self) {
+    size_t len;
+    int type = lua_type(L, 2);
+    if (type == LUA_TSTRING) {
+        const char *bytes = lua_tolstring(L, 2, &len);
+        return write_by(L, self, tlslife_conn_write, bytes, len);
+    }
+    if (type == LUA_TTABLE)
+        return write_table(L, self);
+    tlb_buffer *buffer = check_buffer(L, 2, "string, tlslife.buffer or table of strings");
+    return write_by(L, self, tlslife_conn_write, (const char *)buffer->data, buffer->len);
+}
+
+static int conn_write(lua_State *L) {
+    return tlb_verb(L, write_attempt, 3);
+}
+
+static int write_early_attempt(lua_State *L, tlb_conn *self) {
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 2, &len);
+    return write_by(L, self, tlslife_conn_write_early, bytes, len);
+}
+
+static int conn_write_early(lua_State *L) {
+    return tlb_verb(L, write_early_attempt, 3);
+}
+
+static int conn_early_data_status(lua_State *L) {
+    static const char *const words[] = {"not_sent", "rejected", "accepted"};
+    lua_pushstring(L, words[tlslife_conn_early_data_status(tlb_self(L)->object)]);
+    return 1;
+}
+
+static int conn_cork(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    tlb_must(L, self, tlslife_conn_cork(tlb_conn_object(self), tlb_boolean(L, 2)));
+    return 0;
+}
+
+static int flush_attempt(lua_State *L, tlb_conn *self) {
+    return tlb_true(L, self, tlslife_conn_flush(tlb_conn_object(self)));
+}
+
+static int conn_flush(lua_State *L) {
+    return tlb_verb(L, flush_attempt, 1);
+}
+
+const luaL_Reg tlb_conn_data[] = {
+    {"connect", conn_connect},
+    {"accept", conn_accept},
+    {"handshake", conn_handshake},
+    {"key_update", conn_key_update},
+    {"renegotiate", conn_renegotiate},
+    {"renegotiate_pending", conn_renegotiate_pending},
+    {"request_client_certificate", conn_request_client_certificate},
+    {"read", conn_read},
+    {"peek", conn_peek},
+    {"read_early", conn_read_early},
+    {"read_into", conn_read_into},
+    {"pending", conn_pending},
+    {"has_pending", conn_has_pending},
+    {"write", conn_write},
+    {"write_early", conn_write_early},
+    {"early_data_status", conn_early_data_status},
+    {"cork", conn_cork},
+    {"flush", conn_flush},
+    {NULL, NULL},
+};

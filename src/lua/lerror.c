@@ -1,0 +1,142 @@
+/*
+ * lerror.c: results. What the world does is nil, message[, err]; a mistake of the program raises.
+ *
+ * The words for waits and ends are the core's own (tlslife_status_name). An err is a table, made only when something
+ * has failed; it holds no secret: OpenSSL's queue says what went wrong, not with which bytes.
+ */
+#include "binding.h"
+
+static const char error_key;
+
+static int error_tostring(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "message");
+    return 1;
+}
+
+void tlb_open_errors(lua_State *L) {
+    lua_createtable(L, 0, 2);
+    lua_pushcfunction(L, error_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, "tlslife.Error");
+    lua_setfield(L, -2, "__name");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
+}
+
+static void set_string(lua_State *L, const char *field, const char *value) {
+    if (value[0]) {
+        lua_pushstring(L, value);
+        lua_setfield(L, -2, field);
+    }
+}
+
+static void set_integer(lua_State *L, const char *field, lua_Integer value) {
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
+static void set_queue(lua_State *L, const tlslife_error *err) {
+    lua_createtable(L, (int)err->queue_len, 0);
+    for (size_t i = 0; i < err->queue_len; i++) {
+        const tlslife_error_entry *entry = &err->queue[i];
+        lua_createtable(L, 0, 4);
+        set_integer(L, "code", (lua_Integer)entry->code);
+        lua_pushstring(L, entry->library);
+        lua_setfield(L, -2, "library");
+        lua_pushstring(L, entry->reason);
+        lua_setfield(L, -2, "reason");
+        lua_pushstring(L, entry->data);
+        lua_setfield(L, -2, "data");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "queue");
+}
+
+static void set_verify(lua_State *L, const tlslife_error *err) {
+    set_string(L, "verify", tlslife_verify_result_text(err->verify_result));
+    set_integer(L, "verify_result", err->verify_result);
+    if (err->verify_depth >= 0)
+        set_integer(L, "verify_depth", err->verify_depth);
+    set_string(L, "verify_subject", err->verify_subject);
+}
+
+void tlb_push_error(lua_State *L, const tlslife_error *err) {
+    lua_createtable(L, 0, 12);
+    lua_pushstring(L, err->message);
+    lua_setfield(L, -2, "message");
+    set_string(L, "code", tlslife_error_kind_name(err->kind));
+    set_string(L, "library", err->library);
+    set_string(L, "reason", err->reason);
+    if (err->alert >= 0) {
+        set_string(L, "alert", tlslife_alert_name(err->alert));
+        lua_pushboolean(L, err->alert_received);
+        lua_setfield(L, -2, "alert_received");
+    }
+    if (err->verify_result != 0)
+        set_verify(L, err);
+    if (err->system_errno != 0)
+        set_integer(L, "errno", err->system_errno);
+    set_queue(L, err);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
+    lua_setmetatable(L, -2);
+}
+
+int tlb_raise(lua_State *L, const tlslife_error *err, const char *prefix) {
+    luaL_where(L, 1);
+    lua_pushstring(L, prefix ? prefix : "");
+    lua_pushstring(L, prefix ? ": " : "");
+    lua_pushstring(L, err->message);
+    lua_concat(L, 4);
+    return lua_error(L);
+}
+
+int tlb_fail(lua_State *L, const tlslife_error *err, const char *prefix) {
+    if (err->kind == TLSLIFE_ERR_USAGE)
+        return tlb_raise(L, err, prefix);
+    lua_pushnil(L);
+    lua_pushstring(L, err->message);
+    tlb_push_error(L, err);
+    return 3;
+}
+
+int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status) {
+    switch (status) {
+    case TLSLIFE_ERROR: return tlb_fail(L, tlslife_conn_error(tlb_conn_object(self)), NULL);
+    case TLSLIFE_WANT_HELLO:
+    case TLSLIFE_WANT_CERTIFICATE:
+    case TLSLIFE_WANT_VERIFY: self->question = status; return TLB_ASKED;
+    case TLSLIFE_WANT_READ: self->want = 'r'; break;
+    case TLSLIFE_WANT_WRITE: self->want = 'w'; break;
+    default: break;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, tlslife_status_name(status));
+    return 2;
+}
+
+int tlb_true(lua_State *L, tlb_conn *self, tlslife_status status) {
+    if (status != TLSLIFE_OK)
+        return tlb_status(L, self, status);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+int tlb_must(lua_State *L, tlb_conn *self, tlslife_status status) {
+    if (status != TLSLIFE_OK)
+        return tlb_raise(L, tlslife_conn_error(tlb_conn_object(self)), NULL);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+int tlb_optional_string(lua_State *L, const char *string) {
+    lua_pushstring(L, string);
+    return 1;
+}
+
+int tlb_optional_bytes(lua_State *L, tlslife_bytes bytes) {
+    if (bytes.len > 0)
+        lua_pushlstring(L, (const char *)bytes.data, bytes.len);
+    else
+        lua_pushnil(L);
+    return 1;
+}

@@ -1,0 +1,134 @@
+/*
+ * lfacts.c: what a connection's handshake found. Getters: one value each, nil before there is one.
+ */
+#include "binding.h"
+
+static tlslife_conn *self_conn(lua_State *L) {
+    return tlb_self(L)->object;
+}
+
+static int conn_handshake_done(lua_State *L) {
+    lua_pushboolean(L, tlslife_conn_handshake_done(self_conn(L)));
+    return 1;
+}
+
+static int conn_state(lua_State *L) {
+    lua_pushstring(L, tlslife_conn_state_name(self_conn(L)));
+    return 1;
+}
+
+static int conn_state_text(lua_State *L) {
+    lua_pushstring(L, tlslife_conn_state_text(self_conn(L)));
+    return 1;
+}
+
+static int conn_is_server(lua_State *L) {
+    lua_pushboolean(L, tlslife_conn_is_server(self_conn(L)));
+    return 1;
+}
+
+static int conn_version(lua_State *L) {
+    return tlb_optional_string(L, tlslife_conn_version(self_conn(L)));
+}
+
+static int conn_cipher(lua_State *L) {
+    return tlb_optional_string(L, tlslife_conn_cipher(self_conn(L)));
+}
+
+static int conn_group(lua_State *L) {
+    return tlb_optional_string(L, tlslife_conn_group(self_conn(L)));
+}
+
+static int conn_alpn(lua_State *L) {
+    tlslife_bytes protocol = {NULL, 0};
+    tlslife_conn_alpn(self_conn(L), &protocol);
+    return tlb_optional_bytes(L, protocol);
+}
+
+static int conn_server_name(lua_State *L) {
+    return tlb_optional_string(L, tlslife_conn_server_name(self_conn(L)));
+}
+
+static int conn_verify_result(lua_State *L) {
+    long result = tlslife_conn_verify_result(self_conn(L));
+    if (result < 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushstring(L, tlslife_verify_result_text(result));
+    lua_pushinteger(L, result);
+    return 2;
+}
+
+static int conn_peer_certificates(lua_State *L) {
+    if (tlb_push_peer_certificates(L, self_conn(L)) == 0)
+        lua_pushnil(L);
+    return 1;
+}
+
+typedef size_t (*finished)(const tlslife_conn *conn, unsigned char *out, size_t out_len);
+
+static int push_finished(lua_State *L, finished get) {
+    unsigned char message[64]; /* as long as the longest hash */
+    size_t len = get(self_conn(L), message, sizeof message);
+    return tlb_optional_bytes(L, (tlslife_bytes){message, len});
+}
+
+static int conn_finished(lua_State *L) {
+    return push_finished(L, tlslife_conn_finished);
+}
+
+static int conn_peer_finished(lua_State *L) {
+    return push_finished(L, tlslife_conn_peer_finished);
+}
+
+static int conn_export_keying_material(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    size_t len = tlb_size(L, 2, 1, 65535, -1), label_len, context_len = 0;
+    const char *label = luaL_checklstring(L, 3, &label_len);
+    const char *context = luaL_optlstring(L, 4, NULL, &context_len);
+    luaL_Buffer exported;
+    unsigned char *out = (unsigned char *)luaL_buffinitsize(L, &exported, len);
+    tlslife_status status =
+        tlslife_conn_export_keying_material(tlb_conn_object(self), out, len, label, label_len,
+                                            (const unsigned char *)context, context ? context_len : 0);
+    if (status != TLSLIFE_OK)
+        return tlb_status(L, self, status);
+    luaL_pushresultsize(&exported, len);
+    return 1;
+}
+
+static int conn_ocsp_response(lua_State *L) {
+    tlslife_bytes der = {NULL, 0};
+    tlslife_conn_ocsp_response(self_conn(L), &der);
+    return tlb_optional_bytes(L, der);
+}
+
+static int conn_take_keylog(lua_State *L) {
+    tlslife_conn *conn = self_conn(L);
+    tlb_held *held = tlb_hold(L);
+    held->string = tlslife_conn_take_keylog(conn);
+    lua_pushstring(L, held->string);
+    tlb_let_go(held);
+    return 1;
+}
+
+const luaL_Reg tlb_conn_facts[] = {
+    {"handshake_done", conn_handshake_done},
+    {"state", conn_state},
+    {"state_text", conn_state_text},
+    {"is_server", conn_is_server},
+    {"version", conn_version},
+    {"cipher", conn_cipher},
+    {"group", conn_group},
+    {"alpn", conn_alpn},
+    {"server_name", conn_server_name},
+    {"verify_result", conn_verify_result},
+    {"peer_certificates", conn_peer_certificates},
+    {"finished", conn_finished},
+    {"peer_finished", conn_peer_finished},
+    {"export_keying_material", conn_export_keying_material},
+    {"ocsp_response", conn_ocsp_response},
+    {"take_keylog", conn_take_keylog},
+    {NULL, NULL},
+};

@@ -1,0 +1,95 @@
+/*
+ * lheld.c: C memory on its way into Lua.
+ *
+ * Making a Lua string may raise (out of memory), and what C had allocated would leak; for a session's bytes or a
+ * key-log line it would also stay in memory unwiped. So a userdata holds it: made before the C call, emptied at once
+ * when the string stands, and by the collector if that never comes.
+ */
+#include "binding.h"
+
+#include <string.h>
+
+static const char held_key;
+
+void tlb_let_go(tlb_held *held) {
+    tlslife_certificate_clear(&held->certificate);
+    tlslife_session_bytes_free(held->bytes, held->bytes_len);
+    held->bytes = NULL;
+    held->bytes_len = 0;
+    tlslife_string_free(held->string);
+    held->string = NULL;
+}
+
+static int held_gc(lua_State *L) {
+    tlb_let_go(lua_touserdata(L, 1));
+    return 0;
+}
+
+static const luaL_Reg held_metamethods[] = {{"__gc", held_gc}, {NULL, NULL}};
+
+void tlb_open_held(lua_State *L) {
+    luaL_newlib(L, held_metamethods);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &held_key);
+}
+
+tlb_held *tlb_hold(lua_State *L) {
+    tlb_held *held = lua_newuserdatauv(L, sizeof *held, 0);
+    memset(held, 0, sizeof *held);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &held_key);
+    lua_setmetatable(L, -2);
+    return held;
+}
+
+/* ----------------------------------------------------------------------------------------- certificates */
+
+static void set_string(lua_State *L, const char *field, const char *value) {
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, field);
+}
+
+static void set_integer(lua_State *L, const char *field, int64_t value) {
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
+/* "DNS:a.example,IP:127.0.0.1" as a list. */
+static void set_names(lua_State *L, const char *names) {
+    lua_newtable(L);
+    for (lua_Integer i = 1; *names; i++) {
+        size_t len = strcspn(names, ",");
+        lua_pushlstring(L, names, len);
+        lua_rawseti(L, -2, i);
+        names += len;
+        names += strspn(names, ", ");
+    }
+    lua_setfield(L, -2, "names");
+}
+
+void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate) {
+    lua_createtable(L, 0, 9);
+    set_string(L, "subject", certificate->subject);
+    set_string(L, "issuer", certificate->issuer);
+    set_string(L, "serial", certificate->serial);
+    set_integer(L, "not_before", certificate->not_before);
+    set_integer(L, "not_after", certificate->not_after);
+    set_names(L, certificate->names);
+    set_string(L, "fingerprint", certificate->fingerprint);
+    set_string(L, "pem", certificate->pem);
+    lua_pushlstring(L, (const char *)certificate->der, certificate->der_len);
+    lua_setfield(L, -2, "der");
+}
+
+size_t tlb_push_peer_certificates(lua_State *L, tlslife_conn *conn) {
+    size_t len = tlslife_conn_peer_certificates_len(conn);
+    lua_createtable(L, (int)len, 0);
+    tlb_held *held = tlb_hold(L);
+    for (size_t i = 0; i < len; i++) {
+        if (!tlslife_conn_peer_certificate(conn, i, &held->certificate))
+            luaL_error(L, "not enough memory");
+        tlb_push_certificate(L, &held->certificate);
+        lua_rawseti(L, -3, (lua_Integer)i + 1);
+        tlb_let_go(held);
+    }
+    lua_pop(L, 1);
+    return len;
+}

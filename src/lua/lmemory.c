@@ -1,0 +1,43 @@
+/*
+ * lmemory.c: the collector is told of the C memory that it cannot see.
+ *
+ * A connection's userdata is some eighty bytes; behind it OpenSSL holds tens of kilobytes. A script that drops
+ * connections without free() would fill the machine before Lua sees a reason to collect. So what is taken adds up,
+ * and every NUDGE_KIB the collector gets a step as if Lua itself had allocated as much: in proportion, so that neither a
+ * large heap is collected for a few connections, nor a small one left for many. What the program gives back itself,
+ * by free() or at the end of a scope, is taken off: who frees pays nothing.
+ */
+#include "binding.h"
+
+#define NUDGE_KIB 256
+
+static const char memory_key;
+
+void tlb_open_memory(lua_State *L) {
+    int *owed = lua_newuserdatauv(L, sizeof *owed, 0);
+    *owed = 0;
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &memory_key);
+}
+
+static int *owed_kib(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
+    int *owed = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return owed;
+}
+
+void tlb_memory_taken(lua_State *L, int kib) {
+    int *owed = owed_kib(L);
+    *owed += kib;
+    if (*owed < NUDGE_KIB)
+        return;
+    int step = *owed;
+    *owed = 0;
+    if (lua_gc(L, LUA_GCISRUNNING) == 1) /* neither stopped by the program nor in a finalizer */
+        lua_gc(L, LUA_GCSTEP, step);
+}
+
+void tlb_memory_returned(lua_State *L, int kib) {
+    int *owed = owed_kib(L);
+    *owed = *owed > kib ? *owed - kib : 0;
+}

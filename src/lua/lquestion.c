@@ -1,0 +1,323 @@
+/*
+ * lquestion.c: the handshake's questions, answered by the context's hooks, which may yield.
+ *
+ * A verb (connect, read, ...) is tried; a question ends the try, the hook is called here, outside of the core and of
+ * OpenSSL, its answer is handed down, and the same try is made again. That goes on in a loop, not by recursion: a peer
+ * who renegotiates at will must not eat the C stack. The hook is called with a continuation, so it may yield as any
+ * Lua function; the verb's arguments stay where they are on the stack: 1..args, then the guard.
+ *
+ * The guard marks the connection as asking, and is closed when the hook ends in any way: return, error,
+ * coroutine.close. A coroutine that is dropped closes nothing: hence the mark is a weak one (tlb_is_asking). Freeing or
+ * clearing the connection meanwhile is lawful; the generation tells, and the late answer is dropped.
+ *
+ * What an attacker would like: to be accepted because a hook failed, returned nothing, or was collected. A wrong result
+ * raises and leaves the question unanswered; hooks live as long as any connection that may need them.
+ */
+#include "binding.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char guard_key;
+
+typedef struct guard {
+    tlb_conn *conn; /* whose userdata is at index 1 */
+    tlb_attempt attempt;
+    tlslife_status question;
+    unsigned generation;
+} guard;
+
+static int guard_close(lua_State *L) {
+    guard *closing = lua_touserdata(L, 1);
+    if (closing->conn->generation == closing->generation)
+        tlb_set_asking(L, closing->conn, false);
+    return 0;
+}
+
+static const luaL_Reg guard_metamethods[] = {{"__close", guard_close}, {NULL, NULL}};
+
+void tlb_open_questions(lua_State *L) {
+    luaL_newlib(L, guard_metamethods);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
+}
+
+int tlb_busy(lua_State *L) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "busy");
+    return 2;
+}
+
+static const char *hook_name(tlslife_status question) {
+    return question == TLSLIFE_WANT_HELLO         ? "on_hello"
+           : question == TLSLIFE_WANT_CERTIFICATE ? "on_certificate"
+                                                  : "on_verify";
+}
+
+/* ------------------------------------------------------------------------------------- whose hook it is */
+
+/* The context's userdata at the top: keeps it if it is this address's, pops it otherwise. */
+static bool keep_if(lua_State *L, const void *address) {
+    tlb_handle *context = tlb_test(L, -1, &tlb_context_type);
+    if (context && context->address == address)
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+/* Pushes the context of that address if it is in this user value of the connection, or a target of its server names. */
+static bool push_kept(lua_State *L, int conn_idx, int value, const void *address) {
+    lua_getiuservalue(L, conn_idx, value);
+    if (!tlb_test(L, -1, &tlb_context_type)) {
+        lua_pop(L, 1);
+        return false;
+    }
+    lua_getiuservalue(L, -1, TLB_CONTEXT_TARGETS);
+    if (lua_istable(L, -1))
+        lua_rawgetp(L, -1, address);
+    else
+        lua_pushnil(L);
+    lua_replace(L, -2);
+    if (keep_if(L, address)) {
+        lua_remove(L, -2);
+        return true;
+    }
+    return keep_if(L, address);
+}
+
+tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self) {
+    const void *address = tlslife_conn_get0_context(tlb_conn_object(self));
+    if (address && !tlb_known(L, address) && !push_kept(L, conn_idx, TLB_CONN_CHOSEN, address) &&
+        !push_kept(L, conn_idx, TLB_CONN_CONTEXT, address))
+        address = NULL;
+    if (!address)
+        lua_pushnil(L);
+    return lua_touserdata(L, -1);
+}
+
+/* Pushes the hook, and true; or nothing, and false, where this state has none. */
+static bool push_hook(lua_State *L, tlb_conn *self) {
+    int value = self->question == TLSLIFE_WANT_HELLO         ? TLB_CONTEXT_HELLO
+                : self->question == TLSLIFE_WANT_CERTIFICATE ? TLB_CONTEXT_CERTIFICATE
+                                                             : TLB_CONTEXT_VERIFY;
+    if (tlb_context_in_force(L, 1, self))
+        lua_getiuservalue(L, -1, value);
+    else
+        lua_pushnil(L);
+    lua_remove(L, -2);
+    if (lua_isfunction(L, -1))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+/* ---------------------------------------------------------------------------------- what a hook is told */
+
+static void set_string(lua_State *L, const char *field, const char *value) {
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, field);
+}
+
+static void set_bytes_list(lua_State *L, const char *field, const tlslife_bytes *list, size_t len) {
+    lua_createtable(L, (int)len, 0);
+    for (size_t i = 0; i < len; i++) {
+        lua_pushlstring(L, (const char *)list[i].data, list[i].len);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, field);
+}
+
+static void push_version(lua_State *L, uint16_t version) {
+    char text[8];
+    switch (version) {
+    case TLSLIFE_TLS1_0: lua_pushliteral(L, "TLSv1"); break;
+    case TLSLIFE_TLS1_1: lua_pushliteral(L, "TLSv1.1"); break;
+    case TLSLIFE_TLS1_2: lua_pushliteral(L, "TLSv1.2"); break;
+    case TLSLIFE_TLS1_3: lua_pushliteral(L, "TLSv1.3"); break;
+    default: snprintf(text, sizeof text, "0x%04x", version); lua_pushstring(L, text);
+    }
+}
+
+static void push_hello(lua_State *L, tlslife_conn *conn) {
+    const tlslife_hello *hello = tlslife_conn_hello(conn);
+    if (!hello)
+        luaL_error(L, "on_hello: there is no ClientHello");
+    lua_createtable(L, 0, 7);
+    set_string(L, "server_name", hello->server_name);
+    set_bytes_list(L, "alpn", hello->alpn, hello->alpn_len);
+    lua_createtable(L, (int)hello->versions_len, 0);
+    for (size_t i = 0; i < hello->versions_len; i++) {
+        push_version(L, hello->versions[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "versions");
+    lua_createtable(L, (int)hello->ciphers_len, 0);
+    for (size_t i = 0; i < hello->ciphers_len; i++) {
+        lua_pushinteger(L, hello->ciphers[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "ciphers");
+    lua_pushlstring(L, (const char *)hello->session_id.data, hello->session_id.len);
+    lua_setfield(L, -2, "session_id");
+    set_bytes_list(L, "psk_identities", hello->psk_identities, hello->psk_identities_len);
+    lua_pushboolean(L, hello->has_ticket);
+    lua_setfield(L, -2, "has_ticket");
+}
+
+static void push_certificate_request(lua_State *L, tlslife_conn *conn) {
+    size_t len = tlslife_conn_ca_names_len(conn);
+    lua_createtable(L, 0, 2);
+    lua_createtable(L, (int)len, 0);
+    for (size_t i = 0; i < len; i++) {
+        lua_pushstring(L, tlslife_conn_ca_name(conn, i));
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "ca_names");
+    set_string(L, "server_name", tlslife_conn_server_name(conn));
+}
+
+static void push_peer(lua_State *L, tlslife_conn *conn) {
+    long result = tlslife_conn_verify_result(conn);
+    lua_createtable(L, 0, 5);
+    tlb_push_peer_certificates(L, conn);
+    lua_setfield(L, -2, "certificates");
+    lua_pushboolean(L, result == 0);
+    lua_setfield(L, -2, "verified");
+    if (result != 0)
+        set_string(L, "verify", tlslife_verify_result_text(result));
+    lua_pushinteger(L, result);
+    lua_setfield(L, -2, "verify_result");
+    lua_pushboolean(L, tlslife_conn_session_reused(conn));
+    lua_setfield(L, -2, "resumed");
+}
+
+static void push_info(lua_State *L, tlb_conn *self) {
+    if (self->question == TLSLIFE_WANT_HELLO)
+        push_hello(L, tlb_conn_object(self));
+    else if (self->question == TLSLIFE_WANT_CERTIFICATE)
+        push_certificate_request(L, tlb_conn_object(self));
+    else
+        push_peer(L, tlb_conn_object(self));
+}
+
+/* -------------------------------------------------------------------------------------------- answering */
+
+static void answered(lua_State *L, tlb_conn *self, tlslife_status status) {
+    if (status != TLSLIFE_OK)
+        tlb_raise(L, tlslife_conn_error(tlb_conn_object(self)), hook_name(self->question));
+}
+
+static int wrong_answer(lua_State *L, const char *hook, const char *expected, int idx) {
+    return luaL_error(L, "%s returned %s: %s expected; the question is still open", hook,
+                      luaL_typename(L, idx), expected);
+}
+
+/* false, alert's name */
+static void refuse(lua_State *L, tlb_conn *self, int idx, const char *fallback) {
+    const char *hook = hook_name(self->question), *name = fallback;
+    if (!lua_isnil(L, idx + 1)) {
+        if (lua_type(L, idx + 1) != LUA_TSTRING)
+            wrong_answer(L, hook, "the name of an alert after false", idx + 1);
+        name = lua_tostring(L, idx + 1);
+    }
+    int alert = tlslife_alert_number(name);
+    if (alert < 0)
+        luaL_error(L, "%s: '%s' is no alert of RFC 8446; the question is still open", hook, name);
+    answered(L, self, tlslife_conn_refuse(tlb_conn_object(self), alert));
+}
+
+/* The hook's two results are at idx and idx + 1. */
+static void answer_with_context(lua_State *L, tlb_conn *self, int idx) {
+    tlslife_conn *conn = tlb_conn_object(self);
+    bool hello = self->question == TLSLIFE_WANT_HELLO;
+    tlslife_context *context = NULL;
+    if (lua_isboolean(L, idx) && !lua_toboolean(L, idx)) {
+        refuse(L, self, idx, hello ? "unrecognized_name" : "handshake_failure");
+        return;
+    }
+    if (!lua_isnil(L, idx)) {
+        if (!tlb_test(L, idx, &tlb_context_type))
+            wrong_answer(L, hook_name(self->question), "a context, nil or false", idx);
+        context = tlb_check(L, idx, &tlb_context_type, hook_name(self->question))->object;
+    }
+    if (context && hello) {
+        lua_pushvalue(L, idx);
+        lua_setiuservalue(L, 1, TLB_CONN_CHOSEN);
+    }
+    answered(L, self,
+             hello ? tlslife_conn_answer_hello(conn, context)
+                   : tlslife_conn_answer_certificate(conn, context));
+}
+
+static void answer(lua_State *L, tlb_conn *self, int idx) {
+    if (self->question != TLSLIFE_WANT_VERIFY) {
+        answer_with_context(L, self, idx);
+        return;
+    }
+    if (!lua_isboolean(L, idx))
+        wrong_answer(L, "on_verify", "a boolean", idx);
+    answered(L, self, tlslife_conn_answer_verify(tlb_conn_object(self), lua_toboolean(L, idx)));
+}
+
+/* Nobody in this state can say: as the header has it, and no peer is accepted whom the built-in verification refused. */
+static void answer_default(lua_State *L, tlb_conn *self) {
+    tlslife_conn *conn = tlb_conn_object(self);
+    if (self->question == TLSLIFE_WANT_HELLO)
+        answered(L, self, tlslife_conn_answer_hello(conn, NULL));
+    else if (self->question == TLSLIFE_WANT_CERTIFICATE)
+        answered(L, self, tlslife_conn_answer_certificate(conn, NULL));
+    else
+        answered(L, self, tlslife_conn_answer_verify(conn, tlslife_conn_verify_result(conn) == 0));
+}
+
+/* --------------------------------------------------------------------------------------------- the loop */
+
+/* Pushes the guard and begins to guard. */
+static void push_guard(lua_State *L, tlb_conn *self, tlb_attempt attempt) {
+    guard *guarding = lua_newuserdatauv(L, sizeof *guarding, 0);
+    *guarding = (guard){self, attempt, self->question, self->generation};
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &guard_key);
+    lua_setmetatable(L, -2);
+    lua_toclose(L, -1);
+    tlb_set_asking(L, self, true);
+}
+
+/* The hook has returned two values above the guard: ends guarding, and answers. Gives back the attempt to go on with. */
+static tlb_attempt take_answer(lua_State *L, int args) {
+    guard guarding = *(guard *)lua_touserdata(L, args + 1);
+    tlb_conn *self = guarding.conn;
+    lua_closeslot(L, args + 1);
+    if (!self->handle.object || self->generation != guarding.generation)
+        luaL_error(L, "the connection was %s while its %s hook ran",
+                   self->handle.object ? "cleared" : "freed", hook_name(guarding.question));
+    self->question = guarding.question;
+    answer(L, self, args + 2);
+    return guarding.attempt;
+}
+
+static int hook_returned(lua_State *L, int status, lua_KContext context) {
+    (void)status;
+    int args = (int)context;
+    tlb_conn *self = lua_touserdata(L, 1);
+    tlb_attempt attempt = take_answer(L, args);
+    int results = attempt(L, self);
+    return results == TLB_ASKED ? tlb_questions(L, self, attempt, args) : results;
+}
+
+int tlb_questions(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args) {
+    int results = TLB_ASKED;
+    while (results == TLB_ASKED) {
+        lua_settop(L, args);
+        push_guard(L, self, attempt);
+        if (push_hook(L, self)) {
+            lua_pushvalue(L, 1);
+            push_info(L, self);
+            lua_callk(L, 2, 2, (lua_KContext)args, hook_returned);
+            take_answer(L, args);
+        } else {
+            lua_closeslot(L, args + 1);
+            answer_default(L, self);
+        }
+        results = attempt(L, self);
+    }
+    return results;
+}

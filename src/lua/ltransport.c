@@ -1,0 +1,198 @@
+/*
+ * ltransport.c: what carries a connection's bytes: TCP, descriptors, memory, feed and drain.
+ *
+ * A descriptor may be given as an object that has one (LuaSocket's getfd, luv's fileno, cqueues' pollfd): it is kept in a
+ * user value as long as it is the transport, so that the collector cannot close a descriptor that we read, and that
+ * the system may then give to somebody else's file.
+ */
+#include "binding.h"
+
+/* The transport was replaced; only now may the old one's objects go. What is at the top is kept alive instead. */
+static void keep(lua_State *L) {
+    lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
+}
+
+static int replaced(lua_State *L, tlb_conn *self, tlslife_status status) {
+    lua_pushnil(L);
+    keep(L);
+    return tlb_must(L, self, status);
+}
+
+static int dial_attempt(lua_State *L, tlb_conn *self) {
+    const char *host = tlb_text(L, 2), *service = tlb_service(L, 3);
+    tlslife_status status = tlslife_conn_dial(tlb_conn_object(self), host, service);
+    lua_pushnil(L);
+    keep(L);
+    return tlb_true(L, self, status);
+}
+
+static int conn_dial(lua_State *L) {
+    return tlb_verb(L, dial_attempt, 3);
+}
+
+/* --------------------------------------------------------------------------------------- descriptors */
+
+static bool has_fields(lua_State *L, int idx) {
+    if (lua_istable(L, idx))
+        return true;
+    if (luaL_getmetafield(L, idx, "__index") == LUA_TNIL)
+        return false;
+    lua_pop(L, 1);
+    return true;
+}
+
+/* Pushes the object's method that gives the descriptor. */
+static bool push_fd_method(lua_State *L, int idx) {
+    static const char *const names[] = {"fd", "getfd", "fileno", "pollfd"};
+    for (size_t i = 0; has_fields(L, idx) && i < sizeof names / sizeof *names; i++) {
+        if (lua_getfield(L, idx, names[i]) == LUA_TFUNCTION)
+            return true;
+        lua_pop(L, 1);
+    }
+    return false;
+}
+
+static int descriptor(lua_State *L, int idx) {
+    int exact;
+    if (lua_type(L, idx) == LUA_TNUMBER) {
+        lua_pushvalue(L, idx);
+    } else {
+        if (!push_fd_method(L, idx))
+            luaL_typeerror(L, idx, "descriptor, or object with a method fd, getfd, fileno or pollfd");
+        lua_pushvalue(L, idx);
+        lua_call(L, 1, 1);
+    }
+    lua_Integer fd = lua_tointegerx(L, -1, &exact);
+    if (!exact || fd < 0 || fd > INT_MAX)
+        luaL_argerror(L, idx, lua_pushfstring(L, "%s is no descriptor", luaL_tolstring(L, -1, NULL)));
+    lua_settop(L, 3);
+    return (int)fd;
+}
+
+static int conn_set_fd(lua_State *L) {
+    tlb_self(L);
+    lua_settop(L, 3);
+    int read_fd = descriptor(L, 2), write_fd = lua_isnil(L, 3) ? -1 : descriptor(L, 3);
+    lua_createtable(L, 2, 0);
+    for (int i = 2; i <= 3; i++) {
+        lua_pushvalue(L, i);
+        lua_rawseti(L, -2, i - 1);
+    }
+    tlb_conn *self = tlb_self_conn(L); /* again: the methods that were called may have freed it */
+    tlslife_conn *conn = tlb_conn_object(self);
+    tlb_must(L, self,
+             write_fd < 0 ? tlslife_conn_set_fd(conn, read_fd)
+                          : tlslife_conn_set_fds(conn, read_fd, write_fd));
+    lua_pushvalue(L, 4);
+    keep(L);
+    return 1;
+}
+
+static int conn_take_fd(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return replaced(L, self,
+                    tlslife_conn_take_fd(tlb_conn_object(self), (int)tlb_size(L, 2, 0, INT_MAX, -1)));
+}
+
+static int conn_close_transport(lua_State *L) {
+    tlslife_conn_close_transport(tlb_self(L)->object);
+    lua_pushnil(L);
+    keep(L);
+    return 0;
+}
+
+static int conn_fd(lua_State *L) {
+    int fd = tlslife_conn_fd(tlb_self(L)->object);
+    if (fd < 0)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, fd);
+    return 1;
+}
+
+static int conn_events(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    if (self->want)
+        lua_pushlstring(L, &self->want, 1);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int conn_peer_address(lua_State *L) {
+    char address[80];
+    bool known = tlslife_conn_peer_address(tlb_self(L)->object, address, sizeof address);
+    return tlb_optional_string(L, known ? address : NULL);
+}
+
+/* ----------------------------------------------------------------------------------------------- memory */
+
+int tlb_pair(lua_State *L) {
+    lua_settop(L, 3);
+    tlb_conn *a = (tlb_conn *)tlb_check(L, 1, &tlb_conn_type, NULL);
+    tlb_handle *b = tlb_check(L, 2, &tlb_conn_type, NULL);
+    size_t capacity = tlb_size(L, 3, 1, TLB_SIZE_MAX, 65536);
+    tlb_must(L, a, tlslife_conn_pair(tlb_conn_object(a), b->object, capacity));
+    for (int i = 1; i <= 2; i++) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, i, TLB_CONN_TRANSPORT);
+    }
+    return 1;
+}
+
+static int conn_set_memory(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    size_t capacity = tlb_size(L, 2, 1, TLB_SIZE_MAX, 65536);
+    return replaced(L, self, tlslife_conn_set_memory(tlb_conn_object(self), capacity));
+}
+
+static int conn_feed(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    size_t len, fed = 0;
+    const char *bytes = luaL_checklstring(L, 2, &len);
+    size_t from = tlb_offset(L, 3, len);
+    tlb_must(L, self, tlslife_conn_feed(tlb_conn_object(self), bytes + from, len - from, &fed));
+    lua_pushinteger(L, (lua_Integer)fed);
+    return 1;
+}
+
+static int conn_feed_eof(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_must(L, self, tlslife_conn_feed_eof(tlb_conn_object(self)));
+}
+
+static int conn_drain(lua_State *L) {
+    enum { CHUNK = 16384 };
+    tlb_conn *self = tlb_self_conn(L);
+    size_t left = tlb_size(L, 2, 1, TLB_SIZE_MAX, 65536), wanted, got;
+    luaL_Buffer drained;
+    luaL_buffinit(L, &drained);
+    do {
+        char *chunk = luaL_prepbuffsize(&drained, CHUNK);
+        wanted = left < CHUNK ? left : CHUNK;
+        got = 0;
+        tlslife_status status = tlslife_conn_drain(tlb_conn_object(self), chunk, wanted, &got);
+        if (status != TLSLIFE_OK)
+            return tlb_must(L, self, status);
+        luaL_addsize(&drained, got);
+        left -= got;
+    } while (got == wanted && left > 0);
+    luaL_pushresult(&drained);
+    return 1;
+}
+
+const luaL_Reg tlb_conn_transport[] = {
+    {"dial", conn_dial},
+    {"set_fd", conn_set_fd},
+    {"take_fd", conn_take_fd},
+    {"set_memory", conn_set_memory},
+    {"feed", conn_feed},
+    {"feed_eof", conn_feed_eof},
+    {"drain", conn_drain},
+    {"fd", conn_fd},
+    {"pollfd", conn_fd},
+    {"events", conn_events},
+    {"peer_address", conn_peer_address},
+    {"close_transport", conn_close_transport},
+    {NULL, NULL},
+};

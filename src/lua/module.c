@@ -1,0 +1,145 @@
+/*
+ * module.c: require "tlslife.core", and the C host's way in (tlslife_lua.h).
+ *
+ * All that belongs to a state is in its registry, under addresses of ours: two states share nothing but the core's
+ * objects, and a state in which two copies of this module are loaded has two sets of types that do not know each other.
+ */
+#include "tlslife_lua.h"
+
+#include "binding.h"
+
+static const char module_key;
+
+/* "context", "connection", ...: nil for anything else. */
+static int module_type(lua_State *L) {
+    static const tlb_type *const types[] = {&tlb_context_type, &tlb_conn_type, &tlb_session_type,
+                                            &tlb_listener_type, &tlb_buffer_type};
+    luaL_checkany(L, 1);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (tlb_test(L, 1, types[i])) {
+            lua_pushstring(L, tlb_short_name(types[i]));
+            return 1;
+        }
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"context", tlb_context_new}, {"listen", tlb_listen}, {"pair", tlb_pair},
+    {"buffer", tlb_buffer_new},   {"type", module_type},  {NULL, NULL},
+};
+
+static void push_module(lua_State *L) {
+    luaL_newlib(L, functions);
+    lua_pushliteral(L, TLSLIFE_VERSION);
+    lua_setfield(L, -2, "version");
+    lua_pushstring(L, tlslife_openssl_version());
+    lua_setfield(L, -2, "openssl_version");
+    lua_pushinteger(L, TLSLIFE_SENT_SHUTDOWN);
+    lua_setfield(L, -2, "SENT_SHUTDOWN");
+    lua_pushinteger(L, TLSLIFE_RECEIVED_SHUTDOWN);
+    lua_setfield(L, -2, "RECEIVED_SHUTDOWN");
+}
+
+int luaopen_tlslife_core(lua_State *L) {
+    luaL_checkversion(L);
+    luaL_checkstack(L, LUA_MINSTACK, "tlslife");
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
+        return 1;
+    lua_pop(L, 1);
+    tlb_open_memory(L);
+    tlb_open_errors(L);
+    tlb_open_held(L);
+    tlb_open_questions(L);
+    tlb_open_types(L);
+    push_module(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
+    return 1;
+}
+
+/* ------------------------------------------------------------------------------------------- for C hosts */
+
+static void open_module(lua_State *L) {
+    luaopen_tlslife_core(L);
+    lua_pop(L, 1);
+}
+
+static void push(lua_State *L, const tlb_type *type, void *object) {
+    open_module(L);
+    tlb_push(L, type, object);
+}
+
+static void *check(lua_State *L, int idx, const tlb_type *type) {
+    open_module(L);
+    return tlb_check(L, idx, type, NULL)->object;
+}
+
+static void *test(lua_State *L, int idx, const tlb_type *type) {
+    tlb_handle *handle = tlb_test(L, idx, type);
+    return handle ? handle->object : NULL;
+}
+
+void tlslife_lua_push_context(lua_State *L, tlslife_context *context) {
+    push(L, &tlb_context_type, context);
+}
+
+tlslife_context *tlslife_lua_check_context(lua_State *L, int idx) {
+    return check(L, idx, &tlb_context_type);
+}
+
+tlslife_context *tlslife_lua_test_context(lua_State *L, int idx) {
+    return test(L, idx, &tlb_context_type);
+}
+
+/* The connection keeps its context's userdata, if the state has it: its hooks are asked. */
+void tlslife_lua_push_conn(lua_State *L, tlslife_conn *conn) {
+    push(L, &tlb_conn_type, conn);
+    if (!conn)
+        return;
+    if (lua_getiuservalue(L, -1, TLB_CONN_CONTEXT) == LUA_TNIL &&
+        tlb_known(L, tlslife_conn_get0_context(conn)))
+        lua_setiuservalue(L, -3, TLB_CONN_CONTEXT);
+    lua_pop(L, 1);
+}
+
+tlslife_conn *tlslife_lua_check_conn(lua_State *L, int idx) {
+    return check(L, idx, &tlb_conn_type);
+}
+
+tlslife_conn *tlslife_lua_test_conn(lua_State *L, int idx) {
+    return test(L, idx, &tlb_conn_type);
+}
+
+void tlslife_lua_push_session(lua_State *L, tlslife_session *session) {
+    push(L, &tlb_session_type, session);
+}
+
+tlslife_session *tlslife_lua_check_session(lua_State *L, int idx) {
+    return check(L, idx, &tlb_session_type);
+}
+
+tlslife_session *tlslife_lua_test_session(lua_State *L, int idx) {
+    return test(L, idx, &tlb_session_type);
+}
+
+void tlslife_lua_push_listener(lua_State *L, tlslife_listener *listener) {
+    push(L, &tlb_listener_type, listener);
+}
+
+tlslife_listener *tlslife_lua_check_listener(lua_State *L, int idx) {
+    return check(L, idx, &tlb_listener_type);
+}
+
+tlslife_listener *tlslife_lua_test_listener(lua_State *L, int idx) {
+    return test(L, idx, &tlb_listener_type);
+}
+
+int tlslife_lua_push_error(lua_State *L, const tlslife_error *err) {
+    open_module(L);
+    lua_pushnil(L);
+    lua_pushstring(L, err->message);
+    tlb_push_error(L, err);
+    return 3;
+}
