@@ -74,8 +74,8 @@ local SAME = {
         "lua -W -e 'setmetatable({}, {__gc = function() error(\"said\") end})'", "lua -e 'print(collectgarbage(\"incremental\"))'",
     },
     signals = {
-        "lua -e 'io.popen(\"kill -INT $PPID\"):close() while true do end'",
-        "lua -e 'print(pcall(function() io.popen(\"kill -INT $PPID\"):close() while true do end end)) print(1)'",
+        "lua -e 'os.execute(\"(sleep 0.2; kill -INT $PPID) &\") while true do end'",
+        "lua -e 'print(pcall(function() os.execute(\"(sleep 0.2; kill -INT $PPID) &\") while true do end end)) print(1)'",
         "{ lua -e 'while true do print(1) end'; echo \"ended $?\" >&2; } | head -n 1",
         "lua -e 'print(os.execute(\"kill -PIPE $$\"))'",
     },

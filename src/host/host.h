@@ -1,4 +1,7 @@
-/* host.h: what the files of the program know of each other. */
+/*
+ * host.h: what the files of the program know of each other. Nothing here is public; the program is a user of the
+ * public headers as any other is.
+ */
 #ifndef TLSLIFE_HOST_H
 #define TLSLIFE_HOST_H
 
