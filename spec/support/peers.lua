@@ -46,6 +46,7 @@ end
 -- says_reused(reply, output)  whether its answer or its output tells of resumption; output is what it printed
 --                     since the connection began
 -- says_answered       a pattern in its output once our close_notify has answered its own; nil: it does not look
+-- never_answers       a close_notify that we send first: it just closes
 -- plenty()            kind to start it with, what to write and what it makes of it, each of several records
 
 local BOTH = {["TLSv1.2"] = {"tickets", "stateful"}, ["TLSv1.3"] = {"tickets", "stateful"}}
@@ -148,6 +149,7 @@ peers.servers = {
         name = "nginx",
         kinds = BOTH,
         start = nginx,
+        never_answers = true,
         request = GET,
         reply = function(version) return version .. " reused=" end,
         says_reused = function(reply) return reply:match "reused=r" ~= nil end,
@@ -190,9 +192,11 @@ peers.servers = {
 -- start(port, version, options)  a process that connects, sends the request, reads the reply
 --     options.times   connections to make, each but the first with the session of the one before
 --     options.ends    "client": it closes first; "server": it waits for our close_notify
+-- kinds[version]      the ways of ours to resume that it goes along with
 -- single              one process is one connection: start is called for each; options.resume from the second on
 -- silent              its first connection of several sends nothing
 -- finish(one)         makes it close, where it does not by itself
+-- never_answers       a close_notify that we send first: it just closes
 -- says_closed         a pattern in its output when our close_notify was read as the clean end; nil: it does not say
 -- cannot_tell         a stream cut and a stream ended are the same to it
 -- says_reused         a pattern in its output when the session was resumed; nil: it does not say
@@ -247,6 +251,7 @@ peers.clients = {
     {
         name = "openssl s_client",
         start = s_client,
+        kinds = BOTH,
         single = true,
         finish = finish_input,
         says_closed = "\nclosed\n",
@@ -255,11 +260,14 @@ peers.clients = {
     {
         name = "curl",
         start = curl,
+        kinds = {["TLSv1.2"] = {"stateful"}, ["TLSv1.3"] = {"tickets", "stateful"}}, -- it sets SSL_OP_NO_TICKET
         cannot_tell = true, -- it sets SSL_OP_IGNORE_UNEXPECTED_EOF
     },
     {
         name = "gnutls-cli",
         start = gnutls_cli,
+        kinds = BOTH,
+        never_answers = true,
         silent = true,
         finish = finish_input,
         says_closed = "Peer has closed the GnuTLS connection",
@@ -268,12 +276,14 @@ peers.clients = {
     {
         name = "Python's ssl",
         start = client_script(PYTHON, HERE .. "/peer.py"),
+        kinds = BOTH,
         says_closed = "end closed",
         says_reused = "reused=True",
     },
     {
         name = "Node",
         start = client_script("node", HERE .. "/peer.js"),
+        kinds = BOTH,
         cannot_tell = true,
         says_closed = "end closed",
         says_reused = "reused=true",

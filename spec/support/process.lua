@@ -210,11 +210,11 @@ end
 --- Kills, waits until it is gone, and returns what it had written.
 function Process:stop()
     running[self] = nil
-    self:finish_input()
     if not self:exit_status() then
         pcall(self.signal, self, "KILL")
         self:await("end", 5, function() return self:exit_status() end)
     end
+    self:finish_input() -- not before: at its input's end a program may end in its own, orderly way
     return self:output()
 end
 
