@@ -60,9 +60,9 @@ function Server:kill()
     return true
 end
 
---- What a dead server had said after its port, line by line.
-function Server:lines()
-    return self.output:lines()
+--- The next line that the server said after its port; nil: it is dead and said no more.
+function Server:line()
+    return self.output:read "l"
 end
 
 function Server:__close()

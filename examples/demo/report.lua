@@ -8,12 +8,12 @@ local tls = require "tlslife"
 local report = {}
 report.__index = report
 
-local ROW = "%-32s %-24s %-15s %-9s %-2s %-6s %-3s %s"
-report.WIDTH = 98
+local LEFT, RIGHT = "  %-30s %s", "%-57s %-16s %-6s %-2s %-6s %-3s %s"
+local WIDTH = 99
 
 --- A report, and the variables that its steps see.
 function report.new(variables)
-    return setmetatable({ variables = setmetatable(variables, { __index = _G }), steps = 0 }, report)
+    return setmetatable({ variables = setmetatable(variables, { __index = _G }), steps = 0, sessions = {} }, report)
 end
 
 local function show_one(value)
@@ -33,14 +33,11 @@ local function show(results)
     return table.concat(texts, ", ")
 end
 
---- The connection that a step is about: the one that it names first, or else `conn`.
+--- The object that a step is about: the connection or session whose method it calls, or `conn`, or `session`.
 local function subject(variables, code)
-    local named = variables[code:match "^(%a+)[:.]" or code:match "^(%a+) = "]
-    return tls.type(named) == "connection" and named or variables.conn
-end
-
-local function alive(conn)
-    return conn ~= nil and pcall(conn.state, conn)
+    local named = variables[code:match "^(%a+):" or code:match "^%a+ = (%a+):"]
+    local kind = tls.type(named)
+    return (kind == "connection" or kind == "session") and named or variables.conn or variables.session
 end
 
 local function yes(value)
@@ -48,18 +45,23 @@ local function yes(value)
 end
 
 --- State, shutdown mask, session id, resumable, reused: as they are printed.
-local function state_of(variables, code)
-    local conn = subject(variables, code)
-    local state = { conn and "freed" or "-", "-", "-", "-", "-" }
-    local session = variables.session
-    if alive(conn) then
-        state[1], state[2] = conn:state(), tostring(conn:get_shutdown())
-        session = conn:session()
-        state[5] = yes(conn:session_reused())
+local function state_of(self, code)
+    local object = subject(self.variables, code)
+    local state = { "-", "-", "-", "-", "-" }
+    local session = object
+    if tls.type(object) == "connection" then
+        if pcall(object.state, object) then
+            state[1], state[2] = object:state(), tostring(object:get_shutdown())
+            state[5] = yes(object:session_reused())
+            self.sessions[object] = object:session()
+        else
+            state[1] = "freed"
+        end
+        session = self.sessions[object] -- of a connection that was freed, the one that it had
     end
     if session then
-        local id = session:id()
-        state[3] = id == "" and "-" or id:gsub(".", function(c) return ("%02x"):format(c:byte()) end):sub(1, 6)
+        local id = session:id():sub(1, 3):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+        state[3] = id == "" and "-" or id
         state[4] = yes(session:is_resumable())
     end
     return state
@@ -76,26 +78,35 @@ local function run(variables, code)
 end
 
 function report.title(text)
-    print("\n" .. ("="):rep(report.WIDTH) .. "\n" .. text)
+    print("\n" .. ("="):rep(WIDTH) .. "\n" .. text)
+end
+
+--- The heading of the columns.
+function report.columns()
+    print(RIGHT:format(LEFT:format("in Lua", "in OpenSSL"), "returned", "state", "sh", "id", "res", "reu"))
 end
 
 function report:section(text)
     self.heading = text
     print("\n" .. text)
-    print(ROW:format("  in Lua", "in OpenSSL", "returned", "state", "sh", "id", "res", "reu"))
 end
 
 --- One step: the Lua line, OpenSSL's call behind it, what it must return, and the state it must leave, "open 0 yes no".
 function report:step(code, call, want, want_state)
     local results = run(self.variables, code)
-    local got, state = show(results), state_of(self.variables, code)
+    local got, state = show(results), state_of(self, code)
     local got_state = ("%s %s %s %s"):format(state[1], state[2], state[4], state[5])
+    print(RIGHT:format(LEFT:format(code, call), got, table.unpack(state)))
+    local why = results[1] == nil and "\n  because: " .. tostring(results[2]) or ""
+    self:check((not want or got == want) and (not want_state or got_state == want_state),
+        ("%s\n  wanted: %s  [%s]\n  got:    %s  [%s]%s"):format(code, want, want_state, got, got_state, why))
+end
+
+--- Counts a step, and ends the script where it went wrong.
+function report:check(right, what)
     self.steps = self.steps + 1
-    print((ROW:format("  " .. code, call, got, table.unpack(state))))
-    if (want and got ~= want) or (want_state and got_state ~= want_state) then
-        error({ step = ("step %d (%s): %s\n  wanted: %s  [%s]\n  got:    %s  [%s]%s"):format(self.steps, self.heading, code,
-            want or "anything", want_state or "any state", got, got_state,
-            results[1] == nil and "\n  because: " .. tostring(results[2]) or "") }, 0)
+    if not right then
+        error({ step = ("step %d (%s): %s"):format(self.steps, self.heading, what) }, 0)
     end
 end
 

@@ -18,11 +18,11 @@ local function serve(conn)
     while true do
         local bytes, message = conn:read()
         if not bytes then
-            return message
+            return message == "closed" and "ended by close_notify" or message
         end
         line = line .. bytes
         if line == "CLOSE\n" then
-            return "asked to close"
+            return "ended by ourselves"
         elseif line:sub(-1) == "\n" then
             assert(conn:write(line:sub(1, -2):reverse() .. "\n"))
             line = ""
@@ -37,5 +37,5 @@ while true do
         message = serve(conn)
         conn:close(1)
     end
-    print(("%s %s: %s"):format(conn:version(), conn:session_reused() and "resumed" or "full", message))
+    print((conn:session_reused() and "resumed, " or "full handshake, ") .. message)
 end
