@@ -151,7 +151,9 @@ bool tlb_boolean(lua_State *L, int idx);
 bool tlb_optional_boolean(lua_State *L, int idx); /* absent: false */
 /* Seconds at idx as milliseconds, rounded up; nil: -1. what names it in the error, or NULL: by its number. */
 int tlb_milliseconds(lua_State *L, int idx, const char *what);
-/* A string without NUL in it. */
+/* A string; numbers are none. */
+const char *tlb_bytes(lua_State *L, int idx, size_t *out_len);
+/* The same without NUL in it. */
 const char *tlb_text(lua_State *L, int idx);
 /* A port: an integer 0..65535, which becomes a string on the stack, or a service's name. */
 const char *tlb_service(lua_State *L, int idx);
@@ -214,7 +216,7 @@ static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args) {
 
 /* ---------------------------------------------------------------------------------------------- lcontext.c */
 
-int tlb_context_new(lua_State *L); /* tls.context{} : loptions.c */
+int tlb_context_new(lua_State *L); /* tls.context: loptions.c */
 extern const luaL_Reg tlb_context_methods[];
 /* Pushes a connection's userdata of the context at context_idx: closed. */
 tlb_conn *tlb_new_conn(lua_State *L, int context_idx);

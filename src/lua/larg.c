@@ -52,9 +52,14 @@ int tlb_milliseconds(lua_State *L, int idx, const char *what) {
     return (int)ceil(seconds * 1000);
 }
 
+const char *tlb_bytes(lua_State *L, int idx, size_t *out_len) {
+    luaL_checktype(L, idx, LUA_TSTRING);
+    return lua_tolstring(L, idx, out_len);
+}
+
 const char *tlb_text(lua_State *L, int idx) {
     size_t len;
-    const char *text = luaL_checklstring(L, idx, &len);
+    const char *text = tlb_bytes(L, idx, &len);
     if (strlen(text) != len)
         luaL_argerror(L, idx, "a NUL is in it");
     return text;

@@ -48,7 +48,7 @@ static int buffer_sub(lua_State *L) {
 static int buffer_set(lua_State *L) {
     tlb_buffer *self = self_buffer(L);
     size_t len;
-    const char *bytes = luaL_checklstring(L, 2, &len);
+    const char *bytes = tlb_bytes(L, 2, &len);
     if (len > self->capacity)
         return luaL_error(L, "buffer:set(): %I bytes do not fit into %I", (LUAI_UACINT)len,
                           (LUAI_UACINT)self->capacity);

@@ -53,7 +53,7 @@ static int context_session_id_context(lua_State *L) {
 static int context_import_session(lua_State *L) {
     tlslife_context *self = self_context(L);
     size_t len;
-    const char *bytes = luaL_checklstring(L, 2, &len);
+    const char *bytes = tlb_bytes(L, 2, &len);
     tlslife_error err;
     tlb_new(L, &tlb_session_type);
     tlslife_session *session = tlslife_context_import_session(self, (const unsigned char *)bytes, len, &err);

@@ -197,7 +197,7 @@ static int conn_write(lua_State *L) {
 
 static int write_early_attempt(lua_State *L, tlb_conn *self) {
     size_t len;
-    const char *bytes = luaL_checklstring(L, 2, &len);
+    const char *bytes = tlb_bytes(L, 2, &len);
     return write_by(L, self, tlslife_conn_write_early, bytes, len);
 }
 

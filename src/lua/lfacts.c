@@ -85,13 +85,12 @@ static int conn_peer_finished(lua_State *L) {
 static int conn_export_keying_material(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     size_t len = tlb_size(L, 2, 1, 65535, -1), label_len, context_len = 0;
-    const char *label = luaL_checklstring(L, 3, &label_len);
-    const char *context = luaL_optlstring(L, 4, NULL, &context_len);
+    const char *label = tlb_bytes(L, 3, &label_len);
+    const char *context = lua_isnoneornil(L, 4) ? NULL : tlb_bytes(L, 4, &context_len);
     luaL_Buffer exported;
     unsigned char *out = (unsigned char *)luaL_buffinitsize(L, &exported, len);
-    tlslife_status status =
-        tlslife_conn_export_keying_material(tlb_conn_object(self), out, len, label, label_len,
-                                            (const unsigned char *)context, context ? context_len : 0);
+    tlslife_status status = tlslife_conn_export_keying_material(
+        tlb_conn_object(self), out, len, label, label_len, (const unsigned char *)context, context_len);
     if (status != TLSLIFE_OK)
         return tlb_status(L, self, status);
     luaL_pushresultsize(&exported, len);

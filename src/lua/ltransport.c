@@ -149,7 +149,7 @@ static int conn_set_memory(lua_State *L) {
 static int conn_feed(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     size_t len, fed = 0;
-    const char *bytes = luaL_checklstring(L, 2, &len);
+    const char *bytes = tlb_bytes(L, 2, &len);
     size_t from = tlb_offset(L, 3, len);
     tlb_must(L, self, tlslife_conn_feed(tlb_conn_object(self), bytes + from, len - from, &fed));
     lua_pushinteger(L, (lua_Integer)fed);

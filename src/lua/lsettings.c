@@ -1,0 +1,520 @@
+/*
+ * lsettings.c: what each option of tls.context{} means: one setter a row, in the order of the table at the end.
+ *
+ * What decides how certificates are judged comes before the certificates. Tables by name (options, modes,
+ * server_names) are set in sorted order, so that the same table always gives the same context and the same error.
+ *
+ * A text with "-----BEGIN" in it is PEM; anything else names a file. So a path is never taken out of a certificate,
+ * nor a key out of a path; NULs are refused, since C would see the first half only.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ------------------------------------------------------------------------------------- values of options */
+
+/* The string at idx, without NUL. */
+static const char *text_at(tlb_setting *s, int idx) {
+    size_t len;
+    const char *text = lua_tolstring(s->L, idx, &len);
+    if (strlen(text) != len)
+        luaL_error(s->L, "%s: a NUL is in it", s->what);
+    return text;
+}
+
+static const char *text(tlb_setting *s) {
+    return text_at(s, TLB_VALUE);
+}
+
+static bool truth(tlb_setting *s) {
+    return lua_toboolean(s->L, TLB_VALUE);
+}
+
+static lua_Integer integer(tlb_setting *s, lua_Integer min, lua_Integer max) {
+    int exact;
+    lua_Integer value = lua_tointegerx(s->L, TLB_VALUE, &exact);
+    if (!exact || value < min || value > max)
+        luaL_error(s->L, "%s: %s is not in %I..%I", s->what, luaL_tolstring(s->L, TLB_VALUE, NULL),
+                   (LUAI_UACINT)min, (LUAI_UACINT)max);
+    return value;
+}
+
+int tlb_choice(tlb_setting *s, const char *const words[]) {
+    const char *word = text(s);
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], word) == 0)
+            return i;
+    luaL_Buffer expected;
+    luaL_buffinit(s->L, &expected);
+    for (int i = 0; words[i]; i++) {
+        luaL_addstring(&expected, i ? ", '" : "'");
+        luaL_addstring(&expected, words[i]);
+        luaL_addchar(&expected, '\'');
+    }
+    luaL_pushresult(&expected);
+    return luaL_error(s->L, "%s: '%s' is none of %s", s->what, word, lua_tostring(s->L, -1));
+}
+
+/* Pushes another option's value. */
+static int push_option(tlb_setting *s, const char *name) {
+    lua_pushstring(s->L, name);
+    return lua_rawget(s->L, TLB_OPTIONS);
+}
+
+/* Pushes the field of the table at idx, which must be a string, or nil if that is lawful. */
+static const char *push_field(tlb_setting *s, int idx, const char *field, bool optional) {
+    lua_pushstring(s->L, field);
+    int type = lua_rawget(s->L, idx);
+    if (type == LUA_TNIL && optional)
+        return NULL;
+    if (type != LUA_TSTRING)
+        luaL_error(s->L, "%s: %s is a %s, not a string", s->what, field, lua_typename(s->L, type));
+    return lua_tostring(s->L, -1);
+}
+
+/* Raises for keys of the table at idx that are none of these. */
+static void check_fields(tlb_setting *s, int idx, const char *const fields[]) {
+    for (lua_pushnil(s->L); lua_next(s->L, idx); lua_pop(s->L, 1)) {
+        bool known = false;
+        for (int i = 0; fields[i] && lua_type(s->L, -2) == LUA_TSTRING; i++)
+            known = known || strcmp(fields[i], lua_tostring(s->L, -2)) == 0;
+        if (!known) {
+            lua_pop(s->L, 1);
+            luaL_error(s->L, "%s: unknown field '%s'", s->what, luaL_tolstring(s->L, -1, NULL));
+        }
+    }
+}
+
+static bool is_pem(tlb_setting *s, int idx) {
+    size_t len;
+    const char *string = lua_tolstring(s->L, idx, &len);
+    return memmem(string, len, "-----BEGIN", 10) != NULL;
+}
+
+/* It is what the context was made with. */
+static tlslife_status set_role(tlb_setting *s) {
+    (void)s;
+    return TLSLIFE_OK;
+}
+
+/* ------------------------------------------------------------------------------- certificates, keys, CAs */
+
+static tlslife_status certificate_at(tlb_setting *s, int idx) {
+    size_t len;
+    const char *string = lua_tolstring(s->L, idx, &len);
+    if (is_pem(s, idx))
+        return tlslife_context_set_certificate_pem(s->context, string, len, &s->err);
+    return tlslife_context_set_certificate_file(s->context, text_at(s, idx), &s->err);
+}
+
+static tlslife_status private_key_at(tlb_setting *s, int idx, const char *passphrase) {
+    size_t len;
+    const char *string = lua_tolstring(s->L, idx, &len);
+    if (is_pem(s, idx))
+        return tlslife_context_set_private_key_pem(s->context, string, len, passphrase, &s->err);
+    return tlslife_context_set_private_key_file(s->context, text_at(s, idx), passphrase, &s->err);
+}
+
+/* {certificate =, private_key =, passphrase =} at idx */
+static tlslife_status certificate_and_key(tlb_setting *s, int idx) {
+    static const char *const fields[] = {"certificate", "private_key", "passphrase", NULL};
+    check_fields(s, idx, fields);
+    push_field(s, idx, "certificate", false);
+    push_field(s, idx, "private_key", false);
+    const char *passphrase = push_field(s, idx, "passphrase", true) ? text_at(s, -1) : NULL;
+    tlslife_status status = certificate_at(s, idx + 1);
+    return status == TLSLIFE_OK ? private_key_at(s, idx + 2, passphrase) : status;
+}
+
+static tlslife_status set_certificate(tlb_setting *s) {
+    tlslife_status status = TLSLIFE_OK;
+    if (lua_isstring(s->L, TLB_VALUE)) {
+        status = certificate_at(s, TLB_VALUE);
+        if (status == TLSLIFE_OK && push_option(s, "private_key") == LUA_TNIL)
+            luaL_error(s->L, "%s: option 'private_key' is missing", s->what);
+        return status;
+    }
+    lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
+    for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
+        if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TTABLE)
+            luaL_error(s->L, "%s: element %I is a %s, not a table", s->what, (LUAI_UACINT)i,
+                       luaL_typename(s->L, -1));
+        status = certificate_and_key(s, TLB_VALUE + 1);
+        lua_settop(s->L, TLB_VALUE);
+    }
+    return status;
+}
+
+static tlslife_status set_private_key(tlb_setting *s) {
+    if (push_option(s, "certificate") != LUA_TSTRING)
+        luaL_error(s->L, "%s: it goes with option 'certificate' as a string", s->what);
+    const char *passphrase = push_option(s, "passphrase") == LUA_TNIL ? NULL : text_at(s, -1);
+    return private_key_at(s, TLB_VALUE, passphrase);
+}
+
+/* Used with the key. */
+static tlslife_status set_passphrase(tlb_setting *s) {
+    if (push_option(s, "private_key") == LUA_TNIL)
+        luaL_error(s->L, "%s: option 'private_key' is missing", s->what);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status ca_at(tlb_setting *s, int idx) {
+    size_t len;
+    const char *string = lua_tolstring(s->L, idx, &len);
+    struct stat status;
+    if (strcmp(string, "system") == 0)
+        return tlslife_context_use_system_ca(s->context, &s->err);
+    if (is_pem(s, idx))
+        return tlslife_context_add_ca_pem(s->context, string, len, &s->err);
+    if (stat(text_at(s, idx), &status) == 0 && S_ISDIR(status.st_mode))
+        return tlslife_context_add_ca_directory(s->context, string, &s->err);
+    return tlslife_context_add_ca_file(s->context, string, &s->err);
+}
+
+static tlslife_status set_ca(tlb_setting *s) {
+    tlslife_status status = TLSLIFE_OK;
+    if (lua_isstring(s->L, TLB_VALUE))
+        return ca_at(s, TLB_VALUE);
+    lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
+    for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
+        if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TSTRING)
+            luaL_error(s->L, "%s: element %I is a %s, not a string", s->what, (LUAI_UACINT)i,
+                       luaL_typename(s->L, -1));
+        status = ca_at(s, TLB_VALUE + 1);
+        lua_settop(s->L, TLB_VALUE);
+    }
+    return status;
+}
+
+static tlslife_status set_client_ca(tlb_setting *s) {
+    size_t len;
+    const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
+    if (is_pem(s, TLB_VALUE))
+        return tlslife_context_set_client_ca_pem(s->context, string, len, &s->err);
+    return tlslife_context_set_client_ca_file(s->context, text(s), &s->err);
+}
+
+static tlslife_status set_verify(tlb_setting *s) {
+    static const char *const words[] = {"none", "optional", "required", NULL};
+    static const tlslife_verify values[] = {TLSLIFE_VERIFY_NONE, TLSLIFE_VERIFY_OPTIONAL,
+                                            TLSLIFE_VERIFY_REQUIRED};
+    tlslife_verify verify = lua_isboolean(s->L, TLB_VALUE)
+                                ? (truth(s) ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE)
+                                : values[tlb_choice(s, words)];
+    return tlslife_context_set_verify(s->context, verify, &s->err);
+}
+
+static tlslife_status set_verify_depth(tlb_setting *s) {
+    return tlslife_context_set_verify_depth(s->context, (int)integer(s, 0, 100), &s->err);
+}
+
+static tlslife_status set_verify_host(tlb_setting *s) {
+    return tlslife_context_set_verify_host(s->context, truth(s), &s->err);
+}
+
+/* ------------------------------------------------------------------------------------ what is negotiated */
+
+static int version(tlb_setting *s) {
+    static const char *const words[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
+    return TLSLIFE_TLS1_0 + tlb_choice(s, words);
+}
+
+/* The other end of the range; its own row sets both again, and checks it. */
+static int other_version(tlb_setting *s, const char *name) {
+    static const char *const words[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
+    if (push_option(s, name) != LUA_TSTRING)
+        return 0;
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], lua_tostring(s->L, -1)) == 0)
+            return TLSLIFE_TLS1_0 + i;
+    return 0;
+}
+
+static tlslife_status set_min_version(tlb_setting *s) {
+    return tlslife_context_set_versions(s->context, version(s), other_version(s, "max_version"), &s->err);
+}
+
+static tlslife_status set_max_version(tlb_setting *s) {
+    return tlslife_context_set_versions(s->context, other_version(s, "min_version"), version(s), &s->err);
+}
+
+static tlslife_status set_ciphers(tlb_setting *s) {
+    return tlslife_context_set_cipher_list(s->context, text(s), &s->err);
+}
+
+static tlslife_status set_ciphersuites(tlb_setting *s) {
+    return tlslife_context_set_ciphersuites(s->context, text(s), &s->err);
+}
+
+static tlslife_status set_groups(tlb_setting *s) {
+    return tlslife_context_set_groups(s->context, text(s), &s->err);
+}
+
+static tlslife_status set_signature_algorithms(tlb_setting *s) {
+    return tlslife_context_set_signature_algorithms(s->context, text(s), &s->err);
+}
+
+static tlslife_status set_alpn(tlb_setting *s) {
+    size_t len;
+    const char *const *protocols = tlb_string_list(s->L, TLB_VALUE, s->what, &len);
+    return tlslife_context_set_alpn(s->context, protocols, len, &s->err);
+}
+
+/* The userdata of each target is kept: its hooks are asked. */
+static tlslife_status set_server_names(tlb_setting *s) {
+    size_t len;
+    tlslife_status status = TLSLIFE_OK;
+    const char *const *names = tlb_sorted_keys(s->L, TLB_VALUE, s->what, &len);
+    lua_createtable(s->L, 0, (int)len);
+    for (size_t i = 0; i < len && status == TLSLIFE_OK; i++) {
+        lua_pushstring(s->L, names[i]);
+        lua_rawget(s->L, TLB_VALUE);
+        tlb_handle *target = tlb_check(s->L, -1, &tlb_context_type, s->what);
+        lua_rawsetp(s->L, -2, target->object);
+        status = tlslife_context_add_server_name(s->context, names[i], target->object, &s->err);
+    }
+    lua_setiuservalue(s->L, TLB_CONTEXT, TLB_CONTEXT_TARGETS);
+    return status;
+}
+
+/* {identity =, key =} at idx */
+static tlslife_status psk_at(tlb_setting *s, int idx) {
+    static const char *const fields[] = {"identity", "key", NULL};
+    check_fields(s, idx, fields);
+    push_field(s, idx, "identity", false);
+    push_field(s, idx, "key", false);
+    size_t len;
+    const char *key = lua_tolstring(s->L, idx + 2, &len);
+    return tlslife_context_add_psk(s->context, text_at(s, idx + 1), (const unsigned char *)key, len, &s->err);
+}
+
+static tlslife_status set_psk(tlb_setting *s) {
+    tlslife_status status = TLSLIFE_OK;
+    lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
+    if (len == 0)
+        return psk_at(s, TLB_VALUE);
+    for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
+        if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TTABLE)
+            luaL_error(s->L, "%s: element %I is a %s, not a table", s->what, (LUAI_UACINT)i,
+                       luaL_typename(s->L, -1));
+        status = psk_at(s, TLB_VALUE + 1);
+        lua_settop(s->L, TLB_VALUE);
+    }
+    return status;
+}
+
+/* --------------------------------------------------------------------------------------------- sessions */
+
+static tlslife_status set_resumption(tlb_setting *s) {
+    static const char *const words[] = {"tickets", "stateful", "off", NULL};
+    static const tlslife_resumption values[] = {TLSLIFE_RESUMPTION_TICKETS, TLSLIFE_RESUMPTION_STATEFUL,
+                                                TLSLIFE_RESUMPTION_OFF};
+    return tlslife_context_set_resumption(s->context, values[tlb_choice(s, words)], &s->err);
+}
+
+static tlslife_status set_num_tickets(tlb_setting *s) {
+    return tlslife_context_set_num_tickets(s->context, (size_t)integer(s, 0, 16), &s->err);
+}
+
+static tlslife_status set_session_timeout(tlb_setting *s) {
+    return tlslife_context_set_session_timeout(s->context, (long)integer(s, 1, 604800), &s->err);
+}
+
+static tlslife_status set_session_id_context(tlb_setting *s) {
+    size_t len;
+    const char *id = lua_tolstring(s->L, TLB_VALUE, &len);
+    return tlslife_context_set_session_id_context(s->context, (const unsigned char *)id, len, &s->err);
+}
+
+static tlslife_status set_max_early_data(tlb_setting *s) {
+    return tlslife_context_set_max_early_data(s->context, (uint32_t)integer(s, 0, UINT32_MAX), &s->err);
+}
+
+/* ------------------------------------------------------------------------------------------------- OCSP */
+
+#define OCSP_MAX 65536
+
+/* A SEQUENCE that is as long as the string: no file's name is. */
+static bool is_der(const unsigned char *bytes, size_t len) {
+    size_t header = 2, content;
+    if (len < 2 || bytes[0] != 0x30)
+        return false;
+    content = bytes[1];
+    if (content > 0x80) {
+        size_t octets = content & 0x7f;
+        header += octets;
+        if (octets > 3 || len < header)
+            return false;
+        content = 0;
+        for (size_t i = 2; i < header; i++)
+            content = content << 8 | bytes[i];
+    }
+    return header + content == len;
+}
+
+static tlslife_status input_error(tlb_setting *s, const char *path, int system_errno, const char *why) {
+    memset(&s->err, 0, sizeof s->err);
+    s->err.kind = TLSLIFE_ERR_INPUT;
+    s->err.alert = s->err.verify_depth = -1;
+    s->err.system_errno = system_errno;
+    snprintf(s->err.message, sizeof s->err.message, "cannot read the OCSP response from %.400s: %s", path,
+             why);
+    return TLSLIFE_ERROR;
+}
+
+static tlslife_status set_ocsp_response(tlb_setting *s) {
+    size_t len;
+    const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
+    if (is_der((const unsigned char *)string, len))
+        return tlslife_context_set_ocsp_response(s->context, (const unsigned char *)string, len, &s->err);
+    const char *path = text(s);
+    unsigned char *bytes = lua_newuserdatauv(s->L, OCSP_MAX + 1, 0);
+    FILE *file = fopen(path, "rbe");
+    if (!file)
+        return input_error(s, path, errno, strerror(errno));
+    len = fread(bytes, 1, OCSP_MAX + 1, file);
+    int failed = ferror(file) ? errno : 0;
+    fclose(file);
+    if (failed)
+        return input_error(s, path, failed, strerror(failed));
+    if (len > OCSP_MAX || !is_der(bytes, len))
+        return input_error(s, path, 0, "it is no DER of at most 64 KiB");
+    return tlslife_context_set_ocsp_response(s->context, bytes, len, &s->err);
+}
+
+static tlslife_status set_ocsp_request(tlb_setting *s) {
+    return tlslife_context_set_ocsp_request(s->context, truth(s), &s->err);
+}
+
+/* -------------------------------------------------------------------------------------------- the rest */
+
+static tlslife_status set_keylog(tlb_setting *s) {
+    if (lua_isstring(s->L, TLB_VALUE))
+        return tlslife_context_set_keylog(s->context, text(s), &s->err);
+    return truth(s) ? tlslife_context_set_keylog(s->context, NULL, &s->err) : TLSLIFE_OK;
+}
+
+static tlslife_status set_flags(tlb_setting *s, tlslife_status (*set)(tlslife_context *, const char *, bool,
+                                                                      tlslife_error *)) {
+    size_t len;
+    tlslife_status status = TLSLIFE_OK;
+    const char *const *names = tlb_sorted_keys(s->L, TLB_VALUE, s->what, &len);
+    for (size_t i = 0; i < len && status == TLSLIFE_OK; i++) {
+        lua_pushstring(s->L, names[i]);
+        if (lua_rawget(s->L, TLB_VALUE) != LUA_TBOOLEAN)
+            luaL_error(s->L, "%s: %s is a %s, not a boolean", s->what, names[i], luaL_typename(s->L, -1));
+        status = set(s->context, names[i], lua_toboolean(s->L, -1), &s->err);
+        lua_pop(s->L, 1);
+    }
+    return status;
+}
+
+static tlslife_status set_options(tlb_setting *s) {
+    return set_flags(s, tlslife_context_set_option);
+}
+
+static tlslife_status set_modes(tlb_setting *s) {
+    return set_flags(s, tlslife_context_set_mode);
+}
+
+static tlslife_status set_quiet_shutdown(tlb_setting *s) {
+    return tlslife_context_set_quiet_shutdown(s->context, truth(s), &s->err);
+}
+
+static tlslife_status set_post_handshake_auth(tlb_setting *s) {
+    return tlslife_context_set_post_handshake_auth(s->context, truth(s), &s->err);
+}
+
+static tlslife_status set_timeout(tlb_setting *s) {
+    tlslife_context_set_timeout_ms(s->context, tlb_milliseconds(s->L, TLB_VALUE, s->what));
+    return TLSLIFE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ hooks */
+
+static tlslife_status ask(tlb_setting *s, int value, unsigned question) {
+    unsigned questions = question;
+    for (int other = TLB_CONTEXT_HELLO; other <= TLB_CONTEXT_VERIFY; other++) {
+        static const unsigned asked[] = {0, TLSLIFE_ASK_HELLO, TLSLIFE_ASK_CERTIFICATE, TLSLIFE_ASK_VERIFY};
+        if (lua_getiuservalue(s->L, TLB_CONTEXT, other) == LUA_TFUNCTION)
+            questions |= asked[other];
+        lua_pop(s->L, 1);
+    }
+    lua_pushvalue(s->L, TLB_VALUE);
+    lua_setiuservalue(s->L, TLB_CONTEXT, value);
+    return tlslife_context_set_questions(s->context, questions, &s->err);
+}
+
+static tlslife_status set_on_hello(tlb_setting *s) {
+    return ask(s, TLB_CONTEXT_HELLO, TLSLIFE_ASK_HELLO);
+}
+
+static tlslife_status set_on_certificate(tlb_setting *s) {
+    return ask(s, TLB_CONTEXT_CERTIFICATE, TLSLIFE_ASK_CERTIFICATE);
+}
+
+static tlslife_status set_on_verify(tlb_setting *s) {
+    bool all = push_option(s, "verify_all") != LUA_TNIL && lua_toboolean(s->L, -1);
+    return ask(s, TLB_CONTEXT_VERIFY, TLSLIFE_ASK_VERIFY | (all ? TLSLIFE_ASK_VERIFY_ALL : 0u));
+}
+
+/* Used with the hook. */
+static tlslife_status set_verify_all(tlb_setting *s) {
+    if (truth(s) && push_option(s, "on_verify") == LUA_TNIL)
+        luaL_error(s->L, "%s: option 'on_verify' is missing: nobody would decide", s->what);
+    return TLSLIFE_OK;
+}
+
+/* -------------------------------------------------------------------------------------------- the table */
+
+#define STRING TLB_TYPE_BIT(LUA_TSTRING), "string"
+#define BOOLEAN TLB_TYPE_BIT(LUA_TBOOLEAN), "boolean"
+#define INTEGER TLB_TYPE_BIT(LUA_TNUMBER), "integer"
+#define NUMBER TLB_TYPE_BIT(LUA_TNUMBER), "number"
+#define TABLE TLB_TYPE_BIT(LUA_TTABLE), "table"
+#define FUNCTION TLB_TYPE_BIT(LUA_TFUNCTION), "function"
+#define STRING_OR_TABLE TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TTABLE), "string or table"
+#define STRING_OR_BOOLEAN TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TBOOLEAN), "string or boolean"
+
+const tlb_option tlb_options[] = {
+    {"role", STRING, set_role},
+    {"min_version", STRING, set_min_version},
+    {"max_version", STRING, set_max_version},
+    {"ciphers", STRING, set_ciphers},
+    {"ciphersuites", STRING, set_ciphersuites},
+    {"groups", STRING, set_groups},
+    {"signature_algorithms", STRING, set_signature_algorithms},
+    {"options", TABLE, set_options},
+    {"modes", TABLE, set_modes},
+    {"verify", STRING_OR_BOOLEAN, set_verify},
+    {"verify_depth", INTEGER, set_verify_depth},
+    {"verify_host", BOOLEAN, set_verify_host},
+    {"ca", STRING_OR_TABLE, set_ca},
+    {"client_ca", STRING, set_client_ca},
+    {"certificate", STRING_OR_TABLE, set_certificate},
+    {"private_key", STRING, set_private_key},
+    {"passphrase", STRING, set_passphrase},
+    {"psk", TABLE, set_psk},
+    {"alpn", TABLE, set_alpn},
+    {"resumption", STRING, set_resumption},
+    {"num_tickets", INTEGER, set_num_tickets},
+    {"session_timeout", INTEGER, set_session_timeout},
+    {"session_id_context", STRING, set_session_id_context},
+    {"max_early_data", INTEGER, set_max_early_data},
+    {"post_handshake_auth", BOOLEAN, set_post_handshake_auth},
+    {"ocsp_response", STRING, set_ocsp_response},
+    {"ocsp_request", BOOLEAN, set_ocsp_request},
+    {"keylog", STRING_OR_BOOLEAN, set_keylog},
+    {"quiet_shutdown", BOOLEAN, set_quiet_shutdown},
+    {"timeout", NUMBER, set_timeout},
+    {"on_hello", FUNCTION, set_on_hello},
+    {"on_certificate", FUNCTION, set_on_certificate},
+    {"on_verify", FUNCTION, set_on_verify},
+    {"verify_all", BOOLEAN, set_verify_all},
+    {"server_names", TABLE, set_server_names},
+    {NULL, 0, NULL, NULL},
+};
