@@ -18,9 +18,9 @@ static tlslife_status shutdown_lawful(tlslife_conn *conn) {
     if (conn->transport == TLSL_NONE && !SSL_in_before(conn->ssl) && !SSL_get_quiet_shutdown(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "shutdown without a transport: it was let go");
     }
-    if (conn->begun && !conn->open && SSL_in_init(conn->ssl)) {
+    if (SSL_in_init(conn->ssl)) { /* libssl fails, and changes nothing: no verdict on the connection */
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "shutdown during a handshake: finish it, or free the connection");
+                              "shutdown before a handshake is done: finish it, or free the connection");
     }
     return TLSLIFE_OK;
 }

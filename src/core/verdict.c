@@ -78,12 +78,20 @@ static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
     }
 }
 
+/* A write after our close_notify went nowhere: the peer's bytes can be read as before. */
+static bool is_half_closed(unsigned long code) {
+    return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_PROTOCOL_IS_SHUTDOWN;
+}
+
 static tlslife_status doom(tlslife_conn *conn, int system_errno, const char *verb) {
     unsigned long code = ERR_peek_error();
     bool ended = code == 0 ? system_errno == 0
                            : ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING &&
                                  ERR_GET_LIB(code) == ERR_LIB_SSL;
     explain(conn, system_errno, verb);
+    if (is_half_closed(code)) {
+        return TLSLIFE_ERROR;
+    }
     conn->fate = ended ? TLSLIFE_TRUNCATED : TLSLIFE_ERROR;
     return (tlslife_status)conn->fate;
 }
