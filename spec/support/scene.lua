@@ -132,8 +132,8 @@ end
 
 --- What the other end sent is taken along to this one, as far as there is room; as bytes in a pair would.
 function Scene:deliver(to)
-    local from = self.ends[to == self.ends.client and "server" or "client"]
-    if self.wire ~= "fed" or not from or from == to then return end
+    local from = (to == self.ends.client and self.ends.server) or (to == self.ends.server and self.ends.client)
+    if self.wire ~= "fed" or not from then return end
     local bytes = (self.late[to] or "") .. from:drain()
     if bytes ~= "" then self.late[to] = bytes:sub(to:feed(bytes) + 1) end
 end
