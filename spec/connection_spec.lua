@@ -1,0 +1,486 @@
+-- connection_spec.lua: the life of a connection: new, dup, up_ref, free, clear, and what its userdata promises.
+
+local expect = require "spec.support.expect"
+local pair = require "spec.support.pair"
+local pki = require "spec.support.pki"
+local tls = require "tlslife"
+
+local p = pki.get()
+
+local function count(methods)
+    local n = 0
+    for _ in pairs(methods) do n = n + 1 end
+    return n
+end
+
+describe("a new connection", function()
+    local conn
+
+    before_each(function()
+        conn = pair.client({timeout = 3}):connection()
+    end)
+
+    it("has its context's settings and nothing else", function()
+        assert.equal("connection", tls.type(conn))
+        assert.equal("before", conn:state())
+        assert.is_false(conn:is_server())
+        assert.is_true(conn:blocking())
+        assert.equal(3, conn:timeout())
+        assert.is_nil(conn:hostname())
+        assert.is_nil(conn:fd())
+        assert.is_nil(conn:peer_address())
+        assert.is_nil(conn:error())
+        assert.equal(0, conn:get_shutdown())
+        assert.is_true(pair.server():connection():is_server())
+    end)
+
+    it("takes quiet shutdown from its context", function()
+        assert.is_false(conn:quiet_shutdown())
+        assert.is_true(pair.client({quiet_shutdown = true}):connection():quiet_shutdown())
+        conn:set_quiet_shutdown(true)
+        assert.is_true(conn:quiet_shutdown())
+    end)
+
+    it("knows its deadline as it was set", function()
+        conn:set_timeout(0.125)
+        assert.equal(0.125, conn:timeout())
+        conn:set_timeout(nil)
+        assert.is_nil(conn:timeout())
+        for _, wrong in ipairs {-1, "1s", {}, 0 / 0} do
+            assert.is_false((pcall(conn.set_timeout, conn, wrong)), tostring(wrong))
+        end
+    end)
+
+    it("refuses what needs a transport", function()
+        conn:set_hostname "localhost"
+        expect.raises("transport", conn.connect, conn)
+        expect.raises("", conn.read, conn)
+        expect.raises("", conn.write, conn, "x")
+        expect.raises("", conn.feed, conn, "x")
+        expect.raises("", conn.drain, conn)
+    end)
+
+    it("has one role", function()
+        conn:set_memory()
+        conn:set_hostname "localhost"
+        expect.raises("client", conn.accept, conn)
+        local server = pair.server():connection()
+        server:set_memory()
+        expect.raises("server", server.connect, server)
+    end)
+end)
+
+describe("set_hostname", function()
+    local conn = pair.client():connection()
+
+    it("takes names and addresses", function()
+        for _, name in ipairs {"localhost", "a.example", "xn--bcher-kva.example", "under_score.example", "127.0.0.1", "::1",
+            ("x"):rep(63) .. ".example", (("x"):rep(49) .. "."):rep(5) .. "abc"} do
+            assert.is_true(conn:set_hostname(name))
+            assert.equal(name, conn:hostname())
+        end
+    end)
+
+    it("refuses what is none", function()
+        conn:set_hostname "kept.example"
+        for _, name in ipairs {"", ".", "a..b", ".a", "a b", "a/b", "a\nb", "b\195\188cher.example", "a\0.example", ("x"):rep(64),
+            ("x."):rep(127) .. "x", "https://a.example", "*.b.example", 1, {}, true} do
+            assert.is_false((pcall(conn.set_hostname, conn, name)), tostring(name))
+            assert.equal("kept.example", conn:hostname())
+        end
+    end)
+
+    it("is refused once the handshake has begun", function()
+        local client = pair.connect()
+        expect.raises("handshake", client.set_hostname, client, "a.example")
+        assert.equal("localhost", client:hostname())
+    end)
+end)
+
+describe("dup", function()
+    it("before the handshake is another connection with the same settings and no transport", function()
+        local session, context = pair.session()
+        local conn = context:connection()
+        conn:set_hostname "localhost"
+        conn:set_alpn {"h2", "http/1.1"}
+        conn:set_groups "P-256"
+        conn:set_num_tickets(1)
+        conn:set_blocking(false)
+        conn:set_timeout(4)
+        conn:set_quiet_shutdown(true)
+        conn:set_session(session)
+        conn:set_memory()
+        local other = assert(conn:dup())
+        assert.not_equal(conn, other)
+        assert.equal("localhost", other:hostname())
+        assert.is_false(other:blocking())
+        assert.equal(4, other:timeout())
+        assert.is_true(other:quiet_shutdown())
+        assert.equal(session, other:session())
+        assert.equal(context, other:context())
+        expect.raises("transport", other.connect, other)
+    end)
+
+    for _, version in ipairs(pair.VERSIONS) do
+        it("shakes hands like its original, " .. version, function()
+            local offered, group
+            local server = pair.server {max_version = version, alpn = {"http/1.1"}, on_hello = function(_, hello)
+                offered = hello.alpn
+            end}
+            local original = pair.client():connection()
+            original:set_hostname "a.example"
+            original:set_alpn {"h2", "http/1.1"}
+            original:set_groups "P-256"
+            local client, peer = assert(original:dup()), server:connection()
+            original:free()
+            client:set_blocking(false)
+            peer:set_blocking(false)
+            tls.pair(client, peer)
+            local c, s = pair.drive(client, peer)
+            assert.is_true(c[1], c[2])
+            assert.is_true(s[1], s[2])
+            group = client:group()
+            assert.same({"h2", "http/1.1"}, offered)
+            assert.equal("http/1.1", client:alpn())
+            assert.equal("a.example", peer:server_name())
+            assert.truthy(group:lower():match "256", group)
+            assert.equal(version, client:version())
+        end)
+    end
+
+    it("of a server carries its number of tickets", function()
+        local original = pair.server():connection()
+        original:set_num_tickets(5)
+        local client, server = pair.client():connection(), assert(original:dup())
+        client:set_blocking(false)
+        server:set_blocking(false)
+        client:set_hostname "localhost"
+        tls.pair(client, server)
+        pair.drive(client, server)
+        client:read()
+        local tickets = 0
+        while client:take_session() do tickets = tickets + 1 end
+        assert.equal(5, tickets)
+    end)
+
+    it("carries the context's questions", function()
+        local asked = 0
+        local original = pair.client({on_verify = function() asked = asked + 1; return true end}):connection()
+        local client, server = assert(original:dup()), pair.server():connection()
+        client:set_blocking(false)
+        server:set_blocking(false)
+        client:set_hostname "localhost"
+        tls.pair(client, server)
+        assert.is_true(pair.drive(client, server)[1])
+        assert.equal(1, asked)
+    end)
+
+    it("once the handshake has begun is the same connection, one reference more", function()
+        local client, server = pair.connect()
+        for _, conn in ipairs {client, server} do
+            local same = assert(conn:dup())
+            assert.equal(conn, same)
+            assert.is_true(rawequal(conn, same))
+            conn:free()
+            assert.equal("open", same:state())
+            conn:free()
+            expect.raises("freed", same.state, same)
+        end
+    end)
+
+    it("in the midst of a handshake is the same connection too", function()
+        local client = pair.join()
+        expect.word("want_read", client:connect())
+        assert.equal(client, client:dup())
+        client:free()
+        assert.equal("handshake", client:state())
+    end)
+end)
+
+describe("the references of a connection", function()
+    it("are counted", function()
+        local conn = pair.client():connection()
+        assert.equal(conn, conn:up_ref())
+        conn:free()
+        assert.equal("before", conn:state())
+        conn:free()
+        expect.raises("freed", conn.state, conn)
+        expect.raises("freed", conn.free, conn)
+        expect.raises("freed", conn.up_ref, conn)
+        expect.raises("freed", conn.dup, conn)
+    end)
+
+    it("of many up_refs need as many frees", function()
+        local conn = pair.client():connection()
+        for _ = 1, 100 do conn:up_ref() end
+        for _ = 1, 100 do conn:free() end
+        assert.equal("before", conn:state())
+        conn:free()
+        expect.raises("freed", conn.free, conn)
+    end)
+
+    it("end at the close of a block, all of them", function()
+        local kept
+        do
+            local conn <close> = pair.client():connection()
+            conn:up_ref()
+            kept = conn
+        end
+        expect.raises("freed", kept.state, kept)
+    end)
+
+    it("may be given up within a block that closes", function()
+        do
+            local conn <close> = pair.client():connection()
+            conn:free()
+        end
+        assert.has_no.errors(function()
+            local conn <close> = pair.client():connection()
+            conn:free()
+        end)
+    end)
+
+    it("let a peer read what was written before the end", function()
+        local client, server = pair.connect()
+        client:write "last words"
+        client:free()
+        assert.equal("last words", server:read())
+        expect.word("truncated", server:read())
+    end)
+end)
+
+describe("a freed handle", function()
+    local wrong = {0, "x", true, {}, print}
+
+    local function check(object, name)
+        object:free()
+        local methods = debug.getmetatable(object).__index
+        local checked = 0
+        for method, call in pairs(methods) do
+            if name ~= "listener" or method ~= "close" then
+                local raised = expect.raises("freed", call, object)
+                assert.truthy(tostring(raised):find(name, 1, true), method .. ": " .. tostring(raised))
+                expect.raises("freed", call, object, 1, "x")
+                checked = checked + 1
+            end
+        end
+        assert.equal(count(methods), checked)
+        assert.truthy(tostring(object):match "freed")
+        assert.equal(name, tls.type(object))
+        for method, call in pairs(methods) do
+            for _, value in ipairs(wrong) do
+                assert.is_false((pcall(call, value)), method .. " takes " .. tostring(value))
+            end
+        end
+    end
+
+    it("raises on every method of a connection", function()
+        check(pair.client():connection(), "connection")
+    end)
+
+    it("raises on every method of a connection that was open", function()
+        local client, server = pair.connect()
+        check(client, "connection")
+        check(server, "connection")
+    end)
+
+    it("raises on every method of a context", function()
+        check(pair.client(), "context")
+    end)
+
+    it("raises on every method of a session", function()
+        check(pair.session(), "session")
+    end)
+
+    it("raises where it is an argument", function()
+        local session, context = pair.session()
+        local conn, freed = context:connection(), pair.client():connection()
+        session:free()
+        freed:free()
+        expect.raises("freed", conn.set_session, conn, session)
+        expect.raises("freed", tls.pair, conn, freed)
+        expect.raises("freed", tls.pair, freed, conn)
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        local server = pair.server()
+        server:free()
+        expect.raises("freed", listener.accept, listener, server, 0)
+        expect.raises("freed", tls.context, {role = "server", server_names = {["a.example"] = server}})
+    end)
+end)
+
+describe("a userdata", function()
+    it("is one for each object", function()
+        local client, server = pair.connect()
+        assert.is_true(rawequal(client:context(), client:context()))
+        assert.is_true(rawequal(client:session(), client:session()))
+        assert.is_true(rawequal(server:session(), server:session()))
+        local context = pair.client()
+        assert.is_true(rawequal(context, context:connection():context()))
+    end)
+
+    it("that the collector took comes again", function()
+        local client = pair.connect()
+        local id = client:session():id()
+        collectgarbage()
+        collectgarbage()
+        assert.equal(id, client:session():id())
+        assert.equal("client", client:context():role())
+    end)
+
+    it("equals itself alone", function()
+        local client, server = pair.connect()
+        assert.equal(client, client)
+        assert.not_equal(client, server)
+        assert.not_equal(client, client:context())
+        assert.not_equal(client:context(), server:context())
+        assert.is_false(client == 1)
+    end)
+
+    it("tells its kind and no secrets", function()
+        local client, server = pair.connect {client = {keylog = true, max_version = "TLSv1.2"}}
+        local master = client:take_keylog():match "^CLIENT_RANDOM %x+ (%x+)$"
+        assert.equal(96, #master)
+        for _, object in ipairs {client, server, client:context(), client:session(), tls.buffer(16)} do
+            local text = tostring(object)
+            assert.truthy(text:find("tlslife." .. tls.type(object), 1, true), text)
+            assert.is_nil(text:lower():find(master:sub(1, 8):lower(), 1, true))
+            assert.is_true(#text < 200)
+        end
+        assert.is_nil(tls.type(1) or tls.type {} or tls.type(io.stdout) or tls.type "connection")
+    end)
+
+    it("hides its metatable's way to crash it", function()
+        local conn = pair.client():connection()
+        local metatable = debug.getmetatable(conn)
+        for _, name in ipairs {"__gc", "__close", "__tostring", "__eq", "__len"} do
+            if metatable[name] then pcall(metatable[name], io.stdout); pcall(metatable[name], {}); pcall(metatable[name]) end
+        end
+        metatable.__gc(conn)
+        metatable.__gc(conn)
+        expect.raises("freed", conn.state, conn)
+    end)
+end)
+
+describe("clear", function()
+    for _, version in ipairs(pair.VERSIONS) do
+        it("lets a connection shake hands again, resumed, " .. version, function()
+            local client, server = pair.connect {client = {max_version = version}}
+            assert.is_false(client:session_reused())
+            pair.finish(client, server)
+            assert.is_true(client:clear())
+            assert.is_true(server:clear())
+            assert.equal("before", client:state())
+            assert.equal(0, client:get_shutdown())
+            assert.is_nil(client:version())
+            assert.is_nil(client:verify_result())
+            assert.is_nil(client:peer_certificates())
+            assert.equal("localhost", client:hostname())
+            tls.pair(client, server)
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1], c[2])
+            assert.is_true(s[1], s[2])
+            assert.is_true(client:session_reused())
+            assert.is_true(server:session_reused())
+            assert.equal(version, client:version())
+            assert.equal("again", pair.send(client, server, "again"))
+        end)
+    end
+
+    it("keeps the transport", function()
+        local client, server = pair.connect()
+        pair.finish(client, server)
+        client:clear()
+        server:clear()
+        local c, s = pair.drive(client, server)
+        assert.is_true(c[1], c[2])
+        assert.is_true(s[1], s[2])
+        assert.is_true(client:session_reused())
+    end)
+
+    it("makes a session bad that is still open", function()
+        local client, server = pair.connect {client = {max_version = "TLSv1.2"}}
+        local session = client:session()
+        assert.is_true(session:is_resumable())
+        client:clear()
+        assert.is_false(session:is_resumable())
+        server:clear()
+        tls.pair(client, server)
+        local c = pair.drive(client, server)
+        assert.is_true(c[1], c[2])
+        assert.is_false(client:session_reused())
+    end)
+
+    it("works on a fresh connection, and in the midst of a handshake", function()
+        local conn = pair.client():connection()
+        assert.is_true(conn:clear())
+        local client = pair.join()
+        expect.word("want_read", client:connect())
+        assert.is_true(client:clear())
+        assert.equal("before", client:state())
+    end)
+
+    it("forgets a failure", function()
+        local c, s, client, server = pair.try {hostname = "elsewhere.example"}
+        assert.is_nil(c[1])
+        assert.is_nil(s[1])
+        assert.equal("failed", client:state())
+        client:clear()
+        server:clear()
+        assert.equal("before", client:state())
+        client:set_hostname "localhost"
+        tls.pair(client, server)
+        c, s = pair.drive(client, server)
+        assert.is_true(c[1], c[2])
+        assert.is_true(s[1], s[2])
+        assert.equal("ok", (client:verify_result()))
+    end)
+
+    it("drops what cork holds", function()
+        local client, server = pair.connect()
+        client:cork(true)
+        client:write "never sent"
+        client:clear()
+        server:clear()
+        tls.pair(client, server)
+        local c, s = pair.drive(client, server)
+        assert.is_true(c[1] and s[1])
+        client:flush()
+        expect.word("want_read", server:read())
+    end)
+
+    it("fails while a renegotiation is pending, as libssl does", function()
+        local client = pair.connect {client = {max_version = "TLSv1.2"}}
+        assert.is_true(client:renegotiate())
+        assert.is_true(client:renegotiate_pending())
+        local ok, result, _, err = pcall(client.clear, client)
+        assert.is_true(not ok or result == nil and err ~= nil)
+    end)
+end)
+
+describe("a connection of a freed context", function()
+    it("lives on", function()
+        local context = pair.client()
+        local conn = context:connection()
+        context:free()
+        assert.equal("client", conn:context():role())
+    end)
+end)
+
+describe("a certificate", function()
+    it("is told in full", function()
+        local client = pair.connect()
+        local chain = client:peer_certificates()
+        assert.equal(2, #chain)
+        local leaf = chain[1]
+        assert.equal("CN=localhost", leaf.subject)
+        assert.truthy(leaf.issuer:match "CN=intermediate")
+        assert.equal(leaf.issuer, chain[2].subject)
+        assert.equal("1234", leaf.serial)
+        assert.is_true(leaf.not_before <= os.time() and os.time() < leaf.not_after)
+        assert.truthy(table.concat(leaf.names, " "):find("DNS:localhost IP:127.0.0.1", 1, true))
+        assert.truthy(table.concat(leaf.names, " "):find("DNS:*.b.example", 1, true))
+        assert.truthy(leaf.fingerprint:match "^%x+$" and #leaf.fingerprint == 64)
+        assert.equal((p.server_leaf:gsub("%s", "")), (leaf.pem:gsub("%s", "")))
+        assert.equal("0", leaf.der:sub(1, 1))
+    end)
+end)

@@ -1,0 +1,367 @@
+-- context_spec.lua: every option of a context, good and bad, the policy that is derived from them, and the seal.
+
+local expect = require "spec.support.expect"
+local pair = require "spec.support.pair"
+local pki = require "spec.support.pki"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+local tls = require "tlslife"
+
+local p = pki.get()
+
+local function server(options)
+    options.role = "server"
+    return tls.context(options)
+end
+
+-- the system's CAs cost 50 ms to read: they have a case of their own
+local function client(options)
+    options.role = "client"
+    options.ca = options.ca or p.ca_file
+    return tls.context(options)
+end
+
+local function hex(bytes)
+    return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+describe("a context", function()
+    local good = {
+        {client, {}},
+        {server, {}},
+        {server, {certificate = p.server_cert_file, private_key = p.server_key_file}},
+        {server, {certificate = p.server_cert, private_key = p.server_key}},
+        {server, {certificate = p.server_cert, private_key = p.encrypted_key, passphrase = p.passphrase}},
+        {server, {certificate = p.server_cert_file, private_key = p.encrypted_key_file, passphrase = p.passphrase}},
+        {server, {certificate = {{certificate = p.server_cert, private_key = p.encrypted_key, passphrase = p.passphrase},
+            {certificate = p.rsa_cert_file, private_key = p.rsa_key_file}}}},
+        {client, {certificate = p.client_cert, private_key = p.client_key}},
+        {client, {ca = p.ca_file}},
+        {client, {ca = p.ca_pem}},
+        {client, {ca = p.ca_dir}},
+        {client, {ca = "system"}},
+        {client, {ca = {p.ca_file, p.other_ca_pem, p.ca_dir, "system"}}},
+        {client, {verify = true}},
+        {client, {verify = false}},
+        {client, {verify = "none"}},
+        {client, {verify = "required"}},
+        {server, {verify = "optional", ca = p.ca_file}},
+        {server, {verify = "required", ca = p.ca_file, client_ca = p.ca_file}},
+        {server, {client_ca = p.ca_pem}},
+        {client, {verify_depth = 0}},
+        {client, {verify_depth = 100}},
+        {client, {verify_host = false}},
+        {client, {min_version = "TLSv1.2", max_version = "TLSv1.3"}},
+        {client, {min_version = "TLSv1", max_version = "TLSv1.1"}},
+        {client, {ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256:@SECLEVEL=0"}},
+        {client, {ciphersuites = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"}},
+        {client, {groups = "X25519:P-256"}},
+        {client, {signature_algorithms = "ECDSA+SHA256:RSA-PSS+SHA256"}},
+        {client, {alpn = {"h2", ("x"):rep(255)}}},
+        {server, {psk = {identity = "me", key = "k"}}},
+        {client, {psk = {{identity = ("i"):rep(128), key = ("k"):rep(256)}, {identity = "b", key = "k"}}}},
+        {server, {resumption = "tickets"}},
+        {server, {resumption = "stateful"}},
+        {server, {resumption = "off"}},
+        {server, {num_tickets = 0}},
+        {server, {num_tickets = 16}},
+        {server, {session_timeout = 1}},
+        {server, {session_timeout = 604800}},
+        {server, {session_id_context = "x"}},
+        {server, {session_id_context = ("x"):rep(32)}},
+        {server, {ocsp_response = p.ocsp_der}},
+        {server, {ocsp_response = p.ocsp_file}},
+        {client, {ocsp_request = true}},
+        {client, {keylog = true}},
+        {client, {keylog = process.directory() .. "/keylog"}},
+        {server, {options = {NO_TICKET = true, SSL_OP_NO_RENEGOTIATION = true, cipher_server_preference = false}}},
+        {server, {modes = {AUTO_RETRY = true, RELEASE_BUFFERS = false}}},
+        {server, {quiet_shutdown = true}},
+        {server, {max_early_data = 16384}},
+        {client, {post_handshake_auth = true}},
+        {client, {timeout = 1.5}},
+        {server, {on_hello = print, on_certificate = print}},
+        {client, {on_verify = print, verify_all = true}},
+    }
+
+    it("takes every option, in every form", function()
+        for i, case in ipairs(good) do
+            local context, message = case[1](case[2])
+            assert.equal("context", tls.type(context), ("case %d: %s"):format(i, message))
+            assert.is_not_nil(context:connection(), i)
+        end
+        assert.is_not_nil(server {server_names = {["a.example"] = server {}, ["*.b.example"] = server {}}})
+    end)
+
+    it("has a case here for every option", function()
+        local seen = {role = true, server_names = true}
+        for _, case in ipairs(good) do
+            for name in pairs(case[2]) do seen[name] = true end
+        end
+        local types = process.slurp "lua/tlslife/types.lua"
+        local options = types:match "%-%-%-@class tlslife.ContextOptions\n(.-)\n\n"
+        local missing = {}
+        for name in options:gmatch "@field ([%w_]+)" do
+            if not seen[name] then missing[#missing + 1] = name end
+        end
+        assert.same({}, missing)
+    end)
+
+    local unusable = {
+        ["a missing certificate"] = {server, {certificate = "/nowhere/at/all.pem"}, "/nowhere/at/all.pem"},
+        ["a garbage certificate file"] = {server, {certificate = p.garbage_file}},
+        ["a garbage certificate"] = {server, {certificate = p.garbage}},
+        ["an empty certificate file"] = {server, {certificate = p.empty_file}},
+        ["a certificate that is a directory"] = {server, {certificate = p.ca_dir}},
+        ["a missing key"] = {server, {certificate = p.server_cert, private_key = "/nowhere/key.pem"}, "/nowhere/key.pem"},
+        ["a garbage key"] = {server, {certificate = p.server_cert, private_key = p.garbage}},
+        ["a certificate for a key"] = {server, {certificate = p.server_cert, private_key = p.server_cert}},
+        ["another certificate's key"] = {server, {certificate = p.server_cert, private_key = p.client_key}},
+        ["a key of another type"] = {server, {certificate = p.server_cert, private_key = p.rsa_key}},
+        ["an encrypted key, no passphrase"] = {server, {certificate = p.server_cert, private_key = p.encrypted_key}, "passphrase"},
+        ["an encrypted key, a wrong passphrase"] =
+            {server, {certificate = p.server_cert, private_key = p.encrypted_key, passphrase = "wrong"}, "passphrase"},
+        ["a second pair that is wrong"] = {server, {certificate = {{certificate = p.server_cert, private_key = p.server_key},
+            {certificate = p.rsa_cert, private_key = p.client_key}}}},
+        ["a missing CA"] = {client, {ca = "/nowhere/ca.pem"}, "/nowhere/ca.pem"},
+        ["a garbage CA"] = {client, {ca = p.garbage}},
+        ["an empty CA file"] = {client, {ca = p.empty_file}},
+        ["a second CA that is wrong"] = {client, {ca = {p.ca_file, p.garbage_file}}},
+        ["a garbage client CA"] = {server, {client_ca = p.garbage}},
+        ["a missing client CA"] = {server, {client_ca = "/nowhere/ca.pem"}},
+        ["a cipher list of nothing"] = {client, {ciphers = "NO-SUCH-CIPHER"}, "NO%-SUCH%-CIPHER"},
+        ["a suite that is none"] = {client, {ciphersuites = "TLS_NO_SUCH"}, "TLS_NO_SUCH"},
+        ["a group that is none"] = {client, {groups = "P-257"}, "P%-257"},
+        ["signature algorithms that are none"] = {client, {signature_algorithms = "ROT13"}, "ROT13"},
+        ["a key log that cannot be written"] = {client, {keylog = "/nowhere/keys"}, "/nowhere/keys"},
+        ["a missing OCSP response"] = {server, {ocsp_response = "/nowhere/ocsp.der"}},
+    }
+    for what, case in pairs(unusable) do
+        it("fails with \"input\" for " .. what, function()
+            local err = expect.fails("input", case[1](case[2]))
+            if case[3] then assert.truthy(err.message:find(case[3]), err.message) end
+        end)
+    end
+
+    local mistakes = {
+        ["no options"] = {nil},
+        ["no role"] = {{}},
+        ["a role that is none"] = {{role = "peer"}},
+        ["an unknown option"] = {{role = "client", cetificate = "x"}, "cetificate"},
+        ["verification by halves"] = {{role = "client", verify = "maybe"}, "verify"},
+        ["a client that verifies optionally"] = {{role = "client", verify = "optional"}},
+        ["a depth below none"] = {{role = "client", verify_depth = -1}, "depth"},
+        ["a depth above all"] = {{role = "client", verify_depth = 101}, "depth"},
+        ["a version that is none"] = {{role = "client", min_version = "TLSv2"}, "version"},
+        ["versions upside down"] = {{role = "client", min_version = "TLSv1.3", max_version = "TLSv1.2"}, "version"},
+        ["an empty protocol"] = {{role = "client", alpn = {""}}, "alpn"},
+        ["a protocol too long"] = {{role = "client", alpn = {("x"):rep(256)}}, "alpn"},
+        ["protocols that are a string"] = {{role = "client", alpn = "h2"}, "alpn"},
+        ["protocols that are numbers"] = {{role = "client", alpn = {1}}, "alpn"},
+        ["resumption that is none"] = {{role = "server", resumption = "maybe"}, "resumption"},
+        ["too many tickets"] = {{role = "server", num_tickets = 17}, "tickets"},
+        ["fewer tickets than none"] = {{role = "server", num_tickets = -1}, "tickets"},
+        ["half a ticket"] = {{role = "server", num_tickets = 1.5}, "num_tickets"},
+        ["a session that never lives"] = {{role = "server", session_timeout = 0}, "timeout"},
+        ["a session that never dies"] = {{role = "server", session_timeout = 604801}, "timeout"},
+        ["an empty session id context"] = {{role = "server", session_id_context = ""}, "session id context"},
+        ["a session id context too long"] = {{role = "server", session_id_context = ("x"):rep(33)}, "session id context"},
+        ["a key without identity"] = {{role = "server", psk = {identity = "", key = "k"}}, "identity"},
+        ["an identity too long"] = {{role = "server", psk = {identity = ("i"):rep(129), key = "k"}}, "identity"},
+        ["an identity without key"] = {{role = "server", psk = {identity = "i", key = ""}}, "key"},
+        ["a key too long"] = {{role = "server", psk = {identity = "i", key = ("k"):rep(257)}}, "key"},
+        ["an unknown option of OpenSSL"] = {{role = "server", options = {NO_SUCH = true}}, "NO_SUCH"},
+        ["an unknown mode of OpenSSL"] = {{role = "server", modes = {NO_SUCH = true}}, "NO_SUCH"},
+        ["an option that is no boolean"] = {{role = "server", options = {NO_TICKET = 1}}, "NO_TICKET"},
+        ["a server name that is none"] = {{role = "server", server_names = {["a b"] = true}}, "server_names"},
+        ["a hook that is no function"] = {{role = "server", on_hello = "hello"}, "on_hello"},
+        ["a client's on_hello"] = {{role = "client", on_hello = print}},
+        ["a deadline that is no number"] = {{role = "client", timeout = "soon"}, "timeout"},
+        ["a negative deadline"] = {{role = "client", timeout = -1}, "timeout"},
+        ["early data below none"] = {{role = "server", max_early_data = -1}, "max_early_data"},
+        ["early data above all"] = {{role = "server", max_early_data = 1 << 32}, "max_early_data"},
+        ["a key without certificate"] = {{role = "server", private_key = p.server_key}},
+    }
+    for what, case in pairs(mistakes) do
+        it("raises for " .. what, function()
+            expect.raises(case[2] or "", tls.context, case[1])
+        end)
+    end
+
+    it("finds system certificates by default, and only where none are given", function()
+        local _, s, conn = pair.try {client = {ca = pair.none}}
+        assert.equal("verify", conn:error().code)
+        assert.equal("unknown_ca", s[3].alert)
+        assert.is_true(s[3].alert_received)
+    end)
+
+    it("never asks the terminal for a passphrase", function()
+        local chunk = [[
+            local tls, file = require "tlslife", ...
+            print(tls.context {role = "server", certificate = os.getenv "CERT", private_key = os.getenv "KEY"})
+        ]]
+        local path = process.spill(process.directory() .. "/prompt.lua", chunk)
+        -- script(1) gives the program a terminal of its own, and types the passphrase on it
+        local code, output = process.run {"script", "-qec", program.path .. " " .. path, "/dev/null", stdin = "secret\n",
+            environment = {CERT = p.server_cert_file, KEY = p.encrypted_key_file}, timeout = 10}
+        assert.equal(0, code, output)
+        assert.truthy(output:match "nil%s+%S.*passphrase", output)
+        assert.is_nil(output:match "Enter", output)
+    end)
+
+    it("knows its role", function()
+        assert.equal("client", client({}):role())
+        assert.equal("server", server({}):role())
+    end)
+
+    it("names itself without its secrets", function()
+        local context = server {certificate = p.server_cert, private_key = p.server_key, psk = {identity = "me", key = "hush"}}
+        local text = tostring(context)
+        assert.truthy(text:match "^tlslife.context")
+        assert.is_nil(text:match "hush" or text:match "PRIVATE")
+    end)
+
+    it("takes no method call without itself", function()
+        local context = client {}
+        for _, wrong in ipairs {1, "x", {}, io.stdout, tls.buffer(1)} do
+            assert.is_false((pcall(context.role, wrong)))
+        end
+        assert.is_false((pcall(context.role)))
+    end)
+end)
+
+describe("context:conf", function()
+    it("does what SSL_CONF_cmd does", function()
+        local context = client {ca = p.ca_file}
+        assert.is_true(context:conf("MaxProtocol", "TLSv1.2"))
+        assert.is_true(context:conf("CipherString", "ECDHE-ECDSA-AES256-GCM-SHA384"))
+        local conn = pair.connect {client = context}
+        assert.equal("TLSv1.2", conn:version())
+        assert.equal("ECDHE-ECDSA-AES256-GCM-SHA384", conn:cipher())
+    end)
+
+    it("refuses commands and values that are none", function()
+        local context = client {}
+        local function refused(command, value)
+            local ok, result, _, err = pcall(context.conf, context, command, value)
+            if ok then
+                assert.is_nil(result)
+                assert.equal("input", err.code)
+            end
+            return true
+        end
+        assert.is_true(refused("NoSuchCommand", "x"))
+        assert.is_true(refused("MinProtocol", "TLSv9"))
+        expect.raises("", context.conf, context, "MinProtocol")
+        expect.raises("", context.conf, context, {}, {})
+    end)
+
+    it("raises once the context is sealed", function()
+        local context = client {}
+        assert(context:connection())
+        expect.raises("connection", context.conf, context, "MaxProtocol", "TLSv1.2")
+    end)
+end)
+
+describe("the session id context", function()
+    local base = {certificate = p.server_cert, private_key = p.server_key}
+    local function id(change, make)
+        local options = {}
+        for name, value in pairs(base) do options[name] = value end
+        for name, value in pairs(change) do options[name] = value end
+        return hex((make or server)(options):session_id_context())
+    end
+
+    it("is 32 bytes, the same for the same policy", function()
+        assert.equal(64, #id {})
+        assert.equal(id {}, id {})
+        assert.equal(id {}, id {certificate = p.server_cert_file, private_key = p.server_key_file})
+    end)
+
+    it("is another for every other policy", function()
+        local changes = {
+            {}, {verify = "optional", ca = p.ca_file}, {verify = "required", ca = p.ca_file},
+            {verify = "required", ca = p.other_ca_file}, {verify = "required", ca = {p.ca_file, p.other_ca_file}},
+            {verify = "required", ca = p.ca_file, verify_depth = 3}, {certificate = p.wrong_host_cert, private_key = p.wrong_host_key},
+            {verify = "required", ca = p.ca_file, on_verify = print},
+            {verify = "required", ca = p.ca_file, on_verify = print, verify_all = true},
+        }
+        local seen = {}
+        for i, change in ipairs(changes) do
+            local one = id(change)
+            assert.is_nil(seen[one], ("policies %s and %d are told apart by nothing"):format(seen[one], i))
+            seen[one] = i
+        end
+    end)
+
+    it("of two clients is never the same", function()
+        assert.not_equal(client({}):session_id_context(), client({}):session_id_context())
+    end)
+
+    it("can be set", function()
+        assert.equal("mine", server({session_id_context = "mine"}):session_id_context())
+    end)
+
+    it("seals the context", function()
+        local context = server {}
+        context:session_id_context()
+        expect.raises("connection", context.conf, context, "MaxProtocol", "TLSv1.2")
+    end)
+end)
+
+describe("a context's timeout", function()
+    it("is given to connections made from then on", function()
+        local context = client {timeout = 2}
+        local before = context:connection()
+        context:set_timeout(0.25)
+        assert.equal(2, before:timeout())
+        assert.equal(0.25, context:connection():timeout())
+        context:set_timeout(nil)
+        assert.is_nil(context:connection():timeout())
+    end)
+end)
+
+describe("the references of a context", function()
+    it("are counted", function()
+        local context = client {}
+        assert.equal(context, context:up_ref())
+        context:free()
+        assert.equal("client", context:role())
+        context:free()
+        expect.raises("freed", context.role, context)
+        expect.raises("freed", context.free, context)
+        expect.raises("freed", context.up_ref, context)
+        assert.truthy(tostring(context):match "freed")
+    end)
+
+    it("outlive it where connections need it", function()
+        local context = pair.client()
+        local conn, peer = pair.connect {client = context}
+        context:free()
+        assert.equal("hi", pair.send(conn, peer, "hi"))
+        assert.equal("client", conn:context():role())
+    end)
+
+    it("end at the close of a block", function()
+        local kept
+        do
+            local context <close> = client {}
+            kept = context
+        end
+        expect.raises("freed", kept.connection, kept)
+    end)
+end)
+
+describe("a context's hostile input", function()
+    it("is a megabyte of nothing", function()
+        local junk = "-----BEGIN CERTIFICATE-----\n" .. ("A"):rep(1 << 20)
+        expect.fails("input", client {ca = junk})
+        expect.fails("input", server {certificate = junk})
+    end)
+
+    it("has zeros in the middle", function()
+        assert.is_false((pcall(function() return assert(client {ciphers = "ALL\0x"}) end)))
+        assert.is_false((pcall(function() return assert(client {alpn = {"h2"}, groups = "X25519\0"}) end)))
+        assert.is_false((pcall(function() return assert(client {ca = p.ca_file .. "\0/x"}) end)))
+    end)
+end)

@@ -1,0 +1,272 @@
+-- layering_spec.lua: the rules of the house (docs/design.md, section 3), each one a search through the sources.
+--
+-- The compiler cannot see these rules: who may include what, what a callback of OpenSSL and a finalizer may do, and
+-- that the shared library exports what the headers declare and nothing else.
+
+local program = require "spec.support.program"
+
+local BUILD = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+
+local function lines_of(command)
+    local pipe = assert(io.popen(command .. " 2>/dev/null"))
+    local lines = {}
+    for line in pipe:lines() do lines[#lines + 1] = line end
+    pipe:close()
+    return lines
+end
+
+local function contents(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read "a"
+    file:close()
+    return text
+end
+
+local function tree(...)
+    return lines_of("find " .. table.concat({...}, " ") .. " -type f | LC_ALL=C sort")
+end
+
+local function without_comments(text)
+    return (text:gsub("/%*.-%*/", " "):gsub("//[^\n]*", ""):gsub('"[^"\n]*"', '""'))
+end
+
+-- every "file: header" that the files under these paths include and `forbidden` says is not for them
+local function includes(paths, forbidden)
+    local found, seen = {}, 0
+    for _, path in ipairs(tree(paths)) do
+        if path:match "%.[ch]$" then
+            seen = seen + 1
+            for header in contents(path):gmatch '#%s*include%s*[<"]([^>"]+)[>"]' do
+                if forbidden(header) then found[#found + 1] = path .. ": " .. header end
+            end
+        end
+    end
+    return found, seen
+end
+
+local function of(...)
+    local patterns = {...}
+    return function(header)
+        for _, pattern in ipairs(patterns) do
+            if header:match(pattern) then return true end
+        end
+        return false
+    end
+end
+
+local LUA = of("^lua", "^lauxlib%.h$", "^lualib%.h$", "tlslife_lua")
+local OPENSSL = of "^openssl/"
+local LOOPS = of("^uv%.h$", "^uv/", "^ev%.h$", "^event", "^glib", "^sys/epoll", "^liburing", "^sys/event", "cqueues")
+
+-- name to body of each function defined in a C text
+local function functions(text)
+    local found = {}
+    for name, body in without_comments(text):gmatch "([%w_]+)%s*%b()%s*(%b{})" do
+        if name ~= "if" and name ~= "for" and name ~= "while" and name ~= "switch" then found[name] = body end
+    end
+    return found
+end
+
+-- what `name` calls, itself or through functions of the same table, that `forbidden` names
+local function reaches(all, name, forbidden, seen)
+    seen = seen or {}
+    if seen[name] or not all[name] then return nil end
+    seen[name] = true
+    for called in all[name]:gmatch "([%w_]+)%s*%(" do
+        if forbidden[called] then return name .. " calls " .. called end
+        local deeper = reaches(all, called, forbidden, seen)
+        if deeper then return deeper end
+    end
+    return nil
+end
+
+local function set(words)
+    local result = {}
+    for word in words:gmatch "%S+" do result[word] = true end
+    return result
+end
+
+local function merged(directory)
+    local all = {}
+    for _, path in ipairs(tree(directory)) do
+        if path:match "%.c$" then
+            for name, body in pairs(functions(contents(path))) do all[name] = body end
+        end
+    end
+    return all
+end
+
+describe("the layers", function()
+    it("keep Lua out of the core", function()
+        local found, seen = includes("src/core", LUA)
+        assert.same({}, found)
+        assert.is_true(seen > 10)
+    end)
+
+    it("keep OpenSSL out of the binding, the program and the public header", function()
+        local found, seen = includes("src/lua src/host include/tlslife.h", OPENSSL)
+        assert.same({}, found)
+        assert.is_true(seen > 5)
+    end)
+
+    it("keep event loops out of the core", function()
+        assert.same({}, (includes("src/core include", LOOPS)))
+    end)
+
+    it("let the binding use the public headers only", function()
+        local public = of("^tlslife[_%l]*%.h$", "^lua%.h$", "^lauxlib%.h$", "^lualib%.h$")
+        local found = {}
+        for _, path in ipairs(tree "src/lua") do
+            for header in contents(path):gmatch '#%s*include%s*"([^"]+)"' do
+                local own = io.open("src/lua/" .. header)
+                if own then own:close() end
+                if not own and not public(header) then found[#found + 1] = path .. ": " .. header end
+            end
+        end
+        assert.same({}, found)
+    end)
+
+    it("see what they forbid", function()
+        assert.is_true(LUA "lua.h" and LUA "lauxlib.h" and OPENSSL "openssl/ssl.h" and LOOPS "uv.h")
+        assert.is_false(LUA "stdio.h" or OPENSSL "tlslife.h" or LOOPS "poll.h")
+        local all = functions "static int a(void) {return b(1);}\nint b(int x) {read(x);}\nint c(void) {/* read() */}"
+        assert.equal("b calls read", reaches(all, "a", {read = true}))
+        assert.is_nil(reaches(all, "c", {read = true}))
+    end)
+end)
+
+describe("a callback of OpenSSL", function()
+    local IO = set [[read write recv send recvmsg sendmsg recvfrom sendto poll select connect accept accept4 open fopen
+        fread fwrite fprintf printf fputs fgets dprintf writev readv getaddrinfo sleep usleep nanosleep
+        BIO_read BIO_write BIO_puts BIO_printf SSL_read SSL_read_ex SSL_write SSL_write_ex SSL_do_handshake SSL_shutdown
+        tlsl_wait_fd tlslife_conn_read tlslife_conn_write tlslife_conn_handshake tlslife_conn_shutdown]]
+
+    it("does no input or output and does not wait", function()
+        local all = merged "src/core"
+        local callbacks = {}
+        for _, path in ipairs(tree "src/core") do
+            local text = without_comments(contents(path))
+            for name, arguments in text:gmatch "(SSL_[%w_]+)%s*(%b())" do
+                if name:match "_cb" or name:match "callback" or name:match "_set_verify$" then
+                    for argument in arguments:gmatch "[%w_]+" do
+                        if all[argument] then callbacks[argument] = true end
+                    end
+                end
+            end
+        end
+        local count = 0
+        for name in pairs(callbacks) do
+            count = count + 1
+            assert.is_nil(reaches(all, name, IO))
+        end
+        assert.is_true(count >= 6, "only " .. count .. " callbacks found: has the way of registering them changed?")
+    end)
+end)
+
+describe("a finalizer", function()
+    local VERBS = set [[tlslife_conn_shutdown tlslife_conn_close tlslife_conn_read tlslife_conn_write tlslife_conn_writev
+        tlslife_conn_flush tlslife_conn_handshake tlslife_conn_connect tlslife_conn_accept tlslife_conn_dial
+        tlslife_conn_peek tlslife_listener_accept read write recv send poll select close_notify lua_yieldk lua_yield]]
+
+    it("releases and does nothing else", function()
+        local all = merged "src/lua"
+        local finalizers = {}
+        for _, path in ipairs(tree "src/lua") do
+            for name in contents(path):gmatch '{%s*"__gc"%s*,%s*([%w_]+)%s*}' do finalizers[name] = true end
+            for name in contents(path):gmatch '{%s*"__close"%s*,%s*([%w_]+)%s*}' do finalizers[name] = true end
+            for name in contents(path):gmatch 'lua_pushcfunction%(L,%s*([%w_]+)%);%s*\n?%s*lua_setfield%(L,[^,]+,%s*"__gc"' do
+                finalizers[name] = true
+            end
+        end
+        assert.is_not_nil(next(finalizers))
+        for name in pairs(finalizers) do
+            assert.is_not_nil(all[name], name .. " is nowhere defined")
+            assert.is_nil(reaches(all, name, VERBS))
+        end
+    end)
+end)
+
+describe("the shared library", function()
+    local function declared(path)
+        local names = {}
+        local text = contents(path):gsub("/%*.-%*/", " ")
+        for declaration in text:gmatch "TLSLIFE_%u*API%s+([^;]+);" do
+            local name = declaration:match "(tlslife_[%w_]+)%s*%("
+            if name then names[name] = true end -- the macro itself is none
+        end
+        return names
+    end
+
+    local function exported(path)
+        local names = {}
+        for _, line in ipairs(lines_of("nm -D --defined-only '" .. path .. "'")) do
+            local kind, name = line:match "^%x+ (%a) ([%w_]+)"
+            if kind and kind ~= "A" then names[name] = true end
+        end
+        return names
+    end
+
+    -- the runtime of sanitizers and of coverage adds symbols of its own
+    local function foreign(name)
+        return name:match "^__" or name:match "^_init" or name:match "^_fini" or name:match "^gcov" or name:match "^mangle_path"
+    end
+
+    it("exports what the header declares and nothing else", function()
+        local library = lines_of("find '" .. BUILD .. "' -maxdepth 1 -name 'libtlslife.so*' -type f")[1]
+        assert.is_not_nil(library, "no libtlslife.so under " .. BUILD)
+        local header, binary = declared "include/tlslife.h", exported(library)
+        local missing, extra = {}, {}
+        for name in pairs(header) do
+            if not binary[name] then missing[#missing + 1] = name end
+        end
+        for _, path in ipairs(tree "include") do
+            for name in pairs(declared(path)) do header[name] = true end
+        end
+        for name in pairs(binary) do
+            if not header[name] and not foreign(name) then extra[#extra + 1] = name end
+        end
+        assert.same({ missing = {}, extra = {} }, {missing = missing, extra = extra})
+    end)
+end)
+
+describe("the sources", function()
+    it("say at their head what they are", function()
+        local without = {}
+        for _, path in ipairs(tree("src", "include")) do
+            local name = path:match "([^/]+%.[ch])$"
+            if name then
+                local comment = contents(path):match "^/%*(.-)%*/" or ""
+                if not comment:find(name, 1, true) or #comment < 40 then without[#without + 1] = path end
+            end
+        end
+        assert.same({}, without)
+    end)
+
+    it("leave nothing for later", function()
+        local words = {"TO" .. "DO", "FIX" .. "ME", "XX" .. "X"}
+        local found = {}
+        local parts = "src include lua spec examples bench docs cmake CMakeLists.txt dev README.md"
+        for _, path in ipairs(tree(parts)) do
+            local file = io.open(path, "rb")
+            local text = file and file:read "a" or ""
+            if file then file:close() end
+            for _, word in ipairs(words) do
+                if text:find("%f[%w]" .. word .. "%f[%W]") then found[#found + 1] = path .. ": " .. word end
+            end
+        end
+        assert.same({}, found)
+    end)
+
+    it("keep their functions to a screenful", function()
+        local long = {}
+        for _, path in ipairs(tree "src") do
+            if path:match "%.c$" then
+                for name, body in pairs(functions(contents(path))) do
+                    local _, lines = body:gsub("\n", "")
+                    if lines > 60 then long[#long + 1] = ("%s: %s has %d lines"):format(path, name, lines) end
+                end
+            end
+        end
+        assert.same({}, long)
+    end)
+end)
