@@ -71,7 +71,12 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     bool sent = SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN;
     bool stuck =
         SSL_want_write(conn->ssl); /* ours did not fit into the transport: only SSL_shutdown tries again */
-    tlslife_status status = sent && !stuck ? TLSLIFE_SENT : tlslife_conn_shutdown(conn);
+    tlslife_status status = TLSLIFE_SENT;
+    if (!sent || stuck) {
+        /* A ticket or a key update that waits to be sent goes first: libssl would refuse to shut down. */
+        status = SSL_in_init(conn->ssl) ? tlslife_conn_handshake(conn) : TLSLIFE_OK;
+        status = status == TLSLIFE_OK ? tlslife_conn_shutdown(conn) : status;
+    }
     if (status == TLSLIFE_SENT && timeout_ms != 0) {
         status = await_close_notify(conn, &deadline);
     }

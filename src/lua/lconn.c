@@ -146,8 +146,10 @@ static int conn_shutdown(lua_State *L) {
 static int close_attempt(lua_State *L, tlb_conn *self) {
     int timeout_ms = lua_isnoneornil(L, 2) ? 0 : tlb_milliseconds(L, 2, NULL);
     tlslife_status status = tlslife_conn_close(tlb_conn_object(self), timeout_ms);
-    lua_pushnil(L);
-    lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
+    if (tlslife_conn_fd(tlb_conn_object(self)) < 0) { /* else it waits still, and is called again */
+        lua_pushnil(L);
+        lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
+    }
     return ending(L, self, status);
 }
 
