@@ -146,7 +146,7 @@ local function export(steps, directory, version)
     end
     local ok = pipe:close()
     print(table.concat(lines, "\n", 1, ok and #lines - 1 or #lines))
-    assert(ok, "the other process did not resume the session")
+    steps:check(ok, "the other process did not resume the session")
     steps:add(tonumber(lines[#lines]))
 end
 

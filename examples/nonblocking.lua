@@ -39,8 +39,11 @@ local listener = assert(tls.listen("127.0.0.1", 0))
 
 local function echo(conn)
     assert(wait(conn.accept, conn))
-    assert(wait(conn.write, conn, (assert(wait(conn.read, conn)))))
-    wait(conn.shutdown, conn)
+    local bytes = wait(conn.read, conn)
+    while bytes do -- until the client's close_notify
+        assert(wait(conn.write, conn, bytes))
+        bytes = wait(conn.read, conn)
+    end
     wait(conn.shutdown, conn)
 end
 
@@ -49,7 +52,8 @@ local function say_hello(conn)
     assert(wait(conn.connect, conn))
     assert(wait(conn.write, conn, "hello"))
     assert(wait(conn.read, conn) == "hello")
-    wait(conn.shutdown, conn)
+    assert(wait(conn.shutdown, conn) == "sent")
+    assert(wait(conn.shutdown, conn) == "done")
     answers = answers + 1
 end
 
