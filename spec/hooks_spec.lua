@@ -1,0 +1,551 @@
+-- hooks_spec.lua: the questions of a handshake: which context, which certificate, is this peer acceptable. A hook may
+-- answer, say nothing, refuse, raise, answer with garbage, or yield and answer another day; and it is asked in vain once
+-- its coroutine is dropped. Whatever happens, nobody is accepted by accident.
+
+local expect = require "spec.support.expect"
+local pair = require "spec.support.pair"
+local pki = require "spec.support.pki"
+local tls = require "tlslife"
+
+local p = pki.get()
+local CLIENT = {certificate = p.client_cert, private_key = p.client_key}
+
+local function server_with(options)
+    local all = {verify = "required", ca = p.ca_file}
+    for name, value in pairs(options) do all[name] = value end
+    return all
+end
+
+describe("on_hello", function()
+    for _, version in ipairs(pair.VERSIONS) do
+        it("is told what the ClientHello says, " .. version, function()
+            local seen, asked = nil, 0
+            local client, server = pair.connect {hostname = "a.example",
+                client = {alpn = {"h2", "http/1.1"}, max_version = version},
+                server = {on_hello = function(conn, hello)
+                    asked = asked + 1
+                    seen = {conn = conn, hello = hello}
+                end}}
+            assert.equal(1, asked)
+            assert.equal(server, seen.conn)
+            assert.equal("a.example", seen.hello.server_name)
+            assert.same({"h2", "http/1.1"}, seen.hello.alpn)
+            assert.same(version == "TLSv1.3" and {"TLSv1.3", "TLSv1.2"} or {"TLSv1.2"}, seen.hello.versions)
+            assert.equal("integer", math.type(seen.hello.ciphers[1]))
+            assert.same({}, seen.hello.psk_identities)
+            assert.is_false(seen.hello.has_ticket)
+            assert.equal("string", type(seen.hello.session_id))
+            assert.equal("a.example", client:server_name())
+        end)
+
+        it("sees the session that is offered, " .. version, function()
+            local seen
+            local server = pair.server {on_hello = function(_, hello) seen = hello end}
+            local client = pair.client {max_version = version}
+            local session = pair.session {client = client, server = server}
+            pair.connect {client = client, server = server, session = session}
+            if version == "TLSv1.3" then
+                assert.same({session:ticket()}, seen.psk_identities)
+            else
+                assert.is_true(seen.has_ticket)
+            end
+        end)
+
+        it("chooses a context, " .. version, function()
+            local other = pair.server {certificate = p.wrong_host_cert, private_key = p.wrong_host_key, alpn = {"other"}}
+            local client, server = pair.connect {hostname = "elsewhere.example", client = {max_version = version, alpn = {"other"}},
+                server = {on_hello = function() return other end}}
+            assert.equal("CN=elsewhere.example", client:peer_certificates()[1].subject)
+            assert.equal("other", client:alpn())
+            assert.equal(other, server:context())
+        end)
+
+        it("refuses with the alert that it names, " .. version, function()
+            for given, alert in pairs {access_denied = "access_denied", [false] = "unrecognized_name"} do
+                local c, s = pair.try {client = {max_version = version},
+                    server = {on_hello = function() return false, given or nil end}}
+                assert.equal(alert, expect.fails("alert", table.unpack(c)).alert)
+                local err = expect.fails("tls", table.unpack(s))
+                assert.equal(alert, err.alert)
+                assert.is_false(err.alert_received)
+            end
+        end)
+    end
+
+    it("of a client's context is no answer", function()
+        local client, server = pair.join {server = {on_hello = function() return pair.client() end}}
+        expect.word("want_read", client:connect())
+        expect.raises("server's context", server.accept, server)
+        assert.is_false(server:handshake_done())
+    end)
+
+    it("sees nothing of a hello that is garbage", function()
+        local asked = 0
+        local server = pair.server({on_hello = function() asked = asked + 1 end}):connection()
+        server:set_blocking(false)
+        server:set_memory()
+        server:feed("\22\3\1\0\40\1\0\0\36" .. ("\255"):rep(36))
+        expect.fails("tls", server:accept())
+        assert.is_true(asked <= 1)
+    end)
+end)
+
+describe("on_certificate", function()
+    for _, version in ipairs(pair.VERSIONS) do
+        it("chooses what a client presents, " .. version, function()
+            local seen
+            local identity = pair.client(CLIENT)
+            local _, server = pair.connect {
+                client = {max_version = version, on_certificate = function(_, request) seen = request; return identity end},
+                server = server_with {client_ca = p.ca_file}}
+            assert.equal("CN=client", server:peer_certificates()[1].subject)
+            assert.equal(1, #seen.ca_names)
+            assert.truthy(seen.ca_names[1]:match "CN=root")
+            assert.equal("localhost", seen.server_name)
+        end)
+
+        it("leaves a client its context's, or none, " .. version, function()
+            local _, server = pair.connect {server = server_with {max_version = version},
+                client = {certificate = p.client_cert, private_key = p.client_key, on_certificate = function() end}}
+            assert.equal("CN=client", server:peer_certificates()[1].subject)
+            _, server = pair.connect {server = server_with {verify = "optional", max_version = version},
+                client = {on_certificate = function() end}}
+            assert.is_nil(server:peer_certificates())
+        end)
+
+        it("chooses what a server presents, " .. version, function()
+            local seen
+            local identity = pair.server {certificate = p.rsa_cert, private_key = p.rsa_key}
+            local client = pair.connect {client = {max_version = version}, hostname = "a.example",
+                server = {on_certificate = function(_, request) seen = request; return identity end}}
+            assert.equal(2, #client:peer_certificates())
+            local plain = pair.connect {client = {max_version = version}}
+            assert.not_equal(plain:peer_certificates()[1].fingerprint, client:peer_certificates()[1].fingerprint)
+            assert.equal("a.example", seen.server_name)
+            assert.same({}, seen.ca_names)
+        end)
+
+        it("refuses, " .. version, function()
+            local c, s = pair.try {client = {max_version = version}, server = {on_certificate = function() return false end}}
+            assert.is_nil(s[1])
+            assert.equal("alert", expect.fails("alert", table.unpack(c)).code)
+        end)
+    end
+
+    it("of a context without certificate is no answer", function()
+        local client, server = pair.join {server = {on_certificate = function() return tls.context {role = "server"} end}}
+        expect.word("want_read", client:connect())
+        expect.raises("certificate", server.accept, server)
+        assert.is_false(server:handshake_done())
+    end)
+end)
+
+describe("on_verify", function()
+    for _, version in ipairs(pair.VERSIONS) do
+        it("of a client is told of the server, " .. version, function()
+            local seen, asked = nil, 0
+            local client, server = pair.connect {client = {max_version = version, on_verify = function(_, peer)
+                asked = asked + 1
+                seen = peer
+                return true
+            end}}
+            assert.equal(1, asked)
+            assert.equal(2, #seen.certificates)
+            assert.equal("CN=localhost", seen.certificates[1].subject)
+            assert.is_true(seen.verified)
+            assert.is_nil(seen.verify)
+            assert.equal(0, seen.verify_result)
+            assert.is_false(seen.resumed)
+            assert.equal("x", pair.send(client, server, "x"))
+        end)
+
+        it("of a client refuses, " .. version, function()
+            local c, s = pair.try {client = {max_version = version, on_verify = function() return false end}}
+            local err = expect.fails("verify", table.unpack(c))
+            assert.is_true(err.verify_result > 0)
+            assert.is_false(err.alert_received)
+            assert.equal(err.alert, expect.fails("alert", table.unpack(s)).alert)
+        end)
+
+        it("is not asked of a peer that the built-in verification refused, " .. version, function()
+            local asked = 0
+            local c = pair.try {client = {max_version = version, ca = p.other_ca_file,
+                on_verify = function() asked = asked + 1; return true end}}
+            expect.fails("verify", table.unpack(c))
+            assert.equal(0, asked)
+        end)
+
+        it("decides over such a peer with verify_all, " .. version, function()
+            for _, answer in ipairs {true, false} do
+                local seen
+                local c, _, client = pair.try {client = {max_version = version, ca = p.other_ca_file, verify_all = true,
+                    on_verify = function(_, peer) seen = peer; return answer end}}
+                assert.is_false(seen.verified)
+                assert.truthy(seen.verify:match "issuer")
+                assert.is_true(seen.verify_result > 0)
+                if answer then
+                    assert.is_true(c[1], c[2])
+                    assert.is_true(select(2, client:verify_result()) > 0)
+                else
+                    expect.fails("verify", table.unpack(c))
+                end
+            end
+        end)
+
+        it("of a server is asked before anything is read, written or given, " .. version, function()
+            local state, client
+            local server
+            client, server = pair.join {client = {certificate = p.client_cert, private_key = p.client_key, max_version = version},
+                server = server_with {on_verify = function(conn, peer)
+                    state = {done = conn:handshake_done(), subject = peer.certificates[1].subject, resumed = peer.resumed,
+                        verified = peer.verified}
+                    return true
+                end}}
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1] and s[1])
+            assert.same({done = false, subject = "CN=client", resumed = false, verified = true}, state)
+            assert.equal("x", pair.send(server, client, "x"))
+            assert.is_not_nil(version == "TLSv1.3" and client:take_session() or client:session())
+        end)
+
+        it("of a server refuses, and gives no ticket away, " .. version, function()
+            local _, s, client, server = pair.try {client = {certificate = p.client_cert, private_key = p.client_key,
+                max_version = version}, server = server_with {on_verify = function() return false end}}
+            expect.fails("verify", table.unpack(s))
+            assert.equal("failed", server:state())
+            local _, word = client:read()
+            assert.not_equal("want_read", word)
+            if version == "TLSv1.3" then assert.is_nil(client:take_session()) end
+            assert.is_nil((server:write "x"))
+            assert.is_nil((server:read()))
+        end)
+
+        it("of a server is asked of a resumed peer too, " .. version, function()
+            local seen = {}
+            local client = pair.client {certificate = p.client_cert, private_key = p.client_key, max_version = version}
+            local server = pair.server(server_with {on_verify = function(_, peer)
+                seen[#seen + 1] = {resumed = peer.resumed, subject = (peer.certificates[1] or {}).subject}
+                return #seen < 3
+            end})
+            local session = pair.session {client = client, server = server}
+            local bytes = session:export()
+            pair.finish(pair.connect {client = client, server = server, session = session})
+            assert.is_true(seen[2].resumed)
+            assert.equal("CN=client", seen[2].subject)
+            local _, s = pair.try {client = client, server = server, session = client:import_session(bytes)}
+            expect.fails("verify", table.unpack(s))
+        end)
+    end
+
+    it("with verify_all tells of a client without certificate", function()
+        local seen
+        local c, s = pair.try {server = server_with {verify = "optional", verify_all = true,
+            on_verify = function(_, peer) seen = peer; return true end}}
+        assert.is_true(c[1] and s[1])
+        assert.same({}, seen.certificates)
+    end)
+
+    it("needs a policy that asks for certificates", function()
+        local ok, result = pcall(function() return assert(tls.context {role = "server", on_verify = print}):connection() end)
+        assert.is_true(not ok or result == nil)
+    end)
+end)
+
+describe("a hook", function()
+    -- each question, and a pair whose handshake asks it once
+    local KINDS = {
+        on_hello = function(hook) return pair.join {server = {on_hello = hook}} end,
+        on_certificate = function(hook) return pair.join {server = {on_certificate = hook}} end,
+        on_verify = function(hook) return pair.join {client = CLIENT, server = server_with {on_verify = hook}} end,
+    }
+    local good = {on_verify = true}
+
+    -- the client's part until the server's hook has been called
+    local function until_asked(client, call)
+        for _ = 1, 4 do
+            client:connect()
+            local results = table.pack(call())
+            if results[2] ~= "want_read" then return table.unpack(results, 1, results.n) end
+        end
+        error "nothing was asked"
+    end
+
+    for kind, join in pairs(KINDS) do
+        it("that raises surfaces where the script called, and is asked again, " .. kind, function()
+            local calls = 0
+            local client, server = join(function()
+                calls = calls + 1
+                if calls == 1 then error("no database", 0) end
+                return good[kind]
+            end)
+            local ok, message = until_asked(client, function() return pcall(server.accept, server) end)
+            while ok do
+                client:connect()
+                ok, message = pcall(server.accept, server)
+            end
+            assert.equal("no database", message)
+            assert.is_false(server:handshake_done())
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1], c[2])
+            assert.is_true(s[1], s[2])
+            assert.equal(2, calls)
+        end)
+
+        it("that answers with garbage raises, and nobody is accepted, " .. kind, function()
+            local answers = {1, "yes", {}, io.stdout, tls.buffer(1), coroutine.create(print), print, kind ~= "on_verify" or nil}
+            local count = kind == "on_verify" and #answers + 1 or #answers -- nil is no answer to a yes or no
+            local at = 0
+            local client, server = join(function()
+                at = at + 1
+                return answers[at]
+            end)
+            for _ = 1, 3 do
+                client:connect()
+                if not pcall(server.accept, server) then break end
+            end
+            while at < count do
+                expect.raises(kind, server.accept, server)
+                assert.is_false(server:handshake_done())
+            end
+        end)
+
+        it("that names no alert raises, " .. kind, function()
+            if kind == "on_verify" then return end
+            local client, server = join(function() return false, "no_such_alert" end)
+            client:connect()
+            expect.raises("no_such_alert", server.accept, server)
+        end)
+
+        it("may yield, and answer later, " .. kind, function()
+            local client, server = join(function(_, info) return coroutine.yield("asked", info) end)
+            local thread = coroutine.create(function() return server:accept() end)
+            local ok, what, info
+            for _ = 1, 4 do
+                client:connect()
+                ok, what, info = coroutine.resume(thread)
+                assert.is_true(ok, what)
+                if what == "asked" then break end
+                assert.equal("dead", coroutine.status(thread))
+                thread = coroutine.create(function() return server:accept() end)
+            end
+            assert.equal("asked", what)
+            assert.equal("table", type(info))
+            collectgarbage()
+            expect.word("busy", server:accept())
+            expect.word("busy", server:handshake())
+            assert.is_false(server:handshake_done())
+            local result
+            ok, result, what = coroutine.resume(thread, good[kind])
+            assert.is_true(ok, result)
+            assert.is_true(result or what == "want_read", what)
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1], c[2])
+            assert.is_true(s[1], s[2])
+            assert.equal("x", pair.send(client, server, "x"))
+        end)
+
+        it("whose coroutine is dropped is asked again, " .. kind, function()
+            local calls = 0
+            local client, server = join(function()
+                calls = calls + 1
+                if calls == 1 then coroutine.yield() end
+                return good[kind]
+            end)
+            for _ = 1, 4 do
+                if calls > 0 then break end
+                client:connect()
+                coroutine.wrap(function() return server:accept() end)()
+            end
+            assert.equal(1, calls)
+            collectgarbage()
+            collectgarbage()
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1], c[2])
+            assert.is_true(s[1], s[2])
+            assert.equal(2, calls)
+        end)
+
+        it("whose coroutine is closed is asked again, " .. kind, function()
+            local calls, thread = 0, nil
+            local client, server = join(function()
+                calls = calls + 1
+                if calls == 1 then coroutine.yield() end
+                return good[kind]
+            end)
+            for _ = 1, 4 do
+                if calls > 0 then break end
+                client:connect()
+                thread = coroutine.create(function() return server:accept() end)
+                assert(coroutine.resume(thread))
+            end
+            assert.is_true(coroutine.close(thread))
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1] and s[1], s[2])
+            assert.equal(2, calls)
+        end)
+
+        it("outlives its connection, " .. kind, function()
+            for _, ending in ipairs {"free", "clear"} do
+                local calls, thread = 0, nil
+                local client, server = join(function()
+                    calls = calls + 1
+                    coroutine.yield()
+                    return good[kind]
+                end)
+                for _ = 1, 4 do
+                    if calls > 0 then break end
+                    client:connect()
+                    thread = coroutine.create(function() return server:accept() end)
+                    assert(coroutine.resume(thread))
+                end
+                server[ending](server)
+                local ok, message = coroutine.resume(thread)
+                assert.is_false(ok)
+                assert.truthy(tostring(message):match(ending))
+            end
+        end)
+
+        it("may collect garbage, and lose its contexts, " .. kind, function()
+            local client, server = join(function()
+                collectgarbage()
+                collectgarbage()
+                return good[kind]
+            end)
+            collectgarbage()
+            collectgarbage()
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1] and s[1], s[2])
+        end)
+
+        it("may call another connection, " .. kind, function()
+            local client, server = join(function()
+                local a, b = pair.connect()
+                assert(pair.send(a, b, "inside") == "inside")
+                return good[kind]
+            end)
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1] and s[1], s[2])
+            assert.equal("x", pair.send(client, server, "x"))
+        end)
+
+        it("may not call its own connection back, " .. kind, function()
+            local word
+            local client, server = join(function(conn)
+                word = select(2, conn:accept())
+                return good[kind]
+            end)
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1] and s[1], s[2])
+            assert.equal("busy", word)
+        end)
+    end
+
+    it("that yields outside of a coroutine raises", function()
+        local client, server = KINDS.on_hello(function() coroutine.yield() end)
+        client:connect()
+        expect.raises("yield", function() return server:accept() end)
+    end)
+
+    it("of hundred connections yields for each alone", function()
+        local context = pair.server {on_hello = function(conn) return coroutine.yield(conn) end}
+        local waiting = {}
+        for i = 1, 100 do
+            local client, server = pair.join {server = context, client = pair.client()}
+            client:connect()
+            local thread = coroutine.create(function() return server:accept() end)
+            local _, asked = coroutine.resume(thread)
+            assert.equal(server, asked)
+            waiting[i] = {client, server, thread}
+        end
+        for i = 100, 1, -1 do
+            local client, server, thread = table.unpack(waiting[i])
+            coroutine.resume(thread, nil)
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1] and s[1])
+        end
+    end)
+end)
+
+describe("server names", function()
+    local function context(name, options)
+        local all = {alpn = {name}}
+        for key, value in pairs(options or {}) do all[key] = value end
+        return pair.server(all)
+    end
+
+    local exact, wild, strict = context "exact", context "wild", context("strict", {verify = "required", ca = p.ca_file})
+    local names = {["a.example"] = exact, ["*.b.example"] = wild, ["localhost"] = strict, ["Special.B.Example"] = exact}
+    local ALPN = {"exact", "wild", "strict", "base"}
+
+    for _, version in ipairs(pair.VERSIONS) do
+        it("lead to their contexts, " .. version, function()
+            local base = context("base", {server_names = names})
+            for name, expected in pairs {["a.example"] = "exact", ["A.EXAMPLE"] = "exact", ["x.b.example"] = "wild",
+                ["special.b.example"] = "exact", ["b.example"] = "base", ["127.0.0.1"] = "base", ["x.y.b.example"] = "base",
+                ["nowhere.example"] = "base"} do
+                local client, server = pair.connect {server = base, hostname = name,
+                    client = {alpn = ALPN, max_version = version, verify_host = false}}
+                assert.equal(expected, client:alpn(), name)
+                assert.equal(expected == "base" and base or names[name:lower()] or expected == "exact" and exact or wild,
+                    server:context())
+            end
+        end)
+
+        it("bring all of their context's policy, " .. version, function()
+            local base = context("base", {server_names = names})
+            local _, s = pair.try {server = base, client = {max_version = version, alpn = ALPN}}
+            expect.fails("tls", table.unpack(s))
+            local _, server = pair.connect {server = base, client = {max_version = version, alpn = ALPN,
+                certificate = p.client_cert, private_key = p.client_key}}
+            assert.equal("CN=client", server:peer_certificates()[1].subject)
+        end)
+
+        it("keep sessions apart, " .. version, function()
+            local base = context("base", {server_names = names})
+            local client = pair.client {max_version = version, alpn = ALPN, certificate = p.client_cert, private_key = p.client_key}
+            local easy = pair.session {server = base, client = client, hostname = "a.example"}
+            local bytes = easy:export()
+            -- the same name: resumed
+            local conn = pair.connect {server = base, client = client, hostname = "a.example", session = easy}
+            assert.is_true(conn:session_reused())
+            -- a session that says another host name is refused, so it is the program that lies here: no SNI check of ours
+            -- may be what keeps the strict server safe
+            local liar = pair.client {max_version = version, alpn = ALPN, verify_host = false}
+            local session = pair.session {server = base, client = liar, hostname = "a.example"}
+            local c, s, peer, server = pair.try {server = strict, client = liar, hostname = "a.example", session = session}
+            assert.is_nil(s[1])
+            assert.is_false(server:session_reused())
+            assert.is_true(c[1] == nil or version == "TLSv1.3")
+            assert.is_not_nil(bytes and peer)
+        end)
+    end
+
+    it("may have a session id context each", function()
+        assert.not_equal(strict:session_id_context(), exact:session_id_context())
+    end)
+
+    it("take the options of their context", function()
+        local only12 = context("old", {max_version = "TLSv1.2"})
+        local base = pair.server {server_names = {["a.example"] = only12}}
+        assert.equal("TLSv1.2", pair.connect({server = base, hostname = "a.example"}):version())
+        assert.equal("TLSv1.3", pair.connect({server = base}):version())
+        local quiet = pair.server {server_names = {["a.example"] = pair.server {quiet_shutdown = true, num_tickets = 5}}}
+        local client, server = pair.connect {server = quiet, hostname = "a.example"}
+        assert.is_true(server:quiet_shutdown())
+        local tickets = 0
+        while client:take_session() do tickets = tickets + 1 end
+        assert.equal(5, tickets)
+    end)
+
+    it("resume in one way: tickets and ids belong to the listener", function()
+        expect.raises("resumption", tls.context, {role = "server", server_names = {["a.example"] = pair.server {resumption = "off"}}})
+    end)
+
+    it("that are none are refused", function()
+        for _, name in ipairs {"", "a b", "*", "*.", "*.*.example", "a.*.example", "x*.example", ("x"):rep(300)} do
+            assert.is_false((pcall(function() return assert(tls.context {role = "server", server_names = {[name] = exact}}) end)), name)
+        end
+        assert.is_false((pcall(tls.context, {role = "server", server_names = {["a.example"] = pair.client()}})))
+        assert.is_false((pcall(tls.context, {role = "client", server_names = {["a.example"] = exact}})))
+    end)
+end)
