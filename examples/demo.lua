@@ -2,7 +2,7 @@
 --
 -- Over real TCP, against our own server and against openssl s_server, each in a process of its own, in TLS 1.2 and 1.3.
 -- Every step is checked: the exit code is 1 as soon as one does not do what it should, and the last lines say which.
--- Run it with ./dev demo, or: build/release/tlslife examples/demo.lua
+-- Run it with ./dev demo, or: build/dev/tlslife examples/demo.lua
 
 local here = arg[0]:match "^(.*/)" or "./"
 package.path = here .. "demo/?.lua;" .. package.path
