@@ -24,7 +24,8 @@ local function carry(from, to)
     carried = carried + #bytes
 end
 
---- Calls a method again and again, and carries bytes between the calls, until it no longer wants to read or write.
+--- Calls a method again and again, and carries bytes between the calls, until it no longer wants to read or
+-- write.
 local function drive(conn, method, ...)
     while true do
         local result, why, err = conn[method](conn, ...)

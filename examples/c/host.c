@@ -1,6 +1,7 @@
 /*
- * host.c: a C program with Lua inside. C makes two contexts and joins two connections in memory; a script makes a
- * session of them and hands it back; C resumes it. Usage: host cert.pem key.pem (the certificate is for "localhost")
+ * host.c: a C program with Lua inside. C makes two contexts and joins two connections in memory; a script
+ * makes a session of them and hands it back; C resumes it.
+ * Usage: host cert.pem key.pem (the certificate is for "localhost")
  */
 #include <lauxlib.h>
 #include <lualib.h>
@@ -47,7 +48,7 @@ static tlslife_conn *make_conn(tlslife_context *context) {
     return conn;
 }
 
-/* In a protected call: the arguments are the two connections, as light userdata; returns what the script does. */
+/* In a protected call, with the two connections as light userdata; returns what the script does. */
 static int run_script(lua_State *L) {
     tlslife_conn *client = lua_touserdata(L, 1), *server = lua_touserdata(L, 2);
     luaL_requiref(L, "tlslife.core", luaopen_tlslife_core, 0);

@@ -1,6 +1,6 @@
 /*
- * memory.c: libtlslife without Lua. A client and a server of one process, joined in memory: handshake, an exchange,
- * close_notify both ways. Usage: memory cert.pem key.pem (the certificate is for "localhost")
+ * memory.c: libtlslife without Lua. A client and a server of one process, joined in memory: handshake, an
+ * exchange, close_notify both ways. Usage: memory cert.pem key.pem (the certificate is for "localhost")
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 -- process.lua: the directory and the server processes that the demo makes, and how they go away.
 --
--- Each is held by a guard: a small shell whose standard input is a pipe from us. When the pipe ends, the guard
--- kills its child, or removes the directory. It ends when we close it, when a script fails, and also when we are
--- killed: the kernel closes our end. So nothing is left behind, whatever happened.
+-- Each is held by a guard: a small shell whose standard input is a pipe from us. When the pipe ends, the
+-- guard kills its child, or removes the directory. It ends when we close it, when a script fails, and also
+-- when we are killed: the kernel closes our end. So nothing is left behind, whatever happened.
 
 local process = {}
 
@@ -37,7 +37,8 @@ end
 local Server = {}
 Server.__index = Server
 
---- Starts a server that says its port in a line that matches `pattern`; `fifo` is the path of the pipe it says that in.
+--- Starts a server that says its port in a line that matches `pattern`; `fifo` is the path of the pipe it
+-- says that in.
 function process.server(command, fifo, pattern)
     assert(os.execute("mkfifo -m 600 " .. process.quote(fifo)))
     local guard = assert(io.popen(("%s %s >%s 2>&1 </dev/null & child=$!; cat >/dev/null; kill -9 $child 2>/dev/null; "
@@ -52,7 +53,8 @@ function process.server(command, fifo, pattern)
     error("the server did not start: " .. command)
 end
 
---- Kills the process, at once and from outside: its kernel ends the TCP stream, and nobody sends a close_notify.
+--- Kills the process, at once and from outside: its kernel ends the TCP stream, and nobody sends a
+-- close_notify.
 function Server:kill()
     if io.type(self.guard) == "file" then
         self.guard:close()

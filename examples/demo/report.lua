@@ -1,7 +1,8 @@
 -- report.lua: runs one line of Lua, prints it with what came of it, and checks both.
 --
--- The text that is printed is the text that is run, so that the two cannot differ. What a step must return, and the
--- state that it must leave, stand beside it as they are printed; the first that differs ends the script.
+-- The text that is printed is the text that is run, so that the two cannot differ. What a step must return,
+-- and the state that it must leave, stand beside it as they are printed; the first that differs ends the
+-- script.
 
 local tls = require "tlslife"
 
@@ -91,7 +92,8 @@ function report:section(text)
     print("\n" .. text)
 end
 
---- One step: the Lua line, OpenSSL's call behind it, what it must return, and the state it must leave, "open 0 yes no".
+--- One step: the Lua line, OpenSSL's call behind it, what it must return, and the state it must leave, "open
+-- 0 yes no".
 function report:step(code, call, want, want_state)
     local results = run(self.variables, code)
     local got, state = show(results), state_of(self, code)
