@@ -552,7 +552,7 @@ end
 function sequences.session_refused(scene)
     scene:meet()
     scene:settle_all()
-    local stranger = Scene.new(scene.kind, "server")
+    local stranger = Scene.new(scene.kind, "server", {})
     scene.ends.client, scene.ends.server = scene:connection "client", stranger:connection "server"
     scene:rejoin()
     scene.ends.client:set_session(scene.held)
@@ -640,8 +640,8 @@ function sequences.session_chain(scene)
     scene:say("kept=%d", #scene.kept)
 end
 
--- Options of the subject's context that the oracle's has too.
-local context_options = {context_quiet = {quiet_shutdown = true}}
+-- Scenes with contexts of their own, and the options of the subject's.
+local context_options = {context_quiet = {quiet_shutdown = true}, context_freed = {}}
 
 -- ------------------------------------------------------------------------------------------ the differences
 
@@ -657,9 +657,9 @@ end
 -- A server's own session of a TLS 1.2 ticket has neither id nor ticket.
 local NEVER_RESUMABLE = "^tls12_ticket/server/"
 
--- case: a pattern for the case's name, and except one for those left out. theirs: a pattern for libssl's token. ours: what it is here, with captures
--- of theirs as %1, or a function of the token and all of them. Each must change something in every case that it
--- names, but for those that are so in some versions of libssl only (in_some).
+-- case: a pattern for the case's name, and except one for those left out. theirs: a pattern for libssl's token.
+-- ours: what it is here, with captures of theirs as %1, or a function of the token and all of them. Each must
+-- change something in every case that it names, but for those that are so in some versions of libssl only (in_some).
 local DIFFERENCES = {
     {
         case = "/server/[%w_]+/unset$", theirs = "^set_session=1$", ours = "set_session=raises",
@@ -699,7 +699,7 @@ local DIFFERENCES = {
     },
     {
         case = "/clear_renegotiating$", theirs = "^clear=0/.*$", ours = "clear=raises",
-        why = "SSL_clear fails while a renegotiation is pending, and has dropped the session by then: refused before it does",
+        why = "SSL_clear fails while a renegotiation is pending, when it has dropped the session: refused before that",
     },
     {
         case = "/clear_renegotiating$", except = NEVER_RESUMABLE, theirs = "^resumable=0$", ours = "resumable=1",

@@ -41,14 +41,23 @@ local function context(role, kind, options)
     return assert(tls.context(all))
 end
 
---- options: of the subject's context, beyond what the oracle's has.
+local shared = {} -- contexts by kind and role: to make one costs more than a handshake
+
+local function shared_context(role, kind)
+    local key = role .. kind
+    shared[key] = shared[key] or context(role, KINDS[kind])
+    return shared[key]:up_ref()
+end
+
+--- options: of the subject's context, beyond what the oracle's has; with any, even {}, the contexts are this scene's own.
 function Scene.new(kind, role, options)
     local scene = setmetatable({kind = kind, role = role, line = {}, kept = {}, late = {}, ends = {}}, Scene)
     scene.tls13 = KINDS[kind].version == "TLSv1.3"
-    scene.contexts = {
-        client = context("client", KINDS[kind], role == "client" and options or nil),
-        server = context("server", KINDS[kind], role == "server" and options or nil),
-    }
+    scene.contexts = {}
+    for one in pairs(OTHER) do
+        scene.contexts[one] = options and context(one, KINDS[kind], one == role and options or nil)
+            or shared_context(one, kind)
+    end
     return scene
 end
 
@@ -63,12 +72,9 @@ function Scene:peer() return self.ends[OTHER[self.role]] end
 
 --- A new one of the scene's context, without a transport.
 function Scene:connection(role)
-    return self:made(assert(self.contexts[role]:connection()))
-end
-
-function Scene:made(conn)
+    local conn = assert(self.contexts[role]:connection())
     conn:set_blocking(false)
-    if not conn:is_server() then conn:set_hostname "localhost" end
+    if role == "client" then conn:set_hostname "localhost" end
     return conn
 end
 
@@ -121,7 +127,8 @@ function Scene:prepare_tcp()
     self.ends.client:set_blocking(true)
     assert(self.ends.client:dial("127.0.0.1", listener.it:port()))
     self.ends.client:set_blocking(false)
-    self.ends.server = self:made(assert(listener.it:accept(self.contexts.server, 5)))
+    self.ends.server = assert(listener.it:accept(self.contexts.server, 5))
+    self.ends.server:set_blocking(false)
 end
 
 --- Both ends get a new transport in memory.
