@@ -157,7 +157,7 @@ const char *tlb_bytes(lua_State *L, int idx, size_t *out_len);
 const char *tlb_text(lua_State *L, int idx);
 /* A port: an integer 0..65535, which becomes a string on the stack, or a service's name. */
 const char *tlb_service(lua_State *L, int idx);
-/* Where byte i (at idx, default 1) of len bytes begins: 0..len. */
+/* Where byte i (at idx, default 1) of len bytes begins: 0..len, the latter for i one past the end. */
 size_t tlb_offset(lua_State *L, int idx, size_t len);
 /* The table of strings at idx as C strings, in a userdata that is pushed; they live while both do. */
 const char *const *tlb_string_list(lua_State *L, int idx, const char *what, size_t *out_len);

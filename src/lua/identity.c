@@ -17,7 +17,7 @@
 
 #define REFS_MAX (1u << 30) /* the core counts in an unsigned int, OpenSSL in an int */
 
-static const char identity_key, asking_key;
+static const char identity_key, asking_key, sweeper_key;
 
 const char *tlb_short_name(const tlb_type *type) {
     return type->name + sizeof "tlslife." - 1;
@@ -25,6 +25,33 @@ const char *tlb_short_name(const tlb_type *type) {
 
 static const char *ended(const tlb_type *type) {
     return type->up_ref ? "freed" : "closed";
+}
+
+static const tlb_type *const handle_types[] = {&tlb_context_type, &tlb_conn_type, &tlb_session_type,
+                                               &tlb_listener_type, NULL};
+
+/* ---------------------------------------------------------------------------------------- the state's end */
+
+/* What a script's finalizer asks for while the state closes gets a userdata, but Lua runs no finalizer for that any
+ * more. So the oldest userdata of the module, whose own finalizer therefore runs after all others, lets go of whatever
+ * is still known. */
+static int sweep(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        int idx = lua_gettop(L);
+        for (const tlb_type *const *type = handle_types; *type; type++)
+            if (tlb_test(L, idx, *type))
+                tlb_release(L, idx, *type);
+    }
+    return 0;
+}
+
+static const luaL_Reg sweeper_metamethods[] = {{"__gc", sweep}, {NULL, NULL}};
+
+static void push_sweeper(lua_State *L) {
+    lua_newuserdatauv(L, 0, 0);
+    luaL_newlib(L, sweeper_metamethods);
+    lua_setmetatable(L, -2);
 }
 
 /* ------------------------------------------------------------------------------------------------ types */
@@ -63,14 +90,14 @@ static void open_type(lua_State *L, const tlb_type *type) {
 }
 
 void tlb_open_types(lua_State *L) {
+    push_sweeper(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &sweeper_key);
     push_weak_table(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &identity_key);
     push_weak_table(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &asking_key);
-    open_type(L, &tlb_context_type);
-    open_type(L, &tlb_conn_type);
-    open_type(L, &tlb_session_type);
-    open_type(L, &tlb_listener_type);
+    for (const tlb_type *const *type = handle_types; *type; type++)
+        open_type(L, *type);
     open_type(L, &tlb_buffer_type);
 }
 

@@ -75,8 +75,8 @@ const char *tlb_service(lua_State *L, int idx) {
 
 size_t tlb_offset(lua_State *L, int idx, size_t len) {
     lua_Integer i = luaL_optinteger(L, idx, 1);
-    luaL_argcheck(L, i >= 1, idx, "bytes are counted from 1");
-    return (lua_Unsigned)i - 1 < len ? (size_t)i - 1 : len;
+    luaL_argcheck(L, i >= 1 && (lua_Unsigned)i <= len + 1, idx, "out of range: bytes are 1 to the length");
+    return (size_t)i - 1;
 }
 
 /* An element or a key at the top as a C string that the table keeps. */

@@ -139,9 +139,9 @@ static inline int written(lua_State *L, tlb_conn *self, tlslife_status status, s
     return 1;
 }
 
-/* The strings of the table at index 2 as pieces, without the first `skip` bytes. They stay in the table. */
-static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len, size_t skip) {
-    size_t n = 0;
+/* The strings of the table at index 2 as pieces, from byte i (at index 3) on. They stay in the table. */
+static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len) {
+    size_t n = 0, skip = tlb_offset(L, 3, SIZE_MAX / 2);
     for (size_t i = 1; i <= len; i++) {
         size_t piece_len;
         if (lua_rawgeti(L, 2, (lua_Integer)i) != LUA_TSTRING)
@@ -155,16 +155,17 @@ static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len, size_t ski
             skip = 0;
         }
     }
+    luaL_argcheck(L, skip == 0, 3, "out of range: bytes are 1 to the length of all strings");
     return n;
 }
 
 static int write_table(lua_State *L, tlb_conn *self) {
     enum { FEW = 64 };
     tlslife_bytes few[FEW], *pieces = few;
-    size_t skip = tlb_offset(L, 3, SIZE_MAX / 2), len = (size_t)lua_rawlen(L, 2), out = 0;
+    size_t len = (size_t)lua_rawlen(L, 2), out = 0;
     if (len > FEW)
         pieces = lua_newuserdatauv(L, len * sizeof *pieces, 0);
-    len = gather(L, pieces, len, skip);
+    len = gather(L, pieces, len);
     tlslife_status status = tlslife_conn_writev(tlb_conn_object(self), pieces, len, &out);
     return written(L, self, status, out);
 }
