@@ -119,7 +119,7 @@ static void test_words(void) {
     CHECK_TEXT(tlslife_verify_result_text(X509_V_OK), "ok");
     CHECK(strncmp(tlslife_openssl_version(), "OpenSSL 3.", 10) == 0);
     tlslife_string_free(NULL);
-    tlslife_string_free(OPENSSL_strdup("secret"));
+    tlslife_string_free(strdup("secret"));
 }
 
 /* --------------------------------------------------------------------------------------------------- names */

@@ -208,7 +208,7 @@ static bool collect_credentials(tlslife_context *context) {
 }
 
 static bool derive_session_id_context(tlslife_context *context) {
-    int policy[] = {context->role, context->verify, SSL_CTX_get_verify_depth(context->ctx),
+    int policy[] = {(int)context->role, (int)context->verify, SSL_CTX_get_verify_depth(context->ctx),
                     context->verify_host,
                     (int)(context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL))};
     unsigned char hash[EVP_MAX_MD_SIZE];

@@ -18,6 +18,7 @@
 #include <openssl/x509.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MESSAGE_MAX sizeof(((tlslife_error *)0)->message)
@@ -249,6 +250,7 @@ const char *tlslife_openssl_version(void) {
 
 void tlslife_string_free(char *string) {
     if (string != NULL) {
-        OPENSSL_clear_free(string, strlen(string));
+        OPENSSL_cleanse(string, strlen(string));
+        free(string);
     }
 }
