@@ -135,9 +135,9 @@ return function(tls, plain)
         }
     end
 
-    -- A connection that stays open, on both sides, until the next round: where its memory happens to lie is worth some
+    -- A connection that stays open, on both sides (capacity is of plain C's pair, nil its least), until the next round: where its memory happens to lie is worth some
     -- percent, so each round has another. work(peers, ends) gives c and lua.
-    local function with_connection(work)
+    local function with_connection(work, capacity)
         local client_context, server_context = contexts("TLSv1.3", "tickets")
         local peers, ends = plain_peers("TLSv1.3", "tickets"), {}
         local function close_ends()
@@ -152,7 +152,7 @@ return function(tls, plain)
             lua = lua,
             renew = function()
                 close_ends()
-                peers:open()
+                peers:open(capacity)
                 ends.client, ends.server = open(client_context, server_context)
             end,
             close = function()
@@ -237,7 +237,7 @@ return function(tls, plain)
                 end
                 assert(got == bytes, "other bytes arrived")
             end
-        end)
+        end, 2 * RECORD)
     end
 
     local function getter()
