@@ -90,10 +90,10 @@ static void open_type(lua_State *L, const tlb_type *type) {
 }
 
 void tlb_open_types(lua_State *L) {
-    push_sweeper(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &sweeper_key);
     push_weak_table(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &identity_key);
+    push_sweeper(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &sweeper_key);
     push_weak_table(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &asking_key);
     for (const tlb_type *const *type = handle_types; *type; type++)
