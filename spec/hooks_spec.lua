@@ -447,10 +447,10 @@ describe("a hook", function()
     end)
 
     it("of hundred connections yields for each alone", function()
-        local context = pair.server {on_hello = function(conn) return coroutine.yield(conn) end}
+        local context, client_context = pair.server {on_hello = function(conn) return coroutine.yield(conn) end}, pair.client()
         local waiting = {}
         for i = 1, 100 do
-            local client, server = pair.join {server = context, client = pair.client()}
+            local client, server = pair.join {server = context, client = client_context}
             client:connect()
             local thread = coroutine.create(function() return server:accept() end)
             local _, asked = coroutine.resume(thread)

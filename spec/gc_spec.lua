@@ -1,0 +1,155 @@
+-- gc_spec.lua: what the collector does to objects of C: it frees them, soon enough, in any order, and says nothing on the wire.
+
+local expect = require "spec.support.expect"
+local pair = require "spec.support.pair"
+local pki = require "spec.support.pki"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+
+local p = pki.get()
+
+local function rss_kib()
+    return tonumber(process.slurp "/proc/self/status":match "VmRSS:%s+(%d+)")
+end
+
+-- AddressSanitizer keeps what was freed for a while: memory says nothing there
+local sanitized = process.slurp "/proc/self/maps":match "libasan" ~= nil or process.slurp(program.path):find("__asan_init", 1, true) ~= nil
+
+describe("the collector", function()
+    it("takes connections that were dropped, before they fill the memory", function()
+        local client, server = pair.client(), pair.server()
+        local function round(n)
+            for _ = 1, n do pair.connect {client = client, server = server} end
+        end
+        round(100)
+        local before = rss_kib()
+        round(sanitized and 100 or 400)
+        local grown = rss_kib() - before
+        if not sanitized then assert.is_true(grown < 16 * 1024, grown .. " KiB more") end
+    end)
+
+    it("takes thousands of connections that never were used", function()
+        local context = pair.client()
+        for _ = 1, 500 do context:connection() end
+        local before = rss_kib()
+        for _ = 1, 5000 do context:connection() end
+        local grown = rss_kib() - before
+        if not sanitized then assert.is_true(grown < 32 * 1024, grown .. " KiB more") end
+    end)
+
+    it("says no goodbye", function()
+        local client, server = pair.connect()
+        assert.equal("open", client:state())
+        client = nil
+        collectgarbage()
+        collectgarbage()
+        expect.word("truncated", server:read())
+        assert.is_nil(client)
+    end)
+
+    it("closes sockets, and says no goodbye there either", function()
+        local code, output = program.run([[
+            local tls = require "tlslife"
+            local function count() local n = 0; for _ in io.popen("ls /proc/$PPID/fd"):lines() do n = n + 1 end; return n end
+            local context = assert(tls.context {role = "client", verify = "none"})
+            local before = count()
+            do
+                local listener = tls.listen("127.0.0.1", 0)
+                local conn = context:connection()
+                assert(conn:dial("127.0.0.1", listener:port()))
+                assert(count() == before + 2)
+            end
+            collectgarbage() collectgarbage()
+            print(count() - before)
+        ]])
+        assert.equal(0, code, output)
+        assert.equal("0\n", output)
+    end)
+
+    it("may come at any allocation", function()
+        local pause, multiplier = collectgarbage("incremental", 0, 1000), nil
+        local client, server = pair.connect {server = {on_hello = function() collectgarbage() end, resumption = "stateful"},
+            client = {on_verify = function(_, peer) collectgarbage(); return #peer.certificates == 2 end}}
+        for i = 1, 20 do
+            assert.equal(("%d"):format(i), pair.send(client, server, ("%d"):format(i)))
+            client:peer_certificates()
+            client:session():export "pem"
+            collectgarbage "step"
+        end
+        pair.finish(client, server)
+        collectgarbage(pause)
+        assert.is_nil(multiplier)
+    end)
+
+    it("in either mode finds the same objects", function()
+        local old = collectgarbage "generational"
+        for _, mode in ipairs {"generational", "incremental"} do
+            collectgarbage(mode)
+            local client, server = pair.connect()
+            local context = client:context()
+            for _ = 1, 20 do
+                collectgarbage "step"
+                assert.is_true(rawequal(context, client:context()))
+            end
+            assert.equal("x", pair.send(client, server, "x"))
+        end
+        collectgarbage(old)
+    end)
+
+    it("never takes a context whose connection may still ask its hook", function()
+        local asked = 0
+        local client, server = pair.join {server = {on_hello = function() asked = asked + 1 end}}
+        collectgarbage()
+        collectgarbage()
+        pair.drive(client, server)
+        assert.equal(1, asked)
+    end)
+end)
+
+describe("the end of a Lua state", function()
+    local PRELUDE = [[
+        local tls = require "tlslife"
+        local cert, key, ca = ...
+        server = assert(tls.context {role = "server", certificate = cert, private_key = key})
+        client = assert(tls.context {role = "client", ca = ca})
+        a, b = client:connection(), server:connection()
+        a:set_blocking(false) b:set_blocking(false)
+        a:set_hostname "localhost"
+        tls.pair(a, b)
+        for _ = 1, 4 do a:connect() b:accept() end
+        a:read()
+        session, other = a:session(), a:take_session()
+        listener = tls.listen("127.0.0.1", 0)
+        buffer = tls.buffer(100)
+    ]]
+    local endings = {
+        ["comes in any order"] = "",
+        ["comes after an error"] = "error {}",
+        ["comes by os.exit with close"] = "os.exit(0, true)",
+        ["comes by os.exit"] = "os.exit(0)",
+        ["comes while finalizers use objects"] = [[
+            setmetatable({}, {__gc = function() pcall(a.write, a, "x") pcall(b.read, b) pcall(tostring, session) pcall(a.free, a)
+                pcall(a.free, a) pcall(client.connection, client) pcall(a.context, a) pcall(a.session, a) pcall(listener.close, listener)
+            end})]],
+        ["comes with a coroutine in a hook"] = [[
+            local asking = assert(tls.context {role = "server", certificate = cert, private_key = key,
+                on_hello = function() coroutine.yield() end})
+            local c, s = client:connection(), asking:connection()
+            c:set_hostname "localhost"
+            c:set_blocking(false) s:set_blocking(false)
+            tls.pair(c, s)
+            c:connect()
+            thread = coroutine.create(function() s:accept() end)
+            assert(coroutine.resume(thread))
+            assert(coroutine.status(thread) == "suspended")]],
+        ["comes with a to-be-closed connection"] = "local x <close> = a; local y <close> = client; os.exit(0, true)",
+        ["comes with references to spare"] = "for _ = 1, 10 do a:up_ref() client:up_ref() session:up_ref() end",
+    }
+    for what, ending in pairs(endings) do
+        it(what, function()
+            local code, output = program.run(PRELUDE .. ending, p.server_cert_file, p.server_key_file, p.ca_file)
+            assert.equal(what:match "error" and 1 or 0, code, output)
+            assert.is_nil(output:match "Sanitizer", output)
+        end)
+    end
+end)

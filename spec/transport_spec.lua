@@ -1,0 +1,572 @@
+-- transport_spec.lua: how the bytes travel: TCP, descriptors of others, memory, feed and drain; deadlines; and what never
+-- happens: a SIGPIPE, a descriptor that a child inherits, a call that outlives its deadline.
+
+local expect = require "spec.support.expect"
+local pair = require "spec.support.pair"
+local pki = require "spec.support.pki"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+local tls = require "tlslife"
+
+local p = pki.get()
+
+local has_ipv6 = (function()
+    local listener = tls.listen("::1", 0)
+    if listener then listener:close() end
+    return listener ~= nil
+end)()
+
+-- a client and a server over TCP, driven by turns
+local function over_tcp(host, setup)
+    local listener <close> = assert(tls.listen(host, 0))
+    local client = pair.client():connection()
+    client:set_hostname "localhost"
+    if setup then setup(client) end
+    assert(client:dial(host, listener:port()))
+    local server = assert(listener:accept(pair.server(), 5))
+    client:set_blocking(false)
+    server:set_blocking(false)
+    -- loopback is quick, and not instant
+    for _ = 1, 2000 do
+        local a, why = client:connect()
+        local b, reason = server:accept()
+        assert.is_true(a or why == "want_read", why)
+        assert.is_true(b or reason == "want_read", reason)
+        if a and b then break end
+    end
+    for _, conn in ipairs {client, server} do
+        conn:set_blocking(true)
+        conn:set_timeout(5)
+    end
+    return client, server
+end
+
+-- seconds that a call took, then its results
+local function timed(call, ...)
+    local began = process.now()
+    local results = table.pack(call(...))
+    return process.now() - began, table.unpack(results, 1, results.n)
+end
+
+describe("TCP", function()
+    for _, host in ipairs {"127.0.0.1", "::1"} do
+        it("carries a connection over " .. host, function()
+            if host == "::1" and not has_ipv6 then return pending "no IPv6 here" end
+            local client, server = over_tcp(host)
+            assert.is_true(client:handshake_done() and server:handshake_done())
+            local shown = host == "::1" and "^%[::1%]:%d+$" or "^127%.0%.0%.1:%d+$"
+            assert.truthy(client:peer_address():match(shown), client:peer_address())
+            assert.truthy(server:peer_address():match(shown))
+            assert.equal("number", type(client:fd()))
+            assert.equal(client:fd(), client:pollfd())
+            client:write "hello"
+            assert.equal("hello", server:read())
+            local bytes = ("x"):rep(30000)
+            server:write(bytes)
+            local got = ""
+            while #got < #bytes do got = got .. client:read() end
+            assert.equal(bytes, got)
+            assert.equal("sent", client:shutdown())
+            expect.word("closed", server:read())
+            assert.equal("done", server:close(5))
+            assert.equal("done", client:close(5))
+            assert.is_nil(client:fd())
+            assert.is_nil(client:peer_address())
+        end)
+    end
+
+    it("listens on every address", function()
+        local listener <close> = assert(tls.listen(nil, 0))
+        for _, host in ipairs {"127.0.0.1", has_ipv6 and "::1" or "127.0.0.1"} do
+            local client = pair.client():connection()
+            assert.is_true(client:dial(host, listener:port()))
+            assert.is_not_nil(listener:accept(pair.server(), 5))
+        end
+    end)
+
+    it("tries each address of a name, and sets the host name", function()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        local client = pair.client():connection()
+        assert.is_true(client:dial("localhost", listener:port()))
+        assert.equal("localhost", client:hostname())
+        local other = pair.client():connection()
+        other:set_hostname "a.example"
+        assert.is_true(other:dial("localhost", tostring(listener:port())))
+        assert.equal("a.example", other:hostname())
+    end)
+
+    it("fails where nobody listens", function()
+        local port = process.free_port()
+        local conn = pair.client():connection()
+        local err = expect.fails("system", conn:dial("127.0.0.1", port))
+        assert.equal(111, err.errno)
+        assert.is_nil(conn:fd())
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        assert.is_true(conn:dial("127.0.0.1", listener:port()))
+    end)
+
+    it("fails for names that are none", function()
+        local conn = pair.client():connection()
+        for _, name in ipairs {"nowhere.invalid", "127.0.0.1.invalid"} do
+            local err = expect.fails("resolve", conn:dial(name, 443))
+            assert.truthy(err.message:find(name, 1, true))
+        end
+        assert.is_nil(conn:dial("127.0.0.1", "no-such-service"))
+        for _, wrong in ipairs {-1, 65536, 1.5, {}, true} do
+            assert.is_false((pcall(conn.dial, conn, "127.0.0.1", wrong)), tostring(wrong))
+        end
+        assert.is_false((pcall(conn.dial, conn, "a b\0c", 443)))
+    end)
+
+    it("does not listen twice on a port", function()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        local err = expect.fails("system", tls.listen("127.0.0.1", listener:port()))
+        assert.equal(98, err.errno)
+        assert.truthy(err.message:find(tostring(listener:port()), 1, true))
+    end)
+
+    it("shares a port where both ask for it", function()
+        local one <close> = assert(tls.listen("127.0.0.1", 0, {reuse_port = true}))
+        local two <close> = assert(tls.listen("127.0.0.1", one:port(), {reuse_port = true, backlog = 3}))
+        assert.equal(one:port(), two:port())
+        assert.is_false((pcall(tls.listen, "127.0.0.1", 0, {resue_port = true})))
+        assert.is_false((pcall(tls.listen, "127.0.0.1", 0, {backlog = "x"})))
+    end)
+
+    it("dials without blocking", function()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        local client = pair.client():connection()
+        client:set_blocking(false)
+        local ok, message
+        for _ = 1, 1000 do
+            ok, message = client:dial("127.0.0.1", listener:port())
+            if ok then break end
+            assert.equal("want_write", message)
+            assert.equal("w", client:events())
+            assert.equal("number", type(client:pollfd()))
+        end
+        assert.is_true(ok)
+        expect.word("want_read", client:connect())
+        assert.equal("r", client:events())
+    end)
+
+    it("sets TCP_NODELAY at both ends", function()
+        -- Nagle's algorithm and delayed acknowledgements would cost 40 ms for each of these
+        local client, server = over_tcp "127.0.0.1"
+        local seconds = timed(function()
+            for _ = 1, 50 do
+                client:write "a"
+                client:write "b"
+                assert.equal("a", server:read(1))
+                assert.equal("b", server:read(1))
+                server:write "c"
+                server:write "d"
+                assert.equal("c", client:read(1))
+                assert.equal("d", client:read(1))
+            end
+        end)
+        assert.is_true(seconds < 1, seconds .. " s")
+    end)
+
+    it("that is reset is no clean end", function()
+        local client, server = over_tcp "127.0.0.1"
+        server:write "never read"
+        client:free()
+        collectgarbage()
+        local result, message
+        for _ = 1, 100 do
+            result, message = server:write(("x"):rep(100000))
+            if not result then break end
+        end
+        assert.is_nil(result)
+        assert.is_true(message ~= "closed" and message ~= "want_write", message)
+    end)
+end)
+
+describe("a listener", function()
+    it("does not wait when told so", function()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        expect.word("want_read", listener:accept(pair.server(), 0))
+        local seconds, result, message = timed(listener.accept, listener, pair.server(), 0.2)
+        assert.is_nil(result)
+        assert.equal("timeout", message)
+        assert.is_true(seconds >= 0.18 and seconds < 2, seconds)
+    end)
+
+    it("knows its port and descriptor, and closes once and again", function()
+        local listener = assert(tls.listen("127.0.0.1", 0))
+        assert.is_true(listener:port() > 0)
+        assert.is_true(listener:fd() > 2)
+        assert.equal("listener", tls.type(listener))
+        assert.truthy(tostring(listener):match "^tlslife.listener")
+        local port = listener:port()
+        assert.is_true(process.is_listening(port))
+        listener:close()
+        listener:close()
+        assert.is_false(process.is_listening(port))
+        assert.is_false((pcall(listener.accept, listener, pair.server(), 0)))
+    end)
+
+    it("accepts for servers alone", function()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        for _, wrong in ipairs {pair.client(), 1, "x", {}} do
+            local ok, result, message = pcall(listener.accept, listener, wrong, 0)
+            assert.is_true(not ok or result == nil and message ~= "want_read", tostring(message))
+        end
+    end)
+
+    it("survives a want of descriptors", function()
+        local chunk = [[
+            local tls = require "tlslife"
+            local cert, key = ...
+            local server = assert(tls.context {role = "server", certificate = cert, private_key = key})
+            local client = assert(tls.context {role = "client", verify = "none"})
+            local listener = assert(tls.listen("127.0.0.1", 0))
+            local kept, failed = {}, nil
+            for i = 1, 200 do
+                local conn = client:connection()
+                local ok, message, err = conn:dial("127.0.0.1", listener:port())
+                if not ok then failed = {message, err}; break end
+                kept[#kept + 1] = conn
+                local accepted
+                accepted, message, err = listener:accept(server, 1)
+                if not accepted then failed = {message, err}; break end
+                kept[#kept + 1] = accepted
+            end
+            assert(failed and failed[2].code == "system" and failed[2].errno == 24, failed and failed[1])
+            for _, conn in ipairs(kept) do conn:free() end
+            local conn = client:connection()
+            assert(conn:dial("127.0.0.1", listener:port()))
+            assert(listener:accept(server, 1))
+            print "usable"
+        ]]
+        local path = process.spill(process.directory() .. "/emfile.lua", chunk)
+        local code, output = process.run {"sh", "-c", "ulimit -n 40; exec \"$@\"", "sh", program.path, path, p.server_cert_file,
+            p.server_key_file, timeout = 20}
+        assert.equal(0, code, output)
+        assert.equal("usable\n", output)
+    end)
+end)
+
+describe("a deadline", function()
+    -- a peer that accepts and says nothing
+    local function silent()
+        local listener = assert(tls.listen("127.0.0.1", 0))
+        local conn = pair.client({timeout = 0.2}):connection()
+        conn:set_hostname "localhost"
+        assert(conn:dial("127.0.0.1", listener:port()))
+        return conn, listener
+    end
+
+    it("holds for a handshake with a silent peer", function()
+        local conn, listener = silent()
+        local seconds, result, message = timed(conn.connect, conn)
+        assert.is_nil(result)
+        assert.equal("timeout", message)
+        assert.is_true(seconds >= 0.18 and seconds < 2, seconds)
+        assert.equal("handshake", conn:state())
+        assert.is_nil(conn:error())
+        expect.word("timeout", conn:connect())
+        listener:close()
+    end)
+
+    it("holds for reading, writing and closing", function()
+        local client, server = over_tcp "127.0.0.1"
+        client:set_timeout(0.2)
+        for name, call in pairs {
+            read = function() return client:read() end,
+            peek = function() return client:peek() end,
+            read_into = function() return client:read_into(tls.buffer(10)) end,
+        } do
+            local seconds, result, message = timed(call)
+            assert.is_nil(result)
+            assert.equal("timeout", message)
+            assert.is_true(seconds >= 0.18 and seconds < 2, name .. seconds)
+        end
+        local bytes = ("x"):rep(20 << 20)
+        local seconds, written = timed(client.write, client, bytes)
+        assert.is_true(written < #bytes)
+        assert.is_true(seconds < 2)
+        expect.word("timeout", client:write(bytes, written + 1))
+        assert.equal("open", client:state())
+        -- nothing is lost by it
+        server:set_timeout(0.05)
+        local got = 0
+        while written < #bytes do
+            written = written + (client:write(bytes, written + 1) or 0)
+            for piece in function() return (server:read(1 << 20)) end do got = got + #piece end
+        end
+        for piece in function() return (server:read(1 << 20)) end do got = got + #piece end
+        assert.equal(#bytes, got)
+        seconds = timed(client.close, client, 0.2)
+        assert.is_true(seconds >= 0.18 and seconds < 2, seconds)
+    end)
+
+    it("is for the whole call, not for each byte", function()
+        -- a peer that sends a byte of a record now and then
+        local script = process.spill(process.directory() .. "/drip.py", [[
+import socket, sys, time
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+peer, _ = listener.accept()
+for byte in b"\x16\x03\x03\x40\x00\x02" + b"\x00" * 300:
+    peer.send(bytes([byte]))
+    time.sleep(0.02)
+]])
+        local peer = process.start {"python3", script, timeout = 20}
+        local conn = pair.client({timeout = 0.3}):connection()
+        conn:set_hostname "localhost"
+        assert(conn:dial("127.0.0.1", tonumber((peer:wait_for "(%d+)\n"))))
+        local seconds, result, message = timed(conn.connect, conn)
+        peer:stop()
+        assert.is_nil(result)
+        assert.equal("timeout", message)
+        assert.is_true(seconds >= 0.28 and seconds < 1.5, seconds)
+    end)
+
+    it("that is passed already waits for nothing", function()
+        local conn, listener = silent()
+        conn:set_timeout(0)
+        local seconds, _, message = timed(conn.connect, conn)
+        assert.equal("timeout", message)
+        assert.is_true(seconds < 0.5)
+        listener:close()
+    end)
+end)
+
+describe("a descriptor of the program's", function()
+    -- the ends of a TCP connection as descriptors that stay open: those of two other connections
+    local function sockets()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        local a = pair.client():connection()
+        assert(a:dial("127.0.0.1", listener:port()))
+        local b = assert(listener:accept(pair.server(), 5))
+        return a, b
+    end
+
+    local function open_fds()
+        local pipe = assert(io.popen "exec ls /proc/$PPID/fd")
+        local fds = {}
+        for fd in pipe:lines() do fds[tonumber(fd)] = true end
+        pipe:close()
+        return fds
+    end
+
+    local function shake(client, server)
+        client:set_hostname "localhost"
+        client:set_blocking(false)
+        server:set_blocking(false)
+        for _ = 1, 2000 do
+            local a, b = client:connect(), server:accept()
+            if a and b then return true end
+        end
+    end
+
+    it("stays the program's", function()
+        local a, b = sockets()
+        local client, server = pair.client():connection(), pair.server():connection()
+        assert.is_true(client:set_fd(a:fd()))
+        assert.is_true(server:set_fd(b:fd()))
+        assert.equal(a:fd(), client:fd())
+        assert.is_true(shake(client, server))
+        local fds = {a:fd(), b:fd()}
+        client:free()
+        server:close_transport()
+        assert.is_nil(server:fd())
+        local open = open_fds()
+        assert.is_true(open[fds[1]] and open[fds[2]])
+        a:free()
+        b:free()
+        open = open_fds()
+        assert.is_nil(open[fds[1]] or open[fds[2]])
+    end)
+
+    it("may be an object's that has one, which is kept alive", function()
+        for _, method in ipairs {"fd", "getfd", "fileno", "pollfd"} do
+            local a, b = sockets()
+            local collected = false
+            local client, server = pair.client():connection(), pair.server():connection()
+            do
+                local object = setmetatable({[method] = function() return a:fd() end}, {__gc = function() collected = true end})
+                client:set_fd(object)
+            end
+            server:set_fd(b)
+            collectgarbage()
+            collectgarbage()
+            assert.is_false(collected)
+            assert.is_true(shake(client, server), method)
+            client:close_transport()
+            collectgarbage()
+            collectgarbage()
+            assert.is_true(collected, method)
+        end
+    end)
+
+    it("may be two, to read and to write", function()
+        local a, b = sockets()
+        local client, server = pair.client():connection(), pair.server():connection()
+        client:set_fd(a:fd(), a:fd())
+        server:set_fd(b, b)
+        assert.is_true(shake(client, server))
+    end)
+
+    it("must be one", function()
+        local conn = pair.client():connection()
+        for _, wrong in ipairs {-1, 1.5, "x", {}, true, {fd = 1}, {fd = function() return "x" end}, {fd = function() return -1 end},
+            io.stdout, function() end} do
+            assert.is_false((pcall(conn.set_fd, conn, wrong)), tostring(wrong))
+            assert.is_nil(conn:fd())
+        end
+        assert.is_false((pcall(conn.set_fd, conn)))
+        assert.is_false((pcall(conn.take_fd, conn, -1)))
+        assert.is_false((pcall(conn.take_fd, conn, {})))
+    end)
+
+    it("that is no descriptor fails when it is used", function()
+        local conn = pair.client():connection()
+        conn:set_hostname "localhost"
+        local ok = pcall(conn.set_fd, conn, 9999)
+        if ok then
+            local err = expect.fails("system", conn:connect())
+            assert.equal(9, err.errno)
+        end
+    end)
+
+    it("becomes the connection's by take_fd", function()
+        local a, b = sockets()
+        local script = [[
+            local tls = require "tlslife"
+            local context = assert(tls.context {role = "client", verify = "none"})
+            local function count() local n = 0; for _ in io.popen("ls /proc/$PPID/fd"):lines() do n = n + 1 end; return n end
+            local before = count()
+            local conn = context:connection()
+            conn:take_fd(0)
+            assert(conn:fd() == 0)
+            conn:free()
+            assert(count() == before - 1, "still open")
+            print "closed"
+        ]]
+        assert.is_not_nil(a and b)
+        local code, output = program.run(script)
+        assert.equal(0, code, output)
+        assert.equal("closed\n", output)
+    end)
+end)
+
+describe("feed and drain", function()
+    it("move bytes, as many as fit", function()
+        local conn = pair.client():connection()
+        conn:set_memory(10)
+        assert.equal(10, conn:feed(("x"):rep(20)))
+        assert.equal(0, conn:feed "x")
+        assert.equal("", conn:drain())
+        conn:set_memory(10)
+        assert.equal(2, conn:feed("hello", 4))
+        assert.equal(0, conn:feed("hello", 6))
+        for _, wrong in ipairs {0, 7, 1.5, "x"} do assert.is_false((pcall(conn.feed, conn, "hello", wrong))) end
+        for _, wrong in ipairs {0, -1, "x"} do assert.is_false((pcall(conn.drain, conn, wrong))) end
+        for _, wrong in ipairs {0, -1, 1.5, "x", {}} do assert.is_false((pcall(conn.set_memory, conn, wrong)), tostring(wrong)) end
+    end)
+
+    it("give at most what was asked for", function()
+        local conn = pair.client():connection()
+        conn:set_memory()
+        conn:set_blocking(false)
+        conn:set_hostname "localhost"
+        expect.word("want_read", conn:connect())
+        assert.equal("\22\3\1", conn:drain(3))
+        assert.is_true(#conn:drain() > 100)
+        assert.equal("", conn:drain())
+    end)
+
+    it("do not wait, even of a blocking connection", function()
+        local conn = pair.client():connection()
+        conn:set_memory()
+        conn:set_hostname "localhost"
+        assert.is_true(conn:blocking())
+        expect.word("want_read", conn:connect())
+    end)
+
+    it("end at feed_eof, after what was fed", function()
+        local client, server = pair.client():connection(), pair.server():connection()
+        client:set_hostname "localhost"
+        client:set_memory()
+        server:set_memory()
+        for _ = 1, 4 do
+            client:connect()
+            server:feed(client:drain())
+            server:accept()
+            client:feed(server:drain())
+        end
+        server:write "last"
+        client:feed(server:drain())
+        assert.is_true(client:feed_eof())
+        assert.equal(0, client:feed "more")
+        assert.equal("last", client:read())
+        expect.word("truncated", client:read())
+    end)
+
+    it("are not for other transports", function()
+        local client = pair.connect()
+        expect.raises("", client.feed, client, "x")
+        expect.raises("", client.drain, client)
+        expect.raises("", client.feed_eof, client)
+    end)
+end)
+
+describe("a pair", function()
+    it("is of two", function()
+        local a, b = pair.client():connection(), pair.server():connection()
+        assert.is_true(tls.pair(a, b))
+        assert.is_true(tls.pair(a, b, 1))
+        assert.is_false((pcall(tls.pair, a, a)))
+        assert.is_false((pcall(tls.pair, a)))
+        for _, wrong in ipairs {0, -1, 1.5, "x"} do assert.is_false((pcall(tls.pair, a, b, wrong)), tostring(wrong)) end
+    end)
+
+    it("that is joined anew leaves the old peer at the end of its stream", function()
+        local client, server = pair.connect()
+        local other = pair.server():connection()
+        client:clear()
+        tls.pair(client, other)
+        expect.word("truncated", server:read())
+    end)
+end)
+
+describe("a process", function()
+    it("never dies of SIGPIPE, and its children inherit nothing", function()
+        local chunk = [[
+            local tls = require "tlslife"
+            local cert, key, ca = ...
+            local server = assert(tls.context {role = "server", certificate = cert, private_key = key, timeout = 5})
+            local client = assert(tls.context {role = "client", ca = ca, timeout = 5})
+            local function joined()
+                local listener <close> = assert(tls.listen("127.0.0.1", 0))
+                local a = client:connection()
+                a:set_hostname "localhost"
+                assert(a:dial("127.0.0.1", listener:port()))
+                local b = assert(listener:accept(server, 5))
+                local child = io.popen "ls -l /proc/self/fd"
+                local sockets = select(2, child:read "a":gsub("socket:", ""))
+                child:close()
+                assert(sockets == tonumber(os.getenv "SOCKETS" or 0), "a child has " .. sockets .. " sockets")
+                a:set_blocking(false)
+                b:set_blocking(false)
+                repeat local x, y = a:connect(), b:accept() until x and y
+                return a, b
+            end
+            local a, b = joined()
+            b:free()
+            for i = 1, 100 do
+                local n, message = a:write(("x"):rep(10000))
+                if not n and message ~= "want_write" then print "alive"; break end
+            end
+            a, b = joined()
+            b:free()
+            print((a:close()) or "alive")
+        ]]
+        local code, output = program.run(chunk, p.server_cert_file, p.server_key_file, p.ca_file)
+        assert.equal(0, code, output)
+        assert.truthy(output:match "^alive\n%a+\n$", output)
+    end)
+end)
