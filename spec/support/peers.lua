@@ -51,12 +51,14 @@ end
 
 local BOTH = {["TLSv1.2"] = {"tickets", "stateful"}, ["TLSv1.3"] = {"tickets", "stateful"}}
 
+local SERVING = 300 -- seconds that a server lives at most: it serves all examples of its kind
+
 local GET = "GET / HTTP/1.0\r\n\r\n"
 
 local function s_server(...)
     local p = pki.get()
     local command = {"openssl", "s_server", "-accept", process.free_port(), "-naccept", 100,
-        "-cert", p.server_leaf_file, "-cert_chain", p.intermediate_cert_file, "-key", p.server_key_file, ...}
+        "-cert", p.server_leaf_file, "-cert_chain", p.intermediate_cert_file, "-key", p.server_key_file, timeout = SERVING, ...}
     local one = process.start(command)
     one:wait_for_port(command[4])
     return one, command[4]
@@ -66,7 +68,7 @@ local function gnutls_serv(...)
     local p = pki.get()
     local port = process.free_port()
     local one = process.start {"gnutls-serv", "-p", port, "--x509certfile", p.server_cert_file,
-        "--x509keyfile", p.server_key_file, "--disable-client-cert", ...}
+        "--x509keyfile", p.server_key_file, "--disable-client-cert", timeout = SERVING, ...}
     one:wait_for_port(port)
     return one, port
 end
@@ -102,7 +104,8 @@ local function nginx(kind)
     local text = NGINX:format(dir, dir, dir, dir, dir, dir, port, p.server_cert_file, p.server_key_file,
         NGINX_KIND[kind], dir)
     process.spill(dir .. "/reply", peers.reply_body)
-    local one = process.start {"nginx", "-p", dir, "-e", "stderr", "-c", process.spill(dir .. "/conf", text)}
+    local one = process.start {"nginx", "-p", dir, "-e", "stderr", "-c", process.spill(dir .. "/conf", text),
+        timeout = SERVING}
     one:wait_for_port(port)
     return one, port
 end
@@ -163,7 +166,8 @@ peers.servers = {
         kinds = BOTH,
         start = function(kind)
             local p = pki.get()
-            return script {PYTHON, HERE .. "/peer.py", "server", kind, p.server_cert_file, p.server_key_file}
+            return script {PYTHON, HERE .. "/peer.py", "server", kind, p.server_cert_file, p.server_key_file,
+                timeout = SERVING}
         end,
         request = GET,
         reply = function() return "hello of Python\n" end,
@@ -176,7 +180,8 @@ peers.servers = {
         kinds = {["TLSv1.2"] = {"tickets"}, ["TLSv1.3"] = {"tickets"}},
         start = function(kind)
             local p = pki.get()
-            return script {"node", HERE .. "/peer.js", "server", kind, p.server_cert_file, p.server_key_file}
+            return script {"node", HERE .. "/peer.js", "server", kind, p.server_cert_file, p.server_key_file,
+                timeout = SERVING}
         end,
         request = GET,
         reply = function() return "hello of Node\n" end,

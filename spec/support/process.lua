@@ -115,7 +115,7 @@ local function launch(self, words, options)
 end
 
 --- Starts a program, in our directory: the words of its command, and by name
---    timeout      seconds until it is killed whatever happens (default 30)
+--    timeout      seconds until it is killed whatever happens (default 60)
 --    stdin        true: write() and finish_input(); a string: that, then its end; nil: /dev/null
 --    environment  table of variables
 function process.start(command)
@@ -136,7 +136,7 @@ function process.start(command)
         self.input = assert(io.open(self.directory .. "/in", "r+"))
         self.input:setvbuf "no"
     end
-    launch(self, words, {stdin = command.stdin, environment = environment, timeout = command.timeout or 30})
+    launch(self, words, {stdin = command.stdin, environment = environment, timeout = command.timeout or 60})
     running[self] = true
     return self
 end
@@ -225,18 +225,15 @@ end
 --- Runs a program to its end: exit status and output. With a time limit, as everything here.
 function process.run(command)
     local one = process.start(command)
-    local status = one:wait((command.timeout or 30) + 5)
+    local status = one:wait((command.timeout or 60) + 5)
     return status, one:output()
 end
 
---- Whether a TCP socket listens on the port, on any address.
+--- Whether a TCP socket listens on the port, on any address: such a line has no peer, and state 0A.
 function process.is_listening(port)
-    local wanted = (":%04X "):format(port)
+    local line = (":%04X 0+:0000 0A"):format(port)
     for _, path in ipairs {"/proc/net/tcp", "/proc/net/tcp6"} do
-        for line in (slurp(path) or ""):gmatch "[^\n]+" do
-            local address, state = line:match "^%s*%d+: %x+(:%x+ )%x+:%x+ (%x%x) "
-            if address == wanted and state == "0A" then return true end
-        end
+        if (slurp(path) or ""):find(line) then return true end
     end
     return false
 end
