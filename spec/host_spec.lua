@@ -24,7 +24,7 @@ local object = process.spill(directory() .. "/object.lua",
 local shebang = process.spill(directory() .. "/shebang.lua", "#!/usr/bin/env lua\nprint 'shebang'\n")
 process.spill(directory() .. "/aux.lua", "print('aux', ...) return {value = 42}")
 
--- {title, words, input, environment}
+-- {title, words, input, environment}: dialogue says that the input is a person's
 local CASES = {
     {"-e", {"-e", "print(1 + 1)"}},
     {"-e twice", {"-e", "x = 1", "-e", "print(x)"}},
@@ -70,21 +70,29 @@ local CASES = {
     {"a stack overflow", {"-e", "local function f() return 1 + f() end print(pcall(f) == false)"}},
     {"a to-be-closed variable", {"-e", "local x <close> = setmetatable({}, {__close = function() print 'closed' end})"}},
     {"an error in a coroutine", {"-e", "print(coroutine.resume(coroutine.create(error), 'x'))"}},
-    {"output and failure", {"-e", "io.write 'out ' io.stderr:write 'err ' error('end', 0)"}},
-    {"-i and input", {"-i", "-e", "x = 5"}, "print(x)\n= x + 1\nx * 2\n", nil, true},
-    {"-i of several lines", {"-i"}, "for i = 1, 2 do\nprint(i)\nend\nerror 'no'\nprint 'goes on'\n", nil, true},
-    {"-i and a syntax error", {"-i"}, "x = = 1\nprint 'goes on'\n", nil, true},
+    {"output and failure", {"-e", "io.write 'out ' io.stdout:flush() io.stderr:write 'err ' error('end', 0)"}},
+    {"-i and input", {"-i", "-e", "x = 5"}, "print(x)\n= x + 1\nx * 2\n", nil, dialogue = true},
+    {"-i of several lines", {"-i"}, "for i = 1, 2 do\nprint(i)\nend\nerror 'no'\nprint 'goes on'\n", nil, dialogue = true},
+    {"-i and a syntax error", {"-i"}, "x = = 1\nprint 'goes on'\n", nil, dialogue = true},
 }
 
--- what both print, without what must differ: the name, the version's line, addresses, and C functions of the host
+-- what both print, without what must differ: names, versions, addresses, C frames of the host, and the words of the usage
 local function plain(output, path)
-    output = output:gsub(path:gsub("%p", "%%%0"), "PROGRAM")
-    output = output:gsub("\n(%s*)lua5%.4:", "\n%1PROGRAM:"):gsub("^lua5%.4:", "PROGRAM:"):gsub("lua5%.4: ", "PROGRAM: ")
-    output = output:gsub("%f[%w/]tlslife: ", "PROGRAM: "):gsub("%f[%w/]lua: ", "PROGRAM: ")
-    output = output:gsub("0x%x+", "ADDRESS")
-    output = output:gsub("Lua 5%.4[^\n]*\n", ""):gsub("tlslife %d[^\n]*\n", ""):gsub("OpenSSL [^\n]*\n", "")
-    output = output:gsub("\n\tno f[^\n]*", ""):gsub("\n%s*%[C%]: in %?", "")
-    return output
+    output = output:gsub(path:gsub("%p", "%%%0"), "PROGRAM"):gsub("%f[%w/]lua5%.4:", "PROGRAM:")
+    output = output:gsub("%f[%w]tlslife %d[^\n]*\n", ""):gsub("%f[%w]Lua 5%.4[^\n]*\n", "")
+    output = output:gsub("0x%x+", "ADDRESS"):gsub("\n\tno f[^\n]*", ""):gsub("\n%s*%[C%]: in %?", "")
+    return (output:gsub("(usage: PROGRAM %[options%] %[script %[args%]%]\n).*", "%1"))
+end
+
+-- a dialogue without its prompts, and without the input that readline repeats
+local function answers(output, input)
+    local asked, said = {}, {}
+    for line in input:gmatch "[^\n]+" do asked[line] = true end
+    for line in output:gmatch "[^\n]+" do
+        line = line:gsub("^[> ]+", "")
+        if line ~= "" and not asked[line] then said[#said + 1] = line end
+    end
+    return table.concat(said, "\n")
 end
 
 local function run(path, case)
@@ -92,7 +100,8 @@ local function run(path, case)
     for name, value in pairs(case[4] or {}) do command.environment[name] = value end
     for i, word in ipairs(case[2]) do command[i + 1] = word end
     local code, output = process.run(command)
-    return code, plain(output, path)
+    output = plain(output, path)
+    return code, case.dialogue and answers(output, case[3]) or output
 end
 
 describe("the program", function()

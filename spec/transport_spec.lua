@@ -207,11 +207,10 @@ describe("a listener", function()
         assert.is_false((pcall(listener.accept, listener, pair.server(), 0)))
     end)
 
-    it("accepts for servers alone", function()
+    it("accepts for contexts alone", function()
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
-        for _, wrong in ipairs {pair.client(), 1, "x", {}} do
-            local ok, result, message = pcall(listener.accept, listener, wrong, 0)
-            assert.is_true(not ok or result == nil and message ~= "want_read", tostring(message))
+        for _, wrong in ipairs {1, "x", {}, io.stdout} do
+            assert.is_false((pcall(listener.accept, listener, wrong, 0)))
         end
     end)
 
@@ -287,7 +286,14 @@ describe("a deadline", function()
         local seconds, written = timed(client.write, client, bytes)
         assert.is_true(written < #bytes)
         assert.is_true(seconds < 2)
-        expect.word("timeout", client:write(bytes, written + 1))
+        local message
+        for _ = 1, 50 do -- the system's buffers grow
+            local more
+            more, message = client:write(bytes, written + 1)
+            if not more then break end
+            written = written + more
+        end
+        assert.equal("timeout", message)
         assert.equal("open", client:state())
         -- nothing is lost by it
         server:set_timeout(0.05)
@@ -344,12 +350,8 @@ describe("a descriptor of the program's", function()
         return a, b
     end
 
-    local function open_fds()
-        local pipe = assert(io.popen "exec ls /proc/$PPID/fd")
-        local fds = {}
-        for fd in pipe:lines() do fds[tonumber(fd)] = true end
-        pipe:close()
-        return fds
+    local function is_open(fd)
+        return select(3, io.open("/proc/self/fd/" .. fd)) ~= 2 -- ENOENT
     end
 
     local function shake(client, server)
@@ -373,12 +375,10 @@ describe("a descriptor of the program's", function()
         client:free()
         server:close_transport()
         assert.is_nil(server:fd())
-        local open = open_fds()
-        assert.is_true(open[fds[1]] and open[fds[2]])
+        assert.is_true(is_open(fds[1]) and is_open(fds[2]))
         a:free()
         b:free()
-        open = open_fds()
-        assert.is_nil(open[fds[1]] or open[fds[2]])
+        assert.is_false(is_open(fds[1]) or is_open(fds[2]))
     end)
 
     it("may be an object's that has one, which is kept alive", function()
@@ -433,21 +433,19 @@ describe("a descriptor of the program's", function()
     end)
 
     it("becomes the connection's by take_fd", function()
-        local a, b = sockets()
-        local script = [[
+        local path = process.spill(process.directory() .. "/take.lua", [[
             local tls = require "tlslife"
             local context = assert(tls.context {role = "client", verify = "none"})
-            local function count() local n = 0; for _ in io.popen("ls /proc/$PPID/fd"):lines() do n = n + 1 end; return n end
-            local before = count()
-            local conn = context:connection()
-            conn:take_fd(0)
-            assert(conn:fd() == 0)
-            conn:free()
-            assert(count() == before - 1, "still open")
+            for fd = 7, 9 do
+                local conn = context:connection()
+                assert(conn:take_fd(fd) and conn:fd() == fd)
+                assert(io.open("/proc/self/fd/" .. fd)):close()
+                if fd == 7 then conn:free() elseif fd == 8 then conn:close_transport() else conn:set_memory() end
+                assert(select(3, io.open("/proc/self/fd/" .. fd)) == 2, "still open")
+            end
             print "closed"
-        ]]
-        assert.is_not_nil(a and b)
-        local code, output = program.run(script)
+        ]])
+        local code, output = process.run {"sh", "-c", 'exec 7</dev/null 8</dev/null 9</dev/null "$@"', "sh", program.path, path}
         assert.equal(0, code, output)
         assert.equal("closed\n", output)
     end)
@@ -501,7 +499,7 @@ describe("feed and drain", function()
         server:write "last"
         client:feed(server:drain())
         assert.is_true(client:feed_eof())
-        assert.equal(0, client:feed "more")
+        expect.raises("feed_eof", client.feed, client, "more")
         assert.equal("last", client:read())
         expect.word("truncated", client:read())
     end)
