@@ -1,8 +1,8 @@
--- examples_spec.lua: what the documents say works, as pasted: the examples, and the code blocks of the README.
+-- examples_spec.lua: what the documents say works, as pasted: the examples, and the README's server and client.
 
-local pki = require "spec.support.pki"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
+
 
 local function files(pattern)
     local pipe = assert(io.popen("ls " .. pattern .. " 2>/dev/null"))
@@ -12,31 +12,108 @@ local function files(pattern)
     return names
 end
 
+local here = (function()
+    local pipe = assert(io.popen "pwd -P")
+    local path = pipe:read "l"
+    pipe:close()
+    return path
+end)()
+
+-- A directory with what the examples look for: cert.pem, which is its own CA, and key.pem. Made as the README says.
+local directory = process.directory() .. "/examples"
+local prepared
+local function prepare()
+    if prepared then return end
+    prepared = true
+    local command = assert(process.slurp "README.md":match "\n    (openssl req .-)\n\n"):gsub("\\\n", "")
+    local code, output = process.run {"sh", "-c", "mkdir -p " .. directory .. " && cd " .. directory .. " && " .. command}
+    assert(code == 0, output)
+end
+
+local function start(script, ...)
+    prepare()
+    return process.start {"sh", "-c", 'cd "$0" && exec "$@"', directory, program.path, script, timeout = 20, ...}
+end
+
+local function run(script, ...)
+    local one = start(script, ...)
+    local code = one:wait(20)
+    assert.equal(0, code, one:output())
+    return one:output()
+end
+
+-- a server and a client that are each other's, from wherever they were written
+local function converse(server_script, client_script)
+    local server = start(server_script, 0)
+    local port = server:wait_for "listening on port (%d+)"
+    local output = run(client_script, port)
+    assert.truthy(output:find "^hello\tTLSv1.3\tnew session\nsent\ndone\nhello\tTLSv1.3\tresumed\nsent\ndone\n$", output)
+    assert.truthy(server:wait_for "TLSv1.3\tresumed\tclosed")
+    return server, port
+end
+
 describe("the examples", function()
-    it("are Lua, all of them", function()
-        local names = files "examples/*.lua examples/*/*.lua"
-        assert.is_true(#names >= 5)
-        for _, name in ipairs(names) do assert(loadfile(name)) end
+    -- every file here has a spec below
+    local RUNS = {client = true, server = true, hooks = true, nonblocking = true, session_file = true, transport = true,
+        demo = "in ./dev demo"}
+
+    it("are all run", function()
+        for _, name in ipairs(files "examples/*.lua") do
+            assert(loadfile(name))
+            assert.is_not_nil(RUNS[name:match "([%w_]+)%.lua$"], name)
+        end
+    end)
+
+    it("converse, and resume from a file", function()
+        local server, port = converse(here .. "/examples/server.lua", here .. "/examples/client.lua")
+        local script = here .. "/examples/session_file.lua"
+        assert.truthy(run(script, port):match "hello\tnew session")
+        assert.truthy(run(script, port):match "hello\tresumed")
+        server:stop()
+    end)
+
+    it("answer questions", function()
+        local output = run(here .. "/examples/hooks.lua")
+        assert.truthy(output:match "on_hello\tlocalhost\th2 http/1.1", output)
+        assert.truthy(output:match "on_verify\tCN=localhost", output)
+        assert.truthy(output:match "client\tALPN h2" and output:match "server\tALPN h2", output)
+        assert.truthy(output:match "unrecognized", output)
+    end)
+
+    it("carry bytes by hand", function()
+        local output = run(here .. "/examples/transport.lua")
+        assert.truthy(output:match "^hello\tTLSv1.3\t", output)
+        assert.truthy(output:match "carried by hand", output)
+    end)
+
+    it("serve many at once, where luv is", function()
+        if not pcall(require, "luv") then return pending "lua-luv is not installed" end
+        assert.equal("10 answers\n", run(here .. "/examples/nonblocking.lua"))
     end)
 end)
 
 describe("the README", function()
-    local text = process.slurp "README.md" or ""
     local blocks = {}
-    for block in text:gmatch "```lua\n(.-)```" do blocks[#blocks + 1] = block end
+    for block in process.slurp "README.md":gmatch "```lua\n(.-)```" do blocks[#blocks + 1] = block end
 
-    it("has a server and a client of at most 30 lines", function()
+    it("has a server and a client of at most 30 lines that run as pasted", function()
         assert.is_true(#blocks >= 2, #blocks .. " blocks")
-        for _, block in ipairs(blocks) do
-            assert(load(block))
-            assert.is_true(select(2, block:gsub("\n", "")) <= 30)
+        prepare()
+        for i = 1, 2 do
+            assert.is_true(select(2, blocks[i]:gsub("\n", "")) <= 30)
+            process.spill(("%s/block%d.lua"):format(directory, i), blocks[i])
         end
+        converse(directory .. "/block1.lua", directory .. "/block2.lua"):stop()
     end)
-end)
 
-describe("pki and program", function()
-    it("are there", function()
-        assert.is_not_nil(pki.get().ca_file)
-        assert.is_not_nil(program.path)
+    it("has no block that is not Lua", function()
+        for _, block in ipairs(blocks) do assert(load(block)) end
+    end)
+
+    it("names calls that are there", function()
+        local header = process.slurp "include/tlslife.h"
+        for prefix, name in process.slurp "README.md":gmatch "`(tlslife_)([%l%d_]+[%l%d])%(?%)?`" do
+            assert.truthy(header:find(prefix .. name, 1, true), name)
+        end
     end)
 end)
