@@ -13,6 +13,7 @@
  */
 #include "binding.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define REFS_MAX (1u << 30) /* the core counts in an unsigned int, OpenSSL in an int */
@@ -150,7 +151,7 @@ tlb_handle *tlb_bad_self(lua_State *L) {
         luaL_error(L, "%s:%s(): the %s was %s", name, method, name, ended(type));
     luaL_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name,
                luaL_typename(L, 1));
-    return NULL;
+    abort(); /* luaL_error does not return, which its declaration does not say */
 }
 
 /* ---------------------------------------------------------------------------------------------- handles */
