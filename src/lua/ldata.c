@@ -48,7 +48,7 @@ static int conn_renegotiate(lua_State *L) {
 }
 
 static int conn_renegotiate_pending(lua_State *L) {
-    lua_pushboolean(L, tlslife_conn_renegotiate_pending(tlb_self(L)->object));
+    lua_pushboolean(L, tlslife_conn_renegotiate_pending(tlb_getter(L)));
     return 1;
 }
 
@@ -119,12 +119,12 @@ static int conn_read_into(lua_State *L) {
 }
 
 static int conn_pending(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)tlslife_conn_pending(tlb_self(L)->object));
+    lua_pushinteger(L, (lua_Integer)tlslife_conn_pending(tlb_getter(L)));
     return 1;
 }
 
 static int conn_has_pending(lua_State *L) {
-    lua_pushboolean(L, tlslife_conn_has_pending(tlb_self(L)->object));
+    lua_pushboolean(L, tlslife_conn_has_pending(tlb_getter(L)));
     return 1;
 }
 
@@ -163,6 +163,7 @@ static int write_table(lua_State *L, tlb_conn *self) {
     enum { FEW = 64 };
     tlslife_bytes few[FEW], *pieces = few;
     size_t len = (size_t)lua_rawlen(L, 2), out = 0;
+    lua_settop(L, 3); /* i stays where it is looked for */
     if (len > FEW)
         pieces = lua_newuserdatauv(L, len * sizeof *pieces, 0);
     len = gather(L, pieces, len);
@@ -208,7 +209,7 @@ static int conn_write_early(lua_State *L) {
 
 static int conn_early_data_status(lua_State *L) {
     static const char *const words[] = {"not_sent", "rejected", "accepted"};
-    lua_pushstring(L, words[tlslife_conn_early_data_status(tlb_self(L)->object)]);
+    lua_pushstring(L, words[tlslife_conn_early_data_status(tlb_getter(L))]);
     return 1;
 }
 
