@@ -130,10 +130,9 @@ peers.servers = {
         request = GET,
         reply = function(version) return version .. ", Cipher is " end,
         says_reused = function(reply) return reply:match "\nReused, " ~= nil end,
-        plenty = function()
-            return "echo", peers.reply_body, (peers.reply_body:gsub("(%d+)\n", function(line)
-                return line:reverse() .. "\n"
-            end))
+        plenty = function() -- a line is a record: of some length, then
+            local long = peers.reply_body:gsub("\n(%d+)\n", "%1\n"):gsub("\n(%d+)\n", "%1\n")
+            return "echo", long, (long:gsub("%d+", string.reverse))
         end,
     },
     {
