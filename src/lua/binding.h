@@ -103,6 +103,14 @@ void tlb_release(lua_State *L, int idx, const tlb_type *type);
 void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking);
 bool tlb_is_asking(lua_State *L, tlb_conn *self);
 
+/* For what looks at no argument but self: leaves the metatable on the stack, where nobody minds it. */
+static inline void *tlb_getter(lua_State *L) {
+    tlb_handle *self = lua_touserdata(L, 1);
+    if (self && lua_getmetatable(L, 1) && lua_rawequal(L, -1, TLB_METATABLE) && self->object)
+        return self->object;
+    return tlb_bad_self(L)->object;
+}
+
 static inline tlb_handle *tlb_self(lua_State *L) {
     tlb_handle *self = lua_touserdata(L, 1);
     if (self && lua_getmetatable(L, 1)) {

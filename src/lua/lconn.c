@@ -63,7 +63,7 @@ static int conn_context(lua_State *L) {
 }
 
 static int conn_error(lua_State *L) {
-    const tlslife_error *err = tlslife_conn_error(self_conn(L));
+    const tlslife_error *err = tlslife_conn_error(tlb_getter(L));
     if (err && err->kind != TLSLIFE_ERR_NONE)
         tlb_push_error(L, err);
     else
@@ -79,7 +79,7 @@ static int conn_set_hostname(lua_State *L) {
 }
 
 static int conn_hostname(lua_State *L) {
-    return tlb_optional_string(L, tlslife_conn_hostname(self_conn(L)));
+    return tlb_optional_string(L, tlslife_conn_hostname(tlb_getter(L)));
 }
 
 static int conn_set_alpn(lua_State *L) {
@@ -107,7 +107,7 @@ static int conn_set_blocking(lua_State *L) {
 }
 
 static int conn_blocking(lua_State *L) {
-    lua_pushboolean(L, tlslife_conn_blocking(self_conn(L)));
+    lua_pushboolean(L, tlslife_conn_blocking(tlb_getter(L)));
     return 1;
 }
 
@@ -118,7 +118,7 @@ static int conn_set_timeout(lua_State *L) {
 }
 
 static int conn_timeout(lua_State *L) {
-    int timeout_ms = tlslife_conn_timeout_ms(self_conn(L));
+    int timeout_ms = tlslife_conn_timeout_ms(tlb_getter(L));
     if (timeout_ms < 0)
         lua_pushnil(L);
     else
@@ -163,7 +163,7 @@ static int conn_set_shutdown(lua_State *L) {
 }
 
 static int conn_get_shutdown(lua_State *L) {
-    lua_pushinteger(L, tlslife_conn_get_shutdown(self_conn(L)));
+    lua_pushinteger(L, tlslife_conn_get_shutdown(tlb_getter(L)));
     return 1;
 }
 
@@ -174,7 +174,7 @@ static int conn_set_quiet_shutdown(lua_State *L) {
 }
 
 static int conn_quiet_shutdown(lua_State *L) {
-    lua_pushboolean(L, tlslife_conn_quiet_shutdown(self_conn(L)));
+    lua_pushboolean(L, tlslife_conn_quiet_shutdown(tlb_getter(L)));
     return 1;
 }
 
@@ -189,7 +189,7 @@ static int conn_set_session(lua_State *L) {
 }
 
 static int conn_session(lua_State *L) {
-    tlb_push(L, &tlb_session_type, tlslife_conn_get0_session(self_conn(L)));
+    tlb_push(L, &tlb_session_type, tlslife_conn_get0_session(tlb_getter(L)));
     return 1;
 }
 
@@ -205,7 +205,7 @@ static int conn_take_session(lua_State *L) {
 }
 
 static int conn_session_reused(lua_State *L) {
-    lua_pushboolean(L, tlslife_conn_session_reused(self_conn(L)));
+    lua_pushboolean(L, tlslife_conn_session_reused(tlb_getter(L)));
     return 1;
 }
 

@@ -3,54 +3,50 @@
  */
 #include "binding.h"
 
-static tlslife_conn *self_conn(lua_State *L) {
-    return tlb_self(L)->object;
-}
-
 static int conn_handshake_done(lua_State *L) {
-    lua_pushboolean(L, tlslife_conn_handshake_done(self_conn(L)));
+    lua_pushboolean(L, tlslife_conn_handshake_done(tlb_getter(L)));
     return 1;
 }
 
 static int conn_state(lua_State *L) {
-    lua_pushstring(L, tlslife_conn_state_name(self_conn(L)));
+    lua_pushstring(L, tlslife_conn_state_name(tlb_getter(L)));
     return 1;
 }
 
 static int conn_state_text(lua_State *L) {
-    lua_pushstring(L, tlslife_conn_state_text(self_conn(L)));
+    lua_pushstring(L, tlslife_conn_state_text(tlb_getter(L)));
     return 1;
 }
 
 static int conn_is_server(lua_State *L) {
-    lua_pushboolean(L, tlslife_conn_is_server(self_conn(L)));
+    lua_pushboolean(L, tlslife_conn_is_server(tlb_getter(L)));
     return 1;
 }
 
 static int conn_version(lua_State *L) {
-    return tlb_optional_string(L, tlslife_conn_version(self_conn(L)));
+    return tlb_optional_string(L, tlslife_conn_version(tlb_getter(L)));
 }
 
 static int conn_cipher(lua_State *L) {
-    return tlb_optional_string(L, tlslife_conn_cipher(self_conn(L)));
+    return tlb_optional_string(L, tlslife_conn_cipher(tlb_getter(L)));
 }
 
 static int conn_group(lua_State *L) {
-    return tlb_optional_string(L, tlslife_conn_group(self_conn(L)));
+    return tlb_optional_string(L, tlslife_conn_group(tlb_getter(L)));
 }
 
 static int conn_alpn(lua_State *L) {
     tlslife_bytes protocol = {NULL, 0};
-    tlslife_conn_alpn(self_conn(L), &protocol);
+    tlslife_conn_alpn(tlb_getter(L), &protocol);
     return tlb_optional_bytes(L, protocol);
 }
 
 static int conn_server_name(lua_State *L) {
-    return tlb_optional_string(L, tlslife_conn_server_name(self_conn(L)));
+    return tlb_optional_string(L, tlslife_conn_server_name(tlb_getter(L)));
 }
 
 static int conn_verify_result(lua_State *L) {
-    long result = tlslife_conn_verify_result(self_conn(L));
+    long result = tlslife_conn_verify_result(tlb_getter(L));
     if (result < 0) {
         lua_pushnil(L);
         return 1;
@@ -61,7 +57,7 @@ static int conn_verify_result(lua_State *L) {
 }
 
 static int conn_peer_certificates(lua_State *L) {
-    if (tlb_push_peer_certificates(L, self_conn(L)) == 0)
+    if (tlb_push_peer_certificates(L, tlb_getter(L)) == 0)
         lua_pushnil(L);
     return 1;
 }
@@ -70,7 +66,7 @@ typedef size_t (*finished)(const tlslife_conn *conn, unsigned char *out, size_t 
 
 static int push_finished(lua_State *L, finished get) {
     unsigned char message[64]; /* as long as the longest hash */
-    size_t len = get(self_conn(L), message, sizeof message);
+    size_t len = get(tlb_getter(L), message, sizeof message);
     return tlb_optional_bytes(L, (tlslife_bytes){message, len});
 }
 
@@ -99,12 +95,12 @@ static int conn_export_keying_material(lua_State *L) {
 
 static int conn_ocsp_response(lua_State *L) {
     tlslife_bytes der = {NULL, 0};
-    tlslife_conn_ocsp_response(self_conn(L), &der);
+    tlslife_conn_ocsp_response(tlb_getter(L), &der);
     return tlb_optional_bytes(L, der);
 }
 
 static int conn_take_keylog(lua_State *L) {
-    tlslife_conn *conn = self_conn(L);
+    tlslife_conn *conn = tlb_getter(L);
     tlb_held *held = tlb_hold(L);
     held->string = tlslife_conn_take_keylog(conn);
     lua_pushstring(L, held->string);

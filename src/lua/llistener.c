@@ -25,12 +25,12 @@ static int listener_accept(lua_State *L) {
 }
 
 static int listener_port(lua_State *L) {
-    lua_pushinteger(L, tlslife_listener_port(tlb_self(L)->object));
+    lua_pushinteger(L, tlslife_listener_port(tlb_getter(L)));
     return 1;
 }
 
 static int listener_fd(lua_State *L) {
-    lua_pushinteger(L, tlslife_listener_fd(tlb_self(L)->object));
+    lua_pushinteger(L, tlslife_listener_fd(tlb_getter(L)));
     return 1;
 }
 

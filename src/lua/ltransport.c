@@ -102,7 +102,7 @@ static int conn_close_transport(lua_State *L) {
 }
 
 static int conn_fd(lua_State *L) {
-    int fd = tlslife_conn_fd(tlb_self(L)->object);
+    int fd = tlslife_conn_fd(tlb_getter(L));
     if (fd < 0)
         lua_pushnil(L);
     else
@@ -121,7 +121,7 @@ static int conn_events(lua_State *L) {
 
 static int conn_peer_address(lua_State *L) {
     char address[80];
-    bool known = tlslife_conn_peer_address(tlb_self(L)->object, address, sizeof address);
+    bool known = tlslife_conn_peer_address(tlb_getter(L), address, sizeof address);
     return tlb_optional_string(L, known ? address : NULL);
 }
 
