@@ -319,7 +319,10 @@ TLSLIFE_API tlslife_status tlslife_context_set_keylog(tlslife_context *context, 
  */
 TLSLIFE_API tlslife_status tlslife_context_set_option(tlslife_context *context, const char *name, bool on,
     tlslife_error *err);
-/* One of OpenSSL's modes, by name without "SSL_MODE_" ("AUTO_RETRY"). Source: SSL_CTX_set_mode(3). */
+/*
+ * One of OpenSSL's modes, by name without "SSL_MODE_" ("AUTO_RETRY"). ASYNC, and taking away the two that
+ * write is built on, are USAGE errors. Source: SSL_CTX_set_mode(3).
+ */
 TLSLIFE_API tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *name, bool on,
     tlslife_error *err);
 /* Anything else that SSL_CONF_cmd(3) knows for configuration files: ("MinProtocol", "TLSv1.2"). */
@@ -394,7 +397,7 @@ TLSLIFE_API const tlslife_error *tlslife_conn_error(const tlslife_conn *conn);
  * INPUT when it is not a host name. Source: SSL_set_tlsext_host_name(3), SSL_set1_host(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostname);
-TLSLIFE_API const char *tlslife_conn_hostname(const tlslife_conn *conn); /* as set, or NULL */
+TLSLIFE_API const char *tlslife_conn_hostname(const tlslife_conn *conn); /* as set, in lower case, or NULL */
 /* As tlslife_context_set_alpn, for one client connection. */
 TLSLIFE_API tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols,
     size_t protocols_len);
@@ -431,7 +434,7 @@ TLSLIFE_API tlslife_status tlslife_conn_set_fds(tlslife_conn *conn, int read_fd,
 TLSLIFE_API tlslife_status tlslife_conn_take_fd(tlslife_conn *conn, int fd);
 /*
  * Two connections joined in memory, capacity bytes each way (0: 64 KiB). What one end wrote can be read
- * after the other is gone.
+ * after the other is gone. Both ends belong to one thread.
  */
 TLSLIFE_API tlslife_status tlslife_conn_pair(tlslife_conn *a, tlslife_conn *b, size_t capacity);
 /*

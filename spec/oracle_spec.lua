@@ -677,10 +677,6 @@ local DIFFERENCES = {
         why = "a shutdown that is refused has not been: the session is judged as where nothing was done",
     },
     {
-        case = "/server/[%w_]+/unset$", theirs = "^set_session=1$", ours = "set_session=raises",
-        why = "a server offers no session: set_session there is the program's mistake",
-    },
-    {
         case = "/shutdown_before$", theirs = "^s%.shutdown=%-1/.*$", ours = "s.shutdown=raises",
         why = "a shutdown with nothing to shut down is the program's mistake",
     },

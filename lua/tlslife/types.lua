@@ -226,6 +226,7 @@ function Connection:error() end
 ---@return true
 function Connection:set_hostname(hostname) end
 
+---As set, in lower case.
 ---@return string?
 function Connection:hostname() end
 

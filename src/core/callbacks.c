@@ -32,6 +32,13 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session) {
     if (conn == NULL) {
         return 0;
     }
+    /*
+     * libssl writes down a name only if the server acknowledged it. (An address is no name: RFC 6066
+     * section 3.)
+     */
+    if (conn->hostname != NULL && !tlsl_is_ip(conn->hostname)) {
+        SSL_SESSION_set1_hostname(session, conn->hostname);
+    }
     tlsl_conn_keep_session(conn, session);
     return 1; /* the reference is ours now */
 }
@@ -219,6 +226,38 @@ static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsign
     return (unsigned)psk->key_len;
 }
 
+/*
+ * TLS 1.3: libssl would make the session itself, but without our session id context, and then refuse its
+ * own.
+ */
+static SSL_SESSION *psk_session(const tlslife_conn *conn, const tlsl_psk *psk) {
+    static const unsigned char aes_128_gcm_sha256[] = {0x13, 0x01};
+    SSL_SESSION *session = SSL_SESSION_new();
+    if (session != NULL && SSL_SESSION_set1_master_key(session, psk->key, psk->key_len) == 1 &&
+        SSL_SESSION_set_cipher(session, SSL_CIPHER_find(conn->ssl, aes_128_gcm_sha256)) == 1 &&
+        SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1 &&
+        SSL_SESSION_set1_id_context(session, conn->sid_ctx, (unsigned)conn->sid_ctx_len) == 1) {
+        return session;
+    }
+    SSL_SESSION_free(session);
+    return NULL;
+}
+
+/* md is the hash that a HelloRetryRequest settled on: our PSKs are for SHA-256 alone (RFC 8446 4.2.11). */
+static int on_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **identity, size_t *identity_len,
+                          SSL_SESSION **session) {
+    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    const tlsl_psk *psk = conn == NULL ? NULL : conn->context->psk;
+    *session = NULL;
+    if (psk == NULL || (md != NULL && EVP_MD_get_type(md) != NID_sha256)) {
+        return 1;
+    }
+    *identity = (const unsigned char *)psk->identity;
+    *identity_len = strlen(psk->identity);
+    *session = psk_session(conn, psk);
+    return *session != NULL;
+}
+
 unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max) {
     const tlslife_conn *conn = tlsl_conn_of(ssl);
     const tlsl_psk *psk = conn == NULL || identity == NULL ? NULL : conn->context->psk;
@@ -291,6 +330,7 @@ void tlsl_callbacks_psk(tlslife_context *context) {
         SSL_CTX_set_psk_server_callback(context->ctx, tlsl_psk_server);
     } else {
         SSL_CTX_set_psk_client_callback(context->ctx, on_psk_client);
+        SSL_CTX_set_psk_use_session_callback(context->ctx, on_psk_session);
     }
 }
 

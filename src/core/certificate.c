@@ -1,10 +1,11 @@
 /*
  * certificate.c: an X.509 certificate as plain values.
  *
- * What an attacker would try: a certificate whose names read as more than they are. "a.example,DNS:bank.example" in
- * one DNS entry, or "bank.example\0.evil.example", must come out as one odd name and not as two good ones. So in the
- * list of alternative names every byte that is not printable ASCII, every comma and every backslash is written as
- * \XX, and the subject and issuer go through OpenSSL's RFC 2253 escaping, control characters included.
+ * What an attacker would try: a certificate whose names read as more than they are.
+ * "a.example,DNS:bank.example" in one DNS entry, or "bank.example\0.evil.example", must come out as one odd
+ * name and not as two good ones. So in the list of alternative names every byte that is not printable
+ * ASCII, every comma and every backslash is written as \XX, and the subject and issuer go through OpenSSL's
+ * RFC 2253 escaping, control characters included.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

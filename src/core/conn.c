@@ -56,6 +56,8 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err
     conn->context = tlslife_context_up_ref(context);
     conn->origin = tlslife_context_up_ref(context);
     atomic_init(&conn->refs, 1);
+    conn->sid_ctx_len = context->sid_ctx_len;
+    memcpy(conn->sid_ctx, context->sid_ctx, conn->sid_ctx_len);
     conn->blocking = true;
     conn->timeout_ms = atomic_load(&context->timeout_ms);
     conn->alert = -1;
@@ -131,7 +133,7 @@ static void drop_progress(tlslife_conn *conn) {
     conn->verify_subject = NULL;
     conn->held = NULL;
     conn->held_len = 0;
-    conn->open = conn->begun = conn->corked = conn->alert_received = false;
+    conn->open = conn->begun = conn->corked = conn->alert_received = conn->write_waits = false;
     conn->fate = TLSLIFE_OK;
     conn->hello_answer = conn->certificate_answer = conn->verify_answer = TLSL_UNASKED;
     conn->alert = conn->verify_depth = -1;
@@ -194,6 +196,7 @@ static bool copy_forgotten(tlslife_conn *to, const tlslife_conn *from) {
     SSL *ssl = to->ssl;
     const char *server_name = SSL_get_servername(from->ssl, TLSEXT_NAMETYPE_host_name);
     to->blocking = from->blocking;
+    memcpy(to->sid_ctx, from->sid_ctx, sizeof to->sid_ctx);
     to->timeout_ms = from->timeout_ms;
     SSL_set_quiet_shutdown(ssl, SSL_get_quiet_shutdown(from->ssl));
     if (!copy_string(&to->hostname, from->hostname) || !copy_string(&to->groups, from->groups)) {
@@ -249,8 +252,28 @@ static tlslife_status client_before(tlslife_conn *conn, const char *what) {
                : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s must come before the handshake begins", what);
 }
 
-static bool set_verified_name(SSL *ssl, const char *hostname, bool ip) {
+/* A session is made with a name and resumes with that name alone: the certificate is not looked at again. */
+static bool bind_sessions(tlslife_conn *conn, const char *hostname) {
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    tlsl_client_id id;
+    if (conn->context->foreign) {
+        return true;
+    }
+    memcpy(&id, conn->sid_ctx, sizeof id);
+    if (EVP_Digest(hostname, strlen(hostname), hash, NULL, EVP_sha256(), NULL) != 1) {
+        return false;
+    }
+    memcpy(id.host, hash, sizeof id.host);
+    memcpy(conn->sid_ctx, &id, sizeof id);
+    return SSL_set_session_id_context(conn->ssl, conn->sid_ctx, (unsigned)conn->sid_ctx_len) == 1;
+}
+
+static bool set_verified_name(tlslife_conn *conn, const char *hostname, bool ip) {
+    SSL *ssl = conn->ssl;
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    if (!bind_sessions(conn, hostname)) {
+        return false;
+    }
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (ip) {
         return SSL_set1_host(ssl, NULL) == 1 && X509_VERIFY_PARAM_set1_ip_asc(param, hostname) == 1;
@@ -258,26 +281,39 @@ static bool set_verified_name(SSL *ssl, const char *hostname, bool ip) {
     return X509_VERIFY_PARAM_set1_ip(param, NULL, 0) == 1 && SSL_set1_host(ssl, hostname) == 1;
 }
 
+/*
+ * As RFC 6066 section 3 wants it: without a trailing dot; and in lower case, since case means nothing in
+ * it.
+ */
+static char *canonical(const char *hostname) {
+    char *copy = strdup(hostname);
+    size_t len = copy == NULL ? 0 : strlen(copy);
+    if (len > 1 && copy[len - 1] == '.') {
+        copy[len - 1] = '\0';
+    }
+    if (copy != NULL) {
+        tlsl_lower(copy);
+    }
+    return copy;
+}
+
 tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostname) {
     if (client_before(conn, "set_hostname") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    bool ip = tlsl_is_ip(hostname);
-    if (!ip && !tlsl_is_hostname(hostname)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_INPUT, "\"%s\" is neither a host name nor an IP address",
-                              hostname);
-    }
-    char *copy = strdup(hostname);
+    char *copy = canonical(hostname);
     if (copy == NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a host name");
     }
-    size_t len = strlen(copy);
-    if (!ip && len > 1 && copy[len - 1] == '.') {
-        copy[len - 1] = '\0'; /* RFC 6066 section 3: without a trailing dot */
+    bool ip = tlsl_is_ip(copy);
+    if (!ip && !tlsl_is_hostname(copy)) {
+        free(copy);
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_INPUT, "\"%s\" is neither a host name nor an IP address",
+                              hostname);
     }
-    bool verifies = conn->context->verify_host;
+    bool verifies = conn->context->verify_host && conn->context->verify != TLSLIFE_VERIFY_NONE;
     bool ok = SSL_set_tlsext_host_name(conn->ssl, ip ? NULL : copy) == 1 &&
-              (!verifies || set_verified_name(conn->ssl, copy, ip));
+              (!verifies || set_verified_name(conn, copy, ip));
     free(conn->hostname);
     conn->hostname = copy;
     return ok ? TLSLIFE_OK

@@ -39,6 +39,12 @@ bool tlsl_policy_add(tlslife_context *context, const void *bytes, size_t len) {
            EVP_DigestUpdate(context->policy, bytes, len) == 1;
 }
 
+void tlsl_policy_add_name(tlslife_context *context, const char *name) {
+    pthread_mutex_lock(&context->seal_lock);
+    tlsl_policy_add(context, name, strlen(name));
+    pthread_mutex_unlock(&context->seal_lock);
+}
+
 /* ------------------------------------------------------------------------------------------------ life */
 
 static bool set_defaults(tlslife_context *context) {
@@ -138,11 +144,15 @@ static void free_lists(tlslife_context *context) {
         free(psk->identity);
         free(psk);
     }
+}
+
+static void free_credentials(tlslife_context *context) {
     for (size_t i = 0; i < context->credentials_len; i++) {
         X509_free(context->credentials[i].leaf);
         EVP_PKEY_free(context->credentials[i].key);
         sk_X509_pop_free(context->credentials[i].chain, X509_free);
     }
+    context->credentials_len = 0;
 }
 
 void tlslife_context_free(tlslife_context *context) {
@@ -152,6 +162,7 @@ void tlslife_context_free(tlslife_context *context) {
     SSL_CTX_set_ex_data(context->ctx, context_index, NULL);
     SSL_CTX_free(context->ctx);
     free_lists(context);
+    free_credentials(context);
     EVP_MD_CTX_free(context->policy);
     pthread_mutex_destroy(&context->seal_lock);
     if (context->keylog_fd >= 0) {
@@ -217,8 +228,9 @@ static bool derive_session_id_context(tlslife_context *context) {
         return false;
     }
     if (context->role == TLSLIFE_CLIENT) {
-        uint64_t number = atomic_fetch_add(&context_numbers, 1);
-        memcpy(hash + TLSL_POLICY_LEN, &number, sizeof number);
+        tlsl_client_id id = {.number = atomic_fetch_add(&context_numbers, 1)};
+        memcpy(id.policy, hash, sizeof id.policy);
+        memcpy(hash, &id, sizeof id);
     }
     if (context->sid_ctx_len == 0) {
         context->sid_ctx_len = sizeof context->sid_ctx;
@@ -240,6 +252,7 @@ static tlslife_status seal_once(tlslife_context *context, tlslife_error *err) {
         return TLSLIFE_ERROR;
     }
     if (!collect_credentials(context) || !derive_session_id_context(context)) {
+        free_credentials(context);
         return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot seal the context");
     }
     EVP_MD_CTX_free(context->policy);

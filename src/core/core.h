@@ -91,6 +91,8 @@ bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service);
  */
 tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err);
 int tlsl_dial_fd(const tlsl_dial *dial);
+size_t tlsl_dial_left(const tlsl_dial *dial); /* addresses not tried yet */
+void tlsl_dial_give_up(tlsl_dial *dial);      /* the one being tried: the next step begins the next */
 
 /* --------------------------------------------------------------------------------------- certificate.c */
 
@@ -106,6 +108,7 @@ bool tlsl_mode_bit(const char *name, uint64_t *out_bit);   /* "AUTO_RETRY" */
 /* A host name as RFC 6066 wants it (letters, digits, '-', '_', '.'; labels of 1..63, 253 in all). */
 bool tlsl_is_hostname(const char *name);
 bool tlsl_is_ip(const char *name);
+void tlsl_lower(char *name); /* ASCII, in place */
 
 /* ------------------------------------------------------------------------------------------- context.c */
 
@@ -164,8 +167,13 @@ struct tlslife_context {
 tlslife_status tlsl_context_seal(tlslife_context *context, tlslife_error *err);
 tlslife_context *tlsl_context_of(const SSL_CTX *ctx); /* from ex_data; NULL: not ours */
 
-/* Adds bytes to the policy that the session id context is a hash of. */
+/*
+ * Adds bytes to the policy that the session id context is a hash of, by the thread that configures the
+ * context.
+ */
 bool tlsl_policy_add(tlslife_context *context, const void *bytes, size_t len);
+/* Adds the first name that leads to the context, unless it is sealed; from any thread. */
+void tlsl_policy_add_name(tlslife_context *context, const char *name);
 
 /* ----------------------------------------------------------------------------------------- callbacks.c */
 
@@ -185,8 +193,17 @@ bool tlsl_context_apply(tlslife_context *context, SSL *ssl);
 /* Presents the certificates of context on ssl, in place of those it has. */
 bool tlsl_context_present(const tlslife_context *context, SSL *ssl);
 
-/* Of a client's session id context: the policy's hash; the other 8 bytes are the context's number. */
-#define TLSL_POLICY_LEN 24
+/*
+ * A client's session id context, which libssl never sends: what its policy is, whose name it verified (0
+ * where it verifies none), and which context of this process it is.
+ */
+typedef struct tlsl_client_id {
+    unsigned char policy[12];
+    unsigned char host[12];
+    uint64_t number;
+} tlsl_client_id;
+
+_Static_assert(sizeof(tlsl_client_id) == SSL_MAX_SID_CTX_LENGTH, "it fills a session id context");
 
 /* ---------------------------------------------------------------------------------------------- conn.c */
 
@@ -230,7 +247,10 @@ struct tlslife_conn {
     long verify_result; /* what the built-in verification found in this handshake, and of which certificate */
     int verify_depth;   /* -1: nothing failed */
     char *verify_subject;
-    char *hostname;
+    bool write_waits; /* libssl holds a record that the transport did not take */
+    char *hostname;   /* lower case */
+    unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH]; /* a client's: the context's, with the host's part */
+    size_t sid_ctx_len;
     char *groups;        /* as set on this connection, for dup */
     unsigned char *alpn; /* wire form, as set on this connection, for dup */
     size_t alpn_len;

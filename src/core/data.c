@@ -16,6 +16,10 @@
 
 /* ------------------------------------------------------------------------------------------------ read */
 
+static bool usable(const tlslife_conn *conn) {
+    return conn->open && conn->fate == TLSLIFE_OK && conn->transport != TLSL_NONE;
+}
+
 /* libssl answers a call for no bytes with what looks like a broken connection. */
 static tlslife_status no_bytes(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s of 0 bytes", verb);
@@ -28,7 +32,7 @@ static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer
     int64_t deadline = TLSL_DEADLINE_UNSET;
     tlslife_status status = buffer_len > 0 ? TLSLIFE_OK : no_bytes(conn, verb);
     while (status == TLSLIFE_OK) {
-        if (!conn->open || conn->fate != TLSLIFE_OK) {
+        if (!usable(conn)) {
             status = tlsl_conn_ready(conn, verb);
             if (status != TLSLIFE_OK) {
                 return status;
@@ -70,7 +74,7 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
     size_t gone = 0;
     while (status == TLSLIFE_OK && gone < len) {
         size_t now = 0;
-        if (!conn->open || conn->fate != TLSLIFE_OK) {
+        if (!usable(conn)) {
             status = tlsl_conn_ready(conn, "write");
             if (status != TLSLIFE_OK) {
                 break;
@@ -78,6 +82,7 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
         }
         tlsl_errors_clear();
         int ret = SSL_write_ex(conn->ssl, bytes + gone, len - gone, &now);
+        conn->write_waits = ret <= 0;
         if (ret > 0) {
             gone += now;
             continue;
@@ -117,7 +122,7 @@ static tlslife_status hold(tlslife_conn *conn, const unsigned char *bytes, size_
 
 static tlslife_status write_piece(tlslife_conn *conn, const void *bytes, size_t len, size_t *written,
                                   int64_t *deadline) {
-    if (!conn->open || conn->fate != TLSLIFE_OK) {
+    if (!usable(conn)) {
         tlslife_status status = tlsl_conn_ready(conn, "write");
         if (status != TLSLIFE_OK) {
             return status;

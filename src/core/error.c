@@ -1,10 +1,10 @@
 /*
- * error.c: failures as values. What OpenSSL leaves in its thread's queue is moved into the object that failed,
- * first cause first, so that no other connection of this thread ever reads it.
+ * error.c: failures as values. What OpenSSL leaves in its thread's queue is moved into the object that
+ * failed, first cause first, so that no other connection of this thread ever reads it.
  *
- * What an attacker would try: put bytes into a certificate or an alert that end up in a log as a line of their
- * own, or have one connection's garbage reported as another's. So control characters never enter a message, and
- * the queue is drained to the end even when nobody wants to know (a NULL err).
+ * What an attacker would try: put bytes into a certificate or an alert that end up in a log as a line of
+ * their own, or have one connection's garbage reported as another's. So control characters never enter a
+ * message, and the queue is drained to the end even when nobody wants to know (a NULL err).
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -24,7 +24,10 @@
 #define MESSAGE_MAX sizeof(((tlslife_error *)0)->message)
 #define SYSTEM_TEXT_MAX 128
 
-/* Cut to fit, control characters replaced: the result is one line. UTF-8 passes, but a cut never leaves half a character. */
+/*
+ * Cut to fit, control characters replaced: the result is one line. UTF-8 passes, but a cut never leaves
+ * half a character.
+ */
 static void copy_line(char *out, size_t out_len, const char *text) {
     size_t i = 0;
     for (; text[i] != '\0' && i + 1 < out_len; i++) {
@@ -178,7 +181,10 @@ const char *tlslife_error_kind_name(tlslife_error_kind kind) {
     return index < sizeof names / sizeof names[0] ? names[index] : "unknown_kind";
 }
 
-/* IANA's registry. RFC 8446 writes _RESERVED behind those that TLS 1.3 no longer sends; older peers still do. */
+/*
+ * IANA's registry. RFC 8446 writes _RESERVED behind those that TLS 1.3 no longer sends; older peers still
+ * do.
+ */
 static const struct {
     int number;
     const char *name;

@@ -1,16 +1,18 @@
 /*
  * fd.c: the BIO over descriptors that somebody else may own.
  *
- * It never blocks and never changes a descriptor: O_NONBLOCK belongs to the open file, which other processes and
- * other parts of the program share. A socket is asked not to wait call by call (MSG_DONTWAIT). A pipe or a terminal
- * cannot be asked so: poll says whether the next call would wait, and a write is kept to what poll promises, PIPE_BUF
- * bytes. (Two readers of one pipe can still race each other into waiting; give each connection its own.)
+ * It never blocks and never changes a descriptor: O_NONBLOCK belongs to the open file, which other
+ * processes and other parts of the program share. A socket is asked not to wait call by call
+ * (MSG_DONTWAIT). A pipe or a terminal cannot be asked so: poll says whether the next call would wait, and
+ * a write is kept to what poll promises, PIPE_BUF bytes. (Two readers of one pipe can still race each other
+ * into waiting; give each connection its own.)
  *
- * SIGPIPE is never raised: MSG_NOSIGNAL on sockets, and elsewhere it is held back in this thread for the length of
- * one write and taken away if that write caused it.
+ * SIGPIPE is never raised: MSG_NOSIGNAL on sockets, and elsewhere it is held back in this thread for the
+ * length of one write and taken away if that write caused it.
  *
- * What an attacker would try: end or reset the stream at every byte, to kill the process by a signal or to have a
- * failure taken for an end. 0 bytes is the end; every failure keeps its errno; only EAGAIN is worth a retry.
+ * What an attacker would try: end or reset the stream at every byte, to kill the process by a signal or to
+ * have a failure taken for an end. 0 bytes is the end; every failure keeps its errno; only EAGAIN is worth
+ * a retry.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,11 +1,13 @@
 /*
  * listener.c: a listening TCP socket, and connections out of it.
  *
- * The socket is non-blocking and poll does the waiting: a client that goes away between poll and accept must not
- * leave the caller waiting for the next one. What accept hands out is close-on-exec from birth and TCP_NODELAY.
+ * The socket is non-blocking and poll does the waiting: a client that goes away between poll and accept
+ * must not leave the caller waiting for the next one. What accept hands out is close-on-exec from birth and
+ * TCP_NODELAY.
  *
- * What an attacker would try: connect and reset at once, again and again. Linux reports such a client's failure on
- * the listener; it is that client's alone, so the next is taken, and the deadline is looked at between two.
+ * What an attacker would try: connect and reset at once, again and again. Linux reports such a client's
+ * failure on the listener; it is that client's alone, so the next is taken, and the deadline is looked at
+ * between two.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -30,7 +32,10 @@ struct tlslife_listener {
     int port;
 };
 
-/* A host of NULL means every address: then one IPv6 socket takes IPv4 too. A given address means that one alone. */
+/*
+ * A host of NULL means every address: then one IPv6 socket takes IPv4 too. A given address means that one
+ * alone.
+ */
 static bool set_options(int fd, int family, bool every_address, bool reuse_port) {
     const int on = 1;
     const int v6_only = every_address ? 0 : 1;
@@ -60,7 +65,10 @@ static int open_address(const struct addrinfo *address, bool every_address, int 
     return -1;
 }
 
-/* The first address of this family (AF_UNSPEC: any) that can be listened on, or -1; errno as before if there was none. */
+/*
+ * The first address of this family (AF_UNSPEC: any) that can be listened on, or -1; errno as before if
+ * there was none.
+ */
 static int open_family(const struct addrinfo *addresses, int family, bool every_address, int backlog,
                        bool reuse_port) {
     for (const struct addrinfo *one = addresses; one != NULL; one = one->ai_next) {

@@ -1,21 +1,21 @@
 /*
  * memory.c: bounded byte queues, and the BIO that reads from one and writes to another.
  *
- * A queue is a ring that is not there while it is empty and small traffic has not asked for it: memory comes with
- * the first byte, doubles towards the capacity, and goes when a large ring has been emptied. An idle connection in
- * memory thus costs a few kilobytes at most, and each put or get is at most two copies.
+ * A queue is a ring that is not there while it is empty and small traffic has not asked for it: memory
+ * comes with the first byte, doubles towards the capacity, and goes when a large ring has been emptied. An
+ * idle connection in memory thus costs a few kilobytes at most, and each put or get is at most two copies.
  *
  *   ring   [ . . . . a b c d . . . ]      head: where the oldest byte is
  *                    ^head            len:  how many there are; they wrap at size
  *
- * OpenSSL's BIO pair would do, but it takes all of its memory at once and for good, knows no reader that went away,
- * and a bare end of stream in it looks like nothing at all.
+ * OpenSSL's BIO pair would do, but it takes all of its memory at once and for good, knows no reader that
+ * went away, and a bare end of stream in it looks like nothing at all.
  *
- * No locks, and a plain reference count: both ends of a queue belong to one thread at a time (tlslife_conn_pair),
- * as one connection does.
+ * No locks, and a plain reference count: both ends of a queue belong to one thread at a time
+ * (tlslife_conn_pair), as one connection does.
  *
- * What an attacker would try: send without end to a program that does not read. The capacity bounds what that costs,
- * and a write to a reader who is gone fails at once (EPIPE), as it would on a socket.
+ * What an attacker would try: send without end to a program that does not read. The capacity bounds what
+ * that costs, and a write to a reader who is gone fails at once (EPIPE), as it would on a socket.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -180,7 +180,10 @@ typedef struct ends {
     tlsl_queue *out;
 } ends;
 
-/* 1 with bytes, 0 at the end of the stream, -1 to retry: libssl asks BIO_eof only when no retry flag is set. */
+/*
+ * 1 with bytes, 0 at the end of the stream, -1 to retry: libssl asks BIO_eof only when no retry flag is
+ * set.
+ */
 static int memory_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
     ends *both = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);

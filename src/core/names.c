@@ -1,12 +1,14 @@
 /*
  * names.c: the names that a program gives and OpenSSL only knows as bits, and what is a name of a host.
  *
- * OpenSSL offers no way from "NO_TICKET" to its bit that covers all of them (SSL_CONF_cmd has names of its own for
- * some), so the table is written here: all that OpenSSL 3.0 and later define, each under #ifdef where it is younger.
- * Those that OpenSSL keeps as 0 for old programs are here too: setting them is lawful and does nothing.
+ * OpenSSL offers no way from "NO_TICKET" to its bit that covers all of them (SSL_CONF_cmd has names of its
+ * own for some), so the table is written here: all that OpenSSL 3.0 and later define, each under #ifdef
+ * where it is younger. Those that OpenSSL keeps as 0 for old programs are here too: setting them is lawful
+ * and does nothing.
  *
- * What an attacker would try: a host name that another parser reads as two ("a.example\0.evil", "a.example/evil"),
- * or as an address. Only letters, digits, '-', '_' and '.' pass, and an address is told from a name.
+ * What an attacker would try: a host name that another parser reads as two ("a.example\0.evil",
+ * "a.example/evil"), or as an address. Only letters, digits, '-', '_' and '.' pass, and an address is told
+ * from a name.
  */
 #include "core.h"
 
@@ -161,4 +163,12 @@ bool tlsl_is_hostname(const char *name) {
 bool tlsl_is_ip(const char *name) {
     struct in6_addr address; /* large enough for both */
     return inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1;
+}
+
+void tlsl_lower(char *name) {
+    for (; *name != '\0'; name++) {
+        if (*name >= 'A' && *name <= 'Z') {
+            *name = (char)(*name - 'A' + 'a');
+        }
+    }
 }

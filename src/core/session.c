@@ -51,26 +51,33 @@ tlslife_session *tlslife_conn_take_session(tlslife_conn *conn) {
     return tlslife_session_from_ssl_session(session);
 }
 
-static bool same_context(const tlslife_context *context, const SSL_SESSION *session) {
+/* What a client's session says of itself; false: it says nothing of the kind. */
+static bool client_id(const SSL_SESSION *session, tlsl_client_id *out) {
     unsigned len = 0;
     const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
-    return context->foreign || (len == context->sid_ctx_len && memcmp(id, context->sid_ctx, len) == 0);
+    if (len == sizeof *out) {
+        memcpy(out, id, sizeof *out);
+    }
+    return len == sizeof *out;
 }
 
 tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session) {
-    if (!same_context(conn->context, session)) {
+    tlsl_client_id theirs, ours;
+    if (conn->context->foreign) {
+        return TLSLIFE_OK;
+    }
+    memcpy(&ours, conn->sid_ctx, sizeof ours);
+    if (!client_id(session, &theirs) || theirs.number != ours.number) {
         return tlsl_conn_fail(
             conn, TLSLIFE_ERR_USAGE,
             "this session belongs to another context: export it and import the bytes into this one");
     }
     const char *name = SSL_SESSION_get0_hostname(session);
-    bool verifies = conn->context->verify_host && conn->context->verify != TLSLIFE_VERIFY_NONE;
-    if (verifies && name != NULL && conn->hostname != NULL && OPENSSL_strcasecmp(name, conn->hostname) != 0) {
-        return tlsl_conn_fail(
-            conn, TLSLIFE_ERR_USAGE,
-            "the session offered was made with %s and this connection is for %s: resuming would skip the "
-            "verification of its name",
-            name, conn->hostname);
+    if (conn->hostname != NULL && memcmp(theirs.host, ours.host, sizeof ours.host) != 0) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "the session offered was made with %s and this connection is for %s: "
+                              "resuming would skip the verification of its name",
+                              name == NULL ? "another host" : name, conn->hostname);
     }
     return TLSLIFE_OK;
 }
@@ -87,7 +94,7 @@ static void give_up(tlslife_conn *conn) {
 
 tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session) {
     ERR_clear_error();
-    if (SSL_is_server(conn->ssl)) {
+    if (session != NULL && SSL_is_server(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "set_session on a server's connection: the client offers sessions");
     }
@@ -300,15 +307,32 @@ static SSL_SESSION *parse(const unsigned char *bytes, size_t len) {
     return session;
 }
 
-/* A client's sessions carry its policy and its number: another context of the same policy takes them over. */
+/*
+ * A client's session keeps the host that it was made with; another context of the same policy takes it
+ * over.
+ */
+static bool adopt_client(const tlslife_context *context, SSL_SESSION *session) {
+    tlsl_client_id theirs, ours;
+    memcpy(&ours, context->sid_ctx, sizeof ours);
+    if (context->verify != TLSLIFE_VERIFY_NONE) {
+        if (!client_id(session, &theirs) || memcmp(theirs.policy, ours.policy, sizeof ours.policy) != 0) {
+            return false;
+        }
+        memcpy(ours.host, theirs.host, sizeof ours.host);
+    }
+    return SSL_SESSION_set1_id_context(session, (const unsigned char *)&ours, sizeof ours) == 1;
+}
+
 static bool adopt(const tlslife_context *context, SSL_SESSION *session) {
     unsigned len = 0;
     const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
-    bool lax = context->role == TLSLIFE_CLIENT && context->verify == TLSLIFE_VERIFY_NONE;
-    size_t policy_len = context->role == TLSLIFE_CLIENT ? TLSL_POLICY_LEN : context->sid_ctx_len;
-    bool same = len == context->sid_ctx_len && memcmp(id, context->sid_ctx, policy_len) == 0;
-    return (same || lax || context->foreign) &&
-           SSL_SESSION_set1_id_context(session, context->sid_ctx, (unsigned)context->sid_ctx_len) == 1;
+    if (context->foreign) {
+        return true;
+    }
+    if (context->role == TLSLIFE_CLIENT) {
+        return adopt_client(context, session);
+    }
+    return len == context->sid_ctx_len && memcmp(id, context->sid_ctx, len) == 0;
 }
 
 tlslife_session *tlslife_context_import_session(tlslife_context *context, const unsigned char *bytes,

@@ -13,6 +13,10 @@
 
 #include "settings.h"
 
+/* bytes: what TLS 1.2 and 1.3 both can, in every OpenSSL from 3.0 on */
+#define PSK_IDENTITY_MAX 128
+#define PSK_KEY_MAX 256
+
 tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err) {
     ERR_clear_error();
     if (!atomic_load_explicit(&context->sealed, memory_order_acquire)) {
@@ -222,8 +226,7 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (identity_len == 0 || identity_len > PSK_MAX_IDENTITY_LEN || key_len == 0 ||
-        key_len > PSK_MAX_PSK_LEN) {
+    if (identity_len == 0 || identity_len > PSK_IDENTITY_MAX || key_len == 0 || key_len > PSK_KEY_MAX) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
                          "a PSK has an identity of 1 to 128 bytes and a key of 1 to 256, not %zu and %zu",
                          identity_len, key_len);
@@ -377,8 +380,7 @@ tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *
     if (path != NULL) {
         int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0) {
-            tlsl_fail_system(err, errno, "cannot open the key log %s", path);
-            return TLSLIFE_ERROR;
+            return tlsl_fail(err, TLSLIFE_ERR_INPUT, "cannot open the key log %s: %s", path, strerror(errno));
         }
         if (context->keylog_fd >= 0) {
             close(context->keylog_fd);
@@ -417,6 +419,11 @@ tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *na
     }
     if (!tlsl_mode_bit(name, &bit)) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "no mode SSL_MODE_%s in this OpenSSL", name);
+    }
+    if (bit & SSL_MODE_ASYNC) {
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "SSL_MODE_ASYNC switches stacks under a call, which no waiting verb here can go on from");
     }
     if (!on && (bit & (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "SSL_MODE_%s is what write is built on: it stays on", name);

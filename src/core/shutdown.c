@@ -18,6 +18,10 @@ static tlslife_status shutdown_lawful(tlslife_conn *conn) {
     if (conn->transport == TLSL_NONE && !SSL_in_before(conn->ssl) && !SSL_get_quiet_shutdown(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "shutdown without a transport: it was let go");
     }
+    if (conn->write_waits) { /* close_notify would take its place, and the record never be finished */
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "shutdown while a write waits: finish it first, with the same bytes");
+    }
     if (SSL_in_init(conn->ssl)) { /* libssl fails, and changes nothing: no verdict on the connection */
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "shutdown before a handshake is done: finish it, or free the connection");
@@ -62,21 +66,33 @@ static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) 
     return status == TLSLIFE_CLOSED ? TLSLIFE_OK : status;
 }
 
+/* Our close_notify, once. */
+static tlslife_status say_goodbye(tlslife_conn *conn) {
+    bool sent = SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN;
+    if (conn->write_waits) {
+        /*
+         * Behind half a record nothing can go out; but libssl hears that we end, and lets the session live.
+         */
+        tlsl_errors_clear();
+        SSL_shutdown(conn->ssl);
+        return TLSLIFE_TIMEOUT;
+    }
+    if (sent &&
+        !SSL_want_write(conn->ssl)) { /* what did not fit into the transport only SSL_shutdown sends */
+        return TLSLIFE_SENT;
+    }
+    /* A ticket or a key update that waits to be sent goes first: libssl would refuse to shut down. */
+    tlslife_status status = SSL_in_init(conn->ssl) ? tlslife_conn_handshake(conn) : TLSLIFE_OK;
+    return status == TLSLIFE_OK ? tlslife_conn_shutdown(conn) : status;
+}
+
 static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     int64_t deadline = tlsl_deadline(timeout_ms);
     bool blocking = conn->blocking;
     int own_timeout_ms = conn->timeout_ms;
     conn->blocking = blocking && timeout_ms != 0;
     conn->timeout_ms = timeout_ms;
-    bool sent = SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN;
-    bool stuck =
-        SSL_want_write(conn->ssl); /* ours did not fit into the transport: only SSL_shutdown tries again */
-    tlslife_status status = TLSLIFE_SENT;
-    if (!sent || stuck) {
-        /* A ticket or a key update that waits to be sent goes first: libssl would refuse to shut down. */
-        status = SSL_in_init(conn->ssl) ? tlslife_conn_handshake(conn) : TLSLIFE_OK;
-        status = status == TLSLIFE_OK ? tlslife_conn_shutdown(conn) : status;
-    }
+    tlslife_status status = say_goodbye(conn);
     if (status == TLSLIFE_SENT && timeout_ms != 0) {
         status = await_close_notify(conn, &deadline);
     }

@@ -74,10 +74,8 @@ tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_cont
 
 static char *lower(const char *name) {
     char *copy = strdup(name);
-    for (char *at = copy; at != NULL && *at != '\0'; at++) {
-        if (*at >= 'A' && *at <= 'Z') {
-            *at = (char)(*at - 'A' + 'a');
-        }
+    if (copy != NULL) {
+        tlsl_lower(copy);
     }
     return copy;
 }
@@ -103,7 +101,7 @@ tlslife_status tlslife_context_add_server_name(tlslife_context *context, const c
         return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a server name");
     }
     /* The first name that leads to a context is part of its policy: no other name's session resumes there. */
-    tlsl_policy_add(target, name->pattern, strlen(name->pattern));
+    tlsl_policy_add_name(target, name->pattern);
     if (tlsl_context_seal(target, err) != TLSLIFE_OK) {
         free(name->pattern);
         free(name);

@@ -1,12 +1,13 @@
 /*
  * tcp.c: the clock, waiting for a descriptor, and a TCP connection being made.
  *
- * A dial holds the addresses of a name and the one that is tried. It never waits by itself: a step goes as far as
- * it can, and the caller, who knows the deadline or has a loop, waits for tlsl_dial_fd to become writable. Only the
- * resolution of the name blocks (getaddrinfo offers nothing else).
+ * A dial holds the addresses of a name and the one that is tried. It never waits by itself: a step goes as
+ * far as it can, and the caller, who knows the deadline or has a loop, waits for tlsl_dial_fd to become
+ * writable. Only the resolution of the name blocks (getaddrinfo offers nothing else).
  *
- * Sockets are born close-on-exec and non-blocking, so that no fork in another thread inherits one and no connect
- * waits. TCP_NODELAY is set: TLS writes whole records, and a shutdown or a ticket must not wait for a peer's ACK.
+ * Sockets are born close-on-exec and non-blocking, so that no fork in another thread inherits one and no
+ * connect waits. TCP_NODELAY is set: TLS writes whole records, and a shutdown or a ticket must not wait for
+ * a peer's ACK.
  *
  * What an attacker would try: an address that never answers, in front of one that does. The deadline is the
  * caller's and means the whole call; an address that refuses costs nothing.
@@ -198,9 +199,25 @@ tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err) 
                             dial->service);
 }
 
+size_t tlsl_dial_left(const tlsl_dial *dial) {
+    size_t left = 0;
+    for (const struct addrinfo *address = dial->next; address != NULL; address = address->ai_next) {
+        left++;
+    }
+    return left;
+}
+
+void tlsl_dial_give_up(tlsl_dial *dial) {
+    dial->failure = ETIMEDOUT;
+    drop_socket(dial);
+}
+
 /* ------------------------------------------------------------------------------------------- the peer's name */
 
-/* A client that came over IPv4 to a socket for both is shown as what it is: 127.0.0.1, not ::ffff:127.0.0.1. */
+/*
+ * A client that came over IPv4 to a socket for both is shown as what it is: 127.0.0.1, not
+ * ::ffff:127.0.0.1.
+ */
 static void unmap(struct sockaddr_storage *address, socklen_t *address_len) {
     const struct sockaddr_in6 mapped = *(const struct sockaddr_in6 *)(const void *)address;
     if (address->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&mapped.sin6_addr)) {

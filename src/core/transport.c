@@ -103,11 +103,23 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
     return conn->dial != NULL ? TLSLIFE_OK : TLSLIFE_ERROR;
 }
 
+/* An address that does not answer gets its share of the time, so that the next one is tried at all. */
+static int64_t share_of(int64_t deadline, size_t addresses_left) {
+    int64_t now = tlsl_now_ms();
+    bool last = addresses_left == 0 || deadline == TLSL_NO_DEADLINE || deadline <= now;
+    return last ? deadline : now + (deadline - now) / (int64_t)(addresses_left + 1);
+}
+
 static tlslife_status dial_wait(tlslife_conn *conn, int64_t deadline) {
     if (!conn->blocking) {
         return TLSLIFE_WANT_WRITE;
     }
-    tlslife_status status = tlsl_wait_fd(tlsl_dial_fd(conn->dial), POLLOUT, deadline);
+    int64_t share = share_of(deadline, tlsl_dial_left(conn->dial));
+    tlslife_status status = tlsl_wait_fd(tlsl_dial_fd(conn->dial), POLLOUT, share);
+    if (status == TLSLIFE_TIMEOUT && share < deadline) {
+        tlsl_dial_give_up(conn->dial);
+        return TLSLIFE_OK;
+    }
     if (status == TLSLIFE_ERROR) {
         tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the connection failed");
     }

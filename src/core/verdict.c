@@ -12,6 +12,8 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,9 +27,8 @@ void tlsl_conn_facts(tlslife_conn *conn) {
         char *text = tlslife_conn_take_keylog(conn);
         size_t len = text == NULL ? 0 : strlen(text);
         if (len > 0 && conn->context->keylog_fd >= 0) {
-            text[len] =
-                /* one write a line, so that processes may share the file; a full disk loses lines only */
-                '\n';
+            /* One write a line, so that processes may share the file; a full disk loses lines only. */
+            text[len] = '\n';
             ssize_t ignored = write(conn->context->keylog_fd, text, len + 1);
             (void)ignored;
             text[len] = '\0';
@@ -38,43 +39,66 @@ void tlsl_conn_facts(tlslife_conn *conn) {
 
 /* --------------------------------------------------------------------------------------------- failure */
 
+static void append(tlslife_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void append(tlslife_error *err, const char *format, ...) {
+    size_t len = strlen(err->message);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->message + len, sizeof err->message - len, format, args);
+    va_end(args);
+}
+
 static void explain_verify(const tlslife_conn *conn, tlslife_error *err) {
     err->kind = TLSLIFE_ERR_VERIFY;
     err->verify_result = conn->verify_result;
     err->verify_depth = conn->verify_depth;
     snprintf(err->verify_subject, sizeof err->verify_subject, "%s",
              conn->verify_subject == NULL ? "" : conn->verify_subject);
-    size_t len = strlen(err->message);
-    snprintf(err->message + len, sizeof err->message - len, ": %s (certificate %d of the chain: %s)",
-             tlslife_verify_result_text(conn->verify_result), conn->verify_depth, err->verify_subject);
+    if (conn->verify_depth < 0) {
+        append(err, ": the program refused the peer's certificate");
+    } else {
+        append(err, ": %s (certificate %d of the chain: %s)", tlslife_verify_result_text(conn->verify_result),
+               conn->verify_depth, err->verify_subject);
+    }
 }
 
-static void explain_alert(const tlslife_conn *conn, tlslife_error *err) {
-    err->kind = TLSLIFE_ERR_ALERT;
-    size_t len = strlen(err->message);
-    snprintf(err->message + len, sizeof err->message - len, ": the peer sent the alert %s",
-             tlslife_alert_name(conn->alert));
+/* The cause beyond what libssl knows of: the peer's alert, or the program's own answer. */
+static void explain_cause(const tlslife_conn *conn, tlslife_error *err) {
+    if (conn->hello_answer == TLSL_REFUSED) {
+        append(err, ": the program refused the ClientHello with the alert %s",
+               tlslife_alert_name(conn->refuse_alert));
+    } else if (conn->certificate_answer == TLSL_REFUSED) {
+        append(err, ": the program refused to present a certificate");
+    } else if (conn->alert >= 0 && conn->alert_received) {
+        err->kind = TLSLIFE_ERR_ALERT;
+        append(err, ": the peer sent the alert %s", tlslife_alert_name(conn->alert));
+    }
 }
 
 static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
     tlslife_error *err = tlsl_conn_error(conn);
     const char *with = conn->hostname == NULL ? "" : " with "; /* a server's peers have no name */
     const char *peer = conn->hostname == NULL ? "" : conn->hostname;
-    bool said = ERR_peek_error() != 0;
+    unsigned long code = ERR_peek_error();
+    bool said = code != 0, by_system = ERR_SYSTEM_ERROR(code); /* newer libssl queue errno too */
     if (!said && system_errno != 0) {
         tlsl_fail_system(err, system_errno, "%s%s%s failed", verb, with, peer);
     } else {
-        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "%s%s%s failed", verb, with, peer);
+        tlsl_fail_openssl(err, by_system ? TLSLIFE_ERR_SYSTEM : TLSLIFE_ERR_TLS, "%s%s%s failed", verb, with,
+                          peer);
     }
     if (err == NULL) {
         return;
+    }
+    if (by_system) {
+        err->system_errno = ERR_GET_REASON(code);
     }
     err->alert = conn->alert;
     err->alert_received = conn->alert_received;
     if (conn->verify_result != X509_V_OK && ERR_GET_REASON(err->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         explain_verify(conn, err);
-    } else if (said && conn->alert >= 0 && conn->alert_received) {
-        explain_alert(conn, err);
+    } else if (said) {
+        explain_cause(conn, err);
     }
 }
 
@@ -117,10 +141,12 @@ tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
         return (tlslife_status)conn->fate;
     }
     if (conn->verify_answer != TLSL_UNASKED && SSL_is_server(conn->ssl) && SSL_is_init_finished(conn->ssl)) {
-        bool
-            /* a client certificate came after the handshake: the program has its say before more data */
-            done;
+        /* A client certificate came after the handshake: the program has its say before more data. */
+        bool done;
         return tlsl_handshake_finish(conn, &done);
+    }
+    if (conn->open) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go", verb);
     }
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                           "%s before the handshake is done: call %s until it returns ok", verb,
