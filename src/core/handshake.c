@@ -47,7 +47,8 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb) {
     if (check_host(conn, verb) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (session != NULL && !SSL_is_server(conn->ssl) && tlsl_session_check(conn, session) != TLSLIFE_OK) {
+    bool offered = session != NULL && !SSL_is_server(conn->ssl) && SSL_SESSION_is_resumable(session);
+    if (offered && tlsl_session_check(conn, session) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     tlsl_conn_set_tickets(conn);
