@@ -49,6 +49,13 @@ typedef struct tlslife_context tlslife_context;   /* an SSL_CTX, sealed at its f
 typedef struct tlslife_conn tlslife_conn;         /* an SSL and its transport */
 typedef struct tlslife_session tlslife_session;   /* an SSL_SESSION; never NULL where one is returned */
 typedef struct tlslife_listener tlslife_listener; /* a listening TCP socket */
+typedef struct tlslife_cache tlslife_cache;       /* sessions, shared by contexts, Lua states and threads */
+/* a far home of a cache: bytes outside of this process's heap */
+typedef struct tlslife_store tlslife_store;
+typedef struct tlslife_keyring tlslife_keyring;   /* keys that seal what leaves the process */
+typedef struct tlslife_ticket_keys tlslife_ticket_keys; /* keys of stateless tickets */
+
+typedef struct tlslife_bytes { const unsigned char *data; size_t len; } tlslife_bytes; /* lent */
 
 /* ------------------------------------------------------------------------------------------ results */
 
@@ -60,6 +67,7 @@ typedef enum tlslife_status {
     TLSLIFE_WANT_HELLO,       /* a ClientHello waits for tlslife_conn_answer_hello */
     TLSLIFE_WANT_CERTIFICATE, /* the handshake waits for tlslife_conn_answer_certificate */
     TLSLIFE_WANT_VERIFY,      /* the peer waits for tlslife_conn_answer_verify */
+    TLSLIFE_WANT_SESSION,     /* the handshake waits for its session's home: see tlslife_conn_lookup */
     /* shutdown: our close_notify is out, the peer's has not come (SSL_shutdown's 0) */
     TLSLIFE_SENT,
     TLSLIFE_CLOSED,           /* the peer's close_notify has come: a clean end */
@@ -362,6 +370,203 @@ TLSLIFE_API size_t tlslife_context_session_id_context(tlslife_context *context, 
 TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *context,
     const unsigned char *bytes, size_t bytes_len, tlslife_error *err);
 
+/*
+ * Sessions live in this cache: a server's by session id (resumption must be STATEFUL; or TICKETS with early
+ * data, whose single use the cache enforces), a client's by peer (host, port, server name, ALPN, policy).
+ * Takes a reference. One cache serves any number of contexts. Without one a server's sessions are in
+ * OpenSSL's own cache, a client's in the connection's queue (tlslife_conn_take_session); with one, a
+ * client's sessions go to the cache, the queue stays empty, and a connection for which set_session was not
+ * called offers what the cache has.
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache,
+    tlslife_error *err);
+/*
+ * Server: the keys of stateless tickets (RFC 5077; SSL_CTX_set_tlsext_ticket_key_evp_cb(3)). Takes a
+ * reference; any number of contexts may share them. Without, OpenSSL makes random keys that never change.
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife_ticket_keys *keys,
+    tlslife_error *err);
+
+/* ---------------------------------------------------------------------------------------------- keyring */
+
+/*
+ * Keys for AES-256-GCM, derived by HKDF-SHA-256 from secrets of 32 bytes or more (fewer: USAGE). The first
+ * seals and opens; those added later open only. What is sealed is bound to its key in the store and to the
+ * context's policy, so that bytes that are moved or swapped do not open. Thread-safe; secrets wiped at the
+ * end.
+ */
+TLSLIFE_API tlslife_keyring *tlslife_keyring_new(const unsigned char *secret, size_t secret_len,
+    tlslife_error *err);
+TLSLIFE_API tlslife_keyring *tlslife_keyring_up_ref(tlslife_keyring *keyring);
+TLSLIFE_API void tlslife_keyring_free(tlslife_keyring *keyring);
+/* One more key that opens; at most 8 in all (more: USAGE). */
+TLSLIFE_API tlslife_status tlslife_keyring_add(tlslife_keyring *keyring, const unsigned char *secret,
+    size_t secret_len, tlslife_error *err);
+/* A new first key, at run time; the others open still, the oldest of 8 goes. */
+TLSLIFE_API tlslife_status tlslife_keyring_rotate(tlslife_keyring *keyring, const unsigned char *secret,
+    size_t secret_len, tlslife_error *err);
+
+/* ------------------------------------------------------------------------------------------ ticket keys */
+
+/*
+ * Keys that any number of machines derive from one secret (32 bytes or more) and the time's epoch, with no
+ * word between them: HKDF-SHA-256 over the number of the epoch. Tickets are made under the epoch's key;
+ * those of `older_epochs` before (1..16) and of one after (another machine's clock) open too, and are
+ * renewed. epoch_seconds: 60..604800.
+ */
+TLSLIFE_API tlslife_ticket_keys *tlslife_ticket_keys_derived(const unsigned char *secret, size_t secret_len,
+    long epoch_seconds, unsigned older_epochs, tlslife_error *err);
+/* Random keys of this process, a new one every epoch_seconds. */
+TLSLIFE_API tlslife_ticket_keys *tlslife_ticket_keys_random(long epoch_seconds, unsigned older_epochs,
+    tlslife_error *err);
+/*
+ * The program's own: 1..16 keys of 80 bytes (16 name, 32 HMAC-SHA-256, 32 AES-256-CBC: nginx's order), the
+ * first for new tickets.
+ */
+TLSLIFE_API tlslife_ticket_keys *tlslife_ticket_keys_new(const unsigned char *keys, size_t keys_len,
+    tlslife_error *err);
+/*
+ * Replaces the program's own keys, at run time, for all contexts that have them. USAGE for derived and
+ * random ones.
+ */
+TLSLIFE_API tlslife_status tlslife_ticket_keys_replace(tlslife_ticket_keys *ticket_keys, const unsigned char *keys,
+    size_t keys_len, tlslife_error *err);
+TLSLIFE_API tlslife_ticket_keys *tlslife_ticket_keys_up_ref(tlslife_ticket_keys *keys);
+TLSLIFE_API void tlslife_ticket_keys_free(tlslife_ticket_keys *keys);
+
+/* ------------------------------------------------------------------------------------------------ cache */
+
+typedef struct tlslife_cache_options {
+    size_t capacity;          /* sessions in memory at most; 0 keeps none */
+    size_t capacity_bytes;    /* of their DER, at most; 0: not counted */
+    long timeout_seconds;     /* no session lives longer, in any home; 0: as long as it says itself */
+    size_t sessions_per_peer; /* client: TLS 1.3 sessions that wait for one peer, 1..16 */
+    tlslife_store *store;     /* a far home, or NULL; the cache takes a reference */
+    tlslife_keyring *keyring; /* seals what goes there: demanded with a store; the cache takes a reference */
+    bool near;                /* with a store: memory in front of it; without: always in memory */
+} tlslife_cache_options;
+
+/* {.capacity = 20480, .sessions_per_peer = 4, .near = true}, the rest 0. */
+TLSLIFE_API tlslife_cache_options tlslife_cache_defaults(void);
+
+/* Errors: USAGE (numbers out of range, a store without a keyring), MEMORY. */
+TLSLIFE_API tlslife_cache *tlslife_cache_new(const tlslife_cache_options *options, tlslife_error *err);
+TLSLIFE_API tlslife_cache *tlslife_cache_up_ref(tlslife_cache *cache);
+TLSLIFE_API void tlslife_cache_free(tlslife_cache *cache);
+
+/*
+ * The verbs, on the memory home alone, by a server's session id. Those of handshakes are the same. get and
+ * take give a reference; take leaves nothing behind. A session that is expired or not resumable is never
+ * given.
+ */
+/* false: not kept (no id, too big, capacity 0, not resumable) */
+TLSLIFE_API bool tlslife_cache_put(tlslife_cache *cache, tlslife_session *session);
+TLSLIFE_API tlslife_session *tlslife_cache_get(tlslife_cache *cache, const unsigned char *id, size_t id_len);
+TLSLIFE_API tlslife_session *tlslife_cache_take(tlslife_cache *cache, const unsigned char *id, size_t id_len);
+/* From every home; also a client's session, by its own id. false: memory had none. */
+TLSLIFE_API bool tlslife_cache_remove(tlslife_cache *cache, const unsigned char *id, size_t id_len);
+/* Drops what has expired from memory (all: everything). How many went. */
+TLSLIFE_API size_t tlslife_cache_flush(tlslife_cache *cache, bool all);
+
+typedef struct tlslife_cache_stats {
+    size_t entries, bytes;   /* in memory now; bytes only where capacity_bytes is set */
+    uint64_t puts, hits, misses;
+    uint64_t far_hits;       /* those of the hits that came from the store */
+    uint64_t expired;        /* found too old, or dropped for it */
+    uint64_t evicted;        /* had to go for another */
+    uint64_t bad;            /* removed because their connection was not closed, or failed */
+    uint64_t too_big;
+    uint64_t store_errors;   /* the store failed, was late, or gave bytes that are no session of that key */
+    uint64_t not_opened;     /* sealed bytes that did not open */
+} tlslife_cache_stats;
+TLSLIFE_API void tlslife_cache_get_stats(const tlslife_cache *cache, tlslife_cache_stats *out);
+
+/* What may be known of a session without its secret. */
+typedef struct tlslife_cache_entry {
+    unsigned char id[32];
+    size_t id_len;
+    bool client;
+    char protocol[8]; /* "TLSv1.3" */
+    char peer[256];   /* client: "host:port", or "" */
+    int64_t time;     /* seconds since 1970 */
+    int64_t expires;  /* seconds since 1970 */
+} tlslife_cache_entry;
+/*
+ * Metadata of what is in memory: at most entries_len of them, from *cursor on (0 at first; moved on). How
+ * many; 0 is the end. Entries that come and go meanwhile may be missed, never seen twice.
+ */
+TLSLIFE_API size_t tlslife_cache_entries(const tlslife_cache *cache, uint64_t *cursor,
+    tlslife_cache_entry *entries, size_t entries_len);
+
+/*
+ * A client's sessions in memory as sealed bytes, for a program that restarts; with_client_certificates:
+ * also those made with a client certificate. *out is freed with tlslife_session_bytes_free. import adds to
+ * what is there; INPUT where the bytes do not open or are damaged, and then nothing is added. Sessions
+ * enter under the policy that they were made under; *out_len_sessions (may be NULL): how many.
+ */
+TLSLIFE_API tlslife_status tlslife_cache_export(tlslife_cache *cache, tlslife_keyring *keyring,
+    bool with_client_certificates, unsigned char **out, size_t *out_len, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_cache_import(tlslife_cache *cache, tlslife_keyring *keyring,
+    const unsigned char *bytes, size_t bytes_len, size_t *out_sessions, tlslife_error *err);
+
+/* ------------------------------------------------------------------------------------------------ store */
+
+/*
+ * One slab for worker processes and across restarts: "shm:name" is a POSIX shared memory object, anything
+ * else a file. bytes: its whole size, 64 KiB..64 GiB; an existing slab must have been made with the same.
+ * Mode 0600, out of core dumps. A foreign or damaged file, or one of another version or size, is refused
+ * (INPUT), or wiped if wipe is true. The death of a process at any instruction costs at most one shard's
+ * content.
+ */
+TLSLIFE_API tlslife_store *tlslife_store_shared(const char *path, size_t bytes, bool wipe,
+    tlslife_error *err);
+
+typedef struct tlslife_redis_options {
+    const char *host;         /* NULL: 127.0.0.1 */
+    const char *service;      /* NULL: "6379" */
+    const char *unix_path;    /* instead of host and service */
+    tlslife_context *tls;     /* a client's context: TLS with host as its name; NULL: none */
+    const char *username, *password; /* AUTH, or NULL */
+    unsigned database;        /* SELECT */
+    const char *prefix;       /* of keys; NULL: "tlslife:" */
+    int timeout_ms;           /* of one lookup, 1..60000; 0: 250 */
+    int connect_timeout_ms;   /* 0: 1000 */
+    size_t pending_max;       /* commands under way at most; 0: 1024; more are misses at once */
+} tlslife_redis_options;
+/*
+ * Redis or Valkey (hiredis does the protocol). Connects when first needed, never waits, reconnects with
+ * backoff; after 5 failures in a row nothing is asked for a while that doubles up to 30 s (a circuit
+ * breaker). Whatever it does, it costs a full handshake at most. ERROR with USAGE where this build has no
+ * hiredis.
+ */
+TLSLIFE_API tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife_error *err);
+
+/*
+ * The program itself: lookups come out as TLSLIFE_WANT_SESSION with tlslife_conn_lookup, puts and removes
+ * by tlslife_store_next.
+ */
+TLSLIFE_API tlslife_store *tlslife_store_program(tlslife_error *err);
+typedef struct tlslife_store_event {
+    bool put;               /* else: remove */
+    tlslife_bytes key;      /* 32 bytes */
+    tlslife_bytes sealed;   /* put: what to keep */
+    long lifetime_seconds;  /* put */
+} tlslife_store_event;
+/*
+ * The oldest event of a program's store, lent until the next call by any thread; false: none. At most 4096
+ * wait; the oldest go, and are store errors.
+ */
+TLSLIFE_API bool tlslife_store_next(tlslife_store *store, tlslife_store_event *out);
+
+TLSLIFE_API tlslife_store *tlslife_store_up_ref(tlslife_store *store);
+TLSLIFE_API void tlslife_store_free(tlslife_store *store);
+/*
+ * What a loop must watch for the store: a descriptor (or -1), and whether for writing too. Call
+ * tlslife_store_pump when it is ready or the timeout (ms, -1: none) is over.
+ */
+TLSLIFE_API int tlslife_store_fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms);
+TLSLIFE_API void tlslife_store_pump(tlslife_store *store); /* moves what can be moved; never waits */
+
 /* ------------------------------------------------------------------------------------------ connection */
 
 /* A connection of this context, without a transport; seals the context. Source: SSL_new(3). NULL: err. */
@@ -480,8 +685,6 @@ TLSLIFE_API bool tlslife_conn_handshake_done(const tlslife_conn *conn);
 
 /* -- questions */
 
-typedef struct tlslife_bytes { const unsigned char *data; size_t len; } tlslife_bytes;
-
 /*
  * What a ClientHello says. Lent until the question is answered. Lists are as on the wire, in the client's
  * order.
@@ -530,6 +733,58 @@ TLSLIFE_API tlslife_status tlslife_conn_answer_verify(tlslife_conn *conn, bool a
  * pending call, made again, fails.
  */
 TLSLIFE_API tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert);
+
+/* -- the session's home, which may be far */
+
+/*
+ * WANT_SESSION: the handshake waits until the cache's store has answered. A blocking connection waits by
+ * itself, within its deadline, except for a program's store. Otherwise: watch tlslife_store_fd and call
+ * again; or, for a program's store, answer.
+ */
+typedef struct tlslife_lookup {
+    tlslife_store *store; /* lent */
+    tlslife_bytes key;    /* 32 bytes */
+    bool take;            /* to be removed as it is given: it must never be used twice */
+} tlslife_lookup;
+/* What is looked up, lent until it is answered; false: nothing. */
+TLSLIFE_API bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out);
+/*
+ * A program's store: the sealed bytes that were put under that key, or NULL, 0: there are none. USAGE when
+ * nothing was asked. Bytes that are not what was put are a miss.
+ */
+TLSLIFE_API tlslife_status tlslife_conn_answer_session(tlslife_conn *conn, const unsigned char *sealed,
+    size_t sealed_len);
+
+/* Whether the handshake resumed a session, and if not why not. */
+typedef enum tlslife_outcome {
+    TLSLIFE_OUTCOME_NONE = 0,      /* the handshake is not done */
+    TLSLIFE_OUTCOME_RESUMED,
+    /* server: the client offered no session; client: none was set, and there is no cache */
+    TLSLIFE_OUTCOME_NOT_OFFERED,
+    TLSLIFE_OUTCOME_NOT_CACHED,    /* no home has what was offered; client: nothing for this peer */
+    TLSLIFE_OUTCOME_EXPIRED,       /* there was one, too old */
+    TLSLIFE_OUTCOME_NOT_CLOSED,    /* there was one, but its connection was not closed cleanly */
+    /* client: there were TLS 1.3 sessions, and other connections have taken them */
+    TLSLIFE_OUTCOME_SPENT,
+    TLSLIFE_OUTCOME_NOT_ACCEPTED,  /* client: the server did not take what was offered */
+    TLSLIFE_OUTCOME_OTHER_VERSION, /* it was made in another version than this handshake's */
+    TLSLIFE_OUTCOME_OTHER_CONTEXT, /* server: it was made under another policy or server name */
+    TLSLIFE_OUTCOME_TICKET,        /* server: the ticket did not open */
+    TLSLIFE_OUTCOME_STORE          /* the store failed or was late */
+} tlslife_outcome;
+TLSLIFE_API tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn);
+/*
+ * "resumed", "not_offered", "not_cached", "expired", "not_closed", "spent", "not_accepted",
+ * "other_version", "other_context", "ticket", "store"; NULL for NONE.
+ */
+TLSLIFE_API const char *tlslife_outcome_name(tlslife_outcome outcome);
+/*
+ * Server: bytes that travel in the tickets of this connection from now on (at most 1024; they are sealed
+ * with the ticket), and those of the ticket that it resumed by. SSL_SESSION_set1_ticket_appdata(3).
+ */
+TLSLIFE_API tlslife_status tlslife_conn_set_ticket_data(tlslife_conn *conn, const unsigned char *data,
+    size_t data_len);
+TLSLIFE_API bool tlslife_conn_ticket_data(const tlslife_conn *conn, tlslife_bytes *out);
 
 /* -- data. USAGE before the handshake is done. */
 

@@ -89,6 +89,8 @@ local tlslife = {}
 ---@field max_early_data integer?  bytes
 ---@field post_handshake_auth boolean? client
 ---@field timeout number?          seconds: the deadline of each call of its connections; default none
+---@field cache tlslife.Cache?      where its sessions live
+---@field ticket_keys tlslife.TicketKeys? server
 ---@field on_hello (fun(conn: tlslife.Connection, hello: tlslife.Hello): tlslife.Context|nil|false, string?)? server: the context for this ClientHello; nil keeps this one; false and an alert's name ("unrecognized_name") refuses. May yield
 ---@field on_certificate (fun(conn: tlslife.Connection, request: tlslife.CertificateRequest): tlslife.Context|nil|false, string?)? the context whose certificate we present; nil: this one's. May yield
 ---@field on_verify (fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean)? is this peer acceptable? asked after the built-in verification accepted it. May yield
@@ -143,9 +145,40 @@ function tlslife.pair(a, b, capacity) end
 ---@return tlslife.Buffer
 function tlslife.buffer(size) end
 
+---A cache of sessions, for any number of contexts, Lua states and threads.
+---@param options tlslife.CacheOptions?
+---@return tlslife.Cache? cache
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.cache(options) end
+
+---A far home of a cache: one slab for worker processes and across restarts. "shm:name" is shared memory, anything else a file.
+---@param options {path: string, size: integer, wipe: boolean?} size in bytes
+---@return tlslife.Store? store
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.shared(options) end
+
+---A far home: Redis or Valkey. Never waits, never fails a handshake.
+---@param options tlslife.RedisOptions?
+---@return tlslife.Store? store
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.redis(options) end
+
+---Keys that seal what leaves the process: secrets of 32 bytes or more; the first seals and opens, the others open.
+---@param secrets string[]
+---@return tlslife.Keyring
+function tlslife.keyring(secrets) end
+
+---Keys of stateless tickets: derived from a secret and the epoch, random, or the program's own (80 bytes each, the first for new tickets).
+---@param options {secret: string?, epoch: integer?, older: integer?, keys: string[]?} epoch in seconds, default 43200; older 1..16, default 2; without secret and keys: random
+---@return tlslife.TicketKeys
+function tlslife.ticket_keys(options) end
+
 ---"client"-side names for type(): "context", "connection", "session", "listener", "buffer", or nil for anything else.
 ---@param value any
----@return "context"|"connection"|"session"|"listener"|"buffer"|nil
+---@return "context"|"connection"|"session"|"listener"|"buffer"|"cache"|"store"|"keyring"|"ticket_keys"|nil
 function tlslife.type(value) end
 
 ---@class tlslife.Context
@@ -536,6 +569,154 @@ function Connection:pollfd() end
 ---For cqueues: what the last "want" waits for, "r" or "w".
 ---@return string?
 function Connection:events() end
+
+---"resumed", or why not; nil before the handshake is done. not_offered, not_cached, expired, not_closed, spent, not_accepted, other_version, other_context,
+---ticket (it did not open), store (it failed or was late).
+---@return "resumed"|"not_offered"|"not_cached"|"expired"|"not_closed"|"spent"|"not_accepted"|"other_version"|"other_context"|"ticket"|"store"|nil
+function Connection:resumption() end
+
+---Server: bytes that travel in the tickets of this connection from now on, at most 1024. Source: SSL_SESSION_set1_ticket_appdata(3).
+---@param data string
+---@return true
+function Connection:set_ticket_data(data) end
+
+---Those of the session in use, or nil.
+---@return string?
+function Connection:ticket_data() end
+
+---@class tlslife.CacheOptions
+---@field capacity integer?          sessions in memory, default 20480; 0 keeps none
+---@field capacity_bytes integer?    of their DER
+---@field timeout integer?           seconds: no session lives longer
+---@field sessions_per_peer integer? client, 1..16, default 4
+---@field store tlslife.Store|tlslife.StoreFunctions|nil a far home
+---@field keyring tlslife.Keyring?   demanded with a store
+---@field near boolean?              with a store: memory in front of it, default true
+
+---A far home made of functions, which may yield, return anything and raise: what is not what was put is a miss, what is raised a store error.
+---@class tlslife.StoreFunctions
+---@field get fun(key: string): string?
+---@field put fun(key: string, sealed: string, lifetime: integer)
+---@field remove fun(key: string)
+---@field take (fun(key: string): string?)? default: get, then remove
+
+---@class tlslife.RedisOptions
+---@field host string?       default "127.0.0.1"
+---@field port integer|string|nil default 6379
+---@field path string?       a unix socket instead
+---@field tls tlslife.Context? a client's context
+---@field username string?
+---@field password string?
+---@field database integer?
+---@field prefix string?     default "tlslife:"
+---@field timeout number?    seconds, of one lookup, default 0.25
+---@field connect_timeout number? seconds, default 1
+---@field pending integer?   commands under way at most, default 1024
+
+---@class tlslife.CacheStats
+---@field entries integer
+---@field bytes integer
+---@field puts integer
+---@field hits integer
+---@field misses integer
+---@field far_hits integer
+---@field expired integer
+---@field evicted integer
+---@field bad integer
+---@field too_big integer
+---@field store_errors integer
+---@field not_opened integer
+
+---@class tlslife.CacheEntry
+---@field id string
+---@field client boolean
+---@field protocol string
+---@field peer string
+---@field time integer    seconds since 1970
+---@field expires integer seconds since 1970
+
+---@class tlslife.Cache
+---@operator len: integer
+local Cache = {}
+
+---Keeps a server's session; false where it cannot be kept.
+---@param session tlslife.Session
+---@return boolean kept
+function Cache:put(session) end
+---From memory.
+---@param id string
+---@return tlslife.Session?
+function Cache:get(id) end
+---From memory, and it leaves.
+---@param id string
+---@return tlslife.Session?
+function Cache:take(id) end
+---From every home.
+---@param id string
+---@return boolean removed memory had it
+function Cache:remove(id) end
+---What has expired, or everything, leaves memory.
+---@param all boolean?
+---@return integer n
+function Cache:flush(all) end
+---@return tlslife.CacheStats
+function Cache:stats() end
+---Iterates over what is in memory, without secrets: for entry in cache:entries() do ... end
+---@return fun(): tlslife.CacheEntry?
+function Cache:entries() end
+---A client's sessions as sealed bytes.
+---@param keyring tlslife.Keyring
+---@param with_client_certificates boolean?
+---@return string? bytes
+---@return string? message
+---@return tlslife.Error? err
+function Cache:export(keyring, with_client_certificates) end
+---@param keyring tlslife.Keyring
+---@param bytes string
+---@return integer? sessions
+---@return string? message
+---@return tlslife.Error? err
+function Cache:import(keyring, bytes) end
+---@return tlslife.Cache self
+function Cache:up_ref() end
+---Gives up one reference. Raises when this state holds none.
+function Cache:free() end
+
+---@class tlslife.Store
+local Store = {}
+
+---For loops: the descriptor (nil: none), whether to watch for writing too, and seconds until pump must be called anyway (nil: never).
+---@return integer? fd
+---@return boolean writing
+---@return number? timeout
+function Store:wait() end
+---Moves what can be moved; never waits.
+function Store:pump() end
+---@return tlslife.Store self
+function Store:up_ref() end
+function Store:free() end
+
+---@class tlslife.Keyring
+local Keyring = {}
+
+---A new first key, at run time; the others open still.
+---@param secret string
+---@return true
+function Keyring:rotate(secret) end
+---@return tlslife.Keyring self
+function Keyring:up_ref() end
+function Keyring:free() end
+
+---@class tlslife.TicketKeys
+local TicketKeys = {}
+
+---Replaces the program's own keys in all contexts that have them.
+---@param keys string[] 80 bytes each
+---@return true
+function TicketKeys:replace(keys) end
+---@return tlslife.TicketKeys self
+function TicketKeys:up_ref() end
+function TicketKeys:free() end
 
 ---@class tlslife.Session
 local Session = {}

@@ -159,6 +159,8 @@ struct tlslife_context {
     EVP_MD_CTX *policy; /* the hash of the policy, fed while it is configured; NULL once sealed */
     unsigned char sid_ctx[32];
     size_t sid_ctx_len; /* 0 until sealed or set */
+    tlslife_cache *cache;
+    tlslife_ticket_keys *ticket_keys;
     tlsl_credential credentials[TLSL_CREDENTIALS_MAX];
     size_t credentials_len; /* filled by the seal */
 };
@@ -259,6 +261,11 @@ struct tlslife_conn {
     tlsl_queue *in, *out; /* TLSL_MEMORY */
     tlslife_hello *hello; /* while a ClientHello waits */
     char *ca_name;        /* lent by tlslife_conn_ca_name */
+    struct tlsl_search *search; /* lookup.c: while a session is looked for, and what was found */
+    uint8_t outcome;            /* tlslife_outcome: why nothing could be resumed, as far as is known */
+    bool offered;               /* client: a session went into the ClientHello; server: the client offered one */
+    bool ticket_failed;         /* server: a ticket did not open */
+    int offered_version;
     SSL_SESSION *sessions[TLSL_SESSIONS_MAX];
     size_t sessions_len;
     tlslife_error *error; /* allocated at the first failure */

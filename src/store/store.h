@@ -1,0 +1,98 @@
+/*
+ * store.h: what a far home of a cache is to the core: keys, sealed bytes and lifetimes. No OpenSSL, no Lua,
+ * no TLS.
+ *
+ * A key is 32 bytes that the core has hashed; bytes are sealed, so that a home can lose, damage or mix them
+ * up and the worst is a full handshake. Nothing here ever waits: a home that cannot answer at once says
+ * PENDING, and is asked again after it was pumped. put and remove are told and forgotten.
+ *
+ * One store serves many threads: every function is safe to call from any of them at once. remove is called
+ * under SSL_free, possibly in a finalizer: it must do no I/O (queue it).
+ */
+#ifndef TLSLIFE_STORE_H
+#define TLSLIFE_STORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tlslife.h"
+
+#define TLSL_STORE_KEY 32
+#define TLSL_STORE_BYTES_MAX ((size_t)64 * 1024) /* of one entry */
+
+typedef enum tlsl_found {
+    TLSL_FOUND_MISS = 0,
+    TLSL_FOUND_HIT,
+    TLSL_FOUND_PENDING,
+    TLSL_FOUND_FAILED
+} tlsl_found;
+
+/*
+ * One question to a store. The asker owns it, zeroed before the first call; it stays where it is until it
+ * ended.
+ */
+typedef struct tlsl_inquiry {
+    unsigned char key[TLSL_STORE_KEY];
+    bool take;
+    tlsl_found found;     /* PENDING while it is under way */
+    unsigned char *bytes; /* HIT: malloc'ed, the asker's to free */
+    size_t bytes_len;
+    void *home; /* the store's own, while PENDING; NULL otherwise */
+} tlsl_inquiry;
+
+typedef struct tlsl_store_verbs {
+    /*
+     * Begins, or after a pump goes on: sets inquiry->found. Late answers are FAILED: the store keeps its
+     * own deadline.
+     */
+    void (*ask)(tlslife_store *store, tlsl_inquiry *inquiry);
+    /* The asker goes away while PENDING: the store forgets the pointer. */
+    void (*cancel)(tlslife_store *store, tlsl_inquiry *inquiry);
+    /* false: it could not be told (counted as a store error). bytes are copied. */
+    bool (*put)(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
+                size_t bytes_len, long lifetime_seconds);
+    bool (*remove)(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]);
+    int (*fd)(tlslife_store *store, bool *out_writing, int *out_timeout_ms); /* -1: nothing to wait for */
+    void (*pump)(tlslife_store *store);                                      /* never waits */
+    void (*destroy)(tlslife_store *store);                                   /* the last reference went */
+    bool answered_by_program; /* PENDING ends by tlslife_conn_answer_session, not by pump */
+} tlsl_store_verbs;
+
+/* The head of every store: its first member. */
+struct tlslife_store {
+    const tlsl_store_verbs *verbs;
+    atomic_uint refs;
+};
+
+/*
+ * -- channel: how a store speaks to another machine; made by the core (src/core/channel.c), over TCP, a
+ * unix socket or TLS
+ */
+
+typedef struct tlsl_channel tlsl_channel;
+typedef struct tlsl_target {
+    const char *host, *service, *unix_path;
+    tlslife_context *tls; /* NULL: none */
+} tlsl_target;
+
+/*
+ * Begins to connect, without waiting (but for name resolution). NULL: message (of message_len bytes) says
+ * why.
+ */
+tlsl_channel *tlsl_channel_open(const tlsl_target *target, char *message, size_t message_len);
+/* NULL: nothing. close_notify is tried once, nothing waits. */
+void tlsl_channel_close(tlsl_channel *channel);
+/* Goes on connecting. 1: it stands; 0: not yet; -1: it failed. */
+int tlsl_channel_ready(tlsl_channel *channel);
+/* Bytes moved; 0: would have to wait; -1: ended or failed. */
+long tlsl_channel_read(tlsl_channel *channel, void *buffer, size_t buffer_len);
+long tlsl_channel_write(tlsl_channel *channel, const void *bytes, size_t bytes_len);
+int tlsl_channel_fd(const tlsl_channel *channel, bool *out_writing); /* what it waits for */
+
+/* error.c's, for stores: see core.h */
+tlslife_status tlsl_store_fail(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
