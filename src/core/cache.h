@@ -37,12 +37,25 @@ SSL_SESSION *tlsl_cache_find(tlslife_cache *cache, const tlsl_cache_key *key, bo
  * I/O: under SSL_free. bad: counted, and remembered for NOT_CLOSED.
  */
 void tlsl_cache_drop(tlslife_cache *cache, SSL_SESSION *session, bool bad);
+long tlsl_cache_timeout(const tlslife_cache *cache); /* seconds; 0: as long as a session says itself */
+/*
+ * Shows every session of a client in memory, those of one peer oldest first. Under a lock: the visitor takes
+ * references and copies, nothing else.
+ */
+typedef void (*tlsl_cache_visitor)(void *user, const tlsl_cache_key *key, SSL_SESSION *session,
+                                   const char *peer);
+void tlsl_cache_each_client(tlslife_cache *cache, tlsl_cache_visitor visit, void *user);
 
 /* -- far.c: the far home of a cache */
 
 tlslife_store *tlsl_cache_store(const tlslife_cache *cache); /* NULL: none */
 tlslife_keyring *tlsl_cache_keyring(const tlslife_cache *cache);
 bool tlsl_cache_near(const tlslife_cache *cache); /* whether memory is used */
+/*
+ * What a store calls an entry: a hash of key, since a session id is all that it takes to offer a session.
+ * Whoever puts, asks or removes goes by it.
+ */
+void tlsl_far_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]);
 /* Seals session for key and tells the store. sid_ctx binds it to its policy. */
 void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                   tlslife_bytes sid_ctx);
@@ -61,7 +74,20 @@ typedef enum tlsl_count {
 } tlsl_count;
 void tlsl_cache_count(tlslife_cache *cache, tlsl_count what);
 
+/* -- cache_file.c: export and import */
+
+/*
+ * Notes that a client made session while it had a certificate of its own to show: such sessions leave the
+ * process only when asked for. Before anybody else has the session; the note goes with dup and the homes.
+ */
+void tlsl_session_mark_certificate(SSL_SESSION *session);
+bool tlsl_session_has_certificate(const SSL_SESSION *session);
+
 /* -- seal.c */
+
+/* HKDF-SHA-256 of secret, without salt, with label and then number (big endian) as its info. */
+bool tlsl_derive(const unsigned char *secret, size_t secret_len, const char *label, uint64_t number,
+                 unsigned char *out, size_t out_len);
 
 /*
  * Seals bytes under the ring's first key, bound to aad. *out malloc'ed. false: out of memory, or OpenSSL
@@ -82,5 +108,11 @@ bool tlsl_open(tlslife_keyring *keyring, tlslife_bytes sealed, tlslife_bytes aad
  */
 int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac, int making);
+/*
+ * The same with the keys and the time (seconds since 1970) given: 1, 2 (opens, and is to be renewed), 0 (no
+ * key of that name), -1.
+ */
+int tlsl_ticket_key_at(tlslife_ticket_keys *keys, int64_t now, unsigned char *name, unsigned char *iv,
+                       EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool making);
 
 #endif
