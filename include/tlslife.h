@@ -286,7 +286,10 @@ TLSLIFE_API tlslife_status tlslife_context_add_server_name(tlslife_context *cont
 TLSLIFE_API tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity,
     const unsigned char *key, size_t key_len, tlslife_error *err);
 
-/* Server: how sessions resume. Client: OFF neither asks for tickets nor keeps sessions. */
+/*
+ * Server: how sessions resume; default TICKETS, or STATEFUL with a cache. Client: OFF neither asks for
+ * tickets nor keeps sessions.
+ */
 TLSLIFE_API tlslife_status tlslife_context_set_resumption(tlslife_context *context,
     tlslife_resumption resumption, tlslife_error *err);
 /* Server: TLS 1.3 tickets after a full handshake, 0..16; default 2. Source: SSL_CTX_set_num_tickets(3). */

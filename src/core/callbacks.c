@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "core.h"
+#include "cache.h"
+#include "lookup.h"
 #include "switch.h"
 
 #define KEYLOG_LINES_MAX 64 /* that nobody took: older ones stay, newer ones go */
@@ -39,8 +41,43 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session) {
     if (conn->hostname != NULL && !tlsl_is_ip(conn->hostname)) {
         SSL_SESSION_set1_hostname(session, conn->hostname);
     }
-    tlsl_conn_keep_session(conn, session);
-    return 1; /* the reference is ours now */
+    if (conn->origin->cache == NULL) {
+        tlsl_conn_keep_session(conn, session);
+        return 1; /* the reference is ours now */
+    }
+    tlsl_cache_new_session(conn, session);
+    if (tlsl_cache_store(conn->origin->cache) == NULL) {
+        return 0;
+    }
+    tlsl_conn_keep_session(conn, session); /* sealing and telling the store come after the call */
+    conn->facts = true;
+    return 1;
+}
+
+static int on_make_ticket(SSL *ssl, void *unused) {
+    (void)unused;
+    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    return conn == NULL || conn->ticket_data == NULL ||
+           SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), conn->ticket_data, conn->ticket_data_len);
+}
+
+/* libssl's own way with a ticket, and a word on why it will not do. */
+static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                        size_t name_len, SSL_TICKET_STATUS status, void *unused) {
+    (void)name;
+    (void)name_len;
+    (void)unused;
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    bool opened = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+    if (conn != NULL && opened) {
+        tlsl_search_judge(conn, session);
+    } else if (conn != NULL && status == SSL_TICKET_NO_DECRYPT) {
+        conn->ticket_failed = true;
+    }
+    if (!opened) {
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 /* ----------------------------------------------------------------------------------------- ClientHello */
@@ -73,6 +110,24 @@ static int ask_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     return SSL_CLIENT_HELLO_RETRY;
 }
 
+/*
+ * The context is settled: is a session to be fetched from far? Once: the hello after a HelloRetryRequest
+ * offers the same.
+ */
+static int find_session(tlslife_conn *conn, SSL *ssl, int *alert) {
+    if (conn->hello_seen) {
+        return tlsl_search_waits(conn) ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
+    }
+    conn->hello_seen = true;
+    bool waits = false;
+    if (!tlsl_search_for_hello(conn, &waits)) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    (void)ssl;
+    return waits ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
+}
+
 static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     conn->hello_answer = TLSL_ACCEPTED;
     if (conn->context->server_names == NULL) {
@@ -95,22 +150,26 @@ static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
 static int on_client_hello(SSL *ssl, int *alert, void *unused) {
     (void)unused;
     tlslife_conn *conn = tlsl_conn_of(ssl);
+    int verdict = SSL_CLIENT_HELLO_SUCCESS;
     if (conn == NULL) {
-        return SSL_CLIENT_HELLO_SUCCESS;
+        return verdict;
     }
     switch ((tlsl_answer)conn->hello_answer) {
     case TLSL_UNASKED:
-        return conn->context->questions & TLSLIFE_ASK_HELLO ? ask_hello(conn, ssl, alert)
-                                                            : match_hello(conn, ssl, alert);
+        if (conn->context->questions & TLSLIFE_ASK_HELLO) {
+            return ask_hello(conn, ssl, alert);
+        }
+        verdict = match_hello(conn, ssl, alert);
+        return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, ssl, alert) : verdict;
     case TLSL_ASKED: return SSL_CLIENT_HELLO_RETRY;
     case TLSL_REFUSED: *alert = conn->refuse_alert; return SSL_CLIENT_HELLO_ERROR;
     case TLSL_ACCEPTED: break;
     }
     tlslife_context *target = conn->chosen;
     conn->chosen = NULL;
-    int verdict = choose_context(conn, ssl, target, alert);
+    verdict = choose_context(conn, ssl, target, alert);
     tlslife_context_free(target);
-    return verdict;
+    return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, ssl, alert) : verdict;
 }
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *offered,
@@ -291,6 +350,7 @@ static void on_keylog(const SSL *ssl, const char *text) {
     line->next = NULL;
     memcpy(line->text, text, size);
     *end = line;
+    conn->facts = true;
 }
 
 static int on_ocsp(SSL *ssl, void *unused) {
@@ -315,9 +375,19 @@ void tlsl_callbacks_install(tlslife_context *context) {
     if (context->role == TLSLIFE_SERVER) {
         SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+        SSL_CTX_set_session_ticket_cb(ctx, on_make_ticket, on_open_ticket, NULL);
     } else {
         SSL_CTX_sess_set_new_cb(ctx, on_new_session);
     }
+}
+
+void tlsl_callbacks_cache(tlslife_context *context, bool on) {
+    SSL_CTX *ctx = context->ctx;
+    if (context->role == TLSLIFE_SERVER) {
+        SSL_CTX_sess_set_new_cb(ctx, on ? on_new_session : NULL);
+        SSL_CTX_sess_set_get_cb(ctx, on ? tlsl_on_get_session : NULL);
+    }
+    SSL_CTX_sess_set_remove_cb(ctx, on ? tlsl_on_remove_session : NULL);
 }
 
 void tlsl_callbacks_ask_certificate(tlslife_context *context) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lookup.h"
 #include "settings.h"
 #include "tlslife_openssl.h"
 
@@ -121,6 +122,7 @@ static void drop_keylog(tlslife_conn *conn) {
 
 /* What belongs to one handshake and the data after it. */
 static void drop_progress(tlslife_conn *conn) {
+    tlsl_search_free(conn);
     tlsl_hello_free(conn->hello);
     tlslife_context_free(conn->chosen);
     free(conn->verify_subject);
@@ -133,7 +135,9 @@ static void drop_progress(tlslife_conn *conn) {
     conn->verify_subject = NULL;
     conn->held = NULL;
     conn->held_len = 0;
-    conn->open = conn->begun = conn->corked = conn->alert_received = conn->write_waits = false;
+    conn->open = conn->begun = conn->corked = conn->alert_received = conn->write_waits = conn->hello_seen =
+        conn->offered = conn->ticket_failed = false;
+    conn->outcome = TLSLIFE_OUTCOME_NONE;
     conn->fate = TLSLIFE_OK;
     conn->hello_answer = conn->certificate_answer = conn->verify_answer = TLSL_UNASKED;
     conn->alert = conn->verify_depth = -1;
@@ -158,6 +162,8 @@ void tlslife_conn_free(tlslife_conn *conn) {
     free(conn->groups);
     free(conn->alpn);
     OPENSSL_free(conn->ca_name);
+    free(conn->service);
+    free(conn->ticket_data);
     free(conn->error);
     free(conn);
 }
@@ -172,8 +178,9 @@ tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
         return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");
     }
     drop_progress(conn);
-    if (conn->origin->resumption == TLSLIFE_RESUMPTION_OFF && !conn->origin->foreign) {
-        SSL_set_session(conn->ssl, NULL);
+    bool off = conn->origin->resumption == TLSLIFE_RESUMPTION_OFF && !conn->origin->foreign;
+    if (off || conn->origin->cache != NULL) {
+        SSL_set_session(conn->ssl, NULL); /* a cache has it too, and gives it again: once */
     }
     if (conn->context != conn->origin) {
         /* The name that the last client asked for says nothing about the next. */

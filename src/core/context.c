@@ -163,6 +163,8 @@ void tlslife_context_free(tlslife_context *context) {
     SSL_CTX_free(context->ctx);
     free_lists(context);
     free_credentials(context);
+    tlslife_cache_free(context->cache);
+    tlslife_ticket_keys_free(context->ticket_keys);
     EVP_MD_CTX_free(context->policy);
     pthread_mutex_destroy(&context->seal_lock);
     if (context->keylog_fd >= 0) {

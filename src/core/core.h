@@ -145,6 +145,7 @@ struct tlslife_context {
     bool verify_host;
     bool ca_given; /* any CA was added: the system's are not added by themselves */
     tlslife_resumption resumption;
+    bool resumption_given; /* by the program: a cache does not change it */
     unsigned questions; /* TLSLIFE_ASK_* */
     atomic_int timeout_ms;
     char *groups;        /* as set, for server names; NULL: the default */
@@ -165,6 +166,8 @@ struct tlslife_context {
     size_t credentials_len; /* filled by the seal */
 };
 
+/* Installs what tlslife_context_set_cache and its like make necessary; whenever a setting changes that. */
+void tlsl_context_set_cache_mode(tlslife_context *context);
 /* Settles what is derived (CA default, session id context, credentials). Thread-safe, once. */
 tlslife_status tlsl_context_seal(tlslife_context *context, tlslife_error *err);
 tlslife_context *tlsl_context_of(const SSL_CTX *ctx); /* from ex_data; NULL: not ours */
@@ -185,6 +188,7 @@ void tlsl_callbacks_ask_certificate(tlslife_context *context);
 void tlsl_callbacks_psk(tlslife_context *context);
 void tlsl_callbacks_keylog(tlslife_context *context);
 void tlsl_callbacks_ocsp(tlslife_context *context);
+void tlsl_callbacks_cache(tlslife_context *context, bool on);
 
 /* -------------------------------------------------------------------------------------------- switch.c */
 
@@ -233,11 +237,13 @@ struct tlslife_conn {
     uint8_t transport; /* tlsl_transport */
     int timeout_ms;
     tlsl_line *keylog;
+    bool facts;          /* something was recorded that tlsl_conn_facts takes to where it belongs */
     size_t held_len;     /* bytes in held */
     unsigned char *held; /* TLSL_RECORD bytes: what cork holds back, or NULL */
     /* -- cold */
     atomic_uint refs;
     tlslife_context *origin; /* the one it was made of: its cache and its ticket keys serve all its life */
+    bool hello_seen;         /* server: the first ClientHello was looked at */
     bool begun;              /* a handshake call was made since new or clear */
     uint8_t hello_answer;    /* tlsl_answer */
     uint8_t certificate_answer;
@@ -261,11 +267,16 @@ struct tlslife_conn {
     tlsl_queue *in, *out; /* TLSL_MEMORY */
     tlslife_hello *hello; /* while a ClientHello waits */
     char *ca_name;        /* lent by tlslife_conn_ca_name */
+    char *service;              /* as dialled: part of what a client's sessions are kept under */
     struct tlsl_search *search; /* lookup.c: while a session is looked for, and what was found */
     uint8_t outcome;            /* tlslife_outcome: why nothing could be resumed, as far as is known */
-    bool offered;               /* client: a session went into the ClientHello; server: the client offered one */
+    /* client: a session went into the ClientHello; server: the client offered one */
+    bool offered;
     bool ticket_failed;         /* server: a ticket did not open */
     int offered_version;
+    unsigned char *ticket_data; /* what goes into the tickets of this connection */
+    size_t ticket_data_len;
+    /* a client's, for the program; with a far home, on their way there */
     SSL_SESSION *sessions[TLSL_SESSIONS_MAX];
     size_t sessions_len;
     tlslife_error *error; /* allocated at the first failure */
@@ -281,7 +292,7 @@ bool tlsl_conn_asks_verify(const tlslife_conn *conn);
 /* ------------------------------------------------------------------------------------------- verdict.c */
 
 /* handshake.c: what must hold before a handshake goes on; server is the side whose verb it is. */
-tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server);
+tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server, int64_t *deadline);
 
 /* handshake.c: between libssl's end of a handshake and ours. OK and not *done: libssl has tickets to send. */
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done);
@@ -297,8 +308,16 @@ tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb);
 tlslife_status tlsl_conn_settle(tlslife_conn *conn, int ret, int64_t *deadline, const char *verb);
 /* Waits for what status wants, where there is something to wait for: OK: call again. */
 tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t *deadline);
-/* Takes what callbacks recorded to where it belongs (key-log lines to their file). */
-void tlsl_conn_facts(tlslife_conn *conn);
+/*
+ * Takes what callbacks recorded to where it belongs: key-log lines to their file, sessions to their far
+ * home.
+ */
+void tlsl_conn_take_facts(tlslife_conn *conn);
+static inline void tlsl_conn_facts(tlslife_conn *conn) {
+    if (conn->facts) {
+        tlsl_conn_take_facts(conn);
+    }
+}
 /* An error left by anybody else must not be read as this connection's. */
 #define tlsl_errors_clear() ((void)(ERR_peek_error() != 0 && (ERR_clear_error(), 0)))
 
@@ -307,6 +326,11 @@ void tlsl_conn_facts(tlslife_conn *conn);
 /* The ClientHello that libssl is reading, copied; NULL: out of memory, or it is malformed. */
 tlslife_hello *tlsl_hello_read(SSL *ssl);
 void tlsl_hello_free(tlslife_hello *hello);
+/* The same at a glance, without memory. */
+typedef struct tlsl_hello_brief {
+    bool offers_tls13, has_psk, has_ticket, has_session_id;
+} tlsl_hello_brief;
+tlsl_hello_brief tlsl_hello_glance(SSL *ssl);
 
 /* ----------------------------------------------------------------------------------------- transport.c */
 

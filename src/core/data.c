@@ -41,6 +41,7 @@ static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer
         tlsl_errors_clear();
         int ret = call(conn->ssl, buffer, buffer_len, out_read);
         if (ret > 0) {
+            tlsl_conn_facts(conn);
             return TLSLIFE_OK;
         }
         status = tlsl_conn_settle(conn, ret, &deadline, verb);
@@ -224,11 +225,11 @@ tlslife_status tlslife_conn_flush(tlslife_conn *conn) {
 
 /* ------------------------------------------------------------------------------------------ early data */
 
-static tlslife_status early_begin(tlslife_conn *conn, const char *verb, bool server) {
+static tlslife_status early_begin(tlslife_conn *conn, const char *verb, bool server, int64_t *deadline) {
     if (conn->open) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s after the handshake is done", verb);
     }
-    return tlsl_handshake_begin(conn, verb, server);
+    return tlsl_handshake_begin(conn, verb, server, deadline);
 }
 
 static uint32_t early_limit(const tlslife_conn *conn) {
@@ -257,7 +258,7 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
     *out_written = 0;
     tlslife_status status = bytes_len > 0 ? early_lawful(conn) : no_bytes(conn, "write_early");
     if (status == TLSLIFE_OK) {
-        status = early_begin(conn, "write_early", SSL_is_server(conn->ssl));
+        status = early_begin(conn, "write_early", SSL_is_server(conn->ssl), &deadline);
     }
     while (status == TLSLIFE_OK) {
         tlsl_errors_clear();
@@ -275,7 +276,7 @@ tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t 
                                        size_t *out_read) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
     tlslife_status status =
-        buffer_len > 0 ? early_begin(conn, "read_early", true) : no_bytes(conn, "read_early");
+        buffer_len > 0 ? early_begin(conn, "read_early", true, &deadline) : no_bytes(conn, "read_early");
     while (status == TLSLIFE_OK) {
         size_t now = 0;
         tlsl_errors_clear();

@@ -162,6 +162,7 @@ const char *tlslife_status_name(tlslife_status status) {
         [TLSLIFE_WANT_HELLO] = "want_hello",
         [TLSLIFE_WANT_CERTIFICATE] = "want_certificate",
         [TLSLIFE_WANT_VERIFY] = "want_verify",
+        [TLSLIFE_WANT_SESSION] = "want_session",
         [TLSLIFE_SENT] = "sent",
         [TLSLIFE_CLOSED] = "closed",
         [TLSLIFE_TRUNCATED] = "truncated",

@@ -9,7 +9,8 @@
  */
 #include <string.h>
 
-#include "core.h"
+#include "cache.h"
+#include "lookup.h"
 
 /* ------------------------------------------------------------------------------------------- beginning */
 
@@ -34,8 +35,29 @@ static tlslife_status check_host(tlslife_conn *conn, const char *verb) {
         verb);
 }
 
+/* Client: the session that goes into the ClientHello: the program's, or what the cache has. */
+static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
+    if (SSL_is_server(conn->ssl)) {
+        return TLSLIFE_OK;
+    }
+    if (SSL_get0_session(conn->ssl) == NULL && conn->origin->cache != NULL &&
+        conn->origin->resumption != TLSLIFE_RESUMPTION_OFF) {
+        tlslife_status status = tlsl_search_for_peer(conn, deadline);
+        if (status != TLSLIFE_OK) {
+            return status;
+        }
+    }
+    const SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    conn->offered = session != NULL && SSL_SESSION_is_resumable(session);
+    if (!conn->offered) {
+        return TLSLIFE_OK;
+    }
+    conn->offered_version = SSL_SESSION_get_protocol_version(session);
+    return tlsl_session_check(conn, session);
+}
+
 /* What must hold once, before the first byte. */
-static tlslife_status begin(tlslife_conn *conn, const char *verb) {
+static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadline) {
     if (conn->transport == TLSL_NONE) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "%s without a transport: dial, set_fd, pair or set_memory first", verb);
@@ -43,24 +65,23 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb) {
     if (conn->begun) {
         return TLSLIFE_OK;
     }
-    const SSL_SESSION *session = SSL_get0_session(conn->ssl);
     if (check_host(conn, verb) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    bool offered = session != NULL && !SSL_is_server(conn->ssl) && SSL_SESSION_is_resumable(session);
-    if (offered && tlsl_session_check(conn, session) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
+    tlslife_status status = choose_session(conn, deadline);
+    if (status != TLSLIFE_OK) {
+        return status;
     }
     tlsl_conn_set_tickets(conn);
     conn->begun = true;
     return TLSLIFE_OK;
 }
 
-tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server) {
+tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server, int64_t *deadline) {
     if (conn->fate != TLSLIFE_OK) {
         return (tlslife_status)conn->fate;
     }
-    return check_side(conn, verb, server) == TLSLIFE_OK ? begin(conn, verb) : TLSLIFE_ERROR;
+    return check_side(conn, verb, server) == TLSLIFE_OK ? begin(conn, verb, deadline) : TLSLIFE_ERROR;
 }
 
 /* ---------------------------------------------------------------------------------------------- ending */
@@ -103,9 +124,9 @@ tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
     }
 }
 
-static tlslife_status drive(tlslife_conn *conn, const char *verb) {
+static tlslife_status drive(tlslife_conn *conn, const char *verb, bool server) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = TLSLIFE_OK;
+    tlslife_status status = tlsl_handshake_begin(conn, verb, server, &deadline);
     bool done = false;
     while (status == TLSLIFE_OK && !done) {
         tlsl_errors_clear();
@@ -117,18 +138,15 @@ static tlslife_status drive(tlslife_conn *conn, const char *verb) {
 }
 
 tlslife_status tlslife_conn_connect(tlslife_conn *conn) {
-    tlslife_status status = tlsl_handshake_begin(conn, "connect", false);
-    return status == TLSLIFE_OK ? drive(conn, "connect") : status;
+    return drive(conn, "connect", false);
 }
 
 tlslife_status tlslife_conn_accept(tlslife_conn *conn) {
-    tlslife_status status = tlsl_handshake_begin(conn, "accept", true);
-    return status == TLSLIFE_OK ? drive(conn, "accept") : status;
+    return drive(conn, "accept", true);
 }
 
 tlslife_status tlslife_conn_handshake(tlslife_conn *conn) {
-    tlslife_status status = tlsl_handshake_begin(conn, "handshake", SSL_is_server(conn->ssl));
-    return status == TLSLIFE_OK ? drive(conn, "handshake") : status;
+    return drive(conn, "handshake", SSL_is_server(conn->ssl));
 }
 
 bool tlslife_conn_handshake_done(const tlslife_conn *conn) {

@@ -48,6 +48,20 @@ static reader extension(SSL *ssl, unsigned type) {
     return found;
 }
 
+tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
+    const unsigned char *unused;
+    reader ext = extension(ssl, TLSEXT_TYPE_supported_versions), list, version;
+    tlsl_hello_brief brief = {
+        .has_psk = extension(ssl, TLSEXT_TYPE_psk).left > 0,
+        .has_ticket = extension(ssl, TLSEXT_TYPE_session_ticket).left > 0,
+        .has_session_id = SSL_client_hello_get0_session_id(ssl, &unused) > 0,
+    };
+    for (bool more = take_vector(&ext, 1, &list); more && take(&list, 2, &version);) {
+        brief.offers_tls13 = brief.offers_tls13 || (version.at[0] << 8 | version.at[1]) == TLS1_3_VERSION;
+    }
+    return brief;
+}
+
 /* -------------------------------------------------------------------------------------------- the copy */
 
 /*

@@ -357,3 +357,36 @@ tlslife_session *tlslife_context_import_session(tlslife_context *context, const 
     }
     return tlslife_session_from_ssl_session(session);
 }
+
+/* --------------------------------------------------------------------------------------- ticket's own data */
+
+#define TICKET_DATA_MAX 1024 /* bytes: a ticket has 64 KiB at most, and travels in the ClientHello */
+
+tlslife_status tlslife_conn_set_ticket_data(tlslife_conn *conn, const unsigned char *data, size_t data_len) {
+    if (!SSL_is_server(conn->ssl) || data_len > TICKET_DATA_MAX) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "set_ticket_data is a server's, of at most 1024 bytes");
+    }
+    unsigned char *copy = malloc(data_len + 1);
+    if (copy == NULL) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a ticket's data");
+    }
+    if (data_len > 0) {
+        memcpy(copy, data, data_len);
+    }
+    free(conn->ticket_data);
+    conn->ticket_data = copy;
+    conn->ticket_data_len = data_len;
+    return TLSLIFE_OK;
+}
+
+bool tlslife_conn_ticket_data(const tlslife_conn *conn, tlslife_bytes *out) {
+    SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    void *data = NULL;
+    size_t len = 0;
+    if (session == NULL || SSL_SESSION_get0_ticket_appdata(session, &data, &len) != 1 || len == 0) {
+        return false;
+    }
+    *out = (tlslife_bytes){data, len};
+    return true;
+}

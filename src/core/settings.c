@@ -247,16 +247,45 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
 
 /*
  * A server that takes early data must remember which tickets it has seen (RFC 8446 section 8): libssl does
- * that with its cache, so early data turns the cache on.
+ * that with its cache, so early data turns the cache on. A cache of ours takes the place of libssl's.
  */
-static void set_cache(tlslife_context *context) {
+void tlsl_context_set_cache_mode(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
+    bool ours = context->cache != NULL;
     bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
     bool stateful = context->resumption == TLSLIFE_RESUMPTION_STATEFUL;
     bool single_use = !off && SSL_CTX_get_max_early_data(ctx) > 0;
-    long server = stateful || single_use ? SSL_SESS_CACHE_SERVER : SSL_SESS_CACHE_OFF;
+    bool serves = stateful || single_use;
+    long server =
+        serves ? SSL_SESS_CACHE_SERVER | (ours ? SSL_SESS_CACHE_NO_INTERNAL : 0) : SSL_SESS_CACHE_OFF;
     long client = off ? SSL_SESS_CACHE_OFF : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL;
     SSL_CTX_set_session_cache_mode(ctx, context->role == TLSLIFE_SERVER ? server : client);
+    tlsl_callbacks_cache(context, ours && (serves || (context->role == TLSLIFE_CLIENT && !off)));
+}
+
+/* What libssl does where it has no ticket keys of the program's. */
+static void set_tickets(tlslife_context *context) {
+    bool tickets = context->resumption == TLSLIFE_RESUMPTION_TICKETS ||
+                   (context->role == TLSLIFE_CLIENT && context->resumption == TLSLIFE_RESUMPTION_STATEFUL);
+    if (tickets) {
+        SSL_CTX_clear_options(context->ctx, SSL_OP_NO_TICKET);
+    } else {
+        SSL_CTX_set_options(context->ctx, SSL_OP_NO_TICKET);
+    }
+    tlsl_context_set_cache_mode(context);
+}
+
+tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    tlslife_cache_free(context->cache);
+    context->cache = tlslife_cache_up_ref(cache);
+    if (context->role == TLSLIFE_SERVER && !context->resumption_given) {
+        context->resumption = TLSLIFE_RESUMPTION_STATEFUL; /* who gives a cache wants it used */
+    }
+    set_tickets(context);
+    return TLSLIFE_OK;
 }
 
 tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_resumption resumption,
@@ -267,15 +296,9 @@ tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_
     if (resumption > TLSLIFE_RESUMPTION_OFF) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "resumption is tickets, stateful or off");
     }
-    bool tickets = resumption == TLSLIFE_RESUMPTION_TICKETS ||
-                   (context->role == TLSLIFE_CLIENT && resumption == TLSLIFE_RESUMPTION_STATEFUL);
     context->resumption = resumption;
-    if (tickets) {
-        SSL_CTX_clear_options(context->ctx, SSL_OP_NO_TICKET);
-    } else {
-        SSL_CTX_set_options(context->ctx, SSL_OP_NO_TICKET);
-    }
-    set_cache(context);
+    context->resumption_given = true;
+    set_tickets(context);
     return TLSLIFE_OK;
 }
 
@@ -333,7 +356,7 @@ tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint
         SSL_CTX_set_recv_max_early_data(context->ctx, max_early_data) != 1) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set early data");
     }
-    set_cache(context);
+    tlsl_context_set_cache_mode(context);
     return TLSLIFE_OK;
 }
 

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core.h"
@@ -18,6 +20,8 @@
 void tlsl_transport_drop(tlslife_conn *conn) {
     tlsl_dial_free(conn->dial);
     conn->dial = NULL;
+    free(conn->service);
+    conn->service = NULL;
     if (conn->transport != TLSL_NONE && conn->transport != TLSL_FOREIGN) {
         SSL_set_bio(conn->ssl, NULL, NULL);
     }
@@ -142,7 +146,11 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
     }
     tlsl_dial_free(conn->dial); /* also after a timeout: the next dial resolves and begins anew */
     conn->dial = NULL;
-    return status == TLSLIFE_OK ? tlslife_conn_take_fd(conn, fd) : status;
+    if (status == TLSLIFE_OK) {
+        status = tlslife_conn_take_fd(conn, fd);
+        conn->service = strdup(service); /* NULL, out of memory: sessions are kept under the port instead */
+    }
+    return status;
 }
 
 /* ---------------------------------------------------------------------------------------------- memory */

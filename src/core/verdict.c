@@ -17,12 +17,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core.h"
+#include "cache.h"
+#include "lookup.h"
 
 /* ----------------------------------------------------------------------------------------------- facts */
 
-/* Key-log lines go to their file here, after the call, because a callback does no I/O. */
-void tlsl_conn_facts(tlslife_conn *conn) {
+static void write_keylog(tlslife_conn *conn) {
     while (conn->keylog != NULL && !conn->context->keylog_keep) {
         char *text = tlslife_conn_take_keylog(conn);
         size_t len = text == NULL ? 0 : strlen(text);
@@ -35,6 +35,25 @@ void tlsl_conn_facts(tlslife_conn *conn) {
         }
         tlslife_string_free(text);
     }
+}
+
+static void tell_store(tlslife_conn *conn) {
+    const tlslife_cache *cache = conn->origin->cache;
+    if (cache == NULL || tlsl_cache_store(cache) == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < conn->sessions_len; i++) {
+        tlsl_cache_far_session(conn, conn->sessions[i]);
+        SSL_SESSION_free(conn->sessions[i]);
+    }
+    conn->sessions_len = 0;
+}
+
+/* After the call, because a callback does no I/O and should not take long. */
+void tlsl_conn_take_facts(tlslife_conn *conn) {
+    conn->facts = false;
+    write_keylog(conn);
+    tell_store(conn);
 }
 
 /* --------------------------------------------------------------------------------------------- failure */
@@ -125,7 +144,8 @@ static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
     switch (SSL_get_error(conn->ssl, ret)) {
     case SSL_ERROR_WANT_READ: return TLSLIFE_WANT_READ;
     case SSL_ERROR_WANT_WRITE: return TLSLIFE_WANT_WRITE;
-    case SSL_ERROR_WANT_CLIENT_HELLO_CB: return TLSLIFE_WANT_HELLO;
+    case SSL_ERROR_WANT_CLIENT_HELLO_CB:
+        return tlsl_search_waits(conn) ? TLSLIFE_WANT_SESSION : TLSLIFE_WANT_HELLO;
     case SSL_ERROR_WANT_X509_LOOKUP: return TLSLIFE_WANT_CERTIFICATE;
     case SSL_ERROR_WANT_RETRY_VERIFY: return TLSLIFE_WANT_VERIFY;
     case SSL_ERROR_ZERO_RETURN: return TLSLIFE_CLOSED;
@@ -178,8 +198,7 @@ tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t
 
 tlslife_status tlsl_conn_settle(tlslife_conn *conn, int ret, int64_t *deadline, const char *verb) {
     tlslife_status status = verdict(conn, ret, verb);
-    if (conn->keylog != NULL) {
-        tlsl_conn_facts(conn);
-    }
-    return tlsl_conn_wait(conn, status, deadline);
+    tlsl_conn_facts(conn);
+    return status == TLSLIFE_WANT_SESSION ? tlsl_search_go_on(conn, deadline)
+                                          : tlsl_conn_wait(conn, status, deadline);
 }

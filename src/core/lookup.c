@@ -1,0 +1,445 @@
+/*
+ * lookup.c: how a session is found for a handshake, in memory or far away.
+ *
+ * libssl asks for a server's session in the middle of the handshake and wants the answer at once. Memory
+ * can give it: get_session_cb looks there. A far home cannot, so it is asked earlier: when the ClientHello
+ * is in, the ids that libssl will ask for are read from it, the handshake is suspended
+ * (SSL_CLIENT_HELLO_RETRY), the store is asked with no SSL_ call on the stack, and when it has answered,
+ * however late, the handshake goes on and finds the session here. A client looks before its first byte.
+ *
+ * What an attacker would try: make every hello cost a lookup. A TLS 1.3 client sends a random session id
+ * that means nothing: without a PSK extension nothing is looked up; at most two identities are, and only
+ * those of an id's length. A home that is slow costs that one handshake its resumption.
+ */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache.h"
+#include "lookup.h"
+
+#define IDS_MAX 2 /* PSK identities that are looked up: clients send one, or two */
+
+struct tlsl_search {
+    tlsl_cache_key keys[IDS_MAX];
+    size_t keys_len;
+    size_t next; /* of keys: the one that is asked for, or will be */
+    bool asked;  /* inquiry is under way, or answered */
+    bool done;
+    tlsl_inquiry inquiry;
+    SSL_SESSION *found;
+    size_t found_at; /* of keys */
+};
+
+void tlsl_search_free(tlslife_conn *conn) {
+    tlsl_search *search = conn->search;
+    if (search == NULL) {
+        return;
+    }
+    if (search->asked && search->inquiry.found == TLSL_FOUND_PENDING) {
+        tlslife_store *store = tlsl_cache_store(conn->origin->cache);
+        store->verbs->cancel(store, &search->inquiry);
+    }
+    free(search->inquiry.bytes);
+    SSL_SESSION_free(search->found);
+    free(search);
+    conn->search = NULL;
+}
+
+static tlsl_search *search_new(tlslife_conn *conn) {
+    if (conn->search == NULL) {
+        conn->search = calloc(1, sizeof *conn->search);
+    }
+    return conn->search;
+}
+
+static tlslife_bytes policy_of(const tlslife_conn *conn) {
+    if (!SSL_is_server(conn->ssl)) { /* the context's number is this process's own */
+        return (tlslife_bytes){conn->sid_ctx, offsetof(tlsl_client_id, number)};
+    }
+    return (tlslife_bytes){conn->context->sid_ctx, conn->context->sid_ctx_len};
+}
+
+/* ------------------------------------------------------------------------------------------------ asking */
+
+static bool single_use(const tlslife_conn *conn) {
+    return !SSL_is_server(conn->ssl) || SSL_get_max_early_data(conn->ssl) > 0;
+}
+
+static void ask(tlslife_conn *conn, tlsl_search *search, tlslife_store *store) {
+    if (!search->asked) {
+        memset(&search->inquiry, 0, sizeof search->inquiry);
+        tlsl_far_key(&search->keys[search->next], search->inquiry.key);
+        search->inquiry.take = single_use(conn);
+        search->asked = true;
+        store->verbs->ask(store, &search->inquiry);
+    } else if (search->inquiry.found == TLSL_FOUND_PENDING && !store->verbs->answered_by_program) {
+        store->verbs->pump(store);
+        store->verbs->ask(store, &search->inquiry);
+    }
+}
+
+/* What the answer says: a session, or the next id's turn, or the end. */
+static void take_answer(tlslife_conn *conn, tlsl_search *search) {
+    tlslife_cache *cache = conn->origin->cache;
+    const tlsl_cache_key *key = &search->keys[search->next];
+    const tlsl_inquiry *inquiry = &search->inquiry;
+    if (inquiry->found == TLSL_FOUND_HIT) {
+        search->found = tlsl_far_open(cache, key, inquiry->bytes, inquiry->bytes_len, policy_of(conn));
+        search->found_at = search->next;
+    } else if (inquiry->found == TLSL_FOUND_FAILED) {
+        tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
+        conn->outcome = TLSLIFE_OUTCOME_STORE;
+    }
+    free(search->inquiry.bytes);
+    search->inquiry.bytes = NULL;
+    search->asked = false;
+    search->next++;
+    search->done = search->found != NULL || search->next == search->keys_len;
+    if (search->found != NULL) {
+        tlsl_cache_count(cache, TLSL_COUNT_FAR_HIT);
+        if (!inquiry->take && tlsl_cache_near(cache)) {
+            tlsl_cache_keep(cache, key, search->found, NULL);
+        }
+    } else if (search->done) {
+        tlsl_cache_count(cache, TLSL_COUNT_MISS);
+    }
+}
+
+/* Waits for the store where the connection may wait: OK: ask again. */
+static tlslife_status wait_for_store(tlslife_conn *conn, tlslife_store *store, int64_t *deadline) {
+    bool writing = false;
+    int timeout_ms = -1;
+    if (!conn->blocking || store->verbs->answered_by_program) {
+        return TLSLIFE_WANT_SESSION;
+    }
+    if (*deadline == TLSL_DEADLINE_UNSET) {
+        *deadline = tlsl_deadline(conn->timeout_ms);
+    }
+    int fd = store->verbs->fd(store, &writing, &timeout_ms);
+    int64_t until = tlsl_deadline(timeout_ms);
+    tlslife_status status =
+        tlsl_wait_fd(fd, writing ? POLLIN | POLLOUT : POLLIN, until < *deadline ? until : *deadline);
+    if (status == TLSLIFE_TIMEOUT && *deadline <= until) {
+        return TLSLIFE_TIMEOUT;
+    }
+    return status == TLSLIFE_ERROR
+               ? tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the store failed")
+               : TLSLIFE_OK;
+}
+
+tlslife_status tlsl_search_go_on(tlslife_conn *conn, int64_t *deadline) {
+    tlsl_search *search = conn->search;
+    tlslife_store *store = tlsl_cache_store(conn->origin->cache);
+    while (!search->done) {
+        ask(conn, search, store);
+        if (search->inquiry.found != TLSL_FOUND_PENDING) {
+            take_answer(conn, search);
+            continue;
+        }
+        tlslife_status status = wait_for_store(conn, store, deadline);
+        if (status != TLSLIFE_OK) {
+            return status;
+        }
+    }
+    return TLSLIFE_OK;
+}
+
+bool tlsl_search_waits(const tlslife_conn *conn) {
+    return conn->search != NULL && !conn->search->done;
+}
+
+bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out) {
+    if (!tlsl_search_waits(conn) || !conn->search->asked) {
+        return false;
+    }
+    const tlsl_inquiry *inquiry = &conn->search->inquiry;
+    *out = (tlslife_lookup){.store = tlsl_cache_store(conn->origin->cache),
+                            .key = {inquiry->key, sizeof inquiry->key},
+                            .take = inquiry->take};
+    return true;
+}
+
+tlslife_status tlslife_conn_answer_session(tlslife_conn *conn, const unsigned char *sealed,
+                                           size_t sealed_len) {
+    tlslife_lookup lookup;
+    if (!tlslife_conn_lookup(conn, &lookup) || !lookup.store->verbs->answered_by_program ||
+        conn->search->inquiry.found != TLSL_FOUND_PENDING) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "answer_session, but the program was asked for no session");
+    }
+    tlsl_inquiry *inquiry = &conn->search->inquiry;
+    bool kept = sealed != NULL && sealed_len <= TLSL_STORE_BYTES_MAX;
+    inquiry->bytes = kept ? malloc(sealed_len + 1) : NULL;
+    if (inquiry->bytes != NULL) {
+        memcpy(inquiry->bytes, sealed, sealed_len);
+        inquiry->bytes_len = sealed_len;
+    }
+    bool too_big = sealed != NULL && !kept;
+    lookup.store->verbs->cancel(lookup.store, inquiry);
+    inquiry->found = inquiry->bytes != NULL ? TLSL_FOUND_HIT : too_big ? TLSL_FOUND_FAILED : TLSL_FOUND_MISS;
+    return TLSLIFE_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ server */
+
+static tlsl_cache_key server_key(const unsigned char *id, size_t id_len) {
+    tlsl_cache_key key = {.client = false};
+    memcpy(key.bytes, id, id_len <= sizeof key.bytes ? id_len : sizeof key.bytes);
+    return key;
+}
+
+static void want_id(tlslife_conn *conn, tlslife_bytes id) {
+    tlsl_search *search = id.len > 0 && id.len <= SSL_MAX_SSL_SESSION_ID_LENGTH ? search_new(conn) : NULL;
+    if (search == NULL || search->keys_len == IDS_MAX) {
+        return;
+    }
+    tlsl_cache_key key = server_key(id.data, id.len);
+    tlslife_outcome why;
+    bool near = tlsl_cache_near(conn->origin->cache);
+    SSL_SESSION *session =
+        near ? tlsl_cache_find(conn->origin->cache, &key, single_use(conn), false, &why) : NULL;
+    search->keys[search->keys_len++] = key;
+    if (session != NULL && search->found == NULL) {
+        tlsl_cache_count(conn->origin->cache, TLSL_COUNT_HIT);
+        search->found = session;
+        search->found_at = search->keys_len - 1;
+        search->done = true;
+    } else {
+        SSL_SESSION_free(session);
+    }
+}
+
+static bool speaks_tls13(const tlslife_conn *conn) {
+    long max = SSL_get_max_proto_version(conn->ssl);
+    return max == 0 || max >= TLS1_3_VERSION;
+}
+
+static bool want_ids(tlslife_conn *conn, bool tls13) {
+    tlslife_hello *hello = tlsl_hello_read(conn->ssl);
+    if (hello == NULL) {
+        return false;
+    }
+    for (size_t i = 0; tls13 && i < hello->psk_identities_len; i++) {
+        if (hello->psk_identities[i].len == SSL_MAX_SSL_SESSION_ID_LENGTH) { /* else it is no id of ours */
+            want_id(conn, hello->psk_identities[i]);
+        }
+    }
+    if (!tls13) {
+        want_id(conn, hello->session_id);
+    }
+    tlsl_hello_free(hello);
+    return true;
+}
+
+bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
+    tlsl_hello_brief brief = tlsl_hello_glance(conn->ssl);
+    bool tls13 = brief.offers_tls13 && speaks_tls13(conn);
+    const tlslife_cache *cache = conn->origin->cache;
+    conn->offered = tls13 ? brief.has_psk : brief.has_session_id || brief.has_ticket;
+    conn->outcome = conn->offered ? TLSLIFE_OUTCOME_NOT_CACHED : TLSLIFE_OUTCOME_NOT_OFFERED;
+    bool far =
+        cache != NULL && conn->offered && tlsl_cache_store(cache) != NULL; /* else on_get_session suffices */
+    bool ok = !far || want_ids(conn, tls13);
+    *out_waits = tlsl_search_waits(conn);
+    return ok;
+}
+
+void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
+    unsigned len = 0;
+    const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
+    bool same = len == conn->context->sid_ctx_len && memcmp(id, conn->context->sid_ctx, len) == 0;
+    bool expired = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) < time(NULL);
+    conn->outcome = !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
+                    : expired ? TLSLIFE_OUTCOME_EXPIRED
+                              : TLSLIFE_OUTCOME_OTHER_VERSION;
+}
+
+/* libssl asks for a server's session. Nothing waits here: what is far was fetched before. */
+SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, int *copy) {
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    *copy = 0; /* the reference that is returned is libssl's */
+    if (conn == NULL || conn->origin->cache == NULL || id_len <= 0 || (size_t)id_len > TLSL_STORE_KEY) {
+        return NULL;
+    }
+    tlsl_cache_key key = server_key(id, (size_t)id_len);
+    tlsl_search *search = conn->search;
+    SSL_SESSION *session = NULL;
+    if (search != NULL && search->found != NULL &&
+        memcmp(search->keys[search->found_at].bytes, key.bytes, sizeof key.bytes) == 0) {
+        session = search->found;
+        search->found = NULL;
+    } else if (search == NULL) {
+        tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
+        session = tlsl_cache_find(conn->origin->cache, &key, single_use(conn), true, &why);
+        conn->outcome = why;
+    }
+    if (session != NULL) {
+        tlsl_search_judge(conn, session);
+    }
+    return session;
+}
+
+void tlsl_on_remove_session(SSL_CTX *ctx, SSL_SESSION *session) {
+    tlslife_context *context = tlsl_context_of(ctx);
+    if (context != NULL && context->cache != NULL) {
+        bool expired = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) <= time(NULL);
+        tlsl_cache_drop(context->cache, session, !expired);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ client */
+
+static bool add(EVP_MD_CTX *hash, const void *bytes, size_t len) {
+    uint64_t framed = len;
+    return EVP_DigestUpdate(hash, &framed, sizeof framed) == 1 && EVP_DigestUpdate(hash, bytes, len) == 1;
+}
+
+/* "host:port" of the peer, as far as it is known. */
+static void peer_text(const tlslife_conn *conn, char *out, size_t out_len) {
+    char address[80] = "";
+    const char *port = conn->service;
+    if (port == NULL && tlslife_conn_peer_address(conn, address, sizeof address)) {
+        port = strrchr(address, ':');
+        port = port == NULL ? NULL : port + 1;
+    }
+    snprintf(out, out_len, "%s%s%s", conn->hostname == NULL ? address : conn->hostname,
+             port == NULL ? "" : ":", port == NULL ? "" : port);
+}
+
+/* A client's sessions belong to host, port, server name, ALPN and the policy that verified them. */
+static bool client_key(const tlslife_conn *conn, tlsl_cache_key *key, char *peer, size_t peer_len) {
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    tlslife_bytes policy = policy_of(conn);
+    const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
+    bool own_alpn = conn->alpn != NULL;
+    peer_text(conn, peer, peer_len);
+    bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+              add(hash, policy.data, policy.len) && add(hash, peer, strlen(peer)) &&
+              add(hash, name == NULL ? "" : name, name == NULL ? 0 : strlen(name)) &&
+              add(hash, own_alpn ? conn->alpn : conn->context->alpn,
+                  own_alpn ? conn->alpn_len : conn->context->alpn_len) &&
+              EVP_DigestFinal_ex(hash, key->bytes, NULL) == 1;
+    EVP_MD_CTX_free(hash);
+    key->client = true;
+    return ok;
+}
+
+/*
+ * A session of another context of the same policy is taken over as a copy, for libssl compares all of its
+ * id context.
+ */
+static SSL_SESSION *own(const tlslife_conn *conn, SSL_SESSION *session) {
+    unsigned len = 0;
+    const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
+    if (len == conn->sid_ctx_len && memcmp(id, conn->sid_ctx, len) == 0) {
+        return session;
+    }
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+    SSL_SESSION_free(session);
+    if (copy != NULL && SSL_SESSION_set1_id_context(copy, conn->sid_ctx, (unsigned)conn->sid_ctx_len) != 1) {
+        SSL_SESSION_free(copy);
+        copy = NULL;
+    }
+    return copy;
+}
+
+static void offer(tlslife_conn *conn, SSL_SESSION *session) {
+    session = session == NULL ? NULL : own(conn, session);
+    if (session != NULL) {
+        SSL_set_session(conn->ssl, session);
+        SSL_SESSION_free(session);
+    }
+}
+
+tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
+    tlslife_cache *cache = conn->origin->cache;
+    char peer[300];
+    tlsl_cache_key key;
+    if (conn->search == NULL) {
+        tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
+        bool far = tlsl_cache_store(cache) != NULL;
+        if (!client_key(conn, &key, peer, sizeof peer)) {
+            return TLSLIFE_OK; /* out of memory for a hash: a full handshake */
+        }
+        SSL_SESSION *session =
+            tlsl_cache_near(cache) ? tlsl_cache_find(cache, &key, false, !far, &why) : NULL;
+        conn->outcome = why;
+        if (session != NULL || !far || search_new(conn) == NULL) {
+            offer(conn, session);
+            return TLSLIFE_OK;
+        }
+        conn->search->keys[conn->search->keys_len++] = key;
+    }
+    tlslife_status status = tlsl_search_go_on(conn, deadline);
+    if (status == TLSLIFE_OK) {
+        SSL_SESSION *found = conn->search->found;
+        conn->search->found = NULL;
+        tlsl_search_free(conn);
+        offer(conn, found);
+    }
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------------- keeping */
+
+static bool kept_by_id(const tlslife_conn *conn) {
+    return conn->origin->resumption == TLSLIFE_RESUMPTION_STATEFUL || SSL_get_max_early_data(conn->ssl) > 0;
+}
+
+static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_cache_key *key, char *peer,
+                   size_t peer_len) {
+    unsigned len = 0;
+    const unsigned char *id = SSL_SESSION_get_id(session, &len);
+    peer[0] = '\0';
+    if (!SSL_is_server(conn->ssl)) {
+        return client_key(conn, key, peer, peer_len);
+    }
+    *key = server_key(id, len);
+    return len > 0 && kept_by_id(conn);
+}
+
+void tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
+    char peer[300];
+    tlsl_cache_key key;
+    if (tlsl_cache_near(conn->origin->cache) && key_of(conn, session, &key, peer, sizeof peer)) {
+        tlsl_cache_keep(conn->origin->cache, &key, session, peer);
+    }
+}
+
+void tlsl_cache_far_session(tlslife_conn *conn, SSL_SESSION *session) {
+    char peer[300];
+    tlsl_cache_key key;
+    if (key_of(conn, session, &key, peer, sizeof peer)) {
+        tlsl_far_put(conn->origin->cache, &key, session, policy_of(conn));
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- outcome */
+
+tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
+    if (!SSL_is_init_finished(conn->ssl) || tlslife_conn_version(conn) == NULL) {
+        return TLSLIFE_OUTCOME_NONE;
+    }
+    if (SSL_session_reused(conn->ssl)) {
+        return TLSLIFE_OUTCOME_RESUMED;
+    }
+    if (!SSL_is_server(conn->ssl) && conn->offered) {
+        return conn->offered_version != SSL_version(conn->ssl) ? TLSLIFE_OUTCOME_OTHER_VERSION
+                                                               : TLSLIFE_OUTCOME_NOT_ACCEPTED;
+    }
+    if (SSL_is_server(conn->ssl) && conn->offered && conn->ticket_failed) {
+        return TLSLIFE_OUTCOME_TICKET;
+    }
+    return conn->outcome == TLSLIFE_OUTCOME_NONE ? TLSLIFE_OUTCOME_NOT_OFFERED
+                                                 : (tlslife_outcome)conn->outcome;
+}
+
+const char *tlslife_outcome_name(tlslife_outcome outcome) {
+    static const char *const names[] = {
+        NULL,    "resumed",      "not_offered",   "not_cached",    "expired", "not_closed",
+        "spent", "not_accepted", "other_version", "other_context", "ticket",  "store"};
+    return outcome <= TLSLIFE_OUTCOME_STORE ? names[outcome] : NULL;
+}
