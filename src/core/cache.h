@@ -85,7 +85,10 @@ bool tlsl_session_has_certificate(const SSL_SESSION *session);
 
 /* -- seal.c */
 
-/* HKDF-SHA-256 of secret, without salt, with label and then number (big endian) as its info. */
+/*
+ * HKDF-SHA-256 of secret, without salt, with label (32 bytes at most) and then number (big endian) as its
+ * info.
+ */
 bool tlsl_derive(const unsigned char *secret, size_t secret_len, const char *label, uint64_t number,
                  unsigned char *out, size_t out_len);
 
