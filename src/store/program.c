@@ -1,0 +1,161 @@
+/*
+ * program.c: a far home that is the program itself: a table of Lua functions, a database, whatever it likes.
+ *
+ * A lookup is answered by tlslife_conn_answer_session, whenever that may be; puts and removes wait in a queue until
+ * the program takes them, since the core never calls it. The queue is bounded: a program that does not look loses the
+ * oldest events, and with them at most a full handshake each.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store.h"
+
+#define EVENTS_MAX 4096
+
+typedef struct event {
+    struct event *next;
+    bool put;
+    unsigned char key[TLSL_STORE_KEY];
+    long lifetime_seconds;
+    size_t len;
+    unsigned char bytes[];
+} event;
+
+typedef struct program {
+    tlslife_store store;
+    pthread_mutex_t lock;
+    event *first, **end;
+    size_t len;
+    event *lent; /* by tlslife_store_next */
+} program;
+
+static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
+    inquiry->home = store;
+    inquiry->found = TLSL_FOUND_PENDING;
+}
+
+static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
+    (void)store;
+    inquiry->home = NULL;
+}
+
+/* Appends; the oldest goes where there are too many, and false says that one was lost. */
+static bool append(program *self, event *added) {
+    event *lost = NULL;
+    added->next = NULL;
+    pthread_mutex_lock(&self->lock);
+    *self->end = added;
+    self->end = &added->next;
+    if (++self->len > EVENTS_MAX) {
+        lost = self->first;
+        self->first = lost->next;
+        self->len--;
+    }
+    pthread_mutex_unlock(&self->lock);
+    free(lost);
+    return lost == NULL;
+}
+
+static event *event_new(const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes, size_t len) {
+    event *made = malloc(sizeof *made + len);
+    if (made != NULL) {
+        memcpy(made->key, key, TLSL_STORE_KEY);
+        made->len = len;
+        if (len > 0) {
+            memcpy(made->bytes, bytes, len);
+        }
+    }
+    return made;
+}
+
+static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
+                size_t bytes_len, long lifetime_seconds) {
+    event *made = event_new(key, bytes, bytes_len);
+    if (made == NULL) {
+        return false;
+    }
+    made->put = true;
+    made->lifetime_seconds = lifetime_seconds;
+    return append((program *)store, made);
+}
+
+static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]) {
+    event *made = event_new(key, NULL, 0);
+    if (made == NULL) {
+        return false;
+    }
+    made->put = false;
+    made->lifetime_seconds = 0;
+    return append((program *)store, made);
+}
+
+bool tlslife_store_next(tlslife_store *store, tlslife_store_event *out) {
+    program *self = (program *)store;
+    if (!store->verbs->answered_by_program) {
+        return false;
+    }
+    pthread_mutex_lock(&self->lock);
+    free(self->lent);
+    event *taken = self->lent = self->first;
+    if (taken != NULL) {
+        self->first = taken->next;
+        self->len--;
+        if (self->first == NULL) {
+            self->end = &self->first;
+        }
+    }
+    pthread_mutex_unlock(&self->lock);
+    if (taken != NULL) {
+        *out = (tlslife_store_event){
+            taken->put, {taken->key, TLSL_STORE_KEY}, {taken->bytes, taken->len}, taken->lifetime_seconds};
+    }
+    return taken != NULL;
+}
+
+static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
+    (void)store;
+    (void)out_writing;
+    (void)out_timeout_ms;
+    return -1;
+}
+
+static void pump(tlslife_store *store) {
+    (void)store;
+}
+
+static void destroy(tlslife_store *store) {
+    program *self = (program *)store;
+    while (self->first != NULL) {
+        event *gone = self->first;
+        self->first = gone->next;
+        free(gone);
+    }
+    free(self->lent);
+    pthread_mutex_destroy(&self->lock);
+    free(self);
+}
+
+static const tlsl_store_verbs verbs = {
+    .ask = ask,
+    .cancel = cancel,
+    .put = put,
+    .remove = remove_key,
+    .fd = fd,
+    .pump = pump,
+    .destroy = destroy,
+    .answered_by_program = true,
+};
+
+tlslife_store *tlslife_store_program(tlslife_error *err) {
+    program *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        tlsl_store_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
+        return NULL;
+    }
+    self->store.verbs = &verbs;
+    atomic_init(&self->store.refs, 1);
+    pthread_mutex_init(&self->lock, NULL);
+    self->end = &self->first;
+    return &self->store;
+}

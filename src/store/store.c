@@ -1,0 +1,25 @@
+/*
+ * store.c: what every store has: references, and the way from the public functions to its verbs.
+ */
+#include "store.h"
+
+tlslife_store *tlslife_store_up_ref(tlslife_store *store) {
+    atomic_fetch_add_explicit(&store->refs, 1, memory_order_relaxed);
+    return store;
+}
+
+void tlslife_store_free(tlslife_store *store) {
+    if (store != NULL && atomic_fetch_sub_explicit(&store->refs, 1, memory_order_acq_rel) == 1) {
+        store->verbs->destroy(store);
+    }
+}
+
+int tlslife_store_fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
+    *out_writing = false;
+    *out_timeout_ms = -1;
+    return store->verbs->fd(store, out_writing, out_timeout_ms);
+}
+
+void tlslife_store_pump(tlslife_store *store) {
+    store->verbs->pump(store);
+}
