@@ -56,8 +56,10 @@ struct tlslife_keyring {
 bool tlsl_derive(const unsigned char *secret, size_t secret_len, const char *label, uint64_t number,
                  unsigned char *out, size_t out_len) {
     unsigned char info[LABEL_MAX + sizeof number];
-    size_t info_len = strlen(label);
-    memcpy(info, label, info_len);
+    size_t info_len = 0;
+    while (*label != '\0' && info_len < LABEL_MAX) {
+        info[info_len++] = (unsigned char)*label++;
+    }
     for (int shift = 56; shift >= 0; shift -= 8) {
         info[info_len++] = (unsigned char)(number >> shift);
     }
@@ -80,8 +82,7 @@ static bool encrypt_blocks(const tlslife_keyring *keyring, EVP_CIPHER_CTX *ctx, 
                            const unsigned char *in, int len, unsigned char *out) {
     int done = 0;
     return EVP_EncryptInit_ex2(ctx, keyring->block, key->bytes, NULL, NULL) == 1 &&
-           EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 && EVP_EncryptUpdate(ctx, out, &done, in, len) == 1 &&
-           done == len;
+           EVP_EncryptUpdate(ctx, out, &done, in, len) == 1 && done == len;
 }
 
 /* The key of a message, of its salt. NIST SP 800-108, with CMAC of exactly one block. */
@@ -109,15 +110,14 @@ static void double_block(const unsigned char in[BLOCK_LEN], unsigned char out[BL
 
 static bool key_make(const tlslife_keyring *keyring, const unsigned char *secret, size_t secret_len,
                      seal_key *out) {
-    static const unsigned char zeros[BLOCK_LEN];
-    unsigned char derived[KEY_LEN + ID_LEN], block[BLOCK_LEN];
+    unsigned char derived[KEY_LEN + ID_LEN], block[BLOCK_LEN] = {0};
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     bool ok =
         ctx != NULL && tlsl_derive(secret, secret_len, "tlslife seal", SEAL_VERSION, derived, sizeof derived);
     if (ok) {
         memcpy(out->bytes, derived, KEY_LEN);
         memcpy(out->id, derived + KEY_LEN, ID_LEN);
-        ok = encrypt_blocks(keyring, ctx, out, zeros, BLOCK_LEN, block);
+        ok = encrypt_blocks(keyring, ctx, out, block, BLOCK_LEN, block); /* of zeros, in place */
         double_block(block, out->mask);
     }
     EVP_CIPHER_CTX_free(ctx);
