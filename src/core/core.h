@@ -17,23 +17,17 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "fail.h"
 #include "tlslife.h"
 
 /* ---------------------------------------------------------------------------------------------- error.c */
 
-/* Fills err (may be NULL) with a message of ours; no OpenSSL queue is read. Always TLSLIFE_ERROR. */
-tlslife_status tlsl_fail(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 /*
- * The same, then drains OpenSSL's queue into err: first cause, and all of it; appends its reason to the
- * message.
+ * As tlsl_fail (fail.h), then drains OpenSSL's queue into err: first cause, and all of it; appends its
+ * reason to the message.
  */
 tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same with errno's text appended. */
-tlslife_status tlsl_fail_system(tlslife_error *err, int system_errno, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 /* -------------------------------------------------------------------------------------------- memory.c */
 
 /* One BIO end over two bounded byte queues, shared by reference with the other end. */

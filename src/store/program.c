@@ -150,7 +150,7 @@ static const tlsl_store_verbs verbs = {
 tlslife_store *tlslife_store_program(tlslife_error *err) {
     program *self = calloc(1, sizeof *self);
     if (self == NULL) {
-        tlsl_store_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
+        tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
         return NULL;
     }
     self->store.verbs = &verbs;

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/fail.h"
 #include "tlslife.h"
 
 #define TLSL_STORE_KEY 32
@@ -90,9 +91,5 @@ int tlsl_channel_ready(tlsl_channel *channel);
 long tlsl_channel_read(tlsl_channel *channel, void *buffer, size_t buffer_len);
 long tlsl_channel_write(tlsl_channel *channel, const void *bytes, size_t bytes_len);
 int tlsl_channel_fd(const tlsl_channel *channel, bool *out_writing); /* what it waits for */
-
-/* error.c's, for stores: see core.h */
-tlslife_status tlsl_store_fail(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 #endif
