@@ -56,6 +56,8 @@ bool tlsl_cache_near(const tlslife_cache *cache); /* whether memory is used */
  * Whoever puts, asks or removes goes by it.
  */
 void tlsl_far_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]);
+/* Seconds that session may still be offered, by its own word and the cache's; 0: no more, or never. */
+long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session);
 /* Seals session for key and tells the store. sid_ctx binds it to its policy. */
 void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                   tlslife_bytes sid_ctx);

@@ -1,0 +1,169 @@
+/*
+ * far.c: how a session goes to a far home and comes back.
+ *
+ * What goes is one byte of notes and the session's DER, sealed for its key, its side and its policy: what
+ * a store mixes up does not open. What comes back is opened, decoded and asked whether it is the session
+ * of that key, outside of every lock (a session with a client's certificate takes 100 us to decode).
+ *
+ * A store that is read by a stranger gives away nothing but numbers and sizes: entries go by a hash, for
+ * whoever knows a session id may offer it, and learn whether it is alive. A store that is written by one
+ * gives away nothing either: what it makes up does not open, and old bytes of the same entry are a session
+ * that says itself when it ends.
+ */
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache.h"
+
+#define BINDING_MAX (TLSL_STORE_KEY + 1 + SSL_MAX_SID_CTX_LENGTH)
+#define SEALED_MORE 49 /* bytes that sealing adds */
+
+enum { NOTE_CERTIFICATE = 1 };
+
+void tlsl_far_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]) {
+    static const char label[] = "tlslife far entry";
+    unsigned char named[sizeof label + 1 + sizeof key->bytes];
+    memcpy(named, label, sizeof label);
+    named[sizeof label] = key->client;
+    memcpy(named + sizeof label + 1, key->bytes, sizeof key->bytes);
+    memset(out, 0, TLSL_STORE_KEY); /* a hash that fails makes entries meet: then they do not open */
+    (void)EVP_Digest(named, sizeof named, out, NULL, EVP_sha256(), NULL);
+}
+
+/* What a sealed session is bound to. key and side are of fixed length, so no two bindings look alike. */
+static tlslife_bytes binding(const tlsl_cache_key *key, tlslife_bytes sid_ctx,
+                             unsigned char out[BINDING_MAX]) {
+    size_t len = sid_ctx.len <= SSL_MAX_SID_CTX_LENGTH ? sid_ctx.len : SSL_MAX_SID_CTX_LENGTH;
+    memcpy(out, key->bytes, sizeof key->bytes);
+    out[sizeof key->bytes] = key->client;
+    if (len > 0) {
+        memcpy(out + sizeof key->bytes + 1, sid_ctx.data, len);
+    }
+    return (tlslife_bytes){out, sizeof key->bytes + 1 + len};
+}
+
+/* One that is of the future was made by a clock that has gone back since: it begins to age now. */
+long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session) {
+    long lives = SSL_SESSION_get_timeout(session);
+    long most = tlsl_cache_timeout(cache);
+    long made = SSL_SESSION_get_time(session);
+    long now = (long)time(NULL);
+    if (most > 0 && most < lives) {
+        lives = most;
+    }
+    if (made < 0 || lives <= 0 || !SSL_SESSION_is_resumable(session)) {
+        return 0;
+    }
+    long age = made > now ? 0 : now - made;
+    return age < lives ? lives - age : 0;
+}
+
+/* --------------------------------------------------------------------------------------------- going there */
+
+/* The plain bytes, malloc'ed, of that length; NULL: out of memory, or it is nothing that has bytes. */
+static unsigned char *plain_of(SSL_SESSION *session, size_t *out_len) {
+    int der_len = i2d_SSL_SESSION(session, NULL);
+    unsigned char *plain = der_len > 0 ? malloc(1 + (size_t)der_len) : NULL;
+    if (plain == NULL) {
+        return NULL;
+    }
+    unsigned char *at = plain + 1;
+    plain[0] = tlsl_session_has_certificate(session) ? NOTE_CERTIFICATE : 0;
+    i2d_SSL_SESSION(session, &at);
+    *out_len = 1 + (size_t)der_len;
+    return plain;
+}
+
+static bool put(tlslife_cache *cache, const tlsl_cache_key *key, tlslife_bytes plain, tlslife_bytes sid_ctx,
+                long lifetime) {
+    unsigned char bound[BINDING_MAX], far_key[TLSL_STORE_KEY];
+    unsigned char *sealed = NULL;
+    size_t sealed_len = 0;
+    tlslife_store *store = tlsl_cache_store(cache);
+    if (!tlsl_seal(tlsl_cache_keyring(cache), plain, binding(key, sid_ctx, bound), &sealed, &sealed_len)) {
+        return false;
+    }
+    tlsl_far_key(key, far_key);
+    bool told = store->verbs->put(store, far_key, sealed, sealed_len, lifetime);
+    free(sealed);
+    return told;
+}
+
+void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
+                  tlslife_bytes sid_ctx) {
+    long lifetime = tlsl_lifetime_left(cache, session);
+    if (tlsl_cache_store(cache) == NULL || lifetime == 0) {
+        return;
+    }
+    size_t plain_len = 0;
+    ERR_set_mark();
+    unsigned char *plain = plain_of(session, &plain_len);
+    ERR_pop_to_mark();
+    if (plain != NULL && plain_len > TLSL_STORE_BYTES_MAX - SEALED_MORE) {
+        tlsl_cache_count(cache, TLSL_COUNT_TOO_BIG);
+    } else if (plain == NULL || !put(cache, key, (tlslife_bytes){plain, plain_len}, sid_ctx, lifetime)) {
+        tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
+    }
+    if (plain != NULL) {
+        OPENSSL_cleanse(plain, plain_len);
+    }
+    free(plain);
+}
+
+/* ------------------------------------------------------------------------------------------- coming back */
+
+static SSL_SESSION *parse(const unsigned char *plain, size_t plain_len) {
+    const unsigned char *at = plain + 1;
+    ERR_set_mark();
+    SSL_SESSION *session = plain_len < 2 ? NULL : d2i_SSL_SESSION(NULL, &at, (long)(plain_len - 1));
+    ERR_pop_to_mark();
+    if (session != NULL && at != plain + plain_len) {
+        SSL_SESSION_free(session);
+        session = NULL;
+    }
+    if (session != NULL && (plain[0] & NOTE_CERTIFICATE)) {
+        tlsl_session_mark_certificate(session);
+    }
+    return session;
+}
+
+/* A client's sessions do not say whose key they have: the seal does. */
+static bool is_of_key(const SSL_SESSION *session, const tlsl_cache_key *key) {
+    unsigned char padded[TLSL_STORE_KEY] = {0};
+    unsigned id_len = 0;
+    const unsigned char *id = SSL_SESSION_get_id(session, &id_len);
+    if (key->client) {
+        return SSL_SESSION_is_resumable(session);
+    }
+    if (id_len == 0 || id_len > sizeof padded) {
+        return false;
+    }
+    memcpy(padded, id, id_len);
+    return memcmp(padded, key->bytes, sizeof padded) == 0 && SSL_SESSION_is_resumable(session);
+}
+
+static SSL_SESSION *refuse(tlslife_cache *cache, SSL_SESSION *session, tlsl_count why) {
+    SSL_SESSION_free(session);
+    tlsl_cache_count(cache, why);
+    return NULL;
+}
+
+SSL_SESSION *tlsl_far_open(tlslife_cache *cache, const tlsl_cache_key *key, const unsigned char *sealed,
+                           size_t sealed_len, tlslife_bytes sid_ctx) {
+    unsigned char bound[BINDING_MAX];
+    unsigned char *plain = NULL;
+    size_t plain_len = 0;
+    if (sealed_len > TLSL_STORE_BYTES_MAX ||
+        !tlsl_open(tlsl_cache_keyring(cache), (tlslife_bytes){sealed, sealed_len},
+                   binding(key, sid_ctx, bound), &plain, &plain_len)) {
+        return refuse(cache, NULL, TLSL_COUNT_NOT_OPENED);
+    }
+    SSL_SESSION *session = parse(plain, plain_len);
+    OPENSSL_cleanse(plain, plain_len);
+    free(plain);
+    if (session == NULL || !is_of_key(session, key)) {
+        return refuse(cache, session, TLSL_COUNT_STORE_ERROR);
+    }
+    return tlsl_lifetime_left(cache, session) > 0 ? session : refuse(cache, session, TLSL_COUNT_EXPIRED);
+}
