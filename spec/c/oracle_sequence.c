@@ -160,6 +160,21 @@ static void shutdown_full_retry(struct scene *scene) {
     say_masks(scene);
 }
 
+/* A write waits in the middle of a record; shut down thrice while the peer makes room, then written again. */
+static void shutdown_write_waits(struct scene *scene) {
+    meet(scene, MEMORY);
+    say_write(scene, subject(scene), SSL3_RT_MAX_PLAIN_LENGTH);
+    for (int i = 0; i < 3; i++) {
+        say_shutdown(scene, subject(scene));
+        say_read(scene, peer(scene));
+    }
+    for (int i = 0; i < 2; i++) {
+        say_write(scene, subject(scene), SSL3_RT_MAX_PLAIN_LENGTH);
+        say_read(scene, peer(scene));
+    }
+    say_masks(scene);
+}
+
 typedef void (*ending)(struct scene *);
 
 static void shutdown_after(struct scene *scene, ending end) {
@@ -602,6 +617,7 @@ static const struct sequence SEQUENCES[] = {
     {"shutdown_unread_then_read", IDS, OF_BOTH, shutdown_unread_then_read, 0},
     {"shutdown_tickets", TLS13, OF_CLIENT, shutdown_tickets, 0},
     {"shutdown_full_retry", IDS, OF_BOTH, shutdown_full_retry, 0},
+    {"shutdown_write_waits", IDS, OF_BOTH, shutdown_write_waits, 0},
     {"shutdown_after_eof", IDS, OF_BOTH, shutdown_after_eof, 0},
     {"shutdown_after_alert_sent", IDS, OF_BOTH, shutdown_after_alert_sent, 0},
     {"shutdown_after_alert_received", IDS, OF_BOTH, shutdown_after_alert_received, 0},
