@@ -306,7 +306,7 @@ describe("getters", function()
                 assert.equal(client[name](client), server[name](server), name)
             end
             assert.equal(version, client:version())
-            assert.truthy(client:group():lower():match "384")
+            assert.is_nil(client:group():lower():find "x25519") -- which of the two is libssl's choice
             assert.equal(client:finished(), server:peer_finished())
             assert.equal(client:peer_finished(), server:finished())
             assert.not_equal(client:finished(), server:finished())
