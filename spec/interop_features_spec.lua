@@ -323,25 +323,55 @@ describe("our server and openssl s_client", function()
     end)
 end)
 
-describe("a session", function()
-    it("that we export is one that openssl reads, and one that it made we can use", function()
+describe("a session of openssl's", function()
+    local port
+
+    setup(function()
         local p = pki.get()
-        local port = process.free_port()
-        local one = process.start {"openssl", "s_server", "-accept", port, "-www", "-cert", p.server_cert_file, "-key",
-            p.server_key_file, "-cert_chain", p.intermediate_cert_file}
-        one:wait_for_port(port)
-        finally(process.stop_all)
-        local client = assert(tls.context {role = "client", ca = p.ca_file, timeout = DEADLINE})
-        local conn <close> = assert(client:connection())
+        port = process.free_port()
+        process.start {"openssl", "s_server", "-accept", port, "-www", "-cert", p.server_leaf_file, "-cert_chain",
+            p.intermediate_cert_file, "-key", p.server_key_file}:wait_for_port(port)
+    end)
+    teardown(process.stop_all)
+
+    --- A connection that has had its answer and its end.
+    local function visit(client, session)
+        local conn = assert(client:connection())
         conn:set_hostname "localhost"
+        if session then conn:set_session(session) end
         assert(conn:dial("127.0.0.1", port))
         assert(conn:connect())
         assert(conn:write "GET / HTTP/1.0\r\n\r\n")
         while conn:read() do end
-        local session = conn:take_session()
-        local status, text = process.run {"openssl", "sess_id", "-noout", "-text",
-            "-in", process.spill(process.directory() .. "/session", session:export "pem")}
-        assert.equal(0, status)
-        assert.truthy(text:match "Protocol%s+: TLSv1%.3")
+        assert(conn:shutdown())
+        return conn
+    end
+
+    each_version(function(version, flag)
+        it("resumes with us who verify nothing, and is refused where we verify, " .. version, function()
+            local ca = pki.get().ca_file
+            local file = process.directory() .. "/session" .. version
+            assert.equal(0, (process.run {"openssl", "s_client", "-connect", "127.0.0.1:" .. port, "-servername", "localhost",
+                flag, "-CAfile", ca, "-sess_out", file, "-ign_eof", stdin = "GET / HTTP/1.0\r\n\r\n"}))
+            local pem = process.slurp(file)
+            local careless = assert(tls.context {role = "client", verify = false, timeout = DEADLINE})
+            local conn <close> = visit(careless, assert(careless:import_session(pem)))
+            assert.is_true(conn:session_reused())
+            local careful = assert(tls.context {role = "client", ca = ca, timeout = DEADLINE})
+            assert.error_matches(function() careful:import_session(pem) end, "another policy")
+        end)
+
+        it("is read by it when we export it, " .. version, function()
+            local client = assert(tls.context {role = "client", ca = pki.get().ca_file, min_version = version,
+                max_version = version, timeout = DEADLINE})
+            local conn <close> = visit(client)
+            local session = conn:take_session() or conn:session()
+            local file = process.spill(process.directory() .. "/exported" .. version, session:export "pem")
+            local status, text = process.run {"openssl", "sess_id", "-noout", "-text", "-in", file}
+            assert.equal(0, status)
+            assert.equal(version, text:match "Protocol%s+: (%S+)")
+            assert.equal(session:cipher(), text:match "Cipher%s+: (%S+)")
+            assert.equal(session:timeout(), tonumber(text:match "Timeout%s+: (%d+)"))
+        end)
     end)
 end)
