@@ -354,7 +354,8 @@ describe("a session of openssl's", function()
             assert.equal(0, (process.run {"openssl", "s_client", "-connect", "127.0.0.1:" .. port, "-servername", "localhost",
                 flag, "-CAfile", ca, "-sess_out", file, "-ign_eof", stdin = "GET / HTTP/1.0\r\n\r\n"}))
             local pem = process.slurp(file)
-            local careless = assert(tls.context {role = "client", verify = false, timeout = DEADLINE})
+            local careless = assert(tls.context {role = "client", verify = false, max_version = version,
+                timeout = DEADLINE})
             local conn <close> = visit(careless, assert(careless:import_session(pem)))
             assert.is_true(conn:session_reused())
             local careful = assert(tls.context {role = "client", ca = ca, timeout = DEADLINE})
