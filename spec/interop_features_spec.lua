@@ -83,7 +83,7 @@ describe("our client and openssl s_server", function()
             local conn <close> = dial(context {certificate = p.client_cert_file, private_key = p.client_key_file}, port)
             assert(conn:connect())
             talk(conn, one)
-            assert.truthy(one:output():match "subject=CN = ?client")
+            assert.truthy(one:output():match "subject=CN ?= ?client")
         end)
 
         it("say that a client's certificate is missing, " .. version, function()
@@ -139,7 +139,7 @@ describe("our client and openssl s_server", function()
         one:wait_for "SSL_do_handshake %-> 1"
         one:write "then\n"
         assert.equal("then\n", conn:read()) -- and answers the request on the way
-        one:wait_for "CN = ?client"
+        one:wait_for "CN ?= ?client"
     end)
 
     it("pass early data", function()
@@ -227,7 +227,7 @@ describe("our server and openssl s_client", function()
             local conn <close> = arrive(context {verify = "required", ca = p.ca_file, client_ca = p.ca_file})
             assert(conn:accept())
             assert.equal("CN=client", conn:peer_certificates()[1].subject)
-            one:wait_for "Acceptable client certificate CA names\nO = ?tlslife specs, CN = ?root"
+            one:wait_for "Acceptable client certificate CA names\nO ?= ?tlslife specs, CN ?= ?root"
             talk(conn, one)
         end)
 
@@ -255,7 +255,7 @@ describe("our server and openssl s_client", function()
             local conn <close> = arrive(context {server_names = {["*.b.example"] = chosen}})
             assert(conn:accept())
             assert.equal(chosen, conn:context())
-            one:wait_for "Peer signature type: RSA"
+            one:wait_for "PKEY: [rR][sS][aA]"
             one:wait_for "Verified peername: %*?%.?b?x?%.b%.example"
         end)
     end)
