@@ -87,8 +87,7 @@ describe("a context", function()
     it("takes every option, in every form", function()
         for i, case in ipairs(good) do
             local context, message = case[1](case[2])
-            assert.equal("context", tls.type(context), ("case %d: %s"):format(i, message))
-            assert.is_not_nil(context:connection(), i)
+            if tls.type(context) ~= "context" or not context:connection() then error(("case %d: %s"):format(i, message)) end
         end
         assert.is_not_nil(server {server_names = {["a.example"] = server {}, ["*.b.example"] = server {}}})
     end)

@@ -93,7 +93,7 @@ describe("the errors of many connections", function()
     it("stay their own", function()
         local good_client, good_server = pair.connect()
         local context = pair.server()
-        for i = 1, 50 do
+        for i = 1, 10 do
             local bad = context:connection()
             bad:set_blocking(false)
             bad:set_memory()
@@ -219,12 +219,9 @@ for _, version in ipairs(pair.VERSIONS) do
                 options.server = pair.server(options.server)
                 for k = 0, total - 1, 29 do
                     local conn, result = meet(name, options, k, {eof = true})
-                    assert.is_nil(result[1], k)
-                    assert.equal("truncated", result[2], k)
-                    assert.is_nil(result[3], k)
+                    expect.word("truncated", table.unpack(result, 1, 3))
                     if not conn:handshake_done() then
-                        assert.is_nil(conn:version())
-                        assert.is_nil(conn:peer_certificates())
+                        if conn:version() or conn:peer_certificates() then error("a lie after byte " .. k) end
                         expect.word("truncated", conn[name == "client" and "connect" or "accept"](conn))
                     end
                     tostring(conn)
@@ -239,14 +236,10 @@ for _, version in ipairs(pair.VERSIONS) do
                 local good_client, good_server = pair.connect(options)
                 for k = 0, total - 1, 61 do
                     local conn, result = meet(name, options, k, {bytes = ("\255"):rep(20000), eof = true})
-                    assert.is_nil(result[1], k)
-                    if result[3] then
-                        assert.is_true(result[3].code == "tls" or result[3].code == "alert" or result[3].code == "verify", k)
-                    else
-                        assert.equal("truncated", result[2])
-                    end
+                    local code = result[3] and result[3].code
+                    if code ~= "tls" and code ~= "alert" and code ~= "verify" then expect.word("truncated", table.unpack(result, 1, 3)) end
                     conn:free()
-                    assert.equal("x", pair.send(good_client, good_server, "x"))
+                    if pair.send(good_client, good_server, "x") ~= "x" then error("another connection was hurt after byte " .. k) end
                 end
             end)
         end
@@ -254,7 +247,7 @@ for _, version in ipairs(pair.VERSIONS) do
 
     describe("a bit turned on the wire, " .. version, function()
         it("ends the connection with an alert, never with other bytes", function()
-            for at = 0, 60, 7 do
+            for at = 0, 60, 15 do
                 local client = pair.client({max_version = version}):connection()
                 local server = pair.server():connection()
                 for _, conn in ipairs {client, server} do

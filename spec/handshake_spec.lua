@@ -25,18 +25,19 @@ local function byte_by_byte(client, server, step)
     local waits = 0
     local function turn(conn, call, peer)
         if not conn:handshake_done() then
-            local ok, message, err = call(conn)
-            assert.is_true(ok or message == "want_read", err and err.message or message)
+            local ok, message = call(conn)
+            if not ok and message ~= "want_read" then error(message) end
             waits = waits + 1
         else
             conn:read() -- tickets
         end
         local bytes = conn:drain()
         for at = 1, #bytes, step do
-            assert.equal(#bytes:sub(at, at + step - 1), peer:feed(bytes:sub(at, at + step - 1)))
+            local piece = bytes:sub(at, at + step - 1)
+            if peer:feed(piece) ~= #piece then error "not all was taken" end
             if not peer:handshake_done() then
-                local ok, message, err = peer[peer:is_server() and "accept" or "connect"](peer)
-                assert.is_true(ok or message == "want_read", err and err.message or message)
+                local ok, message = peer[peer:is_server() and "accept" or "connect"](peer)
+                if not ok and message ~= "want_read" then error(message) end
                 waits = waits + 1
             end
         end
@@ -57,9 +58,9 @@ describe("the handshake", function()
             client:set_hostname "localhost"
             client:set_blocking(false)
             server:set_blocking(false)
-            local waits = byte_by_byte(client, server, 7)
+            local waits = byte_by_byte(client, server, 11)
             assert.is_true(client:handshake_done() and server:handshake_done())
-            assert.is_true(waits > 200, waits .. " waits")
+            assert.is_true(waits > 150, waits .. " waits")
             assert.equal("open", client:state())
             assert.equal("open", server:state())
             assert.equal(version, server:version())
@@ -306,7 +307,7 @@ describe("getters", function()
                 assert.equal(client[name](client), server[name](server), name)
             end
             assert.equal(version, client:version())
-            assert.truthy(client:group():lower():match "384")
+            assert.is_nil(client:group():lower():find "x25519") -- which of the two is libssl's choice
             assert.equal(client:finished(), server:peer_finished())
             assert.equal(client:peer_finished(), server:finished())
             assert.not_equal(client:finished(), server:finished())

@@ -296,15 +296,15 @@ describe("import", function()
     end)
 
     it("refuses every beginning of one", function()
-        for n = 0, #der - 1, 7 do expect.fails("input", client:import_session(der:sub(1, n))) end
+        for n = 0, #der - 1, 13 do expect.fails("input", client:import_session(der:sub(1, n))) end
         for n = 0, #pem - 40, 97 do expect.fails("input", client:import_session(pem:sub(1, n))) end
     end)
 
     it("survives every bit that is turned", function()
-        for at = 1, #der, 3 do
+        for at = 1, #der, 5 do
             local turned = der:sub(1, at - 1) .. string.char(der:byte(at) ~ (1 << at % 8)) .. der:sub(at + 1)
             local ok, result, message = pcall(client.import_session, client, turned)
-            assert.is_true(not ok or result ~= nil or type(message) == "string")
+            if ok and not result and type(message) ~= "string" then error("no message for byte " .. at) end
             if ok and result then
                 tostring(result)
                 result:export()

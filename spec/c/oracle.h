@@ -54,6 +54,8 @@ void scene_open(struct scene *scene, enum kind kind, enum role role);
 void scene_close(struct scene *scene);
 SSL *subject(const struct scene *scene);
 SSL *peer(const struct scene *scene);
+SSL *client_of(const struct scene *scene);
+SSL *server_of(const struct scene *scene);
 
 /* A new one of the scene's context, without a transport. */
 SSL *connection(struct scene *scene, enum role role);
@@ -64,6 +66,13 @@ void meet(struct scene *scene, enum wire wire);
 /* The subject's first step of a handshake, and told; where it serves, the peer's first. */
 void begin(struct scene *scene);
 
+/* Lets both ends go in good order and makes two new ones. */
+void prepare_again(struct scene *scene);
+/* Lets the peer go in good order; a new one is joined to the subject. */
+void replace_peer(struct scene *scene);
+/* A second connection whose client offers the held session, or a copy where the subject serves; then begun. */
+void prepare_resuming(struct scene *scene);
+void begin_resuming(struct scene *scene);
 /* A reference to the session, or a copy where the subject serves: its fate is then the server's doing alone. */
 SSL_SESSION *offered(const struct scene *scene, SSL_SESSION *session);
 
@@ -82,6 +91,7 @@ void say_shutdown(const struct scene *scene, SSL *ssl);
 void say_read(const struct scene *scene, SSL *ssl);
 void say_write(const struct scene *scene, SSL *ssl, size_t len);
 void say_handshake(const struct scene *scene, SSL *ssl);
+bool finish(const struct scene *scene); /* the rest of the handshake of both ends, told */
 void say_clear(SSL *ssl);
 void say_masks(const struct scene *scene);
 void say_resumable(const struct scene *scene);
@@ -103,6 +113,29 @@ void case_ends(void);
 
 void matrix_walk(struct cases *cases);
 void sequence_walk(struct cases *cases);
+
+/* ------------------------------------- oracle_shutdown.c, oracle_life.c, oracle_session.c */
+
+enum {
+    IDS = 1 << TLS12_ID | 1 << TLS13_STATEFUL,
+    TLS12 = 1 << TLS12_ID | 1 << TLS12_TICKET,
+    TLS13 = 1 << TLS13_STATEFUL | 1 << TLS13_STATELESS,
+    EVERY = TLS12 | TLS13,
+    OF_CLIENT = 1 << CLIENT,
+    OF_SERVER = 1 << SERVER,
+    OF_BOTH = OF_CLIENT | OF_SERVER
+};
+
+struct sequence {
+    const char *name;
+    int kinds;
+    int roles;
+    void (*run)(struct scene *);
+    int argument;
+};
+
+/* Each ends with one that has no name. */
+extern const struct sequence SHUTDOWN_SEQUENCES[], LIFE_SEQUENCES[], SESSION_SEQUENCES[];
 
 /* The ends of the matrix that a sequence goes on from. */
 void end_full(struct scene *scene);

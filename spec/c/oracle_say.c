@@ -80,6 +80,12 @@ void say_handshake(const struct scene *scene, SSL *ssl) {
     say_call(scene, ssl, "handshake", result, result <= 0);
 }
 
+bool finish(const struct scene *scene) {
+    bool done = handshake(client_of(scene), server_of(scene));
+    say("done=%d", done);
+    return done;
+}
+
 void say_clear(SSL *ssl) {
     ERR_clear_error();
     int result = SSL_clear(ssl);

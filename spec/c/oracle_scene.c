@@ -172,6 +172,14 @@ SSL *peer(const struct scene *scene) {
     return scene->ends[scene->role == CLIENT ? SERVER : CLIENT];
 }
 
+SSL *client_of(const struct scene *scene) {
+    return scene->ends[CLIENT];
+}
+
+SSL *server_of(const struct scene *scene) {
+    return scene->ends[SERVER];
+}
+
 SSL *connection(struct scene *scene, enum role role) {
     SSL *ssl = SSL_new(scene->contexts[role]);
     must(ssl && SSL_set_ex_data(ssl, scene_index(), scene) == 1, "connection");
@@ -289,4 +297,31 @@ void begin(struct scene *scene) {
     if (scene->role == SERVER)
         say_handshake(scene, scene->ends[CLIENT]);
     say_handshake(scene, subject(scene));
+}
+
+/* ------------------------------------------------------------------------------------- a second time */
+
+void prepare_again(struct scene *scene) {
+    settle_all(scene);
+    prepare(scene, MEMORY);
+}
+
+void replace_peer(struct scene *scene) {
+    enum role other = scene->role == CLIENT ? SERVER : CLIENT;
+    settle(&scene->ends[other]);
+    scene->ends[other] = connection(scene, other);
+    join(client_of(scene), server_of(scene));
+}
+
+void prepare_resuming(struct scene *scene) {
+    meet(scene, MEMORY);
+    prepare_again(scene);
+    SSL_SESSION *session = offered(scene, scene->offer);
+    must(session && SSL_set_session(client_of(scene), session) == 1, "set_session");
+    SSL_SESSION_free(session);
+}
+
+void begin_resuming(struct scene *scene) {
+    prepare_resuming(scene);
+    begin(scene);
 }

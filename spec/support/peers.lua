@@ -6,10 +6,10 @@ local process = require "spec.support.process"
 
 local peers = {}
 
-local PYTHON = "/usr/bin/python3" -- Debian's; another may be first in PATH
+-- Debian's, by path: another Python may be first in PATH, and only root has /usr/sbin there.
+local PYTHON, NGINX_PROGRAM = "/usr/bin/python3", "/usr/sbin/nginx"
 
 local HERE = assert(debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$", "peers.lua lies in no directory")
-if HERE:sub(1, 1) ~= "/" then HERE = os.getenv "PWD" .. "/" .. HERE end
 
 --- What client peers send and what they get: more than two records, in digits, which no program takes for a
 -- command, and less than a pipe holds. Chopped into lines, for those who read lines.
@@ -104,7 +104,7 @@ local function nginx(kind)
     local text = NGINX:format(dir, dir, dir, dir, dir, dir, port, p.server_cert_file, p.server_key_file,
         NGINX_KIND[kind], dir)
     process.spill(dir .. "/reply", peers.reply_body)
-    local one = process.start {"nginx", "-p", dir, "-e", "stderr", "-c", process.spill(dir .. "/conf", text),
+    local one = process.start {NGINX_PROGRAM, "-p", dir, "-e", "stderr", "-c", process.spill(dir .. "/conf", text),
         timeout = SERVING}
     one:wait_for_port(port)
     return one, port

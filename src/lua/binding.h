@@ -24,8 +24,9 @@
 
 /* What every userdata but a buffer's begins with, and is. */
 typedef struct tlb_handle {
+    uintptr_t tag; /* tlb_tag of its type: see identity.c; 0 once collected */
     void *object;  /* NULL: given up */
-    void *address; /* the object's, also after it was given up; NULL once collected */
+    void *address; /* the object's, also after it was given up */
     size_t refs;   /* how many references this state holds */
 } tlb_handle;
 
@@ -65,9 +66,8 @@ typedef struct tlb_type {
 
 extern const tlb_type tlb_context_type, tlb_conn_type, tlb_session_type, tlb_listener_type, tlb_buffer_type;
 
-/* Every method is a closure over its type's metatable and tlb_type: */
-#define TLB_METATABLE lua_upvalueindex(1)
-#define TLB_TYPE lua_upvalueindex(2)
+/* Every method is a closure over its tlb_type: */
+#define TLB_TYPE lua_upvalueindex(1)
 
 void tlb_open_types(lua_State *L); /* makes the metatables, once a state */
 const char *tlb_short_name(const tlb_type *type);   /* "connection" */
@@ -103,27 +103,25 @@ void tlb_release(lua_State *L, int idx, const tlb_type *type);
 void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking);
 bool tlb_is_asking(lua_State *L, tlb_conn *self);
 
-/* For what looks at no argument but self: leaves the metatable on the stack, where nobody minds it. */
-static inline void *tlb_getter(lua_State *L) {
-    tlb_handle *self = lua_touserdata(L, 1);
-    if (self && lua_getmetatable(L, 1) && lua_rawequal(L, -1, TLB_METATABLE) && self->object)
-        return self->object;
-    return tlb_bad_self(L)->object;
+extern uintptr_t tlb_secret;
+
+static inline uintptr_t tlb_tag(const tlb_type *type) {
+    return tlb_secret ^ (uintptr_t)type;
 }
 
-static inline tlb_handle *tlb_self(lua_State *L) {
+static inline tlb_handle *tlb_self(lua_State *L, const tlb_type *type) {
     tlb_handle *self = lua_touserdata(L, 1);
-    if (self && lua_getmetatable(L, 1)) {
-        bool same = lua_rawequal(L, -1, TLB_METATABLE);
-        lua_pop(L, 1);
-        if (same && self->object)
-            return self;
-    }
+    if (self && lua_rawlen(L, 1) >= sizeof *self && self->tag == tlb_tag(type) && self->object)
+        return self;
     return tlb_bad_self(L);
 }
 
+static inline tlslife_conn *tlb_getter(lua_State *L) {
+    return tlb_self(L, &tlb_conn_type)->object;
+}
+
 static inline tlb_conn *tlb_self_conn(lua_State *L) {
-    return (tlb_conn *)tlb_self(L);
+    return (tlb_conn *)tlb_self(L, &tlb_conn_type);
 }
 
 static inline tlslife_conn *tlb_conn_object(const tlb_conn *self) {

@@ -7,14 +7,20 @@
  * removes the entry only where it is its own. (When a state closes, nothing is cleared, and the dead are still found:
  * hence the same check.)
  *
+ * A method knows its self by a tag at the userdata's head: half of what comparing metatables costs, and a getter is
+ * little else. The tag is the type's address under a secret of the process, so that no script can put it into
+ * another module's memory; and it is cleared when the userdata is collected, so that none finds it there.
+ *
  * What a getter pushes (conn:session(), conn:context()) is the handle, not one reference more; up_ref and dup count.
  * A script frees twice, frees in a finalizer, frees inside a hook: the count is in the userdata, so the core sees
  * each reference given back once.
  */
 #include "binding.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define REFS_MAX (1u << 30) /* the core counts in an unsigned int, OpenSSL in an int */
 
@@ -26,6 +32,16 @@ const char *tlb_short_name(const tlb_type *type) {
 
 static const char *ended(const tlb_type *type) {
     return type->up_ref ? "freed" : "closed";
+}
+
+/* ------------------------------------------------------------------------------------------------- tags */
+
+uintptr_t tlb_secret;
+
+static void choose_secret(void) {
+    if (getrandom(&tlb_secret, sizeof tlb_secret, GRND_NONBLOCK) != (ssize_t)sizeof tlb_secret)
+        tlb_secret = (uintptr_t)&tlb_secret *
+                     0x9e3779b97f4a7c15u; /* before the pool is filled: where we were loaded */
 }
 
 static const tlb_type *const handle_types[] = {&tlb_context_type, &tlb_conn_type, &tlb_session_type,
@@ -40,9 +56,13 @@ static int sweep(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         int idx = lua_gettop(L);
-        for (const tlb_type *const *type = handle_types; *type; type++)
-            if (tlb_test(L, idx, *type))
+        for (const tlb_type *const *type = handle_types; *type; type++) {
+            tlb_handle *handle = tlb_test(L, idx, *type);
+            if (handle) {
                 tlb_release(L, idx, *type);
+                handle->tag = 0;
+            }
+        }
     }
     return 0;
 }
@@ -65,13 +85,10 @@ static void push_weak_table(lua_State *L) {
     lua_setmetatable(L, -2);
 }
 
-/* Sets functions in the table below the metatable, which is on the top. */
 static void set_functions(lua_State *L, int table, const tlb_type *type, const luaL_Reg *functions) {
-    int metatable = lua_gettop(L);
     lua_pushvalue(L, table);
-    lua_pushvalue(L, metatable);
     lua_pushlightuserdata(L, (void *)(uintptr_t)type);
-    luaL_setfuncs(L, functions, 2);
+    luaL_setfuncs(L, functions, 1);
     lua_pop(L, 1);
 }
 
@@ -91,6 +108,8 @@ static void open_type(lua_State *L, const tlb_type *type) {
 }
 
 void tlb_open_types(lua_State *L) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, choose_secret);
     push_weak_table(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &identity_key);
     push_sweeper(L);
@@ -133,7 +152,8 @@ static const char *push_method_name(lua_State *L) {
     lua_getstack(L, 0, &ar);
     lua_getinfo(L, "f", &ar);
     int function = lua_gettop(L);
-    lua_getfield(L, TLB_METATABLE, "__index");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, lua_touserdata(L, TLB_TYPE));
+    lua_getfield(L, -1, "__index");
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         bool found = lua_rawequal(L, -1, function);
@@ -161,6 +181,7 @@ tlb_handle *tlb_new(lua_State *L, const tlb_type *type) {
     memset(handle, 0, type->size);
     lua_rawgetp(L, LUA_REGISTRYINDEX, type);
     lua_setmetatable(L, -2);
+    handle->tag = tlb_tag(type);
     return handle;
 }
 
@@ -257,7 +278,7 @@ int tlb_handle_gc(lua_State *L) {
     tlb_handle *handle = own_handle(L);
     if (handle) {
         tlb_release(L, 1, lua_touserdata(L, TLB_TYPE));
-        handle->address = NULL;
+        handle->tag = 0;
     }
     return 0;
 }
@@ -287,7 +308,7 @@ int tlb_handle_tostring(lua_State *L) {
 
 int tlb_handle_up_ref(lua_State *L) {
     const tlb_type *type = lua_touserdata(L, TLB_TYPE);
-    tlb_handle *self = tlb_self(L);
+    tlb_handle *self = tlb_self(L, type);
     if (self->refs >= REFS_MAX)
         return luaL_error(L, "%s:up_ref(): this state holds 2^30 references already", tlb_short_name(type));
     type->up_ref(self->object);
@@ -298,7 +319,7 @@ int tlb_handle_up_ref(lua_State *L) {
 
 int tlb_handle_free(lua_State *L) {
     const tlb_type *type = lua_touserdata(L, TLB_TYPE);
-    tlb_handle *self = tlb_self(L);
+    tlb_handle *self = tlb_self(L, type);
     if (self->refs > 1) {
         self->refs--;
         type->release(self->object);

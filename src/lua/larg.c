@@ -24,7 +24,10 @@ static int argument_error(lua_State *L, int idx, const char *what, const char *m
 }
 
 size_t tlb_size(lua_State *L, int idx, lua_Integer min, lua_Integer max, lua_Integer fallback) {
-    lua_Integer value = fallback >= min ? luaL_optinteger(L, idx, fallback) : luaL_checkinteger(L, idx);
+    int exact;
+    lua_Integer value = lua_tointegerx(L, idx, &exact);
+    if (!exact)
+        value = fallback >= min ? luaL_optinteger(L, idx, fallback) : luaL_checkinteger(L, idx);
     if (value < min || value > max)
         luaL_argerror(L, idx,
                       lua_pushfstring(L, "%I is not in %I..%I", (LUAI_UACINT)value, (LUAI_UACINT)min,

@@ -7,7 +7,7 @@
 #include "binding.h"
 
 static tlslife_conn *self_conn(lua_State *L) {
-    return tlb_self(L)->object;
+    return tlb_self(L, &tlb_conn_type)->object;
 }
 
 /* --------------------------------------------------------------------------------------------- its life */
@@ -18,7 +18,7 @@ static void copy_user_value(lua_State *L, int value) {
 }
 
 static int conn_dup(lua_State *L) {
-    tlb_handle *self = tlb_self(L);
+    tlb_handle *self = tlb_self(L, &tlb_conn_type);
     tlslife_error err;
     lua_settop(L, 1);
     tlb_new(L, &tlb_conn_type);
@@ -55,10 +55,12 @@ static int conn_clear(lua_State *L) {
 static int conn_context(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     tlb_handle *context = tlb_context_in_force(L, 1, self);
-    if (!context)
-        tlb_push(L, &tlb_context_type, tlslife_conn_get0_context(tlb_conn_object(self)));
-    else if (!context->object)
+    if (context && context->object)
+        return 1;
+    if (context && context->tag)
         tlb_revive(L, lua_gettop(L), &tlb_context_type);
+    else
+        tlb_push(L, &tlb_context_type, tlslife_conn_get0_context(tlb_conn_object(self)));
     return 1;
 }
 

@@ -8,7 +8,7 @@
 #include "binding.h"
 
 static tlslife_context *self_context(lua_State *L) {
-    return tlb_self(L)->object;
+    return tlb_self(L, &tlb_context_type)->object;
 }
 
 tlb_conn *tlb_new_conn(lua_State *L, int context_idx) {

@@ -5,8 +5,12 @@
 
 #include <string.h>
 
+static tlslife_listener *self_listener(lua_State *L) {
+    return tlb_self(L, &tlb_listener_type)->object;
+}
+
 static int listener_accept(lua_State *L) {
-    tlslife_listener *listener = tlb_self(L)->object;
+    tlslife_listener *listener = self_listener(L);
     tlslife_context *context = tlb_check(L, 2, &tlb_context_type, NULL)->object;
     int timeout_ms = tlb_milliseconds(L, 3, NULL);
     tlslife_conn *conn = NULL;
@@ -25,18 +29,18 @@ static int listener_accept(lua_State *L) {
 }
 
 static int listener_port(lua_State *L) {
-    lua_pushinteger(L, tlslife_listener_port(tlb_getter(L)));
+    lua_pushinteger(L, tlslife_listener_port(self_listener(L)));
     return 1;
 }
 
 static int listener_fd(lua_State *L) {
-    lua_pushinteger(L, tlslife_listener_fd(tlb_getter(L)));
+    lua_pushinteger(L, tlslife_listener_fd(self_listener(L)));
     return 1;
 }
 
 static int listener_close(lua_State *L) {
     if (!tlb_test(L, 1, &tlb_listener_type))
-        tlb_self(L);
+        tlb_self(L, &tlb_listener_type);
     return tlb_handle_close(L);
 }
 

@@ -139,8 +139,10 @@ static void push_version(lua_State *L, uint16_t version) {
 
 static void push_hello(lua_State *L, tlslife_conn *conn) {
     const tlslife_hello *hello = tlslife_conn_hello(conn);
-    if (!hello)
+    if (!hello) {
         luaL_error(L, "on_hello: there is no ClientHello");
+        return;
+    }
     lua_createtable(L, 0, 7);
     set_string(L, "server_name", hello->server_name);
     set_bytes_list(L, "alpn", hello->alpn, hello->alpn_len);

@@ -8,24 +8,28 @@
 
 #include <string.h>
 
+static tlslife_session *self_session(lua_State *L) {
+    return tlb_self(L, &tlb_session_type)->object;
+}
+
 static int session_id(lua_State *L) {
-    tlslife_bytes id = tlslife_session_id(tlb_getter(L));
+    tlslife_bytes id = tlslife_session_id(self_session(L));
     lua_pushlstring(L, (const char *)id.data, id.len);
     return 1;
 }
 
 static int session_time(lua_State *L) {
-    lua_pushinteger(L, tlslife_session_time(tlb_getter(L)));
+    lua_pushinteger(L, tlslife_session_time(self_session(L)));
     return 1;
 }
 
 static int session_timeout(lua_State *L) {
-    lua_pushinteger(L, tlslife_session_timeout(tlb_getter(L)));
+    lua_pushinteger(L, tlslife_session_timeout(self_session(L)));
     return 1;
 }
 
 static int session_set_timeout(lua_State *L) {
-    tlslife_session *session = tlb_self(L)->object;
+    tlslife_session *session = self_session(L);
     bool done = tlslife_session_set_timeout(session, (long)tlb_size(L, 2, 0, 604800, -1));
     luaL_argcheck(L, done, 2, "seconds out of range");
     lua_pushboolean(L, true);
@@ -33,42 +37,42 @@ static int session_set_timeout(lua_State *L) {
 }
 
 static int session_ticket(lua_State *L) {
-    return tlb_optional_bytes(L, tlslife_session_ticket(tlb_getter(L)));
+    return tlb_optional_bytes(L, tlslife_session_ticket(self_session(L)));
 }
 
 static int session_ticket_lifetime(lua_State *L) {
-    lua_pushinteger(L, (lua_Integer)tlslife_session_ticket_lifetime(tlb_getter(L)));
+    lua_pushinteger(L, (lua_Integer)tlslife_session_ticket_lifetime(self_session(L)));
     return 1;
 }
 
 static int session_protocol(lua_State *L) {
-    return tlb_optional_string(L, tlslife_session_protocol(tlb_getter(L)));
+    return tlb_optional_string(L, tlslife_session_protocol(self_session(L)));
 }
 
 static int session_cipher(lua_State *L) {
-    return tlb_optional_string(L, tlslife_session_cipher(tlb_getter(L)));
+    return tlb_optional_string(L, tlslife_session_cipher(self_session(L)));
 }
 
 static int session_hostname(lua_State *L) {
-    return tlb_optional_string(L, tlslife_session_hostname(tlb_getter(L)));
+    return tlb_optional_string(L, tlslife_session_hostname(self_session(L)));
 }
 
 static int session_alpn(lua_State *L) {
-    return tlb_optional_bytes(L, tlslife_session_alpn(tlb_getter(L)));
+    return tlb_optional_bytes(L, tlslife_session_alpn(self_session(L)));
 }
 
 static int session_max_early_data(lua_State *L) {
-    lua_pushinteger(L, tlslife_session_max_early_data(tlb_getter(L)));
+    lua_pushinteger(L, tlslife_session_max_early_data(self_session(L)));
     return 1;
 }
 
 static int session_is_resumable(lua_State *L) {
-    lua_pushboolean(L, tlslife_session_is_resumable(tlb_getter(L)));
+    lua_pushboolean(L, tlslife_session_is_resumable(self_session(L)));
     return 1;
 }
 
 static int session_peer_certificate(lua_State *L) {
-    tlslife_session *session = tlb_self(L)->object;
+    tlslife_session *session = self_session(L);
     tlb_held *held = tlb_hold(L);
     if (tlslife_session_peer_certificate(session, &held->certificate))
         tlb_push_certificate(L, &held->certificate);
@@ -80,7 +84,7 @@ static int session_peer_certificate(lua_State *L) {
 
 static int session_export(lua_State *L) {
     static const char *const formats[] = {"der", "pem", NULL};
-    tlslife_session *session = tlb_self(L)->object;
+    tlslife_session *session = self_session(L);
     int format = luaL_checkoption(L, 2, "der", formats);
     tlslife_error err;
     tlb_held *held = tlb_hold(L);
@@ -95,7 +99,7 @@ static int session_export(lua_State *L) {
 }
 
 static int session_dup(lua_State *L) {
-    tlslife_session *session = tlb_self(L)->object;
+    tlslife_session *session = self_session(L);
     tlb_new(L, &tlb_session_type);
     tlslife_session *copy = tlslife_session_dup(session);
     if (!copy)

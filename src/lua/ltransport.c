@@ -70,7 +70,7 @@ static int descriptor(lua_State *L, int idx) {
 }
 
 static int conn_set_fd(lua_State *L) {
-    tlb_self(L);
+    tlb_self(L, &tlb_conn_type);
     lua_settop(L, 3);
     int read_fd = descriptor(L, 2), write_fd = lua_isnil(L, 3) ? -1 : descriptor(L, 3);
     lua_createtable(L, 2, 0);
@@ -95,7 +95,7 @@ static int conn_take_fd(lua_State *L) {
 }
 
 static int conn_close_transport(lua_State *L) {
-    tlslife_conn_close_transport(tlb_self(L)->object);
+    tlslife_conn_close_transport(tlb_self(L, &tlb_conn_type)->object);
     lua_pushnil(L);
     keep(L);
     return 0;
