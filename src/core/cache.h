@@ -10,7 +10,7 @@
 #define TLSLIFE_CACHE_H
 
 #include "core.h"
-#include "../store/store.h"
+#include "store/store.h"
 
 typedef struct tlsl_cache_key {
     unsigned char bytes[TLSL_STORE_KEY];
