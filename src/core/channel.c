@@ -1,0 +1,172 @@
+/*
+ * channel.c: how a store speaks to another machine: TCP, a unix socket, or TLS through a connection of our
+ * own.
+ *
+ * Nothing here waits, name resolution aside: whoever has the store's lock must give it back at once, since
+ * every handshake of every thread may want it.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "core.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct tlsl_channel {
+    tlsl_dial *dial;    /* while it connects */
+    int fd;             /* a plain one's, and its owner; -1: the conn's, or none yet */
+    tlslife_conn *conn; /* TLS */
+    tlslife_context *tls;
+    char *host;
+    bool stands;
+    bool writing; /* what TLS waits for */
+};
+
+static int unix_socket(const char *path, char *message, size_t message_len) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+    } else {
+        memcpy(address.sun_path, path, strlen(path) + 1);
+        if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) {
+            return fd;
+        }
+    }
+    (void)snprintf(message, message_len, "cannot connect to %s: %s", path, strerror(errno));
+    if (fd >= 0) {
+        close(fd);
+    }
+    return -1;
+}
+
+static bool begin(tlsl_channel *channel, const tlsl_target *target, char *message, size_t message_len) {
+    tlslife_error err;
+    if (target->unix_path != NULL) {
+        channel->fd = unix_socket(target->unix_path, message, message_len);
+        return channel->fd >= 0;
+    }
+    channel->dial = tlsl_dial_new(target->host, target->service, &err);
+    if (channel->dial == NULL) {
+        (void)snprintf(message, message_len, "%s", err.message);
+        return false;
+    }
+    channel->host = strdup(target->host);
+    channel->tls = target->tls == NULL ? NULL : tlslife_context_up_ref(target->tls);
+    return channel->host != NULL;
+}
+
+tlsl_channel *tlsl_channel_open(const tlsl_target *target, char *message, size_t message_len) {
+    tlsl_channel *channel = calloc(1, sizeof *channel);
+    if (channel == NULL) {
+        (void)snprintf(message, message_len, "out of memory");
+        return NULL;
+    }
+    channel->fd = -1;
+    if (!begin(channel, target, message, message_len)) {
+        tlsl_channel_close(channel);
+        return NULL;
+    }
+    return channel;
+}
+
+void tlsl_channel_close(tlsl_channel *channel) {
+    if (channel == NULL) {
+        return;
+    }
+    if (channel->conn != NULL) {
+        (void)tlslife_conn_close(channel->conn, 0);
+        tlslife_conn_free(channel->conn);
+    }
+    if (channel->fd >= 0) {
+        close(channel->fd);
+    }
+    tlsl_dial_free(channel->dial);
+    tlslife_context_free(channel->tls);
+    free(channel->host);
+    free(channel);
+}
+
+/* ------------------------------------------------------------------------------------------- connecting */
+
+static bool begin_tls(tlsl_channel *channel) {
+    int fd = channel->fd;
+    channel->conn = tlslife_conn_new(channel->tls, NULL);
+    if (channel->conn == NULL) {
+        return false;
+    }
+    channel->fd = -1;
+    tlslife_conn_set_blocking(channel->conn, false);
+    return tlslife_conn_take_fd(channel->conn, fd) == TLSLIFE_OK &&
+           tlslife_conn_set_hostname(channel->conn, channel->host) == TLSLIFE_OK;
+}
+
+/* 1, 0 or -1 for a status, and what it waits for. */
+static int moved(tlsl_channel *channel, tlslife_status status) {
+    channel->writing = status == TLSLIFE_WANT_WRITE;
+    bool waits = status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
+    return status == TLSLIFE_OK ? 1 : waits ? 0 : -1;
+}
+
+int tlsl_channel_ready(tlsl_channel *channel) {
+    if (channel->dial != NULL) {
+        tlslife_status status = tlsl_dial_step(channel->dial, &channel->fd, NULL);
+        if (status != TLSLIFE_OK) {
+            return status == TLSLIFE_WANT_WRITE ? 0 : -1;
+        }
+        tlsl_dial_free(channel->dial);
+        channel->dial = NULL;
+        if (channel->tls != NULL && !begin_tls(channel)) {
+            return -1;
+        }
+    }
+    if (channel->stands || channel->conn == NULL) {
+        channel->stands = true;
+        return 1;
+    }
+    int result = moved(channel, tlslife_conn_connect(channel->conn));
+    channel->stands = result == 1;
+    return result;
+}
+
+int tlsl_channel_fd(const tlsl_channel *channel, bool *out_writing) {
+    *out_writing = channel->dial != NULL || channel->writing;
+    if (channel->dial != NULL) {
+        return tlsl_dial_fd(channel->dial);
+    }
+    return channel->conn != NULL ? tlslife_conn_fd(channel->conn) : channel->fd;
+}
+
+/* ------------------------------------------------------------------------------------------------- bytes */
+
+static long plain(ssize_t moved_bytes) {
+    if (moved_bytes < 0) {
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    }
+    return moved_bytes == 0 ? -1 : moved_bytes;
+}
+
+long tlsl_channel_read(tlsl_channel *channel, void *buffer, size_t buffer_len) {
+    size_t got = 0;
+    if (channel->conn == NULL) {
+        return plain(recv(channel->fd, buffer, buffer_len, MSG_DONTWAIT));
+    }
+    int result = moved(channel, tlslife_conn_read(channel->conn, buffer, buffer_len, &got));
+    return result == 1 ? (long)got : result;
+}
+
+long tlsl_channel_write(tlsl_channel *channel, const void *bytes, size_t bytes_len) {
+    size_t put = 0;
+    if (channel->conn == NULL) {
+        return plain(send(channel->fd, bytes, bytes_len, MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
+    int result = moved(channel, tlslife_conn_write(channel->conn, bytes, bytes_len, &put));
+    return put > 0 ? (long)put : result;
+}

@@ -1,0 +1,513 @@
+/*
+ * redis.c: Redis or Valkey as a far home, for many machines.
+ *
+ * hiredis speaks the protocol (redisFormatCommandArgv, redisReader); the bytes go through a channel of ours
+ * that never waits, over TCP, a unix socket or TLS. Commands of all threads go down one connection, in
+ * order, and so the replies come back: a queue of who waits for which is all there is to pipelining.
+ *
+ *   ask, put, remove --> out --> channel --> reader --> first of the queue --> its inquiry
+ *
+ * What a server that is slow, hung, full, dead or hostile can do: cost a full handshake. Each lookup has a
+ * deadline; a connection whose oldest reply is long overdue is given up, everybody waiting with it; after
+ * FAILURES_MAX in a row nobody is kept waiting (the circuit is open) until a pause is over, which doubles
+ * up to 30 s. Values are sealed, so that whoever can write to Redis can make sessions be missed, and
+ * nothing else. What it sends is bounded before it is kept.
+ *
+ * remove comes from SSL_free, perhaps from a finalizer: it only appends to `out`; the next pump sends it.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "store.h"
+
+#ifdef TLSLIFE_HIREDIS
+
+#include <hiredis/hiredis.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define FAILURES_MAX 5
+#define PAUSE_FIRST_MS 100
+#define PAUSE_MAX_MS 30000
+#define OUT_MAX ((size_t)8 * 1024 * 1024) /* bytes that wait to be sent: more is refused */
+#define REPLY_MAX (TLSL_STORE_BYTES_MAX + 1024)
+#define SHARED_WAIT_MS 2 /* another thread may take our reply off the wire: look again */
+
+/* A command that was written and not answered. */
+typedef struct request {
+    struct request *next;
+    tlsl_inquiry *inquiry; /* NULL: nobody waits (put, remove, setup, or given up) */
+    bool setup;            /* AUTH, SELECT: without it nothing works */
+    int64_t deadline_ms;
+} request;
+
+typedef struct redis {
+    tlslife_store store;
+    pthread_mutex_t lock;
+    char *host, *service, *unix_path, *username, *password, *prefix;
+    tlslife_context *tls;
+    unsigned database;
+    int timeout_ms, connect_timeout_ms;
+    size_t pending_max;
+    tlsl_channel *channel; /* NULL: not connected */
+    bool up;
+    int64_t connect_by_ms;
+    redisReader *reader;
+    char *out;
+    size_t out_len, out_sent, out_size;
+    request *first, **end;
+    size_t pending, waiting; /* requests; those with an inquiry */
+    unsigned failures;       /* in a row */
+    int64_t retry_at_ms, pause_ms;
+} redis;
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ------------------------------------------------------------------------------------------- the queue */
+
+static void settle(redis *self, request *done, tlsl_found found) {
+    if (done->inquiry != NULL) {
+        done->inquiry->found = found;
+        done->inquiry->home = NULL;
+        self->waiting--;
+    }
+}
+
+static void drop_first(redis *self, tlsl_found found) {
+    request *done = self->first;
+    self->first = done->next;
+    self->pending--;
+    if (self->first == NULL) {
+        self->end = &self->first;
+    }
+    settle(self, done, found);
+    free(done);
+}
+
+static bool reserve(redis *self, size_t more) {
+    if (self->out_len + more > OUT_MAX) {
+        return false;
+    }
+    if (self->out_len + more > self->out_size) {
+        size_t size = (self->out_len + more) * 2;
+        char *grown = realloc(self->out, size);
+        if (grown == NULL) {
+            return false;
+        }
+        self->out = grown;
+        self->out_size = size;
+    }
+    return true;
+}
+
+/* Appends a command and its place in the queue; NULL: it cannot be. */
+static request *append(redis *self, int argc, const char **argv, const size_t *lens) {
+    char *command = NULL;
+    long long len = redisFormatCommandArgv(&command, argc, argv, lens);
+    request *added = len > 0 ? calloc(1, sizeof *added) : NULL;
+    if (added == NULL || self->pending >= self->pending_max || !reserve(self, (size_t)len)) {
+        free(added);
+        redisFreeCommand(command);
+        return NULL;
+    }
+    memcpy(self->out + self->out_len, command, (size_t)len);
+    self->out_len += (size_t)len;
+    redisFreeCommand(command);
+    added->deadline_ms = now_ms() + self->timeout_ms;
+    *self->end = added;
+    self->end = &added->next;
+    self->pending++;
+    return added;
+}
+
+/* A command on a key, with up to two arguments behind it. */
+static request *append_on_key(redis *self, const char *verb, const unsigned char *key, const char *extra_1,
+                              size_t extra_1_len, const char *option, const char *extra_2) {
+    size_t prefix_len = strlen(self->prefix);
+    char *name = malloc(prefix_len + TLSL_STORE_KEY);
+    if (name == NULL) {
+        return NULL;
+    }
+    memcpy(name, self->prefix, prefix_len);
+    memcpy(name + prefix_len, key, TLSL_STORE_KEY);
+    const char *argv[] = {verb, name, extra_1, option, extra_2};
+    size_t lens[] = {strlen(verb), prefix_len + TLSL_STORE_KEY, extra_1_len,
+                     option == NULL ? 0 : strlen(option), extra_2 == NULL ? 0 : strlen(extra_2)};
+    request *added = append(self, extra_1 == NULL ? 2 : 5, argv, lens);
+    free(name);
+    return added;
+}
+
+/* ------------------------------------------------------------------------------------------ connection */
+
+static void disconnect(redis *self) {
+    tlsl_channel_close(self->channel);
+    self->channel = NULL;
+    self->up = false;
+    self->out_len = self->out_sent = 0;
+    while (self->first != NULL) {
+        drop_first(self, TLSL_FOUND_FAILED);
+    }
+    if (self->reader != NULL) {
+        redisReaderFree(self->reader);
+        self->reader = NULL;
+    }
+}
+
+/* The connection is no good: all that wait are told, and the next try comes after a pause that grows. */
+static void fail(redis *self) {
+    disconnect(self);
+    self->failures++;
+    self->pause_ms = self->pause_ms == 0 ? PAUSE_FIRST_MS : self->pause_ms * 2;
+    if (self->pause_ms > PAUSE_MAX_MS) {
+        self->pause_ms = PAUSE_MAX_MS;
+    }
+    self->retry_at_ms = now_ms() + (self->failures < FAILURES_MAX ? PAUSE_FIRST_MS / 2 : self->pause_ms);
+}
+
+static bool circuit_open(const redis *self) {
+    return self->channel == NULL && now_ms() < self->retry_at_ms;
+}
+
+static bool append_setup(redis *self) {
+    char database[16];
+    (void)snprintf(database, sizeof database, "%u", self->database);
+    const char *auth[] = {"AUTH", self->username, self->password};
+    const char *auth_old[] = {"AUTH", self->password};
+    const char *select[] = {"SELECT", database};
+    request *added = NULL;
+    if (self->password != NULL) {
+        added = self->username != NULL ? append(self, 3, auth, NULL) : append(self, 2, auth_old, NULL);
+        if (added == NULL) {
+            return false;
+        }
+        added->setup = true;
+    }
+    added = self->database == 0 ? NULL : append(self, 2, select, NULL);
+    if (added != NULL) {
+        added->setup = true;
+    }
+    return self->database == 0 || added != NULL;
+}
+
+/* Puts the setup in front of what was queued while there was no connection. */
+static bool put_setup_first(redis *self) {
+    request *queued = self->first, **queued_end = self->end;
+    char *bytes = self->out;
+    size_t len = self->out_len;
+    self->first = NULL;
+    self->end = &self->first;
+    self->out = NULL;
+    self->out_len = self->out_size = 0;
+    bool ok = append_setup(self) && reserve(self, len);
+    if (ok && len > 0) {
+        memcpy(self->out + self->out_len, bytes, len);
+        self->out_len += len;
+    }
+    free(bytes);
+    *self->end = queued;
+    self->end = queued == NULL ? self->end : queued_end;
+    return ok;
+}
+
+static void begin_connect(redis *self) {
+    char message[256];
+    const tlsl_target target = {self->host, self->service, self->unix_path, self->tls};
+    self->reader = redisReaderCreate();
+    self->channel = tlsl_channel_open(&target, message, sizeof message);
+    self->connect_by_ms = now_ms() + self->connect_timeout_ms;
+    if (self->channel == NULL || self->reader == NULL || !put_setup_first(self)) {
+        fail(self);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------- replies */
+
+static bool keep_value(tlsl_inquiry *inquiry, const redisReply *reply) {
+    if (reply->len == 0 || reply->len > TLSL_STORE_BYTES_MAX) {
+        return false;
+    }
+    inquiry->bytes = malloc(reply->len);
+    if (inquiry->bytes == NULL) {
+        return false;
+    }
+    memcpy(inquiry->bytes, reply->str, reply->len);
+    inquiry->bytes_len = reply->len;
+    return true;
+}
+
+/* false: the connection is of no use. */
+static bool take_reply(redis *self, const redisReply *reply) {
+    request *asked = self->first;
+    if (asked == NULL || (asked->setup && reply->type == REDIS_REPLY_ERROR)) {
+        return false; /* an answer to nothing, or "wrong password" */
+    }
+    tlsl_found found = reply->type == REDIS_REPLY_NIL ? TLSL_FOUND_MISS : TLSL_FOUND_FAILED;
+    if (reply->type == REDIS_REPLY_STRING && asked->inquiry != NULL && keep_value(asked->inquiry, reply)) {
+        found = TLSL_FOUND_HIT;
+    }
+    self->failures = 0;
+    self->pause_ms = 0;
+    drop_first(self, found);
+    return true;
+}
+
+static bool take_replies(redis *self) {
+    void *reply = NULL;
+    bool ok = true;
+    while (ok && redisReaderGetReply(self->reader, &reply) == REDIS_OK && reply != NULL) {
+        ok = take_reply(self, reply);
+        freeReplyObject(reply);
+        reply = NULL;
+    }
+    return ok && self->reader->err == 0;
+}
+
+/* -------------------------------------------------------------------------------------------- moving */
+
+static bool send_out(redis *self) {
+    while (self->out_sent < self->out_len) {
+        long put =
+            tlsl_channel_write(self->channel, self->out + self->out_sent, self->out_len - self->out_sent);
+        if (put <= 0) {
+            return put == 0;
+        }
+        self->out_sent += (size_t)put;
+    }
+    self->out_len = self->out_sent = 0;
+    return true;
+}
+
+static bool read_in(redis *self) {
+    char bytes[16384];
+    for (;;) {
+        long got = tlsl_channel_read(self->channel, bytes, sizeof bytes);
+        if (got <= 0) {
+            return got == 0;
+        }
+        /*
+         * A value that claims to be huge would be gathered in the reader: not longer than any of ours can
+         * be.
+         */
+        if (self->reader->len - self->reader->pos > REPLY_MAX + sizeof bytes ||
+            redisReaderFeed(self->reader, bytes, (size_t)got) != REDIS_OK || !take_replies(self)) {
+            return false;
+        }
+    }
+}
+
+/*
+ * Who waits longer than a lookup may is told so; a server that owes its oldest reply twice as long is given
+ * up.
+ */
+static bool keep_time(redis *self) {
+    int64_t now = now_ms();
+    for (request *late = self->first; late != NULL; late = late->next) {
+        if (late->inquiry != NULL && late->deadline_ms <= now) {
+            settle(self, late, TLSL_FOUND_FAILED);
+            late->inquiry = NULL;
+        }
+    }
+    bool overdue = self->up && self->first != NULL && self->first->deadline_ms + self->timeout_ms <= now;
+    return !overdue && (self->up || now < self->connect_by_ms);
+}
+
+static void move(redis *self) {
+    if (self->channel == NULL) {
+        if (self->pending == 0 || circuit_open(self)) {
+            return;
+        }
+        begin_connect(self);
+    }
+    if (self->channel != NULL && !self->up) {
+        int ready = tlsl_channel_ready(self->channel);
+        self->up = ready == 1;
+        if (ready < 0) {
+            fail(self);
+        }
+    }
+    if (self->channel != NULL && self->up && (!send_out(self) || !read_in(self))) {
+        fail(self);
+    }
+    if (self->channel != NULL && !keep_time(self)) {
+        fail(self);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- verbs */
+
+static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
+    redis *self = (redis *)store;
+    pthread_mutex_lock(&self->lock);
+    if (inquiry->home == NULL && inquiry->found == TLSL_FOUND_MISS) {
+        request *added = circuit_open(self) ? NULL
+                                            : append_on_key(self, inquiry->take ? "GETDEL" : "GET",
+                                                            inquiry->key, NULL, 0, NULL, NULL);
+        inquiry->found = added == NULL ? TLSL_FOUND_FAILED : TLSL_FOUND_PENDING;
+        inquiry->home = added;
+        if (added != NULL) {
+            added->inquiry = inquiry;
+            self->waiting++;
+        }
+    }
+    move(self);
+    pthread_mutex_unlock(&self->lock);
+}
+
+static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
+    redis *self = (redis *)store;
+    pthread_mutex_lock(&self->lock);
+    request *asked = inquiry->home;
+    if (asked != NULL) {
+        settle(self, asked, TLSL_FOUND_FAILED);
+        asked->inquiry = NULL;
+    }
+    pthread_mutex_unlock(&self->lock);
+}
+
+static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
+                size_t bytes_len, long lifetime_seconds) {
+    redis *self = (redis *)store;
+    char lifetime[32];
+    (void)snprintf(lifetime, sizeof lifetime, "%ld", lifetime_seconds);
+    pthread_mutex_lock(&self->lock);
+    bool told = lifetime_seconds > 0 && !circuit_open(self) &&
+                append_on_key(self, "SET", key, (const char *)bytes, bytes_len, "EX", lifetime) != NULL;
+    move(self);
+    pthread_mutex_unlock(&self->lock);
+    return told;
+}
+
+static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]) {
+    redis *self = (redis *)store;
+    pthread_mutex_lock(&self->lock);
+    bool told = !circuit_open(self) && append_on_key(self, "DEL", key, NULL, 0, NULL, NULL) != NULL;
+    pthread_mutex_unlock(&self->lock);
+    return told;
+}
+
+static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
+    redis *self = (redis *)store;
+    pthread_mutex_lock(&self->lock);
+    int descriptor = self->channel == NULL ? -1 : tlsl_channel_fd(self->channel, out_writing);
+    *out_writing = *out_writing || (self->up && self->out_len > 0);
+    *out_timeout_ms = self->waiting > 1 ? SHARED_WAIT_MS : self->pending > 0 ? self->timeout_ms : -1;
+    if (self->first != NULL && self->waiting <= 1) {
+        int64_t left = (self->up ? self->first->deadline_ms : self->connect_by_ms) - now_ms();
+        *out_timeout_ms = left < 1 ? 1 : left < self->timeout_ms ? (int)left : self->timeout_ms;
+    }
+    pthread_mutex_unlock(&self->lock);
+    return descriptor;
+}
+
+static void pump(tlslife_store *store) {
+    redis *self = (redis *)store;
+    pthread_mutex_lock(&self->lock);
+    move(self);
+    pthread_mutex_unlock(&self->lock);
+}
+
+static void wipe(char *secret) {
+    if (secret != NULL) {
+        explicit_bzero(secret, strlen(secret));
+    }
+    free(secret);
+}
+
+static void destroy(tlslife_store *store) {
+    redis *self = (redis *)store;
+    if (self->channel != NULL && self->up) {
+        (void)send_out(self); /* removes that wait; nothing blocks */
+    }
+    disconnect(self);
+    tlslife_context_free(self->tls);
+    pthread_mutex_destroy(&self->lock);
+    wipe(self->username);
+    wipe(self->password);
+    free(self->host);
+    free(self->service);
+    free(self->unix_path);
+    free(self->prefix);
+    free(self->out);
+    free(self);
+}
+
+static const tlsl_store_verbs verbs = {
+    .ask = ask,
+    .cancel = cancel,
+    .put = put,
+    .remove = remove_key,
+    .fd = fd,
+    .pump = pump,
+    .destroy = destroy,
+};
+
+/* -------------------------------------------------------------------------------------------- opening */
+
+static bool copy(char **to, const char *from, const char *fallback) {
+    const char *chosen = from != NULL ? from : fallback;
+    *to = chosen == NULL ? NULL : strdup(chosen);
+    return chosen == NULL || *to != NULL;
+}
+
+static tlslife_status check(const tlslife_redis_options *options, tlslife_error *err) {
+    if (options->timeout_ms < 0 || options->timeout_ms > 60000 || options->connect_timeout_ms < 0 ||
+        options->connect_timeout_ms > 60000) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a store's timeouts are 1 to 60000 ms (0: the default)");
+    }
+    if (options->username != NULL && options->password == NULL) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a user name for Redis needs a password");
+    }
+    if (options->tls != NULL &&
+        (options->unix_path != NULL || tlslife_context_role(options->tls) != TLSLIFE_CLIENT)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "TLS to Redis wants a client's context, and a host");
+    }
+    return TLSLIFE_OK;
+}
+
+tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife_error *err) {
+    if (check(options, err) != TLSLIFE_OK) {
+        return NULL;
+    }
+    redis *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
+        return NULL;
+    }
+    self->store.verbs = &verbs;
+    atomic_init(&self->store.refs, 1);
+    pthread_mutex_init(&self->lock, NULL);
+    self->end = &self->first;
+    self->tls = options->tls == NULL ? NULL : tlslife_context_up_ref(options->tls);
+    self->database = options->database;
+    self->timeout_ms = options->timeout_ms == 0 ? 250 : options->timeout_ms;
+    self->connect_timeout_ms = options->connect_timeout_ms == 0 ? 1000 : options->connect_timeout_ms;
+    self->pending_max = options->pending_max == 0 ? 1024 : options->pending_max;
+    if (!copy(&self->host, options->host, "127.0.0.1") || !copy(&self->service, options->service, "6379") ||
+        !copy(&self->unix_path, options->unix_path, NULL) ||
+        !copy(&self->username, options->username, NULL) || !copy(&self->password, options->password, NULL) ||
+        !copy(&self->prefix, options->prefix, "tlslife:")) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
+        destroy(&self->store);
+        return NULL;
+    }
+    return &self->store;
+}
+
+#else
+
+tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife_error *err) {
+    (void)options;
+    (void)tlsl_fail(err, TLSLIFE_ERR_USAGE, "this build of tlslife has no Redis: build it where hiredis is");
+    return NULL;
+}
+
+#endif
