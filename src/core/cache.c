@@ -1,0 +1,154 @@
+/*
+ * cache.c: the life of a cache, and what its settings are.
+ *
+ * One cache serves any number of contexts, Lua states and threads. Memory is the home that all of this
+ * process share (cache_memory.c); a store (store.h) is a home further away, told and asked by far.c.
+ *
+ * The number of shards goes by the capacity: a cache of a hundred sessions is one list and evicts exactly
+ * the least recently used; a large one is many, each with its own lock, and evicts the least recently used
+ * of the shard in which it needs the place. Capacity itself is not divided: shards draw from one number, so
+ * that a cache for a thousand holds a thousand, however their ids fall.
+ *
+ * What an attacker would try: fill one shard or one chain by ids of his choosing. The hash is keyed with
+ * random numbers of this cache.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "cache_memory.h"
+
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SESSIONS_PER_PEER_MAX 16
+
+tlslife_cache_options tlslife_cache_defaults(void) {
+    return (tlslife_cache_options){.capacity = 20480, .sessions_per_peer = 4, .near = true};
+}
+
+static uint32_t shards_for(size_t capacity) {
+    uint32_t shards = 1;
+    while (shards < TLSL_SHARDS_MAX && capacity / TLSL_SHARD_LEAST >= (size_t)shards * 2) {
+        shards *= 2;
+    }
+    return shards;
+}
+
+/* Whoever finds a lock taken tries again before he sleeps: it is held for less than sleeping takes. */
+static bool init_shards(tlslife_cache *cache) {
+    pthread_mutexattr_t kind;
+    int64_t now = time(NULL);
+    if (pthread_mutexattr_init(&kind) != 0) {
+        return false;
+    }
+#ifdef __GLIBC__
+    (void)pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    for (uint32_t i = 0; i <= cache->shards_len; i++) {
+        (void)pthread_mutex_init(&cache->shards[i].lock, &kind);
+        tlsl_table_init(&cache->shards[i].table, cache->capacity_bytes > 0, now);
+    }
+    (void)pthread_mutexattr_destroy(&kind);
+    return true;
+}
+
+static void *alloc_lines(size_t len) {
+    void *memory = aligned_alloc(TLSL_CACHE_LINE, len);
+    if (memory != NULL) {
+        memset(memory, 0, len);
+    }
+    return memory;
+}
+
+static bool fill(tlslife_cache *cache, const tlslife_cache_options *options) {
+    atomic_init(&cache->refs, 1);
+    cache->near = options->near || options->store == NULL;
+    cache->capacity = cache->near ? options->capacity : 0;
+    cache->capacity_bytes = options->capacity_bytes;
+    cache->timeout_seconds = options->timeout_seconds;
+    cache->sessions_per_peer = options->sessions_per_peer;
+    cache->shards_len = shards_for(cache->capacity);
+    cache->shards = alloc_lines((cache->shards_len + 1) * sizeof *cache->shards);
+    if (cache->shards == NULL ||
+        RAND_bytes((unsigned char *)cache->hash_keys, (int)sizeof cache->hash_keys) != 1 ||
+        !init_shards(cache)) {
+        free(cache->shards);
+        return false;
+    }
+    cache->store = options->store == NULL ? NULL : tlslife_store_up_ref(options->store);
+    cache->keyring = options->keyring == NULL ? NULL : tlslife_keyring_up_ref(options->keyring);
+    return true;
+}
+
+static tlslife_status check(const tlslife_cache_options *options, tlslife_error *err) {
+    if (options->timeout_seconds < 0) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a cache's timeout is 0 (none) or seconds, not %ld",
+                         options->timeout_seconds);
+    }
+    if (options->sessions_per_peer < 1 || options->sessions_per_peer > SESSIONS_PER_PEER_MAX) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a cache keeps 1 to %d sessions for a peer, not %zu",
+                         SESSIONS_PER_PEER_MAX, options->sessions_per_peer);
+    }
+    if (options->store != NULL && options->keyring == NULL) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a cache with a store needs a keyring: sessions leave the process sealed");
+    }
+    return TLSLIFE_OK;
+}
+
+tlslife_cache *tlslife_cache_new(const tlslife_cache_options *options, tlslife_error *err) {
+    ERR_clear_error();
+    if (check(options, err) != TLSLIFE_OK) {
+        return NULL;
+    }
+    tlslife_cache *cache = alloc_lines(sizeof *cache);
+    if (cache == NULL || !fill(cache, options)) {
+        free(cache);
+        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a cache");
+        return NULL;
+    }
+    return cache;
+}
+
+tlslife_cache *tlslife_cache_up_ref(tlslife_cache *cache) {
+    atomic_fetch_add_explicit(&cache->refs, 1, memory_order_relaxed);
+    return cache;
+}
+
+void tlslife_cache_free(tlslife_cache *cache) {
+    if (cache == NULL || atomic_fetch_sub_explicit(&cache->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    tlslife_cache_flush(cache, true);
+    tlsl_peers_clear(&cache->peers);
+    for (uint32_t i = 0; i <= cache->shards_len; i++) {
+        tlsl_table_clear(&cache->shards[i].table);
+        pthread_mutex_destroy(&cache->shards[i].lock);
+    }
+    tlslife_store_free(cache->store);
+    tlslife_keyring_free(cache->keyring);
+    free(cache->shards);
+    free(cache);
+}
+
+tlslife_store *tlsl_cache_store(const tlslife_cache *cache) {
+    return cache->store;
+}
+
+tlslife_keyring *tlsl_cache_keyring(const tlslife_cache *cache) {
+    return cache->keyring;
+}
+
+bool tlsl_cache_near(const tlslife_cache *cache) {
+    return cache->near;
+}
+
+long tlsl_cache_timeout(const tlslife_cache *cache) {
+    return cache->timeout_seconds;
+}
+
+void tlsl_cache_count(tlslife_cache *cache, tlsl_count what) {
+    atomic_fetch_add_explicit(&cache->counts[what], 1, memory_order_relaxed);
+}

@@ -1,0 +1,197 @@
+/*
+ * cache_peers.c: peers by key, each with the queue of its sessions.
+ *
+ * The sessions are entries of a table (cache_table.c), which knows their age and use; here is only whose
+ * they are: one link an entry, beside the table. A peer whose last session has left goes to the end of the
+ * idle list, where it is found by the next connection, which is told why there is nothing.
+ *
+ * What an attacker would try: make a client remember peers without end (a crawler meets millions). Those
+ * with sessions are bounded by the cache's capacity, the others by TLSL_PEERS_IDLE.
+ */
+#include "cache_peers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS_LEAST 16
+#define NAME_MAX_LEN 255
+
+/* -------------------------------------------------------------------------------------------- the idle */
+
+static void rest(tlsl_peers *peers, tlsl_peer *peer) {
+    peer->newer = NULL;
+    peer->older = peers->idle_newest;
+    if (peers->idle_newest != NULL) {
+        peers->idle_newest->newer = peer;
+    } else {
+        peers->idle_oldest = peer;
+    }
+    peers->idle_newest = peer;
+    peers->idle_len++;
+}
+
+static void wake(tlsl_peers *peers, tlsl_peer *peer) {
+    if (peer->newer != NULL) {
+        peer->newer->older = peer->older;
+    } else {
+        peers->idle_newest = peer->older;
+    }
+    if (peer->older != NULL) {
+        peer->older->newer = peer->newer;
+    } else {
+        peers->idle_oldest = peer->newer;
+    }
+    peers->idle_len--;
+}
+
+static void forget(tlsl_peers *peers, tlsl_peer *peer) {
+    tlsl_peer **at = &peers->buckets[peer->hash & (peers->buckets_len - 1)];
+    while (*at != peer) {
+        at = &(*at)->next;
+    }
+    *at = peer->next;
+    wake(peers, peer);
+    peers->len--;
+    free(peer);
+}
+
+void tlsl_peers_clear(tlsl_peers *peers) {
+    while (peers->idle_oldest != NULL) {
+        forget(peers, peers->idle_oldest);
+    }
+    free(peers->buckets);
+    free(peers->links);
+    *peers = (tlsl_peers){.buckets = NULL};
+}
+
+/* ---------------------------------------------------------------------------------------------- by key */
+
+tlsl_peer *tlsl_peers_find(const tlsl_peers *peers, uint64_t hash, const unsigned char key[TLSL_STORE_KEY]) {
+    tlsl_peer *peer = peers->len == 0 ? NULL : peers->buckets[hash & (peers->buckets_len - 1)];
+    while (peer != NULL && (peer->hash != hash || memcmp(peer->key, key, sizeof peer->key) != 0)) {
+        peer = peer->next;
+    }
+    return peer;
+}
+
+static void chain(tlsl_peers *peers, tlsl_peer *peer) {
+    tlsl_peer **first = &peers->buckets[peer->hash & (peers->buckets_len - 1)];
+    peer->next = *first;
+    *first = peer;
+}
+
+/* A bucket a peer. false: out of memory, and nothing has changed. */
+static bool more_buckets(tlsl_peers *peers) {
+    size_t before_len = peers->buckets_len;
+    tlsl_peer **before = peers->buckets;
+    size_t wanted = before_len == 0 ? BUCKETS_LEAST : before_len * 2;
+    tlsl_peer **buckets = calloc(wanted, sizeof(tlsl_peer *));
+    if (buckets == NULL) {
+        return false;
+    }
+    peers->buckets = buckets;
+    peers->buckets_len = wanted;
+    for (size_t i = 0; i < before_len; i++) {
+        for (tlsl_peer *peer = before[i], *next; peer != NULL; peer = next) {
+            next = peer->next;
+            chain(peers, peer);
+        }
+    }
+    free(before);
+    return true;
+}
+
+/* The links up to index. */
+static bool more_links(tlsl_peers *peers, uint32_t index) {
+    size_t wanted = peers->links_len < TLSL_CHUNK ? TLSL_CHUNK : peers->links_len;
+    while (wanted <= index) {
+        wanted += wanted / 4;
+    }
+    if (wanted == peers->links_len) {
+        return true;
+    }
+    tlsl_link *links = realloc(peers->links, wanted * sizeof *links);
+    if (links == NULL) {
+        return false;
+    }
+    peers->links = links;
+    peers->links_len = wanted;
+    return true;
+}
+
+static tlsl_peer *make(uint64_t hash, const unsigned char *key, const char *name) {
+    size_t name_len = name == NULL ? 0 : strnlen(name, NAME_MAX_LEN);
+    tlsl_peer *peer = calloc(1, sizeof *peer + name_len + 1);
+    if (peer == NULL) {
+        return NULL;
+    }
+    peer->hash = hash;
+    memcpy(peer->key, key, sizeof peer->key);
+    peer->newest = TLSL_NIL;
+    peer->oldest = TLSL_NIL;
+    peer->why = TLSLIFE_OUTCOME_NOT_CACHED;
+    if (name_len > 0) {
+        memcpy(peer->name, name, name_len);
+    }
+    return peer;
+}
+
+tlsl_peer *tlsl_peers_get(tlsl_peers *peers, uint64_t hash, const unsigned char key[TLSL_STORE_KEY],
+                          const char *name, uint32_t index) {
+    if (!more_links(peers, index)) {
+        return NULL;
+    }
+    tlsl_peer *peer = tlsl_peers_find(peers, hash, key);
+    if (peer != NULL) {
+        return peer;
+    }
+    if (peers->len >= peers->buckets_len && !more_buckets(peers)) {
+        return NULL;
+    }
+    peer = make(hash, key, name);
+    if (peer == NULL) {
+        return NULL;
+    }
+    if (peers->idle_len == TLSL_PEERS_IDLE) {
+        forget(peers, peers->idle_oldest);
+    }
+    chain(peers, peer);
+    peers->len++;
+    rest(peers, peer);
+    return peer;
+}
+
+/* ------------------------------------------------------------------------------------------------ queues */
+
+void tlsl_peers_join(tlsl_peers *peers, tlsl_peer *peer, uint32_t index) {
+    if (peer->len++ == 0) {
+        wake(peers, peer);
+        peer->oldest = index;
+    } else {
+        peers->links[peer->newest].newer = index;
+    }
+    peers->links[index] = (tlsl_link){.peer = peer, .newer = TLSL_NIL, .older = peer->newest};
+    peer->newest = index;
+}
+
+void tlsl_peers_leave(tlsl_peers *peers, uint32_t index, tlslife_outcome why) {
+    tlsl_link link = peers->links[index];
+    tlsl_peer *peer = link.peer;
+    if (link.newer != TLSL_NIL) {
+        peers->links[link.newer].older = link.older;
+    } else {
+        peer->newest = link.older;
+    }
+    if (link.older != TLSL_NIL) {
+        peers->links[link.older].newer = link.newer;
+    } else {
+        peer->oldest = link.newer;
+    }
+    peer->why = (uint8_t)why;
+    if (--peer->len == 0) {
+        if (peers->idle_len == TLSL_PEERS_IDLE) {
+            forget(peers, peers->idle_oldest);
+        }
+        rest(peers, peer);
+    }
+}

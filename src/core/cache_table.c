@@ -1,0 +1,345 @@
+/*
+ * cache_table.c: sessions by id (a chained hash), by use (a list) and by expiry (a heap), over one array.
+ *
+ *   buckets   [ 5 | . | 2 | . ]      the first entry of each chain
+ *   chunks    entries 0..31, slots 0..31 | entries 32..63, slots 32..63 | ...
+ *
+ * Everything is an index, so that an entry is small: it borrows its key from the session. The heap is of
+ * four children a node, with the time of expiry in it: where all timeouts are equal, adding is one
+ * comparison, and whether anything has expired is one look at the first slot. OpenSSL keeps a list in order
+ * of expiry and walks it: tens of microseconds an insertion once timeouts differ.
+ *
+ * What an attacker would try: ids that fall into one chain (the hash is keyed, cache.c), and a clock that
+ * jumps. The table has seconds of its own: they stand still where the wall clock goes back, and start anew
+ * where it is moved ahead by decades, so that nothing lives longer than it was given.
+ */
+#include "cache_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS_LEAST 16
+#define CHILDREN 4
+#define CHUNKS_KEPT 8                   /* of an empty table */
+#define SECONDS_HALF ((int64_t)1 << 31) /* where the table's seconds start anew */
+
+static uint32_t hash_of(const tlsl_entry *entry) {
+    return (uint32_t)entry->hash_0 | (uint32_t)entry->hash_1 << 8 | (uint32_t)entry->hash_2 << 16 |
+           (uint32_t)entry->hash_3 << 24;
+}
+
+static void set_hash(tlsl_entry *entry, uint32_t hash) {
+    entry->hash_0 = hash & 0xffU;
+    entry->hash_1 = (hash >> 8) & 0xffU;
+    entry->hash_2 = (hash >> 16) & 0xffU;
+    entry->hash_3 = (uint8_t)(hash >> 24);
+}
+
+/* ------------------------------------------------------------------------------------------------- life */
+
+void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall) {
+    *table = (tlsl_table){
+        .free = TLSL_NIL, .newest = TLSL_NIL, .oldest = TLSL_NIL, .weighed = weighed, .epoch = wall};
+}
+
+void tlsl_table_clear(tlsl_table *table) {
+    for (uint32_t i = 0; i < table->chunks_len; i++) {
+        free(table->chunks[i]);
+    }
+    free(table->chunks);
+    free(table->buckets);
+    tlsl_table_init(table, table->weighed, table->epoch + table->now);
+}
+
+/* The same order, with the table's present as 0: what has expired stays so. */
+static void start_anew(tlsl_table *table) {
+    for (uint32_t i = 0; i < table->len; i++) {
+        tlsl_slot *slot = tlsl_table_slot(table, i);
+        slot->expires = slot->expires > table->now ? slot->expires - table->now : 0;
+    }
+    table->epoch += table->now;
+    table->now = 0;
+}
+
+uint32_t tlsl_table_tick(tlsl_table *table, int64_t wall) {
+    int64_t now = wall - table->epoch;
+    if (now < (int64_t)table->now) {
+        table->epoch = wall - (int64_t)table->now;
+    } else if (now < SECONDS_HALF) {
+        table->now = (uint32_t)now;
+    } else {
+        table->epoch = wall - SECONDS_HALF;
+        table->now = (uint32_t)SECONDS_HALF;
+        start_anew(table);
+    }
+    return table->now;
+}
+
+/* ------------------------------------------------------------------------------------------------ chains */
+
+static uint32_t *bucket(const tlsl_table *table, uint32_t hash) {
+    return &table->buckets[hash & (table->buckets_len - 1)];
+}
+
+static bool is(const tlsl_entry *entry, uint32_t hash, const unsigned char *key) {
+    static const unsigned char zeros[TLSL_STORE_KEY];
+    if (hash_of(entry) != hash) {
+        return false;
+    }
+    unsigned len = 0;
+    const unsigned char *id = SSL_SESSION_get_id(entry->session, &len);
+    if (len == TLSL_STORE_KEY) {
+        return memcmp(id, key, TLSL_STORE_KEY) == 0;
+    }
+    return memcmp(id, key, len) == 0 && memcmp(key + len, zeros, TLSL_STORE_KEY - len) == 0;
+}
+
+static uint32_t follow(const tlsl_table *table, uint32_t index, uint32_t hash, const unsigned char *key) {
+    while (index != TLSL_NIL && !is(tlsl_table_at(table, index), hash, key)) {
+        index = tlsl_table_at(table, index)->chain;
+    }
+    return index;
+}
+
+uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned char key[TLSL_STORE_KEY]) {
+    return table->len == 0 ? TLSL_NIL : follow(table, *bucket(table, hash), hash, key);
+}
+
+uint32_t tlsl_table_find_next(const tlsl_table *table, uint32_t index, uint32_t hash,
+                              const unsigned char key[TLSL_STORE_KEY]) {
+    return follow(table, tlsl_table_at(table, index)->chain, hash, key);
+}
+
+static void chain(tlsl_table *table, uint32_t index) {
+    tlsl_entry *entry = tlsl_table_at(table, index);
+    uint32_t *first = bucket(table, hash_of(entry));
+    entry->chain = *first & TLSL_NIL;
+    *first = index;
+}
+
+static void unchain(tlsl_table *table, uint32_t index) {
+    tlsl_entry *entry = tlsl_table_at(table, index);
+    uint32_t *first = bucket(table, hash_of(entry));
+    if (*first == index) {
+        *first = entry->chain;
+        return;
+    }
+    tlsl_entry *before = tlsl_table_at(table, *first);
+    while (before->chain != index) {
+        before = tlsl_table_at(table, before->chain);
+    }
+    before->chain = entry->chain;
+}
+
+/* One or two entries a bucket, as they fall. false: out of memory; longer chains will do. */
+static bool more_buckets(tlsl_table *table) {
+    uint32_t wanted = table->buckets_len == 0 ? BUCKETS_LEAST : table->buckets_len * 2;
+    uint32_t *buckets = malloc(wanted * sizeof *buckets);
+    if (buckets == NULL) {
+        return table->buckets_len > 0;
+    }
+    for (uint32_t i = 0; i < wanted; i++) {
+        buckets[i] = TLSL_NIL;
+    }
+    free(table->buckets);
+    table->buckets = buckets;
+    table->buckets_len = wanted;
+    for (uint32_t i = 0; i < table->used; i++) {
+        if (tlsl_table_at(table, i)->session != NULL) {
+            chain(table, i);
+        }
+    }
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------------------- use */
+
+static void enlist(tlsl_table *table, uint32_t index) {
+    tlsl_entry *entry = tlsl_table_at(table, index);
+    entry->newer = TLSL_NIL;
+    entry->older = table->newest & TLSL_NIL;
+    if (table->newest != TLSL_NIL) {
+        tlsl_table_at(table, table->newest)->newer = index & TLSL_NIL;
+    } else {
+        table->oldest = index;
+    }
+    table->newest = index;
+}
+
+static void unlist(tlsl_table *table, uint32_t index) {
+    const tlsl_entry *entry = tlsl_table_at(table, index);
+    if (entry->newer != TLSL_NIL) {
+        tlsl_table_at(table, entry->newer)->older = entry->older;
+    } else {
+        table->newest = entry->older;
+    }
+    if (entry->older != TLSL_NIL) {
+        tlsl_table_at(table, entry->older)->newer = entry->newer;
+    } else {
+        table->oldest = entry->newer;
+    }
+}
+
+void tlsl_table_touch(tlsl_table *table, uint32_t index) {
+    if (table->newest != index) {
+        unlist(table, index);
+        enlist(table, index);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ expiry */
+
+static void settle(tlsl_table *table, uint32_t place, tlsl_slot slot) {
+    *tlsl_table_slot(table, place) = slot;
+    tlsl_table_at(table, slot.entry)->place = place & TLSL_NIL;
+}
+
+/* Where a slot goes that is wanted at place: towards the first while its parent expires later. */
+static uint32_t rise(tlsl_table *table, uint32_t place, uint32_t expires) {
+    while (place > 0) {
+        uint32_t parent = (place - 1) / CHILDREN;
+        const tlsl_slot *above = tlsl_table_slot(table, parent);
+        if (above->expires <= expires) {
+            break;
+        }
+        settle(table, place, *above);
+        place = parent;
+    }
+    return place;
+}
+
+/* The child of place that expires first; len: it has none. */
+static uint32_t first_child(const tlsl_table *table, uint32_t place) {
+    uint64_t child = (uint64_t)place * CHILDREN + 1;
+    uint64_t end = child + CHILDREN < table->len ? child + CHILDREN : table->len;
+    uint32_t first = table->len;
+    for (uint32_t least = UINT32_MAX; child < end; child++) {
+        uint32_t expires = tlsl_table_slot(table, (uint32_t)child)->expires;
+        if (first == table->len || expires < least) {
+            first = (uint32_t)child;
+            least = expires;
+        }
+    }
+    return first;
+}
+
+static uint32_t sink(tlsl_table *table, uint32_t place, uint32_t expires) {
+    for (;;) {
+        uint32_t child = first_child(table, place);
+        if (child == table->len || tlsl_table_slot(table, child)->expires >= expires) {
+            return place;
+        }
+        settle(table, place, *tlsl_table_slot(table, child));
+        place = child;
+    }
+}
+
+/* Puts slot to where it belongs, of a heap that is in order but for place. */
+static void put_slot(tlsl_table *table, uint32_t place, tlsl_slot slot) {
+    uint32_t risen = rise(table, place, slot.expires);
+    settle(table, risen == place ? sink(table, place, slot.expires) : risen, slot);
+}
+
+static void drop_slot(tlsl_table *table, uint32_t place) {
+    tlsl_slot last = *tlsl_table_slot(table, --table->len);
+    if (place != table->len) {
+        put_slot(table, place, last);
+    }
+}
+
+/* ----------------------------------------------------------------------------------------------- entries */
+
+static bool more_chunks(tlsl_table *table) {
+    if (table->chunks_len == table->chunks_room) {
+        uint32_t room = table->chunks_room == 0 ? 4 : table->chunks_room * 2;
+        tlsl_chunk **chunks = realloc(table->chunks, room * sizeof(tlsl_chunk *));
+        if (chunks == NULL) {
+            return false;
+        }
+        table->chunks = chunks;
+        table->chunks_room = room;
+    }
+    size_t weights = table->weighed ? TLSL_CHUNK * sizeof(uint32_t) : 0;
+    tlsl_chunk *chunk = malloc(sizeof *chunk + weights);
+    if (chunk == NULL) {
+        return false;
+    }
+    table->chunks[table->chunks_len++] = chunk;
+    return true;
+}
+
+/* An entry to fill, or TLSL_NIL. */
+static uint32_t new_entry(tlsl_table *table) {
+    uint32_t index = table->free;
+    if (index != TLSL_NIL) {
+        table->free = tlsl_table_at(table, index)->chain;
+        return index;
+    }
+    bool full = table->used == table->chunks_len * TLSL_CHUNK;
+    if (table->used == TLSL_NIL || (full && !more_chunks(table))) {
+        return TLSL_NIL;
+    }
+    return table->used++;
+}
+
+static void weigh(tlsl_table *table, uint32_t index, uint32_t weight) {
+    if (table->weighed) {
+        table->chunks[index / TLSL_CHUNK]->weights[index % TLSL_CHUNK] = weight;
+    }
+}
+
+uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, uint32_t expires,
+                        uint32_t weight) {
+    if (table->len >= table->buckets_len * 2 && !more_buckets(table)) {
+        return TLSL_NIL;
+    }
+    uint32_t index = new_entry(table);
+    if (index == TLSL_NIL) {
+        return TLSL_NIL;
+    }
+    tlsl_entry *entry = tlsl_table_at(table, index);
+    entry->session = session;
+    set_hash(entry, hash);
+    weigh(table, index, weight);
+    chain(table, index);
+    enlist(table, index);
+    uint32_t place = table->len++;
+    settle(table, rise(table, place, expires), (tlsl_slot){expires, index});
+    return index;
+}
+
+SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session, uint32_t expires,
+                             uint32_t weight) {
+    tlsl_entry *entry = tlsl_table_at(table, index);
+    SSL_SESSION *before = entry->session;
+    entry->session = session;
+    weigh(table, index, weight);
+    put_slot(table, entry->place, (tlsl_slot){expires, index});
+    tlsl_table_touch(table, index);
+    return before;
+}
+
+/* What a burst needed goes; one that empties and fills all the time keeps what it has. */
+static void emptied(tlsl_table *table) {
+    if (table->chunks_len > CHUNKS_KEPT) {
+        tlsl_table_clear(table);
+        return;
+    }
+    table->used = 0;
+    table->free = TLSL_NIL;
+}
+
+SSL_SESSION *tlsl_table_remove(tlsl_table *table, uint32_t index) {
+    tlsl_entry *entry = tlsl_table_at(table, index);
+    SSL_SESSION *session = entry->session;
+    unchain(table, index);
+    unlist(table, index);
+    drop_slot(table, entry->place);
+    entry->session = NULL;
+    entry->chain = table->free & TLSL_NIL;
+    table->free = index;
+    if (table->len == 0) {
+        emptied(table);
+    }
+    return session;
+}

@@ -1,0 +1,106 @@
+/*
+ * cache_table.h: a table of live sessions by their ids, in order of use and in order of expiry. Not public.
+ *
+ * It takes no lock, frees no session and knows no capacity: cache.c does. An entry is an index below
+ * TLSL_NIL; it stays what it is until it is removed. What a table costs an entry is 32 bytes and 2 to 4 of
+ * buckets: an LHASH node of OpenSSL's own cache is a malloc of 32 and 4 to 8.
+ */
+#ifndef TLSLIFE_CACHE_TABLE_H
+#define TLSLIFE_CACHE_TABLE_H
+
+#include "cache.h"
+
+#define TLSL_NIL 0xffffffU                      /* no entry; a table holds no more than this */
+#define TLSL_CHUNK 32                           /* entries come in chunks, which never move */
+#define TLSL_SECONDS_MAX ((int64_t)1 << 30)     /* a longer life is cut to this */
+
+/*
+ * The four indices have 24 bits, so that the hash of the id fits beside them: nothing is ever moved or
+ * removed by what a session says of itself at that moment.
+ */
+typedef struct tlsl_entry {
+    SSL_SESSION *session; /* its id is the key; NULL: free */
+    uint32_t chain : 24;  /* the next of the same bucket, or the next free one */
+    uint32_t hash_0 : 8;
+    uint32_t newer : 24;
+    uint32_t hash_1 : 8;
+    uint32_t older : 24;
+    uint32_t hash_2 : 8;
+    uint32_t place : 24; /* in the heap */
+    uint32_t hash_3 : 8;
+} tlsl_entry;
+
+/* The heap's slots lie beside the entries: slot i in the same chunk as entry i. */
+typedef struct tlsl_slot {
+    uint32_t expires; /* the table's seconds */
+    uint32_t entry;
+} tlsl_slot;
+
+typedef struct tlsl_chunk {
+    tlsl_entry entries[TLSL_CHUNK];
+    tlsl_slot slots[TLSL_CHUNK];
+    uint32_t weights[]; /* only in a table that is weighed */
+} tlsl_chunk;
+
+typedef struct tlsl_table {
+    tlsl_chunk **chunks;
+    uint32_t *buckets;
+    uint32_t chunks_len, chunks_room;
+    uint32_t buckets_len; /* a power of two, or 0 */
+    uint32_t len;         /* entries, and slots of the heap */
+    uint32_t used;        /* entries that were ever used: those from here on are new */
+    uint32_t free;        /* the first of those that were given back */
+    uint32_t newest, oldest;
+    uint32_t now; /* the table's seconds: they never go back */
+    bool weighed;
+    int64_t epoch; /* the wall clock's second at which the table's are 0 */
+} tlsl_table;
+
+void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall);
+/* Gives memory back; the table is empty. */
+void tlsl_table_clear(tlsl_table *table);
+
+/* Moves the table's clock on. Where the wall's went back, it stands still: nothing lives longer for it. */
+uint32_t tlsl_table_tick(tlsl_table *table, int64_t wall);
+
+static inline tlsl_entry *tlsl_table_at(const tlsl_table *table, uint32_t index) {
+    return &table->chunks[index / TLSL_CHUNK]->entries[index % TLSL_CHUNK];
+}
+
+static inline tlsl_slot *tlsl_table_slot(const tlsl_table *table, uint32_t place) {
+    return &table->chunks[place / TLSL_CHUNK]->slots[place % TLSL_CHUNK];
+}
+
+/* key: an id, padded with zeros. TLSL_NIL: none. */
+uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned char key[TLSL_STORE_KEY]);
+/* The next after index with that id: a table may hold several. */
+uint32_t tlsl_table_find_next(const tlsl_table *table, uint32_t index, uint32_t hash,
+                              const unsigned char key[TLSL_STORE_KEY]);
+/* The newest of all, with the reference given. TLSL_NIL: out of memory, or full. */
+uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, uint32_t expires,
+                        uint32_t weight);
+/* Another session, of the same id, takes the entry's place; the one that was there. */
+SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session, uint32_t expires,
+                             uint32_t weight);
+/* The entry is free; its session, with the reference. */
+SSL_SESSION *tlsl_table_remove(tlsl_table *table, uint32_t index);
+void tlsl_table_touch(tlsl_table *table, uint32_t index); /* it is the newest now */
+
+static inline uint32_t tlsl_table_expires(const tlsl_table *table, uint32_t index) {
+    return tlsl_table_slot(table, tlsl_table_at(table, index)->place)->expires;
+}
+
+/* One that has expired at the table's time, the earliest first, or TLSL_NIL. */
+static inline uint32_t tlsl_table_expired(const tlsl_table *table) {
+    if (table->len == 0) {
+        return TLSL_NIL;
+    }
+    const tlsl_slot *first = tlsl_table_slot(table, 0);
+    return first->expires <= table->now ? first->entry : TLSL_NIL;
+}
+
+static inline uint32_t tlsl_table_weight(const tlsl_table *table, uint32_t index) {
+    return table->weighed ? table->chunks[index / TLSL_CHUNK]->weights[index % TLSL_CHUNK] : 0;
+}
+
+#endif
