@@ -208,14 +208,14 @@ static void test_yardstick(void) {
 static void test_as_published(void) {
     size_t opened = 0;
     for (unsigned char number = 0; number < 32; number++) {
-        unsigned char derived[40], sealed[1 + ID_LEN + 24 + 12 + TAG_LEN] = {1}, aad[1 + ID_LEN + 4] = {1};
+        unsigned char derived[40],
+            sealed[1 + ID_LEN + 24 + 12 + TAG_LEN] = {1}, aad[] = {1, [1 + ID_LEN] = 'm', 'o', 'r', 'e'};
         unsigned char *out = NULL;
         size_t out_len = 0;
         tlslife_keyring *keyring = ring(number);
         CHECK(tlsl_derive(secret(number), 32, "tlslife seal", 1, derived, sizeof derived));
         memcpy(sealed + 1, derived + 32, ID_LEN);
         memcpy(aad + 1, derived + 32, ID_LEN);
-        memcpy(aad + 1 + ID_LEN, "more", 4);
         RAND_bytes(sealed + NONCE_AT, 24);
         CHECK(xaes(derived, sealed + NONCE_AT, text("twelve bytes"), (tlslife_bytes){aad, sizeof aad},
                    sealed + BODY_AT));
