@@ -189,11 +189,11 @@ static void test_random(void) {
 
 /* ---------------------------------------------------------------------------------------------------- own */
 
-#define OWN_LEN 80
+#define OWN_LEN ((size_t)80)
 
 static void own_key(unsigned char *out, unsigned char number) {
     for (size_t i = 0; i < OWN_LEN; i++) {
-        out[i] = (unsigned char)((size_t)number * OWN_LEN + i);
+        out[i] = (unsigned char)(number * OWN_LEN + i);
     }
 }
 
@@ -248,8 +248,8 @@ static void test_mistakes(void) {
     tlslife_error err;
     unsigned char own[17 * OWN_LEN];
     for (unsigned char i = 0; i < 17; i++) {
-        own_key(own + (size_t)i * OWN_LEN, i);
-        own[(size_t)i * OWN_LEN] = i;
+        own_key(own + i * OWN_LEN, i);
+        own[i * OWN_LEN] = i;
     }
     CHECK(is_usage(tlslife_ticket_keys_derived(secret(1), 31, EPOCH, 1, &err), &err));
     CHECK(is_usage(tlslife_ticket_keys_derived(secret(1), 32, 59, 1, &err), &err));
