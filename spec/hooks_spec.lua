@@ -529,6 +529,12 @@ describe("server names", function()
         local base = pair.server {server_names = {["a.example"] = only12}}
         assert.equal("TLSv1.2", pair.connect({server = base, hostname = "a.example"}):version())
         assert.equal("TLSv1.3", pair.connect({server = base}):version())
+        local without = {NO_TLSv1_3 = true}
+        base = pair.server {server_names = {["a.example"] = pair.server {options = without}}}
+        assert.equal("TLSv1.2", pair.connect({server = base, hostname = "a.example"}):version())
+        base = pair.server {options = without, server_names = {["a.example"] = pair.server()}}
+        assert.equal("TLSv1.3", pair.connect({server = base, hostname = "a.example"}):version())
+        assert.equal("TLSv1.2", pair.connect({server = base}):version())
         local quiet = pair.server {server_names = {["a.example"] = pair.server {quiet_shutdown = true, num_tickets = 5}}}
         local client, server = pair.connect {server = quiet, hostname = "a.example"}
         assert.is_true(server:quiet_shutdown())
