@@ -40,8 +40,7 @@ uintptr_t tlb_secret;
 
 static void choose_secret(void) {
     if (getrandom(&tlb_secret, sizeof tlb_secret, GRND_NONBLOCK) != (ssize_t)sizeof tlb_secret)
-        tlb_secret = (uintptr_t)&tlb_secret *
-                     0x9e3779b97f4a7c15u; /* before the pool is filled: where we were loaded */
+        tlb_secret = ~(uintptr_t)&tlb_secret; /* before the pool is filled: where we were loaded */
 }
 
 static const tlb_type *const handle_types[] = {&tlb_context_type, &tlb_conn_type, &tlb_session_type,
