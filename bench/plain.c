@@ -297,13 +297,13 @@ static int pieces(lua_State *L) {
     return ok && memcmp(bytes, p->buffer, len) == 0 ? 0 : fail(L, "an exchange of pieces failed");
 }
 
-/* peers:getter(n): how often SSL_session_reused(3) said yes in n calls. */
+/* peers:getter(n): how often SSL_is_init_finished(3) said yes in n calls. */
 static int getter(lua_State *L) {
     peers *p = luaL_checkudata(L, 1, PEERS);
     luaL_argcheck(L, p->client != NULL, 1, "not open");
     lua_Integer yes = 0;
     for (lua_Integer n = luaL_checkinteger(L, 2); n > 0; n--)
-        yes += SSL_session_reused(p->client);
+        yes += SSL_is_init_finished(p->client);
     lua_pushinteger(L, yes);
     return 1;
 }
