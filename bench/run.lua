@@ -1,18 +1,18 @@
 -- run.lua: plain C on libssl beside the Lua module, in one process, in turns. See bench/README.md.
 --
---   tlslife bench/run.lua [--rounds n] [--only text] [--json] [--check] [--plain path]
+--   tlslife bench/run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = here .. "/?.lua;" .. package.path
 
 local settings = { rounds = 15, turns = 64, turn_seconds = 0.0015 }
 
 local function usage(message)
-    io.stderr:write(message, "\nusage: run.lua [--rounds n] [--only text] [--json] [--check] [--plain path]\n")
+    io.stderr:write(message, "\nusage: run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]\n")
     os.exit(2)
 end
 
 local function options()
-    local flags = { ["--json"] = "json", ["--check"] = "check" }
+    local flags = { ["--json"] = "json", ["--check"] = "check", ["--careless"] = "careless" }
     local values = { ["--rounds"] = "rounds", ["--only"] = "only", ["--plain"] = "plain" }
     local found, i = {}, 1
     while arg[i] do
@@ -100,7 +100,7 @@ local function main()
     local layout <const> = "%-34s %12s %12s %9s  %-18s %-10s %s"
     say(layout, "", "C", "Lua", "ratio", "least .. most", "target", "")
     local rows, met, lines = 0, 0, {}
-    for _, row in ipairs(require "rows" (tls, plain)) do
+    for _, row in ipairs(require "rows" (tls, plain, given.careless)) do
         if row.name:find(given.only or "", 1, true) then
             local pair = row.make()
             local result = measure.compare(plain.cpu, pair, settings)

@@ -501,22 +501,31 @@ describe("server names", function()
         end)
 
         it("keep sessions apart, " .. version, function()
+            -- one listener, one set of ticket keys, two policies: the session of the name that asks for no certificate is
+            -- offered under the name that does, by a client that does not look at names
             local base = context("base", {server_names = names})
-            local client = pair.client {max_version = version, alpn = ALPN, certificate = p.client_cert, private_key = p.client_key}
-            local easy = pair.session {server = base, client = client, hostname = "a.example"}
-            local bytes = easy:export()
-            -- the same name: resumed
-            local conn = pair.connect {server = base, client = client, hostname = "a.example", session = easy}
-            assert.is_true(conn:session_reused())
-            -- a session that says another host name is refused, so it is the program that lies here: no SNI check of ours
-            -- may be what keeps the strict server safe
-            local liar = pair.client {max_version = version, alpn = ALPN, verify_host = false}
-            local session = pair.session {server = base, client = liar, hostname = "a.example"}
-            local c, s, peer, server = pair.try {server = strict, client = liar, hostname = "a.example", session = session}
-            assert.is_nil(s[1])
+            local function client(options)
+                options.max_version, options.alpn, options.verify_host = version, ALPN, false
+                return pair.client(options)
+            end
+            local liar = client {}
+            local function session()
+                return pair.session {server = base, client = liar, hostname = "a.example"}
+            end
+            assert.is_true(pair.connect({server = base, client = liar, hostname = "a.example", session = session()}):session_reused())
+            local _, s, _, server = pair.try {server = base, client = liar, hostname = "localhost", session = session()}
+            expect.fails("tls", table.unpack(s))
             assert.is_false(server:session_reused())
-            assert.is_true(c[1] == nil or version == "TLSv1.3")
-            assert.is_not_nil(bytes and peer)
+            assert.equal(strict, server:context())
+            -- nor does it resume where the policy is no stricter
+            local conn = pair.connect {server = base, client = liar, hostname = "nowhere.example", session = session()}
+            assert.equal("base", conn:alpn())
+            -- and a client with a certificate has to show it
+            local honest = client {certificate = p.client_cert, private_key = p.client_key}
+            conn, server = pair.connect {server = base, client = honest, hostname = "localhost",
+                session = pair.session {server = base, client = honest, hostname = "a.example"}}
+            assert.is_false(conn:session_reused())
+            assert.equal("CN=client", server:peer_certificates()[1].subject)
         end)
     end
 
@@ -529,6 +538,12 @@ describe("server names", function()
         local base = pair.server {server_names = {["a.example"] = only12}}
         assert.equal("TLSv1.2", pair.connect({server = base, hostname = "a.example"}):version())
         assert.equal("TLSv1.3", pair.connect({server = base}):version())
+        local without = {NO_TLSv1_3 = true}
+        base = pair.server {server_names = {["a.example"] = pair.server {options = without}}}
+        assert.equal("TLSv1.2", pair.connect({server = base, hostname = "a.example"}):version())
+        base = pair.server {options = without, server_names = {["a.example"] = pair.server()}}
+        assert.equal("TLSv1.3", pair.connect({server = base, hostname = "a.example"}):version())
+        assert.equal("TLSv1.2", pair.connect({server = base}):version())
         local quiet = pair.server {server_names = {["a.example"] = pair.server {quiet_shutdown = true, num_tickets = 5}}}
         local client, server = pair.connect {server = quiet, hostname = "a.example"}
         assert.is_true(server:quiet_shutdown())

@@ -12,7 +12,7 @@ local collectors = {
     incremental = function()
         collectgarbage "incremental"
         collectgarbage("setpause", 0)
-        collectgarbage("setstepmul", 40)
+        collectgarbage("setstepmul", 10)
     end,
     generational = function() collectgarbage("generational", 1, 1) end,
 }

@@ -94,7 +94,7 @@ end
 --- Writes all of bytes at one end and reads as many at the other; what was read.
 function pair.send(from, to, bytes)
     local sent, got, pieces = 1, 0, {}
-    for _ = 1, 100000 do
+    for _ = 1, 20000 do
         if sent <= #bytes then
             local written, message = from:write(bytes, sent)
             if not written and message ~= "want_write" and message ~= "want_read" then return nil, message end

@@ -130,6 +130,17 @@ static inline tlslife_conn *tlb_conn_object(const tlb_conn *self) {
 
 /* --------------------------------------------------------------------------------------------- lerror.c */
 
+/* Set a field of the table on the top; NULL: none. */
+static inline void tlb_set_string(lua_State *L, const char *field, const char *value) {
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, field);
+}
+
+static inline void tlb_set_integer(lua_State *L, const char *field, lua_Integer value) {
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
 void tlb_open_errors(lua_State *L);
 void tlb_push_error(lua_State *L, const tlslife_error *err); /* the table */
 /* The program's mistake raises; all else is nil, message, err. prefix goes before a message that is raised, or NULL. */

@@ -40,8 +40,7 @@ uintptr_t tlb_secret;
 
 static void choose_secret(void) {
     if (getrandom(&tlb_secret, sizeof tlb_secret, GRND_NONBLOCK) != (ssize_t)sizeof tlb_secret)
-        tlb_secret = (uintptr_t)&tlb_secret *
-                     0x9e3779b97f4a7c15u; /* before the pool is filled: where we were loaded */
+        tlb_secret = ~(uintptr_t)&tlb_secret; /* before the pool is filled: where we were loaded */
 }
 
 static const tlb_type *const handle_types[] = {&tlb_context_type, &tlb_conn_type, &tlb_session_type,
@@ -166,11 +165,11 @@ static const char *push_method_name(lua_State *L) {
 
 tlb_handle *tlb_bad_self(lua_State *L) {
     const tlb_type *type = lua_touserdata(L, TLB_TYPE);
-    const char *name = tlb_short_name(type), *method = push_method_name(L);
-    if (tlb_test(L, 1, type))
+    bool own = tlb_test(L, 1, type) != NULL;
+    const char *got = luaL_typename(L, 1), *name = tlb_short_name(type), *method = push_method_name(L);
+    if (own)
         luaL_error(L, "%s:%s(): the %s was %s", name, method, name, ended(type));
-    luaL_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name,
-               luaL_typename(L, 1));
+    luaL_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name, got);
     abort(); /* luaL_error does not return, which its declaration does not say */
 }
 

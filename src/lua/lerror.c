@@ -23,16 +23,10 @@ void tlb_open_errors(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
 }
 
-static void set_string(lua_State *L, const char *field, const char *value) {
-    if (value[0]) {
-        lua_pushstring(L, value);
-        lua_setfield(L, -2, field);
-    }
-}
-
-static void set_integer(lua_State *L, const char *field, lua_Integer value) {
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, field);
+/* What was not found out is left out. */
+static void set_known(lua_State *L, const char *field, const char *value) {
+    if (value[0])
+        tlb_set_string(L, field, value);
 }
 
 static void set_queue(lua_State *L, const tlslife_error *err) {
@@ -40,42 +34,38 @@ static void set_queue(lua_State *L, const tlslife_error *err) {
     for (size_t i = 0; i < err->queue_len; i++) {
         const tlslife_error_entry *entry = &err->queue[i];
         lua_createtable(L, 0, 4);
-        set_integer(L, "code", (lua_Integer)entry->code);
-        lua_pushstring(L, entry->library);
-        lua_setfield(L, -2, "library");
-        lua_pushstring(L, entry->reason);
-        lua_setfield(L, -2, "reason");
-        lua_pushstring(L, entry->data);
-        lua_setfield(L, -2, "data");
+        tlb_set_integer(L, "code", (lua_Integer)entry->code);
+        tlb_set_string(L, "library", entry->library);
+        tlb_set_string(L, "reason", entry->reason);
+        tlb_set_string(L, "data", entry->data);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "queue");
 }
 
 static void set_verify(lua_State *L, const tlslife_error *err) {
-    set_string(L, "verify", tlslife_verify_result_text(err->verify_result));
-    set_integer(L, "verify_result", err->verify_result);
+    set_known(L, "verify", tlslife_verify_result_text(err->verify_result));
+    tlb_set_integer(L, "verify_result", err->verify_result);
     if (err->verify_depth >= 0)
-        set_integer(L, "verify_depth", err->verify_depth);
-    set_string(L, "verify_subject", err->verify_subject);
+        tlb_set_integer(L, "verify_depth", err->verify_depth);
+    set_known(L, "verify_subject", err->verify_subject);
 }
 
 void tlb_push_error(lua_State *L, const tlslife_error *err) {
     lua_createtable(L, 0, 12);
-    lua_pushstring(L, err->message);
-    lua_setfield(L, -2, "message");
-    set_string(L, "code", tlslife_error_kind_name(err->kind));
-    set_string(L, "library", err->library);
-    set_string(L, "reason", err->reason);
+    tlb_set_string(L, "message", err->message);
+    set_known(L, "code", tlslife_error_kind_name(err->kind));
+    set_known(L, "library", err->library);
+    set_known(L, "reason", err->reason);
     if (err->alert >= 0) {
-        set_string(L, "alert", tlslife_alert_name(err->alert));
+        set_known(L, "alert", tlslife_alert_name(err->alert));
         lua_pushboolean(L, err->alert_received);
         lua_setfield(L, -2, "alert_received");
     }
     if (err->verify_result != 0)
         set_verify(L, err);
     if (err->system_errno != 0)
-        set_integer(L, "errno", err->system_errno);
+        tlb_set_integer(L, "errno", err->system_errno);
     set_queue(L, err);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
     lua_setmetatable(L, -2);

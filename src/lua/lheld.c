@@ -42,16 +42,6 @@ tlb_held *tlb_hold(lua_State *L) {
 
 /* ----------------------------------------------------------------------------------------- certificates */
 
-static void set_string(lua_State *L, const char *field, const char *value) {
-    lua_pushstring(L, value);
-    lua_setfield(L, -2, field);
-}
-
-static void set_integer(lua_State *L, const char *field, int64_t value) {
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, field);
-}
-
 /* "DNS:a.example,IP:127.0.0.1" as a list. */
 static void set_names(lua_State *L, const char *names) {
     lua_newtable(L);
@@ -67,14 +57,14 @@ static void set_names(lua_State *L, const char *names) {
 
 void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate) {
     lua_createtable(L, 0, 9);
-    set_string(L, "subject", certificate->subject);
-    set_string(L, "issuer", certificate->issuer);
-    set_string(L, "serial", certificate->serial);
-    set_integer(L, "not_before", certificate->not_before);
-    set_integer(L, "not_after", certificate->not_after);
+    tlb_set_string(L, "subject", certificate->subject);
+    tlb_set_string(L, "issuer", certificate->issuer);
+    tlb_set_string(L, "serial", certificate->serial);
+    tlb_set_integer(L, "not_before", certificate->not_before);
+    tlb_set_integer(L, "not_after", certificate->not_after);
     set_names(L, certificate->names);
-    set_string(L, "fingerprint", certificate->fingerprint);
-    set_string(L, "pem", certificate->pem);
+    tlb_set_string(L, "fingerprint", certificate->fingerprint);
+    tlb_set_string(L, "pem", certificate->pem);
     lua_pushlstring(L, (const char *)certificate->der, certificate->der_len);
     lua_setfield(L, -2, "der");
 }

@@ -112,11 +112,6 @@ static bool push_hook(lua_State *L, tlb_conn *self) {
 
 /* ---------------------------------------------------------------------------------- what a hook is told */
 
-static void set_string(lua_State *L, const char *field, const char *value) {
-    lua_pushstring(L, value);
-    lua_setfield(L, -2, field);
-}
-
 static void set_bytes_list(lua_State *L, const char *field, const tlslife_bytes *list, size_t len) {
     lua_createtable(L, (int)len, 0);
     for (size_t i = 0; i < len; i++) {
@@ -144,7 +139,7 @@ static void push_hello(lua_State *L, tlslife_conn *conn) {
         return;
     }
     lua_createtable(L, 0, 7);
-    set_string(L, "server_name", hello->server_name);
+    tlb_set_string(L, "server_name", hello->server_name);
     set_bytes_list(L, "alpn", hello->alpn, hello->alpn_len);
     lua_createtable(L, (int)hello->versions_len, 0);
     for (size_t i = 0; i < hello->versions_len; i++) {
@@ -174,7 +169,7 @@ static void push_certificate_request(lua_State *L, tlslife_conn *conn) {
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "ca_names");
-    set_string(L, "server_name", tlslife_conn_server_name(conn));
+    tlb_set_string(L, "server_name", tlslife_conn_server_name(conn));
 }
 
 static void push_peer(lua_State *L, tlslife_conn *conn) {
@@ -185,7 +180,7 @@ static void push_peer(lua_State *L, tlslife_conn *conn) {
     lua_pushboolean(L, result == 0);
     lua_setfield(L, -2, "verified");
     if (result != 0)
-        set_string(L, "verify", tlslife_verify_result_text(result));
+        tlb_set_string(L, "verify", tlslife_verify_result_text(result));
     lua_pushinteger(L, result);
     lua_setfield(L, -2, "verify_result");
     lua_pushboolean(L, tlslife_conn_session_reused(conn));

@@ -180,6 +180,9 @@ static tlslife_status set_ca(tlb_setting *s) {
     if (lua_isstring(s->L, TLB_VALUE))
         return ca_at(s, TLB_VALUE);
     lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
+    if (len == 0) /* the core would take the system's, as where none was given */
+        luaL_error(s->L, "%s: the list is empty: leave it out, or say \"system\", to trust the system's",
+                   s->what);
     for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
         if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TSTRING)
             luaL_error(s->L, "%s: element %I is a %s, not a string", s->what, (LUAI_UACINT)i,
