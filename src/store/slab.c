@@ -1,0 +1,160 @@
+/*
+ * slab.c: a far home in memory that processes share, and that outlives them: one mapped slab, divided into shards
+ * (slab_shard.c), each under a lease (slab_lease.c), in a file of its own (slab_file.c).
+ *
+ * It answers at once. A call takes one shard's lease, does a microsecond of work in memory and gives it back. A
+ * shard whose holder died is emptied; one whose holder is stopped is a miss, after 20 ms the first time and at
+ * once from then on. Nothing is opened while the store lives: a child of fork() uses the mapping it inherits, and
+ * several stores of one slab in one process are as good as several processes.
+ *
+ * Taken means gone, for whoever shares the slab. A copy of the file restored from elsewhere has back what was
+ * taken since; after a restart of the machine the content is dropped for that reason (slab_file.c).
+ */
+#include "slab.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+typedef struct slab {
+    tlslife_store store;
+    tlsl_slab_plan plan;
+    unsigned char *map;
+    tlsl_lessee *lessee;
+} slab;
+
+/* Coarse: a tick late at most, and a fifth of the cost. */
+static uint32_t seconds_now(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return now.tv_sec < 0 ? 0 : (uint32_t)now.tv_sec;
+}
+
+/* false: its holder does not give it back. */
+static bool shard_take(slab *self, const unsigned char *key, tlsl_shard *out) {
+    *out = tlsl_shard_of(self->map, &self->plan, key);
+    out->now = seconds_now();
+    tlsl_leased leased = tlsl_lease_take(&out->head->lease, self->lessee, &out->holding);
+    if (leased == TLSL_LEASED_BROKEN) {
+        tlsl_shard_drop(out);
+    }
+    return leased != TLSL_LEASED_NOT;
+}
+
+static void shard_give(tlsl_shard *shard) {
+    tlsl_lease_give(&shard->head->lease, shard->holding);
+}
+
+static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
+    tlsl_shard shard;
+    inquiry->found = TLSL_FOUND_MISS;
+    inquiry->home = NULL;
+    if (shard_take((slab *)store, inquiry->key, &shard)) {
+        inquiry->bytes = tlsl_shard_get(&shard, inquiry->key, inquiry->take, &inquiry->bytes_len);
+        shard_give(&shard);
+        if (inquiry->bytes != NULL) {
+            inquiry->found = TLSL_FOUND_HIT;
+        }
+    }
+}
+
+static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
+    (void)store;
+    inquiry->home = NULL;
+}
+
+static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]) {
+    tlsl_shard shard;
+    if (!shard_take((slab *)store, key, &shard)) {
+        return false;
+    }
+    tlsl_shard_remove(&shard, key);
+    shard_give(&shard);
+    return true;
+}
+
+/* What is too large, or lives no longer, still replaces what was there before. */
+static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
+                size_t bytes_len, long lifetime_seconds) {
+    slab *self = (slab *)store;
+    tlsl_shard shard;
+    bool fits = bytes_len <= self->plan.entry_max;
+    if (!fits || lifetime_seconds <= 0) {
+        return remove_key(store, key) && fits;
+    }
+    if (!shard_take(self, key, &shard)) {
+        return false;
+    }
+    bool longest = lifetime_seconds > TLSL_SHARD_LIFETIME_MAX;
+    tlsl_shard_put(&shard, key, bytes, bytes_len,
+                   longest ? TLSL_SHARD_LIFETIME_MAX : (uint32_t)lifetime_seconds);
+    shard_give(&shard);
+    return true;
+}
+
+static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
+    (void)store;
+    (void)out_writing;
+    (void)out_timeout_ms;
+    return -1;
+}
+
+static void pump(tlslife_store *store) {
+    (void)store;
+}
+
+static void destroy(tlslife_store *store) {
+    slab *self = (slab *)store;
+    if (self->map != NULL) {
+        (void)munmap(self->map, self->plan.bytes);
+    }
+    tlsl_lessee_free(self->lessee);
+    free(self);
+}
+
+static const tlsl_store_verbs verbs = {
+    .ask = ask,
+    .cancel = cancel,
+    .put = put,
+    .remove = remove_key,
+    .fd = fd,
+    .pump = pump,
+    .destroy = destroy,
+};
+
+static slab *slab_new(size_t bytes, tlslife_error *err) {
+    slab *self = calloc(1, sizeof *self);
+    tlsl_lessee *lessee = tlsl_lessee_new();
+    if (self == NULL || lessee == NULL) {
+        free(self);
+        tlsl_lessee_free(lessee);
+        tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
+        return NULL;
+    }
+    self->store.verbs = &verbs;
+    atomic_init(&self->store.refs, 1);
+    self->plan = tlsl_slab_plan_of(bytes);
+    self->lessee = lessee;
+    return self;
+}
+
+tlslife_store *tlslife_store_shared(const char *path, size_t bytes, bool wipe, tlslife_error *err) {
+    if (path == NULL || path[0] == '\0') {
+        tlsl_fail(err, TLSLIFE_ERR_USAGE, "a shared store needs a path, or \"shm:\" and a name");
+        return NULL;
+    }
+    if (bytes < TLSL_SLAB_BYTES_MIN || bytes > TLSL_SLAB_BYTES_MAX) {
+        tlsl_fail(err, TLSLIFE_ERR_USAGE, "a shared store has 64 KiB to 64 GiB, not %zu bytes", bytes);
+        return NULL;
+    }
+    slab *self = slab_new(bytes, err);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->map = tlsl_slab_map(path, &self->plan, wipe, err);
+    if (self->map == NULL) {
+        destroy(&self->store);
+        return NULL;
+    }
+    return &self->store;
+}

@@ -1,0 +1,358 @@
+/*
+ * slab_file.c: the file of a slab: found, judged, made where there is none, and mapped.
+ *
+ * "shm:name" is the POSIX shared memory object "/tlslife-name" (on Linux the file /dev/shm/tlslife-name), so that
+ * a store cannot wipe what another program keeps there; anything else is a path. On a network file system
+ * processes of different machines would not see each other's writes: that is not supported.
+ *
+ * Making: whoever comes first writes a header that says MAKING, has the file's whole room given (a store later
+ * must not run into a full disk, which is a SIGBUS), and then writes the header that says READY. All of this, and
+ * all judging, happens under flock(2), which ends with the process. So MAKING, seen under the lock, was left by a
+ * starter who died.
+ *
+ * Replacing: what is half made, of an earlier start of the machine, or to be wiped, is unlinked and made anew
+ * under the same name, never cut or zeroed in place: somebody may have it mapped, and goes on with what has no
+ * name any more. Content does not outlive a restart of the machine (boot_id), although a file would: what reached
+ * the disk when the power went may have back a ticket that was taken, and taking is what stops replays.
+ *
+ * What an attacker would try: put a file of their own there first (it must be ours, a regular file, 0600, no
+ * symbolic link), read ours (0600 whatever the umask, out of core dumps), or cut it while it is mapped, which
+ * kills every process that has it: that takes our own user or root, who can kill us anyway. Its size is checked
+ * when it is opened.
+ */
+#include "slab.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VERSION 1
+#define BYTE_ORDER_MARK 0x01020304u
+#define TRIES 20
+#define LOCK_WAIT_MS 10000
+#define LOCK_NAP_MS 5
+
+static const unsigned char magic[8] = {'t', 'l', 's', 'l', 's', 'l', 'a', 'b'};
+
+_Static_assert(sizeof(tlsl_slab_header) == 112, "no padding: every byte of it is summed");
+_Static_assert(sizeof(tlsl_slab_header) <= TLSL_SLAB_START, "it lies before the first shard");
+
+typedef struct slab_name {
+    const char *given; /* by the program, for messages */
+    bool in_memory;
+    char object[NAME_MAX + 16]; /* of shm_open */
+} slab_name;
+
+typedef enum slab_verdict { SLAB_FAILED, SLAB_AGAIN, SLAB_USABLE } slab_verdict;
+
+/* ------------------------------------------------------------------------------------------------- name */
+
+static bool name_of(const char *path, slab_name *out, tlslife_error *err) {
+    const char *object = path + 4;
+    *out = (slab_name){.given = path, .in_memory = strncmp(path, "shm:", 4) == 0};
+    if (!out->in_memory) {
+        return true;
+    }
+    if (object[0] == '\0' || strchr(object, '/') != NULL || strlen(object) > NAME_MAX - 16) {
+        tlsl_fail(err, TLSLIFE_ERR_USAGE, "%s: after \"shm:\" comes a name of 1 to %d characters, without /",
+                  path, NAME_MAX - 16);
+        return false;
+    }
+    (void)snprintf(out->object, sizeof out->object, "/tlslife-%s", object);
+    return true;
+}
+
+static int name_open(const slab_name *name, int flags) {
+    return name->in_memory
+               ? shm_open(name->object, flags, S_IRUSR | S_IWUSR)
+               : open(name->given, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, S_IRUSR | S_IWUSR);
+}
+
+static bool name_unlink(const slab_name *name) {
+    return (name->in_memory ? shm_unlink(name->object) : unlink(name->given)) == 0 || errno == ENOENT;
+}
+
+/* Whether the name still leads to the file that was opened: somebody may have replaced it meanwhile. */
+static bool name_leads_to(const slab_name *name, const struct stat *opened) {
+    struct stat about;
+    int fd = name_open(name, O_RDWR);
+    bool same =
+        fd >= 0 && fstat(fd, &about) == 0 && about.st_dev == opened->st_dev && about.st_ino == opened->st_ino;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return same;
+}
+
+static slab_verdict failed(const slab_name *name, int system_errno, const char *what, tlslife_error *err) {
+    tlsl_fail_system(err, system_errno, "%s: cannot %s the shared store", name->given, what);
+    return SLAB_FAILED;
+}
+
+static slab_verdict unusable(const slab_name *name, const char *why, tlslife_error *err) {
+    tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s: %s", name->given, why);
+    return SLAB_FAILED;
+}
+
+/* ------------------------------------------------------------------------------------------------ header */
+
+uint64_t tlsl_slab_header_sum(const tlsl_slab_header *header) {
+    return tlsl_slab_sum(header, offsetof(tlsl_slab_header, sum), 0);
+}
+
+/* Zeros where it cannot be read: then a restart of the machine is not noticed. */
+static void read_boot(unsigned char out[TLSL_SLAB_BOOT]) {
+    memset(out, 0, TLSL_SLAB_BOOT);
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (read(fd, out, TLSL_SLAB_BOOT - 1) < 0) {
+            memset(out, 0, TLSL_SLAB_BOOT);
+        }
+        (void)close(fd);
+    }
+}
+
+static tlsl_slab_header header_of(const tlsl_slab_plan *plan, uint32_t state) {
+    tlsl_slab_header header = {
+        .order = BYTE_ORDER_MARK,
+        .version = VERSION,
+        .word_len = sizeof(size_t),
+        .state = state,
+        .bytes = plan->bytes,
+        .shards = plan->shards,
+        .shard_len = plan->shard_len,
+        .buckets = plan->buckets,
+        .ring_len = plan->ring_len,
+    };
+    memcpy(header.magic, magic, sizeof magic);
+    read_boot(header.boot);
+    header.sum = tlsl_slab_header_sum(&header);
+    return header;
+}
+
+/* Where one of them is not known, nothing speaks against it. */
+static bool same_boot(const tlsl_slab_header *a, const tlsl_slab_header *b) {
+    return a->boot[0] == 0 || b->boot[0] == 0 || memcmp(a->boot, b->boot, sizeof a->boot) == 0;
+}
+
+static bool same_plan(const tlsl_slab_header *a, const tlsl_slab_header *b) {
+    return a->state == b->state && a->bytes == b->bytes && a->shards == b->shards &&
+           a->shard_len == b->shard_len && a->buckets == b->buckets && a->ring_len == b->ring_len;
+}
+
+#define REMEDY "; remove it, or open it with wipe"
+
+/*
+ * Why a file cannot be used, or NULL. *out_stale: it is one of ours that was left half made, or by an earlier
+ * start of the machine.
+ */
+static const char *fault_of(const tlsl_slab_header *found, off_t file_len, const tlsl_slab_plan *plan,
+                            bool *out_stale) {
+    tlsl_slab_header wanted = header_of(plan, TLSL_SLAB_READY);
+    *out_stale = false;
+    if (memcmp(found->magic, magic, sizeof magic) != 0) {
+        return "this is not a shared store, but something else" REMEDY;
+    }
+    if (found->order != wanted.order || found->word_len != wanted.word_len || found->version != VERSION) {
+        return "this shared store was made by another version of tlslife, or on another kind of machine" REMEDY;
+    }
+    if (found->sum != tlsl_slab_header_sum(found)) {
+        return "this shared store is damaged" REMEDY;
+    }
+    if (found->state == TLSL_SLAB_MAKING || !same_boot(found, &wanted)) {
+        *out_stale = true;
+        return NULL;
+    }
+    if (found->bytes != wanted.bytes) {
+        return "this shared store was made with another size; use the same, remove it, or open it with wipe";
+    }
+    if (!same_plan(found, &wanted) || (uint64_t)file_len != wanted.bytes) {
+        return "this shared store is damaged, or was cut" REMEDY;
+    }
+    return NULL;
+}
+
+/* Zeros after a short file's end. */
+static bool header_read(int fd, tlsl_slab_header *out) {
+    memset(out, 0, sizeof *out);
+    return pread(fd, out, sizeof *out, 0) >= 0;
+}
+
+static bool header_write(int fd, const tlsl_slab_plan *plan, uint32_t state) {
+    tlsl_slab_header header = header_of(plan, state);
+    ssize_t written = pwrite(fd, &header, sizeof header, 0);
+    if (written >= 0 && written != sizeof header) {
+        errno = ENOSPC;
+    }
+    return written == sizeof header;
+}
+
+/* ------------------------------------------------------------------------------------------------ making */
+
+/* Writing beyond the process's limit would be a SIGXFSZ. */
+static bool limit_allows(size_t bytes) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || bytes <= limit.rlim_cur;
+}
+
+static int give_room(int fd, size_t bytes) {
+    int problem = EINTR;
+    for (int i = 0; problem == EINTR && i < TRIES; i++) {
+        problem = posix_fallocate(fd, 0, (off_t)bytes);
+    }
+    return problem;
+}
+
+/* Of an empty file. errno's value, or 0. */
+static int fill(int fd, const tlsl_slab_plan *plan) {
+    if (!limit_allows(plan->bytes)) {
+        return EFBIG;
+    }
+    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || !header_write(fd, plan, TLSL_SLAB_MAKING)) {
+        return errno;
+    }
+    int problem = give_room(fd, plan->bytes);
+    return problem != 0 || header_write(fd, plan, TLSL_SLAB_READY) ? problem : errno;
+}
+
+/* A failure leaves no file. */
+static slab_verdict make(const slab_name *name, int fd, const tlsl_slab_plan *plan, tlslife_error *err) {
+    int problem = fill(fd, plan);
+    if (problem == 0) {
+        return SLAB_USABLE;
+    }
+    (void)name_unlink(name);
+    return failed(name, problem, "make", err);
+}
+
+/* --------------------------------------------------------------------------------------------- judging */
+
+static slab_verdict inspect(const slab_name *name, const struct stat *about, tlslife_error *err) {
+    if (!S_ISREG(about->st_mode)) {
+        return unusable(name, "a shared store is a regular file, not a directory, pipe or device", err);
+    }
+    if (about->st_uid != geteuid()) {
+        return unusable(name, "this file belongs to another user, who could read and change sessions", err);
+    }
+    if ((about->st_mode & 07777 & ~(mode_t)(S_IRUSR | S_IWUSR)) != 0) {
+        return unusable(name, "others may read or write this file; remove it, or set its mode to 0600", err);
+    }
+    return SLAB_USABLE;
+}
+
+/* false: errno. Others hold it while they make one, which takes as long as the disk does. */
+static bool lock_file(int fd) {
+    const struct timespec nap = {0, LOCK_NAP_MS * 1000000L};
+    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_NAP_MS) {
+        if (errno != EWOULDBLOCK || waited >= LOCK_WAIT_MS) {
+            return false;
+        }
+        (void)nanosleep(&nap, NULL);
+    }
+    return true;
+}
+
+static slab_verdict replace(const slab_name *name, tlslife_error *err) {
+    return name_unlink(name) ? SLAB_AGAIN : failed(name, errno, "remove", err);
+}
+
+/* Under the lock. */
+static slab_verdict settle(const slab_name *name, int fd, const tlsl_slab_plan *plan, bool wipe,
+                           tlslife_error *err) {
+    struct stat about;
+    tlsl_slab_header found;
+    bool stale = false;
+    if (fstat(fd, &about) != 0 || !header_read(fd, &found)) {
+        return failed(name, errno, "read", err);
+    }
+    if (!name_leads_to(name, &about)) {
+        return SLAB_AGAIN;
+    }
+    if (about.st_size == 0) {
+        return make(name, fd, plan, err);
+    }
+    const char *fault = fault_of(&found, about.st_size, plan, &stale);
+    if (stale || (fault != NULL && wipe)) {
+        return replace(name, err);
+    }
+    return fault == NULL ? SLAB_USABLE : unusable(name, fault, err);
+}
+
+static slab_verdict judge(const slab_name *name, int fd, const tlsl_slab_plan *plan, bool wipe,
+                          tlslife_error *err) {
+    struct stat about;
+    if (fstat(fd, &about) != 0) {
+        return failed(name, errno, "read", err);
+    }
+    slab_verdict verdict = inspect(name, &about, err);
+    if (verdict != SLAB_USABLE) {
+        return verdict;
+    }
+    return lock_file(fd) ? settle(name, fd, plan, wipe, err) : failed(name, errno, "lock", err);
+}
+
+/* ------------------------------------------------------------------------------------------------ opening */
+
+/* -1 with err, or (another starter made or removed it at this moment) without: *verdict says which. */
+static int open_or_create(const slab_name *name, slab_verdict *verdict, tlslife_error *err) {
+    int fd = name_open(name, O_RDWR);
+    if (fd < 0 && errno == ENOENT) {
+        fd = name_open(name, O_RDWR | O_CREAT | O_EXCL);
+    }
+    if (fd >= 0) {
+        return fd;
+    }
+    if (errno == EEXIST) {
+        *verdict = SLAB_AGAIN;
+    } else if (errno == ELOOP) {
+        *verdict = unusable(name, "a shared store is not opened through a symbolic link", err);
+    } else {
+        *verdict = failed(name, errno, "open", err);
+    }
+    return -1;
+}
+
+static unsigned char *map_file(const slab_name *name, int fd, size_t bytes, tlslife_error *err) {
+    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED) {
+        failed(name, errno, "map", err);
+        return NULL;
+    }
+    if (madvise(map, bytes, MADV_DONTDUMP) != 0) {
+        failed(name, errno, "keep core dumps from", err);
+        (void)munmap(map, bytes);
+        return NULL;
+    }
+    return map;
+}
+
+unsigned char *tlsl_slab_map(const char *path, const tlsl_slab_plan *plan, bool wipe, tlslife_error *err) {
+    slab_name name;
+    if (!name_of(path, &name, err)) {
+        return NULL;
+    }
+    for (int i = 0; i < TRIES; i++) {
+        slab_verdict verdict = SLAB_FAILED;
+        unsigned char *map = NULL;
+        int fd = open_or_create(&name, &verdict, err);
+        if (fd >= 0) {
+            verdict = judge(&name, fd, plan, wipe, err);
+            map = verdict == SLAB_USABLE ? map_file(&name, fd, plan->bytes, err) : NULL;
+            (void)flock(fd, LOCK_UN); /* a mapping would keep it, although fd is closed */
+            (void)close(fd);
+        }
+        if (verdict != SLAB_AGAIN) {
+            return map;
+        }
+    }
+    failed(&name, EBUSY, "settle with other processes about", err);
+    return NULL;
+}

@@ -1,0 +1,286 @@
+/*
+ * slab_shard.c: a shard of a slab: an index of fixed size, and a ring into which entries are written one after
+ * the other.
+ *
+ *   index   buckets of 8 slots; a key belongs to one bucket. A slot: where its entry begins, a part of the key,
+ *           when it expires.
+ *   ring    entries, each in one piece; a place is the count of all bytes ever written before it, so that the
+ *           entry at `at` is whole exactly while  head - ring_len <= at < head
+ *
+ * Why so: entries differ in size by a factor of ten (a client's certificate), and a process may die at any
+ * instruction. A ring has no free list, no links, no fragments: the oldest entry goes by being written over, its
+ * slot is seen to be dead without being touched, and to find or to put costs a look at 8 slots, at 1 entry as at
+ * 10 million. A hit in the older half of the ring is written anew, so that what is used stays: nearly the least
+ * recently used goes first. In a full bucket what is expired or dead goes first, then the oldest. The price: up to
+ * half of the ring may be older copies, and an expired entry keeps its place until the ring comes round, which for
+ * sessions of one timeout is when they are the oldest anyway.
+ *
+ * What is read here may be anything: another process died, or scribbles at this moment. So an entry's head is
+ * copied before it is judged, each place and length is checked against the plan, and the bytes that are given out
+ * are checksummed after they were copied. The worst is a miss.
+ *
+ * What an attacker would try: the same user's process can drop or damage entries, or put back one that was taken.
+ * It cannot make one that opens: bytes are sealed, and bound to their key. Bytes of entries that are gone stay in
+ * the ring until they are written over, sealed as they are.
+ */
+#include "slab.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS 8
+#define RING_BYTES_PER_SLOT 128
+#define ALIGNMENT 16
+#define SHARD_LEN_WANTED ((size_t)256 * 1024)
+#define SHARDS_MAX 4096
+#define HEAD_MAX ((uint64_t)1 << 62)
+
+typedef struct slot {
+    uint64_t at;
+    uint32_t tag;
+    uint32_t expiry; /* seconds since 1970, as far as 2106; 0: free */
+} slot;
+
+typedef struct entry {
+    uint64_t sum; /* of the rest and the bytes */
+    uint64_t at;
+    uint32_t expiry;
+    uint32_t len;
+    unsigned char key[TLSL_STORE_KEY];
+} entry;
+
+#define BUCKET_LEN (SLOTS * sizeof(slot))
+
+_Static_assert(sizeof(slot) == 16 && sizeof(entry) == 56, "no padding: they are shared, and summed");
+
+/* ------------------------------------------------------------------------------------------------- plan */
+
+tlsl_slab_plan tlsl_slab_plan_of(size_t bytes) {
+    tlsl_slab_plan plan = {.bytes = bytes};
+    size_t usable = bytes - TLSL_SLAB_START;
+    plan.shards = usable / SHARD_LEN_WANTED;
+    plan.shards = plan.shards < 1 ? 1 : plan.shards > SHARDS_MAX ? SHARDS_MAX : plan.shards;
+    plan.shard_len = usable / plan.shards / 64 * 64;
+    size_t room = plan.shard_len - sizeof(tlsl_shard_head);
+    plan.buckets = room / (BUCKET_LEN + SLOTS * (size_t)RING_BYTES_PER_SLOT);
+    plan.ring_len = (room - plan.buckets * BUCKET_LEN) / ALIGNMENT * ALIGNMENT;
+    plan.entry_max = plan.ring_len / 2 - sizeof(entry) - ALIGNMENT;
+    if (plan.entry_max > TLSL_STORE_BYTES_MAX) {
+        plan.entry_max = TLSL_STORE_BYTES_MAX;
+    }
+    return plan;
+}
+
+/* Keys are hashes: any of their bits are as good as others. */
+static uint64_t part_of_key(const unsigned char *key, size_t offset) {
+    uint64_t part = 0;
+    memcpy(&part, key + offset, sizeof part);
+    return part;
+}
+
+tlsl_shard tlsl_shard_of(unsigned char *map, const tlsl_slab_plan *plan, const unsigned char *key) {
+    size_t nth = (size_t)(part_of_key(key, 0) % plan->shards);
+    unsigned char *start = map + TLSL_SLAB_START + nth * plan->shard_len;
+    tlsl_shard shard = {.plan = plan, .head = (tlsl_shard_head *)(void *)start};
+    shard.index = start + sizeof(tlsl_shard_head);
+    shard.ring = shard.index + plan->buckets * BUCKET_LEN;
+    return shard;
+}
+
+void tlsl_shard_drop(tlsl_shard *shard) {
+    memset(shard->index, 0, shard->plan->buckets * BUCKET_LEN);
+    shard->head->head = 0;
+}
+
+uint64_t tlsl_slab_sum(const void *bytes, size_t len, uint64_t seed) {
+    const unsigned char *from = bytes;
+    uint64_t sum = seed ^ len;
+    while (len > 0) {
+        uint64_t word = 0;
+        size_t part = len < sizeof word ? len : sizeof word;
+        memcpy(&word, from, part);
+        sum = (sum ^ word) * 0x9e3779b97f4a7c15u;
+        sum ^= sum >> 29;
+        from += part;
+        len -= part;
+    }
+    return sum;
+}
+
+/* ------------------------------------------------------------------------------------------------ places */
+
+/* What was copied out of the mapping stays as it was copied: the compiler must not read it there again. */
+static void copy_from_map(void *out, const void *from, size_t len) {
+    memcpy(out, from, len);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static uint64_t ring_head(tlsl_shard *shard) {
+    uint64_t head = 0;
+    copy_from_map(&head, &shard->head->head, sizeof head);
+    if (head % ALIGNMENT != 0 || head > HEAD_MAX) {
+        tlsl_shard_drop(shard);
+        head = 0;
+    }
+    return head;
+}
+
+static unsigned char *slot_place(const tlsl_shard *shard, const unsigned char *key, size_t nth) {
+    size_t bucket = (size_t)(part_of_key(key, 8) % shard->plan->buckets);
+    return shard->index + bucket * BUCKET_LEN + nth * sizeof(slot);
+}
+
+static slot slot_read(const tlsl_shard *shard, const unsigned char *key, size_t nth) {
+    slot read;
+    copy_from_map(&read, slot_place(shard, key, nth), sizeof read);
+    return read;
+}
+
+static void slot_write(const tlsl_shard *shard, const unsigned char *key, size_t nth, slot written) {
+    memcpy(slot_place(shard, key, nth), &written, sizeof written);
+}
+
+static uint32_t tag_of(const unsigned char *key) {
+    return (uint32_t)part_of_key(key, 16);
+}
+
+static size_t entry_size(size_t len) {
+    return (sizeof(entry) + len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* An expiry further away than any that is put: the clock has been set back, or it is garbage. */
+static bool is_live(const tlsl_shard *shard, slot found, uint64_t head) {
+    return found.at < head && head - found.at <= shard->plan->ring_len && found.expiry > shard->now &&
+           found.expiry - shard->now <= TLSL_SHARD_LIFETIME_MAX;
+}
+
+/* The entry of that slot, if it is key's: its place in the ring, which has room for all of it; else NULL. */
+static unsigned char *entry_place(const tlsl_shard *shard, slot found, const unsigned char *key, entry *out) {
+    const tlsl_slab_plan *plan = shard->plan;
+    size_t offset = (size_t)(found.at % plan->ring_len);
+    if (offset % ALIGNMENT != 0 || plan->ring_len - offset < sizeof(entry)) {
+        return NULL;
+    }
+    copy_from_map(out, shard->ring + offset, sizeof *out);
+    bool right = out->at == found.at && out->expiry == found.expiry && out->len <= plan->entry_max &&
+                 entry_size(out->len) <= plan->ring_len - offset &&
+                 memcmp(out->key, key, TLSL_STORE_KEY) == 0;
+    return right ? shard->ring + offset : NULL;
+}
+
+static uint64_t entry_sum(const entry *head, const unsigned char *bytes) {
+    const unsigned char *summed = (const unsigned char *)head + sizeof head->sum;
+    return tlsl_slab_sum(bytes, head->len, tlsl_slab_sum(summed, sizeof *head - sizeof head->sum, 0));
+}
+
+/* ----------------------------------------------------------------------------------------------- entries */
+
+typedef struct finding {
+    size_t nth; /* slot; SLOTS: none */
+    unsigned char *place;
+    entry head;
+} finding;
+
+static finding find(const tlsl_shard *shard, const unsigned char *key, uint64_t ring_head_now) {
+    finding found = {0};
+    for (found.nth = 0; found.nth < SLOTS; found.nth++) {
+        slot looked_at = slot_read(shard, key, found.nth);
+        if (looked_at.tag == tag_of(key) && is_live(shard, looked_at, ring_head_now)) {
+            found.place = entry_place(shard, looked_at, key, &found.head);
+            if (found.place != NULL) {
+                break;
+            }
+        }
+    }
+    return found;
+}
+
+/* The slot that a new entry gets: its key's, one that is free, dead or expired, or the oldest. */
+static size_t slot_to_use(const tlsl_shard *shard, const unsigned char *key, uint64_t head) {
+    finding before = find(shard, key, head);
+    if (before.nth < SLOTS) {
+        return before.nth;
+    }
+    size_t oldest = 0;
+    uint64_t oldest_at = UINT64_MAX;
+    for (size_t i = 0; i < SLOTS; i++) {
+        slot looked_at = slot_read(shard, key, i);
+        if (!is_live(shard, looked_at, head)) {
+            return i;
+        }
+        if (looked_at.at < oldest_at) {
+            oldest_at = looked_at.at;
+            oldest = i;
+        }
+    }
+    return oldest;
+}
+
+/* At the end of the ring, or from its start where the rest is too short. */
+static void append(tlsl_shard *shard, size_t nth, const unsigned char *key, const unsigned char *bytes,
+                   size_t len, uint32_t expiry) {
+    size_t ring_len = shard->plan->ring_len;
+    uint64_t at = ring_head(shard);
+    if (ring_len - (size_t)(at % ring_len) < entry_size(len)) {
+        at += ring_len - at % ring_len;
+    }
+    entry made = {.at = at, .expiry = expiry, .len = (uint32_t)len};
+    memcpy(made.key, key, TLSL_STORE_KEY);
+    made.sum = entry_sum(&made, bytes);
+    if (!tlsl_lease_held(&shard->head->lease, shard->holding)) {
+        return; /* broken while this process slept: the shard is somebody else's */
+    }
+    unsigned char *place = shard->ring + at % ring_len;
+    memcpy(place, &made, sizeof made);
+    memcpy(place + sizeof made, bytes, len);
+    uint64_t end = at + entry_size(len);
+    memcpy(&shard->head->head, &end, sizeof end);
+    slot_write(shard, key, nth, (slot){.at = at, .tag = tag_of(key), .expiry = expiry});
+}
+
+/* The entry too: should a damaged index still lead to it, it is nobody's. */
+static void forget(const tlsl_shard *shard, const unsigned char *key, finding found) {
+    slot_write(shard, key, found.nth, (slot){0});
+    memset(found.place, 0, sizeof(entry));
+}
+
+static unsigned char *copy_out(const finding *found) {
+    unsigned char *bytes = malloc(found->head.len > 0 ? found->head.len : 1);
+    if (bytes != NULL) {
+        copy_from_map(bytes, found->place + sizeof(entry), found->head.len);
+        if (entry_sum(&found->head, bytes) != found->head.sum) {
+            free(bytes);
+            bytes = NULL;
+        }
+    }
+    return bytes;
+}
+
+unsigned char *tlsl_shard_get(tlsl_shard *shard, const unsigned char *key, bool take, size_t *out_len) {
+    uint64_t head = ring_head(shard);
+    finding found = find(shard, key, head);
+    if (found.nth == SLOTS) {
+        return NULL;
+    }
+    unsigned char *bytes = copy_out(&found);
+    if (bytes == NULL || take) {
+        forget(shard, key, found);
+    } else if (head - found.head.at > shard->plan->ring_len / 2) {
+        append(shard, found.nth, key, bytes, found.head.len, found.head.expiry);
+    }
+    *out_len = found.head.len;
+    return bytes;
+}
+
+void tlsl_shard_put(tlsl_shard *shard, const unsigned char *key, const unsigned char *bytes, size_t len,
+                    uint32_t lifetime) {
+    size_t nth = slot_to_use(shard, key, ring_head(shard));
+    append(shard, nth, key, bytes, len, shard->now + lifetime);
+}
+
+void tlsl_shard_remove(tlsl_shard *shard, const unsigned char *key) {
+    finding found = find(shard, key, ring_head(shard));
+    if (found.nth < SLOTS) {
+        forget(shard, key, found);
+    }
+}
