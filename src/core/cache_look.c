@@ -63,7 +63,7 @@ static int64_t expires_at(const tlsl_table *table, uint32_t index) {
 
 static void show(const tlslife_cache *cache, const tlsl_shard *shard, uint32_t index,
                  tlslife_cache_entry *out) {
-    const SSL_SESSION *session = tlsl_table_at(&shard->table, index)->session;
+    const SSL_SESSION *session = tlsl_table_session(&shard->table, index);
     unsigned len = 0;
     const unsigned char *id = SSL_SESSION_get_id(session, &len);
     memset(out, 0, sizeof *out);
@@ -87,7 +87,7 @@ static size_t show_shard(const tlslife_cache *cache, tlsl_shard *shard, uint32_t
     pthread_mutex_lock(&shard->lock);
     tlsl_table_tick(&shard->table, time(NULL));
     for (; shown < entries_len && *index < shard->table.used; ++*index) {
-        if (tlsl_table_at(&shard->table, *index)->session != NULL) {
+        if (tlsl_table_session(&shard->table, *index) != NULL) {
             show(cache, shard, *index, &entries[shown++]);
         }
     }
@@ -120,7 +120,7 @@ void tlsl_cache_each_client(tlslife_cache *cache, tlsl_cache_visitor visit, void
             memcpy(key.bytes, peer->key, sizeof key.bytes);
             for (uint32_t index = peer->oldest; index != TLSL_NIL;
                  index = tlsl_peers_link(&cache->peers, index)->newer) {
-                visit(user, &key, tlsl_table_at(&shard->table, index)->session, peer->name);
+                visit(user, &key, tlsl_table_session(&shard->table, index), peer->name);
             }
         }
     }

@@ -294,7 +294,7 @@ static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *p
     bool queues = SSL_SESSION_get_protocol_version(one->session) >= TLS1_3_VERSION;
     uint32_t next;
     for (uint32_t index = peer->newest; index != TLSL_NIL; index = next) {
-        const SSL_SESSION *there = tlsl_table_at(&shard->table, index)->session;
+        const SSL_SESSION *there = tlsl_table_session(&shard->table, index);
         unsigned char id[TLSL_STORE_KEY];
         next = tlsl_peers_link(&cache->peers, index)->older;
         if (!queues || SSL_SESSION_get_protocol_version(there) < TLS1_3_VERSION ||
@@ -363,21 +363,32 @@ bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSIO
     if (!key->client) {
         return keep(cache, session, NULL, NULL);
     }
-    return cache->capacity > 0 && mark_client(session) && keep(cache, session, key->bytes, peer);
+    if (cache->capacity == 0 || !mark_client(session)) {
+        return false;
+    }
+    atomic_store_explicit(&cache->has_clients, true, memory_order_relaxed);
+    return keep(cache, session, key->bytes, peer);
 }
 
 /* ---------------------------------------------------------------------------------------------- finding */
 
+/* Whether the session is too old by its own word, which may have been changed since it was put. */
+static bool outlived(const tlsl_table *table, const SSL_SESSION *session) {
+    int64_t made = SSL_SESSION_get_time(session);
+    int64_t wall = table->epoch + (int64_t)table->now;
+    return made <= wall && (made < 0 || wall - made >= SSL_SESSION_get_timeout(session));
+}
+
 /* Whether the entry may still be given: RESUMED, or why not, which is counted. */
-static tlslife_outcome judge(const tlslife_cache *cache, tlsl_shard *shard, uint32_t index) {
-    const SSL_SESSION *session = tlsl_table_at(&shard->table, index)->session;
+static tlslife_outcome judge(tlsl_shard *shard, uint32_t index) {
+    const tlsl_table *table = &shard->table;
+    const SSL_SESSION *session = tlsl_table_session(table, index);
     if (!SSL_SESSION_is_resumable(session)) {
         shard->bad++;
         return TLSLIFE_OUTCOME_NOT_CLOSED;
     }
-    bool any_expired = tlsl_table_expired(&shard->table) != TLSL_NIL;
-    if ((any_expired && tlsl_table_expires(&shard->table, index) <= shard->table.now) ||
-        tlsl_lifetime_left(cache, session) == 0) {
+    bool any_expired = tlsl_table_expired(table) != TLSL_NIL;
+    if ((any_expired && tlsl_table_expires(table, index) <= table->now) || outlived(table, session)) {
         shard->expired++;
         return TLSLIFE_OUTCOME_EXPIRED;
     }
@@ -388,7 +399,7 @@ static SSL_SESSION *give(tlslife_cache *cache, tlsl_shard *shard, uint32_t index
     if (take) {
         return tlsl_shard_leave(cache, shard, index, TLSLIFE_OUTCOME_SPENT);
     }
-    SSL_SESSION *session = tlsl_table_at(&shard->table, index)->session;
+    SSL_SESSION *session = tlsl_table_session(&shard->table, index);
     tlsl_table_touch(&shard->table, index);
     SSL_SESSION_up_ref(session);
     return session;
@@ -397,7 +408,7 @@ static SSL_SESSION *give(tlslife_cache *cache, tlsl_shard *shard, uint32_t index
 static SSL_SESSION *find_server(tlslife_cache *cache, tlsl_shard *shard, uint64_t hash,
                                 const unsigned char *id, bool take, tlslife_outcome *why, tlsl_gone *gone) {
     uint32_t index = tlsl_table_find(&shard->table, (uint32_t)hash, id);
-    *why = index == TLSL_NIL ? TLSLIFE_OUTCOME_NOT_CACHED : judge(cache, shard, index);
+    *why = index == TLSL_NIL ? TLSLIFE_OUTCOME_NOT_CACHED : judge(shard, index);
     if (*why == TLSLIFE_OUTCOME_RESUMED) {
         return give(cache, shard, index, take);
     }
@@ -413,9 +424,9 @@ static SSL_SESSION *find_client(tlslife_cache *cache, tlsl_shard *shard, uint64_
     *why = TLSLIFE_OUTCOME_NOT_CACHED;
     while (peer != NULL && peer->len > 0) {
         uint32_t index = peer->newest;
-        const SSL_SESSION *session = tlsl_table_at(&shard->table, index)->session;
+        const SSL_SESSION *session = tlsl_table_session(&shard->table, index);
         bool once = SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION;
-        *why = judge(cache, shard, index);
+        *why = judge(shard, index);
         if (*why == TLSLIFE_OUTCOME_RESUMED) {
             return give(cache, shard, index, take || once);
         }
@@ -484,7 +495,7 @@ static bool drop_client(tlslife_cache *cache, const unsigned char *id, const SSL
     pthread_mutex_lock(&shard->lock);
     uint32_t index = tlsl_table_find(&shard->table, hash, id);
     while (index != TLSL_NIL && session != NULL &&
-           !same_session(session, tlsl_table_at(&shard->table, index)->session)) {
+           !same_session(session, tlsl_table_session(&shard->table, index))) {
         index = tlsl_table_find_next(&shard->table, index, hash, id);
     }
     if (index != TLSL_NIL) {
@@ -560,7 +571,8 @@ bool tlslife_cache_remove(tlslife_cache *cache, const unsigned char *id, size_t 
     }
     bool had = drop_server(cache, key.bytes, false);
     tell_store(cache, &key);
-    while (drop_client(cache, key.bytes, NULL, TLSLIFE_OUTCOME_NOT_CACHED, &client_key)) {
+    while (atomic_load_explicit(&cache->has_clients, memory_order_relaxed) &&
+           drop_client(cache, key.bytes, NULL, TLSLIFE_OUTCOME_NOT_CACHED, &client_key)) {
         had = true;
         tell_store(cache, &client_key);
     }

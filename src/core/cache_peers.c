@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define BUCKETS_LEAST 16
+#define LINKS_LEAST 32
 #define NAME_MAX_LEN 255
 
 /* -------------------------------------------------------------------------------------------- the idle */
@@ -103,7 +104,7 @@ static bool more_buckets(tlsl_peers *peers) {
 
 /* The links up to index. */
 static bool more_links(tlsl_peers *peers, uint32_t index) {
-    size_t wanted = peers->links_len < TLSL_CHUNK ? TLSL_CHUNK : peers->links_len;
+    size_t wanted = peers->links_len < LINKS_LEAST ? LINKS_LEAST : peers->links_len;
     while (wanted <= index) {
         wanted += wanted / 4;
     }

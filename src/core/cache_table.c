@@ -1,8 +1,9 @@
 /*
- * cache_table.c: sessions by id (a chained hash), by use (a list) and by expiry (a heap), over one array.
+ * cache_table.c: sessions by id (a chained hash), by use (a list) and by expiry (a heap).
  *
- *   buckets   [ 5 | . | 2 | . ]      the first entry of each chain
- *   chunks    entries 0..31, slots 0..31 | entries 32..63, slots 32..63 | ...
+ *   buckets   [ 1 | . | 2 | . ]               the first entry of each chain
+ *   entries   [ session, chain, newer, older, place, hash | ... ]
+ *   heap      [ expires, entry | ... ]        the earliest first
  *
  * Everything is an index, so that an entry is small: it borrows its key from the session. The heap is of
  * four children a node, with the time of expiry in it: where all timeouts are equal, adding is one
@@ -20,7 +21,8 @@
 
 #define BUCKETS_LEAST 16
 #define CHILDREN 4
-#define CHUNKS_KEPT 8                   /* of an empty table */
+#define ROOM_STEP 8
+#define ROOM_KEPT 256                   /* of an empty table */
 #define SECONDS_HALF ((int64_t)1 << 31) /* where the table's seconds start anew */
 
 static uint32_t hash_of(const tlsl_entry *entry) {
@@ -43,10 +45,9 @@ void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall) {
 }
 
 void tlsl_table_clear(tlsl_table *table) {
-    for (uint32_t i = 0; i < table->chunks_len; i++) {
-        free(table->chunks[i]);
-    }
-    free(table->chunks);
+    free(table->entries);
+    free(table->heap);
+    free(table->weights);
     free(table->buckets);
     tlsl_table_init(table, table->weighed, table->epoch + table->now);
 }
@@ -54,7 +55,7 @@ void tlsl_table_clear(tlsl_table *table) {
 /* The same order, with the table's present as 0: what has expired stays so. */
 static void start_anew(tlsl_table *table) {
     for (uint32_t i = 0; i < table->len; i++) {
-        tlsl_slot *slot = tlsl_table_slot(table, i);
+        tlsl_slot *slot = &table->heap[i];
         slot->expires = slot->expires > table->now ? slot->expires - table->now : 0;
     }
     table->epoch += table->now;
@@ -95,8 +96,8 @@ static bool is(const tlsl_entry *entry, uint32_t hash, const unsigned char *key)
 }
 
 static uint32_t follow(const tlsl_table *table, uint32_t index, uint32_t hash, const unsigned char *key) {
-    while (index != TLSL_NIL && !is(tlsl_table_at(table, index), hash, key)) {
-        index = tlsl_table_at(table, index)->chain;
+    while (index != TLSL_NIL && !is(&table->entries[index], hash, key)) {
+        index = table->entries[index].chain;
     }
     return index;
 }
@@ -107,26 +108,26 @@ uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned 
 
 uint32_t tlsl_table_find_next(const tlsl_table *table, uint32_t index, uint32_t hash,
                               const unsigned char key[TLSL_STORE_KEY]) {
-    return follow(table, tlsl_table_at(table, index)->chain, hash, key);
+    return follow(table, table->entries[index].chain, hash, key);
 }
 
 static void chain(tlsl_table *table, uint32_t index) {
-    tlsl_entry *entry = tlsl_table_at(table, index);
+    tlsl_entry *entry = &table->entries[index];
     uint32_t *first = bucket(table, hash_of(entry));
     entry->chain = *first & TLSL_NIL;
     *first = index;
 }
 
 static void unchain(tlsl_table *table, uint32_t index) {
-    tlsl_entry *entry = tlsl_table_at(table, index);
+    tlsl_entry *entry = &table->entries[index];
     uint32_t *first = bucket(table, hash_of(entry));
     if (*first == index) {
         *first = entry->chain;
         return;
     }
-    tlsl_entry *before = tlsl_table_at(table, *first);
+    tlsl_entry *before = &table->entries[*first];
     while (before->chain != index) {
-        before = tlsl_table_at(table, before->chain);
+        before = &table->entries[before->chain];
     }
     before->chain = entry->chain;
 }
@@ -145,7 +146,7 @@ static bool more_buckets(tlsl_table *table) {
     table->buckets = buckets;
     table->buckets_len = wanted;
     for (uint32_t i = 0; i < table->used; i++) {
-        if (tlsl_table_at(table, i)->session != NULL) {
+        if (table->entries[i].session != NULL) {
             chain(table, i);
         }
     }
@@ -155,11 +156,11 @@ static bool more_buckets(tlsl_table *table) {
 /* --------------------------------------------------------------------------------------------------- use */
 
 static void enlist(tlsl_table *table, uint32_t index) {
-    tlsl_entry *entry = tlsl_table_at(table, index);
+    tlsl_entry *entry = &table->entries[index];
     entry->newer = TLSL_NIL;
     entry->older = table->newest & TLSL_NIL;
     if (table->newest != TLSL_NIL) {
-        tlsl_table_at(table, table->newest)->newer = index & TLSL_NIL;
+        table->entries[table->newest].newer = index & TLSL_NIL;
     } else {
         table->oldest = index;
     }
@@ -167,14 +168,14 @@ static void enlist(tlsl_table *table, uint32_t index) {
 }
 
 static void unlist(tlsl_table *table, uint32_t index) {
-    const tlsl_entry *entry = tlsl_table_at(table, index);
+    const tlsl_entry *entry = &table->entries[index];
     if (entry->newer != TLSL_NIL) {
-        tlsl_table_at(table, entry->newer)->older = entry->older;
+        table->entries[entry->newer].older = entry->older;
     } else {
         table->newest = entry->older;
     }
     if (entry->older != TLSL_NIL) {
-        tlsl_table_at(table, entry->older)->newer = entry->newer;
+        table->entries[entry->older].newer = entry->newer;
     } else {
         table->oldest = entry->newer;
     }
@@ -190,15 +191,15 @@ void tlsl_table_touch(tlsl_table *table, uint32_t index) {
 /* ------------------------------------------------------------------------------------------------ expiry */
 
 static void settle(tlsl_table *table, uint32_t place, tlsl_slot slot) {
-    *tlsl_table_slot(table, place) = slot;
-    tlsl_table_at(table, slot.entry)->place = place & TLSL_NIL;
+    table->heap[place] = slot;
+    table->entries[slot.entry].place = place & TLSL_NIL;
 }
 
 /* Where a slot goes that is wanted at place: towards the first while its parent expires later. */
 static uint32_t rise(tlsl_table *table, uint32_t place, uint32_t expires) {
     while (place > 0) {
         uint32_t parent = (place - 1) / CHILDREN;
-        const tlsl_slot *above = tlsl_table_slot(table, parent);
+        const tlsl_slot *above = &table->heap[parent];
         if (above->expires <= expires) {
             break;
         }
@@ -214,7 +215,7 @@ static uint32_t first_child(const tlsl_table *table, uint32_t place) {
     uint64_t end = child + CHILDREN < table->len ? child + CHILDREN : table->len;
     uint32_t first = table->len;
     for (uint32_t least = UINT32_MAX; child < end; child++) {
-        uint32_t expires = tlsl_table_slot(table, (uint32_t)child)->expires;
+        uint32_t expires = table->heap[child].expires;
         if (first == table->len || expires < least) {
             first = (uint32_t)child;
             least = expires;
@@ -226,10 +227,10 @@ static uint32_t first_child(const tlsl_table *table, uint32_t place) {
 static uint32_t sink(tlsl_table *table, uint32_t place, uint32_t expires) {
     for (;;) {
         uint32_t child = first_child(table, place);
-        if (child == table->len || tlsl_table_slot(table, child)->expires >= expires) {
+        if (child == table->len || table->heap[child].expires >= expires) {
             return place;
         }
-        settle(table, place, *tlsl_table_slot(table, child));
+        settle(table, place, table->heap[child]);
         place = child;
     }
 }
@@ -241,7 +242,7 @@ static void put_slot(tlsl_table *table, uint32_t place, tlsl_slot slot) {
 }
 
 static void drop_slot(tlsl_table *table, uint32_t place) {
-    tlsl_slot last = *tlsl_table_slot(table, --table->len);
+    tlsl_slot last = table->heap[--table->len];
     if (place != table->len) {
         put_slot(table, place, last);
     }
@@ -249,22 +250,27 @@ static void drop_slot(tlsl_table *table, uint32_t place) {
 
 /* ----------------------------------------------------------------------------------------------- entries */
 
-static bool more_chunks(tlsl_table *table) {
-    if (table->chunks_len == table->chunks_room) {
-        uint32_t room = table->chunks_room == 0 ? 4 : table->chunks_room * 2;
-        tlsl_chunk **chunks = realloc(table->chunks, room * sizeof(tlsl_chunk *));
-        if (chunks == NULL) {
-            return false;
-        }
-        table->chunks = chunks;
-        table->chunks_room = room;
+/* One of the arrays, for room of its elements. */
+static bool resize(void *array, size_t room, size_t element) {
+    void *before, *after;
+    memcpy(&before, array, sizeof before);
+    after = realloc(before, room * element);
+    if (after != NULL) {
+        memcpy(array, &after, sizeof after);
     }
-    size_t weights = table->weighed ? TLSL_CHUNK * sizeof(uint32_t) : 0;
-    tlsl_chunk *chunk = malloc(sizeof *chunk + weights);
-    if (chunk == NULL) {
+    return after != NULL;
+}
+
+/* By a sixteenth, so that little lies idle. false: out of memory, or full; what is there stays. */
+static bool more_room(tlsl_table *table) {
+    uint32_t room = table->room + (table->room / 16 < ROOM_STEP ? ROOM_STEP : table->room / 16);
+    room = room < TLSL_NIL ? room : TLSL_NIL;
+    if (room == table->room || !resize(&table->entries, room, sizeof *table->entries) ||
+        !resize(&table->heap, room, sizeof *table->heap) ||
+        (table->weighed && !resize(&table->weights, room, sizeof *table->weights))) {
         return false;
     }
-    table->chunks[table->chunks_len++] = chunk;
+    table->room = room;
     return true;
 }
 
@@ -272,11 +278,10 @@ static bool more_chunks(tlsl_table *table) {
 static uint32_t new_entry(tlsl_table *table) {
     uint32_t index = table->free;
     if (index != TLSL_NIL) {
-        table->free = tlsl_table_at(table, index)->chain;
+        table->free = table->entries[index].chain;
         return index;
     }
-    bool full = table->used == table->chunks_len * TLSL_CHUNK;
-    if (table->used == TLSL_NIL || (full && !more_chunks(table))) {
+    if (table->used == table->room && !more_room(table)) {
         return TLSL_NIL;
     }
     return table->used++;
@@ -284,7 +289,7 @@ static uint32_t new_entry(tlsl_table *table) {
 
 static void weigh(tlsl_table *table, uint32_t index, uint32_t weight) {
     if (table->weighed) {
-        table->chunks[index / TLSL_CHUNK]->weights[index % TLSL_CHUNK] = weight;
+        table->weights[index] = weight;
     }
 }
 
@@ -297,7 +302,7 @@ uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, 
     if (index == TLSL_NIL) {
         return TLSL_NIL;
     }
-    tlsl_entry *entry = tlsl_table_at(table, index);
+    tlsl_entry *entry = &table->entries[index];
     entry->session = session;
     set_hash(entry, hash);
     weigh(table, index, weight);
@@ -310,7 +315,7 @@ uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, 
 
 SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session, uint32_t expires,
                              uint32_t weight) {
-    tlsl_entry *entry = tlsl_table_at(table, index);
+    tlsl_entry *entry = &table->entries[index];
     SSL_SESSION *before = entry->session;
     entry->session = session;
     weigh(table, index, weight);
@@ -321,7 +326,7 @@ SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *ses
 
 /* What a burst needed goes; one that empties and fills all the time keeps what it has. */
 static void emptied(tlsl_table *table) {
-    if (table->chunks_len > CHUNKS_KEPT) {
+    if (table->room > ROOM_KEPT) {
         tlsl_table_clear(table);
         return;
     }
@@ -330,7 +335,7 @@ static void emptied(tlsl_table *table) {
 }
 
 SSL_SESSION *tlsl_table_remove(tlsl_table *table, uint32_t index) {
-    tlsl_entry *entry = tlsl_table_at(table, index);
+    tlsl_entry *entry = &table->entries[index];
     SSL_SESSION *session = entry->session;
     unchain(table, index);
     unlist(table, index);

@@ -11,7 +11,6 @@
 #include "cache.h"
 
 #define TLSL_NIL 0xffffffU                      /* no entry; a table holds no more than this */
-#define TLSL_CHUNK 32                           /* entries come in chunks, which never move */
 #define TLSL_SECONDS_MAX ((int64_t)1 << 30)     /* a longer life is cut to this */
 
 /*
@@ -30,24 +29,19 @@ typedef struct tlsl_entry {
     uint32_t hash_3 : 8;
 } tlsl_entry;
 
-/* The heap's slots lie beside the entries: slot i in the same chunk as entry i. */
-typedef struct tlsl_slot {
+typedef struct tlsl_slot { /* of the heap */
     uint32_t expires; /* the table's seconds */
     uint32_t entry;
 } tlsl_slot;
 
-typedef struct tlsl_chunk {
-    tlsl_entry entries[TLSL_CHUNK];
-    tlsl_slot slots[TLSL_CHUNK];
-    uint32_t weights[]; /* only in a table that is weighed */
-} tlsl_chunk;
-
 typedef struct tlsl_table {
-    tlsl_chunk **chunks;
+    tlsl_entry *entries;
+    tlsl_slot *heap;
+    uint32_t *weights; /* of the entries, only in a table that is weighed */
     uint32_t *buckets;
-    uint32_t chunks_len, chunks_room;
     uint32_t buckets_len; /* a power of two, or 0 */
-    uint32_t len;         /* entries, and slots of the heap */
+    uint32_t room;        /* of entries, heap and weights */
+    uint32_t len;         /* entries that are there, and slots of the heap */
     uint32_t used;        /* entries that were ever used: those from here on are new */
     uint32_t free;        /* the first of those that were given back */
     uint32_t newest, oldest;
@@ -63,12 +57,8 @@ void tlsl_table_clear(tlsl_table *table);
 /* Moves the table's clock on. Where the wall's went back, it stands still: nothing lives longer for it. */
 uint32_t tlsl_table_tick(tlsl_table *table, int64_t wall);
 
-static inline tlsl_entry *tlsl_table_at(const tlsl_table *table, uint32_t index) {
-    return &table->chunks[index / TLSL_CHUNK]->entries[index % TLSL_CHUNK];
-}
-
-static inline tlsl_slot *tlsl_table_slot(const tlsl_table *table, uint32_t place) {
-    return &table->chunks[place / TLSL_CHUNK]->slots[place % TLSL_CHUNK];
+static inline SSL_SESSION *tlsl_table_session(const tlsl_table *table, uint32_t index) {
+    return table->entries[index].session;
 }
 
 /* key: an id, padded with zeros. TLSL_NIL: none. */
@@ -87,20 +77,16 @@ SSL_SESSION *tlsl_table_remove(tlsl_table *table, uint32_t index);
 void tlsl_table_touch(tlsl_table *table, uint32_t index); /* it is the newest now */
 
 static inline uint32_t tlsl_table_expires(const tlsl_table *table, uint32_t index) {
-    return tlsl_table_slot(table, tlsl_table_at(table, index)->place)->expires;
+    return table->heap[table->entries[index].place].expires;
 }
 
 /* One that has expired at the table's time, the earliest first, or TLSL_NIL. */
 static inline uint32_t tlsl_table_expired(const tlsl_table *table) {
-    if (table->len == 0) {
-        return TLSL_NIL;
-    }
-    const tlsl_slot *first = tlsl_table_slot(table, 0);
-    return first->expires <= table->now ? first->entry : TLSL_NIL;
+    return table->len > 0 && table->heap[0].expires <= table->now ? table->heap[0].entry : TLSL_NIL;
 }
 
 static inline uint32_t tlsl_table_weight(const tlsl_table *table, uint32_t index) {
-    return table->weighed ? table->chunks[index / TLSL_CHUNK]->weights[index % TLSL_CHUNK] : 0;
+    return table->weighed ? table->weights[index] : 0;
 }
 
 #endif
