@@ -233,7 +233,7 @@ static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args) {
 
 /* ---------------------------------------------------------------------------------------------- lcontext.c */
 
-int tlb_context_new(lua_State *L); /* tls.context: loptions.c */
+int tlb_context_new(lua_State *L); /* tls.context */
 extern const luaL_Reg tlb_context_methods[];
 /* Pushes a connection's userdata of the context at context_idx: closed. */
 tlb_conn *tlb_new_conn(lua_State *L, int context_idx);

@@ -1,11 +1,32 @@
 /*
- * lcontext.c: the methods of a context. How one is made from a table of options is in loptions.c.
+ * lcontext.c: a context: how it is made, and its methods. What its options mean is in lsettings.c.
  *
  * A context's userdata keeps, as user values, what must live as long as a connection may ask for it: the hooks, and the
  * userdata of the contexts that its server names lead to (with their hooks). A connection keeps its context's userdata,
  * so hooks outlive context:free(): a peer is never accepted for want of a hook that was collected.
  */
-#include "binding.h"
+#include "options.h"
+
+/* The context is in its userdata from the start: whatever raises, the collector frees it. */
+int tlb_context_new(lua_State *L) {
+    static const char *const roles[] = {"client", "server", NULL};
+    tlb_setting s = {.L = L, .what = "option 'role'"};
+    tlb_read_options(L, tlb_context_options);
+    lua_settop(L, TLB_WHAT);
+    tlb_push_option(&s, "role");
+    tlslife_role role = tlb_choice(&s, roles) == 0 ? TLSLIFE_CLIENT : TLSLIFE_SERVER;
+    lua_settop(L, TLB_OPTIONS);
+    tlb_new(L, &tlb_context_type);
+    s.context = tlslife_context_new(role, &s.err);
+    if (!s.context)
+        return tlb_fail(L, &s.err, NULL);
+    tlb_fill(L, &tlb_context_type, s.context);
+    if (!tlb_set_options(&s, tlb_context_options)) {
+        tlb_release(L, TLB_MADE, &tlb_context_type);
+        return tlb_fail(L, &s.err, s.what);
+    }
+    return 1;
+}
 
 static tlslife_context *self_context(lua_State *L) {
     return tlb_self(L, &tlb_context_type)->object;

@@ -14,55 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ------------------------------------------------------------------------------------- values of options */
-
-/* The string at idx, without NUL. */
-static const char *text_at(tlb_setting *s, int idx) {
-    size_t len;
-    const char *text = lua_tolstring(s->L, idx, &len);
-    if (strlen(text) != len)
-        luaL_error(s->L, "%s: a NUL is in it", s->what);
-    return text;
-}
-
-static const char *text(tlb_setting *s) {
-    return text_at(s, TLB_VALUE);
-}
-
-static bool truth(tlb_setting *s) {
-    return lua_toboolean(s->L, TLB_VALUE);
-}
-
-static lua_Integer integer(tlb_setting *s, lua_Integer min, lua_Integer max) {
-    int exact;
-    lua_Integer value = lua_tointegerx(s->L, TLB_VALUE, &exact);
-    if (!exact || value < min || value > max)
-        luaL_error(s->L, "%s: %s is not in %I..%I", s->what, luaL_tolstring(s->L, TLB_VALUE, NULL),
-                   (LUAI_UACINT)min, (LUAI_UACINT)max);
-    return value;
-}
-
-int tlb_choice(tlb_setting *s, const char *const words[]) {
-    const char *word = text(s);
-    for (int i = 0; words[i]; i++)
-        if (strcmp(words[i], word) == 0)
-            return i;
-    luaL_Buffer expected;
-    luaL_buffinit(s->L, &expected);
-    for (int i = 0; words[i]; i++) {
-        luaL_addstring(&expected, i ? ", '" : "'");
-        luaL_addstring(&expected, words[i]);
-        luaL_addchar(&expected, '\'');
-    }
-    luaL_pushresult(&expected);
-    return luaL_error(s->L, "%s: '%s' is none of %s", s->what, word, lua_tostring(s->L, -1));
-}
-
-/* Pushes another option's value. */
-static int push_option(tlb_setting *s, const char *name) {
-    lua_pushstring(s->L, name);
-    return lua_rawget(s->L, TLB_OPTIONS);
-}
+/* ---------------------------------------------------------------------------------- values with parts */
 
 /* Pushes the field of the table at idx, which must be a string, or nil if that is lawful. */
 static const char *push_field(tlb_setting *s, int idx, const char *field, bool optional) {
@@ -73,19 +25,6 @@ static const char *push_field(tlb_setting *s, int idx, const char *field, bool o
     if (type != LUA_TSTRING)
         luaL_error(s->L, "%s: %s is a %s, not a string", s->what, field, lua_typename(s->L, type));
     return lua_tostring(s->L, -1);
-}
-
-/* Raises for keys of the table at idx that are none of these. */
-static void check_fields(tlb_setting *s, int idx, const char *const fields[]) {
-    for (lua_pushnil(s->L); lua_next(s->L, idx); lua_pop(s->L, 1)) {
-        bool known = false;
-        for (int i = 0; fields[i] && lua_type(s->L, -2) == LUA_TSTRING; i++)
-            known = known || strcmp(fields[i], lua_tostring(s->L, -2)) == 0;
-        if (!known) {
-            lua_pop(s->L, 1);
-            luaL_error(s->L, "%s: unknown field '%s'", s->what, luaL_tolstring(s->L, -1, NULL));
-        }
-    }
 }
 
 static bool is_pem(tlb_setting *s, int idx) {
@@ -107,7 +46,7 @@ static tlslife_status certificate_at(tlb_setting *s, int idx) {
     const char *string = lua_tolstring(s->L, idx, &len);
     if (is_pem(s, idx))
         return tlslife_context_set_certificate_pem(s->context, string, len, &s->err);
-    return tlslife_context_set_certificate_file(s->context, text_at(s, idx), &s->err);
+    return tlslife_context_set_certificate_file(s->context, tlb_option_text_at(s, idx), &s->err);
 }
 
 static tlslife_status private_key_at(tlb_setting *s, int idx, const char *passphrase) {
@@ -115,16 +54,16 @@ static tlslife_status private_key_at(tlb_setting *s, int idx, const char *passph
     const char *string = lua_tolstring(s->L, idx, &len);
     if (is_pem(s, idx))
         return tlslife_context_set_private_key_pem(s->context, string, len, passphrase, &s->err);
-    return tlslife_context_set_private_key_file(s->context, text_at(s, idx), passphrase, &s->err);
+    return tlslife_context_set_private_key_file(s->context, tlb_option_text_at(s, idx), passphrase, &s->err);
 }
 
 /* {certificate =, private_key =, passphrase =} at idx */
 static tlslife_status certificate_and_key(tlb_setting *s, int idx) {
     static const char *const fields[] = {"certificate", "private_key", "passphrase", NULL};
-    check_fields(s, idx, fields);
+    tlb_check_fields(s, idx, fields);
     push_field(s, idx, "certificate", false);
     push_field(s, idx, "private_key", false);
-    const char *passphrase = push_field(s, idx, "passphrase", true) ? text_at(s, -1) : NULL;
+    const char *passphrase = push_field(s, idx, "passphrase", true) ? tlb_option_text_at(s, -1) : NULL;
     tlslife_status status = certificate_at(s, idx + 1);
     return status == TLSLIFE_OK ? private_key_at(s, idx + 2, passphrase) : status;
 }
@@ -133,7 +72,7 @@ static tlslife_status set_certificate(tlb_setting *s) {
     tlslife_status status = TLSLIFE_OK;
     if (lua_isstring(s->L, TLB_VALUE)) {
         status = certificate_at(s, TLB_VALUE);
-        if (status == TLSLIFE_OK && push_option(s, "private_key") == LUA_TNIL)
+        if (status == TLSLIFE_OK && tlb_push_option(s, "private_key") == LUA_TNIL)
             luaL_error(s->L, "%s: option 'private_key' is missing", s->what);
         return status;
     }
@@ -149,15 +88,15 @@ static tlslife_status set_certificate(tlb_setting *s) {
 }
 
 static tlslife_status set_private_key(tlb_setting *s) {
-    if (push_option(s, "certificate") != LUA_TSTRING)
+    if (tlb_push_option(s, "certificate") != LUA_TSTRING)
         luaL_error(s->L, "%s: it goes with option 'certificate' as a string", s->what);
-    const char *passphrase = push_option(s, "passphrase") == LUA_TNIL ? NULL : text_at(s, -1);
+    const char *passphrase = tlb_push_option(s, "passphrase") == LUA_TNIL ? NULL : tlb_option_text_at(s, -1);
     return private_key_at(s, TLB_VALUE, passphrase);
 }
 
 /* Used with the key. */
 static tlslife_status set_passphrase(tlb_setting *s) {
-    if (push_option(s, "private_key") == LUA_TNIL)
+    if (tlb_push_option(s, "private_key") == LUA_TNIL)
         luaL_error(s->L, "%s: option 'private_key' is missing", s->what);
     return TLSLIFE_OK;
 }
@@ -170,7 +109,7 @@ static tlslife_status ca_at(tlb_setting *s, int idx) {
         return tlslife_context_use_system_ca(s->context, &s->err);
     if (is_pem(s, idx))
         return tlslife_context_add_ca_pem(s->context, string, len, &s->err);
-    if (stat(text_at(s, idx), &status) == 0 && S_ISDIR(status.st_mode))
+    if (stat(tlb_option_text_at(s, idx), &status) == 0 && S_ISDIR(status.st_mode))
         return tlslife_context_add_ca_directory(s->context, string, &s->err);
     return tlslife_context_add_ca_file(s->context, string, &s->err);
 }
@@ -198,7 +137,7 @@ static tlslife_status set_client_ca(tlb_setting *s) {
     const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
     if (is_pem(s, TLB_VALUE))
         return tlslife_context_set_client_ca_pem(s->context, string, len, &s->err);
-    return tlslife_context_set_client_ca_file(s->context, text(s), &s->err);
+    return tlslife_context_set_client_ca_file(s->context, tlb_option_text(s), &s->err);
 }
 
 static tlslife_status set_verify(tlb_setting *s) {
@@ -206,17 +145,17 @@ static tlslife_status set_verify(tlb_setting *s) {
     static const tlslife_verify values[] = {TLSLIFE_VERIFY_NONE, TLSLIFE_VERIFY_OPTIONAL,
                                             TLSLIFE_VERIFY_REQUIRED};
     tlslife_verify verify = lua_isboolean(s->L, TLB_VALUE)
-                                ? (truth(s) ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE)
+                                ? (tlb_option_truth(s) ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE)
                                 : values[tlb_choice(s, words)];
     return tlslife_context_set_verify(s->context, verify, &s->err);
 }
 
 static tlslife_status set_verify_depth(tlb_setting *s) {
-    return tlslife_context_set_verify_depth(s->context, (int)integer(s, 0, 100), &s->err);
+    return tlslife_context_set_verify_depth(s->context, (int)tlb_option_integer(s, 0, 100), &s->err);
 }
 
 static tlslife_status set_verify_host(tlb_setting *s) {
-    return tlslife_context_set_verify_host(s->context, truth(s), &s->err);
+    return tlslife_context_set_verify_host(s->context, tlb_option_truth(s), &s->err);
 }
 
 /* ------------------------------------------------------------------------------------ what is negotiated */
@@ -229,7 +168,7 @@ static int version(tlb_setting *s) {
 /* The other end of the range; its own row sets both again, and checks it. */
 static int other_version(tlb_setting *s, const char *name) {
     static const char *const words[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
-    if (push_option(s, name) != LUA_TSTRING)
+    if (tlb_push_option(s, name) != LUA_TSTRING)
         return 0;
     for (int i = 0; words[i]; i++)
         if (strcmp(words[i], lua_tostring(s->L, -1)) == 0)
@@ -246,19 +185,19 @@ static tlslife_status set_max_version(tlb_setting *s) {
 }
 
 static tlslife_status set_ciphers(tlb_setting *s) {
-    return tlslife_context_set_cipher_list(s->context, text(s), &s->err);
+    return tlslife_context_set_cipher_list(s->context, tlb_option_text(s), &s->err);
 }
 
 static tlslife_status set_ciphersuites(tlb_setting *s) {
-    return tlslife_context_set_ciphersuites(s->context, text(s), &s->err);
+    return tlslife_context_set_ciphersuites(s->context, tlb_option_text(s), &s->err);
 }
 
 static tlslife_status set_groups(tlb_setting *s) {
-    return tlslife_context_set_groups(s->context, text(s), &s->err);
+    return tlslife_context_set_groups(s->context, tlb_option_text(s), &s->err);
 }
 
 static tlslife_status set_signature_algorithms(tlb_setting *s) {
-    return tlslife_context_set_signature_algorithms(s->context, text(s), &s->err);
+    return tlslife_context_set_signature_algorithms(s->context, tlb_option_text(s), &s->err);
 }
 
 static tlslife_status set_alpn(tlb_setting *s) {
@@ -280,19 +219,20 @@ static tlslife_status set_server_names(tlb_setting *s) {
         lua_rawsetp(s->L, -2, target->object);
         status = tlslife_context_add_server_name(s->context, names[i], target->object, &s->err);
     }
-    lua_setiuservalue(s->L, TLB_CONTEXT, TLB_CONTEXT_TARGETS);
+    lua_setiuservalue(s->L, TLB_MADE, TLB_CONTEXT_TARGETS);
     return status;
 }
 
 /* {identity =, key =} at idx */
 static tlslife_status psk_at(tlb_setting *s, int idx) {
     static const char *const fields[] = {"identity", "key", NULL};
-    check_fields(s, idx, fields);
+    tlb_check_fields(s, idx, fields);
     push_field(s, idx, "identity", false);
     push_field(s, idx, "key", false);
     size_t len;
     const char *key = lua_tolstring(s->L, idx + 2, &len);
-    return tlslife_context_add_psk(s->context, text_at(s, idx + 1), (const unsigned char *)key, len, &s->err);
+    return tlslife_context_add_psk(s->context, tlb_option_text_at(s, idx + 1), (const unsigned char *)key,
+                                   len, &s->err);
 }
 
 static tlslife_status set_psk(tlb_setting *s) {
@@ -320,11 +260,11 @@ static tlslife_status set_resumption(tlb_setting *s) {
 }
 
 static tlslife_status set_num_tickets(tlb_setting *s) {
-    return tlslife_context_set_num_tickets(s->context, (size_t)integer(s, 0, 16), &s->err);
+    return tlslife_context_set_num_tickets(s->context, (size_t)tlb_option_integer(s, 0, 16), &s->err);
 }
 
 static tlslife_status set_session_timeout(tlb_setting *s) {
-    return tlslife_context_set_session_timeout(s->context, (long)integer(s, 1, 604800), &s->err);
+    return tlslife_context_set_session_timeout(s->context, (long)tlb_option_integer(s, 1, 604800), &s->err);
 }
 
 static tlslife_status set_session_id_context(tlb_setting *s) {
@@ -334,7 +274,8 @@ static tlslife_status set_session_id_context(tlb_setting *s) {
 }
 
 static tlslife_status set_max_early_data(tlb_setting *s) {
-    return tlslife_context_set_max_early_data(s->context, (uint32_t)integer(s, 0, UINT32_MAX), &s->err);
+    return tlslife_context_set_max_early_data(s->context, (uint32_t)tlb_option_integer(s, 0, UINT32_MAX),
+                                              &s->err);
 }
 
 /* ------------------------------------------------------------------------------------------------- OCSP */
@@ -374,7 +315,7 @@ static tlslife_status set_ocsp_response(tlb_setting *s) {
     const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
     if (is_der((const unsigned char *)string, len))
         return tlslife_context_set_ocsp_response(s->context, (const unsigned char *)string, len, &s->err);
-    const char *path = text(s);
+    const char *path = tlb_option_text(s);
     unsigned char *bytes = lua_newuserdatauv(s->L, OCSP_MAX + 1, 0);
     FILE *file = fopen(path, "rbe");
     if (!file)
@@ -390,15 +331,15 @@ static tlslife_status set_ocsp_response(tlb_setting *s) {
 }
 
 static tlslife_status set_ocsp_request(tlb_setting *s) {
-    return tlslife_context_set_ocsp_request(s->context, truth(s), &s->err);
+    return tlslife_context_set_ocsp_request(s->context, tlb_option_truth(s), &s->err);
 }
 
 /* -------------------------------------------------------------------------------------------- the rest */
 
 static tlslife_status set_keylog(tlb_setting *s) {
     if (lua_isstring(s->L, TLB_VALUE))
-        return tlslife_context_set_keylog(s->context, text(s), &s->err);
-    return truth(s) ? tlslife_context_set_keylog(s->context, NULL, &s->err) : TLSLIFE_OK;
+        return tlslife_context_set_keylog(s->context, tlb_option_text(s), &s->err);
+    return tlb_option_truth(s) ? tlslife_context_set_keylog(s->context, NULL, &s->err) : TLSLIFE_OK;
 }
 
 static tlslife_status set_flags(tlb_setting *s, tlslife_status (*set)(tlslife_context *, const char *, bool,
@@ -425,11 +366,11 @@ static tlslife_status set_modes(tlb_setting *s) {
 }
 
 static tlslife_status set_quiet_shutdown(tlb_setting *s) {
-    return tlslife_context_set_quiet_shutdown(s->context, truth(s), &s->err);
+    return tlslife_context_set_quiet_shutdown(s->context, tlb_option_truth(s), &s->err);
 }
 
 static tlslife_status set_post_handshake_auth(tlb_setting *s) {
-    return tlslife_context_set_post_handshake_auth(s->context, truth(s), &s->err);
+    return tlslife_context_set_post_handshake_auth(s->context, tlb_option_truth(s), &s->err);
 }
 
 static tlslife_status set_timeout(tlb_setting *s) {
@@ -443,12 +384,12 @@ static tlslife_status ask(tlb_setting *s, int value, unsigned question) {
     unsigned questions = question;
     for (int other = TLB_CONTEXT_HELLO; other <= TLB_CONTEXT_VERIFY; other++) {
         static const unsigned asked[] = {0, TLSLIFE_ASK_HELLO, TLSLIFE_ASK_CERTIFICATE, TLSLIFE_ASK_VERIFY};
-        if (lua_getiuservalue(s->L, TLB_CONTEXT, other) == LUA_TFUNCTION)
+        if (lua_getiuservalue(s->L, TLB_MADE, other) == LUA_TFUNCTION)
             questions |= asked[other];
         lua_pop(s->L, 1);
     }
     lua_pushvalue(s->L, TLB_VALUE);
-    lua_setiuservalue(s->L, TLB_CONTEXT, value);
+    lua_setiuservalue(s->L, TLB_MADE, value);
     return tlslife_context_set_questions(s->context, questions, &s->err);
 }
 
@@ -461,63 +402,57 @@ static tlslife_status set_on_certificate(tlb_setting *s) {
 }
 
 static tlslife_status set_on_verify(tlb_setting *s) {
-    bool all = push_option(s, "verify_all") != LUA_TNIL && lua_toboolean(s->L, -1);
+    bool all = tlb_push_option(s, "verify_all") != LUA_TNIL && lua_toboolean(s->L, -1);
     return ask(s, TLB_CONTEXT_VERIFY, TLSLIFE_ASK_VERIFY | (all ? TLSLIFE_ASK_VERIFY_ALL : 0u));
 }
 
 /* Used with the hook. */
 static tlslife_status set_verify_all(tlb_setting *s) {
-    if (truth(s) && push_option(s, "on_verify") == LUA_TNIL)
+    if (tlb_option_truth(s) && tlb_push_option(s, "on_verify") == LUA_TNIL)
         luaL_error(s->L, "%s: option 'on_verify' is missing: nobody would decide", s->what);
     return TLSLIFE_OK;
 }
 
 /* -------------------------------------------------------------------------------------------- the table */
 
-#define STRING TLB_TYPE_BIT(LUA_TSTRING), "string"
-#define BOOLEAN TLB_TYPE_BIT(LUA_TBOOLEAN), "boolean"
-#define INTEGER TLB_TYPE_BIT(LUA_TNUMBER), "integer"
-#define NUMBER TLB_TYPE_BIT(LUA_TNUMBER), "number"
-#define TABLE TLB_TYPE_BIT(LUA_TTABLE), "table"
-#define FUNCTION TLB_TYPE_BIT(LUA_TFUNCTION), "function"
 #define STRING_OR_TABLE TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TTABLE), "string or table"
 #define STRING_OR_BOOLEAN TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TBOOLEAN), "string or boolean"
 
-const tlb_option tlb_options[] = {
-    {"role", STRING, set_role},
-    {"min_version", STRING, set_min_version},
-    {"max_version", STRING, set_max_version},
-    {"ciphers", STRING, set_ciphers},
-    {"ciphersuites", STRING, set_ciphersuites},
-    {"groups", STRING, set_groups},
-    {"signature_algorithms", STRING, set_signature_algorithms},
-    {"options", TABLE, set_options},
-    {"modes", TABLE, set_modes},
-    {"verify", STRING_OR_BOOLEAN, set_verify},
-    {"verify_depth", INTEGER, set_verify_depth},
-    {"verify_host", BOOLEAN, set_verify_host},
-    {"ca", STRING_OR_TABLE, set_ca},
-    {"client_ca", STRING, set_client_ca},
-    {"certificate", STRING_OR_TABLE, set_certificate},
-    {"private_key", STRING, set_private_key},
-    {"passphrase", STRING, set_passphrase},
-    {"psk", TABLE, set_psk},
-    {"alpn", TABLE, set_alpn},
-    {"resumption", STRING, set_resumption},
-    {"num_tickets", INTEGER, set_num_tickets},
-    {"session_timeout", INTEGER, set_session_timeout},
-    {"session_id_context", STRING, set_session_id_context},
-    {"max_early_data", INTEGER, set_max_early_data},
-    {"post_handshake_auth", BOOLEAN, set_post_handshake_auth},
-    {"ocsp_response", STRING, set_ocsp_response},
-    {"ocsp_request", BOOLEAN, set_ocsp_request},
-    {"keylog", STRING_OR_BOOLEAN, set_keylog},
-    {"quiet_shutdown", BOOLEAN, set_quiet_shutdown},
-    {"timeout", NUMBER, set_timeout},
-    {"on_hello", FUNCTION, set_on_hello},
-    {"on_certificate", FUNCTION, set_on_certificate},
-    {"on_verify", FUNCTION, set_on_verify},
-    {"verify_all", BOOLEAN, set_verify_all},
-    {"server_names", TABLE, set_server_names},
-    {NULL, 0, NULL, NULL},
+const tlb_option tlb_context_options[] = {
+    {"role", TLB_TYPE_BIT(LUA_TSTRING), "'client' or 'server'", set_role, true},
+    {"min_version", TLB_STRING, set_min_version, false},
+    {"max_version", TLB_STRING, set_max_version, false},
+    {"ciphers", TLB_STRING, set_ciphers, false},
+    {"ciphersuites", TLB_STRING, set_ciphersuites, false},
+    {"groups", TLB_STRING, set_groups, false},
+    {"signature_algorithms", TLB_STRING, set_signature_algorithms, false},
+    {"options", TLB_TABLE, set_options, false},
+    {"modes", TLB_TABLE, set_modes, false},
+    {"verify", STRING_OR_BOOLEAN, set_verify, false},
+    {"verify_depth", TLB_INTEGER, set_verify_depth, false},
+    {"verify_host", TLB_BOOLEAN, set_verify_host, false},
+    {"ca", STRING_OR_TABLE, set_ca, false},
+    {"client_ca", TLB_STRING, set_client_ca, false},
+    {"certificate", STRING_OR_TABLE, set_certificate, false},
+    {"private_key", TLB_STRING, set_private_key, false},
+    {"passphrase", TLB_STRING, set_passphrase, false},
+    {"psk", TLB_TABLE, set_psk, false},
+    {"alpn", TLB_TABLE, set_alpn, false},
+    {"resumption", TLB_STRING, set_resumption, false},
+    {"num_tickets", TLB_INTEGER, set_num_tickets, false},
+    {"session_timeout", TLB_INTEGER, set_session_timeout, false},
+    {"session_id_context", TLB_STRING, set_session_id_context, false},
+    {"max_early_data", TLB_INTEGER, set_max_early_data, false},
+    {"post_handshake_auth", TLB_BOOLEAN, set_post_handshake_auth, false},
+    {"ocsp_response", TLB_STRING, set_ocsp_response, false},
+    {"ocsp_request", TLB_BOOLEAN, set_ocsp_request, false},
+    {"keylog", STRING_OR_BOOLEAN, set_keylog, false},
+    {"quiet_shutdown", TLB_BOOLEAN, set_quiet_shutdown, false},
+    {"timeout", TLB_NUMBER, set_timeout, false},
+    {"on_hello", TLB_FUNCTION, set_on_hello, false},
+    {"on_certificate", TLB_FUNCTION, set_on_certificate, false},
+    {"on_verify", TLB_FUNCTION, set_on_verify, false},
+    {"verify_all", TLB_BOOLEAN, set_verify_all, false},
+    {"server_names", TLB_TABLE, set_server_names, false},
+    {NULL, 0, NULL, NULL, false},
 };
