@@ -587,6 +587,30 @@ static void test_import_of_nonsense(tlslife_keyring *keyring) {
     tlslife_cache_free(after);
 }
 
+/* One session whose DER is said to be a byte longer, with the byte there. */
+static void test_import_of_too_much(tlslife_keyring *keyring) {
+    enum { LENGTH_AT = 18 + 1 + 32 + 2 + sizeof "A.example:443" - 1 };
+    static const unsigned char purpose[] = "tlslife cache file";
+    tlslife_cache *cache = empty_cache();
+    SSL_SESSION_free(keep_client(cache, 'A', '1', TLS1_3_VERSION));
+    block file = export_of(cache, keyring, true), sealed = {NULL, 0};
+    unsigned char *plain = NULL;
+    size_t plain_len = 0;
+    CHECK(tlsl_open(keyring, (tlslife_bytes){file.bytes, file.len}, (tlslife_bytes){purpose, sizeof purpose},
+                    &plain, &plain_len));
+    plain = realloc(plain, plain_len + 1);
+    plain[plain_len] = 0;
+    CHECK(plain_len == LENGTH_AT + 4 + (size_t)plain[LENGTH_AT + 3]);
+    plain[LENGTH_AT + 3]++;
+    CHECK(tlsl_seal(keyring, (tlslife_bytes){plain, plain_len + 1}, (tlslife_bytes){purpose, sizeof purpose},
+                    &sealed.bytes, &sealed.len));
+    CHECK(import_of(cache, keyring, sealed) == -1);
+    free(sealed.bytes);
+    free(plain);
+    tlslife_session_bytes_free(file.bytes, file.len);
+    tlslife_cache_free(cache);
+}
+
 /* What was sealed for a store is no export, and the other way round. */
 static void test_purposes(void) {
     scene all = begin(0);
@@ -609,6 +633,7 @@ static void test_files(void) {
     test_import_expired(keyring);
     test_import_damaged(keyring);
     test_import_of_nonsense(keyring);
+    test_import_of_too_much(keyring);
     tlslife_keyring_free(keyring);
 }
 
