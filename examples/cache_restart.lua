@@ -1,0 +1,25 @@
+-- A client that resumes after a restart: its cache goes to a file, sealed. Run it twice.
+-- Usage: tlslife cache_restart.lua [port] [file] (cert.pem in this directory; the secret in TLSLIFE_SECRET)
+local tls = require "tlslife"
+
+local path = arg[2] or "sessions.sealed"
+local keyring = tls.keyring { os.getenv "TLSLIFE_SECRET" or ("not secret! "):rep(4) } -- 32 bytes or more
+local cache = assert(tls.cache { capacity = 1000 })
+local context = assert(tls.context { role = "client", ca = "cert.pem", timeout = 10, cache = cache })
+
+local file = io.open(path, "rb")
+if file then
+    print("imported", cache:import(keyring, file:read "a"))
+    file:close()
+end
+
+-- With a cache nothing else is to be done: the connection offers what fits its peer, and tells what came of it.
+local conn <close> = assert(context:connection())
+assert(conn:dial("localhost", arg[1] or 8443))
+assert(conn:connect())
+assert(conn:write "hello")
+print(assert(conn:read()), conn:resumption())
+conn:close(1) -- a connection that is not closed spoils its session
+
+local out <close> = assert(io.open(path, "wb"))
+assert(out:write(assert(cache:export(keyring))))
