@@ -178,7 +178,8 @@ static void test_verbs(void) {
     CHECK(put(store, 1, 1, 200, LONG_ENOUGH) && get(store, 1) == HIT && get(store, 1) == HIT);
     CHECK(put(store, 1, 2, 90, LONG_ENOUGH) && get(store, 1) == HIT);
     CHECK(get(store, 2) == MISS);
-    CHECK(take(store, 1) == HIT && take(store, 1) == MISS && get(store, 1) == MISS);
+    CHECK(take(store, 1) == HIT);
+    CHECK(take(store, 1) == MISS && get(store, 1) == MISS);
     CHECK(put(store, 1, 3, 200, LONG_ENOUGH) && remove_id(store, 1) && get(store, 1) == MISS);
     CHECK(remove_id(store, 1));
     CHECK(put(store, 1, 3, 200, LONG_ENOUGH) && put(store, 1, 4, 200, 0) && get(store, 1) == MISS);
@@ -685,14 +686,14 @@ static void test_kills(int kills, size_t bytes) {
 /* ------------------------------------------------------------------------------------------- damaged bytes */
 
 static void arena_fill(const arena *self) {
-    for (uint32_t id = 0; id < 400; id++) {
-        arena_put(self, id, 8 + id * 3 % 700, 1000, 500);
+    for (uint32_t id = 0; id < 150; id++) {
+        arena_put(self, id, 8 + id * 7 % 700, 1000, 500);
     }
 }
 
 static bool arena_use(const arena *self, uint32_t *hits) {
     bool right = true;
-    for (uint32_t id = 0; id < 400; id += 7) {
+    for (uint32_t id = 0; id < 150; id += 3) {
         answer got = arena_look(self, id, 1000, id % 5 == 0);
         right = right && got != WRONG;
         *hits += got == HIT;
@@ -775,16 +776,19 @@ static void test_scribbler(void) {
         }
         _exit(0);
     }
-    nap(1.5);
+    nap(1);
     atomic_store(&counts->stop, true);
     CHECK(child_ended_well(one) && child_ended_well(two) && child_ended_well(scribbler));
     CHECK(counts->wrong == 0 && counts->hits > 100);
-    nap(1.1);
-    (void)get(store, 1); /* the first notes a word that nobody holds as stuck */
-    nap(1.1);
-    for (uint32_t id = 0; id < 100; id++) {
-        CHECK(put(store, id, 1, 100, LONG_ENOUGH) && get(store, id) == HIT);
+    bool recovered = false; /* from words that nobody will ever give back, too */
+    for (double begun = seconds(); !recovered && seconds() - begun < 5;) {
+        recovered = true;
+        for (uint32_t id = 0; id < 100; id++) {
+            recovered = put(store, id, 1, 100, LONG_ENOUGH) && get(store, id) == HIT && recovered;
+        }
+        nap(0.05);
     }
+    CHECK(recovered);
     (void)munmap(map, 512 * KIB);
     (void)close(fd);
     (void)munmap(counts, sizeof *counts);
@@ -800,7 +804,7 @@ static void write_at(const char *path, off_t offset, const void *bytes, size_t l
 }
 
 static tlsl_slab_header read_header(const char *path) {
-    tlsl_slab_header header;
+    tlsl_slab_header header = {.version = 0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     CHECK(fd >= 0 && pread(fd, &header, sizeof header, 0) == sizeof header);
     (void)close(fd);
@@ -1014,34 +1018,51 @@ static void test_full_disk(void) {
 
 /* -------------------------------------------------------------------------------------------------- speed */
 
-/* Told, and held to no more than an order of magnitude: a sanitizer or a busy machine is not a defect. */
-static void test_speed(void) {
-    enum { IDS = 20000, ROUNDS = 10 };
-    static unsigned char keys[IDS][TLSL_STORE_KEY];
+enum { SPEED_IDS = 20000, SPEED_ROUNDS = 10 };
+static unsigned char speed_keys[SPEED_IDS][TLSL_STORE_KEY];
+
+/* Microseconds of CPU for each. */
+static double time_puts(tlslife_store *store) {
     static const unsigned char value[200];
-    tlslife_store *store = open_slab(path_of("speed"), 16 * MIB);
-    for (uint32_t id = 0; id < IDS; id++) {
-        key_of(id, keys[id]);
-    }
     double begun = cpu_seconds();
-    for (size_t i = 0; i < (size_t)IDS * ROUNDS; i++) {
-        (void)store->verbs->put(store, keys[i % IDS], value, sizeof value, LONG_ENOUGH);
+    for (size_t i = 0; i < (size_t)SPEED_IDS * SPEED_ROUNDS; i++) {
+        (void)store->verbs->put(store, speed_keys[i % SPEED_IDS], value, sizeof value, LONG_ENOUGH);
     }
-    double put_seconds = cpu_seconds() - begun;
-    size_t hits = 0;
-    begun = cpu_seconds();
-    for (size_t i = 0; i < (size_t)IDS * ROUNDS; i++) {
+    return (cpu_seconds() - begun) / SPEED_IDS / SPEED_ROUNDS * 1e6;
+}
+
+static double time_gets(tlslife_store *store, size_t *hits) {
+    double begun = cpu_seconds();
+    for (size_t i = 0; i < (size_t)SPEED_IDS * SPEED_ROUNDS; i++) {
         tlsl_inquiry inquiry = {.take = false};
-        memcpy(inquiry.key, keys[i * 7919 % IDS], TLSL_STORE_KEY);
+        memcpy(inquiry.key, speed_keys[i * 7919 % SPEED_IDS], TLSL_STORE_KEY);
         store->verbs->ask(store, &inquiry);
-        hits += inquiry.found == TLSL_FOUND_HIT;
+        *hits += inquiry.found == TLSL_FOUND_HIT;
         free(inquiry.bytes);
     }
-    double get_seconds = cpu_seconds() - begun;
-    printf("200 bytes among %d: put %.2f us, get %.2f us\n", IDS, put_seconds / IDS / ROUNDS * 1e6,
-           get_seconds / IDS / ROUNDS * 1e6);
-    CHECK(hits == (size_t)IDS * ROUNDS);
-    CHECK(get_seconds / IDS / ROUNDS < 20e-6 && put_seconds / IDS / ROUNDS < 20e-6);
+    return (cpu_seconds() - begun) / SPEED_IDS / SPEED_ROUNDS * 1e6;
+}
+
+/* Told, and held to no more than an order of magnitude: a sanitizer or a busy machine is not a defect. */
+static void test_speed(void) {
+    tlslife_store *store = open_slab(path_of("speed"), 16 * MIB);
+    size_t hits = 0;
+    for (uint32_t id = 0; id < SPEED_IDS; id++) {
+        key_of(id, speed_keys[id]);
+    }
+    double put_us = time_puts(store);
+    double get_us = time_gets(store, &hits);
+    pid_t pid = child_begin();
+    if (pid == 0) {
+        (void)time_gets(store, &hits);
+        _exit(0);
+    }
+    double get_beside_us = time_gets(store, &hits);
+    CHECK(child_ended_well(pid));
+    printf("200 bytes among %d: put %.2f us, get %.2f us, %.2f us beside another process\n", SPEED_IDS,
+           put_us, get_us, get_beside_us);
+    CHECK(hits == (size_t)SPEED_IDS * SPEED_ROUNDS * 2);
+    CHECK(put_us < 20 && get_us < 20);
     tlslife_store_free(store);
 }
 
