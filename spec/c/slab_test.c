@@ -582,7 +582,7 @@ static void test_lease_of_the_dead(bool waited_for) {
     CHECK(waited_for ? child_ended_well(pid) : waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT) == 0);
     double begun = seconds();
     CHECK(tlsl_lease_take(lease, lessee, &holding) == TLSL_LEASED_BROKEN);
-    CHECK(seconds() - begun < 0.015);
+    CHECK(seconds() - begun < 0.5);
     tlsl_lease_give(lease, holding);
     CHECK(tlsl_lease_take(lease, lessee, &holding) == TLSL_LEASED);
     CHECK(waited_for || child_ended_well(pid));
@@ -612,7 +612,10 @@ static void test_lease_of_the_stopped(void) {
     double begun = seconds();
     CHECK(get(store, 1) == MISS && seconds() - begun < 0.5);
     begun = seconds();
-    CHECK(!put(store, 2, 1, 100, LONG_ENOUGH) && !remove_id(store, 1) && seconds() - begun < 0.015);
+    for (int i = 0; i < 10; i++) {
+        CHECK(!put(store, 2, 1, 100, LONG_ENOUGH) && !remove_id(store, 1));
+    }
+    CHECK(seconds() - begun < 0.3);
     nap(1.1);
     CHECK(get(store, 1) == MISS && put(store, 1, 2, 100, LONG_ENOUGH) && get(store, 1) == HIT);
     CHECK(kill(pid, SIGCONT) == 0 && child_ended_well(pid));
@@ -723,30 +726,52 @@ static void test_garbage(void) {
     CHECK(hits > 10000);
 }
 
-/* Not random: links and lengths that are right but for being out of bounds, with every checksum of theirs. */
-static void test_hostile_links(void) {
-    static const uint64_t places[] = {0, 8, 16, 48, 1u << 20, UINT64_MAX, UINT64_MAX - 15, (uint64_t)1 << 62};
-    static const uint32_t lens[] = {0, 1, 4096, 65536, 65537, 0x7fffffff, 0xffffffff, 0xffffffc8};
-    bool right = true;
-    for (size_t i = 0; i < sizeof places / sizeof places[0] * 8; i++) {
-        arena self = arena_new(64 * KIB);
+/* One slot of key's bucket leads to that place, and what is there, as far as the ring goes, is an entry that fits. */
+static void arena_forge(const arena *self, uint32_t id, uint64_t at, uint32_t len, uint64_t head) {
+    struct {
+        uint64_t sum, at;
+        uint32_t expiry, len;
         unsigned char key[TLSL_STORE_KEY];
-        tlsl_shard shard = arena_shard(&self, 1, 1000, key);
-        uint64_t at = places[i / 8];
-        uint64_t heads[3] = {at + 16, self.plan.ring_len, (uint64_t)1 << 62};
-        arena_put(&self, 1, 100, 1000, 500);
-        for (size_t j = 0; j + 16 <= self.plan.buckets * 128; j += 16) { /* each slot leads there */
-            uint32_t tag = 0;
-            memcpy(&tag, key + 16, sizeof tag);
-            memcpy(shard.index + j, &at, sizeof at);
-            memcpy(shard.index + j + 8, &tag, sizeof tag);
-        }
-        for (size_t j = 0; j + 56 <= self.plan.ring_len; j += 16) { /* and each place has such a length */
-            memcpy(shard.ring + j + 8, &at, sizeof at);
-            memcpy(shard.ring + j + 20, &lens[i % 8], sizeof lens[0]);
-        }
-        memcpy(&shard.head->head, &heads[i % 3], sizeof heads[0]);
-        right = arena_look(&self, 1, 1000, false) != WRONG && right;
+    } entry = {0, at, 1400, len, {0}};
+    struct {
+        uint64_t at;
+        uint32_t tag, expiry;
+    } slot = {at, 0, 1400};
+    tlsl_shard shard = arena_shard(self, id, 1000, entry.key);
+    uint64_t part = 0;
+    size_t offset = (size_t)(at % self->plan.ring_len);
+    size_t room = self->plan.ring_len - offset;
+    memcpy(&part, entry.key + 8, sizeof part);
+    memcpy(&slot.tag, entry.key + 16, sizeof slot.tag);
+    memcpy(shard.index + part % self->plan.buckets * 128 + 32, &slot, sizeof slot);
+    memcpy(shard.ring + offset, &entry, room < sizeof entry ? room : sizeof entry);
+    memcpy(&shard.head->head, &head, sizeof head);
+}
+
+/* Not random: places and lengths that are right in all but what they lead to. */
+static void test_hostile_links(void) {
+    static const uint32_t lens[] = {0, 1, 8, 9, 4096, 40000, 65536, 0x7fffffff, 0xffffffc8, 0xffffffff};
+    enum { LENS = sizeof lens / sizeof lens[0] };
+    uint64_t ring_len = tlsl_slab_plan_of(64 * KIB).ring_len;
+    const uint64_t places[] = {0,
+                               8,
+                               16,
+                               ring_len - 8,
+                               ring_len - 16,
+                               ring_len - 48,
+                               ring_len - 64,
+                               ring_len * 9 - 80,
+                               ring_len * (UINT64_MAX / 4 / ring_len) - 64,
+                               UINT64_MAX - 15,
+                               UINT64_MAX};
+    bool right = true;
+    for (size_t i = 0; i < sizeof places / sizeof places[0] * LENS; i++) {
+        arena self =
+            arena_new(64 * KIB); /* its one ring ends where the heap's block does, or a little before */
+        uint64_t at = places[i / LENS];
+        arena_forge(&self, 1, at, lens[i % LENS], at / 16 * 16 + 64);
+        right = arena_look(&self, 1, 1000, false) == MISS && right;
+        arena_forge(&self, 1, at, lens[i % LENS], at / 16 * 16 + 64);
         arena_put(&self, 1, 300, 1000, 500); /* may be lost with a head that was too far */
         right = arena_look(&self, 1, 1000, false) != WRONG && right;
         arena_put(&self, 1, 300, 1000, 500);

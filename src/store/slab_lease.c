@@ -41,6 +41,7 @@
 #define YIELDS 8
 #define NAP_NS 50000
 #define WAIT_MS 20
+#define ROUNDS_MAX 1000 /* more than there are naps in WAIT_MS */
 #define STALE_MS 1000
 
 #define PID_BITS 22 /* Linux has no higher numbers */
@@ -179,8 +180,9 @@ static void pause_a_little(unsigned round) {
 /* It was taken. Each round looks afresh: the lease may have gone from hand to hand meanwhile. */
 static tlsl_leased wait_for(tlsl_lease *lease, tlsl_lessee *lessee, uint64_t *out_holding) {
     uint64_t deadline = now_ms() + WAIT_MS;
-    for (unsigned round = 0;; round++) {
-        uint64_t holder = atomic_load_explicit(&lease->holder, memory_order_relaxed);
+    uint64_t holder = atomic_load_explicit(&lease->holder, memory_order_relaxed);
+    for (unsigned round = is_stuck(lease, holder) ? YIELDS : 0; round < ROUNDS_MAX; round++) {
+        holder = atomic_load_explicit(&lease->holder, memory_order_relaxed);
         if (holder == 0) {
             if (replace(lease, 0, self(lessee), out_holding)) {
                 return TLSL_LEASED;
@@ -196,6 +198,7 @@ static tlsl_leased wait_for(tlsl_lease *lease, tlsl_lessee *lessee, uint64_t *ou
             pause_a_little(round);
         }
     }
+    return TLSL_LEASED_NOT; /* others were faster each time */
 }
 
 tlsl_leased tlsl_lease_take(tlsl_lease *lease, tlsl_lessee *lessee, uint64_t *out_holding) {
