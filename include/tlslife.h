@@ -757,6 +757,8 @@ TLSLIFE_API bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *o
  */
 TLSLIFE_API tlslife_status tlslife_conn_answer_session(tlslife_conn *conn, const unsigned char *sealed,
     size_t sealed_len);
+/* The same where the program's store failed: there is no session, and a store error is counted. */
+TLSLIFE_API tlslife_status tlslife_conn_fail_session(tlslife_conn *conn);
 
 /* Whether the handshake resumed a session, and if not why not. */
 typedef enum tlslife_outcome {

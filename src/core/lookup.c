@@ -162,15 +162,29 @@ bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out) {
     return true;
 }
 
-tlslife_status tlslife_conn_answer_session(tlslife_conn *conn, const unsigned char *sealed,
-                                           size_t sealed_len) {
+/* What a program's store is asked for: NULL: nothing, and verb was the program's mistake. */
+static tlsl_inquiry *asked_inquiry(tlslife_conn *conn, const char *verb) {
     tlslife_lookup lookup;
     if (!tlslife_conn_lookup(conn, &lookup) || !lookup.store->verbs->answered_by_program ||
         conn->search->inquiry.found != TLSL_FOUND_PENDING) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "answer_session, but the program was asked for no session");
+        tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s, but the program was asked for no session", verb);
+        return NULL;
     }
-    tlsl_inquiry *inquiry = &conn->search->inquiry;
+    return &conn->search->inquiry;
+}
+
+static void answered(tlslife_conn *conn, tlsl_inquiry *inquiry, tlsl_found found) {
+    tlslife_store *store = tlsl_cache_store(conn->origin->cache);
+    store->verbs->cancel(store, inquiry);
+    inquiry->found = found;
+}
+
+tlslife_status tlslife_conn_answer_session(tlslife_conn *conn, const unsigned char *sealed,
+                                           size_t sealed_len) {
+    tlsl_inquiry *inquiry = asked_inquiry(conn, "answer_session");
+    if (inquiry == NULL) {
+        return TLSLIFE_ERROR;
+    }
     bool kept = sealed != NULL && sealed_len <= TLSL_STORE_BYTES_MAX;
     inquiry->bytes = kept ? malloc(sealed_len + 1) : NULL;
     if (inquiry->bytes != NULL) {
@@ -178,8 +192,19 @@ tlslife_status tlslife_conn_answer_session(tlslife_conn *conn, const unsigned ch
         inquiry->bytes_len = sealed_len;
     }
     bool too_big = sealed != NULL && !kept;
-    lookup.store->verbs->cancel(lookup.store, inquiry);
-    inquiry->found = inquiry->bytes != NULL ? TLSL_FOUND_HIT : too_big ? TLSL_FOUND_FAILED : TLSL_FOUND_MISS;
+    answered(conn, inquiry,
+             inquiry->bytes != NULL ? TLSL_FOUND_HIT
+             : too_big              ? TLSL_FOUND_FAILED
+                                    : TLSL_FOUND_MISS);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_fail_session(tlslife_conn *conn) {
+    tlsl_inquiry *inquiry = asked_inquiry(conn, "fail_session");
+    if (inquiry == NULL) {
+        return TLSLIFE_ERROR;
+    }
+    answered(conn, inquiry, TLSL_FOUND_FAILED);
     return TLSLIFE_OK;
 }
 
