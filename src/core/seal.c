@@ -8,7 +8,7 @@
  * authentication key. So each message has a key of its own: XAES-256-GCM, a published construction, takes
  * 24 random bytes, makes the message's key of the first 12 (CMAC in counter mode, which is two blocks of
  * AES) and the nonce of GCM of the others. 2^80 messages are safe that way. HKDF for each message would do
- * the same for twelve times the price of the two blocks.
+ * the same for fifteen times the price of the two blocks.
  *
  * Keys come of secrets by HKDF-SHA-256 together with their ids, so that whoever has the secret has the id,
  * opening tries one key and not eight, and the id says nothing of the secret.
