@@ -374,10 +374,13 @@ int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIP
     tlslife_ticket_keys *keys = keys_of(ssl, conn);
     int found =
         keys == NULL ? 0 : tlsl_ticket_key_at(keys, (int64_t)time(NULL), name, iv, cipher, mac, making != 0);
-    if (found <= 0 && !making && conn != NULL) {
+    if (making || found > 0) {
+        return found;
+    }
+    if (conn != NULL) {
         conn->ticket_failed = true;
     }
-    return found;
+    return 0; /* also where OpenSSL failed: the handshake goes on in full */
 }
 
 tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife_ticket_keys *keys,
