@@ -13,7 +13,8 @@
  *   The module is opened in the state where it was not. All take one value of Lua's stack and need LUA_MINSTACK free.
  *
  * Threads
- *   As in tlslife.h: contexts and sessions may be in the states of several threads at once, a connection in one.
+ *   As in tlslife.h: contexts, sessions, caches, stores and keys may be in the states of several threads at once, a
+ *   connection in one.
  *
  * Hooks
  *   on_hello, on_certificate and on_verify are Lua functions of the state in which tls.context{} was called. In a
@@ -52,6 +53,24 @@ TLSLIFE_API tlslife_session *tlslife_lua_test_session(lua_State *L, int idx);
 TLSLIFE_API void tlslife_lua_push_listener(lua_State *L, tlslife_listener *listener);
 TLSLIFE_API tlslife_listener *tlslife_lua_check_listener(lua_State *L, int idx);
 TLSLIFE_API tlslife_listener *tlslife_lua_test_listener(lua_State *L, int idx);
+
+/* A cache whose store is a table of Lua functions has them in the state that made it: in another one its lookups are
+ * misses, and its puts and removes wait for the next call in the first. */
+TLSLIFE_API void tlslife_lua_push_cache(lua_State *L, tlslife_cache *cache);
+TLSLIFE_API tlslife_cache *tlslife_lua_check_cache(lua_State *L, int idx);
+TLSLIFE_API tlslife_cache *tlslife_lua_test_cache(lua_State *L, int idx);
+
+TLSLIFE_API void tlslife_lua_push_store(lua_State *L, tlslife_store *store);
+TLSLIFE_API tlslife_store *tlslife_lua_check_store(lua_State *L, int idx);
+TLSLIFE_API tlslife_store *tlslife_lua_test_store(lua_State *L, int idx);
+
+TLSLIFE_API void tlslife_lua_push_keyring(lua_State *L, tlslife_keyring *keyring);
+TLSLIFE_API tlslife_keyring *tlslife_lua_check_keyring(lua_State *L, int idx);
+TLSLIFE_API tlslife_keyring *tlslife_lua_test_keyring(lua_State *L, int idx);
+
+TLSLIFE_API void tlslife_lua_push_ticket_keys(lua_State *L, tlslife_ticket_keys *keys);
+TLSLIFE_API tlslife_ticket_keys *tlslife_lua_check_ticket_keys(lua_State *L, int idx);
+TLSLIFE_API tlslife_ticket_keys *tlslife_lua_test_ticket_keys(lua_State *L, int idx);
 
 /* Pushes the three values by which a failed call of the module ends: nil, message, err (a tlslife.Error). Returns 3. */
 TLSLIFE_API int tlslife_lua_push_error(lua_State *L, const tlslife_error *err);

@@ -5,9 +5,11 @@
 --
 -- Manners: a mistake of the program (wrong type, unknown option, freed handle, a call that is not lawful now) raises.
 -- What the world does returns nil, message, err. For waits and ends the message is one of the stable words
---   "want_read" "want_write" "closed" "truncated" "timeout" "busy"
+--   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "busy"
 -- and there is no err; for failures it is a sentence and err is a tlslife.Error.
--- A hook (on_hello, on_certificate, on_verify) may yield; while one does, another call on the same connection returns "busy".
+-- A hook (on_hello, on_certificate, on_verify) and the functions of a store may yield; while a hook or a lookup does, another
+-- call on the same connection returns "busy". "want_session" comes only without blocking: the handshake waits for its cache's
+-- store; watch what Store:wait() says, pump, and call again.
 -- Every name in "Source:" is a manual page of OpenSSL 3.
 
 ---@class tlslife
@@ -176,7 +178,7 @@ function tlslife.keyring(secrets) end
 ---@return tlslife.TicketKeys
 function tlslife.ticket_keys(options) end
 
----"client"-side names for type(): "context", "connection", "session", "listener", "buffer", or nil for anything else.
+---What a value of this module is, or nil for anything else.
 ---@param value any
 ---@return "context"|"connection"|"session"|"listener"|"buffer"|"cache"|"store"|"keyring"|"ticket_keys"|nil
 function tlslife.type(value) end
@@ -593,12 +595,15 @@ function Connection:ticket_data() end
 ---@field keyring tlslife.Keyring?   demanded with a store
 ---@field near boolean?              with a store: memory in front of it, default true
 
----A far home made of functions, which may yield, return anything and raise: what is not what was put is a miss, what is raised a store error.
+---A far home made of functions, which may yield, return anything and raise: what is not what was put is a miss, what is raised
+---is a store error and goes to warn(). They are called where a script calls: get and take in the verb that needs a session, put
+---and remove before a verb of any connection of the cache (or cache:remove) returns; never in a finalizer. Where they yield, calls
+---of several connections overlap. The table is read once.
 ---@class tlslife.StoreFunctions
----@field get fun(key: string): string?
----@field put fun(key: string, sealed: string, lifetime: integer)
+---@field get fun(key: string): string?  key: 32 bytes; what was put
+---@field put fun(key: string, sealed: string, lifetime: integer) lifetime in seconds
 ---@field remove fun(key: string)
----@field take (fun(key: string): string?)? default: get, then remove
+---@field take (fun(key: string): string?)? get and remove in one: two calls at once must not both get it. Default: get, then remove
 
 ---@class tlslife.RedisOptions
 ---@field host string?       default "127.0.0.1"

@@ -2,8 +2,8 @@
  * binding.h: what the files of the Lua binding know of each other. Nothing here is public.
  *
  * The binding is a user of tlslife.h: what it needs, C programs get too. It adds three things only: handles (one
- * userdata for each C object and state, identity.c), results (statuses as Lua values, lerror.c), and the hooks that
- * answer the handshake's questions, which may yield (lquestion.c).
+ * userdata for each C object and state, identity.c), results (statuses as Lua values, lerror.c), and the functions that
+ * answer the handshake's questions, which may yield (lquestion.c, lprogram.c).
  *
  * What a script may try: a method on a freed handle, on another's self, out of a finalizer, out of a hook, from two
  * coroutines at once, with numbers out of range. Each of these raises or returns "busy"; none reaches the core.
@@ -34,20 +34,38 @@ typedef struct tlb_handle {
 typedef struct tlb_conn {
     tlb_handle handle;
     bool asking;              /* a hook of this connection runs or is suspended */
+    bool tells;               /* functions of this state are its cache's store, and are told of puts and removes */
     char want;                /* 'r' or 'w': what the last WANT_ waits for; 0: none yet */
     tlslife_status question;  /* what attempt left to be answered: see TLB_ASKED */
     unsigned generation;      /* counts clear and free: a hook's answer must not reach another handshake */
 } tlb_conn;
 
-/* User values of a connection's userdata */
-enum { TLB_CONN_CONTEXT = 1, TLB_CONN_TRANSPORT, TLB_CONN_CHOSEN, TLB_CONN_VALUES = TLB_CONN_CHOSEN };
-/* and of a context's: its hooks, and the contexts that its server names lead to, by address. */
+/* User values of a connection's userdata, the last where it tells; */
+enum {
+    TLB_CONN_CONTEXT = 1,
+    TLB_CONN_TRANSPORT,
+    TLB_CONN_CHOSEN,
+    TLB_CONN_STORE,
+    TLB_CONN_VALUES = TLB_CONN_STORE
+};
+/* of a context's: its hooks, the contexts that its server names lead to, by address, its cache; */
 enum {
     TLB_CONTEXT_HELLO = 1,
     TLB_CONTEXT_CERTIFICATE,
     TLB_CONTEXT_VERIFY,
     TLB_CONTEXT_TARGETS,
-    TLB_CONTEXT_VALUES = TLB_CONTEXT_TARGETS
+    TLB_CONTEXT_CACHE,
+    TLB_CONTEXT_VALUES = TLB_CONTEXT_CACHE
+};
+/* of a cache's: its store; */
+enum { TLB_CACHE_STORE = 1, TLB_CACHE_VALUES = TLB_CACHE_STORE };
+/* and of a store's, where it is functions: these. */
+enum {
+    TLB_STORE_GET = 1,
+    TLB_STORE_PUT,
+    TLB_STORE_REMOVE,
+    TLB_STORE_TAKE,
+    TLB_STORE_VALUES = TLB_STORE_TAKE
 };
 
 /* One for each kind of object; its address is the registry's key to the metatable. */
@@ -64,7 +82,8 @@ typedef struct tlb_type {
     const luaL_Reg *methods[6]; /* NULL after the last */
 } tlb_type;
 
-extern const tlb_type tlb_context_type, tlb_conn_type, tlb_session_type, tlb_listener_type, tlb_buffer_type;
+extern const tlb_type tlb_context_type, tlb_conn_type, tlb_session_type, tlb_listener_type, tlb_buffer_type,
+    tlb_cache_type, tlb_store_type, tlb_keyring_type, tlb_ticket_keys_type;
 
 /* Every method is a closure over its tlb_type: */
 #define TLB_TYPE lua_upvalueindex(1)
@@ -216,20 +235,39 @@ typedef int (*tlb_attempt)(lua_State *L, tlb_conn *self);
 #define TLB_ASKED (-1)
 
 void tlb_open_questions(lua_State *L);
-/* Answers, by the hooks, and tries again until there are results. args is the number of the verb's arguments. */
-int tlb_questions(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args);
+/* Goes on after a try with those results: answers, by functions of the script, and tries again until there are some,
+ * then tells the store. args is the number of the verb's arguments. */
+int tlb_questions(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, int results);
 int tlb_busy(lua_State *L);
 /* Pushes the userdata of the context in force, or nil; it may have been given up. */
 tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
 
-/* A verb: checks self, tries, and goes the long way only for a question. Its arguments stay where they are. */
+/* A verb: checks self, tries, and goes the long way only for a question, or with a store that is functions. Its arguments
+ * stay where they are. */
 static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args) {
     tlb_conn *self = tlb_self_conn(L);
     if (self->asking && tlb_is_asking(L, self))
         return tlb_busy(L);
     int results = attempt(L, self);
-    return results == TLB_ASKED ? tlb_questions(L, self, attempt, args) : results;
+    return results == TLB_ASKED || self->tells ? tlb_questions(L, self, attempt, args, results) : results;
 }
+
+/* --------------------------------------------------------------------------------------------- lprogram.c */
+
+/* Whether the value at idx is the userdata of a store that is functions of this state. */
+bool tlb_is_program(lua_State *L, int idx);
+/* Pushes the function that answers the lookup, and its arguments: how many; or nothing, and -1: this state has none. */
+int tlb_push_lookup(lua_State *L, tlb_conn *self);
+/* Whether the store answers a lookup by itself, some time. */
+bool tlb_store_will_answer(tlb_conn *self);
+/* Answers by the value at idx, where no function has raised. */
+tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool failed);
+/* Warns of the error at the top, which that function raised, and pops it. */
+void tlb_warn(lua_State *L, const char *function);
+/* Tells the store's functions what is to be put and removed: last thing before a C function returns, since they may
+ * yield. The store's userdata is below the results, whose number it returns. */
+int tlb_tell(lua_State *L, int results);
+int tlb_conn_tell(lua_State *L, int results); /* for a connection at index 1 that tells */
 
 /* ---------------------------------------------------------------------------------------------- lcontext.c */
 
@@ -237,6 +275,8 @@ int tlb_context_new(lua_State *L); /* tls.context */
 extern const luaL_Reg tlb_context_methods[];
 /* Pushes a connection's userdata of the context at context_idx: closed. */
 tlb_conn *tlb_new_conn(lua_State *L, int context_idx);
+/* The connection's userdata at the top keeps that of the context at context_idx, and of its store. */
+void tlb_keep_context(lua_State *L, tlb_conn *conn, int context_idx);
 
 /* ---------------------------------------------------------------------------------- the connection's files */
 
@@ -249,6 +289,14 @@ int tlb_pair(lua_State *L);                 /* tls.pair */
 /* ---------------------------------------------------------------------------- llistener.c, lbuffer.c, lsession.c */
 
 int tlb_listen(lua_State *L); /* tls.listen */
+
+/* --------------------------------------------------------------------------------- lcache.c, lstore.c, lkeys.c */
+
+int tlb_cache_new(lua_State *L);       /* tls.cache */
+int tlb_shared(lua_State *L);          /* tls.shared */
+int tlb_redis(lua_State *L);           /* tls.redis */
+int tlb_keyring_new(lua_State *L);     /* tls.keyring */
+int tlb_ticket_keys_new(lua_State *L); /* tls.ticket_keys */
 
 /* A buffer is its userdata: nothing of it is the core's. */
 typedef struct tlb_buffer {

@@ -43,8 +43,9 @@ static void choose_secret(void) {
         tlb_secret = ~(uintptr_t)&tlb_secret; /* before the pool is filled: where we were loaded */
 }
 
-static const tlb_type *const handle_types[] = {&tlb_context_type, &tlb_conn_type, &tlb_session_type,
-                                               &tlb_listener_type, NULL};
+static const tlb_type *const handle_types[] = {&tlb_context_type,  &tlb_conn_type,        &tlb_session_type,
+                                               &tlb_listener_type, &tlb_cache_type,       &tlb_store_type,
+                                               &tlb_keyring_type,  &tlb_ticket_keys_type, NULL};
 
 /* ---------------------------------------------------------------------------------------- the state's end */
 

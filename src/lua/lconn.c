@@ -21,9 +21,11 @@ static int conn_dup(lua_State *L) {
     tlb_handle *self = tlb_self(L, &tlb_conn_type);
     tlslife_error err;
     lua_settop(L, 1);
-    tlb_new(L, &tlb_conn_type);
+    tlb_conn *copy = (tlb_conn *)tlb_new(L, &tlb_conn_type);
+    copy->tells = ((tlb_conn *)self)->tells;
     copy_user_value(L, TLB_CONN_CONTEXT);
     copy_user_value(L, TLB_CONN_CHOSEN);
+    copy_user_value(L, TLB_CONN_STORE);
     tlslife_conn *conn = tlslife_conn_dup(self->object, &err);
     if (!conn)
         return tlb_fail(L, &err, NULL);
@@ -211,6 +213,22 @@ static int conn_session_reused(lua_State *L) {
     return 1;
 }
 
+static int conn_set_ticket_data(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    size_t len;
+    const unsigned char *data = (const unsigned char *)tlb_bytes(L, 2, &len);
+    return tlb_must(L, self, tlslife_conn_set_ticket_data(tlb_conn_object(self), data, len));
+}
+
+static int conn_ticket_data(lua_State *L) {
+    tlslife_bytes data;
+    if (tlslife_conn_ticket_data(tlb_getter(L), &data))
+        lua_pushlstring(L, (const char *)data.data, data.len);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 static int conn_new_session_ticket(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     return tlb_true(L, self, tlslife_conn_new_session_ticket(tlb_conn_object(self)));
@@ -245,6 +263,8 @@ const luaL_Reg tlb_conn_life[] = {
     {"take_session", conn_take_session},
     {"session_reused", conn_session_reused},
     {"new_session_ticket", conn_new_session_ticket},
+    {"set_ticket_data", conn_set_ticket_data},
+    {"ticket_data", conn_ticket_data},
     {NULL, NULL},
 };
 

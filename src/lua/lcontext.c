@@ -2,8 +2,9 @@
  * lcontext.c: a context: how it is made, and its methods. What its options mean is in lsettings.c.
  *
  * A context's userdata keeps, as user values, what must live as long as a connection may ask for it: the hooks, and the
- * userdata of the contexts that its server names lead to (with their hooks). A connection keeps its context's userdata,
- * so hooks outlive context:free(): a peer is never accepted for want of a hook that was collected.
+ * userdata of the contexts that its server names lead to (with their hooks), and its cache's (with functions that are
+ * its store). A connection keeps its context's userdata, so hooks outlive context:free(): a peer is never accepted for
+ * want of a hook that was collected.
  */
 #include "options.h"
 
@@ -32,10 +33,20 @@ static tlslife_context *self_context(lua_State *L) {
     return tlb_self(L, &tlb_context_type)->object;
 }
 
-tlb_conn *tlb_new_conn(lua_State *L, int context_idx) {
-    tlb_conn *conn = (tlb_conn *)tlb_new(L, &tlb_conn_type);
+void tlb_keep_context(lua_State *L, tlb_conn *conn, int context_idx) {
     lua_pushvalue(L, context_idx);
     lua_setiuservalue(L, -2, TLB_CONN_CONTEXT);
+    if (lua_getiuservalue(L, context_idx, TLB_CONTEXT_CACHE) == LUA_TUSERDATA) {
+        lua_getiuservalue(L, -1, TLB_CACHE_STORE);
+        conn->tells = tlb_is_program(L, -1);
+        lua_setiuservalue(L, -3, TLB_CONN_STORE);
+    }
+    lua_pop(L, 1);
+}
+
+tlb_conn *tlb_new_conn(lua_State *L, int context_idx) {
+    tlb_conn *conn = (tlb_conn *)tlb_new(L, &tlb_conn_type);
+    tlb_keep_context(L, conn, context_idx);
     return conn;
 }
 

@@ -94,7 +94,8 @@ int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status) {
     case TLSLIFE_ERROR: return tlb_fail(L, tlslife_conn_error(tlb_conn_object(self)), NULL);
     case TLSLIFE_WANT_HELLO:
     case TLSLIFE_WANT_CERTIFICATE:
-    case TLSLIFE_WANT_VERIFY: self->question = status; return TLB_ASKED;
+    case TLSLIFE_WANT_VERIFY:
+    case TLSLIFE_WANT_SESSION: self->question = status; return TLB_ASKED;
     case TLSLIFE_WANT_READ: self->want = 'r'; break;
     case TLSLIFE_WANT_WRITE: self->want = 'w'; break;
     default: break;

@@ -35,6 +35,10 @@ static int conn_group(lua_State *L) {
     return tlb_optional_string(L, tlslife_conn_group(tlb_getter(L)));
 }
 
+static int conn_resumption(lua_State *L) {
+    return tlb_optional_string(L, tlslife_outcome_name(tlslife_conn_resumption(tlb_getter(L))));
+}
+
 static int conn_alpn(lua_State *L) {
     tlslife_bytes protocol = {NULL, 0};
     tlslife_conn_alpn(tlb_getter(L), &protocol);
@@ -116,6 +120,7 @@ const luaL_Reg tlb_conn_facts[] = {
     {"version", conn_version},
     {"cipher", conn_cipher},
     {"group", conn_group},
+    {"resumption", conn_resumption},
     {"alpn", conn_alpn},
     {"server_name", conn_server_name},
     {"verify_result", conn_verify_result},

@@ -1,5 +1,6 @@
 /*
- * lquestion.c: the handshake's questions, answered by the context's hooks, which may yield.
+ * lquestion.c: the handshake's questions, answered by the context's hooks, or by the functions that are its cache's store
+ * (lprogram.c); both may yield.
  *
  * A verb (connect, read, ...) is tried; a question ends the try, the hook is called here, outside of the core and of
  * OpenSSL, its answer is handed down, and the same try is made again. That goes on in a loop, not by recursion: a peer
@@ -11,7 +12,8 @@
  * clearing the connection meanwhile is lawful; the generation tells, and the late answer is dropped.
  *
  * What an attacker would like: to be accepted because a hook failed, returned nothing, or was collected. A wrong result
- * raises and leaves the question unanswered; hooks live as long as any connection that may need them.
+ * raises and leaves the question unanswered; hooks live as long as any connection that may need them. A store decides
+ * nothing but whether the handshake is a full one: what it raises is no error of the verb's.
  */
 #include "binding.h"
 
@@ -50,6 +52,7 @@ int tlb_busy(lua_State *L) {
 static const char *hook_name(tlslife_status question) {
     return question == TLSLIFE_WANT_HELLO         ? "on_hello"
            : question == TLSLIFE_WANT_CERTIFICATE ? "on_certificate"
+           : question == TLSLIFE_WANT_SESSION     ? "store"
                                                   : "on_verify";
 }
 
@@ -94,7 +97,7 @@ tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self) {
     return lua_touserdata(L, -1);
 }
 
-/* Pushes the hook, and true; or nothing, and false, where this state has none. */
+/* Pushes the hook, and true; or nothing, and false, where this state has none. Not for WANT_SESSION. */
 static bool push_hook(lua_State *L, tlb_conn *self) {
     int value = self->question == TLSLIFE_WANT_HELLO         ? TLB_CONTEXT_HELLO
                 : self->question == TLSLIFE_WANT_CERTIFICATE ? TLB_CONTEXT_CERTIFICATE
@@ -262,6 +265,8 @@ static void answer_default(lua_State *L, tlb_conn *self) {
         answered(L, self, tlslife_conn_answer_hello(conn, NULL));
     else if (self->question == TLSLIFE_WANT_CERTIFICATE)
         answered(L, self, tlslife_conn_answer_certificate(conn, NULL));
+    else if (self->question == TLSLIFE_WANT_SESSION)
+        answered(L, self, tlslife_conn_answer_session(conn, NULL, 0));
     else
         answered(L, self, tlslife_conn_answer_verify(conn, tlslife_conn_verify_result(conn) == 0));
 }
@@ -278,43 +283,66 @@ static void push_guard(lua_State *L, tlb_conn *self, tlb_attempt attempt) {
     tlb_set_asking(L, self, true);
 }
 
-/* The hook has returned two values above the guard: ends guarding, and answers. Gives back the attempt to go on with. */
-static tlb_attempt take_answer(lua_State *L, int args) {
+/* The hook has returned two values above the guard, or a store's function one, or an error: ends guarding, and answers.
+ * Gives back the attempt to go on with. */
+static tlb_attempt take_answer(lua_State *L, int args, bool failed) {
     guard guarding = *(guard *)lua_touserdata(L, args + 1);
     tlb_conn *self = guarding.conn;
     lua_closeslot(L, args + 1);
+    if (failed)
+        tlb_warn(L, "lookup");
     if (!self->handle.object || self->generation != guarding.generation)
         luaL_error(L, "the connection was %s while its %s hook ran",
                    self->handle.object ? "cleared" : "freed", hook_name(guarding.question));
     self->question = guarding.question;
-    answer(L, self, args + 2);
+    if (guarding.question == TLSLIFE_WANT_SESSION)
+        answered(L, self, tlb_answer_lookup(L, self, args + 2, failed));
+    else
+        answer(L, self, args + 2);
     return guarding.attempt;
 }
 
 static int hook_returned(lua_State *L, int status, lua_KContext context) {
-    (void)status;
     int args = (int)context;
     tlb_conn *self = lua_touserdata(L, 1);
-    tlb_attempt attempt = take_answer(L, args);
-    int results = attempt(L, self);
-    return results == TLB_ASKED ? tlb_questions(L, self, attempt, args) : results;
+    tlb_attempt attempt = take_answer(L, args, status != LUA_OK && status != LUA_YIELD);
+    return tlb_questions(L, self, attempt, args, attempt(L, self));
 }
 
-int tlb_questions(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args) {
-    int results = TLB_ASKED;
+/* Calls the function of this state that knows the answer. false: there is none, and nothing is guarded. */
+static bool ask(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args) {
+    push_guard(L, self, attempt);
+    if (self->question == TLSLIFE_WANT_SESSION) {
+        int arguments = tlb_push_lookup(L, self);
+        if (arguments >= 0) {
+            int status = lua_pcallk(L, arguments, 1, 0, (lua_KContext)args, hook_returned);
+            take_answer(L, args, status != LUA_OK);
+            return true;
+        }
+    } else if (push_hook(L, self)) {
+        lua_pushvalue(L, 1);
+        push_info(L, self);
+        lua_callk(L, 2, 2, (lua_KContext)args, hook_returned);
+        take_answer(L, args, false);
+        return true;
+    }
+    lua_closeslot(L, args + 1);
+    return false;
+}
+
+int tlb_questions(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, int results) {
     while (results == TLB_ASKED) {
         lua_settop(L, args);
-        push_guard(L, self, attempt);
-        if (push_hook(L, self)) {
-            lua_pushvalue(L, 1);
-            push_info(L, self);
-            lua_callk(L, 2, 2, (lua_KContext)args, hook_returned);
-            take_answer(L, args);
-        } else {
-            lua_closeslot(L, args + 1);
+        if (!ask(L, self, attempt, args)) {
+            if (self->question == TLSLIFE_WANT_SESSION && tlb_store_will_answer(self)) {
+                lua_pushnil(L);
+                lua_pushstring(L, tlslife_status_name(TLSLIFE_WANT_SESSION));
+                results = 2;
+                break;
+            }
             answer_default(L, self);
         }
         results = attempt(L, self);
     }
-    return results;
+    return self->tells ? tlb_conn_tell(L, results) : results;
 }

@@ -273,6 +273,19 @@ static tlslife_status set_session_id_context(tlb_setting *s) {
     return tlslife_context_set_session_id_context(s->context, (const unsigned char *)id, len, &s->err);
 }
 
+/* Its userdata is kept: functions may be its store. */
+static tlslife_status set_cache(tlb_setting *s) {
+    tlslife_cache *cache = tlb_check(s->L, TLB_VALUE, &tlb_cache_type, s->what)->object;
+    lua_pushvalue(s->L, TLB_VALUE);
+    lua_setiuservalue(s->L, TLB_MADE, TLB_CONTEXT_CACHE);
+    return tlslife_context_set_cache(s->context, cache, &s->err);
+}
+
+static tlslife_status set_ticket_keys(tlb_setting *s) {
+    tlslife_ticket_keys *keys = tlb_check(s->L, TLB_VALUE, &tlb_ticket_keys_type, s->what)->object;
+    return tlslife_context_set_ticket_keys(s->context, keys, &s->err);
+}
+
 static tlslife_status set_max_early_data(tlb_setting *s) {
     return tlslife_context_set_max_early_data(s->context, (uint32_t)tlb_option_integer(s, 0, UINT32_MAX),
                                               &s->err);
@@ -443,6 +456,8 @@ const tlb_option tlb_context_options[] = {
     {"session_timeout", TLB_INTEGER, set_session_timeout, false},
     {"session_id_context", TLB_STRING, set_session_id_context, false},
     {"max_early_data", TLB_INTEGER, set_max_early_data, false},
+    {"cache", TLB_TYPE_BIT(LUA_TUSERDATA), "tlslife.cache", set_cache, false},
+    {"ticket_keys", TLB_TYPE_BIT(LUA_TUSERDATA), "tlslife.ticket_keys", set_ticket_keys, false},
     {"post_handshake_auth", TLB_BOOLEAN, set_post_handshake_auth, false},
     {"ocsp_response", TLB_STRING, set_ocsp_response, false},
     {"ocsp_request", TLB_BOOLEAN, set_ocsp_request, false},

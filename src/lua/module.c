@@ -12,8 +12,9 @@ static const char module_key;
 
 /* "context", "connection", ...: nil for anything else. */
 static int module_type(lua_State *L) {
-    static const tlb_type *const types[] = {&tlb_context_type, &tlb_conn_type, &tlb_session_type,
-                                            &tlb_listener_type, &tlb_buffer_type};
+    static const tlb_type *const types[] = {&tlb_context_type,  &tlb_conn_type,    &tlb_session_type,
+                                            &tlb_listener_type, &tlb_buffer_type,  &tlb_cache_type,
+                                            &tlb_store_type,    &tlb_keyring_type, &tlb_ticket_keys_type};
     luaL_checkany(L, 1);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (tlb_test(L, 1, types[i])) {
@@ -26,8 +27,17 @@ static int module_type(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"context", tlb_context_new}, {"listen", tlb_listen}, {"pair", tlb_pair},
-    {"buffer", tlb_buffer_new},   {"type", module_type},  {NULL, NULL},
+    {"context", tlb_context_new},
+    {"listen", tlb_listen},
+    {"pair", tlb_pair},
+    {"buffer", tlb_buffer_new},
+    {"type", module_type},
+    {"cache", tlb_cache_new},
+    {"shared", tlb_shared},
+    {"redis", tlb_redis},
+    {"keyring", tlb_keyring_new},
+    {"ticket_keys", tlb_ticket_keys_new},
+    {NULL, NULL},
 };
 
 static void push_module(lua_State *L) {
@@ -98,10 +108,13 @@ void tlslife_lua_push_conn(lua_State *L, tlslife_conn *conn) {
     push(L, &tlb_conn_type, conn);
     if (!conn)
         return;
-    if (lua_getiuservalue(L, -1, TLB_CONN_CONTEXT) == LUA_TNIL &&
-        tlb_known(L, tlslife_conn_get0_context(conn)))
-        lua_setiuservalue(L, -3, TLB_CONN_CONTEXT);
-    lua_pop(L, 1);
+    int top = lua_gettop(L);
+    if (lua_getiuservalue(L, top, TLB_CONN_CONTEXT) == LUA_TNIL &&
+        tlb_known(L, tlslife_conn_get0_context(conn))) {
+        lua_pushvalue(L, top);
+        tlb_keep_context(L, lua_touserdata(L, top), top + 2);
+    }
+    lua_settop(L, top);
 }
 
 tlslife_conn *tlslife_lua_check_conn(lua_State *L, int idx) {
@@ -134,6 +147,54 @@ tlslife_listener *tlslife_lua_check_listener(lua_State *L, int idx) {
 
 tlslife_listener *tlslife_lua_test_listener(lua_State *L, int idx) {
     return test(L, idx, &tlb_listener_type);
+}
+
+void tlslife_lua_push_cache(lua_State *L, tlslife_cache *cache) {
+    push(L, &tlb_cache_type, cache);
+}
+
+tlslife_cache *tlslife_lua_check_cache(lua_State *L, int idx) {
+    return check(L, idx, &tlb_cache_type);
+}
+
+tlslife_cache *tlslife_lua_test_cache(lua_State *L, int idx) {
+    return test(L, idx, &tlb_cache_type);
+}
+
+void tlslife_lua_push_store(lua_State *L, tlslife_store *store) {
+    push(L, &tlb_store_type, store);
+}
+
+tlslife_store *tlslife_lua_check_store(lua_State *L, int idx) {
+    return check(L, idx, &tlb_store_type);
+}
+
+tlslife_store *tlslife_lua_test_store(lua_State *L, int idx) {
+    return test(L, idx, &tlb_store_type);
+}
+
+void tlslife_lua_push_keyring(lua_State *L, tlslife_keyring *keyring) {
+    push(L, &tlb_keyring_type, keyring);
+}
+
+tlslife_keyring *tlslife_lua_check_keyring(lua_State *L, int idx) {
+    return check(L, idx, &tlb_keyring_type);
+}
+
+tlslife_keyring *tlslife_lua_test_keyring(lua_State *L, int idx) {
+    return test(L, idx, &tlb_keyring_type);
+}
+
+void tlslife_lua_push_ticket_keys(lua_State *L, tlslife_ticket_keys *keys) {
+    push(L, &tlb_ticket_keys_type, keys);
+}
+
+tlslife_ticket_keys *tlslife_lua_check_ticket_keys(lua_State *L, int idx) {
+    return check(L, idx, &tlb_ticket_keys_type);
+}
+
+tlslife_ticket_keys *tlslife_lua_test_ticket_keys(lua_State *L, int idx) {
+    return test(L, idx, &tlb_ticket_keys_type);
 }
 
 int tlslife_lua_push_error(lua_State *L, const tlslife_error *err) {

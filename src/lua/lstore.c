@@ -1,0 +1,217 @@
+/*
+ * lstore.c: the far homes of a cache that are not the program itself: tls.shared{}, tls.redis{}, and what a loop needs
+ * to drive one. A table of Lua functions as a home is in lprogram.c.
+ */
+#include "options.h"
+
+/* -------------------------------------------------------------------------------------------- shared memory */
+
+typedef struct shared_options {
+    const char *path;
+    size_t size;
+    bool wipe;
+} shared_options;
+
+static tlslife_status set_path(tlb_setting *s) {
+    ((shared_options *)s->into)->path = tlb_option_text(s);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status set_size(tlb_setting *s) {
+    ((shared_options *)s->into)->size = (size_t)tlb_option_integer(s, 1, (lua_Integer)1 << 40);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status set_wipe(tlb_setting *s) {
+    ((shared_options *)s->into)->wipe = tlb_option_truth(s);
+    return TLSLIFE_OK;
+}
+
+static const tlb_option shared_rows[] = {
+    {"path", TLB_STRING, set_path, true},
+    {"size", TLB_INTEGER, set_size, true},
+    {"wipe", TLB_BOOLEAN, set_wipe, false},
+    {NULL, 0, NULL, NULL, false},
+};
+
+static int filled(lua_State *L, tlslife_store *store, const tlslife_error *err) {
+    if (!store)
+        return tlb_fail(L, err, NULL);
+    tlb_fill(L, &tlb_store_type, store);
+    return 1;
+}
+
+int tlb_shared(lua_State *L) {
+    shared_options options = {.path = NULL};
+    tlb_setting s = {.L = L, .into = &options};
+    tlb_read_options(L, shared_rows);
+    tlb_new(L, &tlb_store_type);
+    tlb_set_options(&s, shared_rows);
+    return filled(L, tlslife_store_shared(options.path, options.size, options.wipe, &s.err), &s.err);
+}
+
+/* ---------------------------------------------------------------------------------------------------- Redis */
+
+static tlslife_status set_host(tlb_setting *s) {
+    ((tlslife_redis_options *)s->into)->host = tlb_option_text(s);
+    return TLSLIFE_OK;
+}
+
+/* The number's text is kept where the number was. */
+static tlslife_status set_port(tlb_setting *s) {
+    if (lua_type(s->L, TLB_VALUE) == LUA_TNUMBER) {
+        lua_pushfstring(s->L, "%I", (LUAI_UACINT)tlb_option_integer(s, 1, 65535));
+        lua_replace(s->L, TLB_VALUE);
+        lua_pushvalue(s->L, TLB_VALUE);
+        lua_setfield(s->L, TLB_OPTIONS, "port");
+    }
+    ((tlslife_redis_options *)s->into)->service = tlb_option_text(s);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status set_unix_path(tlb_setting *s) {
+    if (tlb_push_option(s, "host") != LUA_TNIL || tlb_push_option(s, "port") != LUA_TNIL)
+        luaL_error(s->L, "%s: it takes the place of options 'host' and 'port'", s->what);
+    ((tlslife_redis_options *)s->into)->unix_path = tlb_option_text(s);
+    return TLSLIFE_OK;
+}
+
+/* Taken when all is read: a finalizer might free it until then. */
+static tlslife_status set_tls(tlb_setting *s) {
+    tlb_check(s->L, TLB_VALUE, &tlb_context_type, s->what);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status set_username(tlb_setting *s) {
+    ((tlslife_redis_options *)s->into)->username = tlb_option_text(s);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status set_password(tlb_setting *s) {
+    ((tlslife_redis_options *)s->into)->password = tlb_option_text(s);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status set_database(tlb_setting *s) {
+    ((tlslife_redis_options *)s->into)->database = (unsigned)tlb_option_integer(s, 0, INT_MAX);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status set_prefix(tlb_setting *s) {
+    ((tlslife_redis_options *)s->into)->prefix = tlb_option_text(s);
+    return TLSLIFE_OK;
+}
+
+/* 0 would be the core's word for its default. */
+static int milliseconds(tlb_setting *s) {
+    int ms = tlb_milliseconds(s->L, TLB_VALUE, s->what);
+    if (ms < 1 || ms > 60000)
+        luaL_error(s->L, "%s: %s seconds are not in 0.001..60", s->what,
+                   luaL_tolstring(s->L, TLB_VALUE, NULL));
+    return ms;
+}
+
+static tlslife_status set_timeout(tlb_setting *s) {
+    ((tlslife_redis_options *)s->into)->timeout_ms = milliseconds(s);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status set_connect_timeout(tlb_setting *s) {
+    ((tlslife_redis_options *)s->into)->connect_timeout_ms = milliseconds(s);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status set_pending(tlb_setting *s) {
+    ((tlslife_redis_options *)s->into)->pending_max = (size_t)tlb_option_integer(s, 1, 1 << 20);
+    return TLSLIFE_OK;
+}
+
+static const tlb_option redis_rows[] = {
+    {"host", TLB_STRING, set_host, false},
+    {"port", TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TNUMBER), "integer or string", set_port, false},
+    {"path", TLB_STRING, set_unix_path, false},
+    {"tls", TLB_TYPE_BIT(LUA_TUSERDATA), "tlslife.context", set_tls, false},
+    {"username", TLB_STRING, set_username, false},
+    {"password", TLB_STRING, set_password, false},
+    {"database", TLB_INTEGER, set_database, false},
+    {"prefix", TLB_STRING, set_prefix, false},
+    {"timeout", TLB_NUMBER, set_timeout, false},
+    {"connect_timeout", TLB_NUMBER, set_connect_timeout, false},
+    {"pending", TLB_INTEGER, set_pending, false},
+    {NULL, 0, NULL, NULL, false},
+};
+
+int tlb_redis(lua_State *L) {
+    tlslife_redis_options options = {.host = NULL};
+    tlb_setting s = {.L = L, .into = &options};
+    if (lua_isnoneornil(L, 1)) {
+        lua_settop(L, 0);
+        lua_newtable(L);
+    }
+    tlb_read_options(L, redis_rows);
+    tlb_new(L, &tlb_store_type);
+    tlb_set_options(&s, redis_rows);
+    if (tlb_push_option(&s, "tls") != LUA_TNIL)
+        options.tls = tlb_check(L, -1, &tlb_context_type, "option 'tls'")->object;
+    lua_pop(L, 1);
+    return filled(L, tlslife_store_redis(&options, &s.err), &s.err);
+}
+
+/* -------------------------------------------------------------------------------------------------- methods */
+
+static int store_wait(lua_State *L) {
+    bool writing = false;
+    int timeout_ms = -1;
+    int fd = tlslife_store_fd(tlb_self(L, &tlb_store_type)->object, &writing, &timeout_ms);
+    if (fd >= 0)
+        lua_pushinteger(L, fd);
+    else
+        lua_pushnil(L);
+    lua_pushboolean(L, writing);
+    if (timeout_ms >= 0)
+        lua_pushnumber(L, timeout_ms / 1000.0);
+    else
+        lua_pushnil(L);
+    return 3;
+}
+
+static int store_pump(lua_State *L) {
+    tlslife_store_pump(tlb_self(L, &tlb_store_type)->object);
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"wait", store_wait},      {"pump", store_pump}, {"up_ref", tlb_handle_up_ref},
+    {"free", tlb_handle_free}, {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", tlb_handle_gc},
+    {"__close", tlb_handle_close},
+    {"__tostring", tlb_handle_tostring},
+    {NULL, NULL},
+};
+
+static void *up_ref(void *object) {
+    return tlslife_store_up_ref(object);
+}
+
+static void release(void *object) {
+    tlslife_store_free(object);
+}
+
+static void describe(lua_State *L, void *object) {
+    (void)object;
+    lua_pushliteral(L, "open");
+}
+
+const tlb_type tlb_store_type = {
+    .name = "tlslife.store",
+    .size = sizeof(tlb_handle),
+    .user_values = TLB_STORE_VALUES,
+    .up_ref = up_ref,
+    .release = release,
+    .describe = describe,
+    .metamethods = metamethods,
+    .methods = {methods},
+};
