@@ -12,7 +12,7 @@
  *
  * Handshakes of any thread copy one key out under a lock. When an epoch turns, the first who notices makes
  * the next window aside of that lock; until it stands, the others go on with the one before, whose newer
- * key is the next one's first. Nobody waits for HKDF.
+ * key is the next one's first. Nobody waits for HKDF, but after a silence of more than an epoch.
  *
  * Whoever has the key of a ticket reads the session in it, and in TLS 1.2 all that it protected: an old key
  * is worth stealing until its epoch has passed for good. Random keys are gone then; derived ones are not,
@@ -135,10 +135,15 @@ static int64_t epoch_at(const tlslife_ticket_keys *keys, int64_t now) {
     return now < 0 ? 0 : now / keys->epoch_seconds;
 }
 
-/* Makes the window of that epoch, unless somebody is at it. Where it fails, the old one goes on. */
-static void turn_to(tlslife_ticket_keys *keys, int64_t epoch) {
+/*
+ * Makes the window of that epoch. Where somebody is at it already, the one before serves if it is the
+ * neighbour; a ticket made under an older one might never open. Where it fails, the old one goes on.
+ */
+static void turn_to(tlslife_ticket_keys *keys, int64_t epoch, bool neighbour) {
     ticket_window next = {0};
-    if (pthread_mutex_trylock(&keys->turning) != 0) {
+    if (!neighbour) {
+        pthread_mutex_lock(&keys->turning);
+    } else if (pthread_mutex_trylock(&keys->turning) != 0) {
         return;
     }
     if (keys->window.epoch != epoch && make_window(keys, &keys->window, epoch, &next)) {
@@ -171,11 +176,10 @@ static int copy_key(tlslife_ticket_keys *keys, const unsigned char *name, ticket
 static int find_key(tlslife_ticket_keys *keys, int64_t now, const unsigned char *name, ticket_secret *out) {
     if (keys->source != SOURCE_OWN) {
         pthread_mutex_lock(&keys->lock);
-        int64_t epoch = epoch_at(keys, now);
-        bool over = keys->window.epoch != epoch;
+        int64_t epoch = epoch_at(keys, now), current = keys->window.epoch;
         pthread_mutex_unlock(&keys->lock);
-        if (over) {
-            turn_to(keys, epoch);
+        if (epoch != current) {
+            turn_to(keys, epoch, epoch == current + 1 || epoch == current - 1);
         }
     }
     return copy_key(keys, name, out);
