@@ -589,8 +589,8 @@ static void test_idle_peers(void) {
     enum { MANY = TLSL_PEERS_IDLE + 50 };
     tlslife_cache *cache = new_cache(10);
     for (unsigned i = 0; i < MANY; i++) {
-        keep(cache, i, i, TLS1_3_VERSION);
-        CHECK(finds_none(cache, i, TLSLIFE_OUTCOME_SPENT));
+        SSL_SESSION *session = keep(cache, i, i, TLS1_3_VERSION);
+        CHECK(finds(cache, i, session) && finds_none(cache, i, TLSLIFE_OUTCOME_SPENT));
         CHECK(cache->peers.len <= TLSL_PEERS_IDLE + 10);
     }
     CHECK(cache->peers.len == TLSL_PEERS_IDLE && cache->peers.idle_len == TLSL_PEERS_IDLE);

@@ -237,11 +237,11 @@ static bool admit(tlslife_cache *cache, SSL_SESSION *session, newcomer *out) {
     out->weight = 0;
     if (cache->capacity_bytes > 0) {
         int len = i2d_SSL_SESSION(session, NULL);
-        if (len <= 0 || (size_t)len > cache->capacity_bytes) {
+        if (len > 0 && (size_t)len > cache->capacity_bytes) {
             tlsl_cache_count(cache, TLSL_COUNT_TOO_BIG);
-            return false;
         }
-        out->weight = (uint32_t)len;
+        out->weight = len > 0 ? (uint32_t)len : 0;
+        return len > 0 && (size_t)len <= cache->capacity_bytes;
     }
     return true;
 }
