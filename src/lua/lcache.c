@@ -134,9 +134,10 @@ static int cache_remove(lua_State *L) {
     tlslife_cache *self = self_cache(L);
     size_t len;
     const char *id = tlb_bytes(L, 2, &len);
-    lua_pushboolean(L, tlslife_cache_remove(self, (const unsigned char *)id, len));
     lua_getiuservalue(L, 1, TLB_CACHE_STORE);
-    return tlb_is_program(L, -1) ? tlb_tell(L, 1) : (lua_pop(L, 1), 1);
+    bool tells = tlb_is_program(L, -1);
+    lua_pushboolean(L, tlslife_cache_remove(self, (const unsigned char *)id, len));
+    return tells ? tlb_tell(L, 1) : 1;
 }
 
 static int cache_flush(lua_State *L) {
