@@ -139,6 +139,7 @@ struct tlslife_context {
     bool verify_host;
     bool ca_given; /* any CA was added: the system's are not added by themselves */
     tlslife_resumption resumption;
+    bool gives_once;       /* sessions with early data: the cache, not libssl, sees to it */
     bool resumption_given; /* by the program: a cache does not change it */
     unsigned questions; /* TLSLIFE_ASK_* */
     atomic_int timeout_ms;

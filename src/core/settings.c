@@ -263,14 +263,27 @@ void tlsl_context_set_cache_mode(tlslife_context *context) {
     tlsl_callbacks_cache(context, ours && (serves || (context->role == TLSLIFE_CLIENT && !off)));
 }
 
-/* What libssl does where it has no ticket keys of the program's. */
-static void set_tickets(tlslife_context *context) {
-    bool tickets = context->resumption == TLSLIFE_RESUMPTION_TICKETS ||
-                   (context->role == TLSLIFE_CLIENT && context->resumption == TLSLIFE_RESUMPTION_STATEFUL);
-    if (tickets) {
-        SSL_CTX_clear_options(context->ctx, SSL_OP_NO_TICKET);
+static void set_option(SSL_CTX *ctx, uint64_t option, bool on) {
+    if (on) {
+        SSL_CTX_set_options(ctx, option);
     } else {
-        SSL_CTX_set_options(context->ctx, SSL_OP_NO_TICKET);
+        SSL_CTX_clear_options(ctx, option);
+    }
+}
+
+/*
+ * libssl keeps early data from being replayed by taking the session out of its own cache, and refuses what is not
+ * there. With a cache of ours it is the cache that gives each such session once; for that, tickets must be ids.
+ */
+static void set_tickets(tlslife_context *context) {
+    bool server = context->role == TLSLIFE_SERVER;
+    bool once = server && context->cache != NULL && SSL_CTX_get_max_early_data(context->ctx) > 0;
+    bool stateful = server && context->resumption == TLSLIFE_RESUMPTION_STATEFUL;
+    set_option(context->ctx, SSL_OP_NO_TICKET,
+               stateful || once || context->resumption == TLSLIFE_RESUMPTION_OFF);
+    if (once || context->gives_once) {
+        set_option(context->ctx, SSL_OP_NO_ANTI_REPLAY, once);
+        context->gives_once = once;
     }
     tlsl_context_set_cache_mode(context);
 }
@@ -356,7 +369,11 @@ tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint
         SSL_CTX_set_recv_max_early_data(context->ctx, max_early_data) != 1) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set early data");
     }
-    tlsl_context_set_cache_mode(context);
+    if (context->cache != NULL) {
+        set_tickets(context);
+    } else {
+        tlsl_context_set_cache_mode(context);
+    }
     return TLSLIFE_OK;
 }
 
