@@ -227,7 +227,7 @@ describe("the references of a connection", function()
             kept = conn
         end
         assert.equal("before", kept:state())
-        do local conn <close> = kept end
+        do local _ <close> = kept end
         expect.raises("freed", kept.state, kept)
     end)
 
