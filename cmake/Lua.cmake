@@ -22,7 +22,13 @@ endif()
 if(TLSLIFE_PROGRAM)
   add_library(TlsLife::Interpreter INTERFACE IMPORTED)
   target_include_directories(TlsLife::Interpreter INTERFACE ${TLSLIFE_LUA_INCLUDE_DIRS})
-  if(TLSLIFE_LUA54_FOUND)
+  # Inside the program, as Debian has it in lua5.4: a call of Lua's C functions is then a call, not one through a
+  # table. All of it, because C modules take from the program what the program itself does not use.
+  find_library(TLSLIFE_LUA_STATIC NAMES liblua5.4.a liblua.a HINTS ${TLSLIFE_LUA54_LIBRARY_DIRS}
+                                                                  ${TLSLIFE_LUA54_LIBDIR})
+  if(TLSLIFE_LUA_STATIC)
+    target_link_libraries(TlsLife::Interpreter INTERFACE "$<LINK_LIBRARY:WHOLE_ARCHIVE,${TLSLIFE_LUA_STATIC}>")
+  elseif(TLSLIFE_LUA54_FOUND)
     target_link_directories(TlsLife::Interpreter INTERFACE ${TLSLIFE_LUA54_LIBRARY_DIRS})
     target_link_libraries(TlsLife::Interpreter INTERFACE ${TLSLIFE_LUA54_LIBRARIES})
   else()

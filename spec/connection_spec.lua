@@ -219,14 +219,25 @@ describe("the references of a connection", function()
         expect.raises("freed", conn.free, conn)
     end)
 
-    it("end at the close of a block, all of them", function()
+    it("lose one at the close of a block", function()
         local kept
         do
             local conn <close> = pair.client():connection()
             conn:up_ref()
             kept = conn
         end
+        assert.equal("before", kept:state())
+        do local _ <close> = kept end
         expect.raises("freed", kept.state, kept)
+    end)
+
+    it("stay a dup's, when the dup goes out of scope", function()
+        local client, server = pair.connect()
+        do
+            local dup <close> = client:dup()
+            assert.equal(client, dup)
+        end
+        assert.equal("hello", pair.send(client, server, "hello"))
     end)
 
     it("may be given up within a block that closes", function()

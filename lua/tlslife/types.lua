@@ -7,6 +7,7 @@
 -- What the world does returns nil, message, err. For waits and ends the message is one of the stable words
 --   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "busy"
 -- and there is no err; for failures it is a sentence and err is a tlslife.Error.
+-- A variable that is <close> gives one reference up when it goes out of scope, as free() does; the collector gives up all.
 -- A hook (on_hello, on_certificate, on_verify) and the functions of a store may yield; while a hook or a lookup does, another
 -- call on the same connection returns "busy". "want_session" comes only without blocking: the handshake waits for its cache's
 -- store; watch what Store:wait() says, pump, and call again.

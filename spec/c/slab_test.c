@@ -157,6 +157,12 @@ static bool refused(const char *path, size_t bytes, tlslife_error_kind kind, con
     return right;
 }
 
+static void write_at(const char *path, off_t offset, const void *bytes, size_t len) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(fd >= 0 && pwrite(fd, bytes, len, offset) == (ssize_t)len);
+    (void)close(fd);
+}
+
 /* Whether a child that does this ends with 0. */
 static pid_t child_begin(void) {
     (void)fflush(NULL);
@@ -372,30 +378,47 @@ static void test_fork(void) {
     tlslife_store_free(store);
 }
 
-/* Starters at once, on nothing: all of them must come to share one slab. */
-static void test_start_together(void) {
-    enum { STARTERS = 8 };
+enum { STARTERS = 8, TOGETHER_BYTES = 16 * 1024 * 1024 };
+
+static void starters_at_once(const char *name, bool wipe) {
     pid_t pids[STARTERS];
-    for (int round = 0; round < 10; round++) {
-        (void)unlink(path_of("together"));
-        for (uint32_t i = 0; i < STARTERS; i++) {
-            pids[i] = child_begin();
-            if (pids[i] == 0) {
-                tlslife_store *store = tlslife_store_shared(path_of("together"), 1 * MIB, false, NULL);
-                _exit(store != NULL && put(store, i, 1, 200, LONG_ENOUGH) ? 0 : 1);
-            }
+    bool right = true;
+    for (uint32_t i = 0; i < STARTERS; i++) {
+        pids[i] = child_begin();
+        if (pids[i] == 0) {
+            tlslife_store *store = tlslife_store_shared(name, TOGETHER_BYTES, wipe, NULL);
+            _exit(store != NULL && put(store, i, 1, 200, LONG_ENOUGH) ? 0 : 1);
         }
-        bool right = true;
-        for (int i = 0; i < STARTERS; i++) {
-            right = child_ended_well(pids[i]) && right;
-        }
-        tlslife_store *store = open_slab(path_of("together"), 1 * MIB);
-        for (uint32_t i = 0; i < STARTERS; i++) {
-            right = right && get(store, i) == HIT;
-        }
-        CHECK(right);
-        tlslife_store_free(store);
     }
+    for (int i = 0; i < STARTERS; i++) {
+        right = child_ended_well(pids[i]) && right;
+    }
+    tlslife_store *store = open_slab(name, TOGETHER_BYTES);
+    for (uint32_t i = 0; i < STARTERS; i++) {
+        right = right && get(store, i) == HIT;
+    }
+    CHECK(right);
+    tlslife_store_free(store);
+}
+
+/*
+ * Starters at once, on nothing, or on something that each of them is to wipe: they must come to share one slab. In
+ * memory, where making one takes long enough for the others to come in between.
+ */
+static void test_start_together(void) {
+    char name[64];
+    char path[128];
+    (void)snprintf(name, sizeof name, "shm:slab-together-%d", (int)getpid());
+    (void)snprintf(path, sizeof path, "/dev/shm/tlslife-%s", name + 4);
+    for (int round = 0; round < 12; round++) {
+        bool wipe = round % 2 == 1;
+        (void)unlink(path);
+        if (wipe) {
+            write_at(path, 0, "something else", 14);
+        }
+        starters_at_once(name, wipe);
+    }
+    (void)unlink(path);
 }
 
 /* Starters that die: whatever they leave, the next one makes something of it. */
@@ -567,6 +590,59 @@ static void test_processes_and_threads(void) {
 }
 
 /* ------------------------------------------------------------------------------------------------- leases */
+
+typedef struct exclusion { /* shared */
+    tlsl_lease lease;
+    uint64_t turns; /* of no atomic type: the lease alone keeps it right */
+    atomic_uint given_up;
+} exclusion;
+
+typedef struct contender {
+    exclusion *about;
+    tlsl_lessee *lessee;
+} contender;
+
+enum { TURNS = 50000 };
+
+static void *contend(void *argument) {
+    contender *self = argument;
+    for (int i = 0; i < TURNS; i++) {
+        uint64_t holding = 0;
+        if (tlsl_lease_take(&self->about->lease, self->lessee, &holding) != TLSL_LEASED) {
+            atomic_fetch_add(&self->about->given_up, 1);
+            continue;
+        }
+        self->about->turns++;
+        tlsl_lease_give(&self->about->lease, holding);
+    }
+    return NULL;
+}
+
+static void contend_twice(contender *self) {
+    pthread_t other;
+    bool begun = pthread_create(&other, NULL, contend, self) == 0;
+    (void)contend(self);
+    if (begun) {
+        (void)pthread_join(other, NULL);
+    }
+}
+
+/* Two processes of two threads. */
+static void test_lease_excludes(void) {
+    exclusion *about = mmap(NULL, sizeof *about, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    contender self = {about, tlsl_lessee_new()};
+    pid_t pid = child_begin();
+    if (pid == 0) {
+        contend_twice(&self);
+        _exit(0);
+    }
+    contend_twice(&self);
+    CHECK(child_ended_well(pid));
+    CHECK(about->turns + about->given_up == 4 * TURNS);
+    CHECK(about->given_up < TURNS); /* a busy machine may make some wait for too long */
+    tlsl_lessee_free(self.lessee);
+    (void)munmap(about, sizeof *about);
+}
 
 static void test_lease_of_the_dead(bool waited_for) {
     tlsl_lease *lease = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -821,12 +897,6 @@ static void test_scribbler(void) {
 }
 
 /* -------------------------------------------------------------------------------------------- bad files */
-
-static void write_at(const char *path, off_t offset, const void *bytes, size_t len) {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    CHECK(fd >= 0 && pwrite(fd, bytes, len, offset) == (ssize_t)len);
-    (void)close(fd);
-}
 
 static tlsl_slab_header read_header(const char *path) {
     tlsl_slab_header header = {.version = 0};
@@ -1093,9 +1163,9 @@ static void test_speed(void) {
 
 static void clean_up(void) {
     static const char *const names[] = {
-        "verbs",   "small-sizes", "large-sizes", "eviction", "clock", "opens",     "fork",    "together",
-        "killed",  "once",        "many",        "stopped",  "kills", "scribbled", "damaged", "other",
-        "foreign", "link",        "used",        "restart",  "mode",  "speed"};
+        "verbs",  "small-sizes", "large-sizes", "eviction", "clock",   "opens",     "fork",
+        "killed", "once",        "many",        "stopped",  "kills",   "scribbled", "damaged",
+        "other",  "foreign",     "link",        "used",     "restart", "mode",      "speed"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         (void)unlink(path_of(names[i]));
     }
@@ -1119,6 +1189,7 @@ int main(int argc, char **argv) {
     test_starters_killed();
     test_taken_once();
     test_processes_and_threads();
+    test_lease_excludes();
     test_lease_of_the_dead(true);
     test_lease_of_the_dead(false);
     test_lease_of_the_stopped();

@@ -31,27 +31,7 @@ static void on_info(const SSL *ssl, int where, int value) {
 
 static int on_new_session(SSL *ssl, SSL_SESSION *session) {
     tlslife_conn *conn = tlsl_conn_of(ssl);
-    if (conn == NULL) {
-        return 0;
-    }
-    /*
-     * libssl writes down a name only if the server acknowledged it. (An address is no name: RFC 6066
-     * section 3.)
-     */
-    if (conn->hostname != NULL && !tlsl_is_ip(conn->hostname)) {
-        SSL_SESSION_set1_hostname(session, conn->hostname);
-    }
-    if (conn->origin->cache == NULL) {
-        tlsl_conn_keep_session(conn, session);
-        return 1; /* the reference is ours now */
-    }
-    tlsl_cache_new_session(conn, session);
-    if (tlsl_cache_store(conn->origin->cache) == NULL) {
-        return 0;
-    }
-    tlsl_conn_keep_session(conn, session); /* sealing and telling the store come after the call */
-    conn->facts = true;
-    return 1;
+    return conn != NULL && tlsl_conn_new_session(conn, session);
 }
 
 static int on_make_ticket(SSL *ssl, void *unused) {

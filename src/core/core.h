@@ -238,6 +238,7 @@ struct tlslife_conn {
     /* -- cold */
     atomic_uint refs;
     tlslife_context *origin; /* the one it was made of: its cache and its ticket keys serve all its life */
+    bool told_far;           /* client: a ticket of this connection has gone to the far home */
     bool hello_seen;         /* server: the first ClientHello was looked at */
     bool begun;              /* a handshake call was made since new or clear */
     uint8_t hello_answer;    /* tlsl_answer */
@@ -269,6 +270,7 @@ struct tlslife_conn {
     bool offered;
     bool ticket_failed;         /* server: a ticket did not open */
     int offered_version;
+    const SSL_SESSION *offered_session; /* to be compared, not used: no reference is held */
     unsigned char *ticket_data; /* what goes into the tickets of this connection */
     size_t ticket_data_len;
     /* a client's, for the program; with a far home, on their way there */
@@ -333,6 +335,11 @@ void tlsl_transport_drop(tlslife_conn *conn);
 
 /* ------------------------------------------------------------------------------------------- session.c */
 
+/*
+ * A session has arrived or been made: to the cache, or into the connection's queue. true: the reference was
+ * taken.
+ */
+bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session);
 /* Keeps a session that arrived, with the reference given. */
 void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session);
 /*

@@ -53,6 +53,7 @@ static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
         return TLSLIFE_OK;
     }
     conn->offered_version = SSL_SESSION_get_protocol_version(session);
+    conn->offered_session = session;
     return tlsl_session_check(conn, session);
 }
 
@@ -107,9 +108,26 @@ static tlslife_status refuse_peer(tlslife_conn *conn) {
     return TLSLIFE_ERROR;
 }
 
+/* A resumed TLS 1.2 session whose ticket was renewed is another one now, of which libssl tells nobody. */
+static void keep_renewed(tlslife_conn *conn) {
+    SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    if (!conn->offered || session == NULL || session == conn->offered_session ||
+        !SSL_session_reused(conn->ssl) || SSL_version(conn->ssl) >= TLS1_3_VERSION ||
+        conn->origin->resumption == TLSLIFE_RESUMPTION_OFF) {
+        return;
+    }
+    SSL_SESSION_up_ref(session);
+    if (!tlsl_conn_new_session(conn, session)) {
+        SSL_SESSION_free(session);
+    }
+}
+
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
     *done = true;
     if (conn->open || !SSL_is_server(conn->ssl) || !tlsl_conn_asks_verify(conn)) {
+        if (!conn->open && !SSL_is_server(conn->ssl) && !conn->origin->foreign) {
+            keep_renewed(conn);
+        }
         conn->open = true;
         return TLSLIFE_OK;
     }

@@ -26,6 +26,7 @@ struct tlsl_search {
     tlsl_cache_key keys[IDS_MAX];
     size_t keys_len;
     size_t next; /* of keys: the one that is asked for, or will be */
+    bool take;   /* what is found may be used once */
     bool asked;  /* inquiry is under way, or answered */
     bool done;
     tlsl_inquiry inquiry;
@@ -64,20 +65,35 @@ static tlslife_bytes policy_of(const tlslife_conn *conn) {
 
 /* ------------------------------------------------------------------------------------------------ asking */
 
-static bool single_use(const tlslife_conn *conn) {
-    return !SSL_is_server(conn->ssl) || SSL_get_max_early_data(conn->ssl) > 0;
+/* A client's TLS 1.3 session is offered once; a server's that allows early data is taken once. */
+static bool used_once(const tlslife_conn *conn, bool tls13) {
+    return tls13 && (!SSL_is_server(conn->ssl) || SSL_get_max_early_data(conn->ssl) > 0);
 }
 
-static void ask(tlslife_conn *conn, tlsl_search *search, tlslife_store *store) {
+static void ask(tlsl_search *search, tlslife_store *store) {
     if (!search->asked) {
         memset(&search->inquiry, 0, sizeof search->inquiry);
         tlsl_far_key(&search->keys[search->next], search->inquiry.key);
-        search->inquiry.take = single_use(conn);
+        search->inquiry.take = search->take;
         search->asked = true;
         store->verbs->ask(store, &search->inquiry);
     } else if (search->inquiry.found == TLSL_FOUND_PENDING && !store->verbs->answered_by_program) {
         store->verbs->pump(store);
         store->verbs->ask(store, &search->inquiry);
+    }
+}
+
+/* What may be used again is kept nearer; a client, who could not know before, gives it back. */
+static void keep_found(tlslife_conn *conn, const tlsl_cache_key *key, const tlsl_search *search) {
+    tlslife_cache *cache = conn->origin->cache;
+    if (used_once(conn, SSL_SESSION_get_protocol_version(search->found) == TLS1_3_VERSION)) {
+        return;
+    }
+    if (tlsl_cache_near(cache)) {
+        tlsl_cache_keep(cache, key, search->found, NULL);
+    }
+    if (search->take) {
+        tlsl_far_put(cache, key, search->found, policy_of(conn));
     }
 }
 
@@ -100,9 +116,7 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     search->done = search->found != NULL || search->next == search->keys_len;
     if (search->found != NULL) {
         tlsl_cache_count(cache, TLSL_COUNT_FAR_HIT);
-        if (!inquiry->take && tlsl_cache_near(cache)) {
-            tlsl_cache_keep(cache, key, search->found, NULL);
-        }
+        keep_found(conn, key, search);
     } else if (search->done) {
         tlsl_cache_count(cache, TLSL_COUNT_MISS);
     }
@@ -134,7 +148,7 @@ tlslife_status tlsl_search_go_on(tlslife_conn *conn, int64_t *deadline) {
     tlsl_search *search = conn->search;
     tlslife_store *store = tlsl_cache_store(conn->origin->cache);
     while (!search->done) {
-        ask(conn, search, store);
+        ask(search, store);
         if (search->inquiry.found != TLSL_FOUND_PENDING) {
             take_answer(conn, search);
             continue;
@@ -216,16 +230,17 @@ static tlsl_cache_key server_key(const unsigned char *id, size_t id_len) {
     return key;
 }
 
-static void want_id(tlslife_conn *conn, tlslife_bytes id) {
+static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
     tlsl_search *search = id.len > 0 && id.len <= SSL_MAX_SSL_SESSION_ID_LENGTH ? search_new(conn) : NULL;
     if (search == NULL || search->keys_len == IDS_MAX) {
         return;
     }
     tlsl_cache_key key = server_key(id.data, id.len);
     tlslife_outcome why;
-    bool near = tlsl_cache_near(conn->origin->cache);
-    SSL_SESSION *session =
-        near ? tlsl_cache_find(conn->origin->cache, &key, single_use(conn), false, &why) : NULL;
+    /* What may be used once is in one home alone: the far one, which all processes see. */
+    bool near = tlsl_cache_near(conn->origin->cache) && !once;
+    SSL_SESSION *session = near ? tlsl_cache_find(conn->origin->cache, &key, false, false, &why) : NULL;
+    search->take = once;
     search->keys[search->keys_len++] = key;
     if (session != NULL && search->found == NULL) {
         tlsl_cache_count(conn->origin->cache, TLSL_COUNT_HIT);
@@ -249,11 +264,11 @@ static bool want_ids(tlslife_conn *conn, bool tls13) {
     }
     for (size_t i = 0; tls13 && i < hello->psk_identities_len; i++) {
         if (hello->psk_identities[i].len == SSL_MAX_SSL_SESSION_ID_LENGTH) { /* else it is no id of ours */
-            want_id(conn, hello->psk_identities[i]);
+            want_id(conn, hello->psk_identities[i], used_once(conn, true));
         }
     }
     if (!tls13) {
-        want_id(conn, hello->session_id);
+        want_id(conn, hello->session_id, false);
     }
     tlsl_hello_free(hello);
     return true;
@@ -298,7 +313,8 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
         search->found = NULL;
     } else if (search == NULL) {
         tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
-        session = tlsl_cache_find(conn->origin->cache, &key, single_use(conn), true, &why);
+        bool once = used_once(conn, SSL_version(ssl) >= TLS1_3_VERSION);
+        session = tlsl_cache_find(conn->origin->cache, &key, once, true, &why);
         conn->outcome = why;
     }
     if (session != NULL) {
@@ -397,6 +413,7 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
             return TLSLIFE_OK;
         }
         conn->search->keys[conn->search->keys_len++] = key;
+        conn->search->take = true; /* it may be a TLS 1.3 one */
     }
     tlslife_status status = tlsl_search_go_on(conn, deadline);
     if (status == TLSLIFE_OK) {
@@ -426,12 +443,35 @@ static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_ca
     return len > 0 && kept_by_id(conn);
 }
 
-void tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
+/*
+ * What may be used once lives in one home alone. With a far one that is a server's there, where all
+ * processes see it taken; and of a client's tickets the first goes there, for whoever comes next, and the
+ * others into memory.
+ */
+static bool lives_near(tlslife_conn *conn, const SSL_SESSION *session, bool *out_far) {
+    const tlslife_cache *cache = conn->origin->cache;
+    bool near = tlsl_cache_near(cache), far = tlsl_cache_store(cache) != NULL;
+    bool once = used_once(conn, SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION);
+    *out_far = far;
+    if (!far || !near || !once) {
+        return near;
+    }
+    *out_far = SSL_is_server(conn->ssl) || !conn->told_far;
+    conn->told_far = true;
+    return !*out_far;
+}
+
+bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     char peer[300];
     tlsl_cache_key key;
-    if (tlsl_cache_near(conn->origin->cache) && key_of(conn, session, &key, peer, sizeof peer)) {
+    bool far = false;
+    if (!key_of(conn, session, &key, peer, sizeof peer)) {
+        return false;
+    }
+    if (lives_near(conn, session, &far)) {
         tlsl_cache_keep(conn->origin->cache, &key, session, peer);
     }
+    return far;
 }
 
 void tlsl_cache_far_session(tlslife_conn *conn, SSL_SESSION *session) {

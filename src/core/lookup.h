@@ -22,8 +22,11 @@ tlslife_status tlsl_search_go_on(tlslife_conn *conn, int64_t *deadline);
 bool tlsl_search_waits(const tlslife_conn *conn);
 /* Before a client's first byte: offers what the cache has for this peer. As tlsl_search_go_on. */
 tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline);
-/* A session was made: into memory, at once (under a callback); into the store, after the call. */
-void tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session);
+/*
+ * A session was made: into memory, at once (under a callback). true: it goes into the store too, or alone,
+ * after the call.
+ */
+bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session);
 void tlsl_cache_far_session(tlslife_conn *conn, SSL_SESSION *session);
 /* SSL_CTX_sess_set_get_cb(3), SSL_CTX_sess_set_remove_cb(3) */
 SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, int *copy);

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache.h"
+#include "lookup.h"
 #include "settings.h"
 #include "tlslife_openssl.h"
 
@@ -39,6 +41,32 @@ void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
         memmove(conn->sessions, conn->sessions + 1, conn->sessions_len * sizeof *conn->sessions);
     }
     conn->sessions[conn->sessions_len++] = session;
+}
+
+/*
+ * What libssl does not write down, or only where a server acknowledged it. (An address is no name: RFC 6066
+ * section 3.)
+ */
+static void note_client(const tlslife_conn *conn, SSL_SESSION *session) {
+    if (conn->hostname != NULL && !tlsl_is_ip(conn->hostname)) {
+        SSL_SESSION_set1_hostname(session, conn->hostname);
+    }
+    if (SSL_get_certificate(conn->ssl) != NULL) {
+        tlsl_session_mark_certificate(session);
+    }
+}
+
+bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session) {
+    if (!SSL_is_server(conn->ssl)) {
+        note_client(conn, session);
+    }
+    if (conn->origin->cache != NULL && !tlsl_cache_new_session(conn, session)) {
+        return false;
+    }
+    /* for the program; or, with a far home, until the call has returned */
+    tlsl_conn_keep_session(conn, session);
+    conn->facts = true;
+    return true;
 }
 
 tlslife_session *tlslife_conn_take_session(tlslife_conn *conn) {

@@ -283,13 +283,22 @@ int tlb_handle_gc(lua_State *L) {
     return 0;
 }
 
-int tlb_handle_close(lua_State *L) {
-    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
-    tlb_handle *handle = own_handle(L);
-    if (handle && handle->object) {
+/* One reference, of which the last takes the handle with it. */
+static void give_one_up(lua_State *L, tlb_handle *handle, const tlb_type *type) {
+    if (handle->refs > 1) {
+        handle->refs--;
+        type->release(handle->object);
+    } else {
         tlb_release(L, 1, type);
         tlb_memory_returned(L, type->kib);
     }
+}
+
+/* A variable that goes out of scope gives up the one reference that it was given: a dup's other one stays. */
+int tlb_handle_close(lua_State *L) {
+    tlb_handle *handle = own_handle(L);
+    if (handle && handle->object)
+        give_one_up(L, handle, lua_touserdata(L, TLB_TYPE));
     return 0;
 }
 
@@ -320,12 +329,8 @@ int tlb_handle_up_ref(lua_State *L) {
 int tlb_handle_free(lua_State *L) {
     const tlb_type *type = lua_touserdata(L, TLB_TYPE);
     tlb_handle *self = tlb_self(L, type);
-    if (self->refs > 1) {
-        self->refs--;
-        type->release(self->object);
-        return 0;
-    }
-    return tlb_handle_close(L);
+    give_one_up(L, self, type);
+    return 0;
 }
 
 /* ------------------------------------------------------------------------------------- who asks a script */

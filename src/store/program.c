@@ -30,9 +30,44 @@ typedef struct program {
     event *lent; /* by tlslife_store_next */
 } program;
 
+/* The last that was said of a key and not taken yet. */
+static const event *last_said(const program *self, const unsigned char key[TLSL_STORE_KEY]) {
+    const event *last = NULL;
+    for (const event *each = self->first; each != NULL; each = each->next) {
+        if (memcmp(each->key, key, TLSL_STORE_KEY) == 0) {
+            last = each;
+        }
+    }
+    return last;
+}
+
+static tlsl_found answer(tlsl_inquiry *inquiry, const event *said) {
+    if (!said->put) {
+        return TLSL_FOUND_MISS;
+    }
+    inquiry->bytes = malloc(said->len + 1);
+    if (inquiry->bytes == NULL) {
+        return TLSL_FOUND_FAILED;
+    }
+    memcpy(inquiry->bytes, said->bytes, said->len);
+    inquiry->bytes_len = said->len;
+    return TLSL_FOUND_HIT;
+}
+
+/* What the program was told and has not heard yet is answered from the queue: a bad session must not come back. */
 static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
-    inquiry->home = store;
-    inquiry->found = TLSL_FOUND_PENDING;
+    program *self = (program *)store;
+    if (inquiry->home != NULL) {
+        return; /* it is the program's turn */
+    }
+    pthread_mutex_lock(&self->lock);
+    const event *said = last_said(self, inquiry->key);
+    inquiry->found = said == NULL ? TLSL_FOUND_PENDING : answer(inquiry, said);
+    pthread_mutex_unlock(&self->lock);
+    inquiry->home = inquiry->found == TLSL_FOUND_PENDING ? store : NULL;
+    if (inquiry->found == TLSL_FOUND_HIT && inquiry->take) {
+        (void)store->verbs->remove(store, inquiry->key);
+    }
 }
 
 static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
