@@ -638,7 +638,7 @@ static void test_lease_excludes(void) {
     }
     contend_twice(&self);
     CHECK(child_ended_well(pid));
-    CHECK(about->turns + about->given_up == 4 * TURNS);
+    CHECK(about->turns + about->given_up == (uint64_t)4 * TURNS);
     CHECK(about->given_up < TURNS); /* a busy machine may make some wait for too long */
     tlsl_lessee_free(self.lessee);
     (void)munmap(about, sizeof *about);

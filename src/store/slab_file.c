@@ -76,6 +76,18 @@ static int name_open(const slab_name *name, int flags) {
                : open(name->given, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, S_IRUSR | S_IWUSR);
 }
 
+/* 0600 whatever the umask is: one that takes from the owner would shut out the next starter, who is we. */
+static int name_create(const slab_name *name) {
+    int fd = name_open(name, O_RDWR | O_CREAT | O_EXCL);
+    if (fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) != 0) {
+        int problem = errno;
+        (void)close(fd);
+        errno = problem;
+        return -1;
+    }
+    return fd;
+}
+
 static bool name_unlink(const slab_name *name) {
     return (name->in_memory ? shm_unlink(name->object) : unlink(name->given)) == 0 || errno == ENOENT;
 }
@@ -216,7 +228,7 @@ static int fill(int fd, const tlsl_slab_plan *plan) {
     if (!limit_allows(plan->bytes)) {
         return EFBIG;
     }
-    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || !header_write(fd, plan, TLSL_SLAB_MAKING)) {
+    if (!header_write(fd, plan, TLSL_SLAB_MAKING)) {
         return errno;
     }
     int problem = give_room(fd, plan->bytes);
@@ -305,7 +317,7 @@ static slab_verdict judge(const slab_name *name, int fd, const tlsl_slab_plan *p
 static int open_or_create(const slab_name *name, slab_verdict *verdict, tlslife_error *err) {
     int fd = name_open(name, O_RDWR);
     if (fd < 0 && errno == ENOENT) {
-        fd = name_open(name, O_RDWR | O_CREAT | O_EXCL);
+        fd = name_create(name);
     }
     if (fd >= 0) {
         return fd;
