@@ -244,7 +244,7 @@ static void test_empty_shard(void) {
     for (unsigned i = 0; stats_of(cache).entries < 128; i++) {
         put(cache, i, 1000);
         if (cache->shards[1].table.len > 0) { /* not there */
-            CHECK(drop(cache, i));
+            drop(cache, i);
             lone = i;
         }
     }
@@ -310,6 +310,29 @@ static void test_bytes(void) {
     CHECK(tlslife_cache_flush(cache, true) == before && stats_of(cache).bytes == 0);
     SSL_SESSION_free(big);
     SSL_SESSION_free(bigger);
+    SSL_SESSION_free(sample);
+    tlslife_cache_free(cache);
+    CHECK(live == 0);
+}
+
+/* A heavy one that needs more room than a put clears away by itself: again what has expired goes first. */
+static void test_bytes_expired(void) {
+    static const unsigned char data[4096] = {1};
+    SSL_SESSION *sample = nth_session(1, 1000);
+    size_t len = (size_t)i2d_SSL_SESSION(sample, NULL);
+    tlslife_cache_options options = tlslife_cache_defaults();
+    options.capacity = 100; /* one shard */
+    options.capacity_bytes = 10 * len;
+    tlslife_cache *cache = tlslife_cache_new(&options, NULL);
+    for (unsigned i = 0; i < 10; i++) {
+        CHECK(put(cache, i, i < 5 ? 1000 : 10));
+    }
+    the_time += 10;
+    SSL_SESSION *big = nth_session(20, 1000);
+    CHECK(SSL_SESSION_set1_ticket_appdata(big, data, 3 * len) == 1 && tlslife_cache_put(cache, as(big)));
+    CHECK(stats_of(cache).evicted == 0 && stats_of(cache).expired >= 4);
+    CHECK(has(cache, 0) && has(cache, 4) && has(cache, 20) && stats_of(cache).bytes <= 10 * len);
+    SSL_SESSION_free(big);
     SSL_SESSION_free(sample);
     tlslife_cache_free(cache);
     CHECK(live == 0);
@@ -541,14 +564,19 @@ static void test_same_id(void) {
           tlsl_cache_keep(cache, &key_2, strange, NULL));
     tlsl_cache_drop(cache, strange, true);
     CHECK(has(cache, 1) && finds(cache, 1, theirs) && finds_none(cache, 2, TLSLIFE_OUTCOME_NOT_CLOSED));
+    CHECK(tlsl_cache_keep(cache, &key_2, strange, NULL));
+    tlsl_cache_drop(cache, theirs, true); /* behind the other in their chain */
+    CHECK(has(cache, 1) && finds_none(cache, 1, TLSLIFE_OUTCOME_NOT_CLOSED) && finds(cache, 2, strange));
+    tlsl_cache_drop(cache, strange, false);
+    CHECK(tlsl_cache_keep(cache, &key_1, theirs, NULL));
     SSL_SESSION *copy = SSL_SESSION_dup(theirs);
     tlsl_cache_drop(cache, copy, true); /* as another context has it */
     CHECK(has(cache, 1) && finds_none(cache, 1, TLSLIFE_OUTCOME_NOT_CLOSED));
     CHECK(tlsl_cache_keep(cache, &key_1, theirs, NULL));
     tlsl_cache_drop(cache, ours, true);
-    CHECK(!has(cache, 1) && finds(cache, 1, theirs) && stats_of(cache).bad == 3);
+    CHECK(!has(cache, 1) && finds(cache, 1, theirs) && stats_of(cache).bad == 4);
     tlsl_cache_drop(cache, ours, true);
-    CHECK(stats_of(cache).bad == 3 && finds(cache, 1, theirs)); /* it was not there */
+    CHECK(stats_of(cache).bad == 4 && finds(cache, 1, theirs)); /* it was not there */
     CHECK(tlsl_cache_keep(cache, &key_2, strange, NULL) && drop(cache, 1) && !drop(cache, 1));
     CHECK(stats_of(cache).entries == 0);
     SSL_SESSION_free(ours);
@@ -743,6 +771,7 @@ int main(void) {
     test_order_of_use();
     test_expired_first();
     test_bytes();
+    test_bytes_expired();
     test_expiry();
     test_shrunk();
     test_long_lives();
