@@ -505,7 +505,7 @@ TLSLIFE_API size_t tlslife_cache_entries(const tlslife_cache *cache, uint64_t *c
  * A client's sessions in memory as sealed bytes, for a program that restarts; with_client_certificates:
  * also those made with a client certificate. *out is freed with tlslife_session_bytes_free. import adds to
  * what is there; INPUT where the bytes do not open or are damaged, and then nothing is added. Sessions
- * enter under the policy that they were made under; *out_len_sessions (may be NULL): how many.
+ * enter under the policy that they were made under; *out_sessions (may be NULL): how many.
  */
 TLSLIFE_API tlslife_status tlslife_cache_export(tlslife_cache *cache, tlslife_keyring *keyring,
     bool with_client_certificates, unsigned char **out, size_t *out_len, tlslife_error *err);
@@ -515,11 +515,12 @@ TLSLIFE_API tlslife_status tlslife_cache_import(tlslife_cache *cache, tlslife_ke
 /* ------------------------------------------------------------------------------------------------ store */
 
 /*
- * One slab for worker processes and across restarts: "shm:name" is a POSIX shared memory object, anything
- * else a file. bytes: its whole size, 64 KiB..64 GiB; an existing slab must have been made with the same.
- * Mode 0600, out of core dumps. A foreign or damaged file, or one of another version or size, is refused
- * (INPUT), or wiped if wipe is true. The death of a process at any instruction costs at most one shard's
- * content.
+ * One slab for worker processes and across restarts: "shm:name" is the POSIX shared memory object
+ * "/tlslife-name", anything else a file (on no network file system). bytes: its whole size, 64 KiB..64 GiB;
+ * an existing slab must have been made with the same. Mode 0600, out of core dumps. One entry has 64 KiB at
+ * most, and half of a shard: 26 KiB in the smallest slab. A foreign or damaged file, or one of another
+ * version or size, is refused (INPUT), or wiped if wipe is true. The death of a process at any instruction
+ * costs at most one shard's content; a reboot costs all of it.
  */
 TLSLIFE_API tlslife_store *tlslife_store_shared(const char *path, size_t bytes, bool wipe,
     tlslife_error *err);

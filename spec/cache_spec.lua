@@ -59,8 +59,10 @@ local HOMES = {
     {"a shared file", function() return assert(tls.shared {path = slab_file(), size = 1 << 20}), {near = false} end},
     {"shared memory", function()
         unique = unique + 1
-        local name = ("shm:tlslife-spec-%d-%d"):format(os.time(), unique)
-        return assert(tls.shared {path = name, size = 1 << 20, wipe = true}), {near = false}
+        local name = ("spec-%s-%d"):format(process.directory():match "[%w]+$", unique)
+        local store = assert(tls.shared {path = "shm:" .. name, size = 1 << 20, wipe = true})
+        assert(os.remove("/dev/shm/tlslife-" .. name)) -- it lives while it is mapped
+        return store, {near = false}
     end},
     {"redis", function() return redis(), {near = false} end},
     {"a table of functions", function() return only_functions(functions(plain)), {near = false} end},
