@@ -131,7 +131,8 @@ void tlsl_cache_each_client(tlslife_cache *cache, tlsl_cache_visitor visit, void
 
 /* As many as one hold of the lock shall free. */
 static unsigned flush_some(tlslife_cache *cache, tlsl_shard *shard, bool all) {
-    tlsl_gone gone = {.len = 0};
+    tlsl_gone gone;
+    gone.len = 0; /* the rest is written before it is read */
     pthread_mutex_lock(&shard->lock);
     tlsl_table_tick(&shard->table, time(NULL));
     tlsl_shard_expire(cache, shard, TLSL_GONE_MAX, &gone);

@@ -343,7 +343,8 @@ static bool keep(tlslife_cache *cache, SSL_SESSION *session, const unsigned char
     }
     tlsl_shard *shard = client == NULL ? shard_of(cache, one.hash) : tlsl_cache_clients(cache);
     for (int i = 0; i < ROOM_TRIES && end == NO_ROOM; i++) {
-        tlsl_gone gone = {.len = 0};
+        tlsl_gone gone;
+        gone.len = 0; /* the rest is written before it is read */
         pthread_mutex_lock(&shard->lock);
         tlsl_table_tick(&shard->table, time(NULL));
         end = client == NULL ? put_server(cache, shard, &one, &gone)
@@ -440,7 +441,8 @@ static SSL_SESSION *find_client(tlslife_cache *cache, tlsl_shard *shard, uint64_
 
 SSL_SESSION *tlsl_cache_find(tlslife_cache *cache, const tlsl_cache_key *key, bool take, bool count,
                              tlslife_outcome *why) {
-    tlsl_gone gone = {.len = 0};
+    tlsl_gone gone;
+    gone.len = 0; /* the rest is written before it is read */
     uint64_t hash = hash_of(cache, key->bytes);
     tlsl_shard *shard = key->client ? tlsl_cache_clients(cache) : shard_of(cache, hash);
     tlslife_outcome outcome;
