@@ -257,6 +257,19 @@ describe("the sources", function()
         assert.same({}, found)
     end)
 
+    it("are where the documents say", function()
+        local missing = {}
+        for _, path in ipairs(tree "README.md SECURITY.md CHANGELOG.md docs") do
+            for named in contents(path):gmatch "`([%l_]+/[%w_/]+%.[%l]+)`" do
+                local file = named:match "^(%l+)/" and io.open(named)
+                local ours = ("src include spec docs examples bench lua"):find(named:match "^[%l_]+", 1, true)
+                if ours and not file then missing[#missing + 1] = path .. ": " .. named end
+                if file then file:close() end
+            end
+        end
+        assert.same({}, missing)
+    end)
+
     it("keep their functions to a screenful", function()
         local long = {}
         for _, path in ipairs(tree "src") do
