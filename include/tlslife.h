@@ -526,7 +526,8 @@ TLSLIFE_API tlslife_store *tlslife_store_shared(const char *path, size_t bytes, 
     tlslife_error *err);
 
 typedef struct tlslife_redis_options {
-    const char *host;         /* NULL: 127.0.0.1 */
+    /* NULL: 127.0.0.1. A name is resolved at each connect, which waits; an address is not. */
+    const char *host;
     const char *service;      /* NULL: "6379" */
     const char *unix_path;    /* instead of host and service */
     tlslife_context *tls;     /* a client's context: TLS with host as its name; NULL: none */
