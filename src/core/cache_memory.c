@@ -4,8 +4,7 @@
  *
  * A session is under exactly one lock at a time, that of its shard, and only for as long as it takes to find
  * it and to move it to the front: no session is freed, encoded or copied under a lock. Two locks are never
- * held at once: whoever finds the cache full and his own shard empty lets go of it before he makes room in
- * another.
+ * held at once.
  *
  * What an attacker would try: resume a session whose connection did not end well, or one that was to be used
  * once. What is not resumable by libssl's own word is dropped where it is found; what is taken leaves under
@@ -15,7 +14,6 @@
 
 #include <string.h>
 
-#define EXPIRED_A_PUT 2 /* that leave with each put: more than come */
 #define ROOM_TRIES 4
 #define SECRET_MAX 512 /* OpenSSL keeps no longer one */
 
@@ -97,120 +95,6 @@ static bool same_session(const SSL_SESSION *a, const SSL_SESSION *b) {
     return same;
 }
 
-/* ---------------------------------------------------------------------------------------------- leaving */
-
-void tlsl_gone_free(tlsl_gone *gone) {
-    for (unsigned i = 0; i < gone->len; i++) {
-        SSL_SESSION_free(gone->sessions[i]);
-    }
-    gone->len = 0;
-}
-
-static void go(tlsl_gone *gone, SSL_SESSION *session) {
-    gone->sessions[gone->len++] = session;
-}
-
-/* The entry leaves, and its place is the caller's to fill. */
-static SSL_SESSION *vacate(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, tlslife_outcome why) {
-    if (cache->capacity_bytes > 0) {
-        atomic_fetch_sub_explicit(&cache->bytes, tlsl_table_weight(&shard->table, index),
-                                  memory_order_relaxed);
-    }
-    if (shard == tlsl_cache_clients(cache)) {
-        tlsl_peers_leave(&cache->peers, index, why);
-    }
-    return tlsl_table_remove(&shard->table, index);
-}
-
-SSL_SESSION *tlsl_shard_leave(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, tlslife_outcome why) {
-    atomic_fetch_sub_explicit(&cache->entries, 1, memory_order_relaxed);
-    return vacate(cache, shard, index, why);
-}
-
-void tlsl_shard_expire(tlslife_cache *cache, tlsl_shard *shard, unsigned most, tlsl_gone *gone) {
-    uint32_t index;
-    while (most-- > 0 && gone->len < TLSL_GONE_MAX &&
-           (index = tlsl_table_expired(&shard->table)) != TLSL_NIL) {
-        shard->expired++;
-        go(gone, tlsl_shard_leave(cache, shard, index, TLSLIFE_OUTCOME_EXPIRED));
-    }
-}
-
-/* What must go first: counted. The shard is not empty. */
-static uint32_t victim(tlsl_shard *shard, tlslife_outcome *why) {
-    uint32_t index = tlsl_table_expired(&shard->table);
-    *why = index == TLSL_NIL ? TLSLIFE_OUTCOME_NOT_CACHED : TLSLIFE_OUTCOME_EXPIRED;
-    if (index != TLSL_NIL) {
-        shard->expired++;
-        return index;
-    }
-    shard->evicted++;
-    return shard->table.oldest;
-}
-
-/* ------------------------------------------------------------------------------------------------- room */
-
-/* One place of the capacity. */
-static bool reserve(tlslife_cache *cache) {
-    if (atomic_load_explicit(&cache->entries, memory_order_relaxed) >= cache->capacity) {
-        return false;
-    }
-    if (atomic_fetch_add_explicit(&cache->entries, 1, memory_order_relaxed) < cache->capacity) {
-        return true;
-    }
-    atomic_fetch_sub_explicit(&cache->entries, 1, memory_order_relaxed);
-    return false;
-}
-
-/* A place for one more in shard: a free one, or one that its own make. false: it has none to give. */
-static bool make_room(tlslife_cache *cache, tlsl_shard *shard, tlsl_gone *gone) {
-    tlsl_shard_expire(cache, shard, EXPIRED_A_PUT, gone);
-    if (reserve(cache)) {
-        return true;
-    }
-    if (shard->table.len == 0) {
-        return false;
-    }
-    tlslife_outcome why;
-    uint32_t index = victim(shard, &why);
-    go(gone, vacate(cache, shard, index, why));
-    return true;
-}
-
-/* One leaves shard, unless it has no more than `spared`. */
-static bool evict(tlslife_cache *cache, tlsl_shard *shard, uint32_t spared) {
-    SSL_SESSION *session = NULL;
-    pthread_mutex_lock(&shard->lock);
-    if (shard->table.len > spared) {
-        tlslife_outcome why;
-        tlsl_table_tick(&shard->table, time(NULL));
-        uint32_t index = victim(shard, &why);
-        session = tlsl_shard_leave(cache, shard, index, why);
-    }
-    pthread_mutex_unlock(&shard->lock);
-    SSL_SESSION_free(session);
-    return session != NULL;
-}
-
-/* One leaves somewhere: of home, but for what it has just got, or of the next that has any. */
-static bool evict_any(tlslife_cache *cache, const tlsl_shard *home) {
-    uint32_t all = cache->shards_len + 1;
-    uint32_t first = (uint32_t)(home - cache->shards);
-    for (uint32_t i = 0; i < all; i++) {
-        if (evict(cache, &cache->shards[(first + i) % all], i == 0 ? 1 : 0)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* After a put: as many leave as are too heavy. */
-static void trim(tlslife_cache *cache, const tlsl_shard *home) {
-    while (cache->capacity_bytes > 0 &&
-           atomic_load_explicit(&cache->bytes, memory_order_relaxed) > cache->capacity_bytes &&
-           evict_any(cache, home)) {}
-}
-
 /* ---------------------------------------------------------------------------------------------- putting */
 
 typedef struct newcomer {
@@ -271,7 +155,8 @@ static void replace(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, con
     }
     SSL_SESSION_up_ref(one->session);
     shard->puts++;
-    go(gone, tlsl_table_swap(&shard->table, index, one->session, shard->table.now + one->left, one->weight));
+    tlsl_gone_add(
+        gone, tlsl_table_swap(&shard->table, index, one->session, shard->table.now + one->left, one->weight));
 }
 
 typedef enum landing { LANDED, NO_MEMORY, NO_ROOM } landing;
@@ -282,7 +167,7 @@ static landing put_server(tlslife_cache *cache, tlsl_shard *shard, const newcome
         replace(cache, shard, index, one, gone);
         return LANDED;
     }
-    if (!make_room(cache, shard, gone)) {
+    if (!tlsl_room_make(cache, shard, gone)) {
         return NO_ROOM;
     }
     return enter(cache, shard, one) == TLSL_NIL ? NO_MEMORY : LANDED;
@@ -299,12 +184,12 @@ static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *p
         next = tlsl_peers_link(&cache->peers, index)->older;
         if (!queues || SSL_SESSION_get_protocol_version(there) < TLS1_3_VERSION ||
             (id_key(there, id) && memcmp(id, one->id, sizeof id) == 0)) {
-            go(gone, tlsl_shard_leave(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED));
+            tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED));
         }
     }
     if (peer->len >= cache->sessions_per_peer) {
         shard->evicted++;
-        go(gone, tlsl_shard_leave(cache, shard, peer->oldest, TLSLIFE_OUTCOME_NOT_CACHED));
+        tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, peer->oldest, TLSLIFE_OUTCOME_NOT_CACHED));
     }
 }
 
@@ -315,7 +200,7 @@ static landing put_client(tlslife_cache *cache, tlsl_shard *shard, const unsigne
     if (peer != NULL) {
         make_way(cache, shard, peer, one, gone);
     }
-    if (!make_room(cache, shard, gone)) { /* it may forget the peer */
+    if (!tlsl_room_make(cache, shard, gone)) { /* it may forget the peer */
         return NO_ROOM;
     }
     uint32_t index = enter(cache, shard, one);
@@ -327,7 +212,7 @@ static landing put_client(tlslife_cache *cache, tlsl_shard *shard, const unsigne
         shard->puts--;
         atomic_fetch_sub_explicit(&cache->entries, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&cache->bytes, one->weight, memory_order_relaxed);
-        go(gone, tlsl_table_remove(&shard->table, index));
+        tlsl_gone_add(gone, tlsl_table_remove(&shard->table, index));
         return NO_MEMORY;
     }
     tlsl_peers_join(&cache->peers, peer, index);
@@ -352,10 +237,10 @@ static bool keep(tlslife_cache *cache, SSL_SESSION *session, const unsigned char
         pthread_mutex_unlock(&shard->lock);
         tlsl_gone_free(&gone);
         if (end == NO_ROOM) {
-            (void)evict_any(cache, shard);
+            (void)tlsl_room_elsewhere(cache, shard);
         }
     }
-    trim(cache, shard);
+    tlsl_room_trim(cache, shard);
     return end == LANDED;
 }
 
@@ -414,7 +299,7 @@ static SSL_SESSION *find_server(tlslife_cache *cache, tlsl_shard *shard, uint64_
         return give(cache, shard, index, take);
     }
     if (index != TLSL_NIL) {
-        go(gone, tlsl_shard_leave(cache, shard, index, *why));
+        tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, index, *why));
     }
     return NULL;
 }
@@ -431,7 +316,7 @@ static SSL_SESSION *find_client(tlslife_cache *cache, tlsl_shard *shard, uint64_
         if (*why == TLSLIFE_OUTCOME_RESUMED) {
             return give(cache, shard, index, take || once);
         }
-        go(gone, tlsl_shard_leave(cache, shard, index, *why));
+        tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, index, *why));
     }
     if (peer != NULL) {
         *why = (tlslife_outcome)peer->why;

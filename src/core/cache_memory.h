@@ -1,9 +1,10 @@
 /*
  * cache_memory.h: what a cache is made of, for the files that are its memory home (cache.c, cache_memory.c,
- * cache_look.c) and nobody else.
+ * cache_room.c, cache_look.c) and nobody else.
  *
  * A server's sessions lie in shards, by their ids; a client's in one shard more, the last, which also knows
- * their peers. All count towards one capacity.
+ * their peers. All count towards one capacity, of entries and of bytes: where it is used up, a session takes
+ * the place of one of its own shard, a client's that of a client's; only where there is none, of any other.
  */
 #ifndef TLSLIFE_CACHE_MEMORY_H
 #define TLSLIFE_CACHE_MEMORY_H
@@ -45,18 +46,32 @@ static inline tlsl_shard *tlsl_cache_clients(const tlslife_cache *cache) {
     return &cache->shards[cache->shards_len];
 }
 
-/* Sessions that have left under a lock, to be freed after it: freeing one with a certificate is slow. */
+/*
+ * -- cache_room.c
+ *
+ * Sessions that have left under a lock, to be freed after it: freeing one with a certificate is slow.
+ */
 #define TLSL_GONE_MAX 32
 typedef struct tlsl_gone {
     SSL_SESSION *sessions[TLSL_GONE_MAX];
     unsigned len;
 } tlsl_gone;
 
+void tlsl_gone_add(tlsl_gone *gone, SSL_SESSION *session);
 void tlsl_gone_free(tlsl_gone *gone);
 
 /* Under the shard's lock. The entry leaves, for that reason; its session, with the reference. */
 SSL_SESSION *tlsl_shard_leave(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, tlslife_outcome why);
 /* Under the shard's lock: at most `most` that have expired leave (and are counted) while gone has room. */
 void tlsl_shard_expire(tlslife_cache *cache, tlsl_shard *shard, unsigned most, tlsl_gone *gone);
+/*
+ * Under the shard's lock: a place for one more, a free one or one that the shard makes. false: it has none
+ * to give.
+ */
+bool tlsl_room_make(tlslife_cache *cache, tlsl_shard *shard, tlsl_gone *gone);
+/* Under no lock. One leaves: of home, but for what it has just got, or of the next shard that has any. */
+bool tlsl_room_elsewhere(tlslife_cache *cache, const tlsl_shard *home);
+/* Under no lock, after a put: as many leave as are too heavy. */
+void tlsl_room_trim(tlslife_cache *cache, const tlsl_shard *home);
 
 #endif
