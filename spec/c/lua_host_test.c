@@ -132,6 +132,94 @@ static void check_states(void) {
     lua_close(second);
 }
 
+/* The program's own cache and keys in a script's hands, and a script's in another state's. */
+static void check_caches(void) {
+    tlslife_error err;
+    static const unsigned char secret[32] = "a secret of 32 bytes, or so: yes";
+    lua_State *L = luaL_newstate();
+    tlslife_cache_options options = tlslife_cache_defaults();
+    tlslife_keyring *keyring = tlslife_keyring_new(secret, sizeof secret, &err);
+    tlslife_store *store = tlslife_store_program(&err);
+    tlslife_ticket_keys *keys = tlslife_ticket_keys_random(60, 1, &err);
+    options.store = store;
+    options.keyring = keyring;
+    tlslife_cache *cache = tlslife_cache_new(&options, &err);
+    tlslife_lua_push_cache(L, cache);
+    tlslife_lua_push_store(L, store);
+    tlslife_lua_push_keyring(L, keyring);
+    tlslife_lua_push_ticket_keys(L, keys);
+    tlslife_cache_free(cache);
+    tlslife_store_free(store);
+    tlslife_keyring_free(keyring);
+    tlslife_ticket_keys_free(keys);
+    CHECK(tlslife_lua_check_cache(L, 1) == cache && tlslife_lua_test_cache(L, 2) == NULL);
+    CHECK(tlslife_lua_check_store(L, 2) == store && tlslife_lua_test_store(L, 3) == NULL);
+    CHECK(tlslife_lua_check_keyring(L, 3) == keyring && tlslife_lua_test_keyring(L, 4) == NULL);
+    CHECK(tlslife_lua_check_ticket_keys(L, 4) == keys && tlslife_lua_test_ticket_keys(L, 1) == NULL);
+    tlslife_lua_push_cache(L, cache);
+    CHECK(lua_rawequal(L, 1, -1));
+    lua_close(L);
+}
+
+static const char serve[] =
+    "function serve(session)\n"
+    "    local a, b = client:connection(), server:connection()\n"
+    "    a:set_blocking(false) b:set_blocking(false) a:set_hostname 'localhost' tlslife.pair(a, b)\n"
+    "    if session then a:set_session(client:import_session(session)) end\n"
+    "    for _ = 1, 20 do\n"
+    "        if not a:handshake_done() then a:connect() end\n"
+    "        if not b:handshake_done() then b:accept() end\n"
+    "    end\n"
+    "    a:read() a:shutdown() b:shutdown() a:read()\n"
+    "    return b:resumption(), a:session():export()\n"
+    "end\n";
+
+/* The contexts, and the session's bytes. */
+static void share(lua_State *first, lua_State *second) {
+    static const char *const names[] = {"server", "client"};
+    size_t len;
+    for (int i = 0; i < 2; i++) {
+        lua_getglobal(first, names[i]);
+        tlslife_lua_push_context(second, tlslife_lua_check_context(first, -1));
+        lua_setglobal(second, names[i]);
+    }
+    lua_getglobal(first, "session");
+    const char *bytes = lua_tolstring(first, -1, &len);
+    lua_pushlstring(second, bytes, len);
+    lua_setglobal(second, "session");
+    lua_settop(first, 0);
+}
+
+/*
+ * A cache whose store is functions of one state serves another one's connections: there nobody can be asked, and
+ * what is to be put waits for the first.
+ */
+static void check_functions(const test_identity *identity) {
+    lua_State *first = new_state(), *second = new_state();
+    lua_pushstring(first, identity->certificate);
+    lua_setglobal(first, "CERTIFICATE");
+    lua_pushstring(first, identity->key);
+    lua_setglobal(first, "KEY");
+    run(first, serve);
+    run(second, serve);
+    run(first, "rows, puts, gets = {}, 0, 0\n"
+               "cache = tlslife.cache {near = false, keyring = tlslife.keyring {('k'):rep(32)}, store = {\n"
+               "    get = function(key) gets = gets + 1 return rows[key] end, remove = print,\n"
+               "    put = function(key, sealed) puts = puts + 1 rows[key] = sealed end}}\n"
+               "server = tlslife.context {role = 'server', certificate = CERTIFICATE, private_key = KEY,\n"
+               "    cache = cache, max_version = 'TLSv1.2'}\n"
+               "client = tlslife.context {role = 'client', ca = CERTIFICATE, max_version = 'TLSv1.2'}\n"
+               "word, session = serve() assert(word == 'not_offered' and puts == 1)");
+    share(first, second);
+    run(second, "assert(serve(session) == 'not_cached')");
+    run(first, "assert(puts == 1 and gets == 0)\n"
+               "assert(serve(session) == 'resumed' and puts == 2 and gets == 1)\n"
+               "assert(cache:stats().store_errors == 0)");
+    lua_close(first);
+    run(second, "assert(serve(session) == 'not_cached')");
+    lua_close(second);
+}
+
 static void check_listener(void) {
     tlslife_error err;
     lua_State *L = new_state();
@@ -173,6 +261,8 @@ int main(void) {
     check_pushing();
     check_threads();
     check_states();
+    check_caches();
+    check_functions(&identity);
     check_listener();
     check_error();
     check_closing();
