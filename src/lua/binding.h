@@ -258,8 +258,8 @@ static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args) {
 bool tlb_is_program(lua_State *L, int idx);
 /* Pushes the function that answers the lookup, and its arguments: how many; or nothing, and -1: this state has none. */
 int tlb_push_lookup(lua_State *L, tlb_conn *self);
-/* Whether the store answers a lookup by itself, some time. */
-bool tlb_store_will_answer(tlb_conn *self);
+/* Answers a lookup that no function of this state knows: there is none. false: the store answers it by itself. */
+bool tlb_miss_lookup(tlb_conn *self);
 /* Answers by the value at idx, where no function has raised. */
 tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool failed);
 /* Warns of the error at the top, which that function raised, and pops it. */

@@ -124,13 +124,16 @@ int tlb_push_lookup(lua_State *L, tlb_conn *self) {
     return arguments;
 }
 
-bool tlb_store_will_answer(tlb_conn *self) {
+/* A store with nothing to wait for is a program's, unless another thread has just moved it: the answer is not taken then. */
+bool tlb_miss_lookup(tlb_conn *self) {
     tlslife_lookup lookup;
+    tlslife_conn *conn = tlb_conn_object(self);
     bool writing = false;
     int timeout_ms = -1;
-    if (!tlslife_conn_lookup(tlb_conn_object(self), &lookup))
-        return true;
-    return tlslife_store_fd(lookup.store, &writing, &timeout_ms) >= 0 || timeout_ms >= 0;
+    if (!tlslife_conn_lookup(conn, &lookup) || tlslife_store_fd(lookup.store, &writing, &timeout_ms) >= 0 ||
+        timeout_ms >= 0)
+        return false;
+    return tlslife_conn_answer_session(conn, NULL, 0) == TLSLIFE_OK;
 }
 
 tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool failed) {

@@ -265,8 +265,6 @@ static void answer_default(lua_State *L, tlb_conn *self) {
         answered(L, self, tlslife_conn_answer_hello(conn, NULL));
     else if (self->question == TLSLIFE_WANT_CERTIFICATE)
         answered(L, self, tlslife_conn_answer_certificate(conn, NULL));
-    else if (self->question == TLSLIFE_WANT_SESSION)
-        answered(L, self, tlslife_conn_answer_session(conn, NULL, 0));
     else
         answered(L, self, tlslife_conn_answer_verify(conn, tlslife_conn_verify_result(conn) == 0));
 }
@@ -334,13 +332,14 @@ int tlb_questions(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, i
     while (results == TLB_ASKED) {
         lua_settop(L, args);
         if (!ask(L, self, attempt, args)) {
-            if (self->question == TLSLIFE_WANT_SESSION && tlb_store_will_answer(self)) {
+            if (self->question != TLSLIFE_WANT_SESSION) {
+                answer_default(L, self);
+            } else if (!tlb_miss_lookup(self)) {
                 lua_pushnil(L);
                 lua_pushstring(L, tlslife_status_name(TLSLIFE_WANT_SESSION));
                 results = 2;
                 break;
             }
-            answer_default(L, self);
         }
         results = attempt(L, self);
     }
