@@ -1,10 +1,11 @@
--- run.lua: plain C on libssl beside the Lua module, in one process, in turns. See bench/README.md.
+-- run.lua: plain C on libssl beside the Lua module, in one process, in turns; then servers over TCP (bench/tcp.lua).
+-- See bench/README.md.
 --
 --   tlslife bench/run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
-package.path = here .. "/?.lua;" .. package.path
+package.path = here .. "/?.lua;" .. here .. "/../?.lua;" .. package.path
 
-local settings = { rounds = 15, turns = 64, turn_seconds = 0.0015 }
+local settings = { rounds = 15, turns = 64, turn_seconds = 0.0015, tcp_rounds = 7 }
 
 local function usage(message)
     io.stderr:write(message, "\nusage: run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]\n")
@@ -29,9 +30,13 @@ local function options()
     return found
 end
 
--- plain.so, as built beside the program that runs us.
+-- Where the program that runs us is, and what was built beside it.
+local function beside()
+    return (arg[-1] or ""):match "^(.*)/[^/]*$" or "."
+end
+
 local function load_plain(path)
-    path = path or ((arg[-1] or ""):match "^(.*)/[^/]*$" or ".") .. "/bench/plain.so"
+    path = path or beside() .. "/bench/plain.so"
     local open, message = package.loadlib(path, "luaopen_plain")
     if not open then
         usage("cannot load the plain C side: " .. message)
@@ -114,6 +119,9 @@ local function main()
             lines[#lines + 1] = json(row, result, ok)
         end
     end
+    local tcp_rows, tcp_met = require "tcp" (say, lines, plain.identity(), beside(),
+        given.rounds and settings.rounds or settings.tcp_rounds, given.only or "")
+    rows, met = rows + tcp_rows, met + tcp_met
     say("\n%d of %d targets met", met, rows)
     if given.json then
         print("[" .. table.concat(lines, ",\n ") .. "]")
