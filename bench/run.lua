@@ -2,8 +2,13 @@
 -- See bench/README.md.
 --
 --   tlslife bench/run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]
+--   tlslife bench/run.lua cache [full] [--check]      another benchmark: bench/cache.lua
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = here .. "/?.lua;" .. here .. "/../?.lua;" .. package.path
+
+if arg[1] == "cache" then
+    return dofile(here .. "/cache.lua")
+end
 
 local settings = { rounds = 15, turns = 64, turn_seconds = 0.0015, tcp_rounds = 7 }
 

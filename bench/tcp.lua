@@ -11,7 +11,7 @@ local KINDS <const> = {
 }
 
 -- A round's turns, and the handshakes of a turn; TLS 1.2's are cheap, and so there are more.
-local TURNS <const>, HANDSHAKES <const> = 10, { ["TLSv1.2"] = 200, ["TLSv1.3"] = 60 }
+local TURNS <const>, HANDSHAKES <const> = 40, { ["TLSv1.2"] = 50, ["TLSv1.3"] = 15 }
 
 -- No heap gives its top back at a connection's end to take it again for the next: see steady_heap in plain.c.
 local STEADY <const> = { GLIBC_TUNABLES = "glibc.malloc.trim_threshold=268435456:glibc.malloc.top_pad=1048576" }
