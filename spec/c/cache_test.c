@@ -237,21 +237,21 @@ static void test_capacity(size_t capacity) {
 
 /* Where each shard has few and one is empty while the cache is full, a place is found in another. */
 static void test_empty_shard(void) {
-    tlslife_cache *cache = new_cache(128);
+    tlslife_cache *cache = new_cache(384);
     unsigned char id[32];
     unsigned lone = 0;
     CHECK(cache->shards_len == 2);
-    for (unsigned i = 0; stats_of(cache).entries < 128; i++) {
+    for (unsigned i = 0; stats_of(cache).entries < 384; i++) {
         put(cache, i, 1000);
         if (cache->shards[1].table.len > 0) { /* not there */
             drop(cache, i);
             lone = i;
         }
     }
-    CHECK(cache->shards[0].table.len == 128 && cache->shards[1].table.len == 0);
+    CHECK(cache->shards[0].table.len == 384 && cache->shards[1].table.len == 0);
     nth_id(lone, id);
     CHECK(put(cache, lone, 1000) && has(cache, lone) && stats_of(cache).evicted == 1);
-    CHECK(cache->shards[0].table.len == 127 && cache->shards[1].table.len == 1);
+    CHECK(cache->shards[0].table.len == 383 && cache->shards[1].table.len == 1);
     tlslife_cache_free(cache);
 }
 

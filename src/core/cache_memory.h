@@ -13,7 +13,7 @@
 
 #define TLSL_CACHE_LINE 64
 #define TLSL_SHARDS_MAX 64
-#define TLSL_SHARD_LEAST 64 /* capacity for each shard, so that the least recently used is what it says */
+#define TLSL_SHARD_LEAST 192 /* capacity for each shard, so that the least recently used is what it says */
 #define TLSL_COUNTS (TLSL_COUNT_TOO_BIG + 1)
 
 typedef struct tlsl_shard {

@@ -19,8 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS_LEAST 16
+#define BUCKETS_LEAST 32
 #define CHILDREN 4
+#define ROOM_LEAST 40
 #define ROOM_STEP 8
 #define ROOM_KEPT 256                   /* of an empty table */
 #define SECONDS_HALF ((int64_t)1 << 31) /* where the table's seconds start anew */
@@ -46,8 +47,6 @@ void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall) {
 
 void tlsl_table_clear(tlsl_table *table) {
     free(table->entries);
-    free(table->heap);
-    free(table->weights);
     free(table->buckets);
     tlsl_table_init(table, table->weighed, table->epoch + table->now);
 }
@@ -250,26 +249,27 @@ static void drop_slot(tlsl_table *table, uint32_t place) {
 
 /* ----------------------------------------------------------------------------------------------- entries */
 
-/* One of the arrays, for room of its elements. */
-static bool resize(void *array, size_t room, size_t element) {
-    void *before, *after;
-    memcpy(&before, array, sizeof before);
-    after = realloc(before, room * element);
-    if (after != NULL) {
-        memcpy(array, &after, sizeof after);
-    }
-    return after != NULL;
-}
-
-/* By a sixteenth, so that little lies idle. false: out of memory, or full; what is there stays. */
+/*
+ * By a sixteenth, so that little lies idle, and in one block, which is too large for malloc to hoard those
+ * that were left behind. false: out of memory, or full; what is there stays.
+ */
 static bool more_room(tlsl_table *table) {
-    uint32_t room = table->room + (table->room / 16 < ROOM_STEP ? ROOM_STEP : table->room / 16);
+    uint32_t before = table->room;
+    uint32_t room = before == 0 ? ROOM_LEAST : before + (before / 16 < ROOM_STEP ? ROOM_STEP : before / 16);
     room = room < TLSL_NIL ? room : TLSL_NIL;
-    if (room == table->room || !resize(&table->entries, room, sizeof *table->entries) ||
-        !resize(&table->heap, room, sizeof *table->heap) ||
-        (table->weighed && !resize(&table->weights, room, sizeof *table->weights))) {
+    size_t each = sizeof *table->entries + sizeof *table->heap + (table->weighed ? sizeof(uint32_t) : 0);
+    tlsl_entry *entries = room == before ? NULL : realloc(table->entries, room * each);
+    if (entries == NULL) {
         return false;
     }
+    tlsl_slot *old_heap = (tlsl_slot *)(void *)(entries + before);
+    table->entries = entries;
+    table->heap = (tlsl_slot *)(void *)(entries + room);
+    table->weights = (uint32_t *)(void *)(table->heap + room);
+    if (table->weighed) { /* first: the heap comes to lie where they were */
+        memmove(table->weights, old_heap + before, before * sizeof *table->weights);
+    }
+    memmove(table->heap, old_heap, before * sizeof *table->heap);
     table->room = room;
     return true;
 }

@@ -35,7 +35,7 @@ typedef struct tlsl_slot { /* of the heap */
 } tlsl_slot;
 
 typedef struct tlsl_table {
-    tlsl_entry *entries;
+    tlsl_entry *entries; /* one block, with what follows */
     tlsl_slot *heap;
     uint32_t *weights; /* of the entries, only in a table that is weighed */
     uint32_t *buckets;
