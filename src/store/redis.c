@@ -5,7 +5,10 @@
  * that never waits, over TCP, a unix socket or TLS. Commands of all threads go down one connection, in
  * order, and so the replies come back: a queue of who waits for which is all there is to pipelining.
  *
- *   ask, put, remove --> out --> channel --> reader --> first of the queue --> its inquiry
+ *   ask, put, remove --> out --> channel --> reader --> first of the queue --> its asker's next ask
+ *
+ * Whichever thread moves the connection takes everybody's replies off it, but writes only into the requests:
+ * an inquiry is its asker's, who looks at it without our lock.
  *
  * What a server that is slow, hung, full, dead or hostile can do: cost a full handshake. Each lookup has a
  * deadline; a connection whose oldest reply is long overdue is given up, everybody waiting with it; after
@@ -35,14 +38,19 @@
 #define PAUSE_MAX_MS 30000
 #define OUT_MAX ((size_t)8 * 1024 * 1024) /* bytes that wait to be sent: more is refused */
 #define REPLY_MAX (TLSL_STORE_BYTES_MAX + 1024)
+#define READS_MAX 64     /* of 16 KiB under one lock: the rest is for the next pump */
 #define SHARED_WAIT_MS 2 /* another thread may take our reply off the wire: look again */
 
-/* A command that was written and not answered. */
+/* A command that was written and not answered, or answered and not fetched. */
 typedef struct request {
     struct request *next;
-    tlsl_inquiry *inquiry; /* NULL: nobody waits (put, remove, setup, or given up) */
-    bool setup;            /* AUTH, SELECT: without it nothing works */
+    bool awaited; /* by an inquiry; else put, remove, setup, or given up */
+    bool queued;  /* its reply is to come. Neither: it is freed */
+    bool setup;   /* AUTH, SELECT: without it nothing works */
     int64_t deadline_ms;
+    tlsl_found found; /* PENDING, or what the asker is told at its next ask */
+    unsigned char *bytes;
+    size_t bytes_len;
 } request;
 
 typedef struct redis {
@@ -57,11 +65,12 @@ typedef struct redis {
     bool up;
     int64_t connect_by_ms;
     redisReader *reader;
+    redisReplyObjectFunctions reply_functions;
     char *out;
     size_t out_len, out_sent, out_size;
     request *first, **end;
-    size_t pending, waiting; /* requests; those with an inquiry */
-    unsigned failures;       /* in a row */
+    size_t pending, waiting, answered; /* queued; awaited; awaited and no longer PENDING */
+    unsigned failures;                 /* in a row */
     int64_t retry_at_ms, pause_ms;
 } redis;
 
@@ -74,10 +83,16 @@ static int64_t now_ms(void) {
 /* ------------------------------------------------------------------------------------------- the queue */
 
 static void settle(redis *self, request *done, tlsl_found found) {
-    if (done->inquiry != NULL) {
-        done->inquiry->found = found;
-        done->inquiry->home = NULL;
-        self->waiting--;
+    if (done->awaited && done->found == TLSL_FOUND_PENDING) {
+        done->found = found;
+        self->answered++;
+    }
+}
+
+static void free_if_done(request *done) {
+    if (!done->awaited && !done->queued) {
+        free(done->bytes);
+        free(done);
     }
 }
 
@@ -89,7 +104,29 @@ static void drop_first(redis *self, tlsl_found found) {
         self->end = &self->first;
     }
     settle(self, done, found);
-    free(done);
+    done->queued = false;
+    free_if_done(done);
+}
+
+/* The asker waits no more: it was told, or went away. */
+static void let_go(redis *self, request *asked) {
+    self->waiting--;
+    self->answered -= asked->found == TLSL_FOUND_PENDING ? 0 : 1;
+    asked->awaited = false;
+    free_if_done(asked);
+}
+
+static void fetch(redis *self, tlsl_inquiry *inquiry) {
+    request *asked = inquiry->home;
+    if (asked == NULL || asked->found == TLSL_FOUND_PENDING) {
+        return;
+    }
+    inquiry->home = NULL;
+    inquiry->found = asked->found;
+    inquiry->bytes = asked->bytes;
+    inquiry->bytes_len = asked->bytes_len;
+    asked->bytes = NULL;
+    let_go(self, asked);
 }
 
 static bool reserve(redis *self, size_t more) {
@@ -108,12 +145,12 @@ static bool reserve(redis *self, size_t more) {
     return true;
 }
 
-/* Appends a command and its place in the queue; NULL: it cannot be. */
+/* Appends a command and its place in the queue; NULL: it cannot be. pending_max is the callers' business. */
 static request *append(redis *self, int argc, const char **argv, const size_t *lens) {
     char *command = NULL;
     long long len = redisFormatCommandArgv(&command, argc, argv, lens);
     request *added = len > 0 ? calloc(1, sizeof *added) : NULL;
-    if (added == NULL || self->pending >= self->pending_max || !reserve(self, (size_t)len)) {
+    if (added == NULL || !reserve(self, (size_t)len)) {
         free(added);
         redisFreeCommand(command);
         return NULL;
@@ -122,6 +159,8 @@ static request *append(redis *self, int argc, const char **argv, const size_t *l
     self->out_len += (size_t)len;
     redisFreeCommand(command);
     added->deadline_ms = now_ms() + self->timeout_ms;
+    added->found = TLSL_FOUND_PENDING;
+    added->queued = true;
     *self->end = added;
     self->end = &added->next;
     self->pending++;
@@ -132,7 +171,7 @@ static request *append(redis *self, int argc, const char **argv, const size_t *l
 static request *append_on_key(redis *self, const char *verb, const unsigned char *key, const char *extra_1,
                               size_t extra_1_len, const char *option, const char *extra_2) {
     size_t prefix_len = strlen(self->prefix);
-    char *name = malloc(prefix_len + TLSL_STORE_KEY);
+    char *name = self->pending >= self->pending_max ? NULL : malloc(prefix_len + TLSL_STORE_KEY);
     if (name == NULL) {
         return NULL;
     }
@@ -218,29 +257,52 @@ static bool put_setup_first(redis *self) {
     return ok;
 }
 
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_len;
+#else
+typedef int array_len;
+#endif
+
+/* Nothing that we ask is answered by an array; nested ones would be freed by recursion, as deep as they go. */
+static void *refuse_array(const redisReadTask *task, array_len elements) {
+    (void)task;
+    (void)elements;
+    return NULL;
+}
+
+static bool new_reader(redis *self) {
+    self->reader = redisReaderCreate();
+    if (self->reader == NULL) {
+        return false;
+    }
+    self->reply_functions = *self->reader->fn;
+    self->reply_functions.createArray = refuse_array;
+    self->reader->fn = &self->reply_functions;
+    return true;
+}
+
 static void begin_connect(redis *self) {
     char message[256];
     const tlsl_target target = {self->host, self->service, self->unix_path, self->tls};
-    self->reader = redisReaderCreate();
     self->channel = tlsl_channel_open(&target, message, sizeof message);
     self->connect_by_ms = now_ms() + self->connect_timeout_ms;
-    if (self->channel == NULL || self->reader == NULL || !put_setup_first(self)) {
+    if (self->channel == NULL || !new_reader(self) || !put_setup_first(self)) {
         fail(self);
     }
 }
 
 /* -------------------------------------------------------------------------------------------- replies */
 
-static bool keep_value(tlsl_inquiry *inquiry, const redisReply *reply) {
+static bool keep_value(request *asked, const redisReply *reply) {
     if (reply->len == 0 || reply->len > TLSL_STORE_BYTES_MAX) {
         return false;
     }
-    inquiry->bytes = malloc(reply->len);
-    if (inquiry->bytes == NULL) {
+    asked->bytes = malloc(reply->len);
+    if (asked->bytes == NULL) {
         return false;
     }
-    memcpy(inquiry->bytes, reply->str, reply->len);
-    inquiry->bytes_len = reply->len;
+    memcpy(asked->bytes, reply->str, reply->len);
+    asked->bytes_len = reply->len;
     return true;
 }
 
@@ -251,11 +313,14 @@ static bool take_reply(redis *self, const redisReply *reply) {
         return false; /* an answer to nothing, or "wrong password" */
     }
     tlsl_found found = reply->type == REDIS_REPLY_NIL ? TLSL_FOUND_MISS : TLSL_FOUND_FAILED;
-    if (reply->type == REDIS_REPLY_STRING && asked->inquiry != NULL && keep_value(asked->inquiry, reply)) {
+    bool wanted = asked->awaited && asked->found == TLSL_FOUND_PENDING;
+    if (reply->type == REDIS_REPLY_STRING && wanted && keep_value(asked, reply)) {
         found = TLSL_FOUND_HIT;
     }
-    self->failures = 0;
-    self->pause_ms = 0;
+    if (!asked->setup) { /* who lets us in and then hangs is no better than who does not */
+        self->failures = 0;
+        self->pause_ms = 0;
+    }
     drop_first(self, found);
     return true;
 }
@@ -288,7 +353,7 @@ static bool send_out(redis *self) {
 
 static bool read_in(redis *self) {
     char bytes[16384];
-    for (;;) {
+    for (int reads = 0; reads < READS_MAX; reads++) {
         long got = tlsl_channel_read(self->channel, bytes, sizeof bytes);
         if (got <= 0) {
             return got == 0;
@@ -302,6 +367,7 @@ static bool read_in(redis *self) {
             return false;
         }
     }
+    return true;
 }
 
 /*
@@ -311,9 +377,8 @@ static bool read_in(redis *self) {
 static bool keep_time(redis *self) {
     int64_t now = now_ms();
     for (request *late = self->first; late != NULL; late = late->next) {
-        if (late->inquiry != NULL && late->deadline_ms <= now) {
+        if (late->deadline_ms <= now) {
             settle(self, late, TLSL_FOUND_FAILED);
-            late->inquiry = NULL;
         }
     }
     bool overdue = self->up && self->first != NULL && self->first->deadline_ms + self->timeout_ms <= now;
@@ -354,11 +419,12 @@ static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
         inquiry->found = added == NULL ? TLSL_FOUND_FAILED : TLSL_FOUND_PENDING;
         inquiry->home = added;
         if (added != NULL) {
-            added->inquiry = inquiry;
+            added->awaited = true;
             self->waiting++;
         }
     }
     move(self);
+    fetch(self, inquiry);
     pthread_mutex_unlock(&self->lock);
 }
 
@@ -367,8 +433,8 @@ static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
     pthread_mutex_lock(&self->lock);
     request *asked = inquiry->home;
     if (asked != NULL) {
-        settle(self, asked, TLSL_FOUND_FAILED);
-        asked->inquiry = NULL;
+        inquiry->home = NULL;
+        let_go(self, asked);
     }
     pthread_mutex_unlock(&self->lock);
 }
@@ -400,7 +466,9 @@ static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
     int descriptor = self->channel == NULL ? -1 : tlsl_channel_fd(self->channel, out_writing);
     *out_writing = *out_writing || (self->up && self->out_len > 0);
     *out_timeout_ms = self->waiting > 1 ? SHARED_WAIT_MS : self->pending > 0 ? self->timeout_ms : -1;
-    if (self->first != NULL && self->waiting <= 1) {
+    if (self->answered > 0) {
+        *out_timeout_ms = 1; /* taken off the wire by another thread: nothing will come for it */
+    } else if (self->first != NULL && self->waiting <= 1) {
         int64_t left = (self->up ? self->first->deadline_ms : self->connect_by_ms) - now_ms();
         *out_timeout_ms = left < 1 ? 1 : left < self->timeout_ms ? (int)left : self->timeout_ms;
     }

@@ -1,0 +1,467 @@
+/*
+ * redis_test: the Redis home through its verbs, against a real redis-server and against servers that are anything but.
+ * What is asked of it in every case: each inquiry ends, in time, as what it is; no call takes anybody's time.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "../../src/store/store.h"
+#include "tlslife.h"
+
+#include "check.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define IN_FLIGHT 64
+#define CALL_MAX_MS 20 /* of any one verb */
+
+static double longest_call_ms; /* of ask, in the main thread */
+
+static double now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static void rest(int ms) {
+    (void)poll(NULL, 0, ms);
+}
+
+/* ----------------------------------------------------------------------------------------------- asking */
+
+static void name_key(unsigned char key[TLSL_STORE_KEY], unsigned n) {
+    memset(key, 0, TLSL_STORE_KEY);
+    memcpy(key, &n, sizeof n);
+}
+
+static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
+    double before = now_ms();
+    store->verbs->ask(store, inquiry);
+    double took = now_ms() - before;
+    longest_call_ms = took > longest_call_ms ? took : longest_call_ms;
+}
+
+static void wait_for_store(tlslife_store *store) {
+    bool writing = false;
+    int timeout_ms = -1;
+    int fd = store->verbs->fd(store, &writing, &timeout_ms);
+    struct pollfd wait = {.fd = fd, .events = (short)(POLLIN | (writing ? POLLOUT : 0))};
+    (void)poll(&wait, fd >= 0 ? 1 : 0, timeout_ms < 0 || timeout_ms > 20 ? 20 : timeout_ms);
+}
+
+static tlsl_found look_up(tlslife_store *store, unsigned n, bool take, tlsl_inquiry *inquiry) {
+    memset(inquiry, 0, sizeof *inquiry);
+    name_key(inquiry->key, n);
+    inquiry->take = take;
+    ask(store, inquiry);
+    for (double end = now_ms() + 3000; inquiry->found == TLSL_FOUND_PENDING && now_ms() < end;) {
+        wait_for_store(store);
+        ask(store, inquiry);
+    }
+    if (inquiry->found == TLSL_FOUND_PENDING) {
+        store->verbs->cancel(store, inquiry);
+    }
+    return inquiry->found;
+}
+
+static tlsl_found look(tlslife_store *store, unsigned n) {
+    tlsl_inquiry inquiry;
+    tlsl_found found = look_up(store, n, false, &inquiry);
+    free(inquiry.bytes);
+    return found;
+}
+
+static bool put_number(tlslife_store *store, unsigned n) {
+    unsigned char key[TLSL_STORE_KEY];
+    name_key(key, n);
+    return store->verbs->put(store, key, (const unsigned char *)&n, sizeof n, 60);
+}
+
+static bool finds_number(tlslife_store *store, unsigned n, bool take) {
+    tlsl_inquiry inquiry;
+    bool right = look_up(store, n, take, &inquiry) == TLSL_FOUND_HIT && inquiry.bytes_len == sizeof n &&
+                 memcmp(inquiry.bytes, &n, sizeof n) == 0;
+    free(inquiry.bytes);
+    return right;
+}
+
+/* All at once; the milliseconds until the last has ended. */
+static double look_many(tlslife_store *store, tlsl_inquiry *inquiries, unsigned count) {
+    double begin = now_ms();
+    unsigned left = count;
+    for (unsigned i = 0; i < count; i++) {
+        memset(&inquiries[i], 0, sizeof inquiries[i]);
+        name_key(inquiries[i].key, i);
+        ask(store, &inquiries[i]);
+    }
+    while (left > 0 && now_ms() < begin + 3000) {
+        left = 0;
+        wait_for_store(store);
+        for (unsigned i = 0; i < count; i++) {
+            if (inquiries[i].found == TLSL_FOUND_PENDING) {
+                ask(store, &inquiries[i]);
+                left += inquiries[i].found == TLSL_FOUND_PENDING;
+            }
+        }
+    }
+    CHECK(left == 0);
+    return now_ms() - begin;
+}
+
+/* ---------------------------------------------------------------------------------------- the real one */
+
+static int listen_somewhere(char service[8]) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (struct sockaddr *)&address, len) != 0 || listen(fd, 64) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        abort();
+    }
+    (void)snprintf(service, 8, "%u", ntohs(address.sin_port));
+    return fd;
+}
+
+static pid_t start_redis(const char *service, const char *unix_path) {
+    pid_t child = fork();
+    if (child == 0) {
+        (void)freopen("/dev/null", "w", stdout);
+        execlp("redis-server", "redis-server", "--port", service, "--bind", "127.0.0.1", "--unixsocket",
+               unix_path, "--save", "", "--appendonly", "no", "--requirepass", "sesame", "--dir", "/tmp",
+               (char *)NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 200 && access(unix_path, F_OK) != 0; i++) {
+        rest(20);
+    }
+    rest(50);
+    return child;
+}
+
+static void stop(pid_t child) {
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+}
+
+static tlslife_store *open_store(tlslife_redis_options options) {
+    tlslife_error err;
+    tlslife_store *store = tlslife_store_redis(&options, &err);
+    if (store == NULL) {
+        fprintf(stderr, "%s\n", err.message);
+        abort();
+    }
+    return store;
+}
+
+static void test_values(tlslife_redis_options options) {
+    tlslife_store *store = open_store(options);
+    unsigned char key[TLSL_STORE_KEY];
+    CHECK(look(store, 1) == TLSL_FOUND_MISS);
+    CHECK(put_number(store, 1));
+    CHECK(finds_number(store, 1, false));
+    CHECK(finds_number(store, 1, true));
+    CHECK(look(store, 1) == TLSL_FOUND_MISS);
+    CHECK(put_number(store, 2) && finds_number(store, 2, false));
+    name_key(key, 2);
+    CHECK(store->verbs->remove(store, key));
+    CHECK(look(store, 2) == TLSL_FOUND_MISS);
+    tlslife_store_free(store);
+}
+
+static void test_apart(tlslife_redis_options options) {
+    tlslife_store *store = open_store(options);
+    CHECK(put_number(store, 3) && finds_number(store, 3, false));
+    tlslife_redis_options other = options;
+    other.database = 3;
+    tlslife_store *elsewhere = open_store(other);
+    CHECK(look(elsewhere, 3) == TLSL_FOUND_MISS);
+    tlslife_store_free(elsewhere);
+    other = options;
+    other.prefix = "other:";
+    elsewhere = open_store(other);
+    CHECK(look(elsewhere, 3) == TLSL_FOUND_MISS);
+    tlslife_store_free(elsewhere);
+    CHECK(finds_number(store, 3, true));
+    tlslife_store_free(store);
+}
+
+static void test_refused(tlslife_redis_options options, const char *password) {
+    options.password = password;
+    tlslife_store *store = open_store(options);
+    CHECK(look(store, 1) == TLSL_FOUND_FAILED);
+    tlslife_store_free(store);
+}
+
+static void *look_on_and_on(void *store) {
+    size_t right = 0;
+    for (unsigned i = 0; i < 200; i++) {
+        tlsl_inquiry inquiry = {.found = TLSL_FOUND_MISS};
+        name_key(inquiry.key, i % 8);
+        tlslife_store *asked = store;
+        asked->verbs->ask(asked, &inquiry);
+        while (inquiry.found == TLSL_FOUND_PENDING) {
+            wait_for_store(asked);
+            asked->verbs->ask(asked, &inquiry);
+        }
+        unsigned n = i % 8;
+        right += inquiry.found == TLSL_FOUND_HIT && memcmp(inquiry.bytes, &n, sizeof n) == 0;
+        free(inquiry.bytes);
+    }
+    return (void *)right;
+}
+
+static void test_threads(tlslife_redis_options options) {
+    tlslife_store *store = open_store(options);
+    pthread_t threads[4];
+    for (unsigned i = 0; i < 8; i++) {
+        CHECK(put_number(store, i));
+    }
+    CHECK(finds_number(store, 7, false));
+    for (int i = 0; i < 4; i++) {
+        CHECK(pthread_create(&threads[i], NULL, look_on_and_on, store) == 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        void *right = NULL;
+        CHECK(pthread_join(threads[i], &right) == 0);
+        CHECK((size_t)right == 200);
+    }
+    tlslife_store_free(store);
+}
+
+static void test_killed(tlslife_redis_options options, pid_t *server, const char *unix_path) {
+    tlslife_store *store = open_store(options);
+    tlsl_inquiry inquiries[IN_FLIGHT];
+    CHECK(look(store, 1000) == TLSL_FOUND_MISS);
+    (void)kill(*server, SIGSTOP);
+    for (unsigned i = 0; i < IN_FLIGHT; i++) {
+        memset(&inquiries[i], 0, sizeof inquiries[i]);
+        ask(store, &inquiries[i]);
+        CHECK(inquiries[i].found == TLSL_FOUND_PENDING);
+    }
+    stop(*server);
+    double begin = now_ms();
+    for (unsigned i = 0; i < IN_FLIGHT; i++) {
+        while (inquiries[i].found == TLSL_FOUND_PENDING && now_ms() < begin + 1000) {
+            wait_for_store(store);
+            ask(store, &inquiries[i]);
+        }
+        CHECK(inquiries[i].found == TLSL_FOUND_FAILED);
+    }
+    CHECK(now_ms() - begin < 500);
+    (void)unlink(unix_path);
+    *server = start_redis(options.service, unix_path);
+    tlsl_found found = TLSL_FOUND_FAILED;
+    for (int i = 0; i < 40 && found != TLSL_FOUND_MISS; i++) {
+        rest(50);
+        found = look(store, 1000);
+    }
+    CHECK(found == TLSL_FOUND_MISS);
+    tlslife_store_free(store);
+}
+
+static void test_real(void) {
+    char service[8];
+    char unix_path[64];
+    (void)snprintf(unix_path, sizeof unix_path, "/tmp/tlslife-redis-%d.sock", (int)getpid());
+    (void)close(listen_somewhere(service));
+    pid_t server = start_redis(service, unix_path);
+    tlslife_redis_options options = {.service = service, .password = "sesame", .timeout_ms = 1000};
+    test_values(options);
+    test_apart(options);
+    test_refused(options, "wrong");
+    test_refused(options, NULL);
+    options.unix_path = unix_path;
+    test_values(options);
+    options.unix_path = NULL;
+    options.pending_max = 1; /* AUTH must not count */
+    test_refused(options, "wrong");
+    tlslife_store *narrow = open_store(options);
+    CHECK(look(narrow, 1) == TLSL_FOUND_MISS);
+    tlslife_store_free(narrow);
+    options.pending_max = 0;
+    test_threads(options);
+    options.timeout_ms = 250;
+    test_killed(options, &server, unix_path);
+    stop(server);
+    (void)unlink(unix_path);
+}
+
+/* -------------------------------------------------------------------------------------- the faulty one */
+
+typedef struct fault {
+    const char *reply; /* to each GET; NULL: never any */
+    size_t copies;     /* of it */
+    int delay_ms;      /* from the first byte to the first reply */
+    bool close_after;
+    bool numbered; /* replies with the command's number on this connection: $1 1, $1 2, ... */
+} fault;
+
+static size_t count_commands(const char *bytes, ssize_t len) {
+    size_t count = 0;
+    for (ssize_t i = 0; i < len; i++) {
+        count += bytes[i] == '*' && i + 1 < len && bytes[i + 1] == '2';
+    }
+    return count;
+}
+
+static void serve_one(int fd, const fault *how) {
+    char bytes[65536];
+    char reply[] = "$1\r\n0\r\n";
+    ssize_t got;
+    while ((got = recv(fd, bytes, sizeof bytes, 0)) > 0) {
+        if (how->reply == NULL) {
+            continue;
+        }
+        rest(how->delay_ms);
+        for (ssize_t more; (more = recv(fd, bytes + got, sizeof bytes - (size_t)got, MSG_DONTWAIT)) > 0;) {
+            got += more;
+        }
+        for (size_t i = 0; i < count_commands(bytes, got) * how->copies; i++) {
+            reply[4]++;
+            const char *sent = how->numbered ? reply : how->reply;
+            if (send(fd, sent, strlen(sent), MSG_NOSIGNAL) < 0) {
+                break;
+            }
+        }
+        if (how->close_after) {
+            break;
+        }
+    }
+    (void)close(fd);
+}
+
+static pid_t start_faulty(char service[8], const fault *how) {
+    int listener = listen_somewhere(service);
+    pid_t child = fork();
+    if (child == 0) {
+        for (;;) {
+            int fd = accept(listener, NULL, NULL);
+            if (fd >= 0) {
+                serve_one(fd, how);
+            }
+        }
+    }
+    (void)close(listener);
+    return child;
+}
+
+/* Every inquiry ends as `wanted`, within the deadline and what a busy machine adds. */
+static void test_fault(const char *name, const fault *how, tlsl_found wanted) {
+    char service[8];
+    tlsl_inquiry inquiry;
+    pid_t server = start_faulty(service, how);
+    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
+    int failed_before = checks_failed;
+    for (int i = 0; i < 3; i++) {
+        double begin = now_ms();
+        CHECK(look_up(store, 1, false, &inquiry) == wanted);
+        CHECK(now_ms() - begin < 200);
+        free(inquiry.bytes);
+        rest(60);
+    }
+    if (checks_failed > failed_before) {
+        fprintf(stderr, "  with a server that %s\n", name);
+    }
+    tlslife_store_free(store);
+    stop(server);
+}
+
+static void test_faults(void) {
+    test_fault("never answers", &(fault){.reply = NULL}, TLSL_FOUND_FAILED);
+    test_fault("closes", &(fault){.reply = "", .close_after = true}, TLSL_FOUND_FAILED);
+    test_fault("closes mid-reply", &(fault){.reply = "$10\r\nabc", .copies = 1, .close_after = true},
+               TLSL_FOUND_FAILED);
+    test_fault("sends garbage", &(fault){.reply = "HTTP/1.1 400\r\n\r\n", .copies = 1}, TLSL_FOUND_FAILED);
+    test_fault("claims 1 GiB", &(fault){.reply = "$1073741824\r\nabc", .copies = 1}, TLSL_FOUND_FAILED);
+    test_fault("claims an array", &(fault){.reply = "*1000000000\r\n", .copies = 1}, TLSL_FOUND_FAILED);
+    test_fault("nests arrays", &(fault){.reply = "*1\r\n", .copies = 100000}, TLSL_FOUND_FAILED);
+    test_fault("answers twice", &(fault){.reply = "-ERR no\r\n", .copies = 2}, TLSL_FOUND_FAILED);
+    test_fault("is full", &(fault){.reply = "-OOM no\r\n", .copies = 1}, TLSL_FOUND_FAILED);
+    test_fault("is right", &(fault){.reply = "$-1\r\n", .copies = 1}, TLSL_FOUND_MISS);
+}
+
+/* A reply that comes after its asker was told is nobody else's. */
+static void test_late(void) {
+    char service[8];
+    tlsl_inquiry inquiry = {.found = TLSL_FOUND_MISS};
+    pid_t server =
+        start_faulty(service, &(fault){.reply = "", .copies = 1, .delay_ms = 160, .numbered = true});
+    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
+    CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_FAILED);
+    CHECK(inquiry.bytes == NULL);
+    CHECK(look_up(store, 2, false, &inquiry) == TLSL_FOUND_HIT);
+    CHECK(inquiry.bytes_len == 1 && inquiry.bytes[0] == '2');
+    free(inquiry.bytes);
+    tlslife_store_free(store);
+    stop(server);
+}
+
+static void test_overlap(void) {
+    char service[8];
+    tlsl_inquiry inquiries[IN_FLIGHT];
+    pid_t server = start_faulty(service, &(fault){.reply = "$-1\r\n", .copies = 1, .delay_ms = 50});
+    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 1000});
+    double took = look_many(store, inquiries, IN_FLIGHT);
+    printf("%d lookups in flight at a server that takes 50 ms: %.0f ms\n", IN_FLIGHT, took);
+    CHECK(took < 250);
+    for (unsigned i = 0; i < IN_FLIGHT; i++) {
+        CHECK(inquiries[i].found == TLSL_FOUND_MISS);
+    }
+    tlslife_store_free(store);
+    stop(server);
+}
+
+/* Nobody listens: after five failures an ask ends at once, and the pause is longer than one failure's. */
+static void test_circuit(void) {
+    char service[8];
+    tlsl_inquiry inquiry = {.found = TLSL_FOUND_MISS};
+    (void)close(listen_somewhere(service));
+    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
+    for (int i = 0; i < 5; i++) {
+        CHECK(look(store, 1) == TLSL_FOUND_FAILED);
+        rest(60);
+    }
+    double begin = now_ms();
+    store->verbs->ask(store, &inquiry);
+    CHECK(inquiry.found == TLSL_FOUND_FAILED && inquiry.home == NULL);
+    CHECK(now_ms() - begin < 1 || now_ms() - begin < CALL_MAX_MS);
+    CHECK(!put_number(store, 1));
+    tlslife_store_free(store);
+}
+
+/* Whoever queues without a pump is stopped. */
+static void test_bounded(void) {
+    char service[8];
+    unsigned char key[TLSL_STORE_KEY] = {0};
+    int listener = listen_somewhere(service);
+    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .pending_max = 10});
+    for (int i = 0; i < 10; i++) {
+        CHECK(store->verbs->remove(store, key));
+    }
+    CHECK(!store->verbs->remove(store, key));
+    tlslife_store_free(store);
+    (void)close(listener);
+}
+
+int main(void) {
+    (void)signal(SIGPIPE, SIG_IGN);
+    test_real();
+    test_faults();
+    test_late();
+    test_overlap();
+    test_circuit();
+    test_bounded();
+    printf("the longest ask: %.2f ms\n", longest_call_ms);
+    CHECK(longest_call_ms < CALL_MAX_MS);
+    return checks_end();
+}
