@@ -19,9 +19,11 @@
 /* ---------------------------------------------------------------------------------------------- alerts */
 
 static void on_info(const SSL *ssl, int where, int value) {
+    if (!(where & SSL_CB_ALERT) || value >> 8 != SSL3_AL_FATAL) {
+        return; /* each step of a handshake comes here */
+    }
     tlslife_conn *conn = tlsl_conn_of(ssl);
-    bool fatal = value >> 8 == SSL3_AL_FATAL;
-    if (conn != NULL && (where & SSL_CB_ALERT) && fatal) {
+    if (conn != NULL) {
         conn->alert = value & 0xff;
         conn->alert_received = where & SSL_CB_READ;
     }

@@ -91,6 +91,7 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
         status = tlsl_conn_settle(conn, ret, deadline, "write");
     }
     *written += gone;
+    tlsl_conn_facts(conn);
     return status;
 }
 

@@ -190,13 +190,28 @@ static void push_peer(lua_State *L, tlslife_conn *conn) {
     lua_setfield(L, -2, "resumed");
 }
 
-static void push_info(lua_State *L, tlb_conn *self) {
+static int info(lua_State *L) {
+    tlb_conn *self = lua_touserdata(L, 1);
     if (self->question == TLSLIFE_WANT_HELLO)
         push_hello(L, tlb_conn_object(self));
     else if (self->question == TLSLIFE_WANT_CERTIFICATE)
         push_certificate_request(L, tlb_conn_object(self));
     else
         push_peer(L, tlb_conn_object(self));
+    return 1;
+}
+
+/* What the core lends is copied while the collector rests: a script's finalizer could free or clear this connection. */
+static void push_info(lua_State *L, tlb_conn *self) {
+    bool running = lua_gc(L, LUA_GCISRUNNING);
+    lua_gc(L, LUA_GCSTOP);
+    lua_pushcfunction(L, info);
+    lua_pushlightuserdata(L, self);
+    int status = lua_pcall(L, 1, 1, 0);
+    if (running)
+        lua_gc(L, LUA_GCRESTART);
+    if (status != LUA_OK)
+        lua_error(L);
 }
 
 /* -------------------------------------------------------------------------------------------- answering */
