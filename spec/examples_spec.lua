@@ -55,6 +55,7 @@ end
 describe("the examples", function()
     -- every file here has a spec below
     local RUNS = {client = true, server = true, hooks = true, nonblocking = true, session_file = true, transport = true,
+        cache_restart = true, cache_redis = true, cache_lua = true, tickets_by_secret = true,
         demo = "in ./dev demo"}
 
     it("are all run", function()
@@ -70,6 +71,47 @@ describe("the examples", function()
         assert.truthy(run(script, port):match "hello\tnew session")
         assert.truthy(run(script, port):match "hello\tresumed")
         server:stop()
+    end)
+
+    it("resume after a restart, and keep the cache's file sealed", function()
+        local server = start(here .. "/examples/server.lua", 0)
+        local port = server:wait_for "listening on port (%d+)"
+        local script = here .. "/examples/cache_restart.lua"
+        assert.equal("hello\tnot_cached\n", run(script, port, "sealed"))
+        assert.is_nil(process.slurp(directory .. "/sealed"):find("localhost", 1, true))
+        local output = run(script, port, "sealed")
+        assert.truthy(output:match "^imported\t[1-9]%d*\nhello\tresumed\n$", output)
+        server:stop()
+    end)
+
+    it("resume from Redis, also on another machine", function()
+        if not pcall(require "tlslife".redis, {}) then return pending "this build has no hiredis" end
+        local redis_port = process.free_port()
+        local redis = process.start {"redis-server", "--port", redis_port, "--save", "", "--appendonly", "no", timeout = 30}
+        redis:wait_for_port(redis_port)
+        local client = here .. "/examples/cache_restart.lua"
+        local port = 0
+        for i = 1, 2 do -- the second server knows nothing but Redis; it has the port, by which the client knows its peers
+            local server = start(here .. "/examples/cache_redis.lua", port, redis_port)
+            port = server:wait_for "listening on port (%d+)"
+            local output = run(client, port, "in_redis")
+            assert.truthy(output:match(i == 1 and "hello\tnot_cached" or "hello\tresumed"), output)
+            server:wait_for(i == 1 and "found in Redis: 0" or "resumed\tfound in Redis: 1")
+            server:stop()
+        end
+        redis:stop()
+    end)
+
+    it("keep sessions in Lua", function()
+        local output = run(here .. "/examples/cache_lua.lua")
+        assert.truthy(output:match "put: %d+ sealed bytes for %d+ s", output)
+        assert.truthy(output:match "\nhello\tclient: not_cached\tserver: not_offered\n", output)
+        assert.truthy(output:match "\nasking the database\n.*\nhello\tclient: resumed\tserver: resumed\n", output)
+    end)
+
+    it("share tickets by a secret", function()
+        assert.equal("hello\tclient: not_cached\tserver: not_offered\nhello\tclient: resumed\tserver: resumed\n",
+            run(here .. "/examples/tickets_by_secret.lua"))
     end)
 
     it("answer questions", function()

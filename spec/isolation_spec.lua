@@ -94,8 +94,7 @@ for _, shared in ipairs(SHARED) do
             end
 
             -- One listener, and contexts by name: a session of one name is offered with another, by a client that does
-            -- not care (one that
-            -- verifies is kept from it by set_session).
+            -- not care (one that verifies is kept from it by set_session).
             local careless
             before_each(function()
                 careless = pair.client {max_version = version, certificate = p.client_cert_file,
