@@ -130,8 +130,9 @@ static inline uintptr_t tlb_tag(const tlb_type *type) {
 
 static inline tlb_handle *tlb_self(lua_State *L, const tlb_type *type) {
     tlb_handle *self = lua_touserdata(L, 1);
-    if (self && lua_rawlen(L, 1) >= sizeof *self && self->tag == tlb_tag(type) && self->object)
+    if (self && lua_rawlen(L, 1) >= sizeof *self && self->tag == tlb_tag(type) && self->object) {
         return self;
+}
     return tlb_bad_self(L);
 }
 
@@ -246,8 +247,9 @@ tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
  * stay where they are. */
 static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args) {
     tlb_conn *self = tlb_self_conn(L);
-    if (self->asking && tlb_is_asking(L, self))
+    if (self->asking && tlb_is_asking(L, self)) {
         return tlb_busy(L);
+}
     int results = attempt(L, self);
     return results == TLB_ASKED || self->tells ? tlb_questions(L, self, attempt, args, results) : results;
 }

@@ -39,8 +39,9 @@ static const char *ended(const tlb_type *type) {
 uintptr_t tlb_secret;
 
 static void choose_secret(void) {
-    if (getrandom(&tlb_secret, sizeof tlb_secret, GRND_NONBLOCK) != (ssize_t)sizeof tlb_secret)
+    if (getrandom(&tlb_secret, sizeof tlb_secret, GRND_NONBLOCK) != (ssize_t)sizeof tlb_secret) {
         tlb_secret = ~(uintptr_t)&tlb_secret; /* before the pool is filled: where we were loaded */
+    }
 }
 
 static const tlb_type *const handle_types[] = {&tlb_context_type,  &tlb_conn_type,        &tlb_session_type,
@@ -96,8 +97,9 @@ static void open_type(lua_State *L, const tlb_type *type) {
     lua_newtable(L);
     lua_newtable(L);
     int methods = lua_gettop(L) - 1;
-    for (int i = 0; type->methods[i]; i++)
+    for (int i = 0; type->methods[i]; i++) {
         set_functions(L, methods, type, type->methods[i]);
+    }
     set_functions(L, methods + 1, type, type->metamethods);
     lua_pushvalue(L, methods);
     lua_setfield(L, -2, "__index");
@@ -116,8 +118,9 @@ void tlb_open_types(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &sweeper_key);
     push_weak_table(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &asking_key);
-    for (const tlb_type *const *type = handle_types; *type; type++)
+    for (const tlb_type *const *type = handle_types; *type; type++) {
         open_type(L, *type);
+    }
     open_type(L, &tlb_buffer_type);
 }
 
@@ -125,8 +128,9 @@ void tlb_open_types(lua_State *L) {
 
 void *tlb_test(lua_State *L, int idx, const tlb_type *type) {
     void *userdata = lua_touserdata(L, idx);
-    if (!userdata || !lua_getmetatable(L, idx))
+    if (!userdata || !lua_getmetatable(L, idx)) {
         return NULL;
+    }
     lua_rawgetp(L, LUA_REGISTRYINDEX, type);
     bool same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
@@ -135,14 +139,16 @@ void *tlb_test(lua_State *L, int idx, const tlb_type *type) {
 
 tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *what) {
     tlb_handle *handle = tlb_test(L, idx, type);
-    if (handle && handle->object)
+    if (handle && handle->object) {
         return handle;
-    if (!handle)
+    }
+    if (!handle) {
         tlb_type_error(L, idx, what, type->name);
-    else if (what)
+    } else if (what) {
         luaL_error(L, "%s: the %s was %s", what, tlb_short_name(type), ended(type));
-    else
+    } else {
         luaL_argerror(L, idx, lua_pushfstring(L, "the %s was %s", tlb_short_name(type), ended(type)));
+    }
     return NULL;
 }
 
@@ -158,8 +164,9 @@ static const char *push_method_name(lua_State *L) {
     while (lua_next(L, -2)) {
         bool found = lua_rawequal(L, -1, function);
         lua_pop(L, 1);
-        if (found)
+        if (found) {
             return lua_tostring(L, -1);
+        }
     }
     return "?";
 }
@@ -168,8 +175,9 @@ tlb_handle *tlb_bad_self(lua_State *L) {
     const tlb_type *type = lua_touserdata(L, TLB_TYPE);
     bool own = tlb_test(L, 1, type) != NULL;
     const char *got = luaL_typename(L, 1), *name = tlb_short_name(type), *method = push_method_name(L);
-    if (own)
+    if (own) {
         luaL_error(L, "%s:%s(): the %s was %s", name, method, name, ended(type));
+    }
     luaL_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name, got);
     abort(); /* luaL_error does not return, which its declaration does not say */
 }
@@ -229,8 +237,9 @@ tlb_handle *tlb_known(lua_State *L, const void *object) {
 void tlb_settle(lua_State *L, const tlb_type *type, void *object) {
     if (tlb_known(L, object)) {
         lua_remove(L, -2);
-        if (type->up_ref)
+        if (type->up_ref) {
             type->release(object);
+        }
     } else {
         tlb_fill(L, type, object);
     }
@@ -241,8 +250,9 @@ void tlb_push(lua_State *L, const tlb_type *type, void *object) {
         lua_pushnil(L);
     } else if (!tlb_known(L, object)) {
         tlb_new(L, type);
-        if (type->up_ref)
+        if (type->up_ref) {
             type->up_ref(object);
+        }
         tlb_settle(L, type, object);
     }
 }
@@ -257,14 +267,17 @@ void tlb_revive(lua_State *L, int idx, const tlb_type *type) {
 void tlb_release(lua_State *L, int idx, const tlb_type *type) {
     tlb_handle *handle = lua_touserdata(L, idx);
     void *object = handle->object;
-    if (!object)
+    if (!object) {
         return;
+    }
     forget(L, idx, object);
     handle->object = NULL;
-    for (; handle->refs > 0; handle->refs--)
+    for (; handle->refs > 0; handle->refs--) {
         type->release(object);
-    if (type->given_up)
+    }
+    if (type->given_up) {
         type->given_up(L, idx);
+    }
 }
 
 /* -------------------------------------------------------------------------------- what all handles share */
@@ -297,20 +310,23 @@ static void give_one_up(lua_State *L, tlb_handle *handle, const tlb_type *type) 
 /* A variable that goes out of scope gives up the one reference that it was given: a dup's other one stays. */
 int tlb_handle_close(lua_State *L) {
     tlb_handle *handle = own_handle(L);
-    if (handle && handle->object)
+    if (handle && handle->object) {
         give_one_up(L, handle, lua_touserdata(L, TLB_TYPE));
+    }
     return 0;
 }
 
 int tlb_handle_tostring(lua_State *L) {
     const tlb_type *type = lua_touserdata(L, TLB_TYPE);
     tlb_handle *handle = own_handle(L);
-    if (!handle)
+    if (!handle) {
         return tlb_type_error(L, 1, NULL, type->name);
-    if (handle->object)
+    }
+    if (handle->object) {
         type->describe(L, handle->object);
-    else
+    } else {
         lua_pushstring(L, ended(type));
+    }
     lua_pushfstring(L, "%s: %p (%s)", type->name, (void *)handle, lua_tostring(L, -1));
     return 1;
 }
@@ -318,8 +334,9 @@ int tlb_handle_tostring(lua_State *L) {
 int tlb_handle_up_ref(lua_State *L) {
     const tlb_type *type = lua_touserdata(L, TLB_TYPE);
     tlb_handle *self = tlb_self(L, type);
-    if (self->refs >= REFS_MAX)
+    if (self->refs >= REFS_MAX) {
         return luaL_error(L, "%s:up_ref(): this state holds 2^30 references already", tlb_short_name(type));
+    }
     type->up_ref(self->object);
     self->refs++;
     lua_settop(L, 1);
@@ -337,10 +354,11 @@ int tlb_handle_free(lua_State *L) {
 
 void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &asking_key);
-    if (asking)
+    if (asking) {
         lua_pushthread(L);
-    else
+    } else {
         lua_pushnil(L);
+    }
     lua_rawsetp(L, -2, self);
     lua_pop(L, 1);
     self->asking = asking;
@@ -352,7 +370,8 @@ bool tlb_is_asking(lua_State *L, tlb_conn *self) {
     lua_State *thread = lua_tothread(L, -1);
     int status = thread ? lua_status(thread) : LUA_ERRRUN;
     lua_pop(L, 2);
-    if (status != LUA_OK && status != LUA_YIELD)
+    if (status != LUA_OK && status != LUA_YIELD) {
         tlb_set_asking(L, self, false);
+    }
     return self->asking;
 }

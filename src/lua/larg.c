@@ -11,11 +11,13 @@
 #include <string.h>
 
 int tlb_type_error(lua_State *L, int idx, const char *what, const char *expected) {
-    if (!what)
+    if (!what) {
         return luaL_typeerror(L, idx, expected);
+    }
     const char *got = luaL_typename(L, idx);
-    if (luaL_getmetafield(L, idx, "__name") == LUA_TSTRING)
+    if (luaL_getmetafield(L, idx, "__name") == LUA_TSTRING) {
         got = lua_tostring(L, -1);
+    }
     return luaL_error(L, "%s: %s expected, got %s", what, expected, got);
 }
 
@@ -26,12 +28,14 @@ static int argument_error(lua_State *L, int idx, const char *what, const char *m
 size_t tlb_size(lua_State *L, int idx, lua_Integer min, lua_Integer max, lua_Integer fallback) {
     int exact;
     lua_Integer value = lua_tointegerx(L, idx, &exact);
-    if (!exact)
+    if (!exact) {
         value = fallback >= min ? luaL_optinteger(L, idx, fallback) : luaL_checkinteger(L, idx);
-    if (value < min || value > max)
+    }
+    if (value < min || value > max) {
         luaL_argerror(L, idx,
                       lua_pushfstring(L, "%I is not in %I..%I", (LUAI_UACINT)value, (LUAI_UACINT)min,
                                       (LUAI_UACINT)max));
+    }
     return (size_t)value;
 }
 
@@ -45,13 +49,16 @@ bool tlb_optional_boolean(lua_State *L, int idx) {
 }
 
 int tlb_milliseconds(lua_State *L, int idx, const char *what) {
-    if (lua_isnoneornil(L, idx))
+    if (lua_isnoneornil(L, idx)) {
         return -1;
-    if (lua_type(L, idx) != LUA_TNUMBER)
+    }
+    if (lua_type(L, idx) != LUA_TNUMBER) {
         tlb_type_error(L, idx, what, "number or nil");
+    }
     double seconds = lua_tonumber(L, idx);
-    if (!(seconds >= 0 && seconds <= INT_MAX / 1000))
+    if (!(seconds >= 0 && seconds <= INT_MAX / 1000)) {
         argument_error(L, idx, what, "seconds are 0 to 2147483, or nil for no limit");
+    }
     return (int)ceil(seconds * 1000);
 }
 
@@ -63,14 +70,16 @@ const char *tlb_bytes(lua_State *L, int idx, size_t *out_len) {
 const char *tlb_text(lua_State *L, int idx) {
     size_t len;
     const char *text = tlb_bytes(L, idx, &len);
-    if (strlen(text) != len)
+    if (strlen(text) != len) {
         luaL_argerror(L, idx, "a NUL is in it");
+    }
     return text;
 }
 
 const char *tlb_service(lua_State *L, int idx) {
-    if (lua_type(L, idx) != LUA_TNUMBER)
+    if (lua_type(L, idx) != LUA_TNUMBER) {
         return tlb_text(L, idx);
+    }
     lua_pushfstring(L, "%I", (LUAI_UACINT)tlb_size(L, idx, 0, 65535, -1));
     lua_replace(L, idx);
     return lua_tostring(L, idx);
@@ -86,20 +95,23 @@ size_t tlb_offset(lua_State *L, int idx, size_t len) {
 static const char *listed_string(lua_State *L, const char *what, const char *of, lua_Integer i) {
     size_t len;
     const char *string = lua_tolstring(L, -1, &len);
-    if (strlen(string) != len)
+    if (strlen(string) != len) {
         luaL_error(L, "%s: a NUL is in %s %I", what, of, (LUAI_UACINT)i);
+    }
     return string;
 }
 
 const char *const *tlb_string_list(lua_State *L, int idx, const char *what, size_t *out_len) {
-    if (lua_type(L, idx) != LUA_TTABLE)
+    if (lua_type(L, idx) != LUA_TTABLE) {
         tlb_type_error(L, idx, what, "table of strings");
+    }
     lua_Unsigned len = lua_rawlen(L, idx);
     const char **list = lua_newuserdatauv(L, ((size_t)len + 1) * sizeof *list, 0);
     for (lua_Unsigned i = 0; i < len; i++) {
-        if (lua_rawgeti(L, idx, (lua_Integer)i + 1) != LUA_TSTRING)
+        if (lua_rawgeti(L, idx, (lua_Integer)i + 1) != LUA_TSTRING) {
             luaL_error(L, "%s: element %I is a %s, not a string", what, (LUAI_UACINT)i + 1,
                        luaL_typename(L, -1));
+        }
         list[i] = listed_string(L, what, "element", (lua_Integer)i + 1);
         lua_pop(L, 1);
     }
@@ -109,9 +121,11 @@ const char *const *tlb_string_list(lua_State *L, int idx, const char *what, size
 
 static size_t count_pairs(lua_State *L, int idx, const char *what) {
     size_t n = 0;
-    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1), n++)
-        if (lua_type(L, -2) != LUA_TSTRING)
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1), n++) {
+        if (lua_type(L, -2) != LUA_TSTRING) {
             luaL_error(L, "%s: a key is a %s, not a name", what, luaL_typename(L, -2));
+        }
+    }
     return n;
 }
 
@@ -124,8 +138,9 @@ const char *const *tlb_sorted_keys(lua_State *L, int idx, const char *what, size
     const char **keys = lua_newuserdatauv(L, (len + 1) * sizeof *keys, 0);
     for (lua_pushnil(L); lua_next(L, idx);) {
         lua_pop(L, 1);
-        if (n == len || lua_type(L, -1) != LUA_TSTRING)
+        if (n == len || lua_type(L, -1) != LUA_TSTRING) {
             luaL_error(L, "%s: a finalizer changed the table", what);
+        }
         keys[n] = listed_string(L, what, "key", (lua_Integer)n + 1);
         n++;
     }

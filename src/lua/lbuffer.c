@@ -25,8 +25,9 @@ int tlb_buffer_new(lua_State *L) {
 
 /* A position as string.sub counts: from 1, or from the end; len + 1 and 0 lie outside. */
 static lua_Integer position(lua_Integer i, size_t len) {
-    if (i >= 0)
+    if (i >= 0) {
         return i;
+    }
     return i < -(lua_Integer)len ? 0 : (lua_Integer)len + i + 1;
 }
 
@@ -34,14 +35,17 @@ static int buffer_sub(lua_State *L) {
     tlb_buffer *self = self_buffer(L);
     lua_Integer from = position(luaL_optinteger(L, 2, 1), self->len);
     lua_Integer to = position(luaL_optinteger(L, 3, -1), self->len);
-    if (from < 1)
+    if (from < 1) {
         from = 1;
-    if (to > (lua_Integer)self->len)
+    }
+    if (to > (lua_Integer)self->len) {
         to = (lua_Integer)self->len;
-    if (from > to)
+    }
+    if (from > to) {
         lua_pushliteral(L, "");
-    else
+    } else {
         lua_pushlstring(L, (const char *)self->data + from - 1, (size_t)(to - from + 1));
+    }
     return 1;
 }
 
@@ -49,9 +53,10 @@ static int buffer_set(lua_State *L) {
     tlb_buffer *self = self_buffer(L);
     size_t len;
     const char *bytes = tlb_bytes(L, 2, &len);
-    if (len > self->capacity)
+    if (len > self->capacity) {
         return luaL_error(L, "buffer:set(): %I bytes do not fit into %I", (LUAI_UACINT)len,
                           (LUAI_UACINT)self->capacity);
+    }
     memcpy(self->data, bytes, len);
     self->len = len;
     lua_settop(L, 1);

@@ -42,8 +42,9 @@ static tlslife_status set_near(tlb_setting *s) {
 /* Kept by the cache's userdata. */
 static tlslife_status set_store(tlb_setting *s) {
     if (lua_istable(s->L, TLB_VALUE)) {
-        if (tlb_push_program(s) != TLSLIFE_OK)
+        if (tlb_push_program(s) != TLSLIFE_OK) {
             return TLSLIFE_ERROR;
+        }
     } else {
         tlb_check(s->L, TLB_VALUE, &tlb_store_type, s->what);
     }
@@ -78,15 +79,19 @@ int tlb_cache_new(lua_State *L) {
     }
     tlb_read_options(L, rows);
     tlb_new(L, &tlb_cache_type);
-    if (!tlb_set_options(&s, rows))
+    if (!tlb_set_options(&s, rows)) {
         return tlb_fail(L, &s.err, s.what);
-    if (lua_getiuservalue(L, TLB_MADE, TLB_CACHE_STORE) != LUA_TNIL)
+    }
+    if (lua_getiuservalue(L, TLB_MADE, TLB_CACHE_STORE) != LUA_TNIL) {
         options.store = tlb_check(L, -1, &tlb_store_type, "option 'store'")->object;
-    if (tlb_push_option(&s, "keyring") != LUA_TNIL)
+    }
+    if (tlb_push_option(&s, "keyring") != LUA_TNIL) {
         options.keyring = tlb_check(L, -1, &tlb_keyring_type, "option 'keyring'")->object;
+    }
     tlslife_cache *cache = tlslife_cache_new(&options, &s.err);
-    if (!cache)
+    if (!cache) {
         return tlb_fail(L, &s.err, "cache");
+    }
     lua_settop(L, TLB_MADE);
     tlb_fill(L, &tlb_cache_type, cache);
     return 1;
@@ -112,10 +117,11 @@ static int find_by(lua_State *L, finder find) {
     const char *id = tlb_bytes(L, 2, &len);
     tlb_new(L, &tlb_session_type);
     tlslife_session *session = find(self_cache(L), (const unsigned char *)id, len);
-    if (session)
+    if (session) {
         tlb_settle(L, &tlb_session_type, session);
-    else
+    } else {
         lua_pushnil(L);
+    }
     return 1;
 }
 
@@ -197,16 +203,18 @@ static int next_entry(lua_State *L) {
     listing *list = lua_touserdata(L, lua_upvalueindex(2));
     if (list->next == list->len) {
         tlb_handle *cache = lua_touserdata(L, lua_upvalueindex(1));
-        if (!cache->object)
+        if (!cache->object) {
             return luaL_error(L, "cache:entries(): the cache was freed");
+        }
         list->next = 0;
         list->len = tlslife_cache_entries(cache->object, &list->cursor, list->entries,
                                           sizeof list->entries / sizeof *list->entries);
     }
-    if (list->len == 0)
+    if (list->len == 0) {
         lua_pushnil(L);
-    else
+    } else {
         push_entry(L, &list->entries[list->next++]);
+    }
     return 1;
 }
 
@@ -229,8 +237,9 @@ static int cache_export(lua_State *L) {
     tlb_held *held = tlb_hold(L);
     tlslife_keyring *keyring = tlb_check(L, 2, &tlb_keyring_type, NULL)->object;
     if (tlslife_cache_export(self_cache(L), keyring, with_certificates, &held->bytes, &held->bytes_len,
-                             &err) != TLSLIFE_OK)
+                             &err) != TLSLIFE_OK) {
         return tlb_fail(L, &err, NULL);
+    }
     lua_pushlstring(L, (const char *)held->bytes, held->bytes_len);
     tlb_let_go(held);
     return 1;
@@ -242,8 +251,10 @@ static int cache_import(lua_State *L) {
     size_t len, sessions = 0;
     const char *bytes = tlb_bytes(L, 3, &len);
     tlslife_error err;
-    if (tlslife_cache_import(self, keyring, (const unsigned char *)bytes, len, &sessions, &err) != TLSLIFE_OK)
+    if (tlslife_cache_import(self, keyring, (const unsigned char *)bytes, len, &sessions, &err) !=
+        TLSLIFE_OK) {
         return tlb_fail(L, &err, NULL);
+    }
     lua_pushinteger(L, (lua_Integer)sessions);
     return 1;
 }

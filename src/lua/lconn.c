@@ -27,8 +27,9 @@ static int conn_dup(lua_State *L) {
     copy_user_value(L, TLB_CONN_CHOSEN);
     copy_user_value(L, TLB_CONN_STORE);
     tlslife_conn *conn = tlslife_conn_dup(self->object, &err);
-    if (!conn)
+    if (!conn) {
         return tlb_fail(L, &err, NULL);
+    }
     if (conn == self->object) {
         self->refs++;
         lua_settop(L, 1);
@@ -42,36 +43,41 @@ static int conn_dup(lua_State *L) {
 static void end_generation(lua_State *L, tlb_conn *self) {
     self->generation++;
     self->want = 0;
-    if (self->asking)
+    if (self->asking) {
         tlb_set_asking(L, self, false);
+    }
 }
 
 static int conn_clear(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     tlslife_status status = tlslife_conn_clear(tlb_conn_object(self));
-    if (status == TLSLIFE_OK)
+    if (status == TLSLIFE_OK) {
         end_generation(L, self);
+    }
     return tlb_true(L, self, status);
 }
 
 static int conn_context(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     tlb_handle *context = tlb_context_in_force(L, 1, self);
-    if (context && context->object)
+    if (context && context->object) {
         return 1;
-    if (context && context->tag)
+    }
+    if (context && context->tag) {
         tlb_revive(L, lua_gettop(L), &tlb_context_type);
-    else
+    } else {
         tlb_push(L, &tlb_context_type, tlslife_conn_get0_context(tlb_conn_object(self)));
+    }
     return 1;
 }
 
 static int conn_error(lua_State *L) {
     const tlslife_error *err = tlslife_conn_error(tlb_getter(L));
-    if (err && err->kind != TLSLIFE_ERR_NONE)
+    if (err && err->kind != TLSLIFE_ERR_NONE) {
         tlb_push_error(L, err);
-    else
+    } else {
         lua_pushnil(L);
+    }
     return 1;
 }
 
@@ -123,18 +129,20 @@ static int conn_set_timeout(lua_State *L) {
 
 static int conn_timeout(lua_State *L) {
     int timeout_ms = tlslife_conn_timeout_ms(tlb_getter(L));
-    if (timeout_ms < 0)
+    if (timeout_ms < 0) {
         lua_pushnil(L);
-    else
+    } else {
         lua_pushnumber(L, timeout_ms / 1000.0);
+    }
     return 1;
 }
 
 /* ---------------------------------------------------------------------------------------------- the end */
 
 static int ending(lua_State *L, tlb_conn *self, tlslife_status status) {
-    if (status != TLSLIFE_OK && status != TLSLIFE_SENT)
+    if (status != TLSLIFE_OK && status != TLSLIFE_SENT) {
         return tlb_status(L, self, status);
+    }
     lua_pushstring(L, status == TLSLIFE_OK ? "done" : "sent");
     return 1;
 }
@@ -187,8 +195,9 @@ static int conn_quiet_shutdown(lua_State *L) {
 static int conn_set_session(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     tlslife_session *session = NULL;
-    if (!lua_isnoneornil(L, 2))
+    if (!lua_isnoneornil(L, 2)) {
         session = tlb_check(L, 2, &tlb_session_type, NULL)->object;
+    }
     return tlb_must(L, self, tlslife_conn_set_session(tlb_conn_object(self), session));
 }
 
@@ -201,10 +210,11 @@ static int conn_take_session(lua_State *L) {
     tlslife_conn *conn = self_conn(L);
     tlb_new(L, &tlb_session_type);
     tlslife_session *session = tlslife_conn_take_session(conn);
-    if (session)
+    if (session) {
         tlb_settle(L, &tlb_session_type, session);
-    else
+    } else {
         lua_pushnil(L);
+    }
     return 1;
 }
 
@@ -222,10 +232,11 @@ static int conn_set_ticket_data(lua_State *L) {
 
 static int conn_ticket_data(lua_State *L) {
     tlslife_bytes data;
-    if (tlslife_conn_ticket_data(tlb_getter(L), &data))
+    if (tlslife_conn_ticket_data(tlb_getter(L), &data)) {
         lua_pushlstring(L, (const char *)data.data, data.len);
-    else
+    } else {
         lua_pushnil(L);
+    }
     return 1;
 }
 

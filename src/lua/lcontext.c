@@ -19,8 +19,9 @@ int tlb_context_new(lua_State *L) {
     lua_settop(L, TLB_OPTIONS);
     tlb_new(L, &tlb_context_type);
     s.context = tlslife_context_new(role, &s.err);
-    if (!s.context)
+    if (!s.context) {
         return tlb_fail(L, &s.err, NULL);
+    }
     tlb_fill(L, &tlb_context_type, s.context);
     if (!tlb_set_options(&s, tlb_context_options)) {
         tlb_release(L, TLB_MADE, &tlb_context_type);
@@ -55,8 +56,9 @@ static int context_connection(lua_State *L) {
     tlslife_error err;
     tlb_new_conn(L, 1);
     tlslife_conn *conn = tlslife_conn_new(self, &err);
-    if (!conn)
+    if (!conn) {
         return tlb_fail(L, &err, NULL);
+    }
     tlb_fill(L, &tlb_conn_type, conn);
     return 1;
 }
@@ -64,8 +66,9 @@ static int context_connection(lua_State *L) {
 static int context_conf(lua_State *L) {
     tlslife_context *self = self_context(L);
     tlslife_error err;
-    if (tlslife_context_conf(self, tlb_text(L, 2), tlb_text(L, 3), &err) != TLSLIFE_OK)
+    if (tlslife_context_conf(self, tlb_text(L, 2), tlb_text(L, 3), &err) != TLSLIFE_OK) {
         return tlb_fail(L, &err, NULL);
+    }
     lua_pushboolean(L, true);
     return 1;
 }
@@ -89,8 +92,9 @@ static int context_import_session(lua_State *L) {
     tlslife_error err;
     tlb_new(L, &tlb_session_type);
     tlslife_session *session = tlslife_context_import_session(self, (const unsigned char *)bytes, len, &err);
-    if (!session)
+    if (!session) {
         return tlb_fail(L, &err, NULL);
+    }
     tlb_settle(L, &tlb_session_type, session);
     return 1;
 }

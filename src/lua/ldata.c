@@ -66,8 +66,9 @@ static inline int read_by(lua_State *L, tlb_conn *self, reader read) {
     unsigned char bytes[RECORD];
     size_t n = tlb_size(L, 2, 1, TLB_SIZE_MAX, RECORD), got = 0;
     tlslife_status status = read(tlb_conn_object(self), bytes, n < RECORD ? n : RECORD, &got);
-    if (status != TLSLIFE_OK)
+    if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
+    }
     lua_pushlstring(L, (const char *)bytes, got);
     return 1;
 }
@@ -98,8 +99,9 @@ static int conn_read_early(lua_State *L) {
 
 static tlb_buffer *check_buffer(lua_State *L, int idx, const char *expected) {
     tlb_buffer *buffer = tlb_test(L, idx, &tlb_buffer_type);
-    if (!buffer)
+    if (!buffer) {
         luaL_typeerror(L, idx, expected);
+    }
     return buffer;
 }
 
@@ -107,8 +109,9 @@ static int read_into_attempt(lua_State *L, tlb_conn *self) {
     tlb_buffer *buffer = check_buffer(L, 2, tlb_buffer_type.name);
     size_t got = 0;
     tlslife_status status = tlslife_conn_read(tlb_conn_object(self), buffer->data, buffer->capacity, &got);
-    if (status != TLSLIFE_OK)
+    if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
+    }
     buffer->len = got;
     lua_pushinteger(L, (lua_Integer)got);
     return 1;
@@ -131,10 +134,12 @@ static int conn_has_pending(lua_State *L) {
 /* ---------------------------------------------------------------------------------------------- writing */
 
 static inline int written(lua_State *L, tlb_conn *self, tlslife_status status, size_t len) {
-    if (status != TLSLIFE_OK && len == 0)
+    if (status != TLSLIFE_OK && len == 0) {
         return tlb_status(L, self, status);
-    if (status == TLSLIFE_WANT_WRITE || status == TLSLIFE_WANT_READ)
+    }
+    if (status == TLSLIFE_WANT_WRITE || status == TLSLIFE_WANT_READ) {
         self->want = status == TLSLIFE_WANT_WRITE ? 'w' : 'r';
+    }
     lua_pushinteger(L, (lua_Integer)len);
     return 1;
 }
@@ -144,8 +149,9 @@ static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len) {
     size_t n = 0, skip = tlb_offset(L, 3, SIZE_MAX / 2);
     for (size_t i = 1; i <= len; i++) {
         size_t piece_len;
-        if (lua_rawgeti(L, 2, (lua_Integer)i) != LUA_TSTRING)
+        if (lua_rawgeti(L, 2, (lua_Integer)i) != LUA_TSTRING) {
             luaL_error(L, "write: element %I is a %s, not a string", (LUAI_UACINT)i, luaL_typename(L, -1));
+        }
         const char *piece = lua_tolstring(L, -1, &piece_len);
         lua_pop(L, 1);
         if (skip >= piece_len) {
@@ -164,8 +170,9 @@ static int write_table(lua_State *L, tlb_conn *self) {
     tlslife_bytes few[FEW], *pieces = few;
     size_t len = (size_t)lua_rawlen(L, 2), out = 0;
     lua_settop(L, 3); /* i stays where it is looked for */
-    if (len > FEW)
+    if (len > FEW) {
         pieces = lua_newuserdatauv(L, len * sizeof *pieces, 0);
+    }
     len = gather(L, pieces, len);
     tlslife_status status = tlslife_conn_writev(tlb_conn_object(self), pieces, len, &out);
     return written(L, self, status, out);
@@ -187,8 +194,9 @@ static int write_attempt(lua_State *L, tlb_conn *self) {
         const char *bytes = lua_tolstring(L, 2, &len);
         return write_by(L, self, tlslife_conn_write, bytes, len);
     }
-    if (type == LUA_TTABLE)
+    if (type == LUA_TTABLE) {
         return write_table(L, self);
+    }
     tlb_buffer *buffer = check_buffer(L, 2, "string, tlslife.buffer or table of strings");
     return write_by(L, self, tlslife_conn_write, (const char *)buffer->data, buffer->len);
 }

@@ -25,8 +25,9 @@ void tlb_open_errors(lua_State *L) {
 
 /* What was not found out is left out. */
 static void set_known(lua_State *L, const char *field, const char *value) {
-    if (value[0])
+    if (value[0]) {
         tlb_set_string(L, field, value);
+    }
 }
 
 static void set_queue(lua_State *L, const tlslife_error *err) {
@@ -46,8 +47,9 @@ static void set_queue(lua_State *L, const tlslife_error *err) {
 static void set_verify(lua_State *L, const tlslife_error *err) {
     set_known(L, "verify", tlslife_verify_result_text(err->verify_result));
     tlb_set_integer(L, "verify_result", err->verify_result);
-    if (err->verify_depth >= 0)
+    if (err->verify_depth >= 0) {
         tlb_set_integer(L, "verify_depth", err->verify_depth);
+    }
     set_known(L, "verify_subject", err->verify_subject);
 }
 
@@ -62,10 +64,12 @@ void tlb_push_error(lua_State *L, const tlslife_error *err) {
         lua_pushboolean(L, err->alert_received);
         lua_setfield(L, -2, "alert_received");
     }
-    if (err->verify_result != 0)
+    if (err->verify_result != 0) {
         set_verify(L, err);
-    if (err->system_errno != 0)
+    }
+    if (err->system_errno != 0) {
         tlb_set_integer(L, "errno", err->system_errno);
+    }
     set_queue(L, err);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &error_key);
     lua_setmetatable(L, -2);
@@ -81,8 +85,9 @@ int tlb_raise(lua_State *L, const tlslife_error *err, const char *prefix) {
 }
 
 int tlb_fail(lua_State *L, const tlslife_error *err, const char *prefix) {
-    if (err->kind == TLSLIFE_ERR_USAGE)
+    if (err->kind == TLSLIFE_ERR_USAGE) {
         return tlb_raise(L, err, prefix);
+    }
     lua_pushnil(L);
     lua_pushstring(L, err->message);
     tlb_push_error(L, err);
@@ -106,15 +111,17 @@ int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status) {
 }
 
 int tlb_true(lua_State *L, tlb_conn *self, tlslife_status status) {
-    if (status != TLSLIFE_OK)
+    if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
+    }
     lua_pushboolean(L, true);
     return 1;
 }
 
 int tlb_must(lua_State *L, tlb_conn *self, tlslife_status status) {
-    if (status != TLSLIFE_OK)
+    if (status != TLSLIFE_OK) {
         return tlb_raise(L, tlslife_conn_error(tlb_conn_object(self)), NULL);
+    }
     lua_pushboolean(L, true);
     return 1;
 }
@@ -125,9 +132,10 @@ int tlb_optional_string(lua_State *L, const char *string) {
 }
 
 int tlb_optional_bytes(lua_State *L, tlslife_bytes bytes) {
-    if (bytes.len > 0)
+    if (bytes.len > 0) {
         lua_pushlstring(L, (const char *)bytes.data, bytes.len);
-    else
+    } else {
         lua_pushnil(L);
+    }
     return 1;
 }

@@ -61,8 +61,9 @@ static int conn_verify_result(lua_State *L) {
 }
 
 static int conn_peer_certificates(lua_State *L) {
-    if (tlb_push_peer_certificates(L, tlb_getter(L)) == 0)
+    if (tlb_push_peer_certificates(L, tlb_getter(L)) == 0) {
         lua_pushnil(L);
+    }
     return 1;
 }
 
@@ -91,8 +92,9 @@ static int conn_export_keying_material(lua_State *L) {
     unsigned char *out = (unsigned char *)luaL_buffinitsize(L, &exported, len);
     tlslife_status status = tlslife_conn_export_keying_material(
         tlb_conn_object(self), out, len, label, label_len, (const unsigned char *)context, context_len);
-    if (status != TLSLIFE_OK)
+    if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
+    }
     luaL_pushresultsize(&exported, len);
     return 1;
 }

@@ -74,8 +74,9 @@ size_t tlb_push_peer_certificates(lua_State *L, tlslife_conn *conn) {
     lua_createtable(L, (int)len, 0);
     tlb_held *held = tlb_hold(L);
     for (size_t i = 0; i < len; i++) {
-        if (!tlslife_conn_peer_certificate(conn, i, &held->certificate))
+        if (!tlslife_conn_peer_certificate(conn, i, &held->certificate)) {
             luaL_error(L, "not enough memory");
+        }
         tlb_push_certificate(L, &held->certificate);
         lua_rawseti(L, -3, (lua_Integer)i + 1);
         tlb_let_go(held);

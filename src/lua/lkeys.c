@@ -11,8 +11,9 @@
 
 /* The string at the top, the list's element i; pops it: the list at idx keeps it. */
 static const unsigned char *listed(lua_State *L, int idx, const char *what, lua_Integer i, size_t *out_len) {
-    if (lua_rawgeti(L, idx, i) != LUA_TSTRING)
+    if (lua_rawgeti(L, idx, i) != LUA_TSTRING) {
         luaL_error(L, "%s: element %I is a %s, not a string", what, (LUAI_UACINT)i, luaL_typename(L, -1));
+    }
     const char *string = lua_tolstring(L, -1, out_len);
     lua_pop(L, 1);
     return (const unsigned char *)string;
@@ -21,10 +22,12 @@ static const unsigned char *listed(lua_State *L, int idx, const char *what, lua_
 /* How long the list at idx is. Raises for one that is empty, or no list. */
 static lua_Integer list_len(lua_State *L, int idx, const char *what) {
     lua_Integer len = (lua_Integer)lua_rawlen(L, idx), pairs = 0;
-    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1))
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
         pairs++;
-    if (len == 0 || pairs != len)
+    }
+    if (len == 0 || pairs != len) {
         luaL_error(L, "%s: a list of strings expected: { secret, ... }", what);
+    }
     return len;
 }
 
@@ -39,13 +42,15 @@ int tlb_keyring_new(lua_State *L) {
     tlb_new(L, &tlb_keyring_type);
     const unsigned char *secret = listed(L, 1, "keyring", 1, &secret_len);
     tlslife_keyring *keyring = tlslife_keyring_new(secret, secret_len, &err);
-    if (!keyring)
+    if (!keyring) {
         return tlb_raise(L, &err, "keyring: element 1");
+    }
     tlb_fill(L, &tlb_keyring_type, keyring);
     for (lua_Integer i = 2; i <= len; i++) {
         secret = listed(L, 1, "keyring", i, &secret_len);
-        if (tlslife_keyring_add(keyring, secret, secret_len, &err) != TLSLIFE_OK)
+        if (tlslife_keyring_add(keyring, secret, secret_len, &err) != TLSLIFE_OK) {
             return tlb_raise(L, &err, lua_pushfstring(L, "keyring: element %I", (LUAI_UACINT)i));
+        }
     }
     return 1;
 }
@@ -55,8 +60,9 @@ static int keyring_rotate(lua_State *L) {
     tlslife_error err;
     size_t len;
     const char *secret = tlb_bytes(L, 2, &len);
-    if (tlslife_keyring_rotate(self, (const unsigned char *)secret, len, &err) != TLSLIFE_OK)
+    if (tlslife_keyring_rotate(self, (const unsigned char *)secret, len, &err) != TLSLIFE_OK) {
         return tlb_raise(L, &err, NULL);
+    }
     lua_pushboolean(L, true);
     return 1;
 }
@@ -70,16 +76,19 @@ static size_t gather_keys(lua_State *L, int idx, const char *what,
                           unsigned char out[TICKET_KEYS_MAX * TICKET_KEY]) {
     size_t key_len;
     lua_Integer len = list_len(L, idx, what);
-    if (len > TICKET_KEYS_MAX)
+    if (len > TICKET_KEYS_MAX) {
         luaL_error(L, "%s: %I keys, and %d are the most", what, (LUAI_UACINT)len, TICKET_KEYS_MAX);
+    }
     for (lua_Integer i = 1; i <= len; i++) {
         listed(L, idx, what, i, &key_len);
-        if (key_len != TICKET_KEY)
+        if (key_len != TICKET_KEY) {
             luaL_error(L, "%s: element %I has %I bytes, and a key has %d", what, (LUAI_UACINT)i,
                        (LUAI_UACINT)key_len, TICKET_KEY);
+        }
     }
-    for (lua_Integer i = 1; i <= len; i++) /* nothing raises from here on */
+    for (lua_Integer i = 1; i <= len; i++) { /* nothing raises from here on */
         memcpy(out + (i - 1) * TICKET_KEY, listed(L, idx, what, i, &key_len), TICKET_KEY);
+    }
     return (size_t)len * TICKET_KEY;
 }
 
@@ -113,8 +122,9 @@ static tlslife_status set_older(tlb_setting *s) {
 
 static tlslife_status set_keys(tlb_setting *s) {
     ticket_options *options = s->into;
-    if (options->secret || options->epochs)
+    if (options->secret || options->epochs) {
         luaL_error(s->L, "%s: the program's own keys know no secret and no epoch", s->what);
+    }
     options->keys = true;
     return TLSLIFE_OK;
 }
@@ -150,8 +160,9 @@ int tlb_ticket_keys_new(lua_State *L) {
             ? tlslife_ticket_keys_derived((const unsigned char *)options.secret, options.secret_len,
                                           options.epoch_seconds, options.older, &s.err)
             : tlslife_ticket_keys_random(options.epoch_seconds, options.older, &s.err);
-    if (!keys)
+    if (!keys) {
         return tlb_raise(L, &s.err, "ticket_keys");
+    }
     tlb_fill(L, &tlb_ticket_keys_type, keys);
     return 1;
 }
@@ -165,8 +176,9 @@ static int ticket_keys_replace(lua_State *L) {
     tlslife_status status =
         tlslife_ticket_keys_replace(tlb_self(L, &tlb_ticket_keys_type)->object, keys, len, &err);
     explicit_bzero(keys, sizeof keys);
-    if (status != TLSLIFE_OK)
+    if (status != TLSLIFE_OK) {
         return tlb_raise(L, &err, NULL);
+    }
     lua_pushboolean(L, true);
     return 1;
 }

@@ -17,8 +17,9 @@ static int listener_accept(lua_State *L) {
     tlslife_error err;
     tlb_new_conn(L, 2);
     tlslife_status status = tlslife_listener_accept(listener, context, timeout_ms, &conn, &err);
-    if (status == TLSLIFE_ERROR)
+    if (status == TLSLIFE_ERROR) {
         return tlb_fail(L, &err, NULL);
+    }
     if (status != TLSLIFE_OK) {
         lua_pushnil(L);
         lua_pushstring(L, tlslife_status_name(status));
@@ -39,33 +40,38 @@ static int listener_fd(lua_State *L) {
 }
 
 static int listener_close(lua_State *L) {
-    if (!tlb_test(L, 1, &tlb_listener_type))
+    if (!tlb_test(L, 1, &tlb_listener_type)) {
         tlb_self(L, &tlb_listener_type);
+    }
     return tlb_handle_close(L);
 }
 
 static int backlog_option(lua_State *L, int idx) {
     int exact;
     lua_Integer backlog = lua_tointegerx(L, idx, &exact);
-    if (lua_type(L, idx) != LUA_TNUMBER || !exact)
+    if (lua_type(L, idx) != LUA_TNUMBER || !exact) {
         tlb_type_error(L, idx, "option 'backlog'", "integer");
-    if (backlog < 1 || backlog > INT_MAX)
+    }
+    if (backlog < 1 || backlog > INT_MAX) {
         luaL_error(L, "option 'backlog': %I is not in 1..%d", (LUAI_UACINT)backlog, INT_MAX);
+    }
     return (int)backlog;
 }
 
 /* {backlog =, reuse_port =} at index 3, or nothing. */
 static void listen_options(lua_State *L, int *backlog, bool *reuse_port) {
-    if (lua_isnoneornil(L, 3))
+    if (lua_isnoneornil(L, 3)) {
         return;
+    }
     luaL_checktype(L, 3, LUA_TTABLE);
     for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
         if (strcmp(name, "backlog") == 0) {
             *backlog = backlog_option(L, lua_gettop(L));
         } else if (strcmp(name, "reuse_port") == 0) {
-            if (!lua_isboolean(L, -1))
+            if (!lua_isboolean(L, -1)) {
                 tlb_type_error(L, -1, "option 'reuse_port'", "boolean");
+            }
             *reuse_port = lua_toboolean(L, -1);
         } else {
             lua_pop(L, 1);
@@ -82,8 +88,9 @@ int tlb_listen(lua_State *L) {
     listen_options(L, &backlog, &reuse_port);
     tlb_new(L, &tlb_listener_type);
     tlslife_listener *listener = tlslife_listen(host, service, backlog, reuse_port, &err);
-    if (!listener)
+    if (!listener) {
         return tlb_fail(L, &err, NULL);
+    }
     tlb_fill(L, &tlb_listener_type, listener);
     return 1;
 }

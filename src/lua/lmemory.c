@@ -29,12 +29,14 @@ static int *owed_kib(lua_State *L) {
 void tlb_memory_taken(lua_State *L, int kib) {
     int *owed = owed_kib(L);
     *owed += kib;
-    if (*owed < NUDGE_KIB)
+    if (*owed < NUDGE_KIB) {
         return;
+    }
     int step = *owed;
     *owed = 0;
-    if (lua_gc(L, LUA_GCISRUNNING) == 1) /* neither stopped by the program nor in a finalizer */
+    if (lua_gc(L, LUA_GCISRUNNING) == 1) { /* neither stopped by the program nor in a finalizer */
         lua_gc(L, LUA_GCSTEP, step);
+    }
 }
 
 void tlb_memory_returned(lua_State *L, int kib) {

@@ -25,22 +25,25 @@ tlslife_status tlb_push_program(tlb_setting *s) {
     tlb_check_fields(s, TLB_VALUE, names);
     tlb_new(s->L, &tlb_store_type);
     tlslife_store *store = tlslife_store_program(&s->err);
-    if (!store)
+    if (!store) {
         return TLSLIFE_ERROR;
+    }
     tlb_fill(s->L, &tlb_store_type, store);
     for (int i = 0; names[i]; i++) {
         lua_pushstring(s->L, names[i]);
         int type = lua_rawget(s->L, TLB_VALUE);
-        if (type != LUA_TFUNCTION && (type != LUA_TNIL || TLB_STORE_GET + i != TLB_STORE_TAKE))
+        if (type != LUA_TFUNCTION && (type != LUA_TNIL || TLB_STORE_GET + i != TLB_STORE_TAKE)) {
             luaL_error(s->L, "%s: %s is a %s, not a function", s->what, names[i], lua_typename(s->L, type));
+        }
         lua_setiuservalue(s->L, -2, TLB_STORE_GET + i);
     }
     return TLSLIFE_OK;
 }
 
 bool tlb_is_program(lua_State *L, int idx) {
-    if (!tlb_test(L, idx, &tlb_store_type))
+    if (!tlb_test(L, idx, &tlb_store_type)) {
         return false;
+    }
     bool program = lua_getiuservalue(L, idx, TLB_STORE_GET) == LUA_TFUNCTION;
     lua_pop(L, 1);
     return program;
@@ -75,8 +78,9 @@ static int removed(lua_State *L, int status, lua_KContext context) {
 }
 
 static int gotten(lua_State *L, int status, lua_KContext context) {
-    if (lua_type(L, 4) != LUA_TSTRING)
+    if (lua_type(L, 4) != LUA_TSTRING) {
         return 1;
+    }
     lua_pushvalue(L, 3);
     lua_pushvalue(L, 1);
     lua_callk(L, 1, 0, 0, removed);
@@ -92,8 +96,9 @@ static int get_and_remove(lua_State *L) {
 
 /* Pushes what to call with the key at idx, from the store at idx + 1. How many arguments; -1: it is no program's. */
 static int push_call(lua_State *L, int idx, bool take) {
-    if (!tlb_is_program(L, idx + 1))
+    if (!tlb_is_program(L, idx + 1)) {
         return -1;
+    }
     if (lua_getiuservalue(L, idx + 1, take ? TLB_STORE_TAKE : TLB_STORE_GET) == LUA_TFUNCTION) {
         lua_pushvalue(L, idx);
         return 1;
@@ -109,12 +114,14 @@ static int push_call(lua_State *L, int idx, bool take) {
 int tlb_push_lookup(lua_State *L, tlb_conn *self) {
     tlslife_lookup lookup;
     int top = lua_gettop(L), arguments = -1;
-    if (!tlslife_conn_lookup(tlb_conn_object(self), &lookup))
+    if (!tlslife_conn_lookup(tlb_conn_object(self), &lookup)) {
         return -1;
+    }
     tlslife_store *store = lookup.store;
     lua_pushlstring(L, (const char *)lookup.key.data, lookup.key.len);
-    if (tlb_known(L, store))
+    if (tlb_known(L, store)) {
         arguments = push_call(L, top + 1, lookup.take);
+    }
     if (arguments < 0) {
         lua_settop(L, top);
         return -1;
@@ -131,8 +138,9 @@ bool tlb_miss_lookup(tlb_conn *self) {
     bool writing = false;
     int timeout_ms = -1;
     if (!tlslife_conn_lookup(conn, &lookup) || tlslife_store_fd(lookup.store, &writing, &timeout_ms) >= 0 ||
-        timeout_ms >= 0)
+        timeout_ms >= 0) {
         return false;
+    }
     return tlslife_conn_answer_session(conn, NULL, 0) == TLSLIFE_OK;
 }
 
@@ -140,8 +148,9 @@ tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool fai
     tlslife_conn *conn = tlb_conn_object(self);
     size_t len = 0;
     const char *sealed = lua_type(L, idx) == LUA_TSTRING ? lua_tolstring(L, idx, &len) : NULL;
-    if (failed)
+    if (failed) {
         return tlslife_conn_fail_session(conn);
+    }
     return tlslife_conn_answer_session(conn, (const unsigned char *)sealed, len);
 }
 
@@ -151,8 +160,9 @@ tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool fai
 static int push_event(lua_State *L, tlslife_store *store, int idx, const char **out_name) {
     tlslife_store_event event;
     char key[KEY];
-    if (!tlslife_store_next(store, &event))
+    if (!tlslife_store_next(store, &event)) {
         return 0;
+    }
     *out_name = event.put ? "put" : "remove";
     memcpy(key, event.key.data, sizeof key);
     lua_getiuservalue(L, idx, event.put ? TLB_STORE_PUT : TLB_STORE_REMOVE);
@@ -178,18 +188,21 @@ int tlb_tell(lua_State *L, int results) {
     tlb_handle *store = lua_touserdata(L, idx);
     while (store->object) {
         int arguments = push_event(L, store->object, idx, &name);
-        if (arguments == 0)
+        if (arguments == 0) {
             break;
+        }
         lua_KContext context = results << 1 | (name[0] == 'p');
-        if (lua_pcallk(L, arguments, 0, 0, context, told) != LUA_OK)
+        if (lua_pcallk(L, arguments, 0, 0, context, told) != LUA_OK) {
             tlb_warn(L, name);
+        }
     }
     return results;
 }
 
 static int told(lua_State *L, int status, lua_KContext context) {
-    if (status != LUA_YIELD)
+    if (status != LUA_YIELD) {
         tlb_warn(L, context & 1 ? "put" : "remove");
+    }
     return tlb_tell(L, (int)(context >> 1));
 }
 

@@ -31,8 +31,9 @@ typedef struct guard {
 
 static int guard_close(lua_State *L) {
     guard *closing = lua_touserdata(L, 1);
-    if (closing->conn->generation == closing->generation)
+    if (closing->conn->generation == closing->generation) {
         tlb_set_asking(L, closing->conn, false);
+    }
     return 0;
 }
 
@@ -61,8 +62,9 @@ static const char *hook_name(tlslife_status question) {
 /* The context's userdata at the top: keeps it if it is this address's, pops it otherwise. */
 static bool keep_if(lua_State *L, const void *address) {
     tlb_handle *context = tlb_test(L, -1, &tlb_context_type);
-    if (context && context->address == address)
+    if (context && context->address == address) {
         return true;
+    }
     lua_pop(L, 1);
     return false;
 }
@@ -75,10 +77,11 @@ static bool push_kept(lua_State *L, int conn_idx, int value, const void *address
         return false;
     }
     lua_getiuservalue(L, -1, TLB_CONTEXT_TARGETS);
-    if (lua_istable(L, -1))
+    if (lua_istable(L, -1)) {
         lua_rawgetp(L, -1, address);
-    else
+    } else {
         lua_pushnil(L);
+    }
     lua_replace(L, -2);
     if (keep_if(L, address)) {
         lua_remove(L, -2);
@@ -90,10 +93,12 @@ static bool push_kept(lua_State *L, int conn_idx, int value, const void *address
 tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self) {
     const void *address = tlslife_conn_get0_context(tlb_conn_object(self));
     if (address && !tlb_known(L, address) && !push_kept(L, conn_idx, TLB_CONN_CHOSEN, address) &&
-        !push_kept(L, conn_idx, TLB_CONN_CONTEXT, address))
+        !push_kept(L, conn_idx, TLB_CONN_CONTEXT, address)) {
         address = NULL;
-    if (!address)
+    }
+    if (!address) {
         lua_pushnil(L);
+    }
     return lua_touserdata(L, -1);
 }
 
@@ -102,13 +107,15 @@ static bool push_hook(lua_State *L, tlb_conn *self) {
     int value = self->question == TLSLIFE_WANT_HELLO         ? TLB_CONTEXT_HELLO
                 : self->question == TLSLIFE_WANT_CERTIFICATE ? TLB_CONTEXT_CERTIFICATE
                                                              : TLB_CONTEXT_VERIFY;
-    if (tlb_context_in_force(L, 1, self))
+    if (tlb_context_in_force(L, 1, self)) {
         lua_getiuservalue(L, -1, value);
-    else
+    } else {
         lua_pushnil(L);
+    }
     lua_remove(L, -2);
-    if (lua_isfunction(L, -1))
+    if (lua_isfunction(L, -1)) {
         return true;
+    }
     lua_pop(L, 1);
     return false;
 }
@@ -182,8 +189,9 @@ static void push_peer(lua_State *L, tlslife_conn *conn) {
     lua_setfield(L, -2, "certificates");
     lua_pushboolean(L, result == 0);
     lua_setfield(L, -2, "verified");
-    if (result != 0)
+    if (result != 0) {
         tlb_set_string(L, "verify", tlslife_verify_result_text(result));
+    }
     lua_pushinteger(L, result);
     lua_setfield(L, -2, "verify_result");
     lua_pushboolean(L, tlslife_conn_session_reused(conn));
@@ -192,12 +200,13 @@ static void push_peer(lua_State *L, tlslife_conn *conn) {
 
 static int info(lua_State *L) {
     tlb_conn *self = lua_touserdata(L, 1);
-    if (self->question == TLSLIFE_WANT_HELLO)
+    if (self->question == TLSLIFE_WANT_HELLO) {
         push_hello(L, tlb_conn_object(self));
-    else if (self->question == TLSLIFE_WANT_CERTIFICATE)
+    } else if (self->question == TLSLIFE_WANT_CERTIFICATE) {
         push_certificate_request(L, tlb_conn_object(self));
-    else
+    } else {
         push_peer(L, tlb_conn_object(self));
+    }
     return 1;
 }
 
@@ -208,17 +217,20 @@ static void push_info(lua_State *L, tlb_conn *self) {
     lua_pushcfunction(L, info);
     lua_pushlightuserdata(L, self);
     int status = lua_pcall(L, 1, 1, 0);
-    if (running)
+    if (running) {
         lua_gc(L, LUA_GCRESTART);
-    if (status != LUA_OK)
+    }
+    if (status != LUA_OK) {
         lua_error(L);
+    }
 }
 
 /* -------------------------------------------------------------------------------------------- answering */
 
 static void answered(lua_State *L, tlb_conn *self, tlslife_status status) {
-    if (status != TLSLIFE_OK)
+    if (status != TLSLIFE_OK) {
         tlb_raise(L, tlslife_conn_error(tlb_conn_object(self)), hook_name(self->question));
+    }
 }
 
 static int wrong_answer(lua_State *L, const char *hook, const char *expected, int idx) {
@@ -230,13 +242,15 @@ static int wrong_answer(lua_State *L, const char *hook, const char *expected, in
 static void refuse(lua_State *L, tlb_conn *self, int idx, const char *fallback) {
     const char *hook = hook_name(self->question), *name = fallback;
     if (!lua_isnil(L, idx + 1)) {
-        if (lua_type(L, idx + 1) != LUA_TSTRING)
+        if (lua_type(L, idx + 1) != LUA_TSTRING) {
             wrong_answer(L, hook, "the name of an alert after false", idx + 1);
+        }
         name = lua_tostring(L, idx + 1);
     }
     int alert = tlslife_alert_number(name);
-    if (alert < 0)
+    if (alert < 0) {
         luaL_error(L, "%s: '%s' is no alert of RFC 8446; the question is still open", hook, name);
+    }
     answered(L, self, tlslife_conn_refuse(tlb_conn_object(self), alert));
 }
 
@@ -250,8 +264,9 @@ static void answer_with_context(lua_State *L, tlb_conn *self, int idx) {
         return;
     }
     if (!lua_isnil(L, idx)) {
-        if (!tlb_test(L, idx, &tlb_context_type))
+        if (!tlb_test(L, idx, &tlb_context_type)) {
             wrong_answer(L, hook_name(self->question), "a context, nil or false", idx);
+        }
         context = tlb_check(L, idx, &tlb_context_type, hook_name(self->question))->object;
     }
     if (context && hello) {
@@ -268,20 +283,22 @@ static void answer(lua_State *L, tlb_conn *self, int idx) {
         answer_with_context(L, self, idx);
         return;
     }
-    if (!lua_isboolean(L, idx))
+    if (!lua_isboolean(L, idx)) {
         wrong_answer(L, "on_verify", "a boolean", idx);
+    }
     answered(L, self, tlslife_conn_answer_verify(tlb_conn_object(self), lua_toboolean(L, idx)));
 }
 
 /* Nobody in this state can say: as the header has it, and no peer is accepted whom the built-in verification refused. */
 static void answer_default(lua_State *L, tlb_conn *self) {
     tlslife_conn *conn = tlb_conn_object(self);
-    if (self->question == TLSLIFE_WANT_HELLO)
+    if (self->question == TLSLIFE_WANT_HELLO) {
         answered(L, self, tlslife_conn_answer_hello(conn, NULL));
-    else if (self->question == TLSLIFE_WANT_CERTIFICATE)
+    } else if (self->question == TLSLIFE_WANT_CERTIFICATE) {
         answered(L, self, tlslife_conn_answer_certificate(conn, NULL));
-    else
+    } else {
         answered(L, self, tlslife_conn_answer_verify(conn, tlslife_conn_verify_result(conn) == 0));
+    }
 }
 
 /* --------------------------------------------------------------------------------------------- the loop */
@@ -302,16 +319,19 @@ static tlb_attempt take_answer(lua_State *L, int args, bool failed) {
     guard guarding = *(guard *)lua_touserdata(L, args + 1);
     tlb_conn *self = guarding.conn;
     lua_closeslot(L, args + 1);
-    if (failed)
+    if (failed) {
         tlb_warn(L, "lookup");
-    if (!self->handle.object || self->generation != guarding.generation)
+    }
+    if (!self->handle.object || self->generation != guarding.generation) {
         luaL_error(L, "the connection was %s while its %s hook ran",
                    self->handle.object ? "cleared" : "freed", hook_name(guarding.question));
+    }
     self->question = guarding.question;
-    if (guarding.question == TLSLIFE_WANT_SESSION)
+    if (guarding.question == TLSLIFE_WANT_SESSION) {
         answered(L, self, tlb_answer_lookup(L, self, args + 2, failed));
-    else
+    } else {
         answer(L, self, args + 2);
+    }
     return guarding.attempt;
 }
 

@@ -74,10 +74,11 @@ static int session_is_resumable(lua_State *L) {
 static int session_peer_certificate(lua_State *L) {
     tlslife_session *session = self_session(L);
     tlb_held *held = tlb_hold(L);
-    if (tlslife_session_peer_certificate(session, &held->certificate))
+    if (tlslife_session_peer_certificate(session, &held->certificate)) {
         tlb_push_certificate(L, &held->certificate);
-    else
+    } else {
         lua_pushnil(L);
+    }
     tlb_let_go(held);
     return 1;
 }
@@ -91,8 +92,9 @@ static int session_export(lua_State *L) {
     tlslife_status status = format == 0
                                 ? tlslife_session_export_der(session, &held->bytes, &held->bytes_len, &err)
                                 : tlslife_session_export_pem(session, &held->bytes, &held->bytes_len, &err);
-    if (status != TLSLIFE_OK)
+    if (status != TLSLIFE_OK) {
         return tlb_fail(L, &err, NULL);
+    }
     lua_pushlstring(L, (const char *)held->bytes, held->bytes_len);
     tlb_let_go(held);
     return 1;
@@ -102,8 +104,9 @@ static int session_dup(lua_State *L) {
     tlslife_session *session = self_session(L);
     tlb_new(L, &tlb_session_type);
     tlslife_session *copy = tlslife_session_dup(session);
-    if (!copy)
+    if (!copy) {
         return luaL_error(L, "not enough memory");
+    }
     tlb_fill(L, &tlb_session_type, copy);
     return 1;
 }

@@ -20,10 +20,12 @@
 static const char *push_field(tlb_setting *s, int idx, const char *field, bool optional) {
     lua_pushstring(s->L, field);
     int type = lua_rawget(s->L, idx);
-    if (type == LUA_TNIL && optional)
+    if (type == LUA_TNIL && optional) {
         return NULL;
-    if (type != LUA_TSTRING)
+    }
+    if (type != LUA_TSTRING) {
         luaL_error(s->L, "%s: %s is a %s, not a string", s->what, field, lua_typename(s->L, type));
+    }
     return lua_tostring(s->L, -1);
 }
 
@@ -44,16 +46,18 @@ static tlslife_status set_role(tlb_setting *s) {
 static tlslife_status certificate_at(tlb_setting *s, int idx) {
     size_t len;
     const char *string = lua_tolstring(s->L, idx, &len);
-    if (is_pem(s, idx))
+    if (is_pem(s, idx)) {
         return tlslife_context_set_certificate_pem(s->context, string, len, &s->err);
+    }
     return tlslife_context_set_certificate_file(s->context, tlb_option_text_at(s, idx), &s->err);
 }
 
 static tlslife_status private_key_at(tlb_setting *s, int idx, const char *passphrase) {
     size_t len;
     const char *string = lua_tolstring(s->L, idx, &len);
-    if (is_pem(s, idx))
+    if (is_pem(s, idx)) {
         return tlslife_context_set_private_key_pem(s->context, string, len, passphrase, &s->err);
+    }
     return tlslife_context_set_private_key_file(s->context, tlb_option_text_at(s, idx), passphrase, &s->err);
 }
 
@@ -72,15 +76,17 @@ static tlslife_status set_certificate(tlb_setting *s) {
     tlslife_status status = TLSLIFE_OK;
     if (lua_isstring(s->L, TLB_VALUE)) {
         status = certificate_at(s, TLB_VALUE);
-        if (status == TLSLIFE_OK && tlb_push_option(s, "private_key") == LUA_TNIL)
+        if (status == TLSLIFE_OK && tlb_push_option(s, "private_key") == LUA_TNIL) {
             luaL_error(s->L, "%s: option 'private_key' is missing", s->what);
+        }
         return status;
     }
     lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
     for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
-        if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TTABLE)
+        if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TTABLE) {
             luaL_error(s->L, "%s: element %I is a %s, not a table", s->what, (LUAI_UACINT)i,
                        luaL_typename(s->L, -1));
+        }
         status = certificate_and_key(s, TLB_VALUE + 1);
         lua_settop(s->L, TLB_VALUE);
     }
@@ -88,16 +94,18 @@ static tlslife_status set_certificate(tlb_setting *s) {
 }
 
 static tlslife_status set_private_key(tlb_setting *s) {
-    if (tlb_push_option(s, "certificate") != LUA_TSTRING)
+    if (tlb_push_option(s, "certificate") != LUA_TSTRING) {
         luaL_error(s->L, "%s: it goes with option 'certificate' as a string", s->what);
+    }
     const char *passphrase = tlb_push_option(s, "passphrase") == LUA_TNIL ? NULL : tlb_option_text_at(s, -1);
     return private_key_at(s, TLB_VALUE, passphrase);
 }
 
 /* Used with the key. */
 static tlslife_status set_passphrase(tlb_setting *s) {
-    if (tlb_push_option(s, "private_key") == LUA_TNIL)
+    if (tlb_push_option(s, "private_key") == LUA_TNIL) {
         luaL_error(s->L, "%s: option 'private_key' is missing", s->what);
+    }
     return TLSLIFE_OK;
 }
 
@@ -105,27 +113,33 @@ static tlslife_status ca_at(tlb_setting *s, int idx) {
     size_t len;
     const char *string = lua_tolstring(s->L, idx, &len);
     struct stat status;
-    if (strcmp(string, "system") == 0)
+    if (strcmp(string, "system") == 0) {
         return tlslife_context_use_system_ca(s->context, &s->err);
-    if (is_pem(s, idx))
+    }
+    if (is_pem(s, idx)) {
         return tlslife_context_add_ca_pem(s->context, string, len, &s->err);
-    if (stat(tlb_option_text_at(s, idx), &status) == 0 && S_ISDIR(status.st_mode))
+    }
+    if (stat(tlb_option_text_at(s, idx), &status) == 0 && S_ISDIR(status.st_mode)) {
         return tlslife_context_add_ca_directory(s->context, string, &s->err);
+    }
     return tlslife_context_add_ca_file(s->context, string, &s->err);
 }
 
 static tlslife_status set_ca(tlb_setting *s) {
     tlslife_status status = TLSLIFE_OK;
-    if (lua_isstring(s->L, TLB_VALUE))
+    if (lua_isstring(s->L, TLB_VALUE)) {
         return ca_at(s, TLB_VALUE);
+    }
     lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
-    if (len == 0) /* the core would take the system's, as where none was given */
+    if (len == 0) { /* the core would take the system's, as where none was given */
         luaL_error(s->L, "%s: the list is empty: leave it out, or say \"system\", to trust the system's",
                    s->what);
+    }
     for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
-        if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TSTRING)
+        if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TSTRING) {
             luaL_error(s->L, "%s: element %I is a %s, not a string", s->what, (LUAI_UACINT)i,
                        luaL_typename(s->L, -1));
+        }
         status = ca_at(s, TLB_VALUE + 1);
         lua_settop(s->L, TLB_VALUE);
     }
@@ -135,8 +149,9 @@ static tlslife_status set_ca(tlb_setting *s) {
 static tlslife_status set_client_ca(tlb_setting *s) {
     size_t len;
     const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
-    if (is_pem(s, TLB_VALUE))
+    if (is_pem(s, TLB_VALUE)) {
         return tlslife_context_set_client_ca_pem(s->context, string, len, &s->err);
+    }
     return tlslife_context_set_client_ca_file(s->context, tlb_option_text(s), &s->err);
 }
 
@@ -168,11 +183,14 @@ static int version(tlb_setting *s) {
 /* The other end of the range; its own row sets both again, and checks it. */
 static int other_version(tlb_setting *s, const char *name) {
     static const char *const words[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
-    if (tlb_push_option(s, name) != LUA_TSTRING)
+    if (tlb_push_option(s, name) != LUA_TSTRING) {
         return 0;
-    for (int i = 0; words[i]; i++)
-        if (strcmp(words[i], lua_tostring(s->L, -1)) == 0)
+    }
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(words[i], lua_tostring(s->L, -1)) == 0) {
             return TLSLIFE_TLS1_0 + i;
+        }
+    }
     return 0;
 }
 
@@ -238,12 +256,14 @@ static tlslife_status psk_at(tlb_setting *s, int idx) {
 static tlslife_status set_psk(tlb_setting *s) {
     tlslife_status status = TLSLIFE_OK;
     lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
-    if (len == 0)
+    if (len == 0) {
         return psk_at(s, TLB_VALUE);
+    }
     for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
-        if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TTABLE)
+        if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TTABLE) {
             luaL_error(s->L, "%s: element %I is a %s, not a table", s->what, (LUAI_UACINT)i,
                        luaL_typename(s->L, -1));
+        }
         status = psk_at(s, TLB_VALUE + 1);
         lua_settop(s->L, TLB_VALUE);
     }
@@ -298,17 +318,20 @@ static tlslife_status set_max_early_data(tlb_setting *s) {
 /* A SEQUENCE that is as long as the string: no file's name is. */
 static bool is_der(const unsigned char *bytes, size_t len) {
     size_t header = 2, content;
-    if (len < 2 || bytes[0] != 0x30)
+    if (len < 2 || bytes[0] != 0x30) {
         return false;
+    }
     content = bytes[1];
     if (content > 0x80) {
         size_t octets = content & 0x7f;
         header += octets;
-        if (octets > 3 || len < header)
+        if (octets > 3 || len < header) {
             return false;
+        }
         content = 0;
-        for (size_t i = 2; i < header; i++)
+        for (size_t i = 2; i < header; i++) {
             content = content << 8 | bytes[i];
+        }
     }
     return header + content == len;
 }
@@ -326,20 +349,24 @@ static tlslife_status input_error(tlb_setting *s, const char *path, int system_e
 static tlslife_status set_ocsp_response(tlb_setting *s) {
     size_t len;
     const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
-    if (is_der((const unsigned char *)string, len))
+    if (is_der((const unsigned char *)string, len)) {
         return tlslife_context_set_ocsp_response(s->context, (const unsigned char *)string, len, &s->err);
+    }
     const char *path = tlb_option_text(s);
     unsigned char *bytes = lua_newuserdatauv(s->L, OCSP_MAX + 1, 0);
     FILE *file = fopen(path, "rbe");
-    if (!file)
+    if (!file) {
         return input_error(s, path, errno, strerror(errno));
+    }
     len = fread(bytes, 1, OCSP_MAX + 1, file);
     int failed = ferror(file) ? errno : 0;
     fclose(file);
-    if (failed)
+    if (failed) {
         return input_error(s, path, failed, strerror(failed));
-    if (len > OCSP_MAX || !is_der(bytes, len))
+    }
+    if (len > OCSP_MAX || !is_der(bytes, len)) {
         return input_error(s, path, 0, "it is no DER of at most 64 KiB");
+    }
     return tlslife_context_set_ocsp_response(s->context, bytes, len, &s->err);
 }
 
@@ -350,8 +377,9 @@ static tlslife_status set_ocsp_request(tlb_setting *s) {
 /* -------------------------------------------------------------------------------------------- the rest */
 
 static tlslife_status set_keylog(tlb_setting *s) {
-    if (lua_isstring(s->L, TLB_VALUE))
+    if (lua_isstring(s->L, TLB_VALUE)) {
         return tlslife_context_set_keylog(s->context, tlb_option_text(s), &s->err);
+    }
     return tlb_option_truth(s) ? tlslife_context_set_keylog(s->context, NULL, &s->err) : TLSLIFE_OK;
 }
 
@@ -362,8 +390,9 @@ static tlslife_status set_flags(tlb_setting *s, tlslife_status (*set)(tlslife_co
     const char *const *names = tlb_sorted_keys(s->L, TLB_VALUE, s->what, &len);
     for (size_t i = 0; i < len && status == TLSLIFE_OK; i++) {
         lua_pushstring(s->L, names[i]);
-        if (lua_rawget(s->L, TLB_VALUE) != LUA_TBOOLEAN)
+        if (lua_rawget(s->L, TLB_VALUE) != LUA_TBOOLEAN) {
             luaL_error(s->L, "%s: %s is a %s, not a boolean", s->what, names[i], luaL_typename(s->L, -1));
+        }
         status = set(s->context, names[i], lua_toboolean(s->L, -1), &s->err);
         lua_pop(s->L, 1);
     }
@@ -397,8 +426,9 @@ static tlslife_status ask(tlb_setting *s, int value, unsigned question) {
     unsigned questions = question;
     for (int other = TLB_CONTEXT_HELLO; other <= TLB_CONTEXT_VERIFY; other++) {
         static const unsigned asked[] = {0, TLSLIFE_ASK_HELLO, TLSLIFE_ASK_CERTIFICATE, TLSLIFE_ASK_VERIFY};
-        if (lua_getiuservalue(s->L, TLB_MADE, other) == LUA_TFUNCTION)
+        if (lua_getiuservalue(s->L, TLB_MADE, other) == LUA_TFUNCTION) {
             questions |= asked[other];
+        }
         lua_pop(s->L, 1);
     }
     lua_pushvalue(s->L, TLB_VALUE);
@@ -421,8 +451,9 @@ static tlslife_status set_on_verify(tlb_setting *s) {
 
 /* Used with the hook. */
 static tlslife_status set_verify_all(tlb_setting *s) {
-    if (tlb_option_truth(s) && tlb_push_option(s, "on_verify") == LUA_TNIL)
+    if (tlb_option_truth(s) && tlb_push_option(s, "on_verify") == LUA_TNIL) {
         luaL_error(s->L, "%s: option 'on_verify' is missing: nobody would decide", s->what);
+    }
     return TLSLIFE_OK;
 }
 

@@ -35,8 +35,9 @@ static const tlb_option shared_rows[] = {
 };
 
 static int filled(lua_State *L, tlslife_store *store, const tlslife_error *err) {
-    if (!store)
+    if (!store) {
         return tlb_fail(L, err, NULL);
+    }
     tlb_fill(L, &tlb_store_type, store);
     return 1;
 }
@@ -70,8 +71,9 @@ static tlslife_status set_port(tlb_setting *s) {
 }
 
 static tlslife_status set_unix_path(tlb_setting *s) {
-    if (tlb_push_option(s, "host") != LUA_TNIL || tlb_push_option(s, "port") != LUA_TNIL)
+    if (tlb_push_option(s, "host") != LUA_TNIL || tlb_push_option(s, "port") != LUA_TNIL) {
         luaL_error(s->L, "%s: it takes the place of options 'host' and 'port'", s->what);
+    }
     ((tlslife_redis_options *)s->into)->unix_path = tlb_option_text(s);
     return TLSLIFE_OK;
 }
@@ -105,9 +107,10 @@ static tlslife_status set_prefix(tlb_setting *s) {
 /* 0 would be the core's word for its default. */
 static int milliseconds(tlb_setting *s) {
     int ms = tlb_milliseconds(s->L, TLB_VALUE, s->what);
-    if (ms < 1 || ms > 60000)
+    if (ms < 1 || ms > 60000) {
         luaL_error(s->L, "%s: %s seconds are not in 0.001..60", s->what,
                    luaL_tolstring(s->L, TLB_VALUE, NULL));
+    }
     return ms;
 }
 
@@ -151,8 +154,9 @@ int tlb_redis(lua_State *L) {
     tlb_read_options(L, redis_rows);
     tlb_new(L, &tlb_store_type);
     tlb_set_options(&s, redis_rows);
-    if (tlb_push_option(&s, "tls") != LUA_TNIL)
+    if (tlb_push_option(&s, "tls") != LUA_TNIL) {
         options.tls = tlb_check(L, -1, &tlb_context_type, "option 'tls'")->object;
+    }
     lua_pop(L, 1);
     return filled(L, tlslife_store_redis(&options, &s.err), &s.err);
 }
@@ -163,15 +167,17 @@ static int store_wait(lua_State *L) {
     bool writing = false;
     int timeout_ms = -1;
     int fd = tlslife_store_fd(tlb_self(L, &tlb_store_type)->object, &writing, &timeout_ms);
-    if (fd >= 0)
+    if (fd >= 0) {
         lua_pushinteger(L, fd);
-    else
+    } else {
         lua_pushnil(L);
+    }
     lua_pushboolean(L, writing);
-    if (timeout_ms >= 0)
+    if (timeout_ms >= 0) {
         lua_pushnumber(L, timeout_ms / 1000.0);
-    else
+    } else {
         lua_pushnil(L);
+    }
     return 3;
 }
 

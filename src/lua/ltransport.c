@@ -33,10 +33,12 @@ static int conn_dial(lua_State *L) {
 /* --------------------------------------------------------------------------------------- descriptors */
 
 static bool has_fields(lua_State *L, int idx) {
-    if (lua_istable(L, idx))
+    if (lua_istable(L, idx)) {
         return true;
-    if (luaL_getmetafield(L, idx, "__index") == LUA_TNIL)
+    }
+    if (luaL_getmetafield(L, idx, "__index") == LUA_TNIL) {
         return false;
+    }
     lua_pop(L, 1);
     return true;
 }
@@ -45,8 +47,9 @@ static bool has_fields(lua_State *L, int idx) {
 static bool push_fd_method(lua_State *L, int idx) {
     static const char *const names[] = {"fd", "getfd", "fileno", "pollfd"};
     for (size_t i = 0; has_fields(L, idx) && i < sizeof names / sizeof *names; i++) {
-        if (lua_getfield(L, idx, names[i]) == LUA_TFUNCTION)
+        if (lua_getfield(L, idx, names[i]) == LUA_TFUNCTION) {
             return true;
+        }
         lua_pop(L, 1);
     }
     return false;
@@ -57,14 +60,16 @@ static int descriptor(lua_State *L, int idx) {
     if (lua_type(L, idx) == LUA_TNUMBER) {
         lua_pushvalue(L, idx);
     } else {
-        if (!push_fd_method(L, idx))
+        if (!push_fd_method(L, idx)) {
             luaL_typeerror(L, idx, "descriptor, or object with a method fd, getfd, fileno or pollfd");
+        }
         lua_pushvalue(L, idx);
         lua_call(L, 1, 1);
     }
     lua_Integer fd = lua_tointegerx(L, -1, &exact);
-    if (!exact || fd < 0 || fd > INT_MAX)
+    if (!exact || fd < 0 || fd > INT_MAX) {
         luaL_argerror(L, idx, lua_pushfstring(L, "%s is no descriptor", luaL_tolstring(L, -1, NULL)));
+    }
     lua_settop(L, 3);
     return (int)fd;
 }
@@ -103,19 +108,21 @@ static int conn_close_transport(lua_State *L) {
 
 static int conn_fd(lua_State *L) {
     int fd = tlslife_conn_fd(tlb_getter(L));
-    if (fd < 0)
+    if (fd < 0) {
         lua_pushnil(L);
-    else
+    } else {
         lua_pushinteger(L, fd);
+    }
     return 1;
 }
 
 static int conn_events(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    if (self->want)
+    if (self->want) {
         lua_pushlstring(L, &self->want, 1);
-    else
+    } else {
         lua_pushnil(L);
+    }
     return 1;
 }
 
@@ -172,8 +179,9 @@ static int conn_drain(lua_State *L) {
         wanted = left < CHUNK ? left : CHUNK;
         got = 0;
         tlslife_status status = tlslife_conn_drain(tlb_conn_object(self), chunk, wanted, &got);
-        if (status != TLSLIFE_OK)
+        if (status != TLSLIFE_OK) {
             return tlb_must(L, self, status);
+        }
         luaL_addsize(&drained, got);
         left -= got;
     } while (got == wanted && left > 0);

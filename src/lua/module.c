@@ -55,8 +55,9 @@ static void push_module(lua_State *L) {
 int luaopen_tlslife_core(lua_State *L) {
     luaL_checkversion(L);
     luaL_checkstack(L, LUA_MINSTACK, "tlslife");
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE) {
         return 1;
+    }
     lua_pop(L, 1);
     tlb_open_memory(L);
     tlb_open_errors(L);
@@ -106,8 +107,9 @@ tlslife_context *tlslife_lua_test_context(lua_State *L, int idx) {
 /* The connection keeps its context's userdata, if the state has it: its hooks are asked. */
 void tlslife_lua_push_conn(lua_State *L, tlslife_conn *conn) {
     push(L, &tlb_conn_type, conn);
-    if (!conn)
+    if (!conn) {
         return;
+    }
     int top = lua_gettop(L);
     if (lua_getiuservalue(L, top, TLB_CONN_CONTEXT) == LUA_TNIL &&
         tlb_known(L, tlslife_conn_get0_context(conn))) {
