@@ -14,6 +14,9 @@
 
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define EPOCH 60 /* seconds: the least */
 #define NOW ((int64_t)1800000000)
@@ -167,6 +170,63 @@ static void test_beginning_of_time(void) {
     CHECK(open_at(keys, INT64_MIN, &made) == 1);
     CHECK(make(keys, INT64_MAX, &made) == 1 && open_at(keys, INT64_MAX, &made) == 1);
     tlslife_ticket_keys_free(keys);
+}
+
+/* -- processes */
+
+#define PROCESSES 3
+#define EPOCHS 3 /* two rotations */
+
+/* What the processes hand to one another: tickets, as clients would. */
+typedef struct handed {
+    ticket made[PROCESSES][EPOCHS];
+    int opened[PROCESSES];
+} handed;
+
+static void make_all(tlslife_ticket_keys *keys, handed *all, int me) {
+    for (int epoch = 0; epoch < EPOCHS; epoch++) {
+        (void)make(keys, NOW + (int64_t)epoch * EPOCH, &all->made[me][epoch]);
+    }
+}
+
+/* In the last epoch: its own tickets open, older ones open and are renewed. */
+static void open_all(tlslife_ticket_keys *keys, handed *all, int me) {
+    for (int from = 0; from < PROCESSES; from++) {
+        for (int epoch = 0; epoch < EPOCHS; epoch++) {
+            int wanted = epoch == EPOCHS - 1 ? 1 : 2;
+            all->opened[me] +=
+                open_at(keys, NOW + (int64_t)(EPOCHS - 1) * EPOCH, &all->made[from][epoch]) == wanted;
+        }
+    }
+}
+
+/* Each derives its keys for itself, after it was forked. */
+static void in_processes(void (*work)(tlslife_ticket_keys *, handed *, int), handed *all) {
+    pid_t pids[PROCESSES];
+    for (int i = 0; i < PROCESSES; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            work(derived(1, EPOCH, 2), all, i);
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        int status = -1;
+        CHECK(waitpid(pids[i], &status, 0) == pids[i] && status == 0);
+    }
+}
+
+static void test_processes(void) {
+    handed *all = mmap(NULL, sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (!CHECK(all != MAP_FAILED)) {
+        return;
+    }
+    in_processes(make_all, all);
+    in_processes(open_all, all);
+    for (int i = 0; i < PROCESSES; i++) {
+        CHECK(all->opened[i] == PROCESSES * EPOCHS);
+    }
+    (void)munmap(all, sizeof *all);
 }
 
 /* ------------------------------------------------------------------------------------------------- random */
@@ -453,6 +513,7 @@ int main(void) {
     test_two_machines(-2, 0);
     test_derived_window();
     test_strangers();
+    test_processes();
     test_beginning_of_time();
     test_random();
     test_own_order();
