@@ -296,6 +296,62 @@ static void test_real(void) {
     (void)unlink(unix_path);
 }
 
+/* ------------------------------------------------------------------------------------------ through TLS */
+
+static bool make_identity(const char *directory) {
+    char command[512];
+    (void)snprintf(command, sizeof command,
+                   "mkdir -m 700 %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+                   "-days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost "
+                   "-keyout %s/key.pem -out %s/cert.pem 2>/dev/null",
+                   directory, directory, directory);
+    return system(command) == 0;
+}
+
+static pid_t start_tls_redis(const char *service, const char *directory) {
+    pid_t child = fork();
+    if (child == 0) {
+        (void)freopen("/dev/null", "w", stdout);
+        if (chdir(directory) == 0) {
+            execlp("redis-server", "redis-server", "--port", "0", "--tls-port", service, "--bind",
+                   "127.0.0.1", "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem",
+                   "--tls-ca-cert-file", "cert.pem", "--tls-auth-clients", "no", "--save", "",
+                   "--requirepass", "sesame", (char *)NULL);
+        }
+        _exit(127);
+    }
+    rest(400);
+    return child;
+}
+
+/* Ours verifies: a server whose certificate it does not know is one that is not there. */
+static void test_tls(void) {
+    char service[8];
+    char directory[64];
+    char path[96];
+    tlslife_error err;
+    (void)snprintf(directory, sizeof directory, "/tmp/tlslife-redis-%d", (int)getpid());
+    (void)snprintf(path, sizeof path, "%s/cert.pem", directory);
+    (void)close(listen_somewhere(service));
+    tlslife_context *knowing = tlslife_context_new(TLSLIFE_CLIENT, &err);
+    tlslife_context *strange = tlslife_context_new(TLSLIFE_CLIENT, &err);
+    if (!CHECK(make_identity(directory)) ||
+        !CHECK(tlslife_context_add_ca_file(knowing, path, &err) == TLSLIFE_OK)) {
+        return;
+    }
+    pid_t server = start_tls_redis(service, directory);
+    tlslife_redis_options options = {
+        .host = "localhost", .service = service, .password = "sesame", .timeout_ms = 1000, .tls = knowing};
+    test_values(options);
+    options.tls = strange;
+    test_refused(options, "sesame");
+    tlslife_context_free(knowing);
+    tlslife_context_free(strange);
+    stop(server);
+    (void)snprintf(path, sizeof path, "rm -r %s", directory);
+    CHECK(system(path) == 0);
+}
+
 /* -------------------------------------------------------------------------------------- the faulty one */
 
 typedef struct fault {
@@ -456,6 +512,7 @@ static void test_bounded(void) {
 int main(void) {
     (void)signal(SIGPIPE, SIG_IGN);
     test_real();
+    test_tls();
     test_faults();
     test_late();
     test_overlap();

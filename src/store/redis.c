@@ -541,8 +541,16 @@ static tlslife_status check(const tlslife_redis_options *options, tlslife_error 
     return TLSLIFE_OK;
 }
 
+/* A context's first connection reads the system's trust, 100 ms of files: not while others want the lock. */
+static bool warm_up(tlslife_context *tls, tlslife_error *err) {
+    tlslife_conn *first = tls == NULL ? NULL : tlslife_conn_new(tls, err);
+    bool ok = tls == NULL || first != NULL;
+    tlslife_conn_free(first);
+    return ok;
+}
+
 tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife_error *err) {
-    if (check(options, err) != TLSLIFE_OK) {
+    if (check(options, err) != TLSLIFE_OK || !warm_up(options->tls, err)) {
         return NULL;
     }
     redis *self = calloc(1, sizeof *self);
