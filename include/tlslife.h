@@ -383,6 +383,7 @@ TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *con
  */
 TLSLIFE_API tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache,
     tlslife_error *err);
+TLSLIFE_API tlslife_cache *tlslife_context_get0_cache(const tlslife_context *context); /* NULL: none */
 /*
  * Server: the keys of stateless tickets (RFC 5077; SSL_CTX_set_tlsext_ticket_key_evp_cb(3)). Takes a
  * reference; any number of contexts may share them. Without, OpenSSL makes random keys that never change.
@@ -530,7 +531,7 @@ typedef struct tlslife_redis_options {
     const char *host;
     const char *service;      /* NULL: "6379" */
     const char *unix_path;    /* instead of host and service */
-    tlslife_context *tls;     /* a client's context: TLS with host as its name; NULL: none */
+    tlslife_context *tls;     /* a client's context without a cache: TLS with host as its name; NULL: none */
     const char *username, *password; /* AUTH, or NULL */
     unsigned database;        /* SELECT */
     const char *prefix;       /* of keys; NULL: "tlslife:" */

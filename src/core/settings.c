@@ -315,6 +315,10 @@ tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_
     return TLSLIFE_OK;
 }
 
+tlslife_cache *tlslife_context_get0_cache(const tlslife_context *context) {
+    return context->cache;
+}
+
 tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err) {
     return num_tickets <= 16
                ? TLSLIFE_OK

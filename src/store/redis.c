@@ -538,6 +538,10 @@ static tlslife_status check(const tlslife_redis_options *options, tlslife_error 
         (options->unix_path != NULL || tlslife_context_role(options->tls) != TLSLIFE_CLIENT)) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "TLS to Redis wants a client's context, and a host");
     }
+    if (options->tls != NULL && tlslife_context_get0_cache(options->tls) != NULL) {
+        /* Its cache might lead here, and a lookup then wait for itself. */
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "TLS to Redis wants a context without a cache");
+    }
     return TLSLIFE_OK;
 }
 
