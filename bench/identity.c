@@ -31,15 +31,17 @@ static bool set_name(X509 *certificate, const char *common_name) {
 /* All but the issuer's name, the extensions and the signature. NULL: out of memory. */
 static X509 *new_certificate(EVP_PKEY *key, const char *common_name, long serial) {
     X509 *certificate = X509_new();
-    if (certificate == NULL)
+    if (certificate == NULL) {
         return NULL;
+    }
     bool ok = X509_set_version(certificate, X509_VERSION_3) == 1 &&
               ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial) == 1 &&
               X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) != NULL &&
               X509_gmtime_adj(X509_getm_notAfter(certificate), 86400) != NULL &&
               X509_set_pubkey(certificate, key) == 1 && set_name(certificate, common_name);
-    if (ok)
+    if (ok) {
         return certificate;
+    }
     X509_free(certificate);
     return NULL;
 }

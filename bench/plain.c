@@ -41,8 +41,9 @@ __attribute__((visibility("default"))) int luaopen_plain(lua_State *L);
 static int fail(lua_State *L, const char *what) {
     char reason[256] = "no reason given";
     unsigned long code = ERR_get_error();
-    if (code != 0)
+    if (code != 0) {
         ERR_error_string_n(code, reason, sizeof reason);
+    }
     ERR_clear_error();
     return luaL_error(L, "plain C: %s: %s", what, reason);
 }
@@ -59,13 +60,16 @@ static int keep_session(SSL *ssl, SSL_SESSION *session) {
 
 static SSL_CTX *new_ctx(const SSL_METHOD *method, int version, peers *p) {
     SSL_CTX *ctx = SSL_CTX_new(method);
-    if (ctx == NULL)
+    if (ctx == NULL) {
         return NULL;
+    }
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_app_data(ctx, p);
-    if (SSL_CTX_set_min_proto_version(ctx, version) == 1 && SSL_CTX_set_max_proto_version(ctx, version) == 1)
+    if (SSL_CTX_set_min_proto_version(ctx, version) == 1 &&
+        SSL_CTX_set_max_proto_version(ctx, version) == 1) {
         return ctx;
+    }
     SSL_CTX_free(ctx);
     return NULL;
 }
@@ -110,8 +114,9 @@ static void set_client_sessions(SSL_CTX *ctx) {
 static bool set_server_sessions(SSL_CTX *ctx, bool stateful) {
     static const unsigned char id_context[] = "bench";
     SSL_CTX_set_session_cache_mode(ctx, stateful ? SSL_SESS_CACHE_SERVER : SSL_SESS_CACHE_OFF);
-    if (stateful)
+    if (stateful) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    }
     return SSL_CTX_set_session_id_context(ctx, id_context, sizeof id_context - 1) == 1;
 }
 
@@ -141,8 +146,9 @@ static int new_peers(lua_State *L) {
     p->client_ctx = new_ctx(TLS_client_method(), version, p);
     p->server_ctx = new_ctx(TLS_server_method(), version, p);
     if (p->client_ctx == NULL || p->server_ctx == NULL || !trust(p->client_ctx, ca) ||
-        !present(p->server_ctx, certificate, key) || !set_server_sessions(p->server_ctx, stateful))
+        !present(p->server_ctx, certificate, key) || !set_server_sessions(p->server_ctx, stateful)) {
         return fail(L, "cannot make the contexts");
+    }
     set_client_sessions(p->client_ctx);
     return 1;
 }
@@ -153,16 +159,18 @@ static int new_peers(lua_State *L) {
  * one is slow to make. */
 static bool join(SSL *client, SSL *server, size_t capacity) {
     BIO *a = NULL, *b = NULL;
-    if (BIO_new_bio_pair(&a, capacity, &b, capacity) != 1)
+    if (BIO_new_bio_pair(&a, capacity, &b, capacity) != 1) {
         return false;
+    }
     SSL_set_bio(client, a, a);
     SSL_set_bio(server, b, b);
     return true;
 }
 
 static void clear_errors(const peers *p) {
-    if (!p->careless)
+    if (!p->careless) {
         ERR_clear_error();
+    }
 }
 
 static bool is_waiting(SSL *ssl, int result) {
@@ -171,8 +179,9 @@ static bool is_waiting(SSL *ssl, int result) {
 }
 
 static bool step(const peers *p, SSL *ssl, int (*call)(SSL *), int *result) {
-    if (*result == 1)
+    if (*result == 1) {
         return true;
+    }
     clear_errors(p);
     *result = call(ssl);
     return *result == 1 || is_waiting(ssl, *result);
@@ -181,9 +190,11 @@ static bool step(const peers *p, SSL *ssl, int (*call)(SSL *), int *result) {
 /* Each end in its turn until both are done. */
 static bool shake_hands(const peers *p) {
     int client = 0, server = 0;
-    while (client != 1 || server != 1)
-        if (!step(p, p->client, SSL_connect, &client) || !step(p, p->server, SSL_accept, &server))
+    while (client != 1 || server != 1) {
+        if (!step(p, p->client, SSL_connect, &client) || !step(p, p->server, SSL_accept, &server)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -244,8 +255,9 @@ static int open_peers(lua_State *L) {
 static bool write_all(const peers *p, const unsigned char *bytes, size_t len) {
     for (size_t written = 0; len > 0; bytes += written, len -= written) {
         clear_errors(p);
-        if (SSL_write_ex(p->client, bytes, len, &written) != 1)
+        if (SSL_write_ex(p->client, bytes, len, &written) != 1) {
             return false;
+        }
     }
     return true;
 }
@@ -255,8 +267,9 @@ static bool read_all(peers *p, size_t len) {
     unsigned char *at = p->buffer;
     for (size_t got = 0; len > 0; at += got, len -= got) {
         clear_errors(p);
-        if (SSL_read_ex(p->server, at, len, &got) != 1)
+        if (SSL_read_ex(p->server, at, len, &got) != 1) {
             return false;
+        }
     }
     return true;
 }
@@ -270,15 +283,18 @@ static int exchange(lua_State *L) {
     luaL_argcheck(L, len <= RECORD, 2, "too long");
     memset(p->buffer, 0, len);
     bool ok = true;
-    for (lua_Integer n = luaL_checkinteger(L, 3); ok && n > 0; n--)
+    for (lua_Integer n = luaL_checkinteger(L, 3); ok && n > 0; n--) {
         ok = write_all(p, bytes, len) && read_all(p, len);
+    }
     return ok && memcmp(bytes, p->buffer, len) == 0 ? 0 : fail(L, "an exchange failed");
 }
 
 static bool write_each(const peers *p, const unsigned char *bytes, size_t len, size_t piece_len) {
-    for (; len > 0; bytes += piece_len, len -= piece_len)
-        if (!write_all(p, bytes, piece_len))
+    for (; len > 0; bytes += piece_len, len -= piece_len) {
+        if (!write_all(p, bytes, piece_len)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -292,8 +308,9 @@ static int pieces(lua_State *L) {
     luaL_argcheck(L, len <= RECORD && piece_len > 0 && len % piece_len == 0, 3, "pieces do not fit");
     memset(p->buffer, 0, len);
     bool ok = true;
-    for (lua_Integer n = luaL_checkinteger(L, 4); ok && n > 0; n--)
+    for (lua_Integer n = luaL_checkinteger(L, 4); ok && n > 0; n--) {
         ok = write_each(p, bytes, len, piece_len) && read_all(p, len);
+    }
     return ok && memcmp(bytes, p->buffer, len) == 0 ? 0 : fail(L, "an exchange of pieces failed");
 }
 
@@ -302,8 +319,9 @@ static int getter(lua_State *L) {
     peers *p = luaL_checkudata(L, 1, PEERS);
     luaL_argcheck(L, p->client != NULL, 1, "not open");
     lua_Integer yes = 0;
-    for (lua_Integer n = luaL_checkinteger(L, 2); n > 0; n--)
+    for (lua_Integer n = luaL_checkinteger(L, 2); n > 0; n--) {
         yes += SSL_is_init_finished(p->client);
+    }
     lua_pushinteger(L, yes);
     return 1;
 }

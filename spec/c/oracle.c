@@ -11,8 +11,9 @@
 #include "oracle.h"
 
 bool case_begins(struct cases *cases, const char *name) {
-    if (cases->wanted && strcmp(cases->wanted, name) != 0)
+    if (cases->wanted && strcmp(cases->wanted, name) != 0) {
         return false;
+    }
     cases->met++;
     printf(cases->list_only ? "%s\n" : "%s:", name);
     return !cases->list_only;
@@ -28,10 +29,11 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: oracle [list | NAME]\n");
         return 2;
     }
-    if (argc == 2 && strcmp(argv[1], "list") == 0)
+    if (argc == 2 && strcmp(argv[1], "list") == 0) {
         cases.list_only = true;
-    else if (argc == 2)
+    } else if (argc == 2) {
         cases.wanted = argv[1];
+    }
     signal(SIGPIPE, SIG_IGN);
     matrix_walk(&cases);
     sequence_walk(&cases);

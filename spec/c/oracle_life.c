@@ -28,8 +28,9 @@ static void clear_during(struct scene *scene) {
     say_cleared(scene);
     say_resumable(scene);
     replace_peer(scene);
-    if (finish(scene))
+    if (finish(scene)) {
         say_reused("again", client_of(scene), server_of(scene));
+    }
 }
 
 static void clear_twice(struct scene *scene) {
@@ -47,8 +48,9 @@ static void clear_keeps(struct scene *scene) {
     say_shutdown(scene, subject(scene));
     say_cleared(scene);
     say("quiet=%d", SSL_get_quiet_shutdown(subject(scene)));
-    if (scene->role == CLIENT)
+    if (scene->role == CLIENT) {
         say("name=%d", SSL_get_servername(subject(scene), TLSEXT_NAMETYPE_host_name) != NULL);
+    }
 }
 
 static void clear_renegotiating(struct scene *scene) {
@@ -94,8 +96,9 @@ static void dup_before(struct scene *scene) {
     must(SSL_set_num_tickets(server_of(scene), 4) == 1, "tickets");
     dup_in_place(scene);
     join(client_of(scene), server_of(scene));
-    if (!finish(scene))
+    if (!finish(scene)) {
         return;
+    }
     say_agreed(scene);
     exchange(client_of(scene), server_of(scene));
     say("kept=%zu", scene->kept_len);
@@ -112,8 +115,9 @@ static void dup_offering(struct scene *scene) {
     dup_in_place(scene);
     say("session=%d", SSL_get0_session(subject(scene)) == scene->offer);
     join(client_of(scene), server_of(scene));
-    if (finish(scene))
+    if (finish(scene)) {
         say_reused("again", client_of(scene), server_of(scene));
+    }
 }
 
 /* Once begun it is the same SSL, with one reference more. */

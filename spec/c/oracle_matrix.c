@@ -161,8 +161,9 @@ static void dispose_again(struct scene *scene) {
     enum role other = scene->role == CLIENT ? SERVER : CLIENT;
     clear(scene);
     scene->ends[other] = connection(scene, other);
-    if (other == CLIENT)
+    if (other == CLIENT) {
         must(SSL_set_session(scene->ends[CLIENT], scene->offer) == 1, "set_session");
+    }
     join(scene->ends[CLIENT], scene->ends[SERVER]);
     say("handshake=%d", handshake(scene->ends[CLIENT], scene->ends[SERVER]));
     say_reused("again", scene->ends[CLIENT], scene->ends[SERVER]);
@@ -205,16 +206,21 @@ static void matrix_case(struct cases *cases, enum kind kind, enum role role, con
                         const struct disposal *disposal) {
     char name[128];
     snprintf(name, sizeof name, "%s/%s/%s/%s", kind_name(kind), role_name(role), end->name, disposal->name);
-    if (!case_begins(cases, name))
+    if (!case_begins(cases, name)) {
         return;
+    }
     matrix_run(kind, role, end, disposal);
     case_ends();
 }
 
 void matrix_walk(struct cases *cases) {
-    for (enum kind kind = 0; kind < KINDS; kind++)
-        for (enum role role = 0; role < ROLES; role++)
-            for (size_t e = 0; e < sizeof ENDS / sizeof ENDS[0]; e++)
-                for (size_t d = 0; d < sizeof DISPOSALS / sizeof DISPOSALS[0]; d++)
+    for (enum kind kind = 0; kind < KINDS; kind++) {
+        for (enum role role = 0; role < ROLES; role++) {
+            for (size_t e = 0; e < sizeof ENDS / sizeof ENDS[0]; e++) {
+                for (size_t d = 0; d < sizeof DISPOSALS / sizeof DISPOSALS[0]; d++) {
                     matrix_case(cases, kind, role, &ENDS[e], &DISPOSALS[d]);
+                }
+            }
+        }
+    }
 }

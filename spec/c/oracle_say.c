@@ -23,9 +23,11 @@ static const char *reason(void) {
     static char word[128];
     const char *text = ERR_reason_error_string(ERR_peek_error());
     snprintf(word, sizeof word, "%s", text ? text : "none");
-    for (char *c = word; *c; c++)
-        if (isspace((unsigned char)*c))
+    for (char *c = word; *c; c++) {
+        if (isspace((unsigned char)*c)) {
             *c = '_';
+        }
+    }
     return word;
 }
 
@@ -45,10 +47,11 @@ static const char *error_word(const SSL *ssl, int result) {
 /* failed: SSL_get_error is lawful, which it is not for SSL_shutdown's 0. */
 static void say_call(const struct scene *scene, SSL *ssl, const char *name, int result, bool failed) {
     const char *who = ssl == peer(scene) ? "p" : "s";
-    if (failed)
+    if (failed) {
         say("%s.%s=%d/%s", who, name, result, error_word(ssl, result));
-    else
+    } else {
         say("%s.%s=%d", who, name, result);
+    }
     ERR_clear_error();
 }
 
@@ -89,10 +92,11 @@ bool finish(const struct scene *scene) {
 void say_clear(SSL *ssl) {
     ERR_clear_error();
     int result = SSL_clear(ssl);
-    if (result > 0)
+    if (result > 0) {
         say("clear=%d", result);
-    else
+    } else {
         say("clear=%d/ssl:%s", result, reason());
+    }
     ERR_clear_error();
 }
 
@@ -113,10 +117,11 @@ void say_fresh(struct scene *scene, const char *name, SSL_SESSION *session) {
     SSL *client = connection(scene, CLIENT), *server = connection(scene, SERVER);
     join(client, server);
     must(SSL_set_session(client, session) == 1, "set_session");
-    if (handshake(client, server))
+    if (handshake(client, server)) {
         say_reused(name, client, server);
-    else
+    } else {
         say("%s=failed", name);
+    }
     settle(&client);
     settle(&server);
 }
@@ -124,6 +129,7 @@ void say_fresh(struct scene *scene, const char *name, SSL_SESSION *session) {
 void say_verdict(struct scene *scene) {
     say_resumable(scene);
     say_fresh(scene, "fresh", scene->offer);
-    if (is_tls13(scene->kind))
+    if (is_tls13(scene->kind)) {
         say_fresh(scene, "first", scene->first);
+    }
 }

@@ -19,8 +19,9 @@
 static char host[] = "localhost"; /* not const: a macro of OpenSSL's casts it */
 
 void must(bool holds, const char *what) {
-    if (holds)
+    if (holds) {
         return;
+    }
     fprintf(stderr, "oracle: %s\n", what);
     ERR_print_errors_fp(stderr);
     exit(2);
@@ -74,8 +75,9 @@ static void forget_certificate(void) {
 }
 
 static void make_certificate(void) {
-    if (certificate)
+    if (certificate) {
         return;
+    }
     certificate_key = EVP_EC_gen("P-256");
     must(certificate_key != NULL, "key");
     certificate = self_signed(certificate_key);
@@ -87,8 +89,9 @@ static void make_certificate(void) {
 /* An index of our own, not app data: where no index was ever asked for, SSL_dup fails on an SSL that has app data. */
 static int scene_index(void) {
     static int index = -1;
-    if (index < 0)
+    if (index < 0) {
         index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    }
     return index;
 }
 
@@ -103,8 +106,9 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
                        unsigned in_len, void *argument) {
     (void)ssl;
     (void)argument;
-    if (in_len < 2 || in[0] >= in_len)
+    if (in_len < 2 || in[0] >= in_len) {
         return SSL_TLSEXT_ERR_NOACK;
+    }
     *out = in + 1;
     *out_len = in[0];
     return SSL_TLSEXT_ERR_OK;
@@ -136,8 +140,9 @@ static SSL_CTX *server_context(enum kind kind) {
     must(SSL_CTX_use_certificate(ctx, certificate) && SSL_CTX_use_PrivateKey(ctx, certificate_key),
          "identity");
     SSL_CTX_set_session_cache_mode(ctx, stateful ? SSL_SESS_CACHE_SERVER : SSL_SESS_CACHE_OFF);
-    if (stateful)
+    if (stateful) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    }
     SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
     return ctx;
 }
@@ -155,8 +160,9 @@ void scene_open(struct scene *scene, enum kind kind, enum role role) {
 
 void scene_close(struct scene *scene) {
     settle_all(scene);
-    for (size_t i = 0; i < scene->kept_len; i++)
+    for (size_t i = 0; i < scene->kept_len; i++) {
         SSL_SESSION_free(scene->kept[i]);
+    }
     SSL_SESSION_free(scene->held);
     SSL_SESSION_free(scene->offer);
     SSL_SESSION_free(scene->first);
@@ -193,8 +199,9 @@ SSL *connection(struct scene *scene, enum role role) {
 }
 
 void settle(SSL **ssl) {
-    if (*ssl)
+    if (*ssl) {
         SSL_set_shutdown(*ssl, SENT | RECEIVED);
+    }
     SSL_free(*ssl);
     *ssl = NULL;
 }
@@ -229,10 +236,11 @@ void prepare(struct scene *scene, enum wire wire) {
 }
 
 void leave(SSL *ssl) {
-    if (BIO_method_type(SSL_get_wbio(ssl)) == BIO_TYPE_BIO)
+    if (BIO_method_type(SSL_get_wbio(ssl)) == BIO_TYPE_BIO) {
         must(BIO_shutdown_wr(SSL_get_wbio(ssl)) == 1, "end of stream");
-    else
+    } else {
         SSL_set_bio(ssl, NULL, NULL);
+    }
 }
 
 /* A record of application data that no key opens, written past the SSL at its other end. */
@@ -255,14 +263,17 @@ bool handshake(SSL *client, SSL *server) {
     for (int round = 0; round < 20; round++) {
         ERR_clear_error();
         int a = SSL_do_handshake(client);
-        if (a <= 0 && !waits(client, a))
+        if (a <= 0 && !waits(client, a)) {
             return false;
+        }
         ERR_clear_error();
         int b = SSL_do_handshake(server);
-        if (b <= 0 && !waits(server, b))
+        if (b <= 0 && !waits(server, b)) {
             return false;
-        if (a == 1 && b == 1)
+        }
+        if (a == 1 && b == 1) {
             return true;
+        }
     }
     return false;
 }
@@ -274,8 +285,9 @@ void exchange(SSL *client, SSL *server) {
 }
 
 SSL_SESSION *offered(const struct scene *scene, SSL_SESSION *session) {
-    if (scene->role == SERVER)
+    if (scene->role == SERVER) {
         return SSL_SESSION_dup(session);
+    }
     SSL_SESSION_up_ref(session);
     return session;
 }
@@ -294,8 +306,9 @@ void meet(struct scene *scene, enum wire wire) {
 }
 
 void begin(struct scene *scene) {
-    if (scene->role == SERVER)
+    if (scene->role == SERVER) {
         say_handshake(scene, scene->ends[CLIENT]);
+    }
     say_handshake(scene, subject(scene));
 }
 

@@ -10,8 +10,9 @@ static void sequence_case(struct cases *cases, enum kind kind, enum role role,
     char name[128];
     struct scene scene;
     snprintf(name, sizeof name, "%s/%s/%s", kind_name(kind), role_name(role), sequence->name);
-    if (!case_begins(cases, name))
+    if (!case_begins(cases, name)) {
         return;
+    }
     scene_open(&scene, kind, role);
     scene.argument = sequence->argument;
     sequence->run(&scene);
@@ -20,11 +21,15 @@ static void sequence_case(struct cases *cases, enum kind kind, enum role role,
 }
 
 static void walk(struct cases *cases, const struct sequence *sequence) {
-    for (; sequence->name; sequence++)
-        for (enum kind kind = 0; kind < KINDS; kind++)
-            for (enum role role = 0; role < ROLES; role++)
-                if (sequence->kinds & 1 << kind && sequence->roles & 1 << role)
+    for (; sequence->name; sequence++) {
+        for (enum kind kind = 0; kind < KINDS; kind++) {
+            for (enum role role = 0; role < ROLES; role++) {
+                if (sequence->kinds & 1 << kind && sequence->roles & 1 << role) {
                     sequence_case(cases, kind, role, sequence);
+                }
+            }
+        }
+    }
 }
 
 void sequence_walk(struct cases *cases) {

@@ -105,8 +105,9 @@ static void handshake_alert_sent(struct scene *scene) {
 static void handshake_alert_received(struct scene *scene) {
     prepare_resuming(scene);
     garble(peer(scene));
-    if (scene->role == CLIENT)
+    if (scene->role == CLIENT) {
         say_handshake(scene, subject(scene));
+    }
     say_handshake(scene, peer(scene));
     say_handshake(scene, subject(scene));
     say_verdict(scene);
@@ -126,17 +127,20 @@ static void meet_for_tickets(struct scene *scene) {
 static void tickets_each(struct scene *scene) {
     meet_for_tickets(scene);
     size_t len = scene->kept_len;
-    for (int round = 0; round < scene->argument; round++)
-        for (size_t i = 0; i < len; i++)
+    for (int round = 0; round < scene->argument; round++) {
+        for (size_t i = 0; i < len; i++) {
             say_fresh(scene, "fresh", scene->kept[i]);
+        }
+    }
 }
 
 /* Resumes with the session, and lets it see the tickets that the resumed connection brings. */
 static void use_session(struct scene *scene, SSL_SESSION *session) {
     prepare_again(scene);
     must(SSL_set_session(client_of(scene), session) == 1, "set_session");
-    if (!finish(scene))
+    if (!finish(scene)) {
         return;
+    }
     say_reused("used", client_of(scene), server_of(scene));
     exchange(client_of(scene), server_of(scene));
     settle_all(scene);
@@ -154,8 +158,9 @@ static void session_twice(struct scene *scene) {
 /* Each connection resumes by what the one before was given. */
 static void session_chain(struct scene *scene) {
     meet(scene, MEMORY);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         use_session(scene, scene->kept[scene->kept_len - 1]);
+    }
     say("kept=%zu", scene->kept_len);
 }
 

@@ -102,8 +102,9 @@ static void shutdown_tickets(struct scene *scene) {
     say_shutdown(scene, peer(scene));
     say_shutdown(scene, subject(scene));
     say("kept=%zu", scene->kept_len);
-    for (size_t i = 0; i < scene->kept_len; i++)
+    for (size_t i = 0; i < scene->kept_len; i++) {
         say_fresh(scene, "fresh", scene->kept[i]);
+    }
 }
 
 static void shutdown_full_retry(struct scene *scene) {
