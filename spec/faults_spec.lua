@@ -1,0 +1,369 @@
+-- faults_spec.lua: a far home that misbehaves costs full handshakes, for no longer than its deadline, and nothing else.
+
+local expect = require "spec.support.expect"
+local pair = require "spec.support.pair"
+local process = require "spec.support.process"
+local tls = require "tlslife"
+
+local SECRET = ("s"):rep(32)
+local DEADLINE = 0.2 -- seconds, of one lookup
+local SLACK = 0.3 -- of a machine that is busy, with sanitizers
+
+-- A small Redis of its own that reads from a file, at each command, how it shall misbehave, and says what it did.
+-- Its second port is one whose queue is full: who connects hears nothing.
+local FAULTY = [==[
+import socket, sys, threading, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
+full = socket.socket()
+full.bind(("127.0.0.1", int(sys.argv[2])))
+full.listen(0)
+queue = [socket.socket() for _ in range(3)]
+for one in queue:
+    one.setblocking(False)
+    one.connect_ex(("127.0.0.1", int(sys.argv[2])))
+rows = {}
+
+def bulk(value):
+    return b"$-1\r\n" if value is None else b"$%d\r\n%s\r\n" % (len(value), value)
+
+def well(words):
+    verb = words[0].upper()
+    if verb == b"SET":
+        rows[words[1]] = words[2]
+        return b"+OK\r\n"
+    if verb == b"DEL":
+        return b":%d\r\n" % (rows.pop(words[1], None) is not None)
+    return bulk(rows.pop(words[1], None) if verb == b"GETDEL" else rows.get(words[1]))
+
+def answer(kind, words):
+    if kind == "slow":
+        time.sleep(0.5)
+    if kind == "close":
+        return b"$100\r\nhalf of it"
+    if kind == "garbage":
+        return b"HTTP/1.1 400 Bad Request\r\n\r\n\0\xff"
+    if kind == "huge":
+        return b"$2147483647\r\n" + b"x" * 1000000
+    if kind == "array":
+        return b"*1\r\n" * 10000
+    if kind == "many":
+        return b"$-1\r\n" * 1000
+    if kind == "error":
+        return b"-ERR I am unwell\r\n"
+    if kind == "oom" and words[0] == b"SET":
+        return b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
+    if kind == "lie" and words[0] == b"GET":
+        return bulk(b"these are not the bytes that were put")
+    return well(words)
+
+def serve(conn):
+    with conn, conn.makefile("rb") as lines:
+        while head := lines.readline():
+            words = []
+            for _ in range(int(head[1:])):
+                words.append(lines.read(int(lines.readline()[1:])))
+                lines.readline()
+            kind = open(sys.argv[3]).read()
+            print(kind, words[0].decode(), flush=True)
+            if kind == "mute":
+                time.sleep(60) # as does what it has of this connection
+            conn.sendall(answer(kind, words))
+            if kind == "close":
+                return
+
+def served(conn):
+    try:
+        serve(conn)
+    except OSError:
+        pass # who was given garbage hangs up
+
+print("ready", flush=True)
+while True:
+    threading.Thread(target=served, args=(listener.accept()[0],), daemon=True).start()
+]==]
+
+local faulty, faulty_port, full_port
+local function kind_file() return process.directory() .. "/fault" end
+
+local function behave(kind)
+    process.spill(kind_file() .. ".new", kind)
+    assert(os.rename(kind_file() .. ".new", kind_file()))
+end
+
+-- How often it was asked so and behaved so.
+local function times(kind, verb)
+    return select(2, faulty:output():gsub(("%s %s\n"):format(kind, verb), ""))
+end
+
+local unique = 0
+local function redis(options)
+    unique = unique + 1
+    local all = {timeout = DEADLINE, prefix = ("faults%d:"):format(unique)}
+    for name, value in pairs(options) do all[name] = value end
+    return assert(tls.redis(all))
+end
+
+local function server_of(store, version, options)
+    local cache = assert(tls.cache {store = store, keyring = tls.keyring {SECRET}, near = false})
+    local all = {cache = cache, max_version = version, num_tickets = 1}
+    for name, value in pairs(options or {}) do all[name] = value end
+    return pair.server(all), cache
+end
+
+-- One blocking server's connection from the first byte to the end, bytes both ways: its word, the client's session, and
+-- the seconds that its handshake took.
+local function visit(client, server, session)
+    local conn, peer = pair.join {client = client, server = server, session = session, setup = function(_, s)
+        s:set_blocking(true) -- in memory there is no other wait than the store's
+    end}
+    local before = process.now()
+    local c, s = pair.drive(conn, peer)
+    local took = process.now() - before
+    assert(c[1] and s[1], c[2] or s[2])
+    assert.equal("from client", pair.send(conn, peer, "from client"))
+    assert.equal("from server", pair.send(peer, conn, "from server"))
+    local word = peer:resumption()
+    assert.equal(word == "resumed", peer:session_reused())
+    local taken = conn:take_session() or conn:session()
+    pair.finish(conn, peer)
+    conn:free()
+    peer:free()
+    return word, taken, took
+end
+
+-- A session that no broken store was troubled with.
+local function elsewhere(client, version)
+    local _, session = visit(client, pair.server {cache = tls.cache(), max_version = version, num_tickets = 1})
+    return session
+end
+
+-- Visits, each with the session of the last, until one is resumed.
+local function recovers(client, server, seconds)
+    local before, session = process.now(), nil
+    while process.now() - before < seconds do
+        local word, taken = visit(client, server, session)
+        if word == "resumed" then return end
+        session = taken
+        process.sleep(0.02)
+    end
+    error(("nothing resumes within %g s"):format(seconds), 2)
+end
+
+local function start_redis(port, ...)
+    local real = process.start {"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly",
+        "no", timeout = 60, ...}
+    real:wait_for_port(port)
+    return real
+end
+
+setup(function()
+    faulty_port, full_port = process.free_port(), process.free_port()
+    behave "well"
+    faulty = process.start {"/usr/bin/python3", "-c", FAULTY, faulty_port, full_port, kind_file(), timeout = 120}
+    faulty:wait_for "ready"
+end)
+
+teardown(function() process.stop_all() end)
+
+-- What it does, the server's word, the counter that moves and how far, and whether it takes the whole deadline; the others
+-- say so at once. Where it costs the connection, the new session's put fails, too.
+local FAULTS = {
+    {"mute", "store", "store_errors", 1, true},
+    {"slow", "store", "store_errors", 1, true},
+    {"close", "store", "store_errors", 2},
+    {"garbage", "store", "store_errors", 2},
+    {"huge", "store", "store_errors", 2},
+    {"array", "store", "store_errors", 2},
+    {"error", "store", "store_errors", 1},
+    {"many", "not_cached", "misses", 1},
+    {"oom", "not_cached", "misses", 1},
+    {"lie", "not_cached", "not_opened", 1},
+}
+
+if pcall(tls.redis) then -- hiredis is optional
+    for _, version in ipairs(pair.VERSIONS) do
+        describe("Redis, " .. version .. ",", function()
+            local client
+            before_each(function()
+                behave "well"
+                client = pair.client {max_version = version}
+            end)
+
+            for _, fault in ipairs(FAULTS) do
+                local kind, expected, counter, count, waits = table.unpack(fault)
+                it(("that is %q costs a full handshake"):format(kind), function()
+                    local server, cache = server_of(redis {port = faulty_port}, version)
+                    local session = elsewhere(client, version)
+                    local asked = times(kind, "GET")
+                    behave(kind)
+                    local word, _, took = visit(client, server, session)
+                    assert.equal(expected, word)
+                    assert.equal(count, cache:stats()[counter])
+                    assert.equal(1, cache:stats().misses)
+                    assert.equal(0, cache:stats().hits)
+                    assert.equal(asked + 1, times(kind, "GET"))
+                    assert(took < (waits and DEADLINE or 0) + SLACK, ("%g s"):format(took))
+                    assert(not waits or took > DEADLINE * 0.8, ("only %g s"):format(took))
+                    behave "well"
+                    recovers(client, server, 2)
+                end)
+            end
+
+            it("that takes no connection costs a full handshake", function()
+                local server, cache = server_of(redis {port = full_port}, version)
+                local word, _, took = visit(client, server, elsewhere(client, version))
+                assert.equal("store", word)
+                assert.equal(1, cache:stats().store_errors)
+                assert(took > DEADLINE * 0.8 and took < DEADLINE + SLACK, ("%g s"):format(took))
+            end)
+
+            it("that is killed and started anew serves again", function()
+                local port = process.free_port()
+                local server, cache = server_of(redis {port = port}, version)
+                local word, _, took = visit(client, server, elsewhere(client, version))
+                assert.equal("store", word)
+                assert(took < SLACK, ("refused after %g s"):format(took))
+                local errors = cache:stats().store_errors
+                assert.is_true(errors >= 1)
+                local real = start_redis(port)
+                recovers(client, server, 2)
+                local session = select(2, visit(client, server))
+                real:stop()
+                word, session, took = visit(client, server, session)
+                assert.equal("store", word)
+                assert.is_true(cache:stats().store_errors > errors)
+                assert(took < SLACK, ("refused after %g s"):format(took))
+                assert.equal("store", (visit(client, server, session)))
+                real = start_redis(port)
+                recovers(client, server, 2)
+                real:stop()
+            end)
+
+            it("that knows another password costs a full handshake", function()
+                local port = process.free_port()
+                local real = start_redis(port, "--requirepass", "right")
+                for _, password in ipairs {"wrong", false} do
+                    local server, cache = server_of(redis {port = port, password = password or nil}, version)
+                    local word, _, took = visit(client, server, elsewhere(client, version))
+                    assert.equal("store", word)
+                    assert.is_true(cache:stats().store_errors >= 1)
+                    assert(took < SLACK, ("%g s"):format(took))
+                end
+                recovers(client, (server_of(redis {port = port, password = "right"}, version)), 1)
+                real:stop()
+            end)
+
+            it("keeps nobody else waiting", function()
+                local store = redis {port = faulty_port}
+                local server, cache = server_of(store, version)
+                local session = elsewhere(client, version)
+                behave "mute"
+                local conn, peer = pair.join {client = client, server = server, session = session}
+                local before = process.now()
+                conn:connect()
+                expect.word("want_session", peer:accept())
+                assert.equal("not_offered", (visit(client, server)))
+                assert.not_equal("resumed", (visit(client, pair.server {max_version = version})))
+                expect.word("want_session", peer:accept())
+                assert(process.now() - before < DEADLINE / 2, "the others waited, too")
+                local word
+                repeat
+                    local fd, writing, timeout = store:wait()
+                    assert.equal("integer", math.type(fd))
+                    assert.equal("boolean", type(writing))
+                    assert(timeout > 0 and timeout <= DEADLINE, timeout)
+                    process.sleep(math.min(timeout, 0.02))
+                    store:pump()
+                    word = select(2, peer:accept())
+                until word ~= "want_session" or process.now() - before > 3
+                local took = process.now() - before
+                pair.drive(conn, peer)
+                assert.equal("store", peer:resumption())
+                assert.equal(1, cache:stats().store_errors)
+                assert(took > DEADLINE * 0.8 and took < DEADLINE + SLACK, ("%g s"):format(took))
+                assert.equal("late", pair.send(conn, peer, "late"))
+                pair.finish(conn, peer)
+            end)
+        end)
+    end
+
+    it("a Redis that fails again and again is asked no more, for a while", function()
+        local client = pair.client {max_version = "TLSv1.2"}
+        local server, cache = server_of(redis {port = faulty_port, timeout = 0.1}, "TLSv1.2")
+        local session = elsewhere(client, "TLSv1.2")
+        behave "mute"
+        local before, quick, slow = process.now(), 0, 0
+        while quick < 10 and process.now() - before < 6 do
+            local word, _, took = visit(client, server, session)
+            assert.equal("store", word)
+            assert(took < 0.1 + SLACK, ("%g s"):format(took))
+            if took < 0.05 then quick = quick + 1 else quick, slow = 0, slow + 1 end
+            if quick > 0 and quick < 10 then process.sleep(0.02) end -- longer than the pauses after the first failures
+        end
+        assert.equal(10, quick)
+        assert(slow >= 5, slow)
+        assert.is_true(cache:stats().store_errors >= slow + quick)
+        local asked = times("mute", "GET")
+        visit(client, server, session)
+        assert.equal(asked, times("mute", "GET"))
+        behave "well"
+        recovers(client, server, 4)
+    end)
+end
+
+describe("a shared home", function()
+    local function slab()
+        unique = unique + 1
+        local path = ("%s/faults%d"):format(process.directory(), unique)
+        return assert(tls.shared {path = path, size = 1 << 16}), path
+    end
+
+    for _, version in ipairs(pair.VERSIONS) do
+        it("that is full forgets the oldest, " .. version, function()
+            local client = pair.client {max_version = version}
+            local server, cache = server_of(slab(), version)
+            local first, last
+            for i = 1, 300 do
+                local _, session = visit(client, server)
+                first, last = first or session, session
+                if i == 1 then assert.equal("resumed", (visit(client, server, client:import_session(session:export())))) end
+            end
+            assert.equal("resumed", (visit(client, server, last)))
+            assert.equal("not_cached", (visit(client, server, client:import_session(first:export()))))
+            assert.equal(0, cache:stats().store_errors)
+        end)
+
+        it("whose file is replaced goes on, " .. version, function()
+            local client = pair.client {max_version = version}
+            local store, path = slab()
+            local server = server_of(store, version)
+            local _, session = visit(client, server)
+            process.spill(path .. ".new", ("junk"):rep(1 << 14))
+            assert(os.rename(path .. ".new", path))
+            assert.equal("resumed", (visit(client, server, session)))
+        end)
+
+        it("that is written over costs full handshakes, " .. version, function()
+            local client = pair.client {max_version = version}
+            for _, junk in ipairs {"\0", "\xff", "\x7f", "\1", "random"} do
+                local store, path = slab()
+                local server, cache = server_of(store, version)
+                local sessions = {}
+                for i = 1, 8 do sessions[i] = select(2, visit(client, server)) end
+                local size = #process.slurp(path) - 4096
+                local random <close> = assert(io.open("/dev/urandom", "rb"))
+                local file = assert(io.open(path, "r+b"))
+                file:seek("set", 4096)
+                file:write(junk == "random" and random:read(size) or junk:rep(size))
+                file:close()
+                for _, session in ipairs(sessions) do
+                    local word, _, took = visit(client, server, session)
+                    assert(word == "not_cached" or word == "store", word)
+                    assert(took < SLACK, ("%g s"):format(took))
+                end
+                assert.equal(8, cache:stats().misses)
+                recovers(client, server, 2)
+            end
+        end)
+    end
+end)
