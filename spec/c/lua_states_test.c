@@ -1,10 +1,11 @@
 /*
- * lua_states_test: sessions made in one Lua state resume in every other, whether these are in one thread, in several, or
- * in two processes. What they share is a slab in a file, which each state opens for itself; or a cache that the C
- * program made and pushed into all of them.
+ * lua_states_test: sessions made in one Lua state resume in every other, whether these are in one thread, in
+ * several, or in two processes. What they share is a slab in a file, which each state opens for itself; or a
+ * cache that the C program made and pushed into all of them.
  *
- * A session's bytes go from state to state over a board in shared memory, as they would in a client's file; its
- * secret on the server's side goes by the cache alone. A server with another cache does not know it: that is tried too.
+ * A session's bytes go from state to state over a board in shared memory, as they would in a client's file;
+ * its secret on the server's side goes by the cache alone. A server with another cache does not know it: that
+ * is tried too.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
