@@ -332,6 +332,8 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl);
 /* ----------------------------------------------------------------------------------------- transport.c */
 
 void tlsl_transport_drop(tlslife_conn *conn);
+/* tlslife_conn_take_fd for a descriptor that was just made: nothing about it need be asked. */
+tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd);
 
 /* ------------------------------------------------------------------------------------------- session.c */
 

@@ -211,7 +211,7 @@ tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_conte
         (void)close(fd);
         return TLSLIFE_ERROR;
     }
-    if (tlslife_conn_take_fd(conn, fd) != TLSLIFE_OK) { /* fd is the connection's also when this fails */
+    if (tlsl_conn_own_fd(conn, fd) != TLSLIFE_OK) { /* fd is the connection's also when this fails */
         if (err != NULL) {
             *err = *tlslife_conn_error(conn);
         }

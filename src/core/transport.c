@@ -46,11 +46,8 @@ static void install(tlslife_conn *conn, BIO *bio, tlsl_transport transport) {
 
 /* ------------------------------------------------------------------------------------------ descriptors */
 
-static tlslife_status set_fds(tlslife_conn *conn, int read_fd, int write_fd, bool owned) {
+static tlslife_status use_fds(tlslife_conn *conn, int read_fd, int write_fd, bool owned) {
     ERR_clear_error();
-    if (fcntl(read_fd, F_GETFD) == -1 || fcntl(write_fd, F_GETFD) == -1) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%d, %d: not open descriptors", read_fd, write_fd);
-    }
     BIO *bio = tlsl_fd_bio(read_fd, write_fd, owned);
     if (bio == NULL) {
         if (owned) {
@@ -62,16 +59,29 @@ static tlslife_status set_fds(tlslife_conn *conn, int read_fd, int write_fd, boo
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_conn_set_fd(tlslife_conn *conn, int fd) {
-    return set_fds(conn, fd, fd, false);
+static tlslife_status check_open(tlslife_conn *conn, int fd) {
+    return fcntl(fd, F_GETFD) != -1
+               ? TLSLIFE_OK
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%d is not an open descriptor", fd);
 }
 
 tlslife_status tlslife_conn_set_fds(tlslife_conn *conn, int read_fd, int write_fd) {
-    return set_fds(conn, read_fd, write_fd, false);
+    if (check_open(conn, read_fd) != TLSLIFE_OK || check_open(conn, write_fd) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    return use_fds(conn, read_fd, write_fd, false);
+}
+
+tlslife_status tlslife_conn_set_fd(tlslife_conn *conn, int fd) {
+    return check_open(conn, fd) == TLSLIFE_OK ? use_fds(conn, fd, fd, false) : TLSLIFE_ERROR;
 }
 
 tlslife_status tlslife_conn_take_fd(tlslife_conn *conn, int fd) {
-    return set_fds(conn, fd, fd, true);
+    return check_open(conn, fd) == TLSLIFE_OK ? tlsl_conn_own_fd(conn, fd) : TLSLIFE_ERROR;
+}
+
+tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd) {
+    return use_fds(conn, fd, fd, true);
 }
 
 int tlslife_conn_fd(const tlslife_conn *conn) {
@@ -147,7 +157,7 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
     tlsl_dial_free(conn->dial); /* also after a timeout: the next dial resolves and begins anew */
     conn->dial = NULL;
     if (status == TLSLIFE_OK) {
-        status = tlslife_conn_take_fd(conn, fd);
+        status = tlsl_conn_own_fd(conn, fd);
         conn->service = strdup(service); /* NULL, out of memory: sessions are kept under the port instead */
     }
     return status;
