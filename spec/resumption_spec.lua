@@ -273,6 +273,7 @@ describe("our client with a cache", function()
                 local client = context {cache = cache, max_version = version}
                 serve(port)
                 assert.equal("not_cached", (visit(client, port, "dirty")))
+                assert.equal(0, #cache) -- not only when somebody asks for it
                 assert.equal("not_closed", (visit(client, port)))
                 assert.equal("resumed", (visit(client, port)))
                 assert.equal(1, cache:stats().bad)
