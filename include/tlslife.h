@@ -374,12 +374,13 @@ TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *con
     const unsigned char *bytes, size_t bytes_len, tlslife_error *err);
 
 /*
- * Sessions live in this cache: a server's by session id (resumption must be STATEFUL; or TICKETS with early
- * data, whose single use the cache enforces), a client's by peer (host, port, server name, ALPN, policy).
- * Takes a reference. One cache serves any number of contexts. Without one a server's sessions are in
- * OpenSSL's own cache, a client's in the connection's queue (tlslife_conn_take_session); with one, a
- * client's sessions go to the cache, the queue stays empty, and a connection for which set_session was not
- * called offers what the cache has.
+ * Sessions live in this cache: a server's by session id (resumption becomes STATEFUL unless it was set;
+ * with TICKETS, and whatever ticket keys there are, only sessions that allow early data are here, whose
+ * single use the cache enforces), a client's by peer (host, port, server name, ALPN, policy). Takes a
+ * reference. One cache serves any number of contexts. Without one a server's sessions are in OpenSSL's own
+ * cache, a client's in the connection's queue (tlslife_conn_take_session); with one, a client's sessions go
+ * to the cache, the queue stays empty, and a connection for which set_session was not called offers what
+ * the cache has.
  */
 TLSLIFE_API tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache,
     tlslife_error *err);

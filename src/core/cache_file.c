@@ -258,7 +258,10 @@ static bool read_entry(file_reader *reader, file_entry *entry) {
     }
     entry->key.client = true;
     memcpy(entry->key.bytes, key, sizeof entry->key.bytes);
-    entry->peer = strndup((const char *)peer, peer_len);
+    entry->peer = calloc(1, peer_len + 1); /* strndup would want to see an end in a stranger's bytes */
+    if (entry->peer != NULL) {
+        memcpy(entry->peer, peer, peer_len);
+    }
     entry->session = read_session(reader, *notes & NOTE_CERTIFICATE);
     return entry->peer != NULL && entry->session != NULL;
 }
