@@ -64,7 +64,7 @@ def serve(conn):
                 words.append(lines.read(int(lines.readline()[1:])))
                 lines.readline()
             kind = open(sys.argv[3]).read()
-            print(kind, words[0].decode(), flush=True)
+            print(kind, words[0].decode(), words[1].split(b":")[0].decode(), flush=True)
             if kind == "mute":
                 time.sleep(60) # as does what it has of this connection
             conn.sendall(answer(kind, words))
@@ -90,12 +90,13 @@ local function behave(kind)
     assert(os.rename(kind_file() .. ".new", kind_file()))
 end
 
--- How often it was asked so and behaved so.
+local unique = 0
+
+-- How often the newest of our stores has asked so while it behaved so.
 local function times(kind, verb)
-    return select(2, faulty:output():gsub(("%s %s\n"):format(kind, verb), ""))
+    return select(2, faulty:output():gsub(("%s %s faults%d\n"):format(kind, verb, unique), ""))
 end
 
-local unique = 0
 local function redis(options)
     unique = unique + 1
     local all = {timeout = DEADLINE, prefix = ("faults%d:"):format(unique)}
@@ -194,14 +195,13 @@ if pcall(tls.redis) then -- hiredis is optional
                 it(("that is %q costs a full handshake"):format(kind), function()
                     local server, cache = server_of(redis {port = faulty_port}, version)
                     local session = elsewhere(client, version)
-                    local asked = times(kind, "GET")
                     behave(kind)
                     local word, _, took = visit(client, server, session)
                     assert.equal(expected, word)
                     assert.equal(count, cache:stats()[counter])
                     assert.equal(1, cache:stats().misses)
                     assert.equal(0, cache:stats().hits)
-                    assert.equal(asked + 1, times(kind, "GET"))
+                    assert.equal(1, times(kind, "GET"))
                     assert(took < (waits and DEADLINE or 0) + SLACK, ("%g s"):format(took))
                     assert(not waits or took > DEADLINE * 0.8, ("only %g s"):format(took))
                     behave "well"
@@ -345,7 +345,7 @@ describe("a shared home", function()
 
         it("that is written over costs full handshakes, " .. version, function()
             local client = pair.client {max_version = version}
-            for _, junk in ipairs {"\0", "\xff", "\x7f", "\1", "random"} do
+            for _, junk in ipairs {"\0", "\xff", "random"} do
                 local store, path = slab()
                 local server, cache = server_of(store, version)
                 local sessions = {}
