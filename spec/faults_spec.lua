@@ -65,6 +65,8 @@ def serve(conn):
                 lines.readline()
             kind = open(sys.argv[3]).read()
             print(kind, words[0].decode(), words[1].split(b":")[0].decode(), flush=True)
+            if kind == "skip":
+                continue # and its place is taken by the next reply
             if kind == "mute":
                 time.sleep(60) # as does what it has of this connection
             conn.sendall(answer(kind, words))
@@ -171,6 +173,7 @@ teardown(function() process.stop_all() end)
 local FAULTS = {
     {"mute", "store", "store_errors", 1, true},
     {"slow", "store", "store_errors", 1, true},
+    {"skip", "store", "store_errors", 1, true},
     {"close", "store", "store_errors", 2},
     {"garbage", "store", "store_errors", 2},
     {"huge", "store", "store_errors", 2},

@@ -47,6 +47,7 @@ typedef struct request {
     bool awaited; /* by an inquiry; else put, remove, setup, or given up */
     bool queued;  /* its reply is to come. Neither: it is freed */
     bool setup;   /* AUTH, SELECT: without it nothing works */
+    int expects;  /* the type of its reply; of errors, and of nil for a string, see is_reply_to */
     int64_t deadline_ms;
     tlsl_found found; /* PENDING, or what the asker is told at its next ask */
     unsigned char *bytes;
@@ -160,6 +161,7 @@ static request *append(redis *self, int argc, const char **argv, const size_t *l
     redisFreeCommand(command);
     added->deadline_ms = now_ms() + self->timeout_ms;
     added->found = TLSL_FOUND_PENDING;
+    added->expects = REDIS_REPLY_STATUS;
     added->queued = true;
     *self->end = added;
     self->end = &added->next;
@@ -182,6 +184,9 @@ static request *append_on_key(redis *self, const char *verb, const unsigned char
                      option == NULL ? 0 : strlen(option), extra_2 == NULL ? 0 : strlen(extra_2)};
     request *added = append(self, extra_1 == NULL ? 2 : 5, argv, lens);
     free(name);
+    if (added != NULL && extra_1 == NULL) {
+        added->expects = verb[0] == 'D' ? REDIS_REPLY_INTEGER : REDIS_REPLY_STRING;
+    }
     return added;
 }
 
@@ -306,10 +311,16 @@ static bool keep_value(request *asked, const redisReply *reply) {
     return true;
 }
 
+/* A reply of another command means that one was left out: from then on each would be taken for the one before. */
+static bool is_reply_to(const request *asked, const redisReply *reply) {
+    return reply->type == asked->expects || reply->type == REDIS_REPLY_ERROR ||
+           (reply->type == REDIS_REPLY_NIL && asked->expects == REDIS_REPLY_STRING);
+}
+
 /* false: the connection is of no use. */
 static bool take_reply(redis *self, const redisReply *reply) {
     request *asked = self->first;
-    if (asked == NULL || (asked->setup && reply->type == REDIS_REPLY_ERROR)) {
+    if (asked == NULL || !is_reply_to(asked, reply) || (asked->setup && reply->type == REDIS_REPLY_ERROR)) {
         return false; /* an answer to nothing, or "wrong password" */
     }
     tlsl_found found = reply->type == REDIS_REPLY_NIL ? TLSL_FOUND_MISS : TLSL_FOUND_FAILED;
