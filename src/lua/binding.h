@@ -100,6 +100,7 @@ int tlb_handle_close(lua_State *L);
 int tlb_handle_tostring(lua_State *L);
 int tlb_handle_up_ref(lua_State *L);
 int tlb_handle_free(lua_State *L);
+extern const luaL_Reg tlb_handle_metamethods[]; /* for a type that has no others */
 /* Raises for a self that is freed or something else: "connection:read(): connection was freed". */
 tlb_handle *tlb_bad_self(lua_State *L);
 

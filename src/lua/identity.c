@@ -331,6 +331,13 @@ int tlb_handle_tostring(lua_State *L) {
     return 1;
 }
 
+const luaL_Reg tlb_handle_metamethods[] = {
+    {"__gc", tlb_handle_gc},
+    {"__close", tlb_handle_close},
+    {"__tostring", tlb_handle_tostring},
+    {NULL, NULL},
+};
+
 int tlb_handle_up_ref(lua_State *L) {
     const tlb_type *type = lua_touserdata(L, TLB_TYPE);
     tlb_handle *self = tlb_self(L, type);

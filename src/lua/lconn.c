@@ -279,13 +279,6 @@ const luaL_Reg tlb_conn_life[] = {
     {NULL, NULL},
 };
 
-static const luaL_Reg metamethods[] = {
-    {"__gc", tlb_handle_gc},
-    {"__close", tlb_handle_close},
-    {"__tostring", tlb_handle_tostring},
-    {NULL, NULL},
-};
-
 static void *up_ref(void *object) {
     return tlslife_conn_up_ref(object);
 }
@@ -316,6 +309,6 @@ const tlb_type tlb_conn_type = {
     .release = release,
     .given_up = given_up,
     .describe = describe,
-    .metamethods = metamethods,
+    .metamethods = tlb_handle_metamethods,
     .methods = {tlb_conn_life, tlb_conn_transport, tlb_conn_data, tlb_conn_facts},
 };

@@ -117,13 +117,6 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
-static const luaL_Reg metamethods[] = {
-    {"__gc", tlb_handle_gc},
-    {"__close", tlb_handle_close},
-    {"__tostring", tlb_handle_tostring},
-    {NULL, NULL},
-};
-
 static void *up_ref(void *object) {
     return tlslife_context_up_ref(object);
 }
@@ -144,6 +137,6 @@ const tlb_type tlb_context_type = {
     .up_ref = up_ref,
     .release = release,
     .describe = describe,
-    .metamethods = metamethods,
+    .metamethods = tlb_handle_metamethods,
     .methods = {methods},
 };

@@ -185,13 +185,6 @@ static int ticket_keys_replace(lua_State *L) {
 
 /* ------------------------------------------------------------------------------------------------- types */
 
-static const luaL_Reg metamethods[] = {
-    {"__gc", tlb_handle_gc},
-    {"__close", tlb_handle_close},
-    {"__tostring", tlb_handle_tostring},
-    {NULL, NULL},
-};
-
 static const luaL_Reg keyring_methods[] = {
     {"rotate", keyring_rotate},
     {"up_ref", tlb_handle_up_ref},
@@ -226,7 +219,7 @@ const tlb_type tlb_keyring_type = {
     .up_ref = keyring_up_ref,
     .release = keyring_release,
     .describe = describe,
-    .metamethods = metamethods,
+    .metamethods = tlb_handle_metamethods,
     .methods = {keyring_methods},
 };
 
@@ -244,6 +237,6 @@ const tlb_type tlb_ticket_keys_type = {
     .up_ref = ticket_keys_up_ref,
     .release = ticket_keys_release,
     .describe = describe,
-    .metamethods = metamethods,
+    .metamethods = tlb_handle_metamethods,
     .methods = {ticket_keys_methods},
 };

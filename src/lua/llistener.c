@@ -103,13 +103,6 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
-static const luaL_Reg metamethods[] = {
-    {"__gc", tlb_handle_gc},
-    {"__close", tlb_handle_close},
-    {"__tostring", tlb_handle_tostring},
-    {NULL, NULL},
-};
-
 static void release(void *object) {
     tlslife_listener_free(object);
 }
@@ -124,6 +117,6 @@ const tlb_type tlb_listener_type = {
     .kib = 1,
     .release = release,
     .describe = describe,
-    .metamethods = metamethods,
+    .metamethods = tlb_handle_metamethods,
     .methods = {methods},
 };

@@ -191,13 +191,6 @@ static const luaL_Reg methods[] = {
     {"free", tlb_handle_free}, {NULL, NULL},
 };
 
-static const luaL_Reg metamethods[] = {
-    {"__gc", tlb_handle_gc},
-    {"__close", tlb_handle_close},
-    {"__tostring", tlb_handle_tostring},
-    {NULL, NULL},
-};
-
 static void *up_ref(void *object) {
     return tlslife_store_up_ref(object);
 }
@@ -218,6 +211,6 @@ const tlb_type tlb_store_type = {
     .up_ref = up_ref,
     .release = release,
     .describe = describe,
-    .metamethods = metamethods,
+    .metamethods = tlb_handle_metamethods,
     .methods = {methods},
 };
