@@ -78,7 +78,7 @@ static void ask(tlsl_search *search, tlslife_store *store) {
         search->asked = true;
         store->verbs->ask(store, &search->inquiry);
     } else if (search->inquiry.found == TLSL_FOUND_PENDING && !store->verbs->answered_by_program) {
-        store->verbs->pump(store);
+        tlslife_store_pump(store);
         store->verbs->ask(store, &search->inquiry);
     }
 }
@@ -132,7 +132,7 @@ static tlslife_status wait_for_store(tlslife_conn *conn, tlslife_store *store, i
     if (*deadline == TLSL_DEADLINE_UNSET) {
         *deadline = tlsl_deadline(conn->timeout_ms);
     }
-    int fd = store->verbs->fd(store, &writing, &timeout_ms);
+    int fd = tlslife_store_fd(store, &writing, &timeout_ms);
     int64_t until = tlsl_deadline(timeout_ms);
     tlslife_status status =
         tlsl_wait_fd(fd, writing ? POLLIN | POLLOUT : POLLIN, until < *deadline ? until : *deadline);

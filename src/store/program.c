@@ -148,17 +148,6 @@ bool tlslife_store_next(tlslife_store *store, tlslife_store_event *out) {
     return taken != NULL;
 }
 
-static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
-    (void)store;
-    (void)out_writing;
-    (void)out_timeout_ms;
-    return -1;
-}
-
-static void pump(tlslife_store *store) {
-    (void)store;
-}
-
 static void destroy(tlslife_store *store) {
     program *self = (program *)store;
     while (self->first != NULL) {
@@ -176,8 +165,6 @@ static const tlsl_store_verbs verbs = {
     .cancel = cancel,
     .put = put,
     .remove = remove_key,
-    .fd = fd,
-    .pump = pump,
     .destroy = destroy,
     .answered_by_program = true,
 };

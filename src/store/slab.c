@@ -92,17 +92,6 @@ static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], c
     return true;
 }
 
-static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
-    (void)store;
-    (void)out_writing;
-    (void)out_timeout_ms;
-    return -1;
-}
-
-static void pump(tlslife_store *store) {
-    (void)store;
-}
-
 static void destroy(tlslife_store *store) {
     slab *self = (slab *)store;
     if (self->map != NULL) {
@@ -117,8 +106,6 @@ static const tlsl_store_verbs verbs = {
     .cancel = cancel,
     .put = put,
     .remove = remove_key,
-    .fd = fd,
-    .pump = pump,
     .destroy = destroy,
 };
 

@@ -17,9 +17,11 @@ void tlslife_store_free(tlslife_store *store) {
 int tlslife_store_fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
     *out_writing = false;
     *out_timeout_ms = -1;
-    return store->verbs->fd(store, out_writing, out_timeout_ms);
+    return store->verbs->fd == NULL ? -1 : store->verbs->fd(store, out_writing, out_timeout_ms);
 }
 
 void tlslife_store_pump(tlslife_store *store) {
-    store->verbs->pump(store);
+    if (store->verbs->pump != NULL) {
+        store->verbs->pump(store);
+    }
 }

@@ -55,6 +55,7 @@ typedef struct tlsl_store_verbs {
     bool (*put)(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
                 size_t bytes_len, long lifetime_seconds);
     bool (*remove)(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]);
+    /* These two may be NULL: there is nothing to wait for, and nothing to move. */
     int (*fd)(tlslife_store *store, bool *out_writing, int *out_timeout_ms); /* -1: nothing to wait for */
     void (*pump)(tlslife_store *store);                                      /* never waits */
     void (*destroy)(tlslife_store *store);                                   /* the last reference went */
