@@ -8,6 +8,7 @@
  * id, a name and times, nothing that decrypts.
  */
 #include "cache_memory.h"
+#include "tlslife_openssl.h"
 
 #include <string.h>
 
@@ -45,17 +46,6 @@ void tlslife_cache_get_stats(const tlslife_cache *cache, tlslife_cache_stats *ou
 
 /* ---------------------------------------------------------------------------------------------- entries */
 
-/* SSL_SESSION has no way to ask for the name of its version. */
-static const char *version_name(int version) {
-    switch (version) {
-    case TLS1_VERSION: return "TLSv1";
-    case TLS1_1_VERSION: return "TLSv1.1";
-    case TLS1_2_VERSION: return "TLSv1.2";
-    case TLS1_3_VERSION: return "TLSv1.3";
-    default: return "?";
-    }
-}
-
 /* The table's seconds as the wall's; what never expires is far away. */
 static int64_t expires_at(const tlsl_table *table, uint32_t index) {
     return table->epoch + (int64_t)tlsl_table_expires(table, index);
@@ -63,14 +53,14 @@ static int64_t expires_at(const tlsl_table *table, uint32_t index) {
 
 static void show(const tlslife_cache *cache, const tlsl_shard *shard, uint32_t index,
                  tlslife_cache_entry *out) {
-    const SSL_SESSION *session = tlsl_table_session(&shard->table, index);
+    SSL_SESSION *session = tlsl_table_session(&shard->table, index);
     unsigned len = 0;
     const unsigned char *id = SSL_SESSION_get_id(session, &len);
     memset(out, 0, sizeof *out);
     memcpy(out->id, id, len);
     out->id_len = len;
     out->client = shard == tlsl_cache_clients(cache);
-    const char *protocol = version_name(SSL_SESSION_get_protocol_version(session));
+    const char *protocol = tlslife_session_protocol(tlslife_session_from_ssl_session(session));
     memcpy(out->protocol, protocol, strlen(protocol));
     if (out->client) {
         const char *name = tlsl_peers_link(&cache->peers, index)->peer->name;

@@ -96,7 +96,7 @@ static int ask_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
  * The context is settled: is a session to be fetched from far? Once: the hello after a HelloRetryRequest
  * offers the same.
  */
-static int find_session(tlslife_conn *conn, SSL *ssl, int *alert) {
+static int find_session(tlslife_conn *conn, int *alert) {
     if (conn->hello_seen) {
         return tlsl_search_waits(conn) ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
     }
@@ -106,7 +106,6 @@ static int find_session(tlslife_conn *conn, SSL *ssl, int *alert) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
-    (void)ssl;
     return waits ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -142,7 +141,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
             return ask_hello(conn, ssl, alert);
         }
         verdict = match_hello(conn, ssl, alert);
-        return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, ssl, alert) : verdict;
+        return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, alert) : verdict;
     case TLSL_ASKED: return SSL_CLIENT_HELLO_RETRY;
     case TLSL_REFUSED: *alert = conn->refuse_alert; return SSL_CLIENT_HELLO_ERROR;
     case TLSL_ACCEPTED: break;
@@ -151,7 +150,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
     conn->chosen = NULL;
     verdict = choose_context(conn, ssl, target, alert);
     tlslife_context_free(target);
-    return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, ssl, alert) : verdict;
+    return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, alert) : verdict;
 }
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *offered,

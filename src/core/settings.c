@@ -292,8 +292,9 @@ tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    tlslife_cache_free(context->cache);
+    tlslife_cache *before = context->cache; /* may be the same one */
     context->cache = tlslife_cache_up_ref(cache);
+    tlslife_cache_free(before);
     if (context->role == TLSLIFE_SERVER && !context->resumption_given) {
         context->resumption = TLSLIFE_RESUMPTION_STATEFUL; /* who gives a cache wants it used */
     }
@@ -447,11 +448,7 @@ tlslife_status tlslife_context_set_option(tlslife_context *context, const char *
     if (!tlsl_option_bit(name, &bit)) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "no option SSL_OP_%s in this OpenSSL", name);
     }
-    if (on) {
-        SSL_CTX_set_options(context->ctx, bit);
-    } else {
-        SSL_CTX_clear_options(context->ctx, bit);
-    }
+    set_option(context->ctx, bit, on);
     return TLSLIFE_OK;
 }
 
