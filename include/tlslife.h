@@ -666,6 +666,19 @@ TLSLIFE_API tlslife_status tlslife_conn_feed_eof(tlslife_conn *conn);
 TLSLIFE_API tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len,
     size_t *out_drained);
 TLSLIFE_API int tlslife_conn_fd(const tlslife_conn *conn); /* the one to read from, or -1 */
+/*
+ * For event loops, after a call that returned want: the descriptor to watch (-1: there is none: memory, or
+ * a store that is the program itself), for writing if *out_writing (of a store: for writing too), and in how many
+ * milliseconds to call again though nothing came (-1: never). want is WANT_READ, WANT_WRITE or
+ * WANT_SESSION. It may differ from call to call while a dial goes on.
+ */
+TLSLIFE_API int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *out_writing,
+    int *out_timeout_ms);
+/*
+ * Nothing was read since the handshake or the last write, and nothing decrypted waits: in a protocol of
+ * requests and answers the peer has no request under way, and a server that stops may close.
+ */
+TLSLIFE_API bool tlslife_conn_idle(const tlslife_conn *conn);
 /* The peer's address ("127.0.0.1:8443", "[::1]:8443"), or false where the transport has none. */
 TLSLIFE_API bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len);
 /*
@@ -1004,6 +1017,11 @@ TLSLIFE_API void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_l
  */
 TLSLIFE_API tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog,
     bool reuse_port, tlslife_error *err);
+/*
+ * A listening TCP socket that was handed to the program (by a parent, by systemd): becomes the listener's,
+ * unless this fails. Errors: USAGE (not a listening stream socket), MEMORY.
+ */
+TLSLIFE_API tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err);
 TLSLIFE_API void tlslife_listener_free(tlslife_listener *listener); /* closes the socket */
 TLSLIFE_API int tlslife_listener_fd(const tlslife_listener *listener);
 TLSLIFE_API int tlslife_listener_port(const tlslife_listener *listener);

@@ -5,9 +5,12 @@
 --
 -- Manners: a mistake of the program (wrong type, unknown option, freed handle, a call that is not lawful now) raises.
 -- What the world does returns nil, message, err. For waits and ends the message is one of the stable words
---   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "busy"
+--   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "busy" "canceled"
 -- and there is no err; for failures it is a sentence and err is a tlslife.Error.
 -- A variable that is <close> gives one reference up when it goes out of scope, as free() does; the collector gives up all.
+-- In a coroutine of a loop (tlslife.loop) a blocking call yields where elsewhere it would wait; one coroutine may read while
+-- another writes, and a second reader or writer gets "busy". "canceled": the connection was closed, freed, cleared, given another
+-- transport or canceled by another coroutine while this one waited.
 -- A hook (on_hello, on_certificate, on_verify) and the functions of a store may yield; while a hook or a lookup does, another
 -- call on the same connection returns "busy". "want_session" comes only without blocking: the handshake waits for its cache's
 -- store; watch what Store:wait() says, pump, and call again.
@@ -179,6 +182,84 @@ function tlslife.keyring(secrets) end
 ---@return tlslife.TicketKeys
 function tlslife.ticket_keys(options) end
 
+---A listening socket that the program was given: it becomes the listener's. Raises for a descriptor that is none.
+---@param fd integer
+---@return tlslife.Listener
+function tlslife.listen_fd(fd) end
+
+---Blocking calls yield in this loop's coroutines from now on, in this Lua state. The adapters that come with the module call it:
+---require "tlslife.wait.luv", "tlslife.wait.cqueues", "tlslife.wait.copas". With several loops the newest that runs the coroutine serves.
+---@param loop tlslife.Loop
+---@return tlslife.Loop loop
+function tlslife.loop(loop) end
+
+---A loop as the module needs it. All of its functions are called outside of the core and of OpenSSL.
+---@class tlslife.Loop
+---@field name string
+---@field running fun(): boolean is the coroutine that calls it one of this loop's?
+---@field wait fun(fd: integer, mode: "r"|"w"|"rw", seconds: number?, owner: userdata): boolean yields until the descriptor is ready or wake was called (true), or the seconds are over (false; nil: never). owner: the connection, listener or store whose descriptor it is. Several coroutines may wait for one descriptor
+---@field wake fun(co: thread) makes the wait of that coroutine return soon, but not before wake itself does; does nothing where it does not wait
+---@field forget (fun(fd: integer, owner: userdata))? the descriptor will be closed next: drop what is kept for it. Not called by the collector, which closes too
+
+---A server: accepts, shakes hands, and calls the handler in a coroutine for each connection, on luv. With workers the
+---script is run anew in each, up to its call of serve, which serves there. SIGTERM and SIGINT stop it gracefully, a second one at once; SIGHUP
+---reloads. Returns when it has stopped. Errors: "resolve", "system", and those of tlslife.context. See docs/serving.md.
+---@param options tlslife.ServeOptions
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.serve(options) end
+
+---The same inside of a luv loop that the program runs itself: no workers, no signals. Serves until stop.
+---@param options tlslife.ServeOptions
+---@return tlslife.Server? server
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.server(options) end
+
+---@class tlslife.ServeOptions
+---@field address string|string[]  "127.0.0.1:8443", "[::1]:8443", ":8443" (every address), port 0 picks one
+---@field context tlslife.ContextOptions|fun(shared: tlslife.Shared): tlslife.Context?, string? a server's context: its options, without role; or a function that makes it. Made again at each reload: files are read anew; what fails keeps the old one, with a message
+---@field handler fun(conn: tlslife.Connection, server: tlslife.Server) called after the handshake; when it returns the connection is closed with close_notify; what it raises is logged with its traceback and ends this connection alone
+---@field workers integer?         default 1: this process. More: so many processes beside it
+---@field threads boolean?         the workers are threads of this process, each with a Lua state; in the program tlslife only
+---@field reuse_port boolean?      each worker listens by itself (SO_REUSEPORT); default: all accept from one socket
+---@field backlog integer?
+---@field max_connections integer? of a worker at once, default 10000: more wait in the socket's backlog
+---@field handshake_timeout number? seconds, default 10
+---@field timeout number?          seconds: the deadline of each call of a handler's connection; default: the context's, else none
+---@field stop_timeout number?     seconds that connections have left when it stops, default 30
+---@field on_start (fun(server: tlslife.Server))? called in each worker when it listens
+---@field log (fun(level: "error"|"warning"|"info", message: string))? default: stderr
+
+---What the workers of one tlslife.serve share: a cache (where options.context has resumption = "stateful" or a cache) and ticket keys.
+---@class tlslife.Shared
+---@field cache tlslife.Cache?
+---@field ticket_keys tlslife.TicketKeys
+---@field worker integer 1..workers
+
+---@class tlslife.Server
+local Server = {}
+
+---The ports it listens on, in the order of the addresses.
+---@return integer[]
+function Server:ports() end
+---No new connections; idle ones (Connection:idle) are closed with close_notify at once, the others when they become idle or end, the rest after
+---timeout seconds (default: stop_timeout). 0: all at once. on_stopped is called when none is left.
+---@param timeout number?
+---@param on_stopped fun()?
+function Server:stop(timeout, on_stopped) end
+---Whether stop was called: a handler may end early then.
+---@return boolean
+function Server:stopping() end
+---Makes the context anew, for the connections to come.
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Server:reload() end
+---@return {connections: integer, accepted: integer, handshakes_failed: integer, handler_errors: integer, resumed: integer, worker: integer}
+function Server:stats() end
+
 ---What a value of this module is, or nil for anything else.
 ---@param value any
 ---@return "context"|"connection"|"session"|"listener"|"buffer"|"cache"|"store"|"keyring"|"ticket_keys"|nil
@@ -290,7 +371,7 @@ function Connection:blocking() end
 function Connection:set_timeout(seconds) end
 
 ---@return number? seconds
-function Connection:timeout() end
+function Connection:get_timeout() end
 
 ---Connects over TCP; sets the host name where none was set. Errors: "resolve", "system".
 ---@param host string
@@ -572,6 +653,19 @@ function Connection:pollfd() end
 ---For cqueues: what the last "want" waits for, "r" or "w".
 ---@return string?
 function Connection:events() end
+
+---For cqueues: 0 where a read has bytes at once, so that cqueues.poll(conn) never waits for what is there; else nil, or the seconds that an
+---address which is being dialled has left.
+---@return number? seconds
+function Connection:timeout() end
+
+---Wakes the coroutines that wait in a call of this connection: those calls return nil, "canceled". The connection stays as it is.
+---@return boolean canceled there was one
+function Connection:cancel() end
+
+---Nothing was read since the handshake or the last write, and nothing decrypted waits: a server that stops may close it.
+---@return boolean
+function Connection:idle() end
 
 ---"resumed", or why not; nil before the handshake is done. not_offered, not_cached, expired, not_closed, spent, not_accepted, other_version, other_context,
 ---ticket (it did not open), store (it failed or was late).
