@@ -675,8 +675,10 @@ TLSLIFE_API int tlslife_conn_fd(const tlslife_conn *conn); /* the one to read fr
 TLSLIFE_API int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *out_writing,
     int *out_timeout_ms);
 /*
- * Nothing was read since the handshake or the last write, and nothing decrypted waits: in a protocol of
- * requests and answers the peer has no request under way, and a server that stops may close.
+ * Nothing was read since the handshake or the last write, nothing waits to be read or to be sent: in a
+ * protocol of requests and answers the peer has no request under way, and a server that stops may close.
+ * Bytes held back by cork are not sent; early data that was read is a request. false before the handshake
+ * is done.
  */
 TLSLIFE_API bool tlslife_conn_idle(const tlslife_conn *conn);
 /* The peer's address ("127.0.0.1:8443", "[::1]:8443"), or false where the transport has none. */
@@ -768,6 +770,13 @@ typedef struct tlslife_lookup {
 } tlslife_lookup;
 /* What is looked up, lent until it is answered; false: nothing. */
 TLSLIFE_API bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out);
+/*
+ * Whether the call that returned WANT_SESSION would not return it again for the same lookup, were it made now: it
+ * looks, and moves nothing. Whoever pumps a store (tlslife_store_pump, or any call that was waiting for it)
+ * takes the answers of all lookups off the wire: ask this for the others that wait, and make their calls
+ * again.
+ */
+TLSLIFE_API bool tlslife_conn_lookup_answered(const tlslife_conn *conn);
 /*
  * A program's store: the sealed bytes that were put under that key, or NULL, 0: there are none. USAGE when
  * nothing was asked. Bytes that are not what was put are a miss.

@@ -137,8 +137,8 @@ static void drop_progress(tlslife_conn *conn) {
     conn->verify_subject = NULL;
     conn->held = NULL;
     conn->held_len = 0;
-    conn->open = conn->begun = conn->corked = conn->alert_received = conn->write_waits = conn->hello_seen =
-        conn->told_far = conn->offered = conn->ticket_failed = false;
+    conn->open = conn->begun = conn->corked = conn->unanswered = conn->alert_received = conn->write_waits =
+        conn->hello_seen = conn->told_far = conn->offered = conn->ticket_failed = false;
     conn->outcome = TLSLIFE_OUTCOME_NONE;
     conn->fate = TLSLIFE_OK;
     conn->hello_answer = conn->certificate_answer = conn->verify_answer = TLSL_UNASKED;

@@ -228,6 +228,7 @@ struct tlslife_conn {
     bool open;         /* handshake done and every question answered */
     bool blocking;
     bool corked;
+    bool unanswered;   /* something was read that no write has followed: see tlslife_conn_idle */
     uint8_t fate;      /* TLSLIFE_OK, or what every later call returns: TLSLIFE_ERROR, TLSLIFE_TRUNCATED */
     uint8_t transport; /* tlsl_transport */
     int timeout_ms;

@@ -41,6 +41,7 @@ static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer
         tlsl_errors_clear();
         int ret = call(conn->ssl, buffer, buffer_len, out_read);
         if (ret > 0) {
+            conn->unanswered = true;
             tlsl_conn_facts(conn);
             return TLSLIFE_OK;
         }
@@ -66,6 +67,12 @@ bool tlslife_conn_has_pending(const tlslife_conn *conn) {
     return SSL_has_pending(conn->ssl);
 }
 
+/* What cork holds back has not reached the peer, who waits for it still. */
+bool tlslife_conn_idle(const tlslife_conn *conn) {
+    return usable(conn) && !conn->unanswered && !conn->write_waits && conn->held_len == 0 &&
+           !SSL_has_pending(conn->ssl);
+}
+
 /* ----------------------------------------------------------------------------------------------- write */
 
 /* Writes all of bytes; *written is raised as records go out. */
@@ -85,6 +92,7 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
         int ret = SSL_write_ex(conn->ssl, bytes + gone, len - gone, &now);
         conn->write_waits = ret <= 0;
         if (ret > 0) {
+            conn->unanswered = false;
             gone += now;
             continue;
         }
@@ -265,6 +273,7 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
         tlsl_errors_clear();
         int ret = SSL_write_early_data(conn->ssl, bytes, bytes_len, out_written);
         if (ret == 1) {
+            conn->unanswered = false;
             tlsl_conn_facts(conn);
             break;
         }
@@ -285,6 +294,7 @@ tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t 
         if (verdict != SSL_READ_EARLY_DATA_ERROR) {
             tlsl_conn_facts(conn);
             *out_read = verdict == SSL_READ_EARLY_DATA_FINISH ? 0 : now;
+            conn->unanswered |= *out_read > 0;
             break;
         }
         status = tlsl_conn_settle(conn, 0, &deadline, "read_early");

@@ -16,6 +16,7 @@
 #include "core.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -141,6 +142,38 @@ tlslife_listener *tlslife_listen(const char *host, const char *service, int back
     tlslife_listener *listener = malloc(sizeof *listener);
     if (listener == NULL) {
         (void)close(fd);
+        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
+        return NULL;
+    }
+    *listener = (tlslife_listener){.fd = fd, .port = port_of(fd)};
+    return listener;
+}
+
+static bool has_option(int fd, int option, int value) {
+    int found = 0;
+    socklen_t found_len = sizeof found;
+    return getsockopt(fd, SOL_SOCKET, option, &found, &found_len) == 0 && found == value;
+}
+
+static bool listens_on_tcp(int fd) {
+    return has_option(fd, SO_ACCEPTCONN, 1) && has_option(fd, SO_TYPE, SOCK_STREAM) &&
+           (has_option(fd, SO_DOMAIN, AF_INET6) || has_option(fd, SO_DOMAIN, AF_INET));
+}
+
+/* O_NONBLOCK is shared with whoever handed it over: they accept from it as we do, or no more. */
+static bool adopt(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags != -1 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) != -1 &&
+           fcntl(fd, F_SETFD, FD_CLOEXEC) != -1;
+}
+
+tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err) {
+    if (!listens_on_tcp(fd) || !adopt(fd)) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_USAGE, "%d is not a listening TCP socket", fd);
+        return NULL;
+    }
+    tlslife_listener *listener = malloc(sizeof *listener);
+    if (listener == NULL) {
         (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
         return NULL;
     }

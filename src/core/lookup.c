@@ -176,6 +176,16 @@ bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out) {
     return true;
 }
 
+bool tlslife_conn_lookup_answered(const tlslife_conn *conn) {
+    if (!tlsl_search_waits(conn) || !conn->search->asked) {
+        return true;
+    }
+    const tlsl_inquiry *inquiry = &conn->search->inquiry;
+    tlslife_store *store = tlsl_cache_store(conn->origin->cache);
+    return inquiry->found != TLSL_FOUND_PENDING ||
+           (store->verbs->answered != NULL && store->verbs->answered(store, inquiry));
+}
+
 /* What a program's store is asked for: NULL: nothing, and verb was the program's mistake. */
 static tlsl_inquiry *asked_inquiry(tlslife_conn *conn, const char *verb) {
     tlslife_lookup lookup;

@@ -94,6 +94,29 @@ int tlslife_conn_fd(const tlslife_conn *conn) {
     return conn->transport == TLSL_FOREIGN ? SSL_get_rfd(conn->ssl) : -1;
 }
 
+/* The bare descriptor of a transport, in one direction. */
+static int fd_for(const tlslife_conn *conn, bool writing) {
+    switch ((tlsl_transport)conn->transport) {
+    case TLSL_FD:
+        return writing ? tlsl_fd_write(SSL_get_wbio(conn->ssl)) : tlsl_fd_read(SSL_get_rbio(conn->ssl));
+    case TLSL_FOREIGN: return writing ? SSL_get_wfd(conn->ssl) : SSL_get_rfd(conn->ssl);
+    default: return -1;
+    }
+}
+
+int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *out_writing,
+                         int *out_timeout_ms) {
+    tlslife_lookup lookup;
+    *out_writing = want == TLSLIFE_WANT_WRITE;
+    *out_timeout_ms = -1;
+    if (want == TLSLIFE_WANT_SESSION) {
+        return tlslife_conn_lookup(conn, &lookup)
+                   ? tlslife_store_fd(lookup.store, out_writing, out_timeout_ms)
+                   : -1;
+    }
+    return conn->dial != NULL ? tlsl_dial_fd(conn->dial) : fd_for(conn, *out_writing);
+}
+
 bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len) {
     int fd = tlslife_conn_fd(conn);
     return fd >= 0 && tlsl_peer_address(fd, out, out_len);

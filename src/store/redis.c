@@ -439,6 +439,15 @@ static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
     pthread_mutex_unlock(&self->lock);
 }
 
+static bool answered(tlslife_store *store, const tlsl_inquiry *inquiry) {
+    redis *self = (redis *)store;
+    pthread_mutex_lock(&self->lock);
+    const request *asked = inquiry->home;
+    bool known = asked == NULL || asked->found != TLSL_FOUND_PENDING || asked->deadline_ms <= now_ms();
+    pthread_mutex_unlock(&self->lock);
+    return known;
+}
+
 static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
     redis *self = (redis *)store;
     pthread_mutex_lock(&self->lock);
@@ -521,6 +530,7 @@ static void destroy(tlslife_store *store) {
 
 static const tlsl_store_verbs verbs = {
     .ask = ask,
+    .answered = answered,
     .cancel = cancel,
     .put = put,
     .remove = remove_key,

@@ -49,6 +49,8 @@ typedef struct tlsl_store_verbs {
      * own deadline.
      */
     void (*ask)(tlslife_store *store, tlsl_inquiry *inquiry);
+    /* Whether ask would say something else than PENDING; NULL: PENDING stays until inquiry->found changes. */
+    bool (*answered)(tlslife_store *store, const tlsl_inquiry *inquiry);
     /* The asker goes away while PENDING: the store forgets the pointer. */
     void (*cancel)(tlslife_store *store, tlsl_inquiry *inquiry);
     /* false: it could not be told (counted as a store error). bytes are copied. */
