@@ -9,6 +9,9 @@
  * other modules, so the program handles the signal. It does not ignore it: children would inherit that, and
  * `tlslife script | head` would print to nobody for ever. So where our own stdout has lost its reader we die of
  * it, as lua does.
+ *
+ * The threads of threads.c get no signals but those that they cause themselves, SIGPIPE among them: Ctrl-C is the main
+ * thread's.
  */
 #include "host.h"
 
@@ -17,19 +20,19 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const char *program_name;
+static const char *_Atomic program_name; /* the prompt takes it away while threads may complain */
+static _Thread_local bool interruptible;
 static lua_State *running; /* what Ctrl-C interrupts */
 
 void host_set_name(const char *name) {
     program_name = name;
 }
 
+/* In one go: other threads complain too. */
 void host_complain(const char *message) {
+    const char *name = program_name;
     fflush(stdout);
-    if (program_name != NULL) {
-        fprintf(stderr, "%s: ", program_name);
-    }
-    fprintf(stderr, "%s\n", message);
+    fprintf(stderr, "%s%s%s\n", name != NULL ? name : "", name != NULL ? ": " : "", message);
     fflush(stderr);
 }
 
@@ -67,6 +70,10 @@ static void on_sigpipe(int signal_number) {
     }
 }
 
+void host_take_interrupts(void) {
+    interruptible = true;
+}
+
 void host_handle_sigpipe(void) {
     handle(SIGPIPE, on_sigpipe);
 }
@@ -84,14 +91,20 @@ static int add_traceback(lua_State *L) {
     return 1;
 }
 
-int host_call(lua_State *L, int arguments, int results) {
-    int handler = lua_gettop(L) - arguments;
-    lua_pushcfunction(L, add_traceback);
-    lua_insert(L, handler);
+static int interruptible_call(lua_State *L, int arguments, int results, int handler) {
     running = L;
     handle(SIGINT, on_sigint);
     int status = lua_pcall(L, arguments, results, handler);
     handle(SIGINT, SIG_DFL);
+    return status;
+}
+
+int host_call(lua_State *L, int arguments, int results) {
+    int handler = lua_gettop(L) - arguments;
+    lua_pushcfunction(L, add_traceback);
+    lua_insert(L, handler);
+    int status = interruptible ? interruptible_call(L, arguments, results, handler)
+                               : lua_pcall(L, arguments, results, handler);
     lua_remove(L, handler);
     return status;
 }

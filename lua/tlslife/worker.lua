@@ -1,0 +1,43 @@
+-- tlslife.worker: which worker of tlslife.serve this is, or false: none.
+--
+--   index        1..workers
+--   control      a descriptor: the parent's orders come in, and its end is the parent's
+--   listeners    a list of tlslife.Listener: what the parent listens on; empty where each worker does it for itself
+--   cache, ticket_keys   threads only: the parent's own objects, shared
+--   thread       true in a thread
+--
+-- In a thread the program has put another module here (src/host/threads.c). A process is told by its environment, in
+-- TLSLIFE_WORKER: "index:control:listener,listener". The variable is taken away where luv is, so that programs that the
+-- worker starts do not believe that it is meant for them.
+
+local core = require "tlslife.core"
+
+local NAME = "TLSLIFE_WORKER"
+local INT_MAX = 0x7fffffff
+
+local function refuse(value, why)
+    error(("%s=%s: %s; it is for tlslife.serve, not for people"):format(NAME, value, why), 0)
+end
+
+local function number(value, text, least)
+    local n = #text <= 10 and math.tointeger(tonumber(text))
+    if not n or n < least or n > INT_MAX then refuse(value, "'" .. text .. "' is out of range") end
+    return n
+end
+
+local function parse(value)
+    local index, control, listeners = value:match "^(%d+):(%d+):([%d,]*)$"
+    if not index then refuse(value, "'index:control:listener,listener' expected") end
+    local worker = {index = number(value, index, 1), control = number(value, control, 0), listeners = {}, thread = false}
+    for fd in listeners:gmatch "[^,]+" do
+        worker.listeners[#worker.listeners + 1] = core.listen_fd(number(value, fd, 0))
+    end
+    return worker
+end
+
+local value = os.getenv(NAME)
+if not value then return false end
+local worker = parse(value)
+local has_luv, uv = pcall(require, "luv")
+if has_luv then uv.os_unsetenv(NAME) end
+return worker
