@@ -896,4 +896,37 @@ function Buffer:set(bytes) end
 ---@return integer bytes
 function Buffer:capacity() end
 
+---require "tlslife.worker": in a worker of tlslife.serve this table, elsewhere false. Raises when the environment's TLSLIFE_WORKER is none
+---of serve's.
+---@class tlslife.Worker
+---@field index integer                    1..workers
+---@field control integer                  a descriptor: the parent's orders come in; its end is the parent's
+---@field listeners tlslife.Listener[]     what the parent listens on; empty with reuse_port
+---@field cache tlslife.Cache?             threads: the parent's own
+---@field ticket_keys tlslife.TicketKeys?  threads: the parent's own
+---@field thread boolean                   a thread of the parent's process
+
+---require "tlslife.host", in the program tlslife only.
+---@class tlslife.host
+local host = {}
+
+---Runs the program's script again in a new thread, in a Lua state of its own made ready as the main one was: the options before the
+---script, LUA_INIT and arg are the same. There require "tlslife.worker" gives what is said here. The thread ends with the script, with an error
+---(reported as the main script's), or by os.exit, which ends the thread alone and closes its state. It is not waited for when the program ends.
+---It gets no signals; nor do programs that it starts by io.popen and os.execute. Raises for options that cannot be, and where the script
+---came from stdin. nil, message: the system has no thread left.
+---@param options {index: integer, control: integer, listeners: (tlslife.Listener|integer)[]?, cache: tlslife.Cache?, ticket_keys: tlslife.TicketKeys?} control: a socket that becomes the thread's, and is closed when it has ended. listeners: listeners, or descriptors of listening sockets, that stay the caller's
+---@return tlslife.Thread? thread
+---@return string? message
+function host.thread(options) end
+
+---@class tlslife.Thread
+local Thread = {}
+
+---Waits for the thread's end. Whoever loses the handle instead lets the thread go on.
+---@return integer status as a process's: 0, 1 after an error, or what os.exit was given
+function Thread:join() end
+---@return integer? status nil: it runs
+function Thread:status() end
+
 return tlslife

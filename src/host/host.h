@@ -70,7 +70,8 @@ typedef struct host_worker {
     jmp_buf end;
 } host_worker;
 
-void host_work(host_worker *self); /* runs the script; self's descriptors are closed then, and status is set */
+void host_work(host_worker *self);         /* runs the script, sets status, closes all that was given */
+void host_worker_clear(host_worker *self); /* gives up what it was given, but for control */
 
 /* -- threads.c */
 

@@ -2,7 +2,8 @@
  * threads.c: `tlslife.host`, which runs the program's script again in threads: require "tlslife.host".thread{…}.
  *
  * Of the caller's state a thread sees nothing. The objects that it is given are C objects, counted and made for many
- * threads. Descriptors pass to it when thread{} returns one, and not before.
+ * threads; so the sockets that it listens on, which it gets duplicates of. The control descriptor is the thread's when
+ * thread{} returns one, and not before.
  *
  * The end. A thread ends with its script, with an error (reported as the main script's), or by os.exit, which here
  * leaves the script by a jump and ends the thread alone. When the process ends first, by the end of its main script or
@@ -15,6 +16,7 @@
 
 #include "tlslife_lua.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -41,9 +43,7 @@ static host_thread *threads; /* all that were not joined, or are held */
 /* -------------------------------------------------------------------------------------- what came of them */
 
 static void let_go(host_thread *self) {
-    tlslife_cache_free(self->work.cache);
-    tlslife_ticket_keys_free(self->work.ticket_keys);
-    free(self->work.listeners);
+    host_worker_clear(&self->work);
     free(self);
 }
 
@@ -110,20 +110,31 @@ static bool listens(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &answer, &answer_len) == 0 && answer != 0;
 }
 
+/* A duplicate: the caller's stays the caller's. */
+static int duplicate(lua_State *L) {
+    tlslife_listener *listener = tlslife_lua_test_listener(L, lua_gettop(L));
+    int fd = listener != NULL ? tlslife_listener_fd(listener) : check_descriptor(L, "listeners");
+    if (!listens(fd)) {
+        luaL_error(L, "thread: option 'listeners': %d is no listening socket", fd);
+    }
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) {
+        luaL_error(L, "thread: option 'listeners': %s", strerror(errno));
+    }
+    return copy;
+}
+
 static void read_listeners(lua_State *L, host_worker *self) {
-    luaL_argcheck(L, lua_istable(L, -1), 1, "option 'listeners' is a list of descriptors");
-    lua_Integer len = luaL_len(L, -1);
-    self->listeners = calloc((size_t)len + 1, sizeof *self->listeners);
+    luaL_argcheck(L, lua_istable(L, -1), 1, "option 'listeners' is a list");
+    size_t len = lua_rawlen(L, -1);
+    self->listeners = calloc(len + 1, sizeof *self->listeners);
     if (self->listeners == NULL) {
         luaL_error(L, "thread: out of memory");
     }
-    for (lua_Integer i = 1; i <= len; i++) {
-        lua_geti(L, -1, i);
-        int fd = check_descriptor(L, "listeners");
-        if (!listens(fd)) {
-            luaL_error(L, "thread: option 'listeners': %d is no listening socket", fd);
-        }
-        self->listeners[self->listeners_len++] = fd;
+    while (self->listeners_len < len) {
+        lua_rawgeti(L, -1, (lua_Integer)self->listeners_len + 1);
+        self->listeners[self->listeners_len] = duplicate(L);
+        self->listeners_len++;
         lua_pop(L, 1);
     }
 }

@@ -106,18 +106,29 @@ static void run_state(lua_State *L, host_worker *self) {
     }
 }
 
-static void close_descriptors(host_worker *self) {
+/* Only if the number is still the socket that it was: the script may have closed it, and others have taken it. */
+static void close_control(const host_worker *self) {
     struct stat now;
-    tlslife_listener_free(self->pushing);
-    for (size_t i = 0; i < self->listeners_len; i++) {
-        if (self->listeners[i] >= 0) {
-            close(self->listeners[i]);
-        }
-    }
     if (fstat(self->control, &now) == 0 && now.st_dev == self->socket.st_dev &&
         now.st_ino == self->socket.st_ino) {
         close(self->control);
     }
+}
+
+void host_worker_clear(host_worker *self) {
+    tlslife_listener_free(self->pushing);
+    self->pushing = NULL;
+    for (; self->listeners_len > 0; self->listeners_len--) {
+        if (self->listeners[self->listeners_len - 1] >= 0) {
+            close(self->listeners[self->listeners_len - 1]);
+        }
+    }
+    free(self->listeners);
+    self->listeners = NULL;
+    tlslife_cache_free(self->cache);
+    self->cache = NULL;
+    tlslife_ticket_keys_free(self->ticket_keys);
+    self->ticket_keys = NULL;
 }
 
 void host_work(host_worker *self) {
@@ -128,5 +139,6 @@ void host_work(host_worker *self) {
         host_complain("cannot create state: not enough memory");
         self->status = EXIT_FAILURE;
     }
-    close_descriptors(self);
+    host_worker_clear(self);
+    close_control(self);
 }
