@@ -23,7 +23,8 @@ function(tlslife_declared out_names)
   set(${out_names} ${names} PARENT_SCOPE)
 endfunction()
 
-# Links target with a version script that exports those names and no others.
+# Links target with a version script that exports those names and no others. It stays where it is when it is closed
+# (lua_close calls dlclose): a thread that resolves a name (src/core/resolve.c) may still be in it.
 function(tlslife_exports target version)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" HEADERS)
   tlslife_declared(names ${arg_HEADERS})
@@ -36,6 +37,6 @@ function(tlslife_exports target version)
   endforeach()
   set(script ${PROJECT_BINARY_DIR}/generated/${target}.map)
   file(CONFIGURE OUTPUT ${script} CONTENT "${version} {\n  global:\n${lines}  local:\n    *;\n};\n" @ONLY)
-  target_link_options(${target} PRIVATE -Wl,--version-script=${script})
+  target_link_options(${target} PRIVATE -Wl,--version-script=${script} -Wl,-z,nodelete)
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${script})
 endfunction()

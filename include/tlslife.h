@@ -528,7 +528,7 @@ TLSLIFE_API tlslife_store *tlslife_store_shared(const char *path, size_t bytes, 
     tlslife_error *err);
 
 typedef struct tlslife_redis_options {
-    /* NULL: 127.0.0.1. A name is resolved at each connect, which waits; an address is not. */
+    /* NULL: 127.0.0.1. A name is resolved at each connect, by a thread of the library. */
     const char *host;
     const char *service;      /* NULL: "6379" */
     const char *unix_path;    /* instead of host and service */
@@ -605,7 +605,7 @@ TLSLIFE_API const tlslife_error *tlslife_conn_error(const tlslife_conn *conn);
 
 /*
  * Client: the server's name. It is sent (SNI), unless it is an IP address, and it is what the certificate
- * must bear. tlslife_conn_dial sets it when it was not set before. USAGE once the handshake has begun;
+ * must bear. tlslife_conn_dial sets it unless the program did. USAGE once the handshake has begun;
  * INPUT when it is not a host name. Source: SSL_set_tlsext_host_name(3), SSL_set1_host(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostname);
@@ -623,16 +623,23 @@ TLSLIFE_API tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size
  */
 TLSLIFE_API void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking);
 TLSLIFE_API bool tlslife_conn_blocking(const tlslife_conn *conn);
-/* The deadline of each blocking call as a whole, on the monotonic clock; -1: none. */
+/* The deadline of each blocking call, and of a dial, as a whole, on the monotonic clock; -1: none. */
 TLSLIFE_API void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms);
 TLSLIFE_API int tlslife_conn_timeout_ms(const tlslife_conn *conn);
 
 /* -- transport. Each of these replaces the one before, which is closed if it was owned. */
 
 /*
- * A TCP connection to host and service ("https" or "443"), every address in turn, within the deadline,
- * TCP_NODELAY, close-on-exec. Owned. Non-blocking: WANT_WRITE until it stands; call again. Name resolution
- * (getaddrinfo) blocks: give an address where it must not. Errors: RESOLVE, SYSTEM (the last address's).
+ * A TCP connection to host and service ("https" or "443"), every address in turn, TCP_NODELAY,
+ * close-on-exec. Owned. An address that does not answer has its share of the time that is left; without a
+ * deadline 2 s, while there are others.
+ *
+ * Non-blocking: WANT_READ while the name is resolved (by a thread of the library, which getaddrinfo keeps; at
+ * most 16 at once, the others queue), then WANT_WRITE until it stands: call again with the same host and
+ * service, as tlslife_conn_wait_fd says. The deadline counts from the first call, and ends in TIMEOUT: the
+ * next call begins anew. Another host, another transport, close_transport or free let go of what was begun.
+ * Blocking: the name is resolved by the calling thread, and the deadline does not interrupt it. Errors:
+ * RESOLVE, SYSTEM (the last address's).
  */
 TLSLIFE_API tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service);
 /*
@@ -771,10 +778,10 @@ typedef struct tlslife_lookup {
 /* What is looked up, lent until it is answered; false: nothing. */
 TLSLIFE_API bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out);
 /*
- * Whether the call that returned WANT_SESSION would not return it again for the same lookup, were it made now: it
- * looks, and moves nothing. Whoever pumps a store (tlslife_store_pump, or any call that was waiting for it)
- * takes the answers of all lookups off the wire: ask this for the others that wait, and make their calls
- * again.
+ * Whether the call that returned WANT_SESSION would not return it again for the same lookup, were it made
+ * now. It looks, and moves nothing. Whoever pumps a store (tlslife_store_pump, or any call that was waiting
+ * for it) takes the answers of all lookups off the wire: ask this for the others that wait, and make their
+ * calls again.
  */
 TLSLIFE_API bool tlslife_conn_lookup_answered(const tlslife_conn *conn);
 /*
@@ -883,8 +890,10 @@ TLSLIFE_API tlslife_status tlslife_conn_shutdown(tlslife_conn *conn);
 /*
  * The graceful end of connection and transport: close_notify once, then (timeout_ms > 0) reads and drops
  * what comes until the peer's, then lets the transport go whatever happened, except on WANT_READ and
- * WANT_WRITE (non-blocking, or in memory): call it again. 0 does not wait; -1 waits without end. OK when
- * both close_notify passed, SENT when ours did, TIMEOUT, TRUNCATED, ERROR.
+ * WANT_WRITE (non-blocking, or in memory, and timeout_ms is not 0): call it again with the time that is left,
+ * as often as it takes, and at last with 0. 0 does not wait, and always lets go; -1 waits without end. OK
+ * when both close_notify passed, SENT when ours did, TIMEOUT (also: ours could not go out), TRUNCATED, ERROR.
+ * A non-blocking call reads 256 KiB at most, then it is others' turn: tlslife_conn_wait_fd says 0 ms.
  */
 TLSLIFE_API tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms);
 /* SSL_set_shutdown(3); USAGE unless 0..3 */
@@ -1021,8 +1030,8 @@ TLSLIFE_API void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_l
 
 /*
  * A listening TCP socket: host NULL is every address (IPv6 with IPv4 where there is IPv6); service "0"
- * picks a free port; backlog 0 is 511. reuse_port: several processes share the port (SO_REUSEPORT). Errors:
- * RESOLVE, SYSTEM.
+ * picks a free port; backlog 0 is 511. reuse_port: several processes share the port (SO_REUSEPORT). A name is
+ * resolved by the calling thread, which waits. Errors: RESOLVE, SYSTEM.
  */
 TLSLIFE_API tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog,
     bool reuse_port, tlslife_error *err);

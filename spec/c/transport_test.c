@@ -456,7 +456,7 @@ static const char *port_text(int port) {
 
 /* Dials to the end, at most two seconds. */
 static tlslife_status dial(const char *host, const char *service, int *out_fd, tlslife_error *err) {
-    tlsl_dial *dialling = tlsl_dial_new(host, service, err);
+    tlsl_dial *dialling = tlsl_dial_new(host, service, true, TLSL_NO_DEADLINE, err);
     if (dialling == NULL) {
         return TLSLIFE_ERROR;
     }
@@ -464,7 +464,8 @@ static tlslife_status dial(const char *host, const char *service, int *out_fd, t
     int64_t deadline = tlsl_deadline(2000);
     tlslife_status status;
     while ((status = tlsl_dial_step(dialling, out_fd, err)) == TLSLIFE_WANT_WRITE) {
-        if (tlsl_wait_fd(tlsl_dial_fd(dialling), POLLOUT, deadline) != TLSLIFE_OK) {
+        bool writing = false;
+        if (tlsl_wait_fd(tlsl_dial_fd(dialling, &writing), POLLOUT, deadline) != TLSLIFE_OK) {
             status = TLSLIFE_TIMEOUT;
             break;
         }
@@ -564,20 +565,21 @@ static void test_dial_waits(void) {
     tlsl_dial *dials[8];
     int fds[8];
     int count = 0;
+    bool writing = false;
     tlslife_status status = TLSLIFE_OK;
     while (status == TLSLIFE_OK && count < 8) {
         fds[count] = -1;
-        dials[count] = tlsl_dial_new("127.0.0.1", port, &err);
+        dials[count] = tlsl_dial_new("127.0.0.1", port, true, TLSL_NO_DEADLINE, &err);
         status = tlsl_dial_step(dials[count], &fds[count], &err);
         if (status == TLSLIFE_WANT_WRITE &&
-            tlsl_wait_fd(tlsl_dial_fd(dials[count]), POLLOUT, tlsl_deadline(50)) == TLSLIFE_OK) {
+            tlsl_wait_fd(tlsl_dial_fd(dials[count], &writing), POLLOUT, tlsl_deadline(50)) == TLSLIFE_OK) {
             status = tlsl_dial_step(dials[count], &fds[count], &err);
         }
         count++;
     }
     CHECK(status == TLSLIFE_WANT_WRITE && count > 1);
-    int waiting = tlsl_dial_fd(dials[count - 1]);
-    CHECK(waiting >= 0);
+    int waiting = tlsl_dial_fd(dials[count - 1], &writing);
+    CHECK(waiting >= 0 && writing);
     CHECK(tlsl_dial_step(dials[count - 1], &fds[count - 1], &err) == TLSLIFE_WANT_WRITE);
     for (int i = 0; i < count; i++) {
         tlsl_dial_free(dials[i]);

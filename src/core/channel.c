@@ -2,7 +2,7 @@
  * channel.c: how a store speaks to another machine: TCP, a unix socket, or TLS through a connection of our
  * own.
  *
- * Nothing here waits, name resolution aside: whoever has the store's lock must give it back at once, since
+ * Nothing here waits, for a name neither: whoever has the store's lock must give it back at once, since
  * every handshake of every thread may want it.
  */
 #ifndef _GNU_SOURCE
@@ -53,7 +53,8 @@ static bool begin(tlsl_channel *channel, const tlsl_target *target, char *messag
         channel->fd = unix_socket(target->unix_path, message, message_len);
         return channel->fd >= 0;
     }
-    channel->dial = tlsl_dial_new(target->host, target->service, &err);
+    channel->dial =
+        tlsl_dial_new(target->host, target->service, false, tlsl_deadline(target->timeout_ms), &err);
     if (channel->dial == NULL) {
         (void)snprintf(message, message_len, "%s", err.message);
         return false;
@@ -119,7 +120,7 @@ int tlsl_channel_ready(tlsl_channel *channel) {
     if (channel->dial != NULL) {
         tlslife_status status = tlsl_dial_step(channel->dial, &channel->fd, NULL);
         if (status != TLSLIFE_OK) {
-            return status == TLSLIFE_WANT_WRITE ? 0 : -1;
+            return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE ? 0 : -1;
         }
         tlsl_dial_free(channel->dial);
         channel->dial = NULL;
@@ -136,11 +137,13 @@ int tlsl_channel_ready(tlsl_channel *channel) {
     return result;
 }
 
-int tlsl_channel_fd(const tlsl_channel *channel, bool *out_writing) {
-    *out_writing = channel->dial != NULL || channel->writing;
+int tlsl_channel_fd(const tlsl_channel *channel, bool *out_writing, int *out_timeout_ms) {
     if (channel->dial != NULL) {
-        return tlsl_dial_fd(channel->dial);
+        *out_timeout_ms = tlsl_left_ms(tlsl_dial_until(channel->dial));
+        return tlsl_dial_fd(channel->dial, out_writing);
     }
+    *out_writing = channel->writing;
+    *out_timeout_ms = -1;
     return channel->conn != NULL ? tlslife_conn_fd(channel->conn) : channel->fd;
 }
 

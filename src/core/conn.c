@@ -137,8 +137,8 @@ static void drop_progress(tlslife_conn *conn) {
     conn->verify_subject = NULL;
     conn->held = NULL;
     conn->held_len = 0;
-    conn->open = conn->begun = conn->corked = conn->unanswered = conn->alert_received = conn->write_waits =
-        conn->hello_seen = conn->told_far = conn->offered = conn->ticket_failed = false;
+    conn->open = conn->begun = conn->corked = conn->unanswered = conn->more = conn->alert_received =
+        conn->write_waits = conn->hello_seen = conn->told_far = conn->offered = conn->ticket_failed = false;
     conn->outcome = TLSLIFE_OUTCOME_NONE;
     conn->fate = TLSLIFE_OK;
     conn->hello_answer = conn->certificate_answer = conn->verify_answer = TLSL_UNASKED;
@@ -207,6 +207,7 @@ static bool copy_forgotten(tlslife_conn *to, const tlslife_conn *from) {
     to->blocking = from->blocking;
     memcpy(to->sid_ctx, from->sid_ctx, sizeof to->sid_ctx);
     to->timeout_ms = from->timeout_ms;
+    to->hostname_dialled = from->hostname_dialled;
     SSL_set_quiet_shutdown(ssl, SSL_get_quiet_shutdown(from->ssl));
     if (!copy_string(&to->hostname, from->hostname) || !copy_string(&to->groups, from->groups)) {
         return false;
@@ -325,6 +326,7 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
               (!verifies || set_verified_name(conn, copy, ip));
     free(conn->hostname);
     conn->hostname = copy;
+    conn->hostname_dialled = false;
     return ok ? TLSLIFE_OK
               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
                                   "the host name \"%s\" cannot be used", copy);

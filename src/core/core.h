@@ -64,6 +64,7 @@ int tlsl_fd_write(BIO *bio);
 #define TLSL_NO_DEADLINE INT64_MAX
 int64_t tlsl_now_ms(void);
 int64_t tlsl_deadline(int timeout_ms); /* -1: TLSL_NO_DEADLINE */
+int tlsl_left_ms(int64_t deadline);    /* as poll wants it: -1 for ever, 0 when it has passed */
 /*
  * Waits for fd to be readable or writable (POLLIN, POLLOUT). OK, TIMEOUT, or ERROR with errno. EINTR goes
  * on waiting.
@@ -72,21 +73,24 @@ tlslife_status tlsl_wait_fd(int fd, short events, int64_t deadline);
 /* "127.0.0.1:8443" or "[::1]:8443"; false: the socket has no peer, or not over IP. */
 bool tlsl_peer_address(int fd, char *out, size_t out_len);
 
-/* A TCP connection being made: addresses and the one that is tried. */
+/* ---------------------------------------------------------------------------------------------- dial.c */
+
+/* A TCP connection being made: a name, its addresses and the one that is tried. */
 typedef struct tlsl_dial tlsl_dial;
-/* resolves: RESOLVE, MEMORY */
-tlsl_dial *tlsl_dial_new(const char *host, const char *service, tlslife_error *err);
+/* waits: the name is resolved in this call, which may take its time. RESOLVE, MEMORY, SYSTEM. */
+tlsl_dial *tlsl_dial_new(const char *host, const char *service, bool waits, int64_t deadline,
+    tlslife_error *err);
 void tlsl_dial_free(tlsl_dial *dial); /* closes what is not taken */
 /* whether it is for this target */
 bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service);
 /*
- * Goes on without waiting: OK and *out_fd (the caller's), WANT_WRITE (wait for tlsl_dial_fd), ERROR (every
- * address failed).
+ * Goes on without waiting: OK and *out_fd (the caller's); WANT_READ (the name is being resolved), WANT_WRITE:
+ * wait for tlsl_dial_fd; TIMEOUT; ERROR (no such name, or every address failed).
  */
 tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err);
-int tlsl_dial_fd(const tlsl_dial *dial);
-size_t tlsl_dial_left(const tlsl_dial *dial); /* addresses not tried yet */
-void tlsl_dial_give_up(tlsl_dial *dial);      /* the one being tried: the next step begins the next */
+int tlsl_dial_fd(const tlsl_dial *dial, bool *out_writing);
+int64_t tlsl_dial_until(const tlsl_dial *dial); /* when to step though nothing came */
+void tlsl_dial_set_deadline(tlsl_dial *dial, int64_t deadline);
 
 /* --------------------------------------------------------------------------------------- certificate.c */
 
@@ -254,6 +258,8 @@ struct tlslife_conn {
     char *verify_subject;
     bool write_waits; /* libssl holds a record that the transport did not take */
     char *hostname;   /* lower case */
+    bool hostname_dialled; /* by dial, not by the program: the next dial brings its own */
+    bool more; /* close stopped in the middle of what there is to read, for others to have their turn */
     unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH]; /* a client's: the context's, with the host's part */
     size_t sid_ctx_len;
     char *groups;        /* as set on this connection, for dup */

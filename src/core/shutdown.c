@@ -7,9 +7,11 @@
  * without waiting unless told to.
  *
  * A peer that never answers costs at most the deadline; one that floods us while we wait is read and
- * dropped until then.
+ * dropped until then, and where others share the thread, only so much at a time.
  */
 #include "core.h"
+
+#define READS_MAX 64 /* of 4 KiB in one call that must not wait */
 
 static tlslife_status shutdown_lawful(tlslife_conn *conn) {
     if (conn->fate != TLSLIFE_OK) {
@@ -53,6 +55,7 @@ tlslife_status tlslife_conn_shutdown(tlslife_conn *conn) {
 static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) {
     unsigned char dropped[4096];
     tlslife_status status = TLSLIFE_OK;
+    int reads = 0;
     while (status == TLSLIFE_OK && !(SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN)) {
         size_t len = 0;
         tlsl_errors_clear();
@@ -60,6 +63,10 @@ static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) 
         OPENSSL_cleanse(dropped, len);
         if (ret > 0 && *deadline != TLSL_NO_DEADLINE && tlsl_now_ms() >= *deadline) {
             return TLSLIFE_TIMEOUT;
+        }
+        if (ret > 0 && !conn->blocking && ++reads == READS_MAX) {
+            conn->more = true;
+            return TLSLIFE_WANT_READ;
         }
         status = ret > 0 ? TLSLIFE_OK : tlsl_conn_settle(conn, ret, deadline, "close");
     }
@@ -92,6 +99,7 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     int own_timeout_ms = conn->timeout_ms;
     conn->blocking = blocking && timeout_ms != 0;
     conn->timeout_ms = timeout_ms;
+    conn->more = false;
     tlslife_status status = say_goodbye(conn);
     if (status == TLSLIFE_SENT && timeout_ms != 0) {
         status = await_close_notify(conn, &deadline);
@@ -108,11 +116,11 @@ tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
         status = close_politely(conn, timeout_ms);
     }
     bool waits = status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
-    bool goes_on = waits && timeout_ms != 0; /* non-blocking, or in memory: it is called again */
-    if (!goes_on) {
-        tlsl_transport_drop(conn);
+    if (waits && timeout_ms != 0) { /* non-blocking, or in memory: it is called again */
+        return status;
     }
-    return status;
+    tlsl_transport_drop(conn);
+    return waits ? TLSLIFE_TIMEOUT : status; /* what nobody waits for will not come */
 }
 
 tlslife_status tlslife_conn_set_shutdown(tlslife_conn *conn, int mode) {

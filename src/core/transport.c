@@ -31,6 +31,7 @@ void tlsl_transport_drop(tlslife_conn *conn) {
         tlsl_queue_free(conn->out);
     }
     conn->in = conn->out = NULL;
+    conn->more = false;
     conn->transport = TLSL_NONE;
 }
 
@@ -86,7 +87,8 @@ tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd) {
 
 int tlslife_conn_fd(const tlslife_conn *conn) {
     if (conn->dial != NULL) {
-        return tlsl_dial_fd(conn->dial);
+        bool writing;
+        return tlsl_dial_fd(conn->dial, &writing);
     }
     if (conn->transport == TLSL_FD) {
         return tlsl_fd_read(SSL_get_rbio(conn->ssl));
@@ -104,17 +106,31 @@ static int fd_for(const tlslife_conn *conn, bool writing) {
     }
 }
 
+static int store_fd(const tlslife_conn *conn, bool *out_writing, int *out_timeout_ms) {
+    tlslife_lookup lookup;
+    if (!tlslife_conn_lookup(conn, &lookup)) {
+        return -1;
+    }
+    int fd = tlslife_store_fd(lookup.store, out_writing, out_timeout_ms);
+    if (tlslife_conn_lookup_answered(conn)) {
+        *out_timeout_ms = 0;
+    }
+    return fd;
+}
+
 int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *out_writing,
                          int *out_timeout_ms) {
-    tlslife_lookup lookup;
     *out_writing = want == TLSLIFE_WANT_WRITE;
-    *out_timeout_ms = -1;
+    *out_timeout_ms = conn->more ? 0 : -1;
     if (want == TLSLIFE_WANT_SESSION) {
-        return tlslife_conn_lookup(conn, &lookup)
-                   ? tlslife_store_fd(lookup.store, out_writing, out_timeout_ms)
-                   : -1;
+        *out_timeout_ms = -1;
+        return store_fd(conn, out_writing, out_timeout_ms);
     }
-    return conn->dial != NULL ? tlsl_dial_fd(conn->dial) : fd_for(conn, *out_writing);
+    if (conn->dial != NULL) {
+        *out_timeout_ms = tlsl_left_ms(tlsl_dial_until(conn->dial));
+        return tlsl_dial_fd(conn->dial, out_writing);
+    }
+    return fd_for(conn, *out_writing);
 }
 
 bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len) {
@@ -124,57 +140,61 @@ bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_l
 
 /* ------------------------------------------------------------------------------------------------ dial */
 
+/* The name that a certificate must bear is the program's, or else the one that was dialled last. */
+static tlslife_status name_peer(tlslife_conn *conn, const char *host) {
+    if (conn->hostname != NULL && !conn->hostname_dialled) {
+        return TLSLIFE_OK;
+    }
+    tlslife_status status = tlslife_conn_set_hostname(conn, host);
+    conn->hostname_dialled = status == TLSLIFE_OK;
+    return status;
+}
+
 static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const char *service) {
+    int64_t deadline = tlsl_deadline(conn->timeout_ms);
     if (conn->dial != NULL && tlsl_dial_is(conn->dial, host, service)) {
-        return TLSLIFE_OK; /* a non-blocking caller goes on */
+        if (conn->blocking) { /* else a non-blocking caller goes on, within what the first call had */
+            tlsl_dial_set_deadline(conn->dial, deadline);
+        }
+        return TLSLIFE_OK;
     }
     if (conn->begun || SSL_is_server(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "dial is for a client's connection before its handshake; clear begins anew");
     }
-    if (conn->hostname == NULL && tlslife_conn_set_hostname(conn, host) != TLSLIFE_OK) {
+    if (name_peer(conn, host) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     tlsl_transport_drop(conn);
-    conn->dial = tlsl_dial_new(host, service, tlsl_conn_error(conn));
+    conn->dial = tlsl_dial_new(host, service, conn->blocking, deadline, tlsl_conn_error(conn));
     return conn->dial != NULL ? TLSLIFE_OK : TLSLIFE_ERROR;
 }
 
-/* An address that does not answer gets its share of the time, so that the next one is tried at all. */
-static int64_t share_of(int64_t deadline, size_t addresses_left) {
-    int64_t now = tlsl_now_ms();
-    bool last = addresses_left == 0 || deadline == TLSL_NO_DEADLINE || deadline <= now;
-    return last ? deadline : now + (deadline - now) / (int64_t)(addresses_left + 1);
+/* OK: time for a step. */
+static tlslife_status dial_wait(tlslife_conn *conn) {
+    bool writing = false;
+    int fd = tlsl_dial_fd(conn->dial, &writing);
+    tlslife_status status = tlsl_wait_fd(fd, writing ? POLLOUT : POLLIN, tlsl_dial_until(conn->dial));
+    return status == TLSLIFE_ERROR
+               ? tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the connection failed")
+               : TLSLIFE_OK;
 }
 
-static tlslife_status dial_wait(tlslife_conn *conn, int64_t deadline) {
-    if (!conn->blocking) {
-        return TLSLIFE_WANT_WRITE;
-    }
-    int64_t share = share_of(deadline, tlsl_dial_left(conn->dial));
-    tlslife_status status = tlsl_wait_fd(tlsl_dial_fd(conn->dial), POLLOUT, share);
-    if (status == TLSLIFE_TIMEOUT && share < deadline) {
-        tlsl_dial_give_up(conn->dial);
-        return TLSLIFE_OK;
-    }
-    if (status == TLSLIFE_ERROR) {
-        tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the connection failed");
-    }
-    return status;
+static bool wants(tlslife_status status) {
+    return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
 }
 
 tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service) {
     int fd = -1;
-    int64_t deadline = tlsl_deadline(conn->timeout_ms);
     tlslife_status status = dial_begin(conn, host, service);
     while (status == TLSLIFE_OK) {
         status = tlsl_dial_step(conn->dial, &fd, tlsl_conn_error(conn));
-        if (status != TLSLIFE_WANT_WRITE) {
+        if (!wants(status) || !conn->blocking) {
             break;
         }
-        status = dial_wait(conn, deadline);
+        status = dial_wait(conn);
     }
-    if (status == TLSLIFE_WANT_WRITE) {
+    if (wants(status)) {
         return status;
     }
     tlsl_dial_free(conn->dial); /* also after a timeout: the next dial resolves and begins anew */

@@ -38,8 +38,14 @@
 #define PAUSE_MAX_MS 30000
 #define OUT_MAX ((size_t)8 * 1024 * 1024) /* bytes that wait to be sent: more is refused */
 #define REPLY_MAX (TLSL_STORE_BYTES_MAX + 1024)
-#define READS_MAX 64     /* of 16 KiB under one lock: the rest is for the next pump */
-#define SHARED_WAIT_MS 2 /* another thread may take our reply off the wire: look again */
+#define READS_MAX 64 /* of 16 KiB under one lock: the rest is for the next pump */
+/*
+ * Another thread may take our reply off the wire: who waits looks again, sooner where others are known to
+ * wait, and the less often the more they are.
+ */
+#define ALONE_WAIT_MS 10
+#define SHARED_WAIT_MS 2
+#define SHARED_MORE 16 /* waiters a further ms */
 
 /* A command that was written and not answered, or answered and not fetched. */
 typedef struct request {
@@ -288,7 +294,8 @@ static bool new_reader(redis *self) {
 
 static void begin_connect(redis *self) {
     char message[256];
-    const tlsl_target target = {self->host, self->service, self->unix_path, self->tls};
+    const tlsl_target target = {self->host, self->service, self->unix_path, self->tls,
+                                self->connect_timeout_ms};
     self->channel = tlsl_channel_open(&target, message, sizeof message);
     self->connect_by_ms = now_ms() + self->connect_timeout_ms;
     if (self->channel == NULL || !new_reader(self) || !put_setup_first(self)) {
@@ -480,17 +487,39 @@ static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_
     return told;
 }
 
+static void sooner(int *timeout_ms, int64_t than_ms) {
+    int64_t floor_ms = than_ms < 1 ? 1 : than_ms;
+    *timeout_ms = *timeout_ms < 0 || floor_ms < *timeout_ms ? (int)floor_ms : *timeout_ms;
+}
+
+/* When keep_time has something to say next. The queue is in the order of its deadlines. */
+static int64_t next_moment_ms(const redis *self) {
+    const request *asked = self->first;
+    while (asked != NULL && (!asked->awaited || asked->found != TLSL_FOUND_PENDING)) {
+        asked = asked->next;
+    }
+    int64_t given_up = self->up ? self->first->deadline_ms + self->timeout_ms : self->connect_by_ms;
+    return asked != NULL && asked->deadline_ms < given_up ? asked->deadline_ms : given_up;
+}
+
 static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
     redis *self = (redis *)store;
+    int descriptor = -1;
+    *out_timeout_ms = -1;
     pthread_mutex_lock(&self->lock);
-    int descriptor = self->channel == NULL ? -1 : tlsl_channel_fd(self->channel, out_writing);
+    if (self->channel != NULL) {
+        descriptor = tlsl_channel_fd(self->channel, out_writing, out_timeout_ms);
+    }
     *out_writing = *out_writing || (self->up && self->out_len > 0);
-    *out_timeout_ms = self->waiting > 1 ? SHARED_WAIT_MS : self->pending > 0 ? self->timeout_ms : -1;
+    if (self->first != NULL) {
+        sooner(out_timeout_ms, next_moment_ms(self) - now_ms());
+    }
+    if (self->waiting > 0) {
+        sooner(out_timeout_ms,
+               self->waiting == 1 ? ALONE_WAIT_MS : SHARED_WAIT_MS + (int64_t)(self->waiting / SHARED_MORE));
+    }
     if (self->answered > 0) {
         *out_timeout_ms = 1; /* taken off the wire by another thread: nothing will come for it */
-    } else if (self->first != NULL && self->waiting <= 1) {
-        int64_t left = (self->up ? self->first->deadline_ms : self->connect_by_ms) - now_ms();
-        *out_timeout_ms = left < 1 ? 1 : left < self->timeout_ms ? (int)left : self->timeout_ms;
     }
     pthread_mutex_unlock(&self->lock);
     return descriptor;

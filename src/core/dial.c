@@ -1,0 +1,201 @@
+/*
+ * dial.c: a TCP connection being made, to the first address of a name that answers.
+ *
+ * A dial never waits by itself, unless the name is to be resolved by a call that waits: a step goes as far
+ * as it can, and the caller, or a loop, waits for tlsl_dial_fd, and no longer than until tlsl_dial_until.
+ *
+ * Sockets are born close-on-exec and non-blocking, so that no fork in another thread inherits one and no
+ * connect waits. TCP_NODELAY is set: TLS writes whole records, and a shutdown or a ticket must not wait for
+ * a peer's ACK.
+ *
+ * What an attacker would try: an address that never answers, in front of one that does. It has its share of
+ * the time that is left, or ADDRESS_MS where there is no deadline; one that refuses costs nothing.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "resolve.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Linux says its SYN again after 1 s: whoever answers the second one in time is still reached. */
+#define ADDRESS_MS 2000
+
+struct tlsl_dial {
+    char *host;
+    char *service;
+    tlsl_resolution *resolution; /* while the name is resolved */
+    struct addrinfo *addresses;
+    const struct addrinfo *next; /* the one to try after this */
+    int fd;                      /* being connected, or -1 */
+    int failure;                 /* errno of the last address that failed */
+    int64_t deadline;
+    int64_t until; /* of the address that is tried */
+};
+
+static tlslife_status resolve(tlsl_dial *dial, bool waits, tlslife_error *err) {
+    tlslife_status status =
+        waits ? tlsl_resolve(dial->host, dial->service, &dial->addresses, err)
+              : tlsl_resolve_begin(dial->host, dial->service, &dial->addresses, &dial->resolution, err);
+    dial->next = dial->addresses;
+    return status;
+}
+
+tlsl_dial *tlsl_dial_new(const char *host, const char *service, bool waits, int64_t deadline,
+                         tlslife_error *err) {
+    tlsl_dial *dial = calloc(1, sizeof *dial);
+    if (dial != NULL) {
+        dial->fd = -1;
+        dial->deadline = dial->until = deadline;
+        dial->host = strdup(host);
+        dial->service = strdup(service);
+    }
+    if (dial == NULL || dial->host == NULL || dial->service == NULL) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot dial %s: out of memory", host);
+    } else if (resolve(dial, waits, err) != TLSLIFE_ERROR) {
+        return dial;
+    }
+    tlsl_dial_free(dial);
+    return NULL;
+}
+
+static void drop_socket(tlsl_dial *dial) {
+    if (dial->fd >= 0) {
+        (void)close(dial->fd);
+        dial->fd = -1;
+    }
+}
+
+void tlsl_dial_free(tlsl_dial *dial) {
+    if (dial == NULL) {
+        return;
+    }
+    drop_socket(dial);
+    tlsl_resolution_drop(dial->resolution);
+    if (dial->addresses != NULL) {
+        freeaddrinfo(dial->addresses);
+    }
+    free(dial->host);
+    free(dial->service);
+    free(dial);
+}
+
+bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service) {
+    return strcmp(dial->host, host) == 0 && strcmp(dial->service, service) == 0;
+}
+
+int tlsl_dial_fd(const tlsl_dial *dial, bool *out_writing) {
+    *out_writing = dial->resolution == NULL;
+    return dial->resolution != NULL ? tlsl_resolution_fd(dial->resolution) : dial->fd;
+}
+
+/* ------------------------------------------------------------------------------------------------- time */
+
+int64_t tlsl_dial_until(const tlsl_dial *dial) {
+    return dial->resolution != NULL ? dial->deadline : dial->until;
+}
+
+/* An address that does not answer gets its share of the time, so that the next one is tried at all. */
+static void share_time(tlsl_dial *dial) {
+    int64_t left = 0;
+    for (const struct addrinfo *address = dial->next; address != NULL; address = address->ai_next) {
+        left++;
+    }
+    dial->until = dial->deadline;
+    if (left > 0) {
+        int64_t now = tlsl_now_ms();
+        bool endless = dial->deadline == TLSL_NO_DEADLINE;
+        int64_t share = now + (endless ? ADDRESS_MS : (dial->deadline - now) / (left + 1));
+        dial->until = share < dial->deadline ? share : dial->deadline;
+    }
+}
+
+void tlsl_dial_set_deadline(tlsl_dial *dial, int64_t deadline) {
+    dial->deadline = deadline;
+    share_time(dial);
+}
+
+/* ------------------------------------------------------------------------------------------------- steps */
+
+/* 0: connected; EINPROGRESS; or what failed. */
+static int begin_connect(tlsl_dial *dial) {
+    const struct addrinfo *address = dial->next;
+    const int on = 1;
+    dial->next = address->ai_next;
+    share_time(dial);
+    dial->fd =
+        socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address->ai_protocol);
+    if (dial->fd < 0) {
+        return errno;
+    }
+    (void)setsockopt(dial->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (connect(dial->fd, address->ai_addr, address->ai_addrlen) == 0) {
+        return 0;
+    }
+    return errno == EINTR ? EINPROGRESS : errno; /* a signal does not stop a connect */
+}
+
+/* The same of a connect that was begun. */
+static int continue_connect(const tlsl_dial *dial) {
+    struct pollfd wait = {.fd = dial->fd, .events = POLLOUT};
+    int found = poll(&wait, 1, 0);
+    if (found == 0 || (found < 0 && errno == EINTR)) {
+        return EINPROGRESS;
+    }
+    int result = 0;
+    socklen_t result_len = sizeof result;
+    if (found < 0 || getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &result, &result_len) != 0) {
+        return errno;
+    }
+    return result;
+}
+
+/* OK: there are addresses. */
+static tlslife_status finish_resolution(tlsl_dial *dial, tlslife_error *err) {
+    if (dial->resolution == NULL) {
+        return TLSLIFE_OK;
+    }
+    tlslife_status status = tlsl_resolution_end(dial->resolution, &dial->addresses, err);
+    if (status == TLSLIFE_WANT_READ) {
+        return tlsl_left_ms(dial->deadline) == 0 ? TLSLIFE_TIMEOUT : status;
+    }
+    tlsl_resolution_drop(dial->resolution);
+    dial->resolution = NULL;
+    dial->next = dial->addresses;
+    return status;
+}
+
+tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err) {
+    tlslife_status status = finish_resolution(dial, err);
+    if (status != TLSLIFE_OK) {
+        return status;
+    }
+    while (dial->fd >= 0 || dial->next != NULL) {
+        int result = dial->fd >= 0 ? EINPROGRESS : begin_connect(dial);
+        result =
+            result == EINPROGRESS ? continue_connect(dial) : result; /* on this machine it stands by now */
+        if (result == EINPROGRESS && tlsl_left_ms(dial->until) != 0) {
+            return TLSLIFE_WANT_WRITE;
+        }
+        if (result == EINPROGRESS && tlsl_left_ms(dial->deadline) == 0) {
+            return TLSLIFE_TIMEOUT;
+        }
+        if (result == 0) {
+            *out_fd = dial->fd;
+            dial->fd = -1;
+            return TLSLIFE_OK;
+        }
+        dial->failure = result == EINPROGRESS ? ETIMEDOUT : result;
+        drop_socket(dial);
+    }
+    return tlsl_fail_system(err, dial->failure, "cannot connect to %s, service %s", dial->host,
+                            dial->service);
+}
