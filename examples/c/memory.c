@@ -17,8 +17,9 @@ static void check(tlslife_status status, const char *what, const tlslife_error *
 static tlslife_conn *connection(tlslife_context *context) {
     tlslife_error err;
     tlslife_conn *conn = tlslife_conn_new(context, &err);
-    if (conn == NULL)
+    if (conn == NULL) {
         check(TLSLIFE_ERROR, "conn_new", &err);
+    }
     tlslife_conn_set_blocking(conn, false); /* nobody could wait for the other end: it is ours too */
     tlslife_context_free(context);          /* the connection has a reference of its own */
     return conn;
@@ -42,8 +43,10 @@ static tlslife_conn *make_client(const char *ca) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3)
-        return fprintf(stderr, "usage: memory cert.pem key.pem\n"), 2;
+    if (argc != 3) {
+        fprintf(stderr, "usage: memory cert.pem key.pem\n");
+        return 2;
+    }
     tlslife_conn *server = make_server(argv[1], argv[2]), *client = make_client(argv[1]);
     char text[64];
     size_t len = 0;
