@@ -164,3 +164,229 @@ describe("the program", function()
         assert.truthy(one:output():match "interrupted!", one:output())
     end)
 end)
+
+-- What threads{} below has in common: start(index, options) makes one, and `ends` has our ends of the control sockets.
+local PRELUDE = [[
+local worker = require "tlslife.worker"
+local host, uv, tls = require "tlslife.host", require "luv", require "tlslife"
+local ends = {}
+local function start(index, options)
+    local pair = uv.socketpair(nil, nil, {nonblock = true}, {nonblock = true})
+    ends[index] = uv.new_pipe(false)
+    ends[index]:open(pair[1])
+    options = options or {}
+    options.index, options.control = index, pair[2]
+    return assert(host.thread(options))
+end
+local function wait_for_end(index)
+    local seen
+    ends[index]:read_start(function(_, bytes) seen = bytes or "end" if not bytes then ends[index]:close() end end)
+    uv.run()
+    return seen
+end
+]]
+
+describe("the threads of the program", function()
+    local count = 0
+
+    -- a program of PRELUDE and this; its exit status and output, with its words behind the script
+    local function threads(text, words, before)
+        count = count + 1
+        local path = process.spill(("%s/threads%d.lua"):format(directory(), count), PRELUDE .. text)
+        local command = {program.path, timeout = 20, environment = {LUA_PATH = directory() .. "/?.lua;;"}}
+        for _, word in ipairs(before or {}) do command[#command + 1] = word end
+        command[#command + 1] = path
+        for _, word in ipairs(words or {}) do command[#command + 1] = word end
+        return process.run(command)
+    end
+
+    local function good(...)
+        local code, output = threads(...)
+        assert.equal(0, code, output)
+        return output
+    end
+
+    setup(function() if not pcall(require, "luv") then pending "lua-luv is not installed" end end)
+
+    it("run the script again, prepared as the first", function()
+        local output = good([[
+            local names = {}
+            for name in pairs(_G) do names[#names + 1] = name end
+            table.sort(names)
+            print((arg[0]:gsub(".*/", "")), table.concat({...}, " "), arg[1], loaded.value, collectgarbage "incremental", package.path,
+                table.concat(names, " "))
+            warn "warned"
+            if not worker then print(start(1):join()) end
+        ]], {"one", "-e"}, {"-W", "-l", "loaded=aux", "-e", "before = 1"})
+        local first, second = output:match "^(.-Lua warning: warned\n)(.-)0\n$"
+        assert.is_not_nil(first, output)
+        assert.equal(first, second)
+        assert.truthy(first:match "^aux.*\tone %-e\tone\t42\tgenerational\t.* before .* xpcall", first)
+    end)
+
+    it("run a chunk of the command line again, and ignore the environment where the first did", function()
+        local chunk = [[
+            local worker = require "tlslife.worker"
+            print(worker and worker.index, package.path:find "nowhere" ~= nil)
+            if worker then return end
+            local pair = require "luv".socketpair()
+            require "tlslife.host".thread {index = 7, control = pair[1]}:join()
+        ]]
+        local code, output = shell(program.path, {"-e", chunk}, "", {LUA_PATH = "/tlslife-nowhere;;"})
+        assert.equal("0 false\ttrue\n7\ttrue\n", code .. " " .. output)
+        code, output = shell(program.path, {"-E", "-e", chunk}, "", {LUA_PATH = "/tlslife-nowhere;;"})
+        assert.equal("0 false\tfalse\n7\tfalse\n", code .. " " .. output)
+    end)
+
+    it("are told what they are, and share what they are given", function()
+        local output = good([[
+            if worker then
+                local same = worker == require "tlslife.worker"
+                package.loaded["tlslife.worker"] = nil
+                print(same and worker == require "tlslife.worker", worker.index, math.type(worker.control), worker.thread,
+                    tls.type(worker.cache), tls.type(worker.ticket_keys), #worker.listeners, tls.type(worker.listeners[1]),
+                    worker.listeners[1]:port() == worker.listeners[2]:port(), worker.listeners[1]:fd() ~= worker.listeners[2]:fd())
+                worker.cache:put(assert(tls.context {role = "client", verify = "none"}):import_session(io.open(arg[1]):read "a"))
+                return
+            end
+            local cache, listener = assert(tls.cache {}), assert(tls.listen("127.0.0.1", 0))
+            print(worker, start(1, {cache = cache, ticket_keys = tls.ticket_keys {}, listeners = {listener, listener:fd()}}):join())
+            print(#cache, listener:port() > 0)
+        ]], {process.spill(directory() .. "/session.pem", require "spec.support.pair".session():export "pem")})
+        assert.equal("true\t1\tinteger\ttrue\tcache\tticket_keys\t2\tlistener\ttrue\ttrue\nfalse\t0\n1\ttrue\n", output)
+    end)
+
+    it("close their control descriptor at their end, whatever that is, and say how it went", function()
+        local output = good [[
+            if worker then
+                local how = worker.index
+                if how == 2 then error "as asked" end
+                if how == 3 then pcall(coroutine.wrap(function() pcall(os.exit, 7) end)) end
+                if how == 4 then os.exit(false) end
+                if how == 5 then os.exit(true, true) end
+                if how == 6 then -- the number is another's by the time the thread ends
+                    local pipe = uv.new_pipe(false)
+                    pipe:open(worker.control)
+                    pipe:close()
+                    uv.run()
+                    assert(uv.socketpair()[1])
+                end
+                if how == 7 then -- out of the middle of a loop, with what the loop watches
+                    local pair = uv.socketpair(nil, nil, {nonblock = true}, {nonblock = true})
+                    for i = 1, 2 do uv.new_poll(pair[i]):start("rw", function() os.exit(300) end) end
+                    uv.run()
+                end
+                if how == 8 then setmetatable({}, {__gc = function() os.exit(9) end}) end
+                if how == 9 then error(setmetatable({}, {__tostring = function() return "an object" end})) end
+                return
+            end
+            for how = 1, 9 do
+                local thread = start(how)
+                local seen = wait_for_end(how)
+                print(how, seen, thread:join(), thread:join(), thread:status(), (tostring(thread):match "worker %d, %l+"))
+            end
+        ]]
+        for how, status in ipairs {0, 1, 7, 1, 0, 0, 44, 0, 1} do
+            local line = ("%d\tend\t%d\t%d\t%d\tworker %d, over\n"):format(how, status, status, status, how)
+            assert.truthy(output:find(line, 1, true), output)
+        end
+        assert.truthy(output:match "threads%d+%.lua:%d+: as asked\nstack traceback:\n", output)
+        assert.truthy(output:match "tlslife: an object\n", output)
+    end)
+
+    it("leave the caller what it gave when they cannot begin, and say why", function()
+        local output = good [[
+            if worker then return end
+            local pair = uv.socketpair()
+            local function refused(options) print(select(2, pcall(host.thread, options))) end
+            refused {index = 1}
+            refused {control = pair[1]}
+            refused {index = 0, control = pair[1]}
+            refused {index = 1, control = 99}
+            refused {index = 1, control = "x"}
+            refused {index = 1, control = pair[1], listeners = {pair[2]}}
+            refused {index = 1, control = pair[1], listeners = 3}
+            refused {index = 1, control = pair[1], cache = tls.ticket_keys {}}
+            refused {index = 1, control = pair[1], ticket_keys = 1}
+            refused {index = 1, control = pair[1], threads = 1}
+            refused(1)
+            assert(uv.fs_fstat(pair[1]) and uv.fs_fstat(pair[2]))
+        ]]
+        local lines = {}
+        for line in output:gmatch "[^\n]+" do lines[#lines + 1] = line end
+        local says = {"option 'control' is missing", "option 'index' is missing", "'index' is an integer from 1",
+            "'control': 99 is no open descriptor", "'control': x is no open descriptor", "'listeners': %d+ is no listening socket",
+            "'listeners' is a list", "cache expected", "ticket_keys expected", "unknown option 'threads'", "table expected"}
+        for i, what in ipairs(says) do assert.truthy(lines[i]:match(what), what .. ": " .. output) end
+        local code, said = shell(program.path, {"-"}, "print(pcall(require 'tlslife.host'.thread, {index = 1, control = 0}))")
+        assert.equal("0 false\tthread: what the program runs comes from stdin, and cannot be run again\n", code .. " " .. said)
+    end)
+
+    -- Four that never end by themselves: in Lua, in a wait, in OpenSSL, in output.
+    local RESTLESS = [[
+        if worker then
+            if worker.index == 1 then while true do end end
+            if worker.index == 2 then uv.new_timer():start(1e6, 0, print) uv.run() end
+            if worker.index == 3 then while true do tls.context {role = "client", verify = "none"}:connection():free() end end
+            while true do io.stdout:write "." end
+        end
+        for i = 1, 4 do start(i) end
+        uv.sleep(20)
+        local file = io.open(arg[1], "w")
+        file:write "all of it"
+    ]]
+
+    for how, case in pairs {
+        ["with its script"] = {"", 0}, ["with an error"] = {"error 'as asked'", 1}, ["with os.exit"] = {"os.exit(3)", 3},
+        ["with os.exit that closes"] = {"os.exit(4, true)", 4},
+    } do
+        it("do not outlive, delay or disturb a program that ends " .. how, function()
+            local path = directory() .. "/written"
+            process.spill(path, "")
+            local code, output = threads(RESTLESS .. case[1], {path})
+            assert.equal(case[2], code, output:sub(-300))
+            assert.equal("all of it", process.slurp(path))
+        end)
+    end
+
+    it("go on when nobody holds them any more", function()
+        assert.equal("end\n", good [[
+            if worker then return uv.sleep(20) end
+            start(1)
+            collectgarbage()
+            collectgarbage()
+            print(wait_for_end(1))
+        ]])
+    end)
+
+    it("leave Ctrl-C to the main thread", function()
+        local path = process.spill(directory() .. "/interrupted.lua", PRELUDE .. [[
+            if worker then
+                local timer = uv.new_timer()
+                timer:start(1e6, 0, print)
+                ends[1] = uv.new_pipe(false)
+                ends[1]:open(worker.control)
+                ends[1]:read_start(function() os.exit(5) end)
+                uv.run()
+            end
+            local thread = start(1)
+            print('ready ' .. io.open('/proc/self/stat'):read 'n')
+            io.stdout:flush()
+            print(pcall(function() while true do end end))
+            ends[1]:close()
+            uv.run()
+            print("status", thread:join())
+        ]])
+        local one = process.start {program.path, path}
+        os.execute("kill -INT " .. one:wait_for "ready (%d+)")
+        assert.equal(0, one:wait(10), one:output())
+        assert.truthy(one:output():match "interrupted!\nstatus\t5\n", one:output())
+    end)
+
+    it("serve and visit", function()
+        local pki = require "spec.support.pki".get()
+        local code, output = process.run {program.path, "spec/host_threads.lua", pki.server_cert_file, pki.server_key_file, pki.ca_file}
+        assert.equal(0, code, output)
+        assert.equal("5 passed, 0 failed\n", output)
+    end)
+end)
