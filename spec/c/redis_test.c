@@ -12,6 +12,8 @@
 #include "check.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -520,6 +522,92 @@ static void test_bounded(void) {
     (void)close(listener);
 }
 
+/* Whoever moves the connection takes all answers off it: the others are known without asking for them. */
+static void test_answered(void) {
+    char service[8];
+    tlsl_inquiry inquiries[2] = {{.found = TLSL_FOUND_MISS}, {.found = TLSL_FOUND_MISS}};
+    bool writing = false;
+    int timeout_ms = -1;
+    pid_t server = start_faulty(service, &(fault){.reply = "$-1\r\n", .copies = 1, .delay_ms = 50});
+    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 1000});
+    for (unsigned i = 0; i < 2; i++) {
+        name_key(inquiries[i].key, i);
+        ask(store, &inquiries[i]);
+        CHECK(!store->verbs->answered(store, &inquiries[i]));
+    }
+    while (inquiries[0].found == TLSL_FOUND_PENDING) {
+        wait_for_store(store);
+        ask(store, &inquiries[0]);
+    }
+    CHECK(inquiries[0].found == TLSL_FOUND_MISS);
+    CHECK(inquiries[1].found == TLSL_FOUND_PENDING && store->verbs->answered(store, &inquiries[1]));
+    (void)store->verbs->fd(store, &writing, &timeout_ms);
+    CHECK(timeout_ms == 1);
+    ask(store, &inquiries[1]);
+    CHECK(inquiries[1].found == TLSL_FOUND_MISS);
+    (void)store->verbs->fd(store, &writing, &timeout_ms);
+    CHECK(timeout_ms == -1 && !writing);
+    tlslife_store_free(store);
+    stop(server);
+}
+
+/* A lookup whose time is over is as good as answered, and nobody looks every millisecond for one that is not. */
+static void test_late_is_answered(void) {
+    char service[8];
+    tlsl_inquiry inquiry = {.found = TLSL_FOUND_MISS};
+    bool writing = false;
+    int timeout_ms = -1;
+    pid_t server = start_faulty(service, &(fault){.reply = NULL});
+    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
+    ask(store, &inquiry);
+    (void)store->verbs->fd(store, &writing, &timeout_ms);
+    CHECK(timeout_ms >= 2 && timeout_ms <= 10);
+    CHECK(!store->verbs->answered(store, &inquiry));
+    rest(110);
+    CHECK(store->verbs->answered(store, &inquiry));
+    ask(store, &inquiry);
+    CHECK(inquiry.found == TLSL_FOUND_FAILED);
+    tlslife_store_free(store);
+    stop(server);
+}
+
+/* Takes the place of the C library's in this program: one name takes its time. */
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out) {
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (host == NULL || strcmp(host, "slow.test") != 0 || (hints->ai_flags & AI_NUMERICHOST) != 0) {
+        return real(host, service, hints, out);
+    }
+    rest(150);
+    return real("127.0.0.1", service, hints, out);
+}
+
+/* A name is resolved at the side: no ask takes as long (main looks), and the answer comes. */
+static void test_slow_name(void) {
+    char service[8];
+    tlsl_inquiry inquiry;
+    pid_t server = start_faulty(service, &(fault){.reply = "$-1\r\n", .copies = 1});
+    tlslife_redis_options options = {.host = "slow.test", .service = service, .timeout_ms = 2000};
+    tlslife_store *store = open_store(options);
+    double begin = now_ms();
+    CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_MISS);
+    CHECK(now_ms() - begin >= 149);
+    tlslife_store_free(store);
+    options.timeout_ms = 50; /* of a lookup: what is slower is told so in time */
+    store = open_store(options);
+    begin = now_ms();
+    CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_FAILED);
+    CHECK(now_ms() - begin >= 49 && now_ms() - begin < 140);
+    rest(160);
+    CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_MISS); /* the name is known by now */
+    tlslife_store_free(store);
+    options.connect_timeout_ms = 20;
+    store = open_store(options);
+    CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_FAILED);
+    tlslife_store_free(store); /* and the name is resolved for nobody */
+    stop(server);
+}
+
 int main(void) {
     (void)signal(SIGPIPE, SIG_IGN);
     test_real();
@@ -529,6 +617,9 @@ int main(void) {
     test_overlap();
     test_circuit();
     test_bounded();
+    test_answered();
+    test_late_is_answered();
+    test_slow_name();
     printf("the longest ask: %.2f ms\n", longest_call_ms);
     CHECK(longest_call_ms < CALL_MAX_MS);
     return checks_end();

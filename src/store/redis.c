@@ -71,6 +71,7 @@ typedef struct redis {
     tlsl_channel *channel; /* NULL: not connected */
     bool up;
     int64_t connect_by_ms;
+    int64_t up_at_ms; /* what was asked before that was sent then */
     redisReader *reader;
     redisReplyObjectFunctions reply_functions;
     char *out;
@@ -388,10 +389,14 @@ static bool read_in(redis *self) {
     return true;
 }
 
-/*
- * Who waits longer than a lookup may is told so; a server that owes its oldest reply twice as long is given
- * up.
- */
+/* When the connection is given up: it does not stand by then, or the server owes its oldest reply twice too long. */
+static int64_t give_up_at_ms(const redis *self) {
+    int64_t due = self->up_at_ms + self->timeout_ms;
+    due = self->first->deadline_ms > due ? self->first->deadline_ms : due;
+    return self->up ? due + self->timeout_ms : self->connect_by_ms;
+}
+
+/* Who waits longer than a lookup may is told so. false: it is time to give up. */
 static bool keep_time(redis *self) {
     int64_t now = now_ms();
     for (request *late = self->first; late != NULL; late = late->next) {
@@ -399,8 +404,7 @@ static bool keep_time(redis *self) {
             settle(self, late, TLSL_FOUND_FAILED);
         }
     }
-    bool overdue = self->up && self->first != NULL && self->first->deadline_ms + self->timeout_ms <= now;
-    return !overdue && (self->up || now < self->connect_by_ms);
+    return self->first == NULL ? self->up || now < self->connect_by_ms : now < give_up_at_ms(self);
 }
 
 static void move(redis *self) {
@@ -413,6 +417,7 @@ static void move(redis *self) {
     if (self->channel != NULL && !self->up) {
         int ready = tlsl_channel_ready(self->channel);
         self->up = ready == 1;
+        self->up_at_ms = now_ms();
         if (ready < 0) {
             fail(self);
         }
@@ -498,7 +503,7 @@ static int64_t next_moment_ms(const redis *self) {
     while (asked != NULL && (!asked->awaited || asked->found != TLSL_FOUND_PENDING)) {
         asked = asked->next;
     }
-    int64_t given_up = self->up ? self->first->deadline_ms + self->timeout_ms : self->connect_by_ms;
+    int64_t given_up = give_up_at_ms(self);
     return asked != NULL && asked->deadline_ms < given_up ? asked->deadline_ms : given_up;
 }
 
