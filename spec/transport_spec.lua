@@ -150,6 +150,64 @@ describe("TCP", function()
         assert.equal("r", client:events())
     end)
 
+    local function wait_for(fd, events)
+        local uv = require "luv"
+        local poll, timer, came = uv.new_poll(fd), uv.new_timer(), nil
+        local function stop()
+            poll:close()
+            timer:close()
+        end
+        poll:start(events, function() came = true; stop() end)
+        timer:start(5000, 0, stop)
+        uv.run()
+        return came
+    end
+
+    -- as a loop would: to the end, with a wait for what the connection says
+    local function dial_without_blocking(conn, ...)
+        local waits = {}
+        for _ = 1, 100 do
+            local ok, message, err = conn:dial(...)
+            if ok or message ~= "want_read" and message ~= "want_write" then return waits, ok, message, err end
+            waits[#waits + 1] = message
+            assert.equal(message == "want_read" and "r" or "w", conn:events())
+            assert(wait_for(conn:pollfd(), conn:events()), "nothing came")
+        end
+        error "it never ends"
+    end
+
+    it("resolves a name without blocking", function()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        local client = pair.client():connection()
+        client:set_blocking(false)
+        local waits, ok = dial_without_blocking(client, "localhost", listener:port())
+        assert.is_true(ok)
+        assert.equal("want_read", waits[1])
+        assert.equal("localhost", client:hostname())
+    end)
+
+    it("fails for names that are none, without blocking", function()
+        local conn = pair.client():connection()
+        conn:set_blocking(false)
+        local waits, ok, message, err = dial_without_blocking(conn, "nowhere.invalid", 443)
+        assert.equal("want_read", waits[1])
+        assert.truthy(expect.fails("resolve", ok, message, err).message:find("nowhere.invalid", 1, true))
+        assert.is_nil(conn:fd())
+        -- what is begun for nobody ends by itself
+        for i = 1, 100 do
+            expect.word("want_read", conn:dial("nowhere-" .. i .. ".invalid", 443))
+        end
+        conn:free()
+    end)
+
+    it("takes the name of the host that was dialled last", function()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        local conn = pair.client():connection()
+        assert.is_nil((conn:dial("nowhere.invalid", 443)))
+        assert.is_true(conn:dial("localhost", listener:port()))
+        assert.equal("localhost", conn:hostname())
+    end)
+
     it("sets TCP_NODELAY at both ends", function()
         -- Nagle's algorithm and delayed acknowledgements would cost 40 ms for each of these
         local client, server = over_tcp "127.0.0.1"
