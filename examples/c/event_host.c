@@ -289,13 +289,15 @@ static int loop_running(lua_State *L) {
     return 1;
 }
 
+static int events_of(const char *mode) {
+    return (strchr(mode, 'r') != NULL ? UV_READABLE : 0) | (strchr(mode, 'w') != NULL ? UV_WRITABLE : 0);
+}
+
 /* wait(fd, mode, seconds): yields; step() passes on what comes first, true for the descriptor. */
 static int loop_wait(lua_State *L) {
     job *self = job_of(L);
-    const char *mode = luaL_checkstring(L, 2);
-    int events =
-        (strchr(mode, 'r') != NULL ? UV_READABLE : 0) | (strchr(mode, 'w') != NULL ? UV_WRITABLE : 0);
-    if (self == NULL || !watch(self, (int)luaL_checkinteger(L, 1), events)) {
+    int fd = (int)luaL_checkinteger(L, 1), events = events_of(luaL_checkstring(L, 2));
+    if (self == NULL || !watch(self, fd, events)) {
         return luaL_error(L, "event_host: cannot wait");
     }
     if (!lua_isnoneornil(L, 3)) {

@@ -130,6 +130,7 @@ static void read_listeners(lua_State *L, host_worker *self) {
     self->listeners = calloc(len + 1, sizeof *self->listeners);
     if (self->listeners == NULL) {
         luaL_error(L, "thread: out of memory");
+        return; /* which luaL_error does not */
     }
     while (self->listeners_len < len) {
         lua_rawgeti(L, -1, (lua_Integer)self->listeners_len + 1);
