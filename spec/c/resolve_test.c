@@ -292,9 +292,9 @@ static void test_dial(void) {
     tlslife_listener *listener = listen_on("127.0.0.1", "0", 0, port);
     tlslife_conn *conn = new_conn(false, -1);
     CHECK(dial(conn, "127.0.0.1", port, &waits) == TLSLIFE_OK);
-    CHECK(dial(conn, "slow.test", port, &waits) == TLSLIFE_OK && waits >= 1);
+    CHECK(dial(conn, "slow.test", port, &waits) == TLSLIFE_OK);
     CHECK_TEXT(tlslife_conn_hostname(conn), "slow.test");
-    CHECK(dial(conn, "none.test", port, &waits) == TLSLIFE_ERROR && waits >= 1);
+    CHECK(dial(conn, "none.test", port, &waits) == TLSLIFE_ERROR);
     CHECK(tlslife_conn_error(conn)->kind == TLSLIFE_ERR_RESOLVE && tlslife_conn_fd(conn) == -1);
     CHECK(tlslife_conn_set_hostname(conn, "mine.test") == TLSLIFE_OK);
     CHECK(dial(conn, "fast.test", port, &waits) == TLSLIFE_OK);
@@ -440,10 +440,11 @@ static void test_fork(void) {
 /* The threads of the parent are not in the child, which has its own. */
 static void child_of_fork(tlslife_conn *conn) {
     int waits = 0;
+    int asked = count_of(&asked_here);
     bool failed = tlslife_conn_dial(conn, "slow.test", "1") == TLSLIFE_ERROR;
     set_gate(true);
     tlslife_conn *other = new_conn(false, -1);
-    bool resolved = dial(other, "none.test", "1", &waits) == TLSLIFE_ERROR && waits == 1;
+    bool resolved = dial(other, "none.test", "1", &waits) == TLSLIFE_ERROR && count_of(&asked_here) == asked;
     tlslife_conn_free(conn);
     tlslife_conn_free(other);
     _exit(failed && resolved ? 0 : 1);
@@ -515,7 +516,7 @@ static bool shared_library(char *path, size_t path_len) {
     if (end == NULL || (size_t)(end - path) + 16 > path_len) {
         return false;
     }
-    (void)strcpy(end, "/libtlslife.so");
+    (void)snprintf(end, path_len - (size_t)(end - path), "/libtlslife.so");
     return access(path, R_OK) == 0;
 }
 
