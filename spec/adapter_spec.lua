@@ -1,8 +1,6 @@
 -- adapter_spec.lua: the adapters for loops by themselves, over sockets that carry no TLS: what types.lua promises of a
 -- tlslife.Loop, by each of them in the same way, and what only one of them can get wrong.
 
-local tls = require "tlslife"
-if not tls.loop then tls.loop = function(l) return l end end -- REMOVE
 local copas_of = require "spec.support.copas"
 local socket = require "socket"
 
