@@ -71,6 +71,53 @@ add {
     end,
 }
 
+-- -------------------------------------------------------------------------------------------- cqueues and copas
+
+-- Counts what is spawned and has not ended; start begins a coroutine, step(seconds) lets the loop go on.
+local function add_stepped(name, start, step, sleep)
+    local left = 0
+    add {
+        name = name,
+        yields = true,
+        spawn = function(f)
+            left = left + 1
+            start(function()
+                f()
+                left = left - 1
+            end)
+        end,
+        run = function()
+            local deadline = uv.hrtime() + TIME * 1e9
+            while left > 0 and uv.hrtime() < deadline do step(0.5) end
+            local hanging = left
+            left = 0
+            if hanging > 0 then error "the time is up" end
+        end,
+        sleep = sleep,
+    }
+end
+
+local has_cqueues, cqueues = pcall(require, "cqueues")
+if has_cqueues then
+    require "tlslife.wait.cqueues"
+    local controller = cqueues.new()
+    add_stepped("cqueues",
+        function(f) controller:wrap(f) end,
+        function(seconds) assert(controller:step(seconds)) end,
+        cqueues.sleep)
+end
+
+for _, version in ipairs {4, 1} do
+    local copas, loop = require "spec.support.copas" (version)
+    if copas then
+        local quiet = require "socket".udp() -- copas 1 has no sleep
+        local quiet_fd = math.tointeger(quiet:getfd())
+        add_stepped("copas " .. version, copas.addthread, copas.step, function(seconds)
+            loop.wait(quiet_fd, "r", seconds, quiet)
+        end)
+    end
+end
+
 -- --------------------------------------------------------------------------------------------------------- all
 
 --- Seconds, of a clock that only goes on.
@@ -131,7 +178,7 @@ end
 --- A server in another process, of which there is one for each thing it can do; its port, and the process.
 function loops.peer(pki, what)
     local path = process.spill(process.directory() .. "/loop_peer.lua", PEER)
-    local started = process.start {program.path, path, pki.server_cert_file, pki.server_key_file, what, timeout = 60}
+    local started = process.start {program.path, path, pki.server_cert_file, pki.server_key_file, what, stdin = true, timeout = 60}
     return math.tointeger(tonumber(started:wait_for "port (%d+)")), started
 end
 
