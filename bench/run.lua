@@ -2,7 +2,9 @@
 -- See bench/README.md.
 --
 --   tlslife bench/run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]
---   tlslife bench/run.lua cache [full] [--check]      another benchmark: bench/cache.lua
+--   tlslife bench/run.lua cache [full] [--check]      other benchmarks: bench/cache.lua,
+--   tlslife bench/run.lua server [...]                bench/server.lua
+--   tlslife bench/run.lua load [seconds]              and bench/load.lua
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = here .. "/?.lua;" .. here .. "/../?.lua;" .. package.path
 
@@ -47,6 +49,12 @@ local function load_plain(path)
         usage("cannot load the plain C side: " .. message)
     end
     return open()
+end
+
+if arg[1] == "server" then
+    os.exit(dofile(here .. "/server.lua")(load_plain().identity()), true)
+elseif arg[1] == "load" then
+    os.exit(dofile(here .. "/load.lua")(load_plain().identity()), true)
 end
 
 local function machine()

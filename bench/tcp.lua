@@ -2,7 +2,8 @@
 --
 -- Three servers that do the same, and one client that drives them in turns (tcp_client.c) and reads their processes' time.
 -- Each round has new processes: how one's memory happens to lie is worth some percent, for as long as it lives.
-local process = require "spec.support.process"
+local process, machine = require "spec.support.process", require "machine"
+local spread <const> = machine.spread
 
 local KINDS <const> = {
     { name = "TLS 1.2 id", version = "TLSv1.2", resumption = "stateful", most = 1.05 },
@@ -12,9 +13,6 @@ local KINDS <const> = {
 
 -- A round's turns, and the handshakes of a turn; TLS 1.2's are cheap, and so there are more.
 local TURNS <const>, HANDSHAKES <const> = 40, { ["TLSv1.2"] = 50, ["TLSv1.3"] = 15 }
-
--- No heap gives its top back at a connection's end to take it again for the next: see steady_heap in plain.c.
-local STEADY <const> = { GLIBC_TUNABLES = "glibc.malloc.trim_threshold=268435456:glibc.malloc.top_pad=1048576" }
 
 local NGINX <const> = [[
 daemon off; master_process off; pid %s/pid; error_log stderr;
@@ -37,35 +35,8 @@ local NGINX_SESSIONS <const> = {
     tickets = "ssl_session_tickets on; ssl_session_cache off;",
 }
 
--- Only root has /usr/sbin in PATH everywhere.
-local function find_nginx()
-    local pipe = assert(io.popen "PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx")
-    local path = pipe:read "l"
-    pipe:close()
-    return path
-end
-
--- The first and the last processor that we may use: all servers get the one and the client the other, or who is moved
--- about, and when, decides more than what we look for. Nothing where there is but one.
-local function processors()
-    local list = process.slurp("/proc/self/status"):match "Cpus_allowed_list:%s*(%S+)" or ""
-    local first, last = list:match "^%d+", list:match "%d+$"
-    if first ~= last and os.execute "command -v taskset >/dev/null" then
-        return first, last
-    end
-end
-
-local CLIENTS, SERVERS = processors()
-
--- words, on that processor.
-local function pinned(processor, words)
-    return processor and table.move(words, 1, #words, 4, { "taskset", "-c", processor }) or words
-end
-
 local function start(words)
-    words = pinned(SERVERS, words)
-    words.environment, words.timeout = STEADY, 120
-    return process.start(words)
+    return machine.start(words, 120)
 end
 
 -- One of ours, which says where it is: "port pid".
@@ -85,13 +56,6 @@ local function nginx(program, kind, files)
     return one, port, process.slurp(dir .. "/pid"):match "%d+"
 end
 
-local function median(values)
-    table.sort(values)
-    local middle = #values // 2
-    local value = #values % 2 == 1 and values[middle + 1] or (values[middle] + values[middle + 1]) / 2
-    return { median = value, least = values[1], most = values[#values] }
-end
-
 -- One round: nanoseconds a handshake of each server, in the order of starters.
 local function round(beside, kind, starters)
     local words = { beside .. "/bench/tcp_client", kind.version, TURNS, HANDSHAKES[kind.version] }
@@ -101,7 +65,7 @@ local function round(beside, kind, starters)
         servers[i] = one
         words[#words + 1] = port .. ":" .. pid
     end
-    words = pinned(CLIENTS, words)
+    words = machine.pinned(machine.CLIENTS, words)
     words.timeout = 100
     local status, output = process.run(words)
     local said = ""
@@ -137,7 +101,7 @@ local function measure(kind, files, beside, program, rounds)
         c[i], ours[i], other[i] = round(beside, kind, starters)
         ratio[i] = ours[i] / c[i]
     end
-    return { c = median(c), tlslife = median(ours), nginx = program and median(other), ratio = median(ratio) }
+    return { c = spread(c), tlslife = spread(ours), nginx = program and spread(other), ratio = spread(ratio) }
 end
 
 local function us(figure)
@@ -165,7 +129,7 @@ return function(say, lines, identity, beside, rounds, only)
     if #wanted == 0 then
         return 0, 0
     end
-    local dir, program = process.directory(), find_nginx()
+    local dir, program = process.directory(), machine.find "nginx"
     local files = {
         certificate = process.spill(dir .. "/certificate", identity.certificate),
         private_key = process.spill(dir .. "/key", identity.private_key),

@@ -1,0 +1,398 @@
+/*
+ * client.c: the client that drives the servers of bench/server.lua in turns, and reads what they used.
+ *
+ *   client keep|full|resumed|idle CONNECTIONS TURNS AMOUNT PATH port:pid[,pid...]...
+ *
+ *   keep        CONNECTIONS to each server are opened first. A turn is AMOUNT waves: every connection asks, then every
+ *               answer is read. So the server has as much to do as it has connections, and sleeps once a wave at most.
+ *   full, resumed   a turn is AMOUNT connections: handshake, one request, its answer, close_notify, close; CONNECTIONS
+ *               are under way at once. resumed offers the newest session that the server gave, full none; a
+ *               connection that is not as it should be ends the run.
+ *   idle        CONNECTIONS are opened, each asks once and stays: the growth of the processes' own memory
+ *
+ * A line for each server: processor nanoseconds of its processes, wall nanoseconds, operations; or, idle: bytes. The
+ * clock is the servers' own (clock_getcpuclockid(3)), so nothing that this program does is in it. It waits for answers
+ * one after the other and in the order of asking, with a socket that blocks: that costs the least. No tlslife in it.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SERVERS_MAX = 16, WORKERS_MAX = 16, ANSWER_MAX = 65536, WARM_UP = 8, AT_ONCE = 32 };
+
+typedef struct server {
+    const char *word; /* as it was named */
+    pid_t pids[WORKERS_MAX];
+    clockid_t clocks[WORKERS_MAX];
+    SSL **connections;    /* a ring of them */
+    SSL_SESSION *session; /* the newest that it gave */
+    double cpu, wall;
+    long operations;
+    int workers, port;
+    bool resume;
+} server;
+
+typedef struct drive {
+    SSL_CTX *ctx;
+    char request[256];
+    size_t request_len;
+    size_t connections, turns, amount;
+} drive;
+
+/* ------------------------------------------------------------------------------------------------ one connection */
+
+/* Called by libssl with each session that may be offered: the newest is kept. */
+static int keep_session(SSL *ssl, SSL_SESSION *session) {
+    server *from = SSL_get_app_data(ssl);
+    SSL_SESSION_free(from->session);
+    from->session = session;
+    return 1;
+}
+
+/* The servers' certificates were made for this run; that they are verified would be no server's work. One suite and one
+ * group, so that all servers do the same sums. */
+static SSL_CTX *new_ctx(void) {
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384") != 1 ||
+        SSL_CTX_set1_groups_list(ctx, "X25519") != 1) {
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, keep_session);
+    return ctx;
+}
+
+static int dial(int port) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct timeval patience = {.tv_sec = 20};
+    const int on = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) {
+        return fd;
+    }
+    (void)close(fd);
+    return -1;
+}
+
+static void hang_up(SSL *ssl) {
+    if (ssl != NULL) {
+        int fd = SSL_get_fd(ssl);
+        ERR_clear_error();
+        (void)SSL_shutdown(ssl);
+        SSL_free(ssl);
+        (void)close(fd);
+    }
+}
+
+/* A copy of the newest session: libssl's client offers a TLS 1.3 session once only. */
+static bool offer(SSL *ssl, const server *to) {
+    SSL_SESSION *copy = SSL_SESSION_dup(to->session);
+    bool ok = copy != NULL && SSL_set_session(ssl, copy) == 1;
+    SSL_SESSION_free(copy);
+    return ok;
+}
+
+/* A connection whose ClientHello is out: the server may begin, and nobody waits. (A quick one has answered already.) */
+static SSL *say_hello(const drive *run, server *to) {
+    int fd = dial(to->port);
+    SSL *ssl = fd < 0 ? NULL : SSL_new(run->ctx);
+    if (ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
+        return NULL;
+    }
+    SSL_set_app_data(ssl, to);
+    SSL_set_connect_state(ssl);
+    ERR_clear_error();
+    if ((to->resume && !offer(ssl, to)) || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        return NULL;
+    }
+    int result = SSL_do_handshake(ssl);
+    bool well = result == 1 || SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ;
+    return well && fcntl(fd, F_SETFL, 0) == 0 ? ssl : NULL;
+}
+
+static bool ask(const drive *run, SSL *ssl) {
+    size_t written;
+    return SSL_write_ex(ssl, run->request, run->request_len, &written) == 1;
+}
+
+static bool shake_and_ask(const drive *run, SSL *ssl, const server *to) {
+    bool resumed = to->resume;
+    ERR_clear_error();
+    return SSL_do_handshake(ssl) == 1 && (SSL_session_reused(ssl) == 1) == resumed && ask(run, ssl);
+}
+
+/* The whole answer: headers, which come in one record, and as much as Content-Length says. */
+static bool take_answer(SSL *ssl) {
+    static char text[ANSWER_MAX + 1];
+    size_t len, got;
+    ERR_clear_error();
+    if (SSL_read_ex(ssl, text, ANSWER_MAX, &len) != 1) {
+        return false;
+    }
+    text[len] = '\0';
+    const char *end = strstr(text, "\r\n\r\n");
+    const char *length = strcasestr(text, "\r\nContent-Length: ");
+    if (strncmp(text, "HTTP/1.1 200", 12) != 0 || end == NULL || length == NULL || length > end) {
+        return false;
+    }
+    size_t wanted = strtoul(length + strlen("\r\nContent-Length: "), NULL, 10);
+    got = len - (size_t)(end + 4 - text);
+    while (got < wanted && SSL_read_ex(ssl, text, ANSWER_MAX, &len) == 1) {
+        got += len;
+    }
+    return got == wanted;
+}
+
+/* ------------------------------------------------------------------------------------------------- what is done */
+
+/* Opens `count` connections, each of which has asked and got its answer: AT_ONCE are under way at once. */
+static bool open_all(const drive *run, server *to, size_t count) {
+    for (size_t i = 0; i < count + AT_ONCE; i++) {
+        if (i >= AT_ONCE && (!shake_and_ask(run, to->connections[i - AT_ONCE], to) ||
+                             !take_answer(to->connections[i - AT_ONCE]))) {
+            return false;
+        }
+        if (i < count && (to->connections[i] = say_hello(run, to)) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void close_all(server *to, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        hang_up(to->connections[i]);
+        to->connections[i] = NULL;
+    }
+}
+
+static bool waves(const drive *run, server *to) {
+    for (size_t wave = 0; wave < run->amount; wave++) {
+        for (size_t i = 0; i < run->connections; i++) {
+            if (!ask(run, to->connections[i])) {
+                return false;
+            }
+        }
+        for (size_t i = 0; i < run->connections; i++) {
+            if (!take_answer(to->connections[i])) {
+                return false;
+            }
+        }
+    }
+    to->operations += (long)(run->amount * run->connections);
+    return true;
+}
+
+/* Three stages, half the ring apart: hello; the handshake's end and the request; the answer and the end. So the server
+ * always has other connections to turn to. */
+static bool handshakes(const drive *run, server *to) {
+    size_t half = run->connections / 2, ring = half * 2;
+    for (size_t i = 0; i < run->amount + ring; i++) {
+        SSL **here = &to->connections[i % ring], **middle = &to->connections[(i + half) % ring];
+        if (i >= ring) {
+            if (!take_answer(*here)) {
+                return false;
+            }
+            hang_up(*here);
+            *here = NULL;
+        }
+        if (i >= half && i - half < run->amount && !shake_and_ask(run, *middle, to)) {
+            return false;
+        }
+        if (i < run->amount && (*here = say_hello(run, to)) == NULL) {
+            return false;
+        }
+    }
+    to->operations += (long)run->amount;
+    return true;
+}
+
+static double now(clockid_t clock) {
+    struct timespec time = {0, 0};
+    (void)clock_gettime(clock, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static double used(const server *by) {
+    double sum = 0;
+    for (int i = 0; i < by->workers; i++) {
+        sum += now(by->clocks[i]);
+    }
+    return sum;
+}
+
+/* Each round of turns begins with another server. NULL, or the one that failed. */
+static server *take_turns(const drive *run, server *servers, size_t count,
+                          bool (*work)(const drive *run, server *to)) {
+    for (size_t i = 0; i < run->turns * count; i++) {
+        server *next = &servers[(i / count + i) % count];
+        double wall = now(CLOCK_MONOTONIC), cpu = used(next);
+        if (!work(run, next)) {
+            return next;
+        }
+        next->cpu += used(next) - cpu;
+        next->wall += now(CLOCK_MONOTONIC) - wall;
+    }
+    for (size_t i = 0; i < count; i++) {
+        printf("%.1f %.1f %ld\n", servers[i].cpu / (double)servers[i].operations,
+               servers[i].wall / (double)servers[i].operations, servers[i].operations);
+    }
+    return NULL;
+}
+
+static server *run_waves(drive *run, server *servers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!open_all(run, &servers[i], run->connections)) {
+            return &servers[i];
+        }
+    }
+    server *failed = take_turns(run, servers, count, waves);
+    for (size_t i = 0; failed == NULL && i < count; i++) {
+        close_all(&servers[i], run->connections);
+    }
+    return failed;
+}
+
+/* The first connections, which warm the server up and bring its first session, do not count. */
+static server *run_handshakes(drive *run, server *servers, size_t count, bool resumed) {
+    for (size_t i = 0; i < count; i++) {
+        if (!open_all(run, &servers[i], WARM_UP) || servers[i].session == NULL) {
+            return &servers[i];
+        }
+        close_all(&servers[i], WARM_UP);
+        servers[i].resume = resumed;
+    }
+    return take_turns(run, servers, count, handshakes);
+}
+
+/* Bytes that are the processes' own. */
+static double own_memory(const server *of) {
+    double sum = 0;
+    for (int i = 0; i < of->workers; i++) {
+        char path[64], line[256];
+        double kib;
+        (void)snprintf(path, sizeof path, "/proc/%ld/smaps_rollup", (long)of->pids[i]);
+        FILE *file = fopen(path, "re");
+        while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+            if (sscanf(line, "Private_Clean: %lf", &kib) == 1 ||
+                sscanf(line, "Private_Dirty: %lf", &kib) == 1) {
+                sum += kib * 1024;
+            }
+        }
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+    }
+    return sum;
+}
+
+static server *run_idle(drive *run, server *servers, size_t count) {
+    const struct timespec settle = {.tv_nsec = 300 * 1000 * 1000};
+    for (size_t i = 0; i < count; i++) {
+        server *to = &servers[i];
+        if (!open_all(run, to, WARM_UP)) {
+            return to;
+        }
+        close_all(to, WARM_UP);
+        (void)nanosleep(&settle, NULL);
+        double before = own_memory(to);
+        if (!open_all(run, to, run->connections)) {
+            return to;
+        }
+        (void)nanosleep(&settle, NULL);
+        printf("%.1f\n", (own_memory(to) - before) / (double)run->connections);
+        close_all(to, run->connections);
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------------- program */
+
+static bool parse(server *out, const char *word, size_t connections) {
+    char *end;
+    size_t room = connections < WARM_UP ? WARM_UP : connections;
+    *out = (server){.word = word, .port = (int)strtol(word, &end, 10)};
+    out->connections = calloc(room, sizeof *out->connections);
+    for (int i = 0; i < WORKERS_MAX && (*end == ':' || *end == ','); i++) {
+        out->pids[i] = (pid_t)strtol(end + 1, &end, 10);
+        if (clock_getcpuclockid(out->pids[i], &out->clocks[i]) != 0) {
+            return false;
+        }
+        out->workers = i + 1;
+    }
+    return out->workers > 0 && *end == '\0' && out->connections != NULL;
+}
+
+/* As many descriptors as we may have. */
+static void raise_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static server *do_as_told(const char *mode, drive *run, server *servers, size_t count) {
+    if (strcmp(mode, "idle") == 0) {
+        return run_idle(run, servers, count);
+    }
+    if (strcmp(mode, "keep") == 0) {
+        return run_waves(run, servers, count);
+    }
+    return run_handshakes(run, servers, count, strcmp(mode, "resumed") == 0);
+}
+
+int main(int argc, char **argv) {
+    enum { FIXED = 6 };
+    server servers[SERVERS_MAX];
+    if (argc <= FIXED || argc > FIXED + SERVERS_MAX) {
+        return 2;
+    }
+    drive run = {.ctx = new_ctx(),
+                 .connections = strtoul(argv[2], NULL, 10),
+                 .turns = strtoul(argv[3], NULL, 10),
+                 .amount = strtoul(argv[4], NULL, 10)};
+    run.request_len = (size_t)snprintf(run.request, sizeof run.request,
+                                       "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", argv[5]);
+    size_t count = (size_t)(argc - FIXED);
+    for (size_t i = 0; i < count; i++) {
+        if (!parse(&servers[i], argv[FIXED + i], run.connections)) {
+            return 2;
+        }
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    raise_limit();
+    server *failed = run.ctx == NULL ? servers : do_as_told(argv[1], &run, servers, count);
+    if (failed != NULL) {
+        fprintf(stderr, "client: %s of %s: a connection failed, or was not as it should be\n", argv[1],
+                failed->word);
+        ERR_print_errors_fp(stderr);
+    }
+    return failed != NULL;
+}

@@ -1,0 +1,25 @@
+-- ours.lua: tls.serve as bench/server.lua measures it: tlslife ours.lua certificate.pem key.pem [workers [threads]]
+--
+-- Each worker prints "port pid". What it does is what bench/server/plain.c does.
+package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path
+local tls, http = require "tlslife", require "http"
+
+local certificate, private_key, workers, kind = table.unpack(arg)
+
+local function write(conn, bytes)
+    return conn:write(bytes) == #bytes
+end
+
+assert(tls.serve {
+    address = "127.0.0.1:0", backlog = 1024,
+    context = { certificate = certificate, private_key = private_key, min_version = "TLSv1.3" },
+    handler = function(conn)
+        http(conn, conn.read, write)
+    end,
+    workers = math.tointeger(tonumber(workers or 1)), threads = kind == "threads",
+    on_start = function(server)
+        local status <close> = assert(io.open "/proc/self/stat")
+        io.stdout:write(("%d %d\n"):format(server:ports()[1], status:read "n"))
+        io.stdout:flush()
+    end,
+})
