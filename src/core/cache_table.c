@@ -238,10 +238,10 @@ static void drop_slot(tlsl_table *table, uint32_t place) {
 
 /* ----------------------------------------------------------------------------------------------- entries */
 
-/* One or two entries a bucket, as they fall. */
+/* One or two entries a bucket, as they fall; the sixteenth that may lie idle does not count. */
 static uint32_t buckets_for(uint32_t room) {
     uint32_t buckets = BUCKETS_LEAST;
-    while (buckets * 2 < room) {
+    while (buckets * 2 < room - room / 16) {
         buckets *= 2;
     }
     return buckets;
