@@ -28,6 +28,17 @@
  */
 tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* -------------------------------------------------------------------------------------------- method.c */
+
+typedef struct tlsl_bio_verbs {
+    int (*read)(BIO *bio, char *buffer, size_t len, size_t *out_read);
+    int (*write)(BIO *bio, const char *bytes, size_t len, size_t *out_written);
+    long (*ctrl)(BIO *bio, int command, long number, void *pointer);
+    int (*destroy)(BIO *bio);
+} tlsl_bio_verbs;
+/* For a source and sink, and what else type says of it: once in a process. NULL: out of memory. */
+BIO_METHOD *tlsl_bio_method(const char *name, int type, const tlsl_bio_verbs *verbs);
+
 /* -------------------------------------------------------------------------------------------- memory.c */
 
 /* One BIO end over two bounded byte queues, shared by reference with the other end. */

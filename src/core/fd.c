@@ -192,18 +192,12 @@ static int fd_destroy(BIO *bio) {
 }
 
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
-static BIO_METHOD *method; /* lives as long as the process: OpenSSL may still hold BIOs of it at exit */
+static BIO_METHOD *method;
 
 static void make_method(void) {
-    int index = BIO_get_new_index();
-    int type = index | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR; /* so that SSL_get_fd finds it */
-    BIO_METHOD *made = index == -1 ? NULL : BIO_meth_new(type, "tlslife descriptors");
-    if (made != NULL && BIO_meth_set_read_ex(made, fd_read) && BIO_meth_set_write_ex(made, fd_write) &&
-        BIO_meth_set_ctrl(made, fd_ctrl) && BIO_meth_set_destroy(made, fd_destroy)) {
-        method = made;
-        return;
-    }
-    BIO_meth_free(made);
+    const tlsl_bio_verbs verbs = {fd_read, fd_write, fd_ctrl, fd_destroy};
+    /* By the type SSL_get_fd finds it. */
+    method = tlsl_bio_method("tlslife descriptors", BIO_TYPE_DESCRIPTOR, &verbs);
 }
 
 BIO *tlsl_fd_bio(int read_fd, int write_fd, bool owned) {
