@@ -127,6 +127,18 @@ static struct addrinfo *resolve(const char *host, const char *service, tlslife_e
     return NULL;
 }
 
+static tlslife_listener *listener_of(int fd, bool non_blocking, tlslife_error *err) {
+    tlslife_listener *listener = malloc(sizeof *listener);
+    if (listener == NULL) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
+        return NULL;
+    }
+    listener->fd = fd;
+    listener->port = port_of(fd);
+    atomic_init(&listener->non_blocking, non_blocking);
+    return listener;
+}
+
 tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog, bool reuse_port,
                                  tlslife_error *err) {
     struct addrinfo *addresses = resolve(host, service, err);
@@ -141,15 +153,10 @@ tlslife_listener *tlslife_listen(const char *host, const char *service, int back
                                host != NULL ? host : "every address", service);
         return NULL;
     }
-    tlslife_listener *listener = malloc(sizeof *listener);
+    tlslife_listener *listener = listener_of(fd, false, err);
     if (listener == NULL) {
         (void)close(fd);
-        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
-        return NULL;
     }
-    listener->fd = fd;
-    listener->port = port_of(fd);
-    atomic_init(&listener->non_blocking, false);
     return listener;
 }
 
@@ -176,13 +183,7 @@ tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err) {
         (void)tlsl_fail(err, TLSLIFE_ERR_USAGE, "%d is not a listening TCP socket", fd);
         return NULL;
     }
-    tlslife_listener *listener = malloc(sizeof *listener);
-    if (listener == NULL) {
-        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
-        return NULL;
-    }
-    *listener = (tlslife_listener){.fd = fd, .port = port_of(fd)};
-    return listener;
+    return listener_of(fd, true, err);
 }
 
 void tlslife_listener_free(tlslife_listener *listener) {
