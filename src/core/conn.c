@@ -73,7 +73,7 @@ tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_error *err) {
     if (tlsl_context_seal(context, err) != TLSLIFE_OK) {
         return NULL;
     }
-    ERR_clear_error();
+    tlsl_errors_clear();
     tlslife_conn *conn = wrap(context, SSL_new(context->ctx), err);
     if (conn != NULL && context->role == TLSLIFE_SERVER) {
         SSL_set_accept_state(conn->ssl);
@@ -252,7 +252,7 @@ tlslife_context *tlslife_conn_get0_context(const tlslife_conn *conn) {
 }
 
 static tlslife_status client_before(tlslife_conn *conn, const char *what) {
-    ERR_clear_error();
+    tlsl_errors_clear();
     if (SSL_is_server(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is for a client's connection", what);
     }
