@@ -261,18 +261,43 @@ static tlslife_status client_before(tlslife_conn *conn, const char *what) {
                : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s must come before the handshake begins", what);
 }
 
+/*
+ * The host's part of a client's session id context. A thread's connections go to the same few hosts one
+ * after the other, and a hash costs a hundredth of a resumed handshake: the last one is remembered.
+ */
+static bool hash_host(const char *hostname, unsigned char out[TLSL_HOST_HASH]) {
+    static _Thread_local struct {
+        char name[256];
+        unsigned char hash[TLSL_HOST_HASH];
+    } last; /* an empty name: nothing yet */
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    size_t len = strlen(hostname);
+    bool fits = len > 0 && len < sizeof last.name;
+    if (fits && strcmp(hostname, last.name) == 0) {
+        memcpy(out, last.hash, TLSL_HOST_HASH);
+        return true;
+    }
+    if (host_hash == NULL || EVP_Digest(hostname, len, hash, NULL, host_hash, NULL) != 1) {
+        return false;
+    }
+    memcpy(out, hash, TLSL_HOST_HASH);
+    if (fits) {
+        memcpy(last.name, hostname, len + 1);
+        memcpy(last.hash, hash, TLSL_HOST_HASH);
+    }
+    return true;
+}
+
 /* A session is made with a name and resumes with that name alone: the certificate is not looked at again. */
 static bool bind_sessions(tlslife_conn *conn, const char *hostname) {
-    unsigned char hash[EVP_MAX_MD_SIZE];
     tlsl_client_id id;
     if (conn->context->foreign) {
         return true;
     }
     memcpy(&id, conn->sid_ctx, sizeof id);
-    if (host_hash == NULL || EVP_Digest(hostname, strlen(hostname), hash, NULL, host_hash, NULL) != 1) {
+    if (!hash_host(hostname, id.host)) {
         return false;
     }
-    memcpy(id.host, hash, sizeof id.host);
     memcpy(conn->sid_ctx, &id, sizeof id);
     return SSL_set_session_id_context(conn->ssl, conn->sid_ctx, (unsigned)conn->sid_ctx_len) == 1;
 }
