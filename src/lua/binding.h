@@ -24,7 +24,7 @@
 
 /* What every userdata but a buffer's begins with, and is. */
 typedef struct tlb_handle {
-    uintptr_t tag; /* tlb_tag of its type: see identity.c; 0 once collected */
+    uintptr_t tag; /* tlb_tag of its type: see identity.c; 0 before it has an object and once freed */
     void *object;  /* NULL: given up */
     void *address; /* the object's, also after it was given up */
     size_t refs;   /* how many references this state holds */
@@ -104,7 +104,8 @@ extern const luaL_Reg tlb_handle_metamethods[]; /* for a type that has no others
 /* Raises for a self that is freed or something else: "connection:read(): connection was freed". */
 tlb_handle *tlb_bad_self(lua_State *L);
 
-/* Pushes a closed userdata: first the userdata, then the object, so that nothing leaks when Lua's memory ends. */
+/* Pushes a closed userdata, still without a metatable: first the userdata, then the object, so that nothing leaks when
+ * Lua's memory ends. */
 tlb_handle *tlb_new(lua_State *L, const tlb_type *type);
 /* Fills the closed userdata on the top with an object, taking over one reference, and makes it known. */
 void tlb_fill(lua_State *L, const tlb_type *type, void *object);
