@@ -28,7 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_LEAST 4096 /* the first allocation, and what an empty queue may keep */
+#define RING_LEAST 1024 /* the first allocation: of a size that malloc has at hand */
+#define RING_KEPT 4096  /* what an empty queue may keep */
 
 struct tlsl_queue {
     unsigned refs;
@@ -124,7 +125,7 @@ size_t tlsl_queue_put(tlsl_queue *queue, const void *bytes, size_t len) {
 /* An empty queue starts anew at the ring's beginning, so that what follows is one copy; a large ring goes. */
 static void emptied(tlsl_queue *queue) {
     queue->head = 0;
-    if (queue->size > RING_LEAST || queue->ended) {
+    if (queue->size > RING_KEPT || queue->ended) {
         free(queue->ring);
         queue->ring = NULL;
         queue->size = 0;
