@@ -45,9 +45,12 @@ bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
 
 /* ------------------------------------------------------------------------------------------------ life */
 
-/* Wraps ssl, whose reference becomes the connection's also when this fails. */
+/*
+ * Wraps ssl, whose reference becomes the connection's also when this fails. glibc's calloc passes by the
+ * cache of blocks just freed, and sorts all others for what lies there: so it is malloc here.
+ */
 static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err) {
-    tlslife_conn *conn = ssl == NULL ? NULL : calloc(1, sizeof *conn);
+    tlslife_conn *conn = ssl == NULL ? NULL : malloc(sizeof *conn);
     pthread_once(&conn_index_once, make_conn_index);
     if (conn == NULL || SSL_set_ex_data(ssl, conn_index, conn) != 1) {
         SSL_free(ssl);
@@ -55,17 +58,19 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a connection");
         return NULL;
     }
-    conn->ssl = ssl;
-    conn->context = tlslife_context_up_ref(context);
-    conn->origin = tlslife_context_up_ref(context);
+    *conn = (tlslife_conn){
+        .ssl = ssl,
+        .context = tlslife_context_up_ref(context),
+        .origin = tlslife_context_up_ref(context),
+        .sid_ctx_len = context->sid_ctx_len,
+        .blocking = true,
+        .timeout_ms = atomic_load(&context->timeout_ms),
+        .alert = -1,
+        .verify_depth = -1,
+        .num_tickets = -1,
+    };
     atomic_init(&conn->refs, 1);
-    conn->sid_ctx_len = context->sid_ctx_len;
     memcpy(conn->sid_ctx, context->sid_ctx, conn->sid_ctx_len);
-    conn->blocking = true;
-    conn->timeout_ms = atomic_load(&context->timeout_ms);
-    conn->alert = -1;
-    conn->verify_depth = -1;
-    conn->num_tickets = -1;
     return conn;
 }
 
