@@ -130,12 +130,16 @@ static inline uintptr_t tlb_tag(const tlb_type *type) {
     return tlb_secret ^ (uintptr_t)type;
 }
 
-static inline tlb_handle *tlb_self(lua_State *L, const tlb_type *type) {
-    tlb_handle *self = lua_touserdata(L, 1);
-    if (self && lua_rawlen(L, 1) >= sizeof *self && self->tag == tlb_tag(type) && self->object) {
-        return self;
+/* The handle at idx if it is of this type and has an object; NULL otherwise. */
+static inline tlb_handle *tlb_live(lua_State *L, int idx, const tlb_type *type) {
+    tlb_handle *handle = lua_touserdata(L, idx);
+    bool ours = handle && lua_rawlen(L, idx) >= sizeof *handle && handle->tag == tlb_tag(type);
+    return ours && handle->object ? handle : NULL;
 }
-    return tlb_bad_self(L);
+
+static inline tlb_handle *tlb_self(lua_State *L, const tlb_type *type) {
+    tlb_handle *self = tlb_live(L, 1, type);
+    return self ? self : tlb_bad_self(L);
 }
 
 static inline tlslife_conn *tlb_getter(lua_State *L) {

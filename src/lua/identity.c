@@ -166,11 +166,11 @@ void *tlb_test(lua_State *L, int idx, const tlb_type *type) {
 }
 
 tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *what) {
-    tlb_handle *handle = tlb_test(L, idx, type);
-    if (handle && handle->object) {
-        return handle;
+    tlb_handle *live = tlb_live(L, idx, type);
+    if (live) {
+        return live;
     }
-    if (!handle) {
+    if (!tlb_test(L, idx, type)) {
         tlb_type_error(L, idx, what, type->name);
     } else if (what) {
         luaL_error(L, "%s: the %s was %s", what, tlb_short_name(type), ended(type));
