@@ -215,9 +215,10 @@ bool tlsl_context_present(const tlslife_context *context, SSL *ssl);
  * A client's session id context, which libssl never sends: what its policy is, whose name it verified (0
  * where it verifies none), and which context of this process it is.
  */
+#define TLSL_HOST_HASH 12 /* bytes of it */
 typedef struct tlsl_client_id {
     unsigned char policy[12];
-    unsigned char host[12];
+    unsigned char host[TLSL_HOST_HASH];
     uint64_t number;
 } tlsl_client_id;
 

@@ -61,7 +61,7 @@ static void install(tlslife_conn *conn, BIO *bio, tlsl_transport transport) {
 /* ------------------------------------------------------------------------------------------ descriptors */
 
 static tlslife_status use_fds(tlslife_conn *conn, int read_fd, int write_fd, bool owned) {
-    ERR_clear_error();
+    tlsl_errors_clear();
     BIO *bio = tlsl_fd_bio(read_fd, write_fd, owned);
     if (bio == NULL) {
         if (owned) {
@@ -234,7 +234,7 @@ static bool join(tlslife_conn *conn, tlsl_queue *in, tlsl_queue *out) {
 }
 
 static tlslife_status check_capacity(tlslife_conn *conn, size_t *capacity) {
-    ERR_clear_error();
+    tlsl_errors_clear();
     *capacity = *capacity == 0 ? MEMORY_CAPACITY : *capacity;
     return *capacity <= MEMORY_CAPACITY_MAX
                ? TLSLIFE_OK
