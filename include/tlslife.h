@@ -676,8 +676,8 @@ TLSLIFE_API int tlslife_conn_fd(const tlslife_conn *conn); /* the one to read fr
 /*
  * For event loops, after a call that returned want: the descriptor to watch (-1: there is none: memory, or
  * a store that is the program itself), for writing if *out_writing (of a store: for writing too), and in how many
- * milliseconds to call again though nothing came (-1: never). want is WANT_READ, WANT_WRITE or
- * WANT_SESSION. It may differ from call to call while a dial goes on.
+ * milliseconds to call again though nothing came (-1: never; 0: now). want is WANT_READ, WANT_WRITE or
+ * WANT_SESSION. It may differ from call to call while a dial goes on, whose deadline is counted in.
  */
 TLSLIFE_API int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *out_writing,
     int *out_timeout_ms);

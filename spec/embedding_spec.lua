@@ -117,24 +117,31 @@ describe("the event host", function()
         return assert(conn:read()) == text
     end
 
-    before_each(function()
-        if not is_built "event_host" then return end
+    local function start(script)
         local cert, key = identity()
-        server = process.start {EXAMPLES .. "/event_host", cert, key, "examples/c/event_host.lua", 0, timeout = 30}
+        server = process.start {EXAMPLES .. "/event_host", cert, key, script or "examples/c/event_host.lua", 0, timeout = 30}
         port = server:wait_for "listening on port (%d+)"
         context = assert(tls.context {role = "client", ca = cert, cache = assert(tls.cache {}), timeout = 10})
-    end)
+    end
+
+    -- It alone: timeout(1), which runs it, would pass the signal on a second time.
+    local function terminate()
+        local parent = process.slurp(server.directory .. "/pid"):match "%d+"
+        local pid = process.slurp(("/proc/%s/task/%s/children"):format(parent, parent)):match "%d+"
+        assert(os.execute("kill -TERM " .. pid))
+    end
 
     local function ends()
-        server:signal "TERM"
+        terminate()
         assert.equal(0, server:wait(), server:output())
         return server:output()
     end
 
     -- without libuv it is not built
-    local function with_host(what, test)
+    local function with_host(what, test, script)
         it(what, function()
             if not is_built "event_host" then return pending "libuv's headers are not installed" end
+            start(script and process.spill(process.directory() .. "/event.lua", script))
             finally(function() server:stop() end)
             test()
         end)
@@ -149,9 +156,11 @@ describe("the event host", function()
             assert.equal("closed", select(2, conns[i]:read()))
             conns[i]:free()
         end
-        assert.equal("resumed", dial():resumption())
+        local again <close> = dial()
+        assert.equal("resumed", again:resumption())
+        again:close(5)
         local _, clean = ends():gsub("end\tclosed\n", "")
-        assert.equal(20, clean)
+        assert.equal(21, clean)
     end)
 
     with_host("moves more than sockets hold", function()
@@ -179,6 +188,7 @@ describe("the event host", function()
         assert.equal("truncated", select(2, conn:read()))
         assert.is_true(echoes(other, "goes on\n"))
         server:wait_for "event_host: script: .*event_host.lua:%d+: as asked\nstack traceback:"
+        other:close(5)
         ends()
     end)
 
@@ -187,14 +197,46 @@ describe("the event host", function()
         assert.equal(0, (process.run {"bash", "-c", raw .. "printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3 >/dev/null", port}))
         server:wait_for "event_host: handshake: "
         assert.equal(0, (process.run {"bash", "-c", raw, port}))
-        assert.is_true(echoes(dial(), "goes on\n"))
+        local conn <close> = dial()
+        assert.is_true(echoes(conn, "goes on\n"))
+        conn:close(5)
         ends()
     end)
+
+    with_host("lets a script close a connection that waits, and use its number again", function()
+        local first = dial()
+        server:wait_for "first\n"
+        for _ = 1, 3 do
+            local conn <close> = dial()
+            assert.equal("the other is closed", conn:read())
+            conn:close(5)
+        end
+        assert.equal("closed", select(2, first:read()))
+        server:wait_for "first ended\tcanceled"
+        first:free()
+        ends()
+    end, [[
+        local first
+        return function(conn)
+            if not first then
+                first = conn
+                print "first"
+                io.stdout:flush()
+                local _, why = conn:read()
+                print("first ended", why)
+                io.stdout:flush()
+                return conn
+            end
+            first:close(0)
+            conn:write "the other is closed"
+            return conn
+        end
+    ]])
 
     with_host("stops when it is told to, and tells the idle so", function()
         local idle = dial()
         assert.is_true(echoes(idle, "hello\n"))
-        server:signal "TERM"
+        terminate()
         assert.equal("closed", select(2, idle:read()))
         idle:close(1)
         assert.equal(0, server:wait(), server:output())

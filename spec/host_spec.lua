@@ -390,3 +390,65 @@ describe("the threads of the program", function()
         assert.equal("5 passed, 0 failed\n", output)
     end)
 end)
+
+describe("tlslife.worker in a process", function()
+    local environment = {
+        LUA_PATH = "lua/?.lua;lua/?/init.lua;;",
+        LUA_CPATH = (os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/") .. "/lua/?.so;;",
+    }
+
+    -- our program, and lua5.4 with the module, which does not load there where it is sanitized
+    local interpreters = {program.path}
+    if process.run {"lua5.4", "-e", "require 'tlslife.core'", environment = environment} == 0 then interpreters[2] = "lua5.4" end
+
+    local function worker(path, value, chunk)
+        environment.TLSLIFE_WORKER = value
+        return process.run {path, "-e", chunk, timeout = 20, environment = environment}
+    end
+
+    it("is what the variable says, once", function()
+        for _, path in ipairs(interpreters) do
+            local code, output = worker(path, "3:0:", [[
+                local worker = require "tlslife.worker"
+                print(worker.index, worker.control, #worker.listeners, worker.thread, worker.cache, worker.ticket_keys)
+                print(worker == require "tlslife.worker", os.execute '[ -z "$TLSLIFE_WORKER" ]')
+            ]])
+            assert.equal("0 3\t0\t0\tfalse\tnil\tnil\ntrue\ttrue\texit\t0\n", code .. " " .. output)
+        end
+    end)
+
+    it("is false where there is none", function()
+        for _, path in ipairs(interpreters) do
+            local code, output = worker(path, nil, "print(require 'tlslife.worker', (require 'tlslife.worker'))")
+            assert.equal("0 false\t", code .. " " .. output:sub(1, 6))
+        end
+    end)
+
+    it("has the listeners that the parent left open", function()
+        for _, path in ipairs(interpreters) do
+            local code, output = worker(path, nil, [[
+                local tls, uv = require "tlslife", require "luv"
+                local listener = assert(tls.listen("127.0.0.1", 0))
+                local pair, status = uv.socketpair(), nil
+                local chunk = "for _, one in ipairs(require 'tlslife.worker'.listeners) do print(one:fd(), one:port()) end"
+                local env = {"TLSLIFE_WORKER=1:3:4,5"}
+                for name, value in pairs(uv.os_environ()) do env[#env + 1] = name .. "=" .. value end
+                uv.spawn(uv.exepath(), {args = {"-e", chunk}, env = env, stdio = {0, 1, 2, pair[2], listener:fd(), listener:fd()}},
+                    function(code) status = code end)
+                uv.run()
+                print(status, listener:port())
+            ]])
+            assert.equal(0, code, output)
+            local one, other, port = output:match "^4\t(%d+)\n5\t(%d+)\n0\t(%d+)\n$"
+            assert.is_true(port ~= nil and one == port and other == port, output)
+        end
+    end)
+
+    it("is refused where it is none of ours", function()
+        for _, value in ipairs {"", "x", "1", "1:3", "0:3:", "1:x:", "1:3:4;5", "-1:3:", "1:99999999999999999999:", "1:3:0", "1:3:77"} do
+            local code, output = worker(program.path, value, "require 'tlslife.worker'")
+            assert.equal(1, code, value .. ": " .. output)
+            assert.truthy(output:match "TLSLIFE_WORKER" or output:match "listen", value .. ": " .. output)
+        end
+    end)
+end)

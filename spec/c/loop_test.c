@@ -64,14 +64,18 @@ static bool shake(ends pair) {
 }
 
 /* Two non-blocking ends over a socket pair, before their handshake. */
-static ends new_ends(void) {
-    ends pair = {new_conn(client_context), new_conn(server_context)};
+static ends new_ends_of(tlslife_context *client, tlslife_context *server) {
+    ends pair = {new_conn(client), new_conn(server)};
     int fds[2] = {-1, -1};
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
     CHECK(tlslife_conn_take_fd(pair.client, fds[0]) == TLSLIFE_OK);
     CHECK(tlslife_conn_take_fd(pair.server, fds[1]) == TLSLIFE_OK);
     CHECK(tlslife_conn_set_hostname(pair.client, "localhost") == TLSLIFE_OK);
     return pair;
+}
+
+static ends new_ends(void) {
+    return new_ends_of(client_context, server_context);
 }
 
 static ends new_open_ends(void) {
@@ -177,6 +181,8 @@ static void test_idle(void) {
     CHECK(tlslife_conn_cork(pair.server, true) == TLSLIFE_OK);
     CHECK(send_all(pair.server, "answer", 6) && !tlslife_conn_idle(pair.server)); /* nobody has it */
     CHECK(tlslife_conn_flush(pair.server) == TLSLIFE_OK && tlslife_conn_idle(pair.server));
+    CHECK(send_all(pair.server, "more", 4) && !tlslife_conn_idle(pair.server));
+    CHECK(tlslife_conn_flush(pair.server) == TLSLIFE_OK && tlslife_conn_idle(pair.server));
     CHECK(send_all(pair.client, "two requests", 12) && receive(pair.server, 4) == 4);
     CHECK(tlslife_conn_cork(pair.server, false) == TLSLIFE_OK);
     CHECK(send_all(pair.server, "answer", 6) && !tlslife_conn_idle(pair.server)); /* one waits, decrypted */
@@ -184,6 +190,42 @@ static void test_idle(void) {
           tlslife_conn_idle(pair.server));
     CHECK(tlslife_conn_close(pair.client, 0) == TLSLIFE_SENT && !tlslife_conn_idle(pair.client));
     free_ends(pair);
+}
+
+/* A session that allows early data. */
+static tlslife_session *early_session(tlslife_context *client, tlslife_context *server) {
+    char byte;
+    size_t got = 0;
+    ends pair = new_ends_of(client, server);
+    CHECK(shake(pair) && tlslife_conn_read(pair.client, &byte, 1, &got) == TLSLIFE_WANT_READ);
+    tlslife_session *session = tlslife_conn_take_session(pair.client);
+    CHECK(tlslife_conn_close(pair.client, 0) == TLSLIFE_SENT);
+    free_ends(pair);
+    return session;
+}
+
+/* Early data that was read is a request, though the handshake is done only then. */
+static void test_idle_after_early_data(void) {
+    char bytes[16];
+    size_t len = 0;
+    tlslife_context *server = new_server_context();
+    tlslife_context *client = new_client_context();
+    CHECK(tlslife_context_set_max_early_data(server, 1000, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_max_early_data(client, 1000, NULL) == TLSLIFE_OK);
+    tlslife_session *session = early_session(client, server);
+    ends pair = new_ends_of(client, server);
+    CHECK(session != NULL && tlslife_conn_set_session(pair.client, session) == TLSLIFE_OK);
+    CHECK(tlslife_conn_write_early(pair.client, "request", 7, &len) == TLSLIFE_OK && len == 7);
+    CHECK(tlslife_conn_read_early(pair.server, bytes, sizeof bytes, &len) == TLSLIFE_OK && len == 7);
+    CHECK(!tlslife_conn_idle(pair.server));
+    CHECK(tlslife_conn_connect(pair.client) == TLSLIFE_OK);
+    CHECK(tlslife_conn_read_early(pair.server, bytes, sizeof bytes, &len) == TLSLIFE_OK && len == 0);
+    CHECK(shake(pair) && !tlslife_conn_idle(pair.server));
+    CHECK(send_all(pair.server, "answer", 6) && tlslife_conn_idle(pair.server));
+    free_ends(pair);
+    tlslife_session_free(session);
+    tlslife_context_free(client);
+    tlslife_context_free(server);
 }
 
 /* A write that waits is an answer of which the peer has half. */
@@ -316,6 +358,7 @@ int main(void) {
     test_descriptors();
     test_program_store();
     test_idle();
+    test_idle_after_early_data();
     test_idle_with_a_write_that_waits();
     test_close_in_turns();
     test_close_of_a_full_transport();

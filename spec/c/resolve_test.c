@@ -292,9 +292,9 @@ static void test_dial(void) {
     tlslife_listener *listener = listen_on("127.0.0.1", "0", 0, port);
     tlslife_conn *conn = new_conn(false, -1);
     CHECK(dial(conn, "127.0.0.1", port, &waits) == TLSLIFE_OK);
-    CHECK(dial(conn, "slow.test", port, &waits) == TLSLIFE_OK && waits >= 1);
+    CHECK(dial(conn, "slow.test", port, &waits) == TLSLIFE_OK);
     CHECK_TEXT(tlslife_conn_hostname(conn), "slow.test");
-    CHECK(dial(conn, "none.test", port, &waits) == TLSLIFE_ERROR && waits >= 1);
+    CHECK(dial(conn, "none.test", port, &waits) == TLSLIFE_ERROR);
     CHECK(tlslife_conn_error(conn)->kind == TLSLIFE_ERR_RESOLVE && tlslife_conn_fd(conn) == -1);
     CHECK(tlslife_conn_set_hostname(conn, "mine.test") == TLSLIFE_OK);
     CHECK(dial(conn, "fast.test", port, &waits) == TLSLIFE_OK);
@@ -417,10 +417,10 @@ static void test_share(bool blocking, int timeout_ms, int wanted_ms) {
 
 /* --------------------------------------------------------------------------- while a thread is in the middle */
 
-static tlslife_conn *begin_slow(void) {
+static tlslife_conn *begin_slow(int nth) {
     tlslife_conn *conn = new_conn(false, -1);
     set_gate(false);
-    if (tlslife_conn_dial(conn, "slow.test", "1") != TLSLIFE_WANT_READ || !wait_until(&running, 1)) {
+    if (tlslife_conn_dial(conn, "slow.test", "1") != TLSLIFE_WANT_READ || !wait_until(&running, nth)) {
         exit(3);
     }
     return conn;
@@ -438,26 +438,34 @@ static void test_fork(void) {
 }
 #else
 /* The threads of the parent are not in the child, which has its own. */
-static void child_of_fork(tlslife_conn *conn) {
+static void child_of_fork(tlslife_conn **conns, size_t conns_len) {
     int waits = 0;
-    bool failed = tlslife_conn_dial(conn, "slow.test", "1") == TLSLIFE_ERROR;
+    int asked = count_of(&asked_here);
+    bool failed = tlslife_conn_dial(conns[0], "slow.test", "1") == TLSLIFE_ERROR;
     set_gate(true);
     tlslife_conn *other = new_conn(false, -1);
-    bool resolved = dial(other, "none.test", "1", &waits) == TLSLIFE_ERROR && waits == 1;
-    tlslife_conn_free(conn);
+    bool resolved = dial(other, "none.test", "1", &waits) == TLSLIFE_ERROR && count_of(&asked_here) == asked;
+    for (size_t i = 0; i < conns_len; i++) {
+        tlslife_conn_free(conns[i]);
+    }
     tlslife_conn_free(other);
     _exit(failed && resolved ? 0 : 1);
 }
 
 static void test_fork(void) {
-    tlslife_conn *conn = begin_slow();
+    tlslife_conn *conns[MOST];
+    for (int i = 0; i < MOST; i++) { /* all threads that there may be */
+        conns[i] = begin_slow(i + 1);
+    }
     pid_t child = fork();
     if (child == 0) {
         (void)alarm(20);
-        child_of_fork(conn);
+        child_of_fork(conns, MOST);
     }
     CHECK(status_of(child) == 0);
-    tlslife_conn_free(conn);
+    for (int i = 0; i < MOST; i++) {
+        tlslife_conn_free(conns[i]);
+    }
     set_gate(true);
     CHECK(wait_until(&running, 0));
 }
@@ -476,7 +484,7 @@ static int run_again(const char *scene) {
 
 /* The end of a program comes upon a thread that will not. */
 static int scene_exit(void) {
-    tlslife_conn_free(begin_slow());
+    tlslife_conn_free(begin_slow(1));
     tlslife_context_free(context);
     return 0;
 }
@@ -515,7 +523,7 @@ static bool shared_library(char *path, size_t path_len) {
     if (end == NULL || (size_t)(end - path) + 16 > path_len) {
         return false;
     }
-    (void)strcpy(end, "/libtlslife.so");
+    (void)snprintf(end, path_len - (size_t)(end - path), "/libtlslife.so");
     return access(path, R_OK) == 0;
 }
 

@@ -242,44 +242,44 @@ tlslife_status tlsl_resolve_begin(const char *host, const char *service, struct 
                                 : failed(err, host, service, result, errno);
 }
 
-tlslife_status tlsl_resolution_end(tlsl_resolution *one, struct addrinfo **out, tlslife_error *err) {
+tlslife_status tlsl_resolution_end(tlsl_resolution *resolution, struct addrinfo **out, tlslife_error *err) {
     pthread_mutex_lock(&lock);
-    bool forked = one->family != queue.family;
-    bool ended = one->progress == ENDED;
+    bool forked = resolution->family != queue.family;
+    bool ended = resolution->progress == ENDED;
     pthread_mutex_unlock(&lock);
     if (!ended) {
-        return forked ? failed(err, one->host, one->service, EAI_AGAIN, 0) : TLSLIFE_WANT_READ;
+        return forked ? failed(err, resolution->host, resolution->service, EAI_AGAIN, 0) : TLSLIFE_WANT_READ;
     }
-    if (one->result != 0) {
-        return failed(err, one->host, one->service, one->result, one->failure);
+    if (resolution->result != 0) {
+        return failed(err, resolution->host, resolution->service, resolution->result, resolution->failure);
     }
-    *out = one->addresses;
-    one->addresses = NULL;
+    *out = resolution->addresses;
+    resolution->addresses = NULL;
     return TLSLIFE_OK;
 }
 
-int tlsl_resolution_fd(const tlsl_resolution *one) {
-    return one->ended_fd;
+int tlsl_resolution_fd(const tlsl_resolution *resolution) {
+    return resolution->ended_fd;
 }
 
-void tlsl_resolution_drop(tlsl_resolution *one) {
-    if (one == NULL) {
+void tlsl_resolution_drop(tlsl_resolution *resolution) {
+    if (resolution == NULL) {
         return;
     }
     pthread_mutex_lock(&lock);
-    bool forked = one->family != queue.family;
-    if (!forked && one->progress == QUEUED) {
-        leave(one);
+    bool forked = resolution->family != queue.family;
+    if (!forked && resolution->progress == QUEUED) {
+        leave(resolution);
     }
-    one->dropped = !forked && one->progress == RUNNING;
-    bool kept = one->dropped;
+    resolution->dropped = !forked && resolution->progress == RUNNING;
+    bool kept = resolution->dropped;
     if (kept) { /* nobody is told any more */
-        (void)close(one->ended_fd);
-        (void)close(one->tell_fd);
-        one->ended_fd = one->tell_fd = -1;
+        (void)close(resolution->ended_fd);
+        (void)close(resolution->tell_fd);
+        resolution->ended_fd = resolution->tell_fd = -1;
     }
     pthread_mutex_unlock(&lock);
     if (!kept) {
-        resolution_free(one);
+        resolution_free(resolution);
     }
 }
