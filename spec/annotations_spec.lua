@@ -3,7 +3,8 @@
 local tls = require "tlslife"
 
 local TYPES = "lua/tlslife/types.lua"
-local WORDS = {want_read = true, want_write = true, want_session = true, closed = true, truncated = true, timeout = true, busy = true}
+local WORDS = {want_read = true, want_write = true, want_session = true, closed = true, truncated = true, timeout = true, busy = true,
+    canceled = true}
 
 local function read_file(path)
     local file = assert(io.open(path, "rb"))

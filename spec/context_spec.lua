@@ -316,10 +316,10 @@ describe("a context's timeout", function()
         local context = client {timeout = 2}
         local before = context:connection()
         context:set_timeout(0.25)
-        assert.equal(2, before:timeout())
-        assert.equal(0.25, context:connection():timeout())
+        assert.equal(2, before:get_timeout())
+        assert.equal(0.25, context:connection():get_timeout())
         context:set_timeout(nil)
-        assert.is_nil(context:connection():timeout())
+        assert.is_nil(context:connection():get_timeout())
     end)
 end)
 

@@ -30,9 +30,24 @@ local function prepare()
     assert(code == 0, output)
 end
 
+-- for what needs copas: that of ./dev, else what is installed; see spec/support/copas.lua
+local LUA_PATH = here .. "/build/deps/copas/?.lua;;" .. here .. "/spec/support/copas4/?.lua;/usr/share/lua/5.2/?.lua"
+
 local function start(script, ...)
     prepare()
-    return process.start {"sh", "-c", 'cd "$0" && exec "$@"', directory, program.path, script, timeout = 20, ...}
+    return process.start {"env", "LUA_PATH=" .. LUA_PATH, "sh", "-c", 'cd "$0" && exec "$@"', directory, program.path, script,
+        timeout = 20, ...}
+end
+
+--- Has the program that module?
+local modules = {}
+local function is_there(module)
+    if modules[module] == nil then
+        prepare()
+        local script = process.spill(directory .. "/is_there.lua", "require(arg[1])")
+        modules[module] = start(script, module):wait(20) == 0
+    end
+    return modules[module]
 end
 
 local function run(script, ...)
@@ -56,6 +71,7 @@ describe("the examples", function()
     -- every file here has a spec below
     local RUNS = {client = true, server = true, hooks = true, nonblocking = true, session_file = true, transport = true,
         cache_restart = true, cache_redis = true, cache_lua = true, tickets_by_secret = true,
+        loop_cqueues = true, loop_copas = true, loop_own = true,
         demo = "in ./dev demo"}
 
     it("are all run", function()
@@ -132,6 +148,38 @@ describe("the examples", function()
         if not pcall(require, "luv") then return pending "lua-luv is not installed" end
         assert.equal("10 answers\n", run(here .. "/examples/nonblocking.lua"))
     end)
+
+    for example, module in pairs {loop_cqueues = "cqueues", loop_copas = "copas", loop_own = "socket"} do
+        it("run in a loop: " .. example, function()
+            if not is_there(module) then return pending(module .. " is not installed") end
+            assert.equal("10 answers\n", run(here .. "/examples/" .. example .. ".lua"))
+        end)
+    end
+end)
+
+-- A block with a name is a file; it prints what its comments say.
+describe("docs/loops.md", function()
+    local files_of = {}
+    for block in process.slurp "docs/loops.md":gmatch "```lua\n(.-)```" do
+        files_of[#files_of + 1] = {name = assert(block:match "^%-%- ([%w_]+%.lua)\n"), text = block}
+    end
+
+    it("has programs", function()
+        assert.is_true(#files_of >= 6)
+        prepare()
+        for _, file in ipairs(files_of) do process.spill(directory .. "/" .. file.name, file.text) end
+    end)
+
+    for _, file in ipairs(files_of) do
+        it("has one that runs: " .. file.name, function()
+            for module in file.text:gmatch 'require "(%l+)"' do
+                if module ~= "hello" and not is_there(module) then return pending(module .. " is not installed") end
+            end
+            local expected = ""
+            for line in file.text:gmatch "%-%- prints: ([^\n]*)" do expected = expected .. line .. "\n" end
+            assert.equal(expected, (run(file.name):gsub("\t", " ")))
+        end)
+    end
 end)
 
 describe("the README", function()

@@ -578,7 +578,7 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     if (host == NULL || strcmp(host, "slow.test") != 0 || (hints->ai_flags & AI_NUMERICHOST) != 0) {
         return real(host, service, hints, out);
     }
-    rest(150);
+    rest(300);
     return real("127.0.0.1", service, hints, out);
 }
 
@@ -586,19 +586,19 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
 static void test_slow_name(void) {
     char service[8];
     tlsl_inquiry inquiry;
-    pid_t server = start_faulty(service, &(fault){.reply = "$-1\r\n", .copies = 1});
+    pid_t server = start_faulty(service, &(fault){.reply = "$-1\r\n", .copies = 1, .delay_ms = 5});
     tlslife_redis_options options = {.host = "slow.test", .service = service, .timeout_ms = 2000};
     tlslife_store *store = open_store(options);
     double begin = now_ms();
     CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_MISS);
-    CHECK(now_ms() - begin >= 149);
+    CHECK(now_ms() - begin >= 299);
     tlslife_store_free(store);
-    options.timeout_ms = 50; /* of a lookup: what is slower is told so in time */
+    options.timeout_ms = 100; /* of a lookup: what is slower is told so in time */
     store = open_store(options);
     begin = now_ms();
     CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_FAILED);
-    CHECK(now_ms() - begin >= 49 && now_ms() - begin < 140);
-    rest(160);
+    CHECK(now_ms() - begin >= 99 && now_ms() - begin < 290);
+    rest(310);
     CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_MISS); /* the name is known by now */
     tlslife_store_free(store);
     options.connect_timeout_ms = 20;

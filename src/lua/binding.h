@@ -1,9 +1,9 @@
 /*
  * binding.h: what the files of the Lua binding know of each other. Nothing here is public.
  *
- * The binding is a user of tlslife.h: what it needs, C programs get too. It adds three things only: handles (one
- * userdata for each C object and state, identity.c), results (statuses as Lua values, lerror.c), and the functions that
- * answer the handshake's questions, which may yield (lquestion.c, lprogram.c).
+ * The binding is a user of tlslife.h: what it needs, C programs get too. It adds four things only: handles (one
+ * userdata for each C object and state, identity.c), results (statuses as Lua values, lerror.c), the functions that
+ * answer the handshake's questions, which may yield (lquestion.c, lprogram.c), and waits that yield to a loop (lwait.c).
  *
  * What a script may try: a method on a freed handle, on another's self, out of a finalizer, out of a hook, from two
  * coroutines at once, with numbers out of range. Each of these raises or returns "busy"; none reaches the core.
@@ -30,10 +30,23 @@ typedef struct tlb_handle {
     size_t refs;   /* how many references this state holds */
 } tlb_handle;
 
+/* A coroutine that waits in a loop, or waited: it is a user value of what it waits for. */
+typedef struct tlb_waiter {
+    bool waiting;
+    unsigned char loop; /* its number, from 1 */
+    unsigned turn;      /* of the wait; one further when the wait is over or canceled */
+} tlb_waiter;
+
 /* A connection's userdata. */
 typedef struct tlb_conn {
     tlb_handle handle;
     bool asking;              /* a hook of this connection runs or is suspended */
+    bool looped;              /* the try does not wait: its want is a question to a loop */
+    bool watched;             /* a loop has waited for its descriptor, and may still know it */
+    bool looks_up;            /* a coroutine waits for the store, and nobody has told it yet of an answer */
+    bool dry;                 /* the last read found too little: what is pending is part of a record */
+    size_t out;               /* of what is written: how much earlier tries of the same call have sent */
+    tlb_waiter waiters[2];    /* in reading verbs, in writing verbs; in verbs that are both: twice the same */
     bool tells;               /* functions of this state are its cache's store, and are told of puts and removes */
     char want;                /* 'r' or 'w': what the last WANT_ waits for; 0: none yet */
     tlslife_status question;  /* what attempt left to be answered: see TLB_ASKED */
@@ -46,7 +59,9 @@ enum {
     TLB_CONN_TRANSPORT,
     TLB_CONN_CHOSEN,
     TLB_CONN_STORE,
-    TLB_CONN_VALUES = TLB_CONN_STORE
+    TLB_CONN_READER, /* threads: see tlb_waiter */
+    TLB_CONN_WRITER,
+    TLB_CONN_VALUES = TLB_CONN_WRITER
 };
 /* of a context's: its hooks, the contexts that its server names lead to, by address, its cache; */
 enum {
@@ -87,6 +102,8 @@ extern const tlb_type tlb_context_type, tlb_conn_type, tlb_session_type, tlb_lis
 
 /* Every method is a closure over its tlb_type: */
 #define TLB_TYPE lua_upvalueindex(1)
+/* and the state's tlb_loops. */
+#define TLB_LOOPS lua_upvalueindex(2)
 
 void tlb_open_types(lua_State *L); /* makes the metatables, once a state */
 const char *tlb_short_name(const tlb_type *type);   /* "connection" */
@@ -173,6 +190,10 @@ void tlb_push_error(lua_State *L, const tlslife_error *err); /* the table */
 int tlb_fail(lua_State *L, const tlslife_error *err, const char *prefix);
 /* Raises whatever it is: for calls that only a mistake can make fail. */
 int tlb_raise(lua_State *L, const tlslife_error *err, const char *prefix);
+static inline bool tlb_wants(tlslife_status status) {
+    return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
+}
+
 /* nil and the status's word, or what tlb_fail does: for calls on a connection that did not end with OK. Remembers what
  * is waited for. A question gives TLB_ASKED. */
 int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status);
@@ -241,23 +262,107 @@ void tlb_memory_returned(lua_State *L, int kib);
 typedef int (*tlb_attempt)(lua_State *L, tlb_conn *self);
 #define TLB_ASKED (-1)
 
+/* What a verb does; */
+enum {
+    TLB_READS = 1,
+    TLB_WRITES = 2,
+    TLB_BOTH = TLB_READS | TLB_WRITES,
+    TLB_CLOSES = 4, /* its deadline is its own, and the end closes */
+    TLB_DIALS = 8   /* its descriptors come and go */
+};
+
+/* and a call of it, as it goes from try to try. */
+typedef struct tlb_call {
+    tlb_attempt attempt;
+    int args;         /* how many, at 1.. */
+    unsigned what;    /* TLB_READS, ... */
+    bool looped;      /* may wait in a loop */
+    bool pumps;       /* the next try takes answers off the store's wire, also others' */
+    lua_Integer deadline; /* 0: nothing was waited for yet */
+    size_t out;       /* bytes that are written */
+} tlb_call;
+
 void tlb_open_questions(lua_State *L);
-/* Goes on after a try with those results: answers, by functions of the script, and tries again until there are some,
- * then tells the store. args is the number of the verb's arguments. */
-int tlb_questions(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, int results);
+/* Goes on after a try with those results: answers, by functions of the script, waits, and tries again until there are
+ * some, then tells the store. */
+int tlb_questions(lua_State *L, tlb_conn *self, tlb_call *call, int results);
 int tlb_busy(lua_State *L);
 /* Pushes the userdata of the context in force, or nil; it may have been given up. */
 tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
 
-/* A verb: checks self, tries, and goes the long way only for a question, or with a store that is functions. Its arguments
- * stay where they are. */
-static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args) {
+/* --------------------------------------------------------------------------------------------- lwait.c */
+
+/* One for each state: its loops. */
+typedef struct tlb_loops {
+    int len;
+} tlb_loops;
+
+void tlb_open_loops(lua_State *L);
+void tlb_push_loops(lua_State *L); /* the userdata */
+int tlb_loop(lua_State *L);        /* tls.loop */
+lua_Integer tlb_now(void);         /* ms, monotonic */
+/* When a call ends that may take so long (-1: for ever). Never 0. */
+lua_Integer tlb_deadline(int timeout_ms);
+/* A verb where there are loops, or a hook runs. */
+int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, unsigned what);
+/* One try of it. */
+int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call);
+/* The question is a want: waits in the loop that runs this coroutine. The results, or TLB_ASKED: try again. */
+int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call);
+/* Wakes who waits in a verb of the connection at idx; whether there was one. */
+bool tlb_cancel(lua_State *L, int idx);
+/* The transport of the connection at idx is about to go: no loop knows its descriptors any more. */
+void tlb_forget(lua_State *L, int idx);
+/* Both. */
+void tlb_part(lua_State *L, int idx);
+/* Somebody has pumped a store: wakes who waits for one, and has the answer now. */
+void tlb_wake_answered(lua_State *L);
+
+/* For those that wait for something else. Pushes the wait function of the loop that runs this coroutine; its number, or 0
+ * and nothing. */
+int tlb_push_loop(lua_State *L);
+/* This coroutine waits for the userdata at idx, whose user value is its place. The turn. */
+unsigned tlb_begin_wait(lua_State *L, int idx, tlb_waiter *waiter, int value, int loop);
+/* Whether somebody waits there. */
+bool tlb_waits(lua_State *L, int idx, tlb_waiter *waiter, int value);
+/* Ends the wait, and wakes; whether there was one. */
+bool tlb_cancel_wait(lua_State *L, int idx, tlb_waiter *waiter, int value);
+/* Tells every loop that fd, of the userdata at idx, will be closed. */
+void tlb_forget_fd(lua_State *L, int idx, int fd);
+int tlb_canceled(lua_State *L);
+/* Milliseconds as seconds; below 0: nil. */
+void tlb_push_seconds(lua_State *L, lua_Integer ms);
+
+/* Around a call of the core in a try, which must not wait where a loop can. */
+static inline void tlb_begin_try(tlb_conn *self) {
+    if (self->looped) {
+        tlslife_conn_set_blocking(tlb_conn_object(self), false);
+    }
+}
+
+static inline tlslife_status tlb_end_try(tlb_conn *self, tlslife_status status) {
+    if (self->looped) {
+        tlslife_conn_set_blocking(tlb_conn_object(self), true);
+    }
+    return status;
+}
+
+#define TLB_TRY(self, call) (tlb_begin_try(self), tlb_end_try(self, call))
+
+/* A verb: checks self, tries, and goes the long way only for a question, with a store that is functions, or with loops.
+ * Its arguments stay where they are. */
+static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args, unsigned what) {
     tlb_conn *self = tlb_self_conn(L);
-    if (self->asking && tlb_is_asking(L, self)) {
-        return tlb_busy(L);
+    const tlb_loops *loops = lua_touserdata(L, TLB_LOOPS);
+    if (self->asking || loops->len > 0) {
+        return tlb_verb_slowly(L, self, attempt, args, what);
 }
     int results = attempt(L, self);
-    return results == TLB_ASKED || self->tells ? tlb_questions(L, self, attempt, args, results) : results;
+    if (results == TLB_ASKED || self->tells) {
+        tlb_call call = {.attempt = attempt, .args = args, .what = what};
+        return tlb_questions(L, self, &call, results);
+}
+    return results;
 }
 
 /* --------------------------------------------------------------------------------------------- lprogram.c */
@@ -270,7 +375,7 @@ int tlb_push_lookup(lua_State *L, tlb_conn *self);
 bool tlb_miss_lookup(tlb_conn *self);
 /* Answers by the value at idx, where no function has raised. */
 tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool failed);
-/* Warns of the error at the top, which that function raised, and pops it. */
+/* Warns of the error at the top, which that function ("a store's put") raised, and pops it. */
 void tlb_warn(lua_State *L, const char *function);
 /* Tells the store's functions what is to be put and removed: last thing before a C function returns, since they may
  * yield. The store's userdata is below the results, whose number it returns. */
@@ -296,7 +401,8 @@ int tlb_pair(lua_State *L);                 /* tls.pair */
 
 /* ---------------------------------------------------------------------------- llistener.c, lbuffer.c, lsession.c */
 
-int tlb_listen(lua_State *L); /* tls.listen */
+int tlb_listen(lua_State *L);    /* tls.listen */
+int tlb_listen_fd(lua_State *L); /* tls.listen_fd */
 
 /* --------------------------------------------------------------------------------- lcache.c, lstore.c, lkeys.c */
 

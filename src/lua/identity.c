@@ -92,7 +92,8 @@ static void push_weak_table(lua_State *L) {
 static void set_functions(lua_State *L, int table, const tlb_type *type, const luaL_Reg *functions) {
     lua_pushvalue(L, table);
     lua_pushlightuserdata(L, (void *)(uintptr_t)type);
-    luaL_setfuncs(L, functions, 1);
+    tlb_push_loops(L);
+    luaL_setfuncs(L, functions, 2);
     lua_pop(L, 1);
 }
 

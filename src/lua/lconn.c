@@ -43,13 +43,16 @@ static int conn_dup(lua_State *L) {
 static void end_generation(lua_State *L, tlb_conn *self) {
     self->generation++;
     self->want = 0;
+    self->dry = false;
     if (self->asking) {
         tlb_set_asking(L, self, false);
     }
 }
 
 static int conn_clear(lua_State *L) {
-    tlb_conn *self = tlb_self_conn(L);
+    tlb_self(L, &tlb_conn_type);
+    tlb_cancel(L, 1);
+    tlb_conn *self = tlb_self_conn(L); /* a loop's functions may have freed it */
     tlslife_status status = tlslife_conn_clear(tlb_conn_object(self));
     if (status == TLSLIFE_OK) {
         end_generation(L, self);
@@ -127,14 +130,36 @@ static int conn_set_timeout(lua_State *L) {
     return 0;
 }
 
-static int conn_timeout(lua_State *L) {
-    int timeout_ms = tlslife_conn_timeout_ms(tlb_getter(L));
-    if (timeout_ms < 0) {
-        lua_pushnil(L);
-    } else {
-        lua_pushnumber(L, timeout_ms / 1000.0);
-    }
+static int conn_get_timeout(lua_State *L) {
+    tlb_push_seconds(L, tlslife_conn_timeout_ms(tlb_getter(L)));
     return 1;
+}
+
+static int conn_idle(lua_State *L) {
+    lua_pushboolean(L, tlslife_conn_idle(tlb_getter(L)));
+    return 1;
+}
+
+static int conn_cancel(lua_State *L) {
+    tlb_self(L, &tlb_conn_type);
+    lua_pushboolean(L, tlb_cancel(L, 1));
+    return 1;
+}
+
+/* The last reference, or the end of its scope, lets the transport go. */
+static int conn_free(lua_State *L) {
+    if (tlb_self(L, &tlb_conn_type)->refs == 1) {
+        tlb_part(L, 1);
+    }
+    return tlb_handle_free(L);
+}
+
+static int conn_scope_end(lua_State *L) {
+    tlb_handle *self = tlb_test(L, 1, &tlb_conn_type);
+    if (self && self->object && self->refs == 1) {
+        tlb_part(L, 1);
+    }
+    return tlb_handle_close(L);
 }
 
 /* ---------------------------------------------------------------------------------------------- the end */
@@ -148,16 +173,20 @@ static int ending(lua_State *L, tlb_conn *self, tlslife_status status) {
 }
 
 static int shutdown_attempt(lua_State *L, tlb_conn *self) {
-    return ending(L, self, tlslife_conn_shutdown(tlb_conn_object(self)));
+    return ending(L, self, TLB_TRY(self, tlslife_conn_shutdown(tlb_conn_object(self))));
 }
 
 static int conn_shutdown(lua_State *L) {
-    return tlb_verb(L, shutdown_attempt, 1);
+    return tlb_verb(L, shutdown_attempt, 1, TLB_WRITES);
 }
 
 static int close_attempt(lua_State *L, tlb_conn *self) {
     int timeout_ms = lua_isnoneornil(L, 2) ? 0 : tlb_milliseconds(L, 2, NULL);
-    tlslife_status status = tlslife_conn_close(tlb_conn_object(self), timeout_ms);
+    if (self->watched) { /* this try may be the last */
+        tlb_forget(L, 1);
+    }
+    tlslife_conn *conn = tlb_conn_object(self);
+    tlslife_status status = TLB_TRY(self, tlslife_conn_close(conn, timeout_ms));
     if (tlslife_conn_fd(tlb_conn_object(self)) < 0) { /* else it waits still, and is called again */
         lua_pushnil(L);
         lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
@@ -166,7 +195,11 @@ static int close_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_close(lua_State *L) {
-    return tlb_verb(L, close_attempt, 2);
+    tlb_conn *self = tlb_self_conn(L);
+    if (!self->asking || !tlb_is_asking(L, self)) {
+        tlb_cancel(L, 1);
+    }
+    return tlb_verb(L, close_attempt, 2, TLB_BOTH | TLB_CLOSES);
 }
 
 static int conn_set_shutdown(lua_State *L) {
@@ -250,7 +283,8 @@ static int conn_new_session_ticket(lua_State *L) {
 const luaL_Reg tlb_conn_life[] = {
     {"dup", conn_dup},
     {"up_ref", tlb_handle_up_ref},
-    {"free", tlb_handle_free},
+    {"free", conn_free},
+    {"cancel", conn_cancel},
     {"clear", conn_clear},
     {"context", conn_context},
     {"error", conn_error},
@@ -262,7 +296,8 @@ const luaL_Reg tlb_conn_life[] = {
     {"set_blocking", conn_set_blocking},
     {"blocking", conn_blocking},
     {"set_timeout", conn_set_timeout},
-    {"timeout", conn_timeout},
+    {"get_timeout", conn_get_timeout},
+    {"idle", conn_idle},
     {"shutdown", conn_shutdown},
     {"close", conn_close},
     {"set_shutdown", conn_set_shutdown},
@@ -287,8 +322,11 @@ static void release(void *object) {
     tlslife_conn_free(object);
 }
 
+/* By the collector, too: nobody is woken. Who waits for a connection keeps it. */
 static void given_up(lua_State *L, int idx) {
-    end_generation(L, lua_touserdata(L, idx));
+    tlb_conn *self = lua_touserdata(L, idx);
+    end_generation(L, self);
+    self->watched = self->waiters[0].waiting = self->waiters[1].waiting = false;
     lua_pushnil(L);
     lua_setiuservalue(L, idx, TLB_CONN_TRANSPORT);
 }
@@ -300,6 +338,13 @@ static void describe(lua_State *L, void *object) {
                     tlslife_conn_state_name(object), version ? ", " : "", version ? version : "");
 }
 
+static const luaL_Reg metamethods[] = {
+    {"__gc", tlb_handle_gc},
+    {"__close", conn_scope_end},
+    {"__tostring", tlb_handle_tostring},
+    {NULL, NULL},
+};
+
 const tlb_type tlb_conn_type = {
     .name = "tlslife.connection",
     .size = sizeof(tlb_conn),
@@ -309,6 +354,6 @@ const tlb_type tlb_conn_type = {
     .release = release,
     .given_up = given_up,
     .describe = describe,
-    .metamethods = tlb_handle_metamethods,
+    .metamethods = metamethods,
     .methods = {tlb_conn_life, tlb_conn_transport, tlb_conn_data, tlb_conn_facts},
 };

@@ -6,6 +6,10 @@
  * buffer on the C stack. No table is made, nothing is allocated but the result.
  *
  * As with POSIX's write, bytes that went out are what is returned, whatever came after them: the next call says that.
+ *
+ * In a loop's coroutine a write goes on through many tries, and while it waits another coroutine may read, and change
+ * the table or the buffer that is written. What was given out as bytes is offered again to libssl, so whoever changes it
+ * then may get an error, or send other bytes than he meant; never another's memory: lengths are looked at in each try.
  */
 #include "binding.h"
 
@@ -14,27 +18,27 @@
 /* -------------------------------------------------------------------------------------------- handshake */
 
 static int connect_attempt(lua_State *L, tlb_conn *self) {
-    return tlb_true(L, self, tlslife_conn_connect(tlb_conn_object(self)));
+    return tlb_true(L, self, TLB_TRY(self, tlslife_conn_connect(tlb_conn_object(self))));
 }
 
 static int conn_connect(lua_State *L) {
-    return tlb_verb(L, connect_attempt, 1);
+    return tlb_verb(L, connect_attempt, 1, TLB_BOTH);
 }
 
 static int accept_attempt(lua_State *L, tlb_conn *self) {
-    return tlb_true(L, self, tlslife_conn_accept(tlb_conn_object(self)));
+    return tlb_true(L, self, TLB_TRY(self, tlslife_conn_accept(tlb_conn_object(self))));
 }
 
 static int conn_accept(lua_State *L) {
-    return tlb_verb(L, accept_attempt, 1);
+    return tlb_verb(L, accept_attempt, 1, TLB_BOTH);
 }
 
 static int handshake_attempt(lua_State *L, tlb_conn *self) {
-    return tlb_true(L, self, tlslife_conn_handshake(tlb_conn_object(self)));
+    return tlb_true(L, self, TLB_TRY(self, tlslife_conn_handshake(tlb_conn_object(self))));
 }
 
 static int conn_handshake(lua_State *L) {
-    return tlb_verb(L, handshake_attempt, 1);
+    return tlb_verb(L, handshake_attempt, 1, TLB_BOTH);
 }
 
 static int conn_key_update(lua_State *L) {
@@ -65,10 +69,12 @@ typedef tlslife_status (*reader)(tlslife_conn *conn, void *buffer, size_t buffer
 static inline int read_by(lua_State *L, tlb_conn *self, reader read) {
     unsigned char bytes[RECORD];
     size_t n = tlb_size(L, 2, 1, TLB_SIZE_MAX, RECORD), got = 0;
-    tlslife_status status = read(tlb_conn_object(self), bytes, n < RECORD ? n : RECORD, &got);
+    tlslife_conn *conn = tlb_conn_object(self);
+    tlslife_status status = TLB_TRY(self, read(conn, bytes, n < RECORD ? n : RECORD, &got));
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
     }
+    self->dry = false;
     lua_pushlstring(L, (const char *)bytes, got);
     return 1;
 }
@@ -78,7 +84,7 @@ static int read_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_read(lua_State *L) {
-    return tlb_verb(L, read_attempt, 2);
+    return tlb_verb(L, read_attempt, 2, TLB_READS);
 }
 
 static int peek_attempt(lua_State *L, tlb_conn *self) {
@@ -86,7 +92,7 @@ static int peek_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_peek(lua_State *L) {
-    return tlb_verb(L, peek_attempt, 2);
+    return tlb_verb(L, peek_attempt, 2, TLB_READS);
 }
 
 static int read_early_attempt(lua_State *L, tlb_conn *self) {
@@ -94,7 +100,7 @@ static int read_early_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_read_early(lua_State *L) {
-    return tlb_verb(L, read_early_attempt, 2);
+    return tlb_verb(L, read_early_attempt, 2, TLB_READS);
 }
 
 static tlb_buffer *check_buffer(lua_State *L, int idx, const char *expected) {
@@ -108,17 +114,19 @@ static tlb_buffer *check_buffer(lua_State *L, int idx, const char *expected) {
 static int read_into_attempt(lua_State *L, tlb_conn *self) {
     tlb_buffer *buffer = check_buffer(L, 2, tlb_buffer_type.name);
     size_t got = 0;
-    tlslife_status status = tlslife_conn_read(tlb_conn_object(self), buffer->data, buffer->capacity, &got);
+    tlslife_conn *conn = tlb_conn_object(self);
+    tlslife_status status = TLB_TRY(self, tlslife_conn_read(conn, buffer->data, buffer->capacity, &got));
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
     }
+    self->dry = false;
     buffer->len = got;
     lua_pushinteger(L, (lua_Integer)got);
     return 1;
 }
 
 static int conn_read_into(lua_State *L) {
-    return tlb_verb(L, read_into_attempt, 2);
+    return tlb_verb(L, read_into_attempt, 2, TLB_READS);
 }
 
 static int conn_pending(lua_State *L) {
@@ -133,20 +141,31 @@ static int conn_has_pending(lua_State *L) {
 
 /* ---------------------------------------------------------------------------------------------- writing */
 
+/* In a loop the call goes on, as a blocking one does: what is out so far is remembered. */
 static inline int written(lua_State *L, tlb_conn *self, tlslife_status status, size_t len) {
-    if (status != TLSLIFE_OK && len == 0) {
+    bool wants = tlb_wants(status);
+    len += self->out;
+    if (self->looped) {
+        self->out = len;
+    }
+    if (status != TLSLIFE_OK && (len == 0 || (wants && self->looped))) {
         return tlb_status(L, self, status);
     }
-    if (status == TLSLIFE_WANT_WRITE || status == TLSLIFE_WANT_READ) {
+    if (wants) {
         self->want = status == TLSLIFE_WANT_WRITE ? 'w' : 'r';
     }
     lua_pushinteger(L, (lua_Integer)len);
     return 1;
 }
 
-/* The strings of the table at index 2 as pieces, from byte i (at index 3) on. They stay in the table. */
-static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len) {
-    size_t n = 0, skip = tlb_offset(L, 3, SIZE_MAX / 2);
+/* What is written was made shorter by another coroutine, while this one waited. */
+static void shortened(lua_State *L) {
+    luaL_error(L, "write: what is written was changed meanwhile, and is too short now");
+}
+
+/* The strings of the table at index 2 as pieces, from byte i (at index 3) on, but for what is out. They stay in the table. */
+static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len, size_t out) {
+    size_t n = 0, skip = tlb_offset(L, 3, SIZE_MAX / 2) + out;
     for (size_t i = 1; i <= len; i++) {
         size_t piece_len;
         if (lua_rawgeti(L, 2, (lua_Integer)i) != LUA_TSTRING) {
@@ -161,6 +180,9 @@ static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len) {
             skip = 0;
         }
     }
+    if (skip > 0 && out > 0) {
+        shortened(L);
+    }
     luaL_argcheck(L, skip == 0, 3, "out of range: bytes are 1 to the length of all strings");
     return n;
 }
@@ -169,12 +191,13 @@ static int write_table(lua_State *L, tlb_conn *self) {
     enum { FEW = 64 };
     tlslife_bytes few[FEW], *pieces = few;
     size_t len = (size_t)lua_rawlen(L, 2), out = 0;
+    tlslife_conn *conn = tlb_conn_object(self);
     lua_settop(L, 3); /* i stays where it is looked for */
     if (len > FEW) {
         pieces = lua_newuserdatauv(L, len * sizeof *pieces, 0);
     }
-    len = gather(L, pieces, len);
-    tlslife_status status = tlslife_conn_writev(tlb_conn_object(self), pieces, len, &out);
+    len = gather(L, pieces, len, self->out);
+    tlslife_status status = TLB_TRY(self, tlslife_conn_writev(conn, pieces, len, &out));
     return written(L, self, status, out);
 }
 
@@ -182,8 +205,12 @@ typedef tlslife_status (*writer)(tlslife_conn *conn, const void *bytes, size_t b
                                  size_t *out_written);
 
 static inline int write_by(lua_State *L, tlb_conn *self, writer write, const char *bytes, size_t len) {
-    size_t from = tlb_offset(L, 3, len), out = 0;
-    tlslife_status status = write(tlb_conn_object(self), bytes + from, len - from, &out);
+    size_t from = tlb_offset(L, 3, len) + self->out, out = 0;
+    tlslife_conn *conn = tlb_conn_object(self);
+    if (from > len) {
+        shortened(L);
+    }
+    tlslife_status status = TLB_TRY(self, write(conn, bytes + from, len - from, &out));
     return written(L, self, status, out);
 }
 
@@ -202,7 +229,7 @@ static int write_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_write(lua_State *L) {
-    return tlb_verb(L, write_attempt, 3);
+    return tlb_verb(L, write_attempt, 3, TLB_WRITES);
 }
 
 static int write_early_attempt(lua_State *L, tlb_conn *self) {
@@ -212,7 +239,7 @@ static int write_early_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_write_early(lua_State *L) {
-    return tlb_verb(L, write_early_attempt, 3);
+    return tlb_verb(L, write_early_attempt, 3, TLB_WRITES);
 }
 
 static int conn_early_data_status(lua_State *L) {
@@ -228,11 +255,11 @@ static int conn_cork(lua_State *L) {
 }
 
 static int flush_attempt(lua_State *L, tlb_conn *self) {
-    return tlb_true(L, self, tlslife_conn_flush(tlb_conn_object(self)));
+    return tlb_true(L, self, TLB_TRY(self, tlslife_conn_flush(tlb_conn_object(self))));
 }
 
 static int conn_flush(lua_State *L) {
-    return tlb_verb(L, flush_attempt, 1);
+    return tlb_verb(L, flush_attempt, 1, TLB_WRITES);
 }
 
 const luaL_Reg tlb_conn_data[] = {

@@ -105,6 +105,13 @@ int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status) {
     case TLSLIFE_WANT_WRITE: self->want = 'w'; break;
     default: break;
     }
+    if (tlb_wants(status)) {
+        self->dry = status == TLSLIFE_WANT_READ;
+        if (self->looped) {
+            self->question = status;
+            return TLB_ASKED;
+        }
+    }
     lua_pushnil(L);
     lua_pushstring(L, tlslife_status_name(status));
     return 2;

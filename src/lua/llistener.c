@@ -1,33 +1,131 @@
 /*
  * llistener.c: a listening socket. It is not counted: the state that has it closes it.
+ *
+ * In a loop's coroutine accept waits as the verbs of a connection do (lwait.c): what it needs to go on is on its stack,
+ * above its arguments and the closed userdata that the connection will fill.
  */
 #include "binding.h"
 
 #include <string.h>
 
+typedef struct listener_handle {
+    tlb_handle handle;
+    tlb_waiter waiter;
+    bool watched; /* a loop may know its descriptor */
+} listener_handle;
+
+/* Its user value. */
+enum { ACCEPTER = 1, LISTENER_VALUES = ACCEPTER };
+
 static tlslife_listener *self_listener(lua_State *L) {
     return tlb_self(L, &tlb_listener_type)->object;
 }
 
-static int listener_accept(lua_State *L) {
-    tlslife_listener *listener = self_listener(L);
-    tlslife_context *context = tlb_check(L, 2, &tlb_context_type, NULL)->object;
-    int timeout_ms = tlb_milliseconds(L, 3, NULL);
+/* ---------------------------------------------------------------------------------------------- accepting */
+
+/* The stack of accept: listener, context, timeout, the connection's userdata; and while it waits: */
+enum { CONTEXT = 2, TIMEOUT, CONNECTION, WAIT_FUNCTION, DEADLINE, TURN };
+
+/* The number of results; with WANT_READ none. */
+static int accept_once(lua_State *L, int timeout_ms, tlslife_status *out_status) {
     tlslife_conn *conn = NULL;
     tlslife_error err;
-    tlb_new_conn(L, 2);
-    tlslife_status status = tlslife_listener_accept(listener, context, timeout_ms, &conn, &err);
-    if (status == TLSLIFE_ERROR) {
+    tlslife_context *context = tlb_check(L, CONTEXT, &tlb_context_type, NULL)->object;
+    *out_status = tlslife_listener_accept(self_listener(L), context, timeout_ms, &conn, &err);
+    if (*out_status == TLSLIFE_ERROR) {
         return tlb_fail(L, &err, NULL);
     }
-    if (status != TLSLIFE_OK) {
+    lua_settop(L, CONNECTION);
+    if (*out_status != TLSLIFE_OK) {
         lua_pushnil(L);
-        lua_pushstring(L, tlslife_status_name(status));
+        lua_pushstring(L, tlslife_status_name(*out_status));
         return 2;
     }
     tlb_fill(L, &tlb_conn_type, conn);
     return 1;
 }
+
+/* The wait is over: whether another try is this coroutine's. Raises what wait has raised. */
+static bool end_wait(lua_State *L, bool failed) {
+    listener_handle *self = lua_touserdata(L, 1);
+    bool mine = self->handle.object && self->waiter.turn == (unsigned)lua_tointeger(L, TURN);
+    if (mine) {
+        self->waiter.waiting = false;
+    }
+    if (failed) {
+        lua_error(L);
+    }
+    return mine;
+}
+
+static int wait_returned(lua_State *L, int status, lua_KContext context);
+
+/* Waits in the loop that runs this coroutine. Whether another try is to be made. */
+static bool wait_for_client(lua_State *L, int loop, lua_Integer deadline, lua_Integer left) {
+    listener_handle *self = lua_touserdata(L, 1);
+    self->watched = true;
+    lua_pushinteger(L, deadline);
+    lua_pushinteger(L, tlb_begin_wait(L, 1, &self->waiter, ACCEPTER, loop));
+    lua_pushvalue(L, WAIT_FUNCTION);
+    lua_pushinteger(L, tlslife_listener_fd(self->handle.object));
+    lua_pushliteral(L, "r");
+    tlb_push_seconds(L, lua_isnil(L, TIMEOUT) ? -1 : left);
+    lua_pushvalue(L, 1);
+    return end_wait(L, lua_pcallk(L, 4, 1, 0, 0, wait_returned) != LUA_OK);
+}
+
+static int accept_looped(lua_State *L, lua_Integer deadline) {
+    do {
+        tlslife_status status;
+        lua_settop(L, CONNECTION);
+        int results = accept_once(L, 0, &status);
+        lua_Integer left = deadline - tlb_now();
+        if (status != TLSLIFE_WANT_READ) {
+            return results;
+        }
+        if (left <= 0) {
+            lua_pushnil(L);
+            lua_pushstring(L, tlslife_status_name(TLSLIFE_TIMEOUT));
+            return 2;
+        }
+        lua_settop(L, CONNECTION);
+        int loop = tlb_push_loop(L);
+        tlb_self(L, &tlb_listener_type); /* running may have closed it */
+        if (loop == 0) {
+            return accept_once(L, tlb_milliseconds(L, TIMEOUT, NULL), &status);
+        }
+        if (!wait_for_client(L, loop, deadline, left)) {
+            return tlb_canceled(L);
+        }
+    } while (true);
+}
+
+static int wait_returned(lua_State *L, int status, lua_KContext context) {
+    (void)context;
+    if (!end_wait(L, status != LUA_YIELD)) {
+        return tlb_canceled(L);
+    }
+    return accept_looped(L, lua_tointeger(L, DEADLINE));
+}
+
+static int listener_accept(lua_State *L) {
+    listener_handle *self = (listener_handle *)tlb_self(L, &tlb_listener_type);
+    tlslife_status status;
+    lua_settop(L, TIMEOUT);
+    tlb_check(L, CONTEXT, &tlb_context_type, NULL);
+    int timeout_ms = tlb_milliseconds(L, TIMEOUT, NULL);
+    const tlb_loops *loops = lua_touserdata(L, TLB_LOOPS);
+    if (tlb_waits(L, 1, &self->waiter, ACCEPTER)) {
+        return tlb_busy(L);
+    }
+    tlb_new_conn(L, CONTEXT);
+    if (timeout_ms != 0 && loops->len > 0 && lua_isyieldable(L)) {
+        return accept_looped(L, tlb_deadline(timeout_ms));
+    }
+    return accept_once(L, timeout_ms, &status);
+}
+
+/* ------------------------------------------------------------------------------------------ its life */
 
 static int listener_port(lua_State *L) {
     lua_pushinteger(L, tlslife_listener_port(self_listener(L)));
@@ -40,8 +138,15 @@ static int listener_fd(lua_State *L) {
 }
 
 static int listener_close(lua_State *L) {
-    if (!tlb_test(L, 1, &tlb_listener_type)) {
+    listener_handle *self = tlb_test(L, 1, &tlb_listener_type);
+    if (!self) {
         tlb_self(L, &tlb_listener_type);
+        return 0;
+    }
+    tlb_cancel_wait(L, 1, &self->waiter, ACCEPTER);
+    if (self->watched && self->handle.object) {
+        self->watched = false;
+        tlb_forget_fd(L, 1, tlslife_listener_fd(self->handle.object));
     }
     return tlb_handle_close(L);
 }
@@ -95,6 +200,25 @@ int tlb_listen(lua_State *L) {
     return 1;
 }
 
+int tlb_listen_fd(lua_State *L) {
+    int fd = (int)tlb_size(L, 1, 0, INT_MAX, -1);
+    tlslife_error err;
+    tlb_new(L, &tlb_listener_type);
+    tlslife_listener *listener = tlslife_listen_fd(fd, &err);
+    if (!listener) {
+        return tlb_raise(L, &err, NULL);
+    }
+    tlb_fill(L, &tlb_listener_type, listener);
+    return 1;
+}
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", tlb_handle_gc},
+    {"__close", listener_close},
+    {"__tostring", tlb_handle_tostring},
+    {NULL, NULL},
+};
+
 static const luaL_Reg methods[] = {
     {"accept", listener_accept},
     {"port", listener_port},
@@ -113,10 +237,11 @@ static void describe(lua_State *L, void *object) {
 
 const tlb_type tlb_listener_type = {
     .name = "tlslife.listener",
-    .size = sizeof(tlb_handle),
+    .size = sizeof(listener_handle),
+    .user_values = LISTENER_VALUES,
     .kib = 1,
     .release = release,
     .describe = describe,
-    .metamethods = tlb_handle_metamethods,
+    .metamethods = metamethods,
     .methods = {methods},
 };

@@ -60,7 +60,7 @@ void tlb_warn(lua_State *L, const char *function) {
     lua_pushcfunction(L, to_string); /* __tostring may raise, too */
     lua_insert(L, -2);
     bool told = lua_pcall(L, 1, 1, 0) == LUA_OK;
-    lua_warning(L, "tlslife: a store's ", 1);
+    lua_warning(L, "tlslife: ", 1);
     lua_warning(L, function, 1);
     lua_warning(L, ": ", 1);
     lua_warning(L, told ? lua_tostring(L, -1) : "an error that has no text", 0);
@@ -193,7 +193,7 @@ int tlb_tell(lua_State *L, int results) {
         }
         lua_KContext context = results << 1 | (name[0] == 'p');
         if (lua_pcallk(L, arguments, 0, 0, context, told) != LUA_OK) {
-            tlb_warn(L, name);
+            tlb_warn(L, name[0] == 'p' ? "a store's put" : "a store's remove");
         }
     }
     return results;
@@ -201,7 +201,7 @@ int tlb_tell(lua_State *L, int results) {
 
 static int told(lua_State *L, int status, lua_KContext context) {
     if (status != LUA_YIELD) {
-        tlb_warn(L, context & 1 ? "put" : "remove");
+        tlb_warn(L, context & 1 ? "a store's put" : "a store's remove");
     }
     return tlb_tell(L, (int)(context >> 1));
 }

@@ -1,6 +1,6 @@
 /*
  * lquestion.c: the handshake's questions, answered by the context's hooks, or by the functions that are its cache's store
- * (lprogram.c); both may yield.
+ * (lprogram.c); both may yield. A loop's coroutine asks one more: when the transport, or the store, is ready (lwait.c).
  *
  * A verb (connect, read, ...) is tried; a question ends the try, the hook is called here, outside of the core and of
  * OpenSSL, its answer is handed down, and the same try is made again. That goes on in a loop, not by recursion: a peer
@@ -24,7 +24,7 @@ static const char guard_key;
 
 typedef struct guard {
     tlb_conn *conn; /* whose userdata is at index 1 */
-    tlb_attempt attempt;
+    tlb_call call;
     tlslife_status question;
     unsigned generation;
 } guard;
@@ -304,9 +304,9 @@ static void answer_default(lua_State *L, tlb_conn *self) {
 /* --------------------------------------------------------------------------------------------- the loop */
 
 /* Pushes the guard and begins to guard. */
-static void push_guard(lua_State *L, tlb_conn *self, tlb_attempt attempt) {
+static void push_guard(lua_State *L, tlb_conn *self, const tlb_call *call) {
     guard *guarding = lua_newuserdatauv(L, sizeof *guarding, 0);
-    *guarding = (guard){self, attempt, self->question, self->generation};
+    *guarding = (guard){self, *call, self->question, self->generation};
     lua_rawgetp(L, LUA_REGISTRYINDEX, &guard_key);
     lua_setmetatable(L, -2);
     lua_toclose(L, -1);
@@ -314,13 +314,13 @@ static void push_guard(lua_State *L, tlb_conn *self, tlb_attempt attempt) {
 }
 
 /* The hook has returned two values above the guard, or a store's function one, or an error: ends guarding, and answers.
- * Gives back the attempt to go on with. */
-static tlb_attempt take_answer(lua_State *L, int args, bool failed) {
+ * Gives back the call to go on with. */
+static tlb_call take_answer(lua_State *L, int args, bool failed) {
     guard guarding = *(guard *)lua_touserdata(L, args + 1);
     tlb_conn *self = guarding.conn;
     lua_closeslot(L, args + 1);
     if (failed) {
-        tlb_warn(L, "lookup");
+        tlb_warn(L, "a store's lookup");
     }
     if (!self->handle.object || self->generation != guarding.generation) {
         luaL_error(L, "the connection was %s while its %s hook ran",
@@ -332,19 +332,20 @@ static tlb_attempt take_answer(lua_State *L, int args, bool failed) {
     } else {
         answer(L, self, args + 2);
     }
-    return guarding.attempt;
+    return guarding.call;
 }
 
 static int hook_returned(lua_State *L, int status, lua_KContext context) {
     int args = (int)context;
     tlb_conn *self = lua_touserdata(L, 1);
-    tlb_attempt attempt = take_answer(L, args, status != LUA_OK && status != LUA_YIELD);
-    return tlb_questions(L, self, attempt, args, attempt(L, self));
+    tlb_call call = take_answer(L, args, status != LUA_OK && status != LUA_YIELD);
+    return tlb_questions(L, self, &call, tlb_try(L, self, &call));
 }
 
 /* Calls the function of this state that knows the answer. false: there is none, and nothing is guarded. */
-static bool ask(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args) {
-    push_guard(L, self, attempt);
+static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
+    int args = call->args;
+    push_guard(L, self, call);
     if (self->question == TLSLIFE_WANT_SESSION) {
         int arguments = tlb_push_lookup(L, self);
         if (arguments >= 0) {
@@ -363,20 +364,36 @@ static bool ask(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args) {
     return false;
 }
 
-int tlb_questions(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, int results) {
+/* Answers the question, or waits for what it waits for. TLB_ASKED: try again. */
+static int answer_question(lua_State *L, tlb_conn *self, tlb_call *call) {
+    lua_settop(L, call->args);
+    if (tlb_wants(self->question)) {
+        return tlb_wait(L, self, call);
+    }
+    if (ask(L, self, call)) {
+        return TLB_ASKED;
+    }
+    if (self->question != TLSLIFE_WANT_SESSION) {
+        answer_default(L, self);
+        return TLB_ASKED;
+    }
+    if (tlb_miss_lookup(self)) {
+        return TLB_ASKED;
+    }
+    if (call->looped) {
+        return tlb_wait(L, self, call);
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, tlslife_status_name(TLSLIFE_WANT_SESSION));
+    return 2;
+}
+
+int tlb_questions(lua_State *L, tlb_conn *self, tlb_call *call, int results) {
     while (results == TLB_ASKED) {
-        lua_settop(L, args);
-        if (!ask(L, self, attempt, args)) {
-            if (self->question != TLSLIFE_WANT_SESSION) {
-                answer_default(L, self);
-            } else if (!tlb_miss_lookup(self)) {
-                lua_pushnil(L);
-                lua_pushstring(L, tlslife_status_name(TLSLIFE_WANT_SESSION));
-                results = 2;
-                break;
-            }
+        results = answer_question(L, self, call);
+        if (results == TLB_ASKED) {
+            results = tlb_try(L, self, call);
         }
-        results = attempt(L, self);
     }
     return self->tells ? tlb_conn_tell(L, results) : results;
 }

@@ -183,6 +183,7 @@ static int store_wait(lua_State *L) {
 
 static int store_pump(lua_State *L) {
     tlslife_store_pump(tlb_self(L, &tlb_store_type)->object);
+    tlb_wake_answered(L);
     return 0;
 }
 

@@ -20,14 +20,19 @@ static int replaced(lua_State *L, tlb_conn *self, tlslife_status status) {
 
 static int dial_attempt(lua_State *L, tlb_conn *self) {
     const char *host = tlb_text(L, 2), *service = tlb_service(L, 3);
-    tlslife_status status = tlslife_conn_dial(tlb_conn_object(self), host, service);
+    tlslife_conn *conn = tlb_conn_object(self);
+    tlslife_status status = TLB_TRY(self, tlslife_conn_dial(conn, host, service));
     lua_pushnil(L);
     keep(L);
     return tlb_true(L, self, status);
 }
 
 static int conn_dial(lua_State *L) {
-    return tlb_verb(L, dial_attempt, 3);
+    tlb_conn *self = tlb_self_conn(L);
+    if (self->watched) { /* the transport before this dial, if it is replaced */
+        tlb_forget(L, 1);
+    }
+    return tlb_verb(L, dial_attempt, 3, TLB_BOTH | TLB_DIALS);
 }
 
 /* --------------------------------------------------------------------------------------- descriptors */
@@ -85,6 +90,7 @@ static int conn_set_fd(lua_State *L) {
     }
     tlb_conn *self = tlb_self_conn(L); /* again: the methods that were called may have freed it */
     tlslife_conn *conn = tlb_conn_object(self);
+    tlb_part(L, 1);
     tlb_must(L, self,
              write_fd < 0 ? tlslife_conn_set_fd(conn, read_fd)
                           : tlslife_conn_set_fds(conn, read_fd, write_fd));
@@ -94,16 +100,24 @@ static int conn_set_fd(lua_State *L) {
 }
 
 static int conn_take_fd(lua_State *L) {
-    tlb_conn *self = tlb_self_conn(L);
-    return replaced(L, self,
-                    tlslife_conn_take_fd(tlb_conn_object(self), (int)tlb_size(L, 2, 0, INT_MAX, -1)));
+    tlb_self(L, &tlb_conn_type);
+    int fd = (int)tlb_size(L, 2, 0, INT_MAX, -1);
+    tlb_part(L, 1);
+    tlb_conn *self = tlb_self_conn(L); /* a loop's functions may have freed it: so below */
+    return replaced(L, self, tlslife_conn_take_fd(tlb_conn_object(self), fd));
 }
 
 static int conn_close_transport(lua_State *L) {
+    tlb_self(L, &tlb_conn_type);
+    tlb_part(L, 1);
     tlslife_conn_close_transport(tlb_self(L, &tlb_conn_type)->object);
     lua_pushnil(L);
     keep(L);
     return 0;
+}
+
+static tlslife_status last_want(const tlb_conn *self) {
+    return self->want == 'w' ? TLSLIFE_WANT_WRITE : TLSLIFE_WANT_READ;
 }
 
 static int conn_fd(lua_State *L) {
@@ -113,6 +127,35 @@ static int conn_fd(lua_State *L) {
     } else {
         lua_pushinteger(L, fd);
     }
+    return 1;
+}
+
+/* For cqueues: where the last call waits. */
+static int conn_pollfd(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    bool writing = false;
+    int timeout_ms = -1;
+    int fd = tlslife_conn_wait_fd(tlb_conn_object(self), last_want(self), &writing, &timeout_ms);
+    if (fd < 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushinteger(L, fd);
+    }
+    return 1;
+}
+
+/* 0: a read finds bytes, though the descriptor has none. A part of a record that the last read has left is none. */
+static int conn_timeout(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    tlslife_conn *conn = tlb_conn_object(self);
+    bool writing = false;
+    int timeout_ms = -1;
+    if (tlslife_conn_pending(conn) > 0 || (!self->dry && tlslife_conn_has_pending(conn))) {
+        timeout_ms = 0;
+    } else {
+        tlslife_conn_wait_fd(conn, last_want(self), &writing, &timeout_ms);
+    }
+    tlb_push_seconds(L, timeout_ms);
     return 1;
 }
 
@@ -136,9 +179,13 @@ static int conn_peer_address(lua_State *L) {
 
 int tlb_pair(lua_State *L) {
     lua_settop(L, 3);
+    size_t capacity = tlb_size(L, 3, 1, TLB_SIZE_MAX, 65536);
+    for (int i = 1; i <= 2; i++) {
+        tlb_check(L, i, &tlb_conn_type, NULL);
+        tlb_part(L, i);
+    }
     tlb_conn *a = (tlb_conn *)tlb_check(L, 1, &tlb_conn_type, NULL);
     tlb_handle *b = tlb_check(L, 2, &tlb_conn_type, NULL);
-    size_t capacity = tlb_size(L, 3, 1, TLB_SIZE_MAX, 65536);
     tlb_must(L, a, tlslife_conn_pair(tlb_conn_object(a), b->object, capacity));
     for (int i = 1; i <= 2; i++) {
         lua_pushnil(L);
@@ -148,8 +195,10 @@ int tlb_pair(lua_State *L) {
 }
 
 static int conn_set_memory(lua_State *L) {
-    tlb_conn *self = tlb_self_conn(L);
+    tlb_self(L, &tlb_conn_type);
     size_t capacity = tlb_size(L, 2, 1, TLB_SIZE_MAX, 65536);
+    tlb_part(L, 1);
+    tlb_conn *self = tlb_self_conn(L);
     return replaced(L, self, tlslife_conn_set_memory(tlb_conn_object(self), capacity));
 }
 
@@ -198,8 +247,9 @@ const luaL_Reg tlb_conn_transport[] = {
     {"feed_eof", conn_feed_eof},
     {"drain", conn_drain},
     {"fd", conn_fd},
-    {"pollfd", conn_fd},
+    {"pollfd", conn_pollfd},
     {"events", conn_events},
+    {"timeout", conn_timeout},
     {"peer_address", conn_peer_address},
     {"close_transport", conn_close_transport},
     {NULL, NULL},

@@ -29,6 +29,8 @@ static int module_type(lua_State *L) {
 static const luaL_Reg functions[] = {
     {"context", tlb_context_new},
     {"listen", tlb_listen},
+    {"listen_fd", tlb_listen_fd},
+    {"loop", tlb_loop},
     {"pair", tlb_pair},
     {"buffer", tlb_buffer_new},
     {"type", module_type},
@@ -41,7 +43,10 @@ static const luaL_Reg functions[] = {
 };
 
 static void push_module(lua_State *L) {
-    luaL_newlib(L, functions);
+    luaL_newlibtable(L, functions);
+    lua_pushnil(L); /* of no type */
+    tlb_push_loops(L);
+    luaL_setfuncs(L, functions, 2);
     lua_pushliteral(L, TLSLIFE_VERSION);
     lua_setfield(L, -2, "version");
     lua_pushstring(L, tlslife_openssl_version());
@@ -63,6 +68,7 @@ int luaopen_tlslife_core(lua_State *L) {
     tlb_open_errors(L);
     tlb_open_held(L);
     tlb_open_questions(L);
+    tlb_open_loops(L);
     tlb_open_types(L);
     push_module(L);
     lua_pushvalue(L, -1);

@@ -1,0 +1,33 @@
+-- tlslife.serve: one server, or workers, until a signal says stop.
+
+local server = require "tlslife.server"
+local setup = require "tlslife.setup"
+local signals = require "tlslife.signals"
+local uv = require "luv"
+local worker = require "tlslife.worker"
+local workers = require "tlslife.workers"
+
+local function here(options)
+    local self, message, err = server(options)
+    if not self then return nil, message, err end
+    local stopped = false
+    local function on_stopped()
+        stopped = true
+        uv.stop()
+    end
+    local handles = signals.watch {
+        stop = function(timeout) self:stop(timeout, on_stopped) end,
+        reload = function() self:reload() end,
+    }
+    repeat uv.run() until stopped
+    handles:close()
+    return true
+end
+
+return function(options)
+    if uv.loop_mode() then error("serve: luv's loop runs already: use tls.server", 0) end
+    local checked = setup.check(options)
+    if worker then return workers.work(checked, worker) end
+    if (checked.workers or 1) > 1 then return workers.lead(checked) end
+    return here(checked)
+end

@@ -1,0 +1,326 @@
+-- tlslife.server: accepts, shakes hands, and runs the handler in a coroutine for each connection, on luv.
+--
+-- Fairness. New connections are taken few at a time: what they cost is the handshake, and between two handfuls every open
+-- connection has its turn. What they cost besides is one coroutine and one entry of a table each, and nothing for each
+-- request: there the handler's calls are the connection's own.
+--
+-- The end. A handler may end in any way: return, raise, close or free the connection itself, or never. Whatever it
+-- does, the connection is closed, and freed, here: memory does not wait for the collector. Closing waits a moment for the peer's
+-- close_notify and drops what comes: a socket that is closed with bytes unread resets the connection, and takes from
+-- the peer what it has not read yet.
+--
+-- Stopping. Whether a connection is idle the core knows; when it becomes so nobody says, since that would cost each request
+-- something. So it is asked again every few hundredths of a second, by one timer for all, while the server stops. Whoever is
+-- idle and reads is canceled: its handler's read returns, and the handler. At the deadline everybody is canceled, and
+-- who has not ended a moment later - it waits for something else, or reads again - is closed, coroutine and connection.
+--
+-- What an attacker would try: connect and say nothing (handshake_timeout), connect in thousands (max_connections; more wait
+-- in the backlog), take all descriptors (accepting pauses, and open connections go on), fail handshakes to fill the log (one
+-- line in ten seconds), or read nothing (a write waits, with it the handler, and timeout ends it).
+
+local setup = require "tlslife.setup"
+local uv = require "luv"
+require "tlslife.wait.luv"
+
+local create, resume, close = coroutine.create, coroutine.resume, coroutine.close
+local pcall, xpcall, traceback, next = pcall, xpcall, debug.traceback, next
+
+local BATCH <const> = 8 -- connections accepted at a time
+local GOODBYE <const> = 1 -- seconds for the peer's close_notify
+local PAUSE_MIN <const>, PAUSE_MAX <const> = 100, 1000 -- ms without accepting, after a failure
+local LOG_EVERY <const> = 10000 -- ms between two lines of the same kind
+local LOOK_EVERY <const> = 50 -- ms between two looks for idle connections, and one more for each
+local LOOK_PER_MS <const> = 50 -- so many connections
+local LAST_WORDS <const> = 50 -- ms that handlers have after they were canceled for good
+local DRAIN_MAX <const> = 1024 -- connections taken out of the backlog at the end
+
+local Server = {}
+Server.__index = Server
+Server.__name = "tlslife.server"
+
+-- One line of a kind in LOG_EVERY; the next says how many were left out.
+local function log_seldom(self, kind, level, message, conn)
+    local state = self.seldom[kind]
+    if not state then
+        state = {due = 0, more = 0}
+        self.seldom[kind] = state
+    end
+    local now = uv.now()
+    if now < state.due then
+        state.more = state.more + 1
+        return
+    end
+    if conn then message = ("%s: %s"):format(conn:peer_address(), message) end
+    if state.more > 0 then message = ("%s (and %d more)"):format(message, state.more) end
+    state.due, state.more = now + LOG_EVERY, 0
+    self.log(level, message)
+end
+
+-- ----------------------------------------------------------------------------------------------- accepting
+
+-- Starts or stops to look for new connections, as it should be.
+local function watch(self)
+    local should = not self.deadline and not self.pausing and self.count < self.max_connections
+    if should == self.watching then return end
+    self.watching = should
+    for i, poll in ipairs(self.polls) do
+        if should then poll:start("r", self.on_ready[i]) else poll:stop() end
+    end
+end
+
+local function go_on(self)
+    self.pausing = false
+    watch(self)
+end
+
+-- No descriptors, no memory: they come back when connections end. Asking again at once would be a busy loop.
+local function pause(self, why)
+    if self.pause == 0 then self.log("warning", why .. "; trying again") end
+    self.pause = math.min(math.max(self.pause * 2, PAUSE_MIN), PAUSE_MAX)
+    self.pausing = true
+    self.pause_timer:start(self.pause, 0, self.go_on)
+end
+
+-- What is left of a connection, in the registers of the server.
+local function forget(self, conn)
+    self.open[conn], self.leaving[conn] = nil, nil
+    self.count = self.count - 1
+    pcall(conn.free, conn)
+    if self.deadline then
+        if self.count == 0 then self.timer:start(0, 0, self.look) end
+    elseif not self.watching then
+        watch(self)
+    end
+end
+
+local function explain(raised)
+    return traceback(tostring(raised), 2)
+end
+
+local function handle(self, conn)
+    if conn:session_reused() then self.resumed = self.resumed + 1 end
+    local ok, trace = xpcall(self.handler, explain, conn, self)
+    if not ok then
+        self.handler_errors = self.handler_errors + 1
+        self.log("error", "the handler failed: " .. trace)
+    end
+end
+
+-- A connection's whole life, in its coroutine.
+local function live(self, conn)
+    local timeout = self.timeout or conn:get_timeout()
+    conn:set_timeout(self.handshake_timeout)
+    local ok, done, why = xpcall(conn.accept, explain, conn)
+    if not ok then -- a hook's error
+        self.handler_errors = self.handler_errors + 1
+        self.log("error", done)
+    elseif done then
+        conn:set_timeout(timeout)
+        handle(self, conn)
+    elseif why ~= "canceled" then
+        self.handshakes_failed = self.handshakes_failed + 1
+        log_seldom(self, "handshake", "info", why, conn)
+    end
+    self.open[conn], self.leaving[conn] = nil, self.open[conn]
+    pcall(conn.close, conn, self.goodbye) -- the handler may have freed it
+    forget(self, conn)
+end
+
+local function take(self, listener)
+    local conn, why = listener:accept(self.context, 0)
+    if not conn then
+        if why ~= "want_read" then pause(self, why) end
+        return false
+    end
+    if self.pause > 0 then
+        self.pause = 0
+        self.log("info", "accepting again")
+    end
+    self.accepted = self.accepted + 1
+    self.count = self.count + 1
+    local co = create(live)
+    self.open[conn] = co
+    assert(resume(co, self, conn))
+    return true
+end
+
+local function accept(self, listener)
+    local left = BATCH
+    while left > 0 and not self.deadline and self.count < self.max_connections and take(self, listener) do left = left - 1 end
+    if self.count >= self.max_connections then
+        log_seldom(self, "full", "warning", ("%d connections: others wait"):format(self.count))
+    end
+    watch(self)
+end
+
+-- ------------------------------------------------------------------------------------------------- stopping
+
+local function finish(self)
+    if not self.timer:is_closing() then
+        self.timer:close()
+        self.pause_timer:close()
+    end
+    local list = self.on_stopped
+    self.on_stopped = {}
+    for _, func in ipairs(list) do
+        local ok, message = xpcall(func, explain)
+        if not ok then self.log("error", "on_stopped failed: " .. message) end
+    end
+end
+
+local function cancel_all(self)
+    self.goodbye = 0
+    for _, list in ipairs {self.open, self.leaving} do
+        for conn in next, list do pcall(conn.cancel, conn) end
+    end
+end
+
+-- Nobody asks them any more. Each is out of the registers first: closing the coroutine runs the handler's own code.
+local function close_all(self)
+    for _, list in ipairs {self.open, self.leaving} do
+        for conn, co in next, list do
+            list[conn] = nil
+            local ok, message = close(co)
+            if not ok then self.log("error", "the handler failed at its end: " .. tostring(message)) end
+            pcall(conn.close, conn, 0)
+            forget(self, conn)
+        end
+    end
+end
+
+local function cancel_idle(conn)
+    if conn:idle() then conn:cancel() end
+end
+
+-- One look while the server stops.
+local function look(self)
+    local now = uv.now()
+    if self.count == 0 then return finish(self) end
+    if now < self.deadline then
+        for conn in next, self.open do pcall(cancel_idle, conn) end
+        local wait = math.min(LOOK_EVERY + self.count // LOOK_PER_MS, self.deadline - now)
+        return self.timer:start(wait, 0, self.look)
+    end
+    if not self.forced then
+        self.forced = true
+        cancel_all(self)
+        return self.timer:start(LAST_WORDS, 0, self.look)
+    end
+    self.log("warning", ("%d connections did not end in time"):format(self.count))
+    close_all(self)
+    finish(self)
+end
+
+local function close_listeners(self)
+    for _, poll in ipairs(self.polls) do poll:close() end
+    for _, listener in ipairs(self.listeners) do listener:close() end
+    self.polls, self.listeners = {}, {}
+end
+
+-- Whoever is in the backlog has been told that he is connected.
+local function drain(self)
+    for _, listener in ipairs(self.listeners) do
+        local left = DRAIN_MAX
+        while left > 0 and self.count < self.max_connections and take(self, listener) do left = left - 1 end
+    end
+    self.pause_timer:stop()
+end
+
+function Server:stop(timeout, on_stopped)
+    timeout = timeout or self.stop_timeout
+    uv.update_time()
+    local deadline = uv.now() + math.ceil(timeout * 1000)
+    self.on_stopped[#self.on_stopped + 1] = on_stopped
+    if self.timer:is_closing() then return finish(self) end
+    if not self.deadline then
+        self.deadline, self.watching = deadline, false
+        if timeout > 0 then drain(self) end
+        close_listeners(self)
+    else
+        self.deadline = math.min(self.deadline, deadline)
+    end
+    self.timer:start(0, 0, self.look)
+end
+
+function Server:stopping()
+    return self.deadline ~= nil
+end
+
+-- --------------------------------------------------------------------------------------------- the rest of it
+
+function Server:ports()
+    return {table.unpack(self.found_ports)}
+end
+
+function Server:reload()
+    local context, message, err = setup.try_context(self.options, self.shared)
+    if not context then
+        self.log("error", "reload failed, the old context stays: " .. message)
+        return nil, message, err
+    end
+    self.context = context
+    self.log("info", "reloaded")
+    return true
+end
+
+function Server:stats()
+    return {
+        connections = self.count, accepted = self.accepted, handshakes_failed = self.handshakes_failed,
+        handler_errors = self.handler_errors, resumed = self.resumed, worker = self.worker,
+    }
+end
+
+function Server:__tostring()
+    return ("%s: %d connections"):format(Server.__name, self.count)
+end
+
+local function new(options, shared, log)
+    local self = setmetatable({
+        options = options, shared = shared, log = log, worker = shared.worker, handler = options.handler,
+        timeout = options.timeout, handshake_timeout = options.handshake_timeout or 10,
+        stop_timeout = options.stop_timeout or 30, max_connections = options.max_connections or 10000, goodbye = GOODBYE,
+        open = {}, leaving = {}, -- by connection, its coroutine: until the handler has ended, and from then on
+        count = 0, accepted = 0, handshakes_failed = 0, handler_errors = 0, resumed = 0,
+        pause = 0, pausing = false, watching = false, seldom = {}, on_stopped = {}, polls = {}, on_ready = {},
+    }, Server)
+    self.go_on = function() go_on(self) end
+    self.look = function() look(self) end
+    return self
+end
+
+local function listen(self, listeners)
+    self.listeners, self.found_ports = listeners, {}
+    self.timer, self.pause_timer = uv.new_timer(), uv.new_timer()
+    for i, listener in ipairs(listeners) do
+        self.found_ports[i] = listener:port()
+        self.polls[i] = assert(uv.new_poll(listener:fd()))
+        self.on_ready[i] = function() accept(self, listener) end
+    end
+    watch(self)
+end
+
+--- A server that accepts as soon as the loop runs. part: of a worker, the listeners, what is shared, and the log.
+local function start(options, part)
+    options = setup.check(options)
+    part = part or {shared = setup.shared {worker = 1, secret = uv.random(32, 0)}, log = setup.log(options)}
+    local self = new(options, part.shared, part.log)
+    local message, err
+    self.context, message, err = setup.context(options, part.shared)
+    if not self.context then return nil, message, err end
+    local listeners = part.listeners
+    if not listeners then
+        listeners, message, err = setup.listen(options)
+        if not listeners then return nil, message, err end
+    end
+    listen(self, listeners)
+    if options.on_start then
+        local ok, raised = pcall(options.on_start, self)
+        if not ok then
+            self:stop(0)
+            error(raised, 0)
+        end
+    end
+    return self
+end
+
+return start

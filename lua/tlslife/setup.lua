@@ -1,0 +1,162 @@
+-- tlslife.setup: what tls.serve, tls.server and the workers make of their options: checked, sockets, what is shared, contexts.
+
+local core = require "tlslife.core"
+
+local setup = {}
+
+-- ------------------------------------------------------------------------------------------------- options
+
+local function is(kind)
+    return function(value) return type(value) == kind end, kind
+end
+
+local function number_from(least)
+    return function(value) return type(value) == "number" and value >= least and value < math.huge end, "number from " .. least
+end
+
+local function integer_from(least)
+    return function(value) return math.type(value) == "integer" and value >= least end, "integer from " .. least
+end
+
+local function either(first, second)
+    return function(value) return type(value) == first or type(value) == second end, first .. " or " .. second
+end
+
+local ROWS = {
+    address = {either("string", "table")},
+    context = {either("table", "function")},
+    handler = {is "function"},
+    workers = {integer_from(1)},
+    threads = {is "boolean"},
+    reuse_port = {is "boolean"},
+    backlog = {integer_from(1)},
+    max_connections = {integer_from(1)},
+    handshake_timeout = {number_from(0)},
+    timeout = {number_from(0)},
+    stop_timeout = {number_from(0)},
+    on_start = {is "function"},
+    log = {is "function"},
+}
+
+local function complain(what, ...)
+    error("serve: " .. what:format(...), 0)
+end
+
+--- The options, copied. Raises for what cannot be.
+function setup.check(options)
+    if type(options) ~= "table" then complain("a table of options expected, got %s", type(options)) end
+    local checked = {}
+    for name, value in pairs(options) do
+        local row = ROWS[name] or complain("unknown option '%s'", tostring(name))
+        if not row[1](value) then complain("option '%s': %s expected, got %s", name, row[2], tostring(value)) end
+        checked[name] = value
+    end
+    for _, name in ipairs {"address", "context", "handler"} do
+        if checked[name] == nil then complain("option '%s' is missing", name) end
+    end
+    local role = type(checked.context) == "table" and checked.context.role
+    if role and role ~= "server" then complain("option 'context': its role is server, not '%s'", tostring(role)) end
+    return checked
+end
+
+-- --------------------------------------------------------------------------------------------------- sockets
+
+-- "host:port", "[::1]:port", ":port"
+local function split(address)
+    local host, port = tostring(address):match "^%[([%x:.%%%w]+)%]:(%w[%w_-]*)$"
+    if not host then host, port = tostring(address):match "^([^:%[%]]*):(%w[%w_-]*)$" end
+    if not host then complain("option 'address': \"host:port\" expected, got \"%s\"", tostring(address)) end
+    return host ~= "" and host or nil, port
+end
+
+--- Listeners on the option address; ports: instead of those that it names. Lists, or nil, message, err.
+function setup.listen(options, ports)
+    local addresses = options.address
+    if type(addresses) == "string" then addresses = {addresses} end
+    if #addresses == 0 then complain "option 'address' is an empty list" end
+    local socket_options = {backlog = options.backlog, reuse_port = options.reuse_port}
+    local listeners, found = {}, {}
+    for i, address in ipairs(addresses) do
+        local host, port = split(address)
+        local listener, message, err = core.listen(host, ports and ports[i] or port, socket_options)
+        if not listener then
+            for _, one in ipairs(listeners) do one:close() end
+            return nil, message, err
+        end
+        listeners[i], found[i] = listener, listener:port()
+    end
+    return listeners, found
+end
+
+-- --------------------------------------------------------------------------------------------------- shared
+
+local SLAB_SIZE <const> = 16 << 20
+
+-- A cache of one process, or with others' by a slab whose name they were told.
+local function make_cache(secret, slab)
+    if not slab then return assert(core.cache {}) end
+    return assert(core.cache {
+        store = assert(core.shared {path = "shm:" .. slab, size = SLAB_SIZE}), keyring = core.keyring {secret},
+    })
+end
+
+--- What contexts get: ticket_keys, worker, and at the first look cache. given: secret; slab, where the cache is to be other
+-- processes' too; or ticket_keys and cache.
+function setup.shared(given)
+    local shared = {worker = given.worker, ticket_keys = given.ticket_keys or core.ticket_keys {secret = given.secret}}
+    return setmetatable(shared, {__index = function(_, name)
+        if name ~= "cache" then return nil end
+        shared.cache = given.cache or make_cache(given.secret, given.slab)
+        return shared.cache
+    end})
+end
+
+--- The slab has no name any more; who has it goes on with it.
+function setup.forget_slab(slab)
+    os.remove("/dev/shm/tlslife-" .. slab)
+end
+
+-- -------------------------------------------------------------------------------------------------- contexts
+
+local function of_table(given, shared)
+    local all = {}
+    for name, value in pairs(given) do all[name] = value end
+    all.role = "server"
+    all.ticket_keys = all.ticket_keys or shared.ticket_keys
+    if all.resumption == "stateful" and not all.cache then all.cache = shared.cache end
+    return core.context(all)
+end
+
+local function of_function(make, shared)
+    local context, message, err = make(shared)
+    if core.type(context) == "context" and context:role() == "server" then return context end
+    if context == nil and type(message) == "string" then return nil, message, err end
+    complain "option 'context': the function gave no server's context"
+end
+
+--- A context as the options say, now: files are read, functions called.
+function setup.context(options, shared)
+    local make = type(options.context) == "table" and of_table or of_function
+    return make(options.context, shared)
+end
+
+--- The same, where nothing may be raised.
+function setup.try_context(options, shared)
+    local ok, context, message, err = pcall(setup.context, options, shared)
+    if ok then return context, message, err end
+    return nil, tostring(context)
+end
+
+-- ------------------------------------------------------------------------------------------------------ log
+
+--- A function of level and message that never raises; who: "worker 2".
+function setup.log(options, who)
+    local log = options.log
+    local prefix = who and "tlslife: " .. who .. ": " or "tlslife: "
+    return function(level, message)
+        if log and pcall(log, level, message) then return end
+        io.stderr:write(prefix .. level .. ": " .. message .. "\n")
+    end
+end
+
+return setup

@@ -1,0 +1,216 @@
+-- tlslife.wait.copas: blocking calls of copas's threads and handlers yield to it. For copas 4 and 1.
+--
+--   local copas = require "copas"
+--   require "tlslife.wait.copas" -- before threads and servers are added: what is added earlier is not known, and blocks
+--   copas.addthread(function() conn:read() end)
+--
+-- copas waits for sockets, in two queues of its own, and a coroutine that waits there can neither be woken nor has it a
+-- deadline of its own. So the coroutine itself sleeps (copas.sleep, copas.wakeup), and what lies in the queues is a
+-- stand-in: an object that select takes for a socket, and a coroutine that wakes the sleepers. When nobody waits any more
+-- it is taken out at once. There is one for a descriptor, in both queues and for all who wait: LuaSocket's select finds
+-- its objects by their number, and of two with one number it would tell of one alone, for ever. The queues are not public;
+-- copas.receive and copas.send yield them, and a copas that does not do that is refused when this file is loaded. copas 1
+-- cannot sleep: here it learns to.
+--
+-- While a stand-in lies in a queue it keeps the owner of its descriptor alive: select must never see a closed one, which
+-- would end the whole loop with an error. For the same reason a descriptor beyond FD_SETSIZE is refused here.
+
+local copas = require "copas"
+local socket = require "socket"
+local core = require "tlslife.core"
+
+local LIMIT = socket._SETSIZE or 1024
+
+-- ---------------------------------------------------------------------------------------------------- whose is it
+
+local threads = setmetatable({}, {__mode = "k"}) -- copas's
+
+local function known(handler)
+    return function(...)
+        threads[coroutine.running()] = true
+        return handler(...)
+    end
+end
+
+local addserver = copas.addserver
+function copas.addserver(server, handler, ...)
+    return addserver(server, known(handler), ...)
+end
+
+if copas.addnamedthread then -- addthread calls it; the name came second once
+    local addnamedthread = copas.addnamedthread
+    function copas.addnamedthread(first, second, ...)
+        if first == nil or type(first) == "string" then return addnamedthread(first, known(second), ...) end
+        return addnamedthread(known(first), second, ...)
+    end
+else
+    local addthread = copas.addthread
+    function copas.addthread(thread, ...)
+        if type(thread) ~= "thread" then thread = coroutine.create(thread) end
+        threads[thread] = true
+        return addthread(thread, ...)
+    end
+end
+
+-- ------------------------------------------------------------------------------------------------------- sleeping
+
+--- For copas 1: a queue of ours, and a step that ends when the first of its coroutines must go on. Returns sleep, wakeup.
+local function teach_to_sleep()
+    local asleep = {} -- until when, by coroutine
+    local step, resume = copas.step, copas.addthread
+    local bed = {insert = function() end}
+
+    function bed.push(_, seconds, co)
+        asleep[co] = seconds < 0 and math.huge or socket.gettime() + seconds
+    end
+
+    function copas.step(timeout)
+        local first = math.huge
+        for _, time in pairs(asleep) do first = math.min(first, time) end
+        if first < math.huge then timeout = math.min(timeout or math.huge, math.max(first - socket.gettime(), 0)) end
+        local result = step(timeout)
+        local now, late = socket.gettime(), {}
+        for co, time in pairs(asleep) do
+            if time <= now then late[#late + 1] = co end
+        end
+        for _, co in ipairs(late) do
+            asleep[co] = nil
+            resume(co)
+        end
+        return result or #late > 0
+    end
+
+    return function(seconds) coroutine.yield(seconds, bed) end, function(co)
+        if asleep[co] then asleep[co] = 0 end
+    end
+end
+
+local sleep, wakeup = copas.sleep, copas.wakeup
+if not sleep then sleep, wakeup = teach_to_sleep() end
+
+-- -------------------------------------------------------------------------------------------------------- waiting
+
+--- The queue in which copas's receive or send waits. It is called with an object that has nothing yet, and then has.
+local function queue_of(name)
+    local result, queue
+    local object = {[name] = function() return result, "timeout", 0 end}
+    local co = coroutine.create(function() copas[name](object, "x") end)
+    repeat -- copas pauses at random besides
+        local ok, what, where = coroutine.resume(co)
+        if ok and what == object then queue, result = where, 1 end
+    until coroutine.status(co) == "dead"
+    for _, method in ipairs {"insert", "remove", "push", "pop"} do
+        if type(queue) ~= "table" or not queue[method] then
+            error("tlslife.wait.copas does not know this copas: " .. tostring(copas._VERSION), 0)
+        end
+    end
+    return queue
+end
+
+local queues = {r = queue_of "receive", w = queue_of "send"}
+
+local StandIn = {} -- what select and copas ask of a socket
+StandIn.__index = StandIn
+
+function StandIn:getfd() return self.fd end
+function StandIn.close() return true end
+
+local stand_ins = {} -- by descriptor
+local waits = setmetatable({}, {__mode = "k"}) -- by coroutine: {stand_in =, ready =}
+
+--- Runs once, when select has found the descriptor ready and copas has taken it out of the queue.
+local function ring(stand_in, letter)
+    stand_in.queued[letter] = nil
+    for co in pairs(stand_in[letter]) do
+        stand_in[letter][co] = nil
+        if coroutine.status(co) == "suspended" then
+            waits[co].ready = true
+            wakeup(co)
+        end
+    end
+end
+
+local function enter(stand_in, letter, co)
+    stand_in[letter][co] = true
+    if not stand_in.queued[letter] then
+        stand_in.queued[letter] = true
+        queues[letter]:insert(stand_in)
+        queues[letter]:push(stand_in, coroutine.create(function() ring(stand_in, letter) end))
+    end
+end
+
+local function dequeue(stand_in, letter)
+    stand_in.queued[letter] = nil
+    queues[letter]:remove(stand_in)
+    queues[letter]:pop(stand_in)
+end
+
+--- copas may hold the stand-in until its next step, but not the owner.
+local function drop(stand_in)
+    stand_in.owner = nil
+    if stand_ins[stand_in.fd] == stand_in then stand_ins[stand_in.fd] = nil end
+end
+
+local function leave(stand_in, co)
+    for letter in pairs(queues) do
+        stand_in[letter][co] = nil
+        if stand_in.queued[letter] and not next(stand_in[letter]) then dequeue(stand_in, letter) end
+    end
+    if not next(stand_in.queued) then drop(stand_in) end
+end
+
+--- With another owner the number has come back: who waited for the old one has been killed, or he would keep it open.
+local function stand_in_for(fd, owner)
+    local stand_in = stand_ins[fd]
+    if stand_in and stand_in.owner ~= owner then
+        for letter in pairs(stand_in.queued) do dequeue(stand_in, letter) end
+        stand_in = nil
+    end
+    if not stand_in then
+        stand_in = setmetatable({fd = fd, owner = owner, r = {}, w = {}, queued = {}}, StandIn)
+        stand_ins[fd] = stand_in
+    end
+    return stand_in
+end
+
+local loop = {name = "copas"}
+
+function loop.running()
+    return threads[coroutine.running()] == true
+end
+
+function loop.wait(fd, mode, seconds, owner)
+    if fd >= LIMIT then
+        error(("descriptor %d: LuaSocket's select, and so copas, takes those below %d"):format(fd, LIMIT), 0)
+    end
+    local co = coroutine.running()
+    local wait = {stand_in = stand_in_for(fd, owner), ready = false}
+    waits[co] = wait
+    for letter in mode:gmatch "." do enter(wait.stand_in, letter, co) end
+    sleep(seconds or -1)
+    waits[co] = nil
+    leave(wait.stand_in, co)
+    return wait.ready
+end
+
+function loop.wake(co)
+    local wait = waits[co]
+    if wait then
+        wait.ready = true
+        leave(wait.stand_in, co)
+        wakeup(co)
+    end
+end
+
+--- Whoever waits for it goes on: select must not see it again.
+function loop.forget(fd)
+    local stand_in = stand_ins[fd]
+    if not stand_in then return end
+    for letter in pairs(queues) do
+        for co in pairs(stand_in[letter]) do loop.wake(co) end
+        if stand_in.queued[letter] then dequeue(stand_in, letter) end
+    end
+    drop(stand_in)
+end
+
+return core.loop(loop)

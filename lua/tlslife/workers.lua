@@ -1,0 +1,290 @@
+-- tlslife.workers: processes or threads that serve side by side, and the parent that starts, tells and awaits them.
+--
+-- A worker is the program run anew: the same script with the same arguments, up to its call of tls.serve, which finds
+-- that it is one (tlslife.worker) and does not return. So whatever the script has set up is there, and nothing has to
+-- be carried over but sockets and secrets. The parent listens, and keeps the sockets: a worker that dies loses its own
+-- connections, and no others that come. With reuse_port it makes a set of sockets for each.
+--
+-- To each worker leads a socket, the control: lines from the parent, "reload" and "stop SECONDS", of processes before them
+-- the secret that ticket keys and the cache's seals are made of, for an environment and a command line can be read by
+-- others. Its end is the parent's, however that came, and the worker stops in peace. A thread's end is its end, too; a process's
+-- is told by the system.
+--
+-- A context is tried in the parent first: what cannot be loaded is said once, by serve's result or a line in the log, and no
+-- worker ever sees it. A worker that ends though nobody told it to is started again, after a pause that doubles while
+-- workers do not live long.
+
+local server = require "tlslife.server"
+local setup = require "tlslife.setup"
+local signals = require "tlslife.signals"
+local uv = require "luv"
+
+local workers = {}
+
+local PAUSE_MIN <const>, PAUSE_MAX <const> = 100, 5000 -- ms before a worker is started again
+local LONG <const> = 5000 -- ms: who has lived so long is started again soon
+local GRACE <const> = 2000 -- ms after the deadline, for workers to end by themselves
+local SECRET <const> = 64 -- digits; then those of the slab's name
+local HELLO <const> = SECRET + 32
+
+local function hex(bytes)
+    return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+end
+
+local function unhex(text)
+    return (text:gsub("%x%x", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+-- ------------------------------------------------------------------------------------------------- processes
+
+-- The words of our own command line behind the program's name.
+local function command_line()
+    local words, first = {}, 0
+    if type(arg) ~= "table" then error("serve: workers run the script again, and there is no table arg", 0) end
+    while arg[first - 1] do first = first - 1 end
+    for i = first + 1, #arg do words[#words + 1] = arg[i] end
+    if arg[0] == "-" or #words == 0 then
+        error("serve: workers run the script again, and this one comes from stdin", 0)
+    end
+    return words
+end
+
+local function environment(index, listeners)
+    local list, numbers = {}, {}
+    for name, value in pairs(uv.os_environ()) do list[#list + 1] = name .. "=" .. value end
+    for i = 1, #listeners do numbers[i] = 3 + i end
+    list[#list + 1] = ("TLSLIFE_WORKER=%d:3:%s"):format(index, table.concat(numbers, ","))
+    return list
+end
+
+local function start_process(self, one)
+    local control = uv.new_pipe(false)
+    local stdio = {0, 1, 2, control}
+    for _, listener in ipairs(one.listeners) do stdio[#stdio + 1] = listener:fd() end
+    local process, pid = uv.spawn(uv.exepath(), {
+        args = self.words, env = environment(one.index, one.listeners), stdio = stdio,
+    }, function(status, signal) self.on_end(one, signal > 0 and "signal " .. signal or "status " .. status) end)
+    if not process then
+        control:close()
+        return nil, pid
+    end
+    control:write(self.hello)
+    one.control, one.process, one.name = control, process, ("worker %d (process %d)"):format(one.index, pid)
+    return true
+end
+
+-- --------------------------------------------------------------------------------------------------- threads
+
+local function start_thread(self, one)
+    local ends, problem = uv.socketpair(nil, nil, {nonblock = true}, {})
+    if not ends then return nil, problem end
+    local control = uv.new_pipe(false)
+    control:open(ends[1])
+    local thread, message = require "tlslife.host".thread {
+        index = one.index, control = ends[2], listeners = one.listeners, cache = self.shared.cache,
+        ticket_keys = self.shared.ticket_keys,
+    }
+    if not thread then
+        control:close()
+        uv.fs_close(ends[2])
+        return nil, message
+    end
+    control:read_start(function(_, bytes)
+        if not bytes then self.on_end(one, "status " .. thread:join()) end
+    end)
+    one.control, one.name = control, ("worker %d (thread)"):format(one.index)
+    return true
+end
+
+-- ------------------------------------------------------------------------------------------------ the parent
+
+local function tell(self, line)
+    for _, one in ipairs(self.workers) do
+        if one.control then one.control:write(line .. "\n") end
+    end
+end
+
+local function start(self, one)
+    one.timer:stop()
+    one.since = uv.now()
+    local ok, message = self.start(self, one)
+    if ok then
+        self.running = self.running + 1
+    else
+        self.log("error", ("worker %d cannot be started: %s"):format(one.index, message))
+        one.pause = PAUSE_MAX
+        one.timer:start(PAUSE_MAX, 0, one.again)
+    end
+end
+
+local function ended(self, one, how)
+    self.running = self.running - 1
+    one.control:close()
+    if one.process then one.process:close() end
+    one.control, one.process = nil, nil
+    if self.stopping then
+        if self.running == 0 then uv.stop() end
+        return
+    end
+    one.pause = uv.now() - one.since < LONG and math.min(math.max(one.pause * 2, PAUSE_MIN), PAUSE_MAX) or PAUSE_MIN
+    self.log("warning", ("%s ended with %s; another starts in %g s"):format(one.name, how, one.pause / 1000))
+    one.timer:start(one.pause, 0, one.again)
+end
+
+-- Processes can be killed; threads end with the process, at the latest.
+local function give_up(self)
+    for _, one in ipairs(self.workers) do
+        if one.control then self.log("warning", one.name .. " does not end") end
+        if one.process then one.process:kill "sigkill" end
+    end
+    if self.options.threads then
+        self.running = 0
+        uv.stop()
+    end
+end
+
+local function stop(self, timeout)
+    timeout = timeout or self.options.stop_timeout or 30
+    self.stopping = true
+    for _, one in ipairs(self.workers) do
+        one.timer:stop()
+        for _, listener in ipairs(one.listeners) do listener:close() end
+    end
+    tell(self, ("stop %.3f"):format(timeout))
+    self.timer:start(math.ceil(timeout * 1000) + GRACE, 0, function() give_up(self) end)
+    if self.running == 0 then uv.stop() end
+end
+
+-- One set of sockets for all, or one for each. Nothing is left open where one fails.
+local function listen(self)
+    local listeners, ports, err = setup.listen(self.options)
+    if not listeners then return nil, ports, err end
+    for i = 1, self.options.workers do
+        local one = {index = i, listeners = listeners, timer = uv.new_timer(), pause = 0}
+        one.again = function() start(self, one) end
+        self.workers[i] = one
+        if self.options.reuse_port and i < self.options.workers then
+            local message
+            listeners, message, err = setup.listen(self.options, ports)
+            if not listeners then
+                return nil, message, err
+            end
+        end
+    end
+    return true
+end
+
+local function close(self)
+    self.timer:close()
+    for _, one in ipairs(self.workers) do
+        one.timer:close()
+        for _, listener in ipairs(one.listeners) do listener:close() end
+    end
+    if self.slab then setup.forget_slab(self.slab) end
+    self.handles:close()
+end
+
+local function reload(self)
+    local context, message = setup.try_context(self.options, self.shared)
+    if context then return tell(self, "reload") end
+    self.log("error", "reload failed, the old context stays: " .. message)
+end
+
+local function parent(options)
+    local secret = uv.random(32, 0)
+    local self = {
+        options = options, log = setup.log(options), workers = {}, running = 0, stopping = false, timer = uv.new_timer(),
+        start = options.threads and start_thread or start_process,
+    }
+    if not options.threads then
+        self.words = command_line()
+        self.slab = "serve-" .. hex(uv.random(16, 0))
+        self.hello = hex(secret) .. self.slab:match "%x+$" .. "\n"
+    end
+    self.shared = setup.shared {worker = 0, secret = secret, slab = self.slab}
+    self.on_end = function(one, how) ended(self, one, how) end
+    self.handles = signals.watch {
+        stop = function(timeout) stop(self, timeout) end,
+        reload = function() reload(self) end,
+    }
+    return self
+end
+
+--- Serves by workers; returns when all have stopped.
+function workers.lead(options)
+    local self = parent(options)
+    local context, message, err = setup.try_context(options, self.shared)
+    local ok = context
+    if ok then ok, message, err = listen(self) end
+    if not ok then
+        close(self)
+        return nil, message, err
+    end
+    for _, one in ipairs(self.workers) do start(self, one) end
+    repeat uv.run() until self.stopping and self.running == 0
+    close(self)
+    return true
+end
+
+-- ------------------------------------------------------------------------------------------------ the worker
+
+-- The parent's first line; nil: it has gone already.
+local function read_hello(fd)
+    local got = ""
+    while #got <= HELLO do
+        local bytes = uv.fs_read(fd, HELLO + 1 - #got, -1)
+        if not bytes or bytes == "" then return nil end
+        got = got .. bytes
+    end
+    return {secret = unhex(got:sub(1, SECRET)), slab = "serve-" .. got:sub(SECRET + 1, HELLO)}
+end
+
+local function obey(self, line, on_stopped)
+    local seconds = line:match "^stop ([%d.]+)$"
+    if seconds then
+        self:stop(tonumber(seconds), on_stopped)
+    elseif line == "reload" then
+        self:reload()
+    end
+end
+
+local function listen_to_parent(self, worker, slab, on_stopped)
+    local control, rest = uv.new_pipe(false), ""
+    assert(control:open(worker.control))
+    control:read_start(function(_, bytes)
+        if not bytes then
+            control:close()
+            if slab then setup.forget_slab(slab) end -- the parent had no time to
+            return self:stop(nil, on_stopped)
+        end
+        rest = rest .. bytes
+        for line in rest:gmatch "([^\n]*)\n" do obey(self, line, on_stopped) end
+        rest = rest:match "[^\n]*$"
+    end)
+end
+
+--- Serves as one of them; does not return.
+function workers.work(options, worker)
+    local given = worker.thread and {} or read_hello(worker.control)
+    if not given then os.exit(true, true) end
+    given.worker, given.cache, given.ticket_keys = worker.index, worker.cache, worker.ticket_keys
+    local log = setup.log(options, "worker " .. worker.index)
+    local self, message = server(options, {listeners = worker.listeners, shared = setup.shared(given), log = log})
+    if not self then
+        log("error", message)
+        os.exit(false, true)
+    end
+    local stopped = false
+    local function on_stopped()
+        stopped = true
+        uv.stop()
+    end
+    listen_to_parent(self, worker, given.slab, on_stopped)
+    local handles = worker.thread and signals.none() or
+        signals.watch {parted = true, stop = function(timeout) self:stop(timeout, on_stopped) end}
+    repeat uv.run() until stopped
+    handles:close()
+    os.exit(true, true)
+end
+
+return workers

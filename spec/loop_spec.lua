@@ -1,0 +1,554 @@
+-- loop_spec.lua: the same calls, waiting in the system or in a loop: what blocking calls give is what they give in a loop's
+-- coroutine. Then what only loops can: several coroutines at one connection, cancellation, nothing left behind.
+
+local expect = require "spec.support.expect"
+local loops = require "spec.support.loops"
+local pki = require "spec.support.pki".get()
+local process = require "spec.support.process"
+local tls = require "tlslife"
+
+local client = assert(tls.context {role = "client", ca = pki.ca_file})
+local server = assert(tls.context {role = "server", certificate = pki.server_cert_file, private_key = pki.server_key_file})
+
+local ports, peers = {}, {}
+
+-- The port of a peer in another process, one for all examples.
+local function port_of(what)
+    if not ports[what] then ports[what], peers[what] = loops.peer(pki, what) end
+    return ports[what]
+end
+
+local function dial(port)
+    local conn = assert(client:connection())
+    conn:set_timeout(10)
+    assert(conn:dial("localhost", port))
+    return conn
+end
+
+local function connect(port)
+    local conn = dial(port)
+    assert(conn:connect())
+    return conn
+end
+
+-- Bytes that are nowhere the same.
+local function noise(len)
+    local words, state = {}, 12345
+    for i = 1, len // 8 do
+        state = (state * 6364136223846793005 + 1442695040888963407)
+        words[i] = ("i8"):pack(state)
+    end
+    return table.concat(words)
+end
+
+local MANY = noise(3 << 20)
+
+local function took(seconds, call, ...)
+    local before = loops.now()
+    local results = table.pack(call(...))
+    local passed = loops.now() - before
+    assert.is_true(passed >= seconds - 0.03, ("%.2f s are too few"):format(passed))
+    assert.is_true(passed < seconds + 3, ("%.2f s are too many"):format(passed))
+    return table.unpack(results, 1, results.n)
+end
+
+-- Whatever a loop's connections need: both ends in this process. f(a client's end, a server's, spawn, sleep).
+local function both(driver, f)
+    loops.run(driver, function(spawn, sleep)
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        local a, b
+        spawn(function()
+            b = assert(listener:accept(server))
+            b:set_timeout(10)
+            assert(b:accept())
+        end)
+        a = connect(listener:port())
+        while not (b and b:handshake_done()) do sleep(0.001) end
+        f(a, b, spawn, sleep)
+    end)
+end
+
+local function read_all(conn, len)
+    local pieces, got = {}, 0
+    while got < len do
+        local piece = assert(conn:read())
+        pieces[#pieces + 1] = piece
+        got = got + #piece
+    end
+    return table.concat(pieces)
+end
+
+teardown(function()
+    for _, peer in pairs(peers) do peer:stop() end
+end)
+
+for _, driver in ipairs(loops.drivers) do
+    local function it_runs(name, main)
+        it(name, function() loops.run(driver, main) end)
+    end
+
+    describe("blocking calls (" .. driver.name .. ")", function()
+        it_runs("dial by name, shake hands, say something and get it back", function()
+            local conn <close> = connect(port_of "echo")
+            assert.equal("TLSv1.3", conn:version())
+            for _, bytes in ipairs {"x", ("y"):rep(16384), "z"} do
+                assert.equal(#bytes, conn:write(bytes))
+                assert.equal(bytes, read_all(conn, #bytes))
+            end
+            assert.equal("done", conn:close(5))
+        end)
+
+        it_runs("are not the calls of a connection that is not blocking", function()
+            local conn <close> = connect(port_of "echo")
+            conn:set_blocking(false)
+            expect.word("want_read", conn:read())
+            assert.is_false(conn:blocking())
+            conn:set_blocking(true)
+            conn:set_timeout(0.05)
+            expect.word("timeout", conn:read())
+            assert.is_true(conn:blocking())
+        end)
+
+        it_runs("do not wait in memory, where there is nothing to wait for", function()
+            local a, b = client:connection(), server:connection()
+            a:set_hostname "localhost"
+            tls.pair(a, b)
+            expect.word("want_read", a:connect())
+            expect.word("want_read", b:accept())
+            assert.is_true(a:connect())
+        end)
+
+        it_runs("find what is decrypted already", function()
+            local conn <close> = connect(port_of "echo")
+            conn:write "abcdefgh"
+            assert.equal("a", conn:peek(1))
+            for letter in ("abcdefgh"):gmatch "." do assert.equal(letter, conn:read(1)) end
+        end)
+
+        it_runs("keep the deadline of the whole call", function()
+            local mute <close> = assert(tls.listen("127.0.0.1", 0)) -- the kernel answers, and nobody else
+            local conn <close> = dial(mute:port())
+            conn:set_timeout(0.1)
+            expect.word("timeout", took(0.1, conn.connect, conn))
+            expect.word("timeout", took(0.1, conn.handshake, conn))
+            conn:set_timeout(0)
+            expect.word("timeout", took(0, conn.connect, conn))
+            local silent <close> = connect(port_of "echo")
+            silent:set_timeout(0.1)
+            expect.word("timeout", took(0.1, silent.read, silent))
+            expect.word("timeout", took(0.1, silent.peek, silent))
+            expect.word("timeout", took(0.1, silent.read_into, silent, tls.buffer(16)))
+            silent:write "still there"
+            assert.equal("still there", silent:read())
+        end)
+
+        it_runs("have the deadline of accept, and of a listener's", function()
+            local listener <close> = assert(tls.listen("127.0.0.1", 0))
+            expect.word("timeout", took(0.1, listener.accept, listener, server, 0.1))
+            expect.word("want_read", listener:accept(server, 0))
+            local dumb <close> = dial(listener:port())
+            local conn <close> = assert(listener:accept(server, 5))
+            conn:set_timeout(0.1)
+            expect.word("timeout", took(0.1, conn.accept, conn))
+            local stupid <close> = dial(listener:port())
+            local early <close> = assert(listener:accept(server, 5))
+            early:set_timeout(0.1)
+            expect.word("timeout", took(0.1, early.read_early, early))
+            assert.is_true(dumb:fd() ~= stupid:fd())
+        end)
+
+        it_runs("write to nobody until the time is up, and say how much", function()
+            local conn = connect(port_of "mute")
+            conn:set_timeout(0.1)
+            local sent, bytes = 0, ("x"):rep(1 << 26)
+            local out = took(0.1, conn.write, conn, bytes)
+            repeat
+                assert.is_true(out > 0 and sent + out < #bytes)
+                sent = sent + out
+                out = conn:write(bytes, sent + 1)
+            until not out
+            expect.word("timeout", conn:write(bytes, sent + 1))
+            conn:free()
+            peers.mute:write "\n"
+        end)
+
+        it_runs("let go when a close takes too long", function()
+            local conn = connect(port_of "mute")
+            expect.word("timeout", took(0.1, conn.close, conn, 0.1))
+            assert.is_nil(conn:fd())
+            peers.mute:write "\n"
+        end)
+
+        it_runs("write all to a slow reader, in order", function()
+            local conn = connect(port_of "slow")
+            local half, last = #MANY // 2, MANY:sub(1 + #driver.name)
+            assert.equal(#MANY, conn:write(MANY))
+            assert.equal(#MANY, conn:write {MANY:sub(1, half), "", MANY:sub(half + 1)})
+            assert.equal(#last, conn:write(MANY, 1 + #driver.name))
+            assert.equal("done", conn:close(10))
+            local all, sum = MANY .. MANY .. last, 0
+            for i = 1, #all, 97 do sum = (sum * 31 + all:byte(i)) % 1000000007 end
+            peers.slow:wait_for(("got %d %d%%."):format(#all, sum))
+        end)
+
+        it_runs("read what comes unasked", function()
+            local conn <close> = connect(port_of "full")
+            assert.equal(1 << 20, #read_all(conn, 1 << 20):sub(1, 1 << 20))
+        end)
+
+        it_runs("say that a dial is refused, or that there is no such name", function()
+            local conn = client:connection()
+            conn:set_timeout(10)
+            expect.fails("system", conn:dial("127.0.0.1", process.free_port()))
+            expect.fails("resolve", conn:dial("no-such-name.invalid", 443))
+            assert.is_true(conn:dial("127.0.0.1", port_of "echo"))
+            conn:set_hostname "localhost"
+            assert.is_true(conn:connect())
+            conn:close()
+        end)
+
+        it_runs("raise what they raise elsewhere, and work after it", function()
+            local conn <close> = connect(port_of "echo")
+            expect.raises("number expected", conn.read, conn, {})
+            expect.raises("out of range", conn.write, conn, "abc", 9)
+            expect.raises("client's connection", conn.accept, conn)
+            assert.is_true(conn:blocking())
+            conn:write "x"
+            assert.equal("x", conn:read())
+        end)
+    end)
+end
+
+-- --------------------------------------------------------------------------------------- what only loops can
+
+local function in_loops(name, run)
+    for _, driver in ipairs(loops.drivers) do
+        if driver.yields then it(("%s (%s)"):format(name, driver.name), function() run(driver) end) end
+    end
+end
+
+local function with_both(name, f)
+    in_loops(name, function(driver) both(driver, f) end)
+end
+
+-- Calls in a coroutine of its own; results are in what is returned, once it is over.
+local function begin(spawn, call, ...)
+    local arguments, task = table.pack(...), {}
+    spawn(function()
+        local results = table.pack(call(table.unpack(arguments, 1, arguments.n)))
+        task.results = results
+    end)
+    return task
+end
+
+local function await(task, sleep)
+    for _ = 1, 5000 do
+        if task.results then return table.unpack(task.results, 1, task.results.n) end
+        sleep(0.001)
+    end
+    error("the call does not end", 2)
+end
+
+describe("in a loop", function()
+    with_both("others run while one waits", function(a, b, spawn, sleep)
+        local read = begin(spawn, b.read, b)
+        sleep(0.01)
+        assert.is_nil(read.results)
+        a:write "hello"
+        assert.equal("hello", await(read, sleep))
+    end)
+
+    with_both("one reads while another writes, megabytes each way", function(a, b, spawn, sleep)
+        local sent = {begin(spawn, a.write, a, MANY), begin(spawn, b.write, b, MANY)}
+        local got = {begin(spawn, read_all, a, #MANY), begin(spawn, read_all, b, #MANY)}
+        for i = 1, 2 do
+            assert.is_true(await(got[i], sleep) == MANY)
+            assert.equal(#MANY, await(sent[i], sleep))
+        end
+    end)
+
+    with_both("a second reader is told that there is one", function(a, b, spawn, sleep)
+        local read = begin(spawn, b.read, b)
+        sleep(0.005)
+        expect.word("busy", b:read())
+        expect.word("busy", b:peek())
+        expect.word("busy", b:handshake())
+        assert.equal(1, b:write "w")
+        a:write "hello"
+        assert.equal("hello", await(read, sleep))
+    end)
+
+    with_both("a second writer is told that there is one, and reading goes on", function(a, b, spawn, sleep)
+        local written = begin(spawn, a.write, a, ("x"):rep(1 << 23))
+        sleep(0.005)
+        expect.word("busy", a:write "x")
+        expect.word("busy", a:shutdown())
+        b:write "hello"
+        assert.equal("hello", a:read())
+        read_all(b, 1 << 23)
+        assert.equal(1 << 23, await(written, sleep))
+    end)
+
+    for name, cancel in pairs {
+        cancel = function(conn) assert.is_true(conn:cancel()) end,
+        close = function(conn) conn:close() end,
+        free = function(conn) conn:free() end,
+        clear = function(conn) conn:clear() end,
+        close_transport = function(conn) conn:close_transport() end,
+        set_memory = function(conn) conn:set_memory() end,
+    } do
+        in_loops(name .. " wakes who waits", function(driver)
+            both(driver, function(a, b, spawn, sleep)
+                local read = begin(spawn, a.read, a)
+                sleep(0.005)
+                assert.is_nil(read.results)
+                cancel(a)
+                expect.word("canceled", await(read, sleep))
+                if name ~= "free" then assert.is_false(a:cancel()) end
+                b:close()
+            end)
+        end)
+    end
+
+    for _, verb in ipairs {"read", "peek", "connect", "accept", "handshake", "read_early", "read_into"} do
+        in_loops("cancel ends " .. verb, function(driver)
+            loops.run(driver, function(spawn, sleep)
+                local listener <close> = assert(tls.listen("127.0.0.1", 0))
+                local a <close> = dial(listener:port())
+                local b <close> = assert(listener:accept(server))
+                local conn = (verb == "accept" or verb == "read_early") and b or a
+                if verb == "read" or verb == "peek" or verb == "read_into" then
+                    local done = begin(spawn, b.accept, b)
+                    assert(a:connect())
+                    assert(await(done, sleep))
+                end
+                local call = begin(spawn, conn[verb], conn, verb == "read_into" and tls.buffer(8) or nil)
+                sleep(0.005)
+                assert.is_true(conn:cancel())
+                expect.word("canceled", await(call, sleep))
+                assert.is_false(conn:cancel())
+            end)
+        end)
+    end
+
+    with_both("a canceled write says what went out, and what is left can be written", function(a, b, spawn, sleep)
+        local written = begin(spawn, a.write, a, MANY .. MANY .. MANY)
+        sleep(0.01)
+        assert.is_true(a:cancel())
+        local out = await(written, sleep)
+        assert.is_true(out > 0 and out < 3 * #MANY)
+        local rest = begin(spawn, a.write, a, MANY .. MANY .. MANY, out + 1)
+        assert.is_true(read_all(b, 3 * #MANY) == MANY .. MANY .. MANY)
+        assert.equal(3 * #MANY - out, await(rest, sleep))
+    end)
+
+    with_both("a close that waits is ended by another", function(a, _, spawn, sleep)
+        local closing = begin(spawn, a.close, a, 5)
+        sleep(0.005)
+        a:close()
+        expect.word("canceled", await(closing, sleep))
+        assert.is_nil(a:fd())
+    end)
+
+    in_loops("a listener's close wakes who accepts; a second one is told", function(driver)
+        loops.run(driver, function(spawn, sleep)
+            local listener = assert(tls.listen("127.0.0.1", 0))
+            local accepted = begin(spawn, listener.accept, listener, server)
+            sleep(0.005)
+            expect.word("busy", listener:accept(server, 1))
+            listener:close()
+            expect.word("canceled", await(accepted, sleep))
+            expect.raises("closed", listener.accept, listener, server)
+        end)
+    end)
+
+    with_both("a coroutine that was closed while it waited is no hindrance", function(a, b, spawn, sleep)
+        local co = coroutine.create(function() return a:read() end)
+        spawn(function() coroutine.resume(co) end)
+        sleep(0.005)
+        if coroutine.status(co) == "suspended" then assert.is_true(coroutine.close(co)) end
+        local read = begin(spawn, a.read, a)
+        sleep(0.005)
+        b:write "after"
+        assert.equal("after", await(read, sleep))
+    end)
+
+    in_loops("hooks yield", function(driver)
+        loops.run(driver, function(spawn, sleep)
+            local asked = 0
+            local context = assert(tls.context {
+                role = "server", certificate = pki.server_cert_file, private_key = pki.server_key_file,
+                on_hello = function()
+                    sleep(0.01)
+                    asked = asked + 1
+                end,
+            })
+            local listener <close> = assert(tls.listen("127.0.0.1", 0))
+            for _ = 1, 5 do
+                spawn(function()
+                    local conn <close> = connect(listener:port())
+                    assert.equal("done", conn:close(5))
+                end)
+            end
+            local closed = {}
+            for i = 1, 5 do
+                local conn = assert(listener:accept(context))
+                closed[i] = begin(spawn, function()
+                    assert(conn:accept())
+                    return conn:close(5)
+                end)
+            end
+            for i = 1, 5 do assert.equal("done", await(closed[i], sleep)) end
+            assert.equal(5, asked)
+        end)
+    end)
+
+    in_loops("descriptors come back, of connections that were closed, freed or dropped", function(driver)
+        loops.run(driver, function(spawn, sleep)
+            local listener <close> = assert(tls.listen("127.0.0.1", 0))
+            spawn(function()
+                while true do
+                    local conn = listener:accept(server)
+                    if not conn then return end
+                    spawn(function()
+                        if not conn:accept() then return end
+                        while true do
+                            local bytes = conn:read()
+                            if not bytes then break end
+                            conn:write(bytes)
+                        end
+                        conn:close()
+                    end)
+                end
+            end)
+            for i = 1, 60 do
+                local conn = connect(listener:port())
+                conn:write(tostring(i))
+                assert.equal(tostring(i), conn:read())
+                if i % 3 == 0 then conn:close() elseif i % 3 == 1 then conn:free() end
+                conn = nil -- luacheck: ignore
+                if i % 5 == 0 then collectgarbage() end
+            end
+            collectgarbage()
+            listener:close()
+            sleep(0.01)
+        end)
+    end)
+
+    in_loops("all of it goes on while the collector is busy", function(driver)
+        local mode = collectgarbage "incremental"
+        local pause, multiplier = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10)
+        local ok, message = pcall(both, driver, function(a, b, spawn, sleep)
+            local echo = begin(spawn, function()
+                for _ = 1, 200 do assert(b:write(assert(b:read()))) end
+                return true
+            end)
+            for i = 1, 200 do
+                a:write(tostring(i))
+                assert.equal(tostring(i), a:read())
+            end
+            assert.is_true(await(echo, sleep))
+        end)
+        collectgarbage("setpause", pause)
+        collectgarbage("setstepmul", multiplier)
+        collectgarbage(mode)
+        assert(ok, message)
+    end)
+end)
+
+describe("an adapter", function()
+    local current, calls = nil, {}
+    local adapter = {
+        name = "spec",
+        running = function() return current ~= nil end,
+        wait = function(...) return current(...) end,
+        wake = function(co) calls[#calls + 1] = co end,
+        forget = function(fd, owner) calls[#calls + 1] = {fd, owner} end,
+    }
+
+    -- Runs f in a coroutine whose waits are this function.
+    local function with(wait, f)
+        tls.loop(adapter)
+        current, calls = wait, {}
+        local co = coroutine.create(f)
+        local results = table.pack(coroutine.resume(co))
+        while coroutine.status(co) == "suspended" do results = table.pack(coroutine.resume(co, true)) end
+        current = nil
+        if not results[1] then error(results[2], 0) end
+        return table.unpack(results, 2, results.n)
+    end
+
+    it("is registered once, and must be whole", function()
+        assert.equal(adapter, tls.loop(adapter))
+        assert.equal(adapter, tls.loop(adapter))
+        expect.raises("table expected", tls.loop, nil)
+        for _, field in ipairs {"name", "running", "wait", "wake"} do
+            local part = {name = "x", running = print, wait = print, wake = print}
+            part[field] = nil
+            expect.raises("field '" .. field .. "'", tls.loop, part)
+        end
+        expect.raises("field 'forget'", tls.loop, {name = "x", running = print, wait = print, wake = print, forget = 1})
+    end)
+
+    it("is told descriptor, direction, seconds and owner", function()
+        local mute <close> = assert(tls.listen("127.0.0.1", 0))
+        local conn <close> = dial(mute:port())
+        conn:set_timeout(2)
+        local told
+        with(function(...)
+            told = table.pack(...)
+            conn:set_timeout(0)
+            error("enough", 0)
+        end, function() pcall(conn.connect, conn) end)
+        assert.same({conn:fd(), "r"}, {told[1], told[2]})
+        assert.is_true(told[3] > 1 and told[3] <= 2)
+        assert.equal(conn, told[4])
+    end)
+
+    it("that raises ends the call, and the connection is as it was", function()
+        local conn <close> = connect(port_of "echo")
+        local ok, message = with(function() error("broken loop", 0) end, function() return pcall(conn.read, conn) end)
+        assert.is_false(ok)
+        assert.equal("broken loop", message)
+        ok, message = with(function()
+            coroutine.yield()
+            error("broken later", 0)
+        end, function() return pcall(conn.read, conn) end)
+        assert.is_false(ok)
+        assert.equal("broken later", message)
+        assert.is_false(conn:cancel())
+        conn:write "x"
+        assert.equal("x", conn:read())
+    end)
+
+    it("that never waits only makes the call try again", function()
+        local conn <close> = connect(port_of "echo")
+        conn:write "x"
+        assert.equal("x", with(function() return true end, function() return conn:read() end))
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        expect.word("timeout", with(function() return true end, function() return listener:accept(server, 0.05) end))
+    end)
+
+    it("is told before a descriptor is closed, and wakes", function()
+        local conn = connect(port_of "echo")
+        local fd, co = conn:fd(), nil
+        with(function()
+            co = coroutine.running()
+            coroutine.wrap(function() conn:free() end)()
+            coroutine.yield()
+        end, function() expect.word("canceled", conn:read()) end)
+        assert.equal(co, calls[1])
+        assert.same({fd, conn}, calls[2])
+    end)
+
+    it("is not asked outside of coroutines", function()
+        local conn <close> = connect(port_of "echo")
+        conn:set_timeout(0.02)
+        tls.loop(adapter)
+        current = function() error "asked" end
+        local _, main = coroutine.running()
+        assert.is_true(main)
+        expect.word("timeout", conn:read())
+        current = nil
+    end)
+end)

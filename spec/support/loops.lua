@@ -1,0 +1,185 @@
+--- The ways in which a blocking call waits: in the system, or in one of the loops that the module knows.
+--
+--   for _, driver in ipairs(loops.drivers) do
+--       loops.run(driver, function(spawn, sleep) ... end)
+--   end
+--
+-- A driver: name; yields: whether its calls let other coroutines run; spawn(f): begins a coroutine; run(): goes on until
+-- all have ended, or "the time is up"; sleep(seconds): of a coroutine. Without yields there is one end alone, and
+-- whoever it talks to is another process (loops.peer).
+--
+-- luv's comes first: its adapter takes every coroutine for its own, and the newest adapter is asked first.
+
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+
+local loops = {drivers = {}}
+
+local TIME = 20 -- seconds for one example: far more than any takes
+
+local function add(driver) loops.drivers[#loops.drivers + 1] = driver end
+
+-- --------------------------------------------------------------------------------------------------- blocking
+
+local later = {}
+
+add {
+    name = "blocking",
+    yields = false,
+    spawn = function(f) later[#later + 1] = f end,
+    run = function()
+        while later[1] do table.remove(later, 1)() end
+    end,
+    sleep = process.sleep,
+}
+
+-- -------------------------------------------------------------------------------------------------------- luv
+
+local uv = require "luv"
+require "tlslife.wait.luv"
+
+local live = 0
+
+add {
+    name = "luv",
+    yields = true,
+    spawn = function(f)
+        live = live + 1
+        coroutine.wrap(function()
+            f()
+            live = live - 1
+        end)()
+    end,
+    run = function()
+        local timer, late = uv.new_timer(), false
+        timer:start(TIME * 1000, 0, function() late = true end)
+        timer:unref()
+        while live > 0 and not late and uv.run "once" do end
+        timer:close()
+        uv.run "nowait"
+        local left = live
+        live = 0
+        if left > 0 then error(late and "the time is up" or "coroutines wait, and the loop has nothing to do") end
+    end,
+    sleep = function(seconds)
+        local co, timer = coroutine.running(), uv.new_timer()
+        timer:start(math.ceil(seconds * 1000), 0, function()
+            timer:close()
+            assert(coroutine.resume(co))
+        end)
+        coroutine.yield()
+    end,
+}
+
+-- -------------------------------------------------------------------------------------------- cqueues and copas
+
+-- Counts what is spawned and has not ended; start begins a coroutine, step(seconds) lets the loop go on.
+local function add_stepped(name, start, step, sleep)
+    local left = 0
+    add {
+        name = name,
+        yields = true,
+        spawn = function(f)
+            left = left + 1
+            start(function()
+                f()
+                left = left - 1
+            end)
+        end,
+        run = function()
+            local deadline = uv.hrtime() + TIME * 1e9
+            while left > 0 and uv.hrtime() < deadline do step(0.5) end
+            local hanging = left
+            left = 0
+            if hanging > 0 then error "the time is up" end
+        end,
+        sleep = sleep,
+    }
+end
+
+local has_cqueues, cqueues = pcall(require, "cqueues")
+if has_cqueues then
+    require "tlslife.wait.cqueues"
+    local controller = cqueues.new()
+    add_stepped("cqueues",
+        function(f) controller:wrap(f) end,
+        function(seconds) assert(controller:step(seconds)) end,
+        cqueues.sleep)
+end
+
+for _, version in ipairs {4, 1} do
+    local copas, loop = require "spec.support.copas" (version)
+    if copas then
+        local quiet = require "socket".udp() -- copas 1 has no sleep
+        local quiet_fd = math.tointeger(quiet:getfd())
+        add_stepped("copas " .. version, copas.addthread, copas.step, function(seconds)
+            loop.wait(quiet_fd, "r", seconds, quiet)
+        end)
+    end
+end
+
+-- --------------------------------------------------------------------------------------------------------- all
+
+--- Seconds, of a clock that only goes on.
+function loops.now()
+    return uv.hrtime() / 1e9
+end
+
+--- Runs main(spawn, sleep) and all that it spawns; raises the first error of any of them.
+function loops.run(driver, main)
+    local failure
+    local function spawn(f)
+        driver.spawn(function()
+            local ok, message = xpcall(f, debug.traceback)
+            if not ok then failure = failure or message end
+        end)
+    end
+    spawn(function() main(spawn, driver.sleep) end)
+    local ok, message = pcall(driver.run)
+    if failure then error(failure, 0) end
+    if not ok then error(message, 0) end
+end
+
+-- Answers what its name says: echo, mute (shakes hands and reads nothing), slow (reads a little now and then, and says at
+-- the end what it got), full (writes what nobody asked for until it cannot).
+local PEER = [[
+local tls = require "tlslife"
+local certificate, key, what = arg[1], arg[2], arg[3]
+local context = assert(tls.context {role = "server", certificate = certificate, private_key = key})
+local listener = assert(tls.listen("127.0.0.1", 0))
+io.stdout:setvbuf "line"
+print("port " .. listener:port())
+while true do
+    local conn <close> = assert(listener:accept(context))
+    conn:set_timeout(15)
+    if conn:accept() then
+        local pieces, bytes = {}, nil
+        if what == "full" then conn:write(("f"):rep(1 << 24)) end
+        while what ~= "mute" do
+            bytes = conn:read()
+            if not bytes then break end
+            if what == "echo" then conn:write(bytes) end
+            if what == "slow" then
+                pieces[#pieces + 1] = bytes
+                if #pieces % 100 == 0 then os.execute "sleep 0.01" end
+            end
+        end
+        if what == "mute" then io.read "l" end
+        if what == "slow" then
+            local all, sum = table.concat(pieces), 0
+            for i = 1, #all, 97 do sum = (sum * 31 + all:byte(i)) % 1000000007 end
+            print(("got %d %d."):format(#all, sum))
+        end
+        conn:close(what == "mute" and 0 or 1)
+    end
+end
+]]
+
+--- A server in another process, of which there is one for each thing it can do; its port, and the process.
+function loops.peer(pki, what)
+    local path = process.spill(process.directory() .. "/loop_peer.lua", PEER)
+    local started = process.start {program.path, path, pki.server_cert_file, pki.server_key_file, what, stdin = true, timeout = 60}
+    return math.tointeger(tonumber(started:wait_for "port (%d+)")), started
+end
+
+return loops

@@ -1,0 +1,512 @@
+/*
+ * lwait.c: waiting in a loop instead of in the system: a verb that would block yields to the loop that runs its coroutine.
+ *
+ * A verb of a blocking connection is tried without blocking (TLB_TRY); the want that ends the try is one question more in
+ * tlb_questions' loop. It is asked of the adapters of tls.loop, newest first: the one whose running() says true gets
+ * wait(fd, mode, seconds, owner), called with a continuation, so that it may yield. Then the verb is tried again, until
+ * it ends or its deadline, taken at the first wait, is over; the try comes before each wait, so what is decrypted already
+ * is never waited for, and the last try comes after the deadline. Where no loop runs the coroutine, or there is nothing to
+ * watch (memory), the same try is made as a blocking one.
+ *
+ * Nothing is allocated for a wait. What the call needs when it goes on is numbers on its own stack (push_call), between
+ * its arguments and wait's. The coroutine is a user value of what it waits for; it counts as waiting as long as it can be
+ * resumed, so one that was closed, or has died, is no hindrance. A turn tells a wait that is over from the one after it:
+ * who cancels goes one turn further, and the coroutine, whenever it is resumed, finds that it is not its turn, and
+ * touches nothing of the connection, which may be freed, or another's by then.
+ *
+ * All functions of an adapter are called here, outside of the core, of OpenSSL and of finalizers. What wake and forget
+ * raise is a warning, for they are called where something else must go on; what running and wait raise is the verb's.
+ *
+ * What an attacker would try: to make many coroutines wait for a store, and each answer wake them all. A store's pump takes
+ * all answers off the wire; so whoever was woken by the descriptor looks who has one, and wakes those alone, who do not
+ * look again.
+ */
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
+
+#include "binding.h"
+
+#include <time.h>
+
+static const char loops_key;
+
+/* User values of the userdata: the adapters' functions, and the connections whose coroutines wait for a store. */
+enum { FUNCTIONS = 1, LOOKUPS };
+/* Of each adapter, one after another. */
+enum { ADAPTER = 1, RUNNING, WAIT, WAKE, FORGET, FIELDS = FORGET };
+
+#define FOREVER LUA_MAXINTEGER
+#define LOOPS_MAX 100
+
+/* -------------------------------------------------------------------------------------------- the loops */
+
+void tlb_open_loops(lua_State *L) {
+    tlb_loops *loops = lua_newuserdatauv(L, sizeof *loops, LOOKUPS);
+    loops->len = 0;
+    lua_newtable(L);
+    lua_setiuservalue(L, -2, FUNCTIONS);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_setiuservalue(L, -2, LOOKUPS);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &loops_key);
+}
+
+void tlb_push_loops(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &loops_key);
+}
+
+/* Pushes one of the userdata's tables. */
+static tlb_loops *push_table(lua_State *L, int which) {
+    tlb_push_loops(L);
+    tlb_loops *loops = lua_touserdata(L, -1);
+    lua_getiuservalue(L, -1, which);
+    lua_remove(L, -2);
+    return loops;
+}
+
+static void check_field(lua_State *L, const char *field, int type, bool demanded) {
+    int got = lua_getfield(L, 1, field);
+    if (got != type && (demanded || got != LUA_TNIL)) {
+        luaL_error(L, "loop: field '%s': %s expected, got %s", field, lua_typename(L, type),
+                   lua_typename(L, got));
+    }
+}
+
+static bool is_known(lua_State *L, int functions, int len) {
+    bool known = false;
+    for (int i = 0; i < len && !known; i++) {
+        lua_rawgeti(L, functions, i * FIELDS + ADAPTER);
+        known = lua_rawequal(L, -1, 1);
+        lua_pop(L, 1);
+    }
+    return known;
+}
+
+int tlb_loop(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    check_field(L, "name", LUA_TSTRING, true);
+    lua_settop(L, 1);
+    lua_pushvalue(L, 1);
+    check_field(L, "running", LUA_TFUNCTION, true);
+    check_field(L, "wait", LUA_TFUNCTION, true);
+    check_field(L, "wake", LUA_TFUNCTION, true);
+    check_field(L, "forget", LUA_TFUNCTION, false);
+    tlb_loops *loops = push_table(L, FUNCTIONS);
+    int functions = lua_gettop(L);
+    if (!is_known(L, functions, loops->len)) {
+        if (loops->len == LOOPS_MAX) {
+            luaL_error(L, "loop: there are %d already", LOOPS_MAX);
+        }
+        for (int i = ADAPTER; i <= FORGET; i++) {
+            lua_pushvalue(L, 1 + i);
+            lua_rawseti(L, functions, loops->len * FIELDS + i);
+        }
+        loops->len++;
+    }
+    lua_settop(L, 1);
+    return 1;
+}
+
+int tlb_push_loop(lua_State *L) {
+    tlb_loops *loops = push_table(L, FUNCTIONS);
+    for (int i = loops->len; i > 0; i--) {
+        lua_rawgeti(L, -1, (i - 1) * FIELDS + RUNNING);
+        lua_call(L, 0, 1);
+        bool running = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+        if (running) {
+            lua_rawgeti(L, -1, (i - 1) * FIELDS + WAIT);
+            lua_remove(L, -2);
+            return i;
+        }
+    }
+    lua_pop(L, 1);
+    return 0;
+}
+
+/* Pushes a function of that loop; or nothing, and false. */
+static bool push_function(lua_State *L, int loop, int field) {
+    push_table(L, FUNCTIONS);
+    bool there = lua_rawgeti(L, -1, (loop - 1) * FIELDS + field) == LUA_TFUNCTION;
+    lua_remove(L, -2);
+    if (!there) {
+        lua_pop(L, 1);
+    }
+    return there;
+}
+
+static void call_loop(lua_State *L, int arguments, const char *name) {
+    if (lua_pcall(L, arguments, 0, 0) != LUA_OK) {
+        tlb_warn(L, name);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- time */
+
+lua_Integer tlb_now(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (lua_Integer)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+lua_Integer tlb_deadline(int timeout_ms) {
+    return timeout_ms < 0 ? FOREVER : tlb_now() + timeout_ms;
+}
+
+void tlb_push_seconds(lua_State *L, lua_Integer ms) {
+    if (ms < 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushnumber(L, (lua_Number)ms / 1000);
+    }
+}
+
+/* Until then: -1 for ever, 0: it is over. */
+static lua_Integer left(lua_Integer deadline) {
+    if (deadline == FOREVER) {
+        return -1;
+    }
+    lua_Integer ms = deadline - tlb_now();
+    return ms > 0 ? ms : 0;
+}
+
+/* ----------------------------------------------------------------------------------------------- waiters */
+
+/* A thread that has ended, or was closed, has nothing on its stack. */
+static bool is_live(lua_State *thread) {
+    lua_Debug ar;
+    int status = thread ? lua_status(thread) : LUA_ERRRUN;
+    return status == LUA_YIELD || (status == LUA_OK && lua_getstack(thread, 0, &ar) == 1);
+}
+
+unsigned tlb_begin_wait(lua_State *L, int idx, tlb_waiter *waiter, int value, int loop) {
+    lua_pushthread(L);
+    lua_setiuservalue(L, idx, value);
+    waiter->waiting = true;
+    waiter->loop = (unsigned char)loop;
+    return ++waiter->turn;
+}
+
+bool tlb_waits(lua_State *L, int idx, tlb_waiter *waiter, int value) {
+    if (waiter->waiting) {
+        lua_getiuservalue(L, idx, value);
+        waiter->waiting = is_live(lua_tothread(L, -1));
+        lua_pop(L, 1);
+    }
+    return waiter->waiting;
+}
+
+/* Calls wake for the thread that is that user value. */
+static void wake(lua_State *L, int idx, const tlb_waiter *waiter, int value) {
+    if (push_function(L, waiter->loop, WAKE)) {
+        lua_getiuservalue(L, idx, value);
+        call_loop(L, 1, "a loop's wake");
+    }
+}
+
+bool tlb_cancel_wait(lua_State *L, int idx, tlb_waiter *waiter, int value) {
+    if (!tlb_waits(L, idx, waiter, value)) {
+        return false;
+    }
+    waiter->waiting = false;
+    waiter->turn++;
+    wake(L, idx, waiter, value);
+    return true;
+}
+
+bool tlb_cancel(lua_State *L, int idx) {
+    tlb_conn *self = lua_touserdata(L, idx);
+    bool read = tlb_cancel_wait(L, idx, &self->waiters[0], TLB_CONN_READER);
+    bool written = tlb_cancel_wait(L, idx, &self->waiters[1], TLB_CONN_WRITER);
+    return read || written;
+}
+
+int tlb_canceled(lua_State *L) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "canceled");
+    return 2;
+}
+
+void tlb_forget_fd(lua_State *L, int idx, int fd) {
+    tlb_push_loops(L);
+    const tlb_loops *loops = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    for (int i = 1; i <= loops->len; i++) {
+        if (push_function(L, i, FORGET)) {
+            lua_pushinteger(L, fd);
+            lua_pushvalue(L, idx);
+            call_loop(L, 2, "a loop's forget");
+        }
+    }
+}
+
+void tlb_forget(lua_State *L, int idx) {
+    tlb_conn *self = lua_touserdata(L, idx);
+    tlslife_conn *conn = tlb_conn_object(self);
+    bool writing = false;
+    int timeout_ms = -1;
+    if (!self->watched || self->waiters[0].waiting || self->waiters[1].waiting) {
+        return;
+    }
+    self->watched = false;
+    int reads = tlslife_conn_wait_fd(conn, TLSLIFE_WANT_READ, &writing, &timeout_ms);
+    int writes = tlslife_conn_wait_fd(conn, TLSLIFE_WANT_WRITE, &writing, &timeout_ms);
+    if (reads >= 0) {
+        tlb_forget_fd(L, idx, reads);
+    }
+    if (writes >= 0 && writes != reads) {
+        tlb_forget_fd(L, idx, writes);
+    }
+}
+
+void tlb_part(lua_State *L, int idx) {
+    const tlb_conn *self = lua_touserdata(L, idx);
+    tlb_cancel(L, idx);
+    if (self->handle.object) { /* else the loop's wake has freed it */
+        tlb_forget(L, idx);
+    }
+}
+
+/* ---------------------------------------------------------------------------------- waiting for a store */
+
+/* Pushes the store that the connection's lookup waits for: it owns the descriptor. */
+static void push_owner(lua_State *L, tlb_conn *self) {
+    tlslife_lookup lookup;
+    if (self->question == TLSLIFE_WANT_SESSION && tlslife_conn_lookup(tlb_conn_object(self), &lookup)) {
+        tlb_push(L, &tlb_store_type, lookup.store);
+    } else {
+        lua_pushvalue(L, 1);
+    }
+}
+
+static void set_lookup(lua_State *L, tlb_conn *self, bool looks_up) {
+    push_table(L, LOOKUPS);
+    lua_pushvalue(L, 1);
+    if (looks_up) {
+        lua_pushboolean(L, true);
+    } else {
+        lua_pushnil(L);
+    }
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    self->looks_up = looks_up;
+}
+
+/* The connection at idx, a key of the table of lookups: whether it is told. */
+static bool tell_answered(lua_State *L, int idx) {
+    tlb_conn *conn = lua_touserdata(L, idx);
+    if (!conn->handle.object || !tlb_waits(L, idx, &conn->waiters[0], TLB_CONN_READER)) {
+        return true;
+    }
+    if (!tlslife_conn_lookup_answered(tlb_conn_object(conn))) {
+        return false;
+    }
+    conn->looks_up = false;
+    wake(L, idx, &conn->waiters[0], TLB_CONN_READER);
+    return true;
+}
+
+void tlb_wake_answered(lua_State *L) {
+    int top = lua_gettop(L);
+    push_table(L, LOOKUPS);
+    for (lua_pushnil(L); lua_next(L, top + 1);) {
+        lua_pop(L, 1);
+        if (tell_answered(L, top + 2)) {
+            lua_pushvalue(L, top + 2);
+            lua_pushnil(L);
+            lua_rawset(L, top + 1);
+        }
+    }
+    lua_settop(L, top);
+}
+
+/* -------------------------------------------------------------------------------------------- the call */
+
+/* What is on the stack while a call waits, above its arguments: */
+enum { WAIT_FUNCTION = 1, ATTEMPT, WHAT, DEADLINE, OUT, TURN, FD, CALL_LEN = FD };
+
+static tlb_waiter *waiter_of(tlb_conn *self, unsigned what) {
+    return &self->waiters[what & TLB_READS ? 0 : 1];
+}
+
+static void push_call(lua_State *L, const tlb_call *call, unsigned turn, int fd) {
+    lua_pushinteger(L, (lua_Integer)(uintptr_t)call->attempt);
+    lua_pushinteger(L, call->what);
+    lua_pushinteger(L, call->deadline);
+    lua_pushinteger(L, (lua_Integer)call->out);
+    lua_pushinteger(L, turn);
+    lua_pushinteger(L, fd);
+}
+
+static tlb_call call_at(lua_State *L, int args) {
+    return (tlb_call){
+        .attempt = (tlb_attempt)(uintptr_t)lua_tointeger(L, args + ATTEMPT),
+        .args = args,
+        .what = (unsigned)lua_tointeger(L, args + WHAT),
+        .looped = true,
+        .deadline = lua_tointeger(L, args + DEADLINE),
+        .out = (size_t)lua_tointeger(L, args + OUT),
+    };
+}
+
+int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call) {
+    bool pumps = call->pumps;
+    self->looped = call->looped;
+    self->out = call->out;
+    call->pumps = false;
+    int results = call->attempt(L, self);
+    call->out = self->out;
+    self->out = 0;
+    self->looped = false;
+    if (pumps) {
+        tlb_wake_answered(L);
+    }
+    return results;
+}
+
+/* As in a blocking call, bytes that are out are the result, whatever came after them. */
+static int sent(lua_State *L, const tlb_call *call) {
+    lua_pushinteger(L, (lua_Integer)call->out);
+    return 1;
+}
+
+/* A close whose time is over lets go all the same. */
+static int timed_out(lua_State *L, tlb_conn *self, const tlb_call *call) {
+    if (call->what & TLB_CLOSES) {
+        tlb_forget(L, 1);
+        if (self->handle.object) {
+            tlslife_conn_close_transport(tlb_conn_object(self));
+        }
+        lua_pushnil(L);
+        lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, tlslife_status_name(TLSLIFE_TIMEOUT));
+    return call->out > 0 ? sent(L, call) : 2;
+}
+
+static lua_Integer deadline_of(lua_State *L, tlb_conn *self, const tlb_call *call) {
+    if (call->what & TLB_CLOSES) {
+        return tlb_deadline(lua_isnoneornil(L, 2) ? 0 : tlb_milliseconds(L, 2, NULL));
+    }
+    return tlb_deadline(tlslife_conn_timeout_ms(tlb_conn_object(self)));
+}
+
+static unsigned begin(lua_State *L, tlb_conn *self, const tlb_call *call, int loop) {
+    if (call->what & TLB_READS) {
+        tlb_begin_wait(L, 1, &self->waiters[0], TLB_CONN_READER, loop);
+    }
+    if (call->what & TLB_WRITES) {
+        tlb_begin_wait(L, 1, &self->waiters[1], TLB_CONN_WRITER, loop);
+    }
+    if (self->question == TLSLIFE_WANT_SESSION) {
+        set_lookup(L, self, true);
+    } else {
+        self->watched = true;
+    }
+    return waiter_of(self, call->what)->turn;
+}
+
+/* Whether the wait that is over was still this call's. */
+static bool end(lua_State *L, tlb_conn *self, tlb_call *call) {
+    unsigned turn = (unsigned)lua_tointeger(L, call->args + TURN);
+    if (!self->handle.object || waiter_of(self, call->what)->turn != turn) {
+        return false;
+    }
+    if (call->what & TLB_READS) {
+        self->waiters[0].waiting = false;
+    }
+    if (call->what & TLB_WRITES) {
+        self->waiters[1].waiting = false;
+    }
+    if (self->looks_up && (call->what & TLB_READS)) {
+        set_lookup(L, self, false);
+        call->pumps = true;
+    }
+    return true;
+}
+
+/* wait has returned, or raised: that is on the top. */
+static int waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed) {
+    bool mine = end(L, self, call);
+    if (failed) {
+        return lua_error(L);
+    }
+    if (mine && (call->what & TLB_DIALS)) { /* the next step may close it, and get the same number anew */
+        tlb_forget_fd(L, 1, (int)lua_tointeger(L, call->args + FD));
+        mine = self->handle.object != NULL;
+    }
+    if (!mine) {
+        return call->out > 0 ? sent(L, call) : tlb_canceled(L);
+    }
+    if (self->asking && tlb_is_asking(L, self)) {
+        return call->out > 0 ? sent(L, call) : tlb_busy(L);
+    }
+    lua_settop(L, call->args);
+    return TLB_ASKED;
+}
+
+static int wait_returned(lua_State *L, int status, lua_KContext context) {
+    tlb_conn *self = lua_touserdata(L, 1);
+    tlb_call call = call_at(L, (int)context);
+    int results = waited(L, self, &call, status != LUA_YIELD);
+    return tlb_questions(L, self, &call, results == TLB_ASKED ? tlb_try(L, self, &call) : results);
+}
+
+/* The same try is made again, and waits by itself: no loop can. */
+static int block(lua_State *L, tlb_call *call) {
+    call->looped = false;
+    lua_settop(L, call->args);
+    return TLB_ASKED;
+}
+
+static lua_Integer nearer(lua_Integer a, lua_Integer b) {
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
+    bool writing = false, session = self->question == TLSLIFE_WANT_SESSION;
+    int timeout_ms = -1;
+    int fd = tlslife_conn_wait_fd(tlb_conn_object(self), self->question, &writing, &timeout_ms);
+    if (call->deadline == 0) {
+        call->deadline = deadline_of(L, self, call);
+    }
+    lua_Integer ms = left(call->deadline);
+    if (ms == 0) {
+        return timed_out(L, self, call);
+    }
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    int loop = fd >= 0 ? tlb_push_loop(L) : 0;
+    if (!self->handle.object) { /* running has freed it */
+        return tlb_canceled(L);
+    }
+    if (loop == 0) {
+        return block(L, call);
+    }
+    push_call(L, call, begin(L, self, call, loop), fd);
+    lua_pushvalue(L, call->args + WAIT_FUNCTION);
+    lua_pushinteger(L, fd);
+    lua_pushstring(L, !writing ? "r" : session ? "rw" : "w");
+    tlb_push_seconds(L, nearer(ms, timeout_ms));
+    push_owner(L, self);
+    int status = lua_pcallk(L, 4, 1, 0, call->args, wait_returned);
+    return waited(L, self, call, status != LUA_OK);
+}
+
+int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, unsigned what) {
+    if ((self->asking && tlb_is_asking(L, self)) ||
+        (what & TLB_READS && tlb_waits(L, 1, &self->waiters[0], TLB_CONN_READER)) ||
+        (what & TLB_WRITES && tlb_waits(L, 1, &self->waiters[1], TLB_CONN_WRITER))) {
+        return tlb_busy(L);
+    }
+    const tlb_loops *loops = lua_touserdata(L, TLB_LOOPS);
+    bool looped = loops->len > 0 && lua_isyieldable(L) && tlslife_conn_blocking(tlb_conn_object(self));
+    tlb_call call = {.attempt = attempt, .args = args, .what = what, .looped = looped};
+    int results = tlb_try(L, self, &call);
+    return results == TLB_ASKED || self->tells ? tlb_questions(L, self, &call, results) : results;
+}
