@@ -405,7 +405,7 @@ tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_ticke
 }
 
 void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking) {
-    conn->blocking = blocking;
+    tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
 }
 
 bool tlslife_conn_blocking(const tlslife_conn *conn) {
@@ -413,7 +413,7 @@ bool tlslife_conn_blocking(const tlslife_conn *conn) {
 }
 
 void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms) {
-    conn->timeout_ms = timeout_ms < 0 ? -1 : timeout_ms;
+    tlsl_conn_set_waiting(conn, conn->blocking, timeout_ms < 0 ? -1 : timeout_ms);
 }
 
 int tlslife_conn_timeout_ms(const tlslife_conn *conn) {

@@ -244,18 +244,11 @@ static int memory_destroy(BIO *bio) {
 }
 
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
-static BIO_METHOD *method; /* lives as long as the process: OpenSSL may still hold BIOs of it at exit */
+static BIO_METHOD *method;
 
 static void make_method(void) {
-    int index = BIO_get_new_index();
-    BIO_METHOD *made = index == -1 ? NULL : BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "tlslife memory");
-    if (made != NULL && BIO_meth_set_read_ex(made, memory_read) &&
-        BIO_meth_set_write_ex(made, memory_write) && BIO_meth_set_ctrl(made, memory_ctrl) &&
-        BIO_meth_set_destroy(made, memory_destroy)) {
-        method = made;
-        return;
-    }
-    BIO_meth_free(made);
+    const tlsl_bio_verbs verbs = {memory_read, memory_write, memory_ctrl, memory_destroy};
+    method = tlsl_bio_method("tlslife memory", 0, &verbs);
 }
 
 BIO *tlsl_memory_bio(tlsl_queue *in, tlsl_queue *out) {
