@@ -2,7 +2,7 @@
 --
 --   tlslife bench/run.lua cache [full] [--check]
 --
--- bench/cache.c measures; this runs it, and judges each row that has a target.
+-- bench/cache/ measures; this runs it, and judges each row that has a target.
 local check, full = false, false
 for _, word in ipairs(arg) do
     check = check or word == "--check"

@@ -33,7 +33,7 @@ TLSLIFE_API SSL_CTX *tlslife_context_ssl_ctx(tlslife_context *context);
  * memory, see err.
  */
 TLSLIFE_API tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err);
-/* The SSL within, lent. */
+/* The SSL within, lent. Over a descriptor a call on it waits if the connection does and has no deadline. */
 TLSLIFE_API SSL *tlslife_conn_ssl(tlslife_conn *conn);
 
 /* An SSL_SESSION and a tlslife_session are the same object: these convert the pointer and count nothing. */

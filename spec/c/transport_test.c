@@ -430,20 +430,92 @@ static void test_waiting(void) {
     CHECK(tlsl_wait_fd(fds[0], POLLIN, tlsl_deadline(1000)) == TLSLIFE_ERROR && errno == EBADF);
 }
 
-/* Signals neither end a wait early nor make it longer. */
-static void test_waiting_with_signals(void) {
-    int fds[2];
+/* Signals, every 7 ms; or none any more. */
+static void set_signals(bool on) {
     struct sigaction action = {.sa_handler = on_alarm};
     const struct itimerval often = {.it_interval = {.tv_usec = 7000}, .it_value = {.tv_usec = 7000}};
     const struct itimerval never = {.it_value = {0}};
-    CHECK(pipe(fds) == 0 && sigaction(SIGALRM, &action, NULL) == 0);
+    CHECK(!on || sigaction(SIGALRM, &action, NULL) == 0);
+    CHECK(setitimer(ITIMER_REAL, on ? &often : &never, NULL) == 0);
+    if (!on) {
+        (void)signal(SIGALRM, SIG_DFL);
+    }
+}
+
+/* Signals neither end a wait early nor make it longer. */
+static void test_waiting_with_signals(void) {
+    int fds[2];
+    CHECK(pipe(fds) == 0);
     int64_t begun = tlsl_now_ms();
-    CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
+    set_signals(true);
     CHECK(tlsl_wait_fd(fds[0], POLLIN, tlsl_deadline(60)) == TLSLIFE_TIMEOUT);
-    CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
+    set_signals(false);
     CHECK(tlsl_now_ms() - begun >= 59 && tlsl_now_ms() - begun < 2000);
-    (void)signal(SIGALRM, SIG_DFL);
     close_both(fds);
+}
+
+/* A process that writes a byte to fd and closes it, after 60 ms. */
+static pid_t write_later(int fd) {
+    pid_t child = fork();
+    if (child == 0) {
+        (void)usleep(60000);
+        _exit(write(fd, "x", 1) == 1 ? 0 : 1);
+    }
+    return child;
+}
+
+static void await_child(pid_t child) {
+    int status = -1;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+
+/* A BIO that may wait does so within the call, whatever signals come; but it sets no descriptor to that. */
+static void test_waiting_within(void) {
+    int fds[2];
+    char byte;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    BIO *bio = tlsl_fd_bio(fds[0], fds[0], false);
+    tlsl_fd_set_waits(bio, true);
+    int64_t begun = tlsl_now_ms();
+    pid_t child = write_later(fds[1]);
+    set_signals(true);
+    CHECK(BIO_read(bio, &byte, 1) == 1);
+    set_signals(false);
+    CHECK(tlsl_now_ms() - begun >= 50);
+    await_child(child);
+    tlsl_fd_set_waits(bio, false);
+    CHECK(empty(bio) == 0);
+    tlsl_fd_set_waits(bio, true);
+    CHECK(fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0 && empty(bio) == 0);
+    BIO_free(bio);
+    close_both(fds);
+}
+
+/* Each setting counts from the next call on, whatever was set before. */
+static void test_waiting_of_connections(void) {
+    int fds[2];
+    tlslife_error err;
+    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
+    tlslife_conn *conn = tlslife_conn_new(context, &err);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 && tlslife_conn_set_fd(conn, fds[0]) == TLSLIFE_OK);
+    tlslife_conn_set_timeout_ms(conn, 20);
+    CHECK(tlslife_conn_accept(conn) == TLSLIFE_TIMEOUT);
+    tlslife_conn_set_blocking(conn, false);
+    CHECK(tlslife_conn_accept(conn) == TLSLIFE_WANT_READ);
+    tlslife_conn_set_timeout_ms(conn, -1);
+    CHECK(tlslife_conn_accept(conn) == TLSLIFE_WANT_READ);
+    CHECK(tlslife_conn_set_fd(conn, fds[0]) == TLSLIFE_OK);
+    CHECK(tlslife_conn_accept(conn) == TLSLIFE_WANT_READ);
+    tlslife_conn_set_blocking(conn, true);
+    pid_t child = write_later(fds[1]);
+    (void)close(fds[1]);
+    set_signals(true);
+    CHECK(tlslife_conn_accept(conn) == TLSLIFE_TRUNCATED);
+    set_signals(false);
+    await_child(child);
+    tlslife_conn_free(conn);
+    tlslife_context_free(context);
+    (void)close(fds[0]);
 }
 
 /* ------------------------------------------------------------------------------------- dialling, listening */
@@ -664,6 +736,38 @@ static void test_listener(void) {
     tlslife_context_free(context);
 }
 
+/* A client that comes after 60 ms. */
+static pid_t connect_later(const tlslife_listener *listener) {
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = -1;
+        (void)usleep(60000);
+        _exit(dial("127.0.0.1", port_text(tlslife_listener_port(listener)), &fd, NULL) == TLSLIFE_OK ? 0 : 1);
+    }
+    return child;
+}
+
+/* Without a deadline, before and after a call that had one has made the socket non-blocking. */
+static void test_accept_waits(void) {
+    tlslife_error err;
+    tlslife_conn *conn = NULL;
+    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
+    tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 0, false, &err);
+    for (int i = 0; i < 2; i++) {
+        bool non_blocking = (fcntl(tlslife_listener_fd(listener), F_GETFL) & O_NONBLOCK) != 0;
+        CHECK(non_blocking == (i > 0));
+        pid_t child = connect_later(listener);
+        set_signals(true);
+        CHECK(tlslife_listener_accept(listener, context, -1, &conn, &err) == TLSLIFE_OK);
+        set_signals(false);
+        await_child(child);
+        tlslife_conn_free(conn);
+        CHECK(tlslife_listener_accept(listener, context, 0, &conn, &err) == TLSLIFE_WANT_READ);
+    }
+    tlslife_listener_free(listener);
+    tlslife_context_free(context);
+}
+
 /* No descriptor left: an error, and the client still waits for when there is one again. */
 static void test_accept_without_descriptors(void) {
     tlslife_error err;
@@ -706,12 +810,15 @@ int main(void) {
     test_ownership();
     test_waiting();
     test_waiting_with_signals();
+    test_waiting_within();
+    test_waiting_of_connections();
     test_dial_failures();
     test_dial();
     test_dial_two_addresses();
     test_dial_waits();
     test_listen();
     test_listener();
+    test_accept_waits();
     test_accept_without_descriptors();
     return checks_end();
 }

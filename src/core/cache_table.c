@@ -1,9 +1,9 @@
 /*
  * cache_table.c: sessions by id (a chained hash), by use (a list) and by expiry (a heap).
  *
- *   buckets   [ 1 | . | 2 | . ]               the first entry of each chain
  *   entries   [ session, chain, newer, older, place, hash | ... ]
  *   heap      [ expires, entry | ... ]        the earliest first
+ *   buckets   [ 1 | . | 2 | . ]               the first entry of each chain
  *
  * Everything is an index, so that an entry is small: it borrows its key from the session. The heap is of
  * four children a node, with the time of expiry in it: where all timeouts are equal, adding is one
@@ -47,7 +47,6 @@ void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall) {
 
 void tlsl_table_clear(tlsl_table *table) {
     free(table->entries);
-    free(table->buckets);
     tlsl_table_init(table, table->weighed, table->epoch + table->now);
 }
 
@@ -131,25 +130,15 @@ static void unchain(tlsl_table *table, uint32_t index) {
     before->chain = entry->chain;
 }
 
-/* One or two entries a bucket, as they fall. false: out of memory; longer chains will do. */
-static bool more_buckets(tlsl_table *table) {
-    uint32_t wanted = table->buckets_len == 0 ? BUCKETS_LEAST : table->buckets_len * 2;
-    uint32_t *buckets = malloc(wanted * sizeof *buckets);
-    if (buckets == NULL) {
-        return table->buckets_len > 0;
+static void chain_all(tlsl_table *table) {
+    for (uint32_t i = 0; i < table->buckets_len; i++) {
+        table->buckets[i] = TLSL_NIL;
     }
-    for (uint32_t i = 0; i < wanted; i++) {
-        buckets[i] = TLSL_NIL;
-    }
-    free(table->buckets);
-    table->buckets = buckets;
-    table->buckets_len = wanted;
     for (uint32_t i = 0; i < table->used; i++) {
         if (table->entries[i].session != NULL) {
             chain(table, i);
         }
     }
-    return true;
 }
 
 /* --------------------------------------------------------------------------------------------------- use */
@@ -249,28 +238,64 @@ static void drop_slot(tlsl_table *table, uint32_t place) {
 
 /* ----------------------------------------------------------------------------------------------- entries */
 
-/*
- * By a sixteenth, so that little lies idle, and in one block, which is too large for malloc to hoard those
- * that were left behind. false: out of memory, or full; what is there stays.
- */
-static bool more_room(tlsl_table *table) {
-    uint32_t before = table->room;
-    uint32_t room = before == 0 ? ROOM_LEAST : before + (before / 16 < ROOM_STEP ? ROOM_STEP : before / 16);
-    room = room < TLSL_NIL ? room : TLSL_NIL;
-    size_t each = sizeof *table->entries + sizeof *table->heap + (table->weighed ? sizeof(uint32_t) : 0);
-    tlsl_entry *entries = room == before ? NULL : realloc(table->entries, room * each);
-    if (entries == NULL) {
+/* One or two entries a bucket, as they fall; the sixteenth that may lie idle does not count. */
+static uint32_t buckets_for(uint32_t room) {
+    uint32_t buckets = BUCKETS_LEAST;
+    while (buckets * 2 < room - room / 16) {
+        buckets *= 2;
+    }
+    return buckets;
+}
+
+/* A block of so many entries, and where what follows them lies. false: out of memory. */
+static bool lay_out(tlsl_table *table, uint32_t room, uint32_t buckets_len) {
+    uint32_t weights_len = table->weighed ? room : 0;
+    table->entries = malloc(room * (sizeof *table->entries + sizeof *table->heap) +
+                            ((size_t)weights_len + buckets_len) * sizeof(uint32_t));
+    if (table->entries == NULL) {
         return false;
     }
-    tlsl_slot *old_heap = (tlsl_slot *)(void *)(entries + before);
-    table->entries = entries;
-    table->heap = (tlsl_slot *)(void *)(entries + room);
+    table->heap = (tlsl_slot *)(void *)(table->entries + room);
     table->weights = (uint32_t *)(void *)(table->heap + room);
-    if (table->weighed) { /* first: the heap comes to lie where they were */
-        memmove(table->weights, old_heap + before, before * sizeof *table->weights);
-    }
-    memmove(table->heap, old_heap, before * sizeof *table->heap);
+    table->buckets = table->weights + weights_len;
+    table->buckets_len = buckets_len;
     table->room = room;
+    return true;
+}
+
+static void move_in(tlsl_table *table, const tlsl_table *from) {
+    memcpy(table->entries, from->entries, from->room * sizeof *table->entries);
+    memcpy(table->heap, from->heap, from->room * sizeof *table->heap);
+    if (table->weighed) {
+        memcpy(table->weights, from->weights, from->room * sizeof *table->weights);
+    }
+    if (table->buckets_len == from->buckets_len) {
+        memcpy(table->buckets, from->buckets, from->buckets_len * sizeof *table->buckets);
+    } else {
+        chain_all(table);
+    }
+    free(from->entries);
+}
+
+/*
+ * By a sixteenth, so that little lies idle, and in one block, too large for malloc to hoard those that were
+ * left behind. Not by realloc: what it leaves over of a block that it grows into is hoarded. false: out of
+ * memory, or full; what is there stays.
+ */
+static bool more_room(tlsl_table *table) {
+    const tlsl_table before = *table;
+    uint32_t step = before.room / 16 < ROOM_STEP ? ROOM_STEP : before.room / 16;
+    uint32_t room = before.room == 0 ? ROOM_LEAST : before.room + step;
+    room = room < TLSL_NIL ? room : TLSL_NIL;
+    if (room == before.room || !lay_out(table, room, buckets_for(room))) {
+        *table = before;
+        return false;
+    }
+    if (before.room > 0) {
+        move_in(table, &before);
+    } else {
+        chain_all(table);
+    }
     return true;
 }
 
@@ -295,9 +320,6 @@ static void weigh(tlsl_table *table, uint32_t index, uint32_t weight) {
 
 uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, uint32_t expires,
                         uint32_t weight) {
-    if (table->len >= table->buckets_len * 2 && !more_buckets(table)) {
-        return TLSL_NIL;
-    }
     uint32_t index = new_entry(table);
     if (index == TLSL_NIL) {
         return TLSL_NIL;

@@ -45,9 +45,12 @@ bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
 
 /* ------------------------------------------------------------------------------------------------ life */
 
-/* Wraps ssl, whose reference becomes the connection's also when this fails. */
+/*
+ * Wraps ssl, whose reference becomes the connection's also when this fails. glibc's calloc passes by the
+ * cache of blocks just freed, and sorts all others for what lies there: so it is malloc here.
+ */
 static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err) {
-    tlslife_conn *conn = ssl == NULL ? NULL : calloc(1, sizeof *conn);
+    tlslife_conn *conn = ssl == NULL ? NULL : malloc(sizeof *conn);
     pthread_once(&conn_index_once, make_conn_index);
     if (conn == NULL || SSL_set_ex_data(ssl, conn_index, conn) != 1) {
         SSL_free(ssl);
@@ -55,17 +58,19 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a connection");
         return NULL;
     }
-    conn->ssl = ssl;
-    conn->context = tlslife_context_up_ref(context);
-    conn->origin = tlslife_context_up_ref(context);
+    *conn = (tlslife_conn){
+        .ssl = ssl,
+        .context = tlslife_context_up_ref(context),
+        .origin = tlslife_context_up_ref(context),
+        .sid_ctx_len = context->sid_ctx_len,
+        .blocking = true,
+        .timeout_ms = atomic_load(&context->timeout_ms),
+        .alert = -1,
+        .verify_depth = -1,
+        .num_tickets = -1,
+    };
     atomic_init(&conn->refs, 1);
-    conn->sid_ctx_len = context->sid_ctx_len;
     memcpy(conn->sid_ctx, context->sid_ctx, conn->sid_ctx_len);
-    conn->blocking = true;
-    conn->timeout_ms = atomic_load(&context->timeout_ms);
-    conn->alert = -1;
-    conn->verify_depth = -1;
-    conn->num_tickets = -1;
     return conn;
 }
 
@@ -73,7 +78,7 @@ tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_error *err) {
     if (tlsl_context_seal(context, err) != TLSLIFE_OK) {
         return NULL;
     }
-    ERR_clear_error();
+    tlsl_errors_clear();
     tlslife_conn *conn = wrap(context, SSL_new(context->ctx), err);
     if (conn != NULL && context->role == TLSLIFE_SERVER) {
         SSL_set_accept_state(conn->ssl);
@@ -253,7 +258,7 @@ tlslife_context *tlslife_conn_get0_context(const tlslife_conn *conn) {
 }
 
 static tlslife_status client_before(tlslife_conn *conn, const char *what) {
-    ERR_clear_error();
+    tlsl_errors_clear();
     if (SSL_is_server(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is for a client's connection", what);
     }
@@ -262,18 +267,43 @@ static tlslife_status client_before(tlslife_conn *conn, const char *what) {
                : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s must come before the handshake begins", what);
 }
 
+/*
+ * The host's part of a client's session id context. A thread's connections go to the same few hosts one
+ * after the other, and a hash costs a hundredth of a resumed handshake: the last one is remembered.
+ */
+static bool hash_host(const char *hostname, unsigned char out[TLSL_HOST_HASH]) {
+    static _Thread_local struct {
+        char name[256];
+        unsigned char hash[TLSL_HOST_HASH];
+    } last; /* an empty name: nothing yet */
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    size_t len = strlen(hostname);
+    bool fits = len > 0 && len < sizeof last.name;
+    if (fits && strcmp(hostname, last.name) == 0) {
+        memcpy(out, last.hash, TLSL_HOST_HASH);
+        return true;
+    }
+    if (host_hash == NULL || EVP_Digest(hostname, len, hash, NULL, host_hash, NULL) != 1) {
+        return false;
+    }
+    memcpy(out, hash, TLSL_HOST_HASH);
+    if (fits) {
+        memcpy(last.name, hostname, len + 1);
+        memcpy(last.hash, hash, TLSL_HOST_HASH);
+    }
+    return true;
+}
+
 /* A session is made with a name and resumes with that name alone: the certificate is not looked at again. */
 static bool bind_sessions(tlslife_conn *conn, const char *hostname) {
-    unsigned char hash[EVP_MAX_MD_SIZE];
     tlsl_client_id id;
     if (conn->context->foreign) {
         return true;
     }
     memcpy(&id, conn->sid_ctx, sizeof id);
-    if (host_hash == NULL || EVP_Digest(hostname, strlen(hostname), hash, NULL, host_hash, NULL) != 1) {
+    if (!hash_host(hostname, id.host)) {
         return false;
     }
-    memcpy(id.host, hash, sizeof id.host);
     memcpy(conn->sid_ctx, &id, sizeof id);
     return SSL_set_session_id_context(conn->ssl, conn->sid_ctx, (unsigned)conn->sid_ctx_len) == 1;
 }
@@ -377,7 +407,7 @@ tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_ticke
 }
 
 void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking) {
-    conn->blocking = blocking;
+    tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
 }
 
 bool tlslife_conn_blocking(const tlslife_conn *conn) {
@@ -385,7 +415,7 @@ bool tlslife_conn_blocking(const tlslife_conn *conn) {
 }
 
 void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms) {
-    conn->timeout_ms = timeout_ms < 0 ? -1 : timeout_ms;
+    tlsl_conn_set_waiting(conn, conn->blocking, timeout_ms < 0 ? -1 : timeout_ms);
 }
 
 int tlslife_conn_timeout_ms(const tlslife_conn *conn) {

@@ -28,6 +28,17 @@
  */
 tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* -------------------------------------------------------------------------------------------- method.c */
+
+typedef struct tlsl_bio_verbs {
+    int (*read)(BIO *bio, char *buffer, size_t len, size_t *out_read);
+    int (*write)(BIO *bio, const char *bytes, size_t len, size_t *out_written);
+    long (*ctrl)(BIO *bio, int command, long number, void *pointer);
+    int (*destroy)(BIO *bio);
+} tlsl_bio_verbs;
+/* For a source and sink, and what else type says of it: once in a process. NULL: out of memory. */
+BIO_METHOD *tlsl_bio_method(const char *name, int type, const tlsl_bio_verbs *verbs);
+
 /* -------------------------------------------------------------------------------------------- memory.c */
 
 /* One BIO end over two bounded byte queues, shared by reference with the other end. */
@@ -50,11 +61,13 @@ BIO *tlsl_memory_bio(tlsl_queue *in, tlsl_queue *out);
 /* ------------------------------------------------------------------------------------------------ fd.c */
 
 /*
- * A BIO over descriptors that never blocks (MSG_DONTWAIT), never raises SIGPIPE and leaves their flags
- * alone; closes them when freed if owned. After a failed read or write errno is the system's. NULL: out of
- * memory.
+ * A BIO over descriptors that does not block (MSG_DONTWAIT) until it is told to, never raises SIGPIPE and
+ * leaves their flags alone; closes them when freed if owned. After a failed read or write errno is the
+ * system's. NULL: out of memory.
  */
 BIO *tlsl_fd_bio(int read_fd, int write_fd, bool owned);
+/* Whether a call may wait, without end, where the descriptor does: EAGAIN stays possible. */
+void tlsl_fd_set_waits(BIO *bio, bool waits);
 int tlsl_fd_read(BIO *bio);  /* its descriptors */
 int tlsl_fd_write(BIO *bio);
 
@@ -202,9 +215,10 @@ bool tlsl_context_present(const tlslife_context *context, SSL *ssl);
  * A client's session id context, which libssl never sends: what its policy is, whose name it verified (0
  * where it verifies none), and which context of this process it is.
  */
+#define TLSL_HOST_HASH 12 /* bytes of it */
 typedef struct tlsl_client_id {
     unsigned char policy[12];
-    unsigned char host[12];
+    unsigned char host[TLSL_HOST_HASH];
     uint64_t number;
 } tlsl_client_id;
 
@@ -339,6 +353,8 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl);
 /* ----------------------------------------------------------------------------------------- transport.c */
 
 void tlsl_transport_drop(tlslife_conn *conn);
+/* How the calls of conn wait from now on: what its blocking and timeout_ms must be set by. */
+void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms);
 /* tlslife_conn_take_fd for a descriptor that was just made: nothing about it need be asked. */
 tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd);
 

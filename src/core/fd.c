@@ -1,11 +1,12 @@
 /*
  * fd.c: the BIO over descriptors that somebody else may own.
  *
- * It never blocks and never changes a descriptor: O_NONBLOCK belongs to the open file, which other
- * processes and other parts of the program share. A socket is asked not to wait call by call
- * (MSG_DONTWAIT). A pipe or a terminal cannot be asked so: poll says whether the next call would wait, and
- * a write is kept to what poll promises, PIPE_BUF bytes. (Two readers of one pipe can still race each other
- * into waiting; give each connection its own.)
+ * It never changes a descriptor: O_NONBLOCK belongs to the open file, which other processes and other parts
+ * of the program share. A socket is asked not to wait call by call (MSG_DONTWAIT), unless the connection has
+ * nothing but the wait to do: then the kernel waits within recv or send, which saves the call that finds
+ * nothing, and a poll. A pipe or a terminal cannot be asked so: poll says whether the next call would wait,
+ * and a write is kept to what poll promises, PIPE_BUF bytes. (Two readers of one pipe can still race each
+ * other into waiting; give each connection its own.)
  *
  * SIGPIPE is never raised: MSG_NOSIGNAL on sockets, and elsewhere it is held back in this thread for the
  * length of one write and taken away if that write caused it.
@@ -33,6 +34,7 @@ typedef struct descriptors {
     int read_fd;
     int write_fd;
     bool owned;
+    bool waits;      /* a socket's recv and send may wait */
     bool read_plain; /* not a socket, as ENOTSOCK said */
     bool write_plain;
     bool ended; /* a read has returned 0 */
@@ -62,10 +64,10 @@ static ssize_t plain_read(int fd, char *buffer, size_t len) {
     return got;
 }
 
-static ssize_t socket_read(int fd, char *buffer, size_t len) {
+static ssize_t socket_read(int fd, char *buffer, size_t len, int flags) {
     ssize_t got;
     do {
-        got = recv(fd, buffer, len, MSG_DONTWAIT);
+        got = recv(fd, buffer, len, flags);
     } while (got < 0 && errno == EINTR);
     return got;
 }
@@ -101,19 +103,23 @@ static ssize_t plain_write(int fd, const char *bytes, size_t len) {
     return write_without_signal(fd, bytes, len < PIPE_BUF ? len : PIPE_BUF);
 }
 
-static ssize_t socket_write(int fd, const char *bytes, size_t len) {
+static ssize_t socket_write(int fd, const char *bytes, size_t len, int flags) {
     ssize_t put;
     do {
-        put = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        put = send(fd, bytes, len, flags | MSG_NOSIGNAL);
     } while (put < 0 && errno == EINTR);
     return put;
+}
+
+static int wait_flags(const descriptors *fds) {
+    return fds->waits ? 0 : MSG_DONTWAIT; /* one that is O_NONBLOCK does not wait all the same */
 }
 
 static int fd_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
     descriptors *fds = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t got =
-        fds->read_plain ? plain_read(fds->read_fd, buffer, len) : socket_read(fds->read_fd, buffer, len);
+    ssize_t got = fds->read_plain ? plain_read(fds->read_fd, buffer, len)
+                                  : socket_read(fds->read_fd, buffer, len, wait_flags(fds));
     if (got < 0 && errno == ENOTSOCK && !fds->read_plain) {
         fds->read_plain = true;
         got = plain_read(fds->read_fd, buffer, len);
@@ -135,8 +141,8 @@ static int fd_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
 static int fd_write(BIO *bio, const char *bytes, size_t len, size_t *out_written) {
     descriptors *fds = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t put =
-        fds->write_plain ? plain_write(fds->write_fd, bytes, len) : socket_write(fds->write_fd, bytes, len);
+    ssize_t put = fds->write_plain ? plain_write(fds->write_fd, bytes, len)
+                                   : socket_write(fds->write_fd, bytes, len, wait_flags(fds));
     if (put < 0 && errno == ENOTSOCK && !fds->write_plain) {
         fds->write_plain = true;
         put = plain_write(fds->write_fd, bytes, len);
@@ -186,18 +192,12 @@ static int fd_destroy(BIO *bio) {
 }
 
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
-static BIO_METHOD *method; /* lives as long as the process: OpenSSL may still hold BIOs of it at exit */
+static BIO_METHOD *method;
 
 static void make_method(void) {
-    int index = BIO_get_new_index();
-    int type = index | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR; /* so that SSL_get_fd finds it */
-    BIO_METHOD *made = index == -1 ? NULL : BIO_meth_new(type, "tlslife descriptors");
-    if (made != NULL && BIO_meth_set_read_ex(made, fd_read) && BIO_meth_set_write_ex(made, fd_write) &&
-        BIO_meth_set_ctrl(made, fd_ctrl) && BIO_meth_set_destroy(made, fd_destroy)) {
-        method = made;
-        return;
-    }
-    BIO_meth_free(made);
+    const tlsl_bio_verbs verbs = {fd_read, fd_write, fd_ctrl, fd_destroy};
+    /* By the type SSL_get_fd finds it. */
+    method = tlsl_bio_method("tlslife descriptors", BIO_TYPE_DESCRIPTOR, &verbs);
 }
 
 BIO *tlsl_fd_bio(int read_fd, int write_fd, bool owned) {
@@ -214,6 +214,11 @@ BIO *tlsl_fd_bio(int read_fd, int write_fd, bool owned) {
     BIO_set_data(bio, fds);
     BIO_set_init(bio, 1);
     return bio;
+}
+
+void tlsl_fd_set_waits(BIO *bio, bool waits) {
+    descriptors *fds = BIO_get_data(bio);
+    fds->waits = waits;
 }
 
 int tlsl_fd_read(BIO *bio) {

@@ -96,7 +96,10 @@ static tlslife_status refuse_peer(tlslife_conn *conn) {
     if (session != NULL) {
         SSL_CTX_remove_session(conn->origin->ctx, session);
     }
+    bool blocking = conn->blocking;
+    tlsl_conn_set_waiting(conn, false, conn->timeout_ms); /* whom we refuse need not read what we say */
     SSL_shutdown(conn->ssl);
+    tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
     conn->fate = TLSLIFE_ERROR;
     tlslife_error *err = tlsl_conn_error(conn);
     tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");

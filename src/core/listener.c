@@ -1,8 +1,10 @@
 /*
  * listener.c: a listening TCP socket, and connections out of it.
  *
- * The socket is non-blocking and poll does the waiting: a client that goes away between poll and accept
- * must not leave the caller waiting for the next one. What accept hands out is close-on-exec from birth and
+ * Without a deadline the kernel waits, within accept. The first call that has one makes the socket
+ * non-blocking for good, and poll does the waiting: a client that goes away between poll and accept, or is
+ * another process's, must not leave the caller waiting for the next one. Never back: O_NONBLOCK is shared with
+ * processes that were forked, and they may rely on it. What accept hands out is close-on-exec from birth and
  * TCP_NODELAY.
  *
  * What an attacker would try: connect and reset at once, again and again. Linux reports such a client's
@@ -31,6 +33,7 @@
 struct tlslife_listener {
     int fd;
     int port;
+    atomic_bool non_blocking; /* the socket, by a call of this process */
 };
 
 /*
@@ -51,8 +54,7 @@ static bool set_options(int fd, int family, bool every_address, bool reuse_port)
 
 /* The descriptor, or -1 with errno. */
 static int open_address(const struct addrinfo *address, bool every_address, int backlog, bool reuse_port) {
-    int type = address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    int fd = socket(address->ai_family, type, address->ai_protocol);
+    int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, address->ai_protocol);
     if (fd < 0) {
         return -1;
     }
@@ -125,6 +127,18 @@ static struct addrinfo *resolve(const char *host, const char *service, tlslife_e
     return NULL;
 }
 
+static tlslife_listener *listener_of(int fd, bool non_blocking, tlslife_error *err) {
+    tlslife_listener *listener = malloc(sizeof *listener);
+    if (listener == NULL) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
+        return NULL;
+    }
+    listener->fd = fd;
+    listener->port = port_of(fd);
+    atomic_init(&listener->non_blocking, non_blocking);
+    return listener;
+}
+
 tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog, bool reuse_port,
                                  tlslife_error *err) {
     struct addrinfo *addresses = resolve(host, service, err);
@@ -139,13 +153,10 @@ tlslife_listener *tlslife_listen(const char *host, const char *service, int back
                                host != NULL ? host : "every address", service);
         return NULL;
     }
-    tlslife_listener *listener = malloc(sizeof *listener);
+    tlslife_listener *listener = listener_of(fd, false, err);
     if (listener == NULL) {
         (void)close(fd);
-        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
-        return NULL;
     }
-    *listener = (tlslife_listener){.fd = fd, .port = port_of(fd)};
     return listener;
 }
 
@@ -172,13 +183,7 @@ tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err) {
         (void)tlsl_fail(err, TLSLIFE_ERR_USAGE, "%d is not a listening TCP socket", fd);
         return NULL;
     }
-    tlslife_listener *listener = malloc(sizeof *listener);
-    if (listener == NULL) {
-        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
-        return NULL;
-    }
-    *listener = (tlslife_listener){.fd = fd, .port = port_of(fd)};
-    return listener;
+    return listener_of(fd, true, err);
 }
 
 void tlslife_listener_free(tlslife_listener *listener) {
@@ -208,6 +213,19 @@ static bool is_one_clients(int failure) {
     return false;
 }
 
+/* With a deadline accept itself must not wait. Two threads may do this at once. */
+static bool prepare(tlslife_listener *listener, int timeout_ms) {
+    if (timeout_ms < 0 || atomic_load_explicit(&listener->non_blocking, memory_order_relaxed)) {
+        return true;
+    }
+    int flags = fcntl(listener->fd, F_GETFL);
+    if (flags == -1 || fcntl(listener->fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+        return false;
+    }
+    atomic_store_explicit(&listener->non_blocking, true, memory_order_relaxed);
+    return true;
+}
+
 /* OK and a descriptor, WANT_READ (timeout_ms is 0), TIMEOUT, or ERROR with errno. */
 static tlslife_status accept_one(int listening, int timeout_ms, int *out_fd) {
     int64_t deadline = tlsl_deadline(timeout_ms);
@@ -233,7 +251,8 @@ static tlslife_status accept_one(int listening, int timeout_ms, int *out_fd) {
 tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_context *context, int timeout_ms,
                                        tlslife_conn **out_conn, tlslife_error *err) {
     int fd = -1;
-    tlslife_status status = accept_one(listener->fd, timeout_ms, &fd);
+    tlslife_status status =
+        prepare(listener, timeout_ms) ? accept_one(listener->fd, timeout_ms, &fd) : TLSLIFE_ERROR;
     if (status != TLSLIFE_OK) {
         return status == TLSLIFE_ERROR ? tlsl_fail_system(err, errno, "cannot accept a connection") : status;
     }

@@ -297,14 +297,18 @@ bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     return ok;
 }
 
+/* By its own word, as the homes read it: libssl gives it the last second too, and says so by resuming. */
+static bool expired(const SSL_SESSION *session) {
+    return SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) <= time(NULL);
+}
+
 void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
     unsigned len = 0;
     const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
     bool same = len == conn->context->sid_ctx_len && memcmp(id, conn->context->sid_ctx, len) == 0;
-    bool expired = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) < time(NULL);
-    conn->outcome = !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
-                    : expired ? TLSLIFE_OUTCOME_EXPIRED
-                              : TLSLIFE_OUTCOME_OTHER_VERSION;
+    conn->outcome = !same              ? TLSLIFE_OUTCOME_OTHER_CONTEXT
+                    : expired(session) ? TLSLIFE_OUTCOME_EXPIRED
+                                       : TLSLIFE_OUTCOME_OTHER_VERSION;
 }
 
 /* libssl asks for a server's session. Nothing waits here: what is far was fetched before. */
@@ -336,8 +340,7 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
 void tlsl_on_remove_session(SSL_CTX *ctx, SSL_SESSION *session) {
     tlslife_context *context = tlsl_context_of(ctx);
     if (context != NULL && context->cache != NULL) {
-        bool expired = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) <= time(NULL);
-        tlsl_cache_drop(context->cache, session, !expired);
+        tlsl_cache_drop(context->cache, session, !expired(session));
     }
 }
 

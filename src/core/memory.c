@@ -28,7 +28,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RING_LEAST 4096 /* the first allocation, and what an empty queue may keep */
+#define RING_LEAST 1024 /* the first allocation: of a size that malloc has at hand */
+#define RING_KEPT 4096  /* what an empty queue may keep */
 
 struct tlsl_queue {
     unsigned refs;
@@ -44,10 +45,9 @@ struct tlsl_queue {
 /* ------------------------------------------------------------------------------------------------ queue */
 
 tlsl_queue *tlsl_queue_new(size_t capacity) {
-    tlsl_queue *queue = calloc(1, sizeof *queue);
+    tlsl_queue *queue = malloc(sizeof *queue); /* calloc takes the long way: see wrap in conn.c */
     if (queue != NULL) {
-        queue->refs = 1;
-        queue->capacity = capacity;
+        *queue = (tlsl_queue){.refs = 1, .capacity = capacity};
     }
     return queue;
 }
@@ -124,7 +124,7 @@ size_t tlsl_queue_put(tlsl_queue *queue, const void *bytes, size_t len) {
 /* An empty queue starts anew at the ring's beginning, so that what follows is one copy; a large ring goes. */
 static void emptied(tlsl_queue *queue) {
     queue->head = 0;
-    if (queue->size > RING_LEAST || queue->ended) {
+    if (queue->size > RING_KEPT || queue->ended) {
         free(queue->ring);
         queue->ring = NULL;
         queue->size = 0;
@@ -244,18 +244,11 @@ static int memory_destroy(BIO *bio) {
 }
 
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
-static BIO_METHOD *method; /* lives as long as the process: OpenSSL may still hold BIOs of it at exit */
+static BIO_METHOD *method;
 
 static void make_method(void) {
-    int index = BIO_get_new_index();
-    BIO_METHOD *made = index == -1 ? NULL : BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "tlslife memory");
-    if (made != NULL && BIO_meth_set_read_ex(made, memory_read) &&
-        BIO_meth_set_write_ex(made, memory_write) && BIO_meth_set_ctrl(made, memory_ctrl) &&
-        BIO_meth_set_destroy(made, memory_destroy)) {
-        method = made;
-        return;
-    }
-    BIO_meth_free(made);
+    const tlsl_bio_verbs verbs = {memory_read, memory_write, memory_ctrl, memory_destroy};
+    method = tlsl_bio_method("tlslife memory", 0, &verbs);
 }
 
 BIO *tlsl_memory_bio(tlsl_queue *in, tlsl_queue *out) {

@@ -121,7 +121,7 @@ static void give_up(tlslife_conn *conn) {
 }
 
 tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session) {
-    ERR_clear_error();
+    tlsl_errors_clear();
     if (session != NULL && SSL_is_server(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "set_session on a server's connection: the client offers sessions");

@@ -97,15 +97,13 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     int64_t deadline = tlsl_deadline(timeout_ms);
     bool blocking = conn->blocking;
     int own_timeout_ms = conn->timeout_ms;
-    conn->blocking = blocking && timeout_ms != 0;
-    conn->timeout_ms = timeout_ms;
+    tlsl_conn_set_waiting(conn, blocking && timeout_ms != 0, timeout_ms);
     conn->more = false;
     tlslife_status status = say_goodbye(conn);
     if (status == TLSLIFE_SENT && timeout_ms != 0) {
         status = await_close_notify(conn, &deadline);
     }
-    conn->blocking = blocking;
-    conn->timeout_ms = own_timeout_ms;
+    tlsl_conn_set_waiting(conn, blocking, own_timeout_ms);
     return status;
 }
 

@@ -39,16 +39,29 @@ void tlslife_conn_close_transport(tlslife_conn *conn) {
     tlsl_transport_drop(conn);
 }
 
+static bool waits_without_end(const tlslife_conn *conn) {
+    return conn->blocking && conn->timeout_ms < 0;
+}
+
+void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms) {
+    conn->blocking = blocking;
+    conn->timeout_ms = timeout_ms;
+    if (conn->transport == TLSL_FD) { /* what has no deadline, the kernel can wait for by itself */
+        tlsl_fd_set_waits(SSL_get_rbio(conn->ssl), waits_without_end(conn));
+    }
+}
+
 static void install(tlslife_conn *conn, BIO *bio, tlsl_transport transport) {
     tlsl_transport_drop(conn);
     SSL_set_bio(conn->ssl, bio, bio);
     conn->transport = (uint8_t)transport;
+    tlsl_conn_set_waiting(conn, conn->blocking, conn->timeout_ms);
 }
 
 /* ------------------------------------------------------------------------------------------ descriptors */
 
 static tlslife_status use_fds(tlslife_conn *conn, int read_fd, int write_fd, bool owned) {
-    ERR_clear_error();
+    tlsl_errors_clear();
     BIO *bio = tlsl_fd_bio(read_fd, write_fd, owned);
     if (bio == NULL) {
         if (owned) {
@@ -200,6 +213,9 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
     tlsl_dial_free(conn->dial); /* also after a timeout: the next dial resolves and begins anew */
     conn->dial = NULL;
     if (status == TLSLIFE_OK) {
+        if (waits_without_end(conn)) {
+            (void)fcntl(fd, F_SETFL, 0); /* ours alone until now; if it stays O_NONBLOCK, poll waits for it */
+        }
         status = tlsl_conn_own_fd(conn, fd);
         conn->service = strdup(service); /* NULL, out of memory: sessions are kept under the port instead */
     }
@@ -218,7 +234,7 @@ static bool join(tlslife_conn *conn, tlsl_queue *in, tlsl_queue *out) {
 }
 
 static tlslife_status check_capacity(tlslife_conn *conn, size_t *capacity) {
-    ERR_clear_error();
+    tlsl_errors_clear();
     *capacity = *capacity == 0 ? MEMORY_CAPACITY : *capacity;
     return *capacity <= MEMORY_CAPACITY_MAX
                ? TLSLIFE_OK

@@ -24,7 +24,7 @@
 
 /* What every userdata but a buffer's begins with, and is. */
 typedef struct tlb_handle {
-    uintptr_t tag; /* tlb_tag of its type: see identity.c; 0 once collected */
+    uintptr_t tag; /* tlb_tag of its type: see identity.c; 0 before it has an object and once freed */
     void *object;  /* NULL: given up */
     void *address; /* the object's, also after it was given up */
     size_t refs;   /* how many references this state holds */
@@ -121,7 +121,8 @@ extern const luaL_Reg tlb_handle_metamethods[]; /* for a type that has no others
 /* Raises for a self that is freed or something else: "connection:read(): connection was freed". */
 tlb_handle *tlb_bad_self(lua_State *L);
 
-/* Pushes a closed userdata: first the userdata, then the object, so that nothing leaks when Lua's memory ends. */
+/* Pushes a closed userdata, still without a metatable: first the userdata, then the object, so that nothing leaks when
+ * Lua's memory ends. */
 tlb_handle *tlb_new(lua_State *L, const tlb_type *type);
 /* Fills the closed userdata on the top with an object, taking over one reference, and makes it known. */
 void tlb_fill(lua_State *L, const tlb_type *type, void *object);
@@ -146,12 +147,16 @@ static inline uintptr_t tlb_tag(const tlb_type *type) {
     return tlb_secret ^ (uintptr_t)type;
 }
 
-static inline tlb_handle *tlb_self(lua_State *L, const tlb_type *type) {
-    tlb_handle *self = lua_touserdata(L, 1);
-    if (self && lua_rawlen(L, 1) >= sizeof *self && self->tag == tlb_tag(type) && self->object) {
-        return self;
+/* The handle at idx if it is of this type and has an object; NULL otherwise. */
+static inline tlb_handle *tlb_live(lua_State *L, int idx, const tlb_type *type) {
+    tlb_handle *handle = lua_touserdata(L, idx);
+    bool ours = handle && lua_rawlen(L, idx) >= sizeof *handle && handle->tag == tlb_tag(type);
+    return ours && handle->object ? handle : NULL;
 }
-    return tlb_bad_self(L);
+
+static inline tlb_handle *tlb_self(lua_State *L, const tlb_type *type) {
+    tlb_handle *self = tlb_live(L, 1, type);
+    return self ? self : tlb_bad_self(L);
 }
 
 static inline tlslife_conn *tlb_getter(lua_State *L) {

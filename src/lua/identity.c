@@ -9,7 +9,10 @@
  *
  * A method knows its self by a tag at the userdata's head: half of what comparing metatables costs, and a getter is
  * little else. The tag is the type's address under a secret of the process, so that no script can put it into
- * another module's memory; and it is cleared when the userdata is collected, so that none finds it there.
+ * another module's memory; and it is cleared when the userdata is freed or collected, so that none finds it there.
+ *
+ * A userdata has a finalizer only while there is something to finalize: it gets its metatable together with its object,
+ * and one without __gc when the script has freed it. To call a finalizer for nothing costs a microsecond or so.
  *
  * What a getter pushes (conn:session(), conn:context()) is the handle, not one reference more; up_ref and dup count.
  * A script frees twice, frees in a finalizer, frees inside a hook: the count is in the userdata, so the core sees
@@ -94,6 +97,25 @@ static void set_functions(lua_State *L, int table, const tlb_type *type, const l
     lua_pop(L, 1);
 }
 
+/* The registry's key to the metatable of what was freed. */
+static const void *freed_key(const tlb_type *type) {
+    return (const char *)type + 1;
+}
+
+/* As the metatable at the top, but without a finalizer. */
+static void open_freed(lua_State *L, const tlb_type *type) {
+    int metatable = lua_gettop(L);
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, metatable); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, metatable + 1);
+    }
+    lua_pushnil(L);
+    lua_setfield(L, -2, "__gc");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, freed_key(type));
+}
+
 static void open_type(lua_State *L, const tlb_type *type) {
     lua_newtable(L);
     lua_newtable(L);
@@ -106,6 +128,7 @@ static void open_type(lua_State *L, const tlb_type *type) {
     lua_setfield(L, -2, "__index");
     lua_pushstring(L, type->name);
     lua_setfield(L, -2, "__name");
+    open_freed(L, type);
     lua_rawsetp(L, LUA_REGISTRYINDEX, type);
     lua_pop(L, 1);
 }
@@ -134,16 +157,21 @@ void *tlb_test(lua_State *L, int idx, const tlb_type *type) {
     }
     lua_rawgetp(L, LUA_REGISTRYINDEX, type);
     bool same = lua_rawequal(L, -1, -2);
+    if (!same) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, freed_key(type));
+        same = lua_rawequal(L, -1, -3);
+        lua_pop(L, 1);
+    }
     lua_pop(L, 2);
     return same ? userdata : NULL;
 }
 
 tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *what) {
-    tlb_handle *handle = tlb_test(L, idx, type);
-    if (handle && handle->object) {
-        return handle;
+    tlb_handle *live = tlb_live(L, idx, type);
+    if (live) {
+        return live;
     }
-    if (!handle) {
+    if (!tlb_test(L, idx, type)) {
         tlb_type_error(L, idx, what, type->name);
     } else if (what) {
         luaL_error(L, "%s: the %s was %s", what, tlb_short_name(type), ended(type));
@@ -188,9 +216,6 @@ tlb_handle *tlb_bad_self(lua_State *L) {
 tlb_handle *tlb_new(lua_State *L, const tlb_type *type) {
     tlb_handle *handle = lua_newuserdatauv(L, type->size, type->user_values);
     memset(handle, 0, type->size);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
-    lua_setmetatable(L, -2);
-    handle->tag = tlb_tag(type);
     return handle;
 }
 
@@ -219,6 +244,9 @@ void tlb_fill(lua_State *L, const tlb_type *type, void *object) {
     tlb_handle *handle = lua_touserdata(L, idx);
     handle->object = handle->address = object;
     handle->refs = 1;
+    handle->tag = tlb_tag(type);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+    lua_setmetatable(L, idx);
     remember(L, idx, object);
     tlb_memory_taken(L, type->kib);
 }
@@ -297,6 +325,15 @@ int tlb_handle_gc(lua_State *L) {
     return 0;
 }
 
+/* What was freed is nothing to the collector but memory. (A context's handle may be brought back to life.) */
+static void retire(lua_State *L, tlb_handle *handle, const tlb_type *type) {
+    if (type != &tlb_context_type) {
+        handle->tag = 0;
+        lua_rawgetp(L, LUA_REGISTRYINDEX, freed_key(type));
+        lua_setmetatable(L, 1);
+    }
+}
+
 /* One reference, of which the last takes the handle with it. */
 static void give_one_up(lua_State *L, tlb_handle *handle, const tlb_type *type) {
     if (handle->refs > 1) {
@@ -304,6 +341,7 @@ static void give_one_up(lua_State *L, tlb_handle *handle, const tlb_type *type) 
         type->release(handle->object);
     } else {
         tlb_release(L, 1, type);
+        retire(L, handle, type);
         tlb_memory_returned(L, type->kib);
     }
 }

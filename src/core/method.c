@@ -1,0 +1,18 @@
+/*
+ * method.c: how a BIO of ours is made known to OpenSSL.
+ *
+ * A method lives as long as the process: OpenSSL may still hold BIOs of it at exit.
+ */
+#include "core.h"
+
+BIO_METHOD *tlsl_bio_method(const char *name, int type, const tlsl_bio_verbs *verbs) {
+    int index = BIO_get_new_index();
+    BIO_METHOD *method = index == -1 ? NULL : BIO_meth_new(index | BIO_TYPE_SOURCE_SINK | type, name);
+    if (method != NULL && BIO_meth_set_read_ex(method, verbs->read) &&
+        BIO_meth_set_write_ex(method, verbs->write) && BIO_meth_set_ctrl(method, verbs->ctrl) &&
+        BIO_meth_set_destroy(method, verbs->destroy)) {
+        return method;
+    }
+    BIO_meth_free(method);
+    return NULL;
+}
