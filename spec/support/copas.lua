@@ -4,17 +4,14 @@
 --   local copas, loop = require "spec.support.copas" (1)
 --
 -- Copas 4 is what ./dev has brought (build/deps), or what is installed; copas 1 is Debian 12's, which is for Lua 5.2 but
--- runs in 5.4. They are kept in the registry, where busted does not forget them: what they have waited for stays theirs.
+-- runs in 5.4. Each file of specs has its own of both: an adapter that was loaded later takes precedence.
 
 local PATHS = {
     [1] = "/usr/share/lua/5.2/?.lua;/usr/share/lua/5.1/?.lua",
     [4] = "build/deps/copas/?.lua;" .. package.path .. ";spec/support/copas4/?.lua",
 }
 
-local REGISTERED = "tlslife.spec.support.copas"
-local registry = debug.getregistry()
-registry[REGISTERED] = registry[REGISTERED] or {}
-local kept = registry[REGISTERED]
+local kept = {}
 
 --- Loads copas and the adapter by that path, and leaves the tables of modules as they were.
 local function load_with(path)
