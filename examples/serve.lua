@@ -7,6 +7,6 @@ assert(tls.serve {
     context = { certificate = "cert.pem", private_key = "key.pem" },
     on_start = function(server) print("listening on port " .. server:ports()[1]) io.stdout:flush() end,
     handler = function(conn)
-        for bytes in conn.read, conn do conn:write(bytes) end
+        repeat local bytes = conn:read() until not bytes or not conn:write(bytes)
     end,
 })

@@ -42,6 +42,22 @@ local function complain(what, ...)
     error("serve: " .. what:format(...), 0)
 end
 
+-- "host:port", "[::1]:port", ":port"
+local function split(address)
+    local host, port = tostring(address):match "^%[([%x:.%%%w]+)%]:(%w[%w_-]*)$"
+    if not host then host, port = tostring(address):match "^([%w._-]*):(%w[%w_-]*)$" end
+    if not host then complain("option 'address': \"host:port\" expected, got \"%s\"", tostring(address)) end
+    return host ~= "" and host or nil, port
+end
+
+-- A list of them.
+local function addresses_of(given)
+    local list = type(given) == "table" and given or {given}
+    if #list == 0 then complain "option 'address' is an empty list" end
+    for _, address in ipairs(list) do split(address) end
+    return list
+end
+
 --- The options, copied. Raises for what cannot be.
 function setup.check(options)
     if type(options) ~= "table" then complain("a table of options expected, got %s", type(options)) end
@@ -54,6 +70,7 @@ function setup.check(options)
     for _, name in ipairs {"address", "context", "handler"} do
         if checked[name] == nil then complain("option '%s' is missing", name) end
     end
+    addresses_of(checked.address)
     local role = type(checked.context) == "table" and checked.context.role
     if role and role ~= "server" then complain("option 'context': its role is server, not '%s'", tostring(role)) end
     return checked
@@ -61,22 +78,11 @@ end
 
 -- --------------------------------------------------------------------------------------------------- sockets
 
--- "host:port", "[::1]:port", ":port"
-local function split(address)
-    local host, port = tostring(address):match "^%[([%x:.%%%w]+)%]:(%w[%w_-]*)$"
-    if not host then host, port = tostring(address):match "^([^:%[%]]*):(%w[%w_-]*)$" end
-    if not host then complain("option 'address': \"host:port\" expected, got \"%s\"", tostring(address)) end
-    return host ~= "" and host or nil, port
-end
-
 --- Listeners on the option address; ports: instead of those that it names. Lists, or nil, message, err.
 function setup.listen(options, ports)
-    local addresses = options.address
-    if type(addresses) == "string" then addresses = {addresses} end
-    if #addresses == 0 then complain "option 'address' is an empty list" end
     local socket_options = {backlog = options.backlog, reuse_port = options.reuse_port}
     local listeners, found = {}, {}
-    for i, address in ipairs(addresses) do
+    for i, address in ipairs(addresses_of(options.address)) do
         local host, port = split(address)
         local listener, message, err = core.listen(host, ports and ports[i] or port, socket_options)
         if not listener then
