@@ -403,6 +403,56 @@ describe("in a loop", function()
         end)
     end)
 
+    -- Each wait for the store is one round trip to Redis; they must not come one after another.
+    local redis_port
+    in_loops("handshakes wait for Redis side by side", function(driver)
+        if not pcall(tls.redis, {port = 1}) then return end -- hiredis is optional
+        if not redis_port then
+            redis_port = process.free_port()
+            process.start {"redis-server", "--port", redis_port, "--save", "", "--appendonly", "no", timeout = 60}
+                :wait_for_port(redis_port)
+        end
+        loops.run(driver, function(spawn, sleep)
+            local store = assert(tls.redis {port = redis_port, prefix = driver.name, timeout = 5, connect_timeout = 5})
+            local cache = assert(tls.cache {store = store, near = false, keyring = tls.keyring {("k"):rep(32)}})
+            local context = assert(tls.context {
+                role = "server", certificate = pki.server_cert_file, private_key = pki.server_key_file, cache = cache,
+                resumption = "stateful",
+            })
+            local listener = assert(tls.listen("127.0.0.1", 0))
+            spawn(function()
+                while true do
+                    local conn = listener:accept(context)
+                    if not conn then return end
+                    spawn(function()
+                        conn:set_timeout(10)
+                        assert(conn:accept())
+                        conn:write "x"
+                        conn:close(5)
+                    end)
+                end
+            end)
+            local function visit(session)
+                local conn = dial(listener:port())
+                if session then conn:set_session(session) end
+                assert(conn:connect())
+                assert.equal("x", conn:read())
+                assert.equal("done", conn:close(5))
+                return conn:session_reused(), conn:take_session()
+            end
+            local sessions, tasks = {}, {}
+            for i = 1, 20 do tasks[i] = begin(spawn, visit) end
+            for i = 1, 20 do
+                local reused
+                reused, sessions[i] = await(tasks[i], sleep)
+                assert.is_false(reused)
+            end
+            for i = 1, 20 do tasks[i] = begin(spawn, visit, sessions[i]) end
+            for i = 1, 20 do assert.is_true((await(tasks[i], sleep))) end
+            listener:close()
+        end)
+    end)
+
     in_loops("descriptors come back, of connections that were closed, freed or dropped", function(driver)
         loops.run(driver, function(spawn, sleep)
             local listener <close> = assert(tls.listen("127.0.0.1", 0))

@@ -327,6 +327,8 @@ unsigned tlb_begin_wait(lua_State *L, int idx, tlb_waiter *waiter, int value, in
 bool tlb_waits(lua_State *L, int idx, tlb_waiter *waiter, int value);
 /* Ends the wait, and wakes; whether there was one. */
 bool tlb_cancel_wait(lua_State *L, int idx, tlb_waiter *waiter, int value);
+/* Of the store at idx, which has fd now: a descriptor of ours for the same file. -1: fd is closed already. */
+int tlb_store_watch(lua_State *L, int idx, int fd);
 /* Tells every loop that fd, of the userdata at idx, will be closed. */
 void tlb_forget_fd(lua_State *L, int idx, int fd);
 int tlb_canceled(lua_State *L);

@@ -1,8 +1,16 @@
 /*
  * lstore.c: the far homes of a cache that are not the program itself: tls.shared{}, tls.redis{}, and what a loop needs
  * to drive one. A table of Lua functions as a home is in lprogram.c.
+ *
+ * A loop that waits for a store's answers is given a watch: a duplicate of the descriptor that the store has now. The
+ * store's own may be closed at any time, by another thread too, and its number be another file's before the loop has
+ * told the kernel of it. The watch is ours, and stays open until the next wait finds that the store has another.
  */
 #include "options.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* -------------------------------------------------------------------------------------------- shared memory */
 
@@ -187,6 +195,45 @@ static int store_pump(lua_State *L) {
     return 0;
 }
 
+/* ---------------------------------------------------------------------------------------------------- watch */
+
+typedef struct store_handle {
+    tlb_handle handle;
+    int watch; /* a descriptor and 1, or 0: none */
+    dev_t device;
+    ino_t inode; /* of what it is open for */
+} store_handle;
+
+static void close_watch(store_handle *self) {
+    if (self->watch > 0) {
+        (void)close(self->watch - 1);
+        self->watch = 0;
+    }
+}
+
+int tlb_store_watch(lua_State *L, int idx, int fd) {
+    store_handle *self = lua_touserdata(L, idx);
+    struct stat now;
+    if (fstat(fd, &now) != 0) {
+        return -1;
+    }
+    if (self->watch > 0 && self->device == now.st_dev && self->inode == now.st_ino) {
+        return self->watch - 1;
+    }
+    if (self->watch > 0) { /* the store has another connection now */
+        tlb_forget_fd(L, idx, self->watch - 1);
+        close_watch(self);
+    }
+    self->watch = fcntl(fd, F_DUPFD_CLOEXEC, 0) + 1;
+    self->device = now.st_dev;
+    self->inode = now.st_ino;
+    return self->watch - 1;
+}
+
+static void given_up(lua_State *L, int idx) {
+    close_watch(lua_touserdata(L, idx));
+}
+
 static const luaL_Reg methods[] = {
     {"wait", store_wait},      {"pump", store_pump}, {"up_ref", tlb_handle_up_ref},
     {"free", tlb_handle_free}, {NULL, NULL},
@@ -207,8 +254,9 @@ static void describe(lua_State *L, void *object) {
 
 const tlb_type tlb_store_type = {
     .name = "tlslife.store",
-    .size = sizeof(tlb_handle),
+    .size = sizeof(store_handle),
     .user_values = TLB_STORE_VALUES,
+    .given_up = given_up,
     .up_ref = up_ref,
     .release = release,
     .describe = describe,

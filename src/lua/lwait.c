@@ -17,6 +17,9 @@
  * All functions of an adapter are called here, outside of the core, of OpenSSL and of finalizers. What wake and forget
  * raise is a warning, for they are called where something else must go on; what running and wait raise is the verb's.
  *
+ * A store closes and opens descriptors by itself, and those who share it do so in their threads: no loop may be given
+ * such a one. A loop waits for the store's watch, which is the same socket under a number of ours (lstore.c).
+ *
  * What an attacker would try: to make many coroutines wait for a store, and each answer wake them all. A store's pump takes
  * all answers off the wire; so whoever was woken by the descriptor looks who has one, and wakes those alone, who do not
  * look again.
@@ -274,14 +277,16 @@ void tlb_part(lua_State *L, int idx) {
 
 /* ---------------------------------------------------------------------------------- waiting for a store */
 
-/* Pushes the store that the connection's lookup waits for: it owns the descriptor. */
-static void push_owner(lua_State *L, tlb_conn *self) {
+/* Pushes whose descriptor is waited for, and gives it: the connection's own fd, or the watch of the store that its lookup
+ * waits for. */
+static int push_owner(lua_State *L, tlb_conn *self, int fd) {
     tlslife_lookup lookup;
     if (self->question == TLSLIFE_WANT_SESSION && tlslife_conn_lookup(tlb_conn_object(self), &lookup)) {
         tlb_push(L, &tlb_store_type, lookup.store);
-    } else {
-        lua_pushvalue(L, 1);
+        return tlb_store_watch(L, lua_gettop(L), fd);
     }
+    lua_pushvalue(L, 1);
+    return fd;
 }
 
 static void set_lookup(lua_State *L, tlb_conn *self, bool looks_up) {
@@ -328,7 +333,7 @@ void tlb_wake_answered(lua_State *L) {
 /* -------------------------------------------------------------------------------------------- the call */
 
 /* What is on the stack while a call waits, above its arguments: */
-enum { WAIT_FUNCTION = 1, ATTEMPT, WHAT, DEADLINE, OUT, TURN, FD, CALL_LEN = FD };
+enum { WAIT_FUNCTION = 1, OWNER, ATTEMPT, WHAT, DEADLINE, OUT, TURN, FD, CALL_LEN = FD };
 
 static tlb_waiter *waiter_of(tlb_conn *self, unsigned what) {
     return &self->waiters[what & TLB_READS ? 0 : 1];
@@ -469,8 +474,22 @@ static lua_Integer nearer(lua_Integer a, lua_Integer b) {
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
+/* The stack has grown by the wait function and the owner. */
+static int wait_in(lua_State *L, tlb_conn *self, tlb_call *call, int loop, int fd, bool writing,
+                   lua_Integer ms) {
+    const char *mode = !writing ? "r" : self->question == TLSLIFE_WANT_SESSION ? "rw" : "w";
+    push_call(L, call, begin(L, self, call, loop), fd);
+    lua_pushvalue(L, call->args + WAIT_FUNCTION);
+    lua_pushinteger(L, fd);
+    lua_pushstring(L, mode);
+    tlb_push_seconds(L, ms);
+    lua_pushvalue(L, call->args + OWNER);
+    int status = lua_pcallk(L, 4, 1, 0, call->args, wait_returned);
+    return waited(L, self, call, status != LUA_OK);
+}
+
 int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
-    bool writing = false, session = self->question == TLSLIFE_WANT_SESSION;
+    bool writing = false;
     int timeout_ms = -1;
     int fd = tlslife_conn_wait_fd(tlb_conn_object(self), self->question, &writing, &timeout_ms);
     if (call->deadline == 0) {
@@ -488,14 +507,12 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
     if (loop == 0) {
         return block(L, call);
     }
-    push_call(L, call, begin(L, self, call, loop), fd);
-    lua_pushvalue(L, call->args + WAIT_FUNCTION);
-    lua_pushinteger(L, fd);
-    lua_pushstring(L, !writing ? "r" : session ? "rw" : "w");
-    tlb_push_seconds(L, nearer(ms, timeout_ms));
-    push_owner(L, self);
-    int status = lua_pcallk(L, 4, 1, 0, call->args, wait_returned);
-    return waited(L, self, call, status != LUA_OK);
+    fd = push_owner(L, self, fd);
+    if (fd < 0) { /* another thread has just closed what the store had */
+        lua_settop(L, call->args);
+        return TLB_ASKED;
+    }
+    return wait_in(L, self, call, loop, fd, writing, nearer(ms, timeout_ms));
 }
 
 int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, unsigned what) {

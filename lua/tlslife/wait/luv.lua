@@ -12,11 +12,10 @@
 -- waits for it. Idle handles do not keep uv.run from returning.
 --
 -- A descriptor that is closed comes back with another file behind the same number. forget says when, except of what the
--- collector closes: so a handle knows its owner, weakly, and starts afresh for another. A store closes and opens by
--- itself: its handle is started for each wait. (One that waits for the store is enough for an event: it takes
--- everyone's answers off the wire, and the module wakes whom they are for.) libuv alone does not hear of what the
--- collector closes: beside luv's own sockets, close a connection that has waited here, do not drop it. And uv_poll sets
--- O_NONBLOCK on what it watches.
+-- collector closes: so a handle knows its owner, weakly, and starts afresh for another. libuv does not hear of that:
+-- beside luv's own sockets, close a connection that has waited here, do not drop it. And uv_poll sets O_NONBLOCK on what
+-- it watches. Of those who wait for a store one goes on for each event: it takes everyone's answers off the wire, and
+-- the module wakes whom they are for.
 --
 -- A deadline is no timer of its own. A descriptor has one timer, which looks, when it fires, whose time is over and
 -- whether it must go on: a server that gives every read 30 s starts a timer every 30 s, not with every read.
@@ -61,13 +60,14 @@ local function stop(entry)
     entry.started = nil
 end
 
--- Ends the wait of a coroutine. The handle goes on: the next wait may be for the same.
-local function leave(entry, co)
+-- Ends the wait of a coroutine. After its event the handle goes on: the next wait may be for the same. Else it is stopped:
+-- what was begun is told to the kernel later, and libuv aborts when the descriptor is closed by then.
+local function leave(entry, co, came)
     entry_of[co] = nil
     entry.modes[co] = nil
     entry.due[co] = nil
     if next(entry.modes) then return end
-    if entry.store then stop(entry) end
+    if not came then stop(entry) end
     unref(entry.handle)
     if entry.timer then unref(entry.timer) end
 end
@@ -96,7 +96,7 @@ end
 local function go_on_all(entry, list, ready)
     for _, co in ipairs(list) do
         if entry_of[co] == entry then -- those before may have canceled it
-            leave(entry, co)
+            leave(entry, co, ready)
             go_on(co, ready)
         end
     end
@@ -105,7 +105,7 @@ end
 local function on_event(entry, events)
     local co, mode = next(entry.modes)
     if mode == events and co and not next(entry.modes, co) then -- one, and what it waits for: nearly always
-        leave(entry, co)
+        leave(entry, co, true)
         return go_on(co, true)
     end
     local list = concerned(entry, events)
