@@ -7,6 +7,10 @@
  *
  * What a script may try: a method on a freed handle, on another's self, out of a finalizer, out of a hook, from two
  * coroutines at once, with numbers out of range. Each of these raises or returns "busy"; none reaches the core.
+ *
+ * Whatever makes a string, a table or a userdata may run a finalizer, and that may free any handle, self too. So a method
+ * makes what it needs first, and looks at self (again) after that; what an object lends is copied first, or while the
+ * collector rests (tlb_copy_resting).
  */
 #ifndef TLSLIFE_BINDING_H
 #define TLSLIFE_BINDING_H
@@ -130,6 +134,9 @@ void tlb_fill(lua_State *L, const tlb_type *type, void *object);
 tlb_handle *tlb_known(lua_State *L, const void *object);
 /* Pushes it, or a new one that takes a reference of its own. nil for NULL. */
 void tlb_push(lua_State *L, const tlb_type *type, void *object);
+/* The same into the closed userdata on the top: for what another object lends, which the making of a userdata, and a
+ * finalizer then, could free. */
+void tlb_share(lua_State *L, const tlb_type *type, void *object);
 /* Fills the closed userdata on the top, unless this state knows the object already: then puts that one in its place
  * and gives the reference back. */
 void tlb_settle(lua_State *L, const tlb_type *type, void *object);
@@ -186,6 +193,7 @@ static inline void tlb_set_integer(lua_State *L, const char *field, lua_Integer 
 
 void tlb_open_errors(lua_State *L);
 void tlb_push_error(lua_State *L, const tlslife_error *err); /* the table */
+int tlb_push_failure(lua_State *L, const tlslife_error *err); /* nil, message, err: 3 */
 /* The program's mistake raises; all else is nil, message, err. prefix goes before a message that is raised, or NULL. */
 int tlb_fail(lua_State *L, const tlslife_error *err, const char *prefix);
 /* Raises whatever it is: for calls that only a mistake can make fail. */
@@ -245,8 +253,8 @@ tlb_held *tlb_hold(lua_State *L);   /* pushes its userdata */
 void tlb_let_go(tlb_held *held);
 /* Pushes a tlslife.Certificate. */
 void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate);
-/* Pushes the peer's chain as a list: empty where there is none. Returns its length. */
-size_t tlb_push_peer_certificates(lua_State *L, tlslife_conn *conn);
+/* For tlb_copy_resting of a tlslife_conn: the peer's chain as a list, empty where there is none. */
+int tlb_peer_certificates(lua_State *L);
 
 /* ---------------------------------------------------------------------------------------------- lmemory.c */
 
@@ -255,6 +263,9 @@ void tlb_open_memory(lua_State *L);
 void tlb_memory_taken(lua_State *L, int kib);
 /* And was given back by the program itself. */
 void tlb_memory_returned(lua_State *L, int kib);
+/* Pushes what copy, with lent as its light userdata, returns. The collector rests meanwhile: a script's finalizer could
+ * free or clear what the core lends. */
+void tlb_copy_resting(lua_State *L, lua_CFunction copy, const void *lent);
 
 /* -------------------------------------------------------------------------------------------- lquestion.c */
 

@@ -274,15 +274,23 @@ void tlb_settle(lua_State *L, const tlb_type *type, void *object) {
     }
 }
 
+void tlb_share(lua_State *L, const tlb_type *type, void *object) {
+    if (!object) {
+        lua_pushnil(L);
+        return;
+    }
+    if (type->up_ref) {
+        type->up_ref(object);
+    }
+    tlb_settle(L, type, object);
+}
+
 void tlb_push(lua_State *L, const tlb_type *type, void *object) {
     if (!object) {
         lua_pushnil(L);
     } else if (!tlb_known(L, object)) {
         tlb_new(L, type);
-        if (type->up_ref) {
-            type->up_ref(object);
-        }
-        tlb_settle(L, type, object);
+        tlb_share(L, type, object);
     }
 }
 

@@ -18,10 +18,11 @@ static void copy_user_value(lua_State *L, int value) {
 }
 
 static int conn_dup(lua_State *L) {
-    tlb_handle *self = tlb_self(L, &tlb_conn_type);
+    tlb_self(L, &tlb_conn_type);
     tlslife_error err;
     lua_settop(L, 1);
     tlb_conn *copy = (tlb_conn *)tlb_new(L, &tlb_conn_type);
+    tlb_handle *self = tlb_self(L, &tlb_conn_type);
     copy->tells = ((tlb_conn *)self)->tells;
     copy_user_value(L, TLB_CONN_CONTEXT);
     copy_user_value(L, TLB_CONN_CHOSEN);
@@ -69,7 +70,8 @@ static int conn_context(lua_State *L) {
     if (context && context->tag) {
         tlb_revive(L, lua_gettop(L), &tlb_context_type);
     } else {
-        tlb_push(L, &tlb_context_type, tlslife_conn_get0_context(tlb_conn_object(self)));
+        tlb_new(L, &tlb_context_type);
+        tlb_share(L, &tlb_context_type, tlslife_conn_get0_context(tlb_getter(L)));
     }
     return 1;
 }
@@ -96,10 +98,11 @@ static int conn_hostname(lua_State *L) {
 }
 
 static int conn_set_alpn(lua_State *L) {
-    tlb_conn *self = tlb_self_conn(L);
+    tlb_self(L, &tlb_conn_type);
     size_t len;
     lua_settop(L, 2);
     const char *const *protocols = tlb_string_list(L, 2, "set_alpn", &len);
+    tlb_conn *self = tlb_self_conn(L);
     return tlb_must(L, self, tlslife_conn_set_alpn(tlb_conn_object(self), protocols, len));
 }
 
@@ -235,14 +238,19 @@ static int conn_set_session(lua_State *L) {
 }
 
 static int conn_session(lua_State *L) {
-    tlb_push(L, &tlb_session_type, tlslife_conn_get0_session(tlb_getter(L)));
+    if (!tlslife_conn_get0_session(tlb_getter(L))) {
+        lua_pushnil(L);
+        return 1;
+    }
+    tlb_new(L, &tlb_session_type);
+    tlb_share(L, &tlb_session_type, tlslife_conn_get0_session(tlb_getter(L)));
     return 1;
 }
 
 static int conn_take_session(lua_State *L) {
-    tlslife_conn *conn = self_conn(L);
+    self_conn(L);
     tlb_new(L, &tlb_session_type);
-    tlslife_session *session = tlslife_conn_take_session(conn);
+    tlslife_session *session = tlslife_conn_take_session(self_conn(L));
     if (session) {
         tlb_settle(L, &tlb_session_type, session);
     } else {

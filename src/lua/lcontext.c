@@ -52,10 +52,10 @@ tlb_conn *tlb_new_conn(lua_State *L, int context_idx) {
 }
 
 static int context_connection(lua_State *L) {
-    tlslife_context *self = self_context(L);
     tlslife_error err;
+    self_context(L);
     tlb_new_conn(L, 1);
-    tlslife_conn *conn = tlslife_conn_new(self, &err);
+    tlslife_conn *conn = tlslife_conn_new(self_context(L), &err);
     if (!conn) {
         return tlb_fail(L, &err, NULL);
     }
@@ -86,12 +86,13 @@ static int context_session_id_context(lua_State *L) {
 }
 
 static int context_import_session(lua_State *L) {
-    tlslife_context *self = self_context(L);
+    self_context(L);
     size_t len;
     const char *bytes = tlb_bytes(L, 2, &len);
     tlslife_error err;
     tlb_new(L, &tlb_session_type);
-    tlslife_session *session = tlslife_context_import_session(self, (const unsigned char *)bytes, len, &err);
+    tlslife_session *session =
+        tlslife_context_import_session(self_context(L), (const unsigned char *)bytes, len, &err);
     if (!session) {
         return tlb_fail(L, &err, NULL);
     }

@@ -191,11 +191,11 @@ static int write_table(lua_State *L, tlb_conn *self) {
     enum { FEW = 64 };
     tlslife_bytes few[FEW], *pieces = few;
     size_t len = (size_t)lua_rawlen(L, 2), out = 0;
-    tlslife_conn *conn = tlb_conn_object(self);
     lua_settop(L, 3); /* i stays where it is looked for */
     if (len > FEW) {
         pieces = lua_newuserdatauv(L, len * sizeof *pieces, 0);
     }
+    tlslife_conn *conn = tlb_getter(L);
     len = gather(L, pieces, len, self->out);
     tlslife_status status = TLB_TRY(self, tlslife_conn_writev(conn, pieces, len, &out));
     return written(L, self, status, out);

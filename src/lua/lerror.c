@@ -53,7 +53,9 @@ static void set_verify(lua_State *L, const tlslife_error *err) {
     set_known(L, "verify_subject", err->verify_subject);
 }
 
-void tlb_push_error(lua_State *L, const tlslife_error *err) {
+/* err may be a connection's own, which a finalizer could free. */
+void tlb_push_error(lua_State *L, const tlslife_error *lent) {
+    const tlslife_error copy = *lent, *err = &copy;
     lua_createtable(L, 0, 12);
     tlb_set_string(L, "message", err->message);
     set_known(L, "code", tlslife_error_kind_name(err->kind));
@@ -76,22 +78,28 @@ void tlb_push_error(lua_State *L, const tlslife_error *err) {
 }
 
 int tlb_raise(lua_State *L, const tlslife_error *err, const char *prefix) {
+    lua_pushstring(L, err->message);
     luaL_where(L, 1);
     lua_pushstring(L, prefix ? prefix : "");
     lua_pushstring(L, prefix ? ": " : "");
-    lua_pushstring(L, err->message);
+    lua_rotate(L, -4, -1);
     lua_concat(L, 4);
     return lua_error(L);
+}
+
+int tlb_push_failure(lua_State *L, const tlslife_error *err) {
+    lua_pushnil(L);
+    tlb_push_error(L, err);
+    lua_getfield(L, -1, "message");
+    lua_insert(L, -2);
+    return 3;
 }
 
 int tlb_fail(lua_State *L, const tlslife_error *err, const char *prefix) {
     if (err->kind == TLSLIFE_ERR_USAGE) {
         return tlb_raise(L, err, prefix);
     }
-    lua_pushnil(L);
-    lua_pushstring(L, err->message);
-    tlb_push_error(L, err);
-    return 3;
+    return tlb_push_failure(L, err);
 }
 
 int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status) {

@@ -61,7 +61,8 @@ static int conn_verify_result(lua_State *L) {
 }
 
 static int conn_peer_certificates(lua_State *L) {
-    if (tlb_push_peer_certificates(L, tlb_getter(L)) == 0) {
+    tlb_copy_resting(L, tlb_peer_certificates, tlb_getter(L));
+    if (lua_rawlen(L, -1) == 0) {
         lua_pushnil(L);
     }
     return 1;
@@ -84,12 +85,13 @@ static int conn_peer_finished(lua_State *L) {
 }
 
 static int conn_export_keying_material(lua_State *L) {
-    tlb_conn *self = tlb_self_conn(L);
+    tlb_self(L, &tlb_conn_type);
     size_t len = tlb_size(L, 2, 1, 65535, -1), label_len, context_len = 0;
     const char *label = tlb_bytes(L, 3, &label_len);
     const char *context = lua_isnoneornil(L, 4) ? NULL : tlb_bytes(L, 4, &context_len);
     luaL_Buffer exported;
     unsigned char *out = (unsigned char *)luaL_buffinitsize(L, &exported, len);
+    tlb_conn *self = tlb_self_conn(L);
     tlslife_status status = tlslife_conn_export_keying_material(
         tlb_conn_object(self), out, len, label, label_len, (const unsigned char *)context, context_len);
     if (status != TLSLIFE_OK) {
@@ -106,9 +108,9 @@ static int conn_ocsp_response(lua_State *L) {
 }
 
 static int conn_take_keylog(lua_State *L) {
-    tlslife_conn *conn = tlb_getter(L);
+    tlb_getter(L);
     tlb_held *held = tlb_hold(L);
-    held->string = tlslife_conn_take_keylog(conn);
+    held->string = tlslife_conn_take_keylog(tlb_getter(L));
     lua_pushstring(L, held->string);
     tlb_let_go(held);
     return 1;

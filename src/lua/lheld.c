@@ -69,7 +69,8 @@ void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate) 
     lua_setfield(L, -2, "der");
 }
 
-size_t tlb_push_peer_certificates(lua_State *L, tlslife_conn *conn) {
+int tlb_peer_certificates(lua_State *L) {
+    const tlslife_conn *conn = lua_touserdata(L, 1);
     size_t len = tlslife_conn_peer_certificates_len(conn);
     lua_createtable(L, (int)len, 0);
     tlb_held *held = tlb_hold(L);
@@ -82,5 +83,5 @@ size_t tlb_push_peer_certificates(lua_State *L, tlslife_conn *conn) {
         tlb_let_go(held);
     }
     lua_pop(L, 1);
-    return len;
+    return 1;
 }

@@ -39,6 +39,20 @@ void tlb_memory_taken(lua_State *L, int kib) {
     }
 }
 
+void tlb_copy_resting(lua_State *L, lua_CFunction copy, const void *lent) {
+    bool running = lua_gc(L, LUA_GCISRUNNING);
+    lua_gc(L, LUA_GCSTOP);
+    lua_pushcfunction(L, copy);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)lent);
+    int status = lua_pcall(L, 1, 1, 0);
+    if (running) {
+        lua_gc(L, LUA_GCRESTART);
+    }
+    if (status != LUA_OK) {
+        lua_error(L);
+    }
+}
+
 void tlb_memory_returned(lua_State *L, int kib) {
     int *owed = owed_kib(L);
     *owed = *owed > kib ? *owed - kib : 0;

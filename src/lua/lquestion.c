@@ -185,7 +185,9 @@ static void push_certificate_request(lua_State *L, tlslife_conn *conn) {
 static void push_peer(lua_State *L, tlslife_conn *conn) {
     long result = tlslife_conn_verify_result(conn);
     lua_createtable(L, 0, 5);
-    tlb_push_peer_certificates(L, conn);
+    lua_pushcfunction(L, tlb_peer_certificates);
+    lua_pushlightuserdata(L, conn);
+    lua_call(L, 1, 1);
     lua_setfield(L, -2, "certificates");
     lua_pushboolean(L, result == 0);
     lua_setfield(L, -2, "verified");
@@ -208,21 +210,6 @@ static int info(lua_State *L) {
         push_peer(L, tlb_conn_object(self));
     }
     return 1;
-}
-
-/* What the core lends is copied while the collector rests: a script's finalizer could free or clear this connection. */
-static void push_info(lua_State *L, tlb_conn *self) {
-    bool running = lua_gc(L, LUA_GCISRUNNING);
-    lua_gc(L, LUA_GCSTOP);
-    lua_pushcfunction(L, info);
-    lua_pushlightuserdata(L, self);
-    int status = lua_pcall(L, 1, 1, 0);
-    if (running) {
-        lua_gc(L, LUA_GCRESTART);
-    }
-    if (status != LUA_OK) {
-        lua_error(L);
-    }
 }
 
 /* -------------------------------------------------------------------------------------------- answering */
@@ -346,6 +333,7 @@ static int hook_returned(lua_State *L, int status, lua_KContext context) {
 static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
     int args = call->args;
     push_guard(L, self, call);
+    tlb_self_conn(L); /* the guard's making may have run a finalizer that frees it */
     if (self->question == TLSLIFE_WANT_SESSION) {
         int arguments = tlb_push_lookup(L, self);
         if (arguments >= 0) {
@@ -355,7 +343,7 @@ static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
         }
     } else if (push_hook(L, self)) {
         lua_pushvalue(L, 1);
-        push_info(L, self);
+        tlb_copy_resting(L, info, self);
         lua_callk(L, 2, 2, (lua_KContext)args, hook_returned);
         take_answer(L, args, false);
         return true;

@@ -72,9 +72,9 @@ static int session_is_resumable(lua_State *L) {
 }
 
 static int session_peer_certificate(lua_State *L) {
-    tlslife_session *session = self_session(L);
+    self_session(L);
     tlb_held *held = tlb_hold(L);
-    if (tlslife_session_peer_certificate(session, &held->certificate)) {
+    if (tlslife_session_peer_certificate(self_session(L), &held->certificate)) {
         tlb_push_certificate(L, &held->certificate);
     } else {
         lua_pushnil(L);
@@ -85,10 +85,11 @@ static int session_peer_certificate(lua_State *L) {
 
 static int session_export(lua_State *L) {
     static const char *const formats[] = {"der", "pem", NULL};
-    tlslife_session *session = self_session(L);
+    self_session(L);
     int format = luaL_checkoption(L, 2, "der", formats);
     tlslife_error err;
     tlb_held *held = tlb_hold(L);
+    tlslife_session *session = self_session(L);
     tlslife_status status = format == 0
                                 ? tlslife_session_export_der(session, &held->bytes, &held->bytes_len, &err)
                                 : tlslife_session_export_pem(session, &held->bytes, &held->bytes_len, &err);
@@ -101,9 +102,9 @@ static int session_export(lua_State *L) {
 }
 
 static int session_dup(lua_State *L) {
-    tlslife_session *session = self_session(L);
+    self_session(L);
     tlb_new(L, &tlb_session_type);
-    tlslife_session *copy = tlslife_session_dup(session);
+    tlslife_session *copy = tlslife_session_dup(self_session(L));
     if (!copy) {
         return luaL_error(L, "not enough memory");
     }

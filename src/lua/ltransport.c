@@ -20,7 +20,7 @@ static int replaced(lua_State *L, tlb_conn *self, tlslife_status status) {
 
 static int dial_attempt(lua_State *L, tlb_conn *self) {
     const char *host = tlb_text(L, 2), *service = tlb_service(L, 3);
-    tlslife_conn *conn = tlb_conn_object(self);
+    tlslife_conn *conn = tlb_getter(L); /* after the last string was made */
     tlslife_status status = TLB_TRY(self, tlslife_conn_dial(conn, host, service));
     lua_pushnil(L);
     keep(L);
@@ -219,7 +219,7 @@ static int conn_feed_eof(lua_State *L) {
 
 static int conn_drain(lua_State *L) {
     enum { CHUNK = 16384 };
-    tlb_conn *self = tlb_self_conn(L);
+    tlb_self(L, &tlb_conn_type);
     size_t left = tlb_size(L, 2, 1, TLB_SIZE_MAX, 65536), wanted, got;
     luaL_Buffer drained;
     luaL_buffinit(L, &drained);
@@ -227,6 +227,7 @@ static int conn_drain(lua_State *L) {
         char *chunk = luaL_prepbuffsize(&drained, CHUNK);
         wanted = left < CHUNK ? left : CHUNK;
         got = 0;
+        tlb_conn *self = tlb_self_conn(L);
         tlslife_status status = tlslife_conn_drain(tlb_conn_object(self), chunk, wanted, &got);
         if (status != TLSLIFE_OK) {
             return tlb_must(L, self, status);

@@ -207,8 +207,5 @@ tlslife_ticket_keys *tlslife_lua_test_ticket_keys(lua_State *L, int idx) {
 
 int tlslife_lua_push_error(lua_State *L, const tlslife_error *err) {
     open_module(L);
-    lua_pushnil(L);
-    lua_pushstring(L, err->message);
-    tlb_push_error(L, err);
-    return 3;
+    return tlb_push_failure(L, err);
 }
