@@ -50,7 +50,7 @@ local function log_seldom(self, kind, level, message, conn)
         state.more = state.more + 1
         return
     end
-    if conn then message = ("%s: %s"):format(conn:peer_address(), message) end
+    if conn then message = ("%s: %s"):format(conn:peer_address() or "a client", message) end
     if state.more > 0 then message = ("%s (and %d more)"):format(message, state.more) end
     state.due, state.more = now + LOG_EVERY, 0
     self.log(level, message)

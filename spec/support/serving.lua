@@ -36,8 +36,8 @@ function commands.deaf(conn) while true do conn:read() end end
 function commands.twice(conn) conn:close() conn:close() end
 function commands.free(conn) conn:free() end
 function commands.keep(conn) kept[#kept + 1] = conn end
-function commands.kept() return tostring(#kept) .. " " .. tostring(pcall(kept[1].read, kept[1])) end
-function commands.memory() collectgarbage() collectgarbage() return ("%d"):format(collectgarbage "count") end
+function commands.kept() return tostring(select(2, pcall(kept[1].read, kept[1]))) end
+function commands.memory() collectgarbage() collectgarbage() return ("%d"):format(collectgarbage "count" // 1) end
 function commands.block(_, _, line) return ("b"):rep(tonumber(line:match "%d+")) end
 function commands.slow(_, _, line)
     local co, timer = coroutine.running(), uv.new_timer()
@@ -230,6 +230,17 @@ function Raw:write(bytes)
     self.tcp:write(bytes, function(failure) done = failure or "ok" end)
     run_until(function() return done end)
     return done
+end
+
+--- Gives what has come, or comes within a moment, to a function.
+function Raw:pump(take)
+    uv.run "nowait"
+    if self.got == "" then
+        process.sleep(0.02)
+        uv.run "nowait"
+    end
+    take(self.got)
+    self.got = ""
 end
 
 --- What has come when the peer has ended the stream, and how: "EOF", "ECONNRESET", nil (it has not).
