@@ -196,7 +196,7 @@ function tlslife.loop(loop) end
 ---A loop as the module needs it. All of its functions are called outside of the core and of OpenSSL.
 ---@class tlslife.Loop
 ---@field name string
----@field running fun(): boolean is the coroutine that calls it one of this loop's?
+---@field running fun(): boolean is the coroutine that calls it one of this loop's? (coroutine.isyieldable is false within it)
 ---@field wait fun(fd: integer, mode: "r"|"w"|"rw", seconds: number?, owner: userdata): boolean yields until the descriptor is ready or wake was called (true), or the seconds are over (false; nil: never). owner: the connection, listener or store whose descriptor it is. Several coroutines may wait for one descriptor
 ---@field wake fun(co: thread) makes the wait of that coroutine return soon, but not before wake itself does; does nothing where it does not wait
 ---@field forget (fun(fd: integer, owner: userdata))? the descriptor will be closed next: drop what is kept for it. Not called by the collector, which closes too
@@ -373,7 +373,8 @@ function Connection:set_timeout(seconds) end
 ---@return number? seconds
 function Connection:get_timeout() end
 
----Connects over TCP; sets the host name where none was set. Errors: "resolve", "system".
+---Connects over TCP; sets the host name unless the program has set one. Without blocking: "want_read" while the name is
+---resolved, then "want_write". Errors: "resolve", "system".
 ---@param host string
 ---@param port integer|string
 ---@return true? ok
