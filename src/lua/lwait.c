@@ -499,6 +499,7 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
     if (ms == 0) {
         return timed_out(L, self, call);
     }
+    lua_settop(L, call->args);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     int loop = fd >= 0 ? tlb_push_loop(L) : 0;
     if (!self->handle.object) { /* running has freed it */
