@@ -26,17 +26,17 @@ local function refuse(conn, status)
     respond(conn, nil, status, REASONS[status] .. "\n", true)
 end
 
---- Reads on until the text is there: what has come, and where the text ends. Or nil.
+--- Reads on until the head is there: what has come, and where the head ends. Or nil.
 local function read_head(conn, came)
     local _, stop = find(came, "\r\n\r\n", 1, true)
-    while not stop do
-        if #came > HEAD_MAX then return refuse(conn, 431) end
+    while not stop and #came <= HEAD_MAX do
         local more = conn:read()
         if not more then return nil end
         local from = #came > 3 and #came - 2 or 1
         came = came .. more
         _, stop = find(came, "\r\n\r\n", from, true)
     end
+    if not stop or stop > HEAD_MAX then return refuse(conn, 431) end
     return came, stop
 end
 

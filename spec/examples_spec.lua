@@ -72,6 +72,7 @@ describe("the examples", function()
     local RUNS = {client = true, server = true, hooks = true, nonblocking = true, session_file = true, transport = true,
         cache_restart = true, cache_redis = true, cache_lua = true, tickets_by_secret = true,
         loop_cqueues = true, loop_copas = true, loop_own = true,
+        serve = true, serve_http = true,
         demo = "in ./dev demo"}
 
     it("are all run", function()
@@ -155,6 +156,77 @@ describe("the examples", function()
             assert.equal("10 answers\n", run(here .. "/examples/" .. example .. ".lua"))
         end)
     end
+end)
+
+describe("the servers", function()
+    local uv = is_there "luv" and require "luv"
+
+    local function serve(script, ...)
+        local server = start(script, ...)
+        local port = server:wait_for "listening on port (%d+)"
+        return server, port
+    end
+
+    -- timeout(1) tells the whole group, and itself once more
+    local function stop(server)
+        server:signal "TERM"
+        assert.truthy(({[0] = true, [143] = true})[server:wait(10)], server:output())
+    end
+
+    local function curl(port, ...)
+        return process.run {"curl", "-sS", "--cacert", directory .. "/cert.pem", "--max-time", "5", "-w", "%{http_code} ",
+            "--connect-to", "localhost:1:127.0.0.1:" .. port, timeout = 10, ...}
+    end
+
+    local function hello(port)
+        local command = '(printf hello; sleep 0.3) | openssl s_client -quiet -CAfile "$0"/cert.pem -connect "$1" 2>/dev/null'
+        return process.run {"sh", "-c", command, directory, "127.0.0.1:" .. port, timeout = 10}
+    end
+
+    it("echo in ten lines, and so in the document", function()
+        if not uv then return pending "lua-luv is not installed" end
+        local named = {}
+        for block in process.slurp "docs/serving.md":gmatch "```lua\n(.-)```" do
+            local name = assert(block:match "^%-%- ([%w_]+%.lua):")
+            prepare()
+            named[name] = process.spill(directory .. "/" .. name, block)
+        end
+        assert.equal("HELLO\nstopped after\t1\n", run(named["own_loop.lua"]))
+        for _, script in ipairs {here .. "/examples/serve.lua", named["echo.lua"], named["by_function.lua"]} do
+            local server, port = serve(script, "127.0.0.1:0", 2)
+            local _, output = hello(port)
+            assert.equal("hello", output)
+            stop(server)
+        end
+    end)
+
+    it("speak HTTP: kept alive, with bodies, in pieces, refused where it is wrong", function()
+        if not uv then return pending "lua-luv is not installed" end
+        local server, port = serve(here .. "/examples/serve_http.lua", "127.0.0.1:0")
+        local body = process.spill(directory .. "/body", ("b"):rep(100000))
+        local url = "https://localhost:1/"
+        local status, output = curl(port, url .. "one", url .. "two", "-v")
+        assert.equal(0, status, output)
+        assert.truthy(output:find("/one\n", 1, true) and output:find("200 /two\n200 ", 1, true), output)
+        assert.truthy(output:find("Re-using existing connection", 1, true), output)
+        assert.equal(("b"):rep(100000) .. "200 ", select(2, curl(port, url, "--data-binary", "@" .. body)))
+        assert.equal("200 ", select(2, curl(port, url, "-I", "-o", "/dev/null")))
+        assert.equal("what?\n405 ", select(2, curl(port, url, "-X", "DELETE")))
+        assert.truthy(select(2, curl(port, url, "-H", "Transfer-Encoding: chunked", "-d", "x")):find "411 $")
+        assert.truthy(select(2, curl(port, url, "-H", "X: " .. ("x"):rep(20000))):find "431 ")
+        local tls = require "tlslife"
+        local conn <close> = assert(assert(tls.context {role = "client", ca = directory .. "/cert.pem", timeout = 5}):connection())
+        conn:set_hostname "localhost"
+        assert(conn:dial("127.0.0.1", port) and conn:connect())
+        local text = "GET /a HTTP/1.1\r\n\r\nPOST /b HTTP/1.1\r\ncontent-length: 3\r\n\r\nxyzHEAD /c HTTP/1.1\r\n\r\n"
+            .. "GET /d HTTP/1.1\r\nConnection: close\r\n\r\n"
+        for byte in text:gmatch "." do assert(conn:write(byte)) end
+        local got = ""
+        for bytes in function() return conn:read() end do got = got .. bytes end
+        assert.equal("/a\n xyz  /d\n", got:gsub("HTTP/1.1 200 OK\r\n.-\r\n\r\n", " "):sub(2))
+        conn:close()
+        stop(server)
+    end)
 end)
 
 -- A block with a name is a file; it prints what its comments say.

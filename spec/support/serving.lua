@@ -73,13 +73,11 @@ io.stdout:write(ok and "served\n" or "refused: " .. message .. "\n")
 os.exit(ok, true)
 ]]
 
-local count = 0
-
 --- Starts one. shell: what sh is to do before ("ulimit -n 40").
 function serving.launch(options, shell)
     local p = pki.get()
-    count = count + 1
-    local directory = ("%s/serving%d"):format(process.directory(), count)
+    process.kept.servers = (process.kept.servers or 0) + 1 -- this module is loaded again for each file of specs
+    local directory = ("%s/serving%d"):format(process.directory(), process.kept.servers)
     assert(os.execute("mkdir " .. directory))
     process.spill(directory .. "/server.pem", p.server_cert)
     process.spill(directory .. "/server.key", p.server_key)
