@@ -33,8 +33,7 @@ return function(stream, read, write)
         else
             return
         end
-        local close = find(came, "\r\n[Cc]onnection:[ \t]*close\r\n")
-        if close and close < stop then return end
+        if find(came, "onnection:", 1, true) and find(sub(came, 1, stop), "\r\n[Cc]onnection:[ \t]*close\r\n") then return end
         came = stop < #came and sub(came, stop + 1) or read(stream)
     end
 end

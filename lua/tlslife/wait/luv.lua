@@ -60,6 +60,18 @@ local function stop(entry)
     entry.started = nil
 end
 
+-- A handle that is counted keeps uv.run from returning: somebody waits.
+local function count(entry)
+    entry.counted = true
+    ref(entry.handle)
+end
+
+local function discount(entry)
+    entry.counted = false
+    unref(entry.handle)
+    if entry.timer then unref(entry.timer) end
+end
+
 -- Ends the wait of a coroutine. After its event the handle goes on: the next wait may be for the same. Else it is stopped:
 -- what was begun is told to the kernel later, and libuv aborts when the descriptor is closed by then.
 local function leave(entry, co, came)
@@ -68,8 +80,7 @@ local function leave(entry, co, came)
     entry.due[co] = nil
     if next(entry.modes) then return end
     if not came then stop(entry) end
-    unref(entry.handle)
-    if entry.timer then unref(entry.timer) end
+    discount(entry)
 end
 
 local function wanted(entry)
@@ -102,11 +113,19 @@ local function go_on_all(entry, list, ready)
     end
 end
 
+-- It goes on, and most likely waits again: the handle is counted till then, and nothing is asked of libuv.
+local function go_on_alone(entry, co)
+    entry_of[co] = nil
+    entry.modes[co] = nil
+    entry.due[co] = nil
+    go_on(co, true)
+    if entry.counted and not next(entry.modes) then discount(entry) end
+end
+
 local function on_event(entry, events)
     local co, mode = next(entry.modes)
     if mode == events and co and not next(entry.modes, co) then -- one, and what it waits for: nearly always
-        leave(entry, co, true)
-        return go_on(co, true)
+        return go_on_alone(entry, co)
     end
     local list = concerned(entry, events)
     if not events then entry.started = nil end -- libuv has stopped it
@@ -167,7 +186,7 @@ end
 
 function loop.wait(fd, mode, seconds, owner)
     local co, entry = running(), entry_for(fd, owner)
-    if not next(entry.modes) then ref(entry.handle) end
+    if not entry.counted then count(entry) end
     entry.modes[co] = mode
     entry_of[co] = entry
     if seconds then set_due(entry, co, seconds) end
