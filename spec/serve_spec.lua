@@ -195,8 +195,7 @@ describe("a server that stops", function()
     it("may be a handler's wish", function()
         local server = start()
         assert.equal("stopping", serving.ask_once(server, "!stop"))
-        assert.is_nil(server:exit_status()) -- tls.serve ends by signals: what its handlers stop, they stop alone
-        stop(server)
+        assert.equal(0, server:wait(3))
     end)
 
     it("takes whoever was connected already", function()

@@ -10,16 +10,11 @@ local workers = require "tlslife.workers"
 local function here(options)
     local self, message, err = server(options)
     if not self then return nil, message, err end
-    local stopped = false
-    local function on_stopped()
-        stopped = true
-        uv.stop()
-    end
     local handles = signals.watch {
-        stop = function(timeout) self:stop(timeout, on_stopped) end,
+        stop = function(timeout) self:stop(timeout) end,
         reload = function() self:reload() end,
     }
-    repeat uv.run() until stopped
+    setup.run(self)
     handles:close()
     return true
 end

@@ -1,6 +1,7 @@
 -- tlslife.setup: what tls.serve, tls.server and the workers make of their options: checked, sockets, what is shared, contexts.
 
 local core = require "tlslife.core"
+local uv = require "luv"
 
 local setup = {}
 
@@ -153,7 +154,17 @@ function setup.try_context(options, shared)
     return nil, tostring(context)
 end
 
--- ------------------------------------------------------------------------------------------------------ log
+-- ----------------------------------------------------------------------------------------------- run and log
+
+--- Runs the loop until the server has stopped, whoever stops it.
+function setup.run(server)
+    local stopped = false
+    server.on_stopped[#server.on_stopped + 1] = function()
+        stopped = true
+        uv.stop()
+    end
+    repeat uv.run() until stopped
+end
 
 --- A function of level and message that never raises; who: "worker 2".
 function setup.log(options, who)

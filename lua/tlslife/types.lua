@@ -203,7 +203,7 @@ function tlslife.loop(loop) end
 
 ---A server: accepts, shakes hands, and calls the handler in a coroutine for each connection, on luv. With workers the
 ---script is run anew in each, up to its call of serve, which serves there. SIGTERM and SIGINT stop it gracefully, a second one at once; SIGHUP
----reloads. Returns when it has stopped. Errors: "resolve", "system", and those of tlslife.context. See docs/serving.md.
+---reloads. Returns when it has stopped, in workers never. Errors: "resolve", "system", and those of tlslife.context. See docs/serving.md.
 ---@param options tlslife.ServeOptions
 ---@return true? ok
 ---@return string? message
@@ -220,10 +220,10 @@ function tlslife.server(options) end
 ---@class tlslife.ServeOptions
 ---@field address string|string[]  "127.0.0.1:8443", "[::1]:8443", ":8443" (every address), port 0 picks one
 ---@field context tlslife.ContextOptions|fun(shared: tlslife.Shared): tlslife.Context?, string? a server's context: its options, without role; or a function that makes it. Made again at each reload: files are read anew; what fails keeps the old one, with a message
----@field handler fun(conn: tlslife.Connection, server: tlslife.Server) called after the handshake; when it returns the connection is closed with close_notify; what it raises is logged with its traceback and ends this connection alone
----@field workers integer?         default 1: this process. More: so many processes beside it
+---@field handler fun(conn: tlslife.Connection, server: tlslife.Server) called after the handshake; when it returns the connection is closed with close_notify, and freed; what it raises is logged with its traceback and ends this connection alone
+---@field workers integer?         default 1: this process. More: so many processes, which this one starts, tells of signals, and replaces when they die
 ---@field threads boolean?         the workers are threads of this process, each with a Lua state; in the program tlslife only
----@field reuse_port boolean?      each worker listens by itself (SO_REUSEPORT); default: all accept from one socket
+---@field reuse_port boolean?      the parent makes each worker a socket of its own (SO_REUSEPORT); default: all accept from one
 ---@field backlog integer?
 ---@field max_connections integer? of a worker at once, default 10000: more wait in the socket's backlog
 ---@field handshake_timeout number? seconds, default 10
@@ -236,7 +236,7 @@ function tlslife.server(options) end
 ---@class tlslife.Shared
 ---@field cache tlslife.Cache?
 ---@field ticket_keys tlslife.TicketKeys
----@field worker integer 1..workers
+---@field worker integer 1..workers; 0: the parent, which tries each context before its workers make theirs
 
 ---@class tlslife.Server
 local Server = {}
@@ -902,7 +902,7 @@ function Buffer:capacity() end
 ---@class tlslife.Worker
 ---@field index integer                    1..workers
 ---@field control integer                  a descriptor: the parent's orders come in; its end is the parent's
----@field listeners tlslife.Listener[]     what the parent listens on; empty with reuse_port
+---@field listeners tlslife.Listener[]     what the parent has it accept from
 ---@field cache tlslife.Cache?             threads: the parent's own
 ---@field ticket_keys tlslife.TicketKeys?  threads: the parent's own
 ---@field thread boolean                   a thread of the parent's process

@@ -239,26 +239,26 @@ local function read_hello(fd)
     return {secret = unhex(got:sub(1, SECRET)), slab = "serve-" .. got:sub(SECRET + 1, HELLO)}
 end
 
-local function obey(self, line, on_stopped)
+local function obey(self, line)
     local seconds = line:match "^stop ([%d.]+)$"
     if seconds then
-        self:stop(tonumber(seconds), on_stopped)
+        self:stop(tonumber(seconds))
     elseif line == "reload" then
         self:reload()
     end
 end
 
-local function listen_to_parent(self, worker, slab, on_stopped)
+local function listen_to_parent(self, worker, slab)
     local control, rest = uv.new_pipe(false), ""
     assert(control:open(worker.control))
     control:read_start(function(_, bytes)
         if not bytes then
             control:close()
             if slab then setup.forget_slab(slab) end -- the parent had no time to
-            return self:stop(nil, on_stopped)
+            return self:stop()
         end
         rest = rest .. bytes
-        for line in rest:gmatch "([^\n]*)\n" do obey(self, line, on_stopped) end
+        for line in rest:gmatch "([^\n]*)\n" do obey(self, line) end
         rest = rest:match "[^\n]*$"
     end)
 end
@@ -274,15 +274,10 @@ function workers.work(options, worker)
         log("error", message)
         os.exit(false, true)
     end
-    local stopped = false
-    local function on_stopped()
-        stopped = true
-        uv.stop()
-    end
-    listen_to_parent(self, worker, given.slab, on_stopped)
+    listen_to_parent(self, worker, given.slab)
     local handles = worker.thread and signals.none() or
-        signals.watch {parted = true, stop = function(timeout) self:stop(timeout, on_stopped) end}
-    repeat uv.run() until stopped
+        signals.watch {parted = true, stop = function(timeout) self:stop(timeout) end}
+    setup.run(self)
     handles:close()
     os.exit(true, true)
 end

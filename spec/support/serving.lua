@@ -204,6 +204,7 @@ Raw.__index = Raw
 -- Runs the loop until something is so, or 5 s are over.
 local function run_until(test)
     local late, timer = false, uv.new_timer()
+    uv.update_time() -- the loop has not run for a while
     timer:start(5000, 0, function() late = true end)
     while not late and not test() do uv.run "once" end
     timer:close()
