@@ -201,6 +201,10 @@ function tlslife.loop(loop) end
 ---@field wake fun(co: thread) makes the wait of that coroutine return soon, but not before wake itself does; does nothing where it does not wait
 ---@field forget (fun(fd: integer, owner: userdata))? the descriptor will be closed next: drop what is kept for it. Not called by the collector, which closes too
 
+---For adapters of loops that watch descriptors badly: a set of descriptors, which is a descriptor itself. Source: epoll(7).
+---@return tlslife.Poller
+function tlslife.poller() end
+
 ---A server: accepts, shakes hands, and calls the handler in a coroutine for each connection, on luv. With workers the
 ---script is run anew in each, up to its call of serve, which serves there. SIGTERM and SIGINT stop it gracefully, a second one at once; SIGHUP
 ---reloads. Returns when it has stopped, in workers never. Errors: "resolve", "system", and those of tlslife.context. See docs/serving.md.
@@ -262,7 +266,7 @@ function Server:stats() end
 
 ---What a value of this module is, or nil for anything else.
 ---@param value any
----@return "context"|"connection"|"session"|"listener"|"buffer"|"cache"|"store"|"keyring"|"ticket_keys"|nil
+---@return "context"|"connection"|"session"|"listener"|"buffer"|"cache"|"store"|"keyring"|"ticket_keys"|"poller"|nil
 function tlslife.type(value) end
 
 ---@class tlslife.Context
@@ -880,6 +884,27 @@ function Listener:port() end
 function Listener:fd() end
 ---Closes the socket. Harmless when closed.
 function Listener:close() end
+
+---@class tlslife.Poller
+local Poller = {}
+
+---What is to be told of a descriptor: 1 readable, 2 writable, 3 both, 0 nothing any more. It is told as long as it is so. known: it is watched
+---already (a guess that may be wrong). nil and why where it cannot be watched, as a file cannot.
+---@param fd integer
+---@param mask integer 0..3
+---@param known boolean?
+---@return true? ok
+---@return string? message
+function Poller:watch(fd, mask, known) end
+---What is ready now: how many, and in the list, over what is there, descriptor and mask in turn. One that has failed is 3. Never waits.
+---@param list integer[]
+---@return integer n
+function Poller:events(list) end
+---The descriptor to watch: readable when there are events.
+---@return integer
+function Poller:fd() end
+---Harmless when closed.
+function Poller:close() end
 
 ---@class tlslife.Buffer
 ---@operator len: integer

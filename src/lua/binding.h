@@ -102,7 +102,8 @@ typedef struct tlb_type {
 } tlb_type;
 
 extern const tlb_type tlb_context_type, tlb_conn_type, tlb_session_type, tlb_listener_type, tlb_buffer_type,
-    tlb_cache_type, tlb_store_type, tlb_keyring_type, tlb_ticket_keys_type;
+    tlb_cache_type, tlb_store_type, tlb_keyring_type, tlb_ticket_keys_type, tlb_poller_type;
+extern const tlb_type *const tlb_handle_types[]; /* all but the buffer's, which is no handle; NULL after the last */
 
 /* Every method is a closure over its tlb_type: */
 #define TLB_TYPE lua_upvalueindex(1)
@@ -412,10 +413,11 @@ extern const luaL_Reg tlb_conn_data[];      /* ldata.c: handshake, bytes */
 extern const luaL_Reg tlb_conn_facts[];     /* lfacts.c: what the handshake found */
 int tlb_pair(lua_State *L);                 /* tls.pair */
 
-/* ---------------------------------------------------------------------------- llistener.c, lbuffer.c, lsession.c */
+/* ---------------------------------------------------------------------------- llistener.c, lbuffer.c, lsession.c, lpoller.c */
 
 int tlb_listen(lua_State *L);    /* tls.listen */
 int tlb_listen_fd(lua_State *L); /* tls.listen_fd */
+int tlb_poller_new(lua_State *L); /* tls.poller */
 
 /* --------------------------------------------------------------------------------- lcache.c, lstore.c, lkeys.c */
 

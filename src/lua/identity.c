@@ -47,9 +47,9 @@ static void choose_secret(void) {
     }
 }
 
-static const tlb_type *const handle_types[] = {&tlb_context_type,  &tlb_conn_type,        &tlb_session_type,
-                                               &tlb_listener_type, &tlb_cache_type,       &tlb_store_type,
-                                               &tlb_keyring_type,  &tlb_ticket_keys_type, NULL};
+const tlb_type *const tlb_handle_types[] = {
+    &tlb_context_type, &tlb_conn_type,    &tlb_session_type,     &tlb_listener_type, &tlb_cache_type,
+    &tlb_store_type,   &tlb_keyring_type, &tlb_ticket_keys_type, &tlb_poller_type,   NULL};
 
 /* ---------------------------------------------------------------------------------------- the state's end */
 
@@ -60,7 +60,7 @@ static int sweep(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         int idx = lua_gettop(L);
-        for (const tlb_type *const *type = handle_types; *type; type++) {
+        for (const tlb_type *const *type = tlb_handle_types; *type; type++) {
             tlb_handle *handle = tlb_test(L, idx, *type);
             if (handle) {
                 tlb_release(L, idx, *type);
@@ -142,7 +142,7 @@ void tlb_open_types(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &sweeper_key);
     push_weak_table(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &asking_key);
-    for (const tlb_type *const *type = handle_types; *type; type++) {
+    for (const tlb_type *const *type = tlb_handle_types; *type; type++) {
         open_type(L, *type);
     }
     open_type(L, &tlb_buffer_type);

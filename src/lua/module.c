@@ -12,17 +12,16 @@ static const char module_key;
 
 /* "context", "connection", ...: nil for anything else. */
 static int module_type(lua_State *L) {
-    static const tlb_type *const types[] = {&tlb_context_type,  &tlb_conn_type,    &tlb_session_type,
-                                            &tlb_listener_type, &tlb_buffer_type,  &tlb_cache_type,
-                                            &tlb_store_type,    &tlb_keyring_type, &tlb_ticket_keys_type};
+    const tlb_type *const *type = tlb_handle_types;
     luaL_checkany(L, 1);
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (tlb_test(L, 1, types[i])) {
-            lua_pushstring(L, tlb_short_name(types[i]));
-            return 1;
-        }
+    while (*type && !tlb_test(L, 1, *type)) {
+        type++;
     }
-    lua_pushnil(L);
+    if (*type || tlb_test(L, 1, &tlb_buffer_type)) {
+        lua_pushstring(L, tlb_short_name(*type ? *type : &tlb_buffer_type));
+    } else {
+        lua_pushnil(L);
+    }
     return 1;
 }
 
@@ -31,6 +30,7 @@ static const luaL_Reg functions[] = {
     {"listen", tlb_listen},
     {"listen_fd", tlb_listen_fd},
     {"loop", tlb_loop},
+    {"poller", tlb_poller_new},
     {"pair", tlb_pair},
     {"buffer", tlb_buffer_new},
     {"type", module_type},

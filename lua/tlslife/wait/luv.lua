@@ -7,29 +7,37 @@
 --
 -- What a coroutine that went on here dies of is written to standard error: loop.failed(co, message) may be replaced.
 --
--- A descriptor has one uv_poll handle, which is left started when a wait is over: a server that reads the next request
--- from the connection that it has just answered pays no epoll_ctl for that. The callback stops what fires though nobody
--- waits for it. Idle handles do not keep uv.run from returning.
+-- libuv watches one descriptor for all: a poller (tls.poller), to which the kernel is told at once what is waited for, and
+-- which also knows what is wrong with a descriptor. (uv_poll would be an object for each, ends the program when one is closed
+-- too early, and luv writes a line to standard error for every connection that a peer has reset.)
 --
--- A descriptor that is closed comes back with another file behind the same number. forget says when, except of what the
--- collector closes: so a handle knows its owner, weakly, and starts afresh for another. libuv does not hear of that:
--- beside luv's own sockets, close a connection that has waited here, do not drop it. And uv_poll sets O_NONBLOCK on what
--- it watches. Of those who wait for a store one goes on for each event: it takes everyone's answers off the wire, and
+-- A descriptor stays watched when a wait is over: a server that reads the next request from the connection that it has just
+-- answered asks nothing of the kernel. What is told though nobody waits for it is left out then. A descriptor that comes
+-- back with another file behind the same number has another owner, by which that is seen; the collector closes without a
+-- word. Of those who wait for a store one goes on for each event: it takes everyone's answers off the wire, and
 -- the module wakes whom they are for.
 --
--- A deadline is no timer of its own. A descriptor has one timer, which looks, when it fires, whose time is over and
--- whether it must go on: a server that gives every read 30 s starts a timer every 30 s, not with every read.
+-- A deadline is no timer of its own: a descriptor is in a list of deadlines, once, and looked at again when the time has
+-- come. A server that gives every read 30 s touches that list every 30 s, not with every read.
 
 local core = require "tlslife.core"
+local deadlines = require "tlslife.wait.deadlines".new()
 local uv = require "luv"
 
 local resume, running, status, yield = coroutine.resume, coroutine.running, coroutine.status, coroutine.yield
-local next, now, poll_start, poll_stop, timer_start = next, uv.now, uv.poll_start, uv.poll_stop, uv.timer_start
-local ref, unref = uv.ref, uv.unref
+local next, now = next, uv.now
 
-local entries = {} -- by descriptor
-local entry_of = {} -- by coroutine that waits
-local WEAK = {__mode = "v"}
+local READ <const>, WRITE <const> = 1, 2
+local MASK <const> = {r = READ, w = WRITE, rw = READ | WRITE}
+
+local entries = {} -- by descriptor: fd, mask that is watched, waiting: what each coroutine waits for
+local owners = setmetatable({}, {__mode = "v"}) -- by descriptor: whose it is
+local entry_of, due_of = {}, {} -- by coroutine that waits
+local waiting, watched = 0, 0 -- how many coroutines, and descriptors that are or were waited for
+
+local poller = core.poller()
+local watch, clock, waker = uv.new_poll(poller:fd()), uv.new_timer(), uv.new_timer()
+local counted = true -- the watch keeps uv.run from returning
 
 local loop = {name = "luv"}
 
@@ -50,56 +58,35 @@ end
 
 -- ---------------------------------------------------------------------------------------- who waits for what
 
-local function start(entry, events)
-    entry.started = events
-    poll_start(entry.handle, events, entry.on_event)
+-- uv.run goes on as long as somebody waits.
+local function count(yes)
+    if counted == yes then return end
+    counted = yes
+    if yes then uv.ref(watch) else uv.unref(watch) end
 end
 
-local function stop(entry)
-    if entry.started then poll_stop(entry.handle) end
-    entry.started = nil
-end
-
--- A handle that is counted keeps uv.run from returning: somebody waits.
-local function count(entry)
-    entry.counted = true
-    ref(entry.handle)
-end
-
-local function discount(entry)
-    entry.counted = false
-    unref(entry.handle)
-    if entry.timer then unref(entry.timer) end
-end
-
--- Ends the wait of a coroutine. After its event the handle goes on: the next wait may be for the same. Else it is stopped:
--- what was begun is told to the kernel later, and libuv aborts when the descriptor is closed by then.
-local function leave(entry, co, came)
-    entry_of[co] = nil
-    entry.modes[co] = nil
-    entry.due[co] = nil
-    if next(entry.modes) then return end
-    if not came then stop(entry) end
-    discount(entry)
+local function leave(entry, co)
+    entry_of[co], due_of[co], entry.waiting[co] = nil, nil, nil
+    waiting = waiting - 1
 end
 
 local function wanted(entry)
-    local reads, writes = false, false
-    for _, mode in next, entry.modes do
-        reads = reads or mode ~= "w"
-        writes = writes or mode ~= "r"
-    end
-    return reads and (writes and "rw" or "r") or writes and "w" or nil
+    local mask = 0
+    for _, one in next, entry.waiting do mask = mask | one end
+    return mask
 end
 
--- A list, since whoever goes on may wait again. Without events, the descriptor has failed: all.
-local function concerned(entry, events)
-    local list = {}
-    for co, mode in next, entry.modes do
-        if not events or mode == "rw" or events:find(mode, 1, true) then
-            list[#list + 1] = co
-            if entry.store then break end
-        end
+local function set_mask(entry, mask)
+    local ok, message = poller:watch(entry.fd, mask, entry.mask > 0)
+    entry.mask = ok and mask or 0
+    return ok, message
+end
+
+-- Those of several who wait for what came. A list, since whoever goes on may wait again.
+local function concerned(entry, came)
+    local list, store = {}, core.type(owners[entry.fd]) == "store"
+    for co, mask in next, entry.waiting do
+        if mask & came ~= 0 and not (store and list[1]) then list[#list + 1] = co end
     end
     return list
 end
@@ -107,91 +94,107 @@ end
 local function go_on_all(entry, list, ready)
     for _, co in ipairs(list) do
         if entry_of[co] == entry then -- those before may have canceled it
-            leave(entry, co, ready)
+            leave(entry, co)
             go_on(co, ready)
         end
     end
 end
 
--- It goes on, and most likely waits again: the handle is counted till then, and nothing is asked of libuv.
-local function go_on_alone(entry, co)
-    entry_of[co] = nil
-    entry.modes[co] = nil
-    entry.due[co] = nil
-    go_on(co, true)
-    if entry.counted and not next(entry.modes) then discount(entry) end
+local function on_came(entry, came)
+    local co, mask = next(entry.waiting)
+    if co and mask & came ~= 0 and not next(entry.waiting, co) then -- one, and what it waits for: nearly always
+        leave(entry, co)
+        return go_on(co, true)
+    end
+    local list = concerned(entry, came)
+    if #list == 0 then set_mask(entry, wanted(entry)) end
+    go_on_all(entry, list, true)
 end
 
-local function on_event(entry, events)
-    local co, mode = next(entry.modes)
-    if mode == events and co and not next(entry.modes, co) then -- one, and what it waits for: nearly always
-        return go_on_alone(entry, co)
+local list = {}
+
+local function on_event()
+    for i = 1, 2 * poller:events(list), 2 do
+        local entry = entries[list[i]]
+        if entry then on_came(entry, list[i + 1]) end
     end
-    local list = concerned(entry, events)
-    if not events then entry.started = nil end -- libuv has stopped it
-    if #list == 0 then
-        local wants = wanted(entry)
-        if wants then start(entry, wants) else stop(entry) end
-    end
-    go_on_all(entry, list, true)
+    count(waiting > 0)
 end
 
 -- -------------------------------------------------------------------------------------------------- deadlines
 
-local function arm(entry, due)
-    entry.fires = due
-    timer_start(entry.timer, math.max(due - now(), 0), 0, entry.on_timer)
+local fires -- when the clock does
+
+local function set_clock()
+    local first = deadlines:first()
+    if first == fires then return end
+    fires = first
+    if first then clock:start(math.max(first - now(), 0), 0, loop.on_clock) else clock:stop() end
 end
 
-local function on_timer(entry)
-    local time, nearest, over = now(), math.huge, {}
-    for co, due in next, entry.due do
+local function look(entry, time)
+    local over, nearest = {}, math.huge
+    for co in next, entry.waiting do
+        local due = due_of[co] or math.huge
         if due <= time then over[#over + 1] = co else nearest = math.min(nearest, due) end
     end
-    entry.fires = nil
-    if nearest < math.huge then arm(entry, nearest) end
+    entry.fires = nearest < math.huge and nearest or nil
+    if entry.fires then deadlines:add(nearest, entry) end
     go_on_all(entry, over, false)
+end
+
+local function is_due(entry, time)
+    return entry.fires == time
+end
+
+function loop.on_clock()
+    local time = now()
+    fires = nil
+    repeat
+        local entry, due = deadlines:take(time)
+        if entry and is_due(entry, due) then look(entry, time) end
+    until not entry
+    set_clock()
+    count(waiting > 0)
 end
 
 local function set_due(entry, co, seconds)
     local due = now() + math.ceil(seconds * 1000)
-    entry.due[co] = due
-    if entry.timer then ref(entry.timer) else entry.timer = uv.new_timer() end
-    if not entry.fires or due < entry.fires then arm(entry, due) end
+    due_of[co] = due
+    if entry.fires and entry.fires <= due then return end
+    entry.fires = due
+    deadlines:add(due, entry)
+    if #deadlines > 2 * watched + 100 then deadlines:sift(is_due) end
+    set_clock()
 end
 
 -- ---------------------------------------------------------------------------------------------------- waiting
 
-local function new_entry(fd)
-    local handle, message = uv.new_poll(fd)
-    if not handle then error(("luv cannot wait for descriptor %d: %s"):format(fd, message), 0) end
-    local entry = {handle = handle, modes = {}, due = {}, of = setmetatable({}, WEAK)}
-    function entry.on_event(failure, events) on_event(entry, not failure and events or nil) end
-    function entry.on_timer() on_timer(entry) end
-    unref(handle)
-    entries[fd] = entry
-    return entry
-end
-
 local function entry_for(fd, owner)
-    local entry = entries[fd] or new_entry(fd)
-    local of = entry.of
-    if of[1] ~= owner then
-        stop(entry)
-        of[1] = owner
-        entry.store = core.type(owner) == "store"
+    local entry = entries[fd]
+    if not entry then
+        entry = {fd = fd, mask = 0, waiting = {}}
+        entries[fd] = entry
+        watched = watched + 1
+    end
+    if owners[fd] ~= owner then
+        owners[fd] = owner
+        entry.mask = 0
     end
     return entry
 end
 
 function loop.wait(fd, mode, seconds, owner)
-    local co, entry = running(), entry_for(fd, owner)
-    if not entry.counted then count(entry) end
-    entry.modes[co] = mode
+    local co, entry, mask = running(), entry_for(fd, owner), MASK[mode]
+    if entry.mask & mask ~= mask then
+        local ok, message = set_mask(entry, wanted(entry) | mask)
+        if not ok then error(("luv cannot wait for descriptor %d: %s"):format(fd, message), 0) end
+    end
+    entry.waiting[co] = mask
     entry_of[co] = entry
+    waiting = waiting + 1
+    if not counted then count(true) end
     if seconds then set_due(entry, co, seconds) end
-    local started = entry.started
-    if started ~= mode and started ~= "rw" then start(entry, started and wanted(entry) or mode) end
     local ready = yield()
     if entry_of[co] == entry then leave(entry, co) else entry_of[co] = nil end -- where somebody else has resumed it
     return ready ~= false
@@ -199,35 +202,39 @@ end
 
 -- ----------------------------------------------------------------------------------------------------- waking
 
-local woken, waker = {}, nil
+local woken = {}
 
 local function on_wake()
-    local list = woken
+    local these = woken
     woken = {}
-    for _, co in ipairs(list) do
-        if entry_of[co] == list then
+    for _, co in ipairs(these) do
+        if entry_of[co] == these then
             entry_of[co] = nil
             go_on(co, true)
         end
     end
+    count(waiting > 0)
 end
 
 function loop.wake(co)
     local entry = entry_of[co]
-    if not entry or not entry.handle then return end -- does not wait, or is woken already
+    if not entry or not entry.waiting then return end -- does not wait, or is woken already
     leave(entry, co)
     entry_of[co] = woken
     woken[#woken + 1] = co
-    waker = waker or uv.new_timer()
-    if #woken == 1 then timer_start(waker, 0, 0, on_wake) end
+    if #woken == 1 then waker:start(0, 0, on_wake) end
 end
 
 function loop.forget(fd, owner)
     local entry = entries[fd]
-    if not entry or entry.of[1] ~= owner then return end
-    for co in next, entry.modes do loop.wake(co) end
-    stop(entry)
-    entry.of[1] = nil
+    if not entry or owners[fd] ~= owner then return end
+    for co in next, entry.waiting do loop.wake(co) end
+    if entry.mask > 0 then set_mask(entry, 0) end
+    owners[fd] = nil
 end
+
+uv.unref(clock)
+watch:start("r", on_event)
+count(false)
 
 return core.loop(loop)

@@ -1,0 +1,130 @@
+/*
+ * lpoller.c: a set of descriptors that are watched, epoll(7)'s, itself a descriptor that a loop can watch: for adapters.
+ *
+ * Some loops make a bad watch for descriptors that are not their own. libuv's reports a connection that the peer has reset as
+ * EBADF, which luv writes to standard error, so that any client could fill a log; it ends the program when a descriptor
+ * is closed too early; and it costs an object for each. Here a descriptor is told to the kernel at once, what is wrong with
+ * it is said to whoever asks, and a closed one drops out by itself.
+ *
+ * Level-triggered: who is told and does nothing is told again.
+ */
+#include "binding.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { READABLE = 1, WRITABLE = 2, EVENTS_MAX = 256 };
+
+typedef struct poller {
+    int fd;
+} poller;
+
+static poller *self_poller(lua_State *L) {
+    return tlb_self(L, &tlb_poller_type)->object;
+}
+
+int tlb_poller_new(lua_State *L) {
+    tlb_new(L, &tlb_poller_type);
+    poller *made = malloc(sizeof *made);
+    if (!made) {
+        return luaL_error(L, "poller: not enough memory");
+    }
+    made->fd = epoll_create1(EPOLL_CLOEXEC);
+    if (made->fd < 0) {
+        int failure = errno;
+        free(made);
+        return luaL_error(L, "poller: %s", strerror(failure));
+    }
+    tlb_fill(L, &tlb_poller_type, made);
+    return 1;
+}
+
+/* What is known of a descriptor may be wrong: it was closed, and another file has its number. */
+static int watch(int fd, int watched, bool known, struct epoll_event *event) {
+    int result = epoll_ctl(fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, watched, event);
+    if (result != 0 && errno == (known ? ENOENT : EEXIST)) {
+        result = epoll_ctl(fd, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, watched, event);
+    }
+    return result;
+}
+
+static int poller_watch(lua_State *L) {
+    const poller *self = self_poller(L);
+    int watched = (int)tlb_size(L, 2, 0, INT_MAX, -1);
+    unsigned mask = (unsigned)tlb_size(L, 3, 0, READABLE | WRITABLE, -1);
+    struct epoll_event event = {.events = (mask & READABLE ? EPOLLIN | EPOLLRDHUP : 0U) |
+                                          (mask & WRITABLE ? EPOLLOUT : 0U),
+                                .data.fd = watched};
+    int result = mask == 0 ? epoll_ctl(self->fd, EPOLL_CTL_DEL, watched, NULL)
+                           : watch(self->fd, watched, tlb_optional_boolean(L, 4), &event);
+    if (result != 0 && mask != 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, strerror(errno));
+        return 2;
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* An error or a hang-up: whatever is tried next says which. */
+static lua_Integer mask_of(uint32_t events) {
+    const uint32_t failed = EPOLLERR | EPOLLHUP;
+    return (events & (EPOLLIN | EPOLLRDHUP | failed) ? READABLE : 0) |
+           (events & (EPOLLOUT | failed) ? WRITABLE : 0);
+}
+
+static int poller_events(lua_State *L) {
+    struct epoll_event events[EVENTS_MAX];
+    luaL_checktype(L, 2, LUA_TTABLE);
+    int len = epoll_wait(self_poller(L)->fd, events, EVENTS_MAX, 0);
+    for (int i = 0; i < len; i++) {
+        lua_pushinteger(L, events[i].data.fd);
+        lua_rawseti(L, 2, 2 * i + 1);
+        lua_pushinteger(L, mask_of(events[i].events));
+        lua_rawseti(L, 2, 2 * i + 2);
+    }
+    lua_pushinteger(L, len > 0 ? len : 0);
+    return 1;
+}
+
+static int poller_fd(lua_State *L) {
+    lua_pushinteger(L, self_poller(L)->fd);
+    return 1;
+}
+
+static int poller_close(lua_State *L) {
+    if (!tlb_test(L, 1, &tlb_poller_type)) {
+        tlb_self(L, &tlb_poller_type);
+    }
+    return tlb_handle_close(L);
+}
+
+static const luaL_Reg methods[] = {
+    {"watch", poller_watch},
+    {"events", poller_events},
+    {"fd", poller_fd},
+    {"close", poller_close},
+    {NULL, NULL},
+};
+
+static void release(void *object) {
+    close(((poller *)object)->fd);
+    free(object);
+}
+
+static void describe(lua_State *L, void *object) {
+    lua_pushfstring(L, "descriptor %d", ((poller *)object)->fd);
+}
+
+const tlb_type tlb_poller_type = {
+    .name = "tlslife.poller",
+    .size = sizeof(tlb_handle),
+    .kib = 1,
+    .release = release,
+    .describe = describe,
+    .metamethods = tlb_handle_metamethods,
+    .methods = {methods},
+};
