@@ -50,9 +50,22 @@ end
 
 -- ---------------------------------------------------------------------------------------- who waits for what
 
+-- What is started libuv tells the kernel before it polls next, and aborts if the descriptor is closed by then. Methods say
+-- when they close (forget); that the collector does not, the owner is kept so long: until the second look after a poll,
+-- for the first may follow the very poll that has called us.
+local untold, known, teller = {}, {}, uv.new_check()
+unref(teller)
+
+local function on_told()
+    untold, known = {}, untold
+    if not next(known) then uv.check_stop(teller) end
+end
+
 local function start(entry, events)
     entry.started = events
     poll_start(entry.handle, events, entry.on_event)
+    if not next(untold) and not next(known) then uv.check_start(teller, on_told) end
+    untold[entry] = entry.of[1]
 end
 
 local function stop(entry)
@@ -72,14 +85,12 @@ local function discount(entry)
     if entry.timer then unref(entry.timer) end
 end
 
--- Ends the wait of a coroutine. After its event the handle goes on: the next wait may be for the same. Else it is stopped:
--- what was begun is told to the kernel later, and libuv aborts when the descriptor is closed by then.
-local function leave(entry, co, came)
+-- Ends the wait of a coroutine. The handle goes on: the next wait may be for the same.
+local function leave(entry, co)
     entry_of[co] = nil
     entry.modes[co] = nil
     entry.due[co] = nil
     if next(entry.modes) then return end
-    if not came then stop(entry) end
     discount(entry)
 end
 
@@ -107,7 +118,7 @@ end
 local function go_on_all(entry, list, ready)
     for _, co in ipairs(list) do
         if entry_of[co] == entry then -- those before may have canceled it
-            leave(entry, co, ready)
+            leave(entry, co)
             go_on(co, ready)
         end
     end
