@@ -71,7 +71,7 @@ describe("the examples", function()
     -- every file here has a spec below
     local RUNS = {client = true, server = true, hooks = true, nonblocking = true, session_file = true, transport = true,
         cache_restart = true, cache_redis = true, cache_lua = true, tickets_by_secret = true,
-        loop_cqueues = true, loop_copas = true, loop_own = true,
+        loop_luv = true, loop_cqueues = true, loop_copas = true, loop_own = true,
         serve = true, serve_http = true,
         demo = "in ./dev demo"}
 
@@ -150,7 +150,7 @@ describe("the examples", function()
         assert.equal("10 answers\n", run(here .. "/examples/nonblocking.lua"))
     end)
 
-    for example, module in pairs {loop_cqueues = "cqueues", loop_copas = "copas", loop_own = "socket"} do
+    for example, module in pairs {loop_luv = "luv", loop_cqueues = "cqueues", loop_copas = "copas", loop_own = "socket"} do
         it("run in a loop: " .. example, function()
             if not is_there(module) then return pending(module .. " is not installed") end
             assert.equal("10 answers\n", run(here .. "/examples/" .. example .. ".lua"))

@@ -313,7 +313,7 @@ static double own_memory(const server *of) {
 }
 
 static server *run_idle(drive *run, server *servers, size_t count) {
-    const struct timespec settle = {.tv_nsec = 300 * 1000 * 1000};
+    const struct timespec settle = {.tv_nsec = 300 * 1000 * 1000L};
     for (size_t i = 0; i < count; i++) {
         server *to = &servers[i];
         if (!open_all(run, to, WARM_UP)) {
