@@ -837,6 +837,11 @@ TLSLIFE_API size_t tlslife_conn_pending(const tlslife_conn *conn);
 /* bytes of any kind inside: SSL_has_pending(3) */
 TLSLIFE_API bool tlslife_conn_has_pending(const tlslife_conn *conn);
 /*
+ * All that had come was read, and the descriptor gave less than was asked for: a read would most likely find
+ * nothing, so a loop that watches as poll(2) does may wait before it reads. false where that is not known.
+ */
+TLSLIFE_API bool tlslife_conn_drained(const tlslife_conn *conn);
+/*
  * Writes all, in records of 16 KiB; *out_written is always set: how many bytes went out, also with a status
  * other than OK. Continue with the same bytes from there. Source: SSL_write_ex(3),
  * SSL_MODE_ENABLE_PARTIAL_WRITE.

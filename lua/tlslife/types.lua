@@ -197,7 +197,7 @@ function tlslife.loop(loop) end
 ---@class tlslife.Loop
 ---@field name string
 ---@field running fun(): boolean is the coroutine that calls it one of this loop's? (coroutine.isyieldable is false within it)
----@field wait fun(fd: integer, mode: "r"|"w"|"rw", seconds: number?, owner: userdata): boolean yields until the descriptor is ready or wake was called (true), or the seconds are over (false; nil: never). owner: the connection, listener or store whose descriptor it is. Several coroutines may wait for one descriptor
+---@field wait fun(fd: integer, mode: "r"|"w"|"rw", seconds: number?, owner: userdata): boolean yields until the descriptor is ready, as poll(2) has it, or wake was called (true), or the seconds are over (false; nil: never). owner: the connection, listener or store whose descriptor it is. Several coroutines may wait for one descriptor
 ---@field wake fun(co: thread) makes the wait of that coroutine return soon, but not before wake itself does; does nothing where it does not wait
 ---@field forget (fun(fd: integer, owner: userdata))? the descriptor will be closed next: drop what is kept for it. Not called by the collector, which closes too
 

@@ -70,6 +70,7 @@ BIO *tlsl_fd_bio(int read_fd, int write_fd, bool owned);
 void tlsl_fd_set_waits(BIO *bio, bool waits);
 int tlsl_fd_read(BIO *bio);  /* its descriptors */
 int tlsl_fd_write(BIO *bio);
+bool tlsl_fd_drained(BIO *bio); /* its last read took all that was there */
 
 /* ----------------------------------------------------------------------------------------------- tcp.c */
 

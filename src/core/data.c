@@ -67,6 +67,11 @@ bool tlslife_conn_has_pending(const tlslife_conn *conn) {
     return SSL_has_pending(conn->ssl);
 }
 
+bool tlslife_conn_drained(const tlslife_conn *conn) {
+    return usable(conn) && conn->transport == TLSL_FD && tlsl_fd_drained(SSL_get_rbio(conn->ssl)) &&
+           !SSL_has_pending(conn->ssl) && (SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN) == 0;
+}
+
 /* What cork holds back has not reached the peer, who waits for it still. */
 bool tlslife_conn_idle(const tlslife_conn *conn) {
     return usable(conn) && !conn->unanswered && !conn->write_waits && conn->held_len == 0 &&

@@ -37,7 +37,8 @@ typedef struct descriptors {
     bool waits;      /* a socket's recv and send may wait */
     bool read_plain; /* not a socket, as ENOTSOCK said */
     bool write_plain;
-    bool ended; /* a read has returned 0 */
+    bool ended;   /* a read has returned 0 */
+    bool drained; /* the last read gave less than it could have */
 } descriptors;
 
 /* 0: a call would wait (errno EAGAIN). Whatever else poll says is for read or write to report. */
@@ -125,6 +126,7 @@ static int fd_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
         got = plain_read(fds->read_fd, buffer, len);
     }
     *out_read = got > 0 ? (size_t)got : 0;
+    fds->drained = got > 0 && (size_t)got < len;
     if (got > 0) {
         return 1;
     }
@@ -224,6 +226,10 @@ void tlsl_fd_set_waits(BIO *bio, bool waits) {
 int tlsl_fd_read(BIO *bio) {
     const descriptors *fds = BIO_get_data(bio);
     return fds->read_fd;
+}
+
+bool tlsl_fd_drained(BIO *bio) {
+    return ((const descriptors *)BIO_get_data(bio))->drained;
 }
 
 int tlsl_fd_write(BIO *bio) {

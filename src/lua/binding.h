@@ -46,6 +46,7 @@ typedef struct tlb_conn {
     tlb_handle handle;
     bool asking;              /* a hook of this connection runs or is suspended */
     bool looped;              /* the try does not wait: its want is a question to a loop */
+    bool first;               /* and it is the first of its call */
     bool watched;             /* a loop has waited for its descriptor, and may still know it */
     bool looks_up;            /* a coroutine waits for the store, and nobody has told it yet of an answer */
     bool dry;                 /* the last read found too little: what is pending is part of a record */
@@ -289,6 +290,7 @@ typedef struct tlb_call {
     int args;         /* how many, at 1.. */
     unsigned what;    /* TLB_READS, ... */
     bool looped;      /* may wait in a loop */
+    bool first;       /* has not been tried in one yet */
     bool pumps;       /* the next try takes answers off the store's wire, also others' */
     lua_Integer deadline; /* 0: nothing was waited for yet */
     size_t out;       /* bytes that are written */

@@ -65,11 +65,19 @@ static int conn_request_client_certificate(lua_State *L) {
 
 typedef tlslife_status (*reader)(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read);
 
+/* The first try in a loop would most likely be a system call in vain: a server reads its next request, which has yet to come. */
+static inline bool waits_first(const tlb_conn *self, const tlslife_conn *conn) {
+    return self->first && tlslife_conn_drained(conn) && tlslife_conn_timeout_ms(conn) != 0;
+}
+
 /* n beyond a record would find no more bytes than a record holds, so no larger buffer is needed for it. */
 static inline int read_by(lua_State *L, tlb_conn *self, reader read) {
     unsigned char bytes[RECORD];
     size_t n = tlb_size(L, 2, 1, TLB_SIZE_MAX, RECORD), got = 0;
     tlslife_conn *conn = tlb_conn_object(self);
+    if (waits_first(self, conn)) {
+        return tlb_status(L, self, TLSLIFE_WANT_READ);
+    }
     tlslife_status status = TLB_TRY(self, read(conn, bytes, n < RECORD ? n : RECORD, &got));
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
@@ -115,6 +123,9 @@ static int read_into_attempt(lua_State *L, tlb_conn *self) {
     tlb_buffer *buffer = check_buffer(L, 2, tlb_buffer_type.name);
     size_t got = 0;
     tlslife_conn *conn = tlb_conn_object(self);
+    if (waits_first(self, conn)) {
+        return tlb_status(L, self, TLSLIFE_WANT_READ);
+    }
     tlslife_status status = TLB_TRY(self, tlslife_conn_read(conn, buffer->data, buffer->capacity, &got));
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);

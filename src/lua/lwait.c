@@ -5,7 +5,8 @@
  * tlb_questions' loop. It is asked of the adapters of tls.loop, newest first: the one whose running() says true gets
  * wait(fd, mode, seconds, owner), called with a continuation, so that it may yield. Then the verb is tried again, until
  * it ends or its deadline, taken at the first wait, is over; the try comes before each wait, so what is decrypted already
- * is never waited for, and the last try comes after the deadline. Where no loop runs the coroutine, or there is nothing to
+ * is never waited for, and the last try comes after the deadline. (A read of a connection of which all has been read skips
+ * the first: waits_first in ldata.c.) Where no loop runs the coroutine, or there is nothing to
  * watch (memory), the same try is made as a blocking one.
  *
  * Nothing is allocated for a wait. What the call needs when it goes on is numbers on its own stack (push_call), between
@@ -362,12 +363,13 @@ static tlb_call call_at(lua_State *L, int args) {
 int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call) {
     bool pumps = call->pumps;
     self->looped = call->looped;
+    self->first = call->first;
     self->out = call->out;
-    call->pumps = false;
+    call->pumps = call->first = false;
     int results = call->attempt(L, self);
     call->out = self->out;
     self->out = 0;
-    self->looped = false;
+    self->looped = self->first = false;
     if (pumps) {
         tlb_wake_answered(L);
     }
@@ -524,7 +526,7 @@ int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args,
     }
     const tlb_loops *loops = lua_touserdata(L, TLB_LOOPS);
     bool looped = loops->len > 0 && lua_isyieldable(L) && tlslife_conn_blocking(tlb_conn_object(self));
-    tlb_call call = {.attempt = attempt, .args = args, .what = what, .looped = looped};
+    tlb_call call = {.attempt = attempt, .args = args, .what = what, .looped = looped, .first = looped};
     int results = tlb_try(L, self, &call);
     return results == TLB_ASKED || self->tells ? tlb_questions(L, self, &call, results) : results;
 }
