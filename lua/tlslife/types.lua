@@ -197,7 +197,7 @@ function tlslife.loop(loop) end
 ---@class tlslife.Loop
 ---@field name string
 ---@field running fun(): boolean is the coroutine that calls it one of this loop's? (coroutine.isyieldable is false within it)
----@field wait fun(fd: integer, mode: "r"|"w"|"rw", seconds: number?, owner: userdata): boolean yields until the descriptor is ready, as poll(2) has it, or wake was called (true), or the seconds are over (false; nil: never). owner: the connection, listener or store whose descriptor it is. Several coroutines may wait for one descriptor
+---@field wait fun(fd: integer, mode: "r"|"w"|"rw", seconds: number?, owner: userdata): boolean yields until the descriptor is ready, as poll(2) has it, or wake was called (true), or the seconds are over (false; nil: never). owner: the connection, listener or store whose descriptor it is. Several coroutines may wait for one descriptor, for a store's many: there it is enough to let one of them go on. What it raises is the call's
 ---@field wake fun(co: thread) makes the wait of that coroutine return soon, but not before wake itself does; does nothing where it does not wait
 ---@field forget (fun(fd: integer, owner: userdata))? the descriptor will be closed next: drop what is kept for it. Not called by the collector, which closes too
 
@@ -664,7 +664,7 @@ function Connection:events() end
 ---@return number? seconds
 function Connection:timeout() end
 
----Wakes the coroutines that wait in a call of this connection: those calls return nil, "canceled". The connection stays as it is.
+---Wakes the coroutines that wait in a call of this connection: those calls return nil, "canceled", or how much a write has sent. The connection stays as it is.
 ---@return boolean canceled there was one
 function Connection:cancel() end
 
@@ -882,7 +882,7 @@ function Listener:accept(context, timeout) end
 function Listener:port() end
 ---@return integer
 function Listener:fd() end
----Closes the socket. Harmless when closed.
+---Closes the socket. A coroutine that waits in accept gets nil, "canceled". Harmless when closed.
 function Listener:close() end
 
 ---@class tlslife.Poller

@@ -41,9 +41,15 @@ typedef struct tlb_waiter {
     unsigned turn;      /* of the wait; one further when the wait is over or canceled */
 } tlb_waiter;
 
+/* One for each state: its loops. */
+typedef struct tlb_loops {
+    int len;
+} tlb_loops;
+
 /* A connection's userdata. */
 typedef struct tlb_conn {
     tlb_handle handle;
+    const tlb_loops *loops;   /* the state's, which outlives every handle */
     bool asking;              /* a hook of this connection runs or is suspended */
     bool looped;              /* the try does not wait: its want is a question to a loop */
     bool first;               /* and it is the first of its call */
@@ -108,8 +114,6 @@ extern const tlb_type *const tlb_handle_types[]; /* all but the buffer's, which 
 
 /* Every method is a closure over its tlb_type: */
 #define TLB_TYPE lua_upvalueindex(1)
-/* and the state's tlb_loops. */
-#define TLB_LOOPS lua_upvalueindex(2)
 
 void tlb_open_types(lua_State *L); /* makes the metatables, once a state */
 const char *tlb_short_name(const tlb_type *type);   /* "connection" */
@@ -306,13 +310,8 @@ tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
 
 /* --------------------------------------------------------------------------------------------- lwait.c */
 
-/* One for each state: its loops. */
-typedef struct tlb_loops {
-    int len;
-} tlb_loops;
-
 void tlb_open_loops(lua_State *L);
-void tlb_push_loops(lua_State *L); /* the userdata */
+const tlb_loops *tlb_state_loops(lua_State *L);
 int tlb_loop(lua_State *L);        /* tls.loop */
 lua_Integer tlb_now(void);         /* ms, monotonic */
 /* When a call ends that may take so long (-1: for ever). Never 0. */
@@ -369,8 +368,7 @@ static inline tlslife_status tlb_end_try(tlb_conn *self, tlslife_status status) 
  * Its arguments stay where they are. */
 static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args, unsigned what) {
     tlb_conn *self = tlb_self_conn(L);
-    const tlb_loops *loops = lua_touserdata(L, TLB_LOOPS);
-    if (self->asking || loops->len > 0) {
+    if (self->asking || self->loops->len > 0) {
         return tlb_verb_slowly(L, self, attempt, args, what);
 }
     int results = attempt(L, self);

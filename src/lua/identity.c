@@ -92,8 +92,7 @@ static void push_weak_table(lua_State *L) {
 static void set_functions(lua_State *L, int table, const tlb_type *type, const luaL_Reg *functions) {
     lua_pushvalue(L, table);
     lua_pushlightuserdata(L, (void *)(uintptr_t)type);
-    tlb_push_loops(L);
-    luaL_setfuncs(L, functions, 2);
+    luaL_setfuncs(L, functions, 1);
     lua_pop(L, 1);
 }
 
@@ -216,6 +215,9 @@ tlb_handle *tlb_bad_self(lua_State *L) {
 tlb_handle *tlb_new(lua_State *L, const tlb_type *type) {
     tlb_handle *handle = lua_newuserdatauv(L, type->size, type->user_values);
     memset(handle, 0, type->size);
+    if (type == &tlb_conn_type) {
+        ((tlb_conn *)handle)->loops = tlb_state_loops(L);
+    }
     return handle;
 }
 

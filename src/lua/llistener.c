@@ -114,12 +114,11 @@ static int listener_accept(lua_State *L) {
     lua_settop(L, TIMEOUT);
     tlb_check(L, CONTEXT, &tlb_context_type, NULL);
     int timeout_ms = tlb_milliseconds(L, TIMEOUT, NULL);
-    const tlb_loops *loops = lua_touserdata(L, TLB_LOOPS);
     if (tlb_waits(L, 1, &self->waiter, ACCEPTER)) {
         return tlb_busy(L);
     }
     tlb_new_conn(L, CONTEXT);
-    if (timeout_ms != 0 && loops->len > 0 && lua_isyieldable(L)) {
+    if (timeout_ms != 0 && tlb_state_loops(L)->len > 0 && lua_isyieldable(L)) {
         return accept_looped(L, tlb_deadline(timeout_ms));
     }
     return accept_once(L, timeout_ms, &status);

@@ -59,14 +59,20 @@ void tlb_open_loops(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loops_key);
 }
 
-void tlb_push_loops(lua_State *L) {
+static tlb_loops *push_loops(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &loops_key);
+    return lua_touserdata(L, -1);
+}
+
+const tlb_loops *tlb_state_loops(lua_State *L) {
+    const tlb_loops *loops = push_loops(L);
+    lua_pop(L, 1);
+    return loops;
 }
 
 /* Pushes one of the userdata's tables. */
 static tlb_loops *push_table(lua_State *L, int which) {
-    tlb_push_loops(L);
-    tlb_loops *loops = lua_touserdata(L, -1);
+    tlb_loops *loops = push_loops(L);
     lua_getiuservalue(L, -1, which);
     lua_remove(L, -2);
     return loops;
@@ -237,9 +243,7 @@ int tlb_canceled(lua_State *L) {
 }
 
 void tlb_forget_fd(lua_State *L, int idx, int fd) {
-    tlb_push_loops(L);
-    const tlb_loops *loops = lua_touserdata(L, -1);
-    lua_pop(L, 1);
+    const tlb_loops *loops = tlb_state_loops(L);
     for (int i = 1; i <= loops->len; i++) {
         if (push_function(L, i, FORGET)) {
             lua_pushinteger(L, fd);
@@ -524,8 +528,7 @@ int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args,
         (what & TLB_WRITES && tlb_waits(L, 1, &self->waiters[1], TLB_CONN_WRITER))) {
         return tlb_busy(L);
     }
-    const tlb_loops *loops = lua_touserdata(L, TLB_LOOPS);
-    bool looped = loops->len > 0 && lua_isyieldable(L) && tlslife_conn_blocking(tlb_conn_object(self));
+    bool looped = self->loops->len > 0 && lua_isyieldable(L) && tlslife_conn_blocking(tlb_conn_object(self));
     tlb_call call = {.attempt = attempt, .args = args, .what = what, .looped = looped, .first = looped};
     int results = tlb_try(L, self, &call);
     return results == TLB_ASKED || self->tells ? tlb_questions(L, self, &call, results) : results;

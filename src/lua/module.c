@@ -43,10 +43,7 @@ static const luaL_Reg functions[] = {
 };
 
 static void push_module(lua_State *L) {
-    luaL_newlibtable(L, functions);
-    lua_pushnil(L); /* of no type */
-    tlb_push_loops(L);
-    luaL_setfuncs(L, functions, 2);
+    luaL_newlib(L, functions);
     lua_pushliteral(L, TLSLIFE_VERSION);
     lua_setfield(L, -2, "version");
     lua_pushstring(L, tlslife_openssl_version());

@@ -24,13 +24,17 @@ local core = require "tlslife.core"
 local deadlines = require "tlslife.wait.deadlines".new()
 local uv = require "luv"
 
-local resume, running, status, yield = coroutine.resume, coroutine.running, coroutine.status, coroutine.yield
+local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yield
 local next, now = next, uv.now
 
 local READ <const>, WRITE <const> = 1, 2
+local NOBODY <const> = {}
+local DEAD <const> = select(2, resume(coroutine.wrap(running)())) -- what resume says of one that has ended
 local MASK <const> = {r = READ, w = WRITE, rw = READ | WRITE}
 
-local entries = {} -- by descriptor: fd, mask that is watched, waiting: what each coroutine waits for
+-- By descriptor: fd; mask, which is watched; co and wants: who waits, and for what, or nil and 0; more: the same of others,
+-- by coroutine, or nil; fires: when its deadlines are looked at, or nil.
+local entries = {}
 local owners = setmetatable({}, {__mode = "v"}) -- by descriptor: whose it is
 local entry_of, due_of = {}, {} -- by coroutine that waits
 local waiting, watched = 0, 0 -- how many coroutines, and descriptors that are or were waited for
@@ -51,9 +55,8 @@ function loop.failed(co, message)
 end
 
 local function go_on(co, ready)
-    if status(co) ~= "suspended" then return end -- closed meanwhile
-    local ok, message = resume(co, ready)
-    if not ok then loop.failed(co, message) end
+    local ok, message = resume(co, ready, loop)
+    if not ok and message ~= DEAD then loop.failed(co, message) end -- dead: closed meanwhile
 end
 
 -- ---------------------------------------------------------------------------------------- who waits for what
@@ -65,14 +68,35 @@ local function count(yes)
     if yes then uv.ref(watch) else uv.unref(watch) end
 end
 
+local function enter(entry, co, mask)
+    entry_of[co] = entry
+    waiting = waiting + 1
+    if not entry.co then
+        entry.co, entry.wants = co, mask
+    else
+        entry.more = entry.more or {}
+        entry.more[co] = mask
+    end
+end
+
 local function leave(entry, co)
-    entry_of[co], due_of[co], entry.waiting[co] = nil, nil, nil
+    entry_of[co], due_of[co] = nil, nil
     waiting = waiting - 1
+    local more = entry.more
+    if entry.co ~= co then
+        more[co] = nil
+    elseif more then
+        entry.co, entry.wants = next(more)
+        if entry.co then more[entry.co] = nil end
+    else
+        entry.co, entry.wants = nil, 0
+    end
+    if more and not next(more) then entry.more = nil end
 end
 
 local function wanted(entry)
-    local mask = 0
-    for _, one in next, entry.waiting do mask = mask | one end
+    local mask = entry.wants
+    for _, one in next, entry.more or NOBODY do mask = mask | one end
     return mask
 end
 
@@ -82,13 +106,14 @@ local function set_mask(entry, mask)
     return ok, message
 end
 
--- Those of several who wait for what came. A list, since whoever goes on may wait again.
-local function concerned(entry, came)
-    local list, store = {}, core.type(owners[entry.fd]) == "store"
-    for co, mask in next, entry.waiting do
-        if mask & came ~= 0 and not (store and list[1]) then list[#list + 1] = co end
+-- Those for whom is_for(co, mask) is true. A list, since whoever goes on may wait again.
+local function those(entry, is_for)
+    local found = {}
+    if entry.co and is_for(entry.co, entry.wants) then found[1] = entry.co end
+    for co, mask in next, entry.more or NOBODY do
+        if is_for(co, mask) then found[#found + 1] = co end
     end
-    return list
+    return found
 end
 
 local function go_on_all(entry, list, ready)
@@ -100,15 +125,18 @@ local function go_on_all(entry, list, ready)
     end
 end
 
-local function on_came(entry, came)
-    local co, mask = next(entry.waiting)
-    if co and mask & came ~= 0 and not next(entry.waiting, co) then -- one, and what it waits for: nearly always
-        leave(entry, co)
-        return go_on(co, true)
-    end
-    local list = concerned(entry, came)
+local function on_came_for_many(entry, came)
+    local list = those(entry, function(_, mask) return mask & came ~= 0 end)
     if #list == 0 then set_mask(entry, wanted(entry)) end
+    if core.type(owners[entry.fd]) == "store" then list = {list[1]} end
     go_on_all(entry, list, true)
+end
+
+local function on_came(entry, came)
+    local co = entry.co
+    if not co or entry.more or entry.wants & came == 0 then return on_came_for_many(entry, came) end
+    leave(entry, co)
+    go_on(co, true)
 end
 
 local list = {}
@@ -133,11 +161,12 @@ local function set_clock()
 end
 
 local function look(entry, time)
-    local over, nearest = {}, math.huge
-    for co in next, entry.waiting do
+    local nearest = math.huge
+    local over = those(entry, function(co)
         local due = due_of[co] or math.huge
-        if due <= time then over[#over + 1] = co else nearest = math.min(nearest, due) end
-    end
+        if due > time then nearest = math.min(nearest, due) end
+        return due <= time
+    end)
     entry.fires = nearest < math.huge and nearest or nil
     if entry.fires then deadlines:add(nearest, entry) end
     go_on_all(entry, over, false)
@@ -173,7 +202,7 @@ end
 local function entry_for(fd, owner)
     local entry = entries[fd]
     if not entry then
-        entry = {fd = fd, mask = 0, waiting = {}}
+        entry = {fd = fd, mask = 0, wants = 0}
         entries[fd] = entry
         watched = watched + 1
     end
@@ -190,19 +219,23 @@ function loop.wait(fd, mode, seconds, owner)
         local ok, message = set_mask(entry, wanted(entry) | mask)
         if not ok then error(("luv cannot wait for descriptor %d: %s"):format(fd, message), 0) end
     end
-    entry.waiting[co] = mask
-    entry_of[co] = entry
-    waiting = waiting + 1
+    enter(entry, co, mask)
     if not counted then count(true) end
     if seconds then set_due(entry, co, seconds) end
-    local ready = yield()
-    if entry_of[co] == entry then leave(entry, co) else entry_of[co] = nil end -- where somebody else has resumed it
+    local ready, by = yield()
+    if by ~= loop then loop.give_up(co) end -- somebody else has resumed it
     return ready ~= false
 end
 
 -- ----------------------------------------------------------------------------------------------------- waking
 
 local woken = {}
+
+-- The coroutine does not wait any more.
+function loop.give_up(co)
+    local entry = entry_of[co]
+    if entry and entry.fd then leave(entry, co) else entry_of[co] = nil end
+end
 
 local function on_wake()
     local these = woken
@@ -218,17 +251,21 @@ end
 
 function loop.wake(co)
     local entry = entry_of[co]
-    if not entry or not entry.waiting then return end -- does not wait, or is woken already
+    if not entry or not entry.fd then return end -- does not wait, or is woken already
     leave(entry, co)
     entry_of[co] = woken
     woken[#woken + 1] = co
     if #woken == 1 then waker:start(0, 0, on_wake) end
 end
 
+local function everybody()
+    return true
+end
+
 function loop.forget(fd, owner)
     local entry = entries[fd]
     if not entry or owners[fd] ~= owner then return end
-    for co in next, entry.waiting do loop.wake(co) end
+    for _, co in ipairs(those(entry, everybody)) do loop.wake(co) end
     if entry.mask > 0 then set_mask(entry, 0) end
     owners[fd] = nil
 end
