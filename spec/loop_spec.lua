@@ -343,6 +343,22 @@ describe("in a loop", function()
         assert.equal(3 * #MANY - out, await(rest, sleep))
     end)
 
+    with_both("one whose bytes are always there lets the others run", function(a, b, spawn, sleep)
+        local RECORDS <const> = 1000
+        for _ = 1, RECORDS do assert.equal(100, a:write(MANY:sub(1, 100))) end
+        local others, over = 0, false
+        spawn(function()
+            while not over do
+                others = others + 1
+                sleep(0.001)
+            end
+        end)
+        local before = others
+        for _ = 1, RECORDS do assert.equal(100, #b:read(100)) end
+        over = true
+        assert.is_true(others - before >= 3, others - before) -- how long a sleep of 1 ms takes is the loop's affair
+    end)
+
     with_both("a close that waits is ended by another", function(a, _, spawn, sleep)
         local closing = begin(spawn, a.close, a, 5)
         sleep(0.005)

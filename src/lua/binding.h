@@ -44,12 +44,13 @@ typedef struct tlb_waiter {
 /* One for each state: its loops. */
 typedef struct tlb_loops {
     int len;
+    unsigned run; /* verbs since one waited */
 } tlb_loops;
 
 /* A connection's userdata. */
 typedef struct tlb_conn {
     tlb_handle handle;
-    const tlb_loops *loops;   /* the state's, which outlives every handle */
+    tlb_loops *loops;         /* the state's, which outlives every handle */
     bool asking;              /* a hook of this connection runs or is suspended */
     bool looped;              /* the try does not wait: its want is a question to a loop */
     bool first;               /* and it is the first of its call */
@@ -295,6 +296,7 @@ typedef struct tlb_call {
     unsigned what;    /* TLB_READS, ... */
     bool looped;      /* may wait in a loop */
     bool first;       /* has not been tried in one yet */
+    bool rests;       /* waits a moment for the others' sake */
     bool pumps;       /* the next try takes answers off the store's wire, also others' */
     lua_Integer deadline; /* 0: nothing was waited for yet */
     size_t out;       /* bytes that are written */
@@ -311,7 +313,7 @@ tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
 /* --------------------------------------------------------------------------------------------- lwait.c */
 
 void tlb_open_loops(lua_State *L);
-const tlb_loops *tlb_state_loops(lua_State *L);
+tlb_loops *tlb_state_loops(lua_State *L);
 int tlb_loop(lua_State *L);        /* tls.loop */
 lua_Integer tlb_now(void);         /* ms, monotonic */
 /* When a call ends that may take so long (-1: for ever). Never 0. */

@@ -21,7 +21,8 @@
  * A store closes and opens descriptors by itself, and those who share it do so in their threads: no loop may be given
  * such a one. A loop waits for the store's watch, which is the same socket under a number of ours (lstore.c).
  *
- * What an attacker would try: to make many coroutines wait for a store, and each answer wake them all. A store's pump takes
+ * What an attacker would try: to send without a pause, so that the coroutine that reads never waits, and no other runs:
+ * after RUN_MAX verbs without a wait in this state the next one waits a moment (rest). To make many coroutines wait for a store, and each answer wake them all. A store's pump takes
  * all answers off the wire; so whoever was woken by the descriptor looks who has one, and wakes those alone, who do not
  * look again.
  */
@@ -42,12 +43,14 @@ enum { ADAPTER = 1, RUNNING, WAIT, WAKE, FORGET, FIELDS = FORGET };
 
 #define FOREVER LUA_MAXINTEGER
 #define LOOPS_MAX 100
+#define RUN_MAX 64
 
 /* -------------------------------------------------------------------------------------------- the loops */
 
 void tlb_open_loops(lua_State *L) {
     tlb_loops *loops = lua_newuserdatauv(L, sizeof *loops, LOOKUPS);
     loops->len = 0;
+    loops->run = 0;
     lua_newtable(L);
     lua_setiuservalue(L, -2, FUNCTIONS);
     lua_newtable(L);
@@ -64,8 +67,8 @@ static tlb_loops *push_loops(lua_State *L) {
     return lua_touserdata(L, -1);
 }
 
-const tlb_loops *tlb_state_loops(lua_State *L) {
-    const tlb_loops *loops = push_loops(L);
+tlb_loops *tlb_state_loops(lua_State *L) {
+    tlb_loops *loops = push_loops(L);
     lua_pop(L, 1);
     return loops;
 }
@@ -415,6 +418,7 @@ static unsigned begin(lua_State *L, tlb_conn *self, const tlb_call *call, int lo
     if (call->what & TLB_WRITES) {
         tlb_begin_wait(L, 1, &self->waiters[1], TLB_CONN_WRITER, loop);
     }
+    self->loops->run = 0;
     if (self->question == TLSLIFE_WANT_SESSION) {
         set_lookup(L, self, true);
     } else {
@@ -494,6 +498,21 @@ static int wait_in(lua_State *L, tlb_conn *self, tlb_call *call, int loop, int f
     return waited(L, self, call, status != LUA_OK);
 }
 
+/* Pushes the wait function of the loop that runs this coroutine; its number, or 0. A coroutine that has waited here before
+ * is asked no more whose it is. */
+static int push_loop_of(lua_State *L, tlb_conn *self, const tlb_call *call) {
+    const tlb_waiter *waiter = waiter_of(self, call->what);
+    if (waiter->loop != 0) {
+        lua_getiuservalue(L, 1, waiter == self->waiters ? TLB_CONN_READER : TLB_CONN_WRITER);
+        bool same = lua_tothread(L, -1) == L;
+        lua_pop(L, 1);
+        if (same && push_function(L, waiter->loop, WAIT)) {
+            return waiter->loop;
+        }
+    }
+    return tlb_push_loop(L);
+}
+
 int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
     bool writing = false;
     int timeout_ms = -1;
@@ -507,7 +526,7 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
     }
     lua_settop(L, call->args);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    int loop = fd >= 0 ? tlb_push_loop(L) : 0;
+    int loop = fd >= 0 ? push_loop_of(L, self, call) : 0;
     if (!self->handle.object) { /* running has freed it */
         return tlb_canceled(L);
     }
@@ -519,7 +538,24 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
         lua_settop(L, call->args);
         return TLB_ASKED;
     }
-    return wait_in(L, self, call, loop, fd, writing, nearer(ms, timeout_ms));
+    ms = call->rests ? 1 : nearer(ms, timeout_ms);
+    call->rests = false;
+    return wait_in(L, self, call, loop, fd, writing, ms);
+}
+
+/* The connection's next bytes would be there at once, as for a long time now: asks for a wait. */
+static int rest(tlb_conn *self, tlb_call *call) {
+    self->loops->run = 0;
+    self->question = call->what & TLB_READS ? TLSLIFE_WANT_READ : TLSLIFE_WANT_WRITE;
+    call->rests = true;
+    return TLB_ASKED;
+}
+
+static bool wants_rest(const tlb_conn *self, const tlb_call *call) {
+    const tlslife_conn *conn = tlb_conn_object(self);
+    return call->looped && (call->what & TLB_BOTH) != TLB_BOTH && ++self->loops->run > RUN_MAX &&
+           tlslife_conn_handshake_done(conn) && tlslife_conn_fd(conn) >= 0 &&
+           tlslife_conn_timeout_ms(conn) != 0;
 }
 
 int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, unsigned what) {
@@ -530,6 +566,6 @@ int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args,
     }
     bool looped = self->loops->len > 0 && lua_isyieldable(L) && tlslife_conn_blocking(tlb_conn_object(self));
     tlb_call call = {.attempt = attempt, .args = args, .what = what, .looped = looped, .first = looped};
-    int results = tlb_try(L, self, &call);
+    int results = wants_rest(self, &call) ? rest(self, &call) : tlb_try(L, self, &call);
     return results == TLB_ASKED || self->tells ? tlb_questions(L, self, &call, results) : results;
 }
