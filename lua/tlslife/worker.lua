@@ -2,7 +2,7 @@
 --
 --   index        1..workers
 --   control      a descriptor: the parent's orders come in, and its end is the parent's
---   listeners    a list of tlslife.Listener: what the parent listens on; empty where each worker does it for itself
+--   listeners    a list of tlslife.Listener: what the parent listens on, for all or for this one
 --   cache, ticket_keys   threads only: the parent's own objects, shared
 --   thread       true in a thread
 --

@@ -61,7 +61,7 @@ local function start_process(self, one)
     local control = uv.new_pipe(false)
     local stdio = {0, 1, 2, control}
     for _, listener in ipairs(one.listeners) do stdio[#stdio + 1] = listener:fd() end
-    local process, pid = uv.spawn(uv.exepath(), {
+    local process, pid = uv.spawn(self.program, {
         args = self.words, env = environment(one.index, one.listeners), stdio = stdio,
     }, function(status, signal) self.on_end(one, signal > 0 and "signal " .. signal or "status " .. status) end)
     if not process then
@@ -197,7 +197,7 @@ local function parent(options)
         start = options.threads and start_thread or start_process,
     }
     if not options.threads then
-        self.words = command_line()
+        self.words, self.program = command_line(), uv.exepath() -- now: it may be replaced while we run
         self.slab = "serve-" .. hex(uv.random(16, 0))
         self.hello = hex(secret) .. self.slab:match "%x+$" .. "\n"
     end

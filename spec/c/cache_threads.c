@@ -29,7 +29,8 @@
 #endif
 #endif
 #ifdef UNDER_TSAN
-const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *
+__tsan_default_options(void); /* the sanitizer's library asks */
 const char *__tsan_default_options(void) {
     return "ignore_noninstrumented_modules=1:second_deadlock_stack=1";
 }

@@ -17,55 +17,9 @@
 #include "identity.h"
 #include "tlslife.h"
 
-#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-
-/* OpenSSL is not instrumented: what only it touches is its own affair, and its atomics cannot be seen. */
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-#ifdef UNDER_TSAN
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void) {
-    return "ignore_noninstrumented_modules=1:second_deadlock_stack=1";
-}
-
-/* That the last reference to a session frees it, after all others have read it, would look like a race: the count that
- * orders the two is one of those atomics. So what OpenSSL frees is not looked at; that nobody reads it afterwards is
- * what this same program shows under AddressSanitizer. */
-void AnnotateIgnoreWritesBegin(const char *file, int line);
-void AnnotateIgnoreWritesEnd(const char *file, int line);
-
-static void *get_memory(size_t len, const char *file, int line) {
-    (void)file, (void)line;
-    return malloc(len);
-}
-
-static void *resize_memory(void *memory, size_t len, const char *file, int line) {
-    (void)file, (void)line;
-    return realloc(memory, len);
-}
-
-static void free_memory(void *memory, const char *file, int line) {
-    AnnotateIgnoreWritesBegin(file, line);
-    free(memory);
-    AnnotateIgnoreWritesEnd(file, line);
-}
-
-static bool watch_memory(void) {
-    return CRYPTO_set_mem_functions(get_memory, resize_memory, free_memory) == 1;
-}
-#else
-static bool watch_memory(void) {
-    return true;
-}
-#endif
 
 #define POOL_MAX 8
 
@@ -312,7 +266,7 @@ int main(int argc, char **argv) {
         {.name = "TLS 1.2, ids", .version = TLSLIFE_TLS1_2, .resumption = TLSLIFE_RESUMPTION_STATEFUL},
     };
     test_identity identity;
-    if (threads < 1 || threads > 64 || !CHECK(watch_memory()) || !CHECK(identity_make(&identity))) {
+    if (threads < 1 || threads > 64 || !CHECK(identity_make(&identity))) {
         fprintf(stderr, "usage: threads [1..64 [rounds]]\n");
         return 2;
     }
