@@ -179,7 +179,7 @@ describe("the servers", function()
     end
 
     local function hello(port)
-        local command = '(printf hello; sleep 0.3) | openssl s_client -quiet -CAfile "$0"/cert.pem -connect "$1" 2>/dev/null'
+        local command = '(printf hello; sleep 0.3) | openssl s_client -quiet -no_ign_eof -CAfile "$0"/cert.pem -connect "$1" 2>/dev/null'
         return process.run {"sh", "-c", command, directory, "127.0.0.1:" .. port, timeout = 10}
     end
 
