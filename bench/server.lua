@@ -209,7 +209,7 @@ end
 
 -- ------------------------------------------------------------------------------------------------------------- workers
 
-local WORKERS <const> = { name = "two workers", mode = "full", connections = 16, turns = 1, amount = 100, path = "/" }
+local WORKERS <const> = { name = "two workers", mode = "wide", connections = 16, turns = 1, amount = 100, path = "/" }
 local GAIN <const>, GAIN_ROUNDS <const> = 1.8, 5
 
 -- A signature by RSA of 6144 bits costs a server a dozen milliseconds, and its verification next to nothing: the client is not

@@ -1,13 +1,14 @@
 /*
  * client.c: the client that drives the servers of bench/server.lua in turns, and reads what they used.
  *
- *   client keep|full|resumed|idle CONNECTIONS TURNS AMOUNT PATH port:pid[,pid...]...
+ *   client keep|full|resumed|wide|idle CONNECTIONS TURNS AMOUNT PATH port:pid[,pid...]...
  *
  *   keep        CONNECTIONS to each server are opened first. A turn is AMOUNT waves: every connection asks, then every
  *               answer is read. So the server has as much to do as it has connections, and sleeps once a wave at most.
  *   full, resumed   a turn is AMOUNT connections: handshake, one request, its answer, close_notify, close; CONNECTIONS
  *               are under way at once. resumed offers the newest session that the server gave, full none; a
  *               connection that is not as it should be ends the run.
+ *   wide        as full, but whoever is ready goes on: no server waits for another's turn. It costs this program more
  *   idle        CONNECTIONS are opened, each asks once and stays: the growth of the processes' own memory
  *
  * A line for each server: processor nanoseconds of its processes, wall nanoseconds, operations; or, idle: bytes. The
@@ -23,6 +24,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -233,6 +235,67 @@ static bool handshakes(const drive *run, server *to) {
     return true;
 }
 
+/* ------------------------------------------------------------------------------------------- all at the same time */
+
+typedef enum progress { FAILED, WAITING, ENDED } progress;
+
+/* As far as a connection gets without waiting; *asked: its handshake is done and its request sent. */
+static progress go_on(const drive *run, SSL *ssl, bool *asked) {
+    unsigned char byte;
+    size_t len;
+    ERR_clear_error();
+    int result = *asked ? SSL_peek_ex(ssl, &byte, 1, &len) : SSL_do_handshake(ssl);
+    if (result != 1) {
+        return SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ ? WAITING : FAILED;
+    }
+    if (*asked) {
+        return take_answer(ssl) ? ENDED : FAILED; /* in one record with what was peeked at */
+    }
+    *asked = ask(run, ssl);
+    return *asked ? WAITING : FAILED;
+}
+
+static bool begin(const drive *run, server *to, size_t i, struct pollfd *wait) {
+    SSL *ssl = to->connections[i] = say_hello(run, to);
+    *wait = (struct pollfd){.fd = ssl == NULL ? -1 : SSL_get_fd(ssl), .events = POLLIN};
+    return ssl != NULL && fcntl(wait->fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+static bool wide(const drive *run, server *to) {
+    enum { WIDE_MAX = 256 };
+    struct pollfd waits[WIDE_MAX];
+    bool asked[WIDE_MAX] = {false};
+    size_t begun = 0, ended = 0, count = run->connections < WIDE_MAX ? run->connections : WIDE_MAX;
+    count = count < run->amount ? count : run->amount;
+    for (; begun < count; begun++) {
+        if (!begin(run, to, begun, &waits[begun])) {
+            return false;
+        }
+    }
+    while (ended < run->amount && poll(waits, (nfds_t)count, 20000) > 0) {
+        for (size_t i = 0; i < count; i++) {
+            progress how = waits[i].fd >= 0 && waits[i].revents != 0
+                               ? go_on(run, to->connections[i], &asked[i])
+                               : WAITING;
+            if (how == ENDED) {
+                hang_up(to->connections[i]);
+                to->connections[i] = NULL;
+                asked[i] = false;
+                waits[i].fd = -1;
+                ended++;
+                how = begun == run->amount || (begun++, begin(run, to, i, &waits[i])) ? WAITING : FAILED;
+            }
+            if (how == FAILED) {
+                return false;
+            }
+        }
+    }
+    to->operations += (long)run->amount;
+    return ended == run->amount;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- turns */
+
 static double now(clockid_t clock) {
     struct timespec time = {0, 0};
     (void)clock_gettime(clock, &time);
@@ -280,7 +343,8 @@ static server *run_waves(drive *run, server *servers, size_t count) {
 }
 
 /* The first connections, which warm the server up and bring its first session, do not count. */
-static server *run_handshakes(drive *run, server *servers, size_t count, bool resumed) {
+static server *run_handshakes(drive *run, server *servers, size_t count, bool resumed,
+                              bool (*work)(const drive *run, server *to)) {
     for (size_t i = 0; i < count; i++) {
         if (!open_all(run, &servers[i], WARM_UP) || servers[i].session == NULL) {
             return &servers[i];
@@ -288,7 +352,7 @@ static server *run_handshakes(drive *run, server *servers, size_t count, bool re
         close_all(&servers[i], WARM_UP);
         servers[i].resume = resumed;
     }
-    return take_turns(run, servers, count, handshakes);
+    return take_turns(run, servers, count, work);
 }
 
 /* Bytes that are the processes' own. */
@@ -365,7 +429,8 @@ static server *do_as_told(const char *mode, drive *run, server *servers, size_t 
     if (strcmp(mode, "keep") == 0) {
         return run_waves(run, servers, count);
     }
-    return run_handshakes(run, servers, count, strcmp(mode, "resumed") == 0);
+    return run_handshakes(run, servers, count, strcmp(mode, "resumed") == 0,
+                          strcmp(mode, "wide") == 0 ? wide : handshakes);
 }
 
 int main(int argc, char **argv) {
