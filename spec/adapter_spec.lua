@@ -68,6 +68,10 @@ local open = {}
 
 local listener, address, port
 
+teardown(function()
+    if listener then listener:close() end -- LuaSocket's are inherited by whoever is started after this
+end)
+
 -- Two ends of a connection. It opens two descriptors, so that those which were closed before come back.
 local function pair()
     if not listener then

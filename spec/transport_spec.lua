@@ -157,6 +157,7 @@ describe("TCP", function()
             poll:close()
             timer:close()
         end
+        uv.update_time()
         poll:start(events, function() came = true; stop() end)
         timer:start(5000, 0, stop)
         uv.run()

@@ -52,6 +52,7 @@ add {
     end,
     run = function()
         local timer, late = uv.new_timer(), false
+        uv.update_time() -- it may be as old as the loop's last turn, and timers begin there
         timer:start(TIME * 1000, 0, function() late = true end)
         timer:unref()
         while live > 0 and not late and uv.run "once" do end
