@@ -205,6 +205,7 @@ Raw.__index = Raw
 local function run_until(test)
     local late, timer = false, uv.new_timer()
     uv.update_time() -- the loop has not run for a while
+    uv.update_time()
     timer:start(5000, 0, function() late = true end)
     while not late and not test() do uv.run "once" end
     timer:close()
