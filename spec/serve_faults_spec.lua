@@ -99,7 +99,7 @@ describe("clients that", function()
             assert.truthy(select(2, raw:finish()))
             raw:close()
         end
-        assert.is_true(process.now() - began < 3)
+        assert.is_true(process.now() - began < 10) -- seconds, of a client that a sanitizer slows down, too
     end)
 
     it("leave nothing behind", function()
