@@ -54,8 +54,9 @@ static void set_verify(lua_State *L, const tlslife_error *err) {
 }
 
 /* err may be a connection's own, which a finalizer could free. */
-void tlb_push_error(lua_State *L, const tlslife_error *lent) {
-    const tlslife_error copy = *lent, *err = &copy;
+void tlb_push_error(lua_State *L, const tlslife_error *err) {
+    const tlslife_error copy = *err;
+    err = &copy;
     lua_createtable(L, 0, 12);
     tlb_set_string(L, "message", err->message);
     set_known(L, "code", tlslife_error_kind_name(err->kind));
