@@ -2,7 +2,13 @@
 -- tlslife.Loop, by each of them in the same way, and what only one of them can get wrong.
 
 local copas_of = require "spec.support.copas"
-local socket = require "socket"
+local has_socket, socket = pcall(require, "socket")
+if not has_socket then -- Debian 13 has LuaSocket, but not for Lua 5.4
+    describe("the adapters", function()
+        it("wait, wake and forget", function() pending "socket is not installed" end)
+    end)
+    return
+end
 
 local LIMIT = 5 -- seconds: whatever takes that long hangs
 

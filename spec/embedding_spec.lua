@@ -194,7 +194,7 @@ describe("the event host", function()
 
     with_host("survives peers that are none", function()
         local raw = "exec 3<>/dev/tcp/127.0.0.1/$0; "
-        assert.equal(0, (process.run {"bash", "-c", raw .. "printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3 >/dev/null", port}))
+        assert.equal(0, (process.run {"bash", "-c", raw .. "printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3 >/dev/null; true", port}))
         server:wait_for "event_host: handshake: "
         assert.equal(0, (process.run {"bash", "-c", raw, port}))
         local conn <close> = dial()
