@@ -818,7 +818,8 @@ TLSLIFE_API tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn);
 TLSLIFE_API const char *tlslife_outcome_name(tlslife_outcome outcome);
 /*
  * Server: bytes that travel in the tickets of this connection from now on (at most 1024; they are sealed
- * with the ticket), and those of the ticket that it resumed by. SSL_SESSION_set1_ticket_appdata(3).
+ * with the ticket), and those of the session that it resumed, false: it resumed none, or one without any. What a
+ * connection sets is not what it gets: it goes to the next one. SSL_SESSION_set1_ticket_appdata(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_set_ticket_data(tlslife_conn *conn, const unsigned char *data,
     size_t data_len);

@@ -619,20 +619,46 @@ describe("a cache", function()
 end)
 
 describe("ticket data", function()
-    it("travels in the tickets of a connection", function()
-        local server, client = pair.server {ticket_keys = tls.ticket_keys {secret = SECRET}}, pair.client()
-        local conn, peer = pair.join {client = client, server = server}
-        assert.is_true(peer:set_ticket_data "user\0 42")
+    local function connect(client, server, session, data)
+        local conn, peer = pair.join {client = client, server = server, session = session}
+        if data then assert.is_true(peer:set_ticket_data(data)) end
         assert.is_nil(peer:ticket_data())
         pair.drive(conn, peer)
         conn:read()
         pair.finish(conn, peer)
-        local again, second = pair.connect {client = client, server = server, session = conn:take_session()}
-        assert.equal("resumed", second:resumption())
-        assert.equal("user\0 42", second:ticket_data())
-        expect.raises("1024", second.set_ticket_data, second, ("x"):rep(1025))
-        expect.raises("string expected", second.set_ticket_data, second, 42)
-        expect.raises("server", again.set_ticket_data, again, "x")
+        assert.equal(session and "resumed" or "not_offered", peer:resumption())
+        return peer:ticket_data(), conn:take_session() or session
+    end
+
+    for _, kind in ipairs { {"TLSv1.2", "tickets"}, {"TLSv1.3", "tickets"}, {"TLSv1.3", "stateful"} } do
+        local version, resumption = table.unpack(kind)
+        it(("goes from a connection to the next, %s, %s"):format(version, resumption), function()
+            local server = pair.server {resumption = resumption, max_version = version}
+            local client = pair.client {max_version = version}
+            local got, session = connect(client, server, nil, "user\0 42")
+            assert.is_nil(got)
+            got, session = connect(client, server, session)
+            assert.equal("user\0 42", got)
+            got, session = connect(client, server, session, "user 43")
+            assert.equal("user\0 42", got)
+            if version == "TLSv1.3" then -- in 1.2 a connection that resumes gets no new ticket
+                assert.equal("user 43", (connect(client, server, session)))
+            end
+        end)
+    end
+
+    it("stays at home where there is no ticket: ids of TLS 1.2", function()
+        local server = pair.server {resumption = "stateful", max_version = "TLSv1.2"}
+        local client = pair.client {max_version = "TLSv1.2"}
+        local _, session = connect(client, server, nil, "user 42")
+        assert.is_nil((connect(client, server, session)))
+    end)
+
+    it("refuses what no ticket takes", function()
+        local conn, peer = pair.connect()
+        expect.raises("1024", peer.set_ticket_data, peer, ("x"):rep(1025))
+        expect.raises("string expected", peer.set_ticket_data, peer, 42)
+        expect.raises("server", conn.set_ticket_data, conn, "x")
     end)
 end)
 

@@ -682,7 +682,7 @@ function Connection:resumption() end
 ---@return true
 function Connection:set_ticket_data(data) end
 
----Those of the session in use, or nil.
+---Server: those of the session that it resumed, or nil. What this connection sets goes to the next one.
 ---@return string?
 function Connection:ticket_data() end
 

@@ -38,9 +38,8 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session) {
 
 static int on_make_ticket(SSL *ssl, void *unused) {
     (void)unused;
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
-    return conn == NULL || conn->ticket_data == NULL ||
-           SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), conn->ticket_data, conn->ticket_data_len);
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    return conn == NULL || conn->ticket_data == NULL || tlsl_conn_label_ticket(conn);
 }
 
 /* libssl's own way with a ticket, and a word on why it will not do. */

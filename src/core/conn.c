@@ -133,6 +133,7 @@ static void drop_progress(tlslife_conn *conn) {
     tlsl_hello_free(conn->hello);
     tlslife_context_free(conn->chosen);
     free(conn->verify_subject);
+    free(conn->resumed_data);
     if (conn->held != NULL) {
         OPENSSL_cleanse(conn->held, TLSL_RECORD);
         free(conn->held);
@@ -140,6 +141,7 @@ static void drop_progress(tlslife_conn *conn) {
     conn->hello = NULL;
     conn->chosen = NULL;
     conn->verify_subject = NULL;
+    conn->resumed_data = NULL;
     conn->held = NULL;
     conn->held_len = 0;
     conn->open = conn->begun = conn->corked = conn->unanswered = conn->more = conn->alert_received =

@@ -295,6 +295,8 @@ struct tlslife_conn {
     const SSL_SESSION *offered_session; /* to be compared, not used: no reference is held */
     unsigned char *ticket_data; /* what goes into the tickets of this connection */
     size_t ticket_data_len;
+    unsigned char *resumed_data; /* of the ticket that it resumed by, once others have taken their place */
+    size_t resumed_data_len;
     /* a client's, for the program; with a far home, on their way there */
     SSL_SESSION *sessions[TLSL_SESSIONS_MAX];
     size_t sessions_len;
@@ -366,6 +368,8 @@ tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd);
  * taken.
  */
 bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session);
+/* The connection's own data into the session of which a ticket is about to be made. false: out of memory. */
+bool tlsl_conn_label_ticket(tlslife_conn *conn);
 /* Keeps a session that arrived, with the reference given. */
 void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session);
 /*

@@ -390,17 +390,22 @@ tlslife_session *tlslife_context_import_session(tlslife_context *context, const 
 
 #define TICKET_DATA_MAX 1024 /* bytes: a ticket has 64 KiB at most, and travels in the ClientHello */
 
+static unsigned char *copy_data(const unsigned char *data, size_t len) {
+    unsigned char *copy = malloc(len + 1);
+    if (copy != NULL && len > 0) {
+        memcpy(copy, data, len);
+    }
+    return copy;
+}
+
 tlslife_status tlslife_conn_set_ticket_data(tlslife_conn *conn, const unsigned char *data, size_t data_len) {
     if (!SSL_is_server(conn->ssl) || data_len > TICKET_DATA_MAX) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "set_ticket_data is a server's, of at most 1024 bytes");
     }
-    unsigned char *copy = malloc(data_len + 1);
+    unsigned char *copy = copy_data(data, data_len);
     if (copy == NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a ticket's data");
-    }
-    if (data_len > 0) {
-        memcpy(copy, data, data_len);
     }
     free(conn->ticket_data);
     conn->ticket_data = copy;
@@ -408,13 +413,33 @@ tlslife_status tlslife_conn_set_ticket_data(tlslife_conn *conn, const unsigned c
     return TLSLIFE_OK;
 }
 
-bool tlslife_conn_ticket_data(const tlslife_conn *conn, tlslife_bytes *out) {
+static tlslife_bytes session_data(const tlslife_conn *conn) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
     void *data = NULL;
     size_t len = 0;
-    if (session == NULL || SSL_SESSION_get0_ticket_appdata(session, &data, &len) != 1 || len == 0) {
+    bool some = session != NULL && SSL_SESSION_get0_ticket_appdata(session, &data, &len) == 1 && len > 0;
+    return some ? (tlslife_bytes){data, len} : (tlslife_bytes){NULL, 0};
+}
+
+/* A resumed connection's session begins as a copy of the one in the ticket: its data are what the program will ask for. */
+bool tlsl_conn_label_ticket(tlslife_conn *conn) {
+    if (conn->resumed_data == NULL && SSL_session_reused(conn->ssl)) {
+        tlslife_bytes old = session_data(conn);
+        conn->resumed_data = copy_data(old.data, old.len);
+        conn->resumed_data_len = old.len;
+        if (conn->resumed_data == NULL) {
+            return false;
+        }
+    }
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(conn->ssl), conn->ticket_data,
+                                           conn->ticket_data_len) == 1;
+}
+
+bool tlslife_conn_ticket_data(const tlslife_conn *conn, tlslife_bytes *out) {
+    if (!SSL_is_server(conn->ssl) || !SSL_session_reused(conn->ssl)) {
         return false;
     }
-    *out = (tlslife_bytes){data, len};
-    return true;
+    *out = conn->resumed_data != NULL ? (tlslife_bytes){conn->resumed_data, conn->resumed_data_len}
+                                      : session_data(conn);
+    return out->len > 0;
 }
