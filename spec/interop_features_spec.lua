@@ -59,6 +59,37 @@ describe("our client and openssl s_server", function()
         one:wait_for "ALPN protocols selected: second"
     end)
 
+    --- Fingerprints of what a server at that port sends.
+    local function chain_of(port)
+        local conn = dial(context {verify = "none"}, port)
+        assert(conn:connect())
+        local prints = {}
+        for i, certificate in ipairs(conn:peer_certificates()) do prints[i] = certificate.fingerprint end
+        conn:close()
+        return prints
+    end
+
+    it("agree on the chain of a certificate that came alone", function()
+        local p = pki.get()
+        local bundle = process.spill(process.directory() .. "/bundle.pem", p.intermediate_cert .. p.ca_cert)
+        for ca, certificates in pairs {[bundle] = 3, [p.intermediate_cert_file] = 2, [p.other_ca_file] = 1} do
+            local port = process.free_port()
+            process.start {"openssl", "s_server", "-accept", port, "-cert", p.server_leaf_file, "-key", p.server_key_file,
+                "-CAfile", ca, stdin = true}:wait_for_port(port)
+            local server = assert(tls.context {role = "server", certificate = p.server_leaf_file,
+                private_key = p.server_key_file, ca = ca, verify = "none"})
+            local listener = assert(tls.listen("127.0.0.1", 0))
+            local client = process.start {"openssl", "s_client", "-connect", "127.0.0.1:" .. listener:port(), "-showcerts"}
+            local conn = assert(listener:accept(server, DEADLINE))
+            assert(conn:accept())
+            conn:close()
+            client:wait(DEADLINE)
+            local _, shown = client:output():gsub("BEGIN CERTIFICATE", "")
+            assert.equal(certificates, #chain_of(port), ca)
+            assert.equal(certificates, shown, ca)
+        end
+    end)
+
     it("pass an OCSP response", function()
         local p = pki.get()
         local _, port = start("-status_file", p.ocsp_file)

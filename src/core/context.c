@@ -200,6 +200,19 @@ static bool policy_add_names(tlslife_context *context, X509 *leaf) {
     return ok;
 }
 
+/*
+ * A certificate that came alone: libssl would look for its issuers among the CAs again in each full
+ * handshake. Here it does so once, with the same outcome; a chain without end is none of our business.
+ */
+static void build_chain(SSL_CTX *ctx) {
+    STACK_OF(X509) *given = NULL;
+    SSL_CTX_get_extra_chain_certs(ctx, &given); /* the certificate's own, or those for all */
+    if (given == NULL && !(SSL_CTX_get_mode(ctx) & SSL_MODE_NO_AUTO_CHAIN)) {
+        SSL_CTX_build_cert_chain(ctx, SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR | SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+        ERR_clear_error();
+    }
+}
+
 /* libssl's cursor over an SSL_CTX's certificates is part of the SSL_CTX: walk it while nobody else does. */
 static bool collect_credentials(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
@@ -207,6 +220,7 @@ static bool collect_credentials(tlslife_context *context) {
     while (more == 1 && context->credentials_len < TLSL_CREDENTIALS_MAX) {
         tlsl_credential *credential = &context->credentials[context->credentials_len++];
         STACK_OF(X509) *chain = NULL;
+        build_chain(ctx);
         credential->leaf = SSL_CTX_get0_certificate(ctx);
         credential->key = SSL_CTX_get0_privatekey(ctx);
         X509_up_ref(credential->leaf);
