@@ -127,7 +127,8 @@ static unsigned flush_some(tlslife_cache *cache, tlsl_shard *shard, bool all) {
     tlsl_table_tick(&shard->table, time(NULL));
     tlsl_shard_expire(cache, shard, TLSL_GONE_MAX, &gone);
     while (all && gone.len < TLSL_GONE_MAX && shard->table.len > 0) {
-        tlsl_gone_add(&gone, tlsl_shard_leave(cache, shard, shard->table.oldest, TLSLIFE_OUTCOME_NOT_CACHED));
+        tlsl_gone_add(&gone, tlsl_shard_leave(cache, shard, tlsl_table_oldest(&shard->table),
+                                              TLSLIFE_OUTCOME_NOT_CACHED));
     }
     pthread_mutex_unlock(&shard->lock);
     unsigned flushed = gone.len;

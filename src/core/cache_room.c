@@ -58,7 +58,7 @@ static uint32_t victim(tlsl_shard *shard, tlslife_outcome *why) {
         return index;
     }
     shard->evicted++;
-    return shard->table.oldest;
+    return tlsl_table_oldest(&shard->table);
 }
 
 /* ------------------------------------------------------------------------------------------------- room */

@@ -169,11 +169,41 @@ static void unlist(tlsl_table *table, uint32_t index) {
     }
 }
 
-void tlsl_table_touch(tlsl_table *table, uint32_t index) {
-    if (table->newest != index) {
-        unlist(table, index);
-        enlist(table, index);
+static void foresee(const tlsl_table *table, uint32_t index) {
+    if (index != TLSL_NIL) {
+        __builtin_prefetch(&table->entries[index], 1);
     }
+}
+
+/*
+ * To move one entry to the front is to write to its neighbours, which are anywhere in memory: in a large
+ * table that costs as much as finding it. So touches wait for each other, and their neighbours are fetched
+ * all at once. Whatever depends on the order, or ends an entry, has it made up for first.
+ */
+static void settle_touches(tlsl_table *table) {
+    for (uint32_t i = 0; i < table->touches_len; i++) {
+        foresee(table, table->entries[table->touches[i]].newer);
+        foresee(table, table->entries[table->touches[i]].older);
+    }
+    for (uint32_t i = 0; i < table->touches_len; i++) {
+        if (table->newest != table->touches[i]) {
+            unlist(table, table->touches[i]);
+            enlist(table, table->touches[i]);
+        }
+    }
+    table->touches_len = 0;
+}
+
+void tlsl_table_touch(tlsl_table *table, uint32_t index) {
+    table->touches[table->touches_len++] = index;
+    if (table->touches_len == TLSL_TOUCHES) {
+        settle_touches(table);
+    }
+}
+
+uint32_t tlsl_table_oldest(tlsl_table *table) {
+    settle_touches(table);
+    return table->oldest;
 }
 
 /* ------------------------------------------------------------------------------------------------ expiry */
@@ -324,6 +354,7 @@ uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, 
     if (index == TLSL_NIL) {
         return TLSL_NIL;
     }
+    settle_touches(table);
     tlsl_entry *entry = &table->entries[index];
     entry->session = session;
     set_hash(entry, hash);
@@ -359,6 +390,7 @@ static void emptied(tlsl_table *table) {
 SSL_SESSION *tlsl_table_remove(tlsl_table *table, uint32_t index) {
     tlsl_entry *entry = &table->entries[index];
     SSL_SESSION *session = entry->session;
+    settle_touches(table);
     unchain(table, index);
     unlist(table, index);
     drop_slot(table, entry->place);

@@ -11,6 +11,7 @@
 #include "cache.h"
 
 #define TLSL_NIL 0xffffffU                      /* no entry; a table holds no more than this */
+#define TLSL_TOUCHES 16                         /* that may wait */
 #define TLSL_SECONDS_MAX ((int64_t)1 << 30)     /* a longer life is cut to this */
 
 /*
@@ -44,10 +45,12 @@ typedef struct tlsl_table {
     uint32_t len;         /* entries that are there, and slots of the heap */
     uint32_t used;        /* entries that were ever used: those from here on are new */
     uint32_t free;        /* the first of those that were given back */
-    uint32_t newest, oldest;
+    uint32_t newest, oldest; /* but for the touches that wait */
     uint32_t now; /* the table's seconds: they never go back */
     bool weighed;
     int64_t epoch; /* the wall clock's second at which the table's are 0 */
+    uint32_t touches[TLSL_TOUCHES]; /* entries, in the order in which they were used */
+    uint32_t touches_len;
 } tlsl_table;
 
 void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall);
@@ -75,6 +78,7 @@ SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *ses
 /* The entry is free; its session, with the reference. */
 SSL_SESSION *tlsl_table_remove(tlsl_table *table, uint32_t index);
 void tlsl_table_touch(tlsl_table *table, uint32_t index); /* it is the newest now */
+uint32_t tlsl_table_oldest(tlsl_table *table); /* the one used least recently, or TLSL_NIL */
 
 static inline uint32_t tlsl_table_expires(const tlsl_table *table, uint32_t index) {
     return table->heap[table->entries[index].place].expires;
