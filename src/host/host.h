@@ -51,6 +51,11 @@ void host_open(lua_State *L, const host_options *given);      /* libraries, modu
 bool host_run_words(lua_State *L, const host_options *given); /* LUA_INIT, options, script: all went well? */
 int host_run_input(lua_State *L);                             /* runs stdin as a file; LUA_OK or not */
 
+/* -- state.c */
+
+lua_State *host_state_new(void); /* NULL: out of memory */
+void host_state_close(lua_State *L);
+
 /* -- worker.c */
 
 /* What a thread is given, and what becomes of it. */

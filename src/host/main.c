@@ -116,7 +116,7 @@ int main(int argc, char **argv) {
     host_set_name(argc > 0 ? argv[0] : "tlslife");
     host_take_interrupts();
     host_handle_sigpipe();
-    lua_State *L = luaL_newstate();
+    lua_State *L = host_state_new();
     if (L == NULL) {
         host_complain("cannot create state: not enough memory");
         return EXIT_FAILURE;
@@ -125,6 +125,6 @@ int main(int argc, char **argv) {
     lua_pushlightuserdata(L, &given);
     int status = lua_pcall(L, 1, 1, 0);
     bool good = host_report(L, status) == LUA_OK && lua_toboolean(L, -1);
-    lua_close(L);
+    host_state_close(L);
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

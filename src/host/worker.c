@@ -60,7 +60,7 @@ static void preload_worker(lua_State *L, host_worker *self) {
 /* Once: a finalizer may call os.exit. */
 static void close_state(lua_State *L, host_worker *self) {
     self->ending = true;
-    lua_close(L);
+    host_state_close(L);
 }
 
 /*
@@ -132,7 +132,7 @@ void host_worker_clear(host_worker *self) {
 }
 
 void host_work(host_worker *self) {
-    lua_State *L = luaL_newstate();
+    lua_State *L = host_state_new();
     if (L != NULL) {
         run_state(L, self);
     } else {

@@ -1,0 +1,139 @@
+/*
+ * heap_test: the program's heap for Lua states (src/host/heap.c), as a lua_Alloc is used: random sizes, blocks that grow
+ * and shrink, each filled with bytes of its own, from fixed seeds. AddressSanitizer sees what is left at the end; that no
+ * two blocks overlap, and that nothing is lost on the way, the bytes tell. Then the bounds of what an idle heap keeps.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "check.h"
+
+#include "host/heap.c" /* the program's, which is no library */
+
+#include <malloc.h>
+
+#define BLOCKS 2000
+
+typedef struct held {
+    unsigned char *bytes;
+    size_t len;
+    unsigned char mark;
+} held;
+
+static uint64_t state;
+
+static uint64_t next_random(void) { /* xorshift64* */
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return state * 0x2545f4914f6cdd1dU;
+}
+
+/* Small mostly, as Lua's are; at times beyond what the heap itself looks after; and the edges. */
+static size_t any_size(void) {
+    static const size_t edges[] = {1, 15, 16, 17, 511, 512, 513, 575, 576, 577, 65535, 65536, 65537};
+    uint64_t r = next_random();
+    switch (r % 16) {
+    case 0: return edges[r / 16 % (sizeof edges / sizeof edges[0])];
+    case 1: return 1 + r / 16 % 200000;
+    case 2: return 1 + r / 16 % 20000;
+    default: return 1 + r / 16 % 600;
+    }
+}
+
+static bool is_whole(const held *one, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        if (one->bytes[i] != one->mark) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool resize_one(host_heap *heap, held *one, size_t len) {
+    size_t both = one->len < len ? one->len : len;
+    unsigned char *bytes = host_heap_resize(heap, one->bytes, one->bytes == NULL ? 5 : one->len, len);
+    bool good = (bytes == NULL) == (len == 0) && (uintptr_t)bytes % 16 == 0;
+    one->bytes = bytes;
+    one->len = len;
+    good = good && is_whole(one, both);
+    one->mark = (unsigned char)next_random();
+    if (len > 0) {
+        memset(bytes, one->mark, len);
+    }
+    return good;
+}
+
+static void test_random(uint64_t seed) {
+    static held blocks[BLOCKS];
+    host_heap *heap = host_heap_new();
+    state = seed;
+    bool good = true;
+    for (int i = 0; good && i < 40000; i++) {
+        held *one = &blocks[next_random() % BLOCKS];
+        good = resize_one(heap, one, one->len > 0 && next_random() % 2 == 0 ? 0 : any_size());
+    }
+    for (int i = 0; good && i < BLOCKS; i++) {
+        good = resize_one(heap, &blocks[i], 0);
+    }
+    CHECK(good);
+    CHECK(heap->spare_len <= SPARE_MAX && heap->kept <= KEPT_MAX);
+    host_heap_free(heap);
+}
+
+static size_t in_use(void) {
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+/* What a burst of so many blocks of a size leaves behind, beside what an idle heap may keep. */
+static void test_burst(size_t len, size_t allowed) {
+    enum { BURST = 20000 };
+    static void *blocks[BURST];
+    host_heap *heap = host_heap_new();
+    size_t before = in_use();
+    for (int i = 0; i < BURST; i++) {
+        blocks[i] = host_heap_resize(heap, NULL, 0, len);
+    }
+    for (int i = 0; i < BURST; i++) {
+        (void)host_heap_resize(heap, blocks[i], len, 0);
+    }
+    CHECK(in_use() < before + allowed);
+    host_heap_free(heap);
+}
+
+/* What is kept of one size goes when another is wanted. */
+static void test_kept(void) {
+    host_heap *heap = host_heap_new();
+    size_t len = 40000, count = KEPT_MAX / 40000;
+    void *blocks[KEPT_MAX / 40000];
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = host_heap_resize(heap, NULL, 0, len);
+    }
+    for (size_t i = 0; i < count; i++) {
+        (void)host_heap_resize(heap, blocks[i], len, 0);
+    }
+    CHECK(heap->kept > KEPT_MAX / 2);
+    void *last = blocks[count - 1];
+    CHECK(host_heap_resize(heap, NULL, 0, len) == last); /* the warmest */
+    (void)host_heap_resize(heap, last, len, 0);
+    void *other = host_heap_resize(heap, NULL, 0, 1000);
+    CHECK(heap->kept == 0);
+    (void)host_heap_resize(heap, other, 1000, 0);
+    host_heap_free(heap);
+}
+
+int main(void) {
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        test_random(seed);
+    }
+    size_t pages = (SPARE_MAX + CLASSES) * (size_t)PAGE * 2, allowed = pages + KEPT_MAX + 65536;
+    test_burst(24, allowed);
+    test_burst(512, allowed);
+    test_burst(16409, allowed);
+    test_burst(100000, allowed);
+    test_kept();
+    host_heap_free(NULL);
+    return checks_end();
+}
