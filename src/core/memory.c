@@ -1,9 +1,10 @@
 /*
  * memory.c: bounded byte queues, and the BIO that reads from one and writes to another.
  *
- * A queue is a ring that is not there while it is empty and small traffic has not asked for it: memory
- * comes with the first byte, doubles towards the capacity, and goes when a large ring has been emptied. An
- * idle connection in memory thus costs a few kilobytes at most, and each put or get is at most two copies.
+ * A queue is a ring that is not there while nothing has been put into it: memory comes with the first byte,
+ * doubles towards the capacity, and a large ring goes when what passed since it was empty last would have
+ * fitted into a small one, or at the end. So records that follow each other find it there, and each put or
+ * get is at most two copies.
  *
  *   ring   [ . . . . a b c d . . . ]      head: where the oldest byte is
  *                    ^head            len:  how many there are; they wrap at size
@@ -29,7 +30,7 @@
 #include <string.h>
 
 #define RING_LEAST 1024 /* the first allocation: of a size that malloc has at hand */
-#define RING_KEPT 4096  /* what an empty queue may keep */
+#define RING_KEPT 4096  /* a larger one is large */
 
 struct tlsl_queue {
     unsigned refs;
@@ -39,6 +40,7 @@ struct tlsl_queue {
     size_t size; /* of ring */
     size_t head;
     size_t len;
+    size_t most; /* of len since it was 0 */
     unsigned char *ring;
 };
 
@@ -118,13 +120,16 @@ size_t tlsl_queue_put(tlsl_queue *queue, const void *bytes, size_t len) {
         memcpy(queue->ring, (const unsigned char *)bytes + first, len - first);
     }
     queue->len += len;
+    queue->most = queue->len > queue->most ? queue->len : queue->most;
     return len;
 }
 
-/* An empty queue starts anew at the ring's beginning, so that what follows is one copy; a large ring goes. */
+/* An empty queue starts anew at the ring's beginning, so that what follows is one copy. */
 static void emptied(tlsl_queue *queue) {
+    bool idle = queue->size > RING_KEPT && queue->most <= RING_KEPT;
     queue->head = 0;
-    if (queue->size > RING_KEPT || queue->ended) {
+    queue->most = 0;
+    if (idle || queue->ended) {
         free(queue->ring);
         queue->ring = NULL;
         queue->size = 0;
