@@ -706,7 +706,11 @@ TLSLIFE_API void tlslife_conn_close_transport(tlslife_conn *conn);
  * Source: SSL_connect(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_connect(tlslife_conn *conn);
-TLSLIFE_API tlslife_status tlslife_conn_accept(tlslife_conn *conn);    /* SSL_accept(3) */
+/*
+ * SSL_accept(3). The tickets of TLS 1.3 go into an owned socket with MSG_MORE: they travel with what is written next, or
+ * when a read finds nothing or tlslife_conn_wait_fd is asked, at most 200 ms later.
+ */
+TLSLIFE_API tlslife_status tlslife_conn_accept(tlslife_conn *conn);
 /* SSL_do_handshake(3): the role's own, or what key_update, renegotiate, request_client_certificate began */
 TLSLIFE_API tlslife_status tlslife_conn_handshake(tlslife_conn *conn);
 /* done, and every question answered */

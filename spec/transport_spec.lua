@@ -245,6 +245,75 @@ describe("TCP", function()
     end)
 end)
 
+describe("the tickets of TLS 1.3, which a server holds back for what it writes next,", function()
+    -- what a client finds within that time, seconds
+    local function finds_session(client, timeout)
+        client:set_timeout(timeout)
+        local _, why = client:read()
+        assert.equal("timeout", why)
+        return client:take_session() ~= nil
+    end
+
+    it("come with it", function()
+        local client, server = over_tcp "127.0.0.1"
+        assert.equal(5, client:write "hello")
+        assert.equal("hello", server:read())
+        assert.equal(3, server:write "bye")
+        assert.equal("bye", client:read())
+        assert.is_truthy(client:take_session())
+    end)
+
+    it("come when a read finds nothing", function()
+        local client, server = over_tcp "127.0.0.1"
+        server:set_blocking(false)
+        assert.equal("want_read", select(2, server:read()))
+        assert.is_true(finds_session(client, 0.1))
+    end)
+
+    it("come when a read begins to wait in a loop", function()
+        if not pcall(require, "luv") then return pending "lua-luv is not installed" end
+        local uv = require "luv"
+        require "tlslife.wait.luv"
+        local client, server = over_tcp "127.0.0.1"
+        local why
+        coroutine.wrap(function() why = select(2, server:read()) end)()
+        assert.is_true(finds_session(client, 0.1))
+        server:cancel()
+        uv.run()
+        assert.equal("canceled", why)
+    end)
+
+    it("come by themselves when it does nothing", function()
+        local client, _ = over_tcp "127.0.0.1"
+        assert.is_true(finds_session(client, 1))
+    end)
+
+    it("come before the end, whatever ends it", function()
+        for _, name in ipairs {"close", "free", "shutdown"} do
+            local client, server = over_tcp "127.0.0.1"
+            if name == "shutdown" then assert.equal("sent", server:shutdown()) elseif name == "close" then server:close(0)
+            else server:free() end
+            assert.is_nil((client:read()))
+            assert.is_truthy(client:take_session(), name)
+        end
+    end)
+
+    it("come over sockets of other kinds too", function()
+        if not pcall(require, "luv") then return pending "lua-luv is not installed" end
+        local ends = require "luv".socketpair(nil, nil, {nonblock = true}, {nonblock = true})
+        local client, server = pair.client():connection(), pair.server():connection()
+        client:set_hostname "localhost"
+        for i, conn in ipairs {client, server} do
+            conn:set_blocking(false)
+            assert(conn:take_fd(ends[i]))
+        end
+        pair.drive(client, server)
+        assert.equal("want_read", select(2, server:read()))
+        assert.equal("want_read", select(2, client:read()))
+        assert.is_truthy(client:take_session())
+    end)
+end)
+
 describe("a listener", function()
     it("does not wait when told so", function()
         local listener <close> = assert(tls.listen("127.0.0.1", 0))

@@ -434,7 +434,8 @@ function Connection:close_transport() end
 ---@return tlslife.Error? err
 function Connection:connect() end
 
----Source: SSL_accept(3).
+---On a socket of the listener's the tickets of TLS 1.3 travel with what is written next, or when a read waits, at most 200 ms
+---later. Source: SSL_accept(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err

@@ -120,6 +120,10 @@ static void test_queue_memory(void) {
     CHECK(tlsl_queue_get(queue, bytes, 100) == 100 &&
           tlsl_queue_get(queue, bytes, sizeof bytes) == sizeof bytes);
     CHECK(mallinfo2().uordblks + mallinfo2().hblkhd - before < 4700);
+    CHECK(tlsl_queue_put(queue, bytes, 17000) == 17000 && tlsl_queue_get(queue, bytes, 17000) == 17000);
+    CHECK(mallinfo2().uordblks + mallinfo2().hblkhd - before < 33500);
+    CHECK(tlsl_queue_put(queue, bytes, 100) == 100 && tlsl_queue_get(queue, bytes, 100) == 100);
+    CHECK(mallinfo2().uordblks + mallinfo2().hblkhd - before < 4700);
     tlsl_queue_free(queue);
     CHECK(mallinfo2().uordblks + mallinfo2().hblkhd - before < 256);
 }
@@ -245,8 +249,8 @@ static size_t empty(BIO *bio) {
 static void test_both_ends(int read_fd, int write_fd) {
     int read_flags = fcntl(read_fd, F_GETFL);
     int write_flags = fcntl(write_fd, F_GETFL);
-    BIO *reader = tlsl_fd_bio(read_fd, read_fd, false);
-    BIO *writer = tlsl_fd_bio(write_fd, write_fd, false);
+    BIO *reader = tlsl_fd_bio(NULL, read_fd, read_fd, false);
+    BIO *writer = tlsl_fd_bio(NULL, write_fd, write_fd, false);
     char bytes[10];
     CHECK(tlsl_fd_read(reader) == read_fd && tlsl_fd_write(writer) == write_fd);
     CHECK((read_flags & O_NONBLOCK) == 0 && (write_flags & O_NONBLOCK) == 0);
@@ -263,8 +267,8 @@ static void test_both_ends(int read_fd, int write_fd) {
 }
 
 static void test_end_of_stream(int read_fd, int write_fd) {
-    BIO *reader = tlsl_fd_bio(read_fd, read_fd, true);
-    BIO *writer = tlsl_fd_bio(write_fd, write_fd, true);
+    BIO *reader = tlsl_fd_bio(NULL, read_fd, read_fd, true);
+    BIO *writer = tlsl_fd_bio(NULL, write_fd, write_fd, true);
     char bytes[10];
     CHECK(BIO_write(writer, "bye", 3) == 3);
     BIO_free(writer);
@@ -284,7 +288,7 @@ static bool fails_in_silence(int write_fd) {
     sigemptyset(&pending);
     (void)signal(SIGPIPE, SIG_DFL);
     (void)pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL);
-    BIO *writer = tlsl_fd_bio(write_fd, write_fd, false);
+    BIO *writer = tlsl_fd_bio(NULL, write_fd, write_fd, false);
     errno = 0;
     bool failed = BIO_write(writer, "x", 1) == -1 && errno == EPIPE && !BIO_should_retry(writer);
     BIO_free(writer);
@@ -314,7 +318,7 @@ static void test_pending_signal_stays(void) {
     sigaddset(&pipe_only, SIGPIPE);
     (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
     (void)raise(SIGPIPE);
-    BIO *writer = tlsl_fd_bio(fds[1], fds[1], true);
+    BIO *writer = tlsl_fd_bio(NULL, fds[1], fds[1], true);
     CHECK(BIO_write(writer, "x", 1) == -1 && errno == EPIPE);
     sigpending(&pending);
     CHECK(sigismember(&pending, SIGPIPE) == 1);
@@ -356,8 +360,8 @@ static void test_terminal(void) {
         puts("not tried: no terminals here"); /* a bare chroot has no /dev/pts */
         return;
     }
-    BIO *program = tlsl_fd_bio(user, user, false);
-    BIO *screen = tlsl_fd_bio(terminal, terminal, false);
+    BIO *program = tlsl_fd_bio(NULL, user, user, false);
+    BIO *screen = tlsl_fd_bio(NULL, terminal, terminal, false);
     CHECK(BIO_read(program, bytes, sizeof bytes) == -1 && BIO_should_read(program));
     CHECK(BIO_write(program, "hello", 5) == 5);
     struct pollfd wait = {.fd = terminal, .events = POLLIN};
@@ -376,7 +380,7 @@ static void test_file(void) {
         return;
     }
     int fd = fileno(file);
-    BIO *bio = tlsl_fd_bio(fd, fd, false);
+    BIO *bio = tlsl_fd_bio(NULL, fd, fd, false);
     CHECK(BIO_write(bio, "written", 7) == 7);
     CHECK(lseek(fd, 0, SEEK_SET) == 0);
     CHECK(BIO_read(bio, bytes, sizeof bytes) == 7);
@@ -389,7 +393,7 @@ static void test_failures(void) {
     int fds[2];
     char byte;
     CHECK(pipe(fds) == 0);
-    BIO *bio = tlsl_fd_bio(fds[0], fds[1], false);
+    BIO *bio = tlsl_fd_bio(NULL, fds[0], fds[1], false);
     close_both(fds);
     CHECK(BIO_read(bio, &byte, 1) == -1 && errno == EBADF && !BIO_should_retry(bio) && !BIO_eof(bio));
     CHECK(BIO_write(bio, &byte, 1) == -1 && errno == EBADF && !BIO_should_retry(bio));
@@ -399,7 +403,7 @@ static void test_failures(void) {
 static void test_ownership(void) {
     int fds[2];
     CHECK(pipe(fds) == 0);
-    BIO *bio = tlsl_fd_bio(fds[0], fds[1], true);
+    BIO *bio = tlsl_fd_bio(NULL, fds[0], fds[1], true);
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL *ssl = SSL_new(ctx);
     SSL_set_bio(ssl, bio, bio);
@@ -474,7 +478,7 @@ static void test_waiting_within(void) {
     int fds[2];
     char byte;
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-    BIO *bio = tlsl_fd_bio(fds[0], fds[0], false);
+    BIO *bio = tlsl_fd_bio(NULL, fds[0], fds[0], false);
     tlsl_fd_set_waits(bio, true);
     int64_t begun = tlsl_now_ms();
     pid_t child = write_later(fds[1]);

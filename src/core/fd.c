@@ -8,6 +8,11 @@
  * and a write is kept to what poll promises, PIPE_BUF bytes. (Two readers of one pipe can still race each
  * other into waiting; give each connection its own.)
  *
+ * A TLS 1.3 server's tickets are sent by libssl at the end of the handshake, each by itself, though the answer
+ * to a request that came with the client's Finished is about to follow. On a socket of ours they are given to the
+ * kernel at once, but to go out with what is written next (MSG_MORE); or, when a read finds nothing,
+ * right then; or, when nothing of that happens, within the 200 ms after which the kernel waits no longer.
+ *
  * SIGPIPE is never raised: MSG_NOSIGNAL on sockets, and elsewhere it is held back in this thread for the
  * length of one write and taken away if that write caused it.
  *
@@ -23,6 +28,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/bio.h>
 #include <poll.h>
 #include <signal.h>
@@ -31,6 +38,7 @@
 #include <unistd.h>
 
 typedef struct descriptors {
+    const SSL *ssl; /* whose BIO it is, or NULL */
     int read_fd;
     int write_fd;
     bool owned;
@@ -39,6 +47,7 @@ typedef struct descriptors {
     bool write_plain;
     bool ended;   /* a read has returned 0 */
     bool drained; /* the last read gave less than it could have */
+    bool held;    /* the kernel has tickets that wait for more */
 } descriptors;
 
 /* 0: a call would wait (errno EAGAIN). Whatever else poll says is for read or write to report. */
@@ -61,14 +70,6 @@ static ssize_t plain_read(int fd, char *buffer, size_t len) {
     ssize_t got;
     do {
         got = read(fd, buffer, len);
-    } while (got < 0 && errno == EINTR);
-    return got;
-}
-
-static ssize_t socket_read(int fd, char *buffer, size_t len, int flags) {
-    ssize_t got;
-    do {
-        got = recv(fd, buffer, len, flags);
     } while (got < 0 && errno == EINTR);
     return got;
 }
@@ -112,15 +113,45 @@ static ssize_t socket_write(int fd, const char *bytes, size_t len, int flags) {
     return put;
 }
 
+static bool writes_tickets(const descriptors *fds) {
+    return fds->owned && fds->ssl != NULL && SSL_get_state(fds->ssl) == TLS_ST_SW_SESSION_TICKET;
+}
+
+/* To set it once more makes the kernel send what it holds. */
+static void push(descriptors *fds) {
+    const int on = 1;
+    fds->held = false;
+    (void)setsockopt(fds->write_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 static int wait_flags(const descriptors *fds) {
     return fds->waits ? 0 : MSG_DONTWAIT; /* one that is O_NONBLOCK does not wait all the same */
+}
+
+static ssize_t socket_recv(int fd, char *buffer, size_t len, int flags) {
+    ssize_t got;
+    do {
+        got = recv(fd, buffer, len, flags);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* Before it waits, what is held goes out. */
+static ssize_t socket_read(descriptors *fds, char *buffer, size_t len) {
+    if (fds->held) {
+        ssize_t got = socket_recv(fds->read_fd, buffer, len, MSG_DONTWAIT);
+        if (got >= 0 || errno != EAGAIN) {
+            return got;
+        }
+        push(fds);
+    }
+    return socket_recv(fds->read_fd, buffer, len, wait_flags(fds));
 }
 
 static int fd_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
     descriptors *fds = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t got = fds->read_plain ? plain_read(fds->read_fd, buffer, len)
-                                  : socket_read(fds->read_fd, buffer, len, wait_flags(fds));
+    ssize_t got = fds->read_plain ? plain_read(fds->read_fd, buffer, len) : socket_read(fds, buffer, len);
     if (got < 0 && errno == ENOTSOCK && !fds->read_plain) {
         fds->read_plain = true;
         got = plain_read(fds->read_fd, buffer, len);
@@ -143,14 +174,17 @@ static int fd_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
 static int fd_write(BIO *bio, const char *bytes, size_t len, size_t *out_written) {
     descriptors *fds = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t put = fds->write_plain ? plain_write(fds->write_fd, bytes, len)
-                                   : socket_write(fds->write_fd, bytes, len, wait_flags(fds));
+    bool more = writes_tickets(fds);
+    ssize_t put = fds->write_plain
+                      ? plain_write(fds->write_fd, bytes, len)
+                      : socket_write(fds->write_fd, bytes, len, wait_flags(fds) | (more ? MSG_MORE : 0));
     if (put < 0 && errno == ENOTSOCK && !fds->write_plain) {
         fds->write_plain = true;
         put = plain_write(fds->write_fd, bytes, len);
     }
     *out_written = put > 0 ? (size_t)put : 0;
     if (put >= 0) {
+        fds->held = more;
         return put > 0 || len == 0;
     }
     if (errno == EAGAIN) { /* EWOULDBLOCK is the same on Linux */
@@ -202,7 +236,7 @@ static void make_method(void) {
     method = tlsl_bio_method("tlslife descriptors", BIO_TYPE_DESCRIPTOR, &verbs);
 }
 
-BIO *tlsl_fd_bio(int read_fd, int write_fd, bool owned) {
+BIO *tlsl_fd_bio(const SSL *ssl, int read_fd, int write_fd, bool owned) {
     if (pthread_once(&method_once, make_method) != 0 || method == NULL) {
         return NULL;
     }
@@ -212,7 +246,7 @@ BIO *tlsl_fd_bio(int read_fd, int write_fd, bool owned) {
         free(fds);
         return NULL;
     }
-    *fds = (descriptors){.read_fd = read_fd, .write_fd = write_fd, .owned = owned};
+    *fds = (descriptors){.ssl = ssl, .read_fd = read_fd, .write_fd = write_fd, .owned = owned};
     BIO_set_data(bio, fds);
     BIO_set_init(bio, 1);
     return bio;
@@ -230,6 +264,13 @@ int tlsl_fd_read(BIO *bio) {
 
 bool tlsl_fd_drained(BIO *bio) {
     return ((const descriptors *)BIO_get_data(bio))->drained;
+}
+
+void tlsl_fd_push(BIO *bio) {
+    descriptors *fds = BIO_get_data(bio);
+    if (fds->held) {
+        push(fds);
+    }
 }
 
 int tlsl_fd_write(BIO *bio) {

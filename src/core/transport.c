@@ -62,7 +62,7 @@ static void install(tlslife_conn *conn, BIO *bio, tlsl_transport transport) {
 
 static tlslife_status use_fds(tlslife_conn *conn, int read_fd, int write_fd, bool owned) {
     tlsl_errors_clear();
-    BIO *bio = tlsl_fd_bio(read_fd, write_fd, owned);
+    BIO *bio = tlsl_fd_bio(conn->ssl, read_fd, write_fd, owned);
     if (bio == NULL) {
         if (owned) {
             close(read_fd);
@@ -142,6 +142,9 @@ int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *ou
     if (conn->dial != NULL) {
         *out_timeout_ms = tlsl_left_ms(tlsl_dial_until(conn->dial));
         return tlsl_dial_fd(conn->dial, out_writing);
+    }
+    if (conn->transport == TLSL_FD) {
+        tlsl_fd_push(SSL_get_wbio(conn->ssl));
     }
     return fd_for(conn, *out_writing);
 }
