@@ -2,9 +2,9 @@
  * memory.c: bounded byte queues, and the BIO that reads from one and writes to another.
  *
  * A queue is a ring that is not there while nothing has been put into it: memory comes with the first byte,
- * doubles towards the capacity, and a large ring goes when what passed since it was empty last would have
- * fitted into a small one, or at the end. So records that follow each other find it there, and each put or
- * get is at most two copies.
+ * doubles towards the capacity, and goes when a large ring has been emptied. One that a record needs stays for
+ * the next, until what passes is small. So an idle queue costs 32 KiB at most, mostly one or four, and each put
+ * or get is at most two copies.
  *
  *   ring   [ . . . . a b c d . . . ]      head: where the oldest byte is
  *                    ^head            len:  how many there are; they wrap at size
@@ -30,7 +30,8 @@
 #include <string.h>
 
 #define RING_LEAST 1024 /* the first allocation: of a size that malloc has at hand */
-#define RING_KEPT 4096  /* a larger one is large */
+#define RING_SMALL 4096 /* an empty queue may keep this, */
+#define RING_KEPT 32768 /* and this while records pass */
 
 struct tlsl_queue {
     unsigned refs;
@@ -126,7 +127,7 @@ size_t tlsl_queue_put(tlsl_queue *queue, const void *bytes, size_t len) {
 
 /* An empty queue starts anew at the ring's beginning, so that what follows is one copy. */
 static void emptied(tlsl_queue *queue) {
-    bool idle = queue->size > RING_KEPT && queue->most <= RING_KEPT;
+    bool idle = queue->size > (queue->most > RING_SMALL ? RING_KEPT : RING_SMALL);
     queue->head = 0;
     queue->most = 0;
     if (idle || queue->ended) {

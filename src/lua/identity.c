@@ -323,7 +323,9 @@ void tlb_release(lua_State *L, int idx, const tlb_type *type) {
 
 /* The collector's and the end of a scope's: memory and references, no I/O. */
 static tlb_handle *own_handle(lua_State *L) {
-    return tlb_test(L, 1, lua_touserdata(L, TLB_TYPE));
+    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    tlb_handle *live = tlb_live(L, 1, type);
+    return live ? live : tlb_test(L, 1, type);
 }
 
 int tlb_handle_gc(lua_State *L) {

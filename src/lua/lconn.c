@@ -158,8 +158,8 @@ static int conn_free(lua_State *L) {
 }
 
 static int conn_scope_end(lua_State *L) {
-    tlb_handle *self = tlb_test(L, 1, &tlb_conn_type);
-    if (self && self->object && self->refs == 1) {
+    const tlb_handle *self = tlb_live(L, 1, &tlb_conn_type);
+    if (self && self->refs == 1) {
         tlb_part(L, 1);
     }
     return tlb_handle_close(L);
