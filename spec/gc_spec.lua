@@ -13,7 +13,7 @@ local function rss_kib()
 end
 
 -- AddressSanitizer keeps what was freed for a while: memory says nothing there
-local sanitized = process.slurp "/proc/self/maps":match "libasan" ~= nil or process.slurp(program.path):find("__asan_init", 1, true) ~= nil
+local sanitized = program.is_sanitized()
 
 describe("the collector", function()
     it("takes connections that were dropped, before they fill the memory", function()

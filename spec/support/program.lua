@@ -15,6 +15,12 @@ end)()
 --- Whether it is ours: an interpreter with the module inside.
 program.ours = program.path:match "[^/]+$" == "tlslife"
 
+--- Whether AddressSanitizer is in it, which takes time, and keeps memory.
+function program.is_sanitized()
+    return process.slurp "/proc/self/maps":match "libasan" ~= nil or
+        process.slurp(program.path):find("__asan_init", 1, true) ~= nil
+end
+
 --- Runs a Lua chunk with arguments to its end; exit status and output. It must not outlive ten seconds.
 function program.run(chunk, ...)
     local path = process.spill(("%s/chunk%s.lua"):format(process.directory(), tostring({}):match "0x%x+"), chunk)
