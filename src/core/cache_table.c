@@ -1,16 +1,18 @@
 /*
- * cache_table.c: sessions by id (a chained hash), by use (a list) and by expiry (a heap).
+ * cache_table.c: sessions by id (a hash of groups), by use (a list) and by expiry (a heap).
  *
- *   entries   [ session, chain, newer, older, place, hash | ... ]
- *   heap      [ expires, entry | ... ]        the earliest first
- *   buckets   [ 1 | . | 2 | . ]               the first entry of each chain
+ *   groups    [ 1 . . 2 . . . | . 3 . . . . . ]   where to look for an id: a line of the cache each
+ *   entries   [ session, newer, older, place, hash | ... ]
+ *   heap      [ expires, entry | ... ]            the earliest first
  *
- * Everything is an index, so that an entry is small: it borrows its key from the session. The heap is of
+ * Everything is an index, so that an entry is small: it borrows its key from the session. An id that is there
+ * is found in a large table by three accesses to memory: a group, whose eight bits of hash leave out the
+ * others, the entry, and the session. A group that is full says how many went further. The heap is of
  * four children a node, with the time of expiry in it: where all timeouts are equal, adding is one
  * comparison, and whether anything has expired is one look at the first slot. OpenSSL keeps a list in order
  * of expiry and walks it: tens of microseconds an insertion once timeouts differ.
  *
- * What an attacker would try: ids that fall into one chain (the hash is keyed, cache.c), and a clock that
+ * What an attacker would try: ids that fall into one group (the hash is keyed, cache.c), and a clock that
  * jumps. The table has seconds of its own: they stand still where the wall clock goes back, and start anew
  * where it is moved ahead by decades, so that nothing lives longer than it was given.
  */
@@ -19,23 +21,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS_LEAST 32
+#define LINE ((uintptr_t)64)
+#define GROUP_FILL 9 /* of a group's words, when the groups are made: they are full at 12 in the mean */
+#define GROUP_FULL 12
 #define CHILDREN 4
 #define ROOM_LEAST 40
 #define ROOM_STEP 8
 #define ROOM_KEPT 256                   /* of an empty table */
 #define SECONDS_HALF ((int64_t)1 << 31) /* where the table's seconds start anew */
 
+/* Of the caller's 32 bits, those that an entry keeps. */
+static uint32_t kept_hash(uint32_t hash) {
+    return hash >> 8;
+}
+
 static uint32_t hash_of(const tlsl_entry *entry) {
-    return (uint32_t)entry->hash_0 | (uint32_t)entry->hash_1 << 8 | (uint32_t)entry->hash_2 << 16 |
-           (uint32_t)entry->hash_3 << 24;
+    return (uint32_t)entry->hash_0 | (uint32_t)entry->hash_1 << 8 | (uint32_t)entry->hash_2 << 16;
 }
 
 static void set_hash(tlsl_entry *entry, uint32_t hash) {
     entry->hash_0 = hash & 0xffU;
     entry->hash_1 = (hash >> 8) & 0xffU;
     entry->hash_2 = (hash >> 16) & 0xffU;
-    entry->hash_3 = (uint8_t)(hash >> 24);
+}
+
+static void set_session(tlsl_entry *entry, SSL_SESSION *session) {
+    memcpy(entry->session, &session, sizeof session);
 }
 
 /* ------------------------------------------------------------------------------------------------- life */
@@ -46,7 +57,7 @@ void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall) {
 }
 
 void tlsl_table_clear(tlsl_table *table) {
-    free(table->entries);
+    free(table->block);
     tlsl_table_init(table, table->weighed, table->epoch + table->now);
 }
 
@@ -74,69 +85,109 @@ uint32_t tlsl_table_tick(tlsl_table *table, int64_t wall) {
     return table->now;
 }
 
-/* ------------------------------------------------------------------------------------------------ chains */
+/* ------------------------------------------------------------------------------------------------ groups */
 
-static uint32_t *bucket(const tlsl_table *table, uint32_t hash) {
-    return &table->buckets[hash & (table->buckets_len - 1)];
+/* The hash is mixed first: the eight bits that a word has of it say nothing of the group. */
+static uint32_t home(const tlsl_table *table, uint32_t hash) {
+    uint32_t mixed = hash * 0x9e3779b1U;
+    return (uint32_t)((uint64_t)mixed * table->groups_len >> 32);
 }
 
-static bool is(const tlsl_entry *entry, uint32_t hash, const unsigned char *key) {
+static uint32_t next_group(const tlsl_table *table, uint32_t at) {
+    return at + 1 < table->groups_len ? at + 1 : 0;
+}
+
+static uint32_t word_of(uint32_t index, uint32_t hash) {
+    return index | hash << 24;
+}
+
+static bool is(const tlsl_table *table, uint32_t index, uint32_t hash, const unsigned char *key) {
     static const unsigned char zeros[TLSL_STORE_KEY];
-    if (hash_of(entry) != hash) {
+    if (hash_of(&table->entries[index]) != hash) {
         return false;
     }
     unsigned len = 0;
-    const unsigned char *id = SSL_SESSION_get_id(entry->session, &len);
+    const unsigned char *id = SSL_SESSION_get_id(tlsl_table_session(table, index), &len);
     if (len == TLSL_STORE_KEY) {
         return memcmp(id, key, TLSL_STORE_KEY) == 0;
     }
     return memcmp(id, key, len) == 0 && memcmp(key + len, zeros, TLSL_STORE_KEY - len) == 0;
 }
 
-static uint32_t follow(const tlsl_table *table, uint32_t index, uint32_t hash, const unsigned char *key) {
-    while (index != TLSL_NIL && !is(&table->entries[index], hash, key)) {
-        index = table->entries[index].chain;
-    }
-    return index;
+/* The first that is behind after, or at all (TLSL_NIL). */
+static uint32_t search(const tlsl_table *table, uint32_t hash, const unsigned char *key, uint32_t after) {
+    uint32_t tag = word_of(0, hash);
+    const tlsl_group *group;
+    uint32_t at = home(table, hash), looked = 0;
+    do {
+        group = &table->groups[at];
+        for (int i = 0; i < TLSL_GROUP; i++) {
+            uint32_t index = group->words[i] ^ tag; /* with the hash's own bits: nothing above 24 */
+            if (index >= TLSL_NIL) {
+                continue;
+            }
+            if (after == TLSL_NIL && is(table, index, hash, key)) {
+                return index;
+            }
+            after = index == after ? TLSL_NIL : after;
+        }
+        at = next_group(table, at);
+    } while (group->passed > 0 && ++looked < table->groups_len);
+    return TLSL_NIL;
 }
 
 uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned char key[TLSL_STORE_KEY]) {
-    return table->len == 0 ? TLSL_NIL : follow(table, *bucket(table, hash), hash, key);
+    return table->len == 0 ? TLSL_NIL : search(table, kept_hash(hash), key, TLSL_NIL);
 }
 
 uint32_t tlsl_table_find_next(const tlsl_table *table, uint32_t index, uint32_t hash,
                               const unsigned char key[TLSL_STORE_KEY]) {
-    return follow(table, table->entries[index].chain, hash, key);
+    return search(table, kept_hash(hash), key, index);
 }
 
-static void chain(tlsl_table *table, uint32_t index) {
-    tlsl_entry *entry = &table->entries[index];
-    uint32_t *first = bucket(table, hash_of(entry));
-    entry->chain = *first & TLSL_NIL;
-    *first = index;
-}
-
-static void unchain(tlsl_table *table, uint32_t index) {
-    tlsl_entry *entry = &table->entries[index];
-    uint32_t *first = bucket(table, hash_of(entry));
-    if (*first == index) {
-        *first = entry->chain;
-        return;
+/* The word of a group that is this, or NULL. */
+static uint32_t *word_in(tlsl_group *group, uint32_t word) {
+    for (int i = 0; i < TLSL_GROUP; i++) {
+        if (group->words[i] == word) {
+            return &group->words[i];
+        }
     }
-    tlsl_entry *before = &table->entries[*first];
-    while (before->chain != index) {
-        before = &table->entries[before->chain];
-    }
-    before->chain = entry->chain;
+    return NULL;
 }
 
-static void chain_all(tlsl_table *table) {
-    for (uint32_t i = 0; i < table->buckets_len; i++) {
-        table->buckets[i] = TLSL_NIL;
+/* There is room: the groups have more words than the table has entries. */
+static void enter(tlsl_table *table, uint32_t index) {
+    uint32_t hash = hash_of(&table->entries[index]);
+    uint32_t at = home(table, hash);
+    uint32_t *word;
+    while ((word = word_in(&table->groups[at], TLSL_NIL)) == NULL) {
+        table->groups[at].passed++;
+        at = next_group(table, at);
+    }
+    *word = word_of(index, hash);
+}
+
+static void leave(tlsl_table *table, uint32_t index) {
+    uint32_t hash = hash_of(&table->entries[index]);
+    uint32_t at = home(table, hash);
+    uint32_t *word;
+    while ((word = word_in(&table->groups[at], word_of(index, hash))) == NULL) {
+        table->groups[at].passed--;
+        at = next_group(table, at);
+    }
+    *word = TLSL_NIL;
+}
+
+static void enter_all(tlsl_table *table) {
+    for (uint32_t i = 0; i < table->groups_len; i++) {
+        for (int k = 0; k < TLSL_GROUP; k++) {
+            table->groups[i].words[k] = TLSL_NIL;
+        }
+        table->groups[i].passed = 0;
     }
     for (uint32_t i = 0; i < table->used; i++) {
-        if (table->entries[i].session != NULL) {
-            chain(table, i);
+        if (tlsl_table_session(table, i) != NULL) {
+            enter(table, i);
         }
     }
 }
@@ -268,27 +319,27 @@ static void drop_slot(tlsl_table *table, uint32_t place) {
 
 /* ----------------------------------------------------------------------------------------------- entries */
 
-/* One or two entries a bucket, as they fall; the sixteenth that may lie idle does not count. */
-static uint32_t buckets_for(uint32_t room) {
-    uint32_t buckets = BUCKETS_LEAST;
-    while (buckets * 2 < room - room / 16) {
-        buckets *= 2;
-    }
-    return buckets;
+/* As many as there are, while they are not too full. */
+static uint32_t groups_for(const tlsl_table *table, uint32_t room) {
+    bool enough = (uint64_t)table->groups_len * GROUP_FULL >= room;
+    return enough ? table->groups_len : room / GROUP_FILL + 1;
 }
 
 /* A block of so many entries, and where what follows them lies. false: out of memory. */
-static bool lay_out(tlsl_table *table, uint32_t room, uint32_t buckets_len) {
+static bool lay_out(tlsl_table *table, uint32_t room, uint32_t groups_len) {
     uint32_t weights_len = table->weighed ? room : 0;
-    table->entries = malloc(room * (sizeof *table->entries + sizeof *table->heap) +
-                            ((size_t)weights_len + buckets_len) * sizeof(uint32_t));
-    if (table->entries == NULL) {
+    table->block =
+        malloc(groups_len * sizeof *table->groups + LINE +
+               room * (sizeof *table->entries + sizeof *table->heap) + weights_len * sizeof *table->weights);
+    if (table->block == NULL) {
         return false;
     }
+    uintptr_t line = ((uintptr_t)table->block + LINE - 1) & ~(LINE - 1);
+    table->groups = (tlsl_group *)line; /* NOLINT(performance-no-int-to-ptr) */
+    table->entries = (tlsl_entry *)(void *)(table->groups + groups_len);
     table->heap = (tlsl_slot *)(void *)(table->entries + room);
     table->weights = (uint32_t *)(void *)(table->heap + room);
-    table->buckets = table->weights + weights_len;
-    table->buckets_len = buckets_len;
+    table->groups_len = groups_len;
     table->room = room;
     return true;
 }
@@ -299,12 +350,12 @@ static void move_in(tlsl_table *table, const tlsl_table *from) {
     if (table->weighed) {
         memcpy(table->weights, from->weights, from->room * sizeof *table->weights);
     }
-    if (table->buckets_len == from->buckets_len) {
-        memcpy(table->buckets, from->buckets, from->buckets_len * sizeof *table->buckets);
+    if (table->groups_len == from->groups_len) {
+        memcpy(table->groups, from->groups, from->groups_len * sizeof *table->groups);
     } else {
-        chain_all(table);
+        enter_all(table);
     }
-    free(from->entries);
+    free(from->block);
 }
 
 /*
@@ -317,14 +368,14 @@ static bool more_room(tlsl_table *table) {
     uint32_t step = before.room / 16 < ROOM_STEP ? ROOM_STEP : before.room / 16;
     uint32_t room = before.room == 0 ? ROOM_LEAST : before.room + step;
     room = room < TLSL_NIL ? room : TLSL_NIL;
-    if (room == before.room || !lay_out(table, room, buckets_for(room))) {
+    if (room == before.room || !lay_out(table, room, groups_for(&before, room))) {
         *table = before;
         return false;
     }
     if (before.room > 0) {
         move_in(table, &before);
     } else {
-        chain_all(table);
+        enter_all(table);
     }
     return true;
 }
@@ -333,7 +384,7 @@ static bool more_room(tlsl_table *table) {
 static uint32_t new_entry(tlsl_table *table) {
     uint32_t index = table->free;
     if (index != TLSL_NIL) {
-        table->free = table->entries[index].chain;
+        table->free = table->entries[index].newer;
         return index;
     }
     if (table->used == table->room && !more_room(table)) {
@@ -356,10 +407,10 @@ uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, 
     }
     settle_touches(table);
     tlsl_entry *entry = &table->entries[index];
-    entry->session = session;
-    set_hash(entry, hash);
+    set_session(entry, session);
+    set_hash(entry, kept_hash(hash));
     weigh(table, index, weight);
-    chain(table, index);
+    enter(table, index);
     enlist(table, index);
     uint32_t place = table->len++;
     settle(table, rise(table, place, expires), (tlsl_slot){expires, index});
@@ -369,8 +420,8 @@ uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, 
 SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session, uint32_t expires,
                              uint32_t weight) {
     tlsl_entry *entry = &table->entries[index];
-    SSL_SESSION *before = entry->session;
-    entry->session = session;
+    SSL_SESSION *before = tlsl_table_session(table, index);
+    set_session(entry, session);
     weigh(table, index, weight);
     put_slot(table, entry->place, (tlsl_slot){expires, index});
     tlsl_table_touch(table, index);
@@ -389,13 +440,13 @@ static void emptied(tlsl_table *table) {
 
 SSL_SESSION *tlsl_table_remove(tlsl_table *table, uint32_t index) {
     tlsl_entry *entry = &table->entries[index];
-    SSL_SESSION *session = entry->session;
+    SSL_SESSION *session = tlsl_table_session(table, index);
     settle_touches(table);
-    unchain(table, index);
+    leave(table, index);
     unlist(table, index);
     drop_slot(table, entry->place);
-    entry->session = NULL;
-    entry->chain = table->free & TLSL_NIL;
+    set_session(entry, NULL);
+    entry->newer = table->free & TLSL_NIL;
     table->free = index;
     if (table->len == 0) {
         emptied(table);

@@ -2,33 +2,41 @@
  * cache_table.h: a table of live sessions by their ids, in order of use and in order of expiry. Not public.
  *
  * It takes no lock, frees no session and knows no capacity: cache.c does. An entry is an index below
- * TLSL_NIL; it stays what it is until it is removed. What a table costs an entry is 32 bytes and 2 to 4 of
- * buckets: an LHASH node of OpenSSL's own cache is a malloc of 32 and 4 to 8.
+ * TLSL_NIL; it stays what it is until it is removed. What a table costs an entry is 28 bytes and 5 to 7 of
+ * slots: an LHASH node of OpenSSL's own cache is a malloc of 32 and 4 to 8.
  */
 #ifndef TLSLIFE_CACHE_TABLE_H
 #define TLSLIFE_CACHE_TABLE_H
 
 #include "cache.h"
 
+#include <string.h>
+
 #define TLSL_NIL 0xffffffU                      /* no entry; a table holds no more than this */
 #define TLSL_TOUCHES 16                         /* that may wait */
 #define TLSL_SECONDS_MAX ((int64_t)1 << 30)     /* a longer life is cut to this */
 
 /*
- * The four indices have 24 bits, so that the hash of the id fits beside them: nothing is ever moved or
- * removed by what a session says of itself at that moment.
+ * The three indices have 24 bits, so that a hash of the id fits beside them: nothing is ever moved or removed
+ * by what a session says of itself at that moment. A pointer would want 24 bytes in all.
  */
 typedef struct tlsl_entry {
-    SSL_SESSION *session; /* its id is the key; NULL: free */
-    uint32_t chain : 24;  /* the next of the same bucket, or the next free one */
+    unsigned char session[sizeof(SSL_SESSION *)]; /* the pointer; its id is the key. NULL: free */
+    uint32_t newer : 24;                          /* or the next free one */
     uint32_t hash_0 : 8;
-    uint32_t newer : 24;
-    uint32_t hash_1 : 8;
     uint32_t older : 24;
-    uint32_t hash_2 : 8;
+    uint32_t hash_1 : 8;
     uint32_t place : 24; /* in the heap */
-    uint32_t hash_3 : 8;
+    uint32_t hash_2 : 8;
 } tlsl_entry;
+
+#define TLSL_GROUP 15
+
+/* A line of the processor's cache. A word is an entry, and eight bits of its hash above; or TLSL_NIL. */
+typedef struct tlsl_group {
+    uint32_t words[TLSL_GROUP];
+    uint32_t passed; /* entries that belong here, or before, and found this full: they are further on */
+} tlsl_group;
 
 typedef struct tlsl_slot { /* of the heap */
     uint32_t expires; /* the table's seconds */
@@ -36,12 +44,13 @@ typedef struct tlsl_slot { /* of the heap */
 } tlsl_slot;
 
 typedef struct tlsl_table {
-    tlsl_entry *entries; /* one block, with what follows */
+    void *block; /* malloc's, with what follows in it */
+    tlsl_group *groups;
+    tlsl_entry *entries;
     tlsl_slot *heap;
-    uint32_t *weights; /* of the entries, only in a table that is weighed */
-    uint32_t *buckets;
-    uint32_t buckets_len; /* a power of two, or 0 */
-    uint32_t room;        /* of entries, heap and weights */
+    uint32_t *weights;   /* of the entries, only in a table that is weighed */
+    uint32_t groups_len; /* or 0 */
+    uint32_t room;       /* of entries, heap and weights */
     uint32_t len;         /* entries that are there, and slots of the heap */
     uint32_t used;        /* entries that were ever used: those from here on are new */
     uint32_t free;        /* the first of those that were given back */
@@ -61,7 +70,9 @@ void tlsl_table_clear(tlsl_table *table);
 uint32_t tlsl_table_tick(tlsl_table *table, int64_t wall);
 
 static inline SSL_SESSION *tlsl_table_session(const tlsl_table *table, uint32_t index) {
-    return table->entries[index].session;
+    SSL_SESSION *session;
+    memcpy(&session, table->entries[index].session, sizeof session);
+    return session;
 }
 
 /* key: an id, padded with zeros. TLSL_NIL: none. */

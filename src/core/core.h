@@ -72,6 +72,7 @@ void tlsl_fd_set_waits(BIO *bio, bool waits);
 int tlsl_fd_read(BIO *bio);  /* its descriptors */
 int tlsl_fd_write(BIO *bio);
 bool tlsl_fd_drained(BIO *bio); /* its last read took all that was there */
+void tlsl_fd_part(BIO *bio);    /* its SSL may go before it does: somebody else may hold it, too */
 void tlsl_fd_push(BIO *bio);    /* somebody is about to wait for it: what waits for more goes out */
 
 /* ----------------------------------------------------------------------------------------------- tcp.c */

@@ -266,6 +266,13 @@ bool tlsl_fd_drained(BIO *bio) {
     return ((const descriptors *)BIO_get_data(bio))->drained;
 }
 
+/* A program that has the SSL may have given it another BIO. */
+void tlsl_fd_part(BIO *bio) {
+    if (bio != NULL && BIO_method_type(bio) == BIO_TYPE_DESCRIPTOR) {
+        ((descriptors *)BIO_get_data(bio))->ssl = NULL;
+    }
+}
+
 void tlsl_fd_push(BIO *bio) {
     descriptors *fds = BIO_get_data(bio);
     if (fds->held) {

@@ -22,6 +22,9 @@ void tlsl_transport_drop(tlslife_conn *conn) {
     conn->dial = NULL;
     free(conn->service);
     conn->service = NULL;
+    if (conn->transport == TLSL_FD) {
+        tlsl_fd_part(SSL_get_wbio(conn->ssl));
+    }
     if (conn->transport != TLSL_NONE && conn->transport != TLSL_FOREIGN) {
         SSL_set_bio(conn->ssl, NULL, NULL);
     }
