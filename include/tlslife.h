@@ -623,7 +623,8 @@ TLSLIFE_API tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size
  */
 TLSLIFE_API void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking);
 TLSLIFE_API bool tlslife_conn_blocking(const tlslife_conn *conn);
-/* The deadline of each blocking call, and of a dial, as a whole, on the monotonic clock; -1: none. */
+/* The deadline of each blocking call, and of a dial, as a whole, on the monotonic clock; -1: none. One that is under way
+ * has as much from now on. */
 TLSLIFE_API void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms);
 TLSLIFE_API int tlslife_conn_timeout_ms(const tlslife_conn *conn);
 

@@ -588,6 +588,28 @@ describe("an adapter", function()
         assert.equal(conn, told[4])
     end)
 
+    it("is told all of a dial's time, though one to the same address was canceled", function()
+        local full <close> = assert(tls.listen("127.0.0.1", 0, {backlog = 1}))
+        local crowd = {}
+        for i = 1, 4 do -- of whom the last ones wait
+            crowd[i] = assert(client:connection())
+            crowd[i]:set_blocking(false)
+            crowd[i]:dial("127.0.0.1", full:port())
+        end
+        local conn = assert(client:connection())
+        conn:set_timeout(2)
+        for _ = 1, 2 do
+            local told
+            local done, why = with(function(_, _, seconds)
+                told = seconds
+                process.sleep(0.3)
+                conn:cancel()
+            end, function() return conn:dial("127.0.0.1", full:port()) end)
+            assert.same({nil, "canceled"}, {done, why})
+            assert.is_true(told > 1.8 and told <= 2, told)
+        end
+    end)
+
     it("that raises ends the call, and the connection is as it was", function()
         local conn <close> = connect(port_of "echo")
         local ok, message = with(function() error("broken loop", 0) end, function() return pcall(conn.read, conn) end)

@@ -418,6 +418,9 @@ bool tlslife_conn_blocking(const tlslife_conn *conn) {
 
 void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms) {
     tlsl_conn_set_waiting(conn, conn->blocking, timeout_ms < 0 ? -1 : timeout_ms);
+    if (conn->dial != NULL) {
+        tlsl_dial_set_deadline(conn->dial, tlsl_deadline(conn->timeout_ms));
+    }
 }
 
 int tlslife_conn_timeout_ms(const tlslife_conn *conn) {
