@@ -22,6 +22,8 @@
 #include <string.h>
 
 #define LINE ((uintptr_t)64)
+#define ASKED_NEXT \
+    464              /* where OpenSSL 3 keeps a session's reference count; its fate and times are around it */
 #define GROUP_FILL 9 /* of a group's words, when the groups are made: they are full at 12 in the mean */
 #define GROUP_FULL 12
 #define CHILDREN 4
@@ -107,7 +109,9 @@ static bool is(const tlsl_table *table, uint32_t index, uint32_t hash, const uns
         return false;
     }
     unsigned len = 0;
-    const unsigned char *id = SSL_SESSION_get_id(tlsl_table_session(table, index), &len);
+    const SSL_SESSION *session = tlsl_table_session(table, index);
+    __builtin_prefetch((const char *)session + ASKED_NEXT);
+    const unsigned char *id = SSL_SESSION_get_id(session, &len);
     if (len == TLSL_STORE_KEY) {
         return memcmp(id, key, TLSL_STORE_KEY) == 0;
     }
@@ -134,6 +138,12 @@ static uint32_t search(const tlsl_table *table, uint32_t hash, const unsigned ch
         at = next_group(table, at);
     } while (group->passed > 0 && ++looked < table->groups_len);
     return TLSL_NIL;
+}
+
+void tlsl_table_foresee(const tlsl_table *table, uint32_t hash) {
+    if (table->len > 0) {
+        __builtin_prefetch(&table->groups[home(table, kept_hash(hash))]);
+    }
 }
 
 uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned char key[TLSL_STORE_KEY]) {

@@ -75,6 +75,8 @@ static inline SSL_SESSION *tlsl_table_session(const tlsl_table *table, uint32_t 
     return session;
 }
 
+/* It will be looked for: the memory is on its way. */
+void tlsl_table_foresee(const tlsl_table *table, uint32_t hash);
 /* key: an id, padded with zeros. TLSL_NIL: none. */
 uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned char key[TLSL_STORE_KEY]);
 /* The next after index with that id: a table may hold several. */
