@@ -22,9 +22,8 @@
 #include <string.h>
 
 #define LINE ((uintptr_t)64)
-#define ASKED_NEXT \
-    464              /* where OpenSSL 3 keeps a session's reference count; its fate and times are around it */
-#define GROUP_FILL 9 /* of a group's words, when the groups are made: they are full at 12 in the mean */
+#define REFERENCES 464 /* where OpenSSL 3 counts a session's, with its fate and its times around */
+#define GROUP_FILL 9   /* of a group's words, when the groups are made: they are full at 12 in the mean */
 #define GROUP_FULL 12
 #define CHILDREN 4
 #define ROOM_LEAST 40
@@ -110,7 +109,7 @@ static bool is(const tlsl_table *table, uint32_t index, uint32_t hash, const uns
     }
     unsigned len = 0;
     const SSL_SESSION *session = tlsl_table_session(table, index);
-    __builtin_prefetch((const char *)session + ASKED_NEXT);
+    __builtin_prefetch((const char *)session + REFERENCES);
     const unsigned char *id = SSL_SESSION_get_id(session, &len);
     if (len == TLSL_STORE_KEY) {
         return memcmp(id, key, TLSL_STORE_KEY) == 0;
