@@ -1,6 +1,16 @@
 # What `cmake --install` puts where, and how others find it: find_package(tlslife) and pkg-config.
 include(CMakePackageConfigHelpers)
 
+if(TLSLIFE_LUA)
+  install(TARGETS tlslife_module LIBRARY DESTINATION ${TLSLIFE_INSTALL_CLUADIR}/tlslife)
+  install(DIRECTORY lua/ DESTINATION ${TLSLIFE_INSTALL_LUADIR} FILES_MATCHING PATTERN "*.lua")
+endif()
+
+# A rock is the module and nothing else: luarocks takes whatever lies beside it for modules, too.
+if(TLSLIFE_MODULE_STATIC)
+  return()
+endif()
+
 install(
   TARGETS ${installed_targets}
   EXPORT tlslife
@@ -28,8 +38,6 @@ install(FILES ${PROJECT_BINARY_DIR}/generated/tlslife.pc DESTINATION ${CMAKE_INS
 
 if(TLSLIFE_LUA)
   install(FILES include/tlslife_lua.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-  install(TARGETS tlslife_module LIBRARY DESTINATION ${TLSLIFE_INSTALL_CLUADIR}/tlslife)
-  install(DIRECTORY lua/ DESTINATION ${TLSLIFE_INSTALL_LUADIR} FILES_MATCHING PATTERN "*.lua")
   configure_file(cmake/tlslife-lua.pc.in ${PROJECT_BINARY_DIR}/generated/tlslife-lua.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/generated/tlslife-lua.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endif()
