@@ -720,6 +720,13 @@ static bool has_ipv6(void) {
     return has;
 }
 
+static int listening_fd(void) {
+    int fd = -1;
+    (void)refusing_port(&fd);
+    CHECK(listen(fd, 8) == 0);
+    return fd;
+}
+
 static void test_listener(void) {
     tlslife_error err;
     tlslife_conn *conn = NULL;
@@ -731,10 +738,17 @@ static void test_listener(void) {
     CHECK(tlsl_now_ms() - begun >= 39);
     CHECK(conn == NULL);
     test_accept(listener, context, "127.0.0.1");
+    test_accept(listener, context, "127.0.0.1"); /* the socket is known to pass its options on */
     if (has_ipv6()) {
         test_accept(listener, context, "::1");
     } else {
         puts("not tried: no IPv6 here");
+    }
+    tlslife_listener_free(listener);
+    int fd = listening_fd(); /* without TCP_NODELAY */
+    listener = tlslife_listen_fd(fd, &err);
+    for (int i = 0; i < 2 && CHECK(listener != NULL); i++) {
+        test_accept(listener, context, "127.0.0.1");
     }
     tlslife_listener_free(listener);
     tlslife_context_free(context);

@@ -34,6 +34,7 @@ struct tlslife_listener {
     int fd;
     int port;
     atomic_bool non_blocking; /* the socket, by a call of this process */
+    atomic_bool passes_on;    /* its TCP_NODELAY, to what it accepts: Linux does, and it has been seen */
 };
 
 /*
@@ -43,6 +44,7 @@ struct tlslife_listener {
 static bool set_options(int fd, int family, bool every_address, bool reuse_port) {
     const int on = 1;
     const int v6_only = every_address ? 0 : 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
         return false;
     }
@@ -136,6 +138,7 @@ static tlslife_listener *listener_of(int fd, bool non_blocking, tlslife_error *e
     listener->fd = fd;
     listener->port = port_of(fd);
     atomic_init(&listener->non_blocking, non_blocking);
+    atomic_init(&listener->passes_on, false);
     return listener;
 }
 
@@ -248,6 +251,20 @@ static tlslife_status accept_one(int listening, int timeout_ms, int *out_fd) {
     }
 }
 
+static void set_no_delay(tlslife_listener *listener, int fd) {
+    int on = 0;
+    socklen_t on_len = sizeof on;
+    if (atomic_load_explicit(&listener->passes_on, memory_order_relaxed)) {
+        return;
+    }
+    if (getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &on_len) == 0 && on != 0) {
+        atomic_store_explicit(&listener->passes_on, true, memory_order_relaxed);
+        return;
+    }
+    on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_context *context, int timeout_ms,
                                        tlslife_conn **out_conn, tlslife_error *err) {
     int fd = -1;
@@ -256,8 +273,7 @@ tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_conte
     if (status != TLSLIFE_OK) {
         return status == TLSLIFE_ERROR ? tlsl_fail_system(err, errno, "cannot accept a connection") : status;
     }
-    const int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    set_no_delay(listener, fd);
     tlslife_conn *conn = tlslife_conn_new(context, err);
     if (conn == NULL) {
         (void)close(fd);
