@@ -142,7 +142,7 @@ void bench_redis(const char *program) {
         series alone = {.len = 0}, alone_cpu = {.len = 0}, many = {.len = 0}, many_cpu = {.len = 0};
         far_init(&scene, store);
         demand(redis_fill(&scene), "Redis does not answer");
-        for (int round = 0; round < ROUNDS_MAX; round++) {
+        for (int round = 0; round < ROUNDS; round++) {
             measure_lookups(store, 1, &alone, &alone_cpu);
             measure_lookups(store, IN_FLIGHT, &many, &many_cpu);
         }

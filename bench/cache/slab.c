@@ -118,7 +118,7 @@ void bench_shared(void) {
     for (int i = 0; i < SLAB_ENTRIES / BATCH; i++) {
         (void)slab_put(&scene);
     }
-    for (int round = 0; round < ROUNDS_MAX; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         add(&results[RAW_GET], slab_get(&scene, (uint64_t)round));
         add(&results[RAW_PUT], slab_put(&scene));
         add(&results[OPEN], unseal(&scene));
