@@ -230,10 +230,10 @@ local function signature(processes)
     return 1e9 / tonumber(a_second)
 end
 
+local ONE_AND_TWO <const> = { { 1, 2 }, { 3, 4 }, { 3, 5 }, { 6, 7 } } -- lines of a round: C, ours, our threads, signatures
+
 -- Wall seconds a handshake with one worker over those with two, for C's processes, for ours, for our threads: by each kind's
 -- fastest round, since neighbours on the machine, who take one of two processors at times, can only slow one; and round by round.
-local ONE_AND_TWO <const> = { { 1, 2 }, { 3, 4 }, { 3, 5 }, { 6, 7 } } -- lines of a round
-
 local function workers()
     local files, gains, fastest = rsa(), { {}, {}, {}, {} }, {}
     local plain, ours = { beside .. "/bench/server_plain" }, { beside .. "/tlslife", here .. "/server/ours.lua" }

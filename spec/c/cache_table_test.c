@@ -7,6 +7,7 @@
 #endif
 
 #include "check.h"
+#include "random.h"
 #include "core/cache_table.h"
 #include "tlslife.h"
 
@@ -29,13 +30,6 @@ typedef struct list {
 } list;
 
 static uint64_t state;
-
-static uint32_t next_random(void) { /* xorshift64* */
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return (uint32_t)((state * 0x2545f4914f6cdd1dU) >> 32);
-}
 
 static void add(tlsl_table *table, list *known, unsigned n) {
     listed *one = &known->all[known->len++];
@@ -86,19 +80,19 @@ static uint32_t least_used(const list *known) {
 }
 
 static void step(tlsl_table *table, list *known, unsigned most, bool *good) {
-    uint32_t r = next_random();
+    uint32_t r = next_random(&state);
     if (known->len < most && r % 3 != 0) {
-        add(table, known, next_random() % 3000);
+        add(table, known, next_random(&state) % 3000);
     } else if (known->len > 0) {
-        drop(table, known, next_random() % known->len, good);
+        drop(table, known, next_random(&state) % known->len, good);
     }
     if (known->len > 0) {
-        listed *one = &known->all[next_random() % known->len];
+        listed *one = &known->all[next_random(&state) % known->len];
         *good = *good && finds_all(table, known, one);
         tlsl_table_touch(table, one->index);
         one->used = ++known->clock;
     }
-    listed stranger = {.hash = next_random() % known->kinds * 0x01000193U};
+    listed stranger = {.hash = next_random(&state) % known->kinds * 0x01000193U};
     memset(stranger.id, 0xff, sizeof stranger.id);
     *good = *good && tlsl_table_find(table, stranger.hash, stranger.id) == TLSL_NIL;
     if (r % 64 == 0) {

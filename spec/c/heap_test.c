@@ -8,6 +8,7 @@
 #endif
 
 #include "check.h"
+#include "random.h"
 
 #include "host/heap.c" /* the program's, which is no library */
 
@@ -23,17 +24,10 @@ typedef struct held {
 
 static uint64_t state;
 
-static uint64_t next_random(void) { /* xorshift64* */
-    state ^= state >> 12;
-    state ^= state << 25;
-    state ^= state >> 27;
-    return state * 0x2545f4914f6cdd1dU;
-}
-
 /* Small mostly, as Lua's are; at times beyond what the heap itself looks after; and the edges. */
 static size_t any_size(void) {
     static const size_t edges[] = {1, 15, 16, 17, 511, 512, 513, 575, 576, 577, 65535, 65536, 65537};
-    uint64_t r = next_random();
+    uint32_t r = next_random(&state);
     switch (r % 16) {
     case 0: return edges[r / 16 % (sizeof edges / sizeof edges[0])];
     case 1: return 1 + r / 16 % 200000;
@@ -58,7 +52,7 @@ static bool resize_one(host_heap *heap, held *one, size_t len) {
     one->bytes = bytes;
     one->len = len;
     good = good && is_whole(one, both);
-    one->mark = (unsigned char)next_random();
+    one->mark = (unsigned char)next_random(&state);
     if (len > 0) {
         memset(bytes, one->mark, len);
     }
@@ -71,8 +65,8 @@ static void test_random(uint64_t seed) {
     state = seed;
     bool good = true;
     for (int i = 0; good && i < 40000; i++) {
-        held *one = &blocks[next_random() % BLOCKS];
-        good = resize_one(heap, one, one->len > 0 && next_random() % 2 == 0 ? 0 : any_size());
+        held *one = &blocks[next_random(&state) % BLOCKS];
+        good = resize_one(heap, one, one->len > 0 && next_random(&state) % 2 == 0 ? 0 : any_size());
     }
     for (int i = 0; good && i < BLOCKS; i++) {
         good = resize_one(heap, &blocks[i], 0);

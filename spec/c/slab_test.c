@@ -12,6 +12,7 @@
 #include "tlslife.h"
 
 #include "check.h"
+#include "random.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -56,11 +57,6 @@ static double cpu_seconds(void) {
 static void nap(double duration) {
     struct timespec time = {(time_t)duration, (long)((duration - (double)(time_t)duration) * 1e9)};
     (void)nanosleep(&time, NULL);
-}
-
-static uint32_t next_random(uint64_t *state) {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(*state >> 33);
 }
 
 /* ------------------------------------------------------------------------------------------------- values */
