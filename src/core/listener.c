@@ -163,15 +163,16 @@ tlslife_listener *tlslife_listen(const char *host, const char *service, int back
     return listener;
 }
 
-static bool has_option(int fd, int option, int value) {
+static bool has_option(int fd, int level, int option, int value) {
     int found = 0;
     socklen_t found_len = sizeof found;
-    return getsockopt(fd, SOL_SOCKET, option, &found, &found_len) == 0 && found == value;
+    return getsockopt(fd, level, option, &found, &found_len) == 0 && found == value;
 }
 
 static bool listens_on_tcp(int fd) {
-    return has_option(fd, SO_ACCEPTCONN, 1) && has_option(fd, SO_TYPE, SOCK_STREAM) &&
-           (has_option(fd, SO_DOMAIN, AF_INET6) || has_option(fd, SO_DOMAIN, AF_INET));
+    return has_option(fd, SOL_SOCKET, SO_ACCEPTCONN, 1) && has_option(fd, SOL_SOCKET, SO_TYPE, SOCK_STREAM) &&
+           (has_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET6) ||
+            has_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET));
 }
 
 /* O_NONBLOCK is shared with whoever handed it over: they accept from it as we do, or no more. */
@@ -252,17 +253,15 @@ static tlslife_status accept_one(int listening, int timeout_ms, int *out_fd) {
 }
 
 static void set_no_delay(tlslife_listener *listener, int fd) {
-    int on = 0;
-    socklen_t on_len = sizeof on;
+    const int on = 1;
     if (atomic_load_explicit(&listener->passes_on, memory_order_relaxed)) {
         return;
     }
-    if (getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &on_len) == 0 && on != 0) {
+    if (has_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)) {
         atomic_store_explicit(&listener->passes_on, true, memory_order_relaxed);
-        return;
+    } else {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
-    on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_context *context, int timeout_ms,
