@@ -372,12 +372,12 @@ static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args, unsigned
     tlb_conn *self = tlb_self_conn(L);
     if (self->asking || self->loops->len > 0) {
         return tlb_verb_slowly(L, self, attempt, args, what);
-}
+    }
     int results = attempt(L, self);
     if (results == TLB_ASKED || self->tells) {
         tlb_call call = {.attempt = attempt, .args = args, .what = what};
         return tlb_questions(L, self, &call, results);
-}
+    }
     return results;
 }
 

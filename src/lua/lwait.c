@@ -22,9 +22,9 @@
  * such a one. A loop waits for the store's watch, which is the same socket under a number of ours (lstore.c).
  *
  * What an attacker would try: to send without a pause, so that the coroutine that reads never waits, and no other runs:
- * after RUN_MAX verbs without a wait in this state the next one waits a moment (rest). To make many coroutines wait for a store, and each answer wake them all. A store's pump takes
- * all answers off the wire; so whoever was woken by the descriptor looks who has one, and wakes those alone, who do not
- * look again.
+ * after RUN_MAX verbs without a wait in this state the next one waits a moment (rest). To make many coroutines wait for a
+ * store, and each answer wake them all. A store's pump takes all answers off the wire; so whoever was woken by the
+ * descriptor looks who has one, and wakes those alone, who do not look again.
  */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
