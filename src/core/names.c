@@ -13,6 +13,7 @@
 #include "core.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -162,6 +163,10 @@ bool tlsl_is_hostname(const char *name) {
 
 bool tlsl_is_ip(const char *name) {
     struct in6_addr address; /* large enough for both */
+    size_t len = strlen(name);
+    if (len == 0 || (!isdigit((unsigned char)name[len - 1]) && strchr(name, ':') == NULL)) {
+        return false; /* as most names: one ends in a letter */
+    }
     return inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1;
 }
 

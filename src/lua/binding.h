@@ -26,12 +26,21 @@
 
 /* ------------------------------------------------------------------------------------------- identity.c */
 
+/* One for each Lua state, and outlives every handle of it. */
+typedef struct tlb_state {
+    int identities; /* luaL_ref of the table from objects to their userdata */
+    int owed_kib;   /* C memory that was taken, and the collector has not been told of */
+    int loops;      /* how many there are */
+    unsigned run;   /* verbs since one waited in a loop */
+} tlb_state;
+
 /* What every userdata but a buffer's begins with, and is. */
 typedef struct tlb_handle {
     uintptr_t tag; /* tlb_tag of its type: see identity.c; 0 before it has an object and once freed */
     void *object;  /* NULL: given up */
     void *address; /* the object's, also after it was given up */
     size_t refs;   /* how many references this state holds */
+    tlb_state *state;
 } tlb_handle;
 
 /* A coroutine that waits in a loop, or waited: it is a user value of what it waits for. */
@@ -41,16 +50,9 @@ typedef struct tlb_waiter {
     unsigned turn;      /* of the wait; one further when the wait is over or canceled */
 } tlb_waiter;
 
-/* One for each state: its loops. */
-typedef struct tlb_loops {
-    int len;
-    unsigned run; /* verbs since one waited */
-} tlb_loops;
-
 /* A connection's userdata. */
 typedef struct tlb_conn {
     tlb_handle handle;
-    tlb_loops *loops;         /* the state's, which outlives every handle */
     bool asking;              /* a hook of this connection runs or is suspended */
     bool looped;              /* the try does not wait: its want is a question to a loop */
     bool first;               /* and it is the first of its call */
@@ -65,7 +67,9 @@ typedef struct tlb_conn {
     unsigned generation;      /* counts clear and free: a hook's answer must not reach another handshake */
 } tlb_conn;
 
-/* User values of a connection's userdata, the last where it tells; */
+/* User values of a state's: the functions of its loops, the connections whose coroutines wait for a store (lwait.c); */
+enum { TLB_STATE_LOOPS = 1, TLB_STATE_LOOKUPS, TLB_STATE_VALUES = TLB_STATE_LOOKUPS };
+/* of a connection's userdata, the last where it tells; */
 enum {
     TLB_CONN_CONTEXT = 1,
     TLB_CONN_TRANSPORT,
@@ -116,6 +120,9 @@ extern const tlb_type *const tlb_handle_types[]; /* all but the buffer's, which 
 /* Every method is a closure over its tlb_type: */
 #define TLB_TYPE lua_upvalueindex(1)
 
+void tlb_open_state(lua_State *L); /* before all else */
+tlb_state *tlb_push_state(lua_State *L);
+tlb_state *tlb_state_of(lua_State *L);
 void tlb_open_types(lua_State *L); /* makes the metatables, once a state */
 const char *tlb_short_name(const tlb_type *type);   /* "connection" */
 /* The userdata at idx if it is of this type, freed or not; NULL otherwise. */
@@ -265,11 +272,10 @@ int tlb_peer_certificates(lua_State *L);
 
 /* ---------------------------------------------------------------------------------------------- lmemory.c */
 
-void tlb_open_memory(lua_State *L);
 /* So much C memory was taken behind a userdata: when it adds up, the collector is told. May run finalizers. */
-void tlb_memory_taken(lua_State *L, int kib);
+void tlb_memory_taken(lua_State *L, tlb_state *state, int kib);
 /* And was given back by the program itself. */
-void tlb_memory_returned(lua_State *L, int kib);
+void tlb_memory_returned(tlb_state *state, int kib);
 /* Pushes what copy, with lent as its light userdata, returns. The collector rests meanwhile: a script's finalizer could
  * free or clear what the core lends. */
 void tlb_copy_resting(lua_State *L, lua_CFunction copy, const void *lent);
@@ -313,7 +319,6 @@ tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
 /* --------------------------------------------------------------------------------------------- lwait.c */
 
 void tlb_open_loops(lua_State *L);
-tlb_loops *tlb_state_loops(lua_State *L);
 int tlb_loop(lua_State *L);        /* tls.loop */
 lua_Integer tlb_now(void);         /* ms, monotonic */
 /* When a call ends that may take so long (-1: for ever). Never 0. */
@@ -370,7 +375,7 @@ static inline tlslife_status tlb_end_try(tlb_conn *self, tlslife_status status) 
  * Its arguments stay where they are. */
 static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args, unsigned what) {
     tlb_conn *self = tlb_self_conn(L);
-    if (self->asking || self->loops->len > 0) {
+    if (self->asking || self->handle.state->loops > 0) {
         return tlb_verb_slowly(L, self, attempt, args, what);
     }
     int results = attempt(L, self);

@@ -27,7 +27,7 @@
 
 #define REFS_MAX (1u << 30) /* the core counts in an unsigned int, OpenSSL in an int */
 
-static const char identity_key, asking_key, sweeper_key;
+static const char state_key, asking_key, sweeper_key;
 
 const char *tlb_short_name(const tlb_type *type) {
     return type->name + sizeof "tlslife." - 1;
@@ -51,13 +51,38 @@ const tlb_type *const tlb_handle_types[] = {
     &tlb_context_type, &tlb_conn_type,    &tlb_session_type,     &tlb_listener_type, &tlb_cache_type,
     &tlb_store_type,   &tlb_keyring_type, &tlb_ticket_keys_type, &tlb_poller_type,   NULL};
 
+/* ------------------------------------------------------------------------------------------------ the state */
+
+void tlb_open_state(lua_State *L) {
+    tlb_state *state = lua_newuserdatauv(L, sizeof *state, TLB_STATE_VALUES);
+    memset(state, 0, sizeof *state);
+    state->identities = LUA_NOREF;
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+}
+
+tlb_state *tlb_push_state(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+    return lua_touserdata(L, -1);
+}
+
+tlb_state *tlb_state_of(lua_State *L) {
+    tlb_state *state = tlb_push_state(L);
+    lua_pop(L, 1);
+    return state;
+}
+
+/* To be had by a number, which costs a fourth of what an address does: each handle's life asks for it four times. */
+static void push_identities(lua_State *L, const tlb_state *state) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->identities);
+}
+
 /* ---------------------------------------------------------------------------------------- the state's end */
 
 /* What a script's finalizer asks for while the state closes gets a userdata, but Lua runs no finalizer for that any
  * more. So the oldest userdata of the module, whose own finalizer therefore runs after all others, lets go of whatever
  * is still known. */
 static int sweep(lua_State *L) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
+    push_identities(L, tlb_state_of(L));
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         int idx = lua_gettop(L);
         for (const tlb_type *const *type = tlb_handle_types; *type; type++) {
@@ -136,7 +161,7 @@ void tlb_open_types(lua_State *L) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, choose_secret);
     push_weak_table(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &identity_key);
+    tlb_state_of(L)->identities = luaL_ref(L, LUA_REGISTRYINDEX);
     push_sweeper(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &sweeper_key);
     push_weak_table(L);
@@ -215,30 +240,27 @@ tlb_handle *tlb_bad_self(lua_State *L) {
 tlb_handle *tlb_new(lua_State *L, const tlb_type *type) {
     tlb_handle *handle = lua_newuserdatauv(L, type->size, type->user_values);
     memset(handle, 0, type->size);
-    if (type == &tlb_conn_type) {
-        ((tlb_conn *)handle)->loops = tlb_state_loops(L);
-    }
+    handle->state = tlb_state_of(L);
     return handle;
 }
 
-/* Sets the identity table's entry for the handle at idx: to it, or to nil. */
-static void remember(lua_State *L, int idx, const void *object) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
+/* The handle at idx becomes its object's, or is no more. */
+static void remember(lua_State *L, int idx, const tlb_handle *handle) {
+    push_identities(L, handle->state);
     lua_pushvalue(L, idx);
-    lua_rawsetp(L, -2, object);
+    lua_rawsetp(L, -2, handle->address);
     lua_pop(L, 1);
 }
 
-static void forget(lua_State *L, int idx, const void *object) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
-    lua_rawgetp(L, -1, object);
-    bool own = lua_rawequal(L, -1, idx);
-    lua_pop(L, 1);
-    if (own) {
+static void forget(lua_State *L, const tlb_handle *handle) {
+    int top = lua_gettop(L);
+    push_identities(L, handle->state);
+    lua_rawgetp(L, -1, handle->address);
+    if (lua_touserdata(L, -1) == handle) {
         lua_pushnil(L);
-        lua_rawsetp(L, -2, object);
+        lua_rawsetp(L, top + 1, handle->address);
     }
-    lua_pop(L, 1);
+    lua_settop(L, top);
 }
 
 void tlb_fill(lua_State *L, const tlb_type *type, void *object) {
@@ -249,12 +271,12 @@ void tlb_fill(lua_State *L, const tlb_type *type, void *object) {
     handle->tag = tlb_tag(type);
     lua_rawgetp(L, LUA_REGISTRYINDEX, type);
     lua_setmetatable(L, idx);
-    remember(L, idx, object);
-    tlb_memory_taken(L, type->kib);
+    remember(L, idx, handle);
+    tlb_memory_taken(L, handle->state, type->kib);
 }
 
 tlb_handle *tlb_known(lua_State *L, const void *object) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &identity_key);
+    push_identities(L, tlb_state_of(L));
     lua_rawgetp(L, -1, object);
     lua_remove(L, -2);
     tlb_handle *handle = lua_touserdata(L, -1);
@@ -298,7 +320,7 @@ void tlb_push(lua_State *L, const tlb_type *type, void *object) {
 
 void tlb_revive(lua_State *L, int idx, const tlb_type *type) {
     tlb_handle *handle = lua_touserdata(L, idx);
-    remember(L, idx, handle->address);
+    remember(L, idx, handle);
     handle->object = type->up_ref(handle->address);
     handle->refs = 1;
 }
@@ -309,7 +331,7 @@ void tlb_release(lua_State *L, int idx, const tlb_type *type) {
     if (!object) {
         return;
     }
-    forget(L, idx, object);
+    forget(L, handle);
     handle->object = NULL;
     for (; handle->refs > 0; handle->refs--) {
         type->release(object);
@@ -354,7 +376,7 @@ static void give_one_up(lua_State *L, tlb_handle *handle, const tlb_type *type) 
     } else {
         tlb_release(L, 1, type);
         retire(L, handle, type);
-        tlb_memory_returned(L, type->kib);
+        tlb_memory_returned(handle->state, type->kib);
     }
 }
 

@@ -26,11 +26,10 @@ static int argument_error(lua_State *L, int idx, const char *what, const char *m
 }
 
 size_t tlb_size(lua_State *L, int idx, lua_Integer min, lua_Integer max, lua_Integer fallback) {
-    int exact;
-    lua_Integer value = lua_tointegerx(L, idx, &exact);
-    if (!exact) {
-        value = fallback >= min ? luaL_optinteger(L, idx, fallback) : luaL_checkinteger(L, idx);
+    if (fallback >= min && lua_isnoneornil(L, idx)) {
+        return (size_t)fallback;
     }
+    lua_Integer value = luaL_checkinteger(L, idx);
     if (value < min || value > max) {
         luaL_argerror(L, idx,
                       lua_pushfstring(L, "%I is not in %I..%I", (LUAI_UACINT)value, (LUAI_UACINT)min,
@@ -86,7 +85,10 @@ const char *tlb_service(lua_State *L, int idx) {
 }
 
 size_t tlb_offset(lua_State *L, int idx, size_t len) {
-    lua_Integer i = luaL_optinteger(L, idx, 1);
+    if (lua_isnoneornil(L, idx)) {
+        return 0;
+    }
+    lua_Integer i = luaL_checkinteger(L, idx);
     luaL_argcheck(L, i >= 1 && (lua_Unsigned)i <= len + 1, idx, "out of range: bytes are 1 to the length");
     return (size_t)i - 1;
 }

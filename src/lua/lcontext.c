@@ -35,14 +35,15 @@ static tlslife_context *self_context(lua_State *L) {
 }
 
 void tlb_keep_context(lua_State *L, tlb_conn *conn, int context_idx) {
+    int top = lua_gettop(L);
     lua_pushvalue(L, context_idx);
-    lua_setiuservalue(L, -2, TLB_CONN_CONTEXT);
-    if (lua_getiuservalue(L, context_idx, TLB_CONTEXT_CACHE) == LUA_TUSERDATA) {
-        lua_getiuservalue(L, -1, TLB_CACHE_STORE);
+    lua_setiuservalue(L, top, TLB_CONN_CONTEXT);
+    if (lua_getiuservalue(L, context_idx, TLB_CONTEXT_CACHE) == LUA_TUSERDATA &&
+        lua_getiuservalue(L, -1, TLB_CACHE_STORE) == LUA_TUSERDATA) {
         conn->tells = tlb_is_program(L, -1);
-        lua_setiuservalue(L, -3, TLB_CONN_STORE);
+        lua_setiuservalue(L, top, TLB_CONN_STORE);
     }
-    lua_pop(L, 1);
+    lua_settop(L, top);
 }
 
 tlb_conn *tlb_new_conn(lua_State *L, int context_idx) {

@@ -118,7 +118,7 @@ static int listener_accept(lua_State *L) {
         return tlb_busy(L);
     }
     tlb_new_conn(L, CONTEXT);
-    if (timeout_ms != 0 && tlb_state_loops(L)->len > 0 && lua_isyieldable(L)) {
+    if (timeout_ms != 0 && self->handle.state->loops > 0 && lua_isyieldable(L)) {
         return accept_looped(L, tlb_deadline(timeout_ms));
     }
     return accept_once(L, timeout_ms, &status);

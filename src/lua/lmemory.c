@@ -11,29 +11,13 @@
 
 #define NUDGE_KIB 256
 
-static const char memory_key;
-
-void tlb_open_memory(lua_State *L) {
-    int *owed = lua_newuserdatauv(L, sizeof *owed, 0);
-    *owed = 0;
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &memory_key);
-}
-
-static int *owed_kib(lua_State *L) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &memory_key);
-    int *owed = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return owed;
-}
-
-void tlb_memory_taken(lua_State *L, int kib) {
-    int *owed = owed_kib(L);
-    *owed += kib;
-    if (*owed < NUDGE_KIB) {
+void tlb_memory_taken(lua_State *L, tlb_state *state, int kib) {
+    state->owed_kib += kib;
+    if (state->owed_kib < NUDGE_KIB) {
         return;
     }
-    int step = *owed;
-    *owed = 0;
+    int step = state->owed_kib;
+    state->owed_kib = 0;
     if (lua_gc(L, LUA_GCISRUNNING) == 1) { /* neither stopped by the program nor in a finalizer */
         lua_gc(L, LUA_GCSTEP, step);
     }
@@ -53,7 +37,6 @@ void tlb_copy_resting(lua_State *L, lua_CFunction copy, const void *lent) {
     }
 }
 
-void tlb_memory_returned(lua_State *L, int kib) {
-    int *owed = owed_kib(L);
-    *owed = *owed > kib ? *owed - kib : 0;
+void tlb_memory_returned(tlb_state *state, int kib) {
+    state->owed_kib = state->owed_kib > kib ? state->owed_kib - kib : 0;
 }

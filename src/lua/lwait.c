@@ -34,10 +34,6 @@
 
 #include <time.h>
 
-static const char loops_key;
-
-/* User values of the userdata: the adapters' functions, and the connections whose coroutines wait for a store. */
-enum { FUNCTIONS = 1, LOOKUPS };
 /* Of each adapter, one after another. */
 enum { ADAPTER = 1, RUNNING, WAIT, WAKE, FORGET, FIELDS = FORGET };
 
@@ -48,37 +44,24 @@ enum { ADAPTER = 1, RUNNING, WAIT, WAKE, FORGET, FIELDS = FORGET };
 /* -------------------------------------------------------------------------------------------- the loops */
 
 void tlb_open_loops(lua_State *L) {
-    tlb_loops *loops = lua_newuserdatauv(L, sizeof *loops, LOOKUPS);
-    loops->len = 0;
-    loops->run = 0;
+    tlb_push_state(L);
     lua_newtable(L);
-    lua_setiuservalue(L, -2, FUNCTIONS);
+    lua_setiuservalue(L, -2, TLB_STATE_LOOPS);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "k");
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
-    lua_setiuservalue(L, -2, LOOKUPS);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &loops_key);
-}
-
-static tlb_loops *push_loops(lua_State *L) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &loops_key);
-    return lua_touserdata(L, -1);
-}
-
-tlb_loops *tlb_state_loops(lua_State *L) {
-    tlb_loops *loops = push_loops(L);
+    lua_setiuservalue(L, -2, TLB_STATE_LOOKUPS);
     lua_pop(L, 1);
-    return loops;
 }
 
-/* Pushes one of the userdata's tables. */
-static tlb_loops *push_table(lua_State *L, int which) {
-    tlb_loops *loops = push_loops(L);
+/* Pushes one of the state's tables. */
+static tlb_state *push_table(lua_State *L, int which) {
+    tlb_state *state = tlb_push_state(L);
     lua_getiuservalue(L, -1, which);
     lua_remove(L, -2);
-    return loops;
+    return state;
 }
 
 static void check_field(lua_State *L, const char *field, int type, bool demanded) {
@@ -109,25 +92,25 @@ int tlb_loop(lua_State *L) {
     check_field(L, "wait", LUA_TFUNCTION, true);
     check_field(L, "wake", LUA_TFUNCTION, true);
     check_field(L, "forget", LUA_TFUNCTION, false);
-    tlb_loops *loops = push_table(L, FUNCTIONS);
+    tlb_state *state = push_table(L, TLB_STATE_LOOPS);
     int functions = lua_gettop(L);
-    if (!is_known(L, functions, loops->len)) {
-        if (loops->len == LOOPS_MAX) {
+    if (!is_known(L, functions, state->loops)) {
+        if (state->loops == LOOPS_MAX) {
             luaL_error(L, "loop: there are %d already", LOOPS_MAX);
         }
         for (int i = ADAPTER; i <= FORGET; i++) {
             lua_pushvalue(L, 1 + i);
-            lua_rawseti(L, functions, loops->len * FIELDS + i);
+            lua_rawseti(L, functions, state->loops * FIELDS + i);
         }
-        loops->len++;
+        state->loops++;
     }
     lua_settop(L, 1);
     return 1;
 }
 
 int tlb_push_loop(lua_State *L) {
-    tlb_loops *loops = push_table(L, FUNCTIONS);
-    for (int i = loops->len; i > 0; i--) {
+    tlb_state *state = push_table(L, TLB_STATE_LOOPS);
+    for (int i = state->loops; i > 0; i--) {
         lua_rawgeti(L, -1, (i - 1) * FIELDS + RUNNING);
         lua_call(L, 0, 1);
         bool running = lua_toboolean(L, -1);
@@ -144,7 +127,7 @@ int tlb_push_loop(lua_State *L) {
 
 /* Pushes a function of that loop; or nothing, and false. */
 static bool push_function(lua_State *L, int loop, int field) {
-    push_table(L, FUNCTIONS);
+    push_table(L, TLB_STATE_LOOPS);
     bool there = lua_rawgeti(L, -1, (loop - 1) * FIELDS + field) == LUA_TFUNCTION;
     lua_remove(L, -2);
     if (!there) {
@@ -246,8 +229,8 @@ int tlb_canceled(lua_State *L) {
 }
 
 void tlb_forget_fd(lua_State *L, int idx, int fd) {
-    const tlb_loops *loops = tlb_state_loops(L);
-    for (int i = 1; i <= loops->len; i++) {
+    const tlb_state *state = tlb_state_of(L);
+    for (int i = 1; i <= state->loops; i++) {
         if (push_function(L, i, FORGET)) {
             lua_pushinteger(L, fd);
             lua_pushvalue(L, idx);
@@ -277,8 +260,10 @@ void tlb_forget(lua_State *L, int idx) {
 
 void tlb_part(lua_State *L, int idx) {
     const tlb_conn *self = lua_touserdata(L, idx);
-    tlb_cancel(L, idx);
-    if (self->handle.object) { /* else the loop's wake has freed it */
+    if (self->waiters[0].waiting || self->waiters[1].waiting) {
+        tlb_cancel(L, idx);
+    }
+    if (self->watched && self->handle.object) { /* else the loop's wake has freed it */
         tlb_forget(L, idx);
     }
 }
@@ -298,7 +283,7 @@ static int push_owner(lua_State *L, tlb_conn *self, int fd) {
 }
 
 static void set_lookup(lua_State *L, tlb_conn *self, bool looks_up) {
-    push_table(L, LOOKUPS);
+    push_table(L, TLB_STATE_LOOKUPS);
     lua_pushvalue(L, 1);
     if (looks_up) {
         lua_pushboolean(L, true);
@@ -326,7 +311,7 @@ static bool tell_answered(lua_State *L, int idx) {
 
 void tlb_wake_answered(lua_State *L) {
     int top = lua_gettop(L);
-    push_table(L, LOOKUPS);
+    push_table(L, TLB_STATE_LOOKUPS);
     for (lua_pushnil(L); lua_next(L, top + 1);) {
         lua_pop(L, 1);
         if (tell_answered(L, top + 2)) {
@@ -418,7 +403,7 @@ static unsigned begin(lua_State *L, tlb_conn *self, const tlb_call *call, int lo
     if (call->what & TLB_WRITES) {
         tlb_begin_wait(L, 1, &self->waiters[1], TLB_CONN_WRITER, loop);
     }
-    self->loops->run = 0;
+    self->handle.state->run = 0;
     if (self->question == TLSLIFE_WANT_SESSION) {
         set_lookup(L, self, true);
     } else {
@@ -545,7 +530,7 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
 
 /* The connection's next bytes would be there at once, as for a long time now: asks for a wait. */
 static int rest(tlb_conn *self, tlb_call *call) {
-    self->loops->run = 0;
+    self->handle.state->run = 0;
     self->question = call->what & TLB_READS ? TLSLIFE_WANT_READ : TLSLIFE_WANT_WRITE;
     call->rests = true;
     return TLB_ASKED;
@@ -553,7 +538,7 @@ static int rest(tlb_conn *self, tlb_call *call) {
 
 static bool wants_rest(const tlb_conn *self, const tlb_call *call) {
     const tlslife_conn *conn = tlb_conn_object(self);
-    return call->looped && (call->what & TLB_BOTH) != TLB_BOTH && ++self->loops->run > RUN_MAX &&
+    return call->looped && (call->what & TLB_BOTH) != TLB_BOTH && ++self->handle.state->run > RUN_MAX &&
            tlslife_conn_handshake_done(conn) && tlslife_conn_fd(conn) >= 0 &&
            tlslife_conn_timeout_ms(conn) != 0;
 }
@@ -564,7 +549,8 @@ int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args,
         (what & TLB_WRITES && tlb_waits(L, 1, &self->waiters[1], TLB_CONN_WRITER))) {
         return tlb_busy(L);
     }
-    bool looped = self->loops->len > 0 && lua_isyieldable(L) && tlslife_conn_blocking(tlb_conn_object(self));
+    bool looped =
+        self->handle.state->loops > 0 && lua_isyieldable(L) && tlslife_conn_blocking(tlb_conn_object(self));
     tlb_call call = {.attempt = attempt, .args = args, .what = what, .looped = looped, .first = looped};
     int results = wants_rest(self, &call) ? rest(self, &call) : tlb_try(L, self, &call);
     return results == TLB_ASKED || self->tells ? tlb_questions(L, self, &call, results) : results;

@@ -61,7 +61,7 @@ int luaopen_tlslife_core(lua_State *L) {
         return 1;
     }
     lua_pop(L, 1);
-    tlb_open_memory(L);
+    tlb_open_state(L);
     tlb_open_errors(L);
     tlb_open_held(L);
     tlb_open_questions(L);
