@@ -12,7 +12,7 @@ if arg[1] == "cache" then
     return dofile(here .. "/cache.lua")
 end
 
-local settings = { rounds = 15, turns = 64, turn_seconds = 0.0015, tcp_rounds = 7 }
+local settings = { rounds = 15, turns = 64, turn_seconds = 0.0015 }
 
 local function usage(message)
     io.stderr:write(message, "\nusage: run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]\n")
@@ -132,8 +132,7 @@ local function main()
             lines[#lines + 1] = json(row, result, ok)
         end
     end
-    local tcp_rows, tcp_met = require "tcp" (say, lines, plain.identity(), beside(),
-        given.rounds and settings.rounds or settings.tcp_rounds, given.only or "")
+    local tcp_rows, tcp_met = require "tcp" (say, lines, plain.identity(), beside(), settings.rounds, given.only or "")
     rows, met = rows + tcp_rows, met + tcp_met
     say("\n%d of %d targets met", met, rows)
     if given.json then
