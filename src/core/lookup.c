@@ -329,7 +329,7 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
         tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
         bool once = used_once(conn, SSL_version(ssl) >= TLS1_3_VERSION);
         session = tlsl_cache_find(conn->origin->cache, &key, once, true, &why);
-        conn->outcome = why;
+        conn->outcome = (uint8_t)why;
     }
     if (session != NULL) {
         tlsl_search_judge(conn, session);
@@ -420,7 +420,7 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
         }
         SSL_SESSION *session =
             tlsl_cache_near(cache) ? tlsl_cache_find(cache, &key, false, !far, &why) : NULL;
-        conn->outcome = why;
+        conn->outcome = (uint8_t)why;
         if (session != NULL || !far || search_new(conn) == NULL) {
             offer(conn, session);
             return TLSLIFE_OK;
