@@ -14,6 +14,15 @@
 
 #include "tlslife.h"
 
+/* AddressSanitizer knows malloc's blocks alone: in its build nothing is kept for the next who wants it. */
+#if defined(__SANITIZE_ADDRESS__)
+#define HOST_BY_MALLOC 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HOST_BY_MALLOC 1
+#endif
+#endif
+
 /* What the command line asks for. It outlives main(): threads read it while the process ends. */
 typedef struct host_options {
     int argc;

@@ -4,9 +4,9 @@
  */
 #include "host.h"
 
+#include "blocks.h"
 #include "tlslife.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,20 +111,12 @@ static int run(lua_State *L) {
     return 1;
 }
 
-/*
- * glibc keeps small blocks that are freed apart, and joins them all whenever a large one is asked for. A handshake
- * frees hundreds of the former between tens of the latter (records, messages): to join each at once is cheaper.
- */
-static void set_malloc(void) {
-#ifdef M_MXFAST
-    (void)mallopt(M_MXFAST, 0);
-#endif
-}
-
 int main(int argc, char **argv) {
     static host_options given; /* see host.h */
     given = parse_options(argc, argv);
-    set_malloc();
+#ifndef HOST_BY_MALLOC
+    host_keep_blocks();
+#endif
     host_set_name(argc > 0 ? argv[0] : "tlslife");
     host_take_interrupts();
     host_handle_sigpipe();

@@ -1,7 +1,5 @@
 /*
  * state.c: a Lua state as lua itself has it (panic, warnings), with a heap of its own.
- *
- * AddressSanitizer knows malloc's blocks alone: in its build a state takes them one by one.
  */
 #include "host.h"
 
@@ -10,14 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define BY_MALLOC 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define BY_MALLOC 1
-#endif
-#endif
 
 typedef struct host_state {
     host_heap *heap; /* NULL: malloc's */
@@ -68,7 +58,7 @@ lua_State *host_state_new(void) {
     if (self == NULL) {
         return NULL;
     }
-#ifndef BY_MALLOC
+#ifndef HOST_BY_MALLOC
     self->heap = host_heap_new(); /* NULL: then without */
 #endif
     lua_State *L = lua_newstate(resize, self);

@@ -1,0 +1,151 @@
+/*
+ * blocks_test: the program's memory for OpenSSL (src/host/blocks.c), as OpenSSL calls it: random sizes from a fixed seed,
+ * blocks that grow and shrink, each filled with bytes of its own; what is kept, and that it is bounded and goes with its
+ * thread; that a block freed twice, or written to when it is free, ends the program.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "check.h"
+#include "random.h"
+
+#include "host/blocks.c" /* the program's, which is no library */
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HELD 500
+
+typedef struct held {
+    unsigned char *bytes;
+    size_t len;
+    unsigned char mark;
+} held;
+
+static uint64_t state;
+
+static size_t any_size(void) {
+    static const size_t edges[] = {1,    16,   17,   24,    25,    1023,  1024,
+                                   1025, 1280, 1281, 32767, 32768, 32769, 33024};
+    uint32_t r = next_random(&state);
+    switch (r % 8) {
+    case 0: return edges[r / 8 % (sizeof edges / sizeof edges[0])];
+    case 1: return 1 + r / 8 % 40000;
+    default: return 1 + r / 8 % 1200;
+    }
+}
+
+static bool is_whole(const held *one, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        if (one->bytes[i] != one->mark) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool renew(held *one) {
+    size_t len = next_random(&state) % 3 == 0 ? 0 : any_size();
+    size_t both = one->len < len ? one->len : len;
+    bool grows = next_random(&state) % 2 == 0 || one->bytes == NULL;
+    bool good = is_whole(one, one->len);
+    if (grows) {
+        one->bytes = OPENSSL_realloc(one->bytes, len);
+        good = good && is_whole(one, both);
+    } else {
+        OPENSSL_free(one->bytes);
+        one->bytes = OPENSSL_malloc(len);
+    }
+    one->len = len;
+    one->mark = (unsigned char)next_random(&state);
+    if (len > 0) {
+        memset(one->bytes, one->mark, len);
+    }
+    return good && (one->bytes == NULL) == (len == 0);
+}
+
+static void exercise(uint64_t seed) {
+    static held all[HELD];
+    bool good = true, bounded = true;
+    state = seed;
+    for (int i = 0; i < 200000; i++) {
+        good = renew(&all[next_random(&state) % HELD]) && good;
+        bounded = bounded && kept.bytes <= BYTES_MAX;
+    }
+    for (int i = 0; i < HELD; i++) {
+        good = is_whole(&all[i], all[i].len) && good;
+        OPENSSL_free(all[i].bytes);
+        all[i] = (held){NULL, 0, 0};
+    }
+    CHECK(good);
+    CHECK(bounded && kept.bytes <= BYTES_MAX);
+}
+
+static void keeps_what_is_freed(void) {
+    void *large = OPENSSL_malloc(16584), *small = OPENSSL_malloc(40);
+    OPENSSL_free(large);
+    OPENSSL_free(small);
+    CHECK(OPENSSL_malloc(16500) == large);
+    CHECK(OPENSSL_malloc(33) == small);
+    OPENSSL_free(large);
+    OPENSSL_free(small);
+    OPENSSL_free(NULL);
+    CHECK(OPENSSL_malloc(0) == NULL);
+}
+
+static void *in_thread(void *unused) {
+    OPENSSL_free(unused); /* another thread's block */
+    OPENSSL_free(OPENSSL_malloc(100));
+    return kept.bytes > 0 && kept.known ? &kept : NULL;
+}
+
+/* What it keeps at its end AddressSanitizer would call a leak. */
+static void gives_back_with_its_thread(void) {
+    pthread_t thread;
+    void *kept_some = NULL;
+    CHECK(pthread_create(&thread, NULL, in_thread, OPENSSL_malloc(5000)) == 0);
+    CHECK(pthread_join(thread, &kept_some) == 0 && kept_some != NULL);
+}
+
+static void free_twice(void) {
+    void *one = OPENSSL_malloc(64);
+    OPENSSL_free(one);
+    OPENSSL_free(one);
+}
+
+/* The link: who overwrites it does not know the mark. */
+static void write_when_free(void) {
+    unsigned char *one = OPENSSL_malloc(64);
+    OPENSSL_free(one);
+    memset(one, 0x41, 16);
+    (void)OPENSSL_malloc(64);
+}
+
+static bool aborts(void (*work)(void)) {
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        (void)signal(SIGABRT, SIG_DFL);
+        (void)close(STDERR_FILENO);
+        work();
+        _exit(0);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+           WTERMSIG(status) == SIGABRT;
+}
+
+int main(void) {
+    host_keep_blocks();
+    keeps_what_is_freed();
+    gives_back_with_its_thread();
+    CHECK(aborts(free_twice));
+    CHECK(aborts(write_when_free));
+    for (uint64_t seed = 1; seed <= 3; seed++) { /* fills what is kept: last */
+        exercise(seed);
+    }
+    give_all_back(NULL);
+    CHECK(kept.bytes == 0);
+    return checks_end();
+}

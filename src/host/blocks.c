@@ -1,0 +1,155 @@
+/*
+ * blocks.c: OpenSSL's memory in the program: malloc's, but what is freed is kept for the next who wants as much.
+ *
+ * A handshake takes and gives back some 700 blocks on each side, twenty of them of 16 KiB, for records and messages. glibc
+ * has seven of a size at hand and none that is large; the others it joins, searches for and splits again, which is five
+ * per cent of a full handshake, and ten of a resumed one. Here each thread has a list for each size. A block is malloc's
+ * own, so any thread may free it, and malloc knows its size.
+ *
+ * What an attacker would try: make a thread take much at once, and keep what it took. It keeps BYTES_MAX in all, the
+ * rest is malloc's again, and everything when the thread ends. To free a block twice, or to write to one that is free,
+ * so that a list leads where he wants: links are under a secret of the process, and a mark beside them that does not
+ * hold ends the program. A build with AddressSanitizer goes without: it knows what is free, and would be blind.
+ */
+#include "blocks.h"
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define GRAIN 16 /* sizes of small blocks are multiples of this, */
+#define SMALL_MAX 1024
+#define LARGE_GRAIN 256 /* and those of large ones of this */
+#define LARGE_MAX 32768
+#define SMALL_CLASSES (SMALL_MAX / GRAIN)
+#define CLASSES (SMALL_CLASSES + (LARGE_MAX - SMALL_MAX) / LARGE_GRAIN)
+#define BYTES_MAX ((size_t)512 << 10)
+
+typedef struct block { /* which is free */
+    uintptr_t next;    /* under the secret; so is */
+    uintptr_t mark;    /* where it is */
+} block;
+
+/* A thread's. */
+typedef struct blocks {
+    block *lists[CLASSES];
+    size_t bytes; /* in them */
+    bool known;   /* when the thread ends, they are given back */
+    bool ended;
+} blocks;
+
+static _Thread_local blocks kept;
+static pthread_key_t at_end;
+static uintptr_t secret;
+
+/* ------------------------------------------------------------------------------------------------ sizes */
+
+static size_t class_of(size_t size) {
+    return size <= SMALL_MAX ? (size - 1) / GRAIN : SMALL_CLASSES + (size - SMALL_MAX - 1) / LARGE_GRAIN;
+}
+
+/* What a block of that class has at least. */
+static size_t size_of(size_t class) {
+    return class < SMALL_CLASSES ? (class + 1) * GRAIN
+                                 : SMALL_MAX + (class - SMALL_CLASSES + 1) * LARGE_GRAIN;
+}
+
+/* ------------------------------------------------------------------------------------------------ lists */
+
+static _Noreturn void give_up(const char *why) {
+    fprintf(stderr, "tlslife: %s\n", why);
+    abort();
+}
+
+static uintptr_t mark_of(const block *one) {
+    return (uintptr_t)one ^ secret;
+}
+
+static block *pop(size_t class) {
+    block *one = kept.lists[class];
+    if (one->mark != mark_of(one)) {
+        give_up("memory was written to after it was freed");
+    }
+    kept.lists[class] = (block *)(one->next ^ secret); /* NOLINT(performance-no-int-to-ptr) */
+    kept.bytes -= size_of(class);
+    one->mark = 0;
+    return one;
+}
+
+static void push(size_t class, block *one) {
+    if (one->mark == mark_of(one)) {
+        give_up("memory was freed twice");
+    }
+    one->mark = mark_of(one);
+    one->next = (uintptr_t)kept.lists[class] ^ secret;
+    kept.lists[class] = one;
+    kept.bytes += size_of(class);
+}
+
+static void give_all_back(void *unused) {
+    (void)unused;
+    kept.ended = true;
+    for (size_t class = 0; class < CLASSES; class ++) {
+        while (kept.lists[class] != NULL) {
+            free(pop(class));
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------------------- OpenSSL's malloc */
+
+static void *take(size_t size, const char *file, int line) {
+    (void)file;
+    (void)line;
+    if (size == 0 || size > LARGE_MAX) {
+        return size == 0 ? NULL : malloc(size);
+    }
+    size_t class = class_of(size);
+    return kept.lists[class] != NULL ? pop(class) : malloc(size_of(class));
+}
+
+static void give(void *given, const char *file, int line) {
+    (void)file;
+    (void)line;
+    size_t size = given == NULL ? 0 : malloc_usable_size(given);
+    if (size < GRAIN || size >= LARGE_MAX + LARGE_GRAIN || kept.bytes + size > BYTES_MAX || kept.ended) {
+        free(given);
+        return;
+    }
+    if (!kept.known) {
+        kept.known = true;
+        (void)pthread_setspecific(at_end, &kept);
+    }
+    size_t class = class_of(size);
+    push(size_of(class) > size ? class - 1 : class, given); /* of which it is, malloc's rest not counted */
+}
+
+static void *resize(void *old, size_t size, const char *file, int line) {
+    size_t had = old == NULL ? 0 : malloc_usable_size(old);
+    if (old != NULL && size > 0 && size <= had) {
+        return old;
+    }
+    void *taken = take(size, file, line);
+    if (taken != NULL && old != NULL) {
+        memcpy(taken, old, had);
+    }
+    if (taken != NULL || size == 0) {
+        give(old, file, line);
+    }
+    return taken;
+}
+
+void host_keep_blocks(void) {
+    bool ready = getrandom(&secret, sizeof secret, GRND_NONBLOCK) == (ssize_t)sizeof secret &&
+                 pthread_key_create(&at_end, give_all_back) == 0;
+    if (ready) {
+        (void)CRYPTO_set_mem_functions(take, resize,
+                                       give); /* refused: somebody was earlier; malloc does as well */
+    }
+}
