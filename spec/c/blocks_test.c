@@ -1,5 +1,5 @@
 /*
- * blocks_test: the program's memory for OpenSSL (src/host/blocks.c), as OpenSSL calls it: random sizes from a fixed seed,
+ * blocks_test: memory for OpenSSL (src/core/blocks.c), as OpenSSL calls it: random sizes from a fixed seed,
  * blocks that grow and shrink, each filled with bytes of its own; what is kept, and that it is bounded and goes with its
  * thread; that a block freed twice, or written to when it is free, ends the program.
  */
@@ -9,8 +9,9 @@
 
 #include "check.h"
 #include "random.h"
+#include "tlslife.h"
 
-#include "host/blocks.c" /* the program's, which is no library */
+#include "core/blocks.c" /* for what it keeps, and its bounds */
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -137,7 +138,7 @@ static bool aborts(void (*work)(void)) {
 }
 
 int main(void) {
-    host_keep_blocks();
+    CHECK(tlslife_keep_memory());
     keeps_what_is_freed();
     gives_back_with_its_thread();
     CHECK(aborts(free_twice));
@@ -145,6 +146,7 @@ int main(void) {
     for (uint64_t seed = 1; seed <= 3; seed++) { /* fills what is kept: last */
         exercise(seed);
     }
+    CHECK(!tlslife_keep_memory()); /* once is enough */
     give_all_back(NULL);
     CHECK(kept.bytes == 0);
     return checks_end();

@@ -4,7 +4,6 @@
  */
 #include "host.h"
 
-#include "blocks.h"
 #include "tlslife.h"
 
 #include <stdio.h>
@@ -115,7 +114,7 @@ int main(int argc, char **argv) {
     static host_options given; /* see host.h */
     given = parse_options(argc, argv);
 #ifndef HOST_BY_MALLOC
-    host_keep_blocks();
+    (void)tlslife_keep_memory(); /* refused: then malloc's */
 #endif
     host_set_name(argc > 0 ? argv[0] : "tlslife");
     host_take_interrupts();

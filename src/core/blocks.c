@@ -1,5 +1,5 @@
 /*
- * blocks.c: OpenSSL's memory in the program: malloc's, but what is freed is kept for the next who wants as much.
+ * blocks.c: OpenSSL's memory: malloc's, but what is freed is kept for the next who wants as much.
  *
  * A handshake takes and gives back some 700 blocks on each side, twenty of them of 16 KiB, for records and messages. glibc
  * has seven of a size at hand and none that is large; the others it joins, searches for and splits again, which is five
@@ -9,16 +9,15 @@
  * What an attacker would try: make a thread take much at once, and keep what it took. It keeps BYTES_MAX in all, the
  * rest is malloc's again, and everything when the thread ends. To free a block twice, or to write to one that is free,
  * so that a list leads where he wants: links are under a secret of the process, and a mark beside them that does not
- * hold ends the program. A build with AddressSanitizer goes without: it knows what is free, and would be blind.
+ * hold ends the program.
  */
-#include "blocks.h"
+#include "tlslife.h"
 
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -62,11 +61,6 @@ static size_t size_of(size_t class) {
 
 /* ------------------------------------------------------------------------------------------------ lists */
 
-static _Noreturn void give_up(const char *why) {
-    fprintf(stderr, "tlslife: %s\n", why);
-    abort();
-}
-
 static uintptr_t mark_of(const block *one) {
     return (uintptr_t)one ^ secret;
 }
@@ -74,7 +68,7 @@ static uintptr_t mark_of(const block *one) {
 static block *pop(size_t class) {
     block *one = kept.lists[class];
     if (one->mark != mark_of(one)) {
-        give_up("memory was written to after it was freed");
+        OPENSSL_die("memory was written to after it was freed", OPENSSL_FILE, OPENSSL_LINE);
     }
     kept.lists[class] = (block *)(one->next ^ secret); /* NOLINT(performance-no-int-to-ptr) */
     kept.bytes -= size_of(class);
@@ -84,7 +78,7 @@ static block *pop(size_t class) {
 
 static void push(size_t class, block *one) {
     if (one->mark == mark_of(one)) {
-        give_up("memory was freed twice");
+        OPENSSL_die("memory was freed twice", OPENSSL_FILE, OPENSSL_LINE);
     }
     one->mark = mark_of(one);
     one->next = (uintptr_t)kept.lists[class] ^ secret;
@@ -145,11 +139,8 @@ static void *resize(void *old, size_t size, const char *file, int line) {
     return taken;
 }
 
-void host_keep_blocks(void) {
-    bool ready = getrandom(&secret, sizeof secret, GRND_NONBLOCK) == (ssize_t)sizeof secret &&
-                 pthread_key_create(&at_end, give_all_back) == 0;
-    if (ready) {
-        (void)CRYPTO_set_mem_functions(take, resize,
-                                       give); /* refused: somebody was earlier; malloc does as well */
-    }
+bool tlslife_keep_memory(void) {
+    return secret == 0 && getrandom(&secret, sizeof secret, GRND_NONBLOCK) == (ssize_t)sizeof secret &&
+           pthread_key_create(&at_end, give_all_back) == 0 &&
+           CRYPTO_set_mem_functions(take, resize, give) == 1;
 }
