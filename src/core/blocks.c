@@ -26,20 +26,20 @@
 #define SMALL_MAX 1024
 #define LARGE_GRAIN 256 /* and those of large ones of this */
 #define LARGE_MAX 32768
-#define SMALL_CLASSES (SMALL_MAX / GRAIN)
-#define CLASSES (SMALL_CLASSES + (LARGE_MAX - SMALL_MAX) / LARGE_GRAIN)
+#define SMALL_KINDS (SMALL_MAX / GRAIN)
+#define KINDS (SMALL_KINDS + (LARGE_MAX - SMALL_MAX) / LARGE_GRAIN)
 #define BYTES_MAX ((size_t)512 << 10)
 
 typedef struct block { /* which is free */
-    uintptr_t next;    /* under the secret; so is */
-    uintptr_t mark;    /* where it is */
+    uintptr_t next;    /* under the secret */
+    uintptr_t mark;    /* its own address, under the secret */
 } block;
 
 /* A thread's. */
 typedef struct blocks {
-    block *lists[CLASSES];
-    size_t bytes; /* in them */
-    bool known;   /* when the thread ends, they are given back */
+    block *lists[KINDS]; /* one for each size */
+    size_t bytes;        /* in them */
+    bool known;          /* when the thread ends, they are given back */
     bool ended;
 } blocks;
 
@@ -49,14 +49,13 @@ static uintptr_t secret;
 
 /* ------------------------------------------------------------------------------------------------ sizes */
 
-static size_t class_of(size_t size) {
-    return size <= SMALL_MAX ? (size - 1) / GRAIN : SMALL_CLASSES + (size - SMALL_MAX - 1) / LARGE_GRAIN;
+static size_t kind_of(size_t size) {
+    return size <= SMALL_MAX ? (size - 1) / GRAIN : SMALL_KINDS + (size - SMALL_MAX - 1) / LARGE_GRAIN;
 }
 
-/* What a block of that class has at least. */
-static size_t size_of(size_t class) {
-    return class < SMALL_CLASSES ? (class + 1) * GRAIN
-                                 : SMALL_MAX + (class - SMALL_CLASSES + 1) * LARGE_GRAIN;
+/* What a block of that kind has at least. */
+static size_t size_of(size_t kind) {
+    return kind < SMALL_KINDS ? (kind + 1) * GRAIN : SMALL_MAX + (kind - SMALL_KINDS + 1) * LARGE_GRAIN;
 }
 
 /* ------------------------------------------------------------------------------------------------ lists */
@@ -65,33 +64,33 @@ static uintptr_t mark_of(const block *one) {
     return (uintptr_t)one ^ secret;
 }
 
-static block *pop(size_t class) {
-    block *one = kept.lists[class];
+static block *pop(size_t kind) {
+    block *one = kept.lists[kind];
     if (one->mark != mark_of(one)) {
         OPENSSL_die("memory was written to after it was freed", OPENSSL_FILE, OPENSSL_LINE);
     }
-    kept.lists[class] = (block *)(one->next ^ secret); /* NOLINT(performance-no-int-to-ptr) */
-    kept.bytes -= size_of(class);
+    kept.lists[kind] = (block *)(one->next ^ secret); /* NOLINT(performance-no-int-to-ptr) */
+    kept.bytes -= size_of(kind);
     one->mark = 0;
     return one;
 }
 
-static void push(size_t class, block *one) {
+static void push(size_t kind, block *one) {
     if (one->mark == mark_of(one)) {
         OPENSSL_die("memory was freed twice", OPENSSL_FILE, OPENSSL_LINE);
     }
     one->mark = mark_of(one);
-    one->next = (uintptr_t)kept.lists[class] ^ secret;
-    kept.lists[class] = one;
-    kept.bytes += size_of(class);
+    one->next = (uintptr_t)kept.lists[kind] ^ secret;
+    kept.lists[kind] = one;
+    kept.bytes += size_of(kind);
 }
 
 static void give_all_back(void *unused) {
     (void)unused;
     kept.ended = true;
-    for (size_t class = 0; class < CLASSES; class ++) {
-        while (kept.lists[class] != NULL) {
-            free(pop(class));
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        while (kept.lists[kind] != NULL) {
+            free(pop(kind));
         }
     }
 }
@@ -104,8 +103,8 @@ static void *take(size_t size, const char *file, int line) {
     if (size == 0 || size > LARGE_MAX) {
         return size == 0 ? NULL : malloc(size);
     }
-    size_t class = class_of(size);
-    return kept.lists[class] != NULL ? pop(class) : malloc(size_of(class));
+    size_t kind = kind_of(size);
+    return kept.lists[kind] != NULL ? pop(kind) : malloc(size_of(kind));
 }
 
 static void give(void *given, const char *file, int line) {
@@ -120,8 +119,8 @@ static void give(void *given, const char *file, int line) {
         kept.known = true;
         (void)pthread_setspecific(at_end, &kept);
     }
-    size_t class = class_of(size);
-    push(size_of(class) > size ? class - 1 : class, given); /* of which it is, malloc's rest not counted */
+    size_t kind = kind_of(size);
+    push(size_of(kind) > size ? kind - 1 : kind, given); /* of which it is, malloc's rest not counted */
 }
 
 static void *resize(void *old, size_t size, const char *file, int line) {

@@ -71,7 +71,7 @@ tlb_state *tlb_state_of(lua_State *L) {
     return state;
 }
 
-/* To be had by a number, which costs a fourth of what an address does: each handle's life asks for it four times. */
+/* By a number, which costs a fourth of what an address does: it is asked for several times in each handle's life. */
 static void push_identities(lua_State *L, const tlb_state *state) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, state->identities);
 }
@@ -244,7 +244,7 @@ tlb_handle *tlb_new(lua_State *L, const tlb_type *type) {
     return handle;
 }
 
-/* The handle at idx becomes its object's, or is no more. */
+/* The handle at idx is its object's from now on. */
 static void remember(lua_State *L, int idx, const tlb_handle *handle) {
     push_identities(L, handle->state);
     lua_pushvalue(L, idx);
@@ -252,6 +252,7 @@ static void remember(lua_State *L, int idx, const tlb_handle *handle) {
     lua_pop(L, 1);
 }
 
+/* Where the object has another one by now, that stays. */
 static void forget(lua_State *L, const tlb_handle *handle) {
     int top = lua_gettop(L);
     push_identities(L, handle->state);
