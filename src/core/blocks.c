@@ -22,11 +22,12 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define GRAIN 16 /* sizes of small blocks are multiples of this, */
-#define SMALL_MAX 1024
-#define LARGE_GRAIN 256 /* and those of large ones of this */
-#define LARGE_MAX 32768
-#define SMALL_KINDS (SMALL_MAX / GRAIN)
+#define LEAST 24 /* glibc's blocks have 24 bytes, 40, 56: to ask for 48 would cost 56 */
+#define GRAIN 16 /* from one size of small blocks to the next, */
+#define SMALL_MAX 1032
+#define LARGE_GRAIN 256 /* and of large ones */
+#define LARGE_MAX (SMALL_MAX + 124 * LARGE_GRAIN)
+#define SMALL_KINDS ((SMALL_MAX - LEAST) / GRAIN + 1)
 #define KINDS (SMALL_KINDS + (LARGE_MAX - SMALL_MAX) / LARGE_GRAIN)
 #define BYTES_MAX ((size_t)512 << 10)
 
@@ -50,12 +51,16 @@ static uintptr_t secret;
 /* ------------------------------------------------------------------------------------------------ sizes */
 
 static size_t kind_of(size_t size) {
-    return size <= SMALL_MAX ? (size - 1) / GRAIN : SMALL_KINDS + (size - SMALL_MAX - 1) / LARGE_GRAIN;
+    if (size <= LEAST) {
+        return 0;
+    }
+    return size <= SMALL_MAX ? (size - LEAST + GRAIN - 1) / GRAIN
+                             : SMALL_KINDS + (size - SMALL_MAX - 1) / LARGE_GRAIN;
 }
 
 /* What a block of that kind has at least. */
 static size_t size_of(size_t kind) {
-    return kind < SMALL_KINDS ? (kind + 1) * GRAIN : SMALL_MAX + (kind - SMALL_KINDS + 1) * LARGE_GRAIN;
+    return kind < SMALL_KINDS ? LEAST + kind * GRAIN : SMALL_MAX + (kind - SMALL_KINDS + 1) * LARGE_GRAIN;
 }
 
 /* ------------------------------------------------------------------------------------------------ lists */
@@ -111,7 +116,7 @@ static void give(void *given, const char *file, int line) {
     (void)file;
     (void)line;
     size_t size = given == NULL ? 0 : malloc_usable_size(given);
-    if (size < GRAIN || size >= LARGE_MAX + LARGE_GRAIN || kept.bytes + size > BYTES_MAX || kept.ended) {
+    if (size < LEAST || size >= LARGE_MAX + LARGE_GRAIN || kept.bytes + size > BYTES_MAX || kept.ended) {
         free(given);
         return;
     }
