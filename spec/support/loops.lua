@@ -176,10 +176,11 @@ while true do
 end
 ]]
 
---- A server in another process, of which there is one for each thing it can do; its port, and the process.
+--- A server in another process, of which there is one for each thing it can do; its port, and the process. It outlives the
+--- whole file of specs, which takes a minute and a half on a busy machine under AddressSanitizer.
 function loops.peer(pki, what)
     local path = process.spill(process.directory() .. "/loop_peer.lua", PEER)
-    local started = process.start {program.path, path, pki.server_cert_file, pki.server_key_file, what, stdin = true, timeout = 60}
+    local started = process.start {program.path, path, pki.server_cert_file, pki.server_key_file, what, stdin = true, timeout = 600}
     return math.tointeger(tonumber(started:wait_for "port (%d+)")), started
 end
 
