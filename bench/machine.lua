@@ -28,6 +28,14 @@ function machine.pinned(processor, words)
     return processor and table.move(words, 1, #words, 4, { "taskset", "-c", processor }) or words
 end
 
+--- This process, and what it starts from now on, on that processor.
+function machine.pin(processor)
+    if processor then
+        local own = process.slurp("/proc/self/stat"):match "%d+"
+        assert(os.execute(("taskset -cp %s %s >/dev/null"):format(processor, own)))
+    end
+end
+
 -- No heap gives its top back at a connection's end to take it again for the next: see steady_heap in plain.c.
 local STEADY <const> = { GLIBC_TUNABLES = "glibc.malloc.trim_threshold=268435456:glibc.malloc.top_pad=1048576" }
 

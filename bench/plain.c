@@ -1,52 +1,43 @@
 /*
- * plain.c: the measure. A plain C program on libssl, as a Lua module so that it runs in the same process, on the
- * same library, in turns with the Lua side. There is no tlslife in it.
+ * plain.c: the measure. A plain C program on libssl, which bench/run.lua has work in turns with the Lua side. There is no
+ * tlslife in it, and it is a process of its own: the allocator that OpenSSL has is one for a process, and a plain C
+ * program has malloc's.
+ *
+ *   plain identity DIRECTORY                 writes ca.pem, certificate.pem and private_key.pem there
+ *   plain TLSv1.2|TLSv1.3 stateful|tickets DIRECTORY [careless]
+ *
+ * The second says OpenSSL's version, and does what each line of its input asks for (see commands, below). It answers each
+ * with a line: the seconds of its own processor time that this took, or what failed.
  *
  * What is fair: the same certificates, versions, verification, modes and kinds of session as the contexts that
  * bench/rows.lua makes; the same calls in the same order over BIO_new_bio_pair(3); results checked, nothing
- * printed; the error queue emptied before each call that may want to be asked about, as SSL_get_error(3) demands of
+ * printed meanwhile; the error queue emptied before each call that may want to be asked about, as SSL_get_error(3) demands of
  * every program. One that forgets it is a little faster, and some day reads another connection's error:
- * peers{careless=true} is that program.
- *
- * The Lua side of this module is crossed once for thousands of operations; it does not show in the figures.
+ * `careless` is that program.
  */
-#include <lauxlib.h>
-#include <lua.h>
 #include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "identity.h"
 
-#define PEERS "bench.plain.peers"
 #define RECORD 16384
 
 /* A client's and a server's context, and what stands between them now. */
 typedef struct peers {
     SSL_CTX *client_ctx, *server_ctx;
-    SSL *client, *server; /* NULL when no connection stands */
-    SSL_SESSION *session; /* the newest that the client was given */
-    bool careless;        /* leaves the error queue as it is */
+    SSL *client, *server;        /* NULL when no connection stands */
+    SSL_SESSION *session;        /* the newest that the client was given */
+    bool careless;               /* leaves the error queue as it is */
+    unsigned char bytes[RECORD]; /* what is written: lines of numbers, as rows.lua has them */
     unsigned char buffer[RECORD];
 } peers;
-
-__attribute__((visibility("default"))) int luaopen_plain(lua_State *L);
-
-/* Raises with the first cause in OpenSSL's queue. */
-static int fail(lua_State *L, const char *what) {
-    char reason[256] = "no reason given";
-    unsigned long code = ERR_get_error();
-    if (code != 0) {
-        ERR_error_string_n(code, reason, sizeof reason);
-    }
-    ERR_clear_error();
-    return luaL_error(L, "plain C: %s: %s", what, reason);
-}
 
 /* -------------------------------------------------------------------------------------------- contexts */
 
@@ -74,36 +65,14 @@ static SSL_CTX *new_ctx(const SSL_METHOD *method, int version, peers *p) {
     return NULL;
 }
 
-static X509 *parse_certificate(const char *pem) {
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    X509 *certificate = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    BIO_free(bio);
-    return certificate;
-}
-
-static EVP_PKEY *parse_key(const char *pem) {
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-    BIO_free(bio);
-    return key;
-}
-
-static bool trust(SSL_CTX *ctx, const char *ca_pem) {
-    X509 *ca = parse_certificate(ca_pem);
-    bool ok = ca != NULL && X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca) == 1;
-    X509_free(ca);
+static bool trust(SSL_CTX *ctx, const char *ca_file) {
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-    return ok;
+    return SSL_CTX_load_verify_file(ctx, ca_file) == 1;
 }
 
-static bool present(SSL_CTX *ctx, const char *certificate_pem, const char *key_pem) {
-    X509 *certificate = parse_certificate(certificate_pem);
-    EVP_PKEY *key = parse_key(key_pem);
-    bool ok = certificate != NULL && key != NULL && SSL_CTX_use_certificate(ctx, certificate) == 1 &&
-              SSL_CTX_use_PrivateKey(ctx, key) == 1;
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    return ok;
+static bool present(SSL_CTX *ctx, const char *certificate_file, const char *key_file) {
+    return SSL_CTX_use_certificate_chain_file(ctx, certificate_file) == 1 &&
+           SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) == 1;
 }
 
 static void set_client_sessions(SSL_CTX *ctx) {
@@ -120,37 +89,32 @@ static bool set_server_sessions(SSL_CTX *ctx, bool stateful) {
     return SSL_CTX_set_session_id_context(ctx, id_context, sizeof id_context - 1) == 1;
 }
 
-static const char *string_field(lua_State *L, const char *name) {
-    luaL_argexpected(L, lua_getfield(L, 1, name) == LUA_TSTRING, 1, name);
-    return lua_tostring(L, -1); /* stays alive in the caller's table */
+static const char *const files[] = {"ca.pem", "certificate.pem", "private_key.pem"};
+
+enum { CA, CERTIFICATE, PRIVATE_KEY, FILES, PATH_LEN = 4096 };
+
+/* The path of files[i] in the directory; valid until the next call for the same file. */
+static const char *path_of(const char *directory, int i) {
+    static char paths[FILES][PATH_LEN];
+    (void)snprintf(paths[i], PATH_LEN, "%s/%s", directory, files[i]);
+    return paths[i];
 }
 
-/* peers{ca=, certificate=, private_key=, version="TLSv1.2"|"TLSv1.3", resumption="stateful"|"tickets", careless=} */
-static int new_peers(lua_State *L) {
-    static const char *const versions[] = {"TLSv1.2", "TLSv1.3", NULL};
-    static const char *const resumptions[] = {"tickets", "stateful", NULL};
-    luaL_checktype(L, 1, LUA_TTABLE);
-    const char *ca = string_field(L, "ca");
-    const char *certificate = string_field(L, "certificate");
-    const char *key = string_field(L, "private_key");
-    lua_getfield(L, 1, "version");
-    int version = luaL_checkoption(L, -1, NULL, versions) == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
-    lua_getfield(L, 1, "resumption");
-    bool stateful = luaL_checkoption(L, -1, NULL, resumptions) == 1;
-    lua_getfield(L, 1, "careless");
-    bool careless = lua_toboolean(L, -1);
-    peers *p = lua_newuserdatauv(L, sizeof *p, 0);
-    memset(p, 0, sizeof *p);
-    p->careless = careless;
-    luaL_setmetatable(L, PEERS);
+static bool set_up(peers *p, int version, bool stateful, const char *directory) {
     p->client_ctx = new_ctx(TLS_client_method(), version, p);
     p->server_ctx = new_ctx(TLS_server_method(), version, p);
-    if (p->client_ctx == NULL || p->server_ctx == NULL || !trust(p->client_ctx, ca) ||
-        !present(p->server_ctx, certificate, key) || !set_server_sessions(p->server_ctx, stateful)) {
-        return fail(L, "cannot make the contexts");
+    if (p->client_ctx == NULL || p->server_ctx == NULL || !trust(p->client_ctx, path_of(directory, CA)) ||
+        !present(p->server_ctx, path_of(directory, CERTIFICATE), path_of(directory, PRIVATE_KEY)) ||
+        !set_server_sessions(p->server_ctx, stateful)) {
+        return false;
     }
     set_client_sessions(p->client_ctx);
-    return 1;
+    for (int i = 0; i < RECORD / 8; i++) {
+        char line[16];
+        (void)snprintf(line, sizeof line, "%07d\n", i + 1);
+        memcpy(p->bytes + (size_t)i * 8, line, 8);
+    }
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------------ handshakes */
@@ -229,27 +193,35 @@ static void free_connection(peers *p) {
     p->client = p->server = NULL;
 }
 
-/* peers:handshakes(n, resumed): n connections opened, closed both ways and freed. */
-static int handshakes(lua_State *L) {
-    peers *p = luaL_checkudata(L, 1, PEERS);
-    lua_Integer n = luaL_checkinteger(L, 2);
-    bool resumed = lua_toboolean(L, 3);
-    bool ok = true;
+/* n connections opened, closed both ways and freed. */
+static bool handshakes(peers *p, const long *numbers) {
+    long n = numbers[0];
+    bool resumed = numbers[1] != 0, ok = true;
     while (ok && n-- > 0) {
         ok = open_connection(p, resumed, 0) && close_connection(p) && p->session != NULL;
         free_connection(p);
     }
-    return ok ? 0 : fail(L, resumed ? "a resumed handshake failed" : "a full handshake failed");
+    return ok;
 }
 
 /* -------------------------------------------------------------------------------------------- data */
 
-/* peers:open(capacity): a connection that stays, for what follows. */
-static int open_peers(lua_State *L) {
-    peers *p = luaL_checkudata(L, 1, PEERS);
-    lua_Integer capacity = luaL_optinteger(L, 2, 0);
+/*
+ * The next blocks of memory begin elsewhere in their pages. How two blocks lie to each other decides how fast
+ * glibc 2.36 copies from one to the other on some processors, up to four times; so that neither side is lucky for a whole
+ * run, each round has another layout. Lua's side does the same.
+ */
+static void shift(void) {
+    static void *block;
+    free(block);
+    block = malloc(1 + (size_t)rand() % 16384); /* any number will do: this is no secret */
+}
+
+/* A connection that stays, for what follows. */
+static bool open_peers(peers *p, const long *numbers) {
     free_connection(p);
-    return open_connection(p, false, (size_t)capacity) ? 0 : fail(L, "cannot open a connection");
+    shift();
+    return open_connection(p, false, (size_t)numbers[0]);
 }
 
 static bool write_all(const peers *p, const unsigned char *bytes, size_t len) {
@@ -274,19 +246,19 @@ static bool read_all(peers *p, size_t len) {
     return true;
 }
 
-/* peers:exchange(bytes, n): n times written by the client and read by the server; the last is compared. */
-static int exchange(lua_State *L) {
-    peers *p = luaL_checkudata(L, 1, PEERS);
-    size_t len;
-    const unsigned char *bytes = (const unsigned char *)luaL_checklstring(L, 2, &len);
-    luaL_argcheck(L, p->client != NULL, 1, "not open");
-    luaL_argcheck(L, len <= RECORD, 2, "too long");
-    memset(p->buffer, 0, len);
-    bool ok = true;
-    for (lua_Integer n = luaL_checkinteger(L, 3); ok && n > 0; n--) {
-        ok = write_all(p, bytes, len) && read_all(p, len);
+static bool has_arrived(const peers *p, size_t len) {
+    return memcmp(p->bytes, p->buffer, len) == 0;
+}
+
+/* n times len bytes written by the client and read by the server; the last are compared. */
+static bool exchange(peers *p, const long *numbers) {
+    size_t len = (size_t)numbers[0];
+    bool ok = p->client != NULL && len <= RECORD;
+    memset(p->buffer, 0, RECORD);
+    for (long n = numbers[1]; ok && n > 0; n--) {
+        ok = write_all(p, p->bytes, len) && read_all(p, len);
     }
-    return ok && memcmp(bytes, p->buffer, len) == 0 ? 0 : fail(L, "an exchange failed");
+    return ok && has_arrived(p, len);
 }
 
 static bool write_each(const peers *p, const unsigned char *bytes, size_t len, size_t piece_len) {
@@ -298,113 +270,142 @@ static bool write_each(const peers *p, const unsigned char *bytes, size_t len, s
     return true;
 }
 
-/* peers:pieces(bytes, piece_len, n): the same, but written in pieces, each with a call of its own. */
-static int pieces(lua_State *L) {
-    peers *p = luaL_checkudata(L, 1, PEERS);
-    size_t len;
-    const unsigned char *bytes = (const unsigned char *)luaL_checklstring(L, 2, &len);
-    size_t piece_len = (size_t)luaL_checkinteger(L, 3);
-    luaL_argcheck(L, p->client != NULL, 1, "not open");
-    luaL_argcheck(L, len <= RECORD && piece_len > 0 && len % piece_len == 0, 3, "pieces do not fit");
-    memset(p->buffer, 0, len);
-    bool ok = true;
-    for (lua_Integer n = luaL_checkinteger(L, 4); ok && n > 0; n--) {
-        ok = write_each(p, bytes, len, piece_len) && read_all(p, len);
+/* The same, but written in pieces, each with a call of its own. */
+static bool pieces(peers *p, const long *numbers) {
+    size_t len = (size_t)numbers[0], piece_len = (size_t)numbers[1];
+    bool ok = p->client != NULL && len <= RECORD && piece_len > 0 && len % piece_len == 0;
+    memset(p->buffer, 0, RECORD);
+    for (long n = numbers[2]; ok && n > 0; n--) {
+        ok = write_each(p, p->bytes, len, piece_len) && read_all(p, len);
     }
-    return ok && memcmp(bytes, p->buffer, len) == 0 ? 0 : fail(L, "an exchange of pieces failed");
+    return ok && has_arrived(p, len);
 }
 
-/* peers:getter(n): how often SSL_is_init_finished(3) said yes in n calls. */
-static int getter(lua_State *L) {
-    peers *p = luaL_checkudata(L, 1, PEERS);
-    luaL_argcheck(L, p->client != NULL, 1, "not open");
-    lua_Integer yes = 0;
-    for (lua_Integer n = luaL_checkinteger(L, 2); n > 0; n--) {
+/* Whether SSL_is_init_finished(3) said yes n times. */
+static bool getter(peers *p, const long *numbers) {
+    long yes = 0;
+    for (long n = p->client == NULL ? 0 : numbers[0]; n > 0; n--) {
         yes += SSL_is_init_finished(p->client);
     }
-    lua_pushinteger(L, yes);
-    return 1;
+    return yes == numbers[0];
 }
 
-/* ---------------------------------------------------------------------------------------------- module */
+/* --------------------------------------------------------------------------------------------- program */
 
-static int free_peers(lua_State *L) {
-    peers *p = luaL_checkudata(L, 1, PEERS);
+typedef struct command {
+    const char *name;
+    bool (*work)(peers *p, const long *numbers);
+    int numbers; /* how many */
+} command;
+
+static const command commands[] = {
+    {"handshakes", handshakes, 2}, /* how many; whether they resume */
+    {"open", open_peers, 1},       /* capacity of what joins them, in bytes; 0: OpenSSL's own choice */
+    {"exchange", exchange, 2},     /* bytes; how often */
+    {"pieces", pieces, 3},         /* bytes, bytes of a piece; how often */
+    {"getter", getter, 1},         /* how often */
+};
+
+enum { NUMBERS_MAX = 3, NAME_MAX_LEN = 15 };
+
+/* The command of a line, and its numbers; NULL: there is none. */
+static const command *parse(const char *line, long *numbers) {
+    char name[NAME_MAX_LEN + 1];
+    int found = sscanf(line, "%15s %ld %ld %ld", name, &numbers[0], &numbers[1], &numbers[2]) - 1;
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (found == commands[i].numbers && strcmp(name, commands[i].name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* Of processor time that this process has used; another process's turn does not count. */
+static double seconds(void) {
+    struct timespec now = {0, 0};
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* With the first cause in OpenSSL's queue. */
+static void complain(const char *what) {
+    char reason[256] = "no reason given";
+    unsigned long code = ERR_get_error();
+    if (code != 0) {
+        ERR_error_string_n(code, reason, sizeof reason);
+    }
+    ERR_clear_error();
+    printf("plain C: it failed: %s: %s\n", what, reason);
+}
+
+static void answer(peers *p, char *line) {
+    long numbers[NUMBERS_MAX] = {0};
+    line[strcspn(line, "\n")] = '\0';
+    const command *asked = parse(line, numbers);
+    double start = seconds();
+    if (asked != NULL && asked->work(p, numbers)) {
+        printf("%.9f\n", seconds() - start);
+    } else {
+        complain(line);
+    }
+}
+
+static void serve(peers *p) {
+    char line[128];
+    printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
+    while (fflush(stdout) == 0 && fgets(line, sizeof line, stdin) != NULL) {
+        answer(p, line);
+    }
+}
+
+static void free_peers(peers *p) {
     free_connection(p);
     SSL_SESSION_free(p->session);
-    p->session = NULL;
     SSL_CTX_free(p->client_ctx);
     SSL_CTX_free(p->server_ctx);
-    p->client_ctx = p->server_ctx = NULL;
-    return 0;
 }
 
-/* identity(): {ca=, certificate=, private_key=}, PEM. */
-static int make_identity(lua_State *L) {
+static bool write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "we");
+    bool ok = file != NULL && fputs(text, file) >= 0;
+    return file != NULL && fclose(file) == 0 && ok;
+}
+
+static bool write_identity(const char *directory) {
     identity made = {NULL, NULL, NULL};
-    if (!identity_make(&made)) {
-        identity_clear(&made);
-        return fail(L, "cannot make certificates");
-    }
-    lua_createtable(L, 0, 3);
-    lua_pushstring(L, made.ca);
-    lua_setfield(L, -2, "ca");
-    lua_pushstring(L, made.certificate);
-    lua_setfield(L, -2, "certificate");
-    lua_pushstring(L, made.private_key);
-    lua_setfield(L, -2, "private_key");
+    bool ok = identity_make(&made) && write_file(path_of(directory, CA), made.ca) &&
+              write_file(path_of(directory, CERTIFICATE), made.certificate) &&
+              write_file(path_of(directory, PRIVATE_KEY), made.private_key);
     identity_clear(&made);
-    return 1;
-}
-
-/* cpu(): seconds of processor time that this process has used; another process's turn does not count. */
-static int cpu(lua_State *L) {
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
-    return 1;
+    return ok;
 }
 
 /*
  * Where the heap happens to end, glibc gives its top back to the system at every connection's end and takes it again for
- * the next, eleven page faults each time: a third of a resumed handshake, for whichever side is unlucky. Here it keeps
- * what it has, for both.
+ * the next, eleven page faults each time: a third of a resumed handshake. Here it keeps what it has.
  */
 static void steady_heap(void) {
     mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024);
     mallopt(M_TOP_PAD, 1024 * 1024);
 }
 
-/*
- * shift(): the next blocks of memory begin elsewhere in their pages. How two blocks lie to each other decides how fast
- * glibc 2.36 copies from one to the other on some processors, up to four times; so that neither side is lucky for a whole
- * run, each round has another layout.
- */
-static int shift(lua_State *L) {
-    static void *block;
-    (void)L;
-    free(block);
-    block = malloc(1 + (size_t)rand() % 16384); /* any number will do: this is no secret */
-    return 0;
-}
-
-int luaopen_plain(lua_State *L) {
-    static const luaL_Reg methods[] = {{"handshakes", handshakes},
-                                       {"open", open_peers},
-                                       {"exchange", exchange},
-                                       {"pieces", pieces},
-                                       {"getter", getter},
-                                       {"__gc", free_peers},
-                                       {NULL, NULL}};
-    static const luaL_Reg functions[] = {
-        {"peers", new_peers}, {"identity", make_identity}, {"cpu", cpu}, {"shift", shift}, {NULL, NULL}};
+int main(int argc, char **argv) {
+    static peers p;
+    bool ok = false;
     steady_heap();
-    luaL_newmetatable(L, PEERS);
-    luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-    luaL_newlib(L, functions);
-    lua_pushstring(L, OpenSSL_version(OPENSSL_VERSION));
-    lua_setfield(L, -2, "openssl_version");
-    return 1;
+    if (argc == 3 && strcmp(argv[1], "identity") == 0) {
+        ok = write_identity(argv[2]);
+    } else if (argc >= 4) {
+        int version = strcmp(argv[1], "TLSv1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
+        p.careless = argc > 4;
+        ok = set_up(&p, version, strcmp(argv[2], "stateful") == 0, argv[3]);
+        if (ok) {
+            serve(&p);
+        }
+        free_peers(&p);
+    }
+    if (!ok) {
+        complain(argc > 1 ? argv[1] : "no words");
+    }
+    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,12 +1,15 @@
 -- rows.lua: what is measured: the Lua side of each row beside its plain C side (plain.c), and what it must reach.
 --
--- A row is made when its turn comes: row.make() gives c(n) and lua(n), which do the same n operations, and close().
--- Each side checks its own work, as a program would: results in every operation, the bytes themselves once a turn.
+-- A row is made when its turn comes: row.make() gives c(n) and lua(n), which do the same n operations and return the seconds
+-- of processor time that these took, and close(). Each side checks its own work, as a program would: results in every
+-- operation, the bytes themselves once a turn.
+local timed <const> = require "measure".timed
 
 local PIECE <const>, RECORD <const> = 64, 16384
+local SHIFT_LEAST <const>, SHIFT <const> = 128 * 1024, 16384
 
 return function(tls, plain, careless)
-    local identity = plain.identity()
+    local identity = plain:identity()
 
     local function contexts(version, resumption)
         local server = assert(tls.context {
@@ -20,10 +23,7 @@ return function(tls, plain, careless)
     end
 
     local function plain_peers(version, resumption)
-        return plain.peers {
-            ca = identity.ca, certificate = identity.certificate, private_key = identity.private_key,
-            version = version, resumption = resumption, careless = careless,
-        }
+        return plain:peers(version, resumption, careless)
     end
 
     -- Both ends of a connection in memory, where no call waits, each in its turn until both are done.
@@ -78,12 +78,15 @@ return function(tls, plain, careless)
         local a, b = plain_peers("TLSv1.3", "tickets"), plain_peers("TLSv1.3", "tickets")
         return {
             c = function(n)
-                a:handshakes(n, false)
+                return a:ask("handshakes", n, 0)
             end,
             lua = function(n)
-                b:handshakes(n, false)
+                return b:ask("handshakes", n, 0)
             end,
-            close = function() end,
+            close = function()
+                a:close()
+                b:close()
+            end,
         }
     end
 
@@ -92,14 +95,15 @@ return function(tls, plain, careless)
         local peers = plain_peers(version, resumption)
         return {
             c = function(n)
-                peers:handshakes(n, false)
+                return peers:ask("handshakes", n, 0)
             end,
-            lua = function(n)
+            lua = timed(function(n)
                 for _ = 1, n do
                     connect(client, server):free()
                 end
-            end,
+            end),
             close = function()
+                peers:close()
                 client:free()
                 server:free()
             end,
@@ -110,13 +114,13 @@ return function(tls, plain, careless)
     local function resumed_handshakes(version, resumption)
         local client, server = contexts(version, resumption)
         local peers = plain_peers(version, resumption)
-        peers:handshakes(1, false)
+        peers:ask("handshakes", 1, 0)
         local session = connect(client, server)
         return {
             c = function(n)
-                peers:handshakes(n, true)
+                return peers:ask("handshakes", n, 1)
             end,
-            lua = function(n)
+            lua = timed(function(n)
                 for _ = 1, n do
                     local new = connect(client, server, session)
                     if new then
@@ -124,8 +128,9 @@ return function(tls, plain, careless)
                         session = new
                     end
                 end
-            end,
+            end),
             close = function()
+                peers:close()
                 session:free()
                 client:free()
                 server:free()
@@ -134,7 +139,8 @@ return function(tls, plain, careless)
     end
 
     -- A connection that stays open, on both sides, until the next round: where its memory happens to lie is worth some
-    -- percent, so each round has another. work(peers, ends) gives c and lua; capacity is of plain C's pair, nil its least.
+    -- percent, so each round has another: a string too large for anybody's heap lies before it (shift in plain.c does the
+    -- same). work(peers, ends) gives c and lua; capacity is of plain C's pair, nil its least.
     local function with_connection(work, capacity)
         local client_context, server_context = contexts("TLSv1.3", "tickets")
         local peers, ends = plain_peers("TLSv1.3", "tickets"), {}
@@ -147,14 +153,15 @@ return function(tls, plain, careless)
         local c, lua = work(peers, ends)
         return {
             c = c,
-            lua = lua,
+            lua = timed(lua),
             renew = function()
                 close_ends()
-                plain.shift()
-                peers:open(capacity)
+                peers:ask("open", capacity or 0)
+                ends.shift = ("x"):rep(SHIFT_LEAST + math.random(SHIFT))
                 ends.client, ends.server = open(client_context, server_context)
             end,
             close = function()
+                peers:close()
                 close_ends()
                 client_context:free()
                 server_context:free()
@@ -174,7 +181,7 @@ return function(tls, plain, careless)
         local bytes = payload(size)
         return with_connection(function(peers, ends)
             return function(n)
-                peers:exchange(bytes, n)
+                return peers:ask("exchange", size, n)
             end, function(n)
                 local client, server = ends.client, ends.server
                 local got
@@ -197,7 +204,7 @@ return function(tls, plain, careless)
         local buffer = tls.buffer(size)
         return with_connection(function(peers, ends)
             return function(n)
-                peers:exchange(bytes, n)
+                return peers:ask("exchange", size, n)
             end, function(n)
                 local client, server = ends.client, ends.server
                 for _ = 1, n do
@@ -221,7 +228,7 @@ return function(tls, plain, careless)
         end
         return with_connection(function(peers, ends)
             return function(n)
-                peers:pieces(bytes, PIECE, n)
+                return peers:ask("pieces", RECORD, PIECE, n)
             end, function(n)
                 local client, server = ends.client, ends.server
                 local got
@@ -242,7 +249,7 @@ return function(tls, plain, careless)
     local function getter()
         return with_connection(function(peers, ends)
             return function(n)
-                assert(peers:getter(n) == n)
+                return peers:ask("getter", n)
             end, function(n)
                 local client = ends.client
                 for _ = 1, n do

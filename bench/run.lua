@@ -1,4 +1,4 @@
--- run.lua: plain C on libssl beside the Lua module, in one process, in turns; then servers over TCP (bench/tcp.lua).
+-- run.lua: plain C on libssl beside the Lua module, in turns; then servers over TCP (bench/tcp.lua).
 -- See bench/README.md.
 --
 --   tlslife bench/run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]
@@ -12,7 +12,7 @@ if arg[1] == "cache" then
     return dofile(here .. "/cache.lua")
 end
 
-local settings = { rounds = 15, turns = 64, turn_seconds = 0.0015 }
+local settings = { rounds = 15, turns = 16, turn_seconds = 0.01 }
 
 local function usage(message)
     io.stderr:write(message, "\nusage: run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]\n")
@@ -42,22 +42,19 @@ local function beside()
     return (arg[-1] or ""):match "^(.*)/[^/]*$" or "."
 end
 
-local function load_plain(path)
-    path = path or beside() .. "/bench/plain.so"
-    local open, message = package.loadlib(path, "luaopen_plain")
-    if not open then
-        usage("cannot load the plain C side: " .. message)
-    end
-    return open()
+local machine = require "machine"
+
+local function plain_side(path)
+    return require "plain".new(path or beside() .. "/bench/plain", machine.SERVERS)
 end
 
 if arg[1] == "server" then
-    os.exit(dofile(here .. "/server.lua")(load_plain().identity()), true)
+    os.exit(dofile(here .. "/server.lua")(plain_side():identity()), true)
 elseif arg[1] == "load" then
-    os.exit(dofile(here .. "/load.lua")(load_plain().identity()), true)
+    os.exit(dofile(here .. "/load.lua")(plain_side():identity()), true)
 end
 
-local function machine()
+local function describe_machine()
     local model, processors = "unknown processor", 0
     for line in io.lines "/proc/cpuinfo" do
         model = line:match "^model name%s*:%s*(.*)" or model
@@ -108,10 +105,11 @@ local function main()
         usage "--rounds wants a number from 1"
     end
     local tls, measure = require "tlslife", require "measure"
-    local plain = load_plain(given.plain)
+    local plain = plain_side(given.plain)
+    machine.pin(machine.SERVERS)
     local say = given.json and function() end or function(...) print(string.format(...)) end
-    say("tlslife %s, %s, %s", tls.version, plain.openssl_version, _VERSION)
-    say("%s", machine())
+    say("tlslife %s, %s, %s", tls.version, tls.openssl_version, _VERSION)
+    say("%s", describe_machine())
     say("%d rounds; in each, C and Lua take %d turns of some %g ms; processor time an operation, medians.",
         settings.rounds, settings.turns, settings.turn_seconds * 1000)
     say("ratio = C's time / Lua's: 1 is C's speed, 10 is ten times it. Then the least and the most of all rounds.\n")
@@ -121,7 +119,7 @@ local function main()
     for _, row in ipairs(require "rows" (tls, plain, given.careless)) do
         if row.name:find(given.only or "", 1, true) then
             local pair = row.make()
-            local result = measure.compare(plain.cpu, pair, settings)
+            local result = measure.compare(pair, settings)
             pair.close()
             local ok, target, median, spread = judge(row, result)
             say(layout, row.name, duration(result.c.median), duration(result.lua.median), median, spread, target,
@@ -132,7 +130,7 @@ local function main()
             lines[#lines + 1] = json(row, result, ok)
         end
     end
-    local tcp_rows, tcp_met = require "tcp" (say, lines, plain.identity(), beside(), settings.rounds, given.only or "")
+    local tcp_rows, tcp_met = require "tcp" (say, lines, plain:identity(), beside(), settings.rounds, given.only or "")
     rows, met = rows + tcp_rows, met + tcp_met
     say("\n%d of %d targets met", met, rows)
     if given.json then
