@@ -25,11 +25,13 @@
 #define LEAST 24 /* glibc's blocks have 24 bytes, 40, 56: to ask for 48 would cost 56 */
 #define GRAIN 16 /* from one size of small blocks to the next, */
 #define SMALL_MAX 1032
-#define LARGE_GRAIN 256 /* and of large ones */
-#define LARGE_MAX (SMALL_MAX + 124 * LARGE_GRAIN)
+#define LARGE_GRAIN 512 /* and of large ones: records to write and to read, 16,584 and 16,712, are one */
+#define LARGE_MAX (SMALL_MAX + 62 * LARGE_GRAIN)
 #define SMALL_KINDS ((SMALL_MAX - LEAST) / GRAIN + 1)
 #define KINDS (SMALL_KINDS + (LARGE_MAX - SMALL_MAX) / LARGE_GRAIN)
 #define BYTES_MAX ((size_t)512 << 10)
+#define RECORD 16384 /* from this size on blocks begin at a multiple of LINE: such memory is copied faster */
+#define LINE 64
 
 typedef struct block { /* which is free */
     uintptr_t next;    /* under the secret */
@@ -102,6 +104,10 @@ static void give_all_back(void *unused) {
 
 /* -------------------------------------------------------------------------------------- OpenSSL's malloc */
 
+static void *take_anew(size_t size) {
+    return size < RECORD ? malloc(size) : aligned_alloc(LINE, (size + LINE - 1) / LINE * LINE);
+}
+
 static void *take(size_t size, const char *file, int line) {
     (void)file;
     (void)line;
@@ -109,7 +115,7 @@ static void *take(size_t size, const char *file, int line) {
         return size == 0 ? NULL : malloc(size);
     }
     size_t kind = kind_of(size);
-    return kept.lists[kind] != NULL ? pop(kind) : malloc(size_of(kind));
+    return kept.lists[kind] != NULL ? pop(kind) : take_anew(size_of(kind));
 }
 
 static void give(void *given, const char *file, int line) {

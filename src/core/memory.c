@@ -29,6 +29,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RING_SHIFT 3    /* where a ring begins in its block: see ring_new */
+#define LINE 64         /* of a cache */
 #define RING_LEAST 1024 /* the first allocation: of a size that malloc has at hand */
 #define RING_SMALL 4096 /* an empty queue may keep this, */
 #define RING_KEPT 32768 /* and this while records pass */
@@ -47,6 +49,24 @@ struct tlsl_queue {
 
 /* ------------------------------------------------------------------------------------------------ queue */
 
+/*
+ * A record of libssl's begins at 3 modulo 16, so that what it carries is aligned (SSL3_ALIGN_PAYLOAD), and so does a ring:
+ * where source and destination lie alike, at best modulo LINE, memory is copied a quarter faster, and never as slowly as
+ * some processors do where they differ by a few bytes modulo a page (thirty times as long).
+ */
+static unsigned char *ring_new(size_t size) {
+    size_t whole = RING_SHIFT + size;
+    unsigned char *block =
+        whole < TLSL_RECORD ? malloc(whole) : aligned_alloc(LINE, (whole + LINE - 1) / LINE * LINE);
+    return block == NULL ? NULL : block + RING_SHIFT;
+}
+
+static void ring_free(unsigned char *ring) {
+    if (ring != NULL) {
+        free(ring - RING_SHIFT);
+    }
+}
+
 tlsl_queue *tlsl_queue_new(size_t capacity) {
     tlsl_queue *queue = malloc(sizeof *queue); /* calloc takes the long way: see wrap in conn.c */
     if (queue != NULL) {
@@ -61,7 +81,7 @@ void tlsl_queue_up_ref(tlsl_queue *queue) {
 
 void tlsl_queue_free(tlsl_queue *queue) {
     if (queue != NULL && --queue->refs == 0) {
-        free(queue->ring);
+        ring_free(queue->ring);
         free(queue);
     }
 }
@@ -87,14 +107,14 @@ static bool grow(tlsl_queue *queue, size_t wanted) {
     if (size > queue->capacity) {
         size = queue->capacity;
     }
-    unsigned char *ring = malloc(size);
+    unsigned char *ring = ring_new(size);
     if (ring == NULL) {
         return false;
     }
     if (queue->len > 0) {
         copy_out(queue, ring, queue->len);
     }
-    free(queue->ring);
+    ring_free(queue->ring);
     queue->ring = ring;
     queue->size = size;
     queue->head = 0;
@@ -131,7 +151,7 @@ static void emptied(tlsl_queue *queue) {
     queue->head = 0;
     queue->most = 0;
     if (idle || queue->ended) {
-        free(queue->ring);
+        ring_free(queue->ring);
         queue->ring = NULL;
         queue->size = 0;
     }
@@ -175,7 +195,7 @@ static void drop_reader(tlsl_queue *queue) {
     queue->len = 0;
     queue->size = 0;
     queue->head = 0;
-    free(queue->ring);
+    ring_free(queue->ring);
     queue->ring = NULL;
 }
 

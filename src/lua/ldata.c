@@ -70,20 +70,25 @@ static inline bool waits_first(const tlb_conn *self, const tlslife_conn *conn) {
     return self->first && tlslife_conn_drained(conn) && tlslife_conn_timeout_ms(conn) != 0;
 }
 
+typedef struct record {
+    _Alignas(64) unsigned char before[TLB_BYTES_AT];
+    unsigned char bytes[RECORD];
+} record;
+
 /* n beyond a record would find no more bytes than a record holds, so no larger buffer is needed for it. */
 static inline int read_by(lua_State *L, tlb_conn *self, reader read) {
-    unsigned char bytes[RECORD];
+    record buffer;
     size_t n = tlb_size(L, 2, 1, TLB_SIZE_MAX, RECORD), got = 0;
     tlslife_conn *conn = tlb_conn_object(self);
     if (waits_first(self, conn)) {
         return tlb_status(L, self, TLSLIFE_WANT_READ);
     }
-    tlslife_status status = TLB_TRY(self, read(conn, bytes, n < RECORD ? n : RECORD, &got));
+    tlslife_status status = TLB_TRY(self, read(conn, buffer.bytes, n < RECORD ? n : RECORD, &got));
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
     }
     self->dry = false;
-    lua_pushlstring(L, (const char *)bytes, got);
+    lua_pushlstring(L, (const char *)buffer.bytes, got);
     return 1;
 }
 
