@@ -135,7 +135,7 @@ TLSLIFE_API const char *tlslife_openssl_version(void);
  * much (CRYPTO_set_mem_functions(3)): full handshakes cost some five per cent less than with glibc's malloc alone,
  * resumed ones ten. For a program that calls it once, before anything of this library or of OpenSSL, in its first thread;
  * no library should. Not for a build with AddressSanitizer, which sees less then. false: OpenSSL has taken memory
- * already, and nothing changes. A thread's memory goes with it; an idle connection holds a quarter more.
+ * already, and nothing changes. A thread's memory goes with it. The program tlslife does it.
  */
 TLSLIFE_API bool tlslife_keep_memory(void);
 

@@ -113,6 +113,9 @@ static int run(lua_State *L) {
 int main(int argc, char **argv) {
     static host_options given; /* see host.h */
     given = parse_options(argc, argv);
+#ifndef HOST_BY_MALLOC
+    (void)tlslife_keep_memory(); /* refused: then malloc's */
+#endif
     host_set_name(argc > 0 ? argv[0] : "tlslife");
     host_take_interrupts();
     host_handle_sigpipe();
