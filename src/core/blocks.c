@@ -41,8 +41,8 @@ typedef struct block { /* which is free */
 /* A thread's. */
 typedef struct blocks {
     block *lists[KINDS]; /* one for each size */
-    size_t bytes;        /* in them */
-    bool known;          /* when the thread ends, they are given back */
+    size_t bytes;        /* in them, */
+    size_t bytes_max;    /* of as many: 0 before the first is kept, and when the thread has ended */
     bool ended;
 } blocks;
 
@@ -58,6 +58,16 @@ static size_t kind_of(size_t size) {
     }
     return size <= SMALL_MAX ? (size - LEAST + GRAIN - 1) / GRAIN
                              : SMALL_KINDS + (size - SMALL_MAX - 1) / LARGE_GRAIN;
+}
+
+/* The largest that a block of size, LEAST or more, can serve as. */
+static size_t kind_within(size_t size) {
+    return size < SMALL_MAX ? (size - LEAST) / GRAIN
+                            : SMALL_KINDS - 1 + (size - SMALL_MAX) / LARGE_GRAIN;
+}
+
+static bool fits(size_t size) {
+    return size >= LEAST && size < LARGE_MAX + LARGE_GRAIN;
 }
 
 /* What a block of that kind has at least. */
@@ -77,6 +87,7 @@ static block *pop(size_t kind) {
         OPENSSL_die("memory was written to after it was freed", OPENSSL_FILE, OPENSSL_LINE);
     }
     kept.lists[kind] = (block *)(one->next ^ secret); /* NOLINT(performance-no-int-to-ptr) */
+    __builtin_prefetch(kept.lists[kind], 1); /* who takes the next will not wait for it */
     kept.bytes -= size_of(kind);
     one->mark = 0;
     return one;
@@ -95,6 +106,7 @@ static void push(size_t kind, block *one) {
 static void give_all_back(void *unused) {
     (void)unused;
     kept.ended = true;
+    kept.bytes_max = 0;
     for (size_t kind = 0; kind < KINDS; kind++) {
         while (kept.lists[kind] != NULL) {
             free(pop(kind));
@@ -118,20 +130,26 @@ static void *take(size_t size, const char *file, int line) {
     return kept.lists[kind] != NULL ? pop(kind) : take_anew(size_of(kind));
 }
 
-static void give(void *given, const char *file, int line) {
-    (void)file;
-    (void)line;
-    size_t size = given == NULL ? 0 : malloc_usable_size(given);
-    if (size < LEAST || size >= LARGE_MAX + LARGE_GRAIN || kept.bytes + size > BYTES_MAX || kept.ended) {
+/* The first that a thread gives back, or one that is not kept. */
+static void give_seldom(block *given, size_t size) {
+    if (kept.bytes_max > 0 || kept.ended || !fits(size)) {
         free(given);
         return;
     }
-    if (!kept.known) {
-        kept.known = true;
-        (void)pthread_setspecific(at_end, &kept);
+    kept.bytes_max = BYTES_MAX;
+    (void)pthread_setspecific(at_end, &kept);
+    push(kind_within(size), given);
+}
+
+static void give(void *given, const char *file, int line) {
+    (void)file;
+    (void)line;
+    size_t size = given == NULL ? 0 : malloc_usable_size(given); /* malloc's rest is not counted, below */
+    if (fits(size) && kept.bytes + size <= kept.bytes_max) {
+        push(kind_within(size), given);
+    } else {
+        give_seldom(given, size);
     }
-    size_t kind = kind_of(size);
-    push(size_of(kind) > size ? kind - 1 : kind, given); /* of which it is, malloc's rest not counted */
 }
 
 static void *resize(void *old, size_t size, const char *file, int line) {
