@@ -62,8 +62,7 @@ static size_t kind_of(size_t size) {
 
 /* The largest that a block of size, LEAST or more, can serve as. */
 static size_t kind_within(size_t size) {
-    return size < SMALL_MAX ? (size - LEAST) / GRAIN
-                            : SMALL_KINDS - 1 + (size - SMALL_MAX) / LARGE_GRAIN;
+    return size < SMALL_MAX ? (size - LEAST) / GRAIN : SMALL_KINDS - 1 + (size - SMALL_MAX) / LARGE_GRAIN;
 }
 
 static bool fits(size_t size) {
@@ -87,7 +86,7 @@ static block *pop(size_t kind) {
         OPENSSL_die("memory was written to after it was freed", OPENSSL_FILE, OPENSSL_LINE);
     }
     kept.lists[kind] = (block *)(one->next ^ secret); /* NOLINT(performance-no-int-to-ptr) */
-    __builtin_prefetch(kept.lists[kind], 1); /* who takes the next will not wait for it */
+    __builtin_prefetch(kept.lists[kind], 1);          /* who takes the next will not wait for it */
     kept.bytes -= size_of(kind);
     one->mark = 0;
     return one;
