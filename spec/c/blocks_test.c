@@ -96,6 +96,15 @@ static void keeps_what_is_freed(void) {
     CHECK(OPENSSL_malloc(0) == NULL);
 }
 
+/* libssl's buffers to write records and to read them, in TLS 1.2 and 1.3. */
+static void has_one_size_for_records(void) {
+    void *record = OPENSSL_malloc(16584);
+    CHECK((uintptr_t)record % LINE == 0);
+    OPENSSL_free(record);
+    CHECK(OPENSSL_malloc(16712) == record);
+    OPENSSL_free(record);
+}
+
 static void *in_thread(void *unused) {
     OPENSSL_free(unused); /* another thread's block */
     OPENSSL_free(OPENSSL_malloc(100));
@@ -140,6 +149,7 @@ static bool aborts(void (*work)(void)) {
 int main(void) {
     CHECK(tlslife_keep_memory());
     keeps_what_is_freed();
+    has_one_size_for_records();
     gives_back_with_its_thread();
     CHECK(aborts(free_twice));
     CHECK(aborts(write_when_free));

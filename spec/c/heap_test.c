@@ -118,6 +118,19 @@ static void test_kept(void) {
     host_heap_free(heap);
 }
 
+/* A long string's bytes begin at 8 in a cache line, whatever comes before. */
+static void test_bulk(void) {
+    host_heap *heap = host_heap_new();
+    bool good = true;
+    for (size_t len = BULK; len <= LARGE_MAX; len += 1000) {
+        char *taken = host_heap_resize(heap, NULL, 0, len);
+        good = good && ((uintptr_t)taken + 24) % LINE == 8;
+        (void)host_heap_resize(heap, taken, len, 0);
+    }
+    CHECK(good);
+    host_heap_free(heap);
+}
+
 int main(void) {
     for (uint64_t seed = 1; seed <= 3; seed++) {
         test_random(seed);
@@ -128,6 +141,7 @@ int main(void) {
     test_burst(16409, allowed);
     test_burst(100000, allowed);
     test_kept();
+    test_bulk();
     host_heap_free(NULL);
     return checks_end();
 }

@@ -33,6 +33,9 @@
 #define LARGE_GRAIN 64
 #define LARGE_MAX 65536 /* what is larger is nobody's but malloc's */
 #define SLOTS 64
+#define LINE 64   /* of a cache */
+#define BULK 8192 /* from this size on a block is likely to be a string, and copied: see large_new */
+#define LEAD 48   /* where it begins in a line */
 #define KEPT_MAX ((size_t)4 << 20) /* bytes in blocks that a heap keeps */
 
 typedef struct block { /* which is free */
@@ -162,6 +165,22 @@ static void give_small(host_heap *heap, void *given) {
 
 /* ------------------------------------------------------------------------------------------------ large */
 
+/*
+ * The bytes of a string begin 24 after its block, and those of libssl's records at 8 in a line (src/core/blocks.c): where both
+ * lie alike 16 KiB are copied in two thirds of the time.
+ */
+static void *large_new(size_t size) {
+    if (size < BULK) {
+        return malloc(size);
+    }
+    char *start = aligned_alloc(LINE, (LEAD + size + LINE - 1) / LINE * LINE);
+    return start == NULL ? NULL : start + LEAD;
+}
+
+static void large_free(void *large, size_t size) {
+    free(size < BULK ? large : (char *)large - LEAD);
+}
+
 static slot *slot_of(host_heap *heap, size_t size) {
     return &heap->slots[size / LARGE_GRAIN % SLOTS];
 }
@@ -171,7 +190,7 @@ static void empty_slot(host_heap *heap, slot *self) {
         block *one = self->first;
         self->first = one->next;
         heap->kept -= self->size;
-        free(one);
+        large_free(one, self->size);
     }
 }
 
@@ -188,7 +207,7 @@ static void *take_large(host_heap *heap, size_t size) {
         if (heap->kept > KEPT_MAX / 2) { /* of sizes that were wanted once */
             empty_slots(heap);
         }
-        return malloc(size);
+        return large_new(size);
     }
     self->first = one->next;
     heap->kept -= size;
@@ -199,7 +218,7 @@ static void *take_large(host_heap *heap, size_t size) {
 static void give_large(host_heap *heap, void *given, size_t size) {
     slot *self = slot_of(heap, size);
     if (heap->kept + size > KEPT_MAX) {
-        free(given);
+        large_free(given, size);
         return;
     }
     if (self->size != size) {
