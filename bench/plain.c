@@ -32,11 +32,12 @@
 /* A client's and a server's context, and what stands between them now. */
 typedef struct peers {
     SSL_CTX *client_ctx, *server_ctx;
-    SSL *client, *server;        /* NULL when no connection stands */
-    SSL_SESSION *session;        /* the newest that the client was given */
-    bool careless;               /* leaves the error queue as it is */
-    unsigned char bytes[RECORD]; /* what is written: lines of numbers, as rows.lua has them */
-    unsigned char buffer[RECORD];
+    SSL *client, *server; /* NULL when no connection stands */
+    SSL_SESSION *session; /* the newest that the client was given */
+    bool careless;        /* leaves the error queue as it is */
+    /* as malloc would give them */
+    _Alignas(16) unsigned char bytes[RECORD]; /* what is written: lines of numbers, as rows.lua has them */
+    _Alignas(16) unsigned char buffer[RECORD];
 } peers;
 
 /* -------------------------------------------------------------------------------------------- contexts */
