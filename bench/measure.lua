@@ -1,10 +1,12 @@
 -- measure.lua: two functions that do the same work, timed in turns, and what their times say.
 --
--- The machine's speed drifts by more than what we look for, so the two sides alternate every few milliseconds: a round
+-- The machine's speed drifts by more than what we look for, so the two sides alternate every ten milliseconds: a round
 -- is a number of turns, C first in one and Lua first in the next, and gives one ratio. Rounds are what the spread is over.
 -- A turn's times are summed, never sorted: the collector's share falls on whichever turn it falls.
 -- Time is the processor time of each side's own process: neighbours on the machine disturb caches, but their turns do not
 -- count.
+local spread <const> = require "machine".spread
+
 local measure = {}
 
 --- work(n) as a function that returns the seconds of this process' processor time that it took.
@@ -42,13 +44,6 @@ local function round(pair, n, turns)
         end
     end
     return c / n / turns, lua / n / turns
-end
-
-local function spread(values)
-    table.sort(values)
-    local middle = #values // 2
-    local median = #values % 2 == 1 and values[middle + 1] or (values[middle] + values[middle + 1]) / 2
-    return { median = median, least = values[1], most = values[#values] }
 end
 
 --- pair.c(n) and pair.lua(n) each do n operations and return the seconds that these took; pair.renew() comes before each

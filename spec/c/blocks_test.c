@@ -99,7 +99,7 @@ static void keeps_what_is_freed(void) {
 /* libssl's buffers to write records and to read them, in TLS 1.2 and 1.3. */
 static void has_one_size_for_records(void) {
     void *record = OPENSSL_malloc(16584);
-    CHECK((uintptr_t)record % LINE == 0);
+    CHECK((uintptr_t)record % TLSL_LINE == 0);
     OPENSSL_free(record);
     CHECK(OPENSSL_malloc(16712) == record);
     OPENSSL_free(record);

@@ -11,7 +11,7 @@
  * so that a list leads where he wants: links are under a secret of the process, and a mark beside them that does not
  * hold ends the program.
  */
-#include "tlslife.h"
+#include "core.h"
 
 #include <malloc.h>
 #include <openssl/crypto.h>
@@ -30,8 +30,6 @@
 #define SMALL_KINDS ((SMALL_MAX - LEAST) / GRAIN + 1)
 #define KINDS (SMALL_KINDS + (LARGE_MAX - SMALL_MAX) / LARGE_GRAIN)
 #define BYTES_MAX ((size_t)512 << 10)
-#define RECORD 16384 /* from this size on blocks begin at a multiple of LINE: such memory is copied faster */
-#define LINE 64
 
 typedef struct block { /* which is free */
     uintptr_t next;    /* under the secret */
@@ -115,10 +113,6 @@ static void give_all_back(void *unused) {
 
 /* -------------------------------------------------------------------------------------- OpenSSL's malloc */
 
-static void *take_anew(size_t size) {
-    return size < RECORD ? malloc(size) : aligned_alloc(LINE, (size + LINE - 1) / LINE * LINE);
-}
-
 static void *take(size_t size, const char *file, int line) {
     (void)file;
     (void)line;
@@ -126,7 +120,7 @@ static void *take(size_t size, const char *file, int line) {
         return size == 0 ? NULL : malloc(size);
     }
     size_t kind = kind_of(size);
-    return kept.lists[kind] != NULL ? pop(kind) : take_anew(size_of(kind));
+    return kept.lists[kind] != NULL ? pop(kind) : tlsl_malloc(size_of(kind));
 }
 
 /* The first that a thread gives back, or one that is not kept. */
@@ -143,7 +137,7 @@ static void give_seldom(block *given, size_t size) {
 static void give(void *given, const char *file, int line) {
     (void)file;
     (void)line;
-    size_t size = given == NULL ? 0 : malloc_usable_size(given); /* malloc's rest is not counted, below */
+    size_t size = given == NULL ? 0 : malloc_usable_size(given);
     if (fits(size) && kept.bytes + size <= kept.bytes_max) {
         push(kind_within(size), given);
     } else {

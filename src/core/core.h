@@ -15,6 +15,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "fail.h"
@@ -38,6 +39,20 @@ typedef struct tlsl_bio_verbs {
 } tlsl_bio_verbs;
 /* For a source and sink, and what else type says of it: once in a process. NULL: out of memory. */
 BIO_METHOD *tlsl_bio_method(const char *name, int type, const tlsl_bio_verbs *verbs);
+
+/* -------------------------------------------------------------------------------------------- blocks.c */
+
+#define TLSL_RECORD 16384
+#define TLSL_LINE 64 /* of a cache */
+/*
+ * As malloc, but what can hold a record begins at a multiple of TLSL_LINE: where source and destination lie alike memory
+ * is copied a quarter faster, and never as slowly as some processors do where they differ by a few bytes modulo a page
+ * (thirty times as long).
+ */
+static inline void *tlsl_malloc(size_t size) {
+    return size < TLSL_RECORD ? malloc(size)
+                              : aligned_alloc(TLSL_LINE, (size + TLSL_LINE - 1) / TLSL_LINE * TLSL_LINE);
+}
 
 /* -------------------------------------------------------------------------------------------- memory.c */
 
@@ -231,7 +246,6 @@ _Static_assert(sizeof(tlsl_client_id) == SSL_MAX_SID_CTX_LENGTH, "it fills a ses
 /* ---------------------------------------------------------------------------------------------- conn.c */
 
 #define TLSL_SESSIONS_MAX 16
-#define TLSL_RECORD 16384
 
 typedef enum tlsl_transport { TLSL_NONE = 0, TLSL_FD, TLSL_MEMORY, TLSL_FOREIGN } tlsl_transport;
 

@@ -30,7 +30,6 @@
 #include <string.h>
 
 #define RING_SHIFT 3    /* where a ring begins in its block: see ring_new */
-#define LINE 64         /* of a cache */
 #define RING_LEAST 1024 /* the first allocation: of a size that malloc has at hand */
 #define RING_SMALL 4096 /* an empty queue may keep this, */
 #define RING_KEPT 32768 /* and this while records pass */
@@ -51,13 +50,10 @@ struct tlsl_queue {
 
 /*
  * A record of libssl's begins at 3 modulo 16, so that what it carries is aligned (SSL3_ALIGN_PAYLOAD), and so does a ring:
- * where source and destination lie alike, at best modulo LINE, memory is copied a quarter faster, and never as slowly as
- * some processors do where they differ by a few bytes modulo a page (thirty times as long).
+ * see tlsl_malloc.
  */
 static unsigned char *ring_new(size_t size) {
-    size_t whole = RING_SHIFT + size;
-    unsigned char *block =
-        whole < TLSL_RECORD ? malloc(whole) : aligned_alloc(LINE, (whole + LINE - 1) / LINE * LINE);
+    unsigned char *block = tlsl_malloc(RING_SHIFT + size);
     return block == NULL ? NULL : block + RING_SHIFT;
 }
 
