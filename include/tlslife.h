@@ -133,7 +133,7 @@ TLSLIFE_API const char *tlslife_openssl_version(void);
 /*
  * From now on what OpenSSL frees in this process is kept, 512 KiB in each thread at most, for the next that wants as
  * much (CRYPTO_set_mem_functions(3)): full handshakes cost some five per cent less than with glibc's malloc alone,
- * resumed ones ten. For a program that calls it once, before anything of this library or of OpenSSL, in its first thread;
+ * resumed ones four to ten. For a program that calls it once, before anything of this library or of OpenSSL, in its first thread;
  * no library should. Not for a build with AddressSanitizer, which sees less then. false: OpenSSL has taken memory
  * already, and nothing changes. A thread's memory goes with it. The program tlslife does it.
  */
