@@ -24,7 +24,7 @@ function(tlslife_declared out_names)
 endfunction()
 
 # Links target with a version script that exports those names and no others. It stays where it is when it is closed
-# (lua_close calls dlclose): a thread that resolves a name (src/core/resolve.c) may still be in it.
+# (lua_close calls dlclose): a thread that resolves a name (src/net/resolve.c) may still be in it.
 function(tlslife_exports target version)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" HEADERS)
   tlslife_declared(names ${arg_HEADERS})

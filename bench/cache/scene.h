@@ -4,7 +4,7 @@
 #ifndef TLSLIFE_BENCH_SCENE_H
 #define TLSLIFE_BENCH_SCENE_H
 
-#include "core/cache.h"
+#include "cache/cache.h"
 
 #include "rows.h"
 #include "sessions.h"

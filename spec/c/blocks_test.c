@@ -1,5 +1,5 @@
 /*
- * blocks_test: memory for OpenSSL (src/core/blocks.c), as OpenSSL calls it: random sizes from a fixed seed,
+ * blocks_test: memory for OpenSSL (src/base/blocks.c), as OpenSSL calls it: random sizes from a fixed seed,
  * blocks that grow and shrink, each filled with bytes of its own; what is kept, and that it is bounded and goes with its
  * thread; that a block freed twice, or written to when it is free, ends the program.
  */
@@ -11,7 +11,7 @@
 #include "random.h"
 #include "tlslife.h"
 
-#include "core/blocks.c" /* for what it keeps, and its bounds */
+#include "base/blocks.c" /* for what it keeps, and its bounds */
 
 #include <signal.h>
 #include <sys/wait.h>

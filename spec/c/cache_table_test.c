@@ -1,5 +1,5 @@
 /*
- * cache_table_test: the table under the cache (src/core/cache_table.c) against a plain list. Hashes are chosen so that most
+ * cache_table_test: the table under the cache (src/cache/table.c) against a plain list. Hashes are chosen so that most
  * groups are full and ids are found far from where they belong, which keyed hashes never do; some ids are there twice.
  */
 #ifndef _GNU_SOURCE
@@ -8,7 +8,7 @@
 
 #include "check.h"
 #include "random.h"
-#include "core/cache_table.h"
+#include "cache/table.h"
 #include "tlslife.h"
 
 #include <stdlib.h>

@@ -6,9 +6,10 @@
 #define _GNU_SOURCE
 #endif
 
+#include "cache/far.h"
 #include "check.h"
-#include "tlslife.h"
 #include "sessions.h"
+#include "tlslife.h"
 
 #include <stdlib.h>
 

@@ -12,7 +12,7 @@
 #define _GNU_SOURCE
 #endif
 
-#include "../../src/core/cache_memory.h"
+#include "cache/memory.h"
 #include "check.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"

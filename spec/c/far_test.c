@@ -6,11 +6,16 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core/cache.h"
+#include "base/session_value.h"
+#include "cache/cache.h"
+#include "cache/far.h"
+#include "cache/seal.h"
+#include "tls/context.h"
 #include "tlslife.h"
 
 #include "check.h"
 
+#include <openssl/err.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 

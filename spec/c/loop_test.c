@@ -6,9 +6,8 @@
 #define _GNU_SOURCE
 #endif
 
-#include "../../src/core/core.h"
-#include "tlslife.h"
 #include "tlslife_openssl.h"
+#include "tlslife.h"
 
 #include "check.h"
 #include "identity.h"
@@ -16,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -6,7 +6,7 @@
 #define _GNU_SOURCE
 #endif
 
-#include "../../src/store/store.h"
+#include "cache/store/store.h"
 #include "tlslife.h"
 
 #include "check.h"

@@ -11,7 +11,8 @@
 #define _GNU_SOURCE
 #endif
 
-#include "../../src/core/resolve.h"
+#include "net/resolve.h"
+#include "net/tcp.h"
 #include "tlslife.h"
 
 #include "check.h"
@@ -22,6 +23,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>

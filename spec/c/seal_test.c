@@ -6,11 +6,13 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core/cache.h"
+#include "cache/cache.h"
+#include "cache/seal.h"
 #include "tlslife.h"
 
 #include "check.h"
 
+#include <openssl/err.h>
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>

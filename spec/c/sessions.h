@@ -7,7 +7,7 @@
 #ifndef TLSLIFE_SPEC_SESSIONS_H
 #define TLSLIFE_SPEC_SESSIONS_H
 
-#include "../../src/core/cache_memory.h"
+#include "cache/memory.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 

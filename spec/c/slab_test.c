@@ -8,7 +8,7 @@
 #define _GNU_SOURCE
 #endif
 
-#include "store/slab.h"
+#include "cache/store/slab.h"
 #include "tlslife.h"
 
 #include "check.h"
@@ -265,10 +265,10 @@ static arena arena_new(size_t bytes) {
     return made;
 }
 
-static tlsl_shard arena_shard(const arena *self, uint32_t id, uint32_t now,
-                              unsigned char key[TLSL_STORE_KEY]) {
+static tlsl_slab_shard arena_shard(const arena *self, uint32_t id, uint32_t now,
+                                   unsigned char key[TLSL_STORE_KEY]) {
     key_of(id, key);
-    tlsl_shard shard = tlsl_shard_of(self->map, &self->plan, key);
+    tlsl_slab_shard shard = tlsl_shard_of(self->map, &self->plan, key);
     atomic_store(&shard.head->lease.holder, 77);
     shard.holding = 77;
     shard.now = now;
@@ -278,7 +278,7 @@ static tlsl_shard arena_shard(const arena *self, uint32_t id, uint32_t now,
 static void arena_put(const arena *self, uint32_t id, size_t len, uint32_t now, uint32_t lifetime) {
     static unsigned char bytes[VALUE_MAX];
     unsigned char key[TLSL_STORE_KEY];
-    tlsl_shard shard = arena_shard(self, id, now, key);
+    tlsl_slab_shard shard = arena_shard(self, id, now, key);
     value_make(id, 5, len, bytes);
     tlsl_shard_put(&shard, key, bytes, len, lifetime);
 }
@@ -286,7 +286,7 @@ static void arena_put(const arena *self, uint32_t id, size_t len, uint32_t now, 
 static answer arena_look(const arena *self, uint32_t id, uint32_t now, bool taking) {
     unsigned char key[TLSL_STORE_KEY];
     size_t len = 0;
-    tlsl_shard shard = arena_shard(self, id, now, key);
+    tlsl_slab_shard shard = arena_shard(self, id, now, key);
     unsigned char *bytes = tlsl_shard_get(&shard, key, taking, &len);
     answer got = bytes == NULL ? MISS : value_is_of(id, bytes, len) ? HIT : WRONG;
     free(bytes);
@@ -809,7 +809,7 @@ static void arena_forge(const arena *self, uint32_t id, uint64_t at, uint32_t le
         uint64_t at;
         uint32_t tag, expiry;
     } slot = {at, 0, 1400};
-    tlsl_shard shard = arena_shard(self, id, 1000, entry.key);
+    tlsl_slab_shard shard = arena_shard(self, id, 1000, entry.key);
     uint64_t part = 0;
     size_t offset = (size_t)(at % self->plan.ring_len);
     size_t room = self->plan.ring_len - offset;

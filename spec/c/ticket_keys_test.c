@@ -6,7 +6,8 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core/cache.h"
+#include "cache/cache.h"
+#include "tls/ticket_keys.h"
 #include "tlslife.h"
 
 #include "check.h"

@@ -7,11 +7,16 @@
 #define _GNU_SOURCE
 #endif
 
-#include "../../src/core/core.h"
+#include "net/dial.h"
+#include "net/fd.h"
+#include "net/memory.h"
+#include "net/tcp.h"
 #include "tlslife.h"
 
 #include "check.h"
 
+#include <openssl/ssl.h>
+#include <openssl/err.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

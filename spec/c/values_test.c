@@ -6,11 +6,15 @@
 #define _GNU_SOURCE
 #endif
 
-#include "../../src/core/core.h"
+#include "base/certificate.h"
+#include "base/error_queue.h"
+#include "base/names.h"
 #include "tlslife.h"
 
 #include "check.h"
 
+#include <openssl/ssl.h>
+#include <openssl/err.h>
 #include <errno.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>

@@ -11,16 +11,18 @@
  * so that a list leads where he wants: links are under a secret of the process, and a mark beside them that does not
  * hold ends the program.
  */
-#include "core.h"
-
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+#include "base/alloc.h"
+#include "tlslife.h"
 
 #define LEAST 24 /* glibc's blocks have 24 bytes, 40, 56: to ask for 48 would cost 56 */
 #define GRAIN 16 /* from one size of small blocks to the next, */

@@ -11,16 +11,24 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core.h"
-
 #include <arpa/inet.h>
+#include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#include "base/certificate.h"
+#include "tlslife.h"
 
 /* ---------------------------------------------------------------------------------------------------- text */
 

@@ -10,16 +10,20 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core.h"
-
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "tlslife.h"
 
 #define MESSAGE_MAX sizeof(((tlslife_error *)0)->message)
 #define SYSTEM_TEXT_MAX 128

@@ -10,12 +10,16 @@
  * "a.example/evil"), or as an address. Only letters, digits, '-', '_' and '.' pass, and an address is told
  * from a name.
  */
-#include "core.h"
-
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
+
+#include "base/names.h"
 
 typedef struct named_bit {
     const char *name;

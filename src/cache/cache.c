@@ -2,7 +2,7 @@
  * cache.c: the life of a cache, and what its settings are.
  *
  * One cache serves any number of contexts, Lua states and threads. Memory is the home that all of this
- * process share (cache_memory.c); a store (store.h) is a home further away, told and asked by far.c.
+ * process share (memory.c); a store (store.h) is a home further away, told and asked by far.c.
  *
  * The number of shards goes by the capacity: a cache of a hundred sessions is one list and evicts exactly
  * the least recently used; a large one is many, each with its own lock, and evicts the least recently used
@@ -16,11 +16,24 @@
 #define _GNU_SOURCE
 #endif
 
-#include "cache_memory.h"
-
+#include <openssl/err.h>
 #include <openssl/rand.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "cache/cache.h"
+#include "cache/memory.h"
+#include "cache/peers.h"
+#include "cache/table.h"
+#include "tlslife.h"
 
 #define SESSIONS_PER_PEER_MAX 16
 

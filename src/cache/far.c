@@ -10,11 +10,21 @@
  * gives away nothing either: what it makes up does not open, and old bytes of the same entry are a session
  * that says itself when it ends.
  */
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "cache.h"
+#include "base/session_value.h"
+#include "cache/cache.h"
+#include "cache/far.h"
+#include "cache/seal.h"
+#include "cache/store/store.h"
+#include "tlslife.h"
 
 #define BINDING_MAX (TLSL_STORE_KEY + 1 + SSL_MAX_SID_CTX_LENGTH)
 #define SEALED_MORE 49 /* bytes that sealing adds */

@@ -1,5 +1,5 @@
 /*
- * cache_file.c: a client's sessions as one sealed block, for a program that restarts.
+ * file.c: a client's sessions as one sealed block, for a program that restarts.
  *
  * Inside the seal, numbers big endian:
  *   "tlslife cache" | 1 version | 4 how many | and each: 1 notes | 32 key | 2 + peer | 4 + DER
@@ -12,10 +12,22 @@
  * as long as the session lives: these stay behind unless they are asked for. libssl does not know of a
  * session whether there was a certificate, so it is noted in the session's ex_data, which a dup copies.
  */
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache.h"
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "base/session_value.h"
+#include "cache/cache.h"
+#include "cache/far.h"
+#include "cache/seal.h"
+#include "cache/store/store.h"
+#include "tlslife.h"
 
 #define FILE_VERSION 1
 #define PEER_MAX 65535
@@ -44,25 +56,6 @@ typedef struct file_entries {
     bool with_certificates;
     bool failed; /* out of memory */
 } file_entries;
-
-/* ---------------------------------------------------------------------------------- sessions' certificates */
-
-static int certificate_index = -1;
-static pthread_once_t certificate_index_once = PTHREAD_ONCE_INIT;
-
-static void make_certificate_index(void) {
-    certificate_index = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-}
-
-void tlsl_session_mark_certificate(SSL_SESSION *session) {
-    pthread_once(&certificate_index_once, make_certificate_index);
-    SSL_SESSION_set_ex_data(session, certificate_index, &certificate_index);
-}
-
-bool tlsl_session_has_certificate(const SSL_SESSION *session) {
-    pthread_once(&certificate_index_once, make_certificate_index);
-    return SSL_SESSION_get_ex_data(session, certificate_index) != NULL;
-}
 
 /* ---------------------------------------------------------------------------------------------- entries */
 

@@ -1,5 +1,5 @@
 /*
- * cache_look.c: what can be seen of the memory home from outside, and its flush.
+ * look.c: what can be seen of the memory home from outside, and its flush.
  *
  * All of it goes shard by shard and a few entries at a time, so that a cache of a million sessions is looked
  * through, or emptied, without any handshake having to wait for it.
@@ -7,10 +7,21 @@
  * What an attacker would try: read secrets out of what a program logs of its cache. An entry shown has an
  * id, a name and times, nothing that decrypts.
  */
-#include "cache_memory.h"
-#include "tlslife_openssl.h"
-
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+#include <time.h>
+
+#include "cache/cache.h"
+#include "cache/memory.h"
+#include "cache/peers.h"
+#include "cache/table.h"
+#include "tlslife.h"
+#include "tlslife_openssl.h"
 
 /* ------------------------------------------------------------------------------------------------ stats */
 

@@ -1,5 +1,5 @@
 /*
- * cache_memory.c: the memory home: live sessions by reference, never serialized, put and found by any
+ * memory.c: the memory home: live sessions by reference, never serialized, put and found by any
  * thread.
  *
  * A session is under exactly one lock at a time, that of its shard, and only for as long as it takes to find
@@ -10,9 +10,22 @@
  * once. What is not resumable by libssl's own word is dropped where it is found; what is taken leaves under
  * the same lock under which it was found, so that of any number of takers one gets it.
  */
-#include "cache_memory.h"
-
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+#include <time.h>
+
+#include "cache/cache.h"
+#include "cache/far.h"
+#include "cache/memory.h"
+#include "cache/peers.h"
+#include "cache/store/store.h"
+#include "cache/table.h"
+#include "tlslife.h"
 
 #define ROOM_TRIES 4
 #define SECRET_MAX 512 /* OpenSSL keeps no longer one */

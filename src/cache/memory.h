@@ -1,6 +1,6 @@
 /*
- * cache_memory.h: what a cache is made of, for the files that are its memory home (cache.c, cache_memory.c,
- * cache_room.c, cache_look.c) and nobody else.
+ * memory.h: what a cache is made of, for the files that are its memory home (cache.c, memory.c,
+ * room.c, look.c) and nobody else.
  *
  * A server's sessions lie in shards, by their ids; a client's in one shard more, the last, which also knows
  * their peers. All count towards one capacity, of entries and of bytes: where it is used up, a session takes
@@ -9,7 +9,12 @@
 #ifndef TLSLIFE_CACHE_MEMORY_H
 #define TLSLIFE_CACHE_MEMORY_H
 
-#include "cache_peers.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cache/cache.h"
+#include "cache/peers.h"
+#include "cache/table.h"
 
 #define TLSL_CACHE_LINE 64
 #define TLSL_SHARDS_MAX 64
@@ -47,7 +52,7 @@ static inline tlsl_shard *tlsl_cache_clients(const tlslife_cache *cache) {
 }
 
 /*
- * -- cache_room.c
+ * -- room.c
  *
  * Sessions that have left under a lock, to be freed after it: freeing one with a certificate is slow.
  */

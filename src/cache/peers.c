@@ -1,17 +1,23 @@
 /*
- * cache_peers.c: peers by key, each with the queue of its sessions.
+ * peers.c: peers by key, each with the queue of its sessions.
  *
- * The sessions are entries of a table (cache_table.c), which knows their age and use; here is only whose
+ * The sessions are entries of a table (table.c), which knows their age and use; here is only whose
  * they are: one link an entry, beside the table. A peer whose last session has left goes to the end of the
  * idle list, where it is found by the next connection, which is told why there is nothing.
  *
  * What an attacker would try: make a client remember peers without end (a crawler meets millions). Those
  * with sessions are bounded by the cache's capacity, the others by TLSL_PEERS_IDLE.
  */
-#include "cache_peers.h"
-
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cache/peers.h"
+#include "cache/store/store.h"
+#include "cache/table.h"
+#include "tlslife.h"
 
 #define BUCKETS_LEAST 16
 #define LINKS_LEAST 32

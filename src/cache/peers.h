@@ -1,5 +1,5 @@
 /*
- * cache_peers.h: to whom the sessions of a client's table belong. Not public; takes no lock.
+ * peers.h: to whom the sessions of a client's table belong. Not public; takes no lock.
  *
  * A peer has its sessions in a queue, and outlives them for a while, so that a client is told why there is
  * none.
@@ -7,7 +7,8 @@
 #ifndef TLSLIFE_CACHE_PEERS_H
 #define TLSLIFE_CACHE_PEERS_H
 
-#include "cache_table.h"
+#include "cache/store/store.h"
+#include "cache/table.h"
 
 #define TLSL_PEERS_IDLE 1024 /* peers without a session that are remembered */
 

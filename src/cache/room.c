@@ -1,5 +1,5 @@
 /*
- * cache_room.c: how sessions leave memory to make room for others, and how many places there are.
+ * room.c: how sessions leave memory to make room for others, and how many places there are.
  *
  * All shards draw from one number of places. A shard that finds none left gives one of its own: what has
  * expired, then what was used longest ago; so that in a full cache no two shards write to the same line.
@@ -8,7 +8,17 @@
  * What an attacker would try: fill memory with sessions that nobody comes back for. They go first in, first
  * out; and each put clears away more of what has expired than it brings.
  */
-#include "cache_memory.h"
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "cache/memory.h"
+#include "cache/peers.h"
+#include "cache/table.h"
+#include "tlslife.h"
 
 #define EXPIRED_A_PUT 2
 

@@ -20,13 +20,24 @@
  */
 #include <limits.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache.h"
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "cache/seal.h"
+#include "tlslife.h"
 
 #define SEAL_VERSION 1
 #define SECRET_MIN 32

@@ -1,5 +1,5 @@
 /*
- * cache_table.c: sessions by id (a hash of groups), by use (a list) and by expiry (a heap).
+ * table.c: sessions by id (a hash of groups), by use (a list) and by expiry (a heap).
  *
  *   groups    [ 1 . . 2 . . . | . 3 . . . . . ]   where to look for an id: a line of the cache each
  *   entries   [ session, newer, older, place, hash | ... ]
@@ -16,10 +16,14 @@
  * jumps. The table has seconds of its own: they stand still where the wall clock goes back, and start anew
  * where it is moved ahead by decades, so that nothing lives longer than it was given.
  */
-#include "cache_table.h"
-
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cache/store/store.h"
+#include "cache/table.h"
 
 #define LINE ((uintptr_t)64)
 #define REFERENCES 464 /* where OpenSSL 3 counts a session's, with its fate and its times around */

@@ -1,5 +1,5 @@
 /*
- * cache_table.h: a table of live sessions by their ids, in order of use and in order of expiry. Not public.
+ * table.h: a table of live sessions by their ids, in order of use and in order of expiry. Not public.
  *
  * It takes no lock, frees no session and knows no capacity: cache.c does. An entry is an index below
  * TLSL_NIL; it stays what it is until it is removed. What a table costs an entry is 28 bytes and 5 to 7 of
@@ -8,9 +8,13 @@
 #ifndef TLSLIFE_CACHE_TABLE_H
 #define TLSLIFE_CACHE_TABLE_H
 
-#include "cache.h"
-
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+
+#include "cache/store/store.h"
 
 #define TLSL_NIL 0xffffffU                      /* no entry; a table holds no more than this */
 #define TLSL_TOUCHES 16                         /* that may wait */

@@ -166,7 +166,7 @@ static void give_small(host_heap *heap, void *given) {
 /* ------------------------------------------------------------------------------------------------ large */
 
 /*
- * The bytes of a string begin 24 after its block, and those of libssl's records at 8 in a line (src/core/blocks.c): where both
+ * The bytes of a string begin 24 after its block, and those of libssl's records at 8 in a line (src/base/blocks.c): where both
  * lie alike 16 KiB are copied in two thirds of the time.
  */
 static void *large_new(size_t size) {

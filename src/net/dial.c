@@ -15,16 +15,22 @@
 #define _GNU_SOURCE
 #endif
 
-#include "resolve.h"
-
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/error.h"
+#include "net/dial.h"
+#include "net/resolve.h"
+#include "net/tcp.h"
+#include "tlslife.h"
 
 /* Linux says its SYN again after 1 s: whoever answers the second one in time is still reached. */
 #define ADDRESS_MS 2000

@@ -24,18 +24,22 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/bio.h>
+#include <openssl/ssl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "net/fd.h"
+#include "net/method.h"
 
 typedef struct descriptors {
     const SSL *ssl; /* whose BIO it is, or NULL */

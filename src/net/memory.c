@@ -22,12 +22,17 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core.h"
-
 #include <errno.h>
 #include <openssl/bio.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/alloc.h"
+#include "net/memory.h"
+#include "net/method.h"
 
 #define RING_SHIFT 3    /* where a ring begins in its block: see ring_new */
 #define RING_LEAST 1024 /* the first allocation: of a size that malloc has at hand */

@@ -3,7 +3,9 @@
  *
  * A method lives as long as the process: OpenSSL may still hold BIOs of it at exit.
  */
-#include "core.h"
+#include <openssl/bio.h>
+
+#include "net/method.h"
 
 BIO_METHOD *tlsl_bio_method(const char *name, int type, const tlsl_bio_verbs *verbs) {
     int index = BIO_get_new_index();

@@ -18,16 +18,21 @@
 #define _GNU_SOURCE
 #endif
 
-#include "resolve.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/error.h"
+#include "net/resolve.h"
+#include "tlslife.h"
 
 #define THREADS_MAX 16
 

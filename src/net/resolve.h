@@ -6,7 +6,7 @@
 
 #include <netdb.h>
 
-#include "core.h"
+#include "tlslife.h"
 
 /* getaddrinfo for a TCP connection, which waits. The caller frees *out. RESOLVE, MEMORY, SYSTEM. */
 tlslife_status tlsl_resolve(const char *host, const char *service, struct addrinfo **out, tlslife_error *err);

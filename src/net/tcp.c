@@ -5,19 +5,24 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "net/tcp.h"
+#include "tlslife.h"
 
 /* ------------------------------------------------------------------------------------------------ waiting */
 

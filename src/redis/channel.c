@@ -9,15 +9,20 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core.h"
-#include "store/store.h"
-
 #include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "net/dial.h"
+#include "net/tcp.h"
+#include "redis/channel.h"
+#include "tlslife.h"
 
 struct tlsl_channel {
     tlsl_dial *dial;    /* while it connects */

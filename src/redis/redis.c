@@ -22,7 +22,7 @@
 #define _GNU_SOURCE
 #endif
 
-#include "store.h"
+#include "tlslife.h"
 
 #ifdef TLSLIFE_HIREDIS
 
@@ -32,6 +32,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "base/error.h"
+#include "cache/store/store.h"
+#include "redis/channel.h"
 
 #define FAILURES_MAX 5
 #define PAUSE_FIRST_MS 100

@@ -5,14 +5,23 @@
  * program. So a stranger's bytes can make us allocate a little, in bounds, and nothing else. Each takes its
  * connection from ex_data; a raw SSL without one gets OpenSSL's own behaviour.
  */
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core.h"
-#include "cache.h"
-#include "lookup.h"
-#include "switch.h"
+#include "base/certificate.h"
+#include "tls/callbacks.h"
+#include "tls/conn.h"
+#include "tls/context.h"
+#include "tls/hello.h"
+#include "tls/lookup.h"
+#include "tls/session.h"
+#include "tls/switch.h"
+#include "tlslife.h"
 
 #define KEYLOG_LINES_MAX 64 /* that nobody took: older ones stay, newer ones go */
 

@@ -5,12 +5,32 @@
  * taken away before SSL_free, since a host may hold the SSL longer. Freeing does no I/O: no close_notify is
  * sent, so a peer that is stuck, or hostile, cannot hold up a finalizer.
  */
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lookup.h"
-#include "settings.h"
+#include "base/session_value.h"
+#include "base/alloc.h"
+#include "base/error_queue.h"
+#include "base/names.h"
+#include "net/dial.h"
+#include "net/tcp.h"
+#include "tls/conn.h"
+#include "tls/context.h"
+#include "tls/hello.h"
+#include "tls/lookup.h"
+#include "tls/session.h"
+#include "tls/settings.h"
+#include "tls/switch.h"
+#include "tls/transport.h"
+#include "tlslife.h"
 #include "tlslife_openssl.h"
 
 static int conn_index = -1;

@@ -11,13 +11,25 @@
  * the sessions. A client's also holds the context's number: libssl never sends it, and we know by it whose
  * a session is, without a word of our own in the SSL_SESSION.
  */
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core.h"
+#include "base/session_value.h"
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "tls/callbacks.h"
+#include "tls/context.h"
+#include "tlslife.h"
 #include "tlslife_openssl.h"
 
 static int context_index = -1;

@@ -8,13 +8,23 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "settings.h"
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "tls/context.h"
+#include "tls/settings.h"
+#include "tlslife.h"
 
 #define PEM_FILE_MAX (16L * 1024 * 1024) /* bytes: a bundle of all public CAs has 0.25 MiB */
 

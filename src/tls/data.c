@@ -9,10 +9,20 @@
  * the same bytes again. *out_written never counts them, so a caller that goes on from there offers exactly
  * those.
  */
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core.h"
+#include "base/alloc.h"
+#include "base/error_queue.h"
+#include "net/fd.h"
+#include "tls/conn.h"
+#include "tls/handshake.h"
+#include "tls/verdict.h"
+#include "tlslife.h"
 
 /* ------------------------------------------------------------------------------------------------ read */
 

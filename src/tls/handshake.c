@@ -7,10 +7,22 @@
  * answered nothing can be read or written, and the TLS 1.3 tickets are held back: a refused client takes
  * nothing away.
  */
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
-#include "cache.h"
-#include "lookup.h"
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "tls/conn.h"
+#include "tls/context.h"
+#include "tls/handshake.h"
+#include "tls/lookup.h"
+#include "tls/session.h"
+#include "tls/transport.h"
+#include "tls/verdict.h"
+#include "tlslife.h"
 
 /* ------------------------------------------------------------------------------------------- beginning */
 

@@ -6,10 +6,16 @@
  * comes. One block of memory holds everything, bounded by the ClientHello's own size. Sources: RFC 8446
  * 4.1.2, RFC 6066 3, RFC 7301 3.1.
  */
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core.h"
+#include "tls/context.h"
+#include "tls/hello.h"
+#include "tlslife.h"
 
 /* What is left to read. */
 typedef struct reader {

@@ -5,10 +5,18 @@
  * the verify result says OK, a cleared SSL keeps the last one's). Each of these looks at the connection's
  * state first.
  */
+#include <openssl/err.h>
 #include <openssl/objects.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
-#include "core.h"
+#include "base/certificate.h"
+#include "base/error_queue.h"
+#include "tls/conn.h"
+#include "tls/verdict.h"
+#include "tlslife.h"
 
 tlslife_state tlslife_conn_state(const tlslife_conn *conn) {
     if (conn->fate != TLSLIFE_OK) {

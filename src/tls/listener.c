@@ -15,18 +15,25 @@
 #define _GNU_SOURCE
 #endif
 
-#include "core.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/error.h"
+#include "net/tcp.h"
+#include "tls/transport.h"
+#include "tlslife.h"
 
 #define BACKLOG_DEFAULT 511
 

@@ -13,12 +13,28 @@
  */
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "cache.h"
-#include "lookup.h"
+#include "base/session_value.h"
+#include "base/error.h"
+#include "cache/cache.h"
+#include "cache/far.h"
+#include "cache/store/store.h"
+#include "net/tcp.h"
+#include "tls/conn.h"
+#include "tls/context.h"
+#include "tls/hello.h"
+#include "tls/lookup.h"
+#include "tls/verdict.h"
+#include "tlslife.h"
 
 #define IDS_MAX 2 /* PSK identities that are looked up: clients send one, or two */
 

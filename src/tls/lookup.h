@@ -1,10 +1,14 @@
 /*
- * lookup.h: looking for a session, from callbacks and from the verbs.
+ * lookup.h: looking for a session, from callbacks and from the verbs. lookup.c.
  */
 #ifndef TLSLIFE_LOOKUP_H
 #define TLSLIFE_LOOKUP_H
 
-#include "core.h"
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tlslife.h"
 
 typedef struct tlsl_search tlsl_search;
 

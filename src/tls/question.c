@@ -5,9 +5,18 @@
  * back. Each question is answered once: an answer to a question that was not asked is the program's mistake
  * and is said so, since a policy decision that silently went nowhere is what an attacker would like best.
  */
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
-#include "switch.h"
+#include "base/certificate.h"
+#include "tls/conn.h"
+#include "tls/context.h"
+#include "tls/hello.h"
+#include "tls/switch.h"
+#include "tlslife.h"
 
 static tlslife_status check_asked(tlslife_conn *conn, uint8_t answer, const char *verb) {
     return answer == TLSL_ASKED ? TLSLIFE_OK

@@ -7,11 +7,24 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "settings.h"
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "base/names.h"
+#include "base/session_value.h"
+#include "tls/callbacks.h"
+#include "tls/context.h"
+#include "tls/settings.h"
+#include "tlslife.h"
 
 /* bytes: what TLS 1.2 and 1.3 both can, in every OpenSSL from 3.0 on */
 #define PSK_IDENTITY_MAX 128

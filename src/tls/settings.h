@@ -1,12 +1,12 @@
 /*
- * settings.h: what the setters of a context and of a connection share.
+ * settings.h: what the setters of a context and of a connection share. settings.c.
  */
 #ifndef TLSLIFE_SETTINGS_H
 #define TLSLIFE_SETTINGS_H
 
-#include "core.h"
+#include <stddef.h>
 
-#define TLSL_SESSION_TIMEOUT_MAX 604800 /* seconds: seven days, RFC 8446 4.6.1 */
+#include "tlslife.h"
 
 /* OK while the context may still be set, with OpenSSL's queue cleared; else the error says why not. */
 tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err);
@@ -14,5 +14,7 @@ tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *er
 unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,
                               tlslife_error *err);
 tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err);
+/* Installs what tlslife_context_set_cache and its like make necessary; called whenever a setting changes that. */
+void tlsl_context_set_cache_mode(tlslife_context *context);
 
 #endif

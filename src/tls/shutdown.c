@@ -9,7 +9,17 @@
  * A peer that never answers costs at most the deadline; one that floods us while we wait is read and
  * dropped until then, and where others share the thread, only so much at a time.
  */
-#include "core.h"
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error_queue.h"
+#include "net/tcp.h"
+#include "tls/conn.h"
+#include "tls/transport.h"
+#include "tls/verdict.h"
+#include "tlslife.h"
 
 #define READS_MAX 64 /* of 4 KiB in one call that must not wait */
 

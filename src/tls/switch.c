@@ -8,11 +8,19 @@
  * context's for all the connection's life, because libssl keeps them there: the cache and the ticket keys
  * (the session id context keeps their sessions apart).
  */
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "settings.h"
-#include "switch.h"
+#include "base/error.h"
+#include "base/names.h"
+#include "tls/callbacks.h"
+#include "tls/context.h"
+#include "tls/settings.h"
+#include "tls/switch.h"
+#include "tlslife.h"
 
 #if OPENSSL_VERSION_NUMBER >= 0x30500000L
 #define GROUPS_DEFAULT "DEFAULT"

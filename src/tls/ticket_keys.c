@@ -23,14 +23,29 @@
  * full handshake.
  */
 #include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "cache.h"
-#include "settings.h"
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "cache/seal.h"
+#include "tls/conn.h"
+#include "tls/context.h"
+#include "tls/settings.h"
+#include "tls/ticket_keys.h"
+#include "tlslife.h"
 
 #define SECRET_MIN 32
 #define EPOCH_SECONDS_MIN 60

@@ -7,12 +7,24 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/ssl.h>
 #include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core.h"
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "net/dial.h"
+#include "net/fd.h"
+#include "net/memory.h"
+#include "net/tcp.h"
+#include "tls/conn.h"
+#include "tls/transport.h"
+#include "tlslife.h"
 
 #define MEMORY_CAPACITY ((size_t)64 * 1024) /* bytes each way, unless told otherwise */
 #define MEMORY_CAPACITY_MAX ((size_t)1024 * 1024 * 1024)

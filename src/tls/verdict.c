@@ -11,14 +11,28 @@
  * a bare end (TRUNCATED) are never merged.
  */
 #include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cache.h"
-#include "lookup.h"
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "cache/cache.h"
+#include "net/fd.h"
+#include "net/tcp.h"
+#include "tls/conn.h"
+#include "tls/context.h"
+#include "tls/handshake.h"
+#include "tls/lookup.h"
+#include "tls/verdict.h"
+#include "tlslife.h"
 
 /* ----------------------------------------------------------------------------------------------- facts */
 

@@ -6,10 +6,15 @@
  * oldest events, and with them at most a full handshake each.
  */
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "store.h"
+#include "base/error.h"
+#include "cache/store/store.h"
+#include "tlslife.h"
 
 #define EVENTS_MAX 4096
 

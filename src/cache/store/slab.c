@@ -10,11 +10,18 @@
  * Taken means gone, for whoever shares the slab. A copy of the file restored from elsewhere has back what was
  * taken since; after a restart of the machine the content is dropped for that reason (slab_file.c).
  */
-#include "slab.h"
-
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
+
+#include "base/error.h"
+#include "cache/store/slab.h"
+#include "cache/store/store.h"
+#include "tlslife.h"
 
 typedef struct slab {
     tlslife_store store;
@@ -31,7 +38,7 @@ static uint32_t seconds_now(void) {
 }
 
 /* false: its holder does not give it back. */
-static bool shard_take(slab *self, const unsigned char *key, tlsl_shard *out) {
+static bool shard_take(slab *self, const unsigned char *key, tlsl_slab_shard *out) {
     *out = tlsl_shard_of(self->map, &self->plan, key);
     out->now = seconds_now();
     tlsl_leased leased = tlsl_lease_take(&out->head->lease, self->lessee, &out->holding);
@@ -41,12 +48,12 @@ static bool shard_take(slab *self, const unsigned char *key, tlsl_shard *out) {
     return leased != TLSL_LEASED_NOT;
 }
 
-static void shard_give(tlsl_shard *shard) {
+static void shard_give(tlsl_slab_shard *shard) {
     tlsl_lease_give(&shard->head->lease, shard->holding);
 }
 
 static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
-    tlsl_shard shard;
+    tlsl_slab_shard shard;
     inquiry->found = TLSL_FOUND_MISS;
     inquiry->home = NULL;
     if (shard_take((slab *)store, inquiry->key, &shard)) {
@@ -64,7 +71,7 @@ static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
 }
 
 static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]) {
-    tlsl_shard shard;
+    tlsl_slab_shard shard;
     if (!shard_take((slab *)store, key, &shard)) {
         return false;
     }
@@ -77,7 +84,7 @@ static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_
 static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
                 size_t bytes_len, long lifetime_seconds) {
     slab *self = (slab *)store;
-    tlsl_shard shard;
+    tlsl_slab_shard shard;
     bool fits = bytes_len <= self->plan.entry_max;
     if (!fits || lifetime_seconds <= 0) {
         return remove_key(store, key) && fits;

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "store.h"
+#include "cache/store/store.h"
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock inside of an atomic would not be shared");
 
@@ -93,23 +93,23 @@ typedef struct tlsl_shard_head {
 _Static_assert(sizeof(tlsl_shard_head) == 64, "a cache line");
 
 /* A shard as one call sees it: its lease is held. */
-typedef struct tlsl_shard {
+typedef struct tlsl_slab_shard {
     const tlsl_slab_plan *plan;
     tlsl_shard_head *head;
     unsigned char *index, *ring;
     uint64_t holding;
     uint32_t now; /* seconds since 1970 */
-} tlsl_shard;
+} tlsl_slab_shard;
 
 /* map is of plan->bytes. Neither needs the lease. */
-tlsl_shard tlsl_shard_of(unsigned char *map, const tlsl_slab_plan *plan, const unsigned char *key);
+tlsl_slab_shard tlsl_shard_of(unsigned char *map, const tlsl_slab_plan *plan, const unsigned char *key);
 /* Empties it. */
-void tlsl_shard_drop(tlsl_shard *shard);
+void tlsl_shard_drop(tlsl_slab_shard *shard);
 /* A malloc'ed copy, or NULL. take: it will not be found again. */
-unsigned char *tlsl_shard_get(tlsl_shard *shard, const unsigned char *key, bool take, size_t *out_len);
-void tlsl_shard_put(tlsl_shard *shard, const unsigned char *key, const unsigned char *bytes, size_t len,
+unsigned char *tlsl_shard_get(tlsl_slab_shard *shard, const unsigned char *key, bool take, size_t *out_len);
+void tlsl_shard_put(tlsl_slab_shard *shard, const unsigned char *key, const unsigned char *bytes, size_t len,
                     uint32_t lifetime);
-void tlsl_shard_remove(tlsl_shard *shard, const unsigned char *key);
+void tlsl_shard_remove(tlsl_slab_shard *shard, const unsigned char *key);
 
 #define TLSL_SHARD_LIFETIME_MAX 604800 /* RFC 8446 section 4.6.1 */
 

@@ -20,11 +20,12 @@
  * kills every process that has it: that takes our own user or root, who can kill us anyway. Its size is checked
  * when it is opened.
  */
-#include "slab.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -33,6 +34,10 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/error.h"
+#include "cache/store/slab.h"
+#include "tlslife.h"
 
 #define VERSION 1
 #define BYTE_ORDER_MARK 0x01020304u

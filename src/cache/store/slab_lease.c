@@ -24,18 +24,22 @@
  * What an attacker (of the same user) would try: words that look like a living holder, for ever. Costs that
  * shard's entries: misses, without a wait.
  */
-#include "slab.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "cache/store/slab.h"
 
 #define SPINS 200
 #define YIELDS 8

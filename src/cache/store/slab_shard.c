@@ -23,10 +23,15 @@
  * It cannot make one that opens: bytes are sealed, and bound to their key. Bytes of entries that are gone stay in
  * the ring until they are written over, sealed as they are.
  */
-#include "slab.h"
-
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cache/store/slab.h"
+#include "cache/store/store.h"
 
 #define SLOTS 8
 #define RING_BYTES_PER_SLOT 128
@@ -78,16 +83,16 @@ static uint64_t part_of_key(const unsigned char *key, size_t offset) {
     return part;
 }
 
-tlsl_shard tlsl_shard_of(unsigned char *map, const tlsl_slab_plan *plan, const unsigned char *key) {
+tlsl_slab_shard tlsl_shard_of(unsigned char *map, const tlsl_slab_plan *plan, const unsigned char *key) {
     size_t nth = (size_t)(part_of_key(key, 0) % plan->shards);
     unsigned char *start = map + TLSL_SLAB_START + nth * plan->shard_len;
-    tlsl_shard shard = {.plan = plan, .head = (tlsl_shard_head *)(void *)start};
+    tlsl_slab_shard shard = {.plan = plan, .head = (tlsl_shard_head *)(void *)start};
     shard.index = start + sizeof(tlsl_shard_head);
     shard.ring = shard.index + plan->buckets * BUCKET_LEN;
     return shard;
 }
 
-void tlsl_shard_drop(tlsl_shard *shard) {
+void tlsl_shard_drop(tlsl_slab_shard *shard) {
     memset(shard->index, 0, shard->plan->buckets * BUCKET_LEN);
     shard->head->head = 0;
 }
@@ -115,7 +120,7 @@ static void copy_from_map(void *out, const void *from, size_t len) {
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-static uint64_t ring_head(tlsl_shard *shard) {
+static uint64_t ring_head(tlsl_slab_shard *shard) {
     uint64_t head = 0;
     copy_from_map(&head, &shard->head->head, sizeof head);
     if (head % ALIGNMENT != 0 || head > HEAD_MAX) {
@@ -125,18 +130,18 @@ static uint64_t ring_head(tlsl_shard *shard) {
     return head;
 }
 
-static unsigned char *slot_place(const tlsl_shard *shard, const unsigned char *key, size_t nth) {
+static unsigned char *slot_place(const tlsl_slab_shard *shard, const unsigned char *key, size_t nth) {
     size_t bucket = (size_t)(part_of_key(key, 8) % shard->plan->buckets);
     return shard->index + bucket * BUCKET_LEN + nth * sizeof(slot);
 }
 
-static slot slot_read(const tlsl_shard *shard, const unsigned char *key, size_t nth) {
+static slot slot_read(const tlsl_slab_shard *shard, const unsigned char *key, size_t nth) {
     slot read;
     copy_from_map(&read, slot_place(shard, key, nth), sizeof read);
     return read;
 }
 
-static void slot_write(const tlsl_shard *shard, const unsigned char *key, size_t nth, slot written) {
+static void slot_write(const tlsl_slab_shard *shard, const unsigned char *key, size_t nth, slot written) {
     memcpy(slot_place(shard, key, nth), &written, sizeof written);
 }
 
@@ -149,13 +154,14 @@ static size_t entry_size(size_t len) {
 }
 
 /* An expiry further away than any that is put: the clock has been set back, or it is garbage. */
-static bool is_live(const tlsl_shard *shard, slot found, uint64_t head) {
+static bool is_live(const tlsl_slab_shard *shard, slot found, uint64_t head) {
     return found.at < head && head - found.at <= shard->plan->ring_len && found.expiry > shard->now &&
            found.expiry - shard->now <= TLSL_SHARD_LIFETIME_MAX;
 }
 
 /* The entry of that slot, if it is key's: its place in the ring, which has room for all of it; else NULL. */
-static unsigned char *entry_place(const tlsl_shard *shard, slot found, const unsigned char *key, entry *out) {
+static unsigned char *entry_place(const tlsl_slab_shard *shard, slot found, const unsigned char *key,
+                                  entry *out) {
     const tlsl_slab_plan *plan = shard->plan;
     size_t offset = (size_t)(found.at % plan->ring_len);
     if (offset % ALIGNMENT != 0 || plan->ring_len - offset < sizeof(entry)) {
@@ -181,7 +187,7 @@ typedef struct finding {
     entry head;
 } finding;
 
-static finding find(const tlsl_shard *shard, const unsigned char *key, uint64_t ring_head_now) {
+static finding find(const tlsl_slab_shard *shard, const unsigned char *key, uint64_t ring_head_now) {
     finding found = {0};
     for (found.nth = 0; found.nth < SLOTS; found.nth++) {
         slot looked_at = slot_read(shard, key, found.nth);
@@ -196,7 +202,7 @@ static finding find(const tlsl_shard *shard, const unsigned char *key, uint64_t 
 }
 
 /* The slot that a new entry gets: its key's, one that is free, dead or expired, or the oldest. */
-static size_t slot_to_use(const tlsl_shard *shard, const unsigned char *key, uint64_t head) {
+static size_t slot_to_use(const tlsl_slab_shard *shard, const unsigned char *key, uint64_t head) {
     finding before = find(shard, key, head);
     if (before.nth < SLOTS) {
         return before.nth;
@@ -217,7 +223,7 @@ static size_t slot_to_use(const tlsl_shard *shard, const unsigned char *key, uin
 }
 
 /* At the end of the ring, or from its start where the rest is too short. */
-static void append(tlsl_shard *shard, size_t nth, const unsigned char *key, const unsigned char *bytes,
+static void append(tlsl_slab_shard *shard, size_t nth, const unsigned char *key, const unsigned char *bytes,
                    size_t len, uint32_t expiry) {
     size_t ring_len = shard->plan->ring_len;
     uint64_t at = ring_head(shard);
@@ -239,7 +245,7 @@ static void append(tlsl_shard *shard, size_t nth, const unsigned char *key, cons
 }
 
 /* The entry too: should a damaged index still lead to it, it is nobody's. */
-static void forget(const tlsl_shard *shard, const unsigned char *key, finding found) {
+static void forget(const tlsl_slab_shard *shard, const unsigned char *key, finding found) {
     slot_write(shard, key, found.nth, (slot){0});
     memset(found.place, 0, sizeof(entry));
 }
@@ -256,7 +262,7 @@ static unsigned char *copy_out(const finding *found) {
     return bytes;
 }
 
-unsigned char *tlsl_shard_get(tlsl_shard *shard, const unsigned char *key, bool take, size_t *out_len) {
+unsigned char *tlsl_shard_get(tlsl_slab_shard *shard, const unsigned char *key, bool take, size_t *out_len) {
     uint64_t head = ring_head(shard);
     finding found = find(shard, key, head);
     if (found.nth == SLOTS) {
@@ -272,13 +278,13 @@ unsigned char *tlsl_shard_get(tlsl_shard *shard, const unsigned char *key, bool 
     return bytes;
 }
 
-void tlsl_shard_put(tlsl_shard *shard, const unsigned char *key, const unsigned char *bytes, size_t len,
+void tlsl_shard_put(tlsl_slab_shard *shard, const unsigned char *key, const unsigned char *bytes, size_t len,
                     uint32_t lifetime) {
     size_t nth = slot_to_use(shard, key, ring_head(shard));
     append(shard, nth, key, bytes, len, shard->now + lifetime);
 }
 
-void tlsl_shard_remove(tlsl_shard *shard, const unsigned char *key) {
+void tlsl_shard_remove(tlsl_slab_shard *shard, const unsigned char *key) {
     finding found = find(shard, key, ring_head(shard));
     if (found.nth < SLOTS) {
         forget(shard, key, found);

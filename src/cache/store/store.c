@@ -1,7 +1,11 @@
 /*
  * store.c: what every store has: references, and the way from the public functions to its verbs.
  */
-#include "store.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "cache/store/store.h"
+#include "tlslife.h"
 
 tlslife_store *tlslife_store_up_ref(tlslife_store *store) {
     atomic_fetch_add_explicit(&store->refs, 1, memory_order_relaxed);

@@ -1,0 +1,181 @@
+/*
+ * session_value.c: what a session says of itself, without any connection.
+ *
+ * A tlslife_session is an SSL_SESSION by another name, without a structure around it, so identity and
+ * reference counts are OpenSSL's. Its bytes hold the master secret, so copies of ours are wiped.
+ */
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdint.h>
+
+#include "base/certificate.h"
+#include "base/error_queue.h"
+#include "base/session_value.h"
+#include "tlslife.h"
+#include "tlslife_openssl.h"
+
+static SSL_SESSION *raw(const tlslife_session *session) {
+    return (SSL_SESSION *)(uintptr_t)session;
+}
+
+tlslife_session *tlslife_session_from_ssl_session(SSL_SESSION *session) {
+    return (tlslife_session *)(void *)session;
+}
+
+SSL_SESSION *tlslife_session_ssl_session(tlslife_session *session) {
+    return raw(session);
+}
+
+tlslife_session *tlslife_session_up_ref(tlslife_session *session) {
+    SSL_SESSION_up_ref(raw(session));
+    return session;
+}
+
+void tlslife_session_free(tlslife_session *session) {
+    SSL_SESSION_free(raw(session));
+}
+
+tlslife_session *tlslife_session_dup(const tlslife_session *session) {
+    ERR_clear_error();
+    return tlslife_session_from_ssl_session(SSL_SESSION_dup(raw(session)));
+}
+
+tlslife_bytes tlslife_session_id(const tlslife_session *session) {
+    unsigned len = 0;
+    const unsigned char *id = SSL_SESSION_get_id(raw(session), &len);
+    return (tlslife_bytes){id, len};
+}
+
+int64_t tlslife_session_time(const tlslife_session *session) {
+    return SSL_SESSION_get_time(raw(session));
+}
+
+long tlslife_session_timeout(const tlslife_session *session) {
+    return SSL_SESSION_get_timeout(raw(session));
+}
+
+bool tlslife_session_set_timeout(tlslife_session *session, long timeout_seconds) {
+    return timeout_seconds >= 0 && timeout_seconds <= TLSL_SESSION_TIMEOUT_MAX &&
+           SSL_SESSION_set_timeout(raw(session), timeout_seconds) == 1;
+}
+
+tlslife_bytes tlslife_session_ticket(const tlslife_session *session) {
+    const unsigned char *ticket = NULL;
+    size_t len = 0;
+    SSL_SESSION_get0_ticket(raw(session), &ticket, &len);
+    return (tlslife_bytes){ticket, len};
+}
+
+unsigned long tlslife_session_ticket_lifetime(const tlslife_session *session) {
+    return SSL_SESSION_get_ticket_lifetime_hint(raw(session));
+}
+
+const char *tlslife_session_protocol(const tlslife_session *session) {
+    switch (SSL_SESSION_get_protocol_version(raw(session))) {
+    case TLS1_3_VERSION: return "TLSv1.3";
+    case TLS1_2_VERSION: return "TLSv1.2";
+    case TLS1_1_VERSION: return "TLSv1.1";
+    case TLS1_VERSION: return "TLSv1";
+    default: return "unknown";
+    }
+}
+
+const char *tlslife_session_cipher(const tlslife_session *session) {
+    const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(raw(session));
+    return cipher == NULL ? NULL : SSL_CIPHER_get_name(cipher);
+}
+
+const char *tlslife_session_hostname(const tlslife_session *session) {
+    return SSL_SESSION_get0_hostname(raw(session));
+}
+
+tlslife_bytes tlslife_session_alpn(const tlslife_session *session) {
+    const unsigned char *alpn = NULL;
+    size_t len = 0;
+    SSL_SESSION_get0_alpn_selected(raw(session), &alpn, &len);
+    return (tlslife_bytes){alpn, len};
+}
+
+uint32_t tlslife_session_max_early_data(const tlslife_session *session) {
+    return SSL_SESSION_get_max_early_data(raw(session));
+}
+
+bool tlslife_session_is_resumable(const tlslife_session *session) {
+    return SSL_SESSION_is_resumable(raw(session));
+}
+
+bool tlslife_session_peer_certificate(const tlslife_session *session, tlslife_certificate *out) {
+    X509 *peer = SSL_SESSION_get0_peer(raw(session));
+    return peer != NULL && tlsl_certificate_fill(out, peer);
+}
+
+bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b) {
+    unsigned char *left = NULL, *right = NULL;
+    size_t left_len = 0, right_len = 0;
+    if (a == b) {
+        return true;
+    }
+    bool equal = tlslife_session_export_der(a, &left, &left_len, NULL) == TLSLIFE_OK &&
+                 tlslife_session_export_der(b, &right, &right_len, NULL) == TLSLIFE_OK &&
+                 left_len == right_len && CRYPTO_memcmp(left, right, left_len) == 0;
+    tlslife_session_bytes_free(left, left_len);
+    tlslife_session_bytes_free(right, right_len);
+    return equal;
+}
+
+/* ------------------------------------------------------------------------------------ -------- export */
+
+tlslife_status tlslife_session_export_der(const tlslife_session *session, unsigned char **out,
+                                          size_t *out_len, tlslife_error *err) {
+    ERR_clear_error();
+    *out = NULL;
+    int len = i2d_SSL_SESSION(raw(session), out);
+    if (len <= 0) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "this session has nothing to export yet");
+    }
+    *out_len = (size_t)len;
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_session_export_pem(const tlslife_session *session, unsigned char **out,
+                                          size_t *out_len, tlslife_error *err) {
+    ERR_clear_error();
+    char *text = NULL;
+    BIO *bio = BIO_new(BIO_s_mem());
+    bool ok = bio != NULL && PEM_write_bio_SSL_SESSION(bio, raw(session)) == 1;
+    long len = ok ? BIO_get_mem_data(bio, &text) : 0;
+    *out = len > 0 ? OPENSSL_memdup(text, (size_t)len) : NULL;
+    *out_len = (size_t)len;
+    if (len > 0) {
+        OPENSSL_cleanse(text, (size_t)len);
+    }
+    BIO_free(bio);
+    return *out != NULL ? TLSLIFE_OK
+                        : tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "this session has nothing to export yet");
+}
+
+void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_len) {
+    OPENSSL_clear_free(bytes, bytes_len);
+}
+
+/* ---------------------------------------------------------------------------------- sessions' certificates */
+
+static int certificate_index = -1;
+static pthread_once_t certificate_index_once = PTHREAD_ONCE_INIT;
+
+static void make_certificate_index(void) {
+    certificate_index = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+void tlsl_session_mark_certificate(SSL_SESSION *session) {
+    pthread_once(&certificate_index_once, make_certificate_index);
+    SSL_SESSION_set_ex_data(session, certificate_index, &certificate_index);
+}
+
+bool tlsl_session_has_certificate(const SSL_SESSION *session) {
+    pthread_once(&certificate_index_once, make_certificate_index);
+    return SSL_SESSION_get_ex_data(session, certificate_index) != NULL;
+}

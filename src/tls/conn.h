@@ -1,0 +1,99 @@
+/*
+ * conn.h: what a connection is made of. conn.c.
+ */
+#ifndef TLSLIFE_CONN_H
+#define TLSLIFE_CONN_H
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "net/dial.h"
+#include "net/memory.h"
+#include "tlslife.h"
+
+#define TLSL_SESSIONS_MAX 16
+
+typedef enum tlsl_transport { TLSL_NONE = 0, TLSL_FD, TLSL_MEMORY, TLSL_FOREIGN } tlsl_transport;
+
+/* Where a question stands. */
+typedef enum tlsl_answer { TLSL_UNASKED = 0, TLSL_ASKED, TLSL_ACCEPTED, TLSL_REFUSED } tlsl_answer;
+
+typedef struct tlsl_line {
+    struct tlsl_line *next;
+    char text[];
+} tlsl_line;
+
+struct tlslife_conn {
+    SSL *ssl;
+    tlslife_context *context; /* in force */
+    /* -- hot: read by every read and write */
+    bool open;         /* handshake done and every question answered */
+    bool blocking;
+    bool corked;
+    bool unanswered;   /* something was read that no write has followed: see tlslife_conn_idle */
+    uint8_t fate;      /* TLSLIFE_OK, or what every later call returns: TLSLIFE_ERROR, TLSLIFE_TRUNCATED */
+    uint8_t transport; /* tlsl_transport */
+    int timeout_ms;
+    tlsl_line *keylog;
+    bool facts;          /* something was recorded that tlsl_conn_facts takes to where it belongs */
+    size_t held_len;     /* bytes in held */
+    unsigned char *held; /* TLSL_RECORD bytes: what cork holds back, or NULL */
+    /* -- cold */
+    atomic_uint refs;
+    tlslife_context *origin; /* the one it was made of: its cache and its ticket keys serve all its life */
+    bool told_far;           /* client: a ticket of this connection has gone to the far home */
+    bool hello_seen;         /* server: the first ClientHello was looked at */
+    bool begun;              /* a handshake call was made since new or clear */
+    uint8_t hello_answer;    /* tlsl_answer */
+    uint8_t certificate_answer;
+    uint8_t verify_answer;
+    tlslife_context *chosen; /* the answer to a question, until libssl calls back */
+    int refuse_alert;
+    int alert; /* the last fatal alert seen, or -1 */
+    bool alert_received;
+    long verify_result; /* what the built-in verification found in this handshake, and of which certificate */
+    int verify_depth;   /* -1: nothing failed */
+    char *verify_subject;
+    bool write_waits; /* libssl holds a record that the transport did not take */
+    char *hostname;   /* lower case */
+    bool hostname_dialled; /* by dial, not by the program: the next dial brings its own */
+    bool more; /* close stopped in the middle of what there is to read, for others to have their turn */
+    unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH]; /* a client's: the context's, with the host's part */
+    size_t sid_ctx_len;
+    char *groups;        /* as set on this connection, for dup */
+    unsigned char *alpn; /* wire form, as set on this connection, for dup */
+    size_t alpn_len;
+    int num_tickets; /* as set on this connection, or -1 */
+    tlsl_dial *dial;
+    tlsl_queue *in, *out; /* TLSL_MEMORY */
+    tlslife_hello *hello; /* while a ClientHello waits */
+    char *ca_name;        /* lent by tlslife_conn_ca_name */
+    char *service;              /* as dialled: part of what a client's sessions are kept under */
+    struct tlsl_search *search; /* lookup.c: while a session is looked for, and what was found */
+    uint8_t outcome;            /* tlslife_outcome: why nothing could be resumed, as far as is known */
+    /* client: a session went into the ClientHello; server: the client offered one */
+    bool offered;
+    bool ticket_failed;         /* server: a ticket did not open */
+    int offered_version;
+    const SSL_SESSION *offered_session; /* to be compared, not used: no reference is held */
+    unsigned char *ticket_data; /* what goes into the tickets of this connection */
+    size_t ticket_data_len;
+    unsigned char *resumed_data; /* of the ticket that it resumed by, once others have taken their place */
+    size_t resumed_data_len;
+    /* a client's, for the program; with a far home, on their way there */
+    SSL_SESSION *sessions[TLSL_SESSIONS_MAX];
+    size_t sessions_len;
+    tlslife_error *error; /* allocated at the first failure */
+};
+
+tlslife_conn *tlsl_conn_of(const SSL *ssl); /* from ex_data; NULL: not ours */
+tlslife_error *tlsl_conn_error(tlslife_conn *conn); /* where to write; NULL: out of memory */
+/* Whether the program has a say on this connection's peer. */
+bool tlsl_conn_asks_verify(const tlslife_conn *conn);
+/* The connection's own mistake or failure: always TLSLIFE_ERROR. */
+#define tlsl_conn_fail(conn, kind, ...) tlsl_fail(tlsl_conn_error(conn), (kind), __VA_ARGS__)
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * context.h: what a context is made of, and how it is frozen. context.c.
+ */
+#ifndef TLSLIFE_CONTEXT_H
+#define TLSLIFE_CONTEXT_H
+
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "tlslife.h"
+
+typedef struct tlsl_psk {
+    struct tlsl_psk *next;
+    char *identity;
+    unsigned char *key;
+    size_t key_len;
+} tlsl_psk;
+
+typedef struct tlsl_server_name {
+    struct tlsl_server_name *next;
+    char *pattern; /* lower case */
+    tlslife_context *target;
+} tlsl_server_name;
+
+/* A certificate with its key and chain, as SSL_use_cert_and_key wants them. */
+typedef struct tlsl_credential {
+    X509 *leaf;
+    EVP_PKEY *key;
+    STACK_OF(X509) *chain; /* may be NULL */
+} tlsl_credential;
+
+#define TLSL_CREDENTIALS_MAX 9 /* libssl holds one for each type of key */
+
+struct tlslife_context {
+    SSL_CTX *ctx;
+    atomic_uint refs;
+    tlslife_role role;
+    atomic_bool sealed;
+    bool foreign; /* the program's own SSL_CTX: nothing of it is changed */
+    pthread_mutex_t seal_lock;
+    tlslife_verify verify;
+    bool verify_host;
+    bool ca_given; /* any CA was added: the system's are not added by themselves */
+    tlslife_resumption resumption;
+    bool gives_once;       /* sessions with early data: the cache, not libssl, sees to it */
+    bool resumption_given; /* by the program: a cache does not change it */
+    unsigned questions; /* TLSLIFE_ASK_* */
+    atomic_int timeout_ms;
+    char *groups;        /* as set, for server names; NULL: the default */
+    unsigned char *alpn; /* wire form */
+    size_t alpn_len;
+    tlsl_server_name *server_names;
+    tlsl_psk *psk;
+    unsigned char *ocsp;
+    size_t ocsp_len;
+    bool keylog_keep;
+    int keylog_fd;      /* -1: none */
+    EVP_MD_CTX *policy; /* the hash of the policy, fed while it is configured; NULL once sealed */
+    unsigned char sid_ctx[32];
+    size_t sid_ctx_len; /* 0 until sealed or set */
+    tlslife_cache *cache;
+    tlslife_ticket_keys *ticket_keys;
+    tlsl_credential credentials[TLSL_CREDENTIALS_MAX];
+    size_t credentials_len; /* filled by the seal */
+};
+
+/* Settles what is derived (CA default, session id context, credentials). Thread-safe, once. */
+tlslife_status tlsl_context_seal(tlslife_context *context, tlslife_error *err);
+tlslife_context *tlsl_context_of(const SSL_CTX *ctx); /* from ex_data; NULL: not ours */
+
+/*
+ * Adds bytes to the policy that the session id context is a hash of, by the thread that configures the
+ * context.
+ */
+bool tlsl_policy_add(tlslife_context *context, const void *bytes, size_t len);
+/* Adds the first name that leads to the context, unless it is sealed; from any thread. */
+void tlsl_policy_add_name(tlslife_context *context, const char *name);
+
+#endif

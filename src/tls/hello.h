@@ -1,0 +1,21 @@
+/*
+ * hello.h: what a ClientHello says. hello.c.
+ */
+#ifndef TLSLIFE_HELLO_H
+#define TLSLIFE_HELLO_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+#include "tlslife.h"
+
+/* The ClientHello that libssl is reading, copied; NULL: out of memory, or it is malformed. */
+tlslife_hello *tlsl_hello_read(SSL *ssl);
+void tlsl_hello_free(tlslife_hello *hello);
+/* The same at a glance, without memory. */
+typedef struct tlsl_hello_brief {
+    bool offers_tls13, has_psk, has_ticket, has_session_id;
+} tlsl_hello_brief;
+tlsl_hello_brief tlsl_hello_glance(SSL *ssl);
+
+#endif
