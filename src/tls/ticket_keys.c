@@ -54,6 +54,9 @@
 #define OWN_MAX 16
 #define WINDOW_MAX (OLDER_MAX + 2)
 
+/* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): the ticket opens, and the client gets another. */
+#define RENEW 2
+
 enum { NAME_LEN = 16, MAC_KEY_LEN = 32, CIPHER_KEY_LEN = 32, IV_LEN = 16 };
 
 typedef struct ticket_secret { /* as nginx has it in files */
@@ -185,7 +188,7 @@ static int copy_key(tlslife_ticket_keys *keys, const unsigned char *name, ticket
         *out = window->keys[at].secret;
     }
     pthread_mutex_unlock(&keys->lock);
-    return !found ? 0 : at == 0 ? 1 : 2;
+    return !found ? 0 : at == 0 ? 1 : RENEW;
 }
 
 static int find_key(tlslife_ticket_keys *keys, int64_t now, const unsigned char *name, ticket_secret *out) {
@@ -387,6 +390,10 @@ static tlslife_ticket_keys *keys_of(const SSL *ssl, const tlslife_conn *conn) {
     return context == NULL ? NULL : context->ticket_keys;
 }
 
+/*
+ * A TLS 1.3 ticket is used once (RFC 8446 appendix C.4), so whoever resumes with one gets another. libssl sees to that
+ * where the keys are its own, and leaves it to this callback where they are not.
+ */
 int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac, int making) {
     tlslife_conn *conn = tlsl_conn_of(ssl);
@@ -394,7 +401,7 @@ int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIP
     int found =
         keys == NULL ? 0 : tlsl_ticket_key_at(keys, (int64_t)time(NULL), name, iv, cipher, mac, making != 0);
     if (making || found > 0) {
-        return found;
+        return !making && SSL_version(ssl) >= TLS1_3_VERSION ? RENEW : found;
     }
     if (conn != NULL) {
         conn->ticket_failed = true;
