@@ -95,11 +95,17 @@ static int run_options(lua_State *L, char **argv, int end) {
     return LUA_OK;
 }
 
+#define ARGUMENTS_MAX 1000000 /* more than Lua's stack holds */
+
 static int push_script_arguments(lua_State *L) {
     if (lua_getglobal(L, "arg") != LUA_TTABLE) {
         luaL_error(L, "'arg' is not a table");
     }
-    int n = (int)luaL_len(L, -1);
+    lua_Integer len = luaL_len(L, -1);
+    if (len < 0 || len > ARGUMENTS_MAX) {
+        luaL_error(L, "too many arguments to script: the length of 'arg' is %I", (LUAI_UACINT)len);
+    }
+    int n = (int)len;
     luaL_checkstack(L, n + 3, "too many arguments to script");
     for (int i = 1; i <= n; i++) {
         lua_rawgeti(L, -i, i);

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #define TYPE "tlslife.thread"
+#define LISTENERS_MAX 1024
 
 typedef struct host_thread {
     struct host_thread *next;
@@ -126,8 +127,12 @@ static int duplicate(lua_State *L) {
 
 static void read_listeners(lua_State *L, host_worker *self) {
     luaL_argcheck(L, lua_istable(L, -1), 1, "option 'listeners' is a list");
-    size_t len = lua_rawlen(L, -1);
-    self->listeners = calloc(len + 1, sizeof *self->listeners);
+    lua_Unsigned len = lua_rawlen(L, -1);
+    if (len > LISTENERS_MAX) {
+        luaL_error(L, "thread: option 'listeners': at most %d, and the length of this table is %I",
+                   LISTENERS_MAX, (LUAI_UACINT)len);
+    }
+    self->listeners = calloc((size_t)len + 1, sizeof *self->listeners);
     if (self->listeners == NULL) {
         luaL_error(L, "thread: out of memory");
         return; /* which luaL_error does not */

@@ -245,6 +245,12 @@ const char *tlb_text(lua_State *L, int idx);
 const char *tlb_service(lua_State *L, int idx);
 /* Where byte i (at idx, default 1) of len bytes begins: 0..len, the latter for i one past the end. */
 size_t tlb_offset(lua_State *L, int idx, size_t len);
+/* The length of the table at idx, where its elements are 1 to that. The border of a table with holes may be any power of two:
+ * raises for one that no list has. */
+#define TLB_LIST_MAX (1 << 24)
+size_t tlb_list_len(lua_State *L, int idx, const char *what);
+/* Pushes a userdata with room for so many of that size. Raises where they are more than memory can hold. */
+void *tlb_array(lua_State *L, size_t len, size_t size);
 /* The table of strings at idx as C strings, in a userdata that is pushed; they live while both do. */
 const char *const *tlb_string_list(lua_State *L, int idx, const char *what, size_t *out_len);
 /* The string keys of the table at idx, sorted, in a userdata that is pushed. Raises for other keys. */

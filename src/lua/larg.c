@@ -103,13 +103,29 @@ static const char *listed_string(lua_State *L, const char *what, const char *of,
     return string;
 }
 
+size_t tlb_list_len(lua_State *L, int idx, const char *what) {
+    lua_Unsigned len = lua_rawlen(L, idx);
+    if (len > TLB_LIST_MAX) {
+        luaL_error(L, "%s: a list has at most %I elements, and the length of this table is %I", what,
+                   (LUAI_UACINT)TLB_LIST_MAX, (LUAI_UACINT)len);
+    }
+    return (size_t)len;
+}
+
+void *tlb_array(lua_State *L, size_t len, size_t size) {
+    if (len > (size_t)PTRDIFF_MAX / size) {
+        luaL_error(L, "not enough memory");
+    }
+    return lua_newuserdatauv(L, len * size, 0);
+}
+
 const char *const *tlb_string_list(lua_State *L, int idx, const char *what, size_t *out_len) {
     if (lua_type(L, idx) != LUA_TTABLE) {
         tlb_type_error(L, idx, what, "table of strings");
     }
-    lua_Unsigned len = lua_rawlen(L, idx);
-    const char **list = lua_newuserdatauv(L, ((size_t)len + 1) * sizeof *list, 0);
-    for (lua_Unsigned i = 0; i < len; i++) {
+    size_t len = tlb_list_len(L, idx, what);
+    const char **list = tlb_array(L, len + 1, sizeof *list);
+    for (size_t i = 0; i < len; i++) {
         if (lua_rawgeti(L, idx, (lua_Integer)i + 1) != LUA_TSTRING) {
             luaL_error(L, "%s: element %I is a %s, not a string", what, (LUAI_UACINT)i + 1,
                        luaL_typename(L, -1));
@@ -117,7 +133,7 @@ const char *const *tlb_string_list(lua_State *L, int idx, const char *what, size
         list[i] = listed_string(L, what, "element", (lua_Integer)i + 1);
         lua_pop(L, 1);
     }
-    *out_len = (size_t)len;
+    *out_len = len;
     return list;
 }
 
@@ -137,7 +153,7 @@ static int compare_strings(const void *a, const void *b) {
 
 const char *const *tlb_sorted_keys(lua_State *L, int idx, const char *what, size_t *out_len) {
     size_t len = count_pairs(L, idx, what), n = 0;
-    const char **keys = lua_newuserdatauv(L, (len + 1) * sizeof *keys, 0);
+    const char **keys = tlb_array(L, len + 1, sizeof *keys);
     for (lua_pushnil(L); lua_next(L, idx);) {
         lua_pop(L, 1);
         if (n == len || lua_type(L, -1) != LUA_TSTRING) {

@@ -206,10 +206,10 @@ static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len, size_t out
 static int write_table(lua_State *L, tlb_conn *self) {
     enum { FEW = 64 };
     tlslife_bytes few[FEW], *pieces = few;
-    size_t len = (size_t)lua_rawlen(L, 2), out = 0;
+    size_t len = tlb_list_len(L, 2, "write"), out = 0;
     lua_settop(L, 3); /* i stays where it is looked for */
     if (len > FEW) {
-        pieces = lua_newuserdatauv(L, len * sizeof *pieces, 0);
+        pieces = tlb_array(L, len, sizeof *pieces);
     }
     tlslife_conn *conn = tlb_getter(L);
     len = gather(L, pieces, len, self->out);

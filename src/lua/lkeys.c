@@ -21,7 +21,7 @@ static const unsigned char *listed(lua_State *L, int idx, const char *what, lua_
 
 /* How long the list at idx is. Raises for one that is empty, or no list. */
 static lua_Integer list_len(lua_State *L, int idx, const char *what) {
-    lua_Integer len = (lua_Integer)lua_rawlen(L, idx), pairs = 0;
+    lua_Integer len = (lua_Integer)tlb_list_len(L, idx, what), pairs = 0;
     for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
         pairs++;
     }

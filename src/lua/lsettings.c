@@ -81,8 +81,8 @@ static tlslife_status set_certificate(tlb_setting *s) {
         }
         return status;
     }
-    lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
-    for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
+    size_t len = tlb_list_len(s->L, TLB_VALUE, s->what);
+    for (size_t i = 1; i <= len && status == TLSLIFE_OK; i++) {
         if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TTABLE) {
             luaL_error(s->L, "%s: element %I is a %s, not a table", s->what, (LUAI_UACINT)i,
                        luaL_typename(s->L, -1));
@@ -130,12 +130,12 @@ static tlslife_status set_ca(tlb_setting *s) {
     if (lua_isstring(s->L, TLB_VALUE)) {
         return ca_at(s, TLB_VALUE);
     }
-    lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
+    size_t len = tlb_list_len(s->L, TLB_VALUE, s->what);
     if (len == 0) { /* the core would take the system's, as where none was given */
         luaL_error(s->L, "%s: the list is empty: leave it out, or say \"system\", to trust the system's",
                    s->what);
     }
-    for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
+    for (size_t i = 1; i <= len && status == TLSLIFE_OK; i++) {
         if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TSTRING) {
             luaL_error(s->L, "%s: element %I is a %s, not a string", s->what, (LUAI_UACINT)i,
                        luaL_typename(s->L, -1));
@@ -255,11 +255,11 @@ static tlslife_status psk_at(tlb_setting *s, int idx) {
 
 static tlslife_status set_psk(tlb_setting *s) {
     tlslife_status status = TLSLIFE_OK;
-    lua_Unsigned len = lua_rawlen(s->L, TLB_VALUE);
+    size_t len = tlb_list_len(s->L, TLB_VALUE, s->what);
     if (len == 0) {
         return psk_at(s, TLB_VALUE);
     }
-    for (lua_Unsigned i = 1; i <= len && status == TLSLIFE_OK; i++) {
+    for (size_t i = 1; i <= len && status == TLSLIFE_OK; i++) {
         if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TTABLE) {
             luaL_error(s->L, "%s: element %I is a %s, not a table", s->what, (LUAI_UACINT)i,
                        luaL_typename(s->L, -1));
