@@ -1,0 +1,128 @@
+# shellcheck shell=sh
+# common.sh: what ./dev and the scripts of this folder share: packages, builds, and how a spec or a C test is run.
+# Sourced from the top of the checkout.
+
+to_build='gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua5.4-dev libhiredis-dev libuv1-dev'
+to_test='lua-busted lua5.4 lua-luv openssl curl gnutls-bin nginx-light nodejs python3 redis-server luarocks'
+loops='lua-socket lua-cqueues lua-copas' # the specs do without those that this Debian does not have
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+is_installed() {
+    dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+}
+
+# install PACKAGE...: runs apt-get only where one is missing.
+install() {
+    if ! command -v dpkg-query >/dev/null; then
+        echo "dev: this is not Debian. These packages, or what corresponds to them, are needed: $*" >&2
+        return
+    fi
+    missing=
+    for package; do
+        is_installed "$package" || missing="$missing $package"
+    done
+    if [ -n "$missing" ]; then
+        echo "dev: installing$missing" >&2
+        as_root apt-get -qq update >&2
+        # shellcheck disable=SC2086 # names, to be split
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >&2
+    fi
+}
+
+# install_known PACKAGE...: the same for those that this Debian has.
+install_known() {
+    command -v apt-cache >/dev/null || return 0
+    if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -print -quit)" ]; then
+        as_root apt-get -qq update >&2
+    fi
+    known=
+    for package; do
+        ! apt-cache show "$package" >/dev/null 2>&1 || known="$known $package"
+    done
+    # shellcheck disable=SC2086 # names, to be split
+    install $known
+}
+
+# What the specs need beside the build. copas comes as .ci/copas says.
+install_for_tests() {
+    # shellcheck disable=SC2086 # names, to be split
+    install $to_build $to_test
+    # shellcheck disable=SC2086 # names, to be split
+    install_known $loops
+    .ci/copas
+}
+
+# Clang, and the package of its version that holds libFuzzer.
+install_for_fuzzing() {
+    install clang
+    install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
+}
+
+# build PRESET [TARGET]: configures once; from then on ninja sees to it itself.
+build() {
+    if ! [ -e "build/$1/build.ninja" ]; then
+        cmake --preset "$1" >&2
+    fi
+    cmake --build "build/$1" ${2+--target "$2"} >&2
+}
+
+# Without address randomization, which takes the place of ThreadSanitizer's shadow memory on some kernels.
+same_addresses() {
+    if setarch "$(uname -m)" -R true 2>/dev/null; then
+        set -- setarch "$(uname -m)" -R "$@"
+    fi
+    "$@"
+}
+
+# specs PRESET COLLECTOR [ARG...]: busted inside our own program, with these files and options of busted's.
+specs() {
+    preset=$1
+    collector=$2
+    shift 2
+    if [ $# = 0 ]; then
+        set -- spec/*_spec.lua
+    fi
+    set -- env LUA_PATH="$PWD/build/deps/copas/?.lua;${LUA_PATH-;}" TLSLIFE_BUILD="$PWD/build/$preset" \
+        timeout --foreground 900 "build/$preset/tlslife" spec/run.lua "$collector" "$@"
+    case $preset in
+    tsan) same_addresses "$@" ;;
+    *) "$@" ;;
+    esac
+}
+
+# What a sanitizer needs to know, for any command. Without sanitizers these say nothing. (A subshell, since the command may be
+# a function.)
+sanitized() (
+    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    export LSAN_OPTIONS="exitcode=23:print_suppressions=0:suppressions=$PWD/spec/leak/suppressions.txt"
+    export TSAN_OPTIONS=halt_on_error=1
+    "$@"
+)
+
+# fuzz NAME SECONDS: from the corpus of the runs before. An input that breaks something is left in build/fuzz.
+fuzz() {
+    mkdir -p "build/fuzz/corpus/$1"
+    sanitized "build/fuzz/spec/fuzz/$1" -verbosity=0 -print_funcs=0 -max_total_time="$2" -timeout=10 \
+        -artifact_prefix=build/fuzz/ "build/fuzz/corpus/$1"
+}
+
+# Base names without their endings.
+c_tests() {
+    for source in spec/c/*_test.c spec/c/*threads.c; do
+        basename "$source" .c
+    done
+}
+
+fuzz_targets() {
+    for source in spec/fuzz/*.c; do
+        basename "$source" .c
+    done
+}
