@@ -345,7 +345,10 @@ TLSLIFE_API tlslife_status tlslife_context_set_option(tlslife_context *context, 
  */
 TLSLIFE_API tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *name, bool on,
     tlslife_error *err);
-/* Anything else that SSL_CONF_cmd(3) knows for configuration files: ("MinProtocol", "TLSv1.2"). */
+/*
+ * Anything else that SSL_CONF_cmd(3) knows for configuration files: ("MinProtocol", "TLSv1.2"). Sessions are kept apart
+ * by what it changes of who may come in (verification, CAs, names of certificates, security level), and by nothing else.
+ */
 TLSLIFE_API tlslife_status tlslife_context_conf(tlslife_context *context, const char *command,
     const char *value, tlslife_error *err);
 

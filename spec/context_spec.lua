@@ -296,6 +296,78 @@ describe("the session id context", function()
         end
     end)
 
+    it("does not go by the order of what it is made of, nor by what is said twice", function()
+        local function trusting(...) return id {verify = "required", ca = {...}} end
+        assert.equal(trusting(p.ca_file, p.other_ca_file), trusting(p.other_ca_file, p.ca_file))
+        assert.equal(trusting(p.ca_file, p.other_ca_file), trusting(p.ca_file, p.other_ca_pem, p.ca_pem))
+    end)
+
+    -- Lines of a configuration file, as pairs, on top of a server that asks for certificates.
+    local ASKING = {verify = "optional", ca = p.ca_file}
+    local function id_with(lines)
+        return id(ASKING, function(options)
+            local context = server(options)
+            for _, line in ipairs(lines) do assert(context:conf(table.unpack(line))) end
+            return context
+        end)
+    end
+
+    it("stays, whatever a line of configuration says of how to speak", function()
+        local lines = {
+            {"MinProtocol", "TLSv1.2"}, {"MinProtocol", "TLSv1.3"}, {"MaxProtocol", "TLSv1.3"}, {"NumTickets", "2"},
+            {"NumTickets", "3"}, {"CipherString", "DEFAULT"}, {"CipherString", "ECDHE+AESGCM"},
+            {"Ciphersuites", "TLS_AES_128_GCM_SHA256"}, {"Groups", "P-256"}, {"SignatureAlgorithms", "ECDSA+SHA256"},
+            {"Options", "ServerPreference"}, {"RecordPadding", "512"}, {"RequestCAFile", p.ca_file},
+            {"VerifyMode", "Request"}, -- as it was
+        }
+        for _, line in ipairs(lines) do
+            assert.equal(id(ASKING), id_with {line}, table.concat(line, " = "))
+            assert.equal(id(ASKING), id_with {line, {"MinProtocol", "TLSv1.2"}, line}, table.concat(line, " = ") .. ", twice")
+        end
+        assert.equal(id(ASKING), id_with(lines))
+    end)
+
+    it("changes with each line of configuration that decides who may come in", function()
+        local seen = {[id(ASKING)] = "no line"}
+        for _, line in ipairs {
+            {"VerifyMode", "Require"}, {"VerifyMode", "Require,RequirePostHandshake"}, {"VerifyCAFile", p.other_ca_file},
+            {"VerifyCAFile", p.ca_file}, {"VerifyCAPath", "/etc/ssl/certs"}, {"VerifyCAPath", "/etc/ssl"},
+            {"CipherString", "DEFAULT@SECLEVEL=1"}, {"CipherString", "DEFAULT@SECLEVEL=3"}, {"CipherString", "SUITEB128"},
+        } do
+            local one, text = id_with {line}, table.concat(line, " = ")
+            assert.is_nil(seen[one], ("%s and %s are told apart by nothing"):format(seen[one], text))
+            seen[one] = text
+            assert.equal(one, id_with {{"MinProtocol", "TLSv1.2"}, line, line}, text .. ", twice")
+        end
+    end)
+
+    it("goes by the value, whoever has set it", function()
+        assert.equal(id {verify = "required", ca = p.ca_file}, id_with {{"VerifyMode", "Require"}})
+        local low = {verify = "optional", ca = p.ca_file, ciphers = "DEFAULT@SECLEVEL=1"}
+        assert.equal(id(low), id_with {{"CipherString", "DEFAULT@SECLEVEL=1"}})
+        local names = {certificate = p.wrong_host_cert, private_key = p.wrong_host_key}
+        assert.equal(id(names), id({certificate = false, private_key = false}, function()
+            local context = assert(tls.context {role = "server"})
+            assert(context:conf("Certificate", p.wrong_host_cert_file))
+            assert(context:conf("PrivateKey", p.wrong_host_key_file))
+            return context
+        end))
+    end)
+
+    it("lets a client import what another client of its policy has exported", function()
+        local session, _, peer = pair.session {client = {max_version = "TLSv1.2"}}
+        local function importing(...)
+            local context = client {max_version = "TLSv1.2"}
+            assert(context:conf(...))
+            return context, context.import_session, context, session:export()
+        end
+        local same, import, self, bytes = importing("MinProtocol", "TLSv1.2")
+        local conn = pair.connect {client = same, server = peer, session = import(self, bytes)}
+        assert.is_true(conn:session_reused())
+        expect.raises("another policy", select(2, importing("CipherString", "DEFAULT@SECLEVEL=3")))
+        expect.raises("another policy", select(2, importing("VerifyCAFile", p.other_ca_file)))
+    end)
+
     it("of two clients is never the same", function()
         assert.not_equal(client({}):session_id_context(), client({}):session_id_context())
     end)

@@ -45,15 +45,11 @@ tlslife_context *tlsl_context_of(const SSL_CTX *ctx) {
     return SSL_CTX_get_ex_data(ctx, context_index);
 }
 
-bool tlsl_policy_add(tlslife_context *context, const void *bytes, size_t len) {
-    uint64_t framed = len; /* so that "ab","c" and "a","bc" differ */
-    return context->policy != NULL && EVP_DigestUpdate(context->policy, &framed, sizeof framed) == 1 &&
-           EVP_DigestUpdate(context->policy, bytes, len) == 1;
-}
-
 void tlsl_policy_add_name(tlslife_context *context, const char *name) {
     pthread_mutex_lock(&context->seal_lock);
-    tlsl_policy_add(context, name, strlen(name));
+    if (!atomic_load_explicit(&context->sealed, memory_order_relaxed)) {
+        tlsl_policy_add(&context->policy, TLSL_FACT_SERVER_NAME, name, strlen(name));
+    }
     pthread_mutex_unlock(&context->seal_lock);
 }
 
@@ -104,9 +100,7 @@ tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err) {
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a context");
         return NULL;
     }
-    context->policy = EVP_MD_CTX_new();
-    if (context->policy == NULL || EVP_DigestInit_ex(context->policy, EVP_sha256(), NULL) != 1 ||
-        !set_defaults(context)) {
+    if (!set_defaults(context)) {
         tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot make a context");
         tlslife_context_free(context);
         return NULL;
@@ -178,7 +172,7 @@ void tlslife_context_free(tlslife_context *context) {
     free_credentials(context);
     tlslife_cache_free(context->cache);
     tlslife_ticket_keys_free(context->ticket_keys);
-    EVP_MD_CTX_free(context->policy);
+    tlsl_policy_clear(&context->policy);
     pthread_mutex_destroy(&context->seal_lock);
     if (context->keylog_fd >= 0) {
         close(context->keylog_fd);
@@ -202,14 +196,18 @@ void tlslife_context_set_timeout_ms(tlslife_context *context, int timeout_ms) {
 static bool policy_add_names(tlslife_context *context, X509 *leaf) {
     unsigned char *name = NULL;
     int name_len = i2d_X509_NAME(X509_get_subject_name(leaf), &name);
-    bool ok = name_len >= 0 && tlsl_policy_add(context, name, (size_t)name_len);
+    if (name_len < 0) {
+        return false;
+    }
+    tlsl_policy_add(&context->policy, TLSL_FACT_OWN_NAME, name, (size_t)name_len);
     OPENSSL_free(name);
     int at = X509_get_ext_by_NID(leaf, NID_subject_alt_name, -1);
-    if (ok && at >= 0) {
+    if (at >= 0) {
         const ASN1_OCTET_STRING *alt = X509_EXTENSION_get_data(X509_get_ext(leaf, at));
-        ok = tlsl_policy_add(context, ASN1_STRING_get0_data(alt), (size_t)ASN1_STRING_length(alt));
+        tlsl_policy_add(&context->policy, TLSL_FACT_OWN_NAME, ASN1_STRING_get0_data(alt),
+                        (size_t)ASN1_STRING_length(alt));
     }
-    return ok;
+    return true;
 }
 
 /*
@@ -248,12 +246,12 @@ static bool collect_credentials(tlslife_context *context) {
 }
 
 static bool derive_session_id_context(tlslife_context *context) {
-    int policy[] = {(int)context->role, (int)context->verify, SSL_CTX_get_verify_depth(context->ctx),
-                    context->verify_host,
-                    (int)(context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL))};
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    if (!tlsl_policy_add(context, policy, sizeof policy) ||
-        EVP_DigestFinal_ex(context->policy, hash, NULL) != 1) {
+    int demands[] = {(int)context->role, context->verify_host,
+                     (int)(context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL))};
+    unsigned char hash[TLSL_POLICY_HASH];
+    tlsl_policy_add(&context->policy, TLSL_FACT_DEMANDS, demands, sizeof demands);
+    tlsl_policy_add_verification(&context->policy, context->ctx);
+    if (!tlsl_policy_hash(&context->policy, hash)) {
         return false;
     }
     if (context->role == TLSLIFE_CLIENT) {
@@ -284,8 +282,7 @@ static tlslife_status seal_once(tlslife_context *context, tlslife_error *err) {
         free_credentials(context);
         return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot seal the context");
     }
-    EVP_MD_CTX_free(context->policy);
-    context->policy = NULL;
+    tlsl_policy_clear(&context->policy);
     return TLSLIFE_OK;
 }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tls/policy.h"
 #include "tlslife.h"
 
 typedef struct tlsl_psk {
@@ -58,7 +59,7 @@ struct tlslife_context {
     size_t ocsp_len;
     bool keylog_keep;
     int keylog_fd;      /* -1: none */
-    EVP_MD_CTX *policy; /* the hash of the policy, fed while it is configured; NULL once sealed */
+    tlsl_policy policy; /* collected while it is configured; empty once sealed */
     unsigned char sid_ctx[32];
     size_t sid_ctx_len; /* 0 until sealed or set */
     tlslife_cache *cache;
@@ -71,11 +72,6 @@ struct tlslife_context {
 tlslife_status tlsl_context_seal(tlslife_context *context, tlslife_error *err);
 tlslife_context *tlsl_context_of(const SSL_CTX *ctx); /* from ex_data; NULL: not ours */
 
-/*
- * Adds bytes to the policy that the session id context is a hash of, by the thread that configures the
- * context.
- */
-bool tlsl_policy_add(tlslife_context *context, const void *bytes, size_t len);
 /* Adds the first name that leads to the context, unless it is sealed; from any thread. */
 void tlsl_policy_add_name(tlslife_context *context, const char *name);
 

@@ -215,14 +215,11 @@ tlslife_status tlslife_context_set_private_key_pem(tlslife_context *context, con
 
 static bool trust_one(tlslife_context *context, X509_STORE *store, const X509_INFO *info, int *trusted) {
     if (info->x509 != NULL) {
-        unsigned char hash[EVP_MAX_MD_SIZE];
-        unsigned hash_len = 0;
         *trusted += 1;
-        if (X509_STORE_add_cert(store, info->x509) != 1 ||
-            X509_digest(info->x509, EVP_sha256(), hash, &hash_len) != 1 ||
-            !tlsl_policy_add(context, hash, hash_len)) {
+        if (X509_STORE_add_cert(store, info->x509) != 1) {
             return false;
         }
+        tlsl_policy_add_certificate(&context->policy, info->x509);
     }
     return info->crl == NULL || X509_STORE_add_crl(store, info->crl) == 1;
 }
@@ -265,9 +262,10 @@ tlslife_status tlslife_context_add_ca_directory(tlslife_context *context, const 
     if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) {
         return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s is no directory of CA certificates", path);
     }
-    if (SSL_CTX_load_verify_dir(context->ctx, path) != 1 || !tlsl_policy_add(context, path, strlen(path))) {
+    if (SSL_CTX_load_verify_dir(context->ctx, path) != 1) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the CA directory %s cannot be used", path);
     }
+    tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, path, strlen(path));
     context->ca_given = true;
     return TLSLIFE_OK;
 }
@@ -277,10 +275,10 @@ tlslife_status tlslife_context_use_system_ca(tlslife_context *context, tlslife_e
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (SSL_CTX_set_default_verify_paths(context->ctx) != 1 ||
-        !tlsl_policy_add(context, system, sizeof system)) {
+    if (SSL_CTX_set_default_verify_paths(context->ctx) != 1) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the system's CA certificates cannot be used");
     }
+    tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, system, sizeof system);
     context->ca_given = true;
     return TLSLIFE_OK;
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -509,14 +510,15 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the setting %s = \"%s\" cannot be used", command,
                                  value);
     }
-    /* It may have changed whom we trust and whether we ask, so it is policy. */
+    /* It may have changed whether we ask; whom we trust is read at the seal, but for certificates that are looked for. */
     int mode = SSL_CTX_get_verify_mode(context->ctx);
     bool demands = context->role == TLSLIFE_CLIENT || (mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
     context->verify = !(mode & SSL_VERIFY_PEER) ? TLSLIFE_VERIFY_NONE
                       : demands                 ? TLSLIFE_VERIFY_REQUIRED
                                                 : TLSLIFE_VERIFY_OPTIONAL;
-    tlsl_policy_add(context, command, strlen(command));
-    tlsl_policy_add(context, value, strlen(value));
+    if (strcasecmp(command, "VerifyCAPath") == 0 || strcasecmp(command, "VerifyCAStore") == 0) {
+        tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, value, strlen(value));
+    }
     return TLSLIFE_OK;
 }
 

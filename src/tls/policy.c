@@ -1,0 +1,115 @@
+/*
+ * policy.c: what decides who may come in: whom a context trusts, how it verifies peers, and the names that it has.
+ *
+ * The policy is a set of facts, each a hash of its value. How a value was set, how often and in what order is no part of
+ * it: what a configuration file says again leaves the policy as it is, and what it changes is read from the SSL_CTX
+ * at the end. So settings that only say how to speak (versions, ciphers, numbers of tickets) are not in it, but the parts of
+ * a cipher string that decide which certificates are good enough (@SECLEVEL, SUITEB128) are.
+ *
+ * An attacker would like two policies of one hash: so each fact has its kind before it, and its length.
+ */
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tls/policy.h"
+
+static bool make_room(tlsl_policy *policy) {
+    if (policy->len < policy->room) {
+        return true;
+    }
+    size_t room = policy->room == 0 ? 16 : policy->room * 2;
+    void *facts = realloc(policy->facts, room * sizeof *policy->facts);
+    if (facts == NULL) {
+        return false;
+    }
+    policy->facts = facts;
+    policy->room = room;
+    return true;
+}
+
+static bool hash_fact(uint64_t kind, const void *bytes, uint64_t len, unsigned char out[TLSL_POLICY_HASH]) {
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+              EVP_DigestUpdate(hash, &kind, sizeof kind) == 1 &&
+              EVP_DigestUpdate(hash, &len, sizeof len) == 1 && EVP_DigestUpdate(hash, bytes, len) == 1 &&
+              EVP_DigestFinal_ex(hash, out, NULL) == 1;
+    EVP_MD_CTX_free(hash);
+    return ok;
+}
+
+void tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes, size_t len) {
+    if (make_room(policy) && hash_fact(kind, bytes, len, policy->facts[policy->len])) {
+        policy->len++;
+    } else {
+        policy->incomplete = true;
+    }
+}
+
+void tlsl_policy_add_certificate(tlsl_policy *policy, X509 *trusted) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned digest_len = 0;
+    if (X509_digest(trusted, EVP_sha256(), digest, &digest_len) == 1) {
+        tlsl_policy_add(policy, TLSL_FACT_CA, digest, digest_len);
+    } else {
+        policy->incomplete = true;
+    }
+}
+
+/* What SSL_CONF_cmd's VerifyCAFile and its like set takes the place of the context's own store. */
+static void add_verify_store(tlsl_policy *policy, SSL_CTX *ctx) {
+    static const char instead[] = "instead";
+    X509_STORE *store = NULL;
+    if (SSL_CTX_get0_verify_cert_store(ctx, &store) != 1 || store == NULL) {
+        return;
+    }
+    STACK_OF(X509) *trusted = X509_STORE_get1_all_certs(store);
+    policy->incomplete = policy->incomplete || trusted == NULL;
+    tlsl_policy_add(policy, TLSL_FACT_CA_PLACE, instead, sizeof instead);
+    for (int i = 0; i < sk_X509_num(trusted); i++) {
+        tlsl_policy_add_certificate(policy, sk_X509_value(trusted, i));
+    }
+    sk_X509_pop_free(trusted, X509_free);
+}
+
+void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx) {
+    int64_t said[] = {
+        SSL_CTX_get_verify_mode(ctx),
+        SSL_CTX_get_verify_depth(ctx),
+        SSL_CTX_get_security_level(ctx),
+        SSL_CTX_set_cert_flags(ctx, 0) & SSL_CERT_FLAG_SUITEB_128_LOS, /* sets nothing, and returns all */
+        (int64_t)X509_VERIFY_PARAM_get_flags(SSL_CTX_get0_param(ctx)),
+    };
+    tlsl_policy_add(policy, TLSL_FACT_VERIFICATION, said, sizeof said);
+    add_verify_store(policy, ctx);
+}
+
+static int compare(const void *a, const void *b) {
+    return memcmp(a, b, TLSL_POLICY_HASH);
+}
+
+bool tlsl_policy_hash(tlsl_policy *policy, unsigned char out[TLSL_POLICY_HASH]) {
+    size_t different = 0;
+    if (policy->incomplete) {
+        return false;
+    }
+    qsort(policy->facts, policy->len, sizeof *policy->facts, compare);
+    for (size_t i = 0; i < policy->len; i++) {
+        if (i == 0 || compare(policy->facts[i], policy->facts[i - 1]) != 0) {
+            memmove(policy->facts[different++], policy->facts[i], sizeof *policy->facts);
+        }
+    }
+    policy->len = different;
+    return EVP_Digest(policy->facts, different * sizeof *policy->facts, out, NULL, EVP_sha256(), NULL) == 1;
+}
+
+void tlsl_policy_clear(tlsl_policy *policy) {
+    free(policy->facts);
+    *policy = (tlsl_policy){0};
+}
