@@ -312,6 +312,15 @@ describe("the sources", function()
         assert.same({}, found)
     end)
 
+    it("have a line each in docs/architecture.md", function()
+        local text, without = contents "docs/architecture.md", {}
+        for _, path in ipairs(tree "src") do
+            local name = path:match "([^/]+)%.c$"
+            if name and not text:find("`" .. name .. ".c`", 1, true) then without[#without + 1] = path end
+        end
+        assert.same({}, without)
+    end)
+
     it("are where the documents say", function()
         local missing = {}
         for _, path in ipairs(tree "README.md SECURITY.md CHANGELOG.md docs") do
