@@ -282,6 +282,67 @@ static void test_killed(tlslife_redis_options options, pid_t *server, const char
     tlslife_store_free(store);
 }
 
+/* How many of so many lookups do not find their number. */
+static unsigned misses_of(tlslife_store *store, unsigned lookups) {
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < lookups; i++) {
+        wrong += !finds_number(store, i % 8, false);
+    }
+    return wrong;
+}
+
+enum { FORKS = 3, LOOKUPS = 2000 };
+
+/*
+ * In a child, and in a child of it. What was under way is its parent's, and fails here at once.
+ */
+static void child_of_fork(tlslife_store *store, tlsl_inquiry *under_way) {
+    (void)alarm(60);
+    store->verbs->ask(store, under_way);
+    bool failed = under_way->found == TLSL_FOUND_FAILED && under_way->home == NULL;
+    unsigned wrong = misses_of(store, LOOKUPS / 2);
+    pid_t child = fork();
+    wrong += misses_of(store, LOOKUPS / 2);
+    tlslife_store_free(store); /* says nothing on a connection that is another process's */
+    int status = -1;
+    bool well = child == 0 || (waitpid(child, &status, 0) == child && status == 0);
+    _exit(failed && wrong == 0 && well ? 0 : 1);
+}
+
+/* A store that stands, and has a lookup under way, is used by its process, three children and three grandchildren. */
+static void test_fork(tlslife_redis_options options, pid_t server) {
+    tlslife_store *store = open_store(options);
+    tlsl_inquiry under_way = {.found = TLSL_FOUND_MISS};
+    pid_t children[FORKS];
+    for (unsigned i = 0; i < 8; i++) {
+        CHECK(put_number(store, i) && finds_number(store, i, false));
+    }
+    (void)kill(server, SIGSTOP);
+    name_key(under_way.key, 7);
+    ask(store, &under_way);
+    CHECK(under_way.found == TLSL_FOUND_PENDING);
+    for (int i = 0; i < FORKS; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            child_of_fork(store, &under_way);
+        }
+    }
+    (void)kill(server, SIGCONT);
+    CHECK(misses_of(store, LOOKUPS) == 0);
+    ask(store, &under_way);
+    CHECK(under_way.found == TLSL_FOUND_HIT);
+    free(under_way.bytes);
+    for (int i = 0; i < FORKS; i++) {
+        int status = -1;
+        CHECK(waitpid(children[i], &status, 0) == children[i] && status == 0);
+        CHECK(misses_of(store, 8) == 0); /* the end of a child ends no connection of ours */
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        CHECK(finds_number(store, i, true));
+    }
+    tlslife_store_free(store);
+}
+
 static void test_real(void) {
     char service[8];
     char unix_path[64];
@@ -293,8 +354,10 @@ static void test_real(void) {
     test_apart(options);
     test_refused(options, "wrong");
     test_refused(options, NULL);
+    test_fork(options, server);
     options.unix_path = unix_path;
     test_values(options);
+    test_fork(options, server);
     options.unix_path = NULL;
     options.pending_max = 1; /* AUTH must not count */
     test_refused(options, "wrong");
@@ -356,6 +419,7 @@ static void test_tls(void) {
     tlslife_redis_options options = {
         .host = "localhost", .service = service, .password = "sesame", .timeout_ms = 1000, .tls = knowing};
     test_values(options);
+    test_fork(options, server);
     options.tls = strange;
     test_refused(options, "sesame");
     tlslife_context_free(knowing);

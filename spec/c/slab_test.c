@@ -593,31 +593,26 @@ typedef struct exclusion { /* shared */
     atomic_uint given_up;
 } exclusion;
 
-typedef struct contender {
-    exclusion *about;
-    tlsl_lessee *lessee;
-} contender;
-
 enum { TURNS = 50000 };
 
 static void *contend(void *argument) {
-    contender *self = argument;
+    exclusion *about = argument;
     for (int i = 0; i < TURNS; i++) {
         uint64_t holding = 0;
-        if (tlsl_lease_take(&self->about->lease, self->lessee, &holding) != TLSL_LEASED) {
-            atomic_fetch_add(&self->about->given_up, 1);
+        if (tlsl_lease_take(&about->lease, &holding) != TLSL_LEASED) {
+            atomic_fetch_add(&about->given_up, 1);
             continue;
         }
-        self->about->turns++;
-        tlsl_lease_give(&self->about->lease, holding);
+        about->turns++;
+        tlsl_lease_give(&about->lease, holding);
     }
     return NULL;
 }
 
-static void contend_twice(contender *self) {
+static void contend_twice(exclusion *about) {
     pthread_t other;
-    bool begun = pthread_create(&other, NULL, contend, self) == 0;
-    (void)contend(self);
+    bool begun = pthread_create(&other, NULL, contend, about) == 0;
+    (void)contend(about);
     if (begun) {
         (void)pthread_join(other, NULL);
     }
@@ -626,39 +621,35 @@ static void contend_twice(contender *self) {
 /* Two processes of two threads. */
 static void test_lease_excludes(void) {
     exclusion *about = mmap(NULL, sizeof *about, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    contender self = {about, tlsl_lessee_new()};
     pid_t pid = child_begin();
     if (pid == 0) {
-        contend_twice(&self);
+        contend_twice(about);
         _exit(0);
     }
-    contend_twice(&self);
+    contend_twice(about);
     CHECK(child_ended_well(pid));
     CHECK(about->turns + about->given_up == (uint64_t)4 * TURNS);
     CHECK(about->given_up < TURNS); /* a busy machine may make some wait for too long */
-    tlsl_lessee_free(self.lessee);
     (void)munmap(about, sizeof *about);
 }
 
 static void test_lease_of_the_dead(bool waited_for) {
     tlsl_lease *lease = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    tlsl_lessee *lessee = tlsl_lessee_new();
     uint64_t holding = 0;
-    CHECK(tlsl_lease_take(lease, lessee, &holding) == TLSL_LEASED);
+    CHECK(tlsl_lease_take(lease, &holding) == TLSL_LEASED);
     tlsl_lease_give(lease, holding);
     pid_t pid = child_begin();
     if (pid == 0) { /* with what it inherited, whose process number is another now */
-        _exit(tlsl_lease_take(lease, lessee, &holding) == TLSL_LEASED ? 0 : 1);
+        _exit(tlsl_lease_take(lease, &holding) == TLSL_LEASED ? 0 : 1);
     }
     siginfo_t ended;
     CHECK(waited_for ? child_ended_well(pid) : waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT) == 0);
     double begun = seconds();
-    CHECK(tlsl_lease_take(lease, lessee, &holding) == TLSL_LEASED_BROKEN);
+    CHECK(tlsl_lease_take(lease, &holding) == TLSL_LEASED_BROKEN);
     CHECK(seconds() - begun < 0.5);
     tlsl_lease_give(lease, holding);
-    CHECK(tlsl_lease_take(lease, lessee, &holding) == TLSL_LEASED);
+    CHECK(tlsl_lease_take(lease, &holding) == TLSL_LEASED);
     CHECK(waited_for || child_ended_well(pid));
-    tlsl_lessee_free(lessee);
     (void)munmap(lease, 4096);
 }
 
@@ -672,9 +663,8 @@ static void test_lease_of_the_stopped(void) {
     CHECK(put(store, 1, 1, 100, LONG_ENOUGH));
     pid_t pid = child_begin();
     if (pid == 0) {
-        tlsl_lessee *lessee = tlsl_lessee_new();
         uint64_t holding = 0;
-        bool held = tlsl_lease_take(lease, lessee, &holding) == TLSL_LEASED;
+        bool held = tlsl_lease_take(lease, &holding) == TLSL_LEASED;
         (void)raise(SIGSTOP);
         bool broken = !tlsl_lease_held(lease, holding);
         tlsl_lease_give(lease, holding);

@@ -84,13 +84,17 @@ tlsl_channel *tlsl_channel_open(const tlsl_target *target, char *message, size_t
 }
 
 void tlsl_channel_close(tlsl_channel *channel) {
+    if (channel != NULL && channel->conn != NULL) {
+        (void)tlslife_conn_close(channel->conn, 0);
+    }
+    tlsl_channel_abandon(channel);
+}
+
+void tlsl_channel_abandon(tlsl_channel *channel) {
     if (channel == NULL) {
         return;
     }
-    if (channel->conn != NULL) {
-        (void)tlslife_conn_close(channel->conn, 0);
-        tlslife_conn_free(channel->conn);
-    }
+    tlslife_conn_free(channel->conn);
     if (channel->fd >= 0) {
         close(channel->fd);
     }

@@ -17,6 +17,10 @@
  * nothing else. What it sends is bounded before it is kept.
  *
  * remove comes from SSL_free, perhaps from a finalizer: it only appends to `out`; the next pump sends it.
+ *
+ * A child of fork() has a copy of all this. The connection, and what was queued for it, remain its parent's: with two
+ * on one connection each would take replies to the other's commands, and TLS records would be sealed twice under one
+ * nonce. The first verb in the child sees that the process is another one, and begins anew.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -34,6 +38,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "cache/store/store.h"
 #include "redis/channel.h"
 
@@ -67,6 +72,7 @@ typedef struct request {
 typedef struct redis {
     tlslife_store store;
     pthread_mutex_t lock;
+    uint64_t process; /* whose the connection and the queue are */
     char *host, *service, *unix_path, *username, *password, *prefix;
     tlslife_context *tls;
     unsigned database;
@@ -215,6 +221,29 @@ static void disconnect(redis *self) {
         redisReaderFree(self->reader);
         self->reader = NULL;
     }
+}
+
+/* In a child of fork(): not a byte goes down the parent's connection. What was asked before the fork has failed here. */
+static void begin_anew_in_child(redis *self) {
+    if (self->process != tlsl_process()) {
+        self->process = tlsl_process();
+        tlsl_channel_abandon(self->channel);
+        self->channel = NULL;
+        disconnect(self);
+        self->failures = 0;
+        self->retry_at_ms = self->pause_ms = 0;
+    }
+}
+
+static redis *enter(tlslife_store *store) {
+    redis *self = (redis *)store;
+    pthread_mutex_lock(&self->lock);
+    begin_anew_in_child(self);
+    return self;
+}
+
+static void leave(redis *self) {
+    pthread_mutex_unlock(&self->lock);
 }
 
 /* The connection is no good: all that wait are told, and the next try comes after a pause that grows. */
@@ -437,8 +466,7 @@ static void move(redis *self) {
 /* ---------------------------------------------------------------------------------------------- verbs */
 
 static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
-    redis *self = (redis *)store;
-    pthread_mutex_lock(&self->lock);
+    redis *self = enter(store);
     if (inquiry->home == NULL && inquiry->found == TLSL_FOUND_MISS) {
         request *added = circuit_open(self) ? NULL
                                             : append_on_key(self, inquiry->take ? "GETDEL" : "GET",
@@ -452,47 +480,43 @@ static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
     }
     move(self);
     fetch(self, inquiry);
-    pthread_mutex_unlock(&self->lock);
+    leave(self);
 }
 
 static bool answered(tlslife_store *store, const tlsl_inquiry *inquiry) {
-    redis *self = (redis *)store;
-    pthread_mutex_lock(&self->lock);
+    redis *self = enter(store);
     const request *asked = inquiry->home;
     bool known = asked == NULL || asked->found != TLSL_FOUND_PENDING || asked->deadline_ms <= now_ms();
-    pthread_mutex_unlock(&self->lock);
+    leave(self);
     return known;
 }
 
 static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
-    redis *self = (redis *)store;
-    pthread_mutex_lock(&self->lock);
+    redis *self = enter(store);
     request *asked = inquiry->home;
     if (asked != NULL) {
         inquiry->home = NULL;
         let_go(self, asked);
     }
-    pthread_mutex_unlock(&self->lock);
+    leave(self);
 }
 
 static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
                 size_t bytes_len, long lifetime_seconds) {
-    redis *self = (redis *)store;
     char lifetime[32];
     (void)snprintf(lifetime, sizeof lifetime, "%ld", lifetime_seconds);
-    pthread_mutex_lock(&self->lock);
+    redis *self = enter(store);
     bool told = lifetime_seconds > 0 && !circuit_open(self) &&
                 append_on_key(self, "SET", key, (const char *)bytes, bytes_len, "EX", lifetime) != NULL;
     move(self);
-    pthread_mutex_unlock(&self->lock);
+    leave(self);
     return told;
 }
 
 static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]) {
-    redis *self = (redis *)store;
-    pthread_mutex_lock(&self->lock);
+    redis *self = enter(store);
     bool told = !circuit_open(self) && append_on_key(self, "DEL", key, NULL, 0, NULL, NULL) != NULL;
-    pthread_mutex_unlock(&self->lock);
+    leave(self);
     return told;
 }
 
@@ -512,10 +536,9 @@ static int64_t next_moment_ms(const redis *self) {
 }
 
 static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
-    redis *self = (redis *)store;
     int descriptor = -1;
     *out_timeout_ms = -1;
-    pthread_mutex_lock(&self->lock);
+    redis *self = enter(store);
     if (self->channel != NULL) {
         descriptor = tlsl_channel_fd(self->channel, out_writing, out_timeout_ms);
     }
@@ -530,15 +553,14 @@ static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
     if (self->answered > 0) {
         *out_timeout_ms = 1; /* taken off the wire by another thread: nothing will come for it */
     }
-    pthread_mutex_unlock(&self->lock);
+    leave(self);
     return descriptor;
 }
 
 static void pump(tlslife_store *store) {
-    redis *self = (redis *)store;
-    pthread_mutex_lock(&self->lock);
+    redis *self = enter(store);
     move(self);
-    pthread_mutex_unlock(&self->lock);
+    leave(self);
 }
 
 static void wipe(char *secret) {
@@ -550,6 +572,7 @@ static void wipe(char *secret) {
 
 static void destroy(tlslife_store *store) {
     redis *self = (redis *)store;
+    begin_anew_in_child(self);
     if (self->channel != NULL && self->up) {
         (void)send_out(self); /* removes that wait; nothing blocks */
     }
@@ -624,6 +647,7 @@ tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife
     self->store.verbs = &verbs;
     atomic_init(&self->store.refs, 1);
     pthread_mutex_init(&self->lock, NULL);
+    self->process = tlsl_process();
     self->end = &self->first;
     self->tls = options->tls == NULL ? NULL : tlslife_context_up_ref(options->tls);
     self->database = options->database;

@@ -3,7 +3,8 @@
  *
  * A lookup is answered by tlslife_conn_answer_session, whenever that may be; puts and removes wait in a queue until
  * the program takes them, since the core never calls it. The queue is bounded: a program that does not look loses the
- * oldest events, and with them at most a full handshake each.
+ * oldest events, and with them at most a full handshake each. In a child of fork() it begins empty: its parent hears of
+ * what was queued before, and to say it a second time, later, could bring back a session that is bad by now.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "cache/store/store.h"
 #include "tlslife.h"
 
@@ -30,10 +32,29 @@ typedef struct event {
 typedef struct program {
     tlslife_store store;
     pthread_mutex_t lock;
+    uint64_t process; /* whose the queue is */
     event *first, **end;
     size_t len;
     event *lent; /* by tlslife_store_next */
 } program;
+
+static void drop_queue(program *self) {
+    while (self->first != NULL) {
+        event *gone = self->first;
+        self->first = gone->next;
+        free(gone);
+    }
+    self->end = &self->first;
+    self->len = 0;
+}
+
+static void enter(program *self) {
+    pthread_mutex_lock(&self->lock);
+    if (self->process != tlsl_process()) {
+        self->process = tlsl_process();
+        drop_queue(self);
+    }
+}
 
 /* The last that was said of a key and not taken yet. */
 static const event *last_said(const program *self, const unsigned char key[TLSL_STORE_KEY]) {
@@ -65,7 +86,7 @@ static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
     if (inquiry->home != NULL) {
         return; /* it is the program's turn */
     }
-    pthread_mutex_lock(&self->lock);
+    enter(self);
     const event *said = last_said(self, inquiry->key);
     inquiry->found = said == NULL ? TLSL_FOUND_PENDING : answer(inquiry, said);
     pthread_mutex_unlock(&self->lock);
@@ -84,7 +105,7 @@ static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
 static bool append(program *self, event *added) {
     event *lost = NULL;
     added->next = NULL;
-    pthread_mutex_lock(&self->lock);
+    enter(self);
     *self->end = added;
     self->end = &added->next;
     if (++self->len > EVENTS_MAX) {
@@ -135,7 +156,7 @@ bool tlslife_store_next(tlslife_store *store, tlslife_store_event *out) {
     if (!store->verbs->answered_by_program) {
         return false;
     }
-    pthread_mutex_lock(&self->lock);
+    enter(self);
     free(self->lent);
     event *taken = self->lent = self->first;
     if (taken != NULL) {
@@ -155,11 +176,7 @@ bool tlslife_store_next(tlslife_store *store, tlslife_store_event *out) {
 
 static void destroy(tlslife_store *store) {
     program *self = (program *)store;
-    while (self->first != NULL) {
-        event *gone = self->first;
-        self->first = gone->next;
-        free(gone);
-    }
+    drop_queue(self);
     free(self->lent);
     pthread_mutex_destroy(&self->lock);
     free(self);
@@ -183,6 +200,7 @@ tlslife_store *tlslife_store_program(tlslife_error *err) {
     self->store.verbs = &verbs;
     atomic_init(&self->store.refs, 1);
     pthread_mutex_init(&self->lock, NULL);
+    self->process = tlsl_process();
     self->end = &self->first;
     return &self->store;
 }

@@ -27,7 +27,6 @@ typedef struct slab {
     tlslife_store store;
     tlsl_slab_plan plan;
     unsigned char *map;
-    tlsl_lessee *lessee;
 } slab;
 
 /* Coarse: a tick late at most, and a fifth of the cost. */
@@ -41,7 +40,7 @@ static uint32_t seconds_now(void) {
 static bool shard_take(slab *self, const unsigned char *key, tlsl_slab_shard *out) {
     *out = tlsl_shard_of(self->map, &self->plan, key);
     out->now = seconds_now();
-    tlsl_leased leased = tlsl_lease_take(&out->head->lease, self->lessee, &out->holding);
+    tlsl_leased leased = tlsl_lease_take(&out->head->lease, &out->holding);
     if (leased == TLSL_LEASED_BROKEN) {
         tlsl_shard_drop(out);
     }
@@ -104,7 +103,6 @@ static void destroy(tlslife_store *store) {
     if (self->map != NULL) {
         (void)munmap(self->map, self->plan.bytes);
     }
-    tlsl_lessee_free(self->lessee);
     free(self);
 }
 
@@ -118,17 +116,13 @@ static const tlsl_store_verbs verbs = {
 
 static slab *slab_new(size_t bytes, tlslife_error *err) {
     slab *self = calloc(1, sizeof *self);
-    tlsl_lessee *lessee = tlsl_lessee_new();
-    if (self == NULL || lessee == NULL) {
-        free(self);
-        tlsl_lessee_free(lessee);
+    if (self == NULL) {
         tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
         return NULL;
     }
     self->store.verbs = &verbs;
     atomic_init(&self->store.refs, 1);
     self->plan = tlsl_slab_plan_of(bytes);
-    self->lessee = lessee;
     return self;
 }
 

@@ -72,12 +72,7 @@ typedef enum tlsl_leased {
     TLSL_LEASED_BROKEN /* taken from a holder who is gone: what it was changing is not to be believed */
 } tlsl_leased;
 
-/* Who takes leases: this process. One for each store. */
-typedef struct tlsl_lessee tlsl_lessee;
-tlsl_lessee *tlsl_lessee_new(void); /* NULL: out of memory */
-void tlsl_lessee_free(tlsl_lessee *lessee);
-
-tlsl_leased tlsl_lease_take(tlsl_lease *lease, tlsl_lessee *lessee, uint64_t *out_holding);
+tlsl_leased tlsl_lease_take(tlsl_lease *lease, uint64_t *out_holding);
 bool tlsl_lease_held(const tlsl_lease *lease, uint64_t holding); /* false: somebody has broken it */
 void tlsl_lease_give(tlsl_lease *lease, uint64_t holding);
 

@@ -32,13 +32,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/process.h"
 #include "cache/store/slab.h"
 
 #define SPINS 200
@@ -48,66 +46,10 @@
 #define ROUNDS_MAX 1000 /* more than there are naps in WAIT_MS */
 #define STALE_MS 1000
 
-#define PID_BITS 22 /* Linux has no higher numbers */
-#define PID_MASK ((1u << PID_BITS) - 1)
+#define PID_MASK ((1u << TLSL_PROCESS_ID_BITS) - 1)
 
-/*
- * Asking for the process number costs as much as the rest of a lookup. It is remembered on a page that the kernel
- * empties in the child of a fork.
- */
-struct tlsl_lessee {
-    uint32_t namespace;     /* some bits of the pid namespace's number, in place */
-    _Atomic uint32_t *self; /* namespace and pid; 0: not asked yet */
-};
-
-/* ------------------------------------------------------------------------------------------------ lessee */
-
-static size_t page_len(void) {
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static uint32_t pid_namespace(void) {
-    struct stat about;
-    return stat("/proc/self/ns/pid", &about) == 0 ? (uint32_t)about.st_ino << PID_BITS : 0;
-}
-
-static _Atomic uint32_t *page_wiped_on_fork(void) {
-    void *page = mmap(NULL, page_len(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) {
-        return NULL;
-    }
-    if (madvise(page, page_len(), MADV_WIPEONFORK) != 0) {
-        (void)munmap(page, page_len());
-        return NULL;
-    }
-    return page;
-}
-
-tlsl_lessee *tlsl_lessee_new(void) {
-    tlsl_lessee *lessee = calloc(1, sizeof *lessee);
-    if (lessee != NULL) {
-        lessee->namespace = pid_namespace();
-        lessee->self = page_wiped_on_fork(); /* NULL: an old kernel; asked each time */
-    }
-    return lessee;
-}
-
-void tlsl_lessee_free(tlsl_lessee *lessee) {
-    if (lessee != NULL && lessee->self != NULL) {
-        (void)munmap(lessee->self, page_len());
-    }
-    free(lessee);
-}
-
-static uint32_t self(const tlsl_lessee *lessee) {
-    uint32_t known = lessee->self != NULL ? atomic_load_explicit(lessee->self, memory_order_relaxed) : 0;
-    if (known == 0) {
-        known = lessee->namespace | ((uint32_t)getpid() & PID_MASK);
-        if (lessee->self != NULL) {
-            atomic_store_explicit(lessee->self, known, memory_order_relaxed);
-        }
-    }
-    return known;
+static uint32_t self(void) {
+    return (uint32_t)tlsl_process();
 }
 
 /* ------------------------------------------------------------------------------------- the holder's fate */
@@ -125,10 +67,10 @@ static bool has_ended(pid_t pid) {
 }
 
 /* false: it lives, or nobody can tell. */
-static bool is_gone(uint64_t holder, const tlsl_lessee *lessee) {
+static bool is_gone(uint64_t holder) {
     uint32_t who = (uint32_t)(holder >> 32);
     pid_t pid = (pid_t)(who & PID_MASK);
-    if ((who & ~PID_MASK) != lessee->namespace || who == self(lessee)) {
+    if ((who & ~PID_MASK) != (self() & ~PID_MASK) || who == self()) {
         return false;
     }
     return pid == 0 || (kill(pid, 0) != 0 && errno == ESRCH) || has_ended(pid);
@@ -182,17 +124,17 @@ static void pause_a_little(unsigned round) {
 }
 
 /* It was taken. Each round looks afresh: the lease may have gone from hand to hand meanwhile. */
-static tlsl_leased wait_for(tlsl_lease *lease, tlsl_lessee *lessee, uint64_t *out_holding) {
+static tlsl_leased wait_for(tlsl_lease *lease, uint64_t *out_holding) {
     uint64_t deadline = now_ms() + WAIT_MS;
     uint64_t holder = atomic_load_explicit(&lease->holder, memory_order_relaxed);
     for (unsigned round = is_stuck(lease, holder) ? YIELDS : 0; round < ROUNDS_MAX; round++) {
         holder = atomic_load_explicit(&lease->holder, memory_order_relaxed);
         if (holder == 0) {
-            if (replace(lease, 0, self(lessee), out_holding)) {
+            if (replace(lease, 0, self(), out_holding)) {
                 return TLSL_LEASED;
             }
-        } else if (round >= YIELDS && (is_gone(holder, lessee) || is_stale(lease, holder))) {
-            if (replace(lease, holder, self(lessee), out_holding)) {
+        } else if (round >= YIELDS && (is_gone(holder) || is_stale(lease, holder))) {
+            if (replace(lease, holder, self(), out_holding)) {
                 return TLSL_LEASED_BROKEN;
             }
         } else if (round >= YIELDS && (is_stuck(lease, holder) || now_ms() >= deadline)) {
@@ -205,15 +147,15 @@ static tlsl_leased wait_for(tlsl_lease *lease, tlsl_lessee *lessee, uint64_t *ou
     return TLSL_LEASED_NOT; /* others were faster each time */
 }
 
-tlsl_leased tlsl_lease_take(tlsl_lease *lease, tlsl_lessee *lessee, uint64_t *out_holding) {
-    uint32_t who = self(lessee);
+tlsl_leased tlsl_lease_take(tlsl_lease *lease, uint64_t *out_holding) {
+    uint32_t who = self();
     for (unsigned i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&lease->holder, memory_order_relaxed) == 0 &&
             replace(lease, 0, who, out_holding)) {
             return TLSL_LEASED;
         }
     }
-    return wait_for(lease, lessee, out_holding);
+    return wait_for(lease, out_holding);
 }
 
 bool tlsl_lease_held(const tlsl_lease *lease, uint64_t holding) {

@@ -8,6 +8,9 @@
  *
  * One store serves many threads: every function is safe to call from any of them at once. remove is called
  * under SSL_free, possibly in a finalizer: it must do no I/O (queue it).
+ *
+ * What a store holds of a connection, or has queued for one owner, belongs to one process: a child of fork() begins
+ * anew (process.h).
  */
 #ifndef TLSLIFE_STORE_H
 #define TLSLIFE_STORE_H
