@@ -555,8 +555,8 @@ typedef struct tlslife_redis_options {
 /*
  * Redis or Valkey (hiredis does the protocol). Connects when first needed, never waits, reconnects with
  * backoff; after 5 failures in a row nothing is asked for a while that doubles up to 30 s (a circuit
- * breaker). Whatever it does, it costs a full handshake at most. ERROR with USAGE where this build has no
- * hiredis.
+ * breaker). Whatever it does, it costs a full handshake at most. A child of fork() has a connection of its
+ * own (docs/embedding.md). ERROR with USAGE where this build has no hiredis.
  */
 TLSLIFE_API tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife_error *err);
 

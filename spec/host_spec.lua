@@ -5,6 +5,8 @@ local program = require "spec.support.program"
 
 if not program.ours then return end
 
+local BUILD = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+
 local function directory()
     local path = process.directory() .. "/host"
     os.execute("mkdir -p " .. process.quote(path))
@@ -193,7 +195,8 @@ describe("the threads of the program", function()
     local function threads(text, words, before)
         count = count + 1
         local path = process.spill(("%s/threads%d.lua"):format(directory(), count), PRELUDE .. text)
-        local command = {program.path, timeout = 20, environment = {LUA_PATH = directory() .. "/?.lua;;"}}
+        local environment = {LUA_PATH = directory() .. "/?.lua;;", LUA_CPATH = BUILD .. "/spec/support/?.so;;"}
+        local command = {program.path, timeout = 20, environment = environment}
         for _, word in ipairs(before or {}) do command[#command + 1] = word end
         command[#command + 1] = path
         for _, word in ipairs(words or {}) do command[#command + 1] = word end
@@ -383,6 +386,33 @@ describe("the threads of the program", function()
         assert.truthy(one:output():match "interrupted!\nstatus\t5\n", one:output())
     end)
 
+    it("are over in a child of fork, which waits for none of them", function()
+        local output = good [[
+            if worker then
+                ends[1] = uv.new_pipe(false)
+                ends[1]:open(worker.control)
+                ends[1]:read_start(function() os.exit(5) end)
+                uv.run()
+            end
+            local running, over = start(1), start(2)
+            ends[2]:close()
+            uv.run "nowait"
+            over:join()
+            local in_child, status = require "fork"()
+            if in_child then
+                io.stderr:write(("child %s %d %d\n"):format(running:status(), running:join(), over:join()))
+                running, over = nil, nil
+                collectgarbage()
+                uv.kill(uv.os_getpid(), "sigterm")
+            end
+            print("parent", status, running:status())
+            ends[1]:close()
+            uv.run()
+            print(running:join())
+        ]]
+        assert.equal("child 1 1 5\nparent\t15\tnil\n5\n", output)
+    end)
+
     it("serve and visit", function()
         local pki = require "spec.support.pki".get()
         local code, output = process.run {program.path, "spec/host_threads.lua", pki.server_cert_file, pki.server_key_file, pki.ca_file}
@@ -394,7 +424,7 @@ end)
 describe("tlslife.worker in a process", function()
     local environment = {
         LUA_PATH = "lua/?.lua;lua/?/init.lua;;",
-        LUA_CPATH = (os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/") .. "/lua/?.so;;",
+        LUA_CPATH = BUILD .. "/lua/?.so;;",
     }
 
     -- our program, and lua5.4 with the module, which does not load there where it is sanitized

@@ -10,6 +10,8 @@
  * by os.exit there, threads are not waited for: they end in the middle of whatever they do. So nothing may be torn down
  * under them, and OpenSSL would be by its own handler: ours runs before it and leaves nothing to do.
  *
+ * In a child of fork() no thread runs but the one that forked. There, those of the parent are over, with a failure.
+ *
  * Signals are the main thread's: all are blocked here, but for those that an instruction raises in its own thread.
  */
 #include "host.h"
@@ -69,6 +71,26 @@ static size_t reap(void) {
     return running;
 }
 
+static void before_fork(void) {
+    pthread_mutex_lock(&lock);
+}
+
+static void in_parent(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+/* What a thread was in the middle of is left as it is: nobody knows how far it was. */
+static void in_child(void) {
+    for (host_thread *each = threads; each != NULL; each = each->next) {
+        if (!each->over) {
+            each->work.status = EXIT_FAILURE;
+        }
+        each->over = each->joined = true;
+    }
+    threads = NULL;
+    pthread_mutex_unlock(&lock);
+}
+
 /* fcloseall flushes as exit does: without waiting for the locks that threads hold. */
 static void at_exit(int status, void *unused) {
     (void)unused;
@@ -82,6 +104,7 @@ static void at_exit(int status, void *unused) {
 static void precede_openssl(void) {
     tlslife_context_free(tlslife_context_new(TLSLIFE_CLIENT, NULL));
     (void)on_exit(at_exit, NULL);
+    (void)pthread_atfork(before_fork, in_parent, in_child); /* out of memory: a child may wait for threads */
 }
 
 static void *thread_main(void *argument) {

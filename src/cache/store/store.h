@@ -10,7 +10,7 @@
  * under SSL_free, possibly in a finalizer: it must do no I/O (queue it).
  *
  * What a store holds of a connection, or has queued for one owner, belongs to one process: a child of fork() begins
- * anew (process.h).
+ * anew (base/process.h).
  */
 #ifndef TLSLIFE_STORE_H
 #define TLSLIFE_STORE_H
