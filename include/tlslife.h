@@ -72,7 +72,8 @@ typedef enum tlslife_status {
     TLSLIFE_SENT,
     TLSLIFE_CLOSED,           /* the peer's close_notify has come: a clean end */
     TLSLIFE_TRUNCATED,        /* the stream ended without close_notify: an attacker may have cut it */
-    TLSLIFE_TIMEOUT           /* the deadline passed; the connection is as it was, and may be called again */
+    TLSLIFE_TIMEOUT,          /* the deadline passed; the connection is as it was, and may be called again */
+    TLSLIFE_UNSENT            /* close: the transport is gone, and no close_notify of ours went out by it */
 } tlslife_status;
 
 /* The stable word for a status: "ok", "error", "want_read", ... Never NULL. */
@@ -682,7 +683,10 @@ TLSLIFE_API tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *byt
     size_t *out_fed);
 /* Says that the peer's stream has ended. */
 TLSLIFE_API tlslife_status tlslife_conn_feed_eof(tlslife_conn *conn);
-/* Takes bytes meant for the peer; *out_drained may be 0. */
+/*
+ * Takes bytes meant for the peer; *out_drained may be 0. What was written before close or close_transport, with the
+ * close_notify, can be drained after it, until there is another transport.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len,
     size_t *out_drained);
 TLSLIFE_API int tlslife_conn_fd(const tlslife_conn *conn); /* the one to read from, or -1 */
@@ -905,17 +909,25 @@ enum { TLSLIFE_SENT_SHUTDOWN = 1, TLSLIFE_RECEIVED_SHUTDOWN = 2 };
 
 /*
  * One SSL_shutdown(3): SENT (its 0: ours is out, the peer's has not come), OK (its 1: both), WANT_READ,
- * WANT_WRITE, TIMEOUT, ERROR. Corked bytes are flushed first. Tickets that come while it waits are kept.
- * USAGE during a handshake; unread data of the peer makes the second call an error, as in libssl: read to
- * the end first, or use tlslife_conn_close.
+ * WANT_WRITE, the questions, TIMEOUT, ERROR. Corked bytes are flushed first, and what is under way after the
+ * handshake is finished: half a ticket, a key update, a renegotiation (libssl refuses instead). Tickets that come
+ * while it waits are kept. USAGE before the handshake is done, and while a write waits; unread data of the peer makes
+ * the second call an error, as in libssl: read to the end first, or use tlslife_conn_close.
  */
 TLSLIFE_API tlslife_status tlslife_conn_shutdown(tlslife_conn *conn);
 /*
  * The graceful end of connection and transport: close_notify once, then (timeout_ms > 0) reads and drops
  * what comes until the peer's, then lets the transport go whatever happened, except on WANT_READ and
- * WANT_WRITE (non-blocking, or in memory, and timeout_ms is not 0): call it again with the time that is left,
- * as often as it takes, and at last with 0. 0 does not wait, and always lets go; -1 waits without end. OK
- * when both close_notify passed, SENT when ours did, TIMEOUT (also: ours could not go out), TRUNCATED, ERROR.
+ * WANT_WRITE (non-blocking, or in memory, and timeout_ms is not 0) and on a question: call it again with the time
+ * that is left, as often as it takes, and at last with 0. 0 does not wait, and always lets go; -1 waits without end.
+ * What it returns is what passed, whatever the shutdown mode says, also in later calls:
+ *
+ * OK         both close_notify
+ * SENT       ours
+ * UNSENT     not ours: the handshake is not done, the transport was let go before, or the shutdown is quiet
+ * TIMEOUT    not both in that time: the peer's did not come, or ours could not go out (no room, a write waits)
+ * TRUNCATED  ERROR: how the connection ended before, or ends now
+ *
  * A non-blocking call reads 256 KiB at most, then it is others' turn: tlslife_conn_wait_fd says 0 ms.
  */
 TLSLIFE_API tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms);

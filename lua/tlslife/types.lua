@@ -5,7 +5,7 @@
 --
 -- Manners: a mistake of the program (wrong type, unknown option, freed handle, a call that is not lawful now) raises.
 -- What the world does returns nil, message, err. For waits and ends the message is one of the stable words
---   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "busy" "canceled"
+--   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "unsent" "busy" "canceled"
 -- and there is no err; for failures it is a sentence and err is a tlslife.Error.
 -- A variable that is <close> gives one reference up when it goes out of scope, as free() does; the collector gives up all.
 -- In a coroutine of a loop (tlslife.loop) a blocking call yields where elsewhere it would wait; one coroutine may read while
@@ -412,7 +412,7 @@ function Connection:feed(bytes, i) end
 ---@return true
 function Connection:feed_eof() end
 
----Bytes for the peer, at most n; "" when there are none.
+---Bytes for the peer, at most n; "" when there are none. After close, and close_transport, what was written before them, until there is another transport.
 ---@param n integer? default 65536
 ---@return string
 function Connection:drain(n) end
@@ -516,13 +516,16 @@ function Connection:read_early(n) end
 ---@return "not_sent"|"rejected"|"accepted"
 function Connection:early_data_status() end
 
----One SSL_shutdown(3): "sent" (its 0), "done" (its 1), or nil and why.
+---One SSL_shutdown(3): "sent" (its 0), "done" (its 1), or nil and why. Raises before the handshake is done and while a write waits; a ticket or key update
+---that is half read or written is finished first.
 ---@return "sent"|"done"|nil result
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:shutdown() end
 
----close_notify once; waits up to timeout seconds for the peer's (default 0: does not wait), dropping what comes; then lets the transport go. Without blocking, and in memory, it may return nil, "want_read" or "want_write": call it again.
+---close_notify once; waits up to timeout seconds for the peer's (default 0: does not wait), dropping what comes; then lets the transport go. "done": both close_notify passed; "sent": ours; nil, "unsent": not ours, for the handshake is not done,
+---the transport was let go before, or the shutdown is quiet; nil, "timeout": not both in that time. Without blocking, and in memory, it may return nil,
+---"want_read" or "want_write": call it again.
 ---@param timeout number?
 ---@return "sent"|"done"|nil result
 ---@return string? message

@@ -171,6 +171,7 @@ const char *tlslife_status_name(tlslife_status status) {
         [TLSLIFE_CLOSED] = "closed",
         [TLSLIFE_TRUNCATED] = "truncated",
         [TLSLIFE_TIMEOUT] = "timeout",
+        [TLSLIFE_UNSENT] = "unsent",
     };
     size_t index = (size_t)status;
     return index < sizeof names / sizeof names[0] ? names[index] : "unknown_status";

@@ -28,11 +28,14 @@
 /* ---------------------------------------------------------------------------------------------- alerts */
 
 static void on_info(const SSL *ssl, int where, int value) {
-    if (!(where & SSL_CB_ALERT) || value >> 8 != SSL3_AL_FATAL) {
+    if (!(where & SSL_CB_ALERT)) {
         return; /* each step of a handshake comes here */
     }
     tlslife_conn *conn = tlsl_conn_of(ssl);
-    if (conn != NULL) {
+    if (conn != NULL && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
+        conn->passed |= where & SSL_CB_READ ? TLSLIFE_RECEIVED_SHUTDOWN : TLSLIFE_SENT_SHUTDOWN;
+    }
+    if (conn != NULL && value >> 8 == SSL3_AL_FATAL) {
         conn->alert = value & 0xff;
         conn->alert_received = where & SSL_CB_READ;
     }

@@ -124,7 +124,7 @@ tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err) {
     if (conn != NULL) {
         conn->transport = SSL_get_rbio(ssl) == NULL ? TLSL_NONE : TLSL_FOREIGN;
         conn->begun = !SSL_in_before(ssl);
-        conn->open = SSL_is_init_finished(ssl);
+        conn->open = conn->shaken = SSL_is_init_finished(ssl);
     }
     return conn;
 }
@@ -165,9 +165,11 @@ static void drop_progress(tlslife_conn *conn) {
     conn->held = NULL;
     conn->held_len = 0;
     conn->open = conn->begun = conn->corked = conn->unanswered = conn->more = conn->alert_received =
-        conn->write_waits = conn->hello_seen = conn->told_far = conn->offered = conn->ticket_failed = false;
+        conn->write_waits = conn->shaken = conn->goodbye_waits = conn->hello_seen = conn->told_far =
+            conn->offered = conn->ticket_failed = false;
     conn->outcome = TLSLIFE_OUTCOME_NONE;
     conn->fate = TLSLIFE_OK;
+    conn->passed = 0;
     conn->hello_answer = conn->certificate_answer = conn->verify_answer = TLSL_UNASKED;
     conn->alert = conn->verify_depth = -1;
     conn->verify_result = X509_V_OK;
@@ -177,7 +179,7 @@ void tlslife_conn_free(tlslife_conn *conn) {
     if (conn == NULL || atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    tlsl_transport_drop(conn);
+    tlsl_transport_free(conn);
     SSL_set_ex_data(conn->ssl, conn_index, NULL);
     SSL_free(conn->ssl);
     drop_progress(conn);

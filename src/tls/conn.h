@@ -57,7 +57,10 @@ struct tlslife_conn {
     long verify_result; /* what the built-in verification found in this handshake, and of which certificate */
     int verify_depth;   /* -1: nothing failed */
     char *verify_subject;
-    bool write_waits; /* libssl holds a record that the transport did not take */
+    bool write_waits;     /* libssl holds a record of data that the transport did not take */
+    bool shaken;          /* the first handshake is done, though a later one may be under way */
+    bool goodbye_waits;   /* libssl holds our close_notify, which the transport did not take */
+    uint8_t passed;       /* TLSLIFE_SENT_SHUTDOWN, _RECEIVED_: the close_notify that did pass */
     char *hostname;   /* lower case */
     bool hostname_dialled; /* by dial, not by the program: the next dial brings its own */
     bool more; /* close stopped in the middle of what there is to read, for others to have their turn */
@@ -68,7 +71,8 @@ struct tlslife_conn {
     size_t alpn_len;
     int num_tickets; /* as set on this connection, or -1 */
     tlsl_dial *dial;
-    tlsl_queue *in, *out; /* TLSL_MEMORY */
+    tlsl_queue *in;       /* set_memory's, as long as it is the transport */
+    tlsl_queue *out;      /* the same, and after that, till there is another transport: for drain */
     tlslife_hello *hello; /* while a ClientHello waits */
     char *ca_name;        /* lent by tlslife_conn_ca_name */
     char *service;              /* as dialled: part of what a client's sessions are kept under */

@@ -20,6 +20,7 @@
 #include "base/error_queue.h"
 #include "net/fd.h"
 #include "tls/conn.h"
+#include "tls/data.h"
 #include "tls/handshake.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -90,6 +91,14 @@ bool tlslife_conn_idle(const tlslife_conn *conn) {
 
 /* ----------------------------------------------------------------------------------------------- write */
 
+/*
+ * Whether the write that just failed has left a record with libssl. None is left where our close_notify is out
+ * already, or where a handshake that goes first has not ended.
+ */
+static bool leaves_record(const SSL *ssl) {
+    return SSL_want_write(ssl) && !SSL_in_init(ssl);
+}
+
 /* Writes all of bytes; *written is raised as records go out. */
 static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, size_t len, size_t *written,
                                 int64_t *deadline) {
@@ -105,12 +114,12 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
         }
         tlsl_errors_clear();
         int ret = SSL_write_ex(conn->ssl, bytes + gone, len - gone, &now);
-        conn->write_waits = ret <= 0;
         if (ret > 0) {
-            conn->unanswered = false;
+            conn->write_waits = conn->unanswered = false;
             gone += now;
             continue;
         }
+        conn->write_waits |= leaves_record(conn->ssl);
         status = tlsl_conn_settle(conn, ret, deadline, "write");
     }
     *written += gone;
@@ -153,7 +162,7 @@ static tlslife_status write_piece(tlslife_conn *conn, const void *bytes, size_t 
             return status;
         }
     }
-    if (conn->corked) {
+    if (conn->corked && (SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN) == 0) {
         return hold(conn, bytes, len, written, deadline);
     }
     if (conn->held_len > 0) {
@@ -233,11 +242,10 @@ tlslife_status tlslife_conn_cork(tlslife_conn *conn, bool cork) {
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_conn_flush(tlslife_conn *conn) {
-    int64_t deadline = TLSL_DEADLINE_UNSET;
+tlslife_status tlsl_flush(tlslife_conn *conn, int64_t *deadline) {
     tlslife_status status = TLSLIFE_OK;
     if (conn->held_len > 0) {
-        status = flush_held(conn, &deadline);
+        status = flush_held(conn, deadline);
     }
     if (status == TLSLIFE_OK && !conn->corked && conn->held != NULL) {
         OPENSSL_cleanse(conn->held, TLSL_RECORD);
@@ -245,6 +253,11 @@ tlslife_status tlslife_conn_flush(tlslife_conn *conn) {
         conn->held = NULL;
     }
     return status;
+}
+
+tlslife_status tlslife_conn_flush(tlslife_conn *conn) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    return tlsl_flush(conn, &deadline);
 }
 
 /* ------------------------------------------------------------------------------------------ early data */

@@ -143,14 +143,14 @@ tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
         if (!conn->open && !SSL_is_server(conn->ssl) && !conn->origin->foreign) {
             keep_renewed(conn);
         }
-        conn->open = true;
+        conn->open = conn->shaken = true;
         return TLSLIFE_OK;
     }
     switch ((tlsl_answer)conn->verify_answer) {
     case TLSL_REFUSED: return refuse_peer(conn);
     case TLSL_ACCEPTED:
         conn->verify_answer = TLSL_UNASKED;
-        conn->open = true;
+        conn->open = conn->shaken = true;
         *done = !tlsl_conn_release_tickets(conn);
         return TLSLIFE_OK;
     default: conn->verify_answer = TLSL_ASKED; return TLSLIFE_WANT_VERIFY;

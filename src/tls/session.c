@@ -121,7 +121,7 @@ static void give_up(tlslife_conn *conn) {
     tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                    "this connection has ended: its session was taken by set_session");
     conn->fate = TLSLIFE_ERROR;
-    conn->open = false;
+    conn->open = conn->shaken = false;
 }
 
 tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session) {

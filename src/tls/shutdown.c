@@ -17,6 +17,8 @@
 #include "base/error_queue.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
+#include "tls/context.h"
+#include "tls/data.h"
 #include "tls/transport.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -24,38 +26,59 @@
 #define READS_MAX 64 /* of 4 KiB in one call that must not wait */
 
 static tlslife_status shutdown_lawful(tlslife_conn *conn) {
+    bool under_way = SSL_in_init(conn->ssl);
     if (conn->fate != TLSLIFE_OK) {
         return (tlslife_status)conn->fate;
     }
-    if (conn->transport == TLSL_NONE && !SSL_in_before(conn->ssl) && !SSL_get_quiet_shutdown(conn->ssl)) {
+    if (conn->transport == TLSL_NONE && !SSL_in_before(conn->ssl) &&
+        (under_way || !SSL_get_quiet_shutdown(conn->ssl))) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "shutdown without a transport: it was let go");
     }
-    if (conn->write_waits) { /* close_notify would take its place, and the record never be finished */
+    /* A close_notify would take the record's place, and the record never be finished. What cork holds back is ours. */
+    if (conn->write_waits && conn->held_len == 0) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "shutdown while a write waits: finish it first, with the same bytes");
     }
-    if (SSL_in_init(conn->ssl)) { /* libssl fails, and changes nothing: no verdict on the connection */
+    if (under_way && !conn->shaken) { /* libssl fails, and changes nothing: no verdict on the connection */
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "shutdown before a handshake is done: finish it, or free the connection");
     }
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_conn_shutdown(tlslife_conn *conn) {
-    int64_t deadline = TLSL_DEADLINE_UNSET;
+/* SSL_shutdown, and whether our close_notify stays with libssl. */
+static int shut_down(tlslife_conn *conn) {
+    tlsl_errors_clear();
+    int ret = SSL_shutdown(conn->ssl);
+    conn->goodbye_waits = ret < 0 && SSL_want_write(conn->ssl);
+    return ret;
+}
+
+/*
+ * libssl refuses SSL_shutdown while a message after the handshake is half read or half written: a ticket in two
+ * records, a key update, a renegotiation that the peer asked for. So that message is finished first.
+ */
+static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
     tlslife_status status = shutdown_lawful(conn);
-    if (status == TLSLIFE_OK && conn->held_len > 0) {
-        status = tlslife_conn_flush(conn);
+    if (status == TLSLIFE_OK) {
+        status = tlsl_flush(conn, deadline);
     }
     while (status == TLSLIFE_OK) {
+        bool under_way = SSL_in_init(conn->ssl);
         tlsl_errors_clear();
-        int ret = SSL_shutdown(conn->ssl);
-        if (ret >= 0) {
+        int ret = under_way ? SSL_do_handshake(conn->ssl) : shut_down(conn);
+        if (!under_way && ret >= 0) {
+            tlsl_conn_facts(conn);
             return ret == 0 ? TLSLIFE_SENT : TLSLIFE_OK;
         }
-        status = tlsl_conn_settle(conn, ret, &deadline, "shutdown");
+        status = ret == 1 ? TLSLIFE_OK : tlsl_conn_settle(conn, ret, deadline, "shutdown");
     }
     return status;
+}
+
+tlslife_status tlslife_conn_shutdown(tlslife_conn *conn) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    return shutdown_within(conn, &deadline);
 }
 
 /*
@@ -84,23 +107,14 @@ static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) 
 }
 
 /* Our close_notify, once. */
-static tlslife_status say_goodbye(tlslife_conn *conn) {
-    bool sent = SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN;
-    if (conn->write_waits) {
-        /*
-         * Behind half a record nothing can go out; but libssl hears that we end, and lets the session live.
-         */
-        tlsl_errors_clear();
-        SSL_shutdown(conn->ssl);
+static tlslife_status say_goodbye(tlslife_conn *conn, int64_t *deadline) {
+    if (conn->write_waits && conn->held_len == 0) {
+        /* Behind half a record nothing can go out; but libssl hears that we end, and lets the session live. */
+        (void)shut_down(conn);
         return TLSLIFE_TIMEOUT;
     }
-    if (sent &&
-        !SSL_want_write(conn->ssl)) { /* what did not fit into the transport only SSL_shutdown sends */
-        return TLSLIFE_SENT;
-    }
-    /* A ticket or a key update that waits to be sent goes first: libssl would refuse to shut down. */
-    tlslife_status status = SSL_in_init(conn->ssl) ? tlslife_conn_handshake(conn) : TLSLIFE_OK;
-    return status == TLSLIFE_OK ? tlslife_conn_shutdown(conn) : status;
+    bool marked = SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN;
+    return marked && !conn->goodbye_waits ? TLSLIFE_SENT : shutdown_within(conn, deadline);
 }
 
 static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
@@ -109,7 +123,7 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     int own_timeout_ms = conn->timeout_ms;
     tlsl_conn_set_waiting(conn, blocking && timeout_ms != 0, timeout_ms);
     conn->more = false;
-    tlslife_status status = say_goodbye(conn);
+    tlslife_status status = say_goodbye(conn, &deadline);
     if (status == TLSLIFE_SENT && timeout_ms != 0) {
         status = await_close_notify(conn, &deadline);
     }
@@ -117,18 +131,33 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     return status;
 }
 
+/* By what did pass: the mask may have been set by the program, or by a shutdown that was quiet. */
+static tlslife_status what_passed(const tlslife_conn *conn) {
+    int passed = conn->origin->foreign ? SSL_get_shutdown(conn->ssl) : conn->passed;
+    if ((passed & TLSLIFE_SENT_SHUTDOWN) == 0 || conn->goodbye_waits) {
+        return TLSLIFE_UNSENT;
+    }
+    return passed & TLSLIFE_RECEIVED_SHUTDOWN ? TLSLIFE_OK : TLSLIFE_SENT;
+}
+
+static bool is_want(tlslife_status status) {
+    return status >= TLSLIFE_WANT_READ && status <= TLSLIFE_WANT_SESSION;
+}
+
 tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
-    bool live = conn->open && conn->transport != TLSL_NONE;
-    tlslife_status status = conn->fate != TLSLIFE_OK ? (tlslife_status)conn->fate : TLSLIFE_OK;
+    bool live = conn->shaken && conn->transport != TLSL_NONE;
+    tlslife_status status = (tlslife_status)conn->fate;
     if (live && status == TLSLIFE_OK) {
         status = close_politely(conn, timeout_ms);
     }
-    bool waits = status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
-    if (waits && timeout_ms != 0) { /* non-blocking, or in memory: it is called again */
-        return status;
+    if (is_want(status)) {
+        if (timeout_ms != 0) { /* non-blocking, in memory, or a question: it is called again */
+            return status;
+        }
+        status = TLSLIFE_TIMEOUT; /* what nobody waits for will not come */
     }
     tlsl_transport_drop(conn);
-    return waits ? TLSLIFE_TIMEOUT : status; /* what nobody waits for will not come */
+    return status == TLSLIFE_OK || status == TLSLIFE_SENT ? what_passed(conn) : status;
 }
 
 tlslife_status tlslife_conn_set_shutdown(tlslife_conn *conn, int mode) {

@@ -43,11 +43,16 @@ void tlsl_transport_drop(tlslife_conn *conn) {
     if (conn->in != NULL) {
         tlsl_queue_end(conn->out);
         tlsl_queue_free(conn->in);
-        tlsl_queue_free(conn->out);
     }
-    conn->in = conn->out = NULL;
+    conn->in = NULL;
     conn->more = false;
     conn->transport = TLSL_NONE;
+}
+
+void tlsl_transport_free(tlslife_conn *conn) {
+    tlsl_transport_drop(conn);
+    tlsl_queue_free(conn->out);
+    conn->out = NULL;
 }
 
 void tlslife_conn_close_transport(tlslife_conn *conn) {
@@ -67,7 +72,7 @@ void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms) {
 }
 
 static void install(tlslife_conn *conn, BIO *bio, tlsl_transport transport) {
-    tlsl_transport_drop(conn);
+    tlsl_transport_free(conn);
     SSL_set_bio(conn->ssl, bio, bio);
     conn->transport = (uint8_t)transport;
     tlsl_conn_set_waiting(conn, conn->blocking, conn->timeout_ms);
@@ -196,7 +201,7 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
     if (name_peer(conn, host) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    tlsl_transport_drop(conn);
+    tlsl_transport_free(conn);
     conn->dial = tlsl_dial_new(host, service, conn->blocking, deadline, tlsl_conn_error(conn));
     return conn->dial != NULL ? TLSLIFE_OK : TLSLIFE_ERROR;
 }
@@ -289,10 +294,16 @@ tlslife_status tlslife_conn_set_memory(tlslife_conn *conn, size_t capacity) {
     return TLSLIFE_OK;
 }
 
+static tlslife_status not_by_hand(tlslife_conn *conn, const char *verb) {
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s needs the transport of set_memory", verb);
+}
+
+/* Where nobody reads any more. */
 static tlslife_status fed_by_hand(tlslife_conn *conn, const char *verb) {
-    return conn->in != NULL
-               ? TLSLIFE_OK
-               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s needs the transport of set_memory", verb);
+    if (conn->in == NULL && conn->out != NULL) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go", verb);
+    }
+    return conn->in != NULL ? TLSLIFE_OK : not_by_hand(conn, verb);
 }
 
 tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_fed) {
@@ -315,8 +326,8 @@ tlslife_status tlslife_conn_feed_eof(tlslife_conn *conn) {
 }
 
 tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_drained) {
-    if (fed_by_hand(conn, "drain") != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
+    if (conn->out == NULL) {
+        return not_by_hand(conn, "drain");
     }
     *out_drained = tlsl_queue_get(conn->out, buffer, buffer_len);
     return TLSLIFE_OK;

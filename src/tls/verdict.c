@@ -29,7 +29,6 @@
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/handshake.h"
 #include "tls/lookup.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -174,10 +173,9 @@ tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
     if (conn->fate != TLSLIFE_OK) {
         return (tlslife_status)conn->fate;
     }
-    if (conn->verify_answer != TLSL_UNASKED && SSL_is_server(conn->ssl) && SSL_is_init_finished(conn->ssl)) {
-        /* A client certificate came after the handshake: the program has its say before more data. */
-        bool done;
-        return tlsl_handshake_finish(conn, &done);
+    if (conn->verify_answer != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
+        /* A client certificate came after the handshake. The program has its say before more data. */
+        return tlslife_conn_handshake(conn);
     }
     if (conn->open) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go", verb);

@@ -1,0 +1,251 @@
+-- end_spec.lua: what close says is what passed; a call that had to wait may be made again; and what was written before the
+-- end can still be taken to the peer. Over each transport, in both roles and both protocols.
+
+local Scene = require "spec.support.scene"
+local expect = require "spec.support.expect"
+local pair = require "spec.support.pair"
+local tls = require "tlslife"
+
+local KINDS = {"tls12_id", "tls13_stateful"}
+local WIRES = {"pair", "fed", "tcp"}
+local SENT, RECEIVED = tls.SENT_SHUTDOWN, tls.RECEIVED_SHUTDOWN
+
+-- --------------------------------------------------------------------------------------- what close says
+
+local function say_goodbye(scene, from, to)
+    from:shutdown()
+    if scene.wire == "tcp" then scene:nap() end
+    scene:deliver(to)
+    expect.word("closed", to:read())
+end
+
+local function fill(scene)
+    local subject = scene:subject()
+    repeat until not subject:write(("x"):rep(16384))
+end
+
+-- What is done before close, what close() says then, and what it says when it is called once more.
+local STATES = {
+    {"before the handshake", "unsent", "unsent", before = function() end},
+    {"in the handshake", "unsent", "unsent", before = function(scene) scene:begin() end},
+    {"when nothing was said", "sent", "sent", function() end},
+    {"after our close_notify", "sent", "sent", function(scene) say_goodbye(scene, scene:subject(), scene:peer()) end},
+    {"after the peer's", "done", "done", function(scene) say_goodbye(scene, scene:peer(), scene:subject()) end},
+    {"after both", "done", "done", function(scene)
+        say_goodbye(scene, scene:peer(), scene:subject())
+        say_goodbye(scene, scene:subject(), scene:peer())
+    end},
+    {"after the transport was let go", "unsent", "unsent", function(scene) scene:subject():close_transport() end},
+    {"after the peer's, and the transport was let go", "unsent", "unsent", function(scene)
+        say_goodbye(scene, scene:peer(), scene:subject())
+        scene:subject():close_transport()
+    end},
+    {"when it is quiet", "unsent", "unsent", function(scene) scene:subject():set_quiet_shutdown(true) end},
+    {"after a quiet shutdown", "unsent", "unsent", function(scene)
+        scene:subject():set_quiet_shutdown(true)
+        assert.equal("done", scene:subject():shutdown())
+    end},
+    {"when SENT was set by hand", "unsent", "unsent", function(scene) scene:subject():set_shutdown(SENT) end},
+    {"when RECEIVED was set by hand", "sent", "sent", function(scene) scene:subject():set_shutdown(RECEIVED) end},
+    {"when both were set by hand", "unsent", "unsent", function(scene) scene:subject():set_shutdown(SENT | RECEIVED) end},
+    {"when ours passed and the mask was set back", "sent", "sent", function(scene)
+        say_goodbye(scene, scene:subject(), scene:peer())
+        scene:subject():set_shutdown(0)
+    end},
+    {"while a write waits", "timeout", "unsent", fill},
+    {"after a write that failed", "sent", "sent", function(scene)
+        scene:subject():shutdown()
+        expect.fails("tls", scene:subject():write "late")
+    end},
+    {"after the stream was cut", "truncated", "truncated", function(scene)
+        if scene.wire == "fed" then scene:subject():feed_eof() else scene:leave(scene:peer()) end
+        expect.word("truncated", scene:subject():read())
+    end},
+    {"once cleared", "unsent", "unsent", function(scene)
+        say_goodbye(scene, scene:subject(), scene:peer())
+        scene:subject():clear()
+    end},
+}
+
+local function word_of(result, message) return result or message end
+
+-- The last word of the peer's reading, when all that the subject wrote has come and its stream has ended.
+local function peers_end(scene)
+    local peer = scene:peer()
+    if scene.wire == "tcp" then scene:nap() end
+    for _ = 1, 1000 do
+        scene:deliver(peer)
+        local result, message = peer:read(65536)
+        if not result and (message ~= "want_read" or scene.ended) then return message end
+        if not result and scene.wire == "fed" then peer:feed_eof(); scene.ended = true end
+    end
+    error "no end comes"
+end
+
+for _, kind in ipairs(KINDS) do
+    for _, role in ipairs {"client", "server"} do
+        for _, wire in ipairs(WIRES) do
+            describe(("close of a %s's %s over %s says what passed"):format(role, kind, wire), function()
+                for _, state in ipairs(STATES) do
+                    it(state[1], function()
+                        local scene = Scene.new(kind, role)
+                        if state.before then
+                            scene:prepare(wire)
+                            state.before(scene)
+                        else
+                            scene:meet(wire)
+                            state[4](scene)
+                        end
+                        local subject, peer = scene:subject(), scene:peer()
+                        local first, second = word_of(subject:close()), word_of(subject:close(1))
+                        assert.equal(state[2], first)
+                        assert.equal(state[3], second)
+                        assert.is_nil(subject:fd())
+                        local heard = peer:get_shutdown() & RECEIVED ~= 0
+                        if not state.before and first ~= "truncated" and not heard then
+                            local says_closed = first == "sent" or first == "done"
+                            assert.equal(says_closed, peers_end(scene) == "closed")
+                        end
+                        scene:close()
+                    end)
+                end
+            end)
+        end
+    end
+end
+
+-- ------------------------------------------------------------------------ what a call leaves to the next
+
+describe("after shutdown", function()
+    local client, server
+
+    before_each(function() client, server = pair.connect() end)
+
+    it("a write fails and leaves nothing that waits", function()
+        client:shutdown()
+        for _, corked in ipairs {false, true} do
+            client:cork(corked)
+            local err = expect.fails("tls", client:write "late")
+            assert.equal("protocol is shutdown", err.reason)
+        end
+        expect.word("closed", server:read())
+        server:shutdown()
+        assert.equal("done", client:shutdown())
+        assert.equal("done", client:close(1))
+    end)
+
+    it("a write fails, and close goes on", function()
+        server:shutdown()
+        client:shutdown()
+        expect.fails("tls", client:write "late")
+        assert.equal("done", client:close(1))
+    end)
+
+    it("a write that waited waits still", function()
+        repeat until not client:write(("x"):rep(16384))
+        client:set_shutdown(SENT)
+        expect.fails("tls", client:write(("x"):rep(16384)))
+        client:set_shutdown(0)
+        expect.raises("while a write waits", client.shutdown, client)
+    end)
+end)
+
+describe("the end of a corked connection", function()
+    for verb, last in pairs {shutdown = "sent", close = "want_read"} do
+        it("by " .. verb .. " is called again until all is out", function()
+            local client, server = pair.connect {capacity = 8192}
+            local got, calls = 0, 0
+            local result, message
+            client:cork(true)
+            assert.equal(16000, client:write(("x"):rep(16000)))
+            repeat
+                calls = calls + 1
+                result, message = client[verb](client, verb == "close" and 1 or nil)
+                for piece in function() return server:read(65536) end do got = got + #piece end
+            until message ~= "want_write"
+            assert.equal(last, result or message)
+            assert.is_true(calls > 1)
+            assert.equal(16000, got)
+            expect.word("closed", server:read())
+        end)
+    end
+end)
+
+describe("a close_notify that found no room", function()
+    it("is sent by close, though something was read meanwhile", function()
+        local client, server = pair.connect {client = {max_version = "TLSv1.2", ciphers = "ECDHE+AESGCM"}, capacity = 1000}
+        assert.equal(971, client:write(("x"):rep(971)))
+        expect.word("want_write", client:shutdown())
+        expect.word("want_read", client:read())
+        assert.equal(971, #server:read())
+        assert.equal("sent", client:close())
+        expect.word("closed", server:read())
+    end)
+
+    it("was not sent, when the transport is let go", function()
+        local client, server = pair.connect {client = {max_version = "TLSv1.2", ciphers = "ECDHE+AESGCM"}, capacity = 1000}
+        assert.equal(971, client:write(("x"):rep(971)))
+        expect.word("want_write", client:shutdown())
+        client:close_transport()
+        expect.word("unsent", client:close())
+        assert.equal(971, #server:read())
+        expect.word("truncated", server:read())
+    end)
+end)
+
+-- -------------------------------------------------------------------------- what was written before the end
+
+describe("drain", function()
+    local client, server
+
+    before_each(function()
+        client, server = pair.client():connection(), pair.server():connection()
+        for _, conn in ipairs {client, server} do
+            conn:set_blocking(false)
+            conn:set_memory()
+        end
+        client:set_hostname "localhost"
+        for _ = 1, 10 do
+            client:handshake()
+            server:feed(client:drain())
+            server:handshake()
+            client:feed(server:drain())
+        end
+        assert.is_true(client:handshake_done() and server:handshake_done())
+    end)
+
+    for _, verb in ipairs {"close", "close_transport"} do
+        it("gives what was written before " .. verb, function()
+            client:write "last words"
+            client[verb](client)
+            local first = client:drain(7)
+            assert.equal(7, #first)
+            server:feed(first .. client:drain())
+            server:feed_eof()
+            assert.equal("", client:drain())
+            assert.equal("last words", server:read())
+            expect.word(verb == "close" and "closed" or "truncated", server:read())
+            expect.raises("let go", client.feed, client, "x")
+            expect.raises("let go", client.feed_eof, client)
+        end)
+    end
+
+    it("gives the close_notify of a close that waits, and of one that gives up", function()
+        expect.word("want_read", client:close(1))
+        server:feed(client:drain())
+        expect.word("closed", server:read())
+        assert.equal("sent", client:close(0))
+        assert.equal("", client:drain())
+        assert.equal("done", server:close())
+        assert.is_true(#server:drain() > 0)
+    end)
+
+    it("gives nothing of a transport that was replaced", function()
+        client:close()
+        client:set_memory()
+        assert.equal("", client:drain())
+        client:close_transport()
+        tls.pair(client, server)
+        expect.raises("set_memory", client.drain, client)
+    end)
+end)
