@@ -132,6 +132,12 @@ describe("the program", function()
         assert.truthy(output:match "tlslife 0%.1%.0" and output:match "Lua 5%.4" and output:match "OpenSSL 3%.", output)
     end)
 
+    it("says its options when asked", function()
+        local code, output = shell(program.path, {"--help"})
+        assert.equal(0, code)
+        assert.truthy(output:find("usage: ", 1, true) and output:find("-l mod", 1, true), output)
+    end)
+
     it("has the module inside", function()
         local code, output = shell(program.path, {"-e", "print(require 'tlslife'.version, package.searchers ~= nil)"}, "",
             {LUA_PATH = "", LUA_CPATH = ""})

@@ -29,6 +29,7 @@ typedef struct host_options {
     char **argv;
     int script;       /* index in argv of the script; argc: there is none */
     bool bad;         /* argv[script] is an option that we do not know, or that lacks its argument */
+    bool help;        /* --help */
     bool interactive; /* -i */
     bool version;     /* -v */
     bool no_env;      /* -E */

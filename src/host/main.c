@@ -11,10 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static void print_usage(const char *name, const char *bad_option) {
-    bool lacks = bad_option[1] == 'e' || bad_option[1] == 'l';
-    fprintf(stderr, lacks ? "%s: '%s' needs argument\n" : "%s: unrecognized option '%s'\n", name, bad_option);
-    fprintf(stderr,
+static void print_help(FILE *out, const char *name) {
+    fprintf(out,
             "usage: %s [options] [script [args]]\n"
             "Options, as lua's:\n"
             "  -e stat   run the string 'stat'\n"
@@ -24,9 +22,16 @@ static void print_usage(const char *name, const char *bad_option) {
             "  -v        show the versions of tlslife, OpenSSL and Lua\n"
             "  -E        ignore the environment (LUA_INIT, LUA_PATH, LUA_CPATH)\n"
             "  -W        turn warnings on\n"
+            "  --help    show this\n"
             "  --        end of options\n"
             "  -         end of options, run stdin\n",
             name);
+}
+
+static void print_usage(const char *name, const char *bad_option) {
+    bool lacks = bad_option[1] == 'e' || bad_option[1] == 'l';
+    fprintf(stderr, lacks ? "%s: '%s' needs argument\n" : "%s: unrecognized option '%s'\n", name, bad_option);
+    print_help(stderr, name);
 }
 
 static void print_version(void) {
@@ -67,6 +72,10 @@ static host_options parse_options(int argc, char **argv) {
             i++;
             break;
         }
+        if (strcmp(argv[i], "--help") == 0) {
+            found.help = true;
+            break;
+        }
         int at = i;
         if (!parse_option(&found, argv, &i)) {
             found.bad = true;
@@ -93,6 +102,11 @@ static int run(lua_State *L) {
     if (given->bad) {
         print_usage(given->argv[0], given->argv[given->script]);
         return 0;
+    }
+    if (given->help) {
+        print_help(stdout, given->argv[0]);
+        lua_pushboolean(L, 1);
+        return 1;
     }
     if (given->version) {
         print_version();

@@ -1,0 +1,81 @@
+-- reference_spec.lua: docs/reference.md, compared with the C header and with the annotations of the Lua interface.
+
+local function contents(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read "a"
+    file:close()
+    return text
+end
+
+local HEADER <const> = contents "include/tlslife.h":gsub("/%*.-%*/", " ")
+local TYPES <const> = contents "lua/tlslife/types.lua"
+
+-- the rows of the tables: {c = "`a`, `b`", lua = "...", page = "..."}
+local function rows()
+    local found = {}
+    for c, lua, page in contents "docs/reference.md":gmatch "\n| ([^\n|]+) | ([^\n|]+) | ([^\n|]+) |" do
+        if c ~= "C" and not c:match "^%-" then found[#found + 1] = {c = c, lua = lua, page = page} end
+    end
+    return found
+end
+
+describe("the reference", function()
+    it("has every function of the header, and no other", function()
+        local declared, listed, wrong = {}, {}, {}
+        for declaration in HEADER:gmatch "\nTLSLIFE_API%s+([^;]+);" do
+            declared[(declaration:match "tlslife_([%w_]+)%s*%(")] = true
+        end
+        for _, row in ipairs(rows()) do
+            for name in row.c:gmatch "`([%w_]+)`" do
+                listed[name] = true
+                if not declared[name] then wrong[#wrong + 1] = name .. " is not in the header" end
+            end
+        end
+        for name in pairs(declared) do
+            if not listed[name] then wrong[#wrong + 1] = name .. " is not in the reference" end
+        end
+        table.sort(wrong)
+        assert.same({}, wrong)
+    end)
+
+    it("names methods and options that exist", function()
+        local wrong, seen = {}, 0
+        for _, row in ipairs(rows()) do
+            for object, name in row.lua:gmatch "`(%l[%l_]*)[:.]([%l_]+)[({]" do
+                seen = seen + 1
+                if not TYPES:find("function %a+[:.]" .. name .. "%(") then wrong[#wrong + 1] = object .. ": " .. name end
+            end
+            if row.lua:match "^options? " then
+                for name in row.lua:gmatch "`([%l_]+)`" do
+                    seen = seen + 1
+                    if not TYPES:find("@field " .. name .. " ") then wrong[#wrong + 1] = "option " .. name end
+                end
+            end
+        end
+        assert.same({}, wrong)
+        assert.is_true(seen > 100)
+    end)
+
+    it("has every method of the annotations", function()
+        local text, missing = contents "docs/reference.md", {}
+        for owner, name in TYPES:gmatch "\nfunction (%a+)[:.]([%l_]+)%(" do
+            if not text:find("[:.]" .. name .. "[({]") then missing[#missing + 1] = owner .. "." .. name end
+        end
+        table.sort(missing)
+        assert.same({}, missing)
+    end)
+
+    it("names manual pages that are installed, where OpenSSL's are", function()
+        local page = io.open "/usr/share/man/man3/SSL_new.3ssl.gz"
+        if not page then return pending "the manual pages of OpenSSL are not installed (libssl-doc)" end
+        page:close()
+        local wrong = {}
+        for _, row in ipairs(rows()) do
+            for name in row.page:gmatch "`([%w_]+)%(3%)`" do
+                local file = io.open("/usr/share/man/man3/" .. name .. ".3ssl.gz")
+                if file then file:close() else wrong[#wrong + 1] = name end
+            end
+        end
+        assert.same({}, wrong)
+    end)
+end)
