@@ -604,8 +604,8 @@ TLSLIFE_API tlslife_conn *tlslife_conn_up_ref(tlslife_conn *conn); /* SSL_up_ref
 TLSLIFE_API void tlslife_conn_free(tlslife_conn *conn);
 /*
  * Back to before the handshake; settings, host name, transport and (where it is good) the session are kept,
- * and the session is offered again. A session still open becomes bad. Bytes held back by cork are dropped.
- * Fails while a renegotiation is pending. Source: SSL_clear(3).
+ * and the session is offered again: with a cache the one of set_session, or what the cache has. A session
+ * still open becomes bad. Bytes held back by cork are dropped. Fails while a renegotiation is pending. Source: SSL_clear(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_clear(tlslife_conn *conn);
 

@@ -396,6 +396,76 @@ describe("clear", function()
         end)
     end
 
+    -- What set_session gave is the program's choice, with a cache as without. (A cache of the client's; libssl has none.)
+    local MOMENTS = {
+        ["before the handshake"] = function(client, server)
+            client:clear()
+            server:clear()
+        end,
+        ["in the midst of it"] = function(client, server)
+            expect.word("want_read", client:connect())
+            client:clear()
+            server:clear()
+        end,
+        ["after a connection that resumed"] = function(client, server)
+            pair.drive(client, server)
+            client:read()
+            assert.is_true(client:session_reused())
+            pair.finish(client, server)
+            client:clear()
+            server:clear()
+        end,
+    }
+    for moment, reach in pairs(MOMENTS) do
+        for _, version in ipairs(pair.VERSIONS) do
+            for _, cached in ipairs {false, true} do
+                it(("%s offers the session that was given, %s, %s"):format(moment, version, cached and "with a cache" or "without"),
+                    function()
+                        local session, _, context = pair.session {client = {max_version = version}}
+                        local client = pair.client {max_version = version, cache = cached and tls.cache() or nil}
+                        local function visit(duplicate)
+                            local given = client:import_session(session:export()) -- libssl uses a TLS 1.3 one once
+                            local conn, peer = pair.join {client = client, server = context, session = given}
+                            if duplicate then
+                                conn = conn:dup()
+                                tls.pair(conn, peer)
+                            end
+                            reach(conn, peer)
+                            tls.pair(conn, peer)
+                            local c, s = pair.drive(conn, peer)
+                            assert.is_true(c[1] and s[1])
+                            assert.equal("resumed", conn:resumption())
+                            pair.finish(conn, peer)
+                        end
+                        visit(false)
+                        visit(true)
+                    end)
+            end
+        end
+    end
+
+    it("with a cache asks the cache, where no session was given, and where the one given has become bad", function()
+        local cache = tls.cache()
+        local client, server = pair.client {max_version = "TLSv1.2", cache = cache}, pair.server()
+        pair.finish(pair.connect {client = client, server = server})
+        local conn, peer = pair.connect {client = client, server = server}
+        pair.finish(conn, peer)
+        conn:clear()
+        peer:clear()
+        assert.equal(1, cache:flush(true))
+        pair.drive(conn, peer)
+        assert.equal("not_cached", conn:resumption())
+        pair.finish(conn, peer)
+        local session = conn:session()
+        conn, peer = pair.connect {client = client, server = server, session = session}
+        assert.equal("resumed", conn:resumption())
+        conn:clear() -- open: bad
+        peer:clear()
+        tls.pair(conn, peer)
+        pair.drive(conn, peer)
+        assert.equal("not_closed", conn:resumption())
+    end)
+
     it("keeps the transport", function()
         local client, server = pair.connect()
         pair.finish(client, server)

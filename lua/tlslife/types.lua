@@ -328,7 +328,7 @@ function Connection:up_ref() end
 ---Gives up one reference; the last frees: no I/O, no close_notify. Raises when this state holds none. Source: SSL_free(3).
 function Connection:free() end
 
----Source: SSL_clear(3).
+---Back to before the handshake. What set_session gave is offered again; else, with a cache, what the cache has. Source: SSL_clear(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err

@@ -184,6 +184,7 @@ void tlslife_conn_free(tlslife_conn *conn) {
     SSL_free(conn->ssl);
     drop_progress(conn);
     drop_keylog(conn);
+    SSL_SESSION_free(conn->given_session);
     for (size_t i = 0; i < conn->sessions_len; i++) {
         SSL_SESSION_free(conn->sessions[i]);
     }
@@ -210,7 +211,7 @@ tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     }
     drop_progress(conn);
     bool off = conn->origin->resumption == TLSLIFE_RESUMPTION_OFF && !conn->origin->foreign;
-    if (off || conn->origin->cache != NULL) {
+    if (off || (conn->origin->cache != NULL && !tlsl_conn_has_given_session(conn))) {
         SSL_set_session(conn->ssl, NULL); /* a cache has it too, and gives it again: once */
     }
     if (conn->context != conn->origin) {
@@ -237,6 +238,9 @@ static bool copy_forgotten(tlslife_conn *to, const tlslife_conn *from) {
     memcpy(to->sid_ctx, from->sid_ctx, sizeof to->sid_ctx);
     to->timeout_ms = from->timeout_ms;
     to->hostname_dialled = from->hostname_dialled;
+    if (tlsl_conn_has_given_session(from)) {
+        tlsl_conn_note_given_session(to, from->given_session);
+    }
     SSL_set_quiet_shutdown(ssl, SSL_get_quiet_shutdown(from->ssl));
     if (!copy_string(&to->hostname, from->hostname) || !copy_string(&to->groups, from->groups)) {
         return false;

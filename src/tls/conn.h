@@ -83,6 +83,7 @@ struct tlslife_conn {
     bool ticket_failed;         /* server: a ticket did not open */
     int offered_version;
     const SSL_SESSION *offered_session; /* to be compared, not used: no reference is held */
+    SSL_SESSION *given_session;         /* client: the program's own choice, by set_session; or NULL */
     unsigned char *ticket_data; /* what goes into the tickets of this connection */
     size_t ticket_data_len;
     unsigned char *resumed_data; /* of the ticket that it resumed by, once others have taken their place */

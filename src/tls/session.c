@@ -142,9 +142,23 @@ tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *ses
     if (session != NULL && tlsl_session_check(conn, raw(session)) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    return SSL_set_session(conn->ssl, raw(session)) == 1
-               ? TLSLIFE_OK
-               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "set_session failed");
+    if (SSL_set_session(conn->ssl, raw(session)) != 1) {
+        return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "set_session failed");
+    }
+    tlsl_conn_note_given_session(conn, raw(session));
+    return TLSLIFE_OK;
+}
+
+void tlsl_conn_note_given_session(tlslife_conn *conn, SSL_SESSION *session) {
+    if (session != NULL) {
+        SSL_SESSION_up_ref(session);
+    }
+    SSL_SESSION_free(conn->given_session);
+    conn->given_session = session;
+}
+
+bool tlsl_conn_has_given_session(const tlslife_conn *conn) {
+    return conn->given_session != NULL && SSL_get0_session(conn->ssl) == conn->given_session;
 }
 
 tlslife_session *tlslife_conn_get0_session(const tlslife_conn *conn) {

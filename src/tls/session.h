@@ -25,6 +25,9 @@ void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session);
 void tlsl_conn_set_tickets(tlslife_conn *conn);
 /* Server: sends the tickets that were held back. */
 bool tlsl_conn_release_tickets(tlslife_conn *conn);
+/* Client: the session that the program has given (a reference is taken), and whether it is still the one to be offered. */
+void tlsl_conn_note_given_session(tlslife_conn *conn, SSL_SESSION *session);
+bool tlsl_conn_has_given_session(const tlslife_conn *conn);
 /* Whether session may be offered by conn: its context and its host name. */
 tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session);
 
