@@ -322,14 +322,18 @@ TLSLIFE_API tlslife_status tlslife_context_set_session_id_context(tlslife_contex
 /* Server: the stapled OCSP response, DER. Source: SSL_CTX_set_tlsext_status_cb(3). */
 TLSLIFE_API tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context,
     const unsigned char *der, size_t der_len, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_ocsp_response_file(tlslife_context *context,
+    const char *path, tlslife_error *err);
 /* Client: whether to ask for one (default false); tlslife_conn_ocsp_response() has it. */
 TLSLIFE_API tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool request,
     tlslife_error *err);
 
 /*
- * Key log (the NSS format, SSL_CTX_set_keylog_callback(3)): appended to a file of mode 0600, one write a
- * line, after the call that made it; with path NULL, kept for tlslife_conn_take_keylog. These lines decrypt
- * the traffic.
+ * Key log (the NSS format, SSL_CTX_set_keylog_callback(3)): appended to a file, one write a line, after the call
+ * that made it; with path NULL, kept for tlslife_conn_take_keylog. These lines decrypt the traffic, so the file must
+ * be ours alone: made with the mode 0600, or there with it and owned by this user, and no symbolic link (INPUT
+ * otherwise). A FIFO must have its reader. Nothing waits for a key log, and no signal comes of it: what a full disk,
+ * a full FIFO or a reader who has gone does not take is lost.
  */
 TLSLIFE_API tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path,
     tlslife_error *err);

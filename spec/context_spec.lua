@@ -145,6 +145,26 @@ describe("a context", function()
         end)
     end
 
+    it("waits for no FIFO where it reads a file", function()
+        local fifo = process.directory() .. "/context.fifo"
+        os.remove(fifo)
+        assert(os.execute("mkfifo " .. fifo))
+        local code, output = program.run([[
+            local tls = require "tlslife"
+            local fifo, cert = ...
+            for _, options in ipairs {
+                {certificate = fifo}, {certificate = cert, private_key = fifo}, {ca = fifo}, {client_ca = fifo}, {ocsp_response = fifo},
+            } do
+                options.role = "server"
+                local context, message, err = tls.context(options)
+                assert(not context and err.code == "input" and message:find(fifo, 1, true), message)
+            end
+            io.write "done"
+        ]], fifo, p.server_cert_file)
+        assert.equal(0, code, output)
+        assert.equal("done", output)
+    end)
+
     local mistakes = {
         ["no options"] = {nil},
         ["no role"] = {{}},

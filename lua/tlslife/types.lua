@@ -88,7 +88,7 @@ local tlslife = {}
 ---@field session_id_context string? 1..32 bytes; default: derived from the policy
 ---@field ocsp_response string?    server: DER, or a file of it
 ---@field ocsp_request boolean?    client
----@field keylog string|boolean|nil a file to append to; true: kept for conn:take_keylog()
+---@field keylog string|boolean|nil a file of mode 0600 to append to, or a FIFO that is read; true: kept for conn:take_keylog()
 ---@field options table<string, boolean>? OpenSSL's options by name without SSL_OP_: {NO_TICKET = true}
 ---@field modes table<string, boolean>?   OpenSSL's modes by name without SSL_MODE_
 ---@field quiet_shutdown boolean?

@@ -21,10 +21,24 @@ function program.is_sanitized()
         process.slurp(program.path):find("__asan_init", 1, true) ~= nil
 end
 
---- Runs a Lua chunk with arguments to its end; exit status and output. It must not outlive ten seconds.
+local function spill(chunk)
+    return process.spill(("%s/chunk%s.lua"):format(process.directory(), tostring({}):match "0x%x+"), chunk)
+end
+
+--- Runs a Lua chunk with arguments to its end; exit status and output. It must not outlive twenty seconds.
 function program.run(chunk, ...)
-    local path = process.spill(("%s/chunk%s.lua"):format(process.directory(), tostring({}):match "0x%x+"), chunk)
-    return process.run {program.path, path, timeout = 20, ...}
+    return process.run {program.path, spill(chunk), timeout = 20, ...}
+end
+
+--- The same in a stock lua5.4, which handles no signals; nil where it cannot load the module, as with one that is sanitized.
+function program.run_stock(chunk, ...)
+    local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+    local pipe = assert(io.popen "pwd -P")
+    local here = pipe:read "l"
+    pipe:close()
+    local environment = {LUA_PATH = here .. "/lua/?.lua;" .. here .. "/lua/?/init.lua", LUA_CPATH = build .. "/lua/?.so"}
+    if process.run {"lua5.4", "-e", "require 'tlslife.core'", environment = environment} ~= 0 then return nil end
+    return process.run {"lua5.4", spill(chunk), environment = environment, timeout = 20, ...}
 end
 
 return program

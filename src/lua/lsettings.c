@@ -9,8 +9,6 @@
  */
 #include "options.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -313,7 +311,6 @@ static tlslife_status set_max_early_data(tlb_setting *s) {
 
 /* ------------------------------------------------------------------------------------------------- OCSP */
 
-#define OCSP_MAX 65536
 
 /* A SEQUENCE that is as long as the string: no file's name is. */
 static bool is_der(const unsigned char *bytes, size_t len) {
@@ -336,38 +333,12 @@ static bool is_der(const unsigned char *bytes, size_t len) {
     return header + content == len;
 }
 
-static tlslife_status input_error(tlb_setting *s, const char *path, int system_errno, const char *why) {
-    memset(&s->err, 0, sizeof s->err);
-    s->err.kind = TLSLIFE_ERR_INPUT;
-    s->err.alert = s->err.verify_depth = -1;
-    s->err.system_errno = system_errno;
-    snprintf(s->err.message, sizeof s->err.message, "cannot read the OCSP response from %.400s: %s", path,
-             why);
-    return TLSLIFE_ERROR;
-}
-
 static tlslife_status set_ocsp_response(tlb_setting *s) {
     size_t len;
     const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
-    if (is_der((const unsigned char *)string, len)) {
-        return tlslife_context_set_ocsp_response(s->context, (const unsigned char *)string, len, &s->err);
-    }
-    const char *path = tlb_option_text(s);
-    unsigned char *bytes = lua_newuserdatauv(s->L, OCSP_MAX + 1, 0);
-    FILE *file = fopen(path, "rbe");
-    if (!file) {
-        return input_error(s, path, errno, strerror(errno));
-    }
-    len = fread(bytes, 1, OCSP_MAX + 1, file);
-    int failed = ferror(file) ? errno : 0;
-    fclose(file);
-    if (failed) {
-        return input_error(s, path, failed, strerror(failed));
-    }
-    if (len > OCSP_MAX || !is_der(bytes, len)) {
-        return input_error(s, path, 0, "it is no DER of at most 64 KiB");
-    }
-    return tlslife_context_set_ocsp_response(s->context, bytes, len, &s->err);
+    return is_der((const unsigned char *)string, len)
+               ? tlslife_context_set_ocsp_response(s->context, (const unsigned char *)string, len, &s->err)
+               : tlslife_context_set_ocsp_response_file(s->context, tlb_option_text(s), &s->err);
 }
 
 static tlslife_status set_ocsp_request(tlb_setting *s) {

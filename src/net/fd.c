@@ -14,7 +14,8 @@
  * right then; or, when nothing of that happens, within the 200 ms after which the kernel waits no longer.
  *
  * SIGPIPE is never raised: MSG_NOSIGNAL on sockets, and elsewhere it is held back in this thread for the
- * length of one write and taken away if that write caused it.
+ * length of one write and taken away if that write caused it. SIGXFSZ likewise, which a regular file raises at the
+ * process's limit on the size of files.
  *
  * What an attacker would try: end or reset the stream at every byte, to kill the process by a signal or to
  * have a failure taken for an end. 0 bytes is the end; every failure keeps its errno; only EAGAIN is worth
@@ -34,8 +35,10 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "net/fd.h"
@@ -78,24 +81,38 @@ static ssize_t plain_read(int fd, char *buffer, size_t len) {
     return got;
 }
 
-/* A SIGPIPE that was pending before is somebody else's: it stays. */
-static ssize_t write_without_signal(int fd, const char *bytes, size_t len) {
-    sigset_t pipe_only, before, pending;
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
+/* Which signal a failed write has sent to this thread; 0: none. */
+static int signal_of(int failure) {
+    return failure == EPIPE ? SIGPIPE : failure == EFBIG ? SIGXFSZ : 0;
+}
+
+static void take_away(int number) {
+    const struct timespec at_once = {0, 0};
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, number);
+    while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR) {}
+}
+
+/* A signal that was pending before is somebody else's: it stays. */
+ssize_t tlsl_write_quietly(int fd, const struct iovec *parts, int parts_len) {
+    sigset_t quiet, before, pending;
+    sigemptyset(&quiet);
+    sigaddset(&quiet, SIGPIPE);
+    sigaddset(&quiet, SIGXFSZ);
     sigemptyset(&pending);
     (void)sigpending(&pending);
-    if (pthread_sigmask(SIG_BLOCK, &pipe_only, &before) != 0) {
+    if (pthread_sigmask(SIG_BLOCK, &quiet, &before) != 0) {
         return -1;
     }
     ssize_t put;
     do {
-        put = write(fd, bytes, len);
+        put = writev(fd, parts, parts_len);
     } while (put < 0 && errno == EINTR);
     int kept = errno;
-    if (put < 0 && kept == EPIPE && !sigismember(&pending, SIGPIPE)) {
-        const struct timespec at_once = {0, 0};
-        while (sigtimedwait(&pipe_only, NULL, &at_once) < 0 && errno == EINTR) {}
+    int number = put < 0 ? signal_of(kept) : 0;
+    if (number != 0 && !sigismember(&pending, number)) {
+        take_away(number);
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = kept;
@@ -106,7 +123,8 @@ static ssize_t plain_write(int fd, const char *bytes, size_t len) {
     if (ready(fd, POLLOUT) <= 0) {
         return -1;
     }
-    return write_without_signal(fd, bytes, len < PIPE_BUF ? len : PIPE_BUF);
+    const struct iovec part = {(char *)(uintptr_t)bytes, len < PIPE_BUF ? len : PIPE_BUF};
+    return tlsl_write_quietly(fd, &part, 1);
 }
 
 static ssize_t socket_write(int fd, const char *bytes, size_t len, int flags) {

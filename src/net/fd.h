@@ -6,6 +6,8 @@
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
 /*
  * A BIO over descriptors that does not block (MSG_DONTWAIT) until it is told to, never raises SIGPIPE and
@@ -21,5 +23,11 @@ int tlsl_fd_write(BIO *bio);
 bool tlsl_fd_drained(BIO *bio); /* its last read took all that was there */
 void tlsl_fd_part(BIO *bio);    /* its SSL may go before it does: somebody else may hold it, too */
 void tlsl_fd_push(BIO *bio);    /* somebody is about to wait for it: what waits for more goes out */
+
+/*
+ * As writev(2) to what is no socket, but SIGPIPE and SIGXFSZ never reach the process: EPIPE and EFBIG alone say it.
+ * EINTR does not end it.
+ */
+ssize_t tlsl_write_quietly(int fd, const struct iovec *parts, int parts_len);
 
 #endif

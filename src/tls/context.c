@@ -80,6 +80,7 @@ static tlslife_context *context_alloc(SSL_CTX *ctx, tlslife_role role) {
     pthread_mutex_init(&context->seal_lock, NULL);
     atomic_init(&context->refs, 1);
     atomic_init(&context->timeout_ms, -1);
+    atomic_init(&context->keylog_torn, false);
     context->ctx = ctx;
     context->role = role;
     context->keylog_fd = -1;

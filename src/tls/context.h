@@ -58,8 +58,9 @@ struct tlslife_context {
     unsigned char *ocsp;
     size_t ocsp_len;
     bool keylog_keep;
-    int keylog_fd;      /* -1: none */
-    tlsl_policy policy; /* collected while it is configured; empty once sealed */
+    int keylog_fd;           /* -1: none */
+    atomic_bool keylog_torn; /* the last line was written in part */
+    tlsl_policy policy;      /* collected while it is configured; empty once sealed */
     unsigned char sid_ctx[32];
     size_t sid_ctx_len; /* 0 until sealed or set */
     tlslife_cache *cache;

@@ -1,9 +1,9 @@
 /*
  * credentials.c: who a context is (certificate, key) and whom it trusts (CAs).
  *
- * All of it comes as PEM, from a file or from memory, and goes through one memory BIO: so a file is read
- * once, the terminal is never asked for a passphrase, and the very bytes that were trusted go into the
- * policy's hash. What an attacker who can write such a file would try (a huge one, a device, a FIFO that
+ * All of it comes as PEM (a stapled OCSP response as DER), from a file or from memory, and goes through one memory
+ * BIO: so a file is read once, the terminal is never asked for a passphrase, and the very bytes that were trusted
+ * go into the policy's hash. What an attacker who can write such a file would try (a huge one, a device, a FIFO that
  * never ends) meets a limit.
  */
 #include <errno.h>
@@ -28,7 +28,7 @@
 
 #define PEM_FILE_MAX (16L * 1024 * 1024) /* bytes: a bundle of all public CAs has 0.25 MiB */
 
-/* A PEM text and what to call it in messages. */
+/* What a file or the program gave, and what to call it in messages. */
 typedef struct pem_text {
     char *bytes; /* malloc'ed if from a file */
     size_t len;
@@ -314,4 +314,20 @@ tlslife_status tlslife_context_set_client_ca_file(tlslife_context *context, cons
 tlslife_status tlslife_context_set_client_ca_pem(tlslife_context *context, const char *pem, size_t pem_len,
                                                  tlslife_error *err) {
     return from_memory(context, set_client_ca, pem, pem_len, NULL, err);
+}
+
+/* ------------------------------------------------------------------------------------------------ OCSP */
+
+static tlslife_status set_ocsp_response(tlslife_context *context, const pem_text *text,
+                                        const char *passphrase, tlslife_error *err) {
+    (void)passphrase;
+    const unsigned char *der = (const unsigned char *)text->bytes;
+    return tlsl_is_ocsp_response(der, text->len)
+               ? tlslife_context_set_ocsp_response(context, der, text->len, err)
+               : tlsl_fail(err, TLSLIFE_ERR_INPUT, "no OCSP response, in DER, in %s", text->name);
+}
+
+tlslife_status tlslife_context_set_ocsp_response_file(tlslife_context *context, const char *path,
+                                                      tlslife_error *err) {
+    return from_file(context, set_ocsp_response, path, NULL, err);
 }

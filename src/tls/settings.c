@@ -5,8 +5,7 @@
  * Each setter checks the seal, clears OpenSSL's queue, makes one call of libssl, and says what was wrong with
  * what it was given. Nothing of the program's is kept by reference.
  */
-#include <errno.h>
-#include <fcntl.h>
+#include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -24,12 +23,14 @@
 #include "base/session_value.h"
 #include "tls/callbacks.h"
 #include "tls/context.h"
+#include "tls/keylog.h"
 #include "tls/settings.h"
 #include "tlslife.h"
 
 /* bytes: what TLS 1.2 and 1.3 both can, in every OpenSSL from 3.0 on */
 #define PSK_IDENTITY_MAX 128
 #define PSK_KEY_MAX 256
+#define OCSP_MAX 65535
 
 tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err) {
     ERR_clear_error();
@@ -398,16 +399,27 @@ tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint
 
 /* ---------------------------------------------------------------------------------- OCSP and key log */
 
+/* One value of DER, a SEQUENCE, and nothing after it. */
+bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len) {
+    const unsigned char *at = der;
+    long content_len = 0;
+    int tag = 0, class = 0;
+    bool whole = der_len > 0 && der_len <= OCSP_MAX &&
+                 !(ASN1_get_object(&at, &content_len, &tag, &class, (long)der_len) & 0x80) &&
+                 tag == V_ASN1_SEQUENCE && class == V_ASN1_UNIVERSAL && at + content_len == der + der_len;
+    ERR_clear_error();
+    return whole;
+}
+
 tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der,
                                                  size_t der_len, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (context->role == TLSLIFE_CLIENT || der_len == 0 || der_len > 65535 || der[0] != 0x30) {
-        return tlsl_fail(
-            err, TLSLIFE_ERR_INPUT,
-            "an OCSP response is a server's, DER (it begins with 0x30), of 1 to 65535 bytes; got %zu",
-            der_len);
+    if (context->role == TLSLIFE_CLIENT || !tlsl_is_ocsp_response(der, der_len)) {
+        return tlsl_fail(err, TLSLIFE_ERR_INPUT,
+                         "an OCSP response is a server's, one value of DER of at most %d bytes; got %zu",
+                         OCSP_MAX, der_len);
     }
     unsigned char *copy = malloc(der_len);
     if (copy == NULL) {
@@ -437,9 +449,9 @@ tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *
         return TLSLIFE_ERROR;
     }
     if (path != NULL) {
-        int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+        int fd = tlsl_keylog_open(path, err);
         if (fd < 0) {
-            return tlsl_fail(err, TLSLIFE_ERR_INPUT, "cannot open the key log %s: %s", path, strerror(errno));
+            return TLSLIFE_ERROR;
         }
         if (context->keylog_fd >= 0) {
             close(context->keylog_fd);

@@ -20,7 +20,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/error_queue.h"
@@ -29,6 +28,7 @@
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/keylog.h"
 #include "tls/lookup.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -38,13 +38,8 @@
 static void write_keylog(tlslife_conn *conn) {
     while (conn->keylog != NULL && !conn->context->keylog_keep) {
         char *text = tlslife_conn_take_keylog(conn);
-        size_t len = text == NULL ? 0 : strlen(text);
-        if (len > 0 && conn->context->keylog_fd >= 0) {
-            /* One write a line, so that processes may share the file; a full disk loses lines only. */
-            text[len] = '\n';
-            ssize_t ignored = write(conn->context->keylog_fd, text, len + 1);
-            (void)ignored;
-            text[len] = '\0';
+        if (text != NULL && conn->context->keylog_fd >= 0) {
+            tlsl_keylog_write(conn->context, text);
         }
         tlslife_string_free(text);
     }

@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/private.h"
 #include "cache/store/slab.h"
 #include "tlslife.h"
 
@@ -76,21 +77,8 @@ static bool name_of(const char *path, slab_name *out, tlslife_error *err) {
 }
 
 static int name_open(const slab_name *name, int flags) {
-    return name->in_memory
-               ? shm_open(name->object, flags, S_IRUSR | S_IWUSR)
-               : open(name->given, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, S_IRUSR | S_IWUSR);
-}
-
-/* 0600 whatever the umask is: one that takes from the owner would shut out the next starter, who is we. */
-static int name_create(const slab_name *name) {
-    int fd = name_open(name, O_RDWR | O_CREAT | O_EXCL);
-    if (fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) != 0) {
-        int problem = errno;
-        (void)close(fd);
-        errno = problem;
-        return -1;
-    }
-    return fd;
+    return name->in_memory ? shm_open(name->object, flags, S_IRUSR | S_IWUSR)
+                           : tlsl_private_open(name->given, flags);
 }
 
 static bool name_unlink(const slab_name *name) {
@@ -256,13 +244,8 @@ static slab_verdict inspect(const slab_name *name, const struct stat *about, tls
     if (!S_ISREG(about->st_mode)) {
         return unusable(name, "a shared store is a regular file, not a directory, pipe or device", err);
     }
-    if (about->st_uid != geteuid()) {
-        return unusable(name, "this file belongs to another user, who could read and change sessions", err);
-    }
-    if ((about->st_mode & 07777 & ~(mode_t)(S_IRUSR | S_IWUSR)) != 0) {
-        return unusable(name, "others may read or write this file; remove it, or set its mode to 0600", err);
-    }
-    return SLAB_USABLE;
+    const char *fault = tlsl_private_fault(about);
+    return fault == NULL ? SLAB_USABLE : unusable(name, fault, err);
 }
 
 /* false: errno. Others hold it while they make one, which takes as long as the disk does. */
@@ -322,7 +305,7 @@ static slab_verdict judge(const slab_name *name, int fd, const tlsl_slab_plan *p
 static int open_or_create(const slab_name *name, slab_verdict *verdict, tlslife_error *err) {
     int fd = name_open(name, O_RDWR);
     if (fd < 0 && errno == ENOENT) {
-        fd = name_create(name);
+        fd = tlsl_private_born(name_open(name, O_RDWR | O_CREAT | O_EXCL));
     }
     if (fd >= 0) {
         return fd;

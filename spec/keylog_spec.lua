@@ -1,0 +1,159 @@
+-- keylog_spec.lua: the file that key-log lines go to: which one is taken, and that no connection waits for it or dies of it.
+
+local expect = require "spec.support.expect"
+local pki = require "spec.support.pki"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+local tls = require "tlslife"
+
+local p = pki.get()
+
+local function sh(command, ...)
+    local words = {}
+    for i, word in ipairs {...} do words[i] = process.quote(word) end
+    assert(os.execute(command:format(table.unpack(words))))
+end
+
+local count = 0
+local function path_of(name)
+    count = count + 1
+    return ("%s/keylog-%d-%s"):format(process.directory(), count, name)
+end
+
+local function is_root()
+    return process.slurp("/proc/self/status"):match "\nUid:%s+%d+%s+(%d+)" == "0"
+end
+
+-- In a program of its own, because a path that is waited for would hold up the suite.
+local open = [[
+    local tls = require "tlslife"
+    local context, message, err = tls.context {role = "client", keylog = ...}
+    io.write(context and "taken" or err.code .. " " .. message)
+]]
+
+describe("a key log", function()
+    -- what is done with a path before, and what the refusal says
+    local refused = {
+        {"a FIFO without a reader", "mkfifo -m 600 %s", "nobody reads from this FIFO"},
+        {"a file that others may read", "umask 0; touch %s; chmod 644 %s", "others may read or write"},
+        {"a file that others may write", "umask 0; touch %s; chmod 666 %s", "others may read or write"},
+        {"a file that runs as its owner", "touch %s; chmod 4600 %s", "others may read or write"},
+        {"a symbolic link to a good file", "touch %s.good; chmod 600 %s.good; ln -s %s.good %s", "symbolic link"},
+        {"a symbolic link to nothing", "ln -s %s.none %s", "symbolic link"},
+        {"a directory", "mkdir %s", "directory"},
+        {"a socket", "python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' %s", "regular file or a FIFO"},
+        {"another user's file", "touch %s; chmod 600 %s; chown 65534 %s", "another user", root = true},
+        {"another user's FIFO", "mkfifo -m 600 %s; chown 65534 %s; sleep 5 <%s &", "another user", root = true},
+    }
+    for _, case in ipairs(refused) do
+        it("is not " .. case[1], function()
+            if case.root and not is_root() then return end
+            local path = path_of "refused"
+            sh(case[2], path, path, path, path)
+            local code, output = program.run(open, path)
+            assert.equal(0, code, output)
+            assert.truthy(output:match "^input ", output)
+            assert.truthy(output:find(path, 1, true) and output:find(case[3], 1, true), output)
+        end)
+    end
+
+    it("is not a device", function()
+        local err = expect.fails("input", tls.context {role = "client", keylog = "/dev/full"})
+        assert.truthy(err.message:find "regular file or a FIFO", err.message)
+    end)
+
+    it("has the mode 0600 whatever the umask is", function()
+        for _, mask in ipairs {"0", "777"} do
+            local path = path_of("umask" .. mask)
+            sh("umask " .. mask .. "; %s -e 'assert(require([[tlslife]]).context {role = [[client]], keylog = arg[1]})' /dev/null %s",
+                program.path, path)
+            local code, mode = process.run {"stat", "-c", "%a", path}
+            assert.equal(0, code)
+            assert.equal("600\n", mode)
+        end
+    end)
+end)
+
+-- Handshakes in memory, each of which writes five lines; `shake` is what a connection does whose key log loses some.
+local prelude = [[
+    local tls = require "tlslife"
+    local cert, key, ca, path = ...
+    local server = assert(tls.context {role = "server", certificate = cert, private_key = key, keylog = path})
+    local client = assert(tls.context {role = "client", ca = ca})
+    local function shake()
+        local a, b = client:connection(), server:connection()
+        a:set_blocking(false)
+        b:set_blocking(false)
+        a:set_hostname "localhost"
+        tls.pair(a, b)
+        local done, served
+        for _ = 1, 20 do done, served = done or a:connect(), served or b:accept() end
+        assert(done and served)
+        a:free()
+        b:free()
+    end
+]]
+
+local function run(runner, chunk, path)
+    local code, output = runner(prelude .. chunk, p.server_cert_file, p.server_key_file, p.ca_file, path)
+    if not code then return end
+    assert.equal(0, code, output)
+    return output
+end
+
+describe("the lines of a key log", function()
+    for name, runner in pairs {["our program"] = program.run, ["a stock lua5.4"] = program.run_stock} do
+        it("are lost in " .. name .. " when the FIFO's reader has gone", function()
+            local path = path_of "gone"
+            sh("mkfifo -m 600 %s", path)
+            local reader = process.start {"sh", "-c", "head -n 5 <\"$1\"", "sh", path}
+            -- the reader's open waits for a writer, and ours for a reader: the first to come is the reader
+            local output = run(runner, [[
+                shake()
+                os.execute "sleep 0.3"
+                for _ = 1, 3 do shake() end
+                io.write "alive"
+            ]], (reader:await("FIFO", 5, function()
+                return (process.slurp(reader.directory .. "/pid") or ""):match "%d" and path
+            end)))
+            if not output then
+                reader:stop()
+                return
+            end
+            assert.equal("alive", output)
+            assert.equal(0, reader:wait(5))
+            assert.equal(5, select(2, reader:output():gsub("[%u_%d]+ %x+ %x+\n", "")))
+        end)
+    end
+
+    it("are lost when the FIFO is full, and nothing waits", function()
+        local path = path_of "full"
+        sh("mkfifo -m 600 %s", path)
+        local reader = process.start {"sh", "-c", "exec sleep 30 <\"$1\"", "sh", path}
+        local started = process.now()
+        assert.equal("alive", run(program.run, "for _ = 1, 120 do shake() end io.write 'alive'", path))
+        assert.is_true(process.now() - started < 15)
+        reader:stop()
+    end)
+
+    it("are lost where the file cannot grow, and whole again when it can", function()
+        local path = path_of "limit"
+        local chunk = process.spill(path .. ".lua", prelude .. [[
+            for _ = 1, 3 do shake() end
+            local pid = io.open "/proc/self/stat":read "n"
+            assert(os.execute("prlimit --fsize=unlimited --pid " .. pid))
+            shake()
+            io.write "alive"
+        ]])
+        local code, output = process.run {"sh", "-c", "ulimit -S -f 1; exec \"$@\"", "sh", program.path, chunk,
+            p.server_cert_file, p.server_key_file, p.ca_file, path, timeout = 20}
+        assert.equal(0, code, output)
+        assert.equal("alive", output)
+        local good, torn = 0, 0
+        for line in io.lines(path) do
+            if #line > 140 and line:match "^[%u_%d]+ %x+ %x+$" then good = good + 1 else torn = torn + 1 end
+        end
+        assert.is_true(good > 5 and good < 20)
+        assert.equal(1, torn)
+    end)
+end)

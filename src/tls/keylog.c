@@ -1,0 +1,103 @@
+/*
+ * keylog.c: the file that a context's key-log lines go to.
+ *
+ * It is a regular file, or a FIFO whose reader is there, such as a program that decrypts a capture while it runs.
+ * Whoever reads the lines can decrypt the traffic, so the file is judged as a shared store's is: ours, of the mode
+ * 0600, reached through no symbolic link.
+ *
+ * A connection never waits for its key log, and never fails by it: a full disk, a full FIFO, or a reader who has
+ * gone loses lines. A line is one write, so that threads and processes may share a file. A disk that becomes full
+ * in the middle of a line leaves a part of it; the next line then begins with a newline, and is whole.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/private.h"
+#include "net/fd.h"
+#include "tls/context.h"
+#include "tls/keylog.h"
+#include "tlslife.h"
+
+#define TRIES 20
+
+/* The descriptor, or -1 with errno. Another process may make the file, or remove it, at the same moment. */
+static int open_or_create(const char *path) {
+    int fd = -1;
+    errno = ENOENT;
+    for (int i = 0; i < TRIES && fd < 0 && (errno == ENOENT || errno == EEXIST); i++) {
+        int flags = O_WRONLY | O_APPEND;
+        fd = i % 2 == 0 ? tlsl_private_open(path, flags)
+                        : tlsl_private_born(tlsl_private_open(path, flags | O_CREAT | O_EXCL));
+    }
+    return fd;
+}
+
+static const char *fault_of(const struct stat *about) {
+    return S_ISREG(about->st_mode) || S_ISFIFO(about->st_mode)
+               ? tlsl_private_fault(about)
+               : "a key log is a regular file or a FIFO, not a directory, device or socket";
+}
+
+/* Why it was not opened, where errno's text would not help; or NULL. */
+static const char *refusal(const char *path, int failure) {
+    struct stat about;
+    if (failure == ELOOP) {
+        return "a key log is not opened through a symbolic link";
+    }
+    if (failure == ENXIO && stat(path, &about) == 0) {
+        return S_ISFIFO(about.st_mode) ? "nobody reads from this FIFO: start its reader first"
+                                       : fault_of(&about);
+    }
+    return NULL;
+}
+
+/* The program named the file, so the error says INPUT. */
+static void refuse(const char *path, int failure, const char *fault, tlslife_error *err) {
+    if (fault != NULL) {
+        tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s: %s", path, fault);
+        return;
+    }
+    tlsl_fail_system(err, failure, "cannot open the key log %s", path);
+    if (err != NULL && err->kind == TLSLIFE_ERR_SYSTEM) {
+        err->kind = TLSLIFE_ERR_INPUT;
+    }
+}
+
+int tlsl_keylog_open(const char *path, tlslife_error *err) {
+    struct stat about;
+    int fd = open_or_create(path);
+    bool opened = fd >= 0 && fstat(fd, &about) == 0;
+    int failure = errno;
+    const char *fault = opened ? fault_of(&about) : refusal(path, failure);
+    if (opened && fault == NULL) {
+        return fd;
+    }
+    refuse(path, failure, fault, err);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return -1;
+}
+
+static struct iovec part(const char *text) {
+    return (struct iovec){(char *)(uintptr_t)text, strlen(text)};
+}
+
+void tlsl_keylog_write(tlslife_context *context, const char *line) {
+    bool torn = atomic_load_explicit(&context->keylog_torn, memory_order_relaxed);
+    const struct iovec parts[] = {part(torn ? "\n" : ""), part(line), part("\n")};
+    ssize_t whole = (ssize_t)(parts[0].iov_len + parts[1].iov_len + parts[2].iov_len);
+    ssize_t put = tlsl_write_quietly(context->keylog_fd, parts, 3);
+    if (put > 0 && (torn || put != whole)) {
+        atomic_store_explicit(&context->keylog_torn, put != whole, memory_order_relaxed);
+    }
+}
