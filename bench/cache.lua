@@ -15,6 +15,7 @@ local TARGETS = {
     {"^second thread, get", ">= 1.6", function(ours) return ours[1] >= 1.6, ours[1] end},
     {"^second thread", ">= 1.6", function(ours) return ours[1] >= 1.6, ours[1] end},
     {"^bytes", "<= 1", function(ours, theirs) return ours[1] <= theirs[1], ours[1] / theirs[1] end},
+    {"^get at .* equal timeouts", "<= 2", function(ours, theirs) return ours[1] <= 2 * theirs[1], ours[1] / theirs[1] end},
     {"equal timeouts", "<= 1.5", function(ours, theirs) return ours[1] <= 1.5 * theirs[1], ours[1] / theirs[1] end},
     {"^put at 20 k", ">= 100 x", function(ours, theirs) return theirs[1] >= 100 * ours[1], theirs[1] / ours[1] end},
     {"^put at 1 M", ">= 100 x", function(ours, theirs) return theirs[1] >= 100 * ours[1], theirs[1] / ours[1] end},

@@ -345,7 +345,6 @@ SSL_SESSION *tlsl_cache_find(tlslife_cache *cache, const tlsl_cache_key *key, bo
     tlsl_shard *shard = key->client ? tlsl_cache_clients(cache) : shard_of(cache, hash);
     tlslife_outcome outcome;
     pthread_mutex_lock(&shard->lock);
-    tlsl_table_foresee(&shard->table, (uint32_t)hash);
     tlsl_table_tick(&shard->table, time(NULL));
     SSL_SESSION *session = key->client ? find_client(cache, shard, hash, key->bytes, take, &outcome, &gone)
                                        : find_server(cache, shard, hash, key->bytes, take, &outcome, &gone);

@@ -1,20 +1,19 @@
 /*
- * table.c: sessions by id (a hash of groups), by use (a list) and by expiry (a heap).
+ * table.c: sessions by id (a hash table with chains), by use (a list) and by expiry (a binary heap).
  *
- *   groups    [ 1 . . 2 . . . | . 3 . . . . . ]   where to look for an id: a line of the cache each
- *   entries   [ session, newer, older, place, hash | ... ]
- *   heap      [ expires, entry | ... ]            the earliest first
+ *   buckets   [ 1 | 3 | . | ... ]                             the first entry of each chain
+ *   entries   [ session, next, newer, older, slot, hash | ... ]
+ *   heap      [ expires, entry | ... ]                        the earliest first
  *
- * Everything is an index, so that an entry is small: it borrows its key from the session. An id that is there
- * is found in a large table by three accesses to memory: a group, whose eight bits of hash leave out the
- * others, the entry, and the session. A group that is full says how many went further. The heap is of
- * four children a node, with the time of expiry in it: where all timeouts are equal, adding is one
- * comparison, and whether anything has expired is one look at the first slot. OpenSSL keeps a list in order
- * of expiry and walks it: tens of microseconds an insertion once timeouts differ.
+ * Entries refer to each other by index, which keeps them small. The key is not stored; it is the id that the
+ * session holds. OpenSSL's cache keeps a list in order of expiry and walks it, which takes more than 100
+ * microseconds for each insertion into a cache of 20,000 sessions whose timeouts differ. The heap takes as
+ * long as with equal timeouts.
  *
- * What an attacker would try: ids that fall into one group (the hash is keyed, cache.c), and a clock that
- * jumps. The table has seconds of its own: they stand still where the wall clock goes back, and start anew
- * where it is moved ahead by decades, so that nothing lives longer than it was given.
+ * What an attacker would try is to make ids that fall into one bucket, and to make the clock jump. The
+ * caller's hash is keyed (memory.c). The table counts seconds of its own: they stand still while the wall
+ * clock is set back, and start from 0 again when it is set forward by decades, so that no session lives
+ * longer than it was given.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -25,34 +24,12 @@
 #include "cache/store/store.h"
 #include "cache/table.h"
 
-#define LINE ((uintptr_t)64)
-#define REFERENCES 464 /* where OpenSSL 3 counts a session's, with its fate and its times around */
-#define GROUP_FILL 9   /* of a group's words, when the groups are made: they are full at 12 in the mean */
-#define GROUP_FULL 12
-#define CHILDREN 4
 #define ROOM_LEAST 40
 #define ROOM_STEP 8
-#define ROOM_KEPT 256                   /* of an empty table */
-#define SECONDS_HALF ((int64_t)1 << 31) /* where the table's seconds start anew */
-
-/* Of the caller's 32 bits, those that an entry keeps. */
-static uint32_t kept_hash(uint32_t hash) {
-    return hash >> 8;
-}
-
-static uint32_t hash_of(const tlsl_entry *entry) {
-    return (uint32_t)entry->hash_0 | (uint32_t)entry->hash_1 << 8 | (uint32_t)entry->hash_2 << 16;
-}
-
-static void set_hash(tlsl_entry *entry, uint32_t hash) {
-    entry->hash_0 = hash & 0xffU;
-    entry->hash_1 = (hash >> 8) & 0xffU;
-    entry->hash_2 = (hash >> 16) & 0xffU;
-}
-
-static void set_session(tlsl_entry *entry, SSL_SESSION *session) {
-    memcpy(entry->session, &session, sizeof session);
-}
+#define ROOM_KEPT 256 /* of an empty table */
+#define BUCKETS_LEAST 32
+#define BUCKET_FILL 2                   /* entries a bucket, at most in the mean */
+#define SECONDS_HALF ((int64_t)1 << 31) /* at which the table's seconds start from 0 again */
 
 /* ------------------------------------------------------------------------------------------------- life */
 
@@ -62,11 +39,12 @@ void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall) {
 }
 
 void tlsl_table_clear(tlsl_table *table) {
-    free(table->block);
+    free(table->buckets);
+    free(table->entries);
     tlsl_table_init(table, table->weighed, table->epoch + table->now);
 }
 
-/* The same order, with the table's present as 0: what has expired stays so. */
+/* Makes the table's present second 0. The order stays, and what has expired stays expired. */
 static void start_anew(tlsl_table *table) {
     for (uint32_t i = 0; i < table->len; i++) {
         tlsl_slot *slot = &table->heap[i];
@@ -90,119 +68,63 @@ uint32_t tlsl_table_tick(tlsl_table *table, int64_t wall) {
     return table->now;
 }
 
-/* ------------------------------------------------------------------------------------------------ groups */
+/* ------------------------------------------------------------------------------------------------- by id */
 
-/* The hash is mixed first: the eight bits that a word has of it say nothing of the group. */
-static uint32_t home(const tlsl_table *table, uint32_t hash) {
-    uint32_t mixed = hash * 0x9e3779b1U;
-    return (uint32_t)((uint64_t)mixed * table->groups_len >> 32);
+static uint32_t hash_of(const tlsl_entry *entry) {
+    return (uint32_t)entry->hash_high << 16 | (uint32_t)entry->hash_low;
 }
 
-static uint32_t next_group(const tlsl_table *table, uint32_t at) {
-    return at + 1 < table->groups_len ? at + 1 : 0;
+static uint32_t *bucket_of(const tlsl_table *table, uint32_t hash) {
+    return &table->buckets[hash & (table->buckets_len - 1)];
 }
 
-static uint32_t word_of(uint32_t index, uint32_t hash) {
-    return index | hash << 24;
-}
-
-static bool is(const tlsl_table *table, uint32_t index, uint32_t hash, const unsigned char *key) {
-    static const unsigned char zeros[TLSL_STORE_KEY];
-    if (hash_of(&table->entries[index]) != hash) {
+static bool is(const tlsl_entry *entry, uint32_t hash, const unsigned char *key) {
+    if (hash_of(entry) != hash) {
         return false;
     }
+    unsigned char own[TLSL_STORE_KEY] = {0};
     unsigned len = 0;
-    const SSL_SESSION *session = tlsl_table_session(table, index);
-    __builtin_prefetch((const char *)session + REFERENCES);
-    const unsigned char *id = SSL_SESSION_get_id(session, &len);
-    if (len == TLSL_STORE_KEY) {
-        return memcmp(id, key, TLSL_STORE_KEY) == 0;
-    }
-    return memcmp(id, key, len) == 0 && memcmp(key + len, zeros, TLSL_STORE_KEY - len) == 0;
+    const unsigned char *id = SSL_SESSION_get_id(entry->session, &len);
+    memcpy(own, id, len);
+    return memcmp(own, key, sizeof own) == 0;
 }
 
-/* The first that is behind after, or at all (TLSL_NIL). */
-static uint32_t search(const tlsl_table *table, uint32_t hash, const unsigned char *key, uint32_t after) {
-    uint32_t tag = word_of(0, hash);
-    const tlsl_group *group;
-    uint32_t at = home(table, hash), looked = 0;
-    do {
-        group = &table->groups[at];
-        for (int i = 0; i < TLSL_GROUP; i++) {
-            uint32_t index = group->words[i] ^ tag; /* with the hash's own bits: nothing above 24 */
-            if (index >= TLSL_NIL) {
-                continue;
-            }
-            if (after == TLSL_NIL && is(table, index, hash, key)) {
-                return index;
-            }
-            after = index == after ? TLSL_NIL : after;
-        }
-        at = next_group(table, at);
-    } while (group->passed > 0 && ++looked < table->groups_len);
-    return TLSL_NIL;
-}
-
-void tlsl_table_foresee(const tlsl_table *table, uint32_t hash) {
-    if (table->len > 0) {
-        __builtin_prefetch(&table->groups[home(table, kept_hash(hash))]);
+/* Looks from entry index to the end of its chain. */
+static uint32_t search(const tlsl_table *table, uint32_t index, uint32_t hash, const unsigned char *key) {
+    while (index != TLSL_NIL && !is(&table->entries[index], hash, key)) {
+        index = table->entries[index].next;
     }
+    return index;
 }
 
 uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned char key[TLSL_STORE_KEY]) {
-    return table->len == 0 ? TLSL_NIL : search(table, kept_hash(hash), key, TLSL_NIL);
+    return table->len == 0 ? TLSL_NIL : search(table, *bucket_of(table, hash), hash, key);
 }
 
 uint32_t tlsl_table_find_next(const tlsl_table *table, uint32_t index, uint32_t hash,
                               const unsigned char key[TLSL_STORE_KEY]) {
-    return search(table, kept_hash(hash), key, index);
+    return search(table, table->entries[index].next, hash, key);
 }
 
-/* The word of a group that is this, or NULL. */
-static uint32_t *word_in(tlsl_group *group, uint32_t word) {
-    for (int i = 0; i < TLSL_GROUP; i++) {
-        if (group->words[i] == word) {
-            return &group->words[i];
-        }
-    }
-    return NULL;
+static void chain(tlsl_table *table, uint32_t index) {
+    tlsl_entry *entry = &table->entries[index];
+    uint32_t *first = bucket_of(table, hash_of(entry));
+    entry->next = *first & TLSL_NIL;
+    *first = index;
 }
 
-/* There is room: the groups have more words than the table has entries. */
-static void enter(tlsl_table *table, uint32_t index) {
-    uint32_t hash = hash_of(&table->entries[index]);
-    uint32_t at = home(table, hash);
-    uint32_t *word;
-    while ((word = word_in(&table->groups[at], TLSL_NIL)) == NULL) {
-        table->groups[at].passed++;
-        at = next_group(table, at);
+static void unchain(tlsl_table *table, uint32_t index) {
+    const tlsl_entry *entry = &table->entries[index];
+    uint32_t *first = bucket_of(table, hash_of(entry));
+    if (*first == index) {
+        *first = entry->next;
+        return;
     }
-    *word = word_of(index, hash);
-}
-
-static void leave(tlsl_table *table, uint32_t index) {
-    uint32_t hash = hash_of(&table->entries[index]);
-    uint32_t at = home(table, hash);
-    uint32_t *word;
-    while ((word = word_in(&table->groups[at], word_of(index, hash))) == NULL) {
-        table->groups[at].passed--;
-        at = next_group(table, at);
+    uint32_t before = *first;
+    while (table->entries[before].next != index) {
+        before = table->entries[before].next;
     }
-    *word = TLSL_NIL;
-}
-
-static void enter_all(tlsl_table *table) {
-    for (uint32_t i = 0; i < table->groups_len; i++) {
-        for (int k = 0; k < TLSL_GROUP; k++) {
-            table->groups[i].words[k] = TLSL_NIL;
-        }
-        table->groups[i].passed = 0;
-    }
-    for (uint32_t i = 0; i < table->used; i++) {
-        if (tlsl_table_session(table, i) != NULL) {
-            enter(table, i);
-        }
-    }
+    table->entries[before].next = entry->next;
 }
 
 /* --------------------------------------------------------------------------------------------------- use */
@@ -233,171 +155,119 @@ static void unlist(tlsl_table *table, uint32_t index) {
     }
 }
 
-static void foresee(const tlsl_table *table, uint32_t index) {
-    if (index != TLSL_NIL) {
-        __builtin_prefetch(&table->entries[index], 1);
-    }
-}
-
-/*
- * To move one entry to the front is to write to its neighbours, which are anywhere in memory: in a large
- * table that costs as much as finding it. So touches wait for each other, and their neighbours are fetched
- * all at once. Whatever depends on the order, or ends an entry, has it made up for first.
- */
-static void settle_touches(tlsl_table *table) {
-    for (uint32_t i = 0; i < table->touches_len; i++) {
-        foresee(table, table->entries[table->touches[i]].newer);
-        foresee(table, table->entries[table->touches[i]].older);
-    }
-    for (uint32_t i = 0; i < table->touches_len; i++) {
-        if (table->newest != table->touches[i]) {
-            unlist(table, table->touches[i]);
-            enlist(table, table->touches[i]);
-        }
-    }
-    table->touches_len = 0;
-}
-
 void tlsl_table_touch(tlsl_table *table, uint32_t index) {
-    table->touches[table->touches_len++] = index;
-    if (table->touches_len == TLSL_TOUCHES) {
-        settle_touches(table);
-    }
-}
-
-uint32_t tlsl_table_oldest(tlsl_table *table) {
-    settle_touches(table);
-    return table->oldest;
+    unlist(table, index);
+    enlist(table, index);
 }
 
 /* ------------------------------------------------------------------------------------------------ expiry */
 
-static void settle(tlsl_table *table, uint32_t place, tlsl_slot slot) {
-    table->heap[place] = slot;
-    table->entries[slot.entry].place = place & TLSL_NIL;
+static void set_slot(tlsl_table *table, uint32_t at, tlsl_slot slot) {
+    table->heap[at] = slot;
+    table->entries[slot.entry].slot = at & TLSL_NIL;
 }
 
-/* Where a slot goes that is wanted at place: towards the first while its parent expires later. */
-static uint32_t rise(tlsl_table *table, uint32_t place, uint32_t expires) {
-    while (place > 0) {
-        uint32_t parent = (place - 1) / CHILDREN;
-        const tlsl_slot *above = &table->heap[parent];
-        if (above->expires <= expires) {
+/* Moves later parents of `at` down, and returns the place that this leaves for a slot that expires then. */
+static uint32_t rise(tlsl_table *table, uint32_t at, uint32_t expires) {
+    while (at > 0 && table->heap[(at - 1) / 2].expires > expires) {
+        uint32_t parent = (at - 1) / 2;
+        set_slot(table, at, table->heap[parent]);
+        at = parent;
+    }
+    return at;
+}
+
+/* Moves earlier children of `at` up, and returns the place that this leaves for a slot that expires then. */
+static uint32_t sink(tlsl_table *table, uint32_t at, uint32_t expires) {
+    uint32_t child;
+    while ((child = 2 * at + 1) < table->len) {
+        if (child + 1 < table->len && table->heap[child + 1].expires < table->heap[child].expires) {
+            child++;
+        }
+        if (table->heap[child].expires >= expires) {
             break;
         }
-        settle(table, place, *above);
-        place = parent;
+        set_slot(table, at, table->heap[child]);
+        at = child;
     }
-    return place;
+    return at;
 }
 
-/* The child of place that expires first; len: it has none. */
-static uint32_t first_child(const tlsl_table *table, uint32_t place) {
-    uint64_t child = (uint64_t)place * CHILDREN + 1;
-    uint64_t end = child + CHILDREN < table->len ? child + CHILDREN : table->len;
-    uint32_t first = table->len;
-    for (uint32_t least = UINT32_MAX; child < end; child++) {
-        uint32_t expires = table->heap[child].expires;
-        if (first == table->len || expires < least) {
-            first = (uint32_t)child;
-            least = expires;
-        }
-    }
-    return first;
+/* Puts slot where it belongs in a heap that is in order except at `at`. */
+static void put_slot(tlsl_table *table, uint32_t at, tlsl_slot slot) {
+    at = rise(table, at, slot.expires);
+    set_slot(table, sink(table, at, slot.expires), slot);
 }
 
-static uint32_t sink(tlsl_table *table, uint32_t place, uint32_t expires) {
-    for (;;) {
-        uint32_t child = first_child(table, place);
-        if (child == table->len || table->heap[child].expires >= expires) {
-            return place;
-        }
-        settle(table, place, table->heap[child]);
-        place = child;
-    }
-}
-
-/* Puts slot to where it belongs, of a heap that is in order but for place. */
-static void put_slot(tlsl_table *table, uint32_t place, tlsl_slot slot) {
-    uint32_t risen = rise(table, place, slot.expires);
-    settle(table, risen == place ? sink(table, place, slot.expires) : risen, slot);
-}
-
-static void drop_slot(tlsl_table *table, uint32_t place) {
+static void drop_slot(tlsl_table *table, uint32_t at) {
     tlsl_slot last = table->heap[--table->len];
-    if (place != table->len) {
-        put_slot(table, place, last);
+    if (at != table->len) {
+        put_slot(table, at, last);
     }
 }
 
 /* ----------------------------------------------------------------------------------------------- entries */
 
-/* As many as there are, while they are not too full. */
-static uint32_t groups_for(const tlsl_table *table, uint32_t room) {
-    bool enough = (uint64_t)table->groups_len * GROUP_FULL >= room;
-    return enough ? table->groups_len : room / GROUP_FILL + 1;
-}
-
-/* A block of so many entries, and where what follows them lies. false: out of memory. */
-static bool lay_out(tlsl_table *table, uint32_t room, uint32_t groups_len) {
-    uint32_t weights_len = table->weighed ? room : 0;
-    table->block =
-        malloc(groups_len * sizeof *table->groups + LINE +
-               room * (sizeof *table->entries + sizeof *table->heap) + weights_len * sizeof *table->weights);
-    if (table->block == NULL) {
+/* Doubles the buckets. false means that memory is exhausted; the table is unchanged. */
+static bool more_buckets(tlsl_table *table) {
+    uint32_t len = table->buckets_len == 0 ? BUCKETS_LEAST : table->buckets_len * 2;
+    uint32_t *buckets = malloc(len * sizeof *buckets);
+    if (buckets == NULL) {
         return false;
     }
-    uintptr_t line = ((uintptr_t)table->block + LINE - 1) & ~(LINE - 1);
-    table->groups = (tlsl_group *)line; /* NOLINT(performance-no-int-to-ptr) */
-    table->entries = (tlsl_entry *)(void *)(table->groups + groups_len);
-    table->heap = (tlsl_slot *)(void *)(table->entries + room);
-    table->weights = (uint32_t *)(void *)(table->heap + room);
-    table->groups_len = groups_len;
+    free(table->buckets);
+    table->buckets = buckets;
+    table->buckets_len = len;
+    for (uint32_t i = 0; i < len; i++) {
+        buckets[i] = TLSL_NIL;
+    }
+    for (uint32_t i = 0; i < table->used; i++) {
+        if (table->entries[i].session != NULL) {
+            chain(table, i);
+        }
+    }
+    return true;
+}
+
+/*
+ * Moves entries, heap and weights into one block for `room` of them. A block for each, or realloc, would
+ * leave many small pieces behind, which glibc's malloc keeps for the thread: with realloc a cache of 1,000
+ * sessions takes 50 bytes more an entry. false means that memory is exhausted; the table is unchanged.
+ */
+static bool move(tlsl_table *table, uint32_t room) {
+    size_t weight = table->weighed ? sizeof *table->weights : 0;
+    tlsl_entry *entries = malloc(room * (sizeof *entries + sizeof *table->heap + weight));
+    if (entries == NULL) {
+        return false;
+    }
+    tlsl_slot *heap = (tlsl_slot *)(void *)(entries + room);
+    uint32_t *weights = (uint32_t *)(void *)(heap + room);
+    if (table->used > 0) {
+        memcpy(entries, table->entries, table->used * sizeof *entries);
+        memcpy(heap, table->heap, table->len * sizeof *heap);
+        memcpy(weights, table->weights, table->used * weight);
+    }
+    free(table->entries);
+    table->entries = entries;
+    table->heap = heap;
+    table->weights = weights;
     table->room = room;
     return true;
 }
 
-static void move_in(tlsl_table *table, const tlsl_table *from) {
-    memcpy(table->entries, from->entries, from->room * sizeof *table->entries);
-    memcpy(table->heap, from->heap, from->room * sizeof *table->heap);
-    if (table->weighed) {
-        memcpy(table->weights, from->weights, from->room * sizeof *table->weights);
-    }
-    if (table->groups_len == from->groups_len) {
-        memcpy(table->groups, from->groups, from->groups_len * sizeof *table->groups);
-    } else {
-        enter_all(table);
-    }
-    free(from->block);
-}
-
-/*
- * By a sixteenth, so that little lies idle, and in one block, too large for malloc to hoard those that were
- * left behind. Not by realloc: what it leaves over of a block that it grows into is hoarded. false: out of
- * memory, or full; what is there stays.
- */
+/* Grows by a sixteenth, so that little memory is unused. false: memory is exhausted, or the table is full. */
 static bool more_room(tlsl_table *table) {
-    const tlsl_table before = *table;
-    uint32_t step = before.room / 16 < ROOM_STEP ? ROOM_STEP : before.room / 16;
-    uint32_t room = before.room == 0 ? ROOM_LEAST : before.room + step;
+    uint32_t step = table->room / 16 < ROOM_STEP ? ROOM_STEP : table->room / 16;
+    uint32_t room = table->room == 0 ? ROOM_LEAST : table->room + step;
     room = room < TLSL_NIL ? room : TLSL_NIL;
-    if (room == before.room || !lay_out(table, room, groups_for(&before, room))) {
-        *table = before;
-        return false;
-    }
-    if (before.room > 0) {
-        move_in(table, &before);
-    } else {
-        enter_all(table);
-    }
-    return true;
+    return room > table->room && move(table, room);
 }
 
 /* An entry to fill, or TLSL_NIL. */
 static uint32_t new_entry(tlsl_table *table) {
     uint32_t index = table->free;
     if (index != TLSL_NIL) {
-        table->free = table->entries[index].newer;
+        table->free = table->entries[index].next;
         return index;
     }
     if (table->used == table->room && !more_room(table)) {
@@ -414,34 +284,35 @@ static void weigh(tlsl_table *table, uint32_t index, uint32_t weight) {
 
 uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, uint32_t expires,
                         uint32_t weight) {
-    uint32_t index = new_entry(table);
+    bool full = table->len >= table->buckets_len * BUCKET_FILL;
+    uint32_t index = full && !more_buckets(table) ? TLSL_NIL : new_entry(table);
     if (index == TLSL_NIL) {
         return TLSL_NIL;
     }
-    settle_touches(table);
     tlsl_entry *entry = &table->entries[index];
-    set_session(entry, session);
-    set_hash(entry, kept_hash(hash));
+    entry->session = session;
+    entry->hash_low = (uint16_t)hash;
+    entry->hash_high = (uint16_t)(hash >> 16);
     weigh(table, index, weight);
-    enter(table, index);
+    chain(table, index);
     enlist(table, index);
-    uint32_t place = table->len++;
-    settle(table, rise(table, place, expires), (tlsl_slot){expires, index});
+    uint32_t last = table->len++;
+    set_slot(table, rise(table, last, expires), (tlsl_slot){expires, index});
     return index;
 }
 
 SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session, uint32_t expires,
                              uint32_t weight) {
     tlsl_entry *entry = &table->entries[index];
-    SSL_SESSION *before = tlsl_table_session(table, index);
-    set_session(entry, session);
+    SSL_SESSION *before = entry->session;
+    entry->session = session;
     weigh(table, index, weight);
-    put_slot(table, entry->place, (tlsl_slot){expires, index});
+    put_slot(table, entry->slot, (tlsl_slot){expires, index});
     tlsl_table_touch(table, index);
     return before;
 }
 
-/* What a burst needed goes; one that empties and fills all the time keeps what it has. */
+/* A large table gives its memory back. A small one keeps it, since it may fill and empty all the time. */
 static void emptied(tlsl_table *table) {
     if (table->room > ROOM_KEPT) {
         tlsl_table_clear(table);
@@ -453,13 +324,12 @@ static void emptied(tlsl_table *table) {
 
 SSL_SESSION *tlsl_table_remove(tlsl_table *table, uint32_t index) {
     tlsl_entry *entry = &table->entries[index];
-    SSL_SESSION *session = tlsl_table_session(table, index);
-    settle_touches(table);
-    leave(table, index);
+    SSL_SESSION *session = entry->session;
+    unchain(table, index);
     unlist(table, index);
-    drop_slot(table, entry->place);
-    set_session(entry, NULL);
-    entry->newer = table->free & TLSL_NIL;
+    drop_slot(table, entry->slot);
+    entry->session = NULL;
+    entry->next = table->free & TLSL_NIL;
     table->free = index;
     if (table->len == 0) {
         emptied(table);
