@@ -5,6 +5,9 @@
 #define TLSLIFE_BENCH_SCENE_H
 
 #include "cache/cache.h"
+#include "cache/far.h"
+#include "cache/seal.h"
+#include "cache/store/store.h"
 
 #include "rows.h"
 #include "sessions.h"
