@@ -57,6 +57,19 @@ long tlslife_session_timeout(const tlslife_session *session) {
     return SSL_SESSION_get_timeout(raw(session));
 }
 
+long tlsl_session_left(const SSL_SESSION *session, long most, int64_t now) {
+    long made = SSL_SESSION_get_time(session);
+    long lifetime = SSL_SESSION_get_timeout(session);
+    if (most > 0 && most < lifetime) {
+        lifetime = most;
+    }
+    if (made < 0) {
+        return 0;
+    }
+    long age = made < now ? (long)(now - made) : 0;
+    return age < lifetime ? lifetime - age : 0;
+}
+
 bool tlslife_session_set_timeout(tlslife_session *session, long timeout_seconds) {
     return timeout_seconds >= 0 && timeout_seconds <= TLSL_SESSION_TIMEOUT_MAX &&
            SSL_SESSION_set_timeout(raw(session), timeout_seconds) == 1;

@@ -53,20 +53,10 @@ static tlslife_bytes binding(const tlsl_cache_key *key, tlslife_bytes sid_ctx,
     return (tlslife_bytes){out, sizeof key->bytes + 1 + len};
 }
 
-/* One that is of the future was made by a clock that has gone back since: it begins to age now. */
 long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session) {
-    long lives = SSL_SESSION_get_timeout(session);
-    long most = tlsl_cache_timeout(cache);
-    long made = SSL_SESSION_get_time(session);
-    long now = (long)time(NULL);
-    if (most > 0 && most < lives) {
-        lives = most;
-    }
-    if (made < 0 || lives <= 0 || !SSL_SESSION_is_resumable(session)) {
-        return 0;
-    }
-    long age = made > now ? 0 : now - made;
-    return age < lives ? lives - age : 0;
+    return SSL_SESSION_is_resumable(session)
+               ? tlsl_session_left(session, tlsl_cache_timeout(cache), time(NULL))
+               : 0;
 }
 
 /* --------------------------------------------------------------------------------------------- going there */
@@ -140,17 +130,9 @@ static SSL_SESSION *parse(const unsigned char *plain, size_t plain_len) {
 
 /* A client's sessions do not say whose key they have: the seal does. */
 static bool is_of_key(const SSL_SESSION *session, const tlsl_cache_key *key) {
-    unsigned char padded[TLSL_STORE_KEY] = {0};
-    unsigned id_len = 0;
-    const unsigned char *id = SSL_SESSION_get_id(session, &id_len);
-    if (key->client) {
-        return SSL_SESSION_is_resumable(session);
-    }
-    if (id_len == 0 || id_len > sizeof padded) {
-        return false;
-    }
-    memcpy(padded, id, id_len);
-    return memcmp(padded, key->bytes, sizeof padded) == 0 && SSL_SESSION_is_resumable(session);
+    unsigned char own[TLSL_STORE_KEY];
+    return SSL_SESSION_is_resumable(session) &&
+           (key->client || (tlsl_session_key(session, own) && memcmp(own, key->bytes, sizeof own) == 0));
 }
 
 static SSL_SESSION *refuse(tlslife_cache *cache, SSL_SESSION *session, tlsl_count why) {

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/far.h"
 #include "cache/memory.h"
@@ -55,19 +56,6 @@ static uint64_t hash_of(const tlslife_cache *cache, const unsigned char key[TLSL
 
 static tlsl_shard *shard_of(const tlslife_cache *cache, uint64_t hash) {
     return &cache->shards[(hash >> 32) & (cache->shards_len - 1)];
-}
-
-/* The session's id as a key. false: it has none. */
-static bool id_key(const SSL_SESSION *session, unsigned char key[TLSL_STORE_KEY]) {
-    unsigned len = 0;
-    const unsigned char *id = SSL_SESSION_get_id(session, &len);
-    if (len == TLSL_STORE_KEY) {
-        memcpy(key, id, TLSL_STORE_KEY);
-    } else {
-        memset(key, 0, TLSL_STORE_KEY);
-        memcpy(key, id, len);
-    }
-    return len > 0;
 }
 
 /* ------------------------------------------------------------------------------------------- whose it is */
@@ -121,7 +109,7 @@ typedef struct newcomer {
 /* Whether session may be kept at all, and what there is to know of it. */
 static bool admit(tlslife_cache *cache, SSL_SESSION *session, newcomer *out) {
     out->session = session;
-    if (cache->capacity == 0 || !id_key(session, out->id) || !SSL_SESSION_is_resumable(session)) {
+    if (cache->capacity == 0 || !tlsl_session_key(session, out->id) || !SSL_SESSION_is_resumable(session)) {
         return false;
     }
     int64_t left = tlsl_lifetime_left(cache, session);
@@ -196,7 +184,7 @@ static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *p
         unsigned char id[TLSL_STORE_KEY];
         next = tlsl_peers_link(&cache->peers, index)->older;
         if (!queues || SSL_SESSION_get_protocol_version(there) < TLS1_3_VERSION ||
-            (id_key(there, id) && memcmp(id, one->id, sizeof id) == 0)) {
+            (tlsl_session_key(there, id) && memcmp(id, one->id, sizeof id) == 0)) {
             tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED));
         }
     }
@@ -271,14 +259,10 @@ bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSIO
 
 /* ---------------------------------------------------------------------------------------------- finding */
 
-/* Whether the session is too old by its own word, which may have been changed since it was put. */
-static bool outlived(const tlsl_table *table, const SSL_SESSION *session) {
-    int64_t made = SSL_SESSION_get_time(session);
-    int64_t wall = table->epoch + (int64_t)table->now;
-    return made <= wall && (made < 0 || wall - made >= SSL_SESSION_get_timeout(session));
-}
-
-/* Whether the entry may still be given: RESUMED, or why not, which is counted. */
+/*
+ * Says whether the entry may still be given: RESUMED, or the reason, which is counted. The session is asked
+ * too, because its timeout may have been changed since it was put.
+ */
 static tlslife_outcome judge(tlsl_shard *shard, uint32_t index) {
     const tlsl_table *table = &shard->table;
     const SSL_SESSION *session = tlsl_table_session(table, index);
@@ -286,8 +270,8 @@ static tlslife_outcome judge(tlsl_shard *shard, uint32_t index) {
         shard->bad++;
         return TLSLIFE_OUTCOME_NOT_CLOSED;
     }
-    bool any_expired = tlsl_table_expired(table) != TLSL_NIL;
-    if ((any_expired && tlsl_table_expires(table, index) <= table->now) || outlived(table, session)) {
+    int64_t wall = table->epoch + (int64_t)table->now;
+    if (tlsl_table_expires(table, index) <= table->now || tlsl_session_left(session, 0, wall) == 0) {
         shard->expired++;
         return TLSLIFE_OUTCOME_EXPIRED;
     }
@@ -411,7 +395,7 @@ static bool drop_client(tlslife_cache *cache, const unsigned char *id, const SSL
 
 void tlsl_cache_drop(tlslife_cache *cache, SSL_SESSION *session, bool bad) {
     tlsl_cache_key key = {.client = is_client(session)};
-    if (!id_key(session, key.bytes)) {
+    if (!tlsl_session_key(session, key.bytes)) {
         return;
     }
     if (!key.client) {
@@ -433,23 +417,13 @@ static SSL_SESSION *raw(tlslife_session *session) {
     return (SSL_SESSION *)(void *)session;
 }
 
-/* false: there is no such id. */
-static bool key_of(const unsigned char *id, size_t id_len, tlsl_cache_key *out) {
-    *out = (tlsl_cache_key){.client = false};
-    if (id_len == 0 || id_len > sizeof out->bytes) {
-        return false;
-    }
-    memcpy(out->bytes, id, id_len);
-    return true;
-}
-
 bool tlslife_cache_put(tlslife_cache *cache, tlslife_session *session) {
     return keep(cache, raw(session), NULL, NULL);
 }
 
 static tlslife_session *find(tlslife_cache *cache, const unsigned char *id, size_t id_len, bool take) {
-    tlsl_cache_key key;
-    if (!key_of(id, id_len, &key)) {
+    tlsl_cache_key key = {.client = false};
+    if (!tlsl_id_key(id, id_len, key.bytes)) {
         tlsl_cache_count(cache, TLSL_COUNT_MISS);
         return NULL;
     }
@@ -465,8 +439,8 @@ tlslife_session *tlslife_cache_take(tlslife_cache *cache, const unsigned char *i
 }
 
 bool tlslife_cache_remove(tlslife_cache *cache, const unsigned char *id, size_t id_len) {
-    tlsl_cache_key key, client_key;
-    if (!key_of(id, id_len, &key)) {
+    tlsl_cache_key key = {.client = false}, client_key;
+    if (!tlsl_id_key(id, id_len, key.bytes)) {
         return false;
     }
     bool had = drop_server(cache, key.bytes, false);

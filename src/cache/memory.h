@@ -40,7 +40,7 @@ struct tlslife_cache {
     uint32_t shards_len; /* a power of two; the client's shard is one more */
     tlsl_shard *shards;
     atomic_bool has_clients; /* or had: else nobody asks their shard */
-    tlsl_peers peers; /* under the client's shard's lock */
+    tlsl_peers peers;        /* under the client's shard's lock */
     /* written by all: apart from what is only read */
     _Alignas(TLSL_CACHE_LINE) atomic_size_t entries;
     atomic_size_t bytes;

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/cache.h"
 #include "cache/store/store.h"
 #include "cache/table.h"
 
@@ -79,14 +80,9 @@ static uint32_t *bucket_of(const tlsl_table *table, uint32_t hash) {
 }
 
 static bool is(const tlsl_entry *entry, uint32_t hash, const unsigned char *key) {
-    if (hash_of(entry) != hash) {
-        return false;
-    }
-    unsigned char own[TLSL_STORE_KEY] = {0};
-    unsigned len = 0;
-    const unsigned char *id = SSL_SESSION_get_id(entry->session, &len);
-    memcpy(own, id, len);
-    return memcmp(own, key, sizeof own) == 0;
+    unsigned char own[TLSL_STORE_KEY];
+    return hash_of(entry) == hash && tlsl_session_key(entry->session, own) &&
+           memcmp(own, key, sizeof own) == 0;
 }
 
 /* Looks from entry index to the end of its chain. */

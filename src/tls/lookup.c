@@ -33,6 +33,7 @@
 #include "tls/context.h"
 #include "tls/hello.h"
 #include "tls/lookup.h"
+#include "tls/policy.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -250,18 +251,12 @@ tlslife_status tlslife_conn_fail_session(tlslife_conn *conn) {
 
 /* ------------------------------------------------------------------------------------------------ server */
 
-static tlsl_cache_key server_key(const unsigned char *id, size_t id_len) {
-    tlsl_cache_key key = {.client = false};
-    memcpy(key.bytes, id, id_len <= sizeof key.bytes ? id_len : sizeof key.bytes);
-    return key;
-}
-
 static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
-    tlsl_search *search = id.len > 0 && id.len <= SSL_MAX_SSL_SESSION_ID_LENGTH ? search_new(conn) : NULL;
+    tlsl_cache_key key = {.client = false};
+    tlsl_search *search = tlsl_id_key(id.data, id.len, key.bytes) ? search_new(conn) : NULL;
     if (search == NULL || search->keys_len == IDS_MAX) {
         return;
     }
-    tlsl_cache_key key = server_key(id.data, id.len);
     tlslife_outcome why;
     /* What may be used once is in one home alone: the far one, which all processes see. */
     bool near = tlsl_cache_near(conn->origin->cache) && !once;
@@ -313,28 +308,25 @@ bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     return ok;
 }
 
-/* By its own word, as the homes read it: libssl gives it the last second too, and says so by resuming. */
-static bool expired(const SSL_SESSION *session) {
-    return SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) <= time(NULL);
-}
-
 void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
     unsigned len = 0;
     const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
     bool same = len == conn->context->sid_ctx_len && memcmp(id, conn->context->sid_ctx, len) == 0;
-    conn->outcome = !same              ? TLSLIFE_OUTCOME_OTHER_CONTEXT
-                    : expired(session) ? TLSLIFE_OUTCOME_EXPIRED
-                                       : TLSLIFE_OUTCOME_OTHER_VERSION;
+    bool expired = tlsl_session_left(session, 0, time(NULL)) == 0;
+    conn->outcome = !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
+                    : expired ? TLSLIFE_OUTCOME_EXPIRED
+                              : TLSLIFE_OUTCOME_OTHER_VERSION;
 }
 
 /* libssl asks for a server's session. Nothing waits here: what is far was fetched before. */
 SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, int *copy) {
     tlslife_conn *conn = tlsl_conn_of(ssl);
     *copy = 0; /* the reference that is returned is libssl's */
-    if (conn == NULL || conn->origin->cache == NULL || id_len <= 0 || (size_t)id_len > TLSL_STORE_KEY) {
+    tlsl_cache_key key = {.client = false};
+    if (conn == NULL || conn->origin->cache == NULL || id_len <= 0 ||
+        !tlsl_id_key(id, (size_t)id_len, key.bytes)) {
         return NULL;
     }
-    tlsl_cache_key key = server_key(id, (size_t)id_len);
     tlsl_search *search = conn->search;
     SSL_SESSION *session = NULL;
     if (search != NULL && search->found != NULL &&
@@ -356,16 +348,11 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
 void tlsl_on_remove_session(SSL_CTX *ctx, SSL_SESSION *session) {
     tlslife_context *context = tlsl_context_of(ctx);
     if (context != NULL && context->cache != NULL) {
-        tlsl_cache_drop(context->cache, session, !expired(session));
+        tlsl_cache_drop(context->cache, session, tlsl_session_left(session, 0, time(NULL)) > 0);
     }
 }
 
 /* ------------------------------------------------------------------------------------------------ client */
-
-static bool add(EVP_MD_CTX *hash, const void *bytes, size_t len) {
-    uint64_t framed = len;
-    return EVP_DigestUpdate(hash, &framed, sizeof framed) == 1 && EVP_DigestUpdate(hash, bytes, len) == 1;
-}
 
 /* "host:port" of the peer, as far as it is known. */
 static void peer_text(const tlslife_conn *conn, char *out, size_t out_len) {
@@ -387,10 +374,10 @@ static bool client_key(const tlslife_conn *conn, tlsl_cache_key *key, char *peer
     bool own_alpn = conn->alpn != NULL;
     peer_text(conn, peer, peer_len);
     bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
-              add(hash, policy.data, policy.len) && add(hash, peer, strlen(peer)) &&
-              add(hash, name == NULL ? "" : name, name == NULL ? 0 : strlen(name)) &&
-              add(hash, own_alpn ? conn->alpn : conn->context->alpn,
-                  own_alpn ? conn->alpn_len : conn->context->alpn_len) &&
+              tlsl_hash_add(hash, policy.data, policy.len) && tlsl_hash_add(hash, peer, strlen(peer)) &&
+              tlsl_hash_add(hash, name == NULL ? "" : name, name == NULL ? 0 : strlen(name)) &&
+              tlsl_hash_add(hash, own_alpn ? conn->alpn : conn->context->alpn,
+                            own_alpn ? conn->alpn_len : conn->context->alpn_len) &&
               EVP_DigestFinal_ex(hash, key->bytes, NULL) == 1;
     EVP_MD_CTX_free(hash);
     key->client = true;
@@ -462,14 +449,12 @@ static bool kept_by_id(const tlslife_conn *conn) {
 
 static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_cache_key *key, char *peer,
                    size_t peer_len) {
-    unsigned len = 0;
-    const unsigned char *id = SSL_SESSION_get_id(session, &len);
     peer[0] = '\0';
     if (!SSL_is_server(conn->ssl)) {
         return client_key(conn, key, peer, peer_len);
     }
-    *key = server_key(id, len);
-    return len > 0 && kept_by_id(conn);
+    key->client = false;
+    return tlsl_session_key(session, key->bytes) && kept_by_id(conn);
 }
 
 /*

@@ -34,11 +34,15 @@ static bool make_room(tlsl_policy *policy) {
     return true;
 }
 
-static bool hash_fact(uint64_t kind, const void *bytes, uint64_t len, unsigned char out[TLSL_POLICY_HASH]) {
+bool tlsl_hash_add(EVP_MD_CTX *hash, const void *bytes, size_t len) {
+    uint64_t framed = len;
+    return EVP_DigestUpdate(hash, &framed, sizeof framed) == 1 && EVP_DigestUpdate(hash, bytes, len) == 1;
+}
+
+static bool hash_fact(uint64_t kind, const void *bytes, size_t len, unsigned char out[TLSL_POLICY_HASH]) {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
-              EVP_DigestUpdate(hash, &kind, sizeof kind) == 1 &&
-              EVP_DigestUpdate(hash, &len, sizeof len) == 1 && EVP_DigestUpdate(hash, bytes, len) == 1 &&
+              EVP_DigestUpdate(hash, &kind, sizeof kind) == 1 && tlsl_hash_add(hash, bytes, len) &&
               EVP_DigestFinal_ex(hash, out, NULL) == 1;
     EVP_MD_CTX_free(hash);
     return ok;

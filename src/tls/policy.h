@@ -4,6 +4,7 @@
 #ifndef TLSLIFE_POLICY_H
 #define TLSLIFE_POLICY_H
 
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,5 +35,8 @@ void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx);
 /* false: it is incomplete. */
 bool tlsl_policy_hash(tlsl_policy *policy, unsigned char out[TLSL_POLICY_HASH]);
 void tlsl_policy_clear(tlsl_policy *policy);
+
+/* Hashes len, then bytes, so that "ab", "c" and "a", "bc" have different hashes. */
+bool tlsl_hash_add(EVP_MD_CTX *hash, const void *bytes, size_t len);
 
 #endif
