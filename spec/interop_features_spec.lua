@@ -4,6 +4,7 @@
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
 local tls = require "tlslife"
+local uv = require "luv"
 
 local DEADLINE = 10
 local VERSIONS = {["TLSv1.2"] = "-tls1_2", ["TLSv1.3"] = "-tls1_3"}
@@ -106,6 +107,59 @@ describe("our client and openssl s_server", function()
         local ours = conn:export_keying_material(20, "tlslife specs")
         assert.equal(hex, (ours:gsub(".", function(byte) return ("%02X"):format(byte:byte()) end)))
     end)
+
+    --- A connection to the server whose bytes go through our hands: relay.call(verb, ...) calls until it waits no longer,
+    -- with one record more before each call.
+    local function relay(conn, port)
+        local tcp, inbox, ended = uv.new_tcp(), "", false
+        conn:set_memory()
+        conn:set_hostname "localhost"
+        tcp:connect("127.0.0.1", port, function(err)
+            assert(not err, err)
+            tcp:read_start(function(_, bytes)
+                inbox, ended = inbox .. (bytes or ""), not bytes
+            end)
+        end)
+        local function feed_record()
+            while not ended and (#inbox < 5 or #inbox < 5 + (">I2"):unpack(inbox, 4)) do uv.run "once" end
+            local record = inbox:sub(1, #inbox < 5 and 0 or 5 + (">I2"):unpack(inbox, 4))
+            assert.equal(#record, conn:feed(record))
+            inbox = inbox:sub(#record + 1)
+        end
+        local self = {records = 0}
+        function self.call(verb, ...)
+            while true do
+                local result, message = conn[verb](conn, ...)
+                local bytes = conn:drain()
+                if bytes ~= "" then tcp:write(bytes) end
+                if message ~= "want_read" then return result, message end
+                feed_record()
+                self.records = self.records + 1
+            end
+        end
+        function self.close()
+            tcp:close()
+            uv.run()
+        end
+        return self
+    end
+
+    for _, verb in ipairs {"shutdown", "close"} do
+        it("end well by " .. verb .. ", through tickets of two records each", function()
+            local p = pki.get()
+            local _, port = start("-tls1_3", "-max_send_frag", 512, "-Verify", 2, "-CAfile", p.ca_file, "-num_tickets", 3)
+            local client = context {certificate = p.client_cert_file, private_key = p.client_key_file}
+            local conn <close> = client:connection()
+            local carried = relay(conn, port)
+            assert.is_true(carried.call "connect")
+            assert.equal("sent", carried.call "shutdown")
+            carried.records = 0
+            assert.equal("done", carried.call(verb, verb == "close" and DEADLINE or nil))
+            assert.is_true(carried.records >= 7, carried.records)
+            assert.is_true(conn:session():is_resumable())
+            carried.close()
+        end)
+    end
 
     each_version(function(version, flag)
         it("pass a client's certificate, " .. version, function()
