@@ -37,6 +37,7 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     matrix_walk(&cases);
     sequence_walk(&cases);
+    state_walk(&cases);
     must(cases.met > 0, "no such case: see `oracle list`");
     return fflush(stdout) == 0 ? 0 : 2;
 }

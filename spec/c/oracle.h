@@ -100,7 +100,7 @@ void say_reused(const char *name, SSL *client, SSL *server);
 void say_fresh(struct scene *scene, const char *name, SSL_SESSION *session);
 void say_verdict(struct scene *scene); /* resumable, fresh, and first in TLS 1.3 */
 
-/* --------------------------------------------------------------------- oracle_matrix.c, oracle_sequence.c */
+/* --------------------------------------------------------------------- oracle_matrix.c, oracle_sequence.c, oracle_state.c */
 
 struct cases {          /* a walk over all cases: visits those whose name is wanted, or all */
     const char *wanted; /* NULL: all */
@@ -113,6 +113,7 @@ void case_ends(void);
 
 void matrix_walk(struct cases *cases);
 void sequence_walk(struct cases *cases);
+void state_walk(struct cases *cases);
 
 /* ------------------------------------- oracle_shutdown.c, oracle_life.c, oracle_session.c */
 

@@ -2,6 +2,7 @@
 -- order, told in the same tokens by spec.support.scene.
 --
 --   ends, disposals   the matrix: each way a connection can end, each way to be rid of it
+--   states            what a connection can be in after its handshake: from each, each two of shutdown, read and write
 --   sequences         all other lives, by name
 --   run(rest)         what plays a case, by what its name has after kind and role; nil: not known
 
@@ -652,13 +653,79 @@ function sequences.session_chain(scene)
     scene:say("kept=%d", #scene.kept)
 end
 
+-- ------------------------------------------------------------------------------------------------- the states
+
+local states = {}
+
+function states.open() end
+function states.sent(scene) scene:shutdown(scene:subject()) end
+
+function states.received(scene)
+    scene:shutdown(scene:peer())
+    scene:arrive()
+    scene:read(scene:subject())
+end
+
+function states.ended(scene)
+    states.received(scene)
+    scene:shutdown(scene:subject())
+end
+
+function states.crossed(scene)
+    scene:shutdown(scene:peer())
+    scene:shutdown(scene:subject())
+end
+
+function states.quiet(scene) scene:subject():set_quiet_shutdown(true) end
+function states.marked_sent(scene) scene:subject():set_shutdown(SENT) end
+function states.marked_received(scene) scene:subject():set_shutdown(RECEIVED) end
+function states.marked_both(scene) scene:subject():set_shutdown(SENT | RECEIVED) end
+function states.unread(scene) scene:write(scene:peer()) end
+
+function states.unread_and_received(scene)
+    states.unread(scene)
+    scene:shutdown(scene:peer())
+end
+
+function states.updating(scene)
+    scene:attempt("key_update", scene:subject(), "key_update")
+end
+
+function states.asked_to_update(scene)
+    scene:attempt("key_update", scene:peer(), "key_update", true)
+    scene:write(scene:peer())
+    scene:arrive()
+    scene:read(scene:subject())
+end
+
+local function in_state(state, first, second)
+    return function(scene, wire)
+        scene:meet(wire)
+        states[state](scene)
+        for _, verb in ipairs {first, second} do
+            scene:arrive()
+            scene[verb](scene, scene:subject())
+        end
+        for _ = 1, 2 do
+            scene:arrive()
+            scene:read(scene:peer())
+        end
+        scene:masks()
+        scene:subject():free()
+        scene.ends[scene.role] = nil
+        scene:resumable()
+    end
+end
+
 -- Scenes with contexts of their own, and the options of the subject's.
 lives.context_options = {context_quiet = {quiet_shutdown = true}, context_freed = {}}
 
-lives.ends, lives.disposals, lives.sequences = ends, disposals, sequences
+lives.ends, lives.disposals, lives.sequences, lives.states = ends, disposals, sequences, states
 lives.begin_resuming = begin_resuming
 
 function lives.run(rest)
+    local state, first, second = rest:match "^in_([%w_]+)_(%l+)_(%l+)$"
+    if state then return states[state] and in_state(state, first, second) end
     local ending, disposal = rest:match "^([%w_]+)/([%w_]+)$"
     if not ending then return sequences[rest] end
     return ends[ending] and disposals[disposal] and matrix_case(ending, disposal)

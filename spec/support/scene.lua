@@ -164,6 +164,11 @@ function Scene:nap()
     self.napper:accept(self.contexts.server, 0.01)
 end
 
+--- What the other end has written is there, when this has returned.
+function Scene:arrive()
+    if self.wire == "tcp" then self:nap() end
+end
+
 -- -------------------------------------------------------------------------------------------------- tokens
 
 function Scene:say(format, ...)
