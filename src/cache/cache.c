@@ -1,16 +1,17 @@
 /*
- * cache.c: the life of a cache, and what its settings are.
+ * cache.c: creates and frees a cache, and checks its settings.
  *
- * One cache serves any number of contexts, Lua states and threads. Memory is the home that all of this
- * process share (memory.c); a store (store.h) is a home further away, told and asked by far.c.
+ * One cache serves any number of contexts, Lua states and threads. It has a memory tier (memory.c),
+ * which the process shares, and may have an external store (store.h) behind it, which far.c serves.
  *
- * The number of shards goes by the capacity: a cache of a hundred sessions is one list and evicts exactly
- * the least recently used; a large one is many, each with its own lock, and evicts the least recently used
- * of the shard in which it needs the place. Capacity itself is not divided: shards draw from one number, so
- * that a cache for a thousand holds a thousand, however their ids fall.
+ * The capacity decides how many shards there are. A cache of a hundred sessions is one shard, which
+ * evicts exactly the least recently used session. A large cache has many shards, each with its own
+ * lock, and evicts the least recently used session of the shard that needs room. The capacity is
+ * not divided between them, so a cache for a thousand sessions holds a thousand, whatever their ids
+ * are.
  *
- * What an attacker would try: fill one shard or one chain by ids of his choosing. The hash is keyed with
- * random numbers of this cache.
+ * What an attacker would try is to fill one shard or one chain with ids of his choosing. The hash
+ * is keyed with random numbers of this cache.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -49,7 +50,10 @@ static uint32_t shards_for(size_t capacity) {
     return shards;
 }
 
-/* Whoever finds a lock taken tries again before he sleeps: it is held for less than sleeping takes. */
+/*
+ * A thread that finds a lock taken tries again before it sleeps, since it is held for less than
+ * that takes.
+ */
 static bool init_shards(tlslife_cache *cache) {
     pthread_mutexattr_t kind;
     int64_t now = time(NULL);

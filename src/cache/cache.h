@@ -1,10 +1,10 @@
 /*
  * cache.h: the cache as the core's own files see it.
  *
- * A session lives under a key of 32 bytes: a server's under its session id (padded with zeros), a client's
- * under a hash of its peer. Memory holds live SSL_SESSIONs, by reference; a far home holds sealed bytes
- * (seal.c) and is asked and told through store.h. The functions below take no lock that a store's I/O could
- * hold, do no I/O under an OpenSSL callback, and are called from any thread.
+ * A session has a key of 32 bytes: a server's is its session id, padded with zeros, and a client's
+ * is a hash of its peer. Memory holds live SSL_SESSIONs, by reference. An external store holds
+ * sealed bytes (seal.c) and is reached through store.h. The functions below may be called from any
+ * thread. They do no I/O and take no lock that a store holds during I/O.
  */
 #ifndef TLSLIFE_CACHE_H
 #define TLSLIFE_CACHE_H
@@ -27,27 +27,30 @@ bool tlsl_id_key(const unsigned char *id, size_t id_len, unsigned char key[TLSL_
 bool tlsl_session_key(const SSL_SESSION *session, unsigned char key[TLSL_STORE_KEY]);
 
 /*
- * Keeps session under key, with a reference of its own, for as long as it and the cache say; a client's TLS
- * 1.3 sessions queue up under their peer, at most sessions_per_peer, the oldest goes; a TLS 1.2 one
- * replaces. peer: "host:port" for the metadata, or NULL.
+ * Keeps session in memory under key, with a reference of its own, until its timeout or the cache's
+ * is over. A client's TLS 1.3 sessions are queued under their peer, at most sessions_per_peer of
+ * them. A TLS 1.2 session replaces what its peer has. peer is "host:port" for
+ * tlslife_cache_entries, or NULL.
  */
 bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session, const char *peer);
 /*
- * The session under key, or NULL. take: it leaves memory with the call. A client's TLS 1.3 session is
- * always taken, newest first. On NULL *why is NOT_CACHED, EXPIRED, NOT_CLOSED (the last that was there
- * became bad) or SPENT. Counts hit or miss only if count is true (a far home is asked next otherwise).
+ * Returns the session under key in memory, or NULL. With take it is removed from memory. A client's
+ * TLS 1.3 session is always removed, the newest first. On NULL *why is NOT_CACHED, EXPIRED,
+ * NOT_CLOSED (the last one became bad) or SPENT. count says whether to count a hit or a miss; a
+ * caller that asks an external store next does that itself.
  */
 SSL_SESSION *tlsl_cache_find(tlslife_cache *cache, const tlsl_cache_key *key, bool take, bool count,
                              tlslife_outcome *why);
 /*
- * The session became bad, or is not wanted any more: out of memory by its own id, and out of the store. No
- * I/O: under SSL_free. bad: counted, and remembered for NOT_CLOSED.
+ * Removes session from memory, by its own id, and from the store. Called under SSL_free, so it does
+ * no I/O. bad says that libssl made it not resumable; this is counted, and remembered for
+ * NOT_CLOSED.
  */
 void tlsl_cache_drop(tlslife_cache *cache, SSL_SESSION *session, bool bad);
-long tlsl_cache_timeout(const tlslife_cache *cache); /* seconds; 0: as long as a session says itself */
+long tlsl_cache_timeout(const tlslife_cache *cache); /* seconds; 0: sessions have their own */
 /*
- * Shows every session of a client in memory, those of one peer oldest first. Under a lock: the visitor takes
- * references and copies, nothing else.
+ * Shows every client's session in memory to the visitor, those of one peer oldest first. This
+ * happens under a lock, so the visitor may only take references and copies.
  */
 typedef void (*tlsl_cache_visitor)(void *user, const tlsl_cache_key *key, SSL_SESSION *session,
                                    const char *peer);

@@ -1,14 +1,15 @@
 /*
- * far.c: how a session goes to a far home and comes back.
+ * far.c: turns a session into sealed bytes for an external store, and back.
  *
- * What goes is one byte of notes and the session's DER, sealed for its key, its side and its policy: what
- * a store mixes up does not open. What comes back is opened, decoded and asked whether it is the session
- * of that key, outside of every lock (a session with a client's certificate takes 100 us to decode).
+ * The bytes are one byte of notes and the session's DER, sealed for its key, its side and its
+ * policy, so that an entry under a wrong key does not open. What a store returns is opened, decoded
+ * and compared with the key outside of every lock, because a session with a client's certificate
+ * takes 100 us to decode.
  *
- * A store that is read by a stranger gives away nothing but numbers and sizes: entries go by a hash, for
- * whoever knows a session id may offer it, and learn whether it is alive. A store that is written by one
- * gives away nothing either: what it makes up does not open, and old bytes of the same entry are a session
- * that says itself when it ends.
+ * An attacker who can read the store learns how many entries there are and how long they are. The
+ * keys are hashes, because anyone who knows a session id may offer it and so learn whether it is
+ * alive. An attacker who can write to the store gains nothing. Made-up bytes do not open, and old
+ * bytes of the same entry are a session that has its own time of expiry.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -37,11 +38,14 @@ void tlsl_far_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]) 
     memcpy(named, label, sizeof label);
     named[sizeof label] = key->client;
     memcpy(named + sizeof label + 1, key->bytes, sizeof key->bytes);
-    memset(out, 0, TLSL_STORE_KEY); /* a hash that fails makes entries meet: then they do not open */
+    memset(out, 0, TLSL_STORE_KEY); /* if hashing fails, entries share a key and do not open */
     (void)EVP_Digest(named, sizeof named, out, NULL, EVP_sha256(), NULL);
 }
 
-/* What a sealed session is bound to. key and side are of fixed length, so no two bindings look alike. */
+/*
+ * What a sealed session is bound to. key and side are of fixed length, so no two bindings look
+ * alike.
+ */
 static tlslife_bytes binding(const tlsl_cache_key *key, tlslife_bytes sid_ctx,
                              unsigned char out[BINDING_MAX]) {
     size_t len = sid_ctx.len <= SSL_MAX_SID_CTX_LENGTH ? sid_ctx.len : SSL_MAX_SID_CTX_LENGTH;
@@ -59,9 +63,11 @@ long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session) 
                : 0;
 }
 
-/* --------------------------------------------------------------------------------------------- going there */
+/* ---------------------------------------------------------------------------------------------- sealing */
 
-/* The plain bytes, malloc'ed, of that length; NULL: out of memory, or it is nothing that has bytes. */
+/*
+ * The plain bytes, malloc'ed, of that length; NULL: out of memory, or it is nothing that has bytes.
+ */
 static unsigned char *plain_of(SSL_SESSION *session, size_t *out_len) {
     int der_len = i2d_SSL_SESSION(session, NULL);
     unsigned char *plain = der_len > 0 ? malloc(1 + (size_t)der_len) : NULL;
@@ -111,7 +117,7 @@ void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *
     free(plain);
 }
 
-/* ------------------------------------------------------------------------------------------- coming back */
+/* ---------------------------------------------------------------------------------------------- opening */
 
 static SSL_SESSION *parse(const unsigned char *plain, size_t plain_len) {
     const unsigned char *at = plain + 1;
@@ -128,7 +134,7 @@ static SSL_SESSION *parse(const unsigned char *plain, size_t plain_len) {
     return session;
 }
 
-/* A client's sessions do not say whose key they have: the seal does. */
+/* A client's session does not hold its key; the seal has compared it. */
 static bool is_of_key(const SSL_SESSION *session, const tlsl_cache_key *key) {
     unsigned char own[TLSL_STORE_KEY];
     return SSL_SESSION_is_resumable(session) &&

@@ -9,16 +9,18 @@
 #include "cache/cache.h"
 
 /*
- * What a store calls an entry: a hash of key, since a session id is all that it takes to offer a session.
- * Whoever puts, asks or removes goes by it.
+ * The key of an entry in a store, which is a hash of key, because anyone who knows a session id may
+ * offer the session.
  */
 void tlsl_far_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]);
-/* Seconds that session may still be offered, by its own word and the cache's; 0: no more, or never. */
+/*
+ * Seconds for which session may still be offered, by its own timeout and the cache's; 0: no longer.
+ */
 long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session);
 /* Seals session for key and tells the store. sid_ctx binds it to its policy. */
 void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                   tlslife_bytes sid_ctx);
-/* The session in what a store gave, or NULL (counted). Not under any lock. */
+/* Opens what a store has returned. NULL is counted. Not to be called under a lock. */
 SSL_SESSION *tlsl_far_open(tlslife_cache *cache, const tlsl_cache_key *key, const unsigned char *sealed,
                            size_t sealed_len, tlslife_bytes sid_ctx);
 

@@ -1,11 +1,11 @@
 /*
- * look.c: what can be seen of the memory home from outside, and its flush.
+ * look.c: statistics, entries and flush of a cache's memory.
  *
- * All of it goes shard by shard and a few entries at a time, so that a cache of a million sessions is looked
- * through, or emptied, without any handshake having to wait for it.
+ * All of it goes shard by shard and a few entries at a time, so that no handshake waits while a
+ * cache of a million sessions is listed or emptied.
  *
- * What an attacker would try: read secrets out of what a program logs of its cache. An entry shown has an
- * id, a name and times, nothing that decrypts.
+ * What an attacker would try is to read secrets out of what a program logs of its cache. An entry
+ * that is shown has an id, a name and times, and nothing that decrypts.
  */
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -57,7 +57,7 @@ void tlslife_cache_get_stats(const tlslife_cache *cache, tlslife_cache_stats *ou
 
 /* ---------------------------------------------------------------------------------------------- entries */
 
-/* The table's seconds as the wall's; what never expires is far away. */
+/* In seconds of the wall clock. */
 static int64_t expires_at(const tlsl_table *table, uint32_t index) {
     return table->epoch + (int64_t)tlsl_table_expires(table, index);
 }
@@ -81,7 +81,7 @@ static void show(const tlslife_cache *cache, const tlsl_shard *shard, uint32_t i
     out->expires = expires_at(&shard->table, index);
 }
 
-/* Those of shard from *index on; *index is the table's end where there are no more. */
+/* Shows entries from *index on, and advances it; at the table's end there are no more. */
 static size_t show_shard(const tlslife_cache *cache, tlsl_shard *shard, uint32_t *index,
                          tlslife_cache_entry *entries, size_t entries_len) {
     size_t shown = 0;
@@ -130,20 +130,20 @@ void tlsl_cache_each_client(tlslife_cache *cache, tlsl_cache_visitor visit, void
 
 /* ------------------------------------------------------------------------------------------------ flush */
 
-/* As many as one hold of the lock shall free. */
+/* Removes as many sessions as one hold of the lock may take. */
 static unsigned flush_some(tlslife_cache *cache, tlsl_shard *shard, bool all) {
-    tlsl_gone gone;
-    gone.len = 0; /* the rest is written before it is read */
+    tlsl_removed removed;
+    removed.len = 0; /* the array needs no zeros */
     pthread_mutex_lock(&shard->lock);
     tlsl_table_tick(&shard->table, time(NULL));
-    tlsl_shard_expire(cache, shard, TLSL_GONE_MAX, &gone);
-    while (all && gone.len < TLSL_GONE_MAX && shard->table.len > 0) {
-        tlsl_gone_add(&gone, tlsl_shard_leave(cache, shard, tlsl_table_oldest(&shard->table),
-                                              TLSLIFE_OUTCOME_NOT_CACHED));
+    tlsl_room_expire(cache, shard, TLSL_REMOVED_MAX, &removed);
+    while (all && removed.len < TLSL_REMOVED_MAX && shard->table.len > 0) {
+        tlsl_removed_add(&removed, tlsl_room_remove(cache, shard, tlsl_table_oldest(&shard->table),
+                                                    TLSLIFE_OUTCOME_NOT_CACHED));
     }
     pthread_mutex_unlock(&shard->lock);
-    unsigned flushed = gone.len;
-    tlsl_gone_free(&gone);
+    unsigned flushed = removed.len;
+    tlsl_removed_free(&removed);
     return flushed;
 }
 
@@ -154,7 +154,7 @@ size_t tlslife_cache_flush(tlslife_cache *cache, bool all) {
         do {
             some = flush_some(cache, &cache->shards[i], all);
             flushed += some;
-        } while (some == TLSL_GONE_MAX);
+        } while (some == TLSL_REMOVED_MAX);
     }
     return flushed;
 }

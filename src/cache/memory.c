@@ -1,14 +1,14 @@
 /*
- * memory.c: the memory home: live sessions by reference, never serialized, put and found by any
- * thread.
+ * memory.c: the memory tier of a cache. It holds live sessions by reference, and any thread may
+ * put, find and remove them.
  *
- * A session is under exactly one lock at a time, that of its shard, and only for as long as it takes to find
- * it and to move it to the front: no session is freed, encoded or copied under a lock. Two locks are never
- * held at once.
+ * Each shard has a lock, which is held only while a session is looked up and the table is changed.
+ * No session is freed, encoded or copied under a lock, and no thread holds two locks.
  *
- * What an attacker would try: resume a session whose connection did not end well, or one that was to be used
- * once. What is not resumable by libssl's own word is dropped where it is found; what is taken leaves under
- * the same lock under which it was found, so that of any number of takers one gets it.
+ * What an attacker would try is to resume a session whose connection did not end well, or to use a
+ * session twice that may be used once. A session that libssl says is not resumable is removed when
+ * it is found. A session that is taken is removed under the lock under which it was found, so that
+ * only one thread gets it.
  */
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -29,7 +29,7 @@
 #include "tlslife.h"
 
 #define ROOM_TRIES 4
-#define SECRET_MAX 512 /* OpenSSL keeps no longer one */
+#define SECRET_MAX 512 /* OpenSSL's are not longer */
 
 /* ------------------------------------------------------------------------------------------------- hash */
 
@@ -45,7 +45,7 @@ static uint64_t fold(uint64_t a, uint64_t b) {
 #endif
 }
 
-/* Of a key of 32 bytes. The low half is the table's, the high half chooses the shard. */
+/* The low half of the hash is for the table, the high half chooses the shard. */
 static uint64_t hash_of(const tlslife_cache *cache, const unsigned char key[TLSL_STORE_KEY]) {
     uint64_t word[TLSL_STORE_KEY / sizeof(uint64_t)];
     memcpy(word, key, sizeof word);
@@ -58,11 +58,12 @@ static tlsl_shard *shard_of(const tlslife_cache *cache, uint64_t hash) {
     return &cache->shards[(hash >> 32) & (cache->shards_len - 1)];
 }
 
-/* ------------------------------------------------------------------------------------------- whose it is */
+/* ------------------------------------------------------------------------------------- a client's mark */
 
 /*
- * Where client and server live in one process, a session of TLS 1.2 has the same id for both: a client's is
- * marked, and its dups are. The mark is what is asked when it has become bad.
+ * If client and server are in one process, a TLS 1.2 session has the same id for both. So a
+ * client's session is marked in its ex_data, which dups inherit. When libssl removes a session, the
+ * mark says which side it belongs to.
  */
 static int client_index = -1;
 static pthread_once_t client_index_once = PTHREAD_ONCE_INIT;
@@ -82,7 +83,10 @@ static bool is_client(const SSL_SESSION *session) {
     return SSL_SESSION_get_ex_data(session, client_index) != NULL;
 }
 
-/* The object itself, or a dup of it: a stranger's server may have given out the same id. */
+/*
+ * Whether b is a or a dup of a. The id alone does not say so, since another server may use the same
+ * id.
+ */
 static bool same_session(const SSL_SESSION *a, const SSL_SESSION *b) {
     unsigned char key_a[SECRET_MAX], key_b[SECRET_MAX];
     if (a == b) {
@@ -98,16 +102,17 @@ static bool same_session(const SSL_SESSION *a, const SSL_SESSION *b) {
 
 /* ---------------------------------------------------------------------------------------------- putting */
 
-typedef struct newcomer {
+/* A session that is to be put. */
+typedef struct candidate {
     SSL_SESSION *session;
     unsigned char id[TLSL_STORE_KEY];
     uint64_t hash; /* of id */
     uint32_t left; /* seconds */
     uint32_t weight;
-} newcomer;
+} candidate;
 
-/* Whether session may be kept at all, and what there is to know of it. */
-static bool admit(tlslife_cache *cache, SSL_SESSION *session, newcomer *out) {
+/* Whether session may be kept. Fills *out if so. */
+static bool admit(tlslife_cache *cache, SSL_SESSION *session, candidate *out) {
     out->session = session;
     if (cache->capacity == 0 || !tlsl_session_key(session, out->id) || !SSL_SESSION_is_resumable(session)) {
         return false;
@@ -131,8 +136,8 @@ static bool admit(tlslife_cache *cache, SSL_SESSION *session, newcomer *out) {
     return true;
 }
 
-/* Into a place that was made. TLSL_NIL: out of memory. */
-static uint32_t enter(tlslife_cache *cache, tlsl_shard *shard, const newcomer *one) {
+/* Adds an entry for which tlsl_room_make has made room. TLSL_NIL: out of memory. */
+static uint32_t enter(tlslife_cache *cache, tlsl_shard *shard, const candidate *one) {
     uint32_t index = tlsl_table_add(&shard->table, (uint32_t)one->hash, one->session,
                                     shard->table.now + one->left, one->weight);
     if (index == TLSL_NIL) {
@@ -147,8 +152,8 @@ static uint32_t enter(tlslife_cache *cache, tlsl_shard *shard, const newcomer *o
     return index;
 }
 
-static void replace(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, const newcomer *one,
-                    tlsl_gone *gone) {
+static void replace(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, const candidate *one,
+                    tlsl_removed *removed) {
     if (cache->capacity_bytes > 0) {
         atomic_fetch_add_explicit(&cache->bytes, one->weight, memory_order_relaxed);
         atomic_fetch_sub_explicit(&cache->bytes, tlsl_table_weight(&shard->table, index),
@@ -156,27 +161,32 @@ static void replace(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, con
     }
     SSL_SESSION_up_ref(one->session);
     shard->puts++;
-    tlsl_gone_add(
-        gone, tlsl_table_swap(&shard->table, index, one->session, shard->table.now + one->left, one->weight));
+    tlsl_removed_add(removed, tlsl_table_swap(&shard->table, index, one->session,
+                                              shard->table.now + one->left, one->weight));
 }
 
-typedef enum landing { LANDED, NO_MEMORY, NO_ROOM } landing;
+typedef enum put_result { PUT_DONE, PUT_NO_MEMORY, PUT_NO_ROOM } put_result;
 
-static landing put_server(tlslife_cache *cache, tlsl_shard *shard, const newcomer *one, tlsl_gone *gone) {
+static put_result put_server(tlslife_cache *cache, tlsl_shard *shard, const candidate *one,
+                             tlsl_removed *removed) {
     uint32_t index = tlsl_table_find(&shard->table, (uint32_t)one->hash, one->id);
     if (index != TLSL_NIL) {
-        replace(cache, shard, index, one, gone);
-        return LANDED;
+        replace(cache, shard, index, one, removed);
+        return PUT_DONE;
     }
-    if (!tlsl_room_make(cache, shard, gone)) {
-        return NO_ROOM;
+    if (!tlsl_room_make(cache, shard, removed)) {
+        return PUT_NO_ROOM;
     }
-    return enter(cache, shard, one) == TLSL_NIL ? NO_MEMORY : LANDED;
+    return enter(cache, shard, one) == TLSL_NIL ? PUT_NO_MEMORY : PUT_DONE;
 }
 
-/* What of the peer's has to go for one more: all if either is not of TLS 1.3, the same id, the oldest. */
-static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *peer, const newcomer *one,
-                     tlsl_gone *gone) {
+/*
+ * Removes what one more session of the peer replaces: all of its sessions before TLS 1.3, all of
+ * them if the new one is older than TLS 1.3, the one with the same id, and the oldest if the peer
+ * has the most allowed.
+ */
+static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *peer, const candidate *one,
+                     tlsl_removed *removed) {
     bool queues = SSL_SESSION_get_protocol_version(one->session) >= TLS1_3_VERSION;
     uint32_t next;
     for (uint32_t index = peer->newest; index != TLSL_NIL; index = next) {
@@ -185,64 +195,64 @@ static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *p
         next = tlsl_peers_link(&cache->peers, index)->older;
         if (!queues || SSL_SESSION_get_protocol_version(there) < TLS1_3_VERSION ||
             (tlsl_session_key(there, id) && memcmp(id, one->id, sizeof id) == 0)) {
-            tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED));
+            tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED));
         }
     }
     if (peer->len >= cache->sessions_per_peer) {
         shard->evicted++;
-        tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, peer->oldest, TLSLIFE_OUTCOME_NOT_CACHED));
+        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, peer->oldest, TLSLIFE_OUTCOME_NOT_CACHED));
     }
 }
 
-static landing put_client(tlslife_cache *cache, tlsl_shard *shard, const unsigned char *key,
-                          const char *peer_name, const newcomer *one, tlsl_gone *gone) {
+static put_result put_client(tlslife_cache *cache, tlsl_shard *shard, const unsigned char *key,
+                             const char *peer_name, const candidate *one, tlsl_removed *removed) {
     uint64_t hash = hash_of(cache, key);
     tlsl_peer *peer = tlsl_peers_find(&cache->peers, hash, key);
     if (peer != NULL) {
-        make_way(cache, shard, peer, one, gone);
+        make_way(cache, shard, peer, one, removed);
     }
-    if (!tlsl_room_make(cache, shard, gone)) { /* it may forget the peer */
-        return NO_ROOM;
+    if (!tlsl_room_make(cache, shard, removed)) { /* this may free the peer */
+        return PUT_NO_ROOM;
     }
     uint32_t index = enter(cache, shard, one);
     if (index == TLSL_NIL) {
-        return NO_MEMORY;
+        return PUT_NO_MEMORY;
     }
     peer = tlsl_peers_get(&cache->peers, hash, key, peer_name, index);
     if (peer == NULL) {
         shard->puts--;
         atomic_fetch_sub_explicit(&cache->entries, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&cache->bytes, one->weight, memory_order_relaxed);
-        tlsl_gone_add(gone, tlsl_table_remove(&shard->table, index));
-        return NO_MEMORY;
+        tlsl_removed_add(removed, tlsl_table_remove(&shard->table, index));
+        return PUT_NO_MEMORY;
     }
     tlsl_peers_join(&cache->peers, peer, index);
-    return LANDED;
+    return PUT_DONE;
 }
 
-/* client: the peer's key, or NULL: it is a server's. */
+/* client is the peer's key, or NULL for a server's session. */
 static bool keep(tlslife_cache *cache, SSL_SESSION *session, const unsigned char *client, const char *peer) {
-    newcomer one;
-    landing end = NO_ROOM;
+    candidate one;
+    put_result result = PUT_NO_ROOM;
     if (!admit(cache, session, &one)) {
         return false;
     }
     tlsl_shard *shard = client == NULL ? shard_of(cache, one.hash) : tlsl_cache_clients(cache);
-    for (int i = 0; i < ROOM_TRIES && end == NO_ROOM; i++) {
-        tlsl_gone gone;
-        gone.len = 0; /* the rest is written before it is read */
+    for (int i = 0; i < ROOM_TRIES && result == PUT_NO_ROOM; i++) {
+        tlsl_removed removed;
+        removed.len = 0; /* the array needs no zeros */
         pthread_mutex_lock(&shard->lock);
         tlsl_table_tick(&shard->table, time(NULL));
-        end = client == NULL ? put_server(cache, shard, &one, &gone)
-                             : put_client(cache, shard, client, peer, &one, &gone);
+        result = client == NULL ? put_server(cache, shard, &one, &removed)
+                                : put_client(cache, shard, client, peer, &one, &removed);
         pthread_mutex_unlock(&shard->lock);
-        tlsl_gone_free(&gone);
-        if (end == NO_ROOM) {
+        tlsl_removed_free(&removed);
+        if (result == PUT_NO_ROOM) {
             (void)tlsl_room_elsewhere(cache, shard);
         }
     }
     tlsl_room_trim(cache, shard);
-    return end == LANDED;
+    return result == PUT_DONE;
 }
 
 bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
@@ -260,8 +270,8 @@ bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSIO
 /* ---------------------------------------------------------------------------------------------- finding */
 
 /*
- * Says whether the entry may still be given: RESUMED, or the reason, which is counted. The session is asked
- * too, because its timeout may have been changed since it was put.
+ * Says whether the entry may still be given: RESUMED, or the reason, which is counted. The session
+ * is asked too, because its timeout may have been changed since it was put.
  */
 static tlslife_outcome judge(tlsl_shard *shard, uint32_t index) {
     const tlsl_table *table = &shard->table;
@@ -280,7 +290,7 @@ static tlslife_outcome judge(tlsl_shard *shard, uint32_t index) {
 
 static SSL_SESSION *give(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, bool take) {
     if (take) {
-        return tlsl_shard_leave(cache, shard, index, TLSLIFE_OUTCOME_SPENT);
+        return tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_SPENT);
     }
     SSL_SESSION *session = tlsl_table_session(&shard->table, index);
     tlsl_table_touch(&shard->table, index);
@@ -289,20 +299,22 @@ static SSL_SESSION *give(tlslife_cache *cache, tlsl_shard *shard, uint32_t index
 }
 
 static SSL_SESSION *find_server(tlslife_cache *cache, tlsl_shard *shard, uint64_t hash,
-                                const unsigned char *id, bool take, tlslife_outcome *why, tlsl_gone *gone) {
+                                const unsigned char *id, bool take, tlslife_outcome *why,
+                                tlsl_removed *removed) {
     uint32_t index = tlsl_table_find(&shard->table, (uint32_t)hash, id);
     *why = index == TLSL_NIL ? TLSLIFE_OUTCOME_NOT_CACHED : judge(shard, index);
     if (*why == TLSLIFE_OUTCOME_RESUMED) {
         return give(cache, shard, index, take);
     }
     if (index != TLSL_NIL) {
-        tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, index, *why));
+        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, *why));
     }
     return NULL;
 }
 
 static SSL_SESSION *find_client(tlslife_cache *cache, tlsl_shard *shard, uint64_t hash,
-                                const unsigned char *key, bool take, tlslife_outcome *why, tlsl_gone *gone) {
+                                const unsigned char *key, bool take, tlslife_outcome *why,
+                                tlsl_removed *removed) {
     const tlsl_peer *peer = tlsl_peers_find(&cache->peers, hash, key);
     *why = TLSLIFE_OUTCOME_NOT_CACHED;
     while (peer != NULL && peer->len > 0) {
@@ -313,7 +325,7 @@ static SSL_SESSION *find_client(tlslife_cache *cache, tlsl_shard *shard, uint64_
         if (*why == TLSLIFE_OUTCOME_RESUMED) {
             return give(cache, shard, index, take || once);
         }
-        tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, index, *why));
+        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, *why));
     }
     if (peer != NULL) {
         *why = (tlslife_outcome)peer->why;
@@ -323,19 +335,20 @@ static SSL_SESSION *find_client(tlslife_cache *cache, tlsl_shard *shard, uint64_
 
 SSL_SESSION *tlsl_cache_find(tlslife_cache *cache, const tlsl_cache_key *key, bool take, bool count,
                              tlslife_outcome *why) {
-    tlsl_gone gone;
-    gone.len = 0; /* the rest is written before it is read */
+    tlsl_removed removed;
+    removed.len = 0; /* the array needs no zeros */
     uint64_t hash = hash_of(cache, key->bytes);
     tlsl_shard *shard = key->client ? tlsl_cache_clients(cache) : shard_of(cache, hash);
     tlslife_outcome outcome;
     pthread_mutex_lock(&shard->lock);
     tlsl_table_tick(&shard->table, time(NULL));
-    SSL_SESSION *session = key->client ? find_client(cache, shard, hash, key->bytes, take, &outcome, &gone)
-                                       : find_server(cache, shard, hash, key->bytes, take, &outcome, &gone);
+    SSL_SESSION *session = key->client
+                               ? find_client(cache, shard, hash, key->bytes, take, &outcome, &removed)
+                               : find_server(cache, shard, hash, key->bytes, take, &outcome, &removed);
     shard->hits += count && session != NULL;
     shard->misses += count && session == NULL;
     pthread_mutex_unlock(&shard->lock);
-    tlsl_gone_free(&gone);
+    tlsl_removed_free(&removed);
     if (session == NULL && why != NULL) {
         *why = outcome;
     }
@@ -362,7 +375,7 @@ static bool drop_server(tlslife_cache *cache, const unsigned char *id, bool bad)
     pthread_mutex_lock(&shard->lock);
     uint32_t index = tlsl_table_find(&shard->table, (uint32_t)hash, id);
     if (index != TLSL_NIL) {
-        session = tlsl_shard_leave(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED);
+        session = tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED);
     }
     shard->bad += bad && (session != NULL || cache->store != NULL);
     pthread_mutex_unlock(&shard->lock);
@@ -370,12 +383,15 @@ static bool drop_server(tlslife_cache *cache, const unsigned char *id, bool bad)
     return session != NULL;
 }
 
-/* A client's of that id, and the same as session (NULL: any). *out_key is its peer's. */
+/*
+ * Removes a client's session that has this id and is the same as session, which may be NULL for
+ * any. *out_key is its peer's key.
+ */
 static bool drop_client(tlslife_cache *cache, const unsigned char *id, const SSL_SESSION *session,
                         tlslife_outcome why, tlsl_cache_key *out_key) {
     uint32_t hash = (uint32_t)hash_of(cache, id);
     tlsl_shard *shard = tlsl_cache_clients(cache);
-    SSL_SESSION *gone = NULL;
+    SSL_SESSION *removed = NULL;
     pthread_mutex_lock(&shard->lock);
     uint32_t index = tlsl_table_find(&shard->table, hash, id);
     while (index != TLSL_NIL && session != NULL &&
@@ -386,11 +402,11 @@ static bool drop_client(tlslife_cache *cache, const unsigned char *id, const SSL
         out_key->client = true;
         memcpy(out_key->bytes, tlsl_peers_link(&cache->peers, index)->peer->key, sizeof out_key->bytes);
         shard->bad += why == TLSLIFE_OUTCOME_NOT_CLOSED;
-        gone = tlsl_shard_leave(cache, shard, index, why);
+        removed = tlsl_room_remove(cache, shard, index, why);
     }
     pthread_mutex_unlock(&shard->lock);
-    SSL_SESSION_free(gone);
-    return gone != NULL;
+    SSL_SESSION_free(removed);
+    return removed != NULL;
 }
 
 void tlsl_cache_drop(tlslife_cache *cache, SSL_SESSION *session, bool bad) {

@@ -1,12 +1,13 @@
 /*
  * peers.c: peers by key, each with the queue of its sessions.
  *
- * The sessions are entries of a table (table.c), which knows their age and use; here is only whose
- * they are: one link an entry, beside the table. A peer whose last session has left goes to the end of the
- * idle list, where it is found by the next connection, which is told why there is nothing.
+ * The sessions are entries of a table (table.c). Each entry has a link here, which holds its peer
+ * and its neighbours in the queue of that peer. A peer whose last session was removed is idle. Idle
+ * peers stay for a while, so that the next connection is told why there is no session.
  *
- * What an attacker would try: make a client remember peers without end (a crawler meets millions). Those
- * with sessions are bounded by the cache's capacity, the others by TLSL_PEERS_IDLE.
+ * What an attacker would try is to make a client remember peers without end; a crawler meets
+ * millions of them. The cache's capacity bounds the peers that have sessions, TLSL_PEERS_IDLE
+ * bounds the others.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,9 +24,9 @@
 #define LINKS_LEAST 32
 #define NAME_MAX_LEN 255
 
-/* -------------------------------------------------------------------------------------------- the idle */
+/* ------------------------------------------------------------------------------------------- idle peers */
 
-static void rest(tlsl_peers *peers, tlsl_peer *peer) {
+static void idle_add(tlsl_peers *peers, tlsl_peer *peer) {
     peer->newer = NULL;
     peer->older = peers->idle_newest;
     if (peers->idle_newest != NULL) {
@@ -37,7 +38,7 @@ static void rest(tlsl_peers *peers, tlsl_peer *peer) {
     peers->idle_len++;
 }
 
-static void wake(tlsl_peers *peers, tlsl_peer *peer) {
+static void idle_remove(tlsl_peers *peers, tlsl_peer *peer) {
     if (peer->newer != NULL) {
         peer->newer->older = peer->older;
     } else {
@@ -57,7 +58,7 @@ static void forget(tlsl_peers *peers, tlsl_peer *peer) {
         at = &(*at)->next;
     }
     *at = peer->next;
-    wake(peers, peer);
+    idle_remove(peers, peer);
     peers->len--;
     free(peer);
 }
@@ -87,7 +88,7 @@ static void chain(tlsl_peers *peers, tlsl_peer *peer) {
     *first = peer;
 }
 
-/* A bucket a peer. false: out of memory, and nothing has changed. */
+/* Doubles the buckets. false means that memory is exhausted; nothing has changed. */
 static bool more_buckets(tlsl_peers *peers) {
     size_t before_len = peers->buckets_len;
     tlsl_peer **before = peers->buckets;
@@ -108,7 +109,7 @@ static bool more_buckets(tlsl_peers *peers) {
     return true;
 }
 
-/* The links up to index. */
+/* Makes room for the link of entry index. false: out of memory. */
 static bool more_links(tlsl_peers *peers, uint32_t index) {
     size_t wanted = peers->links_len < LINKS_LEAST ? LINKS_LEAST : peers->links_len;
     while (wanted <= index) {
@@ -164,7 +165,7 @@ tlsl_peer *tlsl_peers_get(tlsl_peers *peers, uint64_t hash, const unsigned char 
     }
     chain(peers, peer);
     peers->len++;
-    rest(peers, peer);
+    idle_add(peers, peer);
     return peer;
 }
 
@@ -172,7 +173,7 @@ tlsl_peer *tlsl_peers_get(tlsl_peers *peers, uint64_t hash, const unsigned char 
 
 void tlsl_peers_join(tlsl_peers *peers, tlsl_peer *peer, uint32_t index) {
     if (peer->len++ == 0) {
-        wake(peers, peer);
+        idle_remove(peers, peer);
         peer->oldest = index;
     } else {
         peers->links[peer->newest].newer = index;
@@ -199,6 +200,6 @@ void tlsl_peers_leave(tlsl_peers *peers, uint32_t index, tlslife_outcome why) {
         if (peers->idle_len == TLSL_PEERS_IDLE) {
             forget(peers, peers->idle_oldest);
         }
-        rest(peers, peer);
+        idle_add(peers, peer);
     }
 }

@@ -1,8 +1,8 @@
 /*
- * peers.h: to whom the sessions of a client's table belong. Not public; takes no lock.
+ * peers.h: to which peer each session of the clients' table belongs. Not public; takes no lock.
  *
- * A peer has its sessions in a queue, and outlives them for a while, so that a client is told why there is
- * none.
+ * A peer has a queue of its sessions. It outlives them for a while, so that a client is told why
+ * there is no session.
  */
 #ifndef TLSLIFE_CACHE_PEERS_H
 #define TLSLIFE_CACHE_PEERS_H
@@ -10,16 +10,16 @@
 #include "cache/store/store.h"
 #include "cache/table.h"
 
-#define TLSL_PEERS_IDLE 1024 /* peers without a session that are remembered */
+#define TLSL_PEERS_IDLE 1024 /* idle peers, at most */
 
 typedef struct tlsl_peer {
     struct tlsl_peer *next;          /* of the same bucket */
-    struct tlsl_peer *newer, *older; /* of those without a session */
+    struct tlsl_peer *newer, *older; /* idle peers */
     uint64_t hash;
     unsigned char key[TLSL_STORE_KEY];
     uint32_t newest, oldest; /* of its sessions, or TLSL_NIL */
     uint32_t len;
-    uint8_t why; /* tlslife_outcome: how the last one left */
+    uint8_t why; /* tlslife_outcome: why the last session was removed */
     char name[]; /* "host:port", or "" */
 } tlsl_peer;
 
@@ -40,12 +40,12 @@ typedef struct tlsl_peers {
 
 void tlsl_peers_clear(tlsl_peers *peers); /* no peer has a session */
 tlsl_peer *tlsl_peers_find(const tlsl_peers *peers, uint64_t hash, const unsigned char key[TLSL_STORE_KEY]);
-/* The peer, made where it is new; there is room for a link to entry index. NULL: out of memory. */
+/* Finds the peer or makes it, and makes room for the link of entry index. NULL: out of memory. */
 tlsl_peer *tlsl_peers_get(tlsl_peers *peers, uint64_t hash, const unsigned char key[TLSL_STORE_KEY],
                           const char *name, uint32_t index);
-/* The entry is the newest of peer; only after tlsl_peers_get. */
+/* Appends the entry to the queue of peer, which tlsl_peers_get has returned for this index. */
 void tlsl_peers_join(tlsl_peers *peers, tlsl_peer *peer, uint32_t index);
-/* The entry is its peer's no more. */
+/* Removes the entry from its peer's queue. why is what the peer's next connection is told. */
 void tlsl_peers_leave(tlsl_peers *peers, uint32_t index, tlslife_outcome why);
 
 static inline const tlsl_link *tlsl_peers_link(const tlsl_peers *peers, uint32_t index) {

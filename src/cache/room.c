@@ -1,12 +1,14 @@
 /*
- * room.c: how sessions leave memory to make room for others, and how many places there are.
+ * room.c: removes sessions from memory to make room for others.
  *
- * All shards draw from one number of places. A shard that finds none left gives one of its own: what has
- * expired, then what was used longest ago; so that in a full cache no two shards write to the same line.
- * Only one that has nothing to give asks others, and lets go of its own lock before.
+ * All shards count towards one capacity. In a full cache a shard removes one of its own sessions,
+ * an expired one if there is one, else the least recently used, and the common count stays
+ * untouched. Only an empty shard has another one remove a session, after it has released its own
+ * lock.
  *
- * What an attacker would try: fill memory with sessions that nobody comes back for. They go first in, first
- * out; and each put clears away more of what has expired than it brings.
+ * What an attacker would try is to fill memory with sessions that nobody resumes. These are the
+ * least recently used, so they are removed first. Each put also removes up to two expired sessions,
+ * which is more than it adds.
  */
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -22,18 +24,21 @@
 
 #define EXPIRED_A_PUT 2
 
-void tlsl_gone_free(tlsl_gone *gone) {
-    for (unsigned i = 0; i < gone->len; i++) {
-        SSL_SESSION_free(gone->sessions[i]);
+void tlsl_removed_free(tlsl_removed *removed) {
+    for (unsigned i = 0; i < removed->len; i++) {
+        SSL_SESSION_free(removed->sessions[i]);
     }
-    gone->len = 0;
+    removed->len = 0;
 }
 
-void tlsl_gone_add(tlsl_gone *gone, SSL_SESSION *session) {
-    gone->sessions[gone->len++] = session;
+void tlsl_removed_add(tlsl_removed *removed, SSL_SESSION *session) {
+    removed->sessions[removed->len++] = session;
 }
 
-/* The entry leaves, and its place is the caller's to fill. */
+/*
+ * Removes the entry but leaves it in the count of entries, so that the caller may add one in its
+ * place.
+ */
 static SSL_SESSION *vacate(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, tlslife_outcome why) {
     if (cache->capacity_bytes > 0) {
         atomic_fetch_sub_explicit(&cache->bytes, tlsl_table_weight(&shard->table, index),
@@ -45,21 +50,21 @@ static SSL_SESSION *vacate(tlslife_cache *cache, tlsl_shard *shard, uint32_t ind
     return tlsl_table_remove(&shard->table, index);
 }
 
-SSL_SESSION *tlsl_shard_leave(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, tlslife_outcome why) {
+SSL_SESSION *tlsl_room_remove(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, tlslife_outcome why) {
     atomic_fetch_sub_explicit(&cache->entries, 1, memory_order_relaxed);
     return vacate(cache, shard, index, why);
 }
 
-void tlsl_shard_expire(tlslife_cache *cache, tlsl_shard *shard, unsigned most, tlsl_gone *gone) {
+void tlsl_room_expire(tlslife_cache *cache, tlsl_shard *shard, unsigned most, tlsl_removed *removed) {
     uint32_t index;
-    while (most-- > 0 && gone->len < TLSL_GONE_MAX &&
+    while (most-- > 0 && removed->len < TLSL_REMOVED_MAX &&
            (index = tlsl_table_expired(&shard->table)) != TLSL_NIL) {
         shard->expired++;
-        tlsl_gone_add(gone, tlsl_shard_leave(cache, shard, index, TLSLIFE_OUTCOME_EXPIRED));
+        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_EXPIRED));
     }
 }
 
-/* What must go first: counted. The shard is not empty. */
+/* The entry to remove first, which is counted. The shard is not empty. */
 static uint32_t victim(tlsl_shard *shard, tlslife_outcome *why) {
     uint32_t index = tlsl_table_expired(&shard->table);
     *why = index == TLSL_NIL ? TLSLIFE_OUTCOME_NOT_CACHED : TLSLIFE_OUTCOME_EXPIRED;
@@ -73,7 +78,7 @@ static uint32_t victim(tlsl_shard *shard, tlslife_outcome *why) {
 
 /* ------------------------------------------------------------------------------------------------- room */
 
-/* One place of the capacity. */
+/* Counts one more entry. false: the cache is full. */
 static bool reserve(tlslife_cache *cache) {
     if (atomic_load_explicit(&cache->entries, memory_order_relaxed) >= cache->capacity) {
         return false;
@@ -85,8 +90,8 @@ static bool reserve(tlslife_cache *cache) {
     return false;
 }
 
-bool tlsl_room_make(tlslife_cache *cache, tlsl_shard *shard, tlsl_gone *gone) {
-    tlsl_shard_expire(cache, shard, EXPIRED_A_PUT, gone);
+bool tlsl_room_make(tlslife_cache *cache, tlsl_shard *shard, tlsl_removed *removed) {
+    tlsl_room_expire(cache, shard, EXPIRED_A_PUT, removed);
     if (reserve(cache)) {
         return true;
     }
@@ -95,11 +100,11 @@ bool tlsl_room_make(tlslife_cache *cache, tlsl_shard *shard, tlsl_gone *gone) {
     }
     tlslife_outcome why;
     uint32_t index = victim(shard, &why);
-    tlsl_gone_add(gone, vacate(cache, shard, index, why));
+    tlsl_removed_add(removed, vacate(cache, shard, index, why));
     return true;
 }
 
-/* One leaves shard, unless it has no more than `spared`. */
+/* Removes one session of shard, unless it has no more than `spared`. */
 static bool evict(tlslife_cache *cache, tlsl_shard *shard, uint32_t spared) {
     SSL_SESSION *session = NULL;
     pthread_mutex_lock(&shard->lock);
@@ -107,26 +112,26 @@ static bool evict(tlslife_cache *cache, tlsl_shard *shard, uint32_t spared) {
         tlslife_outcome why;
         tlsl_table_tick(&shard->table, time(NULL));
         uint32_t index = victim(shard, &why);
-        session = tlsl_shard_leave(cache, shard, index, why);
+        session = tlsl_room_remove(cache, shard, index, why);
     }
     pthread_mutex_unlock(&shard->lock);
     SSL_SESSION_free(session);
     return session != NULL;
 }
 
-bool tlsl_room_elsewhere(tlslife_cache *cache, const tlsl_shard *home) {
+bool tlsl_room_elsewhere(tlslife_cache *cache, const tlsl_shard *first) {
     uint32_t all = cache->shards_len + 1;
-    uint32_t first = (uint32_t)(home - cache->shards);
+    uint32_t number = (uint32_t)(first - cache->shards);
     for (uint32_t i = 0; i < all; i++) {
-        if (evict(cache, &cache->shards[(first + i) % all], i == 0 ? 1 : 0)) {
+        if (evict(cache, &cache->shards[(number + i) % all], i == 0 ? 1 : 0)) {
             return true;
         }
     }
     return false;
 }
 
-void tlsl_room_trim(tlslife_cache *cache, const tlsl_shard *home) {
+void tlsl_room_trim(tlslife_cache *cache, const tlsl_shard *first) {
     while (cache->capacity_bytes > 0 &&
            atomic_load_explicit(&cache->bytes, memory_order_relaxed) > cache->capacity_bytes &&
-           tlsl_room_elsewhere(cache, home)) {}
+           tlsl_room_elsewhere(cache, first)) {}
 }

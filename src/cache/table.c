@@ -1,19 +1,19 @@
 /*
- * table.c: sessions by id (a hash table with chains), by use (a list) and by expiry (a binary heap).
+ * table.c: sessions by id (a hash table with chains), by use (a list), by expiry (a binary heap).
  *
  *   buckets   [ 1 | 3 | . | ... ]                             the first entry of each chain
  *   entries   [ session, next, newer, older, slot, hash | ... ]
  *   heap      [ expires, entry | ... ]                        the earliest first
  *
- * Entries refer to each other by index, which keeps them small. The key is not stored; it is the id that the
- * session holds. OpenSSL's cache keeps a list in order of expiry and walks it, which takes more than 100
- * microseconds for each insertion into a cache of 20,000 sessions whose timeouts differ. The heap takes as
- * long as with equal timeouts.
+ * Entries refer to each other by index, which keeps them small. The key is not stored; it is the id
+ * that the session holds. OpenSSL's cache keeps a list in order of expiry and walks it, which takes
+ * more than 100 microseconds for each insertion into a cache of 20,000 sessions whose timeouts
+ * differ. The heap takes as long as with equal timeouts.
  *
- * What an attacker would try is to make ids that fall into one bucket, and to make the clock jump. The
- * caller's hash is keyed (memory.c). The table counts seconds of its own: they stand still while the wall
- * clock is set back, and start from 0 again when it is set forward by decades, so that no session lives
- * longer than it was given.
+ * What an attacker would try is to make ids that fall into one bucket, and to make the clock jump.
+ * The caller's hash is keyed (memory.c). The table counts seconds of its own: they stand still
+ * while the wall clock is set back, and start from 0 again when it is set forward by decades, so
+ * that no session lives longer than it was given.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -163,7 +163,10 @@ static void set_slot(tlsl_table *table, uint32_t at, tlsl_slot slot) {
     table->entries[slot.entry].slot = at & TLSL_NIL;
 }
 
-/* Moves later parents of `at` down, and returns the place that this leaves for a slot that expires then. */
+/*
+ * Moves later parents of `at` down, and returns the place that this leaves for a slot that expires
+ * then.
+ */
 static uint32_t rise(tlsl_table *table, uint32_t at, uint32_t expires) {
     while (at > 0 && table->heap[(at - 1) / 2].expires > expires) {
         uint32_t parent = (at - 1) / 2;
@@ -173,7 +176,10 @@ static uint32_t rise(tlsl_table *table, uint32_t at, uint32_t expires) {
     return at;
 }
 
-/* Moves earlier children of `at` up, and returns the place that this leaves for a slot that expires then. */
+/*
+ * Moves earlier children of `at` up, and returns the place that this leaves for a slot that expires
+ * then.
+ */
 static uint32_t sink(tlsl_table *table, uint32_t at, uint32_t expires) {
     uint32_t child;
     while ((child = 2 * at + 1) < table->len) {
@@ -226,9 +232,10 @@ static bool more_buckets(tlsl_table *table) {
 }
 
 /*
- * Moves entries, heap and weights into one block for `room` of them. A block for each, or realloc, would
- * leave many small pieces behind, which glibc's malloc keeps for the thread: with realloc a cache of 1,000
- * sessions takes 50 bytes more an entry. false means that memory is exhausted; the table is unchanged.
+ * Moves entries, heap and weights into one block for `room` of them. A block for each, or realloc,
+ * would leave many small pieces behind, which glibc's malloc keeps for the thread: with realloc a
+ * cache of 1,000 sessions takes 50 bytes more an entry. false means that memory is exhausted; the
+ * table is unchanged.
  */
 static bool move(tlsl_table *table, uint32_t room) {
     size_t weight = table->weighed ? sizeof *table->weights : 0;
@@ -251,7 +258,10 @@ static bool move(tlsl_table *table, uint32_t room) {
     return true;
 }
 
-/* Grows by a sixteenth, so that little memory is unused. false: memory is exhausted, or the table is full. */
+/*
+ * Grows by a sixteenth, so that little memory is unused. false: memory is exhausted, or the table
+ * is full.
+ */
 static bool more_room(tlsl_table *table) {
     uint32_t step = table->room / 16 < ROOM_STEP ? ROOM_STEP : table->room / 16;
     uint32_t room = table->room == 0 ? ROOM_LEAST : table->room + step;
@@ -308,7 +318,10 @@ SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *ses
     return before;
 }
 
-/* A large table gives its memory back. A small one keeps it, since it may fill and empty all the time. */
+/*
+ * A large table gives its memory back. A small one keeps it, since it may fill and empty all the
+ * time.
+ */
 static void emptied(tlsl_table *table) {
     if (table->room > ROOM_KEPT) {
         tlsl_table_clear(table);

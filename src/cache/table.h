@@ -1,8 +1,8 @@
 /*
  * table.h: a table of live sessions by id, in order of use and in order of expiry. Not public.
  *
- * The table takes no lock, frees no session and knows no capacity; its callers do (memory.c, room.c). An
- * entry is named by its index, which stays the same until the entry is removed.
+ * The table takes no lock, frees no session and knows no capacity; its callers do (memory.c,
+ * room.c). An entry is named by its index, which stays the same until the entry is removed.
  */
 #ifndef TLSLIFE_TABLE_H
 #define TLSLIFE_TABLE_H
@@ -18,9 +18,10 @@
 #define TLSL_SECONDS_MAX ((int64_t)1 << 30) /* a longer lifetime is cut to this */
 
 /*
- * The indices have 24 bits, so that the hash of the id fits beside them. With members of 32 bits a cache of
- * 20,000 sessions takes 40.1 bytes an entry instead of 36.1, and OpenSSL's takes 38.7. The hash is stored,
- * so that an entry can be removed even if another owner of the session has changed its id.
+ * The indices have 24 bits, so that the hash of the id fits beside them. With members of 32 bits a
+ * cache of 20,000 sessions takes 40.1 bytes an entry instead of 36.1, and OpenSSL's takes 38.7. The
+ * hash is stored, so that an entry can be removed even if another owner of the session has changed
+ * its id.
  */
 typedef struct tlsl_entry {
     SSL_SESSION *session; /* its id is the key; NULL in a free entry */
@@ -58,8 +59,8 @@ void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall);
 void tlsl_table_clear(tlsl_table *table);
 
 /*
- * Advances the table's clock. It stands still while the wall clock is behind, so that no session lives
- * longer because the wall clock was set back.
+ * Advances the table's clock. It stands still while the wall clock is behind, so that no session
+ * lives longer because the wall clock was set back.
  */
 uint32_t tlsl_table_tick(tlsl_table *table, int64_t wall);
 
@@ -73,14 +74,14 @@ uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned 
 uint32_t tlsl_table_find_next(const tlsl_table *table, uint32_t index, uint32_t hash,
                               const unsigned char key[TLSL_STORE_KEY]);
 /*
- * Adds session as the newest entry and takes over the caller's reference. Returns TLSL_NIL if memory is
- * exhausted or the table is full.
+ * Adds session as the newest entry and takes over the caller's reference. Returns TLSL_NIL if
+ * memory is exhausted or the table is full.
  */
 uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, uint32_t expires,
                         uint32_t weight);
 /*
- * Puts another session of the same id into the entry, which becomes the newest. Returns the previous
- * session, with its reference.
+ * Puts another session of the same id into the entry, which becomes the newest. Returns the
+ * previous session, with its reference.
  */
 SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session, uint32_t expires,
                              uint32_t weight);
