@@ -29,7 +29,6 @@ build = {
         TLSLIFE_MODULE_STATIC = "ON",
         TLSLIFE_PROGRAM = "OFF",
         TLSLIFE_SPECS = "OFF",
-        TLSLIFE_WERROR = "OFF",
         OPENSSL_ROOT_DIR = "$(OPENSSL_DIR)",
     },
 }

@@ -13,6 +13,7 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
 endif()
 
+include(CheckCSourceCompiles)
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)
 
@@ -27,17 +28,28 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   target_compile_options(tlslife_flags INTERFACE -Wlogical-op -Wduplicated-cond -Wduplicated-branches
                                                  -Wjump-misses-init)
 endif()
-if(TLSLIFE_WERROR)
-  target_compile_options(tlslife_flags INTERFACE -Werror)
-endif()
 target_link_options(tlslife_flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+
+# Glibc's checks need optimization. The level is ours only where neither the flags (CFLAGS) nor the compiler set one.
+function(tlslife_fortify)
+  string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
+  if("${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${type}}" MATCHES "_FORTIFY_SOURCE")
+    return()
+  endif()
+  set(CMAKE_TRY_COMPILE_CONFIGURATION ${CMAKE_BUILD_TYPE})
+  check_c_source_compiles("#if defined _FORTIFY_SOURCE || !defined __OPTIMIZE__\n#error\n#endif\nint main(void) { return 0; }"
+                          TLSLIFE_FORTIFY_${type})
+  if(TLSLIFE_FORTIFY_${type})
+    target_compile_options(tlslife_flags INTERFACE -D_FORTIFY_SOURCE=2)
+  endif()
+endfunction()
 
 if(TLSLIFE_SANITIZE)
   target_compile_options(tlslife_flags INTERFACE -fsanitize=${TLSLIFE_SANITIZE} -fno-omit-frame-pointer
                                                  -fno-sanitize-recover=undefined)
   target_link_options(tlslife_flags INTERFACE -fsanitize=${TLSLIFE_SANITIZE})
 else()
-  target_compile_options(tlslife_flags INTERFACE $<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-D_FORTIFY_SOURCE=2>)
+  tlslife_fortify()
 endif()
 
 if(TLSLIFE_COVERAGE)

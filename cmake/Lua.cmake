@@ -19,13 +19,21 @@ if(NOT TLSLIFE_LUA_INCLUDE_DIRS)
   endif()
 endif()
 
+# A library with no version in its name may be of another one. Each says in itself which it is.
+function(tlslife_is_lua54 out_is library)
+  file(STRINGS ${library} version REGEX "Lua 5\\.4\\." LIMIT_COUNT 1)
+  if(NOT version)
+    set(${out_is} FALSE PARENT_SCOPE)
+  endif()
+endfunction()
+
 if(TLSLIFE_PROGRAM)
   add_library(TlsLife::Interpreter INTERFACE IMPORTED)
   target_include_directories(TlsLife::Interpreter INTERFACE ${TLSLIFE_LUA_INCLUDE_DIRS})
   # Inside the program, as Debian has it in lua5.4: a call of Lua's C functions is then a call, not one through a
   # table. All of it, because C modules take from the program what the program itself does not use.
-  find_library(TLSLIFE_LUA_STATIC NAMES liblua5.4.a liblua.a HINTS ${TLSLIFE_LUA54_LIBRARY_DIRS}
-                                                                  ${TLSLIFE_LUA54_LIBDIR})
+  find_library(TLSLIFE_LUA_STATIC NAMES liblua5.4.a liblua.a
+               HINTS ${TLSLIFE_LUA54_LIBRARY_DIRS} ${TLSLIFE_LUA54_LIBDIR} VALIDATOR tlslife_is_lua54)
   if(TLSLIFE_LUA_STATIC)
     target_link_libraries(TlsLife::Interpreter INTERFACE "$<LINK_LIBRARY:WHOLE_ARCHIVE,${TLSLIFE_LUA_STATIC}>")
   elseif(TLSLIFE_LUA54_FOUND)

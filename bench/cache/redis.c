@@ -111,8 +111,8 @@ static void measure_lookups(tlslife_store *store, size_t at_once, series *latenc
         hits += look_up(store, at_once, i);
     }
     demand(hits == LOOKUPS, "Redis has lost something");
-    add(latency, (wall() - before) * 1e9 / LOOKUPS);
-    add(work_of, (cpu() - cpu_before) * 1e9 / LOOKUPS);
+    add(latency, (wall() - before) * 1e9 / (double)LOOKUPS);
+    add(work_of, (cpu() - cpu_before) * 1e9 / (double)LOOKUPS);
 }
 
 static bool redis_fill(far_scene *scene) {

@@ -135,7 +135,7 @@ static void check_states(void) {
 /* The program's own cache and keys in a script's hands, and a script's in another state's. */
 static void check_caches(void) {
     tlslife_error err;
-    static const unsigned char secret[32] = "a secret of 32 bytes, or so: yes";
+    static const unsigned char secret[] = "a secret of 32 bytes, or more";
     lua_State *L = luaL_newstate();
     tlslife_cache_options options = tlslife_cache_defaults();
     tlslife_keyring *keyring = tlslife_keyring_new(secret, sizeof secret, &err);

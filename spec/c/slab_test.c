@@ -1109,7 +1109,7 @@ static double time_puts(tlslife_store *store) {
     for (size_t i = 0; i < (size_t)SPEED_IDS * SPEED_ROUNDS; i++) {
         (void)store->verbs->put(store, speed_keys[i % SPEED_IDS], value, sizeof value, LONG_ENOUGH);
     }
-    return (cpu_seconds() - begun) / SPEED_IDS / SPEED_ROUNDS * 1e6;
+    return (cpu_seconds() - begun) * 1e6 / ((double)SPEED_IDS * (double)SPEED_ROUNDS);
 }
 
 static double time_gets(tlslife_store *store, size_t *hits) {
@@ -1121,7 +1121,7 @@ static double time_gets(tlslife_store *store, size_t *hits) {
         *hits += inquiry.found == TLSL_FOUND_HIT;
         free(inquiry.bytes);
     }
-    return (cpu_seconds() - begun) / SPEED_IDS / SPEED_ROUNDS * 1e6;
+    return (cpu_seconds() - begun) * 1e6 / ((double)SPEED_IDS * (double)SPEED_ROUNDS);
 }
 
 /* Told, and held to no more than an order of magnitude: a sanitizer or a busy machine is not a defect. */
