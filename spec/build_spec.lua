@@ -1,0 +1,82 @@
+-- build_spec.lua: what a packager's flags, compilers and neighbours make of our build, as far as CMake's configuration shows it.
+
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+
+local BUILD = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+if not BUILD:match "/dev$" then return end -- the same under every sanitizer
+
+local SOURCE = assert(process.run {"pwd"} == 0 and select(2, process.run {"pwd"}):match "[^\n]+")
+local directory = process.directory() .. "/a build"
+local count = 0
+local LIBRARY = {"-DTLSLIFE_LUA=OFF", "-DTLSLIFE_REDIS=OFF", "-DTLSLIFE_SPECS=OFF"}
+
+-- configures the sources in a directory of its own, with these words and environment; what ninja is going to run
+local function configured(words, environment)
+    count = count + 1
+    local path = ("%s/%d"):format(directory, count)
+    local command = {"cmake", "-S", SOURCE, "-B", path, "-G", "Ninja", timeout = 60, environment = environment}
+    for _, word in ipairs(words) do command[#command + 1] = word end
+    local code, output = process.run(command)
+    assert.equal(0, code, output)
+    return assert(process.slurp(path .. "/build.ninja"))
+end
+
+local function script(name, text)
+    local path = process.spill(("%s/%s"):format(process.directory(), name), "#!/bin/sh\n" .. text .. "\n")
+    assert.equal(0, (process.run {"chmod", "+x", path}))
+    return path
+end
+
+local function levels(ninja)
+    local found = {}
+    for level in ninja:gmatch "_FORTIFY_SOURCE=?(%d*)" do found[level] = true end
+    local sorted = {}
+    for level in pairs(found) do sorted[#sorted + 1] = level end
+    table.sort(sorted)
+    return table.concat(sorted, " ")
+end
+
+describe("the build", function()
+    -- {what, CFLAGS, words for cmake, the levels in ninja's file}
+    for _, case in ipairs {
+        {"2 where nobody says", "", {"-DCMAKE_BUILD_TYPE=Release"}, "2"},
+        {"2 with a packager's own optimization", "-O2", {"-DCMAKE_BUILD_TYPE=None"}, "2"},
+        {"3 where CFLAGS say so", "-O2 -D_FORTIFY_SOURCE=3", {"-DCMAKE_BUILD_TYPE=Release"}, "3"},
+        {"none where CFLAGS say so", "-U_FORTIFY_SOURCE", {"-DCMAKE_BUILD_TYPE=Release"}, ""},
+        {"none without optimization", "", {"-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O0"}, ""},
+        {"what the compiler has by itself", "", {"-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_COMPILER="}, ""},
+    } do
+        it("checks buffers at level " .. case[1], function()
+            local words = {table.unpack(LIBRARY)}
+            for _, word in ipairs(case[3]) do
+                if word == "-DCMAKE_C_COMPILER=" then word = word .. script("hardened-cc", 'exec cc -D_FORTIFY_SOURCE=3 "$@"') end
+                words[#words + 1] = word
+            end
+            assert.equal(case[4], levels((configured(words, {CFLAGS = case[2]}))))
+        end)
+    end
+
+    it("takes a warning for an error where it is told to, and nowhere else", function()
+        local plain = configured(LIBRARY, {CFLAGS = ""})
+        assert.is_nil(plain:find("-Werror", 1, true))
+        local strict = configured({"--preset", "asan", table.unpack(LIBRARY)}, {CFLAGS = "", TLSLIFE_WERROR = "ON"})
+        assert.is_not_nil(strict:find("-Werror", 1, true))
+        local preset = configured({"--preset", "dev", table.unpack(LIBRARY)}, {CFLAGS = "", TLSLIFE_WERROR = ""})
+        assert.is_nil(preset:find("-Werror", 1, true))
+    end)
+
+    it("is for Lua 5.4, though a later one lies beside it", function()
+        local prefix = process.directory() .. "/later lua"
+        assert.equal(0, (process.run {"mkdir", "-p", prefix .. "/include", prefix .. "/lib"}))
+        process.spill(prefix .. "/include/lua.h", "#define LUA_VERSION_MAJOR \"5\"\n#define LUA_VERSION_MINOR \"5\"\n"
+            .. "#define LUA_VERSION_NUM 505\n#define LUA_VERSION_MAJOR_N 5\n#define LUA_VERSION_MINOR_N 5\n")
+        process.spill(prefix .. "/lib/liblua.a", "!<arch>\n$LuaVersion: Lua 5.5.0  Copyright (C) 1994-2025 Lua.org, PUC-Rio $\n")
+        local words = {"-DCMAKE_PREFIX_PATH=" .. prefix, "-DCMAKE_LIBRARY_PATH=" .. prefix .. "/lib"}
+        for _, environment in ipairs {{CFLAGS = ""}, {CFLAGS = "", PKG_CONFIG_LIBDIR = "/nowhere"}} do
+            local ninja = configured(words, environment)
+            assert.is_nil(ninja:find("later", 1, true), "with the later Lua")
+            assert.is_not_nil(ninja:find("liblua5.4", 1, true))
+        end
+    end)
+end)
