@@ -448,6 +448,34 @@ static void test_messages(void) {
     }
 }
 
+/* A ticket, a key update or a request that waits to be sent: libssl gives no verdict then, and a shutdown sends it. */
+static void test_pending(tlslife_status (*ask)(tlslife_conn *conn), bool ends) {
+    struct scene scene;
+    meet(&scene, TLSLIFE_SERVER, TLS1_3_VERSION);
+    tlslife_session *session = tlslife_conn_get1_session(scene.subject);
+    CHECK(ask(scene.subject) == TLSLIFE_OK);
+    if (ends) {
+        CHECK(tlslife_conn_shutdown(scene.subject) == TLSLIFE_SENT);
+        CHECK(peer_hears_the_end(&scene));
+    }
+    CHECK(tlslife_conn_get_shutdown(scene.subject) == (ends ? TLSLIFE_SENT_SHUTDOWN : 0));
+    close_scene(&scene);
+    CHECK(tlslife_session_is_resumable(session));
+    tlslife_session_free(session);
+}
+
+static tlslife_status ask_update(tlslife_conn *conn) {
+    return tlslife_conn_key_update(conn, true);
+}
+
+static void test_all_pending(void) {
+    for (int ends = 0; ends < 2; ends++) {
+        test_pending(tlslife_conn_new_session_ticket, ends == 1);
+        test_pending(tlslife_conn_request_client_certificate, ends == 1);
+        test_pending(ask_update, ends == 1);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------- renegotiation */
 
 static void begin_renegotiation(struct scene *scene) {
@@ -621,6 +649,7 @@ int main(void) {
     peers[TLSLIFE_SERVER] = new_peer(TLS_client_method());
     SSL_CTX_set_verify(peers[TLSLIFE_CLIENT], SSL_VERIFY_PEER, NULL);
     test_messages();
+    test_all_pending();
     for (size_t i = 0; i < MESSAGES_LEN; i++) {
         test_close_at_once(&MESSAGES[i]);
     }
