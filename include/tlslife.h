@@ -598,7 +598,8 @@ TLSLIFE_API tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_err
 
 /*
  * Before the handshake: a new connection with the settings that SSL_dup(3) lists, and those that libssl
- * forgets: server name, ALPN, groups, quiet shutdown, number of tickets, deadline, blocking, questions.
+ * forgets: server name, ALPN, groups, quiet shutdown, number of tickets, tickets' data, deadline, blocking, cork,
+ * questions.
  * Never the transport, never unsent data. Once the handshake has begun: the same connection, one reference
  * more. The caller frees either.
  */
@@ -948,7 +949,8 @@ TLSLIFE_API bool tlslife_conn_quiet_shutdown(const tlslife_conn *conn);
  * Offers this session (takes its own reference), or none; the one before, if open, becomes bad. USAGE once
  * the handshake has begun, on a server, for a session of another context (import its bytes), or made for
  * another host name (said at connect). NULL is lawful also later: it takes the session away, as libssl
- * judges it, and ends the connection (only clear and free go on). Source: SSL_set_session(3).
+ * judges it, and ends the connection, also within a hook: every later call but clear and free fails (ERR_TLS), and
+ * nothing is known of the peer any more. Source: SSL_set_session(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session);
 /* SSL_get0_session(3); NULL: none */
@@ -983,8 +985,9 @@ TLSLIFE_API bool tlslife_conn_renegotiate_pending(const tlslife_conn *conn);
 TLSLIFE_API tlslife_status tlslife_conn_request_client_certificate(tlslife_conn *conn);
 
 /*
- * -- what the handshake found. NULL, 0 or false before it is done; never a crash. Strings are lent while
- * conn lives, unless it is cleared.
+ * -- what the handshake found. NULL, 0 or false before it is done, and in the midst of a renegotiation; never a crash.
+ * What was found can be told also when the connection has failed or was truncated, until clear or set_session. Strings
+ * are lent while conn lives, unless it is cleared or renegotiates.
  */
 
 typedef enum tlslife_state {
@@ -1001,7 +1004,10 @@ TLSLIFE_API const char *tlslife_conn_cipher(const tlslife_conn *conn);  /* OpenS
 /* "x25519"; NULL where none was used */
 TLSLIFE_API const char *tlslife_conn_group(const tlslife_conn *conn);
 TLSLIFE_API bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out); /* what was agreed on */
-/* SNI, both sides, from the ClientHello on: SSL_get_servername(3) */
+/*
+ * SNI, both sides, from the ClientHello on: SSL_get_servername(3). On a server it is the name in the last ClientHello
+ * of this connection, also where a session is resumed that was made with another one.
+ */
 TLSLIFE_API const char *tlslife_conn_server_name(const tlslife_conn *conn);
 /* X509_V_OK or X509_V_ERR_*; -1 before the handshake is done or WANT_VERIFY came: SSL_get_verify_result(3) */
 TLSLIFE_API long tlslife_conn_verify_result(const tlslife_conn *conn);

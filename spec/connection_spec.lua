@@ -197,6 +197,98 @@ describe("dup", function()
     end)
 end)
 
+-- Every setter has to show here, alone, in its connection's portrait, and in its dup's.
+describe("dup, setter by setter,", function()
+    local cache = {}
+    local FOR_TRANSPORT = {set_fd = true, set_memory = true}
+
+    local function context(role)
+        if not cache[role] then
+            cache.client = pair.client {verify_host = false, alpn = {"first"}}
+            cache.server = pair.server {resumption = "tickets", alpn = {"second", "first"}}
+        end
+        return cache[role]
+    end
+
+    local CASES = {
+        set_hostname = {"client", function(conn) conn:set_hostname "a.example" end},
+        set_alpn = {"client", function(conn) conn:set_alpn {"second"} end},
+        set_groups = {"client", function(conn) conn:set_groups "P-384" end},
+        set_session = {"client", function(conn)
+            cache.session = cache.session or pair.session {client = context "client", server = context "server", hostname = false}
+            conn:set_session(context "client":import_session(cache.session:export()))
+        end},
+        set_num_tickets = {"server", function(conn) conn:set_num_tickets(5) end},
+        set_ticket_data = {"server", function(conn) conn:set_ticket_data "data\0 of its own" end},
+        set_blocking = {"client", function(conn) conn:set_blocking(false) end},
+        set_timeout = {"client", function(conn) conn:set_timeout(7) end},
+        set_quiet_shutdown = {"client", function(conn) conn:set_quiet_shutdown(true) end},
+        set_shutdown = {"client", function(conn) conn:set_shutdown(1) end},
+        cork = {"client", function(conn) conn:cork(true) end},
+    }
+
+    local function handshake(client, server)
+        client:set_blocking(false)
+        server:set_blocking(false)
+        tls.pair(client, server)
+        local c, s = pair.drive(client, server)
+        assert(c[1] and s[1], c[2])
+        assert(select(2, client:read()) == "want_read")
+    end
+
+    local function tickets_of(client)
+        local tickets = {}
+        for session in function() return client:take_session() end do tickets[#tickets + 1] = session end
+        return tickets
+    end
+
+    -- what a ticket tells the server later
+    local function told(ticket)
+        local client, server = context "client":connection(), context "server":connection()
+        if ticket then client:set_session(ticket) end
+        handshake(client, server)
+        return server:ticket_data()
+    end
+
+    local function portrait(role, conn)
+        local seen = {blocking = conn:blocking(), timeout = conn:get_timeout(), hostname = conn:hostname(), shutdown = conn:get_shutdown(),
+            quiet = conn:quiet_shutdown()}
+        local client, server = conn, context "server":connection()
+        if role == "server" then client, server = context "client":connection(), conn end
+        handshake(client, server)
+        seen.name, seen.alpn, seen.group, seen.reused = server:server_name(), client:alpn(), client:group(), client:session_reused()
+        client:write "x"
+        seen.held = server:read() == nil
+        local tickets = tickets_of(client)
+        seen.tickets = #tickets
+        if role == "server" then
+            pair.finish(client, server)
+            seen.data = told(tickets[1])
+        end
+        return seen
+    end
+
+    local function made(role, set)
+        local conn = context(role):connection()
+        if set then set(conn) end
+        return conn
+    end
+
+    local setters = {cork = true}
+    for name in pairs(debug.getmetatable(pair.client():connection()).__index) do
+        if name:match "^set_" and not FOR_TRANSPORT[name] then setters[name] = true end
+    end
+    for name in pairs(setters) do
+        it("carries what " .. name .. " set", function()
+            local case = assert(CASES[name], "a setter that nobody compares")
+            local role, set = case[1], case[2]
+            local as_set = portrait(role, made(role, set))
+            assert.not_same(portrait(role, made(role)), as_set)
+            assert.same(as_set, portrait(role, assert(made(role, set):dup())))
+        end)
+    end
+end)
+
 describe("the references of a connection", function()
     it("are counted", function()
         local conn = pair.client():connection()

@@ -548,8 +548,9 @@ function Connection:set_quiet_shutdown(quiet) end
 ---@return boolean
 function Connection:quiet_shutdown() end
 
----Offers a session, or none. Raises once the handshake has begun and for a session of another context. nil is lawful also later: it takes
----the session away and ends the connection. Source: SSL_set_session(3).
+---Offers a session, or none. Raises once the handshake has begun and for a session of another context. nil is lawful also later, and
+---within a hook: it takes the session away and ends the connection, which fails from then on and knows nothing of its peer. Source:
+---SSL_set_session(3).
 ---@param session tlslife.Session|nil
 ---@return true
 function Connection:set_session(session) end
@@ -605,7 +606,8 @@ function Connection:state_text() end
 ---@return boolean
 function Connection:is_server() end
 
----"TLSv1.3"; nil before the handshake is done.
+---"TLSv1.3"; nil before the handshake is done, and in the midst of a renegotiation. This and all else that was found stays known when the
+---connection fails, or is truncated.
 ---@return string?
 function Connection:version() end
 
@@ -618,7 +620,7 @@ function Connection:group() end
 ---@return string?
 function Connection:alpn() end
 
----SNI, on both sides. Source: SSL_get_servername(3).
+---SNI, on both sides; a server's is that of this handshake, also where a session was made with another. Source: SSL_get_servername(3).
 ---@return string?
 function Connection:server_name() end
 

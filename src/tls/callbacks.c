@@ -27,15 +27,21 @@
 
 /* ---------------------------------------------------------------------------------------------- alerts */
 
+/* Each step of a handshake comes here. A renegotiation is one more handshake; what TLS 1.3 sends later is none. */
 static void on_info(const SSL *ssl, int where, int value) {
-    if (!(where & SSL_CB_ALERT)) {
-        return; /* each step of a handshake comes here */
+    tlslife_conn *conn =
+        where & (SSL_CB_ALERT | SSL_CB_HANDSHAKE_START | SSL_CB_HANDSHAKE_DONE) ? tlsl_conn_of(ssl) : NULL;
+    if (conn == NULL) {
+        return;
     }
-    tlslife_conn *conn = tlsl_conn_of(ssl);
-    if (conn != NULL && (value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
+    if (!(where & SSL_CB_ALERT)) {
+        conn->known = where & SSL_CB_HANDSHAKE_DONE;
+        return;
+    }
+    if ((value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
         conn->passed |= where & SSL_CB_READ ? TLSLIFE_RECEIVED_SHUTDOWN : TLSLIFE_SENT_SHUTDOWN;
     }
-    if (conn != NULL && value >> 8 == SSL3_AL_FATAL) {
+    if (value >> 8 == SSL3_AL_FATAL) {
         conn->alert = value & 0xff;
         conn->alert_received = where & SSL_CB_READ;
     }
@@ -120,6 +126,18 @@ static int find_session(tlslife_conn *conn, int *alert) {
     return waits ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
 
+/* This handshake's name. The session's may be another one, and a second hello may bring another one. */
+static bool note_server_name(tlslife_conn *conn, SSL *ssl) {
+    tlslife_bytes name = tlsl_hello_server_name(ssl);
+    size_t len = conn->server_name == NULL ? 0 : strlen(conn->server_name);
+    if (len == name.len && (len == 0 || memcmp(conn->server_name, name.data, len) == 0)) {
+        return true;
+    }
+    free(conn->server_name);
+    conn->server_name = name.len == 0 ? NULL : strndup((const char *)name.data, name.len);
+    return name.len == 0 || conn->server_name != NULL;
+}
+
 static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     conn->hello_answer = TLSL_ACCEPTED;
     if (conn->context->server_names == NULL) {
@@ -145,6 +163,10 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
     int verdict = SSL_CLIENT_HELLO_SUCCESS;
     if (conn == NULL) {
         return verdict;
+    }
+    if (!note_server_name(conn, ssl)) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
     }
     switch ((tlsl_answer)conn->hello_answer) {
     case TLSL_UNASKED:

@@ -124,7 +124,7 @@ tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err) {
     if (conn != NULL) {
         conn->transport = SSL_get_rbio(ssl) == NULL ? TLSL_NONE : TLSL_FOREIGN;
         conn->begun = !SSL_in_before(ssl);
-        conn->open = conn->shaken = SSL_is_init_finished(ssl);
+        conn->open = conn->shaken = conn->known = SSL_is_init_finished(ssl);
     }
     return conn;
 }
@@ -153,6 +153,7 @@ static void drop_progress(tlslife_conn *conn) {
     tlsl_hello_free(conn->hello);
     tlslife_context_free(conn->chosen);
     free(conn->verify_subject);
+    free(conn->server_name);
     free(conn->resumed_data);
     if (conn->held != NULL) {
         OPENSSL_cleanse(conn->held, TLSL_RECORD);
@@ -161,12 +162,13 @@ static void drop_progress(tlslife_conn *conn) {
     conn->hello = NULL;
     conn->chosen = NULL;
     conn->verify_subject = NULL;
+    conn->server_name = NULL;
     conn->resumed_data = NULL;
     conn->held = NULL;
     conn->held_len = 0;
     conn->open = conn->begun = conn->corked = conn->unanswered = conn->more = conn->alert_received =
-        conn->write_waits = conn->shaken = conn->goodbye_waits = conn->hello_seen = conn->told_far =
-            conn->offered = conn->ticket_failed = false;
+        conn->write_waits = conn->shaken = conn->known = conn->goodbye_waits = conn->hello_seen =
+            conn->told_far = conn->offered = conn->ticket_failed = false;
     conn->outcome = TLSLIFE_OUTCOME_NONE;
     conn->fate = TLSLIFE_OK;
     conn->passed = 0;
@@ -200,11 +202,37 @@ void tlslife_conn_free(tlslife_conn *conn) {
     free(conn);
 }
 
+/*
+ * libssl keeps a ClientHello whose callback wants to be called again. SSL_clear forgets it and loses its memory, SSL_free
+ * does not, and a callback that refuses the hello lets it go. So it is refused here, and the alert goes into a null BIO.
+ */
+static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
+    BIO *kept = SSL_get_wbio(conn->ssl), *nowhere = BIO_new(BIO_s_null());
+    if (nowhere == NULL) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for clear");
+    }
+    if (kept != NULL) {
+        BIO_up_ref(kept);
+    }
+    SSL_set_session(conn->ssl, NULL); /* of the handshake before: the alert would make it bad */
+    SSL_set0_wbio(conn->ssl, nowhere);
+    conn->hello_answer = TLSL_REFUSED;
+    conn->refuse_alert = SSL_AD_USER_CANCELLED;
+    SSL_do_handshake(conn->ssl);
+    SSL_set0_wbio(conn->ssl, kept);
+    ERR_clear_error();
+    return TLSLIFE_OK;
+}
+
 tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     ERR_clear_error();
     if (SSL_renegotiate_pending(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "a renegotiation is pending: finish it with handshake before clear");
+    }
+    bool hello_waits = SSL_want_client_hello_cb(conn->ssl) && !conn->context->foreign;
+    if (hello_waits && refuse_suspended_hello(conn) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
     }
     if (SSL_clear(conn->ssl) != 1) {
         return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");
@@ -230,39 +258,46 @@ static bool copy_string(char **to, const char *from) {
     return from == NULL || *to != NULL;
 }
 
+static bool copy_alpn(tlslife_conn *to, const tlslife_conn *from) {
+    to->alpn = from->alpn == NULL ? NULL : malloc(from->alpn_len);
+    if (to->alpn != NULL) {
+        memcpy(to->alpn, from->alpn, from->alpn_len);
+        to->alpn_len = from->alpn_len;
+    }
+    return from->alpn == NULL || to->alpn != NULL;
+}
+
+static bool copy_ticket_data(tlslife_conn *to, const tlslife_conn *from) {
+    return from->ticket_data == NULL ||
+           tlslife_conn_set_ticket_data(to, from->ticket_data, from->ticket_data_len) == TLSLIFE_OK;
+}
+
+/* What libssl does not know of. */
+static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
+    to->blocking = from->blocking;
+    to->timeout_ms = from->timeout_ms;
+    to->hostname_dialled = from->hostname_dialled;
+    to->num_tickets = from->num_tickets;
+    memcpy(to->sid_ctx, from->sid_ctx, sizeof to->sid_ctx);
+    return copy_string(&to->hostname, from->hostname) && copy_string(&to->groups, from->groups) &&
+           copy_alpn(to, from) && copy_ticket_data(to, from) &&
+           (!from->corked || tlslife_conn_cork(to, true) == TLSLIFE_OK);
+}
+
 /* What libssl's SSL_dup forgets. */
 static bool copy_forgotten(tlslife_conn *to, const tlslife_conn *from) {
     SSL *ssl = to->ssl;
     const char *server_name = SSL_get_servername(from->ssl, TLSEXT_NAMETYPE_host_name);
-    to->blocking = from->blocking;
-    memcpy(to->sid_ctx, from->sid_ctx, sizeof to->sid_ctx);
-    to->timeout_ms = from->timeout_ms;
-    to->hostname_dialled = from->hostname_dialled;
     if (tlsl_conn_has_given_session(from)) {
         tlsl_conn_note_given_session(to, from->given_session);
     }
     SSL_set_quiet_shutdown(ssl, SSL_get_quiet_shutdown(from->ssl));
-    if (!copy_string(&to->hostname, from->hostname) || !copy_string(&to->groups, from->groups)) {
-        return false;
-    }
     if (server_name != NULL && !SSL_is_server(ssl) && SSL_set_tlsext_host_name(ssl, server_name) != 1) {
         return false;
     }
-    if (from->groups != NULL && SSL_set1_groups_list(ssl, from->groups) != 1) {
-        return false;
-    }
-    if (from->num_tickets >= 0) {
-        tlslife_conn_set_num_tickets(to, (size_t)from->num_tickets);
-    }
-    if (from->alpn != NULL) {
-        to->alpn = malloc(from->alpn_len);
-        if (to->alpn == NULL || SSL_set_alpn_protos(ssl, from->alpn, (unsigned)from->alpn_len) != 0) {
-            return false;
-        }
-        memcpy(to->alpn, from->alpn, from->alpn_len);
-        to->alpn_len = from->alpn_len;
-    }
-    return true;
+    tlsl_conn_set_tickets(to);
+    return (to->groups == NULL || SSL_set1_groups_list(ssl, to->groups) == 1) &&
+           (to->alpn == NULL || SSL_set_alpn_protos(ssl, to->alpn, (unsigned)to->alpn_len) == 0);
 }
 
 tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
@@ -271,7 +306,7 @@ tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
     }
     ERR_clear_error();
     tlslife_conn *dup = wrap(conn->context, SSL_dup(conn->ssl), err);
-    if (dup != NULL && !copy_forgotten(dup, conn)) {
+    if (dup != NULL && !(copy_own(dup, conn) && copy_forgotten(dup, conn))) {
         tlslife_conn_free(dup);
         dup = NULL;
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot copy a connection's settings");

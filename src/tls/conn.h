@@ -47,6 +47,7 @@ struct tlslife_conn {
     bool told_far;           /* client: a ticket of this connection has gone to the far home */
     bool hello_seen;         /* server: the first ClientHello was looked at */
     bool begun;              /* a handshake call was made since new or clear */
+    bool known;              /* libssl's last handshake is done: what it found can be told, also after a failure */
     uint8_t hello_answer;    /* tlsl_answer */
     uint8_t certificate_answer;
     uint8_t verify_answer;
@@ -62,6 +63,7 @@ struct tlslife_conn {
     bool goodbye_waits;   /* libssl holds our close_notify, which the transport did not take */
     uint8_t passed;       /* TLSLIFE_SENT_SHUTDOWN, _RECEIVED_: the close_notify that did pass */
     char *hostname;   /* lower case */
+    char *server_name; /* server: of the last ClientHello; libssl keeps none where a TLS 1.2 session is resumed */
     bool hostname_dialled; /* by dial, not by the program: the next dial brings its own */
     bool more; /* close stopped in the middle of what there is to read, for others to have their turn */
     unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH]; /* a client's: the context's, with the host's part */

@@ -139,6 +139,7 @@ static void keep_renewed(tlslife_conn *conn) {
 
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
     *done = true;
+    conn->known = true; /* a foreign context has no callback of ours that says so */
     if (conn->open || !SSL_is_server(conn->ssl) || !tlsl_conn_asks_verify(conn)) {
         if (!conn->open && !SSL_is_server(conn->ssl) && !conn->origin->foreign) {
             keep_renewed(conn);

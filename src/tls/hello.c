@@ -68,6 +68,20 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
     return brief;
 }
 
+/* A name with a NUL in it is none: libssl refuses such a hello later. */
+static reader host_name(SSL *ssl) {
+    reader ext = extension(ssl, TLSEXT_TYPE_server_name), list, type, name = {NULL, 0};
+    bool found = take_vector(&ext, 2, &list) && take(&list, 1, &type) &&
+                 type.at[0] == TLSEXT_NAMETYPE_host_name && take_vector(&list, 2, &name) && name.left > 0 &&
+                 memchr(name.at, '\0', name.left) == NULL;
+    return found ? name : (reader){NULL, 0};
+}
+
+tlslife_bytes tlsl_hello_server_name(SSL *ssl) {
+    reader name = host_name(ssl);
+    return (tlslife_bytes){name.at, name.left};
+}
+
 /* -------------------------------------------------------------------------------------------- the copy */
 
 /*
@@ -88,11 +102,8 @@ typedef struct hello_parts {
 
 static void find_parts(SSL *ssl, hello_parts *parts) {
     const unsigned char *at = NULL;
-    reader ext = extension(ssl, TLSEXT_TYPE_server_name), list, type;
-    if (take_vector(&ext, 2, &list) && take(&list, 1, &type) && type.at[0] == TLSEXT_NAMETYPE_host_name) {
-        take_vector(&list, 2, &parts->server_name);
-    }
-    ext = extension(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation);
+    parts->server_name = host_name(ssl);
+    reader ext = extension(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation);
     take_vector(&ext, 2, &parts->alpn);
     ext = extension(ssl, TLSEXT_TYPE_supported_versions);
     take_vector(&ext, 1, &parts->versions);
@@ -152,9 +163,8 @@ static void fill(hello_block *block, const hello_parts *parts) {
     }
     hello->session_id = (tlslife_bytes){copy_to(&end, parts->session_id), parts->session_id.left};
     hello->has_ticket = parts->has_ticket;
-    reader name = parts->server_name;
-    if (name.left > 0 && memchr(name.at, '\0', name.left) == NULL) {
-        hello->server_name = (const char *)copy_to(&end, name);
+    if (parts->server_name.left > 0) {
+        hello->server_name = (const char *)copy_to(&end, parts->server_name);
         *end = '\0';
     }
 }

@@ -12,6 +12,8 @@
 /* The ClientHello that libssl is reading, copied; NULL: out of memory, or it is malformed. */
 tlslife_hello *tlsl_hello_read(SSL *ssl);
 void tlsl_hello_free(tlslife_hello *hello);
+/* Its server name, lent for the length of the callback; empty: none, or it is malformed. */
+tlslife_bytes tlsl_hello_server_name(SSL *ssl);
 /* The same at a glance, without memory. */
 typedef struct tlsl_hello_brief {
     bool offers_tls13, has_psk, has_ticket, has_session_id;

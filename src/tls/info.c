@@ -15,6 +15,7 @@
 #include "base/certificate.h"
 #include "base/error_queue.h"
 #include "tls/conn.h"
+#include "tls/context.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -41,9 +42,21 @@ bool tlslife_conn_is_server(const tlslife_conn *conn) {
     return SSL_is_server(conn->ssl);
 }
 
-/* The keys are there: the handshake is done, or ended later. */
+/*
+ * Most of what a handshake found lies in its session, and libssl's getters do not ask whether there is one: set_session
+ * takes it away, and a renegotiation that fails may.
+ */
+static bool has_session(const tlslife_conn *conn) {
+    return SSL_get0_session(conn->ssl) != NULL;
+}
+
 static bool established(const tlslife_conn *conn) {
-    return SSL_is_init_finished(conn->ssl) && (conn->open || conn->verify_answer != TLSL_UNASKED);
+    return conn->known && has_session(conn);
+}
+
+/* The program is being asked about the peer, or has just answered. */
+static bool in_question(const tlslife_conn *conn) {
+    return conn->verify_answer != TLSL_UNASKED && has_session(conn);
 }
 
 const char *tlslife_conn_version(const tlslife_conn *conn) {
@@ -51,7 +64,8 @@ const char *tlslife_conn_version(const tlslife_conn *conn) {
 }
 
 const char *tlslife_conn_cipher(const tlslife_conn *conn) {
-    return established(conn) ? SSL_get_cipher_name(conn->ssl) : NULL;
+    const SSL_CIPHER *cipher = established(conn) ? SSL_get_current_cipher(conn->ssl) : NULL;
+    return cipher == NULL ? NULL : SSL_CIPHER_get_name(cipher);
 }
 
 /* OpenSSL 3.0 names some groups by their curve's NID and others by a number of its own. */
@@ -78,11 +92,15 @@ bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out) {
 }
 
 const char *tlslife_conn_server_name(const tlslife_conn *conn) {
-    return SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
+    if (SSL_is_server(conn->ssl) && !conn->context->foreign) {
+        return conn->server_name;
+    }
+    bool lost = SSL_session_reused(conn->ssl) && !has_session(conn); /* libssl would look there */
+    return lost ? NULL : SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
 }
 
 long tlslife_conn_verify_result(const tlslife_conn *conn) {
-    if (conn->verify_answer == TLSL_ASKED && !SSL_session_reused(conn->ssl)) {
+    if (in_question(conn) && conn->verify_answer == TLSL_ASKED && !SSL_session_reused(conn->ssl)) {
         return conn->verify_result;
     }
     return established(conn) ? SSL_get_verify_result(conn->ssl) : -1;
@@ -95,7 +113,7 @@ long tlslife_conn_verify_result(const tlslife_conn *conn) {
  * sides.
  */
 static X509 *peer_at(const tlslife_conn *conn, size_t index) {
-    if (!established(conn) && conn->verify_answer == TLSL_UNASKED) {
+    if (!established(conn) && !in_question(conn)) {
         return NULL;
     }
     if (SSL_is_server(conn->ssl)) {

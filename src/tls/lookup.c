@@ -499,7 +499,7 @@ void tlsl_cache_far_session(tlslife_conn *conn, SSL_SESSION *session) {
 /* ---------------------------------------------------------------------------------------------- outcome */
 
 tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
-    if (!SSL_is_init_finished(conn->ssl) || tlslife_conn_version(conn) == NULL) {
+    if (tlslife_conn_version(conn) == NULL) {
         return TLSLIFE_OUTCOME_NONE;
     }
     if (SSL_session_reused(conn->ssl)) {

@@ -118,10 +118,9 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
  * libssl goes on with the NULL and dereferences it: whoever takes the session of a connection has ended it.
  */
 static void give_up(tlslife_conn *conn) {
-    tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                   "this connection has ended: its session was taken by set_session");
+    tlsl_conn_fail(conn, TLSLIFE_ERR_TLS, "this connection has ended: its session was taken by set_session");
     conn->fate = TLSLIFE_ERROR;
-    conn->open = conn->shaken = false;
+    conn->open = conn->shaken = conn->known = false;
 }
 
 tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *session) {
@@ -170,7 +169,7 @@ tlslife_session *tlslife_conn_get1_session(tlslife_conn *conn) {
 }
 
 bool tlslife_conn_session_reused(const tlslife_conn *conn) {
-    return SSL_session_reused(conn->ssl);
+    return SSL_session_reused(conn->ssl) && SSL_get0_session(conn->ssl) != NULL;
 }
 
 static size_t tickets_wanted(const tlslife_conn *conn) {
