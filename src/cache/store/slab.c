@@ -1,5 +1,5 @@
 /*
- * slab.c: a far home in memory that processes share, and that outlives them: one mapped slab, divided into shards
+ * slab.c: an external store in memory that processes share, and that outlives them: one mapped slab, divided into shards
  * (slab_shard.c), each under a lease (slab_lease.c), in a file of its own (slab_file.c).
  *
  * It answers at once. A call takes one shard's lease, does a microsecond of work in memory and gives it back. A
@@ -29,11 +29,9 @@ typedef struct slab {
     unsigned char *map;
 } slab;
 
-/* Coarse: a tick late at most, and a fifth of the cost. */
 static uint32_t seconds_now(void) {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    return now.tv_sec < 0 ? 0 : (uint32_t)now.tv_sec;
+    time_t now = time(NULL);
+    return now < 0 ? 0 : (uint32_t)now;
 }
 
 /* false: its holder does not give it back. */
