@@ -170,8 +170,10 @@ typedef enum tlslife_verify {
 } tlslife_verify;
 
 typedef enum tlslife_resumption {
+    /* tickets, and session ids for those clients of TLS 1.2 that take no ticket */
+    TLSLIFE_RESUMPTION_BOTH = 0,
     /* stateless tickets (RFC 5077, RFC 8446 4.6.1); the server keeps nothing */
-    TLSLIFE_RESUMPTION_TICKETS = 0,
+    TLSLIFE_RESUMPTION_TICKETS,
     /* session ids; in TLS 1.3 tickets that hold an id only (SSL_OP_NO_TICKET) */
     TLSLIFE_RESUMPTION_STATEFUL,
     TLSLIFE_RESUMPTION_OFF          /* no session is offered or accepted */
@@ -190,12 +192,15 @@ enum { /* protocol versions, as on the wire */
 
 /*
  * A context with the safe defaults: a client verifies peer and host name, against the system's CAs unless
- * others are given; TLS 1.2 is the least; resumption by tickets; SSL_MODE_RELEASE_BUFFERS; a session id
+ * others are given; TLS 1.2 is the least; resumption by tickets, and by ids for those without; SSL_MODE_RELEASE_BUFFERS; a session id
  * context derived from the policy. Source: SSL_CTX_new(3).
  * Returns NULL and fills err when out of memory or when OpenSSL cannot start.
  *
  * Every tlslife_context_set_ and _add_ below fails with TLSLIFE_ERR_USAGE once the context is sealed: what a
  * running handshake reads cannot be changed under it. Make another context and use that for what comes next.
+ * Settings of which one would be without effect beside another are USAGE too, of whichever comes last: tickets
+ * and the option NO_TICKET, resumption OFF and a cache, ticket keys, tickets or early data, versions that an
+ * option excludes, early data without TLS 1.3, verify_host where nobody is verified.
  */
 TLSLIFE_API tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err);
 TLSLIFE_API tlslife_context *tlslife_context_up_ref(tlslife_context *context); /* returns its argument */
@@ -297,8 +302,9 @@ TLSLIFE_API tlslife_status tlslife_context_add_psk(tlslife_context *context, con
     const unsigned char *key, size_t key_len, tlslife_error *err);
 
 /*
- * Server: how sessions resume; default TICKETS, or STATEFUL with a cache. Client: OFF neither asks for
- * tickets nor keeps sessions.
+ * Server: how sessions resume; default BOTH, or STATEFUL with a cache or the option NO_TICKET. Contexts that one
+ * listener leads to may differ: each hello gets what the one in force allows, from the cache and by the ticket
+ * keys of the listener's. Client: OFF neither asks for tickets nor keeps sessions.
  */
 TLSLIFE_API tlslife_status tlslife_context_set_resumption(tlslife_context *context,
     tlslife_resumption resumption, tlslife_error *err);
@@ -392,10 +398,9 @@ TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *con
 
 /*
  * Sessions live in this cache: a server's by session id (resumption becomes STATEFUL unless it was set;
- * with TICKETS, and whatever ticket keys there are, only sessions that allow early data are here, whose
- * single use the cache enforces), a client's by peer (host, port, server name, ALPN, policy). Takes a
- * reference. One cache serves any number of contexts. Without one a server's sessions are in OpenSSL's own
- * cache, a client's in the connection's queue (tlslife_conn_take_session); with one, a client's sessions go
+ * with BOTH only those that have no ticket; with TICKETS only those that allow early data, whose single use the
+ * cache enforces), a client's by peer (host, port, server name, ALPN, policy). Takes a reference. One cache serves
+ * any number of contexts. Without one a server's sessions are in a cache of its own, a client's in the connection's queue (tlslife_conn_take_session); with one, a client's sessions go
  * to the cache, the queue stays empty, and a connection for which set_session was not called offers what
  * the cache has.
  */
@@ -762,7 +767,8 @@ typedef struct tlslife_hello {
 TLSLIFE_API const tlslife_hello *tlslife_conn_hello(const tlslife_conn *conn);
 /*
  * Continues under `context`, with all of its policy (takes its own reference, seals it); NULL: under the
- * one it has. USAGE when nothing was asked or context is a client's.
+ * one it has. A context that cannot serve (a client's, or one that cannot be sealed) costs this handshake: the
+ * peer gets internal_error, and the call made again fails and says why. USAGE when nothing was asked.
  */
 TLSLIFE_API tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *context);
 /*

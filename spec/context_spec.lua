@@ -210,6 +210,83 @@ describe("a context", function()
         end)
     end
 
+    -- Options of which one would be without effect, and what the message names.
+    local keys = tls.ticket_keys {}
+    local contradictions = {
+        {server, {resumption = "both", options = {NO_TICKET = true}}, "NO_TICKET"},
+        {server, {resumption = "tickets", options = {NO_TICKET = true}}, "NO_TICKET"},
+        {server, {resumption = "stateful", options = {NO_TICKET = false}}, "NO_TICKET"},
+        {server, {resumption = "off", options = {NO_TICKET = false}}, "NO_TICKET"},
+        {server, {resumption = "tickets", options = {ssl_op_no_ticket = true}}, "NO_TICKET"},
+        {client, {resumption = "tickets", options = {NO_TICKET = true}}, "NO_TICKET"},
+        {client, {resumption = "off", options = {NO_TICKET = false}}, "NO_TICKET"},
+        {server, {resumption = "off", cache = tls.cache()}, "a cache"},
+        {client, {resumption = "off", cache = tls.cache()}, "a cache"},
+        {server, {resumption = "off", ticket_keys = keys}, "ticket keys"},
+        {server, {resumption = "off", num_tickets = 1}, "tickets"},
+        {server, {resumption = "off", max_early_data = 1}, "early data"},
+        {server, {max_version = "TLSv1.2", max_early_data = 1}, "early data"},
+        {server, {options = {NO_TLSv1_3 = true}, max_early_data = 1}, "early data"},
+        {client, {max_version = "TLSv1.2", post_handshake_auth = true}, "post.handshake"},
+        {client, {max_version = "TLSv1.3", options = {NO_TLSv1_3 = true}}, "TLSv1.3"},
+        {client, {min_version = "TLSv1.2", options = {NO_TLSv1_2 = true}}, "TLSv1.2"},
+        {client, {min_version = "TLSv1", options = {NO_TLSv1 = true}}, "TLSv1"},
+        {client, {options = {NO_TLSv1_2 = true, NO_TLSv1_3 = true}}, "no version"},
+        {client, {max_version = "TLSv1.2", min_version = "TLSv1.1", options = {NO_SSL_MASK = true}}, "TLSv1.1"},
+        {client, {verify = "none", verify_host = true}, "verify_host"},
+    }
+    for i, case in ipairs(contradictions) do
+        it(("raises for a contradiction, %d: %s"):format(i, case[3]), function()
+            expect.raises(case[3], case[1], case[2])
+        end)
+    end
+
+    -- The same by lines of configuration, which come after the options.
+    local afterwards = {
+        {server, {resumption = "tickets"}, {"Options", "-SessionTicket"}, "NO_TICKET"},
+        {server, {resumption = "stateful"}, {"Options", "SessionTicket"}, "NO_TICKET"},
+        {server, {resumption = "off"}, {"NumTickets", "1"}, "tickets"},
+        {server, {max_early_data = 1}, {"MaxProtocol", "TLSv1.2"}, "early data"},
+        {client, {max_version = "TLSv1.3"}, {"Protocol", "-TLSv1.3"}, "TLSv1.3"},
+        {client, {max_version = "TLSv1.2"}, {"MinProtocol", "TLSv1.3"}, "no version"},
+    }
+    for _, case in ipairs(afterwards) do
+        local make, options, line, message = table.unpack(case)
+        it(("raises for a contradiction by configuration, %s, and so does its first connection"):format(table.concat(line, " ")),
+            function()
+                local context = make(options)
+                expect.raises(message, context.conf, context, table.unpack(line))
+                expect.raises(message, context.connection, context)
+            end)
+    end
+
+    it("takes what is said twice, and what is no contradiction", function()
+        for _, case in ipairs {
+            {server, {resumption = "stateful", options = {NO_TICKET = true}}},
+            {server, {resumption = "off", options = {NO_TICKET = true}}},
+            {server, {resumption = "tickets", options = {NO_TICKET = false}}},
+            {server, {resumption = "both", options = {NO_TICKET = false}, cache = tls.cache(), ticket_keys = keys}},
+            {server, {resumption = "off", num_tickets = 0, max_early_data = 0}},
+            {server, {resumption = "stateful", ticket_keys = keys}}, -- for the contexts behind it
+            {server, {resumption = "tickets", cache = tls.cache()}},
+            {server, {options = {NO_TICKET = true}, ticket_keys = keys}},
+            {client, {options = {NO_TICKET = true}, cache = tls.cache()}},
+            {client, {options = {NO_TLSv1_2 = true}}},
+            {client, {max_version = "TLSv1.2", options = {NO_TLSv1_3 = true}}},
+            {client, {verify = "none", verify_host = false}},
+        } do
+            assert(case[1](case[2]))
+        end
+        local context = server {resumption = "stateful"}
+        assert(context:conf("Options", "-SessionTicket"))
+    end)
+
+    it("keeps an option that a later one has to do with", function()
+        local without = client {options = {NO_TICKET = true}, cache = tls.cache(), max_version = "TLSv1.2"}
+        local conn = pair.connect {client = without, server = {resumption = "tickets"}}
+        assert.equal("", conn:session():ticket() or "")
+    end)
+
     it("finds system certificates by default, and only where none are given", function()
         local _, s, conn = pair.try {client = {ca = pair.none}}
         assert.equal("verify", conn:error().code)

@@ -88,15 +88,15 @@ describe("our server", function()
         if peer.finish then peer.finish(one) end
     end
 
-    --- Two connections of the peer, the second with the session of the first, to servers that share what homes say:
-    -- both connections' words for it.
-    local function visits(peer, version, kind, homes)
+    --- Two connections of the peer, the second with the session of the first, to these contexts: both connections' words
+    -- for it.
+    local function visits(peer, version, contexts)
         local words, one = {}, nil
         for i = 1, 2 do
             if i == 1 or peer.single then
                 one = watched(peer.start(listener:port(), version, {times = 2, ends = "client", resume = i > 1}))
             end
-            local conn <close> = accept(context(HOMES[kind].options(homes[i])), one)
+            local conn <close> = accept(contexts[i], one)
             assert.equal(version, conn:version())
             words[i] = conn:resumption()
             assert.equal(words[i] == "resumed", conn:session_reused())
@@ -109,14 +109,45 @@ describe("our server", function()
         return words, one:output()
     end
 
+    -- One context, with nothing said of resumption: whether a client takes tickets or not, it resumes.
+    for _, peer in ipairs(peers.clients) do
+        for _, version in ipairs(VERSIONS) do
+            it(("resumes %s, %s, by default"):format(peer.name, version), function()
+                local default = context {}
+                assert.same({"not_offered", "resumed"}, (visits(peer, version, {default, default})))
+            end)
+        end
+    end
+
+    for _, ticketless in ipairs {false, true} do
+        it("resumes openssl s_client -reconnect, TLSv1.2, by default" .. (ticketless and ", -no_ticket" or ""), function()
+            local default, words = context {}, {}
+            local one = watched(process.start {"openssl", "s_client", "-connect", "127.0.0.1:" .. listener:port(),
+                "-CAfile", pki.get().ca_file, "-verify_return_error", "-tls1_2", "-reconnect", ticketless and "-no_ticket" or nil})
+            for i = 1, 6 do
+                local conn <close> = accept(default, one)
+                words[i] = conn:resumption()
+                assert.equal("closed", select(2, read_all(conn)))
+                conn:shutdown()
+            end
+            assert.same({"not_offered", "resumed", "resumed", "resumed", "resumed", "resumed"}, words)
+            assert.equal(0, one:wait(DEADLINE))
+        end)
+    end
+
     for _, peer in ipairs(peers.clients) do
         for _, version in ipairs(VERSIONS) do
             for _, kind in ipairs(peer.kinds[version]) do
                 local way = HOMES[kind]
+                local function homes(...)
+                    local contexts = {}
+                    for i, home in ipairs {...} do contexts[i] = context(way.options(home)) end
+                    return contexts
+                end
 
                 it(("resumes %s, %s, sessions %s"):format(peer.name, version, way.name), function()
                     local home = way.home()
-                    local words, output = visits(peer, version, kind, {home, home})
+                    local words, output = visits(peer, version, homes(home, home))
                     assert.same({"not_offered", "resumed"}, words)
                     if peer.says_reused then assert.truthy(output:match(peer.says_reused), output) end
                     if kind == "stateful" then
@@ -127,7 +158,7 @@ describe("our server", function()
                 end)
 
                 it(("does not resume %s, %s, sessions %s of others"):format(peer.name, version, way.name), function()
-                    local words, output = visits(peer, version, kind, {way.home(), way.home()})
+                    local words, output = visits(peer, version, homes(way.home(), way.home()))
                     assert.same({"not_offered", way.refused}, words)
                     if peer.says_reused then assert.is_nil(output:match(peer.says_reused)) end
                 end)

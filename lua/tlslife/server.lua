@@ -302,7 +302,8 @@ end
 --- A server that accepts as soon as the loop runs. part: of a worker, the listeners, what is shared, and the log.
 local function start(options, part)
     options = setup.check(options)
-    part = part or {shared = setup.shared {worker = 1, secret = uv.random(32, 0)}, log = setup.log(options)}
+    local log = part and part.log or setup.log(options)
+    part = part or {shared = setup.shared {worker = 1, secret = uv.random(32, 0), log = log}, log = log}
     local self = new(options, part.shared, part.log)
     local message, err
     self.context, message, err = setup.context(options, part.shared)

@@ -107,10 +107,12 @@ local function make_cache(secret, slab)
     })
 end
 
---- What contexts get: ticket_keys, worker, and at the first look cache. given: secret; slab, where the cache is to be other
--- processes' too; or ticket_keys and cache.
+--- What contexts get: ticket_keys, worker, and at the first look cache. given: log; secret; slab, where the cache is to be
+-- other processes' too; or ticket_keys and cache.
 function setup.shared(given)
-    local shared = {worker = given.worker, ticket_keys = given.ticket_keys or core.ticket_keys {secret = given.secret}}
+    local shared = {
+        worker = given.worker, ticket_keys = given.ticket_keys or core.ticket_keys {secret = given.secret}, log = given.log,
+    }
     return setmetatable(shared, {__index = function(_, name)
         if name ~= "cache" then return nil end
         shared.cache = given.cache or make_cache(given.secret, given.slab)
@@ -125,12 +127,40 @@ end
 
 -- -------------------------------------------------------------------------------------------------- contexts
 
+-- Whether OpenSSL's option NO_TICKET is among these, by any of its names.
+local function without_tickets(options)
+    if type(options) ~= "table" then return false end
+    for name, value in pairs(options) do
+        if value == true and tostring(name):upper():gsub("^SSL_OP_", "") == "NO_TICKET" then return true end
+    end
+    return false
+end
+
+-- For ids that nobody has asked for: without room in shared memory each worker keeps its own.
+local function cache_by_default(shared)
+    local ok, message = pcall(function() return shared.cache end)
+    if not ok then
+        if shared.worker == 0 then -- the parent, once for all
+            shared.log("warning", ("session ids resume at their own worker only: %s"):format(message))
+        end
+        shared.cache = core.cache {}
+    end
+    return shared.cache
+end
+
+-- What is shared is for whatever was left open: the ids of one worker are good at the others, and after a reload.
 local function of_table(given, shared)
     local all = {}
     for name, value in pairs(given) do all[name] = value end
     all.role = "server"
-    all.ticket_keys = all.ticket_keys or shared.ticket_keys
-    if all.resumption == "stateful" and not all.cache then all.cache = shared.cache end
+    if all.resumption == nil and all.cache == nil then
+        all.resumption = without_tickets(all.options) and "stateful" or "both"
+        all.cache = cache_by_default(shared)
+    end
+    if all.resumption ~= "off" then
+        all.ticket_keys = all.ticket_keys or shared.ticket_keys
+        if all.resumption ~= "tickets" then all.cache = all.cache or shared.cache end
+    end
     return core.context(all)
 end
 

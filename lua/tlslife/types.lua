@@ -82,7 +82,7 @@ local tlslife = {}
 ---@field alpn string[]?           client: offered in this order; server: preferred in this order
 ---@field server_names table<string, tlslife.Context>? server: SNI name or "*.name" to context
 ---@field psk tlslife.Psk|tlslife.Psk[]|nil
----@field resumption "tickets"|"stateful"|"off"|nil default "tickets"
+---@field resumption "both"|"tickets"|"stateful"|"off"|nil server: tickets, and ids for clients of TLS 1.2 without; tickets; ids; nothing. Default "both", or "stateful" with a cache
 ---@field num_tickets integer?     TLS 1.3 tickets, 0..16
 ---@field session_timeout integer? seconds
 ---@field session_id_context string? 1..32 bytes; default: derived from the policy
@@ -122,7 +122,7 @@ local tlslife = {}
 ---@field verify_result integer
 ---@field resumed boolean
 
----A context with safe defaults. Unknown or mistyped options raise; what files and PEM do wrong returns nil, message, err.
+---A context with safe defaults. Unknown or mistyped options raise, and options that contradict each other; what files and PEM do wrong returns nil, message, err.
 ---Source: SSL_CTX_new(3).
 ---@param options tlslife.ContextOptions
 ---@return tlslife.Context? context
@@ -236,7 +236,7 @@ function tlslife.server(options) end
 ---@field on_start (fun(server: tlslife.Server))? called in each worker when it listens
 ---@field log (fun(level: "error"|"warning"|"info", message: string))? default: stderr
 
----What the workers of one tlslife.serve share: a cache (where options.context has resumption = "stateful" or a cache) and ticket keys.
+---What the workers of one tlslife.serve share: a cache of session ids and ticket keys.
 ---@class tlslife.Shared
 ---@field cache tlslife.Cache?
 ---@field ticket_keys tlslife.TicketKeys

@@ -201,7 +201,7 @@ local function parent(options)
         self.slab = "serve-" .. hex(uv.random(16, 0))
         self.hello = hex(secret) .. self.slab:match "%x+$" .. "\n"
     end
-    self.shared = setup.shared {worker = 0, secret = secret, slab = self.slab}
+    self.shared = setup.shared {worker = 0, secret = secret, slab = self.slab, log = self.log}
     self.on_end = function(one, how) ended(self, one, how) end
     self.handles = signals.watch {
         stop = function(timeout) stop(self, timeout) end,
@@ -269,6 +269,7 @@ function workers.work(options, worker)
     if not given then os.exit(true, true) end
     given.worker, given.cache, given.ticket_keys = worker.index, worker.cache, worker.ticket_keys
     local log = setup.log(options, "worker " .. worker.index)
+    given.log = log
     local self, message = server(options, {listeners = worker.listeners, shared = setup.shared(given), log = log})
     if not self then
         log("error", message)

@@ -271,9 +271,9 @@ static tlslife_status set_psk(tlb_setting *s) {
 /* --------------------------------------------------------------------------------------------- sessions */
 
 static tlslife_status set_resumption(tlb_setting *s) {
-    static const char *const words[] = {"tickets", "stateful", "off", NULL};
-    static const tlslife_resumption values[] = {TLSLIFE_RESUMPTION_TICKETS, TLSLIFE_RESUMPTION_STATEFUL,
-                                                TLSLIFE_RESUMPTION_OFF};
+    static const char *const words[] = {"both", "tickets", "stateful", "off", NULL};
+    static const tlslife_resumption values[] = {TLSLIFE_RESUMPTION_BOTH, TLSLIFE_RESUMPTION_TICKETS,
+                                                TLSLIFE_RESUMPTION_STATEFUL, TLSLIFE_RESUMPTION_OFF};
     return tlslife_context_set_resumption(s->context, values[tlb_choice(s, words)], &s->err);
 }
 

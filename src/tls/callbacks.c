@@ -73,8 +73,10 @@ static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const un
     } else if (conn != NULL && status == SSL_TICKET_NO_DECRYPT) {
         conn->ticket_failed = true;
     }
-    if (!opened) {
-        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    if (!opened) { /* the id beside it may lead to a session; libssl looks where there is no ticket */
+        return conn != NULL && status == SSL_TICKET_NO_DECRYPT && tlsl_search_found_id(conn)
+                   ? SSL_TICKET_RETURN_IGNORE
+                   : SSL_TICKET_RETURN_IGNORE_RENEW;
     }
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
@@ -386,22 +388,18 @@ void tlsl_callbacks_install(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
     SSL_CTX_set_info_callback(ctx, on_info);
     SSL_CTX_set_cert_verify_callback(ctx, on_verify, NULL);
+    SSL_CTX_sess_set_new_cb(ctx, on_new_session);
     if (context->role == TLSLIFE_SERVER) {
+        SSL_CTX_sess_set_get_cb(ctx, tlsl_on_get_session);
+        tlsl_callbacks_remove_session(context, true);
         SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
         SSL_CTX_set_session_ticket_cb(ctx, on_make_ticket, on_open_ticket, NULL);
-    } else {
-        SSL_CTX_sess_set_new_cb(ctx, on_new_session);
     }
 }
 
-void tlsl_callbacks_cache(tlslife_context *context, bool on) {
-    SSL_CTX *ctx = context->ctx;
-    if (context->role == TLSLIFE_SERVER) {
-        SSL_CTX_sess_set_new_cb(ctx, on ? on_new_session : NULL);
-        SSL_CTX_sess_set_get_cb(ctx, on ? tlsl_on_get_session : NULL);
-    }
-    SSL_CTX_sess_set_remove_cb(ctx, on ? tlsl_on_remove_session : NULL);
+void tlsl_callbacks_remove_session(tlslife_context *context, bool on) {
+    SSL_CTX_sess_set_remove_cb(context->ctx, on ? tlsl_on_remove_session : NULL);
 }
 
 void tlsl_callbacks_ask_certificate(tlslife_context *context) {

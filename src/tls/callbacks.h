@@ -15,7 +15,7 @@ void tlsl_callbacks_ask_certificate(tlslife_context *context);
 void tlsl_callbacks_psk(tlslife_context *context);
 void tlsl_callbacks_keylog(tlslife_context *context);
 void tlsl_callbacks_ocsp(tlslife_context *context);
-void tlsl_callbacks_cache(tlslife_context *context, bool on);
+void tlsl_callbacks_remove_session(tlslife_context *context, bool on); /* a server has it always */
 /* callbacks.c's answer to a client's identity: SSL_set_psk_server_callback(3). */
 unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max);
 

@@ -26,6 +26,7 @@
 #include "tls/context.h"
 #include "tls/hello.h"
 #include "tls/lookup.h"
+#include "tls/resumption.h"
 #include "tls/session.h"
 #include "tls/settings.h"
 #include "tls/switch.h"
@@ -155,6 +156,7 @@ static void drop_progress(tlslife_conn *conn) {
     free(conn->verify_subject);
     free(conn->server_name);
     free(conn->resumed_data);
+    free(conn->refuse_reason);
     if (conn->held != NULL) {
         OPENSSL_cleanse(conn->held, TLSL_RECORD);
         free(conn->held);
@@ -164,6 +166,7 @@ static void drop_progress(tlslife_conn *conn) {
     conn->verify_subject = NULL;
     conn->server_name = NULL;
     conn->resumed_data = NULL;
+    conn->refuse_reason = NULL;
     conn->held = NULL;
     conn->held_len = 0;
     conn->open = conn->begun = conn->corked = conn->unanswered = conn->more = conn->alert_received =

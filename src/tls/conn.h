@@ -53,6 +53,7 @@ struct tlslife_conn {
     uint8_t verify_answer;
     tlslife_context *chosen; /* the answer to a question, until libssl calls back */
     int refuse_alert;
+    char *refuse_reason; /* why the context that was chosen for this hello cannot serve it; or NULL */
     int alert; /* the last fatal alert seen, or -1 */
     bool alert_received;
     long verify_result; /* what the built-in verification found in this handshake, and of which certificate */

@@ -29,6 +29,8 @@
 #include "base/error_queue.h"
 #include "tls/callbacks.h"
 #include "tls/context.h"
+#include "tls/resumption.h"
+#include "tls/settings.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 
@@ -61,12 +63,11 @@ static bool set_defaults(tlslife_context *context) {
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ctx, 1); /* a record's header and body in one recv, and the next record too */
-    SSL_CTX_set_session_cache_mode(ctx, client ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
-                                               : SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(ctx, client ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     context->verify = client ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE;
     context->verify_host = client;
     tlsl_callbacks_install(context);
+    tlsl_resumption_settle(context);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_ex_data(ctx, context_index, context) == 1;
 }
@@ -172,6 +173,7 @@ void tlslife_context_free(tlslife_context *context) {
     free_lists(context);
     free_credentials(context);
     tlslife_cache_free(context->cache);
+    tlslife_cache_free(atomic_load(&context->home));
     tlslife_ticket_keys_free(context->ticket_keys);
     tlsl_policy_clear(&context->policy);
     pthread_mutex_destroy(&context->seal_lock);
@@ -274,6 +276,9 @@ static tlslife_status seal_once(tlslife_context *context, tlslife_error *err) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
                          "this context asks whether the peer is acceptable but does not ask the peer for a "
                          "certificate: set its verification to required (or, on a server, optional)");
+    }
+    if (tlsl_settings_agree(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR; /* its setter has said so, too */
     }
     if (context->verify != TLSLIFE_VERIFY_NONE && !context->ca_given &&
         tlslife_context_use_system_ca(context, err) != TLSLIFE_OK) {

@@ -35,6 +35,9 @@ typedef struct tlsl_credential {
 
 #define TLSL_CREDENTIALS_MAX 9 /* libssl holds one for each type of key */
 
+/* What the program said of an option that other settings decide, too. */
+typedef enum tlsl_said { TLSL_UNSAID = 0, TLSL_SAID_NO, TLSL_SAID_YES } tlsl_said;
+
 struct tlslife_context {
     SSL_CTX *ctx;
     atomic_uint refs;
@@ -45,9 +48,12 @@ struct tlslife_context {
     tlslife_verify verify;
     bool verify_host;
     bool ca_given; /* any CA was added: the system's are not added by themselves */
-    tlslife_resumption resumption;
-    bool gives_once;       /* sessions with early data: the cache, not libssl, sees to it */
-    bool resumption_given; /* by the program: a cache does not change it */
+    tlslife_resumption resumption;      /* what holds */
+    bool resumption_given;              /* by the program: nothing else changes it */
+    tlsl_said no_ticket, no_anti_replay; /* the options of these names */
+    bool gives_once;                    /* sessions with early data: the cache, not libssl, sees to it */
+    bool num_tickets_given, verify_host_given, post_handshake_auth;
+    int min_version, max_version; /* as given; 0: not */
     unsigned questions; /* TLSLIFE_ASK_* */
     atomic_int timeout_ms;
     char *groups;        /* as set, for server names; NULL: the default */
@@ -63,7 +69,8 @@ struct tlslife_context {
     tlsl_policy policy;      /* collected while it is configured; empty once sealed */
     unsigned char sid_ctx[32];
     size_t sid_ctx_len; /* 0 until sealed or set */
-    tlslife_cache *cache;
+    tlslife_cache *cache;           /* as given, or NULL */
+    _Atomic(tlslife_cache *) home; /* a server's own, where none was given, from its first session on */
     tlslife_ticket_keys *ticket_keys;
     tlsl_credential credentials[TLSL_CREDENTIALS_MAX];
     size_t credentials_len; /* filled by the seal */

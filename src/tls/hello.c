@@ -57,9 +57,10 @@ static reader extension(SSL *ssl, unsigned type) {
 tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
     const unsigned char *unused;
     reader ext = extension(ssl, TLSEXT_TYPE_supported_versions), list, version;
+    reader ticket = extension(ssl, TLSEXT_TYPE_session_ticket);
     tlsl_hello_brief brief = {
         .has_psk = extension(ssl, TLSEXT_TYPE_psk).left > 0,
-        .has_ticket = extension(ssl, TLSEXT_TYPE_session_ticket).left > 0,
+        .ticket = {ticket.at, ticket.left},
         .has_session_id = SSL_client_hello_get0_session_id(ssl, &unused) > 0,
     };
     for (bool more = take_vector(&ext, 1, &list); more && take(&list, 2, &version);) {

@@ -16,7 +16,8 @@ void tlsl_hello_free(tlslife_hello *hello);
 tlslife_bytes tlsl_hello_server_name(SSL *ssl);
 /* The same at a glance, without memory. */
 typedef struct tlsl_hello_brief {
-    bool offers_tls13, has_psk, has_ticket, has_session_id;
+    bool offers_tls13, has_psk, has_session_id;
+    tlslife_bytes ticket; /* TLS 1.2's; lent until libssl goes on */
 } tlsl_hello_brief;
 tlsl_hello_brief tlsl_hello_glance(SSL *ssl);
 

@@ -34,6 +34,8 @@
 #include "tls/hello.h"
 #include "tls/lookup.h"
 #include "tls/policy.h"
+#include "tls/resumption.h"
+#include "tls/ticket_keys.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -51,13 +53,18 @@ struct tlsl_search {
     size_t found_at; /* of keys */
 };
 
+/* Where sessions of conn are; NULL: nowhere. */
+static tlslife_cache *home(const tlslife_conn *conn) {
+    return tlsl_context_home(conn->origin, false);
+}
+
 void tlsl_search_free(tlslife_conn *conn) {
     tlsl_search *search = conn->search;
     if (search == NULL) {
         return;
     }
     if (search->asked && search->inquiry.found == TLSL_FOUND_PENDING) {
-        tlslife_store *store = tlsl_cache_store(conn->origin->cache);
+        tlslife_store *store = tlsl_cache_store(home(conn));
         store->verbs->cancel(store, &search->inquiry);
     }
     free(search->inquiry.bytes);
@@ -84,7 +91,7 @@ static tlslife_bytes policy_of(const tlslife_conn *conn) {
 
 /* A client's TLS 1.3 session is offered once; a server's that allows early data is taken once. */
 static bool used_once(const tlslife_conn *conn, bool tls13) {
-    return tls13 && (!SSL_is_server(conn->ssl) || SSL_get_max_early_data(conn->ssl) > 0);
+    return tls13 && (!SSL_is_server(conn->ssl) || conn->context->gives_once);
 }
 
 static void ask(tlsl_search *search, tlslife_store *store) {
@@ -102,7 +109,7 @@ static void ask(tlsl_search *search, tlslife_store *store) {
 
 /* What may be used again is kept nearer; a client, who could not know before, gives it back. */
 static void keep_found(tlslife_conn *conn, const tlsl_cache_key *key, const tlsl_search *search) {
-    tlslife_cache *cache = conn->origin->cache;
+    tlslife_cache *cache = home(conn);
     if (used_once(conn, SSL_SESSION_get_protocol_version(search->found) == TLS1_3_VERSION)) {
         return;
     }
@@ -116,7 +123,7 @@ static void keep_found(tlslife_conn *conn, const tlsl_cache_key *key, const tlsl
 
 /* What the answer says: a session, or the next id's turn, or the end. */
 static void take_answer(tlslife_conn *conn, tlsl_search *search) {
-    tlslife_cache *cache = conn->origin->cache;
+    tlslife_cache *cache = home(conn);
     const tlsl_cache_key *key = &search->keys[search->next];
     const tlsl_inquiry *inquiry = &search->inquiry;
     if (inquiry->found == TLSL_FOUND_HIT) {
@@ -163,7 +170,7 @@ static tlslife_status wait_for_store(tlslife_conn *conn, tlslife_store *store, i
 
 tlslife_status tlsl_search_go_on(tlslife_conn *conn, int64_t *deadline) {
     tlsl_search *search = conn->search;
-    tlslife_store *store = tlsl_cache_store(conn->origin->cache);
+    tlslife_store *store = tlsl_cache_store(home(conn));
     while (!search->done) {
         ask(search, store);
         if (search->inquiry.found != TLSL_FOUND_PENDING) {
@@ -187,7 +194,7 @@ bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out) {
         return false;
     }
     const tlsl_inquiry *inquiry = &conn->search->inquiry;
-    *out = (tlslife_lookup){.store = tlsl_cache_store(conn->origin->cache),
+    *out = (tlslife_lookup){.store = tlsl_cache_store(home(conn)),
                             .key = {inquiry->key, sizeof inquiry->key},
                             .take = inquiry->take};
     return true;
@@ -198,7 +205,7 @@ bool tlslife_conn_lookup_answered(const tlslife_conn *conn) {
         return true;
     }
     const tlsl_inquiry *inquiry = &conn->search->inquiry;
-    tlslife_store *store = tlsl_cache_store(conn->origin->cache);
+    tlslife_store *store = tlsl_cache_store(home(conn));
     return inquiry->found != TLSL_FOUND_PENDING ||
            (store->verbs->answered != NULL && store->verbs->answered(store, inquiry));
 }
@@ -215,7 +222,7 @@ static tlsl_inquiry *asked_inquiry(tlslife_conn *conn, const char *verb) {
 }
 
 static void answered(tlslife_conn *conn, tlsl_inquiry *inquiry, tlsl_found found) {
-    tlslife_store *store = tlsl_cache_store(conn->origin->cache);
+    tlslife_store *store = tlsl_cache_store(home(conn));
     store->verbs->cancel(store, inquiry);
     inquiry->found = found;
 }
@@ -259,12 +266,12 @@ static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
     }
     tlslife_outcome why;
     /* What may be used once is in one home alone: the far one, which all processes see. */
-    bool near = tlsl_cache_near(conn->origin->cache) && !once;
-    SSL_SESSION *session = near ? tlsl_cache_find(conn->origin->cache, &key, false, false, &why) : NULL;
+    bool near = tlsl_cache_near(home(conn)) && !once;
+    SSL_SESSION *session = near ? tlsl_cache_find(home(conn), &key, false, false, &why) : NULL;
     search->take = once;
     search->keys[search->keys_len++] = key;
     if (session != NULL && search->found == NULL) {
-        tlsl_cache_count(conn->origin->cache, TLSL_COUNT_HIT);
+        tlsl_cache_count(home(conn), TLSL_COUNT_HIT);
         search->found = session;
         search->found_at = search->keys_len - 1;
         search->done = true;
@@ -275,7 +282,7 @@ static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
 
 static bool speaks_tls13(const tlslife_conn *conn) {
     long max = SSL_get_max_proto_version(conn->ssl);
-    return max == 0 || max >= TLS1_3_VERSION;
+    return (max == 0 || max >= TLS1_3_VERSION) && !(SSL_get_options(conn->ssl) & SSL_OP_NO_TLSv1_3);
 }
 
 static bool want_ids(tlslife_conn *conn, bool tls13) {
@@ -292,20 +299,41 @@ static bool want_ids(tlslife_conn *conn, bool tls13) {
         want_id(conn, hello->session_id, false);
     }
     tlsl_hello_free(hello);
+    if (tlsl_search_waits(conn) && tlsl_cache_store(home(conn)) == NULL) {
+        tlsl_cache_count(home(conn), TLSL_COUNT_MISS);
+        conn->search->done = true;
+    }
     return true;
+}
+
+/*
+ * Whether libssl may ask for an id of this hello in a home. In TLS 1.2 a ticket goes before an id, which most clients make
+ * up beside it, but where there is no key for the ticket the id may be a session's.
+ */
+static bool ids_matter(const tlslife_conn *conn, const tlsl_hello_brief *brief, bool tls13) {
+    bool tickets = !(SSL_get_options(conn->ssl) & SSL_OP_NO_TICKET);
+    return home(conn) != NULL && tlsl_conn_keeps_ids(conn, tls13) &&
+           (tls13 ? brief->has_psk
+                  : brief->has_session_id &&
+                        !(tickets && brief->ticket.len > 0 && tlsl_ticket_key_known(conn, brief->ticket)));
 }
 
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     tlsl_hello_brief brief = tlsl_hello_glance(conn->ssl);
     bool tls13 = brief.offers_tls13 && speaks_tls13(conn);
-    const tlslife_cache *cache = conn->origin->cache;
-    conn->offered = tls13 ? brief.has_psk : brief.has_session_id || brief.has_ticket;
+    conn->offered = tls13 ? brief.has_psk : brief.has_session_id || brief.ticket.len > 0;
     conn->outcome = conn->offered ? TLSLIFE_OUTCOME_NOT_CACHED : TLSLIFE_OUTCOME_NOT_OFFERED;
-    bool far =
-        cache != NULL && conn->offered && tlsl_cache_store(cache) != NULL; /* else on_get_session suffices */
-    bool ok = !far || want_ids(conn, tls13);
+    tlsl_conn_choose_tickets(conn, tls13);
+    /* What is near is found when libssl asks; but whether there is an id must be known when a ticket does not open. */
+    bool now = ids_matter(conn, &brief, tls13) &&
+               (tlsl_cache_store(home(conn)) != NULL || (!tls13 && brief.ticket.len > 0));
+    bool ok = !now || want_ids(conn, tls13);
     *out_waits = tlsl_search_waits(conn);
     return ok;
+}
+
+bool tlsl_search_found_id(const tlslife_conn *conn) {
+    return conn->search != NULL && conn->search->found != NULL && SSL_version(conn->ssl) < TLS1_3_VERSION;
 }
 
 void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
@@ -323,8 +351,8 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
     tlslife_conn *conn = tlsl_conn_of(ssl);
     *copy = 0; /* the reference that is returned is libssl's */
     tlsl_cache_key key = {.client = false};
-    if (conn == NULL || conn->origin->cache == NULL || id_len <= 0 ||
-        !tlsl_id_key(id, (size_t)id_len, key.bytes)) {
+    if (conn == NULL || home(conn) == NULL || id_len <= 0 || !tlsl_id_key(id, (size_t)id_len, key.bytes) ||
+        !tlsl_conn_keeps_ids(conn, SSL_version(ssl) >= TLS1_3_VERSION)) {
         return NULL;
     }
     tlsl_search *search = conn->search;
@@ -336,7 +364,7 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
     } else if (search == NULL) {
         tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
         bool once = used_once(conn, SSL_version(ssl) >= TLS1_3_VERSION);
-        session = tlsl_cache_find(conn->origin->cache, &key, once, true, &why);
+        session = tlsl_cache_find(home(conn), &key, once, true, &why);
         conn->outcome = (uint8_t)why;
     }
     if (session != NULL) {
@@ -345,10 +373,21 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
     return session;
 }
 
+/* libssl gives each stateless ticket of TLS 1.3 an id, too, which no home knows: a far one need not be told of its end. */
+static bool may_be_kept(const tlslife_context *context, const SSL_SESSION *session) {
+    bool others = context->server_names != NULL || (context->questions & TLSLIFE_ASK_HELLO);
+    bool stateless =
+        context->resumption == TLSLIFE_RESUMPTION_BOTH || context->resumption == TLSLIFE_RESUMPTION_TICKETS;
+    return context->role == TLSLIFE_CLIENT || others || !stateless ||
+           SSL_SESSION_get_protocol_version(session) != TLS1_3_VERSION ||
+           SSL_SESSION_get_max_early_data(session) > 0;
+}
+
 void tlsl_on_remove_session(SSL_CTX *ctx, SSL_SESSION *session) {
     tlslife_context *context = tlsl_context_of(ctx);
-    if (context != NULL && context->cache != NULL) {
-        tlsl_cache_drop(context->cache, session, tlsl_session_left(session, 0, time(NULL)) > 0);
+    tlslife_cache *cache = context == NULL ? NULL : tlsl_context_home(context, false);
+    if (cache != NULL && may_be_kept(context, session)) {
+        tlsl_cache_drop(cache, session, tlsl_session_left(session, 0, time(NULL)) > 0);
     }
 }
 
@@ -412,7 +451,7 @@ static void offer(tlslife_conn *conn, SSL_SESSION *session) {
 }
 
 tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
-    tlslife_cache *cache = conn->origin->cache;
+    tlslife_cache *cache = home(conn);
     char peer[300];
     tlsl_cache_key key;
     if (conn->search == NULL) {
@@ -443,10 +482,6 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
 
 /* ---------------------------------------------------------------------------------------------- keeping */
 
-static bool kept_by_id(const tlslife_conn *conn) {
-    return conn->origin->resumption == TLSLIFE_RESUMPTION_STATEFUL || SSL_get_max_early_data(conn->ssl) > 0;
-}
-
 static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_cache_key *key, char *peer,
                    size_t peer_len) {
     peer[0] = '\0';
@@ -454,7 +489,8 @@ static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_ca
         return client_key(conn, key, peer, peer_len);
     }
     key->client = false;
-    return tlsl_session_key(session, key->bytes) && kept_by_id(conn);
+    return tlsl_session_key(session, key->bytes) &&
+           tlsl_conn_keeps_ids(conn, SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION);
 }
 
 /*
@@ -463,7 +499,7 @@ static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_ca
  * others into memory.
  */
 static bool lives_near(tlslife_conn *conn, const SSL_SESSION *session, bool *out_far) {
-    const tlslife_cache *cache = conn->origin->cache;
+    const tlslife_cache *cache = home(conn);
     bool near = tlsl_cache_near(cache), far = tlsl_cache_store(cache) != NULL;
     bool once = used_once(conn, SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION);
     *out_far = far;
@@ -482,8 +518,9 @@ bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (!key_of(conn, session, &key, peer, sizeof peer)) {
         return false;
     }
-    if (lives_near(conn, session, &far)) {
-        tlsl_cache_keep(conn->origin->cache, &key, session, peer);
+    tlslife_cache *cache = tlsl_context_home(conn->origin, true);
+    if (cache != NULL && lives_near(conn, session, &far)) {
+        tlsl_cache_keep(cache, &key, session, peer);
     }
     return far;
 }
@@ -492,7 +529,7 @@ void tlsl_cache_far_session(tlslife_conn *conn, SSL_SESSION *session) {
     char peer[300];
     tlsl_cache_key key;
     if (key_of(conn, session, &key, peer, sizeof peer)) {
-        tlsl_far_put(conn->origin->cache, &key, session, policy_of(conn));
+        tlsl_far_put(home(conn), &key, session, policy_of(conn));
     }
 }
 

@@ -19,6 +19,8 @@ void tlsl_search_free(tlslife_conn *conn);
  * memory.
  */
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits);
+/* Server: whether the id of a TLS 1.2 hello, which offers a ticket too, has led to a session. */
+bool tlsl_search_found_id(const tlslife_conn *conn);
 /* A server's session was found: should it not be resumed, why not. */
 void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session);
 /* Goes on with what waits, and waits itself where it may: OK: it has ended; WANT_SESSION, TIMEOUT, ERROR. */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/certificate.h"
 #include "tls/conn.h"
@@ -35,6 +36,14 @@ static void hello_answered(tlslife_conn *conn, tlsl_answer answer) {
     conn->hello = NULL;
 }
 
+/* Others are served by this listener: so the mistake costs this handshake, and is told by its call. */
+static void refuse_unfit(tlslife_conn *conn) {
+    free(conn->refuse_reason);
+    conn->refuse_reason = strdup(tlslife_conn_error(conn)->message);
+    conn->refuse_alert = SSL_AD_INTERNAL_ERROR;
+    hello_answered(conn, TLSL_REFUSED);
+}
+
 tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *context) {
     if (check_asked(conn, conn->hello_answer, "answer_hello") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
@@ -44,7 +53,8 @@ tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *co
         context = tlsl_context_match(conn->context, conn->hello->server_name);
     } else if (tlsl_switch_check(conn->context, context, err) != TLSLIFE_OK ||
                tlsl_context_seal(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
+        refuse_unfit(conn);
+        return TLSLIFE_OK;
     }
     conn->chosen = context == NULL ? NULL : tlslife_context_up_ref(context);
     hello_answered(conn, TLSL_ACCEPTED);

@@ -64,7 +64,8 @@ bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (!SSL_is_server(conn->ssl)) {
         note_client(conn, session);
     }
-    if (conn->origin->cache != NULL && !tlsl_cache_new_session(conn, session)) {
+    bool homed = SSL_is_server(conn->ssl) || conn->origin->cache != NULL;
+    if (homed && !tlsl_cache_new_session(conn, session)) {
         return false;
     }
     /* for the program; or, with a far home, until the call has returned */

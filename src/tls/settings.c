@@ -24,6 +24,7 @@
 #include "tls/callbacks.h"
 #include "tls/context.h"
 #include "tls/keylog.h"
+#include "tls/resumption.h"
 #include "tls/settings.h"
 #include "tlslife.h"
 
@@ -67,7 +68,7 @@ tlslife_status tlslife_context_set_verify(tlslife_context *context, tlslife_veri
     }
     context->verify = verify;
     SSL_CTX_set_verify(context->ctx, modes[verify], NULL);
-    return TLSLIFE_OK;
+    return tlsl_settings_agree(context, err);
 }
 
 tlslife_status tlslife_context_set_verify_depth(tlslife_context *context, int depth, tlslife_error *err) {
@@ -87,7 +88,8 @@ tlslife_status tlslife_context_set_verify_host(tlslife_context *context, bool ve
         return TLSLIFE_ERROR;
     }
     context->verify_host = verify_host;
-    return TLSLIFE_OK;
+    context->verify_host_given = verify_host;
+    return tlsl_settings_agree(context, err);
 }
 
 tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned questions,
@@ -129,7 +131,10 @@ tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_ve
     }
     bool ok = SSL_CTX_set_min_proto_version(context->ctx, least) == 1 &&
               SSL_CTX_set_max_proto_version(context->ctx, max_version) == 1;
-    return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "these versions cannot be used");
+    context->min_version = min_version;
+    context->max_version = max_version;
+    return ok ? tlsl_settings_agree(context, err)
+              : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "these versions cannot be used");
 }
 
 tlslife_status tlslife_context_set_cipher_list(tlslife_context *context, const char *list,
@@ -260,97 +265,6 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
 
 /* -------------------------------------------------------------------------------------------- sessions */
 
-/*
- * A server that takes early data must remember which tickets it has seen (RFC 8446 section 8): libssl does
- * that with its cache, so early data turns the cache on. A cache of ours takes the place of libssl's.
- */
-void tlsl_context_set_cache_mode(tlslife_context *context) {
-    SSL_CTX *ctx = context->ctx;
-    bool ours = context->cache != NULL;
-    bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
-    bool stateful = context->resumption == TLSLIFE_RESUMPTION_STATEFUL;
-    bool single_use = !off && SSL_CTX_get_max_early_data(ctx) > 0;
-    bool serves = stateful || single_use;
-    long server =
-        serves ? SSL_SESS_CACHE_SERVER | (ours ? SSL_SESS_CACHE_NO_INTERNAL : 0) : SSL_SESS_CACHE_OFF;
-    long client = off ? SSL_SESS_CACHE_OFF : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL;
-    SSL_CTX_set_session_cache_mode(ctx, context->role == TLSLIFE_SERVER ? server : client);
-    tlsl_callbacks_cache(context, ours && (serves || (context->role == TLSLIFE_CLIENT && !off)));
-}
-
-static void set_option(SSL_CTX *ctx, uint64_t option, bool on) {
-    if (on) {
-        SSL_CTX_set_options(ctx, option);
-    } else {
-        SSL_CTX_clear_options(ctx, option);
-    }
-}
-
-/*
- * libssl keeps early data from being replayed by taking the session out of its own cache, and refuses what is not
- * there. With a cache of ours it is the cache that gives each such session once; for that, tickets must be ids.
- */
-static void set_tickets(tlslife_context *context) {
-    bool server = context->role == TLSLIFE_SERVER;
-    bool once = server && context->cache != NULL && SSL_CTX_get_max_early_data(context->ctx) > 0;
-    bool stateful = server && context->resumption == TLSLIFE_RESUMPTION_STATEFUL;
-    set_option(context->ctx, SSL_OP_NO_TICKET,
-               stateful || once || context->resumption == TLSLIFE_RESUMPTION_OFF);
-    if (once || context->gives_once) {
-        set_option(context->ctx, SSL_OP_NO_ANTI_REPLAY, once);
-        context->gives_once = once;
-    }
-    tlsl_context_set_cache_mode(context);
-}
-
-tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache, tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    tlslife_cache *before = context->cache; /* may be the same one */
-    context->cache = tlslife_cache_up_ref(cache);
-    tlslife_cache_free(before);
-    if (context->role == TLSLIFE_SERVER && !context->resumption_given) {
-        context->resumption = TLSLIFE_RESUMPTION_STATEFUL; /* who gives a cache wants it used */
-    }
-    set_tickets(context);
-    return TLSLIFE_OK;
-}
-
-tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_resumption resumption,
-                                              tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    if (resumption > TLSLIFE_RESUMPTION_OFF) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "resumption is tickets, stateful or off");
-    }
-    context->resumption = resumption;
-    context->resumption_given = true;
-    set_tickets(context);
-    return TLSLIFE_OK;
-}
-
-tlslife_cache *tlslife_context_get0_cache(const tlslife_context *context) {
-    return context->cache;
-}
-
-tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err) {
-    return num_tickets <= 16
-               ? TLSLIFE_OK
-               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "the number of tickets is 0 to 16, not %zu", num_tickets);
-}
-
-tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t num_tickets,
-                                               tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
-        tlsl_check_num_tickets(num_tickets, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    SSL_CTX_set_num_tickets(context->ctx, num_tickets);
-    return TLSLIFE_OK;
-}
-
 tlslife_status tlslife_context_set_session_timeout(tlslife_context *context, long timeout_seconds,
                                                    tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
@@ -377,23 +291,6 @@ tlslife_status tlslife_context_set_session_id_context(tlslife_context *context, 
     }
     memcpy(context->sid_ctx, id, id_len);
     context->sid_ctx_len = id_len;
-    return TLSLIFE_OK;
-}
-
-tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint32_t max_early_data,
-                                                  tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    if (SSL_CTX_set_max_early_data(context->ctx, max_early_data) != 1 ||
-        SSL_CTX_set_recv_max_early_data(context->ctx, max_early_data) != 1) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set early data");
-    }
-    if (context->cache != NULL) {
-        set_tickets(context);
-    } else {
-        tlsl_context_set_cache_mode(context);
-    }
     return TLSLIFE_OK;
 }
 
@@ -474,8 +371,9 @@ tlslife_status tlslife_context_set_option(tlslife_context *context, const char *
     if (!tlsl_option_bit(name, &bit)) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "no option SSL_OP_%s in this OpenSSL", name);
     }
-    set_option(context->ctx, bit, on);
-    return TLSLIFE_OK;
+    tlsl_set_option(context->ctx, bit, on);
+    tlsl_resumption_note_options(context, bit, on ? bit : 0);
+    return tlsl_settings_agree(context, err);
 }
 
 tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *name, bool on,
@@ -516,6 +414,8 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
     SSL_CONF_CTX_set_flags(conf,
                            SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS | side);
     SSL_CONF_CTX_set_ssl_ctx(conf, context->ctx);
+    uint64_t options = SSL_CTX_get_options(context->ctx);
+    size_t num_tickets = SSL_CTX_get_num_tickets(context->ctx);
     bool ok = SSL_CONF_cmd(conf, command, value) > 0 && SSL_CONF_CTX_finish(conf) == 1;
     SSL_CONF_CTX_free(conf);
     if (!ok) {
@@ -531,7 +431,11 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
     if (strcasecmp(command, "VerifyCAPath") == 0 || strcasecmp(command, "VerifyCAStore") == 0) {
         tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, value, strlen(value));
     }
-    return TLSLIFE_OK;
+    context->num_tickets_given =
+        context->num_tickets_given || SSL_CTX_get_num_tickets(context->ctx) != num_tickets;
+    tlsl_resumption_note_options(context, SSL_CTX_get_options(context->ctx) ^ options,
+                                 SSL_CTX_get_options(context->ctx));
+    return tlsl_settings_agree(context, err);
 }
 
 tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *context, bool quiet, tlslife_error *err) {
@@ -548,5 +452,6 @@ tlslife_status tlslife_context_set_post_handshake_auth(tlslife_context *context,
         return TLSLIFE_ERROR;
     }
     SSL_CTX_set_post_handshake_auth(context->ctx, on);
-    return TLSLIFE_OK;
+    context->post_handshake_auth = on;
+    return tlsl_settings_agree(context, err);
 }

@@ -15,8 +15,7 @@ unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len
                               tlslife_error *err);
 /* Whether these bytes may be a stapled OCSP response. */
 bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len);
-tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err);
-/* Installs what tlslife_context_set_cache and its like make necessary; called whenever a setting changes that. */
-void tlsl_context_set_cache_mode(tlslife_context *context);
+/* agree.c: OK, or the two settings of which one would be without effect. */
+tlslife_status tlsl_settings_agree(const tlslife_context *context, tlslife_error *err);
 
 #endif

@@ -6,7 +6,7 @@
  * attacker who finds one attribute left behind finds, say, a server name that demands client certificates
  * reached under the verify mode of one that does not; so each is applied here by hand. Two stay the first
  * context's for all the connection's life, because libssl keeps them there: the cache and the ticket keys
- * (the session id context keeps their sessions apart).
+ * (the session id context keeps their sessions apart). Which of them are used is the context's in force (resumption.c).
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -68,12 +68,6 @@ tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_cont
     if (to->role != TLSLIFE_SERVER || from->role != TLSLIFE_SERVER) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
                          "a server name leads from a server's context to a server's context");
-    }
-    if (to->resumption != from->resumption) {
-        return tlsl_fail(
-            err, TLSLIFE_ERR_USAGE,
-            "contexts behind one listener resume in one way (its cache and ticket keys serve them all): "
-            "give them the same resumption");
     }
     return TLSLIFE_OK;
 }

@@ -409,6 +409,22 @@ int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIP
     return 0; /* also where OpenSSL failed: the handshake goes on in full */
 }
 
+bool tlsl_ticket_key_known(const tlslife_conn *conn, tlslife_bytes ticket) {
+    ticket_secret key; /* libssl's own are laid out alike, and no longer */
+    tlslife_ticket_keys *keys = conn->origin->ticket_keys;
+    bool known = false;
+    if (ticket.len < NAME_LEN) {
+        return false;
+    }
+    if (keys != NULL) {
+        known = find_key(keys, (int64_t)time(NULL), ticket.data, &key) != 0;
+    } else if (SSL_CTX_get_tlsext_ticket_keys(conn->origin->ctx, &key, sizeof key) == 1) {
+        known = memcmp(key.name, ticket.data, NAME_LEN) == 0;
+    }
+    OPENSSL_cleanse(&key, sizeof key);
+    return known;
+}
+
 tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife_ticket_keys *keys,
                                                tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
@@ -424,5 +440,5 @@ tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife
     tlslife_ticket_keys *before = context->ticket_keys;
     context->ticket_keys = tlslife_ticket_keys_up_ref(keys);
     tlslife_ticket_keys_free(before);
-    return TLSLIFE_OK;
+    return tlsl_settings_agree(context, err);
 }

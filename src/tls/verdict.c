@@ -91,7 +91,9 @@ static void explain_verify(const tlslife_conn *conn, tlslife_error *err) {
 
 /* The cause beyond what libssl knows of: the peer's alert, or the program's own answer. */
 static void explain_cause(const tlslife_conn *conn, tlslife_error *err) {
-    if (conn->hello_answer == TLSL_REFUSED) {
+    if (conn->hello_answer == TLSL_REFUSED && conn->refuse_reason != NULL) {
+        append(err, ": the context chosen for the ClientHello cannot serve it: %s", conn->refuse_reason);
+    } else if (conn->hello_answer == TLSL_REFUSED) {
         append(err, ": the program refused the ClientHello with the alert %s",
                tlslife_alert_name(conn->refuse_alert));
     } else if (conn->certificate_answer == TLSL_REFUSED) {

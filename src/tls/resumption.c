@@ -1,0 +1,188 @@
+/*
+ * resumption.c: which ways of resuming a context has.
+ *
+ * Tickets and ids stand side by side, as in libssl: a client of TLS 1.2 that takes no ticket is given an id, and memory is
+ * spent on it alone. libssl's own cache is not used. It belongs to the SSL_CTX that a connection was made of, whatever a
+ * server name has chosen since, and would store and find what the context in force does not allow. So a server's sessions
+ * are in a cache of ours, which is asked under callbacks: the program's, or one that is made when the first session comes
+ * that has no ticket.
+ *
+ * Early data must not be taken twice (RFC 8446 section 8). The cache gives such a session once, and for that a ticket of
+ * TLS 1.3 must be an id. libssl's own protection goes by its own cache, and is off.
+ */
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "tls/callbacks.h"
+#include "tls/context.h"
+#include "tls/resumption.h"
+#include "tls/settings.h"
+
+void tlsl_set_option(SSL_CTX *ctx, uint64_t option, bool on) {
+    if (on) {
+        SSL_CTX_set_options(ctx, option);
+    } else {
+        SSL_CTX_clear_options(ctx, option);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------- the settings */
+
+/* What holds where the program has made no choice: who gives a cache wants it used. */
+static tlslife_resumption chosen(const tlslife_context *context) {
+    if (context->resumption_given) {
+        return context->resumption;
+    }
+    bool ids =
+        context->role == TLSLIFE_SERVER && (context->cache != NULL || context->no_ticket == TLSL_SAID_YES);
+    return ids ? TLSLIFE_RESUMPTION_STATEFUL : TLSLIFE_RESUMPTION_BOTH;
+}
+
+static void settle_server(tlslife_context *context) {
+    SSL_CTX *ctx = context->ctx;
+    bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
+    bool replays = context->no_anti_replay == TLSL_SAID_YES;
+    context->gives_once = !off && !replays && SSL_CTX_get_max_early_data(ctx) > 0;
+    /* An SSL that the host makes by itself has no more than this to go by. */
+    tlsl_set_option(ctx, SSL_OP_NO_TICKET,
+                    off || context->gives_once || context->resumption == TLSLIFE_RESUMPTION_STATEFUL);
+    tlsl_set_option(ctx, SSL_OP_NO_ANTI_REPLAY, replays || context->gives_once);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL |
+                                            SSL_SESS_CACHE_NO_AUTO_CLEAR);
+}
+
+static void settle_client(tlslife_context *context) {
+    bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
+    tlsl_set_option(context->ctx, SSL_OP_NO_TICKET, off || context->no_ticket == TLSL_SAID_YES);
+    SSL_CTX_set_session_cache_mode(context->ctx, off ? SSL_SESS_CACHE_OFF
+                                                     : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    tlsl_callbacks_remove_session(context, context->cache != NULL && !off);
+}
+
+void tlsl_resumption_settle(tlslife_context *context) {
+    context->resumption = chosen(context);
+    if (context->role == TLSLIFE_SERVER) {
+        settle_server(context);
+    } else {
+        settle_client(context);
+    }
+}
+
+static tlslife_status settle(tlslife_context *context, tlslife_error *err) {
+    tlsl_resumption_settle(context);
+    return tlsl_settings_agree(context, err);
+}
+
+static void note_option(tlsl_said *said, uint64_t option, uint64_t options, uint64_t values) {
+    if (options & option) {
+        *said = values & option ? TLSL_SAID_YES : TLSL_SAID_NO;
+    }
+}
+
+void tlsl_resumption_note_options(tlslife_context *context, uint64_t options, uint64_t values) {
+    note_option(&context->no_ticket, SSL_OP_NO_TICKET, options, values);
+    note_option(&context->no_anti_replay, SSL_OP_NO_ANTI_REPLAY, options, values);
+    tlsl_resumption_settle(context);
+}
+
+tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    tlslife_cache *before = context->cache; /* may be the same one */
+    context->cache = tlslife_cache_up_ref(cache);
+    tlslife_cache_free(before);
+    return settle(context, err);
+}
+
+tlslife_cache *tlslife_context_get0_cache(const tlslife_context *context) {
+    return context->cache;
+}
+
+tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_resumption resumption,
+                                              tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (resumption > TLSLIFE_RESUMPTION_OFF) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "resumption is both, tickets, stateful or off");
+    }
+    context->resumption = resumption;
+    context->resumption_given = true;
+    return settle(context, err);
+}
+
+tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err) {
+    return num_tickets <= 16
+               ? TLSLIFE_OK
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "the number of tickets is 0 to 16, not %zu", num_tickets);
+}
+
+tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t num_tickets,
+                                               tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        tlsl_check_num_tickets(num_tickets, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    SSL_CTX_set_num_tickets(context->ctx, num_tickets);
+    context->num_tickets_given = true;
+    return tlsl_settings_agree(context, err);
+}
+
+tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint32_t max_early_data,
+                                                  tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (SSL_CTX_set_max_early_data(context->ctx, max_early_data) != 1 ||
+        SSL_CTX_set_recv_max_early_data(context->ctx, max_early_data) != 1) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set early data");
+    }
+    return settle(context, err);
+}
+
+/* ------------------------------------------------------------------------------------------------ the home */
+
+static tlslife_cache *make_home(tlslife_context *context) {
+    const tlslife_cache_options options = tlslife_cache_defaults();
+    pthread_mutex_lock(&context->seal_lock);
+    tlslife_cache *home = atomic_load_explicit(&context->home, memory_order_relaxed);
+    if (home == NULL) {
+        home = tlslife_cache_new(&options, NULL);
+        atomic_store_explicit(&context->home, home, memory_order_release);
+    }
+    pthread_mutex_unlock(&context->seal_lock);
+    return home;
+}
+
+tlslife_cache *tlsl_context_home(tlslife_context *context, bool make) {
+    if (context->cache != NULL) {
+        return context->cache;
+    }
+    tlslife_cache *home = atomic_load_explicit(&context->home, memory_order_acquire);
+    return home == NULL && make && context->role == TLSLIFE_SERVER ? make_home(context) : home;
+}
+
+/* -------------------------------------------------------------------------------------------- a handshake */
+
+bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13) {
+    const tlslife_context *context = conn->context;
+    return context->resumption == TLSLIFE_RESUMPTION_STATEFUL ||
+           (tls13 ? context->gives_once : context->resumption == TLSLIFE_RESUMPTION_BOTH);
+}
+
+void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13) {
+    const tlslife_context *context = conn->context;
+    bool none = context->resumption == TLSLIFE_RESUMPTION_OFF ||
+                context->resumption == TLSLIFE_RESUMPTION_STATEFUL || (tls13 && context->gives_once);
+    if (none) {
+        SSL_set_options(conn->ssl, SSL_OP_NO_TICKET);
+    } else {
+        SSL_clear_options(conn->ssl, SSL_OP_NO_TICKET);
+    }
+}
