@@ -63,3 +63,307 @@ describe("a list", function()
         os.remove(script)
     end)
 end)
+
+-- ------------------------------------------------------------------------------------------- the debug library
+
+-- A loop whose coroutines are those of one table; whoever resumes them has waited.
+local spawned = setmetatable({}, {__mode = "k"})
+
+local function use_loop()
+    tls.loop {
+        name = "hostile",
+        running = function() return spawned[coroutine.running()] ~= nil end,
+        wait = function() return coroutine.yield() end,
+        wake = function() end,
+        forget = function() end,
+    }
+end
+
+local function spawn(f, ...)
+    local co = coroutine.create(f)
+    spawned[co] = true
+    assert(coroutine.resume(co, ...))
+    return co
+end
+
+local client_context, server_context = pair.client(), pair.server()
+
+--- Two connections over TCP, blocking.
+local function tcp()
+    local listener <close> = assert(tls.listen("127.0.0.1", 0))
+    local a = client_context:connection()
+    assert(a:dial("127.0.0.1", listener:port()))
+    a:set_hostname "localhost"
+    return a, assert(listener:accept(server_context, 5))
+end
+
+local function open()
+    local a, b = tcp()
+    local other = spawn(function() return assert(b:accept()) end)
+    local one = spawn(function() return assert(a:connect()) end)
+    while coroutine.status(one) ~= "dead" or coroutine.status(other) ~= "dead" do
+        for _, co in ipairs {one, other} do
+            if coroutine.status(co) == "suspended" then assert(coroutine.resume(co)) end
+        end
+    end
+    return a, b
+end
+
+-- Each gives a coroutine that is suspended in a call of ours, and what must stay alive meanwhile.
+local suspended = {
+    connect = function()
+        local a, b = tcp()
+        return spawn(function() return a:connect() end), b
+    end,
+    accept = function()
+        local a, b = tcp()
+        return spawn(function() return b:accept() end), a
+    end,
+    read = function()
+        local a, b = open()
+        return spawn(function() return a:read(100) end), b
+    end,
+    ["write of a table"] = function()
+        local a, b = open()
+        local list = {}
+        for i = 1, 300 do list[i] = ("x"):rep(1 << 16) end
+        return spawn(function() return a:write(list, 5) end), b
+    end,
+    close = function()
+        local a, b = open()
+        return spawn(function() return a:close(5) end), b
+    end,
+    dial = function()
+        local listener, queue = assert(tls.listen("127.0.0.1", 0, {backlog = 1})), {} -- whose queue is full
+        for i = 1, 4 do
+            queue[i] = client_context:connection()
+            queue[i]:set_blocking(false)
+            queue[i]:dial("127.0.0.1", listener:port())
+        end
+        local a = client_context:connection()
+        return spawn(function() return a:dial("127.0.0.1", listener:port()) end), queue
+    end,
+    ["accept of a listener"] = function()
+        local listener = assert(tls.listen("127.0.0.1", 0))
+        return spawn(function() return listener:accept(server_context, 5) end)
+    end,
+    on_hello = function()
+        local a, b = pair.join {server = {on_hello = function() coroutine.yield() end}}
+        a:connect()
+        return spawn(function() return b:accept() end), a
+    end,
+    on_certificate = function()
+        local a, b = pair.join {server = {on_certificate = function() coroutine.yield() end}}
+        a:connect()
+        return spawn(function() return b:accept() end), a
+    end,
+    on_verify = function()
+        local a, b = pair.join {client = {on_verify = function() coroutine.yield() return true end}}
+        a:connect()
+        b:accept()
+        return spawn(function() return a:connect() end), b
+    end,
+    ["a store's put"] = function()
+        local function nothing() end
+        local store = {get = nothing, remove = nothing, put = function() coroutine.yield() end}
+        local cache = tls.cache {store = store, keyring = tls.keyring {("k"):rep(32)}}
+        local a, b = pair.join {client = {max_version = "TLSv1.2", options = {NO_TICKET = true}},
+            server = {cache = cache, resumption = "stateful"}}
+        local co = spawn(function()
+            repeat local done, why = b:accept() coroutine.yield(why) until done
+        end)
+        for _ = 1, 2 do
+            a:connect()
+            coroutine.resume(co)
+        end
+        return co, a
+    end,
+    ["a store's get"] = function()
+        local function nothing() end
+        local store = {get = function() coroutine.yield() end, remove = nothing, put = nothing}
+        local cache = tls.cache {store = store, near = false, keyring = tls.keyring {("k"):rep(32)}}
+        local client = pair.client {max_version = "TLSv1.2", options = {NO_TICKET = true}}
+        local session = pair.connect {client = client, server = {resumption = "stateful"}}:session()
+        local a, b = pair.join {client = client, server = {cache = cache, resumption = "stateful"}, session = session}
+        a:connect()
+        return spawn(function() return b:accept() end), a
+    end,
+}
+
+--- level, number of each of the values on the stacks of C functions that are suspended there
+local function slots(co)
+    local found = {}
+    for level = 0, 20 do
+        local info = debug.getinfo(co, level, "S")
+        if not info then break end
+        for n = 1, info.what == "C" and 30 or 0 do
+            if not debug.getlocal(co, level, n) then break end
+            found[#found + 1] = {level, n}
+        end
+    end
+    return found
+end
+
+--- Whether an integer is an address in the process.
+local function is_address(value)
+    for line in io.lines "/proc/self/maps" do
+        local from, to = line:match "^(%x+)%-(%x+)"
+        if math.ult(tonumber(from, 16) - 1, value) and math.ult(value, tonumber(to, 16)) then return true end
+    end
+    return false
+end
+
+local names = {}
+for name in pairs(suspended) do names[#names + 1] = name end
+table.sort(names)
+
+describe("a script with the debug library", function()
+    setup(use_loop)
+
+    for _, name in ipairs(names) do
+        it("finds no address on the stack of a suspended call: " .. name, function()
+            local co, keep = suspended[name]()
+            assert.equal("suspended", coroutine.status(co))
+            for _, slot in ipairs(slots(co)) do
+                local _, value = debug.getlocal(co, slot[1], slot[2])
+                assert.is_false(math.type(value) == "integer" and is_address(value), "slot " .. slot[1] .. " " .. slot[2])
+            end
+            coroutine.close(co)
+            return keep
+        end)
+
+        it("may change what lies there: " .. name, function()
+            local junk = {
+                function() return nil end, function() return 0x4141414141414141 end, function() return math.mininteger end,
+                function() return "x" end, function() return {} end, function() return io.stdout end,
+                function() return debug.setmetatable(tls.buffer(4096):set(("A"):rep(4096)), getmetatable(client_context:connection())) end,
+                function() return client_context:connection() end,
+            }
+            local co = suspended[name]()
+            local number = #slots(co)
+            assert.is_true(number > 0)
+            coroutine.close(co)
+            for i = 1, number do
+                for _, make in ipairs(junk) do
+                    local keep
+                    co, keep = suspended[name]()
+                    local slot = assert(slots(co)[i], "it has ended")
+                    local _, before = debug.getlocal(co, slot[1], slot[2])
+                    debug.setlocal(co, slot[1], slot[2], (make()))
+                    if type(before) == "userdata" then
+                        before = nil -- luacheck: ignore
+                        collectgarbage()
+                    end
+                    for _ = 1, 3 do
+                        if coroutine.status(co) == "suspended" then coroutine.resume(co) end
+                    end
+                    pcall(coroutine.close, co)
+                    assert(keep ~= false)
+                end
+            end
+        end)
+    end
+
+    -- In a process of its own: what it breaks is broken for the state.
+    local chunk = [[
+        local what = ...
+        local tls = require "tlslife"
+        local function buffer() return tls.buffer(4096):set(("A"):rep(4096)) end
+        local client = tls.context {role = "client", verify = "none"}
+        local conn = client:connection()
+        local a, b = client:connection(), client:connection()
+        tls.pair(a, b)
+        a:set_blocking(false)
+        a:connect()
+        local store = {get = print, put = print, remove = print}
+        local cache = tls.cache {store = store, keyring = tls.keyring {("k"):rep(32)}}
+        local objects = {client, conn, a, cache, tls.keyring {("k"):rep(32)}, tls.ticket_keys {}, tls.poller(), buffer(),
+            assert(tls.listen("127.0.0.1", 0)), tls.context {role = "client", verify = "none", cache = cache}:connection()}
+        local function junk()
+            return {n = 9, nil, 0x4141414141414141, 1, -1, "x", {}, buffer(), conn, debug.setmetatable(buffer(), getmetatable(conn))}
+        end
+
+        -- every C function that a script can find there
+        local seen, functions = {}, {}
+        local function find(value)
+            if type(value) == "function" and not seen[value] and debug.getinfo(value, "S").what == "C" then
+                seen[value], functions[#functions + 1] = true, value
+            elseif type(value) == "table" and not seen[value] then
+                seen[value] = true
+                for _, inner in next, value do find(inner) end
+                find(debug.getmetatable(value))
+            end
+        end
+        for _, object in ipairs(objects) do find(debug.getmetatable(object)) end
+        find {cache:entries()}
+        find(package.preload)
+        find(require "tlslife.core")
+        for key, value in next, debug.getregistry() do
+            if type(key) == "userdata" then find(value) end -- the metatables of what is the binding's own
+        end
+        local function try()
+            for _, object in ipairs(objects) do
+                for _, name in ipairs {"state", "context", "session", "peer_certificates", "accept", "connect", "read", "stats", "entries",
+                    "role", "events", "fd", "sub", "port", "set_num_tickets", "connection"} do
+                    pcall(function() return object[name](object) end)
+                end
+                pcall(tostring, object)
+            end
+            pcall(tls.context, {role = "client", verify = "none"})
+        end
+
+        if what == "functions" then
+            for _, f in ipairs(functions) do
+                local values = junk()
+                for i = 1, values.n do pcall(f, values[i], values[i], values[i]) end
+            end
+        elseif what == "upvalues" then
+            for _, f in ipairs(functions) do
+                for i = 1, 5 do
+                    local name, before = debug.getupvalue(f, i)
+                    local values = junk()
+                    for j = 1, name and values.n or 0 do
+                        debug.setupvalue(f, i, values[j])
+                        for _, object in ipairs(objects) do pcall(f, object) end
+                    end
+                    if name then debug.setupvalue(f, i, before) end
+                end
+            end
+        elseif what == "user values" then
+            for _, object in ipairs(objects) do
+                for i = 1, 10 do
+                    local before, has = debug.getuservalue(object, i)
+                    local values = junk()
+                    for j = 1, has and values.n or 0 do
+                        debug.setuservalue(object, values[j], i)
+                        try()
+                    end
+                    if has then debug.setuservalue(object, before, i) end
+                end
+            end
+        elseif what == "registry" then
+            local registry, changed = debug.getregistry(), {}
+            for key, value in next, registry do
+                local type = type(key)
+                if type == "userdata" or (type == "number" and key > 2) then changed[key] = value end
+            end
+            for key, value in next, changed do
+                local values = junk()
+                for i = 1, values.n do
+                    registry[key] = values[i]
+                    try()
+                end
+                registry[key] = value
+            end
+        end
+        print "still here"
+    ]]
+    for _, what in ipairs {"functions", "upvalues", "user values", "registry"} do
+        it("may change or call what it finds: " .. what, function()
+            local status, output = program.run(chunk, what)
+            local leaks = what == "registry" and status == 23 -- a finalizer that finds nothing there gives nothing back
+            assert.is_true(status == 0 or leaks, output)
+            assert.truthy(output:find("still here", 1, true), output)
+        end)
+    end
+end)

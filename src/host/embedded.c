@@ -17,8 +17,13 @@ typedef struct embedded_module {
 
 /* The loader of one Lua file; its upvalue is the file's place in the table. */
 static int load_embedded(lua_State *L) {
-    const embedded_module *module = &embedded[lua_tointeger(L, lua_upvalueindex(1))];
+    enum { MODULES = sizeof embedded / sizeof *embedded - 1 };
+    lua_Integer place = lua_tointeger(L, lua_upvalueindex(1));
     int arguments = lua_gettop(L);
+    if (place < 0 || place >= MODULES) {
+        return luaL_error(L, "an upvalue of this loader was changed");
+    }
+    const embedded_module *module = &embedded[place];
     if (luaL_loadbufferx(L, (const char *)module->text, module->text_len, module->chunk_name, "t") !=
         LUA_OK) {
         return lua_error(L);

@@ -41,6 +41,8 @@ typedef struct host_thread {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
+/* The state's, which runs in this thread; no upvalue, since a script could change that. */
+static _Thread_local const host_options *state_options;
 static host_thread *threads; /* all that were not joined, or are held */
 
 /* -------------------------------------------------------------------------------------- what came of them */
@@ -269,7 +271,7 @@ static host_thread *push_new(lua_State *L) {
 
 static int new_thread(lua_State *L) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    const host_options *given = lua_touserdata(L, lua_upvalueindex(1));
+    const host_options *given = state_options;
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     if (!host_has_script(given) && !(given->executes && given->script == given->argc)) {
@@ -357,16 +359,15 @@ static int open_host(lua_State *L) {
         lua_setfield(L, -2, "__index");
     }
     lua_createtable(L, 0, 1);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushcclosure(L, new_thread, 1);
+    lua_pushcfunction(L, new_thread);
     lua_setfield(L, -2, "thread");
     return 1;
 }
 
-void host_preload_threads(lua_State *L, const host_options *given) {
+void host_preload_threads(lua_State *L, const host_options *options) {
+    state_options = options;
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)given);
-    lua_pushcclosure(L, open_host, 1);
+    lua_pushcfunction(L, open_host);
     lua_setfield(L, -2, "tlslife.host");
     lua_pop(L, 1);
 }

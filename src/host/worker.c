@@ -57,6 +57,9 @@ static void preload_worker(lua_State *L, host_worker *self) {
     lua_pop(L, 1);
 }
 
+/* Whose script this thread runs; no upvalue of os.exit, since a script could change that. */
+static _Thread_local host_worker *current;
+
 /* Once: a finalizer may call os.exit. */
 static void close_state(lua_State *L, host_worker *self) {
     self->ending = true;
@@ -68,7 +71,7 @@ static void close_state(lua_State *L, host_worker *self) {
  * os.exit does it: a loop that runs in one of those frames is closed by its finalizer, and may look at its own frame.
  */
 static int exit_thread(lua_State *L) {
-    host_worker *self = lua_touserdata(L, lua_upvalueindex(1));
+    host_worker *self = current;
     int status = lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
     if (self->ending) {
         return luaL_error(L, "os.exit: the thread ends already");
@@ -78,10 +81,9 @@ static int exit_thread(lua_State *L) {
     longjmp(self->end, 1);
 }
 
-static void replace_exit(lua_State *L, host_worker *self) {
+static void replace_exit(lua_State *L) {
     lua_getglobal(L, LUA_OSLIBNAME);
-    lua_pushlightuserdata(L, self);
-    lua_pushcclosure(L, exit_thread, 1);
+    lua_pushcfunction(L, exit_thread);
     lua_setfield(L, -2, "exit");
     lua_pop(L, 1);
 }
@@ -90,7 +92,7 @@ static void replace_exit(lua_State *L, host_worker *self) {
 static int run(lua_State *L) {
     host_worker *self = lua_touserdata(L, 1);
     host_open(L, self->given);
-    replace_exit(L, self);
+    replace_exit(L);
     preload_worker(L, self);
     lua_pushboolean(L, host_run_words(L, self->given));
     return 1;
@@ -133,6 +135,7 @@ void host_worker_clear(host_worker *self) {
 
 void host_work(host_worker *self) {
     lua_State *L = host_state_new();
+    current = self;
     if (L != NULL) {
         run_state(L, self);
     } else {

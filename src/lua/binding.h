@@ -26,17 +26,23 @@
 
 /* ------------------------------------------------------------------------------------------- identity.c */
 
+/* Pushes one value: a copy of what the core has lent. */
+typedef void (*tlb_copier)(lua_State *L, void *lent);
+
 /* One for each Lua state, and outlives every handle of it. */
 typedef struct tlb_state {
+    uintptr_t tag;
     int identities; /* luaL_ref of the table from objects to their userdata */
     int owed_kib;   /* C memory that was taken, and the collector has not been told of */
     int loops;      /* how many there are */
     unsigned run;   /* verbs since one waited in a loop */
+    tlb_copier copy; /* what tlb_copy_resting does now, */
+    void *lent;      /* and with what */
 } tlb_state;
 
 /* What every userdata but a buffer's begins with, and is. */
 typedef struct tlb_handle {
-    uintptr_t tag; /* tlb_tag of its type: see identity.c; 0 before it has an object and once freed */
+    uintptr_t tag; /* tlb_tag of its type, or one of the two that are derived from it */
     void *object;  /* NULL: given up */
     void *address; /* the object's, also after it was given up */
     size_t refs;   /* how many references this state holds */
@@ -117,14 +123,21 @@ extern const tlb_type tlb_context_type, tlb_conn_type, tlb_session_type, tlb_lis
     tlb_cache_type, tlb_store_type, tlb_keyring_type, tlb_ticket_keys_type, tlb_poller_type;
 extern const tlb_type *const tlb_handle_types[]; /* all but the buffer's, which is no handle; NULL after the last */
 
-/* Every method is a closure over its tlb_type: */
-#define TLB_TYPE lua_upvalueindex(1)
+/* Every method is a closure over its type's number; raises where a script has put something else there. */
+const tlb_type *tlb_own_type(lua_State *L);
 
 void tlb_open_state(lua_State *L); /* before all else */
 tlb_state *tlb_push_state(lua_State *L);
 tlb_state *tlb_state_of(lua_State *L);
 void tlb_open_types(lua_State *L); /* makes the metatables, once a state */
 const char *tlb_short_name(const tlb_type *type);   /* "connection" */
+/* Pushes the table that the registry has at that address; raises where a script has put something else there. */
+void tlb_push_registered(lua_State *L, const void *key);
+/* Pushes a userdata of the binding's own, all 0 but for the tag that it begins with, with the registry's metatable of
+ * that key if there is one. */
+void *tlb_new_private(lua_State *L, const void *key, size_t size, int user_values);
+/* The userdata at idx if it is one of those; NULL otherwise. */
+void *tlb_private(lua_State *L, int idx, const void *key, size_t size);
 /* The userdata at idx if it is of this type, freed or not; NULL otherwise. */
 void *tlb_test(lua_State *L, int idx, const tlb_type *type);
 /* The same; raises when it is not, or was freed. what names the argument ("option 'x'"), or NULL: by its number. */
@@ -139,13 +152,17 @@ extern const luaL_Reg tlb_handle_metamethods[]; /* for a type that has no others
 /* Raises for a self that is freed or something else: "connection:read(): connection was freed". */
 tlb_handle *tlb_bad_self(lua_State *L);
 
+/* Raises unless the value at index 1 is still this userdata: functions of the script were called since it was looked at. */
+void tlb_check_same(lua_State *L, const tlb_type *type, const void *self);
 /* Pushes a closed userdata, still without a metatable: first the userdata, then the object, so that nothing leaks when
  * Lua's memory ends. */
 tlb_handle *tlb_new(lua_State *L, const tlb_type *type);
 /* Fills the closed userdata on the top with an object, taking over one reference, and makes it known. */
 void tlb_fill(lua_State *L, const tlb_type *type, void *object);
+/* Whether the userdata at idx is a closed one of this type. */
+bool tlb_is_closed(lua_State *L, int idx, const tlb_type *type);
 /* Pushes the userdata that this state has for an object, or pushes nothing. */
-tlb_handle *tlb_known(lua_State *L, const void *object);
+tlb_handle *tlb_known(lua_State *L, const tlb_type *type, const void *object);
 /* Pushes it, or a new one that takes a reference of its own. nil for NULL. */
 void tlb_push(lua_State *L, const tlb_type *type, void *object);
 /* The same into the closed userdata on the top: for what another object lends, which the making of a userdata, and a
@@ -164,7 +181,8 @@ bool tlb_is_asking(lua_State *L, tlb_conn *self);
 
 extern uintptr_t tlb_secret;
 
-static inline uintptr_t tlb_tag(const tlb_type *type) {
+/* Of a type, or of a key to userdata of the binding's own. */
+static inline uintptr_t tlb_tag(const void *type) {
     return tlb_secret ^ (uintptr_t)type;
 }
 
@@ -262,6 +280,7 @@ int tlb_type_error(lua_State *L, int idx, const char *what, const char *expected
 
 /* C memory that is on its way into Lua: held by a userdata, so that it goes also when Lua raises meanwhile. */
 typedef struct tlb_held {
+    uintptr_t tag;
     tlslife_certificate certificate;
     unsigned char *bytes; /* of tlslife_session_export_ */
     size_t bytes_len;
@@ -274,7 +293,7 @@ void tlb_let_go(tlb_held *held);
 /* Pushes a tlslife.Certificate. */
 void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate);
 /* For tlb_copy_resting of a tlslife_conn: the peer's chain as a list, empty where there is none. */
-int tlb_peer_certificates(lua_State *L);
+void tlb_peer_certificates(lua_State *L, void *conn);
 
 /* ---------------------------------------------------------------------------------------------- lmemory.c */
 
@@ -282,9 +301,9 @@ int tlb_peer_certificates(lua_State *L);
 void tlb_memory_taken(lua_State *L, tlb_state *state, int kib);
 /* And was given back by the program itself. */
 void tlb_memory_returned(tlb_state *state, int kib);
-/* Pushes what copy, with lent as its light userdata, returns. The collector rests meanwhile: a script's finalizer could
- * free or clear what the core lends. */
-void tlb_copy_resting(lua_State *L, lua_CFunction copy, const void *lent);
+/* Pushes what copy pushes of lent. The collector rests meanwhile: a script's finalizer could free or clear what the core
+ * lends. */
+void tlb_copy_resting(lua_State *L, tlb_copier copy, void *lent);
 
 /* -------------------------------------------------------------------------------------------- lquestion.c */
 
@@ -292,7 +311,7 @@ void tlb_copy_resting(lua_State *L, lua_CFunction copy, const void *lent);
 typedef int (*tlb_attempt)(lua_State *L, tlb_conn *self);
 #define TLB_ASKED (-1)
 
-/* What a verb does; */
+/* What a verb does. */
 enum {
     TLB_READS = 1,
     TLB_WRITES = 2,
@@ -301,11 +320,19 @@ enum {
     TLB_DIALS = 8   /* its descriptors come and go */
 };
 
-/* and a call of it, as it goes from try to try. */
-typedef struct tlb_call {
+/*
+ * A verb. Its address, which tells a continuation what to go on with, is the continuation's context: on the stack a script
+ * with the debug library could read and change it.
+ */
+typedef struct tlb_verb {
     tlb_attempt attempt;
-    int args;         /* how many, at 1.. */
-    unsigned what;    /* TLB_READS, ... */
+    int args;      /* how many, at 1.. */
+    unsigned what; /* TLB_READS, ... */
+} tlb_verb;
+
+/* A call of one, as it goes from try to try. */
+typedef struct tlb_call {
+    const tlb_verb *verb;
     bool looped;      /* may wait in a loop */
     bool first;       /* has not been tried in one yet */
     bool rests;       /* waits a moment for the others' sake */
@@ -330,7 +357,7 @@ lua_Integer tlb_now(void);         /* ms, monotonic */
 /* When a call ends that may take so long (-1: for ever). Never 0. */
 lua_Integer tlb_deadline(int timeout_ms);
 /* A verb where there are loops, or a hook runs. */
-int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, unsigned what);
+int tlb_perform_slowly(lua_State *L, tlb_conn *self, const tlb_verb *verb);
 /* One try of it. */
 int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call);
 /* The question is a want: waits in the loop that runs this coroutine. The results, or TLB_ASKED: try again. */
@@ -379,14 +406,14 @@ static inline tlslife_status tlb_end_try(tlb_conn *self, tlslife_status status) 
 
 /* A verb: checks self, tries, and goes the long way only for a question, with a store that is functions, or with loops.
  * Its arguments stay where they are. */
-static inline int tlb_verb(lua_State *L, tlb_attempt attempt, int args, unsigned what) {
+static inline int tlb_perform(lua_State *L, const tlb_verb *verb) {
     tlb_conn *self = tlb_self_conn(L);
     if (self->asking || self->handle.state->loops > 0) {
-        return tlb_verb_slowly(L, self, attempt, args, what);
+        return tlb_perform_slowly(L, self, verb);
     }
-    int results = attempt(L, self);
+    int results = verb->attempt(L, self);
     if (results == TLB_ASKED || self->tells) {
-        tlb_call call = {.attempt = attempt, .args = args, .what = what};
+        tlb_call call = {.verb = verb};
         return tlb_questions(L, self, &call, results);
     }
     return results;
@@ -449,11 +476,13 @@ int tlb_ticket_keys_new(lua_State *L); /* tls.ticket_keys */
 
 /* A buffer is its userdata: nothing of it is the core's. */
 typedef struct tlb_buffer {
+    uintptr_t tag;
     size_t capacity;
-    size_t len;
-    unsigned char before[TLB_BYTES_AT]; /* Lua aligns the whole */
+    size_t len; /* with these three the data begin at TLB_BYTES_AT: Lua aligns the whole */
     unsigned char data[];
 } tlb_buffer;
+
+tlb_buffer *tlb_test_buffer(lua_State *L, int idx); /* NULL: it is none */
 
 int tlb_buffer_new(lua_State *L); /* tls.buffer */
 

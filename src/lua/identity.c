@@ -9,7 +9,10 @@
  *
  * A method knows its self by a tag at the userdata's head: half of what comparing metatables costs, and a getter is
  * little else. The tag is the type's address under a secret of the process, so that no script can put it into
- * another module's memory; and it is cleared when the userdata is freed or collected, so that none finds it there.
+ * another module's memory; it is another one before the userdata has an object, and once it is freed or collected.
+ *
+ * With the debug library a script reaches metatables, upvalues, user values, stacks and the registry, and may put anything
+ * there. So a type is an upvalue by its number, every userdata is known by its tag, and what must be a table is looked at.
  *
  * A userdata has a finalizer only while there is something to finalize: it gets its metatable together with its object,
  * and one without __gc when the script has freed it. To call a finalizer for nothing costs a microsecond or so.
@@ -24,6 +27,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+/* Lowest bits of a tag, which no type's address has: */
+enum { FREED = 1, CLOSED = 2 };
 
 #define REFS_MAX (1u << 30) /* the core counts in an unsigned int, OpenSSL in an int */
 
@@ -51,18 +57,60 @@ const tlb_type *const tlb_handle_types[] = {
     &tlb_context_type, &tlb_conn_type,    &tlb_session_type,     &tlb_listener_type, &tlb_cache_type,
     &tlb_store_type,   &tlb_keyring_type, &tlb_ticket_keys_type, &tlb_poller_type,   NULL};
 
+/* A type's number is its place there; the buffer's is that of the NULL. */
+enum { TYPES = sizeof tlb_handle_types / sizeof *tlb_handle_types };
+
+static const tlb_type *type_of(size_t number) {
+    return number < TYPES - 1 ? tlb_handle_types[number] : &tlb_buffer_type;
+}
+
+const tlb_type *tlb_own_type(lua_State *L) {
+    lua_Integer number = lua_tointeger(L, lua_upvalueindex(1));
+    if (number < 0 || number >= TYPES) {
+        luaL_error(L, "tlslife: an upvalue of this method was changed");
+    }
+    return type_of((size_t)number);
+}
+
 /* ------------------------------------------------------------------------------------------------ the state */
 
-void tlb_open_state(lua_State *L) {
+static tlb_state *new_state(lua_State *L) {
     tlb_state *state = lua_newuserdatauv(L, sizeof *state, TLB_STATE_VALUES);
     memset(state, 0, sizeof *state);
+    state->tag = tlb_tag(&state_key);
     state->identities = LUA_NOREF;
+    return state;
+}
+
+void tlb_open_state(lua_State *L) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, choose_secret);
+    new_state(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+}
+
+static void not_ours(lua_State *L) {
+    luaL_error(L, "tlslife: what it keeps in the registry was changed");
 }
 
 tlb_state *tlb_push_state(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
-    return lua_touserdata(L, -1);
+    tlb_state *state = tlb_private(L, -1, &state_key, sizeof *state);
+    if (!state) {
+        not_ours(L);
+    }
+    return state;
+}
+
+void tlb_push_registered(lua_State *L, const void *key) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TTABLE) {
+        not_ours(L);
+    }
+}
+
+void *tlb_private(lua_State *L, int idx, const void *key, size_t size) {
+    const uintptr_t *tag = lua_touserdata(L, idx);
+    return tag && lua_rawlen(L, idx) >= size && *tag == tlb_tag(key) ? (void *)(uintptr_t)tag : NULL;
 }
 
 tlb_state *tlb_state_of(lua_State *L) {
@@ -73,7 +121,9 @@ tlb_state *tlb_state_of(lua_State *L) {
 
 /* By a number, which costs a fourth of what an address does: it is asked for several times in each handle's life. */
 static void push_identities(lua_State *L, const tlb_state *state) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, state->identities);
+    if (lua_rawgeti(L, LUA_REGISTRYINDEX, state->identities) != LUA_TTABLE) {
+        not_ours(L);
+    }
 }
 
 /* ---------------------------------------------------------------------------------------- the state's end */
@@ -86,10 +136,10 @@ static int sweep(lua_State *L) {
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         int idx = lua_gettop(L);
         for (const tlb_type *const *type = tlb_handle_types; *type; type++) {
-            tlb_handle *handle = tlb_test(L, idx, *type);
+            tlb_handle *handle = tlb_live(L, idx, *type);
             if (handle) {
                 tlb_release(L, idx, *type);
-                handle->tag = 0;
+                handle->tag = tlb_tag(*type) ^ FREED;
             }
         }
     }
@@ -114,16 +164,16 @@ static void push_weak_table(lua_State *L) {
     lua_setmetatable(L, -2);
 }
 
-static void set_functions(lua_State *L, int table, const tlb_type *type, const luaL_Reg *functions) {
+static void set_functions(lua_State *L, int table, size_t type, const luaL_Reg *functions) {
     lua_pushvalue(L, table);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)type);
+    lua_pushinteger(L, (lua_Integer)type);
     luaL_setfuncs(L, functions, 1);
     lua_pop(L, 1);
 }
 
 /* The registry's key to the metatable of what was freed. */
 static const void *freed_key(const tlb_type *type) {
-    return (const char *)type + 1;
+    return (const char *)type + FREED;
 }
 
 /* As the metatable at the top, but without a finalizer. */
@@ -140,14 +190,15 @@ static void open_freed(lua_State *L, const tlb_type *type) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, freed_key(type));
 }
 
-static void open_type(lua_State *L, const tlb_type *type) {
+static void open_type(lua_State *L, size_t number) {
+    const tlb_type *type = type_of(number);
     lua_newtable(L);
     lua_newtable(L);
     int methods = lua_gettop(L) - 1;
     for (int i = 0; type->methods[i]; i++) {
-        set_functions(L, methods, type, type->methods[i]);
+        set_functions(L, methods, number, type->methods[i]);
     }
-    set_functions(L, methods + 1, type, type->metamethods);
+    set_functions(L, methods + 1, number, type->metamethods);
     lua_pushvalue(L, methods);
     lua_setfield(L, -2, "__index");
     lua_pushstring(L, type->name);
@@ -158,36 +209,29 @@ static void open_type(lua_State *L, const tlb_type *type) {
 }
 
 void tlb_open_types(lua_State *L) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, choose_secret);
     push_weak_table(L);
     tlb_state_of(L)->identities = luaL_ref(L, LUA_REGISTRYINDEX);
     push_sweeper(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &sweeper_key);
     push_weak_table(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &asking_key);
-    for (const tlb_type *const *type = tlb_handle_types; *type; type++) {
-        open_type(L, *type);
+    for (size_t i = 0; i < TYPES; i++) {
+        open_type(L, i);
     }
-    open_type(L, &tlb_buffer_type);
 }
 
 /* ----------------------------------------------------------------------------------------------- checks */
 
 void *tlb_test(lua_State *L, int idx, const tlb_type *type) {
-    void *userdata = lua_touserdata(L, idx);
-    if (!userdata || !lua_getmetatable(L, idx)) {
-        return NULL;
+    void *live = tlb_private(L, idx, type, type->size);
+    tlb_handle *handle = live ? live : tlb_private(L, idx, freed_key(type), type->size);
+    return live || (handle && !handle->object) ? handle : NULL;
+}
+
+void tlb_check_same(lua_State *L, const tlb_type *type, const void *self) {
+    if (!self || tlb_test(L, 1, type) != self) {
+        luaL_error(L, "the %s was changed under its own call", tlb_short_name(type));
     }
-    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
-    bool same = lua_rawequal(L, -1, -2);
-    if (!same) {
-        lua_rawgetp(L, LUA_REGISTRYINDEX, freed_key(type));
-        same = lua_rawequal(L, -1, -3);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 2);
-    return same ? userdata : NULL;
 }
 
 tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *what) {
@@ -211,21 +255,24 @@ static const char *push_method_name(lua_State *L) {
     lua_getstack(L, 0, &ar);
     lua_getinfo(L, "f", &ar);
     int function = lua_gettop(L);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, lua_touserdata(L, TLB_TYPE));
-    lua_getfield(L, -1, "__index");
+    tlb_push_registered(L, tlb_own_type(L));
+    lua_pushliteral(L, "__index");
+    if (lua_rawget(L, -2) != LUA_TTABLE) {
+        return "?";
+    }
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         bool found = lua_rawequal(L, -1, function);
         lua_pop(L, 1);
         if (found) {
-            return lua_tostring(L, -1);
+            return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
         }
     }
     return "?";
 }
 
 tlb_handle *tlb_bad_self(lua_State *L) {
-    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    const tlb_type *type = tlb_own_type(L);
     bool own = tlb_test(L, 1, type) != NULL;
     const char *got = luaL_typename(L, 1), *name = tlb_short_name(type), *method = push_method_name(L);
     if (own) {
@@ -240,8 +287,25 @@ tlb_handle *tlb_bad_self(lua_State *L) {
 tlb_handle *tlb_new(lua_State *L, const tlb_type *type) {
     tlb_handle *handle = lua_newuserdatauv(L, type->size, type->user_values);
     memset(handle, 0, type->size);
+    handle->tag = tlb_tag(type) ^ CLOSED;
     handle->state = tlb_state_of(L);
     return handle;
+}
+
+bool tlb_is_closed(lua_State *L, int idx, const tlb_type *type) {
+    return tlb_private(L, idx, (const char *)type + CLOSED, type->size) != NULL;
+}
+
+void *tlb_new_private(lua_State *L, const void *key, size_t size, int user_values) {
+    uintptr_t *tag = lua_newuserdatauv(L, size, user_values);
+    memset(tag, 0, size);
+    *tag = tlb_tag(key);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) {
+        lua_setmetatable(L, -2);
+    } else {
+        lua_pop(L, 1);
+    }
+    return tag;
 }
 
 /* The handle at idx is its object's from now on. */
@@ -270,26 +334,25 @@ void tlb_fill(lua_State *L, const tlb_type *type, void *object) {
     handle->object = handle->address = object;
     handle->refs = 1;
     handle->tag = tlb_tag(type);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, type);
+    tlb_push_registered(L, type);
     lua_setmetatable(L, idx);
     remember(L, idx, handle);
     tlb_memory_taken(L, handle->state, type->kib);
 }
 
-tlb_handle *tlb_known(lua_State *L, const void *object) {
+tlb_handle *tlb_known(lua_State *L, const tlb_type *type, const void *object) {
     push_identities(L, tlb_state_of(L));
     lua_rawgetp(L, -1, object);
     lua_remove(L, -2);
-    tlb_handle *handle = lua_touserdata(L, -1);
-    if (!handle || !handle->object) {
+    tlb_handle *handle = tlb_live(L, -1, type);
+    if (!handle) {
         lua_pop(L, 1);
-        return NULL;
     }
     return handle;
 }
 
 void tlb_settle(lua_State *L, const tlb_type *type, void *object) {
-    if (tlb_known(L, object)) {
+    if (tlb_known(L, type, object)) {
         lua_remove(L, -2);
         if (type->up_ref) {
             type->release(object);
@@ -313,7 +376,7 @@ void tlb_share(lua_State *L, const tlb_type *type, void *object) {
 void tlb_push(lua_State *L, const tlb_type *type, void *object) {
     if (!object) {
         lua_pushnil(L);
-    } else if (!tlb_known(L, object)) {
+    } else if (!tlb_known(L, type, object)) {
         tlb_new(L, type);
         tlb_share(L, type, object);
     }
@@ -346,16 +409,15 @@ void tlb_release(lua_State *L, int idx, const tlb_type *type) {
 
 /* The collector's and the end of a scope's: memory and references, no I/O. */
 static tlb_handle *own_handle(lua_State *L) {
-    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
-    tlb_handle *live = tlb_live(L, 1, type);
-    return live ? live : tlb_test(L, 1, type);
+    const tlb_type *type = tlb_own_type(L);
+    return tlb_test(L, 1, type);
 }
 
 int tlb_handle_gc(lua_State *L) {
     tlb_handle *handle = own_handle(L);
     if (handle) {
-        tlb_release(L, 1, lua_touserdata(L, TLB_TYPE));
-        handle->tag = 0;
+        tlb_release(L, 1, tlb_own_type(L));
+        handle->tag = tlb_tag(tlb_own_type(L)) ^ FREED;
     }
     return 0;
 }
@@ -363,8 +425,8 @@ int tlb_handle_gc(lua_State *L) {
 /* What was freed is nothing to the collector but memory. (A context's handle may be brought back to life.) */
 static void retire(lua_State *L, tlb_handle *handle, const tlb_type *type) {
     if (type != &tlb_context_type) {
-        handle->tag = 0;
-        lua_rawgetp(L, LUA_REGISTRYINDEX, freed_key(type));
+        handle->tag = tlb_tag(type) ^ FREED;
+        tlb_push_registered(L, freed_key(type));
         lua_setmetatable(L, 1);
     }
 }
@@ -385,13 +447,13 @@ static void give_one_up(lua_State *L, tlb_handle *handle, const tlb_type *type) 
 int tlb_handle_close(lua_State *L) {
     tlb_handle *handle = own_handle(L);
     if (handle && handle->object) {
-        give_one_up(L, handle, lua_touserdata(L, TLB_TYPE));
+        give_one_up(L, handle, tlb_own_type(L));
     }
     return 0;
 }
 
 int tlb_handle_tostring(lua_State *L) {
-    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    const tlb_type *type = tlb_own_type(L);
     tlb_handle *handle = own_handle(L);
     if (!handle) {
         return tlb_type_error(L, 1, NULL, type->name);
@@ -413,7 +475,7 @@ const luaL_Reg tlb_handle_metamethods[] = {
 };
 
 int tlb_handle_up_ref(lua_State *L) {
-    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    const tlb_type *type = tlb_own_type(L);
     tlb_handle *self = tlb_self(L, type);
     if (self->refs >= REFS_MAX) {
         return luaL_error(L, "%s:up_ref(): this state holds 2^30 references already", tlb_short_name(type));
@@ -425,7 +487,7 @@ int tlb_handle_up_ref(lua_State *L) {
 }
 
 int tlb_handle_free(lua_State *L) {
-    const tlb_type *type = lua_touserdata(L, TLB_TYPE);
+    const tlb_type *type = tlb_own_type(L);
     tlb_handle *self = tlb_self(L, type);
     give_one_up(L, self, type);
     return 0;
@@ -434,7 +496,7 @@ int tlb_handle_free(lua_State *L) {
 /* ------------------------------------------------------------------------------------- who asks a script */
 
 void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &asking_key);
+    tlb_push_registered(L, &asking_key);
     if (asking) {
         lua_pushthread(L);
     } else {
@@ -446,7 +508,7 @@ void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking) {
 }
 
 bool tlb_is_asking(lua_State *L, tlb_conn *self) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &asking_key);
+    tlb_push_registered(L, &asking_key);
     lua_rawgetp(L, -1, self);
     lua_State *thread = lua_tothread(L, -1);
     int status = thread ? lua_status(thread) : LUA_ERRRUN;

@@ -8,17 +8,22 @@
 
 #include <string.h>
 
+/* Memory's end is where the userdata's is, whatever a script has made of its metatable. */
+tlb_buffer *tlb_test_buffer(lua_State *L, int idx) {
+    tlb_buffer *buffer = tlb_test(L, idx, &tlb_buffer_type);
+    return buffer && buffer->capacity == lua_rawlen(L, idx) - sizeof *buffer ? buffer : NULL;
+}
+
 static tlb_buffer *self_buffer(lua_State *L) {
-    tlb_buffer *self = tlb_test(L, 1, &tlb_buffer_type);
+    tlb_buffer *self = tlb_test_buffer(L, 1);
     return self ? self : (tlb_buffer *)(void *)tlb_bad_self(L);
 }
 
 int tlb_buffer_new(lua_State *L) {
     size_t capacity = tlb_size(L, 1, 1, TLB_SIZE_MAX, 16384);
     tlb_buffer *buffer = lua_newuserdatauv(L, sizeof *buffer + capacity, 0);
-    buffer->capacity = capacity;
-    buffer->len = 0;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &tlb_buffer_type);
+    *buffer = (tlb_buffer){tlb_tag(&tlb_buffer_type), capacity, 0};
+    tlb_push_registered(L, &tlb_buffer_type);
     lua_setmetatable(L, -2);
     return 1;
 }
@@ -81,7 +86,7 @@ static int buffer_tostring(lua_State *L) {
 }
 
 static int buffer_gc(lua_State *L) {
-    tlb_buffer *self = tlb_test(L, 1, &tlb_buffer_type);
+    tlb_buffer *self = tlb_test_buffer(L, 1);
     if (self) {
         explicit_bzero(self->data, self->capacity);
         self->len = 0;
@@ -103,6 +108,7 @@ static const luaL_Reg metamethods[] = {
 
 const tlb_type tlb_buffer_type = {
     .name = "tlslife.buffer",
+    .size = sizeof(tlb_buffer),
     .metamethods = metamethods,
     .methods = {methods},
 };

@@ -182,10 +182,13 @@ static int cache_len(lua_State *L) {
 
 /* What an iteration over entries has fetched, and how far it is with that. */
 typedef struct listing {
+    uintptr_t tag;
     uint64_t cursor;
     size_t len, next;
     tlslife_cache_entry entries[16];
 } listing;
+
+static const char listing_key;
 
 static void push_entry(lua_State *L, const tlslife_cache_entry *entry) {
     lua_createtable(L, 0, 6);
@@ -200,10 +203,13 @@ static void push_entry(lua_State *L, const tlslife_cache_entry *entry) {
 }
 
 static int next_entry(lua_State *L) {
-    listing *list = lua_touserdata(L, lua_upvalueindex(2));
+    listing *list = tlb_private(L, lua_upvalueindex(2), &listing_key, sizeof *list);
+    if (!list) {
+        return luaL_error(L, "cache:entries(): the iteration was changed");
+    }
     if (list->next == list->len) {
-        tlb_handle *cache = lua_touserdata(L, lua_upvalueindex(1));
-        if (!cache->object) {
+        const tlb_handle *cache = tlb_live(L, lua_upvalueindex(1), &tlb_cache_type);
+        if (!cache) {
             return luaL_error(L, "cache:entries(): the cache was freed");
         }
         list->next = 0;
@@ -221,9 +227,7 @@ static int next_entry(lua_State *L) {
 static int cache_entries(lua_State *L) {
     self_cache(L);
     lua_settop(L, 1);
-    listing *list = lua_newuserdatauv(L, sizeof *list, 0);
-    list->cursor = 0;
-    list->len = list->next = 0;
+    tlb_new_private(L, &listing_key, sizeof(listing), 0);
     lua_pushcclosure(L, next_entry, 2);
     return 1;
 }

@@ -67,7 +67,7 @@ static int conn_context(lua_State *L) {
     if (context && context->object) {
         return 1;
     }
-    if (context && context->tag) {
+    if (context && context->tag == tlb_tag(&tlb_context_type)) {
         tlb_revive(L, lua_gettop(L), &tlb_context_type);
     } else {
         tlb_new(L, &tlb_context_type);
@@ -180,7 +180,8 @@ static int shutdown_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_shutdown(lua_State *L) {
-    return tlb_verb(L, shutdown_attempt, 1, TLB_WRITES);
+    static const tlb_verb verb = {shutdown_attempt, 1, TLB_WRITES};
+    return tlb_perform(L, &verb);
 }
 
 static int close_attempt(lua_State *L, tlb_conn *self) {
@@ -202,7 +203,8 @@ static int conn_close(lua_State *L) {
     if (!self->asking || !tlb_is_asking(L, self)) {
         tlb_cancel(L, 1);
     }
-    return tlb_verb(L, close_attempt, 2, TLB_BOTH | TLB_CLOSES);
+    static const tlb_verb verb = {close_attempt, 2, TLB_BOTH | TLB_CLOSES};
+    return tlb_perform(L, &verb);
 }
 
 static int conn_set_shutdown(lua_State *L) {

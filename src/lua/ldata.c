@@ -1,7 +1,7 @@
 /*
  * ldata.c: the verbs that move a connection on: handshake, reading, writing, early data, what comes after.
  *
- * Each is a try (an attempt) that tlb_verb runs, and runs again when a question of the handshake was answered. This is
+ * Each is a try (an attempt) that tlb_perform runs, and runs again when a question of the handshake was answered. This is
  * the hot path: one call down, one value up; a string is written from where Lua keeps it, and read by way of one
  * buffer on the C stack. No table is made, nothing is allocated but the result.
  *
@@ -22,7 +22,8 @@ static int connect_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_connect(lua_State *L) {
-    return tlb_verb(L, connect_attempt, 1, TLB_BOTH);
+    static const tlb_verb verb = {connect_attempt, 1, TLB_BOTH};
+    return tlb_perform(L, &verb);
 }
 
 static int accept_attempt(lua_State *L, tlb_conn *self) {
@@ -30,7 +31,8 @@ static int accept_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_accept(lua_State *L) {
-    return tlb_verb(L, accept_attempt, 1, TLB_BOTH);
+    static const tlb_verb verb = {accept_attempt, 1, TLB_BOTH};
+    return tlb_perform(L, &verb);
 }
 
 static int handshake_attempt(lua_State *L, tlb_conn *self) {
@@ -38,7 +40,8 @@ static int handshake_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_handshake(lua_State *L) {
-    return tlb_verb(L, handshake_attempt, 1, TLB_BOTH);
+    static const tlb_verb verb = {handshake_attempt, 1, TLB_BOTH};
+    return tlb_perform(L, &verb);
 }
 
 static int conn_key_update(lua_State *L) {
@@ -97,7 +100,8 @@ static int read_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_read(lua_State *L) {
-    return tlb_verb(L, read_attempt, 2, TLB_READS);
+    static const tlb_verb verb = {read_attempt, 2, TLB_READS};
+    return tlb_perform(L, &verb);
 }
 
 static int peek_attempt(lua_State *L, tlb_conn *self) {
@@ -105,7 +109,8 @@ static int peek_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_peek(lua_State *L) {
-    return tlb_verb(L, peek_attempt, 2, TLB_READS);
+    static const tlb_verb verb = {peek_attempt, 2, TLB_READS};
+    return tlb_perform(L, &verb);
 }
 
 static int read_early_attempt(lua_State *L, tlb_conn *self) {
@@ -113,11 +118,12 @@ static int read_early_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_read_early(lua_State *L) {
-    return tlb_verb(L, read_early_attempt, 2, TLB_READS);
+    static const tlb_verb verb = {read_early_attempt, 2, TLB_READS};
+    return tlb_perform(L, &verb);
 }
 
 static tlb_buffer *check_buffer(lua_State *L, int idx, const char *expected) {
-    tlb_buffer *buffer = tlb_test(L, idx, &tlb_buffer_type);
+    tlb_buffer *buffer = tlb_test_buffer(L, idx);
     if (!buffer) {
         luaL_typeerror(L, idx, expected);
     }
@@ -142,7 +148,8 @@ static int read_into_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_read_into(lua_State *L) {
-    return tlb_verb(L, read_into_attempt, 2, TLB_READS);
+    static const tlb_verb verb = {read_into_attempt, 2, TLB_READS};
+    return tlb_perform(L, &verb);
 }
 
 static int conn_pending(lua_State *L) {
@@ -245,7 +252,8 @@ static int write_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_write(lua_State *L) {
-    return tlb_verb(L, write_attempt, 3, TLB_WRITES);
+    static const tlb_verb verb = {write_attempt, 3, TLB_WRITES};
+    return tlb_perform(L, &verb);
 }
 
 static int write_early_attempt(lua_State *L, tlb_conn *self) {
@@ -255,7 +263,8 @@ static int write_early_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_write_early(lua_State *L) {
-    return tlb_verb(L, write_early_attempt, 3, TLB_WRITES);
+    static const tlb_verb verb = {write_early_attempt, 3, TLB_WRITES};
+    return tlb_perform(L, &verb);
 }
 
 static int conn_early_data_status(lua_State *L) {
@@ -275,7 +284,8 @@ static int flush_attempt(lua_State *L, tlb_conn *self) {
 }
 
 static int conn_flush(lua_State *L) {
-    return tlb_verb(L, flush_attempt, 1, TLB_WRITES);
+    static const tlb_verb verb = {flush_attempt, 1, TLB_WRITES};
+    return tlb_perform(L, &verb);
 }
 
 const luaL_Reg tlb_conn_data[] = {

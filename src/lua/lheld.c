@@ -21,7 +21,11 @@ void tlb_let_go(tlb_held *held) {
 }
 
 static int held_gc(lua_State *L) {
-    tlb_let_go(lua_touserdata(L, 1));
+    tlb_held *held = tlb_private(L, 1, &held_key, sizeof *held);
+    if (held) {
+        tlb_let_go(held);
+        held->tag = 0;
+    }
     return 0;
 }
 
@@ -33,11 +37,7 @@ void tlb_open_held(lua_State *L) {
 }
 
 tlb_held *tlb_hold(lua_State *L) {
-    tlb_held *held = lua_newuserdatauv(L, sizeof *held, 0);
-    memset(held, 0, sizeof *held);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &held_key);
-    lua_setmetatable(L, -2);
-    return held;
+    return tlb_new_private(L, &held_key, sizeof(tlb_held), 0);
 }
 
 /* ----------------------------------------------------------------------------------------- certificates */
@@ -69,8 +69,8 @@ void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate) 
     lua_setfield(L, -2, "der");
 }
 
-int tlb_peer_certificates(lua_State *L) {
-    const tlslife_conn *conn = lua_touserdata(L, 1);
+void tlb_peer_certificates(lua_State *L, void *lent) {
+    const tlslife_conn *conn = lent;
     size_t len = tlslife_conn_peer_certificates_len(conn);
     lua_createtable(L, (int)len, 0);
     tlb_held *held = tlb_hold(L);
@@ -83,5 +83,4 @@ int tlb_peer_certificates(lua_State *L) {
         tlb_let_go(held);
     }
     lua_pop(L, 1);
-    return 1;
 }

@@ -31,6 +31,9 @@ static int accept_once(lua_State *L, int timeout_ms, tlslife_status *out_status)
     tlslife_conn *conn = NULL;
     tlslife_error err;
     tlslife_context *context = tlb_check(L, CONTEXT, &tlb_context_type, NULL)->object;
+    if (!tlb_is_closed(L, CONNECTION, &tlb_conn_type)) {
+        return luaL_error(L, "listener:accept(): the call was changed while it waited");
+    }
     *out_status = tlslife_listener_accept(self_listener(L), context, timeout_ms, &conn, &err);
     if (*out_status == TLSLIFE_ERROR) {
         return tlb_fail(L, &err, NULL);
@@ -47,8 +50,8 @@ static int accept_once(lua_State *L, int timeout_ms, tlslife_status *out_status)
 
 /* The wait is over: whether another try is this coroutine's. Raises what wait has raised. */
 static bool end_wait(lua_State *L, bool failed) {
-    listener_handle *self = lua_touserdata(L, 1);
-    bool mine = self->handle.object && self->waiter.turn == (unsigned)lua_tointeger(L, TURN);
+    listener_handle *self = tlb_test(L, 1, &tlb_listener_type);
+    bool mine = self && self->handle.object && self->waiter.turn == (unsigned)lua_tointeger(L, TURN);
     if (mine) {
         self->waiter.waiting = false;
     }
@@ -62,7 +65,7 @@ static int wait_returned(lua_State *L, int status, lua_KContext context);
 
 /* Waits in the loop that runs this coroutine. Whether another try is to be made. */
 static bool wait_for_client(lua_State *L, int loop, lua_Integer deadline, lua_Integer left) {
-    listener_handle *self = lua_touserdata(L, 1);
+    listener_handle *self = (listener_handle *)tlb_self(L, &tlb_listener_type);
     self->watched = true;
     lua_pushinteger(L, deadline);
     lua_pushinteger(L, tlb_begin_wait(L, 1, &self->waiter, ACCEPTER, loop));
@@ -79,11 +82,11 @@ static int accept_looped(lua_State *L, lua_Integer deadline) {
         tlslife_status status;
         lua_settop(L, CONNECTION);
         int results = accept_once(L, 0, &status);
-        lua_Integer left = deadline - tlb_now();
+        lua_Integer now = tlb_now(), left = deadline > now ? deadline - now : 0;
         if (status != TLSLIFE_WANT_READ) {
             return results;
         }
-        if (left <= 0) {
+        if (left == 0) {
             lua_pushnil(L);
             lua_pushstring(L, tlslife_status_name(TLSLIFE_TIMEOUT));
             return 2;

@@ -23,12 +23,24 @@ void tlb_memory_taken(lua_State *L, tlb_state *state, int kib) {
     }
 }
 
-void tlb_copy_resting(lua_State *L, lua_CFunction copy, const void *lent) {
+static int copy_lent(lua_State *L) {
+    const tlb_state *state = tlb_state_of(L);
+    state->copy(L, state->lent);
+    return 1;
+}
+
+/* What is lent is in the state, and not an argument: a debug hook could change that. */
+void tlb_copy_resting(lua_State *L, tlb_copier copy, void *lent) {
+    tlb_state *state = tlb_state_of(L);
+    const tlb_state before = *state;
     bool running = lua_gc(L, LUA_GCISRUNNING);
     lua_gc(L, LUA_GCSTOP);
-    lua_pushcfunction(L, copy);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)lent);
-    int status = lua_pcall(L, 1, 1, 0);
+    state->copy = copy;
+    state->lent = lent;
+    lua_pushcfunction(L, copy_lent);
+    int status = lua_pcall(L, 0, 1, 0);
+    state->copy = before.copy;
+    state->lent = before.lent;
     if (running) {
         lua_gc(L, LUA_GCRESTART);
     }

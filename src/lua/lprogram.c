@@ -119,7 +119,7 @@ int tlb_push_lookup(lua_State *L, tlb_conn *self) {
     }
     tlslife_store *store = lookup.store;
     lua_pushlstring(L, (const char *)lookup.key.data, lookup.key.len);
-    if (tlb_known(L, store)) {
+    if (tlb_known(L, &tlb_store_type, store)) {
         arguments = push_call(L, top + 1, lookup.take);
     }
     if (arguments < 0) {
@@ -185,8 +185,8 @@ static int told(lua_State *L, int status, lua_KContext context);
 int tlb_tell(lua_State *L, int results) {
     int idx = lua_gettop(L) - results;
     const char *name = NULL;
-    tlb_handle *store = lua_touserdata(L, idx);
-    while (store->object) {
+    const tlb_handle *store;
+    while ((store = tlb_live(L, idx, &tlb_store_type)) != NULL) {
         int arguments = push_event(L, store->object, idx, &name);
         if (arguments == 0) {
             break;
@@ -207,6 +207,9 @@ static int told(lua_State *L, int status, lua_KContext context) {
 }
 
 int tlb_conn_tell(lua_State *L, int results) {
+    if (!tlb_test(L, 1, &tlb_conn_type)) {
+        return results;
+    }
     lua_getiuservalue(L, 1, TLB_CONN_STORE);
     lua_insert(L, -1 - results);
     return tlb_tell(L, results);

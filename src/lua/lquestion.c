@@ -23,16 +23,21 @@
 static const char guard_key;
 
 typedef struct guard {
-    tlb_conn *conn; /* whose userdata is at index 1 */
+    uintptr_t tag;
+    const tlb_conn *conn; /* whose userdata is its user value, and at index 1 */
     tlb_call call;
     tlslife_status question;
     unsigned generation;
 } guard;
 
 static int guard_close(lua_State *L) {
-    guard *closing = lua_touserdata(L, 1);
-    if (closing->conn->generation == closing->generation) {
-        tlb_set_asking(L, closing->conn, false);
+    const guard *closing = tlb_private(L, 1, &guard_key, sizeof *closing);
+    lua_settop(L, 1);
+    if (closing && lua_getiuservalue(L, 1, 1) == LUA_TUSERDATA) {
+        tlb_conn *conn = tlb_test(L, 2, &tlb_conn_type);
+        if (conn && conn == closing->conn && conn->generation == closing->generation) {
+            tlb_set_asking(L, conn, false);
+        }
     }
     return 0;
 }
@@ -92,7 +97,8 @@ static bool push_kept(lua_State *L, int conn_idx, int value, const void *address
 
 tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self) {
     const void *address = tlslife_conn_get0_context(tlb_conn_object(self));
-    if (address && !tlb_known(L, address) && !push_kept(L, conn_idx, TLB_CONN_CHOSEN, address) &&
+    if (address && !tlb_known(L, &tlb_context_type, address) &&
+        !push_kept(L, conn_idx, TLB_CONN_CHOSEN, address) &&
         !push_kept(L, conn_idx, TLB_CONN_CONTEXT, address)) {
         address = NULL;
     }
@@ -185,9 +191,7 @@ static void push_certificate_request(lua_State *L, tlslife_conn *conn) {
 static void push_peer(lua_State *L, tlslife_conn *conn) {
     long result = tlslife_conn_verify_result(conn);
     lua_createtable(L, 0, 5);
-    lua_pushcfunction(L, tlb_peer_certificates);
-    lua_pushlightuserdata(L, conn);
-    lua_call(L, 1, 1);
+    tlb_peer_certificates(L, conn);
     lua_setfield(L, -2, "certificates");
     lua_pushboolean(L, result == 0);
     lua_setfield(L, -2, "verified");
@@ -200,8 +204,8 @@ static void push_peer(lua_State *L, tlslife_conn *conn) {
     lua_setfield(L, -2, "resumed");
 }
 
-static int info(lua_State *L) {
-    tlb_conn *self = lua_touserdata(L, 1);
+static void info(lua_State *L, void *lent) {
+    const tlb_conn *self = lent;
     if (self->question == TLSLIFE_WANT_HELLO) {
         push_hello(L, tlb_conn_object(self));
     } else if (self->question == TLSLIFE_WANT_CERTIFICATE) {
@@ -209,7 +213,6 @@ static int info(lua_State *L) {
     } else {
         push_peer(L, tlb_conn_object(self));
     }
-    return 1;
 }
 
 /* -------------------------------------------------------------------------------------------- answering */
@@ -292,19 +295,24 @@ static void answer_default(lua_State *L, tlb_conn *self) {
 
 /* Pushes the guard and begins to guard. */
 static void push_guard(lua_State *L, tlb_conn *self, const tlb_call *call) {
-    guard *guarding = lua_newuserdatauv(L, sizeof *guarding, 0);
-    *guarding = (guard){self, *call, self->question, self->generation};
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &guard_key);
-    lua_setmetatable(L, -2);
+    guard *guarding = tlb_new_private(L, &guard_key, sizeof *guarding, 1);
+    *guarding = (guard){guarding->tag, self, *call, self->question, self->generation};
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
     lua_toclose(L, -1);
     tlb_set_asking(L, self, true);
 }
 
 /* The hook has returned two values above the guard, or a store's function one, or an error: ends guarding, and answers.
  * Gives back the call to go on with. */
-static tlb_call take_answer(lua_State *L, int args, bool failed) {
-    guard guarding = *(guard *)lua_touserdata(L, args + 1);
-    tlb_conn *self = guarding.conn;
+static tlb_call take_answer(lua_State *L, tlb_conn *self, const tlb_verb *verb, bool failed) {
+    int args = verb->args;
+    const guard *found = tlb_private(L, args + 1, &guard_key, sizeof *found);
+    if (!found || found->call.verb != verb) {
+        luaL_error(L, "a hook changed what it was called from");
+    }
+    guard guarding = *found;
+    tlb_check_same(L, &tlb_conn_type, guarding.conn);
     lua_closeslot(L, args + 1);
     if (failed) {
         tlb_warn(L, "a store's lookup");
@@ -323,38 +331,38 @@ static tlb_call take_answer(lua_State *L, int args, bool failed) {
 }
 
 static int hook_returned(lua_State *L, int status, lua_KContext context) {
-    int args = (int)context;
-    tlb_conn *self = lua_touserdata(L, 1);
-    tlb_call call = take_answer(L, args, status != LUA_OK && status != LUA_YIELD);
+    const tlb_verb *verb = (const tlb_verb *)context;
+    tlb_conn *self = tlb_test(L, 1, &tlb_conn_type);
+    tlb_call call = take_answer(L, self, verb, status != LUA_OK && status != LUA_YIELD);
     return tlb_questions(L, self, &call, tlb_try(L, self, &call));
 }
 
 /* Calls the function of this state that knows the answer. false: there is none, and nothing is guarded. */
 static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
-    int args = call->args;
+    const tlb_verb *verb = call->verb;
     push_guard(L, self, call);
     tlb_self_conn(L); /* the guard's making may have run a finalizer that frees it */
     if (self->question == TLSLIFE_WANT_SESSION) {
         int arguments = tlb_push_lookup(L, self);
         if (arguments >= 0) {
-            int status = lua_pcallk(L, arguments, 1, 0, (lua_KContext)args, hook_returned);
-            take_answer(L, args, status != LUA_OK);
+            int status = lua_pcallk(L, arguments, 1, 0, (lua_KContext)verb, hook_returned);
+            take_answer(L, self, verb, status != LUA_OK);
             return true;
         }
     } else if (push_hook(L, self)) {
         lua_pushvalue(L, 1);
         tlb_copy_resting(L, info, self);
-        lua_callk(L, 2, 2, (lua_KContext)args, hook_returned);
-        take_answer(L, args, false);
+        lua_callk(L, 2, 2, (lua_KContext)verb, hook_returned);
+        take_answer(L, self, verb, false);
         return true;
     }
-    lua_closeslot(L, args + 1);
+    lua_closeslot(L, verb->args + 1);
     return false;
 }
 
 /* Answers the question, or waits for what it waits for. TLB_ASKED: try again. */
 static int answer_question(lua_State *L, tlb_conn *self, tlb_call *call) {
-    lua_settop(L, call->args);
+    lua_settop(L, call->verb->args);
     if (tlb_wants(self->question)) {
         return tlb_wait(L, self, call);
     }

@@ -114,8 +114,8 @@ static int session_dup(lua_State *L) {
 
 /* Freed ones are equal to themselves only, which Lua knows without asking. */
 static int session_eq(lua_State *L) {
-    tlb_handle *a = tlb_test(L, 1, &tlb_session_type), *b = tlb_test(L, 2, &tlb_session_type);
-    lua_pushboolean(L, a && b && a->object && b->object && tlslife_session_equal(a->object, b->object));
+    const tlb_handle *a = tlb_live(L, 1, &tlb_session_type), *b = tlb_live(L, 2, &tlb_session_type);
+    lua_pushboolean(L, a && b && tlslife_session_equal(a->object, b->object));
     return 1;
 }
 

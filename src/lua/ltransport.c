@@ -35,7 +35,8 @@ static int conn_dial(lua_State *L) {
     if (self->watched) { /* the transport before this dial, if it is replaced */
         tlb_forget(L, 1);
     }
-    return tlb_verb(L, dial_attempt, 3, TLB_BOTH | TLB_DIALS);
+    static const tlb_verb verb = {dial_attempt, 3, TLB_BOTH | TLB_DIALS};
+    return tlb_perform(L, &verb);
 }
 
 /* --------------------------------------------------------------------------------------- descriptors */

@@ -9,8 +9,9 @@
  * the first: waits_first in ldata.c.) Where no loop runs the coroutine, or there is nothing to
  * watch (memory), the same try is made as a blocking one.
  *
- * Nothing is allocated for a wait. What the call needs when it goes on is numbers on its own stack (push_call), between
- * its arguments and wait's. The coroutine is a user value of what it waits for; it counts as waiting as long as it can be
+ * Nothing is allocated for a wait. Which verb goes on is the continuation's context, which no script can reach. What else
+ * the call needs is numbers on its own stack (push_call), between its arguments and wait's: a script with the debug library
+ * may read and change them, so they are no addresses and no indexes, and self is looked at anew. The coroutine is a user value of what it waits for; it counts as waiting as long as it can be
  * resumed, so one that was closed, or has died, is no hindrance. A turn tells a wait that is over from the one after it:
  * who cancels goes one turn further, and the coroutine, whenever it is resumed, finds that it is not its turn, and
  * touches nothing of the connection, which may be freed, or another's by then.
@@ -59,7 +60,9 @@ void tlb_open_loops(lua_State *L) {
 /* Pushes one of the state's tables. */
 static tlb_state *push_table(lua_State *L, int which) {
     tlb_state *state = tlb_push_state(L);
-    lua_getiuservalue(L, -1, which);
+    if (lua_getiuservalue(L, -1, which) != LUA_TTABLE) {
+        luaL_error(L, "tlslife: its state was changed");
+    }
     lua_remove(L, -2);
     return state;
 }
@@ -167,8 +170,8 @@ static lua_Integer left(lua_Integer deadline) {
     if (deadline == FOREVER) {
         return -1;
     }
-    lua_Integer ms = deadline - tlb_now();
-    return ms > 0 ? ms : 0;
+    lua_Integer now = tlb_now();
+    return deadline > now ? deadline - now : 0;
 }
 
 /* ----------------------------------------------------------------------------------------------- waiters */
@@ -326,29 +329,25 @@ void tlb_wake_answered(lua_State *L) {
 /* -------------------------------------------------------------------------------------------- the call */
 
 /* What is on the stack while a call waits, above its arguments: */
-enum { WAIT_FUNCTION = 1, OWNER, ATTEMPT, WHAT, DEADLINE, OUT, TURN, FD, CALL_LEN = FD };
+enum { WAIT_FUNCTION = 1, OWNER, DEADLINE, OUT, TURN, FD };
 
 static tlb_waiter *waiter_of(tlb_conn *self, unsigned what) {
     return &self->waiters[what & TLB_READS ? 0 : 1];
 }
 
 static void push_call(lua_State *L, const tlb_call *call, unsigned turn, int fd) {
-    lua_pushinteger(L, (lua_Integer)(uintptr_t)call->attempt);
-    lua_pushinteger(L, call->what);
     lua_pushinteger(L, call->deadline);
     lua_pushinteger(L, (lua_Integer)call->out);
     lua_pushinteger(L, turn);
     lua_pushinteger(L, fd);
 }
 
-static tlb_call call_at(lua_State *L, int args) {
+static tlb_call call_at(lua_State *L, const tlb_verb *verb) {
     return (tlb_call){
-        .attempt = (tlb_attempt)(uintptr_t)lua_tointeger(L, args + ATTEMPT),
-        .args = args,
-        .what = (unsigned)lua_tointeger(L, args + WHAT),
+        .verb = verb,
         .looped = true,
-        .deadline = lua_tointeger(L, args + DEADLINE),
-        .out = (size_t)lua_tointeger(L, args + OUT),
+        .deadline = lua_tointeger(L, verb->args + DEADLINE),
+        .out = (size_t)lua_tointeger(L, verb->args + OUT),
     };
 }
 
@@ -358,7 +357,7 @@ int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call) {
     self->first = call->first;
     self->out = call->out;
     call->pumps = call->first = false;
-    int results = call->attempt(L, self);
+    int results = call->verb->attempt(L, self);
     call->out = self->out;
     self->out = 0;
     self->looped = self->first = false;
@@ -376,7 +375,7 @@ static int sent(lua_State *L, const tlb_call *call) {
 
 /* A close whose time is over lets go all the same. */
 static int timed_out(lua_State *L, tlb_conn *self, const tlb_call *call) {
-    if (call->what & TLB_CLOSES) {
+    if (call->verb->what & TLB_CLOSES) {
         tlb_forget(L, 1);
         if (self->handle.object) {
             tlslife_conn_close_transport(tlb_conn_object(self));
@@ -390,17 +389,17 @@ static int timed_out(lua_State *L, tlb_conn *self, const tlb_call *call) {
 }
 
 static lua_Integer deadline_of(lua_State *L, tlb_conn *self, const tlb_call *call) {
-    if (call->what & TLB_CLOSES) {
+    if (call->verb->what & TLB_CLOSES) {
         return tlb_deadline(lua_isnoneornil(L, 2) ? 0 : tlb_milliseconds(L, 2, NULL));
     }
     return tlb_deadline(tlslife_conn_timeout_ms(tlb_conn_object(self)));
 }
 
 static unsigned begin(lua_State *L, tlb_conn *self, const tlb_call *call, int loop) {
-    if (call->what & TLB_READS) {
+    if (call->verb->what & TLB_READS) {
         tlb_begin_wait(L, 1, &self->waiters[0], TLB_CONN_READER, loop);
     }
-    if (call->what & TLB_WRITES) {
+    if (call->verb->what & TLB_WRITES) {
         tlb_begin_wait(L, 1, &self->waiters[1], TLB_CONN_WRITER, loop);
     }
     self->handle.state->run = 0;
@@ -409,22 +408,22 @@ static unsigned begin(lua_State *L, tlb_conn *self, const tlb_call *call, int lo
     } else {
         self->watched = true;
     }
-    return waiter_of(self, call->what)->turn;
+    return waiter_of(self, call->verb->what)->turn;
 }
 
 /* Whether the wait that is over was still this call's. */
 static bool end(lua_State *L, tlb_conn *self, tlb_call *call) {
-    unsigned turn = (unsigned)lua_tointeger(L, call->args + TURN);
-    if (!self->handle.object || waiter_of(self, call->what)->turn != turn) {
+    unsigned turn = (unsigned)lua_tointeger(L, call->verb->args + TURN);
+    if (!self->handle.object || waiter_of(self, call->verb->what)->turn != turn) {
         return false;
     }
-    if (call->what & TLB_READS) {
+    if (call->verb->what & TLB_READS) {
         self->waiters[0].waiting = false;
     }
-    if (call->what & TLB_WRITES) {
+    if (call->verb->what & TLB_WRITES) {
         self->waiters[1].waiting = false;
     }
-    if (self->looks_up && (call->what & TLB_READS)) {
+    if (self->looks_up && (call->verb->what & TLB_READS)) {
         set_lookup(L, self, false);
         call->pumps = true;
     }
@@ -433,12 +432,14 @@ static bool end(lua_State *L, tlb_conn *self, tlb_call *call) {
 
 /* wait has returned, or raised: that is on the top. */
 static int waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed) {
+    tlb_check_same(L, &tlb_conn_type, self);
     bool mine = end(L, self, call);
     if (failed) {
         return lua_error(L);
     }
-    if (mine && (call->what & TLB_DIALS)) { /* the next step may close it, and get the same number anew */
-        tlb_forget_fd(L, 1, (int)lua_tointeger(L, call->args + FD));
+    if (mine &&
+        (call->verb->what & TLB_DIALS)) { /* the next step may close it, and get the same number anew */
+        tlb_forget_fd(L, 1, (int)lua_tointeger(L, call->verb->args + FD));
         mine = self->handle.object != NULL;
     }
     if (!mine) {
@@ -447,13 +448,13 @@ static int waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed) {
     if (self->asking && tlb_is_asking(L, self)) {
         return call->out > 0 ? sent(L, call) : tlb_busy(L);
     }
-    lua_settop(L, call->args);
+    lua_settop(L, call->verb->args);
     return TLB_ASKED;
 }
 
 static int wait_returned(lua_State *L, int status, lua_KContext context) {
-    tlb_conn *self = lua_touserdata(L, 1);
-    tlb_call call = call_at(L, (int)context);
+    tlb_conn *self = tlb_test(L, 1, &tlb_conn_type);
+    tlb_call call = call_at(L, (const tlb_verb *)context);
     int results = waited(L, self, &call, status != LUA_YIELD);
     return tlb_questions(L, self, &call, results == TLB_ASKED ? tlb_try(L, self, &call) : results);
 }
@@ -461,7 +462,7 @@ static int wait_returned(lua_State *L, int status, lua_KContext context) {
 /* The same try is made again, and waits by itself: no loop can. */
 static int block(lua_State *L, tlb_call *call) {
     call->looped = false;
-    lua_settop(L, call->args);
+    lua_settop(L, call->verb->args);
     return TLB_ASKED;
 }
 
@@ -474,19 +475,19 @@ static int wait_in(lua_State *L, tlb_conn *self, tlb_call *call, int loop, int f
                    lua_Integer ms) {
     const char *mode = !writing ? "r" : self->question == TLSLIFE_WANT_SESSION ? "rw" : "w";
     push_call(L, call, begin(L, self, call, loop), fd);
-    lua_pushvalue(L, call->args + WAIT_FUNCTION);
+    lua_pushvalue(L, call->verb->args + WAIT_FUNCTION);
     lua_pushinteger(L, fd);
     lua_pushstring(L, mode);
     tlb_push_seconds(L, ms);
-    lua_pushvalue(L, call->args + OWNER);
-    int status = lua_pcallk(L, 4, 1, 0, call->args, wait_returned);
+    lua_pushvalue(L, call->verb->args + OWNER);
+    int status = lua_pcallk(L, 4, 1, 0, (lua_KContext)call->verb, wait_returned);
     return waited(L, self, call, status != LUA_OK);
 }
 
 /* Pushes the wait function of the loop that runs this coroutine; its number, or 0. A coroutine that has waited here before
  * is asked no more whose it is. */
 static int push_loop_of(lua_State *L, tlb_conn *self, const tlb_call *call) {
-    const tlb_waiter *waiter = waiter_of(self, call->what);
+    const tlb_waiter *waiter = waiter_of(self, call->verb->what);
     if (waiter->loop != 0) {
         lua_getiuservalue(L, 1, waiter == self->waiters ? TLB_CONN_READER : TLB_CONN_WRITER);
         bool same = lua_tothread(L, -1) == L;
@@ -509,9 +510,10 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
     if (ms == 0) {
         return timed_out(L, self, call);
     }
-    lua_settop(L, call->args);
+    lua_settop(L, call->verb->args);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     int loop = fd >= 0 ? push_loop_of(L, self, call) : 0;
+    tlb_check_same(L, &tlb_conn_type, self);
     if (!self->handle.object) { /* running has freed it */
         return tlb_canceled(L);
     }
@@ -520,7 +522,7 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
     }
     fd = push_owner(L, self, fd);
     if (fd < 0) { /* another thread has just closed what the store had */
-        lua_settop(L, call->args);
+        lua_settop(L, call->verb->args);
         return TLB_ASKED;
     }
     ms = call->rests ? 1 : nearer(ms, timeout_ms);
@@ -531,19 +533,20 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
 /* The connection's next bytes would be there at once, as for a long time now: asks for a wait. */
 static int rest(tlb_conn *self, tlb_call *call) {
     self->handle.state->run = 0;
-    self->question = call->what & TLB_READS ? TLSLIFE_WANT_READ : TLSLIFE_WANT_WRITE;
+    self->question = call->verb->what & TLB_READS ? TLSLIFE_WANT_READ : TLSLIFE_WANT_WRITE;
     call->rests = true;
     return TLB_ASKED;
 }
 
 static bool wants_rest(const tlb_conn *self, const tlb_call *call) {
     const tlslife_conn *conn = tlb_conn_object(self);
-    return call->looped && (call->what & TLB_BOTH) != TLB_BOTH && ++self->handle.state->run > RUN_MAX &&
+    return call->looped && (call->verb->what & TLB_BOTH) != TLB_BOTH && ++self->handle.state->run > RUN_MAX &&
            tlslife_conn_handshake_done(conn) && tlslife_conn_fd(conn) >= 0 &&
            tlslife_conn_timeout_ms(conn) != 0;
 }
 
-int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args, unsigned what) {
+int tlb_perform_slowly(lua_State *L, tlb_conn *self, const tlb_verb *verb) {
+    unsigned what = verb->what;
     if ((self->asking && tlb_is_asking(L, self)) ||
         (what & TLB_READS && tlb_waits(L, 1, &self->waiters[0], TLB_CONN_READER)) ||
         (what & TLB_WRITES && tlb_waits(L, 1, &self->waiters[1], TLB_CONN_WRITER))) {
@@ -551,7 +554,7 @@ int tlb_verb_slowly(lua_State *L, tlb_conn *self, tlb_attempt attempt, int args,
     }
     bool looped =
         self->handle.state->loops > 0 && lua_isyieldable(L) && tlslife_conn_blocking(tlb_conn_object(self));
-    tlb_call call = {.attempt = attempt, .args = args, .what = what, .looped = looped, .first = looped};
+    tlb_call call = {.verb = verb, .looped = looped, .first = looped};
     int results = wants_rest(self, &call) ? rest(self, &call) : tlb_try(L, self, &call);
     return results == TLB_ASKED || self->tells ? tlb_questions(L, self, &call, results) : results;
 }

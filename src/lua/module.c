@@ -17,7 +17,7 @@ static int module_type(lua_State *L) {
     while (*type && !tlb_test(L, 1, *type)) {
         type++;
     }
-    if (*type || tlb_test(L, 1, &tlb_buffer_type)) {
+    if (*type || tlb_test_buffer(L, 1)) {
         lua_pushstring(L, tlb_short_name(*type ? *type : &tlb_buffer_type));
     } else {
         lua_pushnil(L);
@@ -115,7 +115,7 @@ void tlslife_lua_push_conn(lua_State *L, tlslife_conn *conn) {
     }
     int top = lua_gettop(L);
     if (lua_getiuservalue(L, top, TLB_CONN_CONTEXT) == LUA_TNIL &&
-        tlb_known(L, tlslife_conn_get0_context(conn))) {
+        tlb_known(L, &tlb_context_type, tlslife_conn_get0_context(conn))) {
         lua_pushvalue(L, top);
         tlb_keep_context(L, lua_touserdata(L, top), top + 2);
     }
