@@ -31,10 +31,77 @@ describe("a handle", function()
         local copy = session:dup()
         assert.is_false(rawequal(session, copy))
         assert.equal(session, copy)
+        session:free() -- what the second call has handed out
+        assert.equal(session, copy)
         session:free()
         assert.not_equal(session, copy)
         assert.truthy(tostring(session):find("(freed)", 1, true))
         assert.is_string(client:session():protocol())
+    end)
+
+    -- Each gives a call that hands out the same object whenever it is called, and a method that fails once that is freed.
+    local function kept(cache, id) return function() return cache:get(id) end, "id" end
+    local givers = {
+        session = function()
+            local client = pair.connect()
+            return function() return client:session() end, "id"
+        end,
+        context = function()
+            local client = pair.client():connection()
+            return function() return client:context() end, "role", 1
+        end,
+        ["context in force"] = function()
+            local target = pair.server()
+            local _, server = pair.connect {server = {on_hello = function() return target end}}
+            target:free()
+            return function() return server:context() end, "role"
+        end,
+        ["cache get"] = function()
+            local cache = tls.cache()
+            local client, server = pair.connect {server = {resumption = "stateful"}, client = {max_version = "TLSv1.2"}}
+            local session = client:session()
+            pair.finish(client, server)
+            assert(cache:put(session))
+            local id = session:id()
+            session:free()
+            return kept(cache, id)
+        end,
+        dup = function()
+            local client = pair.connect()
+            return function() return client:dup() end, "state", 1
+        end,
+        up_ref = function()
+            local session = pair.session()
+            return function() return session:up_ref() end, "id", 1
+        end,
+    }
+    for name, make in pairs(givers) do
+        it("counts what a call hands out, free() and a scope's end give back one: " .. name, function()
+            local give, method, had = make()
+            local mine = give()
+            for _ = 1, had or 0 do mine:free() end
+            do
+                local other <close> = give()
+                assert.is_true(rawequal(mine, other))
+            end
+            mine[method](mine)
+            for _ = 1, 3 do give() end
+            for _ = 1, 4 do
+                mine[method](mine)
+                mine:free()
+            end
+            expect.raises("was freed", mine[method], mine)
+            expect.raises("was freed", mine.free, mine)
+        end)
+    end
+
+    it("outlives the variable that had it before", function()
+        local client = pair.connect()
+        local one = client:session()
+        local old = one
+        one = client:session()
+        old:free()
+        assert.is_string(one:protocol())
     end)
 
     it("counts what dup gives once the handshake has begun", function()

@@ -45,7 +45,7 @@ typedef struct tlb_handle {
     uintptr_t tag; /* tlb_tag of its type, or one of the two that are derived from it */
     void *object;  /* NULL: given up */
     void *address; /* the object's, also after it was given up */
-    size_t refs;   /* how many references this state holds */
+    size_t refs;   /* how many references the script was given; the core knows of one */
     tlb_state *state;
 } tlb_handle;
 
@@ -149,6 +149,8 @@ int tlb_handle_tostring(lua_State *L);
 int tlb_handle_up_ref(lua_State *L);
 int tlb_handle_free(lua_State *L);
 extern const luaL_Reg tlb_handle_metamethods[]; /* for a type that has no others */
+/* The script is given one reference more. Returns 1. */
+int tlb_handle_counted(tlb_handle *handle);
 /* Raises for a self that is freed or something else: "connection:read(): connection was freed". */
 tlb_handle *tlb_bad_self(lua_State *L);
 
@@ -168,8 +170,8 @@ void tlb_push(lua_State *L, const tlb_type *type, void *object);
 /* The same into the closed userdata on the top: for what another object lends, which the making of a userdata, and a
  * finalizer then, could free. */
 void tlb_share(lua_State *L, const tlb_type *type, void *object);
-/* Fills the closed userdata on the top, unless this state knows the object already: then puts that one in its place
- * and gives the reference back. */
+/* Fills the closed userdata on the top, unless this state knows the object already: then puts that one in its place, and
+ * counts there the reference that was taken over. */
 void tlb_settle(lua_State *L, const tlb_type *type, void *object);
 /* Brings a handle that was given up, at idx, back to life: its object is known to live. Takes a reference. */
 void tlb_revive(lua_State *L, int idx, const tlb_type *type);

@@ -17,9 +17,10 @@
  * A userdata has a finalizer only while there is something to finalize: it gets its metatable together with its object,
  * and one without __gc when the script has freed it. To call a finalizer for nothing costs a microsecond or so.
  *
- * What a getter pushes (conn:session(), conn:context()) is the handle, not one reference more; up_ref and dup count.
+ * What a call hands out counts one reference (conn:session(), conn:context(), cache:get(), up_ref, dup), free() and the end
+ * of a scope give one back, and the collector the rest. They are counted in the userdata, which has one of the core's.
  * A script frees twice, frees in a finalizer, frees inside a hook: the count is in the userdata, so the core sees
- * each reference given back once.
+ * its reference given back once.
  */
 #include "binding.h"
 
@@ -30,8 +31,6 @@
 
 /* Lowest bits of a tag, which no type's address has: */
 enum { FREED = 1, CLOSED = 2 };
-
-#define REFS_MAX (1u << 30) /* the core counts in an unsigned int, OpenSSL in an int */
 
 static const char state_key, asking_key, sweeper_key;
 
@@ -351,14 +350,21 @@ tlb_handle *tlb_known(lua_State *L, const tlb_type *type, const void *object) {
     return handle;
 }
 
+int tlb_handle_counted(tlb_handle *handle) {
+    handle->refs += handle->refs < SIZE_MAX;
+    return 1;
+}
+
 void tlb_settle(lua_State *L, const tlb_type *type, void *object) {
-    if (tlb_known(L, type, object)) {
-        lua_remove(L, -2);
-        if (type->up_ref) {
-            type->release(object);
-        }
-    } else {
+    tlb_handle *known = tlb_known(L, type, object);
+    if (!known) {
         tlb_fill(L, type, object);
+        return;
+    }
+    lua_remove(L, -2);
+    tlb_handle_counted(known);
+    if (type->up_ref) {
+        type->release(object);
     }
 }
 
@@ -397,9 +403,8 @@ void tlb_release(lua_State *L, int idx, const tlb_type *type) {
     }
     forget(L, handle);
     handle->object = NULL;
-    for (; handle->refs > 0; handle->refs--) {
-        type->release(object);
-    }
+    handle->refs = 0;
+    type->release(object);
     if (type->given_up) {
         type->given_up(L, idx);
     }
@@ -435,7 +440,6 @@ static void retire(lua_State *L, tlb_handle *handle, const tlb_type *type) {
 static void give_one_up(lua_State *L, tlb_handle *handle, const tlb_type *type) {
     if (handle->refs > 1) {
         handle->refs--;
-        type->release(handle->object);
     } else {
         tlb_release(L, 1, type);
         retire(L, handle, type);
@@ -475,13 +479,7 @@ const luaL_Reg tlb_handle_metamethods[] = {
 };
 
 int tlb_handle_up_ref(lua_State *L) {
-    const tlb_type *type = tlb_own_type(L);
-    tlb_handle *self = tlb_self(L, type);
-    if (self->refs >= REFS_MAX) {
-        return luaL_error(L, "%s:up_ref(): this state holds 2^30 references already", tlb_short_name(type));
-    }
-    type->up_ref(self->object);
-    self->refs++;
+    tlb_handle_counted(tlb_self(L, tlb_own_type(L)));
     lua_settop(L, 1);
     return 1;
 }

@@ -32,7 +32,8 @@ static int conn_dup(lua_State *L) {
         return tlb_fail(L, &err, NULL);
     }
     if (conn == self->object) {
-        self->refs++;
+        tlslife_conn_free(conn); /* the userdata has one already */
+        tlb_handle_counted(self);
         lua_settop(L, 1);
     } else {
         tlb_fill(L, &tlb_conn_type, conn);
@@ -65,7 +66,7 @@ static int conn_context(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     tlb_handle *context = tlb_context_in_force(L, 1, self);
     if (context && context->object) {
-        return 1;
+        return tlb_handle_counted(context);
     }
     if (context && context->tag == tlb_tag(&tlb_context_type)) {
         tlb_revive(L, lua_gettop(L), &tlb_context_type);

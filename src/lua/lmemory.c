@@ -11,6 +11,15 @@
 
 #define NUDGE_KIB 256
 
+/* Since Lua 5.5 a step's size is a size_t of bytes, which is read from the arguments as that: an int of KiB before. */
+static void collect(lua_State *L, int kib) {
+#if LUA_VERSION_NUM >= 505
+    lua_gc(L, LUA_GCSTEP, (size_t)kib * 1024);
+#else
+    lua_gc(L, LUA_GCSTEP, kib);
+#endif
+}
+
 void tlb_memory_taken(lua_State *L, tlb_state *state, int kib) {
     state->owed_kib += kib;
     if (state->owed_kib < NUDGE_KIB) {
@@ -19,7 +28,7 @@ void tlb_memory_taken(lua_State *L, tlb_state *state, int kib) {
     int step = state->owed_kib;
     state->owed_kib = 0;
     if (lua_gc(L, LUA_GCISRUNNING) == 1) { /* neither stopped by the program nor in a finalizer */
-        lua_gc(L, LUA_GCSTEP, step);
+        collect(L, step);
     }
 }
 

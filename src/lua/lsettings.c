@@ -311,7 +311,6 @@ static tlslife_status set_max_early_data(tlb_setting *s) {
 
 /* ------------------------------------------------------------------------------------------------- OCSP */
 
-
 /* A SEQUENCE that is as long as the string: no file's name is. */
 static bool is_der(const unsigned char *bytes, size_t len) {
     size_t header = 2, content;
