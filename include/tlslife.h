@@ -783,15 +783,18 @@ TLSLIFE_API tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn, t
 TLSLIFE_API size_t tlslife_conn_ca_names_len(tlslife_conn *conn);
 TLSLIFE_API const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index);
 /*
- * WANT_VERIFY: accepts the peer, or refuses it. A client asks in the handshake and refuses with an alert. A
- * server can only ask when the handshake has ended (libssl suspends verification on the client's side
- * alone): nothing could be read or written yet, its TLS 1.3 tickets are held back till then, its session
- * becomes bad on refusal, and the connection ends. A server asks also for a resumed peer.
+ * WANT_VERIFY: accepts the peer, or refuses it. A client asks in the handshake and refuses with an alert, which
+ * libssl chooses. A server asks before the end of a full TLS 1.2 handshake, and in TLS 1.3 after it (libssl suspends
+ * verification on the client's side alone). Nothing could be read or written yet, and its TLS 1.3 tickets are held
+ * back till then. It refuses with an alert by the verify result, or with tlslife_conn_refuse's; the session becomes
+ * bad and the connection ends. Both sides ask also for a resumed peer, when the handshake has ended. Where libssl can
+ * send no alert any more (a resumed or renegotiating TLS 1.2 client, a resumed server) nothing is said, not even
+ * close_notify, so that the peer's end is not clean.
  */
 TLSLIFE_API tlslife_status tlslife_conn_answer_verify(tlslife_conn *conn, bool accept);
 /*
- * Any question: ends the handshake with this alert (RFC 8446 section 6; e.g. 112 unrecognized_name). The
- * pending call, made again, fails.
+ * Any question: ends the handshake with this alert (RFC 8446 section 6; e.g. 112 unrecognized_name); the alert of a
+ * client is libssl's own. The pending call, made again, fails.
  */
 TLSLIFE_API tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert);
 

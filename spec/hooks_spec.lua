@@ -208,16 +208,95 @@ describe("on_verify", function()
             assert.is_not_nil(version == "TLSv1.3" and client:take_session() or client:session())
         end)
 
-        it("of a server refuses, and gives no ticket away, " .. version, function()
-            local _, s, client, server = pair.try {client = {certificate = p.client_cert, private_key = p.client_key,
-                max_version = version}, server = server_with {on_verify = function() return false end}}
+        it("of a server refuses with an alert, and gives no ticket away, " .. version, function()
+            for given, alert in pairs {access_denied = "access_denied", [false] = "handshake_failure"} do
+                local told
+                local c, s, client, server = pair.try {client = {certificate = p.client_cert, private_key = p.client_key,
+                    max_version = version}, server = server_with {on_verify = function(conn)
+                        told = {conn:version(), conn:cipher() ~= nil, conn:group() ~= nil}
+                        return false, given or nil
+                    end}}
+                assert.same({version, true, true}, told)
+                local err = expect.fails("verify", table.unpack(s))
+                assert.equal(alert, err.alert)
+                assert.is_false(err.alert_received)
+                assert.equal("failed", server:state())
+                if c[1] then c = {client:read()} end
+                err = expect.fails("alert", table.unpack(c))
+                assert.equal(alert, err.alert)
+                assert.is_true(err.alert_received)
+                local kept = client:take_session()
+                assert.is_nil(kept and kept:is_resumable() or nil)
+                assert.is_nil((server:write "x"))
+                assert.is_nil((server:read()))
+                assert.equal(0, server:get_shutdown() & tls.SENT_SHUTDOWN)
+            end
+        end)
+
+        it("of a server refuses by what the verification found, " .. version, function()
+            local c, s, client = pair.try {client = {certificate = p.client_cert, private_key = p.client_key,
+                max_version = version}, server = server_with {ca = p.other_ca_file, verify_all = true,
+                on_verify = function() return false end}}
+            assert.equal("unknown_ca", expect.fails("verify", table.unpack(s)).alert)
+            if c[1] then c = {client:read()} end
+            assert.equal("unknown_ca", expect.fails("alert", table.unpack(c)).alert)
+        end)
+
+        it("of a server refuses over sockets too, " .. version, function()
+            local listener <close> = assert(tls.listen("127.0.0.1", 0))
+            local client = pair.client {certificate = p.client_cert, private_key = p.client_key, max_version = version}:connection()
+            client:set_hostname "localhost"
+            assert(client:dial("127.0.0.1", listener:port()))
+            local server = assert(listener:accept(pair.server(server_with {on_verify = function() return false, "access_denied" end}), 5))
+            client:set_blocking(false)
+            server:set_blocking(false)
+            local c = pair.drive(client, server)
+            server:close()
+            client:set_blocking(true)
+            if c[1] then c = {client:read()} end
+            assert.equal("access_denied", expect.fails("alert", table.unpack(c)).alert)
+        end)
+
+        it("of a server refuses a resumed peer, whose end is not clean, " .. version, function()
+            local asked = 0
+            local client = pair.client {certificate = p.client_cert, private_key = p.client_key, max_version = version}
+            local server = pair.server(server_with {on_verify = function() asked = asked + 1; return asked == 1 end})
+            local session = pair.session {client = client, server = server}
+            local _, s, conn, peer = pair.try {client = client, server = server, session = session}
             expect.fails("verify", table.unpack(s))
-            assert.equal("failed", server:state())
-            local _, word = client:read()
-            assert.not_equal("want_read", word)
-            if version == "TLSv1.3" then assert.is_nil(client:take_session()) end
-            assert.is_nil((server:write "x"))
-            assert.is_nil((server:read()))
+            peer:close(1)
+            peer:free()
+            local _, word, err = conn:read()
+            if version == "TLSv1.3" then
+                assert.equal("handshake_failure", err.alert)
+            else
+                assert.equal("truncated", word) -- libssl has no alert to send then
+            end
+        end)
+
+        it("of a client is asked of a resumed peer too, " .. version, function()
+            local seen = {}
+            local client = pair.client {max_version = version, on_verify = function(_, peer)
+                seen[#seen + 1] = ("%s %s %s"):format(peer.resumed, peer.verified, peer.certificates[1].subject)
+                return #seen < 4
+            end}
+            local server = pair.server()
+            local session = pair.session {client = client, server = server}
+            local bytes = session:export()
+            local conn, peer = pair.connect {client = client, server = server, session = session}
+            assert.is_true(conn:session_reused())
+            assert.equal("x", pair.send(peer, conn, "x"))
+            pair.finish(conn, peer)
+            conn, peer = pair.connect {client = client, server = server, session = client:import_session(bytes)}
+            pair.finish(conn, peer)
+            assert.same({"false true CN=localhost", "true true CN=localhost", "true true CN=localhost"}, seen)
+            local c, _
+            c, _, conn, peer = pair.try {client = client, server = server, session = client:import_session(bytes)}
+            expect.fails("verify", table.unpack(c))
+            assert.equal("failed", conn:state())
+            conn:close(1)
+            conn:free()
+            expect.word("truncated", peer:read())
         end)
 
         it("of a server is asked of a resumed peer too, " .. version, function()

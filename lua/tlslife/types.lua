@@ -99,7 +99,7 @@ local tlslife = {}
 ---@field ticket_keys tlslife.TicketKeys? server
 ---@field on_hello (fun(conn: tlslife.Connection, hello: tlslife.Hello): tlslife.Context|nil|false, string?)? server: the context for this ClientHello; nil keeps this one; false and an alert's name ("unrecognized_name") refuses. May yield
 ---@field on_certificate (fun(conn: tlslife.Connection, request: tlslife.CertificateRequest): tlslife.Context|nil|false, string?)? the context whose certificate we present; nil: this one's. May yield
----@field on_verify (fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean)? is this peer acceptable? asked after the built-in verification accepted it. May yield
+---@field on_verify (fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean, string?)? is this peer acceptable? asked after the built-in verification accepted it, and of resumed peers too. false refuses, on a server with the alert that is named ("access_denied"), or by verify_result; a client's alert is libssl's. A resumed TLS 1.2 client and a resumed server get none, and no close_notify. May yield
 ---@field verify_all boolean?      with on_verify: ask it also for peers that the built-in verification refused; it decides
 
 ---@class tlslife.Hello

@@ -276,6 +276,10 @@ static void answer(lua_State *L, tlb_conn *self, int idx) {
     if (!lua_isboolean(L, idx)) {
         wrong_answer(L, "on_verify", "a boolean", idx);
     }
+    if (!lua_toboolean(L, idx) && !lua_isnil(L, idx + 1)) {
+        refuse(L, self, idx, NULL);
+        return;
+    }
     answered(L, self, tlslife_conn_answer_verify(tlb_conn_object(self), lua_toboolean(L, idx)));
 }
 

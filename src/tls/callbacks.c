@@ -17,13 +17,15 @@
 #include "tls/callbacks.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/handshake.h"
 #include "tls/hello.h"
 #include "tls/lookup.h"
 #include "tls/session.h"
 #include "tls/switch.h"
 #include "tlslife.h"
 
-#define KEYLOG_LINES_MAX 64 /* that nobody took: older ones stay, newer ones go */
+#define TICKET_EXTENSION 65400 /* for private use (RFC 8447 section 7): it is never sent */
+#define KEYLOG_LINES_MAX 64           /* that nobody took: older ones stay, newer ones go */
 
 /* ---------------------------------------------------------------------------------------------- alerts */
 
@@ -159,17 +161,8 @@ static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
  * Once a connection: a second hello (HelloRetryRequest, renegotiation) stays under the context of the
  * first.
  */
-static int on_client_hello(SSL *ssl, int *alert, void *unused) {
-    (void)unused;
-    tlslife_conn *conn = tlsl_conn_of(ssl);
+static int settle_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     int verdict = SSL_CLIENT_HELLO_SUCCESS;
-    if (conn == NULL) {
-        return verdict;
-    }
-    if (!note_server_name(conn, ssl)) {
-        *alert = SSL_AD_INTERNAL_ERROR;
-        return SSL_CLIENT_HELLO_ERROR;
-    }
     switch ((tlsl_answer)conn->hello_answer) {
     case TLSL_UNASKED:
         if (conn->context->questions & TLSLIFE_ASK_HELLO) {
@@ -186,6 +179,23 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
     verdict = choose_context(conn, ssl, target, alert);
     tlslife_context_free(target);
     return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, alert) : verdict;
+}
+
+static int on_client_hello(SSL *ssl, int *alert, void *unused) {
+    (void)unused;
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL) {
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+    if (!note_server_name(conn, ssl)) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    int verdict = settle_hello(conn, ssl, alert);
+    if (verdict == SSL_CLIENT_HELLO_SUCCESS && tlsl_conn_asks_verify(conn)) {
+        tlsl_handshake_hold(conn);
+    }
+    return verdict;
 }
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *offered,
@@ -284,6 +294,32 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
         SSL_set_retry_verify(ssl);
     }
     return 1;
+}
+
+/*
+ * SSL_custom_ext_add_cb_ex(3): no ticket has this extension, but one that is made for a refused peer fails here, and libssl
+ * sends the alert.
+ */
+static int on_ticket_extension(SSL *ssl, unsigned type, unsigned where, const unsigned char **out,
+                               size_t *out_len, X509 *x509, size_t index, int *alert, void *unused) {
+    (void)type, (void)where, (void)out, (void)out_len, (void)x509, (void)index, (void)unused;
+    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL || conn->verify_answer != TLSL_REFUSED) {
+        return 0;
+    }
+    *alert = conn->refuse_alert;
+    return -1;
+}
+
+bool tlsl_callbacks_ask_verify(tlslife_context *context) {
+    bool asks = context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
+    if (!asks || context->role != TLSLIFE_SERVER || context->refuses) {
+        return true;
+    }
+    context->refuses =
+        SSL_CTX_add_custom_ext(context->ctx, TICKET_EXTENSION, SSL_EXT_TLS1_3_NEW_SESSION_TICKET,
+                               on_ticket_extension, NULL, NULL, NULL, NULL) == 1;
+    return context->refuses;
 }
 
 /* ------------------------------------------------------------------------------------------------- PSK */

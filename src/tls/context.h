@@ -55,6 +55,7 @@ struct tlslife_context {
     bool num_tickets_given, verify_host_given, post_handshake_auth;
     int min_version, max_version; /* as given; 0: not */
     unsigned questions; /* TLSLIFE_ASK_* */
+    bool refuses;       /* the extension that sends a refused peer its alert is there */
     atomic_int timeout_ms;
     char *groups;        /* as set, for server names; NULL: the default */
     unsigned char *alpn; /* wire form */

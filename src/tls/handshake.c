@@ -100,27 +100,105 @@ tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool s
 /* ---------------------------------------------------------------------------------------------- ending */
 
 /*
- * The refusal of a peer by a server, after libssl's handshake: its session is spoiled, close_notify tells
- * it.
+ * A TLS 1.2 client has proved that it has its certificate's key when its ChangeCipherSpec has come. Its Finished is a record
+ * of its own, and until the server has read it the server has sent nothing under the new keys.
  */
-static tlslife_status refuse_peer(tlslife_conn *conn) {
+bool tlsl_handshake_held(const tlslife_conn *conn) {
+    return SSL_is_server(conn->ssl) && !conn->shaken && conn->verify_answer != TLSL_ACCEPTED &&
+           tlsl_conn_asks_verify(conn) && SSL_get_state(conn->ssl) == TLS_ST_SR_CHANGE &&
+           !SSL_session_reused(conn->ssl) && SSL_version(conn->ssl) < TLS1_3_VERSION;
+}
+
+/* BIO_callback_fn_ex(3): a read that is held looks like a transport with nothing to read. */
+static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, int number, long longer,
+                      int ret, size_t *processed) {
+    (void)bytes, (void)len, (void)number, (void)longer, (void)processed;
+    const tlslife_conn *conn =
+        operation == BIO_CB_READ ? tlsl_conn_of((const SSL *)BIO_get_callback_arg(bio)) : NULL;
+    if (conn == NULL || !tlsl_handshake_held(conn)) {
+        return ret;
+    }
+    BIO_clear_retry_flags(bio);
+    BIO_set_retry_read(bio);
+    return -1;
+}
+
+void tlsl_handshake_hold(tlslife_conn *conn) {
+    BIO *bio = SSL_get_rbio(conn->ssl);
+    if (bio != NULL && BIO_get_callback_ex(bio) == NULL) { /* else a host's own, in its own BIO */
+        BIO_set_callback_arg(bio, (char *)conn->ssl);
+        BIO_set_callback_ex(bio, hold_read);
+        SSL_set_read_ahead(conn->ssl, 0); /* else the Finished is read with what comes before it */
+    }
+}
+
+void tlsl_handshake_unhold(const tlslife_conn *conn) {
+    BIO *bio = SSL_get_rbio(conn->ssl);
+    if (bio != NULL && BIO_get_callback_ex(bio) == hold_read) {
+        BIO_set_callback_ex(bio, NULL);
+        BIO_set_callback_arg(bio, NULL);
+        SSL_set_read_ahead(conn->ssl, SSL_CTX_get_read_ahead(SSL_get_SSL_CTX(conn->ssl)) != 0);
+    }
+}
+
+/* libssl has no call that sends an alert. TLS 1.3: a ticket is begun, whose extension fails with it (callbacks.c). */
+static void send_alert_in_ticket(tlslife_conn *conn) {
+    if (SSL_new_session_ticket(conn->ssl) == 1) {
+        SSL_do_handshake(conn->ssl);
+    }
+}
+
+/* TLS 1.2, before anything was encrypted: the record's bytes (RFC 5246 sections 6.2.1 and 7.2). */
+static void send_plain_alert(tlslife_conn *conn) {
+    int version = SSL_version(conn->ssl), alert = conn->refuse_alert;
+    const unsigned char record[] = {
+        SSL3_RT_ALERT, (unsigned char)(version >> 8), (unsigned char)version, 0, 2,
+        SSL3_AL_FATAL, (unsigned char)alert};
+    if (BIO_write(SSL_get_wbio(conn->ssl), record, sizeof record) == (int)sizeof record) {
+        conn->alert = alert;
+        conn->alert_received = false;
+    }
+}
+
+/*
+ * A peer that is refused when libssl has nothing to refuse any more gets an alert where one can be sent: a server's in TLS
+ * 1.3, and in TLS 1.2 before the end of a full handshake. It gets no close_notify: its end must not look clean.
+ */
+static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
     if (session != NULL) {
         SSL_CTX_remove_session(conn->origin->ctx, session);
     }
     bool blocking = conn->blocking;
     tlsl_conn_set_waiting(conn, false, conn->timeout_ms); /* whom we refuse need not read what we say */
-    SSL_shutdown(conn->ssl);
+    if (held) {
+        send_plain_alert(conn);
+    } else if (SSL_is_server(conn->ssl) && SSL_version(conn->ssl) >= TLS1_3_VERSION) {
+        send_alert_in_ticket(conn);
+    }
+    ERR_clear_error();
     tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
     conn->fate = TLSLIFE_ERROR;
     tlslife_error *err = tlsl_conn_error(conn);
     tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");
     if (err != NULL) {
+        err->alert = conn->alert;
         err->verify_result =
             conn->verify_result != X509_V_OK ? conn->verify_result : X509_V_ERR_APPLICATION_VERIFICATION;
         err->verify_depth = 0;
     }
     return TLSLIFE_ERROR;
+}
+
+tlslife_status tlsl_handshake_question(tlslife_conn *conn) {
+    if (conn->verify_answer == TLSL_REFUSED) {
+        return refuse_peer(conn, tlsl_handshake_held(conn));
+    }
+    if (conn->verify_answer != TLSL_ACCEPTED) {
+        conn->verify_answer = TLSL_ASKED;
+        return TLSLIFE_WANT_VERIFY;
+    }
+    return TLSLIFE_OK;
 }
 
 /* A resumed TLS 1.2 session whose ticket was renewed is another one now, of which libssl tells nobody. */
@@ -137,25 +215,29 @@ static void keep_renewed(tlslife_conn *conn) {
     }
 }
 
+/* A client has asked of a peer that showed its certificate in this handshake. */
+static bool asks_at_end(const tlslife_conn *conn) {
+    return tlsl_conn_asks_verify(conn) && (SSL_is_server(conn->ssl) || SSL_session_reused(conn->ssl));
+}
+
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
     *done = true;
     conn->known = true; /* a foreign context has no callback of ours that says so */
-    if (conn->open || !SSL_is_server(conn->ssl) || !tlsl_conn_asks_verify(conn)) {
-        if (!conn->open && !SSL_is_server(conn->ssl) && !conn->origin->foreign) {
-            keep_renewed(conn);
-        }
-        conn->open = conn->shaken = true;
-        return TLSLIFE_OK;
+    bool server = SSL_is_server(conn->ssl), asks = !conn->open && asks_at_end(conn);
+    tlslife_status status = asks ? tlsl_handshake_question(conn) : TLSLIFE_OK;
+    if (status != TLSLIFE_OK) {
+        return status;
     }
-    switch ((tlsl_answer)conn->verify_answer) {
-    case TLSL_REFUSED: return refuse_peer(conn);
-    case TLSL_ACCEPTED:
+    if (!conn->open && !server && !conn->origin->foreign) {
+        keep_renewed(conn);
+    }
+    tlsl_handshake_unhold(conn);
+    conn->open = conn->shaken = true;
+    if (asks) {
         conn->verify_answer = TLSL_UNASKED;
-        conn->open = conn->shaken = true;
-        *done = !tlsl_conn_release_tickets(conn);
-        return TLSLIFE_OK;
-    default: conn->verify_answer = TLSL_ASKED; return TLSLIFE_WANT_VERIFY;
+        *done = !server || !tlsl_conn_release_tickets(conn);
     }
+    return TLSLIFE_OK;
 }
 
 static tlslife_status drive(tlslife_conn *conn, const char *verb, bool server) {

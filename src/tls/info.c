@@ -16,6 +16,7 @@
 #include "base/error_queue.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/handshake.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -54,23 +55,28 @@ static bool established(const tlslife_conn *conn) {
     return conn->known && has_session(conn);
 }
 
+/* What the hellos settled is there too when a server's program is asked before the end of a TLS 1.2 handshake. */
+static bool settled(const tlslife_conn *conn) {
+    return established(conn) || (has_session(conn) && tlsl_handshake_held(conn));
+}
+
 /* The program is being asked about the peer, or has just answered. */
 static bool in_question(const tlslife_conn *conn) {
     return conn->verify_answer != TLSL_UNASKED && has_session(conn);
 }
 
 const char *tlslife_conn_version(const tlslife_conn *conn) {
-    return established(conn) ? SSL_get_version(conn->ssl) : NULL;
+    return settled(conn) ? SSL_get_version(conn->ssl) : NULL;
 }
 
 const char *tlslife_conn_cipher(const tlslife_conn *conn) {
-    const SSL_CIPHER *cipher = established(conn) ? SSL_get_current_cipher(conn->ssl) : NULL;
+    const SSL_CIPHER *cipher = settled(conn) ? SSL_get_current_cipher(conn->ssl) : NULL;
     return cipher == NULL ? NULL : SSL_CIPHER_get_name(cipher);
 }
 
 /* OpenSSL 3.0 names some groups by their curve's NID and others by a number of its own. */
 const char *tlslife_conn_group(const tlslife_conn *conn) {
-    if (!established(conn)) {
+    if (!settled(conn)) {
         return NULL;
     }
     int id = (int)SSL_get_negotiated_group(conn->ssl);
@@ -81,7 +87,7 @@ const char *tlslife_conn_group(const tlslife_conn *conn) {
 bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out) {
     const unsigned char *name = NULL;
     unsigned len = 0;
-    if (established(conn)) {
+    if (settled(conn)) {
         SSL_get0_alpn_selected(conn->ssl, &name, &len);
     }
     if (len == 0) {
@@ -123,6 +129,9 @@ static X509 *peer_at(const tlslife_conn *conn, size_t index) {
         index--;
     }
     const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(conn->ssl);
+    if (chain == NULL && index == 0 && !SSL_is_server(conn->ssl)) { /* of a session that was bytes */
+        return SSL_get0_peer_certificate(conn->ssl);
+    }
     return chain == NULL || index >= (size_t)sk_X509_num(chain) ? NULL : sk_X509_value(chain, (int)index);
 }
 

@@ -536,7 +536,7 @@ void tlsl_cache_far_session(tlslife_conn *conn, SSL_SESSION *session) {
 /* ---------------------------------------------------------------------------------------------- outcome */
 
 tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
-    if (tlslife_conn_version(conn) == NULL) {
+    if (!conn->known || tlslife_conn_version(conn) == NULL) {
         return TLSLIFE_OUTCOME_NONE;
     }
     if (SSL_session_reused(conn->ssl)) {

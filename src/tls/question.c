@@ -6,6 +6,7 @@
  * and is said so, since a policy decision that silently went nowhere is what an attacker would like best.
  */
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -103,10 +104,35 @@ const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index) {
 
 /* ------------------------------------------------------------------------------------------------ peer */
 
+/* What each alert means: RFC 8446 section 6.2. */
+static int alert_for(long verify_result) {
+    switch (verify_result) {
+    case X509_V_OK:
+    case X509_V_ERR_APPLICATION_VERIFICATION: return SSL_AD_HANDSHAKE_FAILURE;
+    case X509_V_ERR_OUT_OF_MEM: return SSL_AD_INTERNAL_ERROR;
+    case X509_V_ERR_CERT_REVOKED: return SSL_AD_CERTIFICATE_REVOKED;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CRL_HAS_EXPIRED: return SSL_AD_CERTIFICATE_EXPIRED;
+    case X509_V_ERR_INVALID_PURPOSE: return SSL_AD_UNSUPPORTED_CERTIFICATE;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+    case X509_V_ERR_CERT_REJECTED: return SSL_AD_BAD_CERTIFICATE;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_CHAIN_TOO_LONG:
+    case X509_V_ERR_INVALID_CA: return SSL_AD_UNKNOWN_CA;
+    default: return SSL_AD_CERTIFICATE_UNKNOWN;
+    }
+}
+
 tlslife_status tlslife_conn_answer_verify(tlslife_conn *conn, bool accept) {
     if (check_asked(conn, conn->verify_answer, "answer_verify") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
+    conn->refuse_alert = alert_for(tlslife_conn_verify_result(conn));
     conn->verify_answer = accept ? TLSL_ACCEPTED : TLSL_REFUSED;
     return TLSLIFE_OK;
 }
@@ -120,8 +146,10 @@ tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert) {
         hello_answered(conn, TLSL_REFUSED);
     } else if (conn->certificate_answer == TLSL_ASKED) {
         conn->certificate_answer = TLSL_REFUSED;
+    } else if (tlslife_conn_answer_verify(conn, false) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
     } else {
-        return tlslife_conn_answer_verify(conn, false);
+        conn->refuse_alert = alert;
     }
     return TLSLIFE_OK;
 }

@@ -106,7 +106,9 @@ tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned 
     }
     context->questions = questions;
     tlsl_callbacks_ask_certificate(context);
-    return TLSLIFE_OK;
+    return tlsl_callbacks_ask_verify(context)
+               ? TLSLIFE_OK
+               : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for questions");
 }
 
 /* ------------------------------------------------------------------------------------------ algorithms */

@@ -23,6 +23,7 @@
 #include "net/memory.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
+#include "tls/handshake.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 
@@ -34,6 +35,7 @@ void tlsl_transport_drop(tlslife_conn *conn) {
     conn->dial = NULL;
     free(conn->service);
     conn->service = NULL;
+    tlsl_handshake_unhold(conn);
     if (conn->transport == TLSL_FD) {
         tlsl_fd_part(SSL_get_wbio(conn->ssl));
     }

@@ -28,6 +28,7 @@
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/handshake.h"
 #include "tls/keylog.h"
 #include "tls/lookup.h"
 #include "tls/verdict.h"
@@ -152,7 +153,8 @@ static tlslife_status doom(tlslife_conn *conn, int system_errno, const char *ver
 static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
     int system_errno = errno;
     switch (SSL_get_error(conn->ssl, ret)) {
-    case SSL_ERROR_WANT_READ: return TLSLIFE_WANT_READ;
+    case SSL_ERROR_WANT_READ:
+        return tlsl_handshake_held(conn) ? tlsl_handshake_question(conn) : TLSLIFE_WANT_READ;
     case SSL_ERROR_WANT_WRITE: return TLSLIFE_WANT_WRITE;
     case SSL_ERROR_WANT_CLIENT_HELLO_CB:
         return tlsl_search_waits(conn) ? TLSLIFE_WANT_SESSION : TLSLIFE_WANT_HELLO;
