@@ -3,7 +3,7 @@
  * wait.
  *
  * "Done" means more here than in libssl: the last question must be answered too. A server's question about
- * its peer comes after libssl's own end (SSL_set_retry_verify serves a client alone), so until it is
+ * its peer comes after libssl's own end, or just before it (SSL_set_retry_verify serves a client alone), so until it is
  * answered nothing can be read or written, and the TLS 1.3 tickets are held back: a refused client takes
  * nothing away.
  */
