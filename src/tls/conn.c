@@ -193,6 +193,7 @@ void tlslife_conn_free(tlslife_conn *conn) {
     for (size_t i = 0; i < conn->sessions_len; i++) {
         SSL_SESSION_free(conn->sessions[i]);
     }
+    free(conn->sessions);
     tlslife_context_free(conn->context);
     tlslife_context_free(conn->origin);
     free(conn->hostname);

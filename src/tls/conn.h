@@ -92,7 +92,7 @@ struct tlslife_conn {
     unsigned char *resumed_data; /* of the ticket that it resumed by, once others have taken their place */
     size_t resumed_data_len;
     /* a client's, for the program; with a far home, on their way there */
-    SSL_SESSION *sessions[TLSL_SESSIONS_MAX];
+    SSL_SESSION **sessions; /* room for TLSL_SESSIONS_MAX, allocated with the first */
     size_t sessions_len;
     tlslife_error *error; /* allocated at the first failure */
 };

@@ -39,6 +39,13 @@ static SSL_SESSION *raw(const tlslife_session *session) {
 /* --------------------------------------------------------------------------------------- in connections */
 
 void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
+    if (conn->sessions == NULL) {
+        conn->sessions = malloc(TLSL_SESSIONS_MAX * sizeof *conn->sessions);
+    }
+    if (conn->sessions == NULL) {
+        SSL_SESSION_free(session); /* out of memory: the connection lives, a later handshake is a full one */
+        return;
+    }
     if (conn->sessions_len == TLSL_SESSIONS_MAX) {
         SSL_SESSION_free(conn->sessions[0]);
         conn->sessions_len--;

@@ -33,8 +33,9 @@ local DEAD <const> = select(2, resume(coroutine.wrap(running)())) -- what resume
 local MASK <const> = {r = READ, w = WRITE, rw = READ | WRITE}
 
 -- By descriptor: fd; mask, which is watched; co and wants: who waits, and for what, or nil and 0; more: the same of others,
--- by coroutine, or nil; fires: when its deadlines are looked at, or nil.
+-- by coroutine, or nil. A fifth field would double a table that each connection has.
 local entries = {}
+local fires_of = {} -- by entry: when its deadlines are looked at
 local owners = setmetatable({}, {__mode = "v"}) -- by descriptor: whose it is
 local entry_of, due_of = {}, {} -- by coroutine that waits
 local waiting, watched = 0, 0 -- how many coroutines, and descriptors that are or were waited for
@@ -167,13 +168,13 @@ local function look(entry, time)
         if due > time then nearest = math.min(nearest, due) end
         return due <= time
     end)
-    entry.fires = nearest < math.huge and nearest or nil
-    if entry.fires then deadlines:add(nearest, entry) end
+    fires_of[entry] = nearest < math.huge and nearest or nil
+    if fires_of[entry] then deadlines:add(nearest, entry) end
     go_on_all(entry, over, false)
 end
 
 local function is_due(entry, time)
-    return entry.fires == time
+    return fires_of[entry] == time
 end
 
 function loop.on_clock()
@@ -190,8 +191,9 @@ end
 local function set_due(entry, co, seconds)
     local due = now() + math.ceil(seconds * 1000)
     due_of[co] = due
-    if entry.fires and entry.fires <= due then return end
-    entry.fires = due
+    local planned = fires_of[entry]
+    if planned and planned <= due then return end
+    fires_of[entry] = due
     deadlines:add(due, entry)
     if #deadlines > 2 * watched + 100 then deadlines:sift(is_due) end
     set_clock()
