@@ -832,14 +832,14 @@ TLSLIFE_API tlslife_status tlslife_conn_fail_session(tlslife_conn *conn);
 typedef enum tlslife_outcome {
     TLSLIFE_OUTCOME_NONE = 0,      /* the handshake is not done */
     TLSLIFE_OUTCOME_RESUMED,
-    /* server: the client offered no session; client: none was set, and there is no cache */
+    /* server: the client offered no session; client: none was set that is resumable, and there is no cache */
     TLSLIFE_OUTCOME_NOT_OFFERED,
     TLSLIFE_OUTCOME_NOT_CACHED,    /* no home has what was offered; client: nothing for this peer */
-    TLSLIFE_OUTCOME_EXPIRED,       /* there was one, too old */
+    TLSLIFE_OUTCOME_EXPIRED,       /* there was one, too old: not offered, or not taken */
     TLSLIFE_OUTCOME_NOT_CLOSED,    /* there was one, but its connection was not closed cleanly */
     /* client: there were TLS 1.3 sessions, and other connections have taken them */
     TLSLIFE_OUTCOME_SPENT,
-    TLSLIFE_OUTCOME_NOT_ACCEPTED,  /* client: the server did not take what was offered */
+    TLSLIFE_OUTCOME_NOT_ACCEPTED,  /* client: the server did not take it; server: good, but for its cipher, say */
     TLSLIFE_OUTCOME_OTHER_VERSION, /* it was made in another version than this handshake's */
     TLSLIFE_OUTCOME_OTHER_CONTEXT, /* server: it was made under another policy or server name */
     TLSLIFE_OUTCOME_TICKET,        /* server: the ticket did not open */

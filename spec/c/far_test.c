@@ -135,7 +135,8 @@ static const unsigned char policy_bytes[32] = "the policy that it was made by";
 static const tlslife_bytes policy = {policy_bytes, sizeof policy_bytes};
 
 static bool returns(const scene *all, const tlsl_cache_key *key, SSL_SESSION *wanted) {
-    SSL_SESSION *got = tlsl_far_open(all->cache, key, all->place->bytes, all->place->bytes_len, policy);
+    SSL_SESSION *got =
+        tlsl_far_open(all->cache, key, all->place->bytes, all->place->bytes_len, policy, &(bool){false});
     bool same = got != NULL && same_session(got, wanted);
     SSL_SESSION_free(got);
     return same;
@@ -236,14 +237,15 @@ static void test_notes(void) {
     tlsl_cache_key key = key_of('k', 32, true);
     SSL_SESSION *session = session_of('a', 32, TLS1_3_VERSION);
     tlsl_far_put(all.cache, &key, session, policy);
-    SSL_SESSION *got = tlsl_far_open(all.cache, &key, all.place->bytes, all.place->bytes_len, policy);
+    SSL_SESSION *got =
+        tlsl_far_open(all.cache, &key, all.place->bytes, all.place->bytes_len, policy, &(bool){false});
     CHECK(got != NULL && !tlsl_session_has_certificate(got));
     SSL_SESSION_free(got);
     tlsl_session_mark_certificate(session);
     SSL_SESSION *copy = SSL_SESSION_dup(session);
     CHECK(tlsl_session_has_certificate(session) && tlsl_session_has_certificate(copy));
     tlsl_far_put(all.cache, &key, copy, policy);
-    got = tlsl_far_open(all.cache, &key, all.place->bytes, all.place->bytes_len, policy);
+    got = tlsl_far_open(all.cache, &key, all.place->bytes, all.place->bytes_len, policy, &(bool){false});
     CHECK(got != NULL && tlsl_session_has_certificate(got));
     SSL_SESSION_free(got);
     SSL_SESSION_free(copy);
@@ -256,7 +258,7 @@ static void test_notes(void) {
 static uint64_t failed_opens(const scene *all, const tlsl_cache_key *key, const unsigned char *bytes,
                              size_t bytes_len, tlslife_bytes sid_ctx) {
     uint64_t before = stats_of(all->cache).not_opened;
-    SSL_SESSION *got = tlsl_far_open(all->cache, key, bytes, bytes_len, sid_ctx);
+    SSL_SESSION *got = tlsl_far_open(all->cache, key, bytes, bytes_len, sid_ctx, &(bool){false});
     CHECK(got == NULL);
     SSL_SESSION_free(got);
     return stats_of(all->cache).not_opened - before;
@@ -319,7 +321,7 @@ static tlsl_count verdict_on(const scene *all, const tlsl_cache_key *key, const 
     memcpy(bound + 33, policy_bytes, 32);
     CHECK(tlsl_seal(all->keyring, (tlslife_bytes){plain, plain_len}, (tlslife_bytes){bound, sizeof bound},
                     &sealed, &sealed_len));
-    SSL_SESSION *got = tlsl_far_open(all->cache, key, sealed, sealed_len, policy);
+    SSL_SESSION *got = tlsl_far_open(all->cache, key, sealed, sealed_len, policy, &(bool){false});
     tlslife_cache_stats after = stats_of(all->cache);
     free(sealed);
     if (got != NULL) {

@@ -148,10 +148,11 @@ static SSL_SESSION *refuse(tlslife_cache *cache, SSL_SESSION *session, tlsl_coun
 }
 
 SSL_SESSION *tlsl_far_open(tlslife_cache *cache, const tlsl_cache_key *key, const unsigned char *sealed,
-                           size_t sealed_len, tlslife_bytes sid_ctx) {
+                           size_t sealed_len, tlslife_bytes sid_ctx, bool *out_expired) {
     unsigned char bound[BINDING_MAX];
     unsigned char *plain = NULL;
     size_t plain_len = 0;
+    *out_expired = false;
     if (sealed_len > TLSL_STORE_BYTES_MAX ||
         !tlsl_open(tlsl_cache_keyring(cache), (tlslife_bytes){sealed, sealed_len},
                    binding(key, sid_ctx, bound), &plain, &plain_len)) {
@@ -163,5 +164,6 @@ SSL_SESSION *tlsl_far_open(tlslife_cache *cache, const tlsl_cache_key *key, cons
     if (session == NULL || !is_of_key(session, key)) {
         return refuse(cache, session, TLSL_COUNT_STORE_ERROR);
     }
-    return tlsl_lifetime_left(cache, session) > 0 ? session : refuse(cache, session, TLSL_COUNT_EXPIRED);
+    *out_expired = tlsl_lifetime_left(cache, session) == 0;
+    return *out_expired ? refuse(cache, session, TLSL_COUNT_EXPIRED) : session;
 }

@@ -5,6 +5,7 @@
 #define TLSLIFE_FAR_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 
 #include "cache/cache.h"
 
@@ -20,8 +21,8 @@ long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session);
 /* Seals session for key and tells the store. sid_ctx binds it to its policy. */
 void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                   tlslife_bytes sid_ctx);
-/* Opens what a store has returned. NULL is counted. Not to be called under a lock. */
+/* Opens what a store has returned. NULL is counted; *out_expired: because it was too old. Not to be called under a lock. */
 SSL_SESSION *tlsl_far_open(tlslife_cache *cache, const tlsl_cache_key *key, const unsigned char *sealed,
-                           size_t sealed_len, tlslife_bytes sid_ctx);
+                           size_t sealed_len, tlslife_bytes sid_ctx, bool *out_expired);
 
 #endif

@@ -84,6 +84,7 @@ struct tlslife_conn {
     /* client: a session went into the ClientHello; server: the client offered one */
     bool offered;
     bool ticket_failed;         /* server: a ticket did not open */
+    bool offered_expired; /* client: it was too old, by its own word or its ticket's */
     int offered_version;
     const SSL_SESSION *offered_session; /* to be compared, not used: no reference is held */
     SSL_SESSION *given_session;         /* client: the program's own choice, by set_session; or NULL */

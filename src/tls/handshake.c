@@ -12,9 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/error_queue.h"
+#include "base/session_value.h"
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/handshake.h"
@@ -47,6 +49,14 @@ static tlslife_status check_host(tlslife_conn *conn, const char *verb) {
         verb);
 }
 
+/* libssl leaves out a TLS 1.3 ticket that is older than its server said, and offers all others, however old. */
+static bool too_old(const SSL_SESSION *session) {
+    int64_t now = time(NULL), age = now - SSL_SESSION_get_time(session);
+    bool tls13 = SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION;
+    int64_t lifetime = (int64_t)SSL_SESSION_get_ticket_lifetime_hint(session);
+    return tlsl_session_left(session, 0, now) == 0 || ((tls13 || lifetime > 0) && age > lifetime);
+}
+
 /* Client: the session that goes into the ClientHello: the program's, or what the cache has. */
 static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
     if (SSL_is_server(conn->ssl)) {
@@ -65,6 +75,7 @@ static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
         return TLSLIFE_OK;
     }
     conn->offered_version = SSL_SESSION_get_protocol_version(session);
+    conn->offered_expired = too_old(session);
     conn->offered_session = session;
     return tlsl_session_check(conn, session);
 }

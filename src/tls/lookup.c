@@ -127,8 +127,11 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     const tlsl_cache_key *key = &search->keys[search->next];
     const tlsl_inquiry *inquiry = &search->inquiry;
     if (inquiry->found == TLSL_FOUND_HIT) {
-        search->found = tlsl_far_open(cache, key, inquiry->bytes, inquiry->bytes_len, policy_of(conn));
+        bool expired = false;
+        search->found =
+            tlsl_far_open(cache, key, inquiry->bytes, inquiry->bytes_len, policy_of(conn), &expired);
         search->found_at = search->next;
+        conn->outcome = expired ? TLSLIFE_OUTCOME_EXPIRED : conn->outcome;
     } else if (inquiry->found == TLSL_FOUND_FAILED) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
         conn->outcome = TLSLIFE_OUTCOME_STORE;
@@ -258,13 +261,20 @@ tlslife_status tlslife_conn_fail_session(tlslife_conn *conn) {
 
 /* ------------------------------------------------------------------------------------------------ server */
 
+/* The id beside a session of another version is made up: that nobody knows it is no news. */
+static void note_missing(tlslife_conn *conn, tlslife_outcome why) {
+    if (conn->outcome != TLSLIFE_OUTCOME_OTHER_VERSION) {
+        conn->outcome = (uint8_t)why;
+    }
+}
+
 static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
     tlsl_cache_key key = {.client = false};
     tlsl_search *search = tlsl_id_key(id.data, id.len, key.bytes) ? search_new(conn) : NULL;
     if (search == NULL || search->keys_len == IDS_MAX) {
         return;
     }
-    tlslife_outcome why;
+    tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
     /* What may be used once is in one home alone: the far one, which all processes see. */
     bool near = tlsl_cache_near(home(conn)) && !once;
     SSL_SESSION *session = near ? tlsl_cache_find(home(conn), &key, false, false, &why) : NULL;
@@ -277,6 +287,7 @@ static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
         search->done = true;
     } else {
         SSL_SESSION_free(session);
+        note_missing(conn, why);
     }
 }
 
@@ -321,8 +332,12 @@ static bool ids_matter(const tlslife_conn *conn, const tlsl_hello_brief *brief, 
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     tlsl_hello_brief brief = tlsl_hello_glance(conn->ssl);
     bool tls13 = brief.offers_tls13 && speaks_tls13(conn);
-    conn->offered = tls13 ? brief.has_psk : brief.has_session_id || brief.ticket.len > 0;
-    conn->outcome = conn->offered ? TLSLIFE_OUTCOME_NOT_CACHED : TLSLIFE_OUTCOME_NOT_OFFERED;
+    /* An id is no sign: TLS 1.3's clients make one up. */
+    bool other = tls13 ? !brief.has_psk && brief.ticket.len > 0 : brief.has_psk && brief.ticket.len == 0;
+    conn->offered = brief.has_psk || brief.ticket.len > 0 || (!tls13 && brief.has_session_id);
+    conn->outcome = other           ? TLSLIFE_OUTCOME_OTHER_VERSION
+                    : conn->offered ? TLSLIFE_OUTCOME_NOT_CACHED
+                                    : TLSLIFE_OUTCOME_NOT_OFFERED;
     tlsl_conn_choose_tickets(conn, tls13);
     /* What is near is found when libssl asks; but whether there is an id must be known when a ticket does not open. */
     bool now = ids_matter(conn, &brief, tls13) &&
@@ -341,9 +356,11 @@ void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
     const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
     bool same = len == conn->context->sid_ctx_len && memcmp(id, conn->context->sid_ctx, len) == 0;
     bool expired = tlsl_session_left(session, 0, time(NULL)) == 0;
+    bool other = SSL_SESSION_get_protocol_version(session) != SSL_version(conn->ssl);
     conn->outcome = !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
                     : expired ? TLSLIFE_OUTCOME_EXPIRED
-                              : TLSLIFE_OUTCOME_OTHER_VERSION;
+                    : other   ? TLSLIFE_OUTCOME_OTHER_VERSION
+                              : TLSLIFE_OUTCOME_NOT_ACCEPTED; /* unless it is resumed: by its cipher, say */
 }
 
 /* libssl asks for a server's session. Nothing waits here: what is far was fetched before. */
@@ -365,7 +382,7 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
         tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
         bool once = used_once(conn, SSL_version(ssl) >= TLS1_3_VERSION);
         session = tlsl_cache_find(home(conn), &key, once, true, &why);
-        conn->outcome = (uint8_t)why;
+        note_missing(conn, why);
     }
     if (session != NULL) {
         tlsl_search_judge(conn, session);
@@ -375,10 +392,9 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
 
 /* libssl gives each stateless ticket of TLS 1.3 an id, too, which no home knows: a far one need not be told of its end. */
 static bool may_be_kept(const tlslife_context *context, const SSL_SESSION *session) {
-    bool others = context->server_names != NULL || (context->questions & TLSLIFE_ASK_HELLO);
     bool stateless =
         context->resumption == TLSLIFE_RESUMPTION_BOTH || context->resumption == TLSLIFE_RESUMPTION_TICKETS;
-    return context->role == TLSLIFE_CLIENT || others || !stateless ||
+    return context->role == TLSLIFE_CLIENT || tlsl_context_leads_on(context) || !stateless ||
            SSL_SESSION_get_protocol_version(session) != TLS1_3_VERSION ||
            SSL_SESSION_get_max_early_data(session) > 0;
 }
@@ -543,8 +559,9 @@ tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
         return TLSLIFE_OUTCOME_RESUMED;
     }
     if (!SSL_is_server(conn->ssl) && conn->offered) {
-        return conn->offered_version != SSL_version(conn->ssl) ? TLSLIFE_OUTCOME_OTHER_VERSION
-                                                               : TLSLIFE_OUTCOME_NOT_ACCEPTED;
+        return conn->offered_expired                             ? TLSLIFE_OUTCOME_EXPIRED
+               : conn->offered_version != SSL_version(conn->ssl) ? TLSLIFE_OUTCOME_OTHER_VERSION
+                                                                 : TLSLIFE_OUTCOME_NOT_ACCEPTED;
     }
     if (SSL_is_server(conn->ssl) && conn->offered && conn->ticket_failed) {
         return TLSLIFE_OUTCOME_TICKET;

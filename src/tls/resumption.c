@@ -43,6 +43,10 @@ static tlslife_resumption chosen(const tlslife_context *context) {
     return ids ? TLSLIFE_RESUMPTION_STATEFUL : TLSLIFE_RESUMPTION_BOTH;
 }
 
+bool tlsl_context_leads_on(const tlslife_context *context) {
+    return context->server_names != NULL || (context->questions & TLSLIFE_ASK_HELLO);
+}
+
 static void settle_server(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
     bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
@@ -52,8 +56,13 @@ static void settle_server(tlslife_context *context) {
     tlsl_set_option(ctx, SSL_OP_NO_TICKET,
                     off || context->gives_once || context->resumption == TLSLIFE_RESUMPTION_STATEFUL);
     tlsl_set_option(ctx, SSL_OP_NO_ANTI_REPLAY, replays || context->gives_once);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL |
-                                            SSL_SESS_CACHE_NO_AUTO_CLEAR);
+    /* Without it libssl gives no ids out, and keeps none for the contexts behind this one either. */
+    bool ids = context->resumption == TLSLIFE_RESUMPTION_BOTH ||
+               context->resumption == TLSLIFE_RESUMPTION_STATEFUL || context->gives_once ||
+               tlsl_context_leads_on(context);
+    SSL_CTX_set_session_cache_mode(ctx, ids ? SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL |
+                                                  SSL_SESS_CACHE_NO_AUTO_CLEAR
+                                            : SSL_SESS_CACHE_OFF);
 }
 
 static void settle_client(tlslife_context *context) {

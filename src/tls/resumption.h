@@ -14,6 +14,8 @@
 
 /* Makes of context's SSL_CTX what its settings say. */
 void tlsl_resumption_settle(tlslife_context *context);
+/* Whether a hello may be served by another context. */
+bool tlsl_context_leads_on(const tlslife_context *context);
 /* The program has set these options (a mask of SSL_OP_*), to these values. Not a setter: agree.c is asked after it. */
 void tlsl_resumption_note_options(tlslife_context *context, uint64_t options, uint64_t values);
 void tlsl_set_option(SSL_CTX *ctx, uint64_t option, bool on);

@@ -105,6 +105,7 @@ tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned 
             questions);
     }
     context->questions = questions;
+    tlsl_resumption_settle(context);
     tlsl_callbacks_ask_certificate(context);
     return tlsl_callbacks_ask_verify(context)
                ? TLSLIFE_OK

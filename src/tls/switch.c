@@ -18,6 +18,7 @@
 #include "base/names.h"
 #include "tls/callbacks.h"
 #include "tls/context.h"
+#include "tls/resumption.h"
 #include "tls/settings.h"
 #include "tls/switch.h"
 #include "tlslife.h"
@@ -112,6 +113,7 @@ tlslife_status tlslife_context_add_server_name(tlslife_context *context, const c
     name->target = tlslife_context_up_ref(target);
     name->next = context->server_names;
     context->server_names = name;
+    tlsl_resumption_settle(context);
     return TLSLIFE_OK;
 }
 
