@@ -923,9 +923,9 @@ enum { TLSLIFE_SENT_SHUTDOWN = 1, TLSLIFE_RECEIVED_SHUTDOWN = 2 };
 
 /*
  * One SSL_shutdown(3): SENT (its 0: ours is out, the peer's has not come), OK (its 1: both), WANT_READ,
- * WANT_WRITE, the questions, TIMEOUT, ERROR. Corked bytes are flushed first, and what is under way after the
- * handshake is finished: half a ticket, a key update, a renegotiation (libssl refuses instead). Tickets that come
- * while it waits are kept. USAGE before the handshake is done, and while a write waits; unread data of the peer makes
+ * WANT_WRITE, the questions, TIMEOUT, CLOSED, ERROR. Corked bytes are flushed first, and what is under way after the
+ * handshake is finished: half a ticket, a key update, a renegotiation (libssl refuses instead). CLOSED: the peer's
+ * close_notify came in the middle of that, and ours can no longer go out. Tickets that come while it waits are kept. USAGE before the handshake is done, and while a write waits; unread data of the peer makes
  * the second call an error, as in libssl: read to the end first, or use tlslife_conn_close.
  */
 TLSLIFE_API tlslife_status tlslife_conn_shutdown(tlslife_conn *conn);
@@ -938,7 +938,8 @@ TLSLIFE_API tlslife_status tlslife_conn_shutdown(tlslife_conn *conn);
  *
  * OK         both close_notify
  * SENT       ours
- * UNSENT     not ours: the handshake is not done, the transport was let go before, or the shutdown is quiet
+ * UNSENT     not ours: the handshake is not done, the transport was let go before, the shutdown is quiet, or the
+ *            peer's came in the middle of a renegotiation
  * TIMEOUT    not both in that time: the peer's did not come, or ours could not go out (no room, a write waits)
  * TRUNCATED  ERROR: how the connection ended before, or ends now
  *

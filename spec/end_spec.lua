@@ -249,3 +249,60 @@ describe("drain", function()
         expect.raises("set_memory", client.drain, client)
     end)
 end)
+
+-- ------------------------------------------------------------------------------ a failure is not forgotten
+
+describe("a connection that has ended says why", function()
+    local VERBS = {"read", "peek", "write", "flush_corked", "shutdown", "close", "handshake", "connect", "key_update", "renegotiate"}
+
+    local function garbled(version)
+        local scene = Scene.new(version == "TLSv1.2" and "tls12_id" or "tls13_stateful", "client")
+        scene:meet "fed"
+        scene:garble(scene:subject())
+        scene:subject():read()
+        return scene:subject(), scene
+    end
+
+    local function call(conn, verb)
+        if verb ~= "flush_corked" then return conn[verb](conn, verb == "write" and "x" or nil) end
+        conn:cork(true)
+        return conn:write "x"
+    end
+
+    for _, version in ipairs(pair.VERSIONS) do
+        it("also when a mistake was made since, " .. version, function()
+            for _, verb in ipairs(VERBS) do
+                local conn, scene = garbled(version)
+                local why = conn:error().message
+                expect.raises("on a client's connection", conn.request_client_certificate, conn)
+                expect.raises("before the handshake begins", conn.set_hostname, conn, "localhost")
+                local result, message, err = call(conn, verb)
+                assert.is_nil(result, verb)
+                assert.equal(why, message, verb)
+                assert.equal("tls", err.code)
+                assert.equal(why, conn:error().message)
+                scene:close()
+            end
+        end)
+
+        it("also when its stream was cut, " .. version, function()
+            local client, server = pair.connect {client = {max_version = version}}
+            server:close_transport()
+            expect.word("truncated", client:read())
+            expect.raises("before the handshake begins", client.set_hostname, client, "localhost")
+            for _, verb in ipairs {"read", "write", "shutdown", "close", "close"} do
+                expect.word("truncated", call(client, verb))
+            end
+        end)
+    end
+
+    it("until it is cleared", function()
+        local conn, scene = garbled "TLSv1.3"
+        local why = conn:error().message
+        assert(conn:clear())
+        assert.equal(why, conn:error().message)
+        expect.raises("before", conn.read, conn)
+        assert.not_equal(why, conn:error().message)
+        scene:close()
+    end)
+end)

@@ -52,12 +52,40 @@ tlslife_error *tlsl_conn_error(tlslife_conn *conn) {
     if (conn->error == NULL) {
         conn->error = calloc(1, sizeof *conn->error);
     }
+    conn->tells_end = false;
     return conn->error;
+}
+
+tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status fate) {
+    conn->fate = (uint8_t)fate;
+    free(conn->end);
+    conn->end = conn->error;
+    conn->error = NULL;
+    return tlsl_conn_fate(conn);
+}
+
+tlslife_status tlsl_conn_fate(tlslife_conn *conn) {
+    conn->tells_end = conn->fate != TLSLIFE_OK;
+    return (tlslife_status)conn->fate;
+}
+
+/* Another handshake may follow: the end is a failure like any other. */
+static void forget_end(tlslife_conn *conn) {
+    if (conn->tells_end) {
+        free(conn->error);
+        conn->error = conn->end;
+    } else {
+        free(conn->end);
+    }
+    conn->end = NULL;
+    conn->tells_end = false;
+    conn->fate = TLSLIFE_OK;
 }
 
 const tlslife_error *tlslife_conn_error(const tlslife_conn *conn) {
     static const tlslife_error none = {.alert = -1, .verify_depth = -1};
-    return conn->error == NULL ? &none : conn->error;
+    const tlslife_error *last = conn->tells_end ? conn->end : conn->error;
+    return last == NULL ? &none : last;
 }
 
 bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
@@ -173,7 +201,7 @@ static void drop_progress(tlslife_conn *conn) {
         conn->write_waits = conn->shaken = conn->known = conn->goodbye_waits = conn->hello_seen =
             conn->told_far = conn->offered = conn->ticket_failed = false;
     conn->outcome = TLSLIFE_OUTCOME_NONE;
-    conn->fate = TLSLIFE_OK;
+    forget_end(conn);
     conn->passed = 0;
     conn->hello_answer = conn->certificate_answer = conn->verify_answer = TLSL_UNASKED;
     conn->alert = conn->verify_depth = -1;

@@ -95,11 +95,17 @@ struct tlslife_conn {
     /* a client's, for the program; with a far home, on their way there */
     SSL_SESSION **sessions; /* room for TLSL_SESSIONS_MAX, allocated with the first */
     size_t sessions_len;
-    tlslife_error *error; /* allocated at the first failure */
+    tlslife_error *error; /* the last failure, or the last but the one that ended the connection; NULL: none yet */
+    tlslife_error *end;   /* the failure that ended it: it is given again, whatever has failed since */
+    bool tells_end;       /* which of the two is the last */
 };
 
 tlslife_conn *tlsl_conn_of(const SSL *ssl); /* from ex_data; NULL: not ours */
 tlslife_error *tlsl_conn_error(tlslife_conn *conn); /* where to write; NULL: out of memory */
+/* Ends the connection, by the failure that was written last. Returns fate. */
+tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status fate);
+/* TLSLIFE_OK, or what ended the connection, which the caller returns: tlslife_conn_error then says why once more. */
+tlslife_status tlsl_conn_fate(tlslife_conn *conn);
 /* Whether the program has a say on this connection's peer. */
 bool tlsl_conn_asks_verify(const tlslife_conn *conn);
 /* The connection's own mistake or failure: always TLSLIFE_ERROR. */

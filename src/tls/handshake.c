@@ -103,7 +103,7 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadl
 
 tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server, int64_t *deadline) {
     if (conn->fate != TLSLIFE_OK) {
-        return (tlslife_status)conn->fate;
+        return tlsl_conn_fate(conn);
     }
     return check_side(conn, verb, server) == TLSLIFE_OK ? begin(conn, verb, deadline) : TLSLIFE_ERROR;
 }
@@ -189,7 +189,6 @@ static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
     }
     ERR_clear_error();
     tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
-    conn->fate = TLSLIFE_ERROR;
     tlslife_error *err = tlsl_conn_error(conn);
     tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");
     if (err != NULL) {
@@ -198,7 +197,7 @@ static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
             conn->verify_result != X509_V_OK ? conn->verify_result : X509_V_ERR_APPLICATION_VERIFICATION;
         err->verify_depth = 0;
     }
-    return TLSLIFE_ERROR;
+    return tlsl_conn_end(conn, TLSLIFE_ERROR);
 }
 
 tlslife_status tlsl_handshake_question(tlslife_conn *conn) {

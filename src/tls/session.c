@@ -127,7 +127,7 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
  */
 static void give_up(tlslife_conn *conn) {
     tlsl_conn_fail(conn, TLSLIFE_ERR_TLS, "this connection has ended: its session was taken by set_session");
-    conn->fate = TLSLIFE_ERROR;
+    (void)tlsl_conn_end(conn, TLSLIFE_ERROR);
     conn->open = conn->shaken = conn->known = false;
 }
 

@@ -28,7 +28,7 @@
 static tlslife_status shutdown_lawful(tlslife_conn *conn) {
     bool under_way = SSL_in_init(conn->ssl);
     if (conn->fate != TLSLIFE_OK) {
-        return (tlslife_status)conn->fate;
+        return tlsl_conn_fate(conn);
     }
     if (conn->transport == TLSL_NONE && !SSL_in_before(conn->ssl) &&
         (under_way || !SSL_get_quiet_shutdown(conn->ssl))) {
@@ -146,7 +146,7 @@ static bool is_want(tlslife_status status) {
 
 tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
     bool live = conn->shaken && conn->transport != TLSL_NONE;
-    tlslife_status status = (tlslife_status)conn->fate;
+    tlslife_status status = tlsl_conn_fate(conn);
     if (live && status == TLSLIFE_OK) {
         status = close_politely(conn, timeout_ms);
     }
@@ -157,7 +157,8 @@ tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
         status = TLSLIFE_TIMEOUT; /* what nobody waits for will not come */
     }
     tlsl_transport_drop(conn);
-    return status == TLSLIFE_OK || status == TLSLIFE_SENT ? what_passed(conn) : status;
+    bool ended = status == TLSLIFE_OK || status == TLSLIFE_SENT || status == TLSLIFE_CLOSED;
+    return ended ? what_passed(conn) : status;
 }
 
 tlslife_status tlslife_conn_set_shutdown(tlslife_conn *conn, int mode) {

@@ -146,8 +146,7 @@ static tlslife_status doom(tlslife_conn *conn, int system_errno, const char *ver
     if (is_half_closed(code)) {
         return TLSLIFE_ERROR;
     }
-    conn->fate = ended ? TLSLIFE_TRUNCATED : TLSLIFE_ERROR;
-    return (tlslife_status)conn->fate;
+    return tlsl_conn_end(conn, ended ? TLSLIFE_TRUNCATED : TLSLIFE_ERROR);
 }
 
 static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
@@ -170,7 +169,7 @@ static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
 
 tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
     if (conn->fate != TLSLIFE_OK) {
-        return (tlslife_status)conn->fate;
+        return tlsl_conn_fate(conn);
     }
     if (conn->verify_answer != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
         /* A client certificate came after the handshake. The program has its say before more data. */
