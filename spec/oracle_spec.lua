@@ -46,6 +46,7 @@ local NEVER_RESUMABLE = "^tls12_ticket/server/"
 local DIFFERENCES = {
     {
         case = "^tls1%d_[is][dt]%w*/server/context_freed$", except = "stateless", theirs = "^resumable=0$", ours = "resumable=1",
+        row = "free` of a server's context",
         why = "libssl's own cache spoils what it holds when its SSL_CTX goes; ours lets go of it, and ends alone spoil a session",
     },
     {
