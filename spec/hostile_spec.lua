@@ -3,6 +3,7 @@
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"
+local process = require "spec.support.process"
 local program = require "spec.support.program"
 local tls = require "tlslife"
 
@@ -61,6 +62,99 @@ describe("a list", function()
             assert.truthy(said:find("too many arguments to script", 1, true), said)
         end
         os.remove(script)
+    end)
+end)
+
+describe("an integer", function()
+    local function client(name) return function(value) return assert(tls.context {role = "client", verify = "none", [name] = value}) end end
+    local function conn(name) return function(value) return pair.client():connection()[name](pair.client():connection(), value) end end
+    local function cache(name) return function(value) return assert(tls.cache {[name] = value}) end end
+    local keys = function(name) return function(value) return assert(tls.ticket_keys {[name] = value}) end end
+    local redis = function(name) return function(value) return assert(tls.redis {[name] = value}) end end
+    local sizes = {["cache capacity"] = true, ["cache capacity_bytes"] = true} -- as large as memory may be
+    -- what takes it, and what it takes
+    local takers = {
+        ["option verify_depth"] = {client "verify_depth", 5},
+        ["option num_tickets"] = {client "num_tickets", 2},
+        ["option session_timeout"] = {client "session_timeout", 300},
+        ["option max_early_data"] = {client "max_early_data", 16384},
+        ["option timeout"] = {client "timeout", 10},
+        ["cache capacity"] = {cache "capacity", 100},
+        ["cache capacity_bytes"] = {cache "capacity_bytes", 100},
+        ["cache timeout"] = {cache "timeout", 100},
+        ["cache sessions_per_peer"] = {cache "sessions_per_peer", 2},
+        ["ticket_keys epoch"] = {keys "epoch", 3600},
+        ["ticket_keys older"] = {keys "older", 2},
+        ["redis port"] = {redis "port", 6379, absent = not tls.redis},
+        ["redis database"] = {redis "database", 1, absent = not tls.redis},
+        ["redis pending"] = {redis "pending", 100, absent = not tls.redis},
+        ["redis timeout"] = {redis "timeout", 1, absent = not tls.redis},
+        ["shared size"] = {function(value)
+            local path = os.tmpname()
+            os.remove(path)
+            local ok, store, why = pcall(tls.shared, {path = path, size = value})
+            os.remove(path)
+            return assert(ok, store) and assert(store, why)
+        end, 65536, huge = 1 << 36},
+        ["tls.buffer"] = {tls.buffer, 100},
+        ["tls.listen port"] = {function(value) return assert(tls.listen("127.0.0.1", value)) end, 0},
+        ["tls.listen backlog"] = {function(value) return assert(tls.listen("127.0.0.1", 0, {backlog = value})) end, 10},
+        ["tls.listen_fd"] = {tls.listen_fd},
+        ["tls.pair capacity"] = {function(value)
+            return tls.pair(pair.client():connection(), pair.server():connection(), value)
+        end, 4096},
+        ["connection:dial port"] = {function(value) return pair.client():connection():dial("127.0.0.1", value) end},
+        ["connection:set_fd"] = {conn "set_fd", 0},
+        ["connection:set_memory"] = {conn "set_memory", 4096},
+        ["connection:set_num_tickets"] = {function(value) pair.server():connection():set_num_tickets(value) end, 2},
+        ["connection:set_shutdown"] = {function(value) pair.connect():set_shutdown(value) end, 0},
+        ["connection:set_timeout"] = {conn "set_timeout", 10},
+        ["connection:read"] = {function(value) pair.connect():read(value) end, 10},
+        ["connection:write's first byte"] = {function(value) pair.connect():write("abc", value) end, 1},
+        ["connection:drain"] = {function(value)
+            local one = pair.client():connection()
+            one:set_memory()
+            one:drain(value)
+        end, 10},
+        ["connection:export_keying_material"] = {function(value) pair.connect():export_keying_material(value, "EXPORTER-x") end, 32},
+        ["session:set_timeout"] = {function(value) pair.session():dup():set_timeout(value) end, 100},
+        ["poller:watch"] = {function(value)
+            local listener <close> = assert(tls.listen("127.0.0.1", 0))
+            tls.poller():watch(listener:fd(), value)
+        end, 1},
+    }
+    for name, taker in pairs(takers) do
+        it("that its receiver cannot hold is refused: " .. name, function()
+            if taker.absent then pending "not in this build" end
+            local take, right = table.unpack(taker, 1, 2)
+            if right then take(right) end
+            local base = right or 0
+            for _, wrong in ipairs {math.mininteger, -(1 << 32) + base, -(1 << 16) - 1, -1, math.maxinteger, 0 / 0, 1 / 0, 1e300} do
+                if not (sizes[name] and wrong == math.maxinteger) then expect.refused(wrong, take, wrong) end
+            end
+            if not sizes[name] then
+                for _, power in ipairs {37, 40, 48, 62} do expect.refused(power, take, (1 << power) + base) end
+                if (taker.huge or 0) < 1 << 32 then expect.refused("2^32 and more", take, (1 << 32) + base) end
+            end
+        end)
+    end
+end)
+
+describe("a certificate's dates", function()
+    it("are right beyond what a time_t of 32 bits holds", function()
+        local directory = process.directory()
+        for _, days in ipairs {1, 3650, 4400, 8800, 20000, 60000, 2900000} do
+            local cert, key = ("%s/far%d.pem"):format(directory, days), directory .. "/far.key"
+            assert(os.execute(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days %d -subj /CN=localhost "
+                .. "-addext subjectAltName=DNS:localhost -keyout '%s' -out '%s' 2>/dev/null"):format(days, key, cert)))
+            local client = pair.connect {client = {ca = cert}, server = {certificate = cert, private_key = key}}
+            local found = client:peer_certificates()[1]
+            for field, option in pairs {not_before = "-startdate", not_after = "-enddate"} do
+                local pipe = assert(io.popen(("date -d \"$(openssl x509 -noout %s -in '%s' | cut -d= -f2)\" +%%s"):format(option, cert)))
+                assert.equal(pipe:read "n", found[field])
+                pipe:close()
+            end
+        end
     end)
 end)
 

@@ -85,11 +85,15 @@ static char *serial_string(const X509 *x509) {
     return text;
 }
 
-/* A time that cannot be read is 1970: such a certificate has expired. */
+/* By days, because a time_t may have 32 bits. A time that cannot be read is 1970: such a certificate has expired. */
 static int64_t seconds(const ASN1_TIME *time) {
+    const struct tm epoch = {.tm_year = 70, .tm_mday = 1};
     struct tm parts;
+    int days = 0, rest = 0;
     memset(&parts, 0, sizeof parts);
-    return time != NULL && ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) : 0;
+    bool good = time != NULL && ASN1_TIME_to_tm(time, &parts) == 1 &&
+                OPENSSL_gmtime_diff(&days, &rest, &epoch, &parts) == 1;
+    return good ? (int64_t)days * 86400 + rest : 0;
 }
 
 static bool fingerprint(X509 *x509, char out[65]) {

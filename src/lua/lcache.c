@@ -15,12 +15,12 @@ static tlslife_cache_options *options_of(tlb_setting *s) {
 }
 
 static tlslife_status set_capacity(tlb_setting *s) {
-    options_of(s)->capacity = (size_t)tlb_option_integer(s, 0, LUA_MAXINTEGER);
+    options_of(s)->capacity = tlb_option_size(s, 0, LUA_MAXINTEGER);
     return TLSLIFE_OK;
 }
 
 static tlslife_status set_capacity_bytes(tlb_setting *s) {
-    options_of(s)->capacity_bytes = (size_t)tlb_option_integer(s, 1, LUA_MAXINTEGER);
+    options_of(s)->capacity_bytes = tlb_option_size(s, 1, LUA_MAXINTEGER);
     return TLSLIFE_OK;
 }
 
@@ -30,7 +30,7 @@ static tlslife_status set_timeout(tlb_setting *s) {
 }
 
 static tlslife_status set_sessions_per_peer(tlb_setting *s) {
-    options_of(s)->sessions_per_peer = (size_t)tlb_option_integer(s, 1, 16);
+    options_of(s)->sessions_per_peer = tlb_option_size(s, 1, 16);
     return TLSLIFE_OK;
 }
 

@@ -102,6 +102,10 @@ lua_Integer tlb_option_integer(tlb_setting *s, lua_Integer min, lua_Integer max)
     return value;
 }
 
+size_t tlb_option_size(tlb_setting *s, lua_Integer min, lua_Integer max) {
+    return (size_t)tlb_option_integer(s, min, max < PTRDIFF_MAX ? max : (lua_Integer)PTRDIFF_MAX);
+}
+
 int tlb_choice(tlb_setting *s, const char *const words[]) {
     const char *word = tlb_option_text(s);
     for (int i = 0; words[i]; i++) {

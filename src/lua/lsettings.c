@@ -278,7 +278,7 @@ static tlslife_status set_resumption(tlb_setting *s) {
 }
 
 static tlslife_status set_num_tickets(tlb_setting *s) {
-    return tlslife_context_set_num_tickets(s->context, (size_t)tlb_option_integer(s, 0, 16), &s->err);
+    return tlslife_context_set_num_tickets(s->context, tlb_option_size(s, 0, 16), &s->err);
 }
 
 static tlslife_status set_session_timeout(tlb_setting *s) {

@@ -26,7 +26,7 @@ static tlslife_status set_path(tlb_setting *s) {
 }
 
 static tlslife_status set_size(tlb_setting *s) {
-    ((shared_options *)s->into)->size = (size_t)tlb_option_integer(s, 1, (lua_Integer)1 << 40);
+    ((shared_options *)s->into)->size = tlb_option_size(s, 1, (lua_Integer)1 << 40);
     return TLSLIFE_OK;
 }
 
@@ -133,7 +133,7 @@ static tlslife_status set_connect_timeout(tlb_setting *s) {
 }
 
 static tlslife_status set_pending(tlb_setting *s) {
-    ((tlslife_redis_options *)s->into)->pending_max = (size_t)tlb_option_integer(s, 1, 1 << 20);
+    ((tlslife_redis_options *)s->into)->pending_max = tlb_option_size(s, 1, 1 << 20);
     return TLSLIFE_OK;
 }
 

@@ -51,6 +51,8 @@ const char *tlb_option_text(tlb_setting *s);
 const char *tlb_option_text_at(tlb_setting *s, int idx);
 bool tlb_option_truth(tlb_setting *s);
 lua_Integer tlb_option_integer(tlb_setting *s, lua_Integer min, lua_Integer max);
+/* The same as a size, which is none that memory cannot have. */
+size_t tlb_option_size(tlb_setting *s, lua_Integer min, lua_Integer max);
 int tlb_choice(tlb_setting *s, const char *const words[]);
 /* Pushes the userdata of a store that is the functions in the value, a table. ERROR: s->err. Raises: it is none. */
 tlslife_status tlb_push_program(tlb_setting *s);
