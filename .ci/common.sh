@@ -30,9 +30,12 @@ install() {
     done
     if [ -n "$missing" ]; then
         echo "dev: installing$missing" >&2
-        as_root apt-get -qq update >&2
         # shellcheck disable=SC2086 # names, to be split
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >&2
+        if ! { as_root apt-get -qq update &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing; } >&2; then
+            echo "dev: let root run this: apt-get install --no-install-recommends$missing" >&2
+            exit 1
+        fi
     fi
 }
 
@@ -40,7 +43,7 @@ install() {
 install_known() {
     command -v apt-cache >/dev/null || return 0
     if [ -z "$(find /var/lib/apt/lists -name '*_Packages*' -print -quit)" ]; then
-        as_root apt-get -qq update >&2
+        as_root apt-get -qq update >&2 || true
     fi
     known=
     for package; do

@@ -79,4 +79,17 @@ describe("the build", function()
             assert.is_not_nil(ninja:find("liblua5.4", 1, true))
         end
     end)
+
+    it("says in one line what root shall install, where ./dev cannot", function()
+        local fakes = process.directory() .. "/fakes"
+        assert.equal(0, (process.run {"mkdir", "-p", fakes}))
+        for name, text in pairs {["dpkg-query"] = "exit 1", id = "echo 1000", ["apt-get"] = "exit 9"} do script("fakes/" .. name, text) end
+        for _, sudo in ipairs {"echo 'sudo: a password is required' >&2; exit 1", false} do
+            os.remove(fakes .. "/sudo")
+            script("fakes/sudo", sudo or "exit 127")
+            local code, output = process.run {SOURCE .. "/dev", "demo", environment = {PATH = fakes .. ":" .. os.getenv "PATH"}}
+            assert.equal(1, code)
+            assert.truthy(output:find "root run this: apt%-get install %-%-no%-install%-recommends gcc .*openssl\n$", output)
+        end
+    end)
 end)

@@ -148,7 +148,7 @@ describe("a context", function()
     it("waits for no FIFO where it reads a file", function()
         local fifo = process.directory() .. "/context.fifo"
         os.remove(fifo)
-        assert(os.execute("mkfifo " .. fifo))
+        assert(os.execute("mkfifo " .. process.quote(fifo)))
         local code, output = program.run([[
             local tls = require "tlslife"
             local fifo, cert = ...
@@ -301,7 +301,7 @@ describe("a context", function()
         ]]
         local path = process.spill(process.directory() .. "/prompt.lua", chunk)
         -- script(1) gives the program a terminal of its own, where a question would be seen
-        local code, output = process.run {"script", "-qec", program.path .. " " .. path, "/dev/null",
+        local code, output = process.run {"script", "-qec", process.quote(program.path) .. " " .. process.quote(path), "/dev/null",
             environment = {CERT = p.server_cert_file, KEY = p.encrypted_key_file}, timeout = 10}
         assert.equal(0, code, output)
         assert.truthy(output:match "nil%s+%S.*passphrase", output)

@@ -74,18 +74,18 @@ local function gnutls_serv(...)
 end
 
 local NGINX = [[
-daemon off; master_process off; pid %s/pid; error_log stderr;
+daemon off; master_process off; pid "%s/pid"; error_log stderr;
 events { worker_connections 64; }
 http {
     access_log off; default_type text/plain;
-    client_body_temp_path %s/body; proxy_temp_path %s/proxy; fastcgi_temp_path %s/fastcgi;
-    uwsgi_temp_path %s/uwsgi; scgi_temp_path %s/scgi;
+    client_body_temp_path "%s/body"; proxy_temp_path "%s/proxy"; fastcgi_temp_path "%s/fastcgi";
+    uwsgi_temp_path "%s/uwsgi"; scgi_temp_path "%s/scgi";
     server {
         listen 127.0.0.1:%d ssl;
-        ssl_certificate %s; ssl_certificate_key %s;
+        ssl_certificate "%s"; ssl_certificate_key "%s";
         ssl_protocols TLSv1.2 TLSv1.3;
         %s
-        location /reply { root %s; }
+        location /reply { root "%s"; }
         location / { return 200 "$ssl_protocol reused=$ssl_session_reused\n"; }
     }
 }

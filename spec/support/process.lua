@@ -88,10 +88,10 @@ trap '
 ' EXIT
 ]]
 
---- Starts the keeper once. Its standard streams stay ours but for the input.
+--- Starts the keeper once. Its standard streams stay ours but for the input. The path has a space in it, as a home may.
 local function keep()
     if keeper then return end
-    local pipe = assert(io.popen "mktemp -d \"${TMPDIR:-/tmp}/tlslife-spec.XXXXXX\"")
+    local pipe = assert(io.popen "mktemp -d \"${TMPDIR:-/tmp}/tlslife spec.XXXXXX\"")
     directory = assert(pipe:read "l", "mktemp made no directory")
     pipe:close()
     keeper = assert(io.popen("exec setsid sh -s " .. quote(directory), "w"))

@@ -78,7 +78,7 @@ function serving.launch(options, shell)
     local p = pki.get()
     process.kept.servers = (process.kept.servers or 0) + 1 -- this module is loaded again for each file of specs
     local directory = ("%s/serving%d"):format(process.directory(), process.kept.servers)
-    assert(os.execute("mkdir " .. directory))
+    assert(os.execute("mkdir " .. process.quote(directory)))
     process.spill(directory .. "/server.pem", p.server_cert)
     process.spill(directory .. "/server.key", p.server_key)
     local script = process.spill(directory .. "/serve.lua", (SCRIPT:gsub("%%s", function() return options or "" end)))
