@@ -1,5 +1,5 @@
 /*
- * redis.c: Redis or Valkey as a far home, for many machines.
+ * redis.c: Redis or Valkey as an external store, for many machines.
  *
  * hiredis speaks the protocol (redisFormatCommandArgv, redisReader); the bytes go through a channel of ours
  * that never waits, over TCP, a unix socket or TLS. Commands of all threads go down one connection, in

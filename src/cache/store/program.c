@@ -1,5 +1,5 @@
 /*
- * program.c: a far home that is the program itself: a table of Lua functions, a database, whatever it likes.
+ * program.c: an external store that is the program itself: a table of Lua functions, a database, whatever it likes.
  *
  * A lookup is answered by tlslife_conn_answer_session, whenever that may be; puts and removes wait in a queue until
  * the program takes them, since the core never calls it. The queue is bounded: a program that does not look loses the

@@ -1,5 +1,5 @@
 /*
- * slab.h: the parts of a shared home, one noun a file.
+ * slab.h: the parts of the store in shared memory, one file each.
  *
  *   slab_file.c    the mapped file: found, judged, made, mapped
  *   slab_lease.c   the lock of a shard, which outlives its holder
@@ -62,7 +62,7 @@ unsigned char *tlsl_slab_map(const char *path, const tlsl_slab_plan *plan, bool 
 typedef struct tlsl_lease {
     _Atomic uint64_t holder; /* who, and which turn it is */
     _Atomic uint64_t turn;
-    _Atomic uint64_t stuck;  /* a holder that somebody has waited for in vain */
+    _Atomic uint64_t stuck; /* a holder that somebody has waited for in vain */
     _Atomic uint64_t stuck_since_ms;
 } tlsl_lease;
 

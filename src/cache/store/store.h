@@ -1,10 +1,10 @@
 /*
- * store.h: what a far home of a cache is to the core: keys, sealed bytes and lifetimes. No OpenSSL, no Lua,
- * no TLS.
+ * store.h: the external store of a cache, which knows keys, sealed bytes and lifetimes, but no OpenSSL, no
+ * Lua and no TLS.
  *
- * A key is 32 bytes that the core has hashed; bytes are sealed, so that a home can lose, damage or mix them
- * up and the worst is a full handshake. Nothing here ever waits: a home that cannot answer at once says
- * PENDING, and is asked again after it was pumped. put and remove are told and forgotten.
+ * A key is 32 bytes that the core has hashed. The bytes are sealed, so if a store loses, damages or mixes
+ * them up, the worst that follows is a full handshake. Nothing here ever waits. A store that cannot answer
+ * at once says PENDING, and is asked again after it was pumped. put and remove have no reply.
  *
  * One store serves many threads: every function is safe to call from any of them at once. remove is called
  * under SSL_free, possibly in a finalizer: it must do no I/O (queue it).
