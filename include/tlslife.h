@@ -627,9 +627,9 @@ TLSLIFE_API const tlslife_error *tlslife_conn_error(const tlslife_conn *conn);
 /* -- settings of one connection */
 
 /*
- * Client: the server's name. It is sent (SNI), unless it is an IP address, and it is what the certificate
- * must bear. tlslife_conn_dial sets it unless the program did. USAGE once the handshake has begun;
- * INPUT when it is not a host name. Source: SSL_set_tlsext_host_name(3), SSL_set1_host(3).
+ * Client: the server's name, or its IP address (a port behind it is taken and left aside). A name is sent (SNI), and
+ * either is what the certificate must bear. tlslife_conn_dial sets it unless the program did. USAGE once the
+ * handshake has begun, and for what is neither. Source: SSL_set_tlsext_host_name(3), SSL_set1_host(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostname);
 TLSLIFE_API const char *tlslife_conn_hostname(const tlslife_conn *conn); /* as set, in lower case, or NULL */
@@ -654,16 +654,16 @@ TLSLIFE_API int tlslife_conn_timeout_ms(const tlslife_conn *conn);
 /* -- transport. Each of these replaces the one before, which is closed if it was owned. */
 
 /*
- * A TCP connection to host and service ("https" or "443"), every address in turn, TCP_NODELAY,
- * close-on-exec. Owned. An address that does not answer has its share of the time that is left; without a
+ * A TCP connection to host and service ("https" or "443"; NULL: host names it, as in "[::1]:443"), every address in
+ * turn, TCP_NODELAY, close-on-exec. Owned. An address that does not answer has its share of the time that is left; without a
  * deadline 2 s, while there are others.
  *
  * Non-blocking: WANT_READ while the name is resolved (by a thread of the library, which getaddrinfo keeps; at
  * most 16 at once, the others queue), then WANT_WRITE until it stands: call again with the same host and
  * service, as tlslife_conn_wait_fd says. The deadline counts from the first call, and ends in TIMEOUT: the
  * next call begins anew. Another host, another transport, close_transport or free let go of what was begun.
- * Blocking: the name is resolved by the calling thread, and the deadline does not interrupt it. Errors:
- * RESOLVE, SYSTEM (the last address's).
+ * Blocking: the name is resolved by the calling thread, and the deadline does not interrupt it. Errors: USAGE (what can
+ * be no host or service), RESOLVE (there is none of this name), SYSTEM (the last address's).
  */
 TLSLIFE_API tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service);
 /*
@@ -715,7 +715,10 @@ TLSLIFE_API int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status wa
  * is done.
  */
 TLSLIFE_API bool tlslife_conn_idle(const tlslife_conn *conn);
-/* The peer's address ("127.0.0.1:8443", "[::1]:8443"), or false where the transport has none. */
+/*
+ * The peer's address ("127.0.0.1:8443", "[::1]:8443", "[fe80::1%eth0]:8443"), or false where the transport has none. Each
+ * call that takes a host takes this, too.
+ */
 TLSLIFE_API bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len);
 /*
  * Lets go of the transport: an owned descriptor is closed, a memory peer reads end of stream. The SSL
@@ -1084,9 +1087,17 @@ TLSLIFE_API void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_l
 /* -------------------------------------------------------------------------------------------- listener */
 
 /*
+ * Takes an address apart: "host", "host:service", ":service", "[::1]", "[::1]:service", "::1". out_host has the host without
+ * brackets (256 bytes are enough), "" where it is every address; out_service (64) is "" where none is named. Only the
+ * syntax is judged: USAGE.
+ */
+TLSLIFE_API tlslife_status tlslife_split_address(const char *text, char *out_host, size_t host_len,
+    char *out_service, size_t service_len, tlslife_error *err);
+/*
  * A listening TCP socket: host NULL is every address (IPv6 with IPv4 where there is IPv6); service "0"
- * picks a free port; backlog 0 is 511. reuse_port: several processes share the port (SO_REUSEPORT). A name is
- * resolved by the calling thread, which waits. Errors: RESOLVE, SYSTEM.
+ * picks a free port; NULL: host names it, as in ":443". backlog 0 is 511. reuse_port: several processes share the port
+ * (SO_REUSEPORT). A name is resolved by the calling thread, which waits. Errors: USAGE (what can be no host or service),
+ * RESOLVE, SYSTEM.
  */
 TLSLIFE_API tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog,
     bool reuse_port, tlslife_error *err);

@@ -45,10 +45,9 @@ end
 
 -- "host:port", "[::1]:port", ":port"
 local function split(address)
-    local host, port = tostring(address):match "^%[([%x:.%%%w]+)%]:(%w[%w_-]*)$"
-    if not host then host, port = tostring(address):match "^([%w._-]*):(%w[%w_-]*)$" end
-    if not host then complain("option 'address': \"host:port\" expected, got \"%s\"", tostring(address)) end
-    return host ~= "" and host or nil, port
+    local ok, host, port = pcall(core.split_address, address)
+    if not ok or not port then complain("option 'address': \"host:port\" expected, got \"%s\"", tostring(address)) end
+    return host, port
 end
 
 -- A list of them.

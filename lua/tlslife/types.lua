@@ -130,9 +130,16 @@ local tlslife = {}
 ---@return tlslife.Error? err
 function tlslife.context(options) end
 
----A listening TCP socket. Errors: "resolve", "system".
+---Takes an address apart, as peer_address() gives it and every call that has a host takes it: "host", "host:port", ":port",
+---"[::1]:port", "::1". Raises for anything else; whether there is such a host is not asked.
+---@param address string
+---@return string? host without brackets; nil: every address
+---@return string? port a number or a service's name; nil: none is in it
+function tlslife.split_address(address) end
+
+---A listening TCP socket. Raises for what can be no host or port. Errors: "resolve", "system".
 ---@param host string|nil  nil: every address
----@param port integer|string  0 picks one
+---@param port integer|string|nil  0 picks one; nil: host names it, as in "[::1]:8443"
 ---@param options {backlog: integer?, reuse_port: boolean?}?
 ---@return tlslife.Listener? listener
 ---@return string? message
@@ -342,7 +349,8 @@ function Connection:context() end
 ---@return tlslife.Error?
 function Connection:error() end
 
----The server's name: sent, and verified. Raises for what is no host name, and after the handshake has begun.
+---The server's name, or its IP address (a port behind it is left aside): a name is sent, and either is verified. Raises for
+---what is neither, and after the handshake has begun.
 ---@param hostname string
 ---@return true
 function Connection:set_hostname(hostname) end
@@ -378,9 +386,9 @@ function Connection:set_timeout(seconds) end
 function Connection:get_timeout() end
 
 ---Connects over TCP; sets the host name unless the program has set one. Without blocking: "want_read" while the name is
----resolved, then "want_write". Errors: "resolve", "system".
+---resolved, then "want_write". Raises for what can be no host or port. Errors: "resolve", "system".
 ---@param host string
----@param port integer|string
+---@param port integer|string|nil  nil: host names it, as in "[::1]:8443"
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
@@ -421,7 +429,7 @@ function Connection:drain(n) end
 ---@return integer?
 function Connection:fd() end
 
----"127.0.0.1:8443", or nil.
+---"127.0.0.1:8443", "[::1]:8443", "[fe80::1%eth0]:8443", or nil. Each call that takes a host takes this, too.
 ---@return string?
 function Connection:peer_address() end
 

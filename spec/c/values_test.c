@@ -172,6 +172,14 @@ static void test_hosts(void) {
     CHECK(tlsl_is_ip("127.0.0.1") && tlsl_is_ip("::1") && tlsl_is_ip("2001:db8::7f"));
     CHECK(!tlsl_is_ip("127.0.0") && !tlsl_is_ip("localhost") && !tlsl_is_ip("[::1]") &&
           !tlsl_is_ip("1.2.3.256"));
+    CHECK(tlsl_is_ip("fe80::1%lo") && tlsl_is_ip("fe80::1%br-lan.7") && tlsl_is_ip("fe80::1%2"));
+    CHECK(!tlsl_is_ip("fe80::1%") && !tlsl_is_ip("%lo") && !tlsl_is_ip("127.0.0.1%lo") &&
+          !tlsl_is_ip("fe80::1%a%b") && !tlsl_is_ip("fe80::1%a b") && !tlsl_is_ip("fe80::1%sixteen-and-more"));
+    char plain[16], zoned[] = "FE80::A%Up0";
+    CHECK(tlsl_ip_without_zone("fe80::1%lo", plain, sizeof plain) && strcmp(plain, "fe80::1") == 0);
+    CHECK(!tlsl_ip_without_zone("fe80::1%lo", plain, 7));
+    tlsl_lower(zoned);
+    CHECK_TEXT(zoned, "fe80::a%Up0");
 }
 
 /* -------------------------------------------------------------------------------------------- certificates */

@@ -12,6 +12,7 @@
  */
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <net/if.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -165,17 +166,47 @@ bool tlsl_is_hostname(const char *name) {
     return label > 0; /* RFC 6066 section 3: without a trailing dot */
 }
 
+/* An interface, by name or number: any bytes that Linux allows in one, but for those that would end an address. */
+static bool is_zone(const char *zone) {
+    size_t len = strlen(zone);
+    if (len == 0 || len >= IF_NAMESIZE) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (zone[i] <= ' ' || zone[i] == 0x7f || strchr("/:%[]", zone[i]) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool tlsl_is_ip(const char *name) {
     struct in6_addr address; /* large enough for both */
+    char plain[INET6_ADDRSTRLEN];
     size_t len = strlen(name);
     if (len == 0 || (!isdigit((unsigned char)name[len - 1]) && strchr(name, ':') == NULL)) {
         return false; /* as most names: one ends in a letter */
     }
-    return inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1;
+    if (!tlsl_ip_without_zone(name, plain, sizeof plain)) {
+        return false;
+    }
+    bool zoned = plain[0] != '\0' && name[strlen(plain)] == '%';
+    return zoned ? is_zone(name + strlen(plain) + 1) && inet_pton(AF_INET6, plain, &address) == 1
+                 : inet_pton(AF_INET, plain, &address) == 1 || inet_pton(AF_INET6, plain, &address) == 1;
+}
+
+bool tlsl_ip_without_zone(const char *ip, char *out, size_t out_len) {
+    size_t len = strcspn(ip, "%");
+    if (len >= out_len) {
+        return false;
+    }
+    memcpy(out, ip, len);
+    out[len] = '\0';
+    return true;
 }
 
 void tlsl_lower(char *name) {
-    for (; *name != '\0'; name++) {
+    for (; *name != '\0' && *name != '%'; name++) { /* an interface's name means its case */
         if (*name >= 'A' && *name <= 'Z') {
             *name = (char)(*name - 'A' + 'a');
         }

@@ -458,6 +458,7 @@ int tlb_pair(lua_State *L);                 /* tls.pair */
 /* ---------------------------------------------------------------------------- llistener.c, lbuffer.c, lsession.c, lpoller.c */
 
 int tlb_listen(lua_State *L);    /* tls.listen */
+int tlb_split_address(lua_State *L); /* tls.split_address */
 int tlb_listen_fd(lua_State *L); /* tls.listen_fd */
 int tlb_poller_new(lua_State *L); /* tls.poller */
 

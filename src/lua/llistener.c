@@ -188,7 +188,8 @@ static void listen_options(lua_State *L, int *backlog, bool *reuse_port) {
 }
 
 int tlb_listen(lua_State *L) {
-    const char *host = lua_isnil(L, 1) ? NULL : tlb_text(L, 1), *service = tlb_service(L, 2);
+    const char *host = lua_isnil(L, 1) ? NULL : tlb_text(L, 1);
+    const char *service = lua_isnoneornil(L, 2) ? NULL : tlb_service(L, 2);
     int backlog = 0;
     bool reuse_port = false;
     tlslife_error err;
@@ -200,6 +201,18 @@ int tlb_listen(lua_State *L) {
     }
     tlb_fill(L, &tlb_listener_type, listener);
     return 1;
+}
+
+int tlb_split_address(lua_State *L) {
+    char host[256], service[64];
+    tlslife_error err;
+    const char *text = tlb_text(L, 1);
+    if (tlslife_split_address(text, host, sizeof host, service, sizeof service, &err) != TLSLIFE_OK) {
+        return tlb_raise(L, &err, NULL);
+    }
+    lua_pushstring(L, host[0] != '\0' ? host : NULL);
+    lua_pushstring(L, service[0] != '\0' ? service : NULL);
+    return 2;
 }
 
 int tlb_listen_fd(lua_State *L) {

@@ -19,7 +19,7 @@ static int replaced(lua_State *L, tlb_conn *self, tlslife_status status) {
 }
 
 static int dial_attempt(lua_State *L, tlb_conn *self) {
-    const char *host = tlb_text(L, 2), *service = tlb_service(L, 3);
+    const char *host = tlb_text(L, 2), *service = lua_isnoneornil(L, 3) ? NULL : tlb_service(L, 3);
     tlslife_conn *conn = tlb_getter(L); /* after the last string was made */
     if (self->first) { /* a dial that was canceled may be under way still: this one has its own time */
         tlslife_conn_set_timeout_ms(conn, tlslife_conn_timeout_ms(conn));

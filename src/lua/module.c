@@ -28,6 +28,7 @@ static int module_type(lua_State *L) {
 static const luaL_Reg functions[] = {
     {"context", tlb_context_new},
     {"listen", tlb_listen},
+    {"split_address", tlb_split_address},
     {"listen_fd", tlb_listen_fd},
     {"loop", tlb_loop},
     {"poller", tlb_poller_new},

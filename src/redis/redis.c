@@ -40,6 +40,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "cache/store/store.h"
+#include "net/address.h"
 #include "redis/channel.h"
 
 #define FAILURES_MAX 5
@@ -608,7 +609,7 @@ static bool copy(char **to, const char *from, const char *fallback) {
     return chosen == NULL || *to != NULL;
 }
 
-static tlslife_status check(const tlslife_redis_options *options, tlslife_error *err) {
+static tlslife_status check(const tlslife_redis_options *options, tlsl_address *out, tlslife_error *err) {
     if (options->timeout_ms < 0 || options->timeout_ms > 60000 || options->connect_timeout_ms < 0 ||
         options->connect_timeout_ms > 60000) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a store's timeouts are 1 to 60000 ms (0: the default)");
@@ -624,7 +625,8 @@ static tlslife_status check(const tlslife_redis_options *options, tlslife_error 
         /* Its cache might lead here, and a lookup then wait for itself. */
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "TLS to Redis wants a context without a cache");
     }
-    return TLSLIFE_OK;
+    return tlsl_address_of(options->host != NULL ? options->host : "127.0.0.1", options->service, "6379",
+                           false, out, err);
 }
 
 /* A context's first connection reads the system's trust, 100 ms of files: not while others want the lock. */
@@ -636,7 +638,8 @@ static bool warm_up(tlslife_context *tls, tlslife_error *err) {
 }
 
 tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife_error *err) {
-    if (check(options, err) != TLSLIFE_OK || !warm_up(options->tls, err)) {
+    tlsl_address address;
+    if (check(options, &address, err) != TLSLIFE_OK || !warm_up(options->tls, err)) {
         return NULL;
     }
     redis *self = calloc(1, sizeof *self);
@@ -654,7 +657,7 @@ tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife
     self->timeout_ms = options->timeout_ms == 0 ? 250 : options->timeout_ms;
     self->connect_timeout_ms = options->connect_timeout_ms == 0 ? 1000 : options->connect_timeout_ms;
     self->pending_max = options->pending_max == 0 ? 1024 : options->pending_max;
-    if (!copy(&self->host, options->host, "127.0.0.1") || !copy(&self->service, options->service, "6379") ||
+    if (!copy(&self->host, address.host, NULL) || !copy(&self->service, address.service, NULL) ||
         !copy(&self->unix_path, options->unix_path, NULL) ||
         !copy(&self->username, options->username, NULL) || !copy(&self->password, options->password, NULL) ||
         !copy(&self->prefix, options->prefix, "tlslife:")) {

@@ -20,6 +20,7 @@
 #include "base/alloc.h"
 #include "base/error_queue.h"
 #include "base/names.h"
+#include "net/address.h"
 #include "net/dial.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
@@ -411,7 +412,9 @@ static bool set_verified_name(tlslife_conn *conn, const char *hostname, bool ip)
     }
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (ip) {
-        return SSL_set1_host(ssl, NULL) == 1 && X509_VERIFY_PARAM_set1_ip_asc(param, hostname) == 1;
+        char plain[TLSL_HOST_MAX];
+        return tlsl_ip_without_zone(hostname, plain, sizeof plain) && SSL_set1_host(ssl, NULL) == 1 &&
+               X509_VERIFY_PARAM_set1_ip_asc(param, plain) == 1;
     }
     return X509_VERIFY_PARAM_set1_ip(param, NULL, 0) == 1 && SSL_set1_host(ssl, hostname) == 1;
 }
@@ -436,16 +439,15 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
     if (client_before(conn, "set_hostname") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    char *copy = canonical(hostname);
+    tlsl_address address;
+    if (tlsl_address_of(hostname, NULL, "0", false, &address, tlsl_conn_error(conn)) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    char *copy = canonical(address.host);
     if (copy == NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a host name");
     }
     bool ip = tlsl_is_ip(copy);
-    if (!ip && !tlsl_is_hostname(copy)) {
-        free(copy);
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_INPUT, "\"%s\" is neither a host name nor an IP address",
-                              hostname);
-    }
     bool verifies = conn->context->verify_host && conn->context->verify != TLSLIFE_VERIFY_NONE;
     bool ok = SSL_set_tlsext_host_name(conn->ssl, ip ? NULL : copy) == 1 &&
               (!verifies || set_verified_name(conn, copy, ip));

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "net/address.h"
 #include "net/tcp.h"
 #include "tls/transport.h"
 #include "tlslife.h"
@@ -151,7 +152,12 @@ static tlslife_listener *listener_of(int fd, bool non_blocking, tlslife_error *e
 
 tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog, bool reuse_port,
                                  tlslife_error *err) {
-    struct addrinfo *addresses = resolve(host, service, err);
+    tlsl_address address;
+    if (tlsl_address_of(host, service, NULL, true, &address, err) != TLSLIFE_OK) {
+        return NULL;
+    }
+    host = address.host[0] == '\0' ? NULL : address.host;
+    struct addrinfo *addresses = resolve(host, address.service, err);
     if (addresses == NULL) {
         return NULL;
     }
@@ -160,7 +166,7 @@ tlslife_listener *tlslife_listen(const char *host, const char *service, int back
     freeaddrinfo(addresses);
     if (fd < 0) {
         (void)tlsl_fail_system(err, failure, "cannot listen on %s, service %s",
-                               host != NULL ? host : "every address", service);
+                               host != NULL ? host : "every address", address.service);
         return NULL;
     }
     tlslife_listener *listener = listener_of(fd, false, err);

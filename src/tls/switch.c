@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
+#include "net/address.h"
 #include "tls/callbacks.h"
 #include "tls/context.h"
 #include "tls/resumption.h"
@@ -83,20 +84,28 @@ static char *lower(const char *name) {
     return copy;
 }
 
-static bool pattern_valid(const char *pattern) {
-    return tlsl_is_hostname(strncmp(pattern, "*.", 2) == 0 ? pattern + 2 : pattern);
+static tlslife_status check_pattern(const char *pattern, tlslife_error *err) {
+    tlsl_address address;
+    const char *name = strncmp(pattern, "*.", 2) == 0 ? pattern + 2 : pattern;
+    if (tlsl_address_split(name, &address, NULL) == TLSLIFE_OK && tlsl_is_ip(address.host)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "\"%s\" can match no client: an IP address is never sent as a server name (RFC 6066 "
+                         "section 3)",
+                         pattern);
+    }
+    return tlsl_is_hostname(name) ? TLSLIFE_OK
+                                  : tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                                              "\"%s\" must be a host name, or one after \"*.\"", pattern);
 }
 
 tlslife_status tlslife_context_add_server_name(tlslife_context *context, const char *pattern,
                                                tlslife_context *target, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
-        tlsl_switch_check(context, target, err) != TLSLIFE_OK) {
+        tlsl_switch_check(context, target, err) != TLSLIFE_OK || check_pattern(pattern, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (target == context || !pattern_valid(pattern)) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "\"%s\" must be a host name, or one after \"*.\", and lead to another context",
-                         pattern);
+    if (target == context) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "\"%s\" must lead to another context", pattern);
     }
     tlsl_server_name *name = calloc(1, sizeof *name);
     if (name == NULL || (name->pattern = lower(pattern)) == NULL) {

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/error_queue.h"
+#include "net/address.h"
 #include "net/dial.h"
 #include "net/fd.h"
 #include "net/memory.h"
@@ -224,7 +225,11 @@ static bool wants(tlslife_status status) {
 
 tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service) {
     int fd = -1;
-    tlslife_status status = dial_begin(conn, host, service);
+    tlsl_address address;
+    if (tlsl_address_of(host, service, NULL, false, &address, tlsl_conn_error(conn)) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    tlslife_status status = dial_begin(conn, address.host, address.service);
     while (status == TLSLIFE_OK) {
         status = tlsl_dial_step(conn->dial, &fd, tlsl_conn_error(conn));
         if (!wants(status) || !conn->blocking) {
@@ -242,7 +247,8 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
             (void)fcntl(fd, F_SETFL, 0); /* ours alone until now; if it stays O_NONBLOCK, poll waits for it */
         }
         status = tlsl_conn_own_fd(conn, fd);
-        conn->service = strdup(service); /* NULL, out of memory: sessions are kept under the port instead */
+        conn->service =
+            strdup(address.service); /* NULL, out of memory: sessions are kept under the port instead */
     }
     return status;
 }

@@ -1,0 +1,124 @@
+/*
+ * address.c: an address as text, taken apart.
+ *
+ * Every call that takes a host takes it by these functions, so that they agree on what is one, and each takes what
+ * tlslife_conn_peer_address prints. Only the syntax is judged: whether there is such a host, service or interface is
+ * for the resolver to say.
+ *
+ * What an attacker would try: a text of which one reader sees one host, and another reader another. So nothing is
+ * skipped or trimmed, and an IPv6 address without brackets has no port: in "::1:443" all is address.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/names.h"
+#include "net/address.h"
+#include "tlslife.h"
+
+static bool copy(char *out, size_t out_len, const char *text, size_t len) {
+    if (len >= out_len) {
+        return false;
+    }
+    memcpy(out, text, len);
+    out[len] = '\0';
+    return true;
+}
+
+/* A number up to 65535, or a name as /etc/services has them. */
+static bool is_service(const char *service) {
+    static const char lawful[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._";
+    size_t len = strlen(service);
+    if (len == 0 || len >= TLSL_SERVICE_MAX || strspn(service, lawful) != len || strchr("+-._", service[0])) {
+        return false;
+    }
+    return strspn(service, "0123456789") != len || (len <= 5 && strtol(service, NULL, 10) <= 65535);
+}
+
+/* An absolute name ends in a dot. */
+static bool is_host(const char *host) {
+    char name[TLSL_HOST_MAX];
+    size_t len = strlen(host);
+    return tlsl_is_ip(host) ||
+           (copy(name, sizeof name, host, len > 1 && host[len - 1] == '.' ? len - 1 : len) &&
+            tlsl_is_hostname(name));
+}
+
+/* Where the host ends, and *out_host where it begins. What follows is nothing, or ":service". */
+static const char *end_of_host(const char *text, const char **out_host) {
+    const char *end = strrchr(text, text[0] == '[' ? ']' : ':');
+    *out_host = text[0] == '[' ? text + 1 : text;
+    return end == NULL || tlsl_is_ip(text) ? text + strlen(text) : end;
+}
+
+static bool split(const char *text, tlsl_address *out) {
+    const char *host = NULL;
+    const char *end = end_of_host(text, &host);
+    const char *rest = *end == ']' ? end + 1 : end;
+    bool bracketed = host != text;
+    out->service[0] = '\0';
+    if (!copy(out->host, sizeof out->host, host, (size_t)(end - host)) ||
+        (rest[0] != '\0' && (rest[0] != ':' || !is_service(rest + 1)))) {
+        return false;
+    }
+    strcpy(out->service, rest[0] == ':' ? rest + 1 : "");
+    if (bracketed) { /* only what needs them has brackets */
+        return *end == ']' && tlsl_is_ip(out->host) && strchr(out->host, ':') != NULL;
+    }
+    return out->host[0] == '\0' ? rest[0] == ':' : is_host(out->host);
+}
+
+tlslife_status tlsl_address_split(const char *text, tlsl_address *out, tlslife_error *err) {
+    return split(text, out)
+               ? TLSLIFE_OK
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                           "\"%s\" is neither a host name nor an IP address, with or without a port", text);
+}
+
+/* Of an address that names no service itself. */
+static tlslife_status add_service(const char *text, const char *service, const char *fallback,
+                                  tlsl_address *out, tlslife_error *err) {
+    const char *chosen = service != NULL ? service : fallback;
+    if (chosen == NULL) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "\"%s\" names no port, and none is given", text);
+    }
+    if (!is_service(chosen)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "\"%s\" is neither a port (0 to 65535) nor the name of a service", chosen);
+    }
+    strcpy(out->service, chosen); /* is_service looked at its length */
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlsl_address_of(const char *text, const char *service, const char *fallback, bool every,
+                               tlsl_address *out, tlslife_error *err) {
+    const char *shown = text == NULL ? "" : text;
+    *out = (tlsl_address){.host = ""};
+    if (text != NULL && tlsl_address_split(text, out, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (out->host[0] == '\0' && !every) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "\"%s\" names no host", shown);
+    }
+    if (out->service[0] == '\0') {
+        return add_service(shown, service, fallback, out, err);
+    }
+    return service == NULL ? TLSLIFE_OK
+                           : tlsl_fail(err, TLSLIFE_ERR_USAGE, "\"%s\" names a port, and \"%s\" is another",
+                                       shown, service);
+}
+
+tlslife_status tlslife_split_address(const char *text, char *out_host, size_t host_len, char *out_service,
+                                     size_t service_len, tlslife_error *err) {
+    tlsl_address address;
+    if (tlsl_address_split(text, &address, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    return copy(out_host, host_len, address.host, strlen(address.host)) &&
+                   copy(out_service, service_len, address.service, strlen(address.service))
+               ? TLSLIFE_OK
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "a host needs %d bytes and a service %d", TLSL_HOST_MAX,
+                           TLSL_SERVICE_MAX);
+}
