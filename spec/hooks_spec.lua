@@ -316,6 +316,39 @@ describe("on_verify", function()
         end)
     end
 
+    it("of a server refuses a peer that shows its certificate later, whose end is not clean", function()
+        for _, version in ipairs(pair.VERSIONS) do
+            local asked = 0
+            local client, server = pair.connect {client = {certificate = p.client_cert, private_key = p.client_key, max_version = version,
+                post_handshake_auth = version == "TLSv1.3" or nil}, server = server_with {resumption = "off", on_verify = function()
+                    asked = asked + 1
+                    return asked == 1, "access_denied"
+                end}}
+            if version == "TLSv1.3" then server:request_client_certificate() else server:renegotiate() end
+            local result = table.pack(server:handshake())
+            for _ = 1, 6 do
+                client:read()
+                if not result[3] then result = table.pack(server:read()) end
+            end
+            expect.fails("verify", table.unpack(result))
+            server:close(1)
+            server:free()
+            local _, word, err = client:read()
+            assert.equal(2, asked)
+            assert.equal(version == "TLSv1.3" and "access_denied" or "truncated", err and err.alert or word)
+        end
+    end)
+
+    it("of a server refuses a peer without certificate, with an alert", function()
+        for _, version in ipairs(pair.VERSIONS) do
+            local c, s, client = pair.try {client = {max_version = version}, server = server_with {verify = "optional", verify_all = true,
+                on_verify = function() return false, "access_denied" end}}
+            expect.fails("verify", table.unpack(s))
+            if c[1] then c = {client:read()} end
+            assert.equal("access_denied", expect.fails("alert", table.unpack(c)).alert)
+        end
+    end)
+
     it("with verify_all tells of a client without certificate", function()
         local seen
         local c, s = pair.try {server = server_with {verify = "optional", verify_all = true,

@@ -316,6 +316,26 @@ describe("our server and openssl s_client", function()
             talk(conn, one)
         end)
 
+        it("part with the alert that on_verify names, and the client has nothing to resume, " .. version, function()
+            local p = pki.get()
+            local file = process.directory() .. "/refused-" .. version
+            local one = start(flag, "-cert", p.client_cert_file, "-key", p.client_key_file, "-sess_out", file)
+            local conn <close> = arrive(context {verify = "required", ca = p.ca_file,
+                on_verify = function() return false, "access_denied" end})
+            local ok, _, err = conn:accept()
+            assert.is_nil(ok)
+            assert.equal("access_denied", err.alert)
+            one:wait_for "alert access denied"
+            one:wait(DEADLINE)
+            assert.is_nil(io.open(file))
+            local other = process.start {"gnutls-cli", "--x509cafile", p.ca_file, "--x509certfile", p.client_cert_file,
+                "--x509keyfile", p.client_key_file, "-p", listener:port(), "localhost", stdin = true}
+            local again <close> = arrive(context {verify = "required", ca = p.ca_file, max_version = version,
+                on_verify = function() return false, "access_denied" end})
+            assert.is_nil((again:accept()))
+            other:wait_for "Received alert %[49%]"
+        end)
+
         it("share a key, " .. version, function()
             local one = start(flag, "-psk_identity", PSK.identity, "-psk", PSK_HEX, "-cipher", "PSK", "-ciphersuites",
                 "TLS_AES_128_GCM_SHA256")
