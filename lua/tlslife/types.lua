@@ -7,7 +7,8 @@
 -- What the world does returns nil, message, err. For waits and ends the message is one of the stable words
 --   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "unsent" "busy" "canceled"
 -- and there is no err; for failures it is a sentence and err is a tlslife.Error.
--- A variable that is <close> gives one reference up when it goes out of scope, as free() does; the collector gives up all.
+-- What a call hands out counts one reference, also where the state has the object already: it is the same userdata then.
+-- free() gives one up, and so does a <close> variable at the end of its scope; the collector gives up all.
 -- In a coroutine of a loop (tlslife.loop) a blocking call yields where elsewhere it would wait; one coroutine may read while
 -- another writes, and a second reader or writer gets "busy". "canceled": the connection was closed, freed, cleared, given another
 -- transport or canceled by another coroutine while this one waited.
@@ -341,7 +342,7 @@ function Connection:free() end
 ---@return tlslife.Error? err
 function Connection:clear() end
 
----The context in force.
+---The context in force: one reference more.
 ---@return tlslife.Context
 function Connection:context() end
 
@@ -563,7 +564,7 @@ function Connection:quiet_shutdown() end
 ---@return true
 function Connection:set_session(session) end
 
----The session in use, or nil. Source: SSL_get1_session(3).
+---The session in use, one reference more, or nil. Source: SSL_get1_session(3).
 ---@return tlslife.Session?
 function Connection:session() end
 
@@ -762,7 +763,7 @@ local Cache = {}
 ---@param session tlslife.Session
 ---@return boolean kept
 function Cache:put(session) end
----From memory.
+---From memory: one reference more.
 ---@param id string
 ---@return tlslife.Session?
 function Cache:get(id) end
