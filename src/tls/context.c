@@ -216,11 +216,16 @@ static bool policy_add_names(tlslife_context *context, X509 *leaf) {
 /*
  * A certificate that came alone: libssl would look for its issuers among the CAs again in each full
  * handshake. Here it does so once, with the same outcome; a chain without end is none of our business.
+ *
+ * Suite B and the strict checks judge a chain that is there, even an empty one, before a certificate is chosen, and
+ * none where there is none: there it is left to libssl.
  */
 static void build_chain(SSL_CTX *ctx) {
     STACK_OF(X509) *given = NULL;
+    bool judged =
+        (SSL_CTX_set_cert_flags(ctx, 0) & (SSL_CERT_FLAG_TLS_STRICT | SSL_CERT_FLAG_SUITEB_128_LOS)) != 0;
     SSL_CTX_get_extra_chain_certs(ctx, &given); /* the certificate's own, or those for all */
-    if (given == NULL && !(SSL_CTX_get_mode(ctx) & SSL_MODE_NO_AUTO_CHAIN)) {
+    if (given == NULL && !judged && !(SSL_CTX_get_mode(ctx) & SSL_MODE_NO_AUTO_CHAIN)) {
         SSL_CTX_build_cert_chain(ctx, SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR | SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
         ERR_clear_error();
     }
