@@ -86,9 +86,11 @@ static double whole_get(far_scene *scene) {
         tlsl_inquiry one = {.found = TLSL_FOUND_MISS};
         tlsl_far_key(&key, one.key);
         scene->store->verbs->ask(scene->store, &one);
-        SSL_SESSION *session = one.found == TLSL_FOUND_HIT
-                                   ? tlsl_far_open(scene->cache, &key, one.bytes, one.bytes_len, bench_policy)
-                                   : NULL;
+        bool expired = false;
+        SSL_SESSION *session =
+            one.found == TLSL_FOUND_HIT
+                ? tlsl_far_open(scene->cache, &key, one.bytes, one.bytes_len, bench_policy, &expired)
+                : NULL;
         demand(session != NULL, "the slab's session does not open");
         SSL_SESSION_free(session);
         free(one.bytes);
