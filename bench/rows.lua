@@ -110,7 +110,7 @@ return function(tls, plain, careless)
         }
     end
 
-    -- In TLS 1.2 one session serves again and again; in TLS 1.3 each connection brings the next one's.
+    -- In TLS 1.2 one session serves again and again; in TLS 1.3 each connection must bring the next one's.
     local function resumed_handshakes(version, resumption)
         local client, server = contexts(version, resumption)
         local peers = plain_peers(version, resumption)
@@ -126,6 +126,8 @@ return function(tls, plain, careless)
                     if new then
                         session:free()
                         session = new
+                    elseif version == "TLSv1.3" then
+                        error "a resumed connection brought no ticket"
                     end
                 end
             end),

@@ -150,6 +150,9 @@ local function round(number, rows, files)
         for i, numbers in ipairs(drive(row, servers, machine.CLIENTS)) do
             local figures = row.figures[servers[i].name] or {}
             figures[number] = numbers[1] / (row.per or 1)
+            if servers[i].name == "tlslife" and (numbers[4] or 0) > 0 then
+                error(("%s: tlslife gave too few tickets: %d of %d were offered again"):format(row.name, numbers[4], numbers[3]), 0)
+            end
             row.figures[servers[i].name] = figures
         end
     end
@@ -284,6 +287,42 @@ local function report_workers()
     return 2, met
 end
 
+-- ------------------------------------------------------------------------------------------------- a client's cache
+
+local VISITS <const> = 1000
+local CACHING <const> = "a client's cache"
+
+-- How many of a client's connections, one after another, were full handshakes, at tls.serve with one worker or two.
+local function full_of_visits(tls, files, ca, count)
+    local one, word = own({ beside .. "/tlslife", here .. "/server/ours.lua", files.certificate, files.private_key, count },
+        count)
+    local context = assert(tls.context { role = "client", ca = ca, cache = tls.cache(), timeout = 10 })
+    local port, full = word:match "%d+", 0
+    for _ = 1, VISITS do
+        local conn <close> = assert(context:connection())
+        conn:set_hostname "localhost"
+        assert(conn:dial("127.0.0.1", port))
+        assert(conn:connect())
+        assert(conn:write "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" and conn:read())
+        full = full + (conn:session_reused() and 0 or 1)
+        conn:close()
+    end
+    one:stop()
+    return full
+end
+
+-- The same, as rows: how many have a target, and how many met it.
+local function report_caching(files, ca)
+    local tls, met = require "tlslife", 0
+    for count = 1, 2 do
+        local full = full_of_visits(tls, files, ca, count)
+        met = met + (full == 1 and 1 or 0)
+        print(("%s, %d worker%s: %d of %d connections were full, <= 1 %s"):format(CACHING, count, count > 1 and "s" or "",
+            full, VISITS, full <= 1 and "met" or "NOT MET"))
+    end
+    return 2, met
+end
+
 local function chosen(only)
     local rows = {}
     for _, row in ipairs(ROWS) do
@@ -337,6 +376,10 @@ local function main(identity)
     for _, row in ipairs(rows) do
         local good = report(row)
         count, met = count + (good ~= nil and 1 or 0), met + (good and 1 or 0)
+    end
+    if CACHING:find(given.only, 1, true) then
+        local more, more_met = report_caching(files, identity.ca)
+        count, met = count + more, met + more_met
     end
     if WORKERS.name:find(given.only, 1, true) then
         local more, more_met = report_workers()

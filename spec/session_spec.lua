@@ -60,6 +60,12 @@ describe("a session", function()
             if session and session:is_resumable() then assert.is_false(reused(client, server, session)) end
         end)
 
+        it("is not taken by a client without resumption, " .. version, function()
+            local session = pair.session {client = {max_version = version}}
+            local conn = pair.client({max_version = version, resumption = "off"}):connection()
+            expect.raises("off", conn.set_session, conn, session)
+        end)
+
         it("of a client without resumption is none, " .. version, function()
             local client, server = pair.connect {client = {max_version = version, resumption = "off"}}
             pair.finish(client, server)

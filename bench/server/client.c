@@ -6,12 +6,13 @@
  *   keep        CONNECTIONS to each server are opened first. A turn is AMOUNT waves: every connection asks, then every
  *               answer is read. So the server has as much to do as it has connections, and sleeps once a wave at most.
  *   full, resumed   a turn is AMOUNT connections: handshake, one request, its answer, close_notify, close; CONNECTIONS
- *               are under way at once. resumed offers the newest session that the server gave, full none; a
+ *               are under way at once. resumed offers a session that the server gave, each once, full none; a
  *               connection that is not as it should be ends the run.
  *   wide        as full, but whoever is ready goes on: no server waits for another's turn. It costs this program more
  *   idle        CONNECTIONS are opened, each asks once and stays: the growth of the processes' own memory
  *
- * A line for each server: processor nanoseconds of its processes, wall nanoseconds, operations; or, idle: bytes. The
+ * A line for each server: processor nanoseconds of its processes, wall nanoseconds, operations, and how many of them had to
+ * offer a session once more, since the server had given too few; or, idle: bytes. The
  * clock is the servers' own (clock_getcpuclockid(3)), so nothing that this program does is in it. It waits for answers
  * one after the other and in the order of asking, with a socket that blocks: that costs the least. No tlslife in it.
  */
@@ -36,16 +37,24 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SERVERS_MAX = 16, WORKERS_MAX = 16, ANSWER_MAX = 65536, WARM_UP = 8, AT_ONCE = 32 };
+enum {
+    SERVERS_MAX = 16,
+    WORKERS_MAX = 16,
+    ANSWER_MAX = 65536,
+    WARM_UP = 8,
+    AT_ONCE = 32,
+    SESSIONS_MAX = 128
+};
 
 typedef struct server {
     const char *word; /* as it was named */
     pid_t pids[WORKERS_MAX];
     clockid_t clocks[WORKERS_MAX];
-    SSL **connections;    /* a ring of them */
-    SSL_SESSION *session; /* the newest that it gave */
+    SSL **connections;                   /* a ring of them */
+    SSL_SESSION *sessions[SESSIONS_MAX]; /* that it gave, and nobody has offered */
+    size_t sessions_len;
     double cpu, wall;
-    long operations;
+    long operations, again;
     int workers, port;
     bool resume;
 } server;
@@ -59,11 +68,13 @@ typedef struct drive {
 
 /* ------------------------------------------------------------------------------------------------ one connection */
 
-/* Called by libssl with each session that may be offered: the newest is kept. */
+/* Called by libssl with each session that may be offered. */
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
     server *from = SSL_get_app_data(ssl);
-    SSL_SESSION_free(from->session);
-    from->session = session;
+    if (from->sessions_len == SESSIONS_MAX) {
+        return 0;
+    }
+    from->sessions[from->sessions_len++] = session;
     return 1;
 }
 
@@ -112,11 +123,13 @@ static void hang_up(SSL *ssl) {
     }
 }
 
-/* A copy of the newest session: libssl's client offers a TLS 1.3 session once only. */
-static bool offer(SSL *ssl, const server *to) {
-    SSL_SESSION *copy = SSL_SESSION_dup(to->session);
-    bool ok = copy != NULL && SSL_set_session(ssl, copy) == 1;
-    SSL_SESSION_free(copy);
+/* The last is kept, and copies of it are offered: libssl's client offers a TLS 1.3 session once only. */
+static bool offer(SSL *ssl, server *to) {
+    bool last = to->sessions_len == 1;
+    SSL_SESSION *session = last ? SSL_SESSION_dup(to->sessions[0]) : to->sessions[--to->sessions_len];
+    bool ok = session != NULL && SSL_set_session(ssl, session) == 1;
+    to->again += last;
+    SSL_SESSION_free(session);
     return ok;
 }
 
@@ -323,8 +336,8 @@ static server *take_turns(const drive *run, server *servers, size_t count,
         next->wall += now(CLOCK_MONOTONIC) - wall;
     }
     for (size_t i = 0; i < count; i++) {
-        printf("%.1f %.1f %ld\n", servers[i].cpu / (double)servers[i].operations,
-               servers[i].wall / (double)servers[i].operations, servers[i].operations);
+        printf("%.1f %.1f %ld %ld\n", servers[i].cpu / (double)servers[i].operations,
+               servers[i].wall / (double)servers[i].operations, servers[i].operations, servers[i].again);
     }
     return NULL;
 }
@@ -342,14 +355,15 @@ static server *run_waves(drive *run, server *servers, size_t count) {
     return failed;
 }
 
-/* The first connections, which warm the server up and bring its first session, do not count. */
+/* The first connections, which warm the server up and bring sessions for as many as are under way at once, do not count. */
 static server *run_handshakes(drive *run, server *servers, size_t count, bool resumed,
                               bool (*work)(const drive *run, server *to)) {
+    const size_t warm_up = resumed && run->connections > WARM_UP ? run->connections : WARM_UP;
     for (size_t i = 0; i < count; i++) {
-        if (!open_all(run, &servers[i], WARM_UP) || servers[i].session == NULL) {
+        if (!open_all(run, &servers[i], warm_up) || servers[i].sessions_len == 0) {
             return &servers[i];
         }
-        close_all(&servers[i], WARM_UP);
+        close_all(&servers[i], warm_up);
         servers[i].resume = resumed;
     }
     return take_turns(run, servers, count, work);

@@ -137,6 +137,10 @@ tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *ses
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "set_session on a server's connection: the client offers sessions");
     }
+    if (session != NULL && !conn->origin->foreign && conn->origin->resumption == TLSLIFE_RESUMPTION_OFF) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "set_session, but the context's resumption is \"off\": no session is offered");
+    }
     bool begun = conn->begun || !SSL_in_before(conn->ssl);
     if (session != NULL && begun) {
         return tlsl_conn_fail(
