@@ -521,7 +521,7 @@ describe("a descriptor of the program's", function()
                 local object = setmetatable({[method] = function() return a:fd() end}, {__gc = function() collected = true end})
                 client:set_fd(object)
             end
-            server:set_fd(b)
+            server:set_fd(b:fd())
             collectgarbage()
             collectgarbage()
             assert.is_false(collected)
@@ -537,7 +537,8 @@ describe("a descriptor of the program's", function()
         local a, b = sockets()
         local client, server = pair.client():connection(), pair.server():connection()
         client:set_fd(a:fd(), a:fd())
-        server:set_fd(b, b)
+        local object = {fd = function() return b:fd() end}
+        server:set_fd(object, object)
         assert.is_true(shake(client, server))
     end)
 
@@ -549,6 +550,12 @@ describe("a descriptor of the program's", function()
             assert.is_nil(conn:fd())
         end
         assert.is_false((pcall(conn.set_fd, conn)))
+        local other = pair.connect() -- TLS inside of TLS
+        for _, arguments in ipairs {{other}, {0, other}, {other, 0}} do
+            local ok, why = pcall(conn.set_fd, conn, table.unpack(arguments))
+            assert.is_false(ok)
+            assert.truthy(why:find("is a TLS connection: for TLS inside of TLS use set_memory", 1, true), why)
+        end
         assert.is_false((pcall(conn.take_fd, conn, -1)))
         assert.is_false((pcall(conn.take_fd, conn, {})))
     end)

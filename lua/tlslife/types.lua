@@ -395,7 +395,7 @@ function Connection:get_timeout() end
 ---@return tlslife.Error? err
 function Connection:dial(host, port) end
 
----A descriptor that stays the caller's: a number, or an object with a method fd, getfd, fileno or pollfd, which is kept alive. With two, the first is read and the second written.
+---A descriptor that stays the caller's: a number, or an object with a method fd, getfd, fileno or pollfd, which is kept alive. With two, the first is read and the second written. Raises for a connection: TLS inside of TLS goes through set_memory, feed and drain.
 ---@param fd integer|table|userdata
 ---@param write_fd integer|table|userdata|nil
 ---@return true

@@ -64,8 +64,11 @@ static bool push_fd_method(lua_State *L, int idx) {
     return false;
 }
 
+/* Records written beside another connection's, on its descriptor, would break both. */
 static int descriptor(lua_State *L, int idx) {
     int exact;
+    luaL_argcheck(L, tlb_test(L, idx, &tlb_conn_type) == NULL, idx,
+                  "is a TLS connection: for TLS inside of TLS use set_memory, feed and drain");
     if (lua_type(L, idx) == LUA_TNUMBER) {
         lua_pushvalue(L, idx);
     } else {
