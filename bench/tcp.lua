@@ -15,15 +15,15 @@ local KINDS <const> = {
 local TURNS <const>, HANDSHAKES <const> = 40, { ["TLSv1.2"] = 50, ["TLSv1.3"] = 15 }
 
 local NGINX <const> = [[
-daemon off; master_process off; pid %s/pid; error_log stderr;
+daemon off; master_process off; pid "%s/pid"; error_log stderr;
 events { worker_connections 64; }
 http {
     access_log off; default_type text/plain; keepalive_timeout 0;
-    client_body_temp_path %s/body; proxy_temp_path %s/proxy; fastcgi_temp_path %s/fastcgi;
-    uwsgi_temp_path %s/uwsgi; scgi_temp_path %s/scgi;
+    client_body_temp_path "%s/body"; proxy_temp_path "%s/proxy"; fastcgi_temp_path "%s/fastcgi";
+    uwsgi_temp_path "%s/uwsgi"; scgi_temp_path "%s/scgi";
     server {
         listen 127.0.0.1:%d ssl;
-        ssl_certificate %s; ssl_certificate_key %s; ssl_protocols %s;
+        ssl_certificate "%s"; ssl_certificate_key "%s"; ssl_protocols %s;
         %s
         location / { return 200 "ok\n"; }
     }
