@@ -41,11 +41,11 @@ static void on_info(const SSL *ssl, int where, int value) {
         return;
     }
     if ((value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
-        conn->passed |= where & SSL_CB_READ ? TLSLIFE_RECEIVED_SHUTDOWN : TLSLIFE_SENT_SHUTDOWN;
+        conn->closing.passed |= where & SSL_CB_READ ? TLSLIFE_RECEIVED_SHUTDOWN : TLSLIFE_SENT_SHUTDOWN;
     }
     if (value >> 8 == SSL3_AL_FATAL) {
-        conn->alert = value & 0xff;
-        conn->alert_received = where & SSL_CB_READ;
+        conn->found.alert = value & 0xff;
+        conn->found.alert_received = where & SSL_CB_READ;
     }
 }
 
@@ -59,7 +59,7 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session) {
 static int on_make_ticket(SSL *ssl, void *unused) {
     (void)unused;
     tlslife_conn *conn = tlsl_conn_of(ssl);
-    return conn == NULL || conn->ticket_data == NULL || tlsl_conn_label_ticket(conn);
+    return conn == NULL || conn->set.ticket_data == NULL || tlsl_conn_label_ticket(conn);
 }
 
 /* libssl's own way with a ticket, and a word on why it will not do. */
@@ -73,7 +73,7 @@ static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const un
     if (conn != NULL && opened) {
         tlsl_search_judge(conn, session);
     } else if (conn != NULL && status == SSL_TICKET_NO_DECRYPT) {
-        conn->ticket_failed = true;
+        conn->resume.ticket_failed = true;
     }
     if (!opened) { /* the id beside it may lead to a session; libssl looks where there is no ticket */
         return conn != NULL && status == SSL_TICKET_NO_DECRYPT && tlsl_search_found_id(conn)
@@ -97,19 +97,19 @@ static int choose_context(tlslife_conn *conn, SSL *ssl, tlslife_context *target,
     conn->context = tlslife_context_up_ref(target);
     tlslife_context_free(before);
     tlsl_conn_set_tickets(conn);
-    if (conn->groups != NULL) {
-        SSL_set1_groups_list(ssl, conn->groups);
+    if (conn->set.groups != NULL) {
+        SSL_set1_groups_list(ssl, conn->set.groups);
     }
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
 static int ask_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
-    conn->hello = tlsl_hello_read(ssl);
-    if (conn->hello == NULL) {
+    conn->asked.client_hello = tlsl_hello_read(ssl);
+    if (conn->asked.client_hello == NULL) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
-    conn->hello_answer = TLSL_ASKED;
+    conn->asked.hello = TLSL_ASKED;
     return SSL_CLIENT_HELLO_RETRY;
 }
 
@@ -118,10 +118,10 @@ static int ask_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
  * offers the same.
  */
 static int find_session(tlslife_conn *conn, int *alert) {
-    if (conn->hello_seen) {
+    if (conn->asked.hello_seen) {
         return tlsl_search_waits(conn) ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
     }
-    conn->hello_seen = true;
+    conn->asked.hello_seen = true;
     bool waits = false;
     if (!tlsl_search_for_hello(conn, &waits)) {
         *alert = SSL_AD_INTERNAL_ERROR;
@@ -133,17 +133,17 @@ static int find_session(tlslife_conn *conn, int *alert) {
 /* This handshake's name. The session's may be another one, and a second hello may bring another one. */
 static bool note_server_name(tlslife_conn *conn, SSL *ssl) {
     tlslife_bytes name = tlsl_hello_server_name(ssl);
-    size_t len = conn->server_name == NULL ? 0 : strlen(conn->server_name);
-    if (len == name.len && (len == 0 || memcmp(conn->server_name, name.data, len) == 0)) {
+    size_t len = conn->found.server_name == NULL ? 0 : strlen(conn->found.server_name);
+    if (len == name.len && (len == 0 || memcmp(conn->found.server_name, name.data, len) == 0)) {
         return true;
     }
-    free(conn->server_name);
-    conn->server_name = name.len == 0 ? NULL : strndup((const char *)name.data, name.len);
-    return name.len == 0 || conn->server_name != NULL;
+    free(conn->found.server_name);
+    conn->found.server_name = name.len == 0 ? NULL : strndup((const char *)name.data, name.len);
+    return name.len == 0 || conn->found.server_name != NULL;
 }
 
 static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
-    conn->hello_answer = TLSL_ACCEPTED;
+    conn->asked.hello = TLSL_ACCEPTED;
     if (conn->context->server_names == NULL) {
         return SSL_CLIENT_HELLO_SUCCESS;
     }
@@ -163,7 +163,7 @@ static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
  */
 static int settle_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     int verdict = SSL_CLIENT_HELLO_SUCCESS;
-    switch ((tlsl_answer)conn->hello_answer) {
+    switch ((tlsl_answer)conn->asked.hello) {
     case TLSL_UNASKED:
         if (conn->context->questions & TLSLIFE_ASK_HELLO) {
             return ask_hello(conn, ssl, alert);
@@ -171,11 +171,11 @@ static int settle_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
         verdict = match_hello(conn, ssl, alert);
         return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, alert) : verdict;
     case TLSL_ASKED: return SSL_CLIENT_HELLO_RETRY;
-    case TLSL_REFUSED: *alert = conn->refuse_alert; return SSL_CLIENT_HELLO_ERROR;
+    case TLSL_REFUSED: *alert = conn->asked.refuse_alert; return SSL_CLIENT_HELLO_ERROR;
     case TLSL_ACCEPTED: break;
     }
-    tlslife_context *target = conn->chosen;
-    conn->chosen = NULL;
+    tlslife_context *target = conn->asked.chosen;
+    conn->asked.chosen = NULL;
     verdict = choose_context(conn, ssl, target, alert);
     tlslife_context_free(target);
     return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, alert) : verdict;
@@ -221,33 +221,33 @@ static int on_certificate(SSL *ssl, void *unused) {
     if (conn == NULL || !(conn->context->questions & TLSLIFE_ASK_CERTIFICATE)) {
         return 1;
     }
-    if (conn->certificate_answer == TLSL_REFUSED) {
+    if (conn->asked.certificate == TLSL_REFUSED) {
         return 0;
     }
-    if (conn->certificate_answer != TLSL_ACCEPTED) {
-        conn->certificate_answer = TLSL_ASKED;
+    if (conn->asked.certificate != TLSL_ACCEPTED) {
+        conn->asked.certificate = TLSL_ASKED;
         return -1;
     }
-    bool ok = conn->chosen == NULL || tlsl_context_present(conn->chosen, ssl);
-    tlslife_context_free(conn->chosen);
-    conn->chosen = NULL;
-    conn->certificate_answer = TLSL_UNASKED; /* a renegotiation asks again */
+    bool ok = conn->asked.chosen == NULL || tlsl_context_present(conn->asked.chosen, ssl);
+    tlslife_context_free(conn->asked.chosen);
+    conn->asked.chosen = NULL;
+    conn->asked.certificate = TLSL_UNASKED; /* a renegotiation asks again */
     return ok;
 }
 
 /* Remembers what the built-in verification found, and of which certificate, for the error's message. */
 static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool ok) {
-    free(conn->verify_subject);
-    conn->verify_subject = NULL;
-    conn->verify_depth = -1;
-    conn->verify_result = ok ? X509_V_OK : X509_STORE_CTX_get_error(store);
+    free(conn->found.verify_subject);
+    conn->found.verify_subject = NULL;
+    conn->found.verify_depth = -1;
+    conn->found.verify_result = ok ? X509_V_OK : X509_STORE_CTX_get_error(store);
     X509 *culprit = ok ? NULL : X509_STORE_CTX_get_current_cert(store);
     if (!ok) {
-        conn->verify_depth = X509_STORE_CTX_get_error_depth(store);
+        conn->found.verify_depth = X509_STORE_CTX_get_error_depth(store);
     }
     if (culprit != NULL) {
         char subject[256];
-        conn->verify_subject =
+        conn->found.verify_subject =
             strdup(tlsl_name_text(X509_get_subject_name(culprit), subject, sizeof subject));
     }
 }
@@ -257,12 +257,12 @@ static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool 
  * bring another certificate.
  */
 static int answered_verification(tlslife_conn *conn, X509_STORE_CTX *store) {
-    bool accepted = conn->verify_answer == TLSL_ACCEPTED;
-    conn->verify_answer = TLSL_UNASKED;
-    if (!accepted && conn->verify_result == X509_V_OK) {
-        conn->verify_result = X509_V_ERR_APPLICATION_VERIFICATION;
+    bool accepted = conn->asked.verify == TLSL_ACCEPTED;
+    conn->asked.verify = TLSL_UNASKED;
+    if (!accepted && conn->found.verify_result == X509_V_OK) {
+        conn->found.verify_result = X509_V_ERR_APPLICATION_VERIFICATION;
     }
-    X509_STORE_CTX_set_error(store, (int)conn->verify_result);
+    X509_STORE_CTX_set_error(store, (int)conn->found.verify_result);
     return accepted;
 }
 
@@ -274,7 +274,7 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
         return X509_verify_cert(store) > 0;
     }
     bool server = SSL_is_server(ssl);
-    if (!server && conn->verify_answer >= TLSL_ACCEPTED) {
+    if (!server && conn->asked.verify >= TLSL_ACCEPTED) {
         return answered_verification(conn, store);
     }
     bool ok = X509_verify_cert(store) > 0;
@@ -287,7 +287,7 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
      * A server cannot suspend here: it asks when the handshake has ended, or before it goes on
      * (post-handshake).
      */
-    conn->verify_answer = TLSL_ASKED;
+    conn->asked.verify = TLSL_ASKED;
     if (server) {
         conn->open = false;
     } else {
@@ -304,10 +304,10 @@ static int on_ticket_extension(SSL *ssl, unsigned type, unsigned where, const un
                                size_t *out_len, X509 *x509, size_t index, int *alert, void *unused) {
     (void)type, (void)where, (void)out, (void)out_len, (void)x509, (void)index, (void)unused;
     const tlslife_conn *conn = tlsl_conn_of(ssl);
-    if (conn == NULL || conn->verify_answer != TLSL_REFUSED) {
+    if (conn == NULL || conn->asked.verify != TLSL_REFUSED) {
         return 0;
     }
-    *alert = conn->refuse_alert;
+    *alert = conn->asked.refuse_alert;
     return -1;
 }
 
@@ -347,7 +347,7 @@ static SSL_SESSION *psk_session(const tlslife_conn *conn, const tlsl_psk *psk) {
     if (session != NULL && SSL_SESSION_set1_master_key(session, psk->key, psk->key_len) == 1 &&
         SSL_SESSION_set_cipher(session, SSL_CIPHER_find(conn->ssl, aes_128_gcm_sha256)) == 1 &&
         SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1 &&
-        SSL_SESSION_set1_id_context(session, conn->sid_ctx, (unsigned)conn->sid_ctx_len) == 1) {
+        SSL_SESSION_set1_id_context(session, conn->resume.sid_ctx, (unsigned)conn->resume.sid_ctx_len) == 1) {
         return session;
     }
     SSL_SESSION_free(session);

@@ -50,42 +50,42 @@ tlslife_conn *tlsl_conn_of(const SSL *ssl) {
 }
 
 tlslife_error *tlsl_conn_error(tlslife_conn *conn) {
-    if (conn->error == NULL) {
-        conn->error = calloc(1, sizeof *conn->error);
+    if (conn->failure.last == NULL) {
+        conn->failure.last = calloc(1, sizeof *conn->failure.last);
     }
-    conn->tells_end = false;
-    return conn->error;
+    conn->failure.final_is_last = false;
+    return conn->failure.last;
 }
 
-tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status fate) {
-    conn->fate = (uint8_t)fate;
-    free(conn->end);
-    conn->end = conn->error;
-    conn->error = NULL;
+tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status) {
+    conn->final_status = (uint8_t)final_status;
+    free(conn->failure.final);
+    conn->failure.final = conn->failure.last;
+    conn->failure.last = NULL;
     return tlsl_conn_fate(conn);
 }
 
 tlslife_status tlsl_conn_fate(tlslife_conn *conn) {
-    conn->tells_end = conn->fate != TLSLIFE_OK;
-    return (tlslife_status)conn->fate;
+    conn->failure.final_is_last = conn->final_status != TLSLIFE_OK;
+    return (tlslife_status)conn->final_status;
 }
 
 /* Another handshake may follow: the end is a failure like any other. */
 static void forget_end(tlslife_conn *conn) {
-    if (conn->tells_end) {
-        free(conn->error);
-        conn->error = conn->end;
+    if (conn->failure.final_is_last) {
+        free(conn->failure.last);
+        conn->failure.last = conn->failure.final;
     } else {
-        free(conn->end);
+        free(conn->failure.final);
     }
-    conn->end = NULL;
-    conn->tells_end = false;
-    conn->fate = TLSLIFE_OK;
+    conn->failure.final = NULL;
+    conn->failure.final_is_last = false;
+    conn->final_status = TLSLIFE_OK;
 }
 
 const tlslife_error *tlslife_conn_error(const tlslife_conn *conn) {
     static const tlslife_error none = {.alert = -1, .verify_depth = -1};
-    const tlslife_error *last = conn->tells_end ? conn->end : conn->error;
+    const tlslife_error *last = conn->failure.final_is_last ? conn->failure.final : conn->failure.last;
     return last == NULL ? &none : last;
 }
 
@@ -112,15 +112,15 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err
         .ssl = ssl,
         .context = tlslife_context_up_ref(context),
         .origin = tlslife_context_up_ref(context),
-        .sid_ctx_len = context->sid_ctx_len,
+        .resume.sid_ctx_len = context->sid_ctx_len,
         .blocking = true,
         .timeout_ms = atomic_load(&context->timeout_ms),
-        .alert = -1,
-        .verify_depth = -1,
-        .num_tickets = -1,
+        .found.alert = -1,
+        .found.verify_depth = -1,
+        .set.num_tickets = -1,
     };
     atomic_init(&conn->refs, 1);
-    memcpy(conn->sid_ctx, context->sid_ctx, conn->sid_ctx_len);
+    memcpy(conn->resume.sid_ctx, context->sid_ctx, conn->resume.sid_ctx_len);
     return conn;
 }
 
@@ -152,7 +152,7 @@ tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err) {
     conn = wrap(context, ssl, err);
     tlslife_context_free(context);
     if (conn != NULL) {
-        conn->transport = SSL_get_rbio(ssl) == NULL ? TLSL_NONE : TLSL_FOREIGN;
+        conn->transport.kind = SSL_get_rbio(ssl) == NULL ? TLSL_NONE : TLSL_FOREIGN;
         conn->begun = !SSL_in_before(ssl);
         conn->open = conn->shaken = conn->known = SSL_is_init_finished(ssl);
     }
@@ -180,33 +180,33 @@ static void drop_keylog(tlslife_conn *conn) {
 /* What belongs to one handshake and the data after it. */
 static void drop_progress(tlslife_conn *conn) {
     tlsl_search_free(conn);
-    tlsl_hello_free(conn->hello);
-    tlslife_context_free(conn->chosen);
-    free(conn->verify_subject);
-    free(conn->server_name);
-    free(conn->resumed_data);
-    free(conn->refuse_reason);
-    if (conn->held != NULL) {
-        OPENSSL_cleanse(conn->held, TLSL_RECORD);
-        free(conn->held);
+    tlsl_hello_free(conn->asked.client_hello);
+    tlslife_context_free(conn->asked.chosen);
+    free(conn->found.verify_subject);
+    free(conn->found.server_name);
+    free(conn->resume.resumed_data);
+    free(conn->asked.refuse_reason);
+    if (conn->data.held != NULL) {
+        OPENSSL_cleanse(conn->data.held, TLSL_RECORD);
+        free(conn->data.held);
     }
-    conn->hello = NULL;
-    conn->chosen = NULL;
-    conn->verify_subject = NULL;
-    conn->server_name = NULL;
-    conn->resumed_data = NULL;
-    conn->refuse_reason = NULL;
-    conn->held = NULL;
-    conn->held_len = 0;
-    conn->open = conn->begun = conn->corked = conn->unanswered = conn->more = conn->alert_received =
-        conn->write_waits = conn->shaken = conn->known = conn->goodbye_waits = conn->hello_seen =
-            conn->told_far = conn->offered = conn->ticket_failed = false;
-    conn->outcome = TLSLIFE_OUTCOME_NONE;
+    conn->asked.client_hello = NULL;
+    conn->asked.chosen = NULL;
+    conn->found.verify_subject = NULL;
+    conn->found.server_name = NULL;
+    conn->resume.resumed_data = NULL;
+    conn->asked.refuse_reason = NULL;
+    conn->data.held = NULL;
+    conn->data.held_len = 0;
+    conn->open = conn->begun = conn->data.corked = conn->data.unanswered = conn->closing.more = conn->found.alert_received =
+        conn->data.write_waits = conn->shaken = conn->known = conn->closing.notify_waits = conn->asked.hello_seen =
+            conn->resume.told_store = conn->resume.offered = conn->resume.ticket_failed = false;
+    conn->resume.outcome = TLSLIFE_OUTCOME_NONE;
     forget_end(conn);
-    conn->passed = 0;
-    conn->hello_answer = conn->certificate_answer = conn->verify_answer = TLSL_UNASKED;
-    conn->alert = conn->verify_depth = -1;
-    conn->verify_result = X509_V_OK;
+    conn->closing.passed = 0;
+    conn->asked.hello = conn->asked.certificate = conn->asked.verify = TLSL_UNASKED;
+    conn->found.alert = conn->found.verify_depth = -1;
+    conn->found.verify_result = X509_V_OK;
 }
 
 void tlslife_conn_free(tlslife_conn *conn) {
@@ -218,20 +218,20 @@ void tlslife_conn_free(tlslife_conn *conn) {
     SSL_free(conn->ssl);
     drop_progress(conn);
     drop_keylog(conn);
-    SSL_SESSION_free(conn->given_session);
-    for (size_t i = 0; i < conn->sessions_len; i++) {
-        SSL_SESSION_free(conn->sessions[i]);
+    SSL_SESSION_free(conn->resume.given_session);
+    for (size_t i = 0; i < conn->resume.arrived_len; i++) {
+        SSL_SESSION_free(conn->resume.arrived[i]);
     }
-    free(conn->sessions);
+    free(conn->resume.arrived);
     tlslife_context_free(conn->context);
     tlslife_context_free(conn->origin);
-    free(conn->hostname);
-    free(conn->groups);
-    free(conn->alpn);
-    OPENSSL_free(conn->ca_name);
-    free(conn->service);
-    free(conn->ticket_data);
-    free(conn->error);
+    free(conn->set.hostname);
+    free(conn->set.groups);
+    free(conn->set.alpn);
+    OPENSSL_free(conn->asked.ca_name);
+    free(conn->transport.service);
+    free(conn->set.ticket_data);
+    free(conn->failure.last);
     free(conn);
 }
 
@@ -249,8 +249,8 @@ static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
     }
     SSL_set_session(conn->ssl, NULL); /* of the handshake before: the alert would make it bad */
     SSL_set0_wbio(conn->ssl, nowhere);
-    conn->hello_answer = TLSL_REFUSED;
-    conn->refuse_alert = SSL_AD_USER_CANCELLED;
+    conn->asked.hello = TLSL_REFUSED;
+    conn->asked.refuse_alert = SSL_AD_USER_CANCELLED;
     SSL_do_handshake(conn->ssl);
     SSL_set0_wbio(conn->ssl, kept);
     ERR_clear_error();
@@ -292,29 +292,29 @@ static bool copy_string(char **to, const char *from) {
 }
 
 static bool copy_alpn(tlslife_conn *to, const tlslife_conn *from) {
-    to->alpn = from->alpn == NULL ? NULL : malloc(from->alpn_len);
-    if (to->alpn != NULL) {
-        memcpy(to->alpn, from->alpn, from->alpn_len);
-        to->alpn_len = from->alpn_len;
+    to->set.alpn = from->set.alpn == NULL ? NULL : malloc(from->set.alpn_len);
+    if (to->set.alpn != NULL) {
+        memcpy(to->set.alpn, from->set.alpn, from->set.alpn_len);
+        to->set.alpn_len = from->set.alpn_len;
     }
-    return from->alpn == NULL || to->alpn != NULL;
+    return from->set.alpn == NULL || to->set.alpn != NULL;
 }
 
 static bool copy_ticket_data(tlslife_conn *to, const tlslife_conn *from) {
-    return from->ticket_data == NULL ||
-           tlslife_conn_set_ticket_data(to, from->ticket_data, from->ticket_data_len) == TLSLIFE_OK;
+    return from->set.ticket_data == NULL ||
+           tlslife_conn_set_ticket_data(to, from->set.ticket_data, from->set.ticket_data_len) == TLSLIFE_OK;
 }
 
 /* What libssl does not know of. */
 static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
     to->blocking = from->blocking;
     to->timeout_ms = from->timeout_ms;
-    to->hostname_dialled = from->hostname_dialled;
-    to->num_tickets = from->num_tickets;
-    memcpy(to->sid_ctx, from->sid_ctx, sizeof to->sid_ctx);
-    return copy_string(&to->hostname, from->hostname) && copy_string(&to->groups, from->groups) &&
+    to->set.hostname_dialled = from->set.hostname_dialled;
+    to->set.num_tickets = from->set.num_tickets;
+    memcpy(to->resume.sid_ctx, from->resume.sid_ctx, sizeof to->resume.sid_ctx);
+    return copy_string(&to->set.hostname, from->set.hostname) && copy_string(&to->set.groups, from->set.groups) &&
            copy_alpn(to, from) && copy_ticket_data(to, from) &&
-           (!from->corked || tlslife_conn_cork(to, true) == TLSLIFE_OK);
+           (!from->data.corked || tlslife_conn_cork(to, true) == TLSLIFE_OK);
 }
 
 /* What libssl's SSL_dup forgets. */
@@ -322,15 +322,15 @@ static bool copy_forgotten(tlslife_conn *to, const tlslife_conn *from) {
     SSL *ssl = to->ssl;
     const char *server_name = SSL_get_servername(from->ssl, TLSEXT_NAMETYPE_host_name);
     if (tlsl_conn_has_given_session(from)) {
-        tlsl_conn_note_given_session(to, from->given_session);
+        tlsl_conn_note_given_session(to, from->resume.given_session);
     }
     SSL_set_quiet_shutdown(ssl, SSL_get_quiet_shutdown(from->ssl));
     if (server_name != NULL && !SSL_is_server(ssl) && SSL_set_tlsext_host_name(ssl, server_name) != 1) {
         return false;
     }
     tlsl_conn_set_tickets(to);
-    return (to->groups == NULL || SSL_set1_groups_list(ssl, to->groups) == 1) &&
-           (to->alpn == NULL || SSL_set_alpn_protos(ssl, to->alpn, (unsigned)to->alpn_len) == 0);
+    return (to->set.groups == NULL || SSL_set1_groups_list(ssl, to->set.groups) == 1) &&
+           (to->set.alpn == NULL || SSL_set_alpn_protos(ssl, to->set.alpn, (unsigned)to->set.alpn_len) == 0);
 }
 
 tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
@@ -396,12 +396,12 @@ static bool bind_sessions(tlslife_conn *conn, const char *hostname) {
     if (conn->context->foreign) {
         return true;
     }
-    memcpy(&id, conn->sid_ctx, sizeof id);
+    memcpy(&id, conn->resume.sid_ctx, sizeof id);
     if (!hash_host(hostname, id.host)) {
         return false;
     }
-    memcpy(conn->sid_ctx, &id, sizeof id);
-    return SSL_set_session_id_context(conn->ssl, conn->sid_ctx, (unsigned)conn->sid_ctx_len) == 1;
+    memcpy(conn->resume.sid_ctx, &id, sizeof id);
+    return SSL_set_session_id_context(conn->ssl, conn->resume.sid_ctx, (unsigned)conn->resume.sid_ctx_len) == 1;
 }
 
 static bool set_verified_name(tlslife_conn *conn, const char *hostname, bool ip) {
@@ -451,16 +451,16 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
     bool verifies = conn->context->verify_host && conn->context->verify != TLSLIFE_VERIFY_NONE;
     bool ok = SSL_set_tlsext_host_name(conn->ssl, ip ? NULL : copy) == 1 &&
               (!verifies || set_verified_name(conn, copy, ip));
-    free(conn->hostname);
-    conn->hostname = copy;
-    conn->hostname_dialled = false;
+    free(conn->set.hostname);
+    conn->set.hostname = copy;
+    conn->set.hostname_dialled = false;
     return ok ? TLSLIFE_OK
               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
                                   "the host name \"%s\" cannot be used", copy);
 }
 
 const char *tlslife_conn_hostname(const tlslife_conn *conn) {
-    return conn->hostname;
+    return conn->set.hostname;
 }
 
 tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols, size_t protocols_len) {
@@ -470,9 +470,9 @@ tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *prot
         (wire = tlsl_alpn_wire(protocols, protocols_len, &len, tlsl_conn_error(conn))) == NULL) {
         return TLSLIFE_ERROR;
     }
-    free(conn->alpn);
-    conn->alpn = wire;
-    conn->alpn_len = len;
+    free(conn->set.alpn);
+    conn->set.alpn = wire;
+    conn->set.alpn_len = len;
     return SSL_set_alpn_protos(conn->ssl, wire, (unsigned)len) == 0
                ? TLSLIFE_OK
                : tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
@@ -489,8 +489,8 @@ tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
         return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT, "groups \"%s\" cannot be used",
                                  list);
     }
-    free(conn->groups);
-    conn->groups = copy;
+    free(conn->set.groups);
+    conn->set.groups = copy;
     return TLSLIFE_OK;
 }
 
@@ -498,7 +498,7 @@ tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_ticke
     if (tlsl_check_num_tickets(num_tickets, tlsl_conn_error(conn)) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    conn->num_tickets = (int)num_tickets;
+    conn->set.num_tickets = (int)num_tickets;
     tlsl_conn_set_tickets(conn);
     return TLSLIFE_OK;
 }
@@ -513,8 +513,8 @@ bool tlslife_conn_blocking(const tlslife_conn *conn) {
 
 void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms) {
     tlsl_conn_set_waiting(conn, conn->blocking, timeout_ms < 0 ? -1 : timeout_ms);
-    if (conn->dial != NULL) {
-        tlsl_dial_set_deadline(conn->dial, tlsl_deadline(conn->timeout_ms));
+    if (conn->transport.dial != NULL) {
+        tlsl_dial_set_deadline(conn->transport.dial, tlsl_deadline(conn->timeout_ms));
     }
 }
 

@@ -16,9 +16,9 @@
 
 #define TLSL_SESSIONS_MAX 16
 
-typedef enum tlsl_transport { TLSL_NONE = 0, TLSL_FD, TLSL_MEMORY, TLSL_FOREIGN } tlsl_transport;
+typedef enum tlsl_transport_kind { TLSL_NONE = 0, TLSL_FD, TLSL_MEMORY, TLSL_FOREIGN } tlsl_transport_kind;
 
-/* Where a question stands. */
+/* What a question of the handshake has come to. */
 typedef enum tlsl_answer { TLSL_UNASKED = 0, TLSL_ASKED, TLSL_ACCEPTED, TLSL_REFUSED } tlsl_answer;
 
 typedef struct tlsl_line {
@@ -26,84 +26,119 @@ typedef struct tlsl_line {
     char text[];
 } tlsl_line;
 
-struct tlslife_conn {
-    SSL *ssl;
-    tlslife_context *context; /* in force */
-    /* -- hot: read by every read and write */
-    bool open;         /* handshake done and every question answered */
-    bool blocking;
+/* transport.c: where the bytes go. */
+typedef struct tlsl_transport {
+    uint8_t kind;    /* tlsl_transport_kind */
+    tlsl_dial *dial; /* while it is being connected */
+    tlsl_queue *in;  /* of set_memory, as long as that is the transport */
+    tlsl_queue *out; /* the same, and until there is another transport, for drain */
+    char *service;   /* as dialled: part of the key of a client's sessions */
+} tlsl_transport;
+
+/* data.c: what a write has left behind. */
+typedef struct tlsl_data {
     bool corked;
-    bool unanswered;   /* something was read that no write has followed: see tlslife_conn_idle */
-    uint8_t fate;      /* TLSLIFE_OK, or what every later call returns: TLSLIFE_ERROR, TLSLIFE_TRUNCATED */
-    uint8_t transport; /* tlsl_transport */
-    int timeout_ms;
-    tlsl_line *keylog;
-    bool facts;          /* something was recorded that tlsl_conn_facts takes to where it belongs */
+    bool unanswered;     /* something was read that no write has followed: see tlslife_conn_idle */
+    bool write_waits;    /* libssl holds a record of data that the transport did not take */
     size_t held_len;     /* bytes in held */
-    unsigned char *held; /* TLSL_RECORD bytes: what cork holds back, or NULL */
-    /* -- cold */
-    atomic_uint refs;
-    tlslife_context *origin; /* the one it was made of: its cache and its ticket keys serve all its life */
-    bool told_far;           /* client: a ticket of this connection has gone to the far home */
-    bool hello_seen;         /* server: the first ClientHello was looked at */
-    bool begun;              /* a handshake call was made since new or clear */
-    bool known;              /* libssl's last handshake is done: what it found can be told, also after a failure */
-    uint8_t hello_answer;    /* tlsl_answer */
-    uint8_t certificate_answer;
-    uint8_t verify_answer;
-    tlslife_context *chosen; /* the answer to a question, until libssl calls back */
+    unsigned char *held; /* TLSL_RECORD bytes that cork holds back, or NULL */
+} tlsl_data;
+
+/* shutdown.c: how far the end has come. */
+typedef struct tlsl_closing {
+    bool notify_waits; /* libssl holds our close_notify, which the transport did not take */
+    bool more;         /* close stopped while there was more to read, so that other connections have their turn */
+    uint8_t passed;    /* TLSLIFE_SENT_SHUTDOWN, _RECEIVED_: the close_notify that did pass */
+} tlsl_closing;
+
+/* question.c, callbacks.c: what the program is asked, and its answers. */
+typedef struct tlsl_asked {
+    uint8_t hello, certificate, verify; /* tlsl_answer */
+    bool hello_seen;                    /* server: the first ClientHello was looked at */
+    tlslife_hello *client_hello;        /* while it waits for an answer */
+    tlslife_context *chosen;            /* the answer, until libssl calls back */
     int refuse_alert;
-    char *refuse_reason; /* why the context that was chosen for this hello cannot serve it; or NULL */
+    char *refuse_reason; /* why the context that was chosen for this hello cannot serve it, or NULL */
+    char *ca_name;       /* lent by tlslife_conn_ca_name */
+} tlsl_asked;
+
+/* callbacks.c: what the handshake has found, for errors and getters. */
+typedef struct tlsl_found_facts {
     int alert; /* the last fatal alert seen, or -1 */
     bool alert_received;
-    long verify_result; /* what the built-in verification found in this handshake, and of which certificate */
-    int verify_depth;   /* -1: nothing failed */
+    long verify_result; /* of the built-in verification in this handshake */
+    int verify_depth;   /* of the certificate that failed; -1: none */
     char *verify_subject;
-    bool write_waits;     /* libssl holds a record of data that the transport did not take */
-    bool shaken;          /* the first handshake is done, though a later one may be under way */
-    bool goodbye_waits;   /* libssl holds our close_notify, which the transport did not take */
-    uint8_t passed;       /* TLSLIFE_SENT_SHUTDOWN, _RECEIVED_: the close_notify that did pass */
-    char *hostname;   /* lower case */
     char *server_name; /* server: of the last ClientHello; libssl keeps none where a TLS 1.2 session is resumed */
+} tlsl_found_facts;
+
+/* conn.c: what was set on this connection, for dup. */
+typedef struct tlsl_conn_settings {
+    char *hostname;        /* lower case */
     bool hostname_dialled; /* by dial, not by the program: the next dial brings its own */
-    bool more; /* close stopped in the middle of what there is to read, for others to have their turn */
-    unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH]; /* a client's: the context's, with the host's part */
-    size_t sid_ctx_len;
-    char *groups;        /* as set on this connection, for dup */
-    unsigned char *alpn; /* wire form, as set on this connection, for dup */
+    char *groups;
+    unsigned char *alpn; /* wire form */
     size_t alpn_len;
-    int num_tickets; /* as set on this connection, or -1 */
-    tlsl_dial *dial;
-    tlsl_queue *in;       /* set_memory's, as long as it is the transport */
-    tlsl_queue *out;      /* the same, and after that, till there is another transport: for drain */
-    tlslife_hello *hello; /* while a ClientHello waits */
-    char *ca_name;        /* lent by tlslife_conn_ca_name */
-    char *service;              /* as dialled: part of what a client's sessions are kept under */
-    struct tlsl_search *search; /* lookup.c: while a session is looked for, and what was found */
-    uint8_t outcome;            /* tlslife_outcome: why nothing could be resumed, as far as is known */
-    /* client: a session went into the ClientHello; server: the client offered one */
-    bool offered;
-    bool ticket_failed;         /* server: a ticket did not open */
-    bool offered_expired; /* client: it was too old, by its own word or its ticket's */
+    int num_tickets; /* -1: as the context has it */
+    unsigned char *ticket_data; /* for the tickets of this connection */
+    size_t ticket_data_len;
+} tlsl_conn_settings;
+
+/* lookup.c, session.c: the session that is looked for or resumed, and those that arrive. */
+typedef struct tlsl_resume {
+    bool told_store;    /* client: a ticket of this connection has gone to the external store */
+    bool offered;       /* client: a session went into the ClientHello; server: the client offered one */
+    bool ticket_failed; /* server: a ticket did not open */
+    bool offered_expired; /* client: it was too old, by its own lifetime or its ticket's */
+    uint8_t outcome;      /* tlslife_outcome: why nothing could be resumed, as far as is known */
     int offered_version;
     const SSL_SESSION *offered_session; /* to be compared, not used: no reference is held */
     SSL_SESSION *given_session;         /* client: the program's own choice, by set_session; or NULL */
-    unsigned char *ticket_data; /* what goes into the tickets of this connection */
-    size_t ticket_data_len;
-    unsigned char *resumed_data; /* of the ticket that it resumed by, once others have taken their place */
+    struct tlsl_search *search;         /* while a session is looked for, and what was found */
+    unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH]; /* a client's: the context's, with the host's part */
+    size_t sid_ctx_len;
+    unsigned char *resumed_data; /* of the ticket that it resumed by, once other data have taken their place */
     size_t resumed_data_len;
-    /* a client's, for the program; with a far home, on their way there */
-    SSL_SESSION **sessions; /* room for TLSL_SESSIONS_MAX, allocated with the first */
-    size_t sessions_len;
-    tlslife_error *error; /* the last failure, or the last but the one that ended the connection; NULL: none yet */
-    tlslife_error *end;   /* the failure that ended it: it is given again, whatever has failed since */
-    bool tells_end;       /* which of the two is the last */
+    /* client: sessions for the program or, with an external store, on their way there */
+    SSL_SESSION **arrived; /* room for TLSL_SESSIONS_MAX, allocated with the first */
+    size_t arrived_len;
+} tlsl_resume;
+
+/* conn.c: what has failed. */
+typedef struct tlsl_failure {
+    tlslife_error *last;  /* the last failure, or the last but the final one; NULL: none yet */
+    tlslife_error *final; /* the one that ended the connection, which is given again whatever has failed since */
+    bool final_is_last;   /* which of the two came last */
+} tlsl_failure;
+
+struct tlslife_conn {
+    SSL *ssl;
+    tlslife_context *context; /* in force */
+    tlslife_context *origin;  /* the one it was made of: its cache and its ticket keys serve all its life */
+    atomic_uint refs;
+    int timeout_ms;
+    bool blocking;
+    bool begun;           /* a handshake call was made since new or clear */
+    bool known;           /* libssl's last handshake is done: what it found can be told, also after a failure */
+    bool shaken;          /* the first handshake is done, though a later one may be under way */
+    bool open;            /* handshake done and every question answered */
+    bool facts;           /* something was recorded that tlsl_conn_facts takes to where it belongs */
+    uint8_t final_status; /* TLSLIFE_OK, or what every later call returns: TLSLIFE_ERROR, TLSLIFE_TRUNCATED */
+    tlsl_line *keylog;
+    tlsl_transport transport;
+    tlsl_data data;
+    tlsl_closing closing;
+    tlsl_asked asked;
+    tlsl_found_facts found;
+    tlsl_conn_settings set;
+    tlsl_resume resume;
+    tlsl_failure failure;
 };
 
 tlslife_conn *tlsl_conn_of(const SSL *ssl); /* from ex_data; NULL: not ours */
 tlslife_error *tlsl_conn_error(tlslife_conn *conn); /* where to write; NULL: out of memory */
-/* Ends the connection, by the failure that was written last. Returns fate. */
-tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status fate);
+/* Ends the connection, by the failure that was written last. Returns final_status. */
+tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status);
 /* TLSLIFE_OK, or what ended the connection, which the caller returns: tlslife_conn_error then says why once more. */
 tlslife_status tlsl_conn_fate(tlslife_conn *conn);
 /* Whether the program has a say on this connection's peer. */

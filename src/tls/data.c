@@ -28,7 +28,7 @@
 /* ------------------------------------------------------------------------------------------------ read */
 
 static bool usable(const tlslife_conn *conn) {
-    return conn->open && conn->fate == TLSLIFE_OK && conn->transport != TLSL_NONE;
+    return conn->open && conn->final_status == TLSLIFE_OK && conn->transport.kind != TLSL_NONE;
 }
 
 /* libssl answers a call for no bytes with what looks like a broken connection. */
@@ -52,7 +52,7 @@ static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer
         tlsl_errors_clear();
         int ret = call(conn->ssl, buffer, buffer_len, out_read);
         if (ret > 0) {
-            conn->unanswered = true;
+            conn->data.unanswered = true;
             tlsl_conn_facts(conn);
             return TLSLIFE_OK;
         }
@@ -79,13 +79,13 @@ bool tlslife_conn_has_pending(const tlslife_conn *conn) {
 }
 
 bool tlslife_conn_drained(const tlslife_conn *conn) {
-    return usable(conn) && conn->transport == TLSL_FD && tlsl_fd_drained(SSL_get_rbio(conn->ssl)) &&
+    return usable(conn) && conn->transport.kind == TLSL_FD && tlsl_fd_drained(SSL_get_rbio(conn->ssl)) &&
            !SSL_has_pending(conn->ssl) && (SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN) == 0;
 }
 
 /* What cork holds back has not reached the peer, who waits for it still. */
 bool tlslife_conn_idle(const tlslife_conn *conn) {
-    return usable(conn) && !conn->unanswered && !conn->write_waits && conn->held_len == 0 &&
+    return usable(conn) && !conn->data.unanswered && !conn->data.write_waits && conn->data.held_len == 0 &&
            !SSL_has_pending(conn->ssl);
 }
 
@@ -115,11 +115,11 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
         tlsl_errors_clear();
         int ret = SSL_write_ex(conn->ssl, bytes + gone, len - gone, &now);
         if (ret > 0) {
-            conn->write_waits = conn->unanswered = false;
+            conn->data.write_waits = conn->data.unanswered = false;
             gone += now;
             continue;
         }
-        conn->write_waits |= leaves_record(conn->ssl);
+        conn->data.write_waits |= leaves_record(conn->ssl);
         status = tlsl_conn_settle(conn, ret, deadline, "write");
     }
     *written += gone;
@@ -130,9 +130,9 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
 /* Sends what cork holds back. What is left after a wait stays at the front. */
 static tlslife_status flush_held(tlslife_conn *conn, int64_t *deadline) {
     size_t gone = 0;
-    tlslife_status status = write_all(conn, conn->held, conn->held_len, &gone, deadline);
-    conn->held_len -= gone;
-    memmove(conn->held, conn->held + gone, conn->held_len);
+    tlslife_status status = write_all(conn, conn->data.held, conn->data.held_len, &gone, deadline);
+    conn->data.held_len -= gone;
+    memmove(conn->data.held, conn->data.held + gone, conn->data.held_len);
     return status;
 }
 
@@ -140,13 +140,13 @@ static tlslife_status flush_held(tlslife_conn *conn, int64_t *deadline) {
 static tlslife_status hold(tlslife_conn *conn, const unsigned char *bytes, size_t len, size_t *written,
                            int64_t *deadline) {
     while (len > 0) {
-        tlslife_status status = conn->held_len < TLSL_RECORD ? TLSLIFE_OK : flush_held(conn, deadline);
+        tlslife_status status = conn->data.held_len < TLSL_RECORD ? TLSLIFE_OK : flush_held(conn, deadline);
         if (status != TLSLIFE_OK) {
             return status;
         }
-        size_t now = TLSL_RECORD - conn->held_len < len ? TLSL_RECORD - conn->held_len : len;
-        memcpy(conn->held + conn->held_len, bytes, now);
-        conn->held_len += now;
+        size_t now = TLSL_RECORD - conn->data.held_len < len ? TLSL_RECORD - conn->data.held_len : len;
+        memcpy(conn->data.held + conn->data.held_len, bytes, now);
+        conn->data.held_len += now;
         *written += now;
         bytes += now;
         len -= now;
@@ -162,10 +162,10 @@ static tlslife_status write_piece(tlslife_conn *conn, const void *bytes, size_t 
             return status;
         }
     }
-    if (conn->corked && (SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN) == 0) {
+    if (conn->data.corked && (SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN) == 0) {
         return hold(conn, bytes, len, written, deadline);
     }
-    if (conn->held_len > 0) {
+    if (conn->data.held_len > 0) {
         tlslife_status status = flush_held(conn, deadline);
         if (status != TLSLIFE_OK) {
             return status;
@@ -217,7 +217,7 @@ tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *piec
     *out_written = 0;
     while (status == TLSLIFE_OK && at.pieces_len > 0) {
         const tlslife_bytes *piece = at.piece;
-        if (at.offset == 0 && piece->len >= TLSL_RECORD && !conn->corked) {
+        if (at.offset == 0 && piece->len >= TLSL_RECORD && !conn->data.corked) {
             size_t whole = piece->len - piece->len % TLSL_RECORD; /* full records need no gathering */
             status = write_piece(conn, piece->data, whole, out_written, &deadline);
             at.offset = whole;
@@ -232,25 +232,25 @@ tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *piec
 }
 
 tlslife_status tlslife_conn_cork(tlslife_conn *conn, bool cork) {
-    if (cork && conn->held == NULL) {
-        conn->held = malloc(TLSL_RECORD);
-        if (conn->held == NULL) {
+    if (cork && conn->data.held == NULL) {
+        conn->data.held = malloc(TLSL_RECORD);
+        if (conn->data.held == NULL) {
             return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for cork");
         }
     }
-    conn->corked = cork;
+    conn->data.corked = cork;
     return TLSLIFE_OK;
 }
 
 tlslife_status tlsl_flush(tlslife_conn *conn, int64_t *deadline) {
     tlslife_status status = TLSLIFE_OK;
-    if (conn->held_len > 0) {
+    if (conn->data.held_len > 0) {
         status = flush_held(conn, deadline);
     }
-    if (status == TLSLIFE_OK && !conn->corked && conn->held != NULL) {
-        OPENSSL_cleanse(conn->held, TLSL_RECORD);
-        free(conn->held);
-        conn->held = NULL;
+    if (status == TLSLIFE_OK && !conn->data.corked && conn->data.held != NULL) {
+        OPENSSL_cleanse(conn->data.held, TLSL_RECORD);
+        free(conn->data.held);
+        conn->data.held = NULL;
     }
     return status;
 }
@@ -301,7 +301,7 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
         tlsl_errors_clear();
         int ret = SSL_write_early_data(conn->ssl, bytes, bytes_len, out_written);
         if (ret == 1) {
-            conn->unanswered = false;
+            conn->data.unanswered = false;
             tlsl_conn_facts(conn);
             break;
         }
@@ -322,7 +322,7 @@ tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t 
         if (verdict != SSL_READ_EARLY_DATA_ERROR) {
             tlsl_conn_facts(conn);
             *out_read = verdict == SSL_READ_EARLY_DATA_FINISH ? 0 : now;
-            conn->unanswered |= *out_read > 0;
+            conn->data.unanswered |= *out_read > 0;
             break;
         }
         status = tlsl_conn_settle(conn, 0, &deadline, "read_early");

@@ -39,7 +39,7 @@ static tlslife_status check_side(tlslife_conn *conn, const char *verb, bool serv
 static tlslife_status check_host(tlslife_conn *conn, const char *verb) {
     const tlslife_context *context = conn->context;
     bool verifies = context->verify != TLSLIFE_VERIFY_NONE && context->verify_host && !context->foreign;
-    if (SSL_is_server(conn->ssl) || !verifies || conn->hostname != NULL) {
+    if (SSL_is_server(conn->ssl) || !verifies || conn->set.hostname != NULL) {
         return TLSLIFE_OK;
     }
     return tlsl_conn_fail(
@@ -70,19 +70,19 @@ static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
         }
     }
     const SSL_SESSION *session = SSL_get0_session(conn->ssl);
-    conn->offered = session != NULL && SSL_SESSION_is_resumable(session);
-    if (!conn->offered) {
+    conn->resume.offered = session != NULL && SSL_SESSION_is_resumable(session);
+    if (!conn->resume.offered) {
         return TLSLIFE_OK;
     }
-    conn->offered_version = SSL_SESSION_get_protocol_version(session);
-    conn->offered_expired = too_old(session);
-    conn->offered_session = session;
+    conn->resume.offered_version = SSL_SESSION_get_protocol_version(session);
+    conn->resume.offered_expired = too_old(session);
+    conn->resume.offered_session = session;
     return tlsl_session_check(conn, session);
 }
 
 /* What must hold once, before the first byte. */
 static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadline) {
-    if (conn->transport == TLSL_NONE) {
+    if (conn->transport.kind == TLSL_NONE) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "%s without a transport: dial, set_fd, pair or set_memory first", verb);
     }
@@ -102,7 +102,7 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadl
 }
 
 tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server, int64_t *deadline) {
-    if (conn->fate != TLSLIFE_OK) {
+    if (conn->final_status != TLSLIFE_OK) {
         return tlsl_conn_fate(conn);
     }
     return check_side(conn, verb, server) == TLSLIFE_OK ? begin(conn, verb, deadline) : TLSLIFE_ERROR;
@@ -115,7 +115,7 @@ tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool s
  * of its own, and until the server has read it the server has sent nothing under the new keys.
  */
 bool tlsl_handshake_held(const tlslife_conn *conn) {
-    return SSL_is_server(conn->ssl) && !conn->shaken && conn->verify_answer != TLSL_ACCEPTED &&
+    return SSL_is_server(conn->ssl) && !conn->shaken && conn->asked.verify != TLSL_ACCEPTED &&
            tlsl_conn_asks_verify(conn) && SSL_get_state(conn->ssl) == TLS_ST_SR_CHANGE &&
            !SSL_session_reused(conn->ssl) && SSL_version(conn->ssl) < TLS1_3_VERSION;
 }
@@ -161,13 +161,13 @@ static void send_alert_in_ticket(tlslife_conn *conn) {
 
 /* TLS 1.2, before anything was encrypted: the record's bytes (RFC 5246 sections 6.2.1 and 7.2). */
 static void send_plain_alert(tlslife_conn *conn) {
-    int version = SSL_version(conn->ssl), alert = conn->refuse_alert;
+    int version = SSL_version(conn->ssl), alert = conn->asked.refuse_alert;
     const unsigned char record[] = {
         SSL3_RT_ALERT, (unsigned char)(version >> 8), (unsigned char)version, 0, 2,
         SSL3_AL_FATAL, (unsigned char)alert};
     if (BIO_write(SSL_get_wbio(conn->ssl), record, sizeof record) == (int)sizeof record) {
-        conn->alert = alert;
-        conn->alert_received = false;
+        conn->found.alert = alert;
+        conn->found.alert_received = false;
     }
 }
 
@@ -192,20 +192,20 @@ static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
     tlslife_error *err = tlsl_conn_error(conn);
     tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");
     if (err != NULL) {
-        err->alert = conn->alert;
+        err->alert = conn->found.alert;
         err->verify_result =
-            conn->verify_result != X509_V_OK ? conn->verify_result : X509_V_ERR_APPLICATION_VERIFICATION;
+            conn->found.verify_result != X509_V_OK ? conn->found.verify_result : X509_V_ERR_APPLICATION_VERIFICATION;
         err->verify_depth = 0;
     }
     return tlsl_conn_end(conn, TLSLIFE_ERROR);
 }
 
 tlslife_status tlsl_handshake_question(tlslife_conn *conn) {
-    if (conn->verify_answer == TLSL_REFUSED) {
+    if (conn->asked.verify == TLSL_REFUSED) {
         return refuse_peer(conn, tlsl_handshake_held(conn));
     }
-    if (conn->verify_answer != TLSL_ACCEPTED) {
-        conn->verify_answer = TLSL_ASKED;
+    if (conn->asked.verify != TLSL_ACCEPTED) {
+        conn->asked.verify = TLSL_ASKED;
         return TLSLIFE_WANT_VERIFY;
     }
     return TLSLIFE_OK;
@@ -214,7 +214,7 @@ tlslife_status tlsl_handshake_question(tlslife_conn *conn) {
 /* A resumed TLS 1.2 session whose ticket was renewed is another one now, of which libssl tells nobody. */
 static void keep_renewed(tlslife_conn *conn) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
-    if (!conn->offered || session == NULL || session == conn->offered_session ||
+    if (!conn->resume.offered || session == NULL || session == conn->resume.offered_session ||
         !SSL_session_reused(conn->ssl) || SSL_version(conn->ssl) >= TLS1_3_VERSION ||
         conn->origin->resumption == TLSLIFE_RESUMPTION_OFF) {
         return;
@@ -244,7 +244,7 @@ tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
     tlsl_handshake_unhold(conn);
     conn->open = conn->shaken = true;
     if (asks) {
-        conn->verify_answer = TLSL_UNASKED;
+        conn->asked.verify = TLSL_UNASKED;
         *done = !server || !tlsl_conn_release_tickets(conn);
     }
     return TLSLIFE_OK;
@@ -283,7 +283,7 @@ bool tlslife_conn_handshake_done(const tlslife_conn *conn) {
 
 static tlslife_status after_handshake(tlslife_conn *conn, const char *verb, bool tls13) {
     ERR_clear_error();
-    if (!conn->open || conn->fate != TLSLIFE_OK) {
+    if (!conn->open || conn->final_status != TLSLIFE_OK) {
         return tlsl_conn_ready(conn, verb);
     }
     if ((SSL_version(conn->ssl) >= TLS1_3_VERSION) == tls13) {

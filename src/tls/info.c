@@ -21,7 +21,7 @@
 #include "tlslife.h"
 
 tlslife_state tlslife_conn_state(const tlslife_conn *conn) {
-    if (conn->fate != TLSLIFE_OK) {
+    if (conn->final_status != TLSLIFE_OK) {
         return TLSLIFE_STATE_FAILED;
     }
     if (conn->open) {
@@ -62,7 +62,7 @@ static bool settled(const tlslife_conn *conn) {
 
 /* The program is being asked about the peer, or has just answered. */
 static bool in_question(const tlslife_conn *conn) {
-    return conn->verify_answer != TLSL_UNASKED && has_session(conn);
+    return conn->asked.verify != TLSL_UNASKED && has_session(conn);
 }
 
 const char *tlslife_conn_version(const tlslife_conn *conn) {
@@ -99,15 +99,15 @@ bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out) {
 
 const char *tlslife_conn_server_name(const tlslife_conn *conn) {
     if (SSL_is_server(conn->ssl) && !conn->context->foreign) {
-        return conn->server_name;
+        return conn->found.server_name;
     }
     bool lost = SSL_session_reused(conn->ssl) && !has_session(conn); /* libssl would look there */
     return lost ? NULL : SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
 }
 
 long tlslife_conn_verify_result(const tlslife_conn *conn) {
-    if (in_question(conn) && conn->verify_answer == TLSL_ASKED && !SSL_session_reused(conn->ssl)) {
-        return conn->verify_result;
+    if (in_question(conn) && conn->asked.verify == TLSL_ASKED && !SSL_session_reused(conn->ssl)) {
+        return conn->found.verify_result;
     }
     return established(conn) ? SSL_get_verify_result(conn->ssl) : -1;
 }

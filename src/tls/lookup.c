@@ -59,7 +59,7 @@ static tlslife_cache *home(const tlslife_conn *conn) {
 }
 
 void tlsl_search_free(tlslife_conn *conn) {
-    tlsl_search *search = conn->search;
+    tlsl_search *search = conn->resume.search;
     if (search == NULL) {
         return;
     }
@@ -70,19 +70,19 @@ void tlsl_search_free(tlslife_conn *conn) {
     free(search->inquiry.bytes);
     SSL_SESSION_free(search->found);
     free(search);
-    conn->search = NULL;
+    conn->resume.search = NULL;
 }
 
 static tlsl_search *search_new(tlslife_conn *conn) {
-    if (conn->search == NULL) {
-        conn->search = calloc(1, sizeof *conn->search);
+    if (conn->resume.search == NULL) {
+        conn->resume.search = calloc(1, sizeof *conn->resume.search);
     }
-    return conn->search;
+    return conn->resume.search;
 }
 
 static tlslife_bytes policy_of(const tlslife_conn *conn) {
     if (!SSL_is_server(conn->ssl)) { /* the context's number is this process's own */
-        return (tlslife_bytes){conn->sid_ctx, offsetof(tlsl_client_id, number)};
+        return (tlslife_bytes){conn->resume.sid_ctx, offsetof(tlsl_client_id, number)};
     }
     return (tlslife_bytes){conn->context->sid_ctx, conn->context->sid_ctx_len};
 }
@@ -131,10 +131,10 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
         search->found =
             tlsl_far_open(cache, key, inquiry->bytes, inquiry->bytes_len, policy_of(conn), &expired);
         search->found_at = search->next;
-        conn->outcome = expired ? TLSLIFE_OUTCOME_EXPIRED : conn->outcome;
+        conn->resume.outcome = expired ? TLSLIFE_OUTCOME_EXPIRED : conn->resume.outcome;
     } else if (inquiry->found == TLSL_FOUND_FAILED) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
-        conn->outcome = TLSLIFE_OUTCOME_STORE;
+        conn->resume.outcome = TLSLIFE_OUTCOME_STORE;
     }
     free(search->inquiry.bytes);
     search->inquiry.bytes = NULL;
@@ -172,7 +172,7 @@ static tlslife_status wait_for_store(tlslife_conn *conn, tlslife_store *store, i
 }
 
 tlslife_status tlsl_search_go_on(tlslife_conn *conn, int64_t *deadline) {
-    tlsl_search *search = conn->search;
+    tlsl_search *search = conn->resume.search;
     tlslife_store *store = tlsl_cache_store(home(conn));
     while (!search->done) {
         ask(search, store);
@@ -189,14 +189,14 @@ tlslife_status tlsl_search_go_on(tlslife_conn *conn, int64_t *deadline) {
 }
 
 bool tlsl_search_waits(const tlslife_conn *conn) {
-    return conn->search != NULL && !conn->search->done;
+    return conn->resume.search != NULL && !conn->resume.search->done;
 }
 
 bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out) {
-    if (!tlsl_search_waits(conn) || !conn->search->asked) {
+    if (!tlsl_search_waits(conn) || !conn->resume.search->asked) {
         return false;
     }
-    const tlsl_inquiry *inquiry = &conn->search->inquiry;
+    const tlsl_inquiry *inquiry = &conn->resume.search->inquiry;
     *out = (tlslife_lookup){.store = tlsl_cache_store(home(conn)),
                             .key = {inquiry->key, sizeof inquiry->key},
                             .take = inquiry->take};
@@ -204,10 +204,10 @@ bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out) {
 }
 
 bool tlslife_conn_lookup_answered(const tlslife_conn *conn) {
-    if (!tlsl_search_waits(conn) || !conn->search->asked) {
+    if (!tlsl_search_waits(conn) || !conn->resume.search->asked) {
         return true;
     }
-    const tlsl_inquiry *inquiry = &conn->search->inquiry;
+    const tlsl_inquiry *inquiry = &conn->resume.search->inquiry;
     tlslife_store *store = tlsl_cache_store(home(conn));
     return inquiry->found != TLSL_FOUND_PENDING ||
            (store->verbs->answered != NULL && store->verbs->answered(store, inquiry));
@@ -217,11 +217,11 @@ bool tlslife_conn_lookup_answered(const tlslife_conn *conn) {
 static tlsl_inquiry *asked_inquiry(tlslife_conn *conn, const char *verb) {
     tlslife_lookup lookup;
     if (!tlslife_conn_lookup(conn, &lookup) || !lookup.store->verbs->answered_by_program ||
-        conn->search->inquiry.found != TLSL_FOUND_PENDING) {
+        conn->resume.search->inquiry.found != TLSL_FOUND_PENDING) {
         tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s, but the program was asked for no session", verb);
         return NULL;
     }
-    return &conn->search->inquiry;
+    return &conn->resume.search->inquiry;
 }
 
 static void answered(tlslife_conn *conn, tlsl_inquiry *inquiry, tlsl_found found) {
@@ -263,8 +263,8 @@ tlslife_status tlslife_conn_fail_session(tlslife_conn *conn) {
 
 /* The id beside a session of another version is made up: that nobody knows it is no news. */
 static void note_missing(tlslife_conn *conn, tlslife_outcome why) {
-    if (conn->outcome != TLSLIFE_OUTCOME_OTHER_VERSION) {
-        conn->outcome = (uint8_t)why;
+    if (conn->resume.outcome != TLSLIFE_OUTCOME_OTHER_VERSION) {
+        conn->resume.outcome = (uint8_t)why;
     }
 }
 
@@ -312,7 +312,7 @@ static bool want_ids(tlslife_conn *conn, bool tls13) {
     tlsl_hello_free(hello);
     if (tlsl_search_waits(conn) && tlsl_cache_store(home(conn)) == NULL) {
         tlsl_cache_count(home(conn), TLSL_COUNT_MISS);
-        conn->search->done = true;
+        conn->resume.search->done = true;
     }
     return true;
 }
@@ -334,9 +334,9 @@ bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     bool tls13 = brief.offers_tls13 && speaks_tls13(conn);
     /* An id is no sign: TLS 1.3's clients make one up. */
     bool other = tls13 ? !brief.has_psk && brief.ticket.len > 0 : brief.has_psk && brief.ticket.len == 0;
-    conn->offered = brief.has_psk || brief.ticket.len > 0 || (!tls13 && brief.has_session_id);
-    conn->outcome = other           ? TLSLIFE_OUTCOME_OTHER_VERSION
-                    : conn->offered ? TLSLIFE_OUTCOME_NOT_CACHED
+    conn->resume.offered = brief.has_psk || brief.ticket.len > 0 || (!tls13 && brief.has_session_id);
+    conn->resume.outcome = other           ? TLSLIFE_OUTCOME_OTHER_VERSION
+                    : conn->resume.offered ? TLSLIFE_OUTCOME_NOT_CACHED
                                     : TLSLIFE_OUTCOME_NOT_OFFERED;
     tlsl_conn_choose_tickets(conn, tls13);
     /* What is near is found when libssl asks; but whether there is an id must be known when a ticket does not open. */
@@ -348,7 +348,7 @@ bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
 }
 
 bool tlsl_search_found_id(const tlslife_conn *conn) {
-    return conn->search != NULL && conn->search->found != NULL && SSL_version(conn->ssl) < TLS1_3_VERSION;
+    return conn->resume.search != NULL && conn->resume.search->found != NULL && SSL_version(conn->ssl) < TLS1_3_VERSION;
 }
 
 void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
@@ -357,7 +357,7 @@ void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
     bool same = len == conn->context->sid_ctx_len && memcmp(id, conn->context->sid_ctx, len) == 0;
     bool expired = tlsl_session_left(session, 0, time(NULL)) == 0;
     bool other = SSL_SESSION_get_protocol_version(session) != SSL_version(conn->ssl);
-    conn->outcome = !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
+    conn->resume.outcome = !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
                     : expired ? TLSLIFE_OUTCOME_EXPIRED
                     : other   ? TLSLIFE_OUTCOME_OTHER_VERSION
                               : TLSLIFE_OUTCOME_NOT_ACCEPTED; /* unless it is resumed: by its cipher, say */
@@ -372,7 +372,7 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
         !tlsl_conn_keeps_ids(conn, SSL_version(ssl) >= TLS1_3_VERSION)) {
         return NULL;
     }
-    tlsl_search *search = conn->search;
+    tlsl_search *search = conn->resume.search;
     SSL_SESSION *session = NULL;
     if (search != NULL && search->found != NULL &&
         memcmp(search->keys[search->found_at].bytes, key.bytes, sizeof key.bytes) == 0) {
@@ -412,12 +412,12 @@ void tlsl_on_remove_session(SSL_CTX *ctx, SSL_SESSION *session) {
 /* "host:port" of the peer, as far as it is known. */
 static void peer_text(const tlslife_conn *conn, char *out, size_t out_len) {
     char address[80] = "";
-    const char *port = conn->service;
+    const char *port = conn->transport.service;
     if (port == NULL && tlslife_conn_peer_address(conn, address, sizeof address)) {
         port = strrchr(address, ':');
         port = port == NULL ? NULL : port + 1;
     }
-    snprintf(out, out_len, "%s%s%s", conn->hostname == NULL ? address : conn->hostname,
+    snprintf(out, out_len, "%s%s%s", conn->set.hostname == NULL ? address : conn->set.hostname,
              port == NULL ? "" : ":", port == NULL ? "" : port);
 }
 
@@ -426,13 +426,13 @@ static bool client_key(const tlslife_conn *conn, tlsl_cache_key *key, char *peer
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     tlslife_bytes policy = policy_of(conn);
     const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
-    bool own_alpn = conn->alpn != NULL;
+    bool own_alpn = conn->set.alpn != NULL;
     peer_text(conn, peer, peer_len);
     bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
               tlsl_hash_add(hash, policy.data, policy.len) && tlsl_hash_add(hash, peer, strlen(peer)) &&
               tlsl_hash_add(hash, name == NULL ? "" : name, name == NULL ? 0 : strlen(name)) &&
-              tlsl_hash_add(hash, own_alpn ? conn->alpn : conn->context->alpn,
-                            own_alpn ? conn->alpn_len : conn->context->alpn_len) &&
+              tlsl_hash_add(hash, own_alpn ? conn->set.alpn : conn->context->alpn,
+                            own_alpn ? conn->set.alpn_len : conn->context->alpn_len) &&
               EVP_DigestFinal_ex(hash, key->bytes, NULL) == 1;
     EVP_MD_CTX_free(hash);
     key->client = true;
@@ -446,12 +446,12 @@ static bool client_key(const tlslife_conn *conn, tlsl_cache_key *key, char *peer
 static SSL_SESSION *own(const tlslife_conn *conn, SSL_SESSION *session) {
     unsigned len = 0;
     const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
-    if (len == conn->sid_ctx_len && memcmp(id, conn->sid_ctx, len) == 0) {
+    if (len == conn->resume.sid_ctx_len && memcmp(id, conn->resume.sid_ctx, len) == 0) {
         return session;
     }
     SSL_SESSION *copy = SSL_SESSION_dup(session);
     SSL_SESSION_free(session);
-    if (copy != NULL && SSL_SESSION_set1_id_context(copy, conn->sid_ctx, (unsigned)conn->sid_ctx_len) != 1) {
+    if (copy != NULL && SSL_SESSION_set1_id_context(copy, conn->resume.sid_ctx, (unsigned)conn->resume.sid_ctx_len) != 1) {
         SSL_SESSION_free(copy);
         copy = NULL;
     }
@@ -470,7 +470,7 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
     tlslife_cache *cache = home(conn);
     char peer[300];
     tlsl_cache_key key;
-    if (conn->search == NULL) {
+    if (conn->resume.search == NULL) {
         tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
         bool far = tlsl_cache_store(cache) != NULL;
         if (!client_key(conn, &key, peer, sizeof peer)) {
@@ -478,18 +478,18 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
         }
         SSL_SESSION *session =
             tlsl_cache_near(cache) ? tlsl_cache_find(cache, &key, false, !far, &why) : NULL;
-        conn->outcome = (uint8_t)why;
+        conn->resume.outcome = (uint8_t)why;
         if (session != NULL || !far || search_new(conn) == NULL) {
             offer(conn, session);
             return TLSLIFE_OK;
         }
-        conn->search->keys[conn->search->keys_len++] = key;
-        conn->search->take = true; /* it may be a TLS 1.3 one */
+        conn->resume.search->keys[conn->resume.search->keys_len++] = key;
+        conn->resume.search->take = true; /* it may be a TLS 1.3 one */
     }
     tlslife_status status = tlsl_search_go_on(conn, deadline);
     if (status == TLSLIFE_OK) {
-        SSL_SESSION *found = conn->search->found;
-        conn->search->found = NULL;
+        SSL_SESSION *found = conn->resume.search->found;
+        conn->resume.search->found = NULL;
         tlsl_search_free(conn);
         offer(conn, found);
     }
@@ -522,8 +522,8 @@ static bool lives_near(tlslife_conn *conn, const SSL_SESSION *session, bool *out
     if (!far || !near || !once) {
         return near;
     }
-    *out_far = SSL_is_server(conn->ssl) || !conn->told_far;
-    conn->told_far = true;
+    *out_far = SSL_is_server(conn->ssl) || !conn->resume.told_store;
+    conn->resume.told_store = true;
     return !*out_far;
 }
 
@@ -558,16 +558,16 @@ tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
     if (SSL_session_reused(conn->ssl)) {
         return TLSLIFE_OUTCOME_RESUMED;
     }
-    if (!SSL_is_server(conn->ssl) && conn->offered) {
-        return conn->offered_expired                             ? TLSLIFE_OUTCOME_EXPIRED
-               : conn->offered_version != SSL_version(conn->ssl) ? TLSLIFE_OUTCOME_OTHER_VERSION
+    if (!SSL_is_server(conn->ssl) && conn->resume.offered) {
+        return conn->resume.offered_expired                             ? TLSLIFE_OUTCOME_EXPIRED
+               : conn->resume.offered_version != SSL_version(conn->ssl) ? TLSLIFE_OUTCOME_OTHER_VERSION
                                                                  : TLSLIFE_OUTCOME_NOT_ACCEPTED;
     }
-    if (SSL_is_server(conn->ssl) && conn->offered && conn->ticket_failed) {
+    if (SSL_is_server(conn->ssl) && conn->resume.offered && conn->resume.ticket_failed) {
         return TLSLIFE_OUTCOME_TICKET;
     }
-    return conn->outcome == TLSLIFE_OUTCOME_NONE ? TLSLIFE_OUTCOME_NOT_OFFERED
-                                                 : (tlslife_outcome)conn->outcome;
+    return conn->resume.outcome == TLSLIFE_OUTCOME_NONE ? TLSLIFE_OUTCOME_NOT_OFFERED
+                                                 : (tlslife_outcome)conn->resume.outcome;
 }
 
 const char *tlslife_outcome_name(tlslife_outcome outcome) {

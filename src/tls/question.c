@@ -28,36 +28,36 @@ static tlslife_status check_asked(tlslife_conn *conn, uint8_t answer, const char
 /* ----------------------------------------------------------------------------------------- ClientHello */
 
 const tlslife_hello *tlslife_conn_hello(const tlslife_conn *conn) {
-    return conn->hello;
+    return conn->asked.client_hello;
 }
 
 static void hello_answered(tlslife_conn *conn, tlsl_answer answer) {
-    conn->hello_answer = (uint8_t)answer;
-    tlsl_hello_free(conn->hello);
-    conn->hello = NULL;
+    conn->asked.hello = (uint8_t)answer;
+    tlsl_hello_free(conn->asked.client_hello);
+    conn->asked.client_hello = NULL;
 }
 
 /* Others are served by this listener: so the mistake costs this handshake, and is told by its call. */
 static void refuse_unfit(tlslife_conn *conn) {
-    free(conn->refuse_reason);
-    conn->refuse_reason = strdup(tlslife_conn_error(conn)->message);
-    conn->refuse_alert = SSL_AD_INTERNAL_ERROR;
+    free(conn->asked.refuse_reason);
+    conn->asked.refuse_reason = strdup(tlslife_conn_error(conn)->message);
+    conn->asked.refuse_alert = SSL_AD_INTERNAL_ERROR;
     hello_answered(conn, TLSL_REFUSED);
 }
 
 tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *context) {
-    if (check_asked(conn, conn->hello_answer, "answer_hello") != TLSLIFE_OK) {
+    if (check_asked(conn, conn->asked.hello, "answer_hello") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     tlslife_error *err = tlsl_conn_error(conn);
     if (context == NULL) {
-        context = tlsl_context_match(conn->context, conn->hello->server_name);
+        context = tlsl_context_match(conn->context, conn->asked.client_hello->server_name);
     } else if (tlsl_switch_check(conn->context, context, err) != TLSLIFE_OK ||
                tlsl_context_seal(context, err) != TLSLIFE_OK) {
         refuse_unfit(conn);
         return TLSLIFE_OK;
     }
-    conn->chosen = context == NULL ? NULL : tlslife_context_up_ref(context);
+    conn->asked.chosen = context == NULL ? NULL : tlslife_context_up_ref(context);
     hello_answered(conn, TLSL_ACCEPTED);
     return TLSLIFE_OK;
 }
@@ -65,7 +65,7 @@ tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *co
 /* ---------------------------------------------------------------------------------------- certificates */
 
 tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn, tlslife_context *context) {
-    if (check_asked(conn, conn->certificate_answer, "answer_certificate") != TLSLIFE_OK) {
+    if (check_asked(conn, conn->asked.certificate, "answer_certificate") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     if (context != NULL && tlsl_context_seal(context, tlsl_conn_error(conn)) != TLSLIFE_OK) {
@@ -75,13 +75,13 @@ tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn, tlslife_conte
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "answer_certificate: that context has no certificate with a key");
     }
-    conn->chosen = context == NULL ? NULL : tlslife_context_up_ref(context);
-    conn->certificate_answer = TLSL_ACCEPTED;
+    conn->asked.chosen = context == NULL ? NULL : tlslife_context_up_ref(context);
+    conn->asked.certificate = TLSL_ACCEPTED;
     return TLSLIFE_OK;
 }
 
 static const STACK_OF(X509_NAME) *ca_names(const tlslife_conn *conn) {
-    bool asked = conn->certificate_answer == TLSL_ASKED && !SSL_is_server(conn->ssl);
+    bool asked = conn->asked.certificate == TLSL_ASKED && !SSL_is_server(conn->ssl);
     return asked ? SSL_get0_peer_CA_list(conn->ssl) : NULL;
 }
 
@@ -95,11 +95,11 @@ const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index) {
         return NULL;
     }
     const size_t text_len = 512;
-    OPENSSL_free(conn->ca_name);
-    conn->ca_name = OPENSSL_zalloc(text_len);
-    return conn->ca_name == NULL
+    OPENSSL_free(conn->asked.ca_name);
+    conn->asked.ca_name = OPENSSL_zalloc(text_len);
+    return conn->asked.ca_name == NULL
                ? NULL
-               : tlsl_name_text(sk_X509_NAME_value(ca_names(conn), (int)index), conn->ca_name, text_len);
+               : tlsl_name_text(sk_X509_NAME_value(ca_names(conn), (int)index), conn->asked.ca_name, text_len);
 }
 
 /* ------------------------------------------------------------------------------------------------ peer */
@@ -129,11 +129,11 @@ static int alert_for(long verify_result) {
 }
 
 tlslife_status tlslife_conn_answer_verify(tlslife_conn *conn, bool accept) {
-    if (check_asked(conn, conn->verify_answer, "answer_verify") != TLSLIFE_OK) {
+    if (check_asked(conn, conn->asked.verify, "answer_verify") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    conn->refuse_alert = alert_for(tlslife_conn_verify_result(conn));
-    conn->verify_answer = accept ? TLSL_ACCEPTED : TLSL_REFUSED;
+    conn->asked.refuse_alert = alert_for(tlslife_conn_verify_result(conn));
+    conn->asked.verify = accept ? TLSL_ACCEPTED : TLSL_REFUSED;
     return TLSLIFE_OK;
 }
 
@@ -141,15 +141,15 @@ tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert) {
     if (alert < 0 || alert > 255) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "an alert is 0 to 255, not %d", alert);
     }
-    if (conn->hello_answer == TLSL_ASKED) {
-        conn->refuse_alert = alert;
+    if (conn->asked.hello == TLSL_ASKED) {
+        conn->asked.refuse_alert = alert;
         hello_answered(conn, TLSL_REFUSED);
-    } else if (conn->certificate_answer == TLSL_ASKED) {
-        conn->certificate_answer = TLSL_REFUSED;
+    } else if (conn->asked.certificate == TLSL_ASKED) {
+        conn->asked.certificate = TLSL_REFUSED;
     } else if (tlslife_conn_answer_verify(conn, false) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     } else {
-        conn->refuse_alert = alert;
+        conn->asked.refuse_alert = alert;
     }
     return TLSLIFE_OK;
 }

@@ -39,19 +39,19 @@ static SSL_SESSION *raw(const tlslife_session *session) {
 /* --------------------------------------------------------------------------------------- in connections */
 
 void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
-    if (conn->sessions == NULL) {
-        conn->sessions = malloc(TLSL_SESSIONS_MAX * sizeof *conn->sessions);
+    if (conn->resume.arrived == NULL) {
+        conn->resume.arrived = malloc(TLSL_SESSIONS_MAX * sizeof *conn->resume.arrived);
     }
-    if (conn->sessions == NULL) {
+    if (conn->resume.arrived == NULL) {
         SSL_SESSION_free(session); /* out of memory: the connection lives, a later handshake is a full one */
         return;
     }
-    if (conn->sessions_len == TLSL_SESSIONS_MAX) {
-        SSL_SESSION_free(conn->sessions[0]);
-        conn->sessions_len--;
-        memmove(conn->sessions, conn->sessions + 1, conn->sessions_len * sizeof *conn->sessions);
+    if (conn->resume.arrived_len == TLSL_SESSIONS_MAX) {
+        SSL_SESSION_free(conn->resume.arrived[0]);
+        conn->resume.arrived_len--;
+        memmove(conn->resume.arrived, conn->resume.arrived + 1, conn->resume.arrived_len * sizeof *conn->resume.arrived);
     }
-    conn->sessions[conn->sessions_len++] = session;
+    conn->resume.arrived[conn->resume.arrived_len++] = session;
 }
 
 /*
@@ -59,8 +59,8 @@ void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
  * section 3.)
  */
 static void note_client(const tlslife_conn *conn, SSL_SESSION *session) {
-    if (conn->hostname != NULL && !tlsl_is_ip(conn->hostname)) {
-        SSL_SESSION_set1_hostname(session, conn->hostname);
+    if (conn->set.hostname != NULL && !tlsl_is_ip(conn->set.hostname)) {
+        SSL_SESSION_set1_hostname(session, conn->set.hostname);
     }
     if (SSL_get_certificate(conn->ssl) != NULL) {
         tlsl_session_mark_certificate(session);
@@ -82,12 +82,12 @@ bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session) {
 }
 
 tlslife_session *tlslife_conn_take_session(tlslife_conn *conn) {
-    if (conn->sessions_len == 0) {
+    if (conn->resume.arrived_len == 0) {
         return NULL;
     }
-    SSL_SESSION *session = conn->sessions[0];
-    conn->sessions_len--;
-    memmove(conn->sessions, conn->sessions + 1, conn->sessions_len * sizeof *conn->sessions);
+    SSL_SESSION *session = conn->resume.arrived[0];
+    conn->resume.arrived_len--;
+    memmove(conn->resume.arrived, conn->resume.arrived + 1, conn->resume.arrived_len * sizeof *conn->resume.arrived);
     return tlslife_session_from_ssl_session(session);
 }
 
@@ -106,18 +106,18 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
     if (conn->context->foreign) {
         return TLSLIFE_OK;
     }
-    memcpy(&ours, conn->sid_ctx, sizeof ours);
+    memcpy(&ours, conn->resume.sid_ctx, sizeof ours);
     if (!client_id(session, &theirs) || theirs.number != ours.number) {
         return tlsl_conn_fail(
             conn, TLSLIFE_ERR_USAGE,
             "this session belongs to another context: export it and import the bytes into this one");
     }
     const char *name = SSL_SESSION_get0_hostname(session);
-    if (conn->hostname != NULL && memcmp(theirs.host, ours.host, sizeof ours.host) != 0) {
+    if (conn->set.hostname != NULL && memcmp(theirs.host, ours.host, sizeof ours.host) != 0) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "the session offered was made with %s and this connection is for %s: "
                               "resuming would skip the verification of its name",
-                              name == NULL ? "another host" : name, conn->hostname);
+                              name == NULL ? "another host" : name, conn->set.hostname);
     }
     return TLSLIFE_OK;
 }
@@ -164,12 +164,12 @@ void tlsl_conn_note_given_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (session != NULL) {
         SSL_SESSION_up_ref(session);
     }
-    SSL_SESSION_free(conn->given_session);
-    conn->given_session = session;
+    SSL_SESSION_free(conn->resume.given_session);
+    conn->resume.given_session = session;
 }
 
 bool tlsl_conn_has_given_session(const tlslife_conn *conn) {
-    return conn->given_session != NULL && SSL_get0_session(conn->ssl) == conn->given_session;
+    return conn->resume.given_session != NULL && SSL_get0_session(conn->ssl) == conn->resume.given_session;
 }
 
 tlslife_session *tlslife_conn_get0_session(const tlslife_conn *conn) {
@@ -188,7 +188,7 @@ static size_t tickets_wanted(const tlslife_conn *conn) {
     if (conn->context->resumption == TLSLIFE_RESUMPTION_OFF) {
         return 0; /* libssl would send some that hold an id nobody will find */
     }
-    return conn->num_tickets >= 0 ? (size_t)conn->num_tickets : SSL_CTX_get_num_tickets(conn->context->ctx);
+    return conn->set.num_tickets >= 0 ? (size_t)conn->set.num_tickets : SSL_CTX_get_num_tickets(conn->context->ctx);
 }
 
 void tlsl_conn_set_tickets(tlslife_conn *conn) {
@@ -304,9 +304,9 @@ tlslife_status tlslife_conn_set_ticket_data(tlslife_conn *conn, const unsigned c
     if (copy == NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a ticket's data");
     }
-    free(conn->ticket_data);
-    conn->ticket_data = copy;
-    conn->ticket_data_len = data_len;
+    free(conn->set.ticket_data);
+    conn->set.ticket_data = copy;
+    conn->set.ticket_data_len = data_len;
     return TLSLIFE_OK;
 }
 
@@ -320,23 +320,23 @@ static tlslife_bytes session_data(const tlslife_conn *conn) {
 
 /* A resumed connection's session begins as a copy of the one in the ticket: its data are what the program will ask for. */
 bool tlsl_conn_label_ticket(tlslife_conn *conn) {
-    if (conn->resumed_data == NULL && SSL_session_reused(conn->ssl)) {
+    if (conn->resume.resumed_data == NULL && SSL_session_reused(conn->ssl)) {
         tlslife_bytes old = session_data(conn);
-        conn->resumed_data = copy_data(old.data, old.len);
-        conn->resumed_data_len = old.len;
-        if (conn->resumed_data == NULL) {
+        conn->resume.resumed_data = copy_data(old.data, old.len);
+        conn->resume.resumed_data_len = old.len;
+        if (conn->resume.resumed_data == NULL) {
             return false;
         }
     }
-    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(conn->ssl), conn->ticket_data,
-                                           conn->ticket_data_len) == 1;
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(conn->ssl), conn->set.ticket_data,
+                                           conn->set.ticket_data_len) == 1;
 }
 
 bool tlslife_conn_ticket_data(const tlslife_conn *conn, tlslife_bytes *out) {
     if (!SSL_is_server(conn->ssl) || !SSL_session_reused(conn->ssl)) {
         return false;
     }
-    *out = conn->resumed_data != NULL ? (tlslife_bytes){conn->resumed_data, conn->resumed_data_len}
+    *out = conn->resume.resumed_data != NULL ? (tlslife_bytes){conn->resume.resumed_data, conn->resume.resumed_data_len}
                                       : session_data(conn);
     return out->len > 0;
 }

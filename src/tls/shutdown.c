@@ -27,15 +27,15 @@
 
 static tlslife_status shutdown_lawful(tlslife_conn *conn) {
     bool under_way = SSL_in_init(conn->ssl);
-    if (conn->fate != TLSLIFE_OK) {
+    if (conn->final_status != TLSLIFE_OK) {
         return tlsl_conn_fate(conn);
     }
-    if (conn->transport == TLSL_NONE && !SSL_in_before(conn->ssl) &&
+    if (conn->transport.kind == TLSL_NONE && !SSL_in_before(conn->ssl) &&
         (under_way || !SSL_get_quiet_shutdown(conn->ssl))) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "shutdown without a transport: it was let go");
     }
     /* A close_notify would take the record's place, and the record never be finished. What cork holds back is ours. */
-    if (conn->write_waits && conn->held_len == 0) {
+    if (conn->data.write_waits && conn->data.held_len == 0) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "shutdown while a write waits: finish it first, with the same bytes");
     }
@@ -51,12 +51,12 @@ static tlslife_status shutdown_lawful(tlslife_conn *conn) {
  * info callback by OpenSSL 3.2 and later.
  */
 static int shut_down(tlslife_conn *conn) {
-    bool waited = conn->goodbye_waits;
+    bool waited = conn->closing.notify_waits;
     tlsl_errors_clear();
     int ret = SSL_shutdown(conn->ssl);
-    conn->goodbye_waits = ret < 0 && SSL_want_write(conn->ssl);
+    conn->closing.notify_waits = ret < 0 && SSL_want_write(conn->ssl);
     if (waited && ret >= 0) {
-        conn->passed |= TLSLIFE_SENT_SHUTDOWN;
+        conn->closing.passed |= TLSLIFE_SENT_SHUTDOWN;
     }
     return ret;
 }
@@ -105,7 +105,7 @@ static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) 
             return TLSLIFE_TIMEOUT;
         }
         if (ret > 0 && !conn->blocking && ++reads == READS_MAX) {
-            conn->more = true;
+            conn->closing.more = true;
             return TLSLIFE_WANT_READ;
         }
         status = ret > 0 ? TLSLIFE_OK : tlsl_conn_settle(conn, ret, deadline, "close");
@@ -115,13 +115,13 @@ static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) 
 
 /* Our close_notify, once. */
 static tlslife_status say_goodbye(tlslife_conn *conn, int64_t *deadline) {
-    if (conn->write_waits && conn->held_len == 0) {
+    if (conn->data.write_waits && conn->data.held_len == 0) {
         /* Behind half a record nothing can go out; but libssl hears that we end, and lets the session live. */
         (void)shut_down(conn);
         return TLSLIFE_TIMEOUT;
     }
     bool marked = SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN;
-    return marked && !conn->goodbye_waits ? TLSLIFE_SENT : shutdown_within(conn, deadline);
+    return marked && !conn->closing.notify_waits ? TLSLIFE_SENT : shutdown_within(conn, deadline);
 }
 
 static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
@@ -129,7 +129,7 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     bool blocking = conn->blocking;
     int own_timeout_ms = conn->timeout_ms;
     tlsl_conn_set_waiting(conn, blocking && timeout_ms != 0, timeout_ms);
-    conn->more = false;
+    conn->closing.more = false;
     tlslife_status status = say_goodbye(conn, &deadline);
     if (status == TLSLIFE_SENT && timeout_ms != 0) {
         status = await_close_notify(conn, &deadline);
@@ -140,8 +140,8 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
 
 /* By what did pass: the mask may have been set by the program, or by a shutdown that was quiet. */
 static tlslife_status what_passed(const tlslife_conn *conn) {
-    int passed = conn->origin->foreign ? SSL_get_shutdown(conn->ssl) : conn->passed;
-    if ((passed & TLSLIFE_SENT_SHUTDOWN) == 0 || conn->goodbye_waits) {
+    int passed = conn->origin->foreign ? SSL_get_shutdown(conn->ssl) : conn->closing.passed;
+    if ((passed & TLSLIFE_SENT_SHUTDOWN) == 0 || conn->closing.notify_waits) {
         return TLSLIFE_UNSENT;
     }
     return passed & TLSLIFE_RECEIVED_SHUTDOWN ? TLSLIFE_OK : TLSLIFE_SENT;
@@ -152,7 +152,7 @@ static bool is_want(tlslife_status status) {
 }
 
 tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
-    bool live = conn->shaken && conn->transport != TLSL_NONE;
+    bool live = conn->shaken && conn->transport.kind != TLSL_NONE;
     tlslife_status status = tlsl_conn_fate(conn);
     if (live && status == TLSLIFE_OK) {
         status = close_politely(conn, timeout_ms);

@@ -404,7 +404,7 @@ int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIP
         return !making && SSL_version(ssl) >= TLS1_3_VERSION ? RENEW : found;
     }
     if (conn != NULL) {
-        conn->ticket_failed = true;
+        conn->resume.ticket_failed = true;
     }
     return 0; /* also where OpenSSL failed: the handshake goes on in full */
 }

@@ -14,7 +14,7 @@
 
 /*
  * The callback of SSL_CTX_set_tlsext_ticket_key_evp_cb(3), for a context whose ticket_keys are set. Sets
- * conn->ticket_failed where a ticket does not open.
+ * conn->resume.ticket_failed where a ticket does not open.
  */
 int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac, int making);

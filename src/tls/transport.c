@@ -32,30 +32,30 @@
 #define MEMORY_CAPACITY_MAX ((size_t)1024 * 1024 * 1024)
 
 void tlsl_transport_drop(tlslife_conn *conn) {
-    tlsl_dial_free(conn->dial);
-    conn->dial = NULL;
-    free(conn->service);
-    conn->service = NULL;
+    tlsl_dial_free(conn->transport.dial);
+    conn->transport.dial = NULL;
+    free(conn->transport.service);
+    conn->transport.service = NULL;
     tlsl_handshake_unhold(conn);
-    if (conn->transport == TLSL_FD) {
+    if (conn->transport.kind == TLSL_FD) {
         tlsl_fd_part(SSL_get_wbio(conn->ssl));
     }
-    if (conn->transport != TLSL_NONE && conn->transport != TLSL_FOREIGN) {
+    if (conn->transport.kind != TLSL_NONE && conn->transport.kind != TLSL_FOREIGN) {
         SSL_set_bio(conn->ssl, NULL, NULL);
     }
-    if (conn->in != NULL) {
-        tlsl_queue_end(conn->out);
-        tlsl_queue_free(conn->in);
+    if (conn->transport.in != NULL) {
+        tlsl_queue_end(conn->transport.out);
+        tlsl_queue_free(conn->transport.in);
     }
-    conn->in = NULL;
-    conn->more = false;
-    conn->transport = TLSL_NONE;
+    conn->transport.in = NULL;
+    conn->closing.more = false;
+    conn->transport.kind = TLSL_NONE;
 }
 
 void tlsl_transport_free(tlslife_conn *conn) {
     tlsl_transport_drop(conn);
-    tlsl_queue_free(conn->out);
-    conn->out = NULL;
+    tlsl_queue_free(conn->transport.out);
+    conn->transport.out = NULL;
 }
 
 void tlslife_conn_close_transport(tlslife_conn *conn) {
@@ -69,15 +69,15 @@ static bool waits_without_end(const tlslife_conn *conn) {
 void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms) {
     conn->blocking = blocking;
     conn->timeout_ms = timeout_ms;
-    if (conn->transport == TLSL_FD) { /* what has no deadline, the kernel can wait for by itself */
+    if (conn->transport.kind == TLSL_FD) { /* what has no deadline, the kernel can wait for by itself */
         tlsl_fd_set_waits(SSL_get_rbio(conn->ssl), waits_without_end(conn));
     }
 }
 
-static void install(tlslife_conn *conn, BIO *bio, tlsl_transport transport) {
+static void install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind) {
     tlsl_transport_free(conn);
     SSL_set_bio(conn->ssl, bio, bio);
-    conn->transport = (uint8_t)transport;
+    conn->transport.kind = (uint8_t)kind;
     tlsl_conn_set_waiting(conn, conn->blocking, conn->timeout_ms);
 }
 
@@ -122,19 +122,19 @@ tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd) {
 }
 
 int tlslife_conn_fd(const tlslife_conn *conn) {
-    if (conn->dial != NULL) {
+    if (conn->transport.dial != NULL) {
         bool writing;
-        return tlsl_dial_fd(conn->dial, &writing);
+        return tlsl_dial_fd(conn->transport.dial, &writing);
     }
-    if (conn->transport == TLSL_FD) {
+    if (conn->transport.kind == TLSL_FD) {
         return tlsl_fd_read(SSL_get_rbio(conn->ssl));
     }
-    return conn->transport == TLSL_FOREIGN ? SSL_get_rfd(conn->ssl) : -1;
+    return conn->transport.kind == TLSL_FOREIGN ? SSL_get_rfd(conn->ssl) : -1;
 }
 
 /* The bare descriptor of a transport, in one direction. */
 static int fd_for(const tlslife_conn *conn, bool writing) {
-    switch ((tlsl_transport)conn->transport) {
+    switch ((tlsl_transport_kind)conn->transport.kind) {
     case TLSL_FD:
         return writing ? tlsl_fd_write(SSL_get_wbio(conn->ssl)) : tlsl_fd_read(SSL_get_rbio(conn->ssl));
     case TLSL_FOREIGN: return writing ? SSL_get_wfd(conn->ssl) : SSL_get_rfd(conn->ssl);
@@ -157,16 +157,16 @@ static int store_fd(const tlslife_conn *conn, bool *out_writing, int *out_timeou
 int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *out_writing,
                          int *out_timeout_ms) {
     *out_writing = want == TLSLIFE_WANT_WRITE;
-    *out_timeout_ms = conn->more ? 0 : -1;
+    *out_timeout_ms = conn->closing.more ? 0 : -1;
     if (want == TLSLIFE_WANT_SESSION) {
         *out_timeout_ms = -1;
         return store_fd(conn, out_writing, out_timeout_ms);
     }
-    if (conn->dial != NULL) {
-        *out_timeout_ms = tlsl_left_ms(tlsl_dial_until(conn->dial));
-        return tlsl_dial_fd(conn->dial, out_writing);
+    if (conn->transport.dial != NULL) {
+        *out_timeout_ms = tlsl_left_ms(tlsl_dial_until(conn->transport.dial));
+        return tlsl_dial_fd(conn->transport.dial, out_writing);
     }
-    if (conn->transport == TLSL_FD) {
+    if (conn->transport.kind == TLSL_FD) {
         tlsl_fd_push(SSL_get_wbio(conn->ssl));
     }
     return fd_for(conn, *out_writing);
@@ -181,19 +181,19 @@ bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_l
 
 /* The name that a certificate must bear is the program's, or else the one that was dialled last. */
 static tlslife_status name_peer(tlslife_conn *conn, const char *host) {
-    if (conn->hostname != NULL && !conn->hostname_dialled) {
+    if (conn->set.hostname != NULL && !conn->set.hostname_dialled) {
         return TLSLIFE_OK;
     }
     tlslife_status status = tlslife_conn_set_hostname(conn, host);
-    conn->hostname_dialled = status == TLSLIFE_OK;
+    conn->set.hostname_dialled = status == TLSLIFE_OK;
     return status;
 }
 
 static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const char *service) {
     int64_t deadline = tlsl_deadline(conn->timeout_ms);
-    if (conn->dial != NULL && tlsl_dial_is(conn->dial, host, service)) {
+    if (conn->transport.dial != NULL && tlsl_dial_is(conn->transport.dial, host, service)) {
         if (conn->blocking) { /* else a non-blocking caller goes on, within what the first call had */
-            tlsl_dial_set_deadline(conn->dial, deadline);
+            tlsl_dial_set_deadline(conn->transport.dial, deadline);
         }
         return TLSLIFE_OK;
     }
@@ -205,15 +205,15 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
         return TLSLIFE_ERROR;
     }
     tlsl_transport_free(conn);
-    conn->dial = tlsl_dial_new(host, service, conn->blocking, deadline, tlsl_conn_error(conn));
-    return conn->dial != NULL ? TLSLIFE_OK : TLSLIFE_ERROR;
+    conn->transport.dial = tlsl_dial_new(host, service, conn->blocking, deadline, tlsl_conn_error(conn));
+    return conn->transport.dial != NULL ? TLSLIFE_OK : TLSLIFE_ERROR;
 }
 
 /* OK: time for a step. */
 static tlslife_status dial_wait(tlslife_conn *conn) {
     bool writing = false;
-    int fd = tlsl_dial_fd(conn->dial, &writing);
-    tlslife_status status = tlsl_wait_fd(fd, writing ? POLLOUT : POLLIN, tlsl_dial_until(conn->dial));
+    int fd = tlsl_dial_fd(conn->transport.dial, &writing);
+    tlslife_status status = tlsl_wait_fd(fd, writing ? POLLOUT : POLLIN, tlsl_dial_until(conn->transport.dial));
     return status == TLSLIFE_ERROR
                ? tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the connection failed")
                : TLSLIFE_OK;
@@ -231,7 +231,7 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
     }
     tlslife_status status = dial_begin(conn, address.host, address.service);
     while (status == TLSLIFE_OK) {
-        status = tlsl_dial_step(conn->dial, &fd, tlsl_conn_error(conn));
+        status = tlsl_dial_step(conn->transport.dial, &fd, tlsl_conn_error(conn));
         if (!wants(status) || !conn->blocking) {
             break;
         }
@@ -240,14 +240,14 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
     if (wants(status)) {
         return status;
     }
-    tlsl_dial_free(conn->dial); /* also after a timeout: the next dial resolves and begins anew */
-    conn->dial = NULL;
+    tlsl_dial_free(conn->transport.dial); /* also after a timeout: the next dial resolves and begins anew */
+    conn->transport.dial = NULL;
     if (status == TLSLIFE_OK) {
         if (waits_without_end(conn)) {
             (void)fcntl(fd, F_SETFL, 0); /* ours alone until now; if it stays O_NONBLOCK, poll waits for it */
         }
         status = tlsl_conn_own_fd(conn, fd);
-        conn->service =
+        conn->transport.service =
             strdup(address.service); /* NULL, out of memory: sessions are kept under the port instead */
     }
     return status;
@@ -297,8 +297,8 @@ tlslife_status tlslife_conn_set_memory(tlslife_conn *conn, size_t capacity) {
         tlsl_queue_free(out);
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
     }
-    conn->in = in;
-    conn->out = out;
+    conn->transport.in = in;
+    conn->transport.out = out;
     return TLSLIFE_OK;
 }
 
@@ -308,20 +308,20 @@ static tlslife_status not_by_hand(tlslife_conn *conn, const char *verb) {
 
 /* Where nobody reads any more. */
 static tlslife_status fed_by_hand(tlslife_conn *conn, const char *verb) {
-    if (conn->in == NULL && conn->out != NULL) {
+    if (conn->transport.in == NULL && conn->transport.out != NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go", verb);
     }
-    return conn->in != NULL ? TLSLIFE_OK : not_by_hand(conn, verb);
+    return conn->transport.in != NULL ? TLSLIFE_OK : not_by_hand(conn, verb);
 }
 
 tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_fed) {
     if (fed_by_hand(conn, "feed") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (tlsl_queue_ended(conn->in)) {
+    if (tlsl_queue_ended(conn->transport.in)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "feed after feed_eof");
     }
-    *out_fed = tlsl_queue_put(conn->in, bytes, bytes_len);
+    *out_fed = tlsl_queue_put(conn->transport.in, bytes, bytes_len);
     return TLSLIFE_OK;
 }
 
@@ -329,14 +329,14 @@ tlslife_status tlslife_conn_feed_eof(tlslife_conn *conn) {
     if (fed_by_hand(conn, "feed_eof") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    tlsl_queue_end(conn->in);
+    tlsl_queue_end(conn->transport.in);
     return TLSLIFE_OK;
 }
 
 tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_drained) {
-    if (conn->out == NULL) {
+    if (conn->transport.out == NULL) {
         return not_by_hand(conn, "drain");
     }
-    *out_drained = tlsl_queue_get(conn->out, buffer, buffer_len);
+    *out_drained = tlsl_queue_get(conn->transport.out, buffer, buffer_len);
     return TLSLIFE_OK;
 }

@@ -51,11 +51,11 @@ static void tell_store(tlslife_conn *conn) {
     if (cache == NULL || tlsl_cache_store(cache) == NULL) {
         return;
     }
-    for (size_t i = 0; i < conn->sessions_len; i++) {
-        tlsl_cache_far_session(conn, conn->sessions[i]);
-        SSL_SESSION_free(conn->sessions[i]);
+    for (size_t i = 0; i < conn->resume.arrived_len; i++) {
+        tlsl_cache_far_session(conn, conn->resume.arrived[i]);
+        SSL_SESSION_free(conn->resume.arrived[i]);
     }
-    conn->sessions_len = 0;
+    conn->resume.arrived_len = 0;
 }
 
 /* After the call, because a callback does no I/O and should not take long. */
@@ -78,37 +78,37 @@ static void append(tlslife_error *err, const char *format, ...) {
 
 static void explain_verify(const tlslife_conn *conn, tlslife_error *err) {
     err->kind = TLSLIFE_ERR_VERIFY;
-    err->verify_result = conn->verify_result;
-    err->verify_depth = conn->verify_depth;
+    err->verify_result = conn->found.verify_result;
+    err->verify_depth = conn->found.verify_depth;
     snprintf(err->verify_subject, sizeof err->verify_subject, "%s",
-             conn->verify_subject == NULL ? "" : conn->verify_subject);
-    if (conn->verify_depth < 0) {
+             conn->found.verify_subject == NULL ? "" : conn->found.verify_subject);
+    if (conn->found.verify_depth < 0) {
         append(err, ": the program refused the peer's certificate");
     } else {
-        append(err, ": %s (certificate %d of the chain: %s)", tlslife_verify_result_text(conn->verify_result),
-               conn->verify_depth, err->verify_subject);
+        append(err, ": %s (certificate %d of the chain: %s)", tlslife_verify_result_text(conn->found.verify_result),
+               conn->found.verify_depth, err->verify_subject);
     }
 }
 
 /* The cause beyond what libssl knows of: the peer's alert, or the program's own answer. */
 static void explain_cause(const tlslife_conn *conn, tlslife_error *err) {
-    if (conn->hello_answer == TLSL_REFUSED && conn->refuse_reason != NULL) {
-        append(err, ": the context chosen for the ClientHello cannot serve it: %s", conn->refuse_reason);
-    } else if (conn->hello_answer == TLSL_REFUSED) {
+    if (conn->asked.hello == TLSL_REFUSED && conn->asked.refuse_reason != NULL) {
+        append(err, ": the context chosen for the ClientHello cannot serve it: %s", conn->asked.refuse_reason);
+    } else if (conn->asked.hello == TLSL_REFUSED) {
         append(err, ": the program refused the ClientHello with the alert %s",
-               tlslife_alert_name(conn->refuse_alert));
-    } else if (conn->certificate_answer == TLSL_REFUSED) {
+               tlslife_alert_name(conn->asked.refuse_alert));
+    } else if (conn->asked.certificate == TLSL_REFUSED) {
         append(err, ": the program refused to present a certificate");
-    } else if (conn->alert >= 0 && conn->alert_received) {
+    } else if (conn->found.alert >= 0 && conn->found.alert_received) {
         err->kind = TLSLIFE_ERR_ALERT;
-        append(err, ": the peer sent the alert %s", tlslife_alert_name(conn->alert));
+        append(err, ": the peer sent the alert %s", tlslife_alert_name(conn->found.alert));
     }
 }
 
 static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
     tlslife_error *err = tlsl_conn_error(conn);
-    const char *with = conn->hostname == NULL ? "" : " with "; /* a server's peers have no name */
-    const char *peer = conn->hostname == NULL ? "" : conn->hostname;
+    const char *with = conn->set.hostname == NULL ? "" : " with "; /* a server's peers have no name */
+    const char *peer = conn->set.hostname == NULL ? "" : conn->set.hostname;
     unsigned long code = ERR_peek_error();
     bool said = code != 0, by_system = ERR_SYSTEM_ERROR(code); /* newer libssl queue errno too */
     if (!said && system_errno != 0) {
@@ -123,9 +123,9 @@ static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
     if (by_system) {
         err->system_errno = ERR_GET_REASON(code);
     }
-    err->alert = conn->alert;
-    err->alert_received = conn->alert_received;
-    if (conn->verify_result != X509_V_OK && ERR_GET_REASON(err->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+    err->alert = conn->found.alert;
+    err->alert_received = conn->found.alert_received;
+    if (conn->found.verify_result != X509_V_OK && ERR_GET_REASON(err->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         explain_verify(conn, err);
     } else if (said) {
         explain_cause(conn, err);
@@ -168,10 +168,10 @@ static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
 /* --------------------------------------------------------------------------------------- ready, settle */
 
 tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
-    if (conn->fate != TLSLIFE_OK) {
+    if (conn->final_status != TLSLIFE_OK) {
         return tlsl_conn_fate(conn);
     }
-    if (conn->verify_answer != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
+    if (conn->asked.verify != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
         /* A client certificate came after the handshake. The program has its say before more data. */
         return tlslife_conn_handshake(conn);
     }
@@ -184,7 +184,7 @@ tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
 }
 
 static int fd_to_wait_for(const tlslife_conn *conn, bool reading) {
-    if (conn->transport == TLSL_FOREIGN) {
+    if (conn->transport.kind == TLSL_FOREIGN) {
         return reading ? SSL_get_rfd(conn->ssl) : SSL_get_wfd(conn->ssl);
     }
     return reading ? tlsl_fd_read(SSL_get_rbio(conn->ssl)) : tlsl_fd_write(SSL_get_wbio(conn->ssl));
@@ -192,7 +192,7 @@ static int fd_to_wait_for(const tlslife_conn *conn, bool reading) {
 
 tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t *deadline) {
     bool reading = status == TLSLIFE_WANT_READ;
-    if (!conn->blocking || (!reading && status != TLSLIFE_WANT_WRITE) || conn->transport == TLSL_MEMORY) {
+    if (!conn->blocking || (!reading && status != TLSLIFE_WANT_WRITE) || conn->transport.kind == TLSL_MEMORY) {
         return status;
     }
     if (*deadline == TLSL_DEADLINE_UNSET) {
