@@ -1,9 +1,9 @@
 /*
  * identity.c: a certificate authority and a server's certificate under it, P-256 both.
  *
- * A client that trusts the server's own certificate has no signature to check, which no real client enjoys:
- * so there are two certificates, and each full handshake verifies a chain. They live for a day and only in
- * the benchmark's memory; nobody else can use them.
+ * A client that trusts the server's own certificate has no signature to check, which no real client
+ * enjoys: so there are two certificates, and each full handshake verifies a chain. They live for a
+ * day and only in the benchmark's memory; nobody else can use them.
  */
 #include "identity.h"
 
@@ -24,8 +24,8 @@ static bool add_extension(X509 *certificate, X509 *issuer, int nid, const char *
 
 static bool set_name(X509 *certificate, const char *common_name) {
     X509_NAME *name = X509_get_subject_name(certificate);
-    return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)common_name, -1, -1,
-                                      0) == 1;
+    return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)common_name,
+                                      -1, -1, 0) == 1;
 }
 
 /* All but the issuer's name, the extensions and the signature. NULL: out of memory. */
@@ -81,8 +81,9 @@ static char *certificate_text(X509 *certificate) {
 
 static char *key_text(EVP_PKEY *key) {
     BIO *bio = BIO_new(BIO_s_mem());
-    return bio == NULL ? NULL
-                       : take_text(bio, PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1);
+    return bio == NULL
+               ? NULL
+               : take_text(bio, PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1);
 }
 
 static bool fill(identity *out, X509 *ca, X509 *leaf, EVP_PKEY *key) {
@@ -97,8 +98,8 @@ bool identity_make(identity *out) {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *ca = ca_key == NULL ? NULL : new_certificate(ca_key, "tlslife bench authority", 1);
     X509 *leaf = key == NULL ? NULL : new_certificate(key, "localhost", 2);
-    bool ok = ca != NULL && leaf != NULL && make_authority(ca, ca_key) && make_leaf(leaf, ca, ca_key) &&
-              fill(out, ca, leaf, key);
+    bool ok = ca != NULL && leaf != NULL && make_authority(ca, ca_key) &&
+              make_leaf(leaf, ca, ca_key) && fill(out, ca, leaf, key);
     X509_free(leaf);
     X509_free(ca);
     EVP_PKEY_free(key);
@@ -109,6 +110,7 @@ bool identity_make(identity *out) {
 void identity_clear(identity *made) {
     OPENSSL_free(made->ca);
     OPENSSL_free(made->certificate);
-    OPENSSL_clear_free(made->private_key, made->private_key == NULL ? 0 : strlen(made->private_key));
+    OPENSSL_clear_free(made->private_key,
+                       made->private_key == NULL ? 0 : strlen(made->private_key));
     *made = (identity){NULL, NULL, NULL};
 }

@@ -1,4 +1,7 @@
-/* identity.h: a certificate authority and a server's certificate under it, made on the spot. No tlslife in it. */
+/*
+ * identity.h: a certificate authority and a server's certificate under it, made on the spot. No
+ * tlslife in it.
+ */
 #ifndef BENCH_IDENTITY_H
 #define BENCH_IDENTITY_H
 
@@ -10,7 +13,10 @@ typedef struct identity {
     char *private_key; /* PEM */
 } identity;
 
-/* Fills a zeroed struct; false: OpenSSL's queue says why. identity_clear frees what is there in both cases. */
+/*
+ * Fills a zeroed struct; false: OpenSSL's queue says why. identity_clear frees what is there in
+ * both cases.
+ */
 bool identity_make(identity *out);
 void identity_clear(identity *made);
 

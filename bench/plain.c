@@ -1,19 +1,20 @@
 /*
- * plain.c: the measure. A plain C program on libssl, which bench/run.lua has work in turns with the Lua side. There is no
- * tlslife in it, and it is a process of its own: the allocator that OpenSSL has is one for a process, and a plain C
- * program has malloc's.
+ * plain.c: the measure. A plain C program on libssl, which bench/run.lua has work in turns with the
+ * Lua side. There is no tlslife in it, and it is a process of its own: the allocator that OpenSSL
+ * has is one for a process, and a plain C program has malloc's.
  *
  *   plain identity DIRECTORY                 writes ca.pem, certificate.pem and private_key.pem there
  *   plain TLSv1.2|TLSv1.3 stateful|tickets DIRECTORY [careless]
  *
- * The second says OpenSSL's version, and does what each line of its input asks for (see commands, below). It answers each
- * with a line: the seconds of its own processor time that this took, or what failed.
+ * The second says OpenSSL's version, and does what each line of its input asks for (see commands,
+ * below). It answers each with a line: the seconds of its own processor time that this took, or
+ * what failed.
  *
- * What is fair: the same certificates, versions, verification, modes and kinds of session as the contexts that
- * bench/rows.lua makes; the same calls in the same order over BIO_new_bio_pair(3); results checked, nothing
- * printed meanwhile; the error queue emptied before each call that may want to be asked about, as SSL_get_error(3) demands of
- * every program. One that forgets it is a little faster, and some day reads another connection's error:
- * `careless` is that program.
+ * What is fair: the same certificates, versions, verification, modes and kinds of session as the
+ * contexts that bench/rows.lua makes; the same calls in the same order over BIO_new_bio_pair(3);
+ * results checked, nothing printed meanwhile; the error queue emptied before each call that may
+ * want to be asked about, as SSL_get_error(3) demands of every program. One that forgets it is a
+ * little faster, and some day reads another connection's error: `careless` is that program.
  */
 #include <malloc.h>
 #include <openssl/err.h>
@@ -37,11 +38,12 @@ typedef struct peers {
     bool fresh;           /* it came with this connection */
     bool careless;        /* leaves the error queue as it is */
     /* as malloc would give them */
-    _Alignas(16) unsigned char bytes[RECORD]; /* what is written: lines of numbers, as rows.lua has them */
+    _Alignas(16) unsigned char bytes
+        [RECORD]; /* what is written: lines of numbers, as rows.lua has them */
     _Alignas(16) unsigned char buffer[RECORD];
 } peers;
 
-/* -------------------------------------------------------------------------------------------- contexts */
+/* ------------------------------------------------------------------------------------- contexts */
 
 /* Called by libssl with each session that the client may use again: the newest is kept. */
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
@@ -106,7 +108,8 @@ static const char *path_of(const char *directory, int i) {
 static bool set_up(peers *p, int version, bool stateful, const char *directory) {
     p->client_ctx = new_ctx(TLS_client_method(), version, p);
     p->server_ctx = new_ctx(TLS_server_method(), version, p);
-    if (p->client_ctx == NULL || p->server_ctx == NULL || !trust(p->client_ctx, path_of(directory, CA)) ||
+    if (p->client_ctx == NULL || p->server_ctx == NULL ||
+        !trust(p->client_ctx, path_of(directory, CA)) ||
         !present(p->server_ctx, path_of(directory, CERTIFICATE), path_of(directory, PRIVATE_KEY)) ||
         !set_server_sessions(p->server_ctx, stateful)) {
         return false;
@@ -120,7 +123,7 @@ static bool set_up(peers *p, int version, bool stateful, const char *directory) 
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ handshakes */
+/* ----------------------------------------------------------------------------------- handshakes */
 
 /* capacity 0 is OpenSSL's own choice, a little more than a record: a pair takes all of its memory at once, and so a large
  * one is slow to make. */
@@ -175,8 +178,9 @@ static bool open_connection(peers *p, bool offer, size_t capacity) {
     p->client = SSL_new(p->client_ctx);
     p->server = SSL_new(p->server_ctx);
     return p->client != NULL && p->server != NULL && name_server(p->client) &&
-           join(p->client, p->server, capacity) && (!offer || SSL_set_session(p->client, p->session) == 1) &&
-           shake_hands(p) && (SSL_session_reused(p->client) == 1) == offer;
+           join(p->client, p->server, capacity) &&
+           (!offer || SSL_set_session(p->client, p->session) == 1) && shake_hands(p) &&
+           (SSL_session_reused(p->client) == 1) == offer;
 }
 
 static int shut_down(const peers *p, SSL *ssl) {
@@ -184,10 +188,13 @@ static int shut_down(const peers *p, SSL *ssl) {
     return SSL_shutdown(ssl);
 }
 
-/* close_notify from each end, then each reads the other's; a client finds TLS 1.3's tickets on the way. */
+/*
+ * close_notify from each end, then each reads the other's; a client finds TLS 1.3's tickets on the
+ * way.
+ */
 static bool close_connection(const peers *p) {
-    return shut_down(p, p->client) == 0 && shut_down(p, p->server) == 0 && shut_down(p, p->server) == 1 &&
-           shut_down(p, p->client) == 1;
+    return shut_down(p, p->client) == 0 && shut_down(p, p->server) == 0 &&
+           shut_down(p, p->server) == 1 && shut_down(p, p->client) == 1;
 }
 
 static void free_connection(peers *p) {
@@ -209,12 +216,13 @@ static bool handshakes(peers *p, const long *numbers) {
     return ok;
 }
 
-/* -------------------------------------------------------------------------------------------- data */
+/* ----------------------------------------------------------------------------------------- data */
 
 /*
- * The next blocks of memory begin elsewhere in their pages. How two blocks lie to each other decides how fast
- * glibc 2.36 copies from one to the other on some processors, up to four times; so that neither side is lucky for a whole
- * run, each round has another layout. Lua's side does the same.
+ * The next blocks of memory begin elsewhere in their pages. How two blocks lie to each other
+ * decides how fast glibc 2.36 copies from one to the other on some processors, up to four times; so
+ * that neither side is lucky for a whole run, each round has another layout. Lua's side does the
+ * same.
  */
 static void shift(void) {
     static void *block;
@@ -295,7 +303,7 @@ static bool getter(peers *p, const long *numbers) {
     return yes == numbers[0];
 }
 
-/* --------------------------------------------------------------------------------------------- program */
+/* -------------------------------------------------------------------------------------- program */
 
 typedef struct command {
     const char *name;
@@ -305,10 +313,10 @@ typedef struct command {
 
 static const command commands[] = {
     {"handshakes", handshakes, 2}, /* how many; whether they resume */
-    {"open", open_peers, 1},       /* capacity of what joins them, in bytes; 0: OpenSSL's own choice */
-    {"exchange", exchange, 2},     /* bytes; how often */
-    {"pieces", pieces, 3},         /* bytes, bytes of a piece; how often */
-    {"getter", getter, 1},         /* how often */
+    {"open", open_peers, 1},   /* capacity of what joins them, in bytes; 0: OpenSSL's own choice */
+    {"exchange", exchange, 2}, /* bytes; how often */
+    {"pieces", pieces, 3},     /* bytes, bytes of a piece; how often */
+    {"getter", getter, 1},     /* how often */
 };
 
 enum { NUMBERS_MAX = 3, NAME_MAX_LEN = 15 };
@@ -386,8 +394,9 @@ static bool write_identity(const char *directory) {
 }
 
 /*
- * Where the heap happens to end, glibc gives its top back to the system at every connection's end and takes it again for
- * the next, eleven page faults each time: a third of a resumed handshake. Here it keeps what it has.
+ * Where the heap happens to end, glibc gives its top back to the system at every connection's end
+ * and takes it again for the next, eleven page faults each time: a third of a resumed handshake.
+ * Here it keeps what it has.
  */
 static void steady_heap(void) {
     mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024);

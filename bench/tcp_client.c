@@ -1,15 +1,19 @@
 /*
- * tcp_client.c: the client that drives the servers of bench/tcp.lua, and reads what processor time they used.
+ * tcp_client.c: the client that drives the servers of bench/tcp.lua, and reads what processor time
+ * they used.
  *
  *   tcp_client TLSv1.2|TLSv1.3 turns handshakes port:pid...
  *
- * Each server gets a first connection, which is not counted, and then `turns` times `handshakes` connections, in turns with
- * the others: each offers the newest session that this server gave (in TLS 1.3 each connection brings one), sends one
- * request, reads the answer up to close_notify and answers that. A connection that was not resumed, or did not end
- * with close_notify, ends the program: a server that resumes less than always is not measured at all. What is printed is
- * a line for each server: nanoseconds of its process, user's and system's, a connection; and how many were resumed.
+ * Each server gets a first connection, which is not counted, and then `turns` times `handshakes`
+ * connections, in turns with the others: each offers the newest session that this server gave (in
+ * TLS 1.3 each connection brings one), sends one request, reads the answer up to close_notify and
+ * answers that. A connection that was not resumed, or did not end with close_notify, ends the
+ * program: a server that resumes less than always is not measured at all. What is printed is a line
+ * for each server: nanoseconds of its process, user's and system's, a connection; and how many were
+ * resumed.
  *
- * The clock is the server's own (clock_getcpuclockid(3)), so nothing that this program does is in it. No tlslife either.
+ * The clock is the server's own (clock_getcpuclockid(3)), so nothing that this program does is in
+ * it. No tlslife either.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -44,7 +48,9 @@ static int keep_session(SSL *ssl, SSL_SESSION *session) {
     return 1;
 }
 
-/* The servers present certificates made for this run; that they are verified is no server's work. */
+/*
+ * The servers present certificates made for this run; that they are verified is no server's work.
+ */
 static SSL_CTX *new_ctx(const char *version) {
     int wanted = strcmp(version, "TLSv1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -59,8 +65,9 @@ static SSL_CTX *new_ctx(const char *version) {
 }
 
 static int dial(int port) {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int on = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)

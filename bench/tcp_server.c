@@ -1,10 +1,12 @@
 /*
- * tcp_server.c: the measure of bench/tcp.lua: a plain C server on libssl, blocking, one connection after the other.
+ * tcp_server.c: the measure of bench/tcp.lua: a plain C server on libssl, blocking, one connection
+ * after the other.
  *
  *   tcp_server TLSv1.2|TLSv1.3 stateful|tickets certificate.pem key.pem
  *
- * It prints "port pid" and serves until it is killed. What is fair: versions, modes, kind of session, socket options and
- * calls are those of bench/tcp_server.lua. Sessions are kept by OpenSSL's own cache. No tlslife in it.
+ * It prints "port pid" and serves until it is killed. What is fair: versions, modes, kind of
+ * session, socket options and calls are those of bench/tcp_server.lua. Sessions are kept by
+ * OpenSSL's own cache. No tlslife in it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -73,8 +75,8 @@ static bool serve(SSL *ssl, int fd) {
     size_t len;
     return SSL_set_fd(ssl, fd) == 1 && SSL_accept(fresh(ssl)) == 1 &&
            SSL_read_ex(fresh(ssl), request, sizeof request, &len) == 1 &&
-           SSL_write_ex(fresh(ssl), answer, sizeof answer - 1, &len) == 1 && SSL_shutdown(fresh(ssl)) == 0 &&
-           SSL_shutdown(fresh(ssl)) == 1;
+           SSL_write_ex(fresh(ssl), answer, sizeof answer - 1, &len) == 1 &&
+           SSL_shutdown(fresh(ssl)) == 0 && SSL_shutdown(fresh(ssl)) == 1;
 }
 
 static bool serve_next(SSL_CTX *ctx, int listener) {

@@ -18,7 +18,7 @@ local cache = assert(tls.cache {
         remove = function(key) rows[key] = nil end,
     },
     keyring = tls.keyring { ("not secret! "):rep(4) },
-    near = false,
+    in_memory = false,
 })
 local server = assert(tls.context {
     role = "server", certificate = "cert.pem", private_key = "key.pem", cache = cache, num_tickets = 1,

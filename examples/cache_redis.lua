@@ -6,7 +6,7 @@ local tls = require "tlslife"
 local cache = assert(tls.cache {
     store = assert(tls.redis { host = "127.0.0.1", port = arg[2] or 6379, timeout = 0.25 }),
     keyring = tls.keyring { os.getenv "TLSLIFE_SECRET" or ("not secret! "):rep(4) }, -- sessions leave sealed
-    near = false, -- true: memory in front of Redis
+    in_memory = false, -- true: memory in front of Redis
 })
 local context = assert(tls.context {
     role = "server", certificate = "cert.pem", private_key = "key.pem", timeout = 10, cache = cache,
@@ -20,7 +20,7 @@ while true do
     if conn and conn:accept() then
         conn:write(conn:read() or "")
         conn:close(1)
-        print(conn:version(), conn:resumption(), "found in Redis: " .. cache:stats().far_hits)
+        print(conn:version(), conn:resumption(), "found in Redis: " .. cache:stats().store_hits)
     else
         print(why or "handshake failed")
     end

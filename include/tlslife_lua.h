@@ -1,6 +1,7 @@
 /*
- * tlslife_lua.h: what a C program with Lua inside needs to hand its objects to a Lua state, and to take a
- * script's. The module itself is luaopen_tlslife_core; its Lua API is in lua/tlslife/types.lua.
+ * tlslife_lua.h: what a C program with Lua inside needs to hand its objects to a Lua state, and to
+ * take a script's. The module itself is luaopen_tlslife_core; its Lua API is in
+ * lua/tlslife/types.lua.
  *
  * Conventions
  *   push leaves one value on the stack: the one userdata by which this state knows the object, so pushing an object
@@ -49,7 +50,10 @@ TLSLIFE_API void tlslife_lua_push_session(lua_State *L, tlslife_session *session
 TLSLIFE_API tlslife_session *tlslife_lua_check_session(lua_State *L, int idx);
 TLSLIFE_API tlslife_session *tlslife_lua_test_session(lua_State *L, int idx);
 
-/* The state owns the listener from now on, and closes it; when pushing it raises, the caller still owns it. Push it into one state only. */
+/*
+ * The state owns the listener from now on, and closes it; when pushing it raises, the caller still
+ * owns it. Push it into one state only.
+ */
 TLSLIFE_API void tlslife_lua_push_listener(lua_State *L, tlslife_listener *listener);
 TLSLIFE_API tlslife_listener *tlslife_lua_check_listener(lua_State *L, int idx);
 TLSLIFE_API tlslife_listener *tlslife_lua_test_listener(lua_State *L, int idx);
@@ -72,7 +76,10 @@ TLSLIFE_API void tlslife_lua_push_ticket_keys(lua_State *L, tlslife_ticket_keys 
 TLSLIFE_API tlslife_ticket_keys *tlslife_lua_check_ticket_keys(lua_State *L, int idx);
 TLSLIFE_API tlslife_ticket_keys *tlslife_lua_test_ticket_keys(lua_State *L, int idx);
 
-/* Pushes the three values by which a failed call of the module ends: nil, message, err (a tlslife.Error). Returns 3. */
+/*
+ * Pushes the three values by which a failed call of the module ends: nil, message, err (a
+ * tlslife.Error). Returns 3.
+ */
 TLSLIFE_API int tlslife_lua_push_error(lua_State *L, const tlslife_error *err);
 
 #ifdef __cplusplus

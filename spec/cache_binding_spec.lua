@@ -38,7 +38,7 @@ local function yielding(_, _, call)
 end
 
 local function cache_of(store, options)
-    local all = {store = store, keyring = tls.keyring {SECRET}, near = false}
+    local all = {store = store, keyring = tls.keyring {SECRET}, in_memory = false}
     for name, value in pairs(options or {}) do all[name] = value end
     return assert(tls.cache(all))
 end
@@ -141,7 +141,7 @@ describe("options of", function()
             ["option 'capacity': 1.5 is not in"] = {capacity = 1.5},
             ["option 'timeout': 0 is not in"] = {timeout = 0},
             ["option 'sessions_per_peer': 17 is not in 1..16"] = {sessions_per_peer = 17},
-            ["option 'near': boolean expected"] = {near = 1},
+            ["option 'in_memory': boolean expected"] = {in_memory = 1},
             ["option 'keyring': tlslife.keyring expected, got table"] = {keyring = {SECRET}},
             ["option 'keyring': tlslife.keyring expected, got tlslife.buffer"] = {keyring = tls.buffer(1)},
             ["option 'keyring': the keyring was freed"] = {keyring = freed},
@@ -353,7 +353,7 @@ describe("functions as a store", function()
             warn "@on"
             local odd = setmetatable({}, {__tostring = function() error "no text" end})
             local server = pair.server {max_version = "TLSv1.2", cache = tls.cache {keyring = tls.keyring {("k"):rep(32)},
-                store = {get = function() error("@off", 0) end, put = function() error(odd) end, remove = print}, near = false}}
+                store = {get = function() error("@off", 0) end, put = function() error(odd) end, remove = print}, in_memory = false}}
             local client = pair.client {max_version = "TLSv1.2"}
             local conn, peer = pair.connect {client = client, server = server}
             pair.finish(conn, peer)

@@ -56,19 +56,19 @@ local function only_functions(all) return {get = all.get, put = all.put, remove 
 -- name, and a function that gives a store (nil: memory) and the options in which its cache differs.
 local HOMES = {
     {"memory", function() return nil, {} end},
-    {"a shared file", function() return assert(tls.shared {path = slab_file(), size = 1 << 20}), {near = false} end},
+    {"a shared file", function() return assert(tls.shared {path = slab_file(), size = 1 << 20}), {in_memory = false} end},
     {"shared memory", function()
         unique = unique + 1
         local name = ("spec-%s-%d"):format(process.directory():match "[%w]+$", unique)
         local store = assert(tls.shared {path = "shm:" .. name, size = 1 << 20, wipe = true})
         assert(os.remove("/dev/shm/tlslife-" .. name)) -- it lives while it is mapped
-        return store, {near = false}
+        return store, {in_memory = false}
     end},
-    {"redis", function() return redis(), {near = false} end},
-    {"a table of functions", function() return only_functions(functions(plain)), {near = false} end},
-    {"a table of functions that yield", function() return only_functions(functions(yielding)), {near = false} end},
+    {"redis", function() return redis(), {in_memory = false} end},
+    {"a table of functions", function() return only_functions(functions(plain)), {in_memory = false} end},
+    {"a table of functions that yield", function() return only_functions(functions(yielding)), {in_memory = false} end},
     {"memory in front of a shared file", function()
-        return assert(tls.shared {path = slab_file(), size = 1 << 20}), {near = true}
+        return assert(tls.shared {path = slab_file(), size = 1 << 20}), {in_memory = true}
     end},
 }
 
@@ -306,7 +306,7 @@ end)
 
 describe("a store of functions", function()
     local function resumed_with(store, options)
-        local all = {store = store, keyring = tls.keyring {SECRET}, near = false}
+        local all = {store = store, keyring = tls.keyring {SECRET}, in_memory = false}
         for name, value in pairs(options or {}) do all[name] = value end
         local cache = assert(tls.cache(all))
         local client = pair.client {max_version = "TLSv1.2"}
@@ -336,7 +336,7 @@ describe("a store of functions", function()
         local one
         all.get = function() return one end
         all.put = function(_, sealed) one = one or sealed end
-        local cache = assert(tls.cache {store = only_functions(all), keyring = tls.keyring {SECRET}, near = false})
+        local cache = assert(tls.cache {store = only_functions(all), keyring = tls.keyring {SECRET}, in_memory = false})
         local client, server = pair.client {max_version = "TLSv1.2"}, pair.server {cache = cache}
         visit(client, server)
         local _, _, second = visit(client, server)

@@ -107,7 +107,7 @@ local function redis(options)
 end
 
 local function server_of(store, version, options)
-    local cache = assert(tls.cache {store = store, keyring = tls.keyring {SECRET}, near = false})
+    local cache = assert(tls.cache {store = store, keyring = tls.keyring {SECRET}, in_memory = false})
     local all = {cache = cache, max_version = version, num_tickets = 1}
     for name, value in pairs(options or {}) do all[name] = value end
     return pair.server(all), cache

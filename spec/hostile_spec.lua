@@ -275,7 +275,7 @@ local suspended = {
     ["a store's get"] = function()
         local function nothing() end
         local store = {get = function() coroutine.yield() end, remove = nothing, put = nothing}
-        local cache = tls.cache {store = store, near = false, keyring = tls.keyring {("k"):rep(32)}}
+        local cache = tls.cache {store = store, in_memory = false, keyring = tls.keyring {("k"):rep(32)}}
         local client = pair.client {max_version = "TLSv1.2", options = {NO_TICKET = true}}
         local first, second = pair.connect {client = client, server = {resumption = "stateful"}}
         local session = first:session()

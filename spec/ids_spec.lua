@@ -206,7 +206,7 @@ describe("a client that offers a ticket and an id at once", function()
         ["a cache"] = function() return tls.cache() end,
         ["a far home"] = function()
             local store, asked = functions()
-            return tls.cache {store = store, keyring = tls.keyring(KEYRING), near = false}, asked
+            return tls.cache {store = store, keyring = tls.keyring(KEYRING), in_memory = false}, asked
         end,
         ["a far home behind a near one"] = function()
             local store, asked = functions()

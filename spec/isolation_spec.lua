@@ -41,7 +41,7 @@ end
 local SHARED = {
     {"a cache in memory", function() return {cache = assert(tls.cache())} end},
     {"a far cache", function()
-        return {cache = assert(tls.cache {store = table_store(), keyring = tls.keyring {SECRET}, near = false})}
+        return {cache = assert(tls.cache {store = table_store(), keyring = tls.keyring {SECRET}, in_memory = false})}
     end},
     {"ticket keys", function() return {ticket_keys = tls.ticket_keys {secret = SECRET}} end},
 }

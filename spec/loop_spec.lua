@@ -447,7 +447,7 @@ describe("in a loop", function()
         end
         loops.run(driver, function(spawn, sleep)
             local store = assert(tls.redis {port = redis_port, prefix = driver.name, timeout = 5, connect_timeout = 5})
-            local cache = assert(tls.cache {store = store, near = false, keyring = tls.keyring {("k"):rep(32)}})
+            local cache = assert(tls.cache {store = store, in_memory = false, keyring = tls.keyring {("k"):rep(32)}})
             local context = assert(tls.context {
                 role = "server", certificate = pki.server_cert_file, private_key = pki.server_key_file, cache = cache,
                 resumption = "stateful",

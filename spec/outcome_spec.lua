@@ -35,7 +35,7 @@ local function store()
 end
 
 local function far(options)
-    local all = {store = store(), keyring = tls.keyring(KEYRING), near = false}
+    local all = {store = store(), keyring = tls.keyring(KEYRING), in_memory = false}
     for name, value in pairs(options or {}) do all[name] = value end
     return tls.cache(all)
 end

@@ -19,7 +19,7 @@ local secret = ("w"):rep(32)
 local options = {role = "server", certificate = cert, private_key = key}
 if shares == "slab" then
     options.cache = assert(tls.cache {store = assert(tls.shared {path = path, size = 1 << 20}),
-        keyring = tls.keyring {secret}, near = false})
+        keyring = tls.keyring {secret}, in_memory = false})
 else
     options.ticket_keys = tls.ticket_keys {secret = secret, epoch = 604800, older = 2}
 end

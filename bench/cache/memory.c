@@ -62,8 +62,8 @@ static void measure_evict(side *one, size_t batch, timeouts which, series out[VE
 /* Until nothing fits any more. */
 static void make_full(side *one, size_t capacity, timeouts which) {
     for (size_t i = one->resident_len; i <= capacity; i++) {
-        SSL_SESSION *session =
-            make_session(one->made++, newest_version(), filling_lives(which == SHORTENED ? EQUAL : which, 1));
+        SSL_SESSION *session = make_session(one->made++, newest_version(),
+                                            filling_lives(which == SHORTENED ? EQUAL : which, 1));
         put(one, session);
         SSL_SESSION_free(session);
     }
@@ -86,7 +86,8 @@ static void bench_filled(size_t entries, timeouts which, int rounds) {
     static side sides[2];
     series results[2][VERBS] = {0};
     size_t bytes[2];
-    size_t slow = which != EQUAL && entries >= 20000 ? (entries >= 1000000 ? 4 : BATCH_SLOW) : BATCH;
+    size_t slow =
+        which != EQUAL && entries >= 20000 ? (entries >= 1000000 ? 4 : BATCH_SLOW) : BATCH;
     for (int i = 0; i < 2; i++) {
         side_init(&sides[i], i == 0, entries + BATCH);
         bytes[i] = side_fill(&sides[i], entries, which);
@@ -103,8 +104,8 @@ static void bench_filled(size_t entries, timeouts which, int rounds) {
     }
     for (int verb = 0; verb < VERBS; verb++) {
         char name[64];
-        (void)snprintf(name, sizeof name, "%s at %s, %s timeouts", verbs_names[verb], size_name(entries),
-                       timeouts_names[which]);
+        (void)snprintf(name, sizeof name, "%s at %s, %s timeouts", verbs_names[verb],
+                       size_name(entries), timeouts_names[which]);
         print_row(name, &results[0][verb], &results[1][verb]);
     }
     if (which == EQUAL) {

@@ -1,5 +1,6 @@
 /*
- * redis.c: Redis, one lookup at a time and many at once. The server is one of our own, by a unix socket.
+ * redis.c: Redis, one lookup at a time and many at once. The server is one of our own, by a unix
+ * socket.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -41,8 +42,8 @@ static pid_t redis_start(const char *program) {
         if (freopen("/dev/null", "w", stdout) == NULL) {
             _exit(127);
         }
-        (void)execl(program, "redis-server", "--port", "0", "--unixsocket", redis_socket, "--save", "",
-                    "--dir", redis_directory, (char *)NULL);
+        (void)execl(program, "redis-server", "--port", "0", "--unixsocket", redis_socket, "--save",
+                    "", "--dir", redis_directory, (char *)NULL);
         _exit(127);
     }
     for (int i = 0; i < 300; i++) {
@@ -103,7 +104,8 @@ static size_t look_up(tlslife_store *store, size_t len, uint32_t first) {
     return hits;
 }
 
-static void measure_lookups(tlslife_store *store, size_t at_once, series *latency, series *work_of) {
+static void measure_lookups(tlslife_store *store, size_t at_once, series *latency,
+                            series *work_of) {
     enum { LOOKUPS = 16 * IN_FLIGHT };
     double before = wall(), cpu_before = cpu();
     size_t hits = 0;

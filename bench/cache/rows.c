@@ -50,7 +50,8 @@ static void print_series(series *one) {
         return;
     }
     qsort(one->values, (size_t)one->len, sizeof one->values[0], compare);
-    printf("\t%.9g\t%.9g\t%.9g", one->values[one->len / 2], one->values[0], one->values[one->len - 1]);
+    printf("\t%.9g\t%.9g\t%.9g", one->values[one->len / 2], one->values[0],
+           one->values[one->len - 1]);
 }
 
 void print_row(const char *name, series *ours, series *theirs) {

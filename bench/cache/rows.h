@@ -28,7 +28,10 @@ typedef struct series {
 } series;
 
 void add(series *to, double value);
-/* A line: the name, the medians of ours and theirs (NULL: nothing), each with the least and the most. */
+/*
+ * A line: the name, the medians of ours and theirs (NULL: nothing), each with the least and the
+ * most.
+ */
 void print_row(const char *name, series *ours, series *theirs);
 
 #endif

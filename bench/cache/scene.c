@@ -16,7 +16,7 @@ tlsl_cache_key far_entry(uint32_t n) {
 
 void far_key(uint32_t n, unsigned char out[TLSL_STORE_KEY]) {
     tlsl_cache_key key = far_entry(n);
-    tlsl_far_key(&key, out);
+    tlsl_external_key(&key, out);
 }
 
 void far_init(far_scene *scene, tlslife_store *store) {
@@ -27,7 +27,7 @@ void far_init(far_scene *scene, tlslife_store *store) {
     scene->keyring = tlslife_keyring_new(secret, sizeof secret, NULL);
     options.store = store;
     options.keyring = scene->keyring;
-    options.near = false;
+    options.in_memory = false;
     scene->cache = tlslife_cache_new(&options, NULL);
     demand(scene->store != NULL && scene->cache != NULL, "no far home");
     scene->session = make_session(1, TLS1_2_VERSION, LIVES);

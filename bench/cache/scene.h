@@ -5,7 +5,7 @@
 #define TLSLIFE_BENCH_SCENE_H
 
 #include "cache/cache.h"
-#include "cache/far.h"
+#include "cache/external.h"
 #include "cache/seal.h"
 #include "cache/store/store.h"
 

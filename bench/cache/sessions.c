@@ -33,9 +33,9 @@ static uint64_t mixed(uint64_t x) {
 }
 
 /*
- * As unlike each other as the random ones of a real server. OpenSSL's hash is an id's first four bytes: where
- * they go up by the same step from one id to the next, its chains are all of one length, and the processor
- * foresees them.
+ * As unlike each other as the random ones of a real server. OpenSSL's hash is an id's first four
+ * bytes: where they go up by the same step from one id to the next, its chains are all of one
+ * length, and the processor foresees them.
  */
 void nth_id(uint32_t n, unsigned char id[32]) {
     for (uint64_t i = 0; i < 4; i++) {

@@ -46,8 +46,8 @@ size_t side_fill(side *one, size_t entries, timeouts which) {
     one->resident = malloc(entries * sizeof(SSL_SESSION *));
     demand(one->resident != NULL, "out of memory");
     for (size_t i = 0; i < entries; i++) {
-        one->resident[i] =
-            make_session(one->made++, newest_version(), filling_lives(which, (double)i / (double)entries));
+        one->resident[i] = make_session(one->made++, newest_version(),
+                                        filling_lives(which, (double)i / (double)entries));
     }
     size_t before = bytes_in_use();
     for (size_t i = 0; i < entries; i++) {

@@ -1,11 +1,12 @@
 /*
- * side.h: one of the two that are compared: our cache, or OpenSSL's own; and the sessions that are put there.
+ * side.h: one of the two that are compared: our cache, or OpenSSL's own; and the sessions that are
+ * put there.
  *
- * What is fair: both sides have sessions of their own of one size, made and freed outside of the clock, the
- * same ids in the same order, and a reference of their own for each; one is looked up as OpenSSL does it (a
- * read lock, the hash table: SSL_has_matching_session_id(3)) with a reference taken and dropped. Where
- * timeouts are mixed, OpenSSL's cache is filled in the order that it likes best; else the filling alone would
- * take minutes.
+ * What is fair: both sides have sessions of their own of one size, made and freed outside of the
+ * clock, the same ids in the same order, and a reference of their own for each; one is looked up as
+ * OpenSSL does it (a read lock, the hash table: SSL_has_matching_session_id(3)) with a reference
+ * taken and dropped. Where timeouts are mixed, OpenSSL's cache is filled in the order that it likes
+ * best; else the filling alone would take minutes.
  */
 #ifndef TLSLIFE_BENCH_SIDE_H
 #define TLSLIFE_BENCH_SIDE_H

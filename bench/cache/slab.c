@@ -19,7 +19,8 @@ static double slab_put(far_scene *scene) {
     }
     double before = cpu();
     for (size_t i = 0; i < BATCH; i++) {
-        demand(scene->store->verbs->put(scene->store, keys[i], scene->sealed, scene->sealed_len, LIVES),
+        demand(scene->store->verbs->put(scene->store, keys[i], scene->sealed, scene->sealed_len,
+                                        LIVES),
                "not put");
     }
     return (cpu() - before) * 1e9 / BATCH;
@@ -48,8 +49,8 @@ static double unseal(far_scene *scene) {
     size_t plain_len = 0;
     double before = cpu();
     for (size_t i = 0; i < BATCH; i++) {
-        demand(tlsl_open(scene->keyring, (tlslife_bytes){scene->sealed, scene->sealed_len}, bench_policy,
-                         &plain, &plain_len),
+        demand(tlsl_open(scene->keyring, (tlslife_bytes){scene->sealed, scene->sealed_len},
+                         bench_policy, &plain, &plain_len),
                "does not open");
         free(plain);
     }
@@ -61,8 +62,8 @@ static double seal(far_scene *scene) {
     size_t sealed_len = 0;
     double before = cpu();
     for (size_t i = 0; i < BATCH; i++) {
-        demand(tlsl_seal(scene->keyring, (tlslife_bytes){scene->plain, scene->plain_len}, bench_policy,
-                         &sealed, &sealed_len),
+        demand(tlsl_seal(scene->keyring, (tlslife_bytes){scene->plain, scene->plain_len},
+                         bench_policy, &sealed, &sealed_len),
                "not sealed");
         free(sealed);
     }
@@ -73,7 +74,7 @@ static double whole_put(far_scene *scene) {
     tlsl_cache_key key = far_entry(1);
     double before = cpu();
     for (size_t i = 0; i < BATCH; i++) {
-        tlsl_far_put(scene->cache, &key, scene->session, bench_policy);
+        tlsl_external_put(scene->cache, &key, scene->session, bench_policy);
     }
     return (cpu() - before) * 1e9 / BATCH;
 }
@@ -84,13 +85,13 @@ static double whole_get(far_scene *scene) {
     double before = cpu();
     for (size_t i = 0; i < BATCH; i++) {
         tlsl_inquiry one = {.found = TLSL_FOUND_MISS};
-        tlsl_far_key(&key, one.key);
+        tlsl_external_key(&key, one.key);
         scene->store->verbs->ask(scene->store, &one);
         bool expired = false;
-        SSL_SESSION *session =
-            one.found == TLSL_FOUND_HIT
-                ? tlsl_far_open(scene->cache, &key, one.bytes, one.bytes_len, bench_policy, &expired)
-                : NULL;
+        SSL_SESSION *session = one.found == TLSL_FOUND_HIT
+                                   ? tlsl_external_open(scene->cache, &key, one.bytes,
+                                                        one.bytes_len, bench_policy, &expired)
+                                   : NULL;
         demand(session != NULL, "the slab's session does not open");
         SSL_SESSION_free(session);
         free(one.bytes);
@@ -113,7 +114,8 @@ void bench_shared(void) {
     static const char *const names[] = {
         "shared get, sealed bytes",   "shared put, sealed bytes",  "unsealing", "sealing",
         "shared get, a live session", "shared put, a live session"};
-    far_scene scene, live; /* live: one entry written again and again pushes out the others of its shard */
+    far_scene scene,
+        live; /* live: one entry written again and again pushes out the others of its shard */
     series results[KINDS] = {0};
     far_init(&scene, slab_open("entries"));
     far_init(&live, slab_open("live"));

@@ -80,7 +80,8 @@ static double run_threads(side *on, unsigned threads, bool puts) {
     double began = 0, ended = 0;
     (void)pthread_barrier_init(&start, NULL, threads);
     for (unsigned i = 0; i < threads; i++) {
-        workers[i] = (worker){.on = on, .start = &start, .number = i, .own = puts ? own_sessions(on) : NULL};
+        workers[i] =
+            (worker){.on = on, .start = &start, .number = i, .own = puts ? own_sessions(on) : NULL};
     }
     for (unsigned i = 0; i < threads; i++) {
         demand(pthread_create(&ids[i], NULL, work, &workers[i]) == 0, "no thread");

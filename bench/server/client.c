@@ -1,5 +1,6 @@
 /*
- * client.c: the client that drives the servers of bench/server.lua in turns, and reads what they used.
+ * client.c: the client that drives the servers of bench/server.lua in turns, and reads what they
+ * used.
  *
  *   client keep|full|resumed|wide|idle CONNECTIONS TURNS AMOUNT PATH port:pid[,pid...]...
  *
@@ -11,10 +12,11 @@
  *   wide        as full, but whoever is ready goes on: no server waits for another's turn. It costs this program more
  *   idle        CONNECTIONS are opened, each asks once and stays: the growth of the processes' own memory
  *
- * A line for each server: processor nanoseconds of its processes, wall nanoseconds, operations, and how many of them had to
- * offer a session once more, since the server had given too few; or, idle: bytes. The
- * clock is the servers' own (clock_getcpuclockid(3)), so nothing that this program does is in it. It waits for answers
- * one after the other and in the order of asking, with a socket that blocks: that costs the least. No tlslife in it.
+ * A line for each server: processor nanoseconds of its processes, wall nanoseconds, operations, and
+ * how many of them had to offer a session once more, since the server had given too few; or, idle:
+ * bytes. The clock is the servers' own (clock_getcpuclockid(3)), so nothing that this program does
+ * is in it. It waits for answers one after the other and in the order of asking, with a socket that
+ * blocks: that costs the least. No tlslife in it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -66,7 +68,7 @@ typedef struct drive {
     size_t connections, turns, amount;
 } drive;
 
-/* ------------------------------------------------------------------------------------------------ one connection */
+/* ------------------------------------------------------------------------------- one connection */
 
 /* Called by libssl with each session that may be offered. */
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
@@ -96,8 +98,9 @@ static SSL_CTX *new_ctx(void) {
 }
 
 static int dial(int port) {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const struct timeval patience = {.tv_sec = 20};
     const int on = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -123,17 +126,24 @@ static void hang_up(SSL *ssl) {
     }
 }
 
-/* The last is kept, and copies of it are offered: libssl's client offers a TLS 1.3 session once only. */
+/*
+ * The last is kept, and copies of it are offered: libssl's client offers a TLS 1.3 session once
+ * only.
+ */
 static bool offer(SSL *ssl, server *to) {
     bool last = to->sessions_len == 1;
-    SSL_SESSION *session = last ? SSL_SESSION_dup(to->sessions[0]) : to->sessions[--to->sessions_len];
+    SSL_SESSION *session =
+        last ? SSL_SESSION_dup(to->sessions[0]) : to->sessions[--to->sessions_len];
     bool ok = session != NULL && SSL_set_session(ssl, session) == 1;
     to->again += last;
     SSL_SESSION_free(session);
     return ok;
 }
 
-/* A connection whose ClientHello is out: the server may begin, and nobody waits. (A quick one has answered already.) */
+/*
+ * A connection whose ClientHello is out: the server may begin, and nobody waits. (A quick one has
+ * answered already.)
+ */
 static SSL *say_hello(const drive *run, server *to) {
     int fd = dial(to->port);
     SSL *ssl = fd < 0 ? NULL : SSL_new(run->ctx);
@@ -184,9 +194,12 @@ static bool take_answer(SSL *ssl) {
     return got == wanted;
 }
 
-/* ------------------------------------------------------------------------------------------------- what is done */
+/* --------------------------------------------------------------------------------- what is done */
 
-/* Opens `count` connections, each of which has asked and got its answer: AT_ONCE are under way at once. */
+/*
+ * Opens `count` connections, each of which has asked and got its answer: AT_ONCE are under way at
+ * once.
+ */
 static bool open_all(const drive *run, server *to, size_t count) {
     for (size_t i = 0; i < count + AT_ONCE; i++) {
         if (i >= AT_ONCE && (!shake_and_ask(run, to->connections[i - AT_ONCE], to) ||
@@ -248,11 +261,13 @@ static bool handshakes(const drive *run, server *to) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------- all at the same time */
+/* ------------------------------------------------------------------------- all at the same time */
 
 typedef enum progress { FAILED, WAITING, ENDED } progress;
 
-/* As far as a connection gets without waiting; *asked: its handshake is done and its request sent. */
+/*
+ * As far as a connection gets without waiting; *asked: its handshake is done and its request sent.
+ */
 static progress go_on(const drive *run, SSL *ssl, bool *asked) {
     unsigned char byte;
     size_t len;
@@ -296,7 +311,8 @@ static bool wide(const drive *run, server *to) {
                 asked[i] = false;
                 waits[i].fd = -1;
                 ended++;
-                how = begun == run->amount || (begun++, begin(run, to, i, &waits[i])) ? WAITING : FAILED;
+                how = begun == run->amount || (begun++, begin(run, to, i, &waits[i])) ? WAITING
+                                                                                      : FAILED;
             }
             if (how == FAILED) {
                 return false;
@@ -307,7 +323,7 @@ static bool wide(const drive *run, server *to) {
     return ended == run->amount;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- turns */
+/* ---------------------------------------------------------------------------------------- turns */
 
 static double now(clockid_t clock) {
     struct timespec time = {0, 0};
@@ -337,7 +353,8 @@ static server *take_turns(const drive *run, server *servers, size_t count,
     }
     for (size_t i = 0; i < count; i++) {
         printf("%.1f %.1f %ld %ld\n", servers[i].cpu / (double)servers[i].operations,
-               servers[i].wall / (double)servers[i].operations, servers[i].operations, servers[i].again);
+               servers[i].wall / (double)servers[i].operations, servers[i].operations,
+               servers[i].again);
     }
     return NULL;
 }
@@ -355,7 +372,10 @@ static server *run_waves(drive *run, server *servers, size_t count) {
     return failed;
 }
 
-/* The first connections, which warm the server up and bring sessions for as many as are under way at once, do not count. */
+/*
+ * The first connections, which warm the server up and bring sessions for as many as are under way
+ * at once, do not count.
+ */
 static server *run_handshakes(drive *run, server *servers, size_t count, bool resumed,
                               bool (*work)(const drive *run, server *to)) {
     const size_t warm_up = resumed && run->connections > WARM_UP ? run->connections : WARM_UP;
@@ -410,7 +430,7 @@ static server *run_idle(drive *run, server *servers, size_t count) {
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------- program */
+/* -------------------------------------------------------------------------------------- program */
 
 static bool parse(server *out, const char *word, size_t connections) {
     char *end;
@@ -469,8 +489,8 @@ int main(int argc, char **argv) {
     raise_limit();
     server *failed = run.ctx == NULL ? servers : do_as_told(argv[1], &run, servers, count);
     if (failed != NULL) {
-        fprintf(stderr, "client: %s of %s: a connection failed, or was not as it should be\n", argv[1],
-                failed->word);
+        fprintf(stderr, "client: %s of %s: a connection failed, or was not as it should be\n",
+                argv[1], failed->word);
         ERR_print_errors_fp(stderr);
     }
     return failed != NULL;

@@ -1,12 +1,14 @@
 /*
- * event_host.c: a C program with an event loop (libuv) and a Lua script that serves its connections.
+ * event_host.c: a C program with an event loop (libuv) and a Lua script that serves its
+ * connections.
  *
- * C owns the loop, the context, the cache and the listener. For each connection it drives the handshake, then hands
- * the connection to a coroutine of the script. There conn:read() and conn:write() look as if they waited; in truth the
- * coroutine yields into our loop: see "the loop, for Lua". What the script returns C takes back and closes.
+ * C owns the loop, the context, the cache and the listener. For each connection it drives the
+ * handshake, then hands the connection to a coroutine of the script. There conn:read() and
+ * conn:write() look as if they waited; in truth the coroutine yields into our loop: see "the loop,
+ * for Lua". What the script returns C takes back and closes.
  *
- * A connection is a job of three phases: SHAKING, TALKING (the script's), CLOSING. Whatever a phase waits for ends in
- * step(): the descriptor is ready, or the time is over.
+ * A connection is a job of three phases: SHAKING, TALKING (the script's), CLOSING. Whatever a phase
+ * waits for ends in step(): the descriptor is ready, or the time is over.
  *
  * Usage: event_host cert.pem key.pem script.lua [port]     (SIGINT or SIGTERM stops it)
  */
@@ -64,7 +66,7 @@ static void *allocate(size_t size) {
     return memory;
 }
 
-/* ------------------------------------------------------------------------------------------------ waiting */
+/* -------------------------------------------------------------------------------------- waiting */
 
 static void step(job *self, bool ready);
 
@@ -120,7 +122,7 @@ static bool is_want(tlslife_status status) {
     return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
 }
 
-/* --------------------------------------------------------------------------------------------------- a job */
+/* ---------------------------------------------------------------------------------------- a job */
 
 static void on_timer_closed(uv_handle_t *timer) {
     free(timer->data);
@@ -128,7 +130,10 @@ static void on_timer_closed(uv_handle_t *timer) {
 
 static void on_connection(uv_poll_t *poll, int status, int events);
 
-/* The script may hold the connection still: what it gets from it now is an error, not a descriptor of another's. */
+/*
+ * The script may hold the connection still: what it gets from it now is an error, not a descriptor
+ * of another's.
+ */
 static void end_job(job *self) {
     unwatch(self);
     tlslife_conn_close_transport(self->conn);
@@ -139,12 +144,14 @@ static void end_job(job *self) {
     }
     uv_close((uv_handle_t *)&self->timer, on_timer_closed);
     if (host.listener != NULL) {
-        uv_poll_start(&host.accepting, UV_READABLE, on_connection); /* where descriptors had run out */
+        uv_poll_start(&host.accepting, UV_READABLE,
+                      on_connection); /* where descriptors had run out */
     }
 }
 
 static const char *reason(const job *self, tlslife_status status) {
-    return status == TLSLIFE_ERROR ? tlslife_conn_error(self->conn)->message : tlslife_status_name(status);
+    return status == TLSLIFE_ERROR ? tlslife_conn_error(self->conn)->message
+                                   : tlslife_status_name(status);
 }
 
 static void finish(job *self, bool ready) {
@@ -170,8 +177,8 @@ static void print_traceback(lua_State *coroutine) {
 }
 
 /*
- * Lets the script go on. When it ends the connection is ours again. A script that failed may have left an answer half
- * written: no close_notify tells the peer that it was all.
+ * Lets the script go on. When it ends the connection is ours again. A script that failed may have
+ * left an answer half written: no close_notify tells the peer that it was all.
  */
 static void resume(job *self, int arguments) {
     int results;
@@ -195,7 +202,10 @@ static void resume(job *self, int arguments) {
     }
 }
 
-/* In a protected call, with the job: a coroutine for it, with the script's function and the connection on its stack. */
+/*
+ * In a protected call, with the job: a coroutine for it, with the script's function and the
+ * connection on its stack.
+ */
 static int make_coroutine(lua_State *L) {
     job *self = lua_touserdata(L, 1);
     self->coroutine = lua_newthread(L);
@@ -277,20 +287,23 @@ static void on_connection(uv_poll_t *poll, int problem, int events) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------- the loop, for Lua */
+/* ---------------------------------------------------------------------------- the loop, for Lua */
 
 static job *job_of(lua_State *coroutine) {
     return *(job **)lua_getextraspace(coroutine);
 }
 
-/* Is the coroutine that asks one of ours? One that the script made itself is not: its calls block. */
+/*
+ * Is the coroutine that asks one of ours? One that the script made itself is not: its calls block.
+ */
 static int loop_running(lua_State *L) {
     lua_pushboolean(L, job_of(L) != NULL);
     return 1;
 }
 
 static int events_of(const char *mode) {
-    return (strchr(mode, 'r') != NULL ? UV_READABLE : 0) | (strchr(mode, 'w') != NULL ? UV_WRITABLE : 0);
+    return (strchr(mode, 'r') != NULL ? UV_READABLE : 0) |
+           (strchr(mode, 'w') != NULL ? UV_WRITABLE : 0);
 }
 
 /* wait(fd, mode, seconds): yields; step() passes on what comes first, true for the descriptor. */
@@ -345,7 +358,10 @@ static void register_loop(lua_State *L) {
     lua_pop(L, 1);
 }
 
-/* In a protected call, with the script's name: what it returns is the function that serves a connection. */
+/*
+ * In a protected call, with the script's name: what it returns is the function that serves a
+ * connection.
+ */
 static int open_script(lua_State *L) {
     luaL_openlibs(L);
     register_loop(L);
@@ -371,7 +387,7 @@ static void start_lua(const char *script) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------- start and stop */
+/* ------------------------------------------------------------------------------- start and stop */
 
 /* conn:cancel(), by the script's eyes: the call that waits returns nil, "canceled". */
 static int cancel(lua_State *L) {
@@ -383,7 +399,10 @@ static int cancel(lua_State *L) {
     return 0;
 }
 
-/* No new connections. Scripts whose peers have no request under way end; the others, when they have answered. */
+/*
+ * No new connections. Scripts whose peers have no request under way end; the others, when they have
+ * answered.
+ */
 static void on_stop(uv_signal_t *handle, int number) {
     (void)handle;
     (void)number;
@@ -411,7 +430,8 @@ static tlslife_context *make_context(const char *certificate, const char *key) {
     tlslife_cache_options options = tlslife_cache_defaults();
     tlslife_cache *cache = tlslife_cache_new(&options, &err);
     tlslife_context *context = cache != NULL ? tlslife_context_new(TLSLIFE_SERVER, &err) : NULL;
-    if (context == NULL || tlslife_context_set_certificate_file(context, certificate, &err) != TLSLIFE_OK ||
+    if (context == NULL ||
+        tlslife_context_set_certificate_file(context, certificate, &err) != TLSLIFE_OK ||
         tlslife_context_set_private_key_file(context, key, NULL, &err) != TLSLIFE_OK ||
         tlslife_context_set_cache(context, cache, &err) != TLSLIFE_OK) {
         die("context", err.message);

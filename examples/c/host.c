@@ -1,7 +1,7 @@
 /*
- * host.c: a C program with Lua inside. C makes two contexts and joins two connections in memory; a script
- * makes a session of them and hands it back; C resumes it.
- * Usage: host cert.pem key.pem (the certificate is for "localhost")
+ * host.c: a C program with Lua inside. C makes two contexts and joins two connections in memory; a
+ * script makes a session of them and hands it back; C resumes it. Usage: host cert.pem key.pem (the
+ * certificate is for "localhost")
  */
 #include <lauxlib.h>
 #include <lualib.h>
@@ -10,15 +10,16 @@
 #include <tlslife.h>
 #include <tlslife_lua.h>
 
-static const char script[] = "local client, server = ...\n"
-                             "client:set_hostname 'localhost'\n"
-                             "repeat\n"
-                             "    local connected, accepted = client:connect(), server:accept()\n"
-                             "until connected and accepted\n"
-                             "server:write 'hello'\n"
-                             "print('from Lua', client:read(), client:version(), client:session_reused())\n"
-                             "client:shutdown()\n"
-                             "return client:session()\n";
+static const char script[] =
+    "local client, server = ...\n"
+    "client:set_hostname 'localhost'\n"
+    "repeat\n"
+    "    local connected, accepted = client:connect(), server:accept()\n"
+    "until connected and accepted\n"
+    "server:write 'hello'\n"
+    "print('from Lua', client:read(), client:version(), client:session_reused())\n"
+    "client:shutdown()\n"
+    "return client:session()\n";
 
 static void stop(const char *message) {
     fprintf(stderr, "host: %s\n", message);
@@ -66,7 +67,8 @@ static int run_script(lua_State *L) {
 
 /* Runs the script with two new connections. The session that it returns is the caller's to free. */
 static tlslife_session *talk(lua_State *L, tlslife_context *contexts[2], tlslife_session *offer) {
-    tlslife_conn *client = make_conn(contexts[TLSLIFE_CLIENT]), *server = make_conn(contexts[TLSLIFE_SERVER]);
+    tlslife_conn *client = make_conn(contexts[TLSLIFE_CLIENT]),
+                 *server = make_conn(contexts[TLSLIFE_SERVER]);
     if (tlslife_conn_pair(client, server, 0) != TLSLIFE_OK ||
         tlslife_conn_set_session(client, offer) != TLSLIFE_OK) {
         stop(tlslife_conn_error(client)->message);
@@ -83,7 +85,8 @@ static tlslife_session *talk(lua_State *L, tlslife_context *contexts[2], tlslife
     }
     tlslife_session_up_ref(session);
     lua_pop(L, 1);
-    tlslife_conn_free(client); /* the state has references of its own, and gives them up when it is closed */
+    tlslife_conn_free(
+        client); /* the state has references of its own, and gives them up when it is closed */
     tlslife_conn_free(server);
     return session;
 }

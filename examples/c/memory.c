@@ -1,6 +1,7 @@
 /*
- * memory.c: libtlslife without Lua. A client and a server of one process, joined in memory: handshake, an
- * exchange, close_notify both ways. Usage: memory cert.pem key.pem (the certificate is for "localhost")
+ * memory.c: libtlslife without Lua. A client and a server of one process, joined in memory:
+ * handshake, an exchange, close_notify both ways. Usage: memory cert.pem key.pem (the certificate
+ * is for "localhost")
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +21,9 @@ static tlslife_conn *connection(tlslife_context *context) {
     if (conn == NULL) {
         check(TLSLIFE_ERROR, "conn_new", &err);
     }
-    tlslife_conn_set_blocking(conn, false); /* nobody could wait for the other end: it is ours too */
-    tlslife_context_free(context);          /* the connection has a reference of its own */
+    tlslife_conn_set_blocking(conn,
+                              false); /* nobody could wait for the other end: it is ours too */
+    tlslife_context_free(context);    /* the connection has a reference of its own */
     return conn;
 }
 
@@ -60,7 +62,8 @@ int main(int argc, char **argv) {
     check(tlslife_conn_read(server, text, sizeof text, &len), "read", tlslife_conn_error(server));
     printf("%.*s, over %s\n", (int)len, text, tlslife_conn_version(server));
     check(tlslife_conn_shutdown(client), "client shutdown", tlslife_conn_error(client));
-    check(tlslife_conn_read(server, text, sizeof text, &len), "server read", tlslife_conn_error(server));
+    check(tlslife_conn_read(server, text, sizeof text, &len), "server read",
+          tlslife_conn_error(server));
     check(tlslife_conn_shutdown(server), "server shutdown", tlslife_conn_error(server));
     check(tlslife_conn_shutdown(client), "client shutdown", tlslife_conn_error(client));
     tlslife_conn_free(client);

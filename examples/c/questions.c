@@ -1,7 +1,8 @@
 /*
- * questions.c: the handshake's questions, answered in C. The server is asked which context is for this ClientHello, and
- * knows one name; the client is asked whether it likes the peer, whose certificate it prints. A question is a status:
- * answer it, now or when the database has replied, and make the same call again. No callback is involved.
+ * questions.c: the handshake's questions, answered in C. The server is asked which context is for
+ * this ClientHello, and knows one name; the client is asked whether it likes the peer, whose
+ * certificate it prints. A question is a status: answer it, now or when the database has replied,
+ * and make the same call again. No callback is involved.
  *
  * Usage: questions cert.pem key.pem     (the certificate is for "localhost")
  */
@@ -21,7 +22,8 @@ static tlslife_context *make_client(const char *ca) {
     tlslife_error err;
     tlslife_context *context = tlslife_context_new(TLSLIFE_CLIENT, &err);
     if (context == NULL || tlslife_context_add_ca_file(context, ca, &err) != TLSLIFE_OK ||
-        tlslife_context_set_verify_host(context, false, &err) != TLSLIFE_OK || /* answer_verify looks */
+        tlslife_context_set_verify_host(context, false, &err) !=
+            TLSLIFE_OK || /* answer_verify looks */
         tlslife_context_set_questions(context, TLSLIFE_ASK_VERIFY, &err) != TLSLIFE_OK) {
         die("client", err.message);
     }
@@ -31,7 +33,8 @@ static tlslife_context *make_client(const char *ca) {
 static tlslife_context *make_server(const char *certificate, const char *key) {
     tlslife_error err;
     tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
-    if (context == NULL || tlslife_context_set_certificate_file(context, certificate, &err) != TLSLIFE_OK ||
+    if (context == NULL ||
+        tlslife_context_set_certificate_file(context, certificate, &err) != TLSLIFE_OK ||
         tlslife_context_set_private_key_file(context, key, NULL, &err) != TLSLIFE_OK ||
         tlslife_context_set_questions(context, TLSLIFE_ASK_HELLO, &err) != TLSLIFE_OK) {
         die("server", err.message);
@@ -39,13 +42,15 @@ static tlslife_context *make_server(const char *certificate, const char *key) {
     return context;
 }
 
-/* NULL would be "the context that it has"; another server's context would bring all of its policy. */
+/*
+ * NULL would be "the context that it has"; another server's context would bring all of its policy.
+ */
 static void answer_hello(tlslife_conn *server) {
     const char *name = tlslife_conn_hello(server)->server_name;
     bool known = name != NULL && strcmp(name, "localhost") == 0;
     printf("asked for %s: %s\n", name != NULL ? name : "nobody", known ? "yes" : "unknown");
-    tlslife_status status =
-        known ? tlslife_conn_answer_hello(server, NULL) : tlslife_conn_refuse(server, UNRECOGNIZED_NAME);
+    tlslife_status status = known ? tlslife_conn_answer_hello(server, NULL)
+                                  : tlslife_conn_refuse(server, UNRECOGNIZED_NAME);
     if (status != TLSLIFE_OK) {
         die("hello", tlslife_conn_error(server)->message);
     }
@@ -86,7 +91,8 @@ static tlslife_conn *new_conn(tlslife_context *context) {
     return conn;
 }
 
-static void visit(tlslife_context *client_context, tlslife_context *server_context, const char *name) {
+static void visit(tlslife_context *client_context, tlslife_context *server_context,
+                  const char *name) {
     tlslife_conn *client = new_conn(client_context), *server = new_conn(server_context);
     if (tlslife_conn_set_hostname(client, name) != TLSLIFE_OK ||
         tlslife_conn_pair(client, server, 0) != TLSLIFE_OK) {
@@ -97,7 +103,8 @@ static void visit(tlslife_context *client_context, tlslife_context *server_conte
         status = advance(client);
         (void)advance(server); /* what it says to an end the client hears */
     }
-    printf("%s: %s\n", name, status == TLSLIFE_OK ? "connected" : tlslife_conn_error(client)->message);
+    printf("%s: %s\n", name,
+           status == TLSLIFE_OK ? "connected" : tlslife_conn_error(client)->message);
     tlslife_conn_free(client);
     tlslife_conn_free(server);
 }

@@ -1,8 +1,10 @@
 /*
- * tcp.c: libtlslife without Lua, over TCP. A server that keeps its sessions in a cache; and a client with a cache of its
- * own, that comes twice: the second time it resumes. Every call waits, at most for its deadline.
+ * tcp.c: libtlslife without Lua, over TCP. A server that keeps its sessions in a cache; and a
+ * client with a cache of its own, that comes twice: the second time it resumes. Every call waits,
+ * at most for its deadline.
  *
- * Usage: tcp serve cert.pem key.pem port [connections]     (port 0 picks one; connections: how many, then it ends)
+ * Usage: tcp serve cert.pem key.pem port [connections]     (port 0 picks one; connections: how
+ * many, then it ends)
  *        tcp visit cert.pem port                           (the certificate is for "localhost")
  */
 #include <stdio.h>
@@ -37,13 +39,17 @@ static bool succeeds(tlslife_conn *conn, tlslife_status status, const char *what
         return true;
     }
     const char *why = tlslife_status_name(status);
-    fprintf(stderr, "tcp: %s: %s\n", what, status == TLSLIFE_ERROR ? tlslife_conn_error(conn)->message : why);
+    fprintf(stderr, "tcp: %s: %s\n", what,
+            status == TLSLIFE_ERROR ? tlslife_conn_error(conn)->message : why);
     return false;
 }
 
-/* ---------------------------------------------------------------------------------------------- the server */
+/* ----------------------------------------------------------------------------------- the server */
 
-/* Until the peer's close_notify. TRUNCATED, an end without it, may be an attacker's: it is not the same. */
+/*
+ * Until the peer's close_notify. TRUNCATED, an end without it, may be an attacker's: it is not the
+ * same.
+ */
 static void echo(tlslife_conn *conn) {
     char bytes[4096];
     size_t len = 0;
@@ -51,10 +57,12 @@ static void echo(tlslife_conn *conn) {
         return;
     }
     tlslife_status status = tlslife_conn_read(conn, bytes, sizeof bytes, &len);
-    while (status == TLSLIFE_OK && succeeds(conn, tlslife_conn_write(conn, bytes, len, &len), "write")) {
+    while (status == TLSLIFE_OK &&
+           succeeds(conn, tlslife_conn_write(conn, bytes, len, &len), "write")) {
         status = tlslife_conn_read(conn, bytes, sizeof bytes, &len);
     }
-    tlslife_conn_close(conn, DEADLINE_MS); /* our close_notify; by the peer's the session stays good */
+    tlslife_conn_close(conn,
+                       DEADLINE_MS); /* our close_notify; by the peer's the session stays good */
     printf("server: %s, %s\n", tlslife_outcome_name(tlslife_conn_resumption(conn)),
            tlslife_status_name(status));
 }
@@ -89,7 +97,7 @@ static int serve(tlslife_context *context, const char *port, long connections) {
     return EXIT_SUCCESS;
 }
 
-/* ---------------------------------------------------------------------------------------------- the client */
+/* ----------------------------------------------------------------------------------- the client */
 
 static tlslife_context *client_context(const char *ca) {
     tlslife_error err;
@@ -115,7 +123,8 @@ static bool visit(tlslife_context *context, const char *port) {
               succeeds(conn, tlslife_conn_read(conn, answer, sizeof answer, &len), "read") &&
               succeeds(conn, tlslife_conn_close(conn, DEADLINE_MS), "close");
     if (ok) {
-        printf("client: %s, %.*s\n", tlslife_outcome_name(tlslife_conn_resumption(conn)), (int)len, answer);
+        printf("client: %s, %.*s\n", tlslife_outcome_name(tlslife_conn_resumption(conn)), (int)len,
+               answer);
     }
     tlslife_conn_free(conn);
     return ok;

@@ -1,9 +1,11 @@
 /*
- * thread_host.c: threads with a Lua state each, that share two contexts and one cache, all made here. In each thread a
- * script makes connections of those contexts, and so resumes the sessions of all the others. The states share nothing
- * else, and there is no lock here: contexts, caches and sessions are made for many threads, a connection for one.
+ * thread_host.c: threads with a Lua state each, that share two contexts and one cache, all made
+ * here. In each thread a script makes connections of those contexts, and so resumes the sessions of
+ * all the others. The states share nothing else, and there is no lock here: contexts, caches and
+ * sessions are made for many threads, a connection for one.
  *
- * Usage: thread_host cert.pem key.pem script.lua [threads [visits]]     (the certificate is for "localhost")
+ * Usage: thread_host cert.pem key.pem script.lua [threads [visits]]     (the certificate is for
+ * "localhost")
  */
 #include <lauxlib.h>
 #include <lualib.h>
@@ -19,8 +21,9 @@ typedef struct worker {
     pthread_t thread;
     int number, visits;
     const char *script;
-    tlslife_context *client, *server;   /* lent: main waits for the threads */
-    lua_Integer full, resumed, foreign; /* foreign: those of the resumed whose session another thread made */
+    tlslife_context *client, *server; /* lent: main waits for the threads */
+    lua_Integer full, resumed,
+        foreign; /* foreign: those of the resumed whose session another thread made */
     bool failed;
 } worker;
 
@@ -29,7 +32,7 @@ static void die(const char *what, const char *why) {
     exit(EXIT_FAILURE);
 }
 
-/* ---------------------------------------------------------------------------------------- in each thread */
+/* ------------------------------------------------------------------------------- in each thread */
 
 /* In a protected call, with the worker: script(client context, server context, number, visits). */
 static int run_script(lua_State *L) {
@@ -67,7 +70,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------- what they share */
+/* ------------------------------------------------------------------------------ what they share */
 
 static tlslife_context *new_context(tlslife_role role, tlslife_cache *cache) {
     tlslife_error err;
@@ -98,7 +101,7 @@ static void configure(tlslife_context *client, tlslife_context *server, const ch
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- the whole */
+/* ------------------------------------------------------------------------------------ the whole */
 
 /* The first worker is this thread: there is a session when the others begin. */
 static void run_threads(worker *workers, int threads) {
@@ -124,8 +127,9 @@ static bool print_figures(const worker *workers, int threads, const tlslife_cach
         foreign += workers[i].foreign;
         failed = failed || workers[i].failed;
     }
-    printf("%d threads: %lld full handshakes, %lld resumed, %lld of them by a session of another thread\n",
-           threads, (long long)full, (long long)resumed, (long long)foreign);
+    printf(
+        "%d threads: %lld full handshakes, %lld resumed, %lld of them by a session of another thread\n",
+        threads, (long long)full, (long long)resumed, (long long)foreign);
     printf("the cache: %zu sessions, %llu hits\n", stats.entries, (unsigned long long)stats.hits);
     return !failed;
 }
@@ -145,7 +149,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: thread_host cert.pem key.pem script.lua [threads [visits]]\n");
         return 2;
     }
-    int threads = number(argc, argv, 4, 4, THREADS_MAX), visits = number(argc, argv, 5, 100, 1000000);
+    int threads = number(argc, argv, 4, 4, THREADS_MAX),
+        visits = number(argc, argv, 5, 100, 1000000);
     tlslife_cache *cache = new_cache();
     tlslife_context *client = new_context(TLSLIFE_CLIENT, cache),
                     *server = new_context(TLSLIFE_SERVER, cache);

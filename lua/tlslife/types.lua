@@ -708,7 +708,7 @@ function Connection:ticket_data() end
 ---@field sessions_per_peer integer? client, 1..16, default 4
 ---@field store tlslife.Store|tlslife.StoreFunctions|nil a far home
 ---@field keyring tlslife.Keyring?   demanded with a store
----@field near boolean?              with a store: memory in front of it, default true
+---@field in_memory boolean?              with a store: memory in front of it, default true
 
 ---A far home made of functions, which may yield, return anything and raise: what is not what was put is a miss, what is raised
 ---is a store error and goes to warn(). They are called where a script calls: get and take in the verb that needs a session, put
@@ -739,7 +739,7 @@ function Connection:ticket_data() end
 ---@field puts integer
 ---@field hits integer
 ---@field misses integer
----@field far_hits integer
+---@field store_hits integer
 ---@field expired integer
 ---@field evicted integer
 ---@field bad integer

@@ -1,7 +1,8 @@
 /*
- * blocks_test: memory for OpenSSL (src/base/blocks.c), as OpenSSL calls it: random sizes from a fixed seed,
- * blocks that grow and shrink, each filled with bytes of its own; what is kept, and that it is bounded and goes with its
- * thread; that a block freed twice, or written to when it is free, ends the program.
+ * blocks_test: memory for OpenSSL (src/base/blocks.c), as OpenSSL calls it: random sizes from a
+ * fixed seed, blocks that grow and shrink, each filled with bytes of its own; what is kept, and
+ * that it is bounded and goes with its thread; that a block freed twice, or written to when it is
+ * free, ends the program.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

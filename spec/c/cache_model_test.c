@@ -1,6 +1,7 @@
 /*
- * cache_model_test: the memory home against a list that is searched from end to end. Random verbs, from fixed seeds;
- * after each one what was given, all counters, and how many sessions live must be the list's.
+ * cache_model_test: the memory home against a list that is searched from end to end. Random verbs,
+ * from fixed seeds; after each one what was given, all counters, and how many sessions live must be
+ * the list's.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -10,7 +11,7 @@
 #include "tlslife.h"
 #include "sessions.h"
 
-/* ------------------------------------------------------------------------------------------------- models */
+/* --------------------------------------------------------------------------------------- models */
 
 #define MODEL_MAX 200
 
@@ -72,7 +73,8 @@ static bool model_expire_one(model *m) {
     return true;
 }
 
-static void model_add(model *m, unsigned n, unsigned peer, SSL_SESSION *session, long timeout, bool queues) {
+static void model_add(model *m, unsigned n, unsigned peer, SSL_SESSION *session, long timeout,
+                      bool queues) {
     for (int i = 0; i < 2; i++) {
         (void)model_expire_one(m);
     }
@@ -132,8 +134,8 @@ static SSL_SESSION *model_get(model *m, unsigned n, bool leaves) {
 static bool model_agrees(const model *m, const tlslife_cache *cache) {
     tlslife_cache_stats stats = stats_of(cache);
     return stats.entries == m->len && stats.puts == m->puts && stats.hits == m->hits &&
-           stats.misses == m->misses && stats.expired == m->expired && stats.evicted == m->evicted &&
-           stats.bad == m->bad && live == (int)m->len;
+           stats.misses == m->misses && stats.expired == m->expired &&
+           stats.evicted == m->evicted && stats.bad == m->bad && live == (int)m->len;
 }
 
 static bool model_shrink(model *m, unsigned which, unsigned by) {
@@ -163,7 +165,8 @@ static bool server_step(model *m, tlslife_cache *cache, unsigned *state) {
     if (op < 85) {
         bool leaves = op >= 75;
         SSL_SESSION *wanted = model_get(m, n, leaves);
-        tlslife_session *got = leaves ? tlslife_cache_take(cache, id, 32) : tlslife_cache_get(cache, id, 32);
+        tlslife_session *got =
+            leaves ? tlslife_cache_take(cache, id, 32) : tlslife_cache_get(cache, id, 32);
         tlslife_session_free(got);
         return got == as(wanted);
     }
@@ -199,7 +202,8 @@ static void test_model(size_t capacity, unsigned seed, unsigned steps) {
     for (unsigned i = 0; right && i < steps; i++) {
         right = server_step(&m, cache, &state) && model_agrees(&m, cache);
         if (!right) {
-            fprintf(stderr, "capacity %zu, seed %u: the model differs at step %u\n", capacity, seed, i);
+            fprintf(stderr, "capacity %zu, seed %u: the model differs at step %u\n", capacity, seed,
+                    i);
         }
     }
     CHECK(right && m.hits > 0 && m.misses > 0 && m.expired > 0 && m.evicted > 0);
@@ -218,7 +222,8 @@ static size_t model_newest(const model *m, unsigned peer) {
     return at;
 }
 
-static void model_keep(model *m, unsigned n, unsigned peer, SSL_SESSION *session, long timeout, bool queues) {
+static void model_keep(model *m, unsigned n, unsigned peer, SSL_SESSION *session, long timeout,
+                       bool queues) {
     size_t own = 0, oldest = m->len;
     for (size_t i = m->len; i-- > 0;) {
         const model_entry *entry = &m->entries[i];
@@ -307,8 +312,8 @@ static void test_client_model(size_t capacity, unsigned seed, unsigned steps) {
     for (unsigned i = 0; right && i < steps; i++) {
         right = client_step(&m, cache, &state) && model_agrees(&m, cache);
         if (!right) {
-            fprintf(stderr, "clients, capacity %zu, seed %u: the model differs at step %u\n", capacity, seed,
-                    i);
+            fprintf(stderr, "clients, capacity %zu, seed %u: the model differs at step %u\n",
+                    capacity, seed, i);
         }
     }
     CHECK(right && m.hits > 0 && m.misses > 0 && m.expired > 0 && m.evicted > 0 && m.bad > 0);

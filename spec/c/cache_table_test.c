@@ -1,6 +1,6 @@
 /*
- * cache_table_test: the table under the cache (src/cache/table.c) against a plain list. Hashes are chosen so that most
- * chains are long, which keyed hashes never do; some ids are there twice.
+ * cache_table_test: the table under the cache (src/cache/table.c) against a plain list. Hashes are
+ * chosen so that most chains are long, which keyed hashes never do; some ids are there twice.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -56,7 +56,8 @@ static bool finds_all(const tlsl_table *table, const list *known, const listed *
     for (size_t i = 0; i < known->len; i++) {
         wanted += memcmp(known->all[i].id, one->id, sizeof one->id) == 0;
     }
-    for (uint32_t index = tlsl_table_find(table, one->hash, one->id); index != TLSL_NIL && found <= wanted;
+    for (uint32_t index = tlsl_table_find(table, one->hash, one->id);
+         index != TLSL_NIL && found <= wanted;
          index = tlsl_table_find_next(table, index, one->hash, one->id)) {
         size_t i = 0;
         while (i < known->len && known->all[i].index != index) {

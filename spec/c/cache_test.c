@@ -1,12 +1,12 @@
 /*
- * cache_test: the memory home of a cache, seen from inside: the verbs by id, a client's sessions by peer, capacity,
- * bytes, expiry, order of use, references, and what happens when the clock jumps.
+ * cache_test: the memory home of a cache, seen from inside: the verbs by id, a client's sessions by
+ * peer, capacity, bytes, expiry, order of use, references, and what happens when the clock jumps.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 
-#include "cache/far.h"
+#include "cache/external.h"
 #include "check.h"
 #include "sessions.h"
 #include "tlslife.h"
@@ -43,13 +43,14 @@ static bool drop(tlslife_cache *cache, unsigned n) {
     return tlslife_cache_remove(cache, id, sizeof id);
 }
 
-/* ----------------------------------------------------------------------------------------------- options */
+/* -------------------------------------------------------------------------------------- options */
 
 static void test_options(void) {
     tlslife_error err;
     tlslife_cache_options options = tlslife_cache_defaults();
     CHECK(options.capacity == 20480 && options.capacity_bytes == 0 && options.timeout_seconds == 0);
-    CHECK(options.sessions_per_peer == 4 && options.near && options.store == NULL && options.keyring == NULL);
+    CHECK(options.sessions_per_peer == 4 && options.in_memory && options.store == NULL &&
+          options.keyring == NULL);
     options.sessions_per_peer = 0;
     CHECK(tlslife_cache_new(&options, &err) == NULL && err.kind == TLSLIFE_ERR_USAGE);
     options.sessions_per_peer = 17;
@@ -60,7 +61,7 @@ static void test_options(void) {
     CHECK(tlslife_cache_new(&options, &err) == NULL && err.kind == TLSLIFE_ERR_USAGE);
     options.timeout_seconds = 0;
     tlslife_cache *cache = tlslife_cache_new(&options, &err);
-    CHECK(cache != NULL && tlsl_cache_near(cache) && tlsl_cache_store(cache) == NULL);
+    CHECK(cache != NULL && tlsl_cache_in_memory(cache) && tlsl_cache_store(cache) == NULL);
     CHECK(tlslife_cache_up_ref(cache) == cache);
     tlslife_cache_free(cache);
     CHECK(put(cache, 1, 100) && has(cache, 1));
@@ -86,18 +87,18 @@ static void note_destruction(tlslife_store *store) {
     store_destroyed = true;
 }
 
-static tlslife_cache *new_far_cache(tlslife_store *store, bool near) {
+static tlslife_cache *new_store_cache(tlslife_store *store, bool near) {
     static const unsigned char secret[32] = {1};
     tlslife_cache_options options = tlslife_cache_defaults();
     options.store = store;
-    options.near = near;
+    options.in_memory = near;
     tlslife_error err;
     CHECK(tlslife_cache_new(&options, &err) == NULL && err.kind == TLSLIFE_ERR_USAGE);
     options.keyring = tlslife_keyring_new(secret, sizeof secret, NULL);
     tlslife_cache *cache = tlslife_cache_new(&options, &err);
     tlslife_keyring_free(options.keyring);
-    CHECK(cache != NULL && tlsl_cache_near(cache) == near && tlsl_cache_store(cache) == store &&
-          tlsl_cache_keyring(cache) == options.keyring);
+    CHECK(cache != NULL && tlsl_cache_in_memory(cache) == near &&
+          tlsl_cache_store(cache) == store && tlsl_cache_keyring(cache) == options.keyring);
     return cache;
 }
 
@@ -105,14 +106,14 @@ static bool removed_id(unsigned n) {
     tlsl_cache_key key = {.client = false};
     unsigned char far[TLSL_STORE_KEY];
     nth_id(n, key.bytes);
-    tlsl_far_key(&key, far);
+    tlsl_external_key(&key, far);
     return memcmp(far, removed_key, sizeof far) == 0;
 }
 
 static void test_store(void) {
     static const tlsl_store_verbs verbs = {.remove = note_removal, .destroy = note_destruction};
     tlslife_store store = {.verbs = &verbs, .refs = 1};
-    tlslife_cache *cache = new_far_cache(&store, true);
+    tlslife_cache *cache = new_store_cache(&store, true);
     SSL_SESSION *session = nth_session(1, 100);
     CHECK(tlslife_cache_put(cache, as(session)));
     tlsl_cache_drop(cache, session, true);
@@ -123,7 +124,7 @@ static void test_store(void) {
     tlslife_cache_free(cache);
     CHECK(!store_destroyed);
 
-    cache = new_far_cache(&store, false);
+    cache = new_store_cache(&store, false);
     tlslife_store_free(&store);
     CHECK(!store_destroyed && !tlslife_cache_put(cache, as(session)) && !has(cache, 1));
     tlsl_cache_drop(cache, session, true);
@@ -133,7 +134,7 @@ static void test_store(void) {
     SSL_SESSION_free(session);
 }
 
-/* ------------------------------------------------------------------------------------------- the verbs */
+/* ------------------------------------------------------------------------------------ the verbs */
 
 static void test_verbs(void) {
     tlslife_cache *cache = new_cache(100);
@@ -164,7 +165,8 @@ static void test_replace(void) {
     nth_id(1, id);
     SSL_SESSION *first = nth_session(1, 10);
     SSL_SESSION *second = nth_session(1, 1000);
-    CHECK(tlslife_cache_put(cache, as(first)) && put(cache, 2, 1000) && tlslife_cache_put(cache, as(second)));
+    CHECK(tlslife_cache_put(cache, as(first)) && put(cache, 2, 1000) &&
+          tlslife_cache_put(cache, as(second)));
     SSL_SESSION_free(first);
     CHECK(stats_of(cache).entries == 2 && live == 2);
     the_time += 10;
@@ -187,7 +189,8 @@ static void test_ids(void) {
     CHECK(tlslife_cache_put(cache, as(session)));
     CHECK(drop_reference(tlslife_cache_get(cache, bytes, 3)));
     CHECK(!drop_reference(tlslife_cache_get(cache, bytes, 2)));
-    CHECK(tlslife_cache_get(cache, bytes, 0) == NULL && tlslife_cache_get(cache, bytes, 33) == NULL);
+    CHECK(tlslife_cache_get(cache, bytes, 0) == NULL &&
+          tlslife_cache_get(cache, bytes, 33) == NULL);
     CHECK(tlslife_cache_take(cache, bytes, 33) == NULL && !tlslife_cache_remove(cache, bytes, 33));
     CHECK(stats_of(cache).misses == 4);
     CHECK(tlslife_cache_remove(cache, bytes, 3) && stats_of(cache).entries == 0);
@@ -195,7 +198,10 @@ static void test_ids(void) {
     tlslife_cache_free(cache);
 }
 
-/* libssl makes a session not resumable when its context forgets it; SSL_CTX_remove_session is the way to that. */
+/*
+ * libssl makes a session not resumable when its context forgets it; SSL_CTX_remove_session is the
+ * way to that.
+ */
 static void test_not_resumable(void) {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     tlslife_cache *cache = new_cache(100);
@@ -212,7 +218,7 @@ static void test_not_resumable(void) {
     CHECK(live == 0);
 }
 
-/* ---------------------------------------------------------------------------------------------- capacity */
+/* ------------------------------------------------------------------------------------- capacity */
 
 static void test_capacity(size_t capacity) {
     tlslife_cache *cache = new_cache(capacity);
@@ -227,16 +233,20 @@ static void test_capacity(size_t capacity) {
     for (unsigned i = 0; i < 100; i++) {
         CHECK(put(cache, 1000000 + i, 1000) == (capacity > 0));
         CHECK(has(cache, 1000000 + i) == (capacity > 0));
-        CHECK(stats_of(cache).entries == capacity && stats_of(cache).evicted == (capacity > 0 ? i + 1 : 0));
+        CHECK(stats_of(cache).entries == capacity &&
+              stats_of(cache).evicted == (capacity > 0 ? i + 1 : 0));
     }
     CHECK(live == (int)capacity && tlslife_cache_flush(cache, false) == 0);
-    CHECK(tlslife_cache_flush(cache, true) == capacity && live == 0 && stats_of(cache).entries == 0);
+    CHECK(tlslife_cache_flush(cache, true) == capacity && live == 0 &&
+          stats_of(cache).entries == 0);
     CHECK(put(cache, 1, 1000) == (capacity > 0));
     tlslife_cache_free(cache);
     CHECK(live == 0);
 }
 
-/* Where each shard has few and one is empty while the cache is full, a place is found in another. */
+/*
+ * Where each shard has few and one is empty while the cache is full, a place is found in another.
+ */
 static void test_empty_shard(void) {
     tlslife_cache *cache = new_cache(384);
     unsigned char id[32];
@@ -291,7 +301,8 @@ static void test_bytes(void) {
     tlslife_cache *cache = tlslife_cache_new(&options, NULL);
     for (unsigned i = 0; i < 100; i++) {
         CHECK(put(cache, i, 1000));
-        CHECK(stats_of(cache).bytes == (i < 10 ? i + 1 : 10) * len && stats_of(cache).bytes <= 10 * len + 5);
+        CHECK(stats_of(cache).bytes == (i < 10 ? i + 1 : 10) * len &&
+              stats_of(cache).bytes <= 10 * len + 5);
     }
     CHECK(stats_of(cache).entries == 10 && stats_of(cache).evicted == 90);
     static const unsigned char data[4096] = {1};
@@ -300,14 +311,16 @@ static void test_bytes(void) {
     SSL_SESSION *big = make_session(id, sizeof id, TLS1_2_VERSION, 1000);
     CHECK(SSL_SESSION_set1_ticket_appdata(big, data, 8 * len) == 1);
     size_t big_len = (size_t)i2d_SSL_SESSION(big, NULL);
-    CHECK(big_len <= options.capacity_bytes && tlslife_cache_put(cache, as(big)) && has(cache, 500));
+    CHECK(big_len <= options.capacity_bytes && tlslife_cache_put(cache, as(big)) &&
+          has(cache, 500));
     CHECK(stats_of(cache).bytes <= options.capacity_bytes && stats_of(cache).bytes >= big_len);
     SSL_SESSION *bigger = nth_session(501, 1000);
     CHECK(SSL_SESSION_set1_ticket_appdata(bigger, data, 10 * len) == 1);
     size_t before = stats_of(cache).entries;
     CHECK(!tlslife_cache_put(cache, as(bigger)) && stats_of(cache).too_big == 1);
     CHECK(stats_of(cache).entries == before && has(cache, 500));
-    CHECK(put(cache, 500, 1000) && stats_of(cache).bytes == before * len); /* replaced by a small one */
+    CHECK(put(cache, 500, 1000) &&
+          stats_of(cache).bytes == before * len); /* replaced by a small one */
     CHECK(tlslife_cache_flush(cache, true) == before && stats_of(cache).bytes == 0);
     SSL_SESSION_free(big);
     SSL_SESSION_free(bigger);
@@ -316,7 +329,10 @@ static void test_bytes(void) {
     CHECK(live == 0);
 }
 
-/* A heavy one that needs more room than a put clears away by itself: again what has expired goes first. */
+/*
+ * A heavy one that needs more room than a put clears away by itself: again what has expired goes
+ * first.
+ */
 static void test_bytes_expired(void) {
     static const unsigned char data[4096] = {1};
     SSL_SESSION *sample = nth_session(1, 1000);
@@ -330,7 +346,8 @@ static void test_bytes_expired(void) {
     }
     the_time += 10;
     SSL_SESSION *big = nth_session(20, 1000);
-    CHECK(SSL_SESSION_set1_ticket_appdata(big, data, 3 * len) == 1 && tlslife_cache_put(cache, as(big)));
+    CHECK(SSL_SESSION_set1_ticket_appdata(big, data, 3 * len) == 1 &&
+          tlslife_cache_put(cache, as(big)));
     CHECK(stats_of(cache).evicted == 0 && stats_of(cache).expired >= 4);
     CHECK(has(cache, 0) && has(cache, 4) && has(cache, 20) && stats_of(cache).bytes <= 10 * len);
     SSL_SESSION_free(big);
@@ -339,7 +356,7 @@ static void test_bytes_expired(void) {
     CHECK(live == 0);
 }
 
-/* ------------------------------------------------------------------------------------------------ expiry */
+/* --------------------------------------------------------------------------------------- expiry */
 
 static void test_expiry(void) {
     tlslife_cache_options options = tlslife_cache_defaults();
@@ -350,7 +367,8 @@ static void test_expiry(void) {
     the_time += 49;
     CHECK(has(cache, 1) && has(cache, 2));
     the_time += 1;
-    CHECK(!has(cache, 1) && has(cache, 2) && stats_of(cache).expired == 2 && stats_of(cache).misses == 1);
+    CHECK(!has(cache, 1) && has(cache, 2) && stats_of(cache).expired == 2 &&
+          stats_of(cache).misses == 1);
     the_time += 50;
     CHECK(live == 2 && tlslife_cache_flush(cache, false) == 2 && live == 0 && !has(cache, 2));
     CHECK(stats_of(cache).expired == 4 && stats_of(cache).evicted == 0);
@@ -427,7 +445,8 @@ static void test_clock_jumps(void) {
     tlslife_cache *cache = new_cache(10);
     CHECK(put(cache, 1, 100) && put(cache, 2, (long)1 << 40));
     the_time += (time_t)100 * 365 * 86400;
-    CHECK(!has(cache, 1) && !has(cache, 2) && put(cache, 3, 100) && has(cache, 3) && put(cache, 5, 50));
+    CHECK(!has(cache, 1) && !has(cache, 2) && put(cache, 3, 100) && has(cache, 3) &&
+          put(cache, 5, 50));
     the_time = START;
     CHECK(has(cache, 3) && put(cache, 4, 100));
     the_time += 50;
@@ -442,7 +461,7 @@ static void test_clock_jumps(void) {
     CHECK(live == 0);
 }
 
-/* ----------------------------------------------------------------------------------------------- clients */
+/* -------------------------------------------------------------------------------------- clients */
 
 /* Session n of that version for the peer; the object, which the cache alone holds then. */
 static SSL_SESSION *keep(tlslife_cache *cache, unsigned peer, unsigned n, int version) {
@@ -510,11 +529,13 @@ static void test_peer_reasons(void) {
     tlslife_cache *cache = new_cache(100);
     SSL_SESSION *session = keep(cache, 1, 1, TLS1_2_VERSION);
     tlsl_cache_drop(cache, session, true);
-    CHECK(finds_none(cache, 1, TLSLIFE_OUTCOME_NOT_CLOSED) && stats_of(cache).bad == 1 && live == 0);
+    CHECK(finds_none(cache, 1, TLSLIFE_OUTCOME_NOT_CLOSED) && stats_of(cache).bad == 1 &&
+          live == 0);
     keep(cache, 1, 2, TLS1_3_VERSION);
     keep(cache, 1, 3, TLS1_3_VERSION);
     the_time += 1000;
-    CHECK(finds_none(cache, 1, TLSLIFE_OUTCOME_EXPIRED) && stats_of(cache).expired == 2 && live == 0);
+    CHECK(finds_none(cache, 1, TLSLIFE_OUTCOME_EXPIRED) && stats_of(cache).expired == 2 &&
+          live == 0);
     session = keep(cache, 1, 4, TLS1_3_VERSION);
     tlsl_cache_drop(cache, session, false);
     CHECK(finds_none(cache, 1, TLSLIFE_OUTCOME_NOT_CACHED));
@@ -533,27 +554,30 @@ static void test_uncounted(void) {
     tlsl_cache_key key = {.client = false};
     tlslife_outcome why = TLSLIFE_OUTCOME_NONE;
     nth_id(1, key.bytes);
-    CHECK(tlsl_cache_find(cache, &key, false, false, &why) == NULL && why == TLSLIFE_OUTCOME_NOT_CACHED);
+    CHECK(tlsl_cache_find(cache, &key, false, false, &why) == NULL &&
+          why == TLSLIFE_OUTCOME_NOT_CACHED);
     CHECK(put(cache, 1, 100));
     SSL_SESSION *session = tlsl_cache_find(cache, &key, false, false, &why);
     CHECK(session != NULL && stats_of(cache).hits == 0 && stats_of(cache).misses == 0);
     SSL_SESSION_free(session);
     the_time += 100;
-    CHECK(tlsl_cache_find(cache, &key, false, false, &why) == NULL && why == TLSLIFE_OUTCOME_EXPIRED);
+    CHECK(tlsl_cache_find(cache, &key, false, false, &why) == NULL &&
+          why == TLSLIFE_OUTCOME_EXPIRED);
     for (tlsl_count what = TLSL_COUNT_HIT; what <= TLSL_COUNT_TOO_BIG; what++) {
         for (unsigned i = 0; i <= (unsigned)what; i++) {
             tlsl_cache_count(cache, what);
         }
     }
     tlslife_cache_stats stats = stats_of(cache);
-    CHECK(stats.hits == 1 + 3 && stats.misses == 2 && stats.far_hits == 3 && stats.store_errors == 4);
+    CHECK(stats.hits == 1 + 3 && stats.misses == 2 && stats.store_hits == 3 &&
+          stats.store_errors == 4);
     CHECK(stats.not_opened == 5 && stats.expired == 1 + 6 && stats.bad == 7 && stats.too_big == 8);
     tlslife_cache_free(cache);
 }
 
 /*
- * A session of TLS 1.2 has the same id on both sides, and a hostile server gives out another's: what becomes bad takes
- * nothing of anybody else with it.
+ * A session of TLS 1.2 has the same id on both sides, and a hostile server gives out another's:
+ * what becomes bad takes nothing of anybody else with it.
  */
 static void test_same_id(void) {
     tlslife_cache *cache = new_cache(100);
@@ -564,10 +588,12 @@ static void test_same_id(void) {
     CHECK(tlslife_cache_put(cache, as(ours)) && tlsl_cache_keep(cache, &key_1, theirs, "one:1") &&
           tlsl_cache_keep(cache, &key_2, strange, NULL));
     tlsl_cache_drop(cache, strange, true);
-    CHECK(has(cache, 1) && finds(cache, 1, theirs) && finds_none(cache, 2, TLSLIFE_OUTCOME_NOT_CLOSED));
+    CHECK(has(cache, 1) && finds(cache, 1, theirs) &&
+          finds_none(cache, 2, TLSLIFE_OUTCOME_NOT_CLOSED));
     CHECK(tlsl_cache_keep(cache, &key_2, strange, NULL));
     tlsl_cache_drop(cache, theirs, true); /* behind the other in their chain */
-    CHECK(has(cache, 1) && finds_none(cache, 1, TLSLIFE_OUTCOME_NOT_CLOSED) && finds(cache, 2, strange));
+    CHECK(has(cache, 1) && finds_none(cache, 1, TLSLIFE_OUTCOME_NOT_CLOSED) &&
+          finds(cache, 2, strange));
     tlsl_cache_drop(cache, strange, false);
     CHECK(tlsl_cache_keep(cache, &key_1, theirs, NULL));
     SSL_SESSION *copy = SSL_SESSION_dup(theirs);
@@ -608,7 +634,8 @@ static void test_clients_capacity(void) {
     CHECK(finds_none(cache, 0, TLSLIFE_OUTCOME_NOT_CACHED));
     tlslife_cache_free(cache);
     cache = new_cache(0);
-    CHECK(keep(cache, 1, 1, TLS1_3_VERSION) == NULL && finds_none(cache, 1, TLSLIFE_OUTCOME_NOT_CACHED));
+    CHECK(keep(cache, 1, 1, TLS1_3_VERSION) == NULL &&
+          finds_none(cache, 1, TLSLIFE_OUTCOME_NOT_CACHED));
     tlslife_cache_free(cache);
     CHECK(live == 0);
 }
@@ -625,7 +652,8 @@ static void test_idle_peers(void) {
     CHECK(cache->peers.len == TLSL_PEERS_IDLE && cache->peers.idle_len == TLSL_PEERS_IDLE);
     CHECK(finds_none(cache, 0, TLSLIFE_OUTCOME_NOT_CACHED));
     CHECK(finds_none(cache, MANY - 1, TLSLIFE_OUTCOME_SPENT));
-    for (unsigned i = 0; i < MANY; i++) { /* each evicts the one of ten peers ago, whose place is forgotten */
+    for (unsigned i = 0; i < MANY;
+         i++) { /* each evicts the one of ten peers ago, whose place is forgotten */
         CHECK(keep(cache, i, i, TLS1_2_VERSION) != NULL);
     }
     CHECK(cache->peers.len > TLSL_PEERS_IDLE && cache->peers.len <= TLSL_PEERS_IDLE + 10);
@@ -634,7 +662,7 @@ static void test_idle_peers(void) {
     CHECK(live == 0);
 }
 
-/* ----------------------------------------------------------------------------------------------- entries */
+/* -------------------------------------------------------------------------------------- entries */
 
 static void test_entries(void) {
     tlslife_cache *cache = new_cache(1000);
@@ -705,7 +733,8 @@ typedef struct visits {
 static void visit(void *user, const tlsl_cache_key *key, SSL_SESSION *session, const char *peer) {
     visits *all = user;
     tlsl_cache_key wanted = peer_key(strcmp(peer, "peer:1") == 0 ? 1 : 2);
-    all->right = all->right && key->client && memcmp(key->bytes, wanted.bytes, sizeof wanted.bytes) == 0;
+    all->right =
+        all->right && key->client && memcmp(key->bytes, wanted.bytes, sizeof wanted.bytes) == 0;
     if (all->len < 8) {
         all->sessions[all->len++] = session;
     }

@@ -1,10 +1,11 @@
 /*
- * cache_threads: one cache used from several threads at once, for ThreadSanitizer to look at; and at the end every
- * counter must be what the threads counted for themselves.
+ * cache_threads: one cache used from several threads at once, for ThreadSanitizer to look at; and
+ * at the end every counter must be what the threads counted for themselves.
  *
- * The threads put, get, take, remove, drop, flush and look through the same few hundred ids, and keep and find
- * sessions of the same few peers, in a cache too small for all of them. What one of them takes nobody else may have:
- * each session that is taken, or a client's found, is noted in its record, once.
+ * The threads put, get, take, remove, drop, flush and look through the same few hundred ids, and
+ * keep and find sessions of the same few peers, in a cache too small for all of them. What one of
+ * them takes nobody else may have: each session that is taken, or a client's found, is noted in its
+ * record, once.
  *
  *     cache_threads [threads [rounds]]
  */
@@ -20,7 +21,10 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
-/* OpenSSL is not instrumented: what only it touches is its own affair, and its atomics cannot be seen. */
+/*
+ * OpenSSL is not instrumented: what only it touches is its own affair, and its atomics cannot be
+ * seen.
+ */
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN 1
 #elif defined(__has_feature)
@@ -35,7 +39,9 @@ const char *__tsan_default_options(void) {
     return "ignore_noninstrumented_modules=1:second_deadlock_stack=1";
 }
 
-/* So this says what a reference count is: whoever gives one up has done before the last one frees. */
+/*
+ * So this says what a reference count is: whoever gives one up has done before the last one frees.
+ */
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 void SSL_SESSION_free(SSL_SESSION *session) {
@@ -84,7 +90,8 @@ typedef struct worker {
 static const SSL_CIPHER *cipher; /* any: what has none has no bytes */
 static int record_index;
 
-static void on_free(void *parent, void *of, CRYPTO_EX_DATA *data, int index, long argl, void *argp) {
+static void on_free(void *parent, void *of, CRYPTO_EX_DATA *data, int index, long argl,
+                    void *argp) {
     (void)parent, (void)data, (void)index, (void)argl, (void)argp;
     if (of != NULL) {
         atomic_fetch_add(&((record *)of)->stage->freed, 1);
@@ -117,7 +124,7 @@ static SSL_SESSION *make_session(worker *self, unsigned n, int version) {
     return session;
 }
 
-/* ------------------------------------------------------------------------------------------------- verbs */
+/* ---------------------------------------------------------------------------------------- verbs */
 
 static void note_taken(stage *scene, const SSL_SESSION *session) {
     record *own = SSL_SESSION_get_ex_data(session, record_index);
@@ -130,13 +137,15 @@ static void put(worker *self, const unsigned char *id) {
     unsigned n;
     memcpy(&n, id, sizeof n);
     SSL_SESSION *session = make_session(self, n, TLS1_2_VERSION);
-    self->counts.puts += tlslife_cache_put(self->scene->cache, tlslife_session_from_ssl_session(session));
+    self->counts.puts +=
+        tlslife_cache_put(self->scene->cache, tlslife_session_from_ssl_session(session));
     SSL_SESSION_free(session);
 }
 
 static void get(worker *self, const unsigned char *id, bool take) {
     tlslife_cache *cache = self->scene->cache;
-    tlslife_session *got = take ? tlslife_cache_take(cache, id, 32) : tlslife_cache_get(cache, id, 32);
+    tlslife_session *got =
+        take ? tlslife_cache_take(cache, id, 32) : tlslife_cache_get(cache, id, 32);
     self->counts.hits += got != NULL;
     self->counts.misses += got == NULL;
     if (got == NULL) {
@@ -256,9 +265,12 @@ static void *run_thread(void *argument) {
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------ scenes */
+/* --------------------------------------------------------------------------------------- scenes */
 
-/* Whatever was put is there, or has left by one of the ways that are counted. Replaced ones are what remains. */
+/*
+ * Whatever was put is there, or has left by one of the ways that are counted. Replaced ones are
+ * what remains.
+ */
 static void check_counts(const stage *scene, const counts *sum) {
     tlslife_cache_stats stats;
     tlslife_cache_get_stats(scene->cache, &stats);
@@ -276,8 +288,8 @@ static void check_counts(const stage *scene, const counts *sum) {
     CHECK(stats.bad > 0 || scene->cache->capacity == 1);
     printf("capacity %zu: %llu puts, %llu hits, %llu misses, %llu evicted, %llu bad, %zu there\n",
            scene->cache->capacity, (unsigned long long)stats.puts, (unsigned long long)stats.hits,
-           (unsigned long long)stats.misses, (unsigned long long)stats.evicted, (unsigned long long)stats.bad,
-           stats.entries);
+           (unsigned long long)stats.misses, (unsigned long long)stats.evicted,
+           (unsigned long long)stats.bad, stats.entries);
 }
 
 static void play(size_t capacity, size_t capacity_bytes, unsigned threads, int rounds) {

@@ -1,6 +1,7 @@
 /*
- * chain_test.c: a certificate that came alone, in a context of ours and in libssl's own. The seal completes its chain once,
- * and libssl in each handshake: what a client sees is the same under every setting that judges chains.
+ * chain_test.c: a certificate that came alone, in a context of ours and in libssl's own. The seal
+ * completes its chain once, and libssl in each handshake: what a client sees is the same under
+ * every setting that judges chains.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -25,8 +26,10 @@ static pair issue(EVP_PKEY *key, const pair *issuer, const EVP_MD *md) {
     identity_describe(out.x509, key);
     X509_NAME *name = X509_get_subject_name(out.x509);
     (void)X509_NAME_add_entry_by_txt(name, "OU", MBSTRING_ASC,
-                                     (const unsigned char *)(issuer == NULL ? "one" : "two"), -1, -1, 0);
-    (void)X509_set_issuer_name(out.x509, issuer == NULL ? name : X509_get_subject_name(issuer->x509));
+                                     (const unsigned char *)(issuer == NULL ? "one" : "two"), -1,
+                                     -1, 0);
+    (void)X509_set_issuer_name(out.x509,
+                               issuer == NULL ? name : X509_get_subject_name(issuer->x509));
     CHECK(X509_sign(out.x509, issuer == NULL ? key : issuer->key, md) > 0);
     return out;
 }
@@ -145,8 +148,8 @@ int main(void) {
     test_leaf("P-384 alone, SHA-256", issue(curve("P-384"), NULL, EVP_sha256()), NULL);
     test_leaf("P-384 alone, SHA-384", issue(curve("P-384"), NULL, EVP_sha384()), NULL);
     test_leaf("P-521 alone", issue(curve("P-521"), NULL, EVP_sha512()), NULL);
-    test_leaf("RSA alone", issue(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), NULL, EVP_sha256()),
-              NULL);
+    test_leaf("RSA alone",
+              issue(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), NULL, EVP_sha256()), NULL);
     test_leaf("P-384 of a P-384", issue(curve("P-384"), &good, EVP_sha384()), &good);
     test_leaf("P-256 of a P-384", issue(curve("P-256"), &good, EVP_sha384()), &good);
     test_leaf("P-384 of a P-256", issue(curve("P-384"), &other, EVP_sha256()), &other);

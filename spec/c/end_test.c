@@ -1,7 +1,8 @@
 /*
- * end_test: what comes after the handshake in pieces, while a connection ends or goes on. The peer is libssl itself, or a
- * writer of records of this test's own, which may split what libssl never splits. Each record is handed over by itself;
- * after each one the verb is called again, as its want says, and must go on.
+ * end_test: what comes after the handshake in pieces, while a connection ends or goes on. The peer
+ * is libssl itself, or a writer of records of this test's own, which may split what libssl never
+ * splits. Each record is handed over by itself; after each one the verb is called again, as its
+ * want says, and must go on.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -26,9 +27,10 @@
 #define SECRET_LEN 32
 
 static test_identity identity;
-static tlslife_context *contexts[2];         /* by role: the subject's */
-static SSL_CTX *peers[2];                    /* by the subject's role */
-static unsigned char secrets[2][SECRET_LEN]; /* of TLS 1.3 application data, by the role that writes */
+static tlslife_context *contexts[2]; /* by role: the subject's */
+static SSL_CTX *peers[2];            /* by the subject's role */
+static unsigned char secrets[2]
+                            [SECRET_LEN]; /* of TLS 1.3 application data, by the role that writes */
 
 struct scene {
     tlslife_role role; /* the subject's */
@@ -39,7 +41,7 @@ struct scene {
     uint64_t written; /* of the peer's records, since the handshake was done */
 };
 
-/* ------------------------------------------------------------------------------------------------- scene */
+/* ---------------------------------------------------------------------------------------- scene */
 
 static size_t hex_digit(char c) {
     return (size_t)(c <= '9' ? c - '0' : c - 'a' + 10);
@@ -158,7 +160,7 @@ static bool peer_hears_the_end(struct scene *scene) {
     return heard;
 }
 
-/* ----------------------------------------------------------------------------- records of this test's own */
+/* ------------------------------------------------------------------- records of this test's own */
 
 struct writer {
     unsigned char secret[SECRET_LEN];
@@ -166,7 +168,8 @@ struct writer {
     uint64_t number;
 };
 
-static bool expand(const unsigned char *secret, const char *label, unsigned char *out, size_t out_len) {
+static bool expand(const unsigned char *secret, const char *label, unsigned char *out,
+                   size_t out_len) {
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, "TLS13-KDF", NULL);
     EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
     int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
@@ -208,8 +211,8 @@ static void update_keys(struct writer *writer) {
 }
 
 /* RFC 8446 section 5.2: one record of that type, behind what is on its way. */
-static void put_record(struct scene *scene, struct writer *writer, unsigned char type, const void *content,
-                       size_t len) {
+static void put_record(struct scene *scene, struct writer *writer, unsigned char type,
+                       const void *content, size_t len) {
     unsigned char nonce[12], inner[64];
     unsigned char *record = scene->bytes + scene->len;
     const size_t sealed = len + 1 + 16;
@@ -236,7 +239,7 @@ static void put_close_notify(struct scene *scene, struct writer *writer) {
     put_record(scene, writer, SSL3_RT_ALERT, "\1\0", 2);
 }
 
-/* -------------------------------------------------------------------------- the messages, as they are sent */
+/* --------------------------------------------------------------- the messages, as they are sent */
 
 /* What the peer puts on its way, in two records or more; and its close_notify after it. */
 struct message {
@@ -276,10 +279,14 @@ static void send_certificate(struct scene *scene) {
 
 static struct writer by_hand;
 
-/* KeyUpdate, update_not_requested or update_requested: no library splits its five bytes, and each takes them so. */
+/*
+ * KeyUpdate, update_not_requested or update_requested: no library splits its five bytes, and each
+ * takes them so.
+ */
 static void send_split_update(struct scene *scene, char requested) {
     const char update[] = {SSL3_MT_KEY_UPDATE, 0, 0, 1, requested};
-    by_hand = writer_of(scene->role == TLSLIFE_CLIENT ? TLSLIFE_SERVER : TLSLIFE_CLIENT, scene->written);
+    by_hand =
+        writer_of(scene->role == TLSLIFE_CLIENT ? TLSLIFE_SERVER : TLSLIFE_CLIENT, scene->written);
     put_record(scene, &by_hand, SSL3_RT_HANDSHAKE, update, 4);
     put_record(scene, &by_hand, SSL3_RT_HANDSHAKE, update + 4, 1);
     update_keys(&by_hand);
@@ -299,16 +306,19 @@ static void end_by_hand(struct scene *scene) {
 
 static const struct message MESSAGES[] = {
     {"ticket", TLSLIFE_CLIENT, TLS1_3_VERSION, send_ticket, end_by_libssl},
-    {"certificate request", TLSLIFE_CLIENT, TLS1_3_VERSION, send_certificate_request, end_by_libssl},
+    {"certificate request", TLSLIFE_CLIENT, TLS1_3_VERSION, send_certificate_request,
+     end_by_libssl},
     {"certificate", TLSLIFE_SERVER, TLS1_3_VERSION, send_certificate, end_by_libssl},
     {"key update to a client", TLSLIFE_CLIENT, TLS1_3_VERSION, send_update, end_by_hand},
     {"key update to a server", TLSLIFE_SERVER, TLS1_3_VERSION, send_update, end_by_hand},
-    {"key update asked of a client", TLSLIFE_CLIENT, TLS1_3_VERSION, send_update_request, end_by_hand},
-    {"key update asked of a server", TLSLIFE_SERVER, TLS1_3_VERSION, send_update_request, end_by_hand},
+    {"key update asked of a client", TLSLIFE_CLIENT, TLS1_3_VERSION, send_update_request,
+     end_by_hand},
+    {"key update asked of a server", TLSLIFE_SERVER, TLS1_3_VERSION, send_update_request,
+     end_by_hand},
 };
 #define MESSAGES_LEN (sizeof MESSAGES / sizeof MESSAGES[0])
 
-/* ------------------------------------------------------------------------------------------------- verbs */
+/* ---------------------------------------------------------------------------------------- verbs */
 
 static tlslife_status do_shutdown(struct scene *scene) {
     return tlslife_conn_shutdown(scene->subject);
@@ -384,7 +394,10 @@ static void end_well(struct scene *scene, const struct message *message) {
     CHECK(status == TLSLIFE_OK);
 }
 
-/* The message comes in pieces; after the first somebody reads, and then the verb is called after each. */
+/*
+ * The message comes in pieces; after the first somebody reads, and then the verb is called after
+ * each.
+ */
 static void test_verb(const struct message *message, const struct verb *verb) {
     struct scene scene;
     const int before = checks_failed;
@@ -448,7 +461,10 @@ static void test_messages(void) {
     }
 }
 
-/* A ticket, a key update or a request that waits to be sent: libssl gives no verdict then, and a shutdown sends it. */
+/*
+ * A ticket, a key update or a request that waits to be sent: libssl gives no verdict then, and a
+ * shutdown sends it.
+ */
 static void test_pending(tlslife_status (*ask)(tlslife_conn *conn), bool ends) {
     struct scene scene;
     meet(&scene, TLSLIFE_SERVER, TLS1_3_VERSION);
@@ -476,7 +492,7 @@ static void test_all_pending(void) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------- renegotiation */
+/* -------------------------------------------------------------------------------- renegotiation */
 
 static void begin_renegotiation(struct scene *scene) {
     char byte;
@@ -500,7 +516,8 @@ static void test_renegotiation(tlslife_role role, const struct verb *verb) {
     int calls = 0;
     meet(&scene, role, TLS1_2_VERSION);
     begin_renegotiation(&scene);
-    while (status == TLSLIFE_WANT_READ && ++calls < 10 && !tlslife_conn_get_shutdown(scene.subject)) {
+    while (status == TLSLIFE_WANT_READ && ++calls < 10 &&
+           !tlslife_conn_get_shutdown(scene.subject)) {
         status = call(&scene, verb);
         hear(&scene);
         if (SSL_read(scene.peer, &byte, 1) <= 0) {
@@ -516,7 +533,10 @@ static void test_renegotiation(tlslife_role role, const struct verb *verb) {
     close_scene(&scene);
 }
 
-/* A close that does not wait cannot finish it: the peer was told nothing, and the session is as it was. */
+/*
+ * A close that does not wait cannot finish it: the peer was told nothing, and the session is as it
+ * was.
+ */
 static void test_close_at_once(const struct message *message) {
     struct scene scene;
     meet(&scene, message->role, message->version);
@@ -533,7 +553,7 @@ static void test_close_at_once(const struct message *message) {
     tlslife_session_free(session);
 }
 
-/* --------------------------------------------------------------------------------- over a socket that waits */
+/* --------------------------------------------------------------------- over a socket that waits */
 
 struct sender {
     struct scene *scene;
@@ -598,15 +618,17 @@ static void test_sockets(void) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- main */
+/* ----------------------------------------------------------------------------------------- main */
 
 static void use_identity(SSL_CTX *ctx) {
-    BIO *certificate = BIO_new_mem_buf(identity.certificate, -1), *key = BIO_new_mem_buf(identity.key, -1);
+    BIO *certificate = BIO_new_mem_buf(identity.certificate, -1),
+        *key = BIO_new_mem_buf(identity.key, -1);
     X509 *x509 = PEM_read_bio_X509(certificate, NULL, NULL, NULL);
     EVP_PKEY *pkey = PEM_read_bio_PrivateKey(key, NULL, NULL, NULL);
     CHECK(SSL_CTX_use_certificate(ctx, x509) == 1 && SSL_CTX_use_PrivateKey(ctx, pkey) == 1);
     CHECK(X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), x509) == 1);
-    for (int i = 0; i < 20; i++) { /* so many that a request of a certificate takes more than one record */
+    for (int i = 0; i < 20;
+         i++) { /* so many that a request of a certificate takes more than one record */
         CHECK(SSL_CTX_add_client_CA(ctx, x509) == 1);
     }
     X509_free(x509);
@@ -629,8 +651,10 @@ static SSL_CTX *new_peer(const SSL_METHOD *method) {
 static tlslife_context *new_context(tlslife_role role) {
     tlslife_context *context = tlslife_context_new(role, NULL);
     const char *certificate = identity.certificate, *key = identity.key;
-    CHECK(tlslife_context_add_ca_pem(context, certificate, strlen(certificate), NULL) == TLSLIFE_OK);
-    CHECK(tlslife_context_set_certificate_pem(context, certificate, strlen(certificate), NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_add_ca_pem(context, certificate, strlen(certificate), NULL) ==
+          TLSLIFE_OK);
+    CHECK(tlslife_context_set_certificate_pem(context, certificate, strlen(certificate), NULL) ==
+          TLSLIFE_OK);
     CHECK(tlslife_context_set_private_key_pem(context, key, strlen(key), NULL, NULL) == TLSLIFE_OK);
     if (role == TLSLIFE_CLIENT) {
         CHECK(tlslife_context_set_post_handshake_auth(context, true, NULL) == TLSLIFE_OK);

@@ -1,6 +1,7 @@
 /*
- * fork_test: what a child of fork() has of its parent's. Contexts, caches, keys and a slab go on in both; what is random
- * is random in each; a queue belongs to the process that filled it. (Redis: redis_test. Names: resolve_test.)
+ * fork_test: what a child of fork() has of its parent's. Contexts, caches, keys and a slab go on in
+ * both; what is random is random in each; a queue belongs to the process that filled it. (Redis:
+ * redis_test. Names: resolve_test.)
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -28,7 +29,7 @@ static bool ends_well(pid_t child) {
     return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
-/* ----------------------------------------------------------------------------------------- which process */
+/* -------------------------------------------------------------------------------- which process */
 
 static pid_t plain_fork(void) {
     return fork();
@@ -81,7 +82,7 @@ static void test_namespaces(void) {
     CHECK(ends_well(child));
 }
 
-/* ------------------------------------------------------------------------------------- a program's queue */
+/* ---------------------------------------------------------------------------- a program's queue */
 
 static bool put_number(tlslife_store *store, unsigned char n) {
     unsigned char key[TLSL_STORE_KEY] = {n};
@@ -111,7 +112,7 @@ static void test_queue(void) {
     tlslife_store_free(store);
 }
 
-/* -------------------------------------------------------------------------------- contexts, caches, keys */
+/* ----------------------------------------------------------------------- contexts, caches, keys */
 
 enum { PROCESSES = 4, VISITS = 50, ID_LEN = 32, SEALED_LEN = 49 };
 
@@ -130,8 +131,8 @@ static tlslife_context *new_client(const test_identity *identity, bool with_cach
     tlslife_context *context = tlslife_context_new(TLSLIFE_CLIENT, NULL);
     tlslife_cache_options options = tlslife_cache_defaults();
     tlslife_cache *cache = with_cache ? tlslife_cache_new(&options, NULL) : NULL;
-    CHECK(tlslife_context_add_ca_pem(context, identity->certificate, strlen(identity->certificate), NULL) ==
-          TLSLIFE_OK);
+    CHECK(tlslife_context_add_ca_pem(context, identity->certificate, strlen(identity->certificate),
+                                     NULL) == TLSLIFE_OK);
     CHECK(!with_cache || tlslife_context_set_cache(context, cache, NULL) == TLSLIFE_OK);
     tlslife_cache_free(cache);
     return context;
@@ -140,9 +141,11 @@ static tlslife_context *new_client(const test_identity *identity, bool with_cach
 static tlslife_context *new_server(const test_identity *identity, tlslife_resumption mode) {
     tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, NULL);
     const char *certificate = identity->certificate, *key = identity->key;
-    CHECK(tlslife_context_set_certificate_pem(context, certificate, strlen(certificate), NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_certificate_pem(context, certificate, strlen(certificate), NULL) ==
+          TLSLIFE_OK);
     CHECK(tlslife_context_set_private_key_pem(context, key, strlen(key), NULL, NULL) == TLSLIFE_OK);
-    CHECK(tlslife_context_set_versions(context, TLSLIFE_TLS1_2, TLSLIFE_TLS1_2, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_versions(context, TLSLIFE_TLS1_2, TLSLIFE_TLS1_2, NULL) ==
+          TLSLIFE_OK);
     CHECK(tlslife_context_set_resumption(context, mode, NULL) == TLSLIFE_OK);
     return context;
 }
@@ -153,7 +156,8 @@ static bool goes_on(tlslife_status status) {
 
 /* A connection in memory. Whether it resumed; id, if not NULL: of its session. */
 static bool visit(tlslife_context *client_of, tlslife_context *server_of, unsigned char *id) {
-    tlslife_conn *client = tlslife_conn_new(client_of, NULL), *server = tlslife_conn_new(server_of, NULL);
+    tlslife_conn *client = tlslife_conn_new(client_of, NULL),
+                 *server = tlslife_conn_new(server_of, NULL);
     tlslife_status at_client = TLSLIFE_WANT_READ, at_server = TLSLIFE_WANT_READ;
     bool ok = tlslife_conn_set_hostname(client, "localhost") == TLSLIFE_OK &&
               tlslife_conn_pair(client, server, 0) == TLSLIFE_OK;
@@ -165,7 +169,8 @@ static bool visit(tlslife_context *client_of, tlslife_context *server_of, unsign
     if (id != NULL && session != NULL && tlslife_session_id(session).len == ID_LEN) {
         memcpy(id, tlslife_session_id(session).data, ID_LEN);
     }
-    bool resumed = at_client == TLSLIFE_OK && at_server == TLSLIFE_OK && tlslife_conn_session_reused(client);
+    bool resumed =
+        at_client == TLSLIFE_OK && at_server == TLSLIFE_OK && tlslife_conn_session_reused(client);
     tlslife_session_free(session);
     (void)tlslife_conn_close(client, 0);
     (void)tlslife_conn_close(server, 0);
@@ -178,7 +183,8 @@ static bool seal_nothing(tlslife_keyring *keyring, unsigned char out[SEALED_LEN]
     static const unsigned char nothing[1];
     unsigned char *sealed = NULL;
     size_t len = 0;
-    bool ok = tlsl_seal(keyring, (tlslife_bytes){nothing, 0}, (tlslife_bytes){nothing, 0}, &sealed, &len) &&
+    bool ok = tlsl_seal(keyring, (tlslife_bytes){nothing, 0}, (tlslife_bytes){nothing, 0}, &sealed,
+                        &len) &&
               len == SEALED_LEN;
     if (ok) {
         memcpy(out, sealed, len);
@@ -187,13 +193,17 @@ static bool seal_nothing(tlslife_keyring *keyring, unsigned char out[SEALED_LEN]
     return ok;
 }
 
-/* In every process: who was here before the fork comes back, and what is new is like nothing of the others. */
+/*
+ * In every process: who was here before the fork comes back, and what is new is like nothing of the
+ * others.
+ */
 static bool go_on(const scene *self, fresh *own) {
     bool ok = true;
     for (int i = 0; i < VISITS; i++) {
         ok = ok && visit(self->client_of_id, self->by_id, NULL) &&
              visit(self->client_of_ticket, self->by_ticket, NULL) &&
-             !visit(self->stranger, self->by_id, own->ids[i]) && seal_nothing(self->keyring, own->sealed[i]);
+             !visit(self->stranger, self->by_id, own->ids[i]) &&
+             seal_nothing(self->keyring, own->sealed[i]);
     }
     return ok;
 }

@@ -1,9 +1,11 @@
 /*
- * given_up_test: a handshake that is given up leaves nothing behind, wherever it stands and however it is given up.
+ * given_up_test: a handshake that is given up leaves nothing behind, wherever it stands and however
+ * it is given up.
  *
- * OpenSSL's blocks are counted. A server and its client are brought to each point at which a handshake may be suspended, the
- * side that is looked at is given up, and once both are gone there must be as many blocks as before. SSL_clear(3) loses a
- * ClientHello whose callback was to be called again; LeakSanitizer sees what is not OpenSSL's.
+ * OpenSSL's blocks are counted. A server and its client are brought to each point at which a
+ * handshake may be suspended, the side that is looked at is given up, and once both are gone there
+ * must be as many blocks as before. SSL_clear(3) loses a ClientHello whose callback was to be
+ * called again; LeakSanitizer sees what is not OpenSSL's.
  */
 #include "check.h"
 #include "identity.h"
@@ -37,7 +39,7 @@ static void *resize_memory(void *block, size_t size, const char *file, int line)
     return realloc(block, size);
 }
 
-/* --------------------------------------------------------------------------------------------- handshakes */
+/* ----------------------------------------------------------------------------------- handshakes */
 
 /* Where one side waits: for an answer, or for its peer. */
 typedef struct point {
@@ -115,22 +117,25 @@ static const way ways[] = {
 
 static test_identity identity;
 
-static tlslife_context *new_context(const point *at, bool server, uint16_t version, tlslife_cache *cache) {
+static tlslife_context *new_context(const point *at, bool server, uint16_t version,
+                                    tlslife_cache *cache) {
     tlslife_context *context = tlslife_context_new(server ? TLSLIFE_SERVER : TLSLIFE_CLIENT, NULL);
-    bool ok = context != NULL &&
-              tlslife_context_set_certificate_pem(context, identity.certificate, strlen(identity.certificate),
-                                                  NULL) == TLSLIFE_OK &&
-              tlslife_context_set_private_key_pem(context, identity.key, strlen(identity.key), NULL, NULL) ==
-                  TLSLIFE_OK &&
-              tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate), NULL) ==
-                  TLSLIFE_OK &&
-              tlslife_context_set_verify(context, TLSLIFE_VERIFY_REQUIRED, NULL) == TLSLIFE_OK &&
-              tlslife_context_set_versions(context, version, version, NULL) == TLSLIFE_OK;
+    bool ok =
+        context != NULL &&
+        tlslife_context_set_certificate_pem(context, identity.certificate,
+                                            strlen(identity.certificate), NULL) == TLSLIFE_OK &&
+        tlslife_context_set_private_key_pem(context, identity.key, strlen(identity.key), NULL,
+                                            NULL) == TLSLIFE_OK &&
+        tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate),
+                                   NULL) == TLSLIFE_OK &&
+        tlslife_context_set_verify(context, TLSLIFE_VERIFY_REQUIRED, NULL) == TLSLIFE_OK &&
+        tlslife_context_set_versions(context, version, version, NULL) == TLSLIFE_OK;
     if (ok && at->of_client != server) {
         ok = tlslife_context_set_questions(context, at->questions, NULL) == TLSLIFE_OK;
     }
     if (ok && server && cache != NULL) {
-        ok = tlslife_context_set_resumption(context, TLSLIFE_RESUMPTION_STATEFUL, NULL) == TLSLIFE_OK &&
+        ok = tlslife_context_set_resumption(context, TLSLIFE_RESUMPTION_STATEFUL, NULL) ==
+                 TLSLIFE_OK &&
              tlslife_context_set_cache(context, cache, NULL) == TLSLIFE_OK;
     }
     CHECK(ok);
@@ -225,7 +230,7 @@ static void give_up(ends *both, const point *at, tlslife_session *session, const
     part(both);
 }
 
-/* -------------------------------------------------------------------------------------------------- rows */
+/* ----------------------------------------------------------------------------------------- rows */
 
 static void run_row(const point *at, const way *how, uint16_t version) {
     tlslife_keyring *keyring =
@@ -233,9 +238,10 @@ static void run_row(const point *at, const way *how, uint16_t version) {
     tlslife_cache_options options = tlslife_cache_defaults();
     options.store = at->resuming ? tlslife_store_program(NULL) : NULL;
     options.keyring = keyring;
-    options.near = false;
+    options.in_memory = false;
     tlslife_cache *cache = at->resuming ? tlslife_cache_new(&options, NULL) : NULL;
-    ends both = {.contexts = {new_context(at, false, version, cache), new_context(at, true, version, cache)}};
+    ends both = {.contexts = {new_context(at, false, version, cache),
+                              new_context(at, true, version, cache)}};
     tlslife_session *session = at->resuming ? get_session(&both) : NULL;
     tlslife_store_event heard; /* what the program has not heard yet it is not asked for */
     while (at->resuming && tlslife_store_next(options.store, &heard)) {}
@@ -257,7 +263,8 @@ static void run_row(const point *at, const way *how, uint16_t version) {
 }
 
 int main(void) {
-    if (CRYPTO_set_mem_functions(get_memory, resize_memory, give_memory) != 1 || !identity_make(&identity)) {
+    if (CRYPTO_set_mem_functions(get_memory, resize_memory, give_memory) != 1 ||
+        !identity_make(&identity)) {
         return 1;
     }
     static const uint16_t versions[] = {TLSLIFE_TLS1_2, TLSLIFE_TLS1_3};

@@ -1,7 +1,8 @@
 /*
- * heap_test: the program's heap for Lua states (src/host/heap.c), as a lua_Alloc is used: random sizes, blocks that grow
- * and shrink, each filled with bytes of its own, from fixed seeds. AddressSanitizer sees what is left at the end; that no
- * two blocks overlap, and that nothing is lost on the way, the bytes tell. Then the bounds of what an idle heap keeps.
+ * heap_test: the program's heap for Lua states (src/host/heap.c), as a lua_Alloc is used: random
+ * sizes, blocks that grow and shrink, each filled with bytes of its own, from fixed seeds.
+ * AddressSanitizer sees what is left at the end; that no two blocks overlap, and that nothing is
+ * lost on the way, the bytes tell. Then the bounds of what an idle heap keeps.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -26,7 +27,8 @@ static uint64_t state;
 
 /* Small mostly, as Lua's are; at times beyond what the heap itself looks after; and the edges. */
 static size_t any_size(void) {
-    static const size_t edges[] = {1, 15, 16, 17, 511, 512, 513, 575, 576, 577, 65535, 65536, 65537};
+    static const size_t edges[] = {1,   15,  16,  17,    511,   512,  513,
+                                   575, 576, 577, 65535, 65536, 65537};
     uint32_t r = next_random(&state);
     switch (r % 16) {
     case 0: return edges[r / 16 % (sizeof edges / sizeof edges[0])];
@@ -47,7 +49,8 @@ static bool is_whole(const held *one, size_t len) {
 
 static bool resize_one(host_heap *heap, held *one, size_t len) {
     size_t both = one->len < len ? one->len : len;
-    unsigned char *bytes = host_heap_resize(heap, one->bytes, one->bytes == NULL ? 5 : one->len, len);
+    unsigned char *bytes =
+        host_heap_resize(heap, one->bytes, one->bytes == NULL ? 5 : one->len, len);
     bool good = (bytes == NULL) == (len == 0) && (uintptr_t)bytes % 16 == 0;
     one->bytes = bytes;
     one->len = len;

@@ -1,6 +1,7 @@
 /*
- * loop_test: what a loop, or a server made of one, asks of the core: which descriptor to watch and until when, whether
- * a connection is idle, a close in as many calls as it takes, a listener that was handed over.
+ * loop_test: what a loop, or a server made of one, asks of the core: which descriptor to watch and
+ * until when, whether a connection is idle, a close in as many calls as it takes, a listener that
+ * was handed over.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -27,17 +28,17 @@ static tlslife_context *client_context, *server_context;
 
 static tlslife_context *new_server_context(void) {
     tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, NULL);
-    CHECK(tlslife_context_set_certificate_pem(context, identity.certificate, strlen(identity.certificate),
+    CHECK(tlslife_context_set_certificate_pem(context, identity.certificate,
+                                              strlen(identity.certificate), NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_private_key_pem(context, identity.key, strlen(identity.key), NULL,
                                               NULL) == TLSLIFE_OK);
-    CHECK(tlslife_context_set_private_key_pem(context, identity.key, strlen(identity.key), NULL, NULL) ==
-          TLSLIFE_OK);
     return context;
 }
 
 static tlslife_context *new_client_context(void) {
     tlslife_context *context = tlslife_context_new(TLSLIFE_CLIENT, NULL);
-    CHECK(tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate), NULL) ==
-          TLSLIFE_OK);
+    CHECK(tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate),
+                                     NULL) == TLSLIFE_OK);
     return context;
 }
 
@@ -89,10 +90,10 @@ static void free_ends(ends pair) {
     tlslife_conn_free(pair.server);
 }
 
-/* ------------------------------------------------------------------------------------------------ wait_fd */
+/* -------------------------------------------------------------------------------------- wait_fd */
 
-static void check_wait(const tlslife_conn *conn, tlslife_status want, int wanted_fd, bool wanted_writing,
-                       int wanted_ms) {
+static void check_wait(const tlslife_conn *conn, tlslife_status want, int wanted_fd,
+                       bool wanted_writing, int wanted_ms) {
     bool writing = !wanted_writing;
     int timeout_ms = -2;
     CHECK(tlslife_conn_wait_fd(conn, want, &writing, &timeout_ms) == wanted_fd);
@@ -155,7 +156,7 @@ static void test_program_store(void) {
     tlslife_context_free(context);
 }
 
-/* --------------------------------------------------------------------------------------------------- idle */
+/* ----------------------------------------------------------------------------------------- idle */
 
 static bool send_all(tlslife_conn *conn, const char *bytes, size_t len) {
     size_t written = 0;
@@ -179,13 +180,15 @@ static void test_idle(void) {
     CHECK(receive(pair.server, 4) == 4 && !tlslife_conn_idle(pair.server));
     CHECK(receive(pair.server, 1) == 0 && !tlslife_conn_idle(pair.server));
     CHECK(tlslife_conn_cork(pair.server, true) == TLSLIFE_OK);
-    CHECK(send_all(pair.server, "answer", 6) && !tlslife_conn_idle(pair.server)); /* nobody has it */
+    CHECK(send_all(pair.server, "answer", 6) &&
+          !tlslife_conn_idle(pair.server)); /* nobody has it */
     CHECK(tlslife_conn_flush(pair.server) == TLSLIFE_OK && tlslife_conn_idle(pair.server));
     CHECK(send_all(pair.server, "more", 4) && !tlslife_conn_idle(pair.server));
     CHECK(tlslife_conn_flush(pair.server) == TLSLIFE_OK && tlslife_conn_idle(pair.server));
     CHECK(send_all(pair.client, "two requests", 12) && receive(pair.server, 4) == 4);
     CHECK(tlslife_conn_cork(pair.server, false) == TLSLIFE_OK);
-    CHECK(send_all(pair.server, "answer", 6) && !tlslife_conn_idle(pair.server)); /* one waits, decrypted */
+    CHECK(send_all(pair.server, "answer", 6) &&
+          !tlslife_conn_idle(pair.server)); /* one waits, decrypted */
     CHECK(receive(pair.server, 64) == 8 && send_all(pair.server, "answer", 6) &&
           tlslife_conn_idle(pair.server));
     CHECK(tlslife_conn_close(pair.client, 0) == TLSLIFE_SENT && !tlslife_conn_idle(pair.client));
@@ -216,10 +219,12 @@ static void test_idle_after_early_data(void) {
     ends pair = new_ends_of(client, server);
     CHECK(session != NULL && tlslife_conn_set_session(pair.client, session) == TLSLIFE_OK);
     CHECK(tlslife_conn_write_early(pair.client, "request", 7, &len) == TLSLIFE_OK && len == 7);
-    CHECK(tlslife_conn_read_early(pair.server, bytes, sizeof bytes, &len) == TLSLIFE_OK && len == 7);
+    CHECK(tlslife_conn_read_early(pair.server, bytes, sizeof bytes, &len) == TLSLIFE_OK &&
+          len == 7);
     CHECK(!tlslife_conn_idle(pair.server));
     CHECK(tlslife_conn_connect(pair.client) == TLSLIFE_OK);
-    CHECK(tlslife_conn_read_early(pair.server, bytes, sizeof bytes, &len) == TLSLIFE_OK && len == 0);
+    CHECK(tlslife_conn_read_early(pair.server, bytes, sizeof bytes, &len) == TLSLIFE_OK &&
+          len == 0);
     CHECK(shake(pair) && !tlslife_conn_idle(pair.server));
     CHECK(send_all(pair.server, "answer", 6) && tlslife_conn_idle(pair.server));
     free_ends(pair);
@@ -239,7 +244,7 @@ static void test_idle_with_a_write_that_waits(void) {
     free_ends(pair);
 }
 
-/* -------------------------------------------------------------------------------------------------- close */
+/* ---------------------------------------------------------------------------------------- close */
 
 static void test_close_in_turns(void) {
     ends pair = new_open_ends();
@@ -265,13 +270,17 @@ static void test_close_of_a_full_transport(void) {
            1) { /* not a record: the room is gone */
     }
     CHECK(tlslife_conn_close(pair.client, 100) == TLSLIFE_WANT_WRITE);
-    CHECK(tlslife_conn_close(pair.client, 100) == TLSLIFE_WANT_WRITE && tlslife_conn_fd(pair.client) >= 0);
+    CHECK(tlslife_conn_close(pair.client, 100) == TLSLIFE_WANT_WRITE &&
+          tlslife_conn_fd(pair.client) >= 0);
     check_wait(pair.client, TLSLIFE_WANT_WRITE, tlslife_conn_fd(pair.client), true, -1);
-    CHECK(tlslife_conn_close(pair.client, 0) == TLSLIFE_TIMEOUT && tlslife_conn_fd(pair.client) == -1);
+    CHECK(tlslife_conn_close(pair.client, 0) == TLSLIFE_TIMEOUT &&
+          tlslife_conn_fd(pair.client) == -1);
     free_ends(pair);
 }
 
-/* A peer that sends on and on: each call takes a part, and says that there is more without a wait. */
+/*
+ * A peer that sends on and on: each call takes a part, and says that there is more without a wait.
+ */
 static void test_close_under_a_flood(void) {
     ends pair = new_open_ends();
     static char bytes[16384];
@@ -296,7 +305,7 @@ static void test_close_under_a_flood(void) {
     free_ends(pair);
 }
 
-/* ------------------------------------------------------------------------------------------------ listener */
+/* ------------------------------------------------------------------------------------- listener */
 
 static int listening_socket(int domain, int type, bool listens) {
     struct sockaddr_in inet = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -327,8 +336,10 @@ static void test_handed_over(void) {
     }
     CHECK(tlslife_listener_fd(listener) == fd && tlslife_listener_port(listener) > 0);
     CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-    CHECK(tlslife_listener_accept(listener, server_context, 0, &accepted, NULL) == TLSLIFE_WANT_READ);
-    CHECK(tlslife_listener_accept(listener, server_context, 20, &accepted, NULL) == TLSLIFE_TIMEOUT);
+    CHECK(tlslife_listener_accept(listener, server_context, 0, &accepted, NULL) ==
+          TLSLIFE_WANT_READ);
+    CHECK(tlslife_listener_accept(listener, server_context, 20, &accepted, NULL) ==
+          TLSLIFE_TIMEOUT);
     (void)snprintf(port, sizeof port, "%d", tlslife_listener_port(listener));
     tlslife_conn *client = new_conn(client_context);
     tlslife_conn_set_blocking(client, true);

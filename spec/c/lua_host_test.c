@@ -1,6 +1,7 @@
 /*
- * lua_host_test: a C program with Lua inside (include/tlslife_lua.h): its objects in a script's hands and back, the same
- * contexts in the states of several threads, sessions from one state to another, states closed in any order.
+ * lua_host_test: a C program with Lua inside (include/tlslife_lua.h): its objects in a script's
+ * hands and back, the same contexts in the states of several threads, sessions from one state to
+ * another, states closed in any order.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -38,14 +39,16 @@ static void make_contexts(const test_identity *identity) {
     size_t certificate_len = strlen(identity->certificate), key_len = strlen(identity->key);
     client = tlslife_context_new(TLSLIFE_CLIENT, &err);
     server = tlslife_context_new(TLSLIFE_SERVER, &err);
-    CHECK(tlslife_context_add_ca_pem(client, identity->certificate, certificate_len, &err) == TLSLIFE_OK);
-    CHECK(tlslife_context_set_certificate_pem(server, identity->certificate, certificate_len, &err) ==
+    CHECK(tlslife_context_add_ca_pem(client, identity->certificate, certificate_len, &err) ==
           TLSLIFE_OK);
-    CHECK(tlslife_context_set_private_key_pem(server, identity->key, key_len, NULL, &err) == TLSLIFE_OK);
-    CHECK(tlslife_context_set_questions(server, TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE, &err) ==
+    CHECK(tlslife_context_set_certificate_pem(server, identity->certificate, certificate_len,
+                                              &err) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_private_key_pem(server, identity->key, key_len, NULL, &err) ==
           TLSLIFE_OK);
-    CHECK(tlslife_context_set_questions(client, TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY_ALL, &err) ==
-          TLSLIFE_OK);
+    CHECK(tlslife_context_set_questions(server, TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE,
+                                        &err) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_questions(client, TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY_ALL,
+                                        &err) == TLSLIFE_OK);
 }
 
 /* The module was never opened in this state. */
@@ -70,14 +73,15 @@ static void *work(void *unused) {
     lua_setglobal(L, "client");
     tlslife_lua_push_context(L, server);
     lua_setglobal(L, "server");
-    run(L, "for i = 1, 8 do\n"
-           "    local a, b = client:connection(), server:connection()\n"
-           "    a:set_blocking(false) b:set_blocking(false) a:set_hostname 'localhost' tlslife.pair(a, b)\n"
-           "    local connected, accepted\n"
-           "    for _ = 1, 20 do connected = connected or a:connect() accepted = accepted or b:accept() end\n"
-           "    assert(connected and accepted)\n"
-           "    if i % 3 == 0 then a:free() end\n"
-           "end");
+    run(L,
+        "for i = 1, 8 do\n"
+        "    local a, b = client:connection(), server:connection()\n"
+        "    a:set_blocking(false) b:set_blocking(false) a:set_hostname 'localhost' tlslife.pair(a, b)\n"
+        "    local connected, accepted\n"
+        "    for _ = 1, 20 do connected = connected or a:connect() accepted = accepted or b:accept() end\n"
+        "    assert(connected and accepted)\n"
+        "    if i % 3 == 0 then a:free() end\n"
+        "end");
     lua_close(L);
     return unused;
 }
@@ -110,11 +114,12 @@ static void connect_in(lua_State *L) {
     tlslife_conn_set_blocking(b, false);
     push_conn(L, a, "a");
     push_conn(L, b, "b");
-    run(L, "local connected, accepted\n"
-           "for _ = 1, 20 do connected = connected or a:connect() accepted = accepted or b:accept() end\n"
-           "assert(connected and accepted)\n"
-           "a:read() assert(a:context() ~= b:context())\n"
-           "session = a:session() a:shutdown() a:free() assert(not pcall(a.read, a))");
+    run(L,
+        "local connected, accepted\n"
+        "for _ = 1, 20 do connected = connected or a:connect() accepted = accepted or b:accept() end\n"
+        "assert(connected and accepted)\n"
+        "a:read() assert(a:context() ~= b:context())\n"
+        "session = a:session() a:shutdown() a:free() assert(not pcall(a.read, a))");
     lua_getglobal(L, "a");
     CHECK(tlslife_lua_test_conn(L, -1) == NULL);
     lua_pop(L, 1);
@@ -155,7 +160,8 @@ static void check_caches(void) {
     CHECK(tlslife_lua_check_cache(L, 1) == cache && tlslife_lua_test_cache(L, 2) == NULL);
     CHECK(tlslife_lua_check_store(L, 2) == store && tlslife_lua_test_store(L, 3) == NULL);
     CHECK(tlslife_lua_check_keyring(L, 3) == keyring && tlslife_lua_test_keyring(L, 4) == NULL);
-    CHECK(tlslife_lua_check_ticket_keys(L, 4) == keys && tlslife_lua_test_ticket_keys(L, 1) == NULL);
+    CHECK(tlslife_lua_check_ticket_keys(L, 4) == keys &&
+          tlslife_lua_test_ticket_keys(L, 1) == NULL);
     tlslife_lua_push_cache(L, cache);
     CHECK(lua_rawequal(L, 1, -1));
     lua_close(L);
@@ -191,8 +197,8 @@ static void share(lua_State *first, lua_State *second) {
 }
 
 /*
- * A cache whose store is functions of one state serves another one's connections: there nobody can be asked, and
- * what is to be put waits for the first.
+ * A cache whose store is functions of one state serves another one's connections: there nobody can
+ * be asked, and what is to be put waits for the first.
  */
 static void check_functions(const test_identity *identity) {
     lua_State *first = new_state(), *second = new_state();
@@ -202,14 +208,15 @@ static void check_functions(const test_identity *identity) {
     lua_setglobal(first, "KEY");
     run(first, serve);
     run(second, serve);
-    run(first, "rows, puts, gets = {}, 0, 0\n"
-               "cache = tlslife.cache {near = false, keyring = tlslife.keyring {('k'):rep(32)}, store = {\n"
-               "    get = function(key) gets = gets + 1 return rows[key] end, remove = print,\n"
-               "    put = function(key, sealed) puts = puts + 1 rows[key] = sealed end}}\n"
-               "server = tlslife.context {role = 'server', certificate = CERTIFICATE, private_key = KEY,\n"
-               "    cache = cache, max_version = 'TLSv1.2'}\n"
-               "client = tlslife.context {role = 'client', ca = CERTIFICATE, max_version = 'TLSv1.2'}\n"
-               "word, session = serve() assert(word == 'not_offered' and puts == 1)");
+    run(first,
+        "rows, puts, gets = {}, 0, 0\n"
+        "cache = tlslife.cache {in_memory = false, keyring = tlslife.keyring {('k'):rep(32)}, store = {\n"
+        "    get = function(key) gets = gets + 1 return rows[key] end, remove = print,\n"
+        "    put = function(key, sealed) puts = puts + 1 rows[key] = sealed end}}\n"
+        "server = tlslife.context {role = 'server', certificate = CERTIFICATE, private_key = KEY,\n"
+        "    cache = cache, max_version = 'TLSv1.2'}\n"
+        "client = tlslife.context {role = 'client', ca = CERTIFICATE, max_version = 'TLSv1.2'}\n"
+        "word, session = serve() assert(word == 'not_offered' and puts == 1)");
     share(first, second);
     run(second, "assert(serve(session) == 'not_cached')");
     run(first, "assert(puts == 1 and gets == 0)\n"
@@ -233,7 +240,8 @@ static void check_listener(void) {
 }
 
 static void check_error(void) {
-    tlslife_error err = {.kind = TLSLIFE_ERR_INPUT, .message = "a message", .alert = -1, .verify_depth = -1};
+    tlslife_error err = {
+        .kind = TLSLIFE_ERR_INPUT, .message = "a message", .alert = -1, .verify_depth = -1};
     lua_State *L = new_state();
     CHECK(tlslife_lua_push_error(L, &err) == 3);
     CHECK(lua_gettop(L) == 3 && lua_isnil(L, 1) && lua_istable(L, 3));

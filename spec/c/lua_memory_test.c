@@ -1,9 +1,10 @@
 /*
  * lua_memory_test: what the binding holds when Lua's memory ends.
  *
- * One life of everything (contexts with hooks, a connection in memory, sessions, errors, a listener), and then one of
- * caches, is run in one state after the other, and in each the next allocation of Lua fails: first the first, then
- * the second, until none does. Whatever was begun must be given back: the state's blocks are counted, the rest is the leak checker's.
+ * One life of everything (contexts with hooks, a connection in memory, sessions, errors, a
+ * listener), and then one of caches, is run in one state after the other, and in each the next
+ * allocation of Lua fails: first the first, then the second, until none does. Whatever was begun
+ * must be given back: the state's blocks are counted, the rest is the leak checker's.
  *
  *     lua_memory_test [step]
  */
@@ -53,13 +54,14 @@ static const char everything[] =
     "do local closed <close> = client:connection() end\n";
 
 /*
- * What fails inside a store's function is no error of the verb: so nothing is demanded of how a handshake went. The
- * collector waits till the end: where there is no memory to call a finalizer with, Lua itself loses it.
+ * What fails inside a store's function is no error of the verb: so nothing is demanded of how a
+ * handshake went. The collector waits till the end: where there is no memory to call a finalizer
+ * with, Lua itself loses it.
  */
 static const char cache_life[] =
     "collectgarbage 'stop' local tls, rows = require 'tlslife.core', {}\n"
     "local keyring = tls.keyring {('a'):rep(32), ('b'):rep(32)} keyring:rotate(('c'):rep(32))\n"
-    "local far = tls.cache {keyring = keyring, near = false, timeout = 100, store = {\n"
+    "local far = tls.cache {keyring = keyring, in_memory = false, timeout = 100, store = {\n"
     "    get = function(key) coroutine.yield() return rows[key] end,\n"
     "    put = function(key, sealed, lifetime) coroutine.yield() rows[key] = sealed .. '' end,\n"
     "    remove = function(key) rows[key] = nil end}}\n"
@@ -129,7 +131,10 @@ static lua_State *new_state(allowance *allowed, const test_identity *identity) {
     return L;
 }
 
-/* Whether that life ended well although the allocation after so many was to fail: there were not as many. */
+/*
+ * Whether that life ended well although the allocation after so many was to fail: there were not as
+ * many.
+ */
 static bool survives(const char *life, long allocations, const test_identity *identity) {
     allowance allowed = {-1, 0};
     lua_State *L = new_state(&allowed, identity);

@@ -1,11 +1,11 @@
 /*
- * lua_states_test: sessions made in one Lua state resume in every other, whether these are in one thread, in
- * several, or in two processes. What they share is a slab in a file, which each state opens for itself; or a
- * cache that the C program made and pushed into all of them.
+ * lua_states_test: sessions made in one Lua state resume in every other, whether these are in one
+ * thread, in several, or in two processes. What they share is a slab in a file, which each state
+ * opens for itself; or a cache that the C program made and pushed into all of them.
  *
- * A session's bytes go from state to state over a board in shared memory, as they would in a client's file;
- * its secret on the server's side goes by the cache alone. A server with another cache does not know it: that
- * is tried too.
+ * A session's bytes go from state to state over a board in shared memory, as they would in a
+ * client's file; its secret on the server's side goes by the cache alone. A server with another
+ * cache does not know it: that is tried too.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -61,7 +61,7 @@ static test_identity identity;
 static char directory[] = "/tmp/lua_states_test.XXXXXX";
 static char slab[sizeof directory + 8];
 
-/* ------------------------------------------------------------------------------------------------ a state */
+/* -------------------------------------------------------------------------------------- a state */
 
 static const char script[] =
     "local tls = require 'tlslife'\n"
@@ -70,7 +70,7 @@ static const char script[] =
     "        cache = cache, resumption = 'stateful'})\n"
     "end\n"
     "cache = CACHE or assert(tls.cache {store = assert(tls.shared {path = SLAB, size = 1 << 20}),\n"
-    "    keyring = tls.keyring {('k'):rep(32)}, near = false})\n"
+    "    keyring = tls.keyring {('k'):rep(32)}, in_memory = false})\n"
     "local server, stranger = serve(cache), serve(assert(tls.cache()))\n"
     "local clients = {}\n"
     "for _, version in ipairs {'TLSv1.2', 'TLSv1.3'} do\n"
@@ -115,11 +115,12 @@ static const char script[] =
     "end\n"
     "function resume(version, other) wanted('resumed resumed', offer(server, version, other)) end\n"
     "function refuse(version, other) wanted('not_accepted not_cached', offer(stranger, version, other)) end\n"
-    "function far_hits() return cache:stats().far_hits end\n";
+    "function store_hits() return cache:stats().store_hits end\n";
 
 static slot *slot_of(lua_State *L) {
     lua_Integer number = luaL_checkinteger(L, 1);
-    int version = luaL_checkoption(L, 2, NULL, (const char *const[]){versions[0], versions[1], NULL});
+    int version =
+        luaL_checkoption(L, 2, NULL, (const char *const[]){versions[0], versions[1], NULL});
     luaL_argcheck(L, number >= 0 && number < STATES, 1, "no such state");
     return &common->slots[number][version];
 }
@@ -179,7 +180,7 @@ static int call(lua_State *L, const char *name, const char *version, int number)
     return lua_pcall(L, 2, 0, 0);
 }
 
-/* ---------------------------------------------------------------------------------------------- a thread */
+/* ------------------------------------------------------------------------------------- a thread */
 
 static void make(lua_State *L, int number) {
     for (int v = 0; v < VERSIONS; v++) {
@@ -200,12 +201,13 @@ static void refuse(lua_State *L, int number, int other) {
 }
 
 /* No session came by another way than through the slab. */
-static void check_far_hits(lua_State *L, int number) {
-    lua_getglobal(L, "far_hits");
-    if (passes(L, lua_pcall(L, 0, 1, 0), "far_hits", number)) {
+static void check_store_hits(lua_State *L, int number) {
+    lua_getglobal(L, "store_hits");
+    if (passes(L, lua_pcall(L, 0, 1, 0), "store_hits", number)) {
         if (lua_tointeger(L, -1) != (lua_Integer)OTHERS * VERSIONS) {
             common->failed++;
-            fprintf(stderr, "state %d: %lld hits in the slab\n", number, (long long)lua_tointeger(L, -1));
+            fprintf(stderr, "state %d: %lld hits in the slab\n", number,
+                    (long long)lua_tointeger(L, -1));
         }
         lua_pop(L, 1);
     }
@@ -232,14 +234,14 @@ static void *work(void *argument) {
     for (int i = 0; i < PER_THREAD; i++) {
         refuse(states[i], self->first + i, (self->first + i + 1) % STATES);
         if (self->cache == NULL) {
-            check_far_hits(states[i], self->first + i);
+            check_store_hits(states[i], self->first + i);
         }
         lua_close(states[i]);
     }
     return NULL;
 }
 
-/* --------------------------------------------------------------------------------------------- a process */
+/* ------------------------------------------------------------------------------------ a process */
 
 static void work_in_threads(int first, int threads, tlslife_cache *cache) {
     worker workers[THREADS];
@@ -285,7 +287,7 @@ static void processes_end(pid_t *pids, int processes) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- scenes */
+/* --------------------------------------------------------------------------------------- scenes */
 
 static void scene_begin(void) {
     pthread_barrierattr_t shared;
@@ -298,7 +300,10 @@ static void scene_begin(void) {
     (void)pthread_barrierattr_destroy(&shared);
 }
 
-/* Where a process was killed somebody waits at the barrier for ever: it is not destroyed, but unmapped. */
+/*
+ * Where a process was killed somebody waits at the barrier for ever: it is not destroyed, but
+ * unmapped.
+ */
 static void scene_end(void) {
     CHECK(common->made == STATES * VERSIONS);
     CHECK(common->refused == STATES * VERSIONS);
@@ -331,7 +336,7 @@ static void check_cache_in_memory(void) {
     work_in_threads(0, THREADS, cache);
     scene_end();
     tlslife_cache_get_stats(cache, &stats);
-    CHECK(stats.hits == RESUMPTIONS && stats.misses == 0 && stats.far_hits == 0);
+    CHECK(stats.hits == RESUMPTIONS && stats.misses == 0 && stats.store_hits == 0);
     tlslife_cache_free(cache);
 }
 

@@ -1,8 +1,9 @@
 /*
- * oracle.c: the program. `oracle` runs every case, `oracle list` prints their names, `oracle NAME` runs one.
+ * oracle.c: the program. `oracle` runs every case, `oracle list` prints their names, `oracle NAME`
+ * runs one.
  *
- * It exits with 2 where it is itself at fault (no such case, no memory), never because libssl did something
- * unexpected: whatever that is, it is what was asked for.
+ * It exits with 2 where it is itself at fault (no such case, no memory), never because libssl did
+ * something unexpected: whatever that is, it is what was asked for.
  */
 #include <signal.h>
 #include <stdio.h>

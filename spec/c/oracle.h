@@ -1,15 +1,18 @@
 /*
  * oracle.h: what the oracle's files share.
  *
- * The oracle is a plain program on libssl that says what libssl does: it runs a life of a connection, call by
- * call, and prints one line a case. spec/oracle_spec.lua runs the same lives through tlslife and compares, so
- * no expectation is ever written down by hand: what this machine's libssl does is the truth.
+ * The oracle is a plain program on libssl that says what libssl does: it runs a life of a
+ * connection, call by call, and prints one line a case. spec/oracle_spec.lua runs the same lives
+ * through tlslife and compares, so no expectation is ever written down by hand: what this machine's
+ * libssl does is the truth.
  *
- * A case is a scene: a kind (protocol and way of resuming), a role, and the two ends of a connection. The end
- * in question is the subject, the other its peer. Contexts are set up as tlslife's are.
+ * A case is a scene: a kind (protocol and way of resuming), a role, and the two ends of a
+ * connection. The end in question is the subject, the other its peer. Contexts are set up as
+ * tlslife's are.
  *
- * A line is "NAME: TOKEN TOKEN ...". A call's token is "s.shutdown=-1/want_write": whose call (s or p), its
- * name, what it returned and, where it failed, SSL_get_error's word, with "ssl:" the reason of the first error.
+ * A line is "NAME: TOKEN TOKEN ...". A call's token is "s.shutdown=-1/want_write": whose call (s or
+ * p), its name, what it returned and, where it failed, SSL_get_error's word, with "ssl:" the reason
+ * of the first error.
  */
 #ifndef ORACLE_H
 #define ORACLE_H
@@ -43,7 +46,7 @@ struct scene {
     size_t kept_len;
 };
 
-/* ------------------------------------------------------------------------------------- oracle_scene.c */
+/* ------------------------------------------------------------------------------- oracle_scene.c */
 
 void must(bool holds, const char *what); /* ends the program where the oracle itself is at fault */
 const char *kind_name(enum kind kind);
@@ -70,10 +73,16 @@ void begin(struct scene *scene);
 void prepare_again(struct scene *scene);
 /* Lets the peer go in good order; a new one is joined to the subject. */
 void replace_peer(struct scene *scene);
-/* A second connection whose client offers the held session, or a copy where the subject serves; then begun. */
+/*
+ * A second connection whose client offers the held session, or a copy where the subject serves;
+ * then begun.
+ */
 void prepare_resuming(struct scene *scene);
 void begin_resuming(struct scene *scene);
-/* A reference to the session, or a copy where the subject serves: its fate is then the server's doing alone. */
+/*
+ * A reference to the session, or a copy where the subject serves: its fate is then the server's
+ * doing alone.
+ */
 SSL_SESSION *offered(const struct scene *scene, SSL_SESSION *session);
 
 void join(SSL *a, SSL *b);                /* gives both a new transport in memory */
@@ -84,7 +93,7 @@ void settle_all(struct scene *scene);     /* both ends */
 void leave(SSL *ssl);                     /* its stream ends, without close_notify */
 void garble(SSL *ssl);                    /* what is no TLS arrives at it */
 
-/* -------------------------------------------------------------------------------------- oracle_say.c */
+/* --------------------------------------------------------------------------------- oracle_say.c */
 
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_shutdown(const struct scene *scene, SSL *ssl);
@@ -100,7 +109,7 @@ void say_reused(const char *name, SSL *client, SSL *server);
 void say_fresh(struct scene *scene, const char *name, SSL_SESSION *session);
 void say_verdict(struct scene *scene); /* resumable, fresh, and first in TLS 1.3 */
 
-/* --------------------------------------------------------------------- oracle_matrix.c, oracle_sequence.c, oracle_state.c */
+/* ------------------------------------------- oracle_matrix.c, oracle_sequence.c, oracle_state.c */
 
 struct cases {          /* a walk over all cases: visits those whose name is wanted, or all */
     const char *wanted; /* NULL: all */
@@ -115,7 +124,7 @@ void matrix_walk(struct cases *cases);
 void sequence_walk(struct cases *cases);
 void state_walk(struct cases *cases);
 
-/* ------------------------------------- oracle_shutdown.c, oracle_life.c, oracle_session.c */
+/* ------------------------------------------- oracle_shutdown.c, oracle_life.c, oracle_session.c */
 
 enum {
     IDS = 1 << TLS12_ID | 1 << TLS13_STATEFUL,

@@ -1,5 +1,6 @@
 /*
- * oracle_life.c: SSL_clear and SSL_dup at each stage and what they keep, references, and the end of a context.
+ * oracle_life.c: SSL_clear and SSL_dup at each stage and what they keep, references, and the end of
+ * a context.
  */
 #include "oracle.h"
 
@@ -7,7 +8,7 @@
  * macro of OpenSSL's casts it. */
 static char groups[] = "P-384:P-256";
 
-/* ------------------------------------------------------------------------------------------------- clear */
+/* ---------------------------------------------------------------------------------------- clear */
 
 static void say_cleared(const struct scene *scene) {
     SSL *ssl = subject(scene);
@@ -60,9 +61,12 @@ static void clear_renegotiating(struct scene *scene) {
     say_resumable(scene);
 }
 
-/* --------------------------------------------------------------------------------------------------- dup */
+/* ------------------------------------------------------------------------------------------ dup */
 
-/* Settings of one connection on an SSL that already has a transport; returns its dup, subject in its place. */
+/*
+ * Settings of one connection on an SSL that already has a transport; returns its dup, subject in
+ * its place.
+ */
 static void dup_in_place(struct scene *scene) {
     SSL *from = subject(scene), *dup = SSL_dup(from);
     must(dup != NULL, "dup");
@@ -74,7 +78,8 @@ static void dup_in_place(struct scene *scene) {
 
 static void set_client(SSL *ssl) {
     static const unsigned char alpn[] = "\5dup/1";
-    must(SSL_set_alpn_protos(ssl, alpn, sizeof alpn - 1) == 0 && SSL_set1_groups_list(ssl, groups) == 1,
+    must(SSL_set_alpn_protos(ssl, alpn, sizeof alpn - 1) == 0 &&
+             SSL_set1_groups_list(ssl, groups) == 1,
          "settings");
 }
 
@@ -150,7 +155,7 @@ static void dup_cleared(struct scene *scene) {
     SSL_free(dup);
 }
 
-/* ------------------------------------------------------------------------------------ references, contexts */
+/* ------------------------------------------------------------------------- references, contexts */
 
 /* The first free judges nothing, the last one does. */
 static void references(struct scene *scene) {
@@ -175,7 +180,7 @@ static void context_freed(struct scene *scene) {
     say_resumable(scene);
 }
 
-/* ----------------------------------------------------------------------------------------- the table */
+/* ------------------------------------------------------------------------------------ the table */
 
 const struct sequence LIFE_SEQUENCES[] = {
     {"clear_before", IDS, OF_BOTH, clear_before, 0},

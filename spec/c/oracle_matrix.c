@@ -1,15 +1,16 @@
 /*
- * oracle_matrix.c: every kind and role, each way a connection can end, each way to be rid of it afterwards; and
- * what is left of its session.
+ * oracle_matrix.c: every kind and role, each way a connection can end, each way to be rid of it
+ * afterwards; and what is left of its session.
  *
- * A case is KIND/ROLE/END/DISPOSAL. The peer never does harm on its own: it is settled before the verdict, so
- * what is seen is the subject's doing, or what truly passed between the two (an alert, the end of a stream).
+ * A case is KIND/ROLE/END/DISPOSAL. The peer never does harm on its own: it is settled before the
+ * verdict, so what is seen is the subject's doing, or what truly passed between the two (an alert,
+ * the end of a stream).
  */
 #include <stdio.h>
 
 #include "oracle.h"
 
-/* ------------------------------------------------------------------------------------------------ ends */
+/* ----------------------------------------------------------------------------------------- ends */
 
 static void end_none(struct scene *scene) {
     (void)scene;
@@ -131,7 +132,7 @@ static const struct end ENDS[] = {
     {"gone", SOCKETS, end_gone},
 };
 
-/* ------------------------------------------------------------------------------------------- disposals */
+/* ------------------------------------------------------------------------------------ disposals */
 
 static void settle_peer(struct scene *scene) {
     settle(&scene->ends[scene->role == CLIENT ? SERVER : CLIENT]);
@@ -156,7 +157,9 @@ static void dispose_clear(struct scene *scene) {
     say_verdict(scene);
 }
 
-/* The same SSL connects once more: a client offers what it still has, a server is offered the copy. */
+/*
+ * The same SSL connects once more: a client offers what it still has, a server is offered the copy.
+ */
 static void dispose_again(struct scene *scene) {
     enum role other = scene->role == CLIENT ? SERVER : CLIENT;
     clear(scene);
@@ -188,7 +191,7 @@ static const struct disposal DISPOSALS[] = {
     {"unset", dispose_unset},
 };
 
-/* ---------------------------------------------------------------------------------------------- the walk */
+/* ------------------------------------------------------------------------------------- the walk */
 
 static void matrix_run(enum kind kind, enum role role, const struct end *end,
                        const struct disposal *disposal) {
@@ -205,7 +208,8 @@ static void matrix_run(enum kind kind, enum role role, const struct end *end,
 static void matrix_case(struct cases *cases, enum kind kind, enum role role, const struct end *end,
                         const struct disposal *disposal) {
     char name[128];
-    snprintf(name, sizeof name, "%s/%s/%s/%s", kind_name(kind), role_name(role), end->name, disposal->name);
+    snprintf(name, sizeof name, "%s/%s/%s/%s", kind_name(kind), role_name(role), end->name,
+             disposal->name);
     if (!case_begins(cases, name)) {
         return;
     }

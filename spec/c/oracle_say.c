@@ -45,7 +45,8 @@ static const char *error_word(const SSL *ssl, int result) {
 }
 
 /* failed: SSL_get_error is lawful, which it is not for SSL_shutdown's 0. */
-static void say_call(const struct scene *scene, SSL *ssl, const char *name, int result, bool failed) {
+static void say_call(const struct scene *scene, SSL *ssl, const char *name, int result,
+                     bool failed) {
     const char *who = ssl == peer(scene) ? "p" : "s";
     if (failed) {
         say("%s.%s=%d/%s", who, name, result, error_word(ssl, result));

@@ -1,9 +1,10 @@
 /*
  * oracle_scene.c: contexts, connections and what lies between them.
  *
- * Contexts are what tlslife's are: the client keeps sessions by new_session_cb and not in OpenSSL's own cache;
- * the server is stateful (SSL_OP_NO_TICKET and OpenSSL's own cache) or has tickets and keeps nothing. The
- * client verifies the server's certificate and name: a self-signed one, made once.
+ * Contexts are what tlslife's are: the client keeps sessions by new_session_cb and not in OpenSSL's
+ * own cache; the server is stateful (SSL_OP_NO_TICKET and OpenSSL's own cache) or has tickets and
+ * keeps nothing. The client verifies the server's certificate and name: a self-signed one, made
+ * once.
  */
 #include <fcntl.h>
 #include <openssl/bio.h>
@@ -28,7 +29,8 @@ void must(bool holds, const char *what) {
 }
 
 const char *kind_name(enum kind kind) {
-    static const char *const names[KINDS] = {"tls12_id", "tls12_ticket", "tls13_stateful", "tls13_stateless"};
+    static const char *const names[KINDS] = {"tls12_id", "tls12_ticket", "tls13_stateful",
+                                             "tls13_stateless"};
     return names[kind];
 }
 
@@ -40,24 +42,27 @@ bool is_tls13(enum kind kind) {
     return kind == TLS13_STATEFUL || kind == TLS13_STATELESS;
 }
 
-/* ---------------------------------------------------------------------------------------- certificate */
+/* ---------------------------------------------------------------------------------- certificate */
 
 static void add_names(X509 *x509) {
     X509_NAME *name = X509_get_subject_name(x509);
     X509V3_CTX none;
     X509V3_set_ctx_nodb(&none);
     X509V3_set_ctx(&none, x509, x509, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &none, NID_subject_alt_name, "DNS:localhost");
+    X509_EXTENSION *extension =
+        X509V3_EXT_conf_nid(NULL, &none, NID_subject_alt_name, "DNS:localhost");
     must(extension && X509_add_ext(x509, extension, -1), "subjectAltName");
     X509_EXTENSION_free(extension);
-    must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)host, -1, -1, 0) &&
+    must(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)host, -1, -1,
+                                    0) &&
              X509_set_issuer_name(x509, name),
          "names");
 }
 
 static X509 *self_signed(EVP_PKEY *key) {
     X509 *x509 = X509_new();
-    must(x509 && X509_set_version(x509, X509_VERSION_3) && ASN1_INTEGER_set(X509_get_serialNumber(x509), 1) &&
+    must(x509 && X509_set_version(x509, X509_VERSION_3) &&
+             ASN1_INTEGER_set(X509_get_serialNumber(x509), 1) &&
              X509_gmtime_adj(X509_getm_notBefore(x509), -3600) &&
              X509_gmtime_adj(X509_getm_notAfter(x509), 86400) && X509_set_pubkey(x509, key),
          "certificate");
@@ -84,9 +89,12 @@ static void make_certificate(void) {
     must(atexit(forget_certificate) == 0, "atexit");
 }
 
-/* ------------------------------------------------------------------------------------------- contexts */
+/* ------------------------------------------------------------------------------------- contexts */
 
-/* An index of our own, not app data: where no index was ever asked for, SSL_dup fails on an SSL that has app data. */
+/*
+ * An index of our own, not app data: where no index was ever asked for, SSL_dup fails on an SSL
+ * that has app data.
+ */
 static int scene_index(void) {
     static int index = -1;
     if (index < 0) {
@@ -102,8 +110,8 @@ static int keep_session(SSL *ssl, SSL_SESSION *session) {
     return 1; /* the reference is ours now */
 }
 
-static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-                       unsigned in_len, void *argument) {
+static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                       const unsigned char *in, unsigned in_len, void *argument) {
     (void)ssl;
     (void)argument;
     if (in_len < 2 || in[0] >= in_len) {
@@ -117,7 +125,8 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 static SSL_CTX *bare_context(enum kind kind, const SSL_METHOD *method) {
     int version = is_tls13(kind) ? TLS1_3_VERSION : TLS1_2_VERSION;
     SSL_CTX *ctx = SSL_CTX_new(method);
-    must(ctx && SSL_CTX_set_min_proto_version(ctx, version) && SSL_CTX_set_max_proto_version(ctx, version) &&
+    must(ctx && SSL_CTX_set_min_proto_version(ctx, version) &&
+             SSL_CTX_set_max_proto_version(ctx, version) &&
              SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"oracle", 6),
          "context");
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -147,7 +156,7 @@ static SSL_CTX *server_context(enum kind kind) {
     return ctx;
 }
 
-/* ---------------------------------------------------------------------------------------------- struct scene */
+/* --------------------------------------------------------------------------------- struct scene */
 
 void scene_open(struct scene *scene, enum kind kind, enum role role) {
     make_certificate();
@@ -211,7 +220,7 @@ void settle_all(struct scene *scene) {
     settle(&scene->ends[SERVER]);
 }
 
-/* ------------------------------------------------------------------------------------------ transport */
+/* ------------------------------------------------------------------------------------ transport */
 
 void join(SSL *a, SSL *b) {
     BIO *one, *other;
@@ -222,7 +231,8 @@ void join(SSL *a, SSL *b) {
 
 static void join_sockets(SSL *a, SSL *b) {
     int fds[2];
-    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0,
+         "socketpair");
     BIO *one = BIO_new_socket(fds[0], BIO_CLOSE), *other = BIO_new_socket(fds[1], BIO_CLOSE);
     must(one && other, "sockets");
     SSL_set_bio(a, one, one);
@@ -252,7 +262,7 @@ void garble(SSL *ssl) {
     must(BIO_write(SSL_get_wbio(from), GARBAGE, sizeof GARBAGE) == sizeof GARBAGE, "garbage");
 }
 
-/* ------------------------------------------------------------------------------------------ handshake */
+/* ------------------------------------------------------------------------------------ handshake */
 
 static bool waits(SSL *ssl, int result) {
     int error = SSL_get_error(ssl, result);
@@ -280,8 +290,10 @@ bool handshake(SSL *client, SSL *server) {
 
 void exchange(SSL *client, SSL *server) {
     char byte = 'x';
-    must(SSL_write(server, &byte, 1) == 1 && SSL_read(client, &byte, 1) == 1, "a byte to the client");
-    must(SSL_write(client, &byte, 1) == 1 && SSL_read(server, &byte, 1) == 1, "a byte to the server");
+    must(SSL_write(server, &byte, 1) == 1 && SSL_read(client, &byte, 1) == 1,
+         "a byte to the client");
+    must(SSL_write(client, &byte, 1) == 1 && SSL_read(server, &byte, 1) == 1,
+         "a byte to the server");
 }
 
 SSL_SESSION *offered(const struct scene *scene, SSL_SESSION *session) {
@@ -312,7 +324,7 @@ void begin(struct scene *scene) {
     say_handshake(scene, subject(scene));
 }
 
-/* ------------------------------------------------------------------------------------- a second time */
+/* -------------------------------------------------------------------------------- a second time */
 
 void prepare_again(struct scene *scene) {
     settle_all(scene);

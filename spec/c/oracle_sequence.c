@@ -1,5 +1,6 @@
 /*
- * oracle_sequence.c: the walk over the lives that the matrix does not have. A case is KIND/ROLE/NAME.
+ * oracle_sequence.c: the walk over the lives that the matrix does not have. A case is
+ * KIND/ROLE/NAME.
  */
 #include <stdio.h>
 

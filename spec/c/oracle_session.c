@@ -1,18 +1,21 @@
 /*
- * oracle_session.c: sessions set, replaced, refused, abandoned, met by an alert; and tickets used one by one.
+ * oracle_session.c: sessions set, replaced, refused, abandoned, met by an alert; and tickets used
+ * one by one.
  */
 #include "oracle.h"
 
-/* ---------------------------------------------------------------------------------------------- sessions */
+/* ------------------------------------------------------------------------------------- sessions */
 
 /* What the client's session is before the handshake, after it, and once the tickets have come. */
 static void session_stages(struct scene *scene) {
     prepare(scene, MEMORY);
     say("session=%d", SSL_get0_session(subject(scene)) != NULL);
     finish(scene);
-    say("resumable=%d kept=%zu", SSL_SESSION_is_resumable(SSL_get0_session(subject(scene))), scene->kept_len);
+    say("resumable=%d kept=%zu", SSL_SESSION_is_resumable(SSL_get0_session(subject(scene))),
+        scene->kept_len);
     exchange(client_of(scene), server_of(scene));
-    say("resumable=%d kept=%zu", SSL_SESSION_is_resumable(SSL_get0_session(subject(scene))), scene->kept_len);
+    say("resumable=%d kept=%zu", SSL_SESSION_is_resumable(SSL_get0_session(subject(scene))),
+        scene->kept_len);
     say("reused=%d", SSL_session_reused(subject(scene)));
 }
 
@@ -101,7 +104,10 @@ static void handshake_alert_sent(struct scene *scene) {
     say_verdict(scene);
 }
 
-/* What is no TLS comes to the peer first of all, whose alert the subject then meets in its handshake. */
+/*
+ * What is no TLS comes to the peer first of all, whose alert the subject then meets in its
+ * handshake.
+ */
 static void handshake_alert_received(struct scene *scene) {
     prepare_resuming(scene);
     garble(peer(scene));
@@ -113,7 +119,7 @@ static void handshake_alert_received(struct scene *scene) {
     say_verdict(scene);
 }
 
-/* ----------------------------------------------------------------------------------------------- tickets */
+/* -------------------------------------------------------------------------------------- tickets */
 
 static void meet_for_tickets(struct scene *scene) {
     prepare(scene, MEMORY);
@@ -164,7 +170,7 @@ static void session_chain(struct scene *scene) {
     say("kept=%zu", scene->kept_len);
 }
 
-/* ----------------------------------------------------------------------------------------- the table */
+/* ------------------------------------------------------------------------------------ the table */
 
 const struct sequence SESSION_SEQUENCES[] = {
     {"session_stages", EVERY, OF_BOTH, session_stages, 0},

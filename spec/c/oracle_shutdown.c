@@ -1,10 +1,11 @@
 /*
- * oracle_shutdown.c: the end of a connection beyond what the matrix has: too early, twice, with something unread or
- * unwritten, after a failure; the masks set by hand; and reading and writing before there is a connection.
+ * oracle_shutdown.c: the end of a connection beyond what the matrix has: too early, twice, with
+ * something unread or unwritten, after a failure; the masks set by hand; and reading and writing
+ * before there is a connection.
  */
 #include "oracle.h"
 
-/* ------------------------------------------------------------------------------------ shutdown and masks */
+/* --------------------------------------------------------------------------- shutdown and masks */
 
 static void shutdown_before(struct scene *scene) {
     prepare(scene, MEMORY);
@@ -39,7 +40,9 @@ static void set_then_shutdown(struct scene *scene) {
     say_masks(scene);
 }
 
-/* The mask is put back to 0: does another close_notify go out, and what does the peer make of it? */
+/*
+ * The mask is put back to 0: does another close_notify go out, and what does the peer make of it?
+ */
 static void shutdown_zero_shutdown(struct scene *scene) {
     meet(scene, MEMORY);
     say_shutdown(scene, subject(scene));
@@ -117,7 +120,10 @@ static void shutdown_full_retry(struct scene *scene) {
     say_masks(scene);
 }
 
-/* A write waits in the middle of a record; shut down thrice while the peer makes room, then written again. */
+/*
+ * A write waits in the middle of a record; shut down thrice while the peer makes room, then written
+ * again.
+ */
 static void shutdown_write_waits(struct scene *scene) {
     meet(scene, MEMORY);
     say_write(scene, subject(scene), SSL3_RT_MAX_PLAIN_LENGTH);
@@ -198,7 +204,7 @@ static void sent_write(struct scene *scene) {
     say_masks(scene);
 }
 
-/* -------------------------------------------------------------------------------- before the handshake */
+/* ------------------------------------------------------------------------- before the handshake */
 
 static void read_before(struct scene *scene) {
     prepare(scene, MEMORY);
@@ -212,7 +218,7 @@ static void write_before(struct scene *scene) {
     say("begun=%d", !SSL_in_before(subject(scene)));
 }
 
-/* ----------------------------------------------------------------------------------------- the table */
+/* ------------------------------------------------------------------------------------ the table */
 
 const struct sequence SHUTDOWN_SEQUENCES[] = {
     {"shutdown_before", IDS, OF_BOTH, shutdown_before, 0},

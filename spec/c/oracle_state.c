@@ -1,6 +1,7 @@
 /*
- * oracle_state.c: from each state that a connection can be in after its handshake, each two of shutdown, read and write,
- * one after the other, in right orders and wrong ones; what the peer hears of it, and what is left of the session.
+ * oracle_state.c: from each state that a connection can be in after its handshake, each two of
+ * shutdown, read and write, one after the other, in right orders and wrong ones; what the peer
+ * hears of it, and what is left of the session.
  *
  * A case is KIND/ROLE/in_STATE_VERB_VERB.
  */
@@ -8,7 +9,7 @@
 
 #include "oracle.h"
 
-/* ----------------------------------------------------------------------------------------------- states */
+/* --------------------------------------------------------------------------------------- states */
 
 static void be_open(struct scene *scene) {
     (void)scene;
@@ -93,7 +94,7 @@ static const struct state STATES[] = {
     {"asked_to_update", TLS13, be_asked_to_update},
 };
 
-/* ------------------------------------------------------------------------------------------------ verbs */
+/* ---------------------------------------------------------------------------------------- verbs */
 
 struct verb {
     const char *name;
@@ -109,7 +110,7 @@ static const struct verb VERBS[] = {
 
 enum { STATES_LEN = sizeof STATES / sizeof STATES[0], VERBS_LEN = sizeof VERBS / sizeof VERBS[0] };
 
-/* -------------------------------------------------------------------------------------------- the cases */
+/* ------------------------------------------------------------------------------------ the cases */
 
 /* What has come to the peer, and its answer: read twice, for data may come before the end. */
 static void hear(struct scene *scene) {

@@ -1,6 +1,7 @@
 /*
- * redis_test: the Redis home through its verbs, against a real redis-server and against servers that are anything but.
- * What is asked of it in every case: each inquiry ends, in time, as what it is; no call takes anybody's time.
+ * redis_test: the Redis home through its verbs, against a real redis-server and against servers
+ * that are anything but. What is asked of it in every case: each inquiry ends, in time, as what it
+ * is; no call takes anybody's time.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -50,7 +51,7 @@ static void rest(int ms) {
     (void)poll(NULL, 0, ms);
 }
 
-/* ----------------------------------------------------------------------------------------------- asking */
+/* --------------------------------------------------------------------------------------- asking */
 
 static void name_key(unsigned char key[TLSL_STORE_KEY], unsigned n) {
     memset(key, 0, TLSL_STORE_KEY);
@@ -102,8 +103,8 @@ static bool put_number(tlslife_store *store, unsigned n) {
 
 static bool finds_number(tlslife_store *store, unsigned n, bool take) {
     tlsl_inquiry inquiry;
-    bool right = look_up(store, n, take, &inquiry) == TLSL_FOUND_HIT && inquiry.bytes_len == sizeof n &&
-                 memcmp(inquiry.bytes, &n, sizeof n) == 0;
+    bool right = look_up(store, n, take, &inquiry) == TLSL_FOUND_HIT &&
+                 inquiry.bytes_len == sizeof n && memcmp(inquiry.bytes, &n, sizeof n) == 0;
     free(inquiry.bytes);
     return right;
 }
@@ -131,7 +132,7 @@ static double look_many(tlslife_store *store, tlsl_inquiry *inquiries, unsigned 
     return now_ms() - begin;
 }
 
-/* ---------------------------------------------------------------------------------------- the real one */
+/* --------------------------------------------------------------------------------- the real one */
 
 static int listen_somewhere(char service[8]) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -149,9 +150,9 @@ static pid_t start_redis(const char *service, const char *unix_path) {
     pid_t child = fork();
     if (child == 0) {
         silence();
-        execlp("redis-server", "redis-server", "--port", service, "--bind", "127.0.0.1", "--unixsocket",
-               unix_path, "--save", "", "--appendonly", "no", "--requirepass", "sesame", "--dir", "/tmp",
-               (char *)NULL);
+        execlp("redis-server", "redis-server", "--port", service, "--bind", "127.0.0.1",
+               "--unixsocket", unix_path, "--save", "", "--appendonly", "no", "--requirepass",
+               "sesame", "--dir", "/tmp", (char *)NULL);
         _exit(127);
     }
     for (int i = 0; i < 200 && access(unix_path, F_OK) != 0; i++) {
@@ -299,7 +300,7 @@ enum { FORKS = 3, LOOKUPS = 2000 };
 static void child_of_fork(tlslife_store *store, tlsl_inquiry *under_way) {
     (void)alarm(60);
     store->verbs->ask(store, under_way);
-    bool failed = under_way->found == TLSL_FOUND_FAILED && under_way->home == NULL;
+    bool failed = under_way->found == TLSL_FOUND_FAILED && under_way->pending == NULL;
     unsigned wrong = misses_of(store, LOOKUPS / 2);
     pid_t child = fork();
     wrong += misses_of(store, LOOKUPS / 2);
@@ -309,7 +310,10 @@ static void child_of_fork(tlslife_store *store, tlsl_inquiry *under_way) {
     _exit(failed && wrong == 0 && well ? 0 : 1);
 }
 
-/* A store that stands, and has a lookup under way, is used by its process, three children and three grandchildren. */
+/*
+ * A store that stands, and has a lookup under way, is used by its process, three children and three
+ * grandchildren.
+ */
 static void test_fork(tlslife_redis_options options, pid_t server) {
     tlslife_store *store = open_store(options);
     tlsl_inquiry under_way = {.found = TLSL_FOUND_MISS};
@@ -374,15 +378,16 @@ static void test_real(void) {
     (void)unlink(unix_path);
 }
 
-/* ------------------------------------------------------------------------------------------ through TLS */
+/* ---------------------------------------------------------------------------------- through TLS */
 
 static bool make_identity(const char *directory) {
     char command[512];
-    (void)snprintf(command, sizeof command,
-                   "mkdir -m 700 %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
-                   "-days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost "
-                   "-keyout %s/key.pem -out %s/cert.pem 2>/dev/null",
-                   directory, directory, directory);
+    (void)snprintf(
+        command, sizeof command,
+        "mkdir -m 700 %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+        "-days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost "
+        "-keyout %s/key.pem -out %s/cert.pem 2>/dev/null",
+        directory, directory, directory);
     return system(command) == 0;
 }
 
@@ -418,8 +423,11 @@ static void test_tls(void) {
         return;
     }
     pid_t server = start_tls_redis(service, directory);
-    tlslife_redis_options options = {
-        .host = "localhost", .service = service, .password = "sesame", .timeout_ms = 1000, .tls = knowing};
+    tlslife_redis_options options = {.host = "localhost",
+                                     .service = service,
+                                     .password = "sesame",
+                                     .timeout_ms = 1000,
+                                     .tls = knowing};
     test_values(options);
     test_fork(options, server);
     options.tls = strange;
@@ -431,7 +439,7 @@ static void test_tls(void) {
     CHECK(system(path) == 0);
 }
 
-/* -------------------------------------------------------------------------------------- the faulty one */
+/* ------------------------------------------------------------------------------- the faulty one */
 
 typedef struct fault {
     const char *reply; /* to each GET; NULL: never any */
@@ -458,7 +466,8 @@ static void serve_one(int fd, const fault *how) {
             continue;
         }
         rest(how->delay_ms);
-        for (ssize_t more; (more = recv(fd, bytes + got, sizeof bytes - (size_t)got, MSG_DONTWAIT)) > 0;) {
+        for (ssize_t more;
+             (more = recv(fd, bytes + got, sizeof bytes - (size_t)got, MSG_DONTWAIT)) > 0;) {
             got += more;
         }
         for (size_t i = 0; i < count_commands(bytes, got) * how->copies; i++) {
@@ -495,7 +504,8 @@ static void test_fault(const char *name, const fault *how, tlsl_found wanted) {
     char service[8];
     tlsl_inquiry inquiry;
     pid_t server = start_faulty(service, how);
-    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
+    tlslife_store *store =
+        open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
     int failed_before = checks_failed;
     for (int i = 0; i < 3; i++) {
         double begin = now_ms();
@@ -514,11 +524,15 @@ static void test_fault(const char *name, const fault *how, tlsl_found wanted) {
 static void test_faults(void) {
     test_fault("never answers", &(fault){.reply = NULL}, TLSL_FOUND_FAILED);
     test_fault("closes", &(fault){.reply = "", .close_after = true}, TLSL_FOUND_FAILED);
-    test_fault("closes mid-reply", &(fault){.reply = "$10\r\nabc", .copies = 1, .close_after = true},
+    test_fault("closes mid-reply",
+               &(fault){.reply = "$10\r\nabc", .copies = 1, .close_after = true},
                TLSL_FOUND_FAILED);
-    test_fault("sends garbage", &(fault){.reply = "HTTP/1.1 400\r\n\r\n", .copies = 1}, TLSL_FOUND_FAILED);
-    test_fault("claims 1 GiB", &(fault){.reply = "$1073741824\r\nabc", .copies = 1}, TLSL_FOUND_FAILED);
-    test_fault("claims an array", &(fault){.reply = "*1000000000\r\n", .copies = 1}, TLSL_FOUND_FAILED);
+    test_fault("sends garbage", &(fault){.reply = "HTTP/1.1 400\r\n\r\n", .copies = 1},
+               TLSL_FOUND_FAILED);
+    test_fault("claims 1 GiB", &(fault){.reply = "$1073741824\r\nabc", .copies = 1},
+               TLSL_FOUND_FAILED);
+    test_fault("claims an array", &(fault){.reply = "*1000000000\r\n", .copies = 1},
+               TLSL_FOUND_FAILED);
     test_fault("nests arrays", &(fault){.reply = "*1\r\n", .copies = 100000}, TLSL_FOUND_FAILED);
     test_fault("answers twice", &(fault){.reply = "-ERR no\r\n", .copies = 2}, TLSL_FOUND_FAILED);
     test_fault("is full", &(fault){.reply = "-OOM no\r\n", .copies = 1}, TLSL_FOUND_FAILED);
@@ -529,9 +543,10 @@ static void test_faults(void) {
 static void test_late(void) {
     char service[8];
     tlsl_inquiry inquiry = {.found = TLSL_FOUND_MISS};
-    pid_t server =
-        start_faulty(service, &(fault){.reply = "", .copies = 1, .delay_ms = 160, .numbered = true});
-    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
+    pid_t server = start_faulty(
+        service, &(fault){.reply = "", .copies = 1, .delay_ms = 160, .numbered = true});
+    tlslife_store *store =
+        open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
     CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_FAILED);
     CHECK(inquiry.bytes == NULL);
     CHECK(look_up(store, 2, false, &inquiry) == TLSL_FOUND_HIT);
@@ -545,7 +560,8 @@ static void test_overlap(void) {
     char service[8];
     tlsl_inquiry inquiries[IN_FLIGHT];
     pid_t server = start_faulty(service, &(fault){.reply = "$-1\r\n", .copies = 1, .delay_ms = 50});
-    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 1000});
+    tlslife_store *store =
+        open_store((tlslife_redis_options){.service = service, .timeout_ms = 1000});
     double took = look_many(store, inquiries, IN_FLIGHT);
     printf("%d lookups in flight at a server that takes 50 ms: %.0f ms\n", IN_FLIGHT, took);
     CHECK(took < 250);
@@ -556,19 +572,23 @@ static void test_overlap(void) {
     stop(server);
 }
 
-/* Nobody listens: after five failures an ask ends at once, and the pause is longer than one failure's. */
+/*
+ * Nobody listens: after five failures an ask ends at once, and the pause is longer than one
+ * failure's.
+ */
 static void test_circuit(void) {
     char service[8];
     tlsl_inquiry inquiry = {.found = TLSL_FOUND_MISS};
     (void)close(listen_somewhere(service));
-    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
+    tlslife_store *store =
+        open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
     for (int i = 0; i < 5; i++) {
         CHECK(look(store, 1) == TLSL_FOUND_FAILED);
         rest(60);
     }
     double begin = now_ms();
     store->verbs->ask(store, &inquiry);
-    CHECK(inquiry.found == TLSL_FOUND_FAILED && inquiry.home == NULL);
+    CHECK(inquiry.found == TLSL_FOUND_FAILED && inquiry.pending == NULL);
     CHECK(now_ms() - begin < 1 || now_ms() - begin < CALL_MAX_MS);
     CHECK(!put_number(store, 1));
     tlslife_store_free(store);
@@ -579,7 +599,8 @@ static void test_bounded(void) {
     char service[8];
     unsigned char key[TLSL_STORE_KEY] = {0};
     int listener = listen_somewhere(service);
-    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .pending_max = 10});
+    tlslife_store *store =
+        open_store((tlslife_redis_options){.service = service, .pending_max = 10});
     for (int i = 0; i < 10; i++) {
         CHECK(store->verbs->remove(store, key));
     }
@@ -588,14 +609,18 @@ static void test_bounded(void) {
     (void)close(listener);
 }
 
-/* Whoever moves the connection takes all answers off it: the others are known without asking for them. */
+/*
+ * Whoever moves the connection takes all answers off it: the others are known without asking for
+ * them.
+ */
 static void test_answered(void) {
     char service[8];
     tlsl_inquiry inquiries[2] = {{.found = TLSL_FOUND_MISS}, {.found = TLSL_FOUND_MISS}};
     bool writing = false;
     int timeout_ms = -1;
     pid_t server = start_faulty(service, &(fault){.reply = "$-1\r\n", .copies = 1, .delay_ms = 50});
-    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 1000});
+    tlslife_store *store =
+        open_store((tlslife_redis_options){.service = service, .timeout_ms = 1000});
     double end = now_ms() + 1000;
     for (unsigned i = 0; i < 2; i++) {
         name_key(inquiries[i].key, i);
@@ -623,14 +648,18 @@ static void test_answered(void) {
     stop(server);
 }
 
-/* A lookup whose time is over is as good as answered, and nobody looks every millisecond for one that is not. */
+/*
+ * A lookup whose time is over is as good as answered, and nobody looks every millisecond for one
+ * that is not.
+ */
 static void test_late_is_answered(void) {
     char service[8];
     tlsl_inquiry inquiry = {.found = TLSL_FOUND_MISS};
     bool writing = false;
     int timeout_ms = -1;
     pid_t server = start_faulty(service, &(fault){.reply = NULL});
-    tlslife_store *store = open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
+    tlslife_store *store =
+        open_store((tlslife_redis_options){.service = service, .timeout_ms = 100});
     ask(store, &inquiry);
     (void)store->verbs->fd(store, &writing, &timeout_ms);
     CHECK(timeout_ms >= 2 && timeout_ms <= 10);
@@ -644,7 +673,8 @@ static void test_late_is_answered(void) {
 }
 
 /* Takes the place of the C library's in this program: one name takes its time. */
-int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out) {
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out) {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     if (host == NULL || strcmp(host, "slow.test") != 0 || (hints->ai_flags & AI_NUMERICHOST) != 0) {

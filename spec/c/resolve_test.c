@@ -1,11 +1,11 @@
 /*
- * resolve_test: names resolved by threads, and dials that keep their time. The C library's getaddrinfo is replaced
- * in this program by one that obeys: some names wait at a gate, one has an address that never answers in front of
- * one that does.
+ * resolve_test: names resolved by threads, and dials that keep their time. The C library's
+ * getaddrinfo is replaced in this program by one that obeys: some names wait at a gate, one has an
+ * address that never answers in front of one that does.
  *
- * What is asked: nothing waits that must not; nothing is left behind by what is dropped (descriptors are counted,
- * memory is the sanitizer's business); and a process, a child of fork and a library that is closed survive a
- * thread that is in the middle of it.
+ * What is asked: nothing waits that must not; nothing is left behind by what is dropped
+ * (descriptors are counted, memory is the sanitizer's business); and a process, a child of fork and
+ * a library that is closed survive a thread that is in the middle of it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -30,7 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ----------------------------------------------------------------------------------------- getaddrinfo, ours */
+/* ---------------------------------------------------------------------------- getaddrinfo, ours */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_opens = PTHREAD_COND_INITIALIZER;
@@ -59,7 +59,8 @@ static void note_caller(void) {
     if (pthread_equal(pthread_self(), main_thread)) {
         asked_here++;
     } else {
-        signals_blocked = signals_blocked && sigismember(&mask, SIGTERM) && sigismember(&mask, SIGCHLD);
+        signals_blocked =
+            signals_blocked && sigismember(&mask, SIGTERM) && sigismember(&mask, SIGCHLD);
     }
 }
 
@@ -78,7 +79,8 @@ static void pass_gate(bool slow) {
 
 /* Seen by the library that scene_dlclose opens, too. */
 __attribute__((visibility("default"))) int getaddrinfo(const char *host, const char *service,
-                                                       const struct addrinfo *hints, struct addrinfo **out) {
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **out) {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     if (host == NULL || strstr(host, ".test") == NULL || (hints->ai_flags & AI_NUMERICHOST) != 0) {
@@ -127,7 +129,7 @@ static bool descriptors_are(int count) {
     return open_descriptors() == count;
 }
 
-/* --------------------------------------------------------------------------------------------- resolutions */
+/* ---------------------------------------------------------------------------------- resolutions */
 
 static bool is_readable(int fd, int timeout_ms) {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
@@ -139,11 +141,13 @@ static void test_address(void) {
     tlsl_resolution *begun = NULL;
     tlslife_error err;
     for (int i = 0; i < 2; i++) {
-        CHECK(tlsl_resolve_begin(i == 0 ? "127.0.0.1" : "::1", "443", &found, &begun, &err) == TLSLIFE_OK);
+        CHECK(tlsl_resolve_begin(i == 0 ? "127.0.0.1" : "::1", "443", &found, &begun, &err) ==
+              TLSLIFE_OK);
         CHECK(begun == NULL && found != NULL);
         freeaddrinfo(found);
     }
-    CHECK(tlsl_resolve_begin("127.0.0.1", "no-such-service", &found, &begun, &err) == TLSLIFE_ERROR);
+    CHECK(tlsl_resolve_begin("127.0.0.1", "no-such-service", &found, &begun, &err) ==
+          TLSLIFE_ERROR);
     CHECK(err.kind == TLSLIFE_ERR_RESOLVE && begun == NULL);
     CHECK(count_of(&names_asked) == 0);
 }
@@ -173,7 +177,8 @@ static void test_failure(const char *host, tlslife_error_kind kind, int system_e
     CHECK(tlsl_resolve_begin(host, "443", &found, &begun, &err) == TLSLIFE_WANT_READ);
     CHECK(is_readable(tlsl_resolution_fd(begun), 5000));
     CHECK(tlsl_resolution_end(begun, &found, &err) == TLSLIFE_ERROR && found == NULL);
-    CHECK(err.kind == kind && err.system_errno == system_errno && strstr(err.message, host) != NULL);
+    CHECK(err.kind == kind && err.system_errno == system_errno &&
+          strstr(err.message, host) != NULL);
     tlsl_resolution_drop(begun);
 }
 
@@ -247,7 +252,7 @@ static void test_many_threads(void) {
     CHECK(descriptors_are(descriptors));
 }
 
-/* -------------------------------------------------------------------------------------------------- dials */
+/* ---------------------------------------------------------------------------------------- dials */
 
 static tlslife_context *context;
 
@@ -261,7 +266,8 @@ static tlslife_conn *new_conn(bool blocking, int timeout_ms) {
     return conn;
 }
 
-static tlslife_listener *listen_on(const char *host, const char *service, int backlog, char port[16]) {
+static tlslife_listener *listen_on(const char *host, const char *service, int backlog,
+                                   char port[16]) {
     tlslife_listener *listener = tlslife_listen(host, service, backlog, false, NULL);
     if (listener == NULL) {
         abort();
@@ -371,14 +377,18 @@ static void test_deadline(void) {
     tlslife_conn_set_timeout_ms(conn, 160); /* from now on, instead */
     CHECK(dial(conn, "slow.test", "1", &waits) == TLSLIFE_TIMEOUT);
     CHECK(tlsl_now_ms() - begun >= 159 && tlsl_now_ms() - begun < 2000);
-    CHECK(tlslife_conn_wait_fd(conn, TLSLIFE_WANT_READ, &writing, &timeout_ms) == -1 && timeout_ms == -1);
+    CHECK(tlslife_conn_wait_fd(conn, TLSLIFE_WANT_READ, &writing, &timeout_ms) == -1 &&
+          timeout_ms == -1);
     CHECK(tlslife_conn_dial(conn, "slow.test", "1") == TLSLIFE_WANT_READ); /* begins anew */
     tlslife_conn_free(conn);
     set_gate(true);
     CHECK(wait_until(&running, 0));
 }
 
-/* Connections that fill a listener's queue, until one is not answered: the address is dead from then on. */
+/*
+ * Connections that fill a listener's queue, until one is not answered: the address is dead from
+ * then on.
+ */
 static size_t fill(const char *host, const char *port, tlslife_conn **conns, size_t conns_max) {
     size_t count = 0;
     tlslife_status status = TLSLIFE_OK;
@@ -418,12 +428,13 @@ static void test_share(bool blocking, int timeout_ms, int wanted_ms) {
     tlslife_listener_free(dead);
 }
 
-/* --------------------------------------------------------------------------- while a thread is in the middle */
+/* -------------------------------------------------------------- while a thread is in the middle */
 
 static tlslife_conn *begin_slow(int nth) {
     tlslife_conn *conn = new_conn(false, -1);
     set_gate(false);
-    if (tlslife_conn_dial(conn, "slow.test", "1") != TLSLIFE_WANT_READ || !wait_until(&running, nth)) {
+    if (tlslife_conn_dial(conn, "slow.test", "1") != TLSLIFE_WANT_READ ||
+        !wait_until(&running, nth)) {
         exit(3);
     }
     return conn;
@@ -447,7 +458,8 @@ static void child_of_fork(tlslife_conn **conns, size_t conns_len) {
     bool failed = tlslife_conn_dial(conns[0], "slow.test", "1") == TLSLIFE_ERROR;
     set_gate(true);
     tlslife_conn *other = new_conn(false, -1);
-    bool resolved = dial(other, "none.test", "1", &waits) == TLSLIFE_ERROR && count_of(&asked_here) == asked;
+    bool resolved =
+        dial(other, "none.test", "1", &waits) == TLSLIFE_ERROR && count_of(&asked_here) == asked;
     for (size_t i = 0; i < conns_len; i++) {
         tlslife_conn_free(conns[i]);
     }

@@ -1,6 +1,7 @@
 /*
- * seal_test: the ring of keys and what is sealed under it, seen from inside: that it opens, that nothing else does,
- * that it is XAES-256-GCM as published, and that keys may turn while other threads seal and open.
+ * seal_test: the ring of keys and what is sealed under it, seen from inside: that it opens, that
+ * nothing else does, that it is XAES-256-GCM as published, and that keys may turn while other
+ * threads seal and open.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -18,7 +19,13 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-enum { ID_LEN = 8, NONCE_AT = 1 + ID_LEN, BODY_AT = NONCE_AT + 24, TAG_LEN = 16, MORE = BODY_AT + TAG_LEN };
+enum {
+    ID_LEN = 8,
+    NONCE_AT = 1 + ID_LEN,
+    BODY_AT = NONCE_AT + 24,
+    TAG_LEN = 16,
+    MORE = BODY_AT + TAG_LEN
+};
 
 static const tlslife_bytes nothing = {NULL, 0};
 
@@ -48,7 +55,7 @@ static bool opens(tlslife_keyring *keyring, const unsigned char *sealed, size_t 
     return opened;
 }
 
-/* ------------------------------------------------------------------------------------------------ one key */
+/* -------------------------------------------------------------------------------------- one key */
 
 static void test_round_trip(size_t len) {
     static unsigned char bytes[70000];
@@ -59,7 +66,8 @@ static void test_round_trip(size_t len) {
     CHECK(tlsl_seal(keyring, (tlslife_bytes){bytes, len}, text("for this"), &sealed, &sealed_len));
     CHECK(sealed_len == len + MORE);
     CHECK(len < 8 || memmem(sealed, sealed_len, bytes, len < 16 ? len : 16) == NULL);
-    CHECK(tlsl_open(keyring, (tlslife_bytes){sealed, sealed_len}, text("for this"), &out, &out_len));
+    CHECK(
+        tlsl_open(keyring, (tlslife_bytes){sealed, sealed_len}, text("for this"), &out, &out_len));
     CHECK(out_len == len && memcmp(out, bytes, len) == 0);
     CHECK(!opens(keyring, sealed, sealed_len, text("for that")));
     free(sealed);
@@ -99,8 +107,8 @@ static void test_every_bit(void) {
     unsigned char bytes[100] = {1}, aad[65] = {2};
     unsigned char *sealed = NULL;
     size_t sealed_len = 0, opened = 0;
-    CHECK(tlsl_seal(keyring, (tlslife_bytes){bytes, sizeof bytes}, (tlslife_bytes){aad, sizeof aad}, &sealed,
-                    &sealed_len));
+    CHECK(tlsl_seal(keyring, (tlslife_bytes){bytes, sizeof bytes}, (tlslife_bytes){aad, sizeof aad},
+                    &sealed, &sealed_len));
     for (size_t bit = 0; bit < 8 * sealed_len; bit++) {
         sealed[bit / 8] ^= (unsigned char)(1u << bit % 8);
         opened += opens(keyring, sealed, sealed_len, (tlslife_bytes){aad, sizeof aad});
@@ -119,7 +127,9 @@ static void test_every_bit(void) {
     tlslife_keyring_free(keyring);
 }
 
-/* Cut at every length, from a buffer of that length: a read beyond it is AddressSanitizer's to see. */
+/*
+ * Cut at every length, from a buffer of that length: a read beyond it is AddressSanitizer's to see.
+ */
 static void test_every_length(void) {
     tlslife_keyring *keyring = ring(1);
     unsigned char *sealed = NULL;
@@ -156,9 +166,10 @@ static void test_error_queue(void) {
     tlslife_keyring_free(keyring);
 }
 
-/* ---------------------------------------------------------------------------------------------- published */
+/* ------------------------------------------------------------------------------------ published */
 
-static bool cmac(const unsigned char key[32], const unsigned char block[16], unsigned char out[16]) {
+static bool cmac(const unsigned char key[32], const unsigned char block[16],
+                 unsigned char out[16]) {
     char cipher[] = "AES-256-CBC";
     OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER, cipher, 0),
                            OSSL_PARAM_construct_end()};
@@ -191,27 +202,35 @@ static bool xaes(const unsigned char key[32], const unsigned char nonce[24], tls
     return ok;
 }
 
-/* The two vectors of C2SP's XAES-256-GCM, so that the yardstick is right: with and without the doubling's carry. */
+/*
+ * The two vectors of C2SP's XAES-256-GCM, so that the yardstick is right: with and without the
+ * doubling's carry.
+ */
 static void test_yardstick(void) {
     static const unsigned char nonce[] = "ABCDEFGHIJKLMNOPQRSTUVWX";
-    static const unsigned char first[] = {0xce, 0x54, 0x6e, 0xf6, 0x3c, 0x9c, 0xc6, 0x07, 0x65, 0x92,
-                                          0x36, 0x09, 0xb3, 0x3a, 0x9a, 0x19, 0x74, 0xe9, 0x6e, 0x52,
-                                          0xda, 0xf2, 0xfc, 0xf7, 0x07, 0x5e, 0x22, 0x71};
-    static const unsigned char second[] = {0x98, 0x6e, 0xc1, 0x83, 0x25, 0x93, 0xdf, 0x54, 0x43, 0xa1,
-                                           0x79, 0x43, 0x7f, 0xd0, 0x83, 0xbf, 0x3f, 0xdb, 0x41, 0xab,
-                                           0xd7, 0x40, 0xa2, 0x1f, 0x71, 0xeb, 0x76, 0x9d};
+    static const unsigned char first[] = {
+        0xce, 0x54, 0x6e, 0xf6, 0x3c, 0x9c, 0xc6, 0x07, 0x65, 0x92, 0x36, 0x09, 0xb3, 0x3a,
+        0x9a, 0x19, 0x74, 0xe9, 0x6e, 0x52, 0xda, 0xf2, 0xfc, 0xf7, 0x07, 0x5e, 0x22, 0x71};
+    static const unsigned char second[] = {
+        0x98, 0x6e, 0xc1, 0x83, 0x25, 0x93, 0xdf, 0x54, 0x43, 0xa1, 0x79, 0x43, 0x7f, 0xd0,
+        0x83, 0xbf, 0x3f, 0xdb, 0x41, 0xab, 0xd7, 0x40, 0xa2, 0x1f, 0x71, 0xeb, 0x76, 0x9d};
     unsigned char out[28];
-    CHECK(xaes(secret(1), nonce, text("XAES-256-GCM"), text(""), out) && memcmp(out, first, 28) == 0);
+    CHECK(xaes(secret(1), nonce, text("XAES-256-GCM"), text(""), out) &&
+          memcmp(out, first, 28) == 0);
     CHECK(xaes(secret(3), nonce, text("XAES-256-GCM"), text("c2sp.org/XAES-256-GCM"), out) &&
           memcmp(out, second, 28) == 0);
 }
 
-/* What was sealed by the yardstick, under a key derived as documented, opens; many keys, for both carries. */
+/*
+ * What was sealed by the yardstick, under a key derived as documented, opens; many keys, for both
+ * carries.
+ */
 static void test_as_published(void) {
     size_t opened = 0;
     for (unsigned char number = 0; number < 32; number++) {
         unsigned char derived[40],
-            sealed[1 + ID_LEN + 24 + 12 + TAG_LEN] = {1}, aad[] = {1, [1 + ID_LEN] = 'm', 'o', 'r', 'e'};
+            sealed[1 + ID_LEN + 24 + 12 + TAG_LEN] = {1},
+                                          aad[] = {1, [1 + ID_LEN] = 'm', 'o', 'r', 'e'};
         unsigned char *out = NULL;
         size_t out_len = 0;
         tlslife_keyring *keyring = ring(number);
@@ -219,9 +238,10 @@ static void test_as_published(void) {
         memcpy(sealed + 1, derived + 32, ID_LEN);
         memcpy(aad + 1, derived + 32, ID_LEN);
         RAND_bytes(sealed + NONCE_AT, 24);
-        CHECK(xaes(derived, sealed + NONCE_AT, text("twelve bytes"), (tlslife_bytes){aad, sizeof aad},
-                   sealed + BODY_AT));
-        opened += tlsl_open(keyring, (tlslife_bytes){sealed, sizeof sealed}, text("more"), &out, &out_len) &&
+        CHECK(xaes(derived, sealed + NONCE_AT, text("twelve bytes"),
+                   (tlslife_bytes){aad, sizeof aad}, sealed + BODY_AT));
+        opened += tlsl_open(keyring, (tlslife_bytes){sealed, sizeof sealed}, text("more"), &out,
+                            &out_len) &&
                   out_len == 12 && memcmp(out, "twelve bytes", 12) == 0;
         free(out);
         tlslife_keyring_free(keyring);
@@ -234,14 +254,15 @@ static void test_derive(void) {
     unsigned char zeros[32] = {0}, pseudo[32], wanted[32], got[32];
     unsigned char info[] = {'l', 'a', 'b', 'e', 'l', 0, 0, 0, 0, 0, 0, 1, 2, 1};
     size_t len = 0;
-    CHECK(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, zeros, 32, secret(9), 32, pseudo, 32, &len) != NULL);
-    CHECK(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, pseudo, 32, info, sizeof info, wanted, 32, &len) !=
-          NULL);
+    CHECK(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, zeros, 32, secret(9), 32, pseudo, 32,
+                    &len) != NULL);
+    CHECK(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, pseudo, 32, info, sizeof info, wanted, 32,
+                    &len) != NULL);
     CHECK(tlsl_derive(secret(9), 32, "label", 0x0102, got, sizeof got));
     CHECK(memcmp(got, wanted, sizeof got) == 0);
 }
 
-/* ------------------------------------------------------------------------------------------------ many keys */
+/* ------------------------------------------------------------------------------------ many keys */
 
 static void test_short_secrets(void) {
     tlslife_error err;
@@ -322,7 +343,8 @@ static void test_ring_of_eight(void) {
         CHECK(tlslife_keyring_rotate(keyring, secret(i), 32, NULL) == TLSLIFE_OK);
     }
     CHECK(which_open(keyring, blocks) == 0xf0f);
-    CHECK(tlslife_keyring_rotate(keyring, secret(3), 32, NULL) == TLSLIFE_OK); /* moves to the front */
+    CHECK(tlslife_keyring_rotate(keyring, secret(3), 32, NULL) ==
+          TLSLIFE_OK); /* moves to the front */
     CHECK(which_open(keyring, blocks) == 0xf0f);
     for (unsigned char i = 12; i < 19; i++) {
         CHECK(tlslife_keyring_rotate(keyring, secret(i), 32, NULL) == TLSLIFE_OK);
@@ -334,7 +356,7 @@ static void test_ring_of_eight(void) {
     tlslife_keyring_free(keyring);
 }
 
-/* ------------------------------------------------------------------------------------------------ threads */
+/* -------------------------------------------------------------------------------------- threads */
 
 typedef struct turning {
     tlslife_keyring *keyring;

@@ -1,8 +1,10 @@
 /*
- * sessions.h: what the tests of the cache share: a clock of their own, and sessions by number, which are counted.
+ * sessions.h: what the tests of the cache share: a clock of their own, and sessions by number,
+ * which are counted.
  *
- * The clock is the program's: time() is defined here, for the core and for libssl. Every session has an ex_data whose
- * free function counts, so that one that is freed too late, too early (AddressSanitizer) or never is seen.
+ * The clock is the program's: time() is defined here, for the core and for libssl. Every session
+ * has an ex_data whose free function counts, so that one that is freed too late, too early
+ * (AddressSanitizer) or never is seen.
  */
 #ifndef TLSLIFE_SPEC_SESSIONS_H
 #define TLSLIFE_SPEC_SESSIONS_H
@@ -94,7 +96,7 @@ static inline tlslife_session *as(SSL_SESSION *session) {
     return tlslife_session_from_ssl_session(session);
 }
 
-/* ------------------------------------------------------------------------------------------------ caches */
+/* --------------------------------------------------------------------------------------- caches */
 
 static inline tlslife_cache *new_cache(size_t capacity) {
     tlslife_cache_options options = tlslife_cache_defaults();

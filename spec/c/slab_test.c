@@ -1,8 +1,10 @@
 /*
- * slab_test: the shared home, seen from inside: what it keeps and what it lets go, processes and threads at once,
- * deaths at any instruction, files that are not what they should be, bytes that others scribbled.
+ * slab_test: the shared home, seen from inside: what it keeps and what it lets go, processes and
+ * threads at once, deaths at any instruction, files that are not what they should be, bytes that
+ * others scribbled.
  *
- * Every value says by itself whose it is and whether it is whole: to give out a wrong one is what must never happen.
+ * Every value says by itself whose it is and whether it is whole: to give out a wrong one is what
+ * must never happen.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -59,7 +61,7 @@ static void nap(double duration) {
     (void)nanosleep(&time, NULL);
 }
 
-/* ------------------------------------------------------------------------------------------------- values */
+/* --------------------------------------------------------------------------------------- values */
 
 #define VALUE_MAX (64 * KIB)
 
@@ -147,7 +149,8 @@ static bool refused(const char *path, size_t bytes, tlslife_error_kind kind, con
     tlslife_store *store = tlslife_store_shared(path, bytes, false, &err);
     bool right = store == NULL && err.kind == kind && strstr(err.message, part) != NULL;
     if (!right) {
-        fprintf(stderr, "wanted \"%s\", got: %s\n", part, store != NULL ? "(a store)" : err.message);
+        fprintf(stderr, "wanted \"%s\", got: %s\n", part,
+                store != NULL ? "(a store)" : err.message);
     }
     tlslife_store_free(store);
     return right;
@@ -170,7 +173,7 @@ static bool child_ended_well(pid_t pid) {
     return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* --------------------------------------------------------------------------------------------- semantics */
+/* ------------------------------------------------------------------------------------ semantics */
 
 static void test_verbs(void) {
     tlslife_store *store = open_slab(path_of("verbs"), 256 * KIB);
@@ -221,9 +224,11 @@ static void test_plans(void) {
             64 * KIB + (size_t)next_random(&state) % ((size_t)1 << (next_random(&state) % 15 + 17));
         tlsl_slab_plan plan = tlsl_slab_plan_of(bytes);
         size_t used = sizeof(tlsl_shard_head) + plan.buckets * 128 + plan.ring_len;
-        right = right && used <= plan.shard_len && plan.shard_len - used < 64 && plan.shard_len % 64 == 0 &&
-                TLSL_SLAB_START + plan.shards * plan.shard_len <= bytes && plan.ring_len % 16 == 0 &&
-                bytes - plan.shards * plan.shard_len < TLSL_SLAB_START + 64 * plan.shards + plan.shards;
+        right =
+            right && used <= plan.shard_len && plan.shard_len - used < 64 &&
+            plan.shard_len % 64 == 0 && TLSL_SLAB_START + plan.shards * plan.shard_len <= bytes &&
+            plan.ring_len % 16 == 0 &&
+            bytes - plan.shards * plan.shard_len < TLSL_SLAB_START + 64 * plan.shards + plan.shards;
     }
     CHECK(right);
     CHECK(tlsl_slab_plan_of((size_t)TLSL_SLAB_BYTES_MAX).entry_max == TLSL_STORE_BYTES_MAX);
@@ -251,7 +256,7 @@ static void test_eviction(void) {
     tlslife_store_free(store);
 }
 
-/* ------------------------------------------------------------------------------------------------ expiry */
+/* --------------------------------------------------------------------------------------- expiry */
 
 /* A shard of its own in the heap, where a sanitizer sees each byte outside of it. */
 typedef struct arena {
@@ -301,7 +306,8 @@ static void test_expiry(void) {
     CHECK(arena_look(&self, 1, 1050, false) == MISS);
     CHECK(arena_look(&self, 1, 5000000, false) == MISS);
     CHECK(arena_look(&self, 1, 900, false) == HIT);
-    arena_put(&self, 2, 100, 50000000, 50); /* and then the clock goes back, by more than anything lives */
+    arena_put(&self, 2, 100, 50000000,
+              50); /* and then the clock goes back, by more than anything lives */
     CHECK(arena_look(&self, 2, 50000050 - TLSL_SHARD_LIFETIME_MAX, false) == HIT);
     CHECK(arena_look(&self, 2, 50000049 - TLSL_SHARD_LIFETIME_MAX, false) == MISS);
     free(self.map);
@@ -344,7 +350,7 @@ static void test_expiry_by_the_clock(void) {
     tlslife_store_free(store);
 }
 
-/* ------------------------------------------------------------------------------------------------ sharing */
+/* -------------------------------------------------------------------------------------- sharing */
 
 static void test_opens(void) {
     tlslife_store *one = open_slab(path_of("opens"), 256 * KIB);
@@ -398,8 +404,8 @@ static void starters_at_once(const char *name, bool wipe) {
 }
 
 /*
- * Starters at once, on nothing, or on something that each of them is to wipe: they must come to share one slab. In
- * memory, where making one takes long enough for the others to come in between.
+ * Starters at once, on nothing, or on something that each of them is to wipe: they must come to
+ * share one slab. In memory, where making one takes long enough for the others to come in between.
  */
 static void test_start_together(void) {
     char name[64];
@@ -446,7 +452,8 @@ typedef struct tally { /* shared with children */
 } tally;
 
 static tally *tally_new(void) {
-    void *page = mmap(NULL, sizeof(tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *page =
+        mmap(NULL, sizeof(tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(page != MAP_FAILED);
     return page;
 }
@@ -514,7 +521,8 @@ static void *hammer(void *argument) {
         case 1: (void)remove_id(self->store, id); break;
         case 2:
         case 3:
-            (void)put(self->store, id, (uint32_t)self->seed, 8 + next_random(&self->seed) % 900, LONG_ENOUGH);
+            (void)put(self->store, id, (uint32_t)self->seed, 8 + next_random(&self->seed) % 900,
+                      LONG_ENOUGH);
             break;
         default: count(self->tally, get(self->store, id)); break;
         }
@@ -585,7 +593,7 @@ static void test_processes_and_threads(void) {
     tlslife_store_free(store);
 }
 
-/* ------------------------------------------------------------------------------------------------- leases */
+/* --------------------------------------------------------------------------------------- leases */
 
 typedef struct exclusion { /* shared */
     tlsl_lease lease;
@@ -620,7 +628,8 @@ static void contend_twice(exclusion *about) {
 
 /* Two processes of two threads. */
 static void test_lease_excludes(void) {
-    exclusion *about = mmap(NULL, sizeof *about, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    exclusion *about =
+        mmap(NULL, sizeof *about, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pid = child_begin();
     if (pid == 0) {
         contend_twice(about);
@@ -643,7 +652,8 @@ static void test_lease_of_the_dead(bool waited_for) {
         _exit(tlsl_lease_take(lease, &holding) == TLSL_LEASED ? 0 : 1);
     }
     siginfo_t ended;
-    CHECK(waited_for ? child_ended_well(pid) : waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT) == 0);
+    CHECK(waited_for ? child_ended_well(pid)
+                     : waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT) == 0);
     double begun = seconds();
     CHECK(tlsl_lease_take(lease, &holding) == TLSL_LEASED_BROKEN);
     CHECK(seconds() - begun < 0.5);
@@ -653,7 +663,10 @@ static void test_lease_of_the_dead(bool waited_for) {
     (void)munmap(lease, 4096);
 }
 
-/* A stopped holder costs one wait, then misses at once, then its shard; and when it goes on, nothing. */
+/*
+ * A stopped holder costs one wait, then misses at once, then its shard; and when it goes on,
+ * nothing.
+ */
 static void test_lease_of_the_stopped(void) {
     tlslife_store *store = open_slab(path_of("stopped"), 64 * KIB);
     tlsl_slab_plan plan = tlsl_slab_plan_of(64 * KIB);
@@ -687,7 +700,7 @@ static void test_lease_of_the_stopped(void) {
     tlslife_store_free(store);
 }
 
-/* --------------------------------------------------------------------------------------------------- kills */
+/* ---------------------------------------------------------------------------------------- kills */
 
 /* How many of the shards somebody died over: their lease names the dead. */
 static unsigned held_by(const unsigned char *map, const tlsl_slab_plan *plan, pid_t pid) {
@@ -701,8 +714,8 @@ static unsigned held_by(const unsigned char *map, const tlsl_slab_plan *plan, pi
 }
 
 /*
- * Processes that use one slab are killed at any instruction, one after the other, while two more with two threads
- * go on. A small slab with one shard, so that most die with its lease in hand.
+ * Processes that use one slab are killed at any instruction, one after the other, while two more
+ * with two threads go on. A small slab with one shard, so that most die with its lease in hand.
  */
 static void test_kills(int kills, size_t bytes) {
     tlslife_store *store = open_slab(path_of("kills"), bytes);
@@ -726,7 +739,8 @@ static void test_kills(int kills, size_t bytes) {
         (void)waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT);
         died_holding += i % 4 == 0 ? held_by(map, &plan, pid) : 0;
         (void)kill(survivor, SIGCONT);
-        if (i % 2 == 0) { /* the other half of them stay for a while as the dead whom nobody has waited for */
+        if (i % 2 ==
+            0) { /* the other half of them stay for a while as the dead whom nobody has waited for */
             nap(0.001);
         }
         (void)waitpid(pid, NULL, 0);
@@ -748,7 +762,7 @@ static void test_kills(int kills, size_t bytes) {
     (void)unlink(path_of("kills"));
 }
 
-/* ------------------------------------------------------------------------------------------- damaged bytes */
+/* -------------------------------------------------------------------------------- damaged bytes */
 
 static void arena_fill(const arena *self) {
     for (uint32_t id = 0; id < 150; id++) {
@@ -776,8 +790,8 @@ static void test_garbage(void) {
         arena self = arena_new(64 * KIB + 4096 * (size_t)(i % 3));
         arena_fill(&self);
         size_t len = 1 + next_random(&state) % (i % 10 == 0 ? 40000 : 40);
-        size_t at =
-            TLSL_SLAB_START + next_random(&state) % (i % 2 == 0 ? 8000 : self.plan.bytes - TLSL_SLAB_START);
+        size_t at = TLSL_SLAB_START +
+                    next_random(&state) % (i % 2 == 0 ? 8000 : self.plan.bytes - TLSL_SLAB_START);
         for (size_t j = at; j < at + len && j < self.plan.bytes; j++) {
             self.map[j] = (unsigned char)next_random(&state);
         }
@@ -788,7 +802,10 @@ static void test_garbage(void) {
     CHECK(hits > 10000);
 }
 
-/* One slot of key's bucket leads to that place, and what is there, as far as the ring goes, is an entry that fits. */
+/*
+ * One slot of key's bucket leads to that place, and what is there, as far as the ring goes, is an
+ * entry that fits.
+ */
 static void arena_forge(const arena *self, uint32_t id, uint64_t at, uint32_t len, uint64_t head) {
     struct {
         uint64_t sum, at;
@@ -812,7 +829,8 @@ static void arena_forge(const arena *self, uint32_t id, uint64_t at, uint32_t le
 
 /* Not random: places and lengths that are right in all but what they lead to. */
 static void test_hostile_links(void) {
-    static const uint32_t lens[] = {0, 1, 8, 9, 4096, 40000, 65536, 0x7fffffff, 0xffffffc8, 0xffffffff};
+    static const uint32_t lens[] = {0,     1,     8,          9,          4096,
+                                    40000, 65536, 0x7fffffff, 0xffffffc8, 0xffffffff};
     enum { LENS = sizeof lens / sizeof lens[0] };
     uint64_t ring_len = tlsl_slab_plan_of(64 * KIB).ring_len;
     const uint64_t places[] = {0,
@@ -828,8 +846,8 @@ static void test_hostile_links(void) {
                                UINT64_MAX};
     bool right = true;
     for (size_t i = 0; i < sizeof places / sizeof places[0] * LENS; i++) {
-        arena self =
-            arena_new(64 * KIB); /* its one ring ends where the heap's block does, or a little before */
+        arena self = arena_new(
+            64 * KIB); /* its one ring ends where the heap's block does, or a little before */
         uint64_t at = places[i / LENS];
         arena_forge(&self, 1, at, lens[i % LENS], at / 16 * 16 + 64);
         right = arena_look(&self, 1, 1000, false) == MISS && right;
@@ -882,7 +900,7 @@ static void test_scribbler(void) {
     tlslife_store_free(store);
 }
 
-/* -------------------------------------------------------------------------------------------- bad files */
+/* ------------------------------------------------------------------------------------ bad files */
 
 static tlsl_slab_header read_header(const char *path) {
     tlsl_slab_header header = {.version = 0};
@@ -895,8 +913,8 @@ static tlsl_slab_header read_header(const char *path) {
 /* Opens with wipe, and it is empty and works. */
 static bool wiped(const char *path, size_t bytes) {
     tlslife_store *store = tlslife_store_shared(path, bytes, true, NULL);
-    bool right =
-        store != NULL && get(store, 1) == MISS && put(store, 1, 1, 100, LONG_ENOUGH) && get(store, 1) == HIT;
+    bool right = store != NULL && get(store, 1) == MISS && put(store, 1, 1, 100, LONG_ENOUGH) &&
+                 get(store, 1) == HIT;
     tlslife_store_free(store);
     return right;
 }
@@ -949,9 +967,11 @@ static void test_other_files(void) {
     CHECK(chmod(path, 0640) == 0 && refused(path, 64 * KIB, TLSLIFE_ERR_INPUT, "0600"));
     CHECK(chmod(path, 0600) == 0);
     (void)snprintf(link_path, sizeof link_path, "%s/link", directory);
-    CHECK(symlink(path, link_path) == 0 && refused(link_path, 64 * KIB, TLSLIFE_ERR_INPUT, "symbolic link"));
+    CHECK(symlink(path, link_path) == 0 &&
+          refused(link_path, 64 * KIB, TLSLIFE_ERR_INPUT, "symbolic link"));
     (void)unlink(link_path);
-    CHECK(mkfifo(link_path, 0600) == 0 && refused(link_path, 64 * KIB, TLSLIFE_ERR_INPUT, "regular file"));
+    CHECK(mkfifo(link_path, 0600) == 0 &&
+          refused(link_path, 64 * KIB, TLSLIFE_ERR_INPUT, "regular file"));
     CHECK(refused(directory, 64 * KIB, TLSLIFE_ERR_SYSTEM, "open"));
     CHECK(refused("/nonexistent/slab", 64 * KIB, TLSLIFE_ERR_SYSTEM, "open"));
     if (geteuid() != 0) {
@@ -1011,7 +1031,7 @@ static void test_restarts(void) {
     tlslife_store_free(store);
 }
 
-/* ------------------------------------------------------------------------------------------- the system's */
+/* --------------------------------------------------------------------------------- the system's */
 
 static void test_mode_and_room(void) {
     struct stat about;
@@ -1060,8 +1080,9 @@ static void test_shared_memory(void) {
 
 static int refusals(const char *path, size_t bytes, int wanted_errno) {
     tlslife_error err = {.kind = TLSLIFE_ERR_NONE};
-    bool right = tlslife_store_shared(path, bytes, false, &err) == NULL && err.kind == TLSLIFE_ERR_SYSTEM &&
-                 err.system_errno == wanted_errno && access(path, F_OK) != 0;
+    bool right = tlslife_store_shared(path, bytes, false, &err) == NULL &&
+                 err.kind == TLSLIFE_ERR_SYSTEM && err.system_errno == wanted_errno &&
+                 access(path, F_OK) != 0;
     return right ? 0 : 1;
 }
 
@@ -1092,12 +1113,13 @@ static void test_full_disk(void) {
     pid = child_begin();
     if (pid == 0) {
         struct rlimit limit = {MIB, MIB};
-        _exit(setrlimit(RLIMIT_FSIZE, &limit) == 0 ? refusals(path_of("limited"), 2 * MIB, EFBIG) : 1);
+        _exit(setrlimit(RLIMIT_FSIZE, &limit) == 0 ? refusals(path_of("limited"), 2 * MIB, EFBIG)
+                                                   : 1);
     }
     CHECK(child_ended_well(pid));
 }
 
-/* -------------------------------------------------------------------------------------------------- speed */
+/* ---------------------------------------------------------------------------------------- speed */
 
 enum { SPEED_IDS = 20000, SPEED_ROUNDS = 10 };
 static unsigned char speed_keys[SPEED_IDS][TLSL_STORE_KEY];
@@ -1124,7 +1146,10 @@ static double time_gets(tlslife_store *store, size_t *hits) {
     return (cpu_seconds() - begun) * 1e6 / ((double)SPEED_IDS * (double)SPEED_ROUNDS);
 }
 
-/* Told, and held to no more than an order of magnitude: a sanitizer or a busy machine is not a defect. */
+/*
+ * Told, and held to no more than an order of magnitude: a sanitizer or a busy machine is not a
+ * defect.
+ */
 static void test_speed(void) {
     tlslife_store *store = open_slab(path_of("speed"), 16 * MIB);
     size_t hits = 0;
@@ -1140,8 +1165,8 @@ static void test_speed(void) {
     }
     double get_beside_us = time_gets(store, &hits);
     CHECK(child_ended_well(pid));
-    printf("200 bytes among %d: put %.2f us, get %.2f us, %.2f us beside another process\n", SPEED_IDS,
-           put_us, get_us, get_beside_us);
+    printf("200 bytes among %d: put %.2f us, get %.2f us, %.2f us beside another process\n",
+           SPEED_IDS, put_us, get_us, get_beside_us);
     CHECK(hits == (size_t)SPEED_IDS * SPEED_ROUNDS * 2);
     CHECK(put_us < 20 && get_us < 20);
     tlslife_store_free(store);

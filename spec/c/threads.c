@@ -1,11 +1,13 @@
 /*
  * threads: contexts and sessions used from several threads at once, for ThreadSanitizer to look at.
  *
- * Each thread makes connections of the same client context and the same server context, from before either is
- * sealed; sessions arrive in one thread and are offered in another, also the same session in several at once, while
- * others export, import, compare and free it. Runs for TLS 1.3 tickets, TLS 1.3 stateful, TLS 1.2 tickets and ids.
+ * Each thread makes connections of the same client context and the same server context, from before
+ * either is sealed; sessions arrive in one thread and are offered in another, also the same session
+ * in several at once, while others export, import, compare and free it. Runs for TLS 1.3 tickets,
+ * TLS 1.3 stateful, TLS 1.2 tickets and ids.
  *
- * A connection of two ends in memory belongs to the thread that made it: that is the contract, and is kept here.
+ * A connection of two ends in memory belongs to the thread that made it: that is the contract, and
+ * is kept here.
  *
  *     threads [threads [rounds]]
  */
@@ -47,7 +49,7 @@ static bool broken(tls_scene *scene, const char *what, const tlslife_error *err)
     return false;
 }
 
-/* ----------------------------------------------------------------------------------------------- the pool */
+/* ------------------------------------------------------------------------------------- the pool */
 
 /* A session for anyone, who frees it; it stays for the others. NULL: none yet. */
 static tlslife_session *pool_borrow(tls_scene *scene, unsigned which) {
@@ -69,7 +71,7 @@ static void pool_put(tls_scene *scene, tlslife_session *session) {
     tlslife_session_free(before);
 }
 
-/* -------------------------------------------------------------------------------------------- a connection */
+/* --------------------------------------------------------------------------------- a connection */
 
 static bool is_wait(tlslife_status status) {
     return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
@@ -104,7 +106,8 @@ static bool finish(tls_scene *scene, tlslife_conn *client, tlslife_conn *server)
     if (tlslife_conn_shutdown(client) != TLSLIFE_SENT) {
         return broken(scene, "shutdown", tlslife_conn_error(client));
     }
-    if (tlslife_conn_shutdown(server) != TLSLIFE_SENT || tlslife_conn_shutdown(server) != TLSLIFE_OK) {
+    if (tlslife_conn_shutdown(server) != TLSLIFE_SENT ||
+        tlslife_conn_shutdown(server) != TLSLIFE_OK) {
         return broken(scene, "answer to shutdown", tlslife_conn_error(server));
     }
     return tlslife_conn_shutdown(client) == TLSLIFE_OK ||
@@ -112,7 +115,8 @@ static bool finish(tls_scene *scene, tlslife_conn *client, tlslife_conn *server)
 }
 
 static bool live(tls_scene *scene, tlslife_conn *client, tlslife_conn *server) {
-    if (!handshake(scene, client, server) || !carry(scene, client, server) || !carry(scene, server, client)) {
+    if (!handshake(scene, client, server) || !carry(scene, client, server) ||
+        !carry(scene, server, client)) {
         return false;
     }
     atomic_fetch_add(&scene->handshakes, 1);
@@ -137,7 +141,8 @@ static bool prepare(tls_scene *scene, tlslife_conn *client, tlslife_conn *server
         return broken(scene, "pair", tlslife_conn_error(client));
     }
     tlslife_session *session = pool_borrow(scene, which);
-    tlslife_status status = session != NULL ? tlslife_conn_set_session(client, session) : TLSLIFE_OK;
+    tlslife_status status =
+        session != NULL ? tlslife_conn_set_session(client, session) : TLSLIFE_OK;
     tlslife_session_free(session);
     return status == TLSLIFE_OK || broken(scene, "set_session", tlslife_conn_error(client));
 }
@@ -154,7 +159,7 @@ static bool one_life(tls_scene *scene, unsigned which) {
     return good;
 }
 
-/* ------------------------------------------------------------------------------------------ sessions' bytes */
+/* ------------------------------------------------------------------------------ sessions' bytes */
 
 static bool round_trip(tls_scene *scene, tlslife_session *session) {
     tlslife_error err;
@@ -205,7 +210,7 @@ static void *run_thread(void *argument) {
     return NULL;
 }
 
-/* ----------------------------------------------------------------------------------------------- the scenes */
+/* ----------------------------------------------------------------------------------- the scenes */
 
 static bool set_up(tls_scene *scene, const test_identity *identity) {
     tlslife_error err;
@@ -217,11 +222,12 @@ static bool set_up(tls_scene *scene, const test_identity *identity) {
         scene->client != NULL && scene->server != NULL &&
         tlslife_context_add_ca_pem(scene->client, identity->certificate, certificate_len, &err) ==
             TLSLIFE_OK &&
-        tlslife_context_set_versions(scene->client, scene->version, scene->version, &err) == TLSLIFE_OK &&
-        tlslife_context_set_certificate_pem(scene->server, identity->certificate, certificate_len, &err) ==
+        tlslife_context_set_versions(scene->client, scene->version, scene->version, &err) ==
             TLSLIFE_OK &&
-        tlslife_context_set_private_key_pem(scene->server, identity->key, strlen(identity->key), NULL,
+        tlslife_context_set_certificate_pem(scene->server, identity->certificate, certificate_len,
                                             &err) == TLSLIFE_OK &&
+        tlslife_context_set_private_key_pem(scene->server, identity->key, strlen(identity->key),
+                                            NULL, &err) == TLSLIFE_OK &&
         tlslife_context_set_resumption(scene->server, scene->resumption, &err) == TLSLIFE_OK;
     return good || broken(scene, "set up", &err);
 }
@@ -260,10 +266,18 @@ int main(int argc, char **argv) {
     long threads = argc > 1 ? strtol(argv[1], NULL, 10) : 4;
     int rounds = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 25;
     tls_scene scenes[] = {
-        {.name = "TLS 1.3, tickets", .version = TLSLIFE_TLS1_3, .resumption = TLSLIFE_RESUMPTION_TICKETS},
-        {.name = "TLS 1.3, stateful", .version = TLSLIFE_TLS1_3, .resumption = TLSLIFE_RESUMPTION_STATEFUL},
-        {.name = "TLS 1.2, tickets", .version = TLSLIFE_TLS1_2, .resumption = TLSLIFE_RESUMPTION_TICKETS},
-        {.name = "TLS 1.2, ids", .version = TLSLIFE_TLS1_2, .resumption = TLSLIFE_RESUMPTION_STATEFUL},
+        {.name = "TLS 1.3, tickets",
+         .version = TLSLIFE_TLS1_3,
+         .resumption = TLSLIFE_RESUMPTION_TICKETS},
+        {.name = "TLS 1.3, stateful",
+         .version = TLSLIFE_TLS1_3,
+         .resumption = TLSLIFE_RESUMPTION_STATEFUL},
+        {.name = "TLS 1.2, tickets",
+         .version = TLSLIFE_TLS1_2,
+         .resumption = TLSLIFE_RESUMPTION_TICKETS},
+        {.name = "TLS 1.2, ids",
+         .version = TLSLIFE_TLS1_2,
+         .resumption = TLSLIFE_RESUMPTION_STATEFUL},
     };
     test_identity identity;
     if (threads < 1 || threads > 64 || !CHECK(identity_make(&identity))) {

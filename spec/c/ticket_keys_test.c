@@ -1,6 +1,7 @@
 /*
- * ticket_keys_test: the keys of stateless tickets, seen from inside with a clock of our own: which open, which renew,
- * and that machines with one secret agree; then two servers that share nothing else, over libssl.
+ * ticket_keys_test: the keys of stateless tickets, seen from inside with a clock of our own: which
+ * open, which renew, and that machines with one secret agree; then two servers that share nothing
+ * else, over libssl.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -23,7 +24,7 @@
 #define NOW ((int64_t)1800000000)
 #define DOES_NOT_FIT (-2) /* the name is known, and the key another */
 
-/* --------------------------------------------------------------------------------------- tickets as bytes */
+/* ----------------------------------------------------------------------------- tickets as bytes */
 
 typedef struct ticket {
     unsigned char name[16], iv[16], body[64], mac[32];
@@ -34,8 +35,8 @@ typedef struct ticket {
 static bool mac_of(EVP_MAC_CTX *mac, const ticket *made, unsigned char out[32]) {
     size_t len = 0;
     return EVP_MAC_update(mac, made->name, 16) == 1 && EVP_MAC_update(mac, made->iv, 16) == 1 &&
-           EVP_MAC_update(mac, made->body, made->body_len) == 1 && EVP_MAC_final(mac, out, &len, 32) == 1 &&
-           len == 32;
+           EVP_MAC_update(mac, made->body, made->body_len) == 1 &&
+           EVP_MAC_final(mac, out, &len, 32) == 1 && len == 32;
 }
 
 typedef struct ciphers {
@@ -92,12 +93,13 @@ static const unsigned char *secret(unsigned char number) {
 }
 
 static tlslife_ticket_keys *derived(unsigned char number, long epoch_seconds, unsigned older) {
-    tlslife_ticket_keys *keys = tlslife_ticket_keys_derived(secret(number), 32, epoch_seconds, older, NULL);
+    tlslife_ticket_keys *keys =
+        tlslife_ticket_keys_derived(secret(number), 32, epoch_seconds, older, NULL);
     CHECK(keys != NULL);
     return keys;
 }
 
-/* ------------------------------------------------------------------------------------------------ derived */
+/* -------------------------------------------------------------------------------------- derived */
 
 /* Two machines, a hundred epochs; the second one's clock is as given, in epochs. */
 static void test_two_machines(int64_t skew, int wanted) {
@@ -167,7 +169,8 @@ static void test_strangers(void) {
 static void test_beginning_of_time(void) {
     tlslife_ticket_keys *keys = derived(1, EPOCH, 16);
     ticket made;
-    CHECK(make(keys, 0, &made) == 1 && open_at(keys, -5, &made) == 1 && open_at(keys, EPOCH, &made) == 2);
+    CHECK(make(keys, 0, &made) == 1 && open_at(keys, -5, &made) == 1 &&
+          open_at(keys, EPOCH, &made) == 2);
     CHECK(open_at(keys, INT64_MIN, &made) == 1);
     CHECK(make(keys, INT64_MAX, &made) == 1 && open_at(keys, INT64_MAX, &made) == 1);
     tlslife_ticket_keys_free(keys);
@@ -195,8 +198,8 @@ static void open_all(tlslife_ticket_keys *keys, handed *all, int me) {
     for (int from = 0; from < PROCESSES; from++) {
         for (int epoch = 0; epoch < EPOCHS; epoch++) {
             int wanted = epoch == EPOCHS - 1 ? 1 : 2;
-            all->opened[me] +=
-                open_at(keys, NOW + (int64_t)(EPOCHS - 1) * EPOCH, &all->made[from][epoch]) == wanted;
+            all->opened[me] += open_at(keys, NOW + (int64_t)(EPOCHS - 1) * EPOCH,
+                                       &all->made[from][epoch]) == wanted;
         }
     }
 }
@@ -218,7 +221,8 @@ static void in_processes(void (*work)(tlslife_ticket_keys *, handed *, int), han
 }
 
 static void test_processes(void) {
-    handed *all = mmap(NULL, sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    handed *all =
+        mmap(NULL, sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!CHECK(all != MAP_FAILED)) {
         return;
     }
@@ -230,7 +234,7 @@ static void test_processes(void) {
     (void)munmap(all, sizeof *all);
 }
 
-/* ------------------------------------------------------------------------------------------------- random */
+/* --------------------------------------------------------------------------------------- random */
 
 static void test_random(void) {
     tlslife_ticket_keys *keys = tlslife_ticket_keys_random(EPOCH, 3, NULL),
@@ -243,12 +247,13 @@ static void test_random(void) {
     CHECK(make(keys, NOW + EPOCH, &later) == 1 && memcmp(made.name, later.name, 16) != 0);
     CHECK(open_at(keys, NOW, &later) == 2); /* the clock went back */
     CHECK(open_at(keys, NOW, &made) == 1 && open_at(keys, NOW + EPOCH, &later) == 1);
-    CHECK(open_at(keys, NOW + 3L * EPOCH, &made) == 2 && open_at(keys, NOW + 3L * EPOCH, &later) == 2);
+    CHECK(open_at(keys, NOW + 3L * EPOCH, &made) == 2 &&
+          open_at(keys, NOW + 3L * EPOCH, &later) == 2);
     tlslife_ticket_keys_free(keys);
     tlslife_ticket_keys_free(other);
 }
 
-/* ---------------------------------------------------------------------------------------------------- own */
+/* ------------------------------------------------------------------------------------------ own */
 
 #define OWN_LEN ((size_t)80)
 
@@ -271,8 +276,8 @@ static void test_own_order(void) {
     memcpy(covered, made.name, 16);
     memcpy(covered + 16, made.iv, 16);
     memcpy(covered + 32, made.body, made.body_len);
-    CHECK(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key + 16, 32, covered, 32 + made.body_len, mac, 32,
-                    &len) != NULL);
+    CHECK(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key + 16, 32, covered, 32 + made.body_len,
+                    mac, 32, &len) != NULL);
     CHECK(memcmp(mac, made.mac, 32) == 0);
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     CHECK(EVP_DecryptInit_ex2(ctx, EVP_aes_256_cbc(), key + 48, made.iv, NULL) == 1 &&
@@ -299,7 +304,7 @@ static void test_replace(void) {
     tlslife_ticket_keys_free(keys);
 }
 
-/* ------------------------------------------------------------------------------------------------ mistakes */
+/* ------------------------------------------------------------------------------------- mistakes */
 
 static bool is_usage(const tlslife_ticket_keys *keys, const tlslife_error *err) {
     return keys == NULL && err->kind == TLSLIFE_ERR_USAGE && err->message[0] != '\0';
@@ -339,7 +344,7 @@ static void test_mistakes(void) {
     tlslife_ticket_keys_free(keys);
 }
 
-/* ------------------------------------------------------------------------------------------------- threads */
+/* -------------------------------------------------------------------------------------- threads */
 
 typedef struct turning {
     tlslife_ticket_keys *keys;
@@ -401,14 +406,14 @@ static void test_all_under_threads(void) {
     test_threads(tlslife_ticket_keys_random(EPOCH, 2, NULL), false);
 }
 
-/* ------------------------------------------------------------------------------------------- over libssl */
+/* ---------------------------------------------------------------------------------- over libssl */
 
 static tlslife_context *server_with(const test_identity *identity, tlslife_ticket_keys *keys) {
     tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, NULL);
-    CHECK(tlslife_context_set_certificate_pem(context, identity->certificate, strlen(identity->certificate),
+    CHECK(tlslife_context_set_certificate_pem(context, identity->certificate,
+                                              strlen(identity->certificate), NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_private_key_pem(context, identity->key, strlen(identity->key), NULL,
                                               NULL) == TLSLIFE_OK);
-    CHECK(tlslife_context_set_private_key_pem(context, identity->key, strlen(identity->key), NULL, NULL) ==
-          TLSLIFE_OK);
     CHECK(tlslife_context_set_ticket_keys(context, keys, NULL) == TLSLIFE_OK);
     tlslife_ticket_keys_free(keys);
     return context;
@@ -419,8 +424,10 @@ static bool goes_on(tlslife_status status) {
 }
 
 /* A connection; whether it resumed, and in *session what to offer next. */
-static bool visit(tlslife_context *client_of, tlslife_context *server_of, tlslife_session **session) {
-    tlslife_conn *client = tlslife_conn_new(client_of, NULL), *server = tlslife_conn_new(server_of, NULL);
+static bool visit(tlslife_context *client_of, tlslife_context *server_of,
+                  tlslife_session **session) {
+    tlslife_conn *client = tlslife_conn_new(client_of, NULL),
+                 *server = tlslife_conn_new(server_of, NULL);
     tlslife_status at_client = TLSLIFE_WANT_READ, at_server = TLSLIFE_WANT_READ;
     CHECK(tlslife_conn_set_hostname(client, "localhost") == TLSLIFE_OK);
     CHECK(tlslife_conn_pair(client, server, 0) == TLSLIFE_OK);
@@ -456,8 +463,8 @@ static void test_servers(const test_identity *identity, int version) {
                     *stranger = server_with(identity, derived(2, 604800, 2));
     tlslife_context *client = tlslife_context_new(TLSLIFE_CLIENT, NULL);
     tlslife_session *session = NULL;
-    CHECK(tlslife_context_add_ca_pem(client, identity->certificate, strlen(identity->certificate), NULL) ==
-          TLSLIFE_OK);
+    CHECK(tlslife_context_add_ca_pem(client, identity->certificate, strlen(identity->certificate),
+                                     NULL) == TLSLIFE_OK);
     CHECK(tlslife_context_set_versions(client, version, version, NULL) == TLSLIFE_OK);
     CHECK(!visit(client, one, &session));
     CHECK(session != NULL && visit(client, other, &session));
@@ -470,7 +477,9 @@ static void test_servers(const test_identity *identity, int version) {
     tlslife_context_free(stranger);
 }
 
-/* What came under another key than the first is renewed, in TLS 1.2 too: the old key may go then. */
+/*
+ * What came under another key than the first is renewed, in TLS 1.2 too: the old key may go then.
+ */
 static void test_renewal(const test_identity *identity, int version) {
     unsigned char two[2 * OWN_LEN];
     own_key(two, 1);
@@ -478,8 +487,8 @@ static void test_renewal(const test_identity *identity, int version) {
     tlslife_context *server = server_with(identity, tlslife_ticket_keys_up_ref(keys));
     tlslife_context *client = tlslife_context_new(TLSLIFE_CLIENT, NULL);
     tlslife_session *session = NULL;
-    CHECK(tlslife_context_add_ca_pem(client, identity->certificate, strlen(identity->certificate), NULL) ==
-          TLSLIFE_OK);
+    CHECK(tlslife_context_add_ca_pem(client, identity->certificate, strlen(identity->certificate),
+                                     NULL) == TLSLIFE_OK);
     CHECK(tlslife_context_set_versions(client, version, version, NULL) == TLSLIFE_OK);
     CHECK(!visit(client, server, &session) && session != NULL);
     own_key(two, 2);

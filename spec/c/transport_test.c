@@ -1,7 +1,8 @@
 /*
- * transport_test: the core's transports, seen from inside: byte queues, the BIO in memory, the BIO over descriptors,
- * waiting, dialling, listening. What TLS makes of them is the specs' business, except for the two things that libssl
- * decides by a BIO's answers alone: an end of stream, and a peer who is gone.
+ * transport_test: the core's transports, seen from inside: byte queues, the BIO in memory, the BIO
+ * over descriptors, waiting, dialling, listening. What TLS makes of them is the specs' business,
+ * except for the two things that libssl decides by a BIO's answers alone: an end of stream, and a
+ * peer who is gone.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -36,7 +37,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------------------------------------------------- queues */
+/* --------------------------------------------------------------------------------------- queues */
 
 /* The bytes of a long, fixed sequence: any that is lost, doubled or moved shows. */
 static unsigned char nth_byte(size_t n) {
@@ -48,8 +49,8 @@ static unsigned next_random(unsigned *state) {
     return *state >> 16;
 }
 
-static void put_some(tlsl_queue *queue, size_t *sent, size_t received, size_t wanted, size_t capacity,
-                     bool *right) {
+static void put_some(tlsl_queue *queue, size_t *sent, size_t received, size_t wanted,
+                     size_t capacity, bool *right) {
     unsigned char bytes[9000];
     for (size_t i = 0; i < wanted; i++) {
         bytes[i] = nth_byte(*sent + i);
@@ -64,7 +65,8 @@ static void get_some(tlsl_queue *queue, size_t sent, size_t *received, size_t wa
     unsigned char bytes[9000];
     size_t there = sent - *received;
     size_t got = tlsl_queue_get(queue, bytes, wanted);
-    *right = *right && got == (wanted < there ? wanted : there) && tlsl_queue_len(queue) == there - got;
+    *right =
+        *right && got == (wanted < there ? wanted : there) && tlsl_queue_len(queue) == there - got;
     for (size_t i = 0; i < got; i++) {
         *right = *right && bytes[i] == nth_byte(*received + i);
     }
@@ -107,7 +109,10 @@ static void test_queue_end(void) {
     tlsl_queue_free(NULL);
 }
 
-/* What an idle queue costs. A sanitizer has an allocator of its own, which does not count for mallinfo2. */
+/*
+ * What an idle queue costs. A sanitizer has an allocator of its own, which does not count for
+ * mallinfo2.
+ */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static void test_queue_memory(void) {
     puts("not tried: the memory of a queue, under a sanitizer");
@@ -125,7 +130,8 @@ static void test_queue_memory(void) {
     CHECK(tlsl_queue_get(queue, bytes, 100) == 100 &&
           tlsl_queue_get(queue, bytes, sizeof bytes) == sizeof bytes);
     CHECK(mallinfo2().uordblks + mallinfo2().hblkhd - before < 4700);
-    CHECK(tlsl_queue_put(queue, bytes, 17000) == 17000 && tlsl_queue_get(queue, bytes, 17000) == 17000);
+    CHECK(tlsl_queue_put(queue, bytes, 17000) == 17000 &&
+          tlsl_queue_get(queue, bytes, 17000) == 17000);
     CHECK(mallinfo2().uordblks + mallinfo2().hblkhd - before < 33500);
     CHECK(tlsl_queue_put(queue, bytes, 100) == 100 && tlsl_queue_get(queue, bytes, 100) == 100);
     CHECK(mallinfo2().uordblks + mallinfo2().hblkhd - before < 4700);
@@ -134,7 +140,7 @@ static void test_queue_memory(void) {
 }
 #endif
 
-/* ------------------------------------------------------------------------------------------------ in memory */
+/* ------------------------------------------------------------------------------------ in memory */
 
 typedef struct memory_pair {
     tlsl_queue *to_b;
@@ -216,7 +222,7 @@ static void test_memory_under_libssl(void) {
     ERR_clear_error();
 }
 
-/* --------------------------------------------------------------------------------------------- descriptors */
+/* ---------------------------------------------------------------------------------- descriptors */
 
 static bool is_open(int fd) {
     return fcntl(fd, F_GETFD) != -1;
@@ -250,7 +256,9 @@ static size_t empty(BIO *bio) {
     return total;
 }
 
-/* What holds for every two-ended kind: reader and writer are the two ends, neither is O_NONBLOCK. */
+/*
+ * What holds for every two-ended kind: reader and writer are the two ends, neither is O_NONBLOCK.
+ */
 static void test_both_ends(int read_fd, int write_fd) {
     int read_flags = fcntl(read_fd, F_GETFL);
     int write_flags = fcntl(write_fd, F_GETFL);
@@ -400,7 +408,8 @@ static void test_failures(void) {
     CHECK(pipe(fds) == 0);
     BIO *bio = tlsl_fd_bio(NULL, fds[0], fds[1], false);
     close_both(fds);
-    CHECK(BIO_read(bio, &byte, 1) == -1 && errno == EBADF && !BIO_should_retry(bio) && !BIO_eof(bio));
+    CHECK(BIO_read(bio, &byte, 1) == -1 && errno == EBADF && !BIO_should_retry(bio) &&
+          !BIO_eof(bio));
     CHECK(BIO_write(bio, &byte, 1) == -1 && errno == EBADF && !BIO_should_retry(bio));
     BIO_free(bio);
 }
@@ -418,7 +427,7 @@ static void test_ownership(void) {
     CHECK(!is_open(fds[0]) && !is_open(fds[1]));
 }
 
-/* ------------------------------------------------------------------------------------------------- waiting */
+/* -------------------------------------------------------------------------------------- waiting */
 
 static void on_alarm(int number) {
     (void)number;
@@ -442,7 +451,8 @@ static void test_waiting(void) {
 /* Signals, every 7 ms; or none any more. */
 static void set_signals(bool on) {
     struct sigaction action = {.sa_handler = on_alarm};
-    const struct itimerval often = {.it_interval = {.tv_usec = 7000}, .it_value = {.tv_usec = 7000}};
+    const struct itimerval often = {.it_interval = {.tv_usec = 7000},
+                                    .it_value = {.tv_usec = 7000}};
     const struct itimerval never = {.it_value = {0}};
     CHECK(!on || sigaction(SIGALRM, &action, NULL) == 0);
     CHECK(setitimer(ITIMER_REAL, on ? &often : &never, NULL) == 0);
@@ -478,7 +488,10 @@ static void await_child(pid_t child) {
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
-/* A BIO that may wait does so within the call, whatever signals come; but it sets no descriptor to that. */
+/*
+ * A BIO that may wait does so within the call, whatever signals come; but it sets no descriptor to
+ * that.
+ */
 static void test_waiting_within(void) {
     int fds[2];
     char byte;
@@ -506,7 +519,8 @@ static void test_waiting_of_connections(void) {
     tlslife_error err;
     tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
     tlslife_conn *conn = tlslife_conn_new(context, &err);
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 && tlslife_conn_set_fd(conn, fds[0]) == TLSLIFE_OK);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 &&
+          tlslife_conn_set_fd(conn, fds[0]) == TLSLIFE_OK);
     tlslife_conn_set_timeout_ms(conn, 20);
     CHECK(tlslife_conn_accept(conn) == TLSLIFE_TIMEOUT);
     tlslife_conn_set_blocking(conn, false);
@@ -527,7 +541,7 @@ static void test_waiting_of_connections(void) {
     (void)close(fds[0]);
 }
 
-/* ------------------------------------------------------------------------------------- dialling, listening */
+/* -------------------------------------------------------------------------- dialling, listening */
 
 static const char *port_text(int port) {
     static char text[16];
@@ -572,7 +586,8 @@ static void test_dial_failures(void) {
     int port = refusing_port(&holder);
     CHECK(dial("127.0.0.1", port_text(port), &fd, &err) == TLSLIFE_ERROR);
     CHECK(err.kind == TLSLIFE_ERR_SYSTEM && err.system_errno == ECONNREFUSED && fd == -1);
-    CHECK(strstr(err.message, "127.0.0.1") != NULL && strstr(err.message, "Connection refused") != NULL);
+    CHECK(strstr(err.message, "127.0.0.1") != NULL &&
+          strstr(err.message, "Connection refused") != NULL);
     (void)close(holder);
     char label[80];
     memset(label, 'a', sizeof label - 1); /* longer than a label may be: no resolver is asked */
@@ -600,7 +615,8 @@ static void test_dial(void) {
     int fd = -1;
     char address[64];
     char wanted[64];
-    CHECK(dial("127.0.0.1", port_text(tlslife_listener_port(listener)), &fd, &err) == TLSLIFE_OK && fd >= 0);
+    CHECK(dial("127.0.0.1", port_text(tlslife_listener_port(listener)), &fd, &err) == TLSLIFE_OK &&
+          fd >= 0);
     check_connected(fd);
     (void)snprintf(wanted, sizeof wanted, "127.0.0.1:%d", tlslife_listener_port(listener));
     CHECK(tlsl_peer_address(fd, address, sizeof address));
@@ -612,7 +628,8 @@ static void test_dial(void) {
 }
 
 /* Takes the place of the C library's in this program, so that one name surely has two addresses. */
-int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out) {
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **out) {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     if (host == NULL || strcmp(host, "two.test") != 0) {
@@ -630,7 +647,8 @@ static void test_dial_two_addresses(void) {
     tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 0, false, &err);
     const char *port = port_text(tlslife_listener_port(listener));
     CHECK(dial("two.test", port, &fd, &err) == TLSLIFE_OK && fd >= 0);
-    CHECK(tlsl_peer_address(fd, address, sizeof address) && strncmp(address, "127.0.0.1:", 10) == 0);
+    CHECK(tlsl_peer_address(fd, address, sizeof address) &&
+          strncmp(address, "127.0.0.1:", 10) == 0);
     (void)close(fd);
     fd = -1;
     tlslife_listener_free(listener);
@@ -638,7 +656,9 @@ static void test_dial_two_addresses(void) {
     CHECK(err.kind == TLSLIFE_ERR_SYSTEM && err.system_errno == ECONNREFUSED);
 }
 
-/* A listener whose queue is full answers no more: the dial waits, and its descriptor goes with it. */
+/*
+ * A listener whose queue is full answers no more: the dial waits, and its descriptor goes with it.
+ */
 static void test_dial_waits(void) {
     tlslife_error err;
     tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 1, false, &err);
@@ -653,7 +673,8 @@ static void test_dial_waits(void) {
         dials[count] = tlsl_dial_new("127.0.0.1", port, true, TLSL_NO_DEADLINE, &err);
         status = tlsl_dial_step(dials[count], &fds[count], &err);
         if (status == TLSLIFE_WANT_WRITE &&
-            tlsl_wait_fd(tlsl_dial_fd(dials[count], &writing), POLLOUT, tlsl_deadline(50)) == TLSLIFE_OK) {
+            tlsl_wait_fd(tlsl_dial_fd(dials[count], &writing), POLLOUT, tlsl_deadline(50)) ==
+                TLSLIFE_OK) {
             status = tlsl_dial_step(dials[count], &fds[count], &err);
         }
         count++;
@@ -680,7 +701,8 @@ static void test_listen(void) {
     }
     CHECK(tlslife_listener_port(first) > 0);
     CHECK((fcntl(tlslife_listener_fd(first), F_GETFD) & FD_CLOEXEC) != 0);
-    CHECK(tlslife_listen("127.0.0.1", port_text(tlslife_listener_port(first)), 0, false, &err) == NULL);
+    CHECK(tlslife_listen("127.0.0.1", port_text(tlslife_listener_port(first)), 0, false, &err) ==
+          NULL);
     CHECK(err.kind == TLSLIFE_ERR_SYSTEM && err.system_errno == EADDRINUSE);
     int fd = tlslife_listener_fd(first);
     tlslife_listener_free(first);
@@ -693,7 +715,8 @@ static void test_listen(void) {
     tlslife_listener_free(second);
     CHECK(tlslife_listen("127.0.0.1", "no-such-service", 0, false, &err) == NULL &&
           err.kind == TLSLIFE_ERR_RESOLVE);
-    CHECK(tlslife_listen("192.0.2.1", "0", 0, false, &err) == NULL && err.system_errno == EADDRNOTAVAIL);
+    CHECK(tlslife_listen("192.0.2.1", "0", 0, false, &err) == NULL &&
+          err.system_errno == EADDRNOTAVAIL);
     tlslife_listener_free(NULL);
 }
 
@@ -765,7 +788,9 @@ static pid_t connect_later(const tlslife_listener *listener) {
     if (child == 0) {
         int fd = -1;
         (void)usleep(60000);
-        _exit(dial("127.0.0.1", port_text(tlslife_listener_port(listener)), &fd, NULL) == TLSLIFE_OK ? 0 : 1);
+        _exit(dial("127.0.0.1", port_text(tlslife_listener_port(listener)), &fd, NULL) == TLSLIFE_OK
+                  ? 0
+                  : 1);
     }
     return child;
 }

@@ -1,6 +1,6 @@
 /*
- * values_test: what the core makes of names, failures and certificates, seen from inside: errors out of OpenSSL's
- * queue, names of options and hosts, and certificates made on the spot to deceive.
+ * values_test: what the core makes of names, failures and certificates, seen from inside: errors
+ * out of OpenSSL's queue, names of options and hosts, and certificates made on the spot to deceive.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -20,7 +20,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
-/* -------------------------------------------------------------------------------------------------- errors */
+/* --------------------------------------------------------------------------------------- errors */
 
 static void test_fail(void) {
     tlslife_error err;
@@ -47,7 +47,8 @@ static void test_long_message(void) {
     (void)tlsl_fail(&err, TLSLIFE_ERR_USAGE, "%s", text);
     size_t len = strlen(err.message);
     CHECK(len == sizeof err.message - 2);
-    CHECK((unsigned char)err.message[len - 1] == 0xbc && (unsigned char)err.message[len - 2] == 0xc3);
+    CHECK((unsigned char)err.message[len - 1] == 0xbc &&
+          (unsigned char)err.message[len - 2] == 0xc3);
 }
 
 static void test_system(void) {
@@ -126,7 +127,7 @@ static void test_words(void) {
     tlslife_string_free(strdup("secret"));
 }
 
-/* --------------------------------------------------------------------------------------------------- names */
+/* ---------------------------------------------------------------------------------------- names */
 
 static void test_options(void) {
     uint64_t bit = 0;
@@ -174,7 +175,8 @@ static void test_hosts(void) {
           !tlsl_is_ip("1.2.3.256"));
     CHECK(tlsl_is_ip("fe80::1%lo") && tlsl_is_ip("fe80::1%br-lan.7") && tlsl_is_ip("fe80::1%2"));
     CHECK(!tlsl_is_ip("fe80::1%") && !tlsl_is_ip("%lo") && !tlsl_is_ip("127.0.0.1%lo") &&
-          !tlsl_is_ip("fe80::1%a%b") && !tlsl_is_ip("fe80::1%a b") && !tlsl_is_ip("fe80::1%sixteen-and-more"));
+          !tlsl_is_ip("fe80::1%a%b") && !tlsl_is_ip("fe80::1%a b") &&
+          !tlsl_is_ip("fe80::1%sixteen-and-more"));
     char plain[16], zoned[] = "FE80::A%Up0";
     CHECK(tlsl_ip_without_zone("fe80::1%lo", plain, sizeof plain) && strcmp(plain, "fe80::1") == 0);
     CHECK(!tlsl_ip_without_zone("fe80::1%lo", plain, 7));
@@ -182,7 +184,7 @@ static void test_hosts(void) {
     CHECK_TEXT(zoned, "fe80::a%Up0");
 }
 
-/* -------------------------------------------------------------------------------------------- certificates */
+/* --------------------------------------------------------------------------------- certificates */
 
 static void add_name(GENERAL_NAMES *names, int type, const void *bytes, int len) {
     GENERAL_NAME *name = GENERAL_NAME_new();
@@ -213,10 +215,10 @@ static X509 *make_certificate(bool with_names) {
     X509 *x509 = X509_new();
     X509_NAME *name = X509_get_subject_name(x509);
     (void)X509_set_version(x509, 2);
-    (void)X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)"Evil, CN=bank\nX", -1,
-                                     -1, 0);
-    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)"a.example", -1, -1,
-                                     0);
+    (void)X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8,
+                                     (const unsigned char *)"Evil, CN=bank\nX", -1, -1, 0);
+    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)"a.example",
+                                     -1, -1, 0);
     (void)X509_set_issuer_name(x509, name);
     (void)ASN1_INTEGER_set_uint64(X509_get_serialNumber(x509), 0xabcdef0123456789u);
     (void)ASN1_TIME_set_string_X509(X509_getm_notBefore(x509), "20200102030405Z");
@@ -239,10 +241,11 @@ static void test_certificate(void) {
     CHECK_TEXT(seen.subject, "CN=a.example,O=Evil\\, CN=bank\\0AX");
     CHECK_TEXT(seen.issuer, seen.subject);
     CHECK_TEXT(seen.serial, "ABCDEF0123456789");
-    CHECK_TEXT(seen.names,
-               "DNS:a.example,DNS:b.example\\2CDNS:bank.example,DNS:bank.example\\00.evil.example,"
-               "DNS:line\\0Afeed\\20\\5C\\20\\FF,IP:127.0.0.1,IP:2001:db8::1,IP:\\7F\\00\\00\\01\\01,"
-               "URI:https://a.example/?b,email:me@a.example");
+    CHECK_TEXT(
+        seen.names,
+        "DNS:a.example,DNS:b.example\\2CDNS:bank.example,DNS:bank.example\\00.evil.example,"
+        "DNS:line\\0Afeed\\20\\5C\\20\\FF,IP:127.0.0.1,IP:2001:db8::1,IP:\\7F\\00\\00\\01\\01,"
+        "URI:https://a.example/?b,email:me@a.example");
     CHECK(seen.not_before == 1577934245 && seen.not_after == 4102444799);
     const unsigned char *der = seen.der;
     X509 *again = d2i_X509(NULL, &der, (long)seen.der_len);
@@ -263,7 +266,10 @@ static void test_certificate(void) {
     X509_free(x509);
 }
 
-/* No alternative names, and some that cannot be read: nothing is named, and nothing is left in the queue. */
+/*
+ * No alternative names, and some that cannot be read: nothing is named, and nothing is left in the
+ * queue.
+ */
 static void test_certificate_without_names(void) {
     tlslife_certificate seen;
     X509 *x509 = make_certificate(false);
@@ -272,7 +278,8 @@ static void test_certificate_without_names(void) {
     tlslife_certificate_clear(&seen);
     ASN1_OCTET_STRING *garbage = ASN1_OCTET_STRING_new();
     CHECK(ASN1_OCTET_STRING_set(garbage, (const unsigned char *)"\x30\x82garbage", 9) == 1);
-    X509_EXTENSION *extension = X509_EXTENSION_create_by_NID(NULL, NID_subject_alt_name, 0, garbage);
+    X509_EXTENSION *extension =
+        X509_EXTENSION_create_by_NID(NULL, NID_subject_alt_name, 0, garbage);
     CHECK(X509_add_ext(x509, extension, -1) == 1);
     X509_EXTENSION_free(extension);
     ASN1_OCTET_STRING_free(garbage);

@@ -1,4 +1,7 @@
-/* host.c: somebody's C program with Lua inside: hands a context of its own to a script, which makes a connection. */
+/*
+ * host.c: somebody's C program with Lua inside: hands a context of its own to a script, which makes
+ * a connection.
+ */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>

@@ -1,4 +1,7 @@
-/* plain.c: somebody's C program: makes a connection with the installed library, and a mistake that it must name. */
+/*
+ * plain.c: somebody's C program: makes a connection with the installed library, and a mistake that
+ * it must name.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <tlslife.h>
@@ -13,7 +16,8 @@ int main(void) {
     }
     tlslife_status status = tlslife_conn_connect(conn); /* no transport: a mistake */
     const tlslife_error *found = tlslife_conn_error(conn);
-    printf("%s: %s: %s\n", tlslife_openssl_version(), tlslife_error_kind_name(found->kind), found->message);
+    printf("%s: %s: %s\n", tlslife_openssl_version(), tlslife_error_kind_name(found->kind),
+           found->message);
     int result = status == TLSLIFE_ERROR && found->kind == TLSLIFE_ERR_USAGE ? 0 : 1;
     tlslife_conn_free(conn);
     tlslife_context_free(context);

@@ -1,7 +1,7 @@
 /*
- * fuzz_hello: a server that asks every question, and bytes from anybody. The input is a ClientHello's body, put into
- * its handshake message and records here, so that the parsers behind are reached and not only the record layer; or,
- * if its first byte is odd, the stream as it is.
+ * fuzz_hello: a server that asks every question, and bytes from anybody. The input is a
+ * ClientHello's body, put into its handshake message and records here, so that the parsers behind
+ * are reached and not only the record layer; or, if its first byte is odd, the stream as it is.
  *
  * An empty corpus starts from a real ClientHello (LLVMFuzzerCustomMutator).
  */
@@ -34,16 +34,16 @@ static tlslife_context *new_server(unsigned questions) {
     made = made || identity_make(&identity);
     tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, NULL);
     must(made && context != NULL);
-    must(tlslife_context_set_certificate_pem(context, identity.certificate, strlen(identity.certificate),
+    must(tlslife_context_set_certificate_pem(context, identity.certificate,
+                                             strlen(identity.certificate), NULL) == TLSLIFE_OK);
+    must(tlslife_context_set_private_key_pem(context, identity.key, strlen(identity.key), NULL,
                                              NULL) == TLSLIFE_OK);
-    must(tlslife_context_set_private_key_pem(context, identity.key, strlen(identity.key), NULL, NULL) ==
-         TLSLIFE_OK);
     must(tlslife_context_set_alpn(context, protocols, 2, NULL) == TLSLIFE_OK);
-    must(tlslife_context_add_psk(context, "identity", (const unsigned char *)"0123456789abcdef", 16, NULL) ==
-         TLSLIFE_OK);
+    must(tlslife_context_add_psk(context, "identity", (const unsigned char *)"0123456789abcdef", 16,
+                                 NULL) == TLSLIFE_OK);
     must(tlslife_context_set_max_early_data(context, 1000, NULL) == TLSLIFE_OK);
-    must(tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate), NULL) ==
-         TLSLIFE_OK);
+    must(tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate),
+                                    NULL) == TLSLIFE_OK);
     must(tlslife_context_set_verify(context, TLSLIFE_VERIFY_OPTIONAL, NULL) == TLSLIFE_OK);
     must(tlslife_context_set_questions(context, questions, NULL) == TLSLIFE_OK);
     return context;
@@ -108,7 +108,8 @@ static void serve(tlslife_conn *conn) {
             break;
         }
     }
-    must(status != TLSLIFE_WANT_HELLO && status != TLSLIFE_WANT_CERTIFICATE && status != TLSLIFE_WANT_VERIFY);
+    must(status != TLSLIFE_WANT_HELLO && status != TLSLIFE_WANT_CERTIFICATE &&
+         status != TLSLIFE_WANT_VERIFY);
     if (status == TLSLIFE_ERROR) {
         must(tlslife_conn_error(conn)->kind != TLSLIFE_ERR_NONE &&
              tlslife_conn_error(conn)->message[0] != '\0');
@@ -122,7 +123,8 @@ static void feed_hello(tlslife_conn *conn, const uint8_t *body, size_t len) {
     headers[4] = (unsigned char)(len + 4);
     headers[7] = (unsigned char)(len >> 8);
     headers[8] = (unsigned char)len;
-    must(tlslife_conn_feed(conn, headers, sizeof headers, &fed) == TLSLIFE_OK && fed == sizeof headers);
+    must(tlslife_conn_feed(conn, headers, sizeof headers, &fed) == TLSLIFE_OK &&
+         fed == sizeof headers);
     must(tlslife_conn_feed(conn, body, len, &fed) == TLSLIFE_OK && fed == len);
 }
 
@@ -151,7 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ the seed */
+/* ------------------------------------------------------------------------------------- the seed */
 
 /* A client's own hello, without its headers; a byte in front says so. */
 static size_t real_hello(uint8_t *out, size_t max_len) {
@@ -160,12 +162,13 @@ static size_t real_hello(uint8_t *out, size_t max_len) {
     size_t len = 0;
     tlslife_context *context = tlslife_context_new(TLSLIFE_CLIENT, NULL);
     must(context != NULL && tlslife_context_set_alpn(context, protocols, 2, NULL) == TLSLIFE_OK);
-    must(tlslife_context_add_psk(context, "identity", (const unsigned char *)"0123456789abcdef", 16, NULL) ==
-         TLSLIFE_OK);
+    must(tlslife_context_add_psk(context, "identity", (const unsigned char *)"0123456789abcdef", 16,
+                                 NULL) == TLSLIFE_OK);
     tlslife_conn *conn = tlslife_conn_new(context, NULL);
     must(conn != NULL && tlslife_conn_set_hostname(conn, "a.wild.example") == TLSLIFE_OK);
     tlslife_conn_set_blocking(conn, false);
-    must(tlslife_conn_set_memory(conn, 0) == TLSLIFE_OK && tlslife_conn_connect(conn) == TLSLIFE_WANT_READ);
+    must(tlslife_conn_set_memory(conn, 0) == TLSLIFE_OK &&
+         tlslife_conn_connect(conn) == TLSLIFE_WANT_READ);
     must(tlslife_conn_drain(conn, hello, sizeof hello, &len) == TLSLIFE_OK && len > HEADERS);
     tlslife_conn_free(conn);
     tlslife_context_free(context);

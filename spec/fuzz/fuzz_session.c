@@ -1,9 +1,9 @@
 /*
- * fuzz_session: bytes that claim to be a session. What is imported must survive every question that can be asked of it,
- * come back equal out of its own export, and be offered in a ClientHello.
+ * fuzz_session: bytes that claim to be a session. What is imported must survive every question that
+ * can be asked of it, come back equal out of its own export, and be offered in a ClientHello.
  *
- * An empty corpus starts from real sessions: TLS 1.2 and 1.3, DER and PEM, with a server's certificate inside
- * (LLVMFuzzerCustomMutator).
+ * An empty corpus starts from real sessions: TLS 1.2 and 1.3, DER and PEM, with a server's
+ * certificate inside (LLVMFuzzerCustomMutator).
  */
 #include "../c/identity.h"
 #include "tlslife.h"
@@ -28,8 +28,8 @@ static tlslife_context *the_context(void) {
     if (context == NULL) {
         context = tlslife_context_new(TLSLIFE_CLIENT, NULL);
         must(context != NULL && identity_make(&identity));
-        must(tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate), NULL) ==
-             TLSLIFE_OK);
+        must(tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate),
+                                        NULL) == TLSLIFE_OK);
         must(tlslife_context_set_verify_host(context, false, NULL) == TLSLIFE_OK);
     }
     return context;
@@ -101,15 +101,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ the seeds */
+/* ------------------------------------------------------------------------------------ the seeds */
 
 static tlslife_context *new_server(int version) {
     tlslife_context *server = tlslife_context_new(TLSLIFE_SERVER, NULL);
-    must(server != NULL && tlslife_context_set_versions(server, version, version, NULL) == TLSLIFE_OK);
-    must(tlslife_context_set_certificate_pem(server, identity.certificate, strlen(identity.certificate),
+    must(server != NULL &&
+         tlslife_context_set_versions(server, version, version, NULL) == TLSLIFE_OK);
+    must(tlslife_context_set_certificate_pem(server, identity.certificate,
+                                             strlen(identity.certificate), NULL) == TLSLIFE_OK);
+    must(tlslife_context_set_private_key_pem(server, identity.key, strlen(identity.key), NULL,
                                              NULL) == TLSLIFE_OK);
-    must(tlslife_context_set_private_key_pem(server, identity.key, strlen(identity.key), NULL, NULL) ==
-         TLSLIFE_OK);
     return server;
 }
 
@@ -119,7 +120,8 @@ static tlslife_session *live(tlslife_conn *client, tlslife_conn *server) {
     tlslife_conn_set_blocking(client, false);
     tlslife_conn_set_blocking(server, false);
     must(tlslife_conn_pair(client, server, 0) == TLSLIFE_OK);
-    for (int i = 0; i < 10 && !(tlslife_conn_handshake_done(client) && tlslife_conn_handshake_done(server));
+    for (int i = 0;
+         i < 10 && !(tlslife_conn_handshake_done(client) && tlslife_conn_handshake_done(server));
          i++) {
         (void)tlslife_conn_connect(client);
         (void)tlslife_conn_accept(server);
@@ -146,8 +148,9 @@ static size_t real_bytes(uint8_t *out, size_t max_len, unsigned which) {
     unsigned char *bytes = NULL;
     size_t len = 0;
     tlslife_session *session = real_session((which & 1) != 0 ? TLSLIFE_TLS1_3 : TLSLIFE_TLS1_2);
-    must(((which & 2) != 0 ? tlslife_session_export_pem(session, &bytes, &len, NULL)
-                           : tlslife_session_export_der(session, &bytes, &len, NULL)) == TLSLIFE_OK);
+    must(((which & 2) != 0
+              ? tlslife_session_export_pem(session, &bytes, &len, NULL)
+              : tlslife_session_export_der(session, &bytes, &len, NULL)) == TLSLIFE_OK);
     size_t kept = len < max_len ? len : max_len;
     memcpy(out, bytes, kept);
     tlslife_session_bytes_free(bytes, len);

@@ -1,6 +1,7 @@
 /*
- * fuzz_settings: what a program might pass on from a file or an administrator: PEM of every kind, lists, names,
- * SSL_CONF commands. The first byte chooses the setting. Whatever it was, a context can still be sealed and asked.
+ * fuzz_settings: what a program might pass on from a file or an administrator: PEM of every kind,
+ * lists, names, SSL_CONF commands. The first byte chooses the setting. Whatever it was, a context
+ * can still be sealed and asked.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -26,13 +27,15 @@ static char *text_of(const uint8_t *bytes, size_t len) {
     return text;
 }
 
-static tlslife_status set_alpn(tlslife_context *context, const char *text, size_t len, tlslife_error *err) {
+static tlslife_status set_alpn(tlslife_context *context, const char *text, size_t len,
+                               tlslife_error *err) {
     const char *const protocols[] = {"h2", text, text + len / 2};
     return tlslife_context_set_alpn(context, protocols, 3, err);
 }
 
 /* Where a server name leads: the same for all, as it is sealed by the first. */
-static tlslife_status add_server_name(tlslife_context *context, const char *text, tlslife_error *err) {
+static tlslife_status add_server_name(tlslife_context *context, const char *text,
+                                      tlslife_error *err) {
     static tlslife_context *target;
     if (target == NULL) {
         target = tlslife_context_new(TLSLIFE_SERVER, NULL);
@@ -55,8 +58,8 @@ static tlslife_status set_conf(tlslife_context *context, char *text, tlslife_err
     return tlslife_context_conf(context, text, space != NULL ? space + 1 : "", err);
 }
 
-static tlslife_status set_lists(tlslife_context *context, unsigned which, const char *text, size_t len,
-                                tlslife_error *err) {
+static tlslife_status set_lists(tlslife_context *context, unsigned which, const char *text,
+                                size_t len, tlslife_error *err) {
     switch (which) {
     case 0: return tlslife_context_set_cipher_list(context, text, err);
     case 1: return tlslife_context_set_ciphersuites(context, text, err);
@@ -68,8 +71,8 @@ static tlslife_status set_lists(tlslife_context *context, unsigned which, const 
     }
 }
 
-static tlslife_status set_bytes(tlslife_context *context, unsigned which, const char *text, size_t len,
-                                tlslife_error *err) {
+static tlslife_status set_bytes(tlslife_context *context, unsigned which, const char *text,
+                                size_t len, tlslife_error *err) {
     const unsigned char *bytes = (const unsigned char *)text;
     switch (which) {
     case 0: return tlslife_context_set_certificate_pem(context, text, len, err);
@@ -88,7 +91,8 @@ static tlslife_status set(tlslife_context *context, unsigned which, char *text, 
     if (which < 8) {
         return set_bytes(context, which, text, len, err);
     }
-    return which < 15 ? set_lists(context, which - 8, text, len, err) : set_conf(context, text, err);
+    return which < 15 ? set_lists(context, which - 8, text, len, err)
+                      : set_conf(context, text, err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {

@@ -10,9 +10,9 @@
 #define TLSL_RECORD 16384
 #define TLSL_LINE 64 /* of a cache */
 /*
- * As malloc, but what can hold a record begins at a multiple of TLSL_LINE: where source and destination lie alike memory
- * is copied a quarter faster, and never as slowly as some processors do where they differ by a few bytes modulo a page
- * (thirty times as long).
+ * As malloc, but what can hold a record begins at a multiple of TLSL_LINE: where source and
+ * destination lie alike memory is copied a quarter faster, and never as slowly as some processors
+ * do where they differ by a few bytes modulo a page (thirty times as long).
  */
 static inline void *tlsl_malloc(size_t size) {
     return size < TLSL_RECORD ? malloc(size)

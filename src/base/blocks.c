@@ -1,15 +1,16 @@
 /*
  * blocks.c: OpenSSL's memory: malloc's, but what is freed is kept for the next who wants as much.
  *
- * A handshake takes and gives back some 700 blocks on each side, twenty of them of 16 KiB, for records and messages. glibc
- * has seven of a size at hand and none that is large; the others it joins, searches for and splits again, which is five
- * per cent of a full handshake, and ten of a resumed one. Here each thread has a list for each size. A block is malloc's
- * own, so any thread may free it, and malloc knows its size.
+ * A handshake takes and gives back some 700 blocks on each side, twenty of them of 16 KiB, for
+ * records and messages. glibc has seven of a size at hand and none that is large; the others it
+ * joins, searches for and splits again, which is five per cent of a full handshake, and ten of a
+ * resumed one. Here each thread has a list for each size. A block is malloc's own, so any thread
+ * may free it, and malloc knows its size.
  *
- * What an attacker would try: make a thread take much at once, and keep what it took. It keeps BYTES_MAX in all, the
- * rest is malloc's again, and everything when the thread ends. To free a block twice, or to write to one that is free,
- * so that a list leads where he wants: links are under a secret of the process, and a mark beside them that does not
- * hold ends the program.
+ * What an attacker would try: make a thread take much at once, and keep what it took. It keeps
+ * BYTES_MAX in all, the rest is malloc's again, and everything when the thread ends. To free a
+ * block twice, or to write to one that is free, so that a list leads where he wants: links are
+ * under a secret of the process, and a mark beside them that does not hold ends the program.
  */
 #include <malloc.h>
 #include <openssl/crypto.h>
@@ -27,7 +28,8 @@
 #define LEAST 24 /* glibc's blocks have 24 bytes, 40, 56: to ask for 48 would cost 56 */
 #define GRAIN 16 /* from one size of small blocks to the next, */
 #define SMALL_MAX 1032
-#define LARGE_GRAIN 512 /* and of large ones: records to write and to read, 16,584 and 16,712, are one */
+#define LARGE_GRAIN \
+    512 /* and of large ones: records to write and to read, 16,584 and 16,712, are one */
 #define LARGE_MAX (SMALL_MAX + 62 * LARGE_GRAIN)
 #define SMALL_KINDS ((SMALL_MAX - LEAST) / GRAIN + 1)
 #define KINDS (SMALL_KINDS + (LARGE_MAX - SMALL_MAX) / LARGE_GRAIN)
@@ -50,7 +52,7 @@ static _Thread_local blocks kept;
 static pthread_key_t at_end;
 static uintptr_t secret;
 
-/* ------------------------------------------------------------------------------------------------ sizes */
+/* ---------------------------------------------------------------------------------------- sizes */
 
 static size_t kind_of(size_t size) {
     if (size <= LEAST) {
@@ -62,7 +64,8 @@ static size_t kind_of(size_t size) {
 
 /* The largest that a block of size, LEAST or more, can serve as. */
 static size_t kind_within(size_t size) {
-    return size < SMALL_MAX ? (size - LEAST) / GRAIN : SMALL_KINDS - 1 + (size - SMALL_MAX) / LARGE_GRAIN;
+    return size < SMALL_MAX ? (size - LEAST) / GRAIN
+                            : SMALL_KINDS - 1 + (size - SMALL_MAX) / LARGE_GRAIN;
 }
 
 static bool fits(size_t size) {
@@ -71,10 +74,11 @@ static bool fits(size_t size) {
 
 /* What a block of that kind has at least. */
 static size_t size_of(size_t kind) {
-    return kind < SMALL_KINDS ? LEAST + kind * GRAIN : SMALL_MAX + (kind - SMALL_KINDS + 1) * LARGE_GRAIN;
+    return kind < SMALL_KINDS ? LEAST + kind * GRAIN
+                              : SMALL_MAX + (kind - SMALL_KINDS + 1) * LARGE_GRAIN;
 }
 
-/* ------------------------------------------------------------------------------------------------ lists */
+/* ---------------------------------------------------------------------------------------- lists */
 
 static uintptr_t mark_of(const block *one) {
     return (uintptr_t)one ^ secret;
@@ -113,7 +117,7 @@ static void give_all_back(void *unused) {
     }
 }
 
-/* -------------------------------------------------------------------------------------- OpenSSL's malloc */
+/* ----------------------------------------------------------------------------- OpenSSL's malloc */
 
 static void *take(size_t size, const char *file, int line) {
     (void)file;
@@ -163,7 +167,8 @@ static void *resize(void *old, size_t size, const char *file, int line) {
 }
 
 bool tlslife_keep_memory(void) {
-    return secret == 0 && getrandom(&secret, sizeof secret, GRND_NONBLOCK) == (ssize_t)sizeof secret &&
+    return secret == 0 &&
+           getrandom(&secret, sizeof secret, GRND_NONBLOCK) == (ssize_t)sizeof secret &&
            pthread_key_create(&at_end, give_all_back) == 0 &&
            CRYPTO_set_mem_functions(take, resize, give) == 1;
 }

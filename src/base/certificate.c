@@ -2,10 +2,10 @@
  * certificate.c: an X.509 certificate as plain values.
  *
  * What an attacker would try: a certificate whose names read as more than they are.
- * "a.example,DNS:bank.example" in one DNS entry, or "bank.example\0.evil.example", must come out as one odd
- * name and not as two good ones. So in the list of alternative names every byte that is not printable
- * ASCII, every comma and every backslash is written as \XX, and the subject and issuer go through OpenSSL's
- * RFC 2253 escaping, control characters included.
+ * "a.example,DNS:bank.example" in one DNS entry, or "bank.example\0.evil.example", must come out as
+ * one odd name and not as two good ones. So in the list of alternative names every byte that is not
+ * printable ASCII, every comma and every backslash is written as \XX, and the subject and issuer go
+ * through OpenSSL's RFC 2253 escaping, control characters included.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -30,7 +30,7 @@
 #include "base/certificate.h"
 #include "tlslife.h"
 
-/* ---------------------------------------------------------------------------------------------------- text */
+/* ----------------------------------------------------------------------------------------- text */
 
 /* What was written to a memory BIO, as a string of its own; NULL: out of memory. Frees the BIO. */
 static char *take_text(BIO *bio) {
@@ -85,7 +85,10 @@ static char *serial_string(const X509 *x509) {
     return text;
 }
 
-/* By days, because a time_t may have 32 bits. A time that cannot be read is 1970: such a certificate has expired. */
+/*
+ * By days, because a time_t may have 32 bits. A time that cannot be read is 1970: such a
+ * certificate has expired.
+ */
 static int64_t seconds(const ASN1_TIME *time) {
     const struct tm epoch = {.tm_year = 70, .tm_mday = 1};
     struct tm parts;
@@ -108,7 +111,7 @@ static bool fingerprint(X509 *x509, char out[65]) {
     return true;
 }
 
-/* ---------------------------------------------------------------------------------------- alternative names */
+/* ---------------------------------------------------------------------------- alternative names */
 
 static bool put_escaped(BIO *out, const unsigned char *bytes, size_t len) {
     for (size_t i = 0; i < len; i++) {
@@ -190,7 +193,7 @@ static char *names_string(const X509 *x509) {
     return take_text(bio);
 }
 
-/* --------------------------------------------------------------------------------------------------- the whole */
+/* ------------------------------------------------------------------------------------ the whole */
 
 bool tlsl_certificate_fill(tlslife_certificate *out, X509 *x509) {
     memset(out, 0, sizeof *out);

@@ -1,10 +1,11 @@
 /*
- * error.c: failures as values. What OpenSSL leaves in its thread's queue is moved into the object that
- * failed, first cause first, so that no other connection of this thread ever reads it.
+ * error.c: failures as values. What OpenSSL leaves in its thread's queue is moved into the object
+ * that failed, first cause first, so that no other connection of this thread ever reads it.
  *
- * What an attacker would try: put bytes into a certificate or an alert that end up in a log as a line of
- * their own, or have one connection's garbage reported as another's. So control characters never enter a
- * message, and the queue is drained to the end even when nobody wants to know (a NULL err).
+ * What an attacker would try: put bytes into a certificate or an alert that end up in a log as a
+ * line of their own, or have one connection's garbage reported as another's. So control characters
+ * never enter a message, and the queue is drained to the end even when nobody wants to know (a NULL
+ * err).
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -29,8 +30,8 @@
 #define SYSTEM_TEXT_MAX 128
 
 /*
- * Cut to fit, control characters replaced: the result is one line. UTF-8 passes, but a cut never leaves
- * half a character.
+ * Cut to fit, control characters replaced: the result is one line. UTF-8 passes, but a cut never
+ * leaves half a character.
  */
 static void copy_line(char *out, size_t out_len, const char *text) {
     size_t i = 0;
@@ -46,7 +47,8 @@ static void copy_line(char *out, size_t out_len, const char *text) {
     out[i] = '\0';
 }
 
-static void append_line(char *out, size_t out_len, const char *before, const char *text, const char *after) {
+static void append_line(char *out, size_t out_len, const char *before, const char *text,
+                        const char *after) {
     char joined[MESSAGE_MAX];
     (void)snprintf(joined, sizeof joined, "%s%s%s", before, text, after);
     size_t used = strlen(out);
@@ -87,18 +89,20 @@ tlslife_status tlsl_fail_system(tlslife_error *err, int system_errno, const char
         begin(err, system_errno == ENOMEM ? TLSLIFE_ERR_MEMORY : TLSLIFE_ERR_SYSTEM, format, args);
         va_end(args);
         char text[SYSTEM_TEXT_MAX];
-        append_line(err->message, sizeof err->message, ": ", system_text(system_errno, text, sizeof text),
-                    "");
+        append_line(err->message, sizeof err->message, ": ",
+                    system_text(system_errno, text, sizeof text), "");
         err->system_errno = system_errno;
     }
     return TLSLIFE_ERROR;
 }
 
-static void fill_entry(tlslife_error_entry *entry, unsigned long code, const char *data, int flags) {
+static void fill_entry(tlslife_error_entry *entry, unsigned long code, const char *data,
+                       int flags) {
     char text[SYSTEM_TEXT_MAX];
     const char *library = ERR_lib_error_string(code);
-    const char *reason = ERR_SYSTEM_ERROR(code) ? system_text(ERR_GET_REASON(code), text, sizeof text)
-                                                : ERR_reason_error_string(code);
+    const char *reason = ERR_SYSTEM_ERROR(code)
+                             ? system_text(ERR_GET_REASON(code), text, sizeof text)
+                             : ERR_reason_error_string(code);
     if (reason == NULL) {
         (void)snprintf(text, sizeof text, "reason %d", ERR_GET_REASON(code));
         reason = text;
@@ -106,7 +110,8 @@ static void fill_entry(tlslife_error_entry *entry, unsigned long code, const cha
     entry->code = code;
     copy_line(entry->library, sizeof entry->library, library != NULL ? library : "unknown library");
     copy_line(entry->reason, sizeof entry->reason, reason);
-    copy_line(entry->data, sizeof entry->data, (flags & ERR_TXT_STRING) != 0 && data != NULL ? data : "");
+    copy_line(entry->data, sizeof entry->data,
+              (flags & ERR_TXT_STRING) != 0 && data != NULL ? data : "");
 }
 
 /* Empties OpenSSL's queue, into err where there is one. */
@@ -143,7 +148,8 @@ static void explain(tlslife_error *err) {
     }
 }
 
-tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format, ...) {
+tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format,
+                                 ...) {
     if (err != NULL) {
         va_list args;
         va_start(args, format);
@@ -179,17 +185,19 @@ const char *tlslife_status_name(tlslife_status status) {
 
 const char *tlslife_error_kind_name(tlslife_error_kind kind) {
     static const char *const names[] = {
-        [TLSLIFE_ERR_NONE] = "none",     [TLSLIFE_ERR_USAGE] = "usage",     [TLSLIFE_ERR_INPUT] = "input",
-        [TLSLIFE_ERR_TLS] = "tls",       [TLSLIFE_ERR_ALERT] = "alert",     [TLSLIFE_ERR_VERIFY] = "verify",
-        [TLSLIFE_ERR_SYSTEM] = "system", [TLSLIFE_ERR_RESOLVE] = "resolve", [TLSLIFE_ERR_MEMORY] = "memory",
+        [TLSLIFE_ERR_NONE] = "none",     [TLSLIFE_ERR_USAGE] = "usage",
+        [TLSLIFE_ERR_INPUT] = "input",   [TLSLIFE_ERR_TLS] = "tls",
+        [TLSLIFE_ERR_ALERT] = "alert",   [TLSLIFE_ERR_VERIFY] = "verify",
+        [TLSLIFE_ERR_SYSTEM] = "system", [TLSLIFE_ERR_RESOLVE] = "resolve",
+        [TLSLIFE_ERR_MEMORY] = "memory",
     };
     size_t index = (size_t)kind;
     return index < sizeof names / sizeof names[0] ? names[index] : "unknown_kind";
 }
 
 /*
- * IANA's registry. RFC 8446 writes _RESERVED behind those that TLS 1.3 no longer sends; older peers still
- * do.
+ * IANA's registry. RFC 8446 writes _RESERVED behind those that TLS 1.3 no longer sends; older peers
+ * still do.
  */
 static const struct {
     int number;

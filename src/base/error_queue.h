@@ -9,8 +9,8 @@
 #include "base/error.h"
 
 /*
- * As tlsl_fail. Then drains the queue into err, the first cause first, and appends the reason of the first
- * cause to the message.
+ * As tlsl_fail. Then drains the queue into err, the first cause first, and appends the reason of
+ * the first cause to the message.
  */
 tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

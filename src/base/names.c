@@ -1,14 +1,15 @@
 /*
- * names.c: the names that a program gives and OpenSSL only knows as bits, and what is a name of a host.
+ * names.c: the names that a program gives and OpenSSL only knows as bits, and what is a name of a
+ * host.
  *
- * OpenSSL offers no way from "NO_TICKET" to its bit that covers all of them (SSL_CONF_cmd has names of its
- * own for some), so the table is written here: all that OpenSSL 3.0 and later define, each under #ifdef
- * where it is younger. Those that OpenSSL keeps as 0 for old programs are here too: setting them is lawful
- * and does nothing.
+ * OpenSSL offers no way from "NO_TICKET" to its bit that covers all of them (SSL_CONF_cmd has names
+ * of its own for some), so the table is written here: all that OpenSSL 3.0 and later define, each
+ * under #ifdef where it is younger. Those that OpenSSL keeps as 0 for old programs are here too:
+ * setting them is lawful and does nothing.
  *
  * What an attacker would try: a host name that another parser reads as two ("a.example\0.evil",
- * "a.example/evil"), or as an address. Only letters, digits, '-', '_' and '.' pass, and an address is told
- * from a name.
+ * "a.example/evil"), or as an address. Only letters, digits, '-', '_' and '.' pass, and an address
+ * is told from a name.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -144,7 +145,8 @@ bool tlsl_mode_bit(const char *name, uint64_t *out_bit) {
 
 /* Not isalnum: that asks the locale. */
 static bool is_label_byte(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
 }
 
 bool tlsl_is_hostname(const char *name) {
@@ -166,7 +168,10 @@ bool tlsl_is_hostname(const char *name) {
     return label > 0; /* RFC 6066 section 3: without a trailing dot */
 }
 
-/* An interface, by name or number: any bytes that Linux allows in one, but for those that would end an address. */
+/*
+ * An interface, by name or number: any bytes that Linux allows in one, but for those that would end
+ * an address.
+ */
 static bool is_zone(const char *zone) {
     size_t len = strlen(zone);
     if (len == 0 || len >= IF_NAMESIZE) {
@@ -192,7 +197,8 @@ bool tlsl_is_ip(const char *name) {
     }
     bool zoned = plain[0] != '\0' && name[strlen(plain)] == '%';
     return zoned ? is_zone(name + strlen(plain) + 1) && inet_pton(AF_INET6, plain, &address) == 1
-                 : inet_pton(AF_INET, plain, &address) == 1 || inet_pton(AF_INET6, plain, &address) == 1;
+                 : inet_pton(AF_INET, plain, &address) == 1 ||
+                       inet_pton(AF_INET6, plain, &address) == 1;
 }
 
 bool tlsl_ip_without_zone(const char *ip, char *out, size_t out_len) {

@@ -10,9 +10,14 @@
 
 bool tlsl_option_bit(const char *name, uint64_t *out_bit); /* "NO_TICKET", "SSL_OP_NO_TICKET", any case */
 bool tlsl_mode_bit(const char *name, uint64_t *out_bit);   /* "AUTO_RETRY" */
-/* A host name as RFC 6066 wants it (letters, digits, '-', '_', '.'; labels of 1..63, 253 in all). */
+/*
+ * A host name as RFC 6066 wants it (letters, digits, '-', '_', '.'; labels of 1..63, 253 in all).
+ */
 bool tlsl_is_hostname(const char *name);
-/* "127.0.0.1", "::1", or with the zone that RFC 4007 section 11 has for addresses of one link, "fe80::1%eth0". */
+/*
+ * "127.0.0.1", "::1", or with the zone that RFC 4007 section 11 has for addresses of one link,
+ * "fe80::1%eth0".
+ */
 bool tlsl_is_ip(const char *name);
 /* The address alone, as a certificate has it; false: it does not fit. */
 bool tlsl_ip_without_zone(const char *ip, char *out, size_t out_len);

@@ -1,8 +1,9 @@
 /*
  * private.c: files that nobody but our own user may read or write: how they are opened, and judged.
  *
- * What an attacker would try: put a file, a FIFO or a symbolic link of their own where ours is about to be. So a
- * link is not followed, a FIFO is not waited for, and what was opened is judged before anything is written to it.
+ * What an attacker would try: put a file, a FIFO or a symbolic link of their own where ours is
+ * about to be. So a link is not followed, a FIFO is not waited for, and what was opened is judged
+ * before anything is written to it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,11 @@
 /*
  * process.c: which process this is.
  *
- * A child of fork() inherits everything in its parent's memory, connections too, and must not go on with them. To
- * ask the kernel for the process id costs as much as the rest of a lookup in a slab, so the answer is kept on a page
- * that the kernel empties in every child. pthread_atfork would miss the children that _Fork and clone make. The id
- * alone would not do either: a child in a new pid namespace may have its parent's.
+ * A child of fork() inherits everything in its parent's memory, connections too, and must not go on
+ * with them. To ask the kernel for the process id costs as much as the rest of a lookup in a slab,
+ * so the answer is kept on a page that the kernel empties in every child. pthread_atfork would miss
+ * the children that _Fork and clone make. The id alone would not do either: a child in a new pid
+ * namespace may have its parent's.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -21,7 +22,8 @@
 #include "base/process.h"
 
 static pthread_once_t page_once = PTHREAD_ONCE_INIT;
-static _Atomic uint64_t *page; /* 0: not asked yet; NULL: a kernel before 4.14, which is asked each time */
+static _Atomic uint64_t
+    *page; /* 0: not asked yet; NULL: a kernel before 4.14, which is asked each time */
 static _Atomic uint32_t last_number; /* inherited: a child's numbers are higher than its parent's */
 
 static void map_page(void) {
@@ -37,7 +39,8 @@ static void map_page(void) {
 static uint32_t who(void) {
     struct stat about;
     uint32_t space = stat("/proc/self/ns/pid", &about) == 0 ? (uint32_t)about.st_ino : 0;
-    return space << TLSL_PROCESS_ID_BITS | ((uint32_t)getpid() & ((1u << TLSL_PROCESS_ID_BITS) - 1));
+    return space << TLSL_PROCESS_ID_BITS |
+           ((uint32_t)getpid() & ((1u << TLSL_PROCESS_ID_BITS) - 1));
 }
 
 /* Of threads that ask at once, the first one's number stays. */

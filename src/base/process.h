@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 /*
- * A number that this process has as long as it lives, and that no child of it has. The low 32 bits say who it is
- * to other processes: TLSL_PROCESS_ID_BITS of its id, below some bits of the number of its pid namespace.
+ * A number that this process has as long as it lives, and that no child of it has. The low 32 bits
+ * say who it is to other processes: TLSL_PROCESS_ID_BITS of its id, below some bits of the number
+ * of its pid namespace.
  */
 uint64_t tlsl_process(void);
 

@@ -1,8 +1,9 @@
 /*
  * session_value.c: what a session says of itself, without any connection.
  *
- * A tlslife_session is an SSL_SESSION by another name, without a structure around it, so identity and
- * reference counts are OpenSSL's. Its bytes hold the master secret, so copies of ours are wiped.
+ * A tlslife_session is an SSL_SESSION by another name, without a structure around it, so identity
+ * and reference counts are OpenSSL's. Its bytes hold the master secret, so copies of ours are
+ * wiped.
  */
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -139,7 +140,7 @@ bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b) {
     return equal;
 }
 
-/* ------------------------------------------------------------------------------------ -------- export */
+/* ------------------------------------------------------------------------------ -------- export */
 
 tlslife_status tlslife_session_export_der(const tlslife_session *session, unsigned char **out,
                                           size_t *out_len, tlslife_error *err) {
@@ -166,15 +167,16 @@ tlslife_status tlslife_session_export_pem(const tlslife_session *session, unsign
         OPENSSL_cleanse(text, (size_t)len);
     }
     BIO_free(bio);
-    return *out != NULL ? TLSLIFE_OK
-                        : tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "this session has nothing to export yet");
+    return *out != NULL
+               ? TLSLIFE_OK
+               : tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "this session has nothing to export yet");
 }
 
 void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_len) {
     OPENSSL_clear_free(bytes, bytes_len);
 }
 
-/* ---------------------------------------------------------------------------------- sessions' certificates */
+/* ----------------------------------------------------------------------- sessions' certificates */
 
 static int certificate_index = -1;
 static pthread_once_t certificate_index_once = PTHREAD_ONCE_INIT;

@@ -2,7 +2,8 @@
  * cache.c: creates and frees a cache, and checks its settings.
  *
  * One cache serves any number of contexts, Lua states and threads. It has a memory tier (memory.c),
- * which the process shares, and may have an external store (store.h) behind it, which far.c serves.
+ * which the process shares, and may have an external store (store.h) behind it, which external.c
+ * serves.
  *
  * The capacity decides how many shards there are. A cache of a hundred sessions is one shard, which
  * evicts exactly the least recently used session. A large cache has many shards, each with its own
@@ -39,7 +40,7 @@
 #define SESSIONS_PER_PEER_MAX 16
 
 tlslife_cache_options tlslife_cache_defaults(void) {
-    return (tlslife_cache_options){.capacity = 20480, .sessions_per_peer = 4, .near = true};
+    return (tlslife_cache_options){.capacity = 20480, .sessions_per_peer = 4, .in_memory = true};
 }
 
 static uint32_t shards_for(size_t capacity) {
@@ -81,8 +82,8 @@ static void *alloc_lines(size_t len) {
 
 static bool fill(tlslife_cache *cache, const tlslife_cache_options *options) {
     atomic_init(&cache->refs, 1);
-    cache->near = options->near || options->store == NULL;
-    cache->capacity = cache->near ? options->capacity : 0;
+    cache->in_memory = options->in_memory || options->store == NULL;
+    cache->capacity = cache->in_memory ? options->capacity : 0;
     cache->capacity_bytes = options->capacity_bytes;
     cache->timeout_seconds = options->timeout_seconds;
     cache->sessions_per_peer = options->sessions_per_peer;
@@ -101,11 +102,13 @@ static bool fill(tlslife_cache *cache, const tlslife_cache_options *options) {
 
 static tlslife_status check(const tlslife_cache_options *options, tlslife_error *err) {
     if (options->timeout_seconds < 0) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a cache's timeout is 0 (none) or seconds, not %ld",
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a cache's timeout is 0 (none) or seconds, not %ld",
                          options->timeout_seconds);
     }
     if (options->sessions_per_peer < 1 || options->sessions_per_peer > SESSIONS_PER_PEER_MAX) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a cache keeps 1 to %d sessions for a peer, not %zu",
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a cache keeps 1 to %d sessions for a peer, not %zu",
                          SESSIONS_PER_PEER_MAX, options->sessions_per_peer);
     }
     if (options->store != NULL && options->keyring == NULL) {
@@ -173,8 +176,8 @@ tlslife_keyring *tlsl_cache_keyring(const tlslife_cache *cache) {
     return cache->keyring;
 }
 
-bool tlsl_cache_near(const tlslife_cache *cache) {
-    return cache->near;
+bool tlsl_cache_in_memory(const tlslife_cache *cache) {
+    return cache->in_memory;
 }
 
 long tlsl_cache_timeout(const tlslife_cache *cache) {

@@ -58,12 +58,12 @@ void tlsl_cache_each_client(tlslife_cache *cache, tlsl_cache_visitor visit, void
 
 tlslife_store *tlsl_cache_store(const tlslife_cache *cache); /* NULL: none */
 tlslife_keyring *tlsl_cache_keyring(const tlslife_cache *cache);
-bool tlsl_cache_near(const tlslife_cache *cache); /* whether memory is used */
+bool tlsl_cache_in_memory(const tlslife_cache *cache); /* whether memory is used */
 
 typedef enum tlsl_count {
     TLSL_COUNT_HIT,
     TLSL_COUNT_MISS,
-    TLSL_COUNT_FAR_HIT,
+    TLSL_COUNT_STORE_HIT,
     TLSL_COUNT_STORE_ERROR,
     TLSL_COUNT_NOT_OPENED,
     TLSL_COUNT_EXPIRED,

@@ -4,13 +4,15 @@
  * Inside the seal, numbers big endian:
  *   "tlslife cache" | 1 version | 4 how many | and each: 1 notes | 32 key | 2 + peer | 4 + DER
  *
- * The block is read to its end before the first session of it enters the cache: what is damaged adds
- * nothing. A session keeps the policy and the host that it was verified under, and loses the number of its
- * context, which was that process's: the context that finds it under its key takes it over.
+ * The block is read to its end before the first session of it enters the cache: what is damaged
+ * adds nothing. A session keeps the policy and the host that it was verified under, and loses the
+ * number of its context, which was that process's: the context that finds it under its key takes it
+ * over.
  *
- * Whoever has a session of a client that showed a certificate is that client, without its private key, for
- * as long as the session lives: these stay behind unless they are asked for. libssl does not know of a
- * session whether there was a certificate, so it is noted in the session's ex_data, which a dup copies.
+ * Whoever has a session of a client that showed a certificate is that client, without its private
+ * key, for as long as the session lives: these stay behind unless they are asked for. libssl does
+ * not know of a session whether there was a certificate, so it is noted in the session's ex_data,
+ * which a dup copies.
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -24,7 +26,7 @@
 #include "base/error_queue.h"
 #include "base/session_value.h"
 #include "cache/cache.h"
-#include "cache/far.h"
+#include "cache/external.h"
 #include "cache/seal.h"
 #include "cache/store/store.h"
 #include "tlslife.h"
@@ -57,7 +59,7 @@ typedef struct file_entries {
     bool failed; /* out of memory */
 } file_entries;
 
-/* ---------------------------------------------------------------------------------------------- entries */
+/* -------------------------------------------------------------------------------------- entries */
 
 static void entries_free(file_entries *entries) {
     for (size_t i = 0; i < entries->len; i++) {
@@ -84,7 +86,7 @@ static file_entry *entries_add(file_entries *entries) {
     return entry;
 }
 
-/* ------------------------------------------------------------------------------------------------ export */
+/* --------------------------------------------------------------------------------------- export */
 
 static void collect(void *user, const tlsl_cache_key *key, SSL_SESSION *session, const char *peer) {
     file_entries *entries = user;
@@ -151,8 +153,8 @@ static void write_plain(const file_entries *entries, unsigned char *at) {
 }
 
 /* The block, for tlslife_session_bytes_free; NULL: out of memory. */
-static unsigned char *seal_entries(tlslife_keyring *keyring, const file_entries *entries, size_t plain_len,
-                                   size_t *out_len) {
+static unsigned char *seal_entries(tlslife_keyring *keyring, const file_entries *entries,
+                                   size_t plain_len, size_t *out_len) {
     unsigned char *sealed = NULL, *out = NULL;
     unsigned char *plain = plain_len == 0 ? NULL : malloc(plain_len);
     if (plain == NULL) {
@@ -160,7 +162,8 @@ static unsigned char *seal_entries(tlslife_keyring *keyring, const file_entries 
     }
     write_plain(entries, plain);
     if (tlsl_seal(keyring, (tlslife_bytes){plain, plain_len},
-                  (tlslife_bytes){(const unsigned char *)purpose, sizeof purpose}, &sealed, out_len)) {
+                  (tlslife_bytes){(const unsigned char *)purpose, sizeof purpose}, &sealed,
+                  out_len)) {
         out = OPENSSL_memdup(sealed, *out_len);
     }
     OPENSSL_cleanse(plain, plain_len);
@@ -170,8 +173,8 @@ static unsigned char *seal_entries(tlslife_keyring *keyring, const file_entries 
 }
 
 tlslife_status tlslife_cache_export(tlslife_cache *cache, tlslife_keyring *keyring,
-                                    bool with_client_certificates, unsigned char **out, size_t *out_len,
-                                    tlslife_error *err) {
+                                    bool with_client_certificates, unsigned char **out,
+                                    size_t *out_len, tlslife_error *err) {
     ERR_clear_error();
     file_entries entries = {.with_certificates = with_client_certificates};
     tlsl_cache_each_client(cache, collect, &entries);
@@ -179,14 +182,15 @@ tlslife_status tlslife_cache_export(tlslife_cache *cache, tlslife_keyring *keyri
     unsigned char *sealed = seal_entries(keyring, &entries, encode(cache, &entries), &sealed_len);
     entries_free(&entries);
     if (sealed == NULL) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for the export of a cache");
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY,
+                                 "out of memory for the export of a cache");
     }
     *out = sealed;
     *out_len = sealed_len;
     return TLSLIFE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ import */
+/* --------------------------------------------------------------------------------------- import */
 
 typedef struct file_reader {
     const unsigned char *at;
@@ -251,7 +255,8 @@ static bool read_entry(file_reader *reader, file_entry *entry) {
     }
     entry->key.client = true;
     memcpy(entry->key.bytes, key, sizeof entry->key.bytes);
-    entry->peer = calloc(1, peer_len + 1); /* strndup would want to see an end in a stranger's bytes */
+    entry->peer =
+        calloc(1, peer_len + 1); /* strndup would want to see an end in a stranger's bytes */
     if (entry->peer != NULL) {
         memcpy(entry->peer, peer, peer_len);
     }
@@ -262,8 +267,8 @@ static bool read_entry(file_reader *reader, file_entry *entry) {
 static bool read_plain(file_reader reader, file_entries *entries) {
     size_t count = 0;
     const unsigned char *head = take(&reader, MAGIC_LEN + 1);
-    bool ok = head != NULL && memcmp(head, magic, MAGIC_LEN) == 0 && head[MAGIC_LEN] == FILE_VERSION &&
-              take_number(&reader, 4, &count);
+    bool ok = head != NULL && memcmp(head, magic, MAGIC_LEN) == 0 &&
+              head[MAGIC_LEN] == FILE_VERSION && take_number(&reader, 4, &count);
     for (size_t i = 0; ok && i < count; i++) {
         file_entry *entry = entries_add(entries);
         ok = entry != NULL && read_entry(&reader, entry);
@@ -282,17 +287,19 @@ static size_t keep_all(tlslife_cache *cache, const file_entries *entries) {
 }
 
 tlslife_status tlslife_cache_import(tlslife_cache *cache, tlslife_keyring *keyring,
-                                    const unsigned char *bytes, size_t bytes_len, size_t *out_sessions,
-                                    tlslife_error *err) {
+                                    const unsigned char *bytes, size_t bytes_len,
+                                    size_t *out_sessions, tlslife_error *err) {
     ERR_clear_error();
     unsigned char *plain = NULL;
     size_t plain_len = 0;
     if (!tlsl_open(keyring, (tlslife_bytes){bytes, bytes_len},
-                   (tlslife_bytes){(const unsigned char *)purpose, sizeof purpose}, &plain, &plain_len)) {
-        return tlsl_fail(err, TLSLIFE_ERR_INPUT,
-                         "these %zu bytes do not open: they are damaged, no export of a cache, or sealed "
-                         "under a key that this keyring does not have",
-                         bytes_len);
+                   (tlslife_bytes){(const unsigned char *)purpose, sizeof purpose}, &plain,
+                   &plain_len)) {
+        return tlsl_fail(
+            err, TLSLIFE_ERR_INPUT,
+            "these %zu bytes do not open: they are damaged, no export of a cache, or sealed "
+            "under a key that this keyring does not have",
+            bytes_len);
     }
     file_entries entries = {0};
     bool ok = read_plain((file_reader){plain, plain_len}, &entries);
@@ -302,7 +309,8 @@ tlslife_status tlslife_cache_import(tlslife_cache *cache, tlslife_keyring *keyri
     free(plain);
     if (!ok) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
-                                 "these %zu bytes are no export of a cache of this version", bytes_len);
+                                 "these %zu bytes are no export of a cache of this version",
+                                 bytes_len);
     }
     if (out_sessions != NULL) {
         *out_sessions = kept;

@@ -23,7 +23,7 @@
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 
-/* ------------------------------------------------------------------------------------------------ stats */
+/* ---------------------------------------------------------------------------------------- stats */
 
 static uint64_t counted(const tlslife_cache *cache, tlsl_count what) {
     return atomic_load_explicit(&cache->counts[what], memory_order_relaxed);
@@ -33,9 +33,9 @@ void tlslife_cache_get_stats(const tlslife_cache *cache, tlslife_cache_stats *ou
     *out = (tlslife_cache_stats){
         .entries = atomic_load_explicit(&cache->entries, memory_order_relaxed),
         .bytes = atomic_load_explicit(&cache->bytes, memory_order_relaxed),
-        .hits = counted(cache, TLSL_COUNT_HIT) + counted(cache, TLSL_COUNT_FAR_HIT),
+        .hits = counted(cache, TLSL_COUNT_HIT) + counted(cache, TLSL_COUNT_STORE_HIT),
         .misses = counted(cache, TLSL_COUNT_MISS),
-        .far_hits = counted(cache, TLSL_COUNT_FAR_HIT),
+        .store_hits = counted(cache, TLSL_COUNT_STORE_HIT),
         .expired = counted(cache, TLSL_COUNT_EXPIRED),
         .bad = counted(cache, TLSL_COUNT_BAD),
         .too_big = counted(cache, TLSL_COUNT_TOO_BIG),
@@ -55,7 +55,7 @@ void tlslife_cache_get_stats(const tlslife_cache *cache, tlslife_cache_stats *ou
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- entries */
+/* -------------------------------------------------------------------------------------- entries */
 
 /* In seconds of the wall clock. */
 static int64_t expires_at(const tlsl_table *table, uint32_t index) {
@@ -96,13 +96,14 @@ static size_t show_shard(const tlslife_cache *cache, tlsl_shard *shard, uint32_t
     return shown;
 }
 
-size_t tlslife_cache_entries(const tlslife_cache *cache, uint64_t *cursor, tlslife_cache_entry *entries,
-                             size_t entries_len) {
+size_t tlslife_cache_entries(const tlslife_cache *cache, uint64_t *cursor,
+                             tlslife_cache_entry *entries, size_t entries_len) {
     uint64_t number = *cursor >> 32;
     uint32_t index = (uint32_t)*cursor;
     size_t shown = 0;
     while (shown < entries_len && number <= cache->shards_len) {
-        shown += show_shard(cache, &cache->shards[number], &index, entries + shown, entries_len - shown);
+        shown +=
+            show_shard(cache, &cache->shards[number], &index, entries + shown, entries_len - shown);
         if (shown < entries_len) {
             number++;
             index = 0;
@@ -128,7 +129,7 @@ void tlsl_cache_each_client(tlslife_cache *cache, tlsl_cache_visitor visit, void
     pthread_mutex_unlock(&shard->lock);
 }
 
-/* ------------------------------------------------------------------------------------------------ flush */
+/* ---------------------------------------------------------------------------------------- flush */
 
 /* Removes as many sessions as one hold of the lock may take. */
 static unsigned flush_some(tlslife_cache *cache, tlsl_shard *shard, bool all) {

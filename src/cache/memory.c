@@ -21,7 +21,7 @@
 
 #include "base/session_value.h"
 #include "cache/cache.h"
-#include "cache/far.h"
+#include "cache/external.h"
 #include "cache/memory.h"
 #include "cache/peers.h"
 #include "cache/store/store.h"
@@ -31,7 +31,7 @@
 #define ROOM_TRIES 4
 #define SECRET_MAX 512 /* OpenSSL's are not longer */
 
-/* ------------------------------------------------------------------------------------------------- hash */
+/* ----------------------------------------------------------------------------------------- hash */
 
 static uint64_t fold(uint64_t a, uint64_t b) {
 #ifdef __SIZEOF_INT128__
@@ -58,7 +58,7 @@ static tlsl_shard *shard_of(const tlslife_cache *cache, uint64_t hash) {
     return &cache->shards[(hash >> 32) & (cache->shards_len - 1)];
 }
 
-/* ------------------------------------------------------------------------------------- a client's mark */
+/* ------------------------------------------------------------------------------ a client's mark */
 
 /*
  * If client and server are in one process, a TLS 1.2 session has the same id for both. So a
@@ -100,7 +100,7 @@ static bool same_session(const SSL_SESSION *a, const SSL_SESSION *b) {
     return same;
 }
 
-/* ---------------------------------------------------------------------------------------------- putting */
+/* -------------------------------------------------------------------------------------- putting */
 
 /* A session that is to be put. */
 typedef struct candidate {
@@ -114,7 +114,8 @@ typedef struct candidate {
 /* Whether session may be kept. Fills *out if so. */
 static bool admit(tlslife_cache *cache, SSL_SESSION *session, candidate *out) {
     out->session = session;
-    if (cache->capacity == 0 || !tlsl_session_key(session, out->id) || !SSL_SESSION_is_resumable(session)) {
+    if (cache->capacity == 0 || !tlsl_session_key(session, out->id) ||
+        !SSL_SESSION_is_resumable(session)) {
         return false;
     }
     int64_t left = tlsl_lifetime_left(cache, session);
@@ -185,8 +186,8 @@ static put_result put_server(tlslife_cache *cache, tlsl_shard *shard, const cand
  * them if the new one is older than TLS 1.3, the one with the same id, and the oldest if the peer
  * has the most allowed.
  */
-static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *peer, const candidate *one,
-                     tlsl_removed *removed) {
+static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *peer,
+                     const candidate *one, tlsl_removed *removed) {
     bool queues = SSL_SESSION_get_protocol_version(one->session) >= TLS1_3_VERSION;
     uint32_t next;
     for (uint32_t index = peer->newest; index != TLSL_NIL; index = next) {
@@ -195,12 +196,14 @@ static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *p
         next = tlsl_peers_link(&cache->peers, index)->older;
         if (!queues || SSL_SESSION_get_protocol_version(there) < TLS1_3_VERSION ||
             (tlsl_session_key(there, id) && memcmp(id, one->id, sizeof id) == 0)) {
-            tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED));
+            tlsl_removed_add(removed,
+                             tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED));
         }
     }
     if (peer->len >= cache->sessions_per_peer) {
         shard->evicted++;
-        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, peer->oldest, TLSLIFE_OUTCOME_NOT_CACHED));
+        tlsl_removed_add(removed,
+                         tlsl_room_remove(cache, shard, peer->oldest, TLSLIFE_OUTCOME_NOT_CACHED));
     }
 }
 
@@ -231,7 +234,8 @@ static put_result put_client(tlslife_cache *cache, tlsl_shard *shard, const unsi
 }
 
 /* client is the peer's key, or NULL for a server's session. */
-static bool keep(tlslife_cache *cache, SSL_SESSION *session, const unsigned char *client, const char *peer) {
+static bool keep(tlslife_cache *cache, SSL_SESSION *session, const unsigned char *client,
+                 const char *peer) {
     candidate one;
     put_result result = PUT_NO_ROOM;
     if (!admit(cache, session, &one)) {
@@ -267,7 +271,7 @@ bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSIO
     return keep(cache, session, key->bytes, peer);
 }
 
-/* ---------------------------------------------------------------------------------------------- finding */
+/* -------------------------------------------------------------------------------------- finding */
 
 /*
  * Says whether the entry may still be given: RESUMED, or the reason, which is counted. The session
@@ -281,7 +285,8 @@ static tlslife_outcome judge(tlsl_shard *shard, uint32_t index) {
         return TLSLIFE_OUTCOME_NOT_CLOSED;
     }
     int64_t wall = table->epoch + (int64_t)table->now;
-    if (tlsl_table_expires(table, index) <= table->now || tlsl_session_left(session, 0, wall) == 0) {
+    if (tlsl_table_expires(table, index) <= table->now ||
+        tlsl_session_left(session, 0, wall) == 0) {
         shard->expired++;
         return TLSLIFE_OUTCOME_EXPIRED;
     }
@@ -342,9 +347,9 @@ SSL_SESSION *tlsl_cache_find(tlslife_cache *cache, const tlsl_cache_key *key, bo
     tlslife_outcome outcome;
     pthread_mutex_lock(&shard->lock);
     tlsl_table_tick(&shard->table, time(NULL));
-    SSL_SESSION *session = key->client
-                               ? find_client(cache, shard, hash, key->bytes, take, &outcome, &removed)
-                               : find_server(cache, shard, hash, key->bytes, take, &outcome, &removed);
+    SSL_SESSION *session =
+        key->client ? find_client(cache, shard, hash, key->bytes, take, &outcome, &removed)
+                    : find_server(cache, shard, hash, key->bytes, take, &outcome, &removed);
     shard->hits += count && session != NULL;
     shard->misses += count && session == NULL;
     pthread_mutex_unlock(&shard->lock);
@@ -355,14 +360,14 @@ SSL_SESSION *tlsl_cache_find(tlslife_cache *cache, const tlsl_cache_key *key, bo
     return session;
 }
 
-/* --------------------------------------------------------------------------------------------- dropping */
+/* ------------------------------------------------------------------------------------- dropping */
 
 static void tell_store(tlslife_cache *cache, const tlsl_cache_key *key) {
     unsigned char far[TLSL_STORE_KEY];
     if (cache->store == NULL) {
         return;
     }
-    tlsl_far_key(key, far);
+    tlsl_external_key(key, far);
     if (!cache->store->verbs->remove(cache->store, far)) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
     }
@@ -400,7 +405,8 @@ static bool drop_client(tlslife_cache *cache, const unsigned char *id, const SSL
     }
     if (index != TLSL_NIL) {
         out_key->client = true;
-        memcpy(out_key->bytes, tlsl_peers_link(&cache->peers, index)->peer->key, sizeof out_key->bytes);
+        memcpy(out_key->bytes, tlsl_peers_link(&cache->peers, index)->peer->key,
+               sizeof out_key->bytes);
         shard->bad += why == TLSLIFE_OUTCOME_NOT_CLOSED;
         removed = tlsl_room_remove(cache, shard, index, why);
     }
@@ -427,7 +433,7 @@ void tlsl_cache_drop(tlslife_cache *cache, SSL_SESSION *session, bool bad) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------- the verbs */
+/* ------------------------------------------------------------------------------------ the verbs */
 
 static SSL_SESSION *raw(tlslife_session *session) {
     return (SSL_SESSION *)(void *)session;
@@ -437,7 +443,8 @@ bool tlslife_cache_put(tlslife_cache *cache, tlslife_session *session) {
     return keep(cache, raw(session), NULL, NULL);
 }
 
-static tlslife_session *find(tlslife_cache *cache, const unsigned char *id, size_t id_len, bool take) {
+static tlslife_session *find(tlslife_cache *cache, const unsigned char *id, size_t id_len,
+                             bool take) {
     tlsl_cache_key key = {.client = false};
     if (!tlsl_id_key(id, id_len, key.bytes)) {
         tlsl_cache_count(cache, TLSL_COUNT_MISS);

@@ -30,7 +30,7 @@ typedef struct tlsl_shard {
 
 struct tlslife_cache {
     atomic_uint refs;
-    bool near;
+    bool in_memory;
     size_t capacity; /* of memory, 0 if it is not used */
     size_t capacity_bytes;
     long timeout_seconds;

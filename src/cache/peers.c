@@ -24,7 +24,7 @@
 #define LINKS_LEAST 32
 #define NAME_MAX_LEN 255
 
-/* ------------------------------------------------------------------------------------------- idle peers */
+/* ----------------------------------------------------------------------------------- idle peers */
 
 static void idle_add(tlsl_peers *peers, tlsl_peer *peer) {
     peer->newer = NULL;
@@ -72,9 +72,10 @@ void tlsl_peers_clear(tlsl_peers *peers) {
     *peers = (tlsl_peers){.buckets = NULL};
 }
 
-/* ---------------------------------------------------------------------------------------------- by key */
+/* --------------------------------------------------------------------------------------- by key */
 
-tlsl_peer *tlsl_peers_find(const tlsl_peers *peers, uint64_t hash, const unsigned char key[TLSL_STORE_KEY]) {
+tlsl_peer *tlsl_peers_find(const tlsl_peers *peers, uint64_t hash,
+                           const unsigned char key[TLSL_STORE_KEY]) {
     tlsl_peer *peer = peers->len == 0 ? NULL : peers->buckets[hash & (peers->buckets_len - 1)];
     while (peer != NULL && (peer->hash != hash || memcmp(peer->key, key, sizeof peer->key) != 0)) {
         peer = peer->next;
@@ -169,7 +170,7 @@ tlsl_peer *tlsl_peers_get(tlsl_peers *peers, uint64_t hash, const unsigned char 
     return peer;
 }
 
-/* ------------------------------------------------------------------------------------------------ queues */
+/* --------------------------------------------------------------------------------------- queues */
 
 void tlsl_peers_join(tlsl_peers *peers, tlsl_peer *peer, uint32_t index) {
     if (peer->len++ == 0) {

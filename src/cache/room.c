@@ -39,7 +39,8 @@ void tlsl_removed_add(tlsl_removed *removed, SSL_SESSION *session) {
  * Removes the entry but leaves it in the count of entries, so that the caller may add one in its
  * place.
  */
-static SSL_SESSION *vacate(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, tlslife_outcome why) {
+static SSL_SESSION *vacate(tlslife_cache *cache, tlsl_shard *shard, uint32_t index,
+                           tlslife_outcome why) {
     if (cache->capacity_bytes > 0) {
         atomic_fetch_sub_explicit(&cache->bytes, tlsl_table_weight(&shard->table, index),
                                   memory_order_relaxed);
@@ -50,12 +51,14 @@ static SSL_SESSION *vacate(tlslife_cache *cache, tlsl_shard *shard, uint32_t ind
     return tlsl_table_remove(&shard->table, index);
 }
 
-SSL_SESSION *tlsl_room_remove(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, tlslife_outcome why) {
+SSL_SESSION *tlsl_room_remove(tlslife_cache *cache, tlsl_shard *shard, uint32_t index,
+                              tlslife_outcome why) {
     atomic_fetch_sub_explicit(&cache->entries, 1, memory_order_relaxed);
     return vacate(cache, shard, index, why);
 }
 
-void tlsl_room_expire(tlslife_cache *cache, tlsl_shard *shard, unsigned most, tlsl_removed *removed) {
+void tlsl_room_expire(tlslife_cache *cache, tlsl_shard *shard, unsigned most,
+                      tlsl_removed *removed) {
     uint32_t index;
     while (most-- > 0 && removed->len < TLSL_REMOVED_MAX &&
            (index = tlsl_table_expired(&shard->table)) != TLSL_NIL) {
@@ -76,7 +79,7 @@ static uint32_t victim(tlsl_shard *shard, tlslife_outcome *why) {
     return tlsl_table_oldest(&shard->table);
 }
 
-/* ------------------------------------------------------------------------------------------------- room */
+/* ----------------------------------------------------------------------------------------- room */
 
 /* Counts one more entry. false: the cache is full. */
 static bool reserve(tlslife_cache *cache) {

@@ -3,20 +3,20 @@
  *
  *   1 version | 8 key id | 24 nonce | ciphertext | 16 tag          49 bytes more than what is inside
  *
- * Random nonces of 12 bytes are good for 2^32 messages under one key, and a fleet of servers that share a
- * secret puts that many sessions into one Redis in weeks; a nonce met twice would give away GCM's
- * authentication key. So each message has a key of its own: XAES-256-GCM, a published construction, takes
- * 24 random bytes, makes the message's key of the first 12 (CMAC in counter mode, which is two blocks of
- * AES) and the nonce of GCM of the others. 2^80 messages are safe that way. HKDF for each message would do
- * the same for fifteen times the price of the two blocks.
+ * Random nonces of 12 bytes are good for 2^32 messages under one key, and a fleet of servers that
+ * share a secret puts that many sessions into one Redis in weeks; a nonce met twice would give away
+ * GCM's authentication key. So each message has a key of its own: XAES-256-GCM, a published
+ * construction, takes 24 random bytes, makes the message's key of the first 12 (CMAC in counter
+ * mode, which is two blocks of AES) and the nonce of GCM of the others. 2^80 messages are safe that
+ * way. HKDF for each message would do the same for fifteen times the price of the two blocks.
  *
- * Keys come of secrets by HKDF-SHA-256 together with their ids, so that whoever has the secret has the id,
- * opening tries one key and not eight, and the id says nothing of the secret.
+ * Keys come of secrets by HKDF-SHA-256 together with their ids, so that whoever has the secret has
+ * the id, opening tries one key and not eight, and the id says nothing of the secret.
  *
- * What an attacker who owns the store would try: to change bytes, cut them, give those of another entry or
- * of another policy, or of yesterday. The tag covers version, key id and all that the caller names (aad);
- * yesterday's bytes of the same entry do open, and the session in them says itself when it ends. All else
- * is answered with the same "does not open".
+ * What an attacker who owns the store would try: to change bytes, cut them, give those of another
+ * entry or of another policy, or of yesterday. The tag covers version, key id and all that the
+ * caller names (aad); yesterday's bytes of the same entry do open, and the session in them says
+ * itself when it ends. All else is answered with the same "does not open".
  */
 #include <limits.h>
 #include <openssl/core_names.h>
@@ -62,7 +62,7 @@ struct tlslife_keyring {
     seal_key keys[KEYS_MAX];
 };
 
-/* --------------------------------------------------------------------------------------------- deriving */
+/* ------------------------------------------------------------------------------------- deriving */
 
 bool tlsl_derive(const unsigned char *secret, size_t secret_len, const char *label, uint64_t number,
                  unsigned char *out, size_t out_len) {
@@ -77,7 +77,8 @@ bool tlsl_derive(const unsigned char *secret, size_t secret_len, const char *lab
     char digest[] = "SHA256";
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret, secret_len),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret,
+                                          secret_len),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, info_len),
         OSSL_PARAM_construct_end(),
     };
@@ -123,8 +124,8 @@ static bool key_make(const tlslife_keyring *keyring, const unsigned char *secret
                      seal_key *out) {
     unsigned char derived[KEY_LEN + ID_LEN], block[BLOCK_LEN] = {0};
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    bool ok =
-        ctx != NULL && tlsl_derive(secret, secret_len, "tlslife seal", SEAL_VERSION, derived, sizeof derived);
+    bool ok = ctx != NULL && tlsl_derive(secret, secret_len, "tlslife seal", SEAL_VERSION, derived,
+                                         sizeof derived);
     if (ok) {
         memcpy(out->bytes, derived, KEY_LEN);
         memcpy(out->id, derived + KEY_LEN, ID_LEN);
@@ -137,7 +138,7 @@ static bool key_make(const tlslife_keyring *keyring, const unsigned char *secret
     return ok;
 }
 
-/* ----------------------------------------------------------------------------------------- the ring's life */
+/* ------------------------------------------------------------------------------ the ring's life */
 
 /* The key of a program's secret, or the error says why there is none. */
 static bool key_of(const tlslife_keyring *keyring, const unsigned char *secret, size_t secret_len,
@@ -145,8 +146,8 @@ static bool key_of(const tlslife_keyring *keyring, const unsigned char *secret, 
     ERR_clear_error();
     if (secret_len < SECRET_MIN) {
         tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                  "a keyring's secret has %d bytes or more, all of them random, not %zu", SECRET_MIN,
-                  secret_len);
+                  "a keyring's secret has %d bytes or more, all of them random, not %zu",
+                  SECRET_MIN, secret_len);
         return false;
     }
     if (!key_make(keyring, secret, secret_len, out)) {
@@ -157,7 +158,8 @@ static bool key_of(const tlslife_keyring *keyring, const unsigned char *secret, 
     return true;
 }
 
-tlslife_keyring *tlslife_keyring_new(const unsigned char *secret, size_t secret_len, tlslife_error *err) {
+tlslife_keyring *tlslife_keyring_new(const unsigned char *secret, size_t secret_len,
+                                     tlslife_error *err) {
     ERR_clear_error();
     tlslife_keyring *keyring = calloc(1, sizeof *keyring);
     if (keyring == NULL) {
@@ -186,7 +188,8 @@ tlslife_keyring *tlslife_keyring_up_ref(tlslife_keyring *keyring) {
 }
 
 void tlslife_keyring_free(tlslife_keyring *keyring) {
-    if (keyring == NULL || atomic_fetch_sub_explicit(&keyring->refs, 1, memory_order_acq_rel) != 1) {
+    if (keyring == NULL ||
+        atomic_fetch_sub_explicit(&keyring->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     EVP_CIPHER_free(keyring->block);
@@ -205,8 +208,8 @@ static size_t place_of(const tlslife_keyring *keyring, const unsigned char id[ID
     return at;
 }
 
-tlslife_status tlslife_keyring_add(tlslife_keyring *keyring, const unsigned char *secret, size_t secret_len,
-                                   tlslife_error *err) {
+tlslife_status tlslife_keyring_add(tlslife_keyring *keyring, const unsigned char *secret,
+                                   size_t secret_len, tlslife_error *err) {
     seal_key key;
     if (!key_of(keyring, secret, secret_len, &key, err)) {
         return TLSLIFE_ERROR;
@@ -220,11 +223,15 @@ tlslife_status tlslife_keyring_add(tlslife_keyring *keyring, const unsigned char
     pthread_mutex_unlock(&keyring->lock);
     OPENSSL_cleanse(&key, sizeof key);
     return full ? tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                            "a keyring holds %d keys: rotate brings a new one and drops the oldest", KEYS_MAX)
+                            "a keyring holds %d keys: rotate brings a new one and drops the oldest",
+                            KEYS_MAX)
                 : TLSLIFE_OK;
 }
 
-/* The one that goes for the new first is the oldest, or the same secret where the ring had it already. */
+/*
+ * The one that goes for the new first is the oldest, or the same secret where the ring had it
+ * already.
+ */
 tlslife_status tlslife_keyring_rotate(tlslife_keyring *keyring, const unsigned char *secret,
                                       size_t secret_len, tlslife_error *err) {
     seal_key key;
@@ -257,11 +264,14 @@ static bool key_get(tlslife_keyring *keyring, const unsigned char *id, seal_key 
     return found;
 }
 
-/* ------------------------------------------------------------------------------------- sealing and opening */
+/* -------------------------------------------------------------------------- sealing and opening */
 
-/* GCM over a message of that head, up to where its bytes come; the caller frees it. NULL: out of memory. */
-static EVP_CIPHER_CTX *begin(const tlslife_keyring *keyring, const seal_key *key, const unsigned char *head,
-                             tlslife_bytes aad, bool sealing) {
+/*
+ * GCM over a message of that head, up to where its bytes come; the caller frees it. NULL: out of
+ * memory.
+ */
+static EVP_CIPHER_CTX *begin(const tlslife_keyring *keyring, const seal_key *key,
+                             const unsigned char *head, tlslife_bytes aad, bool sealing) {
     const unsigned char *nonce = head + LABELLED_LEN;
     unsigned char own[KEY_LEN];
     int done = 0;
@@ -281,7 +291,8 @@ static EVP_CIPHER_CTX *begin(const tlslife_keyring *keyring, const seal_key *key
 /* The bytes themselves. A length of 0 is none of GCM's business: it would be taken for the end. */
 static bool turn(EVP_CIPHER_CTX *ctx, const unsigned char *in, size_t len, unsigned char *out) {
     int done = 0;
-    return len == 0 || (EVP_CipherUpdate(ctx, out, &done, in, (int)len) == 1 && (size_t)done == len);
+    return len == 0 ||
+           (EVP_CipherUpdate(ctx, out, &done, in, (int)len) == 1 && (size_t)done == len);
 }
 
 static bool finish(EVP_CIPHER_CTX *ctx, unsigned char *out) {
@@ -304,10 +315,11 @@ static bool seal_into(const tlslife_keyring *keyring, const seal_key *key, tlsli
     return ok;
 }
 
-bool tlsl_seal(tlslife_keyring *keyring, tlslife_bytes bytes, tlslife_bytes aad, unsigned char **out,
-               size_t *out_len) {
+bool tlsl_seal(tlslife_keyring *keyring, tlslife_bytes bytes, tlslife_bytes aad,
+               unsigned char **out, size_t *out_len) {
     seal_key key;
-    if (bytes.len > INT_MAX - HEAD_LEN - TAG_LEN || aad.len > INT_MAX || !key_get(keyring, NULL, &key)) {
+    if (bytes.len > INT_MAX - HEAD_LEN - TAG_LEN || aad.len > INT_MAX ||
+        !key_get(keyring, NULL, &key)) {
         return false;
     }
     size_t sealed_len = HEAD_LEN + bytes.len + TAG_LEN;
@@ -337,8 +349,8 @@ static bool open_into(const tlslife_keyring *keyring, const seal_key *key, tlsli
     return ok;
 }
 
-bool tlsl_open(tlslife_keyring *keyring, tlslife_bytes sealed, tlslife_bytes aad, unsigned char **out,
-               size_t *out_len) {
+bool tlsl_open(tlslife_keyring *keyring, tlslife_bytes sealed, tlslife_bytes aad,
+               unsigned char **out, size_t *out_len) {
     seal_key key;
     if (sealed.len < HEAD_LEN + TAG_LEN || sealed.len > INT_MAX || aad.len > INT_MAX ||
         sealed.data[0] != SEAL_VERSION || !key_get(keyring, sealed.data + 1, &key)) {

@@ -32,11 +32,14 @@
 #define BUCKET_FILL 2                   /* entries a bucket, at most in the mean */
 #define SECONDS_HALF ((int64_t)1 << 31) /* at which the table's seconds start from 0 again */
 
-/* ------------------------------------------------------------------------------------------------- life */
+/* ----------------------------------------------------------------------------------------- life */
 
 void tlsl_table_init(tlsl_table *table, bool weighed, int64_t wall) {
-    *table = (tlsl_table){
-        .free = TLSL_NIL, .newest = TLSL_NIL, .oldest = TLSL_NIL, .weighed = weighed, .epoch = wall};
+    *table = (tlsl_table){.free = TLSL_NIL,
+                          .newest = TLSL_NIL,
+                          .oldest = TLSL_NIL,
+                          .weighed = weighed,
+                          .epoch = wall};
 }
 
 void tlsl_table_clear(tlsl_table *table) {
@@ -69,7 +72,7 @@ uint32_t tlsl_table_tick(tlsl_table *table, int64_t wall) {
     return table->now;
 }
 
-/* ------------------------------------------------------------------------------------------------- by id */
+/* ---------------------------------------------------------------------------------------- by id */
 
 static uint32_t hash_of(const tlsl_entry *entry) {
     return (uint32_t)entry->hash_high << 16 | (uint32_t)entry->hash_low;
@@ -86,14 +89,16 @@ static bool is(const tlsl_entry *entry, uint32_t hash, const unsigned char *key)
 }
 
 /* Looks from entry index to the end of its chain. */
-static uint32_t search(const tlsl_table *table, uint32_t index, uint32_t hash, const unsigned char *key) {
+static uint32_t search(const tlsl_table *table, uint32_t index, uint32_t hash,
+                       const unsigned char *key) {
     while (index != TLSL_NIL && !is(&table->entries[index], hash, key)) {
         index = table->entries[index].next;
     }
     return index;
 }
 
-uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned char key[TLSL_STORE_KEY]) {
+uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash,
+                         const unsigned char key[TLSL_STORE_KEY]) {
     return table->len == 0 ? TLSL_NIL : search(table, *bucket_of(table, hash), hash, key);
 }
 
@@ -123,7 +128,7 @@ static void unchain(tlsl_table *table, uint32_t index) {
     table->entries[before].next = entry->next;
 }
 
-/* --------------------------------------------------------------------------------------------------- use */
+/* ------------------------------------------------------------------------------------------ use */
 
 static void enlist(tlsl_table *table, uint32_t index) {
     tlsl_entry *entry = &table->entries[index];
@@ -156,7 +161,7 @@ void tlsl_table_touch(tlsl_table *table, uint32_t index) {
     enlist(table, index);
 }
 
-/* ------------------------------------------------------------------------------------------------ expiry */
+/* --------------------------------------------------------------------------------------- expiry */
 
 static void set_slot(tlsl_table *table, uint32_t at, tlsl_slot slot) {
     table->heap[at] = slot;
@@ -208,7 +213,7 @@ static void drop_slot(tlsl_table *table, uint32_t at) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- entries */
+/* -------------------------------------------------------------------------------------- entries */
 
 /* Doubles the buckets. false means that memory is exhausted; the table is unchanged. */
 static bool more_buckets(tlsl_table *table) {
@@ -307,8 +312,8 @@ uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, 
     return index;
 }
 
-SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session, uint32_t expires,
-                             uint32_t weight) {
+SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session,
+                             uint32_t expires, uint32_t weight) {
     tlsl_entry *entry = &table->entries[index];
     SSL_SESSION *before = entry->session;
     entry->session = session;

@@ -1,17 +1,19 @@
 /*
- * call.c: how the program calls Lua: with a traceback when it fails, and with Ctrl-C as an error in the script.
+ * call.c: how the program calls Lua: with a traceback when it fails, and with Ctrl-C as an error in
+ * the script.
  *
- * Signals. A handler may not touch Lua, except to set a hook: that is what Ctrl-C does, and the hook raises
- * "interrupted!" at the next instruction. A call that waits in C (a read, a handshake) first waits to its end; a
- * second Ctrl-C ends the program, because the first put the default action back.
+ * Signals. A handler may not touch Lua, except to set a hook: that is what Ctrl-C does, and the
+ * hook raises "interrupted!" at the next instruction. A call that waits in C (a read, a handshake)
+ * first waits to its end; a second Ctrl-C ends the program, because the first put the default
+ * action back.
  *
- * A peer that goes away must not kill a server. libtlslife raises no SIGPIPE, but a script also writes through
- * other modules, so the program handles the signal. It does not ignore it: children would inherit that, and
- * `tlslife script | head` would print to nobody for ever. So where our own stdout has lost its reader we die of
- * it, as lua does.
+ * A peer that goes away must not kill a server. libtlslife raises no SIGPIPE, but a script also
+ * writes through other modules, so the program handles the signal. It does not ignore it: children
+ * would inherit that, and `tlslife script | head` would print to nobody for ever. So where our own
+ * stdout has lost its reader we die of it, as lua does.
  *
- * The threads of threads.c get no signals but those that they cause themselves, SIGPIPE among them: Ctrl-C is the main
- * thread's.
+ * The threads of threads.c get no signals but those that they cause themselves, SIGPIPE among them:
+ * Ctrl-C is the main thread's.
  */
 #include "host.h"
 
@@ -78,7 +80,10 @@ void host_handle_sigpipe(void) {
     handle(SIGPIPE, on_sigpipe);
 }
 
-/* Makes the error a text: its own, or what __tostring says, with a traceback where there is none yet. */
+/*
+ * Makes the error a text: its own, or what __tostring says, with a traceback where there is none
+ * yet.
+ */
 static int add_traceback(lua_State *L) {
     const char *message = lua_tostring(L, 1);
     if (message == NULL) {

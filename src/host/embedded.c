@@ -1,6 +1,7 @@
 /*
  * embedded.c: the module inside the program. `require "tlslife"` and what it requires are found in
- * package.preload, so that the program is one file to copy, and never mixes its core with an installed one.
+ * package.preload, so that the program is one file to copy, and never mixes its core with an
+ * installed one.
  */
 #include "host.h"
 
@@ -24,8 +25,8 @@ static int load_embedded(lua_State *L) {
         return luaL_error(L, "an upvalue of this loader was changed");
     }
     const embedded_module *module = &embedded[place];
-    if (luaL_loadbufferx(L, (const char *)module->text, module->text_len, module->chunk_name, "t") !=
-        LUA_OK) {
+    if (luaL_loadbufferx(L, (const char *)module->text, module->text_len, module->chunk_name,
+                         "t") != LUA_OK) {
         return lua_error(L);
     }
     lua_insert(L, 1);

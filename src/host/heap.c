@@ -1,21 +1,22 @@
 /*
  * heap.c: a Lua state's memory, apart from OpenSSL's.
  *
- * A connection costs OpenSSL thousands of blocks, which come and go together; an object of Lua's stays until the
- * collector finds it. In one heap the latter lie between the former: what is freed does not join, malloc searches
- * longer, and what it finds is cold. That is one to two per cent of a handshake. So a state's small blocks lie in
- * pages of its own, each page of blocks of one size:
+ * A connection costs OpenSSL thousands of blocks, which come and go together; an object of Lua's
+ * stays until the collector finds it. In one heap the latter lie between the former: what is freed
+ * does not join, malloc searches longer, and what it finds is cold. That is one to two per cent of
+ * a handshake. So a state's small blocks lie in pages of its own, each page of blocks of one size:
  *
  *   page   [ header | block | block | ... ]    at a multiple of its size, so that a block's address tells its page
  *
- * Larger blocks are malloc's, but those that the collector gave back last are kept for the next of the same size:
- * bytes that are read into strings then go into memory that is warm. Lua tells a block's size whenever it gives it
- * back, so that none needs a header.
+ * Larger blocks are malloc's, but those that the collector gave back last are kept for the next of
+ * the same size: bytes that are read into strings then go into memory that is warm. Lua tells a
+ * block's size whenever it gives it back, so that none needs a header.
  *
  * A heap belongs to one state, and so to one thread at a time: there are no locks.
  *
- * What an attacker would try: make a state grow, and keep what it grew to. Pages and blocks that nobody uses are kept
- * up to a bound, and go back to malloc beyond it. In a build with AddressSanitizer malloc does it all (state.c).
+ * What an attacker would try: make a state grow, and keep what it grew to. Pages and blocks that
+ * nobody uses are kept up to a bound, and go back to malloc beyond it. In a build with
+ * AddressSanitizer malloc does it all (state.c).
  */
 #include "heap.h"
 
@@ -33,9 +34,10 @@
 #define LARGE_GRAIN 64
 #define LARGE_MAX 65536 /* what is larger is nobody's but malloc's */
 #define SLOTS 64
-#define LINE 64   /* of a cache */
-#define BULK 8192 /* from this size on a block is likely to be a string, and copied: see large_new */
-#define LEAD 48   /* where it begins in a line */
+#define LINE 64 /* of a cache */
+#define BULK \
+    8192        /* from this size on a block is likely to be a string, and copied: see large_new */
+#define LEAD 48 /* where it begins in a line */
 #define KEPT_MAX ((size_t)4 << 20) /* bytes in blocks that a heap keeps */
 
 typedef struct block { /* which is free */
@@ -43,11 +45,12 @@ typedef struct block { /* which is free */
 } block;
 
 typedef struct page {
-    struct page *next, *before; /* in the list of its class, while it has room; or among the spare ones */
-    block *free;                /* that were in use before */
-    unsigned fresh;             /* where those that never were begin */
-    unsigned size;              /* of its blocks */
-    unsigned used;              /* blocks */
+    struct page *next,
+        *before;    /* in the list of its class, while it has room; or among the spare ones */
+    block *free;    /* that were in use before */
+    unsigned fresh; /* where those that never were begin */
+    unsigned size;  /* of its blocks */
+    unsigned used;  /* blocks */
 } page;
 
 typedef struct slot { /* blocks that were given back, all of one size */
@@ -63,10 +66,11 @@ struct host_heap {
     size_t kept; /* bytes in them */
 };
 
-/* ------------------------------------------------------------------------------------------------ small */
+/* ---------------------------------------------------------------------------------------- small */
 
 static page *page_of(const void *small) {
-    return (page *)((uintptr_t)small & ~(uintptr_t)(PAGE - 1)); /* NOLINT(performance-no-int-to-ptr) */
+    return (page *)((uintptr_t)small &
+                    ~(uintptr_t)(PAGE - 1)); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static page **roomy(host_heap *heap, size_t size) {
@@ -163,11 +167,11 @@ static void give_small(host_heap *heap, void *given) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ large */
+/* ---------------------------------------------------------------------------------------- large */
 
 /*
- * The bytes of a string begin 24 after its block, and those of libssl's records at 8 in a line (src/base/blocks.c): where both
- * lie alike 16 KiB are copied in two thirds of the time.
+ * The bytes of a string begin 24 after its block, and those of libssl's records at 8 in a line
+ * (src/base/blocks.c): where both lie alike 16 KiB are copied in two thirds of the time.
  */
 static void *large_new(size_t size) {
     if (size < BULK) {
@@ -231,7 +235,7 @@ static void give_large(host_heap *heap, void *given, size_t size) {
     heap->kept += size;
 }
 
-/* ------------------------------------------------------------------------------------------------- both */
+/* ----------------------------------------------------------------------------------------- both */
 
 /* What a block of so many bytes really has. */
 static size_t rounded(size_t size) {

@@ -12,8 +12,9 @@ host_heap *host_heap_new(void); /* NULL: out of memory */
 /* Every block has been given back. NULL: nothing. */
 void host_heap_free(host_heap *heap);
 /*
- * A lua_Alloc, with a host_heap as ud: old has `before` bytes (NULL: a new block, whatever `before` says), and
- * is to have `after` (0: it goes). NULL: it went, or memory ended and old stays as it is.
+ * A lua_Alloc, with a host_heap as ud: old has `before` bytes (NULL: a new block, whatever `before`
+ * says), and is to have `after` (0: it goes). NULL: it went, or memory ended and old stays as it
+ * is.
  */
 void *host_heap_resize(void *ud, void *old, size_t before, size_t after);
 

@@ -1,6 +1,6 @@
 /*
- * host.h: what the files of the program know of each other. Nothing here is public; the program is a user of the
- * public headers as any other is.
+ * host.h: what the files of the program know of each other. Nothing here is public; the program is
+ * a user of the public headers as any other is.
  */
 #ifndef TLSLIFE_HOST_H
 #define TLSLIFE_HOST_H
@@ -14,7 +14,10 @@
 
 #include "tlslife.h"
 
-/* AddressSanitizer knows malloc's blocks alone: in its build nothing is kept for the next who wants it. */
+/*
+ * AddressSanitizer knows malloc's blocks alone: in its build nothing is kept for the next who wants
+ * it.
+ */
 #if defined(__SANITIZE_ADDRESS__)
 #define HOST_BY_MALLOC 1
 #elif defined(__has_feature)
@@ -42,7 +45,10 @@ void host_set_name(const char *name);      /* what messages begin with; NULL: no
 void host_complain(const char *message);   /* a line to stderr */
 int host_report(lua_State *L, int status); /* says and pops the error if status is one; returns status */
 void host_take_interrupts(void);           /* the calling thread is the one that Ctrl-C is for */
-/* lua_pcall with a traceback and, in the thread that takes interrupts, Ctrl-C raising an error in what runs. */
+/*
+ * lua_pcall with a traceback and, in the thread that takes interrupts, Ctrl-C raising an error in
+ * what runs.
+ */
 int host_call(lua_State *L, int arguments, int results);
 void host_handle_sigpipe(void);
 

@@ -1,6 +1,7 @@
 /*
- * main.c: the program `tlslife`: lua with the module inside. Its options, the table `arg`, LUA_INIT, exit codes
- * and messages are those of lua 5.4, so that a script can be moved from one to the other without a thought.
+ * main.c: the program `tlslife`: lua with the module inside. Its options, the table `arg`,
+ * LUA_INIT, exit codes and messages are those of lua 5.4, so that a script can be moved from one to
+ * the other without a thought.
  */
 #include "host.h"
 
@@ -30,7 +31,8 @@ static void print_help(FILE *out, const char *name) {
 
 static void print_usage(const char *name, const char *bad_option) {
     bool lacks = bad_option[1] == 'e' || bad_option[1] == 'l';
-    fprintf(stderr, lacks ? "%s: '%s' needs argument\n" : "%s: unrecognized option '%s'\n", name, bad_option);
+    fprintf(stderr, lacks ? "%s: '%s' needs argument\n" : "%s: unrecognized option '%s'\n", name,
+            bad_option);
     print_help(stderr, name);
 }
 

@@ -1,7 +1,7 @@
 /*
- * prompt.c: the interactive mode. A line is tried as an expression first, whose values are printed, then as a
- * statement; where that is not complete yet, more lines are asked for. The module is there as `tls` and
- * `tlslife`: at a prompt one has come to try it.
+ * prompt.c: the interactive mode. A line is tried as an expression first, whose values are printed,
+ * then as a statement; where that is not complete yet, more lines are asked for. The module is
+ * there as `tls` and `tlslife`: at a prompt one has come to try it.
  */
 #include "host.h"
 
@@ -20,7 +20,10 @@ static void show_prompt(lua_State *L, bool first) {
     fflush(stdout);
 }
 
-/* Pushes a line of stdin, without its newline; false: there is none. A first line "=x" means "return x". */
+/*
+ * Pushes a line of stdin, without its newline; false: there is none. A first line "=x" means
+ * "return x".
+ */
 static bool push_line(lua_State *L, bool first) {
     show_prompt(L, first);
     char *line = NULL;
@@ -71,7 +74,9 @@ static bool is_incomplete(lua_State *L, int status) {
            strcmp(message + len - (sizeof mark - 1), mark) == 0;
 }
 
-/* The lines that make a statement, of which the first is at the top. Pushes the chunk or the error. */
+/*
+ * The lines that make a statement, of which the first is at the top. Pushes the chunk or the error.
+ */
 static int load_statement(lua_State *L) {
     for (;;) {
         int status = load_text(L, 1);

@@ -1,6 +1,6 @@
 /*
- * script.c: a Lua state made ready as lua would, and what the command line wants done in it: in the main thread, and
- * again in each thread that the program starts (threads.c).
+ * script.c: a Lua state made ready as lua would, and what the command line wants done in it: in the
+ * main thread, and again in each thread that the program starts (threads.c).
  */
 #include "host.h"
 
@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* arg: the script at 0, its arguments from 1, what came before below. Without a script the program is at 0. */
+/*
+ * arg: the script at 0, its arguments from 1, what came before below. Without a script the program
+ * is at 0.
+ */
 static void set_arg(lua_State *L, const host_options *given) {
     int zero = given->script < given->argc ? given->script : 0;
     lua_createtable(L, given->argc - zero, zero);
@@ -85,8 +88,8 @@ static int run_options(lua_State *L, char **argv, int end) {
             lua_warning(L, "@on", 0);
         } else if (option == 'e' || option == 'l') {
             const char *argument = argv[i][2] != '\0' ? argv[i] + 2 : argv[++i];
-            int status =
-                option == 'e' ? run_string(L, argument, "=(command line)") : run_require(L, argument);
+            int status = option == 'e' ? run_string(L, argument, "=(command line)")
+                                       : run_require(L, argument);
             if (status != LUA_OK) {
                 return status;
             }
@@ -135,7 +138,8 @@ static int run_script(lua_State *L, const host_options *given) {
 }
 
 bool host_run_words(lua_State *L, const host_options *given) {
-    return (given->no_env || run_init(L) == LUA_OK) && run_options(L, given->argv, given->script) == LUA_OK &&
+    return (given->no_env || run_init(L) == LUA_OK) &&
+           run_options(L, given->argv, given->script) == LUA_OK &&
            (given->script == given->argc || run_script(L, given) == LUA_OK);
 }
 

@@ -43,7 +43,8 @@ static void warn(void *ud, const char *message, int continues) {
         return;
     }
     if (self->warns) {
-        fprintf(stderr, "%s%s%s", self->within ? "" : "Lua warning: ", message, continues ? "" : "\n");
+        fprintf(stderr, "%s%s%s", self->within ? "" : "Lua warning: ", message,
+                continues ? "" : "\n");
     }
     self->within = continues != 0;
 }

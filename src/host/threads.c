@@ -1,18 +1,22 @@
 /*
- * threads.c: `tlslife.host`, which runs the program's script again in threads: require "tlslife.host".thread{…}.
+ * threads.c: `tlslife.host`, which runs the program's script again in threads: require
+ * "tlslife.host".thread{…}.
  *
- * Of the caller's state a thread sees nothing. The objects that it is given are C objects, counted and made for many
- * threads; so the sockets that it listens on, which it gets duplicates of. The control descriptor is the thread's when
- * thread{} returns one, and not before.
+ * Of the caller's state a thread sees nothing. The objects that it is given are C objects, counted
+ * and made for many threads; so the sockets that it listens on, which it gets duplicates of. The
+ * control descriptor is the thread's when thread{} returns one, and not before.
  *
- * The end. A thread ends with its script, with an error (reported as the main script's), or by os.exit, which here
- * leaves the script by a jump and ends the thread alone. When the process ends first, by the end of its main script or
- * by os.exit there, threads are not waited for: they end in the middle of whatever they do. So nothing may be torn down
- * under them, and OpenSSL would be by its own handler: ours runs before it and leaves nothing to do.
+ * The end. A thread ends with its script, with an error (reported as the main script's), or by
+ * os.exit, which here leaves the script by a jump and ends the thread alone. When the process ends
+ * first, by the end of its main script or by os.exit there, threads are not waited for: they end in
+ * the middle of whatever they do. So nothing may be torn down under them, and OpenSSL would be by
+ * its own handler: ours runs before it and leaves nothing to do.
  *
- * In a child of fork() no thread runs but the one that forked. There, those of the parent are over, with a failure.
+ * In a child of fork() no thread runs but the one that forked. There, those of the parent are over,
+ * with a failure.
  *
- * Signals are the main thread's: all are blocked here, but for those that an instruction raises in its own thread.
+ * Signals are the main thread's: all are blocked here, but for those that an instruction raises in
+ * its own thread.
  */
 #include "host.h"
 
@@ -45,14 +49,17 @@ static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
 static _Thread_local const host_options *state_options;
 static host_thread *threads; /* all that were not joined, or are held */
 
-/* -------------------------------------------------------------------------------------- what came of them */
+/* ---------------------------------------------------------------------------- what came of them */
 
 static void let_go(host_thread *self) {
     host_worker_clear(&self->work);
     free(self);
 }
 
-/* Joins the threads that are over, which does not wait, and frees those that nobody asks for. How many still run. */
+/*
+ * Joins the threads that are over, which does not wait, and frees those that nobody asks for. How
+ * many still run.
+ */
 static size_t reap(void) {
     size_t running = 0;
     pthread_mutex_lock(&lock);
@@ -102,11 +109,15 @@ static void at_exit(int status, void *unused) {
     }
 }
 
-/* Handlers run in reverse order, so OpenSSL must have its own first: it has from its first object on. */
+/*
+ * Handlers run in reverse order, so OpenSSL must have its own first: it has from its first object
+ * on.
+ */
 static void precede_openssl(void) {
     tlslife_context_free(tlslife_context_new(TLSLIFE_CLIENT, NULL));
     (void)on_exit(at_exit, NULL);
-    (void)pthread_atfork(before_fork, in_parent, in_child); /* out of memory: a child may wait for threads */
+    (void)pthread_atfork(before_fork, in_parent,
+                         in_child); /* out of memory: a child may wait for threads */
 }
 
 static void *thread_main(void *argument) {
@@ -119,13 +130,14 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------- the options */
+/* ---------------------------------------------------------------------------------- the options */
 
 static int check_descriptor(lua_State *L, const char *what) {
     int is_integer;
     lua_Integer fd = lua_tointegerx(L, -1, &is_integer);
     if (!is_integer || fd < 0 || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0) {
-        luaL_error(L, "thread: option '%s': %s is no open descriptor", what, luaL_tolstring(L, -1, NULL));
+        luaL_error(L, "thread: option '%s': %s is no open descriptor", what,
+                   luaL_tolstring(L, -1, NULL));
     }
     return (int)fd;
 }
@@ -178,7 +190,8 @@ static void read_index(lua_State *L, host_worker *self) {
 
 static void read_control(lua_State *L, host_worker *self) {
     self->control = check_descriptor(L, "control");
-    luaL_argcheck(L, fstat(self->control, &self->socket) == 0, 1, "option 'control' cannot be looked at");
+    luaL_argcheck(L, fstat(self->control, &self->socket) == 0, 1,
+                  "option 'control' cannot be looked at");
 }
 
 static void read_cache(lua_State *L, host_worker *self) {
@@ -228,9 +241,12 @@ static void read_options(lua_State *L, host_worker *self) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------- for the caller */
+/* ------------------------------------------------------------------------------- for the caller */
 
-/* The thread inherits the mask; signals that an instruction raises are the kernel's own affair when blocked. */
+/*
+ * The thread inherits the mask; signals that an instruction raises are the kernel's own affair when
+ * blocked.
+ */
 static int start(host_thread *self) {
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE};
     sigset_t blocked, before;
@@ -275,7 +291,8 @@ static int new_thread(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     if (!host_has_script(given) && !(given->executes && given->script == given->argc)) {
-        return luaL_error(L, "thread: what the program runs comes from stdin, and cannot be run again");
+        return luaL_error(
+            L, "thread: what the program runs comes from stdin, and cannot be run again");
     }
     host_thread *self = push_new(L);
     self->work.given = given;

@@ -1,12 +1,14 @@
 /*
- * worker.c: what a thread of threads.c does: runs the program's script again, in a Lua state of its own that was made
- * ready as the main one was, with the same options and the same arg. What it shall do differently it reads from
- * require "tlslife.worker", which here is a table and in the main thread is false.
+ * worker.c: what a thread of threads.c does: runs the program's script again, in a Lua state of its
+ * own that was made ready as the main one was, with the same options and the same arg. What it
+ * shall do differently it reads from require "tlslife.worker", which here is a table and in the
+ * main thread is false.
  *
- * Descriptors. Listeners belong to the state at once, as objects: a script that fails, or stops listening early, closes
- * no number that has meanwhile become another's. The control descriptor is a number, for the script to put into its event
- * loop, which will close it; where it is still the same socket when the state has gone, it is closed here, so that the
- * other end sees the thread's end in any case.
+ * Descriptors. Listeners belong to the state at once, as objects: a script that fails, or stops
+ * listening early, closes no number that has meanwhile become another's. The control descriptor is
+ * a number, for the script to put into its event loop, which will close it; where it is still the
+ * same socket when the state has gone, it is closed here, so that the other end sees the thread's
+ * end in any case.
  */
 #include "host.h"
 
@@ -36,7 +38,10 @@ static int load_worker(lua_State *L) {
     return 1;
 }
 
-/* What require "tlslife.worker" gives: always the same table, whatever a script does to package.loaded. */
+/*
+ * What require "tlslife.worker" gives: always the same table, whatever a script does to
+ * package.loaded.
+ */
 static void preload_worker(lua_State *L, host_worker *self) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_createtable(L, 0, 6);
@@ -67,12 +72,14 @@ static void close_state(lua_State *L, host_worker *self) {
 }
 
 /*
- * os.exit. The jump leaves C frames as an error would, but no pcall catches it. The state is closed before, as lua's
- * os.exit does it: a loop that runs in one of those frames is closed by its finalizer, and may look at its own frame.
+ * os.exit. The jump leaves C frames as an error would, but no pcall catches it. The state is closed
+ * before, as lua's os.exit does it: a loop that runs in one of those frames is closed by its
+ * finalizer, and may look at its own frame.
  */
 static int exit_thread(lua_State *L) {
     host_worker *self = current;
-    int status = lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+    int status =
+        lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
     if (self->ending) {
         return luaL_error(L, "os.exit: the thread ends already");
     }
@@ -108,7 +115,10 @@ static void run_state(lua_State *L, host_worker *self) {
     }
 }
 
-/* Only if the number is still the socket that it was: the script may have closed it, and others have taken it. */
+/*
+ * Only if the number is still the socket that it was: the script may have closed it, and others
+ * have taken it.
+ */
 static void close_control(const host_worker *self) {
     struct stat now;
     if (fstat(self->control, &now) == 0 && now.st_dev == self->socket.st_dev &&

@@ -1,16 +1,18 @@
 /*
  * binding.h: what the files of the Lua binding know of each other. Nothing here is public.
  *
- * The binding is a user of tlslife.h: what it needs, C programs get too. It adds four things only: handles (one
- * userdata for each C object and state, identity.c), results (statuses as Lua values, lerror.c), the functions that
- * answer the handshake's questions, which may yield (lquestion.c, lprogram.c), and waits that yield to a loop (lwait.c).
+ * The binding is a user of tlslife.h: what it needs, C programs get too. It adds four things only:
+ * handles (one userdata for each C object and state, identity.c), results (statuses as Lua values,
+ * lerror.c), the functions that answer the handshake's questions, which may yield (lquestion.c,
+ * lprogram.c), and waits that yield to a loop (lwait.c).
  *
- * What a script may try: a method on a freed handle, on another's self, out of a finalizer, out of a hook, from two
- * coroutines at once, with numbers out of range. Each of these raises or returns "busy"; none reaches the core.
+ * What a script may try: a method on a freed handle, on another's self, out of a finalizer, out of
+ * a hook, from two coroutines at once, with numbers out of range. Each of these raises or returns
+ * "busy"; none reaches the core.
  *
- * Whatever makes a string, a table or a userdata may run a finalizer, and that may free any handle, self too. So a method
- * makes what it needs first, and looks at self (again) after that; what an object lends is copied first, or while the
- * collector rests (tlb_copy_resting).
+ * Whatever makes a string, a table or a userdata may run a finalizer, and that may free any handle,
+ * self too. So a method makes what it needs first, and looks at self (again) after that; what an
+ * object lends is copied first, or while the collector rests (tlb_copy_resting).
  */
 #ifndef TLSLIFE_BINDING_H
 #define TLSLIFE_BINDING_H
@@ -24,7 +26,7 @@
 
 #include "tlslife.h"
 
-/* ------------------------------------------------------------------------------------------- identity.c */
+/* ----------------------------------------------------------------------------------- identity.c */
 
 /* Pushes one value: a copy of what the core has lent. */
 typedef void (*tlb_copier)(lua_State *L, void *lent);
@@ -73,7 +75,10 @@ typedef struct tlb_conn {
     unsigned generation;      /* counts clear and free: a hook's answer must not reach another handshake */
 } tlb_conn;
 
-/* User values of a state's: the functions of its loops, the connections whose coroutines wait for a store (lwait.c); */
+/*
+ * User values of a state's: the functions of its loops, the connections whose coroutines wait for a
+ * store (lwait.c);
+ */
 enum { TLB_STATE_LOOPS = 1, TLB_STATE_LOOKUPS, TLB_STATE_VALUES = TLB_STATE_LOOKUPS };
 /* of a connection's userdata, the last where it tells; */
 enum {
@@ -123,7 +128,10 @@ extern const tlb_type tlb_context_type, tlb_conn_type, tlb_session_type, tlb_lis
     tlb_cache_type, tlb_store_type, tlb_keyring_type, tlb_ticket_keys_type, tlb_poller_type;
 extern const tlb_type *const tlb_handle_types[]; /* all but the buffer's, which is no handle; NULL after the last */
 
-/* Every method is a closure over its type's number; raises where a script has put something else there. */
+/*
+ * Every method is a closure over its type's number; raises where a script has put something else
+ * there.
+ */
 const tlb_type *tlb_own_type(lua_State *L);
 
 void tlb_open_state(lua_State *L); /* before all else */
@@ -131,7 +139,10 @@ tlb_state *tlb_push_state(lua_State *L);
 tlb_state *tlb_state_of(lua_State *L);
 void tlb_open_types(lua_State *L); /* makes the metatables, once a state */
 const char *tlb_short_name(const tlb_type *type);   /* "connection" */
-/* Pushes the table that the registry has at that address; raises where a script has put something else there. */
+/*
+ * Pushes the table that the registry has at that address; raises where a script has put something
+ * else there.
+ */
 void tlb_push_registered(lua_State *L, const void *key);
 /* Pushes a userdata of the binding's own, all 0 but for the tag that it begins with, with the registry's metatable of
  * that key if there is one. */
@@ -140,7 +151,10 @@ void *tlb_new_private(lua_State *L, const void *key, size_t size, int user_value
 void *tlb_private(lua_State *L, int idx, const void *key, size_t size);
 /* The userdata at idx if it is of this type, freed or not; NULL otherwise. */
 void *tlb_test(lua_State *L, int idx, const tlb_type *type);
-/* The same; raises when it is not, or was freed. what names the argument ("option 'x'"), or NULL: by its number. */
+/*
+ * The same; raises when it is not, or was freed. what names the argument ("option 'x'"), or NULL:
+ * by its number.
+ */
 tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *what);
 /* Metamethods and methods that counted objects share. */
 int tlb_handle_gc(lua_State *L);
@@ -154,12 +168,18 @@ int tlb_handle_counted(tlb_handle *handle);
 /* Raises for a self that is freed or something else: "connection:read(): connection was freed". */
 tlb_handle *tlb_bad_self(lua_State *L);
 
-/* Raises unless the value at index 1 is still this userdata: functions of the script were called since it was looked at. */
+/*
+ * Raises unless the value at index 1 is still this userdata: functions of the script were called
+ * since it was looked at.
+ */
 void tlb_check_same(lua_State *L, const tlb_type *type, const void *self);
 /* Pushes a closed userdata, still without a metatable: first the userdata, then the object, so that nothing leaks when
  * Lua's memory ends. */
 tlb_handle *tlb_new(lua_State *L, const tlb_type *type);
-/* Fills the closed userdata on the top with an object, taking over one reference, and makes it known. */
+/*
+ * Fills the closed userdata on the top with an object, taking over one reference, and makes it
+ * known.
+ */
 void tlb_fill(lua_State *L, const tlb_type *type, void *object);
 /* Whether the userdata at idx is a closed one of this type. */
 bool tlb_is_closed(lua_State *L, int idx, const tlb_type *type);
@@ -173,11 +193,17 @@ void tlb_share(lua_State *L, const tlb_type *type, void *object);
 /* Fills the closed userdata on the top, unless this state knows the object already: then puts that one in its place, and
  * counts there the reference that was taken over. */
 void tlb_settle(lua_State *L, const tlb_type *type, void *object);
-/* Brings a handle that was given up, at idx, back to life: its object is known to live. Takes a reference. */
+/*
+ * Brings a handle that was given up, at idx, back to life: its object is known to live. Takes a
+ * reference.
+ */
 void tlb_revive(lua_State *L, int idx, const tlb_type *type);
 /* Gives up all references of the handle at idx. */
 void tlb_release(lua_State *L, int idx, const tlb_type *type);
-/* The thread in which a hook of this connection runs: weak, so that a dropped coroutine is no hindrance. */
+/*
+ * The thread in which a hook of this connection runs: weak, so that a dropped coroutine is no
+ * hindrance.
+ */
 void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking);
 bool tlb_is_asking(lua_State *L, tlb_conn *self);
 
@@ -212,7 +238,7 @@ static inline tlslife_conn *tlb_conn_object(const tlb_conn *self) {
     return self->handle.object;
 }
 
-/* --------------------------------------------------------------------------------------------- lerror.c */
+/* ------------------------------------------------------------------------------------- lerror.c */
 
 /* Set a field of the table on the top; NULL: none. */
 static inline void tlb_set_string(lua_State *L, const char *field, const char *value) {
@@ -228,7 +254,10 @@ static inline void tlb_set_integer(lua_State *L, const char *field, lua_Integer 
 void tlb_open_errors(lua_State *L);
 void tlb_push_error(lua_State *L, const tlslife_error *err); /* the table */
 int tlb_push_failure(lua_State *L, const tlslife_error *err); /* nil, message, err: 3 */
-/* The program's mistake raises; all else is nil, message, err. prefix goes before a message that is raised, or NULL. */
+/*
+ * The program's mistake raises; all else is nil, message, err. prefix goes before a message that is
+ * raised, or NULL.
+ */
 int tlb_fail(lua_State *L, const tlslife_error *err, const char *prefix);
 /* Raises whatever it is: for calls that only a mistake can make fail. */
 int tlb_raise(lua_State *L, const tlslife_error *err, const char *prefix);
@@ -247,15 +276,21 @@ int tlb_must(lua_State *L, tlb_conn *self, tlslife_status status);
 int tlb_optional_string(lua_State *L, const char *string);
 int tlb_optional_bytes(lua_State *L, tlslife_bytes bytes); /* len 0: nil */
 
-/* ------------------------------------------------------------------------------------------------ larg.c */
+/* --------------------------------------------------------------------------------------- larg.c */
 
 #define TLB_SIZE_MAX (1 << 30)
 
-/* An integer in a range at idx; fallback when it is absent (pass a fallback below min to demand one). */
+/*
+ * An integer in a range at idx; fallback when it is absent (pass a fallback below min to demand
+ * one).
+ */
 size_t tlb_size(lua_State *L, int idx, lua_Integer min, lua_Integer max, lua_Integer fallback);
 bool tlb_boolean(lua_State *L, int idx);
 bool tlb_optional_boolean(lua_State *L, int idx); /* absent: false */
-/* Seconds at idx as milliseconds, rounded up; nil: -1. what names it in the error, or NULL: by its number. */
+/*
+ * Seconds at idx as milliseconds, rounded up; nil: -1. what names it in the error, or NULL: by its
+ * number.
+ */
 int tlb_milliseconds(lua_State *L, int idx, const char *what);
 /* A string; numbers are none. */
 const char *tlb_bytes(lua_State *L, int idx, size_t *out_len);
@@ -263,24 +298,36 @@ const char *tlb_bytes(lua_State *L, int idx, size_t *out_len);
 const char *tlb_text(lua_State *L, int idx);
 /* A port: an integer 0..65535, which becomes a string on the stack, or a service's name. */
 const char *tlb_service(lua_State *L, int idx);
-/* Where byte i (at idx, default 1) of len bytes begins: 0..len, the latter for i one past the end. */
+/*
+ * Where byte i (at idx, default 1) of len bytes begins: 0..len, the latter for i one past the end.
+ */
 size_t tlb_offset(lua_State *L, int idx, size_t len);
 /* The length of the table at idx, where its elements are 1 to that. The border of a table with holes may be any power of two:
  * raises for one that no list has. */
 #define TLB_LIST_MAX (1 << 24)
 size_t tlb_list_len(lua_State *L, int idx, const char *what);
-/* Pushes a userdata with room for so many of that size. Raises where they are more than memory can hold. */
+/*
+ * Pushes a userdata with room for so many of that size. Raises where they are more than memory can
+ * hold.
+ */
 void *tlb_array(lua_State *L, size_t len, size_t size);
-/* The table of strings at idx as C strings, in a userdata that is pushed; they live while both do. */
+/*
+ * The table of strings at idx as C strings, in a userdata that is pushed; they live while both do.
+ */
 const char *const *tlb_string_list(lua_State *L, int idx, const char *what, size_t *out_len);
-/* The string keys of the table at idx, sorted, in a userdata that is pushed. Raises for other keys. */
+/*
+ * The string keys of the table at idx, sorted, in a userdata that is pushed. Raises for other keys.
+ */
 const char *const *tlb_sorted_keys(lua_State *L, int idx, const char *what, size_t *out_len);
 /* Raises: "option 'x': string expected, got nil". */
 int tlb_type_error(lua_State *L, int idx, const char *what, const char *expected);
 
-/* ------------------------------------------------------------------------------------------------- lheld.c */
+/* -------------------------------------------------------------------------------------- lheld.c */
 
-/* C memory that is on its way into Lua: held by a userdata, so that it goes also when Lua raises meanwhile. */
+/*
+ * C memory that is on its way into Lua: held by a userdata, so that it goes also when Lua raises
+ * meanwhile.
+ */
 typedef struct tlb_held {
     uintptr_t tag;
     tlslife_certificate certificate;
@@ -297,9 +344,12 @@ void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate);
 /* For tlb_copy_resting of a tlslife_conn: the peer's chain as a list, empty where there is none. */
 void tlb_peer_certificates(lua_State *L, void *conn);
 
-/* ---------------------------------------------------------------------------------------------- lmemory.c */
+/* ------------------------------------------------------------------------------------ lmemory.c */
 
-/* So much C memory was taken behind a userdata: when it adds up, the collector is told. May run finalizers. */
+/*
+ * So much C memory was taken behind a userdata: when it adds up, the collector is told. May run
+ * finalizers.
+ */
 void tlb_memory_taken(lua_State *L, tlb_state *state, int kib);
 /* And was given back by the program itself. */
 void tlb_memory_returned(tlb_state *state, int kib);
@@ -307,9 +357,12 @@ void tlb_memory_returned(tlb_state *state, int kib);
  * lends. */
 void tlb_copy_resting(lua_State *L, tlb_copier copy, void *lent);
 
-/* -------------------------------------------------------------------------------------------- lquestion.c */
+/* ---------------------------------------------------------------------------------- lquestion.c */
 
-/* One try of a verb: the number of its results, or TLB_ASKED, with self->question waiting for an answer. */
+/*
+ * One try of a verb: the number of its results, or TLB_ASKED, with self->question waiting for an
+ * answer.
+ */
 typedef int (*tlb_attempt)(lua_State *L, tlb_conn *self);
 #define TLB_ASKED (-1)
 
@@ -323,8 +376,8 @@ enum {
 };
 
 /*
- * A verb. Its address, which tells a continuation what to go on with, is the continuation's context: on the stack a script
- * with the debug library could read and change it.
+ * A verb. Its address, which tells a continuation what to go on with, is the continuation's
+ * context: on the stack a script with the debug library could read and change it.
  */
 typedef struct tlb_verb {
     tlb_attempt attempt;
@@ -351,7 +404,7 @@ int tlb_busy(lua_State *L);
 /* Pushes the userdata of the context in force, or nil; it may have been given up. */
 tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
 
-/* --------------------------------------------------------------------------------------------- lwait.c */
+/* -------------------------------------------------------------------------------------- lwait.c */
 
 void tlb_open_loops(lua_State *L);
 int tlb_loop(lua_State *L);        /* tls.loop */
@@ -362,7 +415,10 @@ lua_Integer tlb_deadline(int timeout_ms);
 int tlb_perform_slowly(lua_State *L, tlb_conn *self, const tlb_verb *verb);
 /* One try of it. */
 int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call);
-/* The question is a want: waits in the loop that runs this coroutine. The results, or TLB_ASKED: try again. */
+/*
+ * The question is a want: waits in the loop that runs this coroutine. The results, or TLB_ASKED:
+ * try again.
+ */
 int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call);
 /* Wakes who waits in a verb of the connection at idx; whether there was one. */
 bool tlb_cancel(lua_State *L, int idx);
@@ -382,7 +438,10 @@ unsigned tlb_begin_wait(lua_State *L, int idx, tlb_waiter *waiter, int value, in
 bool tlb_waits(lua_State *L, int idx, tlb_waiter *waiter, int value);
 /* Ends the wait, and wakes; whether there was one. */
 bool tlb_cancel_wait(lua_State *L, int idx, tlb_waiter *waiter, int value);
-/* Of the store at idx, which has fd now: a descriptor of ours for the same file. -1: fd is closed already. */
+/*
+ * Of the store at idx, which has fd now: a descriptor of ours for the same file. -1: fd is closed
+ * already.
+ */
 int tlb_store_watch(lua_State *L, int idx, int fd);
 /* Tells every loop that fd, of the userdata at idx, will be closed. */
 void tlb_forget_fd(lua_State *L, int idx, int fd);
@@ -421,13 +480,19 @@ static inline int tlb_perform(lua_State *L, const tlb_verb *verb) {
     return results;
 }
 
-/* --------------------------------------------------------------------------------------------- lprogram.c */
+/* ----------------------------------------------------------------------------------- lprogram.c */
 
 /* Whether the value at idx is the userdata of a store that is functions of this state. */
 bool tlb_is_program(lua_State *L, int idx);
-/* Pushes the function that answers the lookup, and its arguments: how many; or nothing, and -1: this state has none. */
+/*
+ * Pushes the function that answers the lookup, and its arguments: how many; or nothing, and -1:
+ * this state has none.
+ */
 int tlb_push_lookup(lua_State *L, tlb_conn *self);
-/* Answers a lookup that no function of this state knows: there is none. false: the store answers it by itself. */
+/*
+ * Answers a lookup that no function of this state knows: there is none. false: the store answers it
+ * by itself.
+ */
 bool tlb_miss_lookup(tlb_conn *self);
 /* Answers by the value at idx, where no function has raised. */
 tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool failed);
@@ -438,16 +503,18 @@ void tlb_warn(lua_State *L, const char *function);
 int tlb_tell(lua_State *L, int results);
 int tlb_conn_tell(lua_State *L, int results); /* for a connection at index 1 that tells */
 
-/* ---------------------------------------------------------------------------------------------- lcontext.c */
+/* ----------------------------------------------------------------------------------- lcontext.c */
 
 int tlb_context_new(lua_State *L); /* tls.context */
 extern const luaL_Reg tlb_context_methods[];
 /* Pushes a connection's userdata of the context at context_idx: closed. */
 tlb_conn *tlb_new_conn(lua_State *L, int context_idx);
-/* The connection's userdata at the top keeps that of the context at context_idx, and of its store. */
+/*
+ * The connection's userdata at the top keeps that of the context at context_idx, and of its store.
+ */
 void tlb_keep_context(lua_State *L, tlb_conn *conn, int context_idx);
 
-/* ---------------------------------------------------------------------------------- the connection's files */
+/* ----------------------------------------------------------------------- the connection's files */
 
 extern const luaL_Reg tlb_conn_life[];      /* lconn.c: life, settings, shutdown */
 extern const luaL_Reg tlb_conn_transport[]; /* ltransport.c */
@@ -455,14 +522,14 @@ extern const luaL_Reg tlb_conn_data[];      /* ldata.c: handshake, bytes */
 extern const luaL_Reg tlb_conn_facts[];     /* lfacts.c: what the handshake found */
 int tlb_pair(lua_State *L);                 /* tls.pair */
 
-/* ---------------------------------------------------------------------------- llistener.c, lbuffer.c, lsession.c, lpoller.c */
+/* ------------------------------------------------ llistener.c, lbuffer.c, lsession.c, lpoller.c */
 
 int tlb_listen(lua_State *L);    /* tls.listen */
 int tlb_split_address(lua_State *L); /* tls.split_address */
 int tlb_listen_fd(lua_State *L); /* tls.listen_fd */
 int tlb_poller_new(lua_State *L); /* tls.poller */
 
-/* --------------------------------------------------------------------------------- lcache.c, lstore.c, lkeys.c */
+/* ------------------------------------------------------------------ lcache.c, lstore.c, lkeys.c */
 
 int tlb_cache_new(lua_State *L);       /* tls.cache */
 int tlb_shared(lua_State *L);          /* tls.shared */
@@ -471,9 +538,10 @@ int tlb_keyring_new(lua_State *L);     /* tls.keyring */
 int tlb_ticket_keys_new(lua_State *L); /* tls.ticket_keys */
 
 /*
- * Where bytes begin, modulo 16, in a Lua string and in libssl's records (SSL3_ALIGN_PAYLOAD); what they pass through
- * begins them there, too. Where source and destination lie alike memory is copied a quarter faster, and never as slowly as
- * some processors do where they differ by a few bytes modulo a page (thirty times as long).
+ * Where bytes begin, modulo 16, in a Lua string and in libssl's records (SSL3_ALIGN_PAYLOAD); what
+ * they pass through begins them there, too. Where source and destination lie alike memory is copied
+ * a quarter faster, and never as slowly as some processors do where they differ by a few bytes
+ * modulo a page (thirty times as long).
  */
 #define TLB_BYTES_AT 8
 

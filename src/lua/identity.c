@@ -1,26 +1,30 @@
 /*
  * identity.c: one userdata for each C object and Lua state.
  *
- * A weak-valued table leads from an object's address to its userdata. While a userdata holds a reference the address
- * cannot be another object's; when it lets go, its entry goes at the same moment. Lua clears a dying userdata out of
- * the table before its finalizer runs, so in between the object may get another userdata: the finalizer therefore
- * removes the entry only where it is its own. (When a state closes, nothing is cleared, and the dead are still found:
- * hence the same check.)
+ * A weak-valued table leads from an object's address to its userdata. While a userdata holds a
+ * reference the address cannot be another object's; when it lets go, its entry goes at the same
+ * moment. Lua clears a dying userdata out of the table before its finalizer runs, so in between the
+ * object may get another userdata: the finalizer therefore removes the entry only where it is its
+ * own. (When a state closes, nothing is cleared, and the dead are still found: hence the same
+ * check.)
  *
- * A method knows its self by a tag at the userdata's head: half of what comparing metatables costs, and a getter is
- * little else. The tag is the type's address under a secret of the process, so that no script can put it into
- * another module's memory; it is another one before the userdata has an object, and once it is freed or collected.
+ * A method knows its self by a tag at the userdata's head: half of what comparing metatables costs,
+ * and a getter is little else. The tag is the type's address under a secret of the process, so that
+ * no script can put it into another module's memory; it is another one before the userdata has an
+ * object, and once it is freed or collected.
  *
- * With the debug library a script reaches metatables, upvalues, user values, stacks and the registry, and may put anything
- * there. So a type is an upvalue by its number, every userdata is known by its tag, and what must be a table is looked at.
+ * With the debug library a script reaches metatables, upvalues, user values, stacks and the
+ * registry, and may put anything there. So a type is an upvalue by its number, every userdata is
+ * known by its tag, and what must be a table is looked at.
  *
- * A userdata has a finalizer only while there is something to finalize: it gets its metatable together with its object,
- * and one without __gc when the script has freed it. To call a finalizer for nothing costs a microsecond or so.
+ * A userdata has a finalizer only while there is something to finalize: it gets its metatable
+ * together with its object, and one without __gc when the script has freed it. To call a finalizer
+ * for nothing costs a microsecond or so.
  *
- * What a call hands out counts one reference (conn:session(), conn:context(), cache:get(), up_ref, dup), free() and the end
- * of a scope give one back, and the collector the rest. They are counted in the userdata, which has one of the core's.
- * A script frees twice, frees in a finalizer, frees inside a hook: the count is in the userdata, so the core sees
- * its reference given back once.
+ * What a call hands out counts one reference (conn:session(), conn:context(), cache:get(), up_ref,
+ * dup), free() and the end of a scope give one back, and the collector the rest. They are counted
+ * in the userdata, which has one of the core's. A script frees twice, frees in a finalizer, frees
+ * inside a hook: the count is in the userdata, so the core sees its reference given back once.
  */
 #include "binding.h"
 
@@ -42,7 +46,7 @@ static const char *ended(const tlb_type *type) {
     return type->up_ref ? "freed" : "closed";
 }
 
-/* ------------------------------------------------------------------------------------------------- tags */
+/* ----------------------------------------------------------------------------------------- tags */
 
 uintptr_t tlb_secret;
 
@@ -52,9 +56,11 @@ static void choose_secret(void) {
     }
 }
 
-const tlb_type *const tlb_handle_types[] = {
-    &tlb_context_type, &tlb_conn_type,    &tlb_session_type,     &tlb_listener_type, &tlb_cache_type,
-    &tlb_store_type,   &tlb_keyring_type, &tlb_ticket_keys_type, &tlb_poller_type,   NULL};
+const tlb_type *const tlb_handle_types[] = {&tlb_context_type, &tlb_conn_type,
+                                            &tlb_session_type, &tlb_listener_type,
+                                            &tlb_cache_type,   &tlb_store_type,
+                                            &tlb_keyring_type, &tlb_ticket_keys_type,
+                                            &tlb_poller_type,  NULL};
 
 /* A type's number is its place there; the buffer's is that of the NULL. */
 enum { TYPES = sizeof tlb_handle_types / sizeof *tlb_handle_types };
@@ -71,7 +77,7 @@ const tlb_type *tlb_own_type(lua_State *L) {
     return type_of((size_t)number);
 }
 
-/* ------------------------------------------------------------------------------------------------ the state */
+/* ------------------------------------------------------------------------------------ the state */
 
 static tlb_state *new_state(lua_State *L) {
     tlb_state *state = lua_newuserdatauv(L, sizeof *state, TLB_STATE_VALUES);
@@ -109,7 +115,8 @@ void tlb_push_registered(lua_State *L, const void *key) {
 
 void *tlb_private(lua_State *L, int idx, const void *key, size_t size) {
     const uintptr_t *tag = lua_touserdata(L, idx);
-    return tag && lua_rawlen(L, idx) >= size && *tag == tlb_tag(key) ? (void *)(uintptr_t)tag : NULL;
+    return tag && lua_rawlen(L, idx) >= size && *tag == tlb_tag(key) ? (void *)(uintptr_t)tag
+                                                                     : NULL;
 }
 
 tlb_state *tlb_state_of(lua_State *L) {
@@ -118,14 +125,17 @@ tlb_state *tlb_state_of(lua_State *L) {
     return state;
 }
 
-/* By a number, which costs a fourth of what an address does: it is asked for several times in each handle's life. */
+/*
+ * By a number, which costs a fourth of what an address does: it is asked for several times in each
+ * handle's life.
+ */
 static void push_identities(lua_State *L, const tlb_state *state) {
     if (lua_rawgeti(L, LUA_REGISTRYINDEX, state->identities) != LUA_TTABLE) {
         not_ours(L);
     }
 }
 
-/* ---------------------------------------------------------------------------------------- the state's end */
+/* ------------------------------------------------------------------------------ the state's end */
 
 /* What a script's finalizer asks for while the state closes gets a userdata, but Lua runs no finalizer for that any
  * more. So the oldest userdata of the module, whose own finalizer therefore runs after all others, lets go of whatever
@@ -153,7 +163,7 @@ static void push_sweeper(lua_State *L) {
     lua_setmetatable(L, -2);
 }
 
-/* ------------------------------------------------------------------------------------------------ types */
+/* ---------------------------------------------------------------------------------------- types */
 
 static void push_weak_table(lua_State *L) {
     lua_newtable(L);
@@ -219,7 +229,7 @@ void tlb_open_types(lua_State *L) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- checks */
+/* --------------------------------------------------------------------------------------- checks */
 
 void *tlb_test(lua_State *L, int idx, const tlb_type *type) {
     void *live = tlb_private(L, idx, type, type->size);
@@ -243,7 +253,8 @@ tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *w
     } else if (what) {
         luaL_error(L, "%s: the %s was %s", what, tlb_short_name(type), ended(type));
     } else {
-        luaL_argerror(L, idx, lua_pushfstring(L, "the %s was %s", tlb_short_name(type), ended(type)));
+        luaL_argerror(L, idx,
+                      lua_pushfstring(L, "the %s was %s", tlb_short_name(type), ended(type)));
     }
     return NULL;
 }
@@ -273,15 +284,17 @@ static const char *push_method_name(lua_State *L) {
 tlb_handle *tlb_bad_self(lua_State *L) {
     const tlb_type *type = tlb_own_type(L);
     bool own = tlb_test(L, 1, type) != NULL;
-    const char *got = luaL_typename(L, 1), *name = tlb_short_name(type), *method = push_method_name(L);
+    const char *got = luaL_typename(L, 1), *name = tlb_short_name(type),
+               *method = push_method_name(L);
     if (own) {
         luaL_error(L, "%s:%s(): the %s was %s", name, method, name, ended(type));
     }
-    luaL_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name, got);
+    luaL_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name,
+               got);
     abort(); /* luaL_error does not return, which its declaration does not say */
 }
 
-/* ---------------------------------------------------------------------------------------------- handles */
+/* -------------------------------------------------------------------------------------- handles */
 
 tlb_handle *tlb_new(lua_State *L, const tlb_type *type) {
     tlb_handle *handle = lua_newuserdatauv(L, type->size, type->user_values);
@@ -410,7 +423,7 @@ void tlb_release(lua_State *L, int idx, const tlb_type *type) {
     }
 }
 
-/* -------------------------------------------------------------------------------- what all handles share */
+/* ----------------------------------------------------------------------- what all handles share */
 
 /* The collector's and the end of a scope's: memory and references, no I/O. */
 static tlb_handle *own_handle(lua_State *L) {
@@ -427,7 +440,10 @@ int tlb_handle_gc(lua_State *L) {
     return 0;
 }
 
-/* What was freed is nothing to the collector but memory. (A context's handle may be brought back to life.) */
+/*
+ * What was freed is nothing to the collector but memory. (A context's handle may be brought back to
+ * life.)
+ */
 static void retire(lua_State *L, tlb_handle *handle, const tlb_type *type) {
     if (type != &tlb_context_type) {
         handle->tag = tlb_tag(type) ^ FREED;
@@ -447,7 +463,10 @@ static void give_one_up(lua_State *L, tlb_handle *handle, const tlb_type *type) 
     }
 }
 
-/* A variable that goes out of scope gives up the one reference that it was given: a dup's other one stays. */
+/*
+ * A variable that goes out of scope gives up the one reference that it was given: a dup's other one
+ * stays.
+ */
 int tlb_handle_close(lua_State *L) {
     tlb_handle *handle = own_handle(L);
     if (handle && handle->object) {
@@ -491,7 +510,7 @@ int tlb_handle_free(lua_State *L) {
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------- who asks a script */
+/* ---------------------------------------------------------------------------- who asks a script */
 
 void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking) {
     tlb_push_registered(L, &asking_key);

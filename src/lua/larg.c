@@ -1,8 +1,9 @@
 /*
- * larg.c: arguments. Whatever a script passes is checked here, before the core sees it: types, ranges, NULs.
+ * larg.c: arguments. Whatever a script passes is checked here, before the core sees it: types,
+ * ranges, NULs.
  *
- * Numbers are the usual way in: a negative length, 2^63, NaN seconds. Each has one check, and a message that names
- * the argument.
+ * Numbers are the usual way in: a negative length, 2^63, NaN seconds. Each has one check, and a
+ * message that names the argument.
  */
 #include "binding.h"
 
@@ -32,8 +33,8 @@ size_t tlb_size(lua_State *L, int idx, lua_Integer min, lua_Integer max, lua_Int
     lua_Integer value = luaL_checkinteger(L, idx);
     if (value < min || value > max) {
         luaL_argerror(L, idx,
-                      lua_pushfstring(L, "%I is not in %I..%I", (LUAI_UACINT)value, (LUAI_UACINT)min,
-                                      (LUAI_UACINT)max));
+                      lua_pushfstring(L, "%I is not in %I..%I", (LUAI_UACINT)value,
+                                      (LUAI_UACINT)min, (LUAI_UACINT)max));
     }
     return (size_t)value;
 }
@@ -89,7 +90,8 @@ size_t tlb_offset(lua_State *L, int idx, size_t len) {
         return 0;
     }
     lua_Integer i = luaL_checkinteger(L, idx);
-    luaL_argcheck(L, i >= 1 && (lua_Unsigned)i <= len + 1, idx, "out of range: bytes are 1 to the length");
+    luaL_argcheck(L, i >= 1 && (lua_Unsigned)i <= len + 1, idx,
+                  "out of range: bytes are 1 to the length");
     return (size_t)i - 1;
 }
 
@@ -106,8 +108,8 @@ static const char *listed_string(lua_State *L, const char *what, const char *of,
 size_t tlb_list_len(lua_State *L, int idx, const char *what) {
     lua_Unsigned len = lua_rawlen(L, idx);
     if (len > TLB_LIST_MAX) {
-        luaL_error(L, "%s: a list has at most %I elements, and the length of this table is %I", what,
-                   (LUAI_UACINT)TLB_LIST_MAX, (LUAI_UACINT)len);
+        luaL_error(L, "%s: a list has at most %I elements, and the length of this table is %I",
+                   what, (LUAI_UACINT)TLB_LIST_MAX, (LUAI_UACINT)len);
     }
     return (size_t)len;
 }

@@ -1,8 +1,9 @@
 /*
- * lbuffer.c: bytes that reads are made into, and writes from, again and again, without a Lua string for each.
+ * lbuffer.c: bytes that reads are made into, and writes from, again and again, without a Lua string
+ * for each.
  *
- * The bytes are in the userdata itself, so Lua counts them. What was read is somebody's plaintext: it is wiped when the
- * buffer goes.
+ * The bytes are in the userdata itself, so Lua counts them. What was read is somebody's plaintext:
+ * it is wiped when the buffer goes.
  */
 #include "binding.h"
 
@@ -80,8 +81,8 @@ static int buffer_len(lua_State *L) {
 
 static int buffer_tostring(lua_State *L) {
     tlb_buffer *self = self_buffer(L);
-    lua_pushfstring(L, "%s: %p (%I of %I bytes)", tlb_buffer_type.name, (void *)self, (LUAI_UACINT)self->len,
-                    (LUAI_UACINT)self->capacity);
+    lua_pushfstring(L, "%s: %p (%I of %I bytes)", tlb_buffer_type.name, (void *)self,
+                    (LUAI_UACINT)self->len, (LUAI_UACINT)self->capacity);
     return 1;
 }
 
@@ -102,7 +103,8 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg metamethods[] = {
-    {"__gc", buffer_gc}, {"__close", buffer_gc}, {"__len", buffer_len}, {"__tostring", buffer_tostring},
+    {"__gc", buffer_gc},   {"__close", buffer_gc},
+    {"__len", buffer_len}, {"__tostring", buffer_tostring},
     {NULL, NULL},
 };
 

@@ -1,14 +1,16 @@
 /*
  * lcache.c: a cache of sessions: tls.cache{}, and its methods.
  *
- * A cache's userdata keeps its store's, and each context that uses the cache keeps the cache's: so Lua functions that are a
- * store (lprogram.c) live as long as a connection may ask for them, also after cache:free().
+ * A cache's userdata keeps its store's, and each context that uses the cache keeps the cache's: so
+ * Lua functions that are a store (lprogram.c) live as long as a connection may ask for them, also
+ * after cache:free().
  *
- * The collector is told nothing of a cache's memory: it is bounded by its capacity, and goes with the last who has it.
+ * The collector is told nothing of a cache's memory: it is bounded by its capacity, and goes with
+ * the last who has it.
  */
 #include "options.h"
 
-/* -------------------------------------------------------------------------------------------------- options */
+/* -------------------------------------------------------------------------------------- options */
 
 static tlslife_cache_options *options_of(tlb_setting *s) {
     return s->into;
@@ -34,8 +36,8 @@ static tlslife_status set_sessions_per_peer(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-static tlslife_status set_near(tlb_setting *s) {
-    options_of(s)->near = tlb_option_truth(s);
+static tlslife_status set_in_memory(tlb_setting *s) {
+    options_of(s)->in_memory = tlb_option_truth(s);
     return TLSLIFE_OK;
 }
 
@@ -64,9 +66,9 @@ static const tlb_option rows[] = {
     {"timeout", TLB_INTEGER, set_timeout, false},
     {"sessions_per_peer", TLB_INTEGER, set_sessions_per_peer, false},
     {"keyring", TLB_TYPE_BIT(LUA_TUSERDATA), "tlslife.keyring", set_keyring, false},
-    {"store", TLB_TYPE_BIT(LUA_TUSERDATA) | TLB_TYPE_BIT(LUA_TTABLE), "tlslife.store or table of functions",
-     set_store, false},
-    {"near", TLB_BOOLEAN, set_near, false},
+    {"store", TLB_TYPE_BIT(LUA_TUSERDATA) | TLB_TYPE_BIT(LUA_TTABLE),
+     "tlslife.store or table of functions", set_store, false},
+    {"in_memory", TLB_BOOLEAN, set_in_memory, false},
     {NULL, 0, NULL, NULL, false},
 };
 
@@ -97,7 +99,7 @@ int tlb_cache_new(lua_State *L) {
     return 1;
 }
 
-/* ---------------------------------------------------------------------------------------------- its verbs */
+/* ------------------------------------------------------------------------------------ its verbs */
 
 static tlslife_cache *self_cache(lua_State *L) {
     return tlb_self(L, &tlb_cache_type)->object;
@@ -152,7 +154,7 @@ static int cache_flush(lua_State *L) {
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------------ what is in it */
+/* -------------------------------------------------------------------------------- what is in it */
 
 static int cache_stats(lua_State *L) {
     tlslife_cache_stats stats;
@@ -163,7 +165,7 @@ static int cache_stats(lua_State *L) {
     tlb_set_integer(L, "puts", (lua_Integer)stats.puts);
     tlb_set_integer(L, "hits", (lua_Integer)stats.hits);
     tlb_set_integer(L, "misses", (lua_Integer)stats.misses);
-    tlb_set_integer(L, "far_hits", (lua_Integer)stats.far_hits);
+    tlb_set_integer(L, "store_hits", (lua_Integer)stats.store_hits);
     tlb_set_integer(L, "expired", (lua_Integer)stats.expired);
     tlb_set_integer(L, "evicted", (lua_Integer)stats.evicted);
     tlb_set_integer(L, "bad", (lua_Integer)stats.bad);
@@ -232,7 +234,7 @@ static int cache_entries(lua_State *L) {
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------------------ its bytes */
+/* ------------------------------------------------------------------------------------ its bytes */
 
 static int cache_export(lua_State *L) {
     self_cache(L);
@@ -240,8 +242,8 @@ static int cache_export(lua_State *L) {
     tlslife_error err;
     tlb_held *held = tlb_hold(L);
     tlslife_keyring *keyring = tlb_check(L, 2, &tlb_keyring_type, NULL)->object;
-    if (tlslife_cache_export(self_cache(L), keyring, with_certificates, &held->bytes, &held->bytes_len,
-                             &err) != TLSLIFE_OK) {
+    if (tlslife_cache_export(self_cache(L), keyring, with_certificates, &held->bytes,
+                             &held->bytes_len, &err) != TLSLIFE_OK) {
         return tlb_fail(L, &err, NULL);
     }
     lua_pushlstring(L, (const char *)held->bytes, held->bytes_len);
@@ -263,7 +265,7 @@ static int cache_import(lua_State *L) {
     return 1;
 }
 
-/* -------------------------------------------------------------------------------------------------- its type */
+/* ------------------------------------------------------------------------------------- its type */
 
 static const luaL_Reg methods[] = {
     {"put", cache_put},         {"get", cache_get},

@@ -1,8 +1,9 @@
 /*
- * lconn.c: a connection's life from its making to its end: dup, references, clear, settings, shutdown, its session.
+ * lconn.c: a connection's life from its making to its end: dup, references, clear, settings,
+ * shutdown, its session.
  *
- * What moves it through the handshake and moves bytes is in ldata.c, its transports are in ltransport.c, what the
- * handshake found is in lfacts.c.
+ * What moves it through the handshake and moves bytes is in ldata.c, its transports are in
+ * ltransport.c, what the handshake found is in lfacts.c.
  */
 #include "binding.h"
 
@@ -10,7 +11,7 @@ static tlslife_conn *self_conn(lua_State *L) {
     return tlb_self(L, &tlb_conn_type)->object;
 }
 
-/* --------------------------------------------------------------------------------------------- its life */
+/* ------------------------------------------------------------------------------------- its life */
 
 static void copy_user_value(lua_State *L, int value) {
     lua_getiuservalue(L, 1, value);
@@ -87,7 +88,7 @@ static int conn_error(lua_State *L) {
     return 1;
 }
 
-/* --------------------------------------------------------------------------------------------- settings */
+/* ------------------------------------------------------------------------------------- settings */
 
 static int conn_set_hostname(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
@@ -114,7 +115,8 @@ static int conn_set_groups(lua_State *L) {
 
 static int conn_set_num_tickets(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    return tlb_must(L, self, tlslife_conn_set_num_tickets(tlb_conn_object(self), tlb_size(L, 2, 0, 16, -1)));
+    return tlb_must(L, self,
+                    tlslife_conn_set_num_tickets(tlb_conn_object(self), tlb_size(L, 2, 0, 16, -1)));
 }
 
 static int conn_set_blocking(lua_State *L) {
@@ -166,7 +168,7 @@ static int conn_scope_end(lua_State *L) {
     return tlb_handle_close(L);
 }
 
-/* ---------------------------------------------------------------------------------------------- the end */
+/* -------------------------------------------------------------------------------------- the end */
 
 static int ending(lua_State *L, tlb_conn *self, tlslife_status status) {
     if (status != TLSLIFE_OK && status != TLSLIFE_SENT) {
@@ -210,7 +212,8 @@ static int conn_close(lua_State *L) {
 
 static int conn_set_shutdown(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    return tlb_must(L, self, tlslife_conn_set_shutdown(tlb_conn_object(self), (int)tlb_size(L, 2, 0, 3, -1)));
+    return tlb_must(
+        L, self, tlslife_conn_set_shutdown(tlb_conn_object(self), (int)tlb_size(L, 2, 0, 3, -1)));
 }
 
 static int conn_get_shutdown(lua_State *L) {
@@ -229,7 +232,7 @@ static int conn_quiet_shutdown(lua_State *L) {
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------------ its session */
+/* ---------------------------------------------------------------------------------- its session */
 
 static int conn_set_session(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
@@ -289,7 +292,7 @@ static int conn_new_session_ticket(lua_State *L) {
     return tlb_true(L, self, tlslife_conn_new_session_ticket(tlb_conn_object(self)));
 }
 
-/* ------------------------------------------------------------------------------------------ how it looks */
+/* --------------------------------------------------------------------------------- how it looks */
 
 const luaL_Reg tlb_conn_life[] = {
     {"dup", conn_dup},

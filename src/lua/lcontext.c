@@ -1,10 +1,10 @@
 /*
  * lcontext.c: a context: how it is made, and its methods. What its options mean is in lsettings.c.
  *
- * A context's userdata keeps, as user values, what must live as long as a connection may ask for it: the hooks, and the
- * userdata of the contexts that its server names lead to (with their hooks), and its cache's (with functions that are
- * its store). A connection keeps its context's userdata, so hooks outlive context:free(): a peer is never accepted for
- * want of a hook that was collected.
+ * A context's userdata keeps, as user values, what must live as long as a connection may ask for
+ * it: the hooks, and the userdata of the contexts that its server names lead to (with their hooks),
+ * and its cache's (with functions that are its store). A connection keeps its context's userdata,
+ * so hooks outlive context:free(): a peer is never accepted for want of a hook that was collected.
  */
 #include "options.h"
 
@@ -75,7 +75,8 @@ static int context_conf(lua_State *L) {
 }
 
 static int context_role(lua_State *L) {
-    lua_pushstring(L, tlslife_context_role(self_context(L)) == TLSLIFE_SERVER ? "server" : "client");
+    lua_pushstring(L,
+                   tlslife_context_role(self_context(L)) == TLSLIFE_SERVER ? "server" : "client");
     return 1;
 }
 

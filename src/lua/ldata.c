@@ -1,21 +1,25 @@
 /*
- * ldata.c: the verbs that move a connection on: handshake, reading, writing, early data, what comes after.
+ * ldata.c: the verbs that move a connection on: handshake, reading, writing, early data, what comes
+ * after.
  *
- * Each is a try (an attempt) that tlb_perform runs, and runs again when a question of the handshake was answered. This is
- * the hot path: one call down, one value up; a string is written from where Lua keeps it, and read by way of one
- * buffer on the C stack. No table is made, nothing is allocated but the result.
+ * Each is a try (an attempt) that tlb_perform runs, and runs again when a question of the handshake
+ * was answered. This is the hot path: one call down, one value up; a string is written from where
+ * Lua keeps it, and read by way of one buffer on the C stack. No table is made, nothing is
+ * allocated but the result.
  *
- * As with POSIX's write, bytes that went out are what is returned, whatever came after them: the next call says that.
+ * As with POSIX's write, bytes that went out are what is returned, whatever came after them: the
+ * next call says that.
  *
- * In a loop's coroutine a write goes on through many tries, and while it waits another coroutine may read, and change
- * the table or the buffer that is written. What was given out as bytes is offered again to libssl, so whoever changes it
- * then may get an error, or send other bytes than he meant; never another's memory: lengths are looked at in each try.
+ * In a loop's coroutine a write goes on through many tries, and while it waits another coroutine
+ * may read, and change the table or the buffer that is written. What was given out as bytes is
+ * offered again to libssl, so whoever changes it then may get an error, or send other bytes than he
+ * meant; never another's memory: lengths are looked at in each try.
  */
 #include "binding.h"
 
 #define RECORD 16384 /* as many bytes as a record, and so one SSL_read_ex, can give */
 
-/* -------------------------------------------------------------------------------------------- handshake */
+/* ------------------------------------------------------------------------------------ handshake */
 
 static int connect_attempt(lua_State *L, tlb_conn *self) {
     return tlb_true(L, self, TLB_TRY(self, tlslife_conn_connect(tlb_conn_object(self))));
@@ -46,12 +50,14 @@ static int conn_handshake(lua_State *L) {
 
 static int conn_key_update(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    return tlb_true(L, self, tlslife_conn_key_update(tlb_conn_object(self), tlb_optional_boolean(L, 2)));
+    return tlb_true(L, self,
+                    tlslife_conn_key_update(tlb_conn_object(self), tlb_optional_boolean(L, 2)));
 }
 
 static int conn_renegotiate(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    return tlb_true(L, self, tlslife_conn_renegotiate(tlb_conn_object(self), tlb_optional_boolean(L, 2)));
+    return tlb_true(L, self,
+                    tlslife_conn_renegotiate(tlb_conn_object(self), tlb_optional_boolean(L, 2)));
 }
 
 static int conn_renegotiate_pending(lua_State *L) {
@@ -64,11 +70,15 @@ static int conn_request_client_certificate(lua_State *L) {
     return tlb_true(L, self, tlslife_conn_request_client_certificate(tlb_conn_object(self)));
 }
 
-/* ---------------------------------------------------------------------------------------------- reading */
+/* -------------------------------------------------------------------------------------- reading */
 
-typedef tlslife_status (*reader)(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read);
+typedef tlslife_status (*reader)(tlslife_conn *conn, void *buffer, size_t buffer_len,
+                                 size_t *out_read);
 
-/* The first try in a loop would most likely be a system call in vain: a server reads its next request, which has yet to come. */
+/*
+ * The first try in a loop would most likely be a system call in vain: a server reads its next
+ * request, which has yet to come.
+ */
 static inline bool waits_first(const tlb_conn *self, const tlslife_conn *conn) {
     return self->first && tlslife_conn_drained(conn) && tlslife_conn_timeout_ms(conn) != 0;
 }
@@ -78,7 +88,10 @@ typedef struct record {
     unsigned char bytes[RECORD];
 } record;
 
-/* n beyond a record would find no more bytes than a record holds, so no larger buffer is needed for it. */
+/*
+ * n beyond a record would find no more bytes than a record holds, so no larger buffer is needed for
+ * it.
+ */
 static inline int read_by(lua_State *L, tlb_conn *self, reader read) {
     record buffer;
     size_t n = tlb_size(L, 2, 1, TLB_SIZE_MAX, RECORD), got = 0;
@@ -137,7 +150,8 @@ static int read_into_attempt(lua_State *L, tlb_conn *self) {
     if (waits_first(self, conn)) {
         return tlb_status(L, self, TLSLIFE_WANT_READ);
     }
-    tlslife_status status = TLB_TRY(self, tlslife_conn_read(conn, buffer->data, buffer->capacity, &got));
+    tlslife_status status =
+        TLB_TRY(self, tlslife_conn_read(conn, buffer->data, buffer->capacity, &got));
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
     }
@@ -162,7 +176,7 @@ static int conn_has_pending(lua_State *L) {
     return 1;
 }
 
-/* ---------------------------------------------------------------------------------------------- writing */
+/* -------------------------------------------------------------------------------------- writing */
 
 /* In a loop the call goes on, as a blocking one does: what is out so far is remembered. */
 static inline int written(lua_State *L, tlb_conn *self, tlslife_status status, size_t len) {
@@ -186,13 +200,17 @@ static void shortened(lua_State *L) {
     luaL_error(L, "write: what is written was changed meanwhile, and is too short now");
 }
 
-/* The strings of the table at index 2 as pieces, from byte i (at index 3) on, but for what is out. They stay in the table. */
+/*
+ * The strings of the table at index 2 as pieces, from byte i (at index 3) on, but for what is out.
+ * They stay in the table.
+ */
 static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len, size_t out) {
     size_t n = 0, skip = tlb_offset(L, 3, SIZE_MAX / 2) + out;
     for (size_t i = 1; i <= len; i++) {
         size_t piece_len;
         if (lua_rawgeti(L, 2, (lua_Integer)i) != LUA_TSTRING) {
-            luaL_error(L, "write: element %I is a %s, not a string", (LUAI_UACINT)i, luaL_typename(L, -1));
+            luaL_error(L, "write: element %I is a %s, not a string", (LUAI_UACINT)i,
+                       luaL_typename(L, -1));
         }
         const char *piece = lua_tolstring(L, -1, &piece_len);
         lua_pop(L, 1);
@@ -227,7 +245,8 @@ static int write_table(lua_State *L, tlb_conn *self) {
 typedef tlslife_status (*writer)(tlslife_conn *conn, const void *bytes, size_t bytes_len,
                                  size_t *out_written);
 
-static inline int write_by(lua_State *L, tlb_conn *self, writer write, const char *bytes, size_t len) {
+static inline int write_by(lua_State *L, tlb_conn *self, writer write, const char *bytes,
+                           size_t len) {
     size_t from = tlb_offset(L, 3, len) + self->out, out = 0;
     tlslife_conn *conn = tlb_conn_object(self);
     if (from > len) {

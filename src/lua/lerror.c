@@ -1,8 +1,9 @@
 /*
  * lerror.c: results. What the world does is nil, message[, err]; a mistake of the program raises.
  *
- * The words for waits and ends are the core's own (tlslife_status_name). An err is a table, made only when something
- * has failed; it holds no secret: OpenSSL's queue says what went wrong, not with which bytes.
+ * The words for waits and ends are the core's own (tlslife_status_name). An err is a table, made
+ * only when something has failed; it holds no secret: OpenSSL's queue says what went wrong, not
+ * with which bytes.
  */
 #include "binding.h"
 

@@ -92,8 +92,9 @@ static int conn_export_keying_material(lua_State *L) {
     luaL_Buffer exported;
     unsigned char *out = (unsigned char *)luaL_buffinitsize(L, &exported, len);
     tlb_conn *self = tlb_self_conn(L);
-    tlslife_status status = tlslife_conn_export_keying_material(
-        tlb_conn_object(self), out, len, label, label_len, (const unsigned char *)context, context_len);
+    tlslife_status status =
+        tlslife_conn_export_keying_material(tlb_conn_object(self), out, len, label, label_len,
+                                            (const unsigned char *)context, context_len);
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
     }

@@ -1,9 +1,10 @@
 /*
  * lheld.c: C memory on its way into Lua.
  *
- * Making a Lua string may raise (out of memory), and what C had allocated would leak; for a session's bytes or a
- * key-log line it would also stay in memory unwiped. So a userdata holds it: made before the C call, emptied at once
- * when the string stands, and by the collector if that never comes.
+ * Making a Lua string may raise (out of memory), and what C had allocated would leak; for a
+ * session's bytes or a key-log line it would also stay in memory unwiped. So a userdata holds it:
+ * made before the C call, emptied at once when the string stands, and by the collector if that
+ * never comes.
  */
 #include "binding.h"
 
@@ -40,7 +41,7 @@ tlb_held *tlb_hold(lua_State *L) {
     return tlb_new_private(L, &held_key, sizeof(tlb_held), 0);
 }
 
-/* ----------------------------------------------------------------------------------------- certificates */
+/* --------------------------------------------------------------------------------- certificates */
 
 /* "DNS:a.example,IP:127.0.0.1" as a list. */
 static void set_names(lua_State *L, const char *names) {

@@ -1,18 +1,21 @@
 /*
  * lkeys.c: key rings, which seal what leaves the process, and the keys of stateless tickets.
  *
- * Secrets come as Lua strings and go straight down: no copy of them is made here, but for lists of ticket keys, which
- * are put together on the C stack and wiped. What tostring says of them is an address. A script's own string stays in
- * Lua's memory until it is collected, which no C code can change.
+ * Secrets come as Lua strings and go straight down: no copy of them is made here, but for lists of
+ * ticket keys, which are put together on the C stack and wiped. What tostring says of them is an
+ * address. A script's own string stays in Lua's memory until it is collected, which no C code can
+ * change.
  */
 #include "options.h"
 
 #include <string.h>
 
 /* The string at the top, the list's element i; pops it: the list at idx keeps it. */
-static const unsigned char *listed(lua_State *L, int idx, const char *what, lua_Integer i, size_t *out_len) {
+static const unsigned char *listed(lua_State *L, int idx, const char *what, lua_Integer i,
+                                   size_t *out_len) {
     if (lua_rawgeti(L, idx, i) != LUA_TSTRING) {
-        luaL_error(L, "%s: element %I is a %s, not a string", what, (LUAI_UACINT)i, luaL_typename(L, -1));
+        luaL_error(L, "%s: element %I is a %s, not a string", what, (LUAI_UACINT)i,
+                   luaL_typename(L, -1));
     }
     const char *string = lua_tolstring(L, -1, out_len);
     lua_pop(L, 1);
@@ -31,7 +34,7 @@ static lua_Integer list_len(lua_State *L, int idx, const char *what) {
     return len;
 }
 
-/* --------------------------------------------------------------------------------------------- key rings */
+/* ------------------------------------------------------------------------------------ key rings */
 
 int tlb_keyring_new(lua_State *L) {
     tlslife_error err;
@@ -67,7 +70,7 @@ static int keyring_rotate(lua_State *L) {
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------------- ticket keys */
+/* ---------------------------------------------------------------------------------- ticket keys */
 
 enum { TICKET_KEY = 80, TICKET_KEYS_MAX = 16 };
 
@@ -183,7 +186,7 @@ static int ticket_keys_replace(lua_State *L) {
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------------------- types */
+/* ---------------------------------------------------------------------------------------- types */
 
 static const luaL_Reg keyring_methods[] = {
     {"rotate", keyring_rotate},

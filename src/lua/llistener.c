@@ -1,8 +1,8 @@
 /*
  * llistener.c: a listening socket. It is not counted: the state that has it closes it.
  *
- * In a loop's coroutine accept waits as the verbs of a connection do (lwait.c): what it needs to go on is on its stack,
- * above its arguments and the closed userdata that the connection will fill.
+ * In a loop's coroutine accept waits as the verbs of a connection do (lwait.c): what it needs to go
+ * on is on its stack, above its arguments and the closed userdata that the connection will fill.
  */
 #include "binding.h"
 
@@ -21,9 +21,11 @@ static tlslife_listener *self_listener(lua_State *L) {
     return tlb_self(L, &tlb_listener_type)->object;
 }
 
-/* ---------------------------------------------------------------------------------------------- accepting */
+/* ------------------------------------------------------------------------------------ accepting */
 
-/* The stack of accept: listener, context, timeout, the connection's userdata; and while it waits: */
+/*
+ * The stack of accept: listener, context, timeout, the connection's userdata; and while it waits:
+ */
 enum { CONTEXT = 2, TIMEOUT, CONNECTION, WAIT_FUNCTION, DEADLINE, TURN };
 
 /* The number of results; with WANT_READ none. */
@@ -51,7 +53,8 @@ static int accept_once(lua_State *L, int timeout_ms, tlslife_status *out_status)
 /* The wait is over: whether another try is this coroutine's. Raises what wait has raised. */
 static bool end_wait(lua_State *L, bool failed) {
     listener_handle *self = tlb_test(L, 1, &tlb_listener_type);
-    bool mine = self && self->handle.object && self->waiter.turn == (unsigned)lua_tointeger(L, TURN);
+    bool mine =
+        self && self->handle.object && self->waiter.turn == (unsigned)lua_tointeger(L, TURN);
     if (mine) {
         self->waiter.waiting = false;
     }
@@ -127,7 +130,7 @@ static int listener_accept(lua_State *L) {
     return accept_once(L, timeout_ms, &status);
 }
 
-/* ------------------------------------------------------------------------------------------ its life */
+/* ------------------------------------------------------------------------------------- its life */
 
 static int listener_port(lua_State *L) {
     lua_pushinteger(L, tlslife_listener_port(self_listener(L)));
@@ -207,7 +210,8 @@ int tlb_split_address(lua_State *L) {
     char host[256], service[64];
     tlslife_error err;
     const char *text = tlb_text(L, 1);
-    if (tlslife_split_address(text, host, sizeof host, service, sizeof service, &err) != TLSLIFE_OK) {
+    if (tlslife_split_address(text, host, sizeof host, service, sizeof service, &err) !=
+        TLSLIFE_OK) {
         return tlb_raise(L, &err, NULL);
     }
     lua_pushstring(L, host[0] != '\0' ? host : NULL);

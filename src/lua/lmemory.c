@@ -1,17 +1,21 @@
 /*
  * lmemory.c: the collector is told of the C memory that it cannot see.
  *
- * A connection's userdata is some eighty bytes; behind it OpenSSL holds tens of kilobytes. A script that drops
- * connections without free() would fill the machine before Lua sees a reason to collect. So what is taken adds up,
- * and every NUDGE_KIB the collector gets a step as if Lua itself had allocated as much: in proportion, so that neither a
- * large heap is collected for a few connections, nor a small one left for many. What the program gives back itself,
- * by free() or at the end of a scope, is taken off: who frees pays nothing.
+ * A connection's userdata is some eighty bytes; behind it OpenSSL holds tens of kilobytes. A script
+ * that drops connections without free() would fill the machine before Lua sees a reason to collect.
+ * So what is taken adds up, and every NUDGE_KIB the collector gets a step as if Lua itself had
+ * allocated as much: in proportion, so that neither a large heap is collected for a few
+ * connections, nor a small one left for many. What the program gives back itself, by free() or at
+ * the end of a scope, is taken off: who frees pays nothing.
  */
 #include "binding.h"
 
 #define NUDGE_KIB 256
 
-/* Since Lua 5.5 a step's size is a size_t of bytes, which is read from the arguments as that: an int of KiB before. */
+/*
+ * Since Lua 5.5 a step's size is a size_t of bytes, which is read from the arguments as that: an
+ * int of KiB before.
+ */
 static void collect(lua_State *L, int kib) {
 #if LUA_VERSION_NUM >= 505
     lua_gc(L, LUA_GCSTEP, (size_t)kib * 1024);

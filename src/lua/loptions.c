@@ -1,11 +1,13 @@
 /*
  * loptions.c: the walk over a table of options: tls.context{}, tls.cache{}, tls.redis{}, ...
  *
- * Every key must be known and of the right type before anything is done, so that a misspelt "verify" is an error and not
- * a context that verifies nothing. Then the rows set what is there, in their own order.
+ * Every key must be known and of the right type before anything is done, so that a misspelt
+ * "verify" is an error and not a context that verifies nothing. Then the rows set what is there, in
+ * their own order.
  *
- * What is set is a copy that nobody else has. Finalizers of the script may run in between: they could put another value
- * where one was checked, or take away the last reference to a string that the core still reads.
+ * What is set is a copy that nobody else has. Finalizers of the script may run in between: they
+ * could put another value where one was checked, or take away the last reference to a string that
+ * the core still reads.
  */
 #include "options.h"
 
@@ -73,7 +75,7 @@ int tlb_push_option(tlb_setting *s, const char *name) {
     return lua_getfield(s->L, TLB_OPTIONS, name);
 }
 
-/* ------------------------------------------------------------------------------------------------ values */
+/* --------------------------------------------------------------------------------------- values */
 
 const char *tlb_option_text_at(tlb_setting *s, int idx) {
     size_t len;

@@ -1,10 +1,12 @@
 /*
- * lpoller.c: a set of descriptors that are watched, epoll(7)'s, itself a descriptor that a loop can watch: for adapters.
+ * lpoller.c: a set of descriptors that are watched, epoll(7)'s, itself a descriptor that a loop can
+ * watch: for adapters.
  *
- * Some loops make a bad watch for descriptors that are not their own. libuv's reports a connection that the peer has reset as
- * EBADF, which luv writes to standard error, so that any client could fill a log; it ends the program when a descriptor
- * is closed too early; and it costs an object for each. Here a descriptor is told to the kernel at once, what is wrong with
- * it is said to whoever asks, and a closed one drops out by itself.
+ * Some loops make a bad watch for descriptors that are not their own. libuv's reports a connection
+ * that the peer has reset as EBADF, which luv writes to standard error, so that any client could
+ * fill a log; it ends the program when a descriptor is closed too early; and it costs an object for
+ * each. Here a descriptor is told to the kernel at once, what is wrong with it is said to whoever
+ * asks, and a closed one drops out by itself.
  *
  * Level-triggered: who is told and does nothing is told again.
  */

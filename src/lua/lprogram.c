@@ -1,18 +1,21 @@
 /*
- * lprogram.c: a table of Lua functions as the far home of a cache: { get =, put =, remove =, take = }.
+ * lprogram.c: a table of Lua functions as the far home of a cache: { get =, put =, remove =, take =
+ * }.
  *
- * The core asks and tells by statuses and a queue; here, outside of it and of OpenSSL, that becomes calls. A lookup is one
- * of the handshake's questions (lquestion.c): the verb that met it calls get, which may yield. What is to be put and
- * removed is told when a verb has its results and before it returns them, so that a script needs no loop of its own for
- * it. Events that the collector has caused wait for the next verb of any connection of the cache: no function is called
+ * The core asks and tells by statuses and a queue; here, outside of it and of OpenSSL, that becomes
+ * calls. A lookup is one of the handshake's questions (lquestion.c): the verb that met it calls
+ * get, which may yield. What is to be put and removed is told when a verb has its results and
+ * before it returns them, so that a script needs no loop of its own for it. Events that the
+ * collector has caused wait for the next verb of any connection of the cache: no function is called
  * in a finalizer.
  *
- * The functions are user values of the store's userdata, looked at once: whoever changes the table later changes nothing.
- * Whatever they raise or return, the handshake goes on in full; what they raised goes to warn().
+ * The functions are user values of the store's userdata, looked at once: whoever changes the table
+ * later changes nothing. Whatever they raise or return, the handshake goes on in full; what they
+ * raised goes to warn().
  *
- * What an attacker would like: a session that was taken and not removed, to offer its early data twice. Where there is no
- * take, remove must have returned before get's answer counts; two lookups at once may still both get it, which is why
- * types.lua asks for a take where that matters.
+ * What an attacker would like: a session that was taken and not removed, to offer its early data
+ * twice. Where there is no take, remove must have returned before get's answer counts; two lookups
+ * at once may still both get it, which is why types.lua asks for a take where that matters.
  */
 #include "options.h"
 
@@ -33,7 +36,8 @@ tlslife_status tlb_push_program(tlb_setting *s) {
         lua_pushstring(s->L, names[i]);
         int type = lua_rawget(s->L, TLB_VALUE);
         if (type != LUA_TFUNCTION && (type != LUA_TNIL || TLB_STORE_GET + i != TLB_STORE_TAKE)) {
-            luaL_error(s->L, "%s: %s is a %s, not a function", s->what, names[i], lua_typename(s->L, type));
+            luaL_error(s->L, "%s: %s is a %s, not a function", s->what, names[i],
+                       lua_typename(s->L, type));
         }
         lua_setiuservalue(s->L, -2, TLB_STORE_GET + i);
     }
@@ -49,7 +53,7 @@ bool tlb_is_program(lua_State *L, int idx) {
     return program;
 }
 
-/* ------------------------------------------------------------------------------------------------- warnings */
+/* ------------------------------------------------------------------------------------- warnings */
 
 static int to_string(lua_State *L) {
     luaL_tolstring(L, 1, NULL);
@@ -67,7 +71,7 @@ void tlb_warn(lua_State *L, const char *function) {
     lua_pop(L, 1);
 }
 
-/* ------------------------------------------------------------------------------------------------- lookups */
+/* -------------------------------------------------------------------------------------- lookups */
 
 /* The stack: key, get, remove, what get gave. */
 static int removed(lua_State *L, int status, lua_KContext context) {
@@ -94,7 +98,10 @@ static int get_and_remove(lua_State *L) {
     return gotten(L, LUA_OK, 0);
 }
 
-/* Pushes what to call with the key at idx, from the store at idx + 1. How many arguments; -1: it is no program's. */
+/*
+ * Pushes what to call with the key at idx, from the store at idx + 1. How many arguments; -1: it is
+ * no program's.
+ */
 static int push_call(lua_State *L, int idx, bool take) {
     if (!tlb_is_program(L, idx + 1)) {
         return -1;
@@ -131,14 +138,17 @@ int tlb_push_lookup(lua_State *L, tlb_conn *self) {
     return arguments;
 }
 
-/* A store with nothing to wait for is a program's, unless another thread has just moved it: the answer is not taken then. */
+/*
+ * A store with nothing to wait for is a program's, unless another thread has just moved it: the
+ * answer is not taken then.
+ */
 bool tlb_miss_lookup(tlb_conn *self) {
     tlslife_lookup lookup;
     tlslife_conn *conn = tlb_conn_object(self);
     bool writing = false;
     int timeout_ms = -1;
-    if (!tlslife_conn_lookup(conn, &lookup) || tlslife_store_fd(lookup.store, &writing, &timeout_ms) >= 0 ||
-        timeout_ms >= 0) {
+    if (!tlslife_conn_lookup(conn, &lookup) ||
+        tlslife_store_fd(lookup.store, &writing, &timeout_ms) >= 0 || timeout_ms >= 0) {
         return false;
     }
     return tlslife_conn_answer_session(conn, NULL, 0) == TLSLIFE_OK;
@@ -154,7 +164,7 @@ tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool fai
     return tlslife_conn_answer_session(conn, (const unsigned char *)sealed, len);
 }
 
-/* -------------------------------------------------------------------------------------------- puts, removes */
+/* -------------------------------------------------------------------------------- puts, removes */
 
 /* Pushes the call that tells the next event: how many arguments; 0: there is no event. */
 static int push_event(lua_State *L, tlslife_store *store, int idx, const char **out_name) {
@@ -171,7 +181,10 @@ static int push_event(lua_State *L, tlslife_store *store, int idx, const char **
         return 1;
     }
     lua_Integer lifetime = event.lifetime_seconds;
-    /* copied before the collector may run a finalizer, whose verbs would take the next event, and this one away */
+    /*
+     * copied before the collector may run a finalizer, whose verbs would take the next event, and
+     * this one away
+     */
     lua_pushlstring(L, (const char *)event.sealed.data, event.sealed.len);
     lua_pushlstring(L, key, sizeof key);
     lua_insert(L, -2);

@@ -1,19 +1,23 @@
 /*
- * lquestion.c: the handshake's questions, answered by the context's hooks, or by the functions that are its cache's store
- * (lprogram.c); both may yield. A loop's coroutine asks one more: when the transport, or the store, is ready (lwait.c).
+ * lquestion.c: the handshake's questions, answered by the context's hooks, or by the functions that
+ * are its cache's store (lprogram.c); both may yield. A loop's coroutine asks one more: when the
+ * transport, or the store, is ready (lwait.c).
  *
- * A verb (connect, read, ...) is tried; a question ends the try, the hook is called here, outside of the core and of
- * OpenSSL, its answer is handed down, and the same try is made again. That goes on in a loop, not by recursion: a peer
- * who renegotiates at will must not eat the C stack. The hook is called with a continuation, so it may yield as any
- * Lua function; the verb's arguments stay where they are on the stack: 1..args, then the guard.
+ * A verb (connect, read, ...) is tried; a question ends the try, the hook is called here, outside
+ * of the core and of OpenSSL, its answer is handed down, and the same try is made again. That goes
+ * on in a loop, not by recursion: a peer who renegotiates at will must not eat the C stack. The
+ * hook is called with a continuation, so it may yield as any Lua function; the verb's arguments
+ * stay where they are on the stack: 1..args, then the guard.
  *
- * The guard marks the connection as asking, and is closed when the hook ends in any way: return, error,
- * coroutine.close. A coroutine that is dropped closes nothing: hence the mark is a weak one (tlb_is_asking). Freeing or
- * clearing the connection meanwhile is lawful; the generation tells, and the late answer is dropped.
+ * The guard marks the connection as asking, and is closed when the hook ends in any way: return,
+ * error, coroutine.close. A coroutine that is dropped closes nothing: hence the mark is a weak one
+ * (tlb_is_asking). Freeing or clearing the connection meanwhile is lawful; the generation tells,
+ * and the late answer is dropped.
  *
- * What an attacker would like: to be accepted because a hook failed, returned nothing, or was collected. A wrong result
- * raises and leaves the question unanswered; hooks live as long as any connection that may need them. A store decides
- * nothing but whether the handshake is a full one: what it raises is no error of the verb's.
+ * What an attacker would like: to be accepted because a hook failed, returned nothing, or was
+ * collected. A wrong result raises and leaves the question unanswered; hooks live as long as any
+ * connection that may need them. A store decides nothing but whether the handshake is a full one:
+ * what it raises is no error of the verb's.
  */
 #include "binding.h"
 
@@ -62,7 +66,7 @@ static const char *hook_name(tlslife_status question) {
                                                   : "on_verify";
 }
 
-/* ------------------------------------------------------------------------------------- whose hook it is */
+/* ----------------------------------------------------------------------------- whose hook it is */
 
 /* The context's userdata at the top: keeps it if it is this address's, pops it otherwise. */
 static bool keep_if(lua_State *L, const void *address) {
@@ -74,7 +78,10 @@ static bool keep_if(lua_State *L, const void *address) {
     return false;
 }
 
-/* Pushes the context of that address if it is in this user value of the connection, or a target of its server names. */
+/*
+ * Pushes the context of that address if it is in this user value of the connection, or a target of
+ * its server names.
+ */
 static bool push_kept(lua_State *L, int conn_idx, int value, const void *address) {
     lua_getiuservalue(L, conn_idx, value);
     if (!tlb_test(L, -1, &tlb_context_type)) {
@@ -108,7 +115,10 @@ tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self) {
     return lua_touserdata(L, -1);
 }
 
-/* Pushes the hook, and true; or nothing, and false, where this state has none. Not for WANT_SESSION. */
+/*
+ * Pushes the hook, and true; or nothing, and false, where this state has none. Not for
+ * WANT_SESSION.
+ */
 static bool push_hook(lua_State *L, tlb_conn *self) {
     int value = self->question == TLSLIFE_WANT_HELLO         ? TLB_CONTEXT_HELLO
                 : self->question == TLSLIFE_WANT_CERTIFICATE ? TLB_CONTEXT_CERTIFICATE
@@ -126,7 +136,7 @@ static bool push_hook(lua_State *L, tlb_conn *self) {
     return false;
 }
 
-/* ---------------------------------------------------------------------------------- what a hook is told */
+/* -------------------------------------------------------------------------- what a hook is told */
 
 static void set_bytes_list(lua_State *L, const char *field, const tlslife_bytes *list, size_t len) {
     lua_createtable(L, (int)len, 0);
@@ -215,7 +225,7 @@ static void info(lua_State *L, void *lent) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------- answering */
+/* ------------------------------------------------------------------------------------ answering */
 
 static void answered(lua_State *L, tlb_conn *self, tlslife_status status) {
     if (status != TLSLIFE_OK) {
@@ -283,7 +293,10 @@ static void answer(lua_State *L, tlb_conn *self, int idx) {
     answered(L, self, tlslife_conn_answer_verify(tlb_conn_object(self), lua_toboolean(L, idx)));
 }
 
-/* Nobody in this state can say: as the header has it, and no peer is accepted whom the built-in verification refused. */
+/*
+ * Nobody in this state can say: as the header has it, and no peer is accepted whom the built-in
+ * verification refused.
+ */
 static void answer_default(lua_State *L, tlb_conn *self) {
     tlslife_conn *conn = tlb_conn_object(self);
     if (self->question == TLSLIFE_WANT_HELLO) {
@@ -295,7 +308,7 @@ static void answer_default(lua_State *L, tlb_conn *self) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------- the loop */
+/* ------------------------------------------------------------------------------------- the loop */
 
 /* Pushes the guard and begins to guard. */
 static void push_guard(lua_State *L, tlb_conn *self, const tlb_call *call) {
@@ -341,7 +354,10 @@ static int hook_returned(lua_State *L, int status, lua_KContext context) {
     return tlb_questions(L, self, &call, tlb_try(L, self, &call));
 }
 
-/* Calls the function of this state that knows the answer. false: there is none, and nothing is guarded. */
+/*
+ * Calls the function of this state that knows the answer. false: there is none, and nothing is
+ * guarded.
+ */
 static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
     const tlb_verb *verb = call->verb;
     push_guard(L, self, call);

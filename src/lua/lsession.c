@@ -1,8 +1,10 @@
 /*
- * lsession.c: a session as a value. A session of several connections and states is one object with one userdata here;
- * a copy (dup, import) is another one that is equal: == compares what the sessions are.
+ * lsession.c: a session as a value. A session of several connections and states is one object with
+ * one userdata here; a copy (dup, import) is another one that is equal: == compares what the
+ * sessions are.
  *
- * Exported bytes hold the session's secret: the C copy is wiped; the Lua string is the script's to keep safe.
+ * Exported bytes hold the session's secret: the C copy is wiped; the Lua string is the script's to
+ * keep safe.
  */
 #include "binding.h"
 
@@ -90,9 +92,9 @@ static int session_export(lua_State *L) {
     tlslife_error err;
     tlb_held *held = tlb_hold(L);
     tlslife_session *session = self_session(L);
-    tlslife_status status = format == 0
-                                ? tlslife_session_export_der(session, &held->bytes, &held->bytes_len, &err)
-                                : tlslife_session_export_pem(session, &held->bytes, &held->bytes_len, &err);
+    tlslife_status status =
+        format == 0 ? tlslife_session_export_der(session, &held->bytes, &held->bytes_len, &err)
+                    : tlslife_session_export_pem(session, &held->bytes, &held->bytes_len, &err);
     if (status != TLSLIFE_OK) {
         return tlb_fail(L, &err, NULL);
     }

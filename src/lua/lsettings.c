@@ -1,18 +1,21 @@
 /*
- * lsettings.c: what each option of tls.context{} means: one setter a row, in the order of the table at the end.
+ * lsettings.c: what each option of tls.context{} means: one setter a row, in the order of the table
+ * at the end.
  *
- * What decides how certificates are judged comes before the certificates. Tables by name (options, modes,
- * server_names) are set in sorted order, so that the same table always gives the same context and the same error.
+ * What decides how certificates are judged comes before the certificates. Tables by name (options,
+ * modes, server_names) are set in sorted order, so that the same table always gives the same
+ * context and the same error.
  *
- * A text with "-----BEGIN" in it is PEM; anything else names a file. So a path is never taken out of a certificate,
- * nor a key out of a path; NULs are refused, since C would see the first half only.
+ * A text with "-----BEGIN" in it is PEM; anything else names a file. So a path is never taken out
+ * of a certificate, nor a key out of a path; NULs are refused, since C would see the first half
+ * only.
  */
 #include "options.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---------------------------------------------------------------------------------- values with parts */
+/* ---------------------------------------------------------------------------- values with parts */
 
 /* Pushes the field of the table at idx, which must be a string, or nil if that is lawful. */
 static const char *push_field(tlb_setting *s, int idx, const char *field, bool optional) {
@@ -39,7 +42,7 @@ static tlslife_status set_role(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-/* ------------------------------------------------------------------------------- certificates, keys, CAs */
+/* ---------------------------------------------------------------------- certificates, keys, CAs */
 
 static tlslife_status certificate_at(tlb_setting *s, int idx) {
     size_t len;
@@ -56,7 +59,8 @@ static tlslife_status private_key_at(tlb_setting *s, int idx, const char *passph
     if (is_pem(s, idx)) {
         return tlslife_context_set_private_key_pem(s->context, string, len, passphrase, &s->err);
     }
-    return tlslife_context_set_private_key_file(s->context, tlb_option_text_at(s, idx), passphrase, &s->err);
+    return tlslife_context_set_private_key_file(s->context, tlb_option_text_at(s, idx), passphrase,
+                                                &s->err);
 }
 
 /* {certificate =, private_key =, passphrase =} at idx */
@@ -65,7 +69,8 @@ static tlslife_status certificate_and_key(tlb_setting *s, int idx) {
     tlb_check_fields(s, idx, fields);
     push_field(s, idx, "certificate", false);
     push_field(s, idx, "private_key", false);
-    const char *passphrase = push_field(s, idx, "passphrase", true) ? tlb_option_text_at(s, -1) : NULL;
+    const char *passphrase =
+        push_field(s, idx, "passphrase", true) ? tlb_option_text_at(s, -1) : NULL;
     tlslife_status status = certificate_at(s, idx + 1);
     return status == TLSLIFE_OK ? private_key_at(s, idx + 2, passphrase) : status;
 }
@@ -95,7 +100,8 @@ static tlslife_status set_private_key(tlb_setting *s) {
     if (tlb_push_option(s, "certificate") != LUA_TSTRING) {
         luaL_error(s->L, "%s: it goes with option 'certificate' as a string", s->what);
     }
-    const char *passphrase = tlb_push_option(s, "passphrase") == LUA_TNIL ? NULL : tlb_option_text_at(s, -1);
+    const char *passphrase =
+        tlb_push_option(s, "passphrase") == LUA_TNIL ? NULL : tlb_option_text_at(s, -1);
     return private_key_at(s, TLB_VALUE, passphrase);
 }
 
@@ -130,7 +136,8 @@ static tlslife_status set_ca(tlb_setting *s) {
     }
     size_t len = tlb_list_len(s->L, TLB_VALUE, s->what);
     if (len == 0) { /* the core would take the system's, as where none was given */
-        luaL_error(s->L, "%s: the list is empty: leave it out, or say \"system\", to trust the system's",
+        luaL_error(s->L,
+                   "%s: the list is empty: leave it out, or say \"system\", to trust the system's",
                    s->what);
     }
     for (size_t i = 1; i <= len && status == TLSLIFE_OK; i++) {
@@ -157,21 +164,23 @@ static tlslife_status set_verify(tlb_setting *s) {
     static const char *const words[] = {"none", "optional", "required", NULL};
     static const tlslife_verify values[] = {TLSLIFE_VERIFY_NONE, TLSLIFE_VERIFY_OPTIONAL,
                                             TLSLIFE_VERIFY_REQUIRED};
-    tlslife_verify verify = lua_isboolean(s->L, TLB_VALUE)
-                                ? (tlb_option_truth(s) ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE)
-                                : values[tlb_choice(s, words)];
+    tlslife_verify verify =
+        lua_isboolean(s->L, TLB_VALUE)
+            ? (tlb_option_truth(s) ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE)
+            : values[tlb_choice(s, words)];
     return tlslife_context_set_verify(s->context, verify, &s->err);
 }
 
 static tlslife_status set_verify_depth(tlb_setting *s) {
-    return tlslife_context_set_verify_depth(s->context, (int)tlb_option_integer(s, 0, 100), &s->err);
+    return tlslife_context_set_verify_depth(s->context, (int)tlb_option_integer(s, 0, 100),
+                                            &s->err);
 }
 
 static tlslife_status set_verify_host(tlb_setting *s) {
     return tlslife_context_set_verify_host(s->context, tlb_option_truth(s), &s->err);
 }
 
-/* ------------------------------------------------------------------------------------ what is negotiated */
+/* --------------------------------------------------------------------------- what is negotiated */
 
 static int version(tlb_setting *s) {
     static const char *const words[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
@@ -193,11 +202,13 @@ static int other_version(tlb_setting *s, const char *name) {
 }
 
 static tlslife_status set_min_version(tlb_setting *s) {
-    return tlslife_context_set_versions(s->context, version(s), other_version(s, "max_version"), &s->err);
+    return tlslife_context_set_versions(s->context, version(s), other_version(s, "max_version"),
+                                        &s->err);
 }
 
 static tlslife_status set_max_version(tlb_setting *s) {
-    return tlslife_context_set_versions(s->context, other_version(s, "min_version"), version(s), &s->err);
+    return tlslife_context_set_versions(s->context, other_version(s, "min_version"), version(s),
+                                        &s->err);
 }
 
 static tlslife_status set_ciphers(tlb_setting *s) {
@@ -247,8 +258,8 @@ static tlslife_status psk_at(tlb_setting *s, int idx) {
     push_field(s, idx, "key", false);
     size_t len;
     const char *key = lua_tolstring(s->L, idx + 2, &len);
-    return tlslife_context_add_psk(s->context, tlb_option_text_at(s, idx + 1), (const unsigned char *)key,
-                                   len, &s->err);
+    return tlslife_context_add_psk(s->context, tlb_option_text_at(s, idx + 1),
+                                   (const unsigned char *)key, len, &s->err);
 }
 
 static tlslife_status set_psk(tlb_setting *s) {
@@ -268,12 +279,13 @@ static tlslife_status set_psk(tlb_setting *s) {
     return status;
 }
 
-/* --------------------------------------------------------------------------------------------- sessions */
+/* ------------------------------------------------------------------------------------- sessions */
 
 static tlslife_status set_resumption(tlb_setting *s) {
     static const char *const words[] = {"both", "tickets", "stateful", "off", NULL};
     static const tlslife_resumption values[] = {TLSLIFE_RESUMPTION_BOTH, TLSLIFE_RESUMPTION_TICKETS,
-                                                TLSLIFE_RESUMPTION_STATEFUL, TLSLIFE_RESUMPTION_OFF};
+                                                TLSLIFE_RESUMPTION_STATEFUL,
+                                                TLSLIFE_RESUMPTION_OFF};
     return tlslife_context_set_resumption(s->context, values[tlb_choice(s, words)], &s->err);
 }
 
@@ -282,13 +294,15 @@ static tlslife_status set_num_tickets(tlb_setting *s) {
 }
 
 static tlslife_status set_session_timeout(tlb_setting *s) {
-    return tlslife_context_set_session_timeout(s->context, (long)tlb_option_integer(s, 1, 604800), &s->err);
+    return tlslife_context_set_session_timeout(s->context, (long)tlb_option_integer(s, 1, 604800),
+                                               &s->err);
 }
 
 static tlslife_status set_session_id_context(tlb_setting *s) {
     size_t len;
     const char *id = lua_tolstring(s->L, TLB_VALUE, &len);
-    return tlslife_context_set_session_id_context(s->context, (const unsigned char *)id, len, &s->err);
+    return tlslife_context_set_session_id_context(s->context, (const unsigned char *)id, len,
+                                                  &s->err);
 }
 
 /* Its userdata is kept: functions may be its store. */
@@ -305,11 +319,11 @@ static tlslife_status set_ticket_keys(tlb_setting *s) {
 }
 
 static tlslife_status set_max_early_data(tlb_setting *s) {
-    return tlslife_context_set_max_early_data(s->context, (uint32_t)tlb_option_integer(s, 0, UINT32_MAX),
-                                              &s->err);
+    return tlslife_context_set_max_early_data(
+        s->context, (uint32_t)tlb_option_integer(s, 0, UINT32_MAX), &s->err);
 }
 
-/* ------------------------------------------------------------------------------------------------- OCSP */
+/* ----------------------------------------------------------------------------------------- OCSP */
 
 /* A SEQUENCE that is as long as the string: no file's name is. */
 static bool is_der(const unsigned char *bytes, size_t len) {
@@ -336,7 +350,8 @@ static tlslife_status set_ocsp_response(tlb_setting *s) {
     size_t len;
     const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
     return is_der((const unsigned char *)string, len)
-               ? tlslife_context_set_ocsp_response(s->context, (const unsigned char *)string, len, &s->err)
+               ? tlslife_context_set_ocsp_response(s->context, (const unsigned char *)string, len,
+                                                   &s->err)
                : tlslife_context_set_ocsp_response_file(s->context, tlb_option_text(s), &s->err);
 }
 
@@ -344,7 +359,7 @@ static tlslife_status set_ocsp_request(tlb_setting *s) {
     return tlslife_context_set_ocsp_request(s->context, tlb_option_truth(s), &s->err);
 }
 
-/* -------------------------------------------------------------------------------------------- the rest */
+/* ------------------------------------------------------------------------------------- the rest */
 
 static tlslife_status set_keylog(tlb_setting *s) {
     if (lua_isstring(s->L, TLB_VALUE)) {
@@ -353,15 +368,17 @@ static tlslife_status set_keylog(tlb_setting *s) {
     return tlb_option_truth(s) ? tlslife_context_set_keylog(s->context, NULL, &s->err) : TLSLIFE_OK;
 }
 
-static tlslife_status set_flags(tlb_setting *s, tlslife_status (*set)(tlslife_context *, const char *, bool,
-                                                                      tlslife_error *)) {
+static tlslife_status set_flags(tlb_setting *s,
+                                tlslife_status (*set)(tlslife_context *, const char *, bool,
+                                                      tlslife_error *)) {
     size_t len;
     tlslife_status status = TLSLIFE_OK;
     const char *const *names = tlb_sorted_keys(s->L, TLB_VALUE, s->what, &len);
     for (size_t i = 0; i < len && status == TLSLIFE_OK; i++) {
         lua_pushstring(s->L, names[i]);
         if (lua_rawget(s->L, TLB_VALUE) != LUA_TBOOLEAN) {
-            luaL_error(s->L, "%s: %s is a %s, not a boolean", s->what, names[i], luaL_typename(s->L, -1));
+            luaL_error(s->L, "%s: %s is a %s, not a boolean", s->what, names[i],
+                       luaL_typename(s->L, -1));
         }
         status = set(s->context, names[i], lua_toboolean(s->L, -1), &s->err);
         lua_pop(s->L, 1);
@@ -390,12 +407,13 @@ static tlslife_status set_timeout(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ hooks */
+/* ---------------------------------------------------------------------------------------- hooks */
 
 static tlslife_status ask(tlb_setting *s, int value, unsigned question) {
     unsigned questions = question;
     for (int other = TLB_CONTEXT_HELLO; other <= TLB_CONTEXT_VERIFY; other++) {
-        static const unsigned asked[] = {0, TLSLIFE_ASK_HELLO, TLSLIFE_ASK_CERTIFICATE, TLSLIFE_ASK_VERIFY};
+        static const unsigned asked[] = {0, TLSLIFE_ASK_HELLO, TLSLIFE_ASK_CERTIFICATE,
+                                         TLSLIFE_ASK_VERIFY};
         if (lua_getiuservalue(s->L, TLB_MADE, other) == LUA_TFUNCTION) {
             questions |= asked[other];
         }
@@ -427,10 +445,11 @@ static tlslife_status set_verify_all(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-/* -------------------------------------------------------------------------------------------- the table */
+/* ------------------------------------------------------------------------------------ the table */
 
 #define STRING_OR_TABLE TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TTABLE), "string or table"
-#define STRING_OR_BOOLEAN TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TBOOLEAN), "string or boolean"
+#define STRING_OR_BOOLEAN \
+    TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TBOOLEAN), "string or boolean"
 
 const tlb_option tlb_context_options[] = {
     {"role", TLB_TYPE_BIT(LUA_TSTRING), "'client' or 'server'", set_role, true},

@@ -1,10 +1,11 @@
 /*
- * lstore.c: the far homes of a cache that are not the program itself: tls.shared{}, tls.redis{}, and what a loop needs
- * to drive one. A table of Lua functions as a home is in lprogram.c.
+ * lstore.c: the far homes of a cache that are not the program itself: tls.shared{}, tls.redis{},
+ * and what a loop needs to drive one. A table of Lua functions as a home is in lprogram.c.
  *
- * A loop that waits for a store's answers is given a watch: a duplicate of the descriptor that the store has now. The
- * store's own may be closed at any time, by another thread too, and its number be another file's before the loop has
- * told the kernel of it. The watch is ours, and stays open until the next wait finds that the store has another.
+ * A loop that waits for a store's answers is given a watch: a duplicate of the descriptor that the
+ * store has now. The store's own may be closed at any time, by another thread too, and its number
+ * be another file's before the loop has told the kernel of it. The watch is ours, and stays open
+ * until the next wait finds that the store has another.
  */
 #include "options.h"
 
@@ -12,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* -------------------------------------------------------------------------------------------- shared memory */
+/* -------------------------------------------------------------------------------- shared memory */
 
 typedef struct shared_options {
     const char *path;
@@ -56,10 +57,11 @@ int tlb_shared(lua_State *L) {
     tlb_read_options(L, shared_rows);
     tlb_new(L, &tlb_store_type);
     tlb_set_options(&s, shared_rows);
-    return filled(L, tlslife_store_shared(options.path, options.size, options.wipe, &s.err), &s.err);
+    return filled(L, tlslife_store_shared(options.path, options.size, options.wipe, &s.err),
+                  &s.err);
 }
 
-/* ---------------------------------------------------------------------------------------------------- Redis */
+/* ---------------------------------------------------------------------------------------- Redis */
 
 static tlslife_status set_host(tlb_setting *s) {
     ((tlslife_redis_options *)s->into)->host = tlb_option_text(s);
@@ -139,7 +141,8 @@ static tlslife_status set_pending(tlb_setting *s) {
 
 static const tlb_option redis_rows[] = {
     {"host", TLB_STRING, set_host, false},
-    {"port", TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TNUMBER), "integer or string", set_port, false},
+    {"port", TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TNUMBER), "integer or string", set_port,
+     false},
     {"path", TLB_STRING, set_unix_path, false},
     {"tls", TLB_TYPE_BIT(LUA_TUSERDATA), "tlslife.context", set_tls, false},
     {"username", TLB_STRING, set_username, false},
@@ -169,7 +172,7 @@ int tlb_redis(lua_State *L) {
     return filled(L, tlslife_store_redis(&options, &s.err), &s.err);
 }
 
-/* -------------------------------------------------------------------------------------------------- methods */
+/* -------------------------------------------------------------------------------------- methods */
 
 static int store_wait(lua_State *L) {
     bool writing = false;
@@ -195,7 +198,7 @@ static int store_pump(lua_State *L) {
     return 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------- watch */
+/* ---------------------------------------------------------------------------------------- watch */
 
 typedef struct store_handle {
     tlb_handle handle;

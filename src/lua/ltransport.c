@@ -1,13 +1,16 @@
 /*
  * ltransport.c: what carries a connection's bytes: TCP, descriptors, memory, feed and drain.
  *
- * A descriptor may be given as an object that has one (LuaSocket's getfd, luv's fileno, cqueues' pollfd): it is kept in a
- * user value as long as it is the transport, so that the collector cannot close a descriptor that we read, and that
- * the system may then give to somebody else's file.
+ * A descriptor may be given as an object that has one (LuaSocket's getfd, luv's fileno, cqueues'
+ * pollfd): it is kept in a user value as long as it is the transport, so that the collector cannot
+ * close a descriptor that we read, and that the system may then give to somebody else's file.
  */
 #include "binding.h"
 
-/* The transport was replaced; only now may the old one's objects go. What is at the top is kept alive instead. */
+/*
+ * The transport was replaced; only now may the old one's objects go. What is at the top is kept
+ * alive instead.
+ */
 static void keep(lua_State *L) {
     lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
 }
@@ -39,7 +42,7 @@ static int conn_dial(lua_State *L) {
     return tlb_perform(L, &verb);
 }
 
-/* --------------------------------------------------------------------------------------- descriptors */
+/* ---------------------------------------------------------------------------------- descriptors */
 
 static bool has_fields(lua_State *L, int idx) {
     if (lua_istable(L, idx)) {
@@ -73,14 +76,16 @@ static int descriptor(lua_State *L, int idx) {
         lua_pushvalue(L, idx);
     } else {
         if (!push_fd_method(L, idx)) {
-            luaL_typeerror(L, idx, "descriptor, or object with a method fd, getfd, fileno or pollfd");
+            luaL_typeerror(L, idx,
+                           "descriptor, or object with a method fd, getfd, fileno or pollfd");
         }
         lua_pushvalue(L, idx);
         lua_call(L, 1, 1);
     }
     lua_Integer fd = lua_tointegerx(L, -1, &exact);
     if (!exact || fd < 0 || fd > INT_MAX) {
-        luaL_argerror(L, idx, lua_pushfstring(L, "%s is no descriptor", luaL_tolstring(L, -1, NULL)));
+        luaL_argerror(L, idx,
+                      lua_pushfstring(L, "%s is no descriptor", luaL_tolstring(L, -1, NULL)));
     }
     lua_settop(L, 3);
     return (int)fd;
@@ -151,7 +156,10 @@ static int conn_pollfd(lua_State *L) {
     return 1;
 }
 
-/* 0: a read finds bytes, though the descriptor has none. A part of a record that the last read has left is none. */
+/*
+ * 0: a read finds bytes, though the descriptor has none. A part of a record that the last read has
+ * left is none.
+ */
 static int conn_timeout(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     tlslife_conn *conn = tlb_conn_object(self);
@@ -182,7 +190,7 @@ static int conn_peer_address(lua_State *L) {
     return tlb_optional_string(L, known ? address : NULL);
 }
 
-/* ----------------------------------------------------------------------------------------------- memory */
+/* --------------------------------------------------------------------------------------- memory */
 
 int tlb_pair(lua_State *L) {
     lua_settop(L, 3);

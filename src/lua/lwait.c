@@ -1,31 +1,38 @@
 /*
- * lwait.c: waiting in a loop instead of in the system: a verb that would block yields to the loop that runs its coroutine.
+ * lwait.c: waiting in a loop instead of in the system: a verb that would block yields to the loop
+ * that runs its coroutine.
  *
- * A verb of a blocking connection is tried without blocking (TLB_TRY); the want that ends the try is one question more in
- * tlb_questions' loop. It is asked of the adapters of tls.loop, newest first: the one whose running() says true gets
- * wait(fd, mode, seconds, owner), called with a continuation, so that it may yield. Then the verb is tried again, until
- * it ends or its deadline, taken at the first wait, is over; the try comes before each wait, so what is decrypted already
- * is never waited for, and the last try comes after the deadline. (A read of a connection of which all has been read skips
- * the first: waits_first in ldata.c.) Where no loop runs the coroutine, or there is nothing to
- * watch (memory), the same try is made as a blocking one.
+ * A verb of a blocking connection is tried without blocking (TLB_TRY); the want that ends the try
+ * is one question more in tlb_questions' loop. It is asked of the adapters of tls.loop, newest
+ * first: the one whose running() says true gets wait(fd, mode, seconds, owner), called with a
+ * continuation, so that it may yield. Then the verb is tried again, until it ends or its deadline,
+ * taken at the first wait, is over; the try comes before each wait, so what is decrypted already is
+ * never waited for, and the last try comes after the deadline. (A read of a connection of which all
+ * has been read skips the first: waits_first in ldata.c.) Where no loop runs the coroutine, or
+ * there is nothing to watch (memory), the same try is made as a blocking one.
  *
- * Nothing is allocated for a wait. Which verb goes on is the continuation's context, which no script can reach. What else
- * the call needs is numbers on its own stack (push_call), between its arguments and wait's: a script with the debug library
- * may read and change them, so they are no addresses and no indexes, and self is looked at anew. The coroutine is a user value of what it waits for; it counts as waiting as long as it can be
- * resumed, so one that was closed, or has died, is no hindrance. A turn tells a wait that is over from the one after it:
- * who cancels goes one turn further, and the coroutine, whenever it is resumed, finds that it is not its turn, and
+ * Nothing is allocated for a wait. Which verb goes on is the continuation's context, which no
+ * script can reach. What else the call needs is numbers on its own stack (push_call), between its
+ * arguments and wait's: a script with the debug library may read and change them, so they are no
+ * addresses and no indexes, and self is looked at anew. The coroutine is a user value of what it
+ * waits for; it counts as waiting as long as it can be resumed, so one that was closed, or has
+ * died, is no hindrance. A turn tells a wait that is over from the one after it: who cancels goes
+ * one turn further, and the coroutine, whenever it is resumed, finds that it is not its turn, and
  * touches nothing of the connection, which may be freed, or another's by then.
  *
- * All functions of an adapter are called here, outside of the core, of OpenSSL and of finalizers. What wake and forget
- * raise is a warning, for they are called where something else must go on; what running and wait raise is the verb's.
+ * All functions of an adapter are called here, outside of the core, of OpenSSL and of finalizers.
+ * What wake and forget raise is a warning, for they are called where something else must go on;
+ * what running and wait raise is the verb's.
  *
- * A store closes and opens descriptors by itself, and those who share it do so in their threads: no loop may be given
- * such a one. A loop waits for the store's watch, which is the same socket under a number of ours (lstore.c).
+ * A store closes and opens descriptors by itself, and those who share it do so in their threads: no
+ * loop may be given such a one. A loop waits for the store's watch, which is the same socket under
+ * a number of ours (lstore.c).
  *
- * What an attacker would try: to send without a pause, so that the coroutine that reads never waits, and no other runs:
- * after RUN_MAX verbs without a wait in this state the next one waits a moment (rest). To make many coroutines wait for a
- * store, and each answer wake them all. A store's pump takes all answers off the wire; so whoever was woken by the
- * descriptor looks who has one, and wakes those alone, who do not look again.
+ * What an attacker would try: to send without a pause, so that the coroutine that reads never
+ * waits, and no other runs: after RUN_MAX verbs without a wait in this state the next one waits a
+ * moment (rest). To make many coroutines wait for a store, and each answer wake them all. A store's
+ * pump takes all answers off the wire; so whoever was woken by the descriptor looks who has one,
+ * and wakes those alone, who do not look again.
  */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -42,7 +49,7 @@ enum { ADAPTER = 1, RUNNING, WAIT, WAKE, FORGET, FIELDS = FORGET };
 #define LOOPS_MAX 100
 #define RUN_MAX 64
 
-/* -------------------------------------------------------------------------------------------- the loops */
+/* ------------------------------------------------------------------------------------ the loops */
 
 void tlb_open_loops(lua_State *L) {
     tlb_push_state(L);
@@ -145,7 +152,7 @@ static void call_loop(lua_State *L, int arguments, const char *name) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- time */
+/* ----------------------------------------------------------------------------------------- time */
 
 lua_Integer tlb_now(void) {
     struct timespec now;
@@ -174,7 +181,7 @@ static lua_Integer left(lua_Integer deadline) {
     return deadline > now ? deadline - now : 0;
 }
 
-/* ----------------------------------------------------------------------------------------------- waiters */
+/* -------------------------------------------------------------------------------------- waiters */
 
 /* A thread that has ended, or was closed, has nothing on its stack. */
 static bool is_live(lua_State *thread) {
@@ -271,13 +278,14 @@ void tlb_part(lua_State *L, int idx) {
     }
 }
 
-/* ---------------------------------------------------------------------------------- waiting for a store */
+/* -------------------------------------------------------------------------- waiting for a store */
 
 /* Pushes whose descriptor is waited for, and gives it: the connection's own fd, or the watch of the store that its lookup
  * waits for. */
 static int push_owner(lua_State *L, tlb_conn *self, int fd) {
     tlslife_lookup lookup;
-    if (self->question == TLSLIFE_WANT_SESSION && tlslife_conn_lookup(tlb_conn_object(self), &lookup)) {
+    if (self->question == TLSLIFE_WANT_SESSION &&
+        tlslife_conn_lookup(tlb_conn_object(self), &lookup)) {
         tlb_push(L, &tlb_store_type, lookup.store);
         return tlb_store_watch(L, lua_gettop(L), fd);
     }
@@ -326,7 +334,7 @@ void tlb_wake_answered(lua_State *L) {
     lua_settop(L, top);
 }
 
-/* -------------------------------------------------------------------------------------------- the call */
+/* ------------------------------------------------------------------------------------- the call */
 
 /* What is on the stack while a call waits, above its arguments: */
 enum { WAIT_FUNCTION = 1, OWNER, DEADLINE, OUT, TURN, FD };
@@ -437,8 +445,8 @@ static int waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed) {
     if (failed) {
         return lua_error(L);
     }
-    if (mine &&
-        (call->verb->what & TLB_DIALS)) { /* the next step may close it, and get the same number anew */
+    if (mine && (call->verb->what &
+                 TLB_DIALS)) { /* the next step may close it, and get the same number anew */
         tlb_forget_fd(L, 1, (int)lua_tointeger(L, call->verb->args + FD));
         mine = self->handle.object != NULL;
     }
@@ -540,9 +548,9 @@ static int rest(tlb_conn *self, tlb_call *call) {
 
 static bool wants_rest(const tlb_conn *self, const tlb_call *call) {
     const tlslife_conn *conn = tlb_conn_object(self);
-    return call->looped && (call->verb->what & TLB_BOTH) != TLB_BOTH && ++self->handle.state->run > RUN_MAX &&
-           tlslife_conn_handshake_done(conn) && tlslife_conn_fd(conn) >= 0 &&
-           tlslife_conn_timeout_ms(conn) != 0;
+    return call->looped && (call->verb->what & TLB_BOTH) != TLB_BOTH &&
+           ++self->handle.state->run > RUN_MAX && tlslife_conn_handshake_done(conn) &&
+           tlslife_conn_fd(conn) >= 0 && tlslife_conn_timeout_ms(conn) != 0;
 }
 
 int tlb_perform_slowly(lua_State *L, tlb_conn *self, const tlb_verb *verb) {
@@ -552,8 +560,8 @@ int tlb_perform_slowly(lua_State *L, tlb_conn *self, const tlb_verb *verb) {
         (what & TLB_WRITES && tlb_waits(L, 1, &self->waiters[1], TLB_CONN_WRITER))) {
         return tlb_busy(L);
     }
-    bool looped =
-        self->handle.state->loops > 0 && lua_isyieldable(L) && tlslife_conn_blocking(tlb_conn_object(self));
+    bool looped = self->handle.state->loops > 0 && lua_isyieldable(L) &&
+                  tlslife_conn_blocking(tlb_conn_object(self));
     tlb_call call = {.verb = verb, .looped = looped, .first = looped};
     int results = wants_rest(self, &call) ? rest(self, &call) : tlb_try(L, self, &call);
     return results == TLB_ASKED || self->tells ? tlb_questions(L, self, &call, results) : results;

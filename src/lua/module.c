@@ -1,8 +1,9 @@
 /*
  * module.c: require "tlslife.core", and the C host's way in (tlslife_lua.h).
  *
- * All that belongs to a state is in its registry, under addresses of ours: two states share nothing but the core's
- * objects, and a state in which two copies of this module are loaded has two sets of types that do not know each other.
+ * All that belongs to a state is in its registry, under addresses of ours: two states share nothing
+ * but the core's objects, and a state in which two copies of this module are loaded has two sets of
+ * types that do not know each other.
  */
 #include "tlslife_lua.h"
 
@@ -74,7 +75,7 @@ int luaopen_tlslife_core(lua_State *L) {
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------------- for C hosts */
+/* ---------------------------------------------------------------------------------- for C hosts */
 
 static void open_module(lua_State *L) {
     luaopen_tlslife_core(L);

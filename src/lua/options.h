@@ -1,13 +1,16 @@
 /*
- * options.h: between loptions.c, which walks a table of options, and the files that know what each option means:
- * lsettings.c (a context's), lcache.c, lstore.c, lkeys.c.
+ * options.h: between loptions.c, which walks a table of options, and the files that know what each
+ * option means: lsettings.c (a context's), lcache.c, lstore.c, lkeys.c.
  */
 #ifndef TLSLIFE_OPTIONS_H
 #define TLSLIFE_OPTIONS_H
 
 #include "binding.h"
 
-/* The stack while a setter runs: the options, the userdata of what is made, "option 'x'", the option's value. */
+/*
+ * The stack while a setter runs: the options, the userdata of what is made, "option 'x'", the
+ * option's value.
+ */
 enum { TLB_OPTIONS = 1, TLB_MADE, TLB_WHAT, TLB_VALUE };
 
 typedef struct tlb_setting {
@@ -41,12 +44,18 @@ extern const tlb_option tlb_context_options[];
 
 /* Checks the table at TLB_OPTIONS, and leaves a copy of it there, alone on the stack. */
 void tlb_read_options(lua_State *L, const tlb_option rows[]);
-/* Sets what was read, for what is at TLB_MADE, and leaves these two. false: s->err says why, s->what which one. */
+/*
+ * Sets what was read, for what is at TLB_MADE, and leaves these two. false: s->err says why,
+ * s->what which one.
+ */
 bool tlb_set_options(tlb_setting *s, const tlb_option rows[]);
 /* Pushes an option that was read: its type. */
 int tlb_push_option(tlb_setting *s, const char *name);
 
-/* The value as a string without NUL, a boolean, an integer of that range, one of these words (which?). Or raises. */
+/*
+ * The value as a string without NUL, a boolean, an integer of that range, one of these words
+ * (which?). Or raises.
+ */
 const char *tlb_option_text(tlb_setting *s);
 const char *tlb_option_text_at(tlb_setting *s, int idx);
 bool tlb_option_truth(tlb_setting *s);
@@ -54,7 +63,10 @@ lua_Integer tlb_option_integer(tlb_setting *s, lua_Integer min, lua_Integer max)
 /* The same as a size, which is none that memory cannot have. */
 size_t tlb_option_size(tlb_setting *s, lua_Integer min, lua_Integer max);
 int tlb_choice(tlb_setting *s, const char *const words[]);
-/* Pushes the userdata of a store that is the functions in the value, a table. ERROR: s->err. Raises: it is none. */
+/*
+ * Pushes the userdata of a store that is the functions in the value, a table. ERROR: s->err.
+ * Raises: it is none.
+ */
 tlslife_status tlb_push_program(tlb_setting *s);
 /* Raises for keys of the table at idx that are none of these. */
 void tlb_check_fields(tlb_setting *s, int idx, const char *const fields[]);

@@ -1,12 +1,13 @@
 /*
  * address.c: an address as text, taken apart.
  *
- * Every call that takes a host takes it by these functions, so that they agree on what is one, and each takes what
- * tlslife_conn_peer_address prints. Only the syntax is judged: whether there is such a host, service or interface is
- * for the resolver to say.
+ * Every call that takes a host takes it by these functions, so that they agree on what is one, and
+ * each takes what tlslife_conn_peer_address prints. Only the syntax is judged: whether there is
+ * such a host, service or interface is for the resolver to say.
  *
- * What an attacker would try: a text of which one reader sees one host, and another reader another. So nothing is
- * skipped or trimmed, and an IPv6 address without brackets has no port: in "::1:443" all is address.
+ * What an attacker would try: a text of which one reader sees one host, and another reader another.
+ * So nothing is skipped or trimmed, and an IPv6 address without brackets has no port: in "::1:443"
+ * all is address.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,9 +30,11 @@ static bool copy(char *out, size_t out_len, const char *text, size_t len) {
 
 /* A number up to 65535, or a name as /etc/services has them. */
 static bool is_service(const char *service) {
-    static const char lawful[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._";
+    static const char lawful[] =
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._";
     size_t len = strlen(service);
-    if (len == 0 || len >= TLSL_SERVICE_MAX || strspn(service, lawful) != len || strchr("+-._", service[0])) {
+    if (len == 0 || len >= TLSL_SERVICE_MAX || strspn(service, lawful) != len ||
+        strchr("+-._", service[0])) {
         return false;
     }
     return strspn(service, "0123456789") != len || (len <= 5 && strtol(service, NULL, 10) <= 65535);
@@ -73,8 +76,10 @@ static bool split(const char *text, tlsl_address *out) {
 tlslife_status tlsl_address_split(const char *text, tlsl_address *out, tlslife_error *err) {
     return split(text, out)
                ? TLSLIFE_OK
-               : tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                           "\"%s\" is neither a host name nor an IP address, with or without a port", text);
+               : tlsl_fail(
+                     err, TLSLIFE_ERR_USAGE,
+                     "\"%s\" is neither a host name nor an IP address, with or without a port",
+                     text);
 }
 
 /* Of an address that names no service itself. */
@@ -92,8 +97,8 @@ static tlslife_status add_service(const char *text, const char *service, const c
     return TLSLIFE_OK;
 }
 
-tlslife_status tlsl_address_of(const char *text, const char *service, const char *fallback, bool every,
-                               tlsl_address *out, tlslife_error *err) {
+tlslife_status tlsl_address_of(const char *text, const char *service, const char *fallback,
+                               bool every, tlsl_address *out, tlslife_error *err) {
     const char *shown = text == NULL ? "" : text;
     *out = (tlsl_address){.host = ""};
     if (text != NULL && tlsl_address_split(text, out, err) != TLSLIFE_OK) {
@@ -105,13 +110,14 @@ tlslife_status tlsl_address_of(const char *text, const char *service, const char
     if (out->service[0] == '\0') {
         return add_service(shown, service, fallback, out, err);
     }
-    return service == NULL ? TLSLIFE_OK
-                           : tlsl_fail(err, TLSLIFE_ERR_USAGE, "\"%s\" names a port, and \"%s\" is another",
-                                       shown, service);
+    return service == NULL
+               ? TLSLIFE_OK
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "\"%s\" names a port, and \"%s\" is another",
+                           shown, service);
 }
 
-tlslife_status tlslife_split_address(const char *text, char *out_host, size_t host_len, char *out_service,
-                                     size_t service_len, tlslife_error *err) {
+tlslife_status tlslife_split_address(const char *text, char *out_host, size_t host_len,
+                                     char *out_service, size_t service_len, tlslife_error *err) {
     tlsl_address address;
     if (tlsl_address_split(text, &address, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
@@ -119,6 +125,6 @@ tlslife_status tlslife_split_address(const char *text, char *out_host, size_t ho
     return copy(out_host, host_len, address.host, strlen(address.host)) &&
                    copy(out_service, service_len, address.service, strlen(address.service))
                ? TLSLIFE_OK
-               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "a host needs %d bytes and a service %d", TLSL_HOST_MAX,
-                           TLSL_SERVICE_MAX);
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "a host needs %d bytes and a service %d",
+                           TLSL_HOST_MAX, TLSL_SERVICE_MAX);
 }

@@ -1,15 +1,17 @@
 /*
  * dial.c: a TCP connection being made, to the first address of a name that answers.
  *
- * A dial never waits by itself, unless the name is to be resolved by a call that waits: a step goes as far
- * as it can, and the caller, or a loop, waits for tlsl_dial_fd, and no longer than until tlsl_dial_until.
+ * A dial never waits by itself, unless the name is to be resolved by a call that waits: a step goes
+ * as far as it can, and the caller, or a loop, waits for tlsl_dial_fd, and no longer than until
+ * tlsl_dial_until.
  *
- * Sockets are born close-on-exec and non-blocking, so that no fork in another thread inherits one and no
- * connect waits. TCP_NODELAY is set: TLS writes whole records, and a shutdown or a ticket must not wait for
- * a peer's ACK.
+ * Sockets are born close-on-exec and non-blocking, so that no fork in another thread inherits one
+ * and no connect waits. TCP_NODELAY is set: TLS writes whole records, and a shutdown or a ticket
+ * must not wait for a peer's ACK.
  *
- * What an attacker would try: an address that never answers, in front of one that does. It has its share of
- * the time that is left, or ADDRESS_MS where there is no deadline; one that refuses costs nothing.
+ * What an attacker would try: an address that never answers, in front of one that does. It has its
+ * share of the time that is left, or ADDRESS_MS where there is no deadline; one that refuses costs
+ * nothing.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -48,9 +50,9 @@ struct tlsl_dial {
 };
 
 static tlslife_status resolve(tlsl_dial *dial, bool waits, tlslife_error *err) {
-    tlslife_status status =
-        waits ? tlsl_resolve(dial->host, dial->service, &dial->addresses, err)
-              : tlsl_resolve_begin(dial->host, dial->service, &dial->addresses, &dial->resolution, err);
+    tlslife_status status = waits ? tlsl_resolve(dial->host, dial->service, &dial->addresses, err)
+                                  : tlsl_resolve_begin(dial->host, dial->service, &dial->addresses,
+                                                       &dial->resolution, err);
     dial->next = dial->addresses;
     return status;
 }
@@ -103,13 +105,15 @@ int tlsl_dial_fd(const tlsl_dial *dial, bool *out_writing) {
     return dial->resolution != NULL ? tlsl_resolution_fd(dial->resolution) : dial->fd;
 }
 
-/* ------------------------------------------------------------------------------------------------- time */
+/* ----------------------------------------------------------------------------------------- time */
 
 int64_t tlsl_dial_until(const tlsl_dial *dial) {
     return dial->resolution != NULL ? dial->deadline : dial->until;
 }
 
-/* An address that does not answer gets its share of the time, so that the next one is tried at all. */
+/*
+ * An address that does not answer gets its share of the time, so that the next one is tried at all.
+ */
 static void share_time(tlsl_dial *dial) {
     int64_t left = 0;
     for (const struct addrinfo *address = dial->next; address != NULL; address = address->ai_next) {
@@ -129,7 +133,7 @@ void tlsl_dial_set_deadline(tlsl_dial *dial, int64_t deadline) {
     share_time(dial);
 }
 
-/* ------------------------------------------------------------------------------------------------- steps */
+/* ---------------------------------------------------------------------------------------- steps */
 
 /* 0: connected; EINPROGRESS; or what failed. */
 static int begin_connect(tlsl_dial *dial) {
@@ -137,8 +141,8 @@ static int begin_connect(tlsl_dial *dial) {
     const int on = 1;
     dial->next = address->ai_next;
     share_time(dial);
-    dial->fd =
-        socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, address->ai_protocol);
+    dial->fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                      address->ai_protocol);
     if (dial->fd < 0) {
         return errno;
     }
@@ -186,8 +190,8 @@ tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err) 
     }
     while (dial->fd >= 0 || dial->next != NULL) {
         int result = dial->fd >= 0 ? EINPROGRESS : begin_connect(dial);
-        result =
-            result == EINPROGRESS ? continue_connect(dial) : result; /* on this machine it stands by now */
+        result = result == EINPROGRESS ? continue_connect(dial)
+                                       : result; /* on this machine it stands by now */
         if (result == EINPROGRESS && tlsl_left_ms(dial->until) != 0) {
             return TLSLIFE_WANT_WRITE;
         }

@@ -18,8 +18,8 @@ void tlsl_dial_free(tlsl_dial *dial); /* closes what is not taken */
 /* whether it is for this target */
 bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service);
 /*
- * Goes on without waiting: OK and *out_fd (the caller's); WANT_READ (the name is being resolved), WANT_WRITE:
- * wait for tlsl_dial_fd; TIMEOUT; ERROR (no such name, or every address failed).
+ * Goes on without waiting: OK and *out_fd (the caller's); WANT_READ (the name is being resolved),
+ * WANT_WRITE: wait for tlsl_dial_fd; TIMEOUT; ERROR (no such name, or every address failed).
  */
 tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err);
 int tlsl_dial_fd(const tlsl_dial *dial, bool *out_writing);

@@ -1,25 +1,27 @@
 /*
  * fd.c: the BIO over descriptors that somebody else may own.
  *
- * It never changes a descriptor: O_NONBLOCK belongs to the open file, which other processes and other parts
- * of the program share. A socket is asked not to wait call by call (MSG_DONTWAIT), unless the connection has
- * nothing but the wait to do: then the kernel waits within recv or send, which saves the call that finds
- * nothing, and a poll. A pipe or a terminal cannot be asked so: poll says whether the next call would wait,
- * and a write is kept to what poll promises, PIPE_BUF bytes. (Two readers of one pipe can still race each
- * other into waiting; give each connection its own.)
+ * It never changes a descriptor: O_NONBLOCK belongs to the open file, which other processes and
+ * other parts of the program share. A socket is asked not to wait call by call (MSG_DONTWAIT),
+ * unless the connection has nothing but the wait to do: then the kernel waits within recv or send,
+ * which saves the call that finds nothing, and a poll. A pipe or a terminal cannot be asked so:
+ * poll says whether the next call would wait, and a write is kept to what poll promises, PIPE_BUF
+ * bytes. (Two readers of one pipe can still race each other into waiting; give each connection its
+ * own.)
  *
- * A TLS 1.3 server's tickets are sent by libssl at the end of the handshake, each by itself, though the answer
- * to a request that came with the client's Finished is about to follow. On a socket of ours they are given to the
- * kernel at once, but to go out with what is written next (MSG_MORE); or, when a read finds nothing,
- * right then; or, when nothing of that happens, within the 200 ms after which the kernel waits no longer.
+ * A TLS 1.3 server's tickets are sent by libssl at the end of the handshake, each by itself, though
+ * the answer to a request that came with the client's Finished is about to follow. On a socket of
+ * ours they are given to the kernel at once, but to go out with what is written next (MSG_MORE);
+ * or, when a read finds nothing, right then; or, when nothing of that happens, within the 200 ms
+ * after which the kernel waits no longer.
  *
- * SIGPIPE is never raised: MSG_NOSIGNAL on sockets, and elsewhere it is held back in this thread for the
- * length of one write and taken away if that write caused it. SIGXFSZ likewise, which a regular file raises at the
- * process's limit on the size of files.
+ * SIGPIPE is never raised: MSG_NOSIGNAL on sockets, and elsewhere it is held back in this thread
+ * for the length of one write and taken away if that write caused it. SIGXFSZ likewise, which a
+ * regular file raises at the process's limit on the size of files.
  *
- * What an attacker would try: end or reset the stream at every byte, to kill the process by a signal or to
- * have a failure taken for an end. 0 bytes is the end; every failure keeps its errno; only EAGAIN is worth
- * a retry.
+ * What an attacker would try: end or reset the stream at every byte, to kill the process by a
+ * signal or to have a failure taken for an end. 0 bytes is the end; every failure keeps its errno;
+ * only EAGAIN is worth a retry.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -173,7 +175,8 @@ static ssize_t socket_read(descriptors *fds, char *buffer, size_t len) {
 static int fd_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
     descriptors *fds = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t got = fds->read_plain ? plain_read(fds->read_fd, buffer, len) : socket_read(fds, buffer, len);
+    ssize_t got =
+        fds->read_plain ? plain_read(fds->read_fd, buffer, len) : socket_read(fds, buffer, len);
     if (got < 0 && errno == ENOTSOCK && !fds->read_plain) {
         fds->read_plain = true;
         got = plain_read(fds->read_fd, buffer, len);
@@ -197,9 +200,9 @@ static int fd_write(BIO *bio, const char *bytes, size_t len, size_t *out_written
     descriptors *fds = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     bool more = writes_tickets(fds);
-    ssize_t put = fds->write_plain
-                      ? plain_write(fds->write_fd, bytes, len)
-                      : socket_write(fds->write_fd, bytes, len, wait_flags(fds) | (more ? MSG_MORE : 0));
+    ssize_t put = fds->write_plain ? plain_write(fds->write_fd, bytes, len)
+                                   : socket_write(fds->write_fd, bytes, len,
+                                                  wait_flags(fds) | (more ? MSG_MORE : 0));
     if (put < 0 && errno == ENOTSOCK && !fds->write_plain) {
         fds->write_plain = true;
         put = plain_write(fds->write_fd, bytes, len);

@@ -10,10 +10,10 @@
 #include <sys/uio.h>
 
 /*
- * A BIO over descriptors that does not block (MSG_DONTWAIT) until it is told to, never raises SIGPIPE and
- * leaves their flags alone; closes them when freed if owned. After a failed read or write errno is the
- * system's. ssl is the one that it is for: its tickets wait a moment, where a socket is owned; or NULL. NULL: out of
- * memory.
+ * A BIO over descriptors that does not block (MSG_DONTWAIT) until it is told to, never raises
+ * SIGPIPE and leaves their flags alone; closes them when freed if owned. After a failed read or
+ * write errno is the system's. ssl is the one that it is for: its tickets wait a moment, where a
+ * socket is owned; or NULL. NULL: out of memory.
  */
 BIO *tlsl_fd_bio(const SSL *ssl, int read_fd, int write_fd, bool owned);
 /* Whether a call may wait, without end, where the descriptor does: EAGAIN stays possible. */
@@ -25,8 +25,8 @@ void tlsl_fd_part(BIO *bio);    /* its SSL may go before it does: somebody else 
 void tlsl_fd_push(BIO *bio);    /* somebody is about to wait for it: what waits for more goes out */
 
 /*
- * As writev(2) to what is no socket, but SIGPIPE and SIGXFSZ never reach the process: EPIPE and EFBIG alone say it.
- * EINTR does not end it.
+ * As writev(2) to what is no socket, but SIGPIPE and SIGXFSZ never reach the process: EPIPE and
+ * EFBIG alone say it. EINTR does not end it.
  */
 ssize_t tlsl_write_quietly(int fd, const struct iovec *parts, int parts_len);
 

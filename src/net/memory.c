@@ -1,22 +1,23 @@
 /*
  * memory.c: bounded byte queues, and the BIO that reads from one and writes to another.
  *
- * A queue is a ring that is not there while nothing has been put into it: memory comes with the first byte,
- * doubles towards the capacity, and goes when a large ring has been emptied. One that a record needs stays for
- * the next, until what passes is small. So an idle queue costs 32 KiB at most, mostly one or four, and each put
- * or get is at most two copies.
+ * A queue is a ring that is not there while nothing has been put into it: memory comes with the
+ * first byte, doubles towards the capacity, and goes when a large ring has been emptied. One that a
+ * record needs stays for the next, until what passes is small. So an idle queue costs 32 KiB at
+ * most, mostly one or four, and each put or get is at most two copies.
  *
  *   ring   [ . . . . a b c d . . . ]      head: where the oldest byte is
  *                    ^head            len:  how many there are; they wrap at size
  *
- * OpenSSL's BIO pair would do, but it takes all of its memory at once and for good, knows no reader that
- * went away, and a bare end of stream in it looks like nothing at all.
+ * OpenSSL's BIO pair would do, but it takes all of its memory at once and for good, knows no reader
+ * that went away, and a bare end of stream in it looks like nothing at all.
  *
  * No locks, and a plain reference count: both ends of a queue belong to one thread at a time
  * (tlslife_conn_pair), as one connection does.
  *
- * What an attacker would try: send without end to a program that does not read. The capacity bounds what
- * that costs, and a write to a reader who is gone fails at once (EPIPE), as it would on a socket.
+ * What an attacker would try: send without end to a program that does not read. The capacity bounds
+ * what that costs, and a write to a reader who is gone fails at once (EPIPE), as it would on a
+ * socket.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -51,11 +52,11 @@ struct tlsl_queue {
     unsigned char *ring;
 };
 
-/* ------------------------------------------------------------------------------------------------ queue */
+/* ---------------------------------------------------------------------------------------- queue */
 
 /*
- * A record of libssl's begins at 3 modulo 16, so that what it carries is aligned (SSL3_ALIGN_PAYLOAD), and so does a ring:
- * see tlsl_malloc.
+ * A record of libssl's begins at 3 modulo 16, so that what it carries is aligned
+ * (SSL3_ALIGN_PAYLOAD), and so does a ring: see tlsl_malloc.
  */
 static unsigned char *ring_new(size_t size) {
     unsigned char *block = tlsl_malloc(RING_SHIFT + size);
@@ -99,7 +100,9 @@ static void copy_out(const tlsl_queue *queue, unsigned char *buffer, size_t len)
     }
 }
 
-/* A ring that holds wanted bytes (at most capacity). false: out of memory, and nothing has changed. */
+/*
+ * A ring that holds wanted bytes (at most capacity). false: out of memory, and nothing has changed.
+ */
 static bool grow(tlsl_queue *queue, size_t wanted) {
     size_t size = queue->size < RING_LEAST ? RING_LEAST : queue->size;
     while (size < wanted) {
@@ -200,7 +203,7 @@ static void drop_reader(tlsl_queue *queue) {
     queue->ring = NULL;
 }
 
-/* -------------------------------------------------------------------------------------------------- BIO */
+/* ------------------------------------------------------------------------------------------ BIO */
 
 typedef struct ends {
     tlsl_queue *in;
@@ -208,8 +211,8 @@ typedef struct ends {
 } ends;
 
 /*
- * 1 with bytes, 0 at the end of the stream, -1 to retry: libssl asks BIO_eof only when no retry flag is
- * set.
+ * 1 with bytes, 0 at the end of the stream, -1 to retry: libssl asks BIO_eof only when no retry
+ * flag is set.
  */
 static int memory_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
     ends *both = BIO_get_data(bio);

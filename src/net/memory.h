@@ -20,8 +20,8 @@ size_t tlsl_queue_len(const tlsl_queue *queue);
 void tlsl_queue_end(tlsl_queue *queue);
 bool tlsl_queue_ended(const tlsl_queue *queue);
 /*
- * A BIO that reads from in and writes to out; takes a reference of its own to each. Freeing it ends out.
- * NULL: out of memory.
+ * A BIO that reads from in and writes to out; takes a reference of its own to each. Freeing it ends
+ * out. NULL: out of memory.
  */
 BIO *tlsl_memory_bio(tlsl_queue *in, tlsl_queue *out);
 

@@ -9,7 +9,8 @@
 
 BIO_METHOD *tlsl_bio_method(const char *name, int type, const tlsl_bio_verbs *verbs) {
     int index = BIO_get_new_index();
-    BIO_METHOD *method = index == -1 ? NULL : BIO_meth_new(index | BIO_TYPE_SOURCE_SINK | type, name);
+    BIO_METHOD *method =
+        index == -1 ? NULL : BIO_meth_new(index | BIO_TYPE_SOURCE_SINK | type, name);
     if (method != NULL && BIO_meth_set_read_ex(method, verbs->read) &&
         BIO_meth_set_write_ex(method, verbs->write) && BIO_meth_set_ctrl(method, verbs->ctrl) &&
         BIO_meth_set_destroy(method, verbs->destroy)) {

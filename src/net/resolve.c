@@ -1,18 +1,19 @@
 /*
  * resolve.c: the addresses of a name, found without waiting.
  *
- * getaddrinfo waits, and there is nothing else that asks what the system asks (files, DNS, mDNS, what
- * nsswitch.conf says). So a thread of ours calls it, and a byte in a pipe tells a loop that it has ended.
- * What is an address already needs no thread.
+ * getaddrinfo waits, and there is nothing else that asks what the system asks (files, DNS, mDNS,
+ * what nsswitch.conf says). So a thread of ours calls it, and a byte in a pipe tells a loop that it
+ * has ended. What is an address already needs no thread.
  *
- * Who owns a resolution: whoever began it, until it is dropped; a thread that is in the middle of it then
- * keeps it, since nothing can stop getaddrinfo, and frees it unseen. Threads are detached, have every signal
- * blocked, use no OpenSSL, and touch nothing but their own resolution and the queue: a program may end, and
- * a Lua state close, while they run. What must stay is the code under their feet: the libraries are linked
- * with -z nodelete (cmake/Exports.cmake), so that dlclose leaves it; OpenSSL's own are pinned likewise.
+ * Who owns a resolution: whoever began it, until it is dropped; a thread that is in the middle of
+ * it then keeps it, since nothing can stop getaddrinfo, and frees it unseen. Threads are detached,
+ * have every signal blocked, use no OpenSSL, and touch nothing but their own resolution and the
+ * queue: a program may end, and a Lua state close, while they run. What must stay is the code under
+ * their feet: the libraries are linked with -z nodelete (cmake/Exports.cmake), so that dlclose
+ * leaves it; OpenSSL's own are pinned likewise.
  *
- * What an attacker would try: names whose servers never answer. At most THREADS_MAX are asked for at once;
- * the others queue, and their callers' deadlines hold; what is dropped leaves the queue.
+ * What an attacker would try: names whose servers never answer. At most THREADS_MAX are asked for
+ * at once; the others queue, and their callers' deadlines hold; what is dropped leaves the queue.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -52,7 +53,10 @@ struct tlsl_resolution {
     char host[];
 };
 
-/* Everything here, and in resolutions what is not written once at their beginning, is read under lock. */
+/*
+ * Everything here, and in resolutions what is not written once at their beginning, is read under
+ * lock.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
     tlsl_resolution *first, **end;
@@ -60,11 +64,13 @@ static struct {
     unsigned family;
 } queue = {.end = &queue.first};
 
-/* ---------------------------------------------------------------------------------------------- getaddrinfo */
+/* ---------------------------------------------------------------------------------- getaddrinfo */
 
 static int look_up(const char *host, const char *service, int flags, struct addrinfo **out) {
-    const struct addrinfo hints = {
-        .ai_flags = flags, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
+    const struct addrinfo hints = {.ai_flags = flags,
+                                   .ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_protocol = IPPROTO_TCP};
     return getaddrinfo(host, service, &hints, out);
 }
 
@@ -83,7 +89,7 @@ tlslife_status tlsl_resolve(const char *host, const char *service, struct addrin
     return result == 0 ? TLSLIFE_OK : failed(err, host, service, result, errno);
 }
 
-/* ------------------------------------------------------------------------------------------------- a fork */
+/* --------------------------------------------------------------------------------------- a fork */
 
 static void before_fork(void) {
     pthread_mutex_lock(&lock);
@@ -103,10 +109,11 @@ static void in_child(void) {
 }
 
 static void watch_forks(void) {
-    (void)pthread_atfork(before_fork, in_parent, in_child); /* out of memory: a child may wait for ever */
+    (void)pthread_atfork(before_fork, in_parent,
+                         in_child); /* out of memory: a child may wait for ever */
 }
 
-/* ------------------------------------------------------------------------------------------------ the queue */
+/* ------------------------------------------------------------------------------------ the queue */
 
 static void append(tlsl_resolution *one) {
     one->family = queue.family;
@@ -185,7 +192,7 @@ static int start_thread(void) {
     return failure;
 }
 
-/* ----------------------------------------------------------------------------------------- a resolution */
+/* --------------------------------------------------------------------------------- a resolution */
 
 static tlsl_resolution *resolution_new(const char *host, const char *service) {
     size_t host_size = strlen(host) + 1;
@@ -247,16 +254,19 @@ tlslife_status tlsl_resolve_begin(const char *host, const char *service, struct 
                                 : failed(err, host, service, result, errno);
 }
 
-tlslife_status tlsl_resolution_end(tlsl_resolution *resolution, struct addrinfo **out, tlslife_error *err) {
+tlslife_status tlsl_resolution_end(tlsl_resolution *resolution, struct addrinfo **out,
+                                   tlslife_error *err) {
     pthread_mutex_lock(&lock);
     bool forked = resolution->family != queue.family;
     bool ended = resolution->progress == ENDED;
     pthread_mutex_unlock(&lock);
     if (!ended) {
-        return forked ? failed(err, resolution->host, resolution->service, EAI_AGAIN, 0) : TLSLIFE_WANT_READ;
+        return forked ? failed(err, resolution->host, resolution->service, EAI_AGAIN, 0)
+                      : TLSLIFE_WANT_READ;
     }
     if (resolution->result != 0) {
-        return failed(err, resolution->host, resolution->service, resolution->result, resolution->failure);
+        return failed(err, resolution->host, resolution->service, resolution->result,
+                      resolution->failure);
     }
     *out = resolution->addresses;
     resolution->addresses = NULL;

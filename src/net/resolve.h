@@ -14,8 +14,8 @@ tlslife_status tlsl_resolve(const char *host, const char *service, struct addrin
 /* A name that another thread resolves. */
 typedef struct tlsl_resolution tlsl_resolution;
 /*
- * The same without waiting: OK where host is an address; WANT_READ and *out_begun, which the caller drops,
- * where it is a name; or ERROR.
+ * The same without waiting: OK where host is an address; WANT_READ and *out_begun, which the caller
+ * drops, where it is a name; or ERROR.
  */
 tlslife_status tlsl_resolve_begin(const char *host, const char *service, struct addrinfo **out,
     tlsl_resolution **out_begun, tlslife_error *err);

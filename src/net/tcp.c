@@ -24,7 +24,7 @@
 #include "net/tcp.h"
 #include "tlslife.h"
 
-/* ------------------------------------------------------------------------------------------------ waiting */
+/* -------------------------------------------------------------------------------------- waiting */
 
 int64_t tlsl_now_ms(void) {
     struct timespec now;
@@ -68,7 +68,7 @@ tlslife_status tlsl_wait_fd(int fd, short events, int64_t deadline) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------- the peer's name */
+/* ------------------------------------------------------------------------------ the peer's name */
 
 /*
  * A client that came over IPv4 to a socket for both is shown as what it is: 127.0.0.1, not
@@ -96,11 +96,12 @@ bool tlsl_peer_address(int fd, char *out, size_t out_len) {
     unmap(&address, &address_len);
     char host[NI_MAXHOST];
     char port[NI_MAXSERV];
-    if (getnameinfo((const struct sockaddr *)&address, address_len, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    if (getnameinfo((const struct sockaddr *)&address, address_len, host, sizeof host, port,
+                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
         return false;
     }
     bool brackets = address.ss_family == AF_INET6;
-    int needed = snprintf(out, out_len, "%s%s%s:%s", brackets ? "[" : "", host, brackets ? "]" : "", port);
+    int needed =
+        snprintf(out, out_len, "%s%s%s:%s", brackets ? "[" : "", host, brackets ? "]" : "", port);
     return needed > 0 && (size_t)needed < out_len;
 }

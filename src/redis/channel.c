@@ -1,9 +1,9 @@
 /*
- * channel.c: how a store speaks to another machine: TCP, a unix socket, or TLS through a connection of our
- * own.
+ * channel.c: how a store speaks to another machine: TCP, a unix socket, or TLS through a connection
+ * of our own.
  *
- * Nothing here waits, for a name neither: whoever has the store's lock must give it back at once, since
- * every handshake of every thread may want it.
+ * Nothing here waits, for a name neither: whoever has the store's lock must give it back at once,
+ * since every handshake of every thread may want it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -52,14 +52,15 @@ static int unix_socket(const char *path, char *message, size_t message_len) {
     return -1;
 }
 
-static bool begin(tlsl_channel *channel, const tlsl_target *target, char *message, size_t message_len) {
+static bool begin(tlsl_channel *channel, const tlsl_target *target, char *message,
+                  size_t message_len) {
     tlslife_error err;
     if (target->unix_path != NULL) {
         channel->fd = unix_socket(target->unix_path, message, message_len);
         return channel->fd >= 0;
     }
-    channel->dial =
-        tlsl_dial_new(target->host, target->service, false, tlsl_deadline(target->timeout_ms), &err);
+    channel->dial = tlsl_dial_new(target->host, target->service, false,
+                                  tlsl_deadline(target->timeout_ms), &err);
     if (channel->dial == NULL) {
         (void)snprintf(message, message_len, "%s", err.message);
         return false;
@@ -104,7 +105,7 @@ void tlsl_channel_abandon(tlsl_channel *channel) {
     free(channel);
 }
 
-/* ------------------------------------------------------------------------------------------- connecting */
+/* ----------------------------------------------------------------------------------- connecting */
 
 static bool begin_tls(tlsl_channel *channel) {
     int fd = channel->fd;
@@ -156,7 +157,7 @@ int tlsl_channel_fd(const tlsl_channel *channel, bool *out_writing, int *out_tim
     return channel->conn != NULL ? tlslife_conn_fd(channel->conn) : channel->fd;
 }
 
-/* ------------------------------------------------------------------------------------------------- bytes */
+/* ---------------------------------------------------------------------------------------- bytes */
 
 static long plain(ssize_t moved_bytes) {
     if (moved_bytes < 0) {

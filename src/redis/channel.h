@@ -20,7 +20,10 @@ typedef struct tlsl_target {
 tlsl_channel *tlsl_channel_open(const tlsl_target *target, char *message, size_t message_len);
 /* NULL: nothing. close_notify is tried once, nothing waits. */
 void tlsl_channel_close(tlsl_channel *channel);
-/* The same without a word to the other end: for a child of fork(), whose parent goes on with the connection. */
+/*
+ * The same without a word to the other end: for a child of fork(), whose parent goes on with the
+ * connection.
+ */
 void tlsl_channel_abandon(tlsl_channel *channel);
 /* Goes on connecting. 1: it stands; 0: not yet; -1: it failed. */
 int tlsl_channel_ready(tlsl_channel *channel);

@@ -1,26 +1,29 @@
 /*
  * redis.c: Redis or Valkey as an external store, for many machines.
  *
- * hiredis speaks the protocol (redisFormatCommandArgv, redisReader); the bytes go through a channel of ours
- * that never waits, over TCP, a unix socket or TLS. Commands of all threads go down one connection, in
- * order, and so the replies come back: a queue of who waits for which is all there is to pipelining.
+ * hiredis speaks the protocol (redisFormatCommandArgv, redisReader); the bytes go through a channel
+ * of ours that never waits, over TCP, a unix socket or TLS. Commands of all threads go down one
+ * connection, in order, and so the replies come back: a queue of who waits for which is all there
+ * is to pipelining.
  *
  *   ask, put, remove --> out --> channel --> reader --> first of the queue --> its asker's next ask
  *
- * Whichever thread moves the connection takes everybody's replies off it, but writes only into the requests:
- * an inquiry is its asker's, who looks at it without our lock.
+ * Whichever thread moves the connection takes everybody's replies off it, but writes only into the
+ * requests: an inquiry is its asker's, who looks at it without our lock.
  *
- * What a server that is slow, hung, full, dead or hostile can do: cost a full handshake. Each lookup has a
- * deadline; a connection whose oldest reply is long overdue is given up, everybody waiting with it; after
- * FAILURES_MAX in a row nobody is kept waiting (the circuit is open) until a pause is over, which doubles
- * up to 30 s. Values are sealed, so that whoever can write to Redis can make sessions be missed, and
- * nothing else. What it sends is bounded before it is kept.
+ * What a server that is slow, hung, full, dead or hostile can do: cost a full handshake. Each
+ * lookup has a deadline; a connection whose oldest reply is long overdue is given up, everybody
+ * waiting with it; after FAILURES_MAX in a row nobody is kept waiting (the circuit is open) until a
+ * pause is over, which doubles up to 30 s. Values are sealed, so that whoever can write to Redis
+ * can make sessions be missed, and nothing else. What it sends is bounded before it is kept.
  *
- * remove comes from SSL_free, perhaps from a finalizer: it only appends to `out`; the next pump sends it.
+ * remove comes from SSL_free, perhaps from a finalizer: it only appends to `out`; the next pump
+ * sends it.
  *
- * A child of fork() has a copy of all this. The connection, and what was queued for it, remain its parent's: with two
- * on one connection each would take replies to the other's commands, and TLS records would be sealed twice under one
- * nonce. The first verb in the child sees that the process is another one, and begins anew.
+ * A child of fork() has a copy of all this. The connection, and what was queued for it, remain its
+ * parent's: with two on one connection each would take replies to the other's commands, and TLS
+ * records would be sealed twice under one nonce. The first verb in the child sees that the process
+ * is another one, and begins anew.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -50,8 +53,8 @@
 #define REPLY_MAX (TLSL_STORE_BYTES_MAX + 1024)
 #define READS_MAX 64 /* of 16 KiB under one lock: the rest is for the next pump */
 /*
- * Another thread may take our reply off the wire: who waits looks again, sooner where others are known to
- * wait, and the less often the more they are.
+ * Another thread may take our reply off the wire: who waits looks again, sooner where others are
+ * known to wait, and the less often the more they are.
  */
 #define ALONE_WAIT_MS 10
 #define SHARED_WAIT_MS 2
@@ -99,7 +102,7 @@ static int64_t now_ms(void) {
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* ------------------------------------------------------------------------------------------- the queue */
+/* ------------------------------------------------------------------------------------ the queue */
 
 static void settle(redis *self, request *done, tlsl_found found) {
     if (done->awaited && done->found == TLSL_FOUND_PENDING) {
@@ -136,11 +139,11 @@ static void let_go(redis *self, request *asked) {
 }
 
 static void fetch(redis *self, tlsl_inquiry *inquiry) {
-    request *asked = inquiry->home;
+    request *asked = inquiry->pending;
     if (asked == NULL || asked->found == TLSL_FOUND_PENDING) {
         return;
     }
-    inquiry->home = NULL;
+    inquiry->pending = NULL;
     inquiry->found = asked->found;
     inquiry->bytes = asked->bytes;
     inquiry->bytes_len = asked->bytes_len;
@@ -164,7 +167,10 @@ static bool reserve(redis *self, size_t more) {
     return true;
 }
 
-/* Appends a command and its place in the queue; NULL: it cannot be. pending_max is the callers' business. */
+/*
+ * Appends a command and its place in the queue; NULL: it cannot be. pending_max is the callers'
+ * business.
+ */
 static request *append(redis *self, int argc, const char **argv, const size_t *lens) {
     char *command = NULL;
     long long len = redisFormatCommandArgv(&command, argc, argv, lens);
@@ -188,8 +194,9 @@ static request *append(redis *self, int argc, const char **argv, const size_t *l
 }
 
 /* A command on a key, with up to two arguments behind it. */
-static request *append_on_key(redis *self, const char *verb, const unsigned char *key, const char *extra_1,
-                              size_t extra_1_len, const char *option, const char *extra_2) {
+static request *append_on_key(redis *self, const char *verb, const unsigned char *key,
+                              const char *extra_1, size_t extra_1_len, const char *option,
+                              const char *extra_2) {
     size_t prefix_len = strlen(self->prefix);
     char *name = self->pending >= self->pending_max ? NULL : malloc(prefix_len + TLSL_STORE_KEY);
     if (name == NULL) {
@@ -208,7 +215,7 @@ static request *append_on_key(redis *self, const char *verb, const unsigned char
     return added;
 }
 
-/* ------------------------------------------------------------------------------------------ connection */
+/* ----------------------------------------------------------------------------------- connection */
 
 static void disconnect(redis *self) {
     tlsl_channel_close(self->channel);
@@ -224,7 +231,10 @@ static void disconnect(redis *self) {
     }
 }
 
-/* In a child of fork(): not a byte goes down the parent's connection. What was asked before the fork has failed here. */
+/*
+ * In a child of fork(): not a byte goes down the parent's connection. What was asked before the
+ * fork has failed here.
+ */
 static void begin_anew_in_child(redis *self) {
     if (self->process != tlsl_process()) {
         self->process = tlsl_process();
@@ -247,7 +257,10 @@ static void leave(redis *self) {
     pthread_mutex_unlock(&self->lock);
 }
 
-/* The connection is no good: all that wait are told, and the next try comes after a pause that grows. */
+/*
+ * The connection is no good: all that wait are told, and the next try comes after a pause that
+ * grows.
+ */
 static void fail(redis *self) {
     disconnect(self);
     self->failures++;
@@ -255,7 +268,8 @@ static void fail(redis *self) {
     if (self->pause_ms > PAUSE_MAX_MS) {
         self->pause_ms = PAUSE_MAX_MS;
     }
-    self->retry_at_ms = now_ms() + (self->failures < FAILURES_MAX ? PAUSE_FIRST_MS / 2 : self->pause_ms);
+    self->retry_at_ms =
+        now_ms() + (self->failures < FAILURES_MAX ? PAUSE_FIRST_MS / 2 : self->pause_ms);
 }
 
 static bool circuit_open(const redis *self) {
@@ -270,7 +284,8 @@ static bool append_setup(redis *self) {
     const char *select[] = {"SELECT", database};
     request *added = NULL;
     if (self->password != NULL) {
-        added = self->username != NULL ? append(self, 3, auth, NULL) : append(self, 2, auth_old, NULL);
+        added =
+            self->username != NULL ? append(self, 3, auth, NULL) : append(self, 2, auth_old, NULL);
         if (added == NULL) {
             return false;
         }
@@ -309,7 +324,10 @@ typedef size_t array_len;
 typedef int array_len;
 #endif
 
-/* Nothing that we ask is answered by an array; nested ones would be freed by recursion, as deep as they go. */
+/*
+ * Nothing that we ask is answered by an array; nested ones would be freed by recursion, as deep as
+ * they go.
+ */
 static void *refuse_array(const redisReadTask *task, array_len elements) {
     (void)task;
     (void)elements;
@@ -338,7 +356,7 @@ static void begin_connect(redis *self) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------- replies */
+/* -------------------------------------------------------------------------------------- replies */
 
 static bool keep_value(request *asked, const redisReply *reply) {
     if (reply->len == 0 || reply->len > TLSL_STORE_BYTES_MAX) {
@@ -353,7 +371,10 @@ static bool keep_value(request *asked, const redisReply *reply) {
     return true;
 }
 
-/* A reply of another command means that one was left out: from then on each would be taken for the one before. */
+/*
+ * A reply of another command means that one was left out: from then on each would be taken for the
+ * one before.
+ */
 static bool is_reply_to(const request *asked, const redisReply *reply) {
     return reply->type == asked->expects || reply->type == REDIS_REPLY_ERROR ||
            (reply->type == REDIS_REPLY_NIL && asked->expects == REDIS_REPLY_STRING);
@@ -362,7 +383,8 @@ static bool is_reply_to(const request *asked, const redisReply *reply) {
 /* false: the connection is of no use. */
 static bool take_reply(redis *self, const redisReply *reply) {
     request *asked = self->first;
-    if (asked == NULL || !is_reply_to(asked, reply) || (asked->setup && reply->type == REDIS_REPLY_ERROR)) {
+    if (asked == NULL || !is_reply_to(asked, reply) ||
+        (asked->setup && reply->type == REDIS_REPLY_ERROR)) {
         return false; /* an answer to nothing, or "wrong password" */
     }
     tlsl_found found = reply->type == REDIS_REPLY_NIL ? TLSL_FOUND_MISS : TLSL_FOUND_FAILED;
@@ -389,12 +411,12 @@ static bool take_replies(redis *self) {
     return ok && self->reader->err == 0;
 }
 
-/* -------------------------------------------------------------------------------------------- moving */
+/* --------------------------------------------------------------------------------------- moving */
 
 static bool send_out(redis *self) {
     while (self->out_sent < self->out_len) {
-        long put =
-            tlsl_channel_write(self->channel, self->out + self->out_sent, self->out_len - self->out_sent);
+        long put = tlsl_channel_write(self->channel, self->out + self->out_sent,
+                                      self->out_len - self->out_sent);
         if (put <= 0) {
             return put == 0;
         }
@@ -412,8 +434,8 @@ static bool read_in(redis *self) {
             return got == 0;
         }
         /*
-         * A value that claims to be huge would be gathered in the reader: not longer than any of ours can
-         * be.
+         * A value that claims to be huge would be gathered in the reader: not longer than any of
+         * ours can be.
          */
         if (self->reader->len - self->reader->pos > REPLY_MAX + sizeof bytes ||
             redisReaderFeed(self->reader, bytes, (size_t)got) != REDIS_OK || !take_replies(self)) {
@@ -423,7 +445,10 @@ static bool read_in(redis *self) {
     return true;
 }
 
-/* When the connection is given up: it does not stand by then, or the server owes its oldest reply twice too long. */
+/*
+ * When the connection is given up: it does not stand by then, or the server owes its oldest reply
+ * twice too long.
+ */
 static int64_t give_up_at_ms(const redis *self) {
     int64_t due = self->up_at_ms + self->timeout_ms;
     due = self->first->deadline_ms > due ? self->first->deadline_ms : due;
@@ -464,16 +489,16 @@ static void move(redis *self) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- verbs */
+/* ---------------------------------------------------------------------------------------- verbs */
 
 static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
     redis *self = enter(store);
-    if (inquiry->home == NULL && inquiry->found == TLSL_FOUND_MISS) {
+    if (inquiry->pending == NULL && inquiry->found == TLSL_FOUND_MISS) {
         request *added = circuit_open(self) ? NULL
                                             : append_on_key(self, inquiry->take ? "GETDEL" : "GET",
                                                             inquiry->key, NULL, 0, NULL, NULL);
         inquiry->found = added == NULL ? TLSL_FOUND_FAILED : TLSL_FOUND_PENDING;
-        inquiry->home = added;
+        inquiry->pending = added;
         if (added != NULL) {
             added->awaited = true;
             self->waiting++;
@@ -486,29 +511,31 @@ static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
 
 static bool answered(tlslife_store *store, const tlsl_inquiry *inquiry) {
     redis *self = enter(store);
-    const request *asked = inquiry->home;
-    bool known = asked == NULL || asked->found != TLSL_FOUND_PENDING || asked->deadline_ms <= now_ms();
+    const request *asked = inquiry->pending;
+    bool known =
+        asked == NULL || asked->found != TLSL_FOUND_PENDING || asked->deadline_ms <= now_ms();
     leave(self);
     return known;
 }
 
 static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
     redis *self = enter(store);
-    request *asked = inquiry->home;
+    request *asked = inquiry->pending;
     if (asked != NULL) {
-        inquiry->home = NULL;
+        inquiry->pending = NULL;
         let_go(self, asked);
     }
     leave(self);
 }
 
-static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
-                size_t bytes_len, long lifetime_seconds) {
+static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
+                const unsigned char *bytes, size_t bytes_len, long lifetime_seconds) {
     char lifetime[32];
     (void)snprintf(lifetime, sizeof lifetime, "%ld", lifetime_seconds);
     redis *self = enter(store);
-    bool told = lifetime_seconds > 0 && !circuit_open(self) &&
-                append_on_key(self, "SET", key, (const char *)bytes, bytes_len, "EX", lifetime) != NULL;
+    bool told =
+        lifetime_seconds > 0 && !circuit_open(self) &&
+        append_on_key(self, "SET", key, (const char *)bytes, bytes_len, "EX", lifetime) != NULL;
     move(self);
     leave(self);
     return told;
@@ -548,8 +575,9 @@ static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
         sooner(out_timeout_ms, next_moment_ms(self) - now_ms());
     }
     if (self->waiting > 0) {
-        sooner(out_timeout_ms,
-               self->waiting == 1 ? ALONE_WAIT_MS : SHARED_WAIT_MS + (int64_t)(self->waiting / SHARED_MORE));
+        sooner(out_timeout_ms, self->waiting == 1
+                                   ? ALONE_WAIT_MS
+                                   : SHARED_WAIT_MS + (int64_t)(self->waiting / SHARED_MORE));
     }
     if (self->answered > 0) {
         *out_timeout_ms = 1; /* taken off the wire by another thread: nothing will come for it */
@@ -601,7 +629,7 @@ static const tlsl_store_verbs verbs = {
     .destroy = destroy,
 };
 
-/* -------------------------------------------------------------------------------------------- opening */
+/* -------------------------------------------------------------------------------------- opening */
 
 static bool copy(char **to, const char *from, const char *fallback) {
     const char *chosen = from != NULL ? from : fallback;
@@ -609,27 +637,33 @@ static bool copy(char **to, const char *from, const char *fallback) {
     return chosen == NULL || *to != NULL;
 }
 
-static tlslife_status check(const tlslife_redis_options *options, tlsl_address *out, tlslife_error *err) {
+static tlslife_status check(const tlslife_redis_options *options, tlsl_address *out,
+                            tlslife_error *err) {
     if (options->timeout_ms < 0 || options->timeout_ms > 60000 || options->connect_timeout_ms < 0 ||
         options->connect_timeout_ms > 60000) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a store's timeouts are 1 to 60000 ms (0: the default)");
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a store's timeouts are 1 to 60000 ms (0: the default)");
     }
     if (options->username != NULL && options->password == NULL) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a user name for Redis needs a password");
     }
     if (options->tls != NULL &&
         (options->unix_path != NULL || tlslife_context_role(options->tls) != TLSLIFE_CLIENT)) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "TLS to Redis wants a client's context, and a host");
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "TLS to Redis wants a client's context, and a host");
     }
     if (options->tls != NULL && tlslife_context_get0_cache(options->tls) != NULL) {
         /* Its cache might lead here, and a lookup then wait for itself. */
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "TLS to Redis wants a context without a cache");
     }
-    return tlsl_address_of(options->host != NULL ? options->host : "127.0.0.1", options->service, "6379",
-                           false, out, err);
+    return tlsl_address_of(options->host != NULL ? options->host : "127.0.0.1", options->service,
+                           "6379", false, out, err);
 }
 
-/* A context's first connection reads the system's trust, 100 ms of files: not while others want the lock. */
+/*
+ * A context's first connection reads the system's trust, 100 ms of files: not while others want the
+ * lock.
+ */
 static bool warm_up(tlslife_context *tls, tlslife_error *err) {
     tlslife_conn *first = tls == NULL ? NULL : tlslife_conn_new(tls, err);
     bool ok = tls == NULL || first != NULL;
@@ -655,11 +689,13 @@ tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife
     self->tls = options->tls == NULL ? NULL : tlslife_context_up_ref(options->tls);
     self->database = options->database;
     self->timeout_ms = options->timeout_ms == 0 ? 250 : options->timeout_ms;
-    self->connect_timeout_ms = options->connect_timeout_ms == 0 ? 1000 : options->connect_timeout_ms;
+    self->connect_timeout_ms =
+        options->connect_timeout_ms == 0 ? 1000 : options->connect_timeout_ms;
     self->pending_max = options->pending_max == 0 ? 1024 : options->pending_max;
     if (!copy(&self->host, address.host, NULL) || !copy(&self->service, address.service, NULL) ||
         !copy(&self->unix_path, options->unix_path, NULL) ||
-        !copy(&self->username, options->username, NULL) || !copy(&self->password, options->password, NULL) ||
+        !copy(&self->username, options->username, NULL) ||
+        !copy(&self->password, options->password, NULL) ||
         !copy(&self->prefix, options->prefix, "tlslife:")) {
         (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
         destroy(&self->store);
@@ -672,7 +708,8 @@ tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife
 
 tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife_error *err) {
     (void)options;
-    (void)tlsl_fail(err, TLSLIFE_ERR_USAGE, "this build of tlslife has no Redis: build it where hiredis is");
+    (void)tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                    "this build of tlslife has no Redis: build it where hiredis is");
     return NULL;
 }
 

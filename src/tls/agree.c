@@ -1,8 +1,9 @@
 /*
  * agree.c: settings of which one would be without effect beside another.
  *
- * Whoever sets both means something else than what would happen, and would not notice: no ticket where tickets were asked
- * for, no resumption behind a cache. So the setter that comes last fails, in whichever order they come.
+ * Whoever sets both means something else than what would happen, and would not notice: no ticket
+ * where tickets were asked for, no resumption behind a cache. So the setter that comes last fails,
+ * in whichever order they come.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -14,7 +15,7 @@
 #include "tls/settings.h"
 #include "tlslife.h"
 
-/* ------------------------------------------------------------------------------------------------ versions */
+/* ------------------------------------------------------------------------------------- versions */
 
 typedef struct version {
     int number;
@@ -35,7 +36,8 @@ static bool excluded(const tlslife_context *context, const version *one) {
 }
 
 static bool spoken(const tlslife_context *context, const version *one) {
-    long min = SSL_CTX_get_min_proto_version(context->ctx), max = SSL_CTX_get_max_proto_version(context->ctx);
+    long min = SSL_CTX_get_min_proto_version(context->ctx),
+         max = SSL_CTX_get_max_proto_version(context->ctx);
     return one->number >= min && (max == 0 || one->number <= max) && !excluded(context, one);
 }
 
@@ -46,29 +48,31 @@ static tlslife_status versions_agree(const tlslife_context *context, tlslife_err
         any = any || spoken(context, one);
         if ((one->number == context->min_version || one->number == context->max_version) &&
             excluded(context, one)) {
-            return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                             "%s is an end of the range of versions, and an option (NO_...) excludes it: "
-                             "set the range alone",
-                             one->name);
+            return tlsl_fail(
+                err, TLSLIFE_ERR_USAGE,
+                "%s is an end of the range of versions, and an option (NO_...) excludes it: "
+                "set the range alone",
+                one->name);
         }
     }
     return any ? TLSLIFE_OK
-               : tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                           "the range of versions and the options (NO_...) together leave no version");
+               : tlsl_fail(
+                     err, TLSLIFE_ERR_USAGE,
+                     "the range of versions and the options (NO_...) together leave no version");
 }
 
 /* What only TLS 1.3 has. */
 static tlslife_status tls13_agrees(const tlslife_context *context, tlslife_error *err) {
     const char *what = SSL_CTX_get_max_early_data(context->ctx) > 0 ? "early data"
-                       : context->post_handshake_auth               ? "post-handshake authentication"
-                                                                    : NULL;
+                       : context->post_handshake_auth ? "post-handshake authentication"
+                                                      : NULL;
     return what == NULL || spoken(context, &versions[VERSIONS - 1])
                ? TLSLIFE_OK
-               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "%s is TLS 1.3's, which this context does not speak",
-                           what);
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                           "%s is TLS 1.3's, which this context does not speak", what);
 }
 
-/* ---------------------------------------------------------------------------------------------- resumption */
+/* ----------------------------------------------------------------------------------- resumption */
 
 static const char *name_of(tlslife_resumption resumption) {
     static const char *const names[] = {"both", "tickets", "stateful", "off"};
@@ -76,8 +80,8 @@ static const char *name_of(tlslife_resumption resumption) {
 }
 
 static tlslife_status option_agrees(const tlslife_context *context, tlslife_error *err) {
-    bool tickets =
-        context->resumption == TLSLIFE_RESUMPTION_BOTH || context->resumption == TLSLIFE_RESUMPTION_TICKETS;
+    bool tickets = context->resumption == TLSLIFE_RESUMPTION_BOTH ||
+                   context->resumption == TLSLIFE_RESUMPTION_TICKETS;
     tlsl_said contrary = tickets ? TLSL_SAID_YES : TLSL_SAID_NO;
     if (!context->resumption_given || context->no_ticket != contrary) {
         return TLSLIFE_OK;
@@ -89,30 +93,34 @@ static tlslife_status option_agrees(const tlslife_context *context, tlslife_erro
 
 static tlslife_status off_agrees(const tlslife_context *context, tlslife_error *err) {
     const SSL_CTX *ctx = context->ctx;
-    const char *what = context->cache != NULL                                           ? "a cache"
-                       : context->ticket_keys != NULL                                   ? "ticket keys"
+    const char *what = context->cache != NULL         ? "a cache"
+                       : context->ticket_keys != NULL ? "ticket keys"
                        : context->num_tickets_given && SSL_CTX_get_num_tickets(ctx) > 0 ? "tickets"
-                       : SSL_CTX_get_max_early_data(ctx) > 0                            ? "early data"
-                                                                                        : NULL;
+                       : SSL_CTX_get_max_early_data(ctx) > 0 ? "early data"
+                                                             : NULL;
     return what == NULL || context->resumption != TLSLIFE_RESUMPTION_OFF
                ? TLSLIFE_OK
-               : tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                           "resumption is \"off\", where %s would be of no use: leave one of them out", what);
+               : tlsl_fail(
+                     err, TLSLIFE_ERR_USAGE,
+                     "resumption is \"off\", where %s would be of no use: leave one of them out",
+                     what);
 }
 
-/* -------------------------------------------------------------------------------------------- verification */
+/* --------------------------------------------------------------------------------- verification */
 
 static tlslife_status host_agrees(const tlslife_context *context, tlslife_error *err) {
     return context->verify != TLSLIFE_VERIFY_NONE || !context->verify_host_given
                ? TLSLIFE_OK
-               : tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                           "verify_host is on, and the peer is not verified: a name that nobody has signed "
-                           "for proves nothing");
+               : tlsl_fail(
+                     err, TLSLIFE_ERR_USAGE,
+                     "verify_host is on, and the peer is not verified: a name that nobody has signed "
+                     "for proves nothing");
 }
 
 tlslife_status tlsl_settings_agree(const tlslife_context *context, tlslife_error *err) {
-    bool agree = versions_agree(context, err) == TLSLIFE_OK && tls13_agrees(context, err) == TLSLIFE_OK &&
-                 option_agrees(context, err) == TLSLIFE_OK && off_agrees(context, err) == TLSLIFE_OK &&
-                 host_agrees(context, err) == TLSLIFE_OK;
+    bool agree = versions_agree(context, err) == TLSLIFE_OK &&
+                 tls13_agrees(context, err) == TLSLIFE_OK &&
+                 option_agrees(context, err) == TLSLIFE_OK &&
+                 off_agrees(context, err) == TLSLIFE_OK && host_agrees(context, err) == TLSLIFE_OK;
     return agree ? TLSLIFE_OK : TLSLIFE_ERROR;
 }

@@ -1,9 +1,9 @@
 /*
  * callbacks.c: what OpenSSL calls, and all that it calls of ours.
  *
- * A callback records a fact or suspends the handshake; it never waits, never does I/O and never calls the
- * program. So a stranger's bytes can make us allocate a little, in bounds, and nothing else. Each takes its
- * connection from ex_data; a raw SSL without one gets OpenSSL's own behaviour.
+ * A callback records a fact or suspends the handshake; it never waits, never does I/O and never
+ * calls the program. So a stranger's bytes can make us allocate a little, in bounds, and nothing
+ * else. Each takes its connection from ex_data; a raw SSL without one gets OpenSSL's own behaviour.
  */
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -25,14 +25,18 @@
 #include "tlslife.h"
 
 #define TICKET_EXTENSION 65400 /* for private use (RFC 8447 section 7): it is never sent */
-#define KEYLOG_LINES_MAX 64           /* that nobody took: older ones stay, newer ones go */
+#define KEYLOG_LINES_MAX 64    /* that nobody took: older ones stay, newer ones go */
 
-/* ---------------------------------------------------------------------------------------------- alerts */
+/* --------------------------------------------------------------------------------------- alerts */
 
-/* Each step of a handshake comes here. A renegotiation is one more handshake; what TLS 1.3 sends later is none. */
+/*
+ * Each step of a handshake comes here. A renegotiation is one more handshake; what TLS 1.3 sends
+ * later is none.
+ */
 static void on_info(const SSL *ssl, int where, int value) {
-    tlslife_conn *conn =
-        where & (SSL_CB_ALERT | SSL_CB_HANDSHAKE_START | SSL_CB_HANDSHAKE_DONE) ? tlsl_conn_of(ssl) : NULL;
+    tlslife_conn *conn = where & (SSL_CB_ALERT | SSL_CB_HANDSHAKE_START | SSL_CB_HANDSHAKE_DONE)
+                             ? tlsl_conn_of(ssl)
+                             : NULL;
     if (conn == NULL) {
         return;
     }
@@ -41,7 +45,8 @@ static void on_info(const SSL *ssl, int where, int value) {
         return;
     }
     if ((value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
-        conn->closing.passed |= where & SSL_CB_READ ? TLSLIFE_RECEIVED_SHUTDOWN : TLSLIFE_SENT_SHUTDOWN;
+        conn->closing.passed |=
+            where & SSL_CB_READ ? TLSLIFE_RECEIVED_SHUTDOWN : TLSLIFE_SENT_SHUTDOWN;
     }
     if (value >> 8 == SSL3_AL_FATAL) {
         conn->found.alert = value & 0xff;
@@ -49,7 +54,7 @@ static void on_info(const SSL *ssl, int where, int value) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------- sessions */
+/* ------------------------------------------------------------------------------------- sessions */
 
 static int on_new_session(SSL *ssl, SSL_SESSION *session) {
     tlslife_conn *conn = tlsl_conn_of(ssl);
@@ -83,7 +88,7 @@ static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const un
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
-/* ----------------------------------------------------------------------------------------- ClientHello */
+/* ---------------------------------------------------------------------------------- ClientHello */
 
 static int choose_context(tlslife_conn *conn, SSL *ssl, tlslife_context *target, int *alert) {
     if (target == NULL || target == conn->context) {
@@ -114,8 +119,8 @@ static int ask_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
 }
 
 /*
- * The context is settled: is a session to be fetched from far? Once: the hello after a HelloRetryRequest
- * offers the same.
+ * The context is settled: is a session to be fetched from far? Once: the hello after a
+ * HelloRetryRequest offers the same.
  */
 static int find_session(tlslife_conn *conn, int *alert) {
     if (conn->asked.hello_seen) {
@@ -130,7 +135,10 @@ static int find_session(tlslife_conn *conn, int *alert) {
     return waits ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
 
-/* This handshake's name. The session's may be another one, and a second hello may bring another one. */
+/*
+ * This handshake's name. The session's may be another one, and a second hello may bring another
+ * one.
+ */
 static bool note_server_name(tlslife_conn *conn, SSL *ssl) {
     tlslife_bytes name = tlsl_hello_server_name(ssl);
     size_t len = conn->found.server_name == NULL ? 0 : strlen(conn->found.server_name);
@@ -158,8 +166,8 @@ static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
 }
 
 /*
- * Once a connection: a second hello (HelloRetryRequest, renegotiation) stays under the context of the
- * first.
+ * Once a connection: a second hello (HelloRetryRequest, renegotiation) stays under the context of
+ * the first.
  */
 static int settle_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     int verdict = SSL_CLIENT_HELLO_SUCCESS;
@@ -198,8 +206,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
     return verdict;
 }
 
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *offered,
-                   unsigned offered_len, void *unused) {
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                   const unsigned char *offered, unsigned offered_len, void *unused) {
     (void)unused;
     const tlslife_conn *conn = tlsl_conn_of(ssl);
     const tlslife_context *context = conn == NULL ? NULL : conn->context;
@@ -207,13 +215,13 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, 
         return SSL_TLSEXT_ERR_NOACK;
     }
     unsigned char *chosen = NULL;
-    int found = SSL_select_next_proto(&chosen, out_len, context->alpn, (unsigned)context->alpn_len, offered,
-                                      offered_len);
+    int found = SSL_select_next_proto(&chosen, out_len, context->alpn, (unsigned)context->alpn_len,
+                                      offered, offered_len);
     *out = chosen;
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* ---------------------------------------------------------------------------------------- certificates */
+/* --------------------------------------------------------------------------------- certificates */
 
 static int on_certificate(SSL *ssl, void *unused) {
     (void)unused;
@@ -235,7 +243,10 @@ static int on_certificate(SSL *ssl, void *unused) {
     return ok;
 }
 
-/* Remembers what the built-in verification found, and of which certificate, for the error's message. */
+/*
+ * Remembers what the built-in verification found, and of which certificate, for the error's
+ * message.
+ */
 static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool ok) {
     free(conn->found.verify_subject);
     conn->found.verify_subject = NULL;
@@ -253,8 +264,8 @@ static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool 
 }
 
 /*
- * libssl calls again once a client's question is answered; the answer serves once, for a renegotiation may
- * bring another certificate.
+ * libssl calls again once a client's question is answered; the answer serves once, for a
+ * renegotiation may bring another certificate.
  */
 static int answered_verification(tlslife_conn *conn, X509_STORE_CTX *store) {
     bool accepted = conn->asked.verify == TLSL_ACCEPTED;
@@ -297,11 +308,12 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
 }
 
 /*
- * SSL_custom_ext_add_cb_ex(3): no ticket has this extension, but one that is made for a refused peer fails here, and libssl
- * sends the alert.
+ * SSL_custom_ext_add_cb_ex(3): no ticket has this extension, but one that is made for a refused
+ * peer fails here, and libssl sends the alert.
  */
 static int on_ticket_extension(SSL *ssl, unsigned type, unsigned where, const unsigned char **out,
-                               size_t *out_len, X509 *x509, size_t index, int *alert, void *unused) {
+                               size_t *out_len, X509 *x509, size_t index, int *alert,
+                               void *unused) {
     (void)type, (void)where, (void)out, (void)out_len, (void)x509, (void)index, (void)unused;
     const tlslife_conn *conn = tlsl_conn_of(ssl);
     if (conn == NULL || conn->asked.verify != TLSL_REFUSED) {
@@ -322,7 +334,7 @@ bool tlsl_callbacks_ask_verify(tlslife_context *context) {
     return context->refuses;
 }
 
-/* ------------------------------------------------------------------------------------------------- PSK */
+/* ------------------------------------------------------------------------------------------ PSK */
 
 static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsigned identity_max,
                               unsigned char *key, unsigned key_max) {
@@ -338,8 +350,8 @@ static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsign
 }
 
 /*
- * TLS 1.3: libssl would make the session itself, but without our session id context, and then refuse its
- * own.
+ * TLS 1.3: libssl would make the session itself, but without our session id context, and then
+ * refuse its own.
  */
 static SSL_SESSION *psk_session(const tlslife_conn *conn, const tlsl_psk *psk) {
     static const unsigned char aes_128_gcm_sha256[] = {0x13, 0x01};
@@ -347,16 +359,20 @@ static SSL_SESSION *psk_session(const tlslife_conn *conn, const tlsl_psk *psk) {
     if (session != NULL && SSL_SESSION_set1_master_key(session, psk->key, psk->key_len) == 1 &&
         SSL_SESSION_set_cipher(session, SSL_CIPHER_find(conn->ssl, aes_128_gcm_sha256)) == 1 &&
         SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1 &&
-        SSL_SESSION_set1_id_context(session, conn->resume.sid_ctx, (unsigned)conn->resume.sid_ctx_len) == 1) {
+        SSL_SESSION_set1_id_context(session, conn->resume.sid_ctx,
+                                    (unsigned)conn->resume.sid_ctx_len) == 1) {
         return session;
     }
     SSL_SESSION_free(session);
     return NULL;
 }
 
-/* md is the hash that a HelloRetryRequest settled on: our PSKs are for SHA-256 alone (RFC 8446 4.2.11). */
-static int on_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **identity, size_t *identity_len,
-                          SSL_SESSION **session) {
+/*
+ * md is the hash that a HelloRetryRequest settled on: our PSKs are for SHA-256 alone (RFC 8446
+ * 4.2.11).
+ */
+static int on_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **identity,
+                          size_t *identity_len, SSL_SESSION **session) {
     const tlslife_conn *conn = tlsl_conn_of(ssl);
     const tlsl_psk *psk = conn == NULL ? NULL : conn->context->psk;
     *session = NULL;
@@ -382,7 +398,7 @@ unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, uns
     return (unsigned)psk->key_len;
 }
 
-/* ------------------------------------------------------------------------------------- key log and OCSP */
+/* ----------------------------------------------------------------------------- key log and OCSP */
 
 static void on_keylog(const SSL *ssl, const char *text) {
     tlslife_conn *conn = tlsl_conn_of(ssl);
@@ -409,8 +425,9 @@ static int on_ocsp(SSL *ssl, void *unused) {
     (void)unused;
     const tlslife_conn *conn = tlsl_conn_of(ssl);
     const tlslife_context *context = conn == NULL ? NULL : conn->context;
-    unsigned char *copy =
-        context == NULL || context->ocsp == NULL ? NULL : OPENSSL_memdup(context->ocsp, context->ocsp_len);
+    unsigned char *copy = context == NULL || context->ocsp == NULL
+                              ? NULL
+                              : OPENSSL_memdup(context->ocsp, context->ocsp_len);
     if (copy == NULL) {
         return SSL_TLSEXT_ERR_NOACK;
     }
@@ -418,7 +435,7 @@ static int on_ocsp(SSL *ssl, void *unused) {
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* --------------------------------------------------------------------------------------------- install */
+/* -------------------------------------------------------------------------------------- install */
 
 void tlsl_callbacks_install(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;

@@ -9,7 +9,9 @@
 
 #include "tlslife.h"
 
-/* Installs the callbacks that every context of ours has. They record; they never call the program. */
+/*
+ * Installs the callbacks that every context of ours has. They record; they never call the program.
+ */
 void tlsl_callbacks_install(tlslife_context *context);
 void tlsl_callbacks_ask_certificate(tlslife_context *context);
 bool tlsl_callbacks_ask_verify(tlslife_context *context); /* false: out of memory */

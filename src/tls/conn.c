@@ -1,9 +1,10 @@
 /*
- * conn.c: the life of a connection: new, dup, up_ref, free, clear, and what is set on one connection alone.
+ * conn.c: the life of a connection: new, dup, up_ref, free, clear, and what is set on one
+ * connection alone.
  *
- * An SSL is owned by one tlslife_conn, which is counted by itself; the way back from callbacks is ex_data,
- * taken away before SSL_free, since a host may hold the SSL longer. Freeing does no I/O: no close_notify is
- * sent, so a peer that is stuck, or hostile, cannot hold up a finalizer.
+ * An SSL is owned by one tlslife_conn, which is counted by itself; the way back from callbacks is
+ * ex_data, taken away before SSL_free, since a host may hold the SSL longer. Freeing does no I/O:
+ * no close_notify is sent, so a peer that is stuck, or hostile, cannot hold up a finalizer.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -36,7 +37,8 @@
 #include "tlslife_openssl.h"
 
 static int conn_index = -1;
-static EVP_MD *host_hash; /* fetched once: to look it up costs four times what it does with a name */
+static EVP_MD
+    *host_hash; /* fetched once: to look it up costs four times what it does with a name */
 static pthread_once_t conn_index_once = PTHREAD_ONCE_INIT;
 
 static void make_conn_index(void) {
@@ -62,10 +64,10 @@ tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status) {
     free(conn->failure.final);
     conn->failure.final = conn->failure.last;
     conn->failure.last = NULL;
-    return tlsl_conn_fate(conn);
+    return tlsl_conn_final_status(conn);
 }
 
-tlslife_status tlsl_conn_fate(tlslife_conn *conn) {
+tlslife_status tlsl_conn_final_status(tlslife_conn *conn) {
     conn->failure.final_is_last = conn->final_status != TLSLIFE_OK;
     return (tlslife_status)conn->final_status;
 }
@@ -85,7 +87,8 @@ static void forget_end(tlslife_conn *conn) {
 
 const tlslife_error *tlslife_conn_error(const tlslife_conn *conn) {
     static const tlslife_error none = {.alert = -1, .verify_depth = -1};
-    const tlslife_error *last = conn->failure.final_is_last ? conn->failure.final : conn->failure.last;
+    const tlslife_error *last =
+        conn->failure.final_is_last ? conn->failure.final : conn->failure.last;
     return last == NULL ? &none : last;
 }
 
@@ -93,11 +96,12 @@ bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
     return conn->context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
 }
 
-/* ------------------------------------------------------------------------------------------------ life */
+/* ----------------------------------------------------------------------------------------- life */
 
 /*
- * Wraps ssl, whose reference becomes the connection's also when this fails. glibc's calloc passes by the
- * cache of blocks just freed, and sorts all others for what lies there: so it is malloc here.
+ * Wraps ssl, whose reference becomes the connection's also when this fails. glibc's calloc passes
+ * by the cache of blocks just freed, and sorts all others for what lies there: so it is malloc
+ * here.
  */
 static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err) {
     tlslife_conn *conn = ssl == NULL ? NULL : malloc(sizeof *conn);
@@ -125,7 +129,7 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err
 }
 
 tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_error *err) {
-    if (tlsl_context_seal(context, err) != TLSLIFE_OK) {
+    if (tlsl_context_freeze(context, err) != TLSLIFE_OK) {
         return NULL;
     }
     tlsl_errors_clear();
@@ -198,9 +202,10 @@ static void drop_progress(tlslife_conn *conn) {
     conn->asked.refuse_reason = NULL;
     conn->data.held = NULL;
     conn->data.held_len = 0;
-    conn->open = conn->begun = conn->data.corked = conn->data.unanswered = conn->closing.more = conn->found.alert_received =
-        conn->data.write_waits = conn->shaken = conn->known = conn->closing.notify_waits = conn->asked.hello_seen =
-            conn->resume.told_store = conn->resume.offered = conn->resume.ticket_failed = false;
+    conn->open = conn->begun = conn->data.corked = conn->data.unanswered = conn->closing.more =
+        conn->found.alert_received = conn->data.write_waits = conn->shaken = conn->known =
+            conn->closing.notify_waits = conn->asked.hello_seen = conn->resume.told_store =
+                conn->resume.offered = conn->resume.ticket_failed = false;
     conn->resume.outcome = TLSLIFE_OUTCOME_NONE;
     forget_end(conn);
     conn->closing.passed = 0;
@@ -236,8 +241,9 @@ void tlslife_conn_free(tlslife_conn *conn) {
 }
 
 /*
- * libssl keeps a ClientHello whose callback wants to be called again. SSL_clear forgets it and loses its memory, SSL_free
- * does not, and a callback that refuses the hello lets it go. So it is refused here, and the alert goes into a null BIO.
+ * libssl keeps a ClientHello whose callback wants to be called again. SSL_clear forgets it and
+ * loses its memory, SSL_free does not, and a callback that refuses the hello lets it go. So it is
+ * refused here, and the alert goes into a null BIO.
  */
 static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
     BIO *kept = SSL_get_wbio(conn->ssl), *nowhere = BIO_new(BIO_s_null());
@@ -284,7 +290,7 @@ tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     return TLSLIFE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------- dup */
+/* ------------------------------------------------------------------------------------------ dup */
 
 static bool copy_string(char **to, const char *from) {
     *to = from == NULL ? NULL : strdup(from);
@@ -302,7 +308,8 @@ static bool copy_alpn(tlslife_conn *to, const tlslife_conn *from) {
 
 static bool copy_ticket_data(tlslife_conn *to, const tlslife_conn *from) {
     return from->set.ticket_data == NULL ||
-           tlslife_conn_set_ticket_data(to, from->set.ticket_data, from->set.ticket_data_len) == TLSLIFE_OK;
+           tlslife_conn_set_ticket_data(to, from->set.ticket_data, from->set.ticket_data_len) ==
+               TLSLIFE_OK;
 }
 
 /* What libssl does not know of. */
@@ -312,8 +319,9 @@ static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
     to->set.hostname_dialled = from->set.hostname_dialled;
     to->set.num_tickets = from->set.num_tickets;
     memcpy(to->resume.sid_ctx, from->resume.sid_ctx, sizeof to->resume.sid_ctx);
-    return copy_string(&to->set.hostname, from->set.hostname) && copy_string(&to->set.groups, from->set.groups) &&
-           copy_alpn(to, from) && copy_ticket_data(to, from) &&
+    return copy_string(&to->set.hostname, from->set.hostname) &&
+           copy_string(&to->set.groups, from->set.groups) && copy_alpn(to, from) &&
+           copy_ticket_data(to, from) &&
            (!from->data.corked || tlslife_conn_cork(to, true) == TLSLIFE_OK);
 }
 
@@ -325,12 +333,14 @@ static bool copy_forgotten(tlslife_conn *to, const tlslife_conn *from) {
         tlsl_conn_note_given_session(to, from->resume.given_session);
     }
     SSL_set_quiet_shutdown(ssl, SSL_get_quiet_shutdown(from->ssl));
-    if (server_name != NULL && !SSL_is_server(ssl) && SSL_set_tlsext_host_name(ssl, server_name) != 1) {
+    if (server_name != NULL && !SSL_is_server(ssl) &&
+        SSL_set_tlsext_host_name(ssl, server_name) != 1) {
         return false;
     }
     tlsl_conn_set_tickets(to);
     return (to->set.groups == NULL || SSL_set1_groups_list(ssl, to->set.groups) == 1) &&
-           (to->set.alpn == NULL || SSL_set_alpn_protos(ssl, to->set.alpn, (unsigned)to->set.alpn_len) == 0);
+           (to->set.alpn == NULL ||
+            SSL_set_alpn_protos(ssl, to->set.alpn, (unsigned)to->set.alpn_len) == 0);
 }
 
 tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
@@ -347,7 +357,7 @@ tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
     return dup;
 }
 
-/* ----------------------------------------------------------------------------- settings of a connection */
+/* --------------------------------------------------------------------- settings of a connection */
 
 tlslife_context *tlslife_conn_get0_context(const tlslife_conn *conn) {
     return conn->context;
@@ -358,14 +368,15 @@ static tlslife_status client_before(tlslife_conn *conn, const char *what) {
     if (SSL_is_server(conn->ssl)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is for a client's connection", what);
     }
-    return !conn->begun
-               ? TLSLIFE_OK
-               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s must come before the handshake begins", what);
+    return !conn->begun ? TLSLIFE_OK
+                        : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                                         "%s must come before the handshake begins", what);
 }
 
 /*
- * The host's part of a client's session id context. A thread's connections go to the same few hosts one
- * after the other, and a hash costs a hundredth of a resumed handshake: the last one is remembered.
+ * The host's part of a client's session id context. A thread's connections go to the same few hosts
+ * one after the other, and a hash costs a hundredth of a resumed handshake: the last one is
+ * remembered.
  */
 static bool hash_host(const char *hostname, unsigned char out[TLSL_HOST_HASH]) {
     static _Thread_local struct {
@@ -390,7 +401,10 @@ static bool hash_host(const char *hostname, unsigned char out[TLSL_HOST_HASH]) {
     return true;
 }
 
-/* A session is made with a name and resumes with that name alone: the certificate is not looked at again. */
+/*
+ * A session is made with a name and resumes with that name alone: the certificate is not looked at
+ * again.
+ */
 static bool bind_sessions(tlslife_conn *conn, const char *hostname) {
     tlsl_client_id id;
     if (conn->context->foreign) {
@@ -401,7 +415,8 @@ static bool bind_sessions(tlslife_conn *conn, const char *hostname) {
         return false;
     }
     memcpy(conn->resume.sid_ctx, &id, sizeof id);
-    return SSL_set_session_id_context(conn->ssl, conn->resume.sid_ctx, (unsigned)conn->resume.sid_ctx_len) == 1;
+    return SSL_set_session_id_context(conn->ssl, conn->resume.sid_ctx,
+                                      (unsigned)conn->resume.sid_ctx_len) == 1;
 }
 
 static bool set_verified_name(tlslife_conn *conn, const char *hostname, bool ip) {
@@ -413,15 +428,15 @@ static bool set_verified_name(tlslife_conn *conn, const char *hostname, bool ip)
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (ip) {
         char plain[TLSL_HOST_MAX];
-        return tlsl_ip_without_zone(hostname, plain, sizeof plain) && SSL_set1_host(ssl, NULL) == 1 &&
-               X509_VERIFY_PARAM_set1_ip_asc(param, plain) == 1;
+        return tlsl_ip_without_zone(hostname, plain, sizeof plain) &&
+               SSL_set1_host(ssl, NULL) == 1 && X509_VERIFY_PARAM_set1_ip_asc(param, plain) == 1;
     }
     return X509_VERIFY_PARAM_set1_ip(param, NULL, 0) == 1 && SSL_set1_host(ssl, hostname) == 1;
 }
 
 /*
- * As RFC 6066 section 3 wants it: without a trailing dot; and in lower case, since case means nothing in
- * it.
+ * As RFC 6066 section 3 wants it: without a trailing dot; and in lower case, since case means
+ * nothing in it.
  */
 static char *canonical(const char *hostname) {
     char *copy = strdup(hostname);
@@ -440,7 +455,8 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
         return TLSLIFE_ERROR;
     }
     tlsl_address address;
-    if (tlsl_address_of(hostname, NULL, "0", false, &address, tlsl_conn_error(conn)) != TLSLIFE_OK) {
+    if (tlsl_address_of(hostname, NULL, "0", false, &address, tlsl_conn_error(conn)) !=
+        TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     char *copy = canonical(address.host);
@@ -463,7 +479,8 @@ const char *tlslife_conn_hostname(const tlslife_conn *conn) {
     return conn->set.hostname;
 }
 
-tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols, size_t protocols_len) {
+tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols,
+                                     size_t protocols_len) {
     size_t len = 0;
     unsigned char *wire = NULL;
     if (client_before(conn, "set_alpn") != TLSLIFE_OK ||
@@ -481,13 +498,14 @@ tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *prot
 tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
     ERR_clear_error();
     if (conn->begun) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "set_groups must come before the handshake begins");
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "set_groups must come before the handshake begins");
     }
     char *copy = strdup(list);
     if (copy == NULL || SSL_set1_groups_list(conn->ssl, list) != 1) {
         free(copy);
-        return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT, "groups \"%s\" cannot be used",
-                                 list);
+        return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
+                                 "groups \"%s\" cannot be used", list);
     }
     free(conn->set.groups);
     conn->set.groups = copy;

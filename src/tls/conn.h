@@ -139,8 +139,11 @@ tlslife_conn *tlsl_conn_of(const SSL *ssl); /* from ex_data; NULL: not ours */
 tlslife_error *tlsl_conn_error(tlslife_conn *conn); /* where to write; NULL: out of memory */
 /* Ends the connection, by the failure that was written last. Returns final_status. */
 tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status);
-/* TLSLIFE_OK, or what ended the connection, which the caller returns: tlslife_conn_error then says why once more. */
-tlslife_status tlsl_conn_fate(tlslife_conn *conn);
+/*
+ * TLSLIFE_OK, or what ended the connection, which the caller returns: tlslife_conn_error then says
+ * why once more.
+ */
+tlslife_status tlsl_conn_final_status(tlslife_conn *conn);
 /* Whether the program has a say on this connection's peer. */
 bool tlsl_conn_asks_verify(const tlslife_conn *conn);
 /* The connection's own mistake or failure: always TLSLIFE_ERROR. */

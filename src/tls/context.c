@@ -1,15 +1,16 @@
 /*
  * context.c: the life of a context, and the policy that its sessions carry.
  *
- * A context is configured by one thread and sealed by its first connection. libssl reads an SSL_CTX without
- * a lock in every handshake of every thread, so a setting that changed under them would be a data race; the
- * seal makes that impossible, and is the moment at which everything derived is derived.
+ * A context is configured by one thread and frozen by its first connection. libssl reads an SSL_CTX
+ * without a lock in every handshake of every thread, so a setting that changed under them would be
+ * a data race; the freezing makes that impossible, and is the moment at which everything derived is
+ * derived.
  *
- * The session id context is what keeps sessions apart (CVE-2025-23419, CVE-2025-23048: a session made where
- * no client certificate was asked for resumed where one was). It is a hash of the policy: role,
- * verification, CAs, questions, and the names our certificates bear, so that renewing a certificate keeps
- * the sessions. A client's also holds the context's number: libssl never sends it, and we know by it whose
- * a session is, without a word of our own in the SSL_SESSION.
+ * The session id context is what keeps sessions apart (CVE-2025-23419, CVE-2025-23048: a session
+ * made where no client certificate was asked for resumed where one was). It is a hash of the
+ * policy: role, verification, CAs, questions, and the names our certificates bear, so that renewing
+ * a certificate keeps the sessions. A client's also holds the context's number: libssl never sends
+ * it, and we know by it whose a session is, without a word of our own in the SSL_SESSION.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -48,21 +49,22 @@ tlslife_context *tlsl_context_of(const SSL_CTX *ctx) {
 }
 
 void tlsl_policy_add_name(tlslife_context *context, const char *name) {
-    pthread_mutex_lock(&context->seal_lock);
-    if (!atomic_load_explicit(&context->sealed, memory_order_relaxed)) {
+    pthread_mutex_lock(&context->freeze_lock);
+    if (!atomic_load_explicit(&context->frozen, memory_order_relaxed)) {
         tlsl_policy_add(&context->policy, TLSL_FACT_SERVER_NAME, name, strlen(name));
     }
-    pthread_mutex_unlock(&context->seal_lock);
+    pthread_mutex_unlock(&context->freeze_lock);
 }
 
-/* ------------------------------------------------------------------------------------------------ life */
+/* ----------------------------------------------------------------------------------------- life */
 
 static bool set_defaults(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
     bool client = context->role == TLSLIFE_CLIENT;
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_read_ahead(ctx, 1); /* a record's header and body in one recv, and the next record too */
+    SSL_CTX_set_read_ahead(ctx,
+                           1); /* a record's header and body in one recv, and the next record too */
     SSL_CTX_set_verify(ctx, client ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     context->verify = client ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE;
     context->verify_host = client;
@@ -78,7 +80,7 @@ static tlslife_context *context_alloc(SSL_CTX *ctx, tlslife_role role) {
         return NULL;
     }
     pthread_once(&context_index_once, make_context_index);
-    pthread_mutex_init(&context->seal_lock, NULL);
+    pthread_mutex_init(&context->freeze_lock, NULL);
     atomic_init(&context->refs, 1);
     atomic_init(&context->timeout_ms, -1);
     atomic_init(&context->keylog_torn, false);
@@ -91,8 +93,8 @@ static tlslife_context *context_alloc(SSL_CTX *ctx, tlslife_role role) {
 tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err) {
     ERR_clear_error();
     if (role != TLSLIFE_CLIENT && role != TLSLIFE_SERVER) {
-        tlsl_fail(err, TLSLIFE_ERR_USAGE, "a context's role is TLSLIFE_CLIENT or TLSLIFE_SERVER, not %d",
-                  (int)role);
+        tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                  "a context's role is TLSLIFE_CLIENT or TLSLIFE_SERVER, not %d", (int)role);
         return NULL;
     }
     SSL_CTX *ctx = SSL_CTX_new(role == TLSLIFE_SERVER ? TLS_server_method() : TLS_client_method());
@@ -122,7 +124,7 @@ tlslife_context *tlslife_context_from_ssl_ctx(SSL_CTX *ctx, tlslife_role role, t
     }
     SSL_CTX_up_ref(ctx);
     context->foreign = true;
-    atomic_init(&context->sealed, true);
+    atomic_init(&context->frozen, true);
     int mode = SSL_CTX_get_verify_mode(ctx);
     context->verify = mode & SSL_VERIFY_PEER ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE;
     SSL_CTX_set_ex_data(ctx, context_index, context);
@@ -165,7 +167,8 @@ static void free_credentials(tlslife_context *context) {
 }
 
 void tlslife_context_free(tlslife_context *context) {
-    if (context == NULL || atomic_fetch_sub_explicit(&context->refs, 1, memory_order_acq_rel) != 1) {
+    if (context == NULL ||
+        atomic_fetch_sub_explicit(&context->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     SSL_CTX_set_ex_data(context->ctx, context_index, NULL);
@@ -176,7 +179,7 @@ void tlslife_context_free(tlslife_context *context) {
     tlslife_cache_free(atomic_load(&context->home));
     tlslife_ticket_keys_free(context->ticket_keys);
     tlsl_policy_clear(&context->policy);
-    pthread_mutex_destroy(&context->seal_lock);
+    pthread_mutex_destroy(&context->freeze_lock);
     if (context->keylog_fd >= 0) {
         close(context->keylog_fd);
     }
@@ -194,7 +197,7 @@ void tlslife_context_set_timeout_ms(tlslife_context *context, int timeout_ms) {
     atomic_store(&context->timeout_ms, timeout_ms < 0 ? -1 : timeout_ms);
 }
 
-/* ------------------------------------------------------------------------------------------------ seal */
+/* --------------------------------------------------------------------------------------- freeze */
 
 static bool policy_add_names(tlslife_context *context, X509 *leaf) {
     unsigned char *name = NULL;
@@ -215,23 +218,28 @@ static bool policy_add_names(tlslife_context *context, X509 *leaf) {
 
 /*
  * A certificate that came alone: libssl would look for its issuers among the CAs again in each full
- * handshake. Here it does so once, with the same outcome; a chain without end is none of our business.
+ * handshake. Here it does so once, with the same outcome; a chain without end is none of our
+ * business.
  *
- * Suite B and the strict checks judge a chain that is there, even an empty one, before a certificate is chosen, and
- * none where there is none: there it is left to libssl.
+ * Suite B and the strict checks judge a chain that is there, even an empty one, before a
+ * certificate is chosen, and none where there is none: there it is left to libssl.
  */
 static void build_chain(SSL_CTX *ctx) {
     STACK_OF(X509) *given = NULL;
-    bool judged =
-        (SSL_CTX_set_cert_flags(ctx, 0) & (SSL_CERT_FLAG_TLS_STRICT | SSL_CERT_FLAG_SUITEB_128_LOS)) != 0;
+    bool judged = (SSL_CTX_set_cert_flags(ctx, 0) &
+                   (SSL_CERT_FLAG_TLS_STRICT | SSL_CERT_FLAG_SUITEB_128_LOS)) != 0;
     SSL_CTX_get_extra_chain_certs(ctx, &given); /* the certificate's own, or those for all */
     if (given == NULL && !judged && !(SSL_CTX_get_mode(ctx) & SSL_MODE_NO_AUTO_CHAIN)) {
-        SSL_CTX_build_cert_chain(ctx, SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR | SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+        SSL_CTX_build_cert_chain(ctx, SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
+                                          SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
         ERR_clear_error();
     }
 }
 
-/* libssl's cursor over an SSL_CTX's certificates is part of the SSL_CTX: walk it while nobody else does. */
+/*
+ * libssl's cursor over an SSL_CTX's certificates is part of the SSL_CTX: walk it while nobody else
+ * does.
+ */
 static bool collect_credentials(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
     long more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST);
@@ -245,7 +253,8 @@ static bool collect_credentials(tlslife_context *context) {
         EVP_PKEY_up_ref(credential->key);
         SSL_CTX_get0_chain_certs(ctx, &chain);
         credential->chain = chain == NULL ? NULL : X509_chain_up_ref(chain);
-        if (!policy_add_names(context, credential->leaf) || (chain != NULL && credential->chain == NULL)) {
+        if (!policy_add_names(context, credential->leaf) ||
+            (chain != NULL && credential->chain == NULL)) {
             return false;
         }
         more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_NEXT);
@@ -271,16 +280,17 @@ static bool derive_session_id_context(tlslife_context *context) {
         context->sid_ctx_len = sizeof context->sid_ctx;
         memcpy(context->sid_ctx, hash, sizeof context->sid_ctx);
     }
-    return SSL_CTX_set_session_id_context(context->ctx, context->sid_ctx, (unsigned)context->sid_ctx_len) ==
-           1;
+    return SSL_CTX_set_session_id_context(context->ctx, context->sid_ctx,
+                                          (unsigned)context->sid_ctx_len) == 1;
 }
 
-static tlslife_status seal_once(tlslife_context *context, tlslife_error *err) {
+static tlslife_status freeze_once(tlslife_context *context, tlslife_error *err) {
     bool asks = context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
     if (asks && context->verify == TLSLIFE_VERIFY_NONE) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "this context asks whether the peer is acceptable but does not ask the peer for a "
-                         "certificate: set its verification to required (or, on a server, optional)");
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "this context asks whether the peer is acceptable but does not ask the peer for a "
+            "certificate: set its verification to required (or, on a server, optional)");
     }
     if (tlsl_settings_agree(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR; /* its setter has said so, too */
@@ -291,29 +301,29 @@ static tlslife_status seal_once(tlslife_context *context, tlslife_error *err) {
     }
     if (!collect_credentials(context) || !derive_session_id_context(context)) {
         free_credentials(context);
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot seal the context");
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot freeze the context");
     }
     tlsl_policy_clear(&context->policy);
     return TLSLIFE_OK;
 }
 
-tlslife_status tlsl_context_seal(tlslife_context *context, tlslife_error *err) {
-    if (atomic_load_explicit(&context->sealed, memory_order_acquire)) {
+tlslife_status tlsl_context_freeze(tlslife_context *context, tlslife_error *err) {
+    if (atomic_load_explicit(&context->frozen, memory_order_acquire)) {
         return TLSLIFE_OK;
     }
-    pthread_mutex_lock(&context->seal_lock);
+    pthread_mutex_lock(&context->freeze_lock);
     tlslife_status status = TLSLIFE_OK;
-    if (!atomic_load_explicit(&context->sealed, memory_order_relaxed)) {
+    if (!atomic_load_explicit(&context->frozen, memory_order_relaxed)) {
         ERR_clear_error();
-        status = seal_once(context, err);
-        atomic_store_explicit(&context->sealed, status == TLSLIFE_OK, memory_order_release);
+        status = freeze_once(context, err);
+        atomic_store_explicit(&context->frozen, status == TLSLIFE_OK, memory_order_release);
     }
-    pthread_mutex_unlock(&context->seal_lock);
+    pthread_mutex_unlock(&context->freeze_lock);
     return status;
 }
 
 size_t tlslife_context_session_id_context(tlslife_context *context, unsigned char out[32]) {
-    if (tlsl_context_seal(context, NULL) != TLSLIFE_OK) {
+    if (tlsl_context_freeze(context, NULL) != TLSLIFE_OK) {
         return 0;
     }
     memcpy(out, context->sid_ctx, context->sid_ctx_len);

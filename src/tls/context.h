@@ -42,9 +42,9 @@ struct tlslife_context {
     SSL_CTX *ctx;
     atomic_uint refs;
     tlslife_role role;
-    atomic_bool sealed;
+    atomic_bool frozen;
     bool foreign; /* the program's own SSL_CTX: nothing of it is changed */
-    pthread_mutex_t seal_lock;
+    pthread_mutex_t freeze_lock;
     tlslife_verify verify;
     bool verify_host;
     bool ca_given; /* any CA was added: the system's are not added by themselves */
@@ -67,21 +67,21 @@ struct tlslife_context {
     bool keylog_keep;
     int keylog_fd;           /* -1: none */
     atomic_bool keylog_torn; /* the last line was written in part */
-    tlsl_policy policy;      /* collected while it is configured; empty once sealed */
+    tlsl_policy policy;      /* collected while it is configured; empty once frozen */
     unsigned char sid_ctx[32];
-    size_t sid_ctx_len; /* 0 until sealed or set */
+    size_t sid_ctx_len; /* 0 until frozen or set */
     tlslife_cache *cache;           /* as given, or NULL */
     _Atomic(tlslife_cache *) home; /* a server's own, where none was given, from its first session on */
     tlslife_ticket_keys *ticket_keys;
     tlsl_credential credentials[TLSL_CREDENTIALS_MAX];
-    size_t credentials_len; /* filled by the seal */
+    size_t credentials_len; /* filled when it is frozen */
 };
 
 /* Settles what is derived (CA default, session id context, credentials). Thread-safe, once. */
-tlslife_status tlsl_context_seal(tlslife_context *context, tlslife_error *err);
+tlslife_status tlsl_context_freeze(tlslife_context *context, tlslife_error *err);
 tlslife_context *tlsl_context_of(const SSL_CTX *ctx); /* from ex_data; NULL: not ours */
 
-/* Adds the first name that leads to the context, unless it is sealed; from any thread. */
+/* Adds the first name that leads to the context, unless it is frozen; from any thread. */
 void tlsl_policy_add_name(tlslife_context *context, const char *name);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * credentials.c: who a context is (certificate, key) and whom it trusts (CAs).
  *
- * All of it comes as PEM (a stapled OCSP response as DER), from a file or from memory, and goes through one memory
- * BIO: so a file is read once, the terminal is never asked for a passphrase, and the very bytes that were trusted
- * go into the policy's hash. What an attacker who can write such a file would try (a huge one, a device, a FIFO that
- * never ends) meets a limit.
+ * All of it comes as PEM (a stapled OCSP response as DER), from a file or from memory, and goes
+ * through one memory BIO: so a file is read once, the terminal is never asked for a passphrase, and
+ * the very bytes that were trusted go into the policy's hash. What an attacker who can write such a
+ * file would try (a huge one, a device, a FIFO that never ends) meets a limit.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +41,8 @@ static tlslife_status read_all(int fd, pem_text *text, tlslife_error *err) {
         return tlsl_fail_system(err, errno, "cannot read %s", text->name);
     }
     if (!S_ISREG(status.st_mode) || status.st_size > PEM_FILE_MAX) {
-        return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s is no regular file of at most 16 MiB", text->name);
+        return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s is no regular file of at most 16 MiB",
+                         text->name);
     }
     text->bytes = malloc((size_t)status.st_size + 1);
     if (text->bytes == NULL) {
@@ -81,12 +82,14 @@ static BIO *pem_bio(const pem_text *text) {
     return text->len > INT32_MAX ? NULL : BIO_new_mem_buf(text->bytes, (int)text->len);
 }
 
-typedef tlslife_status (*pem_setter)(tlslife_context *, const pem_text *, const char *, tlslife_error *);
+typedef tlslife_status (*pem_setter)(tlslife_context *, const pem_text *, const char *,
+                                     tlslife_error *);
 
 static tlslife_status from_file(tlslife_context *context, pem_setter set, const char *path,
                                 const char *passphrase, tlslife_error *err) {
     pem_text text;
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK || pem_open(path, &text, err) != TLSLIFE_OK) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        pem_open(path, &text, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     tlslife_status status = set(context, &text, passphrase, err);
@@ -94,19 +97,20 @@ static tlslife_status from_file(tlslife_context *context, pem_setter set, const 
     return status;
 }
 
-static tlslife_status from_memory(tlslife_context *context, pem_setter set, const char *pem, size_t pem_len,
-                                  const char *passphrase, tlslife_error *err) {
+static tlslife_status from_memory(tlslife_context *context, pem_setter set, const char *pem,
+                                  size_t pem_len, const char *passphrase, tlslife_error *err) {
     pem_text text = {.bytes = (char *)(uintptr_t)pem, .len = pem_len, .name = "the PEM text"};
     return tlsl_context_settable(context, err) != TLSLIFE_OK ? TLSLIFE_ERROR
                                                              : set(context, &text, passphrase, err);
 }
 
-/* -------------------------------------------------------------------------------- certificate and key */
+/* -------------------------------------------------------------------------- certificate and key */
 
 /* The end of a PEM text is an error in OpenSSL's queue; any other is the text's. */
 static bool only_end_of_pem(void) {
     unsigned long code = ERR_peek_last_error();
-    return code == 0 || (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE);
+    return code == 0 ||
+           (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE);
 }
 
 static bool add_chain(SSL_CTX *ctx, BIO *bio) {
@@ -127,18 +131,19 @@ static bool add_chain(SSL_CTX *ctx, BIO *bio) {
     return ended;
 }
 
-static tlslife_status set_certificate(tlslife_context *context, const pem_text *text, const char *passphrase,
-                                      tlslife_error *err) {
+static tlslife_status set_certificate(tlslife_context *context, const pem_text *text,
+                                      const char *passphrase, tlslife_error *err) {
     (void)passphrase;
     BIO *bio = pem_bio(text);
     X509 *leaf = bio == NULL ? NULL : PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
     /* Setting a leaf makes its kind of key the current one, which the chain then belongs to. */
-    bool ok =
-        leaf != NULL && SSL_CTX_use_certificate(context->ctx, leaf) == 1 && add_chain(context->ctx, bio);
+    bool ok = leaf != NULL && SSL_CTX_use_certificate(context->ctx, leaf) == 1 &&
+              add_chain(context->ctx, bio);
     X509_free(leaf);
     BIO_free(bio);
     return ok ? TLSLIFE_OK
-              : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable certificate in %s", text->name);
+              : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable certificate in %s",
+                                  text->name);
 }
 
 typedef struct passphrase_ask {
@@ -159,17 +164,19 @@ static int give_passphrase(char *buffer, int size, int writing, void *data) {
     return (int)len;
 }
 
-static tlslife_status key_failed(const pem_text *text, const passphrase_ask *ask, tlslife_error *err) {
+static tlslife_status key_failed(const pem_text *text, const passphrase_ask *ask,
+                                 tlslife_error *err) {
     if (ask->asked && ask->passphrase == NULL) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
-                                 "the private key in %s is encrypted: give its passphrase", text->name);
+                                 "the private key in %s is encrypted: give its passphrase",
+                                 text->name);
     }
     return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable private key in %s%s", text->name,
                              ask->asked ? " (is the passphrase right?)" : "");
 }
 
-static tlslife_status set_private_key(tlslife_context *context, const pem_text *text, const char *passphrase,
-                                      tlslife_error *err) {
+static tlslife_status set_private_key(tlslife_context *context, const pem_text *text,
+                                      const char *passphrase, tlslife_error *err) {
     passphrase_ask ask = {.passphrase = passphrase};
     BIO *bio = pem_bio(text);
     EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, &ask);
@@ -188,7 +195,8 @@ static tlslife_status set_private_key(tlslife_context *context, const pem_text *
                                               : "is not the key of the certificate");
     }
     return ok ? TLSLIFE_OK
-              : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable private key in %s", text->name);
+              : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable private key in %s",
+                                  text->name);
 }
 
 tlslife_status tlslife_context_set_certificate_file(tlslife_context *context, const char *path,
@@ -196,8 +204,8 @@ tlslife_status tlslife_context_set_certificate_file(tlslife_context *context, co
     return from_file(context, set_certificate, path, NULL, err);
 }
 
-tlslife_status tlslife_context_set_certificate_pem(tlslife_context *context, const char *pem, size_t pem_len,
-                                                   tlslife_error *err) {
+tlslife_status tlslife_context_set_certificate_pem(tlslife_context *context, const char *pem,
+                                                   size_t pem_len, tlslife_error *err) {
     return from_memory(context, set_certificate, pem, pem_len, NULL, err);
 }
 
@@ -206,14 +214,16 @@ tlslife_status tlslife_context_set_private_key_file(tlslife_context *context, co
     return from_file(context, set_private_key, path, passphrase, err);
 }
 
-tlslife_status tlslife_context_set_private_key_pem(tlslife_context *context, const char *pem, size_t pem_len,
-                                                   const char *passphrase, tlslife_error *err) {
+tlslife_status tlslife_context_set_private_key_pem(tlslife_context *context, const char *pem,
+                                                   size_t pem_len, const char *passphrase,
+                                                   tlslife_error *err) {
     return from_memory(context, set_private_key, pem, pem_len, passphrase, err);
 }
 
-/* ------------------------------------------------------------------------------------------------- CAs */
+/* ------------------------------------------------------------------------------------------ CAs */
 
-static bool trust_one(tlslife_context *context, X509_STORE *store, const X509_INFO *info, int *trusted) {
+static bool trust_one(tlslife_context *context, X509_STORE *store, const X509_INFO *info,
+                      int *trusted) {
     if (info->x509 != NULL) {
         *trusted += 1;
         if (X509_STORE_add_cert(store, info->x509) != 1) {
@@ -238,13 +248,15 @@ static tlslife_status add_ca(tlslife_context *context, const pem_text *text, con
     }
     sk_X509_INFO_pop_free(infos, X509_INFO_free);
     if (!ok || trusted == 0) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable CA certificate in %s", text->name);
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable CA certificate in %s",
+                                 text->name);
     }
     context->ca_given = true;
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_add_ca_file(tlslife_context *context, const char *path, tlslife_error *err) {
+tlslife_status tlslife_context_add_ca_file(tlslife_context *context, const char *path,
+                                           tlslife_error *err) {
     return from_file(context, add_ca, path, NULL, err);
 }
 
@@ -263,7 +275,8 @@ tlslife_status tlslife_context_add_ca_directory(tlslife_context *context, const 
         return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s is no directory of CA certificates", path);
     }
     if (SSL_CTX_load_verify_dir(context->ctx, path) != 1) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the CA directory %s cannot be used", path);
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the CA directory %s cannot be used",
+                                 path);
     }
     tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, path, strlen(path));
     context->ca_given = true;
@@ -276,15 +289,16 @@ tlslife_status tlslife_context_use_system_ca(tlslife_context *context, tlslife_e
         return TLSLIFE_ERROR;
     }
     if (SSL_CTX_set_default_verify_paths(context->ctx) != 1) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the system's CA certificates cannot be used");
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
+                                 "the system's CA certificates cannot be used");
     }
     tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, system, sizeof system);
     context->ca_given = true;
     return TLSLIFE_OK;
 }
 
-static tlslife_status set_client_ca(tlslife_context *context, const pem_text *text, const char *passphrase,
-                                    tlslife_error *err) {
+static tlslife_status set_client_ca(tlslife_context *context, const pem_text *text,
+                                    const char *passphrase, tlslife_error *err) {
     (void)passphrase;
     STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
     BIO *bio = pem_bio(text);
@@ -299,7 +313,8 @@ static tlslife_status set_client_ca(tlslife_context *context, const pem_text *te
     BIO_free(bio);
     if (!ok) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable CA certificate in %s", text->name);
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "no usable CA certificate in %s",
+                                 text->name);
     }
     ERR_clear_error();
     SSL_CTX_set_client_CA_list(context->ctx, names);
@@ -311,12 +326,12 @@ tlslife_status tlslife_context_set_client_ca_file(tlslife_context *context, cons
     return from_file(context, set_client_ca, path, NULL, err);
 }
 
-tlslife_status tlslife_context_set_client_ca_pem(tlslife_context *context, const char *pem, size_t pem_len,
-                                                 tlslife_error *err) {
+tlslife_status tlslife_context_set_client_ca_pem(tlslife_context *context, const char *pem,
+                                                 size_t pem_len, tlslife_error *err) {
     return from_memory(context, set_client_ca, pem, pem_len, NULL, err);
 }
 
-/* ------------------------------------------------------------------------------------------------ OCSP */
+/* ----------------------------------------------------------------------------------------- OCSP */
 
 static tlslife_status set_ocsp_response(tlslife_context *context, const pem_text *text,
                                         const char *passphrase, tlslife_error *err) {

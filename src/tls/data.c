@@ -1,13 +1,14 @@
 /*
  * data.c: reading and writing.
  *
- * The data's way is straight: one SSL_read_ex into the caller's memory, one SSL_write_ex of the caller's
- * memory, 16 KiB a record. Small pieces are gathered into one record first, because a record costs what
- * thousands of copied bytes do. Nothing passes before the handshake is done and every question answered.
+ * The data's way is straight: one SSL_read_ex into the caller's memory, one SSL_write_ex of the
+ * caller's memory, 16 KiB a record. Small pieces are gathered into one record first, because a
+ * record costs what thousands of copied bytes do. Nothing passes before the handshake is done and
+ * every question answered.
  *
- * After a write that must wait, libssl holds an encrypted record whose bytes are already decided; it wants
- * the same bytes again. *out_written never counts them, so a caller that goes on from there offers exactly
- * those.
+ * After a write that must wait, libssl holds an encrypted record whose bytes are already decided;
+ * it wants the same bytes again. *out_written never counts them, so a caller that goes on from
+ * there offers exactly those.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -25,7 +26,7 @@
 #include "tls/verdict.h"
 #include "tlslife.h"
 
-/* ------------------------------------------------------------------------------------------------ read */
+/* ----------------------------------------------------------------------------------------- read */
 
 static bool usable(const tlslife_conn *conn) {
     return conn->open && conn->final_status == TLSLIFE_OK && conn->transport.kind != TLSL_NONE;
@@ -61,11 +62,13 @@ static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer
     return status;
 }
 
-tlslife_status tlslife_conn_read(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read) {
+tlslife_status tlslife_conn_read(tlslife_conn *conn, void *buffer, size_t buffer_len,
+                                 size_t *out_read) {
     return read_with(conn, SSL_read_ex, buffer, buffer_len, out_read, "read");
 }
 
-tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read) {
+tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer_len,
+                                 size_t *out_read) {
     return read_with(conn, SSL_peek_ex, buffer, buffer_len, out_read, "peek");
 }
 
@@ -79,29 +82,30 @@ bool tlslife_conn_has_pending(const tlslife_conn *conn) {
 }
 
 bool tlslife_conn_drained(const tlslife_conn *conn) {
-    return usable(conn) && conn->transport.kind == TLSL_FD && tlsl_fd_drained(SSL_get_rbio(conn->ssl)) &&
-           !SSL_has_pending(conn->ssl) && (SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN) == 0;
+    return usable(conn) && conn->transport.kind == TLSL_FD &&
+           tlsl_fd_drained(SSL_get_rbio(conn->ssl)) && !SSL_has_pending(conn->ssl) &&
+           (SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN) == 0;
 }
 
 /* What cork holds back has not reached the peer, who waits for it still. */
 bool tlslife_conn_idle(const tlslife_conn *conn) {
-    return usable(conn) && !conn->data.unanswered && !conn->data.write_waits && conn->data.held_len == 0 &&
-           !SSL_has_pending(conn->ssl);
+    return usable(conn) && !conn->data.unanswered && !conn->data.write_waits &&
+           conn->data.held_len == 0 && !SSL_has_pending(conn->ssl);
 }
 
-/* ----------------------------------------------------------------------------------------------- write */
+/* ---------------------------------------------------------------------------------------- write */
 
 /*
- * Whether the write that just failed has left a record with libssl. None is left where our close_notify is out
- * already, or where a handshake that goes first has not ended.
+ * Whether the write that just failed has left a record with libssl. None is left where our
+ * close_notify is out already, or where a handshake that goes first has not ended.
  */
 static bool leaves_record(const SSL *ssl) {
     return SSL_want_write(ssl) && !SSL_in_init(ssl);
 }
 
 /* Writes all of bytes; *written is raised as records go out. */
-static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, size_t len, size_t *written,
-                                int64_t *deadline) {
+static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, size_t len,
+                                size_t *written, int64_t *deadline) {
     tlslife_status status = TLSLIFE_OK;
     size_t gone = 0;
     while (status == TLSLIFE_OK && gone < len) {
@@ -137,14 +141,16 @@ static tlslife_status flush_held(tlslife_conn *conn, int64_t *deadline) {
 }
 
 /* Appends to what is held back, flushing each time 16 KiB are there. */
-static tlslife_status hold(tlslife_conn *conn, const unsigned char *bytes, size_t len, size_t *written,
-                           int64_t *deadline) {
+static tlslife_status hold(tlslife_conn *conn, const unsigned char *bytes, size_t len,
+                           size_t *written, int64_t *deadline) {
     while (len > 0) {
-        tlslife_status status = conn->data.held_len < TLSL_RECORD ? TLSLIFE_OK : flush_held(conn, deadline);
+        tlslife_status status =
+            conn->data.held_len < TLSL_RECORD ? TLSLIFE_OK : flush_held(conn, deadline);
         if (status != TLSLIFE_OK) {
             return status;
         }
-        size_t now = TLSL_RECORD - conn->data.held_len < len ? TLSL_RECORD - conn->data.held_len : len;
+        size_t now =
+            TLSL_RECORD - conn->data.held_len < len ? TLSL_RECORD - conn->data.held_len : len;
         memcpy(conn->data.held + conn->data.held_len, bytes, now);
         conn->data.held_len += now;
         *written += now;
@@ -154,8 +160,8 @@ static tlslife_status hold(tlslife_conn *conn, const unsigned char *bytes, size_
     return TLSLIFE_OK;
 }
 
-static tlslife_status write_piece(tlslife_conn *conn, const void *bytes, size_t len, size_t *written,
-                                  int64_t *deadline) {
+static tlslife_status write_piece(tlslife_conn *conn, const void *bytes, size_t len,
+                                  size_t *written, int64_t *deadline) {
     if (!usable(conn)) {
         tlslife_status status = tlsl_conn_ready(conn, "write");
         if (status != TLSLIFE_OK) {
@@ -207,8 +213,8 @@ static size_t gather(cursor *at, unsigned char *record) {
     return len;
 }
 
-tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *pieces, size_t pieces_len,
-                                   size_t *out_written) {
+tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *pieces,
+                                   size_t pieces_len, size_t *out_written) {
     unsigned char record[TLSL_RECORD];
     int64_t deadline = TLSL_DEADLINE_UNSET;
     cursor at = {pieces, pieces_len, 0};
@@ -218,7 +224,8 @@ tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *piec
     while (status == TLSLIFE_OK && at.pieces_len > 0) {
         const tlslife_bytes *piece = at.piece;
         if (at.offset == 0 && piece->len >= TLSL_RECORD && !conn->data.corked) {
-            size_t whole = piece->len - piece->len % TLSL_RECORD; /* full records need no gathering */
+            size_t whole =
+                piece->len - piece->len % TLSL_RECORD; /* full records need no gathering */
             status = write_piece(conn, piece->data, whole, out_written, &deadline);
             at.offset = whole;
             continue;
@@ -260,9 +267,10 @@ tlslife_status tlslife_conn_flush(tlslife_conn *conn) {
     return tlsl_flush(conn, &deadline);
 }
 
-/* ------------------------------------------------------------------------------------------ early data */
+/* ----------------------------------------------------------------------------------- early data */
 
-static tlslife_status early_begin(tlslife_conn *conn, const char *verb, bool server, int64_t *deadline) {
+static tlslife_status early_begin(tlslife_conn *conn, const char *verb, bool server,
+                                  int64_t *deadline) {
     if (conn->open) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s after the handshake is done", verb);
     }
@@ -274,7 +282,10 @@ static uint32_t early_limit(const tlslife_conn *conn) {
     return session == NULL ? 0 : SSL_SESSION_get_max_early_data(session);
 }
 
-/* A server's early data goes to a peer who has proved nothing yet: not where the policy wants a proof. */
+/*
+ * A server's early data goes to a peer who has proved nothing yet: not where the policy wants a
+ * proof.
+ */
 static tlslife_status early_lawful(tlslife_conn *conn) {
     bool server = SSL_is_server(conn->ssl);
     if (server && (!conn->begun || SSL_get_verify_mode(conn->ssl) != SSL_VERIFY_NONE)) {
@@ -283,8 +294,9 @@ static tlslife_status early_lawful(tlslife_conn *conn) {
             "a server's write_early follows its read_early, where the client need not be verified");
     }
     if (!server && !conn->begun && early_limit(conn) == 0) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "write_early needs a session that allows early data: see its max_early_data");
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "write_early needs a session that allows early data: see its max_early_data");
     }
     return TLSLIFE_OK;
 }
@@ -313,8 +325,8 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
 tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len,
                                        size_t *out_read) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status =
-        buffer_len > 0 ? early_begin(conn, "read_early", true, &deadline) : no_bytes(conn, "read_early");
+    tlslife_status status = buffer_len > 0 ? early_begin(conn, "read_early", true, &deadline)
+                                           : no_bytes(conn, "read_early");
     while (status == TLSLIFE_OK) {
         size_t now = 0;
         tlsl_errors_clear();

@@ -1,11 +1,11 @@
 /*
- * handshake.c: connect, accept and handshake: one SSL_do_handshake under three names, resumable at any
- * wait.
+ * handshake.c: connect, accept and handshake: one SSL_do_handshake under three names, resumable at
+ * any wait.
  *
- * "Done" means more here than in libssl: the last question must be answered too. A server's question about
- * its peer comes after libssl's own end, or just before it (SSL_set_retry_verify serves a client alone), so until it is
- * answered nothing can be read or written, and the TLS 1.3 tickets are held back: a refused client takes
- * nothing away.
+ * "Done" means more here than in libssl: the last question must be answered too. A server's
+ * question about its peer comes after libssl's own end, or just before it (SSL_set_retry_verify
+ * serves a client alone), so until it is answered nothing can be read or written, and the TLS 1.3
+ * tickets are held back: a refused client takes nothing away.
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -26,7 +26,7 @@
 #include "tls/verdict.h"
 #include "tlslife.h"
 
-/* ------------------------------------------------------------------------------------------- beginning */
+/* ------------------------------------------------------------------------------------ beginning */
 
 static tlslife_status check_side(tlslife_conn *conn, const char *verb, bool server) {
     if (SSL_is_server(conn->ssl) == server) {
@@ -38,7 +38,8 @@ static tlslife_status check_side(tlslife_conn *conn, const char *verb, bool serv
 
 static tlslife_status check_host(tlslife_conn *conn, const char *verb) {
     const tlslife_context *context = conn->context;
-    bool verifies = context->verify != TLSLIFE_VERIFY_NONE && context->verify_host && !context->foreign;
+    bool verifies =
+        context->verify != TLSLIFE_VERIFY_NONE && context->verify_host && !context->foreign;
     if (SSL_is_server(conn->ssl) || !verifies || conn->set.hostname != NULL) {
         return TLSLIFE_OK;
     }
@@ -49,7 +50,10 @@ static tlslife_status check_host(tlslife_conn *conn, const char *verb) {
         verb);
 }
 
-/* libssl leaves out a TLS 1.3 ticket that is older than its server said, and offers all others, however old. */
+/*
+ * libssl leaves out a TLS 1.3 ticket that is older than its server said, and offers all others,
+ * however old.
+ */
 static bool too_old(const SSL_SESSION *session) {
     int64_t now = time(NULL), age = now - SSL_SESSION_get_time(session);
     bool tls13 = SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION;
@@ -84,7 +88,8 @@ static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
 static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadline) {
     if (conn->transport.kind == TLSL_NONE) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "%s without a transport: dial, set_fd, pair or set_memory first", verb);
+                              "%s without a transport: dial, set_fd, pair or set_memory first",
+                              verb);
     }
     if (conn->begun) {
         return TLSLIFE_OK;
@@ -101,18 +106,21 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadl
     return TLSLIFE_OK;
 }
 
-tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server, int64_t *deadline) {
+tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server,
+                                    int64_t *deadline) {
     if (conn->final_status != TLSLIFE_OK) {
-        return tlsl_conn_fate(conn);
+        return tlsl_conn_final_status(conn);
     }
-    return check_side(conn, verb, server) == TLSLIFE_OK ? begin(conn, verb, deadline) : TLSLIFE_ERROR;
+    return check_side(conn, verb, server) == TLSLIFE_OK ? begin(conn, verb, deadline)
+                                                        : TLSLIFE_ERROR;
 }
 
-/* ---------------------------------------------------------------------------------------------- ending */
+/* --------------------------------------------------------------------------------------- ending */
 
 /*
- * A TLS 1.2 client has proved that it has its certificate's key when its ChangeCipherSpec has come. Its Finished is a record
- * of its own, and until the server has read it the server has sent nothing under the new keys.
+ * A TLS 1.2 client has proved that it has its certificate's key when its ChangeCipherSpec has come.
+ * Its Finished is a record of its own, and until the server has read it the server has sent nothing
+ * under the new keys.
  */
 bool tlsl_handshake_held(const tlslife_conn *conn) {
     return SSL_is_server(conn->ssl) && !conn->shaken && conn->asked.verify != TLSL_ACCEPTED &&
@@ -121,8 +129,8 @@ bool tlsl_handshake_held(const tlslife_conn *conn) {
 }
 
 /* BIO_callback_fn_ex(3): a read that is held looks like a transport with nothing to read. */
-static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, int number, long longer,
-                      int ret, size_t *processed) {
+static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, int number,
+                      long longer, int ret, size_t *processed) {
     (void)bytes, (void)len, (void)number, (void)longer, (void)processed;
     const tlslife_conn *conn =
         operation == BIO_CB_READ ? tlsl_conn_of((const SSL *)BIO_get_callback_arg(bio)) : NULL;
@@ -152,7 +160,10 @@ void tlsl_handshake_unhold(const tlslife_conn *conn) {
     }
 }
 
-/* libssl has no call that sends an alert. TLS 1.3: a ticket is begun, whose extension fails with it (callbacks.c). */
+/*
+ * libssl has no call that sends an alert. TLS 1.3: a ticket is begun, whose extension fails with it
+ * (callbacks.c).
+ */
 static void send_alert_in_ticket(tlslife_conn *conn) {
     if (SSL_new_session_ticket(conn->ssl) == 1) {
         SSL_do_handshake(conn->ssl);
@@ -172,8 +183,9 @@ static void send_plain_alert(tlslife_conn *conn) {
 }
 
 /*
- * A peer that is refused when libssl has nothing to refuse any more gets an alert where one can be sent: a server's in TLS
- * 1.3, and in TLS 1.2 before the end of a full handshake. It gets no close_notify: its end must not look clean.
+ * A peer that is refused when libssl has nothing to refuse any more gets an alert where one can be
+ * sent: a server's in TLS 1.3, and in TLS 1.2 before the end of a full handshake. It gets no
+ * close_notify: its end must not look clean.
  */
 static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
@@ -181,7 +193,8 @@ static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
         SSL_CTX_remove_session(conn->origin->ctx, session);
     }
     bool blocking = conn->blocking;
-    tlsl_conn_set_waiting(conn, false, conn->timeout_ms); /* whom we refuse need not read what we say */
+    tlsl_conn_set_waiting(conn, false,
+                          conn->timeout_ms); /* whom we refuse need not read what we say */
     if (held) {
         send_plain_alert(conn);
     } else if (SSL_is_server(conn->ssl) && SSL_version(conn->ssl) >= TLS1_3_VERSION) {
@@ -193,8 +206,9 @@ static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
     tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");
     if (err != NULL) {
         err->alert = conn->found.alert;
-        err->verify_result =
-            conn->found.verify_result != X509_V_OK ? conn->found.verify_result : X509_V_ERR_APPLICATION_VERIFICATION;
+        err->verify_result = conn->found.verify_result != X509_V_OK
+                                 ? conn->found.verify_result
+                                 : X509_V_ERR_APPLICATION_VERIFICATION;
         err->verify_depth = 0;
     }
     return tlsl_conn_end(conn, TLSLIFE_ERROR);
@@ -211,7 +225,10 @@ tlslife_status tlsl_handshake_question(tlslife_conn *conn) {
     return TLSLIFE_OK;
 }
 
-/* A resumed TLS 1.2 session whose ticket was renewed is another one now, of which libssl tells nobody. */
+/*
+ * A resumed TLS 1.2 session whose ticket was renewed is another one now, of which libssl tells
+ * nobody.
+ */
 static void keep_renewed(tlslife_conn *conn) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
     if (!conn->resume.offered || session == NULL || session == conn->resume.offered_session ||
@@ -227,7 +244,8 @@ static void keep_renewed(tlslife_conn *conn) {
 
 /* A client has asked of a peer that showed its certificate in this handshake. */
 static bool asks_at_end(const tlslife_conn *conn) {
-    return tlsl_conn_asks_verify(conn) && (SSL_is_server(conn->ssl) || SSL_session_reused(conn->ssl));
+    return tlsl_conn_asks_verify(conn) &&
+           (SSL_is_server(conn->ssl) || SSL_session_reused(conn->ssl));
 }
 
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
@@ -257,7 +275,8 @@ static tlslife_status drive(tlslife_conn *conn, const char *verb, bool server) {
     while (status == TLSLIFE_OK && !done) {
         tlsl_errors_clear();
         int ret = SSL_do_handshake(conn->ssl);
-        status = ret == 1 ? tlsl_handshake_finish(conn, &done) : tlsl_conn_settle(conn, ret, &deadline, verb);
+        status = ret == 1 ? tlsl_handshake_finish(conn, &done)
+                          : tlsl_conn_settle(conn, ret, &deadline, verb);
     }
     tlsl_conn_facts(conn);
     return status;
@@ -279,7 +298,7 @@ bool tlslife_conn_handshake_done(const tlslife_conn *conn) {
     return conn->open;
 }
 
-/* --------------------------------------------------------------------------------- after the handshake */
+/* -------------------------------------------------------------------------- after the handshake */
 
 static tlslife_status after_handshake(tlslife_conn *conn, const char *verb, bool tls13) {
     ERR_clear_error();
@@ -289,7 +308,8 @@ static tlslife_status after_handshake(tlslife_conn *conn, const char *verb, bool
     if ((SSL_version(conn->ssl) >= TLS1_3_VERSION) == tls13) {
         return TLSLIFE_OK;
     }
-    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is not in %s", verb, SSL_get_version(conn->ssl));
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is not in %s", verb,
+                          SSL_get_version(conn->ssl));
 }
 
 static tlslife_status asked(tlslife_conn *conn, int ret, const char *verb) {
@@ -300,7 +320,8 @@ static tlslife_status asked(tlslife_conn *conn, int ret, const char *verb) {
 tlslife_status tlslife_conn_key_update(tlslife_conn *conn, bool request_peer) {
     tlslife_status status = after_handshake(conn, "key_update", true);
     int type = request_peer ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED;
-    return status != TLSLIFE_OK ? status : asked(conn, SSL_key_update(conn->ssl, type), "key_update");
+    return status != TLSLIFE_OK ? status
+                                : asked(conn, SSL_key_update(conn->ssl, type), "key_update");
 }
 
 tlslife_status tlslife_conn_renegotiate(tlslife_conn *conn, bool abbreviated) {
@@ -327,8 +348,9 @@ tlslife_status tlslife_conn_request_client_certificate(tlslife_conn *conn) {
     }
     if (SSL_get_verify_mode(conn->ssl) == SSL_VERIFY_NONE) {
         /* A context that asks nobody at the handshake still means to check whom it asks now. */
-        SSL_set_verify(conn->ssl,
-                       SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT | SSL_VERIFY_POST_HANDSHAKE, NULL);
+        SSL_set_verify(
+            conn->ssl,
+            SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT | SSL_VERIFY_POST_HANDSHAKE, NULL);
     }
     return asked(conn, SSL_verify_client_post_handshake(conn->ssl), verb);
 }

@@ -17,8 +17,8 @@ tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool s
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done);
 
 /*
- * Server, when its ClientHello has been answered: a TLS 1.2 client whose Finished is not read before the answer about it
- * can be refused within the handshake.
+ * Server, when its ClientHello has been answered: a TLS 1.2 client whose Finished is not read
+ * before the answer about it can be refused within the handshake.
  */
 void tlsl_handshake_hold(tlslife_conn *conn);
 void tlsl_handshake_unhold(const tlslife_conn *conn);

@@ -1,10 +1,10 @@
 /*
  * hello.c: what a ClientHello says, copied while libssl lets us look at it.
  *
- * The bytes are a stranger's and nothing about them is checked yet: every length is held against what is
- * left, and a list that does not fit is an empty list; libssl itself will refuse the hello when its turn
- * comes. One block of memory holds everything, bounded by the ClientHello's own size. Sources: RFC 8446
- * 4.1.2, RFC 6066 3, RFC 7301 3.1.
+ * The bytes are a stranger's and nothing about them is checked yet: every length is held against
+ * what is left, and a list that does not fit is an empty list; libssl itself will refuse the hello
+ * when its turn comes. One block of memory holds everything, bounded by the ClientHello's own size.
+ * Sources: RFC 8446 4.1.2, RFC 6066 3, RFC 7301 3.1.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -64,7 +64,8 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
         .has_session_id = SSL_client_hello_get0_session_id(ssl, &unused) > 0,
     };
     for (bool more = take_vector(&ext, 1, &list); more && take(&list, 2, &version);) {
-        brief.offers_tls13 = brief.offers_tls13 || (version.at[0] << 8 | version.at[1]) == TLS1_3_VERSION;
+        brief.offers_tls13 =
+            brief.offers_tls13 || (version.at[0] << 8 | version.at[1]) == TLS1_3_VERSION;
     }
     return brief;
 }
@@ -73,8 +74,8 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
 static reader host_name(SSL *ssl) {
     reader ext = extension(ssl, TLSEXT_TYPE_server_name), list, type, name = {NULL, 0};
     bool found = take_vector(&ext, 2, &list) && take(&list, 1, &type) &&
-                 type.at[0] == TLSEXT_NAMETYPE_host_name && take_vector(&list, 2, &name) && name.left > 0 &&
-                 memchr(name.at, '\0', name.left) == NULL;
+                 type.at[0] == TLSEXT_NAMETYPE_host_name && take_vector(&list, 2, &name) &&
+                 name.left > 0 && memchr(name.at, '\0', name.left) == NULL;
     return found ? name : (reader){NULL, 0};
 }
 
@@ -83,10 +84,11 @@ tlslife_bytes tlsl_hello_server_name(SSL *ssl) {
     return (tlslife_bytes){name.at, name.left};
 }
 
-/* -------------------------------------------------------------------------------------------- the copy */
+/* ------------------------------------------------------------------------------------- the copy */
 
 /*
- * The hello and its block: one allocation for the numbers and the lists, one for the bytes they point into.
+ * The hello and its block: one allocation for the numbers and the lists, one for the bytes they
+ * point into.
  */
 typedef struct hello_block {
     tlslife_hello hello;
@@ -136,7 +138,8 @@ static size_t copy_numbers(uint16_t *out, reader from) {
 }
 
 /* Names with a length of `width` before each and `skip` bytes after it. */
-static size_t copy_list(tlslife_bytes *out, unsigned char **end, reader from, size_t width, size_t skip) {
+static size_t copy_list(tlslife_bytes *out, unsigned char **end, reader from, size_t width,
+                        size_t skip) {
     size_t len = 0;
     reader item, rest;
     while (from.left > 0 && take_vector(&from, width, &item) && take(&from, skip, &rest)) {
@@ -177,11 +180,14 @@ tlslife_hello *tlsl_hello_read(SSL *ssl) {
     if (block == NULL) {
         return NULL;
     }
-    /* Each name of a list has a byte at least before it, so the bytes of a list bound their number. */
-    block->bytes =
-        malloc(parts.alpn.left + parts.identities.left + parts.session_id.left + parts.server_name.left + 1);
+    /*
+     * Each name of a list has a byte at least before it, so the bytes of a list bound their number.
+     */
+    block->bytes = malloc(parts.alpn.left + parts.identities.left + parts.session_id.left +
+                          parts.server_name.left + 1);
     block->lists = calloc(parts.alpn.left + parts.identities.left + 1, sizeof *block->lists);
-    block->numbers = calloc(parts.ciphers.left / 2 + parts.versions.left / 2 + 1, sizeof *block->numbers);
+    block->numbers =
+        calloc(parts.ciphers.left / 2 + parts.versions.left / 2 + 1, sizeof *block->numbers);
     if (block->bytes == NULL || block->lists == NULL || block->numbers == NULL) {
         tlsl_hello_free(&block->hello);
         return NULL;

@@ -1,9 +1,9 @@
 /*
  * info.c: what a handshake found.
  *
- * libssl's getters crash or lie before the handshake is done (the group crashes before a TLS 1.2 handshake,
- * the verify result says OK, a cleared SSL keeps the last one's). Each of these looks at the connection's
- * state first.
+ * libssl's getters crash or lie before the handshake is done (the group crashes before a TLS 1.2
+ * handshake, the verify result says OK, a cleared SSL keeps the last one's). Each of these looks at
+ * the connection's state first.
  */
 #include <openssl/err.h>
 #include <openssl/objects.h>
@@ -44,8 +44,8 @@ bool tlslife_conn_is_server(const tlslife_conn *conn) {
 }
 
 /*
- * Most of what a handshake found lies in its session, and libssl's getters do not ask whether there is one: set_session
- * takes it away, and a renegotiation that fails may.
+ * Most of what a handshake found lies in its session, and libssl's getters do not ask whether there
+ * is one: set_session takes it away, and a renegotiation that fails may.
  */
 static bool has_session(const tlslife_conn *conn) {
     return SSL_get0_session(conn->ssl) != NULL;
@@ -55,7 +55,10 @@ static bool established(const tlslife_conn *conn) {
     return conn->known && has_session(conn);
 }
 
-/* What the hellos settled is there too when a server's program is asked before the end of a TLS 1.2 handshake. */
+/*
+ * What the hellos settled is there too when a server's program is asked before the end of a TLS 1.2
+ * handshake.
+ */
 static bool settled(const tlslife_conn *conn) {
     return established(conn) || (has_session(conn) && tlsl_handshake_held(conn));
 }
@@ -112,11 +115,11 @@ long tlslife_conn_verify_result(const tlslife_conn *conn) {
     return established(conn) ? SSL_get_verify_result(conn->ssl) : -1;
 }
 
-/* ---------------------------------------------------------------------------------------- certificates */
+/* --------------------------------------------------------------------------------- certificates */
 
 /*
- * libssl leaves a client's leaf out of the chain that a server sees; index 0 is the leaf here on both
- * sides.
+ * libssl leaves a client's leaf out of the chain that a server sees; index 0 is the leaf here on
+ * both sides.
  */
 static X509 *peer_at(const tlslife_conn *conn, size_t index) {
     if (!established(conn) && !in_question(conn)) {
@@ -129,10 +132,12 @@ static X509 *peer_at(const tlslife_conn *conn, size_t index) {
         index--;
     }
     const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(conn->ssl);
-    if (chain == NULL && index == 0 && !SSL_is_server(conn->ssl)) { /* of a session that was bytes */
+    if (chain == NULL && index == 0 &&
+        !SSL_is_server(conn->ssl)) { /* of a session that was bytes */
         return SSL_get0_peer_certificate(conn->ssl);
     }
-    return chain == NULL || index >= (size_t)sk_X509_num(chain) ? NULL : sk_X509_value(chain, (int)index);
+    return chain == NULL || index >= (size_t)sk_X509_num(chain) ? NULL
+                                                                : sk_X509_value(chain, (int)index);
 }
 
 size_t tlslife_conn_peer_certificates_len(const tlslife_conn *conn) {
@@ -143,15 +148,17 @@ size_t tlslife_conn_peer_certificates_len(const tlslife_conn *conn) {
     return len;
 }
 
-bool tlslife_conn_peer_certificate(const tlslife_conn *conn, size_t index, tlslife_certificate *out) {
+bool tlslife_conn_peer_certificate(const tlslife_conn *conn, size_t index,
+                                   tlslife_certificate *out) {
     X509 *x509 = peer_at(conn, index);
     return x509 != NULL && tlsl_certificate_fill(out, x509);
 }
 
 bool tlslife_conn_ocsp_response(const tlslife_conn *conn, tlslife_bytes *out) {
     const unsigned char *der = NULL;
-    long len =
-        established(conn) && !SSL_is_server(conn->ssl) ? SSL_get_tlsext_status_ocsp_resp(conn->ssl, &der) : 0;
+    long len = established(conn) && !SSL_is_server(conn->ssl)
+                   ? SSL_get_tlsext_status_ocsp_resp(conn->ssl, &der)
+                   : 0;
     if (der == NULL || len <= 0) {
         return false;
     }
@@ -159,7 +166,7 @@ bool tlslife_conn_ocsp_response(const tlslife_conn *conn, tlslife_bytes *out) {
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- keying material */
+/* ------------------------------------------------------------------------------ keying material */
 
 size_t tlslife_conn_finished(const tlslife_conn *conn, unsigned char *out, size_t out_len) {
     if (!established(conn)) {
@@ -177,15 +184,17 @@ size_t tlslife_conn_peer_finished(const tlslife_conn *conn, unsigned char *out, 
     return len < out_len ? len : out_len;
 }
 
-tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn, unsigned char *out, size_t out_len,
-                                                   const char *label, size_t label_len,
-                                                   const unsigned char *context, size_t context_len) {
+tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn, unsigned char *out,
+                                                   size_t out_len, const char *label,
+                                                   size_t label_len, const unsigned char *context,
+                                                   size_t context_len) {
     if (!conn->open) {
         return tlsl_conn_ready(conn, "export_keying_material");
     }
     ERR_clear_error();
-    return SSL_export_keying_material(conn->ssl, out, out_len, label, label_len, context, context_len,
-                                      context != NULL) == 1
+    return SSL_export_keying_material(conn->ssl, out, out_len, label, label_len, context,
+                                      context_len, context != NULL) == 1
                ? TLSLIFE_OK
-               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "cannot export keying material");
+               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS,
+                                   "cannot export keying material");
 }

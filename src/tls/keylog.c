@@ -1,13 +1,14 @@
 /*
  * keylog.c: the file that a context's key-log lines go to.
  *
- * It is a regular file, or a FIFO whose reader is there, such as a program that decrypts a capture while it runs.
- * Whoever reads the lines can decrypt the traffic, so the file is judged as a shared store's is: ours, of the mode
- * 0600, reached through no symbolic link.
+ * It is a regular file, or a FIFO whose reader is there, such as a program that decrypts a capture
+ * while it runs. Whoever reads the lines can decrypt the traffic, so the file is judged as a shared
+ * store's is: ours, of the mode 0600, reached through no symbolic link.
  *
- * A connection never waits for its key log, and never fails by it: a full disk, a full FIFO, or a reader who has
- * gone loses lines. A line is one write, so that threads and processes may share a file. A disk that becomes full
- * in the middle of a line leaves a part of it; the next line then begins with a newline, and is whole.
+ * A connection never waits for its key log, and never fails by it: a full disk, a full FIFO, or a
+ * reader who has gone loses lines. A line is one write, so that threads and processes may share a
+ * file. A disk that becomes full in the middle of a line leaves a part of it; the next line then
+ * begins with a newline, and is whole.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +30,10 @@
 
 #define TRIES 20
 
-/* The descriptor, or -1 with errno. Another process may make the file, or remove it, at the same moment. */
+/*
+ * The descriptor, or -1 with errno. Another process may make the file, or remove it, at the same
+ * moment.
+ */
 static int open_or_create(const char *path) {
     int fd = -1;
     errno = ENOENT;

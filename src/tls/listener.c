@@ -2,14 +2,14 @@
  * listener.c: a listening TCP socket, and connections out of it.
  *
  * Without a deadline the kernel waits, within accept. The first call that has one makes the socket
- * non-blocking for good, and poll does the waiting: a client that goes away between poll and accept, or is
- * another process's, must not leave the caller waiting for the next one. Never back: O_NONBLOCK is shared with
- * processes that were forked, and they may rely on it. What accept hands out is close-on-exec from birth and
- * TCP_NODELAY.
+ * non-blocking for good, and poll does the waiting: a client that goes away between poll and
+ * accept, or is another process's, must not leave the caller waiting for the next one. Never back:
+ * O_NONBLOCK is shared with processes that were forked, and they may rely on it. What accept hands
+ * out is close-on-exec from birth and TCP_NODELAY.
  *
- * What an attacker would try: connect and reset at once, again and again. Linux reports such a client's
- * failure on the listener; it is that client's alone, so the next is taken, and the deadline is looked at
- * between two.
+ * What an attacker would try: connect and reset at once, again and again. Linux reports such a
+ * client's failure on the listener; it is that client's alone, so the next is taken, and the
+ * deadline is looked at between two.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -42,12 +42,13 @@ struct tlslife_listener {
     int fd;
     int port;
     atomic_bool non_blocking; /* the socket, by a call of this process */
-    atomic_bool passes_on;    /* its TCP_NODELAY, to what it accepts: Linux does, and it has been seen */
+    atomic_bool
+        passes_on; /* its TCP_NODELAY, to what it accepts: Linux does, and it has been seen */
 };
 
 /*
- * A host of NULL means every address: then one IPv6 socket takes IPv4 too. A given address means that one
- * alone.
+ * A host of NULL means every address: then one IPv6 socket takes IPv4 too. A given address means
+ * that one alone.
  */
 static bool set_options(int fd, int family, bool every_address, bool reuse_port) {
     const int on = 1;
@@ -59,11 +60,13 @@ static bool set_options(int fd, int family, bool every_address, bool reuse_port)
     if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) {
         return false;
     }
-    return family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) == 0;
+    return family != AF_INET6 ||
+           setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) == 0;
 }
 
 /* The descriptor, or -1 with errno. */
-static int open_address(const struct addrinfo *address, bool every_address, int backlog, bool reuse_port) {
+static int open_address(const struct addrinfo *address, bool every_address, int backlog,
+                        bool reuse_port) {
     int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, address->ai_protocol);
     if (fd < 0) {
         return -1;
@@ -79,11 +82,11 @@ static int open_address(const struct addrinfo *address, bool every_address, int 
 }
 
 /*
- * The first address of this family (AF_UNSPEC: any) that can be listened on, or -1; errno as before if
- * there was none.
+ * The first address of this family (AF_UNSPEC: any) that can be listened on, or -1; errno as before
+ * if there was none.
  */
-static int open_family(const struct addrinfo *addresses, int family, bool every_address, int backlog,
-                       bool reuse_port) {
+static int open_family(const struct addrinfo *addresses, int family, bool every_address,
+                       int backlog, bool reuse_port) {
     for (const struct addrinfo *one = addresses; one != NULL; one = one->ai_next) {
         if (family == AF_UNSPEC || one->ai_family == family) {
             int fd = open_address(one, every_address, backlog, reuse_port);
@@ -95,14 +98,17 @@ static int open_family(const struct addrinfo *addresses, int family, bool every_
     return -1;
 }
 
-static int open_any(const struct addrinfo *addresses, bool every_address, int backlog, bool reuse_port) {
+static int open_any(const struct addrinfo *addresses, bool every_address, int backlog,
+                    bool reuse_port) {
     errno = EADDRNOTAVAIL;
     if (!every_address) {
         return open_family(addresses, AF_UNSPEC, false, backlog, reuse_port);
     }
     int fd = open_family(addresses, AF_INET6, true, backlog, reuse_port);
     /* A port that is taken is an answer; a machine without IPv6 is not. */
-    return fd >= 0 || errno == EADDRINUSE ? fd : open_family(addresses, AF_INET, true, backlog, reuse_port);
+    return fd >= 0 || errno == EADDRINUSE
+               ? fd
+               : open_family(addresses, AF_INET, true, backlog, reuse_port);
 }
 
 static int port_of(int fd) {
@@ -132,7 +138,8 @@ static struct addrinfo *resolve(const char *host, const char *service, tlslife_e
         (void)tlsl_fail_system(err, errno, "cannot listen on %s, service %s", shown, service);
     } else {
         (void)tlsl_fail(err, result == EAI_MEMORY ? TLSLIFE_ERR_MEMORY : TLSLIFE_ERR_RESOLVE,
-                        "cannot listen on %s, service %s: %s", shown, service, gai_strerror(result));
+                        "cannot listen on %s, service %s: %s", shown, service,
+                        gai_strerror(result));
     }
     return NULL;
 }
@@ -150,8 +157,8 @@ static tlslife_listener *listener_of(int fd, bool non_blocking, tlslife_error *e
     return listener;
 }
 
-tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog, bool reuse_port,
-                                 tlslife_error *err) {
+tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog,
+                                 bool reuse_port, tlslife_error *err) {
     tlsl_address address;
     if (tlsl_address_of(host, service, NULL, true, &address, err) != TLSLIFE_OK) {
         return NULL;
@@ -183,7 +190,8 @@ static bool has_option(int fd, int level, int option, int value) {
 }
 
 static bool listens_on_tcp(int fd) {
-    return has_option(fd, SOL_SOCKET, SO_ACCEPTCONN, 1) && has_option(fd, SOL_SOCKET, SO_TYPE, SOCK_STREAM) &&
+    return has_option(fd, SOL_SOCKET, SO_ACCEPTCONN, 1) &&
+           has_option(fd, SOL_SOCKET, SO_TYPE, SOCK_STREAM) &&
            (has_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET6) ||
             has_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET));
 }
@@ -253,7 +261,8 @@ static tlslife_status accept_one(int listening, int timeout_ms, int *out_fd) {
             return TLSLIFE_OK;
         }
         if (errno == EAGAIN) {
-            tlslife_status waited = timeout_ms == 0 ? too_late : tlsl_wait_fd(listening, POLLIN, deadline);
+            tlslife_status waited =
+                timeout_ms == 0 ? too_late : tlsl_wait_fd(listening, POLLIN, deadline);
             if (waited != TLSLIFE_OK) {
                 return waited;
             }
@@ -277,13 +286,15 @@ static void set_no_delay(tlslife_listener *listener, int fd) {
     }
 }
 
-tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_context *context, int timeout_ms,
-                                       tlslife_conn **out_conn, tlslife_error *err) {
+tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_context *context,
+                                       int timeout_ms, tlslife_conn **out_conn,
+                                       tlslife_error *err) {
     int fd = -1;
     tlslife_status status =
         prepare(listener, timeout_ms) ? accept_one(listener->fd, timeout_ms, &fd) : TLSLIFE_ERROR;
     if (status != TLSLIFE_OK) {
-        return status == TLSLIFE_ERROR ? tlsl_fail_system(err, errno, "cannot accept a connection") : status;
+        return status == TLSLIFE_ERROR ? tlsl_fail_system(err, errno, "cannot accept a connection")
+                                       : status;
     }
     set_no_delay(listener, fd);
     tlslife_conn *conn = tlslife_conn_new(context, err);
@@ -291,7 +302,8 @@ tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_conte
         (void)close(fd);
         return TLSLIFE_ERROR;
     }
-    if (tlsl_conn_own_fd(conn, fd) != TLSLIFE_OK) { /* fd is the connection's also when this fails */
+    if (tlsl_conn_own_fd(conn, fd) !=
+        TLSLIFE_OK) { /* fd is the connection's also when this fails */
         if (err != NULL) {
             *err = *tlslife_conn_error(conn);
         }

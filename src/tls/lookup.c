@@ -1,15 +1,17 @@
 /*
  * lookup.c: how a session is found for a handshake, in memory or far away.
  *
- * libssl asks for a server's session in the middle of the handshake and wants the answer at once. Memory
- * can give it: get_session_cb looks there. A far home cannot, so it is asked earlier: when the ClientHello
- * is in, the ids that libssl will ask for are read from it, the handshake is suspended
- * (SSL_CLIENT_HELLO_RETRY), the store is asked with no SSL_ call on the stack, and when it has answered,
- * however late, the handshake goes on and finds the session here. A client looks before its first byte.
+ * libssl asks for a server's session in the middle of the handshake and wants the answer at once.
+ * Memory can give it: get_session_cb looks there. A far home cannot, so it is asked earlier: when
+ * the ClientHello is in, the ids that libssl will ask for are read from it, the handshake is
+ * suspended (SSL_CLIENT_HELLO_RETRY), the store is asked with no SSL_ call on the stack, and when
+ * it has answered, however late, the handshake goes on and finds the session here. A client looks
+ * before its first byte.
  *
- * What an attacker would try: make every hello cost a lookup. A TLS 1.3 client sends a random session id
- * that means nothing: without a PSK extension nothing is looked up; at most two identities are, and only
- * those of an id's length. A home that is slow costs that one handshake its resumption.
+ * What an attacker would try: make every hello cost a lookup. A TLS 1.3 client sends a random
+ * session id that means nothing: without a PSK extension nothing is looked up; at most two
+ * identities are, and only those of an id's length. A home that is slow costs that one handshake
+ * its resumption.
  */
 #include <errno.h>
 #include <openssl/evp.h>
@@ -26,7 +28,7 @@
 #include "base/session_value.h"
 #include "base/error.h"
 #include "cache/cache.h"
-#include "cache/far.h"
+#include "cache/external.h"
 #include "cache/store/store.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
@@ -54,8 +56,8 @@ struct tlsl_search {
 };
 
 /* Where sessions of conn are; NULL: nowhere. */
-static tlslife_cache *home(const tlslife_conn *conn) {
-    return tlsl_context_home(conn->origin, false);
+static tlslife_cache *session_cache(const tlslife_conn *conn) {
+    return tlsl_context_session_cache(conn->origin, false);
 }
 
 void tlsl_search_free(tlslife_conn *conn) {
@@ -64,7 +66,7 @@ void tlsl_search_free(tlslife_conn *conn) {
         return;
     }
     if (search->asked && search->inquiry.found == TLSL_FOUND_PENDING) {
-        tlslife_store *store = tlsl_cache_store(home(conn));
+        tlslife_store *store = tlsl_cache_store(session_cache(conn));
         store->verbs->cancel(store, &search->inquiry);
     }
     free(search->inquiry.bytes);
@@ -87,7 +89,7 @@ static tlslife_bytes policy_of(const tlslife_conn *conn) {
     return (tlslife_bytes){conn->context->sid_ctx, conn->context->sid_ctx_len};
 }
 
-/* ------------------------------------------------------------------------------------------------ asking */
+/* --------------------------------------------------------------------------------------- asking */
 
 /* A client's TLS 1.3 session is offered once; a server's that allows early data is taken once. */
 static bool used_once(const tlslife_conn *conn, bool tls13) {
@@ -97,7 +99,7 @@ static bool used_once(const tlslife_conn *conn, bool tls13) {
 static void ask(tlsl_search *search, tlslife_store *store) {
     if (!search->asked) {
         memset(&search->inquiry, 0, sizeof search->inquiry);
-        tlsl_far_key(&search->keys[search->next], search->inquiry.key);
+        tlsl_external_key(&search->keys[search->next], search->inquiry.key);
         search->inquiry.take = search->take;
         search->asked = true;
         store->verbs->ask(store, &search->inquiry);
@@ -109,27 +111,27 @@ static void ask(tlsl_search *search, tlslife_store *store) {
 
 /* What may be used again is kept nearer; a client, who could not know before, gives it back. */
 static void keep_found(tlslife_conn *conn, const tlsl_cache_key *key, const tlsl_search *search) {
-    tlslife_cache *cache = home(conn);
+    tlslife_cache *cache = session_cache(conn);
     if (used_once(conn, SSL_SESSION_get_protocol_version(search->found) == TLS1_3_VERSION)) {
         return;
     }
-    if (tlsl_cache_near(cache)) {
+    if (tlsl_cache_in_memory(cache)) {
         tlsl_cache_keep(cache, key, search->found, NULL);
     }
     if (search->take) {
-        tlsl_far_put(cache, key, search->found, policy_of(conn));
+        tlsl_external_put(cache, key, search->found, policy_of(conn));
     }
 }
 
 /* What the answer says: a session, or the next id's turn, or the end. */
 static void take_answer(tlslife_conn *conn, tlsl_search *search) {
-    tlslife_cache *cache = home(conn);
+    tlslife_cache *cache = session_cache(conn);
     const tlsl_cache_key *key = &search->keys[search->next];
     const tlsl_inquiry *inquiry = &search->inquiry;
     if (inquiry->found == TLSL_FOUND_HIT) {
         bool expired = false;
-        search->found =
-            tlsl_far_open(cache, key, inquiry->bytes, inquiry->bytes_len, policy_of(conn), &expired);
+        search->found = tlsl_external_open(cache, key, inquiry->bytes, inquiry->bytes_len,
+                                           policy_of(conn), &expired);
         search->found_at = search->next;
         conn->resume.outcome = expired ? TLSLIFE_OUTCOME_EXPIRED : conn->resume.outcome;
     } else if (inquiry->found == TLSL_FOUND_FAILED) {
@@ -142,7 +144,7 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     search->next++;
     search->done = search->found != NULL || search->next == search->keys_len;
     if (search->found != NULL) {
-        tlsl_cache_count(cache, TLSL_COUNT_FAR_HIT);
+        tlsl_cache_count(cache, TLSL_COUNT_STORE_HIT);
         keep_found(conn, key, search);
     } else if (search->done) {
         tlsl_cache_count(cache, TLSL_COUNT_MISS);
@@ -161,8 +163,8 @@ static tlslife_status wait_for_store(tlslife_conn *conn, tlslife_store *store, i
     }
     int fd = tlslife_store_fd(store, &writing, &timeout_ms);
     int64_t until = tlsl_deadline(timeout_ms);
-    tlslife_status status =
-        tlsl_wait_fd(fd, writing ? POLLIN | POLLOUT : POLLIN, until < *deadline ? until : *deadline);
+    tlslife_status status = tlsl_wait_fd(fd, writing ? POLLIN | POLLOUT : POLLIN,
+                                         until < *deadline ? until : *deadline);
     if (status == TLSLIFE_TIMEOUT && *deadline <= until) {
         return TLSLIFE_TIMEOUT;
     }
@@ -173,7 +175,7 @@ static tlslife_status wait_for_store(tlslife_conn *conn, tlslife_store *store, i
 
 tlslife_status tlsl_search_go_on(tlslife_conn *conn, int64_t *deadline) {
     tlsl_search *search = conn->resume.search;
-    tlslife_store *store = tlsl_cache_store(home(conn));
+    tlslife_store *store = tlsl_cache_store(session_cache(conn));
     while (!search->done) {
         ask(search, store);
         if (search->inquiry.found != TLSL_FOUND_PENDING) {
@@ -197,7 +199,7 @@ bool tlslife_conn_lookup(const tlslife_conn *conn, tlslife_lookup *out) {
         return false;
     }
     const tlsl_inquiry *inquiry = &conn->resume.search->inquiry;
-    *out = (tlslife_lookup){.store = tlsl_cache_store(home(conn)),
+    *out = (tlslife_lookup){.store = tlsl_cache_store(session_cache(conn)),
                             .key = {inquiry->key, sizeof inquiry->key},
                             .take = inquiry->take};
     return true;
@@ -208,7 +210,7 @@ bool tlslife_conn_lookup_answered(const tlslife_conn *conn) {
         return true;
     }
     const tlsl_inquiry *inquiry = &conn->resume.search->inquiry;
-    tlslife_store *store = tlsl_cache_store(home(conn));
+    tlslife_store *store = tlsl_cache_store(session_cache(conn));
     return inquiry->found != TLSL_FOUND_PENDING ||
            (store->verbs->answered != NULL && store->verbs->answered(store, inquiry));
 }
@@ -218,14 +220,15 @@ static tlsl_inquiry *asked_inquiry(tlslife_conn *conn, const char *verb) {
     tlslife_lookup lookup;
     if (!tlslife_conn_lookup(conn, &lookup) || !lookup.store->verbs->answered_by_program ||
         conn->resume.search->inquiry.found != TLSL_FOUND_PENDING) {
-        tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s, but the program was asked for no session", verb);
+        tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s, but the program was asked for no session",
+                       verb);
         return NULL;
     }
     return &conn->resume.search->inquiry;
 }
 
 static void answered(tlslife_conn *conn, tlsl_inquiry *inquiry, tlsl_found found) {
-    tlslife_store *store = tlsl_cache_store(home(conn));
+    tlslife_store *store = tlsl_cache_store(session_cache(conn));
     store->verbs->cancel(store, inquiry);
     inquiry->found = found;
 }
@@ -259,7 +262,7 @@ tlslife_status tlslife_conn_fail_session(tlslife_conn *conn) {
     return TLSLIFE_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------ server */
+/* --------------------------------------------------------------------------------------- server */
 
 /* The id beside a session of another version is made up: that nobody knows it is no news. */
 static void note_missing(tlslife_conn *conn, tlslife_outcome why) {
@@ -276,12 +279,13 @@ static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
     }
     tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
     /* What may be used once is in one home alone: the far one, which all processes see. */
-    bool near = tlsl_cache_near(home(conn)) && !once;
-    SSL_SESSION *session = near ? tlsl_cache_find(home(conn), &key, false, false, &why) : NULL;
+    bool in_memory = tlsl_cache_in_memory(session_cache(conn)) && !once;
+    SSL_SESSION *session =
+        in_memory ? tlsl_cache_find(session_cache(conn), &key, false, false, &why) : NULL;
     search->take = once;
     search->keys[search->keys_len++] = key;
     if (session != NULL && search->found == NULL) {
-        tlsl_cache_count(home(conn), TLSL_COUNT_HIT);
+        tlsl_cache_count(session_cache(conn), TLSL_COUNT_HIT);
         search->found = session;
         search->found_at = search->keys_len - 1;
         search->done = true;
@@ -302,7 +306,8 @@ static bool want_ids(tlslife_conn *conn, bool tls13) {
         return false;
     }
     for (size_t i = 0; tls13 && i < hello->psk_identities_len; i++) {
-        if (hello->psk_identities[i].len == SSL_MAX_SSL_SESSION_ID_LENGTH) { /* else it is no id of ours */
+        if (hello->psk_identities[i].len ==
+            SSL_MAX_SSL_SESSION_ID_LENGTH) { /* else it is no id of ours */
             want_id(conn, hello->psk_identities[i], used_once(conn, true));
         }
     }
@@ -310,45 +315,52 @@ static bool want_ids(tlslife_conn *conn, bool tls13) {
         want_id(conn, hello->session_id, false);
     }
     tlsl_hello_free(hello);
-    if (tlsl_search_waits(conn) && tlsl_cache_store(home(conn)) == NULL) {
-        tlsl_cache_count(home(conn), TLSL_COUNT_MISS);
+    if (tlsl_search_waits(conn) && tlsl_cache_store(session_cache(conn)) == NULL) {
+        tlsl_cache_count(session_cache(conn), TLSL_COUNT_MISS);
         conn->resume.search->done = true;
     }
     return true;
 }
 
 /*
- * Whether libssl may ask for an id of this hello in a home. In TLS 1.2 a ticket goes before an id, which most clients make
- * up beside it, but where there is no key for the ticket the id may be a session's.
+ * Whether libssl may ask for an id of this hello in a home. In TLS 1.2 a ticket goes before an id,
+ * which most clients make up beside it, but where there is no key for the ticket the id may be a
+ * session's.
  */
 static bool ids_matter(const tlslife_conn *conn, const tlsl_hello_brief *brief, bool tls13) {
     bool tickets = !(SSL_get_options(conn->ssl) & SSL_OP_NO_TICKET);
-    return home(conn) != NULL && tlsl_conn_keeps_ids(conn, tls13) &&
+    return session_cache(conn) != NULL && tlsl_conn_keeps_ids(conn, tls13) &&
            (tls13 ? brief->has_psk
-                  : brief->has_session_id &&
-                        !(tickets && brief->ticket.len > 0 && tlsl_ticket_key_known(conn, brief->ticket)));
+                  : brief->has_session_id && !(tickets && brief->ticket.len > 0 &&
+                                               tlsl_ticket_key_known(conn, brief->ticket)));
 }
 
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     tlsl_hello_brief brief = tlsl_hello_glance(conn->ssl);
     bool tls13 = brief.offers_tls13 && speaks_tls13(conn);
     /* An id is no sign: TLS 1.3's clients make one up. */
-    bool other = tls13 ? !brief.has_psk && brief.ticket.len > 0 : brief.has_psk && brief.ticket.len == 0;
-    conn->resume.offered = brief.has_psk || brief.ticket.len > 0 || (!tls13 && brief.has_session_id);
-    conn->resume.outcome = other           ? TLSLIFE_OUTCOME_OTHER_VERSION
-                    : conn->resume.offered ? TLSLIFE_OUTCOME_NOT_CACHED
-                                    : TLSLIFE_OUTCOME_NOT_OFFERED;
+    bool other =
+        tls13 ? !brief.has_psk && brief.ticket.len > 0 : brief.has_psk && brief.ticket.len == 0;
+    conn->resume.offered =
+        brief.has_psk || brief.ticket.len > 0 || (!tls13 && brief.has_session_id);
+    conn->resume.outcome = other                  ? TLSLIFE_OUTCOME_OTHER_VERSION
+                           : conn->resume.offered ? TLSLIFE_OUTCOME_NOT_CACHED
+                                                  : TLSLIFE_OUTCOME_NOT_OFFERED;
     tlsl_conn_choose_tickets(conn, tls13);
-    /* What is near is found when libssl asks; but whether there is an id must be known when a ticket does not open. */
+    /*
+     * What is in memory is found when libssl asks; but whether there is an id must be known when a
+     * ticket does not open.
+     */
     bool now = ids_matter(conn, &brief, tls13) &&
-               (tlsl_cache_store(home(conn)) != NULL || (!tls13 && brief.ticket.len > 0));
+               (tlsl_cache_store(session_cache(conn)) != NULL || (!tls13 && brief.ticket.len > 0));
     bool ok = !now || want_ids(conn, tls13);
     *out_waits = tlsl_search_waits(conn);
     return ok;
 }
 
 bool tlsl_search_found_id(const tlslife_conn *conn) {
-    return conn->resume.search != NULL && conn->resume.search->found != NULL && SSL_version(conn->ssl) < TLS1_3_VERSION;
+    return conn->resume.search != NULL && conn->resume.search->found != NULL &&
+           SSL_version(conn->ssl) < TLS1_3_VERSION;
 }
 
 void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
@@ -357,10 +369,11 @@ void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
     bool same = len == conn->context->sid_ctx_len && memcmp(id, conn->context->sid_ctx, len) == 0;
     bool expired = tlsl_session_left(session, 0, time(NULL)) == 0;
     bool other = SSL_SESSION_get_protocol_version(session) != SSL_version(conn->ssl);
-    conn->resume.outcome = !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
-                    : expired ? TLSLIFE_OUTCOME_EXPIRED
-                    : other   ? TLSLIFE_OUTCOME_OTHER_VERSION
-                              : TLSLIFE_OUTCOME_NOT_ACCEPTED; /* unless it is resumed: by its cipher, say */
+    conn->resume.outcome =
+        !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
+        : expired ? TLSLIFE_OUTCOME_EXPIRED
+        : other   ? TLSLIFE_OUTCOME_OTHER_VERSION
+                  : TLSLIFE_OUTCOME_NOT_ACCEPTED; /* unless it is resumed: by its cipher, say */
 }
 
 /* libssl asks for a server's session. Nothing waits here: what is far was fetched before. */
@@ -368,7 +381,8 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
     tlslife_conn *conn = tlsl_conn_of(ssl);
     *copy = 0; /* the reference that is returned is libssl's */
     tlsl_cache_key key = {.client = false};
-    if (conn == NULL || home(conn) == NULL || id_len <= 0 || !tlsl_id_key(id, (size_t)id_len, key.bytes) ||
+    if (conn == NULL || session_cache(conn) == NULL || id_len <= 0 ||
+        !tlsl_id_key(id, (size_t)id_len, key.bytes) ||
         !tlsl_conn_keeps_ids(conn, SSL_version(ssl) >= TLS1_3_VERSION)) {
         return NULL;
     }
@@ -381,7 +395,7 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
     } else if (search == NULL) {
         tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
         bool once = used_once(conn, SSL_version(ssl) >= TLS1_3_VERSION);
-        session = tlsl_cache_find(home(conn), &key, once, true, &why);
+        session = tlsl_cache_find(session_cache(conn), &key, once, true, &why);
         note_missing(conn, why);
     }
     if (session != NULL) {
@@ -390,10 +404,13 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
     return session;
 }
 
-/* libssl gives each stateless ticket of TLS 1.3 an id, too, which no home knows: a far one need not be told of its end. */
+/*
+ * libssl gives each stateless ticket of TLS 1.3 an id, too, which no home knows: a far one need not
+ * be told of its end.
+ */
 static bool may_be_kept(const tlslife_context *context, const SSL_SESSION *session) {
-    bool stateless =
-        context->resumption == TLSLIFE_RESUMPTION_BOTH || context->resumption == TLSLIFE_RESUMPTION_TICKETS;
+    bool stateless = context->resumption == TLSLIFE_RESUMPTION_BOTH ||
+                     context->resumption == TLSLIFE_RESUMPTION_TICKETS;
     return context->role == TLSLIFE_CLIENT || tlsl_context_leads_on(context) || !stateless ||
            SSL_SESSION_get_protocol_version(session) != TLS1_3_VERSION ||
            SSL_SESSION_get_max_early_data(session) > 0;
@@ -401,13 +418,13 @@ static bool may_be_kept(const tlslife_context *context, const SSL_SESSION *sessi
 
 void tlsl_on_remove_session(SSL_CTX *ctx, SSL_SESSION *session) {
     tlslife_context *context = tlsl_context_of(ctx);
-    tlslife_cache *cache = context == NULL ? NULL : tlsl_context_home(context, false);
+    tlslife_cache *cache = context == NULL ? NULL : tlsl_context_session_cache(context, false);
     if (cache != NULL && may_be_kept(context, session)) {
         tlsl_cache_drop(cache, session, tlsl_session_left(session, 0, time(NULL)) > 0);
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ client */
+/* --------------------------------------------------------------------------------------- client */
 
 /* "host:port" of the peer, as far as it is known. */
 static void peer_text(const tlslife_conn *conn, char *out, size_t out_len) {
@@ -429,7 +446,8 @@ static bool client_key(const tlslife_conn *conn, tlsl_cache_key *key, char *peer
     bool own_alpn = conn->set.alpn != NULL;
     peer_text(conn, peer, peer_len);
     bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
-              tlsl_hash_add(hash, policy.data, policy.len) && tlsl_hash_add(hash, peer, strlen(peer)) &&
+              tlsl_hash_add(hash, policy.data, policy.len) &&
+              tlsl_hash_add(hash, peer, strlen(peer)) &&
               tlsl_hash_add(hash, name == NULL ? "" : name, name == NULL ? 0 : strlen(name)) &&
               tlsl_hash_add(hash, own_alpn ? conn->set.alpn : conn->context->alpn,
                             own_alpn ? conn->set.alpn_len : conn->context->alpn_len) &&
@@ -440,8 +458,8 @@ static bool client_key(const tlslife_conn *conn, tlsl_cache_key *key, char *peer
 }
 
 /*
- * A session of another context of the same policy is taken over as a copy, for libssl compares all of its
- * id context.
+ * A session of another context of the same policy is taken over as a copy, for libssl compares all
+ * of its id context.
  */
 static SSL_SESSION *own(const tlslife_conn *conn, SSL_SESSION *session) {
     unsigned len = 0;
@@ -451,7 +469,8 @@ static SSL_SESSION *own(const tlslife_conn *conn, SSL_SESSION *session) {
     }
     SSL_SESSION *copy = SSL_SESSION_dup(session);
     SSL_SESSION_free(session);
-    if (copy != NULL && SSL_SESSION_set1_id_context(copy, conn->resume.sid_ctx, (unsigned)conn->resume.sid_ctx_len) != 1) {
+    if (copy != NULL && SSL_SESSION_set1_id_context(copy, conn->resume.sid_ctx,
+                                                    (unsigned)conn->resume.sid_ctx_len) != 1) {
         SSL_SESSION_free(copy);
         copy = NULL;
     }
@@ -467,7 +486,7 @@ static void offer(tlslife_conn *conn, SSL_SESSION *session) {
 }
 
 tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
-    tlslife_cache *cache = home(conn);
+    tlslife_cache *cache = session_cache(conn);
     char peer[300];
     tlsl_cache_key key;
     if (conn->resume.search == NULL) {
@@ -477,7 +496,7 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
             return TLSLIFE_OK; /* out of memory for a hash: a full handshake */
         }
         SSL_SESSION *session =
-            tlsl_cache_near(cache) ? tlsl_cache_find(cache, &key, false, !far, &why) : NULL;
+            tlsl_cache_in_memory(cache) ? tlsl_cache_find(cache, &key, false, !far, &why) : NULL;
         conn->resume.outcome = (uint8_t)why;
         if (session != NULL || !far || search_new(conn) == NULL) {
             offer(conn, session);
@@ -496,10 +515,10 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------------- keeping */
+/* -------------------------------------------------------------------------------------- keeping */
 
-static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_cache_key *key, char *peer,
-                   size_t peer_len) {
+static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_cache_key *key,
+                   char *peer, size_t peer_len) {
     peer[0] = '\0';
     if (!SSL_is_server(conn->ssl)) {
         return client_key(conn, key, peer, peer_len);
@@ -511,16 +530,16 @@ static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_ca
 
 /*
  * What may be used once lives in one home alone. With a far one that is a server's there, where all
- * processes see it taken; and of a client's tickets the first goes there, for whoever comes next, and the
- * others into memory.
+ * processes see it taken; and of a client's tickets the first goes there, for whoever comes next,
+ * and the others into memory.
  */
 static bool lives_near(tlslife_conn *conn, const SSL_SESSION *session, bool *out_far) {
-    const tlslife_cache *cache = home(conn);
-    bool near = tlsl_cache_near(cache), far = tlsl_cache_store(cache) != NULL;
+    const tlslife_cache *cache = session_cache(conn);
+    bool in_memory = tlsl_cache_in_memory(cache), external = tlsl_cache_store(cache) != NULL;
     bool once = used_once(conn, SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION);
-    *out_far = far;
-    if (!far || !near || !once) {
-        return near;
+    *out_far = external;
+    if (!external || !in_memory || !once) {
+        return in_memory;
     }
     *out_far = SSL_is_server(conn->ssl) || !conn->resume.told_store;
     conn->resume.told_store = true;
@@ -534,22 +553,22 @@ bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (!key_of(conn, session, &key, peer, sizeof peer)) {
         return false;
     }
-    tlslife_cache *cache = tlsl_context_home(conn->origin, true);
+    tlslife_cache *cache = tlsl_context_session_cache(conn->origin, true);
     if (cache != NULL && lives_near(conn, session, &far)) {
         tlsl_cache_keep(cache, &key, session, peer);
     }
     return far;
 }
 
-void tlsl_cache_far_session(tlslife_conn *conn, SSL_SESSION *session) {
+void tlsl_cache_store_session(tlslife_conn *conn, SSL_SESSION *session) {
     char peer[300];
     tlsl_cache_key key;
     if (key_of(conn, session, &key, peer, sizeof peer)) {
-        tlsl_far_put(home(conn), &key, session, policy_of(conn));
+        tlsl_external_put(session_cache(conn), &key, session, policy_of(conn));
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- outcome */
+/* -------------------------------------------------------------------------------------- outcome */
 
 tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
     if (!conn->known || tlslife_conn_version(conn) == NULL) {
@@ -559,15 +578,16 @@ tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
         return TLSLIFE_OUTCOME_RESUMED;
     }
     if (!SSL_is_server(conn->ssl) && conn->resume.offered) {
-        return conn->resume.offered_expired                             ? TLSLIFE_OUTCOME_EXPIRED
-               : conn->resume.offered_version != SSL_version(conn->ssl) ? TLSLIFE_OUTCOME_OTHER_VERSION
-                                                                 : TLSLIFE_OUTCOME_NOT_ACCEPTED;
+        return conn->resume.offered_expired ? TLSLIFE_OUTCOME_EXPIRED
+               : conn->resume.offered_version != SSL_version(conn->ssl)
+                   ? TLSLIFE_OUTCOME_OTHER_VERSION
+                   : TLSLIFE_OUTCOME_NOT_ACCEPTED;
     }
     if (SSL_is_server(conn->ssl) && conn->resume.offered && conn->resume.ticket_failed) {
         return TLSLIFE_OUTCOME_TICKET;
     }
     return conn->resume.outcome == TLSLIFE_OUTCOME_NONE ? TLSLIFE_OUTCOME_NOT_OFFERED
-                                                 : (tlslife_outcome)conn->resume.outcome;
+                                                        : (tlslife_outcome)conn->resume.outcome;
 }
 
 const char *tlslife_outcome_name(tlslife_outcome outcome) {

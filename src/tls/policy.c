@@ -1,12 +1,15 @@
 /*
- * policy.c: what decides who may come in: whom a context trusts, how it verifies peers, and the names that it has.
+ * policy.c: what decides who may come in: whom a context trusts, how it verifies peers, and the
+ * names that it has.
  *
- * The policy is a set of facts, each a hash of its value. How a value was set, how often and in what order is no part of
- * it: what a configuration file says again leaves the policy as it is, and what it changes is read from the SSL_CTX
- * at the end. So settings that only say how to speak (versions, ciphers, numbers of tickets) are not in it, but the parts of
- * a cipher string that decide which certificates are good enough (@SECLEVEL, SUITEB128) are.
+ * The policy is a set of facts, each a hash of its value. How a value was set, how often and in
+ * what order is no part of it: what a configuration file says again leaves the policy as it is, and
+ * what it changes is read from the SSL_CTX at the end. So settings that only say how to speak
+ * (versions, ciphers, numbers of tickets) are not in it, but the parts of a cipher string that
+ * decide which certificates are good enough (@SECLEVEL, SUITEB128) are.
  *
- * An attacker would like two policies of one hash: so each fact has its kind before it, and its length.
+ * An attacker would like two policies of one hash: so each fact has its kind before it, and its
+ * length.
  */
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -36,10 +39,12 @@ static bool make_room(tlsl_policy *policy) {
 
 bool tlsl_hash_add(EVP_MD_CTX *hash, const void *bytes, size_t len) {
     uint64_t framed = len;
-    return EVP_DigestUpdate(hash, &framed, sizeof framed) == 1 && EVP_DigestUpdate(hash, bytes, len) == 1;
+    return EVP_DigestUpdate(hash, &framed, sizeof framed) == 1 &&
+           EVP_DigestUpdate(hash, bytes, len) == 1;
 }
 
-static bool hash_fact(uint64_t kind, const void *bytes, size_t len, unsigned char out[TLSL_POLICY_HASH]) {
+static bool hash_fact(uint64_t kind, const void *bytes, size_t len,
+                      unsigned char out[TLSL_POLICY_HASH]) {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
               EVP_DigestUpdate(hash, &kind, sizeof kind) == 1 && tlsl_hash_add(hash, bytes, len) &&
@@ -87,7 +92,8 @@ void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx) {
         SSL_CTX_get_verify_mode(ctx),
         SSL_CTX_get_verify_depth(ctx),
         SSL_CTX_get_security_level(ctx),
-        SSL_CTX_set_cert_flags(ctx, 0) & SSL_CERT_FLAG_SUITEB_128_LOS, /* sets nothing, and returns all */
+        SSL_CTX_set_cert_flags(ctx, 0) &
+            SSL_CERT_FLAG_SUITEB_128_LOS, /* sets nothing, and returns all */
         (int64_t)X509_VERIFY_PARAM_get_flags(SSL_CTX_get0_param(ctx)),
     };
     tlsl_policy_add(policy, TLSL_FACT_VERIFICATION, said, sizeof said);
@@ -110,7 +116,8 @@ bool tlsl_policy_hash(tlsl_policy *policy, unsigned char out[TLSL_POLICY_HASH]) 
         }
     }
     policy->len = different;
-    return EVP_Digest(policy->facts, different * sizeof *policy->facts, out, NULL, EVP_sha256(), NULL) == 1;
+    return EVP_Digest(policy->facts, different * sizeof *policy->facts, out, NULL, EVP_sha256(),
+                      NULL) == 1;
 }
 
 void tlsl_policy_clear(tlsl_policy *policy) {

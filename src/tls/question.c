@@ -1,9 +1,10 @@
 /*
  * question.c: the program's answers to the questions of a handshake.
  *
- * An answer is only recorded here; it takes effect when the suspended call is made again and libssl calls
- * back. Each question is answered once: an answer to a question that was not asked is the program's mistake
- * and is said so, since a policy decision that silently went nowhere is what an attacker would like best.
+ * An answer is only recorded here; it takes effect when the suspended call is made again and libssl
+ * calls back. Each question is answered once: an answer to a question that was not asked is the
+ * program's mistake and is said so, since a policy decision that silently went nowhere is what an
+ * attacker would like best.
  */
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -21,11 +22,12 @@
 #include "tlslife.h"
 
 static tlslife_status check_asked(tlslife_conn *conn, uint8_t answer, const char *verb) {
-    return answer == TLSL_ASKED ? TLSLIFE_OK
-                                : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s, but nothing was asked", verb);
+    return answer == TLSL_ASKED
+               ? TLSLIFE_OK
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s, but nothing was asked", verb);
 }
 
-/* ----------------------------------------------------------------------------------------- ClientHello */
+/* ---------------------------------------------------------------------------------- ClientHello */
 
 const tlslife_hello *tlslife_conn_hello(const tlslife_conn *conn) {
     return conn->asked.client_hello;
@@ -37,7 +39,9 @@ static void hello_answered(tlslife_conn *conn, tlsl_answer answer) {
     conn->asked.client_hello = NULL;
 }
 
-/* Others are served by this listener: so the mistake costs this handshake, and is told by its call. */
+/*
+ * Others are served by this listener: so the mistake costs this handshake, and is told by its call.
+ */
 static void refuse_unfit(tlslife_conn *conn) {
     free(conn->asked.refuse_reason);
     conn->asked.refuse_reason = strdup(tlslife_conn_error(conn)->message);
@@ -53,7 +57,7 @@ tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *co
     if (context == NULL) {
         context = tlsl_context_match(conn->context, conn->asked.client_hello->server_name);
     } else if (tlsl_switch_check(conn->context, context, err) != TLSLIFE_OK ||
-               tlsl_context_seal(context, err) != TLSLIFE_OK) {
+               tlsl_context_freeze(context, err) != TLSLIFE_OK) {
         refuse_unfit(conn);
         return TLSLIFE_OK;
     }
@@ -62,13 +66,13 @@ tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *co
     return TLSLIFE_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- certificates */
+/* --------------------------------------------------------------------------------- certificates */
 
 tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn, tlslife_context *context) {
     if (check_asked(conn, conn->asked.certificate, "answer_certificate") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (context != NULL && tlsl_context_seal(context, tlsl_conn_error(conn)) != TLSLIFE_OK) {
+    if (context != NULL && tlsl_context_freeze(context, tlsl_conn_error(conn)) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     if (context != NULL && context->credentials_len == 0) {
@@ -99,10 +103,11 @@ const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index) {
     conn->asked.ca_name = OPENSSL_zalloc(text_len);
     return conn->asked.ca_name == NULL
                ? NULL
-               : tlsl_name_text(sk_X509_NAME_value(ca_names(conn), (int)index), conn->asked.ca_name, text_len);
+               : tlsl_name_text(sk_X509_NAME_value(ca_names(conn), (int)index), conn->asked.ca_name,
+                                text_len);
 }
 
-/* ------------------------------------------------------------------------------------------------ peer */
+/* ----------------------------------------------------------------------------------------- peer */
 
 /* What each alert means: RFC 8446 section 6.2. */
 static int alert_for(long verify_result) {

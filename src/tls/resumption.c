@@ -1,14 +1,16 @@
 /*
  * resumption.c: which ways of resuming a context has.
  *
- * Tickets and ids stand side by side, as in libssl: a client of TLS 1.2 that takes no ticket is given an id, and memory is
- * spent on it alone. libssl's own cache is not used. It belongs to the SSL_CTX that a connection was made of, whatever a
- * server name has chosen since, and would store and find what the context in force does not allow. So a server's sessions
- * are in a cache of ours, which is asked under callbacks: the program's, or one that is made when the first session comes
+ * Tickets and ids stand side by side, as in libssl: a client of TLS 1.2 that takes no ticket is
+ * given an id, and memory is spent on it alone. libssl's own cache is not used. It belongs to the
+ * SSL_CTX that a connection was made of, whatever a server name has chosen since, and would store
+ * and find what the context in force does not allow. So a server's sessions are in a cache of ours,
+ * which is asked under callbacks: the program's, or one that is made when the first session comes
  * that has no ticket.
  *
- * Early data must not be taken twice (RFC 8446 section 8). The cache gives such a session once, and for that a ticket of
- * TLS 1.3 must be an id. libssl's own protection goes by its own cache, and is off.
+ * Early data must not be taken twice (RFC 8446 section 8). The cache gives such a session once, and
+ * for that a ticket of TLS 1.3 must be an id. libssl's own protection goes by its own cache, and is
+ * off.
  */
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -31,15 +33,15 @@ void tlsl_set_option(SSL_CTX *ctx, uint64_t option, bool on) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------- the settings */
+/* --------------------------------------------------------------------------------- the settings */
 
 /* What holds where the program has made no choice: who gives a cache wants it used. */
 static tlslife_resumption chosen(const tlslife_context *context) {
     if (context->resumption_given) {
         return context->resumption;
     }
-    bool ids =
-        context->role == TLSLIFE_SERVER && (context->cache != NULL || context->no_ticket == TLSL_SAID_YES);
+    bool ids = context->role == TLSLIFE_SERVER &&
+               (context->cache != NULL || context->no_ticket == TLSL_SAID_YES);
     return ids ? TLSLIFE_RESUMPTION_STATEFUL : TLSLIFE_RESUMPTION_BOTH;
 }
 
@@ -54,9 +56,12 @@ static void settle_server(tlslife_context *context) {
     context->gives_once = !off && !replays && SSL_CTX_get_max_early_data(ctx) > 0;
     /* An SSL that the host makes by itself has no more than this to go by. */
     tlsl_set_option(ctx, SSL_OP_NO_TICKET,
-                    off || context->gives_once || context->resumption == TLSLIFE_RESUMPTION_STATEFUL);
+                    off || context->gives_once ||
+                        context->resumption == TLSLIFE_RESUMPTION_STATEFUL);
     tlsl_set_option(ctx, SSL_OP_NO_ANTI_REPLAY, replays || context->gives_once);
-    /* Without it libssl gives no ids out, and keeps none for the contexts behind this one either. */
+    /*
+     * Without it libssl gives no ids out, and keeps none for the contexts behind this one either.
+     */
     bool ids = context->resumption == TLSLIFE_RESUMPTION_BOTH ||
                context->resumption == TLSLIFE_RESUMPTION_STATEFUL || context->gives_once ||
                tlsl_context_leads_on(context);
@@ -68,8 +73,9 @@ static void settle_server(tlslife_context *context) {
 static void settle_client(tlslife_context *context) {
     bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
     tlsl_set_option(context->ctx, SSL_OP_NO_TICKET, off || context->no_ticket == TLSL_SAID_YES);
-    SSL_CTX_set_session_cache_mode(context->ctx, off ? SSL_SESS_CACHE_OFF
-                                                     : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_session_cache_mode(context->ctx,
+                                   off ? SSL_SESS_CACHE_OFF
+                                       : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     tlsl_callbacks_remove_session(context, context->cache != NULL && !off);
 }
 
@@ -99,7 +105,8 @@ void tlsl_resumption_note_options(tlslife_context *context, uint64_t options, ui
     tlsl_resumption_settle(context);
 }
 
-tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache, tlslife_error *err) {
+tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache,
+                                         tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -113,8 +120,8 @@ tlslife_cache *tlslife_context_get0_cache(const tlslife_context *context) {
     return context->cache;
 }
 
-tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_resumption resumption,
-                                              tlslife_error *err) {
+tlslife_status tlslife_context_set_resumption(tlslife_context *context,
+                                              tlslife_resumption resumption, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -127,9 +134,9 @@ tlslife_status tlslife_context_set_resumption(tlslife_context *context, tlslife_
 }
 
 tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err) {
-    return num_tickets <= 16
-               ? TLSLIFE_OK
-               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "the number of tickets is 0 to 16, not %zu", num_tickets);
+    return num_tickets <= 16 ? TLSLIFE_OK
+                             : tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                                         "the number of tickets is 0 to 16, not %zu", num_tickets);
 }
 
 tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t num_tickets,
@@ -155,21 +162,21 @@ tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint
     return settle(context, err);
 }
 
-/* ------------------------------------------------------------------------------------------------ the home */
+/* ------------------------------------------------------------------------------------- the home */
 
 static tlslife_cache *make_home(tlslife_context *context) {
     const tlslife_cache_options options = tlslife_cache_defaults();
-    pthread_mutex_lock(&context->seal_lock);
+    pthread_mutex_lock(&context->freeze_lock);
     tlslife_cache *home = atomic_load_explicit(&context->home, memory_order_relaxed);
     if (home == NULL) {
         home = tlslife_cache_new(&options, NULL);
         atomic_store_explicit(&context->home, home, memory_order_release);
     }
-    pthread_mutex_unlock(&context->seal_lock);
+    pthread_mutex_unlock(&context->freeze_lock);
     return home;
 }
 
-tlslife_cache *tlsl_context_home(tlslife_context *context, bool make) {
+tlslife_cache *tlsl_context_session_cache(tlslife_context *context, bool make) {
     if (context->cache != NULL) {
         return context->cache;
     }
@@ -177,7 +184,7 @@ tlslife_cache *tlsl_context_home(tlslife_context *context, bool make) {
     return home == NULL && make && context->role == TLSLIFE_SERVER ? make_home(context) : home;
 }
 
-/* -------------------------------------------------------------------------------------------- a handshake */
+/* ---------------------------------------------------------------------------------- a handshake */
 
 bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13) {
     const tlslife_context *context = conn->context;
@@ -188,7 +195,8 @@ bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13) {
 void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13) {
     const tlslife_context *context = conn->context;
     bool none = context->resumption == TLSLIFE_RESUMPTION_OFF ||
-                context->resumption == TLSLIFE_RESUMPTION_STATEFUL || (tls13 && context->gives_once);
+                context->resumption == TLSLIFE_RESUMPTION_STATEFUL ||
+                (tls13 && context->gives_once);
     if (none) {
         SSL_set_options(conn->ssl, SSL_OP_NO_TICKET);
     } else {

@@ -1,12 +1,12 @@
 /*
  * session.c: how sessions enter and leave a connection, and how their bytes are imported.
  *
- * The context that a session belongs to stands in its session id context (context.c), which libssl copies
- * into every session and never sends.
+ * The context that a session belongs to stands in its session id context (context.c), which libssl
+ * copies into every session and never sends.
  *
- * Imported bytes are a stranger's until they are parsed. Their length is bounded, and they become a session of
- * a context only where their policy is that context's, so that nobody skips the verification of a certificate
- * by way of a file.
+ * Imported bytes are a stranger's until they are parsed. Their length is bounded, and they become a
+ * session of a context only where their policy is that context's, so that nobody skips the
+ * verification of a certificate by way of a file.
  */
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -36,27 +36,29 @@ static SSL_SESSION *raw(const tlslife_session *session) {
     return (SSL_SESSION *)(uintptr_t)session;
 }
 
-/* --------------------------------------------------------------------------------------- in connections */
+/* ------------------------------------------------------------------------------- in connections */
 
 void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (conn->resume.arrived == NULL) {
         conn->resume.arrived = malloc(TLSL_SESSIONS_MAX * sizeof *conn->resume.arrived);
     }
     if (conn->resume.arrived == NULL) {
-        SSL_SESSION_free(session); /* out of memory: the connection lives, a later handshake is a full one */
+        SSL_SESSION_free(
+            session); /* out of memory: the connection lives, a later handshake is a full one */
         return;
     }
     if (conn->resume.arrived_len == TLSL_SESSIONS_MAX) {
         SSL_SESSION_free(conn->resume.arrived[0]);
         conn->resume.arrived_len--;
-        memmove(conn->resume.arrived, conn->resume.arrived + 1, conn->resume.arrived_len * sizeof *conn->resume.arrived);
+        memmove(conn->resume.arrived, conn->resume.arrived + 1,
+                conn->resume.arrived_len * sizeof *conn->resume.arrived);
     }
     conn->resume.arrived[conn->resume.arrived_len++] = session;
 }
 
 /*
- * What libssl does not write down, or only where a server acknowledged it. (An address is no name: RFC 6066
- * section 3.)
+ * What libssl does not write down, or only where a server acknowledged it. (An address is no name:
+ * RFC 6066 section 3.)
  */
 static void note_client(const tlslife_conn *conn, SSL_SESSION *session) {
     if (conn->set.hostname != NULL && !tlsl_is_ip(conn->set.hostname)) {
@@ -87,7 +89,8 @@ tlslife_session *tlslife_conn_take_session(tlslife_conn *conn) {
     }
     SSL_SESSION *session = conn->resume.arrived[0];
     conn->resume.arrived_len--;
-    memmove(conn->resume.arrived, conn->resume.arrived + 1, conn->resume.arrived_len * sizeof *conn->resume.arrived);
+    memmove(conn->resume.arrived, conn->resume.arrived + 1,
+            conn->resume.arrived_len * sizeof *conn->resume.arrived);
     return tlslife_session_from_ssl_session(session);
 }
 
@@ -123,10 +126,12 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
 }
 
 /*
- * libssl goes on with the NULL and dereferences it: whoever takes the session of a connection has ended it.
+ * libssl goes on with the NULL and dereferences it: whoever takes the session of a connection has
+ * ended it.
  */
 static void give_up(tlslife_conn *conn) {
-    tlsl_conn_fail(conn, TLSLIFE_ERR_TLS, "this connection has ended: its session was taken by set_session");
+    tlsl_conn_fail(conn, TLSLIFE_ERR_TLS,
+                   "this connection has ended: its session was taken by set_session");
     (void)tlsl_conn_end(conn, TLSLIFE_ERROR);
     conn->open = conn->shaken = conn->known = false;
 }
@@ -137,9 +142,11 @@ tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *ses
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "set_session on a server's connection: the client offers sessions");
     }
-    if (session != NULL && !conn->origin->foreign && conn->origin->resumption == TLSLIFE_RESUMPTION_OFF) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "set_session, but the context's resumption is \"off\": no session is offered");
+    if (session != NULL && !conn->origin->foreign &&
+        conn->origin->resumption == TLSLIFE_RESUMPTION_OFF) {
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "set_session, but the context's resumption is \"off\": no session is offered");
     }
     bool begun = conn->begun || !SSL_in_before(conn->ssl);
     if (session != NULL && begun) {
@@ -169,7 +176,8 @@ void tlsl_conn_note_given_session(tlslife_conn *conn, SSL_SESSION *session) {
 }
 
 bool tlsl_conn_has_given_session(const tlslife_conn *conn) {
-    return conn->resume.given_session != NULL && SSL_get0_session(conn->ssl) == conn->resume.given_session;
+    return conn->resume.given_session != NULL &&
+           SSL_get0_session(conn->ssl) == conn->resume.given_session;
 }
 
 tlslife_session *tlslife_conn_get0_session(const tlslife_conn *conn) {
@@ -188,7 +196,8 @@ static size_t tickets_wanted(const tlslife_conn *conn) {
     if (conn->context->resumption == TLSLIFE_RESUMPTION_OFF) {
         return 0; /* libssl would send some that hold an id nobody will find */
     }
-    return conn->set.num_tickets >= 0 ? (size_t)conn->set.num_tickets : SSL_CTX_get_num_tickets(conn->context->ctx);
+    return conn->set.num_tickets >= 0 ? (size_t)conn->set.num_tickets
+                                      : SSL_CTX_get_num_tickets(conn->context->ctx);
 }
 
 void tlsl_conn_set_tickets(tlslife_conn *conn) {
@@ -213,7 +222,7 @@ bool tlsl_conn_release_tickets(tlslife_conn *conn) {
     return sent;
 }
 
-/* ------------------------------------------------------------------------------------------------ import */
+/* --------------------------------------------------------------------------------------- import */
 
 static SSL_SESSION *parse(const unsigned char *bytes, size_t len) {
     static const char armour[] = "-----BEGIN";
@@ -233,14 +242,15 @@ static SSL_SESSION *parse(const unsigned char *bytes, size_t len) {
 }
 
 /*
- * A client's session keeps the host that it was made with; another context of the same policy takes it
- * over.
+ * A client's session keeps the host that it was made with; another context of the same policy takes
+ * it over.
  */
 static bool adopt_client(const tlslife_context *context, SSL_SESSION *session) {
     tlsl_client_id theirs, ours;
     memcpy(&ours, context->sid_ctx, sizeof ours);
     if (context->verify != TLSLIFE_VERIFY_NONE) {
-        if (!client_id(session, &theirs) || memcmp(theirs.policy, ours.policy, sizeof ours.policy) != 0) {
+        if (!client_id(session, &theirs) ||
+            memcmp(theirs.policy, ours.policy, sizeof ours.policy) != 0) {
             return false;
         }
         memcpy(ours.host, theirs.host, sizeof ours.host);
@@ -260,16 +270,19 @@ static bool adopt(const tlslife_context *context, SSL_SESSION *session) {
     return len == context->sid_ctx_len && memcmp(id, context->sid_ctx, len) == 0;
 }
 
-tlslife_session *tlslife_context_import_session(tlslife_context *context, const unsigned char *bytes,
-                                                size_t bytes_len, tlslife_error *err) {
-    if (tlsl_context_seal(context, err) != TLSLIFE_OK) {
+tlslife_session *tlslife_context_import_session(tlslife_context *context,
+                                                const unsigned char *bytes, size_t bytes_len,
+                                                tlslife_error *err) {
+    if (tlsl_context_freeze(context, err) != TLSLIFE_OK) {
         return NULL;
     }
     ERR_clear_error();
-    SSL_SESSION *session = bytes_len == 0 || bytes_len > SESSION_BYTES_MAX ? NULL : parse(bytes, bytes_len);
+    SSL_SESSION *session =
+        bytes_len == 0 || bytes_len > SESSION_BYTES_MAX ? NULL : parse(bytes, bytes_len);
     if (session == NULL) {
         tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
-                          "these %zu bytes are no session, DER or PEM, of at most 64 KiB", bytes_len);
+                          "these %zu bytes are no session, DER or PEM, of at most 64 KiB",
+                          bytes_len);
         return NULL;
     }
     if (!adopt(context, session)) {
@@ -283,9 +296,10 @@ tlslife_session *tlslife_context_import_session(tlslife_context *context, const 
     return tlslife_session_from_ssl_session(session);
 }
 
-/* --------------------------------------------------------------------------------------- ticket's own data */
+/* ---------------------------------------------------------------------------- ticket's own data */
 
-#define TICKET_DATA_MAX 1024 /* bytes: a ticket has 64 KiB at most, and travels in the ClientHello */
+#define TICKET_DATA_MAX \
+    1024 /* bytes: a ticket has 64 KiB at most, and travels in the ClientHello */
 
 static unsigned char *copy_data(const unsigned char *data, size_t len) {
     unsigned char *copy = malloc(len + 1);
@@ -295,7 +309,8 @@ static unsigned char *copy_data(const unsigned char *data, size_t len) {
     return copy;
 }
 
-tlslife_status tlslife_conn_set_ticket_data(tlslife_conn *conn, const unsigned char *data, size_t data_len) {
+tlslife_status tlslife_conn_set_ticket_data(tlslife_conn *conn, const unsigned char *data,
+                                            size_t data_len) {
     if (!SSL_is_server(conn->ssl) || data_len > TICKET_DATA_MAX) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "set_ticket_data is a server's, of at most 1024 bytes");
@@ -314,11 +329,15 @@ static tlslife_bytes session_data(const tlslife_conn *conn) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
     void *data = NULL;
     size_t len = 0;
-    bool some = session != NULL && SSL_SESSION_get0_ticket_appdata(session, &data, &len) == 1 && len > 0;
+    bool some =
+        session != NULL && SSL_SESSION_get0_ticket_appdata(session, &data, &len) == 1 && len > 0;
     return some ? (tlslife_bytes){data, len} : (tlslife_bytes){NULL, 0};
 }
 
-/* A resumed connection's session begins as a copy of the one in the ticket: its data are what the program will ask for. */
+/*
+ * A resumed connection's session begins as a copy of the one in the ticket: its data are what the
+ * program will ask for.
+ */
 bool tlsl_conn_label_ticket(tlslife_conn *conn) {
     if (conn->resume.resumed_data == NULL && SSL_session_reused(conn->ssl)) {
         tlslife_bytes old = session_data(conn);
@@ -336,7 +355,8 @@ bool tlslife_conn_ticket_data(const tlslife_conn *conn, tlslife_bytes *out) {
     if (!SSL_is_server(conn->ssl) || !SSL_session_reused(conn->ssl)) {
         return false;
     }
-    *out = conn->resume.resumed_data != NULL ? (tlslife_bytes){conn->resume.resumed_data, conn->resume.resumed_data_len}
-                                      : session_data(conn);
+    *out = conn->resume.resumed_data != NULL
+               ? (tlslife_bytes){conn->resume.resumed_data, conn->resume.resumed_data_len}
+               : session_data(conn);
     return out->len > 0;
 }

@@ -1,9 +1,10 @@
 /*
- * settings.c: what a context can be told before its first connection, other than whom it trusts and who it is
- * (credentials.c).
+ * settings.c: what a context can be told before its first connection, other than whom it trusts and
+ * who it is (credentials.c).
  *
- * Each setter checks the seal, clears OpenSSL's queue, makes one call of libssl, and says what was wrong with
- * what it was given. Nothing of the program's is kept by reference.
+ * Each setter checks whether the context is frozen, clears OpenSSL's queue, makes one call of
+ * libssl, and says what was wrong with what it was given. Nothing of the program's is kept by
+ * reference.
  */
 #include <openssl/asn1.h>
 #include <openssl/err.h>
@@ -35,14 +36,15 @@
 
 tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err) {
     ERR_clear_error();
-    if (!atomic_load_explicit(&context->sealed, memory_order_acquire)) {
+    if (!atomic_load_explicit(&context->frozen, memory_order_acquire)) {
         return TLSLIFE_OK;
     }
-    return tlsl_fail(err, TLSLIFE_ERR_USAGE, "%s",
-                     context->foreign
-                         ? "this context is the program's own SSL_CTX: set it there"
-                         : "this context has connections, which read its settings: set them before the "
-                           "first connection, or make another context");
+    return tlsl_fail(
+        err, TLSLIFE_ERR_USAGE, "%s",
+        context->foreign
+            ? "this context is the program's own SSL_CTX: set it there"
+            : "this context has connections, which read its settings: set them before the "
+              "first connection, or make another context");
 }
 
 /* The setter's end: what libssl said of `value`. */
@@ -51,7 +53,7 @@ static tlslife_status settled(bool ok, const char *what, const char *value, tlsl
               : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s \"%s\" cannot be used", what, value);
 }
 
-/* ---------------------------------------------------------------------------------------- verification */
+/* --------------------------------------------------------------------------------- verification */
 
 tlslife_status tlslife_context_set_verify(tlslife_context *context, tlslife_verify verify,
                                           tlslife_error *err) {
@@ -71,7 +73,8 @@ tlslife_status tlslife_context_set_verify(tlslife_context *context, tlslife_veri
     return tlsl_settings_agree(context, err);
 }
 
-tlslife_status tlslife_context_set_verify_depth(tlslife_context *context, int depth, tlslife_error *err) {
+tlslife_status tlslife_context_set_verify_depth(tlslife_context *context, int depth,
+                                                tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -97,8 +100,10 @@ tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned 
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    unsigned all = TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL;
-    if ((questions & ~all) != 0 || ((questions & TLSLIFE_ASK_HELLO) && context->role == TLSLIFE_CLIENT)) {
+    unsigned all =
+        TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL;
+    if ((questions & ~all) != 0 ||
+        ((questions & TLSLIFE_ASK_HELLO) && context->role == TLSLIFE_CLIENT)) {
         return tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
             "questions 0x%x: a mask of TLSLIFE_ASK_*, and only a server is asked about a ClientHello",
@@ -112,14 +117,14 @@ tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned 
                : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for questions");
 }
 
-/* ------------------------------------------------------------------------------------------ algorithms */
+/* ----------------------------------------------------------------------------------- algorithms */
 
 static bool version_known(int version) {
     return version == 0 || (version >= TLSLIFE_TLS1_0 && version <= TLSLIFE_TLS1_3);
 }
 
-tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_version, int max_version,
-                                            tlslife_error *err) {
+tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_version,
+                                            int max_version, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -144,20 +149,23 @@ tlslife_status tlslife_context_set_cipher_list(tlslife_context *context, const c
                                                tlslife_error *err) {
     return tlsl_context_settable(context, err) != TLSLIFE_OK
                ? TLSLIFE_ERROR
-               : settled(SSL_CTX_set_cipher_list(context->ctx, list) == 1, "cipher list", list, err);
+               : settled(SSL_CTX_set_cipher_list(context->ctx, list) == 1, "cipher list", list,
+                         err);
 }
 
 tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const char *list,
                                                 tlslife_error *err) {
     return tlsl_context_settable(context, err) != TLSLIFE_OK
                ? TLSLIFE_ERROR
-               : settled(SSL_CTX_set_ciphersuites(context->ctx, list) == 1, "TLS 1.3 cipher suites", list,
-                         err);
+               : settled(SSL_CTX_set_ciphersuites(context->ctx, list) == 1, "TLS 1.3 cipher suites",
+                         list, err);
 }
 
-tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *list, tlslife_error *err) {
+tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *list,
+                                          tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
-        settled(SSL_CTX_set1_groups_list(context->ctx, list) == 1, "groups", list, err) != TLSLIFE_OK) {
+        settled(SSL_CTX_set1_groups_list(context->ctx, list) == 1, "groups", list, err) !=
+            TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     free(context->groups);
@@ -170,11 +178,11 @@ tlslife_status tlslife_context_set_signature_algorithms(tlslife_context *context
                                                         tlslife_error *err) {
     return tlsl_context_settable(context, err) != TLSLIFE_OK
                ? TLSLIFE_ERROR
-               : settled(SSL_CTX_set1_sigalgs_list(context->ctx, list) == 1, "signature algorithms", list,
-                         err);
+               : settled(SSL_CTX_set1_sigalgs_list(context->ctx, list) == 1, "signature algorithms",
+                         list, err);
 }
 
-/* ------------------------------------------------------------------------------------------------ ALPN */
+/* ----------------------------------------------------------------------------------------- ALPN */
 
 unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,
                               tlslife_error *err) {
@@ -182,8 +190,8 @@ unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len
     for (size_t i = 0; i < protocols_len; i++) {
         size_t name_len = strlen(protocols[i]);
         if (name_len == 0 || name_len > 255) {
-            tlsl_fail(err, TLSLIFE_ERR_USAGE, "ALPN protocol %zu has %zu bytes; 1 to 255 are lawful", i + 1,
-                      name_len);
+            tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                      "ALPN protocol %zu has %zu bytes; 1 to 255 are lawful", i + 1, name_len);
             return NULL;
         }
         len += 1 + name_len;
@@ -219,12 +227,12 @@ tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *co
     context->alpn = wire;
     context->alpn_len = len;
     /* This one of libssl's returns 0 for success. */
-    bool ok =
-        context->role == TLSLIFE_SERVER || SSL_CTX_set_alpn_protos(context->ctx, wire, (unsigned)len) == 0;
+    bool ok = context->role == TLSLIFE_SERVER ||
+              SSL_CTX_set_alpn_protos(context->ctx, wire, (unsigned)len) == 0;
     return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot set ALPN");
 }
 
-/* ------------------------------------------------------------------------------------------------- PSK */
+/* ------------------------------------------------------------------------------------------ PSK */
 
 static tlsl_psk *psk_new(const char *identity, const unsigned char *key, size_t key_len) {
     tlsl_psk *psk = calloc(1, sizeof *psk);
@@ -244,15 +252,18 @@ static tlsl_psk *psk_new(const char *identity, const unsigned char *key, size_t 
 }
 
 tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity,
-                                       const unsigned char *key, size_t key_len, tlslife_error *err) {
+                                       const unsigned char *key, size_t key_len,
+                                       tlslife_error *err) {
     size_t identity_len = strlen(identity);
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (identity_len == 0 || identity_len > PSK_IDENTITY_MAX || key_len == 0 || key_len > PSK_KEY_MAX) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "a PSK has an identity of 1 to 128 bytes and a key of 1 to 256, not %zu and %zu",
-                         identity_len, key_len);
+    if (identity_len == 0 || identity_len > PSK_IDENTITY_MAX || key_len == 0 ||
+        key_len > PSK_KEY_MAX) {
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "a PSK has an identity of 1 to 128 bytes and a key of 1 to 256, not %zu and %zu",
+            identity_len, key_len);
     }
     tlsl_psk **end = &context->psk;
     while (*end != NULL) {
@@ -266,7 +277,7 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
     return TLSLIFE_OK;
 }
 
-/* -------------------------------------------------------------------------------------------- sessions */
+/* ------------------------------------------------------------------------------------- sessions */
 
 tlslife_status tlslife_context_set_session_timeout(tlslife_context *context, long timeout_seconds,
                                                    tlslife_error *err) {
@@ -275,14 +286,16 @@ tlslife_status tlslife_context_set_session_timeout(tlslife_context *context, lon
     }
     if (timeout_seconds < 1 || timeout_seconds > TLSL_SESSION_TIMEOUT_MAX) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "a session lives 1 to 604800 seconds (RFC 8446 4.6.1), not %ld", timeout_seconds);
+                         "a session lives 1 to 604800 seconds (RFC 8446 4.6.1), not %ld",
+                         timeout_seconds);
     }
     SSL_CTX_set_timeout(context->ctx, timeout_seconds);
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_set_session_id_context(tlslife_context *context, const unsigned char *id,
-                                                      size_t id_len, tlslife_error *err) {
+tlslife_status tlslife_context_set_session_id_context(tlslife_context *context,
+                                                      const unsigned char *id, size_t id_len,
+                                                      tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -297,7 +310,7 @@ tlslife_status tlslife_context_set_session_id_context(tlslife_context *context, 
     return TLSLIFE_OK;
 }
 
-/* ---------------------------------------------------------------------------------- OCSP and key log */
+/* ----------------------------------------------------------------------------- OCSP and key log */
 
 /* One value of DER, a SEQUENCE, and nothing after it. */
 bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len) {
@@ -306,7 +319,8 @@ bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len) {
     int tag = 0, class = 0;
     bool whole = der_len > 0 && der_len <= OCSP_MAX &&
                  !(ASN1_get_object(&at, &content_len, &tag, &class, (long)der_len) & 0x80) &&
-                 tag == V_ASN1_SEQUENCE && class == V_ASN1_UNIVERSAL && at + content_len == der + der_len;
+                 tag == V_ASN1_SEQUENCE && class == V_ASN1_UNIVERSAL &&
+                 at + content_len == der + der_len;
     ERR_clear_error();
     return whole;
 }
@@ -317,9 +331,10 @@ tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const
         return TLSLIFE_ERROR;
     }
     if (context->role == TLSLIFE_CLIENT || !tlsl_is_ocsp_response(der, der_len)) {
-        return tlsl_fail(err, TLSLIFE_ERR_INPUT,
-                         "an OCSP response is a server's, one value of DER of at most %d bytes; got %zu",
-                         OCSP_MAX, der_len);
+        return tlsl_fail(
+            err, TLSLIFE_ERR_INPUT,
+            "an OCSP response is a server's, one value of DER of at most %d bytes; got %zu",
+            OCSP_MAX, der_len);
     }
     unsigned char *copy = malloc(der_len);
     if (copy == NULL) {
@@ -333,7 +348,8 @@ tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool request, tlslife_error *err) {
+tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool request,
+                                                tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -344,7 +360,8 @@ tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool r
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path, tlslife_error *err) {
+tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path,
+                                          tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -363,7 +380,7 @@ tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *
     return TLSLIFE_OK;
 }
 
-/* --------------------------------------------------------------------------------------------- by name */
+/* -------------------------------------------------------------------------------------- by name */
 
 tlslife_status tlslife_context_set_option(tlslife_context *context, const char *name, bool on,
                                           tlslife_error *err) {
@@ -394,7 +411,8 @@ tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *na
             "SSL_MODE_ASYNC switches stacks under a call, which no waiting verb here can go on from");
     }
     if (!on && (bit & (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "SSL_MODE_%s is what write is built on: it stays on", name);
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "SSL_MODE_%s is what write is built on: it stays on", name);
     }
     if (on) {
         SSL_CTX_set_mode(context->ctx, (long)bit);
@@ -404,8 +422,8 @@ tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *na
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_context_conf(tlslife_context *context, const char *command, const char *value,
-                                    tlslife_error *err) {
+tlslife_status tlslife_context_conf(tlslife_context *context, const char *command,
+                                    const char *value, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -414,18 +432,21 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
         return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a setting");
     }
     unsigned side = context->role == TLSLIFE_SERVER ? SSL_CONF_FLAG_SERVER : SSL_CONF_FLAG_CLIENT;
-    SSL_CONF_CTX_set_flags(conf,
-                           SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS | side);
+    SSL_CONF_CTX_set_flags(conf, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CERTIFICATE |
+                                     SSL_CONF_FLAG_SHOW_ERRORS | side);
     SSL_CONF_CTX_set_ssl_ctx(conf, context->ctx);
     uint64_t options = SSL_CTX_get_options(context->ctx);
     size_t num_tickets = SSL_CTX_get_num_tickets(context->ctx);
     bool ok = SSL_CONF_cmd(conf, command, value) > 0 && SSL_CONF_CTX_finish(conf) == 1;
     SSL_CONF_CTX_free(conf);
     if (!ok) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the setting %s = \"%s\" cannot be used", command,
-                                 value);
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the setting %s = \"%s\" cannot be used",
+                                 command, value);
     }
-    /* It may have changed whether we ask; whom we trust is read at the seal, but for certificates that are looked for. */
+    /*
+     * It may have changed whether we ask; whom we trust is read when the context is frozen, but for
+     * certificates that are looked for.
+     */
     int mode = SSL_CTX_get_verify_mode(context->ctx);
     bool demands = context->role == TLSLIFE_CLIENT || (mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
     context->verify = !(mode & SSL_VERIFY_PEER) ? TLSLIFE_VERIFY_NONE
@@ -441,7 +462,8 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
     return tlsl_settings_agree(context, err);
 }
 
-tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *context, bool quiet, tlslife_error *err) {
+tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *context, bool quiet,
+                                                  tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }

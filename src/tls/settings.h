@@ -8,7 +8,9 @@
 
 #include "tlslife.h"
 
-/* OK while the context may still be set, with OpenSSL's queue cleared; else the error says why not. */
+/*
+ * OK while the context may still be set, with OpenSSL's queue cleared; else the error says why not.
+ */
 tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err);
 /* An ALPN list as on the wire, malloc'ed, or NULL and err. */
 unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,

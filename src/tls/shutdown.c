@@ -1,13 +1,13 @@
 /*
  * shutdown.c: the end of a connection, and what it does to the session's fate.
  *
- * One call of ours is one SSL_shutdown of libssl's, with its three results told apart. libssl judges a
- * session when the SSL is freed, cleared or given another: bad, if the handshake had finished and our
- * close_notify was not set as sent. So a client that wants to resume must say goodbye; close does so once,
- * without waiting unless told to.
+ * One call of ours is one SSL_shutdown of libssl's, with its three results told apart. libssl
+ * judges a session when the SSL is freed, cleared or given another: bad, if the handshake had
+ * finished and our close_notify was not set as sent. So a client that wants to resume must say
+ * goodbye; close does so once, without waiting unless told to.
  *
- * A peer that never answers costs at most the deadline; one that floods us while we wait is read and
- * dropped until then, and where others share the thread, only so much at a time.
+ * A peer that never answers costs at most the deadline; one that floods us while we wait is read
+ * and dropped until then, and where others share the thread, only so much at a time.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -28,27 +28,33 @@
 static tlslife_status shutdown_lawful(tlslife_conn *conn) {
     bool under_way = SSL_in_init(conn->ssl);
     if (conn->final_status != TLSLIFE_OK) {
-        return tlsl_conn_fate(conn);
+        return tlsl_conn_final_status(conn);
     }
     if (conn->transport.kind == TLSL_NONE && !SSL_in_before(conn->ssl) &&
         (under_way || !SSL_get_quiet_shutdown(conn->ssl))) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "shutdown without a transport: it was let go");
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "shutdown without a transport: it was let go");
     }
-    /* A close_notify would take the record's place, and the record never be finished. What cork holds back is ours. */
+    /*
+     * A close_notify would take the record's place, and the record never be finished. What cork
+     * holds back is ours.
+     */
     if (conn->data.write_waits && conn->data.held_len == 0) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "shutdown while a write waits: finish it first, with the same bytes");
     }
-    if (under_way && !conn->shaken) { /* libssl fails, and changes nothing: no verdict on the connection */
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "shutdown before a handshake is done: finish it, or free the connection");
+    if (under_way &&
+        !conn->shaken) { /* libssl fails, and changes nothing: no verdict on the connection */
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "shutdown before a handshake is done: finish it, or free the connection");
     }
     return TLSLIFE_OK;
 }
 
 /*
- * SSL_shutdown, and whether our close_notify stays with libssl. One that goes out at a second try is not reported to the
- * info callback by OpenSSL 3.2 and later.
+ * SSL_shutdown, and whether our close_notify stays with libssl. One that goes out at a second try
+ * is not reported to the info callback by OpenSSL 3.2 and later.
  */
 static int shut_down(tlslife_conn *conn) {
     bool waited = conn->closing.notify_waits;
@@ -62,8 +68,9 @@ static int shut_down(tlslife_conn *conn) {
 }
 
 /*
- * libssl refuses SSL_shutdown while a message after the handshake is half read or half written: a ticket in two
- * records, a key update, a renegotiation that the peer asked for. So that message is finished first.
+ * libssl refuses SSL_shutdown while a message after the handshake is half read or half written: a
+ * ticket in two records, a key update, a renegotiation that the peer asked for. So that message is
+ * finished first.
  */
 static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
     tlslife_status status = shutdown_lawful(conn);
@@ -89,8 +96,8 @@ tlslife_status tlslife_conn_shutdown(tlslife_conn *conn) {
 }
 
 /*
- * Reads and drops until the peer's close_notify: application data, and tickets, which are kept on their
- * way.
+ * Reads and drops until the peer's close_notify: application data, and tickets, which are kept on
+ * their way.
  */
 static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) {
     unsigned char dropped[4096];
@@ -116,7 +123,10 @@ static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) 
 /* Our close_notify, once. */
 static tlslife_status say_goodbye(tlslife_conn *conn, int64_t *deadline) {
     if (conn->data.write_waits && conn->data.held_len == 0) {
-        /* Behind half a record nothing can go out; but libssl hears that we end, and lets the session live. */
+        /*
+         * Behind half a record nothing can go out; but libssl hears that we end, and lets the
+         * session live.
+         */
         (void)shut_down(conn);
         return TLSLIFE_TIMEOUT;
     }
@@ -153,7 +163,7 @@ static bool is_want(tlslife_status status) {
 
 tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
     bool live = conn->shaken && conn->transport.kind != TLSL_NONE;
-    tlslife_status status = tlsl_conn_fate(conn);
+    tlslife_status status = tlsl_conn_final_status(conn);
     if (live && status == TLSLIFE_OK) {
         status = close_politely(conn, timeout_ms);
     }

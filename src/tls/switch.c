@@ -1,12 +1,13 @@
 /*
  * switch.c: another context for a connection that has begun.
  *
- * SSL_set_SSL_CTX brings the certificate and what libssl asks the SSL_CTX for while it runs (ALPN, OCSP,
- * key log, CA names, trusted CAs, the session id context). It leaves behind what SSL_new had copied. An
- * attacker who finds one attribute left behind finds, say, a server name that demands client certificates
- * reached under the verify mode of one that does not; so each is applied here by hand. Two stay the first
- * context's for all the connection's life, because libssl keeps them there: the cache and the ticket keys
- * (the session id context keeps their sessions apart). Which of them are used is the context's in force (resumption.c).
+ * SSL_set_SSL_CTX brings the certificate and what libssl asks the SSL_CTX for while it runs (ALPN,
+ * OCSP, key log, CA names, trusted CAs, the session id context). It leaves behind what SSL_new had
+ * copied. An attacker who finds one attribute left behind finds, say, a server name that demands
+ * client certificates reached under the verify mode of one that does not; so each is applied here
+ * by hand. Two stay the first context's for all the connection's life, because libssl keeps them
+ * there: the cache and the ticket keys (the session id context keeps their sessions apart). Which
+ * of them are used is the context's in force (resumption.c).
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -32,8 +33,11 @@
 
 bool tlsl_context_apply(tlslife_context *context, SSL *ssl) {
     SSL_CTX *ctx = context->ctx;
-    /* What the program set on this connection stays, as libssl has it for the session id context. */
-    bool quiet_inherited = SSL_get_quiet_shutdown(ssl) == SSL_CTX_get_quiet_shutdown(SSL_get_SSL_CTX(ssl));
+    /*
+     * What the program set on this connection stays, as libssl has it for the session id context.
+     */
+    bool quiet_inherited =
+        SSL_get_quiet_shutdown(ssl) == SSL_CTX_get_quiet_shutdown(SSL_get_SSL_CTX(ssl));
     if (SSL_set_SSL_CTX(ssl, ctx) == NULL) {
         return false;
     }
@@ -52,21 +56,24 @@ bool tlsl_context_apply(tlslife_context *context, SSL *ssl) {
            SSL_set_session_id_context(ssl, context->sid_ctx, (unsigned)context->sid_ctx_len) == 1 &&
            SSL_set_min_proto_version(ssl, (int)SSL_CTX_get_min_proto_version(ctx)) == 1 &&
            SSL_set_max_proto_version(ssl, (int)SSL_CTX_get_max_proto_version(ctx)) == 1 &&
-           SSL_set1_groups_list(ssl, context->groups == NULL ? GROUPS_DEFAULT : context->groups) == 1;
+           SSL_set1_groups_list(ssl, context->groups == NULL ? GROUPS_DEFAULT : context->groups) ==
+               1;
 }
 
 bool tlsl_context_present(const tlslife_context *context, SSL *ssl) {
     SSL_certs_clear(ssl);
     for (size_t i = 0; i < context->credentials_len; i++) {
         const tlsl_credential *credential = &context->credentials[i];
-        if (SSL_use_cert_and_key(ssl, credential->leaf, credential->key, credential->chain, 1) != 1) {
+        if (SSL_use_cert_and_key(ssl, credential->leaf, credential->key, credential->chain, 1) !=
+            1) {
             return false;
         }
     }
     return true;
 }
 
-tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_context *to, tlslife_error *err) {
+tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_context *to,
+                                 tlslife_error *err) {
     if (to->role != TLSLIFE_SERVER || from->role != TLSLIFE_SERVER) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
                          "a server name leads from a server's context to a server's context");
@@ -74,7 +81,7 @@ tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_cont
     return TLSLIFE_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- server names */
+/* --------------------------------------------------------------------------------- server names */
 
 static char *lower(const char *name) {
     char *copy = strdup(name);
@@ -88,20 +95,23 @@ static tlslife_status check_pattern(const char *pattern, tlslife_error *err) {
     tlsl_address address;
     const char *name = strncmp(pattern, "*.", 2) == 0 ? pattern + 2 : pattern;
     if (tlsl_address_split(name, &address, NULL) == TLSLIFE_OK && tlsl_is_ip(address.host)) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "\"%s\" can match no client: an IP address is never sent as a server name (RFC 6066 "
-                         "section 3)",
-                         pattern);
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "\"%s\" can match no client: an IP address is never sent as a server name (RFC 6066 "
+            "section 3)",
+            pattern);
     }
-    return tlsl_is_hostname(name) ? TLSLIFE_OK
-                                  : tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                                              "\"%s\" must be a host name, or one after \"*.\"", pattern);
+    return tlsl_is_hostname(name)
+               ? TLSLIFE_OK
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                           "\"%s\" must be a host name, or one after \"*.\"", pattern);
 }
 
 tlslife_status tlslife_context_add_server_name(tlslife_context *context, const char *pattern,
                                                tlslife_context *target, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
-        tlsl_switch_check(context, target, err) != TLSLIFE_OK || check_pattern(pattern, err) != TLSLIFE_OK) {
+        tlsl_switch_check(context, target, err) != TLSLIFE_OK ||
+        check_pattern(pattern, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     if (target == context) {
@@ -112,9 +122,12 @@ tlslife_status tlslife_context_add_server_name(tlslife_context *context, const c
         free(name);
         return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a server name");
     }
-    /* The first name that leads to a context is part of its policy: no other name's session resumes there. */
+    /*
+     * The first name that leads to a context is part of its policy: no other name's session resumes
+     * there.
+     */
     tlsl_policy_add_name(target, name->pattern);
-    if (tlsl_context_seal(target, err) != TLSLIFE_OK) {
+    if (tlsl_context_freeze(target, err) != TLSLIFE_OK) {
         free(name->pattern);
         free(name);
         return TLSLIFE_ERROR;

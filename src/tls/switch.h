@@ -13,7 +13,10 @@
 tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_context *to, tlslife_error *err);
 /* The target for a server name, or NULL. */
 tlslife_context *tlsl_context_match(const tlslife_context *context, const char *server_name);
-/* Makes ssl continue under context: certificate, and every attribute that SSL_set_SSL_CTX leaves behind. */
+/*
+ * Makes ssl continue under context: certificate, and every attribute that SSL_set_SSL_CTX leaves
+ * behind.
+ */
 bool tlsl_context_apply(tlslife_context *context, SSL *ssl);
 /* Presents the certificates of context on ssl, in place of those it has. */
 bool tlsl_context_present(const tlslife_context *context, SSL *ssl);

@@ -1,26 +1,28 @@
 /*
  * ticket_keys.c: the keys of stateless tickets, and the one callback in which libssl asks for them.
  *
- * A ticket is AES-256-CBC, then HMAC-SHA-256 over it (RFC 5077 section 4; libssl does both and compares the
- * MAC in constant time: the callback only chooses keys). The first key of a window makes tickets; all of
- * its keys open them, and what came under another than the first is renewed. A window is
+ * A ticket is AES-256-CBC, then HMAC-SHA-256 over it (RFC 5077 section 4; libssl does both and
+ * compares the MAC in constant time: the callback only chooses keys). The first key of a window
+ * makes tickets; all of its keys open them, and what came under another than the first is renewed.
+ * A window is
  *
  *   derived   the keys of this epoch, of the one after it (another machine's clock), and of some before it:
  *             each is HKDF of a secret and the epoch's number, so that machines rotate in step
  *   random    the same, but a key is made when its epoch comes, and dies with the window
  *   own       what the program gave
  *
- * Handshakes of any thread copy one key out under a lock. When an epoch turns, the first who notices makes
- * the next window aside of that lock; until it stands, the others go on with the one before, whose newer
- * key is the next one's first. Nobody waits for HKDF, but after a silence of more than an epoch.
+ * Handshakes of any thread copy one key out under a lock. When an epoch turns, the first who
+ * notices makes the next window aside of that lock; until it stands, the others go on with the one
+ * before, whose newer key is the next one's first. Nobody waits for HKDF, but after a silence of
+ * more than an epoch.
  *
- * Whoever has the key of a ticket reads the session in it, and in TLS 1.2 all that it protected: an old key
- * is worth stealing until its epoch has passed for good. Random keys are gone then; derived ones are not,
- * for the secret makes them again: that is the price of machines that need not talk.
+ * Whoever has the key of a ticket reads the session in it, and in TLS 1.2 all that it protected: an
+ * old key is worth stealing until its epoch has passed for good. Random keys are gone then; derived
+ * ones are not, for the secret makes them again: that is the price of machines that need not talk.
  *
- * What an attacker would try: names of keys that are long gone, to learn which are known (they travel in
- * the clear, and are as random as the keys), and tickets that are cut or changed (the MAC). Both cost a
- * full handshake.
+ * What an attacker would try: names of keys that are long gone, to learn which are known (they
+ * travel in the clear, and are as random as the keys), and tickets that are cut or changed (the
+ * MAC). Both cost a full handshake.
  */
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -92,7 +94,7 @@ struct tlslife_ticket_keys {
     ticket_window window;
 };
 
-/* --------------------------------------------------------------------------------------------- the window */
+/* ----------------------------------------------------------------------------------- the window */
 
 static const ticket_key *key_of_epoch(const ticket_window *window, int64_t epoch) {
     for (size_t i = 0; i < window->keys_len; i++) {
@@ -107,16 +109,16 @@ static bool make_key(const tlslife_ticket_keys *keys, int64_t epoch, ticket_secr
     unsigned char *bytes = (unsigned char *)out;
     return keys->source == SOURCE_RANDOM
                ? RAND_priv_bytes(bytes, sizeof *out) == 1
-               : tlsl_derive(keys->secret, sizeof keys->secret, "tlslife ticket key", (uint64_t)epoch, bytes,
-                             sizeof *out);
+               : tlsl_derive(keys->secret, sizeof keys->secret, "tlslife ticket key",
+                             (uint64_t)epoch, bytes, sizeof *out);
 }
 
 /*
- * Adds the key of an epoch to next: the one that the window before has, or a new one. Random keys of other
- * epochs than the present are not made: nobody has tickets under them.
+ * Adds the key of an epoch to next: the one that the window before has, or a new one. Random keys
+ * of other epochs than the present are not made: nobody has tickets under them.
  */
-static bool add_epoch(const tlslife_ticket_keys *keys, const ticket_window *before, ticket_window *next,
-                      int64_t epoch) {
+static bool add_epoch(const tlslife_ticket_keys *keys, const ticket_window *before,
+                      ticket_window *next, int64_t epoch) {
     const ticket_key *known = key_of_epoch(before, epoch);
     ticket_key *key = &next->keys[next->keys_len];
     if (known == NULL && (epoch < 0 || (keys->source == SOURCE_RANDOM && epoch != next->epoch))) {
@@ -154,8 +156,9 @@ static int64_t epoch_at(const tlslife_ticket_keys *keys, int64_t now) {
 }
 
 /*
- * Makes the window of that epoch. Where somebody is at it already, the one before serves if it is the
- * neighbour; a ticket made under an older one might never open. Where it fails, the old one goes on.
+ * Makes the window of that epoch. Where somebody is at it already, the one before serves if it is
+ * the neighbour; a ticket made under an older one might never open. Where it fails, the old one
+ * goes on.
  */
 static void turn_to(tlslife_ticket_keys *keys, int64_t epoch, bool neighbour) {
     ticket_window next = {0};
@@ -172,8 +175,8 @@ static void turn_to(tlslife_ticket_keys *keys, int64_t epoch, bool neighbour) {
 }
 
 /*
- * A copy of the first key (name NULL), or of the one of that name. 0: there is none; 1: the first; 2:
- * another.
+ * A copy of the first key (name NULL), or of the one of that name. 0: there is none; 1: the first;
+ * 2: another.
  */
 static int copy_key(tlslife_ticket_keys *keys, const unsigned char *name, ticket_secret *out) {
     size_t at = 0;
@@ -191,7 +194,8 @@ static int copy_key(tlslife_ticket_keys *keys, const unsigned char *name, ticket
     return !found ? 0 : at == 0 ? 1 : RENEW;
 }
 
-static int find_key(tlslife_ticket_keys *keys, int64_t now, const unsigned char *name, ticket_secret *out) {
+static int find_key(tlslife_ticket_keys *keys, int64_t now, const unsigned char *name,
+                    ticket_secret *out) {
     if (keys->source != SOURCE_OWN) {
         pthread_mutex_lock(&keys->lock);
         int64_t epoch = epoch_at(keys, now), current = keys->window.epoch;
@@ -203,7 +207,7 @@ static int find_key(tlslife_ticket_keys *keys, int64_t now, const unsigned char 
     return copy_key(keys, name, out);
 }
 
-/* ------------------------------------------------------------------------------------------------ life */
+/* ----------------------------------------------------------------------------------------- life */
 
 static tlslife_ticket_keys *keys_alloc(ticket_source source, tlslife_error *err) {
     ERR_clear_error();
@@ -232,16 +236,17 @@ static bool check_epochs(long epoch_seconds, unsigned older_epochs, tlslife_erro
         return false;
     }
     if (older_epochs < 1 || older_epochs > OLDER_MAX) {
-        tlsl_fail(err, TLSLIFE_ERR_USAGE, "the ticket keys of 1 to %d older epochs open tickets, not %u",
-                  OLDER_MAX, older_epochs);
+        tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                  "the ticket keys of 1 to %d older epochs open tickets, not %u", OLDER_MAX,
+                  older_epochs);
         return false;
     }
     return true;
 }
 
 /* Takes keys over: the window of now, or an error and nothing. */
-static tlslife_ticket_keys *begin_epochs(tlslife_ticket_keys *keys, long epoch_seconds, unsigned older_epochs,
-                                         tlslife_error *err) {
+static tlslife_ticket_keys *begin_epochs(tlslife_ticket_keys *keys, long epoch_seconds,
+                                         unsigned older_epochs, tlslife_error *err) {
     static const ticket_window none;
     keys->epoch_seconds = epoch_seconds;
     keys->older_epochs = older_epochs;
@@ -261,13 +266,13 @@ tlslife_ticket_keys *tlslife_ticket_keys_derived(const unsigned char *secret, si
     }
     if (secret_len < SECRET_MIN) {
         tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                  "the secret of ticket keys has %d bytes or more, all of them random, not %zu", SECRET_MIN,
-                  secret_len);
+                  "the secret of ticket keys has %d bytes or more, all of them random, not %zu",
+                  SECRET_MIN, secret_len);
         return NULL;
     }
     tlslife_ticket_keys *keys = keys_alloc(SOURCE_DERIVED, err);
-    if (keys != NULL && !tlsl_derive(secret, secret_len, "tlslife ticket epochs", (uint64_t)epoch_seconds,
-                                     keys->secret, sizeof keys->secret)) {
+    if (keys != NULL && !tlsl_derive(secret, secret_len, "tlslife ticket epochs",
+                                     (uint64_t)epoch_seconds, keys->secret, sizeof keys->secret)) {
         tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot make ticket keys");
         tlslife_ticket_keys_free(keys);
         return NULL;
@@ -301,14 +306,16 @@ void tlslife_ticket_keys_free(tlslife_ticket_keys *keys) {
     free(keys);
 }
 
-/* ----------------------------------------------------------------------------------- the program's own */
+/* ---------------------------------------------------------------------------- the program's own */
 
 /* Whether these are keys; fills window with them. */
 static bool read_own(const unsigned char *bytes, size_t bytes_len, ticket_window *window,
                      tlslife_error *err) {
     window->keys_len = bytes_len / sizeof(ticket_secret);
-    if (bytes_len % sizeof(ticket_secret) != 0 || window->keys_len < 1 || window->keys_len > OWN_MAX) {
-        tlsl_fail(err, TLSLIFE_ERR_USAGE, "ticket keys are 1 to %d of %zu bytes each, not %zu bytes", OWN_MAX,
+    if (bytes_len % sizeof(ticket_secret) != 0 || window->keys_len < 1 ||
+        window->keys_len > OWN_MAX) {
+        tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                  "ticket keys are 1 to %d of %zu bytes each, not %zu bytes", OWN_MAX,
                   sizeof(ticket_secret), bytes_len);
         return false;
     }
@@ -317,8 +324,8 @@ static bool read_own(const unsigned char *bytes, size_t bytes_len, ticket_window
         for (size_t j = 0; j < i; j++) {
             if (memcmp(window->keys[i].secret.name, window->keys[j].secret.name, NAME_LEN) == 0) {
                 tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                          "ticket keys %zu and %zu have the same name (their first %d bytes)", j + 1, i + 1,
-                          NAME_LEN);
+                          "ticket keys %zu and %zu have the same name (their first %d bytes)",
+                          j + 1, i + 1, NAME_LEN);
                 return false;
             }
         }
@@ -326,10 +333,12 @@ static bool read_own(const unsigned char *bytes, size_t bytes_len, ticket_window
     return true;
 }
 
-tlslife_status tlslife_ticket_keys_replace(tlslife_ticket_keys *ticket_keys, const unsigned char *keys,
-                                           size_t keys_len, tlslife_error *err) {
+tlslife_status tlslife_ticket_keys_replace(tlslife_ticket_keys *ticket_keys,
+                                           const unsigned char *keys, size_t keys_len,
+                                           tlslife_error *err) {
     if (ticket_keys->source != SOURCE_OWN) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "derived and random ticket keys replace themselves");
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "derived and random ticket keys replace themselves");
     }
     ticket_window next = {0};
     bool ok = read_own(keys, keys_len, &next, err);
@@ -342,7 +351,8 @@ tlslife_status tlslife_ticket_keys_replace(tlslife_ticket_keys *ticket_keys, con
     return ok ? TLSLIFE_OK : TLSLIFE_ERROR;
 }
 
-tlslife_ticket_keys *tlslife_ticket_keys_new(const unsigned char *keys, size_t keys_len, tlslife_error *err) {
+tlslife_ticket_keys *tlslife_ticket_keys_new(const unsigned char *keys, size_t keys_len,
+                                             tlslife_error *err) {
     tlslife_ticket_keys *own = keys_alloc(SOURCE_OWN, err);
     if (own != NULL && tlslife_ticket_keys_replace(own, keys, keys_len, err) != TLSLIFE_OK) {
         tlslife_ticket_keys_free(own);
@@ -351,13 +361,15 @@ tlslife_ticket_keys *tlslife_ticket_keys_new(const unsigned char *keys, size_t k
     return own;
 }
 
-/* ---------------------------------------------------------------------------------- in handshakes */
+/* -------------------------------------------------------------------------------- in handshakes */
 
-static bool use_key(const tlslife_ticket_keys *keys, const ticket_secret *key, const unsigned char *iv,
-                    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool making) {
+static bool use_key(const tlslife_ticket_keys *keys, const ticket_secret *key,
+                    const unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                    bool making) {
     char digest[] = "SHA256";
     OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)key->mac, sizeof key->mac),
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)key->mac,
+                                          sizeof key->mac),
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_end(),
     };
@@ -365,8 +377,8 @@ static bool use_key(const tlslife_ticket_keys *keys, const ticket_secret *key, c
            EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
-int tlsl_ticket_key_at(tlslife_ticket_keys *keys, int64_t now, unsigned char *name, unsigned char *iv,
-                       EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool making) {
+int tlsl_ticket_key_at(tlslife_ticket_keys *keys, int64_t now, unsigned char *name,
+                       unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool making) {
     ticket_secret key;
     int found = find_key(keys, now, making ? NULL : name, &key);
     if (found == 0) {
@@ -382,24 +394,27 @@ int tlsl_ticket_key_at(tlslife_ticket_keys *keys, int64_t now, unsigned char *na
 }
 
 /*
- * libssl asks the SSL_CTX that the connection was made of, whatever a server name chose since; so do we. A
- * raw SSL of a host has no more than its own SSL_CTX to go by.
+ * libssl asks the SSL_CTX that the connection was made of, whatever a server name chose since; so
+ * do we. A raw SSL of a host has no more than its own SSL_CTX to go by.
  */
 static tlslife_ticket_keys *keys_of(const SSL *ssl, const tlslife_conn *conn) {
-    const tlslife_context *context = conn != NULL ? conn->origin : tlsl_context_of(SSL_get_SSL_CTX(ssl));
+    const tlslife_context *context =
+        conn != NULL ? conn->origin : tlsl_context_of(SSL_get_SSL_CTX(ssl));
     return context == NULL ? NULL : context->ticket_keys;
 }
 
 /*
- * A TLS 1.3 ticket is used once (RFC 8446 appendix C.4), so whoever resumes with one gets another. libssl sees to that
- * where the keys are its own, and leaves it to this callback where they are not.
+ * A TLS 1.3 ticket is used once (RFC 8446 appendix C.4), so whoever resumes with one gets another.
+ * libssl sees to that where the keys are its own, and leaves it to this callback where they are
+ * not.
  */
 int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac, int making) {
     tlslife_conn *conn = tlsl_conn_of(ssl);
     tlslife_ticket_keys *keys = keys_of(ssl, conn);
-    int found =
-        keys == NULL ? 0 : tlsl_ticket_key_at(keys, (int64_t)time(NULL), name, iv, cipher, mac, making != 0);
+    int found = keys == NULL ? 0
+                             : tlsl_ticket_key_at(keys, (int64_t)time(NULL), name, iv, cipher, mac,
+                                                  making != 0);
     if (making || found > 0) {
         return !making && SSL_version(ssl) >= TLS1_3_VERSION ? RENEW : found;
     }

@@ -1,9 +1,9 @@
 /*
- * transport.c: what carries a connection's records: a descriptor, a pair in memory, or bytes that the
- * program moves.
+ * transport.c: what carries a connection's records: a descriptor, a pair in memory, or bytes that
+ * the program moves.
  *
- * Each way of giving one replaces the one before. A connection's BIOs belong to its SSL; what is remembered
- * here is only what kind they are, so that a wait knows what to wait for.
+ * Each way of giving one replaces the one before. A connection's BIOs belong to its SSL; what is
+ * remembered here is only what kind they are, so that a wait knows what to wait for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,7 +69,8 @@ static bool waits_without_end(const tlslife_conn *conn) {
 void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms) {
     conn->blocking = blocking;
     conn->timeout_ms = timeout_ms;
-    if (conn->transport.kind == TLSL_FD) { /* what has no deadline, the kernel can wait for by itself */
+    if (conn->transport.kind ==
+        TLSL_FD) { /* what has no deadline, the kernel can wait for by itself */
         tlsl_fd_set_waits(SSL_get_rbio(conn->ssl), waits_without_end(conn));
     }
 }
@@ -81,7 +82,7 @@ static void install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind) {
     tlsl_conn_set_waiting(conn, conn->blocking, conn->timeout_ms);
 }
 
-/* ------------------------------------------------------------------------------------------ descriptors */
+/* ---------------------------------------------------------------------------------- descriptors */
 
 static tlslife_status use_fds(tlslife_conn *conn, int read_fd, int write_fd, bool owned) {
     tlsl_errors_clear();
@@ -136,7 +137,8 @@ int tlslife_conn_fd(const tlslife_conn *conn) {
 static int fd_for(const tlslife_conn *conn, bool writing) {
     switch ((tlsl_transport_kind)conn->transport.kind) {
     case TLSL_FD:
-        return writing ? tlsl_fd_write(SSL_get_wbio(conn->ssl)) : tlsl_fd_read(SSL_get_rbio(conn->ssl));
+        return writing ? tlsl_fd_write(SSL_get_wbio(conn->ssl))
+                       : tlsl_fd_read(SSL_get_rbio(conn->ssl));
     case TLSL_FOREIGN: return writing ? SSL_get_wfd(conn->ssl) : SSL_get_rfd(conn->ssl);
     default: return -1;
     }
@@ -177,7 +179,7 @@ bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_l
     return fd >= 0 && tlsl_peer_address(fd, out, out_len);
 }
 
-/* ------------------------------------------------------------------------------------------------ dial */
+/* ----------------------------------------------------------------------------------------- dial */
 
 /* The name that a certificate must bear is the program's, or else the one that was dialled last. */
 static tlslife_status name_peer(tlslife_conn *conn, const char *host) {
@@ -198,14 +200,16 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
         return TLSLIFE_OK;
     }
     if (conn->begun || SSL_is_server(conn->ssl)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "dial is for a client's connection before its handshake; clear begins anew");
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "dial is for a client's connection before its handshake; clear begins anew");
     }
     if (name_peer(conn, host) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     tlsl_transport_free(conn);
-    conn->transport.dial = tlsl_dial_new(host, service, conn->blocking, deadline, tlsl_conn_error(conn));
+    conn->transport.dial =
+        tlsl_dial_new(host, service, conn->blocking, deadline, tlsl_conn_error(conn));
     return conn->transport.dial != NULL ? TLSLIFE_OK : TLSLIFE_ERROR;
 }
 
@@ -213,7 +217,8 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
 static tlslife_status dial_wait(tlslife_conn *conn) {
     bool writing = false;
     int fd = tlsl_dial_fd(conn->transport.dial, &writing);
-    tlslife_status status = tlsl_wait_fd(fd, writing ? POLLOUT : POLLIN, tlsl_dial_until(conn->transport.dial));
+    tlslife_status status =
+        tlsl_wait_fd(fd, writing ? POLLOUT : POLLIN, tlsl_dial_until(conn->transport.dial));
     return status == TLSLIFE_ERROR
                ? tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the connection failed")
                : TLSLIFE_OK;
@@ -226,7 +231,8 @@ static bool wants(tlslife_status status) {
 tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service) {
     int fd = -1;
     tlsl_address address;
-    if (tlsl_address_of(host, service, NULL, false, &address, tlsl_conn_error(conn)) != TLSLIFE_OK) {
+    if (tlsl_address_of(host, service, NULL, false, &address, tlsl_conn_error(conn)) !=
+        TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     tlslife_status status = dial_begin(conn, address.host, address.service);
@@ -240,20 +246,22 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
     if (wants(status)) {
         return status;
     }
-    tlsl_dial_free(conn->transport.dial); /* also after a timeout: the next dial resolves and begins anew */
+    tlsl_dial_free(
+        conn->transport.dial); /* also after a timeout: the next dial resolves and begins anew */
     conn->transport.dial = NULL;
     if (status == TLSLIFE_OK) {
         if (waits_without_end(conn)) {
-            (void)fcntl(fd, F_SETFL, 0); /* ours alone until now; if it stays O_NONBLOCK, poll waits for it */
+            (void)fcntl(fd, F_SETFL,
+                        0); /* ours alone until now; if it stays O_NONBLOCK, poll waits for it */
         }
         status = tlsl_conn_own_fd(conn, fd);
-        conn->transport.service =
-            strdup(address.service); /* NULL, out of memory: sessions are kept under the port instead */
+        conn->transport.service = strdup(
+            address.service); /* NULL, out of memory: sessions are kept under the port instead */
     }
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------------- memory */
+/* --------------------------------------------------------------------------------------- memory */
 
 static bool join(tlslife_conn *conn, tlsl_queue *in, tlsl_queue *out) {
     BIO *bio = tlsl_memory_bio(in, out);
@@ -269,8 +277,8 @@ static tlslife_status check_capacity(tlslife_conn *conn, size_t *capacity) {
     *capacity = *capacity == 0 ? MEMORY_CAPACITY : *capacity;
     return *capacity <= MEMORY_CAPACITY_MAX
                ? TLSLIFE_OK
-               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "a memory transport holds at most 1 GiB, not %zu",
-                                *capacity);
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                                "a memory transport holds at most 1 GiB, not %zu", *capacity);
 }
 
 tlslife_status tlslife_conn_pair(tlslife_conn *a, tlslife_conn *b, size_t capacity) {
@@ -309,12 +317,14 @@ static tlslife_status not_by_hand(tlslife_conn *conn, const char *verb) {
 /* Where nobody reads any more. */
 static tlslife_status fed_by_hand(tlslife_conn *conn, const char *verb) {
     if (conn->transport.in == NULL && conn->transport.out != NULL) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go", verb);
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go",
+                              verb);
     }
     return conn->transport.in != NULL ? TLSLIFE_OK : not_by_hand(conn, verb);
 }
 
-tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t bytes_len, size_t *out_fed) {
+tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t bytes_len,
+                                 size_t *out_fed) {
     if (fed_by_hand(conn, "feed") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
@@ -333,7 +343,8 @@ tlslife_status tlslife_conn_feed_eof(tlslife_conn *conn) {
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_drained) {
+tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len,
+                                  size_t *out_drained) {
     if (conn->transport.out == NULL) {
         return not_by_hand(conn, "drain");
     }

@@ -1,14 +1,14 @@
 /*
  * verdict.c: what an SSL_ call's return means, said once for every verb.
  *
- * libssl reports through four places (the return, SSL_get_error, the thread's error queue, errno), each of
- * which is stale or another connection's unless it is read at once. So: the queue is cleared before each
- * call, and all four are read here right after it, into the connection. A fatal verdict is final: libssl
- * would answer later calls with less than it said the first time, so the first answer is kept and given
- * again.
+ * libssl reports through four places (the return, SSL_get_error, the thread's error queue, errno),
+ * each of which is stale or another connection's unless it is read at once. So: the queue is
+ * cleared before each call, and all four are read here right after it, into the connection. A fatal
+ * verdict is final: libssl would answer later calls with less than it said the first time, so the
+ * first answer is kept and given again.
  *
- * An attacker who can cut the stream wants a truncated message to look complete: close_notify (CLOSED) and
- * a bare end (TRUNCATED) are never merged.
+ * An attacker who can cut the stream wants a truncated message to look complete: close_notify
+ * (CLOSED) and a bare end (TRUNCATED) are never merged.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -34,7 +34,7 @@
 #include "tls/verdict.h"
 #include "tlslife.h"
 
-/* ----------------------------------------------------------------------------------------------- facts */
+/* ---------------------------------------------------------------------------------------- facts */
 
 static void write_keylog(tlslife_conn *conn) {
     while (conn->keylog != NULL && !conn->context->keylog_keep) {
@@ -52,7 +52,7 @@ static void tell_store(tlslife_conn *conn) {
         return;
     }
     for (size_t i = 0; i < conn->resume.arrived_len; i++) {
-        tlsl_cache_far_session(conn, conn->resume.arrived[i]);
+        tlsl_cache_store_session(conn, conn->resume.arrived[i]);
         SSL_SESSION_free(conn->resume.arrived[i]);
     }
     conn->resume.arrived_len = 0;
@@ -65,9 +65,10 @@ void tlsl_conn_take_facts(tlslife_conn *conn) {
     tell_store(conn);
 }
 
-/* --------------------------------------------------------------------------------------------- failure */
+/* -------------------------------------------------------------------------------------- failure */
 
-static void append(tlslife_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void append(tlslife_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static void append(tlslife_error *err, const char *format, ...) {
     size_t len = strlen(err->message);
     va_list args;
@@ -85,15 +86,17 @@ static void explain_verify(const tlslife_conn *conn, tlslife_error *err) {
     if (conn->found.verify_depth < 0) {
         append(err, ": the program refused the peer's certificate");
     } else {
-        append(err, ": %s (certificate %d of the chain: %s)", tlslife_verify_result_text(conn->found.verify_result),
-               conn->found.verify_depth, err->verify_subject);
+        append(err, ": %s (certificate %d of the chain: %s)",
+               tlslife_verify_result_text(conn->found.verify_result), conn->found.verify_depth,
+               err->verify_subject);
     }
 }
 
 /* The cause beyond what libssl knows of: the peer's alert, or the program's own answer. */
 static void explain_cause(const tlslife_conn *conn, tlslife_error *err) {
     if (conn->asked.hello == TLSL_REFUSED && conn->asked.refuse_reason != NULL) {
-        append(err, ": the context chosen for the ClientHello cannot serve it: %s", conn->asked.refuse_reason);
+        append(err, ": the context chosen for the ClientHello cannot serve it: %s",
+               conn->asked.refuse_reason);
     } else if (conn->asked.hello == TLSL_REFUSED) {
         append(err, ": the program refused the ClientHello with the alert %s",
                tlslife_alert_name(conn->asked.refuse_alert));
@@ -107,15 +110,16 @@ static void explain_cause(const tlslife_conn *conn, tlslife_error *err) {
 
 static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
     tlslife_error *err = tlsl_conn_error(conn);
-    const char *with = conn->set.hostname == NULL ? "" : " with "; /* a server's peers have no name */
+    const char *with =
+        conn->set.hostname == NULL ? "" : " with "; /* a server's peers have no name */
     const char *peer = conn->set.hostname == NULL ? "" : conn->set.hostname;
     unsigned long code = ERR_peek_error();
     bool said = code != 0, by_system = ERR_SYSTEM_ERROR(code); /* newer libssl queue errno too */
     if (!said && system_errno != 0) {
         tlsl_fail_system(err, system_errno, "%s%s%s failed", verb, with, peer);
     } else {
-        tlsl_fail_openssl(err, by_system ? TLSLIFE_ERR_SYSTEM : TLSLIFE_ERR_TLS, "%s%s%s failed", verb, with,
-                          peer);
+        tlsl_fail_openssl(err, by_system ? TLSLIFE_ERR_SYSTEM : TLSLIFE_ERR_TLS, "%s%s%s failed",
+                          verb, with, peer);
     }
     if (err == NULL) {
         return;
@@ -125,7 +129,8 @@ static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
     }
     err->alert = conn->found.alert;
     err->alert_received = conn->found.alert_received;
-    if (conn->found.verify_result != X509_V_OK && ERR_GET_REASON(err->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+    if (conn->found.verify_result != X509_V_OK &&
+        ERR_GET_REASON(err->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         explain_verify(conn, err);
     } else if (said) {
         explain_cause(conn, err);
@@ -137,7 +142,7 @@ static bool is_half_closed(unsigned long code) {
     return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_PROTOCOL_IS_SHUTDOWN;
 }
 
-static tlslife_status doom(tlslife_conn *conn, int system_errno, const char *verb) {
+static tlslife_status conclude(tlslife_conn *conn, int system_errno, const char *verb) {
     unsigned long code = ERR_peek_error();
     bool ended = code == 0 ? system_errno == 0
                            : ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING &&
@@ -160,23 +165,26 @@ static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
     case SSL_ERROR_WANT_X509_LOOKUP: return TLSLIFE_WANT_CERTIFICATE;
     case SSL_ERROR_WANT_RETRY_VERIFY: return TLSLIFE_WANT_VERIFY;
     case SSL_ERROR_ZERO_RETURN: return TLSLIFE_CLOSED;
-    case SSL_ERROR_SYSCALL: return doom(conn, system_errno, verb);
-    default: return doom(conn, 0, verb);
+    case SSL_ERROR_SYSCALL: return conclude(conn, system_errno, verb);
+    default: return conclude(conn, 0, verb);
     }
 }
 
-/* --------------------------------------------------------------------------------------- ready, settle */
+/* -------------------------------------------------------------------------------- ready, settle */
 
 tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
     if (conn->final_status != TLSLIFE_OK) {
-        return tlsl_conn_fate(conn);
+        return tlsl_conn_final_status(conn);
     }
     if (conn->asked.verify != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
-        /* A client certificate came after the handshake. The program has its say before more data. */
+        /*
+         * A client certificate came after the handshake. The program has its say before more data.
+         */
         return tlslife_conn_handshake(conn);
     }
     if (conn->open) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go", verb);
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go",
+                              verb);
     }
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                           "%s before the handshake is done: call %s until it returns ok", verb,
@@ -192,7 +200,8 @@ static int fd_to_wait_for(const tlslife_conn *conn, bool reading) {
 
 tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t *deadline) {
     bool reading = status == TLSLIFE_WANT_READ;
-    if (!conn->blocking || (!reading && status != TLSLIFE_WANT_WRITE) || conn->transport.kind == TLSL_MEMORY) {
+    if (!conn->blocking || (!reading && status != TLSLIFE_WANT_WRITE) ||
+        conn->transport.kind == TLSL_MEMORY) {
         return status;
     }
     if (*deadline == TLSL_DEADLINE_UNSET) {

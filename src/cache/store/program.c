@@ -1,10 +1,12 @@
 /*
- * program.c: an external store that is the program itself: a table of Lua functions, a database, whatever it likes.
+ * program.c: an external store that is the program itself: a table of Lua functions, a database,
+ * whatever it likes.
  *
- * A lookup is answered by tlslife_conn_answer_session, whenever that may be; puts and removes wait in a queue until
- * the program takes them, since the core never calls it. The queue is bounded: a program that does not look loses the
- * oldest events, and with them at most a full handshake each. In a child of fork() it begins empty: its parent hears of
- * what was queued before, and to say it a second time, later, could bring back a session that is bad by now.
+ * A lookup is answered by tlslife_conn_answer_session, whenever that may be; puts and removes wait
+ * in a queue until the program takes them, since the core never calls it. The queue is bounded: a
+ * program that does not look loses the oldest events, and with them at most a full handshake each.
+ * In a child of fork() it begins empty: its parent hears of what was queued before, and to say it a
+ * second time, later, could bring back a session that is bad by now.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -80,17 +82,20 @@ static tlsl_found answer(tlsl_inquiry *inquiry, const event *said) {
     return TLSL_FOUND_HIT;
 }
 
-/* What the program was told and has not heard yet is answered from the queue: a bad session must not come back. */
+/*
+ * What the program was told and has not heard yet is answered from the queue: a bad session must
+ * not come back.
+ */
 static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
     program *self = (program *)store;
-    if (inquiry->home != NULL) {
+    if (inquiry->pending != NULL) {
         return; /* it is the program's turn */
     }
     enter(self);
     const event *said = last_said(self, inquiry->key);
     inquiry->found = said == NULL ? TLSL_FOUND_PENDING : answer(inquiry, said);
     pthread_mutex_unlock(&self->lock);
-    inquiry->home = inquiry->found == TLSL_FOUND_PENDING ? store : NULL;
+    inquiry->pending = inquiry->found == TLSL_FOUND_PENDING ? store : NULL;
     if (inquiry->found == TLSL_FOUND_HIT && inquiry->take) {
         (void)store->verbs->remove(store, inquiry->key);
     }
@@ -98,7 +103,7 @@ static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
 
 static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
     (void)store;
-    inquiry->home = NULL;
+    inquiry->pending = NULL;
 }
 
 /* Appends; the oldest goes where there are too many, and false says that one was lost. */
@@ -118,7 +123,8 @@ static bool append(program *self, event *added) {
     return lost == NULL;
 }
 
-static event *event_new(const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes, size_t len) {
+static event *event_new(const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
+                        size_t len) {
     event *made = malloc(sizeof *made + len);
     if (made != NULL) {
         memcpy(made->key, key, TLSL_STORE_KEY);
@@ -130,8 +136,8 @@ static event *event_new(const unsigned char key[TLSL_STORE_KEY], const unsigned 
     return made;
 }
 
-static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
-                size_t bytes_len, long lifetime_seconds) {
+static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
+                const unsigned char *bytes, size_t bytes_len, long lifetime_seconds) {
     event *made = event_new(key, bytes, bytes_len);
     if (made == NULL) {
         return false;
@@ -168,8 +174,10 @@ bool tlslife_store_next(tlslife_store *store, tlslife_store_event *out) {
     }
     pthread_mutex_unlock(&self->lock);
     if (taken != NULL) {
-        *out = (tlslife_store_event){
-            taken->put, {taken->key, TLSL_STORE_KEY}, {taken->bytes, taken->len}, taken->lifetime_seconds};
+        *out = (tlslife_store_event){taken->put,
+                                     {taken->key, TLSL_STORE_KEY},
+                                     {taken->bytes, taken->len},
+                                     taken->lifetime_seconds};
     }
     return taken != NULL;
 }

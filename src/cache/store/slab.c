@@ -1,14 +1,17 @@
 /*
- * slab.c: an external store in memory that processes share, and that outlives them: one mapped slab, divided into shards
- * (slab_shard.c), each under a lease (slab_lease.c), in a file of its own (slab_file.c).
+ * slab.c: an external store in memory that processes share, and that outlives them: one mapped
+ * slab, divided into shards (slab_shard.c), each under a lease (slab_lease.c), in a file of its own
+ * (slab_file.c).
  *
- * It answers at once. A call takes one shard's lease, does a microsecond of work in memory and gives it back. A
- * shard whose holder died is emptied; one whose holder is stopped is a miss, after 20 ms the first time and at
- * once from then on. Nothing is opened while the store lives: a child of fork() uses the mapping it inherits, and
- * several stores of one slab in one process are as good as several processes.
+ * It answers at once. A call takes one shard's lease, does a microsecond of work in memory and
+ * gives it back. A shard whose holder died is emptied; one whose holder is stopped is a miss, after
+ * 20 ms the first time and at once from then on. Nothing is opened while the store lives: a child
+ * of fork() uses the mapping it inherits, and several stores of one slab in one process are as good
+ * as several processes.
  *
- * Taken means gone, for whoever shares the slab. A copy of the file restored from elsewhere has back what was
- * taken since; after a restart of the machine the content is dropped for that reason (slab_file.c).
+ * Taken means gone, for whoever shares the slab. A copy of the file restored from elsewhere has
+ * back what was taken since; after a restart of the machine the content is dropped for that reason
+ * (slab_file.c).
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -52,7 +55,7 @@ static void shard_give(tlsl_slab_shard *shard) {
 static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
     tlsl_slab_shard shard;
     inquiry->found = TLSL_FOUND_MISS;
-    inquiry->home = NULL;
+    inquiry->pending = NULL;
     if (shard_take((slab *)store, inquiry->key, &shard)) {
         inquiry->bytes = tlsl_shard_get(&shard, inquiry->key, inquiry->take, &inquiry->bytes_len);
         shard_give(&shard);
@@ -64,7 +67,7 @@ static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
 
 static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
     (void)store;
-    inquiry->home = NULL;
+    inquiry->pending = NULL;
 }
 
 static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]) {
@@ -78,8 +81,8 @@ static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_
 }
 
 /* What is too large, or lives no longer, still replaces what was there before. */
-static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY], const unsigned char *bytes,
-                size_t bytes_len, long lifetime_seconds) {
+static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
+                const unsigned char *bytes, size_t bytes_len, long lifetime_seconds) {
     slab *self = (slab *)store;
     tlsl_slab_shard shard;
     bool fits = bytes_len <= self->plan.entry_max;
@@ -130,7 +133,8 @@ tlslife_store *tlslife_store_shared(const char *path, size_t bytes, bool wipe, t
         return NULL;
     }
     if (bytes < TLSL_SLAB_BYTES_MIN || bytes > TLSL_SLAB_BYTES_MAX) {
-        tlsl_fail(err, TLSLIFE_ERR_USAGE, "a shared store has 64 KiB to 64 GiB, not %zu bytes", bytes);
+        tlsl_fail(err, TLSLIFE_ERR_USAGE, "a shared store has 64 KiB to 64 GiB, not %zu bytes",
+                  bytes);
         return NULL;
     }
     slab *self = slab_new(bytes, err);

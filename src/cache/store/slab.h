@@ -6,8 +6,9 @@
  *   slab_shard.c   a shard: an index and a ring of entries
  *   slab.c         the store that is made of them
  *
- * What is declared here lies in the mapping, where any process of this user may write. Nothing read from there
- * is believed: sizes and places come from tlsl_slab_plan, which each process works out for itself.
+ * What is declared here lies in the mapping, where any process of this user may write. Nothing read
+ * from there is believed: sizes and places come from tlsl_slab_plan, which each process works out
+ * for itself.
  */
 #ifndef TLSLIFE_SLAB_H
 #define TLSLIFE_SLAB_H
@@ -34,7 +35,7 @@ typedef struct tlsl_slab_plan {
 #define TLSL_SLAB_BYTES_MAX ((uint64_t)64 * 1024 * 1024 * 1024)
 tlsl_slab_plan tlsl_slab_plan_of(size_t bytes);
 
-/* ----------------------------------------------------------------------------------------------- file */
+/* ----------------------------------------------------------------------------------------- file */
 
 #define TLSL_SLAB_START 4096 /* where the first shard is */
 #define TLSL_SLAB_BOOT 40
@@ -56,7 +57,7 @@ uint64_t tlsl_slab_header_sum(const tlsl_slab_header *header);
 /* The mapping, of plan->bytes; NULL: err. The caller unmaps it. */
 unsigned char *tlsl_slab_map(const char *path, const tlsl_slab_plan *plan, bool wipe, tlslife_error *err);
 
-/* ---------------------------------------------------------------------------------------------- lease */
+/* ---------------------------------------------------------------------------------------- lease */
 
 /* In the mapping; all zeros: free. */
 typedef struct tlsl_lease {
@@ -76,7 +77,7 @@ tlsl_leased tlsl_lease_take(tlsl_lease *lease, uint64_t *out_holding);
 bool tlsl_lease_held(const tlsl_lease *lease, uint64_t holding); /* false: somebody has broken it */
 void tlsl_lease_give(tlsl_lease *lease, uint64_t holding);
 
-/* ---------------------------------------------------------------------------------------------- shard */
+/* ---------------------------------------------------------------------------------------- shard */
 
 /* In the mapping, at the start of each shard; then the index, then the ring. */
 typedef struct tlsl_shard_head {

@@ -1,24 +1,26 @@
 /*
  * slab_file.c: the file of a slab: found, judged, made where there is none, and mapped.
  *
- * "shm:name" is the POSIX shared memory object "/tlslife-name" (on Linux the file /dev/shm/tlslife-name), so that
- * a store cannot wipe what another program keeps there; anything else is a path. On a network file system
- * processes of different machines would not see each other's writes: that is not supported.
+ * "shm:name" is the POSIX shared memory object "/tlslife-name" (on Linux the file
+ * /dev/shm/tlslife-name), so that a store cannot wipe what another program keeps there; anything
+ * else is a path. On a network file system processes of different machines would not see each
+ * other's writes: that is not supported.
  *
- * Making: whoever comes first writes a header that says MAKING, has the file's whole room given (a store later
- * must not run into a full disk, which is a SIGBUS), and then writes the header that says READY. All of this, and
- * all judging, happens under flock(2), which ends with the process. So MAKING, seen under the lock, was left by a
- * starter who died.
+ * Making: whoever comes first writes a header that says MAKING, has the file's whole room given (a
+ * store later must not run into a full disk, which is a SIGBUS), and then writes the header that
+ * says READY. All of this, and all judging, happens under flock(2), which ends with the process. So
+ * MAKING, seen under the lock, was left by a starter who died.
  *
- * Replacing: what is half made, of an earlier start of the machine, or to be wiped, is unlinked and made anew
- * under the same name, never cut or zeroed in place: somebody may have it mapped, and goes on with what has no
- * name any more. Content does not outlive a restart of the machine (boot_id), although a file would: what reached
- * the disk when the power went may have back a ticket that was taken, and taking is what stops replays.
+ * Replacing: what is half made, of an earlier start of the machine, or to be wiped, is unlinked and
+ * made anew under the same name, never cut or zeroed in place: somebody may have it mapped, and
+ * goes on with what has no name any more. Content does not outlive a restart of the machine
+ * (boot_id), although a file would: what reached the disk when the power went may have back a
+ * ticket that was taken, and taking is what stops replays.
  *
- * What an attacker would try: put a file of their own there first (it must be ours, a regular file, 0600, no
- * symbolic link), read ours (0600 whatever the umask, out of core dumps), or cut it while it is mapped, which
- * kills every process that has it: that takes our own user or root, who can kill us anyway. Its size is checked
- * when it is opened.
+ * What an attacker would try: put a file of their own there first (it must be ours, a regular file,
+ * 0600, no symbolic link), read ours (0600 whatever the umask, out of core dumps), or cut it while
+ * it is mapped, which kills every process that has it: that takes our own user or root, who can
+ * kill us anyway. Its size is checked when it is opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +61,7 @@ typedef struct slab_name {
 
 typedef enum slab_verdict { SLAB_FAILED, SLAB_AGAIN, SLAB_USABLE } slab_verdict;
 
-/* ------------------------------------------------------------------------------------------------- name */
+/* ----------------------------------------------------------------------------------------- name */
 
 static bool name_of(const char *path, slab_name *out, tlslife_error *err) {
     const char *object = path + 4;
@@ -68,8 +70,9 @@ static bool name_of(const char *path, slab_name *out, tlslife_error *err) {
         return true;
     }
     if (object[0] == '\0' || strchr(object, '/') != NULL || strlen(object) > NAME_MAX - 16) {
-        tlsl_fail(err, TLSLIFE_ERR_USAGE, "%s: after \"shm:\" comes a name of 1 to %d characters, without /",
-                  path, NAME_MAX - 16);
+        tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                  "%s: after \"shm:\" comes a name of 1 to %d characters, without /", path,
+                  NAME_MAX - 16);
         return false;
     }
     (void)snprintf(out->object, sizeof out->object, "/tlslife-%s", object);
@@ -82,22 +85,27 @@ static int name_open(const slab_name *name, int flags) {
 }
 
 static bool name_unlink(const slab_name *name) {
-    return (name->in_memory ? shm_unlink(name->object) : unlink(name->given)) == 0 || errno == ENOENT;
+    return (name->in_memory ? shm_unlink(name->object) : unlink(name->given)) == 0 ||
+           errno == ENOENT;
 }
 
-/* Whether the name still leads to the file that was opened: somebody may have replaced it meanwhile. */
+/*
+ * Whether the name still leads to the file that was opened: somebody may have replaced it
+ * meanwhile.
+ */
 static bool name_leads_to(const slab_name *name, const struct stat *opened) {
     struct stat about;
     int fd = name_open(name, O_RDWR);
-    bool same =
-        fd >= 0 && fstat(fd, &about) == 0 && about.st_dev == opened->st_dev && about.st_ino == opened->st_ino;
+    bool same = fd >= 0 && fstat(fd, &about) == 0 && about.st_dev == opened->st_dev &&
+                about.st_ino == opened->st_ino;
     if (fd >= 0) {
         (void)close(fd);
     }
     return same;
 }
 
-static slab_verdict failed(const slab_name *name, int system_errno, const char *what, tlslife_error *err) {
+static slab_verdict failed(const slab_name *name, int system_errno, const char *what,
+                           tlslife_error *err) {
     tlsl_fail_system(err, system_errno, "%s: cannot %s the shared store", name->given, what);
     return SLAB_FAILED;
 }
@@ -107,7 +115,7 @@ static slab_verdict unusable(const slab_name *name, const char *why, tlslife_err
     return SLAB_FAILED;
 }
 
-/* ------------------------------------------------------------------------------------------------ header */
+/* --------------------------------------------------------------------------------------- header */
 
 uint64_t tlsl_slab_header_sum(const tlsl_slab_header *header) {
     return tlsl_slab_sum(header, offsetof(tlsl_slab_header, sum), 0);
@@ -156,17 +164,18 @@ static bool same_plan(const tlsl_slab_header *a, const tlsl_slab_header *b) {
 #define REMEDY "; remove it, or open it with wipe"
 
 /*
- * Why a file cannot be used, or NULL. *out_stale: it is one of ours that was left half made, or by an earlier
- * start of the machine.
+ * Why a file cannot be used, or NULL. *out_stale: it is one of ours that was left half made, or by
+ * an earlier start of the machine.
  */
-static const char *fault_of(const tlsl_slab_header *found, off_t file_len, const tlsl_slab_plan *plan,
-                            bool *out_stale) {
+static const char *fault_of(const tlsl_slab_header *found, off_t file_len,
+                            const tlsl_slab_plan *plan, bool *out_stale) {
     tlsl_slab_header wanted = header_of(plan, TLSL_SLAB_READY);
     *out_stale = false;
     if (memcmp(found->magic, magic, sizeof magic) != 0) {
         return "this is not a shared store, but something else" REMEDY;
     }
-    if (found->order != wanted.order || found->word_len != wanted.word_len || found->version != VERSION) {
+    if (found->order != wanted.order || found->word_len != wanted.word_len ||
+        found->version != VERSION) {
         return "this shared store was made by another version of tlslife, or on another kind of machine" REMEDY;
     }
     if (found->sum != tlsl_slab_header_sum(found)) {
@@ -200,12 +209,13 @@ static bool header_write(int fd, const tlsl_slab_plan *plan, uint32_t state) {
     return written == sizeof header;
 }
 
-/* ------------------------------------------------------------------------------------------------ making */
+/* --------------------------------------------------------------------------------------- making */
 
 /* Writing beyond the process's limit would be a SIGXFSZ. */
 static bool limit_allows(size_t bytes) {
     struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || bytes <= limit.rlim_cur;
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+           bytes <= limit.rlim_cur;
 }
 
 static int give_room(int fd, size_t bytes) {
@@ -229,7 +239,8 @@ static int fill(int fd, const tlsl_slab_plan *plan) {
 }
 
 /* A failure leaves no file. */
-static slab_verdict make(const slab_name *name, int fd, const tlsl_slab_plan *plan, tlslife_error *err) {
+static slab_verdict make(const slab_name *name, int fd, const tlsl_slab_plan *plan,
+                         tlslife_error *err) {
     int problem = fill(fd, plan);
     if (problem == 0) {
         return SLAB_USABLE;
@@ -238,11 +249,12 @@ static slab_verdict make(const slab_name *name, int fd, const tlsl_slab_plan *pl
     return failed(name, problem, "make", err);
 }
 
-/* --------------------------------------------------------------------------------------------- judging */
+/* -------------------------------------------------------------------------------------- judging */
 
 static slab_verdict inspect(const slab_name *name, const struct stat *about, tlslife_error *err) {
     if (!S_ISREG(about->st_mode)) {
-        return unusable(name, "a shared store is a regular file, not a directory, pipe or device", err);
+        return unusable(name, "a shared store is a regular file, not a directory, pipe or device",
+                        err);
     }
     const char *fault = tlsl_private_fault(about);
     return fault == NULL ? SLAB_USABLE : unusable(name, fault, err);
@@ -299,9 +311,11 @@ static slab_verdict judge(const slab_name *name, int fd, const tlsl_slab_plan *p
     return lock_file(fd) ? settle(name, fd, plan, wipe, err) : failed(name, errno, "lock", err);
 }
 
-/* ------------------------------------------------------------------------------------------------ opening */
+/* -------------------------------------------------------------------------------------- opening */
 
-/* -1 with err, or (another starter made or removed it at this moment) without: *verdict says which. */
+/*
+ * -1 with err, or (another starter made or removed it at this moment) without: *verdict says which.
+ */
 static int open_or_create(const slab_name *name, slab_verdict *verdict, tlslife_error *err) {
     int fd = name_open(name, O_RDWR);
     if (fd < 0 && errno == ENOENT) {
@@ -334,7 +348,8 @@ static unsigned char *map_file(const slab_name *name, int fd, size_t bytes, tlsl
     return map;
 }
 
-unsigned char *tlsl_slab_map(const char *path, const tlsl_slab_plan *plan, bool wipe, tlslife_error *err) {
+unsigned char *tlsl_slab_map(const char *path, const tlsl_slab_plan *plan, bool wipe,
+                             tlslife_error *err) {
     slab_name name;
     if (!name_of(path, &name, err)) {
         return NULL;

@@ -1,15 +1,15 @@
 /*
  * slab_lease.c: the lock of a shard: a word in the mapping, which says who holds it.
  *
- * Why not a robust pthread mutex: while it is held it is a member of a list, whose links are addresses of the
- * holder's own and lie in the mapping; unlocking writes through them. A slab holds offsets and never pointers,
- * because whoever scribbles into it must not make another process write anywhere. Scribbling on a mutex's kind
- * can also make the C library wait without end or abort. And a robust mutex helps against a dead holder only: one
- * that is stopped (SIGSTOP, a debugger, a frozen container) would cost everybody the wait, each time, for as long
- * as it likes.
+ * Why not a robust pthread mutex: while it is held it is a member of a list, whose links are
+ * addresses of the holder's own and lie in the mapping; unlocking writes through them. A slab holds
+ * offsets and never pointers, because whoever scribbles into it must not make another process write
+ * anywhere. Scribbling on a mutex's kind can also make the C library wait without end or abort. And
+ * a robust mutex helps against a dead holder only: one that is stopped (SIGSTOP, a debugger, a
+ * frozen container) would cost everybody the wait, each time, for as long as it likes.
  *
- * So: a free lease is 0; whoever replaces that by its own word has it. A critical section is a microsecond. Who
- * finds it taken spins, then sleeps a little and looks whether
+ * So: a free lease is 0; whoever replaces that by its own word has it. A critical section is a
+ * microsecond. Who finds it taken spins, then sleeps a little and looks whether
  *
  *   the holder's process is gone   (by its number, where it is of the same pid namespace; a killed one that
  *                                  nobody has waited for yet counts as gone): the lease is broken at once
@@ -17,12 +17,13 @@
  *                                  others do not wait at all
  *   it has been stuck for STALE_MS a stopped holder, or a number that was given to another process: broken too
  *
- * Whoever breaks a lease drops the shard's content. A holder that was only asleep then wakes in the middle of
- * what it was doing: it may spoil some entries (the checksum finds them), it does not give back what is no longer
- * its own, and it writes nowhere but into this shard, since it has never believed a place that it read there.
+ * Whoever breaks a lease drops the shard's content. A holder that was only asleep then wakes in the
+ * middle of what it was doing: it may spoil some entries (the checksum finds them), it does not
+ * give back what is no longer its own, and it writes nowhere but into this shard, since it has
+ * never believed a place that it read there.
  *
- * What an attacker (of the same user) would try: words that look like a living holder, for ever. Costs that
- * shard's entries: misses, without a wait.
+ * What an attacker (of the same user) would try: words that look like a living holder, for ever.
+ * Costs that shard's entries: misses, without a wait.
  */
 #include <errno.h>
 #include <poll.h>
@@ -52,7 +53,7 @@ static uint32_t self(void) {
     return (uint32_t)tlsl_process();
 }
 
-/* ------------------------------------------------------------------------------------- the holder's fate */
+/* ---------------------------------------------------------------------------- the holder's fate */
 
 /* A process that has ended and was not waited for yet still has its number. */
 static bool has_ended(pid_t pid) {
@@ -100,14 +101,14 @@ static bool is_stale(tlsl_lease *lease, uint64_t holder) {
     return is_stuck(lease, holder) && (since > now || now - since > STALE_MS);
 }
 
-/* ------------------------------------------------------------------------------------------------- lease */
+/* ---------------------------------------------------------------------------------------- lease */
 
 /* Ours in place of what was there; false: that is there no longer. */
 static bool replace(tlsl_lease *lease, uint64_t before, uint32_t who, uint64_t *out_holding) {
     uint32_t turn = (uint32_t)atomic_load_explicit(&lease->turn, memory_order_relaxed) + 1;
     *out_holding = (uint64_t)who << 32 | turn;
-    if (!atomic_compare_exchange_strong_explicit(&lease->holder, &before, *out_holding, memory_order_acquire,
-                                                 memory_order_relaxed)) {
+    if (!atomic_compare_exchange_strong_explicit(&lease->holder, &before, *out_holding,
+                                                 memory_order_acquire, memory_order_relaxed)) {
         return false;
     }
     atomic_store_explicit(&lease->turn, turn, memory_order_relaxed);

@@ -1,27 +1,28 @@
 /*
- * slab_shard.c: a shard of a slab: an index of fixed size, and a ring into which entries are written one after
- * the other.
+ * slab_shard.c: a shard of a slab: an index of fixed size, and a ring into which entries are
+ * written one after the other.
  *
  *   index   buckets of 8 slots; a key belongs to one bucket. A slot: where its entry begins, a part of the key,
  *           when it expires.
  *   ring    entries, each in one piece; a place is the count of all bytes ever written before it, so that the
  *           entry at `at` is whole exactly while  head - ring_len <= at < head
  *
- * Why so: entries differ in size by a factor of ten (a client's certificate), and a process may die at any
- * instruction. A ring has no free list, no links, no fragments: the oldest entry goes by being written over, its
- * slot is seen to be dead without being touched, and to find or to put costs a look at 8 slots, at 1 entry as at
- * 10 million. A hit in the older half of the ring is written anew, so that what is used stays: nearly the least
- * recently used goes first. In a full bucket what is expired or dead goes first, then the oldest. The price: up to
- * half of the ring may be older copies, and an expired entry keeps its place until the ring comes round, which for
+ * Why so: entries differ in size by a factor of ten (a client's certificate), and a process may die
+ * at any instruction. A ring has no free list, no links, no fragments: the oldest entry goes by
+ * being written over, its slot is seen to be dead without being touched, and to find or to put
+ * costs a look at 8 slots, at 1 entry as at 10 million. A hit in the older half of the ring is
+ * written anew, so that what is used stays: nearly the least recently used goes first. In a full
+ * bucket what is expired or dead goes first, then the oldest. The price: up to half of the ring may
+ * be older copies, and an expired entry keeps its place until the ring comes round, which for
  * sessions of one timeout is when they are the oldest anyway.
  *
- * What is read here may be anything: another process died, or scribbles at this moment. So an entry's head is
- * copied before it is judged, each place and length is checked against the plan, and the bytes that are given out
- * are checksummed after they were copied. The worst is a miss.
+ * What is read here may be anything: another process died, or scribbles at this moment. So an
+ * entry's head is copied before it is judged, each place and length is checked against the plan,
+ * and the bytes that are given out are checksummed after they were copied. The worst is a miss.
  *
- * What an attacker would try: the same user's process can drop or damage entries, or put back one that was taken.
- * It cannot make one that opens: bytes are sealed, and bound to their key. Bytes of entries that are gone stay in
- * the ring until they are written over, sealed as they are.
+ * What an attacker would try: the same user's process can drop or damage entries, or put back one
+ * that was taken. It cannot make one that opens: bytes are sealed, and bound to their key. Bytes of
+ * entries that are gone stay in the ring until they are written over, sealed as they are.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -56,9 +57,10 @@ typedef struct entry {
 
 #define BUCKET_LEN (SLOTS * sizeof(slot))
 
-_Static_assert(sizeof(slot) == 16 && sizeof(entry) == 56, "no padding: they are shared, and summed");
+_Static_assert(sizeof(slot) == 16 && sizeof(entry) == 56,
+               "no padding: they are shared, and summed");
 
-/* ------------------------------------------------------------------------------------------------- plan */
+/* ----------------------------------------------------------------------------------------- plan */
 
 tlsl_slab_plan tlsl_slab_plan_of(size_t bytes) {
     tlsl_slab_plan plan = {.bytes = bytes};
@@ -83,7 +85,8 @@ static uint64_t part_of_key(const unsigned char *key, size_t offset) {
     return part;
 }
 
-tlsl_slab_shard tlsl_shard_of(unsigned char *map, const tlsl_slab_plan *plan, const unsigned char *key) {
+tlsl_slab_shard tlsl_shard_of(unsigned char *map, const tlsl_slab_plan *plan,
+                              const unsigned char *key) {
     size_t nth = (size_t)(part_of_key(key, 0) % plan->shards);
     unsigned char *start = map + TLSL_SLAB_START + nth * plan->shard_len;
     tlsl_slab_shard shard = {.plan = plan, .head = (tlsl_shard_head *)(void *)start};
@@ -112,9 +115,12 @@ uint64_t tlsl_slab_sum(const void *bytes, size_t len, uint64_t seed) {
     return sum;
 }
 
-/* ------------------------------------------------------------------------------------------------ places */
+/* --------------------------------------------------------------------------------------- places */
 
-/* What was copied out of the mapping stays as it was copied: the compiler must not read it there again. */
+/*
+ * What was copied out of the mapping stays as it was copied: the compiler must not read it there
+ * again.
+ */
 static void copy_from_map(void *out, const void *from, size_t len) {
     memcpy(out, from, len);
     atomic_signal_fence(memory_order_seq_cst);
@@ -130,7 +136,8 @@ static uint64_t ring_head(tlsl_slab_shard *shard) {
     return head;
 }
 
-static unsigned char *slot_place(const tlsl_slab_shard *shard, const unsigned char *key, size_t nth) {
+static unsigned char *slot_place(const tlsl_slab_shard *shard, const unsigned char *key,
+                                 size_t nth) {
     size_t bucket = (size_t)(part_of_key(key, 8) % shard->plan->buckets);
     return shard->index + bucket * BUCKET_LEN + nth * sizeof(slot);
 }
@@ -141,7 +148,8 @@ static slot slot_read(const tlsl_slab_shard *shard, const unsigned char *key, si
     return read;
 }
 
-static void slot_write(const tlsl_slab_shard *shard, const unsigned char *key, size_t nth, slot written) {
+static void slot_write(const tlsl_slab_shard *shard, const unsigned char *key, size_t nth,
+                       slot written) {
     memcpy(slot_place(shard, key, nth), &written, sizeof written);
 }
 
@@ -155,31 +163,35 @@ static size_t entry_size(size_t len) {
 
 /* An expiry further away than any that is put: the clock has been set back, or it is garbage. */
 static bool is_live(const tlsl_slab_shard *shard, slot found, uint64_t head) {
-    return found.at < head && head - found.at <= shard->plan->ring_len && found.expiry > shard->now &&
-           found.expiry - shard->now <= TLSL_SHARD_LIFETIME_MAX;
+    return found.at < head && head - found.at <= shard->plan->ring_len &&
+           found.expiry > shard->now && found.expiry - shard->now <= TLSL_SHARD_LIFETIME_MAX;
 }
 
-/* The entry of that slot, if it is key's: its place in the ring, which has room for all of it; else NULL. */
-static unsigned char *entry_place(const tlsl_slab_shard *shard, slot found, const unsigned char *key,
-                                  entry *out) {
+/*
+ * The entry of that slot, if it is key's: its place in the ring, which has room for all of it; else
+ * NULL.
+ */
+static unsigned char *entry_place(const tlsl_slab_shard *shard, slot found,
+                                  const unsigned char *key, entry *out) {
     const tlsl_slab_plan *plan = shard->plan;
     size_t offset = (size_t)(found.at % plan->ring_len);
     if (offset % ALIGNMENT != 0 || plan->ring_len - offset < sizeof(entry)) {
         return NULL;
     }
     copy_from_map(out, shard->ring + offset, sizeof *out);
-    bool right = out->at == found.at && out->expiry == found.expiry && out->len <= plan->entry_max &&
-                 entry_size(out->len) <= plan->ring_len - offset &&
+    bool right = out->at == found.at && out->expiry == found.expiry &&
+                 out->len <= plan->entry_max && entry_size(out->len) <= plan->ring_len - offset &&
                  memcmp(out->key, key, TLSL_STORE_KEY) == 0;
     return right ? shard->ring + offset : NULL;
 }
 
 static uint64_t entry_sum(const entry *head, const unsigned char *bytes) {
     const unsigned char *summed = (const unsigned char *)head + sizeof head->sum;
-    return tlsl_slab_sum(bytes, head->len, tlsl_slab_sum(summed, sizeof *head - sizeof head->sum, 0));
+    return tlsl_slab_sum(bytes, head->len,
+                         tlsl_slab_sum(summed, sizeof *head - sizeof head->sum, 0));
 }
 
-/* ----------------------------------------------------------------------------------------------- entries */
+/* -------------------------------------------------------------------------------------- entries */
 
 typedef struct finding {
     size_t nth; /* slot; SLOTS: none */
@@ -187,7 +199,8 @@ typedef struct finding {
     entry head;
 } finding;
 
-static finding find(const tlsl_slab_shard *shard, const unsigned char *key, uint64_t ring_head_now) {
+static finding find(const tlsl_slab_shard *shard, const unsigned char *key,
+                    uint64_t ring_head_now) {
     finding found = {0};
     for (found.nth = 0; found.nth < SLOTS; found.nth++) {
         slot looked_at = slot_read(shard, key, found.nth);
@@ -223,8 +236,8 @@ static size_t slot_to_use(const tlsl_slab_shard *shard, const unsigned char *key
 }
 
 /* At the end of the ring, or from its start where the rest is too short. */
-static void append(tlsl_slab_shard *shard, size_t nth, const unsigned char *key, const unsigned char *bytes,
-                   size_t len, uint32_t expiry) {
+static void append(tlsl_slab_shard *shard, size_t nth, const unsigned char *key,
+                   const unsigned char *bytes, size_t len, uint32_t expiry) {
     size_t ring_len = shard->plan->ring_len;
     uint64_t at = ring_head(shard);
     if (ring_len - (size_t)(at % ring_len) < entry_size(len)) {
@@ -262,7 +275,8 @@ static unsigned char *copy_out(const finding *found) {
     return bytes;
 }
 
-unsigned char *tlsl_shard_get(tlsl_slab_shard *shard, const unsigned char *key, bool take, size_t *out_len) {
+unsigned char *tlsl_shard_get(tlsl_slab_shard *shard, const unsigned char *key, bool take,
+                              size_t *out_len) {
     uint64_t head = ring_head(shard);
     finding found = find(shard, key, head);
     if (found.nth == SLOTS) {
@@ -278,8 +292,8 @@ unsigned char *tlsl_shard_get(tlsl_slab_shard *shard, const unsigned char *key, 
     return bytes;
 }
 
-void tlsl_shard_put(tlsl_slab_shard *shard, const unsigned char *key, const unsigned char *bytes, size_t len,
-                    uint32_t lifetime) {
+void tlsl_shard_put(tlsl_slab_shard *shard, const unsigned char *key, const unsigned char *bytes,
+                    size_t len, uint32_t lifetime) {
     size_t nth = slot_to_use(shard, key, ring_head(shard));
     append(shard, nth, key, bytes, len, shard->now + lifetime);
 }

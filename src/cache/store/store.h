@@ -1,16 +1,17 @@
 /*
- * store.h: the external store of a cache, which knows keys, sealed bytes and lifetimes, but no OpenSSL, no
- * Lua and no TLS.
+ * store.h: the external store of a cache, which knows keys, sealed bytes and lifetimes, but no
+ * OpenSSL, no Lua and no TLS.
  *
- * A key is 32 bytes that the core has hashed. The bytes are sealed, so if a store loses, damages or mixes
- * them up, the worst that follows is a full handshake. Nothing here ever waits. A store that cannot answer
- * at once says PENDING, and is asked again after it was pumped. put and remove have no reply.
+ * A key is 32 bytes that the core has hashed. The bytes are sealed, so if a store loses, damages or
+ * mixes them up, the worst that follows is a full handshake. Nothing here ever waits. A store that
+ * cannot answer at once says PENDING, and is asked again after it was pumped. put and remove have
+ * no reply.
  *
- * One store serves many threads: every function is safe to call from any of them at once. remove is called
- * under SSL_free, possibly in a finalizer: it must do no I/O (queue it).
+ * One store serves many threads: every function is safe to call from any of them at once. remove is
+ * called under SSL_free, possibly in a finalizer: it must do no I/O (queue it).
  *
- * What a store holds of a connection, or has queued for one owner, belongs to one process: a child of fork() begins
- * anew (base/process.h).
+ * What a store holds of a connection, or has queued for one owner, belongs to one process: a child
+ * of fork() begins anew (base/process.h).
  */
 #ifndef TLSLIFE_STORE_H
 #define TLSLIFE_STORE_H
@@ -33,8 +34,8 @@ typedef enum tlsl_found {
 } tlsl_found;
 
 /*
- * One question to a store. The asker owns it, zeroed before the first call; it stays where it is until it
- * ended.
+ * One question to a store. The asker owns it, zeroed before the first call; it stays where it is
+ * until it ended.
  */
 typedef struct tlsl_inquiry {
     unsigned char key[TLSL_STORE_KEY];
@@ -42,16 +43,19 @@ typedef struct tlsl_inquiry {
     tlsl_found found;     /* PENDING while it is under way */
     unsigned char *bytes; /* HIT: malloc'ed, the asker's to free */
     size_t bytes_len;
-    void *home; /* the store's own, while PENDING; NULL otherwise */
+    void *pending; /* the store's own, while found is PENDING; NULL otherwise */
 } tlsl_inquiry;
 
 typedef struct tlsl_store_verbs {
     /*
-     * Begins, or after a pump goes on: sets inquiry->found. Late answers are FAILED: the store keeps its
-     * own deadline.
+     * Begins, or after a pump goes on: sets inquiry->found. Late answers are FAILED: the store
+     * keeps its own deadline.
      */
     void (*ask)(tlslife_store *store, tlsl_inquiry *inquiry);
-    /* Whether ask would say something else than PENDING; NULL: PENDING stays until inquiry->found changes. */
+    /*
+     * Whether ask would say something else than PENDING; NULL: PENDING stays until inquiry->found
+     * changes.
+     */
     bool (*answered)(tlslife_store *store, const tlsl_inquiry *inquiry);
     /* The asker goes away while PENDING: the store forgets the pointer. */
     void (*cancel)(tlslife_store *store, tlsl_inquiry *inquiry);

@@ -1,5 +1,5 @@
 /*
- * far.c: turns a session into sealed bytes for an external store, and back.
+ * external.c: turns a session into sealed bytes for an external store, and back.
  *
  * The bytes are one byte of notes and the session's DER, sealed for its key, its side and its
  * policy, so that an entry under a wrong key does not open. What a store returns is opened, decoded
@@ -22,7 +22,7 @@
 
 #include "base/session_value.h"
 #include "cache/cache.h"
-#include "cache/far.h"
+#include "cache/external.h"
 #include "cache/seal.h"
 #include "cache/store/store.h"
 #include "tlslife.h"
@@ -32,7 +32,7 @@
 
 enum { NOTE_CERTIFICATE = 1 };
 
-void tlsl_far_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]) {
+void tlsl_external_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]) {
     static const char label[] = "tlslife far entry";
     unsigned char named[sizeof label + 1 + sizeof key->bytes];
     memcpy(named, label, sizeof label);
@@ -63,7 +63,7 @@ long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session) 
                : 0;
 }
 
-/* ---------------------------------------------------------------------------------------------- sealing */
+/* -------------------------------------------------------------------------------------- sealing */
 
 /*
  * The plain bytes, malloc'ed, of that length; NULL: out of memory, or it is nothing that has bytes.
@@ -81,23 +81,24 @@ static unsigned char *plain_of(SSL_SESSION *session, size_t *out_len) {
     return plain;
 }
 
-static bool put(tlslife_cache *cache, const tlsl_cache_key *key, tlslife_bytes plain, tlslife_bytes sid_ctx,
-                long lifetime) {
+static bool put(tlslife_cache *cache, const tlsl_cache_key *key, tlslife_bytes plain,
+                tlslife_bytes sid_ctx, long lifetime) {
     unsigned char bound[BINDING_MAX], far_key[TLSL_STORE_KEY];
     unsigned char *sealed = NULL;
     size_t sealed_len = 0;
     tlslife_store *store = tlsl_cache_store(cache);
-    if (!tlsl_seal(tlsl_cache_keyring(cache), plain, binding(key, sid_ctx, bound), &sealed, &sealed_len)) {
+    if (!tlsl_seal(tlsl_cache_keyring(cache), plain, binding(key, sid_ctx, bound), &sealed,
+                   &sealed_len)) {
         return false;
     }
-    tlsl_far_key(key, far_key);
+    tlsl_external_key(key, far_key);
     bool told = store->verbs->put(store, far_key, sealed, sealed_len, lifetime);
     free(sealed);
     return told;
 }
 
-void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
-                  tlslife_bytes sid_ctx) {
+void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
+                       tlslife_bytes sid_ctx) {
     long lifetime = tlsl_lifetime_left(cache, session);
     if (tlsl_cache_store(cache) == NULL || lifetime == 0) {
         return;
@@ -108,7 +109,8 @@ void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *
     ERR_pop_to_mark();
     if (plain != NULL && plain_len > TLSL_STORE_BYTES_MAX - SEALED_MORE) {
         tlsl_cache_count(cache, TLSL_COUNT_TOO_BIG);
-    } else if (plain == NULL || !put(cache, key, (tlslife_bytes){plain, plain_len}, sid_ctx, lifetime)) {
+    } else if (plain == NULL ||
+               !put(cache, key, (tlslife_bytes){plain, plain_len}, sid_ctx, lifetime)) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
     }
     if (plain != NULL) {
@@ -117,7 +119,7 @@ void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *
     free(plain);
 }
 
-/* ---------------------------------------------------------------------------------------------- opening */
+/* -------------------------------------------------------------------------------------- opening */
 
 static SSL_SESSION *parse(const unsigned char *plain, size_t plain_len) {
     const unsigned char *at = plain + 1;
@@ -138,7 +140,8 @@ static SSL_SESSION *parse(const unsigned char *plain, size_t plain_len) {
 static bool is_of_key(const SSL_SESSION *session, const tlsl_cache_key *key) {
     unsigned char own[TLSL_STORE_KEY];
     return SSL_SESSION_is_resumable(session) &&
-           (key->client || (tlsl_session_key(session, own) && memcmp(own, key->bytes, sizeof own) == 0));
+           (key->client ||
+            (tlsl_session_key(session, own) && memcmp(own, key->bytes, sizeof own) == 0));
 }
 
 static SSL_SESSION *refuse(tlslife_cache *cache, SSL_SESSION *session, tlsl_count why) {
@@ -147,8 +150,9 @@ static SSL_SESSION *refuse(tlslife_cache *cache, SSL_SESSION *session, tlsl_coun
     return NULL;
 }
 
-SSL_SESSION *tlsl_far_open(tlslife_cache *cache, const tlsl_cache_key *key, const unsigned char *sealed,
-                           size_t sealed_len, tlslife_bytes sid_ctx, bool *out_expired) {
+SSL_SESSION *tlsl_external_open(tlslife_cache *cache, const tlsl_cache_key *key,
+                                const unsigned char *sealed, size_t sealed_len,
+                                tlslife_bytes sid_ctx, bool *out_expired) {
     unsigned char bound[BINDING_MAX];
     unsigned char *plain = NULL;
     size_t plain_len = 0;

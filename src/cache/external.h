@@ -1,8 +1,8 @@
 /*
- * far.h: how a session goes to the external store of a cache and comes back. far.c.
+ * external.h: how a session goes to the external store of a cache and comes back. external.c.
  */
-#ifndef TLSLIFE_FAR_H
-#define TLSLIFE_FAR_H
+#ifndef TLSLIFE_EXTERNAL_H
+#define TLSLIFE_EXTERNAL_H
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -13,16 +13,19 @@
  * The key of an entry in a store, which is a hash of key, because anyone who knows a session id may
  * offer the session.
  */
-void tlsl_far_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]);
+void tlsl_external_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]);
 /*
  * Seconds for which session may still be offered, by its own timeout and the cache's; 0: no longer.
  */
 long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session);
 /* Seals session for key and tells the store. sid_ctx binds it to its policy. */
-void tlsl_far_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
+void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                   tlslife_bytes sid_ctx);
-/* Opens what a store has returned. NULL is counted; *out_expired: because it was too old. Not to be called under a lock. */
-SSL_SESSION *tlsl_far_open(tlslife_cache *cache, const tlsl_cache_key *key, const unsigned char *sealed,
+/*
+ * Opens what a store has returned. NULL is counted; *out_expired: because it was too old. Not to be
+ * called under a lock.
+ */
+SSL_SESSION *tlsl_external_open(tlslife_cache *cache, const tlsl_cache_key *key, const unsigned char *sealed,
                            size_t sealed_len, tlslife_bytes sid_ctx, bool *out_expired);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * far_test: what a cache sends out of the process, and what it takes back: sessions sealed for a store that loses,
- * damages and mixes up what it was given, and a client's whole cache as one sealed block.
+ * external_test: what a cache sends out of the process, and what it takes back: sessions sealed for
+ * a store that loses, damages and mixes up what it was given, and a client's whole cache as one
+ * sealed block.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -8,7 +9,7 @@
 
 #include "base/session_value.h"
 #include "cache/cache.h"
-#include "cache/far.h"
+#include "cache/external.h"
 #include "cache/seal.h"
 #include "tls/context.h"
 #include "tlslife.h"
@@ -19,7 +20,7 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-/* ------------------------------------------------------------------------------------------ a store of one */
+/* ------------------------------------------------------------------------------- a store of one */
 
 typedef struct one_place {
     tlslife_store store;
@@ -61,7 +62,7 @@ static void place_destroy(tlslife_store *store) {
 static const tlsl_store_verbs place_verbs = {
     .put = place_put, .remove = place_remove, .destroy = place_destroy};
 
-/* ------------------------------------------------------------------------------------------------- a scene */
+/* -------------------------------------------------------------------------------------- a scene */
 
 typedef struct scene {
     tlslife_keyring *keyring;
@@ -76,7 +77,8 @@ static const unsigned char *secret(unsigned char number) {
 }
 
 static scene begin(long timeout_seconds) {
-    scene all = {.keyring = tlslife_keyring_new(secret(1), 32, NULL), .place = calloc(1, sizeof *all.place)};
+    scene all = {.keyring = tlslife_keyring_new(secret(1), 32, NULL),
+                 .place = calloc(1, sizeof *all.place)};
     atomic_init(&all.place->store.refs, 1);
     all.place->store.verbs = &place_verbs;
     tlslife_cache_options options = tlslife_cache_defaults();
@@ -111,7 +113,8 @@ static SSL_SESSION *session_of(unsigned char id, unsigned id_len, int version) {
     RAND_bytes(master, sizeof master);
     bool good =
         SSL_SESSION_set_protocol_version(session, version) == 1 &&
-        SSL_SESSION_set_cipher(session, SSL_CIPHER_find(ssl, suites[version == TLS1_3_VERSION])) == 1 &&
+        SSL_SESSION_set_cipher(session, SSL_CIPHER_find(ssl, suites[version == TLS1_3_VERSION])) ==
+            1 &&
         SSL_SESSION_set1_master_key(session, master, version == TLS1_3_VERSION ? 32 : 48) == 1 &&
         SSL_SESSION_set1_id(session, id_bytes, id_len) == 1;
     CHECK(good);
@@ -128,21 +131,22 @@ static tlsl_cache_key key_of(unsigned char id, unsigned id_len, bool client) {
 }
 
 static bool same_session(SSL_SESSION *a, SSL_SESSION *b) {
-    return tlslife_session_equal((const tlslife_session *)(void *)a, (const tlslife_session *)(void *)b);
+    return tlslife_session_equal((const tlslife_session *)(void *)a,
+                                 (const tlslife_session *)(void *)b);
 }
 
 static const unsigned char policy_bytes[32] = "the policy that it was made by";
 static const tlslife_bytes policy = {policy_bytes, sizeof policy_bytes};
 
 static bool returns(const scene *all, const tlsl_cache_key *key, SSL_SESSION *wanted) {
-    SSL_SESSION *got =
-        tlsl_far_open(all->cache, key, all->place->bytes, all->place->bytes_len, policy, &(bool){false});
+    SSL_SESSION *got = tlsl_external_open(all->cache, key, all->place->bytes, all->place->bytes_len,
+                                          policy, &(bool){false});
     bool same = got != NULL && same_session(got, wanted);
     SSL_SESSION_free(got);
     return same;
 }
 
-/* ------------------------------------------------------------------------------------------- there and back */
+/* ------------------------------------------------------------------------------- there and back */
 
 static void test_round_trip(unsigned id_len, int version, bool client) {
     scene all = begin(0);
@@ -150,27 +154,28 @@ static void test_round_trip(unsigned id_len, int version, bool client) {
     tlsl_cache_key key = key_of(client ? 'k' : 'a', client ? 32 : id_len, client);
     unsigned char far_key[32], master[48];
     size_t master_len = SSL_SESSION_get_master_key(session, master, sizeof master);
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     CHECK(all.place->puts == 1 && all.place->lifetime > 7190 && all.place->lifetime <= 7200);
-    tlsl_far_key(&key, far_key);
+    tlsl_external_key(&key, far_key);
     CHECK(memcmp(all.place->key, far_key, 32) == 0 && memcmp(far_key, key.bytes, 32) != 0);
     CHECK(memmem(all.place->bytes, all.place->bytes_len, master, master_len) == NULL);
     CHECK(memmem(all.place->bytes, all.place->bytes_len, "aaaaaaaa", 8) == NULL);
     CHECK(returns(&all, &key, session) && returns(&all, &key, session));
     tlslife_cache_stats stats = stats_of(all.cache);
-    CHECK(stats.not_opened == 0 && stats.store_errors == 0 && stats.expired == 0 && stats.too_big == 0);
+    CHECK(stats.not_opened == 0 && stats.store_errors == 0 && stats.expired == 0 &&
+          stats.too_big == 0);
     SSL_SESSION_free(session);
     end(all);
 }
 
-static void test_far_keys_differ(void) {
+static void test_external_keys_differ(void) {
     unsigned char server[32], client[32], other[32];
     tlsl_cache_key key = key_of('a', 32, false);
-    tlsl_far_key(&key, server);
+    tlsl_external_key(&key, server);
     key.client = true;
-    tlsl_far_key(&key, client);
+    tlsl_external_key(&key, client);
     key.bytes[31] ^= 1;
-    tlsl_far_key(&key, other);
+    tlsl_external_key(&key, other);
     CHECK(memcmp(server, client, 32) != 0 && memcmp(client, other, 32) != 0);
 }
 
@@ -179,20 +184,20 @@ static void test_lifetimes(void) {
     tlsl_cache_key key = key_of('a', 32, false);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
     long now = (long)time(NULL);
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     CHECK(all.place->lifetime > 95 && all.place->lifetime <= 100);
     SSL_SESSION_set_time(session, now - 50);
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     CHECK(all.place->lifetime > 45 && all.place->lifetime <= 50);
     SSL_SESSION_set_time(session, now + 100000); /* the clock went back since */
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     CHECK(all.place->lifetime == 100);
     CHECK(all.place->puts == 3);
     SSL_SESSION_set_time(session, now - 200);
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     SSL_SESSION_set_time(session, now);
     SSL_SESSION_set_timeout(session, 0);
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     CHECK(all.place->puts == 3); /* there was nothing worth telling */
     SSL_SESSION_free(session);
     end(all);
@@ -203,11 +208,11 @@ static void test_told_in_vain(void) {
     tlsl_cache_key key = key_of('a', 32, false);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
     all.place->refuses = true;
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     CHECK(stats_of(all.cache).store_errors == 1);
     unsigned char *large = calloc(1, TLSL_STORE_BYTES_MAX);
     CHECK(SSL_SESSION_set1_ticket_appdata(session, large, TLSL_STORE_BYTES_MAX) == 1);
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     CHECK(stats_of(all.cache).too_big == 1 && all.place->puts == 1);
     free(large);
     SSL_SESSION_free(session);
@@ -223,7 +228,7 @@ static void test_just_fits(void) {
     size_t len = TLSL_STORE_BYTES_MAX;
     while (all.place->puts == 0 && len > TLSL_STORE_BYTES_MAX - 400) {
         CHECK(SSL_SESSION_set1_ticket_appdata(session, large, --len) == 1);
-        tlsl_far_put(all.cache, &key, session, policy);
+        tlsl_external_put(all.cache, &key, session, policy);
     }
     CHECK(all.place->puts == 1 && all.place->bytes_len == TLSL_STORE_BYTES_MAX);
     CHECK(returns(&all, &key, session));
@@ -236,16 +241,17 @@ static void test_notes(void) {
     scene all = begin(0);
     tlsl_cache_key key = key_of('k', 32, true);
     SSL_SESSION *session = session_of('a', 32, TLS1_3_VERSION);
-    tlsl_far_put(all.cache, &key, session, policy);
-    SSL_SESSION *got =
-        tlsl_far_open(all.cache, &key, all.place->bytes, all.place->bytes_len, policy, &(bool){false});
+    tlsl_external_put(all.cache, &key, session, policy);
+    SSL_SESSION *got = tlsl_external_open(all.cache, &key, all.place->bytes, all.place->bytes_len,
+                                          policy, &(bool){false});
     CHECK(got != NULL && !tlsl_session_has_certificate(got));
     SSL_SESSION_free(got);
     tlsl_session_mark_certificate(session);
     SSL_SESSION *copy = SSL_SESSION_dup(session);
     CHECK(tlsl_session_has_certificate(session) && tlsl_session_has_certificate(copy));
-    tlsl_far_put(all.cache, &key, copy, policy);
-    got = tlsl_far_open(all.cache, &key, all.place->bytes, all.place->bytes_len, policy, &(bool){false});
+    tlsl_external_put(all.cache, &key, copy, policy);
+    got = tlsl_external_open(all.cache, &key, all.place->bytes, all.place->bytes_len, policy,
+                             &(bool){false});
     CHECK(got != NULL && tlsl_session_has_certificate(got));
     SSL_SESSION_free(got);
     SSL_SESSION_free(copy);
@@ -253,12 +259,13 @@ static void test_notes(void) {
     end(all);
 }
 
-/* ------------------------------------------------------------------------------------------ a bad store */
+/* ---------------------------------------------------------------------------------- a bad store */
 
-static uint64_t failed_opens(const scene *all, const tlsl_cache_key *key, const unsigned char *bytes,
-                             size_t bytes_len, tlslife_bytes sid_ctx) {
+static uint64_t failed_opens(const scene *all, const tlsl_cache_key *key,
+                             const unsigned char *bytes, size_t bytes_len, tlslife_bytes sid_ctx) {
     uint64_t before = stats_of(all->cache).not_opened;
-    SSL_SESSION *got = tlsl_far_open(all->cache, key, bytes, bytes_len, sid_ctx, &(bool){false});
+    SSL_SESSION *got =
+        tlsl_external_open(all->cache, key, bytes, bytes_len, sid_ctx, &(bool){false});
     CHECK(got == NULL);
     SSL_SESSION_free(got);
     return stats_of(all->cache).not_opened - before;
@@ -269,7 +276,7 @@ static void test_mixed_up(void) {
     tlsl_cache_key key = key_of('a', 32, false), other = key_of('b', 32, false),
                    client = key_of('a', 32, true);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     const unsigned char *bytes = all.place->bytes;
     size_t len = all.place->bytes_len;
     unsigned char other_policy[32] = "another policy";
@@ -288,7 +295,7 @@ static void test_damaged(void) {
     scene all = begin(0);
     tlsl_cache_key key = key_of('a', 32, false);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     uint64_t failed = 0;
     size_t len = all.place->bytes_len;
     for (size_t i = 0; i < len; i++) {
@@ -311,22 +318,23 @@ static void test_damaged(void) {
 }
 
 /* What only somebody with the keyring can do: seal, for the right key, what is no session of it. */
-static tlsl_count verdict_on(const scene *all, const tlsl_cache_key *key, const unsigned char *plain,
-                             size_t plain_len) {
+static tlsl_count verdict_on(const scene *all, const tlsl_cache_key *key,
+                             const unsigned char *plain, size_t plain_len) {
     unsigned char bound[65], *sealed = NULL;
     size_t sealed_len = 0;
     tlslife_cache_stats before = stats_of(all->cache);
     memcpy(bound, key->bytes, 32);
     bound[32] = key->client;
     memcpy(bound + 33, policy_bytes, 32);
-    CHECK(tlsl_seal(all->keyring, (tlslife_bytes){plain, plain_len}, (tlslife_bytes){bound, sizeof bound},
-                    &sealed, &sealed_len));
-    SSL_SESSION *got = tlsl_far_open(all->cache, key, sealed, sealed_len, policy, &(bool){false});
+    CHECK(tlsl_seal(all->keyring, (tlslife_bytes){plain, plain_len},
+                    (tlslife_bytes){bound, sizeof bound}, &sealed, &sealed_len));
+    SSL_SESSION *got =
+        tlsl_external_open(all->cache, key, sealed, sealed_len, policy, &(bool){false});
     tlslife_cache_stats after = stats_of(all->cache);
     free(sealed);
     if (got != NULL) {
         SSL_SESSION_free(got);
-        return TLSL_COUNT_FAR_HIT;
+        return TLSL_COUNT_STORE_HIT;
     }
     CHECK(after.not_opened + after.store_errors + after.expired ==
           before.not_opened + before.store_errors + before.expired + 1);
@@ -345,12 +353,13 @@ static void test_no_session_of_that_key(void) {
     scene all = begin(0);
     tlsl_cache_key key = key_of('a', 32, false), shorter = key_of('a', 31, false),
                    client = key_of('k', 32, true);
-    SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION), *other = session_of('b', 32, TLS1_2_VERSION),
+    SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION),
+                *other = session_of('b', 32, TLS1_2_VERSION),
                 *nameless = session_of('a', 0, TLS1_2_VERSION);
     unsigned char plain[1000];
     size_t len = plain_of(session, plain);
-    CHECK(verdict_on(&all, &key, plain, len) == TLSL_COUNT_FAR_HIT);
-    CHECK(verdict_on(&all, &client, plain, len) == TLSL_COUNT_FAR_HIT);
+    CHECK(verdict_on(&all, &key, plain, len) == TLSL_COUNT_STORE_HIT);
+    CHECK(verdict_on(&all, &client, plain, len) == TLSL_COUNT_STORE_HIT);
     CHECK(verdict_on(&all, &shorter, plain, len) == TLSL_COUNT_STORE_ERROR);
     CHECK(verdict_on(&all, &key, plain, len - 1) == TLSL_COUNT_STORE_ERROR);
     CHECK(verdict_on(&all, &key, plain, len + 1) == TLSL_COUNT_STORE_ERROR);
@@ -379,12 +388,12 @@ static void test_expired(void) {
     SSL_SESSION_set_time(session, now - 110); /* by its own word it lives, by the cache's not */
     CHECK(verdict_on(&all, &key, plain, plain_of(session, plain)) == TLSL_COUNT_EXPIRED);
     SSL_SESSION_set_time(session, now - 50);
-    CHECK(verdict_on(&all, &key, plain, plain_of(session, plain)) == TLSL_COUNT_FAR_HIT);
+    CHECK(verdict_on(&all, &key, plain, plain_of(session, plain)) == TLSL_COUNT_STORE_HIT);
     SSL_SESSION_free(session);
     end(all);
 }
 
-/* ------------------------------------------------------------------------------------- export and import */
+/* ---------------------------------------------------------------------------- export and import */
 
 static tlslife_cache *empty_cache(void) {
     tlslife_cache_options options = tlslife_cache_defaults();
@@ -394,7 +403,8 @@ static tlslife_cache *empty_cache(void) {
 }
 
 /* A client's session of that peer, with a session id context as contexts make them. */
-static SSL_SESSION *keep_client(tlslife_cache *cache, unsigned char peer, unsigned char id, int version) {
+static SSL_SESSION *keep_client(tlslife_cache *cache, unsigned char peer, unsigned char id,
+                                int version) {
     tlsl_client_id owner = {.number = 7};
     tlsl_cache_key key = key_of(peer, 32, true);
     char name[] = "x.example:443";
@@ -435,8 +445,8 @@ typedef struct block {
 static block export_of(tlslife_cache *cache, tlslife_keyring *keyring, bool with_certificates) {
     block out = {NULL, 0};
     tlslife_error err;
-    if (!CHECK(tlslife_cache_export(cache, keyring, with_certificates, &out.bytes, &out.len, &err) ==
-               TLSLIFE_OK)) {
+    if (!CHECK(tlslife_cache_export(cache, keyring, with_certificates, &out.bytes, &out.len,
+                                    &err) == TLSLIFE_OK)) {
         fprintf(stderr, "%s\n", err.message);
     }
     return out;
@@ -554,22 +564,25 @@ static void test_import_damaged(tlslife_keyring *keyring) {
     tlslife_cache_free(after);
 }
 
-/* A block that opens, with its inside cut, lengthened or spoilt: read to its end before anything is added. */
+/*
+ * A block that opens, with its inside cut, lengthened or spoilt: read to its end before anything is
+ * added.
+ */
 static void test_import_of_nonsense(tlslife_keyring *keyring) {
     static const unsigned char purpose[] = "tlslife cache file";
     tlslife_cache *before = full_cache(), *after = empty_cache();
     block file = export_of(before, keyring, true);
     unsigned char *plain = NULL;
     size_t plain_len = 0, refused = 0, tried = 0;
-    CHECK(tlsl_open(keyring, (tlslife_bytes){file.bytes, file.len}, (tlslife_bytes){purpose, sizeof purpose},
-                    &plain, &plain_len));
+    CHECK(tlsl_open(keyring, (tlslife_bytes){file.bytes, file.len},
+                    (tlslife_bytes){purpose, sizeof purpose}, &plain, &plain_len));
     unsigned char *spoilt = malloc(plain_len + 1);
     for (size_t len = 0; len <= plain_len + 1; len++) {
         block sealed = {NULL, 0};
         memcpy(spoilt, plain, len < plain_len ? len : plain_len);
         spoilt[plain_len] = 0;
-        CHECK(tlsl_seal(keyring, (tlslife_bytes){spoilt, len}, (tlslife_bytes){purpose, sizeof purpose},
-                        &sealed.bytes, &sealed.len));
+        CHECK(tlsl_seal(keyring, (tlslife_bytes){spoilt, len},
+                        (tlslife_bytes){purpose, sizeof purpose}, &sealed.bytes, &sealed.len));
         if (len != plain_len) {
             tried++;
             refused += import_of(after, keyring, sealed) == -1;
@@ -581,8 +594,8 @@ static void test_import_of_nonsense(tlslife_keyring *keyring) {
         block sealed = {NULL, 0};
         memcpy(spoilt, plain, plain_len);
         spoilt[i] ^= 0x81;
-        CHECK(tlsl_seal(keyring, (tlslife_bytes){spoilt, plain_len}, (tlslife_bytes){purpose, sizeof purpose},
-                        &sealed.bytes, &sealed.len));
+        CHECK(tlsl_seal(keyring, (tlslife_bytes){spoilt, plain_len},
+                        (tlslife_bytes){purpose, sizeof purpose}, &sealed.bytes, &sealed.len));
         CHECK(import_of(after, keyring, sealed) == -1);
         free(sealed.bytes);
     }
@@ -603,14 +616,14 @@ static void test_import_of_too_much(tlslife_keyring *keyring) {
     block file = export_of(cache, keyring, true), sealed = {NULL, 0};
     unsigned char *plain = NULL;
     size_t plain_len = 0;
-    CHECK(tlsl_open(keyring, (tlslife_bytes){file.bytes, file.len}, (tlslife_bytes){purpose, sizeof purpose},
-                    &plain, &plain_len));
+    CHECK(tlsl_open(keyring, (tlslife_bytes){file.bytes, file.len},
+                    (tlslife_bytes){purpose, sizeof purpose}, &plain, &plain_len));
     plain = realloc(plain, plain_len + 1);
     plain[plain_len] = 0;
     CHECK(plain_len == LENGTH_AT + 4 + (size_t)plain[LENGTH_AT + 3]);
     plain[LENGTH_AT + 3]++;
-    CHECK(tlsl_seal(keyring, (tlslife_bytes){plain, plain_len + 1}, (tlslife_bytes){purpose, sizeof purpose},
-                    &sealed.bytes, &sealed.len));
+    CHECK(tlsl_seal(keyring, (tlslife_bytes){plain, plain_len + 1},
+                    (tlslife_bytes){purpose, sizeof purpose}, &sealed.bytes, &sealed.len));
     CHECK(import_of(cache, keyring, sealed) == -1);
     free(sealed.bytes);
     free(plain);
@@ -623,7 +636,7 @@ static void test_purposes(void) {
     scene all = begin(0);
     tlsl_cache_key key = key_of('a', 32, true);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
-    tlsl_far_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy);
     CHECK(import_of(all.cache, all.keyring, (block){all.place->bytes, all.place->bytes_len}) == -1);
     block file = export_of(all.cache, all.keyring, true);
     CHECK(failed_opens(&all, &key, file.bytes, file.len, policy) == 1);
@@ -649,7 +662,7 @@ int main(void) {
     test_round_trip(16, TLS1_2_VERSION, false);
     test_round_trip(32, TLS1_3_VERSION, false);
     test_round_trip(32, TLS1_3_VERSION, true);
-    test_far_keys_differ();
+    test_external_keys_differ();
     test_lifetimes();
     test_told_in_vain();
     test_just_fits();
