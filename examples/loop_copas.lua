@@ -36,5 +36,5 @@ copas.addthread(function()
     end
 end)
 for _ = 1, 10 do copas.addthread(say_hello) end
-while answers < 10 do copas.step() end -- copas.loop() would do: this runs with copas 1, too, whose loop never ends
+copas.loop() -- returns when nothing is left to do
 print(answers .. " answers")

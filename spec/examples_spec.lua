@@ -31,7 +31,7 @@ local function prepare()
 end
 
 -- for what needs copas: that of ./dev, else what is installed; see spec/support/copas.lua
-local LUA_PATH = here .. "/build/deps/copas/?.lua;;" .. here .. "/spec/support/copas4/?.lua;/usr/share/lua/5.2/?.lua"
+local LUA_PATH = here .. "/build/deps/copas/?.lua;;" .. here .. "/spec/support/copas4/?.lua"
 
 local function start(script, ...)
     prepare()

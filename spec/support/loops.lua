@@ -108,16 +108,8 @@ if has_cqueues then
         cqueues.sleep)
 end
 
-for _, version in ipairs {4, 1} do
-    local copas, loop = require "spec.support.copas" (version)
-    if copas then
-        local quiet = require "socket".udp() -- copas 1 has no sleep
-        local quiet_fd = math.tointeger(quiet:getfd())
-        add_stepped("copas " .. version, copas.addthread, copas.step, function(seconds)
-            loop.wait(quiet_fd, "r", seconds, quiet)
-        end)
-    end
-end
+local copas = require "spec.support.copas" ()
+if copas then add_stepped("copas", copas.addthread, copas.step, copas.sleep) end
 
 -- --------------------------------------------------------------------------------------------------------- all
 

@@ -1,4 +1,4 @@
--- tlslife.wait.copas: blocking calls of copas's threads and handlers yield to it. For copas 4 and 1.
+-- tlslife.wait.copas: blocking calls of copas's threads and handlers yield to it. For copas 4.
 --
 --   local copas = require "copas"
 --   require "tlslife.wait.copas" -- before threads and servers are added: what is added earlier is not known, and blocks
@@ -9,8 +9,8 @@
 -- stand-in: an object that select takes for a socket, and a coroutine that wakes the sleepers. When nobody waits any more
 -- it is taken out at once. There is one for a descriptor, in both queues and for all who wait: LuaSocket's select finds
 -- its objects by their number, and of two with one number it would tell of one alone, for ever. The queues are not public;
--- copas.receive and copas.send yield them, and a copas that does not do that is refused when this file is loaded. copas 1
--- cannot sleep: here it learns to.
+-- copas.receive and copas.send yield them, and a copas that does not do that, or cannot sleep, is
+-- refused when this file is loaded.
 --
 -- While a stand-in lies in a queue it keeps the owner of its descriptor alive: select must never see a closed one, which
 -- would end the whole loop with an error. For the same reason a descriptor beyond FD_SETSIZE is refused here.
@@ -20,6 +20,13 @@ local socket = require "socket"
 local core = require "tlslife.core"
 
 local LIMIT = socket._SETSIZE or 1024
+local sleep, wakeup = copas.sleep, copas.wakeup
+
+local function check(known)
+    if not known then error("tlslife.wait.copas does not know this copas: " .. tostring(copas._VERSION), 0) end
+end
+
+check(sleep and wakeup and copas.addnamedthread)
 
 -- ---------------------------------------------------------------------------------------------------- whose is it
 
@@ -37,56 +44,12 @@ function copas.addserver(server, handler, ...)
     return addserver(server, known(handler), ...)
 end
 
-if copas.addnamedthread then -- addthread calls it; the name came second once
-    local addnamedthread = copas.addnamedthread
-    function copas.addnamedthread(first, second, ...)
-        if first == nil or type(first) == "string" then return addnamedthread(first, known(second), ...) end
-        return addnamedthread(known(first), second, ...)
-    end
-else
-    local addthread = copas.addthread
-    function copas.addthread(thread, ...)
-        if type(thread) ~= "thread" then thread = coroutine.create(thread) end
-        threads[thread] = true
-        return addthread(thread, ...)
-    end
+-- addthread calls it; the name came second once
+local addnamedthread = copas.addnamedthread
+function copas.addnamedthread(first, second, ...)
+    if first == nil or type(first) == "string" then return addnamedthread(first, known(second), ...) end
+    return addnamedthread(known(first), second, ...)
 end
-
--- ------------------------------------------------------------------------------------------------------- sleeping
-
---- For copas 1: a queue of ours, and a step that ends when the first of its coroutines must go on. Returns sleep, wakeup.
-local function teach_to_sleep()
-    local asleep = {} -- until when, by coroutine
-    local step, resume = copas.step, copas.addthread
-    local bed = {insert = function() end}
-
-    function bed.push(_, seconds, co)
-        asleep[co] = seconds < 0 and math.huge or socket.gettime() + seconds
-    end
-
-    function copas.step(timeout)
-        local first = math.huge
-        for _, time in pairs(asleep) do first = math.min(first, time) end
-        if first < math.huge then timeout = math.min(timeout or math.huge, math.max(first - socket.gettime(), 0)) end
-        local result = step(timeout)
-        local now, late = socket.gettime(), {}
-        for co, time in pairs(asleep) do
-            if time <= now then late[#late + 1] = co end
-        end
-        for _, co in ipairs(late) do
-            asleep[co] = nil
-            resume(co)
-        end
-        return result or #late > 0
-    end
-
-    return function(seconds) coroutine.yield(seconds, bed) end, function(co)
-        if asleep[co] then asleep[co] = 0 end
-    end
-end
-
-local sleep, wakeup = copas.sleep, copas.wakeup
-if not sleep then sleep, wakeup = teach_to_sleep() end
 
 -- -------------------------------------------------------------------------------------------------------- waiting
 
@@ -100,9 +63,7 @@ local function queue_of(name)
         if ok and what == object then queue, result = where, 1 end
     until coroutine.status(co) == "dead"
     for _, method in ipairs {"insert", "remove", "push", "pop"} do
-        if type(queue) ~= "table" or not queue[method] then
-            error("tlslife.wait.copas does not know this copas: " .. tostring(copas._VERSION), 0)
-        end
+        check(type(queue) == "table" and queue[method])
     end
     return queue
 end
