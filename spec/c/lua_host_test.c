@@ -140,7 +140,7 @@ static void check_states(void) {
 /* The program's own cache and keys in a script's hands, and a script's in another state's. */
 static void check_caches(void) {
     tlslife_error err;
-    static const unsigned char secret[] = "a secret of 32 bytes, or more";
+    static const unsigned char secret[] = "a secret that has 32 bytes or more";
     lua_State *L = luaL_newstate();
     tlslife_cache_options options = tlslife_cache_defaults();
     tlslife_keyring *keyring = tlslife_keyring_new(secret, sizeof secret, &err);
@@ -149,6 +149,7 @@ static void check_caches(void) {
     options.store = store;
     options.keyring = keyring;
     tlslife_cache *cache = tlslife_cache_new(&options, &err);
+    CHECK(cache && store && keyring && keys);
     tlslife_lua_push_cache(L, cache);
     tlslife_lua_push_store(L, store);
     tlslife_lua_push_keyring(L, keyring);
