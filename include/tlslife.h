@@ -307,8 +307,9 @@ TLSLIFE_API tlslife_status tlslife_context_add_server_name(tlslife_context *cont
 
 /*
  * A pre-shared key, TLS 1.2 and 1.3 (SHA-256 suites). A client offers the first that was added; a
- * server looks the client's identity up. identity 1..128 bytes, key 1..256 bytes; both copied, the
- * key wiped when the context goes. Source: SSL_CTX_set_psk_client_callback(3).
+ * server looks the client's identity up. identity 0..256 bytes (a client's: 0..255; TLS 1.3 offers
+ * no empty one) without NUL, since libssl hands on what comes before one; key 1..256 bytes; both
+ * copied, the key wiped when the context goes. Source: SSL_CTX_set_psk_client_callback(3).
  */
 TLSLIFE_API tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity,
     const unsigned char *key, size_t key_len, tlslife_error *err);
@@ -629,8 +630,10 @@ TLSLIFE_API void tlslife_store_pump(tlslife_store *store); /* moves what can be 
 /* ----------------------------------------------------------------------------------- connection */
 
 /*
- * A connection of this context, without a transport; seals the context. Source: SSL_new(3). NULL:
- * err.
+ * A connection of this context, without a transport; freezes the context. Source: SSL_new(3). NULL:
+ * err, which is INPUT for a certificate without its private key, and for a server that could serve
+ * no client: it has neither certificate nor PSK, and no server name, question or anonymous cipher
+ * in their place.
  */
 TLSLIFE_API tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_error *err);
 

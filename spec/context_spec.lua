@@ -59,7 +59,8 @@ describe("a context", function()
         {client, {signature_algorithms = "ECDSA+SHA256:RSA-PSS+SHA256"}},
         {client, {alpn = {"h2", ("x"):rep(255)}}},
         {server, {psk = {identity = "me", key = "k"}}},
-        {client, {psk = {{identity = ("i"):rep(128), key = ("k"):rep(256)}, {identity = "b", key = "k"}}}},
+        {server, {psk = {{identity = "", key = "k"}, {identity = ("i"):rep(256), key = "k"}}}},
+        {client, {psk = {{identity = ("i"):rep(255), key = ("k"):rep(256)}, {identity = "b", key = "k"}}}},
         {server, {resumption = "tickets"}},
         {server, {resumption = "stateful"}},
         {server, {resumption = "off"}},
@@ -89,10 +90,53 @@ describe("a context", function()
 
     it("takes every option, in every form", function()
         for i, case in ipairs(good) do
-            local context, message = case[1](case[2])
+            local options = case[2]
+            if case[1] == server and not options.psk and not options.certificate then
+                options.certificate, options.private_key = p.server_cert, p.server_key
+            end
+            local context, message = case[1](options)
             if tls.type(context) ~= "context" or not context:connection() then error(("case %d: %s"):format(i, message)) end
         end
-        assert.is_not_nil(server {server_names = {["a.example"] = server {}, ["*.b.example"] = server {}}})
+        local target = server {certificate = p.server_cert, private_key = p.server_key}
+        assert.is_not_nil(server {server_names = {["a.example"] = target, ["*.b.example"] = target}})
+    end)
+
+    it("that can serve nobody makes no connection, takes none, and is chosen for none", function()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        local uncertain = assert(tls.context {role = "server"})
+        assert(uncertain:conf("Certificate", p.server_cert_file))
+        local cases = {["serve no client"] = server {}, ["no private key"] = uncertain}
+        for said, context in pairs(cases) do
+            for _, results in ipairs {
+                {context:connection()}, {listener:accept(context, 5)}, {server {server_names = {["a.example"] = context}}},
+            } do
+                local err = expect.fails("input", results[1], results[2], results[3])
+                assert.truthy(err.message:find(said), err.message)
+            end
+        end
+        local own = client {}
+        assert(own:conf("Certificate", p.client_cert_file))
+        assert.truthy(expect.fails("input", own:connection()).message:find "no private key")
+        -- a server whose context fails takes no client out of the backlog
+        local conn <close> = pair.client():connection()
+        assert.is_true(conn:dial("127.0.0.1", listener:port()))
+        expect.fails("input", listener:accept(server {}, 5))
+        assert.is_not_nil(listener:accept(pair.server(), 5))
+    end)
+
+    it("that needs no certificate makes connections without one", function()
+        local target = pair.server()
+        for what, options in pairs {
+            ["a PSK"] = {psk = {identity = "me", key = "k"}}, ["a server name"] = {server_names = {["a.example"] = target}},
+            on_hello = {on_hello = print}, on_certificate = {on_certificate = print}, anonymous = {ciphers = "aNULL:@SECLEVEL=0"},
+        } do
+            local conn, message = server(options):connection()
+            if not conn then error(what .. ": " .. message) end
+        end
+        local c, s = pair.try {client = {ciphers = "aNULL:@SECLEVEL=0", max_version = "TLSv1.2", verify = "none"},
+            server = {ciphers = "aNULL:@SECLEVEL=0", certificate = pair.none, private_key = pair.none}}
+        assert.is_true(c[1], c[2])
+        assert.is_true(s[1], s[2])
     end)
 
     it("has a case here for every option", function()
@@ -188,8 +232,9 @@ describe("a context", function()
         ["a session that never dies"] = {{role = "server", session_timeout = 604801}, "timeout"},
         ["an empty session id context"] = {{role = "server", session_id_context = ""}, "session id context"},
         ["a session id context too long"] = {{role = "server", session_id_context = ("x"):rep(33)}, "session id context"},
-        ["a key without identity"] = {{role = "server", psk = {identity = "", key = "k"}}, "identity"},
-        ["an identity too long"] = {{role = "server", psk = {identity = ("i"):rep(129), key = "k"}}, "identity"},
+        ["an identity too long"] = {{role = "server", psk = {identity = ("i"):rep(257), key = "k"}}, "identity"},
+        ["a client's identity too long"] = {{role = "client", psk = {identity = ("i"):rep(256), key = "k"}}, "identity"},
+        ["an identity with a NUL"] = {{role = "server", psk = {identity = "a\0b", key = "k"}}, "psk"},
         ["an identity without key"] = {{role = "server", psk = {identity = "i", key = ""}}, "key"},
         ["a key too long"] = {{role = "server", psk = {identity = "i", key = ("k"):rep(257)}}, "key"},
         ["an unknown option of OpenSSL"] = {{role = "server", options = {NO_SUCH = true}}, "NO_SUCH"},

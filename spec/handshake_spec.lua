@@ -439,6 +439,21 @@ describe("a pre-shared key", function()
             assert.is_nil(s[1])
         end)
 
+        it("has an identity of 0 to 256 bytes, " .. version, function()
+            for _, len in ipairs {0, 1, 127, 128, 129, 255} do
+                local one = {identity = ("i"):rep(len), key = KEY.key}
+                local c, s = psk(one, {KEY, one})
+                if len == 0 and version == "TLSv1.3" then -- which has no empty identity
+                    assert.is_nil(c[1])
+                    assert.equal("handshake_failure", expect.fails("alert", table.unpack(c)).alert)
+                    goto continue
+                end
+                assert.is_true(c[1], c[2])
+                assert.is_true(s[1], s[2])
+                ::continue::
+            end
+        end)
+
         it("of an unknown identity fails, " .. version, function()
             local c, s = psk({identity = "you", key = KEY.key}, KEY)
             assert.is_nil(c[1])

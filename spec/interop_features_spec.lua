@@ -344,6 +344,18 @@ describe("our server and openssl s_client", function()
             talk(conn, one)
         end)
 
+        it("have identities of any length that libssl knows, " .. version, function()
+            -- s_client's: TLS 1.3 has no empty one, and for TLS 1.2 it has room for 255
+            for _, len in ipairs {version == "TLSv1.2" and 0 or 256, 1, 129, 255} do
+                local own = {identity = ("i"):rep(len), key = PSK.key}
+                local one = start(flag, "-psk_identity", own.identity, "-psk", PSK_HEX, "-cipher", "PSK", "-ciphersuites",
+                    "TLS_AES_128_GCM_SHA256")
+                local conn <close> = arrive(context {psk = {PSK, own}, ciphers = "PSK"})
+                assert(conn:accept())
+                talk(conn, one)
+            end
+        end)
+
         it("do not take a wrong key for one, " .. version, function()
             start(flag, "-psk_identity", PSK.identity, "-psk", ("00"):rep(32), "-cipher", "PSK", "-ciphersuites",
                 "TLS_AES_128_GCM_SHA256")

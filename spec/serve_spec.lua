@@ -57,6 +57,17 @@ describe("the options of a server", function()
         expect.raises("table of options expected", tls.serve)
     end)
 
+    it("give whatever a client needs", function()
+        local options = {address = "127.0.0.1:0", handler = print, log = function() end}
+        for _, workers in ipairs {false, 2} do
+            for _, context in ipairs {{}, {verify = "none"}, function() return tls.context {role = "server"} end} do
+                options.context, options.workers = context, workers or nil
+                local err = expect.fails("input", tls.serve(options))
+                assert.truthy(err.message:find "serve no client", err.message)
+            end
+        end
+    end)
+
     it("say where to listen", function()
         for _, address in ipairs {"8443", "localhost", "::1:8443", "[::1]", "127.0.0.1:", "", "a b:1"} do
             refused("option 'address'", {address = address})

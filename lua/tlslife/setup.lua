@@ -170,10 +170,16 @@ local function of_function(make, shared)
     complain "option 'context': the function gave no server's context"
 end
 
---- A context as the options say, now: files are read, functions called.
+--- A context as the options say, now: files are read, functions called. One that can serve nobody is none.
 function setup.context(options, shared)
     local make = type(options.context) == "table" and of_table or of_function
-    return make(options.context, shared)
+    local context, message, err = make(options.context, shared)
+    if not context then return nil, message, err end
+    local conn
+    conn, message, err = context:connection()
+    if not conn then return nil, message, err end
+    conn:free()
+    return context
 end
 
 --- The same, where nothing may be raised.

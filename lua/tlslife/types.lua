@@ -61,7 +61,7 @@ local tlslife = {}
 ---@field passphrase string?
 
 ---@class tlslife.Psk
----@field identity string  1..128 bytes
+---@field identity string  0..256 bytes (a client's: 0..255), without NUL
 ---@field key string       1..256 bytes, raw
 
 ---@class tlslife.ContextOptions
@@ -280,7 +280,8 @@ function tlslife.type(value) end
 ---@class tlslife.Context
 local Context = {}
 
----A connection without a transport. Seals the context: its settings are final. Source: SSL_new(3).
+---A connection without a transport. Freezes the context: its settings are final. A server that could serve no client (neither
+---certificate nor PSK, and no server name or hook that leads to one) is "input", here, in accept and in serve. Source: SSL_new(3).
 ---@return tlslife.Connection? conn
 ---@return string? message
 ---@return tlslife.Error? err

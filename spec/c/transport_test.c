@@ -513,11 +513,19 @@ static void test_waiting_within(void) {
     close_both(fds);
 }
 
+/* With a key, so that there are clients whom it could serve. */
+static tlslife_context *server_context(tlslife_error *err) {
+    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, err);
+    CHECK(tlslife_context_add_psk(context, "me", (const unsigned char *)"key", 3, err) ==
+          TLSLIFE_OK);
+    return context;
+}
+
 /* Each setting counts from the next call on, whatever was set before. */
 static void test_waiting_of_connections(void) {
     int fds[2];
     tlslife_error err;
-    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
+    tlslife_context *context = server_context(&err);
     tlslife_conn *conn = tlslife_conn_new(context, &err);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 &&
           tlslife_conn_set_fd(conn, fds[0]) == TLSLIFE_OK);
@@ -758,7 +766,7 @@ static int listening_fd(void) {
 static void test_listener(void) {
     tlslife_error err;
     tlslife_conn *conn = NULL;
-    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
+    tlslife_context *context = server_context(&err);
     tlslife_listener *listener = tlslife_listen(NULL, "0", 0, false, &err);
     CHECK(tlslife_listener_accept(listener, context, 0, &conn, &err) == TLSLIFE_WANT_READ);
     int64_t begun = tlsl_now_ms();
@@ -799,7 +807,7 @@ static pid_t connect_later(const tlslife_listener *listener) {
 static void test_accept_waits(void) {
     tlslife_error err;
     tlslife_conn *conn = NULL;
-    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
+    tlslife_context *context = server_context(&err);
     tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 0, false, &err);
     for (int i = 0; i < 2; i++) {
         bool non_blocking = (fcntl(tlslife_listener_fd(listener), F_GETFL) & O_NONBLOCK) != 0;
@@ -822,7 +830,7 @@ static void test_accept_without_descriptors(void) {
     tlslife_conn *conn = NULL;
     struct rlimit before, none;
     int fd = -1;
-    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
+    tlslife_context *context = server_context(&err);
     tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 0, false, &err);
     CHECK(dial("127.0.0.1", port_text(tlslife_listener_port(listener)), &fd, &err) == TLSLIFE_OK);
     CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);

@@ -344,6 +344,9 @@ static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsign
     if (psk == NULL || strlen(psk->identity) >= identity_max || psk->key_len > key_max) {
         return 0;
     }
+    if (psk->identity[0] == '\0' && SSL_get_state(ssl) == TLS_ST_CW_CLNT_HELLO) {
+        return 0; /* TLS 1.3, which asks while the ClientHello is made, has no empty identity (RFC 8446 4.2.11) */
+    }
     memcpy(identity, psk->identity, strlen(psk->identity) + 1);
     memcpy(key, psk->key, psk->key_len);
     return (unsigned)psk->key_len;
@@ -376,7 +379,8 @@ static int on_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **iden
     const tlslife_conn *conn = tlsl_conn_of(ssl);
     const tlsl_psk *psk = conn == NULL ? NULL : conn->context->psk;
     *session = NULL;
-    if (psk == NULL || (md != NULL && EVP_MD_get_type(md) != NID_sha256)) {
+    if (psk == NULL || psk->identity[0] == '\0' ||
+        (md != NULL && EVP_MD_get_type(md) != NID_sha256)) {
         return 1;
     }
     *identity = (const unsigned char *)psk->identity;

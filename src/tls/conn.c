@@ -129,7 +129,7 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err
 }
 
 tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_error *err) {
-    if (tlsl_context_freeze(context, err) != TLSLIFE_OK) {
+    if (tlsl_context_ready(context, err) != TLSLIFE_OK) {
         return NULL;
     }
     tlsl_errors_clear();

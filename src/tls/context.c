@@ -322,6 +322,38 @@ tlslife_status tlsl_context_freeze(tlslife_context *context, tlslife_error *err)
     return status;
 }
 
+/* With one of the ciphers that need neither certificate nor PSK: a program that enables them wants it so. */
+static bool is_anonymous(const tlslife_context *context) {
+    const STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(context->ctx);
+    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+        if (SSL_CIPHER_get_auth_nid(sk_SSL_CIPHER_value(ciphers, i)) == NID_auth_null) {
+            return true;
+        }
+    }
+    return false;
+}
+
+tlslife_status tlsl_context_ready(tlslife_context *context, tlslife_error *err) {
+    if (tlsl_context_freeze(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (!context->foreign && context->credentials_len == 0 &&
+        SSL_CTX_get0_certificate(context->ctx) != NULL) {
+        return tlsl_fail(err, TLSLIFE_ERR_INPUT,
+                         "this context's certificate has no private key: set it, too");
+    }
+    unsigned chooses = context->questions & (TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE);
+    if (context->role == TLSLIFE_CLIENT || context->foreign || context->credentials_len > 0 ||
+        context->psk != NULL || context->server_names != NULL || chooses || is_anonymous(context)) {
+        return TLSLIFE_OK;
+    }
+    return tlsl_fail(
+        err, TLSLIFE_ERR_INPUT,
+        "this server can serve no client: give it a certificate and its private key, a PSK, or a "
+        "server name or a question (ASK_HELLO, ASK_CERTIFICATE; on_hello, on_certificate) that "
+        "leads to a context with one");
+}
+
 size_t tlslife_context_session_id_context(tlslife_context *context, unsigned char out[32]) {
     if (tlsl_context_freeze(context, NULL) != TLSLIFE_OK) {
         return 0;

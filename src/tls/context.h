@@ -79,6 +79,11 @@ struct tlslife_context {
 
 /* Settles what is derived (CA default, session id context, credentials). Thread-safe, once. */
 tlslife_status tlsl_context_freeze(tlslife_context *context, tlslife_error *err);
+/*
+ * The same, and a server must have something to show its clients, and a certificate its key
+ * (INPUT): before a connection is made of the context, or it is chosen for one.
+ */
+tlslife_status tlsl_context_ready(tlslife_context *context, tlslife_error *err);
 tlslife_context *tlsl_context_of(const SSL_CTX *ctx); /* from ex_data; NULL: not ours */
 
 /* Adds the first name that leads to the context, unless it is frozen; from any thread. */

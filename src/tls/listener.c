@@ -33,6 +33,7 @@
 #include "base/error.h"
 #include "net/address.h"
 #include "net/tcp.h"
+#include "tls/context.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 
@@ -290,6 +291,9 @@ tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_conte
                                        int timeout_ms, tlslife_conn **out_conn,
                                        tlslife_error *err) {
     int fd = -1;
+    if (tlsl_context_ready(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR; /* before a client is taken who could not be served */
+    }
     tlslife_status status =
         prepare(listener, timeout_ms) ? accept_one(listener->fd, timeout_ms, &fd) : TLSLIFE_ERROR;
     if (status != TLSLIFE_OK) {

@@ -57,7 +57,7 @@ tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *co
     if (context == NULL) {
         context = tlsl_context_match(conn->context, conn->asked.client_hello->server_name);
     } else if (tlsl_switch_check(conn->context, context, err) != TLSLIFE_OK ||
-               tlsl_context_freeze(context, err) != TLSLIFE_OK) {
+               tlsl_context_ready(context, err) != TLSLIFE_OK) {
         refuse_unfit(conn);
         return TLSLIFE_OK;
     }

@@ -29,8 +29,11 @@
 #include "tls/settings.h"
 #include "tlslife.h"
 
-/* bytes: what TLS 1.2 and 1.3 both can, in every OpenSSL from 3.0 on */
-#define PSK_IDENTITY_MAX 128
+/*
+ * bytes: what TLS 1.2 and 1.3 both can, in every OpenSSL from 3.0 on. A client's identity is written where its NUL needs
+ * room, too.
+ */
+#define PSK_IDENTITY_MAX PSK_MAX_IDENTITY_LEN
 #define PSK_KEY_MAX 256
 #define OCSP_MAX 65535
 
@@ -258,12 +261,12 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (identity_len == 0 || identity_len > PSK_IDENTITY_MAX || key_len == 0 ||
-        key_len > PSK_KEY_MAX) {
+    size_t identity_max = PSK_IDENTITY_MAX - (context->role == TLSLIFE_CLIENT);
+    if (identity_len > identity_max || key_len == 0 || key_len > PSK_KEY_MAX) {
         return tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
-            "a PSK has an identity of 1 to 128 bytes and a key of 1 to 256, not %zu and %zu",
-            identity_len, key_len);
+            "a PSK has an identity of 0 to %zu bytes and a key of 1 to 256, not %zu and %zu",
+            identity_max, identity_len, key_len);
     }
     tlsl_psk **end = &context->psk;
     while (*end != NULL) {

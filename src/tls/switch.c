@@ -127,7 +127,7 @@ tlslife_status tlslife_context_add_server_name(tlslife_context *context, const c
      * there.
      */
     tlsl_policy_add_name(target, name->pattern);
-    if (tlsl_context_freeze(target, err) != TLSLIFE_OK) {
+    if (tlsl_context_ready(target, err) != TLSLIFE_OK) {
         free(name->pattern);
         free(name);
         return TLSLIFE_ERROR;
