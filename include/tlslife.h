@@ -930,9 +930,12 @@ TLSLIFE_API tlslife_status tlslife_conn_read(tlslife_conn *conn, void *buffer, s
 /* SSL_peek_ex(3) */
 TLSLIFE_API tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer_len,
     size_t *out_read);
-/* decrypted bytes that a read has at once: SSL_pending(3) */
+/*
+ * decrypted bytes that a read has at once: SSL_pending(3). 0 while a server asks about a certificate
+ * that came after the handshake.
+ */
 TLSLIFE_API size_t tlslife_conn_pending(const tlslife_conn *conn);
-/* bytes of any kind inside: SSL_has_pending(3) */
+/* bytes of any kind inside: SSL_has_pending(3). false while a server asks in the same way. */
 TLSLIFE_API bool tlslife_conn_has_pending(const tlslife_conn *conn);
 /*
  * All that had come was read, and the descriptor gave less than was asked for: a read would most
@@ -1059,7 +1062,9 @@ TLSLIFE_API tlslife_status tlslife_conn_key_update(tlslife_conn *conn, bool requ
 TLSLIFE_API tlslife_status tlslife_conn_renegotiate(tlslife_conn *conn, bool abbreviated);
 TLSLIFE_API bool tlslife_conn_renegotiate_pending(const tlslife_conn *conn);
 /*
- * Server, TLS 1.3: asks for the client's certificate now; then call handshake, and read. Source:
+ * Server, TLS 1.3: asks for the client's certificate now; then call handshake, and read. Where the
+ * context asks about peers, the call that finds the certificate returns WANT_VERIFY, and what the
+ * client sent after it can be read when that is answered. Source:
  * SSL_verify_client_post_handshake(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_request_client_certificate(tlslife_conn *conn);

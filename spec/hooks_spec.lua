@@ -339,6 +339,95 @@ describe("on_verify", function()
         end
     end)
 
+    describe("of a server, about a certificate that comes after the handshake,", function()
+        -- how the client's bytes can be had; each returns what read returns
+        local READS = {
+            read = function(server) return server:read() end,
+            ["read of one byte"] = function(server)
+                local byte, message, err = server:read(1)
+                return byte and byte .. server:read(), message, err
+            end,
+            read_into = function(server)
+                local buffer = tls.buffer(100)
+                local n, message, err = server:read_into(buffer)
+                return n and buffer:sub(1, n), message, err
+            end,
+            peek = function(server)
+                local seen, message, err = server:peek()
+                if seen then assert.equal(seen, server:read()) end
+                return seen, message, err
+            end,
+        }
+
+        -- A pair whose server has asked for the certificate after the handshake, and whose client has read that. The hook
+        -- accepts the first time, and later as answer says. seen: what the server had to give each time it asked.
+        local function ask_later(version, answer, capacity, chain)
+            local seen = {}
+            local client, server = pair.connect {capacity = capacity, client = {max_version = version,
+                certificate = p.client_cert .. (chain or ""), private_key = p.client_key,
+                post_handshake_auth = version == "TLSv1.3" or nil},
+            server = server_with {resumption = "off", on_verify = function(conn)
+                seen[#seen + 1] = {conn:handshake_done(), conn:pending(), conn:has_pending()}
+                return #seen == 1 or answer, "access_denied"
+            end}}
+            if version == "TLSv1.3" then server:request_client_certificate() else server:renegotiate() end
+            assert(server:handshake())
+            assert.is_nil((client:read()))
+            return client, server, seen
+        end
+
+        for name, read in pairs(READS) do
+            it("is asked before " .. name .. " gives what the client sent behind its Finished", function()
+                for _, answer in ipairs {true, false} do
+                    local client, server, seen = ask_later("TLSv1.3", answer)
+                    assert.equal(6, client:write("secret"))
+                    local result = table.pack(read(server))
+                    assert.same({{false, 0, false}, {false, 0, false}}, seen)
+                    if answer then
+                        assert.equal("secret", result[1])
+                        assert.equal("answer", pair.send(server, client, "answer"))
+                    else
+                        expect.fails("verify", table.unpack(result))
+                        expect.fails("verify", read(server))
+                        assert.equal(0, server:pending())
+                        assert.is_false(server:has_pending())
+                        assert.equal("access_denied", expect.fails("alert", client:read()).alert)
+                    end
+                end
+            end)
+        end
+
+        it("is asked before a write goes out that finds the client's last messages", function()
+            local chain = p.ca_cert:rep(40) -- with which the certificate is more than a record
+            for _, version in ipairs(pair.VERSIONS) do
+                for _, answer in ipairs {true, false} do
+                    local client, server, seen = ask_later(version, answer, 17000, chain)
+                    for _ = 1, version == "TLSv1.3" and 1 or 2 do -- until the server has half of the certificate
+                        expect.word("want_read", server:read())
+                        assert.is_nil((client:read()))
+                    end
+                    assert.equal(1, #seen)
+                    local result = table.pack(server:write("answer"))
+                    assert.equal(2, #seen)
+                    if answer then
+                        assert.equal(6, result[1])
+                        assert.equal("answer", client:read())
+                    else
+                        expect.fails("verify", table.unpack(result))
+                        assert.is_nil((client:read()))
+                    end
+                end
+            end
+        end)
+
+        it("leaves the connection as it is when early data are asked for", function()
+            local client, server = ask_later("TLSv1.3", true)
+            assert.equal(6, client:write("secret"))
+            expect.raises("after the handshake", server.read_early, server)
+            assert.equal("secret", server:read())
+        end)
+    end)
+
     it("of a server refuses a peer without certificate, with an alert", function()
         for _, version in ipairs(pair.VERSIONS) do
             local c, s, client = pair.try {client = {max_version = version}, server = server_with {verify = "optional", verify_all = true,

@@ -600,7 +600,8 @@ function Connection:renegotiate(abbreviated) end
 ---@return boolean
 function Connection:renegotiate_pending() end
 
----Server, TLS 1.3. Source: SSL_verify_client_post_handshake(3).
+---Server, TLS 1.3. on_verify is asked before anything can be read that the client sent after its certificate. Source:
+---SSL_verify_client_post_handshake(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err

@@ -37,6 +37,30 @@ static tlslife_status no_bytes(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s of 0 bytes", verb);
 }
 
+/*
+ * A client may show a server another certificate after the handshake (post-handshake
+ * authentication, renegotiation), and on_verify clears conn->open then. libssl would go on from the
+ * last message of that exchange to application data in the same call. So where the program is asked
+ * about its peers, the messages are processed by a call that moves no data, and the caller looks at
+ * conn->open again. SSL_peek_ex leaves the data in libssl. Returns what the SSL_ call returned.
+ */
+static int process_messages(const tlslife_conn *conn, bool before_read) {
+    char byte;
+    size_t len = 0;
+    if (!SSL_is_server(conn->ssl) || !tlsl_conn_asks_verify(conn)) {
+        return 1;
+    }
+    if (before_read) {
+        return SSL_peek_ex(conn->ssl, &byte, 1, &len);
+    }
+    return SSL_in_init(conn->ssl) ? SSL_do_handshake(conn->ssl) : 1;
+}
+
+/* The program has not accepted the certificate that the client showed after the handshake. */
+static bool awaits_answer(const tlslife_conn *conn) {
+    return conn->shaken && !conn->open;
+}
+
 typedef int (*read_call)(SSL *, void *, size_t, size_t *);
 
 static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len,
@@ -51,7 +75,13 @@ static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer
             }
         }
         tlsl_errors_clear();
-        int ret = call(conn->ssl, buffer, buffer_len, out_read);
+        int ret = process_messages(conn, true);
+        if (ret > 0 && !conn->open) {
+            continue;
+        }
+        if (ret > 0) {
+            ret = call(conn->ssl, buffer, buffer_len, out_read);
+        }
         if (ret > 0) {
             conn->data.unanswered = true;
             tlsl_conn_facts(conn);
@@ -73,12 +103,12 @@ tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer
 }
 
 size_t tlslife_conn_pending(const tlslife_conn *conn) {
-    int pending = SSL_pending(conn->ssl);
+    int pending = awaits_answer(conn) ? 0 : SSL_pending(conn->ssl);
     return pending > 0 ? (size_t)pending : 0;
 }
 
 bool tlslife_conn_has_pending(const tlslife_conn *conn) {
-    return SSL_has_pending(conn->ssl);
+    return !awaits_answer(conn) && SSL_has_pending(conn->ssl);
 }
 
 bool tlslife_conn_drained(const tlslife_conn *conn) {
@@ -117,7 +147,13 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
             }
         }
         tlsl_errors_clear();
-        int ret = SSL_write_ex(conn->ssl, bytes + gone, len - gone, &now);
+        int ret = process_messages(conn, false);
+        if (ret > 0 && !conn->open) {
+            continue;
+        }
+        if (ret > 0) {
+            ret = SSL_write_ex(conn->ssl, bytes + gone, len - gone, &now);
+        }
         if (ret > 0) {
             conn->data.write_waits = conn->data.unanswered = false;
             gone += now;
@@ -271,7 +307,7 @@ tlslife_status tlslife_conn_flush(tlslife_conn *conn) {
 
 static tlslife_status early_begin(tlslife_conn *conn, const char *verb, bool server,
                                   int64_t *deadline) {
-    if (conn->open) {
+    if (conn->shaken) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s after the handshake is done", verb);
     }
     return tlsl_handshake_begin(conn, verb, server, deadline);
