@@ -244,15 +244,16 @@ static void test_notes(void) {
     tlsl_external_put(all.cache, &key, session, policy);
     SSL_SESSION *got = tlsl_external_open(all.cache, &key, all.place->bytes, all.place->bytes_len,
                                           policy, &(bool){false});
-    CHECK(got != NULL && !tlsl_session_has_certificate(got));
+    CHECK(got != NULL && !tlsl_session_has_mark(got, TLSL_MARK_CERTIFICATE));
     SSL_SESSION_free(got);
-    tlsl_session_mark_certificate(session);
+    (void)tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE);
     SSL_SESSION *copy = SSL_SESSION_dup(session);
-    CHECK(tlsl_session_has_certificate(session) && tlsl_session_has_certificate(copy));
+    CHECK(tlsl_session_has_mark(session, TLSL_MARK_CERTIFICATE) &&
+          tlsl_session_has_mark(copy, TLSL_MARK_CERTIFICATE));
     tlsl_external_put(all.cache, &key, copy, policy);
     got = tlsl_external_open(all.cache, &key, all.place->bytes, all.place->bytes_len, policy,
                              &(bool){false});
-    CHECK(got != NULL && tlsl_session_has_certificate(got));
+    CHECK(got != NULL && tlsl_session_has_mark(got, TLSL_MARK_CERTIFICATE));
     SSL_SESSION_free(got);
     SSL_SESSION_free(copy);
     SSL_SESSION_free(session);
@@ -431,7 +432,7 @@ static unsigned char next_of(tlslife_cache *cache, unsigned char peer, bool *cer
     CHECK(len == sizeof owner);
     memcpy(&owner, id_context, sizeof owner);
     CHECK(owner.number == 0 && owner.policy[11] == 'p' && owner.host[11] == peer);
-    *certificate = tlsl_session_has_certificate(session);
+    *certificate = tlsl_session_has_mark(session, TLSL_MARK_CERTIFICATE);
     unsigned char first = SSL_SESSION_get_id(session, &len)[0];
     SSL_SESSION_free(session);
     return first;
@@ -471,7 +472,7 @@ static tlslife_cache *full_cache(void) {
         keep_client(cache, 'A', '3', TLS1_3_VERSION), keep_client(cache, 'B', '4', TLS1_2_VERSION)};
     tlsl_cache_key id = key_of('5', 32, false);
     SSL_SESSION *servers = session_of('5', 32, TLS1_2_VERSION);
-    tlsl_session_mark_certificate(sessions[1]);
+    (void)tlsl_session_set_mark(sessions[1], TLSL_MARK_CERTIFICATE);
     CHECK(tlsl_cache_keep(cache, &id, servers, NULL));
     for (size_t i = 0; i < 4; i++) {
         SSL_SESSION_free(sessions[i]);

@@ -1,6 +1,4 @@
-/*
- * alloc.h: memory for what may hold a record.
- */
+/* alloc.h: malloc for buffers that can hold a TLS record. */
 #ifndef TLSLIFE_ALLOC_H
 #define TLSLIFE_ALLOC_H
 
@@ -8,15 +6,15 @@
 #include <stdlib.h>
 
 #define TLSL_RECORD 16384
-#define TLSL_LINE 64 /* of a cache */
+#define TLSL_LINE 64 /* bytes in a line of the processor's cache */
 /*
- * As malloc, but what can hold a record begins at a multiple of TLSL_LINE: where source and
- * destination lie alike memory is copied a quarter faster, and never as slowly as some processors
- * do where they differ by a few bytes modulo a page (thirty times as long).
+ * As malloc, but a block that can hold a record begins at a multiple of TLSL_LINE. Memory is copied
+ * a quarter faster if source and destination are aligned alike. On some processors a copy is thirty
+ * times as slow if they differ by a few bytes modulo a page; this is avoided, too.
  */
 static inline void *tlsl_malloc(size_t size) {
-    return size < TLSL_RECORD ? malloc(size)
-                              : aligned_alloc(TLSL_LINE, (size + TLSL_LINE - 1) / TLSL_LINE * TLSL_LINE);
+    size_t lines = (size + TLSL_LINE - 1) / TLSL_LINE;
+    return size < TLSL_RECORD ? malloc(size) : aligned_alloc(TLSL_LINE, lines * TLSL_LINE);
 }
 
 #endif

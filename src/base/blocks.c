@@ -1,16 +1,18 @@
 /*
- * blocks.c: OpenSSL's memory: malloc's, but what is freed is kept for the next who wants as much.
+ * blocks.c: gives OpenSSL a malloc that keeps freed blocks, in lists of each thread, for later
+ * requests of their size.
  *
  * A handshake takes and gives back some 700 blocks on each side, twenty of them of 16 KiB, for
- * records and messages. glibc has seven of a size at hand and none that is large; the others it
- * joins, searches for and splits again, which is five per cent of a full handshake, and ten of a
- * resumed one. Here each thread has a list for each size. A block is malloc's own, so any thread
- * may free it, and malloc knows its size.
+ * records and messages. glibc keeps seven blocks of a size at hand, and none that is large. The
+ * others it joins, searches for and splits again, which is five per cent of a full handshake, and
+ * ten of a resumed one. Each block in a list is malloc's own, so any thread may free it, and malloc
+ * knows its size.
  *
- * What an attacker would try: make a thread take much at once, and keep what it took. It keeps
- * BYTES_MAX in all, the rest is malloc's again, and everything when the thread ends. To free a
- * block twice, or to write to one that is free, so that a list leads where he wants: links are
- * under a secret of the process, and a mark beside them that does not hold ends the program.
+ * An attacker would try to make a thread take much memory at once and keep it. A thread keeps at
+ * most BYTES_MAX; the rest goes back to malloc, and so does everything when the thread ends. An
+ * attacker would also exploit a block that is freed twice, or written to while it is free, to make
+ * a list lead elsewhere. So links are encrypted with a secret of the process, and a wrong mark
+ * beside a link ends the process.
  */
 #include <malloc.h>
 #include <openssl/crypto.h>
@@ -25,26 +27,30 @@
 #include "base/alloc.h"
 #include "tlslife.h"
 
-#define LEAST 24 /* glibc's blocks have 24 bytes, 40, 56: to ask for 48 would cost 56 */
-#define GRAIN 16 /* from one size of small blocks to the next, */
+/* glibc's blocks have 24 bytes, 40, 56 and so on; 48 bytes would take a block of 56 */
+#define LEAST 24
+#define GRAIN 16 /* from one size of small blocks to the next */
 #define SMALL_MAX 1032
-#define LARGE_GRAIN \
-    512 /* and of large ones: records to write and to read, 16,584 and 16,712, are one */
+/*
+ * The step from one size of large blocks to the next. With it the buffers for records to be written
+ * and read, 16,584 and 16,712 bytes, have the same size.
+ */
+#define LARGE_GRAIN 512
 #define LARGE_MAX (SMALL_MAX + 62 * LARGE_GRAIN)
 #define SMALL_KINDS ((SMALL_MAX - LEAST) / GRAIN + 1)
 #define KINDS (SMALL_KINDS + (LARGE_MAX - SMALL_MAX) / LARGE_GRAIN)
 #define BYTES_MAX ((size_t)512 << 10)
 
-typedef struct block { /* which is free */
-    uintptr_t next;    /* under the secret */
-    uintptr_t mark;    /* its own address, under the secret */
+typedef struct block { /* a block that is free */
+    uintptr_t next;    /* the address of the next one, XORed with the secret */
+    uintptr_t mark;    /* its own address, XORed with the secret */
 } block;
 
-/* A thread's. */
+/* The free blocks of a thread. */
 typedef struct blocks {
     block *lists[KINDS]; /* one for each size */
-    size_t bytes;        /* in them, */
-    size_t bytes_max;    /* of as many: 0 before the first is kept, and when the thread has ended */
+    size_t bytes;        /* in all lists */
+    size_t bytes_max;    /* 0 before the first block is kept, and once the thread has ended */
     bool ended;
 } blocks;
 
@@ -62,7 +68,7 @@ static size_t kind_of(size_t size) {
                              : SMALL_KINDS + (size - SMALL_MAX - 1) / LARGE_GRAIN;
 }
 
-/* The largest that a block of size, LEAST or more, can serve as. */
+/* The largest kind that a block of size bytes (LEAST or more) can serve as. */
 static size_t kind_within(size_t size) {
     return size < SMALL_MAX ? (size - LEAST) / GRAIN
                             : SMALL_KINDS - 1 + (size - SMALL_MAX) / LARGE_GRAIN;
@@ -72,7 +78,7 @@ static bool fits(size_t size) {
     return size >= LEAST && size < LARGE_MAX + LARGE_GRAIN;
 }
 
-/* What a block of that kind has at least. */
+/* The bytes that a block of that kind has at least. */
 static size_t size_of(size_t kind) {
     return kind < SMALL_KINDS ? LEAST + kind * GRAIN
                               : SMALL_MAX + (kind - SMALL_KINDS + 1) * LARGE_GRAIN;
@@ -90,7 +96,8 @@ static block *pop(size_t kind) {
         OPENSSL_die("memory was written to after it was freed", OPENSSL_FILE, OPENSSL_LINE);
     }
     kept.lists[kind] = (block *)(one->next ^ secret); /* NOLINT(performance-no-int-to-ptr) */
-    __builtin_prefetch(kept.lists[kind], 1);          /* who takes the next will not wait for it */
+    /* the next pop finds it in the processor's cache */
+    __builtin_prefetch(kept.lists[kind], 1);
     kept.bytes -= size_of(kind);
     one->mark = 0;
     return one;
@@ -129,7 +136,7 @@ static void *take(size_t size, const char *file, int line) {
     return kept.lists[kind] != NULL ? pop(kind) : tlsl_malloc(size_of(kind));
 }
 
-/* The first that a thread gives back, or one that is not kept. */
+/* Gives back the first block of a thread, and blocks that are not kept. */
 static void give_seldom(block *given, size_t size) {
     if (kept.bytes_max > 0 || kept.ended || !fits(size)) {
         free(given);

@@ -1,7 +1,8 @@
 /*
- * certificate.c: an X.509 certificate as plain values.
+ * certificate.c: copies an X.509 certificate into plain values: names, times, serial number,
+ * fingerprint, DER and PEM.
  *
- * What an attacker would try: a certificate whose names read as more than they are.
+ * An attacker would try a certificate whose names read as more than they are.
  * "a.example,DNS:bank.example" in one DNS entry, or "bank.example\0.evil.example", must come out as
  * one odd name and not as two good ones. So in the list of alternative names every byte that is not
  * printable ASCII, every comma and every backslash is written as \XX, and the subject and issuer go
@@ -32,7 +33,7 @@
 
 /* ----------------------------------------------------------------------------------------- text */
 
-/* What was written to a memory BIO, as a string of its own; NULL: out of memory. Frees the BIO. */
+/* The text in a memory BIO as a string of its own; NULL if memory is short. Frees the BIO. */
 static char *take_text(BIO *bio) {
     char *bytes = NULL;
     long len = BIO_get_mem_data(bio, &bytes);
@@ -86,8 +87,8 @@ static char *serial_string(const X509 *x509) {
 }
 
 /*
- * By days, because a time_t may have 32 bits. A time that cannot be read is 1970: such a
- * certificate has expired.
+ * Seconds since 1970, computed from days because a time_t may have 32 bits. A time that cannot be
+ * read is 1970, so that such a certificate has expired.
  */
 static int64_t seconds(const ASN1_TIME *time) {
     const struct tm epoch = {.tm_year = 70, .tm_mday = 1};
@@ -124,7 +125,7 @@ static bool put_escaped(BIO *out, const unsigned char *bytes, size_t len) {
     return true;
 }
 
-/* An address of neither length is shown as its bytes: nothing can match it. */
+/* An address of neither length is written as escaped bytes, which no address matches. */
 static bool put_address(BIO *out, const unsigned char *bytes, size_t len) {
     char text[INET6_ADDRSTRLEN];
     if ((len == 4 && inet_ntop(AF_INET, bytes, text, sizeof text) != NULL) ||
@@ -139,7 +140,10 @@ static bool put_address(BIO *out, const unsigned char *bytes, size_t len) {
     return true;
 }
 
-/* NULL: of a kind that is left out (directory names, registered ids, other names). */
+/*
+ * The prefix of a kind of name; NULL for kinds that are left out (directory names, registered ids,
+ * other names).
+ */
 static const char *kind_of(int type) {
     switch (type) {
     case GEN_DNS: return "DNS:";
@@ -166,7 +170,10 @@ static bool put_name(BIO *out, const GENERAL_NAME *name, bool *first) {
     return type == GEN_IPADD ? put_address(out, bytes, len) : put_escaped(out, bytes, len);
 }
 
-/* An extension that cannot be read names nobody; what OpenSSL says of it is nobody's error. */
+/*
+ * An extension that cannot be read has no names. OpenSSL's error about it is dropped, since it is
+ * not an error of the caller's operation.
+ */
 static GENERAL_NAMES *alternative_names(const X509 *x509) {
     (void)ERR_set_mark();
     GENERAL_NAMES *names = X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL);

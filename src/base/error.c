@@ -1,11 +1,13 @@
 /*
- * error.c: failures as values. What OpenSSL leaves in its thread's queue is moved into the object
- * that failed, first cause first, so that no other connection of this thread ever reads it.
+ * error.c: turns failures of this library, the system and OpenSSL into error values, and names
+ * statuses, kinds and alerts.
  *
- * What an attacker would try: put bytes into a certificate or an alert that end up in a log as a
- * line of their own, or have one connection's garbage reported as another's. So control characters
- * never enter a message, and the queue is drained to the end even when nobody wants to know (a NULL
- * err).
+ * What OpenSSL leaves in its thread's queue is moved into the object that failed, the first cause
+ * first, so that no other connection of this thread ever reads it.
+ *
+ * An attacker would put bytes into a certificate or an alert that end up in a log as a line of
+ * their own, or try to have an error of one connection reported as another's. So control characters
+ * never enter a message, and the queue is emptied even if the caller wants no error (err is NULL).
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -30,8 +32,8 @@
 #define SYSTEM_TEXT_MAX 128
 
 /*
- * Cut to fit, control characters replaced: the result is one line. UTF-8 passes, but a cut never
- * leaves half a character.
+ * Copies text as one line: cut to fit, with control characters replaced. UTF-8 is kept, and a cut
+ * never leaves half a character.
  */
 static void copy_line(char *out, size_t out_len, const char *text) {
     size_t i = 0;
@@ -59,11 +61,11 @@ static const char *system_text(int system_errno, char *buffer, size_t buffer_len
     return strerror_r(system_errno, buffer, buffer_len);
 }
 
-/* The message is made before err is emptied: its arguments may point into err. */
+/* The message is made before err is emptied, since its arguments may point into err. */
 static void begin(tlslife_error *err, tlslife_error_kind kind, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 static void begin(tlslife_error *err, tlslife_error_kind kind, const char *format, va_list args) {
-    char message[MESSAGE_MAX + 4]; /* so that it is copy_line that cuts */
+    char message[MESSAGE_MAX + 4]; /* longer than a message, so that copy_line does the cutting */
     (void)vsnprintf(message, sizeof message, format, args);
     memset(err, 0, sizeof *err);
     err->kind = kind;
@@ -114,7 +116,7 @@ static void fill_entry(tlslife_error_entry *entry, unsigned long code, const cha
               (flags & ERR_TXT_STRING) != 0 && data != NULL ? data : "");
 }
 
-/* Empties OpenSSL's queue, into err where there is one. */
+/* Empties OpenSSL's queue, into err if it is not NULL. */
 static void drain(tlslife_error *err) {
     const char *data = NULL;
     int flags = 0;
@@ -196,8 +198,8 @@ const char *tlslife_error_kind_name(tlslife_error_kind kind) {
 }
 
 /*
- * IANA's registry. RFC 8446 writes _RESERVED behind those that TLS 1.3 no longer sends; older peers
- * still do.
+ * The alerts of IANA's registry. RFC 8446 calls those that TLS 1.3 no longer sends _RESERVED, but
+ * older peers still send them.
  */
 static const struct {
     int number;

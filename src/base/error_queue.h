@@ -1,6 +1,4 @@
-/*
- * error_queue.h: OpenSSL's error queue of this thread, and how an error takes it over. error.c.
- */
+/* error_queue.h: moves OpenSSL's error queue of this thread into an error. error.c. */
 #ifndef TLSLIFE_ERROR_QUEUE_H
 #define TLSLIFE_ERROR_QUEUE_H
 
@@ -9,12 +7,15 @@
 #include "base/error.h"
 
 /*
- * As tlsl_fail. Then drains the queue into err, the first cause first, and appends the reason of
- * the first cause to the message.
+ * As tlsl_fail. Then moves the queue into err, the first cause first, and appends the first cause's
+ * reason to the message. The queue is emptied also if err is NULL.
  */
-tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* Before an SSL_ call: an error that somebody else left must not be read as this connection's. */
+tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format,
+                                 ...) __attribute__((format(printf, 3, 4)));
+/*
+ * Called before an SSL_ call, so that an error that other code left behind is not taken for one of
+ * this call.
+ */
 static inline void tlsl_errors_clear(void) {
     if (ERR_peek_error() != 0) {
         ERR_clear_error();

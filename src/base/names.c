@@ -1,13 +1,13 @@
 /*
- * names.c: the names that a program gives and OpenSSL only knows as bits, and what is a name of a
- * host.
+ * names.c: finds the bits of OpenSSL's options and modes by name, and tells host names from IP
+ * addresses.
  *
- * OpenSSL offers no way from "NO_TICKET" to its bit that covers all of them (SSL_CONF_cmd has names
- * of its own for some), so the table is written here: all that OpenSSL 3.0 and later define, each
- * under #ifdef where it is younger. Those that OpenSSL keeps as 0 for old programs are here too:
- * setting them is lawful and does nothing.
+ * OpenSSL has no function that finds the bit of "NO_TICKET" and covers all options (SSL_CONF_cmd
+ * has names of its own for some), so the table is here. It has all that OpenSSL 3.0 and later
+ * define, each under #ifdef if it is younger. It also has those that OpenSSL keeps as 0 for old
+ * programs: setting them is lawful and does nothing.
  *
- * What an attacker would try: a host name that another parser reads as two ("a.example\0.evil",
+ * An attacker would try a host name that another parser reads as two ("a.example\0.evil",
  * "a.example/evil"), or as an address. Only letters, digits, '-', '_' and '.' pass, and an address
  * is told from a name.
  */
@@ -143,7 +143,7 @@ bool tlsl_mode_bit(const char *name, uint64_t *out_bit) {
     return find(modes, sizeof modes / sizeof modes[0], "SSL_MODE_", name, out_bit);
 }
 
-/* Not isalnum: that asks the locale. */
+/* isalnum would depend on the locale. */
 static bool is_label_byte(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '_';
@@ -165,12 +165,12 @@ bool tlsl_is_hostname(const char *name) {
             return false;
         }
     }
-    return label > 0; /* RFC 6066 section 3: without a trailing dot */
+    return label > 0; /* a trailing dot is refused (RFC 6066 section 3) */
 }
 
 /*
- * An interface, by name or number: any bytes that Linux allows in one, but for those that would end
- * an address.
+ * Whether zone is an interface's name or number: any bytes that Linux allows in one, except those
+ * that would end an address.
  */
 static bool is_zone(const char *zone) {
     size_t len = strlen(zone);
@@ -186,11 +186,11 @@ static bool is_zone(const char *zone) {
 }
 
 bool tlsl_is_ip(const char *name) {
-    struct in6_addr address; /* large enough for both */
+    struct in6_addr address; /* large enough for IPv4 and IPv6 */
     char plain[INET6_ADDRSTRLEN];
     size_t len = strlen(name);
     if (len == 0 || (!isdigit((unsigned char)name[len - 1]) && strchr(name, ':') == NULL)) {
-        return false; /* as most names: one ends in a letter */
+        return false; /* most names end in a letter */
     }
     if (!tlsl_ip_without_zone(name, plain, sizeof plain)) {
         return false;
@@ -212,7 +212,7 @@ bool tlsl_ip_without_zone(const char *ip, char *out, size_t out_len) {
 }
 
 void tlsl_lower(char *name) {
-    for (; *name != '\0' && *name != '%'; name++) { /* an interface's name means its case */
+    for (; *name != '\0' && *name != '%'; name++) { /* case matters in an interface's name */
         if (*name >= 'A' && *name <= 'Z') {
             *name = (char)(*name - 'A' + 'a');
         }

@@ -1,5 +1,6 @@
 /*
- * names.h: host names, IP addresses, and the names of OpenSSL's options and modes. names.c.
+ * names.h: recognizes host names and IP addresses, and finds OpenSSL's options and modes by name.
+ * names.c.
  */
 #ifndef TLSLIFE_NAMES_H
 #define TLSLIFE_NAMES_H
@@ -8,19 +9,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-bool tlsl_option_bit(const char *name, uint64_t *out_bit); /* "NO_TICKET", "SSL_OP_NO_TICKET", any case */
-bool tlsl_mode_bit(const char *name, uint64_t *out_bit);   /* "AUTO_RETRY" */
 /*
- * A host name as RFC 6066 wants it (letters, digits, '-', '_', '.'; labels of 1..63, 253 in all).
+ * The bit of an option ("NO_TICKET") or mode ("AUTO_RETRY"), with or without the prefix SSL_OP_ or
+ * SSL_MODE_, in any case. false if this OpenSSL has none of that name.
+ */
+bool tlsl_option_bit(const char *name, uint64_t *out_bit);
+bool tlsl_mode_bit(const char *name, uint64_t *out_bit);
+/*
+ * Whether name is a host name in the form of RFC 6066 section 3: labels of 1 to 63 letters, digits,
+ * '-' and '_', with dots between them, and at most 253 bytes in all.
  */
 bool tlsl_is_hostname(const char *name);
 /*
- * "127.0.0.1", "::1", or with the zone that RFC 4007 section 11 has for addresses of one link,
+ * Whether name is an IP address: "127.0.0.1", "::1", or with a zone (RFC 4007 section 11)
  * "fe80::1%eth0".
  */
 bool tlsl_is_ip(const char *name);
-/* The address alone, as a certificate has it; false: it does not fit. */
+/*
+ * Writes an IP address without its zone to out, as certificates have it. false if it does not fit.
+ */
 bool tlsl_ip_without_zone(const char *ip, char *out, size_t out_len);
-void tlsl_lower(char *name); /* ASCII, in place, but for a zone */
+/* Makes ASCII letters lower case in place, except in a zone. */
+void tlsl_lower(char *name);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * private.c: files that nobody but our own user may read or write: how they are opened, and judged.
+ * private.c: opens files that only this process's user may read or write, and checks who may access
+ * an open file.
  *
- * What an attacker would try: put a file, a FIFO or a symbolic link of their own where ours is
- * about to be. So a link is not followed, a FIFO is not waited for, and what was opened is judged
- * before anything is written to it.
+ * An attacker would put a file, a FIFO or a symbolic link where ours is about to be. So a link is
+ * not followed, a FIFO is not waited for, and an opened file is checked before anything is written
+ * to it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@ int tlsl_private_open(const char *path, int flags) {
     return open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, OWNER_ONLY);
 }
 
-int tlsl_private_born(int fd) {
+int tlsl_private_created(int fd) {
     if (fd >= 0 && fchmod(fd, OWNER_ONLY) != 0) {
         int problem = errno;
         (void)close(fd);

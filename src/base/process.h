@@ -1,5 +1,6 @@
 /*
- * process.h: which process this is, for what a child of fork() must not share with its parent.
+ * process.h: tells this process from its parent, for what a child of fork() must not share.
+ * process.c.
  */
 #ifndef TLSLIFE_PROCESS_H
 #define TLSLIFE_PROCESS_H
@@ -7,9 +8,9 @@
 #include <stdint.h>
 
 /*
- * A number that this process has as long as it lives, and that no child of it has. The low 32 bits
- * say who it is to other processes: TLSL_PROCESS_ID_BITS of its id, below some bits of the number
- * of its pid namespace.
+ * A number that this process keeps as long as it lives, and that no child of it has. Its low 32
+ * bits identify the process to others: TLSL_PROCESS_ID_BITS of its id, below some bits of the
+ * number of its pid namespace.
  */
 uint64_t tlsl_process(void);
 

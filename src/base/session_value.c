@@ -1,8 +1,8 @@
 /*
- * session_value.c: what a session says of itself, without any connection.
+ * session_value.c: the functions that read a session's values, export its bytes, and mark it.
  *
- * A tlslife_session is an SSL_SESSION by another name, without a structure around it, so identity
- * and reference counts are OpenSSL's. Its bytes hold the master secret, so copies of ours are
+ * A tlslife_session is an SSL_SESSION under another name, without a structure around it, so
+ * identity and reference counts are OpenSSL's. Its bytes hold the master secret, so our copies are
  * wiped.
  */
 #include <openssl/crypto.h>
@@ -140,7 +140,7 @@ bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b) {
     return equal;
 }
 
-/* ------------------------------------------------------------------------------ -------- export */
+/* --------------------------------------------------------------------------------------- export */
 
 tlslife_status tlslife_session_export_der(const tlslife_session *session, unsigned char **out,
                                           size_t *out_len, tlslife_error *err) {
@@ -176,21 +176,23 @@ void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_len) {
     OPENSSL_clear_free(bytes, bytes_len);
 }
 
-/* ----------------------------------------------------------------------- sessions' certificates */
+/* ---------------------------------------------------------------------------------------- marks */
 
-static int certificate_index = -1;
-static pthread_once_t certificate_index_once = PTHREAD_ONCE_INIT;
+static int mark_indexes[TLSL_SESSION_MARKS];
+static pthread_once_t mark_indexes_once = PTHREAD_ONCE_INIT;
 
-static void make_certificate_index(void) {
-    certificate_index = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+static void make_mark_indexes(void) {
+    for (size_t i = 0; i < TLSL_SESSION_MARKS; i++) {
+        mark_indexes[i] = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    }
 }
 
-void tlsl_session_mark_certificate(SSL_SESSION *session) {
-    pthread_once(&certificate_index_once, make_certificate_index);
-    SSL_SESSION_set_ex_data(session, certificate_index, &certificate_index);
+bool tlsl_session_has_mark(const SSL_SESSION *session, tlsl_session_mark mark) {
+    pthread_once(&mark_indexes_once, make_mark_indexes);
+    return SSL_SESSION_get_ex_data(session, mark_indexes[mark]) != NULL;
 }
 
-bool tlsl_session_has_certificate(const SSL_SESSION *session) {
-    pthread_once(&certificate_index_once, make_certificate_index);
-    return SSL_SESSION_get_ex_data(session, certificate_index) != NULL;
+bool tlsl_session_set_mark(SSL_SESSION *session, tlsl_session_mark mark) {
+    return tlsl_session_has_mark(session, mark) ||
+           SSL_SESSION_set_ex_data(session, mark_indexes[mark], mark_indexes) == 1;
 }

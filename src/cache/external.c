@@ -75,7 +75,7 @@ static unsigned char *plain_of(SSL_SESSION *session, size_t *out_len) {
         return NULL;
     }
     unsigned char *at = plain + 1;
-    plain[0] = tlsl_session_has_certificate(session) ? NOTE_CERTIFICATE : 0;
+    plain[0] = tlsl_session_has_mark(session, TLSL_MARK_CERTIFICATE) ? NOTE_CERTIFICATE : 0;
     i2d_SSL_SESSION(session, &at);
     *out_len = 1 + (size_t)der_len;
     return plain;
@@ -131,7 +131,7 @@ static SSL_SESSION *parse(const unsigned char *plain, size_t plain_len) {
         session = NULL;
     }
     if (session != NULL && (plain[0] & NOTE_CERTIFICATE)) {
-        tlsl_session_mark_certificate(session);
+        (void)tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE);
     }
     return session;
 }

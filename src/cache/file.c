@@ -90,7 +90,7 @@ static file_entry *entries_add(file_entries *entries) {
 
 static void collect(void *user, const tlsl_cache_key *key, SSL_SESSION *session, const char *peer) {
     file_entries *entries = user;
-    if (!entries->with_certificates && tlsl_session_has_certificate(session)) {
+    if (!entries->with_certificates && tlsl_session_has_mark(session, TLSL_MARK_CERTIFICATE)) {
         return;
     }
     file_entry *entry = entries_add(entries);
@@ -145,7 +145,7 @@ static void write_plain(const file_entries *entries, unsigned char *at) {
     for (size_t i = 0; i < entries->len; i++) {
         const file_entry *entry = &entries->all[i];
         size_t peer_len = strlen(entry->peer);
-        *at++ = tlsl_session_has_certificate(entry->session) ? NOTE_CERTIFICATE : 0;
+        *at++ = tlsl_session_has_mark(entry->session, TLSL_MARK_CERTIFICATE) ? NOTE_CERTIFICATE : 0;
         at = put_bytes(at, entry->key.bytes, sizeof entry->key.bytes);
         at = put_bytes(put_number(at, peer_len, 2), entry->peer, peer_len);
         at = put_bytes(put_number(at, entry->der_len, 4), entry->der, entry->der_len);
@@ -240,7 +240,7 @@ static SSL_SESSION *read_session(file_reader *reader, bool certificate) {
         return NULL;
     }
     if (certificate) {
-        tlsl_session_mark_certificate(session);
+        (void)tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE);
     }
     return session;
 }

@@ -58,31 +58,6 @@ static tlsl_shard *shard_of(const tlslife_cache *cache, uint64_t hash) {
     return &cache->shards[(hash >> 32) & (cache->shards_len - 1)];
 }
 
-/* ------------------------------------------------------------------------------ a client's mark */
-
-/*
- * If client and server are in one process, a TLS 1.2 session has the same id for both. So a
- * client's session is marked in its ex_data, which dups inherit. When libssl removes a session, the
- * mark says which side it belongs to.
- */
-static int client_index = -1;
-static pthread_once_t client_index_once = PTHREAD_ONCE_INIT;
-
-static void make_client_index(void) {
-    client_index = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-}
-
-static bool mark_client(SSL_SESSION *session) {
-    pthread_once(&client_index_once, make_client_index);
-    return SSL_SESSION_get_ex_data(session, client_index) != NULL ||
-           SSL_SESSION_set_ex_data(session, client_index, &client_index) == 1;
-}
-
-static bool is_client(const SSL_SESSION *session) {
-    pthread_once(&client_index_once, make_client_index);
-    return SSL_SESSION_get_ex_data(session, client_index) != NULL;
-}
-
 /*
  * Whether b is a or a dup of a. The id alone does not say so, since another server may use the same
  * id.
@@ -264,7 +239,7 @@ bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSIO
     if (!key->client) {
         return keep(cache, session, NULL, NULL);
     }
-    if (cache->capacity == 0 || !mark_client(session)) {
+    if (cache->capacity == 0 || !tlsl_session_set_mark(session, TLSL_MARK_CLIENT)) {
         return false;
     }
     atomic_store_explicit(&cache->has_clients, true, memory_order_relaxed);
@@ -416,7 +391,7 @@ static bool drop_client(tlslife_cache *cache, const unsigned char *id, const SSL
 }
 
 void tlsl_cache_drop(tlslife_cache *cache, SSL_SESSION *session, bool bad) {
-    tlsl_cache_key key = {.client = is_client(session)};
+    tlsl_cache_key key = {.client = tlsl_session_has_mark(session, TLSL_MARK_CLIENT)};
     if (!tlsl_session_key(session, key.bytes)) {
         return;
     }

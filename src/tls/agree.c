@@ -1,9 +1,9 @@
 /*
- * agree.c: settings of which one would be without effect beside another.
+ * agree.c: finds two settings of which one would have no effect beside the other.
  *
- * Whoever sets both means something else than what would happen, and would not notice: no ticket
- * where tickets were asked for, no resumption behind a cache. So the setter that comes last fails,
- * in whichever order they come.
+ * A program that sets both means something else than what would happen, and would not notice: there
+ * would be no ticket though tickets were asked for, or no resumption despite a cache. So the setter
+ * that is called last fails, in whichever order they are called.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -20,7 +20,7 @@
 typedef struct version {
     int number;
     const char *name;
-    uint64_t option; /* that excludes it */
+    uint64_t option; /* the one that excludes this version */
 } version;
 
 static const version versions[] = {
@@ -61,7 +61,7 @@ static tlslife_status versions_agree(const tlslife_context *context, tlslife_err
                      "the range of versions and the options (NO_...) together leave no version");
 }
 
-/* What only TLS 1.3 has. */
+/* Whether TLS 1.3 is spoken if a setting needs it. */
 static tlslife_status tls13_agrees(const tlslife_context *context, tlslife_error *err) {
     const char *what = SSL_CTX_get_max_early_data(context->ctx) > 0 ? "early data"
                        : context->post_handshake_auth ? "post-handshake authentication"
@@ -113,8 +113,8 @@ static tlslife_status host_agrees(const tlslife_context *context, tlslife_error 
                ? TLSLIFE_OK
                : tlsl_fail(
                      err, TLSLIFE_ERR_USAGE,
-                     "verify_host is on, and the peer is not verified: a name that nobody has signed "
-                     "for proves nothing");
+                     "verify_host is on, and the peer is not verified: a name that nobody has "
+                     "signed for proves nothing");
 }
 
 tlslife_status tlsl_settings_agree(const tlslife_context *context, tlslife_error *err) {

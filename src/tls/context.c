@@ -1,16 +1,18 @@
 /*
- * context.c: the life of a context, and the policy that its sessions carry.
+ * context.c: makes, freezes and frees contexts, and derives the session id context from their
+ * policy.
  *
- * A context is configured by one thread and frozen by its first connection. libssl reads an SSL_CTX
- * without a lock in every handshake of every thread, so a setting that changed under them would be
- * a data race; the freezing makes that impossible, and is the moment at which everything derived is
- * derived.
+ * A context is configured by one thread and frozen by its first connection. In every handshake of
+ * every thread libssl reads the SSL_CTX without a lock, so a setting that changed meanwhile would
+ * be a data race. Freezing makes that impossible. It is also the moment at which everything that
+ * depends on several settings is derived.
  *
- * The session id context is what keeps sessions apart (CVE-2025-23419, CVE-2025-23048: a session
- * made where no client certificate was asked for resumed where one was). It is a hash of the
- * policy: role, verification, CAs, questions, and the names our certificates bear, so that renewing
- * a certificate keeps the sessions. A client's also holds the context's number: libssl never sends
- * it, and we know by it whose a session is, without a word of our own in the SSL_SESSION.
+ * The session id context keeps sessions apart. An attacker would try to make a session where no
+ * client certificate is asked for, and resume it where one is (CVE-2025-23419, CVE-2025-23048). So
+ * the session id context is a hash of the policy: role, verification, CAs, questions, and the names
+ * in our certificates, so that renewing a certificate keeps the sessions. A client's also holds the
+ * context's number. libssl never sends it, and it tells which context a session belongs to, so that
+ * the SSL_SESSION needs no structure of ours around it.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -56,15 +58,14 @@ void tlsl_policy_add_name(tlslife_context *context, const char *name) {
     pthread_mutex_unlock(&context->freeze_lock);
 }
 
-/* ----------------------------------------------------------------------------------------- life */
+/* --------------------------------------------------------------------------- making and freeing */
 
 static bool set_defaults(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
     bool client = context->role == TLSLIFE_CLIENT;
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_read_ahead(ctx,
-                           1); /* a record's header and body in one recv, and the next record too */
+    SSL_CTX_set_read_ahead(ctx, 1); /* one recv for a record's header, its body and what follows */
     SSL_CTX_set_verify(ctx, client ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     context->verify = client ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE;
     context->verify_host = client;
@@ -176,7 +177,7 @@ void tlslife_context_free(tlslife_context *context) {
     free_lists(context);
     free_credentials(context);
     tlslife_cache_free(context->cache);
-    tlslife_cache_free(atomic_load(&context->home));
+    tlslife_cache_free(atomic_load(&context->own_cache));
     tlslife_ticket_keys_free(context->ticket_keys);
     tlsl_policy_clear(&context->policy);
     pthread_mutex_destroy(&context->freeze_lock);
@@ -217,18 +218,20 @@ static bool policy_add_names(tlslife_context *context, X509 *leaf) {
 }
 
 /*
- * A certificate that came alone: libssl would look for its issuers among the CAs again in each full
- * handshake. Here it does so once, with the same outcome; a chain without end is none of our
- * business.
+ * Completes the chain of a certificate that came alone. libssl would look for its issuers among the
+ * CAs again in each full handshake; here it does so once, with the same result. A chain that cannot
+ * be completed is left as libssl finds it.
  *
  * Suite B and the strict checks judge a chain that is there, even an empty one, before a
- * certificate is chosen, and none where there is none: there it is left to libssl.
+ * certificate is chosen, and judge none where there is none. In these modes the chain is left to
+ * libssl.
  */
 static void build_chain(SSL_CTX *ctx) {
     STACK_OF(X509) *given = NULL;
     bool judged = (SSL_CTX_set_cert_flags(ctx, 0) &
                    (SSL_CERT_FLAG_TLS_STRICT | SSL_CERT_FLAG_SUITEB_128_LOS)) != 0;
-    SSL_CTX_get_extra_chain_certs(ctx, &given); /* the certificate's own, or those for all */
+    /* the certificate's own, or else those for all certificates */
+    SSL_CTX_get_extra_chain_certs(ctx, &given);
     if (given == NULL && !judged && !(SSL_CTX_get_mode(ctx) & SSL_MODE_NO_AUTO_CHAIN)) {
         SSL_CTX_build_cert_chain(ctx, SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
                                           SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
@@ -237,8 +240,8 @@ static void build_chain(SSL_CTX *ctx) {
 }
 
 /*
- * libssl's cursor over an SSL_CTX's certificates is part of the SSL_CTX: walk it while nobody else
- * does.
+ * Collects the certificates with their keys and chains. libssl's cursor over them is part of the
+ * SSL_CTX, so they are visited while no other thread uses the context.
  */
 static bool collect_credentials(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
@@ -293,7 +296,7 @@ static tlslife_status freeze_once(tlslife_context *context, tlslife_error *err) 
             "certificate: set its verification to required (or, on a server, optional)");
     }
     if (tlsl_settings_agree(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR; /* its setter has said so, too */
+        return TLSLIFE_ERROR; /* the setter has returned the same error */
     }
     if (context->verify != TLSLIFE_VERIFY_NONE && !context->ca_given &&
         tlslife_context_use_system_ca(context, err) != TLSLIFE_OK) {

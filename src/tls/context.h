@@ -1,6 +1,4 @@
-/*
- * context.h: what a context is made of, and how it is frozen. context.c.
- */
+/* context.h: the fields of a context, and its freezing. context.c. */
 #ifndef TLSLIFE_CONTEXT_H
 #define TLSLIFE_CONTEXT_H
 
@@ -26,7 +24,7 @@ typedef struct tlsl_server_name {
     tlslife_context *target;
 } tlsl_server_name;
 
-/* A certificate with its key and chain, as SSL_use_cert_and_key wants them. */
+/* A certificate with its key and chain, in the form that SSL_use_cert_and_key(3) takes. */
 typedef struct tlsl_credential {
     X509 *leaf;
     EVP_PKEY *key;
@@ -35,7 +33,7 @@ typedef struct tlsl_credential {
 
 #define TLSL_CREDENTIALS_MAX 9 /* libssl holds one for each type of key */
 
-/* What the program said of an option that other settings decide, too. */
+/* What the program has said about an option that other settings decide, too. */
 typedef enum tlsl_said { TLSL_UNSAID = 0, TLSL_SAID_NO, TLSL_SAID_YES } tlsl_said;
 
 struct tlslife_context {
@@ -43,50 +41,60 @@ struct tlslife_context {
     atomic_uint refs;
     tlslife_role role;
     atomic_bool frozen;
-    bool foreign; /* the program's own SSL_CTX: nothing of it is changed */
+    bool foreign; /* the program's own SSL_CTX, of which nothing is changed */
     pthread_mutex_t freeze_lock;
     tlslife_verify verify;
     bool verify_host;
-    bool ca_given; /* any CA was added: the system's are not added by themselves */
-    tlslife_resumption resumption;      /* what holds */
-    bool resumption_given;              /* by the program: nothing else changes it */
-    tlsl_said no_ticket, no_anti_replay; /* the options of these names */
-    bool gives_once;                    /* sessions with early data: the cache, not libssl, sees to it */
+    bool ca_given; /* whether any CA was added; if not, freezing adds the system's */
+    tlslife_resumption resumption;       /* the one in force */
+    bool resumption_given;               /* by the program, and then nothing else changes it */
+    tlsl_said no_ticket, no_anti_replay; /* the options SSL_OP_NO_TICKET and _NO_ANTI_REPLAY */
+    bool gives_once; /* TLS 1.3 sessions are found once only, which protects early data */
     bool num_tickets_given, verify_host_given, post_handshake_auth;
-    int min_version, max_version; /* as given; 0: not */
-    unsigned questions; /* TLSLIFE_ASK_* */
-    bool refuses;       /* the extension that sends a refused peer its alert is there */
+    int min_version, max_version; /* as given; 0 if not given */
+    unsigned questions;           /* TLSLIFE_ASK_* */
+    bool refuses; /* the extension that sends a refused peer its alert is installed */
     atomic_int timeout_ms;
-    char *groups;        /* as set, for server names; NULL: the default */
-    unsigned char *alpn; /* wire form */
+    char *groups;        /* as set, for a switch of contexts; NULL for OpenSSL's default */
+    unsigned char *alpn; /* in the form that is sent (RFC 7301 section 3.1) */
     size_t alpn_len;
     tlsl_server_name *server_names;
     tlsl_psk *psk;
     unsigned char *ocsp;
     size_t ocsp_len;
     bool keylog_keep;
-    int keylog_fd;           /* -1: none */
+    int keylog_fd;           /* -1 if there is none */
     atomic_bool keylog_torn; /* the last line was written in part */
-    tlsl_policy policy;      /* collected while it is configured; empty once frozen */
+    tlsl_policy policy;      /* collected during configuration; empty once the context is frozen */
     unsigned char sid_ctx[32];
-    size_t sid_ctx_len; /* 0 until frozen or set */
-    tlslife_cache *cache;           /* as given, or NULL */
-    _Atomic(tlslife_cache *) home; /* a server's own, where none was given, from its first session on */
+    size_t sid_ctx_len;   /* 0 until the context is frozen or the program has set one */
+    tlslife_cache *cache; /* as given, or NULL */
+    /* A server's own cache. It is made for the first session that needs one if none was given. */
+    _Atomic(tlslife_cache *) own_cache;
     tlslife_ticket_keys *ticket_keys;
-    tlsl_credential credentials[TLSL_CREDENTIALS_MAX];
-    size_t credentials_len; /* filled when it is frozen */
+    tlsl_credential credentials[TLSL_CREDENTIALS_MAX]; /* filled when the context is frozen */
+    size_t credentials_len;
 };
 
-/* Settles what is derived (CA default, session id context, credentials). Thread-safe, once. */
+/*
+ * Freezes context: adds the default CAs, and derives the session id context and the credentials.
+ * Any thread may call it; all but the first successful call do nothing. The error says which
+ * settings contradict each other, or what OpenSSL could not do; the context is not frozen then.
+ */
 tlslife_status tlsl_context_freeze(tlslife_context *context, tlslife_error *err);
 /*
- * The same, and a server must have something to show its clients, and a certificate its key
- * (INPUT): before a connection is made of the context, or it is chosen for one.
+ * Freezes context, and checks that connections can use it: a server must have something to show its
+ * clients, and a certificate needs its key (INPUT). It is called before a connection is made of the
+ * context, and before the context is chosen for one.
  */
 tlslife_status tlsl_context_ready(tlslife_context *context, tlslife_error *err);
-tlslife_context *tlsl_context_of(const SSL_CTX *ctx); /* from ex_data; NULL: not ours */
+/* The context of ctx, from its ex_data, without a reference; NULL if ctx has none. */
+tlslife_context *tlsl_context_of(const SSL_CTX *ctx);
 
-/* Adds the first name that leads to the context, unless it is frozen; from any thread. */
+/*
+ * Adds to context's policy a server name that leads to it. A frozen context stays as it is. Any
+ * thread may call it.
+ */
 void tlsl_policy_add_name(tlslife_context *context, const char *name);
 
 #endif

@@ -1,10 +1,13 @@
 /*
- * credentials.c: who a context is (certificate, key) and whom it trusts (CAs).
+ * credentials.c: the setters of a context's certificate, private key, CAs and stapled OCSP
+ * response.
  *
- * All of it comes as PEM (a stapled OCSP response as DER), from a file or from memory, and goes
- * through one memory BIO: so a file is read once, the terminal is never asked for a passphrase, and
- * the very bytes that were trusted go into the policy's hash. What an attacker who can write such a
- * file would try (a huge one, a device, a FIFO that never ends) meets a limit.
+ * All of it comes as PEM (an OCSP response as DER), from a file or from memory, and is parsed from
+ * a memory BIO. So a file is read once, OpenSSL never asks the terminal for a passphrase, and the
+ * policy's hash covers the very bytes that are trusted.
+ *
+ * An attacker who can write such a file would try to exhaust the process with a huge file, a device
+ * or a FIFO that never ends. Only regular files of limited size are read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,9 +31,9 @@
 
 #define PEM_FILE_MAX (16L * 1024 * 1024) /* bytes: a bundle of all public CAs has 0.25 MiB */
 
-/* What a file or the program gave, and what to call it in messages. */
+/* A text, and what error messages call it. */
 typedef struct pem_text {
-    char *bytes; /* malloc'ed if from a file */
+    char *bytes; /* malloc'ed if it comes from a file */
     size_t len;
     const char *name;
 } pem_text;
@@ -58,7 +61,7 @@ static tlslife_status read_all(int fd, pem_text *text, tlslife_error *err) {
     return TLSLIFE_OK;
 }
 
-/* Reads path into text; the error says INPUT, for it is the program that named the file. */
+/* Reads path into text. The error's kind is INPUT, since the program has named the file. */
 static tlslife_status pem_open(const char *path, pem_text *text, tlslife_error *err) {
     *text = (pem_text){.name = path};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -106,7 +109,10 @@ static tlslife_status from_memory(tlslife_context *context, pem_setter set, cons
 
 /* -------------------------------------------------------------------------- certificate and key */
 
-/* The end of a PEM text is an error in OpenSSL's queue; any other is the text's. */
+/*
+ * Whether the last error is the one that PEM_read_bio_* leaves at the end of a text. Any other
+ * means that the text is damaged.
+ */
 static bool only_end_of_pem(void) {
     unsigned long code = ERR_peek_last_error();
     return code == 0 ||
@@ -136,7 +142,7 @@ static tlslife_status set_certificate(tlslife_context *context, const pem_text *
     (void)passphrase;
     BIO *bio = pem_bio(text);
     X509 *leaf = bio == NULL ? NULL : PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
-    /* Setting a leaf makes its kind of key the current one, which the chain then belongs to. */
+    /* Setting a leaf makes its type of key the current one, and the chain then belongs to that. */
     bool ok = leaf != NULL && SSL_CTX_use_certificate(context->ctx, leaf) == 1 &&
               add_chain(context->ctx, bio);
     X509_free(leaf);
@@ -184,7 +190,10 @@ static tlslife_status set_private_key(tlslife_context *context, const pem_text *
     if (key == NULL) {
         return key_failed(text, &ask, err);
     }
-    /* libssl drops the certificate when a key of another one comes: ask first. */
+    /*
+     * If the key belongs to another certificate, libssl drops the certificate, so that is checked
+     * first.
+     */
     X509 *leaf = SSL_CTX_get0_certificate(context->ctx);
     bool belongs = leaf != NULL && X509_check_private_key(leaf, key) == 1;
     bool ok = belongs && SSL_CTX_use_PrivateKey(context->ctx, key) == 1;

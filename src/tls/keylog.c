@@ -40,7 +40,7 @@ static int open_or_create(const char *path) {
     for (int i = 0; i < TRIES && fd < 0 && (errno == ENOENT || errno == EEXIST); i++) {
         int flags = O_WRONLY | O_APPEND;
         fd = i % 2 == 0 ? tlsl_private_open(path, flags)
-                        : tlsl_private_born(tlsl_private_open(path, flags | O_CREAT | O_EXCL));
+                        : tlsl_private_created(tlsl_private_open(path, flags | O_CREAT | O_EXCL));
     }
     return fd;
 }

@@ -1,16 +1,17 @@
 /*
- * lookup.c: how a session is found for a handshake, in memory or far away.
+ * lookup.c: finds a session for a handshake, in the memory tier or in an external store, and keeps
+ * those that are made.
  *
  * libssl asks for a server's session in the middle of the handshake and wants the answer at once.
- * Memory can give it: get_session_cb looks there. A far home cannot, so it is asked earlier: when
- * the ClientHello is in, the ids that libssl will ask for are read from it, the handshake is
- * suspended (SSL_CLIENT_HELLO_RETRY), the store is asked with no SSL_ call on the stack, and when
- * it has answered, however late, the handshake goes on and finds the session here. A client looks
- * before its first byte.
+ * Memory can give it: get_session_cb looks there. An external store cannot, so it is asked earlier.
+ * When the ClientHello has arrived, the ids that libssl will ask for are read from it, the
+ * handshake is suspended (SSL_CLIENT_HELLO_RETRY), and the store is asked with no SSL_ call on the
+ * stack. When it has answered, however late, the handshake goes on and finds the session here. A
+ * client looks before it sends its first byte.
  *
- * What an attacker would try: make every hello cost a lookup. A TLS 1.3 client sends a random
- * session id that means nothing: without a PSK extension nothing is looked up; at most two
- * identities are, and only those of an id's length. A home that is slow costs that one handshake
+ * An attacker would try to make every ClientHello cost a lookup. A TLS 1.3 client sends a random
+ * session id that means nothing, so without a PSK extension nothing is looked up. At most two
+ * identities are, and only those of an id's length. A store that is slow costs that one handshake
  * its resumption.
  */
 #include <errno.h>
@@ -41,21 +42,22 @@
 #include "tls/verdict.h"
 #include "tlslife.h"
 
-#define IDS_MAX 2 /* PSK identities that are looked up: clients send one, or two */
+#define IDS_MAX 2    /* PSK identities that are looked up; clients send one or two */
+#define PEER_MAX 300 /* bytes of a peer's text: a host name, ":", a port, NUL */
 
 struct tlsl_search {
     tlsl_cache_key keys[IDS_MAX];
     size_t keys_len;
-    size_t next; /* of keys: the one that is asked for, or will be */
-    bool take;   /* what is found may be used once */
-    bool asked;  /* inquiry is under way, or answered */
+    size_t next; /* index in keys of the one that is being asked for, or is the next to be */
+    bool take;   /* what is found is to be removed from the store, for it may be used once only */
+    bool asked;  /* the inquiry is under way or answered */
     bool done;
     tlsl_inquiry inquiry;
     SSL_SESSION *found;
-    size_t found_at; /* of keys */
+    size_t found_at; /* index in keys */
 };
 
-/* Where sessions of conn are; NULL: nowhere. */
+/* The cache of conn's sessions; NULL if there is none. */
 static tlslife_cache *session_cache(const tlslife_conn *conn) {
     return tlsl_context_session_cache(conn->origin, false);
 }
@@ -83,7 +85,8 @@ static tlsl_search *search_new(tlslife_conn *conn) {
 }
 
 static tlslife_bytes policy_of(const tlslife_conn *conn) {
-    if (!SSL_is_server(conn->ssl)) { /* the context's number is this process's own */
+    /* without the context's number, which means something in this process only */
+    if (!SSL_is_server(conn->ssl)) {
         return (tlslife_bytes){conn->resume.sid_ctx, offsetof(tlsl_client_id, number)};
     }
     return (tlslife_bytes){conn->context->sid_ctx, conn->context->sid_ctx_len};
@@ -91,7 +94,10 @@ static tlslife_bytes policy_of(const tlslife_conn *conn) {
 
 /* --------------------------------------------------------------------------------------- asking */
 
-/* A client's TLS 1.3 session is offered once; a server's that allows early data is taken once. */
+/*
+ * Whether a session may be used once only. A client offers a TLS 1.3 session once; a server that
+ * allows early data finds one once.
+ */
 static bool used_once(const tlslife_conn *conn, bool tls13) {
     return tls13 && (!SSL_is_server(conn->ssl) || conn->context->gives_once);
 }
@@ -109,7 +115,10 @@ static void ask(tlsl_search *search, tlslife_store *store) {
     }
 }
 
-/* What may be used again is kept nearer; a client, who could not know before, gives it back. */
+/*
+ * Keeps what the store has found in memory if it may be used again. A client has to take it from
+ * the store to find out, so it puts it back.
+ */
 static void keep_found(tlslife_conn *conn, const tlsl_cache_key *key, const tlsl_search *search) {
     tlslife_cache *cache = session_cache(conn);
     if (used_once(conn, SSL_SESSION_get_protocol_version(search->found) == TLS1_3_VERSION)) {
@@ -123,7 +132,10 @@ static void keep_found(tlslife_conn *conn, const tlsl_cache_key *key, const tlsl
     }
 }
 
-/* What the answer says: a session, or the next id's turn, or the end. */
+/*
+ * Takes the store's answer: there is a session, the next id is to be asked for, or the search has
+ * ended.
+ */
 static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     tlslife_cache *cache = session_cache(conn);
     const tlsl_cache_key *key = &search->keys[search->next];
@@ -151,7 +163,7 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     }
 }
 
-/* Waits for the store where the connection may wait: OK: ask again. */
+/* Waits for the store if the connection is blocking. TLSLIFE_OK means: ask again. */
 static tlslife_status wait_for_store(tlslife_conn *conn, tlslife_store *store, int64_t *deadline) {
     bool writing = false;
     int timeout_ms = -1;
@@ -215,7 +227,9 @@ bool tlslife_conn_lookup_answered(const tlslife_conn *conn) {
            (store->verbs->answered != NULL && store->verbs->answered(store, inquiry));
 }
 
-/* What a program's store is asked for: NULL: nothing, and verb was the program's mistake. */
+/*
+ * The inquiry that the program is to answer. NULL if there is none, and the error then names verb.
+ */
 static tlsl_inquiry *asked_inquiry(tlslife_conn *conn, const char *verb) {
     tlslife_lookup lookup;
     if (!tlslife_conn_lookup(conn, &lookup) || !lookup.store->verbs->answered_by_program ||
@@ -264,7 +278,10 @@ tlslife_status tlslife_conn_fail_session(tlslife_conn *conn) {
 
 /* --------------------------------------------------------------------------------------- server */
 
-/* The id beside a session of another version is made up: that nobody knows it is no news. */
+/*
+ * Notes why no session was found. A client makes up the id beside a session of another version, so
+ * that this id is unknown explains nothing.
+ */
 static void note_missing(tlslife_conn *conn, tlslife_outcome why) {
     if (conn->resume.outcome != TLSLIFE_OUTCOME_OTHER_VERSION) {
         conn->resume.outcome = (uint8_t)why;
@@ -278,7 +295,10 @@ static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
         return;
     }
     tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
-    /* What may be used once is in one home alone: the far one, which all processes see. */
+    /*
+     * A session that may be used once is kept in one place only, and that is the store, which all
+     * processes see.
+     */
     bool in_memory = tlsl_cache_in_memory(session_cache(conn)) && !once;
     SSL_SESSION *session =
         in_memory ? tlsl_cache_find(session_cache(conn), &key, false, false, &why) : NULL;
@@ -307,7 +327,7 @@ static bool want_ids(tlslife_conn *conn, bool tls13) {
     }
     for (size_t i = 0; tls13 && i < hello->psk_identities_len; i++) {
         if (hello->psk_identities[i].len ==
-            SSL_MAX_SSL_SESSION_ID_LENGTH) { /* else it is no id of ours */
+            SSL_MAX_SSL_SESSION_ID_LENGTH) { /* other lengths are no id of ours */
             want_id(conn, hello->psk_identities[i], used_once(conn, true));
         }
     }
@@ -323,9 +343,9 @@ static bool want_ids(tlslife_conn *conn, bool tls13) {
 }
 
 /*
- * Whether libssl may ask for an id of this hello in a home. In TLS 1.2 a ticket goes before an id,
- * which most clients make up beside it, but where there is no key for the ticket the id may be a
- * session's.
+ * Whether libssl may ask the cache for an id in this ClientHello. In TLS 1.2 a ticket goes before
+ * an id, which most clients make up beside it. But if there is no key for the ticket, the id may be
+ * that of a session.
  */
 static bool ids_matter(const tlslife_conn *conn, const tlsl_hello_brief *brief, bool tls13) {
     bool tickets = !(SSL_get_options(conn->ssl) & SSL_OP_NO_TICKET);
@@ -338,7 +358,7 @@ static bool ids_matter(const tlslife_conn *conn, const tlsl_hello_brief *brief, 
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     tlsl_hello_brief brief = tlsl_hello_glance(conn->ssl);
     bool tls13 = brief.offers_tls13 && speaks_tls13(conn);
-    /* An id is no sign: TLS 1.3's clients make one up. */
+    /* A session id does not show that a session is offered: TLS 1.3 clients make one up. */
     bool other =
         tls13 ? !brief.has_psk && brief.ticket.len > 0 : brief.has_psk && brief.ticket.len == 0;
     conn->resume.offered =
@@ -348,8 +368,8 @@ bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
                                                   : TLSLIFE_OUTCOME_NOT_OFFERED;
     tlsl_conn_choose_tickets(conn, tls13);
     /*
-     * What is in memory is found when libssl asks; but whether there is an id must be known when a
-     * ticket does not open.
+     * Sessions in memory are found when libssl asks. But if a ticket does not open, it must be
+     * known by then whether the id leads to a session.
      */
     bool now = ids_matter(conn, &brief, tls13) &&
                (tlsl_cache_store(session_cache(conn)) != NULL || (!tls13 && brief.ticket.len > 0));
@@ -369,17 +389,19 @@ void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
     bool same = len == conn->context->sid_ctx_len && memcmp(id, conn->context->sid_ctx, len) == 0;
     bool expired = tlsl_session_left(session, 0, time(NULL)) == 0;
     bool other = SSL_SESSION_get_protocol_version(session) != SSL_version(conn->ssl);
-    conn->resume.outcome =
-        !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
-        : expired ? TLSLIFE_OUTCOME_EXPIRED
-        : other   ? TLSLIFE_OUTCOME_OTHER_VERSION
-                  : TLSLIFE_OUTCOME_NOT_ACCEPTED; /* unless it is resumed: by its cipher, say */
+    /*
+     * A session that libssl refuses for another reason, such as its cipher, counts as not accepted.
+     */
+    conn->resume.outcome = !same     ? TLSLIFE_OUTCOME_OTHER_CONTEXT
+                           : expired ? TLSLIFE_OUTCOME_EXPIRED
+                           : other   ? TLSLIFE_OUTCOME_OTHER_VERSION
+                                     : TLSLIFE_OUTCOME_NOT_ACCEPTED;
 }
 
-/* libssl asks for a server's session. Nothing waits here: what is far was fetched before. */
+/* In the callback nothing waits. What is in a store was fetched before. */
 SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, int *copy) {
     tlslife_conn *conn = tlsl_conn_of(ssl);
-    *copy = 0; /* the reference that is returned is libssl's */
+    *copy = 0; /* libssl takes over the reference that is returned */
     tlsl_cache_key key = {.client = false};
     if (conn == NULL || session_cache(conn) == NULL || id_len <= 0 ||
         !tlsl_id_key(id, (size_t)id_len, key.bytes) ||
@@ -405,13 +427,13 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
 }
 
 /*
- * libssl gives each stateless ticket of TLS 1.3 an id, too, which no home knows: a far one need not
- * be told of its end.
+ * libssl gives each stateless ticket of TLS 1.3 an id as well, which no cache holds. A store need
+ * not be told that such a session has ended.
  */
 static bool may_be_kept(const tlslife_context *context, const SSL_SESSION *session) {
     bool stateless = context->resumption == TLSLIFE_RESUMPTION_BOTH ||
                      context->resumption == TLSLIFE_RESUMPTION_TICKETS;
-    return context->role == TLSLIFE_CLIENT || tlsl_context_leads_on(context) || !stateless ||
+    return context->role == TLSLIFE_CLIENT || tlsl_context_may_switch(context) || !stateless ||
            SSL_SESSION_get_protocol_version(session) != TLS1_3_VERSION ||
            SSL_SESSION_get_max_early_data(session) > 0;
 }
@@ -426,7 +448,7 @@ void tlsl_on_remove_session(SSL_CTX *ctx, SSL_SESSION *session) {
 
 /* --------------------------------------------------------------------------------------- client */
 
-/* "host:port" of the peer, as far as it is known. */
+/* "host:port" of the peer, as far as they are known. */
 static void peer_text(const tlslife_conn *conn, char *out, size_t out_len) {
     char address[80] = "";
     const char *port = conn->transport.service;
@@ -438,28 +460,34 @@ static void peer_text(const tlslife_conn *conn, char *out, size_t out_len) {
              port == NULL ? "" : ":", port == NULL ? "" : port);
 }
 
-/* A client's sessions belong to host, port, server name, ALPN and the policy that verified them. */
-static bool client_key(const tlslife_conn *conn, tlsl_cache_key *key, char *peer, size_t peer_len) {
+/* What a session is kept under. */
+typedef struct session_name {
+    tlsl_cache_key key;
+    char peer[PEER_MAX]; /* a client's: "host:port" of the server. A server's: "" */
+} session_name;
+
+/* A client's session is found by host, port, server name, ALPN and the policy that verified it. */
+static bool name_for_client(const tlslife_conn *conn, session_name *out) {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     tlslife_bytes policy = policy_of(conn);
     const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
     bool own_alpn = conn->set.alpn != NULL;
-    peer_text(conn, peer, peer_len);
+    peer_text(conn, out->peer, sizeof out->peer);
     bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
               tlsl_hash_add(hash, policy.data, policy.len) &&
-              tlsl_hash_add(hash, peer, strlen(peer)) &&
+              tlsl_hash_add(hash, out->peer, strlen(out->peer)) &&
               tlsl_hash_add(hash, name == NULL ? "" : name, name == NULL ? 0 : strlen(name)) &&
               tlsl_hash_add(hash, own_alpn ? conn->set.alpn : conn->context->alpn,
                             own_alpn ? conn->set.alpn_len : conn->context->alpn_len) &&
-              EVP_DigestFinal_ex(hash, key->bytes, NULL) == 1;
+              EVP_DigestFinal_ex(hash, out->key.bytes, NULL) == 1;
     EVP_MD_CTX_free(hash);
-    key->client = true;
+    out->key.client = true;
     return ok;
 }
 
 /*
- * A session of another context of the same policy is taken over as a copy, for libssl compares all
- * of its id context.
+ * Takes over a session, with its reference. One of another context of the same policy is copied,
+ * since libssl compares the whole session id context.
  */
 static SSL_SESSION *own(const tlslife_conn *conn, SSL_SESSION *session) {
     unsigned len = 0;
@@ -487,23 +515,23 @@ static void offer(tlslife_conn *conn, SSL_SESSION *session) {
 
 tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
     tlslife_cache *cache = session_cache(conn);
-    char peer[300];
-    tlsl_cache_key key;
+    session_name name;
     if (conn->resume.search == NULL) {
         tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
-        bool far = tlsl_cache_store(cache) != NULL;
-        if (!client_key(conn, &key, peer, sizeof peer)) {
-            return TLSLIFE_OK; /* out of memory for a hash: a full handshake */
+        bool external = tlsl_cache_store(cache) != NULL;
+        if (!name_for_client(conn, &name)) {
+            return TLSLIFE_OK; /* memory is short: the handshake is a full one */
         }
-        SSL_SESSION *session =
-            tlsl_cache_in_memory(cache) ? tlsl_cache_find(cache, &key, false, !far, &why) : NULL;
+        SSL_SESSION *session = tlsl_cache_in_memory(cache)
+                                   ? tlsl_cache_find(cache, &name.key, false, !external, &why)
+                                   : NULL;
         conn->resume.outcome = (uint8_t)why;
-        if (session != NULL || !far || search_new(conn) == NULL) {
+        if (session != NULL || !external || search_new(conn) == NULL) {
             offer(conn, session);
             return TLSLIFE_OK;
         }
-        conn->resume.search->keys[conn->resume.search->keys_len++] = key;
-        conn->resume.search->take = true; /* it may be a TLS 1.3 one */
+        conn->resume.search->keys[conn->resume.search->keys_len++] = name.key;
+        conn->resume.search->take = true; /* it may be a TLS 1.3 session */
     }
     tlslife_status status = tlsl_search_go_on(conn, deadline);
     if (status == TLSLIFE_OK) {
@@ -517,54 +545,53 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
 
 /* -------------------------------------------------------------------------------------- keeping */
 
-static bool key_of(const tlslife_conn *conn, const SSL_SESSION *session, tlsl_cache_key *key,
-                   char *peer, size_t peer_len) {
-    peer[0] = '\0';
+/* What session is kept under. false if memory is short, or if the context in force keeps no ids. */
+static bool name_of(const tlslife_conn *conn, const SSL_SESSION *session, session_name *out) {
     if (!SSL_is_server(conn->ssl)) {
-        return client_key(conn, key, peer, peer_len);
+        return name_for_client(conn, out);
     }
-    key->client = false;
-    return tlsl_session_key(session, key->bytes) &&
+    out->peer[0] = '\0';
+    out->key.client = false;
+    return tlsl_session_key(session, out->key.bytes) &&
            tlsl_conn_keeps_ids(conn, SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION);
 }
 
 /*
- * What may be used once lives in one home alone. With a far one that is a server's there, where all
- * processes see it taken; and of a client's tickets the first goes there, for whoever comes next,
- * and the others into memory.
+ * Whether a new session goes into memory, and in *out_external whether it goes into the store. One
+ * that may be used once goes into one of them only. If there is a store, a server's goes there,
+ * since all processes see there that it was taken. Of a client's tickets the first goes into the
+ * store, for the next process that connects, and the others into memory.
  */
-static bool lives_near(tlslife_conn *conn, const SSL_SESSION *session, bool *out_far) {
+static bool goes_into_memory(tlslife_conn *conn, const SSL_SESSION *session, bool *out_external) {
     const tlslife_cache *cache = session_cache(conn);
     bool in_memory = tlsl_cache_in_memory(cache), external = tlsl_cache_store(cache) != NULL;
     bool once = used_once(conn, SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION);
-    *out_far = external;
+    *out_external = external;
     if (!external || !in_memory || !once) {
         return in_memory;
     }
-    *out_far = SSL_is_server(conn->ssl) || !conn->resume.told_store;
+    *out_external = SSL_is_server(conn->ssl) || !conn->resume.told_store;
     conn->resume.told_store = true;
-    return !*out_far;
+    return !*out_external;
 }
 
 bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
-    char peer[300];
-    tlsl_cache_key key;
-    bool far = false;
-    if (!key_of(conn, session, &key, peer, sizeof peer)) {
+    session_name name;
+    bool external = false;
+    if (!name_of(conn, session, &name)) {
         return false;
     }
     tlslife_cache *cache = tlsl_context_session_cache(conn->origin, true);
-    if (cache != NULL && lives_near(conn, session, &far)) {
-        tlsl_cache_keep(cache, &key, session, peer);
+    if (cache != NULL && goes_into_memory(conn, session, &external)) {
+        tlsl_cache_keep(cache, &name.key, session, name.peer);
     }
-    return far;
+    return external;
 }
 
 void tlsl_cache_store_session(tlslife_conn *conn, SSL_SESSION *session) {
-    char peer[300];
-    tlsl_cache_key key;
-    if (key_of(conn, session, &key, peer, sizeof peer)) {
-        tlsl_external_put(session_cache(conn), &key, session, policy_of(conn));
+    session_name name;
+    if (name_of(conn, session, &name)) {
+        tlsl_external_put(session_cache(conn), &name.key, session, policy_of(conn));
     }
 }
 

@@ -1,6 +1,4 @@
-/*
- * lookup.h: looking for a session, from callbacks and from the verbs. lookup.c.
- */
+/* lookup.h: finding a session for a handshake, and keeping one that was made. lookup.c. */
 #ifndef TLSLIFE_LOOKUP_H
 #define TLSLIFE_LOOKUP_H
 
@@ -12,28 +10,42 @@
 
 typedef struct tlsl_search tlsl_search;
 
-/* Forgets what is looked for, and what was found and not used. */
+/*
+ * Ends the search of conn, if there is one: cancels what the store was asked, and frees a session
+ * that was found and not used.
+ */
 void tlsl_search_free(tlslife_conn *conn);
 /*
- * A ClientHello is in (under its callback): whether the handshake must wait for a far home. false:
- * out of memory.
+ * Called in the ClientHello callback. Begins a search, and sets *out_waits if the handshake must
+ * wait for an external store. false if memory is short.
  */
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits);
-/* Server: whether the id of a TLS 1.2 hello, which offers a ticket too, has led to a session. */
+/*
+ * Server: whether the search has found a session by the id of a TLS 1.2 ClientHello that also
+ * offers a ticket.
+ */
 bool tlsl_search_found_id(const tlslife_conn *conn);
-/* A server's session was found: should it not be resumed, why not. */
+/*
+ * Server: notes why session, which was found, is not going to be resumed if libssl does not resume
+ * it.
+ */
 void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session);
 /*
- * Goes on with what waits, and waits itself where it may: OK: it has ended; WANT_SESSION, TIMEOUT,
- * ERROR.
+ * Continues the search; on a blocking connection, waits for the store. TLSLIFE_OK if the search has
+ * ended (with or without a session), WANT_SESSION if the store has yet to answer, TIMEOUT, or
+ * ERROR. *deadline is set from the connection's timeout if it is unset.
  */
 tlslife_status tlsl_search_go_on(tlslife_conn *conn, int64_t *deadline);
 bool tlsl_search_waits(const tlslife_conn *conn);
-/* Before a client's first byte: offers what the cache has for this peer. As tlsl_search_go_on. */
+/*
+ * Client: offers the session that the cache has for this peer. It is called before the first byte
+ * is sent, and returns what tlsl_search_go_on returns.
+ */
 tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline);
 /*
- * A session was made: into memory, at once (under a callback). true: it goes into the store too, or
- * alone, after the call.
+ * Called in a callback of libssl when conn has a new session: keeps it in memory if it belongs
+ * there. true if it belongs into the external store, where the caller then puts it with
+ * tlsl_cache_store_session after the call of libssl.
  */
 bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session);
 void tlsl_cache_store_session(tlslife_conn *conn, SSL_SESSION *session);

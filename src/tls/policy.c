@@ -1,15 +1,15 @@
 /*
- * policy.c: what decides who may come in: whom a context trusts, how it verifies peers, and the
- * names that it has.
+ * policy.c: computes one hash of a context's policy: whom it trusts, how it verifies peers, and its
+ * names.
  *
- * The policy is a set of facts, each a hash of its value. How a value was set, how often and in
- * what order is no part of it: what a configuration file says again leaves the policy as it is, and
- * what it changes is read from the SSL_CTX at the end. So settings that only say how to speak
- * (versions, ciphers, numbers of tickets) are not in it, but the parts of a cipher string that
- * decide which certificates are good enough (@SECLEVEL, SUITEB128) are.
+ * The policy is a set of facts, each of which is the hash of a value. How a value was set, how
+ * often and in what order does not matter. A configuration file that repeats a setting leaves the
+ * policy as it is, and what it changes is read from the SSL_CTX at the end. Settings that only say
+ * how to speak (versions, ciphers, numbers of tickets) are not part of the policy. The parts of a
+ * cipher string that decide which certificates are good enough (@SECLEVEL, SUITEB128) are.
  *
- * An attacker would like two policies of one hash: so each fact has its kind before it, and its
- * length.
+ * An attacker would try to find two policies with the same hash. So each fact is hashed with its
+ * kind and its length before it.
  */
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -71,7 +71,10 @@ void tlsl_policy_add_certificate(tlsl_policy *policy, X509 *trusted) {
     }
 }
 
-/* What SSL_CONF_cmd's VerifyCAFile and its like set takes the place of the context's own store. */
+/*
+ * SSL_CONF_cmd's VerifyCAFile, VerifyCAPath and VerifyCAStore set a store that takes the place of
+ * the context's own.
+ */
 static void add_verify_store(tlsl_policy *policy, SSL_CTX *ctx) {
     static const char instead[] = "instead";
     X509_STORE *store = NULL;
@@ -93,7 +96,7 @@ void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx) {
         SSL_CTX_get_verify_depth(ctx),
         SSL_CTX_get_security_level(ctx),
         SSL_CTX_set_cert_flags(ctx, 0) &
-            SSL_CERT_FLAG_SUITEB_128_LOS, /* sets nothing, and returns all */
+            SSL_CERT_FLAG_SUITEB_128_LOS, /* sets no flag, and returns all flags */
         (int64_t)X509_VERIFY_PARAM_get_flags(SSL_CTX_get0_param(ctx)),
     };
     tlsl_policy_add(policy, TLSL_FACT_VERIFICATION, said, sizeof said);

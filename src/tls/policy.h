@@ -1,5 +1,5 @@
 /*
- * policy.h: what decides who may come in, as one number. policy.c.
+ * policy.h: a context's policy (whom it trusts, how it verifies, its names) as one hash. policy.c.
  */
 #ifndef TLSLIFE_POLICY_H
 #define TLSLIFE_POLICY_H
@@ -11,32 +11,35 @@
 
 #define TLSL_POLICY_HASH 32 /* bytes */
 
-/* What a fact is about. */
+/* The subject of a fact. */
 typedef enum tlsl_fact_kind {
     TLSL_FACT_CA,           /* a certificate that is trusted */
-    TLSL_FACT_CA_PLACE,     /* where more of them are looked for */
-    TLSL_FACT_OWN_NAME,     /* that our certificate bears */
-    TLSL_FACT_SERVER_NAME,  /* that leads to this context */
+    TLSL_FACT_CA_PLACE,     /* where more trusted certificates are looked for */
+    TLSL_FACT_OWN_NAME,     /* a name in the context's own certificate */
+    TLSL_FACT_SERVER_NAME,  /* a server name that leads to this context */
     TLSL_FACT_VERIFICATION, /* how strictly libssl verifies peers */
-    TLSL_FACT_DEMANDS,      /* who asks whom, and for what besides */
+    TLSL_FACT_DEMANDS,      /* the role, verify_host, and whether on_verify is asked */
 } tlsl_fact_kind;
 
 typedef struct tlsl_policy {
     unsigned char (*facts)[TLSL_POLICY_HASH];
     size_t len, room;
-    bool incomplete; /* memory or OpenSSL failed: there is no hash */
+    bool incomplete; /* memory or OpenSSL failed, so that there is no hash */
 } tlsl_policy;
 
-/* Adds a fact, once, however often and in whatever order it is said. */
+/* Adds a fact. Adding one again, or in another order, changes nothing. */
 void tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes, size_t len);
 void tlsl_policy_add_certificate(tlsl_policy *policy, X509 *trusted);
-/* What a context's SSL_CTX says of verification, however it came there. */
+/* Adds what ctx says about verification, however that was set. */
 void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx);
-/* false: it is incomplete. */
+/* The hash of all facts. false if the policy is incomplete or OpenSSL fails. */
 bool tlsl_policy_hash(tlsl_policy *policy, unsigned char out[TLSL_POLICY_HASH]);
 void tlsl_policy_clear(tlsl_policy *policy);
 
-/* Hashes len, then bytes, so that "ab", "c" and "a", "bc" have different hashes. */
+/*
+ * Adds len, then the bytes, to hash, so that "ab", "c" and "a", "bc" have different hashes. false
+ * if OpenSSL fails.
+ */
 bool tlsl_hash_add(EVP_MD_CTX *hash, const void *bytes, size_t len);
 
 #endif

@@ -1,16 +1,16 @@
 /*
- * resumption.c: which ways of resuming a context has.
+ * resumption.c: decides how a context resumes sessions: by tickets, by ids, both or not at all.
  *
- * Tickets and ids stand side by side, as in libssl: a client of TLS 1.2 that takes no ticket is
- * given an id, and memory is spent on it alone. libssl's own cache is not used. It belongs to the
- * SSL_CTX that a connection was made of, whatever a server name has chosen since, and would store
- * and find what the context in force does not allow. So a server's sessions are in a cache of ours,
- * which is asked under callbacks: the program's, or one that is made when the first session comes
- * that has no ticket.
+ * Tickets and ids stand side by side, as in libssl. Only a TLS 1.2 client that takes no ticket is
+ * given an id, and only its session takes memory. libssl's own cache is not used. It belongs to the
+ * SSL_CTX that a connection was made of, even if a server name has chosen another since, so it
+ * would store and find what the context in force does not allow. Instead a server's sessions are in
+ * a cache of ours, which callbacks ask. It is the program's, or one that is made for the first
+ * session that has no ticket.
  *
- * Early data must not be taken twice (RFC 8446 section 8). The cache gives such a session once, and
- * for that a ticket of TLS 1.3 must be an id. libssl's own protection goes by its own cache, and is
- * off.
+ * An attacker would send the same early data twice (RFC 8446 section 8). The cache hands out a
+ * session that allows early data only once, and for that a TLS 1.3 ticket must hold an id. libssl's
+ * own protection depends on its own cache and is switched off.
  */
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -35,7 +35,10 @@ void tlsl_set_option(SSL_CTX *ctx, uint64_t option, bool on) {
 
 /* --------------------------------------------------------------------------------- the settings */
 
-/* What holds where the program has made no choice: who gives a cache wants it used. */
+/*
+ * The kind of resumption in force. A program that gives a cache, and makes no other choice, wants
+ * the cache to be used.
+ */
 static tlslife_resumption chosen(const tlslife_context *context) {
     if (context->resumption_given) {
         return context->resumption;
@@ -45,7 +48,7 @@ static tlslife_resumption chosen(const tlslife_context *context) {
     return ids ? TLSLIFE_RESUMPTION_STATEFUL : TLSLIFE_RESUMPTION_BOTH;
 }
 
-bool tlsl_context_leads_on(const tlslife_context *context) {
+bool tlsl_context_may_switch(const tlslife_context *context) {
     return context->server_names != NULL || (context->questions & TLSLIFE_ASK_HELLO);
 }
 
@@ -54,17 +57,18 @@ static void settle_server(tlslife_context *context) {
     bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
     bool replays = context->no_anti_replay == TLSL_SAID_YES;
     context->gives_once = !off && !replays && SSL_CTX_get_max_early_data(ctx) > 0;
-    /* An SSL that the host makes by itself has no more than this to go by. */
+    /* A host's SSL that is no connection of ours depends on this option alone. */
     tlsl_set_option(ctx, SSL_OP_NO_TICKET,
                     off || context->gives_once ||
                         context->resumption == TLSLIFE_RESUMPTION_STATEFUL);
     tlsl_set_option(ctx, SSL_OP_NO_ANTI_REPLAY, replays || context->gives_once);
     /*
-     * Without it libssl gives no ids out, and keeps none for the contexts behind this one either.
+     * Without this mode libssl gives out no ids, and keeps none for the contexts behind this one
+     * either.
      */
     bool ids = context->resumption == TLSLIFE_RESUMPTION_BOTH ||
                context->resumption == TLSLIFE_RESUMPTION_STATEFUL || context->gives_once ||
-               tlsl_context_leads_on(context);
+               tlsl_context_may_switch(context);
     SSL_CTX_set_session_cache_mode(ctx, ids ? SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL |
                                                   SSL_SESS_CACHE_NO_AUTO_CLEAR
                                             : SSL_SESS_CACHE_OFF);
@@ -162,26 +166,26 @@ tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint
     return settle(context, err);
 }
 
-/* ------------------------------------------------------------------------------------- the home */
+/* ------------------------------------------------------------------------------------ the cache */
 
-static tlslife_cache *make_home(tlslife_context *context) {
+static tlslife_cache *make_own_cache(tlslife_context *context) {
     const tlslife_cache_options options = tlslife_cache_defaults();
     pthread_mutex_lock(&context->freeze_lock);
-    tlslife_cache *home = atomic_load_explicit(&context->home, memory_order_relaxed);
-    if (home == NULL) {
-        home = tlslife_cache_new(&options, NULL);
-        atomic_store_explicit(&context->home, home, memory_order_release);
+    tlslife_cache *own = atomic_load_explicit(&context->own_cache, memory_order_relaxed);
+    if (own == NULL) {
+        own = tlslife_cache_new(&options, NULL);
+        atomic_store_explicit(&context->own_cache, own, memory_order_release);
     }
     pthread_mutex_unlock(&context->freeze_lock);
-    return home;
+    return own;
 }
 
 tlslife_cache *tlsl_context_session_cache(tlslife_context *context, bool make) {
     if (context->cache != NULL) {
         return context->cache;
     }
-    tlslife_cache *home = atomic_load_explicit(&context->home, memory_order_acquire);
-    return home == NULL && make && context->role == TLSLIFE_SERVER ? make_home(context) : home;
+    tlslife_cache *own = atomic_load_explicit(&context->own_cache, memory_order_acquire);
+    return own == NULL && make && context->role == TLSLIFE_SERVER ? make_own_cache(context) : own;
 }
 
 /* ---------------------------------------------------------------------------------- a handshake */

@@ -1,5 +1,6 @@
 /*
- * resumption.h: which ways of resuming a context has, and a handshake under it. resumption.c.
+ * resumption.h: how a context resumes sessions (tickets, ids), and what that means in a handshake.
+ * resumption.c.
  */
 #ifndef TLSLIFE_RESUMPTION_H
 #define TLSLIFE_RESUMPTION_H
@@ -12,32 +13,33 @@
 #include "tls/conn.h"
 #include "tlslife.h"
 
-/* Makes of context's SSL_CTX what its settings say. */
-void tlsl_resumption_settle(tlslife_context *context);
-/* Whether a hello may be served by another context. */
-bool tlsl_context_leads_on(const tlslife_context *context);
 /*
- * The program has set these options (a mask of SSL_OP_*), to these values. Not a setter: agree.c is
- * asked after it.
+ * Derives the kind of resumption in force from context's settings, and sets its SSL_CTX
+ * accordingly.
+ */
+void tlsl_resumption_settle(tlslife_context *context);
+/* Whether a ClientHello that arrives at context may be served by another context. */
+bool tlsl_context_may_switch(const tlslife_context *context);
+/*
+ * Notes that the program has set the options in the mask `options` (SSL_OP_*) to the bits in
+ * `values`. The caller then calls tlsl_settings_agree, as a setter does.
  */
 void tlsl_resumption_note_options(tlslife_context *context, uint64_t options, uint64_t values);
 void tlsl_set_option(SSL_CTX *ctx, uint64_t option, bool on);
 tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err);
 
 /*
- * Where the sessions of the connections made of context are kept by id; NULL: nowhere, or nowhere
- * yet. make: a server has a place of its own from then on; NULL: out of memory.
+ * The cache, without a reference, that holds the sessions of context's connections by id: the
+ * program's or a server's own. NULL if there is none. If make is true and a server's context has
+ * none, it gets one of its own; NULL then means that memory is short.
  */
 tlslife_cache *tlsl_context_session_cache(tlslife_context *context, bool make);
 
-/*
- * Server: whether a session of this version is kept, and found, by an id, as the context in force
- * has it.
- */
+/* Server: whether the context in force keeps and finds sessions of this version by id. */
 bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13);
 /*
- * Server: the context and, all but certainly, the version of this handshake are known: are tickets
- * opened and made?
+ * Server: decides whether libssl opens and makes tickets in this handshake. It is called when the
+ * context is known, and the version all but certainly.
  */
 void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13);
 

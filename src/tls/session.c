@@ -1,12 +1,12 @@
 /*
- * session.c: how sessions enter and leave a connection, and how their bytes are imported.
+ * session.c: takes sessions into a connection, hands them out, and imports their bytes.
  *
- * The context that a session belongs to stands in its session id context (context.c), which libssl
+ * The context that a session belongs to is in its session id context (context.c), which libssl
  * copies into every session and never sends.
  *
- * Imported bytes are a stranger's until they are parsed. Their length is bounded, and they become a
- * session of a context only where their policy is that context's, so that nobody skips the
- * verification of a certificate by way of a file.
+ * An attacker would give us bytes that are no session, or one that was verified less strictly, by
+ * way of a file. So the length of imported bytes is bounded, and they become a session of a context
+ * only if their policy is that context's.
  */
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -30,7 +30,7 @@
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 
-#define SESSION_BYTES_MAX ((size_t)64 * 1024) /* one with a long chain has some 10 KiB */
+#define SESSION_BYTES_MAX ((size_t)64 * 1024) /* bytes; one with a long chain has some 10 KiB */
 
 static SSL_SESSION *raw(const tlslife_session *session) {
     return (SSL_SESSION *)(uintptr_t)session;
@@ -43,8 +43,7 @@ void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
         conn->resume.arrived = malloc(TLSL_SESSIONS_MAX * sizeof *conn->resume.arrived);
     }
     if (conn->resume.arrived == NULL) {
-        SSL_SESSION_free(
-            session); /* out of memory: the connection lives, a later handshake is a full one */
+        SSL_SESSION_free(session); /* memory is short: the next handshake is a full one */
         return;
     }
     if (conn->resume.arrived_len == TLSL_SESSIONS_MAX) {
@@ -57,15 +56,15 @@ void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
 }
 
 /*
- * What libssl does not write down, or only where a server acknowledged it. (An address is no name:
- * RFC 6066 section 3.)
+ * Notes in a client's session what libssl leaves out: the host name that the server has not
+ * acknowledged (an address is no name, RFC 6066 section 3), and that the client had a certificate.
  */
 static void note_client(const tlslife_conn *conn, SSL_SESSION *session) {
     if (conn->set.hostname != NULL && !tlsl_is_ip(conn->set.hostname)) {
         SSL_SESSION_set1_hostname(session, conn->set.hostname);
     }
     if (SSL_get_certificate(conn->ssl) != NULL) {
-        tlsl_session_mark_certificate(session);
+        (void)tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE);
     }
 }
 
@@ -73,11 +72,11 @@ bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (!SSL_is_server(conn->ssl)) {
         note_client(conn, session);
     }
-    bool homed = SSL_is_server(conn->ssl) || conn->origin->cache != NULL;
-    if (homed && !tlsl_cache_new_session(conn, session)) {
+    bool cached = SSL_is_server(conn->ssl) || conn->origin->cache != NULL;
+    if (cached && !tlsl_cache_new_session(conn, session)) {
         return false;
     }
-    /* for the program; or, with a far home, until the call has returned */
+    /* for the program or, with a store, until the call of libssl has returned */
     tlsl_conn_keep_session(conn, session);
     conn->facts = true;
     return true;
@@ -94,7 +93,7 @@ tlslife_session *tlslife_conn_take_session(tlslife_conn *conn) {
     return tlslife_session_from_ssl_session(session);
 }
 
-/* What a client's session says of itself; false: it says nothing of the kind. */
+/* Reads the session id context of a client's session. false if it is not one that we have set. */
 static bool client_id(const SSL_SESSION *session, tlsl_client_id *out) {
     unsigned len = 0;
     const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
@@ -113,7 +112,8 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
     if (!client_id(session, &theirs) || theirs.number != ours.number) {
         return tlsl_conn_fail(
             conn, TLSLIFE_ERR_USAGE,
-            "this session belongs to another context: export it and import the bytes into this one");
+            "this session belongs to another context: export it and import the bytes into this "
+            "one");
     }
     const char *name = SSL_SESSION_get0_hostname(session);
     if (conn->set.hostname != NULL && memcmp(theirs.host, ours.host, sizeof ours.host) != 0) {
@@ -126,8 +126,8 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
 }
 
 /*
- * libssl goes on with the NULL and dereferences it: whoever takes the session of a connection has
- * ended it.
+ * Ends a connection from which the program has taken the session. libssl would go on with the NULL
+ * and dereference it.
  */
 static void give_up(tlslife_conn *conn) {
     tlsl_conn_fail(conn, TLSLIFE_ERR_TLS,
@@ -194,7 +194,7 @@ bool tlslife_conn_session_reused(const tlslife_conn *conn) {
 
 static size_t tickets_wanted(const tlslife_conn *conn) {
     if (conn->context->resumption == TLSLIFE_RESUMPTION_OFF) {
-        return 0; /* libssl would send some that hold an id nobody will find */
+        return 0; /* libssl would send tickets with an id that no cache holds */
     }
     return conn->set.num_tickets >= 0 ? (size_t)conn->set.num_tickets
                                       : SSL_CTX_get_num_tickets(conn->context->ctx);
@@ -229,7 +229,7 @@ static SSL_SESSION *parse(const unsigned char *bytes, size_t len) {
     if (len < sizeof armour - 1 || memcmp(bytes, armour, sizeof armour - 1) != 0) {
         const unsigned char *end = bytes;
         SSL_SESSION *session = d2i_SSL_SESSION(NULL, &end, (long)len);
-        if (session != NULL && end != bytes + len) { /* more than a session is not a session */
+        if (session != NULL && end != bytes + len) { /* bytes after the session are refused */
             SSL_SESSION_free(session);
             session = NULL;
         }
@@ -242,8 +242,8 @@ static SSL_SESSION *parse(const unsigned char *bytes, size_t len) {
 }
 
 /*
- * A client's session keeps the host that it was made with; another context of the same policy takes
- * it over.
+ * Makes session one of this client's context. It keeps the host that it was made with. false if the
+ * context verifies peers and the session's policy is another.
  */
 static bool adopt_client(const tlslife_context *context, SSL_SESSION *session) {
     tlsl_client_id theirs, ours;
@@ -289,8 +289,8 @@ tlslife_session *tlslife_context_import_session(tlslife_context *context,
         SSL_SESSION_free(session);
         tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
-            "this session was made under another policy (verification, CAs or certificate names differ): its peer was "
-            "never verified as this context demands");
+            "this session was made under another policy (verification, CAs or certificate names "
+            "differ): its peer was never verified as this context demands");
         return NULL;
     }
     return tlslife_session_from_ssl_session(session);
@@ -298,8 +298,8 @@ tlslife_session *tlslife_context_import_session(tlslife_context *context,
 
 /* ---------------------------------------------------------------------------- ticket's own data */
 
-#define TICKET_DATA_MAX \
-    1024 /* bytes: a ticket has 64 KiB at most, and travels in the ClientHello */
+/* Bytes. A ticket has 64 KiB at most, and the client sends it in its ClientHello. */
+#define TICKET_DATA_MAX 1024
 
 static unsigned char *copy_data(const unsigned char *data, size_t len) {
     unsigned char *copy = malloc(len + 1);
@@ -335,8 +335,8 @@ static tlslife_bytes session_data(const tlslife_conn *conn) {
 }
 
 /*
- * A resumed connection's session begins as a copy of the one in the ticket: its data are what the
- * program will ask for.
+ * Puts the connection's own data into the session of a ticket. A resumed connection's session
+ * begins as a copy of the one in the ticket, whose data are kept aside for the program first.
  */
 bool tlsl_conn_label_ticket(tlslife_conn *conn) {
     if (conn->resume.resumed_data == NULL && SSL_session_reused(conn->ssl)) {

@@ -10,31 +10,32 @@
 #include "tlslife.h"
 
 /*
- * A session has arrived or been made: to the cache, or into the connection's queue. true: the
- * reference was taken.
+ * Called in a callback of libssl when a session has arrived or been made. Puts it into the cache,
+ * or into the connection's queue. true if the reference was taken.
  */
 bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session);
 /*
- * The connection's own data into the session of which a ticket is about to be made. false: out of
- * memory.
+ * Puts the connection's own data into the session of which a ticket is about to be made. false if
+ * memory is short.
  */
 bool tlsl_conn_label_ticket(tlslife_conn *conn);
-/* Keeps a session that arrived, with the reference given. */
+/* Puts a session that arrived into the connection's queue, and takes over the reference. */
 void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session);
 /*
- * Server: tells libssl how many tickets go out with the handshake: none while the program has yet
- * to accept the peer.
+ * Server: tells libssl how many tickets to send with the handshake. It is none if the program has
+ * yet to accept the peer.
  */
 void tlsl_conn_set_tickets(tlslife_conn *conn);
-/* Server: sends the tickets that were held back. */
+/* Server: sends the tickets that were held back. true if there were any. */
 bool tlsl_conn_release_tickets(tlslife_conn *conn);
 /*
- * Client: the session that the program has given (a reference is taken), and whether it is still
- * the one to be offered.
+ * Client: notes the session that the program has given, with a reference of its own (NULL for
+ * none).
  */
 void tlsl_conn_note_given_session(tlslife_conn *conn, SSL_SESSION *session);
+/* Client: whether libssl will still offer the session that the program has given. */
 bool tlsl_conn_has_given_session(const tlslife_conn *conn);
-/* Whether session may be offered by conn: its context and its host name. */
+/* TLSLIFE_OK if conn may offer session, which has its context and host name. Else USAGE. */
 tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session);
 
 #endif

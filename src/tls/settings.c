@@ -1,10 +1,9 @@
 /*
- * settings.c: what a context can be told before its first connection, other than whom it trusts and
- * who it is (credentials.c).
+ * settings.c: the setters of a context, but for those of certificates, keys and CAs (credentials.c)
+ * and of resumption (resumption.c).
  *
  * Each setter checks whether the context is frozen, clears OpenSSL's queue, makes one call of
- * libssl, and says what was wrong with what it was given. Nothing of the program's is kept by
- * reference.
+ * libssl, and reports what was wrong with its arguments. It copies what it keeps.
  */
 #include <openssl/asn1.h>
 #include <openssl/err.h>
@@ -30,8 +29,8 @@
 #include "tlslife.h"
 
 /*
- * bytes: what TLS 1.2 and 1.3 both can, in every OpenSSL from 3.0 on. A client's identity is written where its NUL needs
- * room, too.
+ * Limits in bytes, which every OpenSSL from 3.0 on accepts in TLS 1.2 and in TLS 1.3. The buffer
+ * for a client's identity must have room for its NUL, too.
  */
 #define PSK_IDENTITY_MAX PSK_MAX_IDENTITY_LEN
 #define PSK_KEY_MAX 256
@@ -50,7 +49,7 @@ tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *er
               "first connection, or make another context");
 }
 
-/* The setter's end: what libssl said of `value`. */
+/* The result of a setter: OK, or what libssl says against `value`. */
 static tlslife_status settled(bool ok, const char *what, const char *value, tlslife_error *err) {
     return ok ? TLSLIFE_OK
               : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s \"%s\" cannot be used", what, value);
@@ -109,7 +108,7 @@ tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned 
         ((questions & TLSLIFE_ASK_HELLO) && context->role == TLSLIFE_CLIENT)) {
         return tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
-            "questions 0x%x: a mask of TLSLIFE_ASK_*, and only a server is asked about a ClientHello",
+            "questions are a mask of TLSLIFE_ASK_*, with ASK_HELLO for servers only; got 0x%x",
             questions);
     }
     context->questions = questions;
@@ -136,8 +135,8 @@ tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_ve
         (max_version != 0 && least > max_version)) {
         return tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
-            "versions 0x%04x to 0x%04x are no range of TLSLIFE_TLS1_0 to TLSLIFE_TLS1_3 (the least is TLS "
-            "1.2 unless a lower one is given)",
+            "versions 0x%04x to 0x%04x are no range of TLSLIFE_TLS1_0 to TLSLIFE_TLS1_3 (the least "
+            "is TLS 1.2 unless a lower one is given)",
             (unsigned)min_version, (unsigned)max_version);
     }
     bool ok = SSL_CTX_set_min_proto_version(context->ctx, least) == 1 &&
@@ -229,7 +228,7 @@ tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *co
     free(context->alpn);
     context->alpn = wire;
     context->alpn_len = len;
-    /* This one of libssl's returns 0 for success. */
+    /* SSL_CTX_set_alpn_protos(3) returns 0 for success. */
     bool ok = context->role == TLSLIFE_SERVER ||
               SSL_CTX_set_alpn_protos(context->ctx, wire, (unsigned)len) == 0;
     return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot set ALPN");
@@ -305,7 +304,7 @@ tlslife_status tlslife_context_set_session_id_context(tlslife_context *context,
     if (context->role == TLSLIFE_CLIENT || id_len == 0 || id_len > sizeof context->sid_ctx) {
         return tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
-            "a server's session id context has 1 to 32 bytes (a client's is always derived); got %zu",
+            "a server's session id context has 1 to 32 bytes, not %zu (a client's is derived)",
             id_len);
     }
     memcpy(context->sid_ctx, id, id_len);
@@ -315,7 +314,6 @@ tlslife_status tlslife_context_set_session_id_context(tlslife_context *context,
 
 /* ----------------------------------------------------------------------------- OCSP and key log */
 
-/* One value of DER, a SEQUENCE, and nothing after it. */
 bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len) {
     const unsigned char *at = der;
     long content_len = 0;
@@ -411,11 +409,12 @@ tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *na
     if (bit & SSL_MODE_ASYNC) {
         return tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
-            "SSL_MODE_ASYNC switches stacks under a call, which no waiting verb here can go on from");
+            "SSL_MODE_ASYNC cannot be used: it suspends a call in the middle, and no call here can "
+            "be resumed so");
     }
     if (!on && (bit & (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "SSL_MODE_%s is what write is built on: it stays on", name);
+                         "SSL_MODE_%s cannot be switched off: write depends on it", name);
     }
     if (on) {
         SSL_CTX_set_mode(context->ctx, (long)bit);
@@ -447,8 +446,8 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
                                  command, value);
     }
     /*
-     * It may have changed whether we ask; whom we trust is read when the context is frozen, but for
-     * certificates that are looked for.
+     * The command may have changed whether the peer is verified. The trusted certificates are read
+     * when the context is frozen, except those that are looked for in a directory or store.
      */
     int mode = SSL_CTX_get_verify_mode(context->ctx);
     bool demands = context->role == TLSLIFE_CLIENT || (mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT);

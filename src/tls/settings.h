@@ -1,6 +1,4 @@
-/*
- * settings.h: what the setters of a context and of a connection share. settings.c.
- */
+/* settings.h: checks that the setters of contexts and of connections share. settings.c. */
 #ifndef TLSLIFE_SETTINGS_H
 #define TLSLIFE_SETTINGS_H
 
@@ -9,15 +7,20 @@
 #include "tlslife.h"
 
 /*
- * OK while the context may still be set, with OpenSSL's queue cleared; else the error says why not.
+ * Clears OpenSSL's error queue. TLSLIFE_OK if context may still be set; else err says why not
+ * (USAGE).
  */
 tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err);
-/* An ALPN list as on the wire, malloc'ed, or NULL and err. */
+/*
+ * protocols as an ALPN list in the form that is sent (RFC 7301 section 3.1), which the caller frees
+ * with free(); *out_len is its length. NULL, and err is filled, if a name or the list has an
+ * unlawful length (USAGE) or memory is short (MEMORY).
+ */
 unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,
                               tlslife_error *err);
-/* Whether these bytes may be a stapled OCSP response. */
+/* Whether these bytes may be a stapled OCSP response: one SEQUENCE in DER, and nothing after it. */
 bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len);
-/* agree.c: OK, or the two settings of which one would be without effect. */
+/* In agree.c. TLSLIFE_OK, or err names two settings of which one would have no effect (USAGE). */
 tlslife_status tlsl_settings_agree(const tlslife_context *context, tlslife_error *err);
 
 #endif

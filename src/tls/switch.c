@@ -1,13 +1,16 @@
 /*
- * switch.c: another context for a connection that has begun.
+ * switch.c: lets a connection continue under another context, which a server name or on_hello has
+ * chosen.
  *
- * SSL_set_SSL_CTX brings the certificate and what libssl asks the SSL_CTX for while it runs (ALPN,
- * OCSP, key log, CA names, trusted CAs, the session id context). It leaves behind what SSL_new had
- * copied. An attacker who finds one attribute left behind finds, say, a server name that demands
- * client certificates reached under the verify mode of one that does not; so each is applied here
- * by hand. Two stay the first context's for all the connection's life, because libssl keeps them
- * there: the cache and the ticket keys (the session id context keeps their sessions apart). Which
- * of them are used is the context's in force (resumption.c).
+ * SSL_set_SSL_CTX takes over the certificate and what libssl reads from the SSL_CTX as it needs it
+ * (ALPN, OCSP, key log, CA names, trusted CAs, the session id context). It leaves behind what
+ * SSL_new had copied, so each of these attributes is applied here by hand. An attacker would look
+ * for one that is left behind, say to reach a server name that demands client certificates under
+ * the verify mode of one that does not.
+ *
+ * Two things stay the first context's for the connection's whole life, because libssl keeps them
+ * there: the cache and the ticket keys. The session id context keeps their sessions apart, and the
+ * context in force decides which of them are used (resumption.c).
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -34,7 +37,8 @@
 bool tlsl_context_apply(tlslife_context *context, SSL *ssl) {
     SSL_CTX *ctx = context->ctx;
     /*
-     * What the program set on this connection stays, as libssl has it for the session id context.
+     * A quiet shutdown that the program set on this connection stays, as a session id context does
+     * in libssl.
      */
     bool quiet_inherited =
         SSL_get_quiet_shutdown(ssl) == SSL_CTX_get_quiet_shutdown(SSL_get_SSL_CTX(ssl));
@@ -123,8 +127,8 @@ tlslife_status tlslife_context_add_server_name(tlslife_context *context, const c
         return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a server name");
     }
     /*
-     * The first name that leads to a context is part of its policy: no other name's session resumes
-     * there.
+     * The first name that leads to a context is part of its policy, so that no session of another
+     * name resumes there.
      */
     tlsl_policy_add_name(target, name->pattern);
     if (tlsl_context_ready(target, err) != TLSLIFE_OK) {
@@ -153,7 +157,7 @@ tlslife_context *tlsl_context_match(const tlslife_context *context, const char *
     char *dot = name == NULL ? NULL : strchr(name, '.');
     tlslife_context *target = name == NULL ? NULL : find(context, name);
     if (target == NULL && dot != NULL && dot != name) {
-        dot[-1] = '*'; /* "a.b.example" is tried as "*.b.example" */
+        dot[-1] = '*'; /* "a.b.example" is looked up as "*.b.example" */
         target = find(context, dot - 1);
     }
     free(name);

@@ -1,6 +1,4 @@
-/*
- * switch.h: what leads a connection from one context to another. switch.c.
- */
+/* switch.h: choosing another context for a connection, and applying it. switch.c. */
 #ifndef TLSLIFE_SWITCH_H
 #define TLSLIFE_SWITCH_H
 
@@ -9,16 +7,20 @@
 
 #include "tls/context.h"
 
-/* OK where a connection of `from` may continue under `to`. */
-tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_context *to, tlslife_error *err);
-/* The target for a server name, or NULL. */
+/*
+ * TLSLIFE_OK if a connection of `from` may continue under `to`: both are servers' contexts. Else
+ * USAGE.
+ */
+tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_context *to,
+                                 tlslife_error *err);
+/* The context that server_name leads to, without a reference; NULL if it leads to none. */
 tlslife_context *tlsl_context_match(const tlslife_context *context, const char *server_name);
 /*
- * Makes ssl continue under context: certificate, and every attribute that SSL_set_SSL_CTX leaves
- * behind.
+ * Makes ssl continue under context: sets the certificate, and every attribute that SSL_set_SSL_CTX
+ * leaves as it was. false if OpenSSL fails.
  */
 bool tlsl_context_apply(tlslife_context *context, SSL *ssl);
-/* Presents the certificates of context on ssl, in place of those it has. */
+/* Gives ssl the certificates of context, in place of those it has. false if OpenSSL fails. */
 bool tlsl_context_present(const tlslife_context *context, SSL *ssl);
 
 #endif

@@ -1,28 +1,32 @@
 /*
- * ticket_keys.c: the keys of stateless tickets, and the one callback in which libssl asks for them.
+ * ticket_keys.c: makes, rotates and hands out the keys of stateless tickets, in the one callback in
+ * which libssl asks for them.
  *
- * A ticket is AES-256-CBC, then HMAC-SHA-256 over it (RFC 5077 section 4; libssl does both and
- * compares the MAC in constant time: the callback only chooses keys). The first key of a window
- * makes tickets; all of its keys open them, and what came under another than the first is renewed.
- * A window is
+ * A ticket is AES-256-CBC, then HMAC-SHA-256 over it (RFC 5077 section 4). libssl does both, and
+ * compares the MAC in constant time; the callback only chooses keys. The first key of a window
+ * makes tickets, and all of its keys open them. A ticket under any other key than the first is
+ * renewed. The keys of a window are
  *
- *   derived   the keys of this epoch, of the one after it (another machine's clock), and of some before it:
- *             each is HKDF of a secret and the epoch's number, so that machines rotate in step
- *   random    the same, but a key is made when its epoch comes, and dies with the window
- *   own       what the program gave
+ *   derived   those of this epoch, of the next one (another machine's clock may be ahead) and of
+ *             some before it, each HKDF of a secret and the epoch's number, so that machines
+ *             rotate in step
+ *   random    the same, but a key is made when its epoch begins, and wiped with the last window
+ *             that holds it
+ *   own       those that the program gave
  *
- * Handshakes of any thread copy one key out under a lock. When an epoch turns, the first who
- * notices makes the next window aside of that lock; until it stands, the others go on with the one
- * before, whose newer key is the next one's first. Nobody waits for HKDF, but after a silence of
- * more than an epoch.
+ * Handshakes of any thread copy one key out under a lock. When an epoch begins, the first thread
+ * that notices makes the next window outside of that lock. Until it is set, other threads use the
+ * window before, whose key of the next epoch becomes the first key. No thread waits for HKDF,
+ * except after more than an epoch without a handshake.
  *
- * Whoever has the key of a ticket reads the session in it, and in TLS 1.2 all that it protected: an
- * old key is worth stealing until its epoch has passed for good. Random keys are gone then; derived
- * ones are not, for the secret makes them again: that is the price of machines that need not talk.
+ * An attacker who has a ticket's key can read the session in it and, in TLS 1.2, all that the
+ * session protected. So a key stays worth stealing as long as it exists. Random keys are gone once
+ * their epochs have passed. Derived ones are not, since the secret makes them again; that is the
+ * price of machines that need not talk to each other.
  *
- * What an attacker would try: names of keys that are long gone, to learn which are known (they
- * travel in the clear, and are as random as the keys), and tickets that are cut or changed (the
- * MAC). Both cost a full handshake.
+ * An attacker would also send names of keys that no longer exist, to learn which are known (names
+ * are sent in the clear, and are as random as the keys), and tickets that are cut or changed (the
+ * MAC fails). Both cost a full handshake and nothing else.
  */
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -56,18 +60,18 @@
 #define OWN_MAX 16
 #define WINDOW_MAX (OLDER_MAX + 2)
 
-/* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): the ticket opens, and the client gets another. */
+/* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): the ticket opens, and the client gets another one. */
 #define RENEW 2
 
 enum { NAME_LEN = 16, MAC_KEY_LEN = 32, CIPHER_KEY_LEN = 32, IV_LEN = 16 };
 
-typedef struct ticket_secret { /* as nginx has it in files */
+typedef struct ticket_secret { /* laid out as in nginx's key files */
     unsigned char name[NAME_LEN];
     unsigned char mac[MAC_KEY_LEN];
     unsigned char cipher[CIPHER_KEY_LEN];
 } ticket_secret;
 
-_Static_assert(sizeof(ticket_secret) == 80, "as long as the program's own");
+_Static_assert(sizeof(ticket_secret) == 80, "a program's key has 80 bytes");
 
 typedef struct ticket_key {
     ticket_secret secret;
@@ -87,10 +91,10 @@ struct tlslife_ticket_keys {
     ticket_source source;
     long epoch_seconds;
     unsigned older_epochs;
-    unsigned char secret[32]; /* derived: of the program's, for this length of epoch alone */
+    unsigned char secret[32]; /* derived: HKDF of the program's secret for this length of epoch */
     EVP_CIPHER *cipher;
-    pthread_mutex_t turning; /* whoever makes the next window */
-    pthread_mutex_t lock;    /* over the window; held for a copy. Written with both held. */
+    pthread_mutex_t turning; /* held by the thread that makes the next window */
+    pthread_mutex_t lock;    /* held to copy from the window; both are held to write it */
     ticket_window window;
 };
 
@@ -114,8 +118,8 @@ static bool make_key(const tlslife_ticket_keys *keys, int64_t epoch, ticket_secr
 }
 
 /*
- * Adds the key of an epoch to next: the one that the window before has, or a new one. Random keys
- * of other epochs than the present are not made: nobody has tickets under them.
+ * Adds the key of an epoch to next: the one in the window before, or a new one. A random key is
+ * made for the present epoch only, since nobody has tickets under those of other epochs.
  */
 static bool add_epoch(const tlslife_ticket_keys *keys, const ticket_window *before,
                       ticket_window *next, int64_t epoch) {
@@ -156,9 +160,9 @@ static int64_t epoch_at(const tlslife_ticket_keys *keys, int64_t now) {
 }
 
 /*
- * Makes the window of that epoch. Where somebody is at it already, the one before serves if it is
- * the neighbour; a ticket made under an older one might never open. Where it fails, the old one
- * goes on.
+ * Makes the window of an epoch. If another thread is making it, the window before serves as long as
+ * it is the neighbour; tickets made under an older one might never open. If making the window
+ * fails, the old one stays.
  */
 static void turn_to(tlslife_ticket_keys *keys, int64_t epoch, bool neighbour) {
     ticket_window next = {0};
@@ -175,8 +179,8 @@ static void turn_to(tlslife_ticket_keys *keys, int64_t epoch, bool neighbour) {
 }
 
 /*
- * A copy of the first key (name NULL), or of the one of that name. 0: there is none; 1: the first;
- * 2: another.
+ * Copies the first key (name NULL) or the one of that name. Returns 0 if there is none, 1 for the
+ * first key, RENEW for another.
  */
 static int copy_key(tlslife_ticket_keys *keys, const unsigned char *name, ticket_secret *out) {
     size_t at = 0;
@@ -207,7 +211,7 @@ static int find_key(tlslife_ticket_keys *keys, int64_t now, const unsigned char 
     return copy_key(keys, name, out);
 }
 
-/* ----------------------------------------------------------------------------------------- life */
+/* --------------------------------------------------------------------------- making and freeing */
 
 static tlslife_ticket_keys *keys_alloc(ticket_source source, tlslife_error *err) {
     ERR_clear_error();
@@ -244,7 +248,10 @@ static bool check_epochs(long epoch_seconds, unsigned older_epochs, tlslife_erro
     return true;
 }
 
-/* Takes keys over: the window of now, or an error and nothing. */
+/*
+ * Takes keys over and makes the window of the present epoch. NULL: err is filled and keys are
+ * freed.
+ */
 static tlslife_ticket_keys *begin_epochs(tlslife_ticket_keys *keys, long epoch_seconds,
                                          unsigned older_epochs, tlslife_error *err) {
     static const ticket_window none;
@@ -308,7 +315,7 @@ void tlslife_ticket_keys_free(tlslife_ticket_keys *keys) {
 
 /* ---------------------------------------------------------------------------- the program's own */
 
-/* Whether these are keys; fills window with them. */
+/* Fills window with the keys in bytes. false: err says why they are no keys. */
 static bool read_own(const unsigned char *bytes, size_t bytes_len, ticket_window *window,
                      tlslife_error *err) {
     window->keys_len = bytes_len / sizeof(ticket_secret);
@@ -394,8 +401,8 @@ int tlsl_ticket_key_at(tlslife_ticket_keys *keys, int64_t now, unsigned char *na
 }
 
 /*
- * libssl asks the SSL_CTX that the connection was made of, whatever a server name chose since; so
- * do we. A raw SSL of a host has no more than its own SSL_CTX to go by.
+ * libssl asks the SSL_CTX that the connection was made of, whatever a server name has chosen since,
+ * and so do we. A host's SSL that is no connection of ours has only its own SSL_CTX.
  */
 static tlslife_ticket_keys *keys_of(const SSL *ssl, const tlslife_conn *conn) {
     const tlslife_context *context =
@@ -404,8 +411,8 @@ static tlslife_ticket_keys *keys_of(const SSL *ssl, const tlslife_conn *conn) {
 }
 
 /*
- * A TLS 1.3 ticket is used once (RFC 8446 appendix C.4), so whoever resumes with one gets another.
- * libssl sees to that where the keys are its own, and leaves it to this callback where they are
+ * A TLS 1.3 ticket is used once (RFC 8446 appendix C.4), so a client that resumes with one gets
+ * another. libssl sees to that if the keys are its own, and leaves it to this callback if they are
  * not.
  */
 int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
@@ -421,11 +428,11 @@ int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIP
     if (conn != NULL) {
         conn->resume.ticket_failed = true;
     }
-    return 0; /* also where OpenSSL failed: the handshake goes on in full */
+    return 0; /* also if OpenSSL failed: the handshake is a full one then */
 }
 
 bool tlsl_ticket_key_known(const tlslife_conn *conn, tlslife_bytes ticket) {
-    ticket_secret key; /* libssl's own are laid out alike, and no longer */
+    ticket_secret key; /* libssl's own keys have the same layout, and are no longer */
     tlslife_ticket_keys *keys = conn->origin->ticket_keys;
     bool known = false;
     if (ticket.len < NAME_LEN) {

@@ -1,5 +1,6 @@
 /*
- * ticket_keys.h: the keys that encrypt session tickets, as libssl asks for them. ticket_keys.c.
+ * ticket_keys.h: the keys that encrypt session tickets, in the form that libssl asks for.
+ * ticket_keys.c.
  */
 #ifndef TLSLIFE_TICKET_KEYS_H
 #define TLSLIFE_TICKET_KEYS_H
@@ -13,21 +14,22 @@
 #include "tlslife.h"
 
 /*
- * The callback of SSL_CTX_set_tlsext_ticket_key_evp_cb(3), for a context whose ticket_keys are set.
- * Sets conn->resume.ticket_failed where a ticket does not open.
+ * The callback of SSL_CTX_set_tlsext_ticket_key_evp_cb(3), for a context that has ticket keys. Sets
+ * conn->resume.ticket_failed if no key opens a ticket.
  */
 int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac, int making);
 /*
- * Server: whether one of the keys of conn, the program's or libssl's own, has the name that ticket
- * begins with: it will open but for a forgery.
+ * Server: whether conn has a key, the program's or libssl's own, with the name that ticket begins
+ * with. If so, the ticket opens unless it is forged.
  */
 bool tlsl_ticket_key_known(const tlslife_conn *conn, tlslife_bytes ticket);
 /*
- * The callback with the keys and the time (seconds since 1970) given: 1, 2 (opens, and is to be
- * renewed), 0 (no key of that name), -1.
+ * As the callback, with the keys and the time (seconds since 1970) given. Returns 1; 2 if the
+ * ticket opens and the client should get another; 0 if there is no key of that name; -1 if OpenSSL
+ * fails.
  */
-int tlsl_ticket_key_at(tlslife_ticket_keys *keys, int64_t now, unsigned char *name, unsigned char *iv,
-                       EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool making);
+int tlsl_ticket_key_at(tlslife_ticket_keys *keys, int64_t now, unsigned char *name,
+                       unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool making);
 
 #endif

@@ -319,7 +319,7 @@ static slab_verdict judge(const slab_name *name, int fd, const tlsl_slab_plan *p
 static int open_or_create(const slab_name *name, slab_verdict *verdict, tlslife_error *err) {
     int fd = name_open(name, O_RDWR);
     if (fd < 0 && errno == ENOENT) {
-        fd = tlsl_private_born(name_open(name, O_RDWR | O_CREAT | O_EXCL));
+        fd = tlsl_private_created(name_open(name, O_RDWR | O_CREAT | O_EXCL));
     }
     if (fd >= 0) {
         return fd;
