@@ -1,11 +1,11 @@
 /*
- * tlslife_openssl.h: for programs that already have an SSL, an SSL_CTX or an SSL_SESSION: between
- * theirs and tlslife's. The only public header that knows OpenSSL.
+ * tlslife_openssl.h: converts between the objects of OpenSSL that a program has already (SSL_CTX,
+ * SSL, SSL_SESSION) and those of tlslife. It is the only public header that includes OpenSSL.
  *
- * What is made from a raw object is left as it is: no setting is changed and no callback installed,
- * so the questions (WANT_HELLO and its like), the queue of new sessions and the record of alerts
- * are those of tlslife's own contexts only. A raw SSL keeps its BIOs; a blocking one blocks in the
- * call, whatever the deadline says.
+ * An object that is made from one of OpenSSL's leaves that one as it is: no setting is changed and
+ * no callback installed. So the questions (WANT_HELLO and its like), the queue of new sessions and
+ * the record of alerts exist for tlslife's own contexts only. A given SSL keeps its BIOs. If they
+ * block, a call on the connection blocks, whatever the deadline says.
  */
 #ifndef TLSLIFE_OPENSSL_H
 #define TLSLIFE_OPENSSL_H
@@ -19,29 +19,29 @@ extern "C" {
 #endif
 
 /*
- * The context of an SSL_CTX: the one it has, or a new one, sealed. Takes its own reference to ctx;
- * the caller frees the result. NULL: out of memory, see err.
+ * The context of an SSL_CTX: the one it has, or a new one, which is frozen. Takes a reference to
+ * ctx. The caller frees the result. Returns NULL and fills err when memory is short.
  */
 TLSLIFE_API tlslife_context *tlslife_context_from_ssl_ctx(SSL_CTX *ctx, tlslife_role role,
     tlslife_error *err);
-/* The SSL_CTX within, lent. Once the context is sealed, do not change it. */
+/* The SSL_CTX of the context, lent. Do not change it once the context is frozen. */
 TLSLIFE_API SSL_CTX *tlslife_context_ssl_ctx(tlslife_context *context);
 
 /*
- * The connection of an SSL: the one it has, or a new one. Takes its own reference to ssl; the
- * caller frees the result. The SSL's role must be set (SSL_set_connect_state or
- * SSL_set_accept_state). NULL: out of memory, see err.
+ * The connection of an SSL: the one it has, or a new one. Takes a reference to ssl. The caller
+ * frees the result. The SSL's role must be set (SSL_set_connect_state or SSL_set_accept_state).
+ * Returns NULL and fills err when memory is short.
  */
 TLSLIFE_API tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err);
 /*
- * The SSL within, lent. Over a descriptor a call on it waits if the connection does and has no
- * deadline.
+ * The SSL of the connection, lent. Over a descriptor a call on it waits if the connection blocks
+ * and has no deadline.
  */
 TLSLIFE_API SSL *tlslife_conn_ssl(tlslife_conn *conn);
 
 /*
- * An SSL_SESSION and a tlslife_session are the same object: these convert the pointer and count
- * nothing.
+ * Convert the pointer. An SSL_SESSION and a tlslife_session are the same object, and no reference
+ * is counted.
  */
 TLSLIFE_API tlslife_session *tlslife_session_from_ssl_session(SSL_SESSION *session);
 TLSLIFE_API SSL_SESSION *tlslife_session_ssl_session(tlslife_session *session);

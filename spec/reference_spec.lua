@@ -38,6 +38,18 @@ describe("the reference", function()
         assert.same({}, wrong)
     end)
 
+    it("is indexed in the header: each group has a line at the head, in order", function()
+        local text = contents "include/tlslife.h"
+        local head, rest = text:match "^/%*(.-)%*/(.+)$"
+        local indexed, groups = {}, {}
+        for number, name in head:gmatch "%[([%d.]+)%]%s+(%l?%u?[%l ]-)%s%s" do indexed[#indexed + 1] = number .. name:lower() end
+        for number, name in rest:gmatch "%-%- %[([%d.]+)%]%s+([%a: ]+)" do
+            groups[#groups + 1] = number .. name:gsub("^.*: ", ""):match "^(.-)%s*$":lower()
+        end
+        assert.same(groups, indexed)
+        assert.is_true(#groups > 20)
+    end)
+
     it("names methods and options that exist", function()
         local wrong, seen = {}, 0
         for _, row in ipairs(rows()) do
