@@ -97,13 +97,9 @@ local function explain(raised)
     return traceback(tostring(raised), 2)
 end
 
-local function handle(self, conn)
-    if conn:session_reused() then self.resumed = self.resumed + 1 end
-    local ok, trace = xpcall(self.handler, explain, conn, self)
-    if not ok then
-        self.handler_errors = self.handler_errors + 1
-        self.log("error", "the handler failed: " .. trace)
-    end
+local function failed(self, message)
+    self.handler_errors = self.handler_errors + 1
+    self.log("error", message)
 end
 
 -- A connection's whole life, in its coroutine.
@@ -112,11 +108,12 @@ local function live(self, conn)
     conn:set_timeout(self.handshake_timeout)
     local ok, done, why = xpcall(conn.accept, explain, conn)
     if not ok then -- a hook's error
-        self.handler_errors = self.handler_errors + 1
-        self.log("error", done)
+        failed(self, done)
     elseif done then
         conn:set_timeout(timeout)
-        handle(self, conn)
+        if conn:session_reused() then self.resumed = self.resumed + 1 end
+        ok, why = xpcall(self.handler, explain, conn, self)
+        if not ok then failed(self, "the handler failed: " .. why) end
     elseif why ~= "canceled" then
         self.handshakes_failed = self.handshakes_failed + 1
         log_seldom(self, "handshake", "info", why, conn)

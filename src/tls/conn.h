@@ -55,9 +55,9 @@ typedef struct tlsl_closing {
 typedef struct tlsl_asked {
     uint8_t hello, certificate, verify; /* tlsl_answer */
     bool hello_seen;                    /* server: the first ClientHello was looked at */
-    tlslife_hello *client_hello;        /* while it waits for an answer */
-    tlslife_context *chosen;            /* the answer, until libssl calls back */
     int refuse_alert;
+    tlslife_hello *client_hello; /* while it waits for an answer */
+    tlslife_context *chosen;     /* the answer, until libssl calls back */
     char *refuse_reason; /* why the context that was chosen for this hello cannot serve it, or NULL */
     char *ca_name;       /* lent by tlslife_conn_ca_name */
 } tlsl_asked;
@@ -76,10 +76,10 @@ typedef struct tlsl_found_facts {
 typedef struct tlsl_conn_settings {
     char *hostname;        /* lower case */
     bool hostname_dialled; /* by dial, not by the program: the next dial brings its own */
+    int num_tickets;       /* -1: as the context has it */
     char *groups;
     unsigned char *alpn; /* wire form */
     size_t alpn_len;
-    int num_tickets; /* -1: as the context has it */
     unsigned char *ticket_data; /* for the tickets of this connection */
     size_t ticket_data_len;
 } tlsl_conn_settings;

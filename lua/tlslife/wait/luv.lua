@@ -32,12 +32,13 @@ local NOBODY <const> = {}
 local DEAD <const> = select(2, resume(coroutine.wrap(running)())) -- what resume says of one that has ended
 local MASK <const> = {r = READ, w = WRITE, rw = READ | WRITE}
 
--- By descriptor: fd; mask, which is watched; co and wants: who waits, and for what, or nil and 0; more: the same of others,
--- by coroutine, or nil. A fifth field would double a table that each connection has.
-local entries = {}
-local fires_of = {} -- by entry: when its deadlines are looked at
-local owners = setmetatable({}, {__mode = "v"}) -- by descriptor: whose it is
-local entry_of, due_of = {}, {} -- by coroutine that waits
+-- By descriptor. Descriptors are small numbers, so these are arrays: what waits has a place in each, and no table of its own.
+local masks = {} -- which are watched
+local waiters, wants = {}, {} -- who waits, and for what; or false, and 0
+local owners = setmetatable({}, {__mode = "v"}) -- whose it is
+local fires_of = {} -- when its deadlines are looked at
+local others = {} -- who else waits, and for what, by coroutine; or nil
+local fd_of, due_of = {}, {} -- by coroutine that waits
 local waiting, watched = 0, 0 -- how many coroutines, and descriptors that are or were waited for
 
 local poller = core.poller()
@@ -69,74 +70,73 @@ local function count(yes)
     if yes then uv.ref(watch) else uv.unref(watch) end
 end
 
-local function enter(entry, co, mask)
-    entry_of[co] = entry
+local function enter(fd, co, mask)
+    fd_of[co] = fd
     waiting = waiting + 1
-    if not entry.co then
-        entry.co, entry.wants = co, mask
+    if not waiters[fd] then
+        waiters[fd], wants[fd] = co, mask
     else
-        entry.more = entry.more or {}
-        entry.more[co] = mask
+        others[fd] = others[fd] or {}
+        others[fd][co] = mask
     end
 end
 
-local function leave(entry, co)
-    entry_of[co], due_of[co] = nil, nil
+local function leave(fd, co)
+    fd_of[co], due_of[co] = nil, nil
     waiting = waiting - 1
-    local more = entry.more
-    if entry.co ~= co then
+    local more = others[fd]
+    if waiters[fd] ~= co then
         more[co] = nil
-    elseif more then
-        entry.co, entry.wants = next(more)
-        if entry.co then more[entry.co] = nil end
     else
-        entry.co, entry.wants = nil, 0
+        waiters[fd], wants[fd] = false, 0
+        local other, mask = next(more or NOBODY)
+        if other then waiters[fd], wants[fd], more[other] = other, mask, nil end
     end
-    if more and not next(more) then entry.more = nil end
+    if more and not next(more) then others[fd] = nil end
 end
 
-local function wanted(entry)
-    local mask = entry.wants
-    for _, one in next, entry.more or NOBODY do mask = mask | one end
+local function wanted(fd)
+    local mask = wants[fd]
+    for _, one in next, others[fd] or NOBODY do mask = mask | one end
     return mask
 end
 
-local function set_mask(entry, mask)
-    local ok, message = poller:watch(entry.fd, mask, entry.mask > 0)
-    entry.mask = ok and mask or 0
+local function set_mask(fd, mask)
+    local ok, message = poller:watch(fd, mask, masks[fd] > 0)
+    masks[fd] = ok and mask or 0
     return ok, message
 end
 
 -- Those for whom is_for(co, mask) is true. A list, since whoever goes on may wait again.
-local function those(entry, is_for)
-    local found = {}
-    if entry.co and is_for(entry.co, entry.wants) then found[1] = entry.co end
-    for co, mask in next, entry.more or NOBODY do
-        if is_for(co, mask) then found[#found + 1] = co end
+local function those(fd, is_for)
+    local found, co = {}, waiters[fd]
+    if co and is_for(co, wants[fd]) then found[1] = co end
+    for other, mask in next, others[fd] or NOBODY do
+        if is_for(other, mask) then found[#found + 1] = other end
     end
     return found
 end
 
-local function go_on_all(entry, list, ready)
+local function go_on_all(fd, list, ready)
     for _, co in ipairs(list) do
-        if entry_of[co] == entry then -- those before may have canceled it
-            leave(entry, co)
+        if fd_of[co] == fd then -- those before may have canceled it
+            leave(fd, co)
             go_on(co, ready)
         end
     end
 end
 
-local function on_came_for_many(entry, came)
-    local list = those(entry, function(_, mask) return mask & came ~= 0 end)
-    if #list == 0 then set_mask(entry, wanted(entry)) end
-    if core.type(owners[entry.fd]) == "store" then list = {list[1]} end
-    go_on_all(entry, list, true)
+local function on_came_for_many(fd, came)
+    local list = those(fd, function(_, mask) return mask & came ~= 0 end)
+    if #list == 0 then set_mask(fd, wanted(fd)) end
+    if core.type(owners[fd]) == "store" then list = {list[1]} end
+    go_on_all(fd, list, true)
 end
 
-local function on_came(entry, came)
-    local co = entry.co
-    if not co or entry.more or entry.wants & came == 0 then return on_came_for_many(entry, came) end
-    leave(entry, co)
+local function on_came(fd, came)
+    local co = waiters[fd]
+    if not co or others[fd] or wants[fd] & came == 0 then return on_came_for_many(fd, came) end
+    leave(fd, co)
     go_on(co, true)
 end
 
@@ -144,8 +144,7 @@ local list = {}
 
 local function on_event()
     for i = 1, 2 * poller:events(list), 2 do
-        local entry = entries[list[i]]
-        if entry then on_came(entry, list[i + 1]) end
+        if masks[list[i]] then on_came(list[i], list[i + 1]) end
     end
     count(waiting > 0)
 end
@@ -161,69 +160,64 @@ local function set_clock()
     if first then clock:start(math.max(first - now(), 0), 0, loop.on_clock) else clock:stop() end
 end
 
-local function look(entry, time)
+local function look(fd, time)
     local nearest = math.huge
-    local over = those(entry, function(co)
+    local over = those(fd, function(co)
         local due = due_of[co] or math.huge
         if due > time then nearest = math.min(nearest, due) end
         return due <= time
     end)
-    fires_of[entry] = nearest < math.huge and nearest or nil
-    if fires_of[entry] then deadlines:add(nearest, entry) end
-    go_on_all(entry, over, false)
+    fires_of[fd] = nearest < math.huge and nearest
+    if fires_of[fd] then deadlines:add(nearest, fd) end
+    go_on_all(fd, over, false)
 end
 
-local function is_due(entry, time)
-    return fires_of[entry] == time
+local function is_due(fd, time)
+    return fires_of[fd] == time
 end
 
 function loop.on_clock()
     local time = now()
     fires = nil
     repeat
-        local entry, due = deadlines:take(time)
-        if entry and is_due(entry, due) then look(entry, time) end
-    until not entry
+        local fd, due = deadlines:take(time)
+        if fd and is_due(fd, due) then look(fd, time) end
+    until not fd
     set_clock()
     count(waiting > 0)
 end
 
-local function set_due(entry, co, seconds)
+local function set_due(fd, co, seconds)
     local due = now() + math.ceil(seconds * 1000)
     due_of[co] = due
-    local planned = fires_of[entry]
+    local planned = fires_of[fd]
     if planned and planned <= due then return end
-    fires_of[entry] = due
-    deadlines:add(due, entry)
+    fires_of[fd] = due
+    deadlines:add(due, fd)
     if #deadlines > 2 * watched + 100 then deadlines:sift(is_due) end
     set_clock()
 end
 
 -- ---------------------------------------------------------------------------------------------------- waiting
 
-local function entry_for(fd, owner)
-    local entry = entries[fd]
-    if not entry then
-        entry = {fd = fd, mask = 0, wants = 0}
-        entries[fd] = entry
+local function own(fd, owner)
+    if not masks[fd] then
+        waiters[fd], wants[fd], fires_of[fd] = false, 0, false
         watched = watched + 1
     end
-    if owners[fd] ~= owner then
-        owners[fd] = owner
-        entry.mask = 0
-    end
-    return entry
+    owners[fd], masks[fd] = owner, 0
 end
 
 function loop.wait(fd, mode, seconds, owner)
-    local co, entry, mask = running(), entry_for(fd, owner), MASK[mode]
-    if entry.mask & mask ~= mask then
-        local ok, message = set_mask(entry, wanted(entry) | mask)
+    local co, mask = running(), MASK[mode]
+    if owners[fd] ~= owner or not masks[fd] then own(fd, owner) end
+    if masks[fd] & mask ~= mask then
+        local ok, message = set_mask(fd, wanted(fd) | mask)
         if not ok then error(("luv cannot wait for descriptor %d: %s"):format(fd, message), 0) end
     end
-    enter(entry, co, mask)
+    enter(fd, co, mask)
     if not counted then count(true) end
-    if seconds then set_due(entry, co, seconds) end
+    if seconds then set_due(fd, co, seconds) end
     local ready, by = yield()
     if by ~= loop then loop.give_up(co) end -- somebody else has resumed it
     return ready ~= false
@@ -231,20 +225,21 @@ end
 
 -- ----------------------------------------------------------------------------------------------------- waking
 
-local woken = {}
+local woken = {} -- who goes on next
+local woken_in = {} -- by coroutine, that list
 
 -- The coroutine does not wait any more.
 function loop.give_up(co)
-    local entry = entry_of[co]
-    if entry and entry.fd then leave(entry, co) else entry_of[co] = nil end
+    woken_in[co] = nil
+    if fd_of[co] then leave(fd_of[co], co) end
 end
 
 local function on_wake()
     local these = woken
     woken = {}
     for _, co in ipairs(these) do
-        if entry_of[co] == these then
-            entry_of[co] = nil
+        if woken_in[co] == these then
+            woken_in[co] = nil
             go_on(co, true)
         end
     end
@@ -252,10 +247,10 @@ local function on_wake()
 end
 
 function loop.wake(co)
-    local entry = entry_of[co]
-    if not entry or not entry.fd then return end -- does not wait, or is woken already
-    leave(entry, co)
-    entry_of[co] = woken
+    local fd = fd_of[co]
+    if not fd then return end -- does not wait, or is woken already
+    leave(fd, co)
+    woken_in[co] = woken
     woken[#woken + 1] = co
     if #woken == 1 then waker:start(0, 0, on_wake) end
 end
@@ -265,10 +260,9 @@ local function everybody()
 end
 
 function loop.forget(fd, owner)
-    local entry = entries[fd]
-    if not entry or owners[fd] ~= owner then return end
-    for _, co in ipairs(those(entry, everybody)) do loop.wake(co) end
-    if entry.mask > 0 then set_mask(entry, 0) end
+    if not masks[fd] or owners[fd] ~= owner then return end
+    for _, co in ipairs(those(fd, everybody)) do loop.wake(co) end
+    if masks[fd] > 0 then set_mask(fd, 0) end
     owners[fd] = nil
 end
 
