@@ -301,16 +301,26 @@ end)
 
 local STATEFUL = [[, context = {certificate = certificate, private_key = private_key, resumption = "stateful"}]]
 
--- What lies in shared memory, but for what others may have left there.
-local function slabs()
-    local n = 0
-    local scan = uv.fs_scandir "/dev/shm"
-    for name in function() return scan and uv.fs_scandir_next(scan) end do
-        if name:find("tlslife-serve-", 1, true) then n = n + 1 end
+-- The slabs in shared memory that a server and its workers have mapped now, by their files.
+local function slabs_of(server)
+    local found, pids = {}, {tostring(server.pid)}
+    local children = io.open(("/proc/%d/task/%d/children"):format(server.pid, server.pid))
+    for pid in (children and children:read "a" or ""):gmatch "%d+" do pids[#pids + 1] = pid end
+    if children then children:close() end
+    for _, pid in ipairs(pids) do
+        local maps <close> = assert(io.open("/proc/" .. pid .. "/maps"))
+        for path in maps:read "a":gmatch "/dev/shm/tlslife%-serve%-%x+" do found[path] = true end
     end
-    return n
+    return found
 end
-local slabs_before = slabs()
+
+local function left_behind(slabs)
+    local left = {}
+    for path in pairs(slabs) do
+        if uv.fs_stat(path) then left[#left + 1] = path end
+    end
+    return left
+end
 
 -- Connections, one after another, until each of n workers has answered one: a set of those open.
 local function meet(server, n, question)
@@ -377,8 +387,10 @@ for _, kind in ipairs(kinds) do
                     end)
                     assert.is_true(crossed)
                 end
+                local slabs = slabs_of(server)
+                assert.equal(kind[1] == "processes", next(slabs) ~= nil)
                 stop(server)
-                assert.equal(slabs_before, slabs())
+                assert.same({}, left_behind(slabs))
             end)
         end
 
@@ -416,8 +428,9 @@ describe("a worker process", function()
             if who == "1" then assert.are_not.equal(pid, ask(conn, "!pid")) end
             conn:close()
         end
+        local slabs = slabs_of(server)
         stop(server)
-        assert.equal(slabs_before, slabs())
+        assert.same({}, left_behind(slabs))
     end)
 
     it("stops when its parent is gone, in peace", function()
@@ -426,6 +439,8 @@ describe("a worker process", function()
         local busy = connect(server)
         assert(busy:write "!slow 300")
         process.sleep(0.05)
+        local slabs = slabs_of(server)
+        assert.is_not_nil(next(slabs))
         serving.signal(server.pid, "sigkill")
         for _, conn in pairs(pids) do
             expect.word("closed", conn:read())
@@ -438,7 +453,7 @@ describe("a worker process", function()
             assert.is_true(serving.eventually(5, function() return not uv.kill(tonumber(pid), 0) end))
         end
         assert.is_false(process.is_listening(tonumber(server.port)))
-        assert.equal(slabs_before, slabs())
+        assert.same({}, left_behind(slabs))
     end)
 
     it("that cannot start is tried less and less often", function()
