@@ -176,7 +176,7 @@ describe("options of", function()
             ["unknown option 'scret'"] = {scret = SECRET},
             ["option 'epoch': 59 is not in 60..604800"] = {secret = SECRET, epoch = 59},
             ["option 'older': 17 is not in 1..16"] = {older = 17},
-            ["option 'keys': the program's own keys know no secret"] = {keys = {KEY}, secret = SECRET},
+            ["option 'keys': options 'secret', 'epoch' and 'older' do not go with it"] = {keys = {KEY}, secret = SECRET},
             ["option 'keys': element 1 has 3 bytes, and a key has 80"] = {keys = {"abc"}},
             ["option 'keys': element 1 is a number, not a string"] = {keys = {1}},
             ["option 'keys': 17 keys, and 16 are the most"] = {

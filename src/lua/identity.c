@@ -1,30 +1,32 @@
 /*
- * identity.c: one userdata for each C object and Lua state.
+ * identity.c: gives each C object one userdata in each Lua state, and counts the references of a
+ * script.
  *
- * A weak-valued table leads from an object's address to its userdata. While a userdata holds a
- * reference the address cannot be another object's; when it lets go, its entry goes at the same
- * moment. Lua clears a dying userdata out of the table before its finalizer runs, so in between the
- * object may get another userdata: the finalizer therefore removes the entry only where it is its
- * own. (When a state closes, nothing is cleared, and the dead are still found: hence the same
- * check.)
+ * A weak-valued table (the identities) leads from an object's address to its userdata. While a
+ * userdata holds a reference, no other object can have that address. The entry is removed at the
+ * moment at which the userdata releases its object. Lua clears a dying userdata out of the table
+ * before its finalizer runs, so the object may get another userdata in between. Therefore the
+ * finalizer removes the entry only if it is its own. (When a state closes, Lua clears nothing, and
+ * a dead userdata can still be found. The same check covers that.)
  *
- * A method knows its self by a tag at the userdata's head: half of what comparing metatables costs,
- * and a getter is little else. The tag is the type's address under a secret of the process, so that
- * no script can put it into another module's memory; it is another one before the userdata has an
- * object, and once it is freed or collected.
+ * A method recognizes self by a tag at the userdata's head. That costs half as much as to compare
+ * metatables, which counts in a getter. The tag is the type's address combined with a secret of the
+ * process, so no script can forge it in another module's memory. The tag has another value before
+ * the userdata has an object, and after it was freed or collected.
  *
- * With the debug library a script reaches metatables, upvalues, user values, stacks and the
- * registry, and may put anything there. So a type is an upvalue by its number, every userdata is
- * known by its tag, and what must be a table is looked at.
+ * With the debug library a script can change metatables, upvalues, user values, stacks and the
+ * registry. So an upvalue holds a type's number instead of a pointer, every userdata is recognized
+ * by its tag, and whatever must be a table is checked.
  *
  * A userdata has a finalizer only while there is something to finalize: it gets its metatable
- * together with its object, and one without __gc when the script has freed it. To call a finalizer
- * for nothing costs a microsecond or so.
+ * together with its object, and a metatable without __gc when the script frees it. To call a
+ * finalizer for nothing costs about a microsecond.
  *
- * What a call hands out counts one reference (conn:session(), conn:context(), cache:get(), up_ref,
- * dup), free() and the end of a scope give one back, and the collector the rest. They are counted
- * in the userdata, which has one of the core's. A script frees twice, frees in a finalizer, frees
- * inside a hook: the count is in the userdata, so the core sees its reference given back once.
+ * Each call that hands an object out counts one reference (conn:session(), conn:context(),
+ * cache:get(), up_ref, dup). free() and the end of a scope give one back, and the collector gives
+ * back the rest. The count is in the userdata, which itself holds one reference of the core. So the
+ * core sees that reference given back once, even if a script frees twice, in a finalizer or inside
+ * a hook.
  */
 #include "binding.h"
 
@@ -33,7 +35,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Lowest bits of a tag, which no type's address has: */
+/* The lowest bits of a tag, which are 0 in a type's address. */
 enum { FREED = 1, CLOSED = 2 };
 
 static const char state_key, asking_key, sweeper_key;
@@ -52,7 +54,8 @@ uintptr_t tlb_secret;
 
 static void choose_secret(void) {
     if (getrandom(&tlb_secret, sizeof tlb_secret, GRND_NONBLOCK) != (ssize_t)sizeof tlb_secret) {
-        tlb_secret = ~(uintptr_t)&tlb_secret; /* before the pool is filled: where we were loaded */
+        /* If the kernel's pool is not filled yet, the secret is where the library was loaded. */
+        tlb_secret = ~(uintptr_t)&tlb_secret;
     }
 }
 
@@ -62,7 +65,7 @@ const tlb_type *const tlb_handle_types[] = {&tlb_context_type, &tlb_conn_type,
                                             &tlb_keyring_type, &tlb_ticket_keys_type,
                                             &tlb_poller_type,  NULL};
 
-/* A type's number is its place there; the buffer's is that of the NULL. */
+/* A type's number is its index in tlb_handle_types. The buffer's is the index of the NULL. */
 enum { TYPES = sizeof tlb_handle_types / sizeof *tlb_handle_types };
 
 static const tlb_type *type_of(size_t number) {
@@ -95,7 +98,7 @@ void tlb_open_state(lua_State *L) {
 }
 
 static void not_ours(lua_State *L) {
-    luaL_error(L, "tlslife: what it keeps in the registry was changed");
+    luaL_error(L, "tlslife: the module's values in the registry were changed");
 }
 
 tlb_state *tlb_push_state(lua_State *L) {
@@ -126,8 +129,8 @@ tlb_state *tlb_state_of(lua_State *L) {
 }
 
 /*
- * By a number, which costs a fourth of what an address does: it is asked for several times in each
- * handle's life.
+ * The table is found by a number (luaL_ref), which costs a fourth of what an address does. It is
+ * needed several times in the life of each handle.
  */
 static void push_identities(lua_State *L, const tlb_state *state) {
     if (lua_rawgeti(L, LUA_REGISTRYINDEX, state->identities) != LUA_TTABLE) {
@@ -137,9 +140,11 @@ static void push_identities(lua_State *L, const tlb_state *state) {
 
 /* ------------------------------------------------------------------------------ the state's end */
 
-/* What a script's finalizer asks for while the state closes gets a userdata, but Lua runs no finalizer for that any
- * more. So the oldest userdata of the module, whose own finalizer therefore runs after all others, lets go of whatever
- * is still known. */
+/*
+ * If a script's finalizer makes objects while the state closes, Lua does not run the finalizers of
+ * their userdata any more. The sweeper is the oldest userdata of the module, so its finalizer runs
+ * after all others, and releases all objects that are still known.
+ */
 static int sweep(lua_State *L) {
     push_identities(L, tlb_state_of(L));
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
@@ -180,12 +185,12 @@ static void set_functions(lua_State *L, int table, size_t type, const luaL_Reg *
     lua_pop(L, 1);
 }
 
-/* The registry's key to the metatable of what was freed. */
+/* The registry's key of the metatable of freed userdata. */
 static const void *freed_key(const tlb_type *type) {
     return (const char *)type + FREED;
 }
 
-/* As the metatable at the top, but without a finalizer. */
+/* Makes the metatable of freed userdata: a copy of the one at the top without a finalizer. */
 static void open_freed(lua_State *L, const tlb_type *type) {
     int metatable = lua_gettop(L);
     lua_newtable(L);
@@ -259,7 +264,7 @@ tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *w
     return NULL;
 }
 
-/* Pushes the name under which the running function is a method of its metatable. */
+/* Pushes the running method's name, which its metatable has for the function. */
 static const char *push_method_name(lua_State *L) {
     lua_Debug ar;
     lua_getstack(L, 0, &ar);
@@ -291,7 +296,7 @@ tlb_handle *tlb_bad_self(lua_State *L) {
     }
     luaL_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name,
                got);
-    abort(); /* luaL_error does not return, which its declaration does not say */
+    abort(); /* luaL_error does not return, but its declaration does not say so */
 }
 
 /* -------------------------------------------------------------------------------------- handles */
@@ -320,7 +325,7 @@ void *tlb_new_private(lua_State *L, const void *key, size_t size, int user_value
     return tag;
 }
 
-/* The handle at idx is its object's from now on. */
+/* Registers the handle at idx for its object. */
 static void remember(lua_State *L, int idx, const tlb_handle *handle) {
     push_identities(L, handle->state);
     lua_pushvalue(L, idx);
@@ -328,7 +333,7 @@ static void remember(lua_State *L, int idx, const tlb_handle *handle) {
     lua_pop(L, 1);
 }
 
-/* Where the object has another one by now, that stays. */
+/* Removes the handle's registration. If the object has another userdata by now, that one stays. */
 static void forget(lua_State *L, const tlb_handle *handle) {
     int top = lua_gettop(L);
     push_identities(L, handle->state);
@@ -401,7 +406,7 @@ void tlb_push(lua_State *L, const tlb_type *type, void *object) {
     }
 }
 
-void tlb_revive(lua_State *L, int idx, const tlb_type *type) {
+void tlb_refill(lua_State *L, int idx, const tlb_type *type) {
     tlb_handle *handle = lua_touserdata(L, idx);
     remember(L, idx, handle);
     handle->object = type->up_ref(handle->address);
@@ -425,7 +430,10 @@ void tlb_release(lua_State *L, int idx, const tlb_type *type) {
 
 /* ----------------------------------------------------------------------- what all handles share */
 
-/* The collector's and the end of a scope's: memory and references, no I/O. */
+/*
+ * The handle at index 1, for metamethods: NULL if it is something else. They run in the collector
+ * and at the end of a scope, so they release memory and references, and do no I/O.
+ */
 static tlb_handle *own_handle(lua_State *L) {
     const tlb_type *type = tlb_own_type(L);
     return tlb_test(L, 1, type);
@@ -441,10 +449,10 @@ int tlb_handle_gc(lua_State *L) {
 }
 
 /*
- * What was freed is nothing to the collector but memory. (A context's handle may be brought back to
- * life.)
+ * Marks the handle as freed, after which the collector treats it as plain memory. (A context's
+ * handle may be filled again.)
  */
-static void retire(lua_State *L, tlb_handle *handle, const tlb_type *type) {
+static void set_freed(lua_State *L, tlb_handle *handle, const tlb_type *type) {
     if (type != &tlb_context_type) {
         handle->tag = tlb_tag(type) ^ FREED;
         tlb_push_registered(L, freed_key(type));
@@ -452,25 +460,25 @@ static void retire(lua_State *L, tlb_handle *handle, const tlb_type *type) {
     }
 }
 
-/* One reference, of which the last takes the handle with it. */
-static void give_one_up(lua_State *L, tlb_handle *handle, const tlb_type *type) {
+/* Gives up one reference of the script. With the last one the handle releases its object. */
+static void give_up_reference(lua_State *L, tlb_handle *handle, const tlb_type *type) {
     if (handle->refs > 1) {
         handle->refs--;
     } else {
         tlb_release(L, 1, type);
-        retire(L, handle, type);
+        set_freed(L, handle, type);
         tlb_memory_returned(handle->state, type->kib);
     }
 }
 
 /*
- * A variable that goes out of scope gives up the one reference that it was given: a dup's other one
- * stays.
+ * A variable that goes out of scope gives up the one reference that it was given. Other references,
+ * such as a dup's, stay.
  */
 int tlb_handle_close(lua_State *L) {
     tlb_handle *handle = own_handle(L);
     if (handle && handle->object) {
-        give_one_up(L, handle, tlb_own_type(L));
+        give_up_reference(L, handle, tlb_own_type(L));
     }
     return 0;
 }
@@ -506,11 +514,11 @@ int tlb_handle_up_ref(lua_State *L) {
 int tlb_handle_free(lua_State *L) {
     const tlb_type *type = tlb_own_type(L);
     tlb_handle *self = tlb_self(L, type);
-    give_one_up(L, self, type);
+    give_up_reference(L, self, type);
     return 0;
 }
 
-/* ---------------------------------------------------------------------------- who asks a script */
+/* -------------------------------------------------------------------------------- running hooks */
 
 void tlb_set_asking(lua_State *L, tlb_conn *self, bool asking) {
     tlb_push_registered(L, &asking_key);

@@ -1,9 +1,9 @@
 /*
- * larg.c: arguments. Whatever a script passes is checked here, before the core sees it: types,
- * ranges, NULs.
+ * larg.c: checks arguments, so the core never sees a value of the wrong type, out of range, or with
+ * a NUL where C would stop reading.
  *
- * Numbers are the usual way in: a negative length, 2^63, NaN seconds. Each has one check, and a
- * message that names the argument.
+ * Numbers are what a hostile script would try first: a negative length, 2^63, NaN seconds. Each
+ * kind of number has one check, whose message names the argument.
  */
 #include "binding.h"
 
@@ -95,7 +95,7 @@ size_t tlb_offset(lua_State *L, int idx, size_t len) {
     return (size_t)i - 1;
 }
 
-/* An element or a key at the top as a C string that the table keeps. */
+/* The element or key at the top as a C string, which the table keeps alive. */
 static const char *listed_string(lua_State *L, const char *what, const char *of, lua_Integer i) {
     size_t len;
     const char *string = lua_tolstring(L, -1, &len);

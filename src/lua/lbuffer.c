@@ -1,15 +1,18 @@
 /*
- * lbuffer.c: bytes that reads are made into, and writes from, again and again, without a Lua string
- * for each.
+ * lbuffer.c: implements tls.buffer, a block of bytes into which reads and from which writes are
+ * made, again and again, without a Lua string for each.
  *
- * The bytes are in the userdata itself, so Lua counts them. What was read is somebody's plaintext:
- * it is wiped when the buffer goes.
+ * The bytes are in the userdata itself, so Lua counts their memory. What was read is a peer's
+ * plaintext, so it is wiped when the buffer is collected or its scope ends.
  */
 #include "binding.h"
 
 #include <string.h>
 
-/* Memory's end is where the userdata's is, whatever a script has made of its metatable. */
+/*
+ * Since the capacity must match the userdata's length, no access leaves the userdata, whatever a
+ * script has done to its metatable.
+ */
 tlb_buffer *tlb_test_buffer(lua_State *L, int idx) {
     tlb_buffer *buffer = tlb_test(L, idx, &tlb_buffer_type);
     return buffer && buffer->capacity == lua_rawlen(L, idx) - sizeof *buffer ? buffer : NULL;
@@ -29,7 +32,10 @@ int tlb_buffer_new(lua_State *L) {
     return 1;
 }
 
-/* A position as string.sub counts: from 1, or from the end; len + 1 and 0 lie outside. */
+/*
+ * A position as string.sub counts: from 1, or from the end if it is negative. The results 0 and len
+ * + 1 lie outside of the bytes.
+ */
 static lua_Integer position(lua_Integer i, size_t len) {
     if (i >= 0) {
         return i;

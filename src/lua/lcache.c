@@ -1,12 +1,12 @@
 /*
- * lcache.c: a cache of sessions: tls.cache{}, and its methods.
+ * lcache.c: implements tls.cache{} and the methods of a cache.
  *
- * A cache's userdata keeps its store's, and each context that uses the cache keeps the cache's: so
- * Lua functions that are a store (lprogram.c) live as long as a connection may ask for them, also
- * after cache:free().
+ * A cache's userdata keeps its store's userdata alive, and each context that uses the cache keeps
+ * the cache's. So Lua functions that are a store (lprogram.c) live as long as a connection may call
+ * them, also after cache:free().
  *
- * The collector is told nothing of a cache's memory: it is bounded by its capacity, and goes with
- * the last who has it.
+ * The collector is not told of a cache's memory. The cache's capacity bounds it, and it is freed
+ * with the last reference.
  */
 #include "options.h"
 
@@ -41,7 +41,7 @@ static tlslife_status set_in_memory(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-/* Kept by the cache's userdata. */
+/* The store's userdata becomes a user value of the cache's. */
 static tlslife_status set_store(tlb_setting *s) {
     if (lua_istable(s->L, TLB_VALUE)) {
         if (tlb_push_program(s) != TLSLIFE_OK) {
@@ -54,7 +54,10 @@ static tlslife_status set_store(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-/* Taken when all is read: a finalizer might free it until then. */
+/*
+ * Only checks the type. The reference is taken after all options were read, because until then a
+ * finalizer might free the key ring.
+ */
 static tlslife_status set_keyring(tlb_setting *s) {
     tlb_check(s->L, TLB_VALUE, &tlb_keyring_type, s->what);
     return TLSLIFE_OK;
@@ -113,7 +116,10 @@ static int cache_put(lua_State *L) {
 
 typedef tlslife_session *(*finder)(tlslife_cache *cache, const unsigned char *id, size_t id_len);
 
-/* The userdata first: while it is made a finalizer may free self. */
+/*
+ * The userdata is made before the session is looked up, because making it may run a finalizer,
+ * which may free self.
+ */
 static int find_by(lua_State *L, finder find) {
     size_t len;
     const char *id = tlb_bytes(L, 2, &len);
@@ -137,7 +143,10 @@ static int cache_take(lua_State *L) {
     return find_by(L, tlslife_cache_take);
 }
 
-/* Functions that are its store are told now: there may be no connection left to do it. */
+/*
+ * If the store is Lua functions, they are called now, because there may be no connection left to do
+ * it.
+ */
 static int cache_remove(lua_State *L) {
     tlslife_cache *self = self_cache(L);
     size_t len;
@@ -182,7 +191,9 @@ static int cache_len(lua_State *L) {
     return 1;
 }
 
-/* What an iteration over entries has fetched, and how far it is with that. */
+/*
+ * The state of an iteration over entries: the entries that were fetched, and which one comes next.
+ */
 typedef struct listing {
     uintptr_t tag;
     uint64_t cursor;
@@ -247,7 +258,7 @@ static int cache_export(lua_State *L) {
         return tlb_fail(L, &err, NULL);
     }
     lua_pushlstring(L, (const char *)held->bytes, held->bytes_len);
-    tlb_let_go(held);
+    tlb_held_clear(held);
     return 1;
 }
 

@@ -1,9 +1,9 @@
 /*
- * lconn.c: a connection's life from its making to its end: dup, references, clear, settings,
- * shutdown, its session.
+ * lconn.c: implements the methods of a connection that concern its life from creation to end: dup,
+ * references, clear, settings, shutdown, its session.
  *
- * What moves it through the handshake and moves bytes is in ldata.c, its transports are in
- * ltransport.c, what the handshake found is in lfacts.c.
+ * The handshake's verbs and the data's are in ldata.c, the transports in ltransport.c, and what the
+ * handshake found in lfacts.c.
  */
 #include "binding.h"
 
@@ -33,7 +33,7 @@ static int conn_dup(lua_State *L) {
         return tlb_fail(L, &err, NULL);
     }
     if (conn == self->object) {
-        tlslife_conn_free(conn); /* the userdata has one already */
+        tlslife_conn_free(conn); /* the userdata has a reference already */
         tlb_handle_counted(self);
         lua_settop(L, 1);
     } else {
@@ -42,11 +42,11 @@ static int conn_dup(lua_State *L) {
     return 1;
 }
 
-/* No hook of the handshake before may answer, and none is waited for. */
+/* Makes sure that no hook of the handshake so far can answer, and that none is waited for. */
 static void end_generation(lua_State *L, tlb_conn *self) {
     self->generation++;
     self->want = 0;
-    self->dry = false;
+    self->incomplete = false;
     if (self->asking) {
         tlb_set_asking(L, self, false);
     }
@@ -70,7 +70,7 @@ static int conn_context(lua_State *L) {
         return tlb_handle_counted(context);
     }
     if (context && context->tag == tlb_tag(&tlb_context_type)) {
-        tlb_revive(L, lua_gettop(L), &tlb_context_type);
+        tlb_refill(L, lua_gettop(L), &tlb_context_type);
     } else {
         tlb_new(L, &tlb_context_type);
         tlb_share(L, &tlb_context_type, tlslife_conn_get0_context(tlb_getter(L)));
@@ -152,10 +152,13 @@ static int conn_cancel(lua_State *L) {
     return 1;
 }
 
-/* The last reference, or the end of its scope, lets the transport go. */
+/*
+ * free() with the last reference, and the end of that reference's scope, end the waits in this
+ * connection and let its transport go.
+ */
 static int conn_free(lua_State *L) {
     if (tlb_self(L, &tlb_conn_type)->refs == 1) {
-        tlb_part(L, 1);
+        tlb_cancel_and_forget(L, 1);
     }
     return tlb_handle_free(L);
 }
@@ -163,7 +166,7 @@ static int conn_free(lua_State *L) {
 static int conn_scope_end(lua_State *L) {
     const tlb_handle *self = tlb_live(L, 1, &tlb_conn_type);
     if (self && self->refs == 1) {
-        tlb_part(L, 1);
+        tlb_cancel_and_forget(L, 1);
     }
     return tlb_handle_close(L);
 }
@@ -194,7 +197,8 @@ static int close_attempt(lua_State *L, tlb_conn *self) {
     }
     tlslife_conn *conn = tlb_conn_object(self);
     tlslife_status status = TLB_TRY(self, tlslife_conn_close(conn, timeout_ms));
-    if (tlslife_conn_fd(tlb_conn_object(self)) < 0) { /* else it waits still, and is called again */
+    /* Otherwise the call still waits, and is made again. */
+    if (tlslife_conn_fd(tlb_conn_object(self)) < 0) {
         lua_pushnil(L);
         lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
     }
@@ -336,7 +340,10 @@ static void release(void *object) {
     tlslife_conn_free(object);
 }
 
-/* By the collector, too: nobody is woken. Who waits for a connection keeps it. */
+/*
+ * This runs in the collector, too, and wakes no coroutine. A coroutine that waits for a connection
+ * keeps it from being collected.
+ */
 static void given_up(lua_State *L, int idx) {
     tlb_conn *self = lua_touserdata(L, idx);
     end_generation(L, self);

@@ -1,14 +1,19 @@
 /*
- * lcontext.c: a context: how it is made, and its methods. What its options mean is in lsettings.c.
+ * lcontext.c: implements tls.context{} and the methods of a context. What the options mean is in
+ * lsettings.c.
  *
- * A context's userdata keeps, as user values, what must live as long as a connection may ask for
- * it: the hooks, and the userdata of the contexts that its server names lead to (with their hooks),
- * and its cache's (with functions that are its store). A connection keeps its context's userdata,
- * so hooks outlive context:free(): a peer is never accepted for want of a hook that was collected.
+ * A context's userdata keeps, as user values, what must live as long as a connection may need it:
+ * the hooks, the userdata of the contexts that its server names lead to (with their hooks), and its
+ * cache's userdata (with the functions that are its store). A connection keeps its context's
+ * userdata, so hooks outlive context:free(). An attacker would gain if a missing hook meant
+ * acceptance, so no hook may be collected while a handshake can ask it.
  */
 #include "options.h"
 
-/* The context is in its userdata from the start: whatever raises, the collector frees it. */
+/*
+ * The userdata has the context before any option is set, so the collector frees it if a setter
+ * raises.
+ */
 int tlb_context_new(lua_State *L) {
     static const char *const roles[] = {"client", "server", NULL};
     tlb_setting s = {.L = L, .what = "option 'role'"};

@@ -1,23 +1,23 @@
 /*
- * ldata.c: the verbs that move a connection on: handshake, reading, writing, early data, what comes
- * after.
+ * ldata.c: implements a connection's handshake, reads, writes and early data, and the calls for
+ * what comes after a handshake (key update, renegotiation, a request for a client's certificate).
  *
- * Each is a try (an attempt) that tlb_perform runs, and runs again when a question of the handshake
- * was answered. This is the hot path: one call down, one value up; a string is written from where
- * Lua keeps it, and read by way of one buffer on the C stack. No table is made, nothing is
- * allocated but the result.
+ * Each verb is a function that makes one try (an attempt). tlb_perform runs it, and runs it again
+ * after a question of the handshake was answered. This path is taken for every read and write, so
+ * it makes no table and allocates nothing but its result. A string is written from where Lua keeps
+ * it, and is read through one buffer on the C stack.
  *
- * As with POSIX's write, bytes that went out are what is returned, whatever came after them: the
- * next call says that.
+ * As with POSIX's write, the result is the number of bytes that were sent, whatever happened after
+ * them. The next call reports that.
  *
- * In a loop's coroutine a write goes on through many tries, and while it waits another coroutine
- * may read, and change the table or the buffer that is written. What was given out as bytes is
- * offered again to libssl, so whoever changes it then may get an error, or send other bytes than he
- * meant; never another's memory: lengths are looked at in each try.
+ * In a loop's coroutine a write may take many tries. While it waits, another coroutine may read,
+ * and may change the table or buffer that is being written. libssl is offered the remaining bytes
+ * again, so a script that changes them may get an error, or send bytes that it did not mean to
+ * send. It never sends memory that is not its own, because the lengths are checked in each try.
  */
 #include "binding.h"
 
-#define RECORD 16384 /* as many bytes as a record, and so one SSL_read_ex, can give */
+#define RECORD 16384 /* the most bytes that a record, and so one SSL_read_ex, can give */
 
 /* ------------------------------------------------------------------------------------ handshake */
 
@@ -76,8 +76,8 @@ typedef tlslife_status (*reader)(tlslife_conn *conn, void *buffer, size_t buffer
                                  size_t *out_read);
 
 /*
- * The first try in a loop would most likely be a system call in vain: a server reads its next
- * request, which has yet to come.
+ * Whether to wait before the first try. A server reads its next request before the request has
+ * arrived, so a first try in a loop would most likely be a system call in vain.
  */
 static inline bool waits_first(const tlb_conn *self, const tlslife_conn *conn) {
     return self->first && tlslife_conn_drained(conn) && tlslife_conn_timeout_ms(conn) != 0;
@@ -89,8 +89,8 @@ typedef struct record {
 } record;
 
 /*
- * n beyond a record would find no more bytes than a record holds, so no larger buffer is needed for
- * it.
+ * Reads at most one record, since a read never gives more. So the buffer is no larger, whatever n
+ * is.
  */
 static inline int read_by(lua_State *L, tlb_conn *self, reader read) {
     record buffer;
@@ -103,7 +103,7 @@ static inline int read_by(lua_State *L, tlb_conn *self, reader read) {
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
     }
-    self->dry = false;
+    self->incomplete = false;
     lua_pushlstring(L, (const char *)buffer.bytes, got);
     return 1;
 }
@@ -155,7 +155,7 @@ static int read_into_attempt(lua_State *L, tlb_conn *self) {
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
     }
-    self->dry = false;
+    self->incomplete = false;
     buffer->len = got;
     lua_pushinteger(L, (lua_Integer)got);
     return 1;
@@ -178,7 +178,10 @@ static int conn_has_pending(lua_State *L) {
 
 /* -------------------------------------------------------------------------------------- writing */
 
-/* In a loop the call goes on, as a blocking one does: what is out so far is remembered. */
+/*
+ * The result of a write that has sent len bytes in this try. In a loop the call goes on as a
+ * blocking one does, and the number of bytes that were sent so far is stored.
+ */
 static inline int written(lua_State *L, tlb_conn *self, tlslife_status status, size_t len) {
     bool wants = tlb_wants(status);
     len += self->out;
@@ -195,14 +198,14 @@ static inline int written(lua_State *L, tlb_conn *self, tlslife_status status, s
     return 1;
 }
 
-/* What is written was made shorter by another coroutine, while this one waited. */
+/* For a table or buffer that another coroutine made shorter while this one waited. */
 static void shortened(lua_State *L) {
-    luaL_error(L, "write: what is written was changed meanwhile, and is too short now");
+    luaL_error(L, "write: the table or buffer was made shorter while it was being written");
 }
 
 /*
- * The strings of the table at index 2 as pieces, from byte i (at index 3) on, but for what is out.
- * They stay in the table.
+ * Lists the strings of the table at index 2 as pieces, from byte i (at index 3) on, without the
+ * bytes that were sent. The strings stay in the table.
  */
 static size_t gather(lua_State *L, tlslife_bytes *pieces, size_t len, size_t out) {
     size_t n = 0, skip = tlb_offset(L, 3, SIZE_MAX / 2) + out;
@@ -232,7 +235,7 @@ static int write_table(lua_State *L, tlb_conn *self) {
     enum { FEW = 64 };
     tlslife_bytes few[FEW], *pieces = few;
     size_t len = tlb_list_len(L, 2, "write"), out = 0;
-    lua_settop(L, 3); /* i stays where it is looked for */
+    lua_settop(L, 3); /* keeps i at index 3 */
     if (len > FEW) {
         pieces = tlb_array(L, len, sizeof *pieces);
     }

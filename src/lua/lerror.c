@@ -1,9 +1,10 @@
 /*
- * lerror.c: results. What the world does is nil, message[, err]; a mistake of the program raises.
+ * lerror.c: turns statuses and errors of the core into results: a mistake of the calling program
+ * raises, anything else returns nil, a message or word, and an err.
  *
- * The words for waits and ends are the core's own (tlslife_status_name). An err is a table, made
- * only when something has failed; it holds no secret: OpenSSL's queue says what went wrong, not
- * with which bytes.
+ * The words for waits and ends are the core's (tlslife_status_name). An err is a table that is made
+ * only when something has failed. It holds no secret, because OpenSSL's error queue says what went
+ * wrong, but not with which bytes.
  */
 #include "binding.h"
 
@@ -24,7 +25,7 @@ void tlb_open_errors(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &error_key);
 }
 
-/* What was not found out is left out. */
+/* Sets the field unless the value is unknown, which is an empty string. */
 static void set_known(lua_State *L, const char *field, const char *value) {
     if (value[0]) {
         tlb_set_string(L, field, value);
@@ -54,7 +55,7 @@ static void set_verify(lua_State *L, const tlslife_error *err) {
     set_known(L, "verify_subject", err->verify_subject);
 }
 
-/* err may be a connection's own, which a finalizer could free. */
+/* err is copied because it may be a connection's own, which a finalizer could free. */
 void tlb_push_error(lua_State *L, const tlslife_error *err) {
     const tlslife_error copy = *err;
     err = &copy;
@@ -116,7 +117,7 @@ int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status) {
     default: break;
     }
     if (tlb_wants(status)) {
-        self->dry = status == TLSLIFE_WANT_READ;
+        self->incomplete = status == TLSLIFE_WANT_READ;
         if (self->looped) {
             self->question = status;
             return TLB_ASKED;

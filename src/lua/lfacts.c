@@ -1,5 +1,6 @@
 /*
- * lfacts.c: what a connection's handshake found. Getters: one value each, nil before there is one.
+ * lfacts.c: implements the getters of what a connection's handshake found. Each returns one value,
+ * which is nil before it is known.
  */
 #include "binding.h"
 
@@ -61,7 +62,7 @@ static int conn_verify_result(lua_State *L) {
 }
 
 static int conn_peer_certificates(lua_State *L) {
-    tlb_copy_resting(L, tlb_peer_certificates, tlb_getter(L));
+    tlb_copy_without_gc(L, tlb_peer_certificates, tlb_getter(L));
     if (lua_rawlen(L, -1) == 0) {
         lua_pushnil(L);
     }
@@ -113,7 +114,7 @@ static int conn_take_keylog(lua_State *L) {
     tlb_held *held = tlb_hold(L);
     held->string = tlslife_conn_take_keylog(tlb_getter(L));
     lua_pushstring(L, held->string);
-    tlb_let_go(held);
+    tlb_held_clear(held);
     return 1;
 }
 

@@ -1,10 +1,11 @@
 /*
- * lheld.c: C memory on its way into Lua.
+ * lheld.c: holds C memory that is about to become a Lua value, so that it is freed even if Lua
+ * raises.
  *
- * Making a Lua string may raise (out of memory), and what C had allocated would leak; for a
- * session's bytes or a key-log line it would also stay in memory unwiped. So a userdata holds it:
- * made before the C call, emptied at once when the string stands, and by the collector if that
- * never comes.
+ * Making a Lua string may raise (out of memory), and then the C memory would leak. A session's
+ * bytes or a key-log line would also stay in memory unwiped. So a userdata is made before the C
+ * call and holds its result. It is emptied as soon as the Lua string exists, or by the collector if
+ * that never happens.
  */
 #include "binding.h"
 
@@ -12,7 +13,7 @@
 
 static const char held_key;
 
-void tlb_let_go(tlb_held *held) {
+void tlb_held_clear(tlb_held *held) {
     tlslife_certificate_clear(&held->certificate);
     tlslife_session_bytes_free(held->bytes, held->bytes_len);
     held->bytes = NULL;
@@ -24,7 +25,7 @@ void tlb_let_go(tlb_held *held) {
 static int held_gc(lua_State *L) {
     tlb_held *held = tlb_private(L, 1, &held_key, sizeof *held);
     if (held) {
-        tlb_let_go(held);
+        tlb_held_clear(held);
         held->tag = 0;
     }
     return 0;
@@ -43,7 +44,7 @@ tlb_held *tlb_hold(lua_State *L) {
 
 /* --------------------------------------------------------------------------------- certificates */
 
-/* "DNS:a.example,IP:127.0.0.1" as a list. */
+/* Sets the field names from "DNS:a.example,IP:127.0.0.1", as a list. */
 static void set_names(lua_State *L, const char *names) {
     lua_newtable(L);
     for (lua_Integer i = 1; *names; i++) {
@@ -81,7 +82,7 @@ void tlb_peer_certificates(lua_State *L, void *lent) {
         }
         tlb_push_certificate(L, &held->certificate);
         lua_rawseti(L, -3, (lua_Integer)i + 1);
-        tlb_let_go(held);
+        tlb_held_clear(held);
     }
     lua_pop(L, 1);
 }

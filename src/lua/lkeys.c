@@ -1,16 +1,16 @@
 /*
- * lkeys.c: key rings, which seal what leaves the process, and the keys of stateless tickets.
+ * lkeys.c: implements key rings, which seal what leaves the process, and the keys of stateless
+ * tickets.
  *
- * Secrets come as Lua strings and go straight down: no copy of them is made here, but for lists of
- * ticket keys, which are put together on the C stack and wiped. What tostring says of them is an
- * address. A script's own string stays in Lua's memory until it is collected, which no C code can
- * change.
+ * Secrets come as Lua strings and are passed to the core without a copy. The exception is a list of
+ * ticket keys, which is joined on the C stack and then wiped. tostring shows an address only. A
+ * script's own string stays in Lua's memory until it is collected, and no C code can change that.
  */
 #include "options.h"
 
 #include <string.h>
 
-/* The string at the top, the list's element i; pops it: the list at idx keeps it. */
+/* Element i of the list at idx. It is popped, because the list keeps it. */
 static const unsigned char *listed(lua_State *L, int idx, const char *what, lua_Integer i,
                                    size_t *out_len) {
     if (lua_rawgeti(L, idx, i) != LUA_TSTRING) {
@@ -22,7 +22,7 @@ static const unsigned char *listed(lua_State *L, int idx, const char *what, lua_
     return (const unsigned char *)string;
 }
 
-/* How long the list at idx is. Raises for one that is empty, or no list. */
+/* The length of the list at idx. Raises if it is empty, or is not a list. */
 static lua_Integer list_len(lua_State *L, int idx, const char *what) {
     lua_Integer len = (lua_Integer)tlb_list_len(L, idx, what), pairs = 0;
     for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
@@ -74,7 +74,7 @@ static int keyring_rotate(lua_State *L) {
 
 enum { TICKET_KEY = 80, TICKET_KEYS_MAX = 16 };
 
-/* The list of keys at idx, one after the other. */
+/* Joins the keys of the list at idx in out, and returns the number of bytes. */
 static size_t gather_keys(lua_State *L, int idx, const char *what,
                           unsigned char out[TICKET_KEYS_MAX * TICKET_KEY]) {
     size_t key_len;
@@ -98,7 +98,7 @@ static size_t gather_keys(lua_State *L, int idx, const char *what,
 typedef struct ticket_options {
     const char *secret;
     size_t secret_len;
-    bool keys, epochs; /* given */
+    bool keys, epochs; /* options that were given */
     long epoch_seconds;
     unsigned older;
 } ticket_options;
@@ -126,7 +126,7 @@ static tlslife_status set_older(tlb_setting *s) {
 static tlslife_status set_keys(tlb_setting *s) {
     ticket_options *options = s->into;
     if (options->secret || options->epochs) {
-        luaL_error(s->L, "%s: the program's own keys know no secret and no epoch", s->what);
+        luaL_error(s->L, "%s: options 'secret', 'epoch' and 'older' do not go with it", s->what);
     }
     options->keys = true;
     return TLSLIFE_OK;
@@ -140,7 +140,7 @@ static const tlb_option ticket_rows[] = {
     {NULL, 0, NULL, NULL, false},
 };
 
-/* The program's own keys, which are in the option. */
+/* The ticket keys of option 'keys', which the calling program has chosen itself. */
 static tlslife_ticket_keys *own_keys(tlb_setting *s) {
     unsigned char keys[TICKET_KEYS_MAX * TICKET_KEY];
     tlb_push_option(s, "keys");
@@ -202,7 +202,7 @@ static const luaL_Reg ticket_keys_methods[] = {
     {NULL, NULL},
 };
 
-/* Nothing of what they hold is told. */
+/* tostring reveals nothing of a secret. */
 static void describe(lua_State *L, void *object) {
     (void)object;
     lua_pushliteral(L, "secret");

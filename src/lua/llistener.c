@@ -1,8 +1,10 @@
 /*
- * llistener.c: a listening socket. It is not counted: the state that has it closes it.
+ * llistener.c: implements a listening socket and its accept. A listener has no reference count; the
+ * state that has it closes it.
  *
- * In a loop's coroutine accept waits as the verbs of a connection do (lwait.c): what it needs to go
- * on is on its stack, above its arguments and the closed userdata that the connection will fill.
+ * In a loop's coroutine accept waits as the verbs of a connection do (lwait.c). The values that it
+ * needs to continue are on its stack, above its arguments and the closed userdata that the
+ * connection will fill.
  */
 #include "binding.h"
 
@@ -11,10 +13,10 @@
 typedef struct listener_handle {
     tlb_handle handle;
     tlb_waiter waiter;
-    bool watched; /* a loop may know its descriptor */
+    bool watched; /* a loop may watch its descriptor */
 } listener_handle;
 
-/* Its user value. */
+/* The user value of a listener: the coroutine that waits in accept. */
 enum { ACCEPTER = 1, LISTENER_VALUES = ACCEPTER };
 
 static tlslife_listener *self_listener(lua_State *L) {
@@ -24,11 +26,15 @@ static tlslife_listener *self_listener(lua_State *L) {
 /* ------------------------------------------------------------------------------------ accepting */
 
 /*
- * The stack of accept: listener, context, timeout, the connection's userdata; and while it waits:
+ * The stack of accept: listener, context, timeout, the connection's userdata. The rest is there
+ * while it waits.
  */
 enum { CONTEXT = 2, TIMEOUT, CONNECTION, WAIT_FUNCTION, DEADLINE, TURN };
 
-/* The number of results; with WANT_READ none. */
+/*
+ * Makes one try and returns the number of results, which are nil and the status's word if there is
+ * no connection.
+ */
 static int accept_once(lua_State *L, int timeout_ms, tlslife_status *out_status) {
     tlslife_conn *conn = NULL;
     tlslife_error err;
@@ -50,7 +56,7 @@ static int accept_once(lua_State *L, int timeout_ms, tlslife_status *out_status)
     return 1;
 }
 
-/* The wait is over: whether another try is this coroutine's. Raises what wait has raised. */
+/* Ends a wait. Returns whether this coroutine may make another try. Raises what wait has raised. */
 static bool end_wait(lua_State *L, bool failed) {
     listener_handle *self = tlb_test(L, 1, &tlb_listener_type);
     bool mine =
@@ -66,7 +72,7 @@ static bool end_wait(lua_State *L, bool failed) {
 
 static int wait_returned(lua_State *L, int status, lua_KContext context);
 
-/* Waits in the loop that runs this coroutine. Whether another try is to be made. */
+/* Waits in the loop that runs this coroutine. Returns whether to make another try. */
 static bool wait_for_client(lua_State *L, int loop, lua_Integer deadline, lua_Integer left) {
     listener_handle *self = (listener_handle *)tlb_self(L, &tlb_listener_type);
     self->watched = true;
@@ -96,7 +102,7 @@ static int accept_looped(lua_State *L, lua_Integer deadline) {
         }
         lua_settop(L, CONNECTION);
         int loop = tlb_push_loop(L);
-        tlb_self(L, &tlb_listener_type); /* running may have closed it */
+        tlb_self(L, &tlb_listener_type); /* the adapter's running may have closed it */
         if (loop == 0) {
             return accept_once(L, tlb_milliseconds(L, TIMEOUT, NULL), &status);
         }
@@ -168,7 +174,7 @@ static int backlog_option(lua_State *L, int idx) {
     return (int)backlog;
 }
 
-/* {backlog =, reuse_port =} at index 3, or nothing. */
+/* Reads {backlog =, reuse_port =} at index 3, if it is there. */
 static void listen_options(lua_State *L, int *backlog, bool *reuse_port) {
     if (lua_isnoneornil(L, 3)) {
         return;

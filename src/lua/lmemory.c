@@ -1,20 +1,21 @@
 /*
- * lmemory.c: the collector is told of the C memory that it cannot see.
+ * lmemory.c: tells the collector of C memory that it cannot see.
  *
- * A connection's userdata is some eighty bytes; behind it OpenSSL holds tens of kilobytes. A script
- * that drops connections without free() would fill the machine before Lua sees a reason to collect.
- * So what is taken adds up, and every NUDGE_KIB the collector gets a step as if Lua itself had
- * allocated as much: in proportion, so that neither a large heap is collected for a few
- * connections, nor a small one left for many. What the program gives back itself, by free() or at
- * the end of a scope, is taken off: who frees pays nothing.
+ * A connection's userdata has some eighty bytes, but OpenSSL holds tens of kilobytes for it. A
+ * script that drops connections without free() would fill the machine's memory before Lua sees a
+ * reason to collect. So the memory that is taken adds up, and every NUDGE_KIB the collector makes a
+ * step as if Lua had allocated as much. The steps are proportional: a large heap is not collected
+ * for a few connections, nor a small one left alone for many. Memory that the script gives back by
+ * free() or at the end of a scope is subtracted, so a script that frees its connections pays
+ * nothing.
  */
 #include "binding.h"
 
 #define NUDGE_KIB 256
 
 /*
- * Since Lua 5.5 a step's size is a size_t of bytes, which is read from the arguments as that: an
- * int of KiB before.
+ * The step's size is a size_t in bytes since Lua 5.5, and an int in KiB before. lua_gc reads it
+ * from its variable arguments as that type.
  */
 static void collect(lua_State *L, int kib) {
 #if LUA_VERSION_NUM >= 505
@@ -31,7 +32,7 @@ void tlb_memory_taken(lua_State *L, tlb_state *state, int kib) {
     }
     int step = state->owed_kib;
     state->owed_kib = 0;
-    if (lua_gc(L, LUA_GCISRUNNING) == 1) { /* neither stopped by the program nor in a finalizer */
+    if (lua_gc(L, LUA_GCISRUNNING) == 1) { /* neither stopped by the script nor in a finalizer */
         collect(L, step);
     }
 }
@@ -42,8 +43,8 @@ static int copy_lent(lua_State *L) {
     return 1;
 }
 
-/* What is lent is in the state, and not an argument: a debug hook could change that. */
-void tlb_copy_resting(lua_State *L, tlb_copier copy, void *lent) {
+/* copy_lent finds the lent object in the state. As an argument, a debug hook could change it. */
+void tlb_copy_without_gc(lua_State *L, tlb_copier copy, void *lent) {
     tlb_state *state = tlb_state_of(L);
     const tlb_state before = *state;
     bool running = lua_gc(L, LUA_GCISRUNNING);

@@ -1,13 +1,14 @@
 /*
- * loptions.c: the walk over a table of options: tls.context{}, tls.cache{}, tls.redis{}, ...
+ * loptions.c: reads a table of options, such as those of tls.context{}, tls.cache{} and
+ * tls.redis{}.
  *
- * Every key must be known and of the right type before anything is done, so that a misspelt
- * "verify" is an error and not a context that verifies nothing. Then the rows set what is there, in
- * their own order.
+ * Every key must be known and every value of the right type before anything is done, so a misspelt
+ * "verify" is an error, and not a context that verifies nothing. Then each row's setter sets its
+ * option, in the order of the rows.
  *
- * What is set is a copy that nobody else has. Finalizers of the script may run in between: they
- * could put another value where one was checked, or take away the last reference to a string that
- * the core still reads.
+ * The setters read a copy of the table which the script cannot reach. The script's finalizers may
+ * run meanwhile. They could replace a value that was checked, or drop the last reference to a
+ * string that the core still reads.
  */
 #include "options.h"
 
@@ -33,7 +34,7 @@ static void check_names(lua_State *L, const tlb_option rows[]) {
     lua_settop(L, TLB_OPTIONS);
 }
 
-/* Pushes what and value. */
+/* Pushes "option 'x'" and the option's value, and returns the value's type. */
 static int push_value(lua_State *L, const tlb_option *row) {
     lua_settop(L, TLB_MADE);
     lua_pushfstring(L, "option '%s'", row->name);

@@ -1,14 +1,14 @@
 /*
- * lpoller.c: a set of descriptors that are watched, epoll(7)'s, itself a descriptor that a loop can
- * watch: for adapters.
+ * lpoller.c: implements tls.poller, a set of descriptors that are watched (epoll(7)), for adapters
+ * to loops. The set is itself a descriptor that a loop can watch.
  *
- * Some loops make a bad watch for descriptors that are not their own. libuv's reports a connection
- * that the peer has reset as EBADF, which luv writes to standard error, so that any client could
- * fill a log; it ends the program when a descriptor is closed too early; and it costs an object for
- * each. Here a descriptor is told to the kernel at once, what is wrong with it is said to whoever
- * asks, and a closed one drops out by itself.
+ * Some loops do not watch foreign descriptors well. libuv reports a connection that the peer has
+ * reset as EBADF, which luv writes to standard error, so any client could fill a log. It ends the
+ * program when a descriptor is closed too early, and it needs an object for each descriptor. A
+ * poller passes a descriptor to the kernel at once, reports its failure to the caller as an event,
+ * and loses it without an error when it is closed.
  *
- * Level-triggered: who is told and does nothing is told again.
+ * Events are level-triggered: an event that is not acted on is reported again.
  */
 #include "binding.h"
 
@@ -44,7 +44,10 @@ int tlb_poller_new(lua_State *L) {
     return 1;
 }
 
-/* What is known of a descriptor may be wrong: it was closed, and another file has its number. */
+/*
+ * Adds or changes a descriptor. Whether it was known may be wrong, since a closed descriptor drops
+ * out and another file may have its number by now. So the other operation is tried, too.
+ */
 static int watch(int fd, int watched, bool known, struct epoll_event *event) {
     int result = epoll_ctl(fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, watched, event);
     if (result != 0 && errno == (known ? ENOENT : EEXIST)) {
@@ -71,7 +74,7 @@ static int poller_watch(lua_State *L) {
     return 1;
 }
 
-/* An error or a hang-up: whatever is tried next says which. */
+/* An error or a hang-up counts as both, and the next read or write reports it. */
 static lua_Integer mask_of(uint32_t events) {
     const uint32_t failed = EPOLLERR | EPOLLHUP;
     return (events & (EPOLLIN | EPOLLRDHUP | failed) ? READABLE : 0) |

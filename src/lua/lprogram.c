@@ -1,21 +1,21 @@
 /*
- * lprogram.c: a table of Lua functions as the far home of a cache: { get =, put =, remove =, take =
- * }.
+ * lprogram.c: makes a table of Lua functions the external store of a cache: { get =, put =, remove
+ * =, take = }.
  *
- * The core asks and tells by statuses and a queue; here, outside of it and of OpenSSL, that becomes
- * calls. A lookup is one of the handshake's questions (lquestion.c): the verb that met it calls
- * get, which may yield. What is to be put and removed is told when a verb has its results and
- * before it returns them, so that a script needs no loop of its own for it. Events that the
- * collector has caused wait for the next verb of any connection of the cache: no function is called
+ * The core asks by statuses and reports by a queue. This file turns both into calls, outside of the
+ * core and of OpenSSL. A lookup is one of the handshake's questions (lquestion.c): the verb that
+ * met it calls get, which may yield. Puts and removes are passed on when a verb has its results and
+ * before it returns them, so a script needs no loop of its own for them. Events that the collector
+ * has caused wait for the next verb of any connection of the cache, because no function is called
  * in a finalizer.
  *
- * The functions are user values of the store's userdata, looked at once: whoever changes the table
- * later changes nothing. Whatever they raise or return, the handshake goes on in full; what they
- * raised goes to warn().
+ * The functions are user values of the store's userdata. They are read once, so a later change of
+ * the table has no effect. Whatever they raise or return, the handshake continues, at worst as a
+ * full one. Their errors go to warn().
  *
- * What an attacker would like: a session that was taken and not removed, to offer its early data
- * twice. Where there is no take, remove must have returned before get's answer counts; two lookups
- * at once may still both get it, which is why types.lua asks for a take where that matters.
+ * An attacker would want a session to stay in the store after it was taken, in order to offer its
+ * early data twice. If there is no take, remove must have returned before get's answer counts. Two
+ * lookups at once may still both get the session, so types.lua asks for a take where that matters.
  */
 #include "options.h"
 
@@ -73,7 +73,7 @@ void tlb_warn(lua_State *L, const char *function) {
 
 /* -------------------------------------------------------------------------------------- lookups */
 
-/* The stack: key, get, remove, what get gave. */
+/* The stack is: key, get, remove, get's result. */
 static int removed(lua_State *L, int status, lua_KContext context) {
     (void)status;
     (void)context;
@@ -99,8 +99,8 @@ static int get_and_remove(lua_State *L) {
 }
 
 /*
- * Pushes what to call with the key at idx, from the store at idx + 1. How many arguments; -1: it is
- * no program's.
+ * Pushes the function to call with the key at idx, for the store at idx + 1, and its arguments.
+ * Returns the number of arguments, or -1 if the store is not Lua functions.
  */
 static int push_call(lua_State *L, int idx, bool take) {
     if (!tlb_is_program(L, idx + 1)) {
@@ -133,14 +133,14 @@ int tlb_push_lookup(lua_State *L, tlb_conn *self) {
         lua_settop(L, top);
         return -1;
     }
-    lua_rotate(L, top + 1, -2); /* what is to be called comes first */
+    lua_rotate(L, top + 1, -2); /* the function and its arguments go below the key and the store */
     lua_pop(L, 2);
     return arguments;
 }
 
 /*
- * A store with nothing to wait for is a program's, unless another thread has just moved it: the
- * answer is not taken then.
+ * A store with nothing to wait for is Lua functions. If another thread has changed the lookup in
+ * the meantime, the core does not take the answer.
  */
 bool tlb_miss_lookup(tlb_conn *self) {
     tlslife_lookup lookup;
@@ -166,7 +166,10 @@ tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool fai
 
 /* -------------------------------------------------------------------------------- puts, removes */
 
-/* Pushes the call that tells the next event: how many arguments; 0: there is no event. */
+/*
+ * Pushes the function that is to be called for the next event, and its arguments. Returns the
+ * number of arguments, which is 0 if there is no event.
+ */
 static int push_event(lua_State *L, tlslife_store *store, int idx, const char **out_name) {
     tlslife_store_event event;
     char key[KEY];
@@ -182,8 +185,8 @@ static int push_event(lua_State *L, tlslife_store *store, int idx, const char **
     }
     lua_Integer lifetime = event.lifetime_seconds;
     /*
-     * copied before the collector may run a finalizer, whose verbs would take the next event, and
-     * this one away
+     * The bytes and the key are copied before the collector can run a finalizer, whose verbs would
+     * take the next event and free this one.
      */
     lua_pushlstring(L, (const char *)event.sealed.data, event.sealed.len);
     lua_pushlstring(L, key, sizeof key);
@@ -194,7 +197,7 @@ static int push_event(lua_State *L, tlslife_store *store, int idx, const char **
 
 static int told(lua_State *L, int status, lua_KContext context);
 
-/* The stack: the store, the results. */
+/* The stack is: the store, the results. */
 int tlb_tell(lua_State *L, int results) {
     int idx = lua_gettop(L) - results;
     const char *name = NULL;

@@ -1,23 +1,23 @@
 /*
- * lquestion.c: the handshake's questions, answered by the context's hooks, or by the functions that
- * are its cache's store (lprogram.c); both may yield. A loop's coroutine asks one more: when the
- * transport, or the store, is ready (lwait.c).
+ * lquestion.c: answers the handshake's questions by the context's hooks, or by the functions that
+ * are its cache's store (lprogram.c). Both may yield. In a loop's coroutine there is one more
+ * question: when the transport, or the store, is ready (lwait.c).
  *
- * A verb (connect, read, ...) is tried; a question ends the try, the hook is called here, outside
- * of the core and of OpenSSL, its answer is handed down, and the same try is made again. That goes
- * on in a loop, not by recursion: a peer who renegotiates at will must not eat the C stack. The
- * hook is called with a continuation, so it may yield as any Lua function; the verb's arguments
- * stay where they are on the stack: 1..args, then the guard.
+ * A verb (connect, read, ...) is tried, and a question ends the try. The hook is called here,
+ * outside of the core and of OpenSSL, its answer is passed to the core, and the same try is made
+ * again. That is a loop and not a recursion, since a peer that renegotiates at will must not
+ * exhaust the C stack. The hook is called with a continuation, so it may yield as any Lua function
+ * may. The verb's arguments keep their places on the stack, 1..args, and the guard is above them.
  *
- * The guard marks the connection as asking, and is closed when the hook ends in any way: return,
- * error, coroutine.close. A coroutine that is dropped closes nothing: hence the mark is a weak one
- * (tlb_is_asking). Freeing or clearing the connection meanwhile is lawful; the generation tells,
- * and the late answer is dropped.
+ * The guard marks the connection as asking. Lua closes the guard when the hook ends in any way: by
+ * return, by an error, by coroutine.close. If the coroutine is dropped, nothing is closed, so the
+ * mark is weak (tlb_is_asking). A script may free or clear the connection while its hook runs. The
+ * generation shows that, and the late answer is dropped.
  *
- * What an attacker would like: to be accepted because a hook failed, returned nothing, or was
- * collected. A wrong result raises and leaves the question unanswered; hooks live as long as any
- * connection that may need them. A store decides nothing but whether the handshake is a full one:
- * what it raises is no error of the verb's.
+ * An attacker would want to be accepted because a hook failed, returned nothing or was collected. A
+ * wrong result raises and leaves the question unanswered, and hooks live as long as any connection
+ * that may need them. A store decides only whether the handshake is a full one, so its errors do
+ * not become the verb's.
  */
 #include "binding.h"
 
@@ -28,7 +28,7 @@ static const char guard_key;
 
 typedef struct guard {
     uintptr_t tag;
-    const tlb_conn *conn; /* whose userdata is its user value, and at index 1 */
+    const tlb_conn *conn; /* its userdata is the guard's user value, and at index 1 */
     tlb_call call;
     tlslife_status question;
     unsigned generation;
@@ -68,7 +68,10 @@ static const char *hook_name(tlslife_status question) {
 
 /* ----------------------------------------------------------------------------- whose hook it is */
 
-/* The context's userdata at the top: keeps it if it is this address's, pops it otherwise. */
+/*
+ * Keeps the value at the top if it is the userdata of the context at that address, and pops it
+ * otherwise.
+ */
 static bool keep_if(lua_State *L, const void *address) {
     tlb_handle *context = tlb_test(L, -1, &tlb_context_type);
     if (context && context->address == address) {
@@ -79,8 +82,8 @@ static bool keep_if(lua_State *L, const void *address) {
 }
 
 /*
- * Pushes the context of that address if it is in this user value of the connection, or a target of
- * its server names.
+ * Pushes the context of that address if it is this user value of the connection, or a target of
+ * that context's server names. Returns whether it has pushed it.
  */
 static bool push_kept(lua_State *L, int conn_idx, int value, const void *address) {
     lua_getiuservalue(L, conn_idx, value);
@@ -116,8 +119,8 @@ tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self) {
 }
 
 /*
- * Pushes the hook, and true; or nothing, and false, where this state has none. Not for
- * WANT_SESSION.
+ * Pushes the hook and returns true. If this state has none, pushes nothing and returns false. Not
+ * for WANT_SESSION.
  */
 static bool push_hook(lua_State *L, tlb_conn *self) {
     int value = self->question == TLSLIFE_WANT_HELLO         ? TLB_CONTEXT_HELLO
@@ -238,7 +241,7 @@ static int wrong_answer(lua_State *L, const char *hook, const char *expected, in
                       luaL_typename(L, idx), expected);
 }
 
-/* false, alert's name */
+/* Refuses. The hook returned false at idx, and may have returned an alert's name at idx + 1. */
 static void refuse(lua_State *L, tlb_conn *self, int idx, const char *fallback) {
     const char *hook = hook_name(self->question), *name = fallback;
     if (!lua_isnil(L, idx + 1)) {
@@ -294,8 +297,8 @@ static void answer(lua_State *L, tlb_conn *self, int idx) {
 }
 
 /*
- * Nobody in this state can say: as the header has it, and no peer is accepted whom the built-in
- * verification refused.
+ * Answers as tlslife.h says for a host without hooks, since this state has none. A peer that the
+ * built-in verification refused is not accepted.
  */
 static void answer_default(lua_State *L, tlb_conn *self) {
     tlslife_conn *conn = tlb_conn_object(self);
@@ -310,7 +313,7 @@ static void answer_default(lua_State *L, tlb_conn *self) {
 
 /* ------------------------------------------------------------------------------------- the loop */
 
-/* Pushes the guard and begins to guard. */
+/* Pushes the guard, and marks the connection as asking. */
 static void push_guard(lua_State *L, tlb_conn *self, const tlb_call *call) {
     guard *guarding = tlb_new_private(L, &guard_key, sizeof *guarding, 1);
     *guarding = (guard){guarding->tag, self, *call, self->question, self->generation};
@@ -320,13 +323,15 @@ static void push_guard(lua_State *L, tlb_conn *self, const tlb_call *call) {
     tlb_set_asking(L, self, true);
 }
 
-/* The hook has returned two values above the guard, or a store's function one, or an error: ends guarding, and answers.
- * Gives back the call to go on with. */
+/*
+ * Ends guarding and answers. Above the guard are two values that a hook has returned, or one value
+ * or an error of a store's function. Returns the call to go on with.
+ */
 static tlb_call take_answer(lua_State *L, tlb_conn *self, const tlb_verb *verb, bool failed) {
     int args = verb->args;
     const guard *found = tlb_private(L, args + 1, &guard_key, sizeof *found);
     if (!found || found->call.verb != verb) {
-        luaL_error(L, "a hook changed what it was called from");
+        luaL_error(L, "a hook changed the stack of the call that runs it");
     }
     guard guarding = *found;
     tlb_check_same(L, &tlb_conn_type, guarding.conn);
@@ -355,13 +360,13 @@ static int hook_returned(lua_State *L, int status, lua_KContext context) {
 }
 
 /*
- * Calls the function of this state that knows the answer. false: there is none, and nothing is
- * guarded.
+ * Calls the function of this state that gives the answer. Returns false if there is none, and then
+ * nothing is guarded.
  */
 static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
     const tlb_verb *verb = call->verb;
     push_guard(L, self, call);
-    tlb_self_conn(L); /* the guard's making may have run a finalizer that frees it */
+    tlb_self_conn(L); /* making the guard may have run a finalizer that frees self */
     if (self->question == TLSLIFE_WANT_SESSION) {
         int arguments = tlb_push_lookup(L, self);
         if (arguments >= 0) {
@@ -371,7 +376,7 @@ static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
         }
     } else if (push_hook(L, self)) {
         lua_pushvalue(L, 1);
-        tlb_copy_resting(L, info, self);
+        tlb_copy_without_gc(L, info, self);
         lua_callk(L, 2, 2, (lua_KContext)verb, hook_returned);
         take_answer(L, self, verb, false);
         return true;
@@ -380,7 +385,7 @@ static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
     return false;
 }
 
-/* Answers the question, or waits for what it waits for. TLB_ASKED: try again. */
+/* Answers the question, or waits if it is a want. TLB_ASKED means: try again. */
 static int answer_question(lua_State *L, tlb_conn *self, tlb_call *call) {
     lua_settop(L, call->verb->args);
     if (tlb_wants(self->question)) {

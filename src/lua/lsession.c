@@ -1,10 +1,10 @@
 /*
- * lsession.c: a session as a value. A session of several connections and states is one object with
- * one userdata here; a copy (dup, import) is another one that is equal: == compares what the
- * sessions are.
+ * lsession.c: implements the methods of a session. A session that several connections and states
+ * share is one object, which has one userdata here. A copy (dup, import) is another object that is
+ * equal, since == compares what the sessions are.
  *
- * Exported bytes hold the session's secret: the C copy is wiped; the Lua string is the script's to
- * keep safe.
+ * Exported bytes contain the session's secret. The C copy is wiped. The script must keep the Lua
+ * string safe.
  */
 #include "binding.h"
 
@@ -81,7 +81,7 @@ static int session_peer_certificate(lua_State *L) {
     } else {
         lua_pushnil(L);
     }
-    tlb_let_go(held);
+    tlb_held_clear(held);
     return 1;
 }
 
@@ -99,7 +99,7 @@ static int session_export(lua_State *L) {
         return tlb_fail(L, &err, NULL);
     }
     lua_pushlstring(L, (const char *)held->bytes, held->bytes_len);
-    tlb_let_go(held);
+    tlb_held_clear(held);
     return 1;
 }
 
@@ -114,7 +114,7 @@ static int session_dup(lua_State *L) {
     return 1;
 }
 
-/* Freed ones are equal to themselves only, which Lua knows without asking. */
+/* A freed session is equal to itself only, and Lua knows that without calling __eq. */
 static int session_eq(lua_State *L) {
     const tlb_handle *a = tlb_live(L, 1, &tlb_session_type), *b = tlb_live(L, 2, &tlb_session_type);
     lua_pushboolean(L, a && b && tlslife_session_equal(a->object, b->object));

@@ -1,14 +1,14 @@
 /*
- * lsettings.c: what each option of tls.context{} means: one setter a row, in the order of the table
- * at the end.
+ * lsettings.c: sets the options of tls.context{}, one setter for each row of the table at the end,
+ * in its order.
  *
- * What decides how certificates are judged comes before the certificates. Tables by name (options,
- * modes, server_names) are set in sorted order, so that the same table always gives the same
+ * The options that decide how certificates are judged come before the certificates. Tables by name
+ * (options, modes, server_names) are set in sorted order, so the same table always gives the same
  * context and the same error.
  *
- * A text with "-----BEGIN" in it is PEM; anything else names a file. So a path is never taken out
- * of a certificate, nor a key out of a path; NULs are refused, since C would see the first half
- * only.
+ * A text that contains "-----BEGIN" is PEM, and any other text is a file's name. So a certificate
+ * is never read as a path, nor a path as a key. NULs are refused, since C would see only the text
+ * before the NUL.
  */
 #include "options.h"
 
@@ -17,7 +17,7 @@
 
 /* ---------------------------------------------------------------------------- values with parts */
 
-/* Pushes the field of the table at idx, which must be a string, or nil if that is lawful. */
+/* Pushes the field of the table at idx, which must be a string, or may be nil if it is optional. */
 static const char *push_field(tlb_setting *s, int idx, const char *field, bool optional) {
     lua_pushstring(s->L, field);
     int type = lua_rawget(s->L, idx);
@@ -36,7 +36,7 @@ static bool is_pem(tlb_setting *s, int idx) {
     return memmem(string, len, "-----BEGIN", 10) != NULL;
 }
 
-/* It is what the context was made with. */
+/* The context was made with its role, so nothing is left to set. */
 static tlslife_status set_role(tlb_setting *s) {
     (void)s;
     return TLSLIFE_OK;
@@ -63,7 +63,7 @@ static tlslife_status private_key_at(tlb_setting *s, int idx, const char *passph
                                                 &s->err);
 }
 
-/* {certificate =, private_key =, passphrase =} at idx */
+/* Sets {certificate =, private_key =, passphrase =} at idx. */
 static tlslife_status certificate_and_key(tlb_setting *s, int idx) {
     static const char *const fields[] = {"certificate", "private_key", "passphrase", NULL};
     tlb_check_fields(s, idx, fields);
@@ -105,7 +105,7 @@ static tlslife_status set_private_key(tlb_setting *s) {
     return private_key_at(s, TLB_VALUE, passphrase);
 }
 
-/* Used with the key. */
+/* The passphrase is used when the key is set. */
 static tlslife_status set_passphrase(tlb_setting *s) {
     if (tlb_push_option(s, "private_key") == LUA_TNIL) {
         luaL_error(s->L, "%s: option 'private_key' is missing", s->what);
@@ -135,7 +135,7 @@ static tlslife_status set_ca(tlb_setting *s) {
         return ca_at(s, TLB_VALUE);
     }
     size_t len = tlb_list_len(s->L, TLB_VALUE, s->what);
-    if (len == 0) { /* the core would take the system's, as where none was given */
+    if (len == 0) { /* the core would trust the system's CAs, as without the option */
         luaL_error(s->L,
                    "%s: the list is empty: leave it out, or say \"system\", to trust the system's",
                    s->what);
@@ -187,7 +187,7 @@ static int version(tlb_setting *s) {
     return TLSLIFE_TLS1_0 + tlb_choice(s, words);
 }
 
-/* The other end of the range; its own row sets both again, and checks it. */
+/* The other end of the range, or 0. Its own row sets both again, and checks it. */
 static int other_version(tlb_setting *s, const char *name) {
     static const char *const words[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
     if (tlb_push_option(s, name) != LUA_TSTRING) {
@@ -233,7 +233,7 @@ static tlslife_status set_alpn(tlb_setting *s) {
     return tlslife_context_set_alpn(s->context, protocols, len, &s->err);
 }
 
-/* The userdata of each target is kept: its hooks are asked. */
+/* The userdata of each target is kept, because its hooks may be asked. */
 static tlslife_status set_server_names(tlb_setting *s) {
     size_t len;
     tlslife_status status = TLSLIFE_OK;
@@ -250,7 +250,7 @@ static tlslife_status set_server_names(tlb_setting *s) {
     return status;
 }
 
-/* {identity =, key =} at idx */
+/* Adds {identity =, key =} at idx. */
 static tlslife_status psk_at(tlb_setting *s, int idx) {
     static const char *const fields[] = {"identity", "key", NULL};
     tlb_check_fields(s, idx, fields);
@@ -305,7 +305,7 @@ static tlslife_status set_session_id_context(tlb_setting *s) {
                                                   &s->err);
 }
 
-/* Its userdata is kept: functions may be its store. */
+/* The cache's userdata is kept, because Lua functions may be its store. */
 static tlslife_status set_cache(tlb_setting *s) {
     tlslife_cache *cache = tlb_check(s->L, TLB_VALUE, &tlb_cache_type, s->what)->object;
     lua_pushvalue(s->L, TLB_VALUE);
@@ -325,7 +325,7 @@ static tlslife_status set_max_early_data(tlb_setting *s) {
 
 /* ----------------------------------------------------------------------------------------- OCSP */
 
-/* A SEQUENCE that is as long as the string: no file's name is. */
+/* Whether the bytes are a DER SEQUENCE that is as long as the string, which no file's name is. */
 static bool is_der(const unsigned char *bytes, size_t len) {
     size_t header = 2, content;
     if (len < 2 || bytes[0] != 0x30) {
@@ -437,10 +437,10 @@ static tlslife_status set_on_verify(tlb_setting *s) {
     return ask(s, TLB_CONTEXT_VERIFY, TLSLIFE_ASK_VERIFY | (all ? TLSLIFE_ASK_VERIFY_ALL : 0u));
 }
 
-/* Used with the hook. */
+/* The option is used when the hook is set. */
 static tlslife_status set_verify_all(tlb_setting *s) {
     if (tlb_option_truth(s) && tlb_push_option(s, "on_verify") == LUA_TNIL) {
-        luaL_error(s->L, "%s: option 'on_verify' is missing: nobody would decide", s->what);
+        luaL_error(s->L, "%s: option 'on_verify' is missing", s->what);
     }
     return TLSLIFE_OK;
 }

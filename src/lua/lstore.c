@@ -1,11 +1,12 @@
 /*
- * lstore.c: the far homes of a cache that are not the program itself: tls.shared{}, tls.redis{},
- * and what a loop needs to drive one. A table of Lua functions as a home is in lprogram.c.
+ * lstore.c: makes the external stores tls.shared{} and tls.redis{}, and has what a loop needs to
+ * wait for one. Stores that are Lua functions are in lprogram.c.
  *
- * A loop that waits for a store's answers is given a watch: a duplicate of the descriptor that the
- * store has now. The store's own may be closed at any time, by another thread too, and its number
- * be another file's before the loop has told the kernel of it. The watch is ours, and stays open
- * until the next wait finds that the store has another.
+ * A loop that waits for a store's answers watches a duplicate of the descriptor that the store has
+ * now (the watch). The store may close its own descriptor at any time, from another thread too, and
+ * the number may belong to another file before the loop has passed it to the kernel. The userdata
+ * owns the watch, and keeps it open until the next wait finds that the store has another
+ * descriptor.
  */
 #include "options.h"
 
@@ -68,7 +69,7 @@ static tlslife_status set_host(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-/* The number's text is kept where the number was. */
+/* The number's text replaces the number in the table of options, which keeps it alive. */
 static tlslife_status set_port(tlb_setting *s) {
     if (lua_type(s->L, TLB_VALUE) == LUA_TNUMBER) {
         lua_pushfstring(s->L, "%I", (LUAI_UACINT)tlb_option_integer(s, 1, 65535));
@@ -88,7 +89,10 @@ static tlslife_status set_unix_path(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-/* Taken when all is read: a finalizer might free it until then. */
+/*
+ * Only checks the type. The reference is taken after all options were read, because until then a
+ * finalizer might free the context.
+ */
 static tlslife_status set_tls(tlb_setting *s) {
     tlb_check(s->L, TLB_VALUE, &tlb_context_type, s->what);
     return TLSLIFE_OK;
@@ -114,7 +118,7 @@ static tlslife_status set_prefix(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-/* 0 would be the core's word for its default. */
+/* 0 is not accepted, since the core takes it for its default. */
 static int milliseconds(tlb_setting *s) {
     int ms = tlb_milliseconds(s->L, TLB_VALUE, s->what);
     if (ms < 1 || ms > 60000) {
@@ -202,9 +206,9 @@ static int store_pump(lua_State *L) {
 
 typedef struct store_handle {
     tlb_handle handle;
-    int watch; /* a descriptor and 1, or 0: none */
+    int watch; /* a descriptor plus 1; 0 means none */
     dev_t device;
-    ino_t inode; /* of what it is open for */
+    ino_t inode; /* the file for which watch was opened */
 } store_handle;
 
 static void close_watch(store_handle *self) {

@@ -1,15 +1,17 @@
 /*
- * ltransport.c: what carries a connection's bytes: TCP, descriptors, memory, feed and drain.
+ * ltransport.c: implements the transports of a connection: TCP, descriptors, memory, feed and
+ * drain.
  *
  * A descriptor may be given as an object that has one (LuaSocket's getfd, luv's fileno, cqueues'
- * pollfd): it is kept in a user value as long as it is the transport, so that the collector cannot
- * close a descriptor that we read, and that the system may then give to somebody else's file.
+ * pollfd). A user value keeps that object as long as it is the transport. Otherwise the collector
+ * could close a descriptor that is still read, and the system could give its number to another
+ * file.
  */
 #include "binding.h"
 
 /*
- * The transport was replaced; only now may the old one's objects go. What is at the top is kept
- * alive instead.
+ * Keeps the value at the top alive for the transport. The previous transport's objects, which the
+ * user value kept, may be collected only now that the transport was replaced.
  */
 static void keep(lua_State *L) {
     lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
@@ -24,7 +26,8 @@ static int replaced(lua_State *L, tlb_conn *self, tlslife_status status) {
 static int dial_attempt(lua_State *L, tlb_conn *self) {
     const char *host = tlb_text(L, 2), *service = lua_isnoneornil(L, 3) ? NULL : tlb_service(L, 3);
     tlslife_conn *conn = tlb_getter(L); /* after the last string was made */
-    if (self->first) { /* a dial that was canceled may be under way still: this one has its own time */
+    if (self->first) {
+        /* A dial that was canceled may still be under way. This one has a timeout of its own. */
         tlslife_conn_set_timeout_ms(conn, tlslife_conn_timeout_ms(conn));
     }
     tlslife_status status = TLB_TRY(self, tlslife_conn_dial(conn, host, service));
@@ -35,7 +38,7 @@ static int dial_attempt(lua_State *L, tlb_conn *self) {
 
 static int conn_dial(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    if (self->watched) { /* the transport before this dial, if it is replaced */
+    if (self->watched) { /* the previous transport, if this dial replaces it */
         tlb_forget(L, 1);
     }
     static const tlb_verb verb = {dial_attempt, 3, TLB_BOTH | TLB_DIALS};
@@ -55,7 +58,7 @@ static bool has_fields(lua_State *L, int idx) {
     return true;
 }
 
-/* Pushes the object's method that gives the descriptor. */
+/* Pushes the object's method that returns the descriptor. */
 static bool push_fd_method(lua_State *L, int idx) {
     static const char *const names[] = {"fd", "getfd", "fileno", "pollfd"};
     for (size_t i = 0; has_fields(L, idx) && i < sizeof names / sizeof *names; i++) {
@@ -67,7 +70,10 @@ static bool push_fd_method(lua_State *L, int idx) {
     return false;
 }
 
-/* Records written beside another connection's, on its descriptor, would break both. */
+/*
+ * The descriptor of a TLS connection is refused: records of two connections on one descriptor would
+ * break both.
+ */
 static int descriptor(lua_State *L, int idx) {
     int exact;
     luaL_argcheck(L, tlb_test(L, idx, &tlb_conn_type) == NULL, idx,
@@ -102,7 +108,7 @@ static int conn_set_fd(lua_State *L) {
     }
     tlb_conn *self = tlb_self_conn(L); /* again: the methods that were called may have freed it */
     tlslife_conn *conn = tlb_conn_object(self);
-    tlb_part(L, 1);
+    tlb_cancel_and_forget(L, 1);
     tlb_must(L, self,
              write_fd < 0 ? tlslife_conn_set_fd(conn, read_fd)
                           : tlslife_conn_set_fds(conn, read_fd, write_fd));
@@ -114,14 +120,14 @@ static int conn_set_fd(lua_State *L) {
 static int conn_take_fd(lua_State *L) {
     tlb_self(L, &tlb_conn_type);
     int fd = (int)tlb_size(L, 2, 0, INT_MAX, -1);
-    tlb_part(L, 1);
-    tlb_conn *self = tlb_self_conn(L); /* a loop's functions may have freed it: so below */
+    tlb_cancel_and_forget(L, 1);
+    tlb_conn *self = tlb_self_conn(L); /* a loop's functions may have freed it */
     return replaced(L, self, tlslife_conn_take_fd(tlb_conn_object(self), fd));
 }
 
 static int conn_close_transport(lua_State *L) {
     tlb_self(L, &tlb_conn_type);
-    tlb_part(L, 1);
+    tlb_cancel_and_forget(L, 1);
     tlslife_conn_close_transport(tlb_self(L, &tlb_conn_type)->object);
     lua_pushnil(L);
     keep(L);
@@ -142,7 +148,7 @@ static int conn_fd(lua_State *L) {
     return 1;
 }
 
-/* For cqueues: where the last call waits. */
+/* The descriptor at which the last call waits, for cqueues. */
 static int conn_pollfd(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     bool writing = false;
@@ -157,15 +163,15 @@ static int conn_pollfd(lua_State *L) {
 }
 
 /*
- * 0: a read finds bytes, though the descriptor has none. A part of a record that the last read has
- * left is none.
+ * The timeout is 0 if a read finds bytes although the descriptor has none. A part of a record that
+ * the last read has left does not count.
  */
 static int conn_timeout(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     tlslife_conn *conn = tlb_conn_object(self);
     bool writing = false;
     int timeout_ms = -1;
-    if (tlslife_conn_pending(conn) > 0 || (!self->dry && tlslife_conn_has_pending(conn))) {
+    if (tlslife_conn_pending(conn) > 0 || (!self->incomplete && tlslife_conn_has_pending(conn))) {
         timeout_ms = 0;
     } else {
         tlslife_conn_wait_fd(conn, last_want(self), &writing, &timeout_ms);
@@ -197,7 +203,7 @@ int tlb_pair(lua_State *L) {
     size_t capacity = tlb_size(L, 3, 1, TLB_SIZE_MAX, 65536);
     for (int i = 1; i <= 2; i++) {
         tlb_check(L, i, &tlb_conn_type, NULL);
-        tlb_part(L, i);
+        tlb_cancel_and_forget(L, i);
     }
     tlb_conn *a = (tlb_conn *)tlb_check(L, 1, &tlb_conn_type, NULL);
     tlb_handle *b = tlb_check(L, 2, &tlb_conn_type, NULL);
@@ -212,7 +218,7 @@ int tlb_pair(lua_State *L) {
 static int conn_set_memory(lua_State *L) {
     tlb_self(L, &tlb_conn_type);
     size_t capacity = tlb_size(L, 2, 1, TLB_SIZE_MAX, 65536);
-    tlb_part(L, 1);
+    tlb_cancel_and_forget(L, 1);
     tlb_conn *self = tlb_self_conn(L);
     return replaced(L, self, tlslife_conn_set_memory(tlb_conn_object(self), capacity));
 }

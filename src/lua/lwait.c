@@ -1,38 +1,38 @@
 /*
- * lwait.c: waiting in a loop instead of in the system: a verb that would block yields to the loop
- * that runs its coroutine.
+ * lwait.c: lets a verb that would block yield to the loop that runs its coroutine.
  *
- * A verb of a blocking connection is tried without blocking (TLB_TRY); the want that ends the try
- * is one question more in tlb_questions' loop. It is asked of the adapters of tls.loop, newest
- * first: the one whose running() says true gets wait(fd, mode, seconds, owner), called with a
- * continuation, so that it may yield. Then the verb is tried again, until it ends or its deadline,
- * taken at the first wait, is over; the try comes before each wait, so what is decrypted already is
- * never waited for, and the last try comes after the deadline. (A read of a connection of which all
- * has been read skips the first: waits_first in ldata.c.) Where no loop runs the coroutine, or
- * there is nothing to watch (memory), the same try is made as a blocking one.
+ * A verb of a blocking connection is tried without blocking (TLB_TRY). The want that ends the try
+ * is one more question in the loop of tlb_questions. It goes to the adapters of tls.loop, newest
+ * first: the first whose running() returns true gets wait(fd, mode, seconds, owner). wait is called
+ * with a continuation, so it may yield. Then the verb is tried again, until it has results or its
+ * deadline is over. The deadline begins with the first wait. The try comes before each wait, so the
+ * verb never waits for what is decrypted already, and the last try comes after the deadline. (A
+ * read skips the first try if everything was read before: waits_first in ldata.c.) If no loop runs
+ * the coroutine, or there is nothing to watch (memory), the same try is made as a blocking one.
  *
- * Nothing is allocated for a wait. Which verb goes on is the continuation's context, which no
- * script can reach. What else the call needs is numbers on its own stack (push_call), between its
- * arguments and wait's: a script with the debug library may read and change them, so they are no
- * addresses and no indexes, and self is looked at anew. The coroutine is a user value of what it
- * waits for; it counts as waiting as long as it can be resumed, so one that was closed, or has
- * died, is no hindrance. A turn tells a wait that is over from the one after it: who cancels goes
- * one turn further, and the coroutine, whenever it is resumed, finds that it is not its turn, and
- * touches nothing of the connection, which may be freed, or another's by then.
+ * A wait allocates nothing. The verb is the continuation's context, which no script can reach. The
+ * other values that the call needs are numbers on its own stack (push_call), between its arguments
+ * and wait's. A script with the debug library may change them, so none is an address or an index,
+ * and self is checked again. The coroutine is a user value of the object that it waits for. It
+ * counts as waiting only while it can be resumed, so a coroutine that was closed, or has died, does
+ * not block the object. A turn, which is a number, identifies a wait. Canceling increases it. A
+ * coroutine that is resumed and finds another turn does not touch the connection, which may be
+ * freed or used by another wait.
  *
  * All functions of an adapter are called here, outside of the core, of OpenSSL and of finalizers.
- * What wake and forget raise is a warning, for they are called where something else must go on;
- * what running and wait raise is the verb's.
+ * Errors of wake and forget become warnings, because the operation that called them must go on.
+ * Errors of running and wait become the verb's.
  *
- * A store closes and opens descriptors by itself, and those who share it do so in their threads: no
- * loop may be given such a one. A loop waits for the store's watch, which is the same socket under
- * a number of ours (lstore.c).
+ * A store closes and opens descriptors by itself, also in other threads that share it, so a loop
+ * must not watch them. It watches a duplicate instead, which is open for the same socket (the
+ * watch, lstore.c).
  *
- * What an attacker would try: to send without a pause, so that the coroutine that reads never
- * waits, and no other runs: after RUN_MAX verbs without a wait in this state the next one waits a
- * moment (rest). To make many coroutines wait for a store, and each answer wake them all. A store's
- * pump takes all answers off the wire; so whoever was woken by the descriptor looks who has one,
- * and wakes those alone, who do not look again.
+ * An attacker may send without a pause, so that the coroutine that reads never waits and no other
+ * runs. After RUN_MAX verbs without a wait in this state, the next one waits a moment
+ * (ask_for_pause). An attacker may also make many coroutines wait for a store, so that each answer
+ * would wake them all. A store's pump reads all answers from the wire. So the coroutine that the
+ * descriptor has woken checks which connections have an answer, and wakes only those, which do not
+ * check again.
  */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -42,7 +42,7 @@
 
 #include <time.h>
 
-/* Of each adapter, one after another. */
+/* The fields of an adapter in the table of loops. */
 enum { ADAPTER = 1, RUNNING, WAIT, WAKE, FORGET, FIELDS = FORGET };
 
 #define FOREVER LUA_MAXINTEGER
@@ -68,7 +68,7 @@ void tlb_open_loops(lua_State *L) {
 static tlb_state *push_table(lua_State *L, int which) {
     tlb_state *state = tlb_push_state(L);
     if (lua_getiuservalue(L, -1, which) != LUA_TTABLE) {
-        luaL_error(L, "tlslife: its state was changed");
+        luaL_error(L, "tlslife: the module's state was changed");
     }
     lua_remove(L, -2);
     return state;
@@ -106,7 +106,7 @@ int tlb_loop(lua_State *L) {
     int functions = lua_gettop(L);
     if (!is_known(L, functions, state->loops)) {
         if (state->loops == LOOPS_MAX) {
-            luaL_error(L, "loop: there are %d already", LOOPS_MAX);
+            luaL_error(L, "loop: there are %d loops already", LOOPS_MAX);
         }
         for (int i = ADAPTER; i <= FORGET; i++) {
             lua_pushvalue(L, 1 + i);
@@ -135,7 +135,7 @@ int tlb_push_loop(lua_State *L) {
     return 0;
 }
 
-/* Pushes a function of that loop; or nothing, and false. */
+/* Pushes a function of that loop. If there is none, pushes nothing and returns false. */
 static bool push_function(lua_State *L, int loop, int field) {
     push_table(L, TLB_STATE_LOOPS);
     bool there = lua_rawgeti(L, -1, (loop - 1) * FIELDS + field) == LUA_TFUNCTION;
@@ -172,7 +172,7 @@ void tlb_push_seconds(lua_State *L, lua_Integer ms) {
     }
 }
 
-/* Until then: -1 for ever, 0: it is over. */
+/* Milliseconds until the deadline; -1 without limit, 0 if it is over. */
 static lua_Integer left(lua_Integer deadline) {
     if (deadline == FOREVER) {
         return -1;
@@ -183,7 +183,10 @@ static lua_Integer left(lua_Integer deadline) {
 
 /* -------------------------------------------------------------------------------------- waiters */
 
-/* A thread that has ended, or was closed, has nothing on its stack. */
+/*
+ * Whether a thread can be resumed or runs. One that has ended, or was closed, has nothing on its
+ * stack.
+ */
 static bool is_live(lua_State *thread) {
     lua_Debug ar;
     int status = thread ? lua_status(thread) : LUA_ERRRUN;
@@ -207,7 +210,7 @@ bool tlb_waits(lua_State *L, int idx, tlb_waiter *waiter, int value) {
     return waiter->waiting;
 }
 
-/* Calls wake for the thread that is that user value. */
+/* Calls the loop's wake for the thread that is that user value. */
 static void wake(lua_State *L, int idx, const tlb_waiter *waiter, int value) {
     if (push_function(L, waiter->loop, WAKE)) {
         lua_getiuservalue(L, idx, value);
@@ -268,20 +271,22 @@ void tlb_forget(lua_State *L, int idx) {
     }
 }
 
-void tlb_part(lua_State *L, int idx) {
+void tlb_cancel_and_forget(lua_State *L, int idx) {
     const tlb_conn *self = lua_touserdata(L, idx);
     if (self->waiters[0].waiting || self->waiters[1].waiting) {
         tlb_cancel(L, idx);
     }
-    if (self->watched && self->handle.object) { /* else the loop's wake has freed it */
+    if (self->watched && self->handle.object) { /* otherwise the loop's wake has freed it */
         tlb_forget(L, idx);
     }
 }
 
 /* -------------------------------------------------------------------------- waiting for a store */
 
-/* Pushes whose descriptor is waited for, and gives it: the connection's own fd, or the watch of the store that its lookup
- * waits for. */
+/*
+ * Pushes the object whose descriptor is waited for, and returns the descriptor: the connection's
+ * fd, or the watch of the store that its lookup waits for.
+ */
 static int push_owner(lua_State *L, tlb_conn *self, int fd) {
     tlslife_lookup lookup;
     if (self->question == TLSLIFE_WANT_SESSION &&
@@ -306,7 +311,10 @@ static void set_lookup(lua_State *L, tlb_conn *self, bool looks_up) {
     self->looks_up = looks_up;
 }
 
-/* The connection at idx, a key of the table of lookups: whether it is told. */
+/*
+ * Wakes the coroutine of the connection at idx, a key of the table of lookups, if its answer has
+ * come. Returns whether the key is to be removed.
+ */
 static bool tell_answered(lua_State *L, int idx) {
     tlb_conn *conn = lua_touserdata(L, idx);
     if (!conn->handle.object || !tlb_waits(L, idx, &conn->waiters[0], TLB_CONN_READER)) {
@@ -336,7 +344,7 @@ void tlb_wake_answered(lua_State *L) {
 
 /* ------------------------------------------------------------------------------------- the call */
 
-/* What is on the stack while a call waits, above its arguments: */
+/* What is on the stack while a call waits, above its arguments. */
 enum { WAIT_FUNCTION = 1, OWNER, DEADLINE, OUT, TURN, FD };
 
 static tlb_waiter *waiter_of(tlb_conn *self, unsigned what) {
@@ -375,13 +383,16 @@ int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call) {
     return results;
 }
 
-/* As in a blocking call, bytes that are out are the result, whatever came after them. */
+/*
+ * The number of bytes that were sent is the result, whatever came after them, as in a blocking
+ * call.
+ */
 static int sent(lua_State *L, const tlb_call *call) {
     lua_pushinteger(L, (lua_Integer)call->out);
     return 1;
 }
 
-/* A close whose time is over lets go all the same. */
+/* The results of a call whose deadline is over. A close lets its transport go all the same. */
 static int timed_out(lua_State *L, tlb_conn *self, const tlb_call *call) {
     if (call->verb->what & TLB_CLOSES) {
         tlb_forget(L, 1);
@@ -419,7 +430,7 @@ static unsigned begin(lua_State *L, tlb_conn *self, const tlb_call *call, int lo
     return waiter_of(self, call->verb->what)->turn;
 }
 
-/* Whether the wait that is over was still this call's. */
+/* Ends a wait. Returns whether it still was this call's. */
 static bool end(lua_State *L, tlb_conn *self, tlb_call *call) {
     unsigned turn = (unsigned)lua_tointeger(L, call->verb->args + TURN);
     if (!self->handle.object || waiter_of(self, call->verb->what)->turn != turn) {
@@ -438,15 +449,18 @@ static bool end(lua_State *L, tlb_conn *self, tlb_call *call) {
     return true;
 }
 
-/* wait has returned, or raised: that is on the top. */
+/* Continues after wait has returned or raised; its result or error is at the top. */
 static int waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed) {
     tlb_check_same(L, &tlb_conn_type, self);
     bool mine = end(L, self, call);
     if (failed) {
         return lua_error(L);
     }
-    if (mine && (call->verb->what &
-                 TLB_DIALS)) { /* the next step may close it, and get the same number anew */
+    if (mine && (call->verb->what & TLB_DIALS)) {
+        /*
+                      * The dial's next step may close the descriptor, and open another one with the
+                      * same number.
+                      */
         tlb_forget_fd(L, 1, (int)lua_tointeger(L, call->verb->args + FD));
         mine = self->handle.object != NULL;
     }
@@ -467,18 +481,18 @@ static int wait_returned(lua_State *L, int status, lua_KContext context) {
     return tlb_questions(L, self, &call, results == TLB_ASKED ? tlb_try(L, self, &call) : results);
 }
 
-/* The same try is made again, and waits by itself: no loop can. */
+/* Makes the next try a blocking one, since no loop can wait. */
 static int block(lua_State *L, tlb_call *call) {
     call->looped = false;
     lua_settop(L, call->verb->args);
     return TLB_ASKED;
 }
 
-static lua_Integer nearer(lua_Integer a, lua_Integer b) {
+static lua_Integer shorter(lua_Integer a, lua_Integer b) {
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* The stack has grown by the wait function and the owner. */
+/* Waits. The wait function and the owner are on the stack, above the call's arguments. */
 static int wait_in(lua_State *L, tlb_conn *self, tlb_call *call, int loop, int fd, bool writing,
                    lua_Integer ms) {
     const char *mode = !writing ? "r" : self->question == TLSLIFE_WANT_SESSION ? "rw" : "w";
@@ -492,8 +506,10 @@ static int wait_in(lua_State *L, tlb_conn *self, tlb_call *call, int loop, int f
     return waited(L, self, call, status != LUA_OK);
 }
 
-/* Pushes the wait function of the loop that runs this coroutine; its number, or 0. A coroutine that has waited here before
- * is asked no more whose it is. */
+/*
+ * Pushes the wait function of the loop that runs this coroutine, and returns the loop's number, or
+ * 0. If this coroutine has waited here before, its loop is known, and running is not called.
+ */
 static int push_loop_of(lua_State *L, tlb_conn *self, const tlb_call *call) {
     const tlb_waiter *waiter = waiter_of(self, call->verb->what);
     if (waiter->loop != 0) {
@@ -522,31 +538,34 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     int loop = fd >= 0 ? push_loop_of(L, self, call) : 0;
     tlb_check_same(L, &tlb_conn_type, self);
-    if (!self->handle.object) { /* running has freed it */
+    if (!self->handle.object) { /* the adapter's running has freed it */
         return tlb_canceled(L);
     }
     if (loop == 0) {
         return block(L, call);
     }
     fd = push_owner(L, self, fd);
-    if (fd < 0) { /* another thread has just closed what the store had */
+    if (fd < 0) { /* another thread has just closed the store's descriptor */
         lua_settop(L, call->verb->args);
         return TLB_ASKED;
     }
-    ms = call->rests ? 1 : nearer(ms, timeout_ms);
-    call->rests = false;
+    ms = call->pauses ? 1 : shorter(ms, timeout_ms);
+    call->pauses = false;
     return wait_in(L, self, call, loop, fd, writing, ms);
 }
 
-/* The connection's next bytes would be there at once, as for a long time now: asks for a wait. */
-static int rest(tlb_conn *self, tlb_call *call) {
+/*
+ * Asks for a wait although the connection's next bytes may be there, because no verb has waited for
+ * a long time.
+ */
+static int ask_for_pause(tlb_conn *self, tlb_call *call) {
     self->handle.state->run = 0;
     self->question = call->verb->what & TLB_READS ? TLSLIFE_WANT_READ : TLSLIFE_WANT_WRITE;
-    call->rests = true;
+    call->pauses = true;
     return TLB_ASKED;
 }
 
-static bool wants_rest(const tlb_conn *self, const tlb_call *call) {
+static bool needs_pause(const tlb_conn *self, const tlb_call *call) {
     const tlslife_conn *conn = tlb_conn_object(self);
     return call->looped && (call->verb->what & TLB_BOTH) != TLB_BOTH &&
            ++self->handle.state->run > RUN_MAX && tlslife_conn_handshake_done(conn) &&
@@ -563,6 +582,6 @@ int tlb_perform_slowly(lua_State *L, tlb_conn *self, const tlb_verb *verb) {
     bool looped = self->handle.state->loops > 0 && lua_isyieldable(L) &&
                   tlslife_conn_blocking(tlb_conn_object(self));
     tlb_call call = {.verb = verb, .looped = looped, .first = looped};
-    int results = wants_rest(self, &call) ? rest(self, &call) : tlb_try(L, self, &call);
+    int results = needs_pause(self, &call) ? ask_for_pause(self, &call) : tlb_try(L, self, &call);
     return results == TLB_ASKED || self->tells ? tlb_questions(L, self, &call, results) : results;
 }

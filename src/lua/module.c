@@ -1,9 +1,9 @@
 /*
- * module.c: require "tlslife.core", and the C host's way in (tlslife_lua.h).
+ * module.c: opens the module "tlslife.core", and implements what C hosts call (tlslife_lua.h).
  *
- * All that belongs to a state is in its registry, under addresses of ours: two states share nothing
- * but the core's objects, and a state in which two copies of this module are loaded has two sets of
- * types that do not know each other.
+ * Everything that belongs to a state is in its registry, under addresses of this library. So two
+ * states share only the core's objects. If two copies of this library are loaded in one state, each
+ * has a set of types of its own, which the other does not recognize.
  */
 #include "tlslife_lua.h"
 
@@ -11,7 +11,7 @@
 
 static const char module_key;
 
-/* "context", "connection", ...: nil for anything else. */
+/* tls.type: "context", "connection", ..., or nil for anything else. */
 static int module_type(lua_State *L) {
     const tlb_type *const *type = tlb_handle_types;
     luaL_checkany(L, 1);
@@ -109,7 +109,9 @@ tlslife_context *tlslife_lua_test_context(lua_State *L, int idx) {
     return test(L, idx, &tlb_context_type);
 }
 
-/* The connection keeps its context's userdata, if the state has it: its hooks are asked. */
+/*
+ * The connection keeps its context's userdata, if the state has it, because its hooks may be asked.
+ */
 void tlslife_lua_push_conn(lua_State *L, tlslife_conn *conn) {
     push(L, &tlb_conn_type, conn);
     if (!conn) {

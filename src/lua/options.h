@@ -1,6 +1,6 @@
 /*
- * options.h: between loptions.c, which walks a table of options, and the files that know what each
- * option means: lsettings.c (a context's), lcache.c, lstore.c, lkeys.c.
+ * options.h: what loptions.c, which reads a table of options, shares with the files that know what
+ * each option means: lsettings.c (a context's), lcache.c, lstore.c, lkeys.c.
  */
 #ifndef TLSLIFE_OPTIONS_H
 #define TLSLIFE_OPTIONS_H
@@ -8,8 +8,8 @@
 #include "binding.h"
 
 /*
- * The stack while a setter runs: the options, the userdata of what is made, "option 'x'", the
- * option's value.
+ * The stack while a setter runs: the table of options, the userdata that is being made, the string
+ * "option 'x'", and the option's value.
  */
 enum { TLB_OPTIONS = 1, TLB_MADE, TLB_WHAT, TLB_VALUE };
 
@@ -17,7 +17,7 @@ typedef struct tlb_setting {
     lua_State *L;
     union {
         tlslife_context *context;
-        void *into; /* a structure of options that the setters fill */
+        void *into; /* a structure that the setters fill */
     };
     const char *what; /* "option 'verify'" */
     tlslife_error err;
@@ -25,7 +25,7 @@ typedef struct tlb_setting {
 
 typedef struct tlb_option {
     const char *name;
-    unsigned types;       /* a bit for each LUA_T that is lawful */
+    unsigned types;       /* a bit for each LUA_T that is allowed */
     const char *expected; /* the same in words */
     tlslife_status (*set)(tlb_setting *s);
     bool demanded;
@@ -39,36 +39,36 @@ typedef struct tlb_option {
 #define TLB_TABLE TLB_TYPE_BIT(LUA_TTABLE), "table"
 #define TLB_FUNCTION TLB_TYPE_BIT(LUA_TFUNCTION), "function"
 
-/* Rows are in the order in which they are set; name is NULL after the last. */
+/* The rows are in the order in which they are set. name is NULL after the last. */
 extern const tlb_option tlb_context_options[];
 
-/* Checks the table at TLB_OPTIONS, and leaves a copy of it there, alone on the stack. */
+/* Checks the table at TLB_OPTIONS, and replaces it by a copy, which is then alone on the stack. */
 void tlb_read_options(lua_State *L, const tlb_option rows[]);
 /*
- * Sets what was read, for what is at TLB_MADE, and leaves these two. false: s->err says why,
- * s->what which one.
+ * Calls the setter of each option that was read, for the object at TLB_MADE. Leaves the options and
+ * the object on the stack. If it returns false, s->what names the option and s->err has the reason.
  */
 bool tlb_set_options(tlb_setting *s, const tlb_option rows[]);
-/* Pushes an option that was read: its type. */
+/* Pushes an option that was read, and returns its type. */
 int tlb_push_option(tlb_setting *s, const char *name);
 
 /*
- * The value as a string without NUL, a boolean, an integer of that range, one of these words
- * (which?). Or raises.
+ * The option's value: a string without NUL, a boolean, an integer in a range, or the place of a
+ * string in a list of words. They raise if it is anything else.
  */
 const char *tlb_option_text(tlb_setting *s);
 const char *tlb_option_text_at(tlb_setting *s, int idx);
 bool tlb_option_truth(tlb_setting *s);
 lua_Integer tlb_option_integer(tlb_setting *s, lua_Integer min, lua_Integer max);
-/* The same as a size, which is none that memory cannot have. */
+/* An integer as a size. max is lowered to what memory can hold. */
 size_t tlb_option_size(tlb_setting *s, lua_Integer min, lua_Integer max);
 int tlb_choice(tlb_setting *s, const char *const words[]);
 /*
- * Pushes the userdata of a store that is the functions in the value, a table. ERROR: s->err.
- * Raises: it is none.
+ * Pushes the userdata of a store that is the functions in the value, which is a table. With ERROR,
+ * s->err has the reason. Raises if the table has other fields or lacks a function.
  */
 tlslife_status tlb_push_program(tlb_setting *s);
-/* Raises for keys of the table at idx that are none of these. */
+/* Raises if the table at idx has keys other than these. */
 void tlb_check_fields(tlb_setting *s, int idx, const char *const fields[]);
 
 #endif
