@@ -1,19 +1,18 @@
 /*
- * call.c: how the program calls Lua: with a traceback when it fails, and with Ctrl-C as an error in
- * the script.
+ * call.c: calls Lua from the program tlslife, with a traceback for errors, and with Ctrl-C as an
+ * error in the script.
  *
- * Signals. A handler may not touch Lua, except to set a hook: that is what Ctrl-C does, and the
- * hook raises "interrupted!" at the next instruction. A call that waits in C (a read, a handshake)
- * first waits to its end; a second Ctrl-C ends the program, because the first put the default
- * action back.
+ * A signal's handler may not touch Lua, except to set a hook. The handler of SIGINT sets one, which
+ * raises "interrupted!" at the next instruction. A call that waits in C (a read, a handshake) ends
+ * first. A second Ctrl-C ends the process, because the first one restores the default action.
  *
- * A peer that goes away must not kill a server. libtlslife raises no SIGPIPE, but a script also
- * writes through other modules, so the program handles the signal. It does not ignore it: children
- * would inherit that, and `tlslife script | head` would print to nobody for ever. So where our own
- * stdout has lost its reader we die of it, as lua does.
+ * A peer that closes its connection must not kill a server. libtlslife raises no SIGPIPE, but a
+ * script also writes through other modules, so the program tlslife handles the signal. It does not
+ * ignore it: child processes would inherit that, and `tlslife script | head` would run on without a
+ * reader. So if stdout has lost its reader, the process dies of the signal, as lua does.
  *
- * The threads of threads.c get no signals but those that they cause themselves, SIGPIPE among them:
- * Ctrl-C is the main thread's.
+ * The threads of threads.c get no signals except those that they cause themselves, such as SIGPIPE.
+ * Ctrl-C interrupts the main thread.
  */
 #include "host.h"
 
@@ -22,15 +21,16 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const char *_Atomic program_name; /* the prompt takes it away while threads may complain */
+/* atomic, since the prompt sets it to NULL while threads may use it */
+static const char *_Atomic program_name;
 static _Thread_local bool interruptible;
-static lua_State *running; /* what Ctrl-C interrupts */
+static lua_State *running; /* the state that Ctrl-C interrupts */
 
 void host_set_name(const char *name) {
     program_name = name;
 }
 
-/* In one go: other threads complain too. */
+/* The line is written by one call, since other threads may write messages, too. */
 void host_complain(const char *message) {
     const char *name = program_name;
     fflush(stdout);
@@ -81,8 +81,8 @@ void host_handle_sigpipe(void) {
 }
 
 /*
- * Makes the error a text: its own, or what __tostring says, with a traceback where there is none
- * yet.
+ * Turns the error into a text: the message with a traceback, or what __tostring returns if the
+ * error is not a string.
  */
 static int add_traceback(lua_State *L) {
     const char *message = lua_tostring(L, 1);

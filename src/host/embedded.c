@@ -1,7 +1,8 @@
 /*
- * embedded.c: the module inside the program. `require "tlslife"` and what it requires are found in
- * package.preload, so that the program is one file to copy, and never mixes its core with an
- * installed one.
+ * embedded.c: puts the module and its Lua files into package.preload, from where `require
+ * "tlslife"` loads them.
+ *
+ * So the program tlslife is one file to copy, and never mixes its core with an installed one.
  */
 #include "host.h"
 
@@ -16,7 +17,7 @@ typedef struct embedded_module {
 
 #include "embedded.h"
 
-/* The loader of one Lua file; its upvalue is the file's place in the table. */
+/* The loader of one Lua file. Its upvalue is the file's index in the table. */
 static int load_embedded(lua_State *L) {
     enum { MODULES = sizeof embedded / sizeof *embedded - 1 };
     lua_Integer place = lua_tointeger(L, lua_upvalueindex(1));

@@ -1,6 +1,6 @@
 /*
- * host.h: what the files of the program know of each other. Nothing here is public; the program is
- * a user of the public headers as any other is.
+ * host.h: what the files of the program tlslife share. Nothing here is public. The program tlslife
+ * uses the public headers alone, as any other program does.
  */
 #ifndef TLSLIFE_HOST_H
 #define TLSLIFE_HOST_H
@@ -26,12 +26,14 @@
 #endif
 #endif
 
-/* What the command line asks for. It outlives main(): threads read it while the process ends. */
+/*
+ * What the command line asks for. It outlives main(), since threads read it while the process ends.
+ */
 typedef struct host_options {
     int argc;
     char **argv;
-    int script;       /* index in argv of the script; argc: there is none */
-    bool bad;         /* argv[script] is an option that we do not know, or that lacks its argument */
+    int script;       /* index in argv of the script; argc if there is none */
+    bool bad;         /* argv[script] is an unknown option, or one that lacks its argument */
     bool help;        /* --help */
     bool interactive; /* -i */
     bool version;     /* -v */
@@ -39,22 +41,23 @@ typedef struct host_options {
     bool executes;    /* -e */
 } host_options;
 
-/* -- call.c. Each takes the program's name for messages from where host_name_set put it. */
+/* -- call.c. Messages begin with the name that host_set_name was given. */
 
-void host_set_name(const char *name);      /* what messages begin with; NULL: nothing */
-void host_complain(const char *message);   /* a line to stderr */
-int host_report(lua_State *L, int status); /* says and pops the error if status is one; returns status */
-void host_take_interrupts(void);           /* the calling thread is the one that Ctrl-C is for */
+void host_set_name(const char *name);      /* the name with which messages begin; NULL for none */
+void host_complain(const char *message);   /* writes a line to stderr */
+/* If status is an error, prints and pops it. Returns status. */
+int host_report(lua_State *L, int status);
+void host_take_interrupts(void);           /* makes SIGINT interrupt the calling thread */
 /*
- * lua_pcall with a traceback and, in the thread that takes interrupts, Ctrl-C raising an error in
- * what runs.
+ * lua_pcall with a traceback. In the thread that takes interrupts, Ctrl-C raises an error in the
+ * code that runs.
  */
 int host_call(lua_State *L, int arguments, int results);
 void host_handle_sigpipe(void);
 
 /* -- embedded.c */
 
-void host_preload(lua_State *L); /* the module and its Lua files, in package.preload */
+void host_preload(lua_State *L); /* puts the module and its Lua files into package.preload */
 
 /* -- prompt.c */
 
@@ -62,10 +65,14 @@ void host_prompt(lua_State *L); /* reads, runs and prints lines until the end of
 
 /* -- script.c */
 
-bool host_has_script(const host_options *given);              /* a file: not stdin, not nothing */
-void host_open(lua_State *L, const host_options *given);      /* libraries, module, arg, collector */
-bool host_run_words(lua_State *L, const host_options *given); /* LUA_INIT, options, script: all went well? */
-int host_run_input(lua_State *L);                             /* runs stdin as a file; LUA_OK or not */
+/* Whether there is a script that is a file. */
+bool host_has_script(const host_options *given);
+/* Opens the libraries and the module, and sets arg and the collector. */
+void host_open(lua_State *L, const host_options *given);
+/* Runs LUA_INIT, the options and the script. Returns whether all of them went well. */
+bool host_run_words(lua_State *L, const host_options *given);
+/* Runs stdin as a file and returns a Lua status. */
+int host_run_input(lua_State *L);
 
 /* -- state.c */
 
@@ -74,28 +81,30 @@ void host_state_close(lua_State *L);
 
 /* -- worker.c */
 
-/* What a thread is given, and what becomes of it. */
+/* What a thread is given, and its exit status. */
 typedef struct host_worker {
     const host_options *given;
     lua_Integer index;
     int control;
-    struct stat socket; /* what control is */
-    int *listeners;     /* descriptors; -1: the state's by now */
+    struct stat socket; /* the file that control refers to */
+    int *listeners;     /* descriptors; -1 after the state has taken one over */
     size_t listeners_len;
-    tlslife_cache *cache;             /* or NULL; counted */
-    tlslife_ticket_keys *ticket_keys; /* or NULL; counted */
-    int status;                       /* as a process's */
+    tlslife_cache *cache;             /* or NULL; a reference */
+    tlslife_ticket_keys *ticket_keys; /* or NULL; a reference */
+    int status;                       /* exit status, as a process's */
 
-    tlslife_listener *pushing; /* on its way into the state */
-    bool ending;               /* the state is being closed, which is done once */
+    tlslife_listener *pushing; /* the listener that is being pushed into the state */
+    bool ending;               /* the state is being closed, which is done only once */
     jmp_buf end;
 } host_worker;
 
-void host_work(host_worker *self);         /* runs the script, sets status, closes all that was given */
-void host_worker_clear(host_worker *self); /* gives up what it was given, but for control */
+/* Runs the script, sets status and closes everything that the thread was given. */
+void host_work(host_worker *self);
+void host_worker_clear(host_worker *self); /* frees what it was given, except control */
 
 /* -- threads.c */
 
-void host_preload_threads(lua_State *L, const host_options *given); /* tlslife.host, in package.preload */
+/* Puts tlslife.host into package.preload. */
+void host_preload_threads(lua_State *L, const host_options *given);
 
 #endif

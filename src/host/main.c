@@ -1,7 +1,7 @@
 /*
- * main.c: the program `tlslife`: lua with the module inside. Its options, the table `arg`,
- * LUA_INIT, exit codes and messages are those of lua 5.4, so that a script can be moved from one to
- * the other without a thought.
+ * main.c: is the main function of the program tlslife, which is lua with the module inside. Its
+ * options, the table arg, LUA_INIT, exit codes and messages are those of lua 5.4, so any script for
+ * lua runs unchanged.
  */
 #include "host.h"
 
@@ -41,7 +41,10 @@ static void print_version(void) {
     fflush(stdout);
 }
 
-/* One option; false: a bad one. *i goes on to its argument where that stands apart. */
+/*
+ * Reads one option, and returns false if it is bad. *i advances if the option's argument is a word
+ * of its own.
+ */
 static bool parse_option(host_options *out, char **argv, int *i) {
     const char *option = argv[*i];
     if (option[1] == 'e' || option[1] == 'l') {
@@ -98,7 +101,7 @@ static void run_stdin(lua_State *L) {
     }
 }
 
-/* What main does, in protected mode: the options in, whether all went well out. */
+/* The protected part of main. Its argument is the options, its result whether all went well. */
 static int run(lua_State *L) {
     const host_options *given = lua_touserdata(L, 1);
     if (given->bad) {
@@ -127,7 +130,7 @@ static int run(lua_State *L) {
 }
 
 int main(int argc, char **argv) {
-    static host_options given; /* see host.h */
+    static host_options given; /* static, since threads read it until the process ends */
     given = parse_options(argc, argv);
 #ifndef HOST_BY_MALLOC
     (void)tlslife_keep_memory(); /* refused: then malloc's */

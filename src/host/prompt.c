@@ -1,7 +1,9 @@
 /*
- * prompt.c: the interactive mode. A line is tried as an expression first, whose values are printed,
- * then as a statement; where that is not complete yet, more lines are asked for. The module is
- * there as `tls` and `tlslife`: at a prompt one has come to try it.
+ * prompt.c: runs the interactive mode.
+ *
+ * A line is first tried as an expression, whose values are printed, and then as a statement. If
+ * that is incomplete, the prompt asks for more lines. The module is there as the globals `tls` and
+ * `tlslife`, since a user comes to the prompt to try it.
  */
 #include "host.h"
 
@@ -21,8 +23,8 @@ static void show_prompt(lua_State *L, bool first) {
 }
 
 /*
- * Pushes a line of stdin, without its newline; false: there is none. A first line "=x" means
- * "return x".
+ * Pushes a line of stdin without its newline. Returns false at the end of stdin. A first line "=x"
+ * means "return x".
  */
 static bool push_line(lua_State *L, bool first) {
     show_prompt(L, first);
@@ -54,7 +56,10 @@ static int load_text(lua_State *L, int index) {
     return luaL_loadbuffer(L, text, len, "=stdin");
 }
 
-/* The line at the top as an expression: LUA_OK and the chunk pushed, or else nothing pushed. */
+/*
+ * Loads the line at the top as an expression. Pushes the chunk if the result is LUA_OK, and nothing
+ * otherwise.
+ */
 static int load_expression(lua_State *L) {
     lua_pushfstring(L, "return %s", lua_tostring(L, -1));
     int status = load_text(L, -1);
@@ -75,7 +80,8 @@ static bool is_incomplete(lua_State *L, int status) {
 }
 
 /*
- * The lines that make a statement, of which the first is at the top. Pushes the chunk or the error.
+ * Loads the lines that make a statement, of which the first is at the top. Pushes the chunk or the
+ * error.
  */
 static int load_statement(lua_State *L) {
     for (;;) {
@@ -90,7 +96,7 @@ static int load_statement(lua_State *L) {
     }
 }
 
-/* Loads what the user types next, on an empty stack; -1: the end of stdin. */
+/* Loads what the user types next, on an empty stack. Returns -1 at the end of stdin. */
 static int load_input(lua_State *L) {
     lua_settop(L, 0);
     if (!push_line(L, true)) {

@@ -1,6 +1,6 @@
 /*
- * script.c: a Lua state made ready as lua would, and what the command line wants done in it: in the
- * main thread, and again in each thread that the program starts (threads.c).
+ * script.c: prepares a Lua state as lua does, and runs what the command line asks for in it. Both
+ * happen in the main thread, and again in each thread that the program tlslife starts (threads.c).
  */
 #include "host.h"
 
@@ -9,8 +9,8 @@
 #include <string.h>
 
 /*
- * arg: the script at 0, its arguments from 1, what came before below. Without a script the program
- * is at 0.
+ * Sets the global arg: the script is at 0, its arguments from 1, the words before it below 0.
+ * Without a script the program's name is at 0.
  */
 static void set_arg(lua_State *L, const host_options *given) {
     int zero = given->script < given->argc ? given->script : 0;
@@ -46,7 +46,7 @@ static int run_string(lua_State *L, const char *text, const char *chunk_name) {
     return run_chunk(L, luaL_loadbuffer(L, text, strlen(text), chunk_name));
 }
 
-/* LUA_INIT: a string to run, or "@" and a file. */
+/* Runs LUA_INIT, which is a string to run, or "@" and a file's name. */
 static int run_init(lua_State *L) {
     const char *name = "LUA_INIT" LUA_VERSUFFIX;
     const char *init = getenv(name);
@@ -63,7 +63,7 @@ static int run_init(lua_State *L) {
     return run_string(L, init, lua_pushfstring(L, "=%s", name));
 }
 
-/* -l: "mod", "global=mod"; of "mod-v2" the global is "mod". */
+/* Runs -l with "mod" or "global=mod". The global of "mod-v2" is "mod". */
 static int run_require(lua_State *L, const char *argument) {
     const char *equals = strchr(argument, '=');
     const char *module = equals != NULL ? equals + 1 : argument;
@@ -80,7 +80,7 @@ static int run_require(lua_State *L, const char *argument) {
     return host_report(L, status);
 }
 
-/* -e, -l and -W in the order in which they stand. */
+/* Runs -e, -l and -W in the order of the command line. */
 static int run_options(lua_State *L, char **argv, int end) {
     for (int i = 1; i < end; i++) {
         char option = argv[i][1];
@@ -117,7 +117,7 @@ static int push_script_arguments(lua_State *L) {
     return n;
 }
 
-/* The script's file; NULL: stdin. */
+/* The script's file; NULL for stdin. */
 static const char *script_file(const host_options *given) {
     const char *name = given->argv[given->script];
     bool input = strcmp(name, "-") == 0 && strcmp(given->argv[given->script - 1], "--") != 0;

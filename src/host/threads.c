@@ -1,21 +1,22 @@
 /*
- * threads.c: `tlslife.host`, which runs the program's script again in threads: require
- * "tlslife.host".thread{…}.
+ * threads.c: implements the module "tlslife.host", whose function thread{...} runs the program's
+ * script again in a thread.
  *
- * Of the caller's state a thread sees nothing. The objects that it is given are C objects, counted
- * and made for many threads; so the sockets that it listens on, which it gets duplicates of. The
- * control descriptor is the thread's when thread{} returns one, and not before.
+ * A thread shares no Lua value with the state that starts it. The objects that it is given are C
+ * objects with a reference count, which several threads may use. Listening sockets are the
+ * exception: the thread gets duplicates of them. The control descriptor belongs to the thread once
+ * thread{} has returned a thread, and to the caller before.
  *
- * The end. A thread ends with its script, with an error (reported as the main script's), or by
- * os.exit, which here leaves the script by a jump and ends the thread alone. When the process ends
- * first, by the end of its main script or by os.exit there, threads are not waited for: they end in
- * the middle of whatever they do. So nothing may be torn down under them, and OpenSSL would be by
- * its own handler: ours runs before it and leaves nothing to do.
+ * A thread ends with its script, with an error (which is reported as the main script's are), or by
+ * os.exit, which leaves the script by a jump and ends only the thread. When the process ends first,
+ * by the end of its main script or by os.exit there, it does not wait for its threads. They stop in
+ * the middle of what they do, so nothing that they use may be freed. OpenSSL's own exit handler
+ * would free it. The handler here runs before that one and ends the process.
  *
- * In a child of fork() no thread runs but the one that forked. There, those of the parent are over,
- * with a failure.
+ * In a child of fork() only the thread that forked exists. There, the other threads of the parent
+ * count as ended, with a failure.
  *
- * Signals are the main thread's: all are blocked here, but for those that an instruction raises in
+ * Signals go to the main thread. All are blocked here, except those that an instruction raises in
  * its own thread.
  */
 #include "host.h"
@@ -39,26 +40,29 @@
 typedef struct host_thread {
     struct host_thread *next;
     pthread_t id;
-    bool over, joined, held; /* under the lock; held: a userdata leads here */
-    host_worker work;        /* the thread's, until it is over */
+    bool over, joined, held; /* protected by the lock; held: a userdata refers to this */
+    host_worker work;        /* belongs to the thread until it is over */
 } host_thread;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
-/* The state's, which runs in this thread; no upvalue, since a script could change that. */
+/*
+ * The options of the state that runs in this thread. They are not an upvalue, since a script could
+ * change that.
+ */
 static _Thread_local const host_options *state_options;
-static host_thread *threads; /* all that were not joined, or are held */
+static host_thread *threads; /* all threads that were not joined, or that a userdata refers to */
 
 /* ---------------------------------------------------------------------------- what came of them */
 
-static void let_go(host_thread *self) {
+static void thread_free(host_thread *self) {
     host_worker_clear(&self->work);
     free(self);
 }
 
 /*
- * Joins the threads that are over, which does not wait, and frees those that nobody asks for. How
- * many still run.
+ * Joins the threads that are over, which does not block, and frees those without a userdata.
+ * Returns the number of threads that still run.
  */
 static size_t reap(void) {
     size_t running = 0;
@@ -71,7 +75,7 @@ static size_t reap(void) {
         running += !one->over;
         if (one->joined && !one->held) {
             *at = one->next;
-            let_go(one);
+            thread_free(one);
         } else {
             at = &one->next;
         }
@@ -88,7 +92,7 @@ static void in_parent(void) {
     pthread_mutex_unlock(&lock);
 }
 
-/* What a thread was in the middle of is left as it is: nobody knows how far it was. */
+/* A thread's objects are left as they are, since the thread may have been changing them. */
 static void in_child(void) {
     for (host_thread *each = threads; each != NULL; each = each->next) {
         if (!each->over) {
@@ -100,7 +104,7 @@ static void in_child(void) {
     pthread_mutex_unlock(&lock);
 }
 
-/* fcloseall flushes as exit does: without waiting for the locks that threads hold. */
+/* fcloseall flushes as exit does, but does not wait for the locks that threads hold. */
 static void at_exit(int status, void *unused) {
     (void)unused;
     if (reap() > 0) {
@@ -110,14 +114,14 @@ static void at_exit(int status, void *unused) {
 }
 
 /*
- * Handlers run in reverse order, so OpenSSL must have its own first: it has from its first object
- * on.
+ * Installs the exit handler. Handlers run in reverse order of their installation, so OpenSSL's must
+ * be there first. OpenSSL installs it with its first object.
  */
 static void precede_openssl(void) {
     tlslife_context_free(tlslife_context_new(TLSLIFE_CLIENT, NULL));
     (void)on_exit(at_exit, NULL);
-    (void)pthread_atfork(before_fork, in_parent,
-                         in_child); /* out of memory: a child may wait for threads */
+    /* If memory is short this fails, and a child may wait for threads that it does not have. */
+    (void)pthread_atfork(before_fork, in_parent, in_child);
 }
 
 static void *thread_main(void *argument) {
@@ -148,7 +152,7 @@ static bool listens(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &answer, &answer_len) == 0 && answer != 0;
 }
 
-/* A duplicate: the caller's stays the caller's. */
+/* Duplicates the listening socket at the top. The original stays the caller's. */
 static int duplicate(lua_State *L) {
     tlslife_listener *listener = tlslife_lua_test_listener(L, lua_gettop(L));
     int fd = listener != NULL ? tlslife_listener_fd(listener) : check_descriptor(L, "listeners");
@@ -172,7 +176,7 @@ static void read_listeners(lua_State *L, host_worker *self) {
     self->listeners = calloc((size_t)len + 1, sizeof *self->listeners);
     if (self->listeners == NULL) {
         luaL_error(L, "thread: out of memory");
-        return; /* which luaL_error does not */
+        return; /* luaL_error does not return */
     }
     while (self->listeners_len < len) {
         lua_rawgeti(L, -1, (lua_Integer)self->listeners_len + 1);
@@ -244,8 +248,8 @@ static void read_options(lua_State *L, host_worker *self) {
 /* ------------------------------------------------------------------------------- for the caller */
 
 /*
- * The thread inherits the mask; signals that an instruction raises are the kernel's own affair when
- * blocked.
+ * The thread inherits the mask. If a signal that an instruction raises were blocked, the kernel
+ * would decide what happens, so these signals stay unblocked.
  */
 static int start(host_thread *self) {
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE};
@@ -260,7 +264,10 @@ static int start(host_thread *self) {
     return problem;
 }
 
-/* The list has it before it can be over: reap waits for the lock. */
+/*
+ * Starts a thread and adds it to the list. The lock is held, so reap cannot see that the thread is
+ * over before it is in the list.
+ */
 static int start_listed(host_thread *self) {
     pthread_mutex_lock(&lock);
     int problem = start(self);
@@ -273,7 +280,10 @@ static int start_listed(host_thread *self) {
     return problem;
 }
 
-/* The userdata, then what it leads to: nothing is lost where one of them cannot be had. */
+/*
+ * The userdata is made before the structure that it refers to, so neither leaks if the other cannot
+ * be allocated.
+ */
 static host_thread *push_new(lua_State *L) {
     host_thread **box = lua_newuserdatauv(L, sizeof *box, 0);
     *box = NULL;
@@ -339,7 +349,7 @@ static int thread_status(lua_State *L) {
     return 1;
 }
 
-/* Nothing waits for the thread: it goes on, and is joined when it is over. */
+/* Does not wait for the thread, which continues and is joined when it is over. */
 static int thread_gc(lua_State *L) {
     host_thread **box = luaL_checkudata(L, 1, TYPE);
     if (*box != NULL) {
@@ -348,7 +358,7 @@ static int thread_gc(lua_State *L) {
         (*box)->held = false;
         pthread_mutex_unlock(&lock);
         if (!listed) {
-            let_go(*box); /* it never began */
+            thread_free(*box); /* the thread was never started */
         }
         *box = NULL;
         reap();

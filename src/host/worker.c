@@ -1,14 +1,15 @@
 /*
- * worker.c: what a thread of threads.c does: runs the program's script again, in a Lua state of its
- * own that was made ready as the main one was, with the same options and the same arg. What it
- * shall do differently it reads from require "tlslife.worker", which here is a table and in the
- * main thread is false.
+ * worker.c: runs the program's script again in a thread of threads.c.
  *
- * Descriptors. Listeners belong to the state at once, as objects: a script that fails, or stops
- * listening early, closes no number that has meanwhile become another's. The control descriptor is
- * a number, for the script to put into its event loop, which will close it; where it is still the
- * same socket when the state has gone, it is closed here, so that the other end sees the thread's
- * end in any case.
+ * The thread has a Lua state of its own, prepared as the main one was, with the same options and
+ * the same arg. A script finds out by require "tlslife.worker" that it runs in a worker: the result
+ * is a table here, and false in the main thread.
+ *
+ * Listeners belong to the state at once, as objects. So a script that fails, or stops listening
+ * early, cannot close a number that meanwhile belongs to another file. The control descriptor is a
+ * number, which the script puts into its event loop, and the loop will close it. If it is still the
+ * same socket after the state was closed, it is closed here, so the other end always sees the
+ * thread's end.
  */
 #include "host.h"
 
@@ -39,8 +40,8 @@ static int load_worker(lua_State *L) {
 }
 
 /*
- * What require "tlslife.worker" gives: always the same table, whatever a script does to
- * package.loaded.
+ * Preloads the table that require "tlslife.worker" returns. It is always the same table, whatever a
+ * script does to package.loaded.
  */
 static void preload_worker(lua_State *L, host_worker *self) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -62,19 +63,19 @@ static void preload_worker(lua_State *L, host_worker *self) {
     lua_pop(L, 1);
 }
 
-/* Whose script this thread runs; no upvalue of os.exit, since a script could change that. */
+/* The worker of this thread. It is not an upvalue of os.exit, since a script could change that. */
 static _Thread_local host_worker *current;
 
-/* Once: a finalizer may call os.exit. */
+/* Closes the state. The mark prevents a second time, since a finalizer may call os.exit. */
 static void close_state(lua_State *L, host_worker *self) {
     self->ending = true;
     host_state_close(L);
 }
 
 /*
- * os.exit. The jump leaves C frames as an error would, but no pcall catches it. The state is closed
- * before, as lua's os.exit does it: a loop that runs in one of those frames is closed by its
- * finalizer, and may look at its own frame.
+ * Replaces os.exit in a thread. The jump leaves C frames as an error does, but no pcall catches it.
+ * The state is closed before the jump, as lua's os.exit does it, because a loop that runs in one of
+ * those frames is closed by its finalizer, which may use its own frame.
  */
 static int exit_thread(lua_State *L) {
     host_worker *self = current;
@@ -83,7 +84,7 @@ static int exit_thread(lua_State *L) {
     if (self->ending) {
         return luaL_error(L, "os.exit: the thread ends already");
     }
-    self->status = status & 0xff; /* as a parent sees it */
+    self->status = status & 0xff; /* as a parent process sees it */
     close_state(L, self);
     longjmp(self->end, 1);
 }
@@ -95,7 +96,7 @@ static void replace_exit(lua_State *L) {
     lua_pop(L, 1);
 }
 
-/* In protected mode: as main.c's, whether all went well out. */
+/* The protected part of the thread, as in main.c. Its result is whether all went well. */
 static int run(lua_State *L) {
     host_worker *self = lua_touserdata(L, 1);
     host_open(L, self->given);
@@ -116,8 +117,8 @@ static void run_state(lua_State *L, host_worker *self) {
 }
 
 /*
- * Only if the number is still the socket that it was: the script may have closed it, and others
- * have taken it.
+ * Closes the control descriptor if its number is still the same socket. The script may have closed
+ * it, and another file may have its number.
  */
 static void close_control(const host_worker *self) {
     struct stat now;
