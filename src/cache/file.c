@@ -1,18 +1,21 @@
 /*
- * file.c: a client's sessions as one sealed block, for a program that restarts.
+ * file.c: exports a cache's client sessions as one sealed block, and imports such a block, for a
+ * program that restarts.
  *
- * Inside the seal, numbers big endian:
- *   "tlslife cache" | 1 version | 4 how many | and each: 1 notes | 32 key | 2 + peer | 4 + DER
+ * Inside the seal, numbers are big endian:
  *
- * The block is read to its end before the first session of it enters the cache: what is damaged
- * adds nothing. A session keeps the policy and the host that it was verified under, and loses the
- * number of its context, which was that process's: the context that finds it under its key takes it
- * over.
+ *   "tlslife cache" | 1 version | 4 number of sessions
+ *   and for each session   1 notes | 32 key | 2 + peer | 4 + DER
  *
- * Whoever has a session of a client that showed a certificate is that client, without its private
- * key, for as long as the session lives: these stay behind unless they are asked for. libssl does
- * not know of a session whether there was a certificate, so it is noted in the session's ex_data,
- * which a dup copies.
+ * The block is read to its end before its first session enters the cache, so a damaged block adds
+ * nothing. A session keeps the policy and the host under which it was verified. It loses the number
+ * of its context, which had a meaning in the exporting process only. The context that finds the
+ * session under its key puts its own number there.
+ *
+ * Whoever steals a session of a client that showed a certificate can act as that client without its
+ * private key, as long as the session lives. So these sessions are exported only on request. libssl
+ * does not record whether a session's client had a certificate, so this library marks it in the
+ * session's ex_data, which a dup copies.
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -35,12 +38,13 @@
 #define PEER_MAX 65535
 
 static const char magic[] = "tlslife cache";
-static const char purpose[] = "tlslife cache file"; /* what the seal is bound to */
+static const char purpose[] = "tlslife cache file"; /* what the seal is bound to (aad) */
 
 enum {
     MAGIC_LEN = sizeof magic - 1,
     HEAD_LEN = MAGIC_LEN + 1 + 4,
-    ENTRY_LEN = 1 + TLSL_STORE_KEY + 2 + 4 /* and what has a length of its own */
+    /* Without the peer and the DER, which have lengths of their own. */
+    ENTRY_LEN = 1 + TLSL_STORE_KEY + 2 + 4
 };
 enum { NOTE_CERTIFICATE = 1 };
 
@@ -48,7 +52,7 @@ typedef struct file_entry {
     tlsl_cache_key key;
     SSL_SESSION *session;
     char *peer;
-    unsigned char *der; /* while it is exported */
+    unsigned char *der; /* set during an export */
     size_t der_len;
 } file_entry;
 
@@ -56,7 +60,7 @@ typedef struct file_entries {
     file_entry *all;
     size_t len, room;
     bool with_certificates;
-    bool failed; /* out of memory */
+    bool failed; /* memory ran out */
 } file_entries;
 
 /* -------------------------------------------------------------------------------------- entries */
@@ -70,7 +74,7 @@ static void entries_free(file_entries *entries) {
     free(entries->all);
 }
 
-/* A zeroed entry at the end; NULL: out of memory. */
+/* Appends a zeroed entry; NULL if memory runs out. */
 static file_entry *entries_add(file_entries *entries) {
     if (entries->len == entries->room) {
         size_t room = entries->room == 0 ? 64 : 2 * entries->room;
@@ -103,7 +107,10 @@ static void collect(void *user, const tlsl_cache_key *key, SSL_SESSION *session,
     *entry = (file_entry){.key = *key, .session = session, .peer = text};
 }
 
-/* Drops what is over, and encodes the rest; how many bytes they take, or 0: out of memory. */
+/*
+ * Drops expired sessions and encodes the others. Returns the number of bytes of the block, or 0 if
+ * memory runs out.
+ */
 static size_t encode(const tlslife_cache *cache, file_entries *entries) {
     size_t total = HEAD_LEN;
     size_t kept = 0;
@@ -152,7 +159,7 @@ static void write_plain(const file_entries *entries, unsigned char *at) {
     }
 }
 
-/* The block, for tlslife_session_bytes_free; NULL: out of memory. */
+/* The sealed block, which tlslife_session_bytes_free frees; NULL if memory runs out. */
 static unsigned char *seal_entries(tlslife_keyring *keyring, const file_entries *entries,
                                    size_t plain_len, size_t *out_len) {
     unsigned char *sealed = NULL, *out = NULL;
@@ -197,7 +204,7 @@ typedef struct file_reader {
     size_t left;
 } file_reader;
 
-/* The next len bytes; NULL: there are fewer. */
+/* The next len bytes; NULL if there are fewer. */
 static const unsigned char *take(file_reader *reader, size_t len) {
     if (reader->left < len) {
         return NULL;
@@ -217,13 +224,13 @@ static bool take_number(file_reader *reader, size_t bytes, size_t *out) {
     return at != NULL;
 }
 
-/* The number of a context means nothing in another process. */
+/* Clears the number of the session's context, which means nothing in another process. */
 static bool forget_context(SSL_SESSION *session) {
     tlsl_client_id id;
     unsigned len = 0;
     const unsigned char *now = SSL_SESSION_get0_id_context(session, &len);
     if (len != sizeof id) {
-        return true; /* of a program's own SSL_CTX */
+        return true; /* the session belongs to the calling program's own SSL_CTX */
     }
     memcpy(&id, now, sizeof id);
     id.number = 0;
@@ -255,8 +262,8 @@ static bool read_entry(file_reader *reader, file_entry *entry) {
     }
     entry->key.client = true;
     memcpy(entry->key.bytes, key, sizeof entry->key.bytes);
-    entry->peer =
-        calloc(1, peer_len + 1); /* strndup would want to see an end in a stranger's bytes */
+    /* Not strndup, which would look for a NUL in bytes that are not trusted. */
+    entry->peer = calloc(1, peer_len + 1);
     if (entry->peer != NULL) {
         memcpy(entry->peer, peer, peer_len);
     }

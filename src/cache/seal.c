@@ -1,22 +1,23 @@
 /*
- * seal.c: what leaves the process, sealed: the ring of keys, and AES-256-GCM under them.
+ * seal.c: seals what leaves the process, by AES-256-GCM under the keys of a ring.
  *
- *   1 version | 8 key id | 24 nonce | ciphertext | 16 tag          49 bytes more than what is inside
+ *   1 version | 8 key id | 24 nonce | ciphertext | 16 tag          49 bytes more than the plaintext
  *
- * Random nonces of 12 bytes are good for 2^32 messages under one key, and a fleet of servers that
- * share a secret puts that many sessions into one Redis in weeks; a nonce met twice would give away
- * GCM's authentication key. So each message has a key of its own: XAES-256-GCM, a published
- * construction, takes 24 random bytes, makes the message's key of the first 12 (CMAC in counter
- * mode, which is two blocks of AES) and the nonce of GCM of the others. 2^80 messages are safe that
- * way. HKDF for each message would do the same for fifteen times the price of the two blocks.
+ * Random nonces of 12 bytes are good for 2^32 messages under one key. A fleet of servers that share
+ * a secret puts that many sessions into one Redis in weeks, and a nonce that occurs twice reveals
+ * GCM's authentication key. So each message has a key of its own. XAES-256-GCM, a published
+ * construction, takes 24 random bytes. It derives the message's key from the first 12 (CMAC in
+ * counter mode, which is two blocks of AES) and uses the other 12 as GCM's nonce. That way 2^80
+ * messages are safe. HKDF for each message would do the same at fifteen times the cost of the two
+ * blocks.
  *
- * Keys come of secrets by HKDF-SHA-256 together with their ids, so that whoever has the secret has
- * the id, opening tries one key and not eight, and the id says nothing of the secret.
+ * Keys and their ids are derived from secrets by HKDF-SHA-256. So all who have the secret have the
+ * same id, opening tries one key and not eight, and the id reveals nothing of the secret.
  *
- * What an attacker who owns the store would try: to change bytes, cut them, give those of another
- * entry or of another policy, or of yesterday. The tag covers version, key id and all that the
- * caller names (aad); yesterday's bytes of the same entry do open, and the session in them says
- * itself when it ends. All else is answered with the same "does not open".
+ * An attacker who controls the store would change or cut bytes, or return those of another entry,
+ * of another policy or of an earlier time. The tag covers the version, the key id and everything
+ * that the caller names (aad). Earlier bytes of the same entry do open, but the session inside has
+ * its own time of expiry. Everything else gives the same result: it does not open.
  */
 #include <limits.h>
 #include <openssl/core_names.h>
@@ -50,14 +51,15 @@ enum { LABELLED_LEN = 1 + ID_LEN, HEAD_LEN = LABELLED_LEN + NONCE_LEN };
 typedef struct seal_key {
     unsigned char id[ID_LEN];
     unsigned char bytes[KEY_LEN];
-    unsigned char mask[BLOCK_LEN]; /* CMAC's first subkey: what a whole block is masked with */
+    unsigned char mask[BLOCK_LEN]; /* CMAC's first subkey, which masks a complete block */
 } seal_key;
 
 struct tlslife_keyring {
     atomic_uint refs;
-    EVP_CIPHER *block; /* fetched once: a fetch costs more than a seal */
+    EVP_CIPHER *block; /* fetched once, since a fetch costs more than a seal */
     EVP_CIPHER *aead;
-    pthread_mutex_t lock; /* over what follows; held for a copy, never for a computation */
+    /* Protects the fields below. It is held for a copy only, never for a computation. */
+    pthread_mutex_t lock;
     size_t keys_len;
     seal_key keys[KEYS_MAX];
 };
@@ -97,7 +99,10 @@ static bool encrypt_blocks(const tlslife_keyring *keyring, EVP_CIPHER_CTX *ctx, 
            EVP_EncryptUpdate(ctx, out, &done, in, len) == 1 && done == len;
 }
 
-/* The key of a message, of its salt. NIST SP 800-108, with CMAC of exactly one block. */
+/*
+ * Derives a message's key from its salt. NIST SP 800-108 in counter mode, with CMAC of exactly one
+ * block.
+ */
 static bool message_key(const tlslife_keyring *keyring, EVP_CIPHER_CTX *ctx, const seal_key *key,
                         const unsigned char *salt, unsigned char out[KEY_LEN]) {
     unsigned char blocks[KEY_LEN] = {0, 1, 'X', 0, [BLOCK_LEN] = 0, 2, 'X', 0};
@@ -109,7 +114,7 @@ static bool message_key(const tlslife_keyring *keyring, EVP_CIPHER_CTX *ctx, con
     return encrypt_blocks(keyring, ctx, key, blocks, KEY_LEN, out);
 }
 
-/* Doubles a block in GF(2^128), in constant time: it is as secret as the key. */
+/* Doubles a block in GF(2^128). It takes constant time, since the block is as secret as the key. */
 static void double_block(const unsigned char in[BLOCK_LEN], unsigned char out[BLOCK_LEN]) {
     unsigned carry = 0;
     for (size_t i = BLOCK_LEN; i-- > 0;) {
@@ -129,7 +134,8 @@ static bool key_make(const tlslife_keyring *keyring, const unsigned char *secret
     if (ok) {
         memcpy(out->bytes, derived, KEY_LEN);
         memcpy(out->id, derived + KEY_LEN, ID_LEN);
-        ok = encrypt_blocks(keyring, ctx, out, block, BLOCK_LEN, block); /* of zeros, in place */
+        /* Encrypts zeros in place. */
+        ok = encrypt_blocks(keyring, ctx, out, block, BLOCK_LEN, block);
         double_block(block, out->mask);
     }
     EVP_CIPHER_CTX_free(ctx);
@@ -140,7 +146,7 @@ static bool key_make(const tlslife_keyring *keyring, const unsigned char *secret
 
 /* ------------------------------------------------------------------------------ the ring's life */
 
-/* The key of a program's secret, or the error says why there is none. */
+/* Derives the key of a secret. If it returns false, err has the reason. */
 static bool key_of(const tlslife_keyring *keyring, const unsigned char *secret, size_t secret_len,
                    seal_key *out, tlslife_error *err) {
     ERR_clear_error();
@@ -199,7 +205,10 @@ void tlslife_keyring_free(tlslife_keyring *keyring) {
     free(keyring);
 }
 
-/* Where in the ring, whose lock is held; keys_len: nowhere. An id is public. */
+/*
+ * The index of a key in the ring, whose lock is held; keys_len if it is not there. Ids are public,
+ * so memcmp's time reveals nothing.
+ */
 static size_t place_of(const tlslife_keyring *keyring, const unsigned char id[ID_LEN]) {
     size_t at = 0;
     while (at < keyring->keys_len && memcmp(keyring->keys[at].id, id, ID_LEN) != 0) {
@@ -229,8 +238,8 @@ tlslife_status tlslife_keyring_add(tlslife_keyring *keyring, const unsigned char
 }
 
 /*
- * The one that goes for the new first is the oldest, or the same secret where the ring had it
- * already.
+ * The new key becomes the first. If the ring has it already, it only moves. Otherwise, if the ring
+ * is full, the oldest key goes.
  */
 tlslife_status tlslife_keyring_rotate(tlslife_keyring *keyring, const unsigned char *secret,
                                       size_t secret_len, tlslife_error *err) {
@@ -252,7 +261,10 @@ tlslife_status tlslife_keyring_rotate(tlslife_keyring *keyring, const unsigned c
     return TLSLIFE_OK;
 }
 
-/* A copy of the first key (id NULL), or of the one of that id; false: there is none. Wipe it. */
+/*
+ * Copies the first key (id NULL) or the key with that id. Returns false if there is none. The
+ * caller wipes the copy.
+ */
 static bool key_get(tlslife_keyring *keyring, const unsigned char *id, seal_key *out) {
     pthread_mutex_lock(&keyring->lock);
     size_t at = id == NULL ? 0 : place_of(keyring, id);
@@ -267,8 +279,8 @@ static bool key_get(tlslife_keyring *keyring, const unsigned char *id, seal_key 
 /* -------------------------------------------------------------------------- sealing and opening */
 
 /*
- * GCM over a message of that head, up to where its bytes come; the caller frees it. NULL: out of
- * memory.
+ * Starts GCM for a message with that head, up to the point where its bytes follow. The caller frees
+ * the result; NULL if memory runs out or OpenSSL fails.
  */
 static EVP_CIPHER_CTX *begin(const tlslife_keyring *keyring, const seal_key *key,
                              const unsigned char *head, tlslife_bytes aad, bool sealing) {
@@ -288,8 +300,12 @@ static EVP_CIPHER_CTX *begin(const tlslife_keyring *keyring, const seal_key *key
     return ctx;
 }
 
-/* The bytes themselves. A length of 0 is none of GCM's business: it would be taken for the end. */
-static bool turn(EVP_CIPHER_CTX *ctx, const unsigned char *in, size_t len, unsigned char *out) {
+/*
+ * Encrypts or decrypts the message's bytes. GCM takes a call with length 0 for the end, so there is
+ * no such call.
+ */
+static bool cipher_bytes(EVP_CIPHER_CTX *ctx, const unsigned char *in, size_t len,
+                         unsigned char *out) {
     int done = 0;
     return len == 0 ||
            (EVP_CipherUpdate(ctx, out, &done, in, (int)len) == 1 && (size_t)done == len);
@@ -309,7 +325,7 @@ static bool seal_into(const tlslife_keyring *keyring, const seal_key *key, tlsli
         return false;
     }
     EVP_CIPHER_CTX *ctx = begin(keyring, key, out, aad, true);
-    bool ok = ctx != NULL && turn(ctx, bytes.data, bytes.len, body) && finish(ctx, tag) &&
+    bool ok = ctx != NULL && cipher_bytes(ctx, bytes.data, bytes.len, body) && finish(ctx, tag) &&
               EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, tag) == 1;
     EVP_CIPHER_CTX_free(ctx);
     return ok;
@@ -344,7 +360,7 @@ static bool open_into(const tlslife_keyring *keyring, const seal_key *key, tlsli
     memcpy(tag, body + out_len, TAG_LEN);
     EVP_CIPHER_CTX *ctx = begin(keyring, key, sealed.data, aad, false);
     bool ok = ctx != NULL && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1 &&
-              turn(ctx, body, out_len, out) && finish(ctx, tag);
+              cipher_bytes(ctx, body, out_len, out) && finish(ctx, tag);
     EVP_CIPHER_CTX_free(ctx);
     return ok;
 }
@@ -357,7 +373,7 @@ bool tlsl_open(tlslife_keyring *keyring, tlslife_bytes sealed, tlslife_bytes aad
         return false;
     }
     size_t bytes_len = sealed.len - HEAD_LEN - TAG_LEN;
-    unsigned char *bytes = malloc(bytes_len + 1); /* never 0: that may be NULL */
+    unsigned char *bytes = malloc(bytes_len + 1); /* never 0, for which malloc may return NULL */
     ERR_set_mark();
     bool ok = bytes != NULL && open_into(keyring, &key, sealed, aad, bytes, bytes_len);
     ERR_pop_to_mark();

@@ -21,7 +21,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* atomic, since the prompt sets it to NULL while threads may use it */
+/* Atomic, since the prompt sets it to NULL while threads may use it. */
 static const char *_Atomic program_name;
 static _Thread_local bool interruptible;
 static lua_State *running; /* the state that Ctrl-C interrupts */

@@ -70,16 +70,16 @@ typedef struct tlb_conn {
     bool first;               /* this is the first try of its call */
     bool watched;             /* a loop has waited for its descriptor, and may still watch it */
     bool looks_up;            /* a coroutine waits for the store and has not been woken yet */
-    /* the last read found only a part of a record, which is still pending */
+    /* The last read found only a part of a record, which is still pending. */
     bool incomplete;
     size_t out;               /* bytes that earlier tries of the same write have sent */
-    /* in reading verbs, in writing verbs; a verb that is both uses both */
+    /* The waits in reading verbs and in writing verbs. A verb that is both uses both. */
     tlb_waiter waiters[2];
-    /* its cache's store is functions of this state, which get the puts and removes */
+    /* Its cache's store is functions of this state, which get the puts and removes. */
     bool tells;
     char want;                /* what the last WANT_ waits for, 'r' or 'w'; 0 before the first */
     tlslife_status question;  /* the question that the last try left open (TLB_ASKED) */
-    /* counts clear and free: a late answer of a hook must not reach the next handshake */
+    /* Counts clear and free, since a late answer of a hook must not reach the next handshake. */
     unsigned generation;
 } tlb_conn;
 
@@ -130,7 +130,7 @@ typedef struct tlb_type {
     int kib;
     void *(*up_ref)(void *object); /* NULL if the object has no reference count */
     void (*release)(void *object); /* gives up one reference */
-    /* drops what else the userdata keeps for its object, or NULL */
+    /* Drops what else the userdata keeps for its object. May be NULL. */
     void (*given_up)(lua_State *L, int idx);
     void (*describe)(lua_State *L, void *object); /* pushes what tostring says in brackets */
     const luaL_Reg *metamethods;
@@ -278,7 +278,7 @@ static inline void tlb_set_integer(lua_State *L, const char *field, lua_Integer 
 
 void tlb_open_errors(lua_State *L);
 void tlb_push_error(lua_State *L, const tlslife_error *err); /* pushes the table */
-/* pushes nil, message and err; returns 3 */
+/* Pushes nil, the message and err, and returns 3. */
 int tlb_push_failure(lua_State *L, const tlslife_error *err);
 /*
  * Raises if err is a mistake of the calling program (USAGE). Otherwise as tlb_push_failure. prefix
@@ -553,7 +553,7 @@ void tlb_warn(lua_State *L, const char *function);
  * Returns the number of results.
  */
 int tlb_tell(lua_State *L, int results);
-/* for a connection at index 1 whose field tells is set */
+/* tlb_tell for the connection at index 1, whose field tells is set. */
 int tlb_conn_tell(lua_State *L, int results);
 
 /* ----------------------------------------------------------------------------------- lcontext.c */
@@ -603,7 +603,7 @@ int tlb_ticket_keys_new(lua_State *L); /* tls.ticket_keys */
 typedef struct tlb_buffer {
     uintptr_t tag;
     size_t capacity;
-    /* with these three fields data begins at TLB_BYTES_AT, since Lua aligns the userdata */
+    /* With these three fields data begins at TLB_BYTES_AT, since Lua aligns the userdata. */
     size_t len;
     unsigned char data[];
 } tlb_buffer;

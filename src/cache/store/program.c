@@ -1,12 +1,12 @@
 /*
- * program.c: an external store that is the program itself: a table of Lua functions, a database,
- * whatever it likes.
+ * program.c: implements the external store that the calling program answers by itself, from a table
+ * of Lua functions, a database or anything else.
  *
- * A lookup is answered by tlslife_conn_answer_session, whenever that may be; puts and removes wait
- * in a queue until the program takes them, since the core never calls it. The queue is bounded: a
- * program that does not look loses the oldest events, and with them at most a full handshake each.
- * In a child of fork() it begins empty: its parent hears of what was queued before, and to say it a
- * second time, later, could bring back a session that is bad by now.
+ * tlslife_conn_answer_session answers a lookup, at any time. Puts and removes wait in a queue until
+ * the program takes them, since the core never calls the program. The queue is bounded. A program
+ * that does not read it loses the oldest events, each of which costs at most a full handshake. In a
+ * child of fork() the queue begins empty. The parent gets the events that were queued before, and
+ * to report them a second time, later, could bring back a session that is bad by now.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,10 +34,10 @@ typedef struct event {
 typedef struct program {
     tlslife_store store;
     pthread_mutex_t lock;
-    uint64_t process; /* whose the queue is */
+    uint64_t process; /* the process to which the queue belongs */
     event *first, **end;
     size_t len;
-    event *lent; /* by tlslife_store_next */
+    event *lent; /* the event that tlslife_store_next returned last */
 } program;
 
 static void drop_queue(program *self) {
@@ -58,7 +58,7 @@ static void enter(program *self) {
     }
 }
 
-/* The last that was said of a key and not taken yet. */
+/* The newest event for a key that was not taken yet, or NULL. */
 static const event *last_said(const program *self, const unsigned char key[TLSL_STORE_KEY]) {
     const event *last = NULL;
     for (const event *each = self->first; each != NULL; each = each->next) {
@@ -83,13 +83,13 @@ static tlsl_found answer(tlsl_inquiry *inquiry, const event *said) {
 }
 
 /*
- * What the program was told and has not heard yet is answered from the queue: a bad session must
- * not come back.
+ * A lookup is answered from the queue if that has an event for the key. Otherwise the program,
+ * which has not seen the event yet, could return a session that was removed as bad.
  */
 static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
     program *self = (program *)store;
     if (inquiry->pending != NULL) {
-        return; /* it is the program's turn */
+        return; /* the program has not answered yet */
     }
     enter(self);
     const event *said = last_said(self, inquiry->key);
@@ -106,7 +106,7 @@ static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
     inquiry->pending = NULL;
 }
 
-/* Appends; the oldest goes where there are too many, and false says that one was lost. */
+/* Appends an event. If there are too many, drops the oldest and returns false. */
 static bool append(program *self, event *added) {
     event *lost = NULL;
     added->next = NULL;

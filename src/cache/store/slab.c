@@ -1,17 +1,17 @@
 /*
- * slab.c: an external store in memory that processes share, and that outlives them: one mapped
- * slab, divided into shards (slab_shard.c), each under a lease (slab_lease.c), in a file of its own
- * (slab_file.c).
+ * slab.c: implements the external store in memory that processes share, and that outlives them. It
+ * is one mapped slab, divided into shards (slab_shard.c), each with a lease (slab_lease.c), in a
+ * file of its own (slab_file.c).
  *
- * It answers at once. A call takes one shard's lease, does a microsecond of work in memory and
- * gives it back. A shard whose holder died is emptied; one whose holder is stopped is a miss, after
- * 20 ms the first time and at once from then on. Nothing is opened while the store lives: a child
- * of fork() uses the mapping it inherits, and several stores of one slab in one process are as good
- * as several processes.
+ * It answers at once. A call takes one shard's lease, works in memory for about a microsecond and
+ * releases the lease. A shard whose lease holder died is emptied. A shard whose holder is stopped
+ * gives misses, the first after 20 ms and the others at once. Nothing is opened while the store
+ * lives: a child of fork() uses the mapping that it inherits. Several stores of one slab in one
+ * process work as several processes do.
  *
- * Taken means gone, for whoever shares the slab. A copy of the file restored from elsewhere has
- * back what was taken since; after a restart of the machine the content is dropped for that reason
- * (slab_file.c).
+ * An entry that was taken is gone for every process that shares the slab. A copy of the file that
+ * is restored from elsewhere contains what was taken since. For that reason the content is dropped
+ * after a restart of the machine (slab_file.c).
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -37,7 +37,7 @@ static uint32_t seconds_now(void) {
     return now < 0 ? 0 : (uint32_t)now;
 }
 
-/* false: its holder does not give it back. */
+/* Takes the lease of the key's shard. Returns false if the holder does not release it. */
 static bool shard_take(slab *self, const unsigned char *key, tlsl_slab_shard *out) {
     *out = tlsl_shard_of(self->map, &self->plan, key);
     out->now = seconds_now();
@@ -80,7 +80,7 @@ static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_
     return true;
 }
 
-/* What is too large, or lives no longer, still replaces what was there before. */
+/* An entry that is too large or has expired still replaces the one that was there before. */
 static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
                 const unsigned char *bytes, size_t bytes_len, long lifetime_seconds) {
     slab *self = (slab *)store;

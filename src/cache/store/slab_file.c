@@ -1,26 +1,27 @@
 /*
- * slab_file.c: the file of a slab: found, judged, made where there is none, and mapped.
+ * slab_file.c: opens the file of a slab, checks it, makes it if necessary, and maps it.
  *
  * "shm:name" is the POSIX shared memory object "/tlslife-name" (on Linux the file
- * /dev/shm/tlslife-name), so that a store cannot wipe what another program keeps there; anything
- * else is a path. On a network file system processes of different machines would not see each
- * other's writes: that is not supported.
+ * /dev/shm/tlslife-name), so a store cannot wipe what another program keeps there. Anything else is
+ * a path. Network file systems are not supported, since processes of different machines would not
+ * see each other's writes.
  *
- * Making: whoever comes first writes a header that says MAKING, has the file's whole room given (a
- * store later must not run into a full disk, which is a SIGBUS), and then writes the header that
- * says READY. All of this, and all judging, happens under flock(2), which ends with the process. So
- * MAKING, seen under the lock, was left by a starter who died.
+ * The first process makes the file. It writes a header with the state MAKING, allocates all of the
+ * file's blocks (a store must not find the disk full later, which is a SIGBUS), and then writes the
+ * header with the state READY. Making and checking happen under flock(2), which ends with the
+ * process. So MAKING, seen under the lock, was left by a process that died.
  *
- * Replacing: what is half made, of an earlier start of the machine, or to be wiped, is unlinked and
- * made anew under the same name, never cut or zeroed in place: somebody may have it mapped, and
- * goes on with what has no name any more. Content does not outlive a restart of the machine
- * (boot_id), although a file would: what reached the disk when the power went may have back a
- * ticket that was taken, and taking is what stops replays.
+ * A file that is half made, belongs to an earlier boot of the machine, or is to be wiped, is
+ * unlinked and made anew under the same name. It is never truncated or zeroed, because another
+ * process may have mapped it and continues to use the unlinked file. The file would outlive a
+ * restart of the machine, but its content is not used after one (boot_id). If the power failed, the
+ * disk may still contain a ticket that was taken, and taking it is what prevents replays.
  *
- * What an attacker would try: put a file of their own there first (it must be ours, a regular file,
- * 0600, no symbolic link), read ours (0600 whatever the umask, out of core dumps), or cut it while
- * it is mapped, which kills every process that has it: that takes our own user or root, who can
- * kill us anyway. Its size is checked when it is opened.
+ * An attacker may put a file of their own there first, but it must be a regular file of this user,
+ * with mode 0600 and without a symbolic link. They may try to read this one, but its mode is 0600
+ * whatever the umask is, and core dumps leave it out. They may truncate it while it is mapped,
+ * which kills every process that uses it. That takes the same user or root, who can kill these
+ * processes anyway. The file's size is checked when it is opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -54,9 +55,9 @@ _Static_assert(sizeof(tlsl_slab_header) == 112, "no padding: every byte of it is
 _Static_assert(sizeof(tlsl_slab_header) <= TLSL_SLAB_START, "it lies before the first shard");
 
 typedef struct slab_name {
-    const char *given; /* by the program, for messages */
+    const char *given; /* as the caller gave it, for messages */
     bool in_memory;
-    char object[NAME_MAX + 16]; /* of shm_open */
+    char object[NAME_MAX + 16]; /* name for shm_open */
 } slab_name;
 
 typedef enum slab_verdict { SLAB_FAILED, SLAB_AGAIN, SLAB_USABLE } slab_verdict;
@@ -90,7 +91,7 @@ static bool name_unlink(const slab_name *name) {
 }
 
 /*
- * Whether the name still leads to the file that was opened: somebody may have replaced it
+ * Whether the name still leads to the file that was opened. Another process may have replaced it
  * meanwhile.
  */
 static bool name_leads_to(const slab_name *name, const struct stat *opened) {
@@ -121,7 +122,7 @@ uint64_t tlsl_slab_header_sum(const tlsl_slab_header *header) {
     return tlsl_slab_sum(header, offsetof(tlsl_slab_header, sum), 0);
 }
 
-/* Zeros where it cannot be read: then a restart of the machine is not noticed. */
+/* Gives zeros if the boot id cannot be read. Then a restart of the machine is not noticed. */
 static void read_boot(unsigned char out[TLSL_SLAB_BOOT]) {
     memset(out, 0, TLSL_SLAB_BOOT);
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -151,7 +152,7 @@ static tlsl_slab_header header_of(const tlsl_slab_plan *plan, uint32_t state) {
     return header;
 }
 
-/* Where one of them is not known, nothing speaks against it. */
+/* An unknown boot id counts as the same. */
 static bool same_boot(const tlsl_slab_header *a, const tlsl_slab_header *b) {
     return a->boot[0] == 0 || b->boot[0] == 0 || memcmp(a->boot, b->boot, sizeof a->boot) == 0;
 }
@@ -164,8 +165,8 @@ static bool same_plan(const tlsl_slab_header *a, const tlsl_slab_header *b) {
 #define REMEDY "; remove it, or open it with wipe"
 
 /*
- * Why a file cannot be used, or NULL. *out_stale: it is one of ours that was left half made, or by
- * an earlier start of the machine.
+ * The reason why a file cannot be used, or NULL. *out_stale means that it is a slab that was left
+ * half made, or that belongs to an earlier boot of the machine.
  */
 static const char *fault_of(const tlsl_slab_header *found, off_t file_len,
                             const tlsl_slab_plan *plan, bool *out_stale) {
@@ -176,7 +177,8 @@ static const char *fault_of(const tlsl_slab_header *found, off_t file_len,
     }
     if (found->order != wanted.order || found->word_len != wanted.word_len ||
         found->version != VERSION) {
-        return "this shared store was made by another version of tlslife, or on another kind of machine" REMEDY;
+        return "this shared store was made by another version of tlslife, or on another kind of "
+               "machine" REMEDY;
     }
     if (found->sum != tlsl_slab_header_sum(found)) {
         return "this shared store is damaged" REMEDY;
@@ -186,7 +188,8 @@ static const char *fault_of(const tlsl_slab_header *found, off_t file_len,
         return NULL;
     }
     if (found->bytes != wanted.bytes) {
-        return "this shared store was made with another size; use the same, remove it, or open it with wipe";
+        return "this shared store was made with another size; use the same, remove it, or open "
+               "it with wipe";
     }
     if (!same_plan(found, &wanted) || (uint64_t)file_len != wanted.bytes) {
         return "this shared store is damaged, or was cut" REMEDY;
@@ -194,7 +197,7 @@ static const char *fault_of(const tlsl_slab_header *found, off_t file_len,
     return NULL;
 }
 
-/* Zeros after a short file's end. */
+/* After the end of a short file the header is zeros. */
 static bool header_read(int fd, tlsl_slab_header *out) {
     memset(out, 0, sizeof *out);
     return pread(fd, out, sizeof *out, 0) >= 0;
@@ -211,14 +214,14 @@ static bool header_write(int fd, const tlsl_slab_plan *plan, uint32_t state) {
 
 /* --------------------------------------------------------------------------------------- making */
 
-/* Writing beyond the process's limit would be a SIGXFSZ. */
+/* Checks the process's limit for a file's size. Writing beyond it would raise SIGXFSZ. */
 static bool limit_allows(size_t bytes) {
     struct rlimit limit;
     return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
            bytes <= limit.rlim_cur;
 }
 
-static int give_room(int fd, size_t bytes) {
+static int allocate_room(int fd, size_t bytes) {
     int problem = EINTR;
     for (int i = 0; problem == EINTR && i < TRIES; i++) {
         problem = posix_fallocate(fd, 0, (off_t)bytes);
@@ -226,7 +229,7 @@ static int give_room(int fd, size_t bytes) {
     return problem;
 }
 
-/* Of an empty file. errno's value, or 0. */
+/* Makes a slab of an empty file. Returns a value of errno, or 0. */
 static int fill(int fd, const tlsl_slab_plan *plan) {
     if (!limit_allows(plan->bytes)) {
         return EFBIG;
@@ -234,11 +237,11 @@ static int fill(int fd, const tlsl_slab_plan *plan) {
     if (!header_write(fd, plan, TLSL_SLAB_MAKING)) {
         return errno;
     }
-    int problem = give_room(fd, plan->bytes);
+    int problem = allocate_room(fd, plan->bytes);
     return problem != 0 || header_write(fd, plan, TLSL_SLAB_READY) ? problem : errno;
 }
 
-/* A failure leaves no file. */
+/* Makes a slab, and removes the file if that fails. */
 static slab_verdict make(const slab_name *name, int fd, const tlsl_slab_plan *plan,
                          tlslife_error *err) {
     int problem = fill(fd, plan);
@@ -260,7 +263,10 @@ static slab_verdict inspect(const slab_name *name, const struct stat *about, tls
     return fault == NULL ? SLAB_USABLE : unusable(name, fault, err);
 }
 
-/* false: errno. Others hold it while they make one, which takes as long as the disk does. */
+/*
+ * Waits for the file's lock, which another process holds while it makes the file. That takes as
+ * long as the disk needs. Returns false and sets errno if it fails or takes too long.
+ */
 static bool lock_file(int fd) {
     const struct timespec nap = {0, LOCK_NAP_MS * 1000000L};
     for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_NAP_MS) {
@@ -276,7 +282,7 @@ static slab_verdict replace(const slab_name *name, tlslife_error *err) {
     return name_unlink(name) ? SLAB_AGAIN : failed(name, errno, "remove", err);
 }
 
-/* Under the lock. */
+/* Checks the file, and makes or removes it if necessary. The lock is held. */
 static slab_verdict settle(const slab_name *name, int fd, const tlsl_slab_plan *plan, bool wipe,
                            tlslife_error *err) {
     struct stat about;
@@ -314,7 +320,8 @@ static slab_verdict judge(const slab_name *name, int fd, const tlsl_slab_plan *p
 /* -------------------------------------------------------------------------------------- opening */
 
 /*
- * -1 with err, or (another starter made or removed it at this moment) without: *verdict says which.
+ * Returns the descriptor, or -1. *verdict tells why it is -1: FAILED, with err, or AGAIN, without,
+ * if another process made or removed the file at this moment.
  */
 static int open_or_create(const slab_name *name, slab_verdict *verdict, tlslife_error *err) {
     int fd = name_open(name, O_RDWR);
@@ -361,13 +368,14 @@ unsigned char *tlsl_slab_map(const char *path, const tlsl_slab_plan *plan, bool 
         if (fd >= 0) {
             verdict = judge(&name, fd, plan, wipe, err);
             map = verdict == SLAB_USABLE ? map_file(&name, fd, plan->bytes, err) : NULL;
-            (void)flock(fd, LOCK_UN); /* a mapping would keep it, although fd is closed */
+            /* Unlocked because the mapping would keep the lock after close. */
+            (void)flock(fd, LOCK_UN);
             (void)close(fd);
         }
         if (verdict != SLAB_AGAIN) {
             return map;
         }
     }
-    failed(&name, EBUSY, "settle with other processes about", err);
+    failed(&name, EBUSY, "agree with other processes on", err);
     return NULL;
 }

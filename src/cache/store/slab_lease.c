@@ -1,29 +1,35 @@
 /*
- * slab_lease.c: the lock of a shard: a word in the mapping, which says who holds it.
+ * slab_lease.c: implements the lock of a shard, a word in the mapping that names its holder.
  *
- * Why not a robust pthread mutex: while it is held it is a member of a list, whose links are
- * addresses of the holder's own and lie in the mapping; unlocking writes through them. A slab holds
- * offsets and never pointers, because whoever scribbles into it must not make another process write
- * anywhere. Scribbling on a mutex's kind can also make the C library wait without end or abort. And
- * a robust mutex helps against a dead holder only: one that is stopped (SIGSTOP, a debugger, a
- * frozen container) would cost everybody the wait, each time, for as long as it likes.
+ * A robust pthread mutex does not fit. While it is held it is a member of a list whose links are
+ * addresses of the holder's process, lie in the mapping, and are written through when it is
+ * unlocked. A slab holds offsets and never pointers, because a process that writes garbage into it
+ * must not make another process write to any address. Garbage in a mutex's type can also make the C
+ * library wait for ever or abort. And a robust mutex helps only against a dead holder. One that is
+ * stopped (SIGSTOP, a debugger, a frozen container) would make every other process wait, each time,
+ * as long as it is stopped.
  *
- * So: a free lease is 0; whoever replaces that by its own word has it. A critical section is a
- * microsecond. Who finds it taken spins, then sleeps a little and looks whether
+ * A free lease is 0. The process that replaces that by its own word holds the lease. A critical
+ * section takes about a microsecond. A process that finds the lease taken spins, then sleeps in
+ * short steps, and checks:
  *
- *   the holder's process is gone   (by its number, where it is of the same pid namespace; a killed one that
- *                                  nobody has waited for yet counts as gone): the lease is broken at once
- *   WAIT_MS have passed            nobody waits longer; that word is noted as stuck, and until it changes
- *                                  others do not wait at all
- *   it has been stuck for STALE_MS a stopped holder, or a number that was given to another process: broken too
+ *   whether the holder's process has ended   Then the lease is broken at once. The process is known
+ *                                            by its number if it is of the same pid namespace. A
+ *                                            killed process that its parent has not waited for
+ *                                            counts as ended.
+ *   whether WAIT_MS have passed              Then the call gives up. The holder's word is noted as
+ *                                            stuck, and until it changes other processes do not
+ *                                            wait at all.
+ *   whether it was stuck for STALE_MS        Then the lease is broken, too. The holder is stopped,
+ *                                            or its number belongs to another process now.
  *
- * Whoever breaks a lease drops the shard's content. A holder that was only asleep then wakes in the
- * middle of what it was doing: it may spoil some entries (the checksum finds them), it does not
- * give back what is no longer its own, and it writes nowhere but into this shard, since it has
- * never believed a place that it read there.
+ * The process that breaks a lease drops the shard's content. If the previous holder was only
+ * stopped, it continues in the middle of its work. It may damage some entries (the checksum finds
+ * them). It does not release the lease, which is not its own any more. It writes to this shard
+ * only, since it has never trusted an offset that it read there.
  *
- * What an attacker (of the same user) would try: words that look like a living holder, for ever.
- * Costs that shard's entries: misses, without a wait.
+ * An attacker, who must be the same user, could write words that look like a living holder, again
+ * and again. That costs the entries of that shard, which become misses without a wait.
  */
 #include <errno.h>
 #include <poll.h>
@@ -44,7 +50,7 @@
 #define YIELDS 8
 #define NAP_NS 50000
 #define WAIT_MS 20
-#define ROUNDS_MAX 1000 /* more than there are naps in WAIT_MS */
+#define ROUNDS_MAX 1000 /* more than the number of naps in WAIT_MS */
 #define STALE_MS 1000
 
 #define PID_MASK ((1u << TLSL_PROCESS_ID_BITS) - 1)
@@ -53,9 +59,9 @@ static uint32_t self(void) {
     return (uint32_t)tlsl_process();
 }
 
-/* ---------------------------------------------------------------------------- the holder's fate */
+/* -------------------------------------------------------------------- whether the holder lives */
 
-/* A process that has ended and was not waited for yet still has its number. */
+/* Whether a process has ended. One that was not waited for yet still has its number. */
 static bool has_ended(pid_t pid) {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0) {
@@ -67,7 +73,7 @@ static bool has_ended(pid_t pid) {
     return yes;
 }
 
-/* false: it lives, or nobody can tell. */
+/* Whether the holder's process has ended. Returns false if it lives or this process cannot know. */
 static bool is_gone(uint64_t holder) {
     uint32_t who = (uint32_t)(holder >> 32);
     pid_t pid = (pid_t)(who & PID_MASK);
@@ -94,7 +100,9 @@ static void note_stuck(tlsl_lease *lease, uint64_t holder) {
     }
 }
 
-/* A time that lies ahead was never noted by us. */
+/*
+ * Whether the holder was stuck for too long. A time in the future was not written by this library.
+ */
 static bool is_stale(tlsl_lease *lease, uint64_t holder) {
     uint64_t since = atomic_load(&lease->stuck_since_ms);
     uint64_t now = now_ms();
@@ -103,7 +111,7 @@ static bool is_stale(tlsl_lease *lease, uint64_t holder) {
 
 /* ---------------------------------------------------------------------------------------- lease */
 
-/* Ours in place of what was there; false: that is there no longer. */
+/* Replaces the holder's word by this process's. Returns false if the word has changed meanwhile. */
 static bool replace(tlsl_lease *lease, uint64_t before, uint32_t who, uint64_t *out_holding) {
     uint32_t turn = (uint32_t)atomic_load_explicit(&lease->turn, memory_order_relaxed) + 1;
     *out_holding = (uint64_t)who << 32 | turn;
@@ -115,7 +123,7 @@ static bool replace(tlsl_lease *lease, uint64_t before, uint32_t who, uint64_t *
     return true;
 }
 
-static void pause_a_little(unsigned round) {
+static void pause_briefly(unsigned round) {
     if (round < YIELDS) {
         (void)sched_yield();
     } else {
@@ -124,7 +132,10 @@ static void pause_a_little(unsigned round) {
     }
 }
 
-/* It was taken. Each round looks afresh: the lease may have gone from hand to hand meanwhile. */
+/*
+ * Waits for a lease that was taken. Each round reads the holder again, since other processes may
+ * have taken and released the lease meanwhile.
+ */
 static tlsl_leased wait_for(tlsl_lease *lease, uint64_t *out_holding) {
     uint64_t deadline = now_ms() + WAIT_MS;
     uint64_t holder = atomic_load_explicit(&lease->holder, memory_order_relaxed);
@@ -142,10 +153,10 @@ static tlsl_leased wait_for(tlsl_lease *lease, uint64_t *out_holding) {
             note_stuck(lease, holder);
             return TLSL_LEASED_NOT;
         } else {
-            pause_a_little(round);
+            pause_briefly(round);
         }
     }
-    return TLSL_LEASED_NOT; /* others were faster each time */
+    return TLSL_LEASED_NOT; /* other processes were faster each time */
 }
 
 tlsl_leased tlsl_lease_take(tlsl_lease *lease, uint64_t *out_holding) {

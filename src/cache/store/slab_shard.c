@@ -1,28 +1,29 @@
 /*
- * slab_shard.c: a shard of a slab: an index of fixed size, and a ring into which entries are
- * written one after the other.
+ * slab_shard.c: implements a shard of a slab, which is an index of fixed size and a ring into which
+ * entries are written one after the other.
  *
- *   index   buckets of 8 slots; a key belongs to one bucket. A slot: where its entry begins, a part of the key,
- *           when it expires.
- *   ring    entries, each in one piece; a place is the count of all bytes ever written before it, so that the
- *           entry at `at` is whole exactly while  head - ring_len <= at < head
+ *   index   Buckets of 8 slots. A key belongs to one bucket. A slot has its entry's place, a part
+ *           of the key, and the time of expiry.
+ *   ring    Entries, each in one piece. A place is the number of all bytes that were ever written
+ *           before it, so the entry at `at` is complete exactly while
+ *           head - ring_len <= at < head
  *
- * Why so: entries differ in size by a factor of ten (a client's certificate), and a process may die
- * at any instruction. A ring has no free list, no links, no fragments: the oldest entry goes by
- * being written over, its slot is seen to be dead without being touched, and to find or to put
- * costs a look at 8 slots, at 1 entry as at 10 million. A hit in the older half of the ring is
- * written anew, so that what is used stays: nearly the least recently used goes first. In a full
- * bucket what is expired or dead goes first, then the oldest. The price: up to half of the ring may
- * be older copies, and an expired entry keeps its place until the ring comes round, which for
- * sessions of one timeout is when they are the oldest anyway.
+ * The sizes of entries differ by a factor of ten (a client's certificate), and a process may die at
+ * any instruction. A ring has no free list, no links and no fragmentation. The oldest entry goes
+ * when it is overwritten. Its slot is known to be dead without being written. A lookup or a put
+ * reads 8 slots, for 1 entry as for 10 million. A hit in the older half of the ring is written
+ * anew, so entries that are used stay, and about the least recently used entry goes first. In a
+ * full bucket an expired or dead slot is used first, then the oldest. The cost is that up to half
+ * of the ring may be older copies. An expired entry keeps its place until the ring reaches it
+ * again. If all sessions have one timeout, it is among the oldest then anyway.
  *
- * What is read here may be anything: another process died, or scribbles at this moment. So an
- * entry's head is copied before it is judged, each place and length is checked against the plan,
- * and the bytes that are given out are checksummed after they were copied. The worst is a miss.
+ * What is read here may be garbage, since another process died or is writing at this moment. So an
+ * entry's head is copied before it is checked, each place and length is compared with the plan, and
+ * the bytes of a result are checksummed after they were copied. The worst result is a miss.
  *
- * What an attacker would try: the same user's process can drop or damage entries, or put back one
- * that was taken. It cannot make one that opens: bytes are sealed, and bound to their key. Bytes of
- * entries that are gone stay in the ring until they are written over, sealed as they are.
+ * An attacker, who must be the same user, can drop or damage entries, or put back one that was
+ * taken. They cannot make an entry that opens, because bytes are sealed and bound to their key. The
+ * bytes of removed entries stay in the ring, sealed, until they are overwritten.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -44,11 +45,11 @@
 typedef struct slot {
     uint64_t at;
     uint32_t tag;
-    uint32_t expiry; /* seconds since 1970, as far as 2106; 0: free */
+    uint32_t expiry; /* seconds since 1970, up to the year 2106; 0: free */
 } slot;
 
 typedef struct entry {
-    uint64_t sum; /* of the rest and the bytes */
+    uint64_t sum; /* checksum of the other fields and the bytes */
     uint64_t at;
     uint32_t expiry;
     uint32_t len;
@@ -78,7 +79,7 @@ tlsl_slab_plan tlsl_slab_plan_of(size_t bytes) {
     return plan;
 }
 
-/* Keys are hashes: any of their bits are as good as others. */
+/* 8 bytes of a key. Keys are hashes, so all of their bits are equally good. */
 static uint64_t part_of_key(const unsigned char *key, size_t offset) {
     uint64_t part = 0;
     memcpy(&part, key + offset, sizeof part);
@@ -118,8 +119,8 @@ uint64_t tlsl_slab_sum(const void *bytes, size_t len, uint64_t seed) {
 /* --------------------------------------------------------------------------------------- places */
 
 /*
- * What was copied out of the mapping stays as it was copied: the compiler must not read it there
- * again.
+ * Copies from the mapping. The compiler must not read the mapping again instead of the copy, since
+ * it may have changed.
  */
 static void copy_from_map(void *out, const void *from, size_t len) {
     memcpy(out, from, len);
@@ -161,15 +162,18 @@ static size_t entry_size(size_t len) {
     return (sizeof(entry) + len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-/* An expiry further away than any that is put: the clock has been set back, or it is garbage. */
+/*
+ * Whether a slot's entry is complete and has not expired. An expiry further away than put allows
+ * means that the clock was set back, or that it is garbage.
+ */
 static bool is_live(const tlsl_slab_shard *shard, slot found, uint64_t head) {
     return found.at < head && head - found.at <= shard->plan->ring_len &&
            found.expiry > shard->now && found.expiry - shard->now <= TLSL_SHARD_LIFETIME_MAX;
 }
 
 /*
- * The entry of that slot, if it is key's: its place in the ring, which has room for all of it; else
- * NULL.
+ * Reads the entry of a slot into out, and returns its place in the ring. Returns NULL unless it is
+ * the key's entry and the ring has room for all of it.
  */
 static unsigned char *entry_place(const tlsl_slab_shard *shard, slot found,
                                   const unsigned char *key, entry *out) {
@@ -194,7 +198,7 @@ static uint64_t entry_sum(const entry *head, const unsigned char *bytes) {
 /* -------------------------------------------------------------------------------------- entries */
 
 typedef struct finding {
-    size_t nth; /* slot; SLOTS: none */
+    size_t nth; /* the slot's index; SLOTS if it is not found */
     unsigned char *place;
     entry head;
 } finding;
@@ -214,7 +218,7 @@ static finding find(const tlsl_slab_shard *shard, const unsigned char *key,
     return found;
 }
 
-/* The slot that a new entry gets: its key's, one that is free, dead or expired, or the oldest. */
+/* The slot for a new entry: its key's, else one that is free, dead or expired, else the oldest. */
 static size_t slot_to_use(const tlsl_slab_shard *shard, const unsigned char *key, uint64_t head) {
     finding before = find(shard, key, head);
     if (before.nth < SLOTS) {
@@ -235,7 +239,10 @@ static size_t slot_to_use(const tlsl_slab_shard *shard, const unsigned char *key
     return oldest;
 }
 
-/* At the end of the ring, or from its start where the rest is too short. */
+/*
+ * Writes an entry at the ring's head. If the rest of the ring is too short, the entry goes to the
+ * ring's start.
+ */
 static void append(tlsl_slab_shard *shard, size_t nth, const unsigned char *key,
                    const unsigned char *bytes, size_t len, uint32_t expiry) {
     size_t ring_len = shard->plan->ring_len;
@@ -247,7 +254,7 @@ static void append(tlsl_slab_shard *shard, size_t nth, const unsigned char *key,
     memcpy(made.key, key, TLSL_STORE_KEY);
     made.sum = entry_sum(&made, bytes);
     if (!tlsl_lease_held(&shard->head->lease, shard->holding)) {
-        return; /* broken while this process slept: the shard is somebody else's */
+        return; /* the lease was broken while this process was stopped */
     }
     unsigned char *place = shard->ring + at % ring_len;
     memcpy(place, &made, sizeof made);
@@ -257,7 +264,7 @@ static void append(tlsl_slab_shard *shard, size_t nth, const unsigned char *key,
     slot_write(shard, key, nth, (slot){.at = at, .tag = tag_of(key), .expiry = expiry});
 }
 
-/* The entry too: should a damaged index still lead to it, it is nobody's. */
+/* Clears the slot, and the entry too, in case another slot of a damaged index leads to it. */
 static void forget(const tlsl_slab_shard *shard, const unsigned char *key, finding found) {
     slot_write(shard, key, found.nth, (slot){0});
     memset(found.place, 0, sizeof(entry));

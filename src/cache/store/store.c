@@ -1,5 +1,6 @@
 /*
- * store.c: what every store has: references, and the way from the public functions to its verbs.
+ * store.c: implements what all stores share, which is the reference count and the public functions
+ * that call a store's verbs.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
