@@ -30,6 +30,30 @@
 /* --------------------------------------------------------------------------------------- alerts */
 
 /*
+ * The first header that comes says whether the peer speaks TLS at all. After that nobody listens, because
+ * this would be called for every record.
+ */
+static void on_first_header(int sent, int version, int type, const void *bytes, size_t len,
+                            SSL *ssl, void *unused) {
+    (void)version;
+    (void)unused;
+    if (sent || type != SSL3_RT_HEADER) {
+        return;
+    }
+    SSL_set_msg_callback(ssl, NULL);
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    const unsigned char *header = bytes;
+    if (conn != NULL && len == TLSL_HEADER && header[1] != SSL3_VERSION_MAJOR) {
+        memcpy(conn->found.first, header, TLSL_HEADER);
+        conn->found.no_tls = true;
+    }
+}
+
+void tlsl_callbacks_first_header(SSL *ssl) {
+    SSL_set_msg_callback(ssl, on_first_header);
+}
+
+/*
  * Each step of a handshake comes here. A renegotiation is one more handshake; what TLS 1.3 sends
  * later is none.
  */
@@ -444,6 +468,7 @@ static int on_ocsp(SSL *ssl, void *unused) {
 void tlsl_callbacks_install(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
     SSL_CTX_set_info_callback(ctx, on_info);
+    SSL_CTX_set_msg_callback(ctx, on_first_header);
     SSL_CTX_set_cert_verify_callback(ctx, on_verify, NULL);
     SSL_CTX_sess_set_new_cb(ctx, on_new_session);
     if (context->role == TLSLIFE_SERVER) {

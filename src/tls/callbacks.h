@@ -13,6 +13,7 @@
  * Installs the callbacks that every context of ours has. They record; they never call the program.
  */
 void tlsl_callbacks_install(tlslife_context *context);
+void tlsl_callbacks_first_header(SSL *ssl); /* before SSL_clear: what comes first is looked at again */
 void tlsl_callbacks_ask_certificate(tlslife_context *context);
 bool tlsl_callbacks_ask_verify(tlslife_context *context); /* false: out of memory */
 void tlsl_callbacks_psk(tlslife_context *context);

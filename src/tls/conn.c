@@ -24,6 +24,7 @@
 #include "net/address.h"
 #include "net/dial.h"
 #include "net/tcp.h"
+#include "tls/callbacks.h"
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/hello.h"
@@ -204,8 +205,8 @@ static void drop_progress(tlslife_conn *conn) {
     conn->data.held_len = 0;
     conn->open = conn->begun = conn->data.corked = conn->data.unanswered = conn->closing.more =
         conn->found.alert_received = conn->data.write_waits = conn->shaken = conn->known =
-            conn->closing.notify_waits = conn->asked.hello_seen = conn->resume.told_store =
-                conn->resume.offered = conn->resume.ticket_failed = false;
+            conn->found.no_tls = conn->closing.notify_waits = conn->asked.hello_seen =
+                conn->resume.told_store = conn->resume.offered = conn->resume.ticket_failed = false;
     conn->resume.outcome = TLSLIFE_OUTCOME_NONE;
     forget_end(conn);
     conn->closing.passed = 0;
@@ -272,6 +273,9 @@ tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     bool hello_waits = SSL_want_client_hello_cb(conn->ssl) && !conn->context->foreign;
     if (hello_waits && refuse_suspended_hello(conn) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
+    }
+    if (!conn->origin->foreign) {
+        tlsl_callbacks_first_header(conn->ssl);
     }
     if (SSL_clear(conn->ssl) != 1) {
         return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");

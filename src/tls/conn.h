@@ -62,10 +62,14 @@ typedef struct tlsl_asked {
     char *ca_name;       /* lent by tlslife_conn_ca_name */
 } tlsl_asked;
 
+#define TLSL_HEADER 5 /* bytes of a TLS record's header */
+
 /* callbacks.c: what the handshake has found, for errors and getters. */
 typedef struct tlsl_found_facts {
     int alert; /* the last fatal alert seen, or -1 */
     bool alert_received;
+    bool no_tls; /* the first bytes that came are no header of a TLS record: */
+    unsigned char first[TLSL_HEADER];
     long verify_result; /* of the built-in verification in this handshake */
     int verify_depth;   /* of the certificate that failed; -1: none */
     char *verify_subject;

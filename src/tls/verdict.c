@@ -29,6 +29,7 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/handshake.h"
+#include "tls/hint.h"
 #include "tls/keylog.h"
 #include "tls/lookup.h"
 #include "tls/verdict.h"
@@ -133,7 +134,11 @@ static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
         ERR_GET_REASON(err->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         explain_verify(conn, err);
     } else if (said) {
+        char hint[200];
         explain_cause(conn, err);
+        if (tlsl_hint(conn, err->code, hint, sizeof hint)) {
+            append(err, ": %s", hint);
+        }
     }
 }
 
