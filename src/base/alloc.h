@@ -1,4 +1,6 @@
-/* alloc.h: malloc for buffers that can hold a TLS record. */
+/*
+ * alloc.h: malloc for buffers that can hold a TLS record.
+ */
 #ifndef TLSLIFE_ALLOC_H
 #define TLSLIFE_ALLOC_H
 

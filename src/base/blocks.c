@@ -27,7 +27,7 @@
 #include "base/alloc.h"
 #include "tlslife.h"
 
-/* glibc's blocks have 24 bytes, 40, 56 and so on; 48 bytes would take a block of 56 */
+/* glibc makes blocks of 24, 40, 56 bytes and so on. A request for 48 would take one of 56. */
 #define LEAST 24
 #define GRAIN 16 /* from one size of small blocks to the next */
 #define SMALL_MAX 1032
@@ -96,7 +96,7 @@ static block *pop(size_t kind) {
         OPENSSL_die("memory was written to after it was freed", OPENSSL_FILE, OPENSSL_LINE);
     }
     kept.lists[kind] = (block *)(one->next ^ secret); /* NOLINT(performance-no-int-to-ptr) */
-    /* the next pop finds it in the processor's cache */
+    /* The next pop finds it in the processor's cache. */
     __builtin_prefetch(kept.lists[kind], 1);
     kept.bytes -= size_of(kind);
     one->mark = 0;

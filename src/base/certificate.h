@@ -1,4 +1,6 @@
-/* certificate.h: an X.509 certificate as plain values. certificate.c. */
+/*
+ * certificate.h: an X.509 certificate as plain values. certificate.c.
+ */
 #ifndef TLSLIFE_CERTIFICATE_H
 #define TLSLIFE_CERTIFICATE_H
 

@@ -1,4 +1,6 @@
-/* error_queue.h: moves OpenSSL's error queue of this thread into an error. error.c. */
+/*
+ * error_queue.h: moves OpenSSL's error queue of this thread into an error. error.c.
+ */
 #ifndef TLSLIFE_ERROR_QUEUE_H
 #define TLSLIFE_ERROR_QUEUE_H
 

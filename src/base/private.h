@@ -1,4 +1,6 @@
-/* private.h: opens files that only this process's user may read or write. private.c. */
+/*
+ * private.h: opens files that only this process's user may read or write. private.c.
+ */
 #ifndef TLSLIFE_PRIVATE_H
 #define TLSLIFE_PRIVATE_H
 

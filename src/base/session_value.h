@@ -1,4 +1,6 @@
-/* session_value.h: reads and marks a session without any connection. session_value.c. */
+/*
+ * session_value.h: reads and marks a session without any connection. session_value.c.
+ */
 #ifndef TLSLIFE_SESSION_VALUE_H
 #define TLSLIFE_SESSION_VALUE_H
 

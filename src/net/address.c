@@ -1,13 +1,13 @@
 /*
- * address.c: an address as text, taken apart.
+ * address.c: splits an address given as text into host and service.
  *
- * Every call that takes a host takes it by these functions, so that they agree on what is one, and
- * each takes what tlslife_conn_peer_address prints. Only the syntax is judged: whether there is
- * such a host, service or interface is for the resolver to say.
+ * Every call that takes a host takes it through these functions, so that all agree on what a host
+ * is, and each takes what tlslife_conn_peer_address prints. Only the syntax is checked. The
+ * resolver finds out whether there is such a host, service or interface.
  *
- * What an attacker would try: a text of which one reader sees one host, and another reader another.
- * So nothing is skipped or trimmed, and an IPv6 address without brackets has no port: in "::1:443"
- * all is address.
+ * An attacker would try a text in which one reader sees one host, and another reader another. So
+ * nothing is skipped or trimmed, and an IPv6 address without brackets has no port: in "::1:443" all
+ * is address.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@ static bool copy(char *out, size_t out_len, const char *text, size_t len) {
     return true;
 }
 
-/* A number up to 65535, or a name as /etc/services has them. */
+/* Whether service is a number up to 65535, or a name of the kind that /etc/services has. */
 static bool is_service(const char *service) {
     static const char lawful[] =
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._";
@@ -40,7 +40,7 @@ static bool is_service(const char *service) {
     return strspn(service, "0123456789") != len || (len <= 5 && strtol(service, NULL, 10) <= 65535);
 }
 
-/* An absolute name ends in a dot. */
+/* Whether host is an IP address or a host name. An absolute name ends in a dot. */
 static bool is_host(const char *host) {
     char name[TLSL_HOST_MAX];
     size_t len = strlen(host);
@@ -49,7 +49,10 @@ static bool is_host(const char *host) {
             tlsl_is_hostname(name));
 }
 
-/* Where the host ends, and *out_host where it begins. What follows is nothing, or ":service". */
+/*
+ * Returns where the host ends, and in *out_host where it begins. After it comes nothing, or
+ * ":service", with "]" before it if there are brackets.
+ */
 static const char *end_of_host(const char *text, const char **out_host) {
     const char *end = strrchr(text, text[0] == '[' ? ']' : ':');
     *out_host = text[0] == '[' ? text + 1 : text;
@@ -67,7 +70,7 @@ static bool split(const char *text, tlsl_address *out) {
         return false;
     }
     strcpy(out->service, rest[0] == ':' ? rest + 1 : "");
-    if (bracketed) { /* only what needs them has brackets */
+    if (bracketed) { /* only IPv6 addresses may have brackets */
         return *end == ']' && tlsl_is_ip(out->host) && strchr(out->host, ':') != NULL;
     }
     return out->host[0] == '\0' ? rest[0] == ':' : is_host(out->host);
@@ -82,7 +85,7 @@ tlslife_status tlsl_address_split(const char *text, tlsl_address *out, tlslife_e
                      text);
 }
 
-/* Of an address that names no service itself. */
+/* Adds the service of an address that names none itself. */
 static tlslife_status add_service(const char *text, const char *service, const char *fallback,
                                   tlsl_address *out, tlslife_error *err) {
     const char *chosen = service != NULL ? service : fallback;
@@ -93,7 +96,7 @@ static tlslife_status add_service(const char *text, const char *service, const c
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
                          "\"%s\" is neither a port (0 to 65535) nor the name of a service", chosen);
     }
-    strcpy(out->service, chosen); /* is_service looked at its length */
+    strcpy(out->service, chosen); /* is_service has checked its length */
     return TLSLIFE_OK;
 }
 

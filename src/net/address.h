@@ -1,5 +1,5 @@
 /*
- * address.h: an address as text, taken apart. address.c.
+ * address.h: splits an address given as text into host and service. address.c.
  */
 #ifndef TLSLIFE_ADDRESS_H
 #define TLSLIFE_ADDRESS_H
@@ -8,25 +8,26 @@
 
 #include "tlslife.h"
 
-#define TLSL_HOST_MAX 256 /* with the NUL; a name has 253 bytes, and one more for a dot at its end */
+/* With the NUL. A name has up to 253 bytes, and one more if it ends in a dot. */
+#define TLSL_HOST_MAX 256
 #define TLSL_SERVICE_MAX 64
 
 typedef struct tlsl_address {
-    char host[TLSL_HOST_MAX];       /* a host name, or an IP address without brackets; "": every address */
-    char service[TLSL_SERVICE_MAX]; /* "8443" or "https"; "": none was named */
+    char host[TLSL_HOST_MAX];       /* a name or an IP address, unbracketed; "" for every address */
+    char service[TLSL_SERVICE_MAX]; /* "8443" or "https"; "" if none was named */
 } tlsl_address;
 
 /*
- * "host", "host:service", "[address]", "[address]:service", ":service", "address". USAGE for
- * anything else.
+ * Splits "host", "host:service", "[address]", "[address]:service", ":service" or "address". USAGE
+ * for anything else.
  */
 tlslife_status tlsl_address_split(const char *text, tlsl_address *out, tlslife_error *err);
 /*
- * What a call was given: text as above, and the service apart (or NULL: text names it, or else it
- * is fallback, or else that is USAGE). A text of NULL is every address; where every is false there
- * must be a host.
+ * The address that a call was given as text (as above) and service. A service of NULL means the one
+ * in text, or else fallback, or else USAGE. Both in text and apart it is USAGE. A text of NULL
+ * means every address; if every is false there must be a host.
  */
-tlslife_status tlsl_address_of(const char *text, const char *service, const char *fallback, bool every,
-                               tlsl_address *out, tlslife_error *err);
+tlslife_status tlsl_address_of(const char *text, const char *service, const char *fallback,
+                               bool every, tlsl_address *out, tlslife_error *err);
 
 #endif

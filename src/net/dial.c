@@ -1,17 +1,17 @@
 /*
- * dial.c: a TCP connection being made, to the first address of a name that answers.
+ * dial.c: makes a TCP connection to the first address of a name that answers.
  *
- * A dial never waits by itself, unless the name is to be resolved by a call that waits: a step goes
- * as far as it can, and the caller, or a loop, waits for tlsl_dial_fd, and no longer than until
+ * A dial never waits, unless the caller wants the name to be resolved within the call. A step goes
+ * as far as it can, and the caller or a loop waits for tlsl_dial_fd, but no longer than until
  * tlsl_dial_until.
  *
- * Sockets are born close-on-exec and non-blocking, so that no fork in another thread inherits one
- * and no connect waits. TCP_NODELAY is set: TLS writes whole records, and a shutdown or a ticket
- * must not wait for a peer's ACK.
+ * Sockets are made close-on-exec and non-blocking, so that no fork in another thread inherits one
+ * and no connect waits. TCP_NODELAY is set, since TLS writes whole records, and a close_notify or a
+ * ticket must not wait for the peer's ACK.
  *
- * What an attacker would try: an address that never answers, in front of one that does. It has its
- * share of the time that is left, or ADDRESS_MS where there is no deadline; one that refuses costs
- * nothing.
+ * An attacker would put an address that never answers in front of one that does. Each address has a
+ * share of the time that is left, or ADDRESS_MS if there is no deadline. One that refuses takes no
+ * time.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -34,7 +34,9 @@
 #include "net/tcp.h"
 #include "tlslife.h"
 
-/* Linux says its SYN again after 1 s: whoever answers the second one in time is still reached. */
+/*
+ * Linux sends a SYN again after 1 s, so a host that answers only the second one is still reached.
+ */
 #define ADDRESS_MS 2000
 
 struct tlsl_dial {
@@ -46,7 +48,7 @@ struct tlsl_dial {
     int fd;                      /* being connected, or -1 */
     int failure;                 /* errno of the last address that failed */
     int64_t deadline;
-    int64_t until; /* of the address that is tried */
+    int64_t until; /* when the address that is tried is given up */
 };
 
 static tlslife_status resolve(tlsl_dial *dial, bool waits, tlslife_error *err) {
@@ -112,7 +114,8 @@ int64_t tlsl_dial_until(const tlsl_dial *dial) {
 }
 
 /*
- * An address that does not answer gets its share of the time, so that the next one is tried at all.
+ * Gives the address that is tried a share of the time, so that the next one is tried as well if it
+ * does not answer.
  */
 static void share_time(tlsl_dial *dial) {
     int64_t left = 0;
@@ -135,7 +138,10 @@ void tlsl_dial_set_deadline(tlsl_dial *dial, int64_t deadline) {
 
 /* ---------------------------------------------------------------------------------------- steps */
 
-/* 0: connected; EINPROGRESS; or what failed. */
+/*
+ * Begins to connect to the next address. Returns 0 if it is connected, EINPROGRESS, or the errno of
+ * what failed.
+ */
 static int begin_connect(tlsl_dial *dial) {
     const struct addrinfo *address = dial->next;
     const int on = 1;
@@ -150,10 +156,10 @@ static int begin_connect(tlsl_dial *dial) {
     if (connect(dial->fd, address->ai_addr, address->ai_addrlen) == 0) {
         return 0;
     }
-    return errno == EINTR ? EINPROGRESS : errno; /* a signal does not stop a connect */
+    return errno == EINTR ? EINPROGRESS : errno; /* a signal does not stop connecting */
 }
 
-/* The same of a connect that was begun. */
+/* Checks a connect that is in progress; returns the same. */
 static int continue_connect(const tlsl_dial *dial) {
     struct pollfd wait = {.fd = dial->fd, .events = POLLOUT};
     int found = poll(&wait, 1, 0);
@@ -168,7 +174,7 @@ static int continue_connect(const tlsl_dial *dial) {
     return result;
 }
 
-/* OK: there are addresses. */
+/* TLSLIFE_OK if the name is resolved. Else as tlsl_dial_step. */
 static tlslife_status finish_resolution(tlsl_dial *dial, tlslife_error *err) {
     if (dial->resolution == NULL) {
         return TLSLIFE_OK;
@@ -190,8 +196,8 @@ tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err) 
     }
     while (dial->fd >= 0 || dial->next != NULL) {
         int result = dial->fd >= 0 ? EINPROGRESS : begin_connect(dial);
-        result = result == EINPROGRESS ? continue_connect(dial)
-                                       : result; /* on this machine it stands by now */
+        /* A connect within this machine has succeeded by now. */
+        result = result == EINPROGRESS ? continue_connect(dial) : result;
         if (result == EINPROGRESS && tlsl_left_ms(dial->until) != 0) {
             return TLSLIFE_WANT_WRITE;
         }

@@ -1,5 +1,5 @@
 /*
- * dial.h: a TCP connection that is being made. dial.c.
+ * dial.h: makes a TCP connection to a name, one step at a time. dial.c.
  */
 #ifndef TLSLIFE_DIAL_H
 #define TLSLIFE_DIAL_H
@@ -9,21 +9,30 @@
 
 #include "tlslife.h"
 
-/* A TCP connection being made: a name, its addresses and the one that is tried. */
+/*
+ * A TCP connection that is being made: a name, its addresses, and the address that is being tried.
+ */
 typedef struct tlsl_dial tlsl_dial;
-/* waits: the name is resolved in this call, which may take its time. RESOLVE, MEMORY, SYSTEM. */
+/*
+ * Begins to dial. If waits is true, the name is resolved in this call, however long that takes;
+ * else a thread resolves it. NULL: RESOLVE, MEMORY or SYSTEM.
+ */
 tlsl_dial *tlsl_dial_new(const char *host, const char *service, bool waits, int64_t deadline,
-    tlslife_error *err);
-void tlsl_dial_free(tlsl_dial *dial); /* closes what is not taken */
-/* whether it is for this target */
+                         tlslife_error *err);
+/* Closes the socket unless it was taken. NULL is allowed. */
+void tlsl_dial_free(tlsl_dial *dial);
+/* Whether dial is for this host and service. */
 bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service);
 /*
- * Goes on without waiting: OK and *out_fd (the caller's); WANT_READ (the name is being resolved),
- * WANT_WRITE: wait for tlsl_dial_fd; TIMEOUT; ERROR (no such name, or every address failed).
+ * Continues without waiting. OK: *out_fd is the connected socket, now the caller's. WANT_READ (the
+ * name is being resolved) or WANT_WRITE: wait for tlsl_dial_fd, but no longer than until
+ * tlsl_dial_until. TIMEOUT: the deadline has passed. ERROR: there is no such name, or every address
+ * has failed.
  */
 tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err);
 int tlsl_dial_fd(const tlsl_dial *dial, bool *out_writing);
-int64_t tlsl_dial_until(const tlsl_dial *dial); /* when to step though nothing came */
+/* The deadline for the next step, even if the descriptor is not ready by then. */
+int64_t tlsl_dial_until(const tlsl_dial *dial);
 void tlsl_dial_set_deadline(tlsl_dial *dial, int64_t deadline);
 
 #endif

@@ -1,27 +1,27 @@
 /*
- * fd.c: the BIO over descriptors that somebody else may own.
+ * fd.c: the BIO over descriptors, which other code may own.
  *
- * It never changes a descriptor: O_NONBLOCK belongs to the open file, which other processes and
- * other parts of the program share. A socket is asked not to wait call by call (MSG_DONTWAIT),
- * unless the connection has nothing but the wait to do: then the kernel waits within recv or send,
- * which saves the call that finds nothing, and a poll. A pipe or a terminal cannot be asked so:
- * poll says whether the next call would wait, and a write is kept to what poll promises, PIPE_BUF
- * bytes. (Two readers of one pipe can still race each other into waiting; give each connection its
- * own.)
+ * It never changes a descriptor's flags, since O_NONBLOCK belongs to the open file, which other
+ * processes and other parts of the program share. Each call tells a socket not to wait
+ * (MSG_DONTWAIT), unless waiting is all that the connection could do next. Then the kernel waits
+ * within recv or send, which saves a call that finds nothing, and a poll. A pipe or a terminal has
+ * no such flag. There poll says whether the next call would wait, and a write is limited to
+ * PIPE_BUF bytes, which is what poll promises. (Two readers of one pipe can still take each other's
+ * bytes and make each other wait; each connection should have a pipe of its own.)
  *
- * A TLS 1.3 server's tickets are sent by libssl at the end of the handshake, each by itself, though
- * the answer to a request that came with the client's Finished is about to follow. On a socket of
- * ours they are given to the kernel at once, but to go out with what is written next (MSG_MORE);
- * or, when a read finds nothing, right then; or, when nothing of that happens, within the 200 ms
- * after which the kernel waits no longer.
+ * libssl sends the tickets of a TLS 1.3 server at the end of the handshake, each by itself, though
+ * the answer to a request that came with the client's Finished is about to follow. On a socket that
+ * we own they are given to the kernel at once, to be sent with what is written next (MSG_MORE). If
+ * a read finds nothing first, they are sent then. If neither happens, the kernel sends them after
+ * 200 ms.
  *
- * SIGPIPE is never raised: MSG_NOSIGNAL on sockets, and elsewhere it is held back in this thread
- * for the length of one write and taken away if that write caused it. SIGXFSZ likewise, which a
- * regular file raises at the process's limit on the size of files.
+ * SIGPIPE is never raised. Sockets have MSG_NOSIGNAL for that. Elsewhere the signal is blocked in
+ * this thread for the length of one write, and removed if that write caused it. The same is done
+ * with SIGXFSZ, which a write to a regular file raises at the process's limit on the size of files.
  *
- * What an attacker would try: end or reset the stream at every byte, to kill the process by a
- * signal or to have a failure taken for an end. 0 bytes is the end; every failure keeps its errno;
- * only EAGAIN is worth a retry.
+ * An attacker would end or reset the stream at every byte, to kill the process by a signal or to
+ * have a failure taken for an end. Only a read of 0 bytes is the end, every failure keeps its
+ * errno, and only EAGAIN leads to a retry.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -47,19 +47,22 @@
 #include "net/method.h"
 
 typedef struct descriptors {
-    const SSL *ssl; /* whose BIO it is, or NULL */
+    const SSL *ssl; /* the SSL that uses the BIO, or NULL */
     int read_fd;
     int write_fd;
     bool owned;
     bool waits;      /* a socket's recv and send may wait */
-    bool read_plain; /* not a socket, as ENOTSOCK said */
+    bool read_plain; /* not a socket: recv has failed with ENOTSOCK */
     bool write_plain;
     bool ended;   /* a read has returned 0 */
-    bool drained; /* the last read gave less than it could have */
-    bool held;    /* the kernel has tickets that wait for more */
+    bool drained; /* the last read returned fewer bytes than it was asked for */
+    bool held;    /* the kernel holds tickets that wait for more */
 } descriptors;
 
-/* 0: a call would wait (errno EAGAIN). Whatever else poll says is for read or write to report. */
+/*
+ * Asks poll. Returns 0, with errno EAGAIN, if a call would wait. Other results are for read or
+ * write to report.
+ */
 static int ready(int fd, short events) {
     struct pollfd wait = {.fd = fd, .events = events};
     int found;
@@ -83,7 +86,7 @@ static ssize_t plain_read(int fd, char *buffer, size_t len) {
     return got;
 }
 
-/* Which signal a failed write has sent to this thread; 0: none. */
+/* The signal that a failed write has sent to this thread; 0 if none. */
 static int signal_of(int failure) {
     return failure == EPIPE ? SIGPIPE : failure == EFBIG ? SIGXFSZ : 0;
 }
@@ -96,7 +99,7 @@ static void take_away(int number) {
     while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR) {}
 }
 
-/* A signal that was pending before is somebody else's: it stays. */
+/* A signal that was pending before the write has another cause, and stays. */
 ssize_t tlsl_write_quietly(int fd, const struct iovec *parts, int parts_len) {
     sigset_t quiet, before, pending;
     sigemptyset(&quiet);
@@ -141,7 +144,7 @@ static bool writes_tickets(const descriptors *fds) {
     return fds->owned && fds->ssl != NULL && SSL_get_state(fds->ssl) == TLS_ST_SW_SESSION_TICKET;
 }
 
-/* To set it once more makes the kernel send what it holds. */
+/* Sends what the kernel holds: setting TCP_NODELAY again has this effect. */
 static void push(descriptors *fds) {
     const int on = 1;
     fds->held = false;
@@ -149,7 +152,7 @@ static void push(descriptors *fds) {
 }
 
 static int wait_flags(const descriptors *fds) {
-    return fds->waits ? 0 : MSG_DONTWAIT; /* one that is O_NONBLOCK does not wait all the same */
+    return fds->waits ? 0 : MSG_DONTWAIT; /* a socket that is O_NONBLOCK does not wait even so */
 }
 
 static ssize_t socket_recv(int fd, char *buffer, size_t len, int flags) {
@@ -160,7 +163,7 @@ static ssize_t socket_recv(int fd, char *buffer, size_t len, int flags) {
     return got;
 }
 
-/* Before it waits, what is held goes out. */
+/* Reads. Before the read waits, tickets that are held are sent. */
 static ssize_t socket_read(descriptors *fds, char *buffer, size_t len) {
     if (fds->held) {
         ssize_t got = socket_recv(fds->read_fd, buffer, len, MSG_DONTWAIT);
@@ -257,7 +260,7 @@ static BIO_METHOD *method;
 
 static void make_method(void) {
     const tlsl_bio_verbs verbs = {fd_read, fd_write, fd_ctrl, fd_destroy};
-    /* By the type SSL_get_fd finds it. */
+    /* SSL_get_fd looks for a BIO of this type. */
     method = tlsl_bio_method("tlslife descriptors", BIO_TYPE_DESCRIPTOR, &verbs);
 }
 
@@ -291,8 +294,8 @@ bool tlsl_fd_drained(BIO *bio) {
     return ((const descriptors *)BIO_get_data(bio))->drained;
 }
 
-/* A program that has the SSL may have given it another BIO. */
-void tlsl_fd_part(BIO *bio) {
+/* The program may have given the SSL another BIO, so the type is checked. */
+void tlsl_fd_forget_ssl(BIO *bio) {
     if (bio != NULL && BIO_method_type(bio) == BIO_TYPE_DESCRIPTOR) {
         ((descriptors *)BIO_get_data(bio))->ssl = NULL;
     }

@@ -1,5 +1,5 @@
 /*
- * fd.h: a transport over descriptors. fd.c.
+ * fd.h: the BIO over descriptors, and writing without signals. fd.c.
  */
 #ifndef TLSLIFE_FD_H
 #define TLSLIFE_FD_H
@@ -10,23 +10,31 @@
 #include <sys/uio.h>
 
 /*
- * A BIO over descriptors that does not block (MSG_DONTWAIT) until it is told to, never raises
- * SIGPIPE and leaves their flags alone; closes them when freed if owned. After a failed read or
- * write errno is the system's. ssl is the one that it is for: its tickets wait a moment, where a
- * socket is owned; or NULL. NULL: out of memory.
+ * A BIO over descriptors. It does not block (MSG_DONTWAIT) until it is told to, never raises
+ * SIGPIPE, and changes no flag of the descriptors. It closes them when it is freed if they are
+ * owned. After a failed read or write errno is the system's. ssl, which may be NULL, is the SSL
+ * that uses the BIO; on a socket that is owned its tickets wait a moment for what is written next.
+ * NULL if memory is short.
  */
 BIO *tlsl_fd_bio(const SSL *ssl, int read_fd, int write_fd, bool owned);
-/* Whether a call may wait, without end, where the descriptor does: EAGAIN stays possible. */
+/*
+ * Lets recv and send wait, without a limit. They still fail with EAGAIN if the descriptor is
+ * O_NONBLOCK.
+ */
 void tlsl_fd_set_waits(BIO *bio, bool waits);
-int tlsl_fd_read(BIO *bio);  /* its descriptors */
+/* The descriptor that bio reads from, and the one that it writes to. */
+int tlsl_fd_read(BIO *bio);
 int tlsl_fd_write(BIO *bio);
-bool tlsl_fd_drained(BIO *bio); /* its last read took all that was there */
-void tlsl_fd_part(BIO *bio);    /* its SSL may go before it does: somebody else may hold it, too */
-void tlsl_fd_push(BIO *bio);    /* somebody is about to wait for it: what waits for more goes out */
+/* Whether the last read took all that was there. */
+bool tlsl_fd_drained(BIO *bio);
+/* Called when the SSL is freed: other code may hold a reference to bio, which may live longer. */
+void tlsl_fd_forget_ssl(BIO *bio);
+/* Called before a wait for the descriptor: sends tickets that still wait for more. */
+void tlsl_fd_push(BIO *bio);
 
 /*
- * As writev(2) to what is no socket, but SIGPIPE and SIGXFSZ never reach the process: EPIPE and
- * EFBIG alone say it. EINTR does not end it.
+ * As writev(2), for descriptors that are no sockets. Neither SIGPIPE nor SIGXFSZ reaches the
+ * process; EPIPE and EFBIG report the same. EINTR does not end the call.
  */
 ssize_t tlsl_write_quietly(int fd, const struct iovec *parts, int parts_len);
 

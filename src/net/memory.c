@@ -1,23 +1,22 @@
 /*
  * memory.c: bounded byte queues, and the BIO that reads from one and writes to another.
  *
- * A queue is a ring that is not there while nothing has been put into it: memory comes with the
- * first byte, doubles towards the capacity, and goes when a large ring has been emptied. One that a
- * record needs stays for the next, until what passes is small. So an idle queue costs 32 KiB at
- * most, mostly one or four, and each put or get is at most two copies.
+ * A queue has a ring, which is allocated with the first byte, doubles towards the capacity, and is
+ * freed when it is large and has been emptied. A ring that a record needs stays for the next record
+ * until what passes is small. So an idle queue costs at most 32 KiB, mostly one or four, and each
+ * put or get is at most two copies.
  *
  *   ring   [ . . . . a b c d . . . ]      head: where the oldest byte is
  *                    ^head            len:  how many there are; they wrap at size
  *
- * OpenSSL's BIO pair would do, but it takes all of its memory at once and for good, knows no reader
- * that went away, and a bare end of stream in it looks like nothing at all.
+ * OpenSSL's BIO pair takes all of its memory at once and keeps it, has no sign for a reader that
+ * has gone, and shows the end of a stream as if there were nothing yet.
  *
- * No locks, and a plain reference count: both ends of a queue belong to one thread at a time
- * (tlslife_conn_pair), as one connection does.
+ * There are no locks, and the reference count is a plain number: both ends of a queue belong to one
+ * thread at a time (tlslife_conn_pair), as one connection does.
  *
- * What an attacker would try: send without end to a program that does not read. The capacity bounds
- * what that costs, and a write to a reader who is gone fails at once (EPIPE), as it would on a
- * socket.
+ * An attacker would send without end to a program that does not read. The capacity bounds what that
+ * costs, and a write to a reader that has gone fails at once (EPIPE), as it would on a socket.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -35,28 +34,28 @@
 #include "net/memory.h"
 #include "net/method.h"
 
-#define RING_SHIFT 3    /* where a ring begins in its block: see ring_new */
-#define RING_LEAST 1024 /* the first allocation: of a size that malloc has at hand */
-#define RING_SMALL 4096 /* an empty queue may keep this, */
-#define RING_KEPT 32768 /* and this while records pass */
+#define RING_SHIFT 3    /* the offset of a ring in its block; see ring_new */
+#define RING_LEAST 1024 /* the first allocation, of a size that malloc keeps at hand */
+#define RING_SMALL 4096 /* what an empty queue may keep */
+#define RING_KEPT 32768 /* what it may keep while records pass */
 
 struct tlsl_queue {
     unsigned refs;
     bool ended;       /* no more will be put */
     bool reader_gone; /* no more will be read */
     size_t capacity;
-    size_t size; /* of ring */
+    size_t size; /* bytes in ring */
     size_t head;
     size_t len;
-    size_t most; /* of len since it was 0 */
+    size_t most; /* the largest len since it was 0 */
     unsigned char *ring;
 };
 
 /* ---------------------------------------------------------------------------------------- queue */
 
 /*
- * A record of libssl's begins at 3 modulo 16, so that what it carries is aligned
- * (SSL3_ALIGN_PAYLOAD), and so does a ring: see tlsl_malloc.
+ * Allocates a ring. libssl begins a record at 3 modulo 16, so that its payload is aligned
+ * (SSL3_ALIGN_PAYLOAD), and a ring begins there too; tlsl_malloc says why.
  */
 static unsigned char *ring_new(size_t size) {
     unsigned char *block = tlsl_malloc(RING_SHIFT + size);
@@ -70,7 +69,7 @@ static void ring_free(unsigned char *ring) {
 }
 
 tlsl_queue *tlsl_queue_new(size_t capacity) {
-    tlsl_queue *queue = malloc(sizeof *queue); /* calloc takes the long way: see wrap in conn.c */
+    tlsl_queue *queue = malloc(sizeof *queue); /* calloc is slower: see wrap in conn.c */
     if (queue != NULL) {
         *queue = (tlsl_queue){.refs = 1, .capacity = capacity};
     }
@@ -88,7 +87,7 @@ void tlsl_queue_free(tlsl_queue *queue) {
     }
 }
 
-/* Copies the oldest len bytes out and leaves them there. */
+/* Copies the oldest len bytes, which stay in the queue. */
 static void copy_out(const tlsl_queue *queue, unsigned char *buffer, size_t len) {
     size_t first = queue->size - queue->head;
     if (first > len) {
@@ -101,7 +100,7 @@ static void copy_out(const tlsl_queue *queue, unsigned char *buffer, size_t len)
 }
 
 /*
- * A ring that holds wanted bytes (at most capacity). false: out of memory, and nothing has changed.
+ * Makes room for wanted bytes, at most capacity. false if memory is short, and nothing has changed.
  */
 static bool grow(tlsl_queue *queue, size_t wanted) {
     size_t size = queue->size < RING_LEAST ? RING_LEAST : queue->size;
@@ -149,7 +148,10 @@ size_t tlsl_queue_put(tlsl_queue *queue, const void *bytes, size_t len) {
     return len;
 }
 
-/* An empty queue starts anew at the ring's beginning, so that what follows is one copy. */
+/*
+ * Called when the queue is empty. It begins again at the start of the ring, so that what follows is
+ * one copy.
+ */
 static void emptied(tlsl_queue *queue) {
     bool idle = queue->size > (queue->most > RING_SMALL ? RING_KEPT : RING_SMALL);
     queue->head = 0;
@@ -193,7 +195,7 @@ bool tlsl_queue_ended(const tlsl_queue *queue) {
     return queue->ended;
 }
 
-/* Nobody will read: what is there is dropped, and every later put takes nothing. */
+/* Called when the reader has gone. What is there is dropped, and every later put takes nothing. */
 static void drop_reader(tlsl_queue *queue) {
     queue->reader_gone = true;
     queue->len = 0;
@@ -211,8 +213,8 @@ typedef struct ends {
 } ends;
 
 /*
- * 1 with bytes, 0 at the end of the stream, -1 to retry: libssl asks BIO_eof only when no retry
- * flag is set.
+ * Returns 1 with bytes, 0 at the end of the stream, -1 to retry. libssl calls BIO_eof only if no
+ * retry flag is set.
  */
 static int memory_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
     ends *both = BIO_get_data(bio);
@@ -259,7 +261,10 @@ static long memory_ctrl(BIO *bio, int command, long number, void *pointer) {
     }
 }
 
-/* A peer reads what was written, then the end; a peer who writes is told that nobody reads. */
+/*
+ * Frees one end. The other end reads what was written, then the end of the stream; when it writes,
+ * it gets EPIPE.
+ */
 static int memory_destroy(BIO *bio) {
     ends *both = BIO_get_data(bio);
     if (both != NULL) {

@@ -1,7 +1,7 @@
 /*
- * method.c: how a BIO of ours is made known to OpenSSL.
+ * method.c: registers a BIO method with OpenSSL.
  *
- * A method lives as long as the process: OpenSSL may still hold BIOs of it at exit.
+ * A method lives as long as the process, since OpenSSL may still hold BIOs of it at exit.
  */
 #include <openssl/bio.h>
 

@@ -1,5 +1,5 @@
 /*
- * method.h: a BIO method from four functions. method.c.
+ * method.h: makes a BIO method from four functions. method.c.
  */
 #ifndef TLSLIFE_METHOD_H
 #define TLSLIFE_METHOD_H
@@ -13,7 +13,10 @@ typedef struct tlsl_bio_verbs {
     long (*ctrl)(BIO *bio, int command, long number, void *pointer);
     int (*destroy)(BIO *bio);
 } tlsl_bio_verbs;
-/* For a source and sink, and what else type says of it: once in a process. NULL: out of memory. */
+/*
+ * Makes a method for a source and sink, whose type also has the flags in type. It is called once
+ * for a method in a process. NULL if memory is short.
+ */
 BIO_METHOD *tlsl_bio_method(const char *name, int type, const tlsl_bio_verbs *verbs);
 
 #endif

@@ -1,19 +1,19 @@
 /*
- * resolve.c: the addresses of a name, found without waiting.
+ * resolve.c: finds the addresses of a name, in a thread so that the caller need not wait.
  *
- * getaddrinfo waits, and there is nothing else that asks what the system asks (files, DNS, mDNS,
- * what nsswitch.conf says). So a thread of ours calls it, and a byte in a pipe tells a loop that it
- * has ended. What is an address already needs no thread.
+ * getaddrinfo waits, and no other function asks all that the system asks (files, DNS, mDNS, what
+ * nsswitch.conf says). So a thread of ours calls it, and a byte in a pipe tells a loop that it has
+ * ended. Text that is an address needs no thread.
  *
- * Who owns a resolution: whoever began it, until it is dropped; a thread that is in the middle of
- * it then keeps it, since nothing can stop getaddrinfo, and frees it unseen. Threads are detached,
- * have every signal blocked, use no OpenSSL, and touch nothing but their own resolution and the
- * queue: a program may end, and a Lua state close, while they run. What must stay is the code under
- * their feet: the libraries are linked with -z nodelete (cmake/Exports.cmake), so that dlclose
- * leaves it; OpenSSL's own are pinned likewise.
+ * A resolution belongs to the caller that began it, until the caller drops it. If a thread is in
+ * the middle of it then, the thread owns it from then on, since nothing can stop getaddrinfo, and
+ * frees it when getaddrinfo returns. Threads are detached, have every signal blocked, use no
+ * OpenSSL, and touch nothing but their own resolution and the queue, so a program may end, and a
+ * Lua state close, while they run. Their code must stay in memory. So the libraries are linked with
+ * -z nodelete (cmake/Exports.cmake), and dlclose leaves them; OpenSSL's own are pinned likewise.
  *
- * What an attacker would try: names whose servers never answer. At most THREADS_MAX are asked for
- * at once; the others queue, and their callers' deadlines hold; what is dropped leaves the queue.
+ * An attacker would give names whose servers never answer. At most THREADS_MAX are asked for at
+ * once. The others are queued, their callers' deadlines hold, and what is dropped leaves the queue.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -42,20 +42,19 @@ typedef enum progress { QUEUED = 0, RUNNING, ENDED } progress;
 struct tlsl_resolution {
     tlsl_resolution *next; /* in the queue */
     progress progress;
-    bool dropped;    /* while RUNNING: its thread frees it */
-    unsigned family; /* of processes: see in_child */
+    bool dropped;    /* while RUNNING: the thread frees it at the end */
+    unsigned family; /* the number of forks before it was queued; see in_child */
     int ended_fd;    /* readable when it has ended */
     int tell_fd;
     struct addrinfo *addresses;
-    int result;  /* getaddrinfo's */
-    int failure; /* its errno */
+    int result;  /* the result of getaddrinfo */
+    int failure; /* and its errno */
     char *service;
     char host[];
 };
 
 /*
- * Everything here, and in resolutions what is not written once at their beginning, is read under
- * lock.
+ * Protects the queue, and the fields of resolutions that are not written once at their beginning.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
@@ -99,7 +98,10 @@ static void in_parent(void) {
     pthread_mutex_unlock(&lock);
 }
 
-/* The threads are not here. What they had, or would have had, to do counts as failed. */
+/*
+ * A child has none of the parent's threads. The resolutions that they had, or would have had, to do
+ * count as failed.
+ */
 static void in_child(void) {
     queue.first = NULL;
     queue.end = &queue.first;
@@ -109,8 +111,8 @@ static void in_child(void) {
 }
 
 static void watch_forks(void) {
-    (void)pthread_atfork(before_fork, in_parent,
-                         in_child); /* out of memory: a child may wait for ever */
+    /* If memory is short, a resolution in a child may never end. */
+    (void)pthread_atfork(before_fork, in_parent, in_child);
 }
 
 /* ------------------------------------------------------------------------------------ the queue */
@@ -152,7 +154,7 @@ static void end(tlsl_resolution *one) {
         resolution_free(one);
         return;
     }
-    ssize_t told = write(one->tell_fd, "", 1); /* into an empty pipe: it has room */
+    ssize_t told = write(one->tell_fd, "", 1); /* the pipe is empty, so it has room */
     (void)told;
 }
 
@@ -173,7 +175,10 @@ static void *serve_queue(void *nothing) {
     return nothing;
 }
 
-/* 0, or an errno. Signals are the program's threads' business, and a thread inherits its mask. */
+/*
+ * Starts a thread; 0, or an errno. Signals are for the program's threads, so all are blocked in
+ * this one, which inherits the mask.
+ */
 static int start_thread(void) {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -215,7 +220,10 @@ static tlsl_resolution *resolution_new(const char *host, const char *service) {
     return one;
 }
 
-/* A thread that cannot be had is missed only where there is none: the others come to it. */
+/*
+ * Queues a resolution; 0, or an errno. If no thread can be started, that is a failure only if none
+ * is running, since those that run come to it.
+ */
 static int enqueue(tlsl_resolution *one) {
     pthread_mutex_lock(&lock);
     append(one);
@@ -288,7 +296,7 @@ void tlsl_resolution_drop(tlsl_resolution *resolution) {
     }
     resolution->dropped = !forked && resolution->progress == RUNNING;
     bool kept = resolution->dropped;
-    if (kept) { /* nobody is told any more */
+    if (kept) { /* no caller waits for the pipe any more */
         (void)close(resolution->ended_fd);
         (void)close(resolution->tell_fd);
         resolution->ended_fd = resolution->tell_fd = -1;

@@ -1,5 +1,5 @@
 /*
- * resolve.h: names and their addresses.
+ * resolve.h: resolves a name to its addresses, waiting or in a thread. resolve.c.
  */
 #ifndef TLSLIFE_RESOLVE_H
 #define TLSLIFE_RESOLVE_H
@@ -8,20 +8,30 @@
 
 #include "tlslife.h"
 
-/* getaddrinfo for a TCP connection, which waits. The caller frees *out. RESOLVE, MEMORY, SYSTEM. */
-tlslife_status tlsl_resolve(const char *host, const char *service, struct addrinfo **out, tlslife_error *err);
+/*
+ * getaddrinfo(3) for a TCP connection, which waits. The caller frees *out with freeaddrinfo.
+ * RESOLVE, MEMORY or SYSTEM.
+ */
+tlslife_status tlsl_resolve(const char *host, const char *service, struct addrinfo **out,
+                            tlslife_error *err);
 
-/* A name that another thread resolves. */
+/* A name that another thread is resolving. */
 typedef struct tlsl_resolution tlsl_resolution;
 /*
- * The same without waiting: OK where host is an address; WANT_READ and *out_begun, which the caller
- * drops, where it is a name; or ERROR.
+ * The same without waiting. OK and *out if host is an address. WANT_READ and *out_begun, which the
+ * caller drops, if it is a name. Else ERROR.
  */
 tlslife_status tlsl_resolve_begin(const char *host, const char *service, struct addrinfo **out,
-    tlsl_resolution **out_begun, tlslife_error *err);
-/* OK once; WANT_READ: wait for tlsl_resolution_fd; ERROR. */
-tlslife_status tlsl_resolution_end(tlsl_resolution *resolution, struct addrinfo **out, tlslife_error *err);
-int tlsl_resolution_fd(const tlsl_resolution *resolution); /* readable when it has ended */
-void tlsl_resolution_drop(tlsl_resolution *resolution);    /* NULL: nothing */
+                                  tlsl_resolution **out_begun, tlslife_error *err);
+/*
+ * OK and *out, which the caller frees, if the name is resolved; it returns OK once only. WANT_READ:
+ * wait for tlsl_resolution_fd. Else ERROR.
+ */
+tlslife_status tlsl_resolution_end(tlsl_resolution *resolution, struct addrinfo **out,
+                                   tlslife_error *err);
+/* A descriptor that is readable when the resolution has ended. */
+int tlsl_resolution_fd(const tlsl_resolution *resolution);
+/* Frees the resolution, at once or when its thread has ended it. NULL is allowed. */
+void tlsl_resolution_drop(tlsl_resolution *resolution);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * tcp.c: the clock, waiting for a descriptor, and the name of a TCP peer.
+ * tcp.c: computes deadlines, waits for a descriptor, and prints the address of a socket's peer.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -28,7 +28,7 @@
 
 int64_t tlsl_now_ms(void) {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* this clock always exists */
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
@@ -57,7 +57,8 @@ tlslife_status tlsl_wait_fd(int fd, short events, int64_t deadline) {
             return TLSLIFE_ERROR;
         }
         if (found > 0) {
-            return TLSLIFE_OK; /* an error or a hang-up too: the next call on fd says which */
+            /* This includes an error or a hang-up, which the next call on fd reports. */
+            return TLSLIFE_OK;
         }
         if (found < 0 && errno != EINTR) {
             return TLSLIFE_ERROR;
@@ -68,11 +69,11 @@ tlslife_status tlsl_wait_fd(int fd, short events, int64_t deadline) {
     }
 }
 
-/* ------------------------------------------------------------------------------ the peer's name */
+/* --------------------------------------------------------------------------- the peer's address */
 
 /*
- * A client that came over IPv4 to a socket for both is shown as what it is: 127.0.0.1, not
- * ::ffff:127.0.0.1.
+ * Turns an IPv4-mapped IPv6 address into the IPv4 address that it means. A client that came over
+ * IPv4 to a socket for both is shown as 127.0.0.1, not as ::ffff:127.0.0.1.
  */
 static void unmap(struct sockaddr_storage *address, socklen_t *address_len) {
     const struct sockaddr_in6 mapped = *(const struct sockaddr_in6 *)(const void *)address;

@@ -1,9 +1,9 @@
 /*
- * channel.c: how a store speaks to another machine: TCP, a unix socket, or TLS through a connection
- * of our own.
+ * channel.c: a connection of a store to another machine: over TCP, a Unix socket, or TLS with a
+ * connection of our own.
  *
- * Nothing here waits, for a name neither: whoever has the store's lock must give it back at once,
- * since every handshake of every thread may want it.
+ * Nothing here waits, not even for a name. The store's lock is held meanwhile, and the handshake of
+ * any thread may want it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -25,13 +25,17 @@
 #include "tlslife.h"
 
 struct tlsl_channel {
-    tlsl_dial *dial;    /* while it connects */
-    int fd;             /* a plain one's, and its owner; -1: the conn's, or none yet */
+    tlsl_dial *dial; /* while it connects over TCP */
+    /*
+     * The descriptor without TLS, which the channel owns. -1 if conn has it, or if there is none
+     * yet.
+     */
+    int fd;
     tlslife_conn *conn; /* TLS */
     tlslife_context *tls;
     char *host;
     bool stands;
-    bool writing; /* what TLS waits for */
+    bool writing; /* the TLS connection waits to write */
 };
 
 static int unix_socket(const char *path, char *message, size_t message_len) {
@@ -119,7 +123,7 @@ static bool begin_tls(tlsl_channel *channel) {
            tlslife_conn_set_hostname(channel->conn, channel->host) == TLSLIFE_OK;
 }
 
-/* 1, 0 or -1 for a status, and what it waits for. */
+/* Notes what the TLS connection waits for. Returns 1, 0 or -1 for its status. */
 static int moved(tlsl_channel *channel, tlslife_status status) {
     channel->writing = status == TLSLIFE_WANT_WRITE;
     bool waits = status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;

@@ -1,27 +1,28 @@
 /*
- * redis.c: Redis or Valkey as an external store, for many machines.
+ * redis.c: an external store in Redis or Valkey, for many machines.
  *
- * hiredis speaks the protocol (redisFormatCommandArgv, redisReader); the bytes go through a channel
- * of ours that never waits, over TCP, a unix socket or TLS. Commands of all threads go down one
- * connection, in order, and so the replies come back: a queue of who waits for which is all there
- * is to pipelining.
+ * hiredis speaks the protocol (redisFormatCommandArgv, redisReader). The bytes go through a channel
+ * of ours that never waits, over TCP, a Unix socket or TLS. The commands of all threads go down one
+ * connection in order, and the replies come back in that order. So pipelining needs no more than a
+ * queue of requests that wait for a reply.
  *
  *   ask, put, remove --> out --> channel --> reader --> first of the queue --> its asker's next ask
  *
- * Whichever thread moves the connection takes everybody's replies off it, but writes only into the
- * requests: an inquiry is its asker's, who looks at it without our lock.
+ * Any thread that moves bytes takes off the connection the replies to all requests, but it writes
+ * into requests only. An inquiry belongs to the thread that asks, which reads it without our lock.
  *
- * What a server that is slow, hung, full, dead or hostile can do: cost a full handshake. Each
- * lookup has a deadline; a connection whose oldest reply is long overdue is given up, everybody
- * waiting with it; after FAILURES_MAX in a row nobody is kept waiting (the circuit is open) until a
- * pause is over, which doubles up to 30 s. Values are sealed, so that whoever can write to Redis
- * can make sessions be missed, and nothing else. What it sends is bounded before it is kept.
+ * A server that is slow, hung, full, dead or hostile can cost a full handshake, and no more. Each
+ * lookup has a deadline. A connection whose oldest reply is long overdue is given up, with all
+ * requests that wait for it. After FAILURES_MAX failures in a row the circuit is open: lookups fail
+ * at once, until a pause is over, which doubles up to 30 s. Values are sealed, so that an attacker
+ * who can write to Redis can cause misses and nothing else. What the server sends is bounded before
+ * it is kept.
  *
- * remove comes from SSL_free, perhaps from a finalizer: it only appends to `out`; the next pump
- * sends it.
+ * remove is called by SSL_free, perhaps in a finalizer. It only appends to `out`, and the next pump
+ * sends that.
  *
  * A child of fork() has a copy of all this. The connection, and what was queued for it, remain its
- * parent's: with two on one connection each would take replies to the other's commands, and TLS
+ * parent's. If both used one connection, each would take replies to the other's commands, and TLS
  * records would be sealed twice under one nonce. The first verb in the child sees that the process
  * is another one, and begins anew.
  */
@@ -49,26 +50,27 @@
 #define FAILURES_MAX 5
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 30000
-#define OUT_MAX ((size_t)8 * 1024 * 1024) /* bytes that wait to be sent: more is refused */
+#define OUT_MAX ((size_t)8 * 1024 * 1024) /* bytes that wait to be sent; more are refused */
 #define REPLY_MAX (TLSL_STORE_BYTES_MAX + 1024)
-#define READS_MAX 64 /* of 16 KiB under one lock: the rest is for the next pump */
+#define READS_MAX 64 /* reads of 16 KiB under one lock; the next pump reads the rest */
 /*
- * Another thread may take our reply off the wire: who waits looks again, sooner where others are
- * known to wait, and the less often the more they are.
+ * Another thread may take the reply to a request off the connection. So a thread that waits looks
+ * again after a while. The interval is shorter if others are known to wait, and grows with their
+ * number.
  */
 #define ALONE_WAIT_MS 10
 #define SHARED_WAIT_MS 2
-#define SHARED_MORE 16 /* waiters a further ms */
+#define SHARED_MORE 16 /* requests that wait for each further ms */
 
 /* A command that was written and not answered, or answered and not fetched. */
 typedef struct request {
     struct request *next;
-    bool awaited; /* by an inquiry; else put, remove, setup, or given up */
-    bool queued;  /* its reply is to come. Neither: it is freed */
-    bool setup;   /* AUTH, SELECT: without it nothing works */
-    int expects;  /* the type of its reply; of errors, and of nil for a string, see is_reply_to */
+    bool awaited; /* by an inquiry; false for put, remove and setup, and once it is given up */
+    bool queued;  /* its reply is to come; a request that is neither is freed */
+    bool setup;   /* AUTH or SELECT, without which nothing works */
+    int expects;  /* the type of its reply; is_reply_to allows errors, and nil for a string */
     int64_t deadline_ms;
-    tlsl_found found; /* PENDING, or what the asker is told at its next ask */
+    tlsl_found found; /* PENDING, or what the next ask of the inquiry returns */
     unsigned char *bytes;
     size_t bytes_len;
 } request;
@@ -76,16 +78,16 @@ typedef struct request {
 typedef struct redis {
     tlslife_store store;
     pthread_mutex_t lock;
-    uint64_t process; /* whose the connection and the queue are */
+    uint64_t process; /* the process that the connection and the queue belong to */
     char *host, *service, *unix_path, *username, *password, *prefix;
     tlslife_context *tls;
     unsigned database;
     int timeout_ms, connect_timeout_ms;
     size_t pending_max;
-    tlsl_channel *channel; /* NULL: not connected */
+    tlsl_channel *channel; /* NULL if not connected */
     bool up;
     int64_t connect_by_ms;
-    int64_t up_at_ms; /* what was asked before that was sent then */
+    int64_t up_at_ms; /* requests made before then were sent then */
     redisReader *reader;
     redisReplyObjectFunctions reply_functions;
     char *out;
@@ -130,7 +132,7 @@ static void drop_first(redis *self, tlsl_found found) {
     free_if_done(done);
 }
 
-/* The asker waits no more: it was told, or went away. */
+/* The inquiry no longer waits for the request: it has its answer, or was cancelled. */
 static void let_go(redis *self, request *asked) {
     self->waiting--;
     self->answered -= asked->found == TLSL_FOUND_PENDING ? 0 : 1;
@@ -168,8 +170,8 @@ static bool reserve(redis *self, size_t more) {
 }
 
 /*
- * Appends a command and its place in the queue; NULL: it cannot be. pending_max is the callers'
- * business.
+ * Appends a command to `out` and a request to the queue. NULL if memory is short or `out` is full.
+ * The callers check pending_max.
  */
 static request *append(redis *self, int argc, const char **argv, const size_t *lens) {
     char *command = NULL;
@@ -193,7 +195,7 @@ static request *append(redis *self, int argc, const char **argv, const size_t *l
     return added;
 }
 
-/* A command on a key, with up to two arguments behind it. */
+/* Appends a command on a key, with up to three arguments behind it. */
 static request *append_on_key(redis *self, const char *verb, const unsigned char *key,
                               const char *extra_1, size_t extra_1_len, const char *option,
                               const char *extra_2) {
@@ -232,8 +234,8 @@ static void disconnect(redis *self) {
 }
 
 /*
- * In a child of fork(): not a byte goes down the parent's connection. What was asked before the
- * fork has failed here.
+ * In a child of fork(), begins anew without a byte on the parent's connection. What was asked
+ * before the fork has failed here.
  */
 static void begin_anew_in_child(redis *self) {
     if (self->process != tlsl_process()) {
@@ -258,8 +260,8 @@ static void leave(redis *self) {
 }
 
 /*
- * The connection is no good: all that wait are told, and the next try comes after a pause that
- * grows.
+ * Gives the connection up: requests that wait have failed, and the next attempt comes after a pause
+ * that grows.
  */
 static void fail(redis *self) {
     disconnect(self);
@@ -325,8 +327,8 @@ typedef int array_len;
 #endif
 
 /*
- * Nothing that we ask is answered by an array; nested ones would be freed by recursion, as deep as
- * they go.
+ * None of our commands is answered by an array. hiredis frees nested arrays by recursion, however
+ * deep they are.
  */
 static void *refuse_array(const redisReadTask *task, array_len elements) {
     (void)task;
@@ -372,27 +374,28 @@ static bool keep_value(request *asked, const redisReply *reply) {
 }
 
 /*
- * A reply of another command means that one was left out: from then on each would be taken for the
- * one before.
+ * Whether reply is of a type that the command has. Another type means that a reply was left out,
+ * and each further one would be taken for the reply to the command before.
  */
 static bool is_reply_to(const request *asked, const redisReply *reply) {
     return reply->type == asked->expects || reply->type == REDIS_REPLY_ERROR ||
            (reply->type == REDIS_REPLY_NIL && asked->expects == REDIS_REPLY_STRING);
 }
 
-/* false: the connection is of no use. */
+/* Takes a reply to the first request. false: the connection cannot be used any more. */
 static bool take_reply(redis *self, const redisReply *reply) {
     request *asked = self->first;
     if (asked == NULL || !is_reply_to(asked, reply) ||
         (asked->setup && reply->type == REDIS_REPLY_ERROR)) {
-        return false; /* an answer to nothing, or "wrong password" */
+        return false; /* a reply that no command waits for, or "wrong password" */
     }
     tlsl_found found = reply->type == REDIS_REPLY_NIL ? TLSL_FOUND_MISS : TLSL_FOUND_FAILED;
     bool wanted = asked->awaited && asked->found == TLSL_FOUND_PENDING;
     if (reply->type == REDIS_REPLY_STRING && wanted && keep_value(asked, reply)) {
         found = TLSL_FOUND_HIT;
     }
-    if (!asked->setup) { /* who lets us in and then hangs is no better than who does not */
+    /* A server that takes the password and then hangs has failed all the same. */
+    if (!asked->setup) {
         self->failures = 0;
         self->pause_ms = 0;
     }
@@ -434,8 +437,8 @@ static bool read_in(redis *self) {
             return got == 0;
         }
         /*
-         * A value that claims to be huge would be gathered in the reader: not longer than any of
-         * ours can be.
+         * The reader would gather a value that claims to be huge, so its buffer is limited to what
+         * one of our values can need.
          */
         if (self->reader->len - self->reader->pos > REPLY_MAX + sizeof bytes ||
             redisReaderFeed(self->reader, bytes, (size_t)got) != REDIS_OK || !take_replies(self)) {
@@ -446,8 +449,8 @@ static bool read_in(redis *self) {
 }
 
 /*
- * When the connection is given up: it does not stand by then, or the server owes its oldest reply
- * twice too long.
+ * When the connection is given up: it has not been made by then, or the server owes its oldest
+ * reply for twice the timeout.
  */
 static int64_t give_up_at_ms(const redis *self) {
     int64_t due = self->up_at_ms + self->timeout_ms;
@@ -455,7 +458,7 @@ static int64_t give_up_at_ms(const redis *self) {
     return self->up ? due + self->timeout_ms : self->connect_by_ms;
 }
 
-/* Who waits longer than a lookup may is told so. false: it is time to give up. */
+/* Fails the requests whose deadline has passed. false: it is time to give the connection up. */
 static bool keep_time(redis *self) {
     int64_t now = now_ms();
     for (request *late = self->first; late != NULL; late = late->next) {
@@ -553,7 +556,7 @@ static void sooner(int *timeout_ms, int64_t than_ms) {
     *timeout_ms = *timeout_ms < 0 || floor_ms < *timeout_ms ? (int)floor_ms : *timeout_ms;
 }
 
-/* When keep_time has something to say next. The queue is in the order of its deadlines. */
+/* When keep_time next has something to do. The queue is in the order of its deadlines. */
 static int64_t next_moment_ms(const redis *self) {
     const request *asked = self->first;
     while (asked != NULL && (!asked->awaited || asked->found != TLSL_FOUND_PENDING)) {
@@ -580,7 +583,8 @@ static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
                                    : SHARED_WAIT_MS + (int64_t)(self->waiting / SHARED_MORE));
     }
     if (self->answered > 0) {
-        *out_timeout_ms = 1; /* taken off the wire by another thread: nothing will come for it */
+        /* Another thread has taken the reply, so the descriptor will not be ready for it. */
+        *out_timeout_ms = 1;
     }
     leave(self);
     return descriptor;
@@ -603,7 +607,7 @@ static void destroy(tlslife_store *store) {
     redis *self = (redis *)store;
     begin_anew_in_child(self);
     if (self->channel != NULL && self->up) {
-        (void)send_out(self); /* removes that wait; nothing blocks */
+        (void)send_out(self); /* for removes that are still to be sent; nothing blocks */
     }
     disconnect(self);
     tlslife_context_free(self->tls);
@@ -653,7 +657,7 @@ static tlslife_status check(const tlslife_redis_options *options, tlsl_address *
                          "TLS to Redis wants a client's context, and a host");
     }
     if (options->tls != NULL && tlslife_context_get0_cache(options->tls) != NULL) {
-        /* Its cache might lead here, and a lookup then wait for itself. */
+        /* The cache might use this store, and a lookup would wait for itself. */
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "TLS to Redis wants a context without a cache");
     }
     return tlsl_address_of(options->host != NULL ? options->host : "127.0.0.1", options->service,
@@ -661,8 +665,8 @@ static tlslife_status check(const tlslife_redis_options *options, tlsl_address *
 }
 
 /*
- * A context's first connection reads the system's trust, 100 ms of files: not while others want the
- * lock.
+ * Makes a first connection of the context, which reads the system's CAs, 100 ms of files. Later
+ * connections are made under the lock.
  */
 static bool warm_up(tlslife_context *tls, tlslife_error *err) {
     tlslife_conn *first = tls == NULL ? NULL : tlslife_conn_new(tls, err);

@@ -230,7 +230,7 @@ static void build_chain(SSL_CTX *ctx) {
     STACK_OF(X509) *given = NULL;
     bool judged = (SSL_CTX_set_cert_flags(ctx, 0) &
                    (SSL_CERT_FLAG_TLS_STRICT | SSL_CERT_FLAG_SUITEB_128_LOS)) != 0;
-    /* the certificate's own, or else those for all certificates */
+    /* This is the certificate's own chain, or else the one for all certificates. */
     SSL_CTX_get_extra_chain_certs(ctx, &given);
     if (given == NULL && !judged && !(SSL_CTX_get_mode(ctx) & SSL_MODE_NO_AUTO_CHAIN)) {
         SSL_CTX_build_cert_chain(ctx, SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
@@ -325,7 +325,10 @@ tlslife_status tlsl_context_freeze(tlslife_context *context, tlslife_error *err)
     return status;
 }
 
-/* With one of the ciphers that need neither certificate nor PSK: a program that enables them wants it so. */
+/*
+ * Whether a cipher is enabled that needs neither certificate nor PSK. A program that enables one
+ * means to use it.
+ */
 static bool is_anonymous(const tlslife_context *context) {
     const STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(context->ctx);
     for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {

@@ -1,4 +1,6 @@
-/* context.h: the fields of a context, and its freezing. context.c. */
+/*
+ * context.h: the fields of a context, and its freezing. context.c.
+ */
 #ifndef TLSLIFE_CONTEXT_H
 #define TLSLIFE_CONTEXT_H
 

@@ -85,7 +85,7 @@ static tlsl_search *search_new(tlslife_conn *conn) {
 }
 
 static tlslife_bytes policy_of(const tlslife_conn *conn) {
-    /* without the context's number, which means something in this process only */
+    /* The context's number is left out, since it means something in this process only. */
     if (!SSL_is_server(conn->ssl)) {
         return (tlslife_bytes){conn->resume.sid_ctx, offsetof(tlsl_client_id, number)};
     }

@@ -1,4 +1,6 @@
-/* lookup.h: finding a session for a handshake, and keeping one that was made. lookup.c. */
+/*
+ * lookup.h: finding a session for a handshake, and keeping one that was made. lookup.c.
+ */
 #ifndef TLSLIFE_LOOKUP_H
 #define TLSLIFE_LOOKUP_H
 

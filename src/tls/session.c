@@ -76,7 +76,10 @@ bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (cached && !tlsl_cache_new_session(conn, session)) {
         return false;
     }
-    /* for the program or, with a store, until the call of libssl has returned */
+    /*
+     * The program takes it from there or, with a store, the connection does when libssl has
+     * returned.
+     */
     tlsl_conn_keep_session(conn, session);
     conn->facts = true;
     return true;

@@ -1,4 +1,6 @@
-/* settings.h: checks that the setters of contexts and of connections share. settings.c. */
+/*
+ * settings.h: checks that the setters of contexts and of connections share. settings.c.
+ */
 #ifndef TLSLIFE_SETTINGS_H
 #define TLSLIFE_SETTINGS_H
 
@@ -12,9 +14,9 @@
  */
 tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err);
 /*
- * protocols as an ALPN list in the form that is sent (RFC 7301 section 3.1), which the caller frees
- * with free(); *out_len is its length. NULL, and err is filled, if a name or the list has an
- * unlawful length (USAGE) or memory is short (MEMORY).
+ * The names in protocols as an ALPN list in the form that is sent (RFC 7301 section 3.1). The
+ * caller frees it with free(); *out_len is its length. NULL: a name or the list has an unlawful
+ * length (USAGE), or memory is short (MEMORY).
  */
 unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,
                               tlslife_error *err);

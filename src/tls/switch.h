@@ -1,4 +1,6 @@
-/* switch.h: choosing another context for a connection, and applying it. switch.c. */
+/*
+ * switch.h: choosing another context for a connection, and applying it. switch.c.
+ */
 #ifndef TLSLIFE_SWITCH_H
 #define TLSLIFE_SWITCH_H
 

@@ -38,7 +38,7 @@ void tlsl_transport_drop(tlslife_conn *conn) {
     conn->transport.service = NULL;
     tlsl_handshake_unhold(conn);
     if (conn->transport.kind == TLSL_FD) {
-        tlsl_fd_part(SSL_get_wbio(conn->ssl));
+        tlsl_fd_forget_ssl(SSL_get_wbio(conn->ssl));
     }
     if (conn->transport.kind != TLSL_NONE && conn->transport.kind != TLSL_FOREIGN) {
         SSL_set_bio(conn->ssl, NULL, NULL);
