@@ -4,6 +4,7 @@
 --   tlslife bench/run.lua [--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]
 --   tlslife bench/run.lua cache [full] [--check]      other benchmarks: bench/cache.lua,
 --   tlslife bench/run.lua server [...]                bench/server.lua
+--   tlslife bench/run.lua idle [connections]          bench/idle.lua
 --   tlslife bench/run.lua load [seconds]              and bench/load.lua
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = here .. "/?.lua;" .. here .. "/../?.lua;" .. package.path
@@ -50,6 +51,8 @@ end
 
 if arg[1] == "server" then
     os.exit(dofile(here .. "/server.lua")(plain_side():identity()), true)
+elseif arg[1] == "idle" then
+    os.exit(dofile(here .. "/idle.lua")(plain_side():identity()), true)
 elseif arg[1] == "load" then
     os.exit(dofile(here .. "/load.lua")(plain_side():identity()), true)
 end
