@@ -144,7 +144,7 @@ static bool key_make(const tlslife_keyring *keyring, const unsigned char *secret
     return ok;
 }
 
-/* ------------------------------------------------------------------------------ the ring's life */
+/* ------------------------------------------------------------------------------------ key rings */
 
 /* Derives the key of a secret. If it returns false, err has the reason. */
 static bool key_of(const tlslife_keyring *keyring, const unsigned char *secret, size_t secret_len,

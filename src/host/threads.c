@@ -53,7 +53,7 @@ static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
 static _Thread_local const host_options *state_options;
 static host_thread *threads; /* all threads that were not joined, or that a userdata refers to */
 
-/* ---------------------------------------------------------------------------- what came of them */
+/* ------------------------------------------------------------------------------- end of threads */
 
 static void thread_free(host_thread *self) {
     host_worker_clear(&self->work);
@@ -245,7 +245,7 @@ static void read_options(lua_State *L, host_worker *self) {
     }
 }
 
-/* ------------------------------------------------------------------------------- for the caller */
+/* -------------------------------------------------------------------------------------- methods */
 
 /*
  * The thread inherits the mask. If a signal that an instruction raises were blocked, the kernel

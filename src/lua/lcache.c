@@ -102,7 +102,7 @@ int tlb_cache_new(lua_State *L) {
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------ its verbs */
+/* ------------------------------------------------------------------------------------- sessions */
 
 static tlslife_cache *self_cache(lua_State *L) {
     return tlb_self(L, &tlb_cache_type)->object;
@@ -163,7 +163,7 @@ static int cache_flush(lua_State *L) {
     return 1;
 }
 
-/* -------------------------------------------------------------------------------- what is in it */
+/* -------------------------------------------------------------------------------------- content */
 
 static int cache_stats(lua_State *L) {
     tlslife_cache_stats stats;
@@ -245,7 +245,7 @@ static int cache_entries(lua_State *L) {
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------ its bytes */
+/* ---------------------------------------------------------------------------- export and import */
 
 static int cache_export(lua_State *L) {
     self_cache(L);
@@ -276,7 +276,7 @@ static int cache_import(lua_State *L) {
     return 1;
 }
 
-/* ------------------------------------------------------------------------------------- its type */
+/* ----------------------------------------------------------------------------------------- type */
 
 static const luaL_Reg methods[] = {
     {"put", cache_put},         {"get", cache_get},

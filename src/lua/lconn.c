@@ -11,7 +11,7 @@ static tlslife_conn *self_conn(lua_State *L) {
     return tlb_self(L, &tlb_conn_type)->object;
 }
 
-/* ------------------------------------------------------------------------------------- its life */
+/* ---------------------------------------------------------------- creation, references, context */
 
 static void copy_user_value(lua_State *L, int value) {
     lua_getiuservalue(L, 1, value);
@@ -171,7 +171,7 @@ static int conn_scope_end(lua_State *L) {
     return tlb_handle_close(L);
 }
 
-/* -------------------------------------------------------------------------------------- the end */
+/* --------------------------------------------------------------------------- shutdown and close */
 
 static int ending(lua_State *L, tlb_conn *self, tlslife_status status) {
     if (status != TLSLIFE_OK && status != TLSLIFE_SENT) {
@@ -236,7 +236,7 @@ static int conn_quiet_shutdown(lua_State *L) {
     return 1;
 }
 
-/* ---------------------------------------------------------------------------------- its session */
+/* -------------------------------------------------------------------------------------- session */
 
 static int conn_set_session(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
@@ -296,7 +296,7 @@ static int conn_new_session_ticket(lua_State *L) {
     return tlb_true(L, self, tlslife_conn_new_session_ticket(tlb_conn_object(self)));
 }
 
-/* --------------------------------------------------------------------------------- how it looks */
+/* ----------------------------------------------------------------------------------------- type */
 
 const luaL_Reg tlb_conn_life[] = {
     {"dup", conn_dup},

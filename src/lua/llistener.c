@@ -136,7 +136,7 @@ static int listener_accept(lua_State *L) {
     return accept_once(L, timeout_ms, &status);
 }
 
-/* ------------------------------------------------------------------------------------- its life */
+/* --------------------------------------------------------------------------- creation and close */
 
 static int listener_port(lua_State *L) {
     lua_pushinteger(L, tlslife_listener_port(self_listener(L)));

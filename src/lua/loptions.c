@@ -124,7 +124,7 @@ int tlb_choice(tlb_setting *s, const char *const words[]) {
         luaL_addchar(&expected, '\'');
     }
     luaL_pushresult(&expected);
-    return luaL_error(s->L, "%s: '%s' is none of %s", s->what, word, lua_tostring(s->L, -1));
+    return luaL_error(s->L, "%s: '%s' is not one of %s", s->what, word, lua_tostring(s->L, -1));
 }
 
 void tlb_check_fields(tlb_setting *s, int idx, const char *const fields[]) {

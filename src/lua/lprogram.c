@@ -164,7 +164,7 @@ tlslife_status tlb_answer_lookup(lua_State *L, tlb_conn *self, int idx, bool fai
     return tlslife_conn_answer_session(conn, (const unsigned char *)sealed, len);
 }
 
-/* -------------------------------------------------------------------------------- puts, removes */
+/* ----------------------------------------------------------------------------- puts and removes */
 
 /*
  * Pushes the function that is to be called for the next event, and its arguments. Returns the

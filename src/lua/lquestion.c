@@ -66,7 +66,7 @@ static const char *hook_name(tlslife_status question) {
                                                   : "on_verify";
 }
 
-/* ----------------------------------------------------------------------------- whose hook it is */
+/* ----------------------------------------------------------------------------- finding the hook */
 
 /*
  * Keeps the value at the top if it is the userdata of the context at that address, and pops it
@@ -139,7 +139,7 @@ static bool push_hook(lua_State *L, tlb_conn *self) {
     return false;
 }
 
-/* -------------------------------------------------------------------------- what a hook is told */
+/* -------------------------------------------------------------------------- arguments of a hook */
 
 static void set_bytes_list(lua_State *L, const char *field, const tlslife_bytes *list, size_t len) {
     lua_createtable(L, (int)len, 0);

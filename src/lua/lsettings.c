@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---------------------------------------------------------------------------- values with parts */
+/* -------------------------------------------------------------------------------------- helpers */
 
 /* Pushes the field of the table at idx, which must be a string, or may be nil if it is optional. */
 static const char *push_field(tlb_setting *s, int idx, const char *field, bool optional) {
@@ -359,7 +359,7 @@ static tlslife_status set_ocsp_request(tlb_setting *s) {
     return tlslife_context_set_ocsp_request(s->context, tlb_option_truth(s), &s->err);
 }
 
-/* ------------------------------------------------------------------------------------- the rest */
+/* -------------------------------------------------------------------------------- other options */
 
 static tlslife_status set_keylog(tlb_setting *s) {
     if (lua_isstring(s->L, TLB_VALUE)) {
@@ -445,7 +445,7 @@ static tlslife_status set_verify_all(tlb_setting *s) {
     return TLSLIFE_OK;
 }
 
-/* ------------------------------------------------------------------------------------ the table */
+/* ----------------------------------------------------------------------------- table of options */
 
 #define STRING_OR_TABLE TLB_TYPE_BIT(LUA_TSTRING) | TLB_TYPE_BIT(LUA_TTABLE), "string or table"
 #define STRING_OR_BOOLEAN \

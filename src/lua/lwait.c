@@ -457,10 +457,7 @@ static int waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed) {
         return lua_error(L);
     }
     if (mine && (call->verb->what & TLB_DIALS)) {
-        /*
-                      * The dial's next step may close the descriptor, and open another one with the
-                      * same number.
-                      */
+        /* The next step may close the descriptor, and open another one with the same number. */
         tlb_forget_fd(L, 1, (int)lua_tointeger(L, call->verb->args + FD));
         mine = self->handle.object != NULL;
     }
