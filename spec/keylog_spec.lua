@@ -34,7 +34,7 @@ local open = [[
 describe("a key log", function()
     -- what is done with a path before, and what the refusal says
     local refused = {
-        {"a FIFO without a reader", "mkfifo -m 600 %s", "nobody reads from this FIFO"},
+        {"a FIFO without a reader", "mkfifo -m 600 %s", "no process reads from this FIFO"},
         {"a file that others may read", "umask 0; touch %s; chmod 644 %s", "others may read or write"},
         {"a file that others may write", "umask 0; touch %s; chmod 666 %s", "others may read or write"},
         {"a file that runs as its owner", "touch %s; chmod 4600 %s", "others may read or write"},

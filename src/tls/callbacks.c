@@ -1,9 +1,10 @@
 /*
- * callbacks.c: what OpenSSL calls, and all that it calls of ours.
+ * callbacks.c: the callbacks that OpenSSL makes into this library, and their installation.
  *
- * A callback records a fact or suspends the handshake; it never waits, never does I/O and never
- * calls the program. So a stranger's bytes can make us allocate a little, in bounds, and nothing
- * else. Each takes its connection from ex_data; a raw SSL without one gets OpenSSL's own behaviour.
+ * A callback records a fact or suspends the handshake. It never waits, does no I/O and never calls
+ * the program. So the bytes of an attacker can make a callback allocate memory, within bounds, and
+ * nothing else. Each callback takes its connection from the SSL's ex_data; an SSL without one gets
+ * OpenSSL's own behaviour.
  */
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -25,13 +26,13 @@
 #include "tlslife.h"
 
 #define TICKET_EXTENSION 65400 /* for private use (RFC 8447 section 7): it is never sent */
-#define KEYLOG_LINES_MAX 64    /* that nobody took: older ones stay, newer ones go */
+#define KEYLOG_LINES_MAX 64    /* that no call has taken; lines beyond them are dropped */
 
 /* --------------------------------------------------------------------------------------- alerts */
 
 /*
- * The first header that comes says whether the peer speaks TLS at all. After that nobody listens, because
- * this would be called for every record.
+ * SSL_set_msg_callback(3). The first header that comes shows whether the peer speaks TLS at all. The
+ * callback removes itself then, because libssl would make it for every record.
  */
 static void on_first_header(int sent, int version, int type, const void *bytes, size_t len,
                             SSL *ssl, void *unused) {
@@ -54,8 +55,8 @@ void tlsl_callbacks_first_header(SSL *ssl) {
 }
 
 /*
- * Each step of a handshake comes here. A renegotiation is one more handshake; what TLS 1.3 sends
- * later is none.
+ * SSL_CTX_set_info_callback(3). libssl reports a renegotiation as a handshake of its own, and the
+ * messages that TLS 1.3 sends after a handshake as none.
  */
 static void on_info(const SSL *ssl, int where, int value) {
     tlslife_conn *conn = where & (SSL_CB_ALERT | SSL_CB_HANDSHAKE_START | SSL_CB_HANDSHAKE_DONE)
@@ -91,7 +92,10 @@ static int on_make_ticket(SSL *ssl, void *unused) {
     return conn == NULL || conn->set.ticket_data == NULL || tlsl_conn_label_ticket(conn);
 }
 
-/* libssl's own way with a ticket, and a word on why it will not do. */
+/*
+ * SSL_CTX_set_session_ticket_cb(3). It decides as libssl would without it, and records why a ticket
+ * cannot be used.
+ */
 static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
                                         size_t name_len, SSL_TICKET_STATUS status, void *unused) {
     (void)name;
@@ -104,7 +108,8 @@ static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const un
     } else if (conn != NULL && status == SSL_TICKET_NO_DECRYPT) {
         conn->resume.ticket_failed = true;
     }
-    if (!opened) { /* the id beside it may lead to a session; libssl looks where there is no ticket */
+    if (!opened) {
+        /* libssl looks up the session id of a ClientHello whose ticket is ignored. */
         return conn != NULL && status == SSL_TICKET_NO_DECRYPT && tlsl_search_found_id(conn)
                    ? SSL_TICKET_RETURN_IGNORE
                    : SSL_TICKET_RETURN_IGNORE_RENEW;
@@ -143,8 +148,8 @@ static int ask_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
 }
 
 /*
- * The context is settled: is a session to be fetched from far? Once: the hello after a
- * HelloRetryRequest offers the same.
+ * Looks up the session that the ClientHello offers, now that the context is known. This is done
+ * once a connection, because the ClientHello after a HelloRetryRequest offers the same session.
  */
 static int find_session(tlslife_conn *conn, int *alert) {
     if (conn->asked.hello_seen) {
@@ -160,8 +165,8 @@ static int find_session(tlslife_conn *conn, int *alert) {
 }
 
 /*
- * This handshake's name. The session's may be another one, and a second hello may bring another
- * one.
+ * Records the server name of this ClientHello. The session may have another one, and so may a
+ * second ClientHello.
  */
 static bool note_server_name(tlslife_conn *conn, SSL *ssl) {
     tlslife_bytes name = tlsl_hello_server_name(ssl);
@@ -190,8 +195,8 @@ static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
 }
 
 /*
- * Once a connection: a second hello (HelloRetryRequest, renegotiation) stays under the context of
- * the first.
+ * Chooses the context once a connection. A second ClientHello (after a HelloRetryRequest, or in a
+ * renegotiation) is served under the context that the first one chose.
  */
 static int settle_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     int verdict = SSL_CLIENT_HELLO_SUCCESS;
@@ -268,8 +273,8 @@ static int on_certificate(SSL *ssl, void *unused) {
 }
 
 /*
- * Remembers what the built-in verification found, and of which certificate, for the error's
- * message.
+ * Records the result of the built-in verification, and the certificate that it is about, for the
+ * error.
  */
 static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool ok) {
     free(conn->found.verify_subject);
@@ -288,8 +293,8 @@ static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool 
 }
 
 /*
- * libssl calls again once a client's question is answered; the answer serves once, for a
- * renegotiation may bring another certificate.
+ * libssl makes the callback again when a client's question has been answered. The answer is used
+ * once, because a renegotiation may bring another certificate.
  */
 static int answered_verification(tlslife_conn *conn, X509_STORE_CTX *store) {
     bool accepted = conn->asked.verify == TLSL_ACCEPTED;
@@ -319,8 +324,8 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
         return ok;
     }
     /*
-     * A server cannot suspend here: it asks when the handshake has ended, or before it goes on
-     * (post-handshake).
+     * A server cannot suspend here. It asks when the handshake has ended or, about a certificate
+     * that comes after the handshake, before it reads or writes data.
      */
     conn->asked.verify = TLSL_ASKED;
     if (server) {
@@ -332,8 +337,8 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
 }
 
 /*
- * SSL_custom_ext_add_cb_ex(3): no ticket has this extension, but one that is made for a refused
- * peer fails here, and libssl sends the alert.
+ * SSL_custom_ext_add_cb_ex(3). No ticket has this extension. A ticket that is begun for a refused
+ * peer fails here, so that libssl sends the alert.
  */
 static int on_ticket_extension(SSL *ssl, unsigned type, unsigned where, const unsigned char **out,
                                size_t *out_len, X509 *x509, size_t index, int *alert,
@@ -369,7 +374,11 @@ static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsign
         return 0;
     }
     if (psk->identity[0] == '\0' && SSL_get_state(ssl) == TLS_ST_CW_CLNT_HELLO) {
-        return 0; /* TLS 1.3, which asks while the ClientHello is made, has no empty identity (RFC 8446 4.2.11) */
+        /*
+         * This is TLS 1.3, for which libssl asks while it makes the ClientHello. RFC 8446 section
+         * 4.2.11 forbids an empty identity.
+         */
+        return 0;
     }
     memcpy(identity, psk->identity, strlen(psk->identity) + 1);
     memcpy(key, psk->key, psk->key_len);
@@ -377,8 +386,8 @@ static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsign
 }
 
 /*
- * TLS 1.3: libssl would make the session itself, but without our session id context, and then
- * refuse its own.
+ * The session of a PSK in TLS 1.3. libssl would make it without our session id context, and would
+ * then refuse it.
  */
 static SSL_SESSION *psk_session(const tlslife_conn *conn, const tlsl_psk *psk) {
     static const unsigned char aes_128_gcm_sha256[] = {0x13, 0x01};
@@ -395,8 +404,8 @@ static SSL_SESSION *psk_session(const tlslife_conn *conn, const tlsl_psk *psk) {
 }
 
 /*
- * md is the hash that a HelloRetryRequest settled on: our PSKs are for SHA-256 alone (RFC 8446
- * 4.2.11).
+ * SSL_CTX_set_psk_use_session_callback(3). md is the hash that a HelloRetryRequest has negotiated,
+ * or NULL. The PSKs here are for SHA-256 alone (RFC 8446 section 4.2.11).
  */
 static int on_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **identity,
                           size_t *identity_len, SSL_SESSION **session) {

@@ -1,5 +1,5 @@
 /*
- * callbacks.h: which of OpenSSL's callbacks a context has. callbacks.c.
+ * callbacks.h: declares the functions that install OpenSSL's callbacks in a context. callbacks.c.
  */
 #ifndef TLSLIFE_CALLBACKS_H
 #define TLSLIFE_CALLBACKS_H
@@ -10,7 +10,8 @@
 #include "tlslife.h"
 
 /*
- * Installs the callbacks that every context of ours has. They record; they never call the program.
+ * Installs the callbacks of every context that this library makes. They record or suspend, and
+ * never call the program.
  */
 void tlsl_callbacks_install(tlslife_context *context);
 void tlsl_callbacks_first_header(SSL *ssl); /* before SSL_clear: what comes first is looked at again */
@@ -19,8 +20,12 @@ bool tlsl_callbacks_ask_verify(tlslife_context *context); /* false: out of memor
 void tlsl_callbacks_psk(tlslife_context *context);
 void tlsl_callbacks_keylog(tlslife_context *context);
 void tlsl_callbacks_ocsp(tlslife_context *context);
-void tlsl_callbacks_remove_session(tlslife_context *context, bool on); /* a server has it always */
-/* callbacks.c's answer to a client's identity: SSL_set_psk_server_callback(3). */
+/* The callback for removed sessions. Every server's context has it. */
+void tlsl_callbacks_remove_session(tlslife_context *context, bool on);
+/*
+ * SSL_set_psk_server_callback(3). Writes the key of a client's identity, and returns its length in
+ * bytes; 0: there is none.
+ */
 unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max);
 
 #endif

@@ -1,10 +1,13 @@
 /*
- * conn.c: the life of a connection: new, dup, up_ref, free, clear, and what is set on one
- * connection alone.
+ * conn.c: makes, copies, clears and frees connections, and sets what belongs to one connection
+ * alone.
  *
- * An SSL is owned by one tlslife_conn, which is counted by itself; the way back from callbacks is
- * ex_data, taken away before SSL_free, since a host may hold the SSL longer. Freeing does no I/O:
- * no close_notify is sent, so a peer that is stuck, or hostile, cannot hold up a finalizer.
+ * One tlslife_conn owns each SSL, and has a reference count of its own. Callbacks find the
+ * connection in the SSL's ex_data. That entry is removed before SSL_free, since a host may hold the
+ * SSL longer.
+ *
+ * Freeing does no I/O and sends no close_notify, so that a peer that is stuck, or hostile, cannot
+ * hold up a finalizer.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -38,8 +41,8 @@
 #include "tlslife_openssl.h"
 
 static int conn_index = -1;
-static EVP_MD
-    *host_hash; /* fetched once: to look it up costs four times what it does with a name */
+/* SHA-256, fetched once, since a fetch takes four times as long as the hash of a name. */
+static EVP_MD *host_hash;
 static pthread_once_t conn_index_once = PTHREAD_ONCE_INIT;
 
 static void make_conn_index(void) {
@@ -73,7 +76,7 @@ tlslife_status tlsl_conn_final_status(tlslife_conn *conn) {
     return (tlslife_status)conn->final_status;
 }
 
-/* Another handshake may follow: the end is a failure like any other. */
+/* Another handshake may follow, so the final failure becomes one like any other. */
 static void forget_end(tlslife_conn *conn) {
     if (conn->failure.final_is_last) {
         free(conn->failure.last);
@@ -100,9 +103,9 @@ bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
 /* ----------------------------------------------------------------------------------------- life */
 
 /*
- * Wraps ssl, whose reference becomes the connection's also when this fails. glibc's calloc passes
- * by the cache of blocks just freed, and sorts all others for what lies there: so it is malloc
- * here.
+ * Makes the connection of ssl, and takes over the reference to ssl also when this fails. It calls
+ * malloc, because glibc's calloc does not use the thread's cache of freed blocks, and sorts the
+ * other free blocks instead.
  */
 static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err) {
     tlslife_conn *conn = ssl == NULL ? NULL : malloc(sizeof *conn);
@@ -182,7 +185,7 @@ static void drop_keylog(tlslife_conn *conn) {
     }
 }
 
-/* What belongs to one handshake and the data after it. */
+/* Drops what belongs to one handshake and to the data after it. */
 static void drop_progress(tlslife_conn *conn) {
     tlsl_search_free(conn);
     tlsl_hello_free(conn->asked.client_hello);
@@ -242,8 +245,8 @@ void tlslife_conn_free(tlslife_conn *conn) {
 }
 
 /*
- * libssl keeps a ClientHello whose callback wants to be called again. SSL_clear forgets it and
- * loses its memory, SSL_free does not, and a callback that refuses the hello lets it go. So it is
+ * libssl keeps a ClientHello whose callback wants to be called again. SSL_clear leaks it, whereas
+ * SSL_free does not, and a callback that refuses the hello makes libssl free it. So the hello is
  * refused here, and the alert goes into a null BIO.
  */
 static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
@@ -254,7 +257,8 @@ static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
     if (kept != NULL) {
         BIO_up_ref(kept);
     }
-    SSL_set_session(conn->ssl, NULL); /* of the handshake before: the alert would make it bad */
+    /* The alert would make the session of the handshake before this one bad. */
+    SSL_set_session(conn->ssl, NULL);
     SSL_set0_wbio(conn->ssl, nowhere);
     conn->asked.hello = TLSL_REFUSED;
     conn->asked.refuse_alert = SSL_AD_USER_CANCELLED;
@@ -283,10 +287,11 @@ tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     drop_progress(conn);
     bool off = conn->origin->resumption == TLSLIFE_RESUMPTION_OFF && !conn->origin->foreign;
     if (off || (conn->origin->cache != NULL && !tlsl_conn_has_given_session(conn))) {
-        SSL_set_session(conn->ssl, NULL); /* a cache has it too, and gives it again: once */
+        /* The cache has it too, and the next handshake takes it from there. */
+        SSL_set_session(conn->ssl, NULL);
     }
     if (conn->context != conn->origin) {
-        /* The name that the last client asked for says nothing about the next. */
+        /* The last client's ClientHello chose it. The next client sends one of its own. */
         tlsl_context_apply(conn->origin, conn->ssl);
         tlslife_context_free(conn->context);
         conn->context = tlslife_context_up_ref(conn->origin);
@@ -316,7 +321,7 @@ static bool copy_ticket_data(tlslife_conn *to, const tlslife_conn *from) {
                TLSLIFE_OK;
 }
 
-/* What libssl does not know of. */
+/* Copies what libssl does not know of. */
 static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
     to->blocking = from->blocking;
     to->timeout_ms = from->timeout_ms;
@@ -329,7 +334,7 @@ static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
            (!from->data.corked || tlslife_conn_cork(to, true) == TLSLIFE_OK);
 }
 
-/* What libssl's SSL_dup forgets. */
+/* Copies what SSL_dup leaves out. */
 static bool copy_forgotten(tlslife_conn *to, const tlslife_conn *from) {
     SSL *ssl = to->ssl;
     const char *server_name = SSL_get_servername(from->ssl, TLSEXT_NAMETYPE_host_name);
@@ -378,15 +383,15 @@ static tlslife_status client_before(tlslife_conn *conn, const char *what) {
 }
 
 /*
- * The host's part of a client's session id context. A thread's connections go to the same few hosts
- * one after the other, and a hash costs a hundredth of a resumed handshake: the last one is
- * remembered.
+ * The host's part of a client's session id context. A hash costs a hundredth of a resumed
+ * handshake, and a thread connects to the same few hosts one after the other, so each thread keeps
+ * the last hash.
  */
 static bool hash_host(const char *hostname, unsigned char out[TLSL_HOST_HASH]) {
     static _Thread_local struct {
         char name[256];
         unsigned char hash[TLSL_HOST_HASH];
-    } last; /* an empty name: nothing yet */
+    } last; /* an empty name: no hash yet */
     unsigned char hash[EVP_MAX_MD_SIZE];
     size_t len = strlen(hostname);
     bool fits = len > 0 && len < sizeof last.name;
@@ -406,8 +411,8 @@ static bool hash_host(const char *hostname, unsigned char out[TLSL_HOST_HASH]) {
 }
 
 /*
- * A session is made with a name and resumes with that name alone: the certificate is not looked at
- * again.
+ * A session may resume with the name that it was made with alone, because resumption does not
+ * verify the certificate's name again.
  */
 static bool bind_sessions(tlslife_conn *conn, const char *hostname) {
     tlsl_client_id id;
@@ -439,8 +444,8 @@ static bool set_verified_name(tlslife_conn *conn, const char *hostname, bool ip)
 }
 
 /*
- * As RFC 6066 section 3 wants it: without a trailing dot; and in lower case, since case means
- * nothing in it.
+ * The name without a trailing dot, as RFC 6066 section 3 demands, and in lower case, because host
+ * names are compared without regard to case.
  */
 static char *canonical(const char *hostname) {
     char *copy = strdup(hostname);

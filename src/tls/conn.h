@@ -1,5 +1,6 @@
 /*
- * conn.h: what a connection is made of. conn.c.
+ * conn.h: the structure of a connection. Each part of it names the file that it belongs to; conn.c
+ * makes and frees it.
  */
 #ifndef TLSLIFE_CONN_H
 #define TLSLIFE_CONN_H
@@ -16,9 +17,14 @@
 
 #define TLSL_SESSIONS_MAX 16
 
-typedef enum tlsl_transport_kind { TLSL_NONE = 0, TLSL_FD, TLSL_MEMORY, TLSL_FOREIGN } tlsl_transport_kind;
+typedef enum tlsl_transport_kind {
+    TLSL_NONE = 0,
+    TLSL_FD,
+    TLSL_MEMORY,
+    TLSL_FOREIGN /* the BIOs of an SSL that the host made */
+} tlsl_transport_kind;
 
-/* What a question of the handshake has come to. */
+/* The state of a question of the handshake. */
 typedef enum tlsl_answer { TLSL_UNASKED = 0, TLSL_ASKED, TLSL_ACCEPTED, TLSL_REFUSED } tlsl_answer;
 
 typedef struct tlsl_line {
@@ -26,40 +32,42 @@ typedef struct tlsl_line {
     char text[];
 } tlsl_line;
 
-/* transport.c: where the bytes go. */
+/* transport.c: what carries the records. */
 typedef struct tlsl_transport {
     uint8_t kind;    /* tlsl_transport_kind */
     tlsl_dial *dial; /* while it is being connected */
     tlsl_queue *in;  /* of set_memory, as long as that is the transport */
-    tlsl_queue *out; /* the same, and until there is another transport, for drain */
-    char *service;   /* as dialled: part of the key of a client's sessions */
+    tlsl_queue *out; /* of set_memory, until there is another transport: drain reads it */
+    char *service;   /* as dialled; it is part of the key of a client's sessions */
 } tlsl_transport;
 
-/* data.c: what a write has left behind. */
+/* data.c: what reads and writes have left unfinished. */
 typedef struct tlsl_data {
     bool corked;
-    bool unanswered;     /* something was read that no write has followed: see tlslife_conn_idle */
+    bool unanswered;     /* bytes were read, and no write has followed; see tlslife_conn_idle */
     bool write_waits;    /* libssl holds a record of data that the transport did not take */
     size_t held_len;     /* bytes in held */
     unsigned char *held; /* TLSL_RECORD bytes that cork holds back, or NULL */
 } tlsl_data;
 
-/* shutdown.c: how far the end has come. */
+/* shutdown.c: the state of the shutdown. */
 typedef struct tlsl_closing {
     bool notify_waits; /* libssl holds our close_notify, which the transport did not take */
-    bool more;         /* close stopped while there was more to read, so that other connections have their turn */
-    uint8_t passed;    /* TLSLIFE_SENT_SHUTDOWN, _RECEIVED_: the close_notify that did pass */
+    /* close stopped while there was more to read, so that other connections have their turn */
+    bool more;
+    uint8_t passed; /* TLSLIFE_SENT_SHUTDOWN, _RECEIVED_: each close_notify that was sent, came */
 } tlsl_closing;
 
 /* question.c, callbacks.c: what the program is asked, and its answers. */
 typedef struct tlsl_asked {
     uint8_t hello, certificate, verify; /* tlsl_answer */
-    bool hello_seen;                    /* server: the first ClientHello was looked at */
+    bool hello_seen;                    /* server: the first ClientHello has been processed */
     int refuse_alert;
     tlslife_hello *client_hello; /* while it waits for an answer */
-    tlslife_context *chosen;     /* the answer, until libssl calls back */
-    char *refuse_reason; /* why the context that was chosen for this hello cannot serve it, or NULL */
-    char *ca_name;       /* lent by tlslife_conn_ca_name */
+    tlslife_context *chosen;     /* the answer, until libssl makes the callback again */
+    /* why the context that was chosen for this ClientHello cannot serve it, or NULL */
+    char *refuse_reason;
+    char *ca_name; /* lent by tlslife_conn_ca_name */
 } tlsl_asked;
 
 #define TLSL_HEADER 5 /* bytes of a TLS record's header */
@@ -73,13 +81,14 @@ typedef struct tlsl_found_facts {
     long verify_result; /* of the built-in verification in this handshake */
     int verify_depth;   /* of the certificate that failed; -1: none */
     char *verify_subject;
-    char *server_name; /* server: of the last ClientHello; libssl keeps none where a TLS 1.2 session is resumed */
+    /* server: of the last ClientHello. libssl keeps none where a TLS 1.2 session is resumed. */
+    char *server_name;
 } tlsl_found_facts;
 
-/* conn.c: what was set on this connection, for dup. */
+/* conn.c: what was set on this connection alone. dup copies it. */
 typedef struct tlsl_conn_settings {
     char *hostname;        /* lower case */
-    bool hostname_dialled; /* by dial, not by the program: the next dial brings its own */
+    bool hostname_dialled; /* dial set it, not the program; the next dial sets another */
     int num_tickets;       /* -1: as the context has it */
     char *groups;
     unsigned char *alpn; /* wire form */
@@ -88,46 +97,52 @@ typedef struct tlsl_conn_settings {
     size_t ticket_data_len;
 } tlsl_conn_settings;
 
-/* lookup.c, session.c: the session that is looked for or resumed, and those that arrive. */
+/* lookup.c, session.c: the session that is looked up or resumed, and those that arrive. */
 typedef struct tlsl_resume {
-    bool told_store;    /* client: a ticket of this connection has gone to the external store */
-    bool offered;       /* client: a session went into the ClientHello; server: the client offered one */
-    bool ticket_failed; /* server: a ticket did not open */
+    bool told_store; /* client: a ticket of this connection has gone to the external store */
+    bool offered;    /* client: the ClientHello has a session; server: the client offered one */
+    bool ticket_failed;   /* server: a ticket could not be decrypted */
     bool offered_expired; /* client: it was too old, by its own lifetime or its ticket's */
     uint8_t outcome;      /* tlslife_outcome: why nothing could be resumed, as far as is known */
     int offered_version;
-    const SSL_SESSION *offered_session; /* to be compared, not used: no reference is held */
-    SSL_SESSION *given_session;         /* client: the program's own choice, by set_session; or NULL */
-    struct tlsl_search *search;         /* while a session is looked for, and what was found */
-    unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH]; /* a client's: the context's, with the host's part */
+    const SSL_SESSION *offered_session; /* to be compared, not used; no reference is held */
+    SSL_SESSION *given_session;         /* client: what the program gave to set_session, or NULL */
+    struct tlsl_search *search;         /* a lookup under way, and what it has found */
+    /* a client's: the context's session id context, with the host's part filled in */
+    unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH];
     size_t sid_ctx_len;
-    unsigned char *resumed_data; /* of the ticket that it resumed by, once other data have taken their place */
+    /* of the ticket that was resumed, once other data have been set in the session; else NULL */
+    unsigned char *resumed_data;
     size_t resumed_data_len;
-    /* client: sessions for the program or, with an external store, on their way there */
-    SSL_SESSION **arrived; /* room for TLSL_SESSIONS_MAX, allocated with the first */
+    /* client: sessions for the program or, with an external store, that are to be sent there */
+    SSL_SESSION **arrived; /* TLSL_SESSIONS_MAX places, allocated with the first session */
     size_t arrived_len;
 } tlsl_resume;
 
 /* conn.c: what has failed. */
 typedef struct tlsl_failure {
-    tlslife_error *last;  /* the last failure, or the last but the final one; NULL: none yet */
-    tlslife_error *final; /* the one that ended the connection, which is given again whatever has failed since */
-    bool final_is_last;   /* which of the two came last */
+    tlslife_error *last; /* the last failure, or the last but the final one; NULL: none yet */
+    /* the one that ended the connection; it is reported again, whatever has failed since */
+    tlslife_error *final;
+    bool final_is_last; /* which of the two came last */
 } tlsl_failure;
 
 struct tlslife_conn {
     SSL *ssl;
     tlslife_context *context; /* in force */
-    tlslife_context *origin;  /* the one it was made of: its cache and its ticket keys serve all its life */
+    /* the one that the connection was made of, whose cache and ticket keys it uses to the end */
+    tlslife_context *origin;
     atomic_uint refs;
     int timeout_ms;
     bool blocking;
-    bool begun;           /* a handshake call was made since new or clear */
-    bool known;           /* libssl's last handshake is done: what it found can be told, also after a failure */
-    bool shaken;          /* the first handshake is done, though a later one may be under way */
-    bool open;            /* handshake done and every question answered */
-    bool facts;           /* something was recorded that tlsl_conn_facts takes to where it belongs */
-    uint8_t final_status; /* TLSLIFE_OK, or what every later call returns: TLSLIFE_ERROR, TLSLIFE_TRUNCATED */
+    bool begun; /* a handshake call was made since new or clear */
+    /* libssl's last handshake is done: its results can be read, also after a failure */
+    bool known;
+    bool shaken; /* the first handshake is done, though a later one may be under way */
+    bool open;   /* the handshake is done, and every question is answered */
+    bool facts;  /* callbacks have recorded something for tlsl_conn_facts */
+    /* TLSLIFE_OK, or what every later call returns: TLSLIFE_ERROR, TLSLIFE_TRUNCATED */
+    uint8_t final_status;
     tlsl_line *keylog;
     tlsl_transport transport;
     tlsl_data data;
@@ -139,18 +154,20 @@ struct tlslife_conn {
     tlsl_failure failure;
 };
 
-tlslife_conn *tlsl_conn_of(const SSL *ssl); /* from ex_data; NULL: not ours */
-tlslife_error *tlsl_conn_error(tlslife_conn *conn); /* where to write; NULL: out of memory */
-/* Ends the connection, by the failure that was written last. Returns final_status. */
+/* The connection of an SSL, from its ex_data; NULL where the SSL has none. */
+tlslife_conn *tlsl_conn_of(const SSL *ssl);
+/* The error that the next failure is written to; NULL: out of memory. */
+tlslife_error *tlsl_conn_error(tlslife_conn *conn);
+/* Ends the connection. The failure that was written last is the reason. Returns final_status. */
 tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status);
 /*
- * TLSLIFE_OK, or what ended the connection, which the caller returns: tlslife_conn_error then says
- * why once more.
+ * TLSLIFE_OK, or the status that ended the connection. The caller returns that status, and
+ * tlslife_conn_error gives its reason again.
  */
 tlslife_status tlsl_conn_final_status(tlslife_conn *conn);
-/* Whether the program has a say on this connection's peer. */
+/* Whether the program is asked about this connection's peer. */
 bool tlsl_conn_asks_verify(const tlslife_conn *conn);
-/* The connection's own mistake or failure: always TLSLIFE_ERROR. */
+/* Writes a failure to the connection's error. Always TLSLIFE_ERROR. */
 #define tlsl_conn_fail(conn, kind, ...) tlsl_fail(tlsl_conn_error(conn), (kind), __VA_ARGS__)
 
 #endif

@@ -1,14 +1,14 @@
 /*
- * data.c: reading and writing.
+ * data.c: reads and writes application data.
  *
- * The data's way is straight: one SSL_read_ex into the caller's memory, one SSL_write_ex of the
- * caller's memory, 16 KiB a record. Small pieces are gathered into one record first, because a
- * record costs what thousands of copied bytes do. Nothing passes before the handshake is done and
- * every question answered.
+ * A read is one SSL_read_ex into the caller's memory. A write is one SSL_write_ex of the caller's
+ * memory for each record of 16 KiB. Small pieces are first gathered into one record, because a
+ * record costs as much time as a copy of thousands of bytes. No data are read or written before the
+ * handshake is done and every question is answered.
  *
- * After a write that must wait, libssl holds an encrypted record whose bytes are already decided;
- * it wants the same bytes again. *out_written never counts them, so a caller that goes on from
- * there offers exactly those.
+ * After a write that must wait, libssl holds a record that is already encrypted, and must be given
+ * the same bytes again. *out_written does not count them, so a caller that continues from there
+ * gives those bytes.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -32,7 +32,7 @@ static bool usable(const tlslife_conn *conn) {
     return conn->open && conn->final_status == TLSLIFE_OK && conn->transport.kind != TLSL_NONE;
 }
 
-/* libssl answers a call for no bytes with what looks like a broken connection. */
+/* The result of libssl for a call of 0 bytes looks like that of a broken connection. */
 static tlslife_status no_bytes(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s of 0 bytes", verb);
 }
@@ -117,7 +117,7 @@ bool tlslife_conn_drained(const tlslife_conn *conn) {
            (SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN) == 0;
 }
 
-/* What cork holds back has not reached the peer, who waits for it still. */
+/* A peer may be waiting for bytes that cork holds back, so the connection is not idle then. */
 bool tlslife_conn_idle(const tlslife_conn *conn) {
     return usable(conn) && !conn->data.unanswered && !conn->data.write_waits &&
            conn->data.held_len == 0 && !SSL_has_pending(conn->ssl);
@@ -126,14 +126,14 @@ bool tlslife_conn_idle(const tlslife_conn *conn) {
 /* ---------------------------------------------------------------------------------------- write */
 
 /*
- * Whether the write that just failed has left a record with libssl. None is left where our
- * close_notify is out already, or where a handshake that goes first has not ended.
+ * Whether libssl holds a record of the write that has just failed. It holds none where our
+ * close_notify was sent before, or where a handshake must end before the write.
  */
 static bool leaves_record(const SSL *ssl) {
     return SSL_want_write(ssl) && !SSL_in_init(ssl);
 }
 
-/* Writes all of bytes; *written is raised as records go out. */
+/* Writes all of bytes. *written grows by the bytes of each record that was sent. */
 static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, size_t len,
                                 size_t *written, int64_t *deadline) {
     tlslife_status status = TLSLIFE_OK;
@@ -167,7 +167,7 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
     return status;
 }
 
-/* Sends what cork holds back. What is left after a wait stays at the front. */
+/* Sends what cork holds back. After a wait, the bytes that were not sent move to the front. */
 static tlslife_status flush_held(tlslife_conn *conn, int64_t *deadline) {
     size_t gone = 0;
     tlslife_status status = write_all(conn, conn->data.held, conn->data.held_len, &gone, deadline);
@@ -176,7 +176,7 @@ static tlslife_status flush_held(tlslife_conn *conn, int64_t *deadline) {
     return status;
 }
 
-/* Appends to what is held back, flushing each time 16 KiB are there. */
+/* Appends to the bytes that cork holds back, and sends them whenever there are 16 KiB. */
 static tlslife_status hold(tlslife_conn *conn, const unsigned char *bytes, size_t len,
                            size_t *written, int64_t *deadline) {
     while (len > 0) {
@@ -223,7 +223,7 @@ tlslife_status tlslife_conn_write(tlslife_conn *conn, const void *bytes, size_t 
     return write_piece(conn, bytes, bytes_len, out_written, &deadline);
 }
 
-/* Where a gathering write is in its pieces. */
+/* The position of a gathering write in its pieces. */
 typedef struct cursor {
     const tlslife_bytes *piece;
     size_t pieces_len; /* from piece on */
@@ -260,8 +260,8 @@ tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *piec
     while (status == TLSLIFE_OK && at.pieces_len > 0) {
         const tlslife_bytes *piece = at.piece;
         if (at.offset == 0 && piece->len >= TLSL_RECORD && !conn->data.corked) {
-            size_t whole =
-                piece->len - piece->len % TLSL_RECORD; /* full records need no gathering */
+            /* Full records are written from the caller's memory. */
+            size_t whole = piece->len - piece->len % TLSL_RECORD;
             status = write_piece(conn, piece->data, whole, out_written, &deadline);
             at.offset = whole;
             continue;
@@ -319,8 +319,8 @@ static uint32_t early_limit(const tlslife_conn *conn) {
 }
 
 /*
- * A server's early data goes to a peer who has proved nothing yet: not where the policy wants a
- * proof.
+ * A server's early data go to a client that has not been verified yet. So they are not allowed
+ * where the policy verifies clients.
  */
 static tlslife_status early_lawful(tlslife_conn *conn) {
     bool server = SSL_is_server(conn->ssl);

@@ -1,5 +1,5 @@
 /*
- * data.h: what else than the verbs of data moves what they hold back. data.c.
+ * data.h: declares what other calls use to send the bytes that cork holds back. data.c.
  */
 #ifndef TLSLIFE_DATA_H
 #define TLSLIFE_DATA_H
@@ -8,7 +8,7 @@
 
 #include "tlslife.h"
 
-/* As tlslife_conn_flush, as a part of a call that has a deadline already. */
+/* tlslife_conn_flush, for a call that has a deadline already. */
 tlslife_status tlsl_flush(tlslife_conn *conn, int64_t *deadline);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * handshake.c: connect, accept and handshake: one SSL_do_handshake under three names, resumable at
- * any wait.
+ * handshake.c: runs handshakes. connect, accept and handshake call SSL_do_handshake, and can be
+ * called again after each wait.
  *
- * "Done" means more here than in libssl: the last question must be answered too. A server's
- * question about its peer comes after libssl's own end, or just before it (SSL_set_retry_verify
- * serves a client alone), so until it is answered nothing can be read or written, and the TLS 1.3
- * tickets are held back: a refused client takes nothing away.
+ * A handshake is done when libssl's is done and every question is answered. A server asks about its
+ * peer after the end of libssl's handshake, or just before it, because SSL_set_retry_verify serves
+ * a client alone. Until the answer nothing can be read or written, and the tickets of TLS 1.3 are
+ * held back, so that a refused client gets neither data nor a session.
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -61,7 +61,7 @@ static bool too_old(const SSL_SESSION *session) {
     return tlsl_session_left(session, 0, now) == 0 || ((tls13 || lifetime > 0) && age > lifetime);
 }
 
-/* Client: the session that goes into the ClientHello: the program's, or what the cache has. */
+/* Client: chooses the session for the ClientHello, which is the program's or the cache's. */
 static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
     if (SSL_is_server(conn->ssl)) {
         return TLSLIFE_OK;
@@ -84,7 +84,7 @@ static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
     return tlsl_session_check(conn, session);
 }
 
-/* What must hold once, before the first byte. */
+/* Checks and sets up once, before the first byte, what a handshake needs. */
 static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadline) {
     if (conn->transport.kind == TLSL_NONE) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
@@ -118,8 +118,8 @@ tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool s
 /* --------------------------------------------------------------------------------------- ending */
 
 /*
- * A TLS 1.2 client has proved that it has its certificate's key when its ChangeCipherSpec has come.
- * Its Finished is a record of its own, and until the server has read it the server has sent nothing
+ * A TLS 1.2 client has proved possession of its certificate's key when its ChangeCipherSpec has
+ * come. Its Finished is a record of its own. Before the server has read that, it has sent nothing
  * under the new keys.
  */
 bool tlsl_handshake_held(const tlslife_conn *conn) {
@@ -128,7 +128,10 @@ bool tlsl_handshake_held(const tlslife_conn *conn) {
            !SSL_session_reused(conn->ssl) && SSL_version(conn->ssl) < TLS1_3_VERSION;
 }
 
-/* BIO_callback_fn_ex(3): a read that is held looks like a transport with nothing to read. */
+/*
+ * BIO_callback_fn_ex(3). While the client's Finished must not be read, a read looks like one from a
+ * transport without bytes.
+ */
 static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, int number,
                       long longer, int ret, size_t *processed) {
     (void)bytes, (void)len, (void)number, (void)longer, (void)processed;
@@ -144,10 +147,12 @@ static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, in
 
 void tlsl_handshake_hold(tlslife_conn *conn) {
     BIO *bio = SSL_get_rbio(conn->ssl);
-    if (bio != NULL && BIO_get_callback_ex(bio) == NULL) { /* else a host's own, in its own BIO */
+    /* A callback that is there belongs to the host, as the BIO does. */
+    if (bio != NULL && BIO_get_callback_ex(bio) == NULL) {
         BIO_set_callback_arg(bio, (char *)conn->ssl);
         BIO_set_callback_ex(bio, hold_read);
-        SSL_set_read_ahead(conn->ssl, 0); /* else the Finished is read with what comes before it */
+        /* Read-ahead would read the Finished together with the record before it. */
+        SSL_set_read_ahead(conn->ssl, 0);
     }
 }
 
@@ -161,8 +166,8 @@ void tlsl_handshake_unhold(const tlslife_conn *conn) {
 }
 
 /*
- * libssl has no call that sends an alert. TLS 1.3: a ticket is begun, whose extension fails with it
- * (callbacks.c).
+ * libssl has no call that sends an alert. In TLS 1.3 a ticket is begun, and its extension fails
+ * with the alert (on_ticket_extension in callbacks.c).
  */
 static void send_alert_in_ticket(tlslife_conn *conn) {
     if (SSL_new_session_ticket(conn->ssl) == 1) {
@@ -170,7 +175,10 @@ static void send_alert_in_ticket(tlslife_conn *conn) {
     }
 }
 
-/* TLS 1.2, before anything was encrypted: the record's bytes (RFC 5246 sections 6.2.1 and 7.2). */
+/*
+ * In TLS 1.2, before the server has encrypted anything, the alert is a record in plain text (RFC
+ * 5246 sections 6.2.1 and 7.2).
+ */
 static void send_plain_alert(tlslife_conn *conn) {
     int version = SSL_version(conn->ssl), alert = conn->asked.refuse_alert;
     const unsigned char record[] = {
@@ -183,9 +191,9 @@ static void send_plain_alert(tlslife_conn *conn) {
 }
 
 /*
- * A peer that is refused when libssl has nothing to refuse any more gets an alert where one can be
- * sent: a server's in TLS 1.3, and in TLS 1.2 before the end of a full handshake. It gets no
- * close_notify: its end must not look clean.
+ * Ends the connection with a peer that the program refused when libssl's verification was over. A
+ * server sends an alert in TLS 1.3, and in TLS 1.2 before the end of a full handshake; elsewhere
+ * none can be sent. The peer gets no close_notify, because its end must not look clean.
  */
 static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
@@ -193,8 +201,8 @@ static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
         SSL_CTX_remove_session(conn->origin->ctx, session);
     }
     bool blocking = conn->blocking;
-    tlsl_conn_set_waiting(conn, false,
-                          conn->timeout_ms); /* whom we refuse need not read what we say */
+    /* The call does not wait for a refused peer to read the alert. */
+    tlsl_conn_set_waiting(conn, false, conn->timeout_ms);
     if (held) {
         send_plain_alert(conn);
     } else if (SSL_is_server(conn->ssl) && SSL_version(conn->ssl) >= TLS1_3_VERSION) {
@@ -226,8 +234,8 @@ tlslife_status tlsl_handshake_question(tlslife_conn *conn) {
 }
 
 /*
- * A resumed TLS 1.2 session whose ticket was renewed is another one now, of which libssl tells
- * nobody.
+ * A server may renew the ticket of a TLS 1.2 session that is resumed. libssl then makes a new
+ * session and does not call the new-session callback, so that is done here.
  */
 static void keep_renewed(tlslife_conn *conn) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
@@ -242,7 +250,7 @@ static void keep_renewed(tlslife_conn *conn) {
     }
 }
 
-/* A client has asked of a peer that showed its certificate in this handshake. */
+/* A client has asked already about a server that showed its certificate in this handshake. */
 static bool asks_at_end(const tlslife_conn *conn) {
     return tlsl_conn_asks_verify(conn) &&
            (SSL_is_server(conn->ssl) || SSL_session_reused(conn->ssl));
@@ -250,7 +258,7 @@ static bool asks_at_end(const tlslife_conn *conn) {
 
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
     *done = true;
-    conn->known = true; /* a foreign context has no callback of ours that says so */
+    conn->known = true; /* on_info sets this too, but a foreign context has no such callback */
     bool server = SSL_is_server(conn->ssl), asks = !conn->open && asks_at_end(conn);
     tlslife_status status = asks ? tlsl_handshake_question(conn) : TLSLIFE_OK;
     if (status != TLSLIFE_OK) {
@@ -347,7 +355,7 @@ tlslife_status tlslife_conn_request_client_certificate(tlslife_conn *conn) {
         return status;
     }
     if (SSL_get_verify_mode(conn->ssl) == SSL_VERIFY_NONE) {
-        /* A context that asks nobody at the handshake still means to check whom it asks now. */
+        /* The context asks for no certificate in the handshake, but this one must be verified. */
         SSL_set_verify(
             conn->ssl,
             SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT | SSL_VERIFY_POST_HANDSHAKE, NULL);

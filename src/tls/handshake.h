@@ -1,5 +1,6 @@
 /*
- * handshake.h: the beginning and the end of a handshake, for the verbs that run one. handshake.c.
+ * handshake.h: declares the beginning and the end of a handshake, for the calls that run one.
+ * handshake.c.
  */
 #ifndef TLSLIFE_HANDSHAKE_H
 #define TLSLIFE_HANDSHAKE_H
@@ -10,20 +11,29 @@
 #include "tls/conn.h"
 #include "tlslife.h"
 
-/* What must hold before a handshake goes on; server is the side whose verb it is. */
-tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server, int64_t *deadline);
+/*
+ * Checks and sets up what a handshake needs before it goes on. verb is the name of the call, for
+ * messages; server is the side that the call belongs to.
+ */
+tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server,
+                                    int64_t *deadline);
 
-/* Between libssl's end of a handshake and ours. OK and not *done: libssl has tickets to send. */
+/*
+ * Ends the handshake of the connection when libssl's own has ended, or returns the question that is
+ * left. OK without *done means that libssl has tickets to send, so SSL_do_handshake must run again.
+ */
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done);
 
 /*
- * Server, when its ClientHello has been answered: a TLS 1.2 client whose Finished is not read
- * before the answer about it can be refused within the handshake.
+ * Server, once its context for the ClientHello is known: prepares the transport so that the
+ * Finished of a TLS 1.2 client is not read before the program has answered. Then the client can be
+ * refused within the handshake.
  */
 void tlsl_handshake_hold(tlslife_conn *conn);
 void tlsl_handshake_unhold(const tlslife_conn *conn);
-/* Whether it is held now; and what the question about the peer has come to. */
+/* Whether the client's Finished must not be read yet. */
 bool tlsl_handshake_held(const tlslife_conn *conn);
+/* Asks about the peer: WANT_VERIFY, OK where it was accepted, or ERROR where it was refused. */
 tlslife_status tlsl_handshake_question(tlslife_conn *conn);
 
 #endif

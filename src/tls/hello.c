@@ -1,10 +1,10 @@
 /*
- * hello.c: what a ClientHello says, copied while libssl lets us look at it.
+ * hello.c: copies what a ClientHello says, while libssl's callback can see it.
  *
- * The bytes are a stranger's and nothing about them is checked yet: every length is held against
- * what is left, and a list that does not fit is an empty list; libssl itself will refuse the hello
- * when its turn comes. One block of memory holds everything, bounded by the ClientHello's own size.
- * Sources: RFC 8446 4.1.2, RFC 6066 3, RFC 7301 3.1.
+ * An attacker may have written the bytes, and libssl has not checked them yet. So each length is
+ * compared with the number of bytes that are left, and a list that does not fit is taken as empty.
+ * libssl refuses such a ClientHello later. The copy takes an amount of memory that the size of the
+ * ClientHello bounds. Sources: RFC 8446 section 4.1.2, RFC 6066 section 3, RFC 7301 section 3.1.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -17,7 +17,7 @@
 #include "tls/hello.h"
 #include "tlslife.h"
 
-/* What is left to read. */
+/* The bytes that are left to read. */
 typedef struct reader {
     const unsigned char *at;
     size_t left;
@@ -33,7 +33,7 @@ static bool take(reader *from, size_t len, reader *out) {
     return true;
 }
 
-/* A vector with a length of `width` bytes before it. */
+/* Takes a vector that follows its length, which has `width` bytes. */
 static bool take_vector(reader *from, size_t width, reader *out) {
     reader prefix;
     size_t len = 0;
@@ -70,7 +70,7 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
     return brief;
 }
 
-/* A name with a NUL in it is none: libssl refuses such a hello later. */
+/* A name that contains a NUL counts as none. libssl refuses such a ClientHello later. */
 static reader host_name(SSL *ssl) {
     reader ext = extension(ssl, TLSEXT_TYPE_server_name), list, type, name = {NULL, 0};
     bool found = take_vector(&ext, 2, &list) && take(&list, 1, &type) &&
@@ -87,8 +87,8 @@ tlslife_bytes tlsl_hello_server_name(SSL *ssl) {
 /* ------------------------------------------------------------------------------------- the copy */
 
 /*
- * The hello and its block: one allocation for the numbers and the lists, one for the bytes they
- * point into.
+ * A tlslife_hello and the memory that it points into: an allocation each for the bytes, the lists
+ * and the numbers.
  */
 typedef struct hello_block {
     tlslife_hello hello;
@@ -137,7 +137,7 @@ static size_t copy_numbers(uint16_t *out, reader from) {
     return len;
 }
 
-/* Names with a length of `width` before each and `skip` bytes after it. */
+/* Copies names that each follow their length of `width` bytes; `skip` bytes follow each name. */
 static size_t copy_list(tlslife_bytes *out, unsigned char **end, reader from, size_t width,
                         size_t skip) {
     size_t len = 0;
@@ -181,7 +181,8 @@ tlslife_hello *tlsl_hello_read(SSL *ssl) {
         return NULL;
     }
     /*
-     * Each name of a list has a byte at least before it, so the bytes of a list bound their number.
+     * Each name in a list takes one byte or more for its length. So a list has no more names than
+     * bytes.
      */
     block->bytes = malloc(parts.alpn.left + parts.identities.left + parts.session_id.left +
                           parts.server_name.left + 1);

@@ -1,5 +1,5 @@
 /*
- * hello.h: what a ClientHello says. hello.c.
+ * hello.h: declares the readers of a ClientHello. hello.c.
  */
 #ifndef TLSLIFE_HELLO_H
 #define TLSLIFE_HELLO_H
@@ -9,15 +9,19 @@
 
 #include "tlslife.h"
 
-/* The ClientHello that libssl is reading, copied; NULL: out of memory, or it is malformed. */
+/*
+ * All of these are for libssl's ClientHello callback, SSL_CTX_set_client_hello_cb(3).
+ *
+ * A copy of the ClientHello, which the caller frees; NULL: out of memory.
+ */
 tlslife_hello *tlsl_hello_read(SSL *ssl);
 void tlsl_hello_free(tlslife_hello *hello);
-/* Its server name, lent for the length of the callback; empty: none, or it is malformed. */
+/* The server name, lent until the callback returns; empty: there is none, or it is malformed. */
 tlslife_bytes tlsl_hello_server_name(SSL *ssl);
-/* The same at a glance, without memory. */
+/* What a lookup needs to know of the ClientHello. Nothing is allocated. */
 typedef struct tlsl_hello_brief {
     bool offers_tls13, has_psk, has_session_id;
-    tlslife_bytes ticket; /* TLS 1.2's; lent until libssl goes on */
+    tlslife_bytes ticket; /* of TLS 1.2; lent until the callback returns */
 } tlsl_hello_brief;
 tlsl_hello_brief tlsl_hello_glance(SSL *ssl);
 

@@ -1,9 +1,9 @@
 /*
- * info.c: what a handshake found.
+ * info.c: the getters for what a handshake found.
  *
- * libssl's getters crash or lie before the handshake is done (the group crashes before a TLS 1.2
- * handshake, the verify result says OK, a cleared SSL keeps the last one's). Each of these looks at
- * the connection's state first.
+ * Before the handshake is done libssl's own getters crash or are wrong. SSL_get_negotiated_group
+ * crashes before a TLS 1.2 handshake, the verify result is OK, and a cleared SSL returns the
+ * results of the handshake before. So each getter here looks at the connection's state first.
  */
 #include <openssl/err.h>
 #include <openssl/objects.h>
@@ -44,8 +44,8 @@ bool tlslife_conn_is_server(const tlslife_conn *conn) {
 }
 
 /*
- * Most of what a handshake found lies in its session, and libssl's getters do not ask whether there
- * is one: set_session takes it away, and a renegotiation that fails may.
+ * Most of what a handshake found is in its session, and libssl's getters do not check that there is
+ * one. set_session removes the session, and a renegotiation that fails may remove it.
  */
 static bool has_session(const tlslife_conn *conn) {
     return SSL_get0_session(conn->ssl) != NULL;
@@ -56,10 +56,10 @@ static bool established(const tlslife_conn *conn) {
 }
 
 /*
- * What the hellos settled is there too when a server's program is asked before the end of a TLS 1.2
+ * What the hellos negotiated can be told earlier where a server asks before the end of a TLS 1.2
  * handshake.
  */
-static bool settled(const tlslife_conn *conn) {
+static bool negotiated(const tlslife_conn *conn) {
     return established(conn) || (has_session(conn) && tlsl_handshake_held(conn));
 }
 
@@ -69,17 +69,17 @@ static bool in_question(const tlslife_conn *conn) {
 }
 
 const char *tlslife_conn_version(const tlslife_conn *conn) {
-    return settled(conn) ? SSL_get_version(conn->ssl) : NULL;
+    return negotiated(conn) ? SSL_get_version(conn->ssl) : NULL;
 }
 
 const char *tlslife_conn_cipher(const tlslife_conn *conn) {
-    const SSL_CIPHER *cipher = settled(conn) ? SSL_get_current_cipher(conn->ssl) : NULL;
+    const SSL_CIPHER *cipher = negotiated(conn) ? SSL_get_current_cipher(conn->ssl) : NULL;
     return cipher == NULL ? NULL : SSL_CIPHER_get_name(cipher);
 }
 
 /* OpenSSL 3.0 names some groups by their curve's NID and others by a number of its own. */
 const char *tlslife_conn_group(const tlslife_conn *conn) {
-    if (!settled(conn)) {
+    if (!negotiated(conn)) {
         return NULL;
     }
     int id = (int)SSL_get_negotiated_group(conn->ssl);
@@ -90,7 +90,7 @@ const char *tlslife_conn_group(const tlslife_conn *conn) {
 bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out) {
     const unsigned char *name = NULL;
     unsigned len = 0;
-    if (settled(conn)) {
+    if (negotiated(conn)) {
         SSL_get0_alpn_selected(conn->ssl, &name, &len);
     }
     if (len == 0) {
@@ -104,7 +104,8 @@ const char *tlslife_conn_server_name(const tlslife_conn *conn) {
     if (SSL_is_server(conn->ssl) && !conn->context->foreign) {
         return conn->found.server_name;
     }
-    bool lost = SSL_session_reused(conn->ssl) && !has_session(conn); /* libssl would look there */
+    /* SSL_get_servername would read the session. */
+    bool lost = SSL_session_reused(conn->ssl) && !has_session(conn);
     return lost ? NULL : SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
 }
 
@@ -118,8 +119,8 @@ long tlslife_conn_verify_result(const tlslife_conn *conn) {
 /* --------------------------------------------------------------------------------- certificates */
 
 /*
- * libssl leaves a client's leaf out of the chain that a server sees; index 0 is the leaf here on
- * both sides.
+ * On a server libssl's chain does not contain the client's leaf. Here index 0 is the leaf on both
+ * sides.
  */
 static X509 *peer_at(const tlslife_conn *conn, size_t index) {
     if (!established(conn) && !in_question(conn)) {
@@ -132,8 +133,8 @@ static X509 *peer_at(const tlslife_conn *conn, size_t index) {
         index--;
     }
     const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(conn->ssl);
-    if (chain == NULL && index == 0 &&
-        !SSL_is_server(conn->ssl)) { /* of a session that was bytes */
+    if (chain == NULL && index == 0 && !SSL_is_server(conn->ssl)) {
+        /* An imported session has the leaf alone. */
         return SSL_get0_peer_certificate(conn->ssl);
     }
     return chain == NULL || index >= (size_t)sk_X509_num(chain) ? NULL

@@ -1,14 +1,15 @@
 /*
- * keylog.c: the file that a context's key-log lines go to.
+ * keylog.c: opens and writes the file for a context's key-log lines.
  *
- * It is a regular file, or a FIFO whose reader is there, such as a program that decrypts a capture
- * while it runs. Whoever reads the lines can decrypt the traffic, so the file is judged as a shared
- * store's is: ours, of the mode 0600, reached through no symbolic link.
+ * The file is a regular one, or a FIFO that another process reads, such as a program that decrypts
+ * a capture while it runs. A reader of the lines can decrypt the traffic. So the file must satisfy
+ * the same conditions as a shared store's file: it belongs to this user, has the mode 0600, and is
+ * not reached through a symbolic link.
  *
- * A connection never waits for its key log, and never fails by it: a full disk, a full FIFO, or a
- * reader who has gone loses lines. A line is one write, so that threads and processes may share a
- * file. A disk that becomes full in the middle of a line leaves a part of it; the next line then
- * begins with a newline, and is whole.
+ * A connection does not wait for its key log, and does not fail because of it. Lines are lost when
+ * the disk or the FIFO is full, or when the FIFO's reader has gone. A line is one write, so that
+ * threads and processes may share a file. A disk that becomes full in the middle of a line leaves a
+ * part of it; the next line then begins with a newline, and is whole.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +32,8 @@
 #define TRIES 20
 
 /*
- * The descriptor, or -1 with errno. Another process may make the file, or remove it, at the same
- * moment.
+ * Returns the descriptor, or -1 with errno. It tries several times, because another process may
+ * create or remove the file at the same moment.
  */
 static int open_or_create(const char *path) {
     int fd = -1;
@@ -51,20 +52,20 @@ static const char *fault_of(const struct stat *about) {
                : "a key log is a regular file or a FIFO, not a directory, device or socket";
 }
 
-/* Why it was not opened, where errno's text would not help; or NULL. */
+/* The reason why the file was not opened, where errno's text would not help; else NULL. */
 static const char *refusal(const char *path, int failure) {
     struct stat about;
     if (failure == ELOOP) {
         return "a key log is not opened through a symbolic link";
     }
     if (failure == ENXIO && stat(path, &about) == 0) {
-        return S_ISFIFO(about.st_mode) ? "nobody reads from this FIFO: start its reader first"
+        return S_ISFIFO(about.st_mode) ? "no process reads from this FIFO; start its reader first"
                                        : fault_of(&about);
     }
     return NULL;
 }
 
-/* The program named the file, so the error says INPUT. */
+/* Writes the error. Its kind is INPUT, because the program has named the file. */
 static void refuse(const char *path, int failure, const char *fault, tlslife_error *err) {
     if (fault != NULL) {
         tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s: %s", path, fault);

@@ -1,15 +1,15 @@
 /*
- * listener.c: a listening TCP socket, and connections out of it.
+ * listener.c: opens listening TCP sockets, and accepts connections from them.
  *
- * Without a deadline the kernel waits, within accept. The first call that has one makes the socket
- * non-blocking for good, and poll does the waiting: a client that goes away between poll and
- * accept, or is another process's, must not leave the caller waiting for the next one. Never back:
- * O_NONBLOCK is shared with processes that were forked, and they may rely on it. What accept hands
- * out is close-on-exec from birth and TCP_NODELAY.
+ * Without a deadline the kernel waits, within accept. The first call that has a deadline makes the
+ * socket non-blocking, and poll does the waiting. Otherwise accept would wait beyond the deadline
+ * where a client goes away between poll and accept, or another process accepts it. The socket stays
+ * non-blocking, because O_NONBLOCK is shared with forked processes, which may rely on it. accept
+ * gives sockets that are close-on-exec from the start and have TCP_NODELAY.
  *
- * What an attacker would try: connect and reset at once, again and again. Linux reports such a
- * client's failure on the listener; it is that client's alone, so the next is taken, and the
- * deadline is looked at between two.
+ * An attacker would connect and reset the connection at once, again and again. Linux reports the
+ * failure of such a client on the listening socket. It concerns that client alone, so the next one
+ * is accepted, and the deadline is checked before that.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -42,14 +42,14 @@
 struct tlslife_listener {
     int fd;
     int port;
-    atomic_bool non_blocking; /* the socket, by a call of this process */
-    atomic_bool
-        passes_on; /* its TCP_NODELAY, to what it accepts: Linux does, and it has been seen */
+    atomic_bool non_blocking; /* this process has made the socket non-blocking */
+    /* an accepted socket was seen to inherit TCP_NODELAY, as on Linux */
+    atomic_bool passes_on;
 };
 
 /*
- * A host of NULL means every address: then one IPv6 socket takes IPv4 too. A given address means
- * that one alone.
+ * Where the host is NULL the socket listens on every address, and one IPv6 socket accepts IPv4,
+ * too. Otherwise it listens on the given address alone.
  */
 static bool set_options(int fd, int family, bool every_address, bool reuse_port) {
     const int on = 1;
@@ -65,7 +65,7 @@ static bool set_options(int fd, int family, bool every_address, bool reuse_port)
            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) == 0;
 }
 
-/* The descriptor, or -1 with errno. */
+/* Returns the descriptor, or -1 with errno. */
 static int open_address(const struct addrinfo *address, bool every_address, int backlog,
                         bool reuse_port) {
     int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC, address->ai_protocol);
@@ -83,8 +83,8 @@ static int open_address(const struct addrinfo *address, bool every_address, int 
 }
 
 /*
- * The first address of this family (AF_UNSPEC: any) that can be listened on, or -1; errno as before
- * if there was none.
+ * Listens on the first address of this family (AF_UNSPEC: any) where that is possible. Returns the
+ * descriptor, or -1. errno stays as it was if there is no address of the family.
  */
 static int open_family(const struct addrinfo *addresses, int family, bool every_address,
                        int backlog, bool reuse_port) {
@@ -106,7 +106,7 @@ static int open_any(const struct addrinfo *addresses, bool every_address, int ba
         return open_family(addresses, AF_UNSPEC, false, backlog, reuse_port);
     }
     int fd = open_family(addresses, AF_INET6, true, backlog, reuse_port);
-    /* A port that is taken is an answer; a machine without IPv6 is not. */
+    /* A port that is in use is the answer. Where the machine has no IPv6, IPv4 is tried. */
     return fd >= 0 || errno == EADDRINUSE
                ? fd
                : open_family(addresses, AF_INET, true, backlog, reuse_port);
@@ -197,7 +197,10 @@ static bool listens_on_tcp(int fd) {
             has_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET));
 }
 
-/* O_NONBLOCK is shared with whoever handed it over: they accept from it as we do, or no more. */
+/*
+ * Makes the descriptor close-on-exec and the socket non-blocking. The program that handed the
+ * socket over shares O_NONBLOCK, so it must expect that, or accept no more from the socket.
+ */
 static bool adopt(int fd) {
     int flags = fcntl(fd, F_GETFL);
     return flags != -1 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) != -1 &&
@@ -239,7 +242,7 @@ static bool is_one_clients(int failure) {
     return false;
 }
 
-/* With a deadline accept itself must not wait. Two threads may do this at once. */
+/* Where there is a deadline accept must not wait. Two threads may do this at once. */
 static bool prepare(tlslife_listener *listener, int timeout_ms) {
     if (timeout_ms < 0 || atomic_load_explicit(&listener->non_blocking, memory_order_relaxed)) {
         return true;
@@ -292,7 +295,7 @@ tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_conte
                                        tlslife_error *err) {
     int fd = -1;
     if (tlsl_context_ready(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR; /* before a client is taken who could not be served */
+        return TLSLIFE_ERROR; /* no client is accepted that could not be served */
     }
     tlslife_status status =
         prepare(listener, timeout_ms) ? accept_one(listener->fd, timeout_ms, &fd) : TLSLIFE_ERROR;
@@ -306,8 +309,7 @@ tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_conte
         (void)close(fd);
         return TLSLIFE_ERROR;
     }
-    if (tlsl_conn_own_fd(conn, fd) !=
-        TLSLIFE_OK) { /* fd is the connection's also when this fails */
+    if (tlsl_conn_own_fd(conn, fd) != TLSLIFE_OK) { /* which owns fd also when it fails */
         if (err != NULL) {
             *err = *tlslife_conn_error(conn);
         }

@@ -1,10 +1,10 @@
 /*
- * question.c: the program's answers to the questions of a handshake.
+ * question.c: records the program's answers to the questions of a handshake.
  *
- * An answer is only recorded here; it takes effect when the suspended call is made again and libssl
- * calls back. Each question is answered once: an answer to a question that was not asked is the
- * program's mistake and is said so, since a policy decision that silently went nowhere is what an
- * attacker would like best.
+ * An answer takes effect when the program makes the suspended call again and libssl makes its
+ * callback. Each question is answered once. An answer to a question that was not asked is a mistake
+ * of the program, and is reported, because an attacker would profit from a policy decision that has
+ * no effect.
  */
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -40,7 +40,8 @@ static void hello_answered(tlslife_conn *conn, tlsl_answer answer) {
 }
 
 /*
- * Others are served by this listener: so the mistake costs this handshake, and is told by its call.
+ * The listener serves other clients, too. So the mistake ends this handshake alone, and the call
+ * that runs the handshake reports it.
  */
 static void refuse_unfit(tlslife_conn *conn) {
     free(conn->asked.refuse_reason);
@@ -109,7 +110,7 @@ const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index) {
 
 /* ----------------------------------------------------------------------------------------- peer */
 
-/* What each alert means: RFC 8446 section 6.2. */
+/* The alert for a verify result, as RFC 8446 section 6.2 defines the alerts. */
 static int alert_for(long verify_result) {
     switch (verify_result) {
     case X509_V_OK:

@@ -1,13 +1,15 @@
 /*
- * shutdown.c: the end of a connection, and what it does to the session's fate.
+ * shutdown.c: ends connections, and decides whether their sessions stay resumable.
  *
- * One call of ours is one SSL_shutdown of libssl's, with its three results told apart. libssl
- * judges a session when the SSL is freed, cleared or given another: bad, if the handshake had
- * finished and our close_notify was not set as sent. So a client that wants to resume must say
- * goodbye; close does so once, without waiting unless told to.
+ * One call of tlslife_conn_shutdown is one SSL_shutdown, and each of its three results has a status
+ * of its own. When an SSL is freed, cleared or given another session, libssl marks the session as
+ * bad if the handshake was done and our close_notify was not marked as sent. So a client that wants
+ * to resume must send close_notify. tlslife_conn_close sends it once, and waits for the peer's only
+ * if it is told to.
  *
- * A peer that never answers costs at most the deadline; one that floods us while we wait is read
- * and dropped until then, and where others share the thread, only so much at a time.
+ * A peer that never answers costs at most the time to the deadline. What a peer sends meanwhile is
+ * read and dropped. Where the connection does not block, and shares its thread with others, one
+ * call reads a limited amount.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -23,7 +25,7 @@
 #include "tls/verdict.h"
 #include "tlslife.h"
 
-#define READS_MAX 64 /* of 4 KiB in one call that must not wait */
+#define READS_MAX 64 /* reads of 4 KiB in one call that must not wait */
 
 static tlslife_status shutdown_lawful(tlslife_conn *conn) {
     bool under_way = SSL_in_init(conn->ssl);
@@ -36,15 +38,15 @@ static tlslife_status shutdown_lawful(tlslife_conn *conn) {
                               "shutdown without a transport: it was let go");
     }
     /*
-     * A close_notify would take the record's place, and the record never be finished. What cork
-     * holds back is ours.
+     * A close_notify would take the place of the record, which would then never be finished. A
+     * record of bytes that cork has held back can be finished here.
      */
     if (conn->data.write_waits && conn->data.held_len == 0) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "shutdown while a write waits: finish it first, with the same bytes");
     }
-    if (under_way &&
-        !conn->shaken) { /* libssl fails, and changes nothing: no verdict on the connection */
+    if (under_way && !conn->shaken) {
+        /* SSL_shutdown would fail and change nothing, so this does not end the connection. */
         return tlsl_conn_fail(
             conn, TLSLIFE_ERR_USAGE,
             "shutdown before a handshake is done: finish it, or free the connection");
@@ -53,8 +55,8 @@ static tlslife_status shutdown_lawful(tlslife_conn *conn) {
 }
 
 /*
- * SSL_shutdown, and whether our close_notify stays with libssl. One that goes out at a second try
- * is not reported to the info callback by OpenSSL 3.2 and later.
+ * Calls SSL_shutdown, and records whether libssl still holds our close_notify. OpenSSL 3.2 and
+ * later do not report a close_notify to the info callback that is sent at a second try.
  */
 static int shut_down(tlslife_conn *conn) {
     bool waited = conn->closing.notify_waits;
@@ -68,9 +70,9 @@ static int shut_down(tlslife_conn *conn) {
 }
 
 /*
- * libssl refuses SSL_shutdown while a message after the handshake is half read or half written: a
- * ticket in two records, a key update, a renegotiation that the peer asked for. So that message is
- * finished first.
+ * Shuts down, with bytes that cork holds back sent first. libssl refuses SSL_shutdown while a
+ * message after the handshake is half read or half written, such as a ticket in two records, a key
+ * update, or a renegotiation that the peer has begun. So that message is finished first.
  */
 static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
     tlslife_status status = shutdown_lawful(conn);
@@ -96,8 +98,8 @@ tlslife_status tlslife_conn_shutdown(tlslife_conn *conn) {
 }
 
 /*
- * Reads and drops until the peer's close_notify: application data, and tickets, which are kept on
- * their way.
+ * Reads until the peer's close_notify. Application data are dropped; sessions of tickets that come
+ * before it are kept.
  */
 static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) {
     unsigned char dropped[4096];
@@ -120,12 +122,12 @@ static tlslife_status await_close_notify(tlslife_conn *conn, int64_t *deadline) 
     return status == TLSLIFE_CLOSED ? TLSLIFE_OK : status;
 }
 
-/* Our close_notify, once. */
-static tlslife_status say_goodbye(tlslife_conn *conn, int64_t *deadline) {
+/* Sends our close_notify, once. */
+static tlslife_status send_close_notify(tlslife_conn *conn, int64_t *deadline) {
     if (conn->data.write_waits && conn->data.held_len == 0) {
         /*
-         * Behind half a record nothing can go out; but libssl hears that we end, and lets the
-         * session live.
+         * Nothing can be sent behind half a record. But SSL_shutdown marks the close_notify as
+         * sent, so that the session stays good.
          */
         (void)shut_down(conn);
         return TLSLIFE_TIMEOUT;
@@ -140,7 +142,7 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     int own_timeout_ms = conn->timeout_ms;
     tlsl_conn_set_waiting(conn, blocking && timeout_ms != 0, timeout_ms);
     conn->closing.more = false;
-    tlslife_status status = say_goodbye(conn, &deadline);
+    tlslife_status status = send_close_notify(conn, &deadline);
     if (status == TLSLIFE_SENT && timeout_ms != 0) {
         status = await_close_notify(conn, &deadline);
     }
@@ -148,7 +150,10 @@ static tlslife_status close_politely(tlslife_conn *conn, int timeout_ms) {
     return status;
 }
 
-/* By what did pass: the mask may have been set by the program, or by a shutdown that was quiet. */
+/*
+ * The result by the close_notify that were sent and received. libssl's mask is not used, because
+ * the program or a quiet shutdown may have set it.
+ */
 static tlslife_status what_passed(const tlslife_conn *conn) {
     int passed = conn->origin->foreign ? SSL_get_shutdown(conn->ssl) : conn->closing.passed;
     if ((passed & TLSLIFE_SENT_SHUTDOWN) == 0 || conn->closing.notify_waits) {
@@ -168,10 +173,10 @@ tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
         status = close_politely(conn, timeout_ms);
     }
     if (is_want(status)) {
-        if (timeout_ms != 0) { /* non-blocking, in memory, or a question: it is called again */
+        if (timeout_ms != 0) { /* non-blocking, in memory, or a question: the caller calls again */
             return status;
         }
-        status = TLSLIFE_TIMEOUT; /* what nobody waits for will not come */
+        status = TLSLIFE_TIMEOUT; /* the call must not wait, and will not be made again */
     }
     tlsl_transport_drop(conn);
     bool ended = status == TLSLIFE_OK || status == TLSLIFE_SENT || status == TLSLIFE_CLOSED;

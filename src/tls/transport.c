@@ -1,9 +1,9 @@
 /*
- * transport.c: what carries a connection's records: a descriptor, a pair in memory, or bytes that
- * the program moves.
+ * transport.c: sets what carries a connection's records: a descriptor, a pair in memory, or memory
+ * whose bytes the program moves.
  *
- * Each way of giving one replaces the one before. A connection's BIOs belong to its SSL; what is
- * remembered here is only what kind they are, so that a wait knows what to wait for.
+ * Each call that sets a transport replaces the one before. The BIOs belong to the connection's SSL.
+ * The connection keeps their kind alone, so that a call knows what to wait for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,8 +69,8 @@ static bool waits_without_end(const tlslife_conn *conn) {
 void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms) {
     conn->blocking = blocking;
     conn->timeout_ms = timeout_ms;
-    if (conn->transport.kind ==
-        TLSL_FD) { /* what has no deadline, the kernel can wait for by itself */
+    if (conn->transport.kind == TLSL_FD) {
+        /* Without a deadline the kernel can wait, within the read or write. */
         tlsl_fd_set_waits(SSL_get_rbio(conn->ssl), waits_without_end(conn));
     }
 }
@@ -133,7 +133,7 @@ int tlslife_conn_fd(const tlslife_conn *conn) {
     return conn->transport.kind == TLSL_FOREIGN ? SSL_get_rfd(conn->ssl) : -1;
 }
 
-/* The bare descriptor of a transport, in one direction. */
+/* The descriptor of the transport in one direction, or -1. */
 static int fd_for(const tlslife_conn *conn, bool writing) {
     switch ((tlsl_transport_kind)conn->transport.kind) {
     case TLSL_FD:
@@ -181,7 +181,7 @@ bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_l
 
 /* ----------------------------------------------------------------------------------------- dial */
 
-/* The name that a certificate must bear is the program's, or else the one that was dialled last. */
+/* The certificate must have the name that the program has set, or else the one dialled last. */
 static tlslife_status name_peer(tlslife_conn *conn, const char *host) {
     if (conn->set.hostname != NULL && !conn->set.hostname_dialled) {
         return TLSLIFE_OK;
@@ -194,7 +194,8 @@ static tlslife_status name_peer(tlslife_conn *conn, const char *host) {
 static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const char *service) {
     int64_t deadline = tlsl_deadline(conn->timeout_ms);
     if (conn->transport.dial != NULL && tlsl_dial_is(conn->transport.dial, host, service)) {
-        if (conn->blocking) { /* else a non-blocking caller goes on, within what the first call had */
+        /* A non-blocking caller goes on with the same dial, and keeps the first call's deadline. */
+        if (conn->blocking) {
             tlsl_dial_set_deadline(conn->transport.dial, deadline);
         }
         return TLSLIFE_OK;
@@ -213,7 +214,7 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
     return conn->transport.dial != NULL ? TLSLIFE_OK : TLSLIFE_ERROR;
 }
 
-/* OK: time for a step. */
+/* Waits until tlsl_dial_step can go on. OK also when its time is over, which the step reports. */
 static tlslife_status dial_wait(tlslife_conn *conn) {
     bool writing = false;
     int fd = tlsl_dial_fd(conn->transport.dial, &writing);
@@ -246,17 +247,17 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
     if (wants(status)) {
         return status;
     }
-    tlsl_dial_free(
-        conn->transport.dial); /* also after a timeout: the next dial resolves and begins anew */
+    /* After a timeout, too: the next dial resolves the name again. */
+    tlsl_dial_free(conn->transport.dial);
     conn->transport.dial = NULL;
     if (status == TLSLIFE_OK) {
         if (waits_without_end(conn)) {
-            (void)fcntl(fd, F_SETFL,
-                        0); /* ours alone until now; if it stays O_NONBLOCK, poll waits for it */
+            /* No other process has the socket. If it stays O_NONBLOCK, poll does the waiting. */
+            (void)fcntl(fd, F_SETFL, 0);
         }
         status = tlsl_conn_own_fd(conn, fd);
-        conn->transport.service = strdup(
-            address.service); /* NULL, out of memory: sessions are kept under the port instead */
+        /* Where memory is short this is NULL, and sessions are kept under the port's number. */
+        conn->transport.service = strdup(address.service);
     }
     return status;
 }
@@ -314,7 +315,7 @@ static tlslife_status not_by_hand(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s needs the transport of set_memory", verb);
 }
 
-/* Where nobody reads any more. */
+/* Whether the transport takes bytes from the program. It takes none when it has been dropped. */
 static tlslife_status fed_by_hand(tlslife_conn *conn, const char *verb) {
     if (conn->transport.in == NULL && conn->transport.out != NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go",

@@ -1,5 +1,6 @@
 /*
- * transport.h: the transport of a connection, set, dropped and told how to wait. transport.c.
+ * transport.h: declares how the transport of a connection is set, dropped and made to wait.
+ * transport.c.
  */
 #ifndef TLSLIFE_TRANSPORT_H
 #define TLSLIFE_TRANSPORT_H
@@ -8,13 +9,13 @@
 
 #include "tlslife.h"
 
-/* Lets go of the transport. What was written to set_memory's stays for drain. */
+/* Drops the transport. What was written to that of set_memory stays for drain. */
 void tlsl_transport_drop(tlslife_conn *conn);
-/* The same, and nothing stays. */
+/* Drops the transport, and what was written for drain. */
 void tlsl_transport_free(tlslife_conn *conn);
-/* How the calls of conn wait from now on: what its blocking and timeout_ms must be set by. */
+/* Sets how the calls of conn wait. Nothing else may set its blocking and timeout_ms. */
 void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms);
-/* tlslife_conn_take_fd for a descriptor that was just made: nothing about it need be asked. */
+/* tlslife_conn_take_fd, for a descriptor that was just made and needs no check. */
 tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd);
 
 #endif

@@ -1,14 +1,15 @@
 /*
- * verdict.c: what an SSL_ call's return means, said once for every verb.
+ * verdict.c: turns the result of an SSL_ call into a status and an error, for every call of a
+ * connection.
  *
- * libssl reports through four places (the return, SSL_get_error, the thread's error queue, errno),
- * each of which is stale or another connection's unless it is read at once. So: the queue is
- * cleared before each call, and all four are read here right after it, into the connection. A fatal
- * verdict is final: libssl would answer later calls with less than it said the first time, so the
- * first answer is kept and given again.
+ * libssl reports a failure in four places: the return value, SSL_get_error, the thread's error
+ * queue and errno. Each is out of date, or is about another connection, unless it is read at once.
+ * So the error queue is cleared before each SSL_ call, and all four are read here right after the
+ * call. A fatal failure is final. libssl says less about it in later calls, so the first answer is
+ * kept and given again.
  *
- * An attacker who can cut the stream wants a truncated message to look complete: close_notify
- * (CLOSED) and a bare end (TRUNCATED) are never merged.
+ * An attacker who can cut the stream wants a truncated message to look complete. So close_notify
+ * (CLOSED) and an end of stream without it (TRUNCATED) are different statuses.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -59,7 +60,7 @@ static void tell_store(tlslife_conn *conn) {
     conn->resume.arrived_len = 0;
 }
 
-/* After the call, because a callback does no I/O and should not take long. */
+/* This runs after the SSL_ call, because a callback does no I/O and must not take long. */
 void tlsl_conn_take_facts(tlslife_conn *conn) {
     conn->facts = false;
     write_keylog(conn);
@@ -93,7 +94,7 @@ static void explain_verify(const tlslife_conn *conn, tlslife_error *err) {
     }
 }
 
-/* The cause beyond what libssl knows of: the peer's alert, or the program's own answer. */
+/* Adds what libssl does not report about the cause: the peer's alert, or the program's answer. */
 static void explain_cause(const tlslife_conn *conn, tlslife_error *err) {
     if (conn->asked.hello == TLSL_REFUSED && conn->asked.refuse_reason != NULL) {
         append(err, ": the context chosen for the ClientHello cannot serve it: %s",
@@ -111,11 +112,12 @@ static void explain_cause(const tlslife_conn *conn, tlslife_error *err) {
 
 static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
     tlslife_error *err = tlsl_conn_error(conn);
-    const char *with =
-        conn->set.hostname == NULL ? "" : " with "; /* a server's peers have no name */
+    /* A server's peers have no name. */
+    const char *with = conn->set.hostname == NULL ? "" : " with ";
     const char *peer = conn->set.hostname == NULL ? "" : conn->set.hostname;
     unsigned long code = ERR_peek_error();
-    bool said = code != 0, by_system = ERR_SYSTEM_ERROR(code); /* newer libssl queue errno too */
+    /* Newer versions of libssl put errno into the error queue, too. */
+    bool said = code != 0, by_system = ERR_SYSTEM_ERROR(code);
     if (!said && system_errno != 0) {
         tlsl_fail_system(err, system_errno, "%s%s%s failed", verb, with, peer);
     } else {
@@ -142,7 +144,7 @@ static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
     }
 }
 
-/* A write after our close_notify went nowhere: the peer's bytes can be read as before. */
+/* A write after our close_notify fails, but the peer's bytes can be read as before. */
 static bool is_half_closed(unsigned long code) {
     return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_PROTOCOL_IS_SHUTDOWN;
 }
@@ -182,9 +184,7 @@ tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
         return tlsl_conn_final_status(conn);
     }
     if (conn->asked.verify != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
-        /*
-         * A client certificate came after the handshake. The program has its say before more data.
-         */
+        /* A client certificate came after the handshake, and the program is asked before data. */
         return tlslife_conn_handshake(conn);
     }
     if (conn->open) {
