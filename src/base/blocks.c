@@ -11,8 +11,8 @@
  * An attacker would try to make a thread take much memory at once and keep it. A thread keeps at
  * most BYTES_MAX; the rest goes back to malloc, and so does everything when the thread ends. An
  * attacker would also exploit a block that is freed twice, or written to while it is free, to make
- * a list lead elsewhere. So links are encrypted with a secret of the process, and a wrong mark
- * beside a link ends the process.
+ * a list lead elsewhere. So links are XORed with a secret of the process, and a wrong mark beside a
+ * link ends the process.
  */
 #include <malloc.h>
 #include <openssl/crypto.h>

@@ -654,11 +654,11 @@ static tlslife_status check(const tlslife_redis_options *options, tlsl_address *
     if (options->tls != NULL &&
         (options->unix_path != NULL || tlslife_context_role(options->tls) != TLSLIFE_CLIENT)) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "TLS to Redis wants a client's context, and a host");
+                         "TLS to Redis needs a client's context, and a host");
     }
     if (options->tls != NULL && tlslife_context_get0_cache(options->tls) != NULL) {
         /* The cache might use this store, and a lookup would wait for itself. */
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "TLS to Redis wants a context without a cache");
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "TLS to Redis needs a context without a cache");
     }
     return tlsl_address_of(options->host != NULL ? options->host : "127.0.0.1", options->service,
                            "6379", false, out, err);
@@ -713,7 +713,7 @@ tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife
 tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife_error *err) {
     (void)options;
     (void)tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                    "this build of tlslife has no Redis: build it where hiredis is");
+                    "this build of tlslife has no Redis store: install hiredis and build it again");
     return NULL;
 }
 

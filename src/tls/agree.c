@@ -69,7 +69,7 @@ static tlslife_status tls13_agrees(const tlslife_context *context, tlslife_error
     return what == NULL || spoken(context, &versions[VERSIONS - 1])
                ? TLSLIFE_OK
                : tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                           "%s is TLS 1.3's, which this context does not speak", what);
+                           "%s needs TLS 1.3, which this context does not speak", what);
 }
 
 /* ----------------------------------------------------------------------------------- resumption */

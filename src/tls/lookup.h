@@ -28,8 +28,7 @@ bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits);
  */
 bool tlsl_search_found_id(const tlslife_conn *conn);
 /*
- * Server: notes why session, which was found, is not going to be resumed if libssl does not resume
- * it.
+ * Server: records why session, which was found, is not resumed, in case libssl does not resume it.
  */
 void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session);
 /*

@@ -77,7 +77,7 @@ bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session) {
         return false;
     }
     /*
-     * The program takes it from there or, with a store, the connection does when libssl has
+     * From this queue the program takes it or, with a store, the connection does once libssl has
      * returned.
      */
     tlsl_conn_keep_session(conn, session);

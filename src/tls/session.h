@@ -35,7 +35,9 @@ bool tlsl_conn_release_tickets(tlslife_conn *conn);
 void tlsl_conn_note_given_session(tlslife_conn *conn, SSL_SESSION *session);
 /* Client: whether libssl will still offer the session that the program has given. */
 bool tlsl_conn_has_given_session(const tlslife_conn *conn);
-/* TLSLIFE_OK if conn may offer session, which has its context and host name. Else USAGE. */
+/*
+ * TLSLIFE_OK if conn may offer session: its context and host name are the connection's. Else USAGE.
+ */
 tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session);
 
 #endif

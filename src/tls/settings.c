@@ -447,7 +447,8 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
     }
     /*
      * The command may have changed whether the peer is verified. The trusted certificates are read
-     * when the context is frozen, except those that are looked for in a directory or store.
+     * when the context is frozen. Those that libssl looks for in a directory or store later are
+     * known by its name, which is added to the policy here.
      */
     int mode = SSL_CTX_get_verify_mode(context->ctx);
     bool demands = context->role == TLSLIFE_CLIENT || (mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
