@@ -1,8 +1,8 @@
--- tlslife: TLS connections, their sessions and their whole life, for Lua 5.4. What there is, is in types.lua.
+-- tlslife: gives the module, which is tlslife.core with serve and server. types.lua describes it.
 
 local core = require "tlslife.core"
 
--- The server needs luv; whoever does not serve does not.
+-- Loaded at the call only, because the server needs luv, which a client does not.
 function core.serve(options)
     return require "tlslife.serve" (options)
 end

@@ -1,4 +1,4 @@
--- tlslife.serve: one server, or workers, until a signal says stop.
+-- tlslife.serve: runs one server, or workers, until a signal stops them.
 
 local server = require "tlslife.server"
 local setup = require "tlslife.setup"
@@ -22,7 +22,7 @@ end
 return function(options)
     if uv.loop_mode() then error("serve: luv's loop runs already: use tls.server", 0) end
     local checked = setup.check(options)
-    if worker then return workers.work(checked, worker) end
-    if (checked.workers or 1) > 1 then return workers.lead(checked) end
+    if worker then return workers.run_worker(checked, worker) end
+    if (checked.workers or 1) > 1 then return workers.run_parent(checked) end
     return here(checked)
 end

@@ -1,22 +1,28 @@
--- tlslife.server: accepts, shakes hands, and runs the handler in a coroutine for each connection, on luv.
+-- tlslife.server: accepts connections, makes their handshakes, and runs the handler in a coroutine
+-- for each connection, on luv.
 --
--- Fairness. New connections are taken few at a time: what they cost is the handshake, and between two handfuls every open
--- connection has its turn. What they cost besides is one coroutine and one entry of a table each, and nothing for each
--- request: there the handler's calls are the connection's own.
+-- Fairness. New connections are accepted a few at a time, because each costs a handshake, and
+-- between two batches every open connection has its turn. A connection also costs one coroutine and
+-- one entry of a table. A request costs nothing here, because the handler calls the connection
+-- itself.
 --
--- The end. A handler may end in any way: return, raise, close or free the connection itself, or never. Whatever it
--- does, the connection is closed, and freed, here: memory does not wait for the collector. Closing waits a moment for the peer's
--- close_notify and drops what comes: a socket that is closed with bytes unread resets the connection, and takes from
--- the peer what it has not read yet.
+-- The end. A handler may end in any way: it returns, raises, closes or frees the connection itself,
+-- or never ends. In each case the connection is closed and freed here, so that memory does not wait
+-- for the garbage collector. Closing waits a moment for the peer's close_notify and drops what
+-- comes, because a socket that is closed with unread bytes resets the connection, and the peer then
+-- loses what it has not read yet.
 --
--- Stopping. Whether a connection is idle the core knows; when it becomes so nobody says, since that would cost each request
--- something. So it is asked again every few hundredths of a second, by one timer for all, while the server stops. Whoever is
--- idle and reads is canceled: its handler's read returns, and the handler. At the deadline everybody is canceled, and
--- who has not ended a moment later - it waits for something else, or reads again - is closed, coroutine and connection.
+-- Stopping. The core knows whether a connection is idle, but does not report when it becomes so,
+-- since that would cost something for each request. So one timer for all connections asks every few
+-- hundredths of a second while the server stops. A connection that is idle and reads is canceled:
+-- the handler's read returns, and then the handler. At the deadline all connections are canceled.
+-- One whose handler has not ended a moment later, because it waits for something else or reads
+-- again, is closed together with its coroutine.
 --
--- What an attacker would try: connect and say nothing (handshake_timeout), connect in thousands (max_connections; more wait
--- in the backlog), take all descriptors (accepting pauses, and open connections go on), fail handshakes to fill the log (one
--- line in ten seconds), or read nothing (a write waits, with it the handler, and timeout ends it).
+-- What an attacker would try: to connect and send nothing (handshake_timeout), to make thousands of
+-- connections (max_connections; more wait in the backlog), to use up all descriptors (accepting
+-- pauses, and open connections go on), to fail handshakes and fill the log (one line in ten
+-- seconds), or not to read (a write waits, and with it the handler, until timeout ends it).
 
 local setup = require "tlslife.setup"
 local uv = require "luv"
@@ -26,24 +32,26 @@ local create, resume, close = coroutine.create, coroutine.resume, coroutine.clos
 local pcall, xpcall, traceback, next = pcall, xpcall, debug.traceback, next
 
 local BATCH <const> = 8 -- connections accepted at a time
-local GOODBYE <const> = 1 -- seconds for the peer's close_notify
+local CLOSE_SECONDS <const> = 1 -- that closing waits for the peer's close_notify
 local PAUSE_MIN <const>, PAUSE_MAX <const> = 100, 1000 -- ms without accepting, after a failure
 local LOG_EVERY <const> = 10000 -- ms between two lines of the same kind
-local LOOK_EVERY <const> = 50 -- ms between two looks for idle connections, and one more for each
-local LOOK_PER_MS <const> = 50 -- so many connections
-local LAST_WORDS <const> = 50 -- ms that handlers have after they were canceled for good
+-- While the server stops it looks for idle connections every LOOK_EVERY milliseconds, and one more
+-- for each LOOK_PER_MS connections.
+local LOOK_EVERY <const> = 50
+local LOOK_PER_MS <const> = 50
+local END_WITHIN <const> = 50 -- ms that handlers have after all connections were canceled
 local DRAIN_MAX <const> = 1024 -- connections taken out of the backlog at the end
 
 local Server = {}
 Server.__index = Server
 Server.__name = "tlslife.server"
 
--- One line of a kind in LOG_EVERY; the next says how many were left out.
-local function log_seldom(self, kind, level, message, conn)
-    local state = self.seldom[kind]
+-- Logs one line of a kind in LOG_EVERY milliseconds. The next one says how many were left out.
+local function log_limited(self, kind, level, message, conn)
+    local state = self.logged[kind]
     if not state then
         state = {due = 0, more = 0}
-        self.seldom[kind] = state
+        self.logged[kind] = state
     end
     local now = uv.now()
     if now < state.due then
@@ -56,9 +64,9 @@ local function log_seldom(self, kind, level, message, conn)
     self.log(level, message)
 end
 
--- ----------------------------------------------------------------------------------------------- accepting
+-- --------------------------------------------------------------------------------------- accepting
 
--- Starts or stops to look for new connections, as it should be.
+-- Starts or stops watching the listeners, as the state of the server demands.
 local function watch(self)
     local should = not self.deadline and not self.pausing and self.count < self.max_connections
     if should == self.watching then return end
@@ -73,7 +81,8 @@ local function go_on(self)
     watch(self)
 end
 
--- No descriptors, no memory: they come back when connections end. Asking again at once would be a busy loop.
+-- Stops accepting for a while after a failure. Descriptors and memory come back when connections
+-- end; accepting again at once would be a busy loop.
 local function pause(self, why)
     if self.pause == 0 then self.log("warning", why .. "; trying again") end
     self.pause = math.min(math.max(self.pause * 2, PAUSE_MIN), PAUSE_MAX)
@@ -81,7 +90,7 @@ local function pause(self, why)
     self.pause_timer:start(self.pause, 0, self.go_on)
 end
 
--- What is left of a connection, in the registers of the server.
+-- Removes a connection from the server's tables and frees it.
 local function forget(self, conn)
     self.open[conn], self.leaving[conn] = nil, nil
     self.count = self.count - 1
@@ -102,12 +111,12 @@ local function failed(self, message)
     self.log("error", message)
 end
 
--- A connection's whole life, in its coroutine.
-local function live(self, conn)
+-- Serves one connection from its handshake to its end, in its coroutine.
+local function serve_one(self, conn)
     local timeout = self.timeout or conn:get_timeout()
     conn:set_timeout(self.handshake_timeout)
     local ok, done, why = xpcall(conn.accept, explain, conn)
-    if not ok then -- a hook's error
+    if not ok then -- a hook has raised
         failed(self, done)
     elseif done then
         conn:set_timeout(timeout)
@@ -116,10 +125,10 @@ local function live(self, conn)
         if not ok then failed(self, "the handler failed: " .. why) end
     elseif why ~= "canceled" then
         self.handshakes_failed = self.handshakes_failed + 1
-        log_seldom(self, "handshake", "info", why, conn)
+        log_limited(self, "handshake", "info", why, conn)
     end
     self.open[conn], self.leaving[conn] = nil, self.open[conn]
-    pcall(conn.close, conn, self.goodbye) -- the handler may have freed it
+    pcall(conn.close, conn, self.close_timeout) -- the handler may have freed it
     forget(self, conn)
 end
 
@@ -135,7 +144,7 @@ local function take(self, listener)
     end
     self.accepted = self.accepted + 1
     self.count = self.count + 1
-    local co = create(live)
+    local co = create(serve_one)
     self.open[conn] = co
     assert(resume(co, self, conn))
     return true
@@ -143,14 +152,17 @@ end
 
 local function accept(self, listener)
     local left = BATCH
-    while left > 0 and not self.deadline and self.count < self.max_connections and take(self, listener) do left = left - 1 end
+    while left > 0 and not self.deadline and self.count < self.max_connections
+        and take(self, listener) do
+        left = left - 1
+    end
     if self.count >= self.max_connections then
-        log_seldom(self, "full", "warning", ("%d connections: others wait"):format(self.count))
+        log_limited(self, "full", "warning", ("%d connections: others wait"):format(self.count))
     end
     watch(self)
 end
 
--- ------------------------------------------------------------------------------------------------- stopping
+-- ---------------------------------------------------------------------------------------- stopping
 
 local function finish(self)
     if not self.timer:is_closing() then
@@ -166,19 +178,22 @@ local function finish(self)
 end
 
 local function cancel_all(self)
-    self.goodbye = 0
+    self.close_timeout = 0
     for _, list in ipairs {self.open, self.leaving} do
         for conn in next, list do pcall(conn.cancel, conn) end
     end
 end
 
--- Nobody asks them any more. Each is out of the registers first: closing the coroutine runs the handler's own code.
+-- Closes every connection and its coroutine. Each is removed from its table first, because closing
+-- the coroutine runs code of the handler.
 local function close_all(self)
     for _, list in ipairs {self.open, self.leaving} do
         for conn, co in next, list do
             list[conn] = nil
             local ok, message = close(co)
-            if not ok then self.log("error", "the handler failed at its end: " .. tostring(message)) end
+            if not ok then
+                self.log("error", "the handler failed at its end: " .. tostring(message))
+            end
             pcall(conn.close, conn, 0)
             forget(self, conn)
         end
@@ -189,7 +204,7 @@ local function cancel_idle(conn)
     if conn:idle() then conn:cancel() end
 end
 
--- One look while the server stops.
+-- Looks once for idle connections while the server stops, and enforces the deadline.
 local function look(self)
     local now = uv.now()
     if self.count == 0 then return finish(self) end
@@ -201,7 +216,7 @@ local function look(self)
     if not self.forced then
         self.forced = true
         cancel_all(self)
-        return self.timer:start(LAST_WORDS, 0, self.look)
+        return self.timer:start(END_WITHIN, 0, self.look)
     end
     self.log("warning", ("%d connections did not end in time"):format(self.count))
     close_all(self)
@@ -214,11 +229,13 @@ local function close_listeners(self)
     self.polls, self.listeners = {}, {}
 end
 
--- Whoever is in the backlog has been told that he is connected.
+-- Accepts what is in the backlog, because these clients see an open connection already.
 local function drain(self)
     for _, listener in ipairs(self.listeners) do
         local left = DRAIN_MAX
-        while left > 0 and self.count < self.max_connections and take(self, listener) do left = left - 1 end
+        while left > 0 and self.count < self.max_connections and take(self, listener) do
+            left = left - 1
+        end
     end
     self.pause_timer:stop()
 end
@@ -243,7 +260,7 @@ function Server:stopping()
     return self.deadline ~= nil
 end
 
--- --------------------------------------------------------------------------------------------- the rest of it
+-- ------------------------------------------------------------------------ methods and construction
 
 function Server:ports()
     return {table.unpack(self.found_ports)}
@@ -262,8 +279,9 @@ end
 
 function Server:stats()
     return {
-        connections = self.count, accepted = self.accepted, handshakes_failed = self.handshakes_failed,
-        handler_errors = self.handler_errors, resumed = self.resumed, worker = self.worker,
+        connections = self.count, accepted = self.accepted, resumed = self.resumed,
+        handshakes_failed = self.handshakes_failed, handler_errors = self.handler_errors,
+        worker = self.worker,
     }
 end
 
@@ -273,12 +291,16 @@ end
 
 local function new(options, shared, log)
     local self = setmetatable({
-        options = options, shared = shared, log = log, worker = shared.worker, handler = options.handler,
+        options = options, shared = shared, log = log, worker = shared.worker,
+        handler = options.handler,
         timeout = options.timeout, handshake_timeout = options.handshake_timeout or 10,
-        stop_timeout = options.stop_timeout or 30, max_connections = options.max_connections or 10000, goodbye = GOODBYE,
-        open = {}, leaving = {}, -- by connection, its coroutine: until the handler has ended, and from then on
+        stop_timeout = options.stop_timeout or 30, close_timeout = CLOSE_SECONDS,
+        max_connections = options.max_connections or 10000,
+        -- the coroutine of each connection: open until the handler has ended, leaving from then on
+        open = {}, leaving = {},
         count = 0, accepted = 0, handshakes_failed = 0, handler_errors = 0, resumed = 0,
-        pause = 0, pausing = false, watching = false, seldom = {}, on_stopped = {}, polls = {}, on_ready = {},
+        pause = 0, pausing = false, watching = false, logged = {}, on_stopped = {}, polls = {},
+        on_ready = {},
     }, Server)
     self.go_on = function() go_on(self) end
     self.look = function() look(self) end
@@ -296,11 +318,14 @@ local function listen(self, listeners)
     watch(self)
 end
 
---- A server that accepts as soon as the loop runs. part: of a worker, the listeners, what is shared, and the log.
+--- Starts a server, which accepts as soon as the loop runs. For a worker, part has the listeners,
+-- what is shared, and the log.
 local function start(options, part)
     options = setup.check(options)
     local log = part and part.log or setup.log(options)
-    part = part or {shared = setup.shared {worker = 1, secret = uv.random(32, 0), log = log}, log = log}
+    part = part or {
+        shared = setup.shared {worker = 1, secret = uv.random(32, 0), log = log}, log = log,
+    }
     local self = new(options, part.shared, part.log)
     local message, err
     self.context, message, err = setup.context(options, part.shared)

@@ -1,26 +1,32 @@
--- tlslife.setup: what tls.serve, tls.server and the workers make of their options: checked, sockets, what is shared, contexts.
+-- tlslife.setup: turns the options of tls.serve, tls.server and the workers into listeners,
+-- contexts and what the workers share, and checks them first.
 
 local core = require "tlslife.core"
 local uv = require "luv"
 
 local setup = {}
 
--- ------------------------------------------------------------------------------------------------- options
+-- ----------------------------------------------------------------------------------------- options
 
 local function is(kind)
     return function(value) return type(value) == kind end, kind
 end
 
 local function number_from(least)
-    return function(value) return type(value) == "number" and value >= least and value < math.huge end, "number from " .. least
+    local function check(value)
+        return type(value) == "number" and value >= least and value < math.huge
+    end
+    return check, "number from " .. least
 end
 
 local function integer_from(least)
-    return function(value) return math.type(value) == "integer" and value >= least end, "integer from " .. least
+    local function check(value) return math.type(value) == "integer" and value >= least end
+    return check, "integer from " .. least
 end
 
 local function either(first, second)
-    return function(value) return type(value) == first or type(value) == second end, first .. " or " .. second
+    local function check(value) return type(value) == first or type(value) == second end
+    return check, first .. " or " .. second
 end
 
 local ROWS = {
@@ -43,14 +49,16 @@ local function complain(what, ...)
     error("serve: " .. what:format(...), 0)
 end
 
--- "host:port", "[::1]:port", ":port"
+-- Host and port of "host:port", "[::1]:port" or ":port".
 local function split(address)
     local ok, host, port = pcall(core.split_address, address)
-    if not ok or not port then complain("option 'address': \"host:port\" expected, got \"%s\"", tostring(address)) end
+    if not ok or not port then
+        complain("option 'address': \"host:port\" expected, got \"%s\"", tostring(address))
+    end
     return host, port
 end
 
--- A list of them.
+-- The addresses as a list, each of them checked.
 local function addresses_of(given)
     local list = type(given) == "table" and given or {given}
     if #list == 0 then complain "option 'address' is an empty list" end
@@ -58,13 +66,17 @@ local function addresses_of(given)
     return list
 end
 
---- The options, copied. Raises for what cannot be.
+--- A copy of the options. Raises for an option that is unknown, missing or of the wrong type.
 function setup.check(options)
-    if type(options) ~= "table" then complain("a table of options expected, got %s", type(options)) end
+    if type(options) ~= "table" then
+        complain("a table of options expected, got %s", type(options))
+    end
     local checked = {}
     for name, value in pairs(options) do
         local row = ROWS[name] or complain("unknown option '%s'", tostring(name))
-        if not row[1](value) then complain("option '%s': %s expected, got %s", name, row[2], tostring(value)) end
+        if not row[1](value) then
+            complain("option '%s': %s expected, got %s", name, row[2], tostring(value))
+        end
         checked[name] = value
     end
     for _, name in ipairs {"address", "context", "handler"} do
@@ -72,13 +84,16 @@ function setup.check(options)
     end
     addresses_of(checked.address)
     local role = type(checked.context) == "table" and checked.context.role
-    if role and role ~= "server" then complain("option 'context': its role is server, not '%s'", tostring(role)) end
+    if role and role ~= "server" then
+        complain("option 'context': its role is server, not '%s'", tostring(role))
+    end
     return checked
 end
 
--- --------------------------------------------------------------------------------------------------- sockets
+-- ----------------------------------------------------------------------------------------- sockets
 
---- Listeners on the option address; ports: instead of those that it names. Lists, or nil, message, err.
+--- Listens on the addresses of the options. ports, a list, replaces the ports that they name.
+-- Returns the listeners and their ports, two lists, or nil, message, err.
 function setup.listen(options, ports)
     local socket_options = {backlog = options.backlog, reuse_port = options.reuse_port}
     local listeners, found = {}, {}
@@ -94,23 +109,26 @@ function setup.listen(options, ports)
     return listeners, found
 end
 
--- --------------------------------------------------------------------------------------------------- shared
+-- ------------------------------------------------------------------------------------------ shared
 
 local SLAB_SIZE <const> = 16 << 20
 
--- A cache of one process, or with others' by a slab whose name they were told.
+-- A cache of this process; or, with the name of a slab, one that it shares with other processes.
 local function make_cache(secret, slab)
     if not slab then return assert(core.cache {}) end
     return assert(core.cache {
-        store = assert(core.shared {path = "shm:" .. slab, size = SLAB_SIZE}), keyring = core.keyring {secret},
+        store = assert(core.shared {path = "shm:" .. slab, size = SLAB_SIZE}),
+        keyring = core.keyring {secret},
     })
 end
 
---- What contexts get: ticket_keys, worker, and at the first look cache. given: log; secret; slab, where the cache is to be
--- other processes' too; or ticket_keys and cache.
+--- What contexts share: ticket_keys, worker, and cache, which is made when it is first read. given
+-- has the log and, for a process, the secret and the name of the slab (nil: a cache of this process
+-- only), for a thread the ticket_keys and the cache.
 function setup.shared(given)
     local shared = {
-        worker = given.worker, ticket_keys = given.ticket_keys or core.ticket_keys {secret = given.secret}, log = given.log,
+        worker = given.worker, log = given.log,
+        ticket_keys = given.ticket_keys or core.ticket_keys {secret = given.secret},
     }
     return setmetatable(shared, {__index = function(_, name)
         if name ~= "cache" then return nil end
@@ -119,35 +137,39 @@ function setup.shared(given)
     end})
 end
 
---- The slab has no name any more; who has it goes on with it.
+--- Removes the slab's name. Processes that have mapped the slab keep it.
 function setup.forget_slab(slab)
     os.remove("/dev/shm/tlslife-" .. slab)
 end
 
--- -------------------------------------------------------------------------------------------------- contexts
+-- ---------------------------------------------------------------------------------------- contexts
 
--- Whether OpenSSL's option NO_TICKET is among these, by any of its names.
+-- Whether OpenSSL's option NO_TICKET is set among these, under any of its names.
 local function without_tickets(options)
     if type(options) ~= "table" then return false end
     for name, value in pairs(options) do
-        if value == true and tostring(name):upper():gsub("^SSL_OP_", "") == "NO_TICKET" then return true end
+        local plain = tostring(name):upper():gsub("^SSL_OP_", "")
+        if value == true and plain == "NO_TICKET" then return true end
     end
     return false
 end
 
--- For ids that nobody has asked for: without room in shared memory each worker keeps its own.
+-- The cache for session ids where the options name none. Without room in shared memory each worker
+-- has a cache of its own.
 local function cache_by_default(shared)
     local ok, message = pcall(function() return shared.cache end)
     if not ok then
-        if shared.worker == 0 then -- the parent, once for all
-            shared.log("warning", ("session ids resume at their own worker only: %s"):format(message))
+        if shared.worker == 0 then -- only the parent warns, once for all workers
+            shared.log("warning",
+                ("session ids resume at their own worker only: %s"):format(message))
         end
         shared.cache = core.cache {}
     end
     return shared.cache
 end
 
--- What is shared is for whatever was left open: the ids of one worker are good at the others, and after a reload.
+-- A context from a table of options. What the table leaves open comes from what the workers share,
+-- so that a session resumes at every worker, and after a reload.
 local function of_table(given, shared)
     local all = {}
     for name, value in pairs(given) do all[name] = value end
@@ -170,7 +192,8 @@ local function of_function(make, shared)
     complain "option 'context': the function gave no server's context"
 end
 
---- A context as the options say, now: files are read, functions called. One that can serve nobody is none.
+--- Makes the context that the options describe: reads the files, or calls the function. Fails, too,
+-- when the context could serve no client, which its first connection tells.
 function setup.context(options, shared)
     local make = type(options.context) == "table" and of_table or of_function
     local context, message, err = make(options.context, shared)
@@ -182,16 +205,16 @@ function setup.context(options, shared)
     return context
 end
 
---- The same, where nothing may be raised.
+--- Does the same, and returns nil and the message instead of raising.
 function setup.try_context(options, shared)
     local ok, context, message, err = pcall(setup.context, options, shared)
     if ok then return context, message, err end
     return nil, tostring(context)
 end
 
--- ----------------------------------------------------------------------------------------------- run and log
+-- ------------------------------------------------------------------------------------- run and log
 
---- Runs the loop until the server has stopped, whoever stops it.
+--- Runs the loop until the server has stopped.
 function setup.run(server)
     local stopped = false
     server.on_stopped[#server.on_stopped + 1] = function()
@@ -201,7 +224,7 @@ function setup.run(server)
     repeat uv.run() until stopped
 end
 
---- A function of level and message that never raises; who: "worker 2".
+--- A function of level and message that logs and never raises. who is "worker 2" or nil.
 function setup.log(options, who)
     local log = options.log
     local prefix = who and "tlslife: " .. who .. ": " or "tlslife: "

@@ -1,19 +1,21 @@
--- tlslife.signals: SIGTERM and SIGINT, of which a second one is in a hurry, and SIGHUP, by luv.
+-- tlslife.signals: watches SIGTERM, SIGINT and SIGHUP, by luv. A second SIGTERM or SIGINT stops the
+-- server at once.
 --
--- What stands above a server may send one signal twice: timeout(1) to the process and to its group, a terminal to the group
--- while a supervisor passes it on. So a second one counts a moment after the first.
+-- One event may arrive as two signals: timeout(1) sends one to the process and one to its group,
+-- and a terminal sends one to the group while a supervisor passes another on. So a second signal
+-- counts only if it comes SAME milliseconds after the first or later.
 
 local uv = require "luv"
 
 local signals = {}
 
-local SAME <const> = 100 -- ms
+local SAME <const> = 100 -- ms within which two signals are one
 
 local Handles = {}
 Handles.__index = Handles
 
---- Also runs the loop once, for what was closed until now: luv frees what is still being closed when the state is, and
--- then looks at it.
+--- Closes the handles, and runs the loop once. When luv closes with the state while handles are
+-- still being closed, it uses their memory after it has freed it.
 function Handles:close()
     for _, handle in ipairs(self) do handle:close() end
     uv.run "nowait"
@@ -21,7 +23,9 @@ end
 
 local function ignore() end
 
---- Calls stop(), and stop(0) for the second; reload(). parted: a parent tells of SIGINT and SIGHUP, which a terminal sends to all.
+--- Calls stop() at the first SIGTERM or SIGINT, stop(0) at the second, and reload() at SIGHUP.
+-- parted: SIGINT and SIGHUP, which a terminal sends to parent and workers, are ignored, because the
+-- parent passes them on.
 function signals.watch(calls)
     local first
     local function on_stop()
@@ -34,7 +38,11 @@ function signals.watch(calls)
         end
     end
     local handles = setmetatable({}, Handles)
-    for name, call in pairs {sigterm = on_stop, sigint = calls.parted and ignore or on_stop, sighup = calls.reload or ignore} do
+    local actions = {
+        sigterm = on_stop, sigint = calls.parted and ignore or on_stop,
+        sighup = calls.reload or ignore,
+    }
+    for name, call in pairs(actions) do
         local handle = uv.new_signal()
         handle:start(name, call)
         handles[#handles + 1] = handle
@@ -42,7 +50,7 @@ function signals.watch(calls)
     return handles
 end
 
---- In a thread: signals are the main one's.
+--- The handles of a thread, which has none: the main thread gets the signals.
 function signals.none()
     return setmetatable({}, Handles)
 end

@@ -1,228 +1,293 @@
 ---@meta tlslife
 --
--- The whole Lua API, for the LuaLS language server and for readers. This file is never loaded; spec/annotations_spec.lua
--- compares it with the module, both ways.
+-- types.lua describes the whole Lua API of tlslife, for the LuaLS language server and for readers.
+-- The file is never loaded. spec/annotations_spec.lua compares it with the module, both ways.
 --
--- Manners: a mistake of the program (wrong type, unknown option, freed handle, a call that is not lawful now) raises.
--- What the world does returns nil, message, err. For waits and ends the message is one of the stable words
---   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "unsent" "busy" "canceled"
--- and there is no err; for failures it is a sentence and err is a tlslife.Error.
--- What a call hands out counts one reference, also where the state has the object already: it is the same userdata then.
--- free() gives one up, and so does a <close> variable at the end of its scope; the collector gives up all.
--- In a coroutine of a loop (tlslife.loop) a blocking call yields where elsewhere it would wait; one coroutine may read while
--- another writes, and a second reader or writer gets "busy". "canceled": the connection was closed, freed, cleared, given another
--- transport or canceled by another coroutine while this one waited.
--- A hook (on_hello, on_certificate, on_verify) and the functions of a store may yield; while a hook or a lookup does, another
--- call on the same connection returns "busy". "want_session" comes only without blocking: the handshake waits for its cache's
--- store; watch what Store:wait() says, pump, and call again.
--- Every name in "Source:" is a manual page of OpenSSL 3.
+-- Results. A mistake of the program (a wrong type, an unknown option, a freed object, a call that
+-- is not lawful now) raises. What the world does returns nil, message, err. For a wait and for an
+-- end, the message is one of the stable words
+--   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "unsent" "busy"
+--   "canceled"
+-- and there is no err. For a failure, the message is a sentence and err is a tlslife.Error.
+--
+-- References. Each call that gives an object counts one reference. Where the Lua state has the
+-- object already, the call gives the same userdata. free() gives up one reference, and so does a
+-- <close> variable at the end of its scope. The garbage collector gives up all.
+--
+-- Coroutines. In a coroutine of an event loop (tlslife.loop), a blocking call yields where
+-- elsewhere it would wait. One coroutine may read while another writes; a second reader or writer
+-- gets "busy". "canceled" means that another coroutine closed, freed, cleared or canceled the
+-- connection, or gave it another transport, while this one waited.
+-- A hook (on_hello, on_certificate, on_verify) and the functions of a store may yield. While a hook
+-- or a lookup has yielded, another call on the same connection gets "busy".
+-- "want_session" comes only from a connection that does not block: the handshake waits for its
+-- cache's store. Watch what Store:wait() says, call Store:pump(), and make the call again.
+--
+-- Every name after "Source:" is a manual page of OpenSSL 3, unless an RFC is named.
 
 ---@class tlslife
----@field version string        the version of tlslife, "0.1.0"
+---@field version string the version of tlslife, "0.1.0"
 ---@field openssl_version string the OpenSSL in use, "OpenSSL 3.0.19 27 Jan 2026"
----@field SENT_SHUTDOWN integer     1: for set_shutdown and get_shutdown
----@field RECEIVED_SHUTDOWN integer 2
+---@field SENT_SHUTDOWN integer 1, for set_shutdown and get_shutdown
+---@field RECEIVED_SHUTDOWN integer 2, for set_shutdown and get_shutdown
 local tlslife = {}
 
 ---@class tlslife.Error
----@field message string            the sentence that was returned or raised with it; also what tostring gives
+---@field message string the sentence that was returned or raised with it, and what tostring gives
 ---@field code "usage"|"input"|"tls"|"alert"|"verify"|"system"|"resolve"|"memory"
----@field library string?           OpenSSL's library of the first cause
----@field reason string?            OpenSSL's reason of the first cause
----@field alert string?             "handshake_failure" (RFC 8446 section 6)
----@field alert_received boolean?   true: the peer sent the alert; false: we did
----@field verify string?            what was wrong with the certificate
----@field verify_result integer?    X509_V_ERR_*
----@field verify_depth integer?     0: the peer's own certificate
----@field verify_subject string?    its subject
----@field errno integer?            the system's error number
----@field queue tlslife.QueueEntry[] all of OpenSSL's error queue, first cause first
+---@field library string? OpenSSL's library of the first cause
+---@field reason string? OpenSSL's reason of the first cause
+---@field alert string? "handshake_failure" (RFC 8446 section 6)
+---@field alert_received boolean? true: the peer sent the alert; false: we did
+---@field verify string? what was wrong with the certificate
+---@field verify_result integer? X509_V_ERR_*
+---@field verify_depth integer? 0 is the peer's own certificate
+---@field verify_subject string? subject of the certificate that failed, RFC 2253
+---@field errno integer? the system's error number
+---@field queue tlslife.QueueEntry[] OpenSSL's error queue, first cause first
 
 ---@class tlslife.QueueEntry
----@field code integer
+---@field code integer OpenSSL's packed code
 ---@field library string
 ---@field reason string
----@field data string
+---@field data string what the library added, or ""
 
 ---@class tlslife.Certificate
----@field subject string      RFC 2253
----@field issuer string       RFC 2253
----@field serial string       hexadecimal
----@field not_before integer  seconds since 1970
----@field not_after integer   seconds since 1970
----@field names string[]      subjectAltName, {"DNS:a.example", "IP:127.0.0.1"}
----@field fingerprint string  SHA-256, hexadecimal
+---@field subject string RFC 2253
+---@field issuer string RFC 2253
+---@field serial string hexadecimal
+---@field not_before integer seconds since 1970
+---@field not_after integer seconds since 1970
+---@field names string[] subjectAltName, {"DNS:a.example", "IP:127.0.0.1"}
+---@field fingerprint string SHA-256 of the DER, hexadecimal
 ---@field pem string
 ---@field der string
 
 ---@class tlslife.CertificateAndKey
----@field certificate string   a file, or PEM text ("-----BEGIN" in it)
----@field private_key string   a file, or PEM text
----@field passphrase string?
+---@field certificate string a file, or PEM text (with "-----BEGIN" in it)
+---@field private_key string a file, or PEM text
+---@field passphrase string? of private_key
 
 ---@class tlslife.Psk
----@field identity string  0..256 bytes (a client's: 0..255), without NUL
----@field key string       1..256 bytes, raw
+---@field identity string 0..256 bytes (a client's: 0..255), without NUL
+---@field key string 1..256 bytes, raw
+
+---@alias tlslife.Version "TLSv1"|"TLSv1.1"|"TLSv1.2"|"TLSv1.3"
+
+---What on_hello and on_certificate return first: a context, nil to keep the one in force, or false
+---to refuse.
+---@alias tlslife.Choice tlslife.Context|false|nil
+
+---@alias tlslife.OnHello
+---| fun(conn: tlslife.Connection, hello: tlslife.Hello): tlslife.Choice, string?
+
+---@alias tlslife.OnCertificate
+---| fun(conn: tlslife.Connection, request: tlslife.CertificateRequest): tlslife.Choice, string?
+
+---@alias tlslife.OnVerify
+---| fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean, string?
 
 ---@class tlslife.ContextOptions
 ---@field role "client"|"server"
----@field certificate string|tlslife.CertificateAndKey[]|nil  a file or PEM text, leaf first; or several pairs
----@field private_key string?      a file or PEM text
----@field passphrase string?       of private_key
----@field ca string|string[]|nil   files, directories or PEM texts; "system" is the system's. Default: the system's
----@field client_ca string?        server: file or PEM text whose names go out with a certificate request
----@field verify boolean|"none"|"optional"|"required"|nil  default: client "required" (true), server "none" (false)
----@field verify_depth integer?
----@field verify_host boolean?     client, default true
----@field min_version "TLSv1"|"TLSv1.1"|"TLSv1.2"|"TLSv1.3"|nil  default "TLSv1.2"
----@field max_version "TLSv1"|"TLSv1.1"|"TLSv1.2"|"TLSv1.3"|nil
----@field ciphers string?          TLS 1.2: SSL_CTX_set_cipher_list(3)
----@field ciphersuites string?     TLS 1.3: SSL_CTX_set_ciphersuites(3)
----@field groups string?           SSL_CTX_set1_groups_list(3)
----@field signature_algorithms string? SSL_CTX_set1_sigalgs_list(3)
----@field alpn string[]?           client: offered in this order; server: preferred in this order
----@field server_names table<string, tlslife.Context>? server: SNI name or "*.name" to context
----@field psk tlslife.Psk|tlslife.Psk[]|nil
----@field resumption "both"|"tickets"|"stateful"|"off"|nil server: tickets, and ids for clients of TLS 1.2 without; tickets; ids; nothing. Default "both", or "stateful" with a cache
----@field num_tickets integer?     TLS 1.3 tickets, 0..16
----@field session_timeout integer? seconds
----@field session_id_context string? 1..32 bytes; default: derived from the policy
----@field ocsp_response string?    server: DER, or a file of it
----@field ocsp_request boolean?    client
----@field keylog string|boolean|nil a file of mode 0600 to append to, or a FIFO that is read; true: kept for conn:take_keylog()
----@field options table<string, boolean>? OpenSSL's options by name without SSL_OP_: {NO_TICKET = true}
----@field modes table<string, boolean>?   OpenSSL's modes by name without SSL_MODE_
----@field quiet_shutdown boolean?
----@field max_early_data integer?  bytes
----@field post_handshake_auth boolean? client
----@field timeout number?          seconds: the deadline of each call of its connections; default none
----@field cache tlslife.Cache?      where its sessions live
----@field ticket_keys tlslife.TicketKeys? server
----@field on_hello (fun(conn: tlslife.Connection, hello: tlslife.Hello): tlslife.Context|nil|false, string?)? server: the context for this ClientHello; nil keeps this one; false and an alert's name ("unrecognized_name") refuses. May yield
----@field on_certificate (fun(conn: tlslife.Connection, request: tlslife.CertificateRequest): tlslife.Context|nil|false, string?)? the context whose certificate we present; nil: this one's. May yield
----@field on_verify (fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean, string?)? is this peer acceptable? asked after the built-in verification accepted it, and of resumed peers too. false refuses, on a server with the alert that is named ("access_denied"), or by verify_result; a client's alert is libssl's. A resumed TLS 1.2 client and a resumed server get none, and no close_notify. May yield
----@field verify_all boolean?      with on_verify: ask it also for peers that the built-in verification refused; it decides
+---our certificate, leaf first, as a file or PEM text; or several pairs
+---@field certificate string|tlslife.CertificateAndKey[]|nil
+---@field private_key string? a file or PEM text
+---@field passphrase string? of private_key
+---files, directories or PEM texts of the CAs that we trust; "system" is the system's, the default
+---@field ca string|string[]|nil
+---server: a file or PEM text of the CAs whose names are sent with a certificate request
+---@field client_ca string?
+---whether the peer is verified; default: a client "required" (true), a server "none" (false)
+---@field verify boolean|"none"|"optional"|"required"|nil
+---@field verify_depth integer? intermediate CAs in a chain, 0..100
+---@field verify_host boolean? client: whether the certificate must bear the host name; default true
+---@field min_version tlslife.Version? default "TLSv1.2"
+---@field max_version tlslife.Version? default: the newest that OpenSSL has
+---@field ciphers string? TLS 1.2 and below. Source: SSL_CTX_set_cipher_list(3)
+---@field ciphersuites string? TLS 1.3. Source: SSL_CTX_set_ciphersuites(3)
+---@field groups string? Source: SSL_CTX_set1_groups_list(3)
+---@field signature_algorithms string? Source: SSL_CTX_set1_sigalgs_list(3)
+---@field alpn string[]? a client offers them in this order; a server prefers them in this order
+---server: contexts by server name (SNI), "a.example" or "*.example"
+---@field server_names table<string, tlslife.Context>?
+---@field psk tlslife.Psk|tlslife.Psk[]|nil pre-shared keys; a client offers the first
+---"both": tickets, and ids for clients of TLS 1.2 that take none; "tickets"; "stateful": ids;
+---"off". Default: "both", or "stateful" with a cache or the option NO_TICKET
+---@field resumption "both"|"tickets"|"stateful"|"off"|nil
+---@field num_tickets integer? server: TLS 1.3 tickets after a full handshake, 0..16, default 2
+---@field session_timeout integer? seconds that a session lives, 1..604800, default 7200
+---@field session_id_context string? server: 1..32 bytes; default: derived from the policy
+---@field ocsp_response string? server: the response to staple, DER, or a file of it
+---@field ocsp_request boolean? client: whether to ask for an OCSP response; default false
+---a file of mode 0600 to append key-log lines to, or a FIFO that has its reader; true: the lines
+---wait for conn:take_keylog()
+---@field keylog string|boolean|nil
+---OpenSSL's options by name without SSL_OP_, {NO_TICKET = true}
+---@field options table<string, boolean>?
+---@field modes table<string, boolean>? OpenSSL's modes by name without SSL_MODE_
+---@field quiet_shutdown boolean? default false. Source: SSL_CTX_set_quiet_shutdown(3)
+---bytes of early data that a server accepts, or a client may send; default 0
+---@field max_early_data integer?
+---@field post_handshake_auth boolean? client. Source: SSL_CTX_set_post_handshake_auth(3)
+---@field timeout number? seconds: the deadline of each call of its connections; default: none
+---@field cache tlslife.Cache? where its sessions are kept
+---@field ticket_keys tlslife.TicketKeys? server: keys of stateless tickets
+---server: chooses the context for a ClientHello. nil keeps the context in force. false refuses,
+---with the alert that is named ("unrecognized_name"). May yield
+---@field on_hello tlslife.OnHello?
+---chooses the context whose certificate we present. nil keeps that of this context. May yield
+---@field on_certificate tlslife.OnCertificate?
+---decides whether a peer is acceptable that the built-in verification accepted, also a resumed
+---one. false refuses: on a server with the alert that is named ("access_denied"), or the one that
+---fits the verify result; on a client libssl chooses the alert. A resumed TLS 1.2 client and a
+---resumed server get no alert and no close_notify. May yield
+---@field on_verify tlslife.OnVerify?
+---with on_verify: also for peers that the built-in verification refused; the hook decides
+---@field verify_all boolean?
 
+---What a ClientHello says. The lists are in the client's order.
 ---@class tlslife.Hello
----@field server_name string?
+---@field server_name string? SNI
 ---@field alpn string[]
----@field versions string[]        "TLSv1.3", or "0x1a1a" for a version not known (GREASE)
+---@field versions string[] "TLSv1.3", or "0x1a1a" for a version that is not known (GREASE)
 ---@field ciphers integer[]
 ---@field session_id string
 ---@field psk_identities string[]
----@field has_ticket boolean
+---@field has_ticket boolean whether a TLS 1.2 ticket is offered
 
 ---@class tlslife.CertificateRequest
----@field ca_names string[]        client: RFC 2253 names that the server would accept as issuers
+---@field ca_names string[] client: names (RFC 2253) of the CAs that the server would accept
 ---@field server_name string?
 
 ---@class tlslife.Peer
----@field certificates tlslife.Certificate[] as sent, leaf first; empty where the client presented none
----@field verified boolean         what the built-in verification found
----@field verify string?           and why not
----@field verify_result integer
+---@field certificates tlslife.Certificate[] as sent, leaf first; empty if the client sent none
+---@field verified boolean whether the built-in verification accepted the peer
+---@field verify string? why not
+---@field verify_result integer X509_V_OK or X509_V_ERR_*
 ---@field resumed boolean
 
----A context with safe defaults. Unknown or mistyped options raise, and options that contradict each other; what files and PEM do wrong returns nil, message, err.
----Source: SSL_CTX_new(3).
+---A context with safe defaults. Options that are unknown, mistyped or contradict each other raise.
+---An unusable file or PEM text returns nil, message, err ("input"). Source: SSL_CTX_new(3).
 ---@param options tlslife.ContextOptions
 ---@return tlslife.Context? context
 ---@return string? message
 ---@return tlslife.Error? err
 function tlslife.context(options) end
 
----Takes an address apart, as peer_address() gives it and every call that has a host takes it: "host", "host:port", ":port",
----"[::1]:port", "::1". Raises for anything else; whether there is such a host is not asked.
+---Takes an address apart, as peer_address() gives it and every call that has a host takes it:
+---"host", "host:port", ":port", "[::1]:port" or "::1". Raises for anything else. Whether there is
+---such a host is not asked.
 ---@param address string
 ---@return string? host without brackets; nil: every address
 ---@return string? port a number or a service's name; nil: none is in it
 function tlslife.split_address(address) end
 
 ---A listening TCP socket. Raises for what can be no host or port. Errors: "resolve", "system".
----@param host string|nil  nil: every address
----@param port integer|string|nil  0 picks one; nil: host names it, as in "[::1]:8443"
----@param options {backlog: integer?, reuse_port: boolean?}?
+---@param host string|nil nil: every address
+---@param port integer|string|nil 0 picks a free one; nil: host names it, as in "[::1]:8443"
+---@param options {backlog: integer?, reuse_port: boolean?}? backlog: default 511
 ---@return tlslife.Listener? listener
 ---@return string? message
 ---@return tlslife.Error? err
 function tlslife.listen(host, port, options) end
 
----Joins two connections in memory, capacity bytes each way. They replace their transports.
+---Joins two connections in memory, which replaces their transports.
 ---@param a tlslife.Connection
 ---@param b tlslife.Connection
----@param capacity integer? default 65536
+---@param capacity integer? bytes each way, default 65536
 ---@return true
 function tlslife.pair(a, b, capacity) end
 
----A buffer that reads can be made into, and writes from, again and again.
+---A buffer, into which reads are made and from which writes are made, again and again.
 ---@param size integer? bytes, 1..2^30, default 16384
 ---@return tlslife.Buffer
 function tlslife.buffer(size) end
 
----A cache of sessions, for any number of contexts, Lua states and threads.
+---A cache of sessions, for any number of contexts, Lua states and threads. Options that are unknown
+---or mistyped raise.
 ---@param options tlslife.CacheOptions?
 ---@return tlslife.Cache? cache
 ---@return string? message
 ---@return tlslife.Error? err
 function tlslife.cache(options) end
 
----A far home of a cache: one slab for worker processes and across restarts. "shm:name" is shared memory, anything else a file.
----@param options {path: string, size: integer, wipe: boolean?} size in bytes
+---An external store for a cache: one slab for worker processes and across restarts. The path
+---"shm:name" is shared memory, any other a file. size is in bytes, 64 KiB..64 GiB. With wipe, a
+---foreign or damaged file is wiped instead of refused ("input").
+---@param options {path: string, size: integer, wipe: boolean?}
 ---@return tlslife.Store? store
 ---@return string? message
 ---@return tlslife.Error? err
 function tlslife.shared(options) end
 
----A far home: Redis or Valkey. Never waits, never fails a handshake.
+---An external store for a cache: Redis or Valkey. It never waits and never fails a handshake.
 ---@param options tlslife.RedisOptions?
 ---@return tlslife.Store? store
 ---@return string? message
 ---@return tlslife.Error? err
 function tlslife.redis(options) end
 
----Keys that seal what leaves the process: secrets of 32 bytes or more; the first seals and opens, the others open.
+---A key ring: keys that seal what leaves the process, from secrets of 32 bytes or more. The first
+---seals and opens, the others open. There are at most 8.
 ---@param secrets string[]
 ---@return tlslife.Keyring
 function tlslife.keyring(secrets) end
 
----Keys of stateless tickets: derived from a secret and the epoch, random, or the program's own (80 bytes each, the first for new tickets).
----@param options {secret: string?, epoch: integer?, older: integer?, keys: string[]?} epoch in seconds, default 43200; older 1..16, default 2; without secret and keys: random
+---Keys of stateless tickets: derived from a secret (32 bytes or more) and the epoch; or the
+---program's own (80 bytes each, the first for new tickets); or, with neither, random. An epoch has
+---60..604800 seconds, default 43200. Tickets of so many older epochs open, 1..16, default 2.
+---@param options {secret: string?, epoch: integer?, older: integer?, keys: string[]?}
 ---@return tlslife.TicketKeys
 function tlslife.ticket_keys(options) end
 
----A listening socket that the program was given: it becomes the listener's. Raises for a descriptor that is none.
+---A listener of a listening socket that the program was given. The descriptor becomes the
+---listener's. Raises for a descriptor that is no listening socket.
 ---@param fd integer
 ---@return tlslife.Listener
 function tlslife.listen_fd(fd) end
 
----Blocking calls yield in this loop's coroutines from now on, in this Lua state. The adapters that come with the module call it:
----require "tlslife.wait.luv", "tlslife.wait.cqueues", "tlslife.wait.copas". With several loops the newest that runs the coroutine serves.
+---From now on blocking calls in this Lua state yield in the coroutines of this loop. The adapters
+---that come with the module call it: require "tlslife.wait.luv", "tlslife.wait.cqueues" or
+---"tlslife.wait.copas". Of several loops that run the coroutine, the newest serves.
 ---@param loop tlslife.Loop
 ---@return tlslife.Loop loop
 function tlslife.loop(loop) end
 
----A loop as the module needs it. All of its functions are called outside of the core and of OpenSSL.
+---An event loop as the module needs it. OpenSSL and the core never call its functions.
 ---@class tlslife.Loop
 ---@field name string
----@field running fun(): boolean is the coroutine that calls it one of this loop's? (coroutine.isyieldable is false within it)
----@field wait fun(fd: integer, mode: "r"|"w"|"rw", seconds: number?, owner: userdata): boolean yields until the descriptor is ready, as poll(2) has it, or wake was called (true), or the seconds are over (false; nil: never). owner: the connection, listener or store whose descriptor it is. Several coroutines may wait for one descriptor, for a store's many: there it is enough to let one of them go on. What it raises is the call's
----@field wake fun(co: thread) makes the wait of that coroutine return soon, but not before wake itself does; does nothing where it does not wait
----@field forget (fun(fd: integer, owner: userdata))? the descriptor will be closed next: drop what is kept for it. Not called by the collector, which closes too
+---whether the loop runs the coroutine that calls it (coroutine.isyieldable is false within it)
+---@field running fun(): boolean
+---yields until the descriptor is ready, as poll(2) has it, or wake was called (true), or the
+---seconds have passed (false; nil: never). owner is the connection, listener or store that has the
+---descriptor. Several coroutines may wait for one descriptor; when it is a store's, it is enough to
+---let one of them go on. What it raises, the pending call raises
+---@field wait fun(fd: integer, mode: "r"|"w"|"rw", seconds: number?, owner: userdata): boolean
+---makes the wait of that coroutine return soon, but not before wake itself returns; does nothing
+---where it does not wait
+---@field wake fun(co: thread)
+---a method will close the descriptor next, so drop what is kept for it. The garbage collector
+---closes descriptors, too, and does not call it
+---@field forget (fun(fd: integer, owner: userdata))?
 
----For adapters of loops that watch descriptors badly: a set of descriptors, which is a descriptor itself. Source: epoll(7).
+---For adapters of loops that watch descriptors badly: a set of descriptors, which has a descriptor
+---itself. Source: epoll(7).
 ---@return tlslife.Poller
 function tlslife.poller() end
 
----A server: accepts, shakes hands, and calls the handler in a coroutine for each connection, on luv. With workers the
----script is run anew in each, up to its call of serve, which serves there. SIGTERM and SIGINT stop it gracefully, a second one at once; SIGHUP
----reloads. Returns when it has stopped, in workers never. Errors: "resolve", "system", and those of tlslife.context. See docs/serving.md.
+---Serves on luv: accepts connections, makes their handshakes, and calls the handler for each in a
+---coroutine. With workers, each of them runs the script anew, up to its call of serve, which serves
+---there. SIGTERM and SIGINT stop it gracefully, a second one at once. SIGHUP reloads. Returns when
+---it has stopped, and never in a worker. Errors: "resolve", "system", and those of tlslife.context.
+---See docs/serving.md.
 ---@param options tlslife.ServeOptions
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function tlslife.serve(options) end
 
----The same inside of a luv loop that the program runs itself: no workers, no signals. Serves until stop.
+---The same in a luv loop that the program itself runs, without workers and signals. Serves until
+---stop.
 ---@param options tlslife.ServeOptions
 ---@return tlslife.Server? server
 ---@return string? message
@@ -230,64 +295,92 @@ function tlslife.serve(options) end
 function tlslife.server(options) end
 
 ---@class tlslife.ServeOptions
----@field address string|string[]  "127.0.0.1:8443", "[::1]:8443", ":8443" (every address), port 0 picks one
----@field context tlslife.ContextOptions|fun(shared: tlslife.Shared): tlslife.Context?, string? a server's context: its options, without role; or a function that makes it. Made again at each reload: files are read anew; what fails keeps the old one, with a message
----@field handler fun(conn: tlslife.Connection, server: tlslife.Server) called after the handshake; when it returns the connection is closed with close_notify, and freed; what it raises is logged with its traceback and ends this connection alone
----@field workers integer?         default 1: this process. More: so many processes, which this one starts, tells of signals, and replaces when they die
----@field threads boolean?         the workers are threads of this process, each with a Lua state; in the program tlslife only
----@field reuse_port boolean?      the parent makes each worker a socket of its own (SO_REUSEPORT); default: all accept from one
----@field backlog integer?
----@field max_connections integer? of a worker at once, default 10000: more wait in the socket's backlog
+---"127.0.0.1:8443", "[::1]:8443" or ":8443" (every address); port 0 picks a free one
+---@field address string|string[]
+---the options of a server's context, without role; or a function that makes the context. It is made
+---again at each reload, and its files are read again. If that fails, the old one stays, and a
+---message is logged
+---@field context tlslife.ContextOptions|fun(shared: tlslife.Shared): tlslife.Context?, string?
+---called after the handshake. When it returns, the connection is closed with close_notify, and
+---freed. What it raises is logged with its traceback and ends this connection only
+---@field handler fun(conn: tlslife.Connection, server: tlslife.Server)
+---default 1, this process. More: that many processes, which this one starts, passes its signals to,
+---and replaces when they end
+---@field workers integer?
+---the workers are threads of this process, each with a Lua state; in the program tlslife only
+---@field threads boolean?
+---the parent makes sockets for each worker (SO_REUSEPORT); default: all accept from the same
+---@field reuse_port boolean?
+---@field backlog integer? default 511
+---of a worker at once, default 10000; more wait in the socket's backlog
+---@field max_connections integer?
 ---@field handshake_timeout number? seconds, default 10
----@field timeout number?          seconds: the deadline of each call of a handler's connection; default: the context's, else none
----@field stop_timeout number?     seconds that connections have left when it stops, default 30
+---seconds: the deadline of each call of a handler's connection; default: the context's, or none
+---@field timeout number?
+---@field stop_timeout number? seconds that connections have left when it stops, default 30
 ---@field on_start (fun(server: tlslife.Server))? called in each worker when it listens
----@field log (fun(level: "error"|"warning"|"info", message: string))? default: stderr
+---default: writes to stderr
+---@field log (fun(level: "error"|"warning"|"info", message: string))?
 
----What the workers of one tlslife.serve share: a cache of session ids and ticket keys.
+---What the workers of one tlslife.serve share: a cache of session ids, and ticket keys.
 ---@class tlslife.Shared
 ---@field cache tlslife.Cache?
 ---@field ticket_keys tlslife.TicketKeys
----@field worker integer 1..workers; 0: the parent, which tries each context before its workers make theirs
+---1..workers; 0 in the parent, which tries each context before its workers make theirs
+---@field worker integer
+
+---@class tlslife.ServerStats
+---@field connections integer open now
+---@field accepted integer
+---@field handshakes_failed integer
+---@field handler_errors integer
+---@field resumed integer
+---@field worker integer
 
 ---@class tlslife.Server
 local Server = {}
 
----The ports it listens on, in the order of the addresses.
+---The ports that it listens on, in the order of the addresses.
 ---@return integer[]
 function Server:ports() end
----No new connections; idle ones (Connection:idle) are closed with close_notify at once, the others when they become idle or end, the rest after
----timeout seconds (default: stop_timeout). 0: all at once. on_stopped is called when none is left.
----@param timeout number?
+---Stops. No connection is accepted any more. Idle ones (Connection:idle) are closed with
+---close_notify at once, the others when they become idle or end, and the rest after timeout
+---seconds; 0 closes all at once. on_stopped is called when none is left.
+---@param timeout number? default: stop_timeout
 ---@param on_stopped fun()?
 function Server:stop(timeout, on_stopped) end
----Whether stop was called: a handler may end early then.
+---Whether stop was called, so that a handler may end early.
 ---@return boolean
 function Server:stopping() end
----Makes the context anew, for the connections to come.
+---Makes the context anew, for the connections to come. On failure the old one stays.
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Server:reload() end
----@return {connections: integer, accepted: integer, handshakes_failed: integer, handler_errors: integer, resumed: integer, worker: integer}
+---@return tlslife.ServerStats
 function Server:stats() end
 
----What a value of this module is, or nil for anything else.
+---@alias tlslife.Kind
+---| "context"|"connection"|"session"|"listener"|"buffer"
+---| "cache"|"store"|"keyring"|"ticket_keys"|"poller"
+
+---The kind of an object of this module, or nil for any other value.
 ---@param value any
----@return "context"|"connection"|"session"|"listener"|"buffer"|"cache"|"store"|"keyring"|"ticket_keys"|"poller"|nil
+---@return tlslife.Kind?
 function tlslife.type(value) end
 
 ---@class tlslife.Context
 local Context = {}
 
----A connection without a transport. Freezes the context: its settings are final. A server that could serve no client (neither
----certificate nor PSK, and no server name or hook that leads to one) is "input", here, in accept and in serve. Source: SSL_new(3).
+---A connection without a transport. Freezes the context, whose settings are final then. A server
+---that could serve no client (neither certificate nor PSK, and no server name or hook that leads to
+---one) is "input", here, in Listener:accept and in serve. Source: SSL_new(3).
 ---@return tlslife.Connection? conn
 ---@return string? message
 ---@return tlslife.Error? err
 function Context:connection() end
 
----SSL_CONF_cmd(3), before the first connection.
+---Makes any setting that SSL_CONF_cmd(3) knows, before the first connection.
 ---@param command string
 ---@param value string
 ---@return true? ok
@@ -295,26 +388,26 @@ function Context:connection() end
 ---@return tlslife.Error? err
 function Context:conf(command, value) end
 
----"client" or "server".
 ---@return "client"|"server"
 function Context:role() end
 
----The session id context in force, 32 bytes or what was set. Seals the context.
+---The session id context in force, 32 bytes or what was set. Freezes the context.
 ---@return string
 function Context:session_id_context() end
 
----A session of this context from exported bytes, DER or PEM. Errors: "input". Raises for a session made under another policy.
+---A session for this context from exported bytes, DER or PEM. Errors: "input". Raises for a session
+---that was made under another policy. Source: d2i_SSL_SESSION(3).
 ---@param bytes string
 ---@return tlslife.Session? session
 ---@return string? message
 ---@return tlslife.Error? err
 function Context:import_session(bytes) end
 
----The deadline of each call of connections made from now on.
+---Sets the deadline of each call of connections made from now on.
 ---@param seconds number|nil nil: none
 function Context:set_timeout(seconds) end
 
----One more reference, given up by free(). Source: SSL_CTX_up_ref(3).
+---Counts one more reference, which free() gives up. Source: SSL_CTX_up_ref(3).
 ---@return tlslife.Context self
 function Context:up_ref() end
 
@@ -324,26 +417,29 @@ function Context:free() end
 ---@class tlslife.Connection
 local Connection = {}
 
----Source: SSL_dup(3). Before the handshake another connection with the same settings, without transport; afterwards the same, one reference more.
+---Before the handshake: another connection with the same settings, without transport. Afterwards:
+---the same connection, one reference more. Source: SSL_dup(3).
 ---@return tlslife.Connection? conn
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:dup() end
 
----One more reference, given up by free(). Source: SSL_up_ref(3).
+---Counts one more reference, which free() gives up. Source: SSL_up_ref(3).
 ---@return tlslife.Connection self
 function Connection:up_ref() end
 
----Gives up one reference; the last frees: no I/O, no close_notify. Raises when this state holds none. Source: SSL_free(3).
+---Gives up one reference. The last one frees the connection, without I/O or close_notify. Raises
+---when this state holds none. Source: SSL_free(3).
 function Connection:free() end
 
----Back to before the handshake. What set_session gave is offered again; else, with a cache, what the cache has. Source: SSL_clear(3).
+---Takes the connection back to before the handshake. The session of set_session is offered again,
+---or, with a cache, what the cache has. Source: SSL_clear(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:clear() end
 
----The context in force: one reference more.
+---The context in force, one reference more.
 ---@return tlslife.Context
 function Connection:context() end
 
@@ -351,146 +447,162 @@ function Connection:context() end
 ---@return tlslife.Error?
 function Connection:error() end
 
----The server's name, or its IP address (a port behind it is left aside): a name is sent, and either is verified. Raises for
----what is neither, and after the handshake has begun.
+---Client: sets the server's name, or its IP address; a port behind it is ignored. A name is sent
+---(SNI), and either is verified. Raises for what is neither, and after the handshake has begun.
+---Source: SSL_set_tlsext_host_name(3), SSL_set1_host(3).
 ---@param hostname string
 ---@return true
 function Connection:set_hostname(hostname) end
 
----As set, in lower case.
+---The host name as it was set, in lower case.
 ---@return string?
 function Connection:hostname() end
 
+---Sets the protocols that this client's connection offers by ALPN, in order.
 ---@param protocols string[]
 ---@return true
 function Connection:set_alpn(protocols) end
 
+---Sets the key exchange groups, joined by ":". Source: SSL_set1_groups_list(3).
 ---@param groups string
 ---@return true
 function Connection:set_groups(groups) end
 
+---Server: sets how many tickets follow a full TLS 1.3 handshake. Source: SSL_set_num_tickets(3).
 ---@param n integer 0..16
 ---@return true
 function Connection:set_num_tickets(n) end
 
----true (the default): calls wait; false: they return nil, "want_read" or "want_write".
+---true (the default): calls wait. false: they return nil, "want_read" or "want_write" instead.
 ---@param blocking boolean
 function Connection:set_blocking(blocking) end
 
 ---@return boolean
 function Connection:blocking() end
 
----The deadline of each call as a whole.
+---Sets the deadline of each call as a whole.
 ---@param seconds number|nil nil: none
 function Connection:set_timeout(seconds) end
 
 ---@return number? seconds
 function Connection:get_timeout() end
 
----Connects over TCP; sets the host name unless the program has set one. Without blocking: "want_read" while the name is
----resolved, then "want_write". Raises for what can be no host or port. Errors: "resolve", "system".
+---Connects over TCP, and sets the host name unless the program has set one. Without blocking, it
+---returns "want_read" while the name is resolved, then "want_write". Raises for what can be no host
+---or port. Errors: "resolve", "system".
 ---@param host string
----@param port integer|string|nil  nil: host names it, as in "[::1]:8443"
+---@param port integer|string|nil nil: host names it, as in "[::1]:8443"
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:dial(host, port) end
 
----A descriptor that stays the caller's: a number, or an object with a method fd, getfd, fileno or pollfd, which is kept alive. With two, the first is read and the second written. Raises for a connection: TLS inside of TLS goes through set_memory, feed and drain.
+---Uses a descriptor that stays the caller's: a number, or an object with a method fd, getfd, fileno
+---or pollfd, which is kept alive. With two, the first is read and the second written. Raises for a
+---connection, because TLS inside of TLS goes through set_memory, feed and drain.
 ---@param fd integer|table|userdata
 ---@param write_fd integer|table|userdata|nil
 ---@return true
 function Connection:set_fd(fd, write_fd) end
 
----A descriptor that becomes the connection's.
+---Uses a descriptor that becomes the connection's.
 ---@param fd integer
 ---@return true
 function Connection:take_fd(fd) end
 
----Bytes in and out by feed and drain.
+---Takes plain bytes in and out, by feed and drain.
 ---@param capacity integer? bytes each way, default 65536
 ---@return true
 function Connection:set_memory(capacity) end
 
----Bytes from the peer; how many were taken from byte i on (fewer when full).
+---Gives bytes that came from the peer, from byte i on. Returns how many were taken, which is fewer
+---when there is no room.
 ---@param bytes string
 ---@param i integer? default 1
 ---@return integer fed
 function Connection:feed(bytes, i) end
 
----The peer's stream has ended.
+---Says that the peer's stream has ended.
 ---@return true
 function Connection:feed_eof() end
 
----Bytes for the peer, at most n; "" when there are none. After close, and close_transport, what was written before them, until there is another transport.
+---Takes bytes for the peer, at most n, or "" when there are none. What was written before close or
+---close_transport can be drained afterwards, too, until the connection gets another transport.
 ---@param n integer? default 65536
 ---@return string
 function Connection:drain(n) end
 
----The descriptor, or nil.
+---The descriptor to read from, or nil.
 ---@return integer?
 function Connection:fd() end
 
----"127.0.0.1:8443", "[::1]:8443", "[fe80::1%eth0]:8443", or nil. Each call that takes a host takes this, too.
+---The peer's address, "127.0.0.1:8443", "[::1]:8443" or "[fe80::1%eth0]:8443", or nil. Each call
+---that takes a host takes such an address, too.
 ---@return string?
 function Connection:peer_address() end
 
----Lets the transport go.
+---Closes an owned descriptor, or ends a memory stream, and detaches the transport.
 function Connection:close_transport() end
 
----Source: SSL_connect(3). Raises on a server's connection, without a transport or a host name to verify.
+---Makes a client's handshake. Raises on a server's connection, without a transport, and without a
+---host name to verify. Source: SSL_connect(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:connect() end
 
----On a socket of the listener's the tickets of TLS 1.3 travel with what is written next, or when a read waits, at most 200 ms
----later. Source: SSL_accept(3).
+---Makes a server's handshake. On a socket of the listener's, the tickets of TLS 1.3 travel with
+---what is written next, or when a read waits, at most 200 ms later. Source: SSL_accept(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:accept() end
 
----Source: SSL_do_handshake(3).
+---Makes the handshake of the connection's role, or what key_update, renegotiate or
+---request_client_certificate began. Source: SSL_do_handshake(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:handshake() end
 
+---Whether the handshake is done and every question is answered.
 ---@return boolean
 function Connection:handshake_done() end
 
----1..n bytes as they come. nil, "closed" is the clean end; nil, "truncated" is not. Raises before the handshake is done. Source: SSL_read_ex(3).
+---Reads 1..n bytes, as they come. nil, "closed" is the clean end; nil, "truncated" is not. Raises
+---before the handshake is done. Source: SSL_read_ex(3).
 ---@param n integer? default 16384
 ---@return string? bytes
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:read(n) end
 
----The same, and the bytes stay. Source: SSL_peek_ex(3).
+---Does the same and leaves the bytes to be read again. Source: SSL_peek_ex(3).
 ---@param n integer? default 16384
 ---@return string? bytes
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:peek(n) end
 
----Reads into a buffer, replacing what it held; how many bytes.
+---Reads into a buffer, and replaces what it held. Returns how many bytes were read.
 ---@param buffer tlslife.Buffer
 ---@return integer? n
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:read_into(buffer) end
 
----Decrypted bytes that read has at once. Source: SSL_pending(3).
+---How many decrypted bytes a read has at once. Source: SSL_pending(3).
 ---@return integer
 function Connection:pending() end
 
----Source: SSL_has_pending(3).
+---Whether there are bytes of any kind inside, decrypted or not. Source: SSL_has_pending(3).
 ---@return boolean
 function Connection:has_pending() end
 
----Writes a string, a buffer, or a table of strings coalesced into full records, from byte i on. How many bytes went out: fewer than all only where the next call would
----return nil and say why (want_write, timeout, a failure). Raises before the handshake is done. Source: SSL_write_ex(3).
+---Writes a string, a buffer, or a table of strings coalesced into full records, from byte i on.
+---Returns how many bytes were sent. They are fewer than all only where the next call would return
+---nil and say why (want_write, timeout, a failure). Raises before the handshake is done.
+---Source: SSL_write_ex(3).
 ---@param data string|tlslife.Buffer|string[]
 ---@param i integer? default 1
 ---@return integer? written
@@ -498,16 +610,18 @@ function Connection:has_pending() end
 ---@return tlslife.Error? err
 function Connection:write(data, i) end
 
----true: hold small writes back until 16 KiB are there or flush is called.
+---true: holds writes back until there are 16 KiB, or flush is called.
 ---@param on boolean
 function Connection:cork(on) end
 
+---Writes what is held back.
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:flush() end
 
----Early data, from byte i on: client, before connect; server, between read_early and accept. Source: SSL_write_early_data(3).
+---Writes early data, from byte i on: a client before connect, a server between read_early and
+---accept. Early data can be replayed. Source: SSL_write_early_data(3), RFC 8446 section 2.3.
 ---@param data string
 ---@param i integer? default 1
 ---@return integer? written
@@ -515,7 +629,8 @@ function Connection:flush() end
 ---@return tlslife.Error? err
 function Connection:write_early(data, i) end
 
----Server, before accept: early data; "" when there is no more, then call accept. Source: SSL_read_early_data(3).
+---Server, before accept: reads early data. "" means that there is no more; then call accept.
+---Source: SSL_read_early_data(3).
 ---@param n integer? default 16384
 ---@return string? bytes
 ---@return string? message
@@ -526,17 +641,20 @@ function Connection:read_early(n) end
 ---@return "not_sent"|"rejected"|"accepted"
 function Connection:early_data_status() end
 
----One SSL_shutdown(3): "sent" (its 0), "done" (its 1), or nil and why. Raises before the handshake is done and while a write waits; a ticket or key update
----that is half read or written is finished first.
+---Calls SSL_shutdown(3) once. Returns "sent" (its 0), "done" (its 1), or nil and why. A message
+---after the handshake that is half read or half written (a ticket, a key update) is finished first.
+---Raises before the handshake is done and while a write waits.
 ---@return "sent"|"done"|nil result
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:shutdown() end
 
----close_notify once; waits up to timeout seconds for the peer's (default 0: does not wait), dropping what comes; then lets the transport go. "done": both close_notify passed; "sent": ours; nil, "unsent": not ours, for the handshake is not done,
----the transport was let go before, or the shutdown is quiet; nil, "timeout": not both in that time. Without blocking, and in memory, it may return nil,
----"want_read" or "want_write": call it again.
----@param timeout number?
+---Sends close_notify once, waits up to timeout seconds for the peer's, dropping what comes, and
+---detaches the transport. Returns "done" when both close_notify were sent, "sent" when ours was.
+---nil, "unsent": ours was not, because the handshake is not done, the transport was detached
+---before, or the shutdown is quiet. nil, "timeout": not both in that time. Without blocking, and in
+---memory, it may return nil, "want_read" or "want_write": call it again.
+---@param timeout number? default 0: does not wait
 ---@return "sent"|"done"|nil result
 ---@return string? message
 ---@return tlslife.Error? err
@@ -558,9 +676,10 @@ function Connection:set_quiet_shutdown(quiet) end
 ---@return boolean
 function Connection:quiet_shutdown() end
 
----Offers a session, or none. Raises once the handshake has begun and for a session of another context. nil is lawful also later, and
----within a hook: it takes the session away and ends the connection, which fails from then on and knows nothing of its peer. Source:
----SSL_set_session(3).
+---Offers a session, or none. Raises once the handshake has begun, and for a session of another
+---context. nil is lawful later, too, and within a hook: it takes the session away and ends the
+---connection, whose calls fail from then on, and which knows nothing of its peer any more.
+---Source: SSL_set_session(3).
 ---@param session tlslife.Session|nil
 ---@return true
 function Connection:set_session(session) end
@@ -569,7 +688,8 @@ function Connection:set_session(session) end
 ---@return tlslife.Session?
 function Connection:session() end
 
----Client: the oldest session that has arrived and was not taken, one for each TLS 1.3 ticket.
+---Client: the oldest session that has arrived and was not taken, one for each TLS 1.3 ticket. At
+---most 16 wait.
 ---@return tlslife.Session?
 function Connection:take_session() end
 
@@ -577,20 +697,21 @@ function Connection:take_session() end
 ---@return boolean
 function Connection:session_reused() end
 
----Server, TLS 1.3. Source: SSL_new_session_ticket(3).
+---Server, TLS 1.3: sends one more ticket with the next write. Source: SSL_new_session_ticket(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:new_session_ticket() end
 
----TLS 1.3. Source: SSL_key_update(3).
----@param request_peer boolean? the peer too
+---TLS 1.3: sends new keys with the next write. Source: SSL_key_update(3).
+---@param request_peer boolean? asks for the peer's, too
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:key_update(request_peer) end
 
----TLS 1.2. Source: SSL_renegotiate(3).
+---TLS 1.2 and below: begins a renegotiation; then call handshake.
+---Source: SSL_renegotiate(3), SSL_renegotiate_abbreviated(3).
 ---@param abbreviated boolean?
 ---@return true? ok
 ---@return string? message
@@ -600,8 +721,9 @@ function Connection:renegotiate(abbreviated) end
 ---@return boolean
 function Connection:renegotiate_pending() end
 
----Server, TLS 1.3. on_verify is asked before anything can be read that the client sent after its certificate. Source:
----SSL_verify_client_post_handshake(3).
+---Server, TLS 1.3: asks for the client's certificate now; then call handshake, and read. on_verify
+---is asked before anything can be read that the client sent after its certificate.
+---Source: SSL_verify_client_post_handshake(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
@@ -617,41 +739,47 @@ function Connection:state_text() end
 ---@return boolean
 function Connection:is_server() end
 
----"TLSv1.3"; nil before the handshake is done, and in the midst of a renegotiation. This and all else that was found stays known when the
----connection fails, or is truncated.
+---"TLSv1.3"; nil before the handshake is done, and during a renegotiation. This and all else that
+---the handshake found stays known when the connection fails or is truncated.
 ---@return string?
 function Connection:version() end
 
+---OpenSSL's name of the cipher suite. Source: SSL_get_current_cipher(3).
 ---@return string?
 function Connection:cipher() end
 
+---"x25519"; nil where no group was used.
 ---@return string?
 function Connection:group() end
 
+---The protocol that was agreed on.
 ---@return string?
 function Connection:alpn() end
 
----SNI, on both sides; a server's is that of this handshake, also where a session was made with another. Source: SSL_get_servername(3).
+---The server name (SNI), on both sides. On a server it is that of this handshake, also where the
+---resumed session was made with another. Source: SSL_get_servername(3).
 ---@return string?
 function Connection:server_name() end
 
----"ok" or what was wrong, and the X509_V_ERR_* number; nil before the handshake is done. Source: SSL_get_verify_result(3).
+---"ok" or what was wrong, and the number X509_V_OK or X509_V_ERR_*; nil before the handshake is
+---done. Source: SSL_get_verify_result(3).
 ---@return string? text
 ---@return integer? result
 function Connection:verify_result() end
 
----The peer's chain as sent, leaf first; nil where it sent none.
+---The peer's chain as it was sent, leaf first; nil if the peer sent none.
 ---@return tlslife.Certificate[]?
 function Connection:peer_certificates() end
 
----Source: SSL_get_finished(3).
+---Our Finished message. Source: SSL_get_finished.
 ---@return string?
 function Connection:finished() end
 
+---The peer's Finished message. Source: SSL_get_peer_finished.
 ---@return string?
 function Connection:peer_finished() end
 
----Source: SSL_export_keying_material(3).
+---Source: SSL_export_keying_material(3), RFC 5705.
 ---@param length integer bytes, 1..65535
 ---@param label string
 ---@param context string? nil and "" differ in TLS 1.2
@@ -660,11 +788,11 @@ function Connection:peer_finished() end
 ---@return tlslife.Error? err
 function Connection:export_keying_material(length, label, context) end
 
----Client: the stapled response, DER.
+---Client: the stapled OCSP response, DER.
 ---@return string?
 function Connection:ocsp_response() end
 
----The oldest key-log line not taken yet.
+---The oldest key-log line that was not taken, without newline.
 ---@return string?
 function Connection:take_keylog() end
 
@@ -676,123 +804,136 @@ function Connection:pollfd() end
 ---@return string?
 function Connection:events() end
 
----For cqueues: 0 where a read has bytes at once, so that cqueues.poll(conn) never waits for what is there; else nil, or the seconds that an
----address which is being dialled has left.
+---For cqueues: 0 where a read has bytes at once, so that cqueues.poll(conn) never waits for what is
+---there; otherwise nil, or the seconds that an address which is being dialled has left.
 ---@return number? seconds
 function Connection:timeout() end
 
----Wakes the coroutines that wait in a call of this connection: those calls return nil, "canceled", or how much a write has sent. The connection stays as it is.
----@return boolean canceled there was one
+---Cancels the coroutines that wait in a call of this connection. Their calls return nil,
+---"canceled", or how much a write has sent. The connection stays as it is.
+---@return boolean canceled whether there was one
 function Connection:cancel() end
 
----Nothing was read since the handshake or the last write, and nothing decrypted waits: a server that stops may close it.
+---Whether nothing was read since the handshake or the last write, and nothing waits to be read or
+---sent, so that a server that stops may close the connection.
 ---@return boolean
 function Connection:idle() end
 
----"resumed", or why not; nil before the handshake is done. not_offered, not_cached, expired, not_closed, spent, not_accepted, other_version, other_context,
----ticket (it did not open), store (it failed or was late).
----@return "resumed"|"not_offered"|"not_cached"|"expired"|"not_closed"|"spent"|"not_accepted"|"other_version"|"other_context"|"ticket"|"store"|nil
+---Whether the handshake resumed a session, and if not, why not (docs/resumption.md).
+---@alias tlslife.Outcome
+---| "resumed"|"not_offered"|"not_cached"|"expired"|"not_closed"|"spent"|"not_accepted"
+---| "other_version"|"other_context"|"ticket"|"store"
+
+---"resumed", or why not; nil before the handshake is done. "ticket" means that it did not open,
+---"store" that the store failed or was late.
+---@return tlslife.Outcome?
 function Connection:resumption() end
 
----Server: bytes that travel in the tickets of this connection from now on, at most 1024. Source: SSL_SESSION_set1_ticket_appdata(3).
+---Server: sets bytes that travel in the tickets of this connection from now on, at most 1024. The
+---connection that resumes such a ticket gets them. Source: SSL_SESSION_set1_ticket_appdata(3).
 ---@param data string
 ---@return true
 function Connection:set_ticket_data(data) end
 
----Server: those of the session that it resumed, or nil. What this connection sets goes to the next one.
+---Server: the bytes in the session that this connection resumed, or nil.
 ---@return string?
 function Connection:ticket_data() end
 
 ---@class tlslife.CacheOptions
----@field capacity integer?          sessions in memory, default 20480; 0 keeps none
----@field capacity_bytes integer?    of their DER
----@field timeout integer?           seconds: no session lives longer
----@field sessions_per_peer integer? client, 1..16, default 4
----@field store tlslife.Store|tlslife.StoreFunctions|nil a far home
----@field keyring tlslife.Keyring?   demanded with a store
----@field in_memory boolean?              with a store: memory in front of it, default true
+---@field capacity integer? sessions in the memory tier, default 20480; 0 keeps none
+---@field capacity_bytes integer? bytes of their DER; default: not counted
+---@field timeout integer? seconds: no session lives longer; default: its own timeout
+---@field sessions_per_peer integer? client: TLS 1.3 sessions kept for one peer, 1..16, default 4
+---@field store tlslife.Store|tlslife.StoreFunctions|nil an external store
+---@field keyring tlslife.Keyring? seals what the store keeps; required with one
+---@field in_memory boolean? with a store: also a memory tier, default true
 
----A far home made of functions, which may yield, return anything and raise: what is not what was put is a miss, what is raised
----is a store error and goes to warn(). They are called where a script calls: get and take in the verb that needs a session, put
----and remove before a verb of any connection of the cache (or cache:remove) returns; never in a finalizer. Where they yield, calls
----of several connections overlap. The table is read once.
+---An external store made of Lua functions. They may yield, return anything and raise. What is not
+---what was put is a miss. What is raised is a store error, and is given to warn(). The functions
+---are called only where a script makes a call, never in a finalizer: get and take in the call that
+---needs a session, put and remove before a call of any connection of the cache (or cache:remove)
+---returns. Where they yield, calls for several connections overlap. The table is read once.
 ---@class tlslife.StoreFunctions
----@field get fun(key: string): string?  key: 32 bytes; what was put
+---@field get fun(key: string): string? the bytes that were put under the key of 32 bytes
 ---@field put fun(key: string, sealed: string, lifetime: integer) lifetime in seconds
 ---@field remove fun(key: string)
----@field take (fun(key: string): string?)? get and remove in one: two calls at once must not both get it. Default: get, then remove
+---get and remove in one, so that of two calls at once only one gets the bytes; default: get, remove
+---@field take (fun(key: string): string?)?
 
 ---@class tlslife.RedisOptions
----@field host string?       default "127.0.0.1"
+---@field host string? default "127.0.0.1"
 ---@field port integer|string|nil default 6379
----@field path string?       a unix socket instead
----@field tls tlslife.Context? a client's context
+---@field path string? a unix socket instead
+---@field tls tlslife.Context? a client's context, for TLS
 ---@field username string?
 ---@field password string?
 ---@field database integer?
----@field prefix string?     default "tlslife:"
----@field timeout number?    seconds, of one lookup, default 0.25
+---@field prefix string? of keys, default "tlslife:"
+---@field timeout number? seconds, of one lookup, default 0.25
 ---@field connect_timeout number? seconds, default 1
----@field pending integer?   commands under way at most, default 1024
+---@field pending integer? commands under way at most, default 1024
 
 ---@class tlslife.CacheStats
----@field entries integer
----@field bytes integer
+---@field entries integer sessions in the memory tier now
+---@field bytes integer of their DER, counted only with capacity_bytes
 ---@field puts integer
 ---@field hits integer
 ---@field misses integer
----@field store_hits integer
----@field expired integer
----@field evicted integer
----@field bad integer
+---@field store_hits integer hits that came from the store
+---@field expired integer sessions found too old, or dropped because they were
+---@field evicted integer sessions dropped to make room for others
+---@field bad integer removed because their connection was not closed, or failed
 ---@field too_big integer
----@field store_errors integer
----@field not_opened integer
+---@field store_errors integer the store failed, was late, or gave bytes that are no such session
+---@field not_opened integer sealed bytes that did not open
 
 ---@class tlslife.CacheEntry
 ---@field id string
 ---@field client boolean
----@field protocol string
----@field peer string
----@field time integer    seconds since 1970
+---@field protocol string "TLSv1.3"
+---@field peer string a client's, "host:port"
+---@field time integer seconds since 1970
 ---@field expires integer seconds since 1970
 
 ---@class tlslife.Cache
 ---@operator len: integer
 local Cache = {}
 
----Keeps a server's session; false where it cannot be kept.
+---Keeps a server's session in the memory tier. Returns false where it cannot be kept.
 ---@param session tlslife.Session
 ---@return boolean kept
 function Cache:put(session) end
----From memory: one reference more.
+---The session of this id in the memory tier, one reference more.
 ---@param id string
 ---@return tlslife.Session?
 function Cache:get(id) end
----From memory, and it leaves.
+---The same, and removes it from the memory tier.
 ---@param id string
 ---@return tlslife.Session?
 function Cache:take(id) end
----From every home.
+---Removes a session from the memory tier and the store.
 ---@param id string
----@return boolean removed memory had it
+---@return boolean removed whether the memory tier had it
 function Cache:remove(id) end
----What has expired, or everything, leaves memory.
+---Drops expired sessions from the memory tier, or all of them. Returns how many.
 ---@param all boolean?
 ---@return integer n
 function Cache:flush(all) end
 ---@return tlslife.CacheStats
 function Cache:stats() end
----Iterates over what is in memory, without secrets: for entry in cache:entries() do ... end
+---Iterates over the memory tier, without secrets: for entry in cache:entries() do ... end
 ---@return fun(): tlslife.CacheEntry?
 function Cache:entries() end
----A client's sessions as sealed bytes.
+---A client's sessions as sealed bytes, which the cache keeps. Sessions that were made with a client
+---certificate are left out unless with_client_certificates is true.
 ---@param keyring tlslife.Keyring
 ---@param with_client_certificates boolean?
 ---@return string? bytes
 ---@return string? message
 ---@return tlslife.Error? err
 function Cache:export(keyring, with_client_certificates) end
+---Adds exported sessions to the cache. Returns how many there were. Errors: "input" (the bytes do
+---not open, or are damaged), and then nothing is added.
 ---@param keyring tlslife.Keyring
 ---@param bytes string
 ---@return integer? sessions
@@ -807,12 +948,13 @@ function Cache:free() end
 ---@class tlslife.Store
 local Store = {}
 
----For loops: the descriptor (nil: none), whether to watch for writing too, and seconds until pump must be called anyway (nil: never).
+---For event loops: the descriptor (nil: none), whether to watch for writing, too, and the seconds
+---until pump must be called anyway (nil: never).
 ---@return integer? fd
 ---@return boolean writing
 ---@return number? timeout
 function Store:wait() end
----Moves what can be moved; never waits.
+---Sends and receives what can be moved without waiting.
 function Store:pump() end
 ---@return tlslife.Store self
 function Store:up_ref() end
@@ -821,7 +963,7 @@ function Store:free() end
 ---@class tlslife.Keyring
 local Keyring = {}
 
----A new first key, at run time; the others open still.
+---Adds a new first key, at run time. The others still open; of 8, the oldest is dropped.
 ---@param secret string
 ---@return true
 function Keyring:rotate(secret) end
@@ -845,8 +987,10 @@ local Session = {}
 
 ---@return string
 function Session:id() end
+---When it was made.
 ---@return integer seconds since 1970
 function Session:time() end
+---How long it lives from that time on.
 ---@return integer seconds
 function Session:timeout() end
 ---@param seconds integer 0..604800
@@ -854,14 +998,19 @@ function Session:timeout() end
 function Session:set_timeout(seconds) end
 ---@return string?
 function Session:ticket() end
----@return integer seconds the server's hint
+---The server's hint for how long the ticket is good.
+---@return integer seconds
 function Session:ticket_lifetime() end
+---"TLSv1.3".
 ---@return string
 function Session:protocol() end
+---OpenSSL's name of the cipher suite.
 ---@return string?
 function Session:cipher() end
+---The server name (SNI).
 ---@return string?
 function Session:hostname() end
+---The protocol agreed on by ALPN.
 ---@return string?
 function Session:alpn() end
 ---@return integer bytes
@@ -871,7 +1020,7 @@ function Session:max_early_data() end
 function Session:is_resumable() end
 ---@return tlslife.Certificate?
 function Session:peer_certificate() end
----The session's bytes: they hold its secret.
+---The session's bytes, which hold its secret.
 ---@param format "der"|"pem"|nil default "der"
 ---@return string? bytes
 ---@return string? message
@@ -888,7 +1037,8 @@ function Session:free() end
 ---@class tlslife.Listener
 local Listener = {}
 
----A connection of `context`, without handshake. nil, "timeout" after the deadline; 0: nil, "want_read" at once. Errors: "system".
+---Accepts a connection of context, without a handshake. Returns nil, "timeout" after the deadline,
+---and nil, "want_read" at once if timeout is 0. Errors: "system", and those of Context:connection.
 ---@param context tlslife.Context
 ---@param timeout number? seconds, default: waits
 ---@return tlslife.Connection? conn
@@ -905,22 +1055,24 @@ function Listener:close() end
 ---@class tlslife.Poller
 local Poller = {}
 
----What is to be told of a descriptor: 1 readable, 2 writable, 3 both, 0 nothing any more. It is told as long as it is so. known: it is watched
----already (a guess that may be wrong). nil and why where it cannot be watched, as a file cannot.
+---Sets what of a descriptor is reported: 1 readable, 2 writable, 3 both, 0 nothing any more. It is
+---reported as long as it is so. known says that it is watched already, a guess that may be wrong.
+---Returns nil and why where it cannot be watched, as a file cannot.
 ---@param fd integer
 ---@param mask integer 0..3
 ---@param known boolean?
 ---@return true? ok
 ---@return string? message
 function Poller:watch(fd, mask, known) end
----What is ready now: how many, and in the list, over what is there, descriptor and mask in turn. One that has failed is 3. Never waits.
+---What is ready now. Writes descriptor and mask in turn to list, over what is there, and returns
+---how many descriptors there are. The mask of one that has failed is 3. Never waits.
 ---@param list integer[]
 ---@return integer n
 function Poller:events(list) end
----The descriptor to watch: readable when there are events.
+---The descriptor to watch, which is readable when there are events.
 ---@return integer
 function Poller:fd() end
----Harmless when closed.
+---Closes the set. Harmless when closed.
 function Poller:close() end
 
 ---@class tlslife.Buffer
@@ -932,33 +1084,43 @@ local Buffer = {}
 ---@param j integer? default -1
 ---@return string
 function Buffer:sub(i, j) end
----Replaces what it holds. Raises when it is too long.
+---Replaces what it holds. Raises when the bytes are too long.
 ---@param bytes string
 ---@return tlslife.Buffer self
 function Buffer:set(bytes) end
 ---@return integer bytes
 function Buffer:capacity() end
 
----require "tlslife.worker": in a worker of tlslife.serve this table, elsewhere false. Raises when the environment's TLSLIFE_WORKER is none
----of serve's.
+---require "tlslife.worker" gives this table in a worker of tlslife.serve, and false elsewhere. It
+---raises when the environment variable TLSLIFE_WORKER was not set by serve.
 ---@class tlslife.Worker
----@field index integer                    1..workers
----@field control integer                  a descriptor: the parent's orders come in; its end is the parent's
----@field listeners tlslife.Listener[]     what the parent has it accept from
----@field cache tlslife.Cache?             threads: the parent's own
----@field ticket_keys tlslife.TicketKeys?  threads: the parent's own
----@field thread boolean                   a thread of the parent's process
+---@field index integer 1..workers
+---@field control integer a descriptor by which the parent gives orders; it ends with the parent
+---@field listeners tlslife.Listener[] what the parent has it accept from
+---@field cache tlslife.Cache? threads: the parent's own
+---@field ticket_keys tlslife.TicketKeys? threads: the parent's own
+---@field thread boolean whether it is a thread of the parent's process
 
----require "tlslife.host", in the program tlslife only.
+---require "tlslife.host" gives this module, in the program tlslife only.
 ---@class tlslife.host
 local host = {}
 
----Runs the program's script again in a new thread, in a Lua state of its own made ready as the main one was: the options before the
----script, LUA_INIT and arg are the same. There require "tlslife.worker" gives what is said here. The thread ends with the script, with an error
----(reported as the main script's), or by os.exit, which ends the thread alone and closes its state. It is not waited for when the program ends.
----It gets no signals; nor do programs that it starts by io.popen and os.execute. Raises for options that cannot be, and where the script
----came from stdin. nil, message: the system has no thread left.
----@param options {index: integer, control: integer, listeners: (tlslife.Listener|integer)[]?, cache: tlslife.Cache?, ticket_keys: tlslife.TicketKeys?} control: a socket that becomes the thread's, and is closed when it has ended. listeners: listeners, or descriptors of listening sockets, that stay the caller's
+---@class tlslife.ThreadOptions
+---@field index integer 1..workers
+---@field control integer a socket that becomes the thread's, and is closed at the thread's end
+---listeners, or descriptors of listening sockets, that stay the caller's
+---@field listeners (tlslife.Listener|integer)[]?
+---@field cache tlslife.Cache?
+---@field ticket_keys tlslife.TicketKeys?
+
+---Runs the program's script again in a new thread, in a Lua state of its own that is prepared as
+---the main one was: the options before the script, LUA_INIT and arg are the same. There, require
+---"tlslife.worker" gives what these options say. The thread ends with the script, with an error
+---(reported as the main script's is), or by os.exit, which ends the thread only and closes its
+---state. The program does not wait for the thread at its end. The thread gets no signals, and
+---neither do programs that it starts by io.popen and os.execute. Raises for invalid options, and
+---where the script came from stdin. Returns nil, message when the system has no thread left.
+---@param options tlslife.ThreadOptions
 ---@return tlslife.Thread? thread
 ---@return string? message
 function host.thread(options) end
@@ -966,7 +1128,7 @@ function host.thread(options) end
 ---@class tlslife.Thread
 local Thread = {}
 
----Waits for the thread's end. Whoever loses the handle instead lets the thread go on.
+---Waits for the thread's end. A thread whose handle is collected goes on.
 ---@return integer status as a process's: 0, 1 after an error, or what os.exit was given
 function Thread:join() end
 ---@return integer? status nil: it runs

@@ -1,14 +1,15 @@
--- tlslife.worker: which worker of tlslife.serve this is, or false: none.
+-- tlslife.worker: says which worker of tlslife.serve this is, or false when it is none.
 --
 --   index        1..workers
---   control      a descriptor: the parent's orders come in, and its end is the parent's
---   listeners    a list of tlslife.Listener: what the parent listens on, for all or for this one
+--   control      a descriptor by which the parent gives orders; it ends with the parent
+--   listeners    a list of tlslife.Listener: what the parent listens on, for all or for this worker
 --   cache, ticket_keys   threads only: the parent's own objects, shared
 --   thread       true in a thread
 --
--- In a thread the program has put another module here (src/host/threads.c). A process is told by its environment, in
--- TLSLIFE_WORKER: "index:control:listener,listener". The variable is taken away where luv is, so that programs that the
--- worker starts do not believe that it is meant for them.
+-- In a thread, the program tlslife has put another module in this one's place (src/host/threads.c).
+-- A process gets the values from its environment, in TLSLIFE_WORKER, as
+-- "index:control:listener,listener". Where there is luv, the variable is removed, so that programs
+-- that the worker starts do not take it for theirs.
 
 local core = require "tlslife.core"
 
@@ -28,7 +29,10 @@ end
 local function parse(value)
     local index, control, listeners = value:match "^(%d+):(%d+):([%d,]*)$"
     if not index then refuse(value, "'index:control:listener,listener' expected") end
-    local worker = {index = number(value, index, 1), control = number(value, control, 0), listeners = {}, thread = false}
+    local worker = {
+        index = number(value, index, 1), control = number(value, control, 0), listeners = {},
+        thread = false,
+    }
     for fd in listeners:gmatch "[^,]+" do
         worker.listeners[#worker.listeners + 1] = core.listen_fd(number(value, fd, 0))
     end

@@ -1,18 +1,22 @@
--- tlslife.workers: processes or threads that serve side by side, and the parent that starts, tells and awaits them.
+-- tlslife.workers: runs processes or threads that serve side by side, and the parent that starts
+-- them, sends them orders and waits for them.
 --
--- A worker is the program run anew: the same script with the same arguments, up to its call of tls.serve, which finds
--- that it is one (tlslife.worker) and does not return. So whatever the script has set up is there, and nothing has to
--- be carried over but sockets and secrets. The parent listens, and keeps the sockets: a worker that dies loses its own
--- connections, and no others that come. With reuse_port it makes a set of sockets for each.
+-- A worker is the program run again: the same script with the same arguments, up to its call of
+-- tls.serve, which finds that it is in a worker (tlslife.worker) and does not return. So whatever
+-- the script has set up is there, and only sockets and secrets are handed over. The parent listens
+-- and keeps the sockets: a worker that dies loses its own connections, and none of those to come.
+-- With reuse_port the parent makes a set of sockets for each worker.
 --
--- To each worker leads a socket, the control: lines from the parent, "reload" and "stop SECONDS", of processes before them
--- the secret that ticket keys and the cache's seals are made of, for an environment and a command line can be read by
--- others. Its end is the parent's, however that came, and the worker stops in peace. A thread's end is its end, too; a process's
--- is told by the system.
+-- A socket, the control, leads to each worker. It carries lines from the parent, "reload" and "stop
+-- SECONDS". For a process, a first line precedes them with the secret from which ticket keys and
+-- the keys that seal the cache are derived, because others can read an environment and a command
+-- line. When the control ends, the parent has ended, in whatever way, and the worker stops
+-- gracefully. In the other direction, the end of a thread ends its control; that of a process is
+-- reported by the system.
 --
--- A context is tried in the parent first: what cannot be loaded is said once, by serve's result or a line in the log, and no
--- worker ever sees it. A worker that ends though nobody told it to is started again, after a pause that doubles while
--- workers do not live long.
+-- The parent makes each context first, so that an error is reported once, by serve's result or by a
+-- line in the log, and no worker meets it. A worker that ends without an order is started again,
+-- after a pause that doubles while workers do not live long.
 
 local server = require "tlslife.server"
 local setup = require "tlslife.setup"
@@ -22,10 +26,11 @@ local uv = require "luv"
 local workers = {}
 
 local PAUSE_MIN <const>, PAUSE_MAX <const> = 100, 5000 -- ms before a worker is started again
-local LONG <const> = 5000 -- ms: who has lived so long is started again soon
+local LONG <const> = 5000 -- ms: a worker that has lived so long is started again soon
 local GRACE <const> = 2000 -- ms after the deadline, for workers to end by themselves
-local SECRET <const> = 64 -- digits; then those of the slab's name
-local HELLO <const> = SECRET + 32
+-- The first line for a process: the secret's hexadecimal digits, then those of the slab's name.
+local SECRET <const> = 64
+local FIRST_LINE <const> = SECRET + 32
 
 local function hex(bytes)
     return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
@@ -35,12 +40,14 @@ local function unhex(text)
     return (text:gsub("%x%x", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
--- ------------------------------------------------------------------------------------------------- processes
+-- --------------------------------------------------------------------------------------- processes
 
--- The words of our own command line behind the program's name.
+-- The words of our own command line after the program's name.
 local function command_line()
     local words, first = {}, 0
-    if type(arg) ~= "table" then error("serve: workers run the script again, and there is no table arg", 0) end
+    if type(arg) ~= "table" then
+        error("serve: workers run the script again, and there is no table arg", 0)
+    end
     while arg[first - 1] do first = first - 1 end
     for i = first + 1, #arg do words[#words + 1] = arg[i] end
     if arg[0] == "-" or #words == 0 then
@@ -63,17 +70,20 @@ local function start_process(self, one)
     for _, listener in ipairs(one.listeners) do stdio[#stdio + 1] = listener:fd() end
     local process, pid = uv.spawn(self.program, {
         args = self.words, env = environment(one.index, one.listeners), stdio = stdio,
-    }, function(status, signal) self.on_end(one, signal > 0 and "signal " .. signal or "status " .. status) end)
+    }, function(status, signal)
+        self.on_end(one, signal > 0 and "signal " .. signal or "status " .. status)
+    end)
     if not process then
         control:close()
         return nil, pid
     end
-    control:write(self.hello)
-    one.control, one.process, one.name = control, process, ("worker %d (process %d)"):format(one.index, pid)
+    control:write(self.first_line)
+    one.control, one.process = control, process
+    one.name = ("worker %d (process %d)"):format(one.index, pid)
     return true
 end
 
--- --------------------------------------------------------------------------------------------------- threads
+-- ----------------------------------------------------------------------------------------- threads
 
 local function start_thread(self, one)
     local ends, problem = uv.socketpair(nil, nil, {nonblock = true}, {})
@@ -81,8 +91,8 @@ local function start_thread(self, one)
     local control = uv.new_pipe(false)
     control:open(ends[1])
     local thread, message = require "tlslife.host".thread {
-        index = one.index, control = ends[2], listeners = one.listeners, cache = self.shared.cache,
-        ticket_keys = self.shared.ticket_keys,
+        index = one.index, control = ends[2], listeners = one.listeners,
+        cache = self.shared.cache, ticket_keys = self.shared.ticket_keys,
     }
     if not thread then
         control:close()
@@ -96,9 +106,9 @@ local function start_thread(self, one)
     return true
 end
 
--- ------------------------------------------------------------------------------------------------ the parent
+-- -------------------------------------------------------------------------------------- the parent
 
-local function tell(self, line)
+local function send(self, line)
     for _, one in ipairs(self.workers) do
         if one.control then one.control:write(line .. "\n") end
     end
@@ -126,13 +136,17 @@ local function ended(self, one, how)
         if self.running == 0 then uv.stop() end
         return
     end
-    one.pause = uv.now() - one.since < LONG and math.min(math.max(one.pause * 2, PAUSE_MIN), PAUSE_MAX) or PAUSE_MIN
-    self.log("warning", ("%s ended with %s; another starts in %g s"):format(one.name, how, one.pause / 1000))
+    local lived = uv.now() - one.since
+    local doubled = math.min(math.max(one.pause * 2, PAUSE_MIN), PAUSE_MAX)
+    one.pause = lived < LONG and doubled or PAUSE_MIN
+    self.log("warning", ("%s ended with %s; another starts in %g s")
+        :format(one.name, how, one.pause / 1000))
     one.timer:start(one.pause, 0, one.again)
 end
 
--- Processes can be killed; threads end with the process, at the latest.
-local function give_up(self)
+-- Kills the workers that have not ended in time. Threads cannot be killed; they end with the
+-- process.
+local function kill_workers(self)
     for _, one in ipairs(self.workers) do
         if one.control then self.log("warning", one.name .. " does not end") end
         if one.process then one.process:kill "sigkill" end
@@ -150,12 +164,12 @@ local function stop(self, timeout)
         one.timer:stop()
         for _, listener in ipairs(one.listeners) do listener:close() end
     end
-    tell(self, ("stop %.3f"):format(timeout))
-    self.timer:start(math.ceil(timeout * 1000) + GRACE, 0, function() give_up(self) end)
+    send(self, ("stop %.3f"):format(timeout))
+    self.timer:start(math.ceil(timeout * 1000) + GRACE, 0, function() kill_workers(self) end)
     if self.running == 0 then uv.stop() end
 end
 
--- One set of sockets for all, or one for each. Nothing is left open where one fails.
+-- Makes one set of sockets for all workers, or one for each. On failure the caller closes them.
 local function listen(self)
     local listeners, ports, err = setup.listen(self.options)
     if not listeners then return nil, ports, err end
@@ -186,20 +200,21 @@ end
 
 local function reload(self)
     local context, message = setup.try_context(self.options, self.shared)
-    if context then return tell(self, "reload") end
+    if context then return send(self, "reload") end
     self.log("error", "reload failed, the old context stays: " .. message)
 end
 
 local function parent(options)
     local secret = uv.random(32, 0)
     local self = {
-        options = options, log = setup.log(options), workers = {}, running = 0, stopping = false, timer = uv.new_timer(),
-        start = options.threads and start_thread or start_process,
+        options = options, log = setup.log(options), workers = {}, running = 0, stopping = false,
+        timer = uv.new_timer(), start = options.threads and start_thread or start_process,
     }
     if not options.threads then
-        self.words, self.program = command_line(), uv.exepath() -- now: it may be replaced while we run
+        -- The path is read now, because the file may be replaced while the server runs.
+        self.words, self.program = command_line(), uv.exepath()
         self.slab = "serve-" .. hex(uv.random(16, 0))
-        self.hello = hex(secret) .. self.slab:match "%x+$" .. "\n"
+        self.first_line = hex(secret) .. self.slab:match "%x+$" .. "\n"
     end
     self.shared = setup.shared {worker = 0, secret = secret, slab = self.slab, log = self.log}
     self.on_end = function(one, how) ended(self, one, how) end
@@ -210,8 +225,8 @@ local function parent(options)
     return self
 end
 
---- Serves by workers; returns when all have stopped.
-function workers.lead(options)
+--- Serves by workers. Returns true when all have stopped, or nil, message, err.
+function workers.run_parent(options)
     local self = parent(options)
     local context, message, err = setup.try_context(options, self.shared)
     local ok = context
@@ -226,20 +241,20 @@ function workers.lead(options)
     return true
 end
 
--- ------------------------------------------------------------------------------------------------ the worker
+-- -------------------------------------------------------------------------------------- the worker
 
--- The parent's first line; nil: it has gone already.
-local function read_hello(fd)
+-- What the parent's first line says, or nil if the parent has ended already.
+local function read_first_line(fd)
     local got = ""
-    while #got <= HELLO do
-        local bytes = uv.fs_read(fd, HELLO + 1 - #got, -1)
+    while #got <= FIRST_LINE do
+        local bytes = uv.fs_read(fd, FIRST_LINE + 1 - #got, -1)
         if not bytes or bytes == "" then return nil end
         got = got .. bytes
     end
-    return {secret = unhex(got:sub(1, SECRET)), slab = "serve-" .. got:sub(SECRET + 1, HELLO)}
+    return {secret = unhex(got:sub(1, SECRET)), slab = "serve-" .. got:sub(SECRET + 1, FIRST_LINE)}
 end
 
-local function obey(self, line)
+local function follow(self, line)
     local seconds = line:match "^stop ([%d.]+)$"
     if seconds then
         self:stop(tonumber(seconds))
@@ -254,23 +269,25 @@ local function listen_to_parent(self, worker, slab)
     control:read_start(function(_, bytes)
         if not bytes then
             control:close()
-            if slab then setup.forget_slab(slab) end -- the parent had no time to
+            if slab then setup.forget_slab(slab) end -- the parent may have had no time to do it
             return self:stop()
         end
         rest = rest .. bytes
-        for line in rest:gmatch "([^\n]*)\n" do obey(self, line) end
+        for line in rest:gmatch "([^\n]*)\n" do follow(self, line) end
         rest = rest:match "[^\n]*$"
     end)
 end
 
---- Serves as one of them; does not return.
-function workers.work(options, worker)
-    local given = worker.thread and {} or read_hello(worker.control)
+--- Serves as one of the workers. Does not return.
+function workers.run_worker(options, worker)
+    local given = worker.thread and {} or read_first_line(worker.control)
     if not given then os.exit(true, true) end
     given.worker, given.cache, given.ticket_keys = worker.index, worker.cache, worker.ticket_keys
     local log = setup.log(options, "worker " .. worker.index)
     given.log = log
-    local self, message = server(options, {listeners = worker.listeners, shared = setup.shared(given), log = log})
+    local self, message = server(options, {
+        listeners = worker.listeners, shared = setup.shared(given), log = log,
+    })
     if not self then
         log("error", message)
         os.exit(false, true)

@@ -1,19 +1,21 @@
--- tlslife.wait.copas: blocking calls of copas's threads and handlers yield to it. For copas 4.
+-- tlslife.wait.copas: makes blocking calls yield to copas 4, in its threads and handlers.
 --
 --   local copas = require "copas"
---   require "tlslife.wait.copas" -- before threads and servers are added: what is added earlier is not known, and blocks
+--   require "tlslife.wait.copas" -- first: in threads and servers added earlier, calls block
 --   copas.addthread(function() conn:read() end)
 --
--- copas waits for sockets, in two queues of its own, and a coroutine that waits there can neither be woken nor has it a
--- deadline of its own. So the coroutine itself sleeps (copas.sleep, copas.wakeup), and what lies in the queues is a
--- stand-in: an object that select takes for a socket, and a coroutine that wakes the sleepers. When nobody waits any more
--- it is taken out at once. There is one for a descriptor, in both queues and for all who wait: LuaSocket's select finds
--- its objects by their number, and of two with one number it would tell of one alone, for ever. The queues are not public;
--- copas.receive and copas.send yield them, and a copas that does not do that, or cannot sleep, is
--- refused when this file is loaded.
+-- copas waits for sockets in two queues of its own. A coroutine that waits there cannot be woken,
+-- and has no deadline of its own. So the coroutine itself sleeps (copas.sleep, copas.wakeup), and a
+-- stand-in waits in the queues: an object that select takes for a socket, and a coroutine that
+-- wakes the sleepers. It is taken out as soon as no coroutine waits for the descriptor. Each
+-- descriptor has one stand-in, in both queues and for all waiters, because LuaSocket's select finds
+-- its objects by their number: of two with the same number it would report only one. The queues are
+-- not public. copas.receive and copas.send yield them. A copas that does not do that, or cannot
+-- sleep, is refused when this file is loaded.
 --
--- While a stand-in lies in a queue it keeps the owner of its descriptor alive: select must never see a closed one, which
--- would end the whole loop with an error. For the same reason a descriptor beyond FD_SETSIZE is refused here.
+-- While a stand-in is in a queue, it keeps the owner of its descriptor alive, because select ends
+-- the whole loop with an error when it sees a closed descriptor. For the same reason a descriptor
+-- beyond FD_SETSIZE is refused here.
 
 local copas = require "copas"
 local socket = require "socket"
@@ -23,14 +25,16 @@ local LIMIT = socket._SETSIZE or 1024
 local sleep, wakeup = copas.sleep, copas.wakeup
 
 local function check(known)
-    if not known then error("tlslife.wait.copas does not know this copas: " .. tostring(copas._VERSION), 0) end
+    if not known then
+        error("tlslife.wait.copas does not know this copas: " .. tostring(copas._VERSION), 0)
+    end
 end
 
 check(sleep and wakeup and copas.addnamedthread)
 
--- ---------------------------------------------------------------------------------------------------- whose is it
+-- --------------------------------------------------------------------- which coroutines copas runs
 
-local threads = setmetatable({}, {__mode = "k"}) -- copas's
+local threads = setmetatable({}, {__mode = "k"}) -- the coroutines that copas runs
 
 local function known(handler)
     return function(...)
@@ -44,21 +48,24 @@ function copas.addserver(server, handler, ...)
     return addserver(server, known(handler), ...)
 end
 
--- addthread calls it; the name came second once
+-- addthread calls this one. In earlier releases of copas 4 the name was the second argument.
 local addnamedthread = copas.addnamedthread
 function copas.addnamedthread(first, second, ...)
-    if first == nil or type(first) == "string" then return addnamedthread(first, known(second), ...) end
+    if first == nil or type(first) == "string" then
+        return addnamedthread(first, known(second), ...)
+    end
     return addnamedthread(known(first), second, ...)
 end
 
--- -------------------------------------------------------------------------------------------------------- waiting
+-- ----------------------------------------------------------------------------------------- waiting
 
---- The queue in which copas's receive or send waits. It is called with an object that has nothing yet, and then has.
+--- The queue in which copas's receive or send waits. The function is called with an object that is
+-- not ready at first, and then is.
 local function queue_of(name)
     local result, queue
     local object = {[name] = function() return result, "timeout", 0 end}
     local co = coroutine.create(function() copas[name](object, "x") end)
-    repeat -- copas pauses at random besides
+    repeat -- copas also pauses at random, in another queue
         local ok, what, where = coroutine.resume(co)
         if ok and what == object then queue, result = where, 1 end
     until coroutine.status(co) == "dead"
@@ -79,7 +86,8 @@ function StandIn.close() return true end
 local stand_ins = {} -- by descriptor
 local waits = setmetatable({}, {__mode = "k"}) -- by coroutine: {stand_in =, ready =}
 
---- Runs once, when select has found the descriptor ready and copas has taken it out of the queue.
+--- Runs once, when select has found the descriptor ready and copas has taken the stand-in out of
+-- the queue.
 local function ring(stand_in, letter)
     stand_in.queued[letter] = nil
     for co in pairs(stand_in[letter]) do
@@ -106,7 +114,7 @@ local function dequeue(stand_in, letter)
     queues[letter]:pop(stand_in)
 end
 
---- copas may hold the stand-in until its next step, but not the owner.
+--- Drops the owner, because copas may hold the stand-in until its next step.
 local function drop(stand_in)
     stand_in.owner = nil
     if stand_ins[stand_in.fd] == stand_in then stand_ins[stand_in.fd] = nil end
@@ -120,7 +128,7 @@ local function leave(stand_in, co)
     if not next(stand_in.queued) then drop(stand_in) end
 end
 
---- With another owner the number has come back: who waited for the old one has been killed, or he would keep it open.
+--- Another owner means that the number was reused, so waiters on the old descriptor are gone.
 local function stand_in_for(fd, owner)
     local stand_in = stand_ins[fd]
     if stand_in and stand_in.owner ~= owner then
@@ -142,7 +150,8 @@ end
 
 function loop.wait(fd, mode, seconds, owner)
     if fd >= LIMIT then
-        error(("descriptor %d: LuaSocket's select, and so copas, takes those below %d"):format(fd, LIMIT), 0)
+        error(("descriptor %d: LuaSocket's select, and so copas, takes those below %d")
+            :format(fd, LIMIT), 0)
     end
     local co = coroutine.running()
     local wait = {stand_in = stand_in_for(fd, owner), ready = false}
@@ -163,7 +172,8 @@ function loop.wake(co)
     end
 end
 
---- Whoever waits for it goes on: select must not see it again.
+--- Wakes all who wait for the descriptor, and takes it out of the queues: select must not see it
+-- again.
 function loop.forget(fd)
     local stand_in = stand_ins[fd]
     if not stand_in then return end

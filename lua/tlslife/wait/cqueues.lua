@@ -1,23 +1,26 @@
--- tlslife.wait.cqueues: blocking calls of coroutines that a cqueues controller runs yield to it.
+-- tlslife.wait.cqueues: makes blocking calls yield to cqueues, in coroutines that one of its
+-- controllers runs.
 --
 --   local cqueues = require "cqueues"
 --   require "tlslife.wait.cqueues"
 --   controller:wrap(function() conn:read() end)
 --
--- A wait is one cqueues.poll of the descriptor, of a condition that wake signals, and of the seconds.
+-- A wait is one cqueues.poll of the descriptor, of a condition that wake signals, and of the
+-- seconds.
 --
--- cqueues keeps by number what it has told the kernel about a descriptor, and takes it back when the coroutine yields
--- next. A descriptor that is closed in between - by the collector, which asks nobody - would make that fail, and cqueues
--- drop the coroutine. So it is told at once, by cqueues.cancel, as soon as nobody waits for the descriptor any more:
--- it would have asked the kernel for the same a little later. While somebody waits the owner is alive, and its
--- descriptor open. The owner also tells who waits for an older descriptor of that number, and does not count.
+-- cqueues remembers by number which descriptors the kernel watches, and has the kernel forget one
+-- when the coroutine yields next. If the garbage collector has closed the descriptor meanwhile,
+-- that fails, and cqueues drops the coroutine. So this file calls cqueues.cancel, which does the
+-- same at once, as soon as no coroutine waits for the descriptor. While one waits, the owner is
+-- alive and its descriptor open. Another owner shows that the number was reused; those who wait for
+-- the older descriptor are not counted.
 
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
 local core = require "tlslife.core"
 
 local conditions = setmetatable({}, {__mode = "k"}) -- by coroutine: what wakes it
-local waiters = {} -- by descriptor: {count = coroutines that wait for it, owner = whose it is}
+local waiters = {} -- by descriptor: {count = coroutines that wait, owner = its owner}
 local WEAK = {__mode = "v"}
 
 local function enter(fd, owner)
@@ -40,7 +43,8 @@ end
 
 local loop = {name = "cqueues"}
 
---- Only what the controller itself resumes: a coroutine inside of such a one yields to that one, not to cqueues.
+--- true only in a coroutine that the controller itself resumes. One inside of that yields to that
+-- one, not to cqueues.
 function loop.running()
     local _, ours = cqueues.running()
     return ours
@@ -56,8 +60,9 @@ function loop.wait(fd, mode, seconds, owner)
     local here = enter(fd, owner)
     local first = cqueues.poll({pollfd = fd, events = mode}, woken, seconds)
     leave(fd, here)
-    -- What is ready comes in the order in which it was given. Nothing at all: the descriptor has failed, or another
-    -- coroutine waited for it; the call that is tried again will see.
+    -- cqueues.poll returns what is ready in the order in which it was given. It returns nothing
+    -- when the descriptor has failed or another coroutine waits for it; then the call is tried
+    -- again.
     return type(first) ~= "number"
 end
 
@@ -66,7 +71,7 @@ function loop.wake(co)
     if woken then woken:signal() end
 end
 
---- Wakes those, too, that poll the connection by themselves.
+--- Also wakes coroutines that poll the connection by cqueues.poll themselves.
 function loop.forget(fd)
     waiters[fd] = nil
     cqueues.cancel(fd)

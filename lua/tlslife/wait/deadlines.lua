@@ -1,11 +1,11 @@
--- tlslife.wait.deadlines: which things are due, soonest first: a binary heap, for the timers of a loop that has many of them
--- and of which nearly none ever fires.
+-- tlslife.wait.deadlines: keeps things by the time when they are due, in a binary heap. It is made
+-- for the deadlines of a loop, of which there are many and nearly none passes.
 --
 --   local deadlines = require "tlslife.wait.deadlines".new()
 --   deadlines:add(10.5, thing); deadlines:first(); local thing = deadlines:take(now)
 --
--- A thing is not removed before its time: that it is not due any more is found when it is taken. Where many are added in
--- vain, sift leaves out those that are.
+-- A thing cannot be removed before its time. The caller finds out that it is no longer due when it
+-- takes it. Where many such things gather, sift removes them.
 
 local Deadlines = {}
 Deadlines.__index = Deadlines
@@ -16,7 +16,7 @@ local function swap(self, a, b)
     things[a], things[b] = things[b], things[a]
 end
 
---- A thing that is due at that time, of whatever clock.
+--- Adds a thing that is due at that time, of any clock.
 function Deadlines:add(time, thing)
     local times, at = self.times, #self.times + 1
     times[at], self.things[at] = time, thing
@@ -26,12 +26,12 @@ function Deadlines:add(time, thing)
     end
 end
 
---- When the first is due; nil: there is none.
+--- When the first thing is due, or nil if there is none.
 function Deadlines:first()
     return self.times[1]
 end
 
---- The first thing, if it is due by now, which leaves, and when it was; or nil.
+--- Removes the first thing if it is due by now. Returns it and its time, or nil.
 function Deadlines:take(now)
     local times, things = self.times, self.things
     local time, thing, last = times[1], things[1], #times
@@ -48,12 +48,12 @@ function Deadlines:take(now)
     return thing, time
 end
 
---- How many there are.
+--- How many things there are.
 function Deadlines:__len()
     return #self.times
 end
 
---- Leaves out all but those for which is_due(thing, time) is true.
+--- Removes all things but those for which is_due(thing, time) is true.
 function Deadlines:sift(is_due)
     local times, things = self.times, self.things
     self.times, self.things = {}, {}

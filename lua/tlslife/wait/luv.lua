@@ -1,24 +1,29 @@
--- tlslife.wait.luv: blocking calls yield to luv's loop, in every coroutine: it goes on in a callback of this file.
+-- tlslife.wait.luv: makes blocking calls yield to luv's loop, in every coroutine. The coroutine
+-- goes on in a callback of this file.
 --
 --   local uv = require "luv"
 --   require "tlslife.wait.luv"
 --   coroutine.wrap(function() conn:read() end)()
 --   uv.run()
 --
--- What a coroutine that went on here dies of is written to standard error: loop.failed(co, message) may be replaced.
+-- When a coroutine that goes on here raises, the error is written to standard error. A program may
+-- replace loop.failed(co, message), which does it.
 --
--- libuv watches one descriptor for all: a poller (tls.poller), to which the kernel is told at once what is waited for, and
--- which also knows what is wrong with a descriptor. (uv_poll would be an object for each, ends the program when one is closed
--- too early, and luv writes a line to standard error for every connection that a peer has reset.)
+-- libuv watches one descriptor for all, that of a poller (tls.poller). The poller tells the kernel
+-- at once what a coroutine waits for, and reports what is wrong with a descriptor. uv_poll would
+-- need an object for each descriptor and would end the program when one is closed too early, and
+-- luv would write a line to standard error for every connection that a peer has reset.
 --
--- A descriptor stays watched when a wait is over: a server that reads the next request from the connection that it has just
--- answered asks nothing of the kernel. What is told though nobody waits for it is left out then. A descriptor that comes
--- back with another file behind the same number has another owner, by which that is seen; the collector closes without a
--- word. Of those who wait for a store one goes on for each event: it takes everyone's answers off the wire, and
--- the module wakes whom they are for.
+-- A descriptor stays watched when a wait is over. So a server that reads the next request from the
+-- connection that it has just answered makes no system call for that. An event for which no
+-- coroutine waits makes this file stop watching. The garbage collector closes descriptors without
+-- calling this file. When a number comes back with another file, its owner is another, and the old
+-- state is dropped. Of the coroutines that wait for a store, one goes on for each event: it
+-- receives the answers of all lookups, and the module wakes those that they are for.
 --
--- A deadline is no timer of its own: a descriptor is in a list of deadlines, once, and looked at again when the time has
--- come. A server that gives every read 30 s touches that list every 30 s, not with every read.
+-- A deadline is no timer of its own. A descriptor is in a list of deadlines at most once, and is
+-- looked at again when the time has come. A server that gives every read 30 s changes that list
+-- every 30 s, not with every read.
 
 local core = require "tlslife.core"
 local deadlines = require "tlslife.wait.deadlines".new()
@@ -28,22 +33,27 @@ local resume, running, yield = coroutine.resume, coroutine.running, coroutine.yi
 local next, now = next, uv.now
 
 local READ <const>, WRITE <const> = 1, 2
-local NOBODY <const> = {}
-local DEAD <const> = select(2, resume(coroutine.wrap(running)())) -- what resume says of one that has ended
+local NONE <const> = {}
+-- what coroutine.resume says of a coroutine that has ended
+local DEAD <const> = select(2, resume(coroutine.wrap(running)()))
 local MASK <const> = {r = READ, w = WRITE, rw = READ | WRITE}
 
--- By descriptor. Descriptors are small numbers, so these are arrays: what waits has a place in each, and no table of its own.
-local masks = {} -- which are watched
-local waiters, wants = {}, {} -- who waits, and for what; or false, and 0
-local owners = setmetatable({}, {__mode = "v"}) -- whose it is
-local fires_of = {} -- when its deadlines are looked at
-local others = {} -- who else waits, and for what, by coroutine; or nil
-local fd_of, due_of = {}, {} -- by coroutine that waits
-local waiting, watched = 0, 0 -- how many coroutines, and descriptors that are or were waited for
+-- The state of each descriptor, by its number. Descriptors are small numbers, so these tables are
+-- arrays: a descriptor has a place in each, and needs no table of its own.
+local masks = {} -- what the poller watches
+local waiters, wants = {}, {} -- the first coroutine that waits, and for what; or false, and 0
+local owners = setmetatable({}, {__mode = "v"}) -- the owner
+local fires_of = {} -- when its deadlines are looked at next, or false
+local others = {} -- what other coroutines wait for, by coroutine; or nil
+
+-- The descriptor and the deadline of each coroutine that waits.
+local fd_of, due_of = {}, {}
+-- How many coroutines wait, and how many descriptors are or were waited for.
+local waiting, watched = 0, 0
 
 local poller = core.poller()
 local watch, clock, waker = uv.new_poll(poller:fd()), uv.new_timer(), uv.new_timer()
-local counted = true -- the watch keeps uv.run from returning
+local counted = true -- whether the watch keeps uv.run from returning
 
 local loop = {name = "luv"}
 
@@ -53,17 +63,18 @@ function loop.running()
 end
 
 function loop.failed(co, message)
-    io.stderr:write("tlslife: a coroutine has failed: ", debug.traceback(co, tostring(message)), "\n")
+    local trace = debug.traceback(co, tostring(message))
+    io.stderr:write("tlslife: a coroutine has failed: ", trace, "\n")
 end
 
 local function go_on(co, ready)
     local ok, message = resume(co, ready, loop)
-    if not ok and message ~= DEAD then loop.failed(co, message) end -- dead: closed meanwhile
+    if not ok and message ~= DEAD then loop.failed(co, message) end -- it may be closed meanwhile
 end
 
--- ---------------------------------------------------------------------------------------- who waits for what
+-- ------------------------------------------------------------------------ what coroutines wait for
 
--- uv.run goes on as long as somebody waits.
+-- Lets uv.run go on as long as a coroutine waits.
 local function count(yes)
     if counted == yes then return end
     counted = yes
@@ -89,7 +100,7 @@ local function leave(fd, co)
         more[co] = nil
     else
         waiters[fd], wants[fd] = false, 0
-        local other, mask = next(more or NOBODY)
+        local other, mask = next(more or NONE)
         if other then waiters[fd], wants[fd], more[other] = other, mask, nil end
     end
     if more and not next(more) then others[fd] = nil end
@@ -97,7 +108,7 @@ end
 
 local function wanted(fd)
     local mask = wants[fd]
-    for _, one in next, others[fd] or NOBODY do mask = mask | one end
+    for _, one in next, others[fd] or NONE do mask = mask | one end
     return mask
 end
 
@@ -107,11 +118,12 @@ local function set_mask(fd, mask)
     return ok, message
 end
 
--- Those for whom is_for(co, mask) is true. A list, since whoever goes on may wait again.
-local function those(fd, is_for)
+-- The waiting coroutines for which is_for(co, mask) is true, as a list, since one that goes on may
+-- wait again.
+local function waiters_for(fd, is_for)
     local found, co = {}, waiters[fd]
     if co and is_for(co, wants[fd]) then found[1] = co end
-    for other, mask in next, others[fd] or NOBODY do
+    for other, mask in next, others[fd] or NONE do
         if is_for(other, mask) then found[#found + 1] = other end
     end
     return found
@@ -119,7 +131,7 @@ end
 
 local function go_on_all(fd, list, ready)
     for _, co in ipairs(list) do
-        if fd_of[co] == fd then -- those before may have canceled it
+        if fd_of[co] == fd then -- one before it may have canceled it
             leave(fd, co)
             go_on(co, ready)
         end
@@ -127,7 +139,7 @@ local function go_on_all(fd, list, ready)
 end
 
 local function on_came_for_many(fd, came)
-    local list = those(fd, function(_, mask) return mask & came ~= 0 end)
+    local list = waiters_for(fd, function(_, mask) return mask & came ~= 0 end)
     if #list == 0 then set_mask(fd, wanted(fd)) end
     if core.type(owners[fd]) == "store" then list = {list[1]} end
     go_on_all(fd, list, true)
@@ -149,9 +161,9 @@ local function on_event()
     count(waiting > 0)
 end
 
--- -------------------------------------------------------------------------------------------------- deadlines
+-- --------------------------------------------------------------------------------------- deadlines
 
-local fires -- when the clock does
+local fires -- when the clock fires, or nil
 
 local function set_clock()
     local first = deadlines:first()
@@ -162,7 +174,7 @@ end
 
 local function look(fd, time)
     local nearest = math.huge
-    local over = those(fd, function(co)
+    local over = waiters_for(fd, function(co)
         local due = due_of[co] or math.huge
         if due > time then nearest = math.min(nearest, due) end
         return due <= time
@@ -198,7 +210,7 @@ local function set_due(fd, co, seconds)
     set_clock()
 end
 
--- ---------------------------------------------------------------------------------------------------- waiting
+-- ----------------------------------------------------------------------------------------- waiting
 
 local function own(fd, owner)
     if not masks[fd] then
@@ -219,16 +231,16 @@ function loop.wait(fd, mode, seconds, owner)
     if not counted then count(true) end
     if seconds then set_due(fd, co, seconds) end
     local ready, by = yield()
-    if by ~= loop then loop.give_up(co) end -- somebody else has resumed it
+    if by ~= loop then loop.give_up(co) end -- code outside of this file has resumed it
     return ready ~= false
 end
 
--- ----------------------------------------------------------------------------------------------------- waking
+-- ------------------------------------------------------------------------------------------ waking
 
-local woken = {} -- who goes on next
-local woken_in = {} -- by coroutine, that list
+local woken = {} -- the coroutines that go on next
+local woken_in = {} -- that list, by coroutine
 
--- The coroutine does not wait any more.
+-- Removes a coroutine that no longer waits.
 function loop.give_up(co)
     woken_in[co] = nil
     if fd_of[co] then leave(fd_of[co], co) end
@@ -248,20 +260,20 @@ end
 
 function loop.wake(co)
     local fd = fd_of[co]
-    if not fd then return end -- does not wait, or is woken already
+    if not fd then return end -- it does not wait, or is woken already
     leave(fd, co)
     woken_in[co] = woken
     woken[#woken + 1] = co
     if #woken == 1 then waker:start(0, 0, on_wake) end
 end
 
-local function everybody()
+local function any()
     return true
 end
 
 function loop.forget(fd, owner)
     if not masks[fd] or owners[fd] ~= owner then return end
-    for _, co in ipairs(those(fd, everybody)) do loop.wake(co) end
+    for _, co in ipairs(waiters_for(fd, any)) do loop.wake(co) end
     if masks[fd] > 0 then set_mask(fd, 0) end
     owners[fd] = nil
 end
