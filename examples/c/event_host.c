@@ -113,7 +113,7 @@ static bool watch(job *self, int fd, int events) {
 /* The same for what a call of libtlslife wants. */
 static bool watch_for(job *self, tlslife_status want) {
     bool writing;
-    int timeout_ms; /* a session's far home has one: we have none */
+    int timeout_ms; /* an external store has one, but this program has no store */
     int fd = tlslife_conn_wait_fd(self->conn, want, &writing, &timeout_ms);
     return fd >= 0 && watch(self, fd, writing ? UV_WRITABLE : UV_READABLE);
 }
