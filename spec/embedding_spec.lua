@@ -57,7 +57,7 @@ describe("the examples in C", function()
     it("answer questions", function()
         local output = run "questions"
         assert.truthy(output:match "^asked for localhost: yes\noffered CN=localhost: accepted\nlocalhost: connected\n", output)
-        assert.truthy(output:match "asked for elsewhere.example: unknown\nelsewhere.example: .*unrecognized_name\n$", output)
+        assert.truthy(output:match "asked for elsewhere.example: unknown\nelsewhere.example: .*unrecognized_name[^\n]*\n$", output)
     end)
 
     it("resume over TCP, by their caches", function()
