@@ -109,7 +109,6 @@ static const struct {
      "the client takes no signature of our certificate's key"},
     {SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, NULL, "client and server share no signature algorithm"},
     {SSL_R_UNSUPPORTED_PROTOCOL, VERSIONS, VERSIONS},
-    {SSL_R_NO_PROTOCOLS_AVAILABLE, VERSIONS, VERSIONS},
     {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, NULL,
      "the client has shown no certificate, and this server requires one"},
     {SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED,
