@@ -81,8 +81,8 @@ void host_handle_sigpipe(void) {
 }
 
 /*
- * Turns the error into a text: the message with a traceback, or what __tostring returns if the
- * error is not a string.
+ * Turns the error into a text. That is the message with a traceback, or what __tostring returns if
+ * the error is not a string.
  */
 static int add_traceback(lua_State *L) {
     const char *message = lua_tostring(L, 1);

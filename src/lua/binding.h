@@ -66,7 +66,7 @@ typedef struct tlb_waiter {
 typedef struct tlb_conn {
     tlb_handle handle;
     bool asking;              /* a hook of this connection runs or is suspended */
-    bool looped;              /* the current try does not block: a want is a question to a loop */
+    bool looped;              /* the current try must not block; its want is a question to a loop */
     bool first;               /* this is the first try of its call */
     bool watched;             /* a loop has waited for its descriptor, and may still watch it */
     bool looks_up;            /* a coroutine waits for the store and has not been woken yet */
@@ -99,8 +99,8 @@ enum {
     TLB_CONN_VALUES = TLB_CONN_WRITER
 };
 /*
- * A context's: its hooks, the contexts that its server names lead to (a table by address), and its
- * cache.
+ * A context's are its hooks, the contexts that its server names lead to (a table by address), and
+ * its cache.
  */
 enum {
     TLB_CONTEXT_HELLO = 1,
@@ -110,9 +110,9 @@ enum {
     TLB_CONTEXT_CACHE,
     TLB_CONTEXT_VALUES = TLB_CONTEXT_CACHE
 };
-/* A cache's: its store. */
+/* A cache's is its store. */
 enum { TLB_CACHE_STORE = 1, TLB_CACHE_VALUES = TLB_CACHE_STORE };
-/* A store's, if it is Lua functions: these functions. */
+/* A store's, if it is Lua functions, are these functions. */
 enum {
     TLB_STORE_GET = 1,
     TLB_STORE_PUT,
@@ -265,7 +265,7 @@ static inline tlslife_conn *tlb_conn_object(const tlb_conn *self) {
 
 /* ------------------------------------------------------------------------------------- lerror.c */
 
-/* Set a field of the table at the top; a NULL string sets nothing. */
+/* Set a field of the table at the top. A NULL string sets nil. */
 static inline void tlb_set_string(lua_State *L, const char *field, const char *value) {
     lua_pushstring(L, value);
     lua_setfield(L, -2, field);
@@ -300,7 +300,7 @@ int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status);
 int tlb_true(lua_State *L, tlb_conn *self, tlslife_status status);
 /* Pushes true, or raises. */
 int tlb_must(lua_State *L, tlb_conn *self, tlslife_status status);
-/* Push a string, or nil for NULL or no bytes. Return 1. */
+/* Push a string, or nil for a NULL string or for no bytes. Return 1. */
 int tlb_optional_string(lua_State *L, const char *string);
 int tlb_optional_bytes(lua_State *L, tlslife_bytes bytes);
 
@@ -332,7 +332,7 @@ const char *tlb_service(lua_State *L, int idx);
  */
 size_t tlb_offset(lua_State *L, int idx, size_t len);
 /*
- * The length of the list at idx. Raises if it is above TLB_LIST_MAX: the border of a table with
+ * The length of the list at idx. Raises if it is above TLB_LIST_MAX. The border of a table with
  * holes may be any power of two, and no real list is as long.
  */
 #define TLB_LIST_MAX (1 << 24)
@@ -414,7 +414,7 @@ enum {
 
 /*
  * A verb is a method that may have to wait or to ask a hook. A continuation's context is the verb's
- * address: a script with the debug library can change what is on the stack, but not the context.
+ * address, because a script with the debug library can change what is on the stack, but not that.
  */
 typedef struct tlb_verb {
     tlb_attempt attempt;
@@ -495,7 +495,7 @@ int tlb_canceled(lua_State *L);
 /* Pushes milliseconds as seconds; nil below 0. */
 void tlb_push_seconds(lua_State *L, lua_Integer ms);
 
-/* Around a call of the core in a try: the call must not block if a loop can wait instead. */
+/* Around a call of the core in a try. The call must not block if a loop can wait instead. */
 static inline void tlb_begin_try(tlb_conn *self) {
     if (self->looped) {
         tlslife_conn_set_blocking(tlb_conn_object(self), false);
@@ -512,9 +512,9 @@ static inline tlslife_status tlb_end_try(tlb_conn *self, tlslife_status status) 
 #define TLB_TRY(self, call) (tlb_begin_try(self), tlb_end_try(self, call))
 
 /*
- * Runs a verb: checks self and tries once. It continues in tlb_questions or tlb_perform_slowly only
- * for a question, for a store that is Lua functions, and if there are loops. The arguments keep
- * their places on the stack.
+ * Checks self and tries the verb once. It continues in tlb_questions or tlb_perform_slowly only for
+ * a question, for a store that is Lua functions, and if there are loops. The arguments keep their
+ * places on the stack.
  */
 static inline int tlb_perform(lua_State *L, const tlb_verb *verb) {
     tlb_conn *self = tlb_self_conn(L);

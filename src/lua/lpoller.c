@@ -8,7 +8,7 @@
  * poller passes a descriptor to the kernel at once, reports its failure to the caller as an event,
  * and loses it without an error when it is closed.
  *
- * Events are level-triggered: an event that is not acted on is reported again.
+ * Events are level-triggered, so an event that is not acted on is reported again.
  */
 #include "binding.h"
 

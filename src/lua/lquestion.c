@@ -385,7 +385,7 @@ static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
     return false;
 }
 
-/* Answers the question, or waits if it is a want. TLB_ASKED means: try again. */
+/* Answers the question, or waits if it is a want. TLB_ASKED tells the caller to try again. */
 static int answer_question(lua_State *L, tlb_conn *self, tlb_call *call) {
     lua_settop(L, call->verb->args);
     if (tlb_wants(self->question)) {

@@ -71,8 +71,8 @@ static bool push_fd_method(lua_State *L, int idx) {
 }
 
 /*
- * The descriptor of a TLS connection is refused: records of two connections on one descriptor would
- * break both.
+ * The descriptor of a TLS connection is refused, because records of two connections on one
+ * descriptor would break both.
  */
 static int descriptor(lua_State *L, int idx) {
     int exact;
