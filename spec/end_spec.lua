@@ -225,8 +225,8 @@ describe("drain", function()
             assert.equal("", client:drain())
             assert.equal("last words", server:read())
             expect.word(verb == "close" and "closed" or "truncated", server:read())
-            expect.raises("let go", client.feed, client, "x")
-            expect.raises("let go", client.feed_eof, client)
+            expect.raises("was closed", client.feed, client, "x")
+            expect.raises("was closed", client.feed_eof, client)
         end)
     end
 

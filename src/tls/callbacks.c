@@ -31,8 +31,8 @@
 /* --------------------------------------------------------------------------------------- alerts */
 
 /*
- * SSL_set_msg_callback(3). The first header that comes shows whether the peer speaks TLS at all. The
- * callback removes itself then, because libssl would make it for every record.
+ * SSL_set_msg_callback(3). The first header that comes shows whether the peer speaks TLS at all.
+ * The callback removes itself then, because libssl would make it for every record.
  */
 static void on_first_header(int sent, int version, int type, const void *bytes, size_t len,
                             SSL *ssl, void *unused) {

@@ -14,7 +14,8 @@
  * never call the program.
  */
 void tlsl_callbacks_install(tlslife_context *context);
-void tlsl_callbacks_first_header(SSL *ssl); /* before SSL_clear: what comes first is looked at again */
+/* For SSL_clear: the first bytes of the next peer are examined, too. */
+void tlsl_callbacks_first_header(SSL *ssl);
 void tlsl_callbacks_ask_certificate(tlslife_context *context);
 bool tlsl_callbacks_ask_verify(tlslife_context *context); /* false: out of memory */
 void tlsl_callbacks_psk(tlslife_context *context);

@@ -76,7 +76,7 @@ typedef struct tlsl_asked {
 typedef struct tlsl_found_facts {
     int alert; /* the last fatal alert seen, or -1 */
     bool alert_received;
-    bool no_tls; /* the first bytes that came are no header of a TLS record: */
+    bool no_tls; /* the first bytes of the peer, in `first`, are no header of a TLS record */
     unsigned char first[TLSL_HEADER];
     long verify_result; /* of the built-in verification in this handshake */
     int verify_depth;   /* of the certificate that failed; -1: none */

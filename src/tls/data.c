@@ -322,7 +322,7 @@ static uint32_t early_limit(const tlslife_conn *conn) {
  * A server's early data go to a client that has not been verified yet. So they are not allowed
  * where the policy verifies clients.
  */
-static tlslife_status early_lawful(tlslife_conn *conn) {
+static tlslife_status check_write_early(tlslife_conn *conn) {
     bool server = SSL_is_server(conn->ssl);
     if (server && (!conn->begun || SSL_get_verify_mode(conn->ssl) != SSL_VERIFY_NONE)) {
         return tlsl_conn_fail(
@@ -341,7 +341,7 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
                                         size_t *out_written) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
     *out_written = 0;
-    tlslife_status status = bytes_len > 0 ? early_lawful(conn) : no_bytes(conn, "write_early");
+    tlslife_status status = bytes_len > 0 ? check_write_early(conn) : no_bytes(conn, "write_early");
     if (status == TLSLIFE_OK) {
         status = early_begin(conn, "write_early", SSL_is_server(conn->ssl), &deadline);
     }

@@ -1,14 +1,14 @@
 /*
- * hint.c: what a failure of the protocol means to whoever has to act.
+ * hint.c: adds the likely reason to the message of a failed handshake.
  *
- * libssl names the rule that was broken ("wrong version number"), in the words of the protocol. Whoever
- * reads it in a log asks what to change. The answers here are likely reasons, so they stand behind
- * libssl's own words and never take their place.
+ * libssl names the rule of the protocol that was broken ("wrong version number"). The reader of a
+ * log wants to know what to change. The reasons here are likely ones, so they follow libssl's words
+ * and never replace them.
  *
- * A peer that speaks no TLS shows it in the first five bytes, where a record's header would be. libssl
- * gives them one reason or another, by what they would mean in a header, so the bytes are looked at
- * instead of the reason. What an attacker would try is to write them into somebody's log: only bytes that
- * can be printed are shown.
+ * The first five bytes of a peer that speaks no TLS stand where a record's header would be. libssl
+ * reports them for one reason or another, depending on what they would mean in a header. So the
+ * bytes are examined instead of the reason. An attacker would try to write bytes of its own into a
+ * log. So the bytes are shown only if all can be printed.
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -68,7 +68,7 @@ static bool is_text(const unsigned char *bytes, size_t len) {
     return true;
 }
 
-/* Of the bytes where a record's header should be: what they begin, or NULL. */
+/* The protocol whose first bytes are these, or NULL. */
 static const char *protocol_of(const char *first) {
     for (size_t i = 0; i < sizeof greetings / sizeof greetings[0]; i++) {
         if (strncmp(first, greetings[i].begins, strlen(greetings[i].begins)) == 0) {
@@ -112,11 +112,13 @@ static const struct {
     {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, NULL,
      "the client has shown no certificate, and this server requires one"},
     {SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED,
-     "the server is too old for secure renegotiation (RFC 5746); the option LEGACY_SERVER_CONNECT lets it in",
+     "the server is too old for secure renegotiation (RFC 5746); the option LEGACY_SERVER_CONNECT "
+     "allows it",
      NULL},
     {SSL_R_UNEXPECTED_EOF_WHILE_READING,
-     "the server hung up in the middle of the handshake: does it speak TLS on this port, and know this name?",
-     "the client hung up in the middle of the handshake: it may not trust our certificate"},
+     "the server ended the connection in the handshake: does it speak TLS on this port, and know "
+     "this name?",
+     "the client ended the connection in the handshake: it may not trust our certificate"},
     {SSL_R_BINDER_DOES_NOT_VERIFY, NULL, "the client has another key under this PSK identity"},
     {SSL_R_PSK_IDENTITY_NOT_FOUND, NULL, "no PSK of this server has the client's identity"},
 };

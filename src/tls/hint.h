@@ -1,5 +1,5 @@
 /*
- * hint.h: what a failure of the protocol means to whoever has to act. hint.c.
+ * hint.h: finds the likely reason of a failed handshake. hint.c.
  */
 #ifndef TLSLIFE_HINT_H
 #define TLSLIFE_HINT_H
@@ -10,8 +10,9 @@
 #include "tls/conn.h"
 
 /*
- * Fills out with half a sentence for the end of the message, from libssl's code, the alert that came,
- * and what the peer sent in place of TLS. false: there is nothing to add.
+ * Writes into out the half sentence that ends the message. It follows from libssl's code, from the
+ * alert that the peer sent, and from the first bytes of a peer that speaks no TLS. false: there is
+ * nothing to add.
  */
 bool tlsl_hint(const tlslife_conn *conn, unsigned long code, char *out, size_t out_len);
 

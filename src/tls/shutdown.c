@@ -27,7 +27,7 @@
 
 #define READS_MAX 64 /* reads of 4 KiB in one call that must not wait */
 
-static tlslife_status shutdown_lawful(tlslife_conn *conn) {
+static tlslife_status check_shutdown(tlslife_conn *conn) {
     bool under_way = SSL_in_init(conn->ssl);
     if (conn->final_status != TLSLIFE_OK) {
         return tlsl_conn_final_status(conn);
@@ -35,7 +35,7 @@ static tlslife_status shutdown_lawful(tlslife_conn *conn) {
     if (conn->transport.kind == TLSL_NONE && !SSL_in_before(conn->ssl) &&
         (under_way || !SSL_get_quiet_shutdown(conn->ssl))) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "shutdown without a transport: it was let go");
+                              "shutdown without a transport, which was closed");
     }
     /*
      * A close_notify would take the place of the record, which would then never be finished. A
@@ -75,7 +75,7 @@ static int shut_down(tlslife_conn *conn) {
  * update, or a renegotiation that the peer has begun. So that message is finished first.
  */
 static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
-    tlslife_status status = shutdown_lawful(conn);
+    tlslife_status status = check_shutdown(conn);
     if (status == TLSLIFE_OK) {
         status = tlsl_flush(conn, deadline);
     }

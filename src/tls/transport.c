@@ -318,7 +318,7 @@ static tlslife_status not_by_hand(tlslife_conn *conn, const char *verb) {
 /* Whether the transport takes bytes from the program. It takes none when it has been dropped. */
 static tlslife_status fed_by_hand(tlslife_conn *conn, const char *verb) {
     if (conn->transport.in == NULL && conn->transport.out != NULL) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go",
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport, which was closed",
                               verb);
     }
     return conn->transport.in != NULL ? TLSLIFE_OK : not_by_hand(conn, verb);

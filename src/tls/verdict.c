@@ -188,7 +188,7 @@ tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
         return tlslife_conn_handshake(conn);
     }
     if (conn->open) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport: it was let go",
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport, which was closed",
                               verb);
     }
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
