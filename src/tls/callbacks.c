@@ -94,7 +94,8 @@ static int on_make_ticket(SSL *ssl, void *unused) {
 
 /*
  * SSL_CTX_set_session_ticket_cb(3). It decides as libssl would without it, and records why a ticket
- * cannot be used.
+ * cannot be used. In one case it decides otherwise: no new ticket is sent where the session id
+ * beside a ticket that cannot be decrypted has led to a session.
  */
 static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
                                         size_t name_len, SSL_TICKET_STATUS status, void *unused) {
