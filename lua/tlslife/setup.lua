@@ -224,10 +224,10 @@ function setup.run(server)
     repeat uv.run() until stopped
 end
 
---- A function of level and message that logs and never raises. who is "worker 2" or nil.
-function setup.log(options, who)
+--- A function of level and message that logs and never raises. name is "worker 2" or nil.
+function setup.log(options, name)
     local log = options.log
-    local prefix = who and "tlslife: " .. who .. ": " or "tlslife: "
+    local prefix = name and "tlslife: " .. name .. ": " or "tlslife: "
     return function(level, message)
         if log and pcall(log, level, message) then return end
         io.stderr:write(prefix .. level .. ": " .. message .. "\n")

@@ -9,10 +9,10 @@
 --
 -- A socket, the control, leads to each worker. It carries lines from the parent, "reload" and "stop
 -- SECONDS". For a process, a first line precedes them with the secret from which ticket keys and
--- the keys that seal the cache are derived, because others can read an environment and a command
--- line. When the control ends, the parent has ended, in whatever way, and the worker stops
--- gracefully. In the other direction, the end of a thread ends its control; that of a process is
--- reported by the system.
+-- the keys that seal the cache are derived. The secret is not in the environment or the command
+-- line, which other processes can read. When the control ends, the parent has ended, in whatever
+-- way, and the worker stops gracefully. In the other direction, the end of a thread ends its
+-- control; the system reports the end of a process.
 --
 -- The parent makes each context first, so that an error is reported once, by serve's result or by a
 -- line in the log, and no worker meets it. A worker that ends without an order is started again,

@@ -172,8 +172,8 @@ function loop.wake(co)
     end
 end
 
---- Wakes all who wait for the descriptor, and takes it out of the queues: select must not see it
--- again.
+--- Wakes the coroutines that wait for the descriptor, and takes it out of the queues: select must
+-- not see it again.
 function loop.forget(fd)
     local stand_in = stand_ins[fd]
     if not stand_in then return end

@@ -12,8 +12,8 @@
 -- when the coroutine yields next. If the garbage collector has closed the descriptor meanwhile,
 -- that fails, and cqueues drops the coroutine. So this file calls cqueues.cancel, which does the
 -- same at once, as soon as no coroutine waits for the descriptor. While one waits, the owner is
--- alive and its descriptor open. Another owner shows that the number was reused; those who wait for
--- the older descriptor are not counted.
+-- alive and its descriptor open. Another owner shows that the number was reused; coroutines that
+-- wait for the older descriptor are not counted.
 
 local cqueues = require "cqueues"
 local condition = require "cqueues.condition"
