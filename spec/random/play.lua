@@ -1,0 +1,477 @@
+--- Plays a program of generate.lua, or one that was shrunk, and looks after each line at what must always hold.
+--
+--   local failure = play.run {"o[1] = tls.context {role = 'client'}", "o[1]:connection():write 'x'"}
+--
+-- A failure is a table: line (its number), text, message. Lines may use what is in the environment below.
+--
+-- The methods that count references and move bytes are wrapped, once for the process, so that a model can follow them:
+-- how many references each handle has, what was written and what was read, which connections have said goodbye.
+
+local pki = require "spec.support.pki"
+local tls = require "tlslife"
+
+local play = {}
+
+local SENT, RECEIVED = tls.SENT_SHUTDOWN, tls.RECEIVED_SHUTDOWN
+local STATES = {before = true, handshake = true, open = true, failed = true}
+local GETTERS = {
+    connection = {"blocking", "early_data_status", "error", "events", "fd", "get_shutdown", "get_timeout", "handshake_done",
+        "has_pending", "hostname", "idle", "is_server", "peer_address", "pending", "pollfd", "quiet_shutdown",
+        "renegotiate_pending", "server_name", "session_reused", "state", "state_text", "timeout", "version", "cipher",
+        "verify_result", "finished", "peer_finished", "resumption", "alpn", "group", "ocsp_response", "ticket_data"},
+    session = {"id", "time", "timeout", "ticket", "ticket_lifetime", "protocol", "cipher", "hostname", "alpn", "max_early_data",
+        "is_resumable"},
+    context = {"role"}, cache = {"stats"}, store = {"wait"}, keyring = {}, ticket_keys = {}, listener = {},
+}
+local COSTLY = {connection = {"peer_certificates"}, session = {"peer_certificate"}}
+
+local model -- of the program that runs
+
+local function fail(format, ...)
+    if model and not model.failure then model.failure = format:format(...) end
+end
+
+-- ----------------------------------------------------------------------------------------------- the model
+
+local function new_model()
+    return {
+        refs = setmetatable({}, {__mode = "k"}),    -- what each handle may give up
+        streams = {},                               -- every stream that was ever written
+        writes = setmetatable({}, {__mode = "k"}),  -- a connection's own
+        reads = setmetatable({}, {__mode = "k"}),   -- which streams it may be reading, and how far
+        ids = setmetatable({}, {__mode = "k"}),     -- keying material: what both ends of a connection share
+        goodbye = {},                               -- by id: an end's mask has SENT
+        offered = setmetatable({}, {__mode = "k"}), -- a client's connection had a session to offer
+        waited = setmetatable({}, {__mode = "k"}),  -- a write of it was told to wait, or was short
+        excused = setmetatable({}, {__mode = "k"}), -- its own mask was set by hand
+        renegotiated = false, freed = 0,
+    }
+end
+
+local function handed_out(object)
+    if tls.type(object) then model.refs[object] = (model.refs[object] or 0) + 1 end
+end
+
+local function stream_of(conn)
+    local stream = model.writes[conn]
+    if not stream then
+        stream = {sent = "", rest = ""}
+        model.writes[conn] = stream
+        table.insert(model.streams, stream)
+    end
+    return stream
+end
+
+local function flat(data, i)
+    if type(data) == "table" then
+        if rawlen(data) > 1 << 20 then return nil end
+        local pieces = {}
+        for n, piece in ipairs(data) do
+            if type(piece) ~= "string" then return nil end
+            pieces[n] = piece
+        end
+        data = table.concat(pieces)
+    elseif tls.type(data) == "buffer" then
+        data = data:sub()
+    elseif type(data) == "number" then
+        data = tostring(data)
+    end
+    return type(data) == "string" and data:sub(math.tointeger(i) or 1) or nil
+end
+
+--- While a write is under way its bytes may arrive; afterwards those that it has counted, and a record that waits.
+local function before_write(conn, data, i)
+    local bytes, stream = flat(data, i), stream_of(conn)
+    local both = bytes and math.min(#bytes, #stream.rest)
+    if not both or stream.under_way or bytes:sub(1, both) ~= stream.rest:sub(1, both) then stream.loose = true end
+    stream.rest, stream.under_way = bytes or "", true
+    return stream
+end
+
+local function after_write(stream, n)
+    n = math.type(n) == "integer" and n or 0
+    stream.sent, stream.rest, stream.under_way = stream.sent .. stream.rest:sub(1, n), stream.rest:sub(n + 1), nil
+end
+
+local function came(conn, bytes, stays)
+    local read = model.reads[conn]
+    if not read then
+        read = {at = 0, may_be = table.move(model.streams, 1, #model.streams, 1, {})}
+        model.reads[conn] = read
+    end
+    local still = {}
+    for _, stream in ipairs(read.may_be) do
+        if stream.loose or (stream.sent .. stream.rest):sub(read.at + 1, read.at + #bytes) == bytes then
+            still[#still + 1] = stream
+        end
+    end
+    if #still == 0 then
+        fail("%d bytes from %d on are not what was sent: %.40q", #bytes, read.at + 1, bytes)
+    end
+    if not stays then read.at, read.may_be = read.at + #bytes, still end
+end
+
+--- Connections that share keying material are each other's peers.
+local function look_at_goodbye(conn)
+    local ok, id = pcall(conn.export_keying_material, conn, 8, "EXPERIMENTAL-random")
+    if ok and id then
+        model.ids[conn] = model.ids[conn] or {}
+        model.ids[conn][id] = true
+    end
+    for each in pairs(model.ids[conn] or {}) do
+        if conn:get_shutdown() & SENT ~= 0 then model.goodbye[each] = true end
+    end
+end
+
+local function said_goodbye(conn)
+    if not model.ids[conn] or model.excused[conn] then return true end
+    for id in pairs(model.ids[conn]) do
+        if model.goodbye[id] then return true end
+    end
+    return false
+end
+
+local function begins_again(conn)
+    model.writes[conn], model.reads[conn], model.ids[conn] = nil, nil, nil
+    model.offered[conn] = model.offered[conn] or conn:session() ~= nil
+end
+
+-- -------------------------------------------------------------------------------------- wrapped methods
+
+local function hands_out(method)
+    return function(...)
+        local results = table.pack(method(...))
+        if model then handed_out(results[1]) end
+        return table.unpack(results, 1, results.n)
+    end
+end
+
+local function gives_up(method)
+    return function(object, ...)
+        method(object, ...)
+        if model and model.refs[object] then
+            model.refs[object], model.freed = model.refs[object] - 1, model.freed + 1
+        end
+    end
+end
+
+local function reads(method, stays)
+    return function(conn, n, ...)
+        local results = table.pack(method(conn, n, ...))
+        if not model then return table.unpack(results, 1, results.n) end
+        if results[1] then
+            local bytes = results[1]
+            if type(bytes) ~= "string" then bytes = n:sub(1, bytes) end
+            came(conn, bytes, stays)
+        elseif results[2] == "closed" then
+            look_at_goodbye(conn)
+            if not said_goodbye(conn) then fail "it says closed, and its peer has not said goodbye" end
+        end
+        return table.unpack(results, 1, results.n)
+    end
+end
+
+local function writes(method)
+    return function(conn, data, i, ...)
+        if not model or tls.type(conn) ~= "connection" then return method(conn, data, i, ...) end
+        local stream, waited = before_write(conn, data, i), model.waited[conn]
+        local asked = #stream.rest
+        model.waited[conn] = true -- it may never return
+        local results = table.pack(pcall(function(...) return method(conn, data, i, ...) end, ...)) -- by its name
+        after_write(stream, results[1] and results[2] or 0)
+        if not results[1] or (not stream.loose and results[2] == asked) then model.waited[conn] = waited end
+        if not results[1] then error(results[2], 0) end
+        return table.unpack(results, 2, results.n)
+    end
+end
+
+local function then_does(method, does)
+    return function(object, ...)
+        local results = table.pack(method(object, ...))
+        if model and results[1] then does(object, results[1], ...) end
+        return table.unpack(results, 1, results.n)
+    end
+end
+
+local function note_goodbye(conn) if tls.type(conn) then pcall(look_at_goodbye, conn) end end
+
+local function before_freeing(method)
+    return function(conn, ...)
+        if model then note_goodbye(conn) end
+        return method(conn, ...)
+    end
+end
+
+--- It may have said goodbye also where it returns nil.
+local function around(method)
+    return function(conn, ...)
+        if model then note_goodbye(conn) end
+        local results = table.pack(pcall(method, conn, ...))
+        if model then note_goodbye(conn) end
+        if results[1] then return table.unpack(results, 2, results.n) end
+        if model and not model.waited[conn] and tostring(results[2]):find "while a write waits" then
+            fail("%s, and no write was told to wait", results[2])
+        end
+        error(results[2], 0)
+    end
+end
+
+local function wrap(methods, how, ...)
+    for _, name in ipairs {...} do methods[name] = how(methods[name]) end
+end
+
+local function wrap_connections(methods)
+    wrap(methods, hands_out, "dup", "up_ref", "context", "session", "take_session")
+    wrap(methods, reads, "read", "read_into")
+    methods.peek = reads(methods.peek, true)
+    wrap(methods, writes, "write")
+    methods.clear = before_freeing(then_does(methods.clear, begins_again))
+    methods.free = before_freeing(gives_up(methods.free))
+    wrap(methods, around, "shutdown", "close")
+    methods.set_shutdown = then_does(methods.set_shutdown, function(conn) model.excused[conn] = true; note_goodbye(conn) end)
+    methods.set_session = then_does(methods.set_session, function(conn, _, session)
+        model.offered[conn] = session ~= nil or model.offered[conn]
+    end)
+    methods.dup = then_does(methods.dup, function(conn, copy)
+        model.offered[copy] = model.offered[copy] or model.offered[conn] or conn:session() ~= nil
+    end)
+    methods.renegotiate = then_does(methods.renegotiate, function() model.renegotiated = true end)
+    methods.write_early = then_does(methods.write_early, function(conn, n, data, i)
+        if conn:is_server() then after_write(before_write(conn, data, i), n) end
+    end)
+end
+
+--- Both metatables of a kind: with a finalizer, and without one where it was freed.
+local function wrap_kind(object, wrap_methods)
+    local live = debug.getmetatable(object)
+    wrap_methods(live.__index)
+    object:free()
+    for _, metatable in ipairs {live, debug.getmetatable(object)} do
+        metatable.__close = gives_up(metatable.__close)
+    end
+end
+
+local function counts(...)
+    local names = {...}
+    return function(methods)
+        wrap(methods, hands_out, "up_ref", table.unpack(names))
+        wrap(methods, gives_up, "free")
+    end
+end
+
+local wrapped
+
+local function wrap_all()
+    if wrapped then return end
+    local context = tls.context {role = "client", verify = "none"}
+    local a, b = context:connection(), assert(tls.context {role = "server", certificate = pki.get().server_cert,
+        private_key = pki.get().server_key}):connection()
+    tls.pair(a, b)
+    for _ = 1, 4 do a:connect() b:accept() end
+    wrap_kind(assert(a:session()), counts "dup")
+    wrap_kind(a, wrap_connections)
+    wrap_kind(context, counts("connection", "import_session"))
+    wrap_kind(tls.cache(), counts("get", "take"))
+    wrap_kind(tls.keyring {("k"):rep(32)}, counts())
+    wrap_kind(tls.ticket_keys {}, counts())
+    wrap_kind(tls.redis {port = 1}, counts())
+    local listener = assert(tls.listen("127.0.0.1", 0))
+    wrap(debug.getmetatable(listener).__index, hands_out, "accept")
+    listener:close()
+    wrapped = {}
+    for name, value in pairs(tls) do wrapped[name] = value end
+    wrap(wrapped, hands_out, "context", "cache", "shared", "redis", "keyring", "ticket_keys")
+end
+
+-- ----------------------------------------------------------------------------------- what lines may use
+
+local looped = setmetatable({}, {__mode = "k"})
+
+tls.loop {
+    name = "random",
+    running = function() return looped[coroutine.running()] ~= nil end,
+    wait = function() return coroutine.yield "wait" end,
+    wake = function() end,
+}
+
+--- A table of 2^60 elements, as Lua counts: all of its array is full, and then only powers of two are there.
+local make_long = load((function()
+    local parts = {"local x = 'x' return {" .. ("x,"):rep(65536) .. "[65537] = x"}
+    for k = 17, 60 do parts[#parts + 1] = ("[%d] = x"):format(1 << k) end
+    return table.concat(parts, ", ") .. "}"
+end)())
+
+--- Made where it is used, since each collection walks it.
+local on_demand = {__index = function(env, name)
+    if name ~= "long" then return nil end
+    env.long = make_long()
+    return env.long
+end}
+
+local function spawn(f)
+    local co = coroutine.create(f)
+    looped[co] = true
+    return co
+end
+
+local function resume(co, ...)
+    if type(co) == "thread" and coroutine.status(co) == "suspended" then
+        local ok, message = coroutine.resume(co, ...)
+        if not ok then error(message, 0) end
+        return message
+    end
+end
+
+local function yield(...)
+    if coroutine.isyieldable() then return coroutine.yield(...) end
+end
+
+--- Bytes from one to the other, where they have set_memory.
+local function move(from, to, n)
+    local ok, bytes = pcall(from.drain, from, n)
+    if ok and bytes ~= "" then to:feed(bytes) end
+end
+
+local function step(conn, other)
+    pcall(move, other, conn)
+    local ok, result, why = pcall(conn.handshake, conn)
+    if not ok then error(result, 0) end
+    return result or (why ~= "want_read" and why ~= "want_write" and why ~= "want_session")
+end
+
+--- The handshake of both, as far as it goes.
+local function drive(a, b)
+    for _ = 1, 8 do
+        local one = step(a, b)
+        local other = step(b, a)
+        if one and other then return end
+    end
+end
+
+local function text(seed, size)
+    return (("%d "):format(seed)):rep(size):sub(1, size)
+end
+
+local function environment()
+    return setmetatable({
+        o = {}, kept = {}, tls = wrapped, p = pki.get(), dir = pki.get().dir, spawn = spawn, resume = resume,
+        yield = yield, move = move, drive = drive, text = text, collectgarbage = collectgarbage, coroutine = coroutine,
+        setmetatable = setmetatable, error = error, pcall = pcall, print = function() end, io = {stdout = io.stdout},
+        math = math,
+    }, on_demand)
+end
+
+-- ------------------------------------------------------------------------------------------ what must hold
+
+local function must(holds, format, ...)
+    if holds then return end
+    local values = table.pack(...)
+    for i = 1, values.n do values[i] = tostring(values[i]) end
+    error {format:format(table.unpack(values, 1, values.n))}
+end
+
+local function answers(object, getter)
+    local ok, value = pcall(object[getter], object)
+    must(ok, "%s raises: %s", getter, value)
+end
+
+local function look_at_connection(conn)
+    local state, mask = conn:state(), conn:get_shutdown()
+    must(STATES[state], "state() is %s", state)
+    must(math.type(mask) == "integer" and mask >= 0 and mask <= (SENT | RECEIVED), "get_shutdown() is %s", mask)
+    must(model.renegotiated or not conn:handshake_done() or (conn:version() and conn:cipher()),
+        "the handshake is done, and version is %s, cipher %s, state %s", conn:version(), conn:cipher(), state)
+    if conn:session_reused() and not conn:is_server() and not model.offered[conn] and not model.renegotiated then
+        local context = conn:context()
+        local cached = model.cached[context]
+        context:free()
+        must(cached, "it has resumed, and nothing was offered")
+    end
+    look_at_goodbye(conn)
+end
+
+local function is_live(object, kind)
+    local ok, message = pcall(kind == "listener" and object.fd or object.up_ref, object)
+    if ok and kind ~= "listener" then object:free() end
+    return ok, message
+end
+
+local function look_at(object, costly)
+    local kind = tls.type(object)
+    if not kind or kind == "poller" or kind == "buffer" then return end
+    local refs = model.refs[object]
+    local live, message = is_live(object, kind)
+    must(kind == "listener" or not refs or live == (refs > 0), "%s with %s references: %s", kind, refs,
+        live and "it lives" or message)
+    if not live then return end
+    for _, getter in ipairs(GETTERS[kind]) do answers(object, getter) end
+    for _, getter in ipairs(costly and COSTLY[kind] or {}) do answers(object, getter) end
+    if kind == "connection" then look_at_connection(object) end
+end
+
+--- Messages that say nothing, or show that something of the module's own was called wrongly.
+local function look_at_message(message)
+    if type(message) ~= "string" then return end
+    if message:find "^attempt to " or message:find "lua/tlslife/" or message:find "to '%?'" or message:find "^%(?null"
+        or message == "" then
+        fail("a message that says nothing: %s", message)
+    end
+end
+
+local function look_around(env, line, all)
+    for number in line:gmatch "o%[(%d+)%]" do look_at(env.o[tonumber(number)], false) end
+    if all then
+        for _, object in pairs(env.o) do look_at(object, true) end
+    end
+end
+
+local function one_line(env, line, number)
+    local chunk, message = load(line, "=line " .. number, "t", env)
+    if not chunk then return fail("it is no Lua: %s", message) end
+    local ok, raised = pcall(chunk)
+    if not ok then look_at_message(raised) end
+    local freed = model.freed
+    local seen, why = pcall(look_around, env, line, number % 8 == 0)
+    if not seen and freed == model.freed then -- else a finalizer freed something while we looked
+        fail("%s", type(why) == "table" and why[1] or "a look at the objects raises: " .. tostring(why))
+    end
+end
+
+--- Everything goes, finalizers too, so that the next program begins with nothing.
+local function finish(env)
+    for key in pairs(env.o) do env.o[key] = nil end
+    env.long = nil
+    collectgarbage "restart"
+    collectgarbage "incremental"
+    collectgarbage("generational", 20, 100)
+    collectgarbage()
+end
+
+--- visit: called with each line's number before it.
+function play.run(lines, visit)
+    wrap_all()
+    local env = environment()
+    model = new_model()
+    model.cached = setmetatable({}, {__mode = "k"})
+    local context = wrapped.context
+    env.tls = setmetatable({context = function(options)
+        local results = table.pack(context(options))
+        if results[1] and options.cache then model.cached[results[1]] = true end
+        return table.unpack(results, 1, results.n)
+    end}, {__index = wrapped})
+    local failure
+    for number, line in ipairs(lines) do
+        if visit then visit(number) end
+        one_line(env, line, number)
+        if model.failure then
+            failure = {line = number, text = line, message = model.failure}
+            break
+        end
+    end
+    finish(env)
+    model = nil
+    os.remove(pki.get().dir .. "/slab")
+    return failure
+end
+
+return play
