@@ -425,13 +425,13 @@ local function look_around(env, line, all)
     end
 end
 
-local function one_line(env, line, number)
+local function one_line(env, line, number, all)
     local chunk, message = load(line, "=line " .. number, "t", env)
     if not chunk then return fail("it is no Lua: %s", message) end
     local ok, raised = pcall(chunk)
     if not ok then look_at_message(raised) end
     local freed = model.freed
-    local seen, why = pcall(look_around, env, line, number % 8 == 0)
+    local seen, why = pcall(look_around, env, line, all)
     if not seen and freed == model.freed then -- else a finalizer freed something while we looked
         fail("%s", type(why) == "table" and why[1] or "a look at the objects raises: " .. tostring(why))
     end
@@ -447,7 +447,7 @@ local function finish(env)
     collectgarbage()
 end
 
---- visit: called with each line's number before it.
+--- visit: called with each line's number before it; all objects are looked at after each line then.
 function play.run(lines, visit)
     wrap_all()
     local env = environment()
@@ -462,7 +462,7 @@ function play.run(lines, visit)
     local failure
     for number, line in ipairs(lines) do
         if visit then visit(number) end
-        one_line(env, line, number)
+        one_line(env, line, number, visit or number % 8 == 0 or number == #lines)
         if model.failure then
             failure = {line = number, text = line, message = model.failure}
             break
