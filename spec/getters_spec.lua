@@ -50,9 +50,7 @@ end
 local AFTERS = {
     ["and nothing more"] = function(_, known) return known end,
     ["and its session is taken"] = function(conn) conn:set_session(nil); return false end,
-    ["and it is cleared"] = function(conn) -- which a pending renegotiation forbids
-        if pcall(conn.clear, conn) then return false end
-    end,
+    ["and it is cleared"] = function(conn) assert(conn:clear()); return false end,
 }
 
 local function mutual(version, client, server)

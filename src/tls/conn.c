@@ -30,6 +30,7 @@
 #include "tls/callbacks.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/handshake.h"
 #include "tls/hello.h"
 #include "tls/lookup.h"
 #include "tls/resumption.h"
@@ -268,21 +269,79 @@ static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
     return TLSLIFE_OK;
 }
 
-tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
-    ERR_clear_error();
-    if (SSL_renegotiate_pending(conn->ssl)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "a renegotiation is pending: finish it with handshake before clear");
+/* What libssl's SSL_dup forgets. */
+static bool copy_forgotten(tlslife_conn *to, const SSL *from) {
+    SSL *ssl = to->ssl;
+    const char *server_name = SSL_get_servername(from, TLSEXT_NAMETYPE_host_name);
+    SSL_set_quiet_shutdown(ssl, SSL_get_quiet_shutdown(from));
+    if (server_name != NULL && !SSL_is_server(ssl) &&
+        SSL_set_tlsext_host_name(ssl, server_name) != 1) {
+        return false;
+    }
+    tlsl_conn_set_tickets(to);
+    return (to->set.groups == NULL || SSL_set1_groups_list(ssl, to->set.groups) == 1) &&
+           (to->set.alpn == NULL ||
+            SSL_set_alpn_protos(ssl, to->set.alpn, (unsigned)to->set.alpn_len) == 0);
+}
+
+static void hand_over_transport(SSL *to, const SSL *from) {
+    BIO *in = SSL_get_rbio(from), *out = SSL_get_wbio(from);
+    if (in != NULL && BIO_up_ref(in)) {
+        SSL_set0_rbio(to, in);
+    }
+    if (out != NULL && BIO_up_ref(out)) {
+        SSL_set0_wbio(to, out);
+    }
+}
+
+/*
+ * SSL_clear fails while a renegotiation is pending, and only the end of the renegotiation changes
+ * that. A peer may ask for one and leave. So SSL_clear judges the session, the SSL is put before
+ * its first handshake, where SSL_dup copies it, and the copy takes its place.
+ */
+static tlslife_status clear_by_copy(tlslife_conn *conn) {
+    SSL *before = conn->ssl;
+    tlsl_handshake_unhold(conn);
+    SSL_clear(before);
+    if (SSL_is_server(before)) {
+        SSL_set_accept_state(before);
+    } else {
+        SSL_set_connect_state(before);
+    }
+    conn->ssl = SSL_dup(before);
+    if (conn->ssl == NULL || SSL_set_ex_data(conn->ssl, conn_index, conn) != 1 ||
+        !copy_forgotten(conn, before)) {
+        SSL_free(conn->ssl);
+        conn->ssl = before;
+        tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_MEMORY, "out of memory for clear");
+        return tlsl_conn_end(conn, TLSLIFE_ERROR); /* it can be tried again */
+    }
+    hand_over_transport(conn->ssl, before);
+    SSL_set_ex_data(before, conn_index, NULL);
+    SSL_free(before);
+    return TLSLIFE_OK;
+}
+
+static tlslife_status clear_ssl(tlslife_conn *conn) {
+    if (SSL_renegotiate_pending(conn->ssl) && !conn->origin->foreign) {
+        return clear_by_copy(conn);
     }
     bool hello_waits = SSL_want_client_hello_cb(conn->ssl) && !conn->context->foreign;
     if (hello_waits && refuse_suspended_hello(conn) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
+    return SSL_clear(conn->ssl) == 1
+               ? TLSLIFE_OK
+               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");
+}
+
+tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
+    ERR_clear_error();
+    if (clear_ssl(conn) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
     if (!conn->origin->foreign) {
         tlsl_callbacks_first_header(conn->ssl);
-    }
-    if (SSL_clear(conn->ssl) != 1) {
-        return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");
     }
     drop_progress(conn);
     bool off = conn->origin->resumption == TLSLIFE_RESUMPTION_OFF && !conn->origin->foreign;
@@ -328,28 +387,13 @@ static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
     to->set.hostname_dialled = from->set.hostname_dialled;
     to->set.num_tickets = from->set.num_tickets;
     memcpy(to->resume.sid_ctx, from->resume.sid_ctx, sizeof to->resume.sid_ctx);
+    if (tlsl_conn_has_given_session(from)) {
+        tlsl_conn_note_given_session(to, from->resume.given_session);
+    }
     return copy_string(&to->set.hostname, from->set.hostname) &&
            copy_string(&to->set.groups, from->set.groups) && copy_alpn(to, from) &&
            copy_ticket_data(to, from) &&
            (!from->data.corked || tlslife_conn_cork(to, true) == TLSLIFE_OK);
-}
-
-/* Copies what SSL_dup leaves out. */
-static bool copy_forgotten(tlslife_conn *to, const tlslife_conn *from) {
-    SSL *ssl = to->ssl;
-    const char *server_name = SSL_get_servername(from->ssl, TLSEXT_NAMETYPE_host_name);
-    if (tlsl_conn_has_given_session(from)) {
-        tlsl_conn_note_given_session(to, from->resume.given_session);
-    }
-    SSL_set_quiet_shutdown(ssl, SSL_get_quiet_shutdown(from->ssl));
-    if (server_name != NULL && !SSL_is_server(ssl) &&
-        SSL_set_tlsext_host_name(ssl, server_name) != 1) {
-        return false;
-    }
-    tlsl_conn_set_tickets(to);
-    return (to->set.groups == NULL || SSL_set1_groups_list(ssl, to->set.groups) == 1) &&
-           (to->set.alpn == NULL ||
-            SSL_set_alpn_protos(ssl, to->set.alpn, (unsigned)to->set.alpn_len) == 0);
 }
 
 tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
@@ -358,7 +402,7 @@ tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
     }
     ERR_clear_error();
     tlslife_conn *dup = wrap(conn->context, SSL_dup(conn->ssl), err);
-    if (dup != NULL && !(copy_own(dup, conn) && copy_forgotten(dup, conn))) {
+    if (dup != NULL && !(copy_own(dup, conn) && copy_forgotten(dup, conn->ssl))) {
         tlslife_conn_free(dup);
         dup = NULL;
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot copy a connection's settings");
