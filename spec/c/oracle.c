@@ -1,6 +1,6 @@
 /*
  * oracle.c: the program. `oracle` runs every case, `oracle list` prints their names, `oracle NAME`
- * runs one.
+ * runs one, and `oracle walk` runs the walks that it reads: see oracle_walk.c.
  *
  * It exits with 2 where it is itself at fault (no such case, no memory), never because libssl did
  * something unexpected: whatever that is, it is what was asked for.
@@ -27,7 +27,7 @@ void case_ends(void) {
 int main(int argc, char **argv) {
     struct cases cases = {0};
     if (argc > 2) {
-        fprintf(stderr, "usage: oracle [list | NAME]\n");
+        fprintf(stderr, "usage: oracle [list | walk | NAME]\n");
         return 2;
     }
     if (argc == 2 && strcmp(argv[1], "list") == 0) {
@@ -36,6 +36,10 @@ int main(int argc, char **argv) {
         cases.wanted = argv[1];
     }
     signal(SIGPIPE, SIG_IGN);
+    if (argc == 2 && strcmp(argv[1], "walk") == 0) {
+        read_walks();
+        return fflush(stdout) == 0 ? 0 : 2;
+    }
     matrix_walk(&cases);
     sequence_walk(&cases);
     state_walk(&cases);

@@ -124,6 +124,10 @@ void matrix_walk(struct cases *cases);
 void sequence_walk(struct cases *cases);
 void state_walk(struct cases *cases);
 
+/* ------------------------------------------------------------------------------- oracle_walk.c */
+
+void read_walks(void);
+
 /* ------------------------------------------- oracle_shutdown.c, oracle_life.c, oracle_session.c */
 
 enum {

@@ -1,0 +1,142 @@
+--- Random walks over the calls of one connection, played by tlslife and by libssl alone (spec/c/oracle_walk.c).
+--
+-- A walk is {kind, role, start, verb, ...}. Both tell tokens (spec/support/scene.lua). They are compared up to the first
+-- token in which tlslife differs on purpose: a row of docs/differences.md.
+
+local Scene = require "spec.support.scene"
+local tls = require "tlslife"
+
+local walk = {}
+
+local KINDS = {"tls12_id", "tls12_ticket", "tls13_stateful", "tls13_stateless"}
+local VERBS = {"read", "read", "read", "write", "write", "fill", "shutdown", "shutdown", "handshake", "handshake", "facts",
+    "facts", "leave", "quiet", "loud", "mark", "mark_received", "unmark", "clear", "rejoin"}
+local AFTER = {read = true, facts = true, clear = true, mark = true, unmark = true, rejoin = true} -- the peer left: no writes
+local LATER = {tls12 = {"renegotiate"}, tls13 = {"update", "update", "ticket"}}
+
+--- The walk of a seed, with so many verbs.
+function walk.make(seed, count)
+    local x = (seed + 1) * 0x9E3779B97F4A7C15
+    local function pick(list)
+        x = x ~ (x >> 12)
+        x = x ~ (x << 25)
+        x = x ~ (x >> 27)
+        return list[((x * 0x2545F4914F6CDD1D) >> 33) % #list + 1]
+    end
+    for _ = 1, 4 do pick(KINDS) end
+    local one = {pick(KINDS), pick {"client", "server"}, pick {"open", "open", "open", "resuming", "new"}}
+    -- Who has left says no more until there is a new transport. Nobody leaves whose peer has yet to write something,
+    -- since a transport in memory of ours then fails, and one of libssl's does not.
+    local left, asked = false, false
+    for _ = 1, count do
+        local verb = pick {1, 2, 3, 4, 5, 6, 7, 8} == 1 and pick(LATER[one[1]:sub(1, 5)]) or pick(VERBS)
+        asked = asked or verb == "update" or verb == "ticket" or verb == "renegotiate"
+        if verb == "leave" and asked then verb = "read" end
+        local who = pick {"s", "p"}
+        if verb == "leave" then who = "p" elseif left then who = "s" end
+        if not left or AFTER[verb] then one[#one + 1] = who .. "." .. verb end
+        left = verb == "leave" or (left and verb ~= "rejoin")
+    end
+    return one
+end
+
+-- ------------------------------------------------------------------------------------- played by tlslife
+
+local verbs = {}
+
+local function bit(value) return value and 1 or 0 end
+
+for _, name in ipairs {"read", "shutdown", "handshake", "clear", "leave"} do
+    verbs[name] = function(scene, conn) scene[name](scene, conn) end
+end
+function verbs.write(scene, conn) scene:write(conn) end
+function verbs.fill(scene, conn) scene:write(conn, Scene.CAPACITY + 1000) end
+function verbs.quiet(_, conn) conn:set_quiet_shutdown(true) end
+function verbs.loud(_, conn) conn:set_quiet_shutdown(false) end
+function verbs.mark(_, conn) conn:set_shutdown(tls.SENT_SHUTDOWN) end
+function verbs.mark_received(_, conn) conn:set_shutdown(tls.RECEIVED_SHUTDOWN) end
+function verbs.unmark(_, conn) conn:set_shutdown(0) end
+function verbs.rejoin(scene) scene:rejoin() end
+
+for token, verb in pairs {update = "key_update", renegotiate = "renegotiate", ticket = "new_session_ticket"} do
+    verbs[token] = function(scene, conn)
+        local ok, result = pcall(conn[verb], conn)
+        local name = (conn == scene:peer() and "p." or "s.") .. token
+        if ok then scene:say("%s=%d", name, bit(result)) else scene:say("%s=raises", name) end
+    end
+end
+
+function verbs.facts(scene, conn)
+    scene:say("mask=%d", conn:get_shutdown())
+    scene:say("reused=%d", bit(conn:session_reused()))
+    scene:say("pending=%d", conn:pending())
+end
+
+local starts = {}
+function starts.open(scene) scene:meet() end
+function starts.new(scene) scene:prepare() end
+function starts.resuming(scene)
+    scene:meet()
+    scene:prepare_again()
+    scene.ends.client:set_session(scene:offered(scene.offer))
+end
+
+--- The tokens, as one line.
+function walk.play(one)
+    local scene = Scene.new(one[1], one[2], {})
+    starts[one[3]](scene)
+    for i = 4, #one do
+        local who, verb = one[i]:match "^(%l)%.([%l_]+)$"
+        verbs[verb](scene, who == "p" and scene:peer() or scene:subject())
+    end
+    scene:subject():free()
+    scene.ends[scene.role] = nil
+    scene:settle_all()
+    if scene.held then scene:verdict() end
+    scene:close()
+    return table.concat(scene.line, " ")
+end
+
+-- ------------------------------------------------------------------------------------------- compared
+
+local function tokens(line)
+    local list = {}
+    for token in line:gmatch "%S+" do list[#list + 1] = token end
+    return list
+end
+
+--- Whether an earlier call of the same end failed, or a write of it waits.
+local function before(list, i, pattern)
+    local who = list[i]:match "^([sp])%."
+    for n = 1, i - 1 do
+        if who and list[n]:sub(1, 1) == who and list[n]:find(pattern) then return true end
+    end
+    return false
+end
+
+local FAILED = "^.%.%l+=%-?%d+/s"
+
+--- Whether a difference, in token i, is one of docs/differences.md.
+local function known(theirs, ours, i)
+    local their, our = theirs[i], ours[i]
+    if not their or not our then return false end
+    if our:find "shutdown=raises$" then return their:find "/" or before(theirs, i, "write=0/want_write") end
+    if their:find "shutdown=%-1/ssl:shutdown_while_in_init" then return true end
+    if our:find "^.%.read=raises$" or our:find "^.%.write=raises$" then return their:find "/" end
+    if our:find "=raises$" then return true end -- a mistake of the program's, which libssl answers with 0 or takes
+    return our == "clear=1" and their:find "^clear=0" or before(ours, i, FAILED)
+end
+
+--- nil, or what differs; and how many tokens were alike.
+function walk.compare(theirs, ours)
+    local a, b = tokens(theirs), tokens(ours)
+    for i = 1, math.max(#a, #b) do
+        if a[i] ~= b[i] then
+            return not known(a, b, i) and ("token %d: libssl says %s, tlslife %s\n%s\n%s"):format(i, a[i], b[i], theirs, ours) or nil,
+                i - 1
+        end
+    end
+    return nil, #a
+end
+
+return walk
