@@ -129,6 +129,7 @@ static SSL_CTX *bare_context(enum kind kind, const SSL_METHOD *method) {
              SSL_CTX_set_max_proto_version(ctx, version) &&
              SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"oracle", 6),
          "context");
+    SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     return ctx;
