@@ -82,7 +82,10 @@ void *realloc(void *ptr, size_t size) {
     return copy;
 }
 
-/* Writes the number before end, and returns where it begins. A signal's handler may not call printf. */
+/*
+ * Writes the number before end, and returns where it begins. A signal's handler may not call
+ * printf.
+ */
 static char *put_number(char *end, long number) {
     unsigned long left = number < 0 ? -(unsigned long)number : (unsigned long)number;
     do {

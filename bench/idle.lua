@@ -1,13 +1,11 @@
--- idle.lua: what an idle connection of tls.serve holds, block by block, beside one of plain C.
+-- idle.lua: what an idle connection of tls.serve holds, block by block, beside one of plain C. See
+-- bench/README.md.
 --
---   tlslife bench/run.lua idle [connections]
---
--- Both servers run with build/.../bench/blocks.so preloaded, tls.serve in the system's lua5.4: the program has an
--- allocator of its own for Lua. Each connection has asked once, as in the row of bench/server.lua, and waits.
-local process = require "spec.support.process"
+-- Both servers run with bench/blocks.so preloaded, tls.serve in the system's lua5.4, since the
+-- program has an allocator of its own for Lua. Each connection has asked once, as in the row of
+-- bench/server.lua, and waits.
+local process, machine, servers = require "spec.support.process", require "machine", require "servers"
 
-local here = arg[0]:match "^(.*)/[^/]*$" or "."
-local beside = (arg[-1] or ""):match "^(.*)/[^/]*$" or "."
 local REQUEST <const> = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 local WARM_UP <const>, SETTLE <const>, SECONDS <const> = 50, 0.5, 300
 
@@ -43,12 +41,12 @@ local function look(server, pid, looks)
 end
 
 -- Blocks a connection, by size.
-local function measure(tls, words, files, count)
+local function measure(tls, words, ca, count)
     words = table.move(words, 1, #words, 6, { "sh", "-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", "env" })
-    words.environment, words.timeout = { LD_PRELOAD = beside .. "/bench/blocks.so" }, SECONDS
+    words.environment, words.timeout = { LD_PRELOAD = machine.BESIDE .. "/bench/blocks.so" }, SECONDS
     local server = process.start(words)
     local port, pid = server:wait_for("(%d+) (%d+)", 20)
-    local context = assert(tls.context { role = "client", ca = files.ca, timeout = 20 })
+    local context = assert(tls.context { role = "client", ca = ca, timeout = 20 })
     for _, conn in ipairs(open(context, port, WARM_UP)) do
         conn:close()
     end
@@ -62,35 +60,49 @@ local function measure(tls, words, files, count)
     return blocks
 end
 
-return function(identity)
-    local tls, count = require "tlslife", math.tointeger(tonumber(arg[2] or 2000))
-    local dir = process.directory()
-    local files = {
-        process.spill(dir .. "/certificate", identity.certificate), process.spill(dir .. "/key", identity.private_key),
-    }
-    local theirs = measure(tls, { beside .. "/bench/server_plain", table.unpack(files) }, identity, count)
-    local paths = ("LUA_PATH=%s/../lua/?.lua;%s/../lua/?/init.lua;;"):format(here, here)
-    local ours = measure(tls, { paths, ("LUA_CPATH=%s/lua/?.so;;"):format(beside), "lua5.4", here .. "/server/ours.lua",
-        table.unpack(files) }, identity, count)
-    local sizes, sums = {}, { 0, 0 }
-    for _, blocks in ipairs { theirs, ours } do
+-- Both servers' blocks per connection, by size.
+local function both(settings, count)
+    local tls, identity = require "tlslife", settings.side:identity()
+    local files = servers.files(identity)
+    local theirs = measure(tls, { machine.BESIDE .. "/bench/server_plain", files.certificate, files.private_key },
+        identity.ca, count)
+    local paths = ("LUA_PATH=%s/../lua/?.lua;%s/../lua/?/init.lua;;"):format(machine.HERE, machine.HERE)
+    local ours = measure(tls, { paths, ("LUA_CPATH=%s/lua/?.so;;"):format(machine.BESIDE), "lua5.4",
+        machine.HERE .. "/server/ours.lua", files.certificate, files.private_key }, identity.ca, count)
+    return theirs, ours
+end
+
+local function sizes_of(...)
+    local found, order = {}, {}
+    for _, blocks in ipairs { ... } do
         for size in pairs(blocks) do
-            sizes[size] = true
+            order[#order + 1] = not found[size] and size or nil
+            found[size] = true
         end
-    end
-    local order = {}
-    for size in pairs(sizes) do
-        order[#order + 1] = size
     end
     table.sort(order)
-    print(("%8s %10s %10s   blocks a connection, %d connections"):format("bytes", "C", "tls.serve", count))
-    for _, size in ipairs(order) do
-        local a, b = (theirs[size] or 0) / count, (ours[size] or 0) / count
-        sums[1], sums[2] = sums[1] + a * size, sums[2] + b * size
-        if a * size >= 4 or b * size >= 4 then
-            print(("%8d %10.2f %10.2f"):format(size, a, b))
-        end
-    end
-    print(("%8s %10.0f %10.0f   bytes"):format("", sums[1], sums[2]))
-    return true
+    return order
+end
+
+return function(settings)
+    local count = math.tointeger(tonumber(settings.connections or 2000)) or error("idle wants a number of connections", 0)
+    return {
+        title = { ("What an idle connection holds: blocks per connection, %d connections."):format(count) },
+        sides = { "C", "tls.serve" },
+        measure = function(_, own, report)
+            local theirs, ours = both(own, count)
+            local sum = { 0, 0 }
+            for _, size in ipairs(sizes_of(theirs, ours)) do
+                local a, b = (theirs[size] or 0) / count, (ours[size] or 0) / count
+                sum[1], sum[2] = sum[1] + a * size, sum[2] + b * size
+                if a * size >= 4 or b * size >= 4 then
+                    report {
+                        name = ("blocks of %d bytes"):format(size), unit = "",
+                        values = { C = { a }, ["tls.serve"] = { b } },
+                    }
+                end
+            end
+            report { name = "all of them", unit = "B", values = { C = { sum[1] }, ["tls.serve"] = { sum[2] } } }
+        end,
+    }
 end

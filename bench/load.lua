@@ -1,26 +1,23 @@
--- load.lua: minutes of mixed load with faults: memory flat, descriptors flat, no byte lost or doubled. See bench/README.md.
+-- load.lua: minutes of mixed load with faults: memory flat, descriptors flat, no byte lost or
+-- doubled. See bench/README.md.
 --
---   tlslife bench/run.lua load [seconds]      default 600
---
--- The server (bench/load/server.lua) has two workers and a cache. This process is all of the clients: coroutines on luv,
--- that is, the library's other half under the same load. One worker is killed now and then, and started again by its parent;
--- the other lives from the first to the last second, and its memory and descriptors are what is judged, and this process'.
-local process = require "spec.support.process"
+-- The server (load/server.lua) has two workers and a cache. This process is all of the clients:
+-- coroutines on luv, that is, the library's other half under the same load. One worker is killed
+-- now and then, and started again by its parent. The other lives from the first to the last second.
+-- Its memory and descriptors are what is judged, and those of this process.
+local process, machine = require "spec.support.process", require "machine"
 
-local tls, uv = require "tlslife", require "luv"
+local servers, tls, uv = require "servers", require "tlslife", require "luv"
 require "tlslife.wait.luv"
-local here = arg[0]:match "^(.*)/[^/]*$" or "."
-package.path = here .. "/load/?.lua;" .. package.path
+package.path = machine.HERE .. "/load/?.lua;" .. package.path
 local pattern = require "pattern"
 
-local SECONDS <const> = math.tointeger(tonumber(arg[2] or 600)) or error("load wants a number of seconds", 0)
 local LINES <const> = 20 -- of the report
-local KILL_EVERY <const>, RELOAD_EVERY <const> = math.max(4, SECONDS // 20), math.max(3, SECONDS // 30)
 local GROWTH <const>, GROWTH_BYTES <const> = 1.1, 2 << 20 -- what counts as flat, from the second quarter to the last
 local BIG <const> = 4 << 20
 
--- done: operations; bytes: checked; failed: a connection that ended when nothing had been done to it; wrong: bytes that
--- are not those that were sent.
+-- done: operations; bytes: checked; failed: a connection that ended when nothing had been done to
+-- it; wrong: bytes that are not those that were sent.
 local count = { connections = 0, resumed = 0, done = 0, bytes = 0, cut = 0, refused = 0, failed = 0, wrong = 0, kills = 0,
     reloads = 0 }
 local first_failure, number, open_now, last_kill, over = nil, 0, 0, -math.huge, false
@@ -35,7 +32,7 @@ local function sleep(ms)
     coroutine.yield()
 end
 
--- -------------------------------------------------------------------------------------------------- operations
+-- -------------------------------------------------------------------------------------- operations
 
 local function next_number()
     number = number + 1
@@ -129,7 +126,7 @@ local function with_connection(session, work)
     return taken
 end
 
--- ----------------------------------------------------------------------------------------------------- clients
+-- ----------------------------------------------------------------------------------------- clients
 
 local clients = {}
 
@@ -182,7 +179,8 @@ function clients.reset()
     sleep(math.random(100))
 end
 
--- Sends bytes that are no handshake, or half of one, and waits until the server ends it; or does not.
+-- Sends bytes that are no handshake, or half of one, and waits until the server ends it; or does
+-- not.
 local function rude(bytes, resets)
     local co, socket = coroutine.running(), uv.new_tcp()
     local ended = false
@@ -241,7 +239,7 @@ local function start_clients()
     end
 end
 
--- ------------------------------------------------------------------------------------------- what is looked at
+-- ------------------------------------------------------------------------------- what is looked at
 
 local function own_memory(pid)
     local text, kib = process.slurp(("/proc/%d/smaps_rollup"):format(pid)) or "", 0
@@ -277,27 +275,30 @@ local function median_of(series, from, to)
     return values[(#values + 1) // 2] or 0
 end
 
--- Whether a series of looks is flat; a line says so.
-local function flat(name, series)
-    local before, after = median_of(series, 0.25, 0.5), median_of(series, 0.75, 1)
-    local good = after <= before * GROWTH + GROWTH_BYTES
-    print(("%-40s %8.1f MiB %8.1f MiB   %s"):format(name .. ": 2nd quarter, last", before / 1048576, after / 1048576,
-        good and "flat" or "GROWS"))
-    return good
+-- Rows, which harness.lua describes: what was found before and after, and the most that may be
+-- found after.
+local function row(name, unit, before, after, at_most)
+    return {
+        name = name, unit = unit, values = { before = before and { before }, after = { after } }, figure = { "after" },
+        at_most = at_most,
+    }
 end
 
-local function same(name, before, after)
-    local good = after <= before
-    print(("%-40s %8d     %8d       %s"):format(name .. ": before, after", before, after, good and "flat" or "GROW"))
-    return good
+-- The private memory of a process, from the second quarter to the last.
+local function memory(name, series)
+    local before = median_of(series, 0.25, 0.5)
+    return row(name, "B", before, median_of(series, 0.75, 1), before * GROWTH + GROWTH_BYTES)
 end
 
-local function zero(name, value)
-    print(("%-40s %8d                    %s"):format(name, value, value == 0 and "none" or "FAILED"))
-    return value == 0
+local function descriptors_row(name, before, after)
+    return row(name, "", before, after, before)
 end
 
--- --------------------------------------------------------------------------------------------------- the run
+local function none(name, value)
+    return row(name, "", nil, value, 0)
+end
+
+-- ----------------------------------------------------------------------------------------- the run
 
 local function every(seconds, call)
     local timer = uv.new_timer()
@@ -305,10 +306,10 @@ local function every(seconds, call)
     return timer
 end
 
-local function say(series, own)
+local function show(say, series, own, seconds)
     local s, c = series[#series], own[#own]
-    print(("%5.1f s %7d conn %5d open %7d resumed %8d done %8.1f MiB %5d cut %4d kills %3d reloads | worker %6.1f MiB %4d fds | "
-        .. "clients %6.1f MiB %4d fds"):format(#series * SECONDS / (LINES * 5), count.connections, open_now, count.resumed,
+    say(("%5.1f s %7d conn %5d open %7d resumed %8d done %8.1f MiB %5d cut %4d kills %3d reloads | worker %6.1f MiB %4d fds | "
+        .. "clients %6.1f MiB %4d fds"):format(#series * seconds / (LINES * 5), count.connections, open_now, count.resumed,
         count.done, count.bytes / 1048576, count.cut, count.kills, count.reloads, s.memory / 1048576, s.descriptors,
         c.memory / 1048576, c.descriptors))
 end
@@ -335,17 +336,17 @@ local function kill_one(server, survivor)
     end
 end
 
-local function load_for(seconds, server, survivor)
+local function load_for(say, seconds, server, survivor)
     local mine, parent = uv.os_getpid(), tonumber(process.slurp(("/proc/%d/stat"):format(survivor)):match "%) %a (%d+)")
     local series, own = {}, {}
     local timers = {
-        every(KILL_EVERY, function() kill_one(server, survivor) end),
-        every(RELOAD_EVERY, function()
+        every(math.max(4, seconds // 20), function() kill_one(server, survivor) end),
+        every(math.max(3, seconds // 30), function()
             count.reloads = count.reloads + (uv.kill(parent, "sighup") and 1 or 0)
         end),
         every(seconds / (LINES * 5), function()
             series[#series + 1], own[#own + 1] = look(survivor), look(mine)
-            if #series % 5 == 0 then say(series, own) end
+            if #series % 5 == 0 then show(say, series, own, seconds) end
         end),
     }
     start_clients()
@@ -353,61 +354,69 @@ local function load_for(seconds, server, survivor)
     over = true
     for _, timer in ipairs(timers) do timer:close() end
     local ended = until_true(40, function() return living == 0 end)
-    return series, own, ended, parent
+    return { series = series, own = own, ended = ended, parent = parent }
 end
 
-local function judge(server, survivor, series, own, ended, before)
+local function stop(server, parent)
+    uv.kill(parent, "sigterm")
+    local ok, status = pcall(server.wait, server, 15)
+    return ok and status or 1
+end
+
+local function judge(server, survivor, load, before, report)
     collectgarbage()
     local mine = math.tointeger(uv.os_getpid())
     until_true(5, function()
         return descriptors(survivor) <= before.server and descriptors(mine) <= before.clients
     end)
-    print ""
-    local verdicts = {
-        flat("worker's memory", series), flat("clients' memory", own),
-        same("worker's descriptors", before.server, descriptors(survivor)),
-        same("clients' descriptors", before.clients, descriptors(mine)),
-        zero("operations with wrong bytes", count.wrong), zero("failures that nothing excuses", count.failed),
-        zero("clients that did not come to an end", living), ended,
-    }
     local _, errors = server:output():gsub("error: ", "")
-    verdicts[#verdicts + 1] = zero("errors in the server's log", errors)
-    if first_failure then print("the first failure: " .. first_failure) end
-    if errors > 0 then print(server:output():match "error: [^\n]*") end
-    for _, good in ipairs(verdicts) do
-        if not good then return false end
+    for _, verdict in ipairs {
+        memory("worker's memory", load.series), memory("clients' memory", load.own),
+        descriptors_row("worker's descriptors", before.server, descriptors(survivor)),
+        descriptors_row("clients' descriptors", before.clients, descriptors(mine)),
+        none("operations with wrong bytes", count.wrong), none("failures that nothing excuses", count.failed),
+        none("clients that did not come to an end", load.ended and living or math.max(living, 1)),
+        none("errors in the server's log", errors), none("the server's exit status", stop(server, load.parent)),
+    } do
+        report(verdict)
     end
-    return true
+    return first_failure or server:output():match "error: [^\n]*"
 end
 
-local function stops(server, parent)
-    uv.kill(parent, "sigterm")
-    local ok, status = pcall(server.wait, server, 15)
-    print(("%-40s %8s                    %s"):format("the server's end", tostring(status), status == 0 and "good" or "FAILED"))
-    return ok and status == 0
+local function start_server(files, seconds)
+    return process.start { machine.BESIDE .. "/tlslife", machine.HERE .. "/load/server.lua", files.certificate,
+        files.private_key, timeout = seconds + 120 }
 end
 
-local function main(identity)
-    io.stdout:setvbuf "line"
-    local dir = process.directory()
-    local server = process.start { (arg[-1] or "tlslife"), here .. "/load/server.lua",
-        process.spill(dir .. "/certificate", identity.certificate), process.spill(dir .. "/key", identity.private_key),
-        timeout = SECONDS + 120 }
-    server:await("two workers", 10, function() return workers(server)[2] end)
-    local survivor = workers(server)[1]
-    context = assert(tls.context { role = "client", ca = identity.ca, verify_host = false, timeout = 20 })
+-- The first connection, and what libuv and the library open once only.
+local function warm_up()
     local warm = coroutine.create(with_connection)
     assert(coroutine.resume(warm, nil, function(_, go) go("echo", 10) end))
     until_true(5, function() return coroutine.status(warm) == "dead" end)
     uv.new_tcp():close() -- with its first one libuv opens a descriptor in reserve
     until_true(0.5, function() return false end)
-    local before = { server = descriptors(survivor), clients = descriptors(uv.os_getpid()) }
-    print(("%d s of mixed load with faults; the worker that is never killed is process %d."):format(SECONDS, survivor))
-    local series, own, ended, parent = load_for(SECONDS, server, survivor)
-    local good = judge(server, survivor, series, own, ended, before)
-    good = stops(server, parent) and good
-    print(good and "\nall as it should be" or "\nNOT as it should be")
-    return good
 end
 
-return main
+local function measure(settings, seconds, report)
+    local identity = settings.side:identity()
+    local server = start_server(servers.files(identity), seconds)
+    server:await("two workers", 10, function() return workers(server)[2] end)
+    local survivor = workers(server)[1]
+    context = assert(tls.context { role = "client", ca = identity.ca, verify_host = false, timeout = 20 })
+    warm_up()
+    local before = { server = descriptors(survivor), clients = descriptors(uv.os_getpid()) }
+    settings.say(("The worker that is never killed is process %d."):format(survivor))
+    local first = judge(server, survivor, load_for(settings.say, seconds, server, survivor), before, report)
+    if first then
+        settings.say("The first failure: " .. first)
+    end
+end
+
+return function(settings)
+    local seconds = math.tointeger(tonumber(settings.seconds or 600)) or error("load wants a number of seconds", 0)
+    return {
+        title = { ("%d s of mixed load with faults."):format(seconds) },
+        sides = { "before", "after" },
+        measure = function(_, own, report) measure(own, seconds, report) end,
+    }
+end

@@ -1,9 +1,16 @@
--- machine.lua: what the benchmarks with several processes share: who runs where, how a server is started, what a median is.
+-- machine.lua: where the benchmark's programs are, on which processors they run, and how they are
+-- started.
 local process = require "spec.support.process"
 
-local machine = {}
+-- HERE: the directory of bench/run.lua. BESIDE: that of the running program, which has the compiled
+-- programs in bench/.
+local machine = {
+    HERE = arg[0]:match "^(.*)/[^/]*$" or ".",
+    BESIDE = (arg[-1] or ""):match "^(.*)/[^/]*$" or ".",
+    slurp = process.slurp,
+}
 
--- Only root has /usr/sbin in PATH everywhere.
+--- The path of a program; nil where there is none. Not every user has /usr/sbin in PATH.
 function machine.find(program)
     local pipe = assert(io.popen("PATH=$PATH:/usr/sbin:/usr/local/sbin command -v " .. program))
     local path = pipe:read "l"
@@ -11,8 +18,9 @@ function machine.find(program)
     return path
 end
 
--- The first and the last processor that we may use: all servers get the one and the client the other, or who is moved
--- about, and when, decides more than what we look for. Nothing where there is but one.
+-- The first and the last processor that we may use: all servers get the one and the client the
+-- other. Where the system moved processes about, this would decide more than what we look for.
+-- Nothing where there is but one.
 local function processors()
     local list = process.slurp("/proc/self/status"):match "Cpus_allowed_list:%s*(%S+)" or ""
     local first, last = list:match "^%d+", list:match "%d+$"
@@ -23,7 +31,7 @@ end
 
 machine.CLIENTS, machine.SERVERS = processors()
 
---- words, on that processor.
+--- The command `words` on that processor; as it is where that is nil.
 function machine.pinned(processor, words)
     return processor and table.move(words, 1, #words, 4, { "taskset", "-c", processor }) or words
 end
@@ -36,22 +44,16 @@ function machine.pin(processor)
     end
 end
 
--- No heap gives its top back at a connection's end to take it again for the next: see steady_heap in plain.c.
+-- No heap gives its top back at a connection's end and takes it again for the next: see steady_heap
+-- in support.h.
 local STEADY <const> = { GLIBC_TUNABLES = "glibc.malloc.trim_threshold=268435456:glibc.malloc.top_pad=1048576" }
 
---- A server's program, on its processor (or on all: free), for as long as `seconds`.
+--- Starts a server's program, which runs for `seconds` at most, on the servers' processor, or on
+--- all of them if `free`.
 function machine.start(words, seconds, free)
     words = free and words or machine.pinned(machine.SERVERS, words)
     words.environment, words.timeout = STEADY, seconds
     return process.start(words)
-end
-
---- median, least and most; sorts them.
-function machine.spread(values)
-    table.sort(values)
-    local middle = #values // 2
-    local value = #values % 2 == 1 and values[middle + 1] or (values[middle] + values[middle + 1]) / 2
-    return { median = value, least = values[1], most = values[#values] }
 end
 
 return machine

@@ -1,32 +1,29 @@
 /*
- * plain.c: the measure. A plain C program on libssl, which bench/run.lua has work in turns with the
- * Lua side. There is no tlslife in it, and it is a process of its own: the allocator that OpenSSL
- * has is one for a process, and a plain C program has malloc's.
+ * plain.c: a plain C program on libssl, the measure of bench/rows.lua, which has it work in turns
+ * with the Lua side. There is no tlslife in it. It is a process of its own since a process has one
+ * allocator for OpenSSL, and a plain C program has malloc's.
  *
- *   plain identity DIRECTORY                 writes ca.pem, certificate.pem and private_key.pem there
+ *   plain identity DIRECTORY
  *   plain TLSv1.2|TLSv1.3 stateful|tickets DIRECTORY [careless]
  *
- * The second says OpenSSL's version, and does what each line of its input asks for (see commands,
- * below). It answers each with a line: the seconds of its own processor time that this took, or
- * what failed.
+ * The first writes ca.pem, certificate.pem and private_key.pem to the directory. The second prints
+ * OpenSSL's version and does what each line of its input asks for (see commands, below). It answers
+ * each with a line, which is the nanoseconds of its own processor time that this took, or what
+ * failed.
  *
  * What is fair: the same certificates, versions, verification, modes and kinds of session as the
  * contexts that bench/rows.lua makes; the same calls in the same order over BIO_new_bio_pair(3);
- * results checked, nothing printed meanwhile; the error queue emptied before each call that may
- * want to be asked about, as SSL_get_error(3) demands of every program. One that forgets it is a
- * little faster, and some day reads another connection's error: `careless` is that program.
+ * results checked, nothing printed meanwhile; the error queue emptied before each call that
+ * SSL_get_error(3) may be asked about, as its manual page demands of every program. A program that
+ * forgets it is a little faster, and some day reads another connection's error. `careless` is that
+ * program.
  */
-#include <malloc.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <stdbool.h>
+#include "identity.h"
+#include "support.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include "identity.h"
 
 #define RECORD 16384
 
@@ -54,44 +51,9 @@ static int keep_session(SSL *ssl, SSL_SESSION *session) {
     return 1;
 }
 
-static SSL_CTX *new_ctx(const SSL_METHOD *method, int version, peers *p) {
-    SSL_CTX *ctx = SSL_CTX_new(method);
-    if (ctx == NULL) {
-        return NULL;
-    }
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_app_data(ctx, p);
-    if (SSL_CTX_set_min_proto_version(ctx, version) == 1 &&
-        SSL_CTX_set_max_proto_version(ctx, version) == 1) {
-        return ctx;
-    }
-    SSL_CTX_free(ctx);
-    return NULL;
-}
-
 static bool trust(SSL_CTX *ctx, const char *ca_file) {
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     return SSL_CTX_load_verify_file(ctx, ca_file) == 1;
-}
-
-static bool present(SSL_CTX *ctx, const char *certificate_file, const char *key_file) {
-    return SSL_CTX_use_certificate_chain_file(ctx, certificate_file) == 1 &&
-           SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) == 1;
-}
-
-static void set_client_sessions(SSL_CTX *ctx) {
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(ctx, keep_session);
-}
-
-static bool set_server_sessions(SSL_CTX *ctx, bool stateful) {
-    static const unsigned char id_context[] = "bench";
-    SSL_CTX_set_session_cache_mode(ctx, stateful ? SSL_SESS_CACHE_SERVER : SSL_SESS_CACHE_OFF);
-    if (stateful) {
-        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-    }
-    return SSL_CTX_set_session_id_context(ctx, id_context, sizeof id_context - 1) == 1;
 }
 
 static const char *const files[] = {"ca.pem", "certificate.pem", "private_key.pem"};
@@ -106,15 +68,17 @@ static const char *path_of(const char *directory, int i) {
 }
 
 static bool set_up(peers *p, int version, bool stateful, const char *directory) {
-    p->client_ctx = new_ctx(TLS_client_method(), version, p);
-    p->server_ctx = new_ctx(TLS_server_method(), version, p);
+    p->client_ctx = new_context(TLS_client_method(), version);
+    p->server_ctx = new_context(TLS_server_method(), version);
     if (p->client_ctx == NULL || p->server_ctx == NULL ||
         !trust(p->client_ctx, path_of(directory, CA)) ||
-        !present(p->server_ctx, path_of(directory, CERTIFICATE), path_of(directory, PRIVATE_KEY)) ||
+        !set_identity(p->server_ctx, path_of(directory, CERTIFICATE),
+                      path_of(directory, PRIVATE_KEY)) ||
         !set_server_sessions(p->server_ctx, stateful)) {
         return false;
     }
-    set_client_sessions(p->client_ctx);
+    SSL_CTX_set_app_data(p->client_ctx, p);
+    set_client_sessions(p->client_ctx, keep_session);
     for (int i = 0; i < RECORD / 8; i++) {
         char line[16];
         (void)snprintf(line, sizeof line, "%07d\n", i + 1);
@@ -125,8 +89,10 @@ static bool set_up(peers *p, int version, bool stateful, const char *directory) 
 
 /* ----------------------------------------------------------------------------------- handshakes */
 
-/* capacity 0 is OpenSSL's own choice, a little more than a record: a pair takes all of its memory at once, and so a large
- * one is slow to make. */
+/*
+ * capacity 0 is OpenSSL's own choice, a little more than a record. A pair allocates all of its
+ * memory at once, and so a large one is slow to make.
+ */
 static bool join(SSL *client, SSL *server, size_t capacity) {
     BIO *a = NULL, *b = NULL;
     if (BIO_new_bio_pair(&a, capacity, &b, capacity) != 1) {
@@ -333,13 +299,6 @@ static const command *parse(const char *line, long *numbers) {
     return NULL;
 }
 
-/* Of processor time that this process has used; another process's turn does not count. */
-static double seconds(void) {
-    struct timespec now = {0, 0};
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* With the first cause in OpenSSL's queue. */
 static void complain(const char *what) {
     char reason[256] = "no reason given";
@@ -355,9 +314,9 @@ static void answer(peers *p, char *line) {
     long numbers[NUMBERS_MAX] = {0};
     line[strcspn(line, "\n")] = '\0';
     const command *asked = parse(line, numbers);
-    double start = seconds();
+    double start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     if (asked != NULL && asked->work(p, numbers)) {
-        printf("%.9f\n", seconds() - start);
+        printf("%.0f\n", clock_ns(CLOCK_PROCESS_CPUTIME_ID) - start);
     } else {
         complain(line);
     }
@@ -393,16 +352,6 @@ static bool write_identity(const char *directory) {
     return ok;
 }
 
-/*
- * Where the heap happens to end, glibc gives its top back to the system at every connection's end
- * and takes it again for the next, eleven page faults each time: a third of a resumed handshake.
- * Here it keeps what it has.
- */
-static void steady_heap(void) {
-    mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024);
-    mallopt(M_TOP_PAD, 1024 * 1024);
-}
-
 int main(int argc, char **argv) {
     static peers p;
     bool ok = false;
@@ -410,9 +359,8 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "identity") == 0) {
         ok = write_identity(argv[2]);
     } else if (argc >= 4) {
-        int version = strcmp(argv[1], "TLSv1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
         p.careless = argc > 4;
-        ok = set_up(&p, version, strcmp(argv[2], "stateful") == 0, argv[3]);
+        ok = set_up(&p, parse_version(argv[1]), strcmp(argv[2], "stateful") == 0, argv[3]);
         if (ok) {
             serve(&p);
         }

@@ -1,4 +1,5 @@
--- plain.lua: the plain C side (plain.c), each pair of peers a process of its own that works when it is asked to.
+-- plain.lua: starts the plain C side (plain.c). Each pair of peers is a process of its own, which
+-- works when it is asked to.
 local process, machine = require "spec.support.process", require "machine"
 
 local SECONDS <const> = 1800 -- no process lives longer
@@ -6,7 +7,7 @@ local SECONDS <const> = 1800 -- no process lives longer
 local Peers = {}
 Peers.__index = Peers
 
--- Asks for one thing, and waits: the seconds of processor time that it took.
+-- Asks for one thing and waits for it. The nanoseconds of processor time that it took.
 function Peers:ask(...)
     self.one:write(table.concat({ ... }, " ") .. "\n")
     local line = self.answers:read "l" or "plain C: it has ended"
@@ -30,7 +31,8 @@ function plain.new(path, pinned)
     return self
 end
 
---- Certificates made on the spot: the directory where they are, and as PEM ca, certificate and private_key.
+--- Certificates made on the spot: the directory where they are, and as PEM ca, certificate and
+--- private_key.
 function plain:identity()
     if not self.made then
         local directory = process.directory()

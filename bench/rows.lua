@@ -1,15 +1,17 @@
--- rows.lua: what is measured: the Lua side of each row beside its plain C side (plain.c), and what it must reach.
+-- rows.lua: the Lua module beside plain C on libssl (plain.c), both ends of a connection in memory.
 --
--- A row is made when its turn comes: row.make() gives c(n) and lua(n), which do the same n operations and return the seconds
--- of processor time that these took, and close(). Each side checks its own work, as a program would: results in every
--- operation, the bytes themselves once a turn.
-local timed <const> = require "measure".timed
+-- A row is made when its turn comes: row.make() gives c(n) and lua(n), which do the same n
+-- operations and return the nanoseconds of processor time that these took, close(), and renew()
+-- where a round begins with something new. Each side checks its own work as a program would:
+-- results in every operation, the bytes themselves once per turn.
+local tls, harness, machine = require "tlslife", require "harness", require "machine"
+local timed <const> = harness.timed
 
 local PIECE <const>, RECORD <const> = 64, 16384
 local SHIFT_LEAST <const>, SHIFT <const> = 128 * 1024, 16384
 
-return function(tls, plain, careless)
-    local identity = plain:identity()
+return function(settings)
+    local plain, identity = settings.side, settings.side:identity()
 
     local function contexts(version, resumption)
         local server = assert(tls.context {
@@ -23,10 +25,11 @@ return function(tls, plain, careless)
     end
 
     local function plain_peers(version, resumption)
-        return plain:peers(version, resumption, careless)
+        return plain:peers(version, resumption, settings.careless)
     end
 
-    -- Both ends of a connection in memory, where no call waits, each in its turn until both are done.
+    -- Both ends of a connection in memory, where no call waits, each in its turn until both are
+    -- done.
     local function open(client_context, server_context, session)
         local client, server = client_context:connection(), server_context:connection()
         client:set_hostname "localhost"
@@ -52,7 +55,8 @@ return function(tls, plain, careless)
         return client, server
     end
 
-    -- close_notify from each end, then each reads the other's; a client finds TLS 1.3's tickets on the way.
+    -- close_notify from each end, then each reads the other's; a client finds TLS 1.3's tickets on
+    -- the way.
     local function close(client, server)
         if client:shutdown() ~= "sent" or server:shutdown() ~= "sent" or
             server:shutdown() ~= "done" or client:shutdown() ~= "done" then
@@ -110,7 +114,8 @@ return function(tls, plain, careless)
         }
     end
 
-    -- In TLS 1.2 one session serves again and again; in TLS 1.3 each connection must bring the next one's.
+    -- In TLS 1.2 one session serves again and again; in TLS 1.3 each connection must bring the next
+    -- one's.
     local function resumed_handshakes(version, resumption)
         local client, server = contexts(version, resumption)
         local peers = plain_peers(version, resumption)
@@ -140,9 +145,10 @@ return function(tls, plain, careless)
         }
     end
 
-    -- A connection that stays open, on both sides, until the next round: where its memory happens to lie is worth some
-    -- percent, so each round has another: a string too large for anybody's heap lies before it (shift in plain.c does the
-    -- same). work(peers, ends) gives c and lua; capacity is of plain C's pair, nil its least.
+    -- A connection that stays open on both sides until the next round. Where its memory happens to
+    -- lie is worth some percent, so each round has another place: a string that is too large for
+    -- any heap lies before it (shift in plain.c does the same). work(peers, ends) gives c and lua.
+    -- capacity is that of plain C's BIO pair; nil: OpenSSL's default.
     local function with_connection(work, capacity)
         local client_context, server_context = contexts("TLSv1.3", "tickets")
         local peers, ends = plain_peers("TLSv1.3", "tickets"), {}
@@ -179,16 +185,18 @@ return function(tls, plain, careless)
         return table.concat(lines)
     end
 
-    local function strings(size)
+    -- `written`, a string or a table of strings with `size` bytes together, by one conn:write;
+    -- plain C does `command`.
+    local function strings(size, written, command, capacity)
         local bytes = payload(size)
         return with_connection(function(peers, ends)
             return function(n)
-                return peers:ask("exchange", size, n)
+                return peers:ask(command, n)
             end, function(n)
                 local client, server = ends.client, ends.server
                 local got
                 for _ = 1, n do
-                    if client:write(bytes) ~= size then
+                    if client:write(written) ~= size then
                         error "a write was cut"
                     end
                     got = server:read(size)
@@ -198,7 +206,11 @@ return function(tls, plain, careless)
                 end
                 assert(got == bytes, "other bytes arrived")
             end
-        end)
+        end, capacity)
+    end
+
+    local function text(size)
+        return strings(size, payload(size), "exchange " .. size)
     end
 
     local function buffers(size)
@@ -228,24 +240,7 @@ return function(tls, plain, careless)
         for i = 1, RECORD // PIECE do
             list[i] = bytes:sub((i - 1) * PIECE + 1, i * PIECE)
         end
-        return with_connection(function(peers, ends)
-            return function(n)
-                return peers:ask("pieces", RECORD, PIECE, n)
-            end, function(n)
-                local client, server = ends.client, ends.server
-                local got
-                for _ = 1, n do
-                    if client:write(list) ~= RECORD then
-                        error "a write was cut"
-                    end
-                    got = server:read(RECORD)
-                    if not got or #got ~= RECORD then
-                        error "a read was cut"
-                    end
-                end
-                assert(got == bytes, "other bytes arrived")
-            end
-        end, 2 * RECORD)
+        return strings(RECORD, list, ("pieces %d %d"):format(RECORD, PIECE), 2 * RECORD)
     end
 
     local function getter()
@@ -263,30 +258,49 @@ return function(tls, plain, careless)
         end)
     end
 
-    local list = {}
-    local function add(name, target, make, ...)
+    local rows = {}
+    local function add(name, operation, target, make, ...)
         local arguments = table.pack(...)
-        list[#list + 1] = {
-            name = name, target = target,
+        rows[#rows + 1] = {
+            name = name, operation = operation, figure = target.within and { "Lua", "-", "C" } or { "C", "/", "Lua" },
+            at_least = target.ratio, at_most = target.within,
             make = function() return make(table.unpack(arguments, 1, arguments.n)) end,
         }
     end
 
-    add("control: C against C, full", nil, control)
+    local CONNECTION <const> = "two connections made in memory, closed both ways and freed"
+    add("control: C against C, full", CONNECTION, {}, control)
     local kinds = {
         { "TLS 1.2 id", "TLSv1.2", "stateful" }, { "TLS 1.2 ticket", "TLSv1.2", "tickets" },
         { "TLS 1.3 stateful", "TLSv1.3", "stateful" }, { "TLS 1.3 tickets", "TLSv1.3", "tickets" },
     }
     for _, kind in ipairs(kinds) do
-        add("full handshake, " .. kind[1], { ratio = 0.99 }, full_handshakes, kind[2], kind[3])
+        add("full handshake, " .. kind[1], CONNECTION, { ratio = 0.99 }, full_handshakes, kind[2], kind[3])
     end
     for _, kind in ipairs(kinds) do
-        add("resumed handshake, " .. kind[1], { ratio = 0.95 }, resumed_handshakes, kind[2], kind[3])
+        add("resumed handshake, " .. kind[1], CONNECTION .. ", a session offered", { ratio = 0.95 }, resumed_handshakes,
+            kind[2], kind[3])
     end
-    add("16 KiB write + read", { ratio = 0.97 }, strings, RECORD)
-    add("16 KiB write + read_into", { ratio = 0.97 }, buffers, RECORD)
-    add("64 bytes write + read", { ratio = 0.84 }, strings, 64)
-    add("table of 256 x 64 bytes", { ratio = 10 }, pieces)
-    add("getter handshake_done", { within_ns = 40 }, getter)
-    return list
+    add("16 KiB write + read", "a record written by the client, read by the server", { ratio = 0.97 }, text, RECORD)
+    add("16 KiB write + read_into", "the same, read into a buffer", { ratio = 0.97 }, buffers, RECORD)
+    add("64 bytes write + read", "a small record written and read", { ratio = 0.84 }, text, 64)
+    add("table of 256 x 64 bytes", "256 strings by one conn:write, against 256 SSL_write_ex; read", { ratio = 10 }, pieces)
+    add("getter handshake_done", "conn:handshake_done, against SSL_is_init_finished", { within = 40 }, getter)
+
+    return {
+        title = {
+            "The Lua module beside plain C: processor time per operation, medians of $ROUNDS rounds,",
+            "each of 16 turns of 10 ms. A ratio of 1 is C's speed, 10 is ten times it.",
+        },
+        sides = { "C", "Lua" }, rounds = 15, rows = rows,
+        measure = function(chosen, own, report)
+            machine.pin(machine.SERVERS)
+            for _, row in ipairs(chosen) do
+                local pair = row.make()
+                row.values.C, row.values.Lua = harness.in_turns(pair.c, pair.lua, pair.renew, own.rounds)
+                pair.close()
+                report(row)
+            end
+        end,
+    }
 end

@@ -1,4 +1,5 @@
--- tcp_server.lua: what bench/tcp.lua measures: a server as a script has it, one connection after the other.
+-- tcp_server.lua: what bench/tcp.lua measures: a server as a script has it, one connection after
+-- the other.
 --
 --   tlslife tcp_server.lua TLSv1.2|TLSv1.3 stateful|tickets certificate.pem key.pem
 --

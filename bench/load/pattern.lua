@@ -1,6 +1,8 @@
--- pattern.lua: bytes that client and server of bench/load.lua both know, so that a lost or doubled one is seen.
+-- pattern.lua: bytes that client and server of bench/load.lua both know, so that a lost or doubled
+-- one is seen.
 --
--- A ring of a prime number of bytes that look random: what begins at another place is different, also after 64 KiB.
+-- A ring of a prime number of bytes that look random: what begins at another place is different,
+-- also after 64 KiB.
 local LENGTH <const> = 65521
 
 local function ring()
@@ -17,7 +19,8 @@ local RING <const> = ring()
 
 local pattern = {}
 
---- n bytes, LENGTH at most, of the stream that `seed` names, from its byte `at` (0 is the first) on.
+--- n bytes, LENGTH at most, of the stream that `seed` names, from its byte `at` (0 is the first)
+--- on.
 function pattern.piece(seed, at, n)
     local first = (seed * 7919 + at) % LENGTH
     return RING:sub(first + 1, first + n)

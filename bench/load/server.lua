@@ -1,6 +1,7 @@
 -- server.lua: what bench/load.lua drives: tlslife server.lua certificate.pem key.pem
 --
--- Two workers and a cache. E: the same bytes back, reversed; D: so many bytes of the pattern; U: whether so many bytes of it came.
+-- Two workers and a cache. E: the same bytes back, reversed; D: so many bytes of the pattern; U:
+-- whether so many bytes of it came.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path
 local tls, pattern = require "tlslife", require "pattern"
 

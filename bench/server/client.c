@@ -1,42 +1,47 @@
 /*
- * client.c: the client that drives the servers of bench/server.lua in turns, and reads what they
- * used.
+ * client.c: the client that drives the servers of bench/tcp.lua and bench/server.lua in turns, and
+ * reads how much processor time they used.
  *
- *   client keep|full|resumed|wide|idle CONNECTIONS TURNS AMOUNT PATH port:pid[,pid...]...
+ *   client MODE TLSv1.2|TLSv1.3 CONNECTIONS TURNS AMOUNT PATH port:pid[,pid...]...
  *
- *   keep        CONNECTIONS to each server are opened first. A turn is AMOUNT waves: every connection asks, then every
- *               answer is read. So the server has as much to do as it has connections, and sleeps once a wave at most.
- *   full, resumed   a turn is AMOUNT connections: handshake, one request, its answer, close_notify, close; CONNECTIONS
- *               are under way at once. resumed offers a session that the server gave, each once, full none; a
- *               connection that is not as it should be ends the run.
- *   wide        as full, but whoever is ready goes on: no server waits for another's turn. It costs this program more
- *   idle        CONNECTIONS are opened, each asks once and stays: the growth of the processes' own memory
+ *   one         A turn is AMOUNT connections, one after the other. Each offers the newest session
+ *               that the server gave, sends one request, reads the answer up to close_notify and
+ *               answers that. A first connection, which brings a session, is not counted.
+ *   keep        CONNECTIONS to each server are opened first. A turn is AMOUNT waves. In a wave
+ *               every connection asks, then every answer is read. So the server has as much to do
+ *               as it has connections, and sleeps once per wave at most.
+ *   full        A turn is AMOUNT connections: handshake, one request, its answer, close_notify,
+ *               close. CONNECTIONS are under way at once, and none offers a session.
+ *   resumed     The same, but each connection offers a session that the server gave, each once.
+ *   wide        As full, but any connection that is ready goes on, so that no server waits for
+ *               another's turn. This costs the client more.
+ *   idle        CONNECTIONS are opened, each asks once and stays open.
  *
- * A line for each server: processor nanoseconds of its processes, wall nanoseconds, operations, and
- * how many of them had to offer a session once more, since the server had given too few; or, idle:
- * bytes. The clock is the servers' own (clock_getcpuclockid(3)), so nothing that this program does
- * is in it. It waits for answers one after the other and in the order of asking, with a socket that
- * blocks: that costs the least. No tlslife in it.
+ * A connection that was not resumed where it should be, or was where it should not, ends the run,
+ * as does a failed one: a server that resumes some connections only is not measured.
+ *
+ * The output is a line for each server: processor nanoseconds of its processes, user's and
+ * system's, and wall nanoseconds, both per operation, the number of operations, and how many of
+ * them had to offer a session once more because the server had given too few. For idle it is the
+ * growth of the processes' private memory in bytes per connection. The clock is the servers' own
+ * (clock_getcpuclockid(3)), so nothing that this program does is in it. It waits for answers one
+ * after the other and in the order of asking on blocking sockets, which costs the least. No
+ * tlslife in it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 
+#include "../support.h"
+
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -53,12 +58,13 @@ typedef struct server {
     pid_t pids[WORKERS_MAX];
     clockid_t clocks[WORKERS_MAX];
     SSL **connections;                   /* a ring of them */
-    SSL_SESSION *sessions[SESSIONS_MAX]; /* that it gave, and nobody has offered */
+    SSL_SESSION *sessions[SESSIONS_MAX]; /* that it gave, and that were not offered yet */
     size_t sessions_len;
     double cpu, wall;
     long operations, again;
     int workers, port;
-    bool resume;
+    bool resume;      /* each connection offers a session */
+    bool newest_only; /* of the sessions, the last one is kept */
 } server;
 
 typedef struct drive {
@@ -68,11 +74,16 @@ typedef struct drive {
     size_t connections, turns, amount;
 } drive;
 
+typedef bool work_fn(const drive *run, server *to);
+
 /* ------------------------------------------------------------------------------- one connection */
 
 /* Called by libssl with each session that may be offered. */
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
     server *from = SSL_get_app_data(ssl);
+    if (from->newest_only && from->sessions_len == 1) {
+        SSL_SESSION_free(from->sessions[--from->sessions_len]);
+    }
     if (from->sessions_len == SESSIONS_MAX) {
         return 0;
     }
@@ -80,40 +91,22 @@ static int keep_session(SSL *ssl, SSL_SESSION *session) {
     return 1;
 }
 
-/* The servers' certificates were made for this run; that they are verified would be no server's work. One suite and one
- * group, so that all servers do the same sums. */
-static SSL_CTX *new_ctx(void) {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
-        SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384") != 1 ||
-        SSL_CTX_set1_groups_list(ctx, "X25519") != 1) {
+/*
+ * The servers present certificates that were made for this run, and verification would not be a
+ * server's work. With one suite and one group all servers do the same sums, except in the mode
+ * `one`, which leaves both to OpenSSL.
+ */
+static SSL_CTX *new_ctx(const char *mode, const char *version) {
+    SSL_CTX *ctx = new_context(TLS_client_method(), parse_version(version));
+    bool fixed = strcmp(mode, "one") != 0;
+    if (ctx == NULL || (fixed && (SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384") != 1 ||
+                                  SSL_CTX_set1_groups_list(ctx, "X25519") != 1))) {
         SSL_CTX_free(ctx);
         return NULL;
     }
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(ctx, keep_session);
+    set_client_sessions(ctx, keep_session);
     return ctx;
-}
-
-static int dial(int port) {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const struct timeval patience = {.tv_sec = 20};
-    const int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return -1;
-    }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) {
-        return fd;
-    }
-    (void)close(fd);
-    return -1;
 }
 
 static void hang_up(SSL *ssl) {
@@ -127,8 +120,8 @@ static void hang_up(SSL *ssl) {
 }
 
 /*
- * The last is kept, and copies of it are offered: libssl's client offers a TLS 1.3 session once
- * only.
+ * Offers a session. The last one is kept and copies of it are offered, since libssl's client offers
+ * a TLS 1.3 session once only.
  */
 static bool offer(SSL *ssl, server *to) {
     bool last = to->sessions_len == 1;
@@ -141,11 +134,11 @@ static bool offer(SSL *ssl, server *to) {
 }
 
 /*
- * A connection whose ClientHello is out: the server may begin, and nobody waits. (A quick one has
- * answered already.)
+ * A connection whose ClientHello has been sent, so that the server may begin. The client does not
+ * wait, although a quick server may have answered already.
  */
 static SSL *say_hello(const drive *run, server *to) {
-    int fd = dial(to->port);
+    int fd = dial_loopback(to->port);
     SSL *ssl = fd < 0 ? NULL : SSL_new(run->ctx);
     if (ssl == NULL || SSL_set_fd(ssl, fd) != 1) {
         return NULL;
@@ -172,7 +165,7 @@ static bool shake_and_ask(const drive *run, SSL *ssl, const server *to) {
     return SSL_do_handshake(ssl) == 1 && (SSL_session_reused(ssl) == 1) == resumed && ask(run, ssl);
 }
 
-/* The whole answer: headers, which come in one record, and as much as Content-Length says. */
+/* Reads the whole answer: headers, which come in one record, and Content-Length bytes. */
 static bool take_answer(SSL *ssl) {
     static char text[ANSWER_MAX + 1];
     size_t len, got;
@@ -197,7 +190,7 @@ static bool take_answer(SSL *ssl) {
 /* --------------------------------------------------------------------------------- what is done */
 
 /*
- * Opens `count` connections, each of which has asked and got its answer: AT_ONCE are under way at
+ * Opens `count` connections, each of which has asked and got its answer. AT_ONCE are under way at
  * once.
  */
 static bool open_all(const drive *run, server *to, size_t count) {
@@ -237,8 +230,10 @@ static bool waves(const drive *run, server *to) {
     return true;
 }
 
-/* Three stages, half the ring apart: hello; the handshake's end and the request; the answer and the end. So the server
- * always has other connections to turn to. */
+/*
+ * Three stages, half the ring apart: hello, then the handshake's end and the request, then the
+ * answer and the end. So the server always has other connections to serve.
+ */
 static bool handshakes(const drive *run, server *to) {
     size_t half = run->connections / 2, ring = half * 2;
     for (size_t i = 0; i < run->amount + ring; i++) {
@@ -261,12 +256,61 @@ static bool handshakes(const drive *run, server *to) {
     return true;
 }
 
+/* ------------------------------------------------------------------------ one after the other */
+
+/* One request, the whole answer, and close_notify both ways. */
+static bool ask_to_the_end(const drive *run, SSL *ssl) {
+    char text[4096];
+    size_t len, got = 0;
+    int result = 0;
+    if (!ask(run, ssl)) {
+        return false;
+    }
+    while ((result = SSL_read_ex(ssl, text, sizeof text, &len)) == 1) {
+        got += len;
+    }
+    return SSL_get_error(ssl, result) == SSL_ERROR_ZERO_RETURN && got > 0 && SSL_shutdown(ssl) == 1;
+}
+
+static bool talk(const drive *run, SSL *ssl, server *to, int fd) {
+    static char host[] = "localhost"; /* not const, since OpenSSL's macro casts that away */
+    bool offered = to->sessions_len == 1;
+    SSL_set_app_data(ssl, to);
+    ERR_clear_error();
+    return SSL_set_fd(ssl, fd) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1 &&
+           (!offered || SSL_set_session(ssl, to->sessions[0]) == 1) && SSL_connect(ssl) == 1 &&
+           ask_to_the_end(run, ssl) && (SSL_session_reused(ssl) == 1) == offered &&
+           to->sessions_len == 1;
+}
+
+static bool visit(const drive *run, server *to) {
+    int fd = dial_loopback(to->port);
+    SSL *ssl = fd < 0 ? NULL : SSL_new(run->ctx);
+    bool ok = ssl != NULL && talk(run, ssl, to, fd);
+    SSL_free(ssl);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return ok;
+}
+
+static bool visits(const drive *run, server *to) {
+    for (size_t i = 0; i < run->amount; i++) {
+        if (!visit(run, to)) {
+            return false;
+        }
+    }
+    to->operations += (long)run->amount;
+    return true;
+}
+
 /* ------------------------------------------------------------------------- all at the same time */
 
 typedef enum progress { FAILED, WAITING, ENDED } progress;
 
 /*
- * As far as a connection gets without waiting; *asked: its handshake is done and its request sent.
+ * Goes on with a connection as far as possible without waiting. *asked says that its handshake is
+ * done and its request sent.
  */
 static progress go_on(const drive *run, SSL *ssl, bool *asked) {
     unsigned char byte;
@@ -325,31 +369,24 @@ static bool wide(const drive *run, server *to) {
 
 /* ---------------------------------------------------------------------------------------- turns */
 
-static double now(clockid_t clock) {
-    struct timespec time = {0, 0};
-    (void)clock_gettime(clock, &time);
-    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
-}
-
 static double used(const server *by) {
     double sum = 0;
     for (int i = 0; i < by->workers; i++) {
-        sum += now(by->clocks[i]);
+        sum += clock_ns(by->clocks[i]);
     }
     return sum;
 }
 
-/* Each round of turns begins with another server. NULL, or the one that failed. */
-static server *take_turns(const drive *run, server *servers, size_t count,
-                          bool (*work)(const drive *run, server *to)) {
+/* Each round of turns begins with another server. The server that failed, or NULL. */
+static server *take_turns(const drive *run, server *servers, size_t count, work_fn *work) {
     for (size_t i = 0; i < run->turns * count; i++) {
         server *next = &servers[(i / count + i) % count];
-        double wall = now(CLOCK_MONOTONIC), cpu = used(next);
+        double wall = clock_ns(CLOCK_MONOTONIC), cpu = used(next);
         if (!work(run, next)) {
             return next;
         }
         next->cpu += used(next) - cpu;
-        next->wall += now(CLOCK_MONOTONIC) - wall;
+        next->wall += clock_ns(CLOCK_MONOTONIC) - wall;
     }
     for (size_t i = 0; i < count; i++) {
         printf("%.1f %.1f %ld %ld\n", servers[i].cpu / (double)servers[i].operations,
@@ -372,12 +409,22 @@ static server *run_waves(drive *run, server *servers, size_t count) {
     return failed;
 }
 
+static server *run_visits(drive *run, server *servers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        servers[i].newest_only = true;
+        if (!visit(run, &servers[i])) {
+            return &servers[i];
+        }
+    }
+    return take_turns(run, servers, count, visits);
+}
+
 /*
  * The first connections, which warm the server up and bring sessions for as many as are under way
  * at once, do not count.
  */
 static server *run_handshakes(drive *run, server *servers, size_t count, bool resumed,
-                              bool (*work)(const drive *run, server *to)) {
+                              work_fn *work) {
     const size_t warm_up = resumed && run->connections > WARM_UP ? run->connections : WARM_UP;
     for (size_t i = 0; i < count; i++) {
         if (!open_all(run, &servers[i], warm_up) || servers[i].sessions_len == 0) {
@@ -389,7 +436,7 @@ static server *run_handshakes(drive *run, server *servers, size_t count, bool re
     return take_turns(run, servers, count, work);
 }
 
-/* Bytes that are the processes' own. */
+/* The private memory of the server's processes, in bytes. */
 static double own_memory(const server *of) {
     double sum = 0;
     for (int i = 0; i < of->workers; i++) {
@@ -447,7 +494,7 @@ static bool parse(server *out, const char *word, size_t connections) {
     return out->workers > 0 && *end == '\0' && out->connections != NULL;
 }
 
-/* As many descriptors as we may have. */
+/* Raises the limit of open descriptors as far as is allowed. */
 static void raise_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -460,6 +507,9 @@ static server *do_as_told(const char *mode, drive *run, server *servers, size_t 
     if (strcmp(mode, "idle") == 0) {
         return run_idle(run, servers, count);
     }
+    if (strcmp(mode, "one") == 0) {
+        return run_visits(run, servers, count);
+    }
     if (strcmp(mode, "keep") == 0) {
         return run_waves(run, servers, count);
     }
@@ -467,18 +517,25 @@ static server *do_as_told(const char *mode, drive *run, server *servers, size_t 
                           strcmp(mode, "wide") == 0 ? wide : handshakes);
 }
 
+/* HTTP/1.0 where the server ends the connection. */
+static void set_request(drive *run, const char *mode, const char *path) {
+    int len =
+        snprintf(run->request, sizeof run->request, "GET %s HTTP/1.%c\r\nHost: localhost\r\n\r\n",
+                 path, strcmp(mode, "one") == 0 ? '0' : '1');
+    run->request_len = (size_t)len;
+}
+
 int main(int argc, char **argv) {
-    enum { FIXED = 6 };
+    enum { MODE = 1, VERSION, CONNECTIONS, TURNS, AMOUNT, PATH, FIXED };
     server servers[SERVERS_MAX];
     if (argc <= FIXED || argc > FIXED + SERVERS_MAX) {
         return 2;
     }
-    drive run = {.ctx = new_ctx(),
-                 .connections = strtoul(argv[2], NULL, 10),
-                 .turns = strtoul(argv[3], NULL, 10),
-                 .amount = strtoul(argv[4], NULL, 10)};
-    run.request_len = (size_t)snprintf(run.request, sizeof run.request,
-                                       "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", argv[5]);
+    drive run = {.ctx = new_ctx(argv[MODE], argv[VERSION]),
+                 .connections = strtoul(argv[CONNECTIONS], NULL, 10),
+                 .turns = strtoul(argv[TURNS], NULL, 10),
+                 .amount = strtoul(argv[AMOUNT], NULL, 10)};
+    set_request(&run, argv[MODE], argv[PATH]);
     size_t count = (size_t)(argc - FIXED);
     for (size_t i = 0; i < count; i++) {
         if (!parse(&servers[i], argv[FIXED + i], run.connections)) {
@@ -487,10 +544,10 @@ int main(int argc, char **argv) {
     }
     (void)signal(SIGPIPE, SIG_IGN);
     raise_limit();
-    server *failed = run.ctx == NULL ? servers : do_as_told(argv[1], &run, servers, count);
+    server *failed = run.ctx == NULL ? servers : do_as_told(argv[MODE], &run, servers, count);
     if (failed != NULL) {
         fprintf(stderr, "client: %s of %s: a connection failed, or was not as it should be\n",
-                argv[1], failed->word);
+                argv[MODE], failed->word);
         ERR_print_errors_fp(stderr);
     }
     return failed != NULL;

@@ -1,7 +1,8 @@
--- http.lua: the HTTP of the Lua servers of bench/server.lua: the same lines whichever library carries the bytes.
+-- http.lua: the HTTP of the Lua servers of bench/server.lua: the same lines whichever library
+-- carries the bytes.
 --
--- What bench/server/plain.c does: GET / is answered with three bytes, GET /big with 64 blocks of 16 KiB; the connection
--- is kept until the client ends it or says "Connection: close".
+-- What bench/server/plain.c does: GET / is answered with three bytes, GET /big with 64 blocks of 16
+-- KiB; the connection is kept until the client ends it or says "Connection: close".
 local find <const>, match <const>, sub <const> = string.find, string.match, string.sub
 
 local HEAD <const> = "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: "
@@ -10,8 +11,8 @@ local BIG <const> = HEAD .. "1048576\r\n\r\n"
 local BLOCK <const> = ("b"):rep(16384)
 local BLOCKS <const> = 64
 
---- One client's requests, one after the other. read(stream) gives bytes or nil, write(stream, bytes) something true when all
---- have gone out.
+--- One client's requests, one after the other. read(stream) gives bytes or nil, write(stream,
+--- bytes) something true when all have gone out.
 return function(stream, read, write)
     local came = read(stream)
     while came do

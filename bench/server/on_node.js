@@ -1,5 +1,6 @@
 // on_node.js: the server of bench/server.lua on Node: node on_node.js certificate.pem key.pem
-// It prints "port pid", and does what bench/server/plain.c does. Its own HTTP, with as few headers as it can be made to send.
+// It prints "port pid", and does what bench/server/plain.c does, with Node's own HTTP and as few
+// headers as it can be made to send.
 'use strict';
 const fs = require('fs');
 const https = require('https');

@@ -1,4 +1,5 @@
--- ours.lua: tls.serve as bench/server.lua measures it: tlslife ours.lua certificate.pem key.pem [workers [threads]]
+-- ours.lua: tls.serve as bench/server.lua measures it: tlslife ours.lua certificate.pem key.pem
+-- [workers [threads]]
 --
 -- Each worker prints "port pid". What it does is what bench/server/plain.c does.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path

@@ -15,12 +15,11 @@
 #define _GNU_SOURCE
 #endif
 
+#include "../support.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,13 +37,13 @@ static const char big[] = "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: tex
                           "Content-Length: 1048576\r\n\r\n";
 
 static char block[BLOCK];
-static char request[REQUEST_MAX + 1]; /* what is being read: one connection at a time needs it */
+static char request[REQUEST_MAX + 1]; /* being read, for one connection at a time */
 
 typedef struct connection {
     SSL *ssl;
-    char *partial; /* a request that has not come whole */
+    char *partial; /* a request of which a part has arrived */
     size_t partial_len;
-    const char *out; /* what is being written, and how much of it is left; then so many blocks */
+    const char *out; /* being written: the rest, its length, and how many blocks follow it */
     size_t out_len;
     int blocks;
     int fd;
@@ -53,34 +52,14 @@ typedef struct connection {
 } connection;
 
 static SSL_CTX *new_ctx(char **words) {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    if (ctx == NULL) {
+    SSL_CTX *ctx = new_context(TLS_server_method(), TLS1_3_VERSION);
+    if (ctx == NULL || !set_identity(ctx, words[0], words[1])) {
+        SSL_CTX_free(ctx);
         return NULL;
     }
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets need none */
     SSL_CTX_set_read_ahead(ctx, 1);
-    if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-        SSL_CTX_use_certificate_chain_file(ctx, words[0]) == 1 &&
-        SSL_CTX_use_PrivateKey_file(ctx, words[1], SSL_FILETYPE_PEM) == 1) {
-        return ctx;
-    }
-    SSL_CTX_free(ctx);
-    return NULL;
-}
-
-/* -1, or a listening socket; *port is its. */
-static int open_listener(int *port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, len) != 0 || listen(fd, 1024) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
-        return -1;
-    }
-    *port = ntohs(address.sin_port);
-    return fd;
+    return ctx;
 }
 
 static void drop(connection *conn) {
@@ -103,7 +82,7 @@ static connection *new_connection(SSL_CTX *ctx, int fd) {
     return conn;
 }
 
-/* False where this one must go. */
+/* False: the connection must be dropped. */
 static bool watch(int loop, connection *conn, uint32_t events) {
     if (conn->events == events) {
         return true;
@@ -142,7 +121,7 @@ static bool says_close(const char *from, const char *end) {
     return false;
 }
 
-/* Sets what is to be written for one request, whose headers end before `end`. */
+/* Sets the answer to one request, whose headers end before `end`. */
 static bool answer(connection *conn, const char *text, const char *end) {
     if (strncmp(text, "GET / HTTP/1.", 13) == 0) {
         conn->out = small;
@@ -158,15 +137,9 @@ static bool answer(connection *conn, const char *text, const char *end) {
     return true;
 }
 
-/* As SSL_get_error(3) demands before each call that may be asked about. */
-static SSL *fresh(SSL *ssl) {
-    ERR_clear_error();
-    return ssl;
-}
-
 typedef enum { GO_ON, WAIT, END } progress;
 
-/* What an SSL_ call that did not succeed leaves us to do. */
+/* What to do after an SSL_ call that did not succeed. */
 static progress wait_for(int loop, connection *conn, int result) {
     int why = SSL_get_error(conn->ssl, result);
     if (why == SSL_ERROR_WANT_READ) {
@@ -193,7 +166,7 @@ static progress flush(int loop, connection *conn) {
     return GO_ON;
 }
 
-/* What came before goes in front of what is read now. */
+/* Puts the part that arrived before in front of the bytes that are read now. Its length. */
 static size_t restore(connection *conn) {
     size_t len = conn->partial_len;
     if (len > 0) {
@@ -215,7 +188,7 @@ static progress keep(connection *conn, size_t len) {
     return GO_ON;
 }
 
-/* One read; where it completes a request, its answer. A client of ours never sends two at once. */
+/* One read, and the answer where it completes a request. The client never sends two at once. */
 static progress serve_one(int loop, connection *conn) {
     size_t before = restore(conn), len = 0;
     int result = SSL_read_ex(fresh(conn->ssl), request + before, REQUEST_MAX - before, &len);
@@ -231,7 +204,7 @@ static progress serve_one(int loop, connection *conn) {
     return answer(conn, request, end + 2) ? flush(loop, conn) : END;
 }
 
-/* The socket may be read, or written, again. */
+/* Goes on with a connection whose socket has become readable or writable. */
 static void serve(int loop, connection *conn) {
     progress now = flush(loop, conn); /* where a big answer was under way */
     while (now == GO_ON) {
@@ -265,7 +238,7 @@ static int run(SSL_CTX *ctx, int listener) {
     }
 }
 
-/* The workers but the first are children, which end when it does. */
+/* All workers but the first are child processes, which end with their parent. */
 static void start_workers(int workers, int port) {
     printf("%d", port);
     for (int i = 1; i < workers; i++) {
@@ -285,7 +258,7 @@ int main(int argc, char **argv) {
     int port = 0;
     int workers = argc == 4 ? (int)strtol(argv[3], NULL, 10) : 1;
     SSL_CTX *ctx = argc >= 3 ? new_ctx(argv + 1) : NULL;
-    int listener = ctx == NULL ? -1 : open_listener(&port);
+    int listener = ctx == NULL ? -1 : listen_on_loopback(SOCK_NONBLOCK, 1024, &port);
     if (listener < 0 || workers < 1 || workers > WORKERS_MAX) {
         ERR_print_errors_fp(stderr);
         return 1;
