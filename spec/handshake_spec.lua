@@ -680,6 +680,46 @@ describe("early data", function()
         assert.equal("again", pair.send(client, server, "again"))
     end)
 
+    -- Calls that come too late; each gives the end and the verb.
+    local late = {
+        ["write_early after connect began"] = function(client)
+            client:connect()
+            return client.write_early, client
+        end,
+        ["write_early after write_early and connect"] = function(client)
+            client:write_early "early"
+            client:connect()
+            return client.write_early, client
+        end,
+        ["read_early after accept began"] = function(client, server)
+            client:connect()
+            server:accept()
+            return server.read_early, server
+        end,
+        ["read_early after the last"] = function(client, server)
+            client:write_early "early"
+            client:connect()
+            repeat
+                local bytes = server:read_early()
+                client:connect()
+            until bytes == ""
+            return server.read_early, server
+        end,
+    }
+    for what, begin in pairs(late) do
+        it("is a mistake that harms nothing: " .. what, function()
+            local client_context, server_context = contexts(16384)
+            local session = pair.session {client = client_context, server = server_context}
+            local client, server = pair.join {client = client_context, server = server_context, session = session}
+            local verb, conn = begin(client, server)
+            expect.raises("early", verb, conn, conn == client and "late" or nil)
+            local c, s = pair.drive(client, server)
+            assert.is_true(c[1], c[2])
+            assert.is_true(s[1], s[2])
+            assert.equal("on", pair.send(client, server, "on"))
+        end)
+    end
+
     it("cannot be replayed", function()
         local client_context, server_context = contexts(16384)
         local session = pair.session {client = client_context, server = server_context}

@@ -10,6 +10,7 @@
  * the same bytes again. *out_written does not count them, so a caller that continues from there
  * gives those bytes.
  */
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -337,6 +338,16 @@ static tlslife_status check_write_early(tlslife_conn *conn) {
     return TLSLIFE_OK;
 }
 
+/* libssl refuses early data once the handshake has begun in another way, and changes nothing. */
+static tlslife_status settle_early(tlslife_conn *conn, int64_t *deadline, const char *verb) {
+    if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "%s too late: early data come before any other call of the handshake",
+                              verb);
+    }
+    return tlsl_conn_settle(conn, 0, deadline, verb);
+}
+
 tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len,
                                         size_t *out_written) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
@@ -347,13 +358,12 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
     }
     while (status == TLSLIFE_OK) {
         tlsl_errors_clear();
-        int ret = SSL_write_early_data(conn->ssl, bytes, bytes_len, out_written);
-        if (ret == 1) {
+        if (SSL_write_early_data(conn->ssl, bytes, bytes_len, out_written) == 1) {
             conn->data.unanswered = false;
             tlsl_conn_facts(conn);
             break;
         }
-        status = tlsl_conn_settle(conn, ret, &deadline, "write_early");
+        status = settle_early(conn, &deadline, "write_early");
     }
     return status;
 }
@@ -373,7 +383,7 @@ tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t 
             conn->data.unanswered |= *out_read > 0;
             break;
         }
-        status = tlsl_conn_settle(conn, 0, &deadline, "read_early");
+        status = settle_early(conn, &deadline, "read_early");
     }
     return status;
 }
