@@ -10,6 +10,13 @@ end
 local HEADER <const> = contents "include/tlslife.h":gsub("/%*.-%*/", " ")
 local TYPES <const> = contents "lua/tlslife/types.lua"
 
+-- what the examples of the page call an object, and its class in the annotations
+local CLASSES <const> = {
+    tls = "tlslife", context = "Context", conn = "Connection", session = "Session", cache = "Cache", store = "Store",
+    keyring = "Keyring", ticket_keys = "TicketKeys", listener = "Listener", buffer = "Buffer", poller = "Poller",
+    server = "Server", host = "host", thread = "Thread",
+}
+
 -- the rows of the tables: {c = "`a`, `b`", lua = "...", page = "..."}
 local function rows()
     local found = {}
@@ -55,7 +62,10 @@ describe("the reference", function()
         for _, row in ipairs(rows()) do
             for object, name in row.lua:gmatch "`(%l[%l_]*)[:.]([%l_]+)[({]" do
                 seen = seen + 1
-                if not TYPES:find("function %a+[:.]" .. name .. "%(") then wrong[#wrong + 1] = object .. ": " .. name end
+                local class = assert(CLASSES[object], object .. " is the name of no class")
+                if not TYPES:find("\nfunction " .. class .. "[:.]" .. name .. "%(") then
+                    wrong[#wrong + 1] = object .. ": " .. name
+                end
             end
             if row.lua:match "^options? " then
                 for name in row.lua:gmatch "`([%l_]+)`" do
