@@ -13,13 +13,16 @@ package.path = machine.HERE .. "/load/?.lua;" .. package.path
 local pattern = require "pattern"
 
 local LINES <const> = 20 -- of the report
-local GROWTH <const>, GROWTH_BYTES <const> = 1.1, 2 << 20 -- what counts as flat, from the second quarter to the last
+-- What counts as flat, from the second quarter to the last.
+local GROWTH <const>, GROWTH_BYTES <const> = 1.1, 2 << 20
 local BIG <const> = 4 << 20
 
 -- done: operations; bytes: checked; failed: a connection that ended when nothing had been done to
 -- it; wrong: bytes that are not those that were sent.
-local count = { connections = 0, resumed = 0, done = 0, bytes = 0, cut = 0, refused = 0, failed = 0, wrong = 0, kills = 0,
-    reloads = 0 }
+local count = {
+    connections = 0, resumed = 0, done = 0, bytes = 0, cut = 0, refused = 0, failed = 0, wrong = 0,
+    kills = 0, reloads = 0,
+}
 local first_failure, number, open_now, last_kill, over = nil, 0, 0, -math.huge, false
 local port, context
 
@@ -220,8 +223,10 @@ function clients.rude_reset()
     sleep(math.random(100))
 end
 
-local MIX <const> = { keep_alive = 40, short = 4, resumed = 6, big = 2, slow = 6, reset = 2, half_hello = 6, garbage = 2,
-    rude_reset = 2 }
+local MIX <const> = {
+    keep_alive = 40, short = 4, resumed = 6, big = 2, slow = 6, reset = 2, half_hello = 6, garbage = 2,
+    rude_reset = 2,
+}
 
 local living = 0
 
@@ -279,8 +284,8 @@ end
 -- found after.
 local function row(name, unit, before, after, at_most)
     return {
-        name = name, unit = unit, values = { before = before and { before }, after = { after } }, figure = { "after" },
-        at_most = at_most,
+        name = name, unit = unit, values = { before = before and { before }, after = { after } },
+        figure = { "after" }, at_most = at_most,
     }
 end
 
@@ -308,9 +313,10 @@ end
 
 local function show(say, series, own, seconds)
     local s, c = series[#series], own[#own]
-    say(("%5.1f s %7d conn %5d open %7d resumed %8d done %8.1f MiB %5d cut %4d kills %3d reloads | worker %6.1f MiB %4d fds | "
-        .. "clients %6.1f MiB %4d fds"):format(#series * seconds / (LINES * 5), count.connections, open_now, count.resumed,
-        count.done, count.bytes / 1048576, count.cut, count.kills, count.reloads, s.memory / 1048576, s.descriptors,
+    local layout <const> = "%5.1f s %7d conn %5d open %7d resumed %8d done %8.1f MiB %5d cut %4d kills " ..
+        "%3d reloads | worker %6.1f MiB %4d fds | clients %6.1f MiB %4d fds"
+    say(layout:format(#series * seconds / (LINES * 5), count.connections, open_now, count.resumed, count.done,
+        count.bytes / 1048576, count.cut, count.kills, count.reloads, s.memory / 1048576, s.descriptors,
         c.memory / 1048576, c.descriptors))
 end
 

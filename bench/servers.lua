@@ -11,7 +11,8 @@
 local process, machine = require "spec.support.process", require "machine"
 
 local SECONDS <const> = 300 -- no server lives longer
-local UNLIMITED <const> = 'ulimit -n "$(ulimit -Hn)" && exec "$@"' -- 5,000 connections want as many descriptors
+-- 5,000 connections want as many descriptors.
+local UNLIMITED <const> = 'ulimit -n "$(ulimit -Hn)" && exec "$@"'
 
 local servers = {}
 
