@@ -25,6 +25,58 @@ describe("a random program", function()
     end
 end)
 
+-- What is left of programs that failed. Under AddressSanitizer the third tells by its leak.
+local FOUND = {
+    ["a list longer than memory is written"] = {
+        [[o[6] = tls.context {role = 'server', certificate = p.server_cert, private_key = p.server_key}]],
+        [[o[12] = o[6]:connection(); o[12]:set_blocking(false)]],
+        [[o[12]:write(long)]],
+    },
+    ["a hook takes the session, and the group is asked for"] = {
+        [[o[1] = tls.context {role = 'client', ca = p.ca_pem}]],
+        [[o[5] = tls.context {role = 'server', certificate = p.server_cert, private_key = p.server_key, ca = p.ca_pem,
+            verify = 'optional', on_verify = function(c) c:set_session(); return true end}]],
+        [[o[15] = o[1]:connection(); o[15]:set_blocking(false); o[15]:set_hostname 'localhost']],
+        [[o[16] = o[5]:connection(); o[16]:set_blocking(false)]],
+        [[tls.pair(o[15], o[16])]],
+        [[drive(o[15], o[16])]],
+    },
+    ["a connection is cleared while on_hello yields"] = {
+        [[o[1] = tls.context {role = 'client', ca = p.ca_pem}]],
+        [[o[4] = tls.context {role = 'server', certificate = p.server_cert, private_key = p.server_key,
+            on_hello = function() yield() end}]],
+        [[o[11] = o[1]:connection(); o[11]:set_blocking(false); o[11]:set_hostname 'localhost']],
+        [[o[12] = o[4]:connection(); o[12]:set_blocking(false)]],
+        [[tls.pair(o[11], o[12])]],
+        [[o[41] = coroutine.create(drive); resume(o[41], o[11], o[12])]],
+        [[o[12]:clear()]],
+        [[o[11]:clear()]],
+        [[drive(o[11], o[12])]],
+    },
+    ["shutdown comes after a write that came after shutdown"] = {
+        [[o[1] = tls.context {role = 'client', ca = p.ca_pem}]],
+        [[o[4] = tls.context {role = 'server', certificate = p.server_cert, private_key = p.server_key}]],
+        [[o[15] = o[1]:connection(); o[15]:set_blocking(false); o[15]:set_hostname 'localhost']],
+        [[o[16] = o[4]:connection(); o[16]:set_blocking(false)]],
+        [[tls.pair(o[15], o[16])]],
+        [[drive(o[15], o[16])]],
+        [[o[15]:shutdown(); o[15]:write 'x']],
+        [[o[15]:shutdown()]],
+    },
+}
+
+describe("a program that once failed", function()
+    for name, lines in pairs(FOUND) do
+        it("does so no more: " .. name, function()
+            local path = process.spill(process.directory() .. "/found.lua", (table.concat(lines, "\n"):gsub("\n  +", " ")) .. "\n")
+            local status, output = process.run {program.path, "spec/random/run.lua", "--play", path, timeout = 60,
+                environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
+            assert(status == 0, output)
+            assert.truthy(output:find(("line %d"):format(#lines), 1, true), output)
+        end)
+    end
+end)
+
 describe("a random walk", function()
     local walks, lines = {}, {}
     local failures, alike = {}, 0

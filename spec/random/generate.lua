@@ -172,7 +172,7 @@ local END = {
 }
 
 local LIFE = {
-    {5, plain "@:clear()"}, {2, plain "@:free()"}, {2, plain "@:up_ref()"}, {1, plain "do local x <close> = @:up_ref() end"},
+    {9, plain "@:clear()"}, {2, plain "@:free()"}, {2, plain "@:up_ref()"}, {1, plain "do local x <close> = @:up_ref() end"},
     {1, plain "do local x <close> = @ end"}, {1, plain "@:cancel()"}, {1, plain "@:set_blocking(true)"},
     {2, plain "@:set_blocking(false)"}, {1, plain "@:set_timeout(0)"}, {1, plain "@:set_timeout(0.002)"},
     {2, function(self) return ("%s = %s:dup()"):format(slot(self:pick(COPIES)), self:conn()) end},
@@ -275,7 +275,8 @@ end
 function G:body(within, most)
     local before, list = self.within, {}
     self.within = within
-    for _ = 1, self:below(most or 4) do list[#list + 1] = self:chance(25) and "yield()" or self:statement() end
+    local yields = self.bent == "asks" and 60 or 25
+    for _ = 1, self:below(most or 4) do list[#list + 1] = self:chance(yields) and "yield()" or self:statement() end
     if self:chance(6) then list[#list + 1] = "error 'on purpose'" end
     self.within = before
     return table.concat(list, "; ")

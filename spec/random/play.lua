@@ -14,6 +14,7 @@ local play = {}
 
 local SENT, RECEIVED = tls.SENT_SHUTDOWN, tls.RECEIVED_SHUTDOWN
 local STATES = {before = true, handshake = true, open = true, failed = true}
+local WAITS = {want_read = true, want_write = true, want_session = true, timeout = true, canceled = true, busy = true}
 local GETTERS = {
     connection = {"blocking", "early_data_status", "error", "events", "fd", "get_shutdown", "get_timeout", "handshake_done",
         "has_pending", "hostname", "idle", "is_server", "peer_address", "pending", "pollfd", "quiet_shutdown",
@@ -179,7 +180,8 @@ local function writes(method)
         model.waited[conn] = true -- it may never return
         local results = table.pack(pcall(function(...) return method(conn, data, i, ...) end, ...)) -- by its name
         after_write(stream, results[1] and results[2] or 0)
-        if not results[1] or (not stream.loose and results[2] == asked) then model.waited[conn] = waited end
+        local whole = results[2] == asked or (results[2] == nil and not WAITS[results[3]])
+        if not results[1] or (whole and not stream.loose) then model.waited[conn] = waited end
         if not results[1] then error(results[2], 0) end
         return table.unpack(results, 2, results.n)
     end
@@ -442,7 +444,6 @@ local function finish(env)
     for key in pairs(env.o) do env.o[key] = nil end
     env.long = nil
     collectgarbage "restart"
-    collectgarbage "incremental"
     collectgarbage("generational", 20, 100)
     collectgarbage()
 end
