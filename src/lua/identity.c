@@ -97,8 +97,9 @@ void tlb_open_state(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
-static void not_ours(lua_State *L) {
+_Noreturn static void not_ours(lua_State *L) {
     luaL_error(L, "tlslife: the module's values in the registry were changed");
+    abort(); /* luaL_error does not return, which its declaration does not say */
 }
 
 tlb_state *tlb_push_state(lua_State *L) {
