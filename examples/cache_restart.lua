@@ -1,5 +1,6 @@
--- A client that resumes after a restart: its cache goes to a file, sealed. Run it twice.
--- Usage: tlslife cache_restart.lua [port] [file] (cert.pem in this directory; the secret in TLSLIFE_SECRET)
+-- A client that resumes after a restart: its cache goes to a file, sealed. Run it twice. Usage:
+-- tlslife cache_restart.lua [port] [file] (cert.pem in this directory; the secret in
+-- TLSLIFE_SECRET)
 local tls = require "tlslife"
 
 local path = arg[2] or "sessions.sealed"
@@ -13,7 +14,8 @@ if file then
     file:close()
 end
 
--- With a cache nothing else is to be done: the connection offers what fits its peer, and tells what came of it.
+-- With a cache nothing else is to be done: the connection offers what fits its peer, and tells what
+-- came of it.
 local conn <close> = assert(context:connection())
 assert(conn:dial("localhost", arg[1] or 8443))
 assert(conn:connect())

@@ -1,8 +1,9 @@
 -- demo.lua: the life of TLS connections, one line a step, as OpenSSL's manual pages tell it.
 --
--- Over real TCP, against our own server and against openssl s_server, each in a process of its own, in TLS
--- 1.2 and 1.3. Every step is checked: the exit code is 1 as soon as one does not do what it should, and the
--- last lines say which. Run it with ./dev demo, or: build/dev/tlslife examples/demo.lua
+-- Over real TCP, against our own server and against openssl s_server, each in a process of its own,
+-- in TLS 1.2 and 1.3. Every step is checked: the exit code is 1 as soon as one does not do what it
+-- should, and the last lines say which. Run it with ./dev demo, or: build/dev/tlslife
+-- examples/demo.lua
 
 local here = arg[0]:match "^(.*/)" or "./"
 package.path = here .. "demo/?.lua;" .. package.path
@@ -36,7 +37,8 @@ local function targets(directory)
     }
 end
 
---- The steps from SSL_new to SSL_connect. reused: what the session must turn out to be, "yes" or "no".
+--- The steps from SSL_new to SSL_connect. reused: what the session must turn out to be, "yes" or
+-- "no".
 local function connect(steps, reused)
     local session = reused == "yes"
     steps:step("conn = context:connection()", "SSL_new", "connection", "before 0 - no")
@@ -48,8 +50,8 @@ local function connect(steps, reused)
     steps:step("conn:connect()", "SSL_connect", "true", steps.connected[reused])
 end
 
---- One line there and back. In TLS 1.3 the tickets come before the answer, so that the session is resumable
--- after it.
+--- One line there and back. In TLS 1.3 the tickets come before the answer, so that the session is
+-- resumable after it.
 local function exchange(steps, reused)
     steps:step('conn:write("hello\\n")', "SSL_write_ex", "6", steps.connected[reused])
     steps:step("conn:read()", "SSL_read_ex", '"olleh\\n"', "open 0 yes " .. reused)
@@ -200,8 +202,8 @@ local function run(target, version, directory)
         tls = tls, server = server, port = server.port,
         options = { role = "client", ca = ca, min_version = version, max_version = version, timeout = 5 },
     }
-    -- In TLS 1.3 a session resumes once, and a new one is there when its first ticket has come: after the
-    -- first read.
+    -- In TLS 1.3 a session resumes once, and a new one is there when its first ticket has come:
+    -- after the first read.
     local there = version == "TLSv1.2" and "yes" or "no"
     steps.connected = { yes = "open 0 " .. there .. " yes", no = "open 0 " .. there .. " no" }
     report.title(("%s against %s"):format(version, target.name))

@@ -1,6 +1,6 @@
--- Questions of a handshake, answered by Lua functions that may yield. on_hello chooses a context by server
--- name, and waits for a "database" while the client goes on; on_verify has the last word on the peer. All in
--- memory. Usage: tlslife hooks.lua (cert.pem and key.pem in this directory)
+-- Questions of a handshake, answered by Lua functions that may yield. on_hello chooses a context by
+-- server name, and waits for a "database" while the client goes on; on_verify has the last word on
+-- the peer. All in memory. Usage: tlslife hooks.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
 local function server(options)
@@ -30,7 +30,8 @@ local client = assert(tls.context {
     end,
 })
 
---- A coroutine that makes a handshake call until it no longer has to wait, and prints what came of it.
+--- A coroutine that makes a handshake call until it no longer has to wait, and prints what came of
+-- it.
 local function handshake(name, conn)
     conn:set_blocking(false)
     return coroutine.create(function()

@@ -1,9 +1,11 @@
--- Many connections at once in one thread, in a loop of one's own: coroutines, what each waits for, and select.
--- Needs LuaSocket (Debian: lua-socket). Usage: tlslife loop_own.lua (cert.pem and key.pem in this directory)
+-- Many connections at once in one thread, in a loop of one's own: coroutines, what each waits for,
+-- and select. Needs LuaSocket (Debian: lua-socket). Usage: tlslife loop_own.lua (cert.pem and
+-- key.pem in this directory)
 local socket = require "socket"
 local tls = require "tlslife"
 
--- The loop. By coroutine: what it waits for, {fd, mode, deadline}; without fd it goes on in the next round.
+-- The loop. By coroutine: what it waits for, {fd, mode, deadline}; without fd it goes on in the
+-- next round.
 local waiting = {}
 
 local function spawn(main)

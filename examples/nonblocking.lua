@@ -1,11 +1,11 @@
--- Many connections at once in one thread, over TCP, with a poll loop by hand: each connection is a coroutine
--- that yields what it waits for. Needs luv (Debian: lua-luv), for its uv_poll only.
+-- Many connections at once in one thread, over TCP, with a poll loop by hand: each connection is a
+-- coroutine that yields what it waits for. Needs luv (Debian: lua-luv), for its uv_poll only.
 -- Usage: tlslife nonblocking.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 local uv = require "luv"
 
---- Runs a function as a coroutine; when it yields "want_read" or "want_write" it goes on once the descriptor
--- is ready.
+--- Runs a function as a coroutine; when it yields "want_read" or "want_write" it goes on once the
+-- descriptor is ready.
 local function spawn(conn, main)
     conn:set_blocking(false)
     local thread, poll = coroutine.create(main), nil

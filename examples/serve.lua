@@ -1,5 +1,6 @@
 -- An echo server for any number of clients. Needs luv (Debian: lua-luv), cert.pem and key.pem.
--- Usage: tlslife serve.lua [address [workers]]; SIGTERM stops it, SIGHUP has it read the certificate anew.
+-- Usage: tlslife serve.lua [address [workers]]; SIGTERM stops it, SIGHUP has it read the
+-- certificate anew.
 local tls = require "tlslife"
 
 assert(tls.serve {

@@ -1,6 +1,6 @@
--- HTTP/1.1 over tls.serve: keep-alive, requests that come in pieces or several at once, bodies, HEAD. Needs luv (Debian:
--- lua-luv), cert.pem and key.pem. It answers GET with the path, POST and PUT with the body.
--- Usage: tlslife serve_http.lua [address [workers [processes|threads]]]
+-- HTTP/1.1 over tls.serve: keep-alive, requests that come in pieces or several at once, bodies,
+-- HEAD. Needs luv (Debian: lua-luv), cert.pem and key.pem. It answers GET with the path, POST and
+-- PUT with the body. Usage: tlslife serve_http.lua [address [workers [processes|threads]]]
 local tls = require "tlslife"
 
 local find <const>, match <const>, sub <const>, lower <const> = string.find, string.match, string.sub, string.lower
@@ -40,7 +40,8 @@ local function read_head(conn, came)
     return came, stop
 end
 
---- The length of the body that follows, or nil and a status. Two lengths are how requests are smuggled.
+--- The length of the body that follows, or nil and a status. Two lengths are how requests are
+-- smuggled.
 local function body_length(headers)
     if find(headers, "\r\ntransfer-encoding:", 1, true) then return nil, 411 end
     local _, stop = find(headers, "\r\ncontent-length:", 1, true)

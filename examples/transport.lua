@@ -1,5 +1,5 @@
--- TLS over any carrier: the program moves the bytes itself, with drain and feed. Here the carrier is a table.
--- Usage: tlslife transport.lua (cert.pem and key.pem in this directory)
+-- TLS over any carrier: the program moves the bytes itself, with drain and feed. Here the carrier
+-- is a table. Usage: tlslife transport.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
 local function connection(options)
@@ -24,8 +24,8 @@ local function carry(from, to)
     carried = carried + #bytes
 end
 
---- Calls a method again and again, and carries bytes between the calls, until it no longer wants to read or
--- write.
+--- Calls a method again and again, and carries bytes between the calls, until it no longer wants to
+-- read or write.
 local function drive(conn, method, ...)
     while true do
         local result, why, err = conn[method](conn, ...)

@@ -787,8 +787,8 @@ TLSLIFE_API void tlslife_conn_free(tlslife_conn *conn);
  * Takes the connection back to before the handshake. Settings, host name and transport are kept. So
  * is a good session, which is offered again; with a cache, the one of set_session is offered, or
  * what the cache has. The session of a connection that is still open becomes bad. Bytes held back
- * by cork are dropped. A pending renegotiation is taken back, unlike by SSL_clear, which fails then;
- * only on a connection of tlslife_conn_from_ssl it fails here too. Source: SSL_clear(3).
+ * by cork are dropped. A pending renegotiation is taken back, unlike by SSL_clear, which fails
+ * then; only on a connection of tlslife_conn_from_ssl it fails here too. Source: SSL_clear(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_clear(tlslife_conn *conn);
 

@@ -1,5 +1,6 @@
--- adapter_spec.lua: the adapters for loops by themselves, over sockets that carry no TLS: what types.lua promises of a
--- tlslife.Loop, by each of them in the same way, and what only one of them can get wrong.
+-- adapter_spec.lua: the adapters for loops by themselves, over sockets that carry no TLS: what
+-- types.lua promises of a tlslife.Loop, by each of them in the same way, and what only one of them
+-- can get wrong.
 
 local copas_of = require "spec.support.copas"
 local has_socket, socket = pcall(require, "socket")
@@ -12,9 +13,10 @@ end
 
 local LIMIT = 5 -- seconds: whatever takes that long hangs
 
--- ------------------------------------------------------------------------------------------------------- the loops
+-- --------------------------------------------------------------------------------------- the loops
 
--- Each: {name =, loop = the adapter, run = function(...) runs these functions as coroutines of the loop, to their end}
+-- Each: {name =, loop = the adapter, run = function(...) runs these functions as coroutines of the
+-- loop, to their end}
 local drivers, missing = {}, {}
 
 local function add(name, make)
@@ -66,7 +68,7 @@ add("copas", function()
     end}
 end)
 
--- ------------------------------------------------------------------------------------------------------ the sockets
+-- ------------------------------------------------------------------------------------- the sockets
 
 local open = {}
 
@@ -76,7 +78,8 @@ teardown(function()
     if listener then listener:close() end -- LuaSocket's are inherited by whoever is started after this
 end)
 
--- Two ends of a connection. It opens two descriptors, so that those which were closed before come back.
+-- Two ends of a connection. It opens two descriptors, so that those which were closed before come
+-- back.
 local function pair()
     if not listener then
         listener = assert(socket.bind("127.0.0.1", 0))
@@ -108,7 +111,7 @@ local function drain(one)
     repeat local bytes, _, rest = one:receive(65536) until #(bytes or rest) == 0
 end
 
--- ------------------------------------------------------------------------------------------------------------ specs
+-- ------------------------------------------------------------------------------------------- specs
 
 describe("the loops that the specs have", function()
     it("are named", function()

@@ -1,4 +1,5 @@
--- address_spec.lua: addresses as text: what one call prints, every call that has a host takes; what is none, every one refuses.
+-- address_spec.lua: addresses as text: what one call prints, every call that has a host takes; what
+-- is none, every one refuses.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -38,7 +39,8 @@ local function opened(object, message, err)
     return object
 end
 
--- Each takes a text, and what is to come of it: the host, and the port or nil. A text without a port is given one.
+-- Each takes a text, and what is to come of it: the host, and the port or nil. A text without a
+-- port is given one.
 local consumers = {
     dial = function(text, host, port, of_client)
         if of_client then return end -- nobody listens there

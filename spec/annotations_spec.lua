@@ -1,4 +1,5 @@
--- annotations_spec.lua: lua/tlslife/types.lua, which editors and readers believe, compared with the module, both ways.
+-- annotations_spec.lua: lua/tlslife/types.lua, which editors and readers believe, compared with the
+-- module, both ways.
 
 local tls = require "tlslife"
 
@@ -13,7 +14,8 @@ local function read_file(path)
     return text
 end
 
--- {classes = {name = {fields}}, functions = {{owner, name, method, parameters, params, returns, line}}}
+-- {classes = {name = {fields}}, functions = {{owner, name, method, parameters, params, returns,
+-- line}}}
 local function parse(text)
     local classes, functions, params, returns, class, number = {}, {}, {}, {}, "", 0
     for line in text:gmatch "([^\n]*)\n?" do

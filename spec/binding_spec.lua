@@ -1,4 +1,5 @@
--- binding_spec.lua: what is the binding's own: handles, hooks that outlive their contexts, arguments by name.
+-- binding_spec.lua: what is the binding's own: handles, hooks that outlive their contexts,
+-- arguments by name.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -39,7 +40,8 @@ describe("a handle", function()
         assert.is_string(client:session():protocol())
     end)
 
-    -- Each gives a call that hands out the same object whenever it is called, and a method that fails once that is freed.
+    -- Each gives a call that hands out the same object whenever it is called, and a method that
+    -- fails once that is freed.
     local function kept(cache, id) return function() return cache:get(id) end, "id" end
     local givers = {
         session = function()

@@ -1,4 +1,5 @@
--- build_spec.lua: what a packager's flags, compilers and neighbours make of our build, as far as CMake's configuration shows it.
+-- build_spec.lua: what a packager's flags, compilers and neighbours make of our build, as far as
+-- CMake's configuration shows it.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -11,7 +12,8 @@ local directory = process.directory() .. "/a build"
 local count = 0
 local LIBRARY = {"-DTLSLIFE_LUA=OFF", "-DTLSLIFE_REDIS=OFF", "-DTLSLIFE_SPECS=OFF"}
 
--- configures the sources in a directory of its own, with these words and environment; what ninja is going to run
+-- configures the sources in a directory of its own, with these words and environment; what ninja is
+-- going to run
 local function configured(words, environment)
     count = count + 1
     local path = ("%s/%d"):format(directory, count)

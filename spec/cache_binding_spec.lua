@@ -1,5 +1,5 @@
--- cache_binding_spec.lua: what Lua adds to caches: handles, tables of options, functions as a store, which may yield, raise
--- and outlive their handles.
+-- cache_binding_spec.lua: what Lua adds to caches: handles, tables of options, functions as a
+-- store, which may yield, raise and outlive their handles.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -9,7 +9,8 @@ local tls = require "tlslife"
 local SECRET = ("s"):rep(32)
 local KEY = ("k"):rep(80)
 
--- Functions over a table, and what was called. changes: functions to put in the place of these, false: none.
+-- Functions over a table, and what was called. changes: functions to put in the place of these,
+-- false: none.
 local function functions(changes)
     local rows, calls = {}, {}
     local all = {
@@ -68,7 +69,8 @@ local function visit(client, server, session)
     return word, conn:session(), conn, peer
 end
 
--- A server's connection that waits in its store's function, in a coroutine that is suspended there; then the client's.
+-- A server's connection that waits in its store's function, in a coroutine that is suspended there;
+-- then the client's.
 local function suspended(client, server, session)
     local conn, peer = pair.join {client = client, server = server, session = session}
     conn:connect()

@@ -89,7 +89,8 @@ local function looped(step, ...)
     return table.unpack(result, 2, result.n)
 end
 
--- One connection from the first byte to the end; how: what ends it. Returns both ends' words, and the session.
+-- One connection from the first byte to the end; how: what ends it. Returns both ends' words, and
+-- the session.
 local function visit(client, server, session, how)
     local conn, peer = pair.join {client = client, server = server, session = session, setup = function(_, s)
         s:set_blocking(true) -- in memory there is no other wait than the store's

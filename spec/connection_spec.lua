@@ -1,4 +1,5 @@
--- connection_spec.lua: the life of a connection: new, dup, up_ref, free, clear, and what its userdata promises.
+-- connection_spec.lua: the life of a connection: new, dup, up_ref, free, clear, and what its
+-- userdata promises.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -488,7 +489,8 @@ describe("clear", function()
         end)
     end
 
-    -- What set_session gave is the program's choice, with a cache as without. (A cache of the client's; libssl has none.)
+    -- What set_session gave is the program's choice, with a cache as without. (A cache of the
+    -- client's; libssl has none.)
     local MOMENTS = {
         ["before the handshake"] = function(client, server)
             client:clear()

@@ -1,4 +1,5 @@
--- context_spec.lua: every option of a context, good and bad, the policy that is derived from them, and the seal.
+-- context_spec.lua: every option of a context, good and bad, the policy that is derived from them,
+-- and the seal.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,4 +1,5 @@
--- data_spec.lua: bytes through an open connection: whole, in full records, in pieces, over transports that are too small.
+-- data_spec.lua: bytes through an open connection: whole, in full records, in pieces, over
+-- transports that are too small.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -15,7 +16,8 @@ local function pattern(n)
     return base:rep(n // #base + 1):sub(1, n)
 end
 
--- two open connections over feed and drain; pump() moves everything, and returns what went from the client
+-- two open connections over feed and drain; pump() moves everything, and returns what went from the
+-- client
 local function wired(version, capacity)
     local client = pair.client({max_version = version}):connection()
     local server = pair.server():connection()

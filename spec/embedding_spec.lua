@@ -1,7 +1,8 @@
--- embedding_spec.lua: the programs of examples/c, run; and docs/embedding.md, whose every block is out of one of them.
+-- embedding_spec.lua: the programs of examples/c, run; and docs/embedding.md, whose every block is
+-- out of one of them.
 --
--- They are those of the build that is tested; or, where TLSLIFE_EXAMPLES names a directory, those that `./dev test` has built there
--- against an installed copy.
+-- They are those of the build that is tested; or, where TLSLIFE_EXAMPLES names a directory, those
+-- that `./dev test` has built there against an installed copy.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"

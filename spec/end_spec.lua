@@ -1,5 +1,6 @@
--- end_spec.lua: what close says is what passed; a call that had to wait may be made again; and what was written before the
--- end can still be taken to the peer. Over each transport, in both roles and both protocols.
+-- end_spec.lua: what close says is what passed; a call that had to wait may be made again; and what
+-- was written before the end can still be taken to the peer. Over each transport, in both roles and
+-- both protocols.
 
 local Scene = require "spec.support.scene"
 local expect = require "spec.support.expect"
@@ -10,7 +11,7 @@ local KINDS = {"tls12_id", "tls13_stateful"}
 local WIRES = {"pair", "fed", "tcp"}
 local SENT, RECEIVED = tls.SENT_SHUTDOWN, tls.RECEIVED_SHUTDOWN
 
--- --------------------------------------------------------------------------------------- what close says
+-- --------------------------------------------------------------------------------- what close says
 
 local function say_goodbye(scene, from, to)
     from:shutdown()
@@ -69,7 +70,8 @@ local STATES = {
 
 local function word_of(result, message) return result or message end
 
--- The last word of the peer's reading, when all that the subject wrote has come and its stream has ended.
+-- The last word of the peer's reading, when all that the subject wrote has come and its stream has
+-- ended.
 local function peers_end(scene)
     local peer = scene:peer()
     if scene.wire == "tcp" then scene:nap() end
@@ -114,7 +116,7 @@ for _, kind in ipairs(KINDS) do
     end
 end
 
--- ------------------------------------------------------------------------ what a call leaves to the next
+-- ------------------------------------------------------------------ what a call leaves to the next
 
 describe("after shutdown", function()
     local client, server
@@ -193,7 +195,7 @@ describe("a close_notify that found no room", function()
     end)
 end)
 
--- -------------------------------------------------------------------------- what was written before the end
+-- ----------------------------------------------------------------- what was written before the end
 
 describe("drain", function()
     local client, server
@@ -250,7 +252,7 @@ describe("drain", function()
     end)
 end)
 
--- ------------------------------------------------------------------------------ a failure is not forgotten
+-- ---------------------------------------------------------------------- a failure is not forgotten
 
 describe("a connection that has ended says why", function()
     local VERBS = {"read", "peek", "write", "flush_corked", "shutdown", "close", "handshake", "connect", "key_update", "renegotiate"}

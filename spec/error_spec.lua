@@ -1,4 +1,5 @@
--- error_spec.lua: failures: what they tell, whose they are, and that nothing a peer sends or cuts does more than fail.
+-- error_spec.lua: failures: what they tell, whose they are, and that nothing a peer sends or cuts
+-- does more than fail.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -137,7 +138,8 @@ describe("the errors of many connections", function()
     end)
 end)
 
--- what each end sends in a whole handshake and one exchange, in the order of sending: {"client" or "server", bytes}
+-- what each end sends in a whole handshake and one exchange, in the order of sending: {"client" or
+-- "server", bytes}
 local function script(options)
     local ends = {
         client = pair.client(options.client):connection(),
@@ -164,7 +166,8 @@ local function script(options)
     return flights
 end
 
--- A fresh connection that meets the recorded flights of its peer up to k bytes of them, then what `ending` does.
+-- A fresh connection that meets the recorded flights of its peer up to k bytes of them, then what
+-- `ending` does.
 local function meet(name, options, k, ending)
     local mine = name == "client" and pair.client(options.client):connection() or pair.server(options.server):connection()
     local peer = name == "client" and pair.server(options.server):connection() or pair.client(options.client):connection()

@@ -1,4 +1,5 @@
--- examples_spec.lua: what the documents say works, as pasted: the examples, and the README's server and client.
+-- examples_spec.lua: what the documents say works, as pasted: the examples, and the README's server
+-- and client.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -19,7 +20,8 @@ local here = (function()
     return path
 end)()
 
--- A directory with what the examples look for: cert.pem, which is its own CA, and key.pem. Made as the README says.
+-- A directory with what the examples look for: cert.pem, which is its own CA, and key.pem. Made as
+-- the README says.
 local directory = process.directory() .. "/examples"
 local prepared
 local function prepare()

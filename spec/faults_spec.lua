@@ -1,4 +1,5 @@
--- faults_spec.lua: a far home that misbehaves costs full handshakes, for no longer than its deadline, and nothing else.
+-- faults_spec.lua: a far home that misbehaves costs full handshakes, for no longer than its
+-- deadline, and nothing else.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -9,8 +10,8 @@ local SECRET = ("s"):rep(32)
 local DEADLINE = 0.2 -- seconds, of one lookup
 local SLACK = 0.3 -- of a machine that is busy, with sanitizers
 
--- A small Redis of its own that reads from a file, at each command, how it shall misbehave, and says what it did.
--- Its second port is one whose queue is full: who connects hears nothing.
+-- A small Redis of its own that reads from a file, at each command, how it shall misbehave, and
+-- says what it did. Its second port is one whose queue is full: who connects hears nothing.
 local FAULTY = [==[
 import socket, sys, threading, time
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
@@ -113,8 +114,8 @@ local function server_of(store, version, options)
     return pair.server(all), cache
 end
 
--- One blocking server's connection from the first byte to the end, bytes both ways: its word, the client's session, and
--- the seconds that its handshake took.
+-- One blocking server's connection from the first byte to the end, bytes both ways: its word, the
+-- client's session, and the seconds that its handshake took.
 local function visit(client, server, session)
     local conn, peer = pair.join {client = client, server = server, session = session, setup = function(_, s)
         s:set_blocking(true) -- in memory there is no other wait than the store's
@@ -168,8 +169,9 @@ end)
 
 teardown(function() process.stop_all() end)
 
--- What it does, the server's word, the counter that moves and how far, and whether it takes the whole deadline; the others
--- say so at once. Where it costs the connection, the new session's put fails, too.
+-- What it does, the server's word, the counter that moves and how far, and whether it takes the
+-- whole deadline; the others say so at once. Where it costs the connection, the new session's put
+-- fails, too.
 local FAULTS = {
     {"mute", "store", "store_errors", 1, true},
     {"slow", "store", "store_errors", 1, true},

@@ -1,12 +1,13 @@
--- finalizer_spec.lua: a script's finalizer frees an object while one of its own methods runs. Whatever a method makes (a
--- string, a table, a userdata) may set the collector going; the method then has to find that its object is gone, and
--- say so, and never to touch what was freed. Under AddressSanitizer a method that does touch it ends the run.
+-- finalizer_spec.lua: a script's finalizer frees an object while one of its own methods runs.
+-- Whatever a method makes (a string, a table, a userdata) may set the collector going; the method
+-- then has to find that its object is gone, and say so, and never to touch what was freed. Under
+-- AddressSanitizer a method that does touch it ends the run.
 
 local pair = require "spec.support.pair"
 local tls = require "tlslife"
 
--- Calls method(object, ...), and lets the collector's very next step, wherever in the method that is, free the object.
--- Whether it did, and what came of it.
+-- Calls method(object, ...), and lets the collector's very next step, wherever in the method that
+-- is, free the object. Whether it did, and what came of it.
 local function freed_within(object, method, ...)
     local freed = false
     collectgarbage()

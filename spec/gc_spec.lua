@@ -1,4 +1,5 @@
--- gc_spec.lua: what the collector does to objects of C: it frees them, soon enough, in any order, and says nothing on the wire.
+-- gc_spec.lua: what the collector does to objects of C: it frees them, soon enough, in any order,
+-- and says nothing on the wire.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,5 +1,6 @@
--- getters_spec.lua: every getter of a connection in every state that lawful calls reach, inside of each hook too. None raises
--- or crashes; what a handshake found is told from its end on, also after a failure, until clear or set_session(nil).
+-- getters_spec.lua: every getter of a connection in every state that lawful calls reach, inside of
+-- each hook too. None raises or crashes; what a handshake found is told from its end on, also after
+-- a failure, until clear or set_session(nil).
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -8,7 +9,8 @@ local tls = require "tlslife"
 
 local p = pki.get()
 
--- What tells of a handshake. "always": where it is done; "maybe": by what was agreed on. The others tell of something else.
+-- What tells of a handshake. "always": where it is done; "maybe": by what was agreed on. The others
+-- tell of something else.
 local TOLD = {
     version = "always", cipher = "always", verify_result = "always", finished = "always", peer_finished = "always",
     resumption = "always", alpn = "always", peer_certificates = "always", group = "maybe", ocsp_response = "maybe",
@@ -152,7 +154,8 @@ local STATES = {
     end,
 }
 
--- In its hook nothing is found yet, but for a server's on_verify in TLS 1.3, which comes after libssl's handshake.
+-- In its hook nothing is found yet, but for a server's on_verify in TLS 1.3, which comes after
+-- libssl's handshake.
 local HOOKS = {
     on_hello = function(hook, version) return mutual(version, nil, {on_hello = hook}) end,
     on_certificate = function(hook, version) return mutual(version, nil, {on_certificate = hook}) end,

@@ -1,4 +1,5 @@
--- handshake_spec.lua: the handshake, resumable at any wait, what it refuses, what it agrees on, and what comes after it.
+-- handshake_spec.lua: the handshake, resumable at any wait, what it refuses, what it agrees on, and
+-- what comes after it.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

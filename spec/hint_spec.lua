@@ -1,4 +1,5 @@
--- hint_spec.lua: what the message of a failed handshake says beyond libssl's own words: what to change, and where.
+-- hint_spec.lua: what the message of a failed handshake says beyond libssl's own words: what to
+-- change, and where.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,6 +1,7 @@
--- hooks_spec.lua: the questions of a handshake: which context, which certificate, is this peer acceptable. A hook may
--- answer, say nothing, refuse, raise, answer with garbage, or yield and answer another day; and it is asked in vain once
--- its coroutine is dropped. Whatever happens, nobody is accepted by accident.
+-- hooks_spec.lua: the questions of a handshake: which context, which certificate, is this peer
+-- acceptable. A hook may answer, say nothing, refuse, raise, answer with garbage, or yield and
+-- answer another day; and it is asked in vain once its coroutine is dropped. Whatever happens,
+-- nobody is accepted by accident.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -359,8 +360,9 @@ describe("on_verify", function()
             end,
         }
 
-        -- A pair whose server has asked for the certificate after the handshake, and whose client has read that. The hook
-        -- accepts the first time, and later as answer says. seen: what the server had to give each time it asked.
+        -- A pair whose server has asked for the certificate after the handshake, and whose client
+        -- has read that. The hook accepts the first time, and later as answer says. seen: what the
+        -- server had to give each time it asked.
         local function ask_later(version, answer, capacity, chain)
             local seen = {}
             local client, server = pair.connect {capacity = capacity, client = {max_version = version,
@@ -702,8 +704,9 @@ describe("server names", function()
         end)
 
         it("keep sessions apart, " .. version, function()
-            -- one listener, one set of ticket keys, two policies: the session of the name that asks for no certificate is
-            -- offered under the name that does, by a client that does not look at names
+            -- one listener, one set of ticket keys, two policies: the session of the name that asks
+            -- for no certificate is offered under the name that does, by a client that does not
+            -- look at names
             local base = context("base", {server_names = names})
             local function client(options)
                 options.max_version, options.alpn, options.verify_host = version, ALPN, false

@@ -1,4 +1,5 @@
--- host_spec.lua: the program `tlslife` beside lua5.4 itself: the same options, outputs and exit codes.
+-- host_spec.lua: the program `tlslife` beside lua5.4 itself: the same options, outputs and exit
+-- codes.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -78,7 +79,8 @@ local CASES = {
     {"-i and a syntax error", {"-i"}, "x = = 1\nprint 'goes on'\n", nil, dialogue = true},
 }
 
--- what both print, without what must differ: names, versions, addresses, C frames of the host, and the words of the usage
+-- what both print, without what must differ: names, versions, addresses, C frames of the host, and
+-- the words of the usage
 local function plain(output, path)
     output = output:gsub(path:gsub("%p", "%%%0"), "PROGRAM"):gsub("%f[%w/]lua5%.4:", "PROGRAM:")
     output = output:gsub("%f[%w]tlslife %d[^\n]*\n", ""):gsub("%f[%w]Lua 5%.4[^\n]*\n", "")
@@ -173,7 +175,8 @@ describe("the program", function()
     end)
 end)
 
--- What threads{} below has in common: start(index, options) makes one, and `ends` has our ends of the control sockets.
+-- What threads{} below has in common: start(index, options) makes one, and `ends` has our ends of
+-- the control sockets.
 local PRELUDE = [[
 local worker = require "tlslife.worker"
 local host, uv, tls = require "tlslife.host", require "luv", require "tlslife"

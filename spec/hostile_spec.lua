@@ -1,4 +1,5 @@
--- hostile_spec.lua: what no honest script passes. It may raise; the process, and other scripts' memory, stay whole.
+-- hostile_spec.lua: what no honest script passes. It may raise; the process, and other scripts'
+-- memory, stay whole.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -10,7 +11,8 @@ local tls = require "tlslife"
 local p = pki.get()
 
 describe("a list", function()
-    --- A table whose length is 2^power: all of its array is full, and then Lua's search for a border tries powers of two.
+    --- A table whose length is 2^power: all of its array is full, and then Lua's search for a
+    -- border tries powers of two.
     local function table_of_length(power, element)
         local parts = {"local x = ... return {" .. ("x,"):rep(65536) .. "[65537] = x"}
         for k = 17, power do parts[#parts + 1] = ("[%d] = x"):format(1 << k) end
@@ -158,7 +160,7 @@ describe("a certificate's dates", function()
     end)
 end)
 
--- ------------------------------------------------------------------------------------------- the debug library
+-- ------------------------------------------------------------------------------- the debug library
 
 -- A loop whose coroutines are those of one table; whoever resumes them has waited.
 local spawned = setmetatable({}, {__mode = "k"})

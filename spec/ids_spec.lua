@@ -1,6 +1,7 @@
---- ids_spec.lua: tickets and session ids side by side. Whoever takes tickets resumes by one, and a client of TLS 1.2 that
--- takes none resumes by its id, for which alone the server spends memory. Which of them a client gets is for the context
--- in force to say, whichever context the listener has.
+--- ids_spec.lua: tickets and session ids side by side. Whoever takes tickets resumes by one, and a
+-- client of TLS 1.2 that takes none resumes by its id, for which alone the server spends memory.
+-- Which of them a client gets is for the context in force to say, whichever context the listener
+-- has.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -11,8 +12,8 @@ local tls = require "tlslife"
 
 local MODES <const> = {"both", "tickets", "stateful", "off"}
 
--- The kinds of clients: options, what a server of each mode gives them, which of these it takes, and how many sessions
--- it keeps for them.
+-- The kinds of clients: options, what a server of each mode gives them, which of these it takes,
+-- and how many sessions it keeps for them.
 local CLIENTS = {
     ["TLS 1.2 with tickets"] = {
         options = {max_version = "TLSv1.2"},
@@ -92,7 +93,7 @@ for name, kind in pairs(CLIENTS) do
     end)
 end
 
--- ------------------------------------------------------------------------------------- contexts behind one listener
+-- -------------------------------------------------------------------- contexts behind one listener
 
 describe("contexts behind one listener", function()
     -- How the listener's context leads to another, from the second connection on.
@@ -158,9 +159,10 @@ describe("contexts behind one listener", function()
     end
 end)
 
--- ----------------------------------------------------------------------------------------------- both at once
+-- ------------------------------------------------------------------------------------ both at once
 
--- A session in DER, with the ticket added or replaced: [10] EXPLICIT OCTET STRING, in the order of tags.
+-- A session in DER, with the ticket added or replaced: [10] EXPLICIT OCTET STRING, in the order of
+-- tags.
 local function with_ticket(der, ticket)
     local function header(at)
         local len, octets = der:byte(at + 1), 0
@@ -259,7 +261,7 @@ describe("a client that offers a ticket and an id at once", function()
     end
 end)
 
--- ------------------------------------------------------------------------------------------------ tls.serve
+-- --------------------------------------------------------------------------------------- tls.serve
 
 if not serving.has_luv then return end
 

@@ -1,5 +1,6 @@
---- What passes in a handshake or after it beside data, set against OpenSSL's own programs: an extension that both
--- of our ends got wrong in the same way would pass every spec that joins the two.
+--- What passes in a handshake or after it beside data, set against OpenSSL's own programs: an
+-- extension that both of our ends got wrong in the same way would pass every spec that joins the
+-- two.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -18,7 +19,8 @@ end
 describe("our client and openssl s_server", function()
     after_each(process.stop_all)
 
-    --- A running s_server with a certificate; what is written to it goes to us, what we write it prints.
+    --- A running s_server with a certificate; what is written to it goes to us, what we write it
+    -- prints.
     local function start(...)
         local p = pki.get()
         local port = process.free_port()
@@ -108,8 +110,8 @@ describe("our client and openssl s_server", function()
         assert.equal(hex, (ours:gsub(".", function(byte) return ("%02X"):format(byte:byte()) end)))
     end)
 
-    --- A connection to the server whose bytes go through our hands: relay.call(verb, ...) calls until it waits no longer,
-    -- with one record more before each call.
+    --- A connection to the server whose bytes go through our hands: relay.call(verb, ...) calls
+    -- until it waits no longer, with one record more before each call.
     local function relay(conn, port)
         local tcp, inbox, ended = uv.new_tcp(), "", false
         conn:set_memory()

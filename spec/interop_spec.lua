@@ -1,10 +1,12 @@
---- Interoperation with what Debian has, over real TCP: OpenSSL's own programs, GnuTLS's, nginx, curl, Python's ssl,
--- Node. Each of them in TLS 1.2 and 1.3, against the same examples: handshake, data both ways, resumption in each
--- way that it knows, close_notify from either end, a peer that dies. What each one is and how it speaks is in
--- spec/support/peers.lua. A program that is not installed fails its examples: nothing is skipped.
+--- Interoperation with what Debian has, over real TCP: OpenSSL's own programs, GnuTLS's, nginx,
+-- curl, Python's ssl, Node. Each of them in TLS 1.2 and 1.3, against the same examples: handshake,
+-- data both ways, resumption in each way that it knows, close_notify from either end, a peer that
+-- dies. What each one is and how it speaks is in spec/support/peers.lua. A program that is not
+-- installed fails its examples: nothing is skipped.
 --
--- Peers run in the background; our end runs here, blocking, under a deadline. An attacker would like us to take a
--- cut stream for an ended one, so every end is compared by name, and each peer is also killed once.
+-- Peers run in the background; our end runs here, blocking, under a deadline. An attacker would
+-- like us to take a cut stream for an ended one, so every end is compared by name, and each peer is
+-- also killed once.
 
 local peers = require "spec.support.peers"
 local pki = require "spec.support.pki"
@@ -13,10 +15,12 @@ local tls = require "tlslife"
 local VERSIONS = {"TLSv1.2", "TLSv1.3"}
 local DEADLINE = 10 -- seconds for any single call: none takes one
 
--- Reads go into one buffer: thousands of small ones come, and each conn:read(n) makes n bytes of garbage.
+-- Reads go into one buffer: thousands of small ones come, and each conn:read(n) makes n bytes of
+-- garbage.
 local buffer = tls.buffer(65536)
 
---- Everything until it ends in `answer`, or until the end when that is nil; and the word for the end.
+--- Everything until it ends in `answer`, or until the end when that is nil; and the word for the
+-- end.
 local function read_all(conn, answer)
     local parts, len = {}, 0
     while true do
@@ -64,7 +68,8 @@ describe("our client", function()
         return reply
     end
 
-    --- What next connections resume with: in TLS 1.3 tickets, each for one, in TLS 1.2 the handshake's own session.
+    --- What next connections resume with: in TLS 1.3 tickets, each for one, in TLS 1.2 the
+    -- handshake's own session.
     local function sessions_of(conn, version, sessions)
         if version == "TLSv1.2" then return {conn:session()} end
         for session in function() return conn:take_session() end do sessions[#sessions + 1] = session end
@@ -104,7 +109,8 @@ describe("our client", function()
                         else
                             assert.equal("done", conn:shutdown())
                             assert.equal(tls.SENT_SHUTDOWN | tls.RECEIVED_SHUTDOWN, conn:get_shutdown())
-                            -- In TLS 1.3 it came after the handshake, while we waited for the close_notify.
+                            -- In TLS 1.3 it came after the handshake, while we waited for the
+                            -- close_notify.
                             assert.is_true(sessions_of(conn, version, {})[1]:is_resumable())
                         end
                     end)
@@ -138,8 +144,8 @@ describe("our client", function()
             end)
         end
 
-        -- TLS 1.2, where nothing of the server's can be unread when the handshake is done: what is left unread in a
-        -- dead process's socket turns its end into a reset.
+        -- TLS 1.2, where nothing of the server's can be unread when the handshake is done: what is
+        -- left unread in a dead process's socket turns its end into a reset.
         it(("tells %s killed from %s closed"):format(peer.name, peer.name), function()
             local one, port = peer.start "tickets"
             local conn <close> = connect(context "TLSv1.2", port)
@@ -296,7 +302,8 @@ describe("our server", function()
             end)
         end
 
-        -- TLS 1.2, as above: there the client has read all that we sent before it makes its request.
+        -- TLS 1.2, as above: there the client has read all that we sent before it makes its
+        -- request.
         it(("tells %s killed from %s closed"):format(peer.name, peer.name), function()
             local one = start(peer, "TLSv1.2", {times = 1, ends = "server"})
             local conn <close> = accept(context "tickets", one)

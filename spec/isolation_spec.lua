@@ -1,8 +1,10 @@
--- isolation_spec.lua: a session made under one policy never resumes under another, whatever both share: a cache, the
--- keys of their tickets, a listener. The class of CVE-2025-23419 (nginx) and CVE-2025-23048 (httpd).
+-- isolation_spec.lua: a session made under one policy never resumes under another, whatever both
+-- share: a cache, the keys of their tickets, a listener. The class of CVE-2025-23419 (nginx) and
+-- CVE-2025-23048 (httpd).
 --
--- Each pair is tried with sessions that carry a client's certificate where the first policy asks for one; each has a
--- control beside it, the same policy twice, so that nothing passes because nothing ever resumes.
+-- Each pair is tried with sessions that carry a client's certificate where the first policy asks
+-- for one; each has a control beside it, the same policy twice, so that nothing passes because
+-- nothing ever resumes.
 
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"
@@ -14,8 +16,8 @@ local both_cas = p.ca_pem .. p.other_ca_pem
 
 local function accept_all() return true end
 
--- The server's policies: what a session is made under, and what it must not resume under. All of them would let this
--- client in with a full handshake.
+-- The server's policies: what a session is made under, and what it must not resume under. All of
+-- them would let this client in with a full handshake.
 local POLICIES = {
     {"a server without verification, then one that verifies", {}, {verify = "required", ca = p.ca_file}},
     {"a server that verifies, then one that does not", {verify = "required", ca = p.ca_file}, {}},
@@ -53,7 +55,8 @@ local function with(options, more)
     return all
 end
 
--- A connection that is closed in good order; the server's and the client's words, and a session to offer.
+-- A connection that is closed in good order; the server's and the client's words, and a session to
+-- offer.
 local function visit(client, server, session, hostname)
     local conn, peer = pair.join {client = client, server = server, session = session, hostname = hostname,
         setup = function(_, s) s:set_blocking(true) end}
@@ -93,8 +96,8 @@ for _, shared in ipairs(SHARED) do
                 end)
             end
 
-            -- One listener, and contexts by name: a session of one name is offered with another, by a client that does
-            -- not care (one that verifies is kept from it by set_session).
+            -- One listener, and contexts by name: a session of one name is offered with another, by
+            -- a client that does not care (one that verifies is kept from it by set_session).
             local careless
             before_each(function()
                 careless = pair.client {max_version = version, certificate = p.client_cert_file,

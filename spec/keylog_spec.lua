@@ -1,4 +1,5 @@
--- keylog_spec.lua: the file that key-log lines go to: which one is taken, and that no connection waits for it or dies of it.
+-- keylog_spec.lua: the file that key-log lines go to: which one is taken, and that no connection
+-- waits for it or dies of it.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"
@@ -74,7 +75,8 @@ describe("a key log", function()
     end)
 end)
 
--- Handshakes in memory, each of which writes five lines; `shake` is what a connection does whose key log loses some.
+-- Handshakes in memory, each of which writes five lines; `shake` is what a connection does whose
+-- key log loses some.
 local prelude = [[
     local tls = require "tlslife"
     local cert, key, ca, path = ...
@@ -107,7 +109,8 @@ describe("the lines of a key log", function()
             local path = path_of "gone"
             sh("mkfifo -m 600 %s", path)
             local reader = process.start {"sh", "-c", "head -n 5 <\"$1\"", "sh", path}
-            -- the reader's open waits for a writer, and ours for a reader: the first to come is the reader
+            -- the reader's open waits for a writer, and ours for a reader: the first to come is the
+            -- reader
             local output = run(runner, [[
                 shake()
                 os.execute "sleep 0.3"

@@ -1,7 +1,8 @@
--- layering_spec.lua: the rules of the house (docs/design.md, section 3), each one a search through the sources.
+-- layering_spec.lua: the rules of the house (docs/design.md, section 3), each one a search through
+-- the sources.
 --
--- The compiler cannot see these rules: who may include what, what a callback of OpenSSL and a finalizer may do, and
--- that the shared library exports what the headers declare and nothing else.
+-- The compiler cannot see these rules: who may include what, what a callback of OpenSSL and a
+-- finalizer may do, and that the shared library exports what the headers declare and nothing else.
 
 local program = require "spec.support.program"
 
@@ -30,7 +31,8 @@ local function without_comments(text)
     return (text:gsub("/%*.-%*/", " "):gsub("//[^\n]*", ""):gsub('"[^"\n]*"', '""'))
 end
 
--- every "file: header" that the files under these paths include and `forbidden` says is not for them
+-- every "file: header" that the files under these paths include and `forbidden` says is not for
+-- them
 local function includes(paths, forbidden)
     local found, seen = {}, 0
     for _, path in ipairs(tree(paths)) do
@@ -54,8 +56,9 @@ local function of(...)
     end
 end
 
--- The rooms of libtlslife, from the lowest up, and the rooms that each may include from. No other arrow is allowed, so
--- there is no circle between rooms. The deadlines in net/tcp.h and the ring in cache/ are what redis shares with the rest.
+-- The rooms of libtlslife, from the lowest up, and the rooms that each may include from. No other
+-- arrow is allowed, so there is no circle between rooms. The deadlines in net/tcp.h and the ring in
+-- cache/ are what redis shares with the rest.
 local ROOMS = {
     {name = "base", knows = {}},
     {name = "net", knows = {"base"}},
@@ -70,8 +73,8 @@ local LUA = of("^lua", "^lauxlib%.h$", "^lualib%.h$", "tlslife_lua")
 local OPENSSL = of "^openssl/"
 local LOOPS = of("^uv%.h$", "^uv/", "^ev%.h$", "^event", "^glib", "^sys/epoll", "^liburing", "^sys/event", "cqueues")
 
--- name to {body, own} of each function defined in a C text; own holds the functions of the same file, which come first
--- where a name has several (static functions of other files)
+-- name to {body, own} of each function defined in a C text; own holds the functions of the same
+-- file, which come first where a name has several (static functions of other files)
 local function functions(text)
     local found = {}
     for name, body in without_comments(text):gmatch "([%w_]+)%s*%b()%s*(%b{})" do
@@ -82,8 +85,8 @@ local function functions(text)
     return found
 end
 
--- what the function calls, itself or through functions of its file or of all, that `forbidden` names; what is called through
--- a pointer (a store's verbs) is not followed
+-- what the function calls, itself or through functions of its file or of all, that `forbidden`
+-- names; what is called through a pointer (a store's verbs) is not followed
 local function reaches(all, name, forbidden, seen)
     seen = seen or {}
     local func = type(name) == "table" and name or all[name]

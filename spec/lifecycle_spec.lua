@@ -1,5 +1,5 @@
--- lifecycle_spec.lua: the table of docs/lifecycle.md, run row by row in each kind and role; and what else that page says of
--- sessions and no other spec does.
+-- lifecycle_spec.lua: the table of docs/lifecycle.md, run row by row in each kind and role; and
+-- what else that page says of sessions and no other spec does.
 
 local Scene = require "spec.support.scene"
 local expect = require "spec.support.expect"
@@ -10,7 +10,7 @@ local tls = require "tlslife"
 
 local KINDS = {"tls12_id", "tls12_ticket", "tls13_stateful", "tls13_stateless"}
 
--- -------------------------------------------------------------------------------------------------- the ends
+-- ---------------------------------------------------------------------------------------- the ends
 
 local function read_peers_goodbye(scene)
     scene:peer():shutdown()
@@ -177,7 +177,7 @@ describe("docs/lifecycle.md says what becomes of a session after", function()
     end)
 end)
 
--- ------------------------------------------------------------------------------------------- the sessions
+-- ------------------------------------------------------------------------------------ the sessions
 
 describe("a session", function()
     it("is there with the handshake in TLS 1.2, and with the first read after it in TLS 1.3", function()

@@ -1,5 +1,6 @@
--- loop_spec.lua: the same calls, waiting in the system or in a loop: what blocking calls give is what they give in a loop's
--- coroutine. Then what only loops can: several coroutines at one connection, cancellation, nothing left behind.
+-- loop_spec.lua: the same calls, waiting in the system or in a loop: what blocking calls give is
+-- what they give in a loop's coroutine. Then what only loops can: several coroutines at one
+-- connection, cancellation, nothing left behind.
 
 local expect = require "spec.support.expect"
 local loops = require "spec.support.loops"
@@ -52,7 +53,8 @@ local function took(seconds, call, ...)
     return table.unpack(results, 1, results.n)
 end
 
--- Whatever a loop's connections need: both ends in this process. f(a client's end, a server's, spawn, sleep).
+-- Whatever a loop's connections need: both ends in this process. f(a client's end, a server's,
+-- spawn, sleep).
 local function both(driver, f)
     loops.run(driver, function(spawn, sleep)
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
@@ -220,7 +222,7 @@ for _, driver in ipairs(loops.drivers) do
     end)
 end
 
--- --------------------------------------------------------------------------------------- what only loops can
+-- ----------------------------------------------------------------------------- what only loops can
 
 local function in_loops(name, run)
     for _, driver in ipairs(loops.drivers) do

@@ -1,8 +1,9 @@
--- oracle_spec.lua: every life that the oracle (spec/c/oracle.c) runs on bare libssl is run here through tlslife, and
--- what is told of it must be the same, word for word; on whatever OpenSSL this machine has.
+-- oracle_spec.lua: every life that the oracle (spec/c/oracle.c) runs on bare libssl is run here
+-- through tlslife, and what is told of it must be the same, word for word; on whatever OpenSSL this
+-- machine has.
 --
--- Where tlslife differs on purpose, DIFFERENCES says in which token, and why. A difference that is no longer one is
--- a failure too.
+-- Where tlslife differs on purpose, DIFFERENCES says in which token, and why. A difference that is
+-- no longer one is a failure too.
 
 local Scene = require "spec.support.scene"
 local expect = require "spec.support.expect"
@@ -21,7 +22,7 @@ local function count(set_of_things)
     return n
 end
 
--- ------------------------------------------------------------------------------------------ the differences
+-- --------------------------------------------------------------------------------- the differences
 
 -- What a failed connection says again: the word of its first failure.
 local function first_failure(token, list)
@@ -35,14 +36,14 @@ end
 -- A server's own session of a TLS 1.2 ticket has neither id nor ticket.
 local NEVER_RESUMABLE = "^tls12_ticket/server/"
 
--- row: what a row of docs/differences.md begins with. case: a pattern for the case's name, and except one for those left
--- out. What is told here instead of what libssl tells, and why:
+-- row: what a row of docs/differences.md begins with. case: a pattern for the case's name, and
+-- except one for those left out. What is told here instead of what libssl tells, and why:
 --   theirs, ours   a pattern for its token, and ours: with captures of theirs as %1, or a function of the token and all
 --   like           an end of the matrix, whose tokens from the masks on stand in the place of these
 --   state          in that state libssl does what we do in this one
 --   line           all of it
--- Each must change something in every case that it names, but for those that are so in some versions of libssl only
--- (in_some). They apply in this order.
+-- Each must change something in every case that it names, but for those that are so in some
+-- versions of libssl only (in_some). They apply in this order.
 local DIFFERENCES = {
     {
         case = "^tls1%d_[is][dt]%w*/server/context_freed$", except = "stateless", theirs = "^resumable=0$", ours = "resumable=1",
@@ -159,7 +160,7 @@ local DIFFERENCES = {
     },
 }
 
--- ------------------------------------------------------------------------------------------- the comparison
+-- ---------------------------------------------------------------------------------- the comparison
 
 local function oracle_path()
     local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
@@ -177,7 +178,8 @@ local function ask_oracle()
     return names, lines
 end
 
--- The lives that begin in a state are the same over each transport: over a pair all, over others some, for they take time.
+-- The lives that begin in a state are the same over each transport: over a pair all, over others
+-- some, for they take time.
 local OVER_TCP = {shutdown_shutdown = true, shutdown_write = true, read_shutdown = true, write_shutdown = true}
 
 local function wires_of(name)
@@ -294,8 +296,9 @@ describe("tlslife does as libssl does in", function()
     end
 end)
 
--- SSL_set_session(NULL) in the middle of a client's handshake: libssl, 3.0 and 3.5, goes on and reads through the
--- NULL. The oracle would crash; here the connection has ended, and its session is as it was.
+-- SSL_set_session(NULL) in the middle of a client's handshake: libssl, 3.0 and 3.5, goes on and
+-- reads through the NULL. The oracle would crash; here the connection has ended, and its session is
+-- as it was.
 describe("tlslife ends, where libssl crashes,", function()
     for _, kind in ipairs(KINDS) do
         it("a handshake whose session is taken, " .. kind, function()

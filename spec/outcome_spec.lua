@@ -1,5 +1,5 @@
---- outcome_spec.lua: every word of conn:resumption(), from a case that is so, at both ends of it. The table of words in
--- docs/resumption.md is the list of what must be here.
+--- outcome_spec.lua: every word of conn:resumption(), from a case that is so, at both ends of it.
+-- The table of words in docs/resumption.md is the list of what must be here.
 
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"

@@ -1,4 +1,5 @@
---- The helper that all specs with other programs rely on: what it starts, it ends, whatever happens to us.
+--- The helper that all specs with other programs rely on: what it starts, it ends, whatever happens
+-- to us.
 
 local process = require "spec.support.process"
 

@@ -1,4 +1,5 @@
--- reference_spec.lua: docs/reference.md, compared with the C header and with the annotations of the Lua interface.
+-- reference_spec.lua: docs/reference.md, compared with the C header and with the annotations of the
+-- Lua interface.
 
 local function contents(path)
     local file = assert(io.open(path, "rb"))

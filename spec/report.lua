@@ -1,5 +1,6 @@
--- report.lua: what busted prints: a line a file, each failure where it happens, and at the end one line that a shell
--- script can read: "N passed, N failed". A pending test is neither, so it is said aloud.
+-- report.lua: what busted prints: a line a file, each failure where it happens, and at the end one
+-- line that a shell script can read: "N passed, N failed". A pending test is neither, so it is said
+-- aloud.
 
 return function()
     local busted = require "busted"

@@ -1,10 +1,12 @@
---- Resumption between our caches, our ticket keys and what Debian has, over real TCP: the same peers as in
--- spec/interop_spec.lua, but here sessions live where the program says, and conn:resumption() tells what became of
--- them. Each connection of ours has a context of its own, as in another worker: what resumes came by the cache or
--- the keys that they share, and in nothing else.
+--- Resumption between our caches, our ticket keys and what Debian has, over real TCP: the same
+-- peers as in spec/interop_spec.lua, but here sessions live where the program says, and
+-- conn:resumption() tells what became of them. Each connection of ours has a context of its own, as
+-- in another worker: what resumes came by the cache or the keys that they share, and in nothing
+-- else.
 --
--- An attacker would like a session to resume where it should not: so each peer also meets a server with another
--- cache or other keys, and the reasons that our client gives are made by servers that really refuse.
+-- An attacker would like a session to resume where it should not: so each peer also meets a server
+-- with another cache or other keys, and the reasons that our client gives are made by servers that
+-- really refuse.
 
 local peers = require "spec.support.peers"
 local pki = require "spec.support.pki"
@@ -25,8 +27,8 @@ local function read_all(conn)
 end
 
 describe("our server", function()
-    -- What peers.lua calls the kinds, made of a cache or of keys. home() makes one, options(home) shares it, refused
-    -- is the word for a session that another home made.
+    -- What peers.lua calls the kinds, made of a cache or of keys. home() makes one, options(home)
+    -- shares it, refused is the word for a session that another home made.
     local HOMES = {
         stateful = {
             name = "in a cache",
@@ -88,8 +90,8 @@ describe("our server", function()
         if peer.finish then peer.finish(one) end
     end
 
-    --- Two connections of the peer, the second with the session of the first, to these contexts: both connections' words
-    -- for it.
+    --- Two connections of the peer, the second with the session of the first, to these contexts:
+    -- both connections' words for it.
     local function visits(peer, version, contexts)
         local words, one = {}, nil
         for i = 1, 2 do
@@ -109,7 +111,8 @@ describe("our server", function()
         return words, one:output()
     end
 
-    -- One context, with nothing said of resumption: whether a client takes tickets or not, it resumes.
+    -- One context, with nothing said of resumption: whether a client takes tickets or not, it
+    -- resumes.
     for _, peer in ipairs(peers.clients) do
         for _, version in ipairs(VERSIONS) do
             it(("resumes %s, %s, by default"):format(peer.name, version), function()
@@ -166,7 +169,8 @@ describe("our server", function()
         end
     end
 
-    -- In TLS 1.3 -reconnect has nothing to offer: it goes as soon as the handshake is done, before it reads a ticket.
+    -- In TLS 1.3 -reconnect has nothing to offer: it goes as soon as the handshake is done, before
+    -- it reads a ticket.
     for kind, way in pairs(HOMES) do
         it("resumes openssl s_client -reconnect, TLSv1.2, five times, sessions " .. way.name, function()
             local home = way.home()
@@ -272,7 +276,8 @@ describe("our client with a cache", function()
             one:wait_for_port(port)
         end
 
-        --- One connection, its word and its version; unless clean it is just dropped, once its tickets have come.
+        --- One connection, its word and its version; unless clean it is just dropped, once its
+        -- tickets have come.
         local function visit(client, port, dirty)
             local conn <close> = connect(client, port)
             local word, version = conn:resumption(), conn:version()

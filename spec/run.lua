@@ -1,4 +1,5 @@
--- run.lua: busted inside our own program, so that sanitizers see all of the module and the specs all of the program.
+-- run.lua: busted inside our own program, so that sanitizers see all of the module and the specs
+-- all of the program.
 --
 --   tlslife spec/run.lua COLLECTOR [busted's own options and files]
 --
@@ -25,6 +26,7 @@ end
 choose()
 table.remove(arg, 1)
 table.insert(arg, 1, "--output=spec/report.lua")
--- Busted forgets, with each file, the modules that it loaded; luv's loop would be collected with luv, and handles of it live on.
+-- Busted forgets, with each file, the modules that it loaded; luv's loop would be collected with
+-- luv, and handles of it live on.
 pcall(require, "luv")
 require "busted.runner" { standalone = false }

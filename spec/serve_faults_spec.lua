@@ -1,5 +1,5 @@
--- serve_faults_spec.lua: what clients, handlers and the system may do to a server, and that it goes on: in time, with its
--- descriptors and its memory as they were, and a log that nobody can fill.
+-- serve_faults_spec.lua: what clients, handlers and the system may do to a server, and that it goes
+-- on: in time, with its descriptors and its memory as they were, and a log that nobody can fill.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"

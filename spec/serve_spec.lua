@@ -1,5 +1,5 @@
--- serve_spec.lua: tls.serve and tls.server: clients served, stopped, reloaded; workers, processes and threads, that share
--- sessions and outlive one another.
+-- serve_spec.lua: tls.serve and tls.server: clients served, stopped, reloaded; workers, processes
+-- and threads, that share sessions and outlive one another.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"
@@ -297,7 +297,7 @@ describe("resumption", function()
     end
 end)
 
--- ------------------------------------------------------------------------------------------------------- workers
+-- ----------------------------------------------------------------------------------------- workers
 
 local STATEFUL = [[, context = {certificate = certificate, private_key = private_key, resumption = "stateful"}]]
 

@@ -1,4 +1,5 @@
--- shutdown_spec.lua: the ends of a connection: sent, done, must wait, failed; closed and truncated; and never one for another.
+-- shutdown_spec.lua: the ends of a connection: sent, done, must wait, failed; closed and truncated;
+-- and never one for another.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -177,7 +178,8 @@ for _, version in ipairs(pair.VERSIONS) do
         end)
 
         it("spoils the session, or not", function()
-            -- what was done to the client's end before it is freed, and whether its session is resumable then
+            -- what was done to the client's end before it is freed, and whether its session is
+            -- resumable then
             local cases = {
                 {"nothing", function() end, false},
                 {"one shutdown", function(c) c:shutdown() end, true},

@@ -1,5 +1,6 @@
--- transport_spec.lua: how the bytes travel: TCP, descriptors of others, memory, feed and drain; deadlines; and what never
--- happens: a SIGPIPE, a descriptor that a child inherits, a call that outlives its deadline.
+-- transport_spec.lua: how the bytes travel: TCP, descriptors of others, memory, feed and drain;
+-- deadlines; and what never happens: a SIGPIPE, a descriptor that a child inherits, a call that
+-- outlives its deadline.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,5 +1,6 @@
--- workers_spec.lua: processes that share a slab, or only a secret, resume one another's sessions; and go on when one
--- of them is killed. (Deaths at any instruction, by the thousand, are in spec/c/slab_test.c; threads in spec/c.)
+-- workers_spec.lua: processes that share a slab, or only a secret, resume one another's sessions;
+-- and go on when one of them is killed. (Deaths at any instruction, by the thousand, are in
+-- spec/c/slab_test.c; threads in spec/c.)
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -8,9 +9,10 @@ local program = require "spec.support.program"
 local p = pki.get()
 local FILES = ("%q, %q, %q"):format(p.ca_file, p.server_cert_file, p.server_key_file)
 
--- A worker has a client and a server of its own, in memory. Arguments: what it shares ("slab" or "secret"), the slab's
--- path, the protocol, the file of the session, and what to do: "make" (full), "resume" (once), "storm" (until killed:
--- each round makes a session and resumes it, over and over).
+-- A worker has a client and a server of its own, in memory. Arguments: what it shares ("slab" or
+-- "secret"), the slab's path, the protocol, the file of the session, and what to do: "make" (full),
+-- "resume" (once), "storm" (until killed: each round makes a session and resumes it, over and
+-- over).
 local WORKER = ([[
 local tls = require "tlslife"
 local ca, cert, key = %s

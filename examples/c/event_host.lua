@@ -1,5 +1,6 @@
--- What event_host.c runs for each connection, in a coroutine: an echo of lines. It gives the connection back when the peer
--- has ended, or said nothing for ten seconds. "fail" makes it fail, which is its own affair and no other connection's.
+-- What event_host.c runs for each connection, in a coroutine: an echo of lines. It gives the
+-- connection back when the peer has ended, or said nothing for ten seconds. "fail" makes it fail,
+-- which is its own affair and no other connection's.
 
 local served = 0
 

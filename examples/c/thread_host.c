@@ -127,9 +127,9 @@ static bool print_figures(const worker *workers, int threads, const tlslife_cach
         foreign += workers[i].foreign;
         failed = failed || workers[i].failed;
     }
-    printf(
-        "%d threads: %lld full handshakes, %lld resumed, %lld of them by a session of another thread\n",
-        threads, (long long)full, (long long)resumed, (long long)foreign);
+    printf("%d threads: %lld full handshakes, %lld resumed, "
+           "%lld of them by a session of another thread\n",
+           threads, (long long)full, (long long)resumed, (long long)foreign);
     printf("the cache: %zu sessions, %llu hits\n", stats.entries, (unsigned long long)stats.hits);
     return !failed;
 }

@@ -1,6 +1,7 @@
--- What each thread of thread_host.c runs, in a Lua state of its own: visits of a client to a server, joined in memory. Their contexts,
--- and the cache that both have, are every other thread's too. Returns how many handshakes were full, how many resumed, and
--- how many of these by a session that another thread had made.
+-- What each thread of thread_host.c runs, in a Lua state of its own: visits of a client to a
+-- server, joined in memory. Their contexts, and the cache that both have, are every other thread's
+-- too. Returns how many handshakes were full, how many resumed, and how many of these by a session
+-- that another thread had made.
 local tls = require "tlslife.core"
 
 local client_context, server_context, number, visits = ...

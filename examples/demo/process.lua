@@ -1,8 +1,9 @@
 -- process.lua: the directory and the server processes that the demo makes, and how they go away.
 --
--- Each is held by a guard: a small shell whose standard input is a pipe from us. When the pipe ends, the
--- guard kills its child, or removes the directory. It ends when we close it, when a script fails, and also
--- when we are killed: the kernel closes our end. So nothing is left behind, whatever happened.
+-- Each is held by a guard: a small shell whose standard input is a pipe from us. When the pipe
+-- ends, the guard kills its child, or removes the directory. It ends when we close it, when a
+-- script fails, and also when we are killed: the kernel closes our end. So nothing is left behind,
+-- whatever happened.
 
 local process = {}
 
@@ -23,7 +24,8 @@ end
 local Directory = {}
 Directory.__index = Directory
 
---- A new directory that only we can enter; its name is `path`. Closed, it is gone with all that is in it.
+--- A new directory that only we can enter; its name is `path`. Closed, it is gone with all that is
+-- in it.
 function process.directory()
     local path = process.line("mktemp -d")
     local guard = assert(io.popen(IGNORE .. "cat >/dev/null; rm -rf " .. process.quote(path), "w"))
@@ -37,8 +39,8 @@ end
 local Server = {}
 Server.__index = Server
 
---- Starts a server that says its port in a line that matches `pattern`; `fifo` is the path of the pipe it
--- says that in.
+--- Starts a server that says its port in a line that matches `pattern`; `fifo` is the path of the
+-- pipe it says that in.
 function process.server(command, fifo, pattern)
     assert(os.execute("mkfifo -m 600 " .. process.quote(fifo)))
     local guard = assert(io.popen(("%s %s >%s 2>&1 </dev/null & child=$!; cat >/dev/null; kill -9 $child 2>/dev/null; "

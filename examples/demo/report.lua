@@ -1,8 +1,8 @@
 -- report.lua: runs one line of Lua, prints it with what came of it, and checks both.
 --
--- The text that is printed is the text that is run, so that the two cannot differ. What a step must return,
--- and the state that it must leave, stand beside it as they are printed; the first that differs ends the
--- script.
+-- The text that is printed is the text that is run, so that the two cannot differ. What a step must
+-- return, and the state that it must leave, stand beside it as they are printed; the first that
+-- differs ends the script.
 
 local tls = require "tlslife"
 
@@ -34,7 +34,8 @@ local function show(results)
     return table.concat(texts, ", ")
 end
 
---- The object that a step is about: the connection or session whose method it calls, or `conn`, or `session`.
+--- The object that a step is about: the connection or session whose method it calls, or `conn`, or
+-- `session`.
 local function subject(variables, code)
     local named = variables[code:match "^(%a+):" or code:match "^%a+ = (%a+):"]
     local kind = tls.type(named)
@@ -68,7 +69,8 @@ local function state_of(self, code)
     return state
 end
 
---- Runs "name = expression" or "expression" with the report's variables; returns the results, packed.
+--- Runs "name = expression" or "expression" with the report's variables; returns the results,
+-- packed.
 local function run(variables, code)
     local name, expression = code:match "^(%a+) = (.*)$"
     local results = table.pack(assert(load("return " .. (expression or code), "=step", "t", variables))())
@@ -92,8 +94,8 @@ function report:section(text)
     print("\n" .. text)
 end
 
---- One step: the Lua line, OpenSSL's call behind it, what it must return, and the state it must leave, "open
--- 0 yes no".
+--- One step: the Lua line, OpenSSL's call behind it, what it must return, and the state it must
+-- leave, "open 0 yes no".
 function report:step(code, call, want, want_state)
     local results = run(self.variables, code)
     local got, state = show(results), state_of(self, code)

@@ -25,8 +25,8 @@ static inline bool check_that(bool holds, const char *what, const char *file, in
 static inline bool check_text(const char *got, const char *wanted, const char *file, int line) {
     bool same = got != NULL && strcmp(got, wanted) == 0;
     if (!same) {
-        fprintf(stderr, "%s:%d: got \"%s\", wanted \"%s\"\n", file, line, got != NULL ? got : "(null)",
-                wanted);
+        fprintf(stderr, "%s:%d: got \"%s\", wanted \"%s\"\n", file, line,
+                got != NULL ? got : "(null)", wanted);
     }
     return check_that(same, "the texts are equal", file, line);
 }

@@ -27,7 +27,8 @@ static inline void identity_describe(X509 *x509, EVP_PKEY *key) {
     (void)ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
     (void)X509_gmtime_adj(X509_getm_notBefore(x509), -60);
     (void)X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
-    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0);
+    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost",
+                                     -1, -1, 0);
     (void)X509_set_issuer_name(x509, name);
     (void)X509_set_pubkey(x509, key);
     X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:localhost");
@@ -41,7 +42,8 @@ static inline bool identity_make(test_identity *out) {
     BIO *certificate_text = BIO_new(BIO_s_mem());
     BIO *key_text = BIO_new(BIO_s_mem());
     identity_describe(x509, key);
-    bool good = X509_sign(x509, key, EVP_sha256()) > 0 && PEM_write_bio_X509(certificate_text, x509) == 1 &&
+    bool good = X509_sign(x509, key, EVP_sha256()) > 0 &&
+                PEM_write_bio_X509(certificate_text, x509) == 1 &&
                 PEM_write_bio_PrivateKey(key_text, key, NULL, NULL, 0, NULL, NULL) == 1;
     identity_text(certificate_text, out->certificate, sizeof out->certificate);
     identity_text(key_text, out->key, sizeof out->key);

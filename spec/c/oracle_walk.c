@@ -1,6 +1,6 @@
 /*
- * oracle_walk.c: walks that are read from standard input, a line each: KIND ROLE START VERB... A verb
- * is "s.read" or "p.read", by whose call it is. spec/random/walk.lua makes them up.
+ * oracle_walk.c: walks that are read from standard input, a line each: KIND ROLE START VERB... A
+ * verb is "s.read" or "p.read", by whose call it is. spec/random/walk.lua makes them up.
  */
 #include <stdio.h>
 #include <string.h>

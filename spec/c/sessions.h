@@ -30,12 +30,14 @@ time_t time(time_t *out) { /* NOLINT: libc's, for the whole process */
 static SSL *cipher_finder; /* SSL_CIPHER_find wants one */
 static atomic_int live;
 
-static void on_new(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl, void *argp) {
+static void on_new(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl,
+                   void *argp) {
     (void)parent, (void)ptr, (void)data, (void)index, (void)argl, (void)argp;
     live++;
 }
 
-static void on_free(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl, void *argp) {
+static void on_free(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index, long argl,
+                    void *argp) {
     (void)parent, (void)ptr, (void)data, (void)index, (void)argl, (void)argp;
     live--;
 }
@@ -67,7 +69,8 @@ static inline void nth_id(unsigned n, unsigned char id[32]) {
     memcpy(id + 28, &n, sizeof n);
 }
 
-static inline SSL_SESSION *make_session(const unsigned char *id, size_t id_len, int version, long timeout) {
+static inline SSL_SESSION *make_session(const unsigned char *id, size_t id_len, int version,
+                                        long timeout) {
     static const unsigned char cipher_12[] = {0xc0, 0x2f}, cipher_13[] = {0x13, 0x01};
     static unsigned number;
     unsigned char secret[48] = {0};
@@ -76,8 +79,9 @@ static inline SSL_SESSION *make_session(const unsigned char *id, size_t id_len, 
     SSL_SESSION *session = SSL_SESSION_new();
     if (session == NULL || SSL_SESSION_set1_id(session, id, (unsigned)id_len) != 1 ||
         SSL_SESSION_set_protocol_version(session, version) != 1 ||
-        SSL_SESSION_set_cipher(
-            session, SSL_CIPHER_find(cipher_finder, version == TLS1_3_VERSION ? cipher_13 : cipher_12)) != 1 ||
+        SSL_SESSION_set_cipher(session, SSL_CIPHER_find(cipher_finder, version == TLS1_3_VERSION
+                                                                           ? cipher_13
+                                                                           : cipher_12)) != 1 ||
         SSL_SESSION_set1_master_key(session, secret, version == TLS1_3_VERSION ? 32 : 48) != 1) {
         abort();
     }

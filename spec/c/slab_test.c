@@ -750,10 +750,10 @@ static void test_kills(int kills, size_t bytes) {
     CHECK(counts->wrong == 0);
     CHECK(counts->hits > 1000 && died_holding > 0);
     CHECK(put(store, 1, 1, 200, LONG_ENOUGH) && get(store, 1) == HIT);
-    printf(
-        "%d kills in %.1f s (of every fourth looked at, %u died holding a lease); the survivor: %llu calls, slowest %.1f ms\n",
-        kills, seconds() - begun, died_holding, (unsigned long long)counts->calls,
-        (double)counts->slowest_ns / 1e6);
+    printf("%d kills in %.1f s (of every fourth looked at, %u died holding a lease); "
+           "the survivor: %llu calls, slowest %.1f ms\n",
+           kills, seconds() - begun, died_holding, (unsigned long long)counts->calls,
+           (double)counts->slowest_ns / 1e6);
     (void)munmap((void *)(uintptr_t)map, bytes);
     (void)close(fd);
     (void)munmap(counts, sizeof *counts);

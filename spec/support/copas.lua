@@ -2,7 +2,8 @@
 --
 --   local copas, loop = require "spec.support.copas" ()   -- nil, why: there is none
 --
--- Copas 4 is what ./dev has brought (build/deps), or what is installed. path: where another copas is looked for instead.
+-- Copas 4 is what ./dev has brought (build/deps), or what is installed. path: where another copas
+-- is looked for instead.
 
 local PATH = "build/deps/copas/?.lua;" .. package.path .. ";spec/support/copas4/?.lua"
 

@@ -5,7 +5,8 @@
 --   expect.word("want_read", client:read())               a wait or an end: nil, the word, nothing more
 --   expect.refused(what, conn.read, conn, -1)             raised, whatever it says; what goes into the failure's message
 --
--- Thousands of calls are looked at, also with the collector at its busiest: so this is plain Lua, not luassert.
+-- Thousands of calls are looked at, also with the collector at its busiest: so this is plain Lua,
+-- not luassert.
 
 local expect = {}
 

@@ -1,5 +1,5 @@
---- The lives that the oracle runs on bare libssl (spec/c/oracle_*.c), run through tlslife: the same calls in the same
--- order, told in the same tokens by spec.support.scene.
+--- The lives that the oracle runs on bare libssl (spec/c/oracle_*.c), run through tlslife: the same
+-- calls in the same order, told in the same tokens by spec.support.scene.
 --
 --   ends, disposals   the matrix: each way a connection can end, each way to be rid of it
 --   states            what a connection can be in after its handshake: from each, each two of shutdown, read and write
@@ -16,7 +16,7 @@ local lives = {}
 
 local function bit(value) return value and 1 or 0 end
 
--- --------------------------------------------------------------------------------------------- the matrix
+-- -------------------------------------------------------------------------------------- the matrix
 
 local ends = {}
 
@@ -152,7 +152,7 @@ local function matrix_case(ending, disposal)
     end
 end
 
--- ------------------------------------------------------------------------------------------- the sequences
+-- ----------------------------------------------------------------------------------- the sequences
 
 local sequences = {}
 
@@ -653,7 +653,7 @@ function sequences.session_chain(scene)
     scene:say("kept=%d", #scene.kept)
 end
 
--- ------------------------------------------------------------------------------------------------- the states
+-- -------------------------------------------------------------------------------------- the states
 
 local states = {}
 

@@ -1,14 +1,16 @@
---- The ways in which a blocking call waits: in the system, or in one of the loops that the module knows.
+--- The ways in which a blocking call waits: in the system, or in one of the loops that the module
+-- knows.
 --
 --   for _, driver in ipairs(loops.drivers) do
 --       loops.run(driver, function(spawn, sleep) ... end)
 --   end
 --
--- A driver: name; yields: whether its calls let other coroutines run; spawn(f): begins a coroutine; run(): goes on until
--- all have ended, or "the time is up"; sleep(seconds): of a coroutine. Without yields there is one end alone, and
--- whoever it talks to is another process (loops.peer).
+-- A driver: name; yields: whether its calls let other coroutines run; spawn(f): begins a coroutine;
+-- run(): goes on until all have ended, or "the time is up"; sleep(seconds): of a coroutine. Without
+-- yields there is one end alone, and whoever it talks to is another process (loops.peer).
 --
--- luv's comes first: its adapter takes every coroutine for its own, and the newest adapter is asked first.
+-- luv's comes first: its adapter takes every coroutine for its own, and the newest adapter is asked
+-- first.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -19,7 +21,7 @@ local TIME = 20 -- seconds for one example: far more than any takes
 
 local function add(driver) loops.drivers[#loops.drivers + 1] = driver end
 
--- --------------------------------------------------------------------------------------------------- blocking
+-- ---------------------------------------------------------------------------------------- blocking
 
 local later = {}
 
@@ -33,7 +35,7 @@ add {
     sleep = process.sleep,
 }
 
--- -------------------------------------------------------------------------------------------------------- luv
+-- --------------------------------------------------------------------------------------------- luv
 
 local uv = require "luv"
 require "tlslife.wait.luv"
@@ -72,9 +74,10 @@ add {
     end,
 }
 
--- -------------------------------------------------------------------------------------------- cqueues and copas
+-- ------------------------------------------------------------------------------- cqueues and copas
 
--- Counts what is spawned and has not ended; start begins a coroutine, step(seconds) lets the loop go on.
+-- Counts what is spawned and has not ended; start begins a coroutine, step(seconds) lets the loop
+-- go on.
 local function add_stepped(name, start, step, sleep)
     local left = 0
     add {
@@ -111,7 +114,7 @@ end
 local copas = require "spec.support.copas" ()
 if copas then add_stepped("copas", copas.addthread, copas.step, copas.sleep) end
 
--- --------------------------------------------------------------------------------------------------------- all
+-- --------------------------------------------------------------------------------------------- all
 
 --- Seconds, of a clock that only goes on.
 function loops.now()
@@ -133,8 +136,8 @@ function loops.run(driver, main)
     if not ok then error(message, 0) end
 end
 
--- Answers what its name says: echo, mute (shakes hands and reads nothing), slow (reads a little now and then, and says at
--- the end what it got), full (writes what nobody asked for until it cannot).
+-- Answers what its name says: echo, mute (shakes hands and reads nothing), slow (reads a little now
+-- and then, and says at the end what it got), full (writes what nobody asked for until it cannot).
 local PEER = [[
 local tls = require "tlslife"
 local certificate, key, what = arg[1], arg[2], arg[3]
@@ -168,8 +171,9 @@ while true do
 end
 ]]
 
---- A server in another process, of which there is one for each thing it can do; its port, and the process. It outlives the
---- whole file of specs, which takes a minute and a half on a busy machine under AddressSanitizer.
+--- A server in another process, of which there is one for each thing it can do; its port, and the
+-- process. It outlives the whole file of specs, which takes a minute and a half on a busy machine
+-- under AddressSanitizer.
 function loops.peer(pki, what)
     local path = process.spill(process.directory() .. "/loop_peer.lua", PEER)
     local started = process.start {program.path, path, pki.server_cert_file, pki.server_key_file, what, stdin = true, timeout = 600}

@@ -5,8 +5,9 @@
 --   assert.equal("hello", pair.send(client, server, "hello"))
 --   pair.finish(client, server)
 --
--- A context here may be given as one, or as the options in which it differs from a client that trusts the specs'
--- root, or from a server with its certificate for localhost. Everything is non-blocking: one thread drives both ends.
+-- A context here may be given as one, or as the options in which it differs from a client that
+-- trusts the specs' root, or from a server with its certificate for localhost. Everything is
+-- non-blocking: one thread drives both ends.
 
 local pki = require "spec.support.pki"
 local tls = require "tlslife"
@@ -35,8 +36,9 @@ function pair.server(options)
     return context("server", {certificate = p.server_cert_file, private_key = p.server_key_file}, options)
 end
 
---- Calls both ends in turn until each has succeeded or failed; each end's {result, message, err}. When one has
--- failed the other gets time to read the alert; whoever then still waits has {nil, "want_read"}.
+--- Calls both ends in turn until each has succeeded or failed; each end's {result, message, err}.
+-- When one has failed the other gets time to read the alert; whoever then still waits has {nil,
+-- "want_read"}.
 function pair.drive(client, server, client_call, server_call)
     local ends = {
         {conn = client, call = client_call or client.connect},
@@ -59,8 +61,9 @@ function pair.drive(client, server, client_call, server_call)
     return ends[1].result, ends[2].result
 end
 
---- A client's and a server's connection, joined, with nothing done yet. By name: client, server (contexts or
--- options), hostname (default "localhost", false: none), session, capacity, setup (called with both).
+--- A client's and a server's connection, joined, with nothing done yet. By name: client, server
+-- (contexts or options), hostname (default "localhost", false: none), session, capacity, setup
+-- (called with both).
 function pair.join(options)
     options = options or {}
     local client = assert(pair.client(options.client):connection())

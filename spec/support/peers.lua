@@ -1,5 +1,6 @@
---- The programs of other hands that spec/interop_spec.lua sets against tlslife: how each is started, what it
--- can do, and how it says what it saw. Nothing here knows what ought to happen; the examples do.
+--- The programs of other hands that spec/interop_spec.lua sets against tlslife: how each is
+-- started, what it can do, and how it says what it saw. Nothing here knows what ought to happen;
+-- the examples do.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -11,8 +12,8 @@ local PYTHON, NGINX_PROGRAM = "/usr/bin/python3", "/usr/sbin/nginx"
 
 local HERE = assert(debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$", "peers.lua lies in no directory")
 
---- What client peers send and what they get: more than two records, in digits, which no program takes for a
--- command, and less than a pipe holds. Chopped into lines, for those who read lines.
+--- What client peers send and what they get: more than two records, in digits, which no program
+-- takes for a command, and less than a pipe holds. Chopped into lines, for those who read lines.
 local function digits(n)
     local lines = {}
     for i = 1, n // 80 do lines[i] = ("%079d\n"):format(i * 7919) end
@@ -38,16 +39,16 @@ end
 
 --------------------------------------------------------------------------------------------------- servers
 --
--- name
--- kinds[version]      the ways in which it resumes in that protocol version
--- start(kind)         the running process and its port
+-- name kinds[version]      the ways in which it resumes in that protocol version start(kind)
+-- the running process and its port
 -- request             what makes it answer and close first
--- reply(version)      a Lua pattern that its answer has
--- says_reused(reply, output)  whether its answer or its output tells of resumption; output is what it printed
+-- reply(version)      a Lua pattern that its answer has says_reused(reply, output)  whether its
+-- answer or its output tells of resumption; output is what it printed
 --                     since the connection began
 -- says_answered       a pattern in its output once our close_notify has answered its own; nil: it does not look
 -- never_answers       a close_notify that we send first: it just closes
--- plenty()            kind to start it with, what to write and what it makes of it, each of several records
+-- plenty()            kind to start it with, what to write and what it makes of it, each of several
+-- records
 
 local BOTH = {["TLSv1.2"] = {"tickets", "stateful"}, ["TLSv1.3"] = {"tickets", "stateful"}}
 
@@ -192,8 +193,7 @@ peers.servers = {
 
 --------------------------------------------------------------------------------------------------- clients
 --
--- name
--- start(port, version, options)  a process that connects, sends the request, reads the reply
+-- name start(port, version, options)  a process that connects, sends the request, reads the reply
 --     options.times   connections to make, each but the first with the session of the one before
 --     options.ends    "client": it closes first; "server": it waits for our close_notify
 -- kinds[version]      the ways of ours to resume that it goes along with

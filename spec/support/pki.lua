@@ -2,8 +2,8 @@
 --
 --   local p = require "spec.support.pki".get()
 --
--- Everything is there as a path (p.server_cert_file) and as text (p.server_cert). One root signed an
--- intermediate, which signed the servers; the root signed the client itself.
+-- Everything is there as a path (p.server_cert_file) and as text (p.server_cert). One root signed
+-- an intermediate, which signed the servers; the root signed the client itself.
 --
 --   ca            the root: ca_file, ca_pem (ca_cert too), ca_key; ca_dir holds it under its hash
 --   intermediate  intermediate_cert, intermediate_key
@@ -19,8 +19,9 @@
 --   empty         an empty file: empty_file
 --   ocsp_der      a DER OCSP response "good" for server, by the intermediate; ocsp_file its path
 --
--- They lie in p.dir, which goes with the process; or, where TLSLIFE_PKI_DIR names a directory, there: it is
--- filled by the first process that finds it missing, used by the next ones, and removed by whoever named it.
+-- They lie in p.dir, which goes with the process; or, where TLSLIFE_PKI_DIR names a directory,
+-- there: it is filled by the first process that finds it missing, used by the next ones, and
+-- removed by whoever named it.
 
 local process = require "spec.support.process"
 
@@ -115,8 +116,8 @@ printf -- '-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTI
 : >empty.pem
 ]]
 
---- Makes all of it in a directory that must not be there yet: in another name first, so that whoever
--- sees it sees it whole. Two processes may meet; the loser uses the winner's.
+--- Makes all of it in a directory that must not be there yet: in another name first, so that
+-- whoever sees it sees it whole. Two processes may meet; the loser uses the winner's.
 local function make(dir)
     local draft = dir .. ".new" .. process.directory():match "%.%w+$"
     local script = process.spill(process.directory() .. "/pki.sh", SCRIPT)

@@ -1,10 +1,12 @@
---- Programs in the background, for specs: started, watched, stopped, and gone when the suite is gone.
+--- Programs in the background, for specs: started, watched, stopped, and gone when the suite is
+-- gone.
 --
--- Lua alone can neither kill nor wait. So one shell, the keeper, is started through a pipe: it takes commands
--- on its standard input, every program is a child of its own, and the end of that input - which comes however
--- this process dies, by os.exit or by SIGKILL - makes it kill them all and remove the directory. It lives in a
--- session of its own, so that what kills the suite's process group does not kill it first. Each program runs
--- under timeout(1) besides, which leads a process group: workers die with their master.
+-- Lua alone can neither kill nor wait. So one shell, the keeper, is started through a pipe: it
+-- takes commands on its standard input, every program is a child of its own, and the end of that
+-- input - which comes however this process dies, by os.exit or by SIGKILL - makes it kill them all
+-- and remove the directory. It lives in a session of its own, so that what kills the suite's
+-- process group does not kill it first. Each program runs under timeout(1) besides, which leads a
+-- process group: workers die with their master.
 --
 --   local process = require "spec.support.process"
 --   local server = process.start {"openssl", "s_server", "-accept", port, timeout = 20, stdin = true}
@@ -18,7 +20,8 @@
 --
 -- Ports are looked up in /proc/net, so that waiting for one never costs the server a connection.
 
--- busted forgets modules between files of specs, and their state with them; the registry forgets nothing.
+-- busted forgets modules between files of specs, and their state with them; the registry forgets
+-- nothing.
 local REGISTERED = "tlslife.spec.support.process"
 local registry = debug.getregistry()
 if registry[REGISTERED] then return registry[REGISTERED] end
@@ -88,7 +91,8 @@ trap '
 ' EXIT
 ]]
 
---- Starts the keeper once. Its standard streams stay ours but for the input. The path has a space in it, as a home may.
+--- Starts the keeper once. Its standard streams stay ours but for the input. The path has a space
+-- in it, as a home may.
 local function keep()
     if keeper then return end
     local pipe = assert(io.popen "mktemp -d \"${TMPDIR:-/tmp}/tlslife spec.XXXXXX\"")
@@ -105,7 +109,8 @@ function process.directory()
     return directory
 end
 
---- Runs in the keeper: one program, its output in a file, its group's leader in "pid", its end in "exit".
+--- Runs in the keeper: one program, its output in a file, its group's leader in "pid", its end in
+-- "exit".
 local function launch(self, words, options)
     local input = options.stdin and "<\"$run/in\"" or "</dev/null"
     keeper:write("{ run=", quote(self.directory), "; env ", table.concat(options.environment, " "),

@@ -1,4 +1,5 @@
---- This very program again, as a second process: `tlslife`, or the lua5.4 that runs the specs with the module in its path.
+--- This very program again, as a second process: `tlslife`, or the lua5.4 that runs the specs with
+-- the module in its path.
 
 local process = require "spec.support.process"
 
@@ -25,12 +26,14 @@ local function spill(chunk)
     return process.spill(("%s/chunk%s.lua"):format(process.directory(), tostring({}):match "0x%x+"), chunk)
 end
 
---- Runs a Lua chunk with arguments to its end; exit status and output. It must not outlive twenty seconds.
+--- Runs a Lua chunk with arguments to its end; exit status and output. It must not outlive twenty
+-- seconds.
 function program.run(chunk, ...)
     return process.run {program.path, spill(chunk), timeout = 20, ...}
 end
 
---- The same in a stock lua5.4, which handles no signals; nil where it cannot load the module, as with one that is sanitized.
+--- The same in a stock lua5.4, which handles no signals; nil where it cannot load the module, as
+-- with one that is sanitized.
 function program.run_stock(chunk, ...)
     local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
     local pipe = assert(io.popen "pwd -P")

@@ -1,11 +1,12 @@
 --- A scene of the oracle, played by tlslife: see spec/c/oracle.h, whose words these are.
 --
--- A scene is a kind (protocol and way of resuming), a role, and two ends: the subject, which has that role, and its
--- peer. What its calls return is told in tokens, word for word as the oracle tells what libssl's return; where
--- tlslife raises instead, the token ends in "=raises".
+-- A scene is a kind (protocol and way of resuming), a role, and two ends: the subject, which has
+-- that role, and its peer. What its calls return is told in tokens, word for word as the oracle
+-- tells what libssl's return; where tlslife raises instead, the token ends in "=raises".
 --
--- Nothing waits: every end is non-blocking, and one thread drives both. Everything is freed by hand and in the
--- oracle's order, since a collector that came earlier or later would judge a session at another time.
+-- Nothing waits: every end is non-blocking, and one thread drives both. Everything is freed by hand
+-- and in the oracle's order, since a collector that came earlier or later would judge a session at
+-- another time.
 
 local pki = require "spec.support.pki"
 local tls = require "tlslife"
@@ -26,7 +27,7 @@ local KINDS = {
 
 Scene.CAPACITY = CAPACITY
 
--- ------------------------------------------------------------------------------------------- scene and ends
+-- ---------------------------------------------------------------------------------- scene and ends
 
 local function context(role, kind, options)
     local p = pki.get()
@@ -49,7 +50,8 @@ local function shared_context(role, kind)
     return shared[key]:up_ref()
 end
 
---- options: of the subject's context, beyond what the oracle's has; with any, even {}, the contexts are this scene's own.
+--- options: of the subject's context, beyond what the oracle's has; with any, even {}, the contexts
+-- are this scene's own.
 function Scene.new(kind, role, options)
     local scene = setmetatable({kind = kind, role = role, line = {}, kept = {}, late = {}, ends = {}}, Scene)
     scene.tls13 = KINDS[kind].version == "TLSv1.3"
@@ -96,7 +98,7 @@ function Scene:settle_all()
     self:settle_end "server"
 end
 
--- ------------------------------------------------------------------------------------------------ transport
+-- --------------------------------------------------------------------------------------- transport
 
 local join = {}
 
@@ -137,7 +139,8 @@ function Scene:rejoin()
     join.pair(self)
 end
 
---- What the other end sent is taken along to this one, as far as there is room; as bytes in a pair would.
+--- What the other end sent is taken along to this one, as far as there is room; as bytes in a pair
+-- would.
 function Scene:deliver(to)
     local from = (to == self.ends.client and self.ends.server) or (to == self.ends.server and self.ends.client)
     if self.wire ~= "fed" or not from then return end
@@ -169,7 +172,7 @@ function Scene:arrive()
     if self.wire == "tcp" then self:nap() end
 end
 
--- -------------------------------------------------------------------------------------------------- tokens
+-- ------------------------------------------------------------------------------------------ tokens
 
 function Scene:say(format, ...)
     self.line[#self.line + 1] = format:format(...)
@@ -186,7 +189,8 @@ local function word(message, err)
     return "ssl:" .. (err.reason or "none"):gsub("%s", "_")
 end
 
---- Calls and tells. success: what the call's token says of what it returned; failure: the number before a word.
+--- Calls and tells. success: what the call's token says of what it returned; failure: the number
+-- before a word.
 function Scene:call(conn, verb, success, failure, ...)
     self:deliver(conn)
     local name = (conn == self:peer() and "p." or "s.") .. verb
@@ -257,7 +261,7 @@ function Scene:verdict()
     if self.tls13 then self:fresh("first", self.first) end
 end
 
--- ----------------------------------------------------------------------------------------------- handshake
+-- --------------------------------------------------------------------------------------- handshake
 
 local function goes_on(result, message)
     return result or message == "want_read" or message == "want_write"

@@ -6,7 +6,8 @@
 --   serving.signal(server.pid, "sigterm"); server:wait(5)
 --   local raw = serving.raw(server.port)                         -- bytes over TCP: raw:write, raw:read, raw:close, raw:reset
 --
--- The certificate lies in a directory of the server's own, server.home: server.pem and server.key may be replaced.
+-- The certificate lies in a directory of the server's own, server.home: server.pem and server.key
+-- may be replaced.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -196,7 +197,7 @@ function serving.eventually(seconds, test)
     return false
 end
 
--- ----------------------------------------------------------------------------------------------- bytes over TCP
+-- ---------------------------------------------------------------------------------- bytes over TCP
 
 local Raw = {}
 Raw.__index = Raw
@@ -243,7 +244,8 @@ function Raw:pump(take)
     self.got = ""
 end
 
---- What has come when the peer has ended the stream, and how: "EOF", "ECONNRESET", nil (it has not).
+--- What has come when the peer has ended the stream, and how: "EOF", "ECONNRESET", nil (it has
+-- not).
 function Raw:finish()
     run_until(function() return self.over end)
     return self.got, self.over

@@ -32,7 +32,8 @@ bool tlsl_session_key(const SSL_SESSION *session, unsigned char key[TLSL_STORE_K
  * them. A TLS 1.2 session replaces what its peer has. peer is "host:port" for
  * tlslife_cache_entries, or NULL.
  */
-bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session, const char *peer);
+bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
+                     const char *peer);
 /*
  * Returns the session under key in memory, or NULL. With take it is removed from memory. A client's
  * TLS 1.3 session is always removed, the newest first. On NULL *why is NOT_CACHED, EXPIRED,

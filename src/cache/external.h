@@ -25,7 +25,8 @@ void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESS
  * Opens what a store has returned. NULL is counted; *out_expired: because it was too old. Not to be
  * called under a lock.
  */
-SSL_SESSION *tlsl_external_open(tlslife_cache *cache, const tlsl_cache_key *key, const unsigned char *sealed,
-                           size_t sealed_len, tlslife_bytes sid_ctx, bool *out_expired);
+SSL_SESSION *tlsl_external_open(tlslife_cache *cache, const tlsl_cache_key *key,
+                                const unsigned char *sealed, size_t sealed_len,
+                                tlslife_bytes sid_ctx, bool *out_expired);
 
 #endif

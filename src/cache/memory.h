@@ -71,12 +71,14 @@ void tlsl_removed_free(tlsl_removed *removed);
  * Under the shard's lock: removes the entry for this reason. Returns its session, with the
  * reference.
  */
-SSL_SESSION *tlsl_room_remove(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, tlslife_outcome why);
+SSL_SESSION *tlsl_room_remove(tlslife_cache *cache, tlsl_shard *shard, uint32_t index,
+                              tlslife_outcome why);
 /*
  * Under the shard's lock: removes and counts at most `most` expired sessions, as far as `removed`
  * has room.
  */
-void tlsl_room_expire(tlslife_cache *cache, tlsl_shard *shard, unsigned most, tlsl_removed *removed);
+void tlsl_room_expire(tlslife_cache *cache, tlsl_shard *shard, unsigned most,
+                      tlsl_removed *removed);
 /*
  * Under the shard's lock: makes room for one more entry. false: the cache is full and the shard is
  * empty.

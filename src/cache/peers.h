@@ -39,7 +39,8 @@ typedef struct tlsl_peers {
 } tlsl_peers;
 
 void tlsl_peers_clear(tlsl_peers *peers); /* no peer has a session */
-tlsl_peer *tlsl_peers_find(const tlsl_peers *peers, uint64_t hash, const unsigned char key[TLSL_STORE_KEY]);
+tlsl_peer *tlsl_peers_find(const tlsl_peers *peers, uint64_t hash,
+                           const unsigned char key[TLSL_STORE_KEY]);
 /* Finds the peer or makes it, and makes room for the link of entry index. NULL: out of memory. */
 tlsl_peer *tlsl_peers_get(tlsl_peers *peers, uint64_t hash, const unsigned char key[TLSL_STORE_KEY],
                           const char *name, uint32_t index);

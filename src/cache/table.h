@@ -69,7 +69,8 @@ static inline SSL_SESSION *tlsl_table_session(const tlsl_table *table, uint32_t 
 }
 
 /* key is an id, padded with zeros. Returns TLSL_NIL where there is no such entry. */
-uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash, const unsigned char key[TLSL_STORE_KEY]);
+uint32_t tlsl_table_find(const tlsl_table *table, uint32_t hash,
+                         const unsigned char key[TLSL_STORE_KEY]);
 /* A table may hold several sessions of one id. Returns the next one after index. */
 uint32_t tlsl_table_find_next(const tlsl_table *table, uint32_t index, uint32_t hash,
                               const unsigned char key[TLSL_STORE_KEY]);
@@ -83,8 +84,8 @@ uint32_t tlsl_table_add(tlsl_table *table, uint32_t hash, SSL_SESSION *session, 
  * Puts another session of the same id into the entry, which becomes the newest. Returns the
  * previous session, with its reference.
  */
-SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session, uint32_t expires,
-                             uint32_t weight);
+SSL_SESSION *tlsl_table_swap(tlsl_table *table, uint32_t index, SSL_SESSION *session,
+                             uint32_t expires, uint32_t weight);
 /* Frees the entry. Returns its session, with its reference. */
 SSL_SESSION *tlsl_table_remove(tlsl_table *table, uint32_t index);
 /* Makes the entry the newest. */

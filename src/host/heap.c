@@ -1,12 +1,15 @@
 /*
- * heap.c: a Lua state's memory, apart from OpenSSL's.
+ * heap.c: allocates the memory of a Lua state, apart from OpenSSL's.
  *
- * A connection costs OpenSSL thousands of blocks, which come and go together; an object of Lua's
- * stays until the collector finds it. In one heap the latter lie between the former: what is freed
- * does not join, malloc searches longer, and what it finds is cold. That is one to two per cent of
- * a handshake. So a state's small blocks lie in pages of its own, each page of blocks of one size:
+ * A connection costs OpenSSL thousands of blocks, which come and go together, while an object of
+ * Lua's stays until the collector finds it. In one heap Lua's blocks lie between OpenSSL's: freed
+ * blocks do not join, malloc searches longer, and the memory that it finds is in no cache of the
+ * processor. That costs one to two per cent of a handshake. So the small blocks of a state lie in
+ * pages of its own, and each page holds blocks of one size:
  *
- *   page   [ header | block | block | ... ]    at a multiple of its size, so that a block's address tells its page
+ *   page   [ header | block | block | ... ]
+ *
+ * A page begins at a multiple of its size, so that a block's address tells its page.
  *
  * Larger blocks are malloc's, but those that the collector gave back last are kept for the next of
  * the same size: bytes that are read into strings then go into memory that is warm. Lua tells a
