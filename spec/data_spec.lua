@@ -395,3 +395,24 @@ describe("reading and writing", function()
         assert.is_true(bytes == table.concat(ends[2][3]))
     end)
 end)
+
+describe("data that come within a renegotiation", function()
+    it("are read before the handshake goes on", function()
+        local client, server = pair.connect {client = {max_version = "TLSv1.2"}}
+        server:write "one"
+        server:renegotiate()
+        server:write "two"
+        assert.is_true(client:renegotiate())
+        assert.equal("one", client:read())
+        expect.fails("tls", client:handshake())
+        assert.equal("open", client:state())
+        assert.equal("two", client:read())
+        for _ = 1, 10 do
+            client:read()
+            server:read()
+        end
+        assert.is_false(client:renegotiate_pending())
+        assert.equal("on", pair.send(client, server, "on"))
+        assert.equal("on", pair.send(server, client, "on"))
+    end)
+end)
