@@ -3,6 +3,7 @@
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
+local pki = require "spec.support.pki"
 local tls = require "tlslife"
 
 local SENT, RECEIVED = tls.SENT_SHUTDOWN, tls.RECEIVED_SHUTDOWN
@@ -277,4 +278,32 @@ describe("shutdown", function()
             assert.is_false((pcall(client.close, client, wrong)), tostring(wrong))
         end
     end)
+end)
+
+describe("shutdown while on_verify has not answered", function()
+    for _, version in ipairs(pair.VERSIONS) do
+        for _, resumed in ipairs {false, true} do
+            it(("raises, and the peer sees no clean end, %s%s"):format(version, resumed and ", resumed" or ""), function()
+                local answers = true
+                local options = {client = pair.client {max_version = version}, server = pair.server {verify = "optional",
+                    ca = pki.get().ca_file, on_verify = function() assert(answers, "not yet") return true end}}
+                if resumed then options.session = pair.session(options) end
+                local client, server = pair.join(options)
+                answers = false
+                for _ = 1, 4 do
+                    client:handshake()
+                    pcall(server.accept, server)
+                end
+                expect.raises("not yet", server.accept, server)
+                expect.raises("before a handshake is done", server.shutdown, server)
+                assert.equal(0, server:get_shutdown())
+                client:handshake()
+                if client:handshake_done() then expect.word("want_read", client:read()) end
+                answers = true
+                local c, s = pair.drive(client, server)
+                assert.is_true(c[1] and s[1])
+                assert.equal("sent", server:shutdown())
+            end)
+        end
+    end
 end)

@@ -45,8 +45,11 @@ static tlslife_status check_shutdown(tlslife_conn *conn) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "shutdown while a write waits: finish it first, with the same bytes");
     }
-    if (under_way && !conn->shaken) {
-        /* SSL_shutdown would fail and change nothing, so this does not end the connection. */
+    if (!conn->shaken) {
+        /*
+         * In a handshake SSL_shutdown would fail and change nothing, so this does not end the
+         * connection. After libssl's end of it, a question about the peer is still unanswered.
+         */
         return tlsl_conn_fail(
             conn, TLSLIFE_ERR_USAGE,
             "shutdown before a handshake is done: finish it, or free the connection");
