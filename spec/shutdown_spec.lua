@@ -307,3 +307,16 @@ describe("shutdown while on_verify has not answered", function()
         end
     end
 end)
+
+describe("shutdown after a write to a peer that has left", function()
+    for _, version in ipairs(pair.VERSIONS) do
+        it("fails, and raises nothing, " .. version, function()
+            local client, server = pair.connect {client = {max_version = version}, capacity = 65536}
+            client:write(("x"):rep(30000))
+            client:close()
+            assert.equal("x", server:read(1))
+            local failure = expect.fails("system", server:write "answer")
+            assert.equal(failure.message, expect.fails("system", server:shutdown()).message)
+        end)
+    end
+end)
