@@ -345,8 +345,8 @@ static void test_fork(tlslife_redis_options options, pid_t server) {
     for (unsigned i = 0; i < 8; i++) {
         CHECK(finds_number(store, i, true));
     }
-    longest_call_ms =
-        longest_before; /* seven processes shared the processors: that was no measure */
+    /* Seven processes shared the processors, so their calls are no measure. */
+    longest_call_ms = longest_before;
     tlslife_store_free(store);
 }
 

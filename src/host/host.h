@@ -105,6 +105,6 @@ void host_worker_clear(host_worker *self); /* frees what it was given, except co
 /* -- threads.c */
 
 /* Puts tlslife.host into package.preload. */
-void host_preload_threads(lua_State *L, const host_options *given);
+void host_preload_threads(lua_State *L, const host_options *options);
 
 #endif

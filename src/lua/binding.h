@@ -377,7 +377,7 @@ void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate);
  * A tlb_copier for a tlslife_conn. Pushes the peer's chain as a list, which is empty if there is
  * none.
  */
-void tlb_peer_certificates(lua_State *L, void *conn);
+void tlb_peer_certificates(lua_State *L, void *lent);
 
 /* ------------------------------------------------------------------------------------ lmemory.c */
 

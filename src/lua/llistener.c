@@ -88,7 +88,7 @@ static bool wait_for_client(lua_State *L, int loop, lua_Integer deadline, lua_In
 
 static int accept_looped(lua_State *L, lua_Integer deadline) {
     do {
-        tlslife_status status;
+        tlslife_status status = TLSLIFE_ERROR;
         lua_settop(L, CONNECTION);
         int results = accept_once(L, 0, &status);
         lua_Integer now = tlb_now(), left = deadline > now ? deadline - now : 0;

@@ -332,6 +332,7 @@ static tlb_call take_answer(lua_State *L, tlb_conn *self, const tlb_verb *verb, 
     const guard *found = tlb_private(L, args + 1, &guard_key, sizeof *found);
     if (!found || found->call.verb != verb) {
         luaL_error(L, "a hook changed the stack of the call that runs it");
+        return (tlb_call){0}; /* luaL_error does not return */
     }
     guard guarding = *found;
     tlb_check_same(L, &tlb_conn_type, guarding.conn);

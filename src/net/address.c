@@ -69,7 +69,9 @@ static bool split(const char *text, tlsl_address *out) {
         (rest[0] != '\0' && (rest[0] != ':' || !is_service(rest + 1)))) {
         return false;
     }
-    strcpy(out->service, rest[0] == ':' ? rest + 1 : "");
+    if (rest[0] == ':') {
+        (void)copy(out->service, sizeof out->service, rest + 1, strlen(rest + 1));
+    }
     if (bracketed) { /* only IPv6 addresses may have brackets */
         return *end == ']' && tlsl_is_ip(out->host) && strchr(out->host, ':') != NULL;
     }
@@ -96,7 +98,8 @@ static tlslife_status add_service(const char *text, const char *service, const c
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
                          "\"%s\" is neither a port (0 to 65535) nor the name of a service", chosen);
     }
-    strcpy(out->service, chosen); /* is_service has checked its length */
+    (void)copy(out->service, sizeof out->service, chosen,
+               strlen(chosen)); /* is_service has checked */
     return TLSLIFE_OK;
 }
 

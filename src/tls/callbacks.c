@@ -341,6 +341,7 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
  * SSL_custom_ext_add_cb_ex(3). No ticket has this extension. A ticket that is begun for a refused
  * peer fails here, so that libssl sends the alert.
  */
+/* NOLINTNEXTLINE(readability-function-size): OpenSSL calls it with nine arguments. */
 static int on_ticket_extension(SSL *ssl, unsigned type, unsigned where, const unsigned char **out,
                                size_t *out_len, X509 *x509, size_t index, int *alert,
                                void *unused) {

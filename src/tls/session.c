@@ -40,7 +40,7 @@ static SSL_SESSION *raw(const tlslife_session *session) {
 
 void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (conn->resume.arrived == NULL) {
-        conn->resume.arrived = malloc(TLSL_SESSIONS_MAX * sizeof *conn->resume.arrived);
+        conn->resume.arrived = calloc(TLSL_SESSIONS_MAX, sizeof *conn->resume.arrived);
     }
     if (conn->resume.arrived == NULL) {
         SSL_SESSION_free(session); /* memory is short: the next handshake is a full one */
