@@ -154,7 +154,8 @@ static tlslife_status conclude(tlslife_conn *conn, int system_errno, const char 
     bool ended = code == 0 ? system_errno == 0
                            : ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING &&
                                  ERR_GET_LIB(code) == ERR_LIB_SSL;
-    if (code == 0 && ended && SSL_in_init(conn->ssl) && SSL_pending(conn->ssl) > 0) {
+    if (code == 0 && SSL_in_init(conn->ssl) && !SSL_want_write(conn->ssl) &&
+        SSL_pending(conn->ssl) > 0) { /* whatever errno an earlier call has left */
         /* libssl cannot go on in a renegotiation before the data that came meanwhile are read. */
         return tlsl_conn_fail(conn, TLSLIFE_ERR_TLS,
                               "%s in a renegotiation met data of the peer: read them first", verb);
