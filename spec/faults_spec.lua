@@ -1,4 +1,4 @@
--- faults_spec.lua: a far home that misbehaves costs full handshakes, for no longer than its
+-- faults_spec.lua: an external store that misbehaves costs full handshakes, for no longer than its
 -- deadline, and nothing else.
 
 local expect = require "spec.support.expect"

@@ -206,11 +206,11 @@ describe("a client that offers a ticket and an id at once", function()
     local HOMES = {
         ["a context's own"] = function() return nil end,
         ["a cache"] = function() return tls.cache() end,
-        ["a far home"] = function()
+        ["an external store"] = function()
             local store, asked = functions()
             return tls.cache {store = store, keyring = tls.keyring(KEYRING), in_memory = false}, asked
         end,
-        ["a far home behind a near one"] = function()
+        ["an external store behind memory"] = function()
             local store, asked = functions()
             return tls.cache {store = store, keyring = tls.keyring(KEYRING)}, asked
         end,

@@ -55,7 +55,7 @@ local CASES = {
     {"not_cached", "not_offered", "the first connection with a cache", function(version)
         return table.unpack((visit({max_version = version, cache = tls.cache()}, {})))
     end},
-    {"not_cached", "not_offered", "the first connection with a far home", function(version)
+    {"not_cached", "not_offered", "the first connection with an external store", function(version)
         return table.unpack((visit({max_version = version, cache = far()}, {})))
     end},
     {"not_accepted", "not_cached", "a server that has nothing any more", function(version)
@@ -65,7 +65,7 @@ local CASES = {
         cache:flush(true)
         return table.unpack((visit(client, server, {session = session})))
     end},
-    {"not_accepted", "not_cached", "a far home that has nothing any more", function(version)
+    {"not_accepted", "not_cached", "an external store that has nothing any more", function(version)
         local client = pair.client {max_version = version}
         local _, session = visit(client, {cache = far()})
         return table.unpack((visit(client, {cache = far()}, {session = session})))
@@ -179,7 +179,7 @@ describe("resumption() says expired", function()
             local _, session = visit(client, server)
             return function() return visit(client, server, {session = session}) end
         end, {[TWO] = "expired", [THREE] = "expired"}},
-        ["what a server's far home has had too long, not the client"] = {"not_accepted", function(version)
+        ["what a server's external store has had too long, not the client"] = {"not_accepted", function(version)
             local client, server = pair.client {max_version = version}, pair.server {cache = far {timeout = 1}}
             local _, session = visit(client, server)
             return function() return visit(client, server, {session = session}) end
@@ -189,7 +189,7 @@ describe("resumption() says expired", function()
             visit(client, server)
             return function() return visit(client, server) end
         end, {[TWO] = "not_offered", [THREE] = "not_offered"}},
-        ["what a client's far home has had too long"] = {"expired", function(version)
+        ["what a client's external store has had too long"] = {"expired", function(version)
             local client, server = pair.client {max_version = version, cache = far {timeout = 1}}, pair.server()
             visit(client, server)
             return function() return visit(client, server) end

@@ -548,7 +548,7 @@ static void test_peer_reasons(void) {
     tlslife_cache_free(cache);
 }
 
-/* Found without being counted: a far home is asked next. */
+/* Found without being counted: an external store is asked next. */
 static void test_uncounted(void) {
     tlslife_cache *cache = new_cache(100);
     tlsl_cache_key key = {.client = false};
