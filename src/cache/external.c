@@ -130,8 +130,10 @@ static SSL_SESSION *parse(const unsigned char *plain, size_t plain_len) {
         SSL_SESSION_free(session);
         session = NULL;
     }
-    if (session != NULL && (plain[0] & NOTE_CERTIFICATE)) {
-        (void)tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE);
+    if (session != NULL && (plain[0] & NOTE_CERTIFICATE) &&
+        !tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE)) {
+        SSL_SESSION_free(session); /* without its mark an export could hold it */
+        session = NULL;
     }
     return session;
 }

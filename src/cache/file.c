@@ -246,8 +246,9 @@ static SSL_SESSION *read_session(file_reader *reader, bool certificate) {
         SSL_SESSION_free(session);
         return NULL;
     }
-    if (certificate) {
-        (void)tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE);
+    if (certificate && !tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE)) {
+        SSL_SESSION_free(session); /* without its mark it could leave the process again */
+        return NULL;
     }
     return session;
 }

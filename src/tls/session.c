@@ -58,19 +58,19 @@ void tlsl_conn_keep_session(tlslife_conn *conn, SSL_SESSION *session) {
 /*
  * Notes in a client's session what libssl leaves out: the host name that the server has not
  * acknowledged (an address is no name, RFC 6066 section 3), and that the client had a certificate.
+ * Returns false if memory is short for the latter: the session could leave the process then.
  */
-static void note_client(const tlslife_conn *conn, SSL_SESSION *session) {
+static bool note_client(const tlslife_conn *conn, SSL_SESSION *session) {
     if (conn->set.hostname != NULL && !tlsl_is_ip(conn->set.hostname)) {
         SSL_SESSION_set1_hostname(session, conn->set.hostname);
     }
-    if (SSL_get_certificate(conn->ssl) != NULL) {
-        (void)tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE);
-    }
+    return SSL_get_certificate(conn->ssl) == NULL ||
+           tlsl_session_set_mark(session, TLSL_MARK_CERTIFICATE);
 }
 
 bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session) {
-    if (!SSL_is_server(conn->ssl)) {
-        note_client(conn, session);
+    if (!SSL_is_server(conn->ssl) && !note_client(conn, session)) {
+        return false;
     }
     bool cached = SSL_is_server(conn->ssl) || conn->origin->cache != NULL;
     if (cached && !tlsl_cache_new_session(conn, session)) {
