@@ -203,7 +203,9 @@ if pcall(tls.redis) then -- hiredis is optional
                     behave(kind)
                     local word, _, took = visit(client, server, session)
                     assert.equal(expected, word)
-                    assert.equal(count, cache:stats()[counter])
+                    local counted = cache:stats()[counter]
+                    -- After the pause that a failure costs (0.1 s), the put is sent again.
+                    assert(counted == count or (took > 0.1 and counted == 1), ("%d in %g s"):format(counted, took))
                     assert.equal(1, cache:stats().misses)
                     assert.equal(0, cache:stats().hits)
                     assert.equal(1, times(kind, "GET"))
