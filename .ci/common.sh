@@ -93,7 +93,7 @@ specs() {
         set -- spec/*_spec.lua
     fi
     set -- env LUA_PATH="$PWD/build/deps/copas/?.lua;${LUA_PATH-;}" TLSLIFE_BUILD="$PWD/build/$preset" \
-        timeout --foreground 900 "build/$preset/tlslife" spec/run.lua "$collector" "$@"
+        timeout --foreground 1800 "build/$preset/tlslife" spec/run.lua "$collector" "$@"
     case $preset in
     tsan) same_addresses "$@" ;;
     *) "$@" ;;
