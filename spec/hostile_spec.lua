@@ -10,6 +10,12 @@ local tls = require "tlslife"
 
 local p = pki.get()
 
+-- The incremental collector that never pauses goes through the whole heap at each string made here,
+-- which takes longer than all other specs. The generational one at full pressure finds the same.
+local collector
+setup(function() collector = collectgarbage "generational" end)
+teardown(function() collectgarbage(collector) end)
+
 describe("a list", function()
     --- A table whose length is 2^power: all of its array is full, and then Lua's search for a
     -- border tries powers of two.
