@@ -1,6 +1,6 @@
 /*
- * host.c: somebody's C program with Lua inside: hands a context of its own to a script, which makes
- * a connection.
+ * host.c: a C program with Lua inside, which hands a context of its own to a script that makes a
+ * connection.
  */
 #include <lauxlib.h>
 #include <lualib.h>
@@ -11,7 +11,7 @@
 static const char script[] = "local context = ...\n"
                              "local conn <close> = context:connection()\n"
                              "assert(conn:context() == context and conn:state() == 'before')\n"
-                             "return conn:is_server()";
+                             "return not conn:is_server()";
 
 static int run(lua_State *L) {
     luaL_openlibs(L);
@@ -25,7 +25,7 @@ static int run(lua_State *L) {
 }
 
 int main(void) {
-    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, NULL);
+    tlslife_context *context = tlslife_context_new(TLSLIFE_CLIENT, NULL);
     lua_State *L = luaL_newstate();
     if (context == NULL || L == NULL) {
         return 1;
