@@ -39,12 +39,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "base/process.h"
 #include "cache/store/store.h"
 #include "net/address.h"
+#include "net/tcp.h"
 #include "redis/channel.h"
 
 #define FAILURES_MAX 5
@@ -97,12 +97,6 @@ typedef struct redis {
     unsigned failures;                 /* in a row */
     int64_t retry_at_ms, pause_ms;
 } redis;
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ------------------------------------------------------------------------------------ the queue */
 
@@ -185,7 +179,7 @@ static request *append(redis *self, int argc, const char **argv, const size_t *l
     memcpy(self->out + self->out_len, command, (size_t)len);
     self->out_len += (size_t)len;
     redisFreeCommand(command);
-    added->deadline_ms = now_ms() + self->timeout_ms;
+    added->deadline_ms = tlsl_now_ms() + self->timeout_ms;
     added->found = TLSL_FOUND_PENDING;
     added->expects = REDIS_REPLY_STATUS;
     added->queued = true;
@@ -271,11 +265,11 @@ static void fail(redis *self) {
         self->pause_ms = PAUSE_MAX_MS;
     }
     self->retry_at_ms =
-        now_ms() + (self->failures < FAILURES_MAX ? PAUSE_FIRST_MS / 2 : self->pause_ms);
+        tlsl_now_ms() + (self->failures < FAILURES_MAX ? PAUSE_FIRST_MS / 2 : self->pause_ms);
 }
 
 static bool circuit_open(const redis *self) {
-    return self->channel == NULL && now_ms() < self->retry_at_ms;
+    return self->channel == NULL && tlsl_now_ms() < self->retry_at_ms;
 }
 
 static bool append_setup(redis *self) {
@@ -352,7 +346,7 @@ static void begin_connect(redis *self) {
     const tlsl_target target = {self->host, self->service, self->unix_path, self->tls,
                                 self->connect_timeout_ms};
     self->channel = tlsl_channel_open(&target, message, sizeof message);
-    self->connect_by_ms = now_ms() + self->connect_timeout_ms;
+    self->connect_by_ms = tlsl_now_ms() + self->connect_timeout_ms;
     if (self->channel == NULL || !new_reader(self) || !put_setup_first(self)) {
         fail(self);
     }
@@ -460,7 +454,7 @@ static int64_t give_up_at_ms(const redis *self) {
 
 /* Fails the requests whose deadline has passed. false: it is time to give the connection up. */
 static bool keep_time(redis *self) {
-    int64_t now = now_ms();
+    int64_t now = tlsl_now_ms();
     for (request *late = self->first; late != NULL; late = late->next) {
         if (late->deadline_ms <= now) {
             settle(self, late, TLSL_FOUND_FAILED);
@@ -479,7 +473,7 @@ static void move(redis *self) {
     if (self->channel != NULL && !self->up) {
         int ready = tlsl_channel_ready(self->channel);
         self->up = ready == 1;
-        self->up_at_ms = now_ms();
+        self->up_at_ms = tlsl_now_ms();
         if (ready < 0) {
             fail(self);
         }
@@ -516,7 +510,7 @@ static bool answered(tlslife_store *store, const tlsl_inquiry *inquiry) {
     redis *self = enter(store);
     const request *asked = inquiry->pending;
     bool known =
-        asked == NULL || asked->found != TLSL_FOUND_PENDING || asked->deadline_ms <= now_ms();
+        asked == NULL || asked->found != TLSL_FOUND_PENDING || asked->deadline_ms <= tlsl_now_ms();
     leave(self);
     return known;
 }
@@ -575,7 +569,7 @@ static int fd(tlslife_store *store, bool *out_writing, int *out_timeout_ms) {
     }
     *out_writing = *out_writing || (self->up && self->out_len > 0);
     if (self->first != NULL) {
-        sooner(out_timeout_ms, next_moment_ms(self) - now_ms());
+        sooner(out_timeout_ms, next_moment_ms(self) - tlsl_now_ms());
     }
     if (self->waiting > 0) {
         sooner(out_timeout_ms, self->waiting == 1
