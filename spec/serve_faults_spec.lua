@@ -94,12 +94,10 @@ describe("clients that", function()
             raws[i] = serving.raw(server.port)
             ending[2](raws[i])
         end
-        local began = process.now()
         for _, raw in ipairs(raws) do
             assert.truthy(select(2, raw:finish()))
             raw:close()
         end
-        assert.is_true(process.now() - began < 10) -- seconds, of a client that a sanitizer slows down, too
     end)
 
     it("leave nothing behind", function()

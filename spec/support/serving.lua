@@ -202,12 +202,11 @@ end
 local Raw = {}
 Raw.__index = Raw
 
--- Runs the loop until something is so, or 5 s are over.
+-- Runs the loop until something is so, or 20 s are over: a hang, and not a slow machine.
 local function run_until(test)
     local late, timer = false, uv.new_timer()
     uv.update_time() -- the loop has not run for a while
-    uv.update_time()
-    timer:start(5000, 0, function() late = true end)
+    timer:start(20000, 0, function() late = true end)
     while not late and not test() do uv.run "once" end
     timer:close()
     uv.run "nowait"

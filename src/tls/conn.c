@@ -64,6 +64,14 @@ tlslife_error *tlsl_conn_error(tlslife_conn *conn) {
     return conn->failure.last;
 }
 
+tlslife_status tlsl_conn_fail_as(tlslife_conn *conn, const tlslife_error *failure) {
+    tlslife_error *err = tlsl_conn_error(conn);
+    if (err != NULL) {
+        *err = *failure;
+    }
+    return TLSLIFE_ERROR;
+}
+
 tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status) {
     conn->final_status = (uint8_t)final_status;
     free(conn->failure.final);
@@ -508,9 +516,9 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
         return TLSLIFE_ERROR;
     }
     tlsl_address address;
-    if (tlsl_address_of(hostname, NULL, "0", false, &address, tlsl_conn_error(conn)) !=
-        TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
+    tlslife_error failure;
+    if (tlsl_address_of(hostname, NULL, "0", false, &address, &failure) != TLSLIFE_OK) {
+        return tlsl_conn_fail_as(conn, &failure);
     }
     char *copy = canonical(address.host);
     if (copy == NULL) {
@@ -535,10 +543,13 @@ const char *tlslife_conn_hostname(const tlslife_conn *conn) {
 tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols,
                                      size_t protocols_len) {
     size_t len = 0;
-    unsigned char *wire = NULL;
-    if (client_before(conn, "set_alpn") != TLSLIFE_OK ||
-        (wire = tlsl_alpn_wire(protocols, protocols_len, &len, tlsl_conn_error(conn))) == NULL) {
+    tlslife_error failure;
+    if (client_before(conn, "set_alpn") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
+    }
+    unsigned char *wire = tlsl_alpn_wire(protocols, protocols_len, &len, &failure);
+    if (wire == NULL) {
+        return tlsl_conn_fail_as(conn, &failure);
     }
     free(conn->set.alpn);
     conn->set.alpn = wire;
@@ -566,8 +577,9 @@ tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
 }
 
 tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_tickets) {
-    if (tlsl_check_num_tickets(num_tickets, tlsl_conn_error(conn)) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
+    tlslife_error failure;
+    if (tlsl_check_num_tickets(num_tickets, &failure) != TLSLIFE_OK) {
+        return tlsl_conn_fail_as(conn, &failure);
     }
     conn->set.num_tickets = (int)num_tickets;
     tlsl_conn_set_tickets(conn);

@@ -158,6 +158,12 @@ struct tlslife_conn {
 tlslife_conn *tlsl_conn_of(const SSL *ssl);
 /* The error that the next failure is written to; NULL: out of memory. */
 tlslife_error *tlsl_conn_error(tlslife_conn *conn);
+/*
+ * Makes a failure that was written elsewhere the connection's. Always TLSLIFE_ERROR. A check that
+ * nearly always passes writes to an error of its own first, because the connection's is 5 KB that
+ * are allocated when they are first asked for.
+ */
+tlslife_status tlsl_conn_fail_as(tlslife_conn *conn, const tlslife_error *failure);
 /* Ends the connection. The failure that was written last is the reason. Returns final_status. */
 tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status);
 /*

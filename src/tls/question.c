@@ -43,9 +43,10 @@ static void hello_answered(tlslife_conn *conn, tlsl_answer answer) {
  * The listener serves other clients, too. So the mistake ends this handshake alone, and the call
  * that runs the handshake reports it.
  */
-static void refuse_unfit(tlslife_conn *conn) {
+static void refuse_unfit(tlslife_conn *conn, const tlslife_error *failure) {
+    (void)tlsl_conn_fail_as(conn, failure);
     free(conn->asked.refuse_reason);
-    conn->asked.refuse_reason = strdup(tlslife_conn_error(conn)->message);
+    conn->asked.refuse_reason = strdup(failure->message);
     conn->asked.refuse_alert = SSL_AD_INTERNAL_ERROR;
     hello_answered(conn, TLSL_REFUSED);
 }
@@ -54,12 +55,12 @@ tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife_context *co
     if (check_asked(conn, conn->asked.hello, "answer_hello") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    tlslife_error *err = tlsl_conn_error(conn);
+    tlslife_error failure;
     if (context == NULL) {
         context = tlsl_context_match(conn->context, conn->asked.client_hello->server_name);
-    } else if (tlsl_switch_check(conn->context, context, err) != TLSLIFE_OK ||
-               tlsl_context_ready(context, err) != TLSLIFE_OK) {
-        refuse_unfit(conn);
+    } else if (tlsl_switch_check(conn->context, context, &failure) != TLSLIFE_OK ||
+               tlsl_context_ready(context, &failure) != TLSLIFE_OK) {
+        refuse_unfit(conn, &failure);
         return TLSLIFE_OK;
     }
     conn->asked.chosen = context == NULL ? NULL : tlslife_context_up_ref(context);
@@ -73,8 +74,9 @@ tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn, tlslife_conte
     if (check_asked(conn, conn->asked.certificate, "answer_certificate") != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (context != NULL && tlsl_context_freeze(context, tlsl_conn_error(conn)) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
+    tlslife_error failure;
+    if (context != NULL && tlsl_context_freeze(context, &failure) != TLSLIFE_OK) {
+        return tlsl_conn_fail_as(conn, &failure);
     }
     if (context != NULL && context->credentials_len == 0) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,

@@ -208,10 +208,10 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
     if (name_peer(conn, host) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
+    tlslife_error failure;
     tlsl_transport_free(conn);
-    conn->transport.dial =
-        tlsl_dial_new(host, service, conn->blocking, deadline, tlsl_conn_error(conn));
-    return conn->transport.dial != NULL ? TLSLIFE_OK : TLSLIFE_ERROR;
+    conn->transport.dial = tlsl_dial_new(host, service, conn->blocking, deadline, &failure);
+    return conn->transport.dial != NULL ? TLSLIFE_OK : tlsl_conn_fail_as(conn, &failure);
 }
 
 /* Waits until tlsl_dial_step can go on. OK also when its time is over, which the step reports. */
@@ -225,6 +225,12 @@ static tlslife_status dial_wait(tlslife_conn *conn) {
                : TLSLIFE_OK;
 }
 
+static tlslife_status dial_step(tlslife_conn *conn, int *out_fd) {
+    tlslife_error failure;
+    tlslife_status status = tlsl_dial_step(conn->transport.dial, out_fd, &failure);
+    return status == TLSLIFE_ERROR ? tlsl_conn_fail_as(conn, &failure) : status;
+}
+
 static bool wants(tlslife_status status) {
     return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
 }
@@ -232,13 +238,13 @@ static bool wants(tlslife_status status) {
 tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service) {
     int fd = -1;
     tlsl_address address;
-    if (tlsl_address_of(host, service, NULL, false, &address, tlsl_conn_error(conn)) !=
-        TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
+    tlslife_error failure;
+    if (tlsl_address_of(host, service, NULL, false, &address, &failure) != TLSLIFE_OK) {
+        return tlsl_conn_fail_as(conn, &failure);
     }
     tlslife_status status = dial_begin(conn, address.host, address.service);
     while (status == TLSLIFE_OK) {
-        status = tlsl_dial_step(conn->transport.dial, &fd, tlsl_conn_error(conn));
+        status = dial_step(conn, &fd);
         if (!wants(status) || !conn->blocking) {
             break;
         }
