@@ -28,7 +28,8 @@ function harness.spread(values)
     local sorted = table.move(values, 1, #values, 1, {})
     table.sort(sorted)
     local middle = #sorted // 2
-    local median = #sorted % 2 == 1 and sorted[middle + 1] or (sorted[middle] + sorted[middle + 1]) / 2
+    local median = #sorted % 2 == 1 and sorted[middle + 1] or
+        (sorted[middle] + sorted[middle + 1]) / 2
     return { median = median, least = sorted[1], most = sorted[#sorted] }
 end
 
@@ -140,10 +141,12 @@ end
 local function amount(unit, value)
     local size = math.abs(value)
     if unit == "ns" then
-        return size < 1000 and ("%.1f ns"):format(value) or size < 1e7 and ("%.2f us"):format(value / 1000) or
+        return size < 1000 and ("%.1f ns"):format(value) or size < 1e7 and
+            ("%.2f us"):format(value / 1000) or
             ("%.1f ms"):format(value / 1e6)
     elseif unit == "B" then
-        return size < 1024 and ("%.1f B"):format(value) or size < 1 << 20 and ("%.1f KiB"):format(value / 1024) or
+        return size < 1024 and ("%.1f B"):format(value) or size < 1 << 20 and
+            ("%.1f KiB"):format(value / 1024) or
             ("%.1f MiB"):format(value / (1 << 20))
     end
     return unit == "x" and ("%.2f x"):format(value) or ("%.6g"):format(value)
@@ -159,7 +162,8 @@ local function target_text(row)
     if not limit then
         return ""
     end
-    return sign .. (row.figure[2] == "/" and ("%.4g"):format(limit) or amount(row.unit or "ns", limit))
+    return sign .. (row.figure[2] == "/" and ("%.4g"):format(limit) or
+        amount(row.unit or "ns", limit))
 end
 
 local function side_text(set, row, side)
@@ -171,7 +175,8 @@ local function side_text(set, row, side)
     if not set.spreads then
         return amount(unit, s.median)
     end
-    return ("%s (%s .. %s)"):format(amount(unit, s.median), amount(unit, s.least), amount(unit, s.most))
+    return ("%s (%s .. %s)"):format(amount(unit, s.median), amount(unit, s.least),
+        amount(unit, s.most))
 end
 
 -- name, a cell for each side, the figure: what it is, its value, its spread; the target and the
@@ -197,21 +202,24 @@ local function row_line(set, row, figure, met)
         end
     end
     local verdict = met == nil and "" or met and "met" or "NOT MET"
-    return (line(set, row.name, cells, table.concat(row.figure or {}, " "), value, range, target_text(row), verdict))
+    return (line(set, row.name, cells, table.concat(row.figure or {}, " "), value, range,
+        target_text(row), verdict))
 end
 
 local function json(set, row, figure, met)
     local function three(s)
         return ("[%.9g,%.9g,%.9g]"):format(s.median, s.least, s.most)
     end
-    local fields = { ('"name":%q,"operation":%q,"unit":%q'):format(row.name, row.operation or "", row.unit or "ns") }
+    local fields = { ('"name":%q,"operation":%q,"unit":%q'):format(row.name, row.operation or "",
+        row.unit or "ns") }
     for _, side in ipairs(set.sides) do
         if row.values[side] then
             fields[#fields + 1] = ("%q:%s"):format(side, three(spread(row.values[side])))
         end
     end
     if figure then
-        fields[#fields + 1] = ('"figure":%q,"value":%s'):format(table.concat(row.figure, " "), three(figure))
+        fields[#fields + 1] = ('"figure":%q,"value":%s'):format(table.concat(row.figure, " "),
+            three(figure))
     end
     if met ~= nil then
         fields[#fields + 1] = ('"target":%q,"met":%s'):format(target_text(row), met)

@@ -4,7 +4,8 @@
 -- Both servers run with bench/blocks.so preloaded, tls.serve in the system's lua5.4, since the
 -- program has an allocator of its own for Lua. Each connection has asked once, as in the row of
 -- bench/server.lua, and waits.
-local process, machine, servers = require "spec.support.process", require "machine", require "servers"
+local process, machine, servers = require "spec.support.process",
+    require "machine", require "servers"
 
 local REQUEST <const> = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 local WARM_UP <const>, SETTLE <const>, SECONDS <const> = 50, 0.5, 300
@@ -42,8 +43,10 @@ end
 
 -- Blocks a connection, by size.
 local function measure(tls, words, ca, count)
-    words = table.move(words, 1, #words, 6, { "sh", "-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", "env" })
-    words.environment, words.timeout = { LD_PRELOAD = machine.BESIDE .. "/bench/blocks.so" }, SECONDS
+    words = table.move(words, 1, #words, 6,
+        { "sh", "-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", "env" })
+    words.environment, words.timeout = { LD_PRELOAD = machine.BESIDE .. "/bench/blocks.so" },
+        SECONDS
     local server = process.start(words)
     local port, pid = server:wait_for("(%d+) (%d+)", 20)
     local context = assert(tls.context { role = "client", ca = ca, timeout = 20 })
@@ -64,11 +67,13 @@ end
 local function both(settings, count)
     local tls, identity = require "tlslife", settings.side:identity()
     local files = servers.files(identity)
-    local theirs = measure(tls, { machine.BESIDE .. "/bench/server_plain", files.certificate, files.private_key },
-        identity.ca, count)
-    local paths = ("LUA_PATH=%s/../lua/?.lua;%s/../lua/?/init.lua;;"):format(machine.HERE, machine.HERE)
-    local ours = measure(tls, { paths, ("LUA_CPATH=%s/lua/?.so;;"):format(machine.BESIDE), "lua5.4",
-        machine.HERE .. "/server/ours.lua", files.certificate, files.private_key }, identity.ca, count)
+    local theirs = measure(tls, { machine.BESIDE .. "/bench/server_plain", files.certificate,
+        files.private_key }, identity.ca, count)
+    local paths = ("LUA_PATH=%s/../lua/?.lua;%s/../lua/?/init.lua;;"):format(machine.HERE,
+        machine.HERE)
+    local ours = measure(tls,
+        { paths, ("LUA_CPATH=%s/lua/?.so;;"):format(machine.BESIDE), "lua5.4", machine.HERE ..
+            "/server/ours.lua", files.certificate, files.private_key }, identity.ca, count)
     return theirs, ours
 end
 
@@ -85,9 +90,11 @@ local function sizes_of(...)
 end
 
 return function(settings)
-    local count = math.tointeger(tonumber(settings.connections or 2000)) or error("idle wants a number of connections", 0)
+    local count = math.tointeger(tonumber(settings.connections or 2000)) or
+        error("idle wants a number of connections", 0)
     return {
-        title = { ("What an idle connection holds: blocks per connection, %d connections."):format(count) },
+        title = { ("What an idle connection holds: blocks per connection, %d connections."):format(
+            count) },
         sides = { "C", "tls.serve" },
         measure = function(_, own, report)
             local theirs, ours = both(own, count)
@@ -102,7 +109,8 @@ return function(settings)
                     }
                 end
             end
-            report { name = "all of them", unit = "B", values = { C = { sum[1] }, ["tls.serve"] = { sum[2] } } }
+            report { name = "all of them", unit = "B",
+                values = { C = { sum[1] }, ["tls.serve"] = { sum[2] } } }
         end,
     }
 end

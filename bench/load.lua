@@ -103,7 +103,8 @@ local function run(conn, read, began, name, length, each)
         count.done, count.bytes = count.done + 1, count.bytes + length
     elseif good == false then
         count.wrong = count.wrong + 1
-        first_failure = first_failure or ("%s %d of %d bytes: wrong bytes"):format(name, number, length)
+        first_failure = first_failure or ("%s %d of %d bytes: wrong bytes"):format(name,
+            number, length)
     else
         failed(began, name, why)
     end
@@ -150,7 +151,8 @@ end
 function clients.resumed()
     local session
     for _ = 1, 20 do
-        session = not over and with_connection(session, function(_, go) go("echo", math.random(2000)) end) or nil
+        session = not over and
+            with_connection(session, function(_, go) go("echo", math.random(2000)) end) or nil
         sleep(math.random(20))
     end
 end
@@ -209,7 +211,8 @@ local function rude(bytes, resets)
     coroutine.yield()
 end
 
-local HELLO <const> = "\22\3\1\2\0\1\0\1\252\3\3" .. ("h"):rep(60) -- says 512 bytes, and stops early
+-- says 512 bytes, and stops early
+local HELLO <const> = "\22\3\1\2\0\1\0\1\252\3\3" .. ("h"):rep(60)
 
 function clients.half_hello() rude(HELLO) end
 
@@ -224,7 +227,8 @@ function clients.rude_reset()
 end
 
 local MIX <const> = {
-    keep_alive = 40, short = 4, resumed = 6, big = 2, slow = 6, reset = 2, half_hello = 6, garbage = 2,
+    keep_alive = 40, short = 4, resumed = 6, big = 2, slow = 6, reset = 2, half_hello = 6,
+    garbage = 2,
     rude_reset = 2,
 }
 
@@ -254,7 +258,8 @@ end
 
 local function descriptors(pid)
     local n = 0
-    for _ in function(list) return list and uv.fs_scandir_next(list) end, uv.fs_scandir(("/proc/%d/fd"):format(pid)) do
+    for _ in function(list) return list and uv.fs_scandir_next(list) end,
+        uv.fs_scandir(("/proc/%d/fd"):format(pid)) do
         n = n + 1
     end
     return n
@@ -275,7 +280,9 @@ end
 
 local function median_of(series, from, to)
     local values = {}
-    for i = math.floor(#series * from) + 1, math.floor(#series * to) do values[#values + 1] = series[i].memory end
+    for i = math.floor(#series * from) + 1, math.floor(#series * to) do
+        values[#values + 1] = series[i].memory
+    end
     table.sort(values)
     return values[(#values + 1) // 2] or 0
 end
@@ -313,11 +320,12 @@ end
 
 local function show(say, series, own, seconds)
     local s, c = series[#series], own[#own]
-    local layout <const> = "%5.1f s %7d conn %5d open %7d resumed %8d done %8.1f MiB %5d cut %4d kills " ..
+    local layout <const> =
+        "%5.1f s %7d conn %5d open %7d resumed %8d done %8.1f MiB %5d cut %4d kills " ..
         "%3d reloads | worker %6.1f MiB %4d fds | clients %6.1f MiB %4d fds"
-    say(layout:format(#series * seconds / (LINES * 5), count.connections, open_now, count.resumed, count.done,
-        count.bytes / 1048576, count.cut, count.kills, count.reloads, s.memory / 1048576, s.descriptors,
-        c.memory / 1048576, c.descriptors))
+    say(layout:format(#series * seconds / (LINES * 5), count.connections, open_now,
+        count.resumed, count.done, count.bytes / 1048576, count.cut, count.kills, count.reloads,
+        s.memory / 1048576, s.descriptors, c.memory / 1048576, c.descriptors))
 end
 
 -- Runs the loop until test() holds, or the seconds are over; whether it held.
@@ -343,7 +351,8 @@ local function kill_one(server, survivor)
 end
 
 local function load_for(say, seconds, server, survivor)
-    local mine, parent = uv.os_getpid(), tonumber(process.slurp(("/proc/%d/stat"):format(survivor)):match "%) %a (%d+)")
+    local mine, parent = uv.os_getpid(),
+        tonumber(process.slurp(("/proc/%d/stat"):format(survivor)):match "%) %a (%d+)")
     local series, own = {}, {}
     local timers = {
         every(math.max(4, seconds // 20), function() kill_one(server, survivor) end),
@@ -380,9 +389,11 @@ local function judge(server, survivor, load, before, report)
         memory("worker's memory", load.series), memory("clients' memory", load.own),
         descriptors_row("worker's descriptors", before.server, descriptors(survivor)),
         descriptors_row("clients' descriptors", before.clients, descriptors(mine)),
-        none("operations with wrong bytes", count.wrong), none("failures that nothing excuses", count.failed),
+        none("operations with wrong bytes", count.wrong),
+        none("failures that nothing excuses", count.failed),
         none("clients that did not come to an end", load.ended and living or math.max(living, 1)),
-        none("errors in the server's log", errors), none("the server's exit status", stop(server, load.parent)),
+        none("errors in the server's log", errors),
+        none("the server's exit status", stop(server, load.parent)),
     } do
         report(verdict)
     end
@@ -390,8 +401,8 @@ local function judge(server, survivor, load, before, report)
 end
 
 local function start_server(files, seconds)
-    return process.start { machine.BESIDE .. "/tlslife", machine.HERE .. "/load/server.lua", files.certificate,
-        files.private_key, timeout = seconds + 120 }
+    return process.start { machine.BESIDE .. "/tlslife", machine.HERE .. "/load/server.lua",
+        files.certificate, files.private_key, timeout = seconds + 120 }
 end
 
 -- The first connection, and what libuv and the library open once only.
@@ -408,18 +419,21 @@ local function measure(settings, seconds, report)
     local server = start_server(servers.files(identity), seconds)
     server:await("two workers", 10, function() return workers(server)[2] end)
     local survivor = workers(server)[1]
-    context = assert(tls.context { role = "client", ca = identity.ca, verify_host = false, timeout = 20 })
+    context = assert(tls.context { role = "client", ca = identity.ca, verify_host = false,
+        timeout = 20 })
     warm_up()
     local before = { server = descriptors(survivor), clients = descriptors(uv.os_getpid()) }
     settings.say(("The worker that is never killed is process %d."):format(survivor))
-    local first = judge(server, survivor, load_for(settings.say, seconds, server, survivor), before, report)
+    local first = judge(server, survivor, load_for(settings.say, seconds, server, survivor),
+        before, report)
     if first then
         settings.say("The first failure: " .. first)
     end
 end
 
 return function(settings)
-    local seconds = math.tointeger(tonumber(settings.seconds or 600)) or error("load wants a number of seconds", 0)
+    local seconds = math.tointeger(tonumber(settings.seconds or 600)) or
+        error("load wants a number of seconds", 0)
     return {
         title = { ("%d s of mixed load with faults."):format(seconds) },
         sides = { "before", "after" },

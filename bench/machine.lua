@@ -46,7 +46,8 @@ end
 
 -- No heap gives its top back at a connection's end and takes it again for the next: see steady_heap
 -- in support.h.
-local STEADY <const> = { GLIBC_TUNABLES = "glibc.malloc.trim_threshold=268435456:glibc.malloc.top_pad=1048576" }
+local STEADY <const> =
+    { GLIBC_TUNABLES = "glibc.malloc.trim_threshold=268435456:glibc.malloc.top_pad=1048576" }
 
 --- Starts a server's program, which runs for `seconds` at most, on the servers' processor, or on
 --- all of them if `free`.

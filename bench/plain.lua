@@ -51,10 +51,11 @@ function plain:peers(version, resumption, careless)
     self.count = self.count + 1
     local answers = ("%s/plain%d"):format(process.directory(), self.count)
     assert(os.execute("mkfifo " .. process.quote(answers)))
-    local words = machine.pinned(self.pinned, { "sh", "-c", 'exec "$@" >"$0"', answers, self.path, version, resumption,
-        self:identity().directory, careless and "careless" or nil })
+    local words = machine.pinned(self.pinned, { "sh", "-c", 'exec "$@" >"$0"', answers, self.path,
+        version, resumption, self:identity().directory, careless and "careless" or nil })
     words.stdin, words.timeout = true, SECONDS
-    local peers = setmetatable({ one = process.start(words), answers = assert(io.open(answers)) }, Peers)
+    local peers = setmetatable({ one = process.start(words), answers = assert(io.open(answers)) },
+        Peers)
     local theirs, ours = peers.answers:read "l", require "tlslife".openssl_version
     assert(theirs == ours, ("%s is to be measured beside %s"):format(ours, theirs))
     return peers

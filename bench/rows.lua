@@ -262,7 +262,8 @@ return function(settings)
     local function add(name, operation, target, make, ...)
         local arguments = table.pack(...)
         rows[#rows + 1] = {
-            name = name, operation = operation, figure = target.within and { "Lua", "-", "C" } or { "C", "/", "Lua" },
+            name = name, operation = operation, figure = target.within and { "Lua", "-", "C" } or
+                { "C", "/", "Lua" },
             at_least = target.ratio, at_most = target.within,
             make = function() return make(table.unpack(arguments, 1, arguments.n)) end,
         }
@@ -275,17 +276,22 @@ return function(settings)
         { "TLS 1.3 stateful", "TLSv1.3", "stateful" }, { "TLS 1.3 tickets", "TLSv1.3", "tickets" },
     }
     for _, kind in ipairs(kinds) do
-        add("full handshake, " .. kind[1], CONNECTION, { ratio = 0.99 }, full_handshakes, kind[2], kind[3])
+        add("full handshake, " .. kind[1], CONNECTION, { ratio = 0.99 }, full_handshakes, kind[2],
+            kind[3])
     end
     for _, kind in ipairs(kinds) do
-        add("resumed handshake, " .. kind[1], CONNECTION .. ", a session offered", { ratio = 0.95 }, resumed_handshakes,
-            kind[2], kind[3])
+        add("resumed handshake, " .. kind[1], CONNECTION .. ", a session offered", { ratio = 0.95 },
+            resumed_handshakes, kind[2], kind[3])
     end
-    add("16 KiB write + read", "a record written by the client, read by the server", { ratio = 0.97 }, text, RECORD)
-    add("16 KiB write + read_into", "the same, read into a buffer", { ratio = 0.97 }, buffers, RECORD)
+    add("16 KiB write + read", "a record written by the client, read by the server",
+        { ratio = 0.97 }, text, RECORD)
+    add("16 KiB write + read_into", "the same, read into a buffer", { ratio = 0.97 },
+        buffers, RECORD)
     add("64 bytes write + read", "a small record written and read", { ratio = 0.84 }, text, 64)
-    add("table of 256 x 64 bytes", "256 strings by one conn:write, against 256 SSL_write_ex; read", { ratio = 10 }, pieces)
-    add("getter handshake_done", "conn:handshake_done, against SSL_is_init_finished", { within = 40 }, getter)
+    add("table of 256 x 64 bytes", "256 strings by one conn:write, against 256 SSL_write_ex; read",
+        { ratio = 10 }, pieces)
+    add("getter handshake_done", "conn:handshake_done, against SSL_is_init_finished",
+        { within = 40 }, getter)
 
     return {
         title = {
@@ -297,7 +303,8 @@ return function(settings)
             machine.pin(machine.SERVERS)
             for _, row in ipairs(chosen) do
                 local pair = row.make()
-                row.values.C, row.values.Lua = harness.in_turns(pair.c, pair.lua, pair.renew, own.rounds)
+                row.values.C, row.values.Lua = harness.in_turns(pair.c, pair.lua, pair.renew,
+                    own.rounds)
                 pair.close()
                 report(row)
             end

@@ -23,7 +23,8 @@ local FLAGS <const> = { ["--json"] = "json", ["--check"] = "check", ["--careless
 local VALUES <const> = { ["--rounds"] = "rounds", ["--only"] = "only", ["--plain"] = "plain" }
 
 local function usage(message)
-    io.stderr:write(message, "\nusage: run.lua [cache [full] | server | idle [CONNECTIONS] | load [SECONDS]] ",
+    io.stderr:write(message,
+        "\nusage: run.lua [cache [full] | server | idle [CONNECTIONS] | load [SECONDS]] ",
         "[--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]\n")
     os.exit(2)
 end
@@ -67,7 +68,8 @@ local function main()
     local settings, tls = options(), require "tlslife"
     io.stdout:setvbuf "line"
     settings.say = settings.json and function() end or print
-    settings.side = require "plain".new(settings.plain or machine.BESIDE .. "/bench/plain", machine.SERVERS)
+    settings.side = require "plain".new(settings.plain or machine.BESIDE .. "/bench/plain",
+        machine.SERVERS)
     settings.say(("tlslife %s, %s, %s"):format(tls.version, tls.openssl_version, _VERSION))
     settings.say(describe_machine())
     local sets = {}

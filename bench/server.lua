@@ -1,9 +1,11 @@
 -- server.lua: servers with many connections at once: tls.serve beside plain C, nginx, LuaSec with
 -- luv, cqueues with luaossl and Node. See bench/README.md.
-local process, machine, harness = require "spec.support.process", require "machine", require "harness"
+local process, machine, harness = require "spec.support.process",
+    require "machine", require "harness"
 local servers = require "servers"
 
-local PLAIN <const>, OURS <const> = machine.BESIDE .. "/bench/server_plain", machine.HERE .. "/server/ours.lua"
+local PLAIN <const>, OURS <const> = machine.BESIDE .. "/bench/server_plain",
+    machine.HERE .. "/server/ours.lua"
 local TLSLIFE <const> = machine.BESIDE .. "/tlslife"
 
 -- ------------------------------------------------------------------------------------- six servers
@@ -11,7 +13,8 @@ local TLSLIFE <const> = machine.BESIDE .. "/tlslife"
 -- A row of TLS 1.3 from the client's words and what is particular to it.
 local function row(name, operation, mode, connections, turns, amount, more)
     more.name, more.operation, more.mode, more.version = name, operation, mode, "TLSv1.3"
-    more.connections, more.turns, more.amount, more.path = connections, turns, amount, more.path or "/"
+    more.connections, more.turns, more.amount, more.path = connections, turns, amount,
+        more.path or "/"
     more.figure = more.figure or { "tlslife", "/", "C" }
     return more
 end
@@ -21,15 +24,18 @@ local CONNECTION <const> = "accept, handshake, a request, its answer, close"
 local TO_NGINX <const> = { "tlslife", "/", "nginx" }
 
 local ROWS <const> = {
-    row("keep-alive, 200 connections", REQUEST, "keep", 200, 12, 4, { figure = TO_NGINX, at_most = 1 }),
-    row("keep-alive, 1,000 connections", REQUEST, "keep", 1000, 6, 2, { figure = TO_NGINX, at_most = 1 }),
+    row("keep-alive, 200 connections", REQUEST, "keep", 200, 12, 4,
+        { figure = TO_NGINX, at_most = 1 }),
+    row("keep-alive, 1,000 connections", REQUEST, "keep", 1000, 6, 2,
+        { figure = TO_NGINX, at_most = 1 }),
     row("full handshake", CONNECTION, "full", 32, 6, 40, {}),
     row("resumed handshake", CONNECTION .. ", a session offered", "resumed", 32, 6, 40, {}),
     row("16 KiB write", "a 64th of 1 MiB to 8 clients at once", "keep", 8, 6, 3,
         { path = "/big", per = 64, at_most = 1.05 }),
     -- Memory that another row had left would be used again, and its growth would not be seen.
-    row("an idle connection's memory", "a connection that has asked once and stays", "idle", 5000, 1, 1,
-        { unit = "B", figure = { "tlslife" }, at_most = 15 * 1024, rounds = 2, alone = true }),
+    row("an idle connection's memory", "a connection that has asked once and stays", "idle",
+        5000, 1, 1, { unit = "B", figure = { "tlslife" }, at_most = 15 * 1024, rounds = 2,
+            alone = true }),
 }
 
 -- Whether the Lua 5.4 of the system has all these modules.
@@ -56,8 +62,10 @@ local function starters(files)
             SESSIONS = "ssl_session_tickets on; ssl_session_cache off;",
             KEEPALIVE = "keepalive_timeout 3600s; keepalive_requests 1000000000; client_header_timeout 3600s;" })
     end)
-    add("LuaSec+luv", has "ssl socket luv", script("lua5.4", machine.HERE .. "/server/on_luasec.lua"))
-    add("cqueues", has "cqueues openssl", script("lua5.4", machine.HERE .. "/server/on_cqueues.lua"))
+    add("LuaSec+luv", has "ssl socket luv",
+        script("lua5.4", machine.HERE .. "/server/on_luasec.lua"))
+    add("cqueues", has "cqueues openssl",
+        script("lua5.4", machine.HERE .. "/server/on_cqueues.lua"))
     add("Node", machine.find "node", script("node", machine.HERE .. "/server/on_node.js"))
     return list
 end
@@ -69,8 +77,10 @@ local VISITS <const> = 1000
 -- How many of a client's connections, one after another, were full handshakes, at tls.serve with
 -- one worker or two.
 local function full_of_visits(tls, files, ca, count)
-    local one, word = servers.own({ TLSLIFE, OURS, files.certificate, files.private_key, count }, count)
-    local context = assert(tls.context { role = "client", ca = ca, cache = tls.cache(), timeout = 10 })
+    local one, word = servers.own({ TLSLIFE, OURS, files.certificate, files.private_key, count },
+        count)
+    local context = assert(tls.context { role = "client", ca = ca, cache = tls.cache(),
+        timeout = 10 })
     local port, full = word:match "%d+", 0
     for _ = 1, VISITS do
         local conn <close> = assert(context:connection())
@@ -88,8 +98,10 @@ end
 
 local function caching_row(workers)
     return {
-        name = ("a client's cache, %d worker%s"):format(workers, workers > 1 and "s" or ""), workers = workers, unit = "",
-        operation = "a connection of a client with a cache, one after another", figure = { "full" }, at_most = 1,
+        name = ("a client's cache, %d worker%s"):format(workers, workers > 1 and "s" or ""),
+        workers = workers, unit = "",
+        operation = "a connection of a client with a cache, one after another", figure = { "full" },
+        at_most = 1,
     }
 end
 
@@ -113,7 +125,8 @@ local function rsa()
     local dir = process.directory()
     local files = { certificate = dir .. "/rsa.pem", private_key = dir .. "/rsa.key" }
     local status, output = process.run {
-        "openssl", "req", "-x509", "-newkey", "rsa:8192", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        "openssl", "req", "-x509", "-newkey", "rsa:8192", "-nodes", "-days", "2",
+        "-subj", "/CN=localhost",
         "-keyout", files.private_key, "-out", files.certificate, timeout = 180,
     }
     assert(status == 0, output)
@@ -123,7 +136,8 @@ end
 -- Nanoseconds per signature of as many processes that do nothing else. What two gain is all that
 -- this machine has to give.
 local function signature(processes)
-    local _, output = process.run { "openssl", "speed", "-seconds", "1", "-mr", "-multi", processes, "rsa7680" }
+    local _, output = process.run { "openssl", "speed", "-seconds", "1", "-mr", "-multi",
+        processes, "rsa7680" }
     local per_second = assert(output:match "\n%+F2:%d+:7680:([%d.]+)", output)
     return 1e9 / tonumber(per_second)
 end
@@ -132,8 +146,10 @@ end
 -- two and two threads, one process that signs, two.
 local function workers_row(name, one, two, at_least)
     return {
-        name = "two workers: " .. name, operation = "a full handshake (RSA-8192), by the clock on the wall",
-        one = one, two = two, figure = { "one worker", "/", "two workers" }, by = "fastest", at_least = at_least,
+        name = "two workers: " .. name,
+        operation = "a full handshake (RSA-8192), by the clock on the wall",
+        one = one, two = two, figure = { "one worker", "/", "two workers" }, by = "fastest",
+        at_least = at_least,
     }
 end
 
@@ -145,12 +161,14 @@ local WORKER_ROWS <const> = {
 -- Wall nanoseconds per handshake of each kind of server, then per signature.
 local function workers_round(files)
     local kinds = {
-        { 1, PLAIN }, { 2, PLAIN }, { 1, TLSLIFE, OURS }, { 2, TLSLIFE, OURS }, { 2, TLSLIFE, OURS, "threads" },
+        { 1, PLAIN }, { 2, PLAIN }, { 1, TLSLIFE, OURS }, { 2, TLSLIFE, OURS },
+        { 2, TLSLIFE, OURS, "threads" },
     }
     local list, numbers = {}, {}
     for k, kind in ipairs(kinds) do
         local count, words = kind[1], { kind[2], kind[3] }
-        table.move({ files.certificate, files.private_key, count, kind[4] }, 1, 4, #words + 1, words)
+        table.move({ files.certificate, files.private_key, count, kind[4] }, 1, 4,
+            #words + 1, words)
         local one, word = servers.own(words, count, true)
         list[k] = { one = one, word = word }
     end
@@ -189,19 +207,22 @@ return function(settings)
             "Servers with many connections, one worker each: processor time of the server per operation,",
             "or memory private to the process; medians of $ROUNDS rounds.",
         },
-        sides = { "C", "tlslife", "nginx", "LuaSec+luv", "cqueues", "Node" }, rounds = 9, rows = ROWS,
+        sides = { "C", "tlslife", "nginx", "LuaSec+luv", "cqueues", "Node" }, rounds = 9,
+        rows = ROWS,
         measure = servers.measure(function()
             files = files or servers.files(settings.side:identity())
             return starters(files)
         end),
     }, {
-        title = { ("A client's cache: how many of %d connections were full handshakes."):format(VISITS) },
+        title = { ("A client's cache: how many of %d connections were full handshakes."):format(
+            VISITS) },
         sides = { "full" }, rows = { caching_row(1), caching_row(2) }, measure = measure_caching,
     }, {
         title = {
             "Two workers: full handshakes (RSA-8192) by the clock on the wall, one worker / two; 2 is ideal.",
             "The figure is that of each kind's fastest round, then the least and the most that a round gained.",
         },
-        sides = { "one worker", "two workers" }, rounds = GAIN_ROUNDS, rows = WORKER_ROWS, measure = measure_workers,
+        sides = { "one worker", "two workers" }, rounds = GAIN_ROUNDS, rows = WORKER_ROWS,
+        measure = measure_workers,
     }
 end

@@ -48,13 +48,14 @@ function servers.nginx(program, files, words)
     local dir = ("%s/nginx%d"):format(process.directory(), port)
     assert(os.execute("mkdir -p " .. process.quote(dir)))
     process.spill(dir .. "/big", ("b"):rep(1 << 20))
-    local all = { DIR = dir, PORT = port, CERTIFICATE = files.certificate, PRIVATE_KEY = files.private_key }
+    local all = { DIR = dir, PORT = port, CERTIFICATE = files.certificate,
+        PRIVATE_KEY = files.private_key }
     for name, value in pairs(words) do
         all[name] = value
     end
     local text = process.slurp(machine.HERE .. "/server/nginx.conf"):gsub("%$([A-Z_]+)", all)
-    local one = machine.start({ "sh", "-c", UNLIMITED, "sh", program, "-p", dir, "-e", "stderr", "-c",
-        process.spill(dir .. "/conf", text) }, SECONDS)
+    local one = machine.start({ "sh", "-c", UNLIMITED, "sh", program, "-p", dir, "-e", "stderr",
+        "-c", process.spill(dir .. "/conf", text) }, SECONDS)
     one:wait_for_port(port)
     return one, ("%d:%s"):format(port, process.slurp(dir .. "/pid"):match "%d+")
 end
@@ -71,8 +72,8 @@ end
 --- Drives the servers, {one=, word=} each. Returns the client's lines, a list of numbers for each
 --- server.
 function servers.drive(row, list, processor)
-    local words = machine.pinned(processor, { machine.BESIDE .. "/bench/server_client", row.mode, row.version,
-        row.connections, row.turns, row.amount, row.path })
+    local words = machine.pinned(processor, { machine.BESIDE .. "/bench/server_client", row.mode,
+        row.version, row.connections, row.turns, row.amount, row.path })
     for _, server in ipairs(list) do
         words[#words + 1] = server.word
     end

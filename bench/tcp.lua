@@ -6,8 +6,10 @@ local machine, servers = require "machine", require "servers"
 local function row(name, version, resumption, amount, most)
     return {
         name = "tcp, " .. name,
-        operation = "accept, a resumed handshake, a request, its answer, close_notify both ways, close",
-        mode = "one", version = version, resumption = resumption, connections = 1, turns = 40, amount = amount,
+        operation =
+            "accept, a resumed handshake, a request, its answer, close_notify both ways, close",
+        mode = "one", version = version, resumption = resumption, connections = 1, turns = 40,
+        amount = amount,
         path = "/", alone = true, figure = { "tlslife", "/", "C" }, at_most = most,
     }
 end
@@ -24,16 +26,18 @@ return function(settings)
         files = files or servers.files(settings.side:identity())
         local function own(...)
             local words = { ... }
-            table.move({ of.version, of.resumption, files.certificate, files.private_key }, 1, 4, #words + 1, words)
+            table.move({ of.version, of.resumption, files.certificate, files.private_key }, 1, 4,
+                #words + 1, words)
             return function() return servers.own(words, 1) end
         end
         local function nginx()
-            return servers.nginx(program, files, { VERSION = of.version, SESSIONS = NGINX_SESSIONS[of.resumption],
-                KEEPALIVE = "keepalive_timeout 0;", CONNECTIONS = 64 })
+            return servers.nginx(program, files, { VERSION = of.version, SESSIONS = NGINX_SESSIONS[
+                of.resumption], KEEPALIVE = "keepalive_timeout 0;", CONNECTIONS = 64 })
         end
         return {
             { side = "C", start = own(machine.BESIDE .. "/bench/tcp_server") },
-            { side = "tlslife", start = own(machine.BESIDE .. "/tlslife", machine.HERE .. "/tcp_server.lua") },
+            { side = "tlslife", start = own(machine.BESIDE .. "/tlslife",
+                machine.HERE .. "/tcp_server.lua") },
             program and { side = "nginx", start = nginx },
         }
     end

@@ -7,11 +7,13 @@
 local tls = require "tlslife"
 
 local version, resumption, certificate, private_key = table.unpack(arg)
-local ANSWER <const> = "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n" ..
+local ANSWER <const> =
+    "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n" ..
     "Connection: close\r\n\r\nok\n"
 
 local context = assert(tls.context {
-    role = "server", certificate = certificate, private_key = private_key, min_version = version, max_version = version,
+    role = "server", certificate = certificate, private_key = private_key, min_version = version,
+    max_version = version,
     resumption = resumption, cache = resumption == "stateful" and tls.cache {} or nil,
 })
 local listener = assert(tls.listen("127.0.0.1", 0))

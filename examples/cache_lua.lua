@@ -21,7 +21,8 @@ local cache = assert(tls.cache {
     in_memory = false,
 })
 local server = assert(tls.context {
-    role = "server", certificate = "cert.pem", private_key = "key.pem", cache = cache, num_tickets = 1,
+    role = "server", certificate = "cert.pem", private_key = "key.pem", cache = cache,
+    num_tickets = 1,
 })
 local client = assert(tls.context { role = "client", ca = "cert.pem", cache = assert(tls.cache()) })
 

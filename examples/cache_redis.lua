@@ -5,7 +5,8 @@ local tls = require "tlslife"
 
 local cache = assert(tls.cache {
     store = assert(tls.redis { host = "127.0.0.1", port = arg[2] or 6379, timeout = 0.25 }),
-    keyring = tls.keyring { os.getenv "TLSLIFE_SECRET" or ("not secret! "):rep(4) }, -- sessions leave sealed
+    -- sessions leave sealed
+    keyring = tls.keyring { os.getenv "TLSLIFE_SECRET" or ("not secret! "):rep(4) },
     in_memory = false, -- true: memory in front of Redis
 })
 local context = assert(tls.context {

@@ -4,9 +4,11 @@
 local tls = require "tlslife"
 
 local path = arg[2] or "sessions.sealed"
-local keyring = tls.keyring { os.getenv "TLSLIFE_SECRET" or ("not secret! "):rep(4) } -- 32 bytes or more
+-- 32 bytes or more
+local keyring = tls.keyring { os.getenv "TLSLIFE_SECRET" or ("not secret! "):rep(4) }
 local cache = assert(tls.cache { capacity = 1000 })
-local context = assert(tls.context { role = "client", ca = "cert.pem", timeout = 10, cache = cache })
+local context = assert(tls.context { role = "client", ca = "cert.pem", timeout = 10,
+    cache = cache })
 
 local file = io.open(path, "rb")
 if file then

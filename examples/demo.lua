@@ -20,7 +20,8 @@ local program = arg[first]
 
 --- A self-signed certificate for "localhost", and its key, in the directory.
 local function make_certificate(directory)
-    local ok = os.execute(("cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 "
+    local ok = os.execute(
+        ("cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 "
         .. "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem 2>req.log")
         :format(quote(directory)))
     assert(ok, "openssl could not make a certificate; is the openssl program installed?")
@@ -30,10 +31,11 @@ end
 local function targets(directory)
     local certificate, key = quote(directory .. "/cert.pem"), quote(directory .. "/key.pem")
     return {
-        { name = "our own server", pattern = "^port (%d+)$", ours = true,
-          command = ("%s %sdemo/server.lua %s %s"):format(quote(program), quote(here), certificate, key) },
+        { name = "our own server", pattern = "^port (%d+)$", ours = true, command = (
+            "%s %sdemo/server.lua %s %s"):format(quote(program), quote(here), certificate, key) },
         { name = "openssl s_server", pattern = "^ACCEPT .*:(%d+)$",
-          command = ("openssl s_server -rev -accept 127.0.0.1:0 -cert %s -key %s"):format(certificate, key) },
+            command = ("openssl s_server -rev -accept 127.0.0.1:0 -cert %s -key %s"):format(
+                certificate, key) },
     }
 end
 
@@ -46,7 +48,8 @@ local function connect(steps, reused)
     if session then
         steps:step("conn:set_session(session)", "SSL_set_session", "true", "before 0 yes no")
     end
-    steps:step('conn:dial("127.0.0.1", port)', "SSL_set_bio", "true", session and "before 0 yes no" or "before 0 - no")
+    steps:step('conn:dial("127.0.0.1", port)', "SSL_set_bio", "true",
+        session and "before 0 yes no" or "before 0 - no")
     steps:step("conn:connect()", "SSL_connect", "true", steps.connected[reused])
 end
 
@@ -141,8 +144,8 @@ local function export(steps, directory, version)
     local file = assert(io.open(path, "wb"))
     assert(file:write(steps.variables.bytes))
     file:close()
-    local pipe = assert(io.popen(("%s %sdemo/fresh.lua %s %d %s %s"):format(quote(program), quote(here), quote(path),
-        steps.variables.port, quote(directory .. "/cert.pem"), version)))
+    local pipe = assert(io.popen(("%s %sdemo/fresh.lua %s %d %s %s"):format(quote(program),
+        quote(here), quote(path), steps.variables.port, quote(directory .. "/cert.pem"), version)))
     local lines = {}
     for line in pipe:lines() do
         lines[#lines + 1] = line
@@ -200,7 +203,8 @@ local function run(target, version, directory)
     local ca = directory .. "/cert.pem"
     local steps = report.new {
         tls = tls, server = server, port = server.port,
-        options = { role = "client", ca = ca, min_version = version, max_version = version, timeout = 5 },
+        options = { role = "client", ca = ca, min_version = version, max_version = version,
+            timeout = 5 },
     }
     -- In TLS 1.3 a session resumes once, and a new one is there when its first ticket has come:
     -- after the first read.
@@ -238,10 +242,12 @@ The clients trust a certificate made just now for "localhost", and speak one pro
             total = total + run(target, version, directory.path)
         end
     end
-    report.title(("All %d steps did what the manual pages say: two servers, TLS 1.2 and 1.3."):format(total))
+    report.title(
+        ("All %d steps did what the manual pages say: two servers, TLS 1.2 and 1.3."):format(total))
 end
 
-local ok, failure = xpcall(main, function(e) return type(e) == "table" and e.step or debug.traceback(e) end)
+local ok, failure = xpcall(main,
+    function(e) return type(e) == "table" and e.step or debug.traceback(e) end)
 if not ok then
     print("\nFAILED: " .. failure)
 end

@@ -13,7 +13,8 @@ local tenants = { localhost = server { alpn = { "h2" } } }
 local front = server {
     on_hello = function(_, hello)
         print("on_hello", hello.server_name, table.concat(hello.alpn, " "))
-        coroutine.yield "asking the database" -- to any scheduler: nothing of OpenSSL is on the stack
+        -- to any scheduler: nothing of OpenSSL is on the stack
+        coroutine.yield "asking the database"
         local tenant = tenants[hello.server_name]
         if tenant then
             return tenant -- go on under this context: its certificate, ALPN, verification, sessions

@@ -5,7 +5,8 @@ local copas = require "copas"
 local tls = require "tlslife"
 require "tlslife.wait.copas" -- before threads are added
 
-local server = assert(tls.context { role = "server", certificate = "cert.pem", private_key = "key.pem", timeout = 10 })
+local server = assert(tls.context { role = "server", certificate = "cert.pem",
+    private_key = "key.pem", timeout = 10 })
 local client = assert(tls.context { role = "client", ca = "cert.pem", timeout = 10 })
 local listener = assert(tls.listen("127.0.0.1", 0))
 

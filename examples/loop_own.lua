@@ -40,7 +40,8 @@ local function run()
         local ready, late = {}, {}
         for co, wait in pairs(waiting) do
             local one, mode = sockets[wait.fd or -1], wait.mode
-            if one and (mode:find "r" and readable[one] or mode:find "w" and writable[one]) or wait.woken then
+            if one and (mode:find "r" and readable[one] or mode:find "w" and writable[one]) or
+                wait.woken then
                 ready[#ready + 1] = co
             elseif socket.gettime() >= wait.deadline then
                 late[#late + 1] = co
@@ -63,11 +64,13 @@ tls.loop {
         return coroutine.yield()
     end,
     wake = function(co)
-        if waiting[co] then waiting[co] = {woken = true, deadline = 0} end -- the descriptor may be closed next
+        -- the descriptor may be closed next
+        if waiting[co] then waiting[co] = {woken = true, deadline = 0} end
     end,
 }
 
-local server = assert(tls.context { role = "server", certificate = "cert.pem", private_key = "key.pem", timeout = 10 })
+local server = assert(tls.context { role = "server", certificate = "cert.pem",
+    private_key = "key.pem", timeout = 10 })
 local client = assert(tls.context { role = "client", ca = "cert.pem", timeout = 10 })
 local listener = assert(tls.listen("127.0.0.1", 0))
 

@@ -34,7 +34,8 @@ local function wait(method, conn, ...)
     end
 end
 
-local server = assert(tls.context { role = "server", certificate = "cert.pem", private_key = "key.pem" })
+local server = assert(tls.context { role = "server", certificate = "cert.pem",
+    private_key = "key.pem" })
 local client = assert(tls.context { role = "client", ca = "cert.pem" })
 local listener = assert(tls.listen("127.0.0.1", 0))
 
@@ -61,7 +62,8 @@ end
 for _ = 1, 10 do
     local conn = assert(client:connection())
     conn:set_hostname "localhost"
-    assert(conn:dial("127.0.0.1", listener:port())) -- still blocking: the poll loop needs a descriptor to begin with
+    -- still blocking: the poll loop needs a descriptor to begin with
+    assert(conn:dial("127.0.0.1", listener:port()))
     spawn(assert(listener:accept(server)), echo)
     spawn(conn, say_hello)
 end

@@ -3,7 +3,8 @@
 -- PUT with the body. Usage: tlslife serve_http.lua [address [workers [processes|threads]]]
 local tls = require "tlslife"
 
-local find <const>, match <const>, sub <const>, lower <const> = string.find, string.match, string.sub, string.lower
+local find <const>, match <const>, sub <const>, lower <const> = string.find, string.match,
+    string.sub, string.lower
 local HEAD_MAX <const>, BODY_MAX <const> = 16384, 1 << 20
 local REASONS <const> = {
     [200] = "OK", [400] = "Bad Request", [405] = "Method Not Allowed", [411] = "Length Required",
@@ -18,8 +19,10 @@ local function answer(method, path, body)
 end
 
 local function respond(conn, method, status, body, close)
-    return conn:write(("HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s"):format(status,
-        REASONS[status], #body, close and "Connection: close\r\n" or "", method == "HEAD" and "" or body))
+    return conn:write(
+        ("HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n%s"):format(
+            status, REASONS[status], #body, close and "Connection: close\r\n" or "",
+            method == "HEAD" and "" or body))
 end
 
 local function refuse(conn, status)
@@ -53,7 +56,9 @@ local function body_length(headers)
 end
 
 local function read_body(conn, came, length, expected)
-    if #came < length and expected and not conn:write "HTTP/1.1 100 Continue\r\n\r\n" then return nil end
+    if #came < length and expected and not conn:write "HTTP/1.1 100 Continue\r\n\r\n" then
+        return nil
+    end
     local pieces, have = {came}, #came
     while have < length do
         local more = conn:read()
@@ -77,11 +82,13 @@ local function handle(conn, server)
         if not length then return refuse(conn, problem) end
         local body = ""
         if length > 0 then
-            came = read_body(conn, sub(came, stop + 1), length, find(headers, "\r\nexpect:[ \t]*100%-continue\r\n"))
+            came = read_body(conn, sub(came, stop + 1), length,
+                find(headers, "\r\nexpect:[ \t]*100%-continue\r\n"))
             if not came then return end
             body, stop = sub(came, 1, length), length
         end
-        local close = server:stopping() or minor == "0" or find(headers, "\r\nconnection:[^\r]*close")
+        local close = server:stopping() or minor == "0" or
+            find(headers, "\r\nconnection:[^\r]*close")
         local status, text = answer(method, path, body)
         if not respond(conn, method, status, text, close) or close then return end
         came = stop < #came and sub(came, stop + 1) or conn:read()
@@ -89,9 +96,11 @@ local function handle(conn, server)
 end
 
 assert(tls.serve {
-    address = arg[1] or "127.0.0.1:8443", workers = math.tointeger(arg[2]) or 1, threads = arg[3] == "threads",
+    address = arg[1] or "127.0.0.1:8443", workers = math.tointeger(arg[2]) or 1,
+    threads = arg[3] == "threads",
     timeout = 60, handshake_timeout = 10, stop_timeout = 10,
     context = { certificate = "cert.pem", private_key = "key.pem", alpn = { "http/1.1" } },
-    on_start = function(server) print("listening on port " .. server:ports()[1]) io.stdout:flush() end,
+    on_start =
+        function(server) print("listening on port " .. server:ports()[1]) io.stdout:flush() end,
     handler = handle,
 })

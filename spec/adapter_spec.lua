@@ -75,7 +75,8 @@ local open = {}
 local listener, address, port
 
 teardown(function()
-    if listener then listener:close() end -- LuaSocket's are inherited by whoever is started after this
+    -- LuaSocket's are inherited by whoever is started after this
+    if listener then listener:close() end
 end)
 
 -- Two ends of a connection. It opens two descriptors, so that those which were closed before come
@@ -372,7 +373,8 @@ for _, driver in ipairs(drivers) do
             local a, b = pair()
             local victim = coroutine.create(function() wait(a, "r") end)
             run(function()
-                assert(coroutine.resume(victim)) -- it yields to here: as one that its loop has given up
+                -- it yields to here: as one that its loop has given up
+                assert(coroutine.resume(victim))
                 loop.wake(victim)
                 assert(coroutine.close(victim))
                 loop.wake(victim)

@@ -15,7 +15,8 @@ local function scoped()
     for line in (process.slurp "/proc/net/if_inet6" or ""):gmatch "[^\n]+" do
         local digits, scope, link = line:match "^(%x+) %x+ %x+ (%x+) %x+ +(%S+)$"
         if scope == "20" then
-            return (digits:gsub("%x%x%x%x", "%0:", 7):gsub("0000", "0"):gsub(":0+(%x)", ":%1")) .. "%" .. link
+            return (digits:gsub("%x%x%x%x", "%0:", 7):gsub("0000", "0"):gsub(":0+(%x)", ":%1")) ..
+                "%" .. link
         end
     end
 end
@@ -94,11 +95,13 @@ describe("an address", function()
         local host = case[1]
         local bracketed = host:find(":", 1, true) and "[" .. host .. "]" or host
         for name, consume in pairs(consumers) do
-            it(("that is %s is taken by %s as every call prints it"):format(bracketed, name), function()
+            it(("that is %s is taken by %s as every call prints it"):format(
+                bracketed, name), function()
                 local server, client, alone = printed(host)
                 for i, text in ipairs {server, client} do
                     local of, port = text:match "^%[?([^%]]+)%]?:(%d+)$"
-                    assert.truthy(of == host or case.shown and of:match("^" .. case.shown .. "$"), text)
+                    assert.truthy(of == host or case.shown and
+                        of:match("^" .. case.shown .. "$"), text)
                     consume(text, of, port, i == 2)
                 end
                 consume(alone, alone, nil)
@@ -134,12 +137,15 @@ describe("an address", function()
 
     it("is verified without the link that it is good on", function()
         local base = process.directory() .. "/scoped"
-        local code, output = process.run {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-days", "2", "-subj", "/CN=scoped", "-addext", "subjectAltName=IP:fe80::1", "-keyout", base .. ".key", "-out", base .. ".pem"}
+        local code, output = process.run {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=scoped", "-addext",
+            "subjectAltName=IP:fe80::1", "-keyout", base .. ".key", "-out", base .. ".pem"}
         assert.equal(0, code, output)
         local server = {certificate = base .. ".pem", private_key = base .. ".key"}
-        for name, good in pairs {["fe80::1%lo"] = true, ["[fe80::1%lo]:443"] = true, ["fe80::2%lo"] = false} do
-            local client, _, conn = pair.try {client = {ca = base .. ".pem"}, server = server, hostname = name}
+        for name, good in pairs {["fe80::1%lo"] = true, ["[fe80::1%lo]:443"] = true,
+            ["fe80::2%lo"] = false} do
+            local client, _, conn = pair.try {client = {ca = base .. ".pem"}, server = server,
+                hostname = name}
             assert.equal(good, client[1] == true, client[2])
             assert.equal(name:match "fe80::%d%%lo", conn:hostname())
         end
@@ -156,9 +162,12 @@ end)
 
 describe("what can be no host", function()
     local bad = {
-        "", "a b", "a/b", "[::1", "::1]", "[::1]]", "[]", "[127.0.0.1]", "[localhost]", "a:b:c", "127.0.0.1:", "localhost:",
-        "a:70000", "a:-1", "a:4 3", "%lo", "fe80::1%", "fe80::1%a/b", "fe80::1%a]:1", "fe80::1%abcdefghijklmnop", "127.0.0.1%lo",
-        "1.2.3.4.:x/y", "b\195\188cher.example", "a..b", "user@a.example", "https://a.example", "*.a.example", "a\n", ("x"):rep(64)}
+        "", "a b", "a/b", "[::1", "::1]", "[::1]]", "[]", "[127.0.0.1]", "[localhost]", "a:b:c",
+        "127.0.0.1:", "localhost:",
+        "a:70000", "a:-1", "a:4 3", "%lo", "fe80::1%", "fe80::1%a/b", "fe80::1%a]:1",
+        "fe80::1%abcdefghijklmnop", "127.0.0.1%lo",
+        "1.2.3.4.:x/y", "b\195\188cher.example", "a..b", "user@a.example", "https://a.example",
+        "*.a.example", "a\n", ("x"):rep(64)}
     local conn = pair.client():connection()
     local calls = {
         dial = function(text) return conn:dial(text, 443) end,
@@ -167,23 +176,28 @@ describe("what can be no host", function()
         split_address = tls.split_address,
         redis = function(text) return tls.redis {host = text} end,
         server_names = function(text)
-            return assert(tls.context {role = "server", server_names = {["*." .. text] = pair.server()}})
+            return assert(tls.context {role = "server",
+                server_names = {["*." .. text] = pair.server()}})
         end,
-        server = function(text) return tls.server {address = text .. ":1", context = {}, handler = print} end,
+        server = function(text) return tls.server {address = text .. ":1", context = {},
+            handler = print} end,
     }
     for name, call in pairs(calls) do
         if name ~= "server" or serving.has_luv then
             it("is a mistake of the program, which " .. name .. " raises", function()
                 for _, text in ipairs(bad) do
                     -- ":1" is every address, for a server
-                    if text ~= "" or name ~= "server" then expect.refused(("%q"):format(text), call, text) end
+                    if text ~= "" or name ~= "server" then
+                        expect.refused(("%q"):format(text), call, text)
+                    end
                 end
             end)
         end
     end
 
     it("has no port beyond 65535, as a number or as text", function()
-        for _, port in ipairs {65536, "65536", "70000", "99999999999999999999", -1, "-1", "", "4 3"} do
+        for _, port in ipairs {65536, "65536", "70000", "99999999999999999999", -1, "-1", "",
+            "4 3"} do
             expect.refused(port, conn.dial, conn, "127.0.0.1", port)
             expect.refused(port, tls.listen, "127.0.0.1", port)
         end
@@ -193,7 +207,8 @@ end)
 describe("a server name", function()
     it("is no IP address, which no client sends", function()
         for _, name in ipairs {"127.0.0.1", "::1", "[::1]", "fe80::1%lo", "*.127.0.0.1"} do
-            expect.raises("IP address is never sent", tls.context, {role = "server", server_names = {[name] = pair.server()}})
+            expect.raises("IP address is never sent", tls.context,
+                {role = "server", server_names = {[name] = pair.server()}})
         end
     end)
 end)

@@ -4,8 +4,8 @@
 local tls = require "tlslife"
 
 local TYPES = "lua/tlslife/types.lua"
-local WORDS = {want_read = true, want_write = true, want_session = true, closed = true, truncated = true, timeout = true, busy = true,
-    canceled = true}
+local WORDS = {want_read = true, want_write = true, want_session = true, closed = true,
+    truncated = true, timeout = true, busy = true, canceled = true}
 
 local function read_file(path)
     local file = assert(io.open(path, "rb"))
@@ -31,7 +31,8 @@ local function parse(text)
         if param then params[#params + 1] = {name = param, kind = param_kind} end
         local returned = line:match "^%-%-%-@return (.+)$"
         if returned then returns[#returns + 1] = returned end
-        local owner, separator, func, arguments = line:match "^function (%w+)([.:])([%w_]+)(%b()) end$"
+        local owner, separator, func, arguments =
+            line:match "^function (%w+)([.:])([%w_]+)(%b()) end$"
         if owner then
             local parameters = {}
             for argument in arguments:gmatch "[%w_]+" do parameters[#parameters + 1] = argument end
@@ -69,8 +70,10 @@ local function objects()
     local client = assert(tls.context {role = "client", verify = "none"})
     local listener = assert(tls.listen("127.0.0.1", 0))
     return {
-        Context = client, Connection = assert(client:connection()), Listener = listener, Buffer = tls.buffer(16),
-        Cache = assert(tls.cache()), Keyring = tls.keyring {("k"):rep(32)}, TicketKeys = tls.ticket_keys {},
+        Context = client, Connection = assert(client:connection()), Listener = listener,
+        Buffer = tls.buffer(16),
+        Cache = assert(tls.cache()), Keyring = tls.keyring {("k"):rep(32)},
+        TicketKeys = tls.ticket_keys {},
         Store = store(),
     }
 end
@@ -108,7 +111,8 @@ describe("the annotations", function()
         assert.is_nil(package.loaded["tlslife.types"])
     end)
 
-    for _, owner in ipairs {"Context", "Connection", "Listener", "Buffer", "Cache", "Store", "Keyring", "TicketKeys"} do
+    for _, owner in ipairs {"Context", "Connection", "Listener", "Buffer", "Cache", "Store",
+        "Keyring", "TicketKeys"} do
         it("of " .. owner .. " and its metatable hold the same methods", function()
             local made = objects()
             local methods, metatable = methods_of(made[owner])
@@ -158,7 +162,8 @@ describe("the annotations", function()
         for _, func in ipairs(types.functions) do
             local where = ("%s:%d: %s"):format(TYPES, func.line, func.name)
             assert.is_true(#func.returns <= 3, where)
-            if #func.returns == 3 and func.returns[2] ~= "boolean writing" then -- Store:wait, which never fails
+            -- Store:wait, which never fails
+            if #func.returns == 3 and func.returns[2] ~= "boolean writing" then
                 assert.truthy(func.returns[1]:match "%?" or func.returns[1]:match "nil", where)
                 assert.equal("string? message", func.returns[2], where)
                 assert.equal("tlslife.Error? err", func.returns[3], where)
@@ -168,10 +173,14 @@ describe("the annotations", function()
 
     it("count the returned values of getters right", function()
         local made = objects()
-        local before = { "blocking", "timeout", "hostname", "fd", "peer_address", "handshake_done", "pending", "has_pending",
-            "early_data_status", "get_shutdown", "quiet_shutdown", "session", "take_session", "session_reused",
-            "renegotiate_pending", "state", "state_text", "is_server", "version", "cipher", "group", "alpn", "server_name",
-            "peer_certificates", "finished", "peer_finished", "ocsp_response", "resumption", "ticket_data", "take_keylog",
+        local before = { "blocking", "timeout", "hostname", "fd", "peer_address", "handshake_done",
+            "pending", "has_pending",
+            "early_data_status", "get_shutdown", "quiet_shutdown", "session",
+            "take_session", "session_reused",
+            "renegotiate_pending", "state", "state_text", "is_server", "version", "cipher", "group",
+            "alpn", "server_name",
+            "peer_certificates", "finished", "peer_finished", "ocsp_response", "resumption",
+            "ticket_data", "take_keylog",
             "pollfd", "events", "error", "context" }
         local annotated = functions_of "Connection"
         for _, name in ipairs(before) do
@@ -181,8 +190,9 @@ describe("the annotations", function()
             if got[1] ~= nil then
                 local kind = annotated[name].returns[1]
                 local lua = math.type(got[1]) or type(got[1])
-                assert.truthy(kind:find(lua, 1, true) or kind:find '^"' and lua == "string"
-                    or kind:find "tlslife%." and lua == "userdata" or kind:find "^number" and lua ~= "string", name .. " is " .. lua)
+                assert.truthy(kind:find(lua, 1, true) or kind:find '^"' and lua == "string" or
+                    kind:find "tlslife%." and lua == "userdata" or kind:find "^number" and
+                    lua ~= "string", name .. " is " .. lua)
             end
         end
         made.Listener:close()
@@ -197,7 +207,9 @@ end)
 -- the fields of an inline table type: {path: string, size: integer, wipe: boolean?}
 local function fields_of(func)
     local fields = {}
-    for name in functions_of "tlslife"[func].params[1].kind:gmatch "([%w_]+):" do fields[name] = true end
+    for name in functions_of "tlslife"[func].params[1].kind:gmatch "([%w_]+):" do
+        fields[name] = true
+    end
     return fields
 end
 
@@ -222,7 +234,8 @@ for maker, about in pairs(makers) do describe("the options of " .. maker, functi
         message = type(message) == "table" and message.message or tostring(message)
         local plain = name:gsub("%p", "%%%0")
         local without, count = message:gsub("%f[%w_]" .. plain .. "%f[^%w_]", "*")
-        if name == "option" then without, count = message:gsub("'option'", "'*'") end -- a word of the message itself
+        -- a word of the message itself
+        if name == "option" then without, count = message:gsub("'option'", "'*'") end
         return without, count, message
     end
 

@@ -60,7 +60,8 @@ describe("a handle", function()
         end,
         ["cache get"] = function()
             local cache = tls.cache()
-            local client, server = pair.connect {server = {resumption = "stateful"}, client = {max_version = "TLSv1.2"}}
+            local client, server = pair.connect {server = {resumption = "stateful"},
+                client = {max_version = "TLSv1.2"}}
             local session = client:session()
             pair.finish(client, server)
             assert(cache:put(session))
@@ -78,7 +79,8 @@ describe("a handle", function()
         end,
     }
     for name, make in pairs(givers) do
-        it("counts what a call hands out, free() and a scope's end give back one: " .. name, function()
+        it("counts what a call hands out, free() and a scope's end give back one: " ..
+            name, function()
             local give, method, had = make()
             local mine = give()
             for _ = 1, had or 0 do mine:free() end
@@ -143,8 +145,10 @@ end)
 describe("a hook", function()
     it("of a server name's context is asked although all contexts were freed", function()
         local asked = 0
-        local target = pair.server {verify = "optional", ca = p.ca_file, on_verify = function() asked = asked + 1 return true end}
-        local main = pair.server {verify = "optional", ca = p.ca_file, server_names = {localhost = target}}
+        local target = pair.server {verify = "optional", ca = p.ca_file,
+            on_verify = function() asked = asked + 1 return true end}
+        local main = pair.server {verify = "optional", ca = p.ca_file,
+            server_names = {localhost = target}}
         local client, server = pair.join {server = main}
         target:free()
         main:free()
@@ -159,9 +163,11 @@ describe("a hook", function()
     it("of the context that on_hello chose is asked although nobody kept it", function()
         local asked = 0
         local function choose()
-            return pair.server {verify = "optional", ca = p.ca_file, on_verify = function() asked = asked + 1 return false end}
+            return pair.server {verify = "optional", ca = p.ca_file,
+                on_verify = function() asked = asked + 1 return false end}
         end
-        local client, server = pair.join {server = {on_hello = choose, verify = "optional", ca = p.ca_file}}
+        local client, server = pair.join {server = {on_hello = choose, verify = "optional",
+            ca = p.ca_file}}
         local _, s = pair.drive(client, server, function(conn)
             collect()
             return conn:connect()
@@ -178,7 +184,8 @@ describe("a hook", function()
 
     it("is told of versions by name", function()
         local seen
-        local client, server = pair.join {client = {min_version = "TLSv1", ciphers = "DEFAULT@SECLEVEL=0"},
+        local client, server = pair.join {
+            client = {min_version = "TLSv1", ciphers = "DEFAULT@SECLEVEL=0"},
             server = {on_hello = function(_, hello) seen = table.concat(hello.versions, " ") end}}
         client:connect()
         server:accept()
@@ -191,18 +198,23 @@ describe("arguments", function()
     local mistakes = {
         ["option 'ca': the list is empty"] = {ca = {}},
         ["option 'ca': element 2 is a number, not a string"] = {ca = {"system", 1}},
-        ["option 'certificate': element 1 is a string, not a table"] = {certificate = {p.server_cert}},
-        ["option 'certificate': private_key is a nil, not a string"] = {certificate = {{certificate = p.server_cert}}},
-        ["option 'certificate': unknown field 'key'"] = {certificate = {{certificate = p.server_cert, key = p.server_key}}},
+        ["option 'certificate': element 1 is a string, not a table"] =
+            {certificate = {p.server_cert}},
+        ["option 'certificate': private_key is a nil, not a string"] =
+            {certificate = {{certificate = p.server_cert}}},
+        ["option 'certificate': unknown field 'key'"] =
+            {certificate = {{certificate = p.server_cert, key = p.server_key}}},
         ["option 'certificate': option 'private_key' is missing"] = {certificate = p.server_cert},
         ["option 'passphrase': option 'private_key' is missing"] = {passphrase = "x"},
-        ["option 'private_key': it goes with option 'certificate'"] = {certificate = {key}, private_key = p.server_key},
+        ["option 'private_key': it goes with option 'certificate'"] = {certificate = {key},
+            private_key = p.server_key},
         ["option 'psk': element 1 is a number, not a table"] = {psk = {1}},
         ["option 'psk': unknown field 'id'"] = {psk = {id = "x"}},
         ["option 'verify_all': option 'on_verify' is missing"] = {verify_all = true},
         ["option 'alpn': a NUL is in element 1"] = {alpn = {"a\0b"}},
         ["option 'options': a key is a number, not a name"] = {options = {true}},
-        ["option 'server_names': tlslife.context expected, got tlslife.buffer"] = {server_names = {["a.example"] = tls.buffer(1)}},
+        ["option 'server_names': tlslife.context expected, got tlslife.buffer"] =
+            {server_names = {["a.example"] = tls.buffer(1)}},
         ["unknown option 'verfy'"] = {verfy = true},
     }
     for message, options in pairs(mistakes) do
@@ -214,8 +226,10 @@ describe("arguments", function()
 
     it("of listen are named", function()
         expect.raises("option 'backlog': 0 is not in", tls.listen, "127.0.0.1", 0, {backlog = 0})
-        expect.raises("option 'backlog': integer expected", tls.listen, "127.0.0.1", 0, {backlog = "1"})
-        expect.raises("option 'reuse_port': boolean expected", tls.listen, "127.0.0.1", 0, {reuse_port = 1})
+        expect.raises("option 'backlog': integer expected", tls.listen, "127.0.0.1", 0,
+            {backlog = "1"})
+        expect.raises("option 'reuse_port': boolean expected", tls.listen, "127.0.0.1", 0,
+            {reuse_port = 1})
         expect.raises("unknown option 'reuseport'", tls.listen, "127.0.0.1", 0, {reuseport = true})
         expect.raises("65536 is not in 0..65535", tls.listen, "127.0.0.1", 65536)
     end)
@@ -234,7 +248,8 @@ describe("arguments", function()
     it("of set_fd may be objects, which are kept", function()
         local closed = {}
         local function object(method, fd)
-            return setmetatable({[method] = function() return fd end}, {__gc = function() closed[method] = true end})
+            return setmetatable({[method] = function() return fd end},
+                {__gc = function() closed[method] = true end})
         end
         for _, method in ipairs {"fd", "getfd", "fileno", "pollfd"} do
             local conn <close> = pair.client():connection()

@@ -17,7 +17,8 @@ local LIBRARY = {"-DTLSLIFE_LUA=OFF", "-DTLSLIFE_REDIS=OFF", "-DTLSLIFE_SPECS=OF
 local function configured(words, environment)
     count = count + 1
     local path = ("%s/%d"):format(directory, count)
-    local command = {"cmake", "-S", SOURCE, "-B", path, "-G", "Ninja", timeout = 60, environment = environment}
+    local command = {"cmake", "-S", SOURCE, "-B", path, "-G", "Ninja", timeout = 60,
+        environment = environment}
     for _, word in ipairs(words) do command[#command + 1] = word end
     local code, output = process.run(command)
     assert.equal(0, code, output)
@@ -25,7 +26,8 @@ local function configured(words, environment)
 end
 
 local function script(name, text)
-    local path = process.spill(("%s/%s"):format(process.directory(), name), "#!/bin/sh\n" .. text .. "\n")
+    local path = process.spill(("%s/%s"):format(process.directory(), name),
+        "#!/bin/sh\n" .. text .. "\n")
     assert.equal(0, (process.run {"chmod", "+x", path}))
     return path
 end
@@ -46,13 +48,17 @@ describe("the build", function()
         {"2 with a packager's own optimization", "-O2", {"-DCMAKE_BUILD_TYPE=None"}, "2"},
         {"3 where CFLAGS say so", "-O2 -D_FORTIFY_SOURCE=3", {"-DCMAKE_BUILD_TYPE=Release"}, "3"},
         {"none where CFLAGS say so", "-U_FORTIFY_SOURCE", {"-DCMAKE_BUILD_TYPE=Release"}, ""},
-        {"none without optimization", "", {"-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O0"}, ""},
-        {"what the compiler has by itself", "", {"-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_COMPILER="}, ""},
+        {"none without optimization", "",
+            {"-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O0"}, ""},
+        {"what the compiler has by itself", "",
+            {"-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_COMPILER="}, ""},
     } do
         it("checks buffers at level " .. case[1], function()
             local words = {table.unpack(LIBRARY)}
             for _, word in ipairs(case[3]) do
-                if word == "-DCMAKE_C_COMPILER=" then word = word .. script("hardened-cc", 'exec cc -D_FORTIFY_SOURCE=3 "$@"') end
+                if word == "-DCMAKE_C_COMPILER=" then
+                    word = word .. script("hardened-cc", 'exec cc -D_FORTIFY_SOURCE=3 "$@"')
+                end
                 words[#words + 1] = word
             end
             assert.equal(case[4], levels((configured(words, {CFLAGS = case[2]}))))
@@ -62,20 +68,26 @@ describe("the build", function()
     it("takes a warning for an error where it is told to, and nowhere else", function()
         local plain = configured(LIBRARY, {CFLAGS = ""})
         assert.is_nil(plain:find("-Werror", 1, true))
-        local strict = configured({"--preset", "asan", table.unpack(LIBRARY)}, {CFLAGS = "", TLSLIFE_WERROR = "ON"})
+        local strict = configured({"--preset", "asan", table.unpack(LIBRARY)},
+            {CFLAGS = "", TLSLIFE_WERROR = "ON"})
         assert.is_not_nil(strict:find("-Werror", 1, true))
-        local preset = configured({"--preset", "dev", table.unpack(LIBRARY)}, {CFLAGS = "", TLSLIFE_WERROR = ""})
+        local preset = configured({"--preset", "dev", table.unpack(LIBRARY)},
+            {CFLAGS = "", TLSLIFE_WERROR = ""})
         assert.is_nil(preset:find("-Werror", 1, true))
     end)
 
     it("is for Lua 5.4, though a later one lies beside it", function()
         local prefix = process.directory() .. "/later lua"
         assert.equal(0, (process.run {"mkdir", "-p", prefix .. "/include", prefix .. "/lib"}))
-        process.spill(prefix .. "/include/lua.h", "#define LUA_VERSION_MAJOR \"5\"\n#define LUA_VERSION_MINOR \"5\"\n"
+        process.spill(prefix ..
+            "/include/lua.h", "#define LUA_VERSION_MAJOR \"5\"\n#define LUA_VERSION_MINOR \"5\"\n"
             .. "#define LUA_VERSION_NUM 505\n#define LUA_VERSION_MAJOR_N 5\n#define LUA_VERSION_MINOR_N 5\n")
-        process.spill(prefix .. "/lib/liblua.a", "!<arch>\n$LuaVersion: Lua 5.5.0  Copyright (C) 1994-2025 Lua.org, PUC-Rio $\n")
-        local words = {"-DCMAKE_PREFIX_PATH=" .. prefix, "-DCMAKE_LIBRARY_PATH=" .. prefix .. "/lib"}
-        for _, environment in ipairs {{CFLAGS = ""}, {CFLAGS = "", PKG_CONFIG_LIBDIR = "/nowhere"}} do
+        process.spill(prefix .. "/lib/liblua.a",
+            "!<arch>\n$LuaVersion: Lua 5.5.0  Copyright (C) 1994-2025 Lua.org, PUC-Rio $\n")
+        local words = {"-DCMAKE_PREFIX_PATH=" .. prefix,
+            "-DCMAKE_LIBRARY_PATH=" .. prefix .. "/lib"}
+        for _, environment in ipairs {{CFLAGS = ""},
+            {CFLAGS = "", PKG_CONFIG_LIBDIR = "/nowhere"}} do
             local ninja = configured(words, environment)
             assert.is_nil(ninja:find("later", 1, true), "with the later Lua")
             assert.is_not_nil(ninja:find("liblua5.4", 1, true))
@@ -85,11 +97,15 @@ describe("the build", function()
     it("says in one line what root shall install, where ./dev cannot", function()
         local fakes = process.directory() .. "/fakes"
         assert.equal(0, (process.run {"mkdir", "-p", fakes}))
-        for name, text in pairs {["dpkg-query"] = "exit 1", id = "echo 1000", ["apt-get"] = "exit 9"} do script("fakes/" .. name, text) end
+        for name, text in pairs {["dpkg-query"] = "exit 1", id = "echo 1000",
+            ["apt-get"] = "exit 9"} do
+            script("fakes/" .. name, text)
+        end
         for _, sudo in ipairs {"echo 'sudo: a password is required' >&2; exit 1", false} do
             os.remove(fakes .. "/sudo")
             script("fakes/sudo", sudo or "exit 127")
-            local code, output = process.run {SOURCE .. "/dev", "demo", environment = {PATH = fakes .. ":" .. os.getenv "PATH"}}
+            local code, output = process.run {SOURCE .. "/dev", "demo",
+                environment = {PATH = fakes .. ":" .. os.getenv "PATH"}}
             assert.equal(1, code)
             assert.truthy(output:find "root run this: apt%-get install %-%-no%-install%-recommends gcc .*openssl\n$", output)
         end

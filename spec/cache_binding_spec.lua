@@ -27,7 +27,9 @@ local function functions(changes)
             rows[key] = nil
         end,
     }
-    for name, change in pairs(changes or {}) do all[name] = change and change(rows, calls, all[name]) or nil end
+    for name, change in pairs(changes or {}) do
+        all[name] = change and change(rows, calls, all[name]) or nil
+    end
     return all, calls, rows
 end
 
@@ -46,7 +48,8 @@ end
 
 -- A server of TLS 1.2 whose sessions are in these functions, and a client.
 local function server_of(store, options)
-    return pair.server {cache = cache_of(store, options), max_version = "TLSv1.2"}, pair.client {max_version = "TLSv1.2"}
+    return pair.server {cache = cache_of(store, options), max_version = "TLSv1.2"},
+        pair.client {max_version = "TLSv1.2"}
 end
 
 -- Runs a step in a coroutine till it is done: its results, after how many yields.
@@ -110,7 +113,8 @@ describe("handles of", function()
     end
 
     it("keys show no secret", function()
-        for _, object in ipairs {tls.keyring {SECRET}, tls.ticket_keys {secret = SECRET}, tls.ticket_keys {keys = {KEY}}} do
+        for _, object in ipairs {tls.keyring {SECRET}, tls.ticket_keys {secret = SECRET},
+            tls.ticket_keys {keys = {KEY}}} do
             assert.is_nil(tostring(object):find "sss")
             assert.is_nil(tostring(object):find "kkk")
             assert.truthy(tostring(object):find "secret")
@@ -145,15 +149,22 @@ describe("options of", function()
             ["option 'sessions_per_peer': 17 is not in 1..16"] = {sessions_per_peer = 17},
             ["option 'in_memory': boolean expected"] = {in_memory = 1},
             ["option 'keyring': tlslife.keyring expected, got table"] = {keyring = {SECRET}},
-            ["option 'keyring': tlslife.keyring expected, got tlslife.buffer"] = {keyring = tls.buffer(1)},
+            ["option 'keyring': tlslife.keyring expected, got tlslife.buffer"] =
+                {keyring = tls.buffer(1)},
             ["option 'keyring': the keyring was freed"] = {keyring = freed},
-            ["option 'store': tlslife.store or table of functions expected, got string"] = {store = "redis"},
-            ["option 'store': tlslife.store expected, got tlslife.keyring"] = {store = tls.keyring {SECRET}},
-            ["option 'store': unknown field 'putt'"] = {store = {get = print, put = print, remove = print, putt = print}},
-            ["option 'store': put is a nil, not a function"] = {store = {get = print, remove = print}},
-            ["option 'store': get is a string, not a function"] = {store = {get = "x", put = print, remove = print}},
+            ["option 'store': tlslife.store or table of functions expected, got string"] =
+                {store = "redis"},
+            ["option 'store': tlslife.store expected, got tlslife.keyring"] =
+                {store = tls.keyring {SECRET}},
+            ["option 'store': unknown field 'putt'"] =
+                {store = {get = print, put = print, remove = print, putt = print}},
+            ["option 'store': put is a nil, not a function"] =
+                {store = {get = print, remove = print}},
+            ["option 'store': get is a string, not a function"] =
+                {store = {get = "x", put = print, remove = print}},
             ["option 'store': take is a boolean, not a function"] = {
-                store = {get = print, put = print, remove = print, take = true}, keyring = tls.keyring {SECRET}},
+                store = {get = print, put = print, remove = print, take = true},
+                keyring = tls.keyring {SECRET}},
             ["cache: .*keyring"] = {store = store},
         },
         shared = {
@@ -171,18 +182,21 @@ describe("options of", function()
             ["option 'timeout': 0 seconds are not in"] = {timeout = 0},
             ["option 'timeout': 61 seconds are not in"] = {timeout = 61},
             ["option 'database': -1 is not in"] = {database = -1},
-            ["option 'path': it takes the place of options 'host' and 'port'"] = {path = "/tmp/redis", host = "localhost"},
+            ["option 'path': it takes the place of options 'host' and 'port'"] =
+                {path = "/tmp/redis", host = "localhost"},
             ["option 'password': a NUL is in it"] = {password = "a\0b"},
         },
         ticket_keys = {
             ["unknown option 'scret'"] = {scret = SECRET},
             ["option 'epoch': 59 is not in 60..604800"] = {secret = SECRET, epoch = 59},
             ["option 'older': 17 is not in 1..16"] = {older = 17},
-            ["option 'keys': options 'secret', 'epoch' and 'older' do not go with it"] = {keys = {KEY}, secret = SECRET},
+            ["option 'keys': options 'secret', 'epoch' and 'older' do not go with it"] =
+                {keys = {KEY}, secret = SECRET},
             ["option 'keys': element 1 has 3 bytes, and a key has 80"] = {keys = {"abc"}},
             ["option 'keys': element 1 is a number, not a string"] = {keys = {1}},
             ["option 'keys': 17 keys, and 16 are the most"] = {
-                keys = {KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY}},
+                keys = {KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY, KEY,
+                    KEY, KEY}},
             ["option 'keys': a list of strings"] = {keys = {}},
             ["ticket_keys: .*32"] = {secret = "short"},
         },
@@ -202,12 +216,14 @@ describe("options of", function()
     end
 
     it("contexts: a cache and ticket keys by their types", function()
-        expect.raises("option 'cache': tlslife.cache expected, got table", tls.context, {role = "client", cache = {}})
+        expect.raises("option 'cache': tlslife.cache expected, got table", tls.context,
+            {role = "client", cache = {}})
         expect.raises("option 'ticket_keys': tlslife.ticket_keys expected", tls.context,
             {role = "server", ticket_keys = tls.cache()})
         local cache = tls.cache()
         cache:free()
-        expect.raises("option 'cache': the cache was freed", tls.context, {role = "client", cache = cache})
+        expect.raises("option 'cache': the cache was freed", tls.context,
+            {role = "client", cache = cache})
     end)
 
     it("more keys than a ring holds", function()
@@ -230,8 +246,9 @@ describe("functions as a store", function()
 
     it("get a key of 32 bytes, a string and the seconds that it lives", function()
         local seen
-        local server, client = server_of(functions {put = function() return function(...) seen = table.pack(...) end end},
-            {timeout = 100})
+        local server, client = server_of(functions {put = function()
+            return function(...) seen = table.pack(...) end
+        end}, {timeout = 100})
         visit(client, server)
         assert.equal(3, seen.n)
         assert.equal(32, #seen[1])
@@ -275,7 +292,9 @@ describe("functions as a store", function()
         local server, client = server_of(store)
         local _, session = visit(client, server)
         local threads = {}
-        for i = 1, 64 do threads[i] = suspended(client, server, client:import_session(session:export())) end
+        for i = 1, 64 do
+            threads[i] = suspended(client, server, client:import_session(session:export()))
+        end
         assert.equal("not_offered", (visit(client, server)))
         for i = 64, 1, -1 do coroutine.resume(threads[i]) end
     end)
@@ -323,7 +342,8 @@ describe("functions as a store", function()
     end)
 
     it("that raise cost a full handshake, and are counted", function()
-        local store = functions {get = function() return function() error "the database is on fire" end end}
+        local store = functions {
+            get = function() return function() error "the database is on fire" end end}
         local cache = cache_of(store)
         local server, client = pair.server {cache = cache, max_version = "TLSv1.2"}, pair.client()
         local _, session = visit(client, server)
@@ -364,8 +384,9 @@ describe("functions as a store", function()
         assert.equal(0, status, output)
         local warnings = {}
         for text in output:gmatch "Lua warning: ([^\n]*)" do warnings[#warnings + 1] = text end
-        assert.same({"tlslife: a store's put: an error that has no text", "tlslife: a store's lookup: @off",
-            "tlslife: a store's put: an error that has no text"}, warnings)
+        assert.same(
+            {"tlslife: a store's put: an error that has no text", "tlslife: a store's lookup: @off",
+                "tlslife: a store's put: an error that has no text"}, warnings)
     end)
 
     it("cannot yield where their caller cannot, which costs a full handshake", function()
@@ -476,7 +497,8 @@ describe("functions as a store", function()
     it("outlive the cache's own handle, and serve copies of connections", function()
         local store, calls = functions()
         local cache = cache_of(store)
-        local server, client = pair.server {cache = cache, max_version = "TLSv1.2"}, pair.client {max_version = "TLSv1.2"}
+        local server, client = pair.server {cache = cache, max_version = "TLSv1.2"},
+            pair.client {max_version = "TLSv1.2"}
         cache:free()
         cache = nil
         collectgarbage()
@@ -632,7 +654,8 @@ describe("ticket data", function()
         return peer:ticket_data(), conn:take_session() or session
     end
 
-    for _, kind in ipairs { {"TLSv1.2", "tickets"}, {"TLSv1.3", "tickets"}, {"TLSv1.3", "stateful"} } do
+    for _, kind in ipairs { {"TLSv1.2", "tickets"}, {"TLSv1.3", "tickets"},
+        {"TLSv1.3", "stateful"} } do
         local version, resumption = table.unpack(kind)
         it(("goes from a connection to the next, %s, %s"):format(version, resumption), function()
             local server = pair.server {resumption = resumption, max_version = version}
@@ -671,7 +694,8 @@ if pcall(tls.redis) then
             local mute <close> = assert(tls.listen("127.0.0.1", 0))
             local store = tls.redis {port = mute:port(), timeout = 0.2}
             local cache = cache_of(store)
-            local server, client = pair.server {cache = cache, max_version = "TLSv1.2"}, pair.client {max_version = "TLSv1.2"}
+            local server, client = pair.server {cache = cache, max_version = "TLSv1.2"},
+                pair.client {max_version = "TLSv1.2"}
             local _, session = visit(client, server)
             local conn, peer = pair.join {client = client, server = server, session = session}
             conn:connect()

@@ -14,8 +14,8 @@ local redis_port
 local function redis()
     if not redis_port then
         redis_port = process.free_port()
-        local server = process.start {"redis-server", "--port", redis_port, "--save", "", "--appendonly", "no",
-            timeout = 300}
+        local server = process.start {"redis-server", "--port", redis_port, "--save", "",
+            "--appendonly", "no", timeout = 300}
         server:wait_for_port(redis_port)
     end
     unique = unique + 1
@@ -51,12 +51,16 @@ local function yielding(what, value)
     return value
 end
 
-local function only_functions(all) return {get = all.get, put = all.put, remove = all.remove, take = all.take} end
+local function only_functions(all)
+    return {get = all.get, put = all.put, remove = all.remove, take = all.take}
+end
 
 -- name, and a function that gives a store (nil: memory) and the options in which its cache differs.
 local HOMES = {
     {"memory", function() return nil, {} end},
-    {"a shared file", function() return assert(tls.shared {path = slab_file(), size = 1 << 20}), {in_memory = false} end},
+    {"a shared file", function()
+        return assert(tls.shared {path = slab_file(), size = 1 << 20}), {in_memory = false}
+    end},
     {"shared memory", function()
         unique = unique + 1
         local name = ("spec-%s-%d"):format(process.directory():match "[%w]+$", unique)
@@ -65,8 +69,10 @@ local HOMES = {
         return store, {in_memory = false}
     end},
     {"redis", function() return redis(), {in_memory = false} end},
-    {"a table of functions", function() return only_functions(functions(plain)), {in_memory = false} end},
-    {"a table of functions that yield", function() return only_functions(functions(yielding)), {in_memory = false} end},
+    {"a table of functions",
+        function() return only_functions(functions(plain)), {in_memory = false} end},
+    {"a table of functions that yield",
+        function() return only_functions(functions(yielding)), {in_memory = false} end},
     {"memory in front of a shared file", function()
         return assert(tls.shared {path = slab_file(), size = 1 << 20}), {in_memory = true}
     end},
@@ -92,7 +98,8 @@ end
 -- One connection from the first byte to the end; how: what ends it. Returns both ends' words, and
 -- the session.
 local function visit(client, server, session, how)
-    local conn, peer = pair.join {client = client, server = server, session = session, setup = function(_, s)
+    local conn, peer = pair.join {client = client, server = server, session = session,
+        setup = function(_, s)
         s:set_blocking(true) -- in memory there is no other wait than the store's
     end}
     local c, s = pair.drive(conn, peer)
@@ -202,15 +209,17 @@ for _, home in ipairs(HOMES) do
         local taken = 0
         for _ = 1, 2 do -- the second is a replay
             looped(function()
-                local conn, peer = pair.join {client = client, server = server,
-                    session = client:import_session(bytes), setup = function(_, s) s:set_blocking(true) end}
+                local conn, peer = pair.join {client = client,
+                    server = server, session = client:import_session(bytes),
+                    setup = function(_, s) s:set_blocking(true) end}
                 assert.equal(5, conn:write_early "hello")
                 local early = peer:read_early()
                 if early == "hello" then taken = taken + 1 end
                 while early and early ~= "" do early = peer:read_early() end
                 local c, s = pair.drive(conn, peer)
                 assert(c[1] and s[1], c[2] or s[2])
-                assert.equal(taken == 1 and _ == 1 and "accepted" or "rejected", conn:early_data_status())
+                assert.equal(taken == 1 and _ == 1 and "accepted" or "rejected",
+                    conn:early_data_status())
                 pair.finish(conn, peer)
             end)
         end
@@ -259,14 +268,16 @@ describe("a client's cache", function()
         it("serves another context of the same policy, and no other, " .. version, function()
             local cache, server = assert(tls.cache()), pair.server()
             visit(pair.client {max_version = version, cache = cache}, server)
-            assert.equal("resumed", (visit(pair.client {max_version = version, cache = cache}, server)))
+            assert.equal("resumed",
+                (visit(pair.client {max_version = version, cache = cache}, server)))
             local lax = pair.client {max_version = version, cache = cache, verify = false}
             assert.equal("not_cached", (visit(lax, server)))
         end)
 
         it("says that the last connection was not closed, " .. version, function()
             local cache = assert(tls.cache {sessions_per_peer = 1})
-            local client, server = pair.client {max_version = version, cache = cache}, pair.server {num_tickets = 1}
+            local client, server = pair.client {max_version = version, cache = cache},
+                pair.server {num_tickets = 1}
             visit(client, server, nil, "drop")
             assert.equal("not_closed", (visit(client, server)))
             assert.equal("resumed", (visit(client, server)))
@@ -296,12 +307,15 @@ describe("a client's cache", function()
         assert.equal("resumed", (visit(pair.client {cache = another}, server)))
         expect.fails("input", assert(tls.cache()):import(tls.keyring {("x"):rep(32)}, bytes))
         for i = 1, #bytes, 7 do
-            local damaged = bytes:sub(1, i - 1) .. string.char(bytes:byte(i) ~ 1) .. bytes:sub(i + 1)
+            local damaged = bytes:sub(1, i - 1) .. string.char(bytes:byte(i) ~ 1) ..
+                bytes:sub(i + 1)
             local empty = assert(tls.cache())
             expect.fails("input", empty:import(keyring, damaged))
             assert.equal(0, #empty)
         end
-        for i = 0, #bytes - 1, 13 do expect.fails("input", assert(tls.cache()):import(keyring, bytes:sub(1, i))) end
+        for i = 0, #bytes - 1, 13 do
+            expect.fails("input", assert(tls.cache()):import(keyring, bytes:sub(1, i)))
+        end
     end)
 end)
 
@@ -319,8 +333,10 @@ describe("a store of functions", function()
 
     local GARBAGE = {["nothing"] = function() end, ["a number"] = function() return 42 end,
         ["a table"] = function() return {} end, ["true"] = function() return true end,
-        ["an empty string"] = function() return "" end, ["junk"] = function() return ("junk"):rep(100) end,
-        ["a MiB"] = function() return ("x"):rep(1 << 20) end, ["an error"] = function() error "database on fire" end}
+        ["an empty string"] = function() return "" end, ["junk"] = function()
+            return ("junk"):rep(100)
+        end, ["a MiB"] = function() return ("x"):rep(1 << 20) end,
+        ["an error"] = function() error "database on fire" end}
     for what, get in pairs(GARBAGE) do
         it("that gives " .. what .. " costs a full handshake", function()
             local all = functions(plain)
@@ -337,7 +353,8 @@ describe("a store of functions", function()
         local one
         all.get = function() return one end
         all.put = function(_, sealed) one = one or sealed end
-        local cache = assert(tls.cache {store = only_functions(all), keyring = tls.keyring {SECRET}, in_memory = false})
+        local cache = assert(tls.cache {store = only_functions(all), keyring = tls.keyring {SECRET},
+            in_memory = false})
         local client, server = pair.client {max_version = "TLSv1.2"}, pair.server {cache = cache}
         visit(client, server)
         local _, _, second = visit(client, server)
@@ -365,14 +382,16 @@ describe("a store of functions", function()
         local before = all.rows
         local again = functions(plain)
         again.get = function() return before[keys[1]] end
-        local _, stats = resumed_with(only_functions(again), {keyring = tls.keyring {("k"):rep(32)}})
+        local _, stats = resumed_with(only_functions(again),
+            {keyring = tls.keyring {("k"):rep(32)}})
         assert.equal(1, stats.not_opened)
     end)
 end)
 
 describe("a cache", function()
     it("raises for what makes no sense", function()
-        expect.raises("keyring", tls.cache, {store = functions(plain) and only_functions(functions(plain))})
+        expect.raises("keyring", tls.cache,
+            {store = functions(plain) and only_functions(functions(plain))})
         expect.raises("capacityy", tls.cache, {capacityy = 1})
         expect.raises("sessions_per_peer", tls.cache, {sessions_per_peer = 0})
         expect.raises("32", tls.keyring, {"short"})
@@ -387,7 +406,8 @@ describe("a cache", function()
             local _, _, first = visit(client, server)
             local _, _, second = visit(client, server)
             assert.equal(capacity, #cache)
-            assert.equal(capacity == 1 and "resumed" or "not_cached", (select(2, visit(client, server, second))))
+            assert.equal(capacity == 1 and "resumed" or "not_cached",
+                (select(2, visit(client, server, second))))
             assert.equal("not_cached", (select(2, visit(client, server, first))))
         end)
     end
@@ -405,7 +425,9 @@ describe("a cache", function()
             end
             assert.equal("TLSv1.3", entry.protocol)
             assert.is_true(entry.expires > entry.time)
-            for field in pairs(entry) do assert.truthy(("id client protocol peer time expires"):find(field, 1, true)) end
+            for field in pairs(entry) do
+                assert.truthy(("id client protocol peer time expires"):find(field, 1, true))
+            end
         end
         assert.equal(#cache, n)
         assert.is_true(clients >= 1 and clients < n)

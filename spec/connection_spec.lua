@@ -75,7 +75,8 @@ describe("set_hostname", function()
     local conn = pair.client():connection()
 
     it("takes names and addresses", function()
-        for _, name in ipairs {"localhost", "a.example", "xn--bcher-kva.example", "under_score.example", "127.0.0.1", "::1",
+        for _, name in ipairs {"localhost", "a.example", "xn--bcher-kva.example",
+            "under_score.example", "127.0.0.1", "::1",
             ("x"):rep(63) .. ".example", (("x"):rep(49) .. "."):rep(5) .. "abc"} do
             assert.is_true(conn:set_hostname(name))
             assert.equal(name, conn:hostname())
@@ -84,7 +85,8 @@ describe("set_hostname", function()
 
     it("refuses what is none", function()
         conn:set_hostname "kept.example"
-        for _, name in ipairs {"", ".", "a..b", ".a", "a b", "a/b", "a\nb", "b\195\188cher.example", "a\0.example", ("x"):rep(64),
+        for _, name in ipairs {"", ".", "a..b", ".a", "a b", "a/b", "a\nb", "b\195\188cher.example",
+            "a\0.example", ("x"):rep(64),
             ("x."):rep(127) .. "x", "https://a.example", "*.b.example", 1, {}, true} do
             assert.is_false((pcall(conn.set_hostname, conn, name)), tostring(name))
             assert.equal("kept.example", conn:hostname())
@@ -125,7 +127,8 @@ describe("dup", function()
     for _, version in ipairs(pair.VERSIONS) do
         it("shakes hands like its original, " .. version, function()
             local offered, group
-            local server = pair.server {max_version = version, alpn = {"http/1.1"}, on_hello = function(_, hello)
+            local server = pair.server {max_version = version, alpn = {"http/1.1"},
+                on_hello = function(_, hello)
                 offered = hello.alpn
             end}
             local original = pair.client():connection()
@@ -166,7 +169,9 @@ describe("dup", function()
 
     it("carries the context's questions", function()
         local asked = 0
-        local original = pair.client({on_verify = function() asked = asked + 1; return true end}):connection()
+        local original = pair.client({on_verify = function()
+            asked = asked + 1; return true
+        end}):connection()
         local client, server = assert(original:dup()), pair.server():connection()
         client:set_blocking(false)
         server:set_blocking(false)
@@ -216,7 +221,8 @@ describe("dup, setter by setter,", function()
         set_alpn = {"client", function(conn) conn:set_alpn {"second"} end},
         set_groups = {"client", function(conn) conn:set_groups "P-384:P-256" end},
         set_session = {"client", function(conn)
-            cache.session = cache.session or pair.session {client = context "client", server = context "server", hostname = false}
+            cache.session = cache.session or pair.session {client = context "client",
+                server = context "server", hostname = false}
             conn:set_session(context "client":import_session(cache.session:export()))
         end},
         set_num_tickets = {"server", function(conn) conn:set_num_tickets(5) end},
@@ -239,7 +245,9 @@ describe("dup, setter by setter,", function()
 
     local function tickets_of(client)
         local tickets = {}
-        for session in function() return client:take_session() end do tickets[#tickets + 1] = session end
+        for session in function()
+            return client:take_session()
+        end do tickets[#tickets + 1] = session end
         return tickets
     end
 
@@ -252,12 +260,14 @@ describe("dup, setter by setter,", function()
     end
 
     local function portrait(role, conn)
-        local seen = {blocking = conn:blocking(), timeout = conn:get_timeout(), hostname = conn:hostname(), shutdown = conn:get_shutdown(),
+        local seen = {blocking = conn:blocking(), timeout = conn:get_timeout(),
+            hostname = conn:hostname(), shutdown = conn:get_shutdown(),
             quiet = conn:quiet_shutdown()}
         local client, server = conn, context "server":connection()
         if role == "server" then client, server = context "client":connection(), conn end
         handshake(client, server)
-        seen.name, seen.alpn, seen.group, seen.reused = server:server_name(), client:alpn(), client:group(), client:session_reused()
+        seen.name, seen.alpn, seen.group, seen.reused = server:server_name(), client:alpn(),
+            client:group(), client:session_reused()
         client:write "x"
         seen.held = server:read() == nil
         local tickets = tickets_of(client)
@@ -407,7 +417,8 @@ describe("a freed handle", function()
         local server = pair.server()
         server:free()
         expect.raises("freed", listener.accept, listener, server, 0)
-        expect.raises("freed", tls.context, {role = "server", server_names = {["a.example"] = server}})
+        expect.raises("freed", tls.context,
+            {role = "server", server_names = {["a.example"] = server}})
     end)
 end)
 
@@ -443,7 +454,8 @@ describe("a userdata", function()
         local client, server = pair.connect {client = {keylog = true, max_version = "TLSv1.2"}}
         local master = client:take_keylog():match "^CLIENT_RANDOM %x+ (%x+)$"
         assert.equal(96, #master)
-        for _, object in ipairs {client, server, client:context(), client:session(), tls.buffer(16)} do
+        for _, object in ipairs {client, server, client:context(), client:session(),
+            tls.buffer(16)} do
             local text = tostring(object)
             assert.truthy(text:find("tlslife." .. tls.type(object), 1, true), text)
             assert.is_nil(text:lower():find(master:sub(1, 8):lower(), 1, true))
@@ -456,7 +468,11 @@ describe("a userdata", function()
         local conn = pair.client():connection()
         local metatable = debug.getmetatable(conn)
         for _, name in ipairs {"__gc", "__close", "__tostring", "__eq", "__len"} do
-            if metatable[name] then pcall(metatable[name], io.stdout); pcall(metatable[name], {}); pcall(metatable[name]) end
+            if metatable[name] then
+                pcall(metatable[name], io.stdout)
+                pcall(metatable[name], {})
+                pcall(metatable[name])
+            end
         end
         metatable.__gc(conn)
         metatable.__gc(conn)
@@ -513,13 +529,17 @@ describe("clear", function()
     for moment, reach in pairs(MOMENTS) do
         for _, version in ipairs(pair.VERSIONS) do
             for _, cached in ipairs {false, true} do
-                it(("%s offers the session that was given, %s, %s"):format(moment, version, cached and "with a cache" or "without"),
+                it(("%s offers the session that was given, %s, %s"):format(
+                    moment, version, cached and "with a cache" or "without"),
                     function()
                         local session, _, context = pair.session {client = {max_version = version}}
-                        local client = pair.client {max_version = version, cache = cached and tls.cache() or nil}
+                        local client = pair.client {max_version = version,
+                            cache = cached and tls.cache() or nil}
                         local function visit(duplicate)
-                            local given = client:import_session(session:export()) -- libssl uses a TLS 1.3 one once
-                            local conn, peer = pair.join {client = client, server = context, session = given}
+                            -- libssl uses a TLS 1.3 one once
+                            local given = client:import_session(session:export())
+                            local conn, peer = pair.join {client = client, server = context,
+                                session = given}
                             if duplicate then
                                 conn = conn:dup()
                                 tls.pair(conn, peer)
@@ -624,8 +644,10 @@ describe("clear", function()
 
     -- What is pending at an end when it is cleared, by whose doing. Each gives the end.
     local pending = {
-        ["that the client asked for"] = function(client) assert(client:renegotiate()) return client end,
-        ["that the server asked for"] = function(_, server) assert(server:renegotiate(true)) return server end,
+        ["that the client asked for"] =
+            function(client) assert(client:renegotiate()) return client end,
+        ["that the server asked for"] =
+            function(_, server) assert(server:renegotiate(true)) return server end,
         ["that a HelloRequest asked for"] = function(client, server)
             assert(server:renegotiate())
             server:handshake()
@@ -655,8 +677,10 @@ describe("clear", function()
         for how, after in pairs(afters) do
             it(("takes a renegotiation back %s, on a connection %s"):format(what, how), function()
                 local contexts = {client = pair.client {max_version = "TLSv1.2"},
-                    server = pair.server {alpn = {"own"}, options = {ALLOW_CLIENT_RENEGOTIATION = true}}}
-                local client, server = pair.connect {client = contexts.client, server = contexts.server, setup = function(client)
+                    server = pair.server {alpn = {"own"},
+                        options = {ALLOW_CLIENT_RENEGOTIATION = true}}}
+                local client, server = pair.connect {client = contexts.client,
+                    server = contexts.server, setup = function(client)
                     client:set_alpn {"own"}
                     client:set_groups "P-384:P-256"
                     client:set_timeout(5)
@@ -671,13 +695,21 @@ describe("clear", function()
                 assert.is_false(cleared:renegotiate_pending())
                 assert.equal(0, cleared:get_shutdown())
                 assert.is_true(cleared:quiet_shutdown())
-                if cleared == client then server = contexts.server:connection() else client = contexts.client:connection() end
+                if cleared == client then
+                    server = contexts.server:connection()
+                else
+                    client = contexts.client:connection()
+                end
                 for _, one in ipairs {client, server} do one:set_blocking(false) end
-                if cleared == server then client:set_hostname "localhost" client:set_alpn {"own"} client:set_groups "P-384:P-256" end
+                if cleared == server then
+                    client:set_hostname "localhost" client:set_alpn {
+                        "own"} client:set_groups "P-384:P-256"
+                end
                 tls.pair(client, server)
                 local c, s = pair.drive(client, server)
                 assert.is_true(c[1] and s[1], tostring(c[2]) .. tostring(s[2]))
-                assert.same({"own", "secp384r1", "localhost"}, {server:alpn(), server:group(), server:server_name()})
+                assert.same({"own", "secp384r1", "localhost"},
+                    {server:alpn(), server:group(), server:server_name()})
                 assert.equal("a byte", pair.send(client, server, "a byte"))
                 assert.equal("a byte", pair.send(server, client, "a byte"))
             end)

@@ -32,9 +32,12 @@ describe("a context", function()
         {server, {}},
         {server, {certificate = p.server_cert_file, private_key = p.server_key_file}},
         {server, {certificate = p.server_cert, private_key = p.server_key}},
-        {server, {certificate = p.server_cert, private_key = p.encrypted_key, passphrase = p.passphrase}},
-        {server, {certificate = p.server_cert_file, private_key = p.encrypted_key_file, passphrase = p.passphrase}},
-        {server, {certificate = {{certificate = p.server_cert, private_key = p.encrypted_key, passphrase = p.passphrase},
+        {server, {certificate = p.server_cert, private_key = p.encrypted_key,
+            passphrase = p.passphrase}},
+        {server, {certificate = p.server_cert_file, private_key = p.encrypted_key_file,
+            passphrase = p.passphrase}},
+        {server, {certificate = {
+            {certificate = p.server_cert, private_key = p.encrypted_key, passphrase = p.passphrase},
             {certificate = p.rsa_cert_file, private_key = p.rsa_key_file}}}},
         {client, {certificate = p.client_cert, private_key = p.client_key}},
         {client, {ca = p.ca_file}},
@@ -61,7 +64,8 @@ describe("a context", function()
         {client, {alpn = {"h2", ("x"):rep(255)}}},
         {server, {psk = {identity = "me", key = "k"}}},
         {server, {psk = {{identity = "", key = "k"}, {identity = ("i"):rep(256), key = "k"}}}},
-        {client, {psk = {{identity = ("i"):rep(255), key = ("k"):rep(256)}, {identity = "b", key = "k"}}}},
+        {client, {psk = {{identity = ("i"):rep(255), key = ("k"):rep(256)},
+            {identity = "b", key = "k"}}}},
         {server, {resumption = "tickets"}},
         {server, {resumption = "stateful"}},
         {server, {resumption = "off"}},
@@ -76,7 +80,8 @@ describe("a context", function()
         {client, {ocsp_request = true}},
         {client, {keylog = true}},
         {client, {keylog = process.directory() .. "/keylog"}},
-        {server, {options = {NO_TICKET = true, SSL_OP_NO_RENEGOTIATION = true, cipher_server_preference = false}}},
+        {server, {options = {NO_TICKET = true, SSL_OP_NO_RENEGOTIATION = true,
+            cipher_server_preference = false}}},
         {server, {modes = {AUTO_RETRY = true, RELEASE_BUFFERS = false}}},
         {server, {quiet_shutdown = true}},
         {server, {max_early_data = 16384}},
@@ -96,10 +101,13 @@ describe("a context", function()
                 options.certificate, options.private_key = p.server_cert, p.server_key
             end
             local context, message = case[1](options)
-            if tls.type(context) ~= "context" or not context:connection() then error(("case %d: %s"):format(i, message)) end
+            if tls.type(context) ~= "context" or not context:connection() then
+                error(("case %d: %s"):format(i, message))
+            end
         end
         local target = server {certificate = p.server_cert, private_key = p.server_key}
-        assert.is_not_nil(server {server_names = {["a.example"] = target, ["*.b.example"] = target}})
+        assert.is_not_nil(
+            server {server_names = {["a.example"] = target, ["*.b.example"] = target}})
     end)
 
     it("that can serve nobody makes no connection, takes none, and is chosen for none", function()
@@ -109,7 +117,8 @@ describe("a context", function()
         local cases = {["serve no client"] = server {}, ["no private key"] = uncertain}
         for said, context in pairs(cases) do
             for _, results in ipairs {
-                {context:connection()}, {listener:accept(context, 5)}, {server {server_names = {["a.example"] = context}}},
+                {context:connection()}, {listener:accept(context, 5)},
+                {server {server_names = {["a.example"] = context}}},
             } do
                 local err = expect.fails("input", results[1], results[2], results[3])
                 assert.truthy(err.message:find(said), err.message)
@@ -128,14 +137,17 @@ describe("a context", function()
     it("that needs no certificate makes connections without one", function()
         local target = pair.server()
         for what, options in pairs {
-            ["a PSK"] = {psk = {identity = "me", key = "k"}}, ["a server name"] = {server_names = {["a.example"] = target}},
-            on_hello = {on_hello = print}, on_certificate = {on_certificate = print}, anonymous = {ciphers = "aNULL:@SECLEVEL=0"},
+            ["a PSK"] = {psk = {identity = "me", key = "k"}},
+            ["a server name"] = {server_names = {["a.example"] = target}},
+            on_hello = {on_hello = print}, on_certificate = {on_certificate = print},
+            anonymous = {ciphers = "aNULL:@SECLEVEL=0"},
         } do
             local conn, message = server(options):connection()
             if not conn then error(what .. ": " .. message) end
         end
-        local c, s = pair.try {client = {ciphers = "aNULL:@SECLEVEL=0", max_version = "TLSv1.2", verify = "none"},
-            server = {ciphers = "aNULL:@SECLEVEL=0", certificate = pair.none, private_key = pair.none}}
+        local c, s = pair.try {client = {
+            ciphers = "aNULL:@SECLEVEL=0", max_version = "TLSv1.2", verify = "none"}, server = {
+                ciphers = "aNULL:@SECLEVEL=0", certificate = pair.none, private_key = pair.none}}
         assert.is_true(c[1], c[2])
         assert.is_true(s[1], s[2])
     end)
@@ -155,21 +167,29 @@ describe("a context", function()
     end)
 
     local unusable = {
-        ["a missing certificate"] = {server, {certificate = "/nowhere/at/all.pem"}, "/nowhere/at/all.pem"},
+        ["a missing certificate"] = {server, {certificate = "/nowhere/at/all.pem"},
+            "/nowhere/at/all.pem"},
         ["a garbage certificate file"] = {server, {certificate = p.garbage_file}},
         ["a garbage certificate"] = {server, {certificate = p.garbage}},
         ["an empty certificate file"] = {server, {certificate = p.empty_file}},
         ["a certificate that is a directory"] = {server, {certificate = p.ca_dir}},
-        ["a missing key"] = {server, {certificate = p.server_cert, private_key = "/nowhere/key.pem"}, "/nowhere/key.pem"},
+        ["a missing key"] = {server,
+            {certificate = p.server_cert, private_key = "/nowhere/key.pem"}, "/nowhere/key.pem"},
         ["a garbage key"] = {server, {certificate = p.server_cert, private_key = p.garbage}},
-        ["a certificate for a key"] = {server, {certificate = p.server_cert, private_key = p.server_cert}},
-        ["another certificate's key"] = {server, {certificate = p.server_cert, private_key = p.client_key}},
-        ["a key of another type"] = {server, {certificate = p.server_cert, private_key = p.rsa_key}},
-        ["an encrypted key, no passphrase"] = {server, {certificate = p.server_cert, private_key = p.encrypted_key}, "passphrase"},
+        ["a certificate for a key"] = {server,
+            {certificate = p.server_cert, private_key = p.server_cert}},
+        ["another certificate's key"] = {server,
+            {certificate = p.server_cert, private_key = p.client_key}},
+        ["a key of another type"] = {server,
+            {certificate = p.server_cert, private_key = p.rsa_key}},
+        ["an encrypted key, no passphrase"] = {server,
+            {certificate = p.server_cert, private_key = p.encrypted_key}, "passphrase"},
         ["an encrypted key, a wrong passphrase"] =
-            {server, {certificate = p.server_cert, private_key = p.encrypted_key, passphrase = "wrong"}, "passphrase"},
-        ["a second pair that is wrong"] = {server, {certificate = {{certificate = p.server_cert, private_key = p.server_key},
-            {certificate = p.rsa_cert, private_key = p.client_key}}}},
+            {server, {certificate = p.server_cert, private_key = p.encrypted_key,
+                passphrase = "wrong"}, "passphrase"},
+        ["a second pair that is wrong"] = {server,
+            {certificate = {{certificate = p.server_cert, private_key = p.server_key},
+                {certificate = p.rsa_cert, private_key = p.client_key}}}},
         ["a missing CA"] = {client, {ca = "/nowhere/ca.pem"}, "/nowhere/ca.pem"},
         ["a garbage CA"] = {client, {ca = p.garbage}},
         ["an empty CA file"] = {client, {ca = p.empty_file}},
@@ -179,8 +199,10 @@ describe("a context", function()
         ["a cipher list of nothing"] = {client, {ciphers = "NO-SUCH-CIPHER"}, "NO%-SUCH%-CIPHER"},
         ["a suite that is none"] = {client, {ciphersuites = "TLS_NO_SUCH"}, "TLS_NO_SUCH"},
         ["a group that is none"] = {client, {groups = "P-257"}, "P%-257"},
-        ["signature algorithms that are none"] = {client, {signature_algorithms = "ROT13"}, "ROT13"},
-        ["a key log that cannot be written"] = {client, {keylog = "/nowhere/keys"}, "/nowhere/keys"},
+        ["signature algorithms that are none"] = {client, {signature_algorithms = "ROT13"},
+            "ROT13"},
+        ["a key log that cannot be written"] = {client, {keylog = "/nowhere/keys"},
+            "/nowhere/keys"},
         ["a missing OCSP response"] = {server, {ocsp_response = "/nowhere/ocsp.der"}},
     }
     for what, case in pairs(unusable) do
@@ -220,7 +242,8 @@ describe("a context", function()
         ["a depth below none"] = {{role = "client", verify_depth = -1}, "depth"},
         ["a depth above all"] = {{role = "client", verify_depth = 101}, "depth"},
         ["a version that is none"] = {{role = "client", min_version = "TLSv2"}, "version"},
-        ["versions upside down"] = {{role = "client", min_version = "TLSv1.3", max_version = "TLSv1.2"}, "version"},
+        ["versions upside down"] =
+            {{role = "client", min_version = "TLSv1.3", max_version = "TLSv1.2"}, "version"},
         ["an empty protocol"] = {{role = "client", alpn = {""}}, "alpn"},
         ["a protocol too long"] = {{role = "client", alpn = {("x"):rep(256)}}, "alpn"},
         ["protocols that are a string"] = {{role = "client", alpn = "h2"}, "alpn"},
@@ -231,17 +254,26 @@ describe("a context", function()
         ["half a ticket"] = {{role = "server", num_tickets = 1.5}, "num_tickets"},
         ["a session that never lives"] = {{role = "server", session_timeout = 0}, "timeout"},
         ["a session that never dies"] = {{role = "server", session_timeout = 604801}, "timeout"},
-        ["an empty session id context"] = {{role = "server", session_id_context = ""}, "session id context"},
-        ["a session id context too long"] = {{role = "server", session_id_context = ("x"):rep(33)}, "session id context"},
-        ["an identity too long"] = {{role = "server", psk = {identity = ("i"):rep(257), key = "k"}}, "identity"},
-        ["a client's identity too long"] = {{role = "client", psk = {identity = ("i"):rep(256), key = "k"}}, "identity"},
-        ["an identity with a NUL"] = {{role = "server", psk = {identity = "a\0b", key = "k"}}, "psk"},
+        ["an empty session id context"] = {{role = "server", session_id_context = ""},
+            "session id context"},
+        ["a session id context too long"] = {{role = "server", session_id_context = ("x"):rep(33)},
+            "session id context"},
+        ["an identity too long"] = {{role = "server", psk = {identity = ("i"):rep(257), key = "k"}},
+            "identity"},
+        ["a client's identity too long"] =
+            {{role = "client", psk = {identity = ("i"):rep(256), key = "k"}}, "identity"},
+        ["an identity with a NUL"] = {{role = "server", psk = {identity = "a\0b", key = "k"}},
+            "psk"},
         ["an identity without key"] = {{role = "server", psk = {identity = "i", key = ""}}, "key"},
-        ["a key too long"] = {{role = "server", psk = {identity = "i", key = ("k"):rep(257)}}, "key"},
-        ["an unknown option of OpenSSL"] = {{role = "server", options = {NO_SUCH = true}}, "NO_SUCH"},
+        ["a key too long"] = {{role = "server", psk = {identity = "i", key = ("k"):rep(257)}},
+            "key"},
+        ["an unknown option of OpenSSL"] = {{role = "server", options = {NO_SUCH = true}},
+            "NO_SUCH"},
         ["an unknown mode of OpenSSL"] = {{role = "server", modes = {NO_SUCH = true}}, "NO_SUCH"},
-        ["an option that is no boolean"] = {{role = "server", options = {NO_TICKET = 1}}, "NO_TICKET"},
-        ["a server name that is none"] = {{role = "server", server_names = {["a b"] = true}}, "server_names"},
+        ["an option that is no boolean"] = {{role = "server", options = {NO_TICKET = 1}},
+            "NO_TICKET"},
+        ["a server name that is none"] = {{role = "server", server_names = {["a b"] = true}},
+            "server_names"},
         ["a hook that is no function"] = {{role = "server", on_hello = "hello"}, "on_hello"},
         ["a client's on_hello"] = {{role = "client", on_hello = print}},
         ["a deadline that is no number"] = {{role = "client", timeout = "soon"}, "timeout"},
@@ -278,7 +310,8 @@ describe("a context", function()
         {client, {min_version = "TLSv1.2", options = {NO_TLSv1_2 = true}}, "TLSv1.2"},
         {client, {min_version = "TLSv1", options = {NO_TLSv1 = true}}, "TLSv1"},
         {client, {options = {NO_TLSv1_2 = true, NO_TLSv1_3 = true}}, "no version"},
-        {client, {max_version = "TLSv1.2", min_version = "TLSv1.1", options = {NO_SSL_MASK = true}}, "TLSv1.1"},
+        {client, {max_version = "TLSv1.2", min_version = "TLSv1.1", options = {NO_SSL_MASK = true}},
+            "TLSv1.1"},
         {client, {verify = "none", verify_host = true}, "verify_host"},
     }
     for i, case in ipairs(contradictions) do
@@ -311,7 +344,8 @@ describe("a context", function()
             {server, {resumption = "stateful", options = {NO_TICKET = true}}},
             {server, {resumption = "off", options = {NO_TICKET = true}}},
             {server, {resumption = "tickets", options = {NO_TICKET = false}}},
-            {server, {resumption = "both", options = {NO_TICKET = false}, cache = tls.cache(), ticket_keys = keys}},
+            {server, {resumption = "both", options = {NO_TICKET = false}, cache = tls.cache(),
+                ticket_keys = keys}},
             {server, {resumption = "off", num_tickets = 0, max_early_data = 0}},
             {server, {resumption = "stateful", ticket_keys = keys}}, -- for the contexts behind it
             {server, {resumption = "tickets", cache = tls.cache()}},
@@ -328,7 +362,8 @@ describe("a context", function()
     end)
 
     it("keeps an option that a later one has to do with", function()
-        local without = client {options = {NO_TICKET = true}, cache = tls.cache(), max_version = "TLSv1.2"}
+        local without = client {options = {NO_TICKET = true}, cache = tls.cache(),
+            max_version = "TLSv1.2"}
         local conn = pair.connect {client = without, server = {resumption = "tickets"}}
         assert.equal("", conn:session():ticket() or "")
     end)
@@ -347,7 +382,8 @@ describe("a context", function()
         ]]
         local path = process.spill(process.directory() .. "/prompt.lua", chunk)
         -- script(1) gives the program a terminal of its own, where a question would be seen
-        local code, output = process.run {"script", "-qec", process.quote(program.path) .. " " .. process.quote(path), "/dev/null",
+        local code, output = process.run {"script", "-qec",
+            process.quote(program.path) .. " " .. process.quote(path), "/dev/null",
             environment = {CERT = p.server_cert_file, KEY = p.encrypted_key_file}, timeout = 10}
         assert.equal(0, code, output)
         assert.truthy(output:match "nil%s+%S.*passphrase", output)
@@ -360,7 +396,8 @@ describe("a context", function()
     end)
 
     it("names itself without its secrets", function()
-        local context = server {certificate = p.server_cert, private_key = p.server_key, psk = {identity = "me", key = "hush"}}
+        local context = server {certificate = p.server_cert, private_key = p.server_key,
+            psk = {identity = "me", key = "hush"}}
         local text = tostring(context)
         assert.truthy(text:match "^tlslife.context")
         assert.is_nil(text:match "hush" or text:match "PRIVATE")
@@ -426,15 +463,18 @@ describe("the session id context", function()
     it("is another for every other policy", function()
         local changes = {
             {}, {verify = "optional", ca = p.ca_file}, {verify = "required", ca = p.ca_file},
-            {verify = "required", ca = p.other_ca_file}, {verify = "required", ca = {p.ca_file, p.other_ca_file}},
-            {verify = "required", ca = p.ca_file, verify_depth = 3}, {certificate = p.wrong_host_cert, private_key = p.wrong_host_key},
+            {verify = "required", ca = p.other_ca_file},
+            {verify = "required", ca = {p.ca_file, p.other_ca_file}},
+            {verify = "required", ca = p.ca_file, verify_depth = 3},
+            {certificate = p.wrong_host_cert, private_key = p.wrong_host_key},
             {verify = "required", ca = p.ca_file, on_verify = print},
             {verify = "required", ca = p.ca_file, on_verify = print, verify_all = true},
         }
         local seen = {}
         for i, change in ipairs(changes) do
             local one = id(change)
-            assert.is_nil(seen[one], ("policies %s and %d are told apart by nothing"):format(seen[one], i))
+            assert.is_nil(seen[one],
+                ("policies %s and %d are told apart by nothing"):format(seen[one], i))
             seen[one] = i
         end
     end)
@@ -442,7 +482,8 @@ describe("the session id context", function()
     it("does not go by the order of what it is made of, nor by what is said twice", function()
         local function trusting(...) return id {verify = "required", ca = {...}} end
         assert.equal(trusting(p.ca_file, p.other_ca_file), trusting(p.other_ca_file, p.ca_file))
-        assert.equal(trusting(p.ca_file, p.other_ca_file), trusting(p.ca_file, p.other_ca_pem, p.ca_pem))
+        assert.equal(trusting(p.ca_file, p.other_ca_file),
+            trusting(p.ca_file, p.other_ca_pem, p.ca_pem))
     end)
 
     -- Lines of a configuration file, as pairs, on top of a server that asks for certificates.
@@ -457,15 +498,18 @@ describe("the session id context", function()
 
     it("stays, whatever a line of configuration says of how to speak", function()
         local lines = {
-            {"MinProtocol", "TLSv1.2"}, {"MinProtocol", "TLSv1.3"}, {"MaxProtocol", "TLSv1.3"}, {"NumTickets", "2"},
+            {"MinProtocol", "TLSv1.2"}, {"MinProtocol", "TLSv1.3"}, {"MaxProtocol", "TLSv1.3"},
+            {"NumTickets", "2"},
             {"NumTickets", "3"}, {"CipherString", "DEFAULT"}, {"CipherString", "ECDHE+AESGCM"},
-            {"Ciphersuites", "TLS_AES_128_GCM_SHA256"}, {"Groups", "P-256"}, {"SignatureAlgorithms", "ECDSA+SHA256"},
+            {"Ciphersuites", "TLS_AES_128_GCM_SHA256"}, {"Groups", "P-256"},
+            {"SignatureAlgorithms", "ECDSA+SHA256"},
             {"Options", "ServerPreference"}, {"RecordPadding", "512"}, {"RequestCAFile", p.ca_file},
             {"VerifyMode", "Request"}, -- as it was
         }
         for _, line in ipairs(lines) do
             assert.equal(id(ASKING), id_with {line}, table.concat(line, " = "))
-            assert.equal(id(ASKING), id_with {line, {"MinProtocol", "TLSv1.2"}, line}, table.concat(line, " = ") .. ", twice")
+            assert.equal(id(ASKING), id_with {line, {"MinProtocol", "TLSv1.2"}, line},
+                table.concat(line, " = ") .. ", twice")
         end
         assert.equal(id(ASKING), id_with(lines))
     end)
@@ -473,12 +517,16 @@ describe("the session id context", function()
     it("changes with each line of configuration that decides who may come in", function()
         local seen = {[id(ASKING)] = "no line"}
         for _, line in ipairs {
-            {"VerifyMode", "Require"}, {"VerifyMode", "Require,RequirePostHandshake"}, {"VerifyCAFile", p.other_ca_file},
-            {"VerifyCAFile", p.ca_file}, {"VerifyCAPath", "/etc/ssl/certs"}, {"VerifyCAPath", "/etc/ssl"},
-            {"CipherString", "DEFAULT@SECLEVEL=1"}, {"CipherString", "DEFAULT@SECLEVEL=3"}, {"CipherString", "SUITEB128"},
+            {"VerifyMode", "Require"}, {"VerifyMode", "Require,RequirePostHandshake"},
+            {"VerifyCAFile", p.other_ca_file},
+            {"VerifyCAFile", p.ca_file}, {"VerifyCAPath", "/etc/ssl/certs"},
+            {"VerifyCAPath", "/etc/ssl"},
+            {"CipherString", "DEFAULT@SECLEVEL=1"}, {"CipherString", "DEFAULT@SECLEVEL=3"},
+            {"CipherString", "SUITEB128"},
         } do
             local one, text = id_with {line}, table.concat(line, " = ")
-            assert.is_nil(seen[one], ("%s and %s are told apart by nothing"):format(seen[one], text))
+            assert.is_nil(seen[one], ("%s and %s are told apart by nothing"):format(seen[one],
+                text))
             seen[one] = text
             assert.equal(one, id_with {{"MinProtocol", "TLSv1.2"}, line, line}, text .. ", twice")
         end
@@ -578,7 +626,9 @@ describe("a context's hostile input", function()
 
     it("has zeros in the middle", function()
         assert.is_false((pcall(function() return assert(client {ciphers = "ALL\0x"}) end)))
-        assert.is_false((pcall(function() return assert(client {alpn = {"h2"}, groups = "X25519\0"}) end)))
+        assert.is_false((pcall(function()
+            return assert(client {alpn = {"h2"}, groups = "X25519\0"})
+        end)))
         assert.is_false((pcall(function() return assert(client {ca = p.ca_file .. "\0/x"}) end)))
     end)
 end)

@@ -92,7 +92,8 @@ for _, version in ipairs(pair.VERSIONS) do
         it("fills its records", function()
             local client, server, pump = wired(version, 1 << 20)
             assert.equal(100 * 1024, client:write(pattern(100 * 1024)))
-            assert.same({RECORD, RECORD, RECORD, RECORD, RECORD, RECORD, 4096}, records(pump(), version))
+            assert.same({RECORD, RECORD, RECORD, RECORD, RECORD, RECORD, 4096},
+                records(pump(), version))
             for i = 1, 7 do assert.equal(i < 7 and RECORD or 4096, #server:read(65536)) end
             expect.word("want_read", server:read())
         end)
@@ -176,7 +177,8 @@ describe("write", function()
         assert.equal("red", server:read())
         assert.equal(2, client:write {"\0", "\0"})
         assert.equal("\0\0", server:read())
-        for _, wrong in ipairs {1, true, print, io.stdout, {1}, {"a", {}}, {"a", 1}, {"a", false}} do
+        for _, wrong in ipairs {1, true, print, io.stdout, {1}, {"a", {}}, {"a", 1},
+            {"a", false}} do
             assert.is_false((pcall(client.write, client, wrong)), tostring(wrong))
         end
         assert.is_false((pcall(client.write, client)))
@@ -185,7 +187,8 @@ describe("write", function()
 
     it("of a huge table of huge strings arrives whole", function()
         local huge = pattern(3 * 1024 * 1024)
-        local pieces = {"", "head", huge, "", "middle", huge:sub(1, 70000), ("x"):rep(RECORD), "tail", ""}
+        local pieces = {"", "head", huge, "", "middle", huge:sub(1, 70000), ("x"):rep(RECORD),
+            "tail", ""}
         local whole = table.concat(pieces)
         local sent, got = 1, {}
         while sent <= #whole do
@@ -216,7 +219,8 @@ describe("write", function()
     end)
 
     it("of a table that changes underneath does no harm", function()
-        local pieces = setmetatable({}, {__index = function(t, i) t[i] = "x"; return "x" end, __len = function() return 3 end})
+        local pieces = setmetatable({}, {__index = function(t, i) t[i] = "x"; return "x" end,
+            __len = function() return 3 end})
         pcall(client.write, client, pieces)
         assert.equal("open", client:state())
     end)
@@ -324,13 +328,17 @@ describe("read", function()
         local bytes = pattern(1 << 20)
         local sent, got = 1, {}
         for _ = 1, 10000 do
-            if sent <= #bytes then sent = sent + (client:write(bytes:sub(sent, sent + 9999)) or 0) end
+            if sent <= #bytes then
+                sent = sent + (client:write(bytes:sub(sent, sent + 9999)) or 0)
+            end
             local n = server:read_into(buffer)
             if n then
                 local at = 1
                 while at <= n do
                     at = at + (echo_client:write(buffer, at) or 0)
-                    for piece in function() return (echo_server:read(65536)) end do got[#got + 1] = piece end
+                    for piece in function()
+                        return (echo_server:read(65536))
+                    end do got[#got + 1] = piece end
                 end
             elseif sent > #bytes then
                 break
@@ -348,7 +356,8 @@ describe("a buffer", function()
             for j = -7, 7 do assert.equal(text:sub(i, j), buffer:sub(i, j)) end
             assert.equal(text:sub(i), buffer:sub(i))
         end
-        assert.equal(text:sub(math.mininteger, math.maxinteger), buffer:sub(math.mininteger, math.maxinteger))
+        assert.equal(text:sub(math.mininteger, math.maxinteger),
+            buffer:sub(math.mininteger, math.maxinteger))
         assert.equal("", buffer:sub(math.maxinteger))
     end)
 

@@ -24,8 +24,10 @@ local files
 local function identity()
     if files then return files.cert, files.key end
     local directory = process.directory() .. "/embedding"
-    local command = assert(process.slurp "README.md":match "\n    (openssl req .-)\n\n"):gsub("\\\n", "")
-    local code, output = process.run {"sh", "-c", 'mkdir -p "$0" && cd "$0" && ' .. command, directory}
+    local command = assert(process.slurp "README.md":match "\n    (openssl req .-)\n\n"):gsub(
+        "\\\n", "")
+    local code, output = process.run {"sh", "-c",
+        'mkdir -p "$0" && cd "$0" && ' .. command, directory}
     assert(code == 0, output)
     files = {cert = directory .. "/cert.pem", key = directory .. "/key.pem"}
     return files.cert, files.key
@@ -44,15 +46,20 @@ local function is_built(name)
 end
 
 describe("the examples in C", function()
-    local RUNS = {memory = true, questions = true, tcp = true, host = true, thread_host = true, event_host = true}
+    local RUNS = {memory = true, questions = true, tcp = true, host = true, thread_host = true,
+        event_host = true}
 
     it("are all run", function()
-        for _, path in ipairs(lines_of "ls examples/c/*.c") do assert.is_true(RUNS[path:match "([%w_]+)%.c$"], path) end
+        for _, path in ipairs(lines_of "ls examples/c/*.c") do
+            assert.is_true(RUNS[path:match "([%w_]+)%.c$"], path)
+        end
     end)
 
     it("join two ends in memory", function()
         local output = run "memory"
-        assert.truthy(output:match "hello, over TLSv1.3\n.*server read +closed\n.*client shutdown +ok\n$", output)
+        assert.truthy(
+            output:match "hello, over TLSv1.3\n.*server read +closed\n.*client shutdown +ok\n$",
+            output)
     end)
 
     it("answer questions", function()
@@ -68,7 +75,9 @@ describe("the examples in C", function()
         local code, output = process.run {EXAMPLES .. "/tcp", "visit", cert, port, timeout = 20}
         assert.equal("0 client: not_cached, hello\nclient: resumed, hello\n", code .. " " .. output)
         assert.equal(0, server:wait(), server:output())
-        assert.truthy(server:output():match "server: not_offered, closed\nserver: resumed, closed\n$", server:output())
+        assert.truthy(
+            server:output():match "server: not_offered, closed\nserver: resumed, closed\n$",
+            server:output())
     end)
 
     it("say what failed", function()
@@ -87,16 +96,19 @@ describe("the examples in C", function()
 
     it("resume one another's sessions in threads", function()
         local output = run("thread_host", "examples/c/thread_host.lua", 4, 50)
-        local full, resumed, foreign, hits = output:match("^4 threads: (%d+) full handshakes, (%d+) resumed, " ..
+        local full, resumed, foreign, hits = output:match(
+            "^4 threads: (%d+) full handshakes, (%d+) resumed, " ..
             "(%d+) of them by a session of another thread\nthe cache: %d+ sessions, (%d+) hits\n$")
         assert.is_not_nil(full, output)
         assert.equal(201, full + resumed)
-        assert.is_true(tonumber(full) <= 5 and tonumber(foreign) >= 1 and tonumber(hits) >= tonumber(resumed), output)
+        assert.is_true(tonumber(full) <= 5 and tonumber(foreign) >= 1 and
+            tonumber(hits) >= tonumber(resumed), output)
     end)
 
     it("report a thread's error", function()
         local cert, key = identity()
-        local script = process.spill(process.directory() .. "/embedding/fails.lua", "error 'as asked'")
+        local script = process.spill(process.directory() ..
+            "/embedding/fails.lua", "error 'as asked'")
         local code, output = process.run {EXAMPLES .. "/thread_host", cert, key, script, 2, 1}
         assert.equal(1, code, output)
         assert.truthy(output:match "thread_host: thread 2: .*as asked", output)
@@ -120,9 +132,11 @@ describe("the event host", function()
 
     local function start(script)
         local cert, key = identity()
-        server = process.start {EXAMPLES .. "/event_host", cert, key, script or "examples/c/event_host.lua", 0, timeout = 30}
+        server = process.start {EXAMPLES .. "/event_host", cert, key,
+            script or "examples/c/event_host.lua", 0, timeout = 30}
         port = server:wait_for "listening on port (%d+)"
-        context = assert(tls.context {role = "client", ca = cert, cache = assert(tls.cache {}), timeout = 10})
+        context = assert(tls.context {role = "client", ca = cert, cache = assert(tls.cache {}),
+            timeout = 10})
     end
 
     -- It alone: timeout(1), which runs it, would pass the signal on a second time.
@@ -195,7 +209,8 @@ describe("the event host", function()
 
     with_host("survives peers that are none", function()
         local raw = "exec 3<>/dev/tcp/127.0.0.1/$0; "
-        assert.equal(0, (process.run {"bash", "-c", raw .. "printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3 >/dev/null; true", port}))
+        assert.equal(0, (process.run {"bash", "-c",
+            raw .. "printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3 >/dev/null; true", port}))
         server:wait_for "event_host: handshake: "
         assert.equal(0, (process.run {"bash", "-c", raw, port}))
         local conn <close> = dial()
@@ -268,7 +283,8 @@ describe("docs/embedding.md", function()
         assert.is_true(#blocks >= 9, #blocks .. " blocks")
         for _, one in ipairs(blocks) do
             assert.is_not_nil(one.file)
-            assert.is_true(process.slurp(one.file):find(one.block, 1, true) ~= nil, one.file .. " has not\n" .. one.block)
+            assert.is_true(process.slurp(one.file):find(one.block, 1, true) ~= nil,
+                one.file .. " has not\n" .. one.block)
         end
     end)
 

@@ -30,25 +30,32 @@ local STATES = {
     {"before the handshake", "unsent", "unsent", before = function() end},
     {"in the handshake", "unsent", "unsent", before = function(scene) scene:begin() end},
     {"when nothing was said", "sent", "sent", function() end},
-    {"after our close_notify", "sent", "sent", function(scene) say_goodbye(scene, scene:subject(), scene:peer()) end},
-    {"after the peer's", "done", "done", function(scene) say_goodbye(scene, scene:peer(), scene:subject()) end},
+    {"after our close_notify", "sent", "sent",
+        function(scene) say_goodbye(scene, scene:subject(), scene:peer()) end},
+    {"after the peer's", "done", "done",
+        function(scene) say_goodbye(scene, scene:peer(), scene:subject()) end},
     {"after both", "done", "done", function(scene)
         say_goodbye(scene, scene:peer(), scene:subject())
         say_goodbye(scene, scene:subject(), scene:peer())
     end},
-    {"after the transport was let go", "unsent", "unsent", function(scene) scene:subject():close_transport() end},
+    {"after the transport was let go", "unsent", "unsent",
+        function(scene) scene:subject():close_transport() end},
     {"after the peer's, and the transport was let go", "unsent", "unsent", function(scene)
         say_goodbye(scene, scene:peer(), scene:subject())
         scene:subject():close_transport()
     end},
-    {"when it is quiet", "unsent", "unsent", function(scene) scene:subject():set_quiet_shutdown(true) end},
+    {"when it is quiet", "unsent", "unsent",
+        function(scene) scene:subject():set_quiet_shutdown(true) end},
     {"after a quiet shutdown", "unsent", "unsent", function(scene)
         scene:subject():set_quiet_shutdown(true)
         assert.equal("done", scene:subject():shutdown())
     end},
-    {"when SENT was set by hand", "unsent", "unsent", function(scene) scene:subject():set_shutdown(SENT) end},
-    {"when RECEIVED was set by hand", "sent", "sent", function(scene) scene:subject():set_shutdown(RECEIVED) end},
-    {"when both were set by hand", "unsent", "unsent", function(scene) scene:subject():set_shutdown(SENT | RECEIVED) end},
+    {"when SENT was set by hand", "unsent", "unsent",
+        function(scene) scene:subject():set_shutdown(SENT) end},
+    {"when RECEIVED was set by hand", "sent", "sent",
+        function(scene) scene:subject():set_shutdown(RECEIVED) end},
+    {"when both were set by hand", "unsent", "unsent",
+        function(scene) scene:subject():set_shutdown(SENT | RECEIVED) end},
     {"when ours passed and the mask was set back", "sent", "sent", function(scene)
         say_goodbye(scene, scene:subject(), scene:peer())
         scene:subject():set_shutdown(0)
@@ -87,7 +94,8 @@ end
 for _, kind in ipairs(KINDS) do
     for _, role in ipairs {"client", "server"} do
         for _, wire in ipairs(WIRES) do
-            describe(("close of a %s's %s over %s says what passed"):format(role, kind, wire), function()
+            describe(("close of a %s's %s over %s says what passed"):format(
+                role, kind, wire), function()
                 for _, state in ipairs(STATES) do
                     it(state[1], function()
                         local scene = Scene.new(kind, role)
@@ -175,7 +183,8 @@ end)
 
 describe("a close_notify that found no room", function()
     it("is sent by close, though something was read meanwhile", function()
-        local client, server = pair.connect {client = {max_version = "TLSv1.2", ciphers = "ECDHE+AESGCM"}, capacity = 1000}
+        local client, server = pair.connect {
+            client = {max_version = "TLSv1.2", ciphers = "ECDHE+AESGCM"}, capacity = 1000}
         assert.equal(971, client:write(("x"):rep(971)))
         expect.word("want_write", client:shutdown())
         expect.word("want_read", client:read())
@@ -185,7 +194,8 @@ describe("a close_notify that found no room", function()
     end)
 
     it("was not sent, when the transport is let go", function()
-        local client, server = pair.connect {client = {max_version = "TLSv1.2", ciphers = "ECDHE+AESGCM"}, capacity = 1000}
+        local client, server = pair.connect {
+            client = {max_version = "TLSv1.2", ciphers = "ECDHE+AESGCM"}, capacity = 1000}
         assert.equal(971, client:write(("x"):rep(971)))
         expect.word("want_write", client:shutdown())
         client:close_transport()
@@ -255,7 +265,8 @@ end)
 -- ---------------------------------------------------------------------- a failure is not forgotten
 
 describe("a connection that has ended says why", function()
-    local VERBS = {"read", "peek", "write", "flush_corked", "shutdown", "close", "handshake", "connect", "key_update", "renegotiate"}
+    local VERBS = {"read", "peek", "write", "flush_corked", "shutdown", "close", "handshake",
+        "connect", "key_update", "renegotiate"}
 
     local function garbled(version)
         local scene = Scene.new(version == "TLSv1.2" and "tls12_id" or "tls13_stateful", "client")

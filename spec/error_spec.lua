@@ -10,8 +10,10 @@ local p = pki.get()
 
 describe("an error", function()
     local KINDS = {
-        code = "string", message = "string", library = "string", reason = "string", alert = "string", alert_received = "boolean",
-        verify = "string", verify_result = "number", verify_depth = "number", verify_subject = "string", errno = "number",
+        code = "string", message = "string", library = "string", reason = "string",
+        alert = "string", alert_received = "boolean",
+        verify = "string", verify_result = "number", verify_depth = "number",
+        verify_subject = "string", errno = "number",
         queue = "table",
     }
 
@@ -21,7 +23,9 @@ describe("an error", function()
         assert.is_nil(err.message:match "\n")
         for _, entry in ipairs(err.queue) do
             assert.equal("number", type(entry.code))
-            for _, field in ipairs {"library", "reason", "data"} do assert.equal("string", type(entry[field])) end
+            for _, field in ipairs {"library", "reason", "data"} do
+                assert.equal("string", type(entry[field]))
+            end
         end
         return err
     end
@@ -116,8 +120,10 @@ describe("the errors of many connections", function()
         local all = {}
         for i = 1, 12 do
             local bad = i % 3 == 0
-            local client, peer = pair.join {server = server, client = pair.client(bad and {ca = p.other_ca_file} or {})}
-            all[i] = {bad = bad, client = client, server = peer, c = {nil, "want_read"}, s = {nil, "want_read"}}
+            local client, peer = pair.join {server = server,
+                client = pair.client(bad and {ca = p.other_ca_file} or {})}
+            all[i] = {bad = bad, client = client, server = peer, c = {nil, "want_read"},
+                s = {nil, "want_read"}}
         end
         for _ = 1, 10 do
             for _, one in ipairs(all) do
@@ -169,8 +175,10 @@ end
 -- A fresh connection that meets the recorded flights of its peer up to k bytes of them, then what
 -- `ending` does.
 local function meet(name, options, k, ending)
-    local mine = name == "client" and pair.client(options.client):connection() or pair.server(options.server):connection()
-    local peer = name == "client" and pair.server(options.server):connection() or pair.client(options.client):connection()
+    local mine = name == "client" and pair.client(options.client):connection() or
+        pair.server(options.server):connection()
+    local peer = name == "client" and pair.server(options.server):connection() or
+        pair.client(options.client):connection()
     for _, conn in ipairs {mine, peer} do
         conn:set_blocking(false)
         conn:set_memory()
@@ -224,8 +232,11 @@ for _, version in ipairs(pair.VERSIONS) do
                     local conn, result = meet(name, options, k, {eof = true})
                     expect.word("truncated", table.unpack(result, 1, 3))
                     if not conn:handshake_done() then
-                        if conn:version() or conn:peer_certificates() then error("a lie after byte " .. k) end
-                        expect.word("truncated", conn[name == "client" and "connect" or "accept"](conn))
+                        if conn:version() or conn:peer_certificates() then
+                            error("a lie after byte " .. k)
+                        end
+                        expect.word("truncated",
+                            conn[name == "client" and "connect" or "accept"](conn))
                     end
                     tostring(conn)
                     conn:free()
@@ -238,11 +249,16 @@ for _, version in ipairs(pair.VERSIONS) do
                 options.server = pair.server(options.server)
                 local good_client, good_server = pair.connect(options)
                 for k = 0, total - 1, 61 do
-                    local conn, result = meet(name, options, k, {bytes = ("\255"):rep(20000), eof = true})
+                    local conn, result = meet(name, options, k,
+                        {bytes = ("\255"):rep(20000), eof = true})
                     local code = result[3] and result[3].code
-                    if code ~= "tls" and code ~= "alert" and code ~= "verify" then expect.word("truncated", table.unpack(result, 1, 3)) end
+                    if code ~= "tls" and code ~= "alert" and code ~= "verify" then
+                        expect.word("truncated", table.unpack(result, 1, 3))
+                    end
                     conn:free()
-                    if pair.send(good_client, good_server, "x") ~= "x" then error("another connection was hurt after byte " .. k) end
+                    if pair.send(good_client, good_server, "x") ~= "x" then
+                        error("another connection was hurt after byte " .. k)
+                    end
                 end
             end)
         end
@@ -268,7 +284,8 @@ for _, version in ipairs(pair.VERSIONS) do
                 client:write(("secret "):rep(10))
                 local bytes = client:drain()
                 local where = 6 + at
-                server:feed(bytes:sub(1, where - 1) .. string.char(bytes:byte(where) ~ 1) .. bytes:sub(where + 1))
+                server:feed(bytes:sub(1, where - 1) .. string.char(bytes:byte(where) ~ 1) ..
+                    bytes:sub(where + 1))
                 local err = expect.fails("tls", server:read())
                 assert.equal("bad_record_mac", err.alert)
                 assert.is_false(err.alert_received)
@@ -285,10 +302,14 @@ end
 
 describe("garbage as a first word", function()
     local cases = {
-        http = "GET / HTTP/1.1\r\n\r\n", proxy = "CONNECT a:1 HTTP/1.1\r\n\r\n", ssh = "SSH-2.0-OpenSSH_9.2\r\n",
-        zeros = ("\0"):rep(1000), ones = ("\255"):rep(1000), sslv2 = "\128\46\1\0\2\0\21\0\0\0\16" .. ("x"):rep(37),
-        alert = "\21\3\1\0\2\2\40", warning = ("\21\3\1\0\2\1\90"):rep(10), longrecord = "\22\3\1\255\255" .. ("x"):rep(30000),
-        emptyrecords = ("\22\3\1\0\0"):rep(100), hello0 = "\22\3\1\0\4\1\0\0\0", hugehello = "\22\3\1\0\4\1\255\255\255",
+        http = "GET / HTTP/1.1\r\n\r\n", proxy = "CONNECT a:1 HTTP/1.1\r\n\r\n",
+        ssh = "SSH-2.0-OpenSSH_9.2\r\n",
+        zeros = ("\0"):rep(1000), ones = ("\255"):rep(1000),
+        sslv2 = "\128\46\1\0\2\0\21\0\0\0\16" .. ("x"):rep(37),
+        alert = "\21\3\1\0\2\2\40", warning = ("\21\3\1\0\2\1\90"):rep(10),
+        longrecord = "\22\3\1\255\255" .. ("x"):rep(30000),
+        emptyrecords = ("\22\3\1\0\0"):rep(100), hello0 = "\22\3\1\0\4\1\0\0\0",
+        hugehello = "\22\3\1\0\4\1\255\255\255",
         applicationdata = "\23\3\3\0\5hello", ccs = ("\20\3\3\0\1\1"):rep(100),
     }
     for name, bytes in pairs(cases) do

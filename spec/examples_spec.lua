@@ -27,8 +27,10 @@ local prepared
 local function prepare()
     if prepared then return end
     prepared = true
-    local command = assert(process.slurp "README.md":match "\n    (openssl req .-)\n\n"):gsub("\\\n", "")
-    local code, output = process.run {"sh", "-c", 'mkdir -p "$0" && cd "$0" && ' .. command, directory}
+    local command = assert(process.slurp "README.md":match "\n    (openssl req .-)\n\n"):gsub(
+        "\\\n", "")
+    local code, output = process.run {"sh", "-c",
+        'mkdir -p "$0" && cd "$0" && ' .. command, directory}
     assert(code == 0, output)
 end
 
@@ -37,8 +39,8 @@ local LUA_PATH = here .. "/build/deps/copas/?.lua;;" .. here .. "/spec/support/c
 
 local function start(script, ...)
     prepare()
-    return process.start {"env", "LUA_PATH=" .. LUA_PATH, "sh", "-c", 'cd "$0" && exec "$@"', directory, program.path, script,
-        timeout = 20, ...}
+    return process.start {"env", "LUA_PATH=" .. LUA_PATH, "sh", "-c", 'cd "$0" && exec "$@"',
+        directory, program.path, script, timeout = 20, ...}
 end
 
 --- Has the program that module?
@@ -46,7 +48,8 @@ local modules = {}
 local function is_there(module)
     if modules[module] == nil then
         prepare()
-        local script = process.spill(directory .. "/is_there.lua", "for name in arg[1]:gmatch '%S+' do require(name) end")
+        local script = process.spill(directory ..
+            "/is_there.lua", "for name in arg[1]:gmatch '%S+' do require(name) end")
         modules[module] = start(script, module):wait(20) == 0
     end
     return modules[module]
@@ -71,7 +74,8 @@ end
 
 describe("the examples", function()
     -- every file here has a spec below
-    local RUNS = {client = true, server = true, hooks = true, nonblocking = true, session_file = true, transport = true,
+    local RUNS = {client = true, server = true, hooks = true, nonblocking = true,
+        session_file = true, transport = true,
         cache_restart = true, cache_redis = true, cache_lua = true, tickets_by_secret = true,
         loop_luv = true, loop_cqueues = true, loop_copas = true, loop_own = true,
         serve = true, serve_http = true,
@@ -85,7 +89,8 @@ describe("the examples", function()
     end)
 
     it("converse, and resume from a file", function()
-        local server, port = converse(here .. "/examples/server.lua", here .. "/examples/client.lua")
+        local server, port = converse(here .. "/examples/server.lua",
+            here .. "/examples/client.lua")
         local script = here .. "/examples/session_file.lua"
         assert.truthy(run(script, port):match "hello\tnew session")
         assert.truthy(run(script, port):match "hello\tresumed")
@@ -104,13 +109,18 @@ describe("the examples", function()
     end)
 
     it("resume from Redis, also on another machine", function()
-        if not pcall(require "tlslife".redis, {}) then return pending "this build has no hiredis" end
+        if not pcall(require "tlslife".redis, {}) then
+            return pending "this build has no hiredis"
+        end
         local redis_port = process.free_port()
-        local redis = process.start {"redis-server", "--port", redis_port, "--save", "", "--appendonly", "no", timeout = 30}
+        local redis = process.start {"redis-server", "--port", redis_port, "--save", "",
+            "--appendonly", "no", timeout = 30}
         redis:wait_for_port(redis_port)
         local client = here .. "/examples/cache_restart.lua"
         local port = 0
-        for i = 1, 2 do -- the second server knows nothing but Redis; it has the port, by which the client knows its peers
+        -- the second server knows nothing but Redis; it has the port, by which the client knows its
+        -- peers
+        for i = 1, 2 do
             local server = start(here .. "/examples/cache_redis.lua", port, redis_port)
             port = server:wait_for "listening on port (%d+)"
             local output = run(client, port, "in_redis")
@@ -125,7 +135,9 @@ describe("the examples", function()
         local output = run(here .. "/examples/cache_lua.lua")
         assert.truthy(output:match "put: %d+ sealed bytes for %d+ s", output)
         assert.truthy(output:match "\nhello\tclient: not_cached\tserver: not_offered\n", output)
-        assert.truthy(output:match "\nasking the database\n.*\nhello\tclient: resumed\tserver: resumed\n", output)
+        assert.truthy(
+            output:match "\nasking the database\n.*\nhello\tclient: resumed\tserver: resumed\n",
+            output)
     end)
 
     it("share tickets by a secret", function()
@@ -152,7 +164,8 @@ describe("the examples", function()
         assert.equal("10 answers\n", run(here .. "/examples/nonblocking.lua"))
     end)
 
-    for example, module in pairs {loop_luv = "luv", loop_cqueues = "cqueues", loop_copas = "copas socket", loop_own = "socket"} do
+    for example, module in pairs {loop_luv = "luv", loop_cqueues = "cqueues",
+        loop_copas = "copas socket", loop_own = "socket"} do
         it("run in a loop: " .. example, function()
             if not is_there(module) then return pending(module .. " is not installed") end
             assert.equal("10 answers\n", run(here .. "/examples/" .. example .. ".lua"))
@@ -176,8 +189,9 @@ describe("the servers", function()
     end
 
     local function curl(port, ...)
-        return process.run {"curl", "-sS", "--cacert", directory .. "/cert.pem", "--max-time", "5", "-w", "%{http_code} ",
-            "--connect-to", "localhost:1:127.0.0.1:" .. port, timeout = 10, ...}
+        return process.run {"curl", "-sS", "--cacert", directory .. "/cert.pem", "--max-time",
+            "5", "-w", "%{http_code} ", "--connect-to", "localhost:1:127.0.0.1:" .. port,
+            timeout = 10, ...}
     end
 
     local function hello(port)
@@ -194,7 +208,8 @@ describe("the servers", function()
             named[name] = process.spill(directory .. "/" .. name, block)
         end
         assert.equal("HELLO\nstopped after\t1\n", run(named["own_loop.lua"]))
-        for _, script in ipairs {here .. "/examples/serve.lua", named["echo.lua"], named["by_function.lua"]} do
+        for _, script in ipairs {here .. "/examples/serve.lua", named["echo.lua"],
+            named["by_function.lua"]} do
             local server, port = serve(script, "127.0.0.1:0", 2)
             local _, output = hello(port)
             assert.equal("hello", output)
@@ -207,16 +222,20 @@ describe("the servers", function()
         local server, port = serve(here .. "/examples/serve_http.lua", "127.0.0.1:0")
         local body = process.spill(directory .. "/body", ("b"):rep(100000))
         local url = "https://localhost:1/"
-        local status, output = curl(port, url .. "one", url .. "two", "-w", "%{http_code}, new connections: %{num_connects} ")
+        local status, output = curl(port, url .. "one", url .. "two",
+            "-w", "%{http_code}, new connections: %{num_connects} ")
         assert.equal(0, status, output)
         assert.equal("/one\n200, new connections: 1 /two\n200, new connections: 0 ", output)
-        assert.equal(("b"):rep(100000) .. "200 ", select(2, curl(port, url, "--data-binary", "@" .. body)))
+        assert.equal(("b"):rep(100000) .. "200 ",
+            select(2, curl(port, url, "--data-binary", "@" .. body)))
         assert.equal("200 ", select(2, curl(port, url, "-I", "-o", "/dev/null")))
         assert.equal("what?\n405 ", select(2, curl(port, url, "-X", "DELETE")))
-        assert.truthy(select(2, curl(port, url, "-H", "Transfer-Encoding: chunked", "-d", "x")):find "411 $")
+        assert.truthy(select(2, curl(port, url, "-H", "Transfer-Encoding: chunked", "-d",
+            "x")):find "411 $")
         assert.truthy(select(2, curl(port, url, "-H", "X: " .. ("x"):rep(20000))):find "431 ")
         local tls = require "tlslife"
-        local conn <close> = assert(assert(tls.context {role = "client", ca = directory .. "/cert.pem", timeout = 5}):connection())
+        local conn <close> = assert(assert(tls.context {role = "client",
+            ca = directory .. "/cert.pem", timeout = 5}):connection())
         conn:set_hostname "localhost"
         assert(conn:dial("127.0.0.1", port) and conn:connect())
         local text = "GET /a HTTP/1.1\r\n\r\nPOST /b HTTP/1.1\r\ncontent-length: 3\r\n\r\nxyzHEAD /c HTTP/1.1\r\n\r\n"
@@ -240,17 +259,23 @@ describe("docs/loops.md", function()
     it("has programs", function()
         assert.is_true(#files_of >= 6)
         prepare()
-        for _, file in ipairs(files_of) do process.spill(directory .. "/" .. file.name, file.text) end
+        for _, file in ipairs(files_of) do
+            process.spill(directory .. "/" .. file.name, file.text)
+        end
     end)
 
     for _, file in ipairs(files_of) do
         it("has one that runs: " .. file.name, function()
             for module in file.text:gmatch 'require "(%l+)"' do
                 local needed = module == "copas" and "copas socket" or module
-                if module ~= "hello" and not is_there(needed) then return pending(module .. " is not installed") end
+                if module ~= "hello" and not is_there(needed) then
+                    return pending(module .. " is not installed")
+                end
             end
             local expected = ""
-            for line in file.text:gmatch "%-%- prints: ([^\n]*)" do expected = expected .. line .. "\n" end
+            for line in file.text:gmatch "%-%- prints: ([^\n]*)" do
+                expected = expected .. line .. "\n"
+            end
             assert.equal(expected, (run(file.name):gsub("\t", " ")))
         end)
     end
@@ -258,7 +283,9 @@ end)
 
 describe("the README", function()
     local blocks = {}
-    for block in process.slurp "README.md":gmatch "```lua\n(.-)```" do blocks[#blocks + 1] = block end
+    for block in process.slurp "README.md":gmatch "```lua\n(.-)```" do
+        blocks[#blocks + 1] = block
+    end
 
     it("has a server and a client of at most 30 lines that run as pasted", function()
         assert.is_true(#blocks >= 2, #blocks .. " blocks")

@@ -108,7 +108,8 @@ local function redis(options)
 end
 
 local function server_of(store, version, options)
-    local cache = assert(tls.cache {store = store, keyring = tls.keyring {SECRET}, in_memory = false})
+    local cache = assert(tls.cache {store = store, keyring = tls.keyring {SECRET},
+        in_memory = false})
     local all = {cache = cache, max_version = version, num_tickets = 1}
     for name, value in pairs(options or {}) do all[name] = value end
     return pair.server(all), cache
@@ -117,7 +118,8 @@ end
 -- One blocking server's connection from the first byte to the end, bytes both ways: its word, the
 -- client's session, and the seconds that its handshake took.
 local function visit(client, server, session)
-    local conn, peer = pair.join {client = client, server = server, session = session, setup = function(_, s)
+    local conn, peer = pair.join {client = client, server = server, session = session,
+        setup = function(_, s)
         s:set_blocking(true) -- in memory there is no other wait than the store's
     end}
     local before = process.now()
@@ -137,7 +139,8 @@ end
 
 -- A session that no broken store was troubled with.
 local function elsewhere(client, version)
-    local _, session = visit(client, pair.server {cache = tls.cache(), max_version = version, num_tickets = 1})
+    local _, session = visit(client, pair.server {cache = tls.cache(), max_version = version,
+        num_tickets = 1})
     return session
 end
 
@@ -154,8 +157,8 @@ local function recovers(client, server, seconds)
 end
 
 local function start_redis(port, ...)
-    local real = process.start {"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly",
-        "no", timeout = 60, ...}
+    local real = process.start {"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
+        "--appendonly", "no", timeout = 60, ...}
     real:wait_for_port(port)
     return real
 end
@@ -163,7 +166,8 @@ end
 setup(function()
     faulty_port, full_port = process.free_port(), process.free_port()
     behave "well"
-    faulty = process.start {"/usr/bin/python3", "-c", FAULTY, faulty_port, full_port, kind_file(), timeout = 120}
+    faulty = process.start {"/usr/bin/python3", "-c", FAULTY, faulty_port, full_port, kind_file(),
+        timeout = 120}
     faulty:wait_for "ready"
 end)
 
@@ -205,7 +209,8 @@ if pcall(tls.redis) then -- hiredis is optional
                     assert.equal(expected, word)
                     local counted = cache:stats()[counter]
                     -- After the pause that a failure costs (0.1 s), the put is sent again.
-                    assert(counted == count or (took > 0.1 and counted == 1), ("%d in %g s"):format(counted, took))
+                    assert(counted == count or (took > 0.1 and counted == 1),
+                        ("%d in %g s"):format(counted, took))
                     assert.equal(1, cache:stats().misses)
                     assert.equal(0, cache:stats().hits)
                     assert.equal(1, times(kind, "GET"))
@@ -250,7 +255,8 @@ if pcall(tls.redis) then -- hiredis is optional
                 local port = process.free_port()
                 local real = start_redis(port, "--requirepass", "right")
                 for _, password in ipairs {"wrong", false} do
-                    local server, cache = server_of(redis {port = port, password = password or nil}, version)
+                    local server, cache =
+                        server_of(redis {port = port, password = password or nil}, version)
                     local word, _, took = visit(client, server, elsewhere(client, version))
                     assert.equal("store", word)
                     assert.is_true(cache:stats().store_errors >= 1)
@@ -305,7 +311,8 @@ if pcall(tls.redis) then -- hiredis is optional
             assert.equal("store", word)
             assert(took < 0.1 + SLACK, ("%g s"):format(took))
             if took < 0.05 then quick = quick + 1 else quick, slow = 0, slow + 1 end
-            if quick > 0 and quick < 10 then process.sleep(0.02) end -- longer than the pauses after the first failures
+            -- longer than the pauses after the first failures
+            if quick > 0 and quick < 10 then process.sleep(0.02) end
         end
         assert.equal(10, quick)
         assert(slow >= 5, slow)
@@ -333,10 +340,14 @@ describe("a shared home", function()
             for i = 1, 300 do
                 local _, session = visit(client, server)
                 first, last = first or session, session
-                if i == 1 then assert.equal("resumed", (visit(client, server, client:import_session(session:export())))) end
+                if i == 1 then
+                    assert.equal("resumed",
+                        (visit(client, server, client:import_session(session:export()))))
+                end
             end
             assert.equal("resumed", (visit(client, server, last)))
-            assert.equal("not_cached", (visit(client, server, client:import_session(first:export()))))
+            assert.equal("not_cached",
+                (visit(client, server, client:import_session(first:export()))))
             assert.equal(0, cache:stats().store_errors)
         end)
 

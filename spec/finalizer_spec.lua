@@ -80,8 +80,10 @@ local calls = {
     { "cache", function() return assert(tls.cache {}) end, "stats" },
     { "cache", function() return assert(tls.cache {}) end, "entries" },
     { "cache", function() return assert(tls.cache {}) end, "get", "an id" },
-    { "cache", function() return assert(tls.cache {}) end, "export", tls.keyring { ("k"):rep(32) } },
-    { "listener", function() return assert(tls.listen("127.0.0.1", 0)) end, "accept", pair.server(), 0 },
+    { "cache", function() return assert(tls.cache {}) end, "export",
+        tls.keyring { ("k"):rep(32) } },
+    { "listener", function() return assert(tls.listen("127.0.0.1", 0)) end, "accept", pair.server(),
+        0 },
     { "listener", function() return assert(tls.listen("127.0.0.1", 0)) end, "port" },
 }
 
@@ -93,7 +95,8 @@ describe("a finalizer that frees an object while its method runs", function()
 
     for number, call in ipairs(calls) do
         local kind, make, name = call[1], call[2], call[3]
-        local title = ("does no harm to %s %s:%s (%d)"):format(make == fresh_client and "a fresh" or "a", kind, name, number)
+        local title = ("does no harm to %s %s:%s (%d)"):format(make == fresh_client and "a fresh" or
+            "a", kind, name, number)
         it(title, function()
             for _ = 1, 3 do
                 local object, other = make()
@@ -111,7 +114,8 @@ describe("a finalizer that frees an object while its method runs", function()
         local said = 0
         for _ = 1, 20 do
             local _, outcome = freed_within(fresh_client(), fresh_client().take_session)
-            said = said + (not outcome[1] and tostring(outcome[2]):find("the connection was freed", 1, true) and 1 or 0)
+            said = said + (not outcome[1] and
+                tostring(outcome[2]):find("the connection was freed", 1, true) and 1 or 0)
         end
         assert.is_true(said > 0, "no finalizer ran within take_session")
     end)

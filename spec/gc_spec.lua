@@ -69,14 +69,16 @@ describe("the collector", function()
     end)
 
     it("may come at any allocation", function()
-        local mode, pause, multiplier = collectgarbage "incremental", collectgarbage("setpause", 0), collectgarbage("setstepmul", 1000)
+        local mode, pause, multiplier = collectgarbage "incremental", collectgarbage("setpause", 0),
+            collectgarbage("setstepmul", 1000)
         finally(function()
             collectgarbage("setpause", pause)
             collectgarbage("setstepmul", multiplier)
             collectgarbage(mode)
         end)
-        local client, server = pair.connect {server = {on_hello = function() collectgarbage() end, resumption = "stateful"},
-            client = {on_verify = function(_, peer) collectgarbage(); return #peer.certificates == 2 end}}
+        local client, server = pair.connect {server = {
+            on_hello = function() collectgarbage() end, resumption = "stateful"}, client = {
+                on_verify = function(_, peer) collectgarbage(); return #peer.certificates == 2 end}}
         for i = 1, 20 do
             assert.equal(("%d"):format(i), pair.send(client, server, ("%d"):format(i)))
             client:peer_certificates()
@@ -147,12 +149,15 @@ describe("the end of a Lua state", function()
             thread = coroutine.create(function() s:accept() end)
             assert(coroutine.resume(thread))
             assert(coroutine.status(thread) == "suspended")]],
-        ["comes with a to-be-closed connection"] = "local x <close> = a; local y <close> = client; os.exit(0, true)",
-        ["comes with references to spare"] = "for _ = 1, 10 do a:up_ref() client:up_ref() session:up_ref() end",
+        ["comes with a to-be-closed connection"] =
+            "local x <close> = a; local y <close> = client; os.exit(0, true)",
+        ["comes with references to spare"] =
+            "for _ = 1, 10 do a:up_ref() client:up_ref() session:up_ref() end",
     }
     for what, ending in pairs(endings) do
         it(what, function()
-            local code, output = program.run(PRELUDE .. ending, p.server_cert_file, p.server_key_file, p.ca_file)
+            local code, output = program.run(PRELUDE .. ending, p.server_cert_file,
+                p.server_key_file, p.ca_file)
             assert.equal(what:match "error" and 1 or 0, code, output)
             assert.is_nil(output:match "Sanitizer", output)
         end)

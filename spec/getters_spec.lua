@@ -12,21 +12,30 @@ local p = pki.get()
 -- What tells of a handshake. "always": where it is done; "maybe": by what was agreed on. The others
 -- tell of something else.
 local TOLD = {
-    version = "always", cipher = "always", verify_result = "always", finished = "always", peer_finished = "always",
-    resumption = "always", alpn = "always", peer_certificates = "always", group = "maybe", ocsp_response = "maybe",
+    version = "always", cipher = "always", verify_result = "always", finished = "always",
+    peer_finished = "always",
+    resumption = "always", alpn = "always", peer_certificates = "always", group = "maybe",
+    ocsp_response = "maybe",
     ticket_data = "maybe",
 }
 local OTHERS = {
-    "blocking", "context", "early_data_status", "error", "events", "fd", "get_shutdown", "get_timeout", "handshake_done",
-    "has_pending", "hostname", "idle", "is_server", "peer_address", "pending", "pollfd", "quiet_shutdown",
-    "renegotiate_pending", "server_name", "session", "session_reused", "state", "state_text", "take_keylog", "take_session",
+    "blocking", "context", "early_data_status", "error", "events", "fd", "get_shutdown",
+    "get_timeout", "handshake_done",
+    "has_pending", "hostname", "idle", "is_server", "peer_address", "pending",
+    "pollfd", "quiet_shutdown",
+    "renegotiate_pending", "server_name", "session", "session_reused", "state", "state_text",
+    "take_keylog", "take_session",
     "timeout",
 }
 local NO_GETTERS = {
-    "accept", "cancel", "clear", "close", "close_transport", "connect", "cork", "dial", "drain", "dup",
-    "export_keying_material", "feed", "feed_eof", "flush", "free", "handshake", "key_update", "new_session_ticket", "peek",
-    "read", "read_early", "read_into", "renegotiate", "request_client_certificate", "set_alpn", "set_blocking", "set_fd",
-    "set_groups", "set_hostname", "set_memory", "set_num_tickets", "set_quiet_shutdown", "set_session", "set_shutdown",
+    "accept", "cancel", "clear", "close", "close_transport", "connect", "cork", "dial",
+    "drain", "dup",
+    "export_keying_material", "feed", "feed_eof", "flush", "free", "handshake", "key_update",
+    "new_session_ticket", "peek",
+    "read", "read_early", "read_into", "renegotiate", "request_client_certificate", "set_alpn",
+    "set_blocking", "set_fd",
+    "set_groups", "set_hostname", "set_memory", "set_num_tickets", "set_quiet_shutdown",
+    "set_session", "set_shutdown",
     "set_ticket_data", "set_timeout", "shutdown", "take_fd", "up_ref", "write", "write_early",
 }
 
@@ -56,8 +65,9 @@ local AFTERS = {
 }
 
 local function mutual(version, client, server)
-    local all = {client = {certificate = p.client_cert, private_key = p.client_key, alpn = {"h2"}, max_version = version},
-        server = {verify = "required", ca = p.ca_file, alpn = {"h2"}, max_version = version}}
+    local all = {client = {certificate = p.client_cert, private_key = p.client_key, alpn = {
+        "h2"}, max_version = version}, server = {verify = "required", ca = p.ca_file, alpn = {"h2"},
+            max_version = version}}
     for name, value in pairs(client or {}) do all.client[name] = value end
     for name, value in pairs(server or {}) do all.server[name] = value end
     return all
@@ -140,13 +150,19 @@ local STATES = {
         visit(server, true)
     end,
     ["whose handshake failed"] = function(visit, version)
-        local _, _, client, server = pair.try {client = {ca = p.other_ca_file, max_version = version}}
+        local _, _, client, server = pair.try {
+            client = {ca = p.other_ca_file, max_version = version}}
         visit(client, false)
         visit(server, nil)
     end,
     ["that is asked for another certificate"] = function(visit, version)
-        local client, server = pair.connect(mutual(version, {post_handshake_auth = version == "TLSv1.3" or nil}))
-        if version == "TLSv1.3" then server:request_client_certificate() else server:renegotiate() end
+        local client, server = pair.connect(mutual(version,
+            {post_handshake_auth = version == "TLSv1.3" or nil}))
+        if version == "TLSv1.3" then
+            server:request_client_certificate()
+        else
+            server:renegotiate()
+        end
         server:handshake()
         client:read()
         visit(client, nil)
@@ -158,10 +174,13 @@ local STATES = {
 -- libssl's handshake.
 local HOOKS = {
     on_hello = function(hook, version) return mutual(version, nil, {on_hello = hook}) end,
-    on_certificate = function(hook, version) return mutual(version, nil, {on_certificate = hook}) end,
-    ["a client's on_certificate"] = function(hook, version) return mutual(version, {on_certificate = hook}) end,
+    on_certificate =
+        function(hook, version) return mutual(version, nil, {on_certificate = hook}) end,
+    ["a client's on_certificate"] =
+        function(hook, version) return mutual(version, {on_certificate = hook}) end,
     on_verify = function(hook, version) return mutual(version, nil, {on_verify = hook}) end,
-    ["a client's on_verify"] = function(hook, version) return mutual(version, {on_verify = hook}) end,
+    ["a client's on_verify"] =
+        function(hook, version) return mutual(version, {on_verify = hook}) end,
 }
 
 local function in_hook(kind, resumed)
@@ -173,11 +192,13 @@ local function in_hook(kind, resumed)
             if kind:match "verify" then return true end
         end, version)
         if resumed then
-            options.client, options.server = pair.client(options.client), pair.server(options.server)
+            options.client, options.server = pair.client(options.client),
+                pair.server(options.server)
             options.session = pair.session(options)
         end
         local client, server = pair.join(options)
-        pcall(pair.drive, client, server) -- what the hook did to its connection is raised by the verb
+        -- what the hook did to its connection is raised by the verb
+        pcall(pair.drive, client, server)
         assert(asked > 0 and right, why)
     end
 end
@@ -190,7 +211,9 @@ end
 describe("the getters", function()
     it("are all here", function()
         local left = {}
-        for name in pairs(debug.getmetatable(pair.client():connection()).__index) do left[name] = true end
+        for name in pairs(debug.getmetatable(pair.client():connection()).__index) do
+            left[name] = true
+        end
         for getter in pairs(TOLD) do assert(left[getter], getter); left[getter] = nil end
         for _, list in ipairs {OTHERS, NO_GETTERS} do
             for _, name in ipairs(list) do left[name] = nil end
@@ -215,7 +238,8 @@ describe("the getters", function()
 end)
 
 describe("what was known", function()
-    local FACTS = {"version", "cipher", "group", "alpn", "finished", "peer_finished", "resumption", "verify_result"}
+    local FACTS = {"version", "cipher", "group", "alpn", "finished", "peer_finished",
+        "resumption", "verify_result"}
 
     local function facts(conn)
         local all = {server_name = conn:server_name(), certificates = #conn:peer_certificates()}
@@ -255,12 +279,16 @@ end)
 describe("the server's name of its client", function()
     local function names(options)
         local seen = {}
-        local sc = pair.server {max_version = options.version, groups = options.server_groups, resumption = options.resumption}
-        local cc = pair.client {max_version = options.version, verify_host = false, groups = options.groups}
+        local sc = pair.server {max_version = options.version, groups = options.server_groups,
+            resumption = options.resumption}
+        local cc = pair.client {max_version = options.version, verify_host = false,
+            groups = options.groups}
         local session
         for _, name in ipairs(options) do
-            local client, server = pair.connect {client = cc, server = sc, session = session, hostname = name}
-            seen[#seen + 1] = ("%s %s"):format(server:session_reused() and "resumed" or "full", server:server_name())
+            local client, server = pair.connect {client = cc, server = sc, session = session,
+                hostname = name}
+            seen[#seen + 1] = ("%s %s"):format(server:session_reused() and "resumed" or "full",
+                server:server_name())
             pair.finish(client, server)
             session = client:take_session() or client:session()
         end
@@ -269,9 +297,12 @@ describe("the server's name of its client", function()
 
     for _, version in ipairs(pair.VERSIONS) do
         for _, resumption in ipairs {"tickets", "stateful"} do
-            it(("is the one of this handshake, resumed or not, %s, %s"):format(version, resumption), function()
-                assert.same({"full a.example", "resumed a.example", "resumed b.example", "resumed nil", "resumed c.example"},
-                    names {version = version, resumption = resumption, "a.example", "a.example", "b.example", false, "c.example"})
+            it(("is the one of this handshake, resumed or not, %s, %s"):format(
+                version, resumption), function()
+                assert.same(
+                    {"full a.example", "resumed a.example", "resumed b.example", "resumed nil",
+                        "resumed c.example"}, names {version = version, resumption = resumption,
+                            "a.example", "a.example", "b.example", false, "c.example"})
                 assert.same({"full nil", "resumed a.example"},
                     names {version = version, resumption = resumption, false, "a.example"})
             end)
@@ -279,8 +310,8 @@ describe("the server's name of its client", function()
     end
 
     it("passes a HelloRetryRequest", function()
-        assert.same({"full a.example", "resumed b.example"}, names {version = "TLSv1.3", groups = "X25519:P-256",
-            server_groups = "P-256", "a.example", "b.example"})
+        assert.same({"full a.example", "resumed b.example"}, names {version = "TLSv1.3",
+            groups = "X25519:P-256", server_groups = "P-256", "a.example", "b.example"})
     end)
 
     it("is forgotten by clear", function()

@@ -116,7 +116,8 @@ describe("the handshake", function()
     end)
 
     it("is for TLS 1.2 and newer by default", function()
-        local c, s = pair.try {client = {min_version = "TLSv1", max_version = "TLSv1.1", ciphers = "ALL:@SECLEVEL=0"}}
+        local c, s = pair.try {client = {min_version = "TLSv1", max_version = "TLSv1.1",
+            ciphers = "ALL:@SECLEVEL=0"}}
         assert.is_nil(c[1])
         assert.is_nil(s[1])
     end)
@@ -127,7 +128,8 @@ describe("the handshake", function()
     end)
 
     it("tells versions that do not meet", function()
-        local c, s = pair.try {client = {max_version = "TLSv1.2"}, server = {min_version = "TLSv1.3"}}
+        local c, s = pair.try {client = {max_version = "TLSv1.2"},
+            server = {min_version = "TLSv1.3"}}
         local err = expect.fails("alert", table.unpack(c))
         assert.equal("protocol_version", err.alert)
         assert.is_true(err.alert_received)
@@ -139,21 +141,29 @@ end)
 
 describe("verification", function()
     local cases = {
-        {"an unknown CA", client = {ca = p.other_ca_file}, verify = "local issuer", alert = "unknown_ca", depth = 1},
-        {"an expired certificate", server = {certificate = p.expired_cert, private_key = p.expired_key},
+        {"an unknown CA", client = {ca = p.other_ca_file}, verify = "local issuer",
+            alert = "unknown_ca", depth = 1},
+        {"an expired certificate",
+            server = {certificate = p.expired_cert, private_key = p.expired_key},
             verify = "expired", alert = "certificate_expired", depth = 0},
-        {"another host's certificate", server = {certificate = p.wrong_host_cert, private_key = p.wrong_host_key},
+        {"another host's certificate",
+            server = {certificate = p.wrong_host_cert, private_key = p.wrong_host_key},
             verify = "mismatch", alert = "bad_certificate", depth = 0},
-        {"another host's name", hostname = "c.b.example.org", verify = "mismatch", alert = "bad_certificate", depth = 0},
-        {"another address", hostname = "127.0.0.2", verify = "mismatch", alert = "bad_certificate", depth = 0},
-        {"two labels under a wildcard", hostname = "x.y.b.example", verify = "mismatch", alert = "bad_certificate", depth = 0},
+        {"another host's name", hostname = "c.b.example.org", verify = "mismatch",
+            alert = "bad_certificate", depth = 0},
+        {"another address", hostname = "127.0.0.2", verify = "mismatch", alert = "bad_certificate",
+            depth = 0},
+        {"two labels under a wildcard", hostname = "x.y.b.example", verify = "mismatch",
+            alert = "bad_certificate", depth = 0},
         {"a chain that is too deep", client = {verify_depth = 0}, verify = "chain", depth = 1},
-        {"a chain with a gap", server = {certificate = p.server_leaf}, verify = "issuer", depth = 0},
+        {"a chain with a gap", server = {certificate = p.server_leaf}, verify = "issuer",
+            depth = 0},
     }
     for _, version in ipairs(pair.VERSIONS) do
         for _, case in ipairs(cases) do
             it(("refuses %s, %s"):format(case[1], version), function()
-                local c, s, client, server = pair.try {client = case.client, hostname = case.hostname,
+                local c, s, client, server = pair.try {
+                    client = case.client, hostname = case.hostname,
                     server = with(case.server or {}, {max_version = version})}
                 local err = expect.fails("verify", table.unpack(c))
                 assert.truthy(err.verify:lower():find(case.verify), err.verify)
@@ -177,7 +187,8 @@ describe("verification", function()
             assert.truthy(err.reason:match "certificate", err.reason)
             if version == "TLSv1.3" then c = table.pack(client:read()) end
             err = expect.fails("alert", c[1], c[2], c[3])
-            assert.equal(version == "TLSv1.3" and "certificate_required" or "handshake_failure", err.alert)
+            assert.equal(version == "TLSv1.3" and "certificate_required" or "handshake_failure",
+                err.alert)
         end)
 
         it("refuses a client of another CA, " .. version, function()
@@ -191,7 +202,8 @@ describe("verification", function()
         end)
 
         it("accepts a client of the CA, " .. version, function()
-            local client, server = pair.connect {client = with(MUTUAL_CLIENT, {max_version = version}), server = MUTUAL_SERVER}
+            local client, server = pair.connect {
+                client = with(MUTUAL_CLIENT, {max_version = version}), server = MUTUAL_SERVER}
             assert.equal("CN=client", server:peer_certificates()[1].subject)
             assert.same({"ok", 0}, {server:verify_result()})
             assert.same({"ok", 0}, {client:verify_result()})
@@ -208,15 +220,18 @@ describe("verification", function()
     end
 
     it("accepts the names that the certificate bears", function()
-        for _, name in ipairs {"localhost", "LOCALHOST", "127.0.0.1", "::1", "a.example", "x.b.example"} do
+        for _, name in ipairs {"localhost", "LOCALHOST", "127.0.0.1", "::1", "a.example",
+            "x.b.example"} do
             local client, server = pair.connect {hostname = name}
             assert.same({"ok", 0}, {client:verify_result()})
-            assert.equal(name:match "^[%d:.]+$" and "" or name:lower(), (server:server_name() or ""):lower())
+            assert.equal(name:match "^[%d:.]+$" and "" or name:lower(),
+                (server:server_name() or ""):lower())
         end
     end)
 
     it("is refused without a host name", function()
-        local client, server = pair.join {hostname = false} -- held: a peer that is collected is gone
+        -- held: a peer that is collected is gone
+        local client, server = pair.join {hostname = false}
         expect.raises("host ?name", client.connect, client)
         assert.equal("before", client:state())
         client:set_hostname "localhost"
@@ -229,7 +244,8 @@ describe("verification", function()
             local client = pair.connect {hostname = false, client = options}
             assert.is_nil(client:server_name())
         end
-        assert.is_not_nil(pair.connect {hostname = "elsewhere.example", client = {verify_host = false}})
+        assert.is_not_nil(pair.connect {hostname = "elsewhere.example",
+            client = {verify_host = false}})
     end)
 
     it("that is off says what it would have said", function()
@@ -245,8 +261,8 @@ describe("verification", function()
 end)
 
 describe("getters", function()
-    local NOTHING = {"version", "cipher", "group", "alpn", "verify_result", "peer_certificates", "finished", "peer_finished",
-        "ocsp_response", "take_keylog", "take_session"}
+    local NOTHING = {"version", "cipher", "group", "alpn", "verify_result", "peer_certificates",
+        "finished", "peer_finished", "ocsp_response", "take_keylog", "take_session"}
 
     local function check(conn)
         for _, name in ipairs(NOTHING) do assert.is_nil(conn[name](conn), name) end
@@ -292,7 +308,8 @@ describe("getters", function()
         end)
 
         it("say nothing after a handshake that failed, " .. version, function()
-            local _, _, client, server = pair.try {client = {max_version = version, ca = p.other_ca_file}}
+            local _, _, client, server = pair.try {
+                client = {max_version = version, ca = p.other_ca_file}}
             for _, conn in ipairs {client, server} do
                 assert.equal("failed", conn:state())
                 assert.is_false(conn:handshake_done())
@@ -304,12 +321,15 @@ describe("getters", function()
         end)
 
         it("tell both ends the same afterwards, " .. version, function()
-            local client, server = pair.connect {client = {max_version = version, groups = "P-384:P-256"}}
-            for _, name in ipairs {"version", "cipher", "group", "server_name", "alpn", "session_reused"} do
+            local client, server = pair.connect {
+                client = {max_version = version, groups = "P-384:P-256"}}
+            for _, name in ipairs {"version", "cipher", "group", "server_name", "alpn",
+                "session_reused"} do
                 assert.equal(client[name](client), server[name](server), name)
             end
             assert.equal(version, client:version())
-            assert.is_nil(client:group():lower():find "x25519") -- which of the two is libssl's choice
+            -- which of the two is libssl's choice
+            assert.is_nil(client:group():lower():find "x25519")
             assert.equal(client:finished(), server:peer_finished())
             assert.equal(client:peer_finished(), server:finished())
             assert.not_equal(client:finished(), server:finished())
@@ -336,7 +356,8 @@ describe("getters", function()
             both(1, "EXPORTER-spec")
             both(1000, "EXPORTER-spec", "a\0b")
             for _, wrong in ipairs {0, -1, 65536, 1.5, "x"} do
-                assert.is_false((pcall(client.export_keying_material, client, wrong, "EXPORTER-spec")), tostring(wrong))
+                assert.is_false((pcall(client.export_keying_material, client, wrong,
+                    "EXPORTER-spec")), tostring(wrong))
             end
         end)
     end
@@ -345,7 +366,8 @@ end)
 describe("ALPN", function()
     for _, version in ipairs(pair.VERSIONS) do
         local function alpn(client, server)
-            local c, s, conn, peer = pair.try {client = {alpn = client, max_version = version}, server = {alpn = server}}
+            local c, s, conn, peer = pair.try {client = {alpn = client, max_version = version},
+                server = {alpn = server}}
             return c, s, conn, peer
         end
 
@@ -382,22 +404,27 @@ end)
 describe("ciphers and groups", function()
     it("are those of the list", function()
         for _, case in ipairs {
-            {"ciphers", "ECDHE-ECDSA-CHACHA20-POLY1305", "cipher", "ECDHE%-ECDSA%-CHACHA20%-POLY1305", "TLSv1.2"},
-            {"ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", "cipher", "TLS_CHACHA20_POLY1305_SHA256", "TLSv1.3"},
+            {"ciphers", "ECDHE-ECDSA-CHACHA20-POLY1305", "cipher",
+                "ECDHE%-ECDSA%-CHACHA20%-POLY1305", "TLSv1.2"},
+            {"ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", "cipher",
+                "TLS_CHACHA20_POLY1305_SHA256", "TLSv1.3"},
             {"groups", "P-521", "group", "521", "TLSv1.3"},
             {"groups", "P-256", "group", "256", "TLSv1.2"},
             {"groups", "X25519", "group", "25519", "TLSv1.3"},
         } do
             for _, owner in ipairs {"client", "server"} do
                 local other = owner == "client" and "server" or "client"
-                local conn = pair.connect {[owner] = {[case[1]] = case[2], max_version = case[5]}, [other] = {}}
-                assert.truthy(conn[case[3]](conn):upper():match(case[4]:upper()), case[1] .. " of the " .. owner)
+                local conn = pair.connect {[owner] = {[case[1]] = case[2], max_version = case[5]},
+                    [other] = {}}
+                assert.truthy(conn[case[3]](conn):upper():match(case[4]:upper()),
+                    case[1] .. " of the " .. owner)
             end
         end
     end)
 
     it("that do not meet fail", function()
-        local c, s = pair.try {client = {groups = "P-256"}, server = {groups = "P-384", min_version = "TLSv1.3"}}
+        local c, s = pair.try {client = {groups = "P-256"},
+            server = {groups = "P-384", min_version = "TLSv1.3"}}
         assert.equal("handshake_failure", expect.fails("alert", table.unpack(c)).alert)
         expect.fails("tls", table.unpack(s))
     end)
@@ -405,12 +432,16 @@ describe("ciphers and groups", function()
     it("choose between an RSA and an ECDSA certificate", function()
         local both = {certificate = {{certificate = p.server_cert, private_key = p.server_key},
             {certificate = p.rsa_cert, private_key = p.rsa_key}}, private_key = pair.none}
-        local rsa = pair.connect {server = both, client = {max_version = "TLSv1.2", ciphers = "ECDHE-RSA-AES128-GCM-SHA256"}}
-        local ec = pair.connect {server = both, client = {max_version = "TLSv1.2", ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256"}}
-        assert.not_equal(rsa:peer_certificates()[1].fingerprint, ec:peer_certificates()[1].fingerprint)
+        local rsa = pair.connect {server = both,
+            client = {max_version = "TLSv1.2", ciphers = "ECDHE-RSA-AES128-GCM-SHA256"}}
+        local ec = pair.connect {server = both,
+            client = {max_version = "TLSv1.2", ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256"}}
+        assert.not_equal(rsa:peer_certificates()[1].fingerprint,
+            ec:peer_certificates()[1].fingerprint)
         assert.equal(2, #rsa:peer_certificates())
         assert.equal(2, #ec:peer_certificates())
-        local new = pair.connect {server = both, client = {signature_algorithms = "RSA-PSS+SHA256:ECDSA+SHA256"}}
+        local new = pair.connect {server = both,
+            client = {signature_algorithms = "RSA-PSS+SHA256:ECDSA+SHA256"}}
         assert.is_not_nil(new:peer_certificates())
     end)
 end)
@@ -420,8 +451,10 @@ describe("a pre-shared key", function()
     for _, version in ipairs(pair.VERSIONS) do
         local function psk(client, server)
             return pair.try {
-                client = {psk = client, max_version = version, ciphers = "PSK+AESGCM:@SECLEVEL=1", verify = "none"},
-                server = {psk = server, certificate = pair.none, private_key = pair.none, ciphers = "PSK+AESGCM:@SECLEVEL=1"},
+                client = {psk = client, max_version = version, ciphers = "PSK+AESGCM:@SECLEVEL=1",
+                    verify = "none"},
+                server = {psk = server, certificate = pair.none, private_key = pair.none,
+                    ciphers = "PSK+AESGCM:@SECLEVEL=1"},
             }
         end
 
@@ -466,11 +499,12 @@ end)
 describe("a stapled OCSP response", function()
     for _, version in ipairs(pair.VERSIONS) do
         it("arrives where it was asked for, " .. version, function()
-            local client, server = pair.connect {client = {ocsp_request = true, max_version = version},
-                server = {ocsp_response = p.ocsp_der}}
+            local client, server = pair.connect {client = {
+                ocsp_request = true, max_version = version}, server = {ocsp_response = p.ocsp_der}}
             assert.equal(p.ocsp_der, client:ocsp_response())
             assert.is_nil(server:ocsp_response())
-            client = pair.connect {client = {max_version = version}, server = {ocsp_response = p.ocsp_der}}
+            client = pair.connect {client = {max_version = version},
+                server = {ocsp_response = p.ocsp_der}}
             assert.is_nil(client:ocsp_response())
             client = pair.connect {client = {ocsp_request = true, max_version = version}}
             assert.is_nil(client:ocsp_response())
@@ -485,8 +519,9 @@ describe("the key log", function()
         for line in function() return client:take_keylog() end do
             labels[#labels + 1] = line:match "^([%u_%d]+) %x+ %x+$"
         end
-        assert.same({"CLIENT_HANDSHAKE_TRAFFIC_SECRET", "CLIENT_TRAFFIC_SECRET_0", "EXPORTER_SECRET",
-            "SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"}, (function() table.sort(labels); return labels end)())
+        assert.same({"CLIENT_HANDSHAKE_TRAFFIC_SECRET", "CLIENT_TRAFFIC_SECRET_0",
+            "EXPORTER_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"},
+            (function() table.sort(labels); return labels end)())
         assert.is_nil(client:take_keylog())
         assert.is_nil(server:take_keylog())
     end)
@@ -595,8 +630,8 @@ end)
 
 describe("post-handshake authentication", function()
     it("asks for the certificate when the server wants it", function()
-        local client, server = pair.connect {client = with(MUTUAL_CLIENT, {post_handshake_auth = true}),
-            server = {ca = p.ca_file, min_version = "TLSv1.3"}}
+        local client, server = pair.connect {client = with(MUTUAL_CLIENT, {
+            post_handshake_auth = true}), server = {ca = p.ca_file, min_version = "TLSv1.3"}}
         assert.is_nil(server:peer_certificates())
         assert.is_true(server:request_client_certificate())
         assert.is_true(server:handshake())
@@ -607,7 +642,8 @@ describe("post-handshake authentication", function()
     end)
 
     it("is refused where the client did not offer it", function()
-        local _, server = pair.connect {client = MUTUAL_CLIENT, server = {ca = p.ca_file, min_version = "TLSv1.3"}}
+        local _, server = pair.connect {client = MUTUAL_CLIENT,
+            server = {ca = p.ca_file, min_version = "TLSv1.3"}}
         local ok, result, _, err = pcall(server.request_client_certificate, server)
         assert.is_true(not ok or result == nil and err.code == "tls")
     end)
@@ -619,8 +655,9 @@ describe("post-handshake authentication", function()
     end)
 
     it("finds the stranger", function()
-        local client, server = pair.connect {server = {ca = p.ca_file, min_version = "TLSv1.3"}, client = {post_handshake_auth = true,
-            certificate = p.other_client_cert, private_key = p.other_client_key}}
+        local client, server = pair.connect {server = {ca = p.ca_file, min_version = "TLSv1.3"},
+            client = {post_handshake_auth = true, certificate = p.other_client_cert,
+                private_key = p.other_client_key}}
         server:request_client_certificate()
         server:handshake()
         client:read()
@@ -631,13 +668,15 @@ end)
 
 describe("early data", function()
     local function contexts(limit)
-        return pair.client {max_early_data = limit}, pair.server {max_early_data = limit, min_version = "TLSv1.3"}
+        return pair.client {max_early_data = limit},
+            pair.server {max_early_data = limit, min_version = "TLSv1.3"}
     end
 
     local function early(limit, data)
         local client_context, server_context = contexts(limit)
         local session = pair.session {client = client_context, server = server_context}
-        local client, server = pair.join {client = client_context, server = server_context, session = session}
+        local client, server = pair.join {client = client_context, server = server_context,
+            session = session}
         return client, server, session, client:write_early(data)
     end
 
@@ -711,7 +750,8 @@ describe("early data", function()
         it("is a mistake that harms nothing: " .. what, function()
             local client_context, server_context = contexts(16384)
             local session = pair.session {client = client_context, server = server_context}
-            local client, server = pair.join {client = client_context, server = server_context, session = session}
+            local client, server = pair.join {client = client_context, server = server_context,
+                session = session}
             local verb, conn = begin(client, server)
             expect.raises("early", verb, conn, conn == client and "late" or nil)
             local c, s = pair.drive(client, server)

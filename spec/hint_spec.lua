@@ -48,9 +48,12 @@ describe("a peer that speaks no TLS", function()
     end
 
     local requests = {
-        ["GET / HTTP/1.1\r\nHost: a\r\n\r\n"] = "HTTP without TLS", ["POST / HTTP/1.1\r\n\r\n"] = "HTTP without TLS",
-        ["OPTIONS * HTTP/1.1\r\n\r\n"] = "HTTP without TLS", ["DELETE /a HTTP/1.1\r\n\r\n"] = "HTTP without TLS",
-        ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] = "HTTP without TLS", ["CONNECT a:443 HTTP/1.1\r\n\r\n"] = "as to a proxy",
+        ["GET / HTTP/1.1\r\nHost: a\r\n\r\n"] = "HTTP without TLS",
+        ["POST / HTTP/1.1\r\n\r\n"] = "HTTP without TLS",
+        ["OPTIONS * HTTP/1.1\r\n\r\n"] = "HTTP without TLS",
+        ["DELETE /a HTTP/1.1\r\n\r\n"] = "HTTP without TLS",
+        ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] = "HTTP without TLS",
+        ["CONNECT a:443 HTTP/1.1\r\n\r\n"] = "as to a proxy",
         ["EHLO a.example\r\n"] = "SMTP.*STARTTLS", ["SSH-2.0-x\r\n"] = "SSH",
     }
     for bytes, said in pairs(requests) do
@@ -134,41 +137,53 @@ describe("a failed handshake says what to change:", function()
         return {psk = key, ciphers = PSK, max_version = version, verify = "none"}
     end
     local function psk_server(version)
-        return {psk = KEY, ciphers = PSK, max_version = version, certificate = bare.certificate, private_key = bare.private_key}
+        return {psk = KEY, ciphers = PSK, max_version = version, certificate = bare.certificate,
+            private_key = bare.private_key}
     end
     -- what, the client's options, the server's, what is said to the client, what to the server
     local cases = {
-        {"ciphers", {ciphers = "ECDHE-RSA-AES128-GCM-SHA256", max_version = "TLSv1.2"}, {}, "shares no cipher suite",
-            "offers no cipher suite"},
-        {"groups", {groups = "X25519", min_version = "TLSv1.3"}, {groups = "P-384"}, "shares no cipher suite, group", "share no group"},
-        {"signatures", {signature_algorithms = "RSA-PSS+SHA256", min_version = "TLSv1.3"}, {}, "signature algorithm",
-            "no signature of our certificate"},
-        {"an old client", {max_version = "TLSv1.2"}, {min_version = "TLSv1.3"}, "TLS 1%.2", "this side takes, TLS 1%.3"},
-        {"a new client", {min_version = "TLSv1.3"}, {max_version = "TLSv1.2"}, "takes, TLS 1%.3", "this side takes, TLS 1%.2"},
-        {"no certificate, TLS 1.2", {max_version = "TLSv1.2"}, {verify = "required", ca = p.ca_file}, "wants a certificate",
+        {"ciphers", {ciphers = "ECDHE-RSA-AES128-GCM-SHA256", max_version = "TLSv1.2"}, {},
+            "shares no cipher suite", "offers no cipher suite"},
+        {"groups", {groups = "X25519", min_version = "TLSv1.3"}, {groups = "P-384"},
+            "shares no cipher suite, group", "share no group"},
+        {"signatures", {signature_algorithms = "RSA-PSS+SHA256", min_version = "TLSv1.3"}, {},
+            "signature algorithm", "no signature of our certificate"},
+        {"an old client", {max_version = "TLSv1.2"}, {min_version = "TLSv1.3"}, "TLS 1%.2",
+            "this side takes, TLS 1%.3"},
+        {"a new client", {min_version = "TLSv1.3"}, {max_version = "TLSv1.2"}, "takes, TLS 1%.3",
+            "this side takes, TLS 1%.2"},
+        {"no certificate, TLS 1.2", {max_version = "TLSv1.2"},
+            {verify = "required", ca = p.ca_file}, "wants a certificate", "shown no certificate"},
+        {"no certificate, TLS 1.3", {}, {verify = "required", ca = p.ca_file}, nil,
             "shown no certificate"},
-        {"no certificate, TLS 1.3", {}, {verify = "required", ca = p.ca_file}, nil, "shown no certificate"},
         {"another CA", {ca = p.other_ca_file}, {}, nil, "trusts no issuer of our certificate"},
-        {"a client of another CA", {certificate = p.client_cert, private_key = p.client_key, max_version = "TLSv1.2"},
-            {verify = "required", ca = p.other_ca_file}, "trusts no issuer of our certificate", nil},
-        {"a name", {}, {on_hello = function() return false, "unrecognized_name" end}, "serves no host of the name", nil},
+        {"a client of another CA", {certificate = p.client_cert, private_key = p.client_key,
+            max_version = "TLSv1.2"}, {verify = "required", ca = p.other_ca_file},
+            "trusts no issuer of our certificate", nil},
+        {"a name", {}, {on_hello = function() return false, "unrecognized_name" end},
+            "serves no host of the name", nil},
         {"ALPN", {alpn = {"a"}}, {alpn = {"b"}}, "shares no ALPN protocol", nil},
-        {"another PSK", psk({identity = "me", key = ("x"):rep(32)}, "TLSv1.3"), psk_server "TLSv1.3", nil, "another key under this PSK"},
-        {"no such PSK", psk({identity = "you", key = KEY.key}, "TLSv1.2"), psk_server "TLSv1.2", "knows no PSK of our identity",
-            "no PSK of this server"},
+        {"another PSK", psk({identity = "me", key = ("x"):rep(32)}, "TLSv1.3"),
+            psk_server "TLSv1.3", nil, "another key under this PSK"},
+        {"no such PSK", psk({identity = "you", key = KEY.key}, "TLSv1.2"), psk_server "TLSv1.2",
+            "knows no PSK of our identity", "no PSK of this server"},
     }
     for _, case in ipairs(cases) do
         it(case[1], function()
             local c, s, client = pair.try {client = case[2], server = case[3]}
-            if c[1] then c = table.pack(client:read()) end -- TLS 1.3: the client is done before the server has looked
+            -- TLS 1.3: the client is done before the server has looked
+            if c[1] then c = table.pack(client:read()) end
             if case[4] then assert.truthy(c[2]:find(case[4]), c[2]) end
             if case[5] then assert.truthy(s[2]:find(case[5]), s[2]) end
-            if case[1] == "no certificate, TLS 1.3" then assert.truthy(c[2]:find "wants a certificate of ours", c[2]) end
+            if case[1] == "no certificate, TLS 1.3" then
+                assert.truthy(c[2]:find "wants a certificate of ours", c[2])
+            end
         end)
     end
 
     it("a peer that hangs up in the middle", function()
-        for said, context in pairs {["server ended the connection"] = pair.client(), ["client ended the connection"] = pair.server()} do
+        for said, context in pairs {["server ended the connection"] = pair.client(),
+            ["client ended the connection"] = pair.server()} do
             local conn <close> = context:connection()
             local client = context:role() == "client"
             conn:set_blocking(false)
@@ -189,16 +204,20 @@ describe("a failed handshake says what to change:", function()
     end)
 
     it("a server that is too old for secure renegotiation, as gnutls-serv can be", function()
-        if process.run {"sh", "-c", "command -v gnutls-serv"} ~= 0 then return pending "gnutls-bin is not installed" end
+        if process.run {"sh", "-c", "command -v gnutls-serv"} ~= 0 then
+            return pending "gnutls-bin is not installed"
+        end
         local port = process.free_port()
-        local one = process.start {"gnutls-serv", "--port", port, "--x509certfile", p.server_cert_file, "--x509keyfile",
-            p.server_key_file, "--priority", "NORMAL:-VERS-TLS1.3:%DISABLE_SAFE_RENEGOTIATION", "--echo"}
+        local one = process.start {"gnutls-serv", "--port", port,
+            "--x509certfile", p.server_cert_file, "--x509keyfile", p.server_key_file, "--priority",
+            "NORMAL:-VERS-TLS1.3:%DISABLE_SAFE_RENEGOTIATION", "--echo"}
         one:wait_for_port(port)
         local conn <close> = pair.client {timeout = 5}:connection()
         assert(conn:dial("localhost", port))
         local message = select(2, conn:connect())
         assert.truthy(message:find "LEGACY_SERVER_CONNECT", message)
-        local other <close> = pair.client {timeout = 5, options = {LEGACY_SERVER_CONNECT = true}}:connection()
+        local other <close> = pair.client {timeout = 5,
+            options = {LEGACY_SERVER_CONNECT = true}}:connection()
         assert(other:dial("localhost", port))
         assert(other:connect())
         one:stop()

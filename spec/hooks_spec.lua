@@ -31,7 +31,8 @@ describe("on_hello", function()
             assert.equal(server, seen.conn)
             assert.equal("a.example", seen.hello.server_name)
             assert.same({"h2", "http/1.1"}, seen.hello.alpn)
-            assert.same(version == "TLSv1.3" and {"TLSv1.3", "TLSv1.2"} or {"TLSv1.2"}, seen.hello.versions)
+            assert.same(version == "TLSv1.3" and {"TLSv1.3", "TLSv1.2"} or {"TLSv1.2"},
+                seen.hello.versions)
             assert.equal("integer", math.type(seen.hello.ciphers[1]))
             assert.same({}, seen.hello.psk_identities)
             assert.is_false(seen.hello.has_ticket)
@@ -53,8 +54,10 @@ describe("on_hello", function()
         end)
 
         it("chooses a context, " .. version, function()
-            local other = pair.server {certificate = p.wrong_host_cert, private_key = p.wrong_host_key, alpn = {"other"}}
-            local client, server = pair.connect {hostname = "elsewhere.example", client = {max_version = version, alpn = {"other"}},
+            local other = pair.server {certificate = p.wrong_host_cert,
+                private_key = p.wrong_host_key, alpn = {"other"}}
+            local client, server = pair.connect {hostname = "elsewhere.example",
+                client = {max_version = version, alpn = {"other"}},
                 server = {on_hello = function() return other end}}
             assert.equal("CN=elsewhere.example", client:peer_certificates()[1].subject)
             assert.equal("other", client:alpn())
@@ -62,7 +65,8 @@ describe("on_hello", function()
         end)
 
         it("refuses with the alert that it names, " .. version, function()
-            for given, alert in pairs {access_denied = "access_denied", [false] = "unrecognized_name"} do
+            for given, alert in pairs {access_denied = "access_denied",
+                [false] = "unrecognized_name"} do
                 local c, s = pair.try {client = {max_version = version},
                     server = {on_hello = function() return false, given or nil end}}
                 assert.equal(alert, expect.fails("alert", table.unpack(c)).alert)
@@ -75,7 +79,8 @@ describe("on_hello", function()
 
     it("of a client's context is no answer", function()
         local c, s, _, server = pair.try {server = {on_hello = function() return pair.client() end}}
-        assert.truthy(expect.fails("tls", table.unpack(s)).message:find("server's context", 1, true))
+        assert.truthy(expect.fails("tls", table.unpack(s)).message:find("server's context", 1,
+            true))
         assert.equal("internal_error", expect.fails("alert", table.unpack(c)).alert)
         assert.is_false(server:handshake_done())
     end)
@@ -97,7 +102,8 @@ describe("on_certificate", function()
             local seen
             local identity = pair.client(CLIENT)
             local _, server = pair.connect {
-                client = {max_version = version, on_certificate = function(_, request) seen = request; return identity end},
+                client = {max_version = version,
+                    on_certificate = function(_, request) seen = request; return identity end},
                 server = server_with {client_ca = p.ca_file}}
             assert.equal("CN=client", server:peer_certificates()[1].subject)
             assert.equal(1, #seen.ca_names)
@@ -107,10 +113,11 @@ describe("on_certificate", function()
 
         it("leaves a client its context's, or none, " .. version, function()
             local _, server = pair.connect {server = server_with {max_version = version},
-                client = {certificate = p.client_cert, private_key = p.client_key, on_certificate = function() end}}
+                client = {certificate = p.client_cert, private_key = p.client_key,
+                    on_certificate = function() end}}
             assert.equal("CN=client", server:peer_certificates()[1].subject)
-            _, server = pair.connect {server = server_with {verify = "optional", max_version = version},
-                client = {on_certificate = function() end}}
+            _, server = pair.connect {server = server_with {verify = "optional",
+                max_version = version}, client = {on_certificate = function() end}}
             assert.is_nil(server:peer_certificates())
         end)
 
@@ -118,23 +125,28 @@ describe("on_certificate", function()
             local seen
             local identity = pair.server {certificate = p.rsa_cert, private_key = p.rsa_key}
             local client = pair.connect {client = {max_version = version}, hostname = "a.example",
-                server = {on_certificate = function(_, request) seen = request; return identity end}}
+                server = {on_certificate = function(_, request)
+                    seen = request; return identity
+                end}}
             assert.equal(2, #client:peer_certificates())
             local plain = pair.connect {client = {max_version = version}}
-            assert.not_equal(plain:peer_certificates()[1].fingerprint, client:peer_certificates()[1].fingerprint)
+            assert.not_equal(plain:peer_certificates()[1].fingerprint,
+                client:peer_certificates()[1].fingerprint)
             assert.equal("a.example", seen.server_name)
             assert.same({}, seen.ca_names)
         end)
 
         it("refuses, " .. version, function()
-            local c, s = pair.try {client = {max_version = version}, server = {on_certificate = function() return false end}}
+            local c, s = pair.try {client = {max_version = version},
+                server = {on_certificate = function() return false end}}
             assert.is_nil(s[1])
             assert.equal("alert", expect.fails("alert", table.unpack(c)).code)
         end)
     end
 
     it("of a context without certificate is no answer", function()
-        local client, server = pair.join {server = {on_certificate = function() return tls.context {role = "server"} end}}
+        local client, server = pair.join {
+            server = {on_certificate = function() return tls.context {role = "server"} end}}
         expect.word("want_read", client:connect())
         expect.raises("certificate", server.accept, server)
         assert.is_false(server:handshake_done())
@@ -145,7 +157,8 @@ describe("on_verify", function()
     for _, version in ipairs(pair.VERSIONS) do
         it("of a client is told of the server, " .. version, function()
             local seen, asked = nil, 0
-            local client, server = pair.connect {client = {max_version = version, on_verify = function(_, peer)
+            local client, server = pair.connect {
+                client = {max_version = version, on_verify = function(_, peer)
                 asked = asked + 1
                 seen = peer
                 return true
@@ -161,7 +174,8 @@ describe("on_verify", function()
         end)
 
         it("of a client refuses, " .. version, function()
-            local c, s = pair.try {client = {max_version = version, on_verify = function() return false end}}
+            local c, s = pair.try {client = {max_version = version,
+                on_verify = function() return false end}}
             local err = expect.fails("verify", table.unpack(c))
             assert.is_true(err.verify_result > 0)
             assert.is_false(err.alert_received)
@@ -179,8 +193,9 @@ describe("on_verify", function()
         it("decides over such a peer with verify_all, " .. version, function()
             for _, answer in ipairs {true, false} do
                 local seen
-                local c, _, client = pair.try {client = {max_version = version, ca = p.other_ca_file, verify_all = true,
-                    on_verify = function(_, peer) seen = peer; return answer end}}
+                local c, _, client = pair.try {
+                    client = {max_version = version, ca = p.other_ca_file, verify_all = true,
+                        on_verify = function(_, peer) seen = peer; return answer end}}
                 assert.is_false(seen.verified)
                 assert.truthy(seen.verify:match "issuer")
                 assert.is_true(seen.verify_result > 0)
@@ -196,23 +211,27 @@ describe("on_verify", function()
         it("of a server is asked before anything is read, written or given, " .. version, function()
             local state, client
             local server
-            client, server = pair.join {client = {certificate = p.client_cert, private_key = p.client_key, max_version = version},
+            client, server = pair.join {client = {
+                certificate = p.client_cert, private_key = p.client_key, max_version = version},
                 server = server_with {on_verify = function(conn, peer)
-                    state = {done = conn:handshake_done(), subject = peer.certificates[1].subject, resumed = peer.resumed,
-                        verified = peer.verified}
+                    state = {done = conn:handshake_done(), subject = peer.certificates[1].subject,
+                        resumed = peer.resumed, verified = peer.verified}
                     return true
                 end}}
             local c, s = pair.drive(client, server)
             assert.is_true(c[1] and s[1])
-            assert.same({done = false, subject = "CN=client", resumed = false, verified = true}, state)
+            assert.same({done = false, subject = "CN=client", resumed = false, verified = true},
+                state)
             assert.equal("x", pair.send(server, client, "x"))
             assert.is_not_nil(version == "TLSv1.3" and client:take_session() or client:session())
         end)
 
         it("of a server refuses with an alert, and gives no ticket away, " .. version, function()
-            for given, alert in pairs {access_denied = "access_denied", [false] = "handshake_failure"} do
+            for given, alert in pairs {access_denied = "access_denied",
+                [false] = "handshake_failure"} do
                 local told
-                local c, s, client, server = pair.try {client = {certificate = p.client_cert, private_key = p.client_key,
+                local c, s, client, server = pair.try {
+                    client = {certificate = p.client_cert, private_key = p.client_key,
                     max_version = version}, server = server_with {on_verify = function(conn)
                         told = {conn:version(), conn:cipher() ~= nil, conn:group() ~= nil}
                         return false, given or nil
@@ -235,9 +254,10 @@ describe("on_verify", function()
         end)
 
         it("of a server refuses by what the verification found, " .. version, function()
-            local c, s, client = pair.try {client = {certificate = p.client_cert, private_key = p.client_key,
-                max_version = version}, server = server_with {ca = p.other_ca_file, verify_all = true,
-                on_verify = function() return false end}}
+            local c, s, client = pair.try {client = {
+                certificate = p.client_cert, private_key = p.client_key, max_version = version},
+                server = server_with {ca = p.other_ca_file, verify_all = true,
+                    on_verify = function() return false end}}
             assert.equal("unknown_ca", expect.fails("verify", table.unpack(s)).alert)
             if c[1] then c = {client:read()} end
             assert.equal("unknown_ca", expect.fails("alert", table.unpack(c)).alert)
@@ -245,10 +265,13 @@ describe("on_verify", function()
 
         it("of a server refuses over sockets too, " .. version, function()
             local listener <close> = assert(tls.listen("127.0.0.1", 0))
-            local client = pair.client {certificate = p.client_cert, private_key = p.client_key, max_version = version}:connection()
+            local client = pair.client {certificate = p.client_cert, private_key = p.client_key,
+                max_version = version}:connection()
             client:set_hostname "localhost"
             assert(client:dial("127.0.0.1", listener:port()))
-            local server = assert(listener:accept(pair.server(server_with {on_verify = function() return false, "access_denied" end}), 5))
+            local server = assert(listener:accept(pair.server(server_with {on_verify = function()
+                return false, "access_denied"
+            end}), 5))
             client:set_blocking(false)
             server:set_blocking(false)
             local c = pair.drive(client, server)
@@ -260,8 +283,11 @@ describe("on_verify", function()
 
         it("of a server refuses a resumed peer, whose end is not clean, " .. version, function()
             local asked = 0
-            local client = pair.client {certificate = p.client_cert, private_key = p.client_key, max_version = version}
-            local server = pair.server(server_with {on_verify = function() asked = asked + 1; return asked == 1 end})
+            local client = pair.client {certificate = p.client_cert, private_key = p.client_key,
+                max_version = version}
+            local server = pair.server(server_with {on_verify = function()
+                asked = asked + 1; return asked == 1
+            end})
             local session = pair.session {client = client, server = server}
             local _, s, conn, peer = pair.try {client = client, server = server, session = session}
             expect.fails("verify", table.unpack(s))
@@ -278,7 +304,8 @@ describe("on_verify", function()
         it("of a client is asked of a resumed peer too, " .. version, function()
             local seen = {}
             local client = pair.client {max_version = version, on_verify = function(_, peer)
-                seen[#seen + 1] = ("%s %s %s"):format(peer.resumed, peer.verified, peer.certificates[1].subject)
+                seen[#seen + 1] = ("%s %s %s"):format(peer.resumed, peer.verified,
+                    peer.certificates[1].subject)
                 return #seen < 4
             end}
             local server = pair.server()
@@ -288,11 +315,14 @@ describe("on_verify", function()
             assert.is_true(conn:session_reused())
             assert.equal("x", pair.send(peer, conn, "x"))
             pair.finish(conn, peer)
-            conn, peer = pair.connect {client = client, server = server, session = client:import_session(bytes)}
+            conn, peer = pair.connect {client = client, server = server,
+                session = client:import_session(bytes)}
             pair.finish(conn, peer)
-            assert.same({"false true CN=localhost", "true true CN=localhost", "true true CN=localhost"}, seen)
+            assert.same({"false true CN=localhost", "true true CN=localhost",
+                "true true CN=localhost"}, seen)
             local c, _
-            c, _, conn, peer = pair.try {client = client, server = server, session = client:import_session(bytes)}
+            c, _, conn, peer = pair.try {client = client, server = server,
+                session = client:import_session(bytes)}
             expect.fails("verify", table.unpack(c))
             assert.equal("failed", conn:state())
             conn:close(1)
@@ -302,9 +332,11 @@ describe("on_verify", function()
 
         it("of a server is asked of a resumed peer too, " .. version, function()
             local seen = {}
-            local client = pair.client {certificate = p.client_cert, private_key = p.client_key, max_version = version}
+            local client = pair.client {certificate = p.client_cert, private_key = p.client_key,
+                max_version = version}
             local server = pair.server(server_with {on_verify = function(_, peer)
-                seen[#seen + 1] = {resumed = peer.resumed, subject = (peer.certificates[1] or {}).subject}
+                seen[#seen + 1] = {resumed = peer.resumed,
+                    subject = (peer.certificates[1] or {}).subject}
                 return #seen < 3
             end})
             local session = pair.session {client = client, server = server}
@@ -312,7 +344,8 @@ describe("on_verify", function()
             pair.finish(pair.connect {client = client, server = server, session = session})
             assert.is_true(seen[2].resumed)
             assert.equal("CN=client", seen[2].subject)
-            local _, s = pair.try {client = client, server = server, session = client:import_session(bytes)}
+            local _, s = pair.try {client = client, server = server,
+                session = client:import_session(bytes)}
             expect.fails("verify", table.unpack(s))
         end)
     end
@@ -320,12 +353,18 @@ describe("on_verify", function()
     it("of a server refuses a peer that shows its certificate later, whose end is not clean", function()
         for _, version in ipairs(pair.VERSIONS) do
             local asked = 0
-            local client, server = pair.connect {client = {certificate = p.client_cert, private_key = p.client_key, max_version = version,
-                post_handshake_auth = version == "TLSv1.3" or nil}, server = server_with {resumption = "off", on_verify = function()
+            local client, server = pair.connect {client = {certificate = p.client_cert,
+                private_key = p.client_key, max_version = version,
+                post_handshake_auth = version == "TLSv1.3" or nil},
+                server = server_with {resumption = "off", on_verify = function()
                     asked = asked + 1
                     return asked == 1, "access_denied"
                 end}}
-            if version == "TLSv1.3" then server:request_client_certificate() else server:renegotiate() end
+            if version == "TLSv1.3" then
+                server:request_client_certificate()
+            else
+                server:renegotiate()
+            end
             local result = table.pack(server:handshake())
             for _ = 1, 6 do
                 client:read()
@@ -336,7 +375,8 @@ describe("on_verify", function()
             server:free()
             local _, word, err = client:read()
             assert.equal(2, asked)
-            assert.equal(version == "TLSv1.3" and "access_denied" or "truncated", err and err.alert or word)
+            assert.equal(version == "TLSv1.3" and "access_denied" or "truncated",
+                err and err.alert or word)
         end
     end)
 
@@ -365,21 +405,27 @@ describe("on_verify", function()
         -- server had to give each time it asked.
         local function ask_later(version, answer, capacity, chain)
             local seen = {}
-            local client, server = pair.connect {capacity = capacity, client = {max_version = version,
+            local client, server = pair.connect {capacity = capacity,
+                client = {max_version = version,
                 certificate = p.client_cert .. (chain or ""), private_key = p.client_key,
                 post_handshake_auth = version == "TLSv1.3" or nil},
             server = server_with {resumption = "off", on_verify = function(conn)
                 seen[#seen + 1] = {conn:handshake_done(), conn:pending(), conn:has_pending()}
                 return #seen == 1 or answer, "access_denied"
             end}}
-            if version == "TLSv1.3" then server:request_client_certificate() else server:renegotiate() end
+            if version == "TLSv1.3" then
+                server:request_client_certificate()
+            else
+                server:renegotiate()
+            end
             assert(server:handshake())
             assert.is_nil((client:read()))
             return client, server, seen
         end
 
         for name, read in pairs(READS) do
-            it("is asked before " .. name .. " gives what the client sent behind its Finished", function()
+            it("is asked before " .. name ..
+                " gives what the client sent behind its Finished", function()
                 for _, answer in ipairs {true, false} do
                     local client, server, seen = ask_later("TLSv1.3", answer)
                     assert.equal(6, client:write("secret"))
@@ -404,7 +450,8 @@ describe("on_verify", function()
             for _, version in ipairs(pair.VERSIONS) do
                 for _, answer in ipairs {true, false} do
                     local client, server, seen = ask_later(version, answer, 17000, chain)
-                    for _ = 1, version == "TLSv1.3" and 1 or 2 do -- until the server has half of the certificate
+                    -- until the server has half of the certificate
+                    for _ = 1, version == "TLSv1.3" and 1 or 2 do
                         expect.word("want_read", server:read())
                         assert.is_nil((client:read()))
                     end
@@ -432,8 +479,9 @@ describe("on_verify", function()
 
     it("of a server refuses a peer without certificate, with an alert", function()
         for _, version in ipairs(pair.VERSIONS) do
-            local c, s, client = pair.try {client = {max_version = version}, server = server_with {verify = "optional", verify_all = true,
-                on_verify = function() return false, "access_denied" end}}
+            local c, s, client = pair.try {client = {max_version = version},
+                server = server_with {verify = "optional", verify_all = true,
+                    on_verify = function() return false, "access_denied" end}}
             expect.fails("verify", table.unpack(s))
             if c[1] then c = {client:read()} end
             assert.equal("access_denied", expect.fails("alert", table.unpack(c)).alert)
@@ -449,7 +497,9 @@ describe("on_verify", function()
     end)
 
     it("needs a policy that asks for certificates", function()
-        local ok, result = pcall(function() return assert(tls.context {role = "server", on_verify = print}):connection() end)
+        local ok, result = pcall(function()
+            return assert(tls.context {role = "server", on_verify = print}):connection()
+        end)
         assert.is_true(not ok or result == nil)
     end)
 end)
@@ -459,7 +509,8 @@ describe("a hook", function()
     local KINDS = {
         on_hello = function(hook) return pair.join {server = {on_hello = hook}} end,
         on_certificate = function(hook) return pair.join {server = {on_certificate = hook}} end,
-        on_verify = function(hook) return pair.join {client = CLIENT, server = server_with {on_verify = hook}} end,
+        on_verify = function(hook) return pair.join {client = CLIENT,
+            server = server_with {on_verify = hook}} end,
     }
     local good = {on_verify = true}
 
@@ -481,7 +532,8 @@ describe("a hook", function()
                 if calls == 1 then error("no database", 0) end
                 return good[kind]
             end)
-            local ok, message = until_asked(client, function() return pcall(server.accept, server) end)
+            local ok, message = until_asked(client,
+                function() return pcall(server.accept, server) end)
             while ok do
                 client:connect()
                 ok, message = pcall(server.accept, server)
@@ -495,8 +547,10 @@ describe("a hook", function()
         end)
 
         it("that answers with garbage raises, and nobody is accepted, " .. kind, function()
-            local answers = {1, "yes", {}, io.stdout, tls.buffer(1), coroutine.create(print), print, kind ~= "on_verify" or nil}
-            local count = kind == "on_verify" and #answers + 1 or #answers -- nil is no answer to a yes or no
+            local answers = {1, "yes", {}, io.stdout, tls.buffer(1), coroutine.create(print), print,
+                kind ~= "on_verify" or nil}
+            -- nil is no answer to a yes or no
+            local count = kind == "on_verify" and #answers + 1 or #answers
             local at = 0
             local client, server = join(function()
                 at = at + 1
@@ -650,7 +704,8 @@ describe("a hook", function()
     end)
 
     it("of hundred connections yields for each alone", function()
-        local context, client_context = pair.server {on_hello = function(conn) return coroutine.yield(conn) end}, pair.client()
+        local context, client_context = pair.server {
+            on_hello = function(conn) return coroutine.yield(conn) end}, pair.client()
         local waiting = {}
         for i = 1, 100 do
             local client, server = pair.join {server = context, client = client_context}
@@ -676,21 +731,25 @@ describe("server names", function()
         return pair.server(all)
     end
 
-    local exact, wild, strict = context "exact", context "wild", context("strict", {verify = "required", ca = p.ca_file})
-    local names = {["a.example"] = exact, ["*.b.example"] = wild, ["localhost"] = strict, ["Special.B.Example"] = exact}
+    local exact, wild, strict = context "exact", context "wild",
+        context("strict", {verify = "required", ca = p.ca_file})
+    local names = {["a.example"] = exact, ["*.b.example"] = wild, ["localhost"] = strict,
+        ["Special.B.Example"] = exact}
     local ALPN = {"exact", "wild", "strict", "base"}
 
     for _, version in ipairs(pair.VERSIONS) do
         it("lead to their contexts, " .. version, function()
             local base = context("base", {server_names = names})
-            for name, expected in pairs {["a.example"] = "exact", ["A.EXAMPLE"] = "exact", ["x.b.example"] = "wild",
-                ["special.b.example"] = "exact", ["b.example"] = "base", ["127.0.0.1"] = "base", ["x.y.b.example"] = "base",
+            for name, expected in pairs {["a.example"] = "exact", ["A.EXAMPLE"] = "exact",
+                ["x.b.example"] = "wild",
+                ["special.b.example"] = "exact", ["b.example"] = "base", ["127.0.0.1"] = "base",
+                ["x.y.b.example"] = "base",
                 ["nowhere.example"] = "base"} do
                 local client, server = pair.connect {server = base, hostname = name,
                     client = {alpn = ALPN, max_version = version, verify_host = false}}
                 assert.equal(expected, client:alpn(), name)
-                assert.equal(expected == "base" and base or names[name:lower()] or expected == "exact" and exact or wild,
-                    server:context())
+                assert.equal(expected == "base" and base or names[name:lower()] or
+                    expected == "exact" and exact or wild, server:context())
             end
         end)
 
@@ -698,8 +757,8 @@ describe("server names", function()
             local base = context("base", {server_names = names})
             local _, s = pair.try {server = base, client = {max_version = version, alpn = ALPN}}
             expect.fails("tls", table.unpack(s))
-            local _, server = pair.connect {server = base, client = {max_version = version, alpn = ALPN,
-                certificate = p.client_cert, private_key = p.client_key}}
+            local _, server = pair.connect {server = base, client = {max_version = version,
+                alpn = ALPN, certificate = p.client_cert, private_key = p.client_key}}
             assert.equal("CN=client", server:peer_certificates()[1].subject)
         end)
 
@@ -716,13 +775,16 @@ describe("server names", function()
             local function session()
                 return pair.session {server = base, client = liar, hostname = "a.example"}
             end
-            assert.is_true(pair.connect({server = base, client = liar, hostname = "a.example", session = session()}):session_reused())
-            local _, s, _, server = pair.try {server = base, client = liar, hostname = "localhost", session = session()}
+            assert.is_true(pair.connect({server = base, client = liar, hostname = "a.example",
+                session = session()}):session_reused())
+            local _, s, _, server = pair.try {server = base, client = liar, hostname = "localhost",
+                session = session()}
             expect.fails("tls", table.unpack(s))
             assert.is_false(server:session_reused())
             assert.equal(strict, server:context())
             -- nor does it resume where the policy is no stricter
-            local conn = pair.connect {server = base, client = liar, hostname = "nowhere.example", session = session()}
+            local conn = pair.connect {server = base, client = liar, hostname = "nowhere.example",
+                session = session()}
             assert.equal("base", conn:alpn())
             -- and a client with a certificate has to show it
             local honest = client {certificate = p.client_cert, private_key = p.client_key}
@@ -748,7 +810,8 @@ describe("server names", function()
         base = pair.server {options = without, server_names = {["a.example"] = pair.server()}}
         assert.equal("TLSv1.3", pair.connect({server = base, hostname = "a.example"}):version())
         assert.equal("TLSv1.2", pair.connect({server = base}):version())
-        local quiet = pair.server {server_names = {["a.example"] = pair.server {quiet_shutdown = true, num_tickets = 5}}}
+        local quiet = pair.server {
+            server_names = {["a.example"] = pair.server {quiet_shutdown = true, num_tickets = 5}}}
         local client, server = pair.connect {server = quiet, hostname = "a.example"}
         assert.is_true(server:quiet_shutdown())
         local tickets = 0
@@ -757,10 +820,15 @@ describe("server names", function()
     end)
 
     it("that are none are refused", function()
-        for _, name in ipairs {"", "a b", "*", "*.", "*.*.example", "a.*.example", "x*.example", ("x"):rep(300)} do
-            assert.is_false((pcall(function() return assert(tls.context {role = "server", server_names = {[name] = exact}}) end)), name)
+        for _, name in ipairs {"", "a b", "*", "*.", "*.*.example", "a.*.example", "x*.example",
+            ("x"):rep(300)} do
+            assert.is_false((pcall(function()
+                return assert(tls.context {role = "server", server_names = {[name] = exact}})
+            end)), name)
         end
-        assert.is_false((pcall(tls.context, {role = "server", server_names = {["a.example"] = pair.client()}})))
-        assert.is_false((pcall(tls.context, {role = "client", server_names = {["a.example"] = exact}})))
+        assert.is_false(
+            (pcall(tls.context, {role = "server", server_names = {["a.example"] = pair.client()}})))
+        assert.is_false(
+            (pcall(tls.context, {role = "client", server_names = {["a.example"] = exact}})))
     end)
 end)

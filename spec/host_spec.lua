@@ -20,11 +20,13 @@ for i = -10, 10 do
     if arg[i] and i >= 0 then print(i, (arg[i]:gsub(".*/", ""))) end
 end
 ]])
-local fails = process.spill(directory() .. "/fails.lua", "local function deep() error 'deep down' end\ndeep()\n")
+local fails = process.spill(directory() ..
+    "/fails.lua", "local function deep() error 'deep down' end\ndeep()\n")
 local syntax = process.spill(directory() .. "/syntax.lua", "local x = = 1\n")
 local object = process.spill(directory() .. "/object.lua",
     "error(setmetatable({}, {__tostring = function() return 'an object' end}))")
-local shebang = process.spill(directory() .. "/shebang.lua", "#!/usr/bin/env lua\nprint 'shebang'\n")
+local shebang = process.spill(directory() ..
+    "/shebang.lua", "#!/usr/bin/env lua\nprint 'shebang'\n")
 process.spill(directory() .. "/aux.lua", "print('aux', ...) return {value = 42}")
 
 -- {title, words, input, environment}: dialogue says that the input is a person's
@@ -66,16 +68,21 @@ local CASES = {
     {"-W", {"-W", "-e", "warn('seen')"}},
     {"warnings off", {"-e", "warn('unseen') warn('@on') warn('seen')"}},
     {"LUA_INIT", {"-e", "print 'after'"}, nil, {LUA_INIT = "print 'init'"}},
-    {"LUA_INIT_5_4 first", {"-e", "print 'after'"}, nil, {LUA_INIT = "print 'init'", LUA_INIT_5_4 = "print 'init 5.4'"}},
+    {"LUA_INIT_5_4 first", {"-e", "print 'after'"}, nil,
+        {LUA_INIT = "print 'init'", LUA_INIT_5_4 = "print 'init 5.4'"}},
     {"LUA_INIT of a file", {"-e", "print 'after'"}, nil, {LUA_INIT = "@" .. shebang}},
     {"LUA_INIT that fails", {"-e", "print 'after'"}, nil, {LUA_INIT = "error 'init'"}},
-    {"many frames", {"-e", "local function f(n) if n == 0 then error 'bottom' end f(n - 1) return 1 end f(30)"}},
+    {"many frames", {"-e",
+        "local function f(n) if n == 0 then error 'bottom' end f(n - 1) return 1 end f(30)"}},
     {"a stack overflow", {"-e", "local function f() return 1 + f() end print(pcall(f) == false)"}},
-    {"a to-be-closed variable", {"-e", "local x <close> = setmetatable({}, {__close = function() print 'closed' end})"}},
+    {"a to-be-closed variable",
+        {"-e", "local x <close> = setmetatable({}, {__close = function() print 'closed' end})"}},
     {"an error in a coroutine", {"-e", "print(coroutine.resume(coroutine.create(error), 'x'))"}},
-    {"output and failure", {"-e", "io.write 'out ' io.stdout:flush() io.stderr:write 'err ' error('end', 0)"}},
+    {"output and failure",
+        {"-e", "io.write 'out ' io.stdout:flush() io.stderr:write 'err ' error('end', 0)"}},
     {"-i and input", {"-i", "-e", "x = 5"}, "print(x)\n= x + 1\nx * 2\n", nil, dialogue = true},
-    {"-i of several lines", {"-i"}, "for i = 1, 2 do\nprint(i)\nend\nerror 'no'\nprint 'goes on'\n", nil, dialogue = true},
+    {"-i of several lines", {"-i"}, "for i = 1, 2 do\nprint(i)\nend\nerror 'no'\nprint 'goes on'\n",
+        nil, dialogue = true},
     {"-i and a syntax error", {"-i"}, "x = = 1\nprint 'goes on'\n", nil, dialogue = true},
 }
 
@@ -84,7 +91,8 @@ local CASES = {
 local function plain(output, path)
     output = output:gsub(path:gsub("%p", "%%%0"), "PROGRAM"):gsub("%f[%w/]lua5%.4:", "PROGRAM:")
     output = output:gsub("%f[%w]tlslife %d[^\n]*\n", ""):gsub("%f[%w]Lua 5%.4[^\n]*\n", "")
-    output = output:gsub("0x%x+", "ADDRESS"):gsub("\n\tno f[^\n]*", ""):gsub("\n%s*%[C%]: in %?", "")
+    output = output:gsub("0x%x+", "ADDRESS"):gsub("\n\tno f[^\n]*",
+        ""):gsub("\n%s*%[C%]: in %?", "")
     return (output:gsub("(usage: PROGRAM %[options%] %[script %[args%]%]\n).*", "%1"))
 end
 
@@ -102,10 +110,13 @@ end
 -- By one shell, and not by process.run: this is done a hundred times.
 local function shell(path, words, input, environment)
     local command = {"LUA_PATH=" .. process.quote(directory() .. "/?.lua;;")}
-    for name, value in pairs(environment or {}) do command[#command + 1] = name .. "=" .. process.quote(value) end
+    for name, value in pairs(environment or {}) do
+        command[#command + 1] = name .. "=" .. process.quote(value)
+    end
     command[#command + 1] = "timeout 20 " .. process.quote(path)
     for _, word in ipairs(words) do command[#command + 1] = process.quote(word) end
-    command[#command + 1] = "<" .. process.quote(process.spill(directory() .. "/input", input or "")) .. " 2>&1; echo \"exit $?\""
+    command[#command + 1] = "<" .. process.quote(process.spill(directory() .. "/input",
+        input or "")) .. " 2>&1; echo \"exit $?\""
     local pipe = assert(io.popen(table.concat(command, " ")))
     local output, code = pipe:read "a":match "^(.*)exit (%d+)\n$"
     pipe:close()
@@ -131,7 +142,8 @@ describe("the program", function()
     it("says its versions", function()
         local code, output = shell(program.path, {"-v"})
         assert.equal(0, code)
-        assert.truthy(output:match "tlslife 0%.1%.0" and output:match "Lua 5%.4" and output:match "OpenSSL 3%.", output)
+        assert.truthy(output:match "tlslife 0%.1%.0" and output:match "Lua 5%.4" and
+            output:match "OpenSSL 3%.", output)
     end)
 
     it("says its options when asked", function()
@@ -141,7 +153,8 @@ describe("the program", function()
     end)
 
     it("has the module inside", function()
-        local code, output = shell(program.path, {"-e", "print(require 'tlslife'.version, package.searchers ~= nil)"}, "",
+        local code, output = shell(program.path,
+            {"-e", "print(require 'tlslife'.version, package.searchers ~= nil)"}, "",
             {LUA_PATH = "", LUA_CPATH = ""})
         assert.equal(0, code, output)
         assert.equal("0.1.0\ttrue\n", output)
@@ -161,15 +174,16 @@ describe("the program", function()
     end)
 
     it("dies of SIGPIPE as lua does, where its own output has no reader", function()
-        local code = process.run {"bash", "-c", [["$@" | head -n 1; exit ${PIPESTATUS[0]}]], "bash", program.path, "-e",
-            "for i = 1, 1e6 do print(i) end"}
+        local code = process.run {"bash", "-c", [["$@" | head -n 1; exit ${PIPESTATUS[0]}]], "bash",
+            program.path, "-e", "for i = 1, 1e6 do print(i) end"}
         assert.equal(141, code)
     end)
 
     it("stops at Ctrl-C with an error in the script", function()
         local one = process.start {program.path, "-e",
             "print('ready ' .. io.open('/proc/self/stat'):read 'n') io.stdout:flush() while true do end"}
-        os.execute("kill -INT " .. one:wait_for "ready (%d+)") -- once, and only it: a second one kills
+        -- once, and only it: a second one kills
+        os.execute("kill -INT " .. one:wait_for "ready (%d+)")
         one:wait(10)
         assert.truthy(one:output():match "interrupted!", one:output())
     end)
@@ -204,7 +218,8 @@ describe("the threads of the program", function()
     local function threads(text, words, before)
         count = count + 1
         local path = process.spill(("%s/threads%d.lua"):format(directory(), count), PRELUDE .. text)
-        local environment = {LUA_PATH = directory() .. "/?.lua;;", LUA_CPATH = BUILD .. "/spec/support/?.so;;"}
+        local environment = {LUA_PATH = directory() .. "/?.lua;;",
+            LUA_CPATH = BUILD .. "/spec/support/?.so;;"}
         local command = {program.path, timeout = 20, environment = environment}
         for _, word in ipairs(before or {}) do command[#command + 1] = word end
         command[#command + 1] = path
@@ -233,7 +248,8 @@ describe("the threads of the program", function()
         local first, second = output:match "^(.-Lua warning: warned\n)(.-)0\n$"
         assert.is_not_nil(first, output)
         assert.equal(first, second)
-        assert.truthy(first:match "^aux.*\tone %-e\tone\t42\tgenerational\t.* before .* xpcall", first)
+        assert.truthy(first:match "^aux.*\tone %-e\tone\t42\tgenerational\t.* before .* xpcall",
+            first)
     end)
 
     it("run a chunk of the command line again, and ignore the environment where the first did", function()
@@ -244,9 +260,11 @@ describe("the threads of the program", function()
             local pair = require "luv".socketpair()
             require "tlslife.host".thread {index = 7, control = pair[1]}:join()
         ]]
-        local code, output = shell(program.path, {"-e", chunk}, "", {LUA_PATH = "/tlslife-nowhere;;"})
+        local code, output = shell(program.path, {"-e", chunk}, "",
+            {LUA_PATH = "/tlslife-nowhere;;"})
         assert.equal("0 false\ttrue\n7\ttrue\n", code .. " " .. output)
-        code, output = shell(program.path, {"-E", "-e", chunk}, "", {LUA_PATH = "/tlslife-nowhere;;"})
+        code, output = shell(program.path, {"-E", "-e", chunk}, "",
+            {LUA_PATH = "/tlslife-nowhere;;"})
         assert.equal("0 false\tfalse\n7\tfalse\n", code .. " " .. output)
     end)
 
@@ -299,7 +317,8 @@ describe("the threads of the program", function()
             end
         ]]
         for how, status in ipairs {0, 1, 7, 1, 0, 0, 44, 0, 1} do
-            local line = ("%d\tend\t%d\t%d\t%d\tworker %d, over\n"):format(how, status, status, status, how)
+            local line = ("%d\tend\t%d\t%d\t%d\tworker %d, over\n"):format(how, status, status,
+                status, how)
             assert.truthy(output:find(line, 1, true), output)
         end
         assert.truthy(output:match "threads%d+%.lua:%d+: as asked\nstack traceback:\n", output)
@@ -326,12 +345,19 @@ describe("the threads of the program", function()
         ]]
         local lines = {}
         for line in output:gmatch "[^\n]+" do lines[#lines + 1] = line end
-        local says = {"option 'control' is missing", "option 'index' is missing", "'index' is an integer from 1",
-            "'control': 99 is no open descriptor", "'control': x is no open descriptor", "'listeners': %d+ is no listening socket",
-            "'listeners' is a list", "cache expected", "ticket_keys expected", "unknown option 'threads'", "table expected"}
-        for i, what in ipairs(says) do assert.truthy(lines[i]:match(what), what .. ": " .. output) end
-        local code, said = shell(program.path, {"-"}, "print(pcall(require 'tlslife.host'.thread, {index = 1, control = 0}))")
-        assert.equal("0 false\tthread: what the program runs comes from stdin, and cannot be run again\n", code .. " " .. said)
+        local says = {"option 'control' is missing", "option 'index' is missing",
+            "'index' is an integer from 1", "'control': 99 is no open descriptor",
+            "'control': x is no open descriptor", "'listeners': %d+ is no listening socket",
+            "'listeners' is a list", "cache expected", "ticket_keys expected",
+            "unknown option 'threads'", "table expected"}
+        for i, what in ipairs(says) do
+            assert.truthy(lines[i]:match(what), what .. ": " .. output)
+        end
+        local code, said = shell(program.path,
+            {"-"}, "print(pcall(require 'tlslife.host'.thread, {index = 1, control = 0}))")
+        assert.equal(
+            "0 false\tthread: what the program runs comes from stdin, and cannot be run again\n",
+            code .. " " .. said)
     end)
 
     -- Four that never end by themselves: in Lua, in a wait, in OpenSSL, in output.
@@ -349,7 +375,8 @@ describe("the threads of the program", function()
     ]]
 
     for how, case in pairs {
-        ["with its script"] = {"", 0}, ["with an error"] = {"error 'as asked'", 1}, ["with os.exit"] = {"os.exit(3)", 3},
+        ["with its script"] = {"", 0}, ["with an error"] = {"error 'as asked'", 1},
+        ["with os.exit"] = {"os.exit(3)", 3},
         ["with os.exit that closes"] = {"os.exit(4, true)", 4},
     } do
         it("do not outlive, delay or disturb a program that ends " .. how, function()
@@ -424,7 +451,8 @@ describe("the threads of the program", function()
 
     it("serve and visit", function()
         local pki = require "spec.support.pki".get()
-        local code, output = process.run {program.path, "spec/host_threads.lua", pki.server_cert_file, pki.server_key_file, pki.ca_file}
+        local code, output = process.run {program.path, "spec/host_threads.lua",
+            pki.server_cert_file, pki.server_key_file, pki.ca_file}
         assert.equal(0, code, output)
         assert.equal("5 passed, 0 failed\n", output)
     end)
@@ -438,7 +466,9 @@ describe("tlslife.worker in a process", function()
 
     -- our program, and lua5.4 with the module, which does not load there where it is sanitized
     local interpreters = {program.path}
-    if process.run {"lua5.4", "-e", "require 'tlslife.core'", environment = environment} == 0 then interpreters[2] = "lua5.4" end
+    if process.run {"lua5.4", "-e", "require 'tlslife.core'", environment = environment} == 0 then
+        interpreters[2] = "lua5.4"
+    end
 
     local function worker(path, value, chunk)
         environment.TLSLIFE_WORKER = value
@@ -458,7 +488,8 @@ describe("tlslife.worker in a process", function()
 
     it("is false where there is none", function()
         for _, path in ipairs(interpreters) do
-            local code, output = worker(path, nil, "print(require 'tlslife.worker', (require 'tlslife.worker'))")
+            local code, output = worker(path,
+                nil, "print(require 'tlslife.worker', (require 'tlslife.worker'))")
             assert.equal("0 false\t", code .. " " .. output:sub(1, 6))
         end
     end)
@@ -484,10 +515,12 @@ describe("tlslife.worker in a process", function()
     end)
 
     it("is refused where it is none of ours", function()
-        for _, value in ipairs {"", "x", "1", "1:3", "0:3:", "1:x:", "1:3:4;5", "-1:3:", "1:99999999999999999999:", "1:3:0", "1:3:77"} do
+        for _, value in ipairs {"", "x", "1", "1:3", "0:3:", "1:x:", "1:3:4;5", "-1:3:",
+            "1:99999999999999999999:", "1:3:0", "1:3:77"} do
             local code, output = worker(program.path, value, "require 'tlslife.worker'")
             assert.equal(1, code, value .. ": " .. output)
-            assert.truthy(output:match "TLSLIFE_WORKER" or output:match "listen", value .. ": " .. output)
+            assert.truthy(output:match "TLSLIFE_WORKER" or output:match "listen",
+                value .. ": " .. output)
         end
     end)
 end)

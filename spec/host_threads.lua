@@ -19,8 +19,9 @@ local function echo(conn)
 end
 
 local function serve()
-    local context = assert(tls.context {role = "server", certificate = certificate, private_key = key,
-        cache = worker.cache, ticket_keys = worker.ticket_keys, resumption = "stateful", timeout = 10})
+    local context = assert(tls.context {role = "server", certificate = certificate,
+        private_key = key, cache = worker.cache, ticket_keys = worker.ticket_keys,
+        resumption = "stateful", timeout = 10})
     local control, stopping = uv.new_pipe(false), false
     control:open(worker.control)
     control:read_start(function(_, bytes) stopping = not bytes end)
@@ -44,7 +45,8 @@ local function visit(context)
 end
 
 local function visit_all()
-    local context = assert(tls.context {role = "client", ca = ca, cache = worker.cache, timeout = 10})
+    local context = assert(tls.context {role = "client", ca = ca, cache = worker.cache,
+        timeout = 10})
     local resumed = 0
     for _ = 1, VISITS do resumed = resumed + (visit(context) and 1 or 0) end
     os.exit(resumed)
@@ -68,8 +70,8 @@ for i = 1, WORKERS do
     local pair = uv.socketpair(nil, nil, {nonblock = true}, {nonblock = true})
     ends[i] = uv.new_pipe(false)
     ends[i]:open(pair[1])
-    threads[i] = assert(host.thread {index = i, control = pair[2], listeners = {listener}, cache = cache,
-        ticket_keys = tls.ticket_keys {}})
+    threads[i] = assert(host.thread {index = i, control = pair[2], listeners = {listener},
+        cache = cache, ticket_keys = tls.ticket_keys {}})
 end
 for i = SERVERS + 1, WORKERS do
     local resumed = threads[i]:join()

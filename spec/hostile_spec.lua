@@ -32,20 +32,25 @@ describe("a list", function()
         {"connection:write", "x", function(list) pair.connect():write(list) end},
         {"connection:set_alpn", "x", function(list) pair.client():connection():set_alpn(list) end},
         {"option alpn", "x", function(list) return tls.context {role = "client", alpn = list} end},
-        {"option ca", p.ca_file, function(list) return tls.context {role = "client", ca = list} end},
-        {"option certificate", {certificate = p.server_cert, private_key = p.server_key}, function(list)
+        {"option ca", p.ca_file,
+            function(list) return tls.context {role = "client", ca = list} end},
+        {"option certificate",
+            {certificate = p.server_cert, private_key = p.server_key}, function(list)
             return tls.context {role = "server", certificate = list}
         end},
-        {"option psk", {identity = "i", key = "secretsecretsecret"}, function(list) return tls.context {role = "client", psk = list} end},
+        {"option psk", {identity = "i", key = "secretsecretsecret"},
+            function(list) return tls.context {role = "client", psk = list} end},
         {"tls.keyring", ("s"):rep(32), tls.keyring},
         {"tls.ticket_keys", key, function(list) return tls.ticket_keys {keys = list} end},
-        {"ticket_keys:replace", key, function(list) tls.ticket_keys {keys = {key}}:replace(list) end},
+        {"ticket_keys:replace", key,
+            function(list) tls.ticket_keys {keys = {key}}:replace(list) end},
     }
     for _, taker in ipairs(takers) do
         local name, element, take = table.unpack(taker)
         it("whose length no list has is refused: " .. name, function()
             for _, power in ipairs {25, 28, 29, 30, 31, 32, 33, 58, 59, 60, 61, 62} do
-                expect.raises("a list has at most 16777216 elements", take, table_of_length(power, element))
+                expect.raises("a list has at most 16777216 elements", take,
+                    table_of_length(power, element))
             end
         end)
     end
@@ -54,13 +59,15 @@ describe("a list", function()
         local there, host = pcall(require, "tlslife.host")
         if not there then pending "not in the program" end
         for _, power in ipairs {25, 31, 32, 60, 61, 62} do
-            expect.raises("at most 1024", host.thread, {index = 1, control = 0, listeners = table_of_length(power, 0)})
+            expect.raises("at most 1024", host.thread,
+                {index = 1, control = 0, listeners = table_of_length(power, 0)})
         end
     end)
 
     it("of arguments is refused, too", function()
         local script = os.tmpname()
-        for _, len in ipairs {"-5", "-1", "math.mininteger", "1 << 20", "(1 << 31) - 1", "1 << 32", "math.maxinteger"} do
+        for _, len in ipairs {"-5", "-1", "math.mininteger", "1 << 20", "(1 << 31) - 1", "1 << 32",
+            "math.maxinteger"} do
             local chunk = ("arg = setmetatable({}, {__len = function() return %s end})"):format(len)
             local command = ("'%s' -e '%s' '%s' 2>&1"):format(program.path, chunk, script)
             local pipe = assert(io.popen(command))
@@ -74,12 +81,25 @@ describe("a list", function()
 end)
 
 describe("an integer", function()
-    local function client(name) return function(value) return assert(tls.context {role = "client", verify = "none", [name] = value}) end end
-    local function conn(name) return function(value) return pair.client():connection()[name](pair.client():connection(), value) end end
-    local function cache(name) return function(value) return assert(tls.cache {[name] = value}) end end
-    local keys = function(name) return function(value) return assert(tls.ticket_keys {[name] = value}) end end
-    local redis = function(name) return function(value) return assert(tls.redis {[name] = value}) end end
-    local sizes = {["cache capacity"] = true, ["cache capacity_bytes"] = true} -- as large as memory may be
+    local function client(name)
+        return function(value)
+            return assert(tls.context {role = "client", verify = "none", [name] = value})
+        end
+    end
+    local function conn(name)
+        return function(value) return pair.client():connection()[name](pair.client():connection(),
+            value) end
+    end
+    local function cache(name)
+        return function(value) return assert(tls.cache {[name] = value}) end
+    end
+    local keys = function(name)
+        return function(value) return assert(tls.ticket_keys {[name] = value}) end
+    end
+    local redis =
+        function(name) return function(value) return assert(tls.redis {[name] = value}) end end
+    -- as large as memory may be
+    local sizes = {["cache capacity"] = true, ["cache capacity_bytes"] = true}
     -- what takes it, and what it takes
     local takers = {
         ["option verify_depth"] = {client "verify_depth", 5},
@@ -105,27 +125,34 @@ describe("an integer", function()
             return assert(ok, store) and assert(store, why)
         end, 65536, huge = 1 << 36},
         ["tls.buffer"] = {tls.buffer, 100},
-        ["tls.listen port"] = {function(value) return assert(tls.listen("127.0.0.1", value)) end, 0},
-        ["tls.listen backlog"] = {function(value) return assert(tls.listen("127.0.0.1", 0, {backlog = value})) end, 10},
+        ["tls.listen port"] = {function(value) return assert(tls.listen("127.0.0.1", value)) end,
+            0},
+        ["tls.listen backlog"] =
+            {function(value) return assert(tls.listen("127.0.0.1", 0, {backlog = value})) end, 10},
         ["tls.listen_fd"] = {tls.listen_fd},
         ["tls.pair capacity"] = {function(value)
             return tls.pair(pair.client():connection(), pair.server():connection(), value)
         end, 4096},
-        ["connection:dial port"] = {function(value) return pair.client():connection():dial("127.0.0.1", value) end},
+        ["connection:dial port"] =
+            {function(value) return pair.client():connection():dial("127.0.0.1", value) end},
         ["connection:set_fd"] = {conn "set_fd", 0},
         ["connection:set_memory"] = {conn "set_memory", 4096},
-        ["connection:set_num_tickets"] = {function(value) pair.server():connection():set_num_tickets(value) end, 2},
+        ["connection:set_num_tickets"] =
+            {function(value) pair.server():connection():set_num_tickets(value) end, 2},
         ["connection:set_shutdown"] = {function(value) pair.connect():set_shutdown(value) end, 0},
         ["connection:set_timeout"] = {conn "set_timeout", 10},
         ["connection:read"] = {function(value) pair.connect():read(value) end, 10},
-        ["connection:write's first byte"] = {function(value) pair.connect():write("abc", value) end, 1},
+        ["connection:write's first byte"] = {function(value) pair.connect():write("abc", value) end,
+            1},
         ["connection:drain"] = {function(value)
             local one = pair.client():connection()
             one:set_memory()
             one:drain(value)
         end, 10},
-        ["connection:export_keying_material"] = {function(value) pair.connect():export_keying_material(value, "EXPORTER-x") end, 32},
-        ["session:set_timeout"] = {function(value) pair.session():dup():set_timeout(value) end, 100},
+        ["connection:export_keying_material"] =
+            {function(value) pair.connect():export_keying_material(value, "EXPORTER-x") end, 32},
+        ["session:set_timeout"] = {function(value) pair.session():dup():set_timeout(value) end,
+            100},
         ["poller:watch"] = {function(value)
             local listener <close> = assert(tls.listen("127.0.0.1", 0))
             tls.poller():watch(listener:fd(), value)
@@ -137,12 +164,19 @@ describe("an integer", function()
             local take, right = table.unpack(taker, 1, 2)
             if right then take(right) end
             local base = right or 0
-            for _, wrong in ipairs {math.mininteger, -(1 << 32) + base, -(1 << 16) - 1, -1, math.maxinteger, 0 / 0, 1 / 0, 1e300} do
-                if not (sizes[name] and wrong == math.maxinteger) then expect.refused(wrong, take, wrong) end
+            for _, wrong in ipairs {math.mininteger, -(1 << 32) + base, -(1 << 16) - 1, -1,
+                math.maxinteger, 0 / 0, 1 / 0, 1e300} do
+                if not (sizes[name] and wrong == math.maxinteger) then
+                    expect.refused(wrong, take, wrong)
+                end
             end
             if not sizes[name] then
-                for _, power in ipairs {37, 40, 48, 62} do expect.refused(power, take, (1 << power) + base) end
-                if (taker.huge or 0) < 1 << 32 then expect.refused("2^32 and more", take, (1 << 32) + base) end
+                for _, power in ipairs {37, 40, 48, 62} do
+                    expect.refused(power, take, (1 << power) + base)
+                end
+                if (taker.huge or 0) < 1 << 32 then
+                    expect.refused("2^32 and more", take, (1 << 32) + base)
+                end
             end
         end)
     end
@@ -155,10 +189,13 @@ describe("a certificate's dates", function()
             local cert, key = ("%s/far%d.pem"):format(directory, days), directory .. "/far.key"
             assert(os.execute(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days %d -subj /CN=localhost "
                 .. "-addext subjectAltName=DNS:localhost -keyout '%s' -out '%s' 2>/dev/null"):format(days, key, cert)))
-            local client = pair.connect {client = {ca = cert}, server = {certificate = cert, private_key = key}}
+            local client = pair.connect {client = {ca = cert},
+                server = {certificate = cert, private_key = key}}
             local found = client:peer_certificates()[1]
             for field, option in pairs {not_before = "-startdate", not_after = "-enddate"} do
-                local pipe = assert(io.popen(("date -d \"$(openssl x509 -noout %s -in '%s' | cut -d= -f2)\" +%%s"):format(option, cert)))
+                local pipe = assert(io.popen(
+                    ("date -d \"$(openssl x509 -noout %s -in '%s' | cut -d= -f2)\" +%%s"):format(
+                        option, cert)))
                 assert.equal(pipe:read "n", found[field])
                 pipe:close()
             end
@@ -236,7 +273,8 @@ local suspended = {
         return spawn(function() return a:close(5) end), b
     end,
     dial = function()
-        local listener, queue = assert(tls.listen("127.0.0.1", 0, {backlog = 1})), {} -- whose queue is full
+        -- whose queue is full
+        local listener, queue = assert(tls.listen("127.0.0.1", 0, {backlog = 1})), {}
         for i = 1, 4 do
             queue[i] = client_context:connection()
             queue[i]:set_blocking(false)
@@ -283,14 +321,18 @@ local suspended = {
     ["a store's get"] = function()
         local function nothing() end
         local store = {get = function() coroutine.yield() end, remove = nothing, put = nothing}
-        local cache = tls.cache {store = store, in_memory = false, keyring = tls.keyring {("k"):rep(32)}}
+        local cache = tls.cache {store = store, in_memory = false,
+            keyring = tls.keyring {("k"):rep(32)}}
         local client = pair.client {max_version = "TLSv1.2", options = {NO_TICKET = true}}
         local first, second = pair.connect {client = client, server = {resumption = "stateful"}}
         local session = first:session()
         pair.finish(first, second) -- else the collector makes the session bad
-        local a, b = pair.join {client = client, server = {cache = cache, resumption = "stateful"}, session = session}
+        local a, b = pair.join {client = client, server = {cache = cache, resumption = "stateful"},
+            session = session}
         expect.word("want_read", a:connect())
-        return spawn(function() error(tostring(select(2, b:accept())) .. " " .. tostring(b:resumption())) end), a
+        return spawn(function()
+            error(tostring(select(2, b:accept())) .. " " .. tostring(b:resumption()))
+        end), a
     end,
 }
 
@@ -312,7 +354,9 @@ end
 local function is_address(value)
     for line in io.lines "/proc/self/maps" do
         local from, to = line:match "^(%x+)%-(%x+)"
-        if math.ult(tonumber(from, 16) - 1, value) and math.ult(value, tonumber(to, 16)) then return true end
+        if math.ult(tonumber(from, 16) - 1, value) and math.ult(value, tonumber(to, 16)) then
+            return true
+        end
     end
     return false
 end
@@ -330,7 +374,8 @@ describe("a script with the debug library", function()
             assert.equal("suspended", coroutine.status(co))
             for _, slot in ipairs(slots(co)) do
                 local _, value = debug.getlocal(co, slot[1], slot[2])
-                assert.is_false(math.type(value) == "integer" and is_address(value), "slot " .. slot[1] .. " " .. slot[2])
+                assert.is_false(math.type(value) == "integer" and is_address(value),
+                    "slot " .. slot[1] .. " " .. slot[2])
             end
             coroutine.close(co)
             return keep
@@ -338,9 +383,12 @@ describe("a script with the debug library", function()
 
         it("may change what lies there: " .. name, function()
             local junk = {
-                function() return nil end, function() return 0x4141414141414141 end, function() return math.mininteger end,
-                function() return "x" end, function() return {} end, function() return io.stdout end,
-                function() return debug.setmetatable(tls.buffer(4096):set(("A"):rep(4096)), getmetatable(client_context:connection())) end,
+                function() return nil end, function() return 0x4141414141414141 end,
+                function() return math.mininteger end,
+                function() return "x" end, function() return {} end,
+                function() return io.stdout end,
+                function() return debug.setmetatable(tls.buffer(4096):set(("A"):rep(4096)),
+                    getmetatable(client_context:connection())) end,
                 function() return client_context:connection() end,
             }
             local co = suspended[name]()
@@ -465,7 +513,8 @@ describe("a script with the debug library", function()
     for _, what in ipairs {"functions", "upvalues", "user values", "registry"} do
         it("may change or call what it finds: " .. what, function()
             local status, output = program.run(chunk, what)
-            local leaks = what == "registry" and status == 23 -- a finalizer that finds nothing there gives nothing back
+            -- a finalizer that finds nothing there gives nothing back
+            local leaks = what == "registry" and status == 23
             assert.is_true(status == 0 or leaks, output)
             assert.truthy(output:find("still here", 1, true), output)
         end)

@@ -22,7 +22,8 @@ local CLIENTS = {
     },
     ["TLS 1.2 without tickets"] = {
         options = {max_version = "TLSv1.2", options = {NO_TICKET = true}},
-        given = {both = "id", stateful = "id"}, taken = {both = "id", stateful = "id"}, kept = {both = 1, stateful = 1},
+        given = {both = "id", stateful = "id"}, taken = {both = "id", stateful = "id"},
+        kept = {both = 1, stateful = 1},
     },
     ["TLS 1.3"] = {
         options = {}, given = {both = "ticket", tickets = "ticket", stateful = "id"},
@@ -44,7 +45,8 @@ end
 
 --- A connection that ends well: its session, and both ends' words.
 local function visit(client, context, session, hostname)
-    local conn, peer = pair.connect {client = client, server = context, session = session, hostname = hostname}
+    local conn, peer = pair.connect {client = client, server = context, session = session,
+        hostname = hostname}
     local words = {conn:resumption(), peer:resumption()}
     pair.finish(conn, peer)
     local made = conn:take_session()
@@ -66,14 +68,17 @@ for name, kind in pairs(CLIENTS) do
         end)
 
         it("resumes by default at a server with ticket keys", function()
-            local client, context = pair.client(kind.options), pair.server {ticket_keys = tls.ticket_keys {}}
+            local client, context = pair.client(kind.options),
+                pair.server {ticket_keys = tls.ticket_keys {}}
             assert.is_true(resumes(client, context, (visit(client, context))))
         end)
 
         for _, mode in ipairs(MODES) do
-            it(("gets what resumption = %q allows, and memory where it has no ticket"):format(mode), function()
+            it(("gets what resumption = %q allows, and memory where it has no ticket"):format(
+                mode), function()
                 local cache = mode ~= "off" and tls.cache() or nil
-                local client, context = pair.client(kind.options), pair.server {resumption = mode, cache = cache}
+                local client, context = pair.client(kind.options),
+                    pair.server {resumption = mode, cache = cache}
                 local session = visit(client, context)
                 assert.equal(kind.kept[mode] or 0, cache and #cache or 0)
                 assert.equal(may_resume(kind, mode, mode), resumes(client, context, session))
@@ -114,25 +119,29 @@ describe("contexts behind one listener", function()
 
     for _, first in ipairs(MODES) do
         for _, second in ipairs(MODES) do
-            it(("may be %q and %q: each hello gets what its context allows"):format(first, second), function()
+            it(("may be %q and %q: each hello gets what its context allows"):format(
+                first, second), function()
                 for name, kind in pairs(CLIENTS) do
                     local what = ("%s, %s"):format(name, second)
                     local client = pair.client(kind.options)
                     -- made under the first, offered to the second: both must allow it
-                    local listener = WAYS.on_hello({resumption = first}, server {resumption = second})
+                    local listener = WAYS.on_hello({resumption = first},
+                        server {resumption = second})
                     local session, word = visit(client, listener)
                     assert.is_true(word == "not_offered", what)
                     session = session:is_resumable() and session or nil
-                    assert.equal(may_resume(kind, first, second), session ~= nil and resumes(client, listener, session), what)
+                    assert.equal(may_resume(kind, first, second),
+                        session ~= nil and resumes(client, listener, session), what)
                     -- and both of its sessions under the second
                     local hostname
                     for way, make in pairs(WAYS) do
-                        listener, hostname = make({resumption = first}, server {resumption = second})
+                        listener, hostname = make({resumption = first},
+                            server {resumption = second})
                         if way == "on_hello" then visit(client, listener) end
                         session = visit(client, listener, nil, hostname)
                         session = session:is_resumable() and session or nil
-                        assert.equal(may_resume(kind, second, second),
-                            session ~= nil and resumes(client, listener, session, hostname), what .. way)
+                        assert.equal(may_resume(kind, second, second), session ~= nil and
+                            resumes(client, listener, session, hostname), what .. way)
                     end
                 end
             end)
@@ -142,10 +151,12 @@ describe("contexts behind one listener", function()
     -- A mistake in one context must not end the server that others are served by.
     local UNFIT = {
         ["a client's"] = {function() return pair.client() end, "server's context"},
-        ["one that cannot be used"] = {function() return pair.server {on_verify = print} end, "verification"},
+        ["one that cannot be used"] = {function() return pair.server {on_verify = print} end,
+            "verification"},
     }
     for what, case in pairs(UNFIT) do
-        it(("and %s is an alert to the client, and an error to the program"):format(what), function()
+        it(("and %s is an alert to the client, and an error to the program"):format(
+            what), function()
             local target = case[1]()
             local listener = pair.server {on_hello = function(_, hello)
                 return hello.server_name == "a.example" and target or nil
@@ -173,7 +184,8 @@ local function with_ticket(der, ticket)
         return at + 2 + octets, len
     end
     local function wrap(tag, content)
-        local len = #content < 128 and string.char(#content) or "\x82" .. string.pack(">I2", #content)
+        local len = #content < 128 and string.char(#content) or
+            "\x82" .. string.pack(">I2", #content)
         return string.char(tag) .. len .. content
     end
     local parts, at, added = {}, header(1), false
@@ -208,7 +220,8 @@ describe("a client that offers a ticket and an id at once", function()
         ["a cache"] = function() return tls.cache() end,
         ["an external store"] = function()
             local store, asked = functions()
-            return tls.cache {store = store, keyring = tls.keyring(KEYRING), in_memory = false}, asked
+            return tls.cache {store = store, keyring = tls.keyring(KEYRING), in_memory = false},
+                asked
         end,
         ["an external store behind memory"] = function()
             local store, asked = functions()
@@ -229,7 +242,8 @@ describe("a client that offers a ticket and an id at once", function()
                     pair.client {max_version = "TLSv1.2"}, cache, asked
             end
 
-            it(("resumes by the id where the ticket does not open: %s, %s"):format(home, keys), function()
+            it(("resumes by the id where the ticket does not open: %s, %s"):format(
+                home, keys), function()
                 local context, client = setup()
                 local ided = visit(pair.client(plain), context)
                 assert.equal(32, #ided:id())
@@ -239,7 +253,8 @@ describe("a client that offers a ticket and an id at once", function()
                 assert.is_true(resumes(client, context, both))
             end)
 
-            it(("resumes by the ticket where it opens, and nobody looks for the id: %s, %s"):format(home, keys), function()
+            it(("resumes by the ticket where it opens, and nobody looks for the id: %s, %s"):format(
+                home, keys), function()
                 local context, client, cache, asked = setup()
                 local session = visit(client, context)
                 assert.is_true(#session:id() > 0) -- made up by the client (RFC 5077 section 3.4)
@@ -282,7 +297,8 @@ for _, kind in ipairs(kinds) do
                 local context, seen, made = serving.context(client.options), {}, nil
                 for i = 1, 24 do
                     if i == 13 then assert.equal("true", serving.ask_once(running, "!reload")) end
-                    local conn <close> = serving.connect(running, {context = context, session = made})
+                    local conn <close> = serving.connect(running,
+                        {context = context, session = made})
                     seen[serving.ask(conn, "!worker")] = true
                     assert.equal(i > 1, conn:session_reused())
                     conn:close()
@@ -293,8 +309,9 @@ for _, kind in ipairs(kinds) do
         end
 
         it("resumes openssl s_client -no_ticket -reconnect", function()
-            local code, output = process.run {"openssl", "s_client", "-connect", "127.0.0.1:" .. running.port, "-CAfile",
-                pki.get().ca_file, "-tls1_2", "-no_ticket", "-reconnect", timeout = 20}
+            local code, output = process.run {"openssl", "s_client", "-connect",
+                "127.0.0.1:" .. running.port, "-CAfile", pki.get().ca_file, "-tls1_2", "-no_ticket",
+                "-reconnect", timeout = 20}
             assert.equal(0, code, output)
             assert.equal(5, select(2, output:gsub("\nReused, ", "")))
         end)
@@ -316,6 +333,7 @@ describe("tls.serve without room in shared memory", function()
 
     it("does not start where ids were asked for", function()
         local running = serving.launch(STATEFUL .. "workers = 2", NO_ROOM)
-        assert.truthy(running:wait_for("refused: ([^\n]+)"):find("serve-", 1, true), running:output())
+        assert.truthy(running:wait_for("refused: ([^\n]+)"):find("serve-", 1, true),
+            running:output())
     end)
 end)

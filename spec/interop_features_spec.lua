@@ -24,8 +24,9 @@ describe("our client and openssl s_server", function()
     local function start(...)
         local p = pki.get()
         local port = process.free_port()
-        local one = process.start {"stdbuf", "-oL", "openssl", "s_server", "-accept", port, "-cert", p.server_leaf_file,
-            "-cert_chain", p.intermediate_cert_file, "-key", p.server_key_file, stdin = true, ...}
+        local one = process.start {"stdbuf", "-oL", "openssl", "s_server", "-accept", port, "-cert",
+            p.server_leaf_file, "-cert_chain", p.intermediate_cert_file, "-key", p.server_key_file,
+            stdin = true, ...}
         one:wait_for_port(port)
         return one, port
     end
@@ -67,22 +68,27 @@ describe("our client and openssl s_server", function()
         local conn = dial(context {verify = "none"}, port)
         assert(conn:connect())
         local prints = {}
-        for i, certificate in ipairs(conn:peer_certificates()) do prints[i] = certificate.fingerprint end
+        for i, certificate in ipairs(conn:peer_certificates()) do
+            prints[i] = certificate.fingerprint
+        end
         conn:close()
         return prints
     end
 
     it("agree on the chain of a certificate that came alone", function()
         local p = pki.get()
-        local bundle = process.spill(process.directory() .. "/bundle.pem", p.intermediate_cert .. p.ca_cert)
-        for ca, certificates in pairs {[bundle] = 3, [p.intermediate_cert_file] = 2, [p.other_ca_file] = 1} do
+        local bundle = process.spill(process.directory() .. "/bundle.pem",
+            p.intermediate_cert .. p.ca_cert)
+        for ca, certificates in pairs {[bundle] = 3, [p.intermediate_cert_file] = 2,
+            [p.other_ca_file] = 1} do
             local port = process.free_port()
-            process.start {"openssl", "s_server", "-accept", port, "-cert", p.server_leaf_file, "-key", p.server_key_file,
-                "-CAfile", ca, stdin = true}:wait_for_port(port)
+            process.start {"openssl", "s_server", "-accept", port, "-cert", p.server_leaf_file,
+                "-key", p.server_key_file, "-CAfile", ca, stdin = true}:wait_for_port(port)
             local server = assert(tls.context {role = "server", certificate = p.server_leaf_file,
                 private_key = p.server_key_file, ca = ca, verify = "none"})
             local listener = assert(tls.listen("127.0.0.1", 0))
-            local client = process.start {"openssl", "s_client", "-connect", "127.0.0.1:" .. listener:port(), "-showcerts"}
+            local client = process.start {"openssl", "s_client", "-connect",
+                "127.0.0.1:" .. listener:port(), "-showcerts"}
             local conn = assert(listener:accept(server, DEADLINE))
             assert(conn:accept())
             conn:close()
@@ -123,7 +129,9 @@ describe("our client and openssl s_server", function()
             end)
         end)
         local function feed_record()
-            while not ended and (#inbox < 5 or #inbox < 5 + (">I2"):unpack(inbox, 4)) do uv.run "once" end
+            while not ended and (#inbox < 5 or #inbox < 5 + (">I2"):unpack(inbox, 4)) do
+                uv.run "once"
+            end
             local record = inbox:sub(1, #inbox < 5 and 0 or 5 + (">I2"):unpack(inbox, 4))
             assert.equal(#record, conn:feed(record))
             inbox = inbox:sub(#record + 1)
@@ -149,8 +157,10 @@ describe("our client and openssl s_server", function()
     for _, verb in ipairs {"shutdown", "close"} do
         it("end well by " .. verb .. ", through tickets of two records each", function()
             local p = pki.get()
-            local _, port = start("-tls1_3", "-max_send_frag", 512, "-Verify", 2, "-CAfile", p.ca_file, "-num_tickets", 3)
-            local client = context {certificate = p.client_cert_file, private_key = p.client_key_file}
+            local _, port = start("-tls1_3", "-max_send_frag", 512, "-Verify", 2, "-CAfile",
+                p.ca_file, "-num_tickets", 3)
+            local client = context {certificate = p.client_cert_file,
+                private_key = p.client_key_file}
             local conn <close> = client:connection()
             local carried = relay(conn, port)
             assert.is_true(carried.call "connect")
@@ -166,8 +176,10 @@ describe("our client and openssl s_server", function()
     each_version(function(version, flag)
         it("pass a client's certificate, " .. version, function()
             local p = pki.get()
-            local one, port = start(flag, "-Verify", 2, "-verify_return_error", "-CAfile", p.ca_file)
-            local conn <close> = dial(context {certificate = p.client_cert_file, private_key = p.client_key_file}, port)
+            local one, port = start(flag, "-Verify", 2, "-verify_return_error", "-CAfile",
+                p.ca_file)
+            local conn <close> = dial(
+                context {certificate = p.client_cert_file, private_key = p.client_key_file}, port)
             assert(conn:connect())
             talk(conn, one)
             assert.truthy(one:output():match "subject=CN ?= ?client")
@@ -177,16 +189,20 @@ describe("our client and openssl s_server", function()
             local _, port = start(flag, "-Verify", 2, "-CAfile", pki.get().ca_file)
             local conn <close> = dial(context(), port)
             local ok, message, err = conn:connect()
-            if ok then ok, message, err = conn:read() end -- TLS 1.3's client is done before its server has looked
+            -- TLS 1.3's client is done before its server has looked
+            if ok then ok, message, err = conn:read() end
             assert.is_nil(ok)
             assert.equal("table", type(err), message)
             assert.is_true(err.alert_received)
-            assert.equal(version == "TLSv1.3" and "certificate_required" or "handshake_failure", err.alert)
+            assert.equal(version == "TLSv1.3" and "certificate_required" or "handshake_failure",
+                err.alert)
         end)
 
         it("share a key, " .. version, function()
-            local one, port = start(flag, "-psk_identity", PSK.identity, "-psk", PSK_HEX, "-cipher", "PSK", "-nocert")
-            local conn <close> = dial(context {psk = PSK, ciphers = "PSK", ciphersuites = "TLS_AES_128_GCM_SHA256"}, port)
+            local one, port = start(flag, "-psk_identity", PSK.identity, "-psk", PSK_HEX, "-cipher",
+                "PSK", "-nocert")
+            local conn <close> = dial(
+                context {psk = PSK, ciphers = "PSK", ciphersuites = "TLS_AES_128_GCM_SHA256"}, port)
             assert(conn:connect())
             assert.is_nil(conn:peer_certificates())
             talk(conn, one)
@@ -219,8 +235,8 @@ describe("our client and openssl s_server", function()
     it("authenticate after the handshake, TLS 1.3", function()
         local p = pki.get()
         local one, port = start("-tls1_3", "-verify", 2, "-CAfile", p.ca_file)
-        local conn <close> = dial(context {certificate = p.client_cert_file, private_key = p.client_key_file,
-            post_handshake_auth = true}, port)
+        local conn <close> = dial(context {certificate = p.client_cert_file,
+            private_key = p.client_key_file, post_handshake_auth = true}, port)
         assert(conn:connect())
         one:write "c\n"
         one:wait_for "SSL_do_handshake %-> 1"
@@ -259,14 +275,15 @@ describe("our server and openssl s_client", function()
 
     local function context(options)
         local p = pki.get()
-        local all = {role = "server", certificate = p.server_cert_file, private_key = p.server_key_file, timeout = DEADLINE}
+        local all = {role = "server", certificate = p.server_cert_file,
+            private_key = p.server_key_file, timeout = DEADLINE}
         for name, value in pairs(options or {}) do all[name] = value end
         return assert(tls.context(all))
     end
 
     local function start(...)
-        return process.start {"openssl", "s_client", "-connect", "127.0.0.1:" .. listener:port(), "-servername",
-            "localhost", "-CAfile", pki.get().ca_file, stdin = true, ...}
+        return process.start {"openssl", "s_client", "-connect", "127.0.0.1:" .. listener:port(),
+            "-servername", "localhost", "-CAfile", pki.get().ca_file, stdin = true, ...}
     end
 
     local function arrive(server)
@@ -311,17 +328,20 @@ describe("our server and openssl s_client", function()
         it("pass a client's certificate, " .. version, function()
             local p = pki.get()
             local one = start(flag, "-cert", p.client_cert_file, "-key", p.client_key_file)
-            local conn <close> = arrive(context {verify = "required", ca = p.ca_file, client_ca = p.ca_file})
+            local conn <close> = arrive(context {verify = "required", ca = p.ca_file,
+                client_ca = p.ca_file})
             assert(conn:accept())
             assert.equal("CN=client", conn:peer_certificates()[1].subject)
             one:wait_for "Acceptable client certificate CA names\nO ?= ?tlslife specs, CN ?= ?root"
             talk(conn, one)
         end)
 
-        it("part with the alert that on_verify names, and the client has nothing to resume, " .. version, function()
+        it("part with the alert that on_verify names, and the client has nothing to resume, " ..
+            version, function()
             local p = pki.get()
             local file = process.directory() .. "/refused-" .. version
-            local one = start(flag, "-cert", p.client_cert_file, "-key", p.client_key_file, "-sess_out", file)
+            local one = start(flag, "-cert", p.client_cert_file, "-key", p.client_key_file,
+                "-sess_out", file)
             local conn <close> = arrive(context {verify = "required", ca = p.ca_file,
                 on_verify = function() return false, "access_denied" end})
             local ok, _, err = conn:accept()
@@ -330,17 +350,18 @@ describe("our server and openssl s_client", function()
             one:wait_for "alert access denied"
             one:wait(DEADLINE)
             assert.is_nil(io.open(file))
-            local other = process.start {"gnutls-cli", "--x509cafile", p.ca_file, "--x509certfile", p.client_cert_file,
-                "--x509keyfile", p.client_key_file, "-p", listener:port(), "localhost", stdin = true}
-            local again <close> = arrive(context {verify = "required", ca = p.ca_file, max_version = version,
-                on_verify = function() return false, "access_denied" end})
+            local other = process.start {"gnutls-cli", "--x509cafile", p.ca_file, "--x509certfile",
+                p.client_cert_file, "--x509keyfile", p.client_key_file, "-p", listener:port(),
+                "localhost", stdin = true}
+            local again <close> = arrive(context {verify = "required", ca = p.ca_file,
+                max_version = version, on_verify = function() return false, "access_denied" end})
             assert.is_nil((again:accept()))
             other:wait_for "Received alert %[49%]"
         end)
 
         it("share a key, " .. version, function()
-            local one = start(flag, "-psk_identity", PSK.identity, "-psk", PSK_HEX, "-cipher", "PSK", "-ciphersuites",
-                "TLS_AES_128_GCM_SHA256")
+            local one = start(flag, "-psk_identity", PSK.identity, "-psk", PSK_HEX, "-cipher",
+                "PSK", "-ciphersuites", "TLS_AES_128_GCM_SHA256")
             local conn <close> = arrive(context {psk = PSK, ciphers = "PSK"})
             assert(conn:accept())
             talk(conn, one)
@@ -350,8 +371,8 @@ describe("our server and openssl s_client", function()
             -- s_client's: TLS 1.3 has no empty one, and for TLS 1.2 it has room for 255
             for _, len in ipairs {version == "TLSv1.2" and 0 or 256, 1, 129, 255} do
                 local own = {identity = ("i"):rep(len), key = PSK.key}
-                local one = start(flag, "-psk_identity", own.identity, "-psk", PSK_HEX, "-cipher", "PSK", "-ciphersuites",
-                    "TLS_AES_128_GCM_SHA256")
+                local one = start(flag, "-psk_identity", own.identity, "-psk", PSK_HEX, "-cipher",
+                    "PSK", "-ciphersuites", "TLS_AES_128_GCM_SHA256")
                 local conn <close> = arrive(context {psk = {PSK, own}, ciphers = "PSK"})
                 assert(conn:accept())
                 talk(conn, one)
@@ -359,8 +380,8 @@ describe("our server and openssl s_client", function()
         end)
 
         it("do not take a wrong key for one, " .. version, function()
-            start(flag, "-psk_identity", PSK.identity, "-psk", ("00"):rep(32), "-cipher", "PSK", "-ciphersuites",
-                "TLS_AES_128_GCM_SHA256")
+            start(flag, "-psk_identity", PSK.identity, "-psk", ("00"):rep(32), "-cipher", "PSK",
+                "-ciphersuites", "TLS_AES_128_GCM_SHA256")
             local conn <close> = arrive(context {psk = PSK, ciphers = "PSK"})
             local ok, _, err = conn:accept()
             assert.is_nil(ok)
@@ -407,7 +428,8 @@ describe("our server and openssl s_client", function()
 
     it("authenticate after the handshake, TLS 1.3", function()
         local p = pki.get()
-        local one = start("-tls1_3", "-cert", p.client_cert_file, "-key", p.client_key_file, "-enable_pha")
+        local one = start("-tls1_3", "-cert", p.client_cert_file, "-key",
+            p.client_key_file, "-enable_pha")
         local conn <close> = arrive(context {ca = p.ca_file})
         assert(conn:accept())
         assert.is_nil(conn:peer_certificates())
@@ -448,8 +470,8 @@ describe("a session of openssl's", function()
     setup(function()
         local p = pki.get()
         port = process.free_port()
-        process.start {"openssl", "s_server", "-accept", port, "-www", "-cert", p.server_leaf_file, "-cert_chain",
-            p.intermediate_cert_file, "-key", p.server_key_file}:wait_for_port(port)
+        process.start {"openssl", "s_server", "-accept", port, "-www", "-cert", p.server_leaf_file,
+            "-cert_chain", p.intermediate_cert_file, "-key", p.server_key_file}:wait_for_port(port)
     end)
     teardown(process.stop_all)
 
@@ -467,14 +489,16 @@ describe("a session of openssl's", function()
     end
 
     each_version(function(version, flag)
-        it("resumes with us who verify nothing, and is refused where we verify, " .. version, function()
+        it("resumes with us who verify nothing, and is refused where we verify, " ..
+            version, function()
             local ca = pki.get().ca_file
             local file = process.directory() .. "/session" .. version
-            assert.equal(0, (process.run {"openssl", "s_client", "-connect", "127.0.0.1:" .. port, "-servername", "localhost",
-                flag, "-CAfile", ca, "-sess_out", file, "-ign_eof", stdin = "GET / HTTP/1.0\r\n\r\n"}))
+            assert.equal(0, (process.run {"openssl", "s_client", "-connect", "127.0.0.1:" .. port,
+                "-servername", "localhost", flag, "-CAfile", ca, "-sess_out", file, "-ign_eof",
+                stdin = "GET / HTTP/1.0\r\n\r\n"}))
             local pem = process.slurp(file)
-            local careless = assert(tls.context {role = "client", verify = false, max_version = version,
-                timeout = DEADLINE})
+            local careless = assert(tls.context {role = "client", verify = false,
+                max_version = version, timeout = DEADLINE})
             local conn <close> = visit(careless, assert(careless:import_session(pem)))
             assert.is_true(conn:session_reused())
             local careful = assert(tls.context {role = "client", ca = ca, timeout = DEADLINE})
@@ -482,11 +506,12 @@ describe("a session of openssl's", function()
         end)
 
         it("is read by it when we export it, " .. version, function()
-            local client = assert(tls.context {role = "client", ca = pki.get().ca_file, min_version = version,
-                max_version = version, timeout = DEADLINE})
+            local client = assert(tls.context {role = "client", ca = pki.get().ca_file,
+                min_version = version, max_version = version, timeout = DEADLINE})
             local conn <close> = visit(client)
             local session = conn:take_session() or conn:session()
-            local file = process.spill(process.directory() .. "/exported" .. version, session:export "pem")
+            local file = process.spill(process.directory() .. "/exported" .. version,
+                session:export "pem")
             local status, text = process.run {"openssl", "sess_id", "-noout", "-text", "-in", file}
             assert.equal(0, status)
             assert.equal(version, text:match "Protocol%s+: (%S+)")

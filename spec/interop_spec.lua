@@ -45,8 +45,8 @@ describe("our client", function()
     end
 
     local function context(version)
-        return assert(tls.context {role = "client", ca = pki.get().ca_file, min_version = version, max_version = version,
-            timeout = DEADLINE})
+        return assert(tls.context {role = "client", ca = pki.get().ca_file, min_version = version,
+            max_version = version, timeout = DEADLINE})
     end
 
     local function connect(client, port, session)
@@ -72,7 +72,9 @@ describe("our client", function()
     -- handshake's own session.
     local function sessions_of(conn, version, sessions)
         if version == "TLSv1.2" then return {conn:session()} end
-        for session in function() return conn:take_session() end do sessions[#sessions + 1] = session end
+        for session in function()
+            return conn:take_session()
+        end do sessions[#sessions + 1] = session end
         return sessions
     end
 
@@ -108,7 +110,8 @@ describe("our client", function()
                             assert.equal(tls.SENT_SHUTDOWN, conn:get_shutdown())
                         else
                             assert.equal("done", conn:shutdown())
-                            assert.equal(tls.SENT_SHUTDOWN | tls.RECEIVED_SHUTDOWN, conn:get_shutdown())
+                            assert.equal(tls.SENT_SHUTDOWN | tls.RECEIVED_SHUTDOWN,
+                                conn:get_shutdown())
                             -- In TLS 1.3 it came after the handshake, while we waited for the
                             -- close_notify.
                             assert.is_true(sessions_of(conn, version, {})[1]:is_resumable())
@@ -125,7 +128,8 @@ describe("our client", function()
                             local conn <close> = connect(client, port, table.remove(sessions))
                             assert.equal(i > 1, conn:session_reused())
                             local reply = visit(peer, conn)
-                            assert.equal(i > 1, peer.says_reused(reply, one:output():sub(before + 1)))
+                            assert.equal(i > 1,
+                                peer.says_reused(reply, one:output():sub(before + 1)))
                             sessions = sessions_of(conn, version, sessions)
                         end
                     end)
@@ -179,8 +183,8 @@ describe("our server", function()
 
     local function context(kind)
         local p = pki.get()
-        return assert(tls.context {role = "server", certificate = p.server_cert_file, private_key = p.server_key_file,
-            resumption = kind, timeout = DEADLINE})
+        return assert(tls.context {role = "server", certificate = p.server_cert_file,
+            private_key = p.server_key_file, resumption = kind, timeout = DEADLINE})
     end
 
     local function start(peer, version, options)
@@ -212,7 +216,8 @@ describe("our server", function()
     end
 
     local function write_reply(conn, ends)
-        local length = ends == "client" and ("Content-Length: %d\r\n"):format(#peers.reply_body) or ""
+        local length = ends == "client" and
+            ("Content-Length: %d\r\n"):format(#peers.reply_body) or ""
         local reply = {"HTTP/1.0 200 OK\r\n", length, "\r\n", peers.reply_body}
         assert.equal(#table.concat(reply), conn:write(reply))
     end
@@ -236,7 +241,8 @@ describe("our server", function()
     local function finished(peer, one)
         local status = one:wait(DEADLINE)
         if status ~= 0 then one:complain("ended with status " .. status) end
-        assert.truthy(one:output():find(peers.reply_body, 1, true), peer.name .. " has not read the whole reply")
+        assert.truthy(one:output():find(peers.reply_body, 1, true),
+            peer.name .. " has not read the whole reply")
         return one:output()
     end
 
@@ -260,7 +266,9 @@ describe("our server", function()
                     serve(conn, peer, one, "server")
                     conn:close_transport()
                     local output = finished(peer, one)
-                    if peer.says_closed then assert.truthy(output:match(peer.says_closed), output) end
+                    if peer.says_closed then
+                        assert.truthy(output:match(peer.says_closed), output)
+                    end
                 end)
 
                 if not peer.cannot_tell then
@@ -296,7 +304,9 @@ describe("our server", function()
                             conn:close_transport()
                         end
                         local output = finished(peer, one)
-                        if peer.says_reused then assert.truthy(output:match(peer.says_reused), output) end
+                        if peer.says_reused then
+                            assert.truthy(output:match(peer.says_reused), output)
+                        end
                     end)
                 end
             end)

@@ -19,15 +19,19 @@ local function accept_all() return true end
 -- The server's policies: what a session is made under, and what it must not resume under. All of
 -- them would let this client in with a full handshake.
 local POLICIES = {
-    {"a server without verification, then one that verifies", {}, {verify = "required", ca = p.ca_file}},
+    {"a server without verification, then one that verifies", {},
+        {verify = "required", ca = p.ca_file}},
     {"a server that verifies, then one that does not", {verify = "required", ca = p.ca_file}, {}},
-    {"certificates optional, then required", {verify = "optional", ca = p.ca_file}, {verify = "required", ca = p.ca_file}},
-    {"certificates required, then optional", {verify = "required", ca = p.ca_file}, {verify = "optional", ca = p.ca_file}},
-    {"one set of CAs, then another", {verify = "required", ca = both_cas}, {verify = "required", ca = p.ca_file}},
+    {"certificates optional, then required", {verify = "optional", ca = p.ca_file},
+        {verify = "required", ca = p.ca_file}},
+    {"certificates required, then optional", {verify = "required", ca = p.ca_file},
+        {verify = "optional", ca = p.ca_file}},
+    {"one set of CAs, then another", {verify = "required", ca = both_cas},
+        {verify = "required", ca = p.ca_file}},
     {"verification without on_verify, then with", {verify = "required", ca = p.ca_file},
         {verify = "required", ca = p.ca_file, on_verify = accept_all}},
-    {"verification with on_verify, then without", {verify = "required", ca = p.ca_file, on_verify = accept_all},
-        {verify = "required", ca = p.ca_file}},
+    {"verification with on_verify, then without", {verify = "required", ca = p.ca_file,
+        on_verify = accept_all}, {verify = "required", ca = p.ca_file}},
 }
 
 local function table_store()
@@ -43,7 +47,8 @@ end
 local SHARED = {
     {"a cache in memory", function() return {cache = assert(tls.cache())} end},
     {"a far cache", function()
-        return {cache = assert(tls.cache {store = table_store(), keyring = tls.keyring {SECRET}, in_memory = false})}
+        return {cache = assert(tls.cache {store = table_store(), keyring = tls.keyring {SECRET},
+            in_memory = false})}
     end},
     {"ticket keys", function() return {ticket_keys = tls.ticket_keys {secret = SECRET}} end},
 }
@@ -58,8 +63,8 @@ end
 -- A connection that is closed in good order; the server's and the client's words, and a session to
 -- offer.
 local function visit(client, server, session, hostname)
-    local conn, peer = pair.join {client = client, server = server, session = session, hostname = hostname,
-        setup = function(_, s) s:set_blocking(true) end}
+    local conn, peer = pair.join {client = client, server = server, session = session,
+        hostname = hostname, setup = function(_, s) s:set_blocking(true) end}
     local c, s = pair.drive(conn, peer)
     assert(c[1] and s[1], c[2] or s[2])
     assert(select(2, conn:read()) == "want_read")
@@ -82,7 +87,9 @@ for _, shared in ipairs(SHARED) do
                     private_key = p.client_key_file}
             end)
 
-            local function server(policy, more) return pair.server(with(with(policy, common), more or {})) end
+            local function server(policy, more)
+                return pair.server(with(with(policy, common), more or {}))
+            end
 
             for _, policy in ipairs(POLICIES) do
                 it("no session goes from " .. policy[1], function()
@@ -105,7 +112,8 @@ for _, shared in ipairs(SHARED) do
             end)
 
             local function listener(first, second)
-                return server({}, {server_names = {["a.example"] = server(first), ["x.b.example"] = server(second)}})
+                return server({}, {server_names = {["a.example"] = server(first),
+                    ["x.b.example"] = server(second)}})
             end
 
             it("no session goes from one server name's context to another's", function()
@@ -130,13 +138,14 @@ for _, shared in ipairs(SHARED) do
             end)
 
             it("a client whose certificate the second would refuse is refused", function()
-                local stranger = pair.client {max_version = version, certificate = p.other_client_cert_file,
-                    private_key = p.other_client_key_file}
+                local stranger = pair.client {max_version = version,
+                    certificate = p.other_client_cert_file, private_key = p.other_client_key_file}
                 local first = {verify = "required", ca = p.other_ca_file}
                 local _, _, session = visit(stranger, server(first))
                 local copy = stranger:import_session(session:export())
-                local _, s = pair.try {client = stranger, server = server {verify = "required", ca = p.ca_file},
-                    session = session, setup = function(_, one) one:set_blocking(true) end}
+                local _, s = pair.try {client = stranger,
+                    server = server {verify = "required", ca = p.ca_file}, session = session,
+                    setup = function(_, one) one:set_blocking(true) end}
                 assert.is_nil(s[1])
                 assert.equal("resumed", (visit(stranger, server(first), copy)))
             end)
@@ -157,7 +166,9 @@ describe("a client's cache", function()
         for _, case in ipairs(CLIENTS) do
             it(("does not give a session from %s, %s"):format(case[1], version), function()
                 local server, cache = pair.server(), assert(tls.cache())
-                local function client(policy) return pair.client(with(policy, {max_version = version, cache = cache})) end
+                local function client(policy)
+                    return pair.client(with(policy, {max_version = version, cache = cache}))
+                end
                 visit(client(case[2]), server)
                 local server_word, word = visit(client(case[3]), server)
                 assert.not_equal("resumed", server_word)

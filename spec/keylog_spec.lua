@@ -36,15 +36,22 @@ describe("a key log", function()
     -- what is done with a path before, and what the refusal says
     local refused = {
         {"a FIFO without a reader", "mkfifo -m 600 %s", "no process reads from this FIFO"},
-        {"a file that others may read", "umask 0; touch %s; chmod 644 %s", "others may read or write"},
-        {"a file that others may write", "umask 0; touch %s; chmod 666 %s", "others may read or write"},
+        {"a file that others may read", "umask 0; touch %s; chmod 644 %s",
+            "others may read or write"},
+        {"a file that others may write", "umask 0; touch %s; chmod 666 %s",
+            "others may read or write"},
         {"a file that runs as its owner", "touch %s; chmod 4600 %s", "others may read or write"},
-        {"a symbolic link to a good file", "touch %s.good; chmod 600 %s.good; ln -s %s.good %s", "symbolic link"},
+        {"a symbolic link to a good file", "touch %s.good; chmod 600 %s.good; ln -s %s.good %s",
+            "symbolic link"},
         {"a symbolic link to nothing", "ln -s %s.none %s", "symbolic link"},
         {"a directory", "mkdir %s", "directory"},
-        {"a socket", "python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' %s", "regular file or a FIFO"},
-        {"another user's file", "touch %s; chmod 600 %s; chown 65534 %s", "another user", root = true},
-        {"another user's FIFO", "mkfifo -m 600 %s; chown 65534 %s; sleep 5 <%s &", "another user", root = true},
+        {"a socket",
+            "python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' %s",
+            "regular file or a FIFO"},
+        {"another user's file", "touch %s; chmod 600 %s; chown 65534 %s", "another user",
+            root = true},
+        {"another user's FIFO", "mkfifo -m 600 %s; chown 65534 %s; sleep 5 <%s &", "another user",
+            root = true},
     }
     for _, case in ipairs(refused) do
         it("is not " .. case[1], function()
@@ -97,14 +104,16 @@ local prelude = [[
 ]]
 
 local function run(runner, chunk, path)
-    local code, output = runner(prelude .. chunk, p.server_cert_file, p.server_key_file, p.ca_file, path)
+    local code, output = runner(prelude .. chunk, p.server_cert_file, p.server_key_file,
+        p.ca_file, path)
     if not code then return end
     assert.equal(0, code, output)
     return output
 end
 
 describe("the lines of a key log", function()
-    for name, runner in pairs {["our program"] = program.run, ["a stock lua5.4"] = program.run_stock} do
+    for name, runner in pairs {["our program"] = program.run,
+        ["a stock lua5.4"] = program.run_stock} do
         it("are lost in " .. name .. " when the FIFO's reader has gone", function()
             local path = path_of "gone"
             sh("mkfifo -m 600 %s", path)
@@ -134,7 +143,8 @@ describe("the lines of a key log", function()
         sh("mkfifo -m 600 %s", path)
         local reader = process.start {"sh", "-c", "exec sleep 30 <\"$1\"", "sh", path}
         local started = process.now()
-        assert.equal("alive", run(program.run, "for _ = 1, 120 do shake() end io.write 'alive'", path))
+        assert.equal("alive", run(program.run, "for _ = 1, 120 do shake() end io.write 'alive'",
+            path))
         assert.is_true(process.now() - started < 15)
         reader:stop()
     end)
@@ -148,13 +158,18 @@ describe("the lines of a key log", function()
             shake()
             io.write "alive"
         ]])
-        local code, output = process.run {"sh", "-c", "ulimit -S -f 1; exec \"$@\"", "sh", program.path, chunk,
-            p.server_cert_file, p.server_key_file, p.ca_file, path, timeout = 20}
+        local code, output = process.run {"sh", "-c", "ulimit -S -f 1; exec \"$@\"",
+            "sh", program.path, chunk, p.server_cert_file, p.server_key_file, p.ca_file, path,
+            timeout = 20}
         assert.equal(0, code, output)
         assert.equal("alive", output)
         local good, torn = 0, 0
         for line in io.lines(path) do
-            if #line > 140 and line:match "^[%u_%d]+ %x+ %x+$" then good = good + 1 else torn = torn + 1 end
+            if #line > 140 and line:match "^[%u_%d]+ %x+ %x+$" then
+                good = good + 1
+            else
+                torn = torn + 1
+            end
         end
         assert.is_true(good > 5 and good < 20)
         assert.equal(1, torn)

@@ -71,7 +71,8 @@ local CORE = "src/base src/net src/cache src/tls src/redis"
 
 local LUA = of("^lua", "^lauxlib%.h$", "^lualib%.h$", "tlslife_lua")
 local OPENSSL = of "^openssl/"
-local LOOPS = of("^uv%.h$", "^uv/", "^ev%.h$", "^event", "^glib", "^sys/epoll", "^liburing", "^sys/event", "cqueues")
+local LOOPS = of("^uv%.h$", "^uv/", "^ev%.h$", "^event", "^glib", "^sys/epoll", "^liburing",
+    "^sys/event", "cqueues")
 
 -- name to {body, own} of each function defined in a C text; own holds the functions of the same
 -- file, which come first where a name has several (static functions of other files)
@@ -140,7 +141,9 @@ describe("the layers", function()
             for header in contents(path):gmatch '#%s*include%s*"([^"]+)"' do
                 local own = io.open("src/lua/" .. header)
                 if own then own:close() end
-                if not own and not public(header) then found[#found + 1] = path .. ": " .. header end
+                if not own and not public(header) then
+                    found[#found + 1] = path .. ": " .. header
+                end
             end
         end
         assert.same({}, found)
@@ -151,7 +154,8 @@ describe("the layers", function()
         for _, room in ipairs(ROOMS) do
             local may = {[room.name] = true}
             for _, known in ipairs(room.knows) do
-                assert.is_true(lower[known], room.name .. " may know " .. known .. ", which is not below it")
+                assert.is_true(lower[known],
+                    room.name .. " may know " .. known .. ", which is not below it")
                 may[known] = true
             end
             lower[room.name] = true
@@ -160,7 +164,9 @@ describe("the layers", function()
                     local other = header:match "^(.*)/"
                     seen = seen + 1
                     if other and not may[other] then wrong[#wrong + 1] = path .. ": " .. header end
-                    if not other and not header:match "^tlslife[_%l]*%.h$" then wrong[#wrong + 1] = path .. ": " .. header end
+                    if not other and not header:match "^tlslife[_%l]*%.h$" then
+                        wrong[#wrong + 1] = path .. ": " .. header
+                    end
                 end
             end
         end
@@ -207,7 +213,9 @@ describe("a callback of OpenSSL", function()
             for name, arguments in text:gmatch "(SSL_[%w_]+)%s*(%b())" do
                 if name:match "_cb" or name:match "callback" or name:match "_set_verify$" then
                     for argument in arguments:gmatch "[%w_]+" do
-                        if own[argument] or all[argument] then callbacks[argument] = own[argument] or all[argument] end
+                        if own[argument] or all[argument] then
+                            callbacks[argument] = own[argument] or all[argument]
+                        end
                     end
                 end
             end
@@ -217,7 +225,8 @@ describe("a callback of OpenSSL", function()
             count = count + 1
             assert.is_nil(reaches(all, func, IO), name)
         end
-        assert.is_true(count >= 6, "only " .. count .. " callbacks found: has the way of registering them changed?")
+        assert.is_true(count >= 6,
+            "only " .. count .. " callbacks found: has the way of registering them changed?")
     end)
 end)
 
@@ -230,8 +239,12 @@ describe("a finalizer", function()
         local all = merged "src/lua"
         local finalizers = {}
         for _, path in ipairs(tree "src/lua") do
-            for name in contents(path):gmatch '{%s*"__gc"%s*,%s*([%w_]+)%s*}' do finalizers[name] = true end
-            for name in contents(path):gmatch '{%s*"__close"%s*,%s*([%w_]+)%s*}' do finalizers[name] = true end
+            for name in contents(path):gmatch '{%s*"__gc"%s*,%s*([%w_]+)%s*}' do
+                finalizers[name] = true
+            end
+            for name in contents(path):gmatch '{%s*"__close"%s*,%s*([%w_]+)%s*}' do
+                finalizers[name] = true
+            end
             for name in contents(path):gmatch 'lua_pushcfunction%(L,%s*([%w_]+)%);%s*\n?%s*lua_setfield%(L,[^,]+,%s*"__gc"' do
                 finalizers[name] = true
             end
@@ -266,11 +279,13 @@ describe("the shared library", function()
 
     -- the runtime of sanitizers and of coverage adds symbols of its own
     local function foreign(name)
-        return name:match "^__" or name:match "^_init" or name:match "^_fini" or name:match "^gcov" or name:match "^mangle_path"
+        return name:match "^__" or name:match "^_init" or name:match "^_fini" or
+            name:match "^gcov" or name:match "^mangle_path"
     end
 
     it("exports what the header declares and nothing else", function()
-        local library = lines_of("find '" .. BUILD .. "' -maxdepth 1 -name 'libtlslife.so*' -type f")[1]
+        local library = lines_of("find '" .. BUILD ..
+            "' -maxdepth 1 -name 'libtlslife.so*' -type f")[1]
         assert.is_not_nil(library, "no libtlslife.so under " .. BUILD)
         local header, binary = declared "include/tlslife.h", exported(library)
         local missing, extra = {}, {}
@@ -294,7 +309,9 @@ describe("the sources", function()
             local name = path:match "([^/]+%.[ch])$"
             if name then
                 local comment = contents(path):match "^/%*(.-)%*/" or ""
-                if not comment:find(name, 1, true) or #comment < 40 then without[#without + 1] = path end
+                if not comment:find(name, 1, true) or #comment < 40 then
+                    without[#without + 1] = path
+                end
             end
         end
         assert.same({}, without)
@@ -309,7 +326,9 @@ describe("the sources", function()
             local text = file and file:read "a" or ""
             if file then file:close() end
             for _, word in ipairs(words) do
-                if text:find("%f[%w]" .. word .. "%f[%W]") then found[#found + 1] = path .. ": " .. word end
+                if text:find("%f[%w]" .. word .. "%f[%W]") then
+                    found[#found + 1] = path .. ": " .. word
+                end
             end
         end
         assert.same({}, found)
@@ -319,7 +338,9 @@ describe("the sources", function()
         local text, without = contents "docs/architecture.md", {}
         for _, path in ipairs(tree "src") do
             local name = path:match "([^/]+)%.c$"
-            if name and not text:find("`" .. name .. ".c`", 1, true) then without[#without + 1] = path end
+            if name and not text:find("`" .. name .. ".c`", 1, true) then
+                without[#without + 1] = path
+            end
         end
         assert.same({}, without)
     end)
@@ -329,7 +350,8 @@ describe("the sources", function()
         for _, path in ipairs(tree "README.md SECURITY.md CHANGELOG.md docs") do
             for named in contents(path):gmatch "`([%l_]+/[%w_/]+%.[%l]+)`" do
                 local file = named:match "^(%l+)/" and io.open(named)
-                local ours = ("src include spec docs examples bench lua"):find(named:match "^[%l_]+", 1, true)
+                local ours = ("src include spec docs examples bench lua"):find(
+                    named:match "^[%l_]+", 1, true)
                 if ours and not file then missing[#missing + 1] = path .. ": " .. named end
                 if file then file:close() end
             end
@@ -343,7 +365,9 @@ describe("the sources", function()
             if path:match "%.c$" then
                 for name, func in pairs(functions(contents(path))) do
                     local _, lines = func.body:gsub("\n", "")
-                    if lines > 60 then long[#long + 1] = ("%s: %s has %d lines"):format(path, name, lines) end
+                    if lines > 60 then
+                        long[#long + 1] = ("%s: %s has %d lines"):format(path, name, lines)
+                    end
                 end
             end
         end

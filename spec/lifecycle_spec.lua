@@ -162,9 +162,12 @@ describe("docs/lifecycle.md says what becomes of a session after", function()
                 it(("%s (%d), by %s"):format(name, index, disposal), function()
                     for _, kind in ipairs(KINDS) do
                         for _, role in ipairs {"client", "server"} do
-                            local refused = disposal == "clear" and name:find "key update" and kind:find "tls12"
+                            local refused = disposal == "clear" and name:find "key update" and
+                                kind:find "tls12"
                             local no_session = ending.meet and role == "server"
-                            if not refused and not no_session then try(row, ending, index, kind, role, dispose) end
+                            if not refused and not no_session then
+                                try(row, ending, index, kind, role, dispose)
+                            end
                         end
                     end
                 end)
@@ -173,7 +176,9 @@ describe("docs/lifecycle.md says what becomes of a session after", function()
     end
 
     it("each end that is known here", function()
-        for name in pairs(ENDS) do assert.is_true(met[name], name .. ": the page has no such row") end
+        for name in pairs(ENDS) do
+            assert.is_true(met[name], name .. ": the page has no such row")
+        end
     end)
 end)
 

@@ -9,7 +9,8 @@ local process = require "spec.support.process"
 local tls = require "tlslife"
 
 local client = assert(tls.context {role = "client", ca = pki.ca_file})
-local server = assert(tls.context {role = "server", certificate = pki.server_cert_file, private_key = pki.server_key_file})
+local server = assert(tls.context {role = "server", certificate = pki.server_cert_file,
+    private_key = pki.server_key_file})
 
 local ports, peers = {}, {}
 
@@ -128,7 +129,8 @@ for _, driver in ipairs(loops.drivers) do
         end)
 
         it_runs("keep the deadline of the whole call", function()
-            local mute <close> = assert(tls.listen("127.0.0.1", 0)) -- the kernel answers, and nobody else
+            -- the kernel answers, and nobody else
+            local mute <close> = assert(tls.listen("127.0.0.1", 0))
             local conn <close> = dial(mute:port())
             conn:set_timeout(0.04)
             expect.word("timeout", took(0.04, conn.connect, conn))
@@ -226,7 +228,9 @@ end
 
 local function in_loops(name, run)
     for _, driver in ipairs(loops.drivers) do
-        if driver.yields then it(("%s (%s)"):format(name, driver.name), function() run(driver) end) end
+        if driver.yields then
+            it(("%s (%s)"):format(name, driver.name), function() run(driver) end)
+        end
     end
 end
 
@@ -313,7 +317,8 @@ describe("in a loop", function()
         end)
     end
 
-    for _, verb in ipairs {"read", "peek", "connect", "accept", "handshake", "read_early", "read_into"} do
+    for _, verb in ipairs {"read", "peek", "connect", "accept", "handshake", "read_early",
+        "read_into"} do
         in_loops("cancel ends " .. verb, function(driver)
             loops.run(driver, function(spawn, sleep)
                 local listener <close> = assert(tls.listen("127.0.0.1", 0))
@@ -325,7 +330,8 @@ describe("in a loop", function()
                     assert(a:connect())
                     assert(await(done, sleep))
                 end
-                local call = begin(spawn, conn[verb], conn, verb == "read_into" and tls.buffer(8) or nil)
+                local call = begin(spawn, conn[verb], conn, verb == "read_into" and
+                    tls.buffer(8) or nil)
                 sleep(0.005)
                 assert.is_true(conn:cancel())
                 expect.word("canceled", await(call, sleep))
@@ -358,7 +364,8 @@ describe("in a loop", function()
         local before = others
         for _ = 1, RECORDS do assert.equal(100, #b:read(100)) end
         over = true
-        assert.is_true(others - before >= 3, others - before) -- how long a sleep of 1 ms takes is the loop's affair
+        -- how long a sleep of 1 ms takes is the loop's affair
+        assert.is_true(others - before >= 3, others - before)
     end)
 
     with_both("a close that waits is ended by another", function(a, _, spawn, sleep)
@@ -381,7 +388,8 @@ describe("in a loop", function()
         end)
     end)
 
-    with_both("a coroutine that was closed while it waited is no hindrance", function(a, b, spawn, sleep)
+    with_both(
+        "a coroutine that was closed while it waited is no hindrance", function(a, b, spawn, sleep)
         local co = coroutine.create(function() return a:read() end)
         spawn(function() coroutine.resume(co) end)
         sleep(0.005)
@@ -392,7 +400,8 @@ describe("in a loop", function()
         assert.equal("after", await(read, sleep))
     end)
 
-    in_loops("a wait that was closed before the loop knew of it leaves nothing behind", function(driver)
+    in_loops(
+        "a wait that was closed before the loop knew of it leaves nothing behind", function(driver)
         loops.run(driver, function(spawn, sleep)
             for _ = 1, 3 do
                 local mute <close> = assert(tls.listen("127.0.0.1", 0))
@@ -412,7 +421,8 @@ describe("in a loop", function()
         loops.run(driver, function(spawn, sleep)
             local asked = 0
             local context = assert(tls.context {
-                role = "server", certificate = pki.server_cert_file, private_key = pki.server_key_file,
+                role = "server", certificate = pki.server_cert_file,
+                private_key = pki.server_key_file,
                 on_hello = function()
                     sleep(0.01)
                     asked = asked + 1
@@ -444,14 +454,18 @@ describe("in a loop", function()
         if not pcall(tls.redis, {port = 1}) then return end -- hiredis is optional
         if not redis_port then
             redis_port = process.free_port()
-            process.start {"redis-server", "--port", redis_port, "--save", "", "--appendonly", "no", timeout = 60}
+            process.start {"redis-server", "--port", redis_port, "--save", "", "--appendonly", "no",
+                timeout = 60}
                 :wait_for_port(redis_port)
         end
         loops.run(driver, function(spawn, sleep)
-            local store = assert(tls.redis {port = redis_port, prefix = driver.name, timeout = 5, connect_timeout = 5})
-            local cache = assert(tls.cache {store = store, in_memory = false, keyring = tls.keyring {("k"):rep(32)}})
+            local store = assert(tls.redis {port = redis_port, prefix = driver.name, timeout = 5,
+                connect_timeout = 5})
+            local cache = assert(tls.cache {store = store, in_memory = false,
+                keyring = tls.keyring {("k"):rep(32)}})
             local context = assert(tls.context {
-                role = "server", certificate = pki.server_cert_file, private_key = pki.server_key_file, cache = cache,
+                role = "server", certificate = pki.server_cert_file,
+                private_key = pki.server_key_file, cache = cache,
                 resumption = "stateful",
             })
             local listener = assert(tls.listen("127.0.0.1", 0))
@@ -488,7 +502,8 @@ describe("in a loop", function()
         end)
     end)
 
-    in_loops("descriptors come back, of connections that were closed, freed or dropped", function(driver)
+    in_loops(
+        "descriptors come back, of connections that were closed, freed or dropped", function(driver)
         loops.run(driver, function(spawn, sleep)
             local listener <close> = assert(tls.listen("127.0.0.1", 0))
             spawn(function()
@@ -557,7 +572,9 @@ describe("an adapter", function()
         current, calls = wait, {}
         local co = coroutine.create(f)
         local results = table.pack(coroutine.resume(co))
-        while coroutine.status(co) == "suspended" do results = table.pack(coroutine.resume(co, true)) end
+        while coroutine.status(co) == "suspended" do
+            results = table.pack(coroutine.resume(co, true))
+        end
         current = nil
         if not results[1] then error(results[2], 0) end
         return table.unpack(results, 2, results.n)
@@ -572,7 +589,8 @@ describe("an adapter", function()
             part[field] = nil
             expect.raises("field '" .. field .. "'", tls.loop, part)
         end
-        expect.raises("field 'forget'", tls.loop, {name = "x", running = print, wait = print, wake = print, forget = 1})
+        expect.raises("field 'forget'", tls.loop,
+            {name = "x", running = print, wait = print, wake = print, forget = 1})
     end)
 
     it("is told descriptor, direction, seconds and owner", function()
@@ -614,7 +632,8 @@ describe("an adapter", function()
 
     it("that raises ends the call, and the connection is as it was", function()
         local conn <close> = connect(port_of "echo")
-        local ok, message = with(function() error("broken loop", 0) end, function() return pcall(conn.read, conn) end)
+        local ok, message = with(function() error("broken loop", 0) end,
+            function() return pcall(conn.read, conn) end)
         assert.is_false(ok)
         assert.equal("broken loop", message)
         ok, message = with(function()
@@ -633,7 +652,8 @@ describe("an adapter", function()
         conn:write "x"
         assert.equal("x", with(function() return true end, function() return conn:read() end))
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
-        expect.word("timeout", with(function() return true end, function() return listener:accept(server, 0.05) end))
+        expect.word("timeout", with(function() return true end,
+            function() return listener:accept(server, 0.05) end))
     end)
 
     it("is told before a descriptor is closed, and wakes", function()

@@ -46,7 +46,8 @@ local NEVER_RESUMABLE = "^tls12_ticket/server/"
 -- versions of libssl only (in_some). They apply in this order.
 local DIFFERENCES = {
     {
-        case = "^tls1%d_[is][dt]%w*/server/context_freed$", except = "stateless", theirs = "^resumable=0$", ours = "resumable=1",
+        case = "^tls1%d_[is][dt]%w*/server/context_freed$", except = "stateless",
+        theirs = "^resumable=0$", ours = "resumable=1",
         row = "free` of a server's context",
         why = "libssl's own cache spoils what it holds when its SSL_CTX goes; ours lets go of it, and ends alone spoil a session",
     },
@@ -94,9 +95,11 @@ local DIFFERENCES = {
         why = "libssl says no more than SSL_ERROR_SYSCALL without errno, or even a clean end after a fatal alert",
     },
     {
-        case = "/handshake_alert_sent$", theirs = "^s%.handshake=%-1/syscall$", ours = first_failure,
+        case = "/handshake_alert_sent$", theirs = "^s%.handshake=%-1/syscall$",
+        ours = first_failure,
         row = "a call on a connection that failed",
-        why = "libssl says no more than SSL_ERROR_SYSCALL without errno: we say again why it failed",
+        why =
+            "libssl says no more than SSL_ERROR_SYSCALL without errno: we say again why it failed",
     },
     {
         case = "/read_before$", theirs = "^s%.read=0/want_read$", ours = "s.read=raises",
@@ -149,7 +152,8 @@ local DIFFERENCES = {
         why = "SSL_set_session says 1 on a live connection, and on a server's, where it means nothing: refused",
     },
     {
-        case = "/session_set_live$", except = NEVER_RESUMABLE, theirs = "^resumable=0$", ours = "resumable=1",
+        case = "/session_set_live$", except = NEVER_RESUMABLE, theirs = "^resumable=0$",
+        ours = "resumable=1",
         row = "set_session` on",
         why = "a set_session that is refused judges nothing",
     },
@@ -180,7 +184,8 @@ end
 
 -- The lives that begin in a state are the same over each transport: over a pair all, over others
 -- some, for they take time.
-local OVER_TCP = {shutdown_shutdown = true, shutdown_write = true, read_shutdown = true, write_shutdown = true}
+local OVER_TCP = {shutdown_shutdown = true, shutdown_write = true, read_shutdown = true,
+    write_shutdown = true}
 
 local function wires_of(name)
     local verbs = name:match "/in_.*_(%l+_%l+)$"
@@ -267,9 +272,12 @@ describe("tlslife does as libssl does in", function()
             matrix = matrix + bit(rest:find "/")
         end
         for state in pairs(lives.states) do
-            assert.truthy(asked[("in_%s_write_write"):format(state)], state .. ": the oracle does not know it")
+            assert.truthy(asked[("in_%s_write_write"):format(state)],
+                state .. ": the oracle does not know it")
         end
-        for name in pairs(lives.sequences) do assert.truthy(asked[name], name .. ": the oracle does not know it") end
+        for name in pairs(lives.sequences) do
+            assert.truthy(asked[name], name .. ": the oracle does not know it")
+        end
         assert.equal(#KINDS * #ROLES * count(lives.ends) * count(lives.disposals), matrix)
     end)
 
@@ -278,7 +286,8 @@ describe("tlslife does as libssl does in", function()
         local known = {["set_session(nil)"] = true} -- libssl crashes: shown below
         for _, difference in ipairs(DIFFERENCES) do
             known[difference.row] = true
-            assert.truthy(first:find("\n| ?`?" .. difference.row:gsub("%p", "%%%0")), difference.row)
+            assert.truthy(first:find("\n| ?`?" .. difference.row:gsub("%p", "%%%0")),
+                difference.row)
         end
         for row in first:gmatch "\n| `?([^|\n]+)" do
             local met = row:find "^in what" or row:find "^%-"

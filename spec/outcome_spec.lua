@@ -73,7 +73,8 @@ local CASES = {
     {"not_accepted", "ticket", "a server with other ticket keys", function(version)
         local client = pair.client {max_version = version}
         local _, session = visit(client, {ticket_keys = tls.ticket_keys {}})
-        return table.unpack((visit(client, {ticket_keys = tls.ticket_keys {}}, {session = session})))
+        return table.unpack(
+            (visit(client, {ticket_keys = tls.ticket_keys {}}, {session = session})))
     end},
     {"not_accepted", "other_context", "a server with another policy", function(version)
         local client, keys = pair.client {max_version = version}, tls.ticket_keys {}
@@ -106,7 +107,8 @@ local CASES = {
         return table.unpack(words)
     end},
     {"not_closed", "not_offered", "a connection that was not closed", function(version)
-        local client, server = pair.client {max_version = version, cache = tls.cache {sessions_per_peer = 1}}, pair.server()
+        local client, server = pair.client {
+            max_version = version, cache = tls.cache {sessions_per_peer = 1}}, pair.server()
         visit(client, server, {dirty = true})
         return table.unpack((visit(client, server)))
     end},
@@ -125,14 +127,16 @@ local CASES = {
     end, THREE},
     {"not_accepted", "not_accepted", "a cipher of another hash", function()
         local client, keys = pair.client {}, tls.ticket_keys {}
-        local _, session = visit(client, {ticket_keys = keys, ciphersuites = "TLS_AES_256_GCM_SHA384"})
+        local _, session = visit(client,
+            {ticket_keys = keys, ciphersuites = "TLS_AES_256_GCM_SHA384"})
         local other = {ticket_keys = keys, ciphersuites = "TLS_AES_128_GCM_SHA256"}
         return table.unpack((visit(client, other, {session = session})))
     end, THREE},
     {"other_version", "other_version", "a ticket of TLS 1.3 at a server of TLS 1.2", function()
         local client, keys = pair.client {}, tls.ticket_keys {}
         local _, session = visit(client, {ticket_keys = keys})
-        return table.unpack((visit(client, {ticket_keys = keys, max_version = TWO}, {session = session})))
+        return table.unpack(
+            (visit(client, {ticket_keys = keys, max_version = TWO}, {session = session})))
     end, TWO},
     {"other_version", "other_version", "a ticket of TLS 1.2 at a server of TLS 1.3", function()
         local client, keys = pair.client {}, tls.ticket_keys {}
@@ -158,39 +162,48 @@ end)
 describe("resumption() says expired", function()
     local AGED = {
         ["a session of set_session, whose ticket has expired"] = {"expired", function(version)
-            local client, server = pair.client {max_version = version}, pair.server {session_timeout = 1, resumption = "tickets"}
+            local client, server = pair.client {max_version = version},
+                pair.server {session_timeout = 1, resumption = "tickets"}
             local _, session = visit(client, server)
             return function() return visit(client, server, {session = session}) end
         end, {[TWO] = "expired", [THREE] = "not_offered"}},
         ["a session of set_session, by id"] = {"expired", function(version)
-            local client, server = pair.client {max_version = version}, pair.server {session_timeout = 1, cache = tls.cache()}
+            local client, server = pair.client {max_version = version},
+                pair.server {session_timeout = 1, cache = tls.cache()}
             local _, session = visit(client, server)
             session:set_timeout(1)
             return function() return visit(client, server, {session = session}) end
         end, {[TWO] = "expired", [THREE] = "not_offered"}},
         ["a session of set_session, by an id far away"] = {"expired", function(version)
-            local client, server = pair.client {max_version = version}, pair.server {session_timeout = 1, cache = far()}
+            local client, server = pair.client {max_version = version},
+                pair.server {session_timeout = 1, cache = far()}
             local _, session = visit(client, server)
             session:set_timeout(1)
             return function() return visit(client, server, {session = session}) end
         end, {[TWO] = "expired", [THREE] = "not_offered"}},
-        ["what a server's home has had too long, not the client"] = {"not_accepted", function(version)
-            local client, server = pair.client {max_version = version}, pair.server {cache = tls.cache {timeout = 1}}
+        ["what a server's home has had too long, not the client"] =
+            {"not_accepted", function(version)
+            local client, server = pair.client {max_version = version},
+                pair.server {cache = tls.cache {timeout = 1}}
             local _, session = visit(client, server)
             return function() return visit(client, server, {session = session}) end
         end, {[TWO] = "expired", [THREE] = "expired"}},
-        ["what a server's external store has had too long, not the client"] = {"not_accepted", function(version)
-            local client, server = pair.client {max_version = version}, pair.server {cache = far {timeout = 1}}
+        ["what a server's external store has had too long, not the client"] =
+            {"not_accepted", function(version)
+            local client, server = pair.client {max_version = version},
+                pair.server {cache = far {timeout = 1}}
             local _, session = visit(client, server)
             return function() return visit(client, server, {session = session}) end
         end, {[TWO] = "expired", [THREE] = "expired"}},
         ["what a client's cache has had too long"] = {"expired", function(version)
-            local client, server = pair.client {max_version = version, cache = tls.cache {timeout = 1}}, pair.server()
+            local client, server = pair.client {
+                max_version = version, cache = tls.cache {timeout = 1}}, pair.server()
             visit(client, server)
             return function() return visit(client, server) end
         end, {[TWO] = "not_offered", [THREE] = "not_offered"}},
         ["what a client's external store has had too long"] = {"expired", function(version)
-            local client, server = pair.client {max_version = version, cache = far {timeout = 1}}, pair.server()
+            local client, server = pair.client {max_version = version, cache = far {timeout = 1}},
+                pair.server()
             visit(client, server)
             return function() return visit(client, server) end
         end, {[TWO] = "not_offered", [THREE] = "not_offered"}},
@@ -201,7 +214,8 @@ describe("resumption() says expired", function()
         for what, case in pairs(AGED) do
             for _, version in ipairs(pair.VERSIONS) do later[what .. version] = case[2](version) end
         end
-        process.sleep(3.3) -- libssl gives a TLS 1.3 ticket a second more before it offers it no more
+        -- libssl gives a TLS 1.3 ticket a second more before it offers it no more
+        process.sleep(3.3)
     end)
 
     for what, case in pairs(AGED) do

@@ -36,7 +36,9 @@ describe("a program in the background", function()
 
     it("is waited for no longer than told", function()
         local one = process.start {"sleep", 20}
-        assert.error_matches(function() one:wait_for("anything", 0.05) end, "no \"anything\" in time")
+        assert.error_matches(function()
+            one:wait_for("anything", 0.05)
+        end, "no \"anything\" in time")
         assert.error_matches(function() one:wait(0.05) end, "did not end in time")
         assert.is_number(one:exit_status())
     end)
@@ -47,7 +49,9 @@ describe("a program in the background", function()
 
     it("that cannot be started is no success", function()
         local one = process.start {"/no/such/program"}
-        assert.error_matches(function() one:wait_for_port(1) end, "ended with status 127 before port 1")
+        assert.error_matches(function()
+            one:wait_for_port(1)
+        end, "ended with status 127 before port 1")
     end)
 
     it("takes its children along when it is stopped", function()
@@ -67,11 +71,14 @@ describe("a program in the background", function()
             io.stdout:flush()
             os.execute "kill -KILL $PPID"
         ]])
-        local status, output = process.run {arg[-1], script, environment = {LUA_PATH = package.path}}
+        local status, output = process.run {arg[-1], script,
+            environment = {LUA_PATH = package.path}}
         assert.equal(137, status)
         local pid, directory = output:match "pid%s+(%d+)", output:match "directory%s+(%S+)"
         assert.is_true(eventually(5, function() return not runs(pid) end))
-        assert.is_true(eventually(5, function() return not process.slurp(directory .. "/run1/out") end))
+        assert.is_true(eventually(5, function()
+            return not process.slurp(directory .. "/run1/out")
+        end))
     end)
 end)
 

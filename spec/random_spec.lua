@@ -1,4 +1,5 @@
--- random_spec.lua: random programs (spec/random) in processes of their own, and those that once failed.
+-- random_spec.lua: random programs (spec/random) in processes of their own, and those that once
+-- failed.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -16,9 +17,11 @@ describe("a random program", function()
     for part = 1, PARTS do
         local n = SEQUENCES // PARTS
         local first = (part - 1) * n + 1
-        it(("leaves the process and every object whole, %d to %d"):format(first, first + n - 1), function()
-            local status, output = process.run {program.path, "spec/random/run.lua", "--seed", first, "--sequences", n, "--lines", LINES,
-                timeout = 240, environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
+        it(("leaves the process and every object whole, %d to %d"):format(
+            first, first + n - 1), function()
+            local status, output = process.run {program.path, "spec/random/run.lua",
+                "--seed", first, "--sequences", n, "--lines", LINES, timeout = 240,
+                environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
             assert(status == 0, output)
             assert.truthy(output:find(("%d sequences"):format(n), 1, true), output)
         end)
@@ -68,9 +71,10 @@ local FOUND = {
 describe("a program that once failed", function()
     for name, lines in pairs(FOUND) do
         it("does so no more: " .. name, function()
-            local path = process.spill(process.directory() .. "/found.lua", (table.concat(lines, "\n"):gsub("\n  +", " ")) .. "\n")
-            local status, output = process.run {program.path, "spec/random/run.lua", "--play", path, timeout = 60,
-                environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
+            local path = process.spill(process.directory() .. "/found.lua",
+                (table.concat(lines, "\n"):gsub("\n  +", " ")) .. "\n")
+            local status, output = process.run {program.path, "spec/random/run.lua", "--play", path,
+                timeout = 60, environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
             assert(status == 0, output)
             assert.truthy(output:find(("line %d"):format(#lines), 1, true), output)
         end)
@@ -88,7 +92,8 @@ describe("a random walk", function()
             input[seed] = table.concat(walks[seed], " ") .. "\n"
         end
         local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
-        local status, output = process.run {build .. "/spec/c/oracle", "walk", stdin = table.concat(input), timeout = 100}
+        local status, output = process.run {build .. "/spec/c/oracle", "walk",
+            stdin = table.concat(input), timeout = 100}
         assert(status == 0, output)
         for line in output:gmatch "([^\n]*)\n" do lines[#lines + 1] = line end
         assert(#lines == WALKS, #lines .. " lines")
@@ -98,7 +103,10 @@ describe("a random walk", function()
         for seed = 1, WALKS do
             local differs, n = walk.compare(lines[seed], walk.play(walks[seed]))
             alike = alike + n
-            if differs then failures[#failures + 1] = ("%d: %s\n%s"):format(seed, table.concat(walks[seed], " "), differs) end
+            if differs then
+                failures[#failures + 1] = ("%d: %s\n%s"):format(seed,
+                    table.concat(walks[seed], " "), differs)
+            end
         end
         assert.equal("", table.concat(failures, "\n"))
         assert.is_true(alike > 4 * WALKS, alike .. " tokens were compared")

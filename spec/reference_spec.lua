@@ -13,8 +13,10 @@ local TYPES <const> = contents "lua/tlslife/types.lua"
 
 -- what the examples of the page call an object, and its class in the annotations
 local CLASSES <const> = {
-    tls = "tlslife", context = "Context", conn = "Connection", session = "Session", cache = "Cache", store = "Store",
-    keyring = "Keyring", ticket_keys = "TicketKeys", listener = "Listener", buffer = "Buffer", poller = "Poller",
+    tls = "tlslife", context = "Context", conn = "Connection", session = "Session", cache = "Cache",
+    store = "Store",
+    keyring = "Keyring", ticket_keys = "TicketKeys", listener = "Listener", buffer = "Buffer",
+    poller = "Poller",
     server = "Server", host = "host", thread = "Thread",
 }
 
@@ -22,7 +24,9 @@ local CLASSES <const> = {
 local function rows()
     local found = {}
     for c, lua, page in contents "docs/reference.md":gmatch "\n| ([^\n|]+) | ([^\n|]+) | ([^\n|]+) |" do
-        if c ~= "C" and not c:match "^%-" then found[#found + 1] = {c = c, lua = lua, page = page} end
+        if c ~= "C" and not c:match "^%-" then
+            found[#found + 1] = {c = c, lua = lua, page = page}
+        end
     end
     return found
 end
@@ -50,7 +54,9 @@ describe("the reference", function()
         local text = contents "include/tlslife.h"
         local head, rest = text:match "^/%*(.-)%*/(.+)$"
         local indexed, groups = {}, {}
-        for number, name in head:gmatch "%[([%d.]+)%]%s+(%l?%u?[%l ]-)%s%s" do indexed[#indexed + 1] = number .. name:lower() end
+        for number, name in head:gmatch "%[([%d.]+)%]%s+(%l?%u?[%l ]-)%s%s" do
+            indexed[#indexed + 1] = number .. name:lower()
+        end
         for number, name in rest:gmatch "%-%- %[([%d.]+)%]%s+([%a: ]+)" do
             groups[#groups + 1] = number .. name:gsub("^.*: ", ""):match "^(.-)%s*$":lower()
         end
@@ -71,7 +77,9 @@ describe("the reference", function()
             if row.lua:match "^options? " then
                 for name in row.lua:gmatch "`([%l_]+)`" do
                     seen = seen + 1
-                    if not TYPES:find("@field " .. name .. " ") then wrong[#wrong + 1] = "option " .. name end
+                    if not TYPES:find("@field " .. name .. " ") then
+                        wrong[#wrong + 1] = "option " .. name
+                    end
                 end
             end
         end
@@ -82,7 +90,9 @@ describe("the reference", function()
     it("has every method of the annotations", function()
         local text, missing = contents "docs/reference.md", {}
         for owner, name in TYPES:gmatch "\nfunction (%a+)[:.]([%l_]+)%(" do
-            if not text:find("[:.]" .. name .. "[({]") then missing[#missing + 1] = owner .. "." .. name end
+            if not text:find("[:.]" .. name .. "[({]") then
+                missing[#missing + 1] = owner .. "." .. name
+            end
         end
         table.sort(missing)
         assert.same({}, missing)
@@ -90,7 +100,9 @@ describe("the reference", function()
 
     it("names manual pages that are installed, where OpenSSL's are", function()
         local page = io.open "/usr/share/man/man3/SSL_new.3ssl.gz"
-        if not page then return pending "the manual pages of OpenSSL are not installed (libssl-doc)" end
+        if not page then
+            return pending "the manual pages of OpenSSL are not installed (libssl-doc)"
+        end
         page:close()
         local wrong = {}
         for _, row in ipairs(rows()) do

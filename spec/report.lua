@@ -21,7 +21,8 @@ return function()
         if type(message) ~= "string" then
             message = require "pl.pretty".write(message)
         end
-        say("  ", what, ": ", report.getFullName(element), "\n    ", (message:gsub("\n", "\n    ")), "\n")
+        say("  ", what, ": ", report.getFullName(element), "\n    ",
+            (message:gsub("\n", "\n    ")), "\n")
         if trace and trace.traceback then
             say("    ", (trace.traceback:gsub("^\n", ""):gsub("\n", "\n    ")), "\n")
         end
@@ -38,8 +39,8 @@ return function()
     end
 
     function report.fileEnd(file)
-        return say(("%-36s %4d passed %6.1f s\n"):format(file.name, report.successesCount - passed_before,
-            require "system".monotime() - began))
+        return say(("%-36s %4d passed %6.1f s\n"):format(file.name,
+            report.successesCount - passed_before, require "system".monotime() - began))
     end
 
     function report.testEnd(element, _, status)

@@ -86,7 +86,8 @@ describe("our server", function()
         repeat
             got = got .. assert(conn:read(65536))
         until got:sub(-#peers.request_body) == peers.request_body
-        assert(conn:write {("HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n"):format(#peers.reply_body), peers.reply_body})
+        assert(conn:write {("HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n"):format(
+            #peers.reply_body), peers.reply_body})
         if peer.finish then peer.finish(one) end
     end
 
@@ -96,7 +97,8 @@ describe("our server", function()
         local words, one = {}, nil
         for i = 1, 2 do
             if i == 1 or peer.single then
-                one = watched(peer.start(listener:port(), version, {times = 2, ends = "client", resume = i > 1}))
+                one = watched(peer.start(listener:port(), version,
+                    {times = 2, ends = "client", resume = i > 1}))
             end
             local conn <close> = accept(contexts[i], one)
             assert.equal(version, conn:version())
@@ -123,17 +125,20 @@ describe("our server", function()
     end
 
     for _, ticketless in ipairs {false, true} do
-        it("resumes openssl s_client -reconnect, TLSv1.2, by default" .. (ticketless and ", -no_ticket" or ""), function()
+        it("resumes openssl s_client -reconnect, TLSv1.2, by default" ..
+            (ticketless and ", -no_ticket" or ""), function()
             local default, words = context {}, {}
-            local one = watched(process.start {"openssl", "s_client", "-connect", "127.0.0.1:" .. listener:port(),
-                "-CAfile", pki.get().ca_file, "-verify_return_error", "-tls1_2", "-reconnect", ticketless and "-no_ticket" or nil})
+            local one = watched(process.start {"openssl", "s_client", "-connect", "127.0.0.1:" ..
+                listener:port(), "-CAfile", pki.get().ca_file, "-verify_return_error", "-tls1_2",
+                "-reconnect", ticketless and "-no_ticket" or nil})
             for i = 1, 6 do
                 local conn <close> = accept(default, one)
                 words[i] = conn:resumption()
                 assert.equal("closed", select(2, read_all(conn)))
                 conn:shutdown()
             end
-            assert.same({"not_offered", "resumed", "resumed", "resumed", "resumed", "resumed"}, words)
+            assert.same({"not_offered", "resumed", "resumed", "resumed", "resumed", "resumed"},
+                words)
             assert.equal(0, one:wait(DEADLINE))
         end)
     end
@@ -152,7 +157,9 @@ describe("our server", function()
                     local home = way.home()
                     local words, output = visits(peer, version, homes(home, home))
                     assert.same({"not_offered", "resumed"}, words)
-                    if peer.says_reused then assert.truthy(output:match(peer.says_reused), output) end
+                    if peer.says_reused then
+                        assert.truthy(output:match(peer.says_reused), output)
+                    end
                     if kind == "stateful" then
                         assert.equal(1, home:stats().hits)
                         assert.equal(0, home:stats().misses) -- nothing was looked up for the first
@@ -160,7 +167,8 @@ describe("our server", function()
                     end
                 end)
 
-                it(("does not resume %s, %s, sessions %s of others"):format(peer.name, version, way.name), function()
+                it(("does not resume %s, %s, sessions %s of others"):format(
+                    peer.name, version, way.name), function()
                     local words, output = visits(peer, version, homes(way.home(), way.home()))
                     assert.same({"not_offered", way.refused}, words)
                     if peer.says_reused then assert.is_nil(output:match(peer.says_reused)) end
@@ -172,10 +180,12 @@ describe("our server", function()
     -- In TLS 1.3 -reconnect has nothing to offer: it goes as soon as the handshake is done, before
     -- it reads a ticket.
     for kind, way in pairs(HOMES) do
-        it("resumes openssl s_client -reconnect, TLSv1.2, five times, sessions " .. way.name, function()
+        it("resumes openssl s_client -reconnect, TLSv1.2, five times, sessions " ..
+            way.name, function()
             local home = way.home()
-            local one = watched(process.start {"openssl", "s_client", "-connect", "127.0.0.1:" .. listener:port(),
-                "-CAfile", pki.get().ca_file, "-verify_return_error", "-tls1_2", "-reconnect"})
+            local one = watched(process.start {"openssl", "s_client",
+                "-connect", "127.0.0.1:" .. listener:port(), "-CAfile", pki.get().ca_file,
+                "-verify_return_error", "-tls1_2", "-reconnect"})
             local words = {}
             for i = 1, 6 do
                 local conn <close> = accept(context(way.options(home)), one)
@@ -183,7 +193,8 @@ describe("our server", function()
                 assert.equal("closed", select(2, read_all(conn)))
                 conn:shutdown()
             end
-            assert.same({"not_offered", "resumed", "resumed", "resumed", "resumed", "resumed"}, words)
+            assert.same({"not_offered", "resumed", "resumed", "resumed", "resumed", "resumed"},
+                words)
             assert.equal(0, one:wait(DEADLINE))
             assert.equal(5, select(2, one:output():gsub("\nReused, ", "")))
             if kind == "stateful" then
@@ -241,12 +252,14 @@ describe("our client with a cache", function()
                         local words = {}
                         for i = 1, 3 do
                             local before = #one:output()
-                            local client = context {cache = cache, min_version = version, max_version = version}
+                            local client = context {cache = cache, min_version = version,
+                                max_version = version}
                             local conn <close> = connect(client, port)
                             assert.equal(version, conn:version())
                             words[i] = conn:resumption()
                             local reply = finish(conn, peer.request)
-                            assert.equal(i > 1, peer.says_reused(reply, one:output():sub(before + 1)))
+                            assert.equal(i > 1,
+                                peer.says_reused(reply, one:output():sub(before + 1)))
                         end
                         assert.same({"not_cached", "resumed", "resumed"}, words)
                         local stats = cache:stats()
@@ -271,8 +284,9 @@ describe("our client with a cache", function()
         local function serve(port, ...)
             local p = pki.get()
             if one then one:stop() end
-            one = process.start {"openssl", "s_server", "-accept", port, "-www", "-cert", p.server_leaf_file,
-                "-cert_chain", p.intermediate_cert_file, "-key", p.server_key_file, ...}
+            one = process.start {"openssl", "s_server", "-accept", port, "-www",
+                "-cert", p.server_leaf_file, "-cert_chain", p.intermediate_cert_file, "-key",
+                p.server_key_file, ...}
             one:wait_for_port(port)
         end
 

@@ -71,7 +71,9 @@ local ENDINGS = {
 }
 
 local function settle(server, connections)
-    assert.is_true(serving.eventually(5, function() return serving.stats(server).connections == connections + 1 end))
+    assert.is_true(serving.eventually(5, function()
+        return serving.stats(server).connections == connections + 1
+    end))
 end
 
 describe("clients that", function()
@@ -117,7 +119,9 @@ describe("clients that", function()
         local memory, descriptors = memory_of(), serving.descriptors(server.pid)
         for _ = 1, 5 do round() end
         assert.is_true(memory_of() - memory < 100)
-        assert.is_true(serving.eventually(3, function() return serving.descriptors(server.pid) <= descriptors end))
+        assert.is_true(serving.eventually(3, function()
+            return serving.descriptors(server.pid) <= descriptors
+        end))
     end)
 
     it("fail by the hundred make a line or two", function()
@@ -127,7 +131,9 @@ describe("clients that", function()
             raw:write "GET / HTTP/1.0\r\n\r\n"
             raw:close()
         end
-        assert.is_true(serving.eventually(5, function() return serving.stats(server).handshakes_failed == before + 100 end))
+        assert.is_true(serving.eventually(5, function()
+            return serving.stats(server).handshakes_failed == before + 100
+        end))
         local _, lines = server:output():gsub("tlslife: info: ", "")
         assert.is_true(lines >= 1 and lines <= 3, server:output())
     end)
@@ -151,7 +157,8 @@ describe("clients that", function()
     it("renegotiate, again and again, are refused", function()
         local server = start()
         local client = process.start {
-            "openssl", "s_client", "-tls1_2", "-connect", "127.0.0.1:" .. server.port, "-CAfile", pki.get().ca_file,
+            "openssl", "s_client", "-tls1_2", "-connect", "127.0.0.1:" .. server.port, "-CAfile",
+            pki.get().ca_file,
             stdin = true, timeout = 10,
         }
         client:wait_for "Verify return code: 0"
@@ -224,7 +231,8 @@ describe("ten thousand idle connections", function()
         local server = start("max_connections = 20000, timeout = 90", 1, limit)
         local script = process.spill(process.directory() .. "/crowd.lua", CROWD)
         local crowd = process.start {
-            "sh", "-c", limit .. '; exec "$0" "$@"', program.path, script, server.port, pki.get().ca_file, size,
+            "sh", "-c", limit .. '; exec "$0" "$@"', program.path, script, server.port,
+            pki.get().ca_file, size,
             stdin = true, timeout = 90,
         }
         crowd:wait_for("all here", 60)
@@ -236,7 +244,9 @@ describe("ten thousand idle connections", function()
         crowd:wait_for("all answered", 20)
         local began = process.now()
         serving.signal(server.pid, "sigterm")
-        assert.is_true(serving.eventually(4, function() return not process.is_listening(tonumber(server.port)) end))
+        assert.is_true(serving.eventually(4, function()
+            return not process.is_listening(tonumber(server.port))
+        end))
         crowd:stop() -- the server waits for close_notify, or for the end, for a second
         assert.equal(0, server:wait(5))
         assert.is_true(process.now() - began < 4)
@@ -363,7 +373,8 @@ describe("SIGTERM under load", function()
         it("breaks no answer, of " .. case[1], function()
             local server = start(case[2], case[3])
             local script = process.spill(process.directory() .. "/load.lua", LOAD)
-            local load = process.start {program.path, script, server.port, pki.get().ca_file, timeout = 30}
+            local load = process.start {program.path, script, server.port, pki.get().ca_file,
+                timeout = 30}
             load:wait_for("under load", 20)
             stop(server)
             assert.equal(0, load:wait(10))

@@ -60,7 +60,8 @@ describe("the options of a server", function()
     it("give whatever a client needs", function()
         local options = {address = "127.0.0.1:0", handler = print, log = function() end}
         for _, workers in ipairs {false, 2} do
-            for _, context in ipairs {{}, {verify = "none"}, function() return tls.context {role = "server"} end} do
+            for _, context in ipairs {{}, {verify = "none"},
+                function() return tls.context {role = "server"} end} do
                 options.context, options.workers = context, workers or nil
                 local err = expect.fails("input", tls.serve(options))
                 assert.truthy(err.message:find "serve no client", err.message)
@@ -69,20 +70,23 @@ describe("the options of a server", function()
     end)
 
     it("say where to listen", function()
-        for _, address in ipairs {"8443", "localhost", "::1:8443", "[::1]", "127.0.0.1:", "", "a b:1"} do
+        for _, address in ipairs {"8443", "localhost", "::1:8443", "[::1]", "127.0.0.1:", "",
+            "a b:1"} do
             refused("option 'address'", {address = address})
         end
         refused("empty list", {address = {}})
     end)
 
     it("fail as a context and a socket fail", function()
-        local options = {address = "127.0.0.1:0", context = {certificate = "/no/such/file"}, handler = function() end}
+        local options = {address = "127.0.0.1:0", context = {certificate = "/no/such/file"},
+            handler = function() end}
         expect.fails("input", tls.serve(options))
         expect.fails("input", tls.server(options))
         options.workers = 2
         expect.fails("input", tls.serve(options))
         local taken = assert(tls.listen("127.0.0.1", 0))
-        options.context = {certificate = pki.get().server_cert_file, private_key = pki.get().server_key_file}
+        options.context = {certificate = pki.get().server_cert_file,
+            private_key = pki.get().server_key_file}
         options.address = {"127.0.0.1:0", "127.0.0.1:" .. taken:port()}
         expect.fails("system", tls.serve(options))
         options.workers = nil
@@ -102,7 +106,8 @@ describe("a server in a program's own loop", function()
 
     it("serves until it is stopped, on every address", function()
         local server = assert(tls.server {
-            address = {"127.0.0.1:0", "localhost:0"}, handler = function(conn) conn:write(conn:read()) end,
+            address = {"127.0.0.1:0", "localhost:0"},
+            handler = function(conn) conn:write(conn:read()) end,
             context = {certificate = p.server_cert_file, private_key = p.server_key_file},
         })
         assert.equal(2, #server:ports())
@@ -139,7 +144,8 @@ describe("a server in a program's own loop", function()
             local timer = uv.new_timer()
             timer:start(0, 0, function()
                 timer:close()
-                raised = select(2, pcall(tls.serve, {address = ":0", context = {}, handler = print}))
+                raised = select(2,
+                    pcall(tls.serve, {address = ":0", context = {}, handler = print}))
             end)
             uv.run()
             error(raised, 0)
@@ -241,7 +247,8 @@ describe("a server that reloads", function()
         assert.are_not.equal(before, serial(new))
         assert.equal("still here", ask(old, "still here"))
         assert.equal(before, serial(old))
-        assert.equal("true", serving.ask_once(server, "!reused", {session = session})) -- tickets outlive it
+        -- tickets outlive it
+        assert.equal("true", serving.ask_once(server, "!reused", {session = session}))
         old:close()
         new:close()
         stop(server)
@@ -274,11 +281,13 @@ describe("a server that reloads", function()
                     ticket_keys = tls.ticket_keys {}}
             end
         end)()]]
-        for i, pattern in ipairs {"the second fails", "the third raises", "no server's context", "info: reloaded"} do
+        for i, pattern in ipairs {"the second fails", "the third raises", "no server's context",
+            "info: reloaded"} do
             local session = session_of(server)
             serving.signal(server.pid, "sighup")
             server:wait_for(pattern)
-            assert.equal(i < 4 and "true" or "false", serving.ask_once(server, "!reused", {session = session}))
+            assert.equal(i < 4 and "true" or "false",
+                serving.ask_once(server, "!reused", {session = session}))
         end
         stop(server)
     end)
@@ -291,7 +300,8 @@ describe("resumption", function()
             local context = serving.context {max_version = version}
             local session = session_of(server, context)
             assert.equal("true", serving.ask_once(server, "!reload"))
-            assert.equal("true", serving.ask_once(server, "!reused", {session = session, context = context}))
+            assert.equal("true", serving.ask_once(server, "!reused",
+                {session = session, context = context}))
             stop(server)
         end)
     end
@@ -299,7 +309,8 @@ end)
 
 -- ----------------------------------------------------------------------------------------- workers
 
-local STATEFUL = [[, context = {certificate = certificate, private_key = private_key, resumption = "stateful"}]]
+local STATEFUL =
+    [[, context = {certificate = certificate, private_key = private_key, resumption = "stateful"}]]
 
 -- The slabs in shared memory that a server and its workers have mapped now, by their files.
 local function slabs_of(server)
@@ -399,7 +410,9 @@ for _, kind in ipairs(kinds) do
             local conns = {}
             for i = 1, 16 do conns[i] = connect(server) end
             for round = 1, 5 do
-                for i, conn in ipairs(conns) do assert(conn:write(("%d of %d;"):format(round, i):rep(200 * i))) end
+                for i, conn in ipairs(conns) do
+                    assert(conn:write(("%d of %d;"):format(round, i):rep(200 * i)))
+                end
                 for i, conn in ipairs(conns) do
                     local wanted, got = ("%d of %d;"):format(round, i):rep(200 * i), ""
                     while #got < #wanted do got = got .. assert(conn:read()) end
@@ -450,7 +463,9 @@ describe("a worker process", function()
         expect.word("closed", busy:read())
         busy:close()
         for pid in pairs(pids) do
-            assert.is_true(serving.eventually(5, function() return not uv.kill(tonumber(pid), 0) end))
+            assert.is_true(serving.eventually(5, function()
+                return not uv.kill(tonumber(pid), 0)
+            end))
         end
         assert.is_false(process.is_listening(tonumber(server.port)))
         assert.same({}, left_behind(slabs))
@@ -465,7 +480,8 @@ describe("a worker process", function()
     end)
 
     it("cannot be made of a script from stdin", function()
-        local text = [[require "tlslife".serve {address = ":0", workers = 2, context = {}, handler = print}]]
+        local text =
+            [[require "tlslife".serve {address = ":0", workers = 2, context = {}, handler = print}]]
         local one = process.start {program.path, "-", stdin = text}
         assert.equal(1, one:wait(5))
         assert.truthy(one:output():find("comes from stdin", 1, true), one:output())

@@ -57,7 +57,9 @@ describe("a session", function()
             pair.finish(conn, peer)
             local session = conn:take_session() or conn:session()
             if version == "TLSv1.3" then assert.is_nil(conn:take_session()) end
-            if session and session:is_resumable() then assert.is_false(reused(client, server, session)) end
+            if session and session:is_resumable() then
+                assert.is_false(reused(client, server, session))
+            end
         end)
 
         it("is not taken by a client without resumption, " .. version, function()
@@ -67,7 +69,8 @@ describe("a session", function()
         end)
 
         it("of a client without resumption is none, " .. version, function()
-            local client, server = pair.connect {client = {max_version = version, resumption = "off"}}
+            local client, server = pair.connect {
+                client = {max_version = version, resumption = "off"}}
             pair.finish(client, server)
             assert.is_nil(client:take_session())
         end)
@@ -76,13 +79,15 @@ describe("a session", function()
             local session, client, server = pair.session {client = {max_version = version}}
             for _, format in ipairs {"der", "pem"} do
                 local bytes = assert(session:export(format))
-                assert.equal(format == "pem", bytes:match "^%-%-%-%-%-BEGIN SSL SESSION PARAMETERS" ~= nil)
+                assert.equal(format == "pem",
+                    bytes:match "^%-%-%-%-%-BEGIN SSL SESSION PARAMETERS" ~= nil)
                 local copy = assert(client:import_session(bytes))
                 assert.equal("session", tls.type(copy))
                 assert.is_false(rawequal(session, copy))
                 assert.equal(session, copy)
                 assert.equal(bytes, copy:export(format))
-                for _, field in ipairs {"id", "time", "timeout", "ticket", "ticket_lifetime", "protocol", "cipher", "hostname",
+                for _, field in ipairs {"id", "time", "timeout", "ticket", "ticket_lifetime",
+                    "protocol", "cipher", "hostname",
                     "alpn", "max_early_data", "is_resumable"} do
                     assert.equal(session[field](session), copy[field](copy), field)
                 end
@@ -115,7 +120,8 @@ describe("a session", function()
             local session, client, server = pair.session {client = {max_version = version}}
             local other = pair.client {max_version = version}
             assert.not_equal(client, other)
-            local raised = expect.raises("context", other:connection().set_session, other:connection(), session)
+            local raised = expect.raises("context", other:connection().set_session,
+                other:connection(), session)
             assert.truthy(tostring(raised):match "import", tostring(raised))
             local copy = assert(other:import_session(session:export()))
             assert.is_true(reused(other, server, copy))
@@ -124,7 +130,8 @@ describe("a session", function()
         it("never comes to a context of another policy, " .. version, function()
             local lax = {max_version = version, verify = "none"}
             local bytes = pair.session({client = lax}):export()
-            for _, policy in ipairs {{}, {ca = p.other_ca_file}, {ca = {p.ca_file, p.other_ca_file}}, {verify_host = false},
+            for _, policy in ipairs {{}, {ca = p.other_ca_file},
+                {ca = {p.ca_file, p.other_ca_file}}, {verify_host = false},
                 {verify_depth = 3}, {on_verify = print}} do
                 policy.max_version = version
                 local strict = pair.client(policy)
@@ -135,7 +142,8 @@ describe("a session", function()
         end)
 
         it("of another host is refused at connect, " .. version, function()
-            local session, client = pair.session {client = {max_version = version}, hostname = "a.example"}
+            local session, client = pair.session {client = {max_version = version},
+                hostname = "a.example"}
             local conn = pair.join {client = client, hostname = "localhost"}
             local ok, message = pcall(function()
                 conn:set_session(session)
@@ -143,7 +151,8 @@ describe("a session", function()
             end)
             assert.is_false(ok)
             message = tostring(message)
-            assert.truthy(message:find("a.example", 1, true) and message:find("localhost", 1, true), message)
+            assert.truthy(message:find("a.example", 1, true) and
+                message:find("localhost", 1, true), message)
             -- and the other way round
             conn = pair.join {client = client, hostname = "a.example"}
             conn:set_session(session)
@@ -184,7 +193,8 @@ describe("a session", function()
         end)
 
         it("that a server would not verify again does not resume there, " .. version, function()
-            local client = pair.client {max_version = version, certificate = p.client_cert, private_key = p.client_key}
+            local client = pair.client {max_version = version, certificate = p.client_cert,
+                private_key = p.client_key}
             local easy = pair.server {resumption = "tickets"}
             local strict = pair.server {resumption = "tickets", verify = "required", ca = p.ca_file}
             local session = pair.session {client = client, server = easy}
@@ -196,14 +206,17 @@ end)
 describe("TLS 1.3 sessions", function()
     it("come one for each ticket, each good by itself, and once", function()
         for _, resumption in ipairs {"tickets", "stateful"} do
-            local sessions, client, server = pair.sessions {server = {num_tickets = 3, resumption = resumption}}
+            local sessions, client, server = pair.sessions {
+                server = {num_tickets = 3, resumption = resumption}}
             assert.equal(3, #sessions)
             local seen = {}
             for _, session in ipairs(sessions) do
                 assert.is_nil(seen[session:ticket()])
                 seen[session:ticket()] = true
             end
-            for _, session in ipairs(sessions) do assert.is_true(reused(client, server, session), resumption) end
+            for _, session in ipairs(sessions) do
+                assert.is_true(reused(client, server, session), resumption)
+            end
         end
     end)
 
@@ -220,10 +233,13 @@ describe("TLS 1.3 sessions", function()
         for _, n in ipairs {0, 1, 2, 16} do
             assert.equal(n, #pair.sessions {server = {num_tickets = n}})
             assert.equal(n, #pair.sessions {server = {num_tickets = n, resumption = "stateful"}})
-            assert.equal(n, #pair.sessions {setup = function(_, server) server:set_num_tickets(n) end})
+            assert.equal(n,
+                #pair.sessions {setup = function(_, server) server:set_num_tickets(n) end})
         end
         local conn = pair.server():connection()
-        for _, wrong in ipairs {-1, 17, 1.5, "x"} do assert.is_false((pcall(conn.set_num_tickets, conn, wrong))) end
+        for _, wrong in ipairs {-1, 17, 1.5, "x"} do
+            assert.is_false((pcall(conn.set_num_tickets, conn, wrong)))
+        end
     end)
 
     it("come when the server likes", function()
@@ -276,7 +292,8 @@ describe("the time of a session", function()
         local made = {}
         for _, version in ipairs(pair.VERSIONS) do
             for _, resumption in ipairs {"tickets", "stateful"} do
-                local server = pair.server {session_timeout = 1, resumption = resumption, max_version = version}
+                local server = pair.server {session_timeout = 1, resumption = resumption,
+                    max_version = version}
                 local session, client = pair.session {server = server}
                 made[#made + 1] = {client, server, session}
             end
@@ -291,14 +308,19 @@ describe("import", function()
     local der, pem = session:export(), session:export "pem"
 
     it("refuses what is no session", function()
-        for name, bytes in pairs {empty = "", text = "hello", zeros = ("\0"):rep(200), ones = ("\255"):rep(200),
-            huge = ("x"):rep(1 << 20), hugepem = "-----BEGIN SSL SESSION PARAMETERS-----\n" .. ("A"):rep(1 << 20),
-            longlength = "\48\132\255\255\255\255" .. der, trailing = der .. "x", certificate = p.server_cert,
+        for name, bytes in pairs {empty = "", text = "hello", zeros = ("\0"):rep(200),
+            ones = ("\255"):rep(200),
+            huge = ("x"):rep(1 << 20), hugepem = "-----BEGIN SSL SESSION PARAMETERS-----\n" ..
+                ("A"):rep(1 << 20),
+            longlength = "\48\132\255\255\255\255" .. der, trailing = der .. "x",
+            certificate = p.server_cert,
             hugeder = "\48\131\16\0\0" .. ("\0"):rep(1 << 20)} do
             local err = expect.fails("input", client:import_session(bytes))
             assert.is_true(#err.message < 512, name)
         end
-        for _, wrong in ipairs {1, {}, true, session} do assert.is_false((pcall(client.import_session, client, wrong))) end
+        for _, wrong in ipairs {1, {}, true, session} do
+            assert.is_false((pcall(client.import_session, client, wrong)))
+        end
     end)
 
     it("refuses every beginning of one", function()
@@ -308,9 +330,12 @@ describe("import", function()
 
     it("survives every bit that is turned", function()
         for at = 1, #der, 5 do
-            local turned = der:sub(1, at - 1) .. string.char(der:byte(at) ~ (1 << at % 8)) .. der:sub(at + 1)
+            local turned = der:sub(1, at - 1) .. string.char(der:byte(at) ~ (1 << at % 8)) ..
+                der:sub(at + 1)
             local ok, result, message = pcall(client.import_session, client, turned)
-            if ok and not result and type(message) ~= "string" then error("no message for byte " .. at) end
+            if ok and not result and type(message) ~= "string" then
+                error("no message for byte " .. at)
+            end
             if ok and result then
                 tostring(result)
                 result:export()
@@ -339,7 +364,8 @@ describe("import", function()
             assert(conn:close(5))
         ]]
         local script = process.spill(process.directory() .. "/resume.lua", chunk)
-        local child = process.start {program.path, script, listener:port(), p.ca_file, path, timeout = 20}
+        local child = process.start {program.path, script, listener:port(), p.ca_file, path,
+            timeout = 20}
         local conn = assert(listener:accept(server, 10))
         conn:set_timeout(10)
         assert(conn:accept())

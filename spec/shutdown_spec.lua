@@ -97,7 +97,8 @@ for _, version in ipairs(pair.VERSIONS) do
         end)
 
         it("waits for room", function()
-            local full, peer = pair.connect {client = {max_version = version, ciphers = "ECDHE+AESGCM"}, capacity = 1000}
+            local full, peer = pair.connect {
+                client = {max_version = version, ciphers = "ECDHE+AESGCM"}, capacity = 1000}
             local record = 1000 - (version == "TLSv1.3" and 22 or 29)
             assert.equal(record, full:write(("x"):rep(record)))
             expect.word("want_write", full:shutdown())
@@ -115,7 +116,9 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.is_true(not ok or result == nil and message == "want_write", message)
             local got = 0
             for _ = 1, 100 do
-                if written < #bytes then written = written + (client:write(bytes, written + 1) or 0) end
+                if written < #bytes then
+                    written = written + (client:write(bytes, written + 1) or 0)
+                end
                 got = got + #(server:read(65536) or "")
             end
             assert.equal(#bytes, got)
@@ -188,7 +191,8 @@ for _, version in ipairs(pair.VERSIONS) do
                 {"the flag SENT", function(c) c:set_shutdown(SENT) end, true},
                 {"the flag RECEIVED", function(c) c:set_shutdown(RECEIVED) end, false},
                 {"both flags", function(c) c:set_shutdown(SENT | RECEIVED) end, true},
-                {"the peer's close_notify unanswered", function(c, s) s:shutdown(); c:read() end, false},
+                {"the peer's close_notify unanswered", function(c, s) s:shutdown(); c:read() end,
+                    false},
                 {"close", function(c) c:close() end, true},
                 {"a cut", function(c, s) s:close_transport(); c:read() end, false},
             }
@@ -283,10 +287,12 @@ end)
 describe("shutdown while on_verify has not answered", function()
     for _, version in ipairs(pair.VERSIONS) do
         for _, resumed in ipairs {false, true} do
-            it(("raises, and the peer sees no clean end, %s%s"):format(version, resumed and ", resumed" or ""), function()
+            it(("raises, and the peer sees no clean end, %s%s"):format(
+                version, resumed and ", resumed" or ""), function()
                 local answers = true
-                local options = {client = pair.client {max_version = version}, server = pair.server {verify = "optional",
-                    ca = pki.get().ca_file, on_verify = function() assert(answers, "not yet") return true end}}
+                local options = {client = pair.client {max_version = version},
+                    server = pair.server {verify = "optional", ca = pki.get().ca_file,
+                        on_verify = function() assert(answers, "not yet") return true end}}
                 if resumed then options.session = pair.session(options) end
                 local client, server = pair.join(options)
                 answers = false

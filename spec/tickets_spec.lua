@@ -25,7 +25,8 @@ local KEYS = {
         return {ticket_keys = keys}, function() keys:replace {("n"):rep(80), ("k"):rep(80)} end
     end,
     ["ids in a cache"] = function() return {cache = tls.cache()} end,
-    ["ids in a cache, with early data"] = function() return {cache = tls.cache(), max_early_data = 1024} end,
+    ["ids in a cache, with early data"] =
+        function() return {cache = tls.cache(), max_early_data = 1024} end,
     ["early data without a cache"] = function() return {max_early_data = 1024} end,
 }
 
@@ -51,16 +52,19 @@ describe("a client with a cache resumes always but the first time,", function()
         for _, version in ipairs(pair.VERSIONS) do
             for num_tickets = 1, 2 do
                 for _, certified in ipairs {false, true} do
-                    it(("%s, %s, num_tickets %d%s"):format(name, version, num_tickets, certified and ", client certificate" or ""),
+                    it(("%s, %s, num_tickets %d%s"):format(
+                        name, version, num_tickets, certified and ", client certificate" or ""),
                         function()
                             local p, server, between = pki.get(), make()
                             local client = {cache = tls.cache(), max_version = version}
                             server.num_tickets = num_tickets
                             if certified then
-                                client.certificate, client.private_key = p.client_cert_file, p.client_key_file
+                                client.certificate, client.private_key = p.client_cert_file,
+                                    p.client_key_file
                                 server.verify, server.ca = "required", p.ca_file
                             end
-                            assert.equal(EXPECTED, visits(pair.client(client), pair.server(server), between))
+                            assert.equal(EXPECTED,
+                                visits(pair.client(client), pair.server(server), between))
                         end)
                 end
             end
@@ -69,9 +73,10 @@ describe("a client with a cache resumes always but the first time,", function()
 
     it("where the program accepts each peer", function()
         local p = pki.get()
-        local server = pair.server {ticket_keys = tls.ticket_keys {}, num_tickets = 1, verify = "required", ca = p.ca_file,
-            on_verify = function() return true end}
-        local client = pair.client {cache = tls.cache(), certificate = p.client_cert_file, private_key = p.client_key_file}
+        local server = pair.server {ticket_keys = tls.ticket_keys {}, num_tickets = 1,
+            verify = "required", ca = p.ca_file, on_verify = function() return true end}
+        local client = pair.client {cache = tls.cache(), certificate = p.client_cert_file,
+            private_key = p.client_key_file}
         assert.equal(EXPECTED, visits(client, server))
     end)
 end)
@@ -83,8 +88,9 @@ local function chain(server, n)
     local file, seen = os.tmpname(), {}
     os.remove(file)
     for i = 1, n do
-        local words = {"sh", "-c", '(echo hello; sleep 0.3) | "$0" "$@"', "openssl", "s_client", "-connect",
-            "127.0.0.1:" .. server.port, "-CAfile", pki.get().ca_file, "-tls1_3", "-sess_out", file}
+        local words = {"sh", "-c", '(echo hello; sleep 0.3) | "$0" "$@"', "openssl", "s_client",
+            "-connect", "127.0.0.1:" .. server.port, "-CAfile", pki.get().ca_file, "-tls1_3",
+            "-sess_out", file}
         if i > 1 then table.move({"-sess_in", file}, 1, 2, #words + 1, words) end
         local one = process.start(words)
         assert.equal(0, one:wait(10), one:output())
@@ -100,7 +106,8 @@ describe("tls.serve", function()
             local options = ("workers = %d, context = {certificate = certificate, private_key = private_key, num_tickets = %d}")
                 :format(workers, num_tickets)
 
-            it(("resumes a client with a cache, workers %d, num_tickets %d"):format(workers, num_tickets), function()
+            it(("resumes a client with a cache, workers %d, num_tickets %d"):format(
+                workers, num_tickets), function()
                 local server = serving.start(options, workers)
                 local context, seen = serving.context {cache = tls.cache()}, {}
                 for i = 1, VISITS do

@@ -128,7 +128,8 @@ describe("TCP", function()
 
     it("shares a port where both ask for it", function()
         local one <close> = assert(tls.listen("127.0.0.1", 0, {reuse_port = true}))
-        local two <close> = assert(tls.listen("127.0.0.1", one:port(), {reuse_port = true, backlog = 3}))
+        local two <close> = assert(tls.listen("127.0.0.1", one:port(),
+            {reuse_port = true, backlog = 3}))
         assert.equal(one:port(), two:port())
         assert.is_false((pcall(tls.listen, "127.0.0.1", 0, {resue_port = true})))
         assert.is_false((pcall(tls.listen, "127.0.0.1", 0, {backlog = "x"})))
@@ -170,7 +171,9 @@ describe("TCP", function()
         local waits = {}
         for _ = 1, 100 do
             local ok, message, err = conn:dial(...)
-            if ok or message ~= "want_read" and message ~= "want_write" then return waits, ok, message, err end
+            if ok or message ~= "want_read" and message ~= "want_write" then
+                return waits, ok, message, err
+            end
             waits[#waits + 1] = message
             assert.equal(message == "want_read" and "r" or "w", conn:events())
             assert(wait_for(conn:pollfd(), conn:events()), "nothing came")
@@ -196,7 +199,8 @@ describe("TCP", function()
         local conn = pair.client():connection()
         conn:set_blocking(false)
         local _, ok, message, err = dial_without_blocking(conn, "nowhere.invalid", 443)
-        assert.truthy(expect.fails("resolve", ok, message, err).message:find("nowhere.invalid", 1, true))
+        assert.truthy(expect.fails("resolve", ok, message, err).message:find("nowhere.invalid", 1,
+            true))
         assert.is_nil(conn:fd())
         -- what is begun for nobody ends by itself
         for i = 1, 100 do
@@ -292,7 +296,8 @@ describe("the tickets of TLS 1.3, which a server holds back for what it writes n
     it("come before the end, whatever ends it", function()
         for _, name in ipairs {"close", "free", "shutdown"} do
             local client, server = over_tcp "127.0.0.1"
-            if name == "shutdown" then assert.equal("sent", server:shutdown()) elseif name == "close" then server:close(0)
+            if name == "shutdown" then assert.equal("sent", server:shutdown()) elseif name ==
+                "close" then server:close(0)
             else server:free() end
             assert.is_nil((client:read()))
             assert.is_truthy(client:take_session(), name)
@@ -372,8 +377,8 @@ describe("a listener", function()
             print "usable"
         ]]
         local path = process.spill(process.directory() .. "/emfile.lua", chunk)
-        local code, output = process.run {"sh", "-c", "ulimit -n 40; exec \"$@\"", "sh", program.path, path, p.server_cert_file,
-            p.server_key_file, timeout = 20}
+        local code, output = process.run {"sh", "-c", "ulimit -n 40; exec \"$@\"", "sh",
+            program.path, path, p.server_cert_file, p.server_key_file, timeout = 20}
         assert.equal(0, code, output)
         assert.equal("usable\n", output)
     end)
@@ -519,7 +524,8 @@ describe("a descriptor of the program's", function()
             local collected = false
             local client, server = pair.client():connection(), pair.server():connection()
             do
-                local object = setmetatable({[method] = function() return a:fd() end}, {__gc = function() collected = true end})
+                local object = setmetatable({[method] = function() return a:fd() end},
+                    {__gc = function() collected = true end})
                 client:set_fd(object)
             end
             server:set_fd(b:fd())
@@ -545,7 +551,8 @@ describe("a descriptor of the program's", function()
 
     it("must be one", function()
         local conn = pair.client():connection()
-        for _, wrong in ipairs {-1, 1.5, "x", {}, true, {fd = 1}, {fd = function() return "x" end}, {fd = function() return -1 end},
+        for _, wrong in ipairs {-1, 1.5, "x", {}, true, {fd = 1}, {fd = function() return "x" end},
+            {fd = function() return -1 end},
             io.stdout, function() end} do
             assert.is_false((pcall(conn.set_fd, conn, wrong)), tostring(wrong))
             assert.is_nil(conn:fd())
@@ -555,7 +562,8 @@ describe("a descriptor of the program's", function()
         for _, arguments in ipairs {{other}, {0, other}, {other, 0}} do
             local ok, why = pcall(conn.set_fd, conn, table.unpack(arguments))
             assert.is_false(ok)
-            assert.truthy(why:find("is a TLS connection: for TLS inside of TLS use set_memory", 1, true), why)
+            assert.truthy(
+                why:find("is a TLS connection: for TLS inside of TLS use set_memory", 1, true), why)
         end
         assert.is_false((pcall(conn.take_fd, conn, -1)))
         assert.is_false((pcall(conn.take_fd, conn, {})))
@@ -584,7 +592,8 @@ describe("a descriptor of the program's", function()
             end
             print "closed"
         ]])
-        local code, output = process.run {"sh", "-c", 'exec 7</dev/null 8</dev/null 9</dev/null "$@"', "sh", program.path, path}
+        local code, output = process.run {"sh", "-c",
+            'exec 7</dev/null 8</dev/null 9</dev/null "$@"', "sh", program.path, path}
         assert.equal(0, code, output)
         assert.equal("closed\n", output)
     end)
@@ -600,9 +609,13 @@ describe("feed and drain", function()
         conn:set_memory(10)
         assert.equal(2, conn:feed("hello", 4))
         assert.equal(0, conn:feed("hello", 6))
-        for _, wrong in ipairs {0, 7, 1.5, "x"} do assert.is_false((pcall(conn.feed, conn, "hello", wrong))) end
+        for _, wrong in ipairs {0, 7, 1.5, "x"} do
+            assert.is_false((pcall(conn.feed, conn, "hello", wrong)))
+        end
         for _, wrong in ipairs {0, -1, "x"} do assert.is_false((pcall(conn.drain, conn, wrong))) end
-        for _, wrong in ipairs {0, -1, 1.5, "x", {}} do assert.is_false((pcall(conn.set_memory, conn, wrong)), tostring(wrong)) end
+        for _, wrong in ipairs {0, -1, 1.5, "x", {}} do
+            assert.is_false((pcall(conn.set_memory, conn, wrong)), tostring(wrong))
+        end
     end)
 
     it("give at most what was asked for", function()
@@ -658,7 +671,9 @@ describe("a pair", function()
         assert.is_true(tls.pair(a, b, 1))
         assert.is_false((pcall(tls.pair, a, a)))
         assert.is_false((pcall(tls.pair, a)))
-        for _, wrong in ipairs {0, -1, 1.5, "x"} do assert.is_false((pcall(tls.pair, a, b, wrong)), tostring(wrong)) end
+        for _, wrong in ipairs {0, -1, 1.5, "x"} do
+            assert.is_false((pcall(tls.pair, a, b, wrong)), tostring(wrong))
+        end
     end)
 
     it("that is joined anew leaves the old peer at the end of its stream", function()
@@ -709,7 +724,8 @@ describe("a process", function()
     end)
 
     it("that handles no signals does not die of it either", function()
-        local code, output = program.run_stock(chunk, p.server_cert_file, p.server_key_file, p.ca_file)
+        local code, output = program.run_stock(chunk, p.server_cert_file, p.server_key_file,
+            p.ca_file)
         if not code then return end
         assert.equal(0, code, output)
         assert.truthy(output:match "^alive\n%a+\n$", output)

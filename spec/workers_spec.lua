@@ -93,10 +93,13 @@ describe("worker processes", function()
     for _, version in ipairs {"TLSv1.2", "TLSv1.3"} do
         for _, shares in ipairs {"slab", "secret"} do
             -- each is gone before the next one starts: so it is across restarts, too
-            it(("that share a %s resume one another's sessions, %s"):format(shares, version), function()
+            it(("that share a %s resume one another's sessions, %s"):format(
+                shares, version), function()
                 local slab, session = fresh "slab", fresh "session"
                 assert.equal("not_offered\n", work(shares, slab, version, session, "make"))
-                for _ = 1, 3 do assert.equal("resumed\n", work(shares, slab, version, session, "resume")) end
+                for _ = 1, 3 do
+                    assert.equal("resumed\n", work(shares, slab, version, session, "resume"))
+                end
             end)
         end
 

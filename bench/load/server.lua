@@ -33,7 +33,8 @@ local function handler(conn)
 end
 
 assert(tls.serve {
-    address = "127.0.0.1:0", workers = 2, handler = handler, handshake_timeout = 2, timeout = 30, stop_timeout = 5,
+    address = "127.0.0.1:0", workers = 2, handler = handler, handshake_timeout = 2, timeout = 30,
+    stop_timeout = 5,
     context = { certificate = arg[1], private_key = arg[2], resumption = "stateful" },
     log = function(level, message)
         if level == "error" then io.stderr:write("error: ", message, "\n") end

@@ -5,7 +5,8 @@
 -- KiB; the connection is kept until the client ends it or says "Connection: close".
 local find <const>, match <const>, sub <const> = string.find, string.match, string.sub
 
-local HEAD <const> = "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: "
+local HEAD <const> =
+    "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: "
 local SMALL <const> = HEAD .. "3\r\n\r\nok\n"
 local BIG <const> = HEAD .. "1048576\r\n\r\n"
 local BLOCK <const> = ("b"):rep(16384)
@@ -34,7 +35,10 @@ return function(stream, read, write)
         else
             return
         end
-        if find(came, "onnection:", 1, true) and find(sub(came, 1, stop), "\r\n[Cc]onnection:[ \t]*close\r\n") then return end
+        if find(came, "onnection:", 1, true) and
+            find(sub(came, 1, stop), "\r\n[Cc]onnection:[ \t]*close\r\n") then
+            return
+        end
         came = stop < #came and sub(came, stop + 1) or read(stream)
     end
 end

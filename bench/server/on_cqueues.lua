@@ -5,7 +5,8 @@
 -- buffers what is written.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path
 local cqueues, socket, http = require "cqueues", require "cqueues.socket", require "http"
-local context, x509, pkey = require "openssl.ssl.context", require "openssl.x509", require "openssl.pkey"
+local context, x509, pkey = require "openssl.ssl.context",
+    require "openssl.x509", require "openssl.pkey"
 
 local function slurp(path)
     local file <close> = assert(io.open(path, "rb"))

@@ -10,7 +10,8 @@ local path, port, ca, version = table.unpack(arg)
 local file <close> = assert(io.open(path, "rb"))
 local steps = report.new {
     tls = tls, port = math.tointeger(tonumber(port)), bytes = file:read "a",
-    options = { role = "client", ca = ca, min_version = version, max_version = version, timeout = 5 },
+    options = { role = "client", ca = ca, min_version = version, max_version = version,
+        timeout = 5 },
 }
 
 local ok, failure = xpcall(function()
@@ -21,7 +22,8 @@ local ok, failure = xpcall(function()
     steps:step('conn:set_hostname("localhost")', "SSL_set1_host", "true", "before 0 - no")
     steps:step("conn:set_session(session)", "SSL_set_session", "true", "before 0 yes no")
     steps:step('conn:dial("127.0.0.1", port)', "SSL_set_bio", "true", "before 0 yes no")
-    local connected = version == "TLSv1.2" and "open 0 yes yes" or "open 0 no yes" -- its one use, in TLS 1.3
+    -- its one use, in TLS 1.3
+    local connected = version == "TLSv1.2" and "open 0 yes yes" or "open 0 no yes"
     steps:step("conn:connect()", "SSL_connect", "true", connected)
     steps:step('conn:write("hello\\n")', "SSL_write_ex", "6", connected)
     steps:step("conn:read()", "SSL_read_ex", '"olleh\\n"', "open 0 yes yes")

@@ -7,7 +7,8 @@
 
 local process = {}
 
-local IGNORE = "trap '' INT TERM HUP; " -- a Ctrl-C reaches the whole group; the guard must outlive us
+-- a Ctrl-C reaches the whole group; the guard must outlive us
+local IGNORE = "trap '' INT TERM HUP; "
 
 function process.quote(word)
     return "'" .. word:gsub("'", "'\\''") .. "'"
@@ -43,8 +44,9 @@ Server.__index = Server
 -- pipe it says that in.
 function process.server(command, fifo, pattern)
     assert(os.execute("mkfifo -m 600 " .. process.quote(fifo)))
-    local guard = assert(io.popen(("%s %s >%s 2>&1 </dev/null & child=$!; cat >/dev/null; kill -9 $child 2>/dev/null; "
-        .. "wait $child 2>/dev/null"):format(IGNORE, command, process.quote(fifo)), "w"))
+    local guard = assert(io.popen(
+        ("%s %s >%s 2>&1 </dev/null & child=$!; cat >/dev/null; kill -9 $child 2>/dev/null; " ..
+            "wait $child 2>/dev/null"):format(IGNORE, command, process.quote(fifo)), "w"))
     local self = setmetatable({ guard = guard, output = assert(io.open(fifo, "r")) }, Server)
     for line in self.output:lines() do
         self.port = math.tointeger(tonumber(line:match(pattern)))

@@ -14,7 +14,8 @@ local WIDTH = 99
 
 --- A report, and the variables that its steps see.
 function report.new(variables)
-    return setmetatable({ variables = setmetatable(variables, { __index = _G }), steps = 0, sessions = {} }, report)
+    return setmetatable(
+        { variables = setmetatable(variables, { __index = _G }), steps = 0, sessions = {} }, report)
 end
 
 local function show_one(value)
@@ -28,7 +29,8 @@ end
 
 local function show(results)
     local texts = {}
-    for i = 1, math.min(results.n, 2) do -- a third one is an error object; its sentence is the second
+    -- a third one is an error object; its sentence is the second
+    for i = 1, math.min(results.n, 2) do
         texts[i] = show_one(results[i])
     end
     return table.concat(texts, ", ")
@@ -39,7 +41,8 @@ end
 local function subject(variables, code)
     local named = variables[code:match "^(%a+):" or code:match "^%a+ = (%a+):"]
     local kind = tls.type(named)
-    return (kind == "connection" or kind == "session") and named or variables.conn or variables.session
+    return (kind == "connection" or kind == "session") and named or variables.conn or
+        variables.session
 end
 
 local function yes(value)
@@ -62,7 +65,8 @@ local function state_of(self, code)
         session = self.sessions[object] -- of a connection that was freed, the one that it had
     end
     if session then
-        local id = session:id():sub(1, 3):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+        local id = session:id():sub(1, 3):gsub(".",
+            function(c) return ("%02x"):format(c:byte()) end)
         state[3] = id == "" and "-" or id
         state[4] = yes(session:is_resumable())
     end
@@ -73,7 +77,8 @@ end
 -- packed.
 local function run(variables, code)
     local name, expression = code:match "^(%a+) = (.*)$"
-    local results = table.pack(assert(load("return " .. (expression or code), "=step", "t", variables))())
+    local results =
+        table.pack(assert(load("return " .. (expression or code), "=step", "t", variables))())
     if name then
         variables[name] = results[1]
     end
@@ -86,7 +91,8 @@ end
 
 --- The heading of the columns.
 function report.columns()
-    print(RIGHT:format(LEFT:format("in Lua", "in OpenSSL"), "returned", "state", "sh", "id", "res", "reu"))
+    print(RIGHT:format(LEFT:format("in Lua", "in OpenSSL"), "returned", "state", "sh", "id", "res",
+        "reu"))
 end
 
 function report:section(text)
@@ -103,7 +109,8 @@ function report:step(code, call, want, want_state)
     print(RIGHT:format(LEFT:format(code, call), got, table.unpack(state)))
     local why = results[1] == nil and "\n  because: " .. tostring(results[2]) or ""
     self:check((not want or got == want) and (not want_state or got_state == want_state),
-        ("%s\n  wanted: %s  [%s]\n  got:    %s  [%s]%s"):format(code, want, want_state, got, got_state, why))
+        ("%s\n  wanted: %s  [%s]\n  got:    %s  [%s]%s"):format(code, want, want_state, got,
+            got_state, why))
 end
 
 --- Counts a step, and ends the script where it went wrong.

@@ -8,7 +8,8 @@ local tls = require "tlslife"
 io.stdout:setvbuf "line"
 
 local context = assert(tls.context {
-    role = "server", certificate = arg[1], private_key = arg[2], resumption = "stateful", timeout = 20,
+    role = "server", certificate = arg[1], private_key = arg[2], resumption = "stateful",
+    timeout = 20,
 })
 local listener = assert(tls.listen("127.0.0.1", 0))
 print("port " .. listener:port())

@@ -1,29 +1,44 @@
---- Random programs: generate(seed, count) gives lines of Lua over the objects o[1], o[2], ..., for play.lua.
+--- Random programs: generate(seed, count) gives lines of Lua over the objects o[1], o[2], ..., for
+--- play.lua.
 --
--- The same seed gives the same lines in every process. A slot holds one kind of object, or nothing where the line that
--- should have made it failed. Some lines are what a program would write, others are anything at all.
+-- The same seed gives the same lines in every process. A slot holds one kind of object, or nothing
+-- where the line that should have made it failed. Some lines are what a program would write, others
+-- are anything at all.
 
 -- Slots. Connections stand in pairs, a client's and a server's.
 local CLIENTS, SERVERS = {1, 2, 3}, {4, 5, 6}
 local ENDS = {{11, 12}, {13, 14}, {15, 16}}
 local COPIES, SESSIONS, COROUTINES = {17, 18}, {21, 22, 23, 24}, {41, 42, 43}
-local CACHES, STORE, KEYRING, TICKET_KEYS, LISTENER, BUFFER, POLLER = {31, 32}, 33, 35, 36, 37, 38, 39
-local SLOTS = {1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 17, 18, 21, 22, 23, 24, 31, 32, 33, 35, 36, 37, 38, 39, 41, 42, 43}
+local CACHES, STORE, KEYRING, TICKET_KEYS, LISTENER, BUFFER, POLLER = {31, 32}, 33, 35, 36, 37,
+    38, 39
+local SLOTS = {1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 17, 18, 21, 22, 23, 24, 31, 32, 33, 35, 36,
+    37, 38, 39, 41, 42, 43}
 
 local METHODS = {
-    conn = {"dup", "up_ref", "free", "clear", "context", "error", "set_hostname", "hostname", "set_alpn", "set_groups",
-        "set_num_tickets", "set_blocking", "blocking", "get_timeout", "dial", "set_fd", "set_memory", "feed", "feed_eof", "drain",
-        "fd", "peer_address", "close_transport", "connect", "accept", "handshake", "handshake_done", "read", "peek", "read_into",
-        "pending", "has_pending", "write", "cork", "flush", "write_early", "read_early", "early_data_status", "shutdown",
-        "set_shutdown", "get_shutdown", "set_quiet_shutdown", "quiet_shutdown", "set_session", "session", "take_session",
-        "session_reused", "new_session_ticket", "key_update", "renegotiate", "renegotiate_pending", "request_client_certificate",
-        "state", "state_text", "is_server", "version", "cipher", "group", "alpn", "server_name", "verify_result",
-        "peer_certificates", "finished", "peer_finished", "export_keying_material", "ocsp_response", "take_keylog", "pollfd",
+    conn = {"dup", "up_ref", "free", "clear", "context", "error", "set_hostname", "hostname",
+        "set_alpn", "set_groups",
+        "set_num_tickets", "set_blocking", "blocking", "get_timeout", "dial", "set_fd",
+        "set_memory", "feed", "feed_eof", "drain",
+        "fd", "peer_address", "close_transport", "connect", "accept", "handshake", "handshake_done",
+        "read", "peek", "read_into",
+        "pending", "has_pending", "write", "cork", "flush", "write_early", "read_early",
+        "early_data_status", "shutdown",
+        "set_shutdown", "get_shutdown", "set_quiet_shutdown", "quiet_shutdown", "set_session",
+        "session", "take_session",
+        "session_reused", "new_session_ticket", "key_update", "renegotiate",
+        "renegotiate_pending", "request_client_certificate",
+        "state", "state_text", "is_server", "version", "cipher", "group", "alpn",
+        "server_name", "verify_result",
+        "peer_certificates", "finished", "peer_finished", "export_keying_material", "ocsp_response",
+        "take_keylog", "pollfd",
         "events", "timeout", "cancel", "idle", "resumption", "set_ticket_data", "ticket_data"},
-    context = {"connection", "conf", "role", "session_id_context", "import_session", "up_ref", "free"},
-    session = {"id", "time", "timeout", "set_timeout", "ticket", "ticket_lifetime", "protocol", "cipher", "hostname", "alpn",
-        "max_early_data", "is_resumable", "peer_certificate", "export", "dup", "up_ref", "free"},
-    cache = {"put", "get", "take", "remove", "flush", "stats", "entries", "export", "import", "up_ref", "free"},
+    context = {"connection", "conf", "role", "session_id_context", "import_session", "up_ref",
+        "free"},
+    session = {"id", "time", "timeout", "set_timeout", "ticket", "ticket_lifetime", "protocol",
+        "cipher", "hostname", "alpn", "max_early_data", "is_resumable", "peer_certificate",
+        "export", "dup", "up_ref", "free"},
+    cache = {"put", "get", "take", "remove", "flush", "stats", "entries", "export", "import",
+        "up_ref", "free"},
     store = {"wait", "pump", "up_ref", "free"},
     keyring = {"rotate", "up_ref", "free"},
     ticket_keys = {"replace", "up_ref", "free"},
@@ -31,22 +46,33 @@ local METHODS = {
     buffer = {"sub", "set", "capacity"},
     poller = {"watch", "events", "fd", "close"},
 }
-local FUNCTIONS = {"context", "listen", "pair", "cache", "shared", "redis", "keyring", "ticket_keys", "loop", "type"}
-local OPTIONS = {"role", "certificate", "private_key", "passphrase", "ca", "client_ca", "verify", "verify_depth", "verify_host",
-    "min_version", "max_version", "ciphers", "ciphersuites", "groups", "signature_algorithms", "alpn", "server_names", "psk",
-    "resumption", "num_tickets", "session_timeout", "session_id_context", "ocsp_response", "ocsp_request", "options", "modes",
-    "quiet_shutdown", "max_early_data", "post_handshake_auth", "cache", "ticket_keys", "on_hello", "on_certificate",
+local FUNCTIONS = {"context", "listen", "pair", "cache", "shared", "redis", "keyring",
+    "ticket_keys", "loop", "type"}
+local OPTIONS = {"role", "certificate", "private_key", "passphrase", "ca", "client_ca", "verify",
+    "verify_depth", "verify_host",
+    "min_version", "max_version", "ciphers", "ciphersuites", "groups", "signature_algorithms",
+    "alpn", "server_names", "psk",
+    "resumption", "num_tickets", "session_timeout", "session_id_context", "ocsp_response",
+    "ocsp_request", "options", "modes",
+    "quiet_shutdown", "max_early_data", "post_handshake_auth", "cache", "ticket_keys",
+    "on_hello", "on_certificate",
     "on_verify", "verify_all"}
 
 -- What no honest call passes. Deadlines are never among them, since nil and large ones wait.
-local ODD = {"nil", "true", "false", "0/0", "1/0", "-1/0", "-1", "0", "1", "3", "1.5", "2^53", "1 << 62", "math.mininteger",
-    "math.maxinteger", "1 << 31", "(1 << 32) + 1", "65535", "65536", "'0'", "''", "'\\0'", "'a\\0b'", "'localhost'", "('x'):rep(70000)",
-    "('x'):rep(300)", "{}", "long", "{1, 2}", "{'a', nil, 'b'}", "{n = 1}", "{''}", "{'a', 'b'}", "{{}}", "print",
-    "coroutine.create(print)", "io.stdout", "tls", "math.pi", "setmetatable({}, {__index = function() error 'junk' end})",
-    "setmetatable({}, {__len = function() return 1 << 60 end})", "setmetatable({}, {__name = 'tlslife.connection'})",
-    "'TLSv1.3'", "'p-256'", "'der'", "'\\255\\254'", "function() return 1 << 40 end", "p.server_cert", "p.garbage"}
+local ODD = {"nil", "true", "false", "0/0", "1/0", "-1/0", "-1", "0", "1", "3", "1.5", "2^53",
+    "1 << 62", "math.mininteger",
+    "math.maxinteger", "1 << 31", "(1 << 32) + 1", "65535", "65536", "'0'", "''", "'\\0'",
+    "'a\\0b'", "'localhost'", "('x'):rep(70000)",
+    "('x'):rep(300)", "{}", "long", "{1, 2}", "{'a', nil, 'b'}", "{n = 1}", "{''}", "{'a', 'b'}",
+    "{{}}", "print",
+    "coroutine.create(print)", "io.stdout", "tls",
+    "math.pi", "setmetatable({}, {__index = function() error 'junk' end})",
+    "setmetatable({}, {__len = function() return 1 << 60 end})",
+    "setmetatable({}, {__name = 'tlslife.connection'})",
+    "'TLSv1.3'", "'p-256'", "'der'", "'\\255\\254'", "function() return 1 << 40 end",
+    "p.server_cert", "p.garbage"}
 
--- ----------------------------------------------------------------------------------------------- the generator
+-- ----------------------------------------------------------------------------------- the generator
 
 local G = {}
 G.__index = G
@@ -118,7 +144,7 @@ function G:odds()
     return table.concat(list, ", ")
 end
 
--- -------------------------------------------------------------------------------------------- statements
+-- -------------------------------------------------------------------------------------- statements
 
 --- A text of its own for each write, so that bytes in the wrong place are seen.
 function G:text()
@@ -148,7 +174,8 @@ local function with_mate(format)
 end
 
 local HANDSHAKE = {
-    {8, with_mate "drive(@, &)"}, {2, plain "@:connect()"}, {2, plain "@:accept()"}, {3, plain "@:handshake()"},
+    {8, with_mate "drive(@, &)"}, {2, plain "@:connect()"}, {2, plain "@:accept()"},
+    {3, plain "@:handshake()"},
     {3, with_mate "move(@, &)"}, {3, function(self)
         local a, b = self:ends()
         return ("move(%s, %s, %d)"):format(a, b, self:below(400) + 1)
@@ -157,36 +184,56 @@ local HANDSHAKE = {
 
 local DATA = {
     {6, function(self) return ("%s:write(%s)"):format(self:conn(), self:data()) end},
-    {8, function(self) return ("%s:read(%s)"):format(self:conn(), self:pick {"", "1", "100", "65536"}) end},
-    {2, plain "@:peek(50)"}, {1, function(self) return ("%s:read_into(%s)"):format(self:conn(), slot(BUFFER)) end},
-    {1, plain "@:write(long)"}, {1, plain "@:cork(true)"}, {1, plain "@:cork(false)"}, {1, plain "@:flush()"}, {1, plain "@:feed_eof()"},
-    {1, plain "@:feed('\\x17\\3\\3\\0\\32' .. ('\\0'):rep(32))"}, {1, plain "@:feed('junk')"}, {1, plain "@:drain(5)"},
+    {8, function(self)
+        return ("%s:read(%s)"):format(self:conn(), self:pick {"", "1", "100", "65536"})
+    end},
+    {2, plain "@:peek(50)"},
+    {1, function(self) return ("%s:read_into(%s)"):format(self:conn(), slot(BUFFER)) end},
+    {1, plain "@:write(long)"}, {1, plain "@:cork(true)"}, {1, plain "@:cork(false)"},
+    {1, plain "@:flush()"}, {1, plain "@:feed_eof()"},
+    {1, plain "@:feed('\\x17\\3\\3\\0\\32' .. ('\\0'):rep(32))"}, {1, plain "@:feed('junk')"},
+    {1, plain "@:drain(5)"},
     {1, plain "@:feed('\\x15\\3\\3\\0\\2\\2\\40')"},
 }
 
 local END = {
-    {5, plain "@:shutdown()"}, {3, plain "@:close()"}, {1, plain "@:close(0.003)"}, {1, plain "@:close_transport()"},
+    {5, plain "@:shutdown()"}, {3, plain "@:close()"}, {1, plain "@:close(0.003)"},
+    {1, plain "@:close_transport()"},
     {2, function(self) return ("%s:set_shutdown(%d)"):format(self:conn(), self:below(4)) end},
     {1, plain "@:set_quiet_shutdown(true)"}, {1, plain "@:set_quiet_shutdown(false)"},
     {2, with_mate "@:shutdown(); &:read(); &:shutdown(); @:shutdown()"},
 }
 
 local LIFE = {
-    {9, plain "@:clear()"}, {2, plain "@:free()"}, {2, plain "@:up_ref()"}, {1, plain "do local x <close> = @:up_ref() end"},
-    {1, plain "do local x <close> = @ end"}, {1, plain "@:cancel()"}, {1, plain "@:set_blocking(true)"},
-    {2, plain "@:set_blocking(false)"}, {1, plain "@:set_timeout(0)"}, {1, plain "@:set_timeout(0.002)"},
+    {9, plain "@:clear()"}, {2, plain "@:free()"}, {2, plain "@:up_ref()"},
+    {1, plain "do local x <close> = @:up_ref() end"},
+    {1, plain "do local x <close> = @ end"}, {1, plain "@:cancel()"},
+    {1, plain "@:set_blocking(true)"},
+    {2, plain "@:set_blocking(false)"}, {1, plain "@:set_timeout(0)"},
+    {1, plain "@:set_timeout(0.002)"},
     {2, function(self) return ("%s = %s:dup()"):format(slot(self:pick(COPIES)), self:conn()) end},
-    {1, plain "@:set_hostname('localhost')"}, {1, plain "@:set_hostname('a.example')"}, {1, plain "@:set_alpn {'a'}"},
+    {1, plain "@:set_hostname('localhost')"}, {1, plain "@:set_hostname('a.example')"},
+    {1, plain "@:set_alpn {'a'}"},
     {1, plain "@:set_num_tickets(3)"}, {1, plain "@:set_groups('P-384')"},
 }
 
 local SESSION = {
-    {4, function(self) return ("%s = %s:session()"):format(slot(self:pick(SESSIONS)), self:conn()) end},
-    {3, function(self) return ("%s = %s:take_session()"):format(slot(self:pick(SESSIONS)), self:conn()) end},
-    {5, function(self) return ("%s:set_session(%s or false)"):format(self:conn(), self:session()) end},
+    {4, function(self)
+        return ("%s = %s:session()"):format(slot(self:pick(SESSIONS)), self:conn())
+    end},
+    {3, function(self)
+        return ("%s = %s:take_session()"):format(slot(self:pick(SESSIONS)), self:conn())
+    end},
+    {5, function(self)
+        return ("%s:set_session(%s or false)"):format(self:conn(), self:session())
+    end},
     {2, plain "@:set_session(nil)"},
-    {1, function(self) return ("%s:set_session(%s:session())"):format(self:conn(), self:conn()) end},
-    {1, function(self) return ("%s = %s:dup()"):format(slot(self:pick(SESSIONS)), self:session()) end},
+    {1, function(self)
+        return ("%s:set_session(%s:session())"):format(self:conn(), self:conn())
+    end},
+    {1, function(self)
+        return ("%s = %s:dup()"):format(slot(self:pick(SESSIONS)), self:session())
+    end},
     {1, function(self) return ("%s:free()"):format(self:session()) end},
     {1, function(self) return ("%s:up_ref()"):format(self:session()) end},
     {1, function(self) return ("%s:set_timeout(%d)"):format(self:session(), self:below(3)) end},
@@ -199,57 +246,72 @@ local SESSION = {
 }
 
 local LATER = {
-    {2, plain "@:key_update()"}, {2, plain "@:key_update(true)"}, {3, plain "@:renegotiate()"}, {2, plain "@:renegotiate(true)"},
+    {2, plain "@:key_update()"}, {2, plain "@:key_update(true)"}, {3, plain "@:renegotiate()"},
+    {2, plain "@:renegotiate(true)"},
     {3, plain "@:request_client_certificate()"},
-    {3, function(self) return ("%s:write_early(text(1, 10))"):format(self:conn()) end}, {3, plain "@:read_early()"},
+    {3, function(self) return ("%s:write_early(text(1, 10))"):format(self:conn()) end},
+    {3, plain "@:read_early()"},
     {1, plain "@:export_keying_material(16, 'EXPERIMENTAL-x')"},
 }
 
 local TRANSPORT = {
-    {3, with_mate "tls.pair(@, &)"}, {2, with_mate "tls.pair(@, &, 300)"}, {1, with_mate "@:set_memory(); &:set_memory()"},
-    {1, plain "@:set_memory(100)"}, {1, with_mate "@:set_fd(&:fd())"}, {1, plain "@:dial('127.0.0.1', 1)"},
+    {3, with_mate "tls.pair(@, &)"}, {2, with_mate "tls.pair(@, &, 300)"},
+    {1, with_mate "@:set_memory(); &:set_memory()"},
+    {1, plain "@:set_memory(100)"}, {1, with_mate "@:set_fd(&:fd())"},
+    {1, plain "@:dial('127.0.0.1', 1)"},
     {2, function(self)
         local ends = self:pick(ENDS)
-        return ("%s:dial('127.0.0.1', %s:port()); %s = %s:accept(%s, 0)"):format(slot(ends[1]), slot(LISTENER), slot(ends[2]),
-            slot(LISTENER), self:server())
+        return ("%s:dial('127.0.0.1', %s:port()); %s = %s:accept(%s, 0)"):format(slot(ends[1]),
+            slot(LISTENER), slot(ends[2]), slot(LISTENER), self:server())
     end},
 }
 
 local SHARED = {
-    {1, function(self) return ("%s:put(%s)"):format(slot(self:pick(CACHES)), slot(self:pick(SESSIONS))) end},
     {1, function(self)
-        return ("%s = %s:%s(%s:id())"):format(slot(self:pick(SESSIONS)), slot(self:pick(CACHES)), self:pick {"get", "take"},
-            slot(self:pick(SESSIONS)))
+        return ("%s:put(%s)"):format(slot(self:pick(CACHES)), slot(self:pick(SESSIONS)))
     end},
-    {1, function(self) return ("%s:flush(%s)"):format(slot(self:pick(CACHES)), self:pick {"", "true"}) end},
-    {1, function(self) return ("for e in %s:entries() do e.id = %s end"):format(slot(self:pick(CACHES)), self:odd()) end},
+    {1, function(self)
+        return ("%s = %s:%s(%s:id())"):format(slot(self:pick(SESSIONS)), slot(self:pick(CACHES)),
+            self:pick {"get", "take"}, slot(self:pick(SESSIONS)))
+    end},
+    {1, function(self)
+        return ("%s:flush(%s)"):format(slot(self:pick(CACHES)), self:pick {"", "true"})
+    end},
+    {1, function(self) return ("for e in %s:entries() do e.id = %s end"):format(
+        slot(self:pick(CACHES)), self:odd()) end},
     {1, function(self)
         local cache = slot(self:pick(CACHES))
-        return ("%s:import(%s, %s:export(%s))"):format(cache, slot(KEYRING), slot(self:pick(CACHES)), slot(KEYRING))
+        return ("%s:import(%s, %s:export(%s))"):format(cache, slot(KEYRING),
+            slot(self:pick(CACHES)), slot(KEYRING))
     end},
     {1, function() return slot(KEYRING) .. ":rotate(('r'):rep(32))" end},
     {1, function() return slot(TICKET_KEYS) .. ":replace {('t'):rep(80)}" end},
     {1, function() return slot(STORE) .. ":pump()" end},
     {2, function(self)
-        return ("%s:%s()"):format(slot(self:pick {1, 2, 3, 4, 5, 6, 31, 32, 33, 35, 36, 37}), self:pick {"free", "up_ref", "close"})
+        return ("%s:%s()"):format(slot(self:pick {1, 2, 3, 4, 5, 6, 31, 32, 33, 35, 36, 37}),
+            self:pick {"free", "up_ref", "close"})
     end},
-    {1, function(self) return ("%s:set_timeout(0.01)"):format(self:chance(50) and self:client() or self:server()) end},
+    {1, function(self)
+        return ("%s:set_timeout(0.01)"):format(self:chance(50) and self:client() or self:server())
+    end},
 }
 
-local COLLECT = {"collectgarbage()", "collectgarbage 'step'", "collectgarbage('step', 100)", "collectgarbage 'incremental'",
-    "collectgarbage('generational', 1, 1)", "collectgarbage('incremental', 10, 1000)", "collectgarbage 'stop'",
+local COLLECT = {"collectgarbage()", "collectgarbage 'step'", "collectgarbage('step', 100)",
+    "collectgarbage 'incremental'", "collectgarbage('generational', 1, 1)",
+    "collectgarbage('incremental', 10, 1000)", "collectgarbage 'stop'",
     "collectgarbage 'restart'", "collectgarbage 'count'"}
 
-local KIND_OF = {{"conn", 40}, {"context", 8}, {"session", 8}, {"cache", 6}, {"store", 2}, {"keyring", 2}, {"ticket_keys", 2},
-    {"listener", 3}, {"buffer", 3}, {"poller", 2}}
-local OF_KIND = {context = {1, 2, 4, 5}, session = SESSIONS, cache = CACHES, store = {STORE}, keyring = {KEYRING},
-    ticket_keys = {TICKET_KEYS}, listener = {LISTENER}, buffer = {BUFFER}, poller = {POLLER}}
+local KIND_OF = {{"conn", 40}, {"context", 8}, {"session", 8}, {"cache", 6}, {"store", 2},
+    {"keyring", 2}, {"ticket_keys", 2}, {"listener", 3}, {"buffer", 3}, {"poller", 2}}
+local OF_KIND = {context = {1, 2, 4, 5}, session = SESSIONS, cache = CACHES, store = {STORE},
+    keyring = {KEYRING}, ticket_keys = {TICKET_KEYS}, listener = {LISTENER}, buffer = {BUFFER},
+    poller = {POLLER}}
 
 function G:odd_call()
     if self:chance(8) then return ("tls.%s(%s)"):format(self:pick(FUNCTIONS), self:odds()) end
     if self:chance(5) then
-        return ("tls.context {role = '%s', %s = %s, timeout = 0.01}"):format(self:pick {"client", "server"}, self:pick(OPTIONS),
-            self:odd())
+        return ("tls.context {role = '%s', %s = %s, timeout = 0.01}"):format(
+            self:pick {"client", "server"}, self:pick(OPTIONS), self:odd())
     end
     local list = {}
     for i, one in ipairs(KIND_OF) do list[i] = {one[2], function() return one[1] end} end
@@ -261,22 +323,28 @@ end
 
 function G:statement()
     return self:choose {
-        {14, function() return self:choose(HANDSHAKE) end}, {16, function() return self:choose(DATA) end},
+        {14, function() return self:choose(HANDSHAKE) end},
+        {16, function() return self:choose(DATA) end},
         {11, function() return self:choose(END) end}, {11, function() return self:choose(LIFE) end},
-        {11, function() return self:choose(SESSION) end}, {8, function() return self:choose(LATER) end},
-        {4, function() return self:choose(TRANSPORT) end}, {4, function() return self:choose(SHARED) end},
+        {11, function() return self:choose(SESSION) end},
+        {8, function() return self:choose(LATER) end},
+        {4, function() return self:choose(TRANSPORT) end},
+        {4, function() return self:choose(SHARED) end},
         {3, function() return self:pick(COLLECT) end}, {9, self.odd_call},
     }
 end
 
--- ------------------------------------------------------------------------- functions that others call
+-- ---------------------------------------------------------------------- functions that others call
 
---- Statements for a hook, a store's function, a finalizer, a coroutine. within: it has a connection, c.
+--- Statements for a hook, a store's function, a finalizer, a coroutine. within: it has a
+--- connection, c.
 function G:body(within, most)
     local before, list = self.within, {}
     self.within = within
     local yields = self.bent == "asks" and 60 or 25
-    for _ = 1, self:below(most or 4) do list[#list + 1] = self:chance(yields) and "yield()" or self:statement() end
+    for _ = 1, self:below(most or 4) do
+        list[#list + 1] = self:chance(yields) and "yield()" or self:statement()
+    end
     if self:chance(6) then list[#list + 1] = "error 'on purpose'" end
     self.within = before
     return table.concat(list, "; ")
@@ -289,7 +357,8 @@ end
 function G:hook(parameters, list)
     local body = self:body(true)
     local quiet = self:chance(50) and "pcall(function() %s end); " or "%s; "
-    return ("function(%s) %s%s end"):format(parameters, body == "" and "" or quiet:format(body), self:ends_with(list))
+    return ("function(%s) %s%s end"):format(parameters, body == "" and "" or quiet:format(body),
+        self:ends_with(list))
 end
 
 function G:store_functions()
@@ -297,70 +366,97 @@ function G:store_functions()
         local body = self:chance(30) and self:body(false) .. "; " or ""
         return ("function(k, v) %s%s end"):format(body, self:ends_with {last})
     end
-    return ("{get = %s, put = %s, remove = %s}"):format(one "return kept[k]", one "kept[k] = v", one "kept[k] = nil")
+    return ("{get = %s, put = %s, remove = %s}"):format(one "return kept[k]", one "kept[k] = v",
+        one "kept[k] = nil")
 end
 
--- ------------------------------------------------------------------------------------------- the beginning
+-- ----------------------------------------------------------------------------------- the beginning
 
 function G:options(list, always)
     local all = {always}
     for _, one in ipairs(list) do
-        if self:chance(one[1]) then all[#all + 1] = type(one[2]) == "string" and one[2] or one[2]() end
+        if self:chance(one[1]) then
+            all[#all + 1] = type(one[2]) == "string" and one[2] or one[2]()
+        end
     end
     return "{" .. table.concat(all, ", ") .. "}"
 end
 
 function G:client_context(n, plainly)
-    local function rare(percent, bent) return bent == self.bent and 90 or plainly and percent // 3 or percent end
+    local function rare(percent, bent)
+        return bent == self.bent and 90 or plainly and percent // 3 or percent
+    end
     local tls13 = self.version ~= "TLSv1.2" -- settings that contradict each other raise
     self:add("%s = tls.context %s", slot(n), self:options({
         {rare(25, "auth"), "certificate = p.client_cert, private_key = p.client_key"},
-        {rare(30), "alpn = {'a', 'b'}"}, {rare(25), function() return "cache = " .. slot(CACHES[1]) end},
-        {rare(30), function() return "on_verify = " .. self:hook("c, peer", {"return true", "return true", "return false"}) end},
-        {rare(8), function() return "on_certificate = " .. self:hook("c, r", {"", "return o[2]", "return false"}) end},
-        {rare(10), "keylog = true"}, {tls13 and rare(30, "auth") or 0, "post_handshake_auth = true"},
+        {rare(30), "alpn = {'a', 'b'}"},
+        {rare(25), function() return "cache = " .. slot(CACHES[1]) end},
+        {rare(30), function() return "on_verify = " .. self:hook("c, peer",
+            {"return true", "return true", "return false"}) end},
+        {rare(8), function()
+            return "on_certificate = " .. self:hook("c, r", {"", "return o[2]", "return false"})
+        end},
+        {rare(10), "keylog = true"},
+        {tls13 and rare(30, "auth") or 0, "post_handshake_auth = true"},
         {tls13 and rare(20, "early") or 0, "max_early_data = 1000"},
-        {rare(5), "options = {NO_TICKET = true}"}, {rare(6), "quiet_shutdown = true"}, {rare(4), "ocsp_request = true"},
-        {rare(4), "groups = 'P-384:P-256'"}, {rare(5), "psk = {identity = 'i', key = ('k'):rep(32)}"},
+        {rare(5), "options = {NO_TICKET = true}"}, {rare(6), "quiet_shutdown = true"},
+        {rare(4), "ocsp_request = true"},
+        {rare(4), "groups = 'P-384:P-256'"},
+        {rare(5), "psk = {identity = 'i', key = ('k'):rep(32)}"},
         {rare(10), "session_timeout = 1"},
     }, ("role = 'client', ca = p.ca_pem, timeout = 0.01%s"):format(
         self.version and ", max_version = '" .. self.version .. "'" or "")))
 end
 
 function G:server_context(n, plainly)
-    local function rare(percent, bent) return bent == self.bent and 90 or plainly and percent // 3 or percent end
+    local function rare(percent, bent)
+        return bent == self.bent and 90 or plainly and percent // 3 or percent
+    end
     local off, tls13 = self:chance(rare(8)), self.version or self:chance(70)
     self:add("%s = tls.context %s", slot(n), self:options({
         {off and 100 or rare(30), function()
-            return ("resumption = '%s'"):format(off and "off" or self:pick {"both", "tickets", "stateful"})
+            return ("resumption = '%s'"):format(off and "off" or
+                self:pick {"both", "tickets", "stateful"})
         end},
         {rare(40, "auth"), function()
-            return ("ca = p.ca_pem, verify = '%s'"):format(self:pick {"optional", "optional", "optional", "required"})
+            return ("ca = p.ca_pem, verify = '%s'"):format(
+                self:pick {"optional", "optional", "optional", "required"})
         end},
-        {rare(30), "alpn = {'b', 'a'}"}, {off and 0 or rare(25), function() return "cache = " .. slot(CACHES[2]) end},
+        {rare(30), "alpn = {'b', 'a'}"},
+        {off and 0 or rare(25), function() return "cache = " .. slot(CACHES[2]) end},
         {off and 0 or rare(15), function() return "ticket_keys = " .. slot(TICKET_KEYS) end},
         {rare(25, "asks"), function()
-            return "on_hello = " .. self:hook("c, h", {"", "", "return o[5]", "return o[6]", "return false, 'unrecognized_name'"})
+            return "on_hello = " .. self:hook("c, h",
+                {"", "", "return o[5]", "return o[6]", "return false, 'unrecognized_name'"})
         end},
         {rare(20), function()
             return (self:chance(30) and "verify_all = true, " or "") .. "on_verify = "
-                .. self:hook("c, peer", {"return true", "return true", "return false, 'access_denied'"})
+                .. self:hook("c, peer",
+                    {"return true", "return true", "return false, 'access_denied'"})
         end},
-        {rare(10), function() return "on_certificate = " .. self:hook("c, r", {"", "return o[5]", "return false"}) end},
-        {off and 0 or rare(10), function() return ("num_tickets = %d"):format(self:pick {0, 1, 4, 16}) end},
-        {tls13 and not off and rare(20, "early") or 0, "max_early_data = 1000"}, {rare(5), "keylog = true"},
+        {rare(10), function()
+            return "on_certificate = " .. self:hook("c, r", {"", "return o[5]", "return false"})
+        end},
+        {off and 0 or rare(10),
+            function() return ("num_tickets = %d"):format(self:pick {0, 1, 4, 16}) end},
+        {tls13 and not off and rare(20, "early") or 0, "max_early_data = 1000"},
+        {rare(5), "keylog = true"},
         {rare(6), "quiet_shutdown = true"},
-        {rare(8), "server_names = {localhost = o[5], ['*.example'] = o[6]}"}, {rare(4), "session_id_context = 'id'"},
-        {rare(4), "ocsp_response = p.ocsp_der"}, {rare(5), "psk = {identity = 'i', key = ('k'):rep(32)}"},
+        {rare(8), "server_names = {localhost = o[5], ['*.example'] = o[6]}"},
+        {rare(4), "session_id_context = 'id'"},
+        {rare(4), "ocsp_response = p.ocsp_der"},
+        {rare(5), "psk = {identity = 'i', key = ('k'):rep(32)}"},
         {rare(10), "session_timeout = 1"},
-        {rare(2), "options = {NO_TICKET = true}"}, {rare(10, "again"), "options = {ALLOW_CLIENT_RENEGOTIATION = true}"},
+        {rare(2), "options = {NO_TICKET = true}"},
+        {rare(10, "again"), "options = {ALLOW_CLIENT_RENEGOTIATION = true}"},
     }, ("role = 'server', certificate = p.server_cert, private_key = p.server_key, timeout = 0.01%s"):format(
         tls13 and "" or ", max_version = 'TLSv1.2'")))
 end
 
 function G:join(ends)
     local a, b = slot(ends[1]), slot(ends[2])
-    self:add("%s = %s:connection(); %s:set_blocking(false); %s:set_hostname 'localhost'", a, self:client(), a, a)
+    self:add("%s = %s:connection(); %s:set_blocking(false); %s:set_hostname 'localhost'", a,
+        self:client(), a, a)
     if self:chance(80) then
         self:add("%s = %s:connection(); %s:set_blocking(false)", b, self:server(), b)
         self:add("%s", self:choose {
@@ -370,8 +466,8 @@ function G:join(ends)
         })
     else
         self:add("%s = %s or tls.listen('127.0.0.1', 0)", slot(LISTENER), slot(LISTENER))
-        self:add("%s:dial('127.0.0.1', %s:port()); %s = %s:accept(%s, 0); %s:set_blocking(false)", a, slot(LISTENER), b,
-            slot(LISTENER), self:server(), b)
+        self:add("%s:dial('127.0.0.1', %s:port()); %s = %s:accept(%s, 0); %s:set_blocking(false)",
+            a, slot(LISTENER), b, slot(LISTENER), self:server(), b)
     end
 end
 
@@ -389,33 +485,49 @@ function G:live(ends)
     else
         self:add("drive(%s, %s)", a, b)
     end
-    if self:chance(80) then self:add("%s:write(%s); move(%s, %s); %s:read()", b, self:text(), b, a, a) end
+    if self:chance(80) then
+        self:add("%s:write(%s); move(%s, %s); %s:read()", b, self:text(), b, a, a)
+    end
     if self:chance(25) then
         local later = self.version == "TLSv1.2" and {"%s:renegotiate()", "%s:renegotiate(true)"} or
             {"%s:request_client_certificate()", "%s:key_update(true)", "%s:new_session_ticket()"}
         self:add("%s; drive(%s, %s)", self:pick(later):format(b), a, b)
     end
-    if self:chance(85) then self:add("%s = %s:%s()", slot(self:pick(SESSIONS)), a, self:pick {"session", "take_session"}) end
-    if self:chance(50) then self:add("%s:shutdown(); move(%s, %s); %s:read(); %s:shutdown()", a, a, b, b, b) end
+    if self:chance(85) then
+        self:add("%s = %s:%s()", slot(self:pick(SESSIONS)), a,
+            self:pick {"session", "take_session"})
+    end
+    if self:chance(50) then
+        self:add("%s:shutdown(); move(%s, %s); %s:read(); %s:shutdown()", a, a, b, b, b)
+    end
 end
 
 function G:begin()
-    self.bent = self:pick {"early", "auth", "again", "asks", "none", "none"} -- what comes more often in this program
+    -- what comes more often in this program
+    self.bent = self:pick {"early", "auth", "again", "asks", "none", "none"}
     self.version = self.bent == "again" and "TLSv1.2" or self.bent ~= "none" and "TLSv1.3"
         or self:pick {"TLSv1.2", "TLSv1.3", false}
-    if self:chance(10) then self:add("%s = tls.shared {path = dir .. '/slab', size = 1 << 20}", slot(STORE)) end
+    if self:chance(10) then
+        self:add("%s = tls.shared {path = dir .. '/slab', size = 1 << 20}", slot(STORE))
+    end
     self:add("%s = tls.keyring {('k'):rep(32)}", slot(KEYRING))
-    if self:chance(30) then self:add("%s = tls.ticket_keys {secret = ('s'):rep(32), epoch = 1}", slot(TICKET_KEYS)) end
+    if self:chance(30) then
+        self:add("%s = tls.ticket_keys {secret = ('s'):rep(32), epoch = 1}", slot(TICKET_KEYS))
+    end
     for _, cache in ipairs(CACHES) do
         if self:chance(35) then
             self:add("%s = tls.cache %s", slot(cache), self:options({
-                {40, function() return ("store = %s, keyring = %s"):format(self:store_functions(), slot(KEYRING)) end},
-                {10, ("store = %s, keyring = %s"):format(slot(STORE), slot(KEYRING))}, {30, "near = false"}, {20, "capacity = 2"},
+                {40, function() return ("store = %s, keyring = %s"):format(self:store_functions(),
+                    slot(KEYRING)) end},
+                {10, ("store = %s, keyring = %s"):format(slot(STORE), slot(KEYRING))},
+                {30, "near = false"}, {20, "capacity = 2"},
                 {20, "sessions_per_peer = 1"},
             }))
         end
     end
-    if self:chance(30) then self:add("%s = tls.buffer(%d)", slot(BUFFER), self:pick {1, 100, 16384}) end
+    if self:chance(30) then
+        self:add("%s = tls.buffer(%d)", slot(BUFFER), self:pick {1, 100, 16384})
+    end
     if self:chance(10) then self:add("%s = tls.poller()", slot(POLLER)) end
     self:client_context(CLIENTS[1], true)
     self:client_context(CLIENTS[2], false)
@@ -432,24 +544,32 @@ local LINES = {
         return ("setmetatable({}, {__gc = function() %s end})"):format(self:body(false, 3))
     end},
     {6, function(self)
-        return ("%s = spawn(function() local c = %s; c:set_blocking(true); %s end); resume(%s)"):format(slot(41), self:conn(),
-            self:body(true, 4), slot(41))
+        return (
+            "%s = spawn(function() local c = %s; c:set_blocking(true); %s end); resume(%s)"):format(
+                slot(41), self:conn(), self:body(true, 4), slot(41))
     end},
     {4, function(self)
         local co = slot(self:pick(COROUTINES))
-        return ("%s = coroutine.create(function() local c = %s; %s end); resume(%s)"):format(co, self:conn(), self:body(true, 4), co)
+        return ("%s = coroutine.create(function() local c = %s; %s end); resume(%s)"):format(co,
+            self:conn(), self:body(true, 4), co)
     end},
-    {9, function(self) return ("resume(%s, %s)"):format(slot(self:pick(COROUTINES)), self:chance(80) and "true" or self:odd()) end},
+    {9, function(self) return ("resume(%s, %s)"):format(slot(self:pick(COROUTINES)),
+        self:chance(80) and "true" or self:odd()) end},
     {3, function(self) return ("coroutine.close(%s)"):format(slot(self:pick(COROUTINES))) end},
 }
 
 --- The lines of a program.
 return function(seed, count)
-    local self = setmetatable({x = (seed + 1) * 0x9E3779B97F4A7C15, lines = {}, texts = 0, made = {}}, G)
+    local self =
+        setmetatable({x = (seed + 1) * 0x9E3779B97F4A7C15, lines = {}, texts = 0, made = {}}, G)
     for _ = 1, 4 do self:below(2) end
     self:begin()
     while #self.lines < count do
-        if self:chance(6) then self:live(self:pick(ENDS)) else self:add("%s", (self:choose(LINES):gsub("%%", "%%%%"))) end
+        if self:chance(6) then
+            self:live(self:pick(ENDS))
+        else
+            self:add("%s", (self:choose(LINES):gsub("%%", "%%%%")))
+        end
     end
     return self.lines
 end

@@ -1,11 +1,14 @@
---- Plays a program of generate.lua, or one that was shrunk, and looks after each line at what must always hold.
+--- Plays a program of generate.lua, or one that was shrunk, and looks after each line at what must
+--- always hold.
 --
 --   local failure = play.run {"o[1] = tls.context {role = 'client'}", "o[1]:connection():write 'x'"}
 --
--- A failure is a table: line (its number), text, message. Lines may use what is in the environment below.
+-- A failure is a table: line (its number), text, message. Lines may use what is in the environment
+-- below.
 --
--- The methods that count references and move bytes are wrapped, once for the process, so that a model can follow them:
--- how many references each handle has, what was written and what was read, which connections have said goodbye.
+-- The methods that count references and move bytes are wrapped, once for the process, so that a
+-- model can follow them: how many references each handle has, what was written and what was read,
+-- which connections have said goodbye.
 
 local pki = require "spec.support.pki"
 local tls = require "tlslife"
@@ -14,15 +17,18 @@ local play = {}
 
 local SENT, RECEIVED = tls.SENT_SHUTDOWN, tls.RECEIVED_SHUTDOWN
 local STATES = {before = true, handshake = true, open = true, failed = true}
-local WAITS = {want_read = true, want_write = true, want_session = true, timeout = true, canceled = true, busy = true}
+local WAITS = {want_read = true, want_write = true, want_session = true, timeout = true,
+    canceled = true, busy = true}
 local GETTERS = {
-    connection = {"blocking", "early_data_status", "error", "events", "fd", "get_shutdown", "get_timeout", "handshake_done",
-        "has_pending", "hostname", "idle", "is_server", "peer_address", "pending", "pollfd", "quiet_shutdown",
-        "renegotiate_pending", "server_name", "session_reused", "state", "state_text", "timeout", "version", "cipher",
-        "verify_result", "finished", "peer_finished", "resumption", "alpn", "group", "ocsp_response", "ticket_data"},
-    session = {"id", "time", "timeout", "ticket", "ticket_lifetime", "protocol", "cipher", "hostname", "alpn", "max_early_data",
-        "is_resumable"},
-    context = {"role"}, cache = {"stats"}, store = {"wait"}, keyring = {}, ticket_keys = {}, listener = {},
+    connection = {"blocking", "early_data_status", "error", "events", "fd", "get_shutdown",
+        "get_timeout", "handshake_done", "has_pending", "hostname", "idle", "is_server",
+        "peer_address", "pending", "pollfd", "quiet_shutdown", "renegotiate_pending", "server_name",
+        "session_reused", "state", "state_text", "timeout", "version", "cipher", "verify_result",
+        "finished", "peer_finished", "resumption", "alpn", "group", "ocsp_response", "ticket_data"},
+    session = {"id", "time", "timeout", "ticket", "ticket_lifetime", "protocol", "cipher",
+        "hostname", "alpn", "max_early_data", "is_resumable"},
+    context = {"role"}, cache = {"stats"}, store = {"wait"}, keyring = {}, ticket_keys = {},
+    listener = {},
 }
 local COSTLY = {connection = {"peer_certificates"}, session = {"peer_certificate"}}
 
@@ -32,7 +38,7 @@ local function fail(format, ...)
     if model and not model.failure then model.failure = format:format(...) end
 end
 
--- ----------------------------------------------------------------------------------------------- the model
+-- --------------------------------------------------------------------------------------- the model
 
 local function new_model()
     return {
@@ -40,7 +46,8 @@ local function new_model()
         streams = {},                               -- every stream that was ever written
         writes = setmetatable({}, {__mode = "k"}),  -- a connection's own
         reads = setmetatable({}, {__mode = "k"}),   -- which streams it may be reading, and how far
-        ids = setmetatable({}, {__mode = "k"}),     -- keying material: what both ends of a connection share
+        -- keying material: what both ends of a connection share
+        ids = setmetatable({}, {__mode = "k"}),
         goodbye = {},                               -- by id: an end's mask has SENT
         offered = setmetatable({}, {__mode = "k"}), -- a client's connection had a session to offer
         waited = setmetatable({}, {__mode = "k"}),  -- a write of it was told to wait, or was short
@@ -80,18 +87,22 @@ local function flat(data, i)
     return type(data) == "string" and data:sub(math.tointeger(i) or 1) or nil
 end
 
---- While a write is under way its bytes may arrive; afterwards those that it has counted, and a record that waits.
+--- While a write is under way its bytes may arrive; afterwards those that it has counted, and a
+--- record that waits.
 local function before_write(conn, data, i)
     local bytes, stream = flat(data, i), stream_of(conn)
     local both = bytes and math.min(#bytes, #stream.rest)
-    if not both or stream.under_way or bytes:sub(1, both) ~= stream.rest:sub(1, both) then stream.loose = true end
+    if not both or stream.under_way or bytes:sub(1, both) ~= stream.rest:sub(1, both) then
+        stream.loose = true
+    end
     stream.rest, stream.under_way = bytes or "", true
     return stream
 end
 
 local function after_write(stream, n)
     n = math.type(n) == "integer" and n or 0
-    stream.sent, stream.rest, stream.under_way = stream.sent .. stream.rest:sub(1, n), stream.rest:sub(n + 1), nil
+    stream.sent, stream.rest, stream.under_way = stream.sent .. stream.rest:sub(1, n),
+        stream.rest:sub(n + 1), nil
 end
 
 local function came(conn, bytes, stays)
@@ -102,7 +113,8 @@ local function came(conn, bytes, stays)
     end
     local still = {}
     for _, stream in ipairs(read.may_be) do
-        if stream.loose or (stream.sent .. stream.rest):sub(read.at + 1, read.at + #bytes) == bytes then
+        if stream.loose or (stream.sent .. stream.rest):sub(read.at + 1,
+            read.at + #bytes) == bytes then
             still[#still + 1] = stream
         end
     end
@@ -137,7 +149,7 @@ local function begins_again(conn)
     model.offered[conn] = model.offered[conn] or conn:session() ~= nil
 end
 
--- -------------------------------------------------------------------------------------- wrapped methods
+-- --------------------------------------------------------------------------------- wrapped methods
 
 local function hands_out(method)
     return function(...)
@@ -166,7 +178,9 @@ local function reads(method, stays)
             came(conn, bytes, stays)
         elseif results[2] == "closed" then
             look_at_goodbye(conn)
-            if not said_goodbye(conn) then fail "it says closed, and its peer has not said goodbye" end
+            if not said_goodbye(conn) then
+                fail "it says closed, and its peer has not said goodbye"
+            end
         end
         return table.unpack(results, 1, results.n)
     end
@@ -178,7 +192,8 @@ local function writes(method)
         local stream, waited = before_write(conn, data, i), model.waited[conn]
         local asked = #stream.rest
         model.waited[conn] = true -- it may never return
-        local results = table.pack(pcall(function(...) return method(conn, data, i, ...) end, ...)) -- by its name
+        -- by its name
+        local results = table.pack(pcall(function(...) return method(conn, data, i, ...) end, ...))
         after_write(stream, results[1] and results[2] or 0)
         local whole = results[2] == asked or (results[2] == nil and not WAITS[results[3]])
         if not results[1] or (whole and not stream.loose) then model.waited[conn] = waited end
@@ -230,7 +245,8 @@ local function wrap_connections(methods)
     methods.clear = before_freeing(then_does(methods.clear, begins_again))
     methods.free = before_freeing(gives_up(methods.free))
     wrap(methods, around, "shutdown", "close")
-    methods.set_shutdown = then_does(methods.set_shutdown, function(conn) model.excused[conn] = true; note_goodbye(conn) end)
+    methods.set_shutdown = then_does(methods.set_shutdown,
+        function(conn) model.excused[conn] = true; note_goodbye(conn) end)
     methods.set_session = then_does(methods.set_session, function(conn, _, session)
         model.offered[conn] = session ~= nil or model.offered[conn]
     end)
@@ -266,8 +282,8 @@ local wrapped
 local function wrap_all()
     if wrapped then return end
     local context = tls.context {role = "client", verify = "none"}
-    local a, b = context:connection(), assert(tls.context {role = "server", certificate = pki.get().server_cert,
-        private_key = pki.get().server_key}):connection()
+    local a, b = context:connection(), assert(tls.context {role = "server",
+        certificate = pki.get().server_cert, private_key = pki.get().server_key}):connection()
     tls.pair(a, b)
     for _ = 1, 4 do a:connect() b:accept() end
     wrap_kind(assert(a:session()), counts "dup")
@@ -285,7 +301,7 @@ local function wrap_all()
     wrap(wrapped, hands_out, "context", "cache", "shared", "redis", "keyring", "ticket_keys")
 end
 
--- ----------------------------------------------------------------------------------- what lines may use
+-- ------------------------------------------------------------------------------ what lines may use
 
 local looped = setmetatable({}, {__mode = "k"})
 
@@ -296,7 +312,8 @@ tls.loop {
     wake = function() end,
 }
 
---- A table of 2^60 elements, as Lua counts: all of its array is full, and then only powers of two are there.
+--- A table of 2^60 elements, as Lua counts: all of its array is full, and then only powers of two
+--- are there.
 local make_long = load((function()
     local parts = {"local x = 'x' return {" .. ("x,"):rep(65536) .. "[65537] = x"}
     for k = 17, 60 do parts[#parts + 1] = ("[%d] = x"):format(1 << k) end
@@ -356,14 +373,17 @@ end
 
 local function environment()
     return setmetatable({
-        o = {}, kept = {}, tls = wrapped, p = pki.get(), dir = pki.get().dir, spawn = spawn, resume = resume,
-        yield = yield, move = move, drive = drive, text = text, collectgarbage = collectgarbage, coroutine = coroutine,
-        setmetatable = setmetatable, error = error, pcall = pcall, print = function() end, io = {stdout = io.stdout},
+        o = {}, kept = {}, tls = wrapped, p = pki.get(), dir = pki.get().dir, spawn = spawn,
+        resume = resume,
+        yield = yield, move = move, drive = drive, text = text, collectgarbage = collectgarbage,
+        coroutine = coroutine,
+        setmetatable = setmetatable, error = error, pcall = pcall, print = function() end,
+        io = {stdout = io.stdout},
         math = math,
     }, on_demand)
 end
 
--- ------------------------------------------------------------------------------------------ what must hold
+-- ---------------------------------------------------------------------------------- what must hold
 
 local function must(holds, format, ...)
     if holds then return end
@@ -380,10 +400,13 @@ end
 local function look_at_connection(conn)
     local state, mask = conn:state(), conn:get_shutdown()
     must(STATES[state], "state() is %s", state)
-    must(math.type(mask) == "integer" and mask >= 0 and mask <= (SENT | RECEIVED), "get_shutdown() is %s", mask)
+    must(math.type(mask) == "integer" and mask >= 0 and mask <= (SENT | RECEIVED),
+        "get_shutdown() is %s", mask)
     must(model.renegotiated or not conn:handshake_done() or (conn:version() and conn:cipher()),
-        "the handshake is done, and version is %s, cipher %s, state %s", conn:version(), conn:cipher(), state)
-    if conn:session_reused() and not conn:is_server() and not model.offered[conn] and not model.renegotiated then
+        "the handshake is done, and version is %s, cipher %s, state %s", conn:version(),
+        conn:cipher(), state)
+    if conn:session_reused() and not conn:is_server() and not model.offered[conn] and
+        not model.renegotiated then
         local context = conn:context()
         local cached = model.cached[context]
         context:free()
@@ -403,8 +426,8 @@ local function look_at(object, costly)
     if not kind or kind == "poller" or kind == "buffer" then return end
     local refs = model.refs[object]
     local live, message = is_live(object, kind)
-    must(kind == "listener" or not refs or live == (refs > 0), "%s with %s references: %s", kind, refs,
-        live and "it lives" or message)
+    must(kind == "listener" or not refs or live == (refs > 0), "%s with %s references: %s", kind,
+        refs, live and "it lives" or message)
     if not live then return end
     for _, getter in ipairs(GETTERS[kind]) do answers(object, getter) end
     for _, getter in ipairs(costly and COSTLY[kind] or {}) do answers(object, getter) end
@@ -414,7 +437,8 @@ end
 --- Messages that say nothing, or show that something of the module's own was called wrongly.
 local function look_at_message(message)
     if type(message) ~= "string" then return end
-    if message:find "^attempt to " or message:find "lua/tlslife/" or message:find "to '%?'" or message:find "^%(?null"
+    if message:find "^attempt to " or message:find "lua/tlslife/" or message:find "to '%?'" or
+        message:find "^%(?null"
         or message == "" then
         fail("a message that says nothing: %s", message)
     end
@@ -435,7 +459,8 @@ local function one_line(env, line, number, all)
     local freed = model.freed
     local seen, why = pcall(look_around, env, line, all)
     if not seen and freed == model.freed then -- else a finalizer freed something while we looked
-        fail("%s", type(why) == "table" and why[1] or "a look at the objects raises: " .. tostring(why))
+        fail("%s", type(why) == "table" and why[1] or
+            "a look at the objects raises: " .. tostring(why))
     end
 end
 

@@ -1,11 +1,13 @@
---- run.lua: random programs in processes of their own, and the few lines that are left of one that fails.
+--- run.lua: random programs in processes of their own, and the few lines that are left of one that
+--- fails.
 --
 --   tlslife spec/random/run.lua [--seed N] [--sequences N] [--lines N] [--minutes M] [--jobs N]
 --   tlslife spec/random/run.lua --show SEED          prints a program
 --   tlslife spec/random/run.lua --play FILE          plays the lines of a file
 --
--- A process plays a batch of programs and says which it begins, so that a crash, a sanitizer's report or a hang belongs to
--- a seed. A leak is told at a process's end, so the batch is halved until it belongs to one as well. Exit status 1: some failed.
+-- A process plays a batch of programs and says which it begins, so that a crash, a sanitizer's
+-- report or a hang belongs to a seed. A leak is told at a process's end, so the batch is halved
+-- until it belongs to one as well. Exit status 1: some failed.
 
 local generate = require "spec.random.generate"
 local process = require "spec.support.process"
@@ -16,13 +18,14 @@ local FAILED, SECONDS_EACH = 3, 2 -- a child's exit status; what a program has a
 
 local options = {seed = 1, sequences = 1000, lines = 40, jobs = 2}
 
--- ---------------------------------------------------------------------------------------------- a child
+-- ----------------------------------------------------------------------------------------- a child
 
 local function play_lines(lines, visit)
     local play = require "spec.random.play"
     local failure = play.run(lines, visit)
     if failure then
-        io.stdout:write(("FAILED at line %d: %s\n    %s\n"):format(failure.line, failure.message, failure.text))
+        io.stdout:write(("FAILED at line %d: %s\n    %s\n"):format(failure.line, failure.message,
+            failure.text))
         io.stdout:flush()
         os.exit(FAILED)
     end
@@ -40,11 +43,12 @@ end
 local function play_file(path)
     local lines = {}
     for line in io.lines(path) do lines[#lines + 1] = line end
-    play_lines(lines, function(number) io.stdout:write(("line %d\n"):format(number)); io.stdout:flush() end)
+    play_lines(lines,
+        function(number) io.stdout:write(("line %d\n"):format(number)); io.stdout:flush() end)
     os.exit(0, true)
 end
 
--- ------------------------------------------------------------------------------------- what went wrong
+-- --------------------------------------------------------------------------------- what went wrong
 
 local function first(output, ...)
     for _, pattern in ipairs {...} do
@@ -56,10 +60,13 @@ end
 --- One line, the same for what is the same: without numbers, addresses and names of slots.
 local function signature(status, output)
     if status == 0 then return nil end
-    local what = first(output, "FAILED at line %d+: ([^\n]*)", "ERROR: (AddressSanitizer: [%w-]+)", "runtime error: ([^\n]*)",
-        "ERROR: (LeakSanitizer)", "malloc[^\n]*", "free%(%)[^\n]*") or "status " .. status
-    local where = what:find "^[AL]%w+Sanitizer" and first(output, " in (tls[%w_]+) ", " in (conn[%w_]+) ", " in (%w+_attempt)")
-    return (what:gsub("0x%x+", "N"):gsub("%d+", "N"):gsub('".*"', '"..."')) .. (where and " in " .. where or "")
+    local what = first(output, "FAILED at line %d+: ([^\n]*)", "ERROR: (AddressSanitizer: [%w-]+)",
+        "runtime error: ([^\n]*)", "ERROR: (LeakSanitizer)", "malloc[^\n]*", "free%(%)[^\n]*") or
+        "status " .. status
+    local where = what:find "^[AL]%w+Sanitizer" and
+        first(output, " in (tls[%w_]+) ", " in (conn[%w_]+) ", " in (%w+_attempt)")
+    return (what:gsub("0x%x+", "N"):gsub("%d+", "N"):gsub('".*"', '"..."')) ..
+        (where and " in " .. where or "")
         .. (status == 124 and " (it hangs)" or "")
 end
 
@@ -74,10 +81,11 @@ local function seconds_for(sequences)
     return 20 + SECONDS_EACH * sequences
 end
 
--- ---------------------------------------------------------------------------------------------- to shrink
+-- --------------------------------------------------------------------------------------- to shrink
 
 local function fails_alike(lines, wanted, tries)
-    local path = process.spill(process.directory() .. "/program.lua", table.concat(lines, "\n") .. "\n")
+    local path = process.spill(process.directory() .. "/program.lua",
+        table.concat(lines, "\n") .. "\n")
     for _ = 1, tries do
         local one = start({"--play", path}, 20)
         local status = one:wait(25)
@@ -105,7 +113,8 @@ local function reduce(list, still)
     return list
 end
 
---- What stands between brackets and commas, or between semicolons: {from, to} of each piece that may be left out.
+--- What stands between brackets and commas, or between semicolons: {from, to} of each piece that
+--- may be left out.
 local function pieces_of(line)
     local found, open = {}, {{from = 1}}
     for at, mark in line:gmatch "()([(){},;])" do
@@ -118,8 +127,12 @@ local function pieces_of(line)
             if mark:find "[)}]" and #open > 1 then open[#open] = nil end
         end
     end
-    for from, to in line:gmatch "()%f[%w]pcall%(function%(%) .- end%);()" do found[#found + 1] = {from, to - 1} end
-    for at, to in line:gmatch "function%([%w, ]*%)() .-() end" do found[#found + 1] = {at, to - 1} end
+    for from, to in line:gmatch "()%f[%w]pcall%(function%(%) .- end%);()" do
+        found[#found + 1] = {from, to - 1}
+    end
+    for at, to in line:gmatch "function%([%w, ]*%)() .-() end" do
+        found[#found + 1] = {at, to - 1}
+    end
     table.sort(found, function(a, b) return a[2] - a[1] > b[2] - b[1] end)
     return found
 end
@@ -154,7 +167,7 @@ local function shrink(lines, wanted)
     return reduce(lines, function(less) return fails_alike(less, wanted, tries) end)
 end
 
--- --------------------------------------------------------------------------------------------- the parent
+-- -------------------------------------------------------------------------------------- the parent
 
 local failures, known = 0, {}
 
@@ -165,12 +178,14 @@ local function report(seed, wanted, output)
     known[wanted] = true
     local lines = shrink(generate(seed, options.lines), wanted)
     if not lines then
-        print("    it does not fail by itself; what the batch said at its end:\n" .. output:sub(-3000):gsub("\n", "\n    "))
+        print("    it does not fail by itself; what the batch said at its end:\n" ..
+            output:sub(-3000):gsub("\n", "\n    "))
         return
     end
     for _, line in ipairs(lines) do print("    [[" .. line .. "]],") end
     local detail = process.spill(("%s/%d.txt"):format(process.directory(), seed), output)
-    print("    " .. (first(output, "FAILED at[^\n]*", "SUMMARY[^\n]*", "runtime error[^\n]*") or detail))
+    print("    " .. (first(output, "FAILED at[^\n]*", "SUMMARY[^\n]*", "runtime error[^\n]*") or
+        detail))
 end
 
 --- Leaks belong to nobody: each half is played by itself.
@@ -184,7 +199,8 @@ local function find_leak(from, to)
     local middle = (from + to) // 2
     local found = false
     for _, half in ipairs {{from, middle}, {middle + 1, to}} do
-        local one = start({"--child", half[1], half[2], options.lines}, seconds_for(half[2] - half[1] + 1))
+        local one = start({"--child", half[1], half[2], options.lines},
+            seconds_for(half[2] - half[1] + 1))
         if one:wait(seconds_for(BATCH)) ~= 0 then found = find_leak(half[1], half[2]) or found end
     end
     return found
@@ -198,7 +214,9 @@ local function look_at(batch)
     for seed in output:gmatch "seed (%d+)\n" do last = math.tointeger(seed) end
     local wanted = signature(status, output)
     if wanted:find "^LeakSanitizer" then
-        if not find_leak(batch.from, batch.to) then report(batch.from, wanted .. " of a whole batch", output) end
+        if not find_leak(batch.from, batch.to) then
+            report(batch.from, wanted .. " of a whole batch", output)
+        end
         return nil
     end
     report(last or batch.from, wanted, output:match "^.*seed %d+\n(.*)$" or output)
@@ -233,14 +251,16 @@ local function parent()
         end
         process.sleep(0.02)
     until #running == 0 and (next_seed > last or time_is_up(began))
-    print(("%d sequences of %d lines from seed %d on, %d failed, %.0f s"):format(done, options.lines, options.seed, failures,
-        process.now() - began))
+    print(("%d sequences of %d lines from seed %d on, %d failed, %.0f s"):format(done,
+        options.lines, options.seed, failures, process.now() - began))
     os.exit(failures == 0 and 0 or 1, true)
 end
 
--- ------------------------------------------------------------------------------------------ the command
+-- ------------------------------------------------------------------------------------- the command
 
-if arg[1] == "--child" then return child(math.tointeger(arg[2]), math.tointeger(arg[3]), math.tointeger(arg[4])) end
+if arg[1] == "--child" then
+    return child(math.tointeger(arg[2]), math.tointeger(arg[3]), math.tointeger(arg[4]))
+end
 if arg[1] == "--play" then return play_file(arg[2]) end
 for i = 1, #arg, 2 do
     local name, value = arg[i]:match "^%-%-(%a+)$", tonumber(arg[i + 1])

@@ -1,7 +1,8 @@
---- Random walks over the calls of one connection, played by tlslife and by libssl alone (spec/c/oracle_walk.c).
+--- Random walks over the calls of one connection, played by tlslife and by libssl alone
+--- (spec/c/oracle_walk.c).
 --
--- A walk is {kind, role, start, verb, ...}. Both tell tokens (spec/support/scene.lua). They are compared up to the first
--- token in which tlslife differs on purpose: a row of docs/differences.md.
+-- A walk is {kind, role, start, verb, ...}. Both tell tokens (spec/support/scene.lua). They are
+-- compared up to the first token in which tlslife differs on purpose: a row of docs/differences.md.
 
 local Scene = require "spec.support.scene"
 local tls = require "tlslife"
@@ -9,9 +10,11 @@ local tls = require "tlslife"
 local walk = {}
 
 local KINDS = {"tls12_id", "tls12_ticket", "tls13_stateful", "tls13_stateless"}
-local VERBS = {"read", "read", "read", "write", "write", "fill", "shutdown", "shutdown", "handshake", "handshake", "facts",
-    "facts", "leave", "quiet", "loud", "mark", "mark_received", "unmark", "clear", "rejoin"}
-local AFTER = {read = true, facts = true, clear = true, mark = true, unmark = true, rejoin = true} -- the peer left: no writes
+local VERBS = {"read", "read", "read", "write", "write", "fill", "shutdown", "shutdown",
+    "handshake", "handshake", "facts", "facts", "leave", "quiet", "loud", "mark", "mark_received",
+    "unmark", "clear", "rejoin"}
+-- the peer left: no writes
+local AFTER = {read = true, facts = true, clear = true, mark = true, unmark = true, rejoin = true}
 local LATER = {tls12 = {"renegotiate"}, tls13 = {"update", "update", "ticket"}}
 
 --- The walk of a seed, with so many verbs.
@@ -24,12 +27,15 @@ function walk.make(seed, count)
         return list[((x * 0x2545F4914F6CDD1D) >> 33) % #list + 1]
     end
     for _ = 1, 4 do pick(KINDS) end
-    local one = {pick(KINDS), pick {"client", "server"}, pick {"open", "open", "open", "resuming", "new"}}
-    -- Who has left says no more until there is a new transport. Nobody leaves whose peer has yet to write something,
-    -- since a transport in memory of ours then fails, and one of libssl's does not.
+    local one = {pick(KINDS), pick {"client", "server"},
+        pick {"open", "open", "open", "resuming", "new"}}
+    -- Who has left says no more until there is a new transport. Nobody leaves whose peer has yet to
+    -- write something, since a transport in memory of ours then fails, and one of libssl's does
+    -- not.
     local left, asked = false, false
     for _ = 1, count do
-        local verb = pick {1, 2, 3, 4, 5, 6, 7, 8} == 1 and pick(LATER[one[1]:sub(1, 5)]) or pick(VERBS)
+        local verb = pick {1, 2, 3, 4, 5, 6, 7, 8} == 1 and pick(LATER[one[1]:sub(1, 5)]) or
+            pick(VERBS)
         asked = asked or verb == "update" or verb == "ticket" or verb == "renegotiate"
         if verb == "leave" and asked then verb = "read" end
         local who = pick {"s", "p"}
@@ -40,7 +46,7 @@ function walk.make(seed, count)
     return one
 end
 
--- ------------------------------------------------------------------------------------- played by tlslife
+-- ------------------------------------------------------------------------------- played by tlslife
 
 local verbs = {}
 
@@ -58,7 +64,8 @@ function verbs.mark_received(_, conn) conn:set_shutdown(tls.RECEIVED_SHUTDOWN) e
 function verbs.unmark(_, conn) conn:set_shutdown(0) end
 function verbs.rejoin(scene) scene:rejoin() end
 
-for token, verb in pairs {update = "key_update", renegotiate = "renegotiate", ticket = "new_session_ticket"} do
+for token, verb in pairs {update = "key_update", renegotiate = "renegotiate",
+    ticket = "new_session_ticket"} do
     verbs[token] = function(scene, conn)
         local ok, result = pcall(conn[verb], conn)
         local name = (conn == scene:peer() and "p." or "s.") .. token
@@ -97,7 +104,7 @@ function walk.play(one)
     return table.concat(scene.line, " ")
 end
 
--- ------------------------------------------------------------------------------------------- compared
+-- ---------------------------------------------------------------------------------------- compared
 
 local function tokens(line)
     local list = {}
@@ -120,11 +127,15 @@ local FAILED = "^.%.%l+=%-?%d+/s"
 local function known(theirs, ours, i)
     local their, our = theirs[i], ours[i]
     if not their or not our then return false end
-    if our:find "shutdown=raises$" then return their:find "/ssl:" or before(theirs, i, "write=0/want_write") end
+    if our:find "shutdown=raises$" then
+        return their:find "/ssl:" or before(theirs, i, "write=0/want_write")
+    end
     if their:find "shutdown=%-1/ssl:shutdown_while_in_init" then return true end
     if our:find "^.%.read=raises$" or our:find "^.%.write=raises$" then return their:find "/" end
-    if our:find "=raises$" then return true end -- a mistake of the program's, which libssl answers with 0 or takes
-    if their:find "/syscall$" and our:find "/ssl:none$" then return true end -- data within a renegotiation: libssl says nothing
+    -- a mistake of the program's, which libssl answers with 0 or takes
+    if our:find "=raises$" then return true end
+    -- data within a renegotiation: libssl says nothing
+    if their:find "/syscall$" and our:find "/ssl:none$" then return true end
     return our == "clear=1" and their:find "^clear=0" or before(ours, i, FAILED)
 end
 
@@ -133,7 +144,8 @@ function walk.compare(theirs, ours)
     local a, b = tokens(theirs), tokens(ours)
     for i = 1, math.max(#a, #b) do
         if a[i] ~= b[i] then
-            return not known(a, b, i) and ("token %d: libssl says %s, tlslife %s\n%s\n%s"):format(i, a[i], b[i], theirs, ours) or nil,
+            return not known(a, b, i) and ("token %d: libssl says %s, tlslife %s\n%s\n%s"):format(
+                i, a[i], b[i], theirs, ours) or nil,
                 i - 1
         end
     end

@@ -11,7 +11,9 @@ local PATH = "build/deps/copas/?.lua;" .. package.path .. ";spec/support/copas4/
 local function load_both(path)
     local names = {"copas", "tlslife.wait.copas"}
     local path_before, before = package.path, {}
-    for _, name in ipairs(names) do before[name], package.loaded[name] = package.loaded[name], nil end
+    for _, name in ipairs(names) do
+        before[name], package.loaded[name] = package.loaded[name], nil
+    end
     local ok, copas, loop = pcall(function()
         package.path = path .. ";" .. path_before
         local copas = require "copas"

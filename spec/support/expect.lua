@@ -18,7 +18,8 @@ function expect.raises(pattern, call, ...)
     local ok, raised = pcall(call, ...)
     local text = tostring(raised)
     check(not ok, "nothing was raised; expected something with %q", pattern)
-    check(text:lower():find(pattern:lower()), "%q was raised; expected something with %q", text, pattern)
+    check(text:lower():find(pattern:lower()), "%q was raised; expected something with %q",
+        text, pattern)
     return raised
 end
 
@@ -31,14 +32,16 @@ function expect.fails(code, result, message, err)
     check(type(message) == "string", "the message is a %s", type(message))
     check(type(err) == "table", "no error beside %q", message)
     check(err.code == code, "%q has the code %q; expected %q", message, tostring(err.code), code)
-    check(err.message == message and tostring(err) == message, "%q and %q are one failure's", message, tostring(err))
+    check(err.message == message and tostring(err) == message, "%q and %q are one failure's",
+        message, tostring(err))
     check(type(err.queue) == "table", "%q has no queue", message)
     return err
 end
 
 function expect.word(word, result, message, err)
-    check(result == nil and message == word and err == nil, "%s, %s, %s was returned; expected nil, %q", tostring(result),
-        tostring(message), tostring(err), word)
+    check(result == nil and message == word and err == nil,
+        "%s, %s, %s was returned; expected nil, %q", tostring(result), tostring(message),
+        tostring(err), word)
 end
 
 return expect

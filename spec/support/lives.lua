@@ -103,7 +103,8 @@ function ends.gone(scene)
     scene:shutdown(scene:subject())
 end
 
-local wires = {alert_sent = "fed", alert_received = "fed", full = "fed", full_write = "fed", gone = "tcp"}
+local wires = {alert_sent = "fed", alert_received = "fed", full = "fed", full_write = "fed",
+    gone = "tcp"}
 
 local disposals = {}
 

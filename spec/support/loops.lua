@@ -62,7 +62,9 @@ add {
         uv.run "nowait"
         local left = live
         live = 0
-        if left > 0 then error(late and "the time is up" or "coroutines wait, and the loop has nothing to do") end
+        if left > 0 then
+            error(late and "the time is up" or "coroutines wait, and the loop has nothing to do")
+        end
     end,
     sleep = function(seconds)
         local co, timer = coroutine.running(), uv.new_timer()
@@ -176,7 +178,8 @@ end
 -- under AddressSanitizer.
 function loops.peer(pki, what)
     local path = process.spill(process.directory() .. "/loop_peer.lua", PEER)
-    local started = process.start {program.path, path, pki.server_cert_file, pki.server_key_file, what, stdin = true, timeout = 600}
+    local started = process.start {program.path, path, pki.server_cert_file, pki.server_key_file,
+        what, stdin = true, timeout = 600}
     return math.tointeger(tonumber(started:wait_for "port (%d+)")), started
 end
 

@@ -33,7 +33,8 @@ end
 
 function pair.server(options)
     local p = pki.get()
-    return context("server", {certificate = p.server_cert_file, private_key = p.server_key_file}, options)
+    return context("server",
+        {certificate = p.server_cert_file, private_key = p.server_key_file}, options)
 end
 
 --- Calls both ends in turn until each has succeeded or failed; each end's {result, message, err}.
@@ -100,7 +101,9 @@ function pair.send(from, to, bytes)
     for _ = 1, 20000 do
         if sent <= #bytes then
             local written, message = from:write(bytes, sent)
-            if not written and message ~= "want_write" and message ~= "want_read" then return nil, message end
+            if not written and message ~= "want_write" and message ~= "want_read" then
+                return nil, message
+            end
             sent = sent + (written or 0)
         end
         local piece, message = to:read(65536)
@@ -126,7 +129,9 @@ function pair.sessions(options)
     local client, server = pair.connect(options)
     pair.finish(client, server)
     local sessions = {}
-    for session in function() return client:take_session() end do sessions[#sessions + 1] = session end
+    for session in function()
+        return client:take_session()
+    end do sessions[#sessions + 1] = session end
     local contexts = {client:context(), server:context()}
     client:free()
     server:free()

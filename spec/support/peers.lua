@@ -10,7 +10,8 @@ local peers = {}
 -- Debian's, by path: another Python may be first in PATH, and only root has /usr/sbin there.
 local PYTHON, NGINX_PROGRAM = "/usr/bin/python3", "/usr/sbin/nginx"
 
-local HERE = assert(debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$", "peers.lua lies in no directory")
+local HERE = assert(debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$",
+    "peers.lua lies in no directory")
 
 --- What client peers send and what they get: more than two records, in digits, which no program
 -- takes for a command, and less than a pipe holds. Chopped into lines, for those who read lines.
@@ -24,7 +25,8 @@ peers.request_body = digits(40000)
 peers.reply_body = digits(160000)
 
 function peers.request()
-    return ("POST / HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s"):format(#peers.request_body, peers.request_body)
+    return ("POST / HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s"):format(#peers.request_body,
+        peers.request_body)
 end
 
 local function spilt(name, text)
@@ -59,7 +61,8 @@ local GET = "GET / HTTP/1.0\r\n\r\n"
 local function s_server(...)
     local p = pki.get()
     local command = {"openssl", "s_server", "-accept", process.free_port(), "-naccept", 100,
-        "-cert", p.server_leaf_file, "-cert_chain", p.intermediate_cert_file, "-key", p.server_key_file, timeout = SERVING, ...}
+        "-cert", p.server_leaf_file, "-cert_chain", p.intermediate_cert_file, "-key",
+        p.server_key_file, timeout = SERVING, ...}
     local one = process.start(command)
     one:wait_for_port(command[4])
     return one, command[4]
@@ -102,11 +105,11 @@ local function nginx(kind)
     local port = process.free_port()
     local dir = process.directory() .. "/nginx" .. port
     assert(os.execute("mkdir " .. process.quote(dir)))
-    local text = NGINX:format(dir, dir, dir, dir, dir, dir, port, p.server_cert_file, p.server_key_file,
-        NGINX_KIND[kind], dir)
+    local text = NGINX:format(dir, dir, dir, dir, dir, dir, port, p.server_cert_file,
+        p.server_key_file, NGINX_KIND[kind], dir)
     process.spill(dir .. "/reply", peers.reply_body)
-    local one = process.start {NGINX_PROGRAM, "-p", dir, "-e", "stderr", "-c", process.spill(dir .. "/conf", text),
-        timeout = SERVING}
+    local one = process.start {NGINX_PROGRAM, "-p", dir, "-e", "stderr", "-c",
+        process.spill(dir .. "/conf", text), timeout = SERVING}
     one:wait_for_port(port)
     return one, port
 end
@@ -144,8 +147,10 @@ peers.servers = {
             return gnutls_serv("--http", table.unpack(kind == "stateful" and {"--noticket"} or {}))
         end,
         request = GET,
-        reply = function(version) return "Protocol version:</TD><TD>" .. version:gsub("v", "") .. "</TD>" end,
-        says_reused = function(_, output) return output:match "This is a resumed session" ~= nil end,
+        reply = function(version) return "Protocol version:</TD><TD>" .. version:gsub("v", "") ..
+            "</TD>" end,
+        says_reused =
+            function(_, output) return output:match "This is a resumed session" ~= nil end,
         plenty = function() return "echo", peers.reply_body, peers.reply_body end,
     },
     {
@@ -166,8 +171,8 @@ peers.servers = {
         kinds = BOTH,
         start = function(kind)
             local p = pki.get()
-            return script {PYTHON, HERE .. "/peer.py", "server", kind, p.server_cert_file, p.server_key_file,
-                timeout = SERVING}
+            return script {PYTHON, HERE .. "/peer.py", "server", kind, p.server_cert_file,
+                p.server_key_file, timeout = SERVING}
         end,
         request = GET,
         reply = function() return "hello of Python\n" end,
@@ -180,8 +185,8 @@ peers.servers = {
         kinds = {["TLSv1.2"] = {"tickets"}, ["TLSv1.3"] = {"tickets"}},
         start = function(kind)
             local p = pki.get()
-            return script {"node", HERE .. "/peer.js", "server", kind, p.server_cert_file, p.server_key_file,
-                timeout = SERVING}
+            return script {"node", HERE .. "/peer.js", "server", kind, p.server_cert_file,
+                p.server_key_file, timeout = SERVING}
         end,
         request = GET,
         reply = function() return "hello of Node\n" end,
@@ -207,9 +212,10 @@ peers.servers = {
 
 local function s_client(port, version, options)
     local session = ("%s/session%d"):format(process.directory(), port)
-    local command = {"openssl", "s_client", "-connect", "127.0.0.1:" .. port, "-servername", "localhost",
-        "-CAfile", pki.get().ca_file, "-verify_return_error", "-verify_hostname", "localhost",
-        version == "TLSv1.2" and "-tls1_2" or "-tls1_3", "-sess_out", session, stdin = true}
+    local command = {"openssl", "s_client", "-connect", "127.0.0.1:" .. port, "-servername",
+        "localhost", "-CAfile", pki.get().ca_file, "-verify_return_error", "-verify_hostname",
+        "localhost", version == "TLSv1.2" and "-tls1_2" or "-tls1_3", "-sess_out", session,
+        stdin = true}
     if options.resume then table.move({"-sess_in", session}, 1, 2, #command + 1, command) end
     local one = process.start(command)
     one:write(peers.request())
@@ -218,18 +224,23 @@ end
 
 local function curl(port, version, options)
     local number = version:sub(5)
-    local command = {"curl", "-q", "-sS", "--noproxy", "*", "--max-time", 10, "--cacert", pki.get().ca_file,
-        "--resolve", ("localhost:%d:127.0.0.1"):format(port), "--tlsv" .. number, "--tls-max", number,
-        "-H", "Expect:", "-H", "Connection: close", "--data-binary", "@" .. spilt("body", peers.request_body)}
-    for i = 1, options.times do command[#command + 1] = ("https://localhost:%d/%d"):format(port, i) end
+    local command = {"curl", "-q", "-sS", "--noproxy", "*", "--max-time", 10, "--cacert",
+        pki.get().ca_file, "--resolve", ("localhost:%d:127.0.0.1"):format(port), "--tlsv" .. number,
+        "--tls-max", number, "-H", "Expect:", "-H", "Connection: close", "--data-binary",
+        "@" .. spilt("body", peers.request_body)}
+    for i = 1, options.times do
+        command[#command + 1] = ("https://localhost:%d/%d"):format(port, i)
+    end
     return process.start(command)
 end
 
 local function gnutls_cli(port, version, options)
-    local command = {"gnutls-cli", "--x509cafile", pki.get().ca_file, "-p", port, "--sni-hostname=localhost",
-        "--verify-hostname=localhost", "--priority", "NORMAL:-VERS-ALL:+VERS-" .. version:gsub("v", ""),
-        "127.0.0.1", stdin = true}
-    if options.times > 1 then table.move({"--resume", "--waitresumption"}, 1, 2, #command + 1, command) end
+    local command = {"gnutls-cli", "--x509cafile", pki.get().ca_file,
+        "-p", port, "--sni-hostname=localhost", "--verify-hostname=localhost", "--priority",
+        "NORMAL:-VERS-ALL:+VERS-" .. version:gsub("v", ""), "127.0.0.1", stdin = true}
+    if options.times > 1 then
+        table.move({"--resume", "--waitresumption"}, 1, 2, #command + 1, command)
+    end
     local one = process.start(command)
     one:write(peers.request())
     return one
@@ -239,7 +250,8 @@ local function client_script(...)
     local words = {...}
     return function(port, version, options)
         local command = table.move(words, 1, #words, 1, {})
-        for _, word in ipairs {"client", port, version, pki.get().ca_file, request_file(), options.times, options.ends} do
+        for _, word in ipairs {"client", port, version, pki.get().ca_file, request_file(),
+            options.times, options.ends} do
             command[#command + 1] = word
         end
         return process.start(command)
@@ -264,7 +276,8 @@ peers.clients = {
     {
         name = "curl",
         start = curl,
-        kinds = {["TLSv1.2"] = {"stateful"}, ["TLSv1.3"] = {"tickets", "stateful"}}, -- it sets SSL_OP_NO_TICKET
+        -- it sets SSL_OP_NO_TICKET
+        kinds = {["TLSv1.2"] = {"stateful"}, ["TLSv1.3"] = {"tickets", "stateful"}},
         cannot_tell = true, -- it sets SSL_OP_IGNORE_UNEXPECTED_EOF
     },
     {

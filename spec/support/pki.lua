@@ -122,7 +122,8 @@ local function make(dir)
     local draft = dir .. ".new" .. process.directory():match "%.%w+$"
     local script = process.spill(process.directory() .. "/pki.sh", SCRIPT)
     local quoted = process.quote(draft)
-    if not os.execute(("mkdir -p %s && sh %s %s"):format(quoted, process.quote(script), quoted)) then
+    if not os.execute(("mkdir -p %s && sh %s %s"):format(quoted, process.quote(script),
+        quoted)) then
         error("pki: openssl failed:\n" .. (process.slurp(draft .. "/log") or ""), 0)
     end
     os.execute(("mv -T %s %s 2>/dev/null || rm -rf %s"):format(quoted, process.quote(dir), quoted))

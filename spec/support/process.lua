@@ -114,8 +114,8 @@ end
 local function launch(self, words, options)
     local input = options.stdin and "<\"$run/in\"" or "</dev/null"
     keeper:write("{ run=", quote(self.directory), "; env ", table.concat(options.environment, " "),
-        " sh -c 'echo $$ >\"$0/pid\"; exec \"$@\"' \"$run\" timeout -k 1 ", ("%g "):format(options.timeout),
-        table.concat(words, " "), " ", input, " >\"$run/out\" 2>&1; ",
+        " sh -c 'echo $$ >\"$0/pid\"; exec \"$@\"' \"$run\" timeout -k 1 ", ("%g "):format(
+            options.timeout), table.concat(words, " "), " ", input, " >\"$run/out\" 2>&1; ",
         "echo $? >\"$run/exit.new\"; mv \"$run/exit.new\" \"$run/exit\"; } 2>/dev/null &\n")
 end
 
@@ -126,7 +126,8 @@ end
 function process.start(command)
     keep()
     count = count + 1
-    local self = setmetatable({name = command[1], directory = directory .. "/run" .. count}, Process)
+    local self = setmetatable({name = command[1], directory = directory .. "/run" .. count},
+        Process)
     local words, environment = {}, {}
     for i, word in ipairs(command) do words[i] = quote(word) end
     for name, value in pairs(command.environment or {}) do
@@ -141,7 +142,8 @@ function process.start(command)
         self.input = assert(io.open(self.directory .. "/in", "r+"))
         self.input:setvbuf "no"
     end
-    launch(self, words, {stdin = command.stdin, environment = environment, timeout = command.timeout or 60})
+    launch(self, words, {stdin = command.stdin, environment = environment,
+        timeout = command.timeout or 60})
     running[self] = true
     return self
 end
@@ -175,7 +177,8 @@ end
 
 --- Waits for a Lua pattern in the output; its captures.
 function Process:wait_for(pattern, seconds)
-    return self:await(("%q"):format(pattern), seconds, function() return self:output():match(pattern) end)
+    return self:await(("%q"):format(pattern), seconds,
+        function() return self:output():match(pattern) end)
 end
 
 function Process:wait_for_port(port, seconds)
@@ -208,7 +211,8 @@ end
 
 --- Sends a signal to the program and all of its group.
 function Process:signal(name)
-    local pid = self:await("pid", 5, function() return slurp(self.directory .. "/pid") end):match "%d+"
+    local pid = self:await("pid", 5,
+        function() return slurp(self.directory .. "/pid") end):match "%d+"
     keeper:write(("kill -s %s -- -%s %s 2>/dev/null\n"):format(name, pid, pid))
 end
 

@@ -23,7 +23,8 @@ function program.is_sanitized()
 end
 
 local function spill(chunk)
-    return process.spill(("%s/chunk%s.lua"):format(process.directory(), tostring({}):match "0x%x+"), chunk)
+    return process.spill(("%s/chunk%s.lua"):format(process.directory(), tostring({}):match "0x%x+"),
+        chunk)
 end
 
 --- Runs a Lua chunk with arguments to its end; exit status and output. It must not outlive twenty
@@ -39,8 +40,11 @@ function program.run_stock(chunk, ...)
     local pipe = assert(io.popen "pwd -P")
     local here = pipe:read "l"
     pipe:close()
-    local environment = {LUA_PATH = here .. "/lua/?.lua;" .. here .. "/lua/?/init.lua", LUA_CPATH = build .. "/lua/?.so"}
-    if process.run {"lua5.4", "-e", "require 'tlslife.core'", environment = environment} ~= 0 then return nil end
+    local environment = {LUA_PATH = here .. "/lua/?.lua;" .. here .. "/lua/?/init.lua",
+        LUA_CPATH = build .. "/lua/?.so"}
+    if process.run {"lua5.4", "-e", "require 'tlslife.core'", environment = environment} ~= 0 then
+        return nil
+    end
     return process.run {"lua5.4", spill(chunk), environment = environment, timeout = 20, ...}
 end
 

@@ -16,7 +16,8 @@ Scene.__index = Scene
 
 local CAPACITY = 8192 -- bytes that the transport in memory holds, each way
 local BOTH = tls.SENT_SHUTDOWN | tls.RECEIVED_SHUTDOWN
-local GARBAGE = "\x17\x03\x03\x00\x20" .. ("\0"):rep(32) -- a record of application data that no key opens
+-- a record of application data that no key opens
+local GARBAGE = "\x17\x03\x03\x00\x20" .. ("\0"):rep(32)
 local OTHER = {client = "server", server = "client"}
 local KINDS = {
     tls12_id = {version = "TLSv1.2", resumption = "stateful"},
@@ -53,7 +54,8 @@ end
 --- options: of the subject's context, beyond what the oracle's has; with any, even {}, the contexts
 -- are this scene's own.
 function Scene.new(kind, role, options)
-    local scene = setmetatable({kind = kind, role = role, line = {}, kept = {}, late = {}, ends = {}}, Scene)
+    local scene =
+        setmetatable({kind = kind, role = role, line = {}, kept = {}, late = {}, ends = {}}, Scene)
     scene.tls13 = KINDS[kind].version == "TLSv1.3"
     scene.contexts = {}
     for one in pairs(OTHER) do
@@ -142,7 +144,8 @@ end
 --- What the other end sent is taken along to this one, as far as there is room; as bytes in a pair
 -- would.
 function Scene:deliver(to)
-    local from = (to == self.ends.client and self.ends.server) or (to == self.ends.server and self.ends.client)
+    local from = (to == self.ends.client and self.ends.server) or
+        (to == self.ends.server and self.ends.client)
     if self.wire ~= "fed" or not from then return end
     local bytes = (self.late[to] or "") .. from:drain()
     if bytes ~= "" then self.late[to] = bytes:sub(to:feed(bytes) + 1) end

@@ -77,14 +77,17 @@ os.exit(ok, true)
 --- Starts one. shell: what sh is to do before ("ulimit -n 40").
 function serving.launch(options, shell)
     local p = pki.get()
-    process.kept.servers = (process.kept.servers or 0) + 1 -- this module is loaded again for each file of specs
+    -- this module is loaded again for each file of specs
+    process.kept.servers = (process.kept.servers or 0) + 1
     local directory = ("%s/serving%d"):format(process.directory(), process.kept.servers)
     assert(os.execute("mkdir " .. process.quote(directory)))
     process.spill(directory .. "/server.pem", p.server_cert)
     process.spill(directory .. "/server.key", p.server_key)
-    local script = process.spill(directory .. "/serve.lua", (SCRIPT:gsub("%%s", function() return options or "" end)))
+    local script = process.spill(directory .. "/serve.lua",
+        (SCRIPT:gsub("%%s", function() return options or "" end)))
     local server = process.start {
-        "sh", "-c", (shell or ":") .. '; exec "$0" "$@"', program.path, script, directory, timeout = 60,
+        "sh", "-c", (shell or ":") .. '; exec "$0" "$@"', program.path, script, directory,
+        timeout = 60,
     }
     server.home = directory
     return server
@@ -160,7 +163,9 @@ end
 
 function serving.stats(server)
     local stats = {}
-    for name, value in serving.ask_once(server, "!stats"):gmatch "([%w_]+)=(%d+)" do stats[name] = tonumber(value) end
+    for name, value in serving.ask_once(server, "!stats"):gmatch "([%w_]+)=(%d+)" do
+        stats[name] = tonumber(value)
+    end
     return stats
 end
 

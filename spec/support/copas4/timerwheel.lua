@@ -39,5 +39,6 @@ function Wheel:step()
 end
 
 return {new = function(options)
-    return setmetatable({timers = {}, last = 0, now = options.now, failed = options.err_handler}, Wheel)
+    return setmetatable({timers = {}, last = 0, now = options.now, failed = options.err_handler},
+        Wheel)
 end}
