@@ -110,6 +110,9 @@ sanitized() (
     "$@"
 )
 
+# Options of ThreadSanitizer for the order of locks, without races.
+lock_order="halt_on_error=0:ignore_noninstrumented_modules=0:suppressions=$PWD/spec/races/locks.txt"
+
 # fuzz NAME SECONDS: from the corpus of the runs before. An input that breaks something is left in build/fuzz.
 fuzz() {
     mkdir -p "build/fuzz/corpus/$1"

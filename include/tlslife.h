@@ -51,7 +51,8 @@
  * Threads
  *   Reference counts are atomic. One thread configures a context. Its first connection freezes it.
  *   From then on any number of threads may use the context, and every session, at once. A
- *   connection and a listener belong to one thread at a time, and may move to another.
+ *   connection and a listener belong to one thread at a time, and may move to another. So does the
+ *   session that a handshake is still making.
  *
  * Suspension
  *   The library never calls the program back. A question of the handshake ends the pending call

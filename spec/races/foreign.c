@@ -23,7 +23,7 @@ void AnnotateIgnoreWritesBegin(const char *file, int line);
 void AnnotateIgnoreWritesEnd(const char *file, int line);
 
 const char *__tsan_default_options(void) {
-    return "ignore_noninstrumented_modules=1:second_deadlock_stack=1";
+    return "ignore_noninstrumented_modules=1:detect_deadlocks=1:second_deadlock_stack=1";
 }
 
 const char *__tsan_default_suppressions(void) {

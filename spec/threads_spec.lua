@@ -1,0 +1,93 @@
+-- threads_spec.lua: the table of spec/c/shared_threads*.c, which four threads make calls from, has
+-- a row for each public function; and docs/architecture.md has a row for each mutex of src/.
+
+local function contents(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read "a"
+    file:close()
+    return text
+end
+
+local function lines_of(command)
+    local pipe, lines = assert(io.popen(command)), {}
+    for line in pipe:lines() do lines[#lines + 1] = line end
+    pipe:close()
+    return lines
+end
+
+-- Functions that no thread shares an object through, and why they have no row.
+local WITHOUT_OBJECT = {
+    tlslife_status_name = "a word for a number",
+    tlslife_error_kind_name = "a word for a number",
+    tlslife_alert_name = "a word for a number",
+    tlslife_alert_number = "a number for a word",
+    tlslife_outcome_name = "a word for a number",
+    tlslife_verify_result_text = "a word for a number",
+    tlslife_openssl_version = "a constant",
+    tlslife_cache_defaults = "a constant",
+    tlslife_split_address = "text of the caller's",
+    tlslife_certificate_clear = "memory of the caller's; session_peer_certificate's row calls it",
+    tlslife_string_free = "memory of the caller's; take_keylog's row calls it",
+    tlslife_session_bytes_free = "memory of the caller's; export's rows call it",
+    tlslife_keep_memory = "called once, before the first thread",
+}
+
+local function declared()
+    local names = {}
+    for _, header in ipairs {"include/tlslife.h", "include/tlslife_openssl.h"} do
+        local text = contents(header):gsub("/%*.-%*/", " ")
+        for declaration in text:gmatch "\nTLSLIFE_API ([^;]+);" do
+            names[declaration:match "(tlslife_[%w_]+)%s*%("] = true
+        end
+    end
+    return names
+end
+
+-- Whether the body calls the function, or a make_ function of this text that does.
+local function calls_it(text, body, name)
+    local maker = body:match "(make_%w+)%("
+    local made = maker and text:match("\n[^\n]*" .. maker .. "%b() (%b{})") or ""
+    return (body .. made):find(name .. "%(") ~= nil
+end
+
+-- The rows, and whether the function of a row calls what it is for.
+local function rows()
+    local found, calls = {}, {}
+    for _, path in ipairs(lines_of "ls spec/c/shared_threads_*.c") do
+        local text = contents(path)
+        local tables = text:match "\nconst shared_call [%w_]+%[%] = (%b{})"
+        for name in tables:gmatch "(tlslife_[%w_]+)%)" do
+            found[#found + 1] = name
+        end
+        for name, body in text:gmatch "\n%u+%((tlslife_[%w_]+)%) (%b{})" do
+            calls[name] = calls_it(text, body, name)
+        end
+        for line in text:gmatch "[^\n]+" do
+            local name = line:match "^%u+%((tlslife_[%w_]+)[,)][^{]*$" -- a macro's argument is what it calls
+            if name then calls[name] = true end
+        end
+    end
+    return found, calls
+end
+
+describe("shared_threads", function()
+    it("has a row for each public function, and none for another", function()
+        local public, seen = declared(), {}
+        for _, name in ipairs((rows())) do
+            assert.is_nil(seen[name], name .. " has two rows")
+            assert.is_true(public[name], name .. " is not declared")
+            assert.is_nil(WITHOUT_OBJECT[name], name .. " has a row after all")
+            seen[name] = true
+        end
+        for name in pairs(public) do
+            assert(seen[name] or WITHOUT_OBJECT[name], name .. ": no thread of shared_threads calls it")
+        end
+        for name in pairs(WITHOUT_OBJECT) do assert(public[name], name .. " is not declared") end
+    end)
+
+    it("calls in each row the function that it is for", function()
+        local found, calls = rows()
+        assert.is_true(#found > 180)
+        for _, name in ipairs(found) do assert.is_true(calls[name], name .. ": its row does not call it") end
+    end)
+end)
