@@ -47,7 +47,7 @@ install_known() {
     fi
     known=
     for package; do
-        ! apt-cache show "$package" >/dev/null 2>&1 || known="$known $package"
+        is_installed "$package" || ! apt-cache show "$package" >/dev/null 2>&1 || known="$known $package"
     done
     # shellcheck disable=SC2086 # names, to be split
     install $known
