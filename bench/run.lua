@@ -6,7 +6,6 @@
 --   tlslife bench/run.lua cache [full]       session caches and stores (cache.lua)
 --   tlslife bench/run.lua server             servers with many connections (server.lua)
 --   tlslife bench/run.lua idle [CONNECTIONS] what an idle connection holds (idle.lua)
---   tlslife bench/run.lua load [SECONDS]     mixed load with faults (load.lua)
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = here .. "/?.lua;" .. here .. "/../?.lua;" .. package.path
 local machine, harness = require "machine", require "harness"
@@ -17,15 +16,15 @@ local COMMANDS <const> = {
     cache = { modules = { "cache" }, word = "full" },
     server = { modules = { "server" } },
     idle = { modules = { "idle" }, word = "connections" },
-    load = { modules = { "load" }, word = "seconds", always_check = true },
 }
 local FLAGS <const> = { ["--json"] = "json", ["--check"] = "check", ["--careless"] = "careless" }
 local VALUES <const> = { ["--rounds"] = "rounds", ["--only"] = "only", ["--plain"] = "plain" }
 
 local function usage(message)
-    io.stderr:write(message,
-        "\nusage: run.lua [cache [full] | server | idle [CONNECTIONS] | load [SECONDS]] ",
-        "[--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]\n")
+    io.stderr:write(message, "
+usage: run.lua [cache [full] | server | idle [CONNECTIONS]] ",
+        "[--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]
+")
     os.exit(2)
 end
 
@@ -79,7 +78,7 @@ local function main()
         end
     end
     local good = harness.run(sets, settings)
-    return good or not (settings.check or settings.command.always_check)
+    return good or not settings.check
 end
 
 os.exit(main(), true)

@@ -1,4 +1,4 @@
--- pattern.lua: bytes that client and server of bench/load.lua both know, so that a lost or doubled
+-- pattern.lua: bytes that clients and server of spec/faults both know, so that a lost or doubled
 -- one is seen.
 --
 -- A ring of a prime number of bytes that look random: what begins at another place is different,
@@ -28,6 +28,9 @@ end
 
 --- What asks for an operation, and what stands before its answer.
 pattern.REQUEST, pattern.ANSWER = ">c1I4I4", ">I4I4"
+
+--- The answer to W: the number, the worker's process, its word about resumption.
+pattern.WHO = ">I4I4c16"
 
 --- A function read(n) that gives exactly n bytes of what the connection reads.
 function pattern.reader(conn)
