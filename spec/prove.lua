@@ -1,0 +1,146 @@
+-- prove.lua: every machine that tries to break the library, each for its share of the time, and the
+-- table in docs/reliability.md of what they tried: lua5.4 spec/prove.lua MINUTES [MACHINE...]
+--
+-- A machine is a command of ./dev. It ends with lines "proved NAME: what and how many; N findings",
+-- of which each becomes a row. One that ends without its lines, or with another status than the
+-- number of findings says, is a finding itself. What a machine says is in build/prove. With names
+-- of machines only these run, and the table stays as it is.
+
+local PAGE <const> = "docs/reliability.md"
+local BEGIN <const> = "<!-- written by ./dev prove -->\n"
+local END <const> = "<!-- end of what ./dev prove has written -->\n"
+
+-- share: of the minutes; one without a share takes the time that it takes. words(minutes): the
+-- command's words behind ./dev. lines: the names in its lines, if they are not its own alone.
+local MACHINES <const> = {
+    { name = "random", share = 25, lines = { "random", "fleet" } },
+    { name = "faults", share = 40 },
+    { name = "threads", share = 20 },
+    { name = "fuzz", share = 15 },
+    { name = "failing" },
+    { name = "secrets" },
+}
+
+local function output_of(command)
+    local pipe <close> = assert(io.popen(command .. " 2>/dev/null"))
+    return pipe:read "a":match "^%s*(.-)%s*$"
+end
+
+-- ./dev fuzz counts in seconds, for each of its targets.
+local function fuzz_seconds(minutes)
+    local targets = tonumber(output_of "ls spec/fuzz/*.c | wc -l")
+    return math.max(10, minutes * 60 // targets)
+end
+
+local function words_of(machine, minutes)
+    if not machine.share then return machine.name end
+    local amount = math.max(1, math.floor(minutes + 0.5))
+    if machine.name == "fuzz" then amount = fuzz_seconds(minutes) end
+    return ("%s %d"):format(machine.name, amount)
+end
+
+-- ------------------------------------------------------------------------------------- one machine
+
+local function slurp(path)
+    local file <close> = io.open(path, "rb")
+    return file and file:read "a" or ""
+end
+
+-- The rows of a machine that has ended: what it counted, and how many findings.
+local function rows_of(machine, command, good, log)
+    local rows, findings = {}, 0
+    for _, name in ipairs(machine.lines or { machine.name }) do
+        local what, found = log:match("proved " .. name .. ": ([^\n]-); (%d+) findings?")
+        rows[#rows + 1] = {
+            name = name, command = command, what = what or "**it did not come to its end**",
+            findings = tonumber(found) or 1,
+        }
+        findings = findings + rows[#rows].findings
+    end
+    if findings == 0 and not good then
+        rows[1].what, rows[1].findings = rows[1].what .. "; **it ended with an error**", 1
+    end
+    return rows
+end
+
+local function run(machine, minutes)
+    local command = "./dev " .. words_of(machine, minutes)
+    local path = ("build/prove/%s.log"):format(machine.name)
+    local began = os.time()
+    io.write(command, "\n")
+    local good = os.execute(("%s >%s 2>&1 </dev/null"):format(command, path))
+    local rows = rows_of(machine, command, good, slurp(path))
+    for _, row in ipairs(rows) do
+        io.write(("    %s: %s; %d findings\n"):format(row.name, row.what, row.findings))
+        if row.findings > 0 then io.write("    see ", path, "\n") end
+    end
+    io.write(("    %d s\n"):format(os.time() - began))
+    return rows
+end
+
+-- -------------------------------------------------------------------------------------- the table
+
+local function describe()
+    local model = slurp "/proc/cpuinfo":match "model name%s*:%s*([^\n]*)" or "unknown processor"
+    local changed = output_of "git status --porcelain" ~= "" and ", changed" or ""
+    return ("%s, %s processors, Debian %s, %s, commit %s%s"):format(model, output_of "nproc",
+        slurp "/etc/debian_version":match "%S+" or "?",
+        output_of "openssl version":match "OpenSSL %S+" or "?",
+        output_of "git rev-parse --short HEAD", changed)
+end
+
+local function table_of(rows, minutes, began)
+    local lines = {
+        ("`./dev prove %d` wrote this on %s, in %d minutes: %s."):format(minutes,
+            os.date("!%Y-%m-%d", began), (os.time() - began + 59) // 60, describe()),
+        "",
+        "| machine | the command that repeats it | what was tried in this run | findings |",
+        "|---|---|---|---|",
+    }
+    for _, row in ipairs(rows) do
+        lines[#lines + 1] = ("| %s | `%s` | %s | %d |")
+            :format(row.name, row.command, row.what, row.findings)
+    end
+    return table.concat(lines, "\n") .. "\n"
+end
+
+local function write_page(text)
+    local page = slurp(PAGE)
+    local _, first = page:find(BEGIN, 1, true)
+    local last = page:find(END, 1, true)
+    assert(first and last, PAGE .. " has no place for the table")
+    local file <close> = assert(io.open(PAGE, "wb"))
+    file:write(page:sub(1, first), text, page:sub(last))
+end
+
+-- --------------------------------------------------------------------------------------------- all
+
+local function chosen()
+    local list, wanted = {}, {}
+    for i = 2, #arg do wanted[arg[i]] = true end
+    for _, machine in ipairs(MACHINES) do
+        if #arg < 2 or wanted[machine.name] then list[#list + 1] = machine end
+        wanted[machine.name] = nil
+    end
+    if next(wanted) then error("there is no machine " .. next(wanted), 0) end
+    return list
+end
+
+local function main()
+    local minutes = tonumber(arg[1]) or error("how many minutes?", 0)
+    local list, shares, rows, began = chosen(), 0, {}, os.time()
+    for _, machine in ipairs(list) do shares = shares + (machine.share or 0) end
+    assert(os.execute "mkdir -p build/prove")
+    for _, machine in ipairs(list) do
+        local own = run(machine, minutes * (machine.share or 0) / math.max(shares, 1))
+        table.move(own, 1, #own, #rows + 1, rows)
+    end
+    if #arg < 2 then write_page(table_of(rows, minutes, began)) end
+    local findings = 0
+    for _, row in ipairs(rows) do findings = findings + row.findings end
+    io.write(("%d machines, %d findings\n"):format(#list, findings))
+    return findings == 0
+end
+
+io.stdout:setvbuf "line"
+os.exit(main())
