@@ -21,6 +21,8 @@ local MACHINES <const> = {
     { name = "secrets" },
 }
 
+local DEAD <const> = "**it did not come to its end**"
+
 local function output_of(command)
     local pipe <close> = assert(io.popen(command .. " 2>/dev/null"))
     return pipe:read "a":match "^%s*(.-)%s*$"
@@ -50,12 +52,17 @@ end
 local function rows_of(machine, command, good, log)
     local rows, findings = {}, 0
     for _, name in ipairs(machine.lines or { machine.name }) do
-        local what, found = log:match("proved " .. name .. ": ([^\n]-); (%d+) findings?")
-        rows[#rows + 1] = {
-            name = name, command = command, what = what or "**it did not come to its end**",
-            findings = tonumber(found) or 1,
-        }
-        findings = findings + rows[#rows].findings
+        local before = #rows
+        for what, found in log:gmatch("proved " .. name .. ": ([^\n]-); (%d+) findings?") do
+            rows[#rows + 1] = {
+                name = name, command = command, what = what, findings = tonumber(found),
+            }
+            findings = findings + rows[#rows].findings
+        end
+        if #rows == before then
+            rows[#rows + 1] = { name = name, command = command, what = DEAD, findings = 1 }
+            findings = findings + 1
+        end
     end
     if findings == 0 and not good then
         rows[1].what, rows[1].findings = rows[1].what .. "; **it ended with an error**", 1
