@@ -21,10 +21,8 @@ local FLAGS <const> = { ["--json"] = "json", ["--check"] = "check", ["--careless
 local VALUES <const> = { ["--rounds"] = "rounds", ["--only"] = "only", ["--plain"] = "plain" }
 
 local function usage(message)
-    io.stderr:write(message, "
-usage: run.lua [cache [full] | server | idle [CONNECTIONS]] ",
-        "[--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]
-")
+    io.stderr:write(message, "\nusage: run.lua [cache [full] | server | idle [CONNECTIONS]] ",
+        "[--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]\n")
     os.exit(2)
 end
 
