@@ -16,6 +16,17 @@ local both_cas = p.ca_pem .. p.other_ca_pem
 
 local function accept_all() return true end
 
+-- RFC 7627: a session fixes whether there is one.
+local NO_EMS = {options = {NO_EXTENDED_MASTER_SECRET = true}}
+local function psks(...)
+    local all = {}
+    for i, name in ipairs {...} do all[i] = {identity = name, key = name:rep(8)} end
+    return {psk = all}
+end
+local ALICE = {certificate = p.client_cert_file, private_key = p.client_key_file}
+-- Another client of the same name, by another CA.
+local NAMESAKE = {certificate = p.other_client_cert_file, private_key = p.other_client_key_file}
+
 -- The server's policies: what a session is made under, and what it must not resume under. All of
 -- them would let this client in with a full handshake.
 local POLICIES = {
@@ -32,6 +43,10 @@ local POLICIES = {
         {verify = "required", ca = p.ca_file, on_verify = accept_all}},
     {"verification with on_verify, then without", {verify = "required", ca = p.ca_file,
         on_verify = accept_all}, {verify = "required", ca = p.ca_file}},
+    {"an extended master secret, then none", {}, NO_EMS},
+    {"no extended master secret, then one", NO_EMS, {}},
+    {"two PSKs, then one of them", psks("alice", "bob"), psks "alice"},
+    {"a PSK, then none", psks "alice", {}},
 }
 
 local function table_store()
@@ -161,11 +176,20 @@ describe("a client's cache", function()
         {"one set of CAs, then another", {ca = both_cas}, {}},
         {"no on_verify, then one", {}, {on_verify = accept_all}},
         {"on_verify, then none", {on_verify = accept_all}, {}},
+        {"a certificate, then none", ALICE, {}},
+        {"no certificate, then one", {}, ALICE},
+        {"a certificate, then another of the same name", ALICE, NAMESAKE},
+        {"a PSK, then another", psks "alice", psks "bob"},
+        {"a PSK, then another that was the second", psks("alice", "bob"), psks("bob", "alice")},
+        {"a PSK, then none", psks "alice", {}},
+        {"an extended master secret, then none", {}, NO_EMS},
+        {"no extended master secret, then one", NO_EMS, {}},
     }
     for _, version in ipairs(pair.VERSIONS) do
         for _, case in ipairs(CLIENTS) do
             it(("does not give a session from %s, %s"):format(case[1], version), function()
-                local server, cache = pair.server(), assert(tls.cache())
+                local cache = assert(tls.cache())
+                local server = pair.server {verify = "optional", ca = {p.ca_file, p.other_ca_file}}
                 local function client(policy)
                     return pair.client(with(policy, {max_version = version, cache = cache}))
                 end

@@ -135,7 +135,8 @@ local tlslife = {}
 ---server: chooses the context for a ClientHello. nil keeps the context in force. false refuses,
 ---with the alert that is named ("unrecognized_name"). May yield
 ---@field on_hello tlslife.OnHello?
----chooses the context whose certificate we present. nil keeps that of this context. May yield
+---chooses the context whose certificate we present. nil keeps that of this context. Not asked when
+---a session resumes. May yield
 ---@field on_certificate tlslife.OnCertificate?
 ---decides whether a peer is acceptable that the built-in verification accepted, also a resumed
 ---one. false refuses: on a server with the alert that is named ("access_denied"), or the one that

@@ -200,7 +200,15 @@ void tlslife_context_set_timeout_ms(tlslife_context *context, int timeout_ms) {
 
 /* --------------------------------------------------------------------------------------- freeze */
 
-static bool policy_add_names(tlslife_context *context, X509 *leaf) {
+/*
+ * A server is who its names say, also after its certificate was renewed. Who a client is, its peers
+ * may judge by the name, the issuer or the key, so that each certificate counts as another client.
+ */
+static bool policy_add_own(tlslife_context *context, X509 *leaf) {
+    if (context->role == TLSLIFE_CLIENT) {
+        tlsl_policy_add_certificate(&context->policy, TLSL_FACT_OWN_IDENTITY, leaf);
+        return true;
+    }
     unsigned char *name = NULL;
     int name_len = i2d_X509_NAME(X509_get_subject_name(leaf), &name);
     if (name_len < 0) {
@@ -256,7 +264,7 @@ static bool collect_credentials(tlslife_context *context) {
         EVP_PKEY_up_ref(credential->key);
         SSL_CTX_get0_chain_certs(ctx, &chain);
         credential->chain = chain == NULL ? NULL : X509_chain_up_ref(chain);
-        if (!policy_add_names(context, credential->leaf) ||
+        if (!policy_add_own(context, credential->leaf) ||
             (chain != NULL && credential->chain == NULL)) {
             return false;
         }
@@ -265,12 +273,23 @@ static bool collect_credentials(tlslife_context *context) {
     return true;
 }
 
+/* A client is who its first PSK says, which it offers. A server accepts all of its own. */
+static void policy_add_psks(tlslife_context *context) {
+    for (const tlsl_psk *psk = context->psk; psk != NULL; psk = psk->next) {
+        tlsl_policy_add(&context->policy, TLSL_FACT_PSK, psk->identity, strlen(psk->identity));
+        if (context->role == TLSLIFE_CLIENT) {
+            return;
+        }
+    }
+}
+
 static bool derive_session_id_context(tlslife_context *context) {
     int demands[] = {(int)context->role, context->verify_host,
                      (int)(context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL))};
     unsigned char hash[TLSL_POLICY_HASH];
     tlsl_policy_add(&context->policy, TLSL_FACT_DEMANDS, demands, sizeof demands);
     tlsl_policy_add_verification(&context->policy, context->ctx);
+    policy_add_psks(context);
     if (!tlsl_policy_hash(&context->policy, hash)) {
         return false;
     }

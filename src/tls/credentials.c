@@ -238,7 +238,7 @@ static bool trust_one(tlslife_context *context, X509_STORE *store, const X509_IN
         if (X509_STORE_add_cert(store, info->x509) != 1) {
             return false;
         }
-        tlsl_policy_add_certificate(&context->policy, info->x509);
+        tlsl_policy_add_certificate(&context->policy, TLSL_FACT_CA, info->x509);
     }
     return info->crl == NULL || X509_STORE_add_crl(store, info->crl) == 1;
 }

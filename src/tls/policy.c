@@ -1,6 +1,6 @@
 /*
- * policy.c: computes one hash of a context's policy: whom it trusts, how it verifies peers, and its
- * names.
+ * policy.c: computes one hash of a context's policy: whom it trusts, how it verifies peers, and who
+ * it is to them.
  *
  * The policy is a set of facts, each of which is the hash of a value. How a value was set, how
  * often and in what order does not matter. A configuration file that repeats a setting leaves the
@@ -61,11 +61,11 @@ void tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes
     }
 }
 
-void tlsl_policy_add_certificate(tlsl_policy *policy, X509 *trusted) {
+void tlsl_policy_add_certificate(tlsl_policy *policy, tlsl_fact_kind kind, X509 *certificate) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned digest_len = 0;
-    if (X509_digest(trusted, EVP_sha256(), digest, &digest_len) == 1) {
-        tlsl_policy_add(policy, TLSL_FACT_CA, digest, digest_len);
+    if (X509_digest(certificate, EVP_sha256(), digest, &digest_len) == 1) {
+        tlsl_policy_add(policy, kind, digest, digest_len);
     } else {
         policy->incomplete = true;
     }
@@ -85,7 +85,7 @@ static void add_verify_store(tlsl_policy *policy, SSL_CTX *ctx) {
     policy->incomplete = policy->incomplete || trusted == NULL;
     tlsl_policy_add(policy, TLSL_FACT_CA_PLACE, instead, sizeof instead);
     for (int i = 0; i < sk_X509_num(trusted); i++) {
-        tlsl_policy_add_certificate(policy, sk_X509_value(trusted, i));
+        tlsl_policy_add_certificate(policy, TLSL_FACT_CA, sk_X509_value(trusted, i));
     }
     sk_X509_pop_free(trusted, X509_free);
 }
@@ -98,6 +98,8 @@ void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx) {
         SSL_CTX_set_cert_flags(ctx, 0) &
             SSL_CERT_FLAG_SUITEB_128_LOS, /* sets no flag, and returns all flags */
         (int64_t)X509_VERIFY_PARAM_get_flags(SSL_CTX_get0_param(ctx)),
+        /* RFC 7627 section 5.3: a peer aborts that is offered a session made otherwise. */
+        (int64_t)(SSL_CTX_get_options(ctx) & SSL_OP_NO_EXTENDED_MASTER_SECRET),
     };
     tlsl_policy_add(policy, TLSL_FACT_VERIFICATION, said, sizeof said);
     add_verify_store(policy, ctx);

@@ -1,5 +1,5 @@
 /*
- * policy.h: a context's policy (whom it trusts, how it verifies, its names) as one hash. policy.c.
+ * policy.h: a context's policy (whom it trusts, how it verifies, who it is) as one hash. policy.c.
  */
 #ifndef TLSLIFE_POLICY_H
 #define TLSLIFE_POLICY_H
@@ -15,9 +15,11 @@
 typedef enum tlsl_fact_kind {
     TLSL_FACT_CA,           /* a certificate that is trusted */
     TLSL_FACT_CA_PLACE,     /* where more trusted certificates are looked for */
-    TLSL_FACT_OWN_NAME,     /* a name in the context's own certificate */
+    TLSL_FACT_OWN_NAME,     /* server: a name in the context's own certificate */
+    TLSL_FACT_OWN_IDENTITY, /* client: the context's own certificate */
+    TLSL_FACT_PSK,          /* the identity of a PSK that the context offers or accepts */
     TLSL_FACT_SERVER_NAME,  /* a server name that leads to this context */
-    TLSL_FACT_VERIFICATION, /* how strictly libssl verifies peers */
+    TLSL_FACT_VERIFICATION, /* how strictly libssl verifies peers and binds sessions to them */
     TLSL_FACT_DEMANDS,      /* the role, verify_host, and whether on_verify is asked */
 } tlsl_fact_kind;
 
@@ -29,7 +31,7 @@ typedef struct tlsl_policy {
 
 /* Adds a fact. Adding one again, or in another order, changes nothing. */
 void tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes, size_t len);
-void tlsl_policy_add_certificate(tlsl_policy *policy, X509 *trusted);
+void tlsl_policy_add_certificate(tlsl_policy *policy, tlsl_fact_kind kind, X509 *certificate);
 /* Adds what ctx says about verification, however that was set. */
 void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx);
 /* The hash of all facts. false if the policy is incomplete or OpenSSL fails. */
