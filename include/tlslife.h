@@ -446,8 +446,8 @@ TLSLIFE_API tlslife_status tlslife_context_set_ticket_keys(tlslife_context *cont
 /*
  * A session for this context from its bytes, DER or PEM. This is the lawful way to bring a session
  * from another context, process or machine. The caller frees it. Errors: INPUT (not a session, or
- * more than 64 KiB); USAGE when a client made it under another policy, because the certificate was
- * not verified as this context demands. Source: d2i_SSL_SESSION(3).
+ * more than 64 KiB); USAGE when a client made it under another policy, because this context demands
+ * other things of its peer, or is another client to it. Source: d2i_SSL_SESSION(3).
  */
 TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *context,
     const unsigned char *bytes, size_t bytes_len, tlslife_error *err);
@@ -1067,7 +1067,10 @@ TLSLIFE_API tlslife_status tlslife_conn_fail_session(tlslife_conn *conn);
 typedef enum tlslife_outcome {
     TLSLIFE_OUTCOME_NONE = 0, /* the handshake is not done */
     TLSLIFE_OUTCOME_RESUMED,
-    /* server: the client offered none; client: no resumable one was set, and there is no cache */
+    /*
+     * server: the client offered none; client: no resumable one was set, and there is no cache, or
+     * its cipher is not one that is offered
+     */
     TLSLIFE_OUTCOME_NOT_OFFERED,
     TLSLIFE_OUTCOME_NOT_CACHED, /* server: cache and store have none; client: none for this peer */
     TLSLIFE_OUTCOME_EXPIRED,    /* there was one, too old to be offered or taken */

@@ -202,3 +202,42 @@ describe("a client's cache", function()
         end
     end
 end)
+
+-- Ciphers keep no sessions apart, but in TLS 1.2 a session fixes its cipher. A peer aborts that is
+-- offered one, or is answered with one, whose cipher is not in the ClientHello.
+describe("a session whose cipher is not allowed any more", function()
+    local AES, CHACHA = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"
+
+    local function client(ciphers, cache) return pair.client {max_version = "TLSv1.2", ciphers = ciphers, cache = cache} end
+
+    for _, resumption in ipairs {"tickets", "stateful"} do
+        it("is not offered from a cache, " .. resumption, function()
+            local server, cache = pair.server {resumption = resumption}, assert(tls.cache())
+            visit(client(AES, cache), server)
+            local server_word, client_word = visit(client(CHACHA, cache), server)
+            assert.same({"not_offered", "not_offered"}, {server_word, client_word})
+            assert.equal("resumed", (visit(client(CHACHA .. ":" .. AES, cache), server)))
+        end)
+
+        it("is not offered where the program gives it, " .. resumption, function()
+            local server = pair.server {resumption = resumption}
+            local _, _, session = visit(client(AES), server)
+            local other, same = client(CHACHA), client(AES)
+            local bytes = session:export()
+            assert.equal("not_offered", (visit(other, server, other:import_session(bytes))))
+            assert.equal("resumed", (visit(same, server, same:import_session(bytes))))
+        end)
+
+        it("is not taken by a server, " .. resumption, function()
+            local common = resumption == "tickets" and {ticket_keys = tls.ticket_keys {secret = SECRET}}
+                or {cache = assert(tls.cache())}
+            local function server(ciphers) return pair.server(with(common, {ciphers = ciphers})) end
+            local both = client(AES .. ":" .. CHACHA)
+            local _, _, session = visit(both, server(AES))
+            local copy = both:import_session(session:export())
+            local server_word, client_word = visit(both, server(CHACHA), session)
+            assert.same({"not_accepted", "not_accepted"}, {server_word, client_word})
+            assert.equal("resumed", (visit(both, server(CHACHA .. ":" .. AES), copy)))
+        end)
+    end
+end)

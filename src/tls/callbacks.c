@@ -109,6 +109,9 @@ static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const un
     } else if (conn != NULL && status == SSL_TICKET_NO_DECRYPT) {
         conn->resume.ticket_failed = true;
     }
+    if (opened && !tlsl_session_fits(ssl, session)) {
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
     if (!opened) {
         /* libssl looks up the session id of a ClientHello whose ticket is ignored. */
         return conn != NULL && status == SSL_TICKET_NO_DECRYPT && tlsl_search_found_id(conn)

@@ -74,6 +74,13 @@ static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
         }
     }
     const SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    if (session != NULL && !tlsl_session_fits(conn->ssl, session)) {
+        bool older =
+            SSL_SESSION_get_protocol_version(session) < SSL_get_min_proto_version(conn->ssl);
+        conn->resume.outcome = older ? TLSLIFE_OUTCOME_OTHER_VERSION : TLSLIFE_OUTCOME_NOT_OFFERED;
+        SSL_set_session(conn->ssl, NULL);
+        session = NULL;
+    }
     conn->resume.offered = session != NULL && SSL_SESSION_is_resumable(session);
     if (!conn->resume.offered) {
         return TLSLIFE_OK;

@@ -38,6 +38,7 @@
 #include "tls/lookup.h"
 #include "tls/policy.h"
 #include "tls/resumption.h"
+#include "tls/session.h"
 #include "tls/ticket_keys.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -422,6 +423,10 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
     }
     if (session != NULL) {
         tlsl_search_judge(conn, session);
+    }
+    if (session != NULL && !tlsl_session_fits(ssl, session)) {
+        SSL_SESSION_free(session);
+        return NULL;
     }
     return session;
 }

@@ -128,6 +128,22 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
     return TLSLIFE_OK;
 }
 
+bool tlsl_session_fits(SSL *ssl, const SSL_SESSION *session) {
+    const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(session);
+    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) {
+        return true;
+    }
+    /* A server that gets a session whose cipher is not among those of the ClientHello aborts. */
+    STACK_OF(SSL_CIPHER) *offered = SSL_is_server(ssl) ? NULL : SSL_get1_supported_ciphers(ssl);
+    const STACK_OF(SSL_CIPHER) *known = SSL_is_server(ssl) ? SSL_get_ciphers(ssl) : offered;
+    bool fits = false;
+    for (int i = 0; !fits && i < sk_SSL_CIPHER_num(known); i++) {
+        fits = sk_SSL_CIPHER_value(known, i) == cipher;
+    }
+    sk_SSL_CIPHER_free(offered);
+    return fits;
+}
+
 /*
  * Ends a connection from which the program has taken the session. libssl would go on with the NULL
  * and dereference it.
@@ -292,8 +308,8 @@ tlslife_session *tlslife_context_import_session(tlslife_context *context,
         SSL_SESSION_free(session);
         tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
-            "this session was made under another policy (verification, CAs or certificate names "
-            "differ): its peer was never verified as this context demands");
+            "this session was made under another policy (verification, CAs, our certificate or PSK "
+            "differ): this context's full handshake would not have made it");
         return NULL;
     }
     return tlslife_session_from_ssl_session(session);
