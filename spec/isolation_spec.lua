@@ -208,7 +208,9 @@ end)
 describe("a session whose cipher is not allowed any more", function()
     local AES, CHACHA = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"
 
-    local function client(ciphers, cache) return pair.client {max_version = "TLSv1.2", ciphers = ciphers, cache = cache} end
+    local function client(ciphers, cache)
+        return pair.client {max_version = "TLSv1.2", ciphers = ciphers, cache = cache}
+    end
 
     for _, resumption in ipairs {"tickets", "stateful"} do
         it("is not offered from a cache, " .. resumption, function()
@@ -229,8 +231,8 @@ describe("a session whose cipher is not allowed any more", function()
         end)
 
         it("is not taken by a server, " .. resumption, function()
-            local common = resumption == "tickets" and {ticket_keys = tls.ticket_keys {secret = SECRET}}
-                or {cache = assert(tls.cache())}
+            local keys, cache = tls.ticket_keys {secret = SECRET}, assert(tls.cache())
+            local common = resumption == "tickets" and {ticket_keys = keys} or {cache = cache}
             local function server(ciphers) return pair.server(with(common, {ciphers = ciphers})) end
             local both = client(AES .. ":" .. CHACHA)
             local _, _, session = visit(both, server(AES))
