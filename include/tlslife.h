@@ -841,12 +841,13 @@ TLSLIFE_API int tlslife_conn_timeout_ms(const tlslife_conn *conn);
 
 /*
  * Makes a TCP connection to host and service ("https" or "443"; NULL: host names it, as in
- * "[::1]:443"). Tries every address in turn. The socket is owned, and has TCP_NODELAY and
+ * "[::1]:443"), or one to a Unix socket ("unix:/path" or "unix:@name" without a service; it sets no
+ * host name). Tries every address in turn. The socket is owned, and has TCP_NODELAY and
  * close-on-exec. An address that does not answer gets its share of the time that is left, or 2 s
  * without a deadline while there are others.
  *
- * Non-blocking: returns WANT_READ while the name is resolved, then WANT_WRITE until the connection
- * stands. Call again with the same host and service when tlslife_conn_wait_fd says so. A thread of
+ * Non-blocking: returns WANT_READ while the name is resolved or a Unix socket's backlog is full, then
+ * WANT_WRITE until the connection stands. Call again with the same host and service when tlslife_conn_wait_fd says so. A thread of
  * the library resolves the name and is in getaddrinfo meanwhile. At most 16 names are resolved at
  * once; the others queue. The deadline counts from the first call and ends in TIMEOUT; the next
  * call begins anew. Another host, another transport, close_transport and free abandon the dial.
@@ -925,7 +926,8 @@ TLSLIFE_API bool tlslife_conn_idle(const tlslife_conn *conn);
 
 /*
  * Writes the peer's address ("127.0.0.1:8443", "[::1]:8443", "[fe80::1%eth0]:8443"). Returns false
- * when the transport has none. Each call that takes a host takes such an address, too.
+ * when the transport has none; over a Unix socket it has none. Each call that takes a host takes
+ * such an address, too.
  */
 TLSLIFE_API bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len);
 
@@ -1457,7 +1459,8 @@ TLSLIFE_API void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_l
 
 /*
  * Takes an address apart: "host", "host:service", ":service", "[::1]", "[::1]:service" or "::1".
- * out_host gets the host without brackets, or "" for every address; 256 bytes are enough.
+ * out_host gets the host without brackets, or "" for every address; 256 bytes are enough. All of the
+ * name of a Unix socket ("unix:/path", "unix:@name") is a host.
  * out_service gets the service, or "" if none is named; 64 bytes are enough. Only the syntax is
  * checked. Errors: USAGE.
  */
@@ -1468,25 +1471,39 @@ TLSLIFE_API tlslife_status tlslife_split_address(const char *text, char *out_hos
  * A listening TCP socket. host NULL means every address (IPv6 with IPv4 where there is IPv6).
  * service "0" picks a free port, and NULL means that host names it, as in ":443". backlog 0 means
  * 511. With reuse_port several processes share the port (SO_REUSEPORT). The calling thread resolves
- * a name, and waits for that. Errors: USAGE (what can be no host or service), RESOLVE, SYSTEM.
+ * a name, and waits for that. A host of "unix:/path" or "unix:@name" means tlslife_listen_unix with
+ * the mode -1. Errors: USAGE (what can be no host or service), RESOLVE, SYSTEM.
  */
 TLSLIFE_API tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog,
     bool reuse_port, tlslife_error *err);
 
 /*
- * A listener of a listening TCP socket that the program was given, by its parent or by systemd. The
- * descriptor becomes the listener's, unless the call fails. Errors: USAGE (not a listening stream
- * socket), MEMORY.
+ * A listening Unix socket: "unix:/path", or "unix:@name" for an abstract name (unix(7)). The file
+ * gets the mode, 0 to 0777, or for -1 what umask(2) leaves; at no moment has it more bits than that.
+ * A socket at the path on which nobody listens any more is replaced. The file is removed when the
+ * listener is freed, by the process that has made it and if the path still leads to it. Errors:
+ * USAGE (no such name, a path of more than 107 bytes, a mode for an abstract name), SYSTEM
+ * (EADDRINUSE: somebody listens there, or a file is there that is no socket).
+ */
+TLSLIFE_API tlslife_listener *tlslife_listen_unix(const char *name, int mode, int backlog,
+    tlslife_error *err);
+
+/*
+ * A listener of a listening TCP or Unix socket that the program was given, by its parent or by
+ * systemd. The descriptor becomes the listener's, unless the call fails. Errors: USAGE (not a
+ * listening stream socket), MEMORY.
  */
 TLSLIFE_API tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err);
 
 /* Closes the socket and frees the listener. */
 TLSLIFE_API void tlslife_listener_free(tlslife_listener *listener);
 TLSLIFE_API int tlslife_listener_fd(const tlslife_listener *listener);
+
+/* The port, or -1 for a Unix socket. */
 TLSLIFE_API int tlslife_listener_port(const tlslife_listener *listener);
 
 /*
- * Accepts one TCP connection, as a connection of context without a handshake. The socket has
+ * Accepts one connection, as a connection of context without a handshake. The socket has
  * TCP_NODELAY and close-on-exec. timeout_ms is as in poll(2): -1 waits, 0 returns WANT_READ at
  * once. The caller frees *out_conn. Returns OK, WANT_READ, TIMEOUT or ERROR (SYSTEM: EMFILE and the
  * like; the listener stays usable).

@@ -311,7 +311,7 @@ local function listen(self, listeners)
     self.listeners, self.found_ports = listeners, {}
     self.timer, self.pause_timer = uv.new_timer(), uv.new_timer()
     for i, listener in ipairs(listeners) do
-        self.found_ports[i] = listener:port()
+        self.found_ports[i] = listener:port() or false
         self.polls[i] = assert(uv.new_poll(listener:fd()))
         self.on_ready[i] = function() accept(self, listener) end
     end

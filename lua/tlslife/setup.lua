@@ -37,6 +37,7 @@ local ROWS = {
     threads = {is "boolean"},
     reuse_port = {is "boolean"},
     backlog = {integer_from(1)},
+    mode = {is "string"},
     max_connections = {integer_from(1)},
     handshake_timeout = {number_from(0)},
     timeout = {number_from(0)},
@@ -49,11 +50,15 @@ local function complain(what, ...)
     error("serve: " .. what:format(...), 0)
 end
 
--- Host and port of "host:port", "[::1]:port" or ":port".
+local function is_unix(address)
+    return type(address) == "string" and address:match "^unix:[/@]" ~= nil
+end
+
+-- Host and port of "host:port", "[::1]:port" or ":port". A Unix socket has no port.
 local function split(address)
     local ok, host, port = pcall(core.split_address, address)
-    if not ok or not port then
-        complain("option 'address': \"host:port\" expected, got \"%s\"", tostring(address))
+    if not ok or not (port or is_unix(address)) then
+        complain("option 'address': \"host:port\" or \"unix:/path\" expected, got \"%s\"", tostring(address))
     end
     return host, port
 end
@@ -64,6 +69,18 @@ local function addresses_of(given)
     if #list == 0 then complain "option 'address' is an empty list" end
     for _, address in ipairs(list) do split(address) end
     return list
+end
+
+local function check_addresses(options)
+    local unix = 0
+    for _, address in ipairs(addresses_of(options.address)) do
+        if is_unix(address) then unix = unix + 1 end
+    end
+    if unix > 0 and options.reuse_port then
+        complain "option 'reuse_port': a Unix socket cannot be shared so"
+    elseif unix == 0 and options.mode then
+        complain "option 'mode' is for Unix sockets, and no address is one"
+    end
 end
 
 --- A copy of the options. Raises for an option that is unknown, missing or of the wrong type.
@@ -82,7 +99,7 @@ function setup.check(options)
     for _, name in ipairs {"address", "context", "handler"} do
         if checked[name] == nil then complain("option '%s' is missing", name) end
     end
-    addresses_of(checked.address)
+    check_addresses(checked)
     local role = type(checked.context) == "table" and checked.context.role
     if role and role ~= "server" then
         complain("option 'context': its role is server, not '%s'", tostring(role))
@@ -93,18 +110,20 @@ end
 -- ----------------------------------------------------------------------------------------- sockets
 
 --- Listens on the addresses of the options. ports, a list, replaces the ports that they name.
--- Returns the listeners and their ports, two lists, or nil, message, err.
+-- Returns the listeners and their ports (false for a Unix socket), two lists, or nil, message, err.
 function setup.listen(options, ports)
-    local socket_options = {backlog = options.backlog, reuse_port = options.reuse_port}
     local listeners, found = {}, {}
     for i, address in ipairs(addresses_of(options.address)) do
         local host, port = split(address)
-        local listener, message, err = core.listen(host, ports and ports[i] or port, socket_options)
+        local listener, message, err = core.listen(host, ports and ports[i] or port, {
+            backlog = options.backlog, reuse_port = options.reuse_port,
+            mode = is_unix(address) and options.mode or nil,
+        })
         if not listener then
             for _, one in ipairs(listeners) do one:close() end
             return nil, message, err
         end
-        listeners[i], found[i] = listener, listener:port()
+        listeners[i], found[i] = listener, listener:port() or false
     end
     return listeners, found
 end

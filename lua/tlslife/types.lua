@@ -176,17 +176,20 @@ local tlslife = {}
 function tlslife.context(options) end
 
 ---Takes an address apart, as peer_address() gives it and every call that has a host takes it:
----"host", "host:port", ":port", "[::1]:port" or "::1". Raises for anything else. Whether there is
----such a host is not asked.
+---"host", "host:port", ":port", "[::1]:port" or "::1"; all of a Unix socket's name is a host. Raises
+---for anything else. Whether there is such a host is not asked.
 ---@param address string
 ---@return string? host without brackets; nil: every address
 ---@return string? port a number or a service's name; nil: none is in it
 function tlslife.split_address(address) end
 
----A listening TCP socket. Raises for what can be no host or port. Errors: "resolve", "system".
+---A listening TCP socket, or Unix socket: "unix:/path", or "unix:@name" for an abstract name. A file
+---that a server has left there which listens no more is replaced. The file goes when the listener is
+---closed. Raises for what can be no host or port. Errors: "resolve", "system".
 ---@param host string|nil nil: every address
 ---@param port integer|string|nil 0 picks a free one; nil: host names it, as in "[::1]:8443"
----@param options {backlog: integer?, reuse_port: boolean?}? backlog: default 511
+---backlog: default 511. mode: of a Unix socket's file, in octal digits ("660"); default: the umask's
+---@param options {backlog: integer?, reuse_port: boolean?, mode: string?}?
 ---@return tlslife.Listener? listener
 ---@return string? message
 ---@return tlslife.Error? err
@@ -241,7 +244,7 @@ function tlslife.keyring(secrets) end
 ---@return tlslife.TicketKeys
 function tlslife.ticket_keys(options) end
 
----A listener of a listening socket that the program was given. The descriptor becomes the
+---A listener of a listening TCP or Unix socket that the program was given. The descriptor becomes the
 ---listener's. Raises for a descriptor that is no listening socket.
 ---@param fd integer
 ---@return tlslife.Listener
@@ -296,7 +299,8 @@ function tlslife.serve(options) end
 function tlslife.server(options) end
 
 ---@class tlslife.ServeOptions
----"127.0.0.1:8443", "[::1]:8443" or ":8443" (every address); port 0 picks a free one
+---"127.0.0.1:8443", "[::1]:8443" or ":8443" (every address); port 0 picks a free one. Or a Unix
+---socket, "unix:/path" or "unix:@name"
 ---@field address string|string[]
 ---the options of a server's context, without role; or a function that makes the context. It is made
 ---again at each reload, and its files are read again. If that fails, the old one stays, and a
@@ -313,6 +317,7 @@ function tlslife.server(options) end
 ---the parent makes sockets for each worker (SO_REUSEPORT); default: all accept from the same
 ---@field reuse_port boolean?
 ---@field backlog integer? default 511
+---@field mode string? of a Unix socket's file, in octal digits ("660"); default: the umask's
 ---of a worker at once, default 10000; more wait in the socket's backlog
 ---@field max_connections integer?
 ---@field handshake_timeout number? seconds, default 10
@@ -341,8 +346,8 @@ function tlslife.server(options) end
 ---@class tlslife.Server
 local Server = {}
 
----The ports that it listens on, in the order of the addresses.
----@return integer[]
+---The ports that it listens on, in the order of the addresses; false for a Unix socket.
+---@return (integer|false)[]
 function Server:ports() end
 ---Stops. No connection is accepted any more. Idle ones (Connection:idle) are closed with
 ---close_notify at once, the others when they become idle or end, and the rest after timeout
@@ -488,9 +493,10 @@ function Connection:set_timeout(seconds) end
 ---@return number? seconds
 function Connection:get_timeout() end
 
----Connects over TCP, and sets the host name unless the program has set one. Without blocking, it
----returns "want_read" while the name is resolved, then "want_write". Raises for what can be no host
----or port. Errors: "resolve", "system".
+---Connects over TCP, and sets the host name unless the program has set one; or to a Unix socket
+---("unix:/path" or "unix:@name"), which sets none. Without blocking, it returns "want_read" while
+---the name is resolved or a Unix socket's backlog is full, then "want_write". Raises for what can be
+---no host or port. Errors: "resolve", "system".
 ---@param host string
 ---@param port integer|string|nil nil: host names it, as in "[::1]:8443"
 ---@return true? ok
@@ -537,8 +543,8 @@ function Connection:drain(n) end
 ---@return integer?
 function Connection:fd() end
 
----The peer's address, "127.0.0.1:8443", "[::1]:8443" or "[fe80::1%eth0]:8443", or nil. Each call
----that takes a host takes such an address, too.
+---The peer's address, "127.0.0.1:8443", "[::1]:8443" or "[fe80::1%eth0]:8443"; nil if it has none,
+---as over a Unix socket. Each call that takes a host takes such an address, too.
 ---@return string?
 function Connection:peer_address() end
 
@@ -1046,7 +1052,8 @@ local Listener = {}
 ---@return string? message
 ---@return tlslife.Error? err
 function Listener:accept(context, timeout) end
----@return integer
+---nil for a Unix socket.
+---@return integer?
 function Listener:port() end
 ---@return integer
 function Listener:fd() end

@@ -8,6 +8,7 @@
  */
 #include "binding.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct listener_handle {
@@ -139,7 +140,12 @@ static int listener_accept(lua_State *L) {
 /* --------------------------------------------------------------------------- creation and close */
 
 static int listener_port(lua_State *L) {
-    lua_pushinteger(L, tlslife_listener_port(self_listener(L)));
+    int port = tlslife_listener_port(self_listener(L));
+    if (port < 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushinteger(L, port);
+    }
     return 1;
 }
 
@@ -174,8 +180,24 @@ static int backlog_option(lua_State *L, int idx) {
     return (int)backlog;
 }
 
-/* Reads {backlog =, reuse_port =} at index 3, if it is there. */
-static void listen_options(lua_State *L, int *backlog, bool *reuse_port) {
+/* A mode as chmod(1) has it, "660", because Lua has no octal numbers. */
+static int mode_option(lua_State *L, int idx) {
+    const char *text = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : "";
+    size_t len = strlen(text);
+    if (len < 3 || len > 4 || strspn(text, "01234567") != len || (len == 4 && text[0] != '0')) {
+        luaL_error(L, "option 'mode': three octal digits expected, as in \"660\", got %s",
+                   luaL_tolstring(L, idx, NULL));
+    }
+    return (int)strtol(text, NULL, 8);
+}
+
+typedef struct listen_options {
+    int backlog, mode; /* mode -1: none */
+    bool reuse_port;
+} listen_options;
+
+/* Reads {backlog =, reuse_port =, mode =} at index 3, if it is there. */
+static void read_options(lua_State *L, listen_options *out) {
     if (lua_isnoneornil(L, 3)) {
         return;
     }
@@ -183,12 +205,14 @@ static void listen_options(lua_State *L, int *backlog, bool *reuse_port) {
     for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
         if (strcmp(name, "backlog") == 0) {
-            *backlog = backlog_option(L, lua_gettop(L));
+            out->backlog = backlog_option(L, lua_gettop(L));
         } else if (strcmp(name, "reuse_port") == 0) {
             if (!lua_isboolean(L, -1)) {
                 tlb_type_error(L, -1, "option 'reuse_port'", "boolean");
             }
-            *reuse_port = lua_toboolean(L, -1);
+            out->reuse_port = lua_toboolean(L, -1);
+        } else if (strcmp(name, "mode") == 0) {
+            out->mode = mode_option(L, lua_gettop(L));
         } else {
             lua_pop(L, 1);
             luaL_error(L, "unknown option '%s'", luaL_tolstring(L, -1, NULL));
@@ -199,12 +223,15 @@ static void listen_options(lua_State *L, int *backlog, bool *reuse_port) {
 int tlb_listen(lua_State *L) {
     const char *host = lua_isnil(L, 1) ? NULL : tlb_text(L, 1);
     const char *service = lua_isnoneornil(L, 2) ? NULL : tlb_service(L, 2);
-    int backlog = 0;
-    bool reuse_port = false;
+    listen_options options = {.mode = -1};
     tlslife_error err;
-    listen_options(L, &backlog, &reuse_port);
+    read_options(L, &options);
+    luaL_argcheck(L, options.mode < 0 || (host && !service && !options.reuse_port), 3,
+                  "option 'mode' is for a Unix socket, which has no port");
     tlb_new(L, &tlb_listener_type);
-    tlslife_listener *listener = tlslife_listen(host, service, backlog, reuse_port, &err);
+    tlslife_listener *listener =
+        options.mode < 0 ? tlslife_listen(host, service, options.backlog, options.reuse_port, &err)
+                         : tlslife_listen_unix(host, options.mode, options.backlog, &err);
     if (!listener) {
         return tlb_fail(L, &err, NULL);
     }
@@ -257,7 +284,12 @@ static void release(void *object) {
 }
 
 static void describe(lua_State *L, void *object) {
-    lua_pushfstring(L, "port %d", tlslife_listener_port(object));
+    int port = tlslife_listener_port(object);
+    if (port < 0) {
+        lua_pushliteral(L, "a Unix socket");
+    } else {
+        lua_pushfstring(L, "port %d", port);
+    }
 }
 
 const tlb_type tlb_listener_type = {

@@ -13,10 +13,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/error.h"
 #include "base/names.h"
 #include "net/address.h"
+#include "net/local.h"
 #include "tlslife.h"
 
 static bool copy(char *out, size_t out_len, const char *text, size_t len) {
@@ -122,10 +125,25 @@ tlslife_status tlsl_address_of(const char *text, const char *service, const char
                            shown, service);
 }
 
+tlslife_status tlsl_address_or_local(const char *text, tlsl_address *out, tlslife_error *err) {
+    struct sockaddr_un local;
+    socklen_t len = 0;
+    *out = (tlsl_address){.host = ""};
+    if (!tlsl_is_local(text)) {
+        return tlsl_address_split(text, out, err);
+    }
+    if (tlsl_local_address(text, &local, &len, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    (void)copy(out->host, sizeof out->host, text,
+               strlen(text)); /* it is shorter than a host name */
+    return TLSLIFE_OK;
+}
+
 tlslife_status tlslife_split_address(const char *text, char *out_host, size_t host_len,
                                      char *out_service, size_t service_len, tlslife_error *err) {
     tlsl_address address;
-    if (tlsl_address_split(text, &address, err) != TLSLIFE_OK) {
+    if (tlsl_address_or_local(text, &address, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     return copy(out_host, host_len, address.host, strlen(address.host)) &&

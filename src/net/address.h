@@ -29,5 +29,7 @@ tlslife_status tlsl_address_split(const char *text, tlsl_address *out, tlslife_e
  */
 tlslife_status tlsl_address_of(const char *text, const char *service, const char *fallback,
                                bool every, tlsl_address *out, tlslife_error *err);
+/* The same as tlsl_address_split. The name of a Unix socket (net/local.h) is a host, too. */
+tlslife_status tlsl_address_or_local(const char *text, tlsl_address *out, tlslife_error *err);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * dial.c: makes a TCP connection to the first address of a name that answers.
+ * dial.c: makes a connection to the first address of a name that answers, or to a Unix socket.
  *
  * A dial never waits, unless the caller wants the name to be resolved within the call. A step goes
  * as far as it can, and the caller or a loop waits for tlsl_dial_fd, but no longer than until
@@ -8,6 +8,10 @@
  * Sockets are made close-on-exec and non-blocking, so that no fork in another thread inherits one
  * and no connect waits. TCP_NODELAY is set, since TLS writes whole records, and a close_notify or a
  * ticket must not wait for the peer's ACK.
+ *
+ * A Unix socket whose backlog is full fails at once, and no event tells when there is room. So the
+ * dial tries again after a moment, which a timer measures, since a loop can only wait for a
+ * descriptor.
  *
  * An attacker would put an address that never answers in front of one that does. Each address has a
  * share of the time that is left, or ADDRESS_MS if there is no deadline. One that refuses takes no
@@ -26,10 +30,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "net/dial.h"
+#include "net/local.h"
 #include "net/resolve.h"
 #include "net/tcp.h"
 #include "tlslife.h"
@@ -38,6 +45,7 @@
  * Linux sends a SYN again after 1 s, so a host that answers only the second one is still reached.
  */
 #define ADDRESS_MS 2000
+#define FULL_MS 10 /* between two tries at a Unix socket whose backlog is full */
 
 struct tlsl_dial {
     char *host;
@@ -46,12 +54,27 @@ struct tlsl_dial {
     struct addrinfo *addresses;
     const struct addrinfo *next; /* the one to try after this */
     int fd;                      /* being connected, or -1 */
-    int failure;                 /* errno of the last address that failed */
+    int timer;                   /* until a full Unix socket is tried again, or -1 */
+    struct addrinfo local;       /* the only address, if host names a Unix socket */
+    struct sockaddr_un local_name;
+    int failure; /* errno of the last address that failed */
     int64_t deadline;
     int64_t until; /* when the address that is tried is given up */
 };
 
+/* Makes a Unix socket's name the address to try. */
+static tlslife_status use_local(tlsl_dial *dial, tlslife_error *err) {
+    dial->local = (struct addrinfo){.ai_family = AF_UNIX,
+                                    .ai_socktype = SOCK_STREAM,
+                                    .ai_addr = (struct sockaddr *)&dial->local_name};
+    dial->next = &dial->local;
+    return tlsl_local_address(dial->host, &dial->local_name, &dial->local.ai_addrlen, err);
+}
+
 static tlslife_status resolve(tlsl_dial *dial, bool waits, tlslife_error *err) {
+    if (tlsl_is_local(dial->host)) {
+        return use_local(dial, err);
+    }
     tlslife_status status = waits ? tlsl_resolve(dial->host, dial->service, &dial->addresses, err)
                                   : tlsl_resolve_begin(dial->host, dial->service, &dial->addresses,
                                                        &dial->resolution, err);
@@ -63,7 +86,7 @@ tlsl_dial *tlsl_dial_new(const char *host, const char *service, bool waits, int6
                          tlslife_error *err) {
     tlsl_dial *dial = calloc(1, sizeof *dial);
     if (dial != NULL) {
-        dial->fd = -1;
+        dial->fd = dial->timer = -1;
         dial->deadline = dial->until = deadline;
         dial->host = strdup(host);
         dial->service = strdup(service);
@@ -77,10 +100,10 @@ tlsl_dial *tlsl_dial_new(const char *host, const char *service, bool waits, int6
     return NULL;
 }
 
-static void drop_socket(tlsl_dial *dial) {
-    if (dial->fd >= 0) {
-        (void)close(dial->fd);
-        dial->fd = -1;
+static void drop(int *fd) {
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
     }
 }
 
@@ -88,7 +111,8 @@ void tlsl_dial_free(tlsl_dial *dial) {
     if (dial == NULL) {
         return;
     }
-    drop_socket(dial);
+    drop(&dial->fd);
+    drop(&dial->timer);
     tlsl_resolution_drop(dial->resolution);
     if (dial->addresses != NULL) {
         freeaddrinfo(dial->addresses);
@@ -103,7 +127,10 @@ bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service) 
 }
 
 int tlsl_dial_fd(const tlsl_dial *dial, bool *out_writing) {
-    *out_writing = dial->resolution == NULL;
+    *out_writing = dial->resolution == NULL && dial->timer < 0;
+    if (dial->timer >= 0) {
+        return dial->timer;
+    }
     return dial->resolution != NULL ? tlsl_resolution_fd(dial->resolution) : dial->fd;
 }
 
@@ -152,7 +179,9 @@ static int begin_connect(tlsl_dial *dial) {
     if (dial->fd < 0) {
         return errno;
     }
-    (void)setsockopt(dial->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (address->ai_family != AF_UNIX) {
+        (void)setsockopt(dial->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
     if (connect(dial->fd, address->ai_addr, address->ai_addrlen) == 0) {
         return 0;
     }
@@ -189,7 +218,46 @@ static tlslife_status finish_resolution(tlsl_dial *dial, tlslife_error *err) {
     return status;
 }
 
+/* Begins to wait for room in the backlog of a Unix socket. Returns false with errno. */
+static bool wait_for_room(tlsl_dial *dial) {
+    const struct itimerspec once = {.it_value.tv_nsec = FULL_MS * 1000000L};
+    drop(&dial->fd);
+    dial->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    dial->next = &dial->local;
+    return dial->timer >= 0 && timerfd_settime(dial->timer, 0, &once, NULL) == 0;
+}
+
+static tlslife_status fail(const tlsl_dial *dial, tlslife_error *err) {
+    if (dial->local.ai_addr != NULL) {
+        return tlsl_fail_system(err, dial->failure, "cannot connect to %s", dial->host);
+    }
+    return tlsl_fail_system(err, dial->failure, "cannot connect to %s, service %s", dial->host,
+                            dial->service);
+}
+
+/* One step at a Unix socket. A connect there succeeds or fails at once. */
+static tlslife_status step_locally(tlsl_dial *dial, int *out_fd, tlslife_error *err) {
+    drop(&dial->timer);
+    int result = begin_connect(dial);
+    if (result == 0) {
+        *out_fd = dial->fd;
+        dial->fd = -1;
+        return TLSLIFE_OK;
+    }
+    if (result == EAGAIN && tlsl_left_ms(dial->deadline) == 0) {
+        return TLSLIFE_TIMEOUT;
+    }
+    if (result == EAGAIN && wait_for_room(dial)) {
+        return TLSLIFE_WANT_READ;
+    }
+    dial->failure = result == EAGAIN ? errno : result;
+    return fail(dial, err);
+}
+
 tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err) {
+    if (dial->local.ai_addr != NULL) {
+        return step_locally(dial, out_fd, err);
+    }
     tlslife_status status = finish_resolution(dial, err);
     if (status != TLSLIFE_OK) {
         return status;
@@ -210,8 +278,7 @@ tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err) 
             return TLSLIFE_OK;
         }
         dial->failure = result == EINPROGRESS ? ETIMEDOUT : result;
-        drop_socket(dial);
+        drop(&dial->fd);
     }
-    return tlsl_fail_system(err, dial->failure, "cannot connect to %s, service %s", dial->host,
-                            dial->service);
+    return fail(dial, err);
 }

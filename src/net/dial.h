@@ -1,5 +1,5 @@
 /*
- * dial.h: makes a TCP connection to a name, one step at a time. dial.c.
+ * dial.h: makes a connection to a name, one step at a time. dial.c.
  */
 #ifndef TLSLIFE_DIAL_H
 #define TLSLIFE_DIAL_H
@@ -10,7 +10,8 @@
 #include "tlslife.h"
 
 /*
- * A TCP connection that is being made: a name, its addresses, and the address that is being tried.
+ * A connection that is being made: a name, its addresses, and the address that is being tried. The
+ * name may be that of a Unix socket (net/local.h), which has no service ("").
  */
 typedef struct tlsl_dial tlsl_dial;
 /*
@@ -25,9 +26,9 @@ void tlsl_dial_free(tlsl_dial *dial);
 bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service);
 /*
  * Continues without waiting. OK: *out_fd is the connected socket, now the caller's. WANT_READ (the
- * name is being resolved) or WANT_WRITE: wait for tlsl_dial_fd, but no longer than until
- * tlsl_dial_until. TIMEOUT: the deadline has passed. ERROR: there is no such name, or every address
- * has failed.
+ * name is being resolved, or a Unix socket's backlog is full) or WANT_WRITE: wait for tlsl_dial_fd,
+ * but no longer than until tlsl_dial_until. TIMEOUT: the deadline has passed. ERROR: there is no
+ * such name, or every address has failed.
  */
 tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err);
 int tlsl_dial_fd(const tlsl_dial *dial, bool *out_writing);

@@ -1,5 +1,5 @@
 /*
- * listener.c: opens listening TCP sockets, and accepts connections from them.
+ * listener.c: opens listening sockets, TCP or Unix, and accepts connections from them.
  *
  * Without a deadline the kernel waits, within accept. The first call that has a deadline makes the
  * socket non-blocking, and poll does the waiting. Otherwise accept would wait beyond the deadline
@@ -31,7 +31,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "net/address.h"
+#include "net/local.h"
 #include "net/tcp.h"
 #include "tls/context.h"
 #include "tls/transport.h"
@@ -41,7 +43,9 @@
 
 struct tlslife_listener {
     int fd;
-    int port;
+    int port;                 /* -1 if it has none */
+    tlsl_local_file file;     /* of a Unix socket that this listener has made */
+    uint64_t process;         /* which has made it: a child of fork() must not remove the file */
     atomic_bool non_blocking; /* this process has made the socket non-blocking */
     /* an accepted socket was seen to inherit TCP_NODELAY, as on Linux */
     atomic_bool passes_on;
@@ -113,10 +117,11 @@ static int open_any(const struct addrinfo *addresses, bool every_address, int ba
 }
 
 static int port_of(int fd) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNIX};
     socklen_t address_len = sizeof address;
     char port[NI_MAXSERV];
     if (getsockname(fd, (struct sockaddr *)&address, &address_len) != 0 ||
+        address.ss_family == AF_UNIX ||
         getnameinfo((const struct sockaddr *)&address, address_len, NULL, 0, port, sizeof port,
                     NI_NUMERICSERV) != 0) {
         return -1;
@@ -151,16 +156,56 @@ static tlslife_listener *listener_of(int fd, bool non_blocking, tlslife_error *e
         (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
         return NULL;
     }
-    listener->fd = fd;
-    listener->port = port_of(fd);
+    *listener = (tlslife_listener){.fd = fd, .port = port_of(fd), .process = tlsl_process()};
     atomic_init(&listener->non_blocking, non_blocking);
-    atomic_init(&listener->passes_on, false);
+    atomic_init(&listener->passes_on, listener->port < 0); /* a Unix socket has no such option */
     return listener;
+}
+
+static tlslife_listener *listen_locally(const char *name, int mode, int backlog,
+                                        tlslife_error *err) {
+    tlsl_local_file file;
+    int fd = tlsl_local_listen(name, mode, backlog > 0 ? backlog : BACKLOG_DEFAULT, &file, err);
+    tlslife_listener *listener = fd < 0 ? NULL : listener_of(fd, false, err);
+    if (listener != NULL) {
+        listener->file = file;
+    } else if (fd >= 0) {
+        tlsl_local_remove(&file);
+        (void)close(fd);
+    }
+    return listener;
+}
+
+tlslife_listener *tlslife_listen_unix(const char *name, int mode, int backlog, tlslife_error *err) {
+    if (!tlsl_is_local(name)) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                        "\"%s\" names no Unix socket: unix:/path or unix:@name", name);
+        return NULL;
+    }
+    if (mode < -1 || mode > 0777) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_USAGE, "a socket's mode is 0 to 0777, not %o",
+                        (unsigned)mode);
+        return NULL;
+    }
+    if (mode >= 0 && name[sizeof "unix:" - 1] == '@') {
+        (void)tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                        "%s is an abstract name: it has no file, and no mode", name);
+        return NULL;
+    }
+    return listen_locally(name, mode, backlog, err);
 }
 
 tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog,
                                  bool reuse_port, tlslife_error *err) {
     tlsl_address address;
+    if (tlsl_is_local(host) && service == NULL && !reuse_port) {
+        return listen_locally(host, -1, backlog, err);
+    }
+    if (tlsl_is_local(host)) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                        "\"%s\" is a Unix socket, which has no port and cannot share one", host);
+        return NULL;
+    }
     if (tlsl_address_of(host, service, NULL, true, &address, err) != TLSLIFE_OK) {
         return NULL;
     }
@@ -190,11 +235,12 @@ static bool has_option(int fd, int level, int option, int value) {
     return getsockopt(fd, level, option, &found, &found_len) == 0 && found == value;
 }
 
-static bool listens_on_tcp(int fd) {
+static bool listens(int fd) {
     return has_option(fd, SOL_SOCKET, SO_ACCEPTCONN, 1) &&
            has_option(fd, SOL_SOCKET, SO_TYPE, SOCK_STREAM) &&
            (has_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET6) ||
-            has_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET));
+            has_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) ||
+            has_option(fd, SOL_SOCKET, SO_DOMAIN, AF_UNIX));
 }
 
 /*
@@ -208,8 +254,8 @@ static bool adopt(int fd) {
 }
 
 tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err) {
-    if (!listens_on_tcp(fd) || !adopt(fd)) {
-        (void)tlsl_fail(err, TLSLIFE_ERR_USAGE, "%d is not a listening TCP socket", fd);
+    if (!listens(fd) || !adopt(fd)) {
+        (void)tlsl_fail(err, TLSLIFE_ERR_USAGE, "%d is not a listening TCP or Unix socket", fd);
         return NULL;
     }
     return listener_of(fd, true, err);
@@ -217,6 +263,9 @@ tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err) {
 
 void tlslife_listener_free(tlslife_listener *listener) {
     if (listener != NULL) {
+        if (listener->process == tlsl_process()) {
+            tlsl_local_remove(&listener->file);
+        }
         (void)close(listener->fd);
         free(listener);
     }

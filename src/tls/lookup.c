@@ -44,7 +44,7 @@
 #include "tlslife.h"
 
 #define IDS_MAX 2    /* PSK identities that are looked up; clients send one or two */
-#define PEER_MAX 300 /* bytes of a peer's text: a host name, ":", a port, NUL */
+#define PEER_MAX 400 /* bytes of a peer's text: a host name, ":", a port or a socket's path, NUL */
 
 struct tlsl_search {
     tlsl_cache_key keys[IDS_MAX];

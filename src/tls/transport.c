@@ -21,6 +21,7 @@
 #include "net/address.h"
 #include "net/dial.h"
 #include "net/fd.h"
+#include "net/local.h"
 #include "net/memory.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
@@ -191,6 +192,7 @@ static tlslife_status name_peer(tlslife_conn *conn, const char *host) {
     return status;
 }
 
+/* The name of a Unix socket is no name that a certificate bears. */
 static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const char *service) {
     int64_t deadline = tlsl_deadline(conn->timeout_ms);
     if (conn->transport.dial != NULL && tlsl_dial_is(conn->transport.dial, host, service)) {
@@ -205,7 +207,7 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
             conn, TLSLIFE_ERR_USAGE,
             "dial is for a client's connection before its handshake; clear begins anew");
     }
-    if (name_peer(conn, host) != TLSLIFE_OK) {
+    if (!tlsl_is_local(host) && name_peer(conn, host) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     tlslife_error failure;
@@ -235,11 +237,22 @@ static bool wants(tlslife_status status) {
     return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
 }
 
+/* As tlsl_address_of. The host of a Unix socket is all of its name, and its service is "". */
+static tlslife_status address_to_dial(const char *host, const char *service, tlsl_address *out,
+                                      tlslife_error *err) {
+    if (!tlsl_is_local(host)) {
+        return tlsl_address_of(host, service, NULL, false, out, err);
+    }
+    return service == NULL ? tlsl_address_or_local(host, out, err)
+                           : tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                                       "\"%s\" is a Unix socket, which has no port", host);
+}
+
 tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service) {
     int fd = -1;
-    tlsl_address address;
+    tlsl_address address = {.host = ""};
     tlslife_error failure;
-    if (tlsl_address_of(host, service, NULL, false, &address, &failure) != TLSLIFE_OK) {
+    if (address_to_dial(host, service, &address, &failure) != TLSLIFE_OK) {
         return tlsl_conn_fail_as(conn, &failure);
     }
     tlslife_status status = dial_begin(conn, address.host, address.service);
@@ -263,7 +276,7 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
         }
         status = tlsl_conn_own_fd(conn, fd);
         /* Where memory is short this is NULL, and sessions are kept under the port's number. */
-        conn->transport.service = strdup(address.service);
+        conn->transport.service = strdup(address.service[0] ? address.service : address.host);
     }
     return status;
 }
