@@ -66,7 +66,10 @@ return function(settings)
         error("cache knows `full` only, not " .. settings.full, 0)
     end
     return {
-        title = { "Session caches beside OpenSSL's own, and external stores: processor time per operation, medians." },
+        title = {
+            "Session caches beside OpenSSL's own, and external stores: processor time per",
+            "operation, medians.",
+        },
         sides = { "ours", "OpenSSL" }, spreads = true,
         measure = function(_, own, report)
             local redis, words = machine.find "redis-server",

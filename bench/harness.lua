@@ -14,12 +14,12 @@
 -- A row has
 --   name, operation       what it is called, and what one operation is
 --   values                for each side that has them, a value per round
---   unit                  of the values: "ns" (if there is none), "B", "x" (a factor), "" (a number)
+--   unit                  of the values: "ns" (if there is none), "B", "x" (a factor), ""
 --   figure                what the target is about: { "C", "/", "Lua" }, { "Lua", "-", "C" } or
 --                         { "tlslife" }
---   by                    how a ratio is made of the rounds. Without it there is one for each round,
---                         of which the median counts. "medians" is the ratio of the medians,
---                         "fastest" that of the least values
+--   by                    how a ratio is made of the rounds. Without it there is one for each
+--                         round, of which the median counts. "medians" is the ratio of the
+--                         medians, "fastest" that of the least values
 --   at_least or at_most   the target; a row may have none
 local harness = {}
 

@@ -295,8 +295,8 @@ return function(settings)
 
     return {
         title = {
-            "The Lua module beside plain C: processor time per operation, medians of $ROUNDS rounds,",
-            "each of 16 turns of 10 ms. A ratio of 1 is C's speed, 10 is ten times it.",
+            "The Lua module beside plain C: processor time per operation, medians of $ROUNDS",
+            "rounds, each of 16 turns of 10 ms. A ratio of 1 is C's speed, 10 is ten times it.",
         },
         sides = { "C", "Lua" }, rounds = 15, rows = rows,
         measure = function(chosen, own, report)

@@ -60,7 +60,8 @@ local function starters(files)
     add("nginx", nginx, function()
         return servers.nginx(nginx, files, { VERSION = "TLSv1.3", CONNECTIONS = 16384,
             SESSIONS = "ssl_session_tickets on; ssl_session_cache off;",
-            KEEPALIVE = "keepalive_timeout 3600s; keepalive_requests 1000000000; client_header_timeout 3600s;" })
+            KEEPALIVE = "keepalive_timeout 3600s; keepalive_requests 1000000000; " ..
+                "client_header_timeout 3600s;" })
     end)
     add("LuaSec+luv", has "ssl socket luv",
         script("lua5.4", machine.HERE .. "/server/on_luasec.lua"))
@@ -204,8 +205,8 @@ return function(settings)
     local files
     return {
         title = {
-            "Servers with many connections, one worker each: processor time of the server per operation,",
-            "or memory private to the process; medians of $ROUNDS rounds.",
+            "Servers with many connections, one worker each: processor time of the server per",
+            "operation, or memory private to the process; medians of $ROUNDS rounds.",
         },
         sides = { "C", "tlslife", "nginx", "LuaSec+luv", "cqueues", "Node" }, rounds = 9,
         rows = ROWS,
@@ -219,8 +220,9 @@ return function(settings)
         sides = { "full" }, rows = { caching_row(1), caching_row(2) }, measure = measure_caching,
     }, {
         title = {
-            "Two workers: full handshakes (RSA-8192) by the clock on the wall, one worker / two; 2 is ideal.",
-            "The figure is that of each kind's fastest round, then the least and the most that a round gained.",
+            "Two workers: full handshakes (RSA-8192) by the clock on the wall, one worker / two;",
+            "2 is ideal. The figure is that of each kind's fastest round, then the least and the",
+            "most that a round gained.",
         },
         sides = { "one worker", "two workers" }, rounds = GAIN_ROUNDS, rows = WORKER_ROWS,
         measure = measure_workers,

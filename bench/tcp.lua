@@ -44,8 +44,8 @@ return function(settings)
 
     return {
         title = {
-            "Servers over TCP: processor time of the server's process per resumed connection, medians of",
-            "$ROUNDS rounds of 40 turns.",
+            "Servers over TCP: processor time of the server's process per resumed connection,",
+            "medians of $ROUNDS rounds of 40 turns.",
             not program and "There is no nginx here: its column stays empty." or nil,
         },
         sides = { "C", "tlslife", "nginx" }, rounds = 15,

@@ -1,6 +1,7 @@
 -- A server whose sessions live in a table of Lua functions. They may yield, here to a loop of four
 -- lines, while the handshake that asked waits and every other goes on. What they keep is sealed.
--- All in memory. Usage: tlslife cache_lua.lua (cert.pem and key.pem in this directory)
+-- All in memory.
+-- Usage: tlslife cache_lua.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
 local rows = {} -- a database, say

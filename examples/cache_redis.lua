@@ -1,6 +1,6 @@
 -- A server whose sessions live in Redis (or Valkey), so that any machine behind the same name
--- resumes them. If Redis is slow or gone, clients make full handshakes and never notice. Usage:
--- tlslife cache_redis.lua [port] [redis port] (cert.pem and key.pem in this directory)
+-- resumes them. If Redis is slow or gone, clients make full handshakes and never notice.
+-- Usage: tlslife cache_redis.lua [port] [redis port] (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
 local cache = assert(tls.cache {

@@ -1,5 +1,5 @@
--- A client that resumes after a restart: its cache goes to a file, sealed. Run it twice. Usage:
--- tlslife cache_restart.lua [port] [file] (cert.pem in this directory; the secret in
+-- A client that resumes after a restart: its cache goes to a file, sealed. Run it twice.
+-- Usage: tlslife cache_restart.lua [port] [file] (cert.pem in this directory; the secret in
 -- TLSLIFE_SECRET)
 local tls = require "tlslife"
 

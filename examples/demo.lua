@@ -22,7 +22,8 @@ local program = arg[first]
 local function make_certificate(directory)
     local ok = os.execute(
         ("cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 "
-        .. "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem 2>req.log")
+        .. "-subj /CN=localhost -addext subjectAltName=DNS:localhost "
+        .. "-keyout key.pem -out cert.pem 2>req.log")
         :format(quote(directory)))
     assert(ok, "openssl could not make a certificate; is the openssl program installed?")
 end
@@ -235,7 +236,7 @@ sh     SSL_get_shutdown(3): 1 we have sent close_notify, 2 we have received one,
 id     of the session, its first bytes; of a connection that was freed: the session that it had
 res    SSL_SESSION_is_resumable(3)
 reu    SSL_session_reused(3)
-The clients trust a certificate made just now for "localhost", and speak one protocol version each.]]
+The clients trust a certificate made just now for "localhost". Each speaks one protocol version.]]
     local total = 0
     for _, target in ipairs(targets(directory.path)) do
         for _, version in ipairs { "TLSv1.2", "TLSv1.3" } do

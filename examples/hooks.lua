@@ -1,6 +1,7 @@
 -- Questions of a handshake, answered by Lua functions that may yield. on_hello chooses a context by
 -- server name, and waits for a "database" while the client goes on; on_verify has the last word on
--- the peer. All in memory. Usage: tlslife hooks.lua (cert.pem and key.pem in this directory)
+-- the peer. All in memory.
+-- Usage: tlslife hooks.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
 local function server(options)

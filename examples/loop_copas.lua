@@ -1,6 +1,6 @@
 -- Many connections at once in one thread, in the threads of copas: the calls are those of a program
--- without a loop, and yield. Needs copas and LuaSocket. Usage: tlslife loop_copas.lua (cert.pem and
--- key.pem in this directory)
+-- without a loop, and yield. Needs copas and LuaSocket.
+-- Usage: tlslife loop_copas.lua (cert.pem and key.pem in this directory)
 local copas = require "copas"
 local tls = require "tlslife"
 require "tlslife.wait.copas" -- before threads are added

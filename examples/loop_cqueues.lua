@@ -1,6 +1,6 @@
 -- Many connections at once in one thread, in the coroutines of cqueues: the calls are those of a
--- program without a loop, and yield. Needs cqueues (Debian: lua-cqueues). Usage: tlslife
--- loop_cqueues.lua (cert.pem and key.pem in this directory)
+-- program without a loop, and yield. Needs cqueues (Debian: lua-cqueues).
+-- Usage: tlslife loop_cqueues.lua (cert.pem and key.pem in this directory)
 local cqueues = require "cqueues"
 local tls = require "tlslife"
 require "tlslife.wait.cqueues"

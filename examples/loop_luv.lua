@@ -1,6 +1,6 @@
 -- Many connections at once in one thread, in coroutines that luv runs: the calls are those of a
--- program without a loop, and yield. Needs luv (Debian: lua-luv). Usage: tlslife loop_luv.lua
--- (cert.pem and key.pem in this directory)
+-- program without a loop, and yield. Needs luv (Debian: lua-luv).
+-- Usage: tlslife loop_luv.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 local uv = require "luv"
 require "tlslife.wait.luv"

@@ -1,6 +1,6 @@
 -- Many connections at once in one thread, in a loop of one's own: coroutines, what each waits for,
--- and select. Needs LuaSocket (Debian: lua-socket). Usage: tlslife loop_own.lua (cert.pem and
--- key.pem in this directory)
+-- and select. Needs LuaSocket (Debian: lua-socket).
+-- Usage: tlslife loop_own.lua (cert.pem and key.pem in this directory)
 local socket = require "socket"
 local tls = require "tlslife"
 

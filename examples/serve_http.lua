@@ -1,6 +1,7 @@
 -- HTTP/1.1 over tls.serve: keep-alive, requests that come in pieces or several at once, bodies,
 -- HEAD. Needs luv (Debian: lua-luv), cert.pem and key.pem. It answers GET with the path, POST and
--- PUT with the body. Usage: tlslife serve_http.lua [address [workers [processes|threads]]]
+-- PUT with the body.
+-- Usage: tlslife serve_http.lua [address [workers [processes|threads]]]
 local tls = require "tlslife"
 
 local find <const>, match <const>, sub <const>, lower <const> = string.find, string.match,

@@ -1,5 +1,5 @@
--- An echo server, one client at a time. It needs cert.pem and key.pem. Usage: tlslife server.lua
--- [port]
+-- An echo server, one client at a time. It needs cert.pem and key.pem.
+-- Usage: tlslife server.lua [port]
 local tls = require "tlslife"
 
 local context = assert(tls.context {

@@ -1,6 +1,7 @@
--- Keeps a session in a file, so that the next run of this script resumes it. Usage: tlslife
--- session_file.lua [port] [file] (cert.pem in this directory) The file holds the session's secret:
--- who can read it can read the traffic. Keep it where only you can enter.
+-- Keeps a session in a file, so that the next run of this script resumes it.
+-- The file holds the session's secret: who can read it can read the traffic. Keep it where only
+-- you can enter.
+-- Usage: tlslife session_file.lua [port] [file] (cert.pem in this directory)
 local tls = require "tlslife"
 
 local path = arg[2] or "session.pem"

@@ -1,6 +1,6 @@
 -- Two machines that share a secret and nothing else resume each other's sessions: the keys of their
--- tickets are derived from the secret and the hour. Here both are in one process, in memory. Usage:
--- tlslife tickets_by_secret.lua (cert.pem and key.pem in this directory)
+-- tickets are derived from the secret and the hour. Here both are in one process, in memory.
+-- Usage: tlslife tickets_by_secret.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
 local secret = os.getenv "TLSLIFE_SECRET" or ("not secret! "):rep(4) -- 32 bytes or more

@@ -1,5 +1,6 @@
 -- TLS over any carrier: the program moves the bytes itself, with drain and feed. Here the carrier
--- is a table. Usage: tlslife transport.lua (cert.pem and key.pem in this directory)
+-- is a table.
+-- Usage: tlslife transport.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
 local function connection(options)

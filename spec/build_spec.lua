@@ -79,9 +79,10 @@ describe("the build", function()
     it("is for Lua 5.4, though a later one lies beside it", function()
         local prefix = process.directory() .. "/later lua"
         assert.equal(0, (process.run {"mkdir", "-p", prefix .. "/include", prefix .. "/lib"}))
-        process.spill(prefix ..
-            "/include/lua.h", "#define LUA_VERSION_MAJOR \"5\"\n#define LUA_VERSION_MINOR \"5\"\n"
-            .. "#define LUA_VERSION_NUM 505\n#define LUA_VERSION_MAJOR_N 5\n#define LUA_VERSION_MINOR_N 5\n")
+        process.spill(prefix .. "/include/lua.h",
+            "#define LUA_VERSION_MAJOR \"5\"\n#define LUA_VERSION_MINOR \"5\"\n" ..
+            "#define LUA_VERSION_NUM 505\n#define LUA_VERSION_MAJOR_N 5\n" ..
+            "#define LUA_VERSION_MINOR_N 5\n")
         process.spill(prefix .. "/lib/liblua.a",
             "!<arch>\n$LuaVersion: Lua 5.5.0  Copyright (C) 1994-2025 Lua.org, PUC-Rio $\n")
         local words = {"-DCMAKE_PREFIX_PATH=" .. prefix,
@@ -107,7 +108,8 @@ describe("the build", function()
             local code, output = process.run {SOURCE .. "/dev", "demo",
                 environment = {PATH = fakes .. ":" .. os.getenv "PATH"}}
             assert.equal(1, code)
-            assert.truthy(output:find "root run this: apt%-get install %-%-no%-install%-recommends gcc .*openssl\n$", output)
+            assert.truthy(output:find("root run this: apt%-get install " ..
+                "%-%-no%-install%-recommends gcc .*openssl\n$"), output)
         end
     end)
 end)

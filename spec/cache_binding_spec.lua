@@ -374,8 +374,10 @@ describe("functions as a store", function()
             local pair, tls = require "spec.support.pair", require "tlslife"
             warn "@on"
             local odd = setmetatable({}, {__tostring = function() error "no text" end})
-            local server = pair.server {max_version = "TLSv1.2", cache = tls.cache {keyring = tls.keyring {("k"):rep(32)},
-                store = {get = function() error("@off", 0) end, put = function() error(odd) end, remove = print}, in_memory = false}}
+            local server = pair.server {max_version = "TLSv1.2", cache = tls.cache {
+                keyring = tls.keyring {("k"):rep(32)}, in_memory = false, store = {
+                    get = function() error("@off", 0) end, put = function() error(odd) end,
+                    remove = print}}}
             local client = pair.client {max_version = "TLSv1.2"}
             local conn, peer = pair.connect {client = client, server = server}
             pair.finish(conn, peer)

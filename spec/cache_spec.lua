@@ -100,8 +100,8 @@ end
 local function visit(client, server, session, how)
     local conn, peer = pair.join {client = client, server = server, session = session,
         setup = function(_, s)
-        s:set_blocking(true) -- in memory there is no other wait than the store's
-    end}
+            s:set_blocking(true) -- in memory there is no other wait than the store's
+        end}
     local c, s = pair.drive(conn, peer)
     assert(c[1] and s[1], c[2] or s[2])
     assert(select(2, conn:read()) == "want_read")

@@ -129,8 +129,8 @@ describe("dup", function()
             local offered, group
             local server = pair.server {max_version = version, alpn = {"http/1.1"},
                 on_hello = function(_, hello)
-                offered = hello.alpn
-            end}
+                    offered = hello.alpn
+                end}
             local original = pair.client():connection()
             original:set_hostname "a.example"
             original:set_alpn {"h2", "http/1.1"}
@@ -681,10 +681,10 @@ describe("clear", function()
                         options = {ALLOW_CLIENT_RENEGOTIATION = true}}}
                 local client, server = pair.connect {client = contexts.client,
                     server = contexts.server, setup = function(client)
-                    client:set_alpn {"own"}
-                    client:set_groups "P-384:P-256"
-                    client:set_timeout(5)
-                end}
+                        client:set_alpn {"own"}
+                        client:set_groups "P-384:P-256"
+                        client:set_timeout(5)
+                    end}
                 client:set_quiet_shutdown(true)
                 server:set_quiet_shutdown(true)
                 local cleared = ask(client, server)

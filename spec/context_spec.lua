@@ -220,7 +220,8 @@ describe("a context", function()
             local tls = require "tlslife"
             local fifo, cert = ...
             for _, options in ipairs {
-                {certificate = fifo}, {certificate = cert, private_key = fifo}, {ca = fifo}, {client_ca = fifo}, {ocsp_response = fifo},
+                {certificate = fifo}, {certificate = cert, private_key = fifo}, {ca = fifo},
+                {client_ca = fifo}, {ocsp_response = fifo},
             } do
                 options.role = "server"
                 local context, message, err = tls.context(options)
@@ -331,12 +332,12 @@ describe("a context", function()
     }
     for _, case in ipairs(afterwards) do
         local make, options, line, message = table.unpack(case)
-        it(("raises for a contradiction by configuration, %s, and so does its first connection"):format(table.concat(line, " ")),
-            function()
-                local context = make(options)
-                expect.raises(message, context.conf, context, table.unpack(line))
-                expect.raises(message, context.connection, context)
-            end)
+        it("raises where context:conf contradicts its options, and at its first connection: " ..
+                table.concat(line, " "), function()
+            local context = make(options)
+            expect.raises(message, context.conf, context, table.unpack(line))
+            expect.raises(message, context.connection, context)
+        end)
     end
 
     it("takes what is said twice, and what is no contradiction", function()
@@ -378,7 +379,8 @@ describe("a context", function()
     it("never asks the terminal for a passphrase", function()
         local chunk = [[
             local tls, file = require "tlslife", ...
-            print(tls.context {role = "server", certificate = os.getenv "CERT", private_key = os.getenv "KEY"})
+            print(tls.context {role = "server", certificate = os.getenv "CERT",
+                private_key = os.getenv "KEY"})
         ]]
         local path = process.spill(process.directory() .. "/prompt.lua", chunk)
         -- script(1) gives the program a terminal of its own, where a question would be seen

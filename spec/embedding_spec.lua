@@ -64,8 +64,10 @@ describe("the examples in C", function()
 
     it("answer questions", function()
         local output = run "questions"
-        assert.truthy(output:match "^asked for localhost: yes\noffered CN=localhost: accepted\nlocalhost: connected\n", output)
-        assert.truthy(output:match "asked for elsewhere.example: unknown\nelsewhere.example: .*unrecognized_name[^\n]*\n$", output)
+        assert.truthy(output:match("^asked for localhost: yes\n" ..
+            "offered CN=localhost: accepted\nlocalhost: connected\n"), output)
+        assert.truthy(output:match("asked for elsewhere.example: unknown\n" ..
+            "elsewhere.example: .*unrecognized_name[^\n]*\n$"), output)
     end)
 
     it("resume over TCP, by their caches", function()
@@ -91,7 +93,8 @@ describe("the examples in C", function()
     end)
 
     it("hand connections to a script, and take a session", function()
-        assert.equal("from Lua\thello\tTLSv1.3\tfalse\nfrom Lua\thello\tTLSv1.3\ttrue\nfrom C   resumable: yes\n", run "host")
+        assert.equal("from Lua\thello\tTLSv1.3\tfalse\nfrom Lua\thello\tTLSv1.3\ttrue\n" ..
+            "from C   resumable: yes\n", run "host")
     end)
 
     it("resume one another's sessions in threads", function()
@@ -246,7 +249,9 @@ describe("the event host", function()
             local number = first:fd()
             first:close(0)
             local listener <close> = require "tlslife.core".listen("127.0.0.1", 0)
-            if number == listener:fd() then print("again", listener:accept(conn:context(), 0.02)) end
+            if number == listener:fd() then
+                print("again", listener:accept(conn:context(), 0.02))
+            end
             conn:write "the other is closed"
             return conn
         end

@@ -67,7 +67,8 @@ local function converse(server_script, client_script)
     local server = start(server_script, 0)
     local port = server:wait_for "listening on port (%d+)"
     local output = run(client_script, port)
-    assert.truthy(output:find "^hello\tTLSv1.3\tnew session\nsent\ndone\nhello\tTLSv1.3\tresumed\nsent\ndone\n$", output)
+    assert.truthy(output:find("^hello\tTLSv1.3\tnew session\nsent\ndone\n" ..
+        "hello\tTLSv1.3\tresumed\nsent\ndone\n$"), output)
     assert.truthy(server:wait_for "TLSv1.3\tresumed\tclosed")
     return server, port
 end
@@ -141,7 +142,8 @@ describe("the examples", function()
     end)
 
     it("share tickets by a secret", function()
-        assert.equal("hello\tclient: not_cached\tserver: not_offered\nhello\tclient: resumed\tserver: resumed\n",
+        assert.equal("hello\tclient: not_cached\tserver: not_offered\n" ..
+            "hello\tclient: resumed\tserver: resumed\n",
             run(here .. "/examples/tickets_by_secret.lua"))
     end)
 
@@ -195,7 +197,8 @@ describe("the servers", function()
     end
 
     local function hello(port)
-        local command = '(printf hello; sleep 0.3) | openssl s_client -quiet -no_ign_eof -CAfile "$0"/cert.pem -connect "$1" 2>/dev/null'
+        local command = '(printf hello; sleep 0.3) | openssl s_client -quiet -no_ign_eof ' ..
+            '-CAfile "$0"/cert.pem -connect "$1" 2>/dev/null'
         return process.run {"sh", "-c", command, directory, "127.0.0.1:" .. port, timeout = 10}
     end
 
@@ -238,8 +241,8 @@ describe("the servers", function()
             ca = directory .. "/cert.pem", timeout = 5}):connection())
         conn:set_hostname "localhost"
         assert(conn:dial("127.0.0.1", port) and conn:connect())
-        local text = "GET /a HTTP/1.1\r\n\r\nPOST /b HTTP/1.1\r\ncontent-length: 3\r\n\r\nxyzHEAD /c HTTP/1.1\r\n\r\n"
-            .. "GET /d HTTP/1.1\r\nConnection: close\r\n\r\n"
+        local text = "GET /a HTTP/1.1\r\n\r\nPOST /b HTTP/1.1\r\ncontent-length: 3\r\n\r\nxyz" ..
+            "HEAD /c HTTP/1.1\r\n\r\nGET /d HTTP/1.1\r\nConnection: close\r\n\r\n"
         for byte in text:gmatch "." do assert(conn:write(byte)) end
         local got = ""
         for bytes in function() return conn:read() end do got = got .. bytes end

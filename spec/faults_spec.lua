@@ -120,8 +120,8 @@ end
 local function visit(client, server, session)
     local conn, peer = pair.join {client = client, server = server, session = session,
         setup = function(_, s)
-        s:set_blocking(true) -- in memory there is no other wait than the store's
-    end}
+            s:set_blocking(true) -- in memory there is no other wait than the store's
+        end}
     local before = process.now()
     local c, s = pair.drive(conn, peer)
     local took = process.now() - before

@@ -135,12 +135,14 @@ describe("the end of a Lua state", function()
         ["comes by os.exit with close"] = "os.exit(0, true)",
         ["comes by os.exit"] = "os.exit(0)",
         ["comes while finalizers use objects"] = [[
-            setmetatable({}, {__gc = function() pcall(a.write, a, "x") pcall(b.read, b) pcall(tostring, session) pcall(a.free, a)
-                pcall(a.free, a) pcall(client.connection, client) pcall(a.context, a) pcall(a.session, a) pcall(listener.close, listener)
+            setmetatable({}, {__gc = function()
+                pcall(a.write, a, "x") pcall(b.read, b) pcall(tostring, session)
+                pcall(a.free, a) pcall(a.free, a) pcall(client.connection, client)
+                pcall(a.context, a) pcall(a.session, a) pcall(listener.close, listener)
             end})]],
         ["comes with a coroutine in a hook"] = [[
-            local asking = assert(tls.context {role = "server", certificate = cert, private_key = key,
-                on_hello = function() coroutine.yield() end})
+            local asking = assert(tls.context {role = "server", certificate = cert,
+                private_key = key, on_hello = function() coroutine.yield() end})
             local c, s = client:connection(), asking:connection()
             c:set_hostname "localhost"
             c:set_blocking(false) s:set_blocking(false)

@@ -91,9 +91,11 @@ describe("a peer that speaks no TLS", function()
         if probe ~= 0 then return pending "nginx is not installed" end
         local port, home = process.free_port(), process.directory() .. "/plain"
         assert(os.execute("mkdir -p " .. process.quote(home .. "/logs")))
-        process.spill(home .. "/nginx.conf", ([[daemon off; pid "%s/pid"; error_log stderr; events {}
-            http { access_log off; client_body_temp_path "%s"; proxy_temp_path "%s"; fastcgi_temp_path "%s"; uwsgi_temp_path "%s";
-            scgi_temp_path "%s"; server { listen 127.0.0.1:%d; } }]]):format(home, home, home, home, home, home, port))
+        process.spill(home .. "/nginx.conf", ([[
+            daemon off; pid "%s/pid"; error_log stderr; events {}
+            http { access_log off; client_body_temp_path "%s"; proxy_temp_path "%s";
+            fastcgi_temp_path "%s"; uwsgi_temp_path "%s"; scgi_temp_path "%s";
+            server { listen 127.0.0.1:%d; } }]]):format(home, home, home, home, home, home, port))
         local one = process.start {"nginx", "-p", home, "-c", home .. "/nginx.conf", "-e", "stderr"}
         one:wait_for_port(port)
         local conn <close> = pair.client {timeout = 5}:connection()

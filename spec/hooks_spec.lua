@@ -159,10 +159,10 @@ describe("on_verify", function()
             local seen, asked = nil, 0
             local client, server = pair.connect {
                 client = {max_version = version, on_verify = function(_, peer)
-                asked = asked + 1
-                seen = peer
-                return true
-            end}}
+                    asked = asked + 1
+                    seen = peer
+                    return true
+                end}}
             assert.equal(1, asked)
             assert.equal(2, #seen.certificates)
             assert.equal("CN=localhost", seen.certificates[1].subject)

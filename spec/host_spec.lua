@@ -167,7 +167,8 @@ describe("the program", function()
     end)
 
     it("gives a script no globals that lua has not", function()
-        local names = "local t = {} for k in pairs(_G) do t[#t + 1] = k end table.sort(t) print(table.concat(t, ' '))"
+        local names = "local t = {} for k in pairs(_G) do t[#t + 1] = k end table.sort(t) " ..
+            "print(table.concat(t, ' '))"
         local _, ours = shell(program.path, {"-e", names})
         local _, lua = shell("lua5.4", {"-e", names})
         assert.equal(lua, ours)
@@ -181,7 +182,8 @@ describe("the program", function()
 
     it("stops at Ctrl-C with an error in the script", function()
         local one = process.start {program.path, "-e",
-            "print('ready ' .. io.open('/proc/self/stat'):read 'n') io.stdout:flush() while true do end"}
+            "print('ready ' .. io.open('/proc/self/stat'):read 'n') io.stdout:flush() " ..
+            "while true do end"}
         -- once, and only it: a second one kills
         os.execute("kill -INT " .. one:wait_for "ready (%d+)")
         one:wait(10)
@@ -205,7 +207,10 @@ local function start(index, options)
 end
 local function wait_for_end(index)
     local seen
-    ends[index]:read_start(function(_, bytes) seen = bytes or "end" if not bytes then ends[index]:close() end end)
+    ends[index]:read_start(function(_, bytes)
+        seen = bytes or "end"
+        if not bytes then ends[index]:close() end
+    end)
     uv.run()
     return seen
 end
@@ -240,7 +245,8 @@ describe("the threads of the program", function()
             local names = {}
             for name in pairs(_G) do names[#names + 1] = name end
             table.sort(names)
-            print((arg[0]:gsub(".*/", "")), table.concat({...}, " "), arg[1], loaded.value, collectgarbage "incremental", package.path,
+            print((arg[0]:gsub(".*/", "")), table.concat({...}, " "), arg[1], loaded.value,
+                collectgarbage "incremental", package.path,
                 table.concat(names, " "))
             warn "warned"
             if not worker then print(start(1):join()) end
@@ -273,17 +279,23 @@ describe("the threads of the program", function()
             if worker then
                 local same = worker == require "tlslife.worker"
                 package.loaded["tlslife.worker"] = nil
-                print(same and worker == require "tlslife.worker", worker.index, math.type(worker.control), worker.thread,
-                    tls.type(worker.cache), tls.type(worker.ticket_keys), #worker.listeners, tls.type(worker.listeners[1]),
-                    worker.listeners[1]:port() == worker.listeners[2]:port(), worker.listeners[1]:fd() ~= worker.listeners[2]:fd())
-                worker.cache:put(assert(tls.context {role = "client", verify = "none"}):import_session(io.open(arg[1]):read "a"))
+                local one, other = table.unpack(worker.listeners)
+                print(same and worker == require "tlslife.worker", worker.index,
+                    math.type(worker.control), worker.thread, tls.type(worker.cache),
+                    tls.type(worker.ticket_keys), #worker.listeners, tls.type(one),
+                    one:port() == other:port(), one:fd() ~= other:fd())
+                local client = assert(tls.context {role = "client", verify = "none"})
+                worker.cache:put(client:import_session(io.open(arg[1]):read "a"))
                 return
             end
             local cache, listener = assert(tls.cache {}), assert(tls.listen("127.0.0.1", 0))
-            print(worker, start(1, {cache = cache, ticket_keys = tls.ticket_keys {}, listeners = {listener, listener:fd()}}):join())
+            print(worker, start(1, {cache = cache, ticket_keys = tls.ticket_keys {},
+                listeners = {listener, listener:fd()}}):join())
             print(#cache, listener:port() > 0)
-        ]], {process.spill(directory() .. "/session.pem", require "spec.support.pair".session():export "pem")})
-        assert.equal("true\t1\tinteger\ttrue\tcache\tticket_keys\t2\tlistener\ttrue\ttrue\nfalse\t0\n1\ttrue\n", output)
+        ]], {process.spill(directory() .. "/session.pem",
+            require "spec.support.pair".session():export "pem")})
+        assert.equal("true\t1\tinteger\ttrue\tcache\tticket_keys\t2\tlistener\ttrue\ttrue\n" ..
+            "false\t0\n1\ttrue\n", output)
     end)
 
     it("close their control descriptor at their end, whatever that is, and say how it went", function()
@@ -303,17 +315,22 @@ describe("the threads of the program", function()
                 end
                 if how == 7 then -- out of the middle of a loop, with what the loop watches
                     local pair = uv.socketpair(nil, nil, {nonblock = true}, {nonblock = true})
-                    for i = 1, 2 do uv.new_poll(pair[i]):start("rw", function() os.exit(300) end) end
+                    for i = 1, 2 do
+                        uv.new_poll(pair[i]):start("rw", function() os.exit(300) end)
+                    end
                     uv.run()
                 end
                 if how == 8 then setmetatable({}, {__gc = function() os.exit(9) end}) end
-                if how == 9 then error(setmetatable({}, {__tostring = function() return "an object" end})) end
+                if how == 9 then
+                    error(setmetatable({}, {__tostring = function() return "an object" end}))
+                end
                 return
             end
             for how = 1, 9 do
                 local thread = start(how)
                 local seen = wait_for_end(how)
-                print(how, seen, thread:join(), thread:join(), thread:status(), (tostring(thread):match "worker %d, %l+"))
+                print(how, seen, thread:join(), thread:join(), thread:status(),
+                    (tostring(thread):match "worker %d, %l+"))
             end
         ]]
         for how, status in ipairs {0, 1, 7, 1, 0, 0, 44, 0, 1} do
@@ -365,7 +382,9 @@ describe("the threads of the program", function()
         if worker then
             if worker.index == 1 then while true do end end
             if worker.index == 2 then uv.new_timer():start(1e6, 0, print) uv.run() end
-            if worker.index == 3 then while true do tls.context {role = "client", verify = "none"}:connection():free() end end
+            if worker.index == 3 then
+                while true do tls.context {role = "client", verify = "none"}:connection():free() end
+            end
             while true do io.stdout:write "." end
         end
         for i = 1, 4 do start(i) end
@@ -436,7 +455,8 @@ describe("the threads of the program", function()
             over:join()
             local in_child, status = require "fork"()
             if in_child then
-                io.stderr:write(("child %s %d %d\n"):format(running:status(), running:join(), over:join()))
+                io.stderr:write(("child %s %d %d\n"):format(running:status(), running:join(),
+                    over:join()))
                 running, over = nil, nil
                 collectgarbage()
                 uv.kill(uv.os_getpid(), "sigterm")
@@ -479,7 +499,8 @@ describe("tlslife.worker in a process", function()
         for _, path in ipairs(interpreters) do
             local code, output = worker(path, "3:0:", [[
                 local worker = require "tlslife.worker"
-                print(worker.index, worker.control, #worker.listeners, worker.thread, worker.cache, worker.ticket_keys)
+                print(worker.index, worker.control, #worker.listeners, worker.thread, worker.cache,
+                    worker.ticket_keys)
                 print(worker == require "tlslife.worker", os.execute '[ -z "$TLSLIFE_WORKER" ]')
             ]])
             assert.equal("0 3\t0\t0\tfalse\tnil\tnil\ntrue\ttrue\texit\t0\n", code .. " " .. output)
@@ -488,8 +509,8 @@ describe("tlslife.worker in a process", function()
 
     it("is false where there is none", function()
         for _, path in ipairs(interpreters) do
-            local code, output = worker(path,
-                nil, "print(require 'tlslife.worker', (require 'tlslife.worker'))")
+            local code, output = worker(path, nil,
+                "print(require 'tlslife.worker', (require 'tlslife.worker'))")
             assert.equal("0 false\t", code .. " " .. output:sub(1, 6))
         end
     end)
@@ -500,10 +521,14 @@ describe("tlslife.worker in a process", function()
                 local tls, uv = require "tlslife", require "luv"
                 local listener = assert(tls.listen("127.0.0.1", 0))
                 local pair, status = uv.socketpair(), nil
-                local chunk = "for _, one in ipairs(require 'tlslife.worker'.listeners) do print(one:fd(), one:port()) end"
+                local chunk = "for _, one in ipairs(require 'tlslife.worker'.listeners) do " ..
+                    "print(one:fd(), one:port()) end"
                 local env = {"TLSLIFE_WORKER=1:3:4,5"}
-                for name, value in pairs(uv.os_environ()) do env[#env + 1] = name .. "=" .. value end
-                uv.spawn(uv.exepath(), {args = {"-e", chunk}, env = env, stdio = {0, 1, 2, pair[2], listener:fd(), listener:fd()}},
+                for name, value in pairs(uv.os_environ()) do
+                    env[#env + 1] = name .. "=" .. value
+                end
+                local stdio = {0, 1, 2, pair[2], listener:fd(), listener:fd()}
+                uv.spawn(uv.exepath(), {args = {"-e", chunk}, env = env, stdio = stdio},
                     function(code) status = code end)
                 uv.run()
                 print(status, listener:port())

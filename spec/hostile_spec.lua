@@ -34,10 +34,8 @@ describe("a list", function()
         {"option alpn", "x", function(list) return tls.context {role = "client", alpn = list} end},
         {"option ca", p.ca_file,
             function(list) return tls.context {role = "client", ca = list} end},
-        {"option certificate",
-            {certificate = p.server_cert, private_key = p.server_key}, function(list)
-            return tls.context {role = "server", certificate = list}
-        end},
+        {"option certificate", {certificate = p.server_cert, private_key = p.server_key},
+            function(list) return tls.context {role = "server", certificate = list} end},
         {"option psk", {identity = "i", key = "secretsecretsecret"},
             function(list) return tls.context {role = "client", psk = list} end},
         {"tls.keyring", ("s"):rep(32), tls.keyring},
@@ -187,8 +185,9 @@ describe("a certificate's dates", function()
         local directory = process.directory()
         for _, days in ipairs {1, 3650, 4400, 8800, 20000, 60000, 2900000} do
             local cert, key = ("%s/far%d.pem"):format(directory, days), directory .. "/far.key"
-            assert(os.execute(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days %d -subj /CN=localhost "
-                .. "-addext subjectAltName=DNS:localhost -keyout '%s' -out '%s' 2>/dev/null"):format(days, key, cert)))
+            assert(os.execute(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 " ..
+                "-nodes -days %d -subj /CN=localhost -addext subjectAltName=DNS:localhost " ..
+                "-keyout '%s' -out '%s' 2>/dev/null"):format(days, key, cert)))
             local client = pair.connect {client = {ca = cert},
                 server = {certificate = cert, private_key = key}}
             local found = client:peer_certificates()[1]
@@ -429,16 +428,19 @@ describe("a script with the debug library", function()
         a:connect()
         local store = {get = print, put = print, remove = print}
         local cache = tls.cache {store = store, keyring = tls.keyring {("k"):rep(32)}}
-        local objects = {client, conn, a, cache, tls.keyring {("k"):rep(32)}, tls.ticket_keys {}, tls.poller(), buffer(),
-            assert(tls.listen("127.0.0.1", 0)), tls.context {role = "client", verify = "none", cache = cache}:connection()}
+        local objects = {client, conn, a, cache, tls.keyring {("k"):rep(32)}, tls.ticket_keys {},
+            tls.poller(), buffer(), assert(tls.listen("127.0.0.1", 0)),
+            tls.context {role = "client", verify = "none", cache = cache}:connection()}
         local function junk()
-            return {n = 9, nil, 0x4141414141414141, 1, -1, "x", {}, buffer(), conn, debug.setmetatable(buffer(), getmetatable(conn))}
+            return {n = 9, nil, 0x4141414141414141, 1, -1, "x", {}, buffer(), conn,
+                debug.setmetatable(buffer(), getmetatable(conn))}
         end
 
         -- every C function that a script can find there
         local seen, functions = {}, {}
         local function find(value)
-            if type(value) == "function" and not seen[value] and debug.getinfo(value, "S").what == "C" then
+            if type(value) == "function" and not seen[value] and
+                    debug.getinfo(value, "S").what == "C" then
                 seen[value], functions[#functions + 1] = true, value
             elseif type(value) == "table" and not seen[value] then
                 seen[value] = true
@@ -451,12 +453,14 @@ describe("a script with the debug library", function()
         find(package.preload)
         find(require "tlslife.core")
         for key, value in next, debug.getregistry() do
-            if type(key) == "userdata" then find(value) end -- the metatables of what is the binding's own
+            -- the metatables of what is the binding's own
+            if type(key) == "userdata" then find(value) end
         end
         local function try()
             for _, object in ipairs(objects) do
-                for _, name in ipairs {"state", "context", "session", "peer_certificates", "accept", "connect", "read", "stats", "entries",
-                    "role", "events", "fd", "sub", "port", "set_num_tickets", "connection"} do
+                for _, name in ipairs {"state", "context", "session", "peer_certificates",
+                    "accept", "connect", "read", "stats", "entries", "role",
+                    "events", "fd", "sub", "port", "set_num_tickets", "connection"} do
                     pcall(function() return object[name](object) end)
                 end
                 pcall(tostring, object)
@@ -497,7 +501,9 @@ describe("a script with the debug library", function()
             local registry, changed = debug.getregistry(), {}
             for key, value in next, registry do
                 local type = type(key)
-                if type == "userdata" or (type == "number" and key > 2) then changed[key] = value end
+                if type == "userdata" or (type == "number" and key > 2) then
+                    changed[key] = value
+                end
             end
             for key, value in next, changed do
                 local values = junk()

@@ -320,7 +320,8 @@ end
 
 describe("tls.serve without room in shared memory", function()
     local NO_ROOM <const> = "trap '' XFSZ; ulimit -f 1000"
-    local STATEFUL <const> = [[context = {certificate = certificate, private_key = private_key, resumption = "stateful"}, ]]
+    local STATEFUL <const> = "context = {certificate = certificate, private_key = private_key, " ..
+        "resumption = 'stateful'}, "
 
     it("serves, by default, and says once that workers keep ids for themselves", function()
         local running = serving.start("workers = 2", 2, NO_ROOM)

@@ -73,8 +73,8 @@ describe("a key log", function()
     it("has the mode 0600 whatever the umask is", function()
         for _, mask in ipairs {"0", "777"} do
             local path = path_of("umask" .. mask)
-            sh("umask " .. mask .. "; %s -e 'assert(require([[tlslife]]).context {role = [[client]], keylog = arg[1]})' /dev/null %s",
-                program.path, path)
+            sh("umask " .. mask .. "; %s -e 'assert(require([[tlslife]]).context " ..
+                "{role = [[client]], keylog = arg[1]})' /dev/null %s", program.path, path)
             local code, mode = process.run {"stat", "-c", "%a", path}
             assert.equal(0, code)
             assert.equal("600\n", mode)
@@ -87,7 +87,8 @@ end)
 local prelude = [[
     local tls = require "tlslife"
     local cert, key, ca, path = ...
-    local server = assert(tls.context {role = "server", certificate = cert, private_key = key, keylog = path})
+    local server = assert(tls.context {role = "server", certificate = cert, private_key = key,
+        keylog = path})
     local client = assert(tls.context {role = "client", ca = ca})
     local function shake()
         local a, b = client:connection(), server:connection()

@@ -192,17 +192,19 @@ describe("the layers", function()
     it("see what they forbid", function()
         assert.is_true(LUA "lua.h" and LUA "lauxlib.h" and OPENSSL "openssl/ssl.h" and LOOPS "uv.h")
         assert.is_false(LUA "stdio.h" or OPENSSL "tlslife.h" or LOOPS "poll.h")
-        local all = functions "static int a(void) {return b(1);}\nint b(int x) {read(x);}\nint c(void) {/* read() */}"
+        local all = functions("static int a(void) {return b(1);}\nint b(int x) {read(x);}\n" ..
+            "int c(void) {/* read() */}")
         assert.equal("calls b, which calls read", reaches(all, "a", {read = true}))
         assert.is_nil(reaches(all, "c", {read = true}))
     end)
 end)
 
 describe("a callback of OpenSSL", function()
-    local IO = set [[read write recv send recvmsg sendmsg recvfrom sendto poll select connect accept accept4 open fopen
-        fread fwrite fprintf printf fputs fgets dprintf writev readv getaddrinfo sleep usleep nanosleep
-        BIO_read BIO_write BIO_puts BIO_printf SSL_read SSL_read_ex SSL_write SSL_write_ex SSL_do_handshake SSL_shutdown
-        tlsl_wait_fd tlslife_conn_read tlslife_conn_write tlslife_conn_handshake tlslife_conn_shutdown]]
+    local IO = set [[read write recv send recvmsg sendmsg recvfrom sendto poll select connect accept
+        accept4 open fopen fread fwrite fprintf printf fputs fgets dprintf writev readv getaddrinfo
+        sleep usleep nanosleep BIO_read BIO_write BIO_puts BIO_printf SSL_read SSL_read_ex SSL_write
+        SSL_write_ex SSL_do_handshake SSL_shutdown tlsl_wait_fd tlslife_conn_read tlslife_conn_write
+        tlslife_conn_handshake tlslife_conn_shutdown]]
 
     it("does no input or output and does not wait", function()
         local all = merged(CORE)
@@ -231,9 +233,10 @@ describe("a callback of OpenSSL", function()
 end)
 
 describe("a finalizer", function()
-    local VERBS = set [[tlslife_conn_shutdown tlslife_conn_close tlslife_conn_read tlslife_conn_write tlslife_conn_writev
-        tlslife_conn_flush tlslife_conn_handshake tlslife_conn_connect tlslife_conn_accept tlslife_conn_dial
-        tlslife_conn_peek tlslife_listener_accept read write recv send poll select close_notify lua_yieldk lua_yield]]
+    local VERBS = set [[tlslife_conn_shutdown tlslife_conn_close tlslife_conn_read
+        tlslife_conn_write tlslife_conn_writev tlslife_conn_flush tlslife_conn_handshake
+        tlslife_conn_connect tlslife_conn_accept tlslife_conn_dial tlslife_conn_peek
+        tlslife_listener_accept read write recv send poll select close_notify lua_yieldk lua_yield]]
 
     it("releases and does nothing else", function()
         local all = merged "src/lua"
@@ -245,7 +248,8 @@ describe("a finalizer", function()
             for name in contents(path):gmatch '{%s*"__close"%s*,%s*([%w_]+)%s*}' do
                 finalizers[name] = true
             end
-            for name in contents(path):gmatch 'lua_pushcfunction%(L,%s*([%w_]+)%);%s*\n?%s*lua_setfield%(L,[^,]+,%s*"__gc"' do
+            for name in contents(path):gmatch('lua_pushcfunction%(L,%s*([%w_]+)%);%s*\n?%s*' ..
+                    'lua_setfield%(L,[^,]+,%s*"__gc"') do
                 finalizers[name] = true
             end
         end

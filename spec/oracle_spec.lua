@@ -38,7 +38,8 @@ local NEVER_RESUMABLE = "^tls12_ticket/server/"
 
 -- row: what a row of docs/differences.md begins with. case: a pattern for the case's name, and
 -- except one for those left out. What is told here instead of what libssl tells, and why:
---   theirs, ours   a pattern for its token, and ours: with captures of theirs as %1, or a function of the token and all
+--   theirs, ours   a pattern for its token, and ours: with captures of theirs as %1, or a function
+--                  of the token and all
 --   like           an end of the matrix, whose tokens from the masks on stand in the place of these
 --   state          in that state libssl does what we do in this one
 --   line           all of it
@@ -49,25 +50,29 @@ local DIFFERENCES = {
         case = "^tls1%d_[is][dt]%w*/server/context_freed$", except = "stateless",
         theirs = "^resumable=0$", ours = "resumable=1",
         row = "free` of a server's context",
-        why = "libssl's own cache spoils what it holds when its SSL_CTX goes; ours lets go of it, and ends alone spoil a session",
+        why = "libssl's own cache makes the sessions bad that it holds when its SSL_CTX goes; " ..
+            "with ours only the end of a connection does",
     },
     {
         case = "/full_write/", theirs = "^s%.shutdown=%-1/want_write$", ours = "s.shutdown=raises",
         row = "shutdown` while a write waits",
-        why = "libssl gives the waiting record's place to the close_notify, and the record is never finished: refused",
+        why = "libssl gives the waiting record's place to the close_notify, and the record is " ..
+            "never finished: refused",
     },
     {
         case = "/full_write/", like = "none",
         row = "shutdown` while a write waits",
-        why = "a shutdown that is refused has not been: the session is judged as where nothing was done",
+        why = "a shutdown that is refused has no effect: the session is judged as if it had not " ..
+            "been called",
     },
     {
         case = "/shutdown_write_waits$",
-        line = "s.write=0/want_write s.shutdown=raises p.read=0/want_read s.shutdown=raises p.read=0/want_read "
-            .. "s.shutdown=raises p.read=0/want_read s.write=0/want_write p.read=0/want_read s.write=1 p.read=1 "
-            .. "s.mask=0 p.mask=0",
+        line = "s.write=0/want_write s.shutdown=raises p.read=0/want_read s.shutdown=raises " ..
+            "p.read=0/want_read s.shutdown=raises p.read=0/want_read s.write=0/want_write " ..
+            "p.read=0/want_read s.write=1 p.read=1 s.mask=0 p.mask=0",
         row = "shutdown` while a write waits",
-        why = "libssl 3.0 fails with bad write retry, 3.5 loses the record: refused until the write is finished",
+        why = "libssl 3.0 fails with bad write retry, 3.5 loses the record: refused until the " ..
+            "write is finished",
     },
     {
         case = "/shutdown_before$", theirs = "^s%.shutdown=%-1/.*$", ours = "s.shutdown=raises",
@@ -87,19 +92,21 @@ local DIFFERENCES = {
     {
         case = "/shutdown_after_", theirs = "^s%.shutdown=%-1/.*$", ours = first_failure,
         row = "a call on a connection that failed",
-        why = "libssl says shutdown while in init; a connection that failed goes on saying why it did",
+        why = "libssl says shutdown while in init; a connection that failed goes on saying why " ..
+            "it did",
     },
     {
         case = "/shutdown_after_", theirs = "^s%.[rw]%a+=0/[sz][^:]*$", ours = first_failure,
         row = "a call on a connection that failed",
-        why = "libssl says no more than SSL_ERROR_SYSCALL without errno, or even a clean end after a fatal alert",
+        why = "libssl says no more than SSL_ERROR_SYSCALL without errno, or even a clean end " ..
+            "after a fatal alert",
     },
     {
         case = "/handshake_alert_sent$", theirs = "^s%.handshake=%-1/syscall$",
         ours = first_failure,
         row = "a call on a connection that failed",
-        why =
-            "libssl says no more than SSL_ERROR_SYSCALL without errno: we say again why it failed",
+        why = "libssl says no more than SSL_ERROR_SYSCALL without errno: we say again why " ..
+            "it failed",
     },
     {
         case = "/read_before$", theirs = "^s%.read=0/want_read$", ours = "s.read=raises",
@@ -119,7 +126,8 @@ local DIFFERENCES = {
     {
         case = "/clear_renegotiating$", theirs = "^clear=0/.*$", ours = "clear=1",
         row = "clear` while",
-        why = "SSL_clear fails while a renegotiation is pending, when it has dropped the session: a peer could ask and go",
+        why = "SSL_clear fails while a renegotiation is pending, when it has dropped the " ..
+            "session: a peer could ask and go",
     },
     {
         case = "/dup_before$", theirs = "^quiet=0$", ours = "quiet=1",
@@ -149,7 +157,8 @@ local DIFFERENCES = {
     {
         case = "/session_set_%a+$", theirs = "^set=1$", ours = "set=raises",
         row = "set_session` on",
-        why = "SSL_set_session says 1 on a live connection, and on a server's, where it means nothing: refused",
+        why = "SSL_set_session says 1 on a live connection, and on a server's, where it means " ..
+            "nothing: refused",
     },
     {
         case = "/session_set_live$", except = NEVER_RESUMABLE, theirs = "^resumable=0$",
@@ -160,7 +169,8 @@ local DIFFERENCES = {
     {
         case = "/session_set_live$", theirs = "^([sp]%.%a+)=0/.*$", ours = "%1=1", in_some = true,
         row = "set_session` on",
-        why = "libssl 3.0 resets the method of a live connection, and nothing can be read or written any more",
+        why = "libssl 3.0 resets the method of a live connection, and nothing can be read or " ..
+            "written any more",
     },
 }
 

@@ -183,18 +183,18 @@ describe("resumption() says expired", function()
         end, {[TWO] = "expired", [THREE] = "not_offered"}},
         ["what a server's home has had too long, not the client"] =
             {"not_accepted", function(version)
-            local client, server = pair.client {max_version = version},
-                pair.server {cache = tls.cache {timeout = 1}}
-            local _, session = visit(client, server)
-            return function() return visit(client, server, {session = session}) end
-        end, {[TWO] = "expired", [THREE] = "expired"}},
+                local client, server = pair.client {max_version = version},
+                    pair.server {cache = tls.cache {timeout = 1}}
+                local _, session = visit(client, server)
+                return function() return visit(client, server, {session = session}) end
+            end, {[TWO] = "expired", [THREE] = "expired"}},
         ["what a server's external store has had too long, not the client"] =
             {"not_accepted", function(version)
-            local client, server = pair.client {max_version = version},
-                pair.server {cache = far {timeout = 1}}
-            local _, session = visit(client, server)
-            return function() return visit(client, server, {session = session}) end
-        end, {[TWO] = "expired", [THREE] = "expired"}},
+                local client, server = pair.client {max_version = version},
+                    pair.server {cache = far {timeout = 1}}
+                local _, session = visit(client, server)
+                return function() return visit(client, server, {session = session}) end
+            end, {[TWO] = "expired", [THREE] = "expired"}},
         ["what a client's cache has had too long"] = {"expired", function(version)
             local client, server = pair.client {
                 max_version = version, cache = tls.cache {timeout = 1}}, pair.server()

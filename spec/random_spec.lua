@@ -31,14 +31,16 @@ end)
 -- What is left of programs that failed. Under AddressSanitizer the third tells by its leak.
 local FOUND = {
     ["a list longer than memory is written"] = {
-        [[o[6] = tls.context {role = 'server', certificate = p.server_cert, private_key = p.server_key}]],
+        [[o[6] = tls.context {role = 'server', certificate = p.server_cert,
+            private_key = p.server_key}]],
         [[o[12] = o[6]:connection(); o[12]:set_blocking(false)]],
         [[o[12]:write(long)]],
     },
     ["a hook takes the session, and the group is asked for"] = {
         [[o[1] = tls.context {role = 'client', ca = p.ca_pem}]],
-        [[o[5] = tls.context {role = 'server', certificate = p.server_cert, private_key = p.server_key, ca = p.ca_pem,
-            verify = 'optional', on_verify = function(c) c:set_session(); return true end}]],
+        [[o[5] = tls.context {role = 'server', certificate = p.server_cert,
+            private_key = p.server_key, ca = p.ca_pem, verify = 'optional',
+            on_verify = function(c) c:set_session(); return true end}]],
         [[o[15] = o[1]:connection(); o[15]:set_blocking(false); o[15]:set_hostname 'localhost']],
         [[o[16] = o[5]:connection(); o[16]:set_blocking(false)]],
         [[tls.pair(o[15], o[16])]],
@@ -46,8 +48,8 @@ local FOUND = {
     },
     ["a connection is cleared while on_hello yields"] = {
         [[o[1] = tls.context {role = 'client', ca = p.ca_pem}]],
-        [[o[4] = tls.context {role = 'server', certificate = p.server_cert, private_key = p.server_key,
-            on_hello = function() yield() end}]],
+        [[o[4] = tls.context {role = 'server', certificate = p.server_cert,
+            private_key = p.server_key, on_hello = function() yield() end}]],
         [[o[11] = o[1]:connection(); o[11]:set_blocking(false); o[11]:set_hostname 'localhost']],
         [[o[12] = o[4]:connection(); o[12]:set_blocking(false)]],
         [[tls.pair(o[11], o[12])]],
@@ -58,7 +60,8 @@ local FOUND = {
     },
     ["shutdown comes after a write that came after shutdown"] = {
         [[o[1] = tls.context {role = 'client', ca = p.ca_pem}]],
-        [[o[4] = tls.context {role = 'server', certificate = p.server_cert, private_key = p.server_key}]],
+        [[o[4] = tls.context {role = 'server', certificate = p.server_cert,
+            private_key = p.server_key}]],
         [[o[15] = o[1]:connection(); o[15]:set_blocking(false); o[15]:set_hostname 'localhost']],
         [[o[16] = o[4]:connection(); o[16]:set_blocking(false)]],
         [[tls.pair(o[15], o[16])]],

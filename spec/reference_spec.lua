@@ -23,7 +23,8 @@ local CLASSES <const> = {
 -- the rows of the tables: {c = "`a`, `b`", lua = "...", page = "..."}
 local function rows()
     local found = {}
-    for c, lua, page in contents "docs/reference.md":gmatch "\n| ([^\n|]+) | ([^\n|]+) | ([^\n|]+) |" do
+    local ROW <const> = "\n| ([^\n|]+) | ([^\n|]+) | ([^\n|]+) |"
+    for c, lua, page in contents "docs/reference.md":gmatch(ROW) do
         if c ~= "C" and not c:match "^%-" then
             found[#found + 1] = {c = c, lua = lua, page = page}
         end

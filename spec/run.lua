@@ -5,8 +5,9 @@
 --
 -- COLLECTOR is the collector under which the specs run:
 --   default       the program's own, which is generational like lua's
---   incremental   a new cycle as soon as one ends: what may be collected soon is. At the default step multiplier each
---                 nudge for C memory would be a cycle of its own, for thirty times the time
+--   incremental   a new cycle as soon as one ends: what may be collected soon is. At the default
+--                 step multiplier each step that C memory asks for would be a cycle of its own,
+--                 which takes thirty times as long
 --   generational  a young collection after each percent of growth, an old one after as little
 local collectors = {
     default = function() end,
@@ -20,7 +21,8 @@ local collectors = {
 
 local choose = collectors[arg[1]]
 if not choose then
-    io.stderr:write "usage: tlslife spec/run.lua default|incremental|generational [busted's options and files]\n"
+    io.stderr:write("usage: tlslife spec/run.lua default|incremental|generational " ..
+        "[busted's options and files]\n")
     os.exit(2)
 end
 choose()

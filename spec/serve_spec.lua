@@ -277,7 +277,8 @@ describe("a server that reloads", function()
                 if calls == 3 then error "the third raises" end
                 if calls == 4 then return {} end
                 assert(shared.worker == 1)
-                return tls.context {role = "server", certificate = certificate, private_key = private_key,
+                return tls.context {role = "server", certificate = certificate,
+                    private_key = private_key,
                     ticket_keys = tls.ticket_keys {}}
             end
         end)()]]
@@ -296,7 +297,8 @@ end)
 describe("resumption", function()
     for _, version in ipairs {"TLSv1.2", "TLSv1.3"} do
         it("by a cache that serve has made outlives a reload, in " .. version, function()
-            local server = start [[context = {certificate = certificate, private_key = private_key, resumption = "stateful"}]]
+            local server = start [[context = {certificate = certificate, private_key = private_key,
+                resumption = "stateful"}]]
             local context = serving.context {max_version = version}
             local session = session_of(server, context)
             assert.equal("true", serving.ask_once(server, "!reload"))
@@ -434,7 +436,8 @@ describe("a worker process", function()
         local _, why = open["1"]:read()
         assert.equal("truncated", why)
         assert.equal("here", ask(open["2"], "here"))
-        local output = server:wait_for "worker 1 %(process %d+%) ended with signal 9; another starts in 0.1 s.*worker 1: listening"
+        local output = server:wait_for("worker 1 %(process %d+%) ended with signal 9; " ..
+            "another starts in 0.1 s.*worker 1: listening")
         assert.is_nil(output:match "nothing")
         for _, conn in pairs(open) do conn:free() end
         for who, conn in pairs(meet(server, 2)) do

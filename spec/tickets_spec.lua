@@ -103,8 +103,8 @@ end
 describe("tls.serve", function()
     for workers = 1, 2 do
         for num_tickets = 1, 2 do
-            local options = ("workers = %d, context = {certificate = certificate, private_key = private_key, num_tickets = %d}")
-                :format(workers, num_tickets)
+            local options = ("workers = %d, context = {certificate = certificate, " ..
+                "private_key = private_key, num_tickets = %d}"):format(workers, num_tickets)
 
             it(("resumes a client with a cache, workers %d, num_tickets %d"):format(
                 workers, num_tickets), function()

@@ -355,7 +355,8 @@ describe("a listener", function()
         local chunk = [[
             local tls = require "tlslife"
             local cert, key = ...
-            local server = assert(tls.context {role = "server", certificate = cert, private_key = key})
+            local server = assert(tls.context {role = "server", certificate = cert,
+                private_key = key})
             local client = assert(tls.context {role = "client", verify = "none"})
             local listener = assert(tls.listen("127.0.0.1", 0))
             local kept, failed = {}, nil
@@ -369,7 +370,8 @@ describe("a listener", function()
                 if not accepted then failed = {message, err}; break end
                 kept[#kept + 1] = accepted
             end
-            assert(failed and failed[2].code == "system" and failed[2].errno == 24, failed and failed[1])
+            assert(failed and failed[2].code == "system" and failed[2].errno == 24,
+                failed and failed[1])
             for _, conn in ipairs(kept) do conn:free() end
             local conn = client:connection()
             assert(conn:dial("127.0.0.1", listener:port()))
@@ -587,7 +589,13 @@ describe("a descriptor of the program's", function()
                 local conn = context:connection()
                 assert(conn:take_fd(fd) and conn:fd() == fd)
                 assert(io.open("/proc/self/fd/" .. fd)):close()
-                if fd == 7 then conn:free() elseif fd == 8 then conn:close_transport() else conn:set_memory() end
+                if fd == 7 then
+                    conn:free()
+                elseif fd == 8 then
+                    conn:close_transport()
+                else
+                    conn:set_memory()
+                end
                 assert(select(3, io.open("/proc/self/fd/" .. fd)) == 2, "still open")
             end
             print "closed"
@@ -689,7 +697,8 @@ describe("a process", function()
     local chunk = [[
             local tls = require "tlslife"
             local cert, key, ca = ...
-            local server = assert(tls.context {role = "server", certificate = cert, private_key = key, timeout = 5})
+            local server = assert(tls.context {role = "server", certificate = cert,
+                private_key = key, timeout = 5})
             local client = assert(tls.context {role = "client", ca = ca, timeout = 5})
             local function joined()
                 local listener <close> = assert(tls.listen("127.0.0.1", 0))
@@ -700,7 +709,8 @@ describe("a process", function()
                 local child = io.popen "ls -l /proc/self/fd"
                 local sockets = select(2, child:read "a":gsub("socket:", ""))
                 child:close()
-                assert(sockets == tonumber(os.getenv "SOCKETS" or 0), "a child has " .. sockets .. " sockets")
+                assert(sockets == tonumber(os.getenv "SOCKETS" or 0),
+                    "a child has " .. sockets .. " sockets")
                 a:set_blocking(false)
                 b:set_blocking(false)
                 repeat local x, y = a:connect(), b:accept() until x and y

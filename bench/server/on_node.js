@@ -9,7 +9,9 @@ const block = Buffer.alloc(16384, 'b');
 const BLOCKS = 64;
 
 function big(response) {
-    response.writeHead(200, {'Content-Type': 'text/plain', 'Content-Length': block.length * BLOCKS});
+    response.writeHead(200, {
+        'Content-Type': 'text/plain', 'Content-Length': block.length * BLOCKS,
+    });
     let left = BLOCKS;
     function more() {
         while (left > 0) {
@@ -25,7 +27,8 @@ function big(response) {
 }
 
 const server = https.createServer({
-    cert: fs.readFileSync(process.argv[2]), key: fs.readFileSync(process.argv[3]), minVersion: 'TLSv1.3',
+    cert: fs.readFileSync(process.argv[2]), key: fs.readFileSync(process.argv[3]),
+    minVersion: 'TLSv1.3',
 }, (request, response) => {
     response.sendDate = false;
     if (request.url === '/big') {

@@ -1,7 +1,7 @@
 -- server.lua: our own server, in a process of its own. It does what `openssl s_server -rev` does:
 -- sends each line back reversed, and ends the connection when the line is CLOSE. It says its port,
--- then one line for each connection that has ended. Usage: tlslife examples/demo/server.lua
--- certificate private-key
+-- then one line for each connection that has ended.
+-- Usage: tlslife examples/demo/server.lua certificate private-key
 
 local tls = require "tlslife"
 

@@ -73,15 +73,17 @@ static void *work(void *unused) {
     lua_setglobal(L, "client");
     tlslife_lua_push_context(L, server);
     lua_setglobal(L, "server");
-    run(L,
-        "for i = 1, 8 do\n"
-        "    local a, b = client:connection(), server:connection()\n"
-        "    a:set_blocking(false) b:set_blocking(false) a:set_hostname 'localhost' tlslife.pair(a, b)\n"
-        "    local connected, accepted\n"
-        "    for _ = 1, 20 do connected = connected or a:connect() accepted = accepted or b:accept() end\n"
-        "    assert(connected and accepted)\n"
-        "    if i % 3 == 0 then a:free() end\n"
-        "end");
+    run(L, "for i = 1, 8 do\n"
+           "    local a, b = client:connection(), server:connection()\n"
+           "    a:set_blocking(false) b:set_blocking(false)\n"
+           "    a:set_hostname 'localhost' tlslife.pair(a, b)\n"
+           "    local connected, accepted\n"
+           "    for _ = 1, 20 do\n"
+           "        connected = connected or a:connect() accepted = accepted or b:accept()\n"
+           "    end\n"
+           "    assert(connected and accepted)\n"
+           "    if i % 3 == 0 then a:free() end\n"
+           "end");
     lua_close(L);
     return unused;
 }
@@ -114,12 +116,13 @@ static void connect_in(lua_State *L) {
     tlslife_conn_set_blocking(b, false);
     push_conn(L, a, "a");
     push_conn(L, b, "b");
-    run(L,
-        "local connected, accepted\n"
-        "for _ = 1, 20 do connected = connected or a:connect() accepted = accepted or b:accept() end\n"
-        "assert(connected and accepted)\n"
-        "a:read() assert(a:context() ~= b:context())\n"
-        "session = a:session() a:shutdown() a:free() assert(not pcall(a.read, a))");
+    run(L, "local connected, accepted\n"
+           "for _ = 1, 20 do\n"
+           "    connected = connected or a:connect() accepted = accepted or b:accept()\n"
+           "end\n"
+           "assert(connected and accepted)\n"
+           "a:read() assert(a:context() ~= b:context())\n"
+           "session = a:session() a:shutdown() a:free() assert(not pcall(a.read, a))");
     lua_getglobal(L, "a");
     CHECK(tlslife_lua_test_conn(L, -1) == NULL);
     lua_pop(L, 1);
@@ -171,7 +174,8 @@ static void check_caches(void) {
 static const char serve[] =
     "function serve(session)\n"
     "    local a, b = client:connection(), server:connection()\n"
-    "    a:set_blocking(false) b:set_blocking(false) a:set_hostname 'localhost' tlslife.pair(a, b)\n"
+    "    a:set_blocking(false) b:set_blocking(false)\n"
+    "    a:set_hostname 'localhost' tlslife.pair(a, b)\n"
     "    if session then a:set_session(client:import_session(session)) end\n"
     "    for _ = 1, 20 do\n"
     "        if not a:handshake_done() then a:connect() end\n"
@@ -211,7 +215,8 @@ static void check_functions(const test_identity *identity) {
     run(second, serve);
     run(first,
         "rows, puts, gets = {}, 0, 0\n"
-        "cache = tlslife.cache {in_memory = false, keyring = tlslife.keyring {('k'):rep(32)}, store = {\n"
+        "keyring = tlslife.keyring {('k'):rep(32)}\n"
+        "cache = tlslife.cache {in_memory = false, keyring = keyring, store = {\n"
         "    get = function(key) gets = gets + 1 return rows[key] end, remove = print,\n"
         "    put = function(key, sealed) puts = puts + 1 rows[key] = sealed end}}\n"
         "server = tlslife.context {role = 'server', certificate = CERTIFICATE, private_key = KEY,\n"
@@ -235,8 +240,8 @@ static void check_listener(void) {
     tlslife_lua_push_listener(L, listener);
     CHECK(tlslife_lua_check_listener(L, -1) == listener);
     lua_setglobal(L, "listener");
-    run(L,
-        "assert(listener:port() > 0) listener:close() listener:close() assert(not pcall(listener.port, listener))");
+    run(L, "assert(listener:port() > 0) listener:close() listener:close()\n"
+           "assert(not pcall(listener.port, listener))");
     lua_close(L);
 }
 
@@ -256,10 +261,13 @@ static void check_closing(void) {
     lua_State *L = new_state();
     tlslife_lua_push_context(L, client);
     lua_setglobal(L, "client");
-    run(L,
-        "conn = client:connection()\n"
-        "last = setmetatable({}, {__gc = function() late = conn:context():connection() conn:free() end})\n"
-        "first = setmetatable({}, {__gc = function() kept = client:connection() pcall(conn.connect, conn) end})");
+    run(L, "conn = client:connection()\n"
+           "last = setmetatable({}, {__gc = function()\n"
+           "    late = conn:context():connection() conn:free()\n"
+           "end})\n"
+           "first = setmetatable({}, {__gc = function()\n"
+           "    kept = client:connection() pcall(conn.connect, conn)\n"
+           "end})");
     lua_close(L);
 }
 

@@ -40,7 +40,7 @@ struct scene {
     SSL_CTX *contexts[ROLES];
     SSL *ends[ROLES];
     SSL_SESSION *held;  /* the subject's session, by a reference of our own */
-    SSL_SESSION *offer; /* what a client offers later: held itself, or a copy where the subject serves */
+    SSL_SESSION *offer; /* what a client offers later: held, or a copy where the subject serves */
     SSL_SESSION *first; /* the same of the first ticket, in TLS 1.3 */
     SSL_SESSION *kept[KEPT_MAX]; /* what the client was given, oldest first */
     size_t kept_len;
@@ -87,7 +87,7 @@ SSL_SESSION *offered(const struct scene *scene, SSL_SESSION *session);
 
 void join(SSL *a, SSL *b);                /* gives both a new transport in memory */
 bool handshake(SSL *client, SSL *server); /* to its end; false: it failed */
-void exchange(SSL *client, SSL *server);  /* a byte each way: in TLS 1.3 the client has its tickets then */
+void exchange(SSL *client, SSL *server);  /* a byte each way, which brings TLS 1.3's tickets */
 void settle(SSL **ssl);                   /* frees it, its session judged good */
 void settle_all(struct scene *scene);     /* both ends */
 void leave(SSL *ssl);                     /* its stream ends, without close_notify */

@@ -4,8 +4,10 @@
  */
 #include "oracle.h"
 
-/* Groups that are not the default's first; P-256 is the certificate's, which TLS 1.2 wants there. Not const: a
- * macro of OpenSSL's casts it. */
+/*
+ * Groups that are not the default's first; P-256 is the certificate's, which TLS 1.2 wants there.
+ * Not const: a macro of OpenSSL's casts it.
+ */
 static char groups[] = "P-384:P-256";
 
 /* ---------------------------------------------------------------------------------------- clear */

@@ -739,8 +739,7 @@ static void test_kills(int kills, size_t bytes) {
         (void)waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT);
         died_holding += i % 4 == 0 ? held_by(map, &plan, pid) : 0;
         (void)kill(survivor, SIGCONT);
-        if (i % 2 ==
-            0) { /* the other half of them stay for a while as the dead whom nobody has waited for */
+        if (i % 2 == 0) { /* the others stay zombies for a while */
             nap(0.001);
         }
         (void)waitpid(pid, NULL, 0);

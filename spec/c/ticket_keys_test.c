@@ -445,8 +445,7 @@ static bool visit(tlslife_context *client_of, tlslife_context *server_of,
     CHECK(tlslife_conn_session_reused(client) == resumed);
     tlslife_session_free(*session);
     *session = tlslife_conn_take_session(client);
-    if (*session ==
-        NULL) { /* libssl reports no ticket that TLS 1.2 renews: it is in the connection's session */
+    if (*session == NULL) { /* a renewed ticket of TLS 1.2 is in the connection's session only */
         *session = tlslife_conn_get1_session(client);
     }
     (void)tlslife_conn_close(client, 0);

@@ -449,8 +449,8 @@ function G:server_context(n, plainly)
         {rare(10), "session_timeout = 1"},
         {rare(2), "options = {NO_TICKET = true}"},
         {rare(10, "again"), "options = {ALLOW_CLIENT_RENEGOTIATION = true}"},
-    }, ("role = 'server', certificate = p.server_cert, private_key = p.server_key, timeout = 0.01%s"):format(
-        tls13 and "" or ", max_version = 'TLSv1.2'")))
+    }, "role = 'server', certificate = p.server_cert, private_key = p.server_key, timeout = 0.01" ..
+        (tls13 and "" or ", max_version = 'TLSv1.2'")))
 end
 
 function G:join(ends)

@@ -1,7 +1,8 @@
 --- Plays a program of generate.lua, or one that was shrunk, and looks after each line at what must
 --- always hold.
 --
---   local failure = play.run {"o[1] = tls.context {role = 'client'}", "o[1]:connection():write 'x'"}
+--   local failure = play.run {"o[1] = tls.context {role = 'client'}",
+--       "o[1]:connection():write 'x'"}
 --
 -- A failure is a table: line (its number), text, message. Lines may use what is in the environment
 -- below.

@@ -265,7 +265,8 @@ if arg[1] == "--play" then return play_file(arg[2]) end
 for i = 1, #arg, 2 do
     local name, value = arg[i]:match "^%-%-(%a+)$", tonumber(arg[i + 1])
     if not value then
-        io.stderr:write "usage: tlslife spec/random/run.lua [--seed N] [--sequences N] [--lines N] [--minutes M] [--jobs N] [--show SEED]\n"
+        io.stderr:write("usage: tlslife spec/random/run.lua [--seed N] [--sequences N] " ..
+            "[--lines N] [--minutes M] [--jobs N] [--show SEED]\n")
         os.exit(2)
     end
     options[name] = math.tointeger(value) or value

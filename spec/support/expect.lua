@@ -1,9 +1,13 @@
 --- What the specs expect of calls, in the words of lua/tlslife/types.lua.
 --
---   expect.raises("freed", client.read, client)           a mistake of the program: raised, and the message matches
---   local err = expect.fails("verify", client:connect())  what the world did: nil, a sentence, a tlslife.Error
---   expect.word("want_read", client:read())               a wait or an end: nil, the word, nothing more
---   expect.refused(what, conn.read, conn, -1)             raised, whatever it says; what goes into the failure's message
+--   -- a mistake of the program: raised, and the message matches
+--   expect.raises("freed", client.read, client)
+--   -- what the world did: nil, a sentence, a tlslife.Error
+--   local err = expect.fails("verify", client:connect())
+--   -- a wait or an end: nil, the word, nothing more
+--   expect.word("want_read", client:read())
+--   -- raised, whatever it says; what goes into the failure's message
+--   expect.refused(what, conn.read, conn, -1)
 --
 -- Thousands of calls are looked at, also with the collector at its busiest: so this is plain Lua,
 -- not luassert.

@@ -2,7 +2,8 @@
 -- calls in the same order, told in the same tokens by spec.support.scene.
 --
 --   ends, disposals   the matrix: each way a connection can end, each way to be rid of it
---   states            what a connection can be in after its handshake: from each, each two of shutdown, read and write
+--   states            what a connection can be in after its handshake: from each, each two of
+--                     shutdown, read and write
 --   sequences         all other lives, by name
 --   run(rest)         what plays a case, by what its name has after kind and role; nil: not known
 

@@ -1,11 +1,13 @@
-// Node as the peer of spec/interop_spec.lua; what it takes and prints is what peer.py does, but for one thing:
-// Node says "end" for a close_notify and for a cut stream alike, so that "end closed" means less here.
+// Node as the peer of spec/interop_spec.lua; what it takes and prints is what peer.py does, but for
+// one thing: Node says "end" for a close_notify and for a cut stream alike, so that "end closed"
+// means less here.
 'use strict';
 const fs = require('fs');
 const tls = require('tls');
 
 const say = (text) => fs.writeSync(1, text + '\n');
-const said = (socket) => say(`connected ${socket.getProtocol()} reused=${socket.isSessionReused()}`);
+const said = (socket) =>
+  say(`connected ${socket.getProtocol()} reused=${socket.isSessionReused()}`);
 
 function isWhole(reply) {
   const head = reply.indexOf('\r\n\r\n');
@@ -35,11 +37,15 @@ function client(port, version, ca, request, times, ends, session) {
 }
 
 function server(_kind, certificate, key) {
-  const listener = tls.createServer({cert: fs.readFileSync(certificate), key: fs.readFileSync(key)});
+  const listener = tls.createServer({
+    cert: fs.readFileSync(certificate), key: fs.readFileSync(key),
+  });
   listener.on('secureConnection', (socket) => {
     said(socket);
     socket.on('data', (data) => {
-      if (String(data.subarray(0, 3)) === 'GET') socket.end('HTTP/1.0 200 OK\r\n\r\nhello of Node\n');
+      if (String(data.subarray(0, 3)) === 'GET') {
+        socket.end('HTTP/1.0 200 OK\r\n\r\nhello of Node\n');
+      }
       else socket.write(data);
     });
     socket.on('end', () => say('end closed'));

@@ -1,11 +1,14 @@
 """Python's ssl as the peer of spec/interop_spec.lua.
 
-peer.py client PORT VERSION CA REQUEST TIMES ENDS   TIMES connections, each but the first with the session of the one
-                                                    before; ENDS (client, server) closes first
-peer.py server KIND CERTIFICATE KEY                 echoes; "GET" is answered, and then it closes first
+peer.py client PORT VERSION CA REQUEST TIMES ENDS
+    makes TIMES connections, each but the first with the session of the one before; ENDS (client,
+    server) closes first
+peer.py server KIND CERTIFICATE KEY
+    echoes; "GET" is answered, and then it closes first
 
-It prints a line for each thing that the spec looks at: "connected VERSION reused=False", what it received,
-and "end closed" once the peer's close_notify has come - or an exception, when the stream ended without one.
+It prints a line for each thing that the spec looks at: "connected VERSION reused=False", what it
+received, and "end closed" once the peer's close_notify has come - or an exception, when the stream
+ended without one.
 """
 import socket
 import ssl
@@ -34,8 +37,10 @@ def receive_reply(conn, ends):
     got = b""
     while True:
         head, separator, body = got.partition(b"\r\n\r\n")
-        if ends == "client" and separator and len(body) >= int(head.split(b"Content-Length: ")[1].split(b"\r")[0]):
-            return got
+        if ends == "client" and separator:
+            length = int(head.split(b"Content-Length: ")[1].split(b"\r")[0])
+            if len(body) >= length:
+                return got
         data = conn.recv(65536)
         if not data:
             return got
@@ -50,7 +55,8 @@ def client(port, version, ca, request, times, ends):
     session = None
     for _ in range(int(times)):
         plain = socket.create_connection(("127.0.0.1", int(port)), timeout=10)
-        conn = context.wrap_socket(plain, server_hostname="localhost", session=session, suppress_ragged_eofs=False)
+        conn = context.wrap_socket(plain, server_hostname="localhost", session=session,
+                                   suppress_ragged_eofs=False)
         say(said(conn))
         conn.sendall(request)
         say(receive_reply(conn, ends).decode())

@@ -39,18 +39,21 @@ local function request_file()
     return spilt("request", peers.request())
 end
 
---------------------------------------------------------------------------------------------------- servers
+-- ----------------------------------------------------------------------------------------- servers
 --
--- name kinds[version]      the ways in which it resumes in that protocol version start(kind)
--- the running process and its port
+-- name
+-- kinds[version]      the ways in which it resumes in that protocol version
+-- start(kind)         the running process and its port
 -- request             what makes it answer and close first
--- reply(version)      a Lua pattern that its answer has says_reused(reply, output)  whether its
--- answer or its output tells of resumption; output is what it printed
---                     since the connection began
--- says_answered       a pattern in its output once our close_notify has answered its own; nil: it does not look
+-- reply(version)      a Lua pattern that its answer has
+-- says_reused(reply, output)
+--                     whether its answer or its output tells of resumption; output is what it
+--                     printed since the connection began
+-- says_answered       a pattern in its output once our close_notify has answered its own; nil: it
+--                     does not look
 -- never_answers       a close_notify that we send first: it just closes
 -- plenty()            kind to start it with, what to write and what it makes of it, each of several
--- records
+--                     records
 
 local BOTH = {["TLSv1.2"] = {"tickets", "stateful"}, ["TLSv1.3"] = {"tickets", "stateful"}}
 
@@ -196,17 +199,21 @@ peers.servers = {
     },
 }
 
---------------------------------------------------------------------------------------------------- clients
+-- ----------------------------------------------------------------------------------------- clients
 --
--- name start(port, version, options)  a process that connects, sends the request, reads the reply
+-- name
+-- start(port, version, options)
+--                     a process that connects, sends the request, reads the reply
 --     options.times   connections to make, each but the first with the session of the one before
 --     options.ends    "client": it closes first; "server": it waits for our close_notify
 -- kinds[version]      the ways of ours to resume that it goes along with
--- single              one process is one connection: start is called for each; options.resume from the second on
+-- single              one process is one connection: start is called for each; options.resume from
+--                     the second on
 -- silent              its first connection of several sends nothing
 -- finish(one)         makes it close, where it does not by itself
 -- never_answers       a close_notify that we send first: it just closes
--- says_closed         a pattern in its output when our close_notify was read as the clean end; nil: it does not say
+-- says_closed         a pattern in its output when our close_notify was read as the clean end; nil:
+--                     it does not say
 -- cannot_tell         a stream cut and a stream ended are the same to it
 -- says_reused         a pattern in its output when the session was resumed; nil: it does not say
 

@@ -7,13 +7,14 @@
 --
 --   ca            the root: ca_file, ca_pem (ca_cert too), ca_key; ca_dir holds it under its hash
 --   intermediate  intermediate_cert, intermediate_key
---   server        EC P-256, for localhost, 127.0.0.1, ::1, a.example, *.b.example; server_cert is leaf and
---                 intermediate, server_leaf the leaf alone
+--   server        EC P-256, for localhost, 127.0.0.1, ::1, a.example, *.b.example; server_cert is
+--                 leaf and intermediate, server_leaf the leaf alone
 --   rsa           the same names, RSA 2048
 --   wrong_host    the same issuer, for elsewhere.example alone
 --   expired       the names of server, over since 2020
 --   client        CN=client, by the root
---   other_ca      a root that signed none of these: other_ca_file, other_ca_pem; other_client is by it
+--   other_ca      a root that signed none of these: other_ca_file, other_ca_pem; other_client is
+--                 by it
 --   encrypted_key server's key under the passphrase p.passphrase
 --   garbage       looks like PEM, and is not: garbage_file
 --   empty         an empty file: empty_file
@@ -93,7 +94,8 @@ make other_client /CN=client client $ec -CA other_ca.leaf -CAkey other_ca.key
 : >old.index
 echo 10 >old.serial
 openssl req -new -config config -noenc $ec -subj /CN=localhost -keyout expired.key -out expired.csr
-openssl ca -batch -notext -config config -name old -cert intermediate.leaf -keyfile intermediate.key \
+openssl ca -batch -notext -config config -name old \
+    -cert intermediate.leaf -keyfile intermediate.key \
     -startdate 20190101000000Z -enddate 20200101000000Z -in expired.csr -out expired.leaf
 
 for name in server rsa wrong_host expired; do
@@ -112,7 +114,8 @@ openssl ocsp -index index -CA intermediate.leaf -rsigner intermediate.leaf -rkey
 mkdir hashed
 cp ca.pem hashed/root.pem
 openssl rehash hashed
-printf -- '-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n' >garbage.pem
+printf -- '-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n' \
+    >garbage.pem
 : >empty.pem
 ]]
 

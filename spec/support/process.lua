@@ -9,8 +9,9 @@
 -- process group: workers die with their master.
 --
 --   local process = require "spec.support.process"
---   local server = process.start {"openssl", "s_server", "-accept", port, timeout = 20, stdin = true}
---   server:wait_for_port(port)            -- raises with the output when the program ends or time is up
+--   local server = process.start {"openssl", "s_server", "-accept", port, timeout = 20,
+--       stdin = true}
+--   server:wait_for_port(port)            -- raises with the output when it ends or time is up
 --   server:wait_for("ACCEPT (%d+)")       -- a Lua pattern in the output; returns its captures
 --   server:write "text"; server:finish_input()
 --   local code = server:wait(5)           -- exit status (128 + signal)

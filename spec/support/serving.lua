@@ -1,10 +1,10 @@
 --- A tls.serve in a process of its own, and clients for it.
 --
---   local server = serving.start([[workers = 3, timeout = 5]])   -- the text of options, on top of what is below
---   local client = serving.connect(server)                       -- a tlslife connection, blocking, 5 s
---   serving.ask(client, "hello")                                 -- an echo; "!command" is one of those below
+--   local server = serving.start([[workers = 3, timeout = 5]])   -- options, beside those below
+--   local client = serving.connect(server)          -- a tlslife connection, blocking, 5 s
+--   serving.ask(client, "hello")                    -- an echo; "!command" is one of those below
 --   serving.signal(server.pid, "sigterm"); server:wait(5)
---   local raw = serving.raw(server.port)                         -- bytes over TCP: raw:write, raw:read, raw:close, raw:reset
+--   local raw = serving.raw(server.port)            -- bytes over TCP: write, read, close, reset
 --
 -- The certificate lies in a directory of the server's own, server.home: server.pem and server.key
 -- may be replaced.
@@ -31,14 +31,19 @@ function commands.stats(_, server)
     return table.concat(words, " ")
 end
 function commands.error() error "raised on purpose" end
-function commands.object() error(setmetatable({}, {__tostring = function() return "an object" end})) end
+function commands.object()
+    error(setmetatable({}, {__tostring = function() return "an object" end}))
+end
 function commands.hang() coroutine.yield() end
 function commands.deaf(conn) while true do conn:read() end end
 function commands.twice(conn) conn:close() conn:close() end
 function commands.free(conn) conn:free() end
 function commands.keep(conn) kept[#kept + 1] = conn end
 function commands.kept() return tostring(select(2, pcall(kept[1].read, kept[1]))) end
-function commands.memory() collectgarbage() collectgarbage() return ("%d"):format(collectgarbage "count" // 1) end
+function commands.memory()
+    collectgarbage() collectgarbage()
+    return ("%d"):format(collectgarbage "count" // 1)
+end
 function commands.block(_, _, line) return ("b"):rep(tonumber(line:match "%d+")) end
 function commands.slow(_, _, line)
     local co, timer = coroutine.running(), uv.new_timer()
@@ -59,7 +64,8 @@ local function handler(conn, server)
     end
 end
 local function on_start(server)
-    io.stdout:write(("worker %d: listening on port %d\n"):format(server:stats().worker, server:ports()[1]))
+    io.stdout:write(("worker %d: listening on port %d\n"):format(server:stats().worker,
+        server:ports()[1]))
     io.stdout:flush()
 end
 io.stdout:write(("process %d\n"):format(uv.os_getpid()))
