@@ -1,12 +1,11 @@
--- adapter_spec.lua: the adapters for loops by themselves, over sockets that carry no TLS: what
--- types.lua promises of a tlslife.Loop, by each of them in the same way, and what only one of them
--- can get wrong.
+-- adapter_spec.lua: each loop's adapter alone, over sockets without TLS, compared with what
+-- types.lua promises of a tlslife.Loop; and the faults that only one of them can have.
 
 local copas_of = require "spec.support.copas"
 local has_socket, socket = pcall(require, "socket")
 if not has_socket then -- Debian 13 has LuaSocket, but not for Lua 5.4
     describe("the adapters", function()
-        it("wait, wake and forget", function() pending "socket is not installed" end)
+        it("can wait, wake and forget", function() pending "socket is not installed" end)
     end)
     return
 end
@@ -114,8 +113,8 @@ end
 
 -- ------------------------------------------------------------------------------------------- specs
 
-describe("the loops that the specs have", function()
-    it("are named", function()
+describe("the loops that these specs use", function()
+    it("are listed, and why others are not there", function()
         for _, driver in ipairs(drivers) do print("  " .. driver.name, driver.version or "") end
         for name, why in pairs(missing) do print("  no " .. name .. ":", why) end
     end)
@@ -149,7 +148,7 @@ for _, driver in ipairs(drivers) do
             return loop.wait(fd_of(one), mode, seconds, one)
         end
 
-        it("knows its coroutines", function()
+        it("recognizes the coroutines that its loop runs", function()
             assert.is_false(loop.running())
             assert.is_false(coroutine.wrap(loop.running)())
             run(function()
@@ -192,7 +191,7 @@ for _, driver in ipairs(drivers) do
             assert.same({"drains", "writes"}, order)
         end)
 
-        it("waits for either", function()
+        it("waits until there is something to read or room to write", function()
             local a, b = pair()
             run(function() assert.is_true(wait(a, "rw", LIMIT)) end)
             fill(a)
@@ -200,7 +199,7 @@ for _, driver in ipairs(drivers) do
             run(function() assert.is_true(wait(a, "rw", LIMIT)) end)
         end)
 
-        it("sees the peer's end", function()
+        it("wakes when the peer has closed its end", function()
             local a, b = pair()
             run(function()
                 assert.is_true(wait(a, "r"))
@@ -211,7 +210,7 @@ for _, driver in ipairs(drivers) do
             end)
         end)
 
-        it("waits no longer than it shall", function()
+        it("waits no longer than its deadline", function()
             local a = pair()
             run(function()
                 assert.is_false(wait(a, "r", 0))
@@ -222,7 +221,7 @@ for _, driver in ipairs(drivers) do
             end)
         end)
 
-        it("takes what is ready for ready, also without time", function()
+        it("finds what is ready even when its deadline has passed", function()
             local a, b = pair()
             b:send "x"
             run(function()
@@ -232,7 +231,7 @@ for _, driver in ipairs(drivers) do
             end)
         end)
 
-        it("keeps many times at once, in their order", function()
+        it("keeps many deadlines at once, in their order", function()
             local ends, functions = {}, {}
             for i = 1, 20 do
                 local a = pair()
@@ -246,7 +245,7 @@ for _, driver in ipairs(drivers) do
             assert.is_true(ends[1] > 10 and ends[20] < 10, table.concat(ends, " "))
         end)
 
-        it("wakes, and does not run what it wakes", function()
+        it("wakes a coroutine without running it at once", function()
             local a, b = pair()
             local waiter, order = nil, {}
             run(function()
@@ -264,7 +263,7 @@ for _, driver in ipairs(drivers) do
             assert.same({"has woken", "woken"}, order)
         end)
 
-        it("wakes soon, and what waits with a deadline too", function()
+        it("wakes a coroutine promptly, also one that waits with a deadline", function()
             local a, b = pair()
             local waiter
             local from = socket.gettime()
@@ -279,7 +278,7 @@ for _, driver in ipairs(drivers) do
             assert.is_true(took < 0.06, took)
         end)
 
-        it("wakes nothing that does not wait, now or later", function()
+        it("has no effect when it wakes what does not wait, now or later", function()
             local a, b = pair()
             local first
             run(function()
@@ -295,7 +294,7 @@ for _, driver in ipairs(drivers) do
             loop.wake(coroutine.create(print))
         end)
 
-        it("lets one read and another write one descriptor", function()
+        it("lets one coroutine read and another write the same descriptor", function()
             local a, b = pair()
             local quiet = pair()
             fill(a)
@@ -318,7 +317,7 @@ for _, driver in ipairs(drivers) do
             assert.same({"read", "wrote"}, order)
         end)
 
-        it("lets several wait for the same", function()
+        it("lets several coroutines wait for the same event", function()
             local a, b = pair()
             local woken, late = 0, nil
             local function reader()
@@ -334,7 +333,7 @@ for _, driver in ipairs(drivers) do
             assert.is_true(late)
         end)
 
-        it("forgets a descriptor: who waits goes on, and the number can come back", function()
+        it("forgets a descriptor: its waiters go on, and its number can be used again", function()
             local a = pair()
             local fd, order = fd_of(a), {}
             run(function()
@@ -355,7 +354,7 @@ for _, driver in ipairs(drivers) do
             assert.same({"goes on", "new"}, order)
         end)
 
-        it("needs no word where the collector closes what was waited for", function()
+        it("need not be told when the collector closes a descriptor that was waited for", function()
             run(function()
                 for i = 1, 5 do
                     local a, b = pair()
@@ -384,7 +383,7 @@ for _, driver in ipairs(drivers) do
             end)
         end)
 
-        it("does not let the owner go while somebody waits", function()
+        it("keeps the owner of a descriptor alive while a coroutine waits for it", function()
             local a, b = pair()
             local owners = setmetatable({}, {__mode = "k"})
             run(function()

@@ -1,5 +1,5 @@
--- address_spec.lua: addresses as text: what one call prints, every call that has a host takes; what
--- is none, every one refuses.
+-- address_spec.lua: addresses as text. What one call prints, every call that takes a host accepts;
+-- what is not an address, all of them refuse.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -95,8 +95,7 @@ describe("an address", function()
         local host = case[1]
         local bracketed = host:find(":", 1, true) and "[" .. host .. "]" or host
         for name, consume in pairs(consumers) do
-            it(("that is %s is taken by %s as every call prints it"):format(
-                bracketed, name), function()
+            it(("%s is taken by %s as every call prints it"):format(bracketed, name), function()
                 local server, client, alone = printed(host)
                 for i, text in ipairs {server, client} do
                     local of, port = text:match "^%[?([^%]]+)%]?:(%d+)$"
@@ -110,7 +109,7 @@ describe("an address", function()
         end
     end
 
-    it("has no port twice, and one at least where one is needed", function()
+    it("is refused with two ports, and without one where it needs one", function()
         local conn = pair.client():connection()
         for _, call in ipairs {tls.listen, function(...) return conn:dial(...) end} do
             expect.raises("names a port", call, "127.0.0.1:443", 443)
@@ -121,21 +120,21 @@ describe("an address", function()
         expect.raises("names no host", conn.set_hostname, conn, ":443")
     end)
 
-    it("may be every address, for those who listen", function()
+    it("may mean every address of the machine, for a listener", function()
         assert.same({nil, "8443"}, {tls.split_address ":8443"})
         local listener <close> = assert(tls.listen ":0")
         local conn <close> = pair.client():connection()
         assert.is_true(conn:dial("127.0.0.1", listener:port()))
     end)
 
-    it("may have a service's name", function()
+    it("may name its port by a service", function()
         assert.same({"localhost", "https"}, {tls.split_address "localhost:https"})
         assert.same({"a.example.", "whois++"}, {tls.split_address "a.example.:whois++"})
         local conn = pair.client():connection()
         expect.fails("resolve", conn:dial("127.0.0.1", "no-such-service"))
     end)
 
-    it("is verified without the link that it is good on", function()
+    it("is compared with a certificate without its zone (fe80::1%eth0)", function()
         local base = process.directory() .. "/scoped"
         local code, output = process.run {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
             "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=scoped", "-addext",
@@ -151,7 +150,7 @@ describe("an address", function()
         end
     end)
 
-    it("keeps the case of a link's name, not of a host's", function()
+    it("keeps the case of a zone's name, but not of a host's", function()
         local conn = pair.client():connection()
         conn:set_hostname "FE80::A%Up0"
         assert.equal("fe80::a%Up0", conn:hostname())
@@ -160,7 +159,7 @@ describe("an address", function()
     end)
 end)
 
-describe("what can be no host", function()
+describe("what cannot be a host", function()
     local bad = {
         "", "a b", "a/b", "[::1", "::1]", "[::1]]", "[]", "[127.0.0.1]", "[localhost]", "a:b:c",
         "127.0.0.1:", "localhost:",
@@ -195,7 +194,7 @@ describe("what can be no host", function()
         end
     end
 
-    it("has no port beyond 65535, as a number or as text", function()
+    it("is refused with a port above 65535, as a number or as text", function()
         for _, port in ipairs {65536, "65536", "70000", "99999999999999999999", -1, "-1", "",
             "4 3"} do
             expect.refused(port, conn.dial, conn, "127.0.0.1", port)
@@ -205,7 +204,7 @@ describe("what can be no host", function()
 end)
 
 describe("a server name", function()
-    it("is no IP address, which no client sends", function()
+    it("is not an IP address, which no client sends", function()
         for _, name in ipairs {"127.0.0.1", "::1", "[::1]", "fe80::1%lo", "*.127.0.0.1"} do
             expect.raises("IP address is never sent", tls.context,
                 {role = "server", server_names = {[name] = pair.server()}})

@@ -1,5 +1,5 @@
--- annotations_spec.lua: lua/tlslife/types.lua, which editors and readers believe, compared with the
--- module, both ways.
+-- annotations_spec.lua: the annotations of lua/tlslife/types.lua, which editors and readers
+-- believe, compared with the module in both directions.
 
 local tls = require "tlslife"
 
@@ -102,12 +102,12 @@ local function difference(a, b)
 end
 
 describe("the annotations", function()
-    it("parse at all", function()
+    it("parse", function()
         assert.is_true(#types.functions > 100)
         assert.is_not_nil(types.classes["tlslife.ContextOptions"].role)
     end)
 
-    it("are never loaded: the file is no part of the module", function()
+    it("are never loaded, since the file is not part of the module", function()
         assert.is_nil(package.loaded["tlslife.types"])
     end)
 
@@ -150,7 +150,7 @@ describe("the annotations", function()
         assert.truthy(tls.openssl_version:match "^OpenSSL 3%.")
     end)
 
-    it("name every parameter once and in order", function()
+    it("name every parameter once, in the order of the call", function()
         for _, func in ipairs(types.functions) do
             local names = {}
             for i, param in ipairs(func.params) do names[i] = param.name end
@@ -158,7 +158,7 @@ describe("the annotations", function()
         end
     end)
 
-    it("say nil, message, err of whatever the world can make fail", function()
+    it("say nil, message, err of every function that can fail", function()
         for _, func in ipairs(types.functions) do
             local where = ("%s:%d: %s"):format(TYPES, func.line, func.name)
             assert.is_true(#func.returns <= 3, where)
@@ -171,7 +171,7 @@ describe("the annotations", function()
         end
     end)
 
-    it("count the returned values of getters right", function()
+    it("give the right number of values for each getter", function()
         local made = objects()
         local before = { "blocking", "timeout", "hostname", "fd", "peer_address", "handshake_done",
             "pending", "has_pending",
@@ -198,7 +198,7 @@ describe("the annotations", function()
         made.Listener:close()
     end)
 
-    it("name the stable words", function()
+    it("name the words that calls return", function()
         local text = read_file(TYPES)
         for word in pairs(WORDS) do assert.truthy(text:find('"' .. word .. '"', 1, true), word) end
     end)
@@ -241,7 +241,7 @@ for maker, about in pairs(makers) do describe("the options of " .. maker, functi
 
     local unknown = complaint "no_such_option"
 
-    it("that are annotated are all known, and refuse a wrong type by name", function()
+    it("that are annotated are all known, and a wrong type is refused by its name", function()
         for name in pairs(options) do
             local said, named, message = complaint(name)
             assert.is_true(named > 0, name .. ": " .. message)

@@ -1,5 +1,5 @@
--- binding_spec.lua: what is the binding's own: handles, hooks that outlive their contexts,
--- arguments by name.
+-- binding_spec.lua: what only the Lua binding does: one userdata for each object and its
+-- references, hooks that outlive their contexts, arguments named in messages.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -13,8 +13,8 @@ local function collect()
     collectgarbage()
 end
 
-describe("a handle", function()
-    it("of a freed context comes back with a connection that still has it", function()
+describe("a userdata", function()
+    it("of a freed context can be had again from a connection that still uses it", function()
         local context = pair.client {on_verify = function() return true end}
         local conn <close> = context:connection()
         context:free()
@@ -25,7 +25,7 @@ describe("a handle", function()
         expect.raises("the context was freed", context.free, context)
     end)
 
-    it("of a session is one, however often it is asked for", function()
+    it("of a session is the same one, however often it is asked for", function()
         local client = pair.connect()
         local session = client:session()
         assert.is_true(rawequal(session, client:session()))
@@ -79,8 +79,7 @@ describe("a handle", function()
         end,
     }
     for name, make in pairs(givers) do
-        it("counts what a call hands out, free() and a scope's end give back one: " ..
-            name, function()
+        it("counts the references that a call gives and free() takes back: " .. name, function()
             local give, method, had = make()
             local mine = give()
             for _ = 1, had or 0 do mine:free() end
@@ -99,7 +98,7 @@ describe("a handle", function()
         end)
     end
 
-    it("outlives the variable that had it before", function()
+    it("stays valid when an older variable of the same object is freed", function()
         local client = pair.connect()
         local one = client:session()
         local old = one
@@ -108,7 +107,7 @@ describe("a handle", function()
         assert.is_string(one:protocol())
     end)
 
-    it("counts what dup gives once the handshake has begun", function()
+    it("counts one reference for each dup() after the handshake has begun", function()
         local client = pair.connect()
         assert.is_true(rawequal(client, client:dup()))
         client:free()
@@ -117,7 +116,7 @@ describe("a handle", function()
         expect.raises("connection:state%(%): the connection was freed", client.state, client)
     end)
 
-    it("is no other type's self, nor any value's", function()
+    it("is refused as the self of another type's method", function()
         local client = pair.client()
         local read = client:connection().read
         for _, wrong in ipairs {client, io.stdout, "x", 1, {}, tls.buffer(64), print} do
@@ -129,7 +128,7 @@ describe("a handle", function()
         expect.raises("buffer:sub", tls.buffer(1).sub, client)
     end)
 
-    it("may be asked for in finalizers, and freed there", function()
+    it("may be asked for and freed in finalizers", function()
         for _ = 1, 20 do
             local client, server = pair.connect()
             setmetatable({}, {__gc = function()
@@ -143,7 +142,7 @@ describe("a handle", function()
 end)
 
 describe("a hook", function()
-    it("of a server name's context is asked although all contexts were freed", function()
+    it("of a server name's context is called although the script freed all contexts", function()
         local asked = 0
         local target = pair.server {verify = "optional", ca = p.ca_file,
             on_verify = function() asked = asked + 1 return true end}
@@ -160,7 +159,7 @@ describe("a hook", function()
         assert.equal("server", server:context():role())
     end)
 
-    it("of the context that on_hello chose is asked although nobody kept it", function()
+    it("of the context that on_hello chose is called although the script dropped it", function()
         local asked = 0
         local function choose()
             return pair.server {verify = "optional", ca = p.ca_file,
@@ -176,13 +175,13 @@ describe("a hook", function()
         assert.equal(1, asked)
     end)
 
-    it("names its alert by a string", function()
+    it("names an alert by a string", function()
         local client, server = pair.join {server = {on_hello = function() return false, 40 end}}
         client:connect()
         expect.raises("on_hello returned number: the name of an alert", server.accept, server)
     end)
 
-    it("is told of versions by name", function()
+    it("gets versions by name", function()
         local seen
         local client, server = pair.join {
             client = {min_version = "TLSv1", ciphers = "DEFAULT@SECLEVEL=0"},
@@ -218,13 +217,13 @@ describe("arguments", function()
         ["unknown option 'verfy'"] = {verfy = true},
     }
     for message, options in pairs(mistakes) do
-        it("are named: " .. message, function()
+        it("are named in messages: " .. message, function()
             options.role = "server"
             expect.raises(message:gsub("%p", "%%%0"), tls.context, options)
         end)
     end
 
-    it("of listen are named", function()
+    it("of listen are named in messages", function()
         expect.raises("option 'backlog': 0 is not in", tls.listen, "127.0.0.1", 0, {backlog = 0})
         expect.raises("option 'backlog': integer expected", tls.listen, "127.0.0.1", 0,
             {backlog = "1"})
@@ -234,7 +233,7 @@ describe("arguments", function()
         expect.raises("65536 is not in 0..65535", tls.listen, "127.0.0.1", 65536)
     end)
 
-    it("of a buffer are its bytes", function()
+    it("may be a buffer, which stands for its bytes", function()
         local buffer = tls.buffer(4)
         assert.equal(buffer, buffer:set "abcd")
         expect.raises("5 bytes do not fit into 4", buffer.set, buffer, "abcde")

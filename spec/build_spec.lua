@@ -1,5 +1,5 @@
--- build_spec.lua: what a packager's flags, compilers and neighbours make of our build, as far as
--- CMake's configuration shows it.
+-- build_spec.lua: what CMake makes of a packager's compiler flags and of other versions of Lua,
+-- read from its configuration.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -44,16 +44,16 @@ end
 describe("the build", function()
     -- {what, CFLAGS, words for cmake, the levels in ninja's file}
     for _, case in ipairs {
-        {"2 where nobody says", "", {"-DCMAKE_BUILD_TYPE=Release"}, "2"},
+        {"2 by default", "", {"-DCMAKE_BUILD_TYPE=Release"}, "2"},
         {"2 with a packager's own optimization", "-O2", {"-DCMAKE_BUILD_TYPE=None"}, "2"},
         {"3 where CFLAGS say so", "-O2 -D_FORTIFY_SOURCE=3", {"-DCMAKE_BUILD_TYPE=Release"}, "3"},
         {"none where CFLAGS say so", "-U_FORTIFY_SOURCE", {"-DCMAKE_BUILD_TYPE=Release"}, ""},
         {"none without optimization", "",
             {"-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS_RELEASE=-O0"}, ""},
-        {"what the compiler has by itself", "",
+        {"the compiler's own default", "",
             {"-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_COMPILER="}, ""},
     } do
-        it("checks buffers at level " .. case[1], function()
+        it("sets _FORTIFY_SOURCE to " .. case[1], function()
             local words = {table.unpack(LIBRARY)}
             for _, word in ipairs(case[3]) do
                 if word == "-DCMAKE_C_COMPILER=" then
@@ -65,7 +65,7 @@ describe("the build", function()
         end)
     end
 
-    it("takes a warning for an error where it is told to, and nowhere else", function()
+    it("treats warnings as errors only where it is told to", function()
         local plain = configured(LIBRARY, {CFLAGS = ""})
         assert.is_nil(plain:find("-Werror", 1, true))
         local strict = configured({"--preset", "asan", table.unpack(LIBRARY)},
@@ -76,7 +76,7 @@ describe("the build", function()
         assert.is_nil(preset:find("-Werror", 1, true))
     end)
 
-    it("is for Lua 5.4, though a later one lies beside it", function()
+    it("uses Lua 5.4 although a later version is installed", function()
         local prefix = process.directory() .. "/later lua"
         assert.equal(0, (process.run {"mkdir", "-p", prefix .. "/include", prefix .. "/lib"}))
         process.spill(prefix .. "/include/lua.h",
@@ -95,7 +95,7 @@ describe("the build", function()
         end
     end)
 
-    it("says in one line what root shall install, where ./dev cannot", function()
+    it("prints one line for root to run where ./dev cannot install packages", function()
         local fakes = process.directory() .. "/fakes"
         assert.equal(0, (process.run {"mkdir", "-p", fakes}))
         for name, text in pairs {["dpkg-query"] = "exit 1", id = "echo 1000",

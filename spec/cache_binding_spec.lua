@@ -1,5 +1,5 @@
--- cache_binding_spec.lua: what Lua adds to caches: handles, tables of options, functions as a
--- store, which may yield, raise and outlive their handles.
+-- cache_binding_spec.lua: what Lua adds to caches: userdata, tables of options, and stores that are
+-- functions of the script, which may yield, raise and outlive their cache.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -82,7 +82,7 @@ local function suspended(client, server, session)
     return thread, peer, conn
 end
 
-describe("handles of", function()
+describe("userdata of", function()
     local made = {
         cache = function() return tls.cache() end,
         keyring = function() return tls.keyring {SECRET, ("t"):rep(40)} end,
@@ -91,7 +91,7 @@ describe("handles of", function()
     local use = {cache = "stats", keyring = "rotate", ticket_keys = "replace"}
 
     for kind, make in pairs(made) do
-        it(kind .. " are counted, freed once, and say so", function()
+        it(kind .. " count their references, and raise once they are freed", function()
             local object = make()
             assert.equal(kind, tls.type(object))
             assert.equal(object, object:up_ref())
@@ -234,7 +234,7 @@ describe("options of", function()
 end)
 
 describe("functions as a store", function()
-    it("are asked by the verb that needs a session, and told before it returns", function()
+    it("are called by the call that needs or makes a session, before it returns", function()
         local store, calls = functions()
         local server, client = server_of(store)
         local word, session = visit(client, server)
@@ -244,7 +244,7 @@ describe("functions as a store", function()
         assert.same({"put", "get"}, calls)
     end)
 
-    it("get a key of 32 bytes, a string and the seconds that it lives", function()
+    it("get a key of 32 bytes, a string and its lifetime in seconds", function()
         local seen
         local server, client = server_of(functions {put = function()
             return function(...) seen = table.pack(...) end
@@ -257,7 +257,7 @@ describe("functions as a store", function()
         assert.is_true(seen[3] > 90 and seen[3] <= 100)
     end)
 
-    it("may yield, each of them, and the verb's results are the same", function()
+    it("may each yield, and the call's results are the same", function()
         local store, calls = functions {get = yielding, put = yielding, remove = yielding}
         local server, client = server_of(store)
         local yields, word, session = looped(visit, client, server)
@@ -270,7 +270,7 @@ describe("functions as a store", function()
         assert.equal("connection", tls.type(word))
     end)
 
-    it("leave a read's bytes alone", function()
+    it("that yield do not change the results of read and write", function()
         -- in TLS 1.3 the tickets go out, and are told of, with what the server does next
         local store, calls = functions {put = yielding}
         local server, client = pair.server {cache = cache_of(store)}, pair.client()
@@ -287,7 +287,7 @@ describe("functions as a store", function()
         assert.same({"put", "put", "put"}, calls)
     end)
 
-    it("hold up one handshake and no other", function()
+    it("that yield hold up their own handshake and no other", function()
         local store = functions {get = yielding}
         local server, client = server_of(store)
         local _, session = visit(client, server)
@@ -299,7 +299,7 @@ describe("functions as a store", function()
         for i = 64, 1, -1 do coroutine.resume(threads[i]) end
     end)
 
-    it("make the connection busy while they look, and only while they look", function()
+    it("make their connection busy while they run, and only then", function()
         local server, client = server_of(functions {get = yielding, put = yielding})
         local _, _, session = looped(visit, client, server)
         local thread, peer, conn = suspended(client, server, session)
@@ -312,7 +312,7 @@ describe("functions as a store", function()
     end)
 
     for how, message in pairs {free = "was freed while", clear = "was cleared while"} do
-        it(("may find that the connection was given up meanwhile: %s"):format(how), function()
+        it(("may return after the connection was ended by %s"):format(how), function()
             local server, client = server_of(functions {get = yielding})
             local _, session = visit(client, server)
             local thread, peer = suspended(client, server, session)
@@ -324,7 +324,7 @@ describe("functions as a store", function()
         end)
     end
 
-    it("may be dropped or closed in the middle, and the next call asks again", function()
+    it("may have their coroutine dropped or closed; the next call asks again", function()
         local store, calls = functions {get = yielding}
         local server, client = server_of(store)
         local _, session = visit(client, server)
@@ -341,7 +341,7 @@ describe("functions as a store", function()
         assert.same({"put", "get"}, calls)
     end)
 
-    it("that raise cost a full handshake, and are counted", function()
+    it("that raise cost a full handshake, which stats() counts", function()
         local store = functions {
             get = function() return function() error "the database is on fire" end end}
         local cache = cache_of(store)
@@ -352,7 +352,7 @@ describe("functions as a store", function()
         assert.equal(errors + 1, cache:stats().store_errors)
     end)
 
-    it("that raise after they have yielded do, too", function()
+    it("that raise after a yield cost a full handshake, too", function()
         local store = functions {
             get = function() return function() error(coroutine.yield()) end end,
             put = function(_, _, call) return function(...)
@@ -368,7 +368,7 @@ describe("functions as a store", function()
         assert.equal(2, yields)
     end)
 
-    it("that raise are heard of by warn", function()
+    it("that raise are reported by warn", function()
         local status, output = program.run [[
             package.path = "./?.lua;" .. package.path
             local pair, tls = require "spec.support.pair", require "tlslife"
@@ -391,7 +391,7 @@ describe("functions as a store", function()
                 "tlslife: a store's put: an error that has no text"}, warnings)
     end)
 
-    it("cannot yield where their caller cannot, which costs a full handshake", function()
+    it("that yield where their caller cannot cost a full handshake", function()
         local server, client = server_of(functions {get = yielding})
         local _, session = visit(client, server)
         local conn, peer = pair.join {client = client, server = server, session = session}
@@ -411,7 +411,7 @@ describe("functions as a store", function()
             pair.client {min_version = "TLSv1.3", max_early_data = 100}
     end
 
-    it("that can take are asked to, where a session must be used once", function()
+    it("with take are called for a session that may be used once", function()
         local store, calls = functions {take = function(rows, calls) return function(key)
             calls[#calls + 1] = "take"
             local sealed = rows[key]
@@ -427,7 +427,7 @@ describe("functions as a store", function()
         assert.is_nil(table.concat(calls, " "):find "get")
     end)
 
-    it("that cannot take are asked to get, and then to remove, both of which may yield", function()
+    it("without take are asked to get and then to remove; both may yield", function()
         local store, calls = functions {get = yielding, remove = yielding}
         local server, client = early_server(store)
         local conn, peer = pair.connect {client = client, server = server}
@@ -438,7 +438,7 @@ describe("functions as a store", function()
         assert.same({"put", "get", "remove"}, {calls[1], calls[2], calls[3]})
     end)
 
-    it("whose remove fails have given nothing that must be used once", function()
+    it("whose remove fails resume no session that may be used once", function()
         local store = functions {remove = function() return function() error "read-only" end end}
         local server, client = early_server(store)
         local conn, peer = pair.connect {client = client, server = server}
@@ -446,7 +446,7 @@ describe("functions as a store", function()
         assert.equal("store", (visit(client, server, conn:take_session())))
     end)
 
-    it("are not called by the collector, but by the next verb of any connection of the cache", function()
+    it("are never called by the collector, but by the next call that uses the cache", function()
         local store, calls = functions()
         local server, client = server_of(store)
         local other = server:connection()
@@ -462,7 +462,7 @@ describe("functions as a store", function()
         assert.same({"put", "remove"}, calls)
     end)
 
-    it("are told by cache:remove itself", function()
+    it("are called by cache:remove", function()
         local store, calls, rows = functions {remove = yielding}
         local cache = cache_of(store)
         local server, client = pair.server {cache = cache, max_version = "TLSv1.2"}, pair.client()
@@ -474,7 +474,7 @@ describe("functions as a store", function()
         assert.equal("remove", calls[#calls])
     end)
 
-    it("live as long as a connection may ask for them, and no longer", function()
+    it("are kept as long as a connection may need them, and no longer", function()
         local alive = setmetatable({}, {__mode = "k"})
         local store, calls = functions()
         for _, call in pairs(store) do alive[call] = true end
@@ -496,7 +496,7 @@ describe("functions as a store", function()
         assert.is_nil(store or server or peer or conn)
     end)
 
-    it("outlive the cache's own handle, and serve copies of connections", function()
+    it("outlive the cache's userdata, and serve copies of connections", function()
         local store, calls = functions()
         local cache = cache_of(store)
         local server, client = pair.server {cache = cache, max_version = "TLSv1.2"},
@@ -516,7 +516,7 @@ describe("functions as a store", function()
         assert.is_nil(cache)
     end)
 
-    it("are looked at once: what becomes of the table is nothing to the cache", function()
+    it("are read from their table once: later changes of it have no effect", function()
         local store, calls = functions()
         local server, client = server_of(store)
         for name in pairs(store) do store[name] = nil end
@@ -586,7 +586,7 @@ describe("a cache", function()
         assert.is_nil(next_entry())
     end)
 
-    it("that is freed in the middle of that says so", function()
+    it("raises when it is freed while its entries are listed", function()
         local cache = filled(20)
         local raised = expect.raises("the cache was freed", function()
             for _ in cache:entries() do
@@ -596,7 +596,7 @@ describe("a cache", function()
         assert.truthy(tostring(raised):find "entries")
     end)
 
-    it("gives, takes and removes by id", function()
+    it("gets, takes and removes by id", function()
         local cache, ids = filled(3)
         local session = cache:get(ids[1])
         assert.equal(ids[1], session:id())
@@ -613,7 +613,7 @@ describe("a cache", function()
         assert.equal(1, cache:flush(true))
     end)
 
-    it("has nothing under ids that are none", function()
+    it("finds nothing under strings that cannot be ids", function()
         local cache = filled(1)
         for _, id in ipairs {"", "x", ("x"):rep(33), ("x"):rep(1 << 16), "\0"} do
             assert.is_nil(cache:get(id))
@@ -659,7 +659,7 @@ describe("ticket data", function()
     for _, kind in ipairs { {"TLSv1.2", "tickets"}, {"TLSv1.3", "tickets"},
         {"TLSv1.3", "stateful"} } do
         local version, resumption = table.unpack(kind)
-        it(("goes from a connection to the next, %s, %s"):format(version, resumption), function()
+        it(("passes to the next connection, %s, %s"):format(version, resumption), function()
             local server = pair.server {resumption = resumption, max_version = version}
             local client = pair.client {max_version = version}
             local got, session = connect(client, server, nil, "user\0 42")
@@ -674,14 +674,14 @@ describe("ticket data", function()
         end)
     end
 
-    it("stays at home where there is no ticket: ids of TLS 1.2", function()
+    it("is not passed on where there is no ticket: session ids of TLS 1.2", function()
         local server = pair.server {resumption = "stateful", max_version = "TLSv1.2"}
         local client = pair.client {max_version = "TLSv1.2"}
         local _, session = connect(client, server, nil, "user 42")
         assert.is_nil((connect(client, server, session)))
     end)
 
-    it("refuses what no ticket takes", function()
+    it("is refused where it is too long, no string, or a client's", function()
         local conn, peer = pair.connect()
         expect.raises("1024", peer.set_ticket_data, peer, ("x"):rep(1025))
         expect.raises("string expected", peer.set_ticket_data, peer, 42)
@@ -691,8 +691,8 @@ end)
 
 -- hiredis is optional
 if pcall(tls.redis) then
-    describe("a store that is far", function()
-        it("is waited for by whoever drives a connection that does not block", function()
+    describe("a store that has to be waited for", function()
+        it("makes a non-blocking connection return want words until it has answered", function()
             local mute <close> = assert(tls.listen("127.0.0.1", 0))
             local store = tls.redis {port = mute:port(), timeout = 0.2}
             local cache = cache_of(store)

@@ -1,4 +1,5 @@
--- cache_spec.lua: one list of examples over every home that sessions can have.
+-- cache_spec.lua: the same examples for every place where a cache keeps sessions: memory, shared
+-- memory, Redis, functions of the script.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -135,7 +136,7 @@ for _, home in ipairs(HOMES) do
 
             local function go(session, how) return looped(visit, client, server, session, how) end
 
-            it("resumes what was closed", function()
+            it("resumes a session whose connection was closed", function()
                 local c, s, session = go()
                 assert.equal("not_offered", c)
                 assert.not_equal("resumed", s)
@@ -145,7 +146,7 @@ for _, home in ipairs(HOMES) do
                 assert.equal(0, cache:stats().store_errors + cache:stats().not_opened)
             end)
 
-            it("looks nothing up for a fresh visitor", function()
+            it("looks nothing up for a client that offers no session", function()
                 for _ = 1, 3 do
                     local fresh = pair.client {max_version = "TLSv1.3"}
                     looped(visit, fresh, server)
@@ -153,7 +154,7 @@ for _, home in ipairs(HOMES) do
                 assert.equal(0, cache:stats().misses + cache:stats().hits)
             end)
 
-            it("forgets what was not closed", function()
+            it("forgets a session whose connection was not closed", function()
                 local _, _, session = go()
                 local bytes = session:export()
                 local _, s, second = go(session)
@@ -170,7 +171,7 @@ for _, home in ipairs(HOMES) do
                 end
             end)
 
-            it("keeps what was marked by set_shutdown", function()
+            it("keeps a session whose connection was marked by set_shutdown", function()
                 local _, _, session = go(nil, "mark")
                 local _, s = go(session)
                 assert.equal("resumed", s)
@@ -182,7 +183,7 @@ for _, home in ipairs(HOMES) do
                 assert.equal("resumed", select(2, go(session)))
             end)
 
-            it("keeps policies apart", function()
+            it("does not resume under another policy", function()
                 local _, _, session = go()
                 server = pair.server {cache = cache, verify = "optional", ca = p.ca_file}
                 local c, s = go(session)
@@ -190,7 +191,7 @@ for _, home in ipairs(HOMES) do
                 assert.not_equal("resumed", s)
             end)
 
-            it("removes by id from every home", function()
+            it("removes by id from memory and from the store", function()
                 local _, _, session = go()
                 cache:remove(version == "TLSv1.2" and session:id() or session:ticket())
                 looped(function() server:connection():free() end)
@@ -199,7 +200,7 @@ for _, home in ipairs(HOMES) do
         end)
     end
 
-    it("early data is taken once from " .. home[1], function()
+    it("early data is accepted once for a session in " .. home[1], function()
         local cache = cache_at(home)
         local client = pair.client {min_version = "TLSv1.3", max_early_data = 1000}
         local server = pair.server {cache = cache, max_early_data = 1000, num_tickets = 1}
@@ -227,7 +228,7 @@ for _, home in ipairs(HOMES) do
     end)
 end
 
-it("sessions grow old in every home", function()
+it("sessions expire wherever they are kept", function()
     local all = {}
     for _, home in ipairs(HOMES) do
         for _, version in ipairs(pair.VERSIONS) do
@@ -247,7 +248,7 @@ end)
 
 describe("a client's cache", function()
     for _, version in ipairs(pair.VERSIONS) do
-        it("resumes with no word of the script, " .. version, function()
+        it("resumes without any call of the script, " .. version, function()
             local cache = assert(tls.cache())
             local client = pair.client {max_version = version, cache = cache}
             local server = pair.server()
@@ -257,7 +258,7 @@ describe("a client's cache", function()
             assert.is_true(#cache >= 1)
         end)
 
-        it("keeps peers apart, " .. version, function()
+        it("offers a session only to the peer that gave it, " .. version, function()
             local cache = assert(tls.cache())
             local client, server = pair.client {max_version = version, cache = cache}, pair.server()
             visit(client, server)
@@ -274,7 +275,7 @@ describe("a client's cache", function()
             assert.equal("not_cached", (visit(lax, server)))
         end)
 
-        it("says that the last connection was not closed, " .. version, function()
+        it("gives the reason when the last connection was not closed, " .. version, function()
             local cache = assert(tls.cache {sessions_per_peer = 1})
             local client, server = pair.client {max_version = version, cache = cache},
                 pair.server {num_tickets = 1}
@@ -296,7 +297,7 @@ describe("a client's cache", function()
         end
     end)
 
-    it("survives a restart, sealed", function()
+    it("survives a restart of the program in a sealed file", function()
         local keyring = tls.keyring {SECRET}
         local cache, server = assert(tls.cache()), pair.server()
         visit(pair.client {cache = cache}, server)
@@ -348,7 +349,7 @@ describe("a store of functions", function()
         end)
     end
 
-    it("that gives another session's bytes is not believed", function()
+    it("that returns the bytes of another session costs a full handshake", function()
         local all = functions(plain)
         local one
         all.get = function() return one end
@@ -363,14 +364,14 @@ describe("a store of functions", function()
         assert.equal(1, cache:stats().not_opened)
     end)
 
-    it("that raises when it is to put or remove hurts nobody", function()
+    it("that raises in put or remove does not make a connection fail", function()
         local all = functions(plain)
         all.put = function() error "no" end
         all.remove = function() error "no" end
         assert.not_equal("resumed", (resumed_with(only_functions(all))))
     end)
 
-    it("holds nothing that opens under another key, context or place", function()
+    it("holds only bytes that open under their own key, policy and id", function()
         local all = functions(plain)
         local keys = {}
         all.put = function(key, sealed)
@@ -389,7 +390,7 @@ describe("a store of functions", function()
 end)
 
 describe("a cache", function()
-    it("raises for what makes no sense", function()
+    it("raises for wrong options, which the message names", function()
         expect.raises("keyring", tls.cache,
             {store = functions(plain) and only_functions(functions(plain))})
         expect.raises("capacityy", tls.cache, {capacityy = 1})
@@ -399,7 +400,7 @@ describe("a cache", function()
     end)
 
     for _, capacity in ipairs {0, 1} do
-        it("of capacity " .. capacity .. " lets handshakes be", function()
+        it("of capacity " .. capacity .. " never makes a handshake fail", function()
             local cache = assert(tls.cache {capacity = capacity})
             local client = pair.client {max_version = "TLSv1.2"}
             local server = pair.server {cache = cache}
@@ -412,7 +413,7 @@ describe("a cache", function()
         end)
     end
 
-    it("tells what it has, without secrets", function()
+    it("prints what it holds without secrets", function()
         local cache = assert(tls.cache())
         local client, server = pair.client {cache = cache}, pair.server {cache = cache}
         for _ = 1, 2 do visit(client, server) end

@@ -1,5 +1,5 @@
--- connection_spec.lua: the life of a connection: new, dup, up_ref, free, clear, and what its
--- userdata promises.
+-- connection_spec.lua: how a connection is made, copied, referenced, freed and cleared, and what
+-- its userdata promises.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -21,7 +21,7 @@ describe("a new connection", function()
         conn = pair.client({timeout = 3}):connection()
     end)
 
-    it("has its context's settings and nothing else", function()
+    it("has its context's settings and no results of a handshake", function()
         assert.equal("connection", tls.type(conn))
         assert.equal("before", conn:state())
         assert.is_false(conn:is_server())
@@ -42,7 +42,7 @@ describe("a new connection", function()
         assert.is_true(conn:quiet_shutdown())
     end)
 
-    it("knows its deadline as it was set", function()
+    it("returns the timeout that was set", function()
         conn:set_timeout(0.125)
         assert.equal(0.125, conn:get_timeout())
         conn:set_timeout(nil)
@@ -52,7 +52,7 @@ describe("a new connection", function()
         end
     end)
 
-    it("refuses what needs a transport", function()
+    it("raises in calls that need a transport", function()
         conn:set_hostname "localhost"
         expect.raises("transport", conn.connect, conn)
         expect.raises("", conn.read, conn)
@@ -61,7 +61,7 @@ describe("a new connection", function()
         expect.raises("", conn.drain, conn)
     end)
 
-    it("has one role", function()
+    it("takes the role of its context only", function()
         conn:set_memory()
         conn:set_hostname "localhost"
         expect.raises("client", conn.accept, conn)
@@ -83,7 +83,7 @@ describe("set_hostname", function()
         end
     end)
 
-    it("refuses what is none", function()
+    it("refuses what is neither a name nor an address", function()
         conn:set_hostname "kept.example"
         for _, name in ipairs {"", ".", "a..b", ".a", "a b", "a/b", "a\nb", "b\195\188cher.example",
             "a\0.example", ("x"):rep(64),
@@ -101,7 +101,7 @@ describe("set_hostname", function()
 end)
 
 describe("dup", function()
-    it("before the handshake is another connection with the same settings and no transport", function()
+    it("before the handshake copies the settings, but not the transport", function()
         local session, context = pair.session()
         local conn = context:connection()
         conn:set_hostname "localhost"
@@ -125,7 +125,7 @@ describe("dup", function()
     end)
 
     for _, version in ipairs(pair.VERSIONS) do
-        it("shakes hands like its original, " .. version, function()
+        it("makes the same handshake as its original, " .. version, function()
             local offered, group
             local server = pair.server {max_version = version, alpn = {"http/1.1"},
                 on_hello = function(_, hello)
@@ -152,7 +152,7 @@ describe("dup", function()
         end)
     end
 
-    it("of a server carries its number of tickets", function()
+    it("of a server's connection copies its number of tickets", function()
         local original = pair.server():connection()
         original:set_num_tickets(5)
         local client, server = pair.client():connection(), assert(original:dup())
@@ -167,7 +167,7 @@ describe("dup", function()
         assert.equal(5, tickets)
     end)
 
-    it("carries the context's questions", function()
+    it("copies the hooks of the context", function()
         local asked = 0
         local original = pair.client({on_verify = function()
             asked = asked + 1; return true
@@ -181,7 +181,7 @@ describe("dup", function()
         assert.equal(1, asked)
     end)
 
-    it("once the handshake has begun is the same connection, one reference more", function()
+    it("once the handshake has begun gives the same connection, with one more reference", function()
         local client, server = pair.connect()
         for _, conn in ipairs {client, server} do
             local same = assert(conn:dup())
@@ -194,7 +194,7 @@ describe("dup", function()
         end
     end)
 
-    it("in the midst of a handshake is the same connection too", function()
+    it("in the middle of a handshake returns the same connection, too", function()
         local client = pair.join()
         expect.word("want_read", client:connect())
         assert.equal(client, client:dup())
@@ -290,7 +290,7 @@ describe("dup, setter by setter,", function()
         if name:match "^set_" and not FOR_TRANSPORT[name] then setters[name] = true end
     end
     for name in pairs(setters) do
-        it("carries what " .. name .. " set", function()
+        it("copies what " .. name .. " set", function()
             local case = assert(CASES[name], "a setter that nobody compares")
             local role, set = case[1], case[2]
             local as_set = portrait(role, made(role, set))
@@ -313,7 +313,7 @@ describe("the references of a connection", function()
         expect.raises("freed", conn.dup, conn)
     end)
 
-    it("of many up_refs need as many frees", function()
+    it("of many up_ref calls need as many free calls", function()
         local conn = pair.client():connection()
         for _ = 1, 100 do conn:up_ref() end
         for _ = 1, 100 do conn:free() end
@@ -322,7 +322,7 @@ describe("the references of a connection", function()
         expect.raises("freed", conn.free, conn)
     end)
 
-    it("lose one at the close of a block", function()
+    it("are one less when a to-be-closed variable goes out of scope", function()
         local kept
         do
             local conn <close> = pair.client():connection()
@@ -334,7 +334,7 @@ describe("the references of a connection", function()
         expect.raises("freed", kept.state, kept)
     end)
 
-    it("stay a dup's, when the dup goes out of scope", function()
+    it("stay with the original when a dup goes out of scope", function()
         local client, server = pair.connect()
         do
             local dup <close> = client:dup()
@@ -343,7 +343,7 @@ describe("the references of a connection", function()
         assert.equal("hello", pair.send(client, server, "hello"))
     end)
 
-    it("may be given up within a block that closes", function()
+    it("may be freed within the block whose end would free them", function()
         do
             local conn <close> = pair.client():connection()
             conn:free()
@@ -354,7 +354,7 @@ describe("the references of a connection", function()
         end)
     end)
 
-    it("let a peer read what was written before the end", function()
+    it("let the peer read what was written before the last one was freed", function()
         local client, server = pair.connect()
         client:write "last words"
         client:free()
@@ -363,7 +363,7 @@ describe("the references of a connection", function()
     end)
 end)
 
-describe("a freed handle", function()
+describe("a freed userdata", function()
     local wrong = {0, "x", true, {}, print}
 
     local function check(object, name)
@@ -423,7 +423,7 @@ describe("a freed handle", function()
 end)
 
 describe("a userdata", function()
-    it("is one for each object", function()
+    it("is the same one for the same object", function()
         local client, server = pair.connect()
         assert.is_true(rawequal(client:context(), client:context()))
         assert.is_true(rawequal(client:session(), client:session()))
@@ -432,7 +432,7 @@ describe("a userdata", function()
         assert.is_true(rawequal(context, context:connection():context()))
     end)
 
-    it("that the collector took comes again", function()
+    it("that was collected can be had again from its object", function()
         local client = pair.connect()
         local id = client:session():id()
         collectgarbage()
@@ -441,7 +441,7 @@ describe("a userdata", function()
         assert.equal("client", client:context():role())
     end)
 
-    it("equals itself alone", function()
+    it("equals only itself", function()
         local client, server = pair.connect()
         assert.equal(client, client)
         assert.not_equal(client, server)
@@ -450,7 +450,7 @@ describe("a userdata", function()
         assert.is_false(client == 1)
     end)
 
-    it("tells its kind and no secrets", function()
+    it("prints its type and no secrets", function()
         local client, server = pair.connect {client = {keylog = true, max_version = "TLSv1.2"}}
         local master = client:take_keylog():match "^CLIENT_RANDOM %x+ (%x+)$"
         assert.equal(96, #master)
@@ -464,7 +464,7 @@ describe("a userdata", function()
         assert.is_nil(tls.type(1) or tls.type {} or tls.type(io.stdout) or tls.type "connection")
     end)
 
-    it("hides its metatable's way to crash it", function()
+    it("cannot be made to crash through its metatable", function()
         local conn = pair.client():connection()
         local metatable = debug.getmetatable(conn)
         for _, name in ipairs {"__gc", "__close", "__tostring", "__eq", "__len"} do
@@ -482,7 +482,7 @@ end)
 
 describe("clear", function()
     for _, version in ipairs(pair.VERSIONS) do
-        it("lets a connection shake hands again, resumed, " .. version, function()
+        it("lets a connection make another handshake, which resumes, " .. version, function()
             local client, server = pair.connect {client = {max_version = version}}
             assert.is_false(client:session_reused())
             pair.finish(client, server)
@@ -512,7 +512,7 @@ describe("clear", function()
             client:clear()
             server:clear()
         end,
-        ["in the midst of it"] = function(client, server)
+        ["in the middle of it"] = function(client, server)
             expect.word("want_read", client:connect())
             client:clear()
             server:clear()
@@ -529,7 +529,7 @@ describe("clear", function()
     for moment, reach in pairs(MOMENTS) do
         for _, version in ipairs(pair.VERSIONS) do
             for _, cached in ipairs {false, true} do
-                it(("%s offers the session that was given, %s, %s"):format(
+                it(("%s lets the session of set_session be offered again, %s, %s"):format(
                     moment, version, cached and "with a cache" or "without"),
                     function()
                         local session, _, context = pair.session {client = {max_version = version}}
@@ -558,7 +558,7 @@ describe("clear", function()
         end
     end
 
-    it("with a cache asks the cache, where no session was given, and where the one given has become bad", function()
+    it("with a cache offers the cache's session unless set_session gave a good one", function()
         local cache = tls.cache()
         local client, server = pair.client {max_version = "TLSv1.2", cache = cache}, pair.server()
         pair.finish(pair.connect {client = client, server = server})
@@ -591,7 +591,7 @@ describe("clear", function()
         assert.is_true(client:session_reused())
     end)
 
-    it("makes a session bad that is still open", function()
+    it("makes the session of a connection bad that was not closed", function()
         local client, server = pair.connect {client = {max_version = "TLSv1.2"}}
         local session = client:session()
         assert.is_true(session:is_resumable())
@@ -604,7 +604,7 @@ describe("clear", function()
         assert.is_false(client:session_reused())
     end)
 
-    it("works on a fresh connection, and in the midst of a handshake", function()
+    it("works on a new connection, and in the middle of a handshake", function()
         local conn = pair.client():connection()
         assert.is_true(conn:clear())
         local client = pair.join()
@@ -675,7 +675,7 @@ describe("clear", function()
     }
     for what, ask in pairs(pending) do
         for how, after in pairs(afters) do
-            it(("takes a renegotiation back %s, on a connection %s"):format(what, how), function()
+            it(("ends a renegotiation %s, on a connection %s"):format(what, how), function()
                 local contexts = {client = pair.client {max_version = "TLSv1.2"},
                     server = pair.server {alpn = {"own"},
                         options = {ALLOW_CLIENT_RENEGOTIATION = true}}}
@@ -718,7 +718,7 @@ describe("clear", function()
 end)
 
 describe("a connection of a freed context", function()
-    it("lives on", function()
+    it("goes on working", function()
         local context = pair.client()
         local conn = context:connection()
         context:free()
@@ -727,7 +727,7 @@ describe("a connection of a freed context", function()
 end)
 
 describe("a certificate", function()
-    it("is told in full", function()
+    it("is returned with all its fields", function()
         local client = pair.connect()
         local chain = client:peer_certificates()
         assert.equal(2, #chain)

@@ -1,5 +1,5 @@
--- context_spec.lua: every option of a context, good and bad, the policy that is derived from them,
--- and the seal.
+-- context_spec.lua: every option of a context, right and wrong; the policy that is derived from
+-- them (the session id context); and that settings are frozen by the first connection.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -110,7 +110,7 @@ describe("a context", function()
             server {server_names = {["a.example"] = target, ["*.b.example"] = target}})
     end)
 
-    it("that can serve nobody makes no connection, takes none, and is chosen for none", function()
+    it("of a server without certificate or PSK cannot be used for any connection", function()
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
         local uncertain = assert(tls.context {role = "server"})
         assert(uncertain:conf("Certificate", p.server_cert_file))
@@ -212,7 +212,7 @@ describe("a context", function()
         end)
     end
 
-    it("waits for no FIFO where it reads a file", function()
+    it("does not wait for a FIFO in place of a file", function()
         local fifo = process.directory() .. "/context.fifo"
         os.remove(fifo)
         assert(os.execute("mkfifo " .. process.quote(fifo)))
@@ -340,7 +340,7 @@ describe("a context", function()
         end)
     end
 
-    it("takes what is said twice, and what is no contradiction", function()
+    it("accepts settings that are repeated, and those that only look contradictory", function()
         for _, case in ipairs {
             {server, {resumption = "stateful", options = {NO_TICKET = true}}},
             {server, {resumption = "off", options = {NO_TICKET = true}}},
@@ -362,14 +362,14 @@ describe("a context", function()
         assert(context:conf("Options", "-SessionTicket"))
     end)
 
-    it("keeps an option that a later one has to do with", function()
+    it("keeps an option when a related one is set later", function()
         local without = client {options = {NO_TICKET = true}, cache = tls.cache(),
             max_version = "TLSv1.2"}
         local conn = pair.connect {client = without, server = {resumption = "tickets"}}
         assert.equal("", conn:session():ticket() or "")
     end)
 
-    it("finds system certificates by default, and only where none are given", function()
+    it("trusts the system's certificates only where no ca is given", function()
         local _, s, conn = pair.try {client = {ca = pair.none}}
         assert.equal("verify", conn:error().code)
         assert.equal("unknown_ca", s[3].alert)
@@ -397,7 +397,7 @@ describe("a context", function()
         assert.equal("server", server({}):role())
     end)
 
-    it("names itself without its secrets", function()
+    it("prints itself without its secrets", function()
         local context = server {certificate = p.server_cert, private_key = p.server_key,
             psk = {identity = "me", key = "hush"}}
         local text = tostring(context)
@@ -405,7 +405,7 @@ describe("a context", function()
         assert.is_nil(text:match "hush" or text:match "PRIVATE")
     end)
 
-    it("takes no method call without itself", function()
+    it("raises when a method is called without it", function()
         local context = client {}
         for _, wrong in ipairs {1, "x", {}, io.stdout, tls.buffer(1)} do
             assert.is_false((pcall(context.role, wrong)))
@@ -415,7 +415,7 @@ describe("a context", function()
 end)
 
 describe("context:conf", function()
-    it("does what SSL_CONF_cmd does", function()
+    it("sets what SSL_CONF_cmd sets", function()
         local context = client {ca = p.ca_file}
         assert.is_true(context:conf("MaxProtocol", "TLSv1.2"))
         assert.is_true(context:conf("CipherString", "ECDHE-ECDSA-AES256-GCM-SHA384"))
@@ -424,7 +424,7 @@ describe("context:conf", function()
         assert.equal("ECDHE-ECDSA-AES256-GCM-SHA384", conn:cipher())
     end)
 
-    it("refuses commands and values that are none", function()
+    it("refuses unknown commands and values", function()
         local context = client {}
         local function refused(command, value)
             local ok, result, _, err = pcall(context.conf, context, command, value)
@@ -440,7 +440,7 @@ describe("context:conf", function()
         expect.raises("", context.conf, context, {}, {})
     end)
 
-    it("raises once the context is sealed", function()
+    it("raises once the context has made a connection", function()
         local context = client {}
         assert(context:connection())
         expect.raises("connection", context.conf, context, "MaxProtocol", "TLSv1.2")
@@ -462,7 +462,7 @@ describe("the session id context", function()
         assert.equal(id {}, id {certificate = p.server_cert_file, private_key = p.server_key_file})
     end)
 
-    it("is another for every other policy", function()
+    it("differs for every other policy", function()
         local changes = {
             {}, {verify = "optional", ca = p.ca_file}, {verify = "required", ca = p.ca_file},
             {verify = "required", ca = p.other_ca_file},
@@ -481,7 +481,7 @@ describe("the session id context", function()
         end
     end)
 
-    it("does not go by the order of what it is made of, nor by what is said twice", function()
+    it("does not depend on the order of settings, nor on repeated ones", function()
         local function trusting(...) return id {verify = "required", ca = {...}} end
         assert.equal(trusting(p.ca_file, p.other_ca_file), trusting(p.other_ca_file, p.ca_file))
         assert.equal(trusting(p.ca_file, p.other_ca_file),
@@ -498,7 +498,7 @@ describe("the session id context", function()
         end)
     end
 
-    it("stays, whatever a line of configuration says of how to speak", function()
+    it("does not change by configuration that is not about who may connect", function()
         local lines = {
             {"MinProtocol", "TLSv1.2"}, {"MinProtocol", "TLSv1.3"}, {"MaxProtocol", "TLSv1.3"},
             {"NumTickets", "2"},
@@ -516,7 +516,7 @@ describe("the session id context", function()
         assert.equal(id(ASKING), id_with(lines))
     end)
 
-    it("changes with each line of configuration that decides who may come in", function()
+    it("changes with each line of configuration that decides who may connect", function()
         local seen = {[id(ASKING)] = "no line"}
         for _, line in ipairs {
             {"VerifyMode", "Require"}, {"VerifyMode", "Require,RequirePostHandshake"},
@@ -534,7 +534,7 @@ describe("the session id context", function()
         end
     end)
 
-    it("goes by the value, whoever has set it", function()
+    it("depends on a setting's value, not on the call that has set it", function()
         assert.equal(id {verify = "required", ca = p.ca_file}, id_with {{"VerifyMode", "Require"}})
         local low = {verify = "optional", ca = p.ca_file, ciphers = "DEFAULT@SECLEVEL=1"}
         assert.equal(id(low), id_with {{"CipherString", "DEFAULT@SECLEVEL=1"}})
@@ -569,7 +569,7 @@ describe("the session id context", function()
         assert.equal("mine", server({session_id_context = "mine"}):session_id_context())
     end)
 
-    it("seals the context", function()
+    it("freezes the context's settings when it is asked for", function()
         local context = server {}
         context:session_id_context()
         expect.raises("connection", context.conf, context, "MaxProtocol", "TLSv1.2")
@@ -577,7 +577,7 @@ describe("the session id context", function()
 end)
 
 describe("a context's timeout", function()
-    it("is given to connections made from then on", function()
+    it("applies to connections made from then on", function()
         local context = client {timeout = 2}
         local before = context:connection()
         context:set_timeout(0.25)
@@ -601,7 +601,7 @@ describe("the references of a context", function()
         assert.truthy(tostring(context):match "freed")
     end)
 
-    it("outlive it where connections need it", function()
+    it("keep it alive while connections need it", function()
         local context = pair.client()
         local conn, peer = pair.connect {client = context}
         context:free()
@@ -609,7 +609,7 @@ describe("the references of a context", function()
         assert.equal("client", conn:context():role())
     end)
 
-    it("end at the close of a block", function()
+    it("are given back when a to-be-closed variable goes out of scope", function()
         local kept
         do
             local context <close> = client {}
@@ -619,14 +619,14 @@ describe("the references of a context", function()
     end)
 end)
 
-describe("a context's hostile input", function()
+describe("a context with hostile input", function()
     it("is a megabyte of nothing", function()
         local junk = "-----BEGIN CERTIFICATE-----\n" .. ("A"):rep(1 << 20)
         expect.fails("input", client {ca = junk})
         expect.fails("input", server {certificate = junk})
     end)
 
-    it("has zeros in the middle", function()
+    it("refuses strings with zero bytes in the middle", function()
         assert.is_false((pcall(function() return assert(client {ciphers = "ALL\0x"}) end)))
         assert.is_false((pcall(function()
             return assert(client {alpn = {"h2"}, groups = "X25519\0"})

@@ -1,5 +1,5 @@
--- data_spec.lua: bytes through an open connection: whole, in full records, in pieces, over
--- transports that are too small.
+-- data_spec.lua: bytes through an open connection: whole, in full records, in pieces, and over
+-- transports that hold less than a record.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -89,7 +89,7 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.is_true(bytes == pair.send(server, client, bytes))
         end)
 
-        it("fills its records", function()
+        it("goes out in full records", function()
             local client, server, pump = wired(version, 1 << 20)
             assert.equal(100 * 1024, client:write(pattern(100 * 1024)))
             assert.same({RECORD, RECORD, RECORD, RECORD, RECORD, RECORD, 4096},
@@ -98,7 +98,7 @@ for _, version in ipairs(pair.VERSIONS) do
             expect.word("want_read", server:read())
         end)
 
-        it("of many strings fills its records too", function()
+        it("of many strings goes out in full records, too", function()
             local client, server, pump = wired(version, 1 << 20)
             local pieces, bytes = {}, pattern(64 * 600)
             for i = 0, 599 do pieces[i + 1] = bytes:sub(64 * i + 1, 64 * i + 64) end
@@ -107,7 +107,7 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.equal(bytes, server:read(RECORD) .. server:read(RECORD) .. server:read(RECORD))
         end)
 
-        it("held back by cork fills its records", function()
+        it("held back by cork goes out in full records", function()
             local client, server, pump = wired(version, 1 << 20)
             client:cork(true)
             for i = 1, 300 do assert.equal(64, client:write(("%064d"):format(i))) end
@@ -141,7 +141,7 @@ describe("write", function()
         client, server = pair.connect()
     end)
 
-    it("begins at any byte", function()
+    it("may begin at any byte of the string", function()
         assert.equal(3, client:write("hello", 3))
         assert.equal("llo", server:read())
         assert.equal(1, client:write("hello", 5))
@@ -218,7 +218,7 @@ describe("write", function()
         assert.is_true(bytes == got)
     end)
 
-    it("of a table that changes underneath does no harm", function()
+    it("of a table that changes while it is written does no harm", function()
         local pieces = setmetatable({}, {__index = function(t, i) t[i] = "x"; return "x" end,
             __len = function() return 3 end})
         pcall(client.write, client, pieces)
@@ -255,7 +255,7 @@ describe("cork", function()
         expect.word("closed", server:read())
     end)
 
-    it("takes tables too", function()
+    it("works with tables, too", function()
         local client, server = pair.connect()
         client:cork(true)
         assert.equal(3, client:write {"a", "b", "c"})
@@ -272,7 +272,7 @@ describe("read", function()
         client, server = pair.connect()
     end)
 
-    it("gives at most what was asked for", function()
+    it("returns at most as many bytes as were asked for", function()
         client:write "hello world"
         assert.equal("h", server:read(1))
         assert.equal("ello", server:read(4))
@@ -286,7 +286,7 @@ describe("read", function()
         end
     end)
 
-    it("leaves what was peeked at", function()
+    it("returns again what peek has returned", function()
         client:write "hello"
         assert.equal("he", server:peek(2))
         assert.equal("hello", server:peek())
@@ -295,7 +295,7 @@ describe("read", function()
         expect.word("want_read", server:peek())
     end)
 
-    it("knows of bytes that no read has decrypted yet", function()
+    it("has_pending tells of bytes that no read has decrypted yet", function()
         assert.is_false(server:has_pending())
         client:write "one"
         client:write "two"
@@ -321,7 +321,7 @@ describe("read", function()
         end
     end)
 
-    it("and write pump a megabyte through one buffer", function()
+    it("and write move a megabyte through one buffer", function()
         local buffer = tls.buffer()
         assert.equal(RECORD, buffer:capacity())
         local echo_client, echo_server = pair.connect()
@@ -349,7 +349,7 @@ describe("read", function()
 end)
 
 describe("a buffer", function()
-    it("counts as string.sub does", function()
+    it("counts positions as string.sub does", function()
         local text = "hello"
         local buffer = tls.buffer(10):set(text)
         for i = -7, 7 do
@@ -361,7 +361,7 @@ describe("a buffer", function()
         assert.equal("", buffer:sub(math.maxinteger))
     end)
 
-    it("is as large as it is", function()
+    it("has the size that it was made with", function()
         local buffer = tls.buffer(3)
         assert.equal(buffer, buffer:set "abc")
         expect.raises("", buffer.set, buffer, "abcd")
@@ -389,7 +389,7 @@ describe("reading and writing", function()
         expect.raises("handshake", client.write, client, "x")
     end)
 
-    it("in both directions at once do not stall", function()
+    it("in both directions at once never come to a standstill", function()
         local client, server = pair.connect {capacity = 3000}
         local bytes = pattern(200000)
         local ends = {{client, 1, {}}, {server, 1, {}}}

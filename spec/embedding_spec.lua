@@ -1,5 +1,5 @@
--- embedding_spec.lua: the programs of examples/c, run; and docs/embedding.md, whose every block is
--- out of one of them.
+-- embedding_spec.lua: runs the programs of examples/c, and compares the code blocks of
+-- docs/embedding.md with them.
 --
 -- They are those of the build that is tested; or, where TLSLIFE_EXAMPLES names a directory, those
 -- that `./dev test` has built there against an installed copy.
@@ -55,14 +55,14 @@ describe("the examples in C", function()
         end
     end)
 
-    it("join two ends in memory", function()
+    it("connect a client and a server in memory", function()
         local output = run "memory"
         assert.truthy(
             output:match "hello, over TLSv1.3\n.*server read +closed\n.*client shutdown +ok\n$",
             output)
     end)
 
-    it("answer questions", function()
+    it("answer what a handshake asks: questions.c", function()
         local output = run "questions"
         assert.truthy(output:match("^asked for localhost: yes\n" ..
             "offered CN=localhost: accepted\nlocalhost: connected\n"), output)
@@ -70,7 +70,7 @@ describe("the examples in C", function()
             "elsewhere.example: .*unrecognized_name[^\n]*\n$"), output)
     end)
 
-    it("resume over TCP, by their caches", function()
+    it("resume over TCP by their caches", function()
         local cert, key = identity()
         local server = process.start {EXAMPLES .. "/tcp", "serve", cert, key, 0, 2, timeout = 20}
         local port = server:wait_for "listening on port (%d+)"
@@ -92,7 +92,7 @@ describe("the examples in C", function()
         assert.truthy(output:match "^tcp: certificate: ", output)
     end)
 
-    it("hand connections to a script, and take a session", function()
+    it("hand connections to a script, and take a session from it", function()
         assert.equal("from Lua\thello\tTLSv1.3\tfalse\nfrom Lua\thello\tTLSv1.3\ttrue\n" ..
             "from C   resumable: yes\n", run "host")
     end)
@@ -283,7 +283,7 @@ describe("docs/embedding.md", function()
         return found
     end
 
-    it("shows nothing that is not in the examples", function()
+    it("shows only code of the examples", function()
         local blocks = extracts()
         assert.is_true(#blocks >= 9, #blocks .. " blocks")
         for _, one in ipairs(blocks) do
@@ -304,7 +304,7 @@ describe("docs/embedding.md", function()
         end
     end)
 
-    it("names calls that are there", function()
+    it("names calls that exist", function()
         local headers = process.slurp "include/tlslife.h" .. process.slurp "include/tlslife_lua.h"
         for name in text:gmatch "(tlslife_[%l%d_]+[%l%d])[%(`]" do
             assert.is_true(headers:find(name, 1, true) ~= nil, name)

@@ -1,6 +1,6 @@
--- end_spec.lua: what close says is what passed; a call that had to wait may be made again; and what
--- was written before the end can still be taken to the peer. Over each transport, in both roles and
--- both protocols.
+-- end_spec.lua: the words that close returns, compared with what has passed on the wire, in each
+-- state of a connection, over each transport, in both roles and protocols; calls of the end that
+-- have to wait; and data written before it.
 
 local Scene = require "spec.support.scene"
 local expect = require "spec.support.expect"
@@ -29,22 +29,22 @@ end
 local STATES = {
     {"before the handshake", "unsent", "unsent", before = function() end},
     {"in the handshake", "unsent", "unsent", before = function(scene) scene:begin() end},
-    {"when nothing was said", "sent", "sent", function() end},
+    {"when no close_notify has passed", "sent", "sent", function() end},
     {"after our close_notify", "sent", "sent",
         function(scene) say_goodbye(scene, scene:subject(), scene:peer()) end},
-    {"after the peer's", "done", "done",
+    {"after the peer's close_notify", "done", "done",
         function(scene) say_goodbye(scene, scene:peer(), scene:subject()) end},
-    {"after both", "done", "done", function(scene)
+    {"after both close_notifys", "done", "done", function(scene)
         say_goodbye(scene, scene:peer(), scene:subject())
         say_goodbye(scene, scene:subject(), scene:peer())
     end},
-    {"after the transport was let go", "unsent", "unsent",
+    {"after close_transport", "unsent", "unsent",
         function(scene) scene:subject():close_transport() end},
-    {"after the peer's, and the transport was let go", "unsent", "unsent", function(scene)
+    {"after the peer's close_notify and close_transport", "unsent", "unsent", function(scene)
         say_goodbye(scene, scene:peer(), scene:subject())
         scene:subject():close_transport()
     end},
-    {"when it is quiet", "unsent", "unsent",
+    {"with quiet shutdown", "unsent", "unsent",
         function(scene) scene:subject():set_quiet_shutdown(true) end},
     {"after a quiet shutdown", "unsent", "unsent", function(scene)
         scene:subject():set_quiet_shutdown(true)
@@ -56,7 +56,7 @@ local STATES = {
         function(scene) scene:subject():set_shutdown(RECEIVED) end},
     {"when both were set by hand", "unsent", "unsent",
         function(scene) scene:subject():set_shutdown(SENT | RECEIVED) end},
-    {"when ours passed and the mask was set back", "sent", "sent", function(scene)
+    {"after our close_notify, with the mask set back", "sent", "sent", function(scene)
         say_goodbye(scene, scene:subject(), scene:peer())
         scene:subject():set_shutdown(0)
     end},
@@ -131,7 +131,7 @@ describe("after shutdown", function()
 
     before_each(function() client, server = pair.connect() end)
 
-    it("a write fails and leaves nothing that waits", function()
+    it("a write fails, and no record waits to be sent", function()
         client:shutdown()
         for _, corked in ipairs {false, true} do
             client:cork(corked)
@@ -144,14 +144,14 @@ describe("after shutdown", function()
         assert.equal("done", client:close(1))
     end)
 
-    it("a write fails, and close goes on", function()
+    it("a write fails, and close still works", function()
         server:shutdown()
         client:shutdown()
         expect.fails("tls", client:write "late")
         assert.equal("done", client:close(1))
     end)
 
-    it("a write that waited waits still", function()
+    it("a write that had to wait can still be finished", function()
         repeat until not client:write(("x"):rep(16384))
         client:set_shutdown(SENT)
         expect.fails("tls", client:write(("x"):rep(16384)))
@@ -162,7 +162,7 @@ end)
 
 describe("the end of a corked connection", function()
     for verb, last in pairs {shutdown = "sent", close = "want_read"} do
-        it("by " .. verb .. " is called again until all is out", function()
+        it("by " .. verb .. " needs more calls until all data are sent", function()
             local client, server = pair.connect {capacity = 8192}
             local got, calls = 0, 0
             local result, message
@@ -181,8 +181,8 @@ describe("the end of a corked connection", function()
     end
 end)
 
-describe("a close_notify that found no room", function()
-    it("is sent by close, though something was read meanwhile", function()
+describe("a close_notify for which the transport was full", function()
+    it("is sent by close, although data were read meanwhile", function()
         local client, server = pair.connect {
             client = {max_version = "TLSv1.2", ciphers = "ECDHE+AESGCM"}, capacity = 1000}
         assert.equal(971, client:write(("x"):rep(971)))
@@ -193,7 +193,7 @@ describe("a close_notify that found no room", function()
         expect.word("closed", server:read())
     end)
 
-    it("was not sent, when the transport is let go", function()
+    it("counts as unsent after close_transport", function()
         local client, server = pair.connect {
             client = {max_version = "TLSv1.2", ciphers = "ECDHE+AESGCM"}, capacity = 1000}
         assert.equal(971, client:write(("x"):rep(971)))
@@ -227,7 +227,7 @@ describe("drain", function()
     end)
 
     for _, verb in ipairs {"close", "close_transport"} do
-        it("gives what was written before " .. verb, function()
+        it("returns what was written before " .. verb, function()
             client:write "last words"
             client[verb](client)
             local first = client:drain(7)
@@ -242,7 +242,7 @@ describe("drain", function()
         end)
     end
 
-    it("gives the close_notify of a close that waits, and of one that gives up", function()
+    it("returns the close_notify of a close that waits, and of one that times out", function()
         expect.word("want_read", client:close(1))
         server:feed(client:drain())
         expect.word("closed", server:read())
@@ -252,7 +252,7 @@ describe("drain", function()
         assert.is_true(#server:drain() > 0)
     end)
 
-    it("gives nothing of a transport that was replaced", function()
+    it("returns nothing of a transport that was replaced", function()
         client:close()
         client:set_memory()
         assert.equal("", client:drain())
@@ -283,7 +283,7 @@ describe("a connection that has ended says why", function()
     end
 
     for _, version in ipairs(pair.VERSIONS) do
-        it("also when a mistake was made since, " .. version, function()
+        it("also after a later mistake of the program, " .. version, function()
             for _, verb in ipairs(VERBS) do
                 local conn, scene = garbled(version)
                 local why = conn:error().message
@@ -298,7 +298,7 @@ describe("a connection that has ended says why", function()
             end
         end)
 
-        it("also when its stream was cut, " .. version, function()
+        it("also after its stream was cut, " .. version, function()
             local client, server = pair.connect {client = {max_version = version}}
             server:close_transport()
             expect.word("truncated", client:read())

@@ -1,5 +1,5 @@
--- error_spec.lua: failures: what they tell, whose they are, and that nothing a peer sends or cuts
--- does more than fail.
+-- error_spec.lua: the fields of errors; that connections do not share them; and that whatever a
+-- peer sends or cuts off only makes its connection fail.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -30,7 +30,7 @@ describe("an error", function()
         return err
     end
 
-    it("of verification tells which certificate and what of it", function()
+    it("of verification has the certificate and what is wrong with it", function()
         local c = pair.try {server = {certificate = p.expired_cert, private_key = p.expired_key}}
         local err = check(c[3])
         assert.equal("verify", err.code)
@@ -47,7 +47,7 @@ describe("an error", function()
         assert.truthy(err.message:match "expired")
     end)
 
-    it("of an alert tells who sent it", function()
+    it("of an alert says who sent it", function()
         local c, s = pair.try {client = {alpn = {"a"}}, server = {alpn = {"b"}}}
         assert.equal("no_application_protocol", check(c[3]).alert)
         assert.is_true(c[3].alert_received)
@@ -55,7 +55,7 @@ describe("an error", function()
         assert.equal("no_application_protocol", s[3].alert)
     end)
 
-    it("of the system tells its number", function()
+    it("of the system has its errno", function()
         local conn = pair.client():connection()
         local listener = assert(tls.listen("127.0.0.1", 0))
         local port = listener:port()
@@ -65,7 +65,7 @@ describe("an error", function()
         assert.truthy(err.message:find(tostring(port), 1, true), err.message)
     end)
 
-    it("is the connection's last", function()
+    it("is what conn:error() returns afterwards", function()
         local c, _, client = pair.try {hostname = "elsewhere.example"}
         assert.same(c[3], client:error())
         local again = table.pack(client:connect())
@@ -76,7 +76,7 @@ describe("an error", function()
         assert.equal("before", client:state())
     end)
 
-    it("says nothing of waits and ends", function()
+    it("is not made by waits and ends", function()
         local client, server = pair.connect()
         expect.word("want_read", client:read())
         assert.is_nil(client:error())
@@ -95,7 +95,7 @@ describe("an error", function()
 end)
 
 describe("the errors of many connections", function()
-    it("stay their own", function()
+    it("are not mixed up", function()
         local good_client, good_server = pair.connect()
         local context = pair.server()
         for i = 1, 10 do
@@ -264,8 +264,8 @@ for _, version in ipairs(pair.VERSIONS) do
         end
     end)
 
-    describe("a bit turned on the wire, " .. version, function()
-        it("ends the connection with an alert, never with other bytes", function()
+    describe("a bit flipped on the wire, " .. version, function()
+        it("ends the connection with an alert, and no wrong byte is read", function()
             for at = 0, 60, 15 do
                 local client = pair.client({max_version = version}):connection()
                 local server = pair.server():connection()
@@ -300,7 +300,7 @@ for _, version in ipairs(pair.VERSIONS) do
     end)
 end
 
-describe("garbage as a first word", function()
+describe("garbage instead of a ClientHello", function()
     local cases = {
         http = "GET / HTTP/1.1\r\n\r\n", proxy = "CONNECT a:1 HTTP/1.1\r\n\r\n",
         ssh = "SSH-2.0-OpenSSH_9.2\r\n",

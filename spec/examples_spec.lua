@@ -1,5 +1,5 @@
--- examples_spec.lua: what the documents say works, as pasted: the examples, and the README's server
--- and client.
+-- examples_spec.lua: runs the examples and the code blocks of README.md, docs/serving.md and
+-- docs/loops.md as a reader would paste them.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -82,14 +82,14 @@ describe("the examples", function()
         serve = true, serve_http = true,
         demo = "in ./dev demo"}
 
-    it("are all run", function()
+    it("are each run by one of these specs", function()
         for _, name in ipairs(files "examples/*.lua") do
             assert(loadfile(name))
             assert.is_not_nil(RUNS[name:match "([%w_]+)%.lua$"], name)
         end
     end)
 
-    it("converse, and resume from a file", function()
+    it("talk to each other, and resume from a file", function()
         local server, port = converse(here .. "/examples/server.lua",
             here .. "/examples/client.lua")
         local script = here .. "/examples/session_file.lua"
@@ -98,7 +98,7 @@ describe("the examples", function()
         server:stop()
     end)
 
-    it("resume after a restart, and keep the cache's file sealed", function()
+    it("resume after a restart from a sealed file", function()
         local server = start(here .. "/examples/server.lua", 0)
         local port = server:wait_for "listening on port (%d+)"
         local script = here .. "/examples/cache_restart.lua"
@@ -132,7 +132,7 @@ describe("the examples", function()
         redis:stop()
     end)
 
-    it("keep sessions in Lua", function()
+    it("keep sessions in a Lua table", function()
         local output = run(here .. "/examples/cache_lua.lua")
         assert.truthy(output:match "put: %d+ sealed bytes for %d+ s", output)
         assert.truthy(output:match "\nhello\tclient: not_cached\tserver: not_offered\n", output)
@@ -141,13 +141,13 @@ describe("the examples", function()
             output)
     end)
 
-    it("share tickets by a secret", function()
+    it("resume each other's tickets by a shared secret", function()
         assert.equal("hello\tclient: not_cached\tserver: not_offered\n" ..
             "hello\tclient: resumed\tserver: resumed\n",
             run(here .. "/examples/tickets_by_secret.lua"))
     end)
 
-    it("answer questions", function()
+    it("answer what a handshake asks: hooks.lua", function()
         local output = run(here .. "/examples/hooks.lua")
         assert.truthy(output:match "on_hello\tlocalhost\th2 http/1.1", output)
         assert.truthy(output:match "on_verify\tCN=localhost", output)
@@ -155,13 +155,13 @@ describe("the examples", function()
         assert.truthy(output:match "unrecognized", output)
     end)
 
-    it("carry bytes by hand", function()
+    it("move the bytes themselves: transport.lua", function()
         local output = run(here .. "/examples/transport.lua")
         assert.truthy(output:match "^hello\tTLSv1.3\t", output)
         assert.truthy(output:match "carried by hand", output)
     end)
 
-    it("serve many at once, where luv is", function()
+    it("serve many clients at once with luv", function()
         if not pcall(require, "luv") then return pending "lua-luv is not installed" end
         assert.equal("10 answers\n", run(here .. "/examples/nonblocking.lua"))
     end)
@@ -202,7 +202,7 @@ describe("the servers", function()
         return process.run {"sh", "-c", command, directory, "127.0.0.1:" .. port, timeout = 10}
     end
 
-    it("echo in ten lines, and so in the document", function()
+    it("echo, and so do the programs of docs/serving.md", function()
         if not uv then return pending "lua-luv is not installed" end
         local named = {}
         for block in process.slurp "docs/serving.md":gmatch "```lua\n(.-)```" do
@@ -220,7 +220,7 @@ describe("the servers", function()
         end
     end)
 
-    it("speak HTTP: kept alive, with bodies, in pieces, refused where it is wrong", function()
+    it("speak HTTP: keep-alive, bodies, requests in pieces, errors", function()
         if not uv then return pending "lua-luv is not installed" end
         local server, port = serve(here .. "/examples/serve_http.lua", "127.0.0.1:0")
         local body = process.spill(directory .. "/body", ("b"):rep(100000))
@@ -259,7 +259,7 @@ describe("docs/loops.md", function()
         files_of[#files_of + 1] = {name = assert(block:match "^%-%- ([%w_]+%.lua)\n"), text = block}
     end
 
-    it("has programs", function()
+    it("has code blocks", function()
         assert.is_true(#files_of >= 6)
         prepare()
         for _, file in ipairs(files_of) do
@@ -304,7 +304,7 @@ describe("the README", function()
         for _, block in ipairs(blocks) do assert(load(block)) end
     end)
 
-    it("names calls that are there", function()
+    it("names calls that exist", function()
         local header = process.slurp "include/tlslife.h"
         for prefix, name in process.slurp "README.md":gmatch "`(tlslife_)([%l%d_]+[%l%d])%(?%)?`" do
             assert.truthy(header:find(prefix .. name, 1, true), name)

@@ -1,5 +1,6 @@
--- faults_spec.lua: an external store that misbehaves costs full handshakes, for no longer than its
--- deadline, and nothing else.
+-- faults_spec.lua: an external store that misbehaves costs full handshakes, each within the store's
+-- timeout, and nothing else: Redis servers that answer wrongly, late or not at all, and damaged
+-- shared memory.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -201,7 +202,7 @@ if pcall(tls.redis) then -- hiredis is optional
 
             for _, fault in ipairs(FAULTS) do
                 local kind, expected, counter, count, waits = table.unpack(fault)
-                it(("that is %q costs a full handshake"):format(kind), function()
+                it(("that misbehaves (%s) costs a full handshake"):format(kind), function()
                     local server, cache = server_of(redis {port = faulty_port}, version)
                     local session = elsewhere(client, version)
                     behave(kind)
@@ -229,7 +230,7 @@ if pcall(tls.redis) then -- hiredis is optional
                 assert(took > DEADLINE * 0.8 and took < DEADLINE + SLACK, ("%g s"):format(took))
             end)
 
-            it("that is killed and started anew serves again", function()
+            it("that is killed and started again is used again", function()
                 local port = process.free_port()
                 local server, cache = server_of(redis {port = port}, version)
                 local word, _, took = visit(client, server, elsewhere(client, version))
@@ -266,7 +267,7 @@ if pcall(tls.redis) then -- hiredis is optional
                 real:stop()
             end)
 
-            it("keeps nobody else waiting", function()
+            it("makes no other connection wait", function()
                 local store = redis {port = faulty_port}
                 local server, cache = server_of(store, version)
                 local session = elsewhere(client, version)
@@ -300,7 +301,7 @@ if pcall(tls.redis) then -- hiredis is optional
         end)
     end
 
-    it("a Redis that fails again and again is asked no more, for a while", function()
+    it("a Redis that keeps failing is not asked for a while", function()
         local client = pair.client {max_version = "TLSv1.2"}
         local server, cache = server_of(redis {port = faulty_port, timeout = 0.1}, "TLSv1.2")
         local session = elsewhere(client, "TLSv1.2")
@@ -325,7 +326,7 @@ if pcall(tls.redis) then -- hiredis is optional
     end)
 end
 
-describe("a shared home", function()
+describe("a store in shared memory", function()
     local function slab()
         unique = unique + 1
         local path = ("%s/faults%d"):format(process.directory(), unique)
@@ -333,7 +334,7 @@ describe("a shared home", function()
     end
 
     for _, version in ipairs(pair.VERSIONS) do
-        it("that is full forgets the oldest, " .. version, function()
+        it("that is full drops the oldest sessions, " .. version, function()
             local client = pair.client {max_version = version}
             local server, cache = server_of(slab(), version)
             local first, last
@@ -351,7 +352,7 @@ describe("a shared home", function()
             assert.equal(0, cache:stats().store_errors)
         end)
 
-        it("whose file is replaced goes on, " .. version, function()
+        it("goes on when its file is replaced, " .. version, function()
             local client = pair.client {max_version = version}
             local store, path = slab()
             local server = server_of(store, version)
@@ -361,7 +362,7 @@ describe("a shared home", function()
             assert.equal("resumed", (visit(client, server, session)))
         end)
 
-        it("that is written over costs full handshakes, " .. version, function()
+        it("that is overwritten costs full handshakes, " .. version, function()
             local client = pair.client {max_version = version}
             for _, junk in ipairs {"\0", "\xff", "random"} do
                 local store, path = slab()

@@ -110,7 +110,7 @@ describe("a finalizer that frees an object while its method runs", function()
         end)
     end
 
-    it("is found in the middle of a method, and said", function()
+    it("makes a method raise that has made Lua values", function()
         local said = 0
         for _ = 1, 20 do
             local _, outcome = freed_within(fresh_client(), fresh_client().take_session)
@@ -120,7 +120,7 @@ describe("a finalizer that frees an object while its method runs", function()
         assert.is_true(said > 0, "no finalizer ran within take_session")
     end)
 
-    it("does no harm to a failure's error either", function()
+    it("does no harm to a method that returns an error, either", function()
         for _ = 1, 20 do
             local client = fresh_client()
             client:set_memory()

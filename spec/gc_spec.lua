@@ -1,5 +1,5 @@
--- gc_spec.lua: what the collector does to objects of C: it frees them, soon enough, in any order,
--- and says nothing on the wire.
+-- gc_spec.lua: what Lua's collector does to connections, contexts and sessions: it frees them in
+-- time and in any order, and sends nothing to the peer; and what the end of a Lua state does.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -17,7 +17,7 @@ end
 local sanitized = program.is_sanitized()
 
 describe("the collector", function()
-    it("takes connections that were dropped, before they fill the memory", function()
+    it("frees dropped connections before they fill the memory", function()
         local client, server = pair.client(), pair.server()
         local function round(n)
             for _ = 1, n do pair.connect {client = client, server = server} end
@@ -29,7 +29,7 @@ describe("the collector", function()
         if not sanitized then assert.is_true(grown < 16 * 1024, grown .. " KiB more") end
     end)
 
-    it("takes thousands of connections that never were used", function()
+    it("frees thousands of connections that were never used", function()
         local context = pair.client()
         for _ = 1, 500 do context:connection() end
         local before = rss_kib()
@@ -38,7 +38,7 @@ describe("the collector", function()
         if not sanitized then assert.is_true(grown < 32 * 1024, grown .. " KiB more") end
     end)
 
-    it("says no goodbye", function()
+    it("sends no close_notify, in memory", function()
         local client, server = pair.connect()
         assert.equal("open", client:state())
         client = nil
@@ -48,7 +48,7 @@ describe("the collector", function()
         assert.is_nil(client)
     end)
 
-    it("closes sockets, and says no goodbye there either", function()
+    it("closes sockets without sending close_notify", function()
         local code, output = program.run([[
             local tls = require "tlslife"
             local function is_open(fd) return select(3, io.open("/proc/self/fd/" .. fd)) ~= 2 end
@@ -68,7 +68,7 @@ describe("the collector", function()
         assert.equal("false\tfalse\n", output)
     end)
 
-    it("may come at any allocation", function()
+    it("may run at any allocation", function()
         local mode, pause, multiplier = collectgarbage "incremental", collectgarbage("setpause", 0),
             collectgarbage("setstepmul", 1000)
         finally(function()
@@ -88,7 +88,7 @@ describe("the collector", function()
         pair.finish(client, server)
     end)
 
-    it("in either mode finds the same objects", function()
+    it("frees the same objects in both of its modes", function()
         local old = collectgarbage "generational"
         for _, mode in ipairs {"generational", "incremental"} do
             collectgarbage(mode)
@@ -103,7 +103,7 @@ describe("the collector", function()
         collectgarbage(old)
     end)
 
-    it("never takes a context whose connection may still ask its hook", function()
+    it("keeps a context whose hook a connection may still call", function()
         local asked = 0
         local client, server = pair.join {server = {on_hello = function() asked = asked + 1 end}}
         collectgarbage()
@@ -130,17 +130,17 @@ describe("the end of a Lua state", function()
         buffer = tls.buffer(100)
     ]]
     local endings = {
-        ["comes in any order"] = "",
-        ["comes after an error"] = "error {}",
-        ["comes by os.exit with close"] = "os.exit(0, true)",
-        ["comes by os.exit"] = "os.exit(0)",
-        ["comes while finalizers use objects"] = [[
+        ["is clean whatever the order of finalizers"] = "",
+        ["is clean after an error"] = "error {}",
+        ["is clean by os.exit with close"] = "os.exit(0, true)",
+        ["is clean by os.exit"] = "os.exit(0)",
+        ["is clean while finalizers use objects"] = [[
             setmetatable({}, {__gc = function()
                 pcall(a.write, a, "x") pcall(b.read, b) pcall(tostring, session)
                 pcall(a.free, a) pcall(a.free, a) pcall(client.connection, client)
                 pcall(a.context, a) pcall(a.session, a) pcall(listener.close, listener)
             end})]],
-        ["comes with a coroutine in a hook"] = [[
+        ["is clean with a coroutine in a hook"] = [[
             local asking = assert(tls.context {role = "server", certificate = cert,
                 private_key = key, on_hello = function() coroutine.yield() end})
             local c, s = client:connection(), asking:connection()
@@ -151,9 +151,9 @@ describe("the end of a Lua state", function()
             thread = coroutine.create(function() s:accept() end)
             assert(coroutine.resume(thread))
             assert(coroutine.status(thread) == "suspended")]],
-        ["comes with a to-be-closed connection"] =
+        ["is clean with a to-be-closed connection"] =
             "local x <close> = a; local y <close> = client; os.exit(0, true)",
-        ["comes with references to spare"] =
+        ["is clean with references to spare"] =
             "for _ = 1, 10 do a:up_ref() client:up_ref() session:up_ref() end",
     }
     for what, ending in pairs(endings) do

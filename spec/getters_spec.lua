@@ -1,6 +1,6 @@
--- getters_spec.lua: every getter of a connection in every state that lawful calls reach, inside of
--- each hook too. None raises or crashes; what a handshake found is told from its end on, also after
--- a failure, until clear or set_session(nil).
+-- getters_spec.lua: every getter of a connection in every state that correct calls reach, also
+-- inside hooks. None raises or crashes; the results of a handshake are there from its end on, also
+-- after a failure, until clear or set_session(nil).
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -209,7 +209,7 @@ for kind in pairs(HOOKS) do
 end
 
 describe("the getters", function()
-    it("are all here", function()
+    it("are all listed in this file", function()
         local left = {}
         for name in pairs(debug.getmetatable(pair.client():connection()).__index) do
             left[name] = true
@@ -224,7 +224,7 @@ describe("the getters", function()
     for _, version in ipairs(pair.VERSIONS) do
         for state, reach in pairs(STATES) do
             for after, act in pairs(AFTERS) do
-                it(("tell of a connection %s, %s, %s"):format(state, after, version), function()
+                it(("return what is known %s, %s, %s"):format(state, after, version), function()
                     local seen = 0
                     reach(function(conn, known)
                         seen = seen + 1
@@ -237,7 +237,7 @@ describe("the getters", function()
     end
 end)
 
-describe("what was known", function()
+describe("what the getters have returned", function()
     local FACTS = {"version", "cipher", "group", "alpn", "finished", "peer_finished",
         "resumption", "verify_result"}
 
@@ -248,7 +248,7 @@ describe("what was known", function()
     end
 
     for _, version in ipairs(pair.VERSIONS) do
-        it("stays known after a bare end of stream, on both sides, " .. version, function()
+        it("stays the same after a truncated stream, on both sides, " .. version, function()
             for _, side in ipairs {"client", "server"} do
                 local client, server = pair.connect(mutual(version))
                 local stays, goes = client, server
@@ -262,7 +262,7 @@ describe("what was known", function()
         end)
     end
 
-    it("is not told in the midst of a renegotiation, and is told after it", function()
+    it("is nil in the middle of a renegotiation, and there again after it", function()
         local client, server = pair.connect(mutual "TLSv1.2")
         local before = facts(server)
         server:renegotiate()
@@ -276,7 +276,7 @@ describe("what was known", function()
     end)
 end)
 
-describe("the server's name of its client", function()
+describe("server_name() of a server", function()
     local function names(options)
         local seen = {}
         local sc = pair.server {max_version = options.version, groups = options.server_groups,
@@ -297,8 +297,8 @@ describe("the server's name of its client", function()
 
     for _, version in ipairs(pair.VERSIONS) do
         for _, resumption in ipairs {"tickets", "stateful"} do
-            it(("is the one of this handshake, resumed or not, %s, %s"):format(
-                version, resumption), function()
+            it(("is that of this handshake, resumed or not, %s, %s"):format(version, resumption),
+                    function()
                 assert.same(
                     {"full a.example", "resumed a.example", "resumed b.example", "resumed nil",
                         "resumed c.example"}, names {version = version, resumption = resumption,
@@ -309,7 +309,7 @@ describe("the server's name of its client", function()
         end
     end
 
-    it("passes a HelloRetryRequest", function()
+    it("is right after a HelloRetryRequest", function()
         assert.same({"full a.example", "resumed b.example"}, names {version = "TLSv1.3",
             groups = "X25519:P-256", server_groups = "P-256", "a.example", "b.example"})
     end)

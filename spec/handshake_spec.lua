@@ -1,5 +1,6 @@
--- handshake_spec.lua: the handshake, resumable at any wait, what it refuses, what it agrees on, and
--- what comes after it.
+-- handshake_spec.lua: the handshake: that it can be continued after every wait, what it refuses,
+-- what it negotiates, and what may follow it (key updates, renegotiation, post-handshake
+-- authentication, early data).
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -53,7 +54,7 @@ end
 
 describe("the handshake", function()
     for _, version in ipairs(pair.VERSIONS) do
-        it("goes on after any wait, " .. version, function()
+        it("can be continued after every wait, " .. version, function()
             local client = pair.client(with(MUTUAL_CLIENT, {max_version = version})):connection()
             local server = pair.server(MUTUAL_SERVER):connection()
             client:set_hostname "localhost"
@@ -70,7 +71,7 @@ describe("the handshake", function()
             assert.equal("x", server:read())
         end)
 
-        it("goes on through a transport of 64 bytes, " .. version, function()
+        it("can be continued through a transport of 64 bytes, " .. version, function()
             local client, server = pair.join {client = {max_version = version}, capacity = 64}
             local ends = {{client, client.connect, {}}, {server, server.accept, {}}}
             for _ = 1, 1000 do
@@ -87,7 +88,7 @@ describe("the handshake", function()
             assert.is_true(ends[1][3].want_read and ends[2][3].want_write)
         end)
 
-        it("says done again when called again, " .. version, function()
+        it("succeeds again when called again, " .. version, function()
             local client, server = pair.connect {client = {max_version = version}}
             assert.is_true(client:connect())
             assert.is_true(client:handshake())
@@ -95,7 +96,7 @@ describe("the handshake", function()
             assert.is_true(server:handshake())
         end)
 
-        it("works by its role's own name, " .. version, function()
+        it("works by connect and accept, " .. version, function()
             local client, server = pair.join {client = {max_version = version}}
             local c, s = pair.drive(client, server, client.handshake, server.handshake)
             assert.is_true(c[1], c[2])
@@ -115,19 +116,19 @@ describe("the handshake", function()
         assert.is_true(client:handshake_done())
     end)
 
-    it("is for TLS 1.2 and newer by default", function()
+    it("accepts TLS 1.2 and newer by default", function()
         local c, s = pair.try {client = {min_version = "TLSv1", max_version = "TLSv1.1",
             ciphers = "ALL:@SECLEVEL=0"}}
         assert.is_nil(c[1])
         assert.is_nil(s[1])
     end)
 
-    it("takes TLS 1.1 from those who insist", function()
+    it("accepts TLS 1.1 where both contexts allow it", function()
         local old = {min_version = "TLSv1", max_version = "TLSv1.1", ciphers = "ALL:@SECLEVEL=0"}
         assert.equal("TLSv1.1", pair.connect({client = old, server = old}):version())
     end)
 
-    it("tells versions that do not meet", function()
+    it("fails where the versions of the two do not overlap", function()
         local c, s = pair.try {client = {max_version = "TLSv1.2"},
             server = {min_version = "TLSv1.3"}}
         local err = expect.fails("alert", table.unpack(c))
@@ -209,7 +210,7 @@ describe("verification", function()
             assert.same({"ok", 0}, {client:verify_result()})
         end)
 
-        it("that is optional takes no certificate, but no bad one, " .. version, function()
+        it("that is optional accepts a missing certificate, but no bad one, " .. version, function()
             local optional = with(MUTUAL_SERVER, {verify = "optional", max_version = version})
             local _, server = pair.connect {server = optional}
             assert.is_nil(server:peer_certificates())
@@ -219,7 +220,7 @@ describe("verification", function()
         end)
     end
 
-    it("accepts the names that the certificate bears", function()
+    it("accepts the names in the certificate", function()
         for _, name in ipairs {"localhost", "LOCALHOST", "127.0.0.1", "::1", "a.example",
             "x.b.example"} do
             local client, server = pair.connect {hostname = name}
@@ -229,7 +230,7 @@ describe("verification", function()
         end
     end)
 
-    it("is refused without a host name", function()
+    it("makes connect raise without a host name", function()
         -- held: a peer that is collected is gone
         local client, server = pair.join {hostname = false}
         expect.raises("host ?name", client.connect, client)
@@ -239,7 +240,7 @@ describe("verification", function()
         assert.equal("before", server:state())
     end)
 
-    it("needs no host name where the policy does not look", function()
+    it("needs no host name where verify_host is off", function()
         for _, options in ipairs {{verify_host = false}, {verify = "none"}} do
             local client = pair.connect {hostname = false, client = options}
             assert.is_nil(client:server_name())
@@ -248,7 +249,7 @@ describe("verification", function()
             client = {verify_host = false}})
     end)
 
-    it("that is off says what it would have said", function()
+    it("that is off still gives its result", function()
         local client = pair.connect {client = {verify = "none", ca = p.other_ca_file}}
         local text, result = client:verify_result()
         assert.is_true(result > 0)
@@ -288,13 +289,13 @@ describe("getters", function()
         expect.raises("handshake", conn.read_into, conn, tls.buffer(16))
     end
 
-    it("say nothing of a connection without transport", function()
+    it("return nil for a connection without transport", function()
         check(pair.client():connection())
         check(pair.server():connection())
     end)
 
     for _, version in ipairs(pair.VERSIONS) do
-        it("say nothing before the handshake is done, " .. version, function()
+        it("return nil before the handshake is done, " .. version, function()
             local client, server = pair.join {client = {max_version = version}}
             check(client)
             check(server)
@@ -307,7 +308,7 @@ describe("getters", function()
             expect.raises("handshake", server.shutdown, server)
         end)
 
-        it("say nothing after a handshake that failed, " .. version, function()
+        it("return nil after a handshake that failed, " .. version, function()
             local _, _, client, server = pair.try {
                 client = {max_version = version, ca = p.other_ca_file}}
             for _, conn in ipairs {client, server} do
@@ -320,7 +321,7 @@ describe("getters", function()
             end
         end)
 
-        it("tell both ends the same afterwards, " .. version, function()
+        it("return the same at both ends after the handshake, " .. version, function()
             local client, server = pair.connect {
                 client = {max_version = version, groups = "P-384:P-256"}}
             for _, name in ipairs {"version", "cipher", "group", "server_name", "alpn",
@@ -377,13 +378,13 @@ describe("ALPN", function()
             assert.equal("c", server:alpn())
         end)
 
-        it("that does not meet ends in an alert, " .. version, function()
+        it("without a common protocol ends in an alert, " .. version, function()
             local c, s = alpn({"a"}, {"b"})
             assert.equal("no_application_protocol", expect.fails("alert", table.unpack(c)).alert)
             assert.equal("no_application_protocol", expect.fails("tls", table.unpack(s)).alert)
         end)
 
-        it("is nothing where one end has none, " .. version, function()
+        it("is nil where one end has none, " .. version, function()
             for _, case in ipairs {{{"a"}, nil}, {nil, {"a"}}, {nil, nil}} do
                 local _, _, client, server = alpn(case[1], case[2])
                 assert.is_nil(client:alpn())
@@ -393,7 +394,7 @@ describe("ALPN", function()
         end)
     end
 
-    it("of one connection replaces its context's", function()
+    it("of a connection replaces that of its context", function()
         local client = pair.connect {client = {alpn = {"a"}}, server = {alpn = {"a", "b"}},
             setup = function(client) client:set_alpn {"b"} end}
         assert.equal("b", client:alpn())
@@ -422,7 +423,7 @@ describe("ciphers and groups", function()
         end
     end)
 
-    it("that do not meet fail", function()
+    it("without a common one make the handshake fail", function()
         local c, s = pair.try {client = {groups = "P-256"},
             server = {groups = "P-384", min_version = "TLSv1.3"}}
         assert.equal("handshake_failure", expect.fails("alert", table.unpack(c)).alert)
@@ -498,7 +499,7 @@ end)
 
 describe("a stapled OCSP response", function()
     for _, version in ipairs(pair.VERSIONS) do
-        it("arrives where it was asked for, " .. version, function()
+        it("arrives where the client asked for it, " .. version, function()
             local client, server = pair.connect {client = {
                 ocsp_request = true, max_version = version}, server = {ocsp_response = p.ocsp_der}}
             assert.equal(p.ocsp_der, client:ocsp_response())
@@ -513,7 +514,7 @@ describe("a stapled OCSP response", function()
 end)
 
 describe("the key log", function()
-    it("keeps lines for those who take them", function()
+    it("keeps lines for take_keylog", function()
         local client, server = pair.connect {client = {keylog = true, max_version = "TLSv1.3"}}
         local labels = {}
         for line in function() return client:take_keylog() end do
@@ -526,7 +527,7 @@ describe("the key log", function()
         assert.is_nil(server:take_keylog())
     end)
 
-    it("goes to a file that none but the owner reads", function()
+    it("goes to a file that only its owner can read", function()
         local path = process.directory() .. "/keys.log"
         os.remove(path)
         pair.connect {server = {keylog = path, max_version = "TLSv1.2"}}
@@ -557,7 +558,7 @@ describe("key_update", function()
         end
     end)
 
-    it("goes out by handshake too", function()
+    it("is sent by handshake(), too", function()
         local client, server = pair.connect()
         assert.is_true(client:key_update())
         assert.is_true(client:handshake())
@@ -565,7 +566,7 @@ describe("key_update", function()
         assert.equal("x", pair.send(client, server, "x"))
     end)
 
-    it("is not for TLS 1.2", function()
+    it("raises in TLS 1.2", function()
         local client = pair.connect {client = {max_version = "TLSv1.2"}}
         expect.raises("TLSv1", client.key_update, client)
     end)
@@ -622,7 +623,7 @@ describe("renegotiation", function()
         assert.equal("no renegotiation", err.reason)
     end)
 
-    it("is not for TLS 1.3", function()
+    it("raises in TLS 1.3", function()
         local client = pair.connect {client = {min_version = "TLSv1.3"}}
         expect.raises("TLSv1", client.renegotiate, client)
     end)
@@ -648,13 +649,13 @@ describe("post-handshake authentication", function()
         assert.is_true(not ok or result == nil and err.code == "tls")
     end)
 
-    it("is not for TLS 1.2, nor for clients", function()
+    it("raises in TLS 1.2 and for clients", function()
         local client, server = pair.connect {client = {max_version = "TLSv1.2"}}
         expect.raises("TLSv1", server.request_client_certificate, server)
         expect.raises("client", client.request_client_certificate, client)
     end)
 
-    it("finds the stranger", function()
+    it("refuses a client of another CA", function()
         local client, server = pair.connect {server = {ca = p.ca_file, min_version = "TLSv1.3"},
             client = {post_handshake_auth = true, certificate = p.other_client_cert,
                 private_key = p.other_client_key}}
@@ -747,7 +748,7 @@ describe("early data", function()
         end,
     }
     for what, begin in pairs(late) do
-        it("is a mistake that harms nothing: " .. what, function()
+        it("raises and leaves the connection usable: " .. what, function()
             local client_context, server_context = contexts(16384)
             local session = pair.session {client = client_context, server = server_context}
             local client, server = pair.join {client = client_context, server = server_context,
@@ -790,7 +791,7 @@ describe("early data", function()
         assert.same({"accepted", "rejected"}, statuses)
     end)
 
-    it("from byte i on", function()
+    it("written from byte i on are the rest of the string", function()
         local client, server = early(16384, "x")
         assert.equal(2, client:write_early("abc", 2))
         local got = ""

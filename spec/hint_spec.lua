@@ -1,5 +1,5 @@
--- hint_spec.lua: what the message of a failed handshake says beyond libssl's own words: what to
--- change, and where.
+-- hint_spec.lua: what the message of a failed handshake adds to libssl's own words: what to change,
+-- and at which of the two sides.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -63,7 +63,7 @@ describe("a peer that speaks no TLS", function()
         end)
     end
 
-    it("is forgotten by clear, and one that does is not suspected", function()
+    it("is forgotten by clear, and a peer that speaks TLS is never named so", function()
         local client, server = pair.client():connection(), pair.server():connection()
         client:set_blocking(false)
         server:set_blocking(false)
@@ -86,7 +86,7 @@ describe("a peer that speaks no TLS", function()
         assert.is_nil(expect.fails("tls", client:connect()).message:find "TLS:")
     end)
 
-    it("is met over TCP: nginx without ssl", function()
+    it("is recognized over TCP: nginx without ssl", function()
         local probe = process.run {"sh", "-c", "command -v nginx"}
         if probe ~= 0 then return pending "nginx is not installed" end
         local port, home = process.free_port(), process.directory() .. "/plain"
@@ -106,7 +106,7 @@ describe("a peer that speaks no TLS", function()
         assert.truthy(err.message:find 'HTTP/.*HTTP without TLS', err.message)
     end)
 
-    it("is met over TCP: a greeting before ours", function()
+    it("is recognized over TCP: a server that greets first", function()
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
         local port = listener:port()
         listener:close()
@@ -144,30 +144,30 @@ describe("a failed handshake says what to change:", function()
     end
     -- what, the client's options, the server's, what is said to the client, what to the server
     local cases = {
-        {"ciphers", {ciphers = "ECDHE-RSA-AES128-GCM-SHA256", max_version = "TLSv1.2"}, {},
+        {"no common cipher suite", {ciphers = "ECDHE-RSA-AES128-GCM-SHA256", max_version = "TLSv1.2"}, {},
             "shares no cipher suite", "offers no cipher suite"},
-        {"groups", {groups = "X25519", min_version = "TLSv1.3"}, {groups = "P-384"},
+        {"no common group", {groups = "X25519", min_version = "TLSv1.3"}, {groups = "P-384"},
             "shares no cipher suite, group", "share no group"},
-        {"signatures", {signature_algorithms = "RSA-PSS+SHA256", min_version = "TLSv1.3"}, {},
+        {"no common signature algorithm", {signature_algorithms = "RSA-PSS+SHA256", min_version = "TLSv1.3"}, {},
             "signature algorithm", "no signature of our certificate"},
-        {"an old client", {max_version = "TLSv1.2"}, {min_version = "TLSv1.3"}, "TLS 1%.2",
+        {"a client without TLS 1.3", {max_version = "TLSv1.2"}, {min_version = "TLSv1.3"}, "TLS 1%.2",
             "this side takes, TLS 1%.3"},
-        {"a new client", {min_version = "TLSv1.3"}, {max_version = "TLSv1.2"}, "takes, TLS 1%.3",
+        {"a client without TLS 1.2", {min_version = "TLSv1.3"}, {max_version = "TLSv1.2"}, "takes, TLS 1%.3",
             "this side takes, TLS 1%.2"},
         {"no certificate, TLS 1.2", {max_version = "TLSv1.2"},
             {verify = "required", ca = p.ca_file}, "wants a certificate", "shown no certificate"},
         {"no certificate, TLS 1.3", {}, {verify = "required", ca = p.ca_file}, nil,
             "shown no certificate"},
-        {"another CA", {ca = p.other_ca_file}, {}, nil, "trusts no issuer of our certificate"},
-        {"a client of another CA", {certificate = p.client_cert, private_key = p.client_key,
+        {"a server's certificate of another CA", {ca = p.other_ca_file}, {}, nil, "trusts no issuer of our certificate"},
+        {"a client's certificate of another CA", {certificate = p.client_cert, private_key = p.client_key,
             max_version = "TLSv1.2"}, {verify = "required", ca = p.other_ca_file},
             "trusts no issuer of our certificate", nil},
-        {"a name", {}, {on_hello = function() return false, "unrecognized_name" end},
+        {"an unknown server name", {}, {on_hello = function() return false, "unrecognized_name" end},
             "serves no host of the name", nil},
-        {"ALPN", {alpn = {"a"}}, {alpn = {"b"}}, "shares no ALPN protocol", nil},
-        {"another PSK", psk({identity = "me", key = ("x"):rep(32)}, "TLSv1.3"),
+        {"no common ALPN protocol", {alpn = {"a"}}, {alpn = {"b"}}, "shares no ALPN protocol", nil},
+        {"a PSK with another key", psk({identity = "me", key = ("x"):rep(32)}, "TLSv1.3"),
             psk_server "TLSv1.3", nil, "another key under this PSK"},
-        {"no such PSK", psk({identity = "you", key = KEY.key}, "TLSv1.2"), psk_server "TLSv1.2",
+        {"an unknown PSK identity", psk({identity = "you", key = KEY.key}, "TLSv1.2"), psk_server "TLSv1.2",
             "knows no PSK of our identity", "no PSK of this server"},
     }
     for _, case in ipairs(cases) do
@@ -183,7 +183,7 @@ describe("a failed handshake says what to change:", function()
         end)
     end
 
-    it("a peer that hangs up in the middle", function()
+    it("a peer that hangs up in the middle of the handshake", function()
         for said, context in pairs {["server ended the connection"] = pair.client(),
             ["client ended the connection"] = pair.server()} do
             local conn <close> = context:connection()
@@ -198,7 +198,7 @@ describe("a failed handshake says what to change:", function()
         end
     end)
 
-    it("nothing where the connection stood already", function()
+    it("nothing once the handshake is done", function()
         local client, server = pair.connect()
         tls.pair(server, pair.server():connection())
         expect.word("truncated", client:read())

@@ -1,7 +1,7 @@
--- hooks_spec.lua: the questions of a handshake: which context, which certificate, is this peer
--- acceptable. A hook may answer, say nothing, refuse, raise, answer with garbage, or yield and
--- answer another day; and it is asked in vain once its coroutine is dropped. Whatever happens,
--- nobody is accepted by accident.
+-- hooks_spec.lua: the hooks of a handshake: on_hello (which context), on_certificate (which
+-- certificate), on_verify (is this peer accepted). A hook may answer, return nothing, refuse,
+-- raise, return a wrong type, or yield and answer later; its coroutine may be dropped. Whatever
+-- happens, no peer is accepted by mistake.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -19,7 +19,7 @@ end
 
 describe("on_hello", function()
     for _, version in ipairs(pair.VERSIONS) do
-        it("is told what the ClientHello says, " .. version, function()
+        it("gets the contents of the ClientHello, " .. version, function()
             local seen, asked = nil, 0
             local client, server = pair.connect {hostname = "a.example",
                 client = {alpn = {"h2", "http/1.1"}, max_version = version},
@@ -40,7 +40,7 @@ describe("on_hello", function()
             assert.equal("a.example", client:server_name())
         end)
 
-        it("sees the session that is offered, " .. version, function()
+        it("gets what session the client offers, " .. version, function()
             local seen
             local server = pair.server {on_hello = function(_, hello) seen = hello end}
             local client = pair.client {max_version = version}
@@ -77,7 +77,7 @@ describe("on_hello", function()
         end)
     end
 
-    it("of a client's context is no answer", function()
+    it("may not answer with a client's context", function()
         local c, s, _, server = pair.try {server = {on_hello = function() return pair.client() end}}
         assert.truthy(expect.fails("tls", table.unpack(s)).message:find("server's context", 1,
             true))
@@ -85,7 +85,7 @@ describe("on_hello", function()
         assert.is_false(server:handshake_done())
     end)
 
-    it("sees nothing of a hello that is garbage", function()
+    it("is not called for a ClientHello that is garbage", function()
         local asked = 0
         local server = pair.server({on_hello = function() asked = asked + 1 end}):connection()
         server:set_blocking(false)
@@ -111,7 +111,7 @@ describe("on_certificate", function()
             assert.equal("localhost", seen.server_name)
         end)
 
-        it("leaves a client its context's, or none, " .. version, function()
+        it("may leave a client the certificate of its context, or none, " .. version, function()
             local _, server = pair.connect {server = server_with {max_version = version},
                 client = {certificate = p.client_cert, private_key = p.client_key,
                     on_certificate = function() end}}
@@ -136,7 +136,7 @@ describe("on_certificate", function()
             assert.same({}, seen.ca_names)
         end)
 
-        it("refuses, " .. version, function()
+        it("may refuse the handshake, " .. version, function()
             local c, s = pair.try {client = {max_version = version},
                 server = {on_certificate = function() return false end}}
             assert.is_nil(s[1])
@@ -144,7 +144,7 @@ describe("on_certificate", function()
         end)
     end
 
-    it("of a context without certificate is no answer", function()
+    it("may not answer with a context without certificate", function()
         local client, server = pair.join {
             server = {on_certificate = function() return tls.context {role = "server"} end}}
         expect.word("want_read", client:connect())
@@ -155,7 +155,7 @@ end)
 
 describe("on_verify", function()
     for _, version in ipairs(pair.VERSIONS) do
-        it("of a client is told of the server, " .. version, function()
+        it("of a client gets the server's certificates, " .. version, function()
             local seen, asked = nil, 0
             local client, server = pair.connect {
                 client = {max_version = version, on_verify = function(_, peer)
@@ -173,7 +173,7 @@ describe("on_verify", function()
             assert.equal("x", pair.send(client, server, "x"))
         end)
 
-        it("of a client refuses, " .. version, function()
+        it("of a client may refuse the server, " .. version, function()
             local c, s = pair.try {client = {max_version = version,
                 on_verify = function() return false end}}
             local err = expect.fails("verify", table.unpack(c))
@@ -182,7 +182,7 @@ describe("on_verify", function()
             assert.equal(err.alert, expect.fails("alert", table.unpack(s)).alert)
         end)
 
-        it("is not asked of a peer that the built-in verification refused, " .. version, function()
+        it("is not called for a peer that verification refused, " .. version, function()
             local asked = 0
             local c = pair.try {client = {max_version = version, ca = p.other_ca_file,
                 on_verify = function() asked = asked + 1; return true end}}
@@ -190,7 +190,7 @@ describe("on_verify", function()
             assert.equal(0, asked)
         end)
 
-        it("decides over such a peer with verify_all, " .. version, function()
+        it("with verify_all decides about a peer that verification refused, " .. version, function()
             for _, answer in ipairs {true, false} do
                 local seen
                 local c, _, client = pair.try {
@@ -208,7 +208,7 @@ describe("on_verify", function()
             end
         end)
 
-        it("of a server is asked before anything is read, written or given, " .. version, function()
+        it("of a server is called before any data or tickets pass, " .. version, function()
             local state, client
             local server
             client, server = pair.join {client = {
@@ -226,7 +226,7 @@ describe("on_verify", function()
             assert.is_not_nil(version == "TLSv1.3" and client:take_session() or client:session())
         end)
 
-        it("of a server refuses with an alert, and gives no ticket away, " .. version, function()
+        it("of a server refuses with an alert and without a ticket, " .. version, function()
             for given, alert in pairs {access_denied = "access_denied",
                 [false] = "handshake_failure"} do
                 local told
@@ -253,7 +253,7 @@ describe("on_verify", function()
             end
         end)
 
-        it("of a server refuses by what the verification found, " .. version, function()
+        it("of a server refuses with the alert of what verification found, " .. version, function()
             local c, s, client = pair.try {client = {
                 certificate = p.client_cert, private_key = p.client_key, max_version = version},
                 server = server_with {ca = p.other_ca_file, verify_all = true,
@@ -263,7 +263,7 @@ describe("on_verify", function()
             assert.equal("unknown_ca", expect.fails("alert", table.unpack(c)).alert)
         end)
 
-        it("of a server refuses over sockets too, " .. version, function()
+        it("of a server refuses over sockets, too, " .. version, function()
             local listener <close> = assert(tls.listen("127.0.0.1", 0))
             local client = pair.client {certificate = p.client_cert, private_key = p.client_key,
                 max_version = version}:connection()
@@ -281,7 +281,7 @@ describe("on_verify", function()
             assert.equal("access_denied", expect.fails("alert", table.unpack(c)).alert)
         end)
 
-        it("of a server refuses a resumed peer, whose end is not clean, " .. version, function()
+        it("of a server refuses a resumed client, which reads no clean end, " .. version, function()
             local asked = 0
             local client = pair.client {certificate = p.client_cert, private_key = p.client_key,
                 max_version = version}
@@ -301,7 +301,7 @@ describe("on_verify", function()
             end
         end)
 
-        it("of a client is asked of a resumed peer too, " .. version, function()
+        it("of a client is called for a resumed session, too, " .. version, function()
             local seen = {}
             local client = pair.client {max_version = version, on_verify = function(_, peer)
                 seen[#seen + 1] = ("%s %s %s"):format(peer.resumed, peer.verified,
@@ -330,7 +330,7 @@ describe("on_verify", function()
             expect.word("truncated", peer:read())
         end)
 
-        it("of a server is asked of a resumed peer too, " .. version, function()
+        it("of a server is called for a resumed session, too, " .. version, function()
             local seen = {}
             local client = pair.client {certificate = p.client_cert, private_key = p.client_key,
                 max_version = version}
@@ -350,7 +350,7 @@ describe("on_verify", function()
         end)
     end
 
-    it("of a server refuses a peer that shows its certificate later, whose end is not clean", function()
+    it("of a server may refuse a certificate sent after the handshake", function()
         for _, version in ipairs(pair.VERSIONS) do
             local asked = 0
             local client, server = pair.connect {client = {certificate = p.client_cert,
@@ -424,8 +424,7 @@ describe("on_verify", function()
         end
 
         for name, read in pairs(READS) do
-            it("is asked before " .. name ..
-                " gives what the client sent behind its Finished", function()
+            it("is called before " .. name .. " returns what followed the Finished", function()
                 for _, answer in ipairs {true, false} do
                     local client, server, seen = ask_later("TLSv1.3", answer)
                     assert.equal(6, client:write("secret"))
@@ -445,7 +444,7 @@ describe("on_verify", function()
             end)
         end
 
-        it("is asked before a write goes out that finds the client's last messages", function()
+        it("is called before a write goes out that reads the client's Finished", function()
             local chain = p.ca_cert:rep(40) -- with which the certificate is more than a record
             for _, version in ipairs(pair.VERSIONS) do
                 for _, answer in ipairs {true, false} do
@@ -469,7 +468,7 @@ describe("on_verify", function()
             end
         end)
 
-        it("leaves the connection as it is when early data are asked for", function()
+        it("leaves the connection as it is when read_early is called", function()
             local client, server = ask_later("TLSv1.3", true)
             assert.equal(6, client:write("secret"))
             expect.raises("after the handshake", server.read_early, server)
@@ -488,7 +487,7 @@ describe("on_verify", function()
         end
     end)
 
-    it("with verify_all tells of a client without certificate", function()
+    it("with verify_all is called for a client without certificate", function()
         local seen
         local c, s = pair.try {server = server_with {verify = "optional", verify_all = true,
             on_verify = function(_, peer) seen = peer; return true end}}
@@ -496,7 +495,7 @@ describe("on_verify", function()
         assert.same({}, seen.certificates)
     end)
 
-    it("needs a policy that asks for certificates", function()
+    it("needs verify to be set on a server's context", function()
         local ok, result = pcall(function()
             return assert(tls.context {role = "server", on_verify = print}):connection()
         end)
@@ -525,7 +524,7 @@ describe("a hook", function()
     end
 
     for kind, join in pairs(KINDS) do
-        it("that raises surfaces where the script called, and is asked again, " .. kind, function()
+        it("that raises makes the script's call raise, and is called again, " .. kind, function()
             local calls = 0
             local client, server = join(function()
                 calls = calls + 1
@@ -546,7 +545,7 @@ describe("a hook", function()
             assert.equal(2, calls)
         end)
 
-        it("that answers with garbage raises, and nobody is accepted, " .. kind, function()
+        it("that returns a wrong type raises and accepts no peer, " .. kind, function()
             local answers = {1, "yes", {}, io.stdout, tls.buffer(1), coroutine.create(print), print,
                 kind ~= "on_verify" or nil}
             -- nil is no answer to a yes or no
@@ -566,14 +565,14 @@ describe("a hook", function()
             end
         end)
 
-        it("that names no alert raises, " .. kind, function()
+        it("that names an unknown alert makes the call raise, " .. kind, function()
             if kind == "on_verify" then return end
             local client, server = join(function() return false, "no_such_alert" end)
             client:connect()
             expect.raises("no_such_alert", server.accept, server)
         end)
 
-        it("may yield, and answer later, " .. kind, function()
+        it("may yield and answer later, " .. kind, function()
             local client, server = join(function(_, info) return coroutine.yield("asked", info) end)
             local thread = coroutine.create(function() return server:accept() end)
             local ok, what, info
@@ -601,7 +600,7 @@ describe("a hook", function()
             assert.equal("x", pair.send(client, server, "x"))
         end)
 
-        it("whose coroutine is dropped is asked again, " .. kind, function()
+        it("whose coroutine is dropped is called again, " .. kind, function()
             local calls = 0
             local client, server = join(function()
                 calls = calls + 1
@@ -622,7 +621,7 @@ describe("a hook", function()
             assert.equal(2, calls)
         end)
 
-        it("whose coroutine is closed is asked again, " .. kind, function()
+        it("whose coroutine is closed is called again, " .. kind, function()
             local calls, thread = 0, nil
             local client, server = join(function()
                 calls = calls + 1
@@ -641,7 +640,7 @@ describe("a hook", function()
             assert.equal(2, calls)
         end)
 
-        it("outlives its connection, " .. kind, function()
+        it("may outlive its connection, " .. kind, function()
             for _, ending in ipairs {"free", "clear"} do
                 local calls, thread = 0, nil
                 local client, server = join(function()
@@ -662,7 +661,7 @@ describe("a hook", function()
             end
         end)
 
-        it("may collect garbage, and lose its contexts, " .. kind, function()
+        it("may run the collector after its contexts were dropped, " .. kind, function()
             local client, server = join(function()
                 collectgarbage()
                 collectgarbage()
@@ -674,7 +673,7 @@ describe("a hook", function()
             assert.is_true(c[1] and s[1], s[2])
         end)
 
-        it("may call another connection, " .. kind, function()
+        it("may use another connection, " .. kind, function()
             local client, server = join(function()
                 local a, b = pair.connect()
                 assert(pair.send(a, b, "inside") == "inside")
@@ -697,13 +696,13 @@ describe("a hook", function()
         end)
     end
 
-    it("that yields outside of a coroutine raises", function()
+    it("that yields outside of a coroutine makes the call raise", function()
         local client, server = KINDS.on_hello(function() coroutine.yield() end)
         client:connect()
         expect.raises("yield", function() return server:accept() end)
     end)
 
-    it("of hundred connections yields for each alone", function()
+    it("yields for each of a hundred connections separately", function()
         local context, client_context = pair.server {
             on_hello = function(conn) return coroutine.yield(conn) end}, pair.client()
         local waiting = {}
@@ -738,7 +737,7 @@ describe("server names", function()
     local ALPN = {"exact", "wild", "strict", "base"}
 
     for _, version in ipairs(pair.VERSIONS) do
-        it("lead to their contexts, " .. version, function()
+        it("choose their contexts, " .. version, function()
             local base = context("base", {server_names = names})
             for name, expected in pairs {["a.example"] = "exact", ["A.EXAMPLE"] = "exact",
                 ["x.b.example"] = "wild",
@@ -753,7 +752,7 @@ describe("server names", function()
             end
         end)
 
-        it("bring all of their context's policy, " .. version, function()
+        it("apply the whole policy of their context, " .. version, function()
             local base = context("base", {server_names = names})
             local _, s = pair.try {server = base, client = {max_version = version, alpn = ALPN}}
             expect.fails("tls", table.unpack(s))
@@ -762,7 +761,7 @@ describe("server names", function()
             assert.equal("CN=client", server:peer_certificates()[1].subject)
         end)
 
-        it("keep sessions apart, " .. version, function()
+        it("do not let a session of one name resume at another, " .. version, function()
             -- one listener, one set of ticket keys, two policies: the session of the name that asks
             -- for no certificate is offered under the name that does, by a client that does not
             -- look at names
@@ -799,7 +798,7 @@ describe("server names", function()
         assert.not_equal(strict:session_id_context(), exact:session_id_context())
     end)
 
-    it("take the options of their context", function()
+    it("apply the options of their context", function()
         local only12 = context("old", {max_version = "TLSv1.2"})
         local base = pair.server {server_names = {["a.example"] = only12}}
         assert.equal("TLSv1.2", pair.connect({server = base, hostname = "a.example"}):version())
@@ -819,7 +818,7 @@ describe("server names", function()
         assert.equal(5, tickets)
     end)
 
-    it("that are none are refused", function()
+    it("that are not valid are refused", function()
         for _, name in ipairs {"", "a b", "*", "*.", "*.*.example", "a.*.example", "x*.example",
             ("x"):rep(300)} do
             assert.is_false((pcall(function()

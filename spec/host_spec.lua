@@ -1,5 +1,5 @@
--- host_spec.lua: the program `tlslife` beside lua5.4 itself: the same options, outputs and exit
--- codes.
+-- host_spec.lua: the program `tlslife` compared with lua5.4: the same options, outputs and exit
+-- codes; and the threads that tlslife.host starts.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -131,7 +131,7 @@ end
 
 describe("the program", function()
     for _, case in ipairs(CASES) do
-        it("does as lua does with " .. case[1], function()
+        it("behaves as lua5.4 does with " .. case[1], function()
             local code, output = run(program.path, case)
             local lua_code, lua_output = run("lua5.4", case)
             assert.equal(lua_output, output)
@@ -139,20 +139,20 @@ describe("the program", function()
         end)
     end
 
-    it("says its versions", function()
+    it("prints its versions", function()
         local code, output = shell(program.path, {"-v"})
         assert.equal(0, code)
         assert.truthy(output:match "tlslife 0%.1%.0" and output:match "Lua 5%.4" and
             output:match "OpenSSL 3%.", output)
     end)
 
-    it("says its options when asked", function()
+    it("prints its options when asked", function()
         local code, output = shell(program.path, {"--help"})
         assert.equal(0, code)
         assert.truthy(output:find("usage: ", 1, true) and output:find("-l mod", 1, true), output)
     end)
 
-    it("has the module inside", function()
+    it("contains the module", function()
         local code, output = shell(program.path,
             {"-e", "print(require 'tlslife'.version, package.searchers ~= nil)"}, "",
             {LUA_PATH = "", LUA_CPATH = ""})
@@ -160,13 +160,13 @@ describe("the program", function()
         assert.equal("0.1.0\ttrue\n", output)
     end)
 
-    it("gives the module to its prompt", function()
+    it("has the module loaded at its prompt", function()
         local code, output = shell(program.path, {"-i"}, "tls.version\n")
         assert.equal(0, code, output)
         assert.truthy(output:find("0.1.0", 1, true), output)
     end)
 
-    it("gives a script no globals that lua has not", function()
+    it("gives a script the same globals as lua", function()
         local names = "local t = {} for k in pairs(_G) do t[#t + 1] = k end table.sort(t) " ..
             "print(table.concat(t, ' '))"
         local _, ours = shell(program.path, {"-e", names})
@@ -174,7 +174,7 @@ describe("the program", function()
         assert.equal(lua, ours)
     end)
 
-    it("dies of SIGPIPE as lua does, where its own output has no reader", function()
+    it("is ended by SIGPIPE as lua is, where nobody reads its output", function()
         local code = process.run {"bash", "-c", [["$@" | head -n 1; exit ${PIPESTATUS[0]}]], "bash",
             program.path, "-e", "for i = 1, 1e6 do print(i) end"}
         assert.equal(141, code)
@@ -240,7 +240,7 @@ describe("the threads of the program", function()
 
     setup(function() if not pcall(require, "luv") then pending "lua-luv is not installed" end end)
 
-    it("run the script again, prepared as the first", function()
+    it("run the script again, in a state prepared like the first", function()
         local output = good([[
             local names = {}
             for name in pairs(_G) do names[#names + 1] = name end
@@ -258,7 +258,7 @@ describe("the threads of the program", function()
             first)
     end)
 
-    it("run a chunk of the command line again, and ignore the environment where the first did", function()
+    it("run a chunk of -e again, and ignore the environment with -E", function()
         local chunk = [[
             local worker = require "tlslife.worker"
             print(worker and worker.index, package.path:find "nowhere" ~= nil)
@@ -274,7 +274,7 @@ describe("the threads of the program", function()
         assert.equal("0 false\tfalse\n7\tfalse\n", code .. " " .. output)
     end)
 
-    it("are told what they are, and share what they are given", function()
+    it("get index, control descriptor, and the shared cache, keys and listeners", function()
         local output = good([[
             if worker then
                 local same = worker == require "tlslife.worker"
@@ -298,7 +298,7 @@ describe("the threads of the program", function()
             "false\t0\n1\ttrue\n", output)
     end)
 
-    it("close their control descriptor at their end, whatever that is, and say how it went", function()
+    it("close their control descriptor however they end, and report their status", function()
         local output = good [[
             if worker then
                 local how = worker.index
@@ -342,7 +342,7 @@ describe("the threads of the program", function()
         assert.truthy(output:match "tlslife: an object\n", output)
     end)
 
-    it("leave the caller what it gave when they cannot begin, and say why", function()
+    it("leave the caller its descriptors when they cannot start, and say why", function()
         local output = good [[
             if worker then return end
             local pair = uv.socketpair()
@@ -398,7 +398,7 @@ describe("the threads of the program", function()
         ["with os.exit"] = {"os.exit(3)", 3},
         ["with os.exit that closes"] = {"os.exit(4, true)", 4},
     } do
-        it("do not outlive, delay or disturb a program that ends " .. how, function()
+        it("neither outlive nor delay a program that ends " .. how, function()
             local path = directory() .. "/written"
             process.spill(path, "")
             local code, output = threads(RESTLESS .. case[1], {path})
@@ -407,7 +407,7 @@ describe("the threads of the program", function()
         end)
     end
 
-    it("go on when nobody holds them any more", function()
+    it("go on running when their userdata is collected", function()
         assert.equal("end\n", good [[
             if worker then return uv.sleep(20) end
             start(1)
@@ -417,7 +417,7 @@ describe("the threads of the program", function()
         ]])
     end)
 
-    it("leave Ctrl-C to the main thread", function()
+    it("leave SIGINT to the main thread", function()
         local path = process.spill(directory() .. "/interrupted.lua", PRELUDE .. [[
             if worker then
                 local timer = uv.new_timer()
@@ -441,7 +441,7 @@ describe("the threads of the program", function()
         assert.truthy(one:output():match "interrupted!\nstatus\t5\n", one:output())
     end)
 
-    it("are over in a child of fork, which waits for none of them", function()
+    it("count as ended in a child of fork", function()
         local output = good [[
             if worker then
                 ends[1] = uv.new_pipe(false)
@@ -469,7 +469,7 @@ describe("the threads of the program", function()
         assert.equal("child 1 1 5\nparent\t15\tnil\n5\n", output)
     end)
 
-    it("serve and visit", function()
+    it("serve clients and connect to one another", function()
         local pki = require "spec.support.pki".get()
         local code, output = process.run {program.path, "spec/host_threads.lua",
             pki.server_cert_file, pki.server_key_file, pki.ca_file}
@@ -495,7 +495,7 @@ describe("tlslife.worker in a process", function()
         return process.run {path, "-e", chunk, timeout = 20, environment = environment}
     end
 
-    it("is what the variable says, once", function()
+    it("is what the environment variable says, once", function()
         for _, path in ipairs(interpreters) do
             local code, output = worker(path, "3:0:", [[
                 local worker = require "tlslife.worker"
@@ -507,7 +507,7 @@ describe("tlslife.worker in a process", function()
         end
     end)
 
-    it("is false where there is none", function()
+    it("is false where there is no such variable", function()
         for _, path in ipairs(interpreters) do
             local code, output = worker(path, nil,
                 "print(require 'tlslife.worker', (require 'tlslife.worker'))")
@@ -539,7 +539,7 @@ describe("tlslife.worker in a process", function()
         end
     end)
 
-    it("is refused where it is none of ours", function()
+    it("is refused where the variable is malformed", function()
         for _, value in ipairs {"", "x", "1", "1:3", "0:3:", "1:x:", "1:3:4;5", "-1:3:",
             "1:99999999999999999999:", "1:3:0", "1:3:77"} do
             local code, output = worker(program.path, value, "require 'tlslife.worker'")

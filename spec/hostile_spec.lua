@@ -1,5 +1,5 @@
--- hostile_spec.lua: what no honest script passes. It may raise; the process, and other scripts'
--- memory, stay whole.
+-- hostile_spec.lua: arguments that no honest script passes: huge lists, integers out of range, the
+-- debug library. They may raise; the process and other scripts' memory stay whole.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -45,7 +45,7 @@ describe("a list", function()
     }
     for _, taker in ipairs(takers) do
         local name, element, take = table.unpack(taker)
-        it("whose length no list has is refused: " .. name, function()
+        it("of a length that no memory holds is refused: " .. name, function()
             for _, power in ipairs {25, 28, 29, 30, 31, 32, 33, 58, 59, 60, 61, 62} do
                 expect.raises("a list has at most 16777216 elements", take,
                     table_of_length(power, element))
@@ -157,7 +157,7 @@ describe("an integer", function()
         end, 1},
     }
     for name, taker in pairs(takers) do
-        it("that its receiver cannot hold is refused: " .. name, function()
+        it("outside the range of its C type is refused: " .. name, function()
             if taker.absent then pending "not in this build" end
             local take, right = table.unpack(taker, 1, 2)
             if right then take(right) end
@@ -380,7 +380,7 @@ describe("a script with the debug library", function()
             return keep
         end)
 
-        it("may change what lies there: " .. name, function()
+        it("may change the values on that stack: " .. name, function()
             local junk = {
                 function() return nil end, function() return 0x4141414141414141 end,
                 function() return math.mininteger end,
@@ -517,7 +517,7 @@ describe("a script with the debug library", function()
         print "still here"
     ]]
     for _, what in ipairs {"functions", "upvalues", "user values", "registry"} do
-        it("may change or call what it finds: " .. what, function()
+        it("may change or call the functions that it finds: " .. what, function()
             local status, output = program.run(chunk, what)
             -- a finalizer that finds nothing there gives nothing back
             local leaks = what == "registry" and status == 23

@@ -1,7 +1,7 @@
---- ids_spec.lua: tickets and session ids side by side. Whoever takes tickets resumes by one, and a
--- client of TLS 1.2 that takes none resumes by its id, for which alone the server spends memory.
--- Which of them a client gets is for the context in force to say, whichever context the listener
--- has.
+-- ids_spec.lua: tickets and session ids side by side. A client that accepts tickets resumes by one;
+-- a client of TLS 1.2 without tickets resumes by its session id, and only for these the server uses
+-- memory. The context that serves a handshake decides, also where on_hello or a server name has
+-- changed it.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -74,8 +74,7 @@ for name, kind in pairs(CLIENTS) do
         end)
 
         for _, mode in ipairs(MODES) do
-            it(("gets what resumption = %q allows, and memory where it has no ticket"):format(
-                mode), function()
+            it(("resumes as resumption = %q allows, by id without a ticket"):format(mode), function()
                 local cache = mode ~= "off" and tls.cache() or nil
                 local client, context = pair.client(kind.options),
                     pair.server {resumption = mode, cache = cache}
@@ -119,8 +118,7 @@ describe("contexts behind one listener", function()
 
     for _, first in ipairs(MODES) do
         for _, second in ipairs(MODES) do
-            it(("may be %q and %q: each hello gets what its context allows"):format(
-                first, second), function()
+            it(("may have resumption %q and %q, each for its clients"):format(first, second), function()
                 for name, kind in pairs(CLIENTS) do
                     local what = ("%s, %s"):format(name, second)
                     local client = pair.client(kind.options)
@@ -155,8 +153,7 @@ describe("contexts behind one listener", function()
             "verification"},
     }
     for what, case in pairs(UNFIT) do
-        it(("and %s is an alert to the client, and an error to the program"):format(
-            what), function()
+        it(("fail with an alert and an error where the new context is %s"):format(what), function()
             local target = case[1]()
             local listener = pair.server {on_hello = function(_, hello)
                 return hello.server_name == "a.example" and target or nil
@@ -242,8 +239,7 @@ describe("a client that offers a ticket and an id at once", function()
                     pair.client {max_version = "TLSv1.2"}, cache, asked
             end
 
-            it(("resumes by the id where the ticket does not open: %s, %s"):format(
-                home, keys), function()
+            it(("resumes by id where the ticket does not open: %s, %s"):format(home, keys), function()
                 local context, client = setup()
                 local ided = visit(pair.client(plain), context)
                 assert.equal(32, #ided:id())
@@ -253,8 +249,8 @@ describe("a client that offers a ticket and an id at once", function()
                 assert.is_true(resumes(client, context, both))
             end)
 
-            it(("resumes by the ticket where it opens, and nobody looks for the id: %s, %s"):format(
-                home, keys), function()
+            it(("resumes by the ticket where it opens, without a lookup: %s, %s"):format(home, keys),
+                    function()
                 local context, client, cache, asked = setup()
                 local session = visit(client, context)
                 assert.is_true(#session:id() > 0) -- made up by the client (RFC 5077 section 3.4)
@@ -263,7 +259,7 @@ describe("a client that offers a ticket and an id at once", function()
                 if asked then assert.equal(0, asked()) end
             end)
 
-            it(("gets a new ticket where neither does: %s, %s"):format(home, keys), function()
+            it(("gets a new ticket where neither is known: %s, %s"):format(home, keys), function()
                 local context, client = setup()
                 local session = visit(client, context)
                 local stale = client:import_session(with_ticket(session:export(), ("t"):rep(176)))
@@ -323,7 +319,7 @@ describe("tls.serve without room in shared memory", function()
     local STATEFUL <const> = "context = {certificate = certificate, private_key = private_key, " ..
         "resumption = 'stateful'}, "
 
-    it("serves, by default, and says once that workers keep ids for themselves", function()
+    it("serves, and logs once that each worker keeps its own ids", function()
         local running = serving.start("workers = 2", 2, NO_ROOM)
         local client = serving.context(CLIENTS["TLS 1.2 without tickets"].options)
         assert.equal("x", serving.ask_once(running, "x", {context = client}))
@@ -332,7 +328,7 @@ describe("tls.serve without room in shared memory", function()
         assert.equal(1, times, output)
     end)
 
-    it("does not start where ids were asked for", function()
+    it("does not start where resumption by id was asked for", function()
         local running = serving.launch(STATEFUL .. "workers = 2", NO_ROOM)
         assert.truthy(running:wait_for("refused: ([^\n]+)"):find("serve-", 1, true),
             running:output())

@@ -1,6 +1,6 @@
---- What passes in a handshake or after it beside data, set against OpenSSL's own programs: an
--- extension that both of our ends got wrong in the same way would pass every spec that joins the
--- two.
+-- interop_features_spec.lua: the features of a handshake beside plain data (ALPN, OCSP, client
+-- certificates, PSKs, key updates, early data), each against OpenSSL's own programs: an extension
+-- that both of our ends got wrong in the same way would pass every spec that joins the two.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -107,7 +107,7 @@ describe("our client and openssl s_server", function()
         assert.equal(p.ocsp_der, conn:ocsp_response())
     end)
 
-    it("key their channel alike", function()
+    it("export the same keying material", function()
         local one, port = start("-keymatexport", "tlslife specs", "-keymatexportlen", 20)
         local conn <close> = dial(context(), port)
         assert(conn:connect())
@@ -155,7 +155,7 @@ describe("our client and openssl s_server", function()
     end
 
     for _, verb in ipairs {"shutdown", "close"} do
-        it("end well by " .. verb .. ", through tickets of two records each", function()
+        it("end well by " .. verb .. ", although each ticket takes two records", function()
             local p = pki.get()
             local _, port = start("-tls1_3", "-max_send_frag", 512, "-Verify", 2, "-CAfile",
                 p.ca_file, "-num_tickets", 3)
@@ -185,7 +185,7 @@ describe("our client and openssl s_server", function()
             assert.truthy(one:output():match "subject=CN ?= ?client")
         end)
 
-        it("say that a client's certificate is missing, " .. version, function()
+        it("report that a client's certificate is missing, " .. version, function()
             local _, port = start(flag, "-Verify", 2, "-CAfile", pki.get().ca_file)
             local conn <close> = dial(context(), port)
             local ok, message, err = conn:connect()
@@ -198,7 +198,7 @@ describe("our client and openssl s_server", function()
                 err.alert)
         end)
 
-        it("share a key, " .. version, function()
+        it("connect with a pre-shared key, " .. version, function()
             local one, port = start(flag, "-psk_identity", PSK.identity, "-psk", PSK_HEX, "-cipher",
                 "PSK", "-nocert")
             local conn <close> = dial(
@@ -209,7 +209,7 @@ describe("our client and openssl s_server", function()
         end)
     end)
 
-    it("renew their keys when we ask, and when it asks", function()
+    it("update their keys when we ask, and when it asks", function()
         local one, port = start "-tls1_3"
         local conn <close> = dial(context(), port)
         assert(conn:connect())
@@ -336,8 +336,7 @@ describe("our server and openssl s_client", function()
             talk(conn, one)
         end)
 
-        it("part with the alert that on_verify names, and the client has nothing to resume, " ..
-            version, function()
+        it("end with the alert that on_verify names, and without a ticket, " .. version, function()
             local p = pki.get()
             local file = process.directory() .. "/refused-" .. version
             local one = start(flag, "-cert", p.client_cert_file, "-key", p.client_key_file,
@@ -359,7 +358,7 @@ describe("our server and openssl s_client", function()
             other:wait_for "Received alert %[49%]"
         end)
 
-        it("share a key, " .. version, function()
+        it("connect with a pre-shared key, " .. version, function()
             local one = start(flag, "-psk_identity", PSK.identity, "-psk", PSK_HEX, "-cipher",
                 "PSK", "-ciphersuites", "TLS_AES_128_GCM_SHA256")
             local conn <close> = arrive(context {psk = PSK, ciphers = "PSK"})
@@ -367,7 +366,7 @@ describe("our server and openssl s_client", function()
             talk(conn, one)
         end)
 
-        it("have identities of any length that libssl knows, " .. version, function()
+        it("connect with PSK identities of any length that libssl allows, " .. version, function()
             -- s_client's: TLS 1.3 has no empty one, and for TLS 1.2 it has room for 255
             for _, len in ipairs {version == "TLSv1.2" and 0 or 256, 1, 129, 255} do
                 local own = {identity = ("i"):rep(len), key = PSK.key}
@@ -379,7 +378,7 @@ describe("our server and openssl s_client", function()
             end
         end)
 
-        it("do not take a wrong key for one, " .. version, function()
+        it("refuse a wrong pre-shared key, " .. version, function()
             start(flag, "-psk_identity", PSK.identity, "-psk", ("00"):rep(32), "-cipher", "PSK",
                 "-ciphersuites", "TLS_AES_128_GCM_SHA256")
             local conn <close> = arrive(context {psk = PSK, ciphers = "PSK"})
@@ -400,7 +399,7 @@ describe("our server and openssl s_client", function()
         end)
     end)
 
-    it("renew their keys when we ask, and when it asks", function()
+    it("update their keys when we ask, and when it asks", function()
         local one = start "-tls1_3"
         local conn <close> = arrive(context())
         assert(conn:accept())
@@ -464,7 +463,7 @@ describe("our server and openssl s_client", function()
     end)
 end)
 
-describe("a session of openssl's", function()
+describe("a session that openssl has saved", function()
     local port
 
     setup(function()
@@ -489,8 +488,7 @@ describe("a session of openssl's", function()
     end
 
     each_version(function(version, flag)
-        it("resumes with us who verify nothing, and is refused where we verify, " ..
-            version, function()
+        it("resumes at a context that does not verify, and at no other, " .. version, function()
             local ca = pki.get().ca_file
             local file = process.directory() .. "/session" .. version
             assert.equal(0, (process.run {"openssl", "s_client", "-connect", "127.0.0.1:" .. port,
@@ -505,7 +503,7 @@ describe("a session of openssl's", function()
             assert.error_matches(function() careful:import_session(pem) end, "another policy")
         end)
 
-        it("is read by it when we export it, " .. version, function()
+        it("can be read by openssl when we export it, " .. version, function()
             local client = assert(tls.context {role = "client", ca = pki.get().ca_file,
                 min_version = version, max_version = version, timeout = DEADLINE})
             local conn <close> = visit(client)

@@ -150,7 +150,7 @@ describe("our client", function()
 
         -- TLS 1.2, where nothing of the server's can be unread when the handshake is done: what is
         -- left unread in a dead process's socket turns its end into a reset.
-        it(("tells %s killed from %s closed"):format(peer.name, peer.name), function()
+        it(("tells a killed %s from a %s that closed"):format(peer.name, peer.name), function()
             local one, port = peer.start "tickets"
             local conn <close> = connect(context "TLSv1.2", port)
             one:stop()
@@ -314,7 +314,7 @@ describe("our server", function()
 
         -- TLS 1.2, as above: there the client has read all that we sent before it makes its
         -- request.
-        it(("tells %s killed from %s closed"):format(peer.name, peer.name), function()
+        it(("tells a killed %s from a %s that closed"):format(peer.name, peer.name), function()
             local one = start(peer, "TLSv1.2", {times = 1, ends = "server"})
             local conn <close> = accept(context "tickets", one)
             assert.truthy(read_request(conn))

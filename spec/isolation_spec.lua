@@ -1,6 +1,6 @@
--- isolation_spec.lua: a session made under one policy never resumes under another, whatever both
--- share: a cache, the keys of their tickets, a listener. The class of CVE-2025-23419 (nginx) and
--- CVE-2025-23048 (httpd).
+-- isolation_spec.lua: a session made under one policy never resumes under another, whatever the two
+-- contexts share: a cache, ticket keys, a listener (the class of CVE-2025-23419, nginx, and
+-- CVE-2025-23048, httpd).
 --
 -- Each pair is tried with sessions that carry a client's certificate where the first policy asks
 -- for one; each has a control beside it, the same policy twice, so that nothing passes because
@@ -107,7 +107,7 @@ for _, shared in ipairs(SHARED) do
             end
 
             for _, policy in ipairs(POLICIES) do
-                it("no session goes from " .. policy[1], function()
+                it("no session resumes from " .. policy[1], function()
                     local _, _, session = visit(client, server(policy[2]))
                     local copy = client:import_session(session:export())
                     local word, client_word = visit(client, server(policy[3]), session)
@@ -131,7 +131,7 @@ for _, shared in ipairs(SHARED) do
                     ["x.b.example"] = server(second)}})
             end
 
-            it("no session goes from one server name's context to another's", function()
+            it("no session of one server name's context resumes at another's", function()
                 local lax, strict = {}, {verify = "required", ca = p.ca_file}
                 for _, order in ipairs {{lax, strict}, {strict, lax}} do
                     local main = listener(order[1], order[2])
@@ -142,7 +142,7 @@ for _, shared in ipairs(SHARED) do
                 end
             end)
 
-            it("no session goes from a server name's context to the listener's own, or back", function()
+            it("no session of a server name resumes at the listener's context, or back", function()
                 local main = listener({verify = "required", ca = p.ca_file}, {})
                 for _, names in ipairs {{"a.example", "localhost"}, {"localhost", "a.example"}} do
                     local _, _, session = visit(careless, main, nil, names[1])
@@ -152,7 +152,7 @@ for _, shared in ipairs(SHARED) do
                 end
             end)
 
-            it("a client whose certificate the second would refuse is refused", function()
+            it("a client whose certificate the second policy refuses is refused", function()
                 local stranger = pair.client {max_version = version,
                     certificate = p.other_client_cert_file, private_key = p.other_client_key_file}
                 local first = {verify = "required", ca = p.other_ca_file}

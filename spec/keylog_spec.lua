@@ -1,5 +1,5 @@
--- keylog_spec.lua: the file that key-log lines go to: which one is taken, and that no connection
--- waits for it or dies of it.
+-- keylog_spec.lua: the file of a key log: which files are refused, and that no connection waits for
+-- it or fails because of it.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"
@@ -54,7 +54,7 @@ describe("a key log", function()
             root = true},
     }
     for _, case in ipairs(refused) do
-        it("is not " .. case[1], function()
+        it("refuses a path that is " .. case[1], function()
             if case.root and not is_root() then return end
             local path = path_of "refused"
             sh(case[2], path, path, path, path)
@@ -65,7 +65,7 @@ describe("a key log", function()
         end)
     end
 
-    it("is not a device", function()
+    it("refuses a device", function()
         local err = expect.fails("input", tls.context {role = "client", keylog = "/dev/full"})
         assert.truthy(err.message:find "regular file or a FIFO", err.message)
     end)
@@ -115,7 +115,7 @@ end
 describe("the lines of a key log", function()
     for name, runner in pairs {["our program"] = program.run,
         ["a stock lua5.4"] = program.run_stock} do
-        it("are lost in " .. name .. " when the FIFO's reader has gone", function()
+        it("are lost in " .. name .. " without a signal when the FIFO's reader has gone", function()
             local path = path_of "gone"
             sh("mkfifo -m 600 %s", path)
             local reader = process.start {"sh", "-c", "head -n 5 <\"$1\"", "sh", path}
@@ -139,7 +139,7 @@ describe("the lines of a key log", function()
         end)
     end
 
-    it("are lost when the FIFO is full, and nothing waits", function()
+    it("are lost without waiting when the FIFO is full", function()
         local path = path_of "full"
         sh("mkfifo -m 600 %s", path)
         local reader = process.start {"sh", "-c", "exec sleep 30 <\"$1\"", "sh", path}
@@ -150,7 +150,7 @@ describe("the lines of a key log", function()
         reader:stop()
     end)
 
-    it("are lost where the file cannot grow, and whole again when it can", function()
+    it("are lost while the file cannot grow, and complete again when it can", function()
         local path = path_of "limit"
         local chunk = process.spill(path .. ".lua", prelude .. [[
             for _ = 1, 3 do shake() end

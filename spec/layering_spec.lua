@@ -1,5 +1,5 @@
--- layering_spec.lua: the rules of the house (docs/design.md, section 3), each one a search through
--- the sources.
+-- layering_spec.lua: the rules of docs/architecture.md and docs/design.md about the sources, each
+-- checked by a search through them.
 --
 -- The compiler cannot see these rules: who may include what, what a callback of OpenSSL and a
 -- finalizer may do, and that the shared library exports what the headers declare and nothing else.
@@ -134,7 +134,7 @@ describe("the layers", function()
         assert.same({}, (includes(CORE .. " include", LOOPS)))
     end)
 
-    it("let the binding use the public headers only", function()
+    it("let the Lua binding include only the public headers", function()
         local public = of("^tlslife[_%l]*%.h$", "^lua%.h$", "^lauxlib%.h$", "^lualib%.h$")
         local found = {}
         for _, path in ipairs(tree "src/lua") do
@@ -149,7 +149,7 @@ describe("the layers", function()
         assert.same({}, found)
     end)
 
-    it("point down only", function()
+    it("include downwards only", function()
         local lower, wrong, seen = {}, {}, 0
         for _, room in ipairs(ROOMS) do
             local may = {[room.name] = true}
@@ -174,7 +174,7 @@ describe("the layers", function()
         assert.is_true(seen > 100)
     end)
 
-    it("have a place for every file", function()
+    it("name a directory for every file", function()
         local rooms, homeless = {lua = true, host = true}, {}
         for _, room in ipairs(ROOMS) do rooms[room.name] = true end
         for _, path in ipairs(tree "src") do
@@ -189,7 +189,7 @@ describe("the layers", function()
         assert.is_true(seen > 3)
     end)
 
-    it("see what they forbid", function()
+    it("find what they forbid in samples", function()
         assert.is_true(LUA "lua.h" and LUA "lauxlib.h" and OPENSSL "openssl/ssl.h" and LOOPS "uv.h")
         assert.is_false(LUA "stdio.h" or OPENSSL "tlslife.h" or LOOPS "poll.h")
         local all = functions("static int a(void) {return b(1);}\nint b(int x) {read(x);}\n" ..
@@ -238,7 +238,7 @@ describe("a finalizer", function()
         tlslife_conn_connect tlslife_conn_accept tlslife_conn_dial tlslife_conn_peek
         tlslife_listener_accept read write recv send poll select close_notify lua_yieldk lua_yield]]
 
-    it("releases and does nothing else", function()
+    it("only releases, without I/O, waiting or Lua calls", function()
         local all = merged "src/lua"
         local finalizers = {}
         for _, path in ipairs(tree "src/lua") do
@@ -307,7 +307,7 @@ describe("the shared library", function()
 end)
 
 describe("the sources", function()
-    it("say at their head what they are", function()
+    it("say in their first comment what they are", function()
         local without = {}
         for _, path in ipairs(tree("src", "include")) do
             local name = path:match "([^/]+%.[ch])$"
@@ -321,7 +321,7 @@ describe("the sources", function()
         assert.same({}, without)
     end)
 
-    it("leave nothing for later", function()
+    it("have no TODO or FIXME", function()
         local words = {"TO" .. "DO", "FIX" .. "ME", "XX" .. "X"}
         local found = {}
         local parts = "src include lua spec examples bench docs cmake CMakeLists.txt dev README.md"
@@ -338,7 +338,7 @@ describe("the sources", function()
         assert.same({}, found)
     end)
 
-    it("have a line each in docs/architecture.md", function()
+    it("are each listed in docs/architecture.md", function()
         local text, without = contents "docs/architecture.md", {}
         for _, path in ipairs(tree "src") do
             local name = path:match "([^/]+)%.c$"
@@ -349,7 +349,7 @@ describe("the sources", function()
         assert.same({}, without)
     end)
 
-    it("are where the documents say", function()
+    it("have the paths that the documents give", function()
         local missing = {}
         for _, path in ipairs(tree "README.md SECURITY.md CHANGELOG.md docs") do
             for named in contents(path):gmatch "`([%l_]+/[%w_/]+%.[%l]+)`" do
@@ -363,7 +363,7 @@ describe("the sources", function()
         assert.same({}, missing)
     end)
 
-    it("keep their functions to a screenful", function()
+    it("have no function longer than a screen", function()
         local long = {}
         for _, path in ipairs(tree "src") do
             if path:match "%.c$" then

@@ -1,5 +1,5 @@
--- lifecycle_spec.lua: the table of docs/lifecycle.md, run row by row in each kind and role; and
--- what else that page says of sessions and no other spec does.
+-- lifecycle_spec.lua: the table in docs/lifecycle.md of what makes a session good or bad, run row
+-- by row in each protocol and role; and what else that page says of sessions.
 
 local Scene = require "spec.support.scene"
 local expect = require "spec.support.expect"
@@ -151,7 +151,7 @@ local function try(row, ending, index, kind, role, dispose)
     scene:close()
 end
 
-describe("docs/lifecycle.md says what becomes of a session after", function()
+describe("as docs/lifecycle.md says, a session is good or bad after", function()
     local met = {}
 
     for _, row in ipairs(rows()) do
@@ -175,7 +175,7 @@ describe("docs/lifecycle.md says what becomes of a session after", function()
         end
     end
 
-    it("each end that is known here", function()
+    it("each ending that this file has, which the page has too", function()
         for name in pairs(ENDS) do
             assert.is_true(met[name], name .. ": the page has no such row")
         end
@@ -185,7 +185,7 @@ end)
 -- ------------------------------------------------------------------------------------ the sessions
 
 describe("a session", function()
-    it("is there with the handshake in TLS 1.2, and with the first read after it in TLS 1.3", function()
+    it("is there after the handshake in TLS 1.2, after the first read in TLS 1.3", function()
         for version, there in pairs {["TLSv1.2"] = true, ["TLSv1.3"] = false} do
             local c, s, client = pair.try {client = {max_version = version}}
             assert.is_true(c[1] and s[1])
@@ -193,7 +193,7 @@ describe("a session", function()
         end
     end)
 
-    it("is not for take_session to give, where a cache has it", function()
+    it("is not returned by take_session where a cache keeps it", function()
         for _, version in ipairs(pair.VERSIONS) do
             local cache = tls.cache()
             local client = pair.connect {client = {max_version = version, cache = cache}}
@@ -203,7 +203,7 @@ describe("a session", function()
         end
     end)
 
-    it("is bad for whoever holds it, but not as bytes, and not for the other side", function()
+    it("is bad for all holders of the object, but not as bytes or for the peer", function()
         for _, version in ipairs(pair.VERSIONS) do
             local client, server = pair.connect {client = {max_version = version}}
             local session, context = client:session(), client:context()

@@ -1,6 +1,6 @@
--- loop_spec.lua: the same calls, waiting in the system or in a loop: what blocking calls give is
--- what they give in a loop's coroutine. Then what only loops can: several coroutines at one
--- connection, cancellation, nothing left behind.
+-- loop_spec.lua: blocking calls give the same results whether they wait in the system or in a
+-- coroutine of a loop (luv, cqueues, copas); and what only loops can do: several coroutines at one
+-- connection, cancellation.
 
 local expect = require "spec.support.expect"
 local loops = require "spec.support.loops"
@@ -257,7 +257,7 @@ local function await(task, sleep)
 end
 
 describe("in a loop", function()
-    with_both("others run while one waits", function(a, b, spawn, sleep)
+    with_both("other coroutines run while one waits", function(a, b, spawn, sleep)
         local read = begin(spawn, b.read, b)
         sleep(0.01)
         assert.is_nil(read.results)
@@ -265,7 +265,7 @@ describe("in a loop", function()
         assert.equal("hello", await(read, sleep))
     end)
 
-    with_both("one reads while another writes, megabytes each way", function(a, b, spawn, sleep)
+    with_both("one coroutine reads while another writes, megabytes each", function(a, b, spawn, sleep)
         local sent = {begin(spawn, a.write, a, MANY), begin(spawn, b.write, b, MANY)}
         local got = {begin(spawn, read_all, a, #MANY), begin(spawn, read_all, b, #MANY)}
         for i = 1, 2 do
@@ -274,7 +274,7 @@ describe("in a loop", function()
         end
     end)
 
-    with_both("a second reader is told that there is one", function(a, b, spawn, sleep)
+    with_both("a second reader of a connection is refused", function(a, b, spawn, sleep)
         local read = begin(spawn, b.read, b)
         sleep(0.005)
         expect.word("busy", b:read())
@@ -285,7 +285,7 @@ describe("in a loop", function()
         assert.equal("hello", await(read, sleep))
     end)
 
-    with_both("a second writer is told that there is one, and reading goes on", function(a, b, spawn, sleep)
+    with_both("a second writer is refused, and reading goes on", function(a, b, spawn, sleep)
         local written = begin(spawn, a.write, a, ("x"):rep(1 << 23))
         sleep(0.005)
         expect.word("busy", a:write "x")
@@ -304,7 +304,7 @@ describe("in a loop", function()
         close_transport = function(conn) conn:close_transport() end,
         set_memory = function(conn) conn:set_memory() end,
     } do
-        in_loops(name .. " wakes who waits", function(driver)
+        in_loops(name .. " wakes the coroutine that waits", function(driver)
             both(driver, function(a, b, spawn, sleep)
                 local read = begin(spawn, a.read, a)
                 sleep(0.005)
@@ -340,7 +340,7 @@ describe("in a loop", function()
         end)
     end
 
-    with_both("a canceled write says what went out, and what is left can be written", function(a, b, spawn, sleep)
+    with_both("a canceled write says how much it has written", function(a, b, spawn, sleep)
         local written = begin(spawn, a.write, a, MANY .. MANY .. MANY)
         sleep(0.01)
         assert.is_true(a:cancel())
@@ -351,7 +351,7 @@ describe("in a loop", function()
         assert.equal(3 * #MANY - out, await(rest, sleep))
     end)
 
-    with_both("one whose bytes are always there lets the others run", function(a, b, spawn, sleep)
+    with_both("a reader that never has to wait lets others run", function(a, b, spawn, sleep)
         local RECORDS <const> = 1000
         for _ = 1, RECORDS do assert.equal(100, a:write(MANY:sub(1, 100))) end
         local others, over = 0, false
@@ -368,7 +368,7 @@ describe("in a loop", function()
         assert.is_true(others - before >= 3, others - before)
     end)
 
-    with_both("a close that waits is ended by another", function(a, _, spawn, sleep)
+    with_both("a close that waits is ended by a second close", function(a, _, spawn, sleep)
         local closing = begin(spawn, a.close, a, 5)
         sleep(0.005)
         a:close()
@@ -376,7 +376,7 @@ describe("in a loop", function()
         assert.is_nil(a:fd())
     end)
 
-    in_loops("a listener's close wakes who accepts; a second one is told", function(driver)
+    in_loops("a listener's close wakes the accept that waits", function(driver)
         loops.run(driver, function(spawn, sleep)
             local listener = assert(tls.listen("127.0.0.1", 0))
             local accepted = begin(spawn, listener.accept, listener, server)
@@ -388,8 +388,7 @@ describe("in a loop", function()
         end)
     end)
 
-    with_both(
-        "a coroutine that was closed while it waited is no hindrance", function(a, b, spawn, sleep)
+    with_both("a coroutine may be closed while it waits", function(a, b, spawn, sleep)
         local co = coroutine.create(function() return a:read() end)
         spawn(function() coroutine.resume(co) end)
         sleep(0.005)
@@ -400,8 +399,7 @@ describe("in a loop", function()
         assert.equal("after", await(read, sleep))
     end)
 
-    in_loops(
-        "a wait that was closed before the loop knew of it leaves nothing behind", function(driver)
+    in_loops("a coroutine may be closed before its loop has seen the wait", function(driver)
         loops.run(driver, function(spawn, sleep)
             for _ = 1, 3 do
                 local mute <close> = assert(tls.listen("127.0.0.1", 0))
@@ -417,7 +415,7 @@ describe("in a loop", function()
         end)
     end)
 
-    in_loops("hooks yield", function(driver)
+    in_loops("hooks may yield", function(driver)
         loops.run(driver, function(spawn, sleep)
             local asked = 0
             local context = assert(tls.context {
@@ -450,7 +448,7 @@ describe("in a loop", function()
 
     -- Each wait for the store is one round trip to Redis; they must not come one after another.
     local redis_port
-    in_loops("handshakes wait for Redis side by side", function(driver)
+    in_loops("handshakes wait for Redis at the same time", function(driver)
         if not pcall(tls.redis, {port = 1}) then return end -- hiredis is optional
         if not redis_port then
             redis_port = process.free_port()
@@ -502,8 +500,7 @@ describe("in a loop", function()
         end)
     end)
 
-    in_loops(
-        "descriptors come back, of connections that were closed, freed or dropped", function(driver)
+    in_loops("closed, freed and dropped connections leave no descriptor open", function(driver)
         loops.run(driver, function(spawn, sleep)
             local listener <close> = assert(tls.listen("127.0.0.1", 0))
             spawn(function()
@@ -535,7 +532,7 @@ describe("in a loop", function()
         end)
     end)
 
-    in_loops("all of it goes on while the collector is busy", function(driver)
+    in_loops("everything works while the collector runs all the time", function(driver)
         local mode = collectgarbage "incremental"
         local pause, multiplier = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10)
         local ok, message = pcall(both, driver, function(a, b, spawn, sleep)
@@ -580,7 +577,7 @@ describe("an adapter", function()
         return table.unpack(results, 2, results.n)
     end
 
-    it("is registered once, and must be whole", function()
+    it("is registered once, and must have all functions", function()
         assert.equal(adapter, tls.loop(adapter))
         assert.equal(adapter, tls.loop(adapter))
         expect.raises("table expected", tls.loop, nil)
@@ -593,7 +590,7 @@ describe("an adapter", function()
             {name = "x", running = print, wait = print, wake = print, forget = 1})
     end)
 
-    it("is told descriptor, direction, seconds and owner", function()
+    it("gets descriptor, direction, seconds and owner", function()
         local mute <close> = assert(tls.listen("127.0.0.1", 0))
         local conn <close> = dial(mute:port())
         conn:set_timeout(2)
@@ -608,7 +605,7 @@ describe("an adapter", function()
         assert.equal(conn, told[4])
     end)
 
-    it("is told all of a dial's time, though one to the same address was canceled", function()
+    it("gets the whole timeout of a dial, also after a canceled one", function()
         local full <close> = assert(tls.listen("127.0.0.1", 0, {backlog = 1}))
         local crowd = {}
         for i = 1, 4 do -- of whom the last ones wait
@@ -630,7 +627,7 @@ describe("an adapter", function()
         end
     end)
 
-    it("that raises ends the call, and the connection is as it was", function()
+    it("that raises makes the call raise, and leaves the connection usable", function()
         local conn <close> = connect(port_of "echo")
         local ok, message = with(function() error("broken loop", 0) end,
             function() return pcall(conn.read, conn) end)
@@ -647,7 +644,7 @@ describe("an adapter", function()
         assert.equal("x", conn:read())
     end)
 
-    it("that never waits only makes the call try again", function()
+    it("that returns without waiting makes the call try again", function()
         local conn <close> = connect(port_of "echo")
         conn:write "x"
         assert.equal("x", with(function() return true end, function() return conn:read() end))
@@ -656,7 +653,7 @@ describe("an adapter", function()
             function() return listener:accept(server, 0.05) end))
     end)
 
-    it("is told before a descriptor is closed, and wakes", function()
+    it("is called before a descriptor is closed, and wakes its waiters", function()
         local conn = connect(port_of "echo")
         local fd, co = conn:fd(), nil
         with(function()
@@ -668,7 +665,7 @@ describe("an adapter", function()
         assert.same({fd, conn}, calls[2])
     end)
 
-    it("is not asked outside of coroutines", function()
+    it("is not called outside of coroutines", function()
         local conn <close> = connect(port_of "echo")
         conn:set_timeout(0.02)
         tls.loop(adapter)

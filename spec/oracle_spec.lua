@@ -1,6 +1,6 @@
--- oracle_spec.lua: every life that the oracle (spec/c/oracle.c) runs on bare libssl is run here
--- through tlslife, and what is told of it must be the same, word for word; on whatever OpenSSL this
--- machine has.
+-- oracle_spec.lua: every case that the oracle (spec/c/oracle.c) runs on libssl alone is run here
+-- through tlslife. What the calls return must be the same, word for word, whichever OpenSSL 3 is
+-- installed.
 --
 -- Where tlslife differs on purpose, DIFFERENCES says in which token, and why. A difference that is
 -- no longer one is a failure too.
@@ -274,7 +274,7 @@ end
 describe("tlslife does as libssl does in", function()
     local names, lines = ask_oracle()
 
-    it("as many lives as there are here", function()
+    it("as many cases as this spec has", function()
         local asked, matrix = {}, 0
         for _, name in ipairs(names) do
             local rest = name:match "^[^/]+/[^/]+/(.+)$"
@@ -291,7 +291,7 @@ describe("tlslife does as libssl does in", function()
         assert.equal(#KINDS * #ROLES * count(lives.ends) * count(lives.disposals), matrix)
     end)
 
-    it("but for what docs/differences.md lists", function()
+    it("every case but those that docs/differences.md lists", function()
         local first = process.slurp "docs/differences.md":match "\n%| in what case.-\n\n"
         local known = {["set_session(nil)"] = true} -- libssl crashes: shown below
         for _, difference in ipairs(DIFFERENCES) do
@@ -318,7 +318,7 @@ end)
 -- SSL_set_session(NULL) in the middle of a client's handshake: libssl, 3.0 and 3.5, goes on and
 -- reads through the NULL. The oracle would crash; here the connection has ended, and its session is
 -- as it was.
-describe("tlslife ends, where libssl crashes,", function()
+describe("where libssl crashes, tlslife returns an error:", function()
     for _, kind in ipairs(KINDS) do
         it("a handshake whose session is taken, " .. kind, function()
             local scene = Scene.new(kind, "client")

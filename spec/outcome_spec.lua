@@ -1,5 +1,5 @@
---- outcome_spec.lua: every word of conn:resumption(), from a case that is so, at both ends of it.
--- The table of words in docs/resumption.md is the list of what must be here.
+-- outcome_spec.lua: every word that conn:resumption() can return, each from a connection that makes
+-- it so, at both ends. The list of words is the table in docs/resumption.md.
 
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"
@@ -174,34 +174,34 @@ describe("resumption() says expired", function()
             session:set_timeout(1)
             return function() return visit(client, server, {session = session}) end
         end, {[TWO] = "expired", [THREE] = "not_offered"}},
-        ["a session of set_session, by an id far away"] = {"expired", function(version)
+        ["a session of set_session, by an id in an external store"] = {"expired", function(version)
             local client, server = pair.client {max_version = version},
                 pair.server {session_timeout = 1, cache = far()}
             local _, session = visit(client, server)
             session:set_timeout(1)
             return function() return visit(client, server, {session = session}) end
         end, {[TWO] = "expired", [THREE] = "not_offered"}},
-        ["what a server's home has had too long, not the client"] =
+        ["a session too old for the server's cache only"] =
             {"not_accepted", function(version)
                 local client, server = pair.client {max_version = version},
                     pair.server {cache = tls.cache {timeout = 1}}
                 local _, session = visit(client, server)
                 return function() return visit(client, server, {session = session}) end
             end, {[TWO] = "expired", [THREE] = "expired"}},
-        ["what a server's external store has had too long, not the client"] =
+        ["a session too old for the server's external store only"] =
             {"not_accepted", function(version)
                 local client, server = pair.client {max_version = version},
                     pair.server {cache = far {timeout = 1}}
                 local _, session = visit(client, server)
                 return function() return visit(client, server, {session = session}) end
             end, {[TWO] = "expired", [THREE] = "expired"}},
-        ["what a client's cache has had too long"] = {"expired", function(version)
+        ["a session too old for the client's cache"] = {"expired", function(version)
             local client, server = pair.client {
                 max_version = version, cache = tls.cache {timeout = 1}}, pair.server()
             visit(client, server)
             return function() return visit(client, server) end
         end, {[TWO] = "not_offered", [THREE] = "not_offered"}},
-        ["what a client's external store has had too long"] = {"expired", function(version)
+        ["a session too old for the client's external store"] = {"expired", function(version)
             local client, server = pair.client {max_version = version, cache = far {timeout = 1}},
                 pair.server()
             visit(client, server)

@@ -1,5 +1,5 @@
---- The helper that all specs with other programs rely on: what it starts, it ends, whatever happens
--- to us.
+-- process_spec.lua: spec/support/process.lua, by which all specs start other programs: it ends what
+-- it started, however this process ends.
 
 local process = require "spec.support.process"
 
@@ -25,7 +25,7 @@ describe("a program in the background", function()
         assert.equal("out\nit's\n", output)
     end)
 
-    it("is told things, and that they end", function()
+    it("gets input, and its end", function()
         local one = process.start {"cat", stdin = true}
         one:write "a word\n"
         assert.equal("word", one:wait_for "a (%a+)")
@@ -34,7 +34,7 @@ describe("a program in the background", function()
         assert.same({0, "all of it"}, {process.run {"cat", stdin = "all of it"}})
     end)
 
-    it("is waited for no longer than told", function()
+    it("is waited for until the time that was given", function()
         local one = process.start {"sleep", 20}
         assert.error_matches(function()
             one:wait_for("anything", 0.05)
@@ -47,14 +47,14 @@ describe("a program in the background", function()
         assert.equal(124, (process.run {"sleep", 20, timeout = 0.1}))
     end)
 
-    it("that cannot be started is no success", function()
+    it("that cannot be started gives a status other than 0", function()
         local one = process.start {"/no/such/program"}
         assert.error_matches(function()
             one:wait_for_port(1)
         end, "ended with status 127 before port 1")
     end)
 
-    it("takes its children along when it is stopped", function()
+    it("is stopped together with its children", function()
         local one = process.start {"sh", "-c", "sleep 20 & echo child $!; wait"}
         local child = one:wait_for "child (%d+)\n"
         assert.is_true(runs(child))
@@ -62,7 +62,7 @@ describe("a program in the background", function()
         assert.is_true(eventually(5, function() return not runs(child) end))
     end)
 
-    it("does not survive the process that started it, nor do its files", function()
+    it("ends with the process that started it, and its files are removed", function()
         local script = process.spill(process.directory() .. "/dies.lua", [[
             local process = require "spec.support.process"
             local one = process.start {"sh", "-c", "echo pid $$; exec sleep 20"}
@@ -83,7 +83,7 @@ describe("a program in the background", function()
 end)
 
 describe("a free port", function()
-    it("is one that nobody listens on", function()
+    it("is one on which nobody listens", function()
         local port = process.free_port()
         assert.is_false(process.is_listening(port))
         local one = process.start {"openssl", "s_server", "-accept", port, "-nocert"}

@@ -1,5 +1,5 @@
--- random_spec.lua: random programs (spec/random) in processes of their own, and those that once
--- failed.
+-- random_spec.lua: plays random programs (spec/random), each batch in a process of its own; then
+-- the programs that once failed.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -17,8 +17,8 @@ describe("a random program", function()
     for part = 1, PARTS do
         local n = SEQUENCES // PARTS
         local first = (part - 1) * n + 1
-        it(("leaves the process and every object whole, %d to %d"):format(
-            first, first + n - 1), function()
+        it(("breaks no rule of spec/random/play.lua, seeds %d to %d"):format(first, first + n - 1),
+                function()
             local status, output = process.run {program.path, "spec/random/run.lua",
                 "--seed", first, "--sequences", n, "--lines", LINES, timeout = 240,
                 environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
@@ -73,7 +73,7 @@ local FOUND = {
 
 describe("a program that once failed", function()
     for name, lines in pairs(FOUND) do
-        it("does so no more: " .. name, function()
+        it("fails no more: " .. name, function()
             local path = process.spill(process.directory() .. "/found.lua",
                 (table.concat(lines, "\n"):gsub("\n  +", " ")) .. "\n")
             local status, output = process.run {program.path, "spec/random/run.lua", "--play", path,
@@ -102,7 +102,7 @@ describe("a random walk", function()
         assert(#lines == WALKS, #lines .. " lines")
     end)
 
-    it("goes as libssl's own, but for what docs/differences.md lists", function()
+    it("gives what libssl gives, but for what docs/differences.md lists", function()
         for seed = 1, WALKS do
             local differs, n = walk.compare(lines[seed], walk.play(walks[seed]))
             alike = alike + n

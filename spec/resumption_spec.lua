@@ -167,8 +167,8 @@ describe("our server", function()
                     end
                 end)
 
-                it(("does not resume %s, %s, sessions %s of others"):format(
-                    peer.name, version, way.name), function()
+                it(("does not resume a session %s of another server: %s, %s"):format(way.name,
+                        peer.name, version), function()
                     local words, output = visits(peer, version, homes(way.home(), way.home()))
                     assert.same({"not_offered", way.refused}, words)
                     if peer.says_reused then assert.is_nil(output:match(peer.says_reused)) end
@@ -235,7 +235,7 @@ describe("our client with a cache", function()
         return reply
     end
 
-    describe("resumes with no word of the script,", function()
+    describe("resumes without any call of the script,", function()
         --- The peer's server of that kind, started once for both versions.
         local function server(peer, kind)
             local id = peer.name .. " " .. kind
@@ -270,7 +270,7 @@ describe("our client with a cache", function()
         end
     end)
 
-    describe("says why it did not resume:", function()
+    describe("gives the reason when it does not resume:", function()
         local one
 
         after_each(function()
@@ -306,7 +306,7 @@ describe("our client with a cache", function()
         end
 
         for _, version in ipairs(VERSIONS) do
-            it("the server has started anew, " .. version, function()
+            it("the server was started again, " .. version, function()
                 local port = process.free_port()
                 local client = context {cache = assert(tls.cache()), max_version = version}
                 serve(port)
@@ -330,7 +330,7 @@ describe("our client with a cache", function()
             end)
         end
 
-        it("it has expired", function()
+        it("the session has expired", function()
             local port, caches, clients = process.free_port(), {}, {}
             serve(port)
             for i, version in ipairs(VERSIONS) do
@@ -347,7 +347,7 @@ describe("our client with a cache", function()
         end)
 
         for from, to in pairs {["TLSv1.3"] = "TLSv1.2", ["TLSv1.2"] = "TLSv1.3"} do
-            it(("it was made in %s, and this is %s"):format(from, to), function()
+            it(("the session is of %s, and the server has %s now"):format(from, to), function()
                 local flags = {["TLSv1.2"] = "-tls1_2", ["TLSv1.3"] = "-tls1_3"}
                 local port = process.free_port()
                 local client = context {cache = assert(tls.cache())}

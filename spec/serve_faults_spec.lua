@@ -1,5 +1,5 @@
--- serve_faults_spec.lua: what clients, handlers and the system may do to a server, and that it goes
--- on: in time, with its descriptors and its memory as they were, and a log that nobody can fill.
+-- serve_faults_spec.lua: a server of tls.serve goes on serving, without losing descriptors or
+-- memory and without filling its log, whatever clients do, handlers raise or the system refuses.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"
@@ -10,7 +10,7 @@ local serving = require "spec.support.serving"
 local ask, connect, start, stop = serving.ask, serving.connect, serving.start, serving.stop
 
 if not serving.has_luv then
-    describe("a server and what is done to it", function() pending "lua-luv is not installed" end)
+    describe("a server under faults", function() pending "lua-luv is not installed" end)
     return
 end
 
@@ -90,7 +90,7 @@ describe("clients that", function()
         end)
     end
 
-    it("go silent after any of these are given up", function()
+    it("stop sending after any of these are disconnected at the timeout", function()
         local raws = {}
         for i, ending in ipairs(ENDINGS) do
             raws[i] = serving.raw(server.port)
@@ -102,7 +102,7 @@ describe("clients that", function()
         end
     end)
 
-    it("leave nothing behind", function()
+    it("leave no descriptor and no memory behind", function()
         settle(server, 0)
         local function memory_of()
             return tonumber(serving.ask_once(server, "!memory"))
@@ -124,7 +124,7 @@ describe("clients that", function()
         end))
     end)
 
-    it("fail by the hundred make a line or two", function()
+    it("fail by the hundred make one or two lines in the log", function()
         local before = serving.stats(server).handshakes_failed
         for _ = 1, 100 do
             local raw = serving.raw(server.port)
@@ -140,7 +140,7 @@ describe("clients that", function()
 end)
 
 describe("clients that", function()
-    it("do not read keep nobody else from it, and are given up", function()
+    it("do not read hold up no other client, and are disconnected", function()
         local server = start [[timeout = 0.5]]
         local greedy, other = connect(server), connect(server)
         assert(greedy:write "!block 30000000")
@@ -169,7 +169,7 @@ describe("clients that", function()
         stop(server)
     end)
 
-    it("are more than it takes wait for their turn", function()
+    it("exceed max_connections wait for their turn", function()
         local server = start [[max_connections = 3]]
         local conns = {}
         for i = 1, 3 do
@@ -225,7 +225,7 @@ local function crowd_size()
 end
 
 describe("ten thousand idle connections", function()
-    it("cost no time, are answered, and end at once", function()
+    it("use no processor time, are answered, and end at once", function()
         local size = crowd_size()
         local limit = "ulimit -n " .. size + 100
         local server = start("max_connections = 20000, timeout = 90", 1, limit)
@@ -254,7 +254,7 @@ describe("ten thousand idle connections", function()
 end)
 
 describe("a server that has no descriptors left", function()
-    it("says so once, waits without work, keeps who is there, and goes on", function()
+    it("logs it once, keeps its connections, and accepts again later", function()
         local server = start("", 1, "ulimit -n 40")
         local there = connect(server)
         local raws = {}
@@ -301,14 +301,14 @@ describe("a handler that", function()
         end)
     end
 
-    it("frees its connection has it freed", function()
+    it("frees its connection ends that connection only", function()
         local conn = connect(server)
         expect.word("truncated", ask(conn, "!free"))
         conn:free()
         settle(server, 0)
     end)
 
-    it("keeps a connection has none that lives", function()
+    it("keeps its connection finds it freed afterwards", function()
         local conn = connect(server)
         expect.word("closed", ask(conn, "!keep"))
         conn:close()
@@ -316,7 +316,7 @@ describe("a handler that", function()
         assert.truthy(serving.ask_once(server, "!kept"):find("freed", 1, true))
     end)
 
-    it("yields for ever holds its connection, until the end", function()
+    it("yields for ever keeps its connection until the server stops", function()
         local conn = connect(server)
         assert(conn:write "!hang")
         settle(server, 1)
@@ -370,7 +370,7 @@ print(("answered %d, refused %d, broken %d"):format(answered, refused, broken))
 
 describe("SIGTERM under load", function()
     for _, case in ipairs {{"one server", "", 1}, {"two processes", "workers = 2", 2}} do
-        it("breaks no answer, of " .. case[1], function()
+        it("cuts no answer short, of " .. case[1], function()
             local server = start(case[2], case[3])
             local script = process.spill(process.directory() .. "/load.lua", LOAD)
             local load = process.start {program.path, script, server.port, pki.get().ca_file,

@@ -1,5 +1,5 @@
--- serve_spec.lua: tls.serve and tls.server: clients served, stopped, reloaded; workers, processes
--- and threads, that share sessions and outlive one another.
+-- serve_spec.lua: tls.serve and tls.server: how they listen, stop and reload; workers, which are
+-- processes or threads, share sessions, and are replaced when they die.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"
@@ -43,7 +43,7 @@ describe("the options of a server", function()
         expect.raises(pattern, tls.serve, all)
     end
 
-    it("are checked", function()
+    it("are checked by name and type", function()
         refused("unknown option 'wrokers'", {wrokers = 1})
         refused("option 'workers': integer from 1 expected", {workers = 0})
         refused("option 'workers'", {workers = 1.5})
@@ -57,7 +57,7 @@ describe("the options of a server", function()
         expect.raises("table of options expected", tls.serve)
     end)
 
-    it("give whatever a client needs", function()
+    it("fail where the context can serve no client", function()
         local options = {address = "127.0.0.1:0", handler = print, log = function() end}
         for _, workers in ipairs {false, 2} do
             for _, context in ipairs {{}, {verify = "none"},
@@ -77,7 +77,7 @@ describe("the options of a server", function()
         refused("empty list", {address = {}})
     end)
 
-    it("fail as a context and a socket fail", function()
+    it("give nil, message, err where a context or a socket fails", function()
         local options = {address = "127.0.0.1:0", context = {certificate = "/no/such/file"},
             handler = function() end}
         expect.fails("input", tls.serve(options))
@@ -152,7 +152,7 @@ describe("a server in a program's own loop", function()
         end)
     end)
 
-    it("lets on_start's errors through, and nothing stays open", function()
+    it("passes on an error of on_start, and leaves nothing open", function()
         local port
         expect.raises("not today", tls.server, {
             address = "127.0.0.1:0", handler = print, on_start = function(server)
@@ -167,7 +167,7 @@ describe("a server in a program's own loop", function()
 end)
 
 describe("a server that stops", function()
-    it("says goodbye to the idle at once, and to the busy when they have their answers", function()
+    it("closes idle connections at once, and busy ones after their answer", function()
         local server = start()
         local idle, busy, hung = connect(server), connect(server), connect(server)
         assert.equal("x", ask(idle, "x"))
@@ -193,7 +193,7 @@ describe("a server that stops", function()
         assert.is_true(process.now() - began < 3)
     end)
 
-    it("ends what does not end, at the deadline", function()
+    it("ends connections at the deadline that do not end by themselves", function()
         local server = start [[stop_timeout = 0.3]]
         local hung, deaf, shaking = connect(server), connect(server), serving.raw(server.port)
         assert(hung:write "!hang")
@@ -209,13 +209,13 @@ describe("a server that stops", function()
         shaking:close()
     end)
 
-    it("may be a handler's wish", function()
+    it("may be stopped by a handler", function()
         local server = start()
         assert.equal("stopping", serving.ask_once(server, "!stop"))
         assert.equal(0, server:wait(3))
     end)
 
-    it("takes whoever was connected already", function()
+    it("accepts the connections that were waiting already", function()
         local server = start [[max_connections = 1]]
         local first = connect(server)
         assert.equal("x", ask(first, "x"))
@@ -235,7 +235,7 @@ end)
 describe("a server that reloads", function()
     local p = pki.get()
 
-    it("has a new certificate for the new, the old for the old, and drops nobody", function()
+    it("gives new connections the new certificate, and ends no connection", function()
         local server = start()
         local old = connect(server)
         local before = serial(old)
@@ -254,7 +254,7 @@ describe("a server that reloads", function()
         stop(server)
     end)
 
-    it("keeps what it has where the new is broken, and says so", function()
+    it("keeps the old certificate where the new one is broken, and logs it", function()
         local server = start()
         install(server, p.garbage, p.server_key)
         serving.signal(server.pid, "sighup")
@@ -268,7 +268,7 @@ describe("a server that reloads", function()
         stop(server)
     end)
 
-    it("calls a function anew, which may make new ticket keys, fail, or raise", function()
+    it("calls the context function again, which may fail or raise", function()
         local server = start [[context = (function()
             local calls = 0
             return function(shared)
@@ -296,7 +296,7 @@ end)
 
 describe("resumption", function()
     for _, version in ipairs {"TLSv1.2", "TLSv1.3"} do
-        it("by a cache that serve has made outlives a reload, in " .. version, function()
+        it("by the cache that serve has made works after a reload, in " .. version, function()
             local server = start [[context = {certificate = certificate, private_key = private_key,
                 resumption = "stateful"}]]
             local context = serving.context {max_version = version}
@@ -407,7 +407,7 @@ for _, kind in ipairs(kinds) do
             end)
         end
 
-        it("give each client its own bytes", function()
+        it("send each client its own bytes", function()
             local server = start(options, 2)
             local conns = {}
             for i = 1, 16 do conns[i] = connect(server) end
@@ -428,7 +428,7 @@ for _, kind in ipairs(kinds) do
 end
 
 describe("a worker process", function()
-    it("that dies is replaced, and the others go on", function()
+    it("that dies is replaced, and the others keep their connections", function()
         local server = start([[workers = 2]] .. STATEFUL, 2)
         local open = meet(server, 2)
         local pid = ask(open["1"], "!pid")
@@ -449,7 +449,7 @@ describe("a worker process", function()
         assert.same({}, left_behind(slabs))
     end)
 
-    it("stops when its parent is gone, in peace", function()
+    it("stops gracefully when its parent is gone", function()
         local server = start([[workers = 2]] .. STATEFUL, 2)
         local pids = meet(server, 2, "!pid")
         local busy = connect(server)
@@ -474,7 +474,7 @@ describe("a worker process", function()
         assert.same({}, left_behind(slabs))
     end)
 
-    it("that cannot start is tried less and less often", function()
+    it("that cannot start is started again at growing intervals", function()
         local server = serving.launch [[workers = 2, on_start = function() error "no luck" end]]
         server:wait_for "another starts in 0.4 s"
         assert.truthy(server:output():find("no luck", 1, true))
@@ -482,7 +482,7 @@ describe("a worker process", function()
         stop(server)
     end)
 
-    it("cannot be made of a script from stdin", function()
+    it("cannot run a script from stdin", function()
         local text =
             [[require "tlslife".serve {address = ":0", workers = 2, context = {}, handler = print}]]
         local one = process.start {program.path, "-", stdin = text}

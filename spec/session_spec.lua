@@ -1,4 +1,5 @@
--- session_spec.lua: sessions as values: what they tell, their bytes, and who may resume with them.
+-- session_spec.lua: sessions as values: their getters, their bytes (export and import), and which
+-- contexts may resume them.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -20,7 +21,7 @@ end
 describe("a session", function()
     for _, version in ipairs(pair.VERSIONS) do
         for _, resumption in ipairs {"tickets", "stateful"} do
-            it(("tells all, %s, %s"):format(version, resumption), function()
+            it(("has values for all getters, %s, %s"):format(version, resumption), function()
                 local session = pair.session {client = {max_version = version, alpn = {"h2"}},
                     server = {resumption = resumption, alpn = {"h2"}, session_timeout = 1234}}
                 assert.equal(version, session:protocol())
@@ -50,7 +51,7 @@ describe("a session", function()
             end)
         end
 
-        it("of a server without resumption is none, " .. version, function()
+        it("is not made by a server without resumption, " .. version, function()
             local client = pair.client {max_version = version}
             local server = pair.server {resumption = "off"}
             local conn, peer = pair.connect {client = client, server = server}
@@ -62,20 +63,20 @@ describe("a session", function()
             end
         end)
 
-        it("is not taken by a client without resumption, " .. version, function()
+        it("is refused by a client without resumption, " .. version, function()
             local session = pair.session {client = {max_version = version}}
             local conn = pair.client({max_version = version, resumption = "off"}):connection()
             expect.raises("off", conn.set_session, conn, session)
         end)
 
-        it("of a client without resumption is none, " .. version, function()
+        it("is not kept by a client without resumption, " .. version, function()
             local client, server = pair.connect {
                 client = {max_version = version, resumption = "off"}}
             pair.finish(client, server)
             assert.is_nil(client:take_session())
         end)
 
-        it("exports and comes back the same, " .. version, function()
+        it("is the same after export and import, " .. version, function()
             local session, client, server = pair.session {client = {max_version = version}}
             for _, format in ipairs {"der", "pem"} do
                 local bytes = assert(session:export(format))
@@ -98,7 +99,7 @@ describe("a session", function()
             expect.raises("", session.export, session, "xml")
         end)
 
-        it("is read by openssl, " .. version, function()
+        it("can be read by openssl, " .. version, function()
             local session = pair.session {client = {max_version = version}}
             local path = process.spill(process.directory() .. "/session.pem", session:export "pem")
             local code, output = process.run {"openssl", "sess_id", "-in", path, "-noout", "-text"}
@@ -116,7 +117,7 @@ describe("a session", function()
             assert.is_true(reused(client, server, copy))
         end)
 
-        it("comes to a context of the same policy, as bytes only, " .. version, function()
+        it("passes to a context of the same policy, only as bytes, " .. version, function()
             local session, client, server = pair.session {client = {max_version = version}}
             local other = pair.client {max_version = version}
             assert.not_equal(client, other)
@@ -127,7 +128,7 @@ describe("a session", function()
             assert.is_true(reused(other, server, copy))
         end)
 
-        it("never comes to a context of another policy, " .. version, function()
+        it("never passes to a context of another policy, " .. version, function()
             local lax = {max_version = version, verify = "none"}
             local bytes = pair.session({client = lax}):export()
             for _, policy in ipairs {{}, {ca = p.other_ca_file},
@@ -176,7 +177,7 @@ describe("a session", function()
             end
         end)
 
-        it("can be taken back before it is offered, " .. version, function()
+        it("can be withdrawn before it is offered, " .. version, function()
             local session, client, server = pair.session {client = {max_version = version}}
             local conn, peer = pair.join {client = client, server = server, session = session}
             assert.equal(session, conn:session())
@@ -187,12 +188,12 @@ describe("a session", function()
             assert.is_false(conn:session_reused())
         end)
 
-        it("of another server does not resume, and does not hurt, " .. version, function()
+        it("of another server does not resume, and the handshake succeeds, " .. version, function()
             local session, client = pair.session {client = {max_version = version}}
             assert.is_false(reused(client, pair.server {session_id_context = "another"}, session))
         end)
 
-        it("that a server would not verify again does not resume there, " .. version, function()
+        it("of an unverified client does not resume where verify is on, " .. version, function()
             local client = pair.client {max_version = version, certificate = p.client_cert,
                 private_key = p.client_key}
             local easy = pair.server {resumption = "tickets"}
@@ -204,7 +205,7 @@ describe("a session", function()
 end)
 
 describe("TLS 1.3 sessions", function()
-    it("come one for each ticket, each good by itself, and once", function()
+    it("come one for each ticket, and each resumes once", function()
         for _, resumption in ipairs {"tickets", "stateful"} do
             local sessions, client, server = pair.sessions {
                 server = {num_tickets = 3, resumption = resumption}}
@@ -229,7 +230,7 @@ describe("TLS 1.3 sessions", function()
         end
     end)
 
-    it("are as many as the server says", function()
+    it("are as many as the server's num_tickets", function()
         for _, n in ipairs {0, 1, 2, 16} do
             assert.equal(n, #pair.sessions {server = {num_tickets = n}})
             assert.equal(n, #pair.sessions {server = {num_tickets = n, resumption = "stateful"}})
@@ -242,7 +243,7 @@ describe("TLS 1.3 sessions", function()
         end
     end)
 
-    it("come when the server likes", function()
+    it("come whenever the server sends a ticket", function()
         local client, server = pair.connect {server = {num_tickets = 0}}
         assert.is_nil(client:take_session())
         assert.is_true(server:new_session_ticket())
@@ -256,7 +257,7 @@ describe("TLS 1.3 sessions", function()
         expect.raises("TLSv1", old.new_session_ticket, old)
     end)
 
-    it("wait in a queue of sixteen, newest kept", function()
+    it("wait in a queue of sixteen, which keeps the newest", function()
         local client, server = pair.connect {server = {num_tickets = 0}}
         local last
         for i = 1, 20 do
@@ -288,7 +289,7 @@ describe("the time of a session", function()
         assert.equal(604800, session:timeout())
     end)
 
-    it("ends", function()
+    it("ends, and then the session resumes no more", function()
         local made = {}
         for _, version in ipairs(pair.VERSIONS) do
             for _, resumption in ipairs {"tickets", "stateful"} do
@@ -307,7 +308,7 @@ describe("import", function()
     local session, client = pair.session()
     local der, pem = session:export(), session:export "pem"
 
-    it("refuses what is no session", function()
+    it("refuses bytes that are not a session", function()
         for name, bytes in pairs {empty = "", text = "hello", zeros = ("\0"):rep(200),
             ones = ("\255"):rep(200),
             huge = ("x"):rep(1 << 20), hugepem = "-----BEGIN SSL SESSION PARAMETERS-----\n" ..
@@ -323,12 +324,12 @@ describe("import", function()
         end
     end)
 
-    it("refuses every beginning of one", function()
+    it("refuses every prefix of a session", function()
         for n = 0, #der - 1, 13 do expect.fails("input", client:import_session(der:sub(1, n))) end
         for n = 0, #pem - 40, 97 do expect.fails("input", client:import_session(pem:sub(1, n))) end
     end)
 
-    it("survives every bit that is turned", function()
+    it("never crashes when any bit is flipped", function()
         for at = 1, #der, 5 do
             local turned = der:sub(1, at - 1) .. string.char(der:byte(at) ~ (1 << at % 8)) ..
                 der:sub(at + 1)
@@ -346,7 +347,7 @@ describe("import", function()
         end
     end)
 
-    it("brings a session into a fresh process, which resumes it", function()
+    it("brings a session into a new process, which resumes it", function()
         local server = pair.server {resumption = "tickets"}
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
         local saved = pair.session {server = server}

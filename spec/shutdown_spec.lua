@@ -1,5 +1,5 @@
--- shutdown_spec.lua: the ends of a connection: sent, done, must wait, failed; closed and truncated;
--- and never one for another.
+-- shutdown_spec.lua: shutdown and close: when they are sent, done, have to wait or fail; and that a
+-- stream that was cut is never reported as closed, or the other way round.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -46,21 +46,21 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.is_true(not ok or result == nil)
         end)
 
-        it("is told from a stream that is cut", function()
+        it("differs from a stream that is cut", function()
             client:close_transport()
             expect.word("truncated", server:read())
             expect.word("truncated", server:read())
             assert.equal(0, server:get_shutdown() & RECEIVED)
         end)
 
-        it("is told from a stream that is cut after data", function()
+        it("differs from a stream that is cut after data", function()
             client:write "data"
             client:close_transport()
             assert.equal("data", server:read())
             expect.word("truncated", server:read())
         end)
 
-        it("that was clean stays clean when the stream ends", function()
+        it("that was clean stays clean when the transport ends", function()
             client:write "data"
             client:shutdown()
             client:close_transport()
@@ -70,7 +70,7 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.is_nil(server:error())
         end)
 
-        it("with a peer that is gone is an end too", function()
+        it("with a peer that is gone is an end, too", function()
             server:close_transport()
             local result, message = client:shutdown()
             assert.is_true(result == "sent" or result == nil, message)
@@ -80,14 +80,14 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.not_equal("want_read", message)
         end)
 
-        it("with unread data is an error, as in libssl", function()
+        it("with unread data fails, as in libssl", function()
             server:write "unread"
             assert.equal("sent", client:shutdown())
             local err = expect.fails("tls", client:shutdown())
             assert.truthy(err.reason:match "application data after close notify", err.reason)
         end)
 
-        it("with unread data is done after reading it", function()
+        it("with unread data succeeds after they are read", function()
             server:write "unread"
             assert.equal("sent", client:shutdown())
             assert.equal("unread", client:read())
@@ -96,7 +96,7 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.equal("done", client:shutdown())
         end)
 
-        it("waits for room", function()
+        it("waits while the transport is full", function()
             local full, peer = pair.connect {
                 client = {max_version = version, ciphers = "ECDHE+AESGCM"}, capacity = 1000}
             local record = 1000 - (version == "TLSv1.3" and 22 or 29)
@@ -126,7 +126,7 @@ for _, version in ipairs(pair.VERSIONS) do
             expect.word("closed", server:read())
         end)
 
-        it("by mask is what libssl makes of it", function()
+        it("by set_shutdown does what it does in libssl", function()
             for mode = 0, 3 do
                 assert.is_true(client:set_shutdown(mode))
                 assert.equal(mode, client:get_shutdown())
@@ -140,21 +140,21 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.equal(3, client:get_shutdown())
         end)
 
-        it("goes out again after the flags were set back", function()
+        it("is sent again after the flags were set back", function()
             client:shutdown()
             client:set_shutdown(0)
             assert.equal("sent", client:shutdown())
             expect.word("closed", server:read())
         end)
 
-        it("that is quiet says nothing", function()
+        it("that is quiet sends nothing", function()
             client:set_quiet_shutdown(true)
             assert.equal("done", client:shutdown())
             assert.equal(SENT | RECEIVED, client:get_shutdown())
             expect.word("want_read", server:read())
         end)
 
-        it("by close says goodbye once and lets the transport go", function()
+        it("by close sends one close_notify and releases the transport", function()
             assert.equal("sent", client:close())
             expect.word("closed", server:read())
             local result, message = server:close() -- nobody is there to hear it
@@ -181,7 +181,7 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.not_equal("closed", message)
         end)
 
-        it("spoils the session, or not", function()
+        it("makes the session bad in some cases only", function()
             -- what was done to the client's end before it is freed, and whether its session is
             -- resumable then
             local cases = {
@@ -209,7 +209,7 @@ for _, version in ipairs(pair.VERSIONS) do
 end
 
 describe("the end of a TLS 1.3 connection", function()
-    it("keeps the tickets that come while it waits", function()
+    it("keeps tickets that arrive while shutdown waits", function()
         local client, server = pair.join()
         local c, s = pair.drive(client, server)
         assert.is_true(c[1] and s[1])
@@ -224,7 +224,7 @@ describe("the end of a TLS 1.3 connection", function()
         assert.is_nil(client:take_session())
     end)
 
-    it("by close keeps them too", function()
+    it("by close keeps tickets, too", function()
         local client, server = pair.join()
         pair.drive(client, server)
         server:shutdown()
@@ -232,7 +232,7 @@ describe("the end of a TLS 1.3 connection", function()
         assert.is_not_nil(client:take_session())
     end)
 
-    it("by close without waiting is good for the session", function()
+    it("by close without waiting leaves the session good", function()
         local client, server = pair.connect()
         local context = client:context()
         local session = client:take_session()
@@ -276,7 +276,7 @@ describe("shutdown", function()
         assert.equal("before", conn:state())
     end)
 
-    it("takes no lawless timeout", function()
+    it("refuses a timeout that is negative or no number", function()
         local client = pair.connect()
         for _, wrong in ipairs {-1, "x", {}, 0 / 0} do
             assert.is_false((pcall(client.close, client, wrong)), tostring(wrong))
@@ -287,8 +287,8 @@ end)
 describe("shutdown while on_verify has not answered", function()
     for _, version in ipairs(pair.VERSIONS) do
         for _, resumed in ipairs {false, true} do
-            it(("raises, and the peer sees no clean end, %s%s"):format(
-                version, resumed and ", resumed" or ""), function()
+            it("raises, and the peer reads no clean end, " .. version ..
+                    (resumed and ", resumed" or ""), function()
                 local answers = true
                 local options = {client = pair.client {max_version = version},
                     server = pair.server {verify = "optional", ca = pki.get().ca_file,

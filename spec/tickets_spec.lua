@@ -47,7 +47,7 @@ end
 
 local EXPECTED <const> = "F" .. ("R"):rep(VISITS - 1)
 
-describe("a client with a cache resumes always but the first time,", function()
+describe("a client with a cache resumes on every connection but the first,", function()
     for name, make in pairs(KEYS) do
         for _, version in ipairs(pair.VERSIONS) do
             for num_tickets = 1, 2 do
@@ -71,7 +71,7 @@ describe("a client with a cache resumes always but the first time,", function()
         end
     end
 
-    it("where the program accepts each peer", function()
+    it("where on_verify accepts each peer", function()
         local p = pki.get()
         local server = pair.server {ticket_keys = tls.ticket_keys {}, num_tickets = 1,
             verify = "required", ca = p.ca_file, on_verify = function() return true end}

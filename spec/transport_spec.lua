@@ -1,6 +1,6 @@
--- transport_spec.lua: how the bytes travel: TCP, descriptors of others, memory, feed and drain;
--- deadlines; and what never happens: a SIGPIPE, a descriptor that a child inherits, a call that
--- outlives its deadline.
+-- transport_spec.lua: what carries the bytes: TCP, descriptors of the program, memory; deadlines;
+-- and that there is no SIGPIPE, no descriptor that a child inherits, no call that outlives its
+-- deadline.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -106,7 +106,7 @@ describe("TCP", function()
         assert.is_true(conn:dial("127.0.0.1", listener:port()))
     end)
 
-    it("fails for names that are none", function()
+    it("fails for unknown names", function()
         local conn = pair.client():connection()
         for _, name in ipairs {"nowhere.invalid", "127.0.0.1.invalid"} do
             local err = expect.fails("resolve", conn:dial(name, 443))
@@ -119,14 +119,14 @@ describe("TCP", function()
         assert.is_false((pcall(conn.dial, conn, "a b\0c", 443)))
     end)
 
-    it("does not listen twice on a port", function()
+    it("fails to listen on a port that is taken", function()
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
         local err = expect.fails("system", tls.listen("127.0.0.1", listener:port()))
         assert.equal(98, err.errno)
         assert.truthy(err.message:find(tostring(listener:port()), 1, true))
     end)
 
-    it("shares a port where both ask for it", function()
+    it("shares a port where both listeners ask for it", function()
         local one <close> = assert(tls.listen("127.0.0.1", 0, {reuse_port = true}))
         local two <close> = assert(tls.listen("127.0.0.1", one:port(),
             {reuse_port = true, backlog = 3}))
@@ -195,7 +195,7 @@ describe("TCP", function()
         assert.is_true(waited > 0)
     end)
 
-    it("fails for names that are none, without blocking", function()
+    it("fails for unknown names, without blocking", function()
         local conn = pair.client():connection()
         conn:set_blocking(false)
         local _, ok, message, err = dial_without_blocking(conn, "nowhere.invalid", 443)
@@ -209,7 +209,7 @@ describe("TCP", function()
         conn:free()
     end)
 
-    it("takes the name of the host that was dialled last", function()
+    it("sets the host name of the last dial", function()
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
         local conn = pair.client():connection()
         assert.is_nil((conn:dial("nowhere.invalid", 443)))
@@ -235,7 +235,7 @@ describe("TCP", function()
         assert.is_true(seconds < 1, seconds .. " s")
     end)
 
-    it("that is reset is no clean end", function()
+    it("that is reset is not a clean end", function()
         local client, server = over_tcp "127.0.0.1"
         server:write "never read"
         client:free()
@@ -259,7 +259,7 @@ describe("the tickets of TLS 1.3, which a server holds back for what it writes n
         return client:take_session() ~= nil
     end
 
-    it("come with it", function()
+    it("are sent with that write", function()
         local client, server = over_tcp "127.0.0.1"
         assert.equal(5, client:write "hello")
         assert.equal("hello", server:read())
@@ -268,14 +268,14 @@ describe("the tickets of TLS 1.3, which a server holds back for what it writes n
         assert.is_truthy(client:take_session())
     end)
 
-    it("come when a read finds nothing", function()
+    it("are sent when a read finds nothing", function()
         local client, server = over_tcp "127.0.0.1"
         server:set_blocking(false)
         assert.equal("want_read", select(2, server:read()))
         assert.is_true(finds_session(client, 0.1))
     end)
 
-    it("come when a read begins to wait in a loop", function()
+    it("are sent when a read begins to wait in a loop", function()
         if not pcall(require, "luv") then return pending "lua-luv is not installed" end
         local uv = require "luv"
         require "tlslife.wait.luv"
@@ -288,12 +288,12 @@ describe("the tickets of TLS 1.3, which a server holds back for what it writes n
         assert.equal("canceled", why)
     end)
 
-    it("come by themselves when it does nothing", function()
+    it("are sent after a while when it does nothing", function()
         local client, _ = over_tcp "127.0.0.1"
         assert.is_true(finds_session(client, 1))
     end)
 
-    it("come before the end, whatever ends it", function()
+    it("are sent before the close_notify, whichever call sends it", function()
         for _, name in ipairs {"close", "free", "shutdown"} do
             local client, server = over_tcp "127.0.0.1"
             if name == "shutdown" then assert.equal("sent", server:shutdown()) elseif name ==
@@ -304,7 +304,7 @@ describe("the tickets of TLS 1.3, which a server holds back for what it writes n
         end
     end)
 
-    it("come over sockets of other kinds too", function()
+    it("are sent over other kinds of sockets, too", function()
         if not pcall(require, "luv") then return pending "lua-luv is not installed" end
         local ends = require "luv".socketpair(nil, nil, {nonblock = true}, {nonblock = true})
         local client, server = pair.client():connection(), pair.server():connection()
@@ -321,7 +321,7 @@ describe("the tickets of TLS 1.3, which a server holds back for what it writes n
 end)
 
 describe("a listener", function()
-    it("does not wait when told so", function()
+    it("does not wait where it is non-blocking", function()
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
         expect.word("want_read", listener:accept(pair.server(), 0))
         local seconds, result, message = timed(listener.accept, listener, pair.server(), 0.2)
@@ -330,7 +330,7 @@ describe("a listener", function()
         assert.is_true(seconds >= 0.18 and seconds < 2, seconds)
     end)
 
-    it("knows its port and descriptor, and closes once and again", function()
+    it("returns its port and descriptor, and may be closed twice", function()
         local listener = assert(tls.listen("127.0.0.1", 0))
         assert.is_true(listener:port() > 0)
         assert.is_true(listener:fd() > 2)
@@ -344,14 +344,14 @@ describe("a listener", function()
         assert.is_false((pcall(listener.accept, listener, pair.server(), 0)))
     end)
 
-    it("accepts for contexts alone", function()
+    it("raises where accept gets no context", function()
         local listener <close> = assert(tls.listen("127.0.0.1", 0))
         for _, wrong in ipairs {1, "x", {}, io.stdout} do
             assert.is_false((pcall(listener.accept, listener, wrong, 0)))
         end
     end)
 
-    it("survives a want of descriptors", function()
+    it("works again after descriptors had run out", function()
         local chunk = [[
             local tls = require "tlslife"
             local cert, key = ...
@@ -469,7 +469,7 @@ for byte in b"\x16\x03\x03\x40\x00\x02" + b"\x00" * 300:
         assert.is_true(seconds >= 0.28 and seconds < 1.5, seconds)
     end)
 
-    it("that is passed already waits for nothing", function()
+    it("that has already passed makes no call wait", function()
         local conn, listener = silent()
         conn:set_timeout(0)
         local seconds, _, message = timed(conn.connect, conn)
@@ -503,7 +503,7 @@ describe("a descriptor of the program's", function()
         end
     end
 
-    it("stays the program's", function()
+    it("stays open when the connection is freed", function()
         local a, b = sockets()
         local client, server = pair.client():connection(), pair.server():connection()
         assert.is_true(client:set_fd(a:fd()))
@@ -520,7 +520,7 @@ describe("a descriptor of the program's", function()
         assert.is_false(is_open(fds[1]) or is_open(fds[2]))
     end)
 
-    it("may be an object's that has one, which is kept alive", function()
+    it("may be given by an object, which is kept alive", function()
         for _, method in ipairs {"fd", "getfd", "fileno", "pollfd"} do
             local a, b = sockets()
             local collected = false
@@ -551,7 +551,7 @@ describe("a descriptor of the program's", function()
         assert.is_true(shake(client, server))
     end)
 
-    it("must be one", function()
+    it("must be a number or such an object", function()
         local conn = pair.client():connection()
         for _, wrong in ipairs {-1, 1.5, "x", {}, true, {fd = 1}, {fd = function() return "x" end},
             {fd = function() return -1 end},
@@ -581,7 +581,7 @@ describe("a descriptor of the program's", function()
         end
     end)
 
-    it("becomes the connection's by take_fd", function()
+    it("belongs to the connection after take_fd", function()
         local path = process.spill(process.directory() .. "/take.lua", [[
             local tls = require "tlslife"
             local context = assert(tls.context {role = "client", verify = "none"})
@@ -608,7 +608,7 @@ describe("a descriptor of the program's", function()
 end)
 
 describe("feed and drain", function()
-    it("move bytes, as many as fit", function()
+    it("move as many bytes as fit", function()
         local conn = pair.client():connection()
         conn:set_memory(10)
         assert.equal(10, conn:feed(("x"):rep(20)))
@@ -645,7 +645,7 @@ describe("feed and drain", function()
         expect.word("want_read", conn:connect())
     end)
 
-    it("end at feed_eof, after what was fed", function()
+    it("end at feed_eof, after the bytes that were fed", function()
         local client, server = pair.client():connection(), pair.server():connection()
         client:set_hostname "localhost"
         client:set_memory()
@@ -664,7 +664,7 @@ describe("feed and drain", function()
         expect.word("truncated", client:read())
     end)
 
-    it("are not for other transports", function()
+    it("raise for other transports", function()
         local client = pair.connect()
         expect.raises("", client.feed, client, "x")
         expect.raises("", client.drain, client)
@@ -673,7 +673,7 @@ describe("feed and drain", function()
 end)
 
 describe("a pair", function()
-    it("is of two", function()
+    it("joins two different connections", function()
         local a, b = pair.client():connection(), pair.server():connection()
         assert.is_true(tls.pair(a, b))
         assert.is_true(tls.pair(a, b, 1))
@@ -684,7 +684,7 @@ describe("a pair", function()
         end
     end)
 
-    it("that is joined anew leaves the old peer at the end of its stream", function()
+    it("that is joined again leaves the old peer with an ended stream", function()
         local client, server = pair.connect()
         local other = pair.server():connection()
         client:clear()
@@ -727,13 +727,13 @@ describe("a process", function()
             print((a:close()) or "alive")
         ]]
 
-    it("never dies of SIGPIPE, and its children inherit nothing", function()
+    it("is never ended by SIGPIPE, and its children inherit no descriptor", function()
         local code, output = program.run(chunk, p.server_cert_file, p.server_key_file, p.ca_file)
         assert.equal(0, code, output)
         assert.truthy(output:match "^alive\n%a+\n$", output)
     end)
 
-    it("that handles no signals does not die of it either", function()
+    it("is not ended by SIGPIPE under lua5.4, either", function()
         local code, output = program.run_stock(chunk, p.server_cert_file, p.server_key_file,
             p.ca_file)
         if not code then return end

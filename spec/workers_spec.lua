@@ -1,6 +1,6 @@
--- workers_spec.lua: processes that share a slab, or only a secret, resume one another's sessions;
--- and go on when one of them is killed. (Deaths at any instruction, by the thousand, are in
--- spec/c/slab_test.c; threads in spec/c.)
+-- workers_spec.lua: processes that share a file of sessions, or only a secret for their tickets,
+-- resume one another's sessions, and go on when one of them is killed. (spec/c/slab_test.c kills
+-- them at any instruction, thousands of times.)
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -93,8 +93,8 @@ describe("worker processes", function()
     for _, version in ipairs {"TLSv1.2", "TLSv1.3"} do
         for _, shares in ipairs {"slab", "secret"} do
             -- each is gone before the next one starts: so it is across restarts, too
-            it(("that share a %s resume one another's sessions, %s"):format(
-                shares, version), function()
+            it(("that share a %s resume one another's sessions, %s"):format(shares, version),
+                    function()
                 local slab, session = fresh "slab", fresh "session"
                 assert.equal("not_offered\n", work(shares, slab, version, session, "make"))
                 for _ = 1, 3 do
@@ -103,14 +103,14 @@ describe("worker processes", function()
             end)
         end
 
-        it("that share nothing do not, " .. version, function()
+        it("that share nothing do not resume one another's sessions, " .. version, function()
             local session = fresh "session"
             work("slab", fresh "slab", version, session, "make")
             assert.equal("not_cached\n", work("slab", fresh "slab", version, session, "resume"))
         end)
     end
 
-    it("go on when others are killed", function()
+    it("go on serving when others are killed", function()
         local slab = fresh "slab"
         for i = 1, 12 do
             local one = process.start(command("slab", slab, "TLSv1.2", fresh "session", "storm"))

@@ -66,7 +66,8 @@ static char slab[sizeof directory + 8];
 static const char script[] =
     "local tls = require 'tlslife'\n"
     "local function serve(cache)\n"
-    "    return assert(tls.context {role = 'server', certificate = CERTIFICATE, private_key = KEY,\n"
+    "    return assert(tls.context {role = 'server', certificate = CERTIFICATE,\n"
+    "        private_key = KEY,\n"
     "        cache = cache, resumption = 'stateful'})\n"
     "end\n"
     "cache = CACHE or assert(tls.cache {store = assert(tls.shared {path = SLAB, size = 1 << 20}),\n"
