@@ -74,7 +74,7 @@ for name, kind in pairs(CLIENTS) do
         end)
 
         for _, mode in ipairs(MODES) do
-            it(("resumes as resumption = %q allows, by id without a ticket"):format(mode), function()
+            it("resumes by ticket or id as resumption allows: " .. mode, function()
                 local cache = mode ~= "off" and tls.cache() or nil
                 local client, context = pair.client(kind.options),
                     pair.server {resumption = mode, cache = cache}
@@ -118,7 +118,7 @@ describe("contexts behind one listener", function()
 
     for _, first in ipairs(MODES) do
         for _, second in ipairs(MODES) do
-            it(("may have resumption %q and %q, each for its clients"):format(first, second), function()
+            it(("may have resumption %s and %s of their own"):format(first, second), function()
                 for name, kind in pairs(CLIENTS) do
                     local what = ("%s, %s"):format(name, second)
                     local client = pair.client(kind.options)
@@ -239,7 +239,7 @@ describe("a client that offers a ticket and an id at once", function()
                     pair.client {max_version = "TLSv1.2"}, cache, asked
             end
 
-            it(("resumes by id where the ticket does not open: %s, %s"):format(home, keys), function()
+            it(("resumes by id where the ticket is unknown: %s, %s"):format(home, keys), function()
                 local context, client = setup()
                 local ided = visit(pair.client(plain), context)
                 assert.equal(32, #ided:id())
@@ -249,8 +249,7 @@ describe("a client that offers a ticket and an id at once", function()
                 assert.is_true(resumes(client, context, both))
             end)
 
-            it(("resumes by the ticket where it opens, without a lookup: %s, %s"):format(home, keys),
-                    function()
+            it(("resumes by a known ticket with no lookup: %s, %s"):format(home, keys), function()
                 local context, client, cache, asked = setup()
                 local session = visit(client, context)
                 assert.is_true(#session:id() > 0) -- made up by the client (RFC 5077 section 3.4)

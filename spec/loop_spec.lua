@@ -265,7 +265,7 @@ describe("in a loop", function()
         assert.equal("hello", await(read, sleep))
     end)
 
-    with_both("one coroutine reads while another writes, megabytes each", function(a, b, spawn, sleep)
+    with_both("one coroutine reads while another writes megabytes", function(a, b, spawn, sleep)
         local sent = {begin(spawn, a.write, a, MANY), begin(spawn, b.write, b, MANY)}
         local got = {begin(spawn, read_all, a, #MANY), begin(spawn, read_all, b, #MANY)}
         for i = 1, 2 do
