@@ -63,7 +63,8 @@ local function rows()
             calls[name] = calls_it(text, body, name)
         end
         for line in text:gmatch "[^\n]+" do
-            local name = line:match "^%u+%((tlslife_[%w_]+)[,)][^{]*$" -- a macro's argument is what it calls
+            -- a macro's argument is what it calls
+            local name = line:match "^%u+%((tlslife_[%w_]+)[,)][^{]*$"
             if name then calls[name] = true end
         end
     end
@@ -80,7 +81,8 @@ describe("shared_threads", function()
             seen[name] = true
         end
         for name in pairs(public) do
-            assert(seen[name] or WITHOUT_OBJECT[name], name .. ": no thread of shared_threads calls it")
+            assert(seen[name] or WITHOUT_OBJECT[name],
+                name .. ": no thread of shared_threads calls it")
         end
         for name in pairs(WITHOUT_OBJECT) do assert(public[name], name .. " is not declared") end
     end)
@@ -88,6 +90,8 @@ describe("shared_threads", function()
     it("calls in each row the function that it is for", function()
         local found, calls = rows()
         assert.is_true(#found > 180)
-        for _, name in ipairs(found) do assert.is_true(calls[name], name .. ": its row does not call it") end
+        for _, name in ipairs(found) do
+            assert.is_true(calls[name], name .. ": its row does not call it")
+        end
     end)
 end)

@@ -1,7 +1,7 @@
 /*
  * shared_threads: every object of the public headers, used by four threads at once, for
- * ThreadSanitizer to look at: races, and mutexes that are taken in two orders.
- * (For the latter it must watch OpenSSL, too, and so say nothing about races: spec/races/locks.txt.)
+ * ThreadSanitizer to look at: races, and mutexes that are taken in two orders. (For the latter it
+ * must watch OpenSSL, too, and so say nothing about races: spec/races/locks.txt.)
  *
  * A table has a row for each public function: an object and a call (shared_threads_*.c). Each
  * thread borrows one object of each kind, makes a hundred of the calls, in random order, and
@@ -100,7 +100,7 @@ static void leave(world *w) {
     UNORDERED((void)pthread_mutex_unlock(&w->lock));
 }
 
-/* ------------------------------------------------------------------------------------ the objects */
+/* ---------------------------------------------------------------------------------- the objects */
 
 static void *up_ref(place where, void *object) {
     switch (where) {
@@ -166,7 +166,7 @@ void *borrow(hand *h, place where) {
     return object;
 }
 
-/* --------------------------------------------------------------------------------- what is in hand */
+/* ------------------------------------------------------------------------------ what is in hand */
 
 /* What a thread has handed over, another has from then on. */
 static void swap_parcels(hand *h) {
@@ -243,7 +243,7 @@ static void *run_thread(void *argument) {
     return NULL;
 }
 
-/* --------------------------------------------------------------------------------------- the world */
+/* ------------------------------------------------------------------------------------ the world */
 
 static bool write_file(const char *path, const char *text) {
     FILE *file = fopen(path, "w");

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* ----------------------------------------------------------------------------- making, advancing */
+/* ---------------------------------------------------------------------------- making, advancing */
 
 static void free_connections(hand *h) {
     tlslife_conn_free(h->own->client);
@@ -72,7 +72,7 @@ static tlslife_conn *either(hand *h) {
     return pick(h, 2) == 0 ? h->own->client : h->own->server;
 }
 
-/* ------------------------------------------------------------------------------ life and settings */
+/* ---------------------------------------------------------------------------- life and settings */
 
 CALL(tlslife_conn_new) {
     if (pick(h, 2) == 0) {
@@ -125,7 +125,7 @@ CALL(tlslife_conn_ssl) {
     expect(h, SSL_get_SSL_CTX(tlslife_conn_ssl(h->own->client)) != NULL, "ssl");
 }
 
-/* ------------------------------------------------------------------------------------- transport */
+/* ------------------------------------------------------------------------------------ transport */
 
 CALL(tlslife_conn_dial) {
     char service[16];
@@ -214,7 +214,7 @@ CALL(tlslife_conn_close_transport) {
     }
 }
 
-/* ---------------------------------------------------------------------------------- the handshake */
+/* -------------------------------------------------------------------------------- the handshake */
 
 CALL(tlslife_conn_connect) {
     answer(h->own->client, tlslife_conn_connect(h->own->client));
@@ -267,7 +267,7 @@ CALL(tlslife_conn_set_ticket_data) {
     (void)tlslife_conn_set_ticket_data(h->own->server, (const unsigned char *)"data", 4);
 }
 
-/* ------------------------------------------------------------------------------------------- data */
+/* ----------------------------------------------------------------------------------------- data */
 
 CALL(tlslife_conn_read) {
     char bytes[64];
@@ -307,7 +307,7 @@ CALL(tlslife_conn_read_early) {
     (void)tlslife_conn_read_early(h->own->server, bytes, sizeof bytes, &len);
 }
 
-/* ---------------------------------------------------------------------------- the end, the session */
+/* ------------------------------------------------------------------------- the end, the session */
 
 CALL(tlslife_conn_shutdown) {
     if (pick(h, 4) == 0) {
@@ -364,7 +364,7 @@ CALL(tlslife_conn_take_session) {
     }
 }
 
-/* ------------------------------------------------------------------------- what the handshake found */
+/* --------------------------------------------------------------------- what the handshake found */
 
 CALL(tlslife_conn_alpn) {
     tlslife_bytes name;
@@ -459,7 +459,7 @@ PLAIN(tlslife_conn_server_name)
 PLAIN(tlslife_conn_verify_result)
 PLAIN(tlslife_conn_peer_certificates_len)
 
-/* -------------------------------------------------------------------------------------- listeners */
+/* ------------------------------------------------------------------------------------ listeners */
 
 CALL(tlslife_listen) {
     tlslife_listener_free(h->own->listener);
@@ -488,7 +488,7 @@ CALL(tlslife_listener_port) {
     expect(h, tlslife_listener_port(h->own->listener) > 0, "listener_port");
 }
 
-/* ------------------------------------------------------------------------------------------ table */
+/* ---------------------------------------------------------------------------------------- table */
 
 #define CONN(function) ROW("connection", function)
 

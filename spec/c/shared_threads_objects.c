@@ -163,7 +163,7 @@ CALL(tlslife_store_pump) {
     tlslife_store_pump(h->store);
 }
 
-/* ------------------------------------------------------------------------- key rings, ticket keys */
+/* ----------------------------------------------------------------------- key rings, ticket keys */
 
 CALL(tlslife_keyring_new) {
     unsigned char secret[SECRET_LEN];
