@@ -62,15 +62,15 @@ install_for_tests() {
     .ci/copas
 }
 
-# Clang, and the package of its version that holds libFuzzer.
+# Clang, the package of its version that holds libFuzzer, and the symbolizer, by which coverage has names.
 install_for_fuzzing() {
-    install clang
+    install clang llvm
     install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
 }
 
-# build PRESET [TARGET]: configures once; from then on ninja sees to it itself.
+# build PRESET [TARGET]: configures once, and when the presets have changed; for the rest ninja sees to it itself.
 build() {
-    if ! [ -e "build/$1/build.ninja" ]; then
+    if [ CMakePresets.json -nt "build/$1/build.ninja" ]; then
         cmake --preset "$1" >&2
     fi
     cmake --build "build/$1" ${2+--target "$2"} >&2
@@ -113,13 +113,6 @@ sanitized() (
 # Options of ThreadSanitizer for the order of locks, without races.
 lock_order="halt_on_error=0:ignore_noninstrumented_modules=0:suppressions=$PWD/spec/races/locks.txt"
 
-# fuzz NAME SECONDS: from the corpus of the runs before. An input that breaks something is left in build/fuzz.
-fuzz() {
-    mkdir -p "build/fuzz/corpus/$1"
-    sanitized "build/fuzz/spec/fuzz/$1" -verbosity=0 -print_funcs=0 -max_total_time="$2" -timeout=10 \
-        -artifact_prefix=build/fuzz/ "build/fuzz/corpus/$1"
-}
-
 # Base names without their endings.
 c_tests() {
     for source in spec/c/*_test.c spec/c/*threads.c; do
@@ -128,7 +121,7 @@ c_tests() {
 }
 
 fuzz_targets() {
-    for source in spec/fuzz/*.c; do
+    grep -l '^int LLVMFuzzerTestOneInput' spec/fuzz/*.c | while read -r source; do
         basename "$source" .c
     done
 }

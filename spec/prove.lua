@@ -28,10 +28,10 @@ local function output_of(command)
     return pipe:read "a":match "^%s*(.-)%s*$"
 end
 
--- ./dev fuzz counts in seconds, for each of its targets.
+-- ./dev fuzz counts in seconds, for each of its targets, of which each processor runs one.
 local function fuzz_seconds(minutes)
-    local targets = tonumber(output_of "ls spec/fuzz/*.c | wc -l")
-    return math.max(10, minutes * 60 // targets)
+    local targets = tonumber(output_of "grep -l '^int LLVMFuzzerTestOneInput' spec/fuzz/*.c | wc -l")
+    return math.max(10, minutes * 60 * tonumber(output_of "nproc") // targets)
 end
 
 local function words_of(machine, minutes)

@@ -3,49 +3,55 @@
  * ClientHello's body, put into its handshake message and records here, so that the parsers behind
  * are reached and not only the record layer; or, if its first byte is odd, the stream as it is.
  *
- * An empty corpus starts from a real ClientHello (LLVMFuzzerCustomMutator).
+ * The server resumes by both ways: its ticket keys are ours, and its cache's store is this program,
+ * which answers every lookup with bytes that anybody may have written.
+ *
+ * floor: src/tls/hello.c 45
+ * floor: src/tls/lookup.c 13
+ * floor: src/tls/switch.c 27
+ * floor: src/tls/question.c 13
  */
-#include "../c/identity.h"
+#include "fuzz.h"
 #include "tlslife.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 #define BODY_MAX 16000 /* one record */
 #define HEADERS 9      /* a record's 5 bytes, a handshake message's 4 */
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t len, size_t max_len, unsigned seed);
-size_t LLVMFuzzerMutate(uint8_t *bytes, size_t len, size_t max_len);
+static const unsigned char secret[33] = "0123456789abcdef0123456789abcdef";
 
 static tlslife_context *server;
 static tlslife_context *other;
 
-static void must(bool holds) {
-    if (!holds) {
-        abort();
-    }
+static void set_psk(tlslife_context *context) {
+    must(tlslife_context_add_psk(context, "identity", secret, 16, NULL) == TLSLIFE_OK);
+}
+
+static void set_resumption(tlslife_context *context) {
+    tlslife_cache_options options = tlslife_cache_defaults();
+    options.store = tlslife_store_program(NULL);
+    options.keyring = tlslife_keyring_new(secret, 32, NULL);
+    tlslife_cache *cache = tlslife_cache_new(&options, NULL);
+    tlslife_ticket_keys *keys = tlslife_ticket_keys_derived(secret, 32, 3600, 2, NULL);
+    must(tlslife_context_set_resumption(context, TLSLIFE_RESUMPTION_BOTH, NULL) == TLSLIFE_OK);
+    must(cache != NULL && tlslife_context_set_cache(context, cache, NULL) == TLSLIFE_OK);
+    must(keys != NULL && tlslife_context_set_ticket_keys(context, keys, NULL) == TLSLIFE_OK);
+    tlslife_cache_free(cache);
+    tlslife_store_free(options.store);
+    tlslife_keyring_free(options.keyring);
+    tlslife_ticket_keys_free(keys);
 }
 
 static tlslife_context *new_server(unsigned questions) {
     static const char *const protocols[] = {"h2", "http/1.1"};
-    static test_identity identity;
-    static bool made;
-    made = made || identity_make(&identity);
-    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, NULL);
-    must(made && context != NULL);
-    must(tlslife_context_set_certificate_pem(context, identity.certificate,
-                                             strlen(identity.certificate), NULL) == TLSLIFE_OK);
-    must(tlslife_context_set_private_key_pem(context, identity.key, strlen(identity.key), NULL,
-                                             NULL) == TLSLIFE_OK);
+    tlslife_context *context = fuzz_server_context();
     must(tlslife_context_set_alpn(context, protocols, 2, NULL) == TLSLIFE_OK);
-    must(tlslife_context_add_psk(context, "identity", (const unsigned char *)"0123456789abcdef", 16,
-                                 NULL) == TLSLIFE_OK);
+    set_psk(context);
     must(tlslife_context_set_max_early_data(context, 1000, NULL) == TLSLIFE_OK);
-    must(tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate),
-                                    NULL) == TLSLIFE_OK);
+    must(tlslife_context_add_ca_pem(context, fuzz_certificate, strlen(fuzz_certificate), NULL) ==
+         TLSLIFE_OK);
     must(tlslife_context_set_verify(context, TLSLIFE_VERIFY_OPTIONAL, NULL) == TLSLIFE_OK);
     must(tlslife_context_set_questions(context, questions, NULL) == TLSLIFE_OK);
+    set_resumption(context);
     return context;
 }
 
@@ -94,22 +100,40 @@ static void answer_hello(tlslife_conn *conn) {
     }
 }
 
+/* The store gives the key itself, which does not open, or nothing, or fails. */
+static void answer_session(tlslife_conn *conn) {
+    tlslife_lookup lookup;
+    must(tlslife_conn_lookup(conn, &lookup) && lookup.key.len == 32);
+    switch (lookup.key.data[0] % 3) {
+    case 0: must(tlslife_conn_fail_session(conn) == TLSLIFE_OK); break;
+    case 1: must(tlslife_conn_answer_session(conn, NULL, 0) == TLSLIFE_OK); break;
+    default: must(tlslife_conn_answer_session(conn, lookup.key.data, 32) == TLSLIFE_OK); break;
+    }
+}
+
+/* Answers what was asked. false: nothing was. */
+static bool answered(tlslife_conn *conn, tlslife_status status) {
+    switch (status) {
+    case TLSLIFE_WANT_HELLO: answer_hello(conn); return true;
+    case TLSLIFE_WANT_CERTIFICATE:
+        must(tlslife_conn_answer_certificate(conn, NULL) == TLSLIFE_OK);
+        return true;
+    case TLSLIFE_WANT_VERIFY:
+        must(tlslife_conn_answer_verify(conn, true) == TLSLIFE_OK);
+        return true;
+    case TLSLIFE_WANT_SESSION: answer_session(conn); return true;
+    default: return false;
+    }
+}
+
 static void serve(tlslife_conn *conn) {
     tlslife_status status = TLSLIFE_OK;
-    for (int i = 0; i < 8; i++) { /* no handshake asks more */
+    bool asked = true;
+    for (int i = 0; asked && i < 16; i++) { /* no handshake asks more: one for each identity */
         status = tlslife_conn_accept(conn);
-        if (status == TLSLIFE_WANT_HELLO) {
-            answer_hello(conn);
-        } else if (status == TLSLIFE_WANT_CERTIFICATE) {
-            must(tlslife_conn_answer_certificate(conn, NULL) == TLSLIFE_OK);
-        } else if (status == TLSLIFE_WANT_VERIFY) {
-            must(tlslife_conn_answer_verify(conn, true) == TLSLIFE_OK);
-        } else {
-            break;
-        }
+        asked = answered(conn, status);
     }
-    must(status != TLSLIFE_WANT_HELLO && status != TLSLIFE_WANT_CERTIFICATE &&
-         status != TLSLIFE_WANT_VERIFY);
+    must(!asked);
     if (status == TLSLIFE_ERROR) {
         must(tlslife_conn_error(conn)->kind != TLSLIFE_ERR_NONE &&
              tlslife_conn_error(conn)->message[0] != '\0');
@@ -155,33 +179,36 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
 
 /* ------------------------------------------------------------------------------------- the seed */
 
-/* A client's own hello, without its headers; a byte in front says so. */
-static size_t real_hello(uint8_t *out, size_t max_len) {
+/* A client's own hello, without its headers; the byte in front says so. */
+static void write_hello(const char *name, int version, bool psk, const char *hostname) {
     static const char *const protocols[] = {"h2", "http/1.1"};
-    unsigned char hello[4096];
+    unsigned char hello[4096] = {0};
     size_t len = 0;
-    tlslife_context *context = tlslife_context_new(TLSLIFE_CLIENT, NULL);
-    must(context != NULL && tlslife_context_set_alpn(context, protocols, 2, NULL) == TLSLIFE_OK);
-    must(tlslife_context_add_psk(context, "identity", (const unsigned char *)"0123456789abcdef", 16,
-                                 NULL) == TLSLIFE_OK);
+    tlslife_context *context = fuzz_client_context();
+    must(tlslife_context_set_alpn(context, protocols, 2, NULL) == TLSLIFE_OK);
+    must(tlslife_context_set_versions(context, version, version, NULL) == TLSLIFE_OK);
+    if (psk) {
+        set_psk(context);
+    }
     tlslife_conn *conn = tlslife_conn_new(context, NULL);
-    must(conn != NULL && tlslife_conn_set_hostname(conn, "a.wild.example") == TLSLIFE_OK);
-    tlslife_conn_set_blocking(conn, false);
+    must(conn != NULL && tlslife_conn_set_hostname(conn, hostname) == TLSLIFE_OK);
     must(tlslife_conn_set_memory(conn, 0) == TLSLIFE_OK &&
          tlslife_conn_connect(conn) == TLSLIFE_WANT_READ);
     must(tlslife_conn_drain(conn, hello, sizeof hello, &len) == TLSLIFE_OK && len > HEADERS);
+    hello[HEADERS - 1] = 0;
+    write_seed(name, hello + HEADERS - 1, len - HEADERS + 1);
     tlslife_conn_free(conn);
     tlslife_context_free(context);
-    len = len - HEADERS < max_len - 1 ? len - HEADERS : max_len - 1;
-    out[0] = 0;
-    memcpy(out + 1, hello + HEADERS, len);
-    return len + 1;
 }
 
-size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t len, size_t max_len, unsigned seed) {
-    (void)seed;
-    if (len < 40 && max_len > 1) {
-        return real_hello(bytes, max_len);
-    }
-    return LLVMFuzzerMutate(bytes, len, max_len);
+static void make_seeds(void) {
+    write_hello("tls12", TLSLIFE_TLS1_2, false, "other.example");
+    write_hello("tls13", TLSLIFE_TLS1_3, false, "a.wild.example");
+    write_hello("psk", TLSLIFE_TLS1_3, true, "localhost");
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc, (void)argv;
+    seeds_if_asked(make_seeds);
+    return 0;
 }

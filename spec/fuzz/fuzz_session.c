@@ -2,34 +2,27 @@
  * fuzz_session: bytes that claim to be a session. What is imported must survive every question that
  * can be asked of it, come back equal out of its own export, and be offered in a ClientHello.
  *
- * An empty corpus starts from real sessions: TLS 1.2 and 1.3, DER and PEM, with a server's
- * certificate inside (LLVMFuzzerCustomMutator).
+ * If the first byte is odd the bytes are imported as they are. Otherwise they are given the policy of
+ * this target's context first, if libssl can read them, so that the policy does not keep all of
+ * them out, and a policy of a later version does not make the corpus useless.
+ *
+ * Seeds: real sessions of TLS 1.2 and 1.3, DER and PEM, with a server's certificate inside.
+ *
+ * floor: src/base/session_value.c 29
+ * floor: src/base/certificate.c 25
+ * floor: src/tls/session.c 10
  */
-#include "../c/identity.h"
+#include "fuzz.h"
 #include "tlslife.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t len, size_t max_len, unsigned seed);
-size_t LLVMFuzzerMutate(uint8_t *bytes, size_t len, size_t max_len);
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 
 static tlslife_context *context;
-static test_identity identity;
-
-static void must(bool holds) {
-    if (!holds) {
-        abort();
-    }
-}
 
 static tlslife_context *the_context(void) {
     if (context == NULL) {
-        context = tlslife_context_new(TLSLIFE_CLIENT, NULL);
-        must(context != NULL && identity_make(&identity));
-        must(tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate),
-                                        NULL) == TLSLIFE_OK);
+        context = fuzz_client_context();
         must(tlslife_context_set_verify_host(context, false, NULL) == TLSLIFE_OK);
     }
     return context;
@@ -87,30 +80,50 @@ static void offer(tlslife_session *session) {
     tlslife_conn_free(conn);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
+static void import(const uint8_t *bytes, size_t len) {
     tlslife_error err;
     tlslife_session *session = tlslife_context_import_session(the_context(), bytes, len, &err);
     if (session == NULL) {
         must(err.kind != TLSLIFE_ERR_NONE && err.message[0] != '\0');
-        return 0;
+        return;
     }
     ask(session);
     round_trip(session);
     offer(session);
     tlslife_session_free(session);
+}
+
+static void import_as_ours(const uint8_t *bytes, size_t len) {
+    const unsigned char *at = bytes;
+    unsigned char *der = NULL, id[32];
+    SSL_SESSION *session = d2i_SSL_SESSION(NULL, &at, (long)len);
+    size_t id_len = tlslife_context_session_id_context(the_context(), id);
+    if (session != NULL && SSL_SESSION_set1_id_context(session, id, (unsigned)id_len) == 1) {
+        int der_len = i2d_SSL_SESSION(session, &der);
+        import(der, der_len > 0 ? (size_t)der_len : 0);
+    }
+    OPENSSL_free(der);
+    SSL_SESSION_free(session);
+    ERR_clear_error();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
+    if (len == 0) {
+        return 0;
+    }
+    if ((bytes[0] & 1) != 0) {
+        import(bytes + 1, len - 1);
+    } else {
+        import_as_ours(bytes + 1, len - 1);
+    }
     return 0;
 }
 
 /* ------------------------------------------------------------------------------------ the seeds */
 
 static tlslife_context *new_server(int version) {
-    tlslife_context *server = tlslife_context_new(TLSLIFE_SERVER, NULL);
-    must(server != NULL &&
-         tlslife_context_set_versions(server, version, version, NULL) == TLSLIFE_OK);
-    must(tlslife_context_set_certificate_pem(server, identity.certificate,
-                                             strlen(identity.certificate), NULL) == TLSLIFE_OK);
-    must(tlslife_context_set_private_key_pem(server, identity.key, strlen(identity.key), NULL,
-                                             NULL) == TLSLIFE_OK);
+    tlslife_context *server = fuzz_server_context();
+    must(tlslife_context_set_versions(server, version, version, NULL) == TLSLIFE_OK);
     return server;
 }
 
@@ -144,23 +157,28 @@ static tlslife_session *real_session(int version) {
     return session;
 }
 
-static size_t real_bytes(uint8_t *out, size_t max_len, unsigned which) {
-    unsigned char *bytes = NULL;
+static void write_session(const char *name, int version, bool pem) {
+    unsigned char *bytes = NULL, seed[8192] = {pem};
     size_t len = 0;
-    tlslife_session *session = real_session((which & 1) != 0 ? TLSLIFE_TLS1_3 : TLSLIFE_TLS1_2);
-    must(((which & 2) != 0
-              ? tlslife_session_export_pem(session, &bytes, &len, NULL)
+    tlslife_session *session = real_session(version);
+    must((pem ? tlslife_session_export_pem(session, &bytes, &len, NULL)
               : tlslife_session_export_der(session, &bytes, &len, NULL)) == TLSLIFE_OK);
-    size_t kept = len < max_len ? len : max_len;
-    memcpy(out, bytes, kept);
+    must(len < sizeof seed);
+    memcpy(seed + 1, bytes, len);
+    write_seed(name, seed, len + 1);
     tlslife_session_bytes_free(bytes, len);
     tlslife_session_free(session);
-    return kept;
 }
 
-size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t len, size_t max_len, unsigned seed) {
-    if (len < 40) {
-        return real_bytes(bytes, max_len, seed);
-    }
-    return LLVMFuzzerMutate(bytes, len, max_len);
+static void make_seeds(void) {
+    write_session("tls12.der", TLSLIFE_TLS1_2, false);
+    write_session("tls13.der", TLSLIFE_TLS1_3, false);
+    write_session("tls12.pem", TLSLIFE_TLS1_2, true);
+    write_session("tls13.pem", TLSLIFE_TLS1_3, true);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc, (void)argv;
+    seeds_if_asked(make_seeds);
+    return 0;
 }

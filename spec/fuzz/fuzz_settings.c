@@ -1,31 +1,18 @@
 /*
  * fuzz_settings: what a program might pass on from a file or an administrator: PEM of every kind,
- * lists, names, SSL_CONF commands. The first byte chooses the setting. Whatever it was, a context
- * can still be sealed and asked.
+ * lists, names, SSL_CONF commands, up to eight of them after each other. Whatever they were, a
+ * context can still be frozen and asked.
+ *
+ * floor: src/tls/settings.c 22
+ * floor: src/tls/policy.c 26
+ * floor: src/base/names.c 31
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 
+#include "fuzz.h"
 #include "tlslife.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
-
-/* A string of its own, so that a read past its end is seen. */
-static char *text_of(const uint8_t *bytes, size_t len) {
-    char *text = malloc(len + 1);
-    if (text == NULL) {
-        abort();
-    }
-    if (len > 0) {
-        memcpy(text, bytes, len);
-    }
-    text[len] = '\0';
-    return text;
-}
 
 static tlslife_status set_alpn(tlslife_context *context, const char *text, size_t len,
                                tlslife_error *err) {
@@ -95,27 +82,86 @@ static tlslife_status set(tlslife_context *context, unsigned which, char *text, 
                       : set_conf(context, text, err);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
-    if (len == 0) {
-        return 0;
-    }
+/* One setting: its number, the length of its text in two bytes, the text. */
+static void set_next(tlslife_context *context, fuzz_input *input) {
     tlslife_error err;
-    unsigned char id[32];
     memset(&err, 0, sizeof err);
-    tlslife_role role = (bytes[0] & 0x80) != 0 ? TLSLIFE_CLIENT : TLSLIFE_SERVER;
+    unsigned which = take_byte(input) % 16;
+    size_t len = take_byte(input);
+    len = len << 8 | take_byte(input);
+    fuzz_input taken = take_bytes(input, len);
+    char *text = text_of(taken.at, taken.left);
+    tlslife_status status = set(context, which, text, taken.left, &err);
+    must(status == TLSLIFE_OK || (status == TLSLIFE_ERROR && err.message[0] != '\0'));
+    free(text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
+    fuzz_input input = {bytes, len};
+    unsigned char id[32];
+    tlslife_role role = (take_byte(&input) & 1) != 0 ? TLSLIFE_CLIENT : TLSLIFE_SERVER;
     tlslife_context *context = tlslife_context_new(role, NULL);
-    char *text = text_of(bytes + 1, len - 1);
-    if (context == NULL) {
-        abort();
-    }
-    tlslife_status status = set(context, bytes[0] % 16, text, len - 1, &err);
-    if (status != TLSLIFE_OK && (status != TLSLIFE_ERROR || err.message[0] == '\0')) {
-        abort();
+    must(context != NULL);
+    for (int i = 0; i < 8 && input.left > 0; i++) {
+        set_next(context, &input);
     }
     /* Without verification, so that the system's CAs are not read each time. */
     (void)tlslife_context_set_verify(context, TLSLIFE_VERIFY_NONE, NULL);
     (void)tlslife_context_session_id_context(context, id);
     tlslife_context_free(context);
-    free(text);
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------ the seeds */
+
+typedef struct text {
+    unsigned which;
+    const char *text;
+} text;
+
+static void write_texts(const char *name, tlslife_role role, const text *texts) {
+    char seed[8192];
+    size_t len = 0;
+    seed[len++] = (char)(role == TLSLIFE_CLIENT);
+    for (; texts->text != NULL; texts++) {
+        size_t text_len = strlen(texts->text);
+        seed[len++] = (char)texts->which;
+        seed[len++] = (char)(text_len >> 8);
+        seed[len++] = (char)text_len;
+        memcpy(seed + len, texts->text, text_len);
+        len += text_len;
+    }
+    write_seed(name, seed, len);
+}
+
+static void make_seeds(void) {
+    const text ours[] = {{0, fuzz_certificate}, {1, fuzz_key},        {2, fuzz_certificate},
+                         {3, fuzz_certificate}, {7, "*.a.example"},   {6, "identity"},
+                         {4, "response"},       {5, "a new context"}, {0, NULL}};
+    const text lists[] = {{8, "ECDHE+AESGCM:!aNULL@SECLEVEL=1"},
+                          {9, "TLS_AES_128_GCM_SHA256"},
+                          {10, "X25519:P-256"},
+                          {11, "ed25519:rsa_pss_rsae_sha256"},
+                          {12, "h2http/1.1"},
+                          {13, "NO_TICKET"},
+                          {14, "AUTO_RETRY"},
+                          {15, "MinProtocol TLSv1.2"},
+                          {0, NULL}};
+    const text commands[] = {{15, "VerifyMode Require"},
+                             {15, "Options -SessionTicket,Bugs"},
+                             {15, "MaxProtocol TLSv1.2"},
+                             {15, "CipherString DEFAULT@SECLEVEL=2"},
+                             {0, NULL}};
+    write_texts("server", TLSLIFE_SERVER, ours);
+    write_texts("server-lists", TLSLIFE_SERVER, lists);
+    write_texts("server-commands", TLSLIFE_SERVER, commands);
+    write_texts("client", TLSLIFE_CLIENT, ours);
+    write_texts("client-lists", TLSLIFE_CLIENT, lists);
+    write_texts("client-commands", TLSLIFE_CLIENT, commands);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc, (void)argv;
+    seeds_if_asked(make_seeds);
     return 0;
 }
