@@ -263,11 +263,18 @@ TLSLIFE_API tlslife_role tlslife_context_role(const tlslife_context *context);
 /* ---- [4.1] Contexts: our certificate */
 
 /*
- * Set our certificate, from PEM in a file or in memory, leaf first, then its chain. After it, set
- * the private key that belongs to it. Call the two again for a key of another type (RSA beside
- * ECDSA). passphrase may be NULL. An encrypted key without a passphrase fails; the terminal is
- * never asked. Errors: INPUT (no such file, not PEM, wrong passphrase, key of another certificate).
- * Source: SSL_CTX_use_certificate(3).
+ * The functions below that take certificates, keys or CRLs take them in PEM, DER, PKCS#12 or
+ * PKCS#7, from a file (path: its name, or a URI: file:, or pkcs11: and the like where OpenSSL has a
+ * provider for it), or from memory (pem: the bytes, in any of these formats). Of PEM, a byte order
+ * mark, indented lines and text between the blocks do no harm. A file is a regular one of at most
+ * 16 MiB. passphrase may be NULL; the terminal is never asked.
+ * Errors: INPUT, and the message says what was found and what was expected: no such file, nothing
+ * of the kind, damaged, encrypted without a passphrase or with a wrong one.
+ * Source: OSSL_STORE_load(3), ossl_store-file(7).
+ *
+ * Set our certificate, leaf first, then its chain. After it, set the private key that belongs to
+ * it. Call the two again for a key of another type (RSA beside ECDSA). Errors: INPUT, also for the
+ * key of another certificate. Source: SSL_CTX_use_certificate(3).
  */
 TLSLIFE_API tlslife_status tlslife_context_set_certificate_file(tlslife_context *context,
     const char *path, tlslife_error *err);
@@ -277,11 +284,19 @@ TLSLIFE_API tlslife_status tlslife_context_set_private_key_file(tlslife_context 
     const char *path, const char *passphrase, tlslife_error *err);
 TLSLIFE_API tlslife_status tlslife_context_set_private_key_pem(tlslife_context *context,
     const char *pem, size_t pem_len, const char *passphrase, tlslife_error *err);
+/*
+ * Set a certificate, its chain and its private key, which are together in one source, as a PKCS#12
+ * has them. The leaf is the certificate that the key belongs to. Errors: INPUT.
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_identity_file(tlslife_context *context,
+    const char *path, const char *passphrase, tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_set_identity_pem(tlslife_context *context,
+    const char *pem, size_t pem_len, const char *passphrase, tlslife_error *err);
 
 /* ---- [4.2] Contexts: verification of the peer */
 
 /*
- * Add CAs that we trust, or the system's. Each call adds to those before. When verification is on
+ * Add CAs that we trust, or the system's. CRLs in the same source are added, too. Each call adds to those before. When verification is on
  * and no CA was added, the system's are used. Errors: INPUT.
  * Source: SSL_CTX_load_verify_locations(3).
  */
@@ -295,8 +310,8 @@ TLSLIFE_API tlslife_status tlslife_context_use_system_ca(tlslife_context *contex
     tlslife_error *err);
 
 /*
- * Server: sets the CAs, PEM, whose names are sent with a certificate request. Errors: INPUT.
- * Source: SSL_CTX_set0_CA_list(3).
+ * Server: adds CAs whose names are sent with a certificate request. Each call adds to those before.
+ * Errors: INPUT. Source: SSL_CTX_add_client_CA(3).
  */
 TLSLIFE_API tlslife_status tlslife_context_set_client_ca_file(tlslife_context *context,
     const char *path, tlslife_error *err);

@@ -197,14 +197,13 @@ describe("arguments", function()
     local mistakes = {
         ["option 'ca': the list is empty"] = {ca = {}},
         ["option 'ca': element 2 is a number, not a string"] = {ca = {"system", 1}},
-        ["option 'certificate': element 1 is a string, not a table"] =
+["option 'certificate': element 1 is a string, not a table"] =
             {certificate = {p.server_cert}},
-        ["option 'certificate': private_key is a nil, not a string"] =
-            {certificate = {{certificate = p.server_cert}}},
+        ["option 'certificate': certificate is a nil, not a string"] =
+            {certificate = {{private_key = p.server_key}}},
         ["option 'certificate': unknown field 'key'"] =
             {certificate = {{certificate = p.server_cert, key = p.server_key}}},
-        ["option 'certificate': option 'private_key' is missing"] = {certificate = p.server_cert},
-        ["option 'passphrase': option 'private_key' is missing"] = {passphrase = "x"},
+        ["option 'passphrase': it goes with option 'certificate' as a string"] = {passphrase = "x"},
         ["option 'private_key': it goes with option 'certificate'"] = {certificate = {key},
             private_key = p.server_key},
         ["option 'psk': element 1 is a number, not a table"] = {psk = {1}},

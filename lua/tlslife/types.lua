@@ -64,8 +64,8 @@ local tlslife = {}
 ---@field der string
 
 ---@class tlslife.CertificateAndKey
----@field certificate string a file, or PEM text (with "-----BEGIN" in it)
----@field private_key string a file, or PEM text
+---@field certificate string a source, as ContextOptions says
+---@field private_key string? a source; default: the key is in the certificate's source
 ---@field passphrase string? of private_key
 
 ---@class tlslife.Psk
@@ -87,15 +87,17 @@ local tlslife = {}
 ---@alias tlslife.OnVerify
 ---| fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean, string?
 
+---A source of certificates, keys or CRLs is a file's name, a URI, or the text itself (PEM has
+---"-----BEGIN" in it, DER begins with a SEQUENCE). It may be PEM, DER, PKCS#12 or PKCS#7.
 ---@class tlslife.ContextOptions
 ---@field role "client"|"server"
----our certificate, leaf first, as a file or PEM text; or several pairs
+---the source of our certificate, leaf first, then its chain; or several pairs
 ---@field certificate string|tlslife.CertificateAndKey[]|nil
----@field private_key string? a file or PEM text
+---@field private_key string? a source; default: the key is in the certificate's source
 ---@field passphrase string? of private_key
----files, directories or PEM texts of the CAs that we trust; "system" is the system's, the default
+---sources, or directories, of the CAs that we trust; "system" is the system's, the default
 ---@field ca string|string[]|nil
----server: a file or PEM text of the CAs whose names are sent with a certificate request
+---server: a source of the CAs whose names are sent with a certificate request
 ---@field client_ca string?
 ---whether the peer is verified; default: a client "required" (true), a server "none" (false)
 ---@field verify boolean|"none"|"optional"|"required"|nil

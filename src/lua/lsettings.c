@@ -6,9 +6,9 @@
  * (options, modes, server_names) are set in sorted order, so the same table always gives the same
  * context and the same error.
  *
- * A text that contains "-----BEGIN" is PEM, and any other text is a file's name. So a certificate
- * is never read as a path, nor a path as a key. NULs are refused, since C would see only the text
- * before the NUL.
+ * A text that contains "-----BEGIN" is PEM, one that begins as DER does is DER, and any other is the
+ * name of a file or a URI. So a certificate is never read as a path, nor a path as a key. NULs in a
+ * name are refused, since C would see only what is before the NUL.
  */
 #include "options.h"
 
@@ -30,10 +30,14 @@ static const char *push_field(tlb_setting *s, int idx, const char *field, bool o
     return lua_tostring(s->L, -1);
 }
 
-static bool is_pem(tlb_setting *s, int idx) {
+/* Whether the string is PEM, or DER: a SEQUENCE of a long length, or of all the string's. */
+static bool is_text(tlb_setting *s, int idx) {
     size_t len;
     const char *string = lua_tolstring(s->L, idx, &len);
-    return memmem(string, len, "-----BEGIN", 10) != NULL;
+    unsigned char length = len > 2 ? (unsigned char)string[1] : 0;
+    bool der = len > 2 && string[0] == 0x30 &&
+               ((length >= 0x81 && length <= 0x84) || len == (size_t)length + 2);
+    return der || memmem(string, len, "-----BEGIN", 10) != NULL;
 }
 
 /* The context was made with its role, so nothing is left to set. */
@@ -47,7 +51,7 @@ static tlslife_status set_role(tlb_setting *s) {
 static tlslife_status certificate_at(tlb_setting *s, int idx) {
     size_t len;
     const char *string = lua_tolstring(s->L, idx, &len);
-    if (is_pem(s, idx)) {
+    if (is_text(s, idx)) {
         return tlslife_context_set_certificate_pem(s->context, string, len, &s->err);
     }
     return tlslife_context_set_certificate_file(s->context, tlb_option_text_at(s, idx), &s->err);
@@ -56,11 +60,22 @@ static tlslife_status certificate_at(tlb_setting *s, int idx) {
 static tlslife_status private_key_at(tlb_setting *s, int idx, const char *passphrase) {
     size_t len;
     const char *string = lua_tolstring(s->L, idx, &len);
-    if (is_pem(s, idx)) {
+    if (is_text(s, idx)) {
         return tlslife_context_set_private_key_pem(s->context, string, len, passphrase, &s->err);
     }
     return tlslife_context_set_private_key_file(s->context, tlb_option_text_at(s, idx), passphrase,
                                                 &s->err);
+}
+
+/* Sets a certificate and its private key, which are together at idx. */
+static tlslife_status identity_at(tlb_setting *s, int idx, const char *passphrase) {
+    size_t len;
+    const char *string = lua_tolstring(s->L, idx, &len);
+    if (is_text(s, idx)) {
+        return tlslife_context_set_identity_pem(s->context, string, len, passphrase, &s->err);
+    }
+    return tlslife_context_set_identity_file(s->context, tlb_option_text_at(s, idx), passphrase,
+                                             &s->err);
 }
 
 /* Sets {certificate =, private_key =, passphrase =} at idx. */
@@ -68,21 +83,27 @@ static tlslife_status certificate_and_key(tlb_setting *s, int idx) {
     static const char *const fields[] = {"certificate", "private_key", "passphrase", NULL};
     tlb_check_fields(s, idx, fields);
     push_field(s, idx, "certificate", false);
-    push_field(s, idx, "private_key", false);
+    bool apart = push_field(s, idx, "private_key", true) != NULL;
     const char *passphrase =
         push_field(s, idx, "passphrase", true) ? tlb_option_text_at(s, -1) : NULL;
+    if (!apart) {
+        return identity_at(s, idx + 1, passphrase);
+    }
     tlslife_status status = certificate_at(s, idx + 1);
     return status == TLSLIFE_OK ? private_key_at(s, idx + 2, passphrase) : status;
+}
+
+/* The option 'passphrase', or NULL. It stays on the stack. */
+static const char *passphrase_option(tlb_setting *s) {
+    return tlb_push_option(s, "passphrase") == LUA_TNIL ? NULL : tlb_option_text_at(s, -1);
 }
 
 static tlslife_status set_certificate(tlb_setting *s) {
     tlslife_status status = TLSLIFE_OK;
     if (lua_isstring(s->L, TLB_VALUE)) {
-        status = certificate_at(s, TLB_VALUE);
-        if (status == TLSLIFE_OK && tlb_push_option(s, "private_key") == LUA_TNIL) {
-            luaL_error(s->L, "%s: option 'private_key' is missing", s->what);
-        }
-        return status;
+        return tlb_push_option(s, "private_key") == LUA_TNIL
+                   ? identity_at(s, TLB_VALUE, passphrase_option(s))
+                   : certificate_at(s, TLB_VALUE);
     }
     size_t len = tlb_list_len(s->L, TLB_VALUE, s->what);
     for (size_t i = 1; i <= len && status == TLSLIFE_OK; i++) {
@@ -100,15 +121,13 @@ static tlslife_status set_private_key(tlb_setting *s) {
     if (tlb_push_option(s, "certificate") != LUA_TSTRING) {
         luaL_error(s->L, "%s: it goes with option 'certificate' as a string", s->what);
     }
-    const char *passphrase =
-        tlb_push_option(s, "passphrase") == LUA_TNIL ? NULL : tlb_option_text_at(s, -1);
-    return private_key_at(s, TLB_VALUE, passphrase);
+    return private_key_at(s, TLB_VALUE, passphrase_option(s));
 }
 
 /* The passphrase is used when the key is set. */
 static tlslife_status set_passphrase(tlb_setting *s) {
-    if (tlb_push_option(s, "private_key") == LUA_TNIL) {
-        luaL_error(s->L, "%s: option 'private_key' is missing", s->what);
+    if (tlb_push_option(s, "certificate") != LUA_TSTRING) {
+        luaL_error(s->L, "%s: it goes with option 'certificate' as a string", s->what);
     }
     return TLSLIFE_OK;
 }
@@ -120,7 +139,7 @@ static tlslife_status ca_at(tlb_setting *s, int idx) {
     if (strcmp(string, "system") == 0) {
         return tlslife_context_use_system_ca(s->context, &s->err);
     }
-    if (is_pem(s, idx)) {
+    if (is_text(s, idx)) {
         return tlslife_context_add_ca_pem(s->context, string, len, &s->err);
     }
     if (stat(tlb_option_text_at(s, idx), &status) == 0 && S_ISDIR(status.st_mode)) {
@@ -154,7 +173,7 @@ static tlslife_status set_ca(tlb_setting *s) {
 static tlslife_status set_client_ca(tlb_setting *s) {
     size_t len;
     const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
-    if (is_pem(s, TLB_VALUE)) {
+    if (is_text(s, TLB_VALUE)) {
         return tlslife_context_set_client_ca_pem(s->context, string, len, &s->err);
     }
     return tlslife_context_set_client_ca_file(s->context, tlb_option_text(s), &s->err);

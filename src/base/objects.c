@@ -1,0 +1,446 @@
+/*
+ * objects.c: loads certificates, private keys and CRLs by OpenSSL's OSSL_STORE, which knows PEM,
+ * DER, PKCS#12 and the URIs of providers. PKCS#7, which it does not know, is added here.
+ *
+ * People paste PEM with a byte order mark, with indented lines, or with one block right behind
+ * another. OpenSSL reads none of these, so a tidy copy of the text is read.
+ *
+ * An attacker would try an object that asks for a passphrase, to have the process wait for a
+ * terminal: the only passphrase is the one that the program gives. Or an object that is left out
+ * without a word, such as a damaged CRL: whatever is wanted and cannot be read fails the source.
+ */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs7.h>
+#include <openssl/store.h>
+#include <openssl/ui.h>
+#include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/error_queue.h"
+#include "base/objects.h"
+#include "tlslife.h"
+
+#define BEGIN "-----BEGIN "
+#define END "-----END "
+#define DASHES "-----"
+
+/* What a load has met, for the message. */
+typedef struct findings {
+    const char *passphrase;
+    int wanted; /* a mask of tlsl_wanted */
+    bool pem;   /* the source is PEM text */
+    bool asked; /* for a passphrase, in the load of one object */
+    int locked; /* objects that the passphrase, or its absence, did not open */
+    int damaged;
+    int certificates, keys, crls; /* that are there, whether wanted or not */
+    bool no_store;                /* no provider knows the URI's scheme */
+} findings;
+
+/* ----------------------------------------------------------------------------------------- text */
+
+static bool begins(const char *at, const char *end, const char *word) {
+    size_t len = strlen(word);
+    return (size_t)(end - at) >= len && memcmp(at, word, len) == 0;
+}
+
+static bool is_pem(const tlsl_source *source) {
+    return source->bytes != NULL &&
+           memmem(source->bytes, source->len, BEGIN, sizeof BEGIN - 1) != NULL;
+}
+
+/*
+ * Writes the text to out with each BEGIN at the start of a line, each END at the end of one, and no
+ * white space before a line. out has room for two bytes more than twice the text. Returns the
+ * length.
+ */
+static size_t tidy(const char *at, const char *end, char *out) {
+    char *to = out;
+    bool closing = false; /* within the line of END */
+    while (at < end) {
+        bool line_begins = to == out || to[-1] == '\n';
+        if (line_begins && (*at == ' ' || *at == '\t')) {
+            at++;
+            continue;
+        }
+        if (!line_begins && begins(at, end, BEGIN)) {
+            *to++ = '\n';
+        }
+        if (begins(at, end, BEGIN) || begins(at, end, END)) {
+            closing = *(at + 5) == 'E';
+            memcpy(to, at, sizeof DASHES);
+            to += sizeof DASHES;
+            at += sizeof DASHES;
+        } else if (closing && begins(at, end, DASHES)) {
+            to = (char *)memcpy(to, DASHES "\n", sizeof DASHES) + sizeof DASHES;
+            at += sizeof DASHES - 1;
+            closing = false;
+        } else {
+            *to++ = *at++;
+        }
+    }
+    return (size_t)(to - out);
+}
+
+/* -------------------------------------------------------------------------------------- loading */
+
+static int give_passphrase(char *buffer, int size, int writing, void *data) {
+    (void)writing;
+    findings *found = data;
+    found->asked = true;
+    size_t len = found->passphrase == NULL ? 0 : strlen(found->passphrase);
+    if (found->passphrase == NULL || len > (size_t)size) {
+        return -1;
+    }
+    memcpy(buffer, found->passphrase, len);
+    return (int)len;
+}
+
+/* Takes over what info holds, if it is wanted. false: memory is short. */
+static bool take(OSSL_STORE_INFO *info, tlsl_objects *out, findings *found) {
+    X509 *x509 = NULL;
+    X509_CRL *crl = NULL;
+    bool ok = true;
+    switch (OSSL_STORE_INFO_get_type(info)) {
+    case OSSL_STORE_INFO_CERT:
+        found->certificates++;
+        x509 = OSSL_STORE_INFO_get1_CERT(info);
+        ok = x509 != NULL && sk_X509_push(out->certificates, x509) > 0;
+        break;
+    case OSSL_STORE_INFO_CRL:
+        found->crls++;
+        crl = OSSL_STORE_INFO_get1_CRL(info);
+        ok = crl != NULL && sk_X509_CRL_push(out->crls, crl) > 0;
+        break;
+    case OSSL_STORE_INFO_PKEY:
+        found->keys++;
+        out->key = out->key != NULL ? out->key : OSSL_STORE_INFO_get1_PKEY(info);
+        ok = out->key != NULL;
+        break;
+    default: break;
+    }
+    if (!ok) {
+        X509_free(x509);
+        X509_CRL_free(crl);
+    }
+    return ok;
+}
+
+/* Takes all objects of a store, and closes it. One that is damaged ends it. */
+static bool collect(OSSL_STORE_CTX *store, tlsl_objects *out, findings *found) {
+    bool ok = true;
+    found->asked = false;
+    while (ok && OSSL_STORE_eof(store) != 1) {
+        OSSL_STORE_INFO *info = OSSL_STORE_load(store);
+        if (info != NULL) {
+            ok = take(info, out, found);
+            OSSL_STORE_INFO_free(info);
+        } else if (OSSL_STORE_error(store) == 1) {
+            found->locked += found->asked;
+            found->damaged += !found->asked;
+            break;
+        }
+    }
+    OSSL_STORE_close(store);
+    return ok;
+}
+
+/* Takes what one block of PEM, or one object in DER, holds. */
+static bool collect_bytes(const char *bytes, size_t len, const UI_METHOD *ask, tlsl_objects *out,
+                          findings *found) {
+    BIO *bio = BIO_new_mem_buf(bytes, (int)len);
+    OSSL_STORE_CTX *store =
+        bio == NULL ? NULL
+                    : OSSL_STORE_attach(bio, "file", NULL, NULL, ask, found, NULL, NULL, NULL);
+    bool ok = store != NULL && collect(store, out, found);
+    BIO_free(bio);
+    return ok;
+}
+
+/* ---------------------------------------------------------------------------------------- PKCS#7 */
+
+static bool add_all(tlsl_objects *out, const STACK_OF(X509) *x509s,
+                    const STACK_OF(X509_CRL) *crls) {
+    bool ok = true;
+    for (int i = 0; ok && i < sk_X509_num(x509s); i++) {
+        X509 *x509 = sk_X509_value(x509s, i);
+        ok = X509_up_ref(x509) == 1 && sk_X509_push(out->certificates, x509) > 0;
+    }
+    for (int i = 0; ok && i < sk_X509_CRL_num(crls); i++) {
+        X509_CRL *crl = sk_X509_CRL_value(crls, i);
+        ok = X509_CRL_up_ref(crl) == 1 && sk_X509_CRL_push(out->crls, crl) > 0;
+    }
+    return ok;
+}
+
+/* A PKCS#7 need not be in order: the leaf, which issued none of the others, comes first. */
+static void leaf_first(STACK_OF(X509) *x509s) {
+    for (int i = 0; i < sk_X509_num(x509s); i++) {
+        X509 *one = sk_X509_value(x509s, i);
+        bool issued = false;
+        for (int k = 0; k < sk_X509_num(x509s) && !issued; k++) {
+            issued = k != i && X509_check_issued(one, sk_X509_value(x509s, k)) == X509_V_OK;
+        }
+        if (!issued) {
+            (void)sk_X509_delete(x509s, i);
+            (void)sk_X509_unshift(x509s, one); /* there is room: one was just taken out */
+            return;
+        }
+    }
+}
+
+/* false only if memory is short. *out_is tells whether the bytes are a PKCS#7. */
+static bool collect_pkcs7(const char *bytes, size_t len, bool pem, tlsl_objects *out,
+                          bool *out_is) {
+    BIO *bio = BIO_new_mem_buf(bytes, (int)len);
+    PKCS7 *pkcs7 = bio == NULL ? NULL
+                   : pem       ? PEM_read_bio_PKCS7(bio, NULL, NULL, NULL)
+                               : d2i_PKCS7_bio(bio, NULL);
+    bool ok = bio != NULL;
+    *out_is = pkcs7 != NULL && PKCS7_type_is_signed(pkcs7) && pkcs7->d.sign != NULL;
+    if (*out_is) {
+        ok = add_all(out, pkcs7->d.sign->cert, pkcs7->d.sign->crl);
+        leaf_first(out->certificates);
+    }
+    PKCS7_free(pkcs7);
+    BIO_free(bio);
+    return ok;
+}
+
+static bool add_pkcs7(const char *bytes, size_t len, tlsl_objects *out, findings *found) {
+    int certificates = sk_X509_num(out->certificates), crls = sk_X509_CRL_num(out->crls);
+    bool is = false;
+    bool ok = collect_pkcs7(bytes, len, found->pem, out, &is);
+    found->certificates += sk_X509_num(out->certificates) - certificates;
+    found->crls += sk_X509_CRL_num(out->crls) - crls;
+    found->damaged += !is;
+    return ok;
+}
+
+/* -------------------------------------------------------------------------------------- sources */
+
+/*
+ * The length of the SEQUENCE in DER at the start of the bytes; 0 if there is none. OpenSSL looks at
+ * each byte of a file as the possible start of an object, which takes minutes for a megabyte of
+ * zeros. So nothing reaches it that is not one SEQUENCE.
+ */
+static size_t sequence_len(const unsigned char *bytes, size_t len) {
+    const unsigned char *at = bytes;
+    long content = 0;
+    int tag = 0, class = 0;
+    ERR_set_mark();
+    int form = len == 0 || bytes[0] != (V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED)
+                   ? 0x80
+                   : ASN1_get_object(&at, &content, &tag, &class, (long)len);
+    ERR_pop_to_mark();
+    return form & 0x81 ? 0 : (size_t)(at - bytes) + (size_t)content;
+}
+
+/* Objects in DER, one behind another. What is not one is damaged, if something stood before it. */
+static bool load_der(const char *bytes, size_t len, const UI_METHOD *ask, tlsl_objects *out,
+                     findings *found) {
+    bool ok = true;
+    size_t at = 0, one;
+    while (ok && (one = sequence_len((const unsigned char *)bytes + at, len - at)) > 0) {
+        int damaged = found->damaged;
+        ok = collect_bytes(bytes + at, one, ask, out, found);
+        if (ok && found->damaged > damaged) { /* the store knows no PKCS#7 */
+            found->damaged = damaged;
+            ok = add_pkcs7(bytes + at, one, out, found);
+        }
+        at += one;
+    }
+    found->damaged += at > 0 && at < len;
+    return ok;
+}
+
+/* Whether the text of a block in PEM is the base64 of one SEQUENCE, or encrypted (RFC 1421). */
+static bool is_sound(const char *text, size_t len, bool trusted) {
+    BIO *bio = BIO_new_mem_buf(text, (int)len);
+    char *name = NULL, *header = NULL;
+    unsigned char *data = NULL;
+    long data_len = 0;
+    bool sound = false;
+    ERR_set_mark();
+    if (bio != NULL && PEM_read_bio(bio, &name, &header, &data, &data_len) == 1) {
+        size_t one = sequence_len(data, (size_t)data_len);
+        /* A trusted certificate has a second SEQUENCE: what it is trusted for. */
+        sound = header[0] != '\0' || one == (size_t)data_len ||
+                (trusted && one > 0 &&
+                 one + sequence_len(data + one, (size_t)data_len - one) == (size_t)data_len);
+    }
+    ERR_pop_to_mark();
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_clear_free(data, (size_t)data_len);
+    BIO_free(bio);
+    return sound;
+}
+
+static bool has(const char *label, size_t len, const char *word) {
+    return memmem(label, len, word, strlen(word)) != NULL;
+}
+
+/* One block, from BEGIN to END. label is the rest of its first line. */
+static bool load_block(const char *text, size_t len, const char *label, size_t label_len,
+                       const UI_METHOD *ask, tlsl_objects *out, findings *found) {
+    bool pkcs7 = has(label, label_len, "PKCS7-") || has(label, label_len, "CMS-");
+    int kind = has(label, label_len, "PRIVATE KEY-")   ? TLSL_WANTED_KEY
+               : has(label, label_len, "CERTIFICATE-") ? TLSL_WANTED_CERTIFICATES
+               : has(label, label_len, "CRL-")         ? TLSL_WANTED_CRLS
+                                                       : 0;
+    if (!(kind & found->wanted) && !pkcs7) {
+        found->keys += kind == TLSL_WANTED_KEY;
+        found->certificates += kind == TLSL_WANTED_CERTIFICATES;
+        found->crls += kind == TLSL_WANTED_CRLS;
+        return true;
+    }
+    if (!is_sound(text, len, has(label, label_len, "TRUSTED "))) {
+        found->damaged++;
+        return true;
+    }
+    return pkcs7 ? add_pkcs7(text, len, out, found) : collect_bytes(text, len, ask, out, found);
+}
+
+/* Each block of a tidy text. Text between the blocks is none of ours. */
+static bool load_pem(const char *text, size_t len, const UI_METHOD *ask, tlsl_objects *out,
+                     findings *found) {
+    const char *end = text + len, *at = text;
+    bool ok = true;
+    while (ok && (at = memmem(at, (size_t)(end - at), BEGIN, sizeof BEGIN - 1)) != NULL) {
+        const char *label = at + sizeof BEGIN - 1;
+        const char *close = memmem(label, (size_t)(end - label), END, sizeof END - 1);
+        const char *line = memchr(label, '\n', (size_t)(end - label));
+        const char *stop = close == NULL ? NULL : memchr(close, '\n', (size_t)(end - close));
+        line = line == NULL ? end : line;
+        stop = stop == NULL ? end : stop;
+        ok = load_block(at, (size_t)(stop - at), label, (size_t)(line - label), ask, out, found);
+        at = stop;
+    }
+    return ok;
+}
+
+static bool load_uri(const char *uri, const UI_METHOD *ask, tlsl_objects *out, findings *found) {
+    OSSL_STORE_CTX *store = OSSL_STORE_open(uri, ask, found, NULL, NULL);
+    found->no_store = store == NULL;
+    return store == NULL || collect(store, out, found);
+}
+
+static bool load(const tlsl_source *source, tlsl_objects *out, findings *found) {
+    UI_METHOD *ask = UI_UTIL_wrap_read_pem_callback(give_passphrase, 0);
+    size_t room = found->pem ? 2 * source->len + 2 : 0;
+    char *text = found->pem ? OPENSSL_malloc(room) : NULL;
+    bool ok = ask != NULL && (text != NULL || !found->pem);
+    ERR_clear_error();
+    if (ok && source->bytes == NULL) {
+        ok = load_uri(source->name, ask, out, found);
+    } else if (ok && text == NULL) {
+        ok = load_der(source->bytes, source->len, ask, out, found);
+    } else if (ok) {
+        size_t len = tidy(source->bytes, source->bytes + source->len, text);
+        ok = load_pem(text, len, ask, out, found);
+    }
+    OPENSSL_clear_free(text, room);
+    UI_destroy_method(ask);
+    return ok;
+}
+
+/* ------------------------------------------------------------------------------------- messages */
+
+/* Appends "N names", or "a name", to a list of such in out. */
+static void enumerate(char *out, size_t out_len, int n, const char *name) {
+    size_t used = strlen(out);
+    if (n > 1) {
+        (void)snprintf(out + used, out_len - used, "%s%d %ss", used > 0 ? " and " : "", n, name);
+    } else if (n == 1) {
+        (void)snprintf(out + used, out_len - used, "%sa %s", used > 0 ? " and " : "", name);
+    }
+}
+
+static const char *expected(int wanted) {
+    switch (wanted) {
+    case TLSL_WANTED_CERTIFICATES: return "a certificate";
+    case TLSL_WANTED_KEY: return "a private key";
+    case TLSL_WANTED_CRLS: return "a CRL";
+    case TLSL_WANTED_CERTIFICATES | TLSL_WANTED_KEY: return "a certificate with its private key";
+    default: return "a certificate or a CRL";
+    }
+}
+
+static tlslife_status fail_locked(const tlsl_source *source, const findings *found,
+                                  tlslife_error *err) {
+    const char *why = found->passphrase == NULL ? "is encrypted: give its passphrase"
+                                                : "is encrypted, and the passphrase is wrong";
+    return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s %s", source->name, why);
+}
+
+/* Nothing at all was found. */
+static tlslife_status fail_empty(const tlsl_source *source, const findings *found,
+                                 tlslife_error *err) {
+    const unsigned char *bytes = (const unsigned char *)source->bytes;
+    bool wide = bytes != NULL && source->len > 1 && (bytes[0] ^ bytes[1]) == 1 && bytes[0] >= 0xfe;
+    const char *what = found->no_store    ? "is a URI that no provider knows, or can open"
+                       : bytes == NULL    ? "is a URI that leads to no object"
+                       : source->len == 0 ? "is empty"
+                       : wide             ? "is text in UTF-16"
+                       : found->pem       ? "is PEM of another kind"
+                                          : "is neither PEM, DER, PKCS#12 nor PKCS#7";
+    return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s %s, and %s was expected", source->name,
+                             what, expected(found->wanted));
+}
+
+static tlslife_status judge(const tlsl_source *source, const tlsl_objects *got,
+                            const findings *found, tlslife_error *err) {
+    int certificates = sk_X509_num(got->certificates), crls = sk_X509_CRL_num(got->crls);
+    int wanted = found->wanted;
+    bool either = wanted & TLSL_WANTED_CERTIFICATES && wanted & TLSL_WANTED_CRLS;
+    bool missing = (wanted & TLSL_WANTED_KEY && got->key == NULL) ||
+                   (either ? certificates + crls == 0
+                           : (wanted & TLSL_WANTED_CERTIFICATES && certificates == 0) ||
+                                 (wanted & TLSL_WANTED_CRLS && crls == 0));
+    char list[80] = "";
+    if (missing && found->locked > 0) {
+        return fail_locked(source, found, err);
+    }
+    if (found->damaged > 0 && (found->pem || !missing)) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
+                                 "%s is damaged: a certificate, key or CRL there cannot be read",
+                                 source->name);
+    }
+    enumerate(list, sizeof list, found->certificates, "certificate");
+    enumerate(list, sizeof list, found->keys, "private key");
+    enumerate(list, sizeof list, found->crls, "CRL");
+    if (missing && list[0] == '\0') {
+        return fail_empty(source, found, err);
+    }
+    return !missing ? TLSLIFE_OK
+                    : tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s holds %s, and %s was expected",
+                                source->name, list, expected(wanted));
+}
+
+tlslife_status tlsl_objects_load(const tlsl_source *source, int wanted, const char *passphrase,
+                                 tlsl_objects *out, tlslife_error *err) {
+    findings found = {.passphrase = passphrase, .wanted = wanted, .pem = is_pem(source)};
+    *out = (tlsl_objects){.certificates = sk_X509_new_null(), .crls = sk_X509_CRL_new_null()};
+    if (source->len > TLSL_SOURCE_MAX) {
+        return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s has more than 16 MiB", source->name);
+    }
+    if (out->certificates == NULL || out->crls == NULL || !load(source, out, &found)) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for %s", source->name);
+    }
+    tlslife_status status = judge(source, out, &found, err);
+    ERR_clear_error();
+    return status;
+}
+
+void tlsl_objects_free(tlsl_objects *objects) {
+    sk_X509_pop_free(objects->certificates, X509_free);
+    sk_X509_CRL_pop_free(objects->crls, X509_CRL_free);
+    EVP_PKEY_free(objects->key);
+    *objects = (tlsl_objects){.certificates = NULL};
+}

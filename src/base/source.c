@@ -1,0 +1,107 @@
+/*
+ * source.c: reads the files that hold certificates, keys and the like.
+ *
+ * A file is read once and whole, so all that is made of it, and the policy's hash, is made of the
+ * same bytes.
+ *
+ * An attacker who can write such a file would try to exhaust the process with a huge file, a device
+ * or a FIFO that never ends. Only regular files of limited size are read.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/source.h"
+#include "tlslife.h"
+
+tlsl_source tlsl_source_of(const void *bytes, size_t len, const char *name) {
+    return (tlsl_source){.bytes = (char *)(uintptr_t)bytes, .len = len, .name = name};
+}
+
+static tlslife_status read_all(int fd, tlsl_source *source, tlslife_error *err) {
+    struct stat status;
+    if (fstat(fd, &status) != 0) {
+        return tlsl_fail_system(err, errno, "cannot read %s", source->name);
+    }
+    if (!S_ISREG(status.st_mode) || (size_t)status.st_size > TLSL_SOURCE_MAX) {
+        return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s is no regular file of at most 16 MiB",
+                         source->name);
+    }
+    source->owned = true;
+    source->bytes = malloc((size_t)status.st_size + 1);
+    if (source->bytes == NULL) {
+        return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for %s", source->name);
+    }
+    for (ssize_t got = 1; got > 0 && source->len < (size_t)status.st_size;) {
+        got = read(fd, source->bytes + source->len, (size_t)status.st_size - source->len);
+        if (got < 0) {
+            return tlsl_fail_system(err, errno, "cannot read %s", source->name);
+        }
+        source->len += (size_t)got;
+    }
+    return TLSLIFE_OK;
+}
+
+/* RFC 3986 section 3.1: a letter, then letters, digits, "+", "-" and ".", then ":". */
+static bool has_scheme(const char *name) {
+    size_t len = 0;
+    while (isalnum((unsigned char)name[len]) ||
+           (len > 0 && strchr("+-.", name[len]) != NULL && name[len] != '\0')) {
+        len++;
+    }
+    return isalpha((unsigned char)name[0]) && name[len] == ':';
+}
+
+/* The path of a "file:" URI (RFC 8089) on this machine; any other name as it is. */
+static const char *path_of(const char *name) {
+    if (strncasecmp(name, "file:", 5) != 0) {
+        return name;
+    }
+    if (strncmp(name + 5, "//", 2) != 0) {
+        return name + 5;
+    }
+    const char *path = strchr(name + 7, '/');
+    size_t host = path == NULL ? 0 : (size_t)(path - (name + 7));
+    bool here = host == 0 || (host == 9 && strncasecmp(name + 7, "localhost", 9) == 0);
+    return path != NULL && here ? path : name;
+}
+
+tlslife_status tlsl_source_open(const char *path, tlsl_source *out, tlslife_error *err) {
+    *out = (tlsl_source){.name = path};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT && has_scheme(path)) {
+        const char *other = path_of(path);
+        if (other == path && strncasecmp(path, "file:", 5) != 0) {
+            return TLSLIFE_OK;
+        }
+        fd = open(other, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    }
+    tlslife_status status =
+        fd < 0 ? tlsl_fail_system(err, errno, "cannot open %s", path) : read_all(fd, out, err);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (status != TLSLIFE_OK) {
+        tlsl_source_close(out);
+        if (err != NULL && err->kind == TLSLIFE_ERR_SYSTEM) { /* the program has named the file */
+            err->kind = TLSLIFE_ERR_INPUT;
+        }
+    }
+    return status;
+}
+
+void tlsl_source_close(tlsl_source *source) {
+    if (source->owned && source->bytes != NULL) {
+        OPENSSL_cleanse(source->bytes, source->len);
+        free(source->bytes);
+    }
+    source->bytes = NULL;
+}
