@@ -197,7 +197,7 @@ describe("arguments", function()
     local mistakes = {
         ["option 'ca': the list is empty"] = {ca = {}},
         ["option 'ca': element 2 is a number, not a string"] = {ca = {"system", 1}},
-["option 'certificate': element 1 is a string, not a table"] =
+        ["option 'certificate': element 1 is a string, not a table"] =
             {certificate = {p.server_cert}},
         ["option 'certificate': certificate is a nil, not a string"] =
             {certificate = {{private_key = p.server_key}}},
