@@ -1,0 +1,335 @@
+/*
+ * usage_test: what tlslife.h calls a mistake of the program is refused as one, with USAGE and a
+ * text, and changes nothing: settings of a context that has connections, arguments out of range,
+ * verbs at the wrong time. The Lua module checks most of these before the library can.
+ */
+#include "tlslife.h"
+#include "tlslife_openssl.h"
+
+#include "check.h"
+#include "identity.h"
+
+#include <openssl/ssl.h>
+#include <stdlib.h>
+
+static test_identity identity;
+static tlslife_error err;
+
+static void begin(void) {
+    memset(&err, 0, sizeof err);
+}
+
+/* Whether the call failed as this kind of error, and said so. */
+static bool refused(bool failed, tlslife_error_kind kind) {
+    bool right = failed && err.kind == kind && err.message[0] != '\0';
+    if (!right) {
+        fprintf(stderr, "failed %d, kind %d: \"%s\"\n", failed, (int)err.kind, err.message);
+    }
+    return right;
+}
+
+#define REFUSED(call) (begin(), CHECK(refused((call) == TLSLIFE_ERROR, TLSLIFE_ERR_USAGE)))
+#define REFUSED_AS(kind, call) (begin(), CHECK(refused((call) == TLSLIFE_ERROR, kind)))
+#define REFUSED_NEW(call) (begin(), CHECK(refused((call) == NULL, TLSLIFE_ERR_USAGE)))
+
+static tlslife_context *new_context(tlslife_role role) {
+    tlslife_context *context = tlslife_context_new(role, NULL);
+    const char *pem = identity.certificate;
+    bool good = context != NULL;
+    if (role == TLSLIFE_SERVER) {
+        good = good &&
+               tlslife_context_set_certificate_pem(context, pem, strlen(pem), NULL) == TLSLIFE_OK &&
+               tlslife_context_set_private_key_pem(context, identity.key, strlen(identity.key),
+                                                   NULL, NULL) == TLSLIFE_OK;
+    } else {
+        good = good && tlslife_context_add_ca_pem(context, pem, strlen(pem), NULL) == TLSLIFE_OK;
+    }
+    if (!good) {
+        abort();
+    }
+    return context;
+}
+
+static tlslife_conn *new_conn(tlslife_context *context) {
+    tlslife_conn *conn = tlslife_conn_new(context, NULL);
+    if (conn == NULL) {
+        abort();
+    }
+    return conn;
+}
+
+/* --------------------------------------------------------------------- a context in use is frozen */
+
+static void our_certificate_is_frozen(tlslife_context *used) {
+    const char *pem = identity.certificate, *key = identity.key;
+    REFUSED(tlslife_context_set_certificate_file(used, "cert.pem", &err));
+    REFUSED(tlslife_context_set_certificate_pem(used, pem, strlen(pem), &err));
+    REFUSED(tlslife_context_set_private_key_file(used, "key.pem", NULL, &err));
+    REFUSED(tlslife_context_set_private_key_pem(used, key, strlen(key), NULL, &err));
+    REFUSED(tlslife_context_set_ocsp_response(used, (const unsigned char *)"x", 1, &err));
+    REFUSED(tlslife_context_set_ocsp_response_file(used, "response.der", &err));
+    REFUSED(tlslife_context_set_ocsp_request(used, true, &err));
+}
+
+static void verification_is_frozen(tlslife_context *used) {
+    const char *pem = identity.certificate;
+    REFUSED(tlslife_context_add_ca_file(used, "ca.pem", &err));
+    REFUSED(tlslife_context_add_ca_directory(used, "/", &err));
+    REFUSED(tlslife_context_add_ca_pem(used, pem, strlen(pem), &err));
+    REFUSED(tlslife_context_use_system_ca(used, &err));
+    REFUSED(tlslife_context_set_client_ca_file(used, "ca.pem", &err));
+    REFUSED(tlslife_context_set_client_ca_pem(used, pem, strlen(pem), &err));
+    REFUSED(tlslife_context_set_verify(used, TLSLIFE_VERIFY_NONE, &err));
+    REFUSED(tlslife_context_set_verify_depth(used, 1, &err));
+    REFUSED(tlslife_context_set_verify_host(used, false, &err));
+    REFUSED(tlslife_context_set_questions(used, 0, &err));
+}
+
+static void the_protocol_is_frozen(tlslife_context *used, tlslife_context *other) {
+    const char *const protocols[] = {"h2"};
+    REFUSED(tlslife_context_set_versions(used, 0, 0, &err));
+    REFUSED(tlslife_context_set_cipher_list(used, "DEFAULT", &err));
+    REFUSED(tlslife_context_set_ciphersuites(used, "TLS_AES_128_GCM_SHA256", &err));
+    REFUSED(tlslife_context_set_groups(used, "X25519", &err));
+    REFUSED(tlslife_context_set_signature_algorithms(used, "ed25519", &err));
+    REFUSED(tlslife_context_set_alpn(used, protocols, 1, &err));
+    REFUSED(tlslife_context_add_server_name(used, "a.example", other, &err));
+    REFUSED(tlslife_context_add_psk(used, "identity", (const unsigned char *)"key", 3, &err));
+    REFUSED(tlslife_context_set_option(used, "NO_TICKET", true, &err));
+    REFUSED(tlslife_context_set_mode(used, "AUTO_RETRY", true, &err));
+    REFUSED(tlslife_context_conf(used, "MinProtocol", "TLSv1.2", &err));
+    REFUSED(tlslife_context_set_quiet_shutdown(used, true, &err));
+    REFUSED(tlslife_context_set_keylog(used, NULL, &err));
+    REFUSED(tlslife_context_set_post_handshake_auth(used, true, &err));
+}
+
+static void sessions_are_frozen(tlslife_context *used) {
+    const tlslife_cache_options options = tlslife_cache_defaults();
+    tlslife_cache *cache = tlslife_cache_new(&options, NULL);
+    tlslife_ticket_keys *keys = tlslife_ticket_keys_random(3600, 1, NULL);
+    REFUSED(tlslife_context_set_resumption(used, TLSLIFE_RESUMPTION_OFF, &err));
+    REFUSED(tlslife_context_set_num_tickets(used, 1, &err));
+    REFUSED(tlslife_context_set_session_timeout(used, 60, &err));
+    REFUSED(tlslife_context_set_session_id_context(used, (const unsigned char *)"id", 2, &err));
+    REFUSED(tlslife_context_set_max_early_data(used, 1, &err));
+    REFUSED(tlslife_context_set_cache(used, cache, &err));
+    REFUSED(tlslife_context_set_ticket_keys(used, keys, &err));
+    CHECK(tlslife_context_get0_cache(used) == NULL);
+    tlslife_cache_free(cache);
+    tlslife_ticket_keys_free(keys);
+}
+
+/* Of each role, since some setters judge the role first. */
+static void a_context_in_use_is_frozen(tlslife_role role) {
+    unsigned char before[32], after[32];
+    tlslife_context *used = new_context(role), *other = new_context(TLSLIFE_SERVER);
+    tlslife_conn *conn = new_conn(used);
+    size_t len = tlslife_context_session_id_context(used, before);
+    our_certificate_is_frozen(used);
+    verification_is_frozen(used);
+    the_protocol_is_frozen(used, other);
+    sessions_are_frozen(used);
+    CHECK(tlslife_context_session_id_context(used, after) == len &&
+          memcmp(before, after, len) == 0);
+    tlslife_conn_free(conn);
+    conn = new_conn(used);
+    tlslife_conn_free(conn);
+    tlslife_context_free(used);
+    tlslife_context_free(other);
+}
+
+/* ------------------------------------------------------------------------- arguments out of range */
+
+static void numbers_of_a_context_have_ranges(void) {
+    tlslife_context *server = new_context(TLSLIFE_SERVER), *client = new_context(TLSLIFE_CLIENT);
+    REFUSED_NEW(tlslife_context_new((tlslife_role)7, &err));
+    REFUSED(tlslife_context_set_verify_depth(server, -1, &err));
+    REFUSED(tlslife_context_set_verify_depth(server, 101, &err));
+    CHECK(tlslife_context_set_verify_depth(server, 100, &err) == TLSLIFE_OK);
+    REFUSED(tlslife_context_set_verify(client, TLSLIFE_VERIFY_OPTIONAL, &err));
+    REFUSED(tlslife_context_set_questions(client, TLSLIFE_ASK_HELLO, &err));
+    REFUSED(tlslife_context_set_questions(server, 1u << 20, &err));
+    REFUSED(tlslife_context_set_versions(server, 0x0305, 0, &err));
+    REFUSED(tlslife_context_set_versions(server, TLSLIFE_TLS1_3, TLSLIFE_TLS1_2, &err));
+    REFUSED(tlslife_context_set_resumption(server, (tlslife_resumption)4, &err));
+    REFUSED(tlslife_context_set_num_tickets(server, 17, &err));
+    REFUSED(tlslife_context_set_session_timeout(server, 0, &err));
+    REFUSED(tlslife_context_set_session_timeout(server, 604801, &err));
+    REFUSED(tlslife_context_set_ocsp_request(server, true, &err));
+    REFUSED(tlslife_context_set_option(server, "NO_SUCH", true, &err));
+    REFUSED(tlslife_context_set_mode(server, "NO_SUCH", true, &err));
+    REFUSED(tlslife_context_set_mode(server, "ASYNC", true, &err));
+    REFUSED(tlslife_context_set_mode(server, "ENABLE_PARTIAL_WRITE", false, &err));
+    REFUSED_AS(TLSLIFE_ERR_INPUT, tlslife_context_add_ca_directory(client, "/dev/null", &err));
+    REFUSED_AS(TLSLIFE_ERR_INPUT, tlslife_context_add_ca_directory(client, "/no/such", &err));
+    CHECK((SSL_CTX_get_mode(tlslife_context_ssl_ctx(server)) & SSL_MODE_ENABLE_PARTIAL_WRITE) != 0);
+    tlslife_conn_free(new_conn(server));
+    tlslife_conn_free(new_conn(client));
+    tlslife_context_free(server);
+    tlslife_context_free(client);
+}
+
+static void bytes_of_a_context_have_lengths(void) {
+    static char text[300];
+    const unsigned char *bytes = (const unsigned char *)text;
+    const char *protocols[300];
+    memset(text, 'a', sizeof text - 1);
+    tlslife_context *server = new_context(TLSLIFE_SERVER), *client = new_context(TLSLIFE_CLIENT);
+    REFUSED(tlslife_context_set_session_id_context(server, bytes, 0, &err));
+    REFUSED(tlslife_context_set_session_id_context(server, bytes, 33, &err));
+    REFUSED(tlslife_context_set_session_id_context(client, bytes, 8, &err));
+    REFUSED(tlslife_context_add_psk(server, "identity", bytes, 0, &err));
+    REFUSED(tlslife_context_add_psk(server, "identity", bytes, 257, &err));
+    REFUSED(tlslife_context_add_psk(server, text, bytes, 16, &err));
+    REFUSED(tlslife_context_add_psk(client, text + 299 - 256, bytes, 16, &err));
+    CHECK(tlslife_context_add_psk(server, text + 299 - 256, bytes, 16, &err) == TLSLIFE_OK);
+    REFUSED(tlslife_context_set_alpn(server, protocols, 0, &err));
+    protocols[0] = text;
+    REFUSED(tlslife_context_set_alpn(server, protocols, 1, &err));
+    for (size_t i = 0; i < 300; i++) {
+        protocols[i] = text + 299 - 255;
+    }
+    REFUSED(tlslife_context_set_alpn(server, protocols, 300, &err)); /* 76,800 bytes */
+    CHECK(tlslife_context_set_alpn(server, protocols, 255, &err) == TLSLIFE_OK);
+    REFUSED_AS(TLSLIFE_ERR_INPUT, tlslife_context_set_ocsp_response(server, bytes, 0, &err));
+    tlslife_conn_free(new_conn(server));
+    tlslife_context_free(server);
+    tlslife_context_free(client);
+}
+
+static void a_server_name_leads_elsewhere(void) {
+    tlslife_context *server = new_context(TLSLIFE_SERVER), *client = new_context(TLSLIFE_CLIENT);
+    REFUSED(tlslife_context_add_server_name(server, "a.example", server, &err));
+    REFUSED(tlslife_context_add_server_name(server, "a.example", client, &err));
+    REFUSED(tlslife_context_add_server_name(client, "a.example", server, &err));
+    REFUSED(tlslife_context_add_server_name(server, "127.0.0.1", client, &err));
+    tlslife_context_free(server);
+    tlslife_context_free(client);
+}
+
+static void stores_and_keys_have_ranges(void) {
+    static const unsigned char secret[32] = {1};
+    tlslife_context *server = new_context(TLSLIFE_SERVER), *client = new_context(TLSLIFE_CLIENT);
+    tlslife_redis_options redis = {.timeout_ms = -1};
+    REFUSED_NEW(tlslife_store_redis(&redis, &err));
+    redis = (tlslife_redis_options){.connect_timeout_ms = 60001};
+    REFUSED_NEW(tlslife_store_redis(&redis, &err));
+    redis = (tlslife_redis_options){.username = "user"};
+    REFUSED_NEW(tlslife_store_redis(&redis, &err));
+    redis = (tlslife_redis_options){.tls = server};
+    REFUSED_NEW(tlslife_store_redis(&redis, &err));
+    redis = (tlslife_redis_options){.tls = client, .unix_path = "socket"};
+    REFUSED_NEW(tlslife_store_redis(&redis, &err));
+    redis = (tlslife_redis_options){.host = "not a host"};
+    REFUSED_NEW(tlslife_store_redis(&redis, &err));
+    REFUSED_NEW(tlslife_store_shared("", 1 << 20, false, &err));
+    REFUSED_NEW(tlslife_store_shared("shm:usage_test", 1, false, &err));
+    REFUSED_NEW(tlslife_keyring_new(secret, 31, &err));
+    REFUSED_NEW(tlslife_ticket_keys_derived(secret, 31, 3600, 1, &err));
+    REFUSED_NEW(tlslife_ticket_keys_derived(secret, 32, 59, 1, &err));
+    REFUSED_NEW(tlslife_ticket_keys_random(3600, 17, &err));
+    REFUSED_NEW(tlslife_ticket_keys_new(secret, 32, &err));
+    tlslife_context_free(server);
+    tlslife_context_free(client);
+}
+
+/* A cache whose store would be asked over a connection that asks the same cache. */
+static void redis_takes_no_context_with_a_cache(void) {
+    const tlslife_cache_options options = tlslife_cache_defaults();
+    tlslife_context *client = new_context(TLSLIFE_CLIENT);
+    tlslife_cache *cache = tlslife_cache_new(&options, NULL);
+    tlslife_redis_options redis = {.tls = client};
+    CHECK(tlslife_context_set_cache(client, cache, NULL) == TLSLIFE_OK);
+    REFUSED_NEW(tlslife_store_redis(&redis, &err));
+    tlslife_cache_free(cache);
+    tlslife_context_free(client);
+}
+
+/* --------------------------------------------------------------------------- verbs at wrong times */
+
+static bool usage(const tlslife_conn *conn, tlslife_status status) {
+    err = *tlslife_conn_error(conn);
+    return refused(status == TLSLIFE_ERROR, TLSLIFE_ERR_USAGE);
+}
+
+#define REFUSED_BY(conn, call) CHECK(usage(conn, call))
+
+static void nothing_was_asked(void) {
+    tlslife_context *context = new_context(TLSLIFE_SERVER);
+    tlslife_conn *conn = new_conn(context);
+    tlslife_lookup lookup;
+    REFUSED_BY(conn, tlslife_conn_answer_hello(conn, NULL));
+    REFUSED_BY(conn, tlslife_conn_answer_certificate(conn, NULL));
+    REFUSED_BY(conn, tlslife_conn_answer_verify(conn, true));
+    REFUSED_BY(conn, tlslife_conn_answer_session(conn, NULL, 0));
+    REFUSED_BY(conn, tlslife_conn_fail_session(conn));
+    REFUSED_BY(conn, tlslife_conn_refuse(conn, 40));
+    REFUSED_BY(conn, tlslife_conn_refuse(conn, 256));
+    REFUSED_BY(conn, tlslife_conn_refuse(conn, -1));
+    CHECK(!tlslife_conn_lookup(conn, &lookup));
+    CHECK(tlslife_conn_hello(conn) == NULL && tlslife_conn_ca_name(conn, 0) == NULL);
+    tlslife_conn_free(conn);
+    tlslife_context_free(context);
+}
+
+static void shake_hands(tlslife_conn *client, tlslife_conn *server) {
+    CHECK(tlslife_conn_set_hostname(client, "localhost") == TLSLIFE_OK &&
+          tlslife_conn_pair(client, server, 0) == TLSLIFE_OK);
+    for (int i = 0; i < 4; i++) {
+        (void)tlslife_conn_connect(client);
+        (void)tlslife_conn_accept(server);
+    }
+    CHECK(tlslife_conn_handshake_done(client) && tlslife_conn_handshake_done(server));
+}
+
+static void an_open_connection_stays_open(tlslife_conn *client, tlslife_conn *server) {
+    char byte = 0;
+    size_t len = 0;
+    REFUSED_BY(client, tlslife_conn_read(client, &byte, 0, &len));
+    REFUSED_BY(client, tlslife_conn_peek(client, &byte, 0, &len));
+    REFUSED_BY(client, tlslife_conn_set_shutdown(client, 4));
+    REFUSED_BY(client, tlslife_conn_set_shutdown(client, -1));
+    REFUSED_BY(client, tlslife_conn_accept(client));
+    REFUSED_BY(server, tlslife_conn_connect(server));
+    REFUSED_BY(client, tlslife_conn_set_hostname(client, "localhost"));
+    REFUSED_BY(client, tlslife_conn_new_session_ticket(client));
+    REFUSED_BY(client, tlslife_conn_request_client_certificate(client));
+    REFUSED_BY(client, tlslife_conn_renegotiate(client, false));
+    REFUSED_BY(client, tlslife_conn_write_early(client, "x", 1, &len));
+    REFUSED_BY(server, tlslife_conn_read_early(server, &byte, 1, &len));
+    REFUSED_BY(server, tlslife_conn_set_num_tickets(server, 17));
+    CHECK(tlslife_conn_write(server, "x", 1, &len) == TLSLIFE_OK &&
+          tlslife_conn_read(client, &byte, 1, &len) == TLSLIFE_OK && byte == 'x');
+}
+
+static void verbs_have_their_time(void) {
+    size_t len = 0;
+    tlslife_context *servers = new_context(TLSLIFE_SERVER), *clients = new_context(TLSLIFE_CLIENT);
+    tlslife_conn *client = new_conn(clients), *server = new_conn(servers);
+    REFUSED_BY(client, tlslife_conn_write(client, "x", 1, &len));
+    REFUSED_BY(client, tlslife_conn_shutdown(client));
+    REFUSED_BY(client, tlslife_conn_key_update(client, false));
+    REFUSED_BY(client, tlslife_conn_connect(client)); /* it has no transport */
+    shake_hands(client, server);
+    an_open_connection_stays_open(client, server);
+    tlslife_conn_free(client);
+    tlslife_conn_free(server);
+    tlslife_context_free(servers);
+    tlslife_context_free(clients);
+}
+
+int main(void) {
+    if (!identity_make(&identity)) {
+        abort();
+    }
+    a_context_in_use_is_frozen(TLSLIFE_SERVER);
+    a_context_in_use_is_frozen(TLSLIFE_CLIENT);
+    numbers_of_a_context_have_ranges();
+    bytes_of_a_context_have_lengths();
+    a_server_name_leads_elsewhere();
+    stores_and_keys_have_ranges();
+    redis_takes_no_context_with_a_cache();
+    nothing_was_asked();
+    verbs_have_their_time();
+    return checks_end();
+}
