@@ -21,6 +21,8 @@
 --                         round, of which the median counts. "medians" is the ratio of the
 --                         medians, "fastest" that of the least values
 --   at_least or at_most   the target; a row may have none
+local page = require "page"
+
 local harness = {}
 
 --- Median, least and most of a list.
@@ -190,7 +192,8 @@ local function line(set, name, cells, ...)
     return (text .. ("  %-17s %9s  %-20s %-12s %s"):format(...)):gsub("%s+$", "")
 end
 
-local function row_line(set, row, figure, met)
+-- What a row's line says, as texts: the sides, the figure and its spread.
+local function texts(set, row, figure)
     local cells, value, range = {}, "", ""
     for i, side in ipairs(set.sides) do
         cells[i] = side_text(set, row, side)
@@ -201,9 +204,35 @@ local function row_line(set, row, figure, met)
             range = figure_text(row, figure.least) .. " .. " .. figure_text(row, figure.most)
         end
     end
-    local verdict = met == nil and "" or met and "met" or "NOT MET"
+    return cells, value, range
+end
+
+local function verdict(met)
+    return met == nil and "" or met and "met" or "NOT MET"
+end
+
+local function row_line(set, row, figure, met)
+    local cells, value, range = texts(set, row, figure)
     return (line(set, row.name, cells, table.concat(row.figure or {}, " "), value, range,
-        target_text(row), verdict))
+        target_text(row), verdict(met)))
+end
+
+-- The same as a line of a table: what has no figure has fewer cells.
+local function page_line(set, row, figure, met)
+    local list, value, range = texts(set, row, figure)
+    table.insert(list, 1, row.name)
+    if row.figure then
+        local target = met == nil and "" or target_text(row) .. ": " .. verdict(met)
+        list[#list + 1] = table.concat(row.figure, " ") .. " = " .. value
+        list[#list + 1], list[#list + 2] = range, target
+    end
+    return list
+end
+
+local function page_titles(set, row)
+    local titles = table.move(set.sides, 1, #set.sides, 2, { "" })
+    if not row.figure then return titles end
+    return table.move({ "figure", "of the rounds", "target" }, 1, 3, #titles + 1, titles)
 end
 
 local function json(set, row, figure, met)
@@ -248,23 +277,26 @@ local function run_set(set, settings, all)
     end
     local own = setmetatable({ rounds = settings.rounds or set.rounds }, { __index = settings })
     settings.say ""
-    for _, text in ipairs(set.title) do
-        settings.say((text:gsub("%$ROUNDS", own.rounds or "")))
-    end
+    local about = table.concat(set.title, "\n"):gsub("%$ROUNDS", own.rounds or "")
+    settings.say(about)
     settings.say ""
     settings.say((line(set, "", set.sides, "figure", "", "least .. most", "target", "")))
+    local titles, lines = nil, {}
     set.measure(rows, own, function(row)
         local figure = figure_of(row)
         local met = is_met(row, figure)
         settings.say(row_line(set, row, figure, met))
         all.targets, all.met = all.targets + (met == nil and 0 or 1), all.met + (met and 1 or 0)
         all.lines[#all.lines + 1] = json(set, row, figure, met)
+        titles = titles or page_titles(set, row)
+        lines[#lines + 1] = page_line(set, row, figure, met)
     end)
+    if titles then all.tables[#all.tables + 1] = page.table(about, titles, lines) end
 end
 
---- Runs all sets and prints them. Returns whether all targets were met.
+--- Runs all sets and prints them. Returns whether all targets were met, and the tables for a page.
 function harness.run(sets, settings)
-    local all = { targets = 0, met = 0, lines = {} }
+    local all = { targets = 0, met = 0, lines = {}, tables = {} }
     for _, set in ipairs(sets) do
         run_set(set, settings, all)
     end
@@ -272,7 +304,7 @@ function harness.run(sets, settings)
     if settings.json then
         print("[" .. table.concat(all.lines, ",\n ") .. "]")
     end
-    return all.met == all.targets
+    return all.met == all.targets, all.tables
 end
 
 return harness

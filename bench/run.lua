@@ -5,24 +5,28 @@
 --                                            over TCP (tcp.lua)
 --   tlslife bench/run.lua cache [full]       session caches and stores (cache.lua)
 --   tlslife bench/run.lua server             servers with many connections (server.lua)
+--   tlslife bench/run.lua anchors            handshakes beside the thinnest binding (anchors.lua)
 --   tlslife bench/run.lua idle [CONNECTIONS] what an idle connection holds (idle.lua)
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = here .. "/?.lua;" .. here .. "/../?.lua;" .. package.path
-local machine, harness = require "machine", require "harness"
+local machine, harness, page = require "machine", require "harness", require "page"
 
 -- What each command runs, and what its further word sets.
 local COMMANDS <const> = {
     default = { modules = { "rows", "tcp" } },
     cache = { modules = { "cache" }, word = "full" },
     server = { modules = { "server" } },
+    anchors = { modules = { "anchors" } },
     idle = { modules = { "idle" }, word = "connections" },
 }
-local FLAGS <const> = { ["--json"] = "json", ["--check"] = "check", ["--careless"] = "careless" }
+local FLAGS <const> = { ["--json"] = "json", ["--check"] = "check", ["--page"] = "page",
+    ["--careless"] = "careless" }
 local VALUES <const> = { ["--rounds"] = "rounds", ["--only"] = "only", ["--plain"] = "plain" }
 
 local function usage(message)
-    io.stderr:write(message, "\nusage: run.lua [cache [full] | server | idle [CONNECTIONS]] ",
-        "[--rounds n] [--only text] [--careless] [--json] [--check] [--plain path]\n")
+    io.stderr:write(message, "\nusage: run.lua ",
+        "[cache [full] | server | anchors | idle [CONNECTIONS]] [--rounds n] [--only text] ",
+        "[--careless] [--json] [--check] [--page] [--plain path]\n")
     os.exit(2)
 end
 
@@ -51,14 +55,17 @@ local function options()
     return found
 end
 
+local function load_average()
+    return tonumber((machine.slurp "/proc/loadavg" or "0"):match "^%S+")
+end
+
 local function describe_machine()
     local model, processors = "unknown processor", 0
     for line in io.lines "/proc/cpuinfo" do
         model = line:match "^model name%s*:%s*(.*)" or model
         processors = processors + (line:match "^processor%s*:" and 1 or 0)
     end
-    local average = (machine.slurp "/proc/loadavg" or "0"):match "^%S+"
-    return ("%s, %d processors, load %s"):format(model, processors, average)
+    return ("%s, %d processors"):format(model, processors)
 end
 
 local function main()
@@ -67,15 +74,21 @@ local function main()
     settings.say = settings.json and function() end or print
     settings.side = require "plain".new(settings.plain or machine.BESIDE .. "/bench/plain",
         machine.SERVERS)
-    settings.say(("tlslife %s, %s, %s"):format(tls.version, tls.openssl_version, _VERSION))
-    settings.say(describe_machine())
+    local versions = ("tlslife %s, %s, %s"):format(tls.version, tls.openssl_version, _VERSION)
+    local machine_is, load = describe_machine(), load_average()
+    settings.say(versions)
+    settings.say(("%s, load %.2f"):format(machine_is, load))
     local sets = {}
     for _, name in ipairs(settings.command.modules) do
         for _, set in ipairs { require(name)(settings) } do
             sets[#sets + 1] = set
         end
     end
-    local good = harness.run(sets, settings)
+    local good, tables = harness.run(sets, settings)
+    if settings.page then
+        local command = "./dev bench" .. (COMMANDS[arg[1]] and " " .. arg[1] or "")
+        page.write(command, { versions, machine_is }, load, tables)
+    end
     return good or not settings.check
 end
 

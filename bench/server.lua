@@ -1,5 +1,5 @@
 -- server.lua: servers with many connections at once: tls.serve beside plain C, nginx, LuaSec with
--- luv, cqueues with luaossl and Node. See bench/README.md.
+-- luv, cqueues with luaossl, Python and Node. See bench/README.md.
 local process, machine, harness = require "spec.support.process",
     require "machine", require "harness"
 local servers = require "servers"
@@ -8,7 +8,7 @@ local PLAIN <const>, OURS <const> = machine.BESIDE .. "/bench/server_plain",
     machine.HERE .. "/server/ours.lua"
 local TLSLIFE <const> = machine.BESIDE .. "/tlslife"
 
--- ------------------------------------------------------------------------------------- six servers
+-- ------------------------------------------------------------------------------------- seven servers
 
 -- A row of TLS 1.3 from the client's words and what is particular to it.
 local function row(name, operation, mode, connections, turns, amount, more)
@@ -67,6 +67,7 @@ local function starters(files)
         script("lua5.4", machine.HERE .. "/server/on_luasec.lua"))
     add("cqueues", has "cqueues openssl",
         script("lua5.4", machine.HERE .. "/server/on_cqueues.lua"))
+    add("Python", machine.find "python3", script("python3", machine.HERE .. "/server/on_python.py"))
     add("Node", machine.find "node", script("node", machine.HERE .. "/server/on_node.js"))
     return list
 end
@@ -208,7 +209,7 @@ return function(settings)
             "Servers with many connections, one worker each: processor time of the server per",
             "operation, or memory private to the process; medians of $ROUNDS rounds.",
         },
-        sides = { "C", "tlslife", "nginx", "LuaSec+luv", "cqueues", "Node" }, rounds = 9,
+        sides = { "C", "tlslife", "nginx", "LuaSec+luv", "cqueues", "Python", "Node" }, rounds = 9,
         rows = ROWS,
         measure = servers.measure(function()
             files = files or servers.files(settings.side:identity())
