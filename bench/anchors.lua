@@ -8,7 +8,8 @@ local process, machine = require "spec.support.process", require "machine"
 
 local NAMES <const> = {
     full13 = "full handshake, TLS 1.3", full12 = "full handshake, TLS 1.2",
-    id12 = "resumed by id, TLS 1.2", tkt12 = "resumed by ticket, TLS 1.2", psk13 = "resumed, TLS 1.3",
+    id12 = "resumed by id, TLS 1.2", tkt12 = "resumed by ticket, TLS 1.2",
+    psk13 = "resumed, TLS 1.3",
 }
 
 local function folder()
@@ -43,15 +44,16 @@ return function()
     if not place then return end
     return {
         title = {
-            "Handshakes in memory, processor time of both sides, beside the thinnest binding: medians",
-            "of $ROUNDS rounds.",
+            "Handshakes in memory, processor time of both sides, beside the thinnest binding:",
+            "medians of $ROUNDS rounds.",
         },
         sides = { "C", "thinnest", "tlslife", "in lua5.4" }, rounds = 7,
         measure = function(_, own, report)
             local status, output = process.run {
                 "sh", place .. "/run.sh", own.rounds, timeout = 1800, environment = {
                     OUT = process.directory() .. "/anchors",
-                    TLSLIFE = absolute(machine.BESIDE), LUA_DIR = absolute(machine.HERE .. "/../lua"),
+                    TLSLIFE = absolute(machine.BESIDE),
+                    LUA_DIR = absolute(machine.HERE .. "/../lua"),
                 },
             }
             assert(status == 0, output)

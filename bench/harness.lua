@@ -5,6 +5,7 @@
 --   title     lines that are printed before its table
 --   sides     the names of what is compared, in the order of the columns
 --   rounds    how many rounds there are, unless the command line says otherwise
+--   name_width  of the first column, where names are long
 --   spreads   true: each side's column also has the least and the most of the rounds
 --   rows      the rows. A set without them finds its rows while it measures, and reads
 --             settings.only itself
@@ -184,7 +185,8 @@ end
 -- name, a cell for each side, the figure: what it is, its value, its spread; the target and the
 -- verdict.
 local function line(set, name, cells, ...)
-    local side_width, name_width = set.spreads and 36 or 11, set.spreads and 41 or 34
+    local side_width = set.spreads and 36 or 11
+    local name_width = set.name_width or set.spreads and 41 or 34
     local text = ("%%-%ds"):format(name_width):format(name)
     for _, cell in ipairs(cells) do
         text = text .. (" %%%ds"):format(side_width):format(cell)

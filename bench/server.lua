@@ -8,7 +8,7 @@ local PLAIN <const>, OURS <const> = machine.BESIDE .. "/bench/server_plain",
     machine.HERE .. "/server/ours.lua"
 local TLSLIFE <const> = machine.BESIDE .. "/tlslife"
 
--- ------------------------------------------------------------------------------------- seven servers
+-- ----------------------------------------------------------------------------------- seven servers
 
 -- A row of TLS 1.3 from the client's words and what is particular to it.
 local function row(name, operation, mode, connections, turns, amount, more)
