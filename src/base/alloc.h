@@ -1,11 +1,12 @@
 /*
- * alloc.h: malloc for buffers that can hold a TLS record.
+ * alloc.h: malloc for buffers that can hold a TLS record, and free for memory that holds a secret.
  */
 #ifndef TLSLIFE_ALLOC_H
 #define TLSLIFE_ALLOC_H
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TLSL_RECORD 16384
 #define TLSL_LINE 64 /* bytes in a line of the processor's cache */
@@ -17,6 +18,14 @@
 static inline void *tlsl_malloc(size_t size) {
     size_t lines = (size + TLSL_LINE - 1) / TLSL_LINE;
     return size < TLSL_RECORD ? malloc(size) : aligned_alloc(TLSL_LINE, lines * TLSL_LINE);
+}
+
+/* Wipes what malloc gave, and frees it. */
+static inline void tlsl_wipe_free(void *secret, size_t len) {
+    if (secret != NULL) {
+        explicit_bzero(secret, len);
+    }
+    free(secret);
 }
 
 #endif

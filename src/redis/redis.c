@@ -40,6 +40,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/error.h"
 #include "base/process.h"
 #include "cache/store/store.h"
@@ -153,14 +154,26 @@ static bool reserve(redis *self, size_t more) {
     }
     if (self->out_len + more > self->out_size) {
         size_t size = (self->out_len + more) * 2;
-        char *grown = realloc(self->out, size);
+        char *grown = malloc(size); /* not realloc, which could leave the password behind */
         if (grown == NULL) {
             return false;
         }
+        if (self->out_len > 0) {
+            memcpy(grown, self->out, self->out_len);
+        }
+        tlsl_wipe_free(self->out, self->out_size);
         self->out = grown;
         self->out_size = size;
     }
     return true;
+}
+
+/* AUTH has the password in it. */
+static void free_command(char *command, long long len) {
+    if (len > 0) {
+        explicit_bzero(command, (size_t)len);
+    }
+    redisFreeCommand(command);
 }
 
 /*
@@ -173,12 +186,12 @@ static request *append(redis *self, int argc, const char **argv, const size_t *l
     request *added = len > 0 ? calloc(1, sizeof *added) : NULL;
     if (added == NULL || !reserve(self, (size_t)len)) {
         free(added);
-        redisFreeCommand(command);
+        free_command(command, len);
         return NULL;
     }
     memcpy(self->out + self->out_len, command, (size_t)len);
     self->out_len += (size_t)len;
-    redisFreeCommand(command);
+    free_command(command, len);
     added->deadline_ms = tlsl_now_ms() + self->timeout_ms;
     added->found = TLSL_FOUND_PENDING;
     added->expects = REDIS_REPLY_STATUS;
@@ -298,7 +311,7 @@ static bool append_setup(redis *self) {
 static bool put_setup_first(redis *self) {
     request *queued = self->first, **queued_end = self->end;
     char *bytes = self->out;
-    size_t len = self->out_len;
+    size_t len = self->out_len, size = self->out_size;
     self->first = NULL;
     self->end = &self->first;
     self->out = NULL;
@@ -308,7 +321,7 @@ static bool put_setup_first(redis *self) {
         memcpy(self->out + self->out_len, bytes, len);
         self->out_len += len;
     }
-    free(bytes);
+    tlsl_wipe_free(bytes, size); /* an earlier connection's AUTH may be in it */
     *self->end = queued;
     self->end = queued == NULL ? self->end : queued_end;
     return ok;
@@ -591,10 +604,7 @@ static void pump(tlslife_store *store) {
 }
 
 static void wipe(char *secret) {
-    if (secret != NULL) {
-        explicit_bzero(secret, strlen(secret));
-    }
-    free(secret);
+    tlsl_wipe_free(secret, secret == NULL ? 0 : strlen(secret));
 }
 
 static void destroy(tlslife_store *store) {
@@ -612,7 +622,7 @@ static void destroy(tlslife_store *store) {
     free(self->service);
     free(self->unix_path);
     free(self->prefix);
-    free(self->out);
+    tlsl_wipe_free(self->out, self->out_size);
     free(self);
 }
 
