@@ -176,6 +176,8 @@ TLSLIFE_API const char *tlslife_openssl_version(void);
  * Keeps the memory that OpenSSL frees in this process for its next allocation of the same size, at
  * most 512 KiB in each thread. A full handshake then costs some five per cent less than with
  * glibc's malloc alone, a resumed one four to ten. A thread's memory is freed when the thread ends.
+ * What OpenSSL frees is wiped, except for buffers of records: without this call keys of connections
+ * and private keys stay in memory that was freed, as OpenSSL alone leaves them.
  * The call is for a program, which makes it once, in its first thread, before any other call of
  * this library or of OpenSSL. A library should not make it, and neither should a build with
  * AddressSanitizer, which would see less. The program tlslife makes it. Returns false, and changes

@@ -8,6 +8,11 @@
  * ten of a resumed one. Each block in a list is malloc's own, so any thread may free it, and malloc
  * knows its size.
  *
+ * OpenSSL leaves secrets in what it frees: the keys of a connection in its SSL, a private key where
+ * its PEM was decoded, a session where its ticket was made. Blocks wait here for longer than
+ * malloc's do, so they are wiped first. Buffers of records are not: they are most of the bytes, and
+ * hold no keys.
+ *
  * An attacker would try to make a thread take much memory at once and keep it. A thread keeps at
  * most BYTES_MAX; the rest goes back to malloc, and so does everything when the thread ends. An
  * attacker would also exploit a block that is freed twice, or written to while it is free, to make
@@ -37,6 +42,7 @@
  */
 #define LARGE_GRAIN 512
 #define LARGE_MAX (SMALL_MAX + 62 * LARGE_GRAIN)
+#define RECORD_MAX (TLSL_RECORD + 1024) /* what a buffer for a record has at most */
 #define SMALL_KINDS ((SMALL_MAX - LEAST) / GRAIN + 1)
 #define KINDS (SMALL_KINDS + (LARGE_MAX - SMALL_MAX) / LARGE_GRAIN)
 #define BYTES_MAX ((size_t)512 << 10)
@@ -104,9 +110,6 @@ static block *pop(size_t kind) {
 }
 
 static void push(size_t kind, block *one) {
-    if (one->mark == mark_of(one)) {
-        OPENSSL_die("memory was freed twice", OPENSSL_FILE, OPENSSL_LINE);
-    }
     one->mark = mark_of(one);
     one->next = (uintptr_t)kept.lists[kind] ^ secret;
     kept.lists[kind] = one;
@@ -147,10 +150,21 @@ static void give_seldom(block *given, size_t size) {
     push(kind_within(size), given);
 }
 
+/* Wipes a block that is given back, unless it is a buffer for a record. */
+static void wipe(block *given, size_t size) {
+    if (fits(size) && given->mark == mark_of(given)) {
+        OPENSSL_die("memory was freed twice", OPENSSL_FILE, OPENSSL_LINE);
+    }
+    if (size < TLSL_RECORD || size > RECORD_MAX) {
+        OPENSSL_cleanse(given, size);
+    }
+}
+
 static void give(void *given, const char *file, int line) {
     (void)file;
     (void)line;
     size_t size = given == NULL ? 0 : malloc_usable_size(given);
+    wipe(given, size);
     if (fits(size) && kept.bytes + size <= kept.bytes_max) {
         push(kind_within(size), given);
     } else {
