@@ -1,0 +1,470 @@
+/*
+ * secrets: what is left of secrets in a process's memory when they are no longer needed.
+ *
+ * Each life (secrets_lives.c and others) is a process that is given secrets, uses them, and gives
+ * them up in one of the ways there are: free, an error in the middle, a rotation. This process
+ * looks through all of its memory that can be read and written (which is what a core dump holds),
+ * once while the library has the secrets, when they must be found, so that the scan proves itself,
+ * and once after the last reference has gone, when they must not be. A life is run twice: with
+ * glibc's malloc, and with the memory that tlslife_keep_memory() keeps, as the program tlslife has
+ * it.
+ *
+ * OpenSSL leaves some secrets in memory that it gives back to malloc, where this library cannot
+ * reach them. Lives of plain C on OpenSSL alone (secrets_plain.c) show which. What they leave is
+ * counted apart, with glibc's malloc; with kept memory nothing may be left.
+ *
+ * Bytes are also looked for in reverse (a bignum's) and as hexadecimal (a key log's).
+ *
+ *     secrets [NAME]
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "identity.h"
+#include "secrets.h"
+#include "tlslife.h"
+#include "tlslife_lua.h"
+
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SECRETS_MAX = 64, NAME_MAX_LEN = 64, FORMS = 3, LINE = 48 };
+
+typedef struct known_secret {
+    char name[NAME_MAX_LEN];
+    unsigned char bytes[FORMS][2 * SECRET_MAX];
+    size_t len[FORMS]; /* 0: there is no such form */
+    bool derived;      /* told by the life */
+} known_secret;
+
+typedef struct message { /* of a life; `len` bytes follow those that have them */
+    char kind;
+    char name[NAME_MAX_LEN * 4];
+    size_t len;
+} message;
+
+static known_secret known[SECRETS_MAX];
+static size_t known_len;
+static char left_by_plain[SECRETS_MAX][NAME_MAX_LEN];
+static size_t left_by_plain_len;
+static unsigned secrets_seen, scans, findings, left;
+static test_identity identity, other;
+static char encrypted[4096];
+
+/* ---------------------------------------------------------------------------------------- messages */
+
+static int to_scanner = -1;
+
+static void must(bool good) {
+    if (!good) {
+        _exit(3); /* the other side is gone, and says why */
+    }
+}
+
+static void send_all(int fd, const void *bytes, size_t len) {
+    for (const char *at = bytes; len > 0;) {
+        ssize_t put = write(fd, at, len);
+        must(put > 0);
+        at += put;
+        len -= (size_t)put;
+    }
+}
+
+static bool receive_all(int fd, void *bytes, size_t len) {
+    for (char *at = bytes; len > 0;) {
+        ssize_t got = read(fd, at, len);
+        if (got <= 0) {
+            return false;
+        }
+        at += got;
+        len -= (size_t)got;
+    }
+    return true;
+}
+
+static void say(char kind, const char *name, const void *bytes, size_t len) {
+    message said = {.kind = kind, .len = len};
+    (void)snprintf(said.name, sizeof said.name, "%s", name);
+    send_all(to_scanner, &said, sizeof said);
+    send_all(to_scanner, bytes, bytes == NULL ? 0 : len);
+}
+
+char *given(const char *name, size_t len) {
+    size_t got = 0;
+    say('G', name, NULL, len);
+    must(receive_all(to_scanner, &got, sizeof got));
+    char *secret = calloc(1, got + 1);
+    must(secret != NULL && receive_all(to_scanner, secret, got));
+    return secret;
+}
+
+char *given_text(const char *name, size_t *out_len) {
+    char *text = given(name, 0);
+    *out_len = strlen(text);
+    return text;
+}
+
+void ungive(char *secret, size_t len) {
+    OPENSSL_cleanse(secret, len);
+    free(secret);
+}
+
+static void wait_for_scan(void) {
+    char done;
+    must(receive_all(to_scanner, &done, 1));
+}
+
+void tell(const char *name, void *secret, size_t len) {
+    say('T', name, secret, len);
+    OPENSSL_cleanse(secret, len);
+}
+
+void expect_held(const char *held) {
+    say('B', held, NULL, 0);
+    wait_for_scan();
+}
+
+void expect_gone(void) {
+    say('A', "", NULL, 0);
+    wait_for_scan();
+}
+
+void expect_that(bool good, const char *what) {
+    if (!good) {
+        say('F', what, NULL, 0);
+        wait_for_scan();
+    }
+}
+
+/* ----------------------------------------------------------------------------------------- secrets */
+
+static void add_forms(known_secret *one) {
+    static const char digits[] = "0123456789abcdef";
+    size_t len = one->len[0];
+    for (size_t i = 0; i < len; i++) {
+        one->bytes[1][len - 1 - i] = one->bytes[0][i];
+        one->bytes[2][2 * i] = (unsigned char)digits[one->bytes[0][i] >> 4];
+        one->bytes[2][2 * i + 1] = (unsigned char)digits[one->bytes[0][i] & 15];
+    }
+    one->len[1] = len;
+    one->len[2] = 2 * len;
+}
+
+static void know(const char *name, const void *bytes, size_t len, bool derived) {
+    if (known_len == SECRETS_MAX || len < 8 || len > SECRET_MAX) {
+        fprintf(stderr, "secrets: %s: %zu bytes are not looked for\n", name, len);
+        findings++;
+        return;
+    }
+    known_secret *one = &known[known_len++];
+    memset(one, 0, sizeof *one);
+    (void)snprintf(one->name, sizeof one->name, "%s", name);
+    memcpy(one->bytes[0], bytes, len);
+    one->len[0] = len;
+    one->derived = derived;
+    add_forms(one);
+    secrets_seen++;
+}
+
+/* A line in the middle of a PEM text, which names no structure, and the key's number. */
+static void know_pem(const char *text) {
+    const char *line = strchr(strstr(text, "-----\n") + 6, '\n') + 1;
+    BIO *bio = BIO_new_mem_buf(text, -1);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "no");
+    BIGNUM *number = NULL;
+    unsigned char bytes[32];
+    know("PEM line", line, LINE, false);
+    if (key != NULL && EVP_PKEY_get_bn_param(key, "priv", &number) == 1 &&
+        BN_bn2binpad(number, bytes, sizeof bytes) == sizeof bytes) {
+        know("private key", bytes, sizeof bytes, false);
+    }
+    BN_clear_free(number);
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+}
+
+static void give_text(int fd, const char *text) {
+    size_t len = strlen(text);
+    send_all(fd, &len, sizeof len);
+    send_all(fd, text, len);
+}
+
+static bool text_of(const char *name, const char **out, bool *out_key) {
+    const struct {
+        const char *name, *text;
+        bool key;
+    } texts[] = {
+        {"PEM certificate", identity.certificate, false},
+        {"PEM key", identity.key, true},
+        {"PEM key of another", other.key, true},
+        {"PEM encrypted key", encrypted, false},
+        {"passphrase", "a passphrase of the spec 8d1f", false},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (strcmp(name, texts[i].name) == 0) {
+            *out = texts[i].text;
+            *out_key = texts[i].key;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void give(int fd, const message *asked) {
+    unsigned char bytes[SECRET_MAX];
+    const char *text = NULL;
+    bool key = false;
+    if (text_of(asked->name, &text, &key)) {
+        if (key) {
+            know_pem(text);
+        } else if (strcmp(asked->name, "passphrase") == 0) {
+            know(asked->name, text, strlen(text), false);
+        } else if (strcmp(asked->name, "PEM encrypted key") == 0) {
+            know_pem(identity.key);
+        }
+        give_text(fd, text);
+        return;
+    }
+    /* Some are text for the library: no byte is NUL. */
+    (void)RAND_bytes(bytes, (int)asked->len);
+    for (size_t i = 0; i < asked->len; i++) {
+        bytes[i] |= 1;
+    }
+    know(asked->name, bytes, asked->len, false);
+    send_all(fd, &asked->len, sizeof asked->len);
+    send_all(fd, bytes, asked->len);
+}
+
+/* ------------------------------------------------------------------------------------------ a scan */
+
+typedef struct region {
+    uintptr_t from, to;
+    char what[128];
+} region;
+
+static bool seen[SECRETS_MAX], in_shared[SECRETS_MAX];
+static char where[SECRETS_MAX][160];
+
+static void look_at(const region *one, const unsigned char *bytes, size_t len, size_t at) {
+    for (size_t i = 0; i < known_len; i++) {
+        for (size_t form = 0; form < FORMS; form++) {
+            const unsigned char *found =
+                memmem(bytes, len, known[i].bytes[form], known[i].len[form]);
+            if (known[i].len[form] == 0 || found == NULL) {
+                continue;
+            }
+            seen[i] = true;
+            in_shared[i] = in_shared[i] || strstr(one->what, " rw-s ") != NULL;
+            (void)snprintf(where[i], sizeof where[i], "form %zu, %s +%#zx", form, one->what,
+                           at + (size_t)(found - bytes));
+        }
+    }
+}
+
+static void scan_region(pid_t pid, const region *one) {
+    enum { CHUNK = 1 << 20 };
+    static unsigned char bytes[CHUNK + 2 * SECRET_MAX];
+    for (uintptr_t at = one->from; at < one->to; at += CHUNK) {
+        size_t len = one->to - at < sizeof bytes ? one->to - at : sizeof bytes;
+        struct iovec to = {bytes, len}, from = {(void *)at, len}; /* NOLINT */
+        ssize_t got = process_vm_readv(pid, &to, 1, &from, 1, 0);
+        if (got > 0) {
+            look_at(one, bytes, (size_t)got, at - one->from);
+        }
+    }
+}
+
+static void scan(pid_t pid) {
+    char path[64], line[512];
+    (void)snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *maps = fopen(path, "r");
+    memset(seen, 0, sizeof seen);
+    memset(in_shared, 0, sizeof in_shared);
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        region one = {0};
+        unsigned long from = 0, to = 0;
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2 && strstr(line, " rw") != NULL) {
+            one.from = from;
+            one.to = to;
+            (void)snprintf(one.what, sizeof one.what, "%.*s", (int)strcspn(line, "\n"), line);
+            scan_region(pid, &one);
+        }
+    }
+    if (maps == NULL || fclose(maps) != 0) {
+        fprintf(stderr, "secrets: %s cannot be read\n", path);
+        findings++;
+    }
+    scans++;
+}
+
+/* ------------------------------------------------------------------------------- what it must show */
+
+static void finding(const life *one, const char *mode, const char *what, const char *name,
+                    const char *more) {
+    fprintf(stderr, "secrets: %s, %s, %s: %s: %s%s\n", one->name, one->end, mode, name, what, more);
+    findings++;
+}
+
+static bool is_in(const char *names, const char *name) {
+    size_t len = strlen(name);
+    for (const char *at = strstr(names, name); at != NULL; at = strstr(at + 1, name)) {
+        if ((at == names || at[-1] == ',') && (at[len] == '\0' || at[len] == ',')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_held(const life *one, const char *mode, const char *held) {
+    for (size_t i = 0; i < known_len; i++) {
+        if (!seen[i] && is_in(held, known[i].name)) {
+            finding(one, mode, "not found while it is in use", known[i].name, "");
+        }
+        if (in_shared[i]) {
+            finding(one, mode, "in memory that other processes see: ", known[i].name, where[i]);
+        }
+    }
+}
+
+static bool plain_leaves(const char *name) {
+    for (size_t i = 0; i < left_by_plain_len; i++) {
+        if (strcmp(left_by_plain[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_gone(const life *one, const char *mode, bool plain) {
+    for (size_t i = 0; i < known_len; i++) {
+        if (!seen[i]) {
+            continue;
+        }
+        if (plain) {
+            if (!plain_leaves(known[i].name)) {
+                (void)snprintf(left_by_plain[left_by_plain_len++], NAME_MAX_LEN, "%s",
+                               known[i].name);
+                printf("left by OpenSSL alone (%s): %s\n", one->name, known[i].name);
+            }
+        } else if (strcmp(mode, "malloc") == 0 && plain_leaves(known[i].name)) {
+            left++;
+        } else {
+            finding(one, mode, "found when it should be gone: ", known[i].name, where[i]);
+        }
+    }
+}
+
+/* Answers a life until it ends. */
+static void serve(const life *one, const char *mode, bool plain, pid_t pid, int fd) {
+    static unsigned char bytes[SECRET_MAX];
+    message said;
+    while (receive_all(fd, &said, sizeof said) && said.kind != 'E') {
+        switch (said.kind) {
+        case 'G': give(fd, &said); continue;
+        case 'T':
+            must(said.len <= sizeof bytes && receive_all(fd, bytes, said.len));
+            know(said.name, bytes, said.len, true);
+            continue;
+        case 'F': finding(one, mode, "did not happen", said.name, ""); break;
+        default:
+            scan(pid);
+            if (said.kind == 'B') {
+                check_held(one, mode, said.name);
+            } else {
+                check_gone(one, mode, plain);
+            }
+            break;
+        }
+        send_all(fd, "", 1);
+    }
+}
+
+/* --------------------------------------------------------------------------------------- processes */
+
+static const life *const all_lives[] = {plain_lives, c_lives, lua_lives};
+
+static const life *life_at(int table, int row) {
+    return &all_lives[table][row];
+}
+
+static int run_life(int fd, const char *mode, int table, int row) {
+    to_scanner = fd;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    must(strcmp(mode, "kept") != 0 || tlslife_keep_memory());
+    life_at(table, row)->live();
+    say('E', "", NULL, 0);
+    return 0;
+}
+
+static void run_process(char *self, const char *mode, int table, int row) {
+    const life *one = life_at(table, row);
+    int ends[2], status = 0;
+    char fd[16], table_text[16], row_text[16];
+    must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    (void)snprintf(fd, sizeof fd, "%d", ends[1]);
+    (void)snprintf(table_text, sizeof table_text, "%d", table);
+    (void)snprintf(row_text, sizeof row_text, "%d", row);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char life_flag[] = "--life";
+        char *argv[] = {self, life_flag, fd, (char *)(uintptr_t)mode, table_text, row_text, NULL};
+        (void)close(ends[0]);
+        (void)execv("/proc/self/exe", argv);
+        _exit(126);
+    }
+    (void)close(ends[1]);
+    known_len = 0;
+    serve(one, mode, table == 0, pid, ends[0]);
+    (void)close(ends[0]);
+    if (waitpid(pid, &status, 0) != pid || status != 0) {
+        finding(one, mode, "has ended with a failure", "the life", "");
+    }
+}
+
+static bool make_texts(void) {
+    BIO *from = NULL, *to = BIO_new(BIO_s_mem());
+    bool good = identity_make(&identity) && identity_make(&other);
+    from = BIO_new_mem_buf(identity.key, -1);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(from, NULL, NULL, NULL);
+    const char *passphrase = NULL;
+    bool unused;
+    good = good && text_of("passphrase", &passphrase, &unused) &&
+           PEM_write_bio_PKCS8PrivateKey(to, key, EVP_aes_256_cbc(), passphrase,
+                                         (int)strlen(passphrase), NULL, NULL) == 1;
+    identity_text(to, encrypted, sizeof encrypted);
+    EVP_PKEY_free(key);
+    BIO_free(from);
+    return good;
+}
+
+int main(int argc, char **argv) {
+    static const char *const modes[] = {"malloc", "kept"};
+    if (argc == 6 && strcmp(argv[1], "--life") == 0) {
+        return run_life((int)strtol(argv[2], NULL, 10), argv[3], (int)strtol(argv[4], NULL, 10),
+                        (int)strtol(argv[5], NULL, 10));
+    }
+    if (!make_texts()) {
+        return 2;
+    }
+    for (int table = 0; table < 3; table++) {
+        for (int row = 0; life_at(table, row)->name != NULL; row++) {
+            for (int mode = 0; mode < (table == 0 ? 1 : 2); mode++) {
+                if (argc < 2 || table == 0 || strcmp(argv[1], life_at(table, row)->name) == 0) {
+                    run_process(argv[0], modes[mode], table, row);
+                }
+            }
+        }
+    }
+    printf("%u times a secret is left where OpenSSL alone leaves it, too\n", left);
+    printf("proved secrets: %u secrets, %u scans; %u findings\n", secrets_seen, scans, findings);
+    return findings == 0 && scans > 0 ? 0 : 1;
+}
