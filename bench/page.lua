@@ -1,11 +1,11 @@
--- page.lua: what a run measured as tables in docs/performance.md, between the markers of its
--- command: `./dev bench server --page`.
+-- page.lua: what a run found as tables in a page of docs, between the markers of its command:
+-- docs/performance.md for `./dev bench --page`, docs/reliability.md for `./dev prove`.
 --
 -- A machine that does other things at the same time measures worse, so the page says how busy it
 -- was before the run began.
 local process = require "spec.support.process"
 
-local PAGE <const> = "docs/performance.md"
+local COLUMNS <const> = 100
 local BUSY <const> = 0.7 -- of a processor: more than a desktop does by itself
 
 local page = {}
@@ -21,19 +21,36 @@ function page.table(about, titles, lines)
     return table.concat(text, "\n") .. "\n"
 end
 
---- Puts the tables in the place of those that stand on the page for this command. about: versions
---- and machine.
+--- The text in lines.
+function page.wrap(text)
+    local lines, line = {}, ""
+    for word in text:gmatch "%S+" do
+        if line ~= "" and #line + 1 + #word > COLUMNS then
+            lines[#lines + 1], line = line, word
+        else
+            line = line == "" and word or line .. " " .. word
+        end
+    end
+    lines[#lines + 1] = line
+    return table.concat(lines, "\n") .. "\n"
+end
+
+--- Puts the text in the place of what stands on the page between the command's markers.
+function page.put(path, command, text)
+    local all = assert(process.slurp(path), path)
+    local _, first = all:find("<!-- written by " .. command .. " -->\n", 1, true)
+    local last = first and all:find("<!-- end -->", first, true)
+    assert(last, path .. " has no place for " .. command)
+    process.spill(path, all:sub(1, first) .. text .. all:sub(last))
+end
+
+--- Puts the tables of a benchmark on its page. about: versions and machine.
 function page.write(command, about, load, tables)
-    local text = assert(process.slurp(PAGE), PAGE)
-    local _, first = text:find("<!-- written by " .. command .. " -->\n", 1, true)
-    local last = first and text:find("<!-- end -->", first, true)
-    assert(last, PAGE .. " has no place for " .. command)
     local busy = load > BUSY and
         (" **The machine was busy (load %.1f): to be measured anew.**"):format(load) or ""
-    local head = ("`%s` wrote this on %s: %s.%s\n"):format(command, os.date "!%Y-%m-%d",
-        table.concat(about, ", "), busy)
-    local all = text:sub(1, first) .. head .. "\n" .. table.concat(tables, "\n") .. text:sub(last)
-    process.spill(PAGE, all)
+    local head = page.wrap(("`%s` wrote this on %s: %s.%s"):format(command, os.date "!%Y-%m-%d",
+        table.concat(about, ", "), busy))
+    page.put("docs/performance.md", command, head .. "\n" .. table.concat(tables, "\n"))
 end
 
 return page

@@ -6,9 +6,8 @@
 -- number of findings says, is a finding itself. What a machine says is in build/prove. With names
 -- of machines only these run, and the table stays as it is.
 
-local PAGE <const> = "docs/reliability.md"
-local BEGIN <const> = "<!-- written by ./dev prove -->\n"
-local END <const> = "<!-- end of what ./dev prove has written -->\n"
+package.path = "./?.lua;" .. package.path
+local page = require "bench.page"
 
 -- share: of the minutes; one without a share takes the time that it takes. words(minutes): the
 -- command's words behind ./dev. lines: the names in its lines, if they are not its own alone.
@@ -97,10 +96,10 @@ local function describe()
 end
 
 local function table_of(rows, minutes, began)
+    local head = page.wrap(("`./dev prove %d` wrote this on %s, in %d minutes: %s."):format(minutes,
+        os.date("!%Y-%m-%d", began), (os.time() - began + 59) // 60, describe()))
     local lines = {
-        ("`./dev prove %d` wrote this on %s, in %d minutes: %s."):format(minutes,
-            os.date("!%Y-%m-%d", began), (os.time() - began + 59) // 60, describe()),
-        "",
+        head,
         "| machine | the command that repeats it | what was tried in this run | findings |",
         "|---|---|---|---|",
     }
@@ -109,15 +108,6 @@ local function table_of(rows, minutes, began)
             :format(row.name, row.command, row.what, row.findings)
     end
     return table.concat(lines, "\n") .. "\n"
-end
-
-local function write_page(text)
-    local page = slurp(PAGE)
-    local _, first = page:find(BEGIN, 1, true)
-    local last = page:find(END, 1, true)
-    assert(first and last, PAGE .. " has no place for the table")
-    local file <close> = assert(io.open(PAGE, "wb"))
-    file:write(page:sub(1, first), text, page:sub(last))
 end
 
 -- --------------------------------------------------------------------------------------------- all
@@ -142,7 +132,9 @@ local function main()
         local own = run(machine, minutes * (machine.share or 0) / math.max(shares, 1))
         table.move(own, 1, #own, #rows + 1, rows)
     end
-    if #arg < 2 then write_page(table_of(rows, minutes, began)) end
+    if #arg < 2 then
+        page.put("docs/reliability.md", "./dev prove", table_of(rows, minutes, began))
+    end
     local findings = 0
     for _, row in ipairs(rows) do findings = findings + row.findings end
     io.write(("%d machines, %d findings\n"):format(#list, findings))
