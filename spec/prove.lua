@@ -29,7 +29,8 @@ end
 
 -- ./dev fuzz counts in seconds, for each of its targets, of which each processor runs one.
 local function fuzz_seconds(minutes)
-    local targets = tonumber(output_of "grep -l '^int LLVMFuzzerTestOneInput' spec/fuzz/*.c | wc -l")
+    local targets = tonumber(output_of
+        "grep -l '^int LLVMFuzzerTestOneInput' spec/fuzz/*.c | wc -l")
     return math.max(10, minutes * 60 * tonumber(output_of "nproc") // targets)
 end
 
