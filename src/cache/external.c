@@ -119,6 +119,18 @@ void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESS
     free(plain);
 }
 
+void tlsl_external_remove(tlslife_cache *cache, const tlsl_cache_key *key) {
+    unsigned char far_key[TLSL_STORE_KEY];
+    tlslife_store *store = tlsl_cache_store(cache);
+    if (store == NULL) {
+        return;
+    }
+    tlsl_external_key(key, far_key);
+    if (!store->verbs->remove(store, far_key)) {
+        tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
+    }
+}
+
 /* -------------------------------------------------------------------------------------- opening */
 
 static SSL_SESSION *parse(const unsigned char *plain, size_t plain_len) {

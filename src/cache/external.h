@@ -21,6 +21,8 @@ long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session);
 /* Seals session for key and tells the store. sid_ctx binds it to its policy. */
 void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                   tlslife_bytes sid_ctx);
+/* Tells the store, if there is one, that what it has for key is not to be used any more. */
+void tlsl_external_remove(tlslife_cache *cache, const tlsl_cache_key *key);
 /*
  * Opens what a store has returned. NULL is counted; *out_expired: because it was too old. Not to be
  * called under a lock.

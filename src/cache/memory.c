@@ -337,17 +337,6 @@ SSL_SESSION *tlsl_cache_find(tlslife_cache *cache, const tlsl_cache_key *key, bo
 
 /* ------------------------------------------------------------------------------------- dropping */
 
-static void tell_store(tlslife_cache *cache, const tlsl_cache_key *key) {
-    unsigned char far[TLSL_STORE_KEY];
-    if (cache->store == NULL) {
-        return;
-    }
-    tlsl_external_key(key, far);
-    if (!cache->store->verbs->remove(cache->store, far)) {
-        tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
-    }
-}
-
 static bool drop_server(tlslife_cache *cache, const unsigned char *id, bool bad) {
     uint64_t hash = hash_of(cache, id);
     tlsl_shard *shard = shard_of(cache, hash);
@@ -397,14 +386,16 @@ void tlsl_cache_drop(tlslife_cache *cache, SSL_SESSION *session, bool bad) {
     }
     if (!key.client) {
         (void)drop_server(cache, key.bytes, bad);
-        tell_store(cache, &key);
+        tlsl_external_remove(cache, &key);
         return;
     }
-    tlslife_outcome why = bad ? TLSLIFE_OUTCOME_NOT_CLOSED : TLSLIFE_OUTCOME_NOT_CACHED;
+    tlslife_outcome why = bad ? TLSLIFE_OUTCOME_NOT_CLOSED : TLSLIFE_OUTCOME_EXPIRED;
     unsigned char id[TLSL_STORE_KEY];
     memcpy(id, key.bytes, sizeof id);
-    if (drop_client(cache, id, session, why, &key)) {
-        tell_store(cache, &key);
+    /* One of TLS 1.3 is in one tier only. What the store has for this peer is another ticket. */
+    bool both = SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION;
+    if (drop_client(cache, id, session, why, &key) && both) {
+        tlsl_external_remove(cache, &key);
     }
 }
 
@@ -442,11 +433,11 @@ bool tlslife_cache_remove(tlslife_cache *cache, const unsigned char *id, size_t 
         return false;
     }
     bool had = drop_server(cache, key.bytes, false);
-    tell_store(cache, &key);
+    tlsl_external_remove(cache, &key);
     while (atomic_load_explicit(&cache->has_clients, memory_order_relaxed) &&
            drop_client(cache, key.bytes, NULL, TLSLIFE_OUTCOME_NOT_CACHED, &client_key)) {
         had = true;
-        tell_store(cache, &client_key);
+        tlsl_external_remove(cache, &client_key);
     }
     return had;
 }

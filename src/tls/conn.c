@@ -202,6 +202,7 @@ static void drop_progress(tlslife_conn *conn) {
     free(conn->found.verify_subject);
     free(conn->found.server_name);
     free(conn->resume.resumed_data);
+    free(conn->resume.stored);
     free(conn->asked.refuse_reason);
     if (conn->data.held != NULL) {
         OPENSSL_cleanse(conn->data.held, TLSL_RECORD);
@@ -212,6 +213,7 @@ static void drop_progress(tlslife_conn *conn) {
     conn->found.verify_subject = NULL;
     conn->found.server_name = NULL;
     conn->resume.resumed_data = NULL;
+    conn->resume.stored = NULL;
     conn->asked.refuse_reason = NULL;
     conn->data.held = NULL;
     conn->data.held_len = 0;
@@ -232,8 +234,10 @@ void tlslife_conn_free(tlslife_conn *conn) {
         return;
     }
     tlsl_transport_free(conn);
+    SSL_SESSION *stored = tlsl_stored_before_end(conn);
     SSL_set_ex_data(conn->ssl, conn_index, NULL);
     SSL_free(conn->ssl);
+    tlsl_stored_after_end(conn, stored);
     drop_progress(conn);
     drop_keylog(conn);
     SSL_SESSION_free(conn->resume.given_session);
@@ -345,7 +349,10 @@ static tlslife_status clear_ssl(tlslife_conn *conn) {
 
 tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     ERR_clear_error();
-    if (clear_ssl(conn) != TLSLIFE_OK) {
+    SSL_SESSION *stored = tlsl_stored_before_end(conn);
+    tlslife_status status = clear_ssl(conn);
+    tlsl_stored_after_end(conn, stored);
+    if (status != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     if (!conn->origin->foreign) {

@@ -108,6 +108,7 @@ typedef struct tlsl_resume {
     const SSL_SESSION *offered_session; /* to be compared, not used; no reference is held */
     SSL_SESSION *given_session;         /* client: what the program gave to set_session, or NULL */
     struct tlsl_search *search;         /* a lookup under way, and what it has found */
+    struct tlsl_stored *stored;         /* client: which session the external store has */
     /* a client's: the context's session id context, with the host's part filled in */
     unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH];
     size_t sid_ctx_len;

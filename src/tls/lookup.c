@@ -58,6 +58,12 @@ struct tlsl_search {
     size_t found_at; /* index in keys */
 };
 
+/* A client's session that the external store has, and under which key. */
+typedef struct tlsl_stored {
+    const SSL_SESSION *session; /* to be compared, not used; no reference is held */
+    tlsl_cache_key key;
+} tlsl_stored;
+
 /* The cache of conn's sessions; NULL if there is none. */
 static tlslife_cache *session_cache(const tlslife_conn *conn) {
     return tlsl_context_session_cache(conn->origin, false);
@@ -510,11 +516,36 @@ static SSL_SESSION *own(const tlslife_conn *conn, SSL_SESSION *session) {
     return copy;
 }
 
+/* Takes over session, and offers it. */
 static void offer(tlslife_conn *conn, SSL_SESSION *session) {
     session = session == NULL ? NULL : own(conn, session);
     if (session != NULL) {
         SSL_set_session(conn->ssl, session);
         SSL_SESSION_free(session);
+    }
+}
+
+/* Client: notes that the store has session, which is the connection's own, under that key. */
+static void note_stored(tlslife_conn *conn, const SSL_SESSION *session, const tlsl_cache_key *key) {
+    if (conn->resume.stored == NULL) {
+        conn->resume.stored = malloc(sizeof *conn->resume.stored);
+    }
+    if (conn->resume.stored != NULL) {
+        *conn->resume.stored = (tlsl_stored){.session = session, .key = *key};
+    }
+}
+
+/* Client: offers what the search, which has ended, has found in the store. */
+static void offer_found(tlslife_conn *conn) {
+    SSL_SESSION *found = conn->resume.search->found;
+    tlsl_cache_key key = conn->resume.search->keys[0];
+    conn->resume.search->found = NULL;
+    tlsl_search_free(conn);
+    offer(conn, found);
+    const SSL_SESSION *offered = SSL_get0_session(conn->ssl);
+    if (offered != NULL &&
+        !used_once(conn, SSL_SESSION_get_protocol_version(offered) == TLS1_3_VERSION)) {
+        note_stored(conn, offered, &key); /* keep_found has put it back */
     }
 }
 
@@ -540,10 +571,7 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
     }
     tlslife_status status = tlsl_search_go_on(conn, deadline);
     if (status == TLSLIFE_OK) {
-        SSL_SESSION *found = conn->resume.search->found;
-        conn->resume.search->found = NULL;
-        tlsl_search_free(conn);
-        offer(conn, found);
+        offer_found(conn);
     }
     return status;
 }
@@ -583,6 +611,8 @@ static bool goes_into_memory(tlslife_conn *conn, const SSL_SESSION *session, boo
 bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     session_name name;
     bool external = false;
+    free(conn->resume.stored); /* the new one takes the place of the one before */
+    conn->resume.stored = NULL;
     if (!name_of(conn, session, &name)) {
         return false;
     }
@@ -595,9 +625,33 @@ bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
 
 void tlsl_cache_store_session(tlslife_conn *conn, SSL_SESSION *session) {
     session_name name;
-    if (name_of(conn, session, &name)) {
-        tlsl_external_put(session_cache(conn), &name.key, session, policy_of(conn));
+    if (!name_of(conn, session, &name)) {
+        return;
     }
+    tlsl_external_put(session_cache(conn), &name.key, session, policy_of(conn));
+    if (!SSL_is_server(conn->ssl) && session == SSL_get0_session(conn->ssl)) {
+        note_stored(conn, session, &name.key);
+    }
+}
+
+/*
+ * The memory tier drops a bad session in libssl's callback. The callback does not know the peer
+ * under which a store has it, and so the store is told here.
+ */
+SSL_SESSION *tlsl_stored_before_end(const tlslife_conn *conn) {
+    SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    if (session == NULL || conn->resume.stored == NULL || conn->resume.stored->session != session) {
+        return NULL;
+    }
+    SSL_SESSION_up_ref(session);
+    return session;
+}
+
+void tlsl_stored_after_end(tlslife_conn *conn, SSL_SESSION *session) {
+    if (session != NULL && conn->resume.stored != NULL && !SSL_SESSION_is_resumable(session)) {
+        tlsl_external_remove(session_cache(conn), &conn->resume.stored->key);
+    }
+    SSL_SESSION_free(session);
 }
 
 /* -------------------------------------------------------------------------------------- outcome */

@@ -50,6 +50,13 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline);
  */
 bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session);
 void tlsl_cache_store_session(tlslife_conn *conn, SSL_SESSION *session);
+/*
+ * Client: called around the SSL_ call that judges the session of conn at its end. The first gives
+ * that session, with a reference, if the external store has it, and otherwise NULL. The second
+ * takes it over, and removes it from the store if it has become bad.
+ */
+SSL_SESSION *tlsl_stored_before_end(const tlslife_conn *conn);
+void tlsl_stored_after_end(tlslife_conn *conn, SSL_SESSION *session);
 /* SSL_CTX_sess_set_get_cb(3), SSL_CTX_sess_set_remove_cb(3) */
 SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, int *copy);
 void tlsl_on_remove_session(SSL_CTX *ctx, SSL_SESSION *session);

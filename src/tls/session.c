@@ -179,7 +179,10 @@ tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *ses
     if (session != NULL && tlsl_session_check(conn, raw(session)) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (SSL_set_session(conn->ssl, raw(session)) != 1) {
+    SSL_SESSION *stored = tlsl_stored_before_end(conn);
+    int set = SSL_set_session(conn->ssl, raw(session));
+    tlsl_stored_after_end(conn, stored);
+    if (set != 1) {
         return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "set_session failed");
     }
     tlsl_conn_note_given_session(conn, raw(session));
