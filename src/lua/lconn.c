@@ -60,7 +60,8 @@ static int conn_clear(lua_State *L) {
     if (status == TLSLIFE_OK) {
         end_generation(L, self);
     }
-    return tlb_true(L, self, status);
+    int results = tlb_true(L, self, status);
+    return self->tells ? tlb_conn_tell(L, results) : results;
 }
 
 static int conn_context(lua_State *L) {
@@ -153,6 +154,17 @@ static int conn_cancel(lua_State *L) {
 }
 
 /*
+ * Gives up a reference, and tells the store of a session that has become bad thereby: there may be
+ * no later call of a connection that would do it.
+ */
+static int give_up_and_tell(lua_State *L, lua_CFunction give_up) {
+    bool tells = ((const tlb_conn *)lua_touserdata(L, 1))->tells;
+    lua_getiuservalue(L, 1, TLB_CONN_STORE);
+    (void)give_up(L);
+    return tells ? tlb_tell(L, 0) : 0;
+}
+
+/*
  * free() with the last reference, and the end of that reference's scope, end the waits in this
  * connection and let its transport go.
  */
@@ -160,7 +172,7 @@ static int conn_free(lua_State *L) {
     if (tlb_self(L, &tlb_conn_type)->refs == 1) {
         tlb_cancel_and_forget(L, 1);
     }
-    return tlb_handle_free(L);
+    return give_up_and_tell(L, tlb_handle_free);
 }
 
 static int conn_scope_end(lua_State *L) {
@@ -168,7 +180,7 @@ static int conn_scope_end(lua_State *L) {
     if (self && self->refs == 1) {
         tlb_cancel_and_forget(L, 1);
     }
-    return tlb_handle_close(L);
+    return self ? give_up_and_tell(L, tlb_handle_close) : tlb_handle_close(L);
 }
 
 /* --------------------------------------------------------------------------- shutdown and close */
@@ -244,7 +256,8 @@ static int conn_set_session(lua_State *L) {
     if (!lua_isnoneornil(L, 2)) {
         session = tlb_check(L, 2, &tlb_session_type, NULL)->object;
     }
-    return tlb_must(L, self, tlslife_conn_set_session(tlb_conn_object(self), session));
+    int results = tlb_must(L, self, tlslife_conn_set_session(tlb_conn_object(self), session));
+    return self->tells ? tlb_conn_tell(L, results) : results;
 }
 
 static int conn_session(lua_State *L) {
