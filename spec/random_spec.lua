@@ -1,5 +1,5 @@
--- random_spec.lua: plays random programs (spec/random), each batch in a process of its own; then
--- the programs that once failed.
+-- random_spec.lua: random programs and fleets (spec/random) in processes of their own, and those
+-- that once failed.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -9,6 +9,7 @@ local walk = require "spec.random.walk"
 -- Under a sanitizer a program takes ten times as long.
 local SEQUENCES, LINES = program.is_sanitized() and 300 or 5000, 30
 local PARTS = 5
+local FLEETS <const> = program.is_sanitized() and 4 or 25
 local WALKS, VERBS = 500, 10
 
 describe("a random program", function()
@@ -23,9 +24,26 @@ describe("a random program", function()
                 "--seed", first, "--sequences", n, "--lines", LINES, timeout = 240,
                 environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
             assert(status == 0, output)
-            assert.truthy(output:find(("%d sequences"):format(n), 1, true), output)
+            local said = ("proved random: %d sequences, %%d+ steps; 0 findings\n"):format(n)
+            assert.truthy(output:find(said), output)
         end)
     end
+end)
+
+describe("a fleet of caching clients", function()
+    if not program.ours then return pending "not in the program tlslife" end
+
+    it("resumes where the model says so, and says why where it does not", function()
+        local status, output = process.run {program.path, "spec/random/run.lua", "--fleets", FLEETS,
+            timeout = 240,
+            environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
+        assert(status == 0, output)
+        local connections, settings,
+            resumed = output:match(
+            "proved fleet: (%d+) connections in (%d+) settings, (%d+) resumed; 0 findings\n")
+        assert.equal(FLEETS, math.tointeger(settings), output)
+        assert.is_true(math.tointeger(resumed) > math.tointeger(connections) // 10, output)
+    end)
 end)
 
 -- What is left of programs that failed. Under AddressSanitizer the third tells by its leak.
@@ -71,16 +89,69 @@ local FOUND = {
     },
 }
 
-describe("a program that once failed", function()
-    for name, lines in pairs(FOUND) do
-        it("fails no more: " .. name, function()
-            local path = process.spill(process.directory() .. "/found.lua",
-                (table.concat(lines, "\n"):gsub("\n  +", " ")) .. "\n")
-            local status, output = process.run {program.path, "spec/random/run.lua", "--play", path,
-                timeout = 60, environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
-            assert(status == 0, output)
-            assert.truthy(output:find(("line %d"):format(#lines), 1, true), output)
-        end)
+-- What is left of fleets that failed.
+local FOUND_FLEETS = {
+    ["a session that has become bad goes from a client's external store"] = {
+        [[home(1, {kind = "tickets"}) server(1, {home = 1})]],
+        [[cache(1, {store = true}) client(1, {cache = 1})]],
+        [[visit(1, 1, {ends = "client_drops"})]],
+        [[visit(1, 1, {})]],
+    },
+    ["and the same of TLS 1.2, which the store was asked for"] = {
+        [[home(1, {kind = "tickets"}) server(1, {home = 1, version = "TLSv1.2"})]],
+        [[cache(1, {store = true}) client(1, {cache = 1})]],
+        [[visit(1, 1, {})]],
+        [[visit(1, 1, {ends = "server_drops"})]],
+        [[visit(1, 1, {})]],
+    },
+    ["a ticket stays in a client's external store when another becomes bad in memory"] = {
+        [[home(1, {kind = "tickets"}) server(1, {home = 1})]],
+        [[cache(1, {store = true, in_memory = true}) client(1, {cache = 1})]],
+        [[visit(1, 1, {ends = "client_drops"})]],
+        [[visit(1, 1, {})]],
+    },
+    ["a store of functions is told when a connection is freed, and not by a later call"] = {
+        [[home(1, {kind = "stateful", cache = true, store = true, machines = true})]],
+        [[server(1, {home = 1})]],
+        [[cache(1, {}) client(1, {cache = 1})]],
+        [[visit(1, 1, {ends = "cut"})]],
+        [[restart(1, "same")]],
+        [[visit(1, 1, {})]],
+    },
+    ["a session that expired while its connection lasted is called expired"] = {
+        [[home(1, {kind = "tickets"}) server(1, {home = 1, version = "TLSv1.2"})]],
+        [[cache(1, {}) client(1, {cache = 1, lifetime = 65})]],
+        [[visit(1, 1, {lasts = 1})]],
+        [[pass(300)]],
+        [[finish(1, "client_drops")]],
+        [[visit(1, 1, {})]],
+    },
+}
+
+--- A fleet's clock is loaded before the program.
+local function play(path, machine)
+    local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+    local clock = process.spill(process.directory() .. "/clock", ("\0"):rep(16))
+    return process.run {"env", "LD_PRELOAD=" .. (machine == "fleet" and build
+        .. "/spec/faults/clock.so" or ""),
+        "TLSLIFE_CLOCK_FILE=" .. clock,
+        "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1")
+            .. ":verify_asan_link_order=0",
+        program.path, "spec/random/run.lua", "--play", path, machine, timeout = 60,
+            environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
+end
+
+describe("what once failed", function()
+    for machine, found in pairs {program = FOUND, fleet = FOUND_FLEETS} do
+        for name, lines in pairs(found) do
+            it(("does so no more, %s: %s"):format(machine, name), function()
+                local path = process.spill(process.directory() .. "/found.lua",
+                    (table.concat(lines, "\n"):gsub("\n  +", " ")) .. "\n")
+                local status, output = play(path, machine)
+                assert(status == 0, output)
+                assert.truthy(output:find(("line %d"):format(#lines), 1, true), output)
+            end)
+        end
     end
 end)
 

@@ -288,7 +288,7 @@ static bool client_step(model *m, tlslife_cache *cache, unsigned *state) {
         size_t at = next_random(state) % m->len;
         bool bad = next_random(state) % 2 == 0;
         SSL_SESSION *session = m->entries[at].session;
-        model_leave(m, at, bad ? TLSLIFE_OUTCOME_NOT_CLOSED : TLSLIFE_OUTCOME_NOT_CACHED);
+        model_leave(m, at, bad ? TLSLIFE_OUTCOME_NOT_CLOSED : TLSLIFE_OUTCOME_EXPIRED);
         m->bad += bad;
         SSL_SESSION_up_ref(session);
         tlsl_cache_drop(cache, session, bad);

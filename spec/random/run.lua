@@ -1,14 +1,19 @@
---- run.lua: random programs in processes of their own, and the few lines that are left of one that
---- fails.
+--- run.lua: random programs (generate.lua, play.lua) and fleets (fleet.lua) in processes of their
+-- own, and the few lines
+-- that are left of one that fails.
 --
---   tlslife spec/random/run.lua [--seed N] [--sequences N] [--lines N] [--minutes M] [--jobs N]
---   tlslife spec/random/run.lua --show SEED          prints a program
---   tlslife spec/random/run.lua --play FILE          plays the lines of a file
+--   tlslife spec/random/run.lua [--seed N] [--sequences N] [--fleets N] [--lines N] [--minutes M]
+-- [--jobs N]
+--   tlslife spec/random/run.lua --show SEED [fleet]     prints a program, or a fleet
+--   tlslife spec/random/run.lua --play FILE [fleet]     plays the lines of a file
+--
+-- With --minutes both are played in turn. The last lines say what was played.
 --
 -- A process plays a batch of programs and says which it begins, so that a crash, a sanitizer's
 -- report or a hang belongs to a seed. A leak is told at a process's end, so the batch is halved
 -- until it belongs to one as well. Exit status 1: some failed.
 
+local fleet = require "spec.random.fleet"
 local generate = require "spec.random.generate"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -16,13 +21,33 @@ local program = require "spec.support.program"
 local BATCH = 50
 local FAILED, SECONDS_EACH = 3, 2 -- a child's exit status; what a program has at most
 
-local options = {seed = 1, sequences = 1000, lines = 40, jobs = 2}
+local options = {seed = 1, lines = 40, jobs = 2}
+local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+local CLOCK <const> = BUILD .. "/spec/faults/clock.so" -- fleets move the time
+
+--- What can be played. play returns nil or a failure, and two numbers that the parent adds up.
+local MACHINES = {
+    program = {
+        batch = BATCH,
+        generate = function(seed) return generate(seed, options.lines) end,
+        play = function(lines, visit) return require "spec.random.play".run(lines, visit), #lines,
+            0 end,
+    },
+    fleet = {
+        batch = 10,
+        generate = function(seed) return fleet.generate(seed) end,
+        play = function(lines, visit)
+            local failure, counts = fleet.play(lines, visit)
+            return failure, counts.connections, counts.resumed
+        end,
+    },
+}
 
 -- ----------------------------------------------------------------------------------------- a child
 
-local function play_lines(lines, visit)
-    local play = require "spec.random.play"
-    local failure = play.run(lines, visit)
+local function play_lines(machine, lines, visit)
+    local failure, first_count, second_count = machine.play(lines, visit)
+    print(("counts %d %d"):format(first_count, second_count))
     if failure then
         io.stdout:write(("FAILED at line %d: %s\n    %s\n"):format(failure.line, failure.message,
             failure.text))
@@ -31,21 +56,20 @@ local function play_lines(lines, visit)
     end
 end
 
-local function child(from, to, lines)
+local function child(machine, from, to, lines)
     io.stdout:setvbuf "line"
+    options.lines = lines
     for seed = from, to do
         print("seed " .. seed)
-        play_lines(generate(seed, lines))
+        play_lines(machine, machine.generate(seed))
     end
-    os.exit(0, true)
 end
 
-local function play_file(path)
+local function play_file(path, machine)
     local lines = {}
     for line in io.lines(path) do lines[#lines + 1] = line end
-    play_lines(lines,
+    play_lines(machine, lines,
         function(number) io.stdout:write(("line %d\n"):format(number)); io.stdout:flush() end)
-    os.exit(0, true)
 end
 
 -- --------------------------------------------------------------------------------- what went wrong
@@ -70,9 +94,21 @@ local function signature(status, output)
         .. (status == 124 and " (it hangs)" or "")
 end
 
-local function start(words, seconds)
-    local command = {program.path, "spec/random/run.lua", timeout = seconds,
+local started = 0 -- each process has a clock's file of its own
+
+--- The clock is loaded before a sanitizer's library, which does not mind.
+local function start(machine, words, seconds)
+    local command = {"env", program.path, "spec/random/run.lua", timeout = seconds,
         environment = {TLSLIFE_PKI_DIR = require "spec.support.pki".get().dir}}
+    if machine == MACHINES.fleet then
+        started = started + 1
+        local file = ("%s/clock%d"):format(process.directory(), started)
+        process.spill(file, fleet.clock_bytes(0))
+        table.move(command, 2, 3, 5)
+        command[2], command[3] = "LD_PRELOAD=" .. CLOCK, "TLSLIFE_CLOCK_FILE=" .. file
+        command[4] = "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1")
+            .. ":verify_asan_link_order=0"
+    end
     for _, word in ipairs(words) do command[#command + 1] = tostring(word) end
     return process.start(command)
 end
@@ -83,11 +119,11 @@ end
 
 -- --------------------------------------------------------------------------------------- to shrink
 
-local function fails_alike(lines, wanted, tries)
-    local path = process.spill(process.directory() .. "/program.lua",
-        table.concat(lines, "\n") .. "\n")
+local function fails_alike(machine, lines, wanted, tries)
+    local path = process.spill(process.directory() .. "/program.lua", table.concat(lines, "\n")
+        .. "\n")
     for _ = 1, tries do
-        local one = start({"--play", path}, 20)
+        local one = start(machine, {"--play", path, machine.name}, 20)
         local status = one:wait(25)
         if signature(status, one:output()) == wanted then return true end
     end
@@ -152,31 +188,31 @@ local function shorter(line, still)
     return line
 end
 
-local function shrink(lines, wanted)
+local function shrink(machine, lines, wanted)
     local tries = 1
-    if not fails_alike(lines, wanted, 1) then tries = 4 end
-    if tries == 4 and not fails_alike(lines, wanted, 8) then return nil end
-    lines = reduce(lines, function(less) return fails_alike(less, wanted, tries) end)
+    if not fails_alike(machine, lines, wanted, 1) then tries = 4 end
+    if tries == 4 and not fails_alike(machine, lines, wanted, 8) then return nil end
+    lines = reduce(lines, function(less) return fails_alike(machine, less, wanted, tries) end)
     for i = #lines, 1, -1 do
         lines[i] = shorter(lines[i], function(less)
             local all = table.move(lines, 1, #lines, 1, {})
             all[i] = less
-            return fails_alike(all, wanted, tries)
+            return fails_alike(machine, all, wanted, tries)
         end)
     end
-    return reduce(lines, function(less) return fails_alike(less, wanted, tries) end)
+    return reduce(lines, function(less) return fails_alike(machine, less, wanted, tries) end)
 end
 
 -- -------------------------------------------------------------------------------------- the parent
 
-local failures, known = 0, {}
+local known = {}
 
-local function report(seed, wanted, output)
-    failures = failures + 1
-    print(("seed %d: %s"):format(seed, wanted))
+local function report(machine, seed, wanted, output)
+    machine.failures = machine.failures + 1
+    print(("%s, seed %d: %s"):format(machine.name, seed, wanted))
     if known[wanted] then return end
     known[wanted] = true
-    local lines = shrink(generate(seed, options.lines), wanted)
+    local lines = shrink(machine, machine.generate(seed), wanted)
     if not lines then
         print("    it does not fail by itself; what the batch said at its end:\n" ..
             output:sub(-3000):gsub("\n", "\n    "))
@@ -188,91 +224,144 @@ local function report(seed, wanted, output)
         detail))
 end
 
+local function start_batch(machine, from, to)
+    return start(machine, {"--child", machine.name, from, to, options.lines},
+        seconds_for(to - from + 1))
+end
+
 --- Leaks belong to nobody: each half is played by itself.
-local function find_leak(from, to)
+local function find_leak(machine, from, to)
     if from == to then
-        local one = start({"--child", from, to, options.lines}, seconds_for(1))
+        local one = start_batch(machine, from, to)
         local status = one:wait(seconds_for(1) + 5)
-        if status ~= 0 then report(from, signature(status, one:output()), one:output()) end
+        if status ~= 0 then report(machine, from, signature(status, one:output()), one:output()) end
         return status ~= 0
     end
     local middle = (from + to) // 2
     local found = false
     for _, half in ipairs {{from, middle}, {middle + 1, to}} do
-        local one = start({"--child", half[1], half[2], options.lines},
-            seconds_for(half[2] - half[1] + 1))
-        if one:wait(seconds_for(BATCH)) ~= 0 then found = find_leak(half[1], half[2]) or found end
+        local one = start_batch(machine, half[1], half[2])
+        if one:wait(seconds_for(BATCH)) ~= 0 then
+            found = find_leak(machine, half[1], half[2]) or found end
     end
     return found
 end
 
+local function add_up(machine, output)
+    for a, b in output:gmatch "counts (%d+) (%d+)\n" do
+        machine.first, machine.second = machine.first + math.tointeger(a),
+            machine.second + math.tointeger(b)
+    end
+end
+
 --- Looks at a batch that has ended; the first seed that was not played, or nil.
 local function look_at(batch)
-    local status, output = batch.process:wait(1), batch.process:output()
+    local machine, status, output = batch.machine, batch.process:wait(1), batch.process:output()
+    add_up(machine, output)
     if status == 0 then return nil end
     local last
     for seed in output:gmatch "seed (%d+)\n" do last = math.tointeger(seed) end
     local wanted = signature(status, output)
     if wanted:find "^LeakSanitizer" then
-        if not find_leak(batch.from, batch.to) then
-            report(batch.from, wanted .. " of a whole batch", output)
-        end
+        if not find_leak(machine, batch.from, batch.to) then
+            report(machine, batch.from, wanted .. " of a whole batch", output) end
         return nil
     end
-    report(last or batch.from, wanted, output:match "^.*seed %d+\n(.*)$" or output)
+    report(machine, last or batch.from, wanted, output:match "^.*seed %d+\n(.*)$" or output)
     return (last or batch.to) + 1
 end
 
-local function time_is_up(began)
+local began = process.now()
+
+local function time_is_up()
     return options.minutes and process.now() - began > options.minutes * 60
 end
 
-local function parent()
-    local began, next_seed, done = process.now(), options.seed, 0
-    local last = options.minutes and math.maxinteger or options.seed + options.sequences - 1
+--- The machine that has had the least time, of those with seeds left.
+local function next_machine(machines)
+    local least
+    for _, machine in ipairs(machines) do
+        if machine.next_seed <= machine.last and (not least or machine.spent < least.spent) then
+            least = machine end
+    end
+    return not time_is_up() and least or nil
+end
+
+local function play_all(machines)
     local running = {}
-    local function begin(from, to)
-        running[#running + 1] = {from = from, to = to,
-            process = start({"--child", from, to, options.lines}, seconds_for(to - from + 1))}
+    local function begin(machine, from, to)
+        running[#running + 1] = {machine = machine, from = from, to = to, began = process.now(),
+            process = start_batch(machine, from, to)}
+    end
+    local function fill()
+        local machine = #running < options.jobs and next_machine(machines)
+        if not machine then return false end
+        local from = machine.next_seed
+        machine.next_seed = math.min(from + machine.batch - 1, machine.last) + 1
+        machine.spent = machine.spent + 0.001 -- so that both begin
+        begin(machine, from, machine.next_seed - 1)
+        return true
     end
     repeat
-        while #running < options.jobs and next_seed <= last and not time_is_up(began) do
-            begin(next_seed, math.min(next_seed + BATCH - 1, last))
-            next_seed = next_seed + BATCH
-        end
+        repeat until not fill()
         for i = #running, 1, -1 do
             local batch = running[i]
             if batch.process:exit_status() then
                 table.remove(running, i)
-                local from = look_at(batch)
-                done = done + (from or batch.to + 1) - batch.from
-                if from and from <= batch.to then begin(from, batch.to) end
+                local from, machine = look_at(batch), batch.machine
+                machine.spent = machine.spent + process.now() - batch.began
+                machine.done = machine.done + (from or batch.to + 1) - batch.from
+                if from and from <= batch.to then begin(machine, from, batch.to) end
             end
         end
         process.sleep(0.02)
-    until #running == 0 and (next_seed > last or time_is_up(began))
-    print(("%d sequences of %d lines from seed %d on, %d failed, %.0f s"):format(done,
-        options.lines, options.seed, failures, process.now() - began))
-    os.exit(failures == 0 and 0 or 1, true)
+    until #running == 0 and not next_machine(machines)
+end
+
+local function parent()
+    local machines, failures = {}, 0
+    for _, one in ipairs {{"program", options.sequences}, {"fleet", options.fleets}} do
+        local machine, most = MACHINES[one[1]], options.minutes and math.maxinteger - options.seed
+            or one[2] or 0
+        machine.next_seed, machine.last, machine.done, machine.spent = options.seed,
+            options.seed + most - 1, 0, 0
+        machine.first, machine.second, machine.failures = 0, 0, 0
+        if most > 0 then machines[#machines + 1] = machine end
+    end
+    play_all(machines)
+    print(("from seed %d on, in %.0f s"):format(options.seed, process.now() - began))
+    for _, machine in ipairs(machines) do
+        failures = failures + machine.failures
+        print(machine == MACHINES.fleet
+            and ("proved fleet: %d connections in %d settings, %d resumed; %d findings"):format(
+            machine.first, machine.done, machine.second, machine.failures)
+            or ("proved random: %d sequences, %d steps; %d findings"):format(machine.done,
+                machine.first, machine.failures))
+    end
+    if failures > 0 then os.exit(1) end
 end
 
 -- ------------------------------------------------------------------------------------- the command
 
+for name, machine in pairs(MACHINES) do machine.name = name end
 if arg[1] == "--child" then
-    return child(math.tointeger(arg[2]), math.tointeger(arg[3]), math.tointeger(arg[4]))
+    return child(MACHINES[arg[2]], math.tointeger(arg[3]), math.tointeger(arg[4]),
+        math.tointeger(arg[5]))
+elseif arg[1] == "--play" then
+    return play_file(arg[2], MACHINES[arg[3] or "program"])
+elseif arg[1] == "--show" then
+    for _, line in ipairs(MACHINES[arg[3]
+        or "program"].generate(math.tointeger(arg[2]))) do print(line) end
+    return
 end
-if arg[1] == "--play" then return play_file(arg[2]) end
 for i = 1, #arg, 2 do
     local name, value = arg[i]:match "^%-%-(%a+)$", tonumber(arg[i + 1])
     if not value then
         io.stderr:write("usage: tlslife spec/random/run.lua [--seed N] [--sequences N] " ..
-            "[--lines N] [--minutes M] [--jobs N] [--show SEED]\n")
+            "[--fleets N] [--lines N] [--minutes M] [--jobs N]\n")
         os.exit(2)
     end
     options[name] = math.tointeger(value) or value
 end
-if options.show then
-    for _, line in ipairs(generate(options.show, options.lines)) do print(line) end
-    return
-end
+if not options.sequences and not options.fleets then options.sequences = 1000 end
 parent()

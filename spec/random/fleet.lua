@@ -1,0 +1,492 @@
+--- Fleets: caching clients that visit servers again and again, under settings drawn at random. For
+-- each connection the model (model.lua) says whether it must resume, and why not.
+--
+--   local lines = fleet.generate(seed)      -- settings, then events, a line of Lua each
+--   local failure, counts = fleet.play(lines)
+--
+-- A fleet plays in one process and in memory. Its wall clock stands still, and is moved by pass()
+-- (spec/faults/clock.c), so that sessions expire and epochs of ticket keys change at once.
+
+local model = require "spec.random.model"
+local pki = require "spec.support.pki"
+local tls = require "tlslife"
+
+local fleet = {}
+
+local NAMES <const> = {"localhost", "localhost", "localhost", "a.example", "x.b.example"}
+local ENDS <const> = {"clean", "clean", "clean", "clean", "clean", "client_drops", "server_drops",
+    "cut"}
+-- of sessions; time moves in tens, and so meets none
+local LIFETIMES <const> = {25, 65, 305, 7205, 7205, 7205}
+
+-- ----------------------------------------------------------------------------------- the generator
+
+local G = {}
+G.__index = G
+
+--- xorshift64*, as in generate.lua.
+function G:below(n)
+    local x = self.x
+    x = x ~ (x >> 12)
+    x = x ~ (x << 25)
+    x = x ~ (x >> 27)
+    self.x = x
+    return ((x * 0x2545F4914F6CDD1D) >> 33) % n
+end
+
+function G:chance(percent) return self:below(100) < percent end
+function G:pick(list) return list[self:below(#list) + 1] end
+
+function G:add(format, ...) self.lines[#self.lines + 1] = format:format(...) end
+
+--- Options as Lua writes them, each with what it is where it is left out.
+local function options(list)
+    local parts = {}
+    for _, one in ipairs(list) do
+        local name, value = one[1], one[2]
+        if type(value) == "string" and not value:find "^{" then value = ("%q"):format(value) end
+        if value then parts[#parts + 1] = ("%s = %s"):format(name, value) end
+    end
+    return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+function G:home(n)
+    local kind = self:pick {"tickets", "tickets", "tickets", "both", "both", "stateful", "stateful",
+        "stateful", "off"}
+    local keys = (kind == "tickets" or kind == "both")
+        and self:pick {false, "derived", "derived", "random", "own"}
+    local epochs = keys == "derived" or keys == "random"
+    local cache = (kind == "stateful" or kind == "both") and self:chance(70)
+    local store = cache and self:chance(40)
+    self.homes[n] = {keys = keys, store = store}
+    self:add("home(%d, %s)", n, options {
+        {"kind", kind}, {"keys", keys}, {"epoch", epochs and self:pick {60, 60, 120, 600}},
+        {"older", epochs and self:pick {1, 1, 2, 3}}, {"lifetime", self:pick(LIFETIMES)},
+            {"cache", cache},
+        {"store", store}, {"in_memory", store and self:chance(60)},
+            {"timeout", cache and self:chance(30) and self:pick(LIFETIMES)},
+        {"machines", (store or (keys and keys ~= "own" and not cache)) and self:chance(50)},
+    })
+end
+
+function G:server(n)
+    local version = self:pick {false, false, "TLSv1.3", "TLSv1.2"}
+    local verify = self:chance(25) and "optional"
+    local home = self:below(#self.homes) + 1
+    self.servers[n] = home
+    local other = self:chance(15) and options {{"num_tickets", self:pick {0, 1, 2}},
+        {"early", self:chance(20)},
+        {"verify", self:chance(50) and "optional"}}
+    self:add("server(%d, %s)", n, options {
+        {"home", home}, {"version", version}, {"num_tickets",
+            self:pick {0, 1, 1, 1, 2, 2, 2, 4, 16}}, {"verify", verify},
+        {"early", self:chance(15)}, {"asks", verify and self:chance(50)}, {"rsa", self:chance(10)},
+        {"names", other and "{['a.example'] = " .. other .. "}"},
+    })
+end
+
+function G:cache(n)
+    local store = self:chance(30)
+    self.caches[n] = {store = store}
+    self:add("cache(%d, %s)", n, options {
+        {"sessions_per_peer", self:pick {1, 2, 4, 4, 16}}, {"store", store},
+            {"in_memory", store and self:chance(60)},
+        {"timeout", self:chance(20) and self:pick(LIFETIMES)},
+    })
+end
+
+function G:client(n)
+    local version = self:pick {false, false, false, "TLSv1.2"}
+    self.clients[n] = true
+    self:add("client(%d, %s)", n, options {
+        {"cache", self:chance(95) and self:below(#self.caches) + 1}, {"version", version},
+        {"no_ticket", version == "TLSv1.2" and self:chance(40)}, {"certificate", self:chance(30)},
+            {"lifetime", self:pick(LIFETIMES)},
+    })
+end
+
+function G:some(kind, most)
+    local list = self[kind .. "s"]
+    for n = 1, self:below(most) + 1 do self[kind](self, n) end
+    return list
+end
+
+function G:visit()
+    local lasting = self:chance(8)
+    self:add("visit(%d, %d, %s)", self:below(#self.clients) + 1, self:below(#self.servers) + 1,
+        options {
+        {"name", self:pick(NAMES)}, {"alpn", self:chance(5) and "h2"}, {"deaf", self:chance(6)},
+        {"ends", not lasting and self:pick(ENDS)}, {"lasts", lasting and self:below(3) + 1},
+    })
+end
+
+--- Who may fail: a home with a store, or a client's cache with one; or nobody.
+function G:store()
+    local there = {}
+    for n, home in ipairs(self.homes) do
+        if home.store then there[#there + 1] = {"home_fails", n} end
+    end
+    for n, cache in ipairs(self.caches) do
+        if cache.store then there[#there + 1] = {"cache_fails", n} end
+    end
+    return #there > 0 and self:pick(there) or nil
+end
+
+function G:event()
+    local dice, n = self:below(100), self:below(#self.servers) + 1
+    if dice < 78 then
+        self:visit()
+    elseif dice < 86 then
+        self:add("pass(%d)", self:pick {10, 10, 20, 30, 60, 60, 120, 300, 2000})
+    elseif dice < 89 then
+        self:add("restart(%d, %s)", n, self:pick {"'same'", "'same'", "'TLSv1.2'", "'TLSv1.3'",
+            "nil"})
+    elseif dice < 92 then
+        if self.homes[self.servers[n]].keys == "own" then
+            self:add("replace(%d)", self.servers[n]) end
+    elseif dice < 94 then
+        self:add("renew(%d)", self:below(#self.clients) + 1)
+    elseif dice < 97 then
+        local store = self:store()
+        if store then self:add("%s(%d, %s)", store[1], store[2],
+            self:pick {"nil", "nil", "'get'", "'put'"}) end
+    else
+        self:add("finish(%d, %q)", self:below(3) + 1, self:pick(ENDS))
+    end
+end
+
+--- The lines of a fleet. events: how many, at least; default: drawn.
+function fleet.generate(seed, events)
+    local self = setmetatable({x = (seed + 1) * 0x9E3779B97F4A7C15, lines = {}, homes = {},
+        servers = {}, caches = {},
+        clients = {}}, G)
+    for _ = 1, 4 do self:below(2) end
+    for _, one in ipairs {{"home", 2}, {"server", 3}, {"cache", 2},
+        {"client", 2}} do self:some(one[1], one[2]) end
+    events = events or self:pick {20, 40, 40, 60, 120, 200}
+    for _ = 1, events do self:event() end
+    return self.lines
+end
+
+-- ------------------------------------------------------------------------------- the same for real
+
+--- The bytes of a clock's file (spec/faults/clock.c) that stops at that time; 0: that goes.
+function fleet.clock_bytes(at) return ("jj"):pack(0, at) end
+
+local function set_clock(at)
+    local file <close> = assert(io.open(assert(os.getenv "TLSLIFE_CLOCK_FILE", "no clock"), "r+b"))
+    assert(file:write(fleet.clock_bytes(at)))
+end
+
+local SECRET <const>, KEYRING <const> = ("s"):rep(32), {("k"):rep(32)}
+
+local P = {} -- what the lines of a fleet may call
+P.__index = P
+
+local function must(holds, format, ...)
+    if not holds then error(format:format(...), 0) end
+end
+
+--- Functions for a cache, over the rows of owner. What owner.fails names raises.
+local function store_of(owner)
+    local rows = owner.rows
+    local function or_fail(name, f)
+        return function(...)
+            if owner.fails == name then error "on purpose" end
+            return f(...)
+        end
+    end
+    return {
+        get = or_fail("get", function(key) return rows[key] end),
+        put = or_fail("put", function(key, sealed) rows[key] = sealed end),
+        remove = function(key) rows[key] = nil end,
+    }
+end
+
+local function new_cache(owner, settings)
+    local in_memory
+    if settings.store then in_memory = settings.in_memory == true end
+    return assert(tls.cache {store = settings.store and store_of(owner) or nil,
+        timeout = settings.timeout,
+        keyring = settings.store and tls.keyring(KEYRING) or nil,
+            sessions_per_peer = settings.sessions_per_peer,
+        in_memory = in_memory})
+end
+
+local function own_key(home, number) return ("%08d%08d"):format(home, number):rep(5) end
+
+local function new_ticket_keys(settings)
+    if settings.keys == "own" then return tls.ticket_keys {keys = {own_key(settings.n, 1)}} end
+    local secret = settings.keys == "derived" and SECRET .. settings.n or nil
+    return tls.ticket_keys {secret = secret, epoch = settings.epoch, older = settings.older}
+end
+
+--- A shrunk fleet leaves settings out.
+local function with_defaults(settings, defaults)
+    for name, value in pairs(defaults) do
+        if settings[name] == nil then settings[name] = value end
+    end
+    return settings
+end
+
+function P:home(n, settings)
+    with_defaults(settings, {kind = "both", lifetime = 7205, epoch = 600, older = 2})
+    settings.store = settings.cache and settings.store
+    self.model:home(n, settings)
+    local home = {settings = settings, rows = {}}
+    settings.n = n
+    self.homes[n] = home
+    if settings.keys and not settings.machines then home.keys = new_ticket_keys(settings) end
+    if settings.cache and not settings.machines then home.cache = new_cache(home, settings) end
+end
+
+--- shared: cache, ticket_keys and server_names.
+local function server_context(home, settings, version, shared)
+    local p = pki.get()
+    local early = settings.early and home.settings.kind ~= "off" and version ~= "TLSv1.2"
+    return assert(tls.context {
+        role = "server", certificate = settings.rsa and p.rsa_cert_file or p.server_cert_file,
+        private_key = settings.rsa and p.rsa_key_file or p.server_key_file, max_version = version,
+        resumption = home.settings.kind, session_timeout = home.settings.lifetime,
+        num_tickets = home.settings.kind ~= "off" and settings.num_tickets or nil,
+        ticket_keys = shared.ticket_keys, cache = shared.cache, server_names = shared.server_names,
+        verify = settings.verify, ca = settings.verify and p.ca_file or nil,
+        on_verify = settings.asks and function() return true end or nil, max_early_data = early
+            and 1000 or nil,
+    })
+end
+
+--- The context of a server, and those that its names lead to.
+local function start(self, n)
+    local server = self.servers[n]
+    local settings, home = server.settings, server.home
+    local version, apart, names = settings.version, home.settings.machines and home.settings, {}
+    for name, other in pairs(settings.names or {}) do names[name] = server_context(home, other,
+        version, {}) end
+    server.cache = home.cache or (apart and apart.cache and new_cache(home, apart)) or nil
+    server.context = server_context(home, settings, version, {
+        cache = server.cache, ticket_keys = home.keys
+            or (apart and apart.keys and new_ticket_keys(apart)) or nil,
+        server_names = settings.names and names or nil,
+    })
+end
+
+local function with_policy(settings, name)
+    with_defaults(settings, {num_tickets = 2})
+    settings.policy = ("%s|%s|%s"):format(settings.verify or "none", settings.asks and "asks" or "",
+        name)
+end
+
+function P:server(n, settings)
+    with_policy(settings, "")
+    for name, other in pairs(settings.names or {}) do with_policy(other, name) end
+    self.model:server(n, settings)
+    self.servers[n] = {settings = settings, home = self.homes[settings.home]}
+    start(self, n)
+end
+
+function P:restart(n, version)
+    local settings = self.servers[n].settings
+    if version ~= "same" then settings.version = version end
+    self.model:restart(n, settings.version)
+    start(self, n)
+end
+
+function P:cache(n, settings)
+    self.model:cache(n, settings)
+    self.caches[n] = {settings = settings, rows = {}}
+    self.caches[n].cache = new_cache(self.caches[n], settings)
+end
+
+local function client_context(self, settings)
+    local p = pki.get()
+    return assert(tls.context {
+        role = "client", ca = p.ca_file, max_version = settings.version,
+            session_timeout = settings.lifetime,
+        cache = settings.cache and self.caches[settings.cache].cache or nil,
+        options = settings.no_ticket and {NO_TICKET = true} or nil,
+        certificate = settings.certificate and p.client_cert_file or nil,
+        private_key = settings.certificate and p.client_key_file or nil,
+    })
+end
+
+function P:client(n, settings)
+    with_defaults(settings, {lifetime = 7205})
+    settings.policy = settings.certificate and "certificate" or ""
+    self.model:client(n, settings)
+    self.clients[n] = {settings = settings, context = client_context(self, settings)}
+end
+
+function P:renew(n)
+    self.clients[n].context = client_context(self, self.clients[n].settings)
+end
+
+function P:pass(seconds)
+    self.model:pass(seconds)
+    set_clock(self.model.now)
+end
+
+function P:replace(n)
+    local keys = {}
+    if self.homes[n].settings.keys ~= "own" or not self.homes[n].keys then return end
+    for i, number in ipairs(self.model:replace(n)) do keys[i] = own_key(n, number) end
+    self.homes[n].keys:replace(keys)
+end
+
+function P:home_fails(n, how) self.homes[n].fails, self.model.homes[n].fails = how, how end
+function P:cache_fails(n, how) self.caches[n].fails, self.model.caches[n].fails = how, how end
+
+-- ------------------------------------------------------------------------------------ a connection
+
+local function connect(self, client_number, server_number, how)
+    local client = assert(self.clients[client_number].context:connection())
+    local server = assert(self.servers[server_number].context:connection())
+    client:set_blocking(false)
+    server:set_blocking(false)
+    tls.pair(client, server)
+    client:set_hostname(how.name)
+    if how.alpn then client:set_alpn {how.alpn} end
+    local done, accepted
+    for _ = 1, 20 do
+        done = done or client:connect()
+        accepted = accepted or server:accept()
+        if done and accepted then break end
+    end
+    must(done and accepted, "no handshake: client %s, server %s", client:error() or "waits",
+        server:error() or "waits")
+    if not how.deaf then must(select(2, client:read()) == "want_read",
+        "the client reads no tickets") end
+    return client, server
+end
+
+local ending = {}
+
+function ending.clean(client, server, deaf)
+    client:shutdown()
+    must(select(2, server:read()) == "closed", "the server reads no close_notify")
+    server:shutdown()
+    repeat until deaf or not client:read()
+end
+function ending.cut(client, server)
+    client:shutdown()
+    client:free()
+    must(select(2, server:read()) == "closed", "the server reads no close_notify")
+end
+function ending.client_drops(client, server)
+    client:free()
+    server:read()
+end
+function ending.server_drops(client, server, deaf)
+    server:free()
+    repeat until deaf or not client:read()
+end
+
+local function free(conn)
+    if pcall(conn.state, conn) then conn:free() end
+end
+
+local function words(list)
+    local all = {}
+    for word in pairs(list) do all[#all + 1] = word end
+    table.sort(all)
+    return table.concat(all, " or ")
+end
+
+local function compare(life, client, server)
+    local version, resumed = client:version(), client:session_reused()
+    must(version == life.version, "version %s, and the model has %s", version, life.version)
+    must(resumed == server:session_reused(), "the client says resumed %s, the server %s", resumed,
+        not resumed)
+    local said, heard = client:resumption(), server:resumption()
+    must(resumed == life.resumed, "it must %s (client: %s), and the client says %s, the server %s",
+        life.resumed and "resume" or "not resume", life.client, said, heard)
+    must(said == life.client or (not resumed and said == life.or_client),
+        "the client must say %s, and says %s; the server says %s", life.client, said, heard)
+    local allowed = life.server or {}
+    must((life.server == nil and heard ~= "resumed") or allowed[heard],
+        "the server must say %s, and says %s; the client says %s",
+        words(allowed), heard, said)
+end
+
+--- A cache's memory tier against the model's, but for what has expired and is dropped when it is
+-- met.
+local function count(self, cache)
+    local n = 0
+    for entry in cache:entries() do n = n + (entry.expires > self.model.now and 1 or 0) end
+    return n
+end
+
+local function look_around(self)
+    for n, one in pairs(self.caches) do
+        local there, expected = count(self, one.cache), self.model:in_client(n)
+        must(there == expected, "the client's cache %d has %d sessions, and must have %d", n, there,
+            expected)
+    end
+    for n, one in pairs(self.servers) do
+        if one.cache then
+            local there, expected = count(self, one.cache), self.model:in_server(n)
+            must(there == expected, "the cache of server %d has %d sessions, and must have %d", n,
+                there, expected)
+        end
+    end
+end
+
+local function finish(self, one, how)
+    ending[how](one.client, one.server, one.deaf)
+    free(one.client)
+    free(one.server)
+    self.model:finish(one.life, how)
+    look_around(self)
+end
+
+function P:visit(client_number, server_number, how)
+    with_defaults(how, {name = "localhost"})
+    if how.lasts and self.lasting[how.lasts] then self:finish(how.lasts, "clean") end
+    local life = self.model:visit(client_number, server_number, how)
+    local client, server = connect(self, client_number, server_number, how)
+    self.counts.connections = self.counts.connections + 1
+    compare(life, client, server)
+    self.counts.resumed = self.counts.resumed + (life.resumed and 1 or 0)
+    look_around(self)
+    local one = {life = life, client = client, server = server, deaf = how.deaf}
+    if how.lasts then self.lasting[how.lasts] = one else finish(self, one, how.ends or "clean") end
+end
+
+function P:finish(n, how)
+    local one = self.lasting[n]
+    self.lasting[n] = nil
+    if one then finish(self, one, how) end
+end
+
+-- ----------------------------------------------------------------------------------------- to play
+
+local function environment(self)
+    local env = {}
+    for name, f in pairs(P) do
+        if name ~= "__index" then env[name] = function(...) return f(self, ...) end end
+    end
+    return env
+end
+
+--- nil or a failure, as play.run in play.lua has it; and how many connections there were, resumed.
+function fleet.play(lines, visit)
+    set_clock(0)
+    local now = (os.time() // 10 + 1) * 10
+    set_clock(now)
+    assert(os.time() == now, "the clock was not loaded")
+    local self = setmetatable({model = model.new(now), homes = {}, servers = {}, caches = {},
+        clients = {},
+        lasting = {}, counts = {connections = 0, resumed = 0}}, P)
+    local env = environment(self)
+    warn "@off"
+    for number, line in ipairs(lines) do
+        if visit then visit(number) end
+        local ok, message = pcall(assert(load(line, "=line", "t", env)))
+        if not ok then return {line = number, text = line, message = tostring(message)},
+            self.counts end
+    end
+    for n in pairs(self.lasting) do self:finish(n, "clean") end
+    return nil, self.counts
+end
+
+return fleet

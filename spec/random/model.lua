@@ -1,0 +1,431 @@
+--- The model of spec/random/fleet.lua: which connection must resume, and the words that
+-- conn:resumption() must give at both ends.
+--
+-- It is written from docs/resumption.md, docs/lifecycle.md, lua/tlslife/types.lua, RFC 5077
+-- (tickets
+-- of TLS 1.2), RFC 8446 section 4.6.1 and appendix C.4 (tickets of TLS 1.3), and libssl's manual
+-- pages. It calls nothing of the module: a session here is a table.
+--
+--   local fleet = model.new(os.time())
+--   fleet:home(1, {kind = "tickets"}); fleet:server(1, {home = 1}); fleet:cache(1, {})
+--   fleet:client(1, {cache = 1})
+--   local life = fleet:visit(1, 1, {})        -- life.resumed, life.client, life.server
+--   fleet:finish(life, "clean")
+--
+-- Where the pages leave the word open, life.server is a set of several words. Whether a connection
+-- resumes is never open.
+
+local model = {}
+
+local TWO <const>, THREE <const> = "TLSv1.2", "TLSv1.3"
+
+local Fleet = {}
+Fleet.__index = Fleet
+
+function model.new(now)
+    return setmetatable({now = now, homes = {}, servers = {}, caches = {}, clients = {}}, Fleet)
+end
+
+local function set(...)
+    local words = {}
+    for _, word in ipairs {...} do words[word] = true end
+    return words
+end
+
+-- ----------------------------------------------------------------------------------- what there is
+
+--- Where servers that share their sessions have them. By name: kind (the option resumption), keys
+-- ("derived", "random", "own"; nil: libssl's own), epoch, older, lifetime, cache, store, in_memory,
+-- timeout; machines: each server has ticket keys and a memory tier of its own, and they share the
+-- secret and the store.
+function Fleet:home(n, options)
+    self.homes[n] = {options = options, memory = {}, far = {}, own_keys = {1}}
+end
+
+--- A session that allows early data may be used once.
+local function gives_once(home, options, version)
+    return options.early and home.options.kind ~= "off" and version ~= TWO
+end
+
+local function set_version(server, version)
+    server.version, server.once = version, gives_once(server.home, server.options, version)
+    for _, other in pairs(server.names) do other.once = gives_once(server.home, other.options,
+        version) end
+end
+
+--- A server's context. By name: home, version (the newest), num_tickets, policy (any text), early
+-- (it allows early data), names (by server name, what the contexts that they lead to have of
+-- these).
+function Fleet:server(n, options)
+    local home = self.homes[options.home]
+    local server = {options = options, home = home, memory = {}, names = {}}
+    for name, other in pairs(options.names or {}) do server.names[name] = {options = other,
+        home = home, names = {}} end
+    self.servers[n] = server
+    set_version(server, options.version)
+end
+
+--- A new context in the place of an old one, as when a worker was replaced.
+function Fleet:restart(n, version)
+    local server = self.servers[n]
+    set_version(server, version)
+    server.memory, server.keys_since, server.key_space = {}, {}, {}
+end
+
+--- A client's cache. By name: sessions_per_peer, timeout, store, in_memory.
+function Fleet:cache(n, options)
+    self.caches[n] = {options = options, peers = {}, far = {}}
+end
+
+--- A client's context. By name: cache, version, no_ticket, lifetime, policy (any text).
+function Fleet:client(n, options)
+    self.clients[n] = {options = options, cache = self.caches[options.cache]}
+end
+
+function Fleet:pass(seconds) self.now = self.now + seconds end
+
+--- A new first key, and two of the old ones.
+function Fleet:replace(n)
+    local keys = self.homes[n].own_keys
+    table.insert(keys, 1, keys[1] + 1)
+    keys[4] = nil
+    return keys
+end
+
+-- ------------------------------------------------------------------------------------- ticket keys
+
+--- The key under which a server makes tickets now: {space, number}. Keys of different spaces have
+-- nothing in common.
+local function key_of(self, server)
+    local options = server.home.options
+    if not options.keys then -- libssl's own belong to the context
+        server.keys_since = server.keys_since or {}
+        return {space = server.keys_since, number = 0}
+    elseif options.keys == "own" then
+        return {space = server.home, number = server.home.own_keys[1]}
+    end
+    local space = server.home
+    if options.keys == "random" and options.machines then
+        server.key_space = server.key_space or {}
+        space = server.key_space
+    end
+    return {space = space, number = self.now // options.epoch}
+end
+
+--- Whether a server's keys open a ticket, and whether its key is the first.
+local function opens(self, server, key)
+    local first, options = key_of(self, server), server.home.options
+    if first.space ~= key.space then return false end
+    if options.keys == "own" then
+        for i, number in ipairs(server.home.own_keys) do
+            if number == key.number then return true, i == 1 end
+        end
+        return false
+    end
+    local age = first.number - key.number
+    return age == 0 or (options.keys ~= nil and age > 0 and age <= options.older), age == 0
+end
+
+-- ----------------------------------------------------------------------------- a server's sessions
+
+local function alive(self, record, most)
+    local lifetime = record.lifetime
+    if most and most < lifetime then lifetime = most end
+    return self.now - record.made < lifetime
+end
+
+local function memory_of(server)
+    local options = server.home.options
+    return options.cache and not options.machines and server.home.memory or server.memory
+end
+
+--- Whether the context in force keeps and finds sessions of this version by id.
+local function keeps_ids(server, version)
+    local kind = server.home.options.kind
+    return kind == "stateful" or (version == THREE and server.once)
+        or (version == TWO and kind == "both")
+end
+
+local function makes_tickets(server, version)
+    local kind = server.home.options.kind
+    return (kind == "tickets" or kind == "both") and not (version == THREE and server.once)
+end
+
+local function tiers(server, version)
+    local options = server.home.options
+    local only_far = options.store and version == THREE and server.once
+    return not only_far and (not options.store or options.in_memory), options.store
+end
+
+local function put_id(server, in_force, record)
+    local in_memory, far = tiers(in_force, record.version)
+    if in_memory then memory_of(server)[record] = record end
+    if far and server.home.fails ~= "put" then server.home.far[record] = record end
+end
+
+--- The record of an id, or nil and why there is none.
+local function find_id(self, server, in_force, record)
+    local options, version = server.home.options, record.version
+    local once = version == THREE and in_force.once
+    local in_memory, far = tiers(in_force, version)
+    local memory, why = memory_of(server), {"not_cached"}
+    if in_memory and memory[record] then
+        local good = alive(self, record, options.timeout)
+        if once or not good then memory[record] = nil end
+        if good then return record end
+        why[#why + 1] = "expired"
+    end
+    if not far then return nil, set(table.unpack(why)) end
+    if server.home.fails == "get" then return nil, set "store" end
+    local there = server.home.far[record]
+    if there and once then server.home.far[record] = nil end
+    if not there then return nil, set(table.unpack(why)) end
+    -- Sealed bytes are bound to the policy: under another one they do not open.
+    if record.policy ~= in_force.options.policy then
+        return nil, set("not_cached", "other_context", "expired") end
+    if not alive(self, record, options.timeout) then return nil, set "expired" end
+    if in_memory then memory[record] = record end
+    return record
+end
+
+--- What a server makes of an offer: whether it resumes, or the words why not; and whether a TLS 1.2
+-- ticket is renewed.
+local function judge(self, server, in_force, offer, life)
+    local version = life.version
+    -- A client of TLS 1.3 makes an id up (RFC 8446 appendix D.4), which looks like one to TLS 1.2.
+    if not offer then return false, life.makes_id_up and set("not_offered", "not_cached", "store")
+        or set "not_offered" end
+    local record = offer.record
+    if server.home.options.kind == "off" or offer.version ~= version
+        or record.home ~= server.home then
+        return false, nil -- any word, since more than one reason is a good one
+    end
+    local first = true
+    if offer.key and version == TWO and life.no_ticket then
+        return false, set "not_cached" -- the id beside the ticket is sent, which leads nowhere
+    elseif offer.key then
+        if not makes_tickets(in_force, version) then return false, nil end
+        local known
+        known, first = opens(self, server, offer.key)
+        if not known then return false, set "ticket" end
+    else
+        if not keeps_ids(in_force, version) then return false, nil end
+        local found, why = find_id(self, server, in_force, record)
+        if not found then return false, why end
+    end
+    if record.policy ~= in_force.options.policy then
+        return false, set("other_context", "expired") end
+    if not alive(self, record) then return false, set "expired" end
+    local gets_ticket = version == TWO and not offer.key and not life.no_ticket
+        and makes_tickets(in_force, TWO)
+    return true, set "resumed", not first or gets_ticket
+end
+
+-- ----------------------------------------------------------------------------- a client's sessions
+
+local function peer_of(cache, name)
+    cache.peers[name] = cache.peers[name] or {why = "not_cached"}
+    return cache.peers[name]
+end
+
+local function leave(peer, i, why)
+    peer.why = why
+    return table.remove(peer, i)
+end
+
+--- The session that the cache gives for a peer, or nil and why there is none. Sessions that have
+-- expired may have been dropped earlier, to make room, so that a later reason counts.
+local function find_for(self, cache, name, life)
+    local peer, options = peer_of(cache, name), cache.options
+    local before = peer.why
+    while #peer > 0 do
+        local session = peer[#peer]
+        if alive(self, session, options.timeout) then
+            return session.version == THREE and leave(peer, #peer, "spent") or session
+        end
+        leave(peer, #peer, "expired")
+    end
+    if peer.why ~= before then life.or_client = before end
+    if not options.store then return nil, peer.why end
+    if cache.fails == "get" then return nil, "store" end
+    local session = cache.far[name]
+    cache.far[name] = nil
+    if not session then return nil, peer.why end
+    if not alive(self, session, options.timeout) then return nil, "expired" end
+    if session.version == TWO then -- it may be used again
+        if options.in_memory then peer[1] = session end
+        if cache.fails ~= "put" then cache.far[name] = session end
+        life.stored = session
+    end
+    return session
+end
+
+local function keep_in_memory(cache, name, session)
+    local peer = peer_of(cache, name)
+    for i = #peer, 1, -1 do
+        if session.version == TWO or peer[i].version == TWO then leave(peer, i, "not_cached") end
+    end
+    if #peer >= (cache.options.sessions_per_peer or 4) then leave(peer, 1, "not_cached") end
+    peer[#peer + 1] = session
+end
+
+--- A store has one session of a peer: the first of a connection, while the others are in memory.
+local function keep(self, life, session)
+    local cache = life.cache
+    if not cache or not alive(self, session, cache.options.timeout) then return end
+    local in_memory, far = not cache.options.store or cache.options.in_memory, cache.options.store
+    if in_memory and far and session.version == THREE then
+        far = not life.told_store
+        life.told_store, in_memory = true, not far
+    end
+    if in_memory then keep_in_memory(cache, life.peer, session) end
+    if far then life.stored = session end
+    if far and cache.fails ~= "put" then cache.far[life.peer] = session end
+end
+
+--- A session that has become bad: the cache drops it, in memory and in the store. What the store
+-- has
+-- for the peer may be a newer one, of another connection, and goes too.
+local function drop(self, life)
+    local cache, session = life.cache, life.session
+    if not cache or not session then return end
+    local peer, stored = peer_of(cache, life.peer), life.stored == session
+    for i = #peer, 1, -1 do
+        if peer[i] == session then
+            leave(peer, i, alive(self, session) and "not_closed" or "expired")
+            stored = stored or session.version == TWO
+        end
+    end
+    if stored then cache.far[life.peer] = nil end
+end
+
+-- ------------------------------------------------------------------------------------ a connection
+
+--- A session of both ends. hint: the lifetime that the server has told.
+local function make(self, life, record, by_ticket, hint)
+    return {version = life.version, made = self.now, lifetime = life.lifetime, record = record,
+        hint = hint,
+        key = by_ticket and key_of(self, life.origin) or nil}
+end
+
+local function new_record(self, life, lifetime)
+    return {version = life.version, made = self.now, lifetime = lifetime,
+        policy = life.in_force.options.policy,
+        home = life.origin.home}
+end
+
+local function arrives(self, life, session)
+    keep(self, life, session)
+    life.session = session
+end
+
+--- TLS 1.2: a session comes with the handshake, or a renewed ticket does.
+local function end_of_two(self, life, offer, renewed)
+    local server, lifetime = life.in_force, life.origin.home.options.lifetime
+    if life.resumed then
+        life.session, life.record = offer, not offer.key and offer.record or nil
+        if renewed then arrives(self, life, make(self, life, offer.record, true, 0)) end
+        return
+    end
+    local by_ticket = makes_tickets(server, TWO) and not life.no_ticket
+    life.record = new_record(self, life, lifetime)
+    if not by_ticket and keeps_ids(server, TWO) then
+        put_id(life.origin, server, life.record)
+    elseif not by_ticket and not server.once and not next(server.names) then
+        -- the server gives no id. Where it has a cache of its own, it gives one that leads nowhere
+        return
+    end
+    arrives(self, life, make(self, life, life.record, by_ticket, by_ticket and lifetime or 0))
+end
+
+--- TLS 1.3: tickets come after it; one, if it has resumed. reads: whether the client takes them.
+local function end_of_three(self, life, offer, reads)
+    local server, options = life.in_force, life.origin.home.options
+    local n = options.kind == "off" and 0 or server.options.num_tickets
+    if life.resumed then
+        n, life.record = math.min(n, 1), offer.record
+    end
+    for _ = 1, n do
+        life.record = new_record(self, life, life.resumed and offer.record.lifetime
+            or options.lifetime)
+        local by_ticket = makes_tickets(server, THREE)
+        if not by_ticket then put_id(life.origin, server, life.record) end
+        if reads then arrives(self, life, make(self, life, life.record, by_ticket,
+            life.record.lifetime)) end
+    end
+end
+
+local function too_old(self, session)
+    local told = session.version == THREE or session.hint > 0
+    return not alive(self, session) or (told and self.now - session.made > session.hint)
+end
+
+local function client_word(life, session, old, why)
+    if life.resumed then return "resumed" end
+    if not session then return why end
+    return old and "expired" or session.version ~= life.version and "other_version"
+        or "not_accepted"
+end
+
+--- A handshake. By name: name (the server's), alpn, deaf (the client reads no tickets).
+function Fleet:visit(client_number, server_number, how)
+    local client, origin = self.clients[client_number], self.servers[server_number]
+    local in_force = origin.names[how.name] or origin
+    local both_new = client.options.version ~= TWO and origin.version ~= TWO
+    local life = {version = both_new and THREE or TWO, makes_id_up = client.options.version ~= TWO
+        and not both_new,
+        origin = origin, in_force = in_force, cache = client.cache,
+        no_ticket = client.options.no_ticket, lifetime = client.options.lifetime,
+        peer = table.concat({how.name, how.alpn or "", client.options.policy}, "|")}
+    local session, why = nil, "not_offered"
+    if life.cache then session, why = find_for(self, life.cache, life.peer, life) end
+    local old = session and too_old(self, session)
+    local hidden = not session or (session.version == THREE
+        and (old or client.options.version == TWO))
+    local resumed, words, renewed = judge(self, origin, in_force, not hidden and session or nil,
+        life)
+    life.resumed, life.server = resumed, words
+    life.client = client_word(life, session, old, why)
+    if resumed then life.lifetime = session.lifetime end -- the session's goes on, at both ends
+    if life.version == TWO then
+        end_of_two(self, life, session, renewed)
+    else
+        end_of_three(self, life, session, not how.deaf)
+    end
+    return life
+end
+
+--- How it ends: "clean"; "client_drops", "server_drops": without a close_notify of either; "cut":
+-- the client said goodbye and the server did not.
+function Fleet:finish(life, how)
+    local client_is_good, server_is_good = how == "clean" or how == "cut", how == "clean"
+    if not client_is_good then drop(self, life) end
+    if not server_is_good and life.record then
+        memory_of(life.origin)[life.record] = nil
+        life.origin.home.far[life.record] = nil
+    end
+end
+
+-- ----------------------------------------------------------------------------------- what is there
+
+--- How many sessions a client's memory tier has that have not expired.
+function Fleet:in_client(n)
+    local cache, count = self.caches[n], 0
+    for _, peer in pairs(cache.peers) do
+        for _, session in ipairs(peer) do
+            if alive(self, session, cache.options.timeout) then count = count + 1 end
+        end
+    end
+    return count
+end
+
+--- The same of a server's, where it has a cache that the program gave.
+function Fleet:in_server(n)
+    local server, count = self.servers[n], 0
+    for record in pairs(memory_of(server)) do
+        if alive(self, record, server.home.options.timeout) then count = count + 1 end
+    end
+    return count
+end
+
+return model
