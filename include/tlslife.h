@@ -225,6 +225,12 @@ typedef enum tlslife_resumption {
     TLSLIFE_RESUMPTION_OFF /* no session is offered or accepted */
 } tlslife_resumption;
 
+typedef enum tlslife_crl_check {
+    TLSLIFE_CRL_CHECK_NONE,
+    TLSLIFE_CRL_CHECK_LEAF,
+    TLSLIFE_CRL_CHECK_CHAIN
+} tlslife_crl_check;
+
 enum { /* the questions of a handshake, a mask for tlslife_context_set_questions */
     TLSLIFE_ASK_HELLO = 1,       /* server: which context serves this ClientHello? */
     TLSLIFE_ASK_CERTIFICATE = 2, /* which certificate shall we present? */
@@ -312,6 +318,38 @@ TLSLIFE_API tlslife_status tlslife_context_use_system_ca(tlslife_context *contex
     tlslife_error *err);
 
 /*
+ * Add CRLs. The peer's certificate must then not be in the CRL of its issuer, and there must be
+ * one. A session resumes only under the same CRLs. Errors: INPUT. Source: X509_STORE_add_crl(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_add_crl_file(tlslife_context *context, const char *path,
+    tlslife_error *err);
+TLSLIFE_API tlslife_status tlslife_context_add_crl_pem(tlslife_context *context, const char *pem,
+    size_t pem_len, tlslife_error *err);
+
+/*
+ * Sets which certificates of a chain must have a CRL and not be in it: none (the default until a
+ * CRL is added), the peer's own, or all. CRLs may also stand beside the CAs.
+ * Source: X509_VERIFY_PARAM_set_flags(3), X509_V_FLAG_CRL_CHECK and _CRL_CHECK_ALL.
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_crl_check(tlslife_context *context,
+    tlslife_crl_check check, tlslife_error *err);
+
+/*
+ * Sets whether a chain may end at a trusted certificate that is not self-signed, such as an
+ * intermediate CA or the peer's own (default false).
+ * Source: X509_VERIFY_PARAM_set_flags(3), X509_V_FLAG_PARTIAL_CHAIN.
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_partial_chain(tlslife_context *context,
+    bool partial_chain, tlslife_error *err);
+
+/*
+ * Sets how many bytes the peer's certificates may have, 1..16 MiB (OpenSSL's default: 100 KiB). A
+ * handshake with more fails. Source: SSL_CTX_set_max_cert_list(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_max_cert_list(tlslife_context *context,
+    size_t max_cert_list, tlslife_error *err);
+
+/*
  * Server: adds CAs whose names are sent with a certificate request. Each call adds to those before.
  * Errors: INPUT. Source: SSL_CTX_add_client_CA(3).
  */
@@ -357,6 +395,21 @@ TLSLIFE_API tlslife_status tlslife_context_set_cipher_list(tlslife_context *cont
 /* Sets the cipher suites of TLS 1.3, joined by ":". Source: SSL_CTX_set_ciphersuites(3). */
 TLSLIFE_API tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context,
     const char *list, tlslife_error *err);
+
+/*
+ * Server: sets whether DHE suites of TLS 1.2 are offered, with parameters as strong as the
+ * certificate's key (default false: ECDHE serves all clients that are not very old, and DHE lets a
+ * client make the server work hard). Source: SSL_CTX_set_dh_auto(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_dh_auto(tlslife_context *context, bool dh_auto,
+    tlslife_error *err);
+
+/*
+ * Sets how many bytes of plain text a record that we send has at most, 512..16384 (the default).
+ * Source: SSL_CTX_set_max_send_fragment(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_max_send_fragment(tlslife_context *context,
+    size_t max_send_fragment, tlslife_error *err);
 
 /* Sets the key exchange groups, joined by ":". Source: SSL_CTX_set1_groups_list(3). */
 TLSLIFE_API tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *list,

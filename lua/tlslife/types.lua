@@ -97,8 +97,15 @@ local tlslife = {}
 ---@field passphrase string? of private_key
 ---sources, or directories, of the CAs that we trust; "system" is the system's, the default
 ---@field ca string|string[]|nil
----server: a source of the CAs whose names are sent with a certificate request
----@field client_ca string?
+---sources of CRLs; the peer's certificate must not be in that of its issuer, which must be there
+---@field crl string|string[]|nil
+---which certificates must have a CRL; default "leaf" with crl, else "none"
+---@field crl_check "none"|"leaf"|"chain"|nil
+---whether a chain may end at a trusted certificate that is not self-signed
+---@field partial_chain boolean?
+---@field max_cert_list integer? bytes that the peer's certificates may have; default 102400
+---server: sources of the CAs whose names are sent with a certificate request
+---@field client_ca string|string[]|nil
 ---whether the peer is verified; default: a client "required" (true), a server "none" (false)
 ---@field verify boolean|"none"|"optional"|"required"|nil
 ---@field verify_depth integer? intermediate CAs in a chain, 0..100
@@ -109,6 +116,9 @@ local tlslife = {}
 ---@field ciphersuites string? TLS 1.3. Source: SSL_CTX_set_ciphersuites(3)
 ---@field groups string? Source: SSL_CTX_set1_groups_list(3)
 ---@field signature_algorithms string? Source: SSL_CTX_set1_sigalgs_list(3)
+---server: whether DHE suites of TLS 1.2 are offered; default false
+---@field dh_auto boolean?
+---@field max_send_fragment integer? bytes of plain text in a record that we send, 512..16384
 ---@field alpn string[]? a client offers them in this order; a server prefers them in this order
 ---server: contexts by server name (SNI), "a.example" or "*.example"
 ---@field server_names table<string, tlslife.Context>?

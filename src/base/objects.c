@@ -162,7 +162,7 @@ static bool collect_bytes(const char *bytes, size_t len, const UI_METHOD *ask, t
     return ok;
 }
 
-/* ---------------------------------------------------------------------------------------- PKCS#7 */
+/* --------------------------------------------------------------------------------------- PKCS#7 */
 
 static bool add_all(tlsl_objects *out, const STACK_OF(X509) *x509s,
                     const STACK_OF(X509_CRL) *crls) {
@@ -292,12 +292,12 @@ static bool load_block(const char *text, size_t len, const char *label, size_t l
     bool pkcs7 = has(label, label_len, "PKCS7-") || has(label, label_len, "CMS-");
     int kind = has(label, label_len, "PRIVATE KEY-")   ? TLSL_WANTED_KEY
                : has(label, label_len, "CERTIFICATE-") ? TLSL_WANTED_CERTIFICATES
-               : has(label, label_len, "CRL-")         ? TLSL_WANTED_CRLS
+               : has(label, label_len, "CRL-")         ? TLSL_WANTED_CRLS | TLSL_WELCOME_CRLS
                                                        : 0;
     if (!(kind & found->wanted) && !pkcs7) {
         found->keys += kind == TLSL_WANTED_KEY;
         found->certificates += kind == TLSL_WANTED_CERTIFICATES;
-        found->crls += kind == TLSL_WANTED_CRLS;
+        found->crls += kind == (TLSL_WANTED_CRLS | TLSL_WELCOME_CRLS);
         return true;
     }
     if (!is_sound(text, len, has(label, label_len, "TRUSTED "))) {
@@ -363,13 +363,11 @@ static void enumerate(char *out, size_t out_len, int n, const char *name) {
 }
 
 static const char *expected(int wanted) {
-    switch (wanted) {
-    case TLSL_WANTED_CERTIFICATES: return "a certificate";
-    case TLSL_WANTED_KEY: return "a private key";
-    case TLSL_WANTED_CRLS: return "a CRL";
-    case TLSL_WANTED_CERTIFICATES | TLSL_WANTED_KEY: return "a certificate with its private key";
-    default: return "a certificate or a CRL";
-    }
+    bool key = wanted & TLSL_WANTED_KEY, certificate = wanted & TLSL_WANTED_CERTIFICATES;
+    return key && certificate ? "a certificate with its private key"
+           : key              ? "a private key"
+           : certificate      ? "a certificate"
+                              : "a CRL";
 }
 
 static tlslife_status fail_locked(const tlsl_source *source, const findings *found,
@@ -398,11 +396,9 @@ static tlslife_status judge(const tlsl_source *source, const tlsl_objects *got,
                             const findings *found, tlslife_error *err) {
     int certificates = sk_X509_num(got->certificates), crls = sk_X509_CRL_num(got->crls);
     int wanted = found->wanted;
-    bool either = wanted & TLSL_WANTED_CERTIFICATES && wanted & TLSL_WANTED_CRLS;
     bool missing = (wanted & TLSL_WANTED_KEY && got->key == NULL) ||
-                   (either ? certificates + crls == 0
-                           : (wanted & TLSL_WANTED_CERTIFICATES && certificates == 0) ||
-                                 (wanted & TLSL_WANTED_CRLS && crls == 0));
+                   (wanted & TLSL_WANTED_CERTIFICATES && certificates == 0) ||
+                   (wanted & TLSL_WANTED_CRLS && crls == 0);
     char list[80] = "";
     if (missing && found->locked > 0) {
         return fail_locked(source, found, err);

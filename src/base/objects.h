@@ -13,7 +13,8 @@
 typedef enum tlsl_wanted { /* a mask */
     TLSL_WANTED_CERTIFICATES = 1,
     TLSL_WANTED_KEY = 2,
-    TLSL_WANTED_CRLS = 4
+    TLSL_WANTED_CRLS = 4,
+    TLSL_WELCOME_CRLS = 8 /* CRLs are taken, too, but need not be there */
 } tlsl_wanted;
 
 typedef struct tlsl_objects {
@@ -25,8 +26,8 @@ typedef struct tlsl_objects {
 /*
  * Loads what a source holds: PEM, DER, PKCS#12, PKCS#7, or the objects of a URI. passphrase may be
  * NULL; the terminal is never asked. TLSLIFE_ERROR (INPUT) if there is nothing of one of the kinds
- * in wanted (with CERTIFICATES and CRLS together, one of the two will do), or if something of these
- * kinds is damaged or cannot be decrypted. *out is to be freed in any case.
+ * in wanted, or if something of these kinds is damaged or cannot be decrypted. *out is to be freed
+ * in any case.
  */
 tlslife_status tlsl_objects_load(const tlsl_source *source, int wanted, const char *passphrase,
                                  tlsl_objects *out, tlslife_error *err);

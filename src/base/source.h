@@ -10,7 +10,7 @@
 
 #include "tlslife.h"
 
-#define TLSL_SOURCE_MAX ((size_t)16 * 1024 * 1024) /* bytes: a bundle of all public CAs has 0.25 MiB */
+#define TLSL_SOURCE_MAX ((size_t)16 * 1024 * 1024) /* a bundle of all public CAs has 0.25 MiB */
 
 typedef struct tlsl_source {
     char *bytes; /* NULL: name is a URI, which a provider of OpenSSL's resolves */

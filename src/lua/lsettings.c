@@ -6,9 +6,9 @@
  * (options, modes, server_names) are set in sorted order, so the same table always gives the same
  * context and the same error.
  *
- * A text that contains "-----BEGIN" is PEM, one that begins as DER does is DER, and any other is the
- * name of a file or a URI. So a certificate is never read as a path, nor a path as a key. NULs in a
- * name are refused, since C would see only what is before the NUL.
+ * A text that contains "-----BEGIN" is PEM, one that begins as DER does is DER, and any other is
+ * the name of a file or a URI. So a certificate is never read as a path, nor a path as a key. NULs
+ * in a name are refused, since C would see only what is before the NUL.
  */
 #include "options.h"
 
@@ -148,35 +148,81 @@ static tlslife_status ca_at(tlb_setting *s, int idx) {
     return tlslife_context_add_ca_file(s->context, string, &s->err);
 }
 
-static tlslife_status set_ca(tlb_setting *s) {
+typedef tlslife_status (*source_setter)(tlb_setting *s, int idx);
+
+/* Calls set with the option's string, or with each string of its list, which must not be empty. */
+static tlslife_status each_source(tlb_setting *s, source_setter set, const char *if_empty) {
     tlslife_status status = TLSLIFE_OK;
     if (lua_isstring(s->L, TLB_VALUE)) {
-        return ca_at(s, TLB_VALUE);
+        return set(s, TLB_VALUE);
     }
     size_t len = tlb_list_len(s->L, TLB_VALUE, s->what);
-    if (len == 0) { /* the core would trust the system's CAs, as without the option */
-        luaL_error(s->L,
-                   "%s: the list is empty: leave it out, or say \"system\", to trust the system's",
-                   s->what);
+    if (len == 0) {
+        luaL_error(s->L, "%s: the list is empty: leave it out%s", s->what, if_empty);
     }
     for (size_t i = 1; i <= len && status == TLSLIFE_OK; i++) {
         if (lua_rawgeti(s->L, TLB_VALUE, (lua_Integer)i) != LUA_TSTRING) {
             luaL_error(s->L, "%s: element %I is a %s, not a string", s->what, (LUAI_UACINT)i,
                        luaL_typename(s->L, -1));
         }
-        status = ca_at(s, TLB_VALUE + 1);
+        status = set(s, TLB_VALUE + 1);
         lua_settop(s->L, TLB_VALUE);
     }
     return status;
 }
 
-static tlslife_status set_client_ca(tlb_setting *s) {
+/* Of an empty list, the core would trust the system's CAs, as without the option. */
+static tlslife_status set_ca(tlb_setting *s) {
+    return each_source(s, ca_at, ", or say \"system\", to trust the system's");
+}
+
+static tlslife_status client_ca_at(tlb_setting *s, int idx) {
     size_t len;
-    const char *string = lua_tolstring(s->L, TLB_VALUE, &len);
-    if (is_text(s, TLB_VALUE)) {
-        return tlslife_context_set_client_ca_pem(s->context, string, len, &s->err);
-    }
-    return tlslife_context_set_client_ca_file(s->context, tlb_option_text(s), &s->err);
+    const char *string = lua_tolstring(s->L, idx, &len);
+    return is_text(s, idx) ? tlslife_context_set_client_ca_pem(s->context, string, len, &s->err)
+                           : tlslife_context_set_client_ca_file(
+                                 s->context, tlb_option_text_at(s, idx), &s->err);
+}
+
+static tlslife_status set_client_ca(tlb_setting *s) {
+    return each_source(s, client_ca_at, "");
+}
+
+static tlslife_status crl_at(tlb_setting *s, int idx) {
+    size_t len;
+    const char *string = lua_tolstring(s->L, idx, &len);
+    return is_text(s, idx)
+               ? tlslife_context_add_crl_pem(s->context, string, len, &s->err)
+               : tlslife_context_add_crl_file(s->context, tlb_option_text_at(s, idx), &s->err);
+}
+
+static tlslife_status set_crl(tlb_setting *s) {
+    return each_source(s, crl_at, "");
+}
+
+/* After the option crl, which turns the check of the leaf on. */
+static tlslife_status set_crl_check(tlb_setting *s) {
+    static const char *const words[] = {"none", "leaf", "chain", NULL};
+    static const tlslife_crl_check values[] = {TLSLIFE_CRL_CHECK_NONE, TLSLIFE_CRL_CHECK_LEAF,
+                                               TLSLIFE_CRL_CHECK_CHAIN};
+    return tlslife_context_set_crl_check(s->context, values[tlb_choice(s, words)], &s->err);
+}
+
+static tlslife_status set_partial_chain(tlb_setting *s) {
+    return tlslife_context_set_partial_chain(s->context, tlb_option_truth(s), &s->err);
+}
+
+static tlslife_status set_max_cert_list(tlb_setting *s) {
+    return tlslife_context_set_max_cert_list(s->context, tlb_option_size(s, 1, 16777216), &s->err);
+}
+
+static tlslife_status set_dh_auto(tlb_setting *s) {
+    return tlslife_context_set_dh_auto(s->context, tlb_option_truth(s), &s->err);
+}
+
+static tlslife_status set_max_send_fragment(tlb_setting *s) {
+    return tlslife_context_set_max_send_fragment(s->context, tlb_option_size(s, 512, 16384),
+                                                 &s->err);
 }
 
 static tlslife_status set_verify(tlb_setting *s) {
@@ -478,13 +524,19 @@ const tlb_option tlb_context_options[] = {
     {"ciphersuites", TLB_STRING, set_ciphersuites, false},
     {"groups", TLB_STRING, set_groups, false},
     {"signature_algorithms", TLB_STRING, set_signature_algorithms, false},
+    {"dh_auto", TLB_BOOLEAN, set_dh_auto, false},
+    {"max_send_fragment", TLB_INTEGER, set_max_send_fragment, false},
     {"options", TLB_TABLE, set_options, false},
     {"modes", TLB_TABLE, set_modes, false},
     {"verify", STRING_OR_BOOLEAN, set_verify, false},
     {"verify_depth", TLB_INTEGER, set_verify_depth, false},
     {"verify_host", TLB_BOOLEAN, set_verify_host, false},
     {"ca", STRING_OR_TABLE, set_ca, false},
-    {"client_ca", TLB_STRING, set_client_ca, false},
+    {"crl", STRING_OR_TABLE, set_crl, false},
+    {"crl_check", TLB_STRING, set_crl_check, false},
+    {"partial_chain", TLB_BOOLEAN, set_partial_chain, false},
+    {"max_cert_list", TLB_INTEGER, set_max_cert_list, false},
+    {"client_ca", STRING_OR_TABLE, set_client_ca, false},
     {"certificate", STRING_OR_TABLE, set_certificate, false},
     {"private_key", TLB_STRING, set_private_key, false},
     {"passphrase", TLB_STRING, set_passphrase, false},

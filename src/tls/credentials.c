@@ -178,7 +178,9 @@ static bool trust(tlslife_context *context, const tlsl_objects *got) {
         tlsl_policy_add_certificate(&context->policy, TLSL_FACT_CA, x509);
     }
     for (int i = 0; ok && i < sk_X509_CRL_num(got->crls); i++) {
-        ok = X509_STORE_add_crl(store, sk_X509_CRL_value(got->crls, i)) == 1;
+        X509_CRL *crl = sk_X509_CRL_value(got->crls, i);
+        ok = X509_STORE_add_crl(store, crl) == 1;
+        tlsl_policy_add_crl(&context->policy, crl);
     }
     return ok;
 }
@@ -187,7 +189,8 @@ static tlslife_status add_ca(tlslife_context *context, const tlsl_source *source
                              const char *passphrase, tlslife_error *err) {
     (void)passphrase;
     tlsl_objects got;
-    tlslife_status status = tlsl_objects_load(source, TLSL_WANTED_CERTIFICATES, NULL, &got, err);
+    tlslife_status status =
+        tlsl_objects_load(source, TLSL_WANTED_CERTIFICATES | TLSL_WELCOME_CRLS, NULL, &got, err);
     if (status == TLSLIFE_OK && !trust(context, &got)) {
         status =
             tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the CAs in %s cannot be used", source->name);
@@ -205,6 +208,32 @@ tlslife_status tlslife_context_add_ca_file(tlslife_context *context, const char 
 tlslife_status tlslife_context_add_ca_pem(tlslife_context *context, const char *pem, size_t pem_len,
                                           tlslife_error *err) {
     return from_memory(context, add_ca, pem, pem_len, NULL, err);
+}
+
+static tlslife_status add_crl(tlslife_context *context, const tlsl_source *source,
+                              const char *passphrase, tlslife_error *err) {
+    (void)passphrase;
+    tlsl_objects got;
+    tlslife_status status = tlsl_objects_load(source, TLSL_WANTED_CRLS, NULL, &got, err);
+    if (status == TLSLIFE_OK && !trust(context, &got)) {
+        status = tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the CRLs in %s cannot be used",
+                                   source->name);
+    }
+    if (status == TLSLIFE_OK) {
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context->ctx), X509_V_FLAG_CRL_CHECK);
+    }
+    tlsl_objects_free(&got);
+    return status;
+}
+
+tlslife_status tlslife_context_add_crl_file(tlslife_context *context, const char *path,
+                                            tlslife_error *err) {
+    return from_file(context, add_crl, path, NULL, err);
+}
+
+tlslife_status tlslife_context_add_crl_pem(tlslife_context *context, const char *pem,
+                                           size_t pem_len, tlslife_error *err) {
+    return from_memory(context, add_crl, pem, pem_len, NULL, err);
 }
 
 tlslife_status tlslife_context_add_ca_directory(tlslife_context *context, const char *path,

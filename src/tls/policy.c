@@ -71,6 +71,16 @@ void tlsl_policy_add_certificate(tlsl_policy *policy, tlsl_fact_kind kind, X509 
     }
 }
 
+void tlsl_policy_add_crl(tlsl_policy *policy, X509_CRL *crl) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned digest_len = 0;
+    if (X509_CRL_digest(crl, EVP_sha256(), digest, &digest_len) == 1) {
+        tlsl_policy_add(policy, TLSL_FACT_CRL, digest, digest_len);
+    } else {
+        policy->incomplete = true;
+    }
+}
+
 /*
  * SSL_CONF_cmd's VerifyCAFile, VerifyCAPath and VerifyCAStore set a store that takes the place of
  * the context's own.

@@ -14,6 +14,7 @@
 /* The subject of a fact. */
 typedef enum tlsl_fact_kind {
     TLSL_FACT_CA,           /* a certificate that is trusted */
+    TLSL_FACT_CRL,          /* a list of revoked certificates */
     TLSL_FACT_CA_PLACE,     /* where more trusted certificates are looked for */
     TLSL_FACT_OWN_NAME,     /* server: a name in the context's own certificate */
     TLSL_FACT_OWN_IDENTITY, /* client: the context's own certificate */
@@ -32,6 +33,7 @@ typedef struct tlsl_policy {
 /* Adds a fact. Adding one again, or in another order, changes nothing. */
 void tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes, size_t len);
 void tlsl_policy_add_certificate(tlsl_policy *policy, tlsl_fact_kind kind, X509 *certificate);
+void tlsl_policy_add_crl(tlsl_policy *policy, X509_CRL *crl);
 /* Adds what ctx says about verification, however that was set. */
 void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx);
 /* The hash of all facts. false if the policy is incomplete or OpenSSL fails. */

@@ -35,6 +35,8 @@
 #define PSK_IDENTITY_MAX PSK_MAX_IDENTITY_LEN
 #define PSK_KEY_MAX 256
 #define OCSP_MAX 65535
+#define CERT_LIST_MAX (16 * 1024 * 1024)
+#define FRAGMENT_MIN 512
 
 tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err) {
     ERR_clear_error();
@@ -97,6 +99,48 @@ tlslife_status tlslife_context_set_verify_host(tlslife_context *context, bool ve
     return tlsl_settings_agree(context, err);
 }
 
+static void set_verify_flag(tlslife_context *context, unsigned long flag, bool on) {
+    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(context->ctx);
+    (void)(on ? X509_VERIFY_PARAM_set_flags(param, flag)
+              : X509_VERIFY_PARAM_clear_flags(param, flag));
+}
+
+tlslife_status tlslife_context_set_crl_check(tlslife_context *context, tlslife_crl_check check,
+                                             tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (check > TLSLIFE_CRL_CHECK_CHAIN) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "%d is no TLSLIFE_CRL_CHECK_*", (int)check);
+    }
+    set_verify_flag(context, X509_V_FLAG_CRL_CHECK, check != TLSLIFE_CRL_CHECK_NONE);
+    set_verify_flag(context, X509_V_FLAG_CRL_CHECK_ALL, check == TLSLIFE_CRL_CHECK_CHAIN);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_partial_chain(tlslife_context *context, bool partial_chain,
+                                                 tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    set_verify_flag(context, X509_V_FLAG_PARTIAL_CHAIN, partial_chain);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_max_cert_list(tlslife_context *context, size_t max_cert_list,
+                                                 tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (max_cert_list < 1 || max_cert_list > CERT_LIST_MAX) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a peer's certificates may have 1 to %d bytes, not %zu", CERT_LIST_MAX,
+                         max_cert_list);
+    }
+    SSL_CTX_set_max_cert_list(context->ctx, (long)max_cert_list);
+    return TLSLIFE_OK;
+}
+
 tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned questions,
                                              tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
@@ -120,6 +164,34 @@ tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned 
 }
 
 /* ----------------------------------------------------------------------------------- algorithms */
+
+tlslife_status tlslife_context_set_dh_auto(tlslife_context *context, bool dh_auto,
+                                           tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_CLIENT) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "dh_auto is a server's: a client takes the "
+                         "parameters that the server sends");
+    }
+    SSL_CTX_set_dh_auto(context->ctx, dh_auto);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_max_send_fragment(tlslife_context *context,
+                                                     size_t max_send_fragment, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (max_send_fragment < FRAGMENT_MIN || max_send_fragment > SSL3_RT_MAX_PLAIN_LENGTH) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a record's plain text has %d to %d bytes, not %zu", FRAGMENT_MIN,
+                         SSL3_RT_MAX_PLAIN_LENGTH, max_send_fragment);
+    }
+    SSL_CTX_set_max_send_fragment(context->ctx, (long)max_send_fragment);
+    return TLSLIFE_OK;
+}
 
 static bool version_known(int version) {
     return version == 0 || (version >= TLSLIFE_TLS1_0 && version <= TLSLIFE_TLS1_3);
