@@ -1008,6 +1008,28 @@ TLSLIFE_API bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, 
 TLSLIFE_API void tlslife_conn_close_transport(tlslife_conn *conn);
 
 /*
+ * Before TLS, for STARTTLS and its kind: reads or writes bytes of the transport as they are. The
+ * calls wait as tlslife_conn_read and tlslife_conn_write do. *out_read is 1 or more with OK. CLOSED
+ * means that the stream has ended, which in plain bytes anyone in the network can bring about.
+ * *out_written counts also when the call fails. Nothing of this is protected, so what was agreed on
+ * in plain bytes must be asked again within TLS. Errors: USAGE (no transport, or the handshake has
+ * begun), SYSTEM.
+ */
+TLSLIFE_API tlslife_status tlslife_conn_plain_read(tlslife_conn *conn, void *buffer,
+    size_t buffer_len, size_t *out_read);
+TLSLIFE_API tlslife_status tlslife_conn_plain_write(tlslife_conn *conn, const void *bytes,
+    size_t bytes_len, size_t *out_written);
+
+/*
+ * Before TLS: gives back bytes of the peer that were read too early, by plain_read or by somebody
+ * else who had the descriptor before. The next reads, and the handshake, find them first. At most
+ * 1 MiB may be there. They are dropped with the transport. Errors: USAGE (as above, or the BIO is
+ * the host's), MEMORY.
+ */
+TLSLIFE_API tlslife_status tlslife_conn_unread(tlslife_conn *conn, const void *bytes,
+    size_t bytes_len);
+
+/*
  * ---- [9.3] Connections: handshake. Each call may return OK, ERROR, WANT_READ, WANT_WRITE, a
  * question, WANT_SESSION, CLOSED, TRUNCATED or TIMEOUT. After any WANT_, and after TIMEOUT, make
  * the same call again.

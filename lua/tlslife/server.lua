@@ -111,11 +111,36 @@ local function failed(self, message)
     self.log("error", message)
 end
 
+-- Runs what comes before TLS: true, or nil and why. All of it has one deadline, since a client that
+-- sends a byte now and then would keep every call within its own.
+local function before_tls(self, conn)
+    local late, timer = false, uv.new_timer()
+    local _ <close> = setmetatable({}, {__close = function() timer:close() end})
+    timer:start(math.ceil(self.handshake_timeout * 1000), 0, function()
+        late = true
+        pcall(conn.set_timeout, conn, 0)
+        pcall(conn.cancel, conn)
+    end)
+    local begin, why = self.before(conn, self)
+    if late then return nil, "before: timeout" end
+    if not begin then return nil, why and why ~= "canceled" and "before: " .. tostring(why) or why end
+    conn:set_timeout(self.handshake_timeout)
+    return true
+end
+
+local function shake(self, conn)
+    if self.before then
+        local begin, why = before_tls(self, conn)
+        if not begin then return nil, why end
+    end
+    return conn:accept()
+end
+
 -- Serves one connection from its handshake to its end, in its coroutine.
 local function serve_one(self, conn)
     local timeout = self.timeout or conn:get_timeout()
     conn:set_timeout(self.handshake_timeout)
-    local ok, done, why = xpcall(conn.accept, explain, conn)
+    local ok, done, why = xpcall(shake, explain, self, conn)
     if not ok then -- a hook has raised
         failed(self, done)
     elseif done then
@@ -123,7 +148,7 @@ local function serve_one(self, conn)
         if conn:session_reused() then self.resumed = self.resumed + 1 end
         ok, why = xpcall(self.handler, explain, conn, self)
         if not ok then failed(self, "the handler failed: " .. why) end
-    elseif why ~= "canceled" then
+    elseif why and why ~= "canceled" then
         self.handshakes_failed = self.handshakes_failed + 1
         log_limited(self, "handshake", "info", why, conn)
     end
@@ -292,7 +317,7 @@ end
 local function new(options, shared, log)
     local self = setmetatable({
         options = options, shared = shared, log = log, worker = shared.worker,
-        handler = options.handler,
+        handler = options.handler, before = options.before,
         timeout = options.timeout, handshake_timeout = options.handshake_timeout or 10,
         stop_timeout = options.stop_timeout or 30, close_timeout = CLOSE_SECONDS,
         max_connections = options.max_connections or 10000,

@@ -33,6 +33,7 @@ local ROWS = {
     address = {either("string", "table")},
     context = {either("table", "function")},
     handler = {is "function"},
+    before = {is "function"},
     workers = {integer_from(1)},
     threads = {is "boolean"},
     reuse_port = {is "boolean"},

@@ -318,6 +318,10 @@ function tlslife.server(options) end
 ---again at each reload, and its files are read again. If that fails, the old one stays, and a
 ---message is logged
 ---@field context tlslife.ContextOptions|fun(shared: tlslife.Shared): tlslife.Context?, string?
+---called before the handshake, for a protocol that begins in plain bytes: plain_read, plain_write and
+---unread move them. TLS begins when it returns true. Otherwise the connection is closed, and a second
+---result, the reason, is logged. It has handshake_timeout as a whole. See docs/starttls.md
+---@field before (fun(conn: tlslife.Connection, server: tlslife.Server): boolean?, string?)?
 ---called after the handshake. When it returns, the connection is closed with close_notify, and
 ---freed. What it raises is logged with its traceback and ends this connection only
 ---@field handler fun(conn: tlslife.Connection, server: tlslife.Server)
@@ -562,6 +566,30 @@ function Connection:peer_address() end
 
 ---Closes an owned descriptor, or ends a memory stream, and detaches the transport.
 function Connection:close_transport() end
+
+---Before TLS: reads bytes of the transport as they are, at most n. Waits as read does. "closed" means
+---that the stream has ended, which in plain bytes anyone in the network can bring about. Raises once
+---the handshake has begun. Errors: "system". See docs/starttls.md.
+---@param n integer? default 16384
+---@return string? bytes
+---@return string? message
+---@return tlslife.Error? err
+function Connection:plain_read(n) end
+
+---Before TLS: writes bytes as they are, from byte i on. Returns how many, as write does. Raises once
+---the handshake has begun. Errors: "system".
+---@param data string
+---@param i integer? default 1
+---@return integer? written
+---@return string? message
+---@return tlslife.Error? err
+function Connection:plain_write(data, i) end
+
+---Before TLS: gives back bytes of the peer that were read too early, by plain_read or by somebody who
+---had the descriptor before. The next plain_read, or the handshake, finds them first. At most 1 MiB.
+---@param bytes string
+---@return true
+function Connection:unread(bytes) end
 
 ---Makes a client's handshake. Raises on a server's connection, without a transport, and without a
 ---host name to verify. Source: SSL_connect(3).

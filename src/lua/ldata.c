@@ -135,6 +135,22 @@ static int conn_read_early(lua_State *L) {
     return tlb_perform(L, &verb);
 }
 
+static int plain_read_attempt(lua_State *L, tlb_conn *self) {
+    return read_by(L, self, tlslife_conn_plain_read);
+}
+
+static int conn_plain_read(lua_State *L) {
+    static const tlb_verb verb = {plain_read_attempt, 2, TLB_READS};
+    return tlb_perform(L, &verb);
+}
+
+static int conn_unread(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    size_t len;
+    const char *bytes = tlb_bytes(L, 2, &len);
+    return tlb_must(L, self, tlslife_conn_unread(tlb_conn_object(self), bytes, len));
+}
+
 static tlb_buffer *check_buffer(lua_State *L, int idx, const char *expected) {
     tlb_buffer *buffer = tlb_test_buffer(L, idx);
     if (!buffer) {
@@ -289,6 +305,17 @@ static int conn_write_early(lua_State *L) {
     return tlb_perform(L, &verb);
 }
 
+static int plain_write_attempt(lua_State *L, tlb_conn *self) {
+    size_t len;
+    const char *bytes = tlb_bytes(L, 2, &len);
+    return write_by(L, self, tlslife_conn_plain_write, bytes, len);
+}
+
+static int conn_plain_write(lua_State *L) {
+    static const tlb_verb verb = {plain_write_attempt, 3, TLB_WRITES};
+    return tlb_perform(L, &verb);
+}
+
 static int conn_early_data_status(lua_State *L) {
     static const char *const words[] = {"not_sent", "rejected", "accepted"};
     lua_pushstring(L, words[tlslife_conn_early_data_status(tlb_getter(L))]);
@@ -321,6 +348,9 @@ const luaL_Reg tlb_conn_data[] = {
     {"read", conn_read},
     {"peek", conn_peek},
     {"read_early", conn_read_early},
+    {"plain_read", conn_plain_read},
+    {"plain_write", conn_plain_write},
+    {"unread", conn_unread},
     {"read_into", conn_read_into},
     {"pending", conn_pending},
     {"has_pending", conn_has_pending},

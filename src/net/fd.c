@@ -44,10 +44,12 @@
 #include <unistd.h>
 
 #include "net/fd.h"
+#include "net/front.h"
 #include "net/method.h"
 
 typedef struct descriptors {
-    const SSL *ssl; /* the SSL that uses the BIO, or NULL */
+    tlsl_front front; /* comes first: front.h */
+    const SSL *ssl;   /* the SSL that uses the BIO, or NULL */
     int read_fd;
     int write_fd;
     bool owned;
@@ -178,6 +180,11 @@ static ssize_t socket_read(descriptors *fds, char *buffer, size_t len) {
 static int fd_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
     descriptors *fds = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
+    if (fds->front.bytes != NULL) {
+        *out_read = tlsl_front_take(&fds->front, buffer, len);
+        fds->drained = false;
+        return 1;
+    }
     ssize_t got =
         fds->read_plain ? plain_read(fds->read_fd, buffer, len) : socket_read(fds, buffer, len);
     if (got < 0 && errno == ENOTSOCK && !fds->read_plain) {
@@ -227,7 +234,7 @@ static long fd_ctrl(BIO *bio, int command, long number, void *pointer) {
     switch (command) {
     case BIO_CTRL_FLUSH:
     case BIO_CTRL_DUP: return 1;
-    case BIO_CTRL_EOF: return fds->ended;
+    case BIO_CTRL_EOF: return fds->ended && fds->front.bytes == NULL;
     case BIO_C_GET_FD:
         if (pointer != NULL) {
             *(int *)pointer = fds->read_fd;
@@ -250,6 +257,7 @@ static int fd_destroy(BIO *bio) {
         }
         errno = kept;
     }
+    tlsl_front_clear(&fds->front);
     free(fds);
     BIO_set_data(bio, NULL);
     return 1;

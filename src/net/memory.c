@@ -31,6 +31,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "net/front.h"
 #include "net/memory.h"
 #include "net/method.h"
 
@@ -208,6 +209,7 @@ static void drop_reader(tlsl_queue *queue) {
 /* ------------------------------------------------------------------------------------------ BIO */
 
 typedef struct ends {
+    tlsl_front front; /* comes first: front.h */
     tlsl_queue *in;
     tlsl_queue *out;
 } ends;
@@ -219,7 +221,8 @@ typedef struct ends {
 static int memory_read(BIO *bio, char *buffer, size_t len, size_t *out_read) {
     ends *both = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    *out_read = tlsl_queue_get(both->in, buffer, len);
+    *out_read = both->front.bytes != NULL ? tlsl_front_take(&both->front, buffer, len)
+                                          : tlsl_queue_get(both->in, buffer, len);
     if (*out_read > 0 || len == 0) {
         return 1;
     }
@@ -249,13 +252,15 @@ static int memory_write(BIO *bio, const char *bytes, size_t len, size_t *out_wri
 
 static long memory_ctrl(BIO *bio, int command, long number, void *pointer) {
     const ends *both = BIO_get_data(bio);
+    size_t front_len = tlsl_front_len(&both->front);
     (void)number;
     (void)pointer;
     switch (command) {
     case BIO_CTRL_FLUSH:
     case BIO_CTRL_DUP: return 1;
-    case BIO_CTRL_EOF: return tlsl_queue_ended(both->in) && tlsl_queue_len(both->in) == 0;
-    case BIO_CTRL_PENDING: return (long)tlsl_queue_len(both->in);
+    case BIO_CTRL_EOF:
+        return tlsl_queue_ended(both->in) && tlsl_queue_len(both->in) + front_len == 0;
+    case BIO_CTRL_PENDING: return (long)(tlsl_queue_len(both->in) + front_len);
     case BIO_CTRL_WPENDING: return (long)tlsl_queue_len(both->out);
     default: return 0;
     }
@@ -272,6 +277,7 @@ static int memory_destroy(BIO *bio) {
         drop_reader(both->in);
         tlsl_queue_free(both->in);
         tlsl_queue_free(both->out);
+        tlsl_front_clear(&both->front);
         free(both);
         BIO_set_data(bio, NULL);
     }
@@ -296,8 +302,7 @@ BIO *tlsl_memory_bio(tlsl_queue *in, tlsl_queue *out) {
         free(both);
         return NULL;
     }
-    both->in = in;
-    both->out = out;
+    *both = (ends){.in = in, .out = out};
     tlsl_queue_up_ref(in);
     tlsl_queue_up_ref(out);
     BIO_set_data(bio, both);

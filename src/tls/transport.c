@@ -21,6 +21,7 @@
 #include "net/address.h"
 #include "net/dial.h"
 #include "net/fd.h"
+#include "net/front.h"
 #include "net/local.h"
 #include "net/memory.h"
 #include "net/tcp.h"
@@ -157,10 +158,17 @@ static int store_fd(const tlslife_conn *conn, bool *out_writing, int *out_timeou
     return fd;
 }
 
+/* Whether a read finds bytes that were given back, of which no descriptor tells. */
+static bool has_unread(const tlslife_conn *conn, tlslife_status want) {
+    bool ours = conn->transport.kind == TLSL_FD || conn->transport.kind == TLSL_MEMORY;
+    return ours && want == TLSLIFE_WANT_READ &&
+           tlsl_front_len(tlsl_front_of(SSL_get_rbio(conn->ssl))) > 0;
+}
+
 int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *out_writing,
                          int *out_timeout_ms) {
     *out_writing = want == TLSLIFE_WANT_WRITE;
-    *out_timeout_ms = conn->closing.more ? 0 : -1;
+    *out_timeout_ms = conn->closing.more || has_unread(conn, want) ? 0 : -1;
     if (want == TLSLIFE_WANT_SESSION) {
         *out_timeout_ms = -1;
         return store_fd(conn, out_writing, out_timeout_ms);
