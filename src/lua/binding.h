@@ -492,8 +492,9 @@ int tlb_store_watch(lua_State *L, int idx, int fd);
 /* Tells every loop that fd, of the userdata at idx, will be closed. */
 void tlb_forget_fd(lua_State *L, int idx, int fd);
 int tlb_canceled(lua_State *L);
-/* Pushes milliseconds as seconds; nil below 0. */
+/* Push milliseconds as seconds, and a descriptor; nil below 0. */
 void tlb_push_seconds(lua_State *L, lua_Integer ms);
+void tlb_push_fd(lua_State *L, int fd);
 
 /* Around a call of the core in a try. The call must not block if a loop can wait instead. */
 static inline void tlb_begin_try(tlb_conn *self) {

@@ -182,17 +182,9 @@ static int store_wait(lua_State *L) {
     bool writing = false;
     int timeout_ms = -1;
     int fd = tlslife_store_fd(tlb_self(L, &tlb_store_type)->object, &writing, &timeout_ms);
-    if (fd >= 0) {
-        lua_pushinteger(L, fd);
-    } else {
-        lua_pushnil(L);
-    }
+    tlb_push_fd(L, fd);
     lua_pushboolean(L, writing);
-    if (timeout_ms >= 0) {
-        lua_pushnumber(L, timeout_ms / 1000.0);
-    } else {
-        lua_pushnil(L);
-    }
+    tlb_push_seconds(L, timeout_ms);
     return 3;
 }
 

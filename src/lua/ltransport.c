@@ -139,12 +139,7 @@ static tlslife_status last_want(const tlb_conn *self) {
 }
 
 static int conn_fd(lua_State *L) {
-    int fd = tlslife_conn_fd(tlb_getter(L));
-    if (fd < 0) {
-        lua_pushnil(L);
-    } else {
-        lua_pushinteger(L, fd);
-    }
+    tlb_push_fd(L, tlslife_conn_fd(tlb_getter(L)));
     return 1;
 }
 
@@ -153,12 +148,8 @@ static int conn_pollfd(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     bool writing = false;
     int timeout_ms = -1;
-    int fd = tlslife_conn_wait_fd(tlb_conn_object(self), last_want(self), &writing, &timeout_ms);
-    if (fd < 0) {
-        lua_pushnil(L);
-    } else {
-        lua_pushinteger(L, fd);
-    }
+    tlb_push_fd(
+        L, tlslife_conn_wait_fd(tlb_conn_object(self), last_want(self), &writing, &timeout_ms));
     return 1;
 }
 

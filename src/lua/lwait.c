@@ -172,6 +172,14 @@ void tlb_push_seconds(lua_State *L, lua_Integer ms) {
     }
 }
 
+void tlb_push_fd(lua_State *L, int fd) {
+    if (fd < 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushinteger(L, fd);
+    }
+}
+
 /* Milliseconds until the deadline; -1 without limit, 0 if it is over. */
 static lua_Integer left(lua_Integer deadline) {
     if (deadline == FOREVER) {

@@ -684,13 +684,10 @@ tlslife_store *tlslife_store_redis(const tlslife_redis_options *options, tlslife
     if (check(options, &address, err) != TLSLIFE_OK || !warm_up(options->tls, err)) {
         return NULL;
     }
-    redis *self = calloc(1, sizeof *self);
+    redis *self = (redis *)tlsl_store_new(&verbs, sizeof *self, err);
     if (self == NULL) {
-        (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
         return NULL;
     }
-    self->store.verbs = &verbs;
-    atomic_init(&self->store.refs, 1);
     pthread_mutex_init(&self->lock, NULL);
     self->process = tlsl_process();
     self->end = &self->first;

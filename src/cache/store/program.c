@@ -9,7 +9,6 @@
  * to report them a second time, later, could bring back a session that is bad by now.
  */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -200,13 +199,10 @@ static const tlsl_store_verbs verbs = {
 };
 
 tlslife_store *tlslife_store_program(tlslife_error *err) {
-    program *self = calloc(1, sizeof *self);
+    program *self = (program *)tlsl_store_new(&verbs, sizeof *self, err);
     if (self == NULL) {
-        tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
         return NULL;
     }
-    self->store.verbs = &verbs;
-    atomic_init(&self->store.refs, 1);
     pthread_mutex_init(&self->lock, NULL);
     self->process = tlsl_process();
     self->end = &self->first;

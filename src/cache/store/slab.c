@@ -13,7 +13,6 @@
  * is restored from elsewhere contains what was taken since. For that reason the content is dropped
  * after a restart of the machine (slab_file.c).
  */
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -115,18 +114,6 @@ static const tlsl_store_verbs verbs = {
     .destroy = destroy,
 };
 
-static slab *slab_new(size_t bytes, tlslife_error *err) {
-    slab *self = calloc(1, sizeof *self);
-    if (self == NULL) {
-        tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a store");
-        return NULL;
-    }
-    self->store.verbs = &verbs;
-    atomic_init(&self->store.refs, 1);
-    self->plan = tlsl_slab_plan_of(bytes);
-    return self;
-}
-
 tlslife_store *tlslife_store_shared(const char *path, size_t bytes, bool wipe, tlslife_error *err) {
     if (path == NULL || path[0] == '\0') {
         tlsl_fail(err, TLSLIFE_ERR_USAGE, "a shared store needs a path, or \"shm:\" and a name");
@@ -137,10 +124,11 @@ tlslife_store *tlslife_store_shared(const char *path, size_t bytes, bool wipe, t
                   bytes);
         return NULL;
     }
-    slab *self = slab_new(bytes, err);
+    slab *self = (slab *)tlsl_store_new(&verbs, sizeof *self, err);
     if (self == NULL) {
         return NULL;
     }
+    self->plan = tlsl_slab_plan_of(bytes);
     self->map = tlsl_slab_map(path, &self->plan, wipe, err);
     if (self->map == NULL) {
         destroy(&self->store);

@@ -82,4 +82,7 @@ struct tlslife_store {
     atomic_uint refs;
 };
 
+/* A zeroed store of size bytes with one reference. NULL: no memory (err says so). */
+tlslife_store *tlsl_store_new(const tlsl_store_verbs *verbs, size_t size, tlslife_error *err);
+
 #endif
