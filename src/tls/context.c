@@ -358,6 +358,19 @@ static bool is_anonymous(const tlslife_context *context) {
     return false;
 }
 
+tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err) {
+    ERR_clear_error();
+    if (!atomic_load_explicit(&context->frozen, memory_order_acquire)) {
+        return TLSLIFE_OK;
+    }
+    return tlsl_fail(
+        err, TLSLIFE_ERR_USAGE, "%s",
+        context->foreign
+            ? "this context is the program's own SSL_CTX: set it there"
+            : "this context has connections, which read its settings: set them before the "
+              "first connection, or make another context");
+}
+
 tlslife_status tlsl_context_ready(tlslife_context *context, tlslife_error *err) {
     if (tlsl_context_freeze(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;

@@ -85,6 +85,11 @@ struct tlslife_context {
  */
 tlslife_status tlsl_context_freeze(tlslife_context *context, tlslife_error *err);
 /*
+ * Clears OpenSSL's error queue. TLSLIFE_OK if context may still be set; else err says why not
+ * (USAGE).
+ */
+tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err);
+/*
  * Freezes context, and checks that connections can use it: a server must have something to show its
  * clients, and a certificate needs its key (INPUT). It is called before a connection is made of the
  * context, and before the context is chosen for one.

@@ -8,7 +8,6 @@
 #include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,19 +36,6 @@
 #define OCSP_MAX 65535
 #define CERT_LIST_MAX (16 * 1024 * 1024)
 #define FRAGMENT_MIN 512
-
-tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err) {
-    ERR_clear_error();
-    if (!atomic_load_explicit(&context->frozen, memory_order_acquire)) {
-        return TLSLIFE_OK;
-    }
-    return tlsl_fail(
-        err, TLSLIFE_ERR_USAGE, "%s",
-        context->foreign
-            ? "this context is the program's own SSL_CTX: set it there"
-            : "this context has connections, which read its settings: set them before the "
-              "first connection, or make another context");
-}
 
 /* The result of a setter: OK, or what libssl says against `value`. */
 static tlslife_status settled(bool ok, const char *what, const char *value, tlslife_error *err) {

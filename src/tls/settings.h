@@ -9,11 +9,6 @@
 #include "tlslife.h"
 
 /*
- * Clears OpenSSL's error queue. TLSLIFE_OK if context may still be set; else err says why not
- * (USAGE).
- */
-tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err);
-/*
  * The names in protocols as an ALPN list in the form that is sent (RFC 7301 section 3.1). The
  * caller frees it with free(); *out_len is its length. NULL: a name or the list has an unlawful
  * length (USAGE), or memory is short (MEMORY).

@@ -24,7 +24,6 @@
 #include "tls/callbacks.h"
 #include "tls/context.h"
 #include "tls/resumption.h"
-#include "tls/settings.h"
 #include "tls/switch.h"
 #include "tlslife.h"
 
