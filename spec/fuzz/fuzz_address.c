@@ -4,6 +4,7 @@
  * is what inet_pton(3) takes for one, and a connection takes as its host what has the form of one.
  *
  * floor: src/net/address.c 56
+ * floor: src/net/local.c 10
  * floor: src/base/names.c 49
  */
 #ifndef _GNU_SOURCE
@@ -55,6 +56,11 @@ static void split(const char *text) {
         return;
     }
     must(host[0] != '\0' || service[0] != '\0');
+    if (strncmp(text, "unix:/", 6) == 0 || strncmp(text, "unix:@", 6) == 0) {
+        /* All of it is the name of a socket. */
+        must(strcmp(text, host) == 0 && service[0] == '\0' && strlen(text) > 6);
+        return;
+    }
     must((strchr(text, '[') == NULL) == (strchr(text, ']') == NULL));
     put_together(host, service);
     (void)tlslife_split_address(text, small, sizeof small, small, sizeof small, &err);
@@ -87,10 +93,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     return 0;
 }
 
-static const char *const seeds[] = {
-    "a.example",      "a.example:https",   "127.0.0.1:443", "::1",      "[::1]:8443",
-    "fe80::1%eth0",   "[fe80::1%1]:0",     ":65535",        "[::1]",    "xn--nxasmq6b.example.:9",
-    "::ffff:1.2.3.4", "handshake_failure", "443a.example",  "A.Example"};
+static const char *const seeds[] = {"a.example",      "a.example:https",
+                                    "127.0.0.1:443",  "::1",
+                                    "[::1]:8443",     "fe80::1%eth0",
+                                    "[fe80::1%1]:0",  ":65535",
+                                    "[::1]",          "xn--nxasmq6b.example.:9",
+                                    "::ffff:1.2.3.4", "handshake_failure",
+                                    "443a.example",   "unix:/run/a.socket",
+                                    "unix:@name",     "A.Example"};
 
 static void make_seeds(void) {
     for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {

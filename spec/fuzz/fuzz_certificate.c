@@ -1,14 +1,17 @@
 /*
  * fuzz_certificate: bytes that claim to be a certificate or a private key. The first byte says how
- * they arrive: as the DER of a peer's certificate, which becomes plain values, or as PEM that a
- * program was given, a certificate with its chain and its key, encrypted or not.
+ * they arrive: as the DER of a peer's certificate, which becomes plain values, or as what a program
+ * was given to load, in whichever format: certificates, a key, encrypted or not, CAs, CRLs.
  *
  * The values must be those that libcrypto has: the PEM and the DER parse to an equal certificate,
  * and the fingerprint is its digest.
  *
- * Seeds: certificates with many names, with odd ones, and keys.
+ * Seeds: certificates with many names, with odd ones, and keys, in PEM, DER, PKCS#12 and PKCS#7. A
+ * PKCS#12 is neither encrypted nor has it a MAC: of one that has, a changed number of iterations
+ * would cost hours.
  *
  * floor: src/base/certificate.c 33
+ * floor: src/base/objects.c 38
  * floor: src/tls/credentials.c 31
  */
 #include "base/certificate.h"
@@ -17,6 +20,8 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/pkcs7.h>
 #include <openssl/x509v3.h>
 
 /* -------------------------------------------------------------------------------- as plain values */
@@ -62,14 +67,14 @@ static void read_values(const uint8_t *bytes, size_t len) {
     X509_free(x509);
 }
 
-/* ---------------------------------------------------------------------------------------- as PEM */
+/* ------------------------------------------------------------------------------------- as a source */
 
 static void check_status(tlslife_status status, const tlslife_error *err) {
     must(status == TLSLIFE_OK || (status == TLSLIFE_ERROR && err->message[0] != '\0'));
     must(ERR_peek_error() == 0);
 }
 
-static void set_pem(const char *pem, size_t len, const char *passphrase) {
+static void load(const char *pem, size_t len, const char *passphrase) {
     tlslife_error err;
     tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, NULL);
     must(context != NULL);
@@ -77,6 +82,7 @@ static void set_pem(const char *pem, size_t len, const char *passphrase) {
     check_status(tlslife_context_set_private_key_pem(context, pem, len, passphrase, &err), &err);
     check_status(tlslife_context_add_ca_pem(context, pem, len, &err), &err);
     check_status(tlslife_context_set_client_ca_pem(context, pem, len, &err), &err);
+    check_status(tlslife_context_set_identity_pem(context, pem, len, passphrase, &err), &err);
     tlslife_conn_free(tlslife_conn_new(context, &err));
     tlslife_context_free(context);
 }
@@ -88,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
         read_values(input.at, input.left);
     } else {
         char *pem = text_of(input.at, input.left);
-        set_pem(pem, input.left, (how & 2) != 0 ? "passphrase" : NULL);
+        load(pem, input.left, (how & 2) != 0 ? "passphrase" : NULL);
         free(pem);
     }
     ERR_clear_error();
@@ -148,6 +154,33 @@ static void write_encrypted(EVP_PKEY *key) {
     write_pem("passphrase", 3, fuzz_certificate, text);
 }
 
+static void write_bio(const char *name, BIO *bio) {
+    char seed[8192] = {1};
+    int len = BIO_read(bio, seed + 1, sizeof seed - 1);
+    must(len > 0);
+    write_seed(name, seed, (size_t)len + 1);
+    BIO_free(bio);
+}
+
+static void write_containers(EVP_PKEY *key) {
+    X509 *x509 = new_certificate(key, "contained", NULL);
+    PKCS12 *p12 = PKCS12_create(NULL, "name", key, x509, NULL, -1, -1, 0, -1, 0);
+    PKCS7 *p7 = PKCS7_new();
+    BIO *out[4] = {BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()),
+                   BIO_new(BIO_s_mem())};
+    must(p12 != NULL && p7 != NULL && PKCS7_set_type(p7, NID_pkcs7_signed) == 1 &&
+         PKCS7_content_new(p7, NID_pkcs7_data) == 1 && PKCS7_add_certificate(p7, x509) == 1);
+    must(i2d_PKCS12_bio(out[0], p12) == 1 && i2d_PKCS7_bio(out[1], p7) == 1 &&
+         PEM_write_bio_PKCS7(out[2], p7) == 1 && i2d_PrivateKey_bio(out[3], key) == 1);
+    write_bio("pkcs12", out[0]);
+    write_bio("pkcs7", out[1]);
+    write_bio("pkcs7-pem", out[2]);
+    write_bio("key-der", out[3]);
+    PKCS12_free(p12);
+    PKCS7_free(p7);
+    X509_free(x509);
+}
+
 static void make_seeds(void) {
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     write_der("plain", key, "plain", NULL);
@@ -158,6 +191,7 @@ static void make_seeds(void) {
     write_pem("both", 1, fuzz_certificate, fuzz_key);
     write_pem("chain", 1, fuzz_certificate, fuzz_certificate);
     write_encrypted(key);
+    write_containers(key);
     EVP_PKEY_free(key);
 }
 
