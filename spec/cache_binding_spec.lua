@@ -691,6 +691,24 @@ end)
 
 -- hiredis is optional
 if pcall(tls.redis) then
+    describe("tls.redis", function()
+        it("takes a socket, a user and TLS, and refuses those that contradict each other", function()
+            local client = tls.context {role = "client", verify = "none"}
+            local server = tls.context {role = "server"}
+            for _, options in ipairs {
+                {path = "/nowhere/socket", username = "me", password = "word", database = 3},
+                {host = "localhost", port = "redis", tls = client, prefix = "p", pending = 1},
+            } do
+                assert.matches("^tlslife%.store: %S+ %(open%)$", tostring(tls.redis(options)))
+            end
+            expect.raises("password", tls.redis, {username = "me"})
+            expect.raises("needs a client's context", tls.redis, {tls = server})
+            expect.raises("and a host", tls.redis, {path = "/nowhere/socket", tls = client})
+            expect.raises("without a cache", tls.redis,
+                {tls = tls.context {role = "client", verify = "none", cache = tls.cache {}}})
+        end)
+    end)
+
     describe("a store that has to be waited for", function()
         it("makes a non-blocking connection return want words until it has answered", function()
             local mute <close> = assert(tls.listen("127.0.0.1", 0))

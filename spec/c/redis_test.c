@@ -292,6 +292,28 @@ static unsigned misses_of(tlslife_store *store, unsigned lookups) {
     return wrong;
 }
 
+/* The reply to a lookup that was cancelled comes all the same, and is nobody else's. */
+static void test_canceled(tlslife_redis_options options, pid_t server) {
+    tlslife_store *store = open_store(options);
+    tlsl_inquiry canceled = {.found = TLSL_FOUND_MISS};
+    for (unsigned i = 0; i < 8; i++) {
+        CHECK(put_number(store, i) && finds_number(store, i, false));
+    }
+    (void)kill(server, SIGSTOP);
+    name_key(canceled.key, 5);
+    ask(store, &canceled);
+    CHECK(canceled.found == TLSL_FOUND_PENDING && canceled.pending != NULL);
+    store->verbs->cancel(store, &canceled);
+    CHECK(canceled.pending == NULL && canceled.bytes == NULL);
+    store->verbs->cancel(store, &canceled); /* of none, does nothing */
+    (void)kill(server, SIGCONT);
+    CHECK(misses_of(store, 16) == 0);
+    for (unsigned i = 0; i < 8; i++) {
+        CHECK(finds_number(store, i, true));
+    }
+    tlslife_store_free(store);
+}
+
 enum { FORKS = 3, LOOKUPS = 2000 };
 
 /*
@@ -362,6 +384,7 @@ static void test_real(void) {
     test_refused(options, "wrong");
     test_refused(options, NULL);
     test_fork(options, server);
+    test_canceled(options, server);
     options.unix_path = unix_path;
     test_values(options);
     test_fork(options, server);
