@@ -79,6 +79,15 @@ REFUSED(tlslife_context_add_ca_directory, h->world->directory)
 REFUSED(tlslife_context_add_ca_pem, h->world->identity.certificate, 10)
 REFUSED(tlslife_context_set_client_ca_file, h->world->certificate)
 REFUSED(tlslife_context_set_client_ca_pem, h->world->identity.certificate, 10)
+REFUSED(tlslife_context_set_identity_file, h->world->certificate, NULL)
+REFUSED(tlslife_context_set_identity_pem, h->world->identity.certificate, 10, NULL)
+REFUSED(tlslife_context_add_crl_file, h->world->certificate)
+REFUSED(tlslife_context_add_crl_pem, h->world->identity.certificate, 10)
+REFUSED(tlslife_context_set_crl_check, TLSLIFE_CRL_CHECK_LEAF)
+REFUSED(tlslife_context_set_partial_chain, true)
+REFUSED(tlslife_context_set_max_cert_list, 1000)
+REFUSED(tlslife_context_set_dh_auto, false)
+REFUSED(tlslife_context_set_max_send_fragment, 512)
 REFUSED(tlslife_context_set_verify, TLSLIFE_VERIFY_NONE)
 REFUSED(tlslife_context_set_verify_depth, 3)
 REFUSED(tlslife_context_set_verify_host, false)
@@ -197,6 +206,15 @@ const shared_call context_calls[] = {
     CONTEXT(tlslife_context_use_system_ca),
     CONTEXT(tlslife_context_set_client_ca_file),
     CONTEXT(tlslife_context_set_client_ca_pem),
+    CONTEXT(tlslife_context_set_identity_file),
+    CONTEXT(tlslife_context_set_identity_pem),
+    CONTEXT(tlslife_context_add_crl_file),
+    CONTEXT(tlslife_context_add_crl_pem),
+    CONTEXT(tlslife_context_set_crl_check),
+    CONTEXT(tlslife_context_set_partial_chain),
+    CONTEXT(tlslife_context_set_max_cert_list),
+    CONTEXT(tlslife_context_set_dh_auto),
+    CONTEXT(tlslife_context_set_max_send_fragment),
     CONTEXT(tlslife_context_set_verify),
     CONTEXT(tlslife_context_set_verify_depth),
     CONTEXT(tlslife_context_set_verify_host),
