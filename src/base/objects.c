@@ -325,10 +325,27 @@ static bool load_pem(const char *text, size_t len, const UI_METHOD *ask, tlsl_ob
     return ok;
 }
 
-static bool load_uri(const char *uri, const UI_METHOD *ask, tlsl_objects *out, findings *found) {
-    OSSL_STORE_CTX *store = OSSL_STORE_open(uri, ask, found, NULL, NULL);
+/* Takes the text out of OpenSSL's errors, which has the URI in it. */
+static void forget_text(void) {
+    unsigned long codes[TLSLIFE_ERROR_QUEUE_MAX], code = 0;
+    size_t len = 0;
+    while (len < TLSLIFE_ERROR_QUEUE_MAX && (code = ERR_get_error()) != 0) {
+        codes[len++] = code;
+    }
+    for (size_t i = 0; i < len; i++) {
+        ERR_raise(ERR_GET_LIB(codes[i]), ERR_GET_REASON(codes[i]));
+    }
+}
+
+static bool load_uri(const tlsl_source *source, const UI_METHOD *ask, tlsl_objects *out,
+                     findings *found) {
+    OSSL_STORE_CTX *store = OSSL_STORE_open(source->uri, ask, found, NULL, NULL);
     found->no_store = store == NULL;
-    return store == NULL || collect(store, out, found);
+    bool ok = store == NULL || collect(store, out, found);
+    if (source->is_secret) {
+        forget_text();
+    }
+    return ok;
 }
 
 static bool load(const tlsl_source *source, tlsl_objects *out, findings *found) {
@@ -338,7 +355,7 @@ static bool load(const tlsl_source *source, tlsl_objects *out, findings *found) 
     bool ok = ask != NULL && (text != NULL || !found->pem);
     ERR_clear_error();
     if (ok && source->bytes == NULL) {
-        ok = load_uri(source->name, ask, out, found);
+        ok = load_uri(source, ask, out, found);
     } else if (ok && text == NULL) {
         ok = load_der(source->bytes, source->len, ask, out, found);
     } else if (ok) {

@@ -5,13 +5,16 @@
  * same bytes.
  *
  * An attacker who can write such a file would try to exhaust the process with a huge file, a device
- * or a FIFO that never ends. Only regular files of limited size are read.
+ * or a FIFO that never ends. Only regular files of limited size are read. One who reads logs would
+ * look for secrets in messages: a key that was given where the name of its file should be, a URI
+ * with a PIN or a password. Messages leave them out.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -22,8 +25,44 @@
 #include "base/source.h"
 #include "tlslife.h"
 
+/* Whether a text is no name: it has lines, or is the base64 of a SEQUENCE, as keys are. */
+static bool looks_like_key(const char *text) {
+    size_t len = strlen(text);
+    size_t base64 =
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
+    return strpbrk(text, "\r\n") != NULL || (len >= 40 && base64 == len && text[0] == 'M');
+}
+
+/* Where the secret of a URI begins: a PIN (RFC 7512), or a password (RFC 3986). NULL: nowhere. */
+static const char *secret_of(const char *uri, size_t *out_len) {
+    const char *pin = strcasestr(uri, "pin-value="), *slashes = strstr(uri, "://");
+    const char *at = slashes == NULL ? NULL : strchr(slashes, '@');
+    const char *colon = at == NULL ? NULL : memchr(slashes + 3, ':', (size_t)(at - slashes) - 3);
+    *out_len = pin != NULL ? strcspn(pin + 10, "&;") : colon != NULL ? (size_t)(at - colon) - 1 : 0;
+    return pin != NULL ? pin + 10 : colon != NULL ? colon + 1 : NULL;
+}
+
+/* What messages call what was named so. */
+static void set_name(tlsl_source *source, const char *name) {
+    size_t len = 0;
+    const char *secret = secret_of(name, &len);
+    source->is_secret = secret != NULL;
+    if (looks_like_key(name)) {
+        (void)snprintf(source->name, sizeof source->name,
+                       "a text of %zu bytes that is neither PEM nor the name of a file",
+                       strlen(name));
+    } else if (secret != NULL) {
+        (void)snprintf(source->name, sizeof source->name, "%.*s...%s", (int)(secret - name), name,
+                       secret + len);
+    } else {
+        (void)snprintf(source->name, sizeof source->name, "%s", name);
+    }
+}
+
 tlsl_source tlsl_source_of(const void *bytes, size_t len, const char *name) {
-    return (tlsl_source){.bytes = (char *)(uintptr_t)bytes, .len = len, .name = name};
+    tlsl_source source = {.bytes = (char *)(uintptr_t)bytes, .len = len};
+    (void)snprintf(source.name, sizeof source.name, "%s", name);
+    return source;
 }
 
 static tlslife_status read_all(int fd, tlsl_source *source, tlslife_error *err) {
@@ -75,7 +114,8 @@ static const char *path_of(const char *name) {
 }
 
 tlslife_status tlsl_source_open(const char *path, tlsl_source *out, tlslife_error *err) {
-    *out = (tlsl_source){.name = path};
+    *out = (tlsl_source){.uri = path};
+    set_name(out, path);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT && has_scheme(path)) {
         const char *other = path_of(path);
@@ -85,7 +125,7 @@ tlslife_status tlsl_source_open(const char *path, tlsl_source *out, tlslife_erro
         fd = open(other, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     }
     tlslife_status status =
-        fd < 0 ? tlsl_fail_system(err, errno, "cannot open %s", path) : read_all(fd, out, err);
+        fd < 0 ? tlsl_fail_system(err, errno, "cannot open %s", out->name) : read_all(fd, out, err);
     if (fd >= 0) {
         close(fd);
     }

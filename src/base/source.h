@@ -13,10 +13,12 @@
 #define TLSL_SOURCE_MAX ((size_t)16 * 1024 * 1024) /* a bundle of all public CAs has 0.25 MiB */
 
 typedef struct tlsl_source {
-    char *bytes; /* NULL: name is a URI, which a provider of OpenSSL's resolves */
+    char *bytes; /* NULL: uri is one, which a provider of OpenSSL's resolves */
     size_t len;
-    const char *name; /* in messages */
-    bool owned;       /* bytes were read from a file: tlsl_source_close wipes them */
+    const char *uri; /* the caller's; NULL where bytes were given */
+    char name[256];  /* in messages: without what may be secret in it */
+    bool is_secret;  /* uri has a PIN or a password */
+    bool owned;      /* bytes were read from a file: tlsl_source_close wipes them */
 } tlsl_source;
 
 /* Bytes of the caller's. */

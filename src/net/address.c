@@ -81,13 +81,15 @@ static bool split(const char *text, tlsl_address *out) {
     return out->host[0] == '\0' ? rest[0] == ':' : is_host(out->host);
 }
 
+/* The message leaves out what is before an "@", which may be a password in a URL. */
 tlslife_status tlsl_address_split(const char *text, tlsl_address *out, tlslife_error *err) {
+    const char *at = strrchr(text, '@');
     return split(text, out)
                ? TLSLIFE_OK
                : tlsl_fail(
                      err, TLSLIFE_ERR_USAGE,
-                     "\"%s\" is neither a host name nor an IP address, with or without a port",
-                     text);
+                     "\"%s%s\" is neither a host name nor an IP address, with or without a port",
+                     at == NULL ? "" : "...", at == NULL ? text : at);
 }
 
 /* Adds the service of an address that names none itself. */
