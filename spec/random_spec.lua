@@ -144,7 +144,7 @@ end
 describe("what once failed", function()
     for machine, found in pairs {program = FOUND, fleet = FOUND_FLEETS} do
         for name, lines in pairs(found) do
-            it(("does so no more, %s: %s"):format(machine, name), function()
+            it(("fails no more, %s: %s"):format(machine, name), function()
                 local path = process.spill(process.directory() .. "/found.lua",
                     (table.concat(lines, "\n"):gsub("\n  +", " ")) .. "\n")
                 local status, output = play(path, machine)

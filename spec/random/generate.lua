@@ -258,6 +258,9 @@ local TRANSPORT = {
     {3, with_mate "tls.pair(@, &)"}, {2, with_mate "tls.pair(@, &, 300)"},
     {1, with_mate "@:set_memory(); &:set_memory()"},
     {1, plain "@:set_memory(100)"}, {1, with_mate "@:set_fd(&:fd())"},
+    {2, with_mate "sockets(@, &)"}, {2, with_mate "lend(@, &)"}, {1, with_mate "pipes(@, &)"},
+    {1, function() return "hang_up()" end},
+    {1, function() return ("%s = adopt(%s)"):format(slot(LISTENER), slot(LISTENER)) end},
     {1, plain "@:dial('127.0.0.1', 1)"},
     {2, function(self)
         local ends = self:pick(ENDS)
@@ -463,6 +466,9 @@ function G:join(ends)
             {6, function() return ("tls.pair(%s, %s)"):format(a, b) end},
             {1, function() return ("tls.pair(%s, %s, %d)"):format(a, b, self:below(3000) + 1) end},
             {3, function() return ("%s:set_memory(); %s:set_memory()"):format(a, b) end},
+            {1, function() return ("sockets(%s, %s)"):format(a, b) end},
+            {1, function() return ("lend(%s, %s)"):format(a, b) end},
+            {1, function() return ("pipes(%s, %s)"):format(a, b) end},
         })
     else
         self:add("%s = %s or tls.listen('127.0.0.1', 0)", slot(LISTENER), slot(LISTENER))

@@ -12,6 +12,7 @@
 -- which connections have said goodbye.
 
 local pki = require "spec.support.pki"
+local program = require "spec.support.program"
 local tls = require "tlslife"
 
 local play = {}
@@ -372,9 +373,62 @@ local function text(seed, size)
     return (("%d "):format(seed)):rep(size):sub(1, size)
 end
 
+--- The library of descriptors. Programs without it, and those that have run out of descriptors,
+-- have lines that raise.
+local function descriptors()
+    local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+    local open = package.loadlib(build .. "/spec/support/descriptors.so", "luaopen_descriptors")
+    return open and open() or {}
+end
+
+--- Functions that give connections descriptors. lent: those that stay ours.
+local function over_descriptors(lent)
+    local of = descriptors()
+    local function give(fd, take)
+        local ok, result = pcall(take, fd)
+        if not ok then of.close(fd) end
+        return ok, result
+    end
+    local function keep(first, second)
+        lent[#lent + 1], lent[#lent + 2] = first, second
+        return first, second
+    end
+    return {
+        sockets = function(a, b)
+            local first, second = of.pair()
+            give(first, function(fd) a:take_fd(fd) end)
+            give(second, function(fd) b:take_fd(fd) end)
+        end,
+        lend = function(a, b)
+            local first, second = keep(of.pair())
+            a:set_fd(first)
+            b:set_fd(second)
+        end,
+        pipes = function(a, b)
+            local b_reads, a_writes = keep(of.pipe())
+            local a_reads, b_writes = keep(of.pipe())
+            a:set_fd(a_reads, a_writes)
+            b:set_fd(b_reads, b_writes)
+        end,
+        hang_up = function()
+            for _, fd in ipairs(lent) do of.hang_up(fd) end
+        end,
+        adopt = function(listener)
+            local ok, result = give(of.duplicate(listener:fd()), tls.listen_fd)
+            return ok and result or error(result, 0)
+        end,
+        give_back = function()
+            while #lent > 0 do of.close(table.remove(lent)) end
+        end,
+    }
+end
+
 local function environment()
+    local over = over_descriptors {}
     return setmetatable({
-        o = {}, kept = {}, tls = wrapped, p = pki.get(), dir = pki.get().dir, spawn = spawn,
+        sockets = over.sockets, lend = over.lend, pipes = over.pipes, hang_up = over.hang_up,
+        adopt = over.adopt, give_back = over.give_back, o = {}, kept = {}, tls = wrapped,
+            p = pki.get(), dir = pki.get().dir, spawn = spawn,
         resume = resume,
         yield = yield, move = move, drive = drive, text = text, collectgarbage = collectgarbage,
         coroutine = coroutine,
@@ -472,6 +526,7 @@ local function finish(env)
     collectgarbage "restart"
     collectgarbage("generational", 20, 100)
     collectgarbage()
+    env.give_back() -- not before: a number may be used again
 end
 
 --- visit: called with each line's number before it; all objects are looked at after each line then.

@@ -1,9 +1,8 @@
---- run.lua: random programs (generate.lua, play.lua) and fleets (fleet.lua) in processes of their
--- own, and the few lines
--- that are left of one that fails.
+--- run.lua: plays random programs (generate.lua, play.lua) and fleets (fleet.lua) in processes of
+-- their own, and shrinks one that fails to a few lines.
 --
 --   tlslife spec/random/run.lua [--seed N] [--sequences N] [--fleets N] [--lines N] [--minutes M]
--- [--jobs N]
+--                               [--jobs N]
 --   tlslife spec/random/run.lua --show SEED [fleet]     prints a program, or a fleet
 --   tlslife spec/random/run.lua --play FILE [fleet]     plays the lines of a file
 --

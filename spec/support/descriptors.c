@@ -1,0 +1,63 @@
+/*
+ * descriptors.c: descriptors for scripts. require "descriptors" gives a table of
+ *   pair()         two ends of a stream socket
+ *   pipe()         what is read from, what is written to
+ *   duplicate(fd)  another descriptor of the same file
+ *   hang_up(fd)    ends both directions of a socket
+ *   close(fd)
+ * Those that fail raise. Descriptors are closed by exec.
+ */
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int two(lua_State *L, int failed, const int fds[2]) {
+    if (failed) {
+        return luaL_error(L, "descriptors: the system has none");
+    }
+    lua_pushinteger(L, fds[0]);
+    lua_pushinteger(L, fds[1]);
+    return 2;
+}
+
+static int pair(lua_State *L) {
+    int fds[2];
+    int failed = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+    return two(L, failed, fds);
+}
+
+static int make_pipe(lua_State *L) {
+    int fds[2];
+    int failed = pipe2(fds, O_CLOEXEC);
+    return two(L, failed, fds);
+}
+
+static int duplicate(lua_State *L) {
+    int fd = fcntl((int)luaL_checkinteger(L, 1), F_DUPFD_CLOEXEC, 3);
+    if (fd < 0) {
+        return luaL_error(L, "descriptors: there is no such descriptor");
+    }
+    lua_pushinteger(L, fd);
+    return 1;
+}
+
+static int hang_up(lua_State *L) {
+    lua_pushboolean(L, shutdown((int)luaL_checkinteger(L, 1), SHUT_RDWR) == 0);
+    return 1;
+}
+
+static int close_one(lua_State *L) {
+    lua_pushboolean(L, close((int)luaL_checkinteger(L, 1)) == 0);
+    return 1;
+}
+
+int luaopen_descriptors(lua_State *L);
+__attribute__((visibility("default"))) int luaopen_descriptors(lua_State *L) {
+    static const luaL_Reg functions[] = {{"pair", pair},           {"pipe", make_pipe},
+                                         {"duplicate", duplicate}, {"hang_up", hang_up},
+                                         {"close", close_one},     {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}
