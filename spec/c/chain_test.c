@@ -1,7 +1,7 @@
 /*
- * chain_test.c: a certificate that came alone, in a context of ours and in libssl's own. The seal
- * completes its chain once, and libssl in each handshake: what a client sees is the same under
- * every setting that judges chains.
+ * chain_test: a certificate that was set without its chain, in a context of ours and in a bare
+ * SSL_CTX. We complete the chain once, when the context is frozen, and libssl does so in each
+ * handshake: the client must get the same chain under every setting that judges chains.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>
