@@ -180,13 +180,16 @@ end
 local HOUR <const>, DAY <const> = 3600, 86400
 local JUMPS <const> = { 1, HOUR, -HOUR, DAY, -DAY, 30 * DAY, -30 * DAY, 3650 * DAY, -3650 * DAY, 0 }
 
--- A server of its own folder, whose clock the scene moves.
+-- Many wait when the time jumps: a deadline by the wrong clock ends them.
+local WAITERS <const> = { keep_alive = 6, short = 2, resumed = 16, slow = 12, big = 2 }
+
+-- The server reads the time from a file that the scene writes.
 function scenes.clock()
     local library = program.path:match "^(.*)/" .. "/spec/faults/clock.so"
     if not io.open(library) then return "no spec/faults/clock.so beside the program" end
     local path = process.spill(process.directory() .. "/clock", ("i8"):pack(0))
     return {
-        name = "the clock jumps", share = 8, mix = HANDSHAKES,
+        name = "the clock jumps", share = 8, mix = WAITERS,
         server = {
             workers = 2, store = "serve",
             environment = { LD_PRELOAD = library, TLSLIFE_CLOCK_FILE = path },
@@ -220,7 +223,7 @@ function scenes.descriptors()
     return {
         name = "no descriptors left (ulimit -n 30)", share = 5, mix = ALL, during = wait,
         server = { workers = 2, store = "serve" }, command = in_shell "ulimit -n 30",
-        expected = { "^warning: cannot accept a connection: Too many open files; trying again" },
+        says = "^warning: cannot accept a connection: Too many open files; trying again",
     }
 end
 
@@ -266,7 +269,7 @@ function scenes.control_group()
         name = "killed for memory (control group)", share = 4, mix = HANDSHAKES, during = hog,
         dies = true, server = { workers = 3, store = "serve" },
         command = in_shell(("echo $$ >%s/cgroup.procs"):format(made)),
-        expected = { KILLED },
+        says = KILLED,
         finish = function() os.execute("rmdir " .. made) end,
     }
 end
@@ -293,7 +296,7 @@ function scenes.no_room()
     return command and {
         name = "no room for a slab in /dev/shm", share = 3, mix = HANDSHAKES, during = wait,
         server = { workers = 2, store = "serve" }, command = command,
-        expected = { "^warning: session ids resume at their own worker only: .*No space left" },
+        says = "^warning: session ids resume at their own worker only: .*No space left",
     } or NO_DISK
 end
 

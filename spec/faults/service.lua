@@ -38,9 +38,8 @@ function Service:listen()
         if pid then
             self.port = tonumber(port)
             self.workers[#self.workers + 1] = { pid = tonumber(pid), since = now() }
-        elseif dead then
-            self.ended[tonumber(dead)] = how
         else
+            if dead then self.ended[tonumber(dead)] = how end
             self.lines[#self.lines + 1] = line:sub(1, -2)
         end
     end
@@ -80,12 +79,15 @@ function Service:living()
     return list
 end
 
---- The lines of these levels that are not as one of the patterns that are expected.
+--- The lines, but for "info", that are as none of the patterns; each once, whatever numbers are
+--- in it.
 function Service:complaints(expected)
     self:listen()
-    local list = {}
+    local list, seen = {}, {}
     for _, line in ipairs(self.lines) do
-        local is_expected = line:find "^info: " ~= nil
+        local plain = line:gsub("%d+", "")
+        local is_expected = line:find "^info: " ~= nil or seen[plain]
+        seen[plain] = true
         for _, pattern in ipairs(expected) do
             is_expected = is_expected or line:find(pattern) ~= nil
         end

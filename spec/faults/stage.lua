@@ -131,6 +131,19 @@ local function judge_resources(self, scene)
     end
 end
 
+-- A fault that did not show proves nothing.
+local function judge_log(self, scene)
+    local expected = { scene.says or "^$", table.unpack(scene.expected or {}) }
+    for _, line in ipairs(self.server:complaints(expected)) do
+        self:find("the log says: %s", line)
+    end
+    if not scene.says then return end
+    for _, line in ipairs(self.server.lines) do
+        if line:find(scene.says) then return end
+    end
+    self:find("the log does not say: %s", scene.says)
+end
+
 local function judge_clients(self, left)
     local verdict = self.clients:judge()
     self.verdict = verdict
@@ -150,6 +163,7 @@ end
 --    command          the words that the server's command begins with
 --    during(self)     what happens, until self:goes_on() is false
 --    expected         patterns of lines in the log that the faults explain
+--    says             a pattern that a line of it must have, or the fault was not there
 --    keeps_memory     true: nothing is said about memory
 --    spare_descriptors  so many more than before may be open at the end
 --    dies             true: workers may die by themselves, and nothing is said about their memory
@@ -178,9 +192,7 @@ function stage.play(scene, seconds)
     for pid in pairs(self.server.ended) do self.clients:death(pid, now()) end
     judge_clients(self, left)
     judge_deaths(self, scene)
-    for _, line in ipairs(self.server:complaints(scene.expected or {})) do
-        self:find("the log says: %s", line)
-    end
+    judge_log(self, scene)
     if scene.finish then scene.finish(self) end
     return self
 end
