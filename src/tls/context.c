@@ -50,12 +50,14 @@ tlslife_context *tlsl_context_of(const SSL_CTX *ctx) {
     return SSL_CTX_get_ex_data(ctx, context_index);
 }
 
-void tlsl_policy_add_name(tlslife_context *context, const char *name) {
+bool tlsl_policy_add_name(tlslife_context *context, const char *name) {
+    bool ok = true;
     pthread_mutex_lock(&context->freeze_lock);
     if (!atomic_load_explicit(&context->frozen, memory_order_relaxed)) {
-        tlsl_policy_add(&context->policy, TLSL_FACT_SERVER_NAME, name, strlen(name));
+        ok = tlsl_policy_add(&context->policy, TLSL_FACT_SERVER_NAME, name, strlen(name));
     }
     pthread_mutex_unlock(&context->freeze_lock);
+    return ok;
 }
 
 /* --------------------------------------------------------------------------- making and freeing */
@@ -204,25 +206,24 @@ void tlslife_context_set_timeout_ms(tlslife_context *context, int timeout_ms) {
  * A server is who its names say, also after its certificate was renewed. Who a client is, its peers
  * may judge by the name, the issuer or the key, so that each certificate counts as another client.
  */
-static bool policy_add_own(tlslife_context *context, X509 *leaf) {
+static bool policy_add_own(const tlslife_context *context, tlsl_policy *policy, X509 *leaf) {
     if (context->role == TLSLIFE_CLIENT) {
-        tlsl_policy_add_certificate(&context->policy, TLSL_FACT_OWN_IDENTITY, leaf);
-        return true;
+        return tlsl_policy_add_certificate(policy, TLSL_FACT_OWN_IDENTITY, leaf);
     }
     unsigned char *name = NULL;
     int name_len = i2d_X509_NAME(X509_get_subject_name(leaf), &name);
     if (name_len < 0) {
         return false;
     }
-    tlsl_policy_add(&context->policy, TLSL_FACT_OWN_NAME, name, (size_t)name_len);
+    bool ok = tlsl_policy_add(policy, TLSL_FACT_OWN_NAME, name, (size_t)name_len);
     OPENSSL_free(name);
     int at = X509_get_ext_by_NID(leaf, NID_subject_alt_name, -1);
-    if (at >= 0) {
+    if (ok && at >= 0) {
         const ASN1_OCTET_STRING *alt = X509_EXTENSION_get_data(X509_get_ext(leaf, at));
-        tlsl_policy_add(&context->policy, TLSL_FACT_OWN_NAME, ASN1_STRING_get0_data(alt),
-                        (size_t)ASN1_STRING_length(alt));
+        ok = tlsl_policy_add(policy, TLSL_FACT_OWN_NAME, ASN1_STRING_get0_data(alt),
+                             (size_t)ASN1_STRING_length(alt));
     }
-    return true;
+    return ok;
 }
 
 /*
@@ -251,7 +252,7 @@ static void build_chain(SSL_CTX *ctx) {
  * Collects the certificates with their keys and chains. libssl's cursor over them is part of the
  * SSL_CTX, so they are visited while no other thread uses the context.
  */
-static bool collect_credentials(tlslife_context *context) {
+static bool collect_credentials(tlslife_context *context, tlsl_policy *policy) {
     SSL_CTX *ctx = context->ctx;
     long more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST);
     while (more == 1 && context->credentials_len < TLSL_CREDENTIALS_MAX) {
@@ -264,7 +265,7 @@ static bool collect_credentials(tlslife_context *context) {
         EVP_PKEY_up_ref(credential->key);
         SSL_CTX_get0_chain_certs(ctx, &chain);
         credential->chain = chain == NULL ? NULL : X509_chain_up_ref(chain);
-        if (!policy_add_own(context, credential->leaf) ||
+        if (!policy_add_own(context, policy, credential->leaf) ||
             (chain != NULL && credential->chain == NULL)) {
             return false;
         }
@@ -274,23 +275,24 @@ static bool collect_credentials(tlslife_context *context) {
 }
 
 /* A client is who its first PSK says, which it offers. A server accepts all of its own. */
-static void policy_add_psks(tlslife_context *context) {
-    for (const tlsl_psk *psk = context->psk; psk != NULL; psk = psk->next) {
-        tlsl_policy_add(&context->policy, TLSL_FACT_PSK, psk->identity, strlen(psk->identity));
+static bool policy_add_psks(const tlslife_context *context, tlsl_policy *policy) {
+    bool ok = true;
+    for (const tlsl_psk *psk = context->psk; ok && psk != NULL; psk = psk->next) {
+        ok = tlsl_policy_add(policy, TLSL_FACT_PSK, psk->identity, strlen(psk->identity));
         if (context->role == TLSLIFE_CLIENT) {
-            return;
+            break;
         }
     }
+    return ok;
 }
 
-static bool derive_session_id_context(tlslife_context *context) {
+static bool derive_session_id_context(tlslife_context *context, tlsl_policy *policy) {
     int demands[] = {(int)context->role, context->verify_host,
                      (int)(context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL))};
     unsigned char hash[TLSL_POLICY_HASH];
-    tlsl_policy_add(&context->policy, TLSL_FACT_DEMANDS, demands, sizeof demands);
-    tlsl_policy_add_verification(&context->policy, context->ctx);
-    policy_add_psks(context);
-    if (!tlsl_policy_hash(&context->policy, hash)) {
+    if (!tlsl_policy_add(policy, TLSL_FACT_DEMANDS, demands, sizeof demands) ||
+        !tlsl_policy_add_verification(policy, context->ctx) || !policy_add_psks(context, policy) ||
+        !tlsl_policy_hash(policy, hash)) {
         return false;
     }
     if (context->role == TLSLIFE_CLIENT) {
@@ -304,6 +306,18 @@ static bool derive_session_id_context(tlslife_context *context) {
     }
     return SSL_CTX_set_session_id_context(context->ctx, context->sid_ctx,
                                           (unsigned)context->sid_ctx_len) == 1;
+}
+
+/*
+ * Derives what is derived. The facts of this moment go into a copy, so that after a failure the
+ * next try begins with what the setters have said.
+ */
+static bool derive(tlslife_context *context) {
+    tlsl_policy whole = {0};
+    bool ok = tlsl_policy_copy(&whole, &context->policy) && collect_credentials(context, &whole) &&
+              derive_session_id_context(context, &whole);
+    tlsl_policy_clear(&whole);
+    return ok;
 }
 
 static tlslife_status freeze_once(tlslife_context *context, tlslife_error *err) {
@@ -321,7 +335,7 @@ static tlslife_status freeze_once(tlslife_context *context, tlslife_error *err) 
         tlslife_context_use_system_ca(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (!collect_credentials(context) || !derive_session_id_context(context)) {
+    if (!derive(context)) {
         free_credentials(context);
         return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot freeze the context");
     }

@@ -102,6 +102,6 @@ tlslife_context *tlsl_context_of(const SSL_CTX *ctx);
  * Adds to context's policy a server name that leads to it. A frozen context stays as it is. Any
  * thread may call it.
  */
-void tlsl_policy_add_name(tlslife_context *context, const char *name);
+bool tlsl_policy_add_name(tlslife_context *context, const char *name);
 
 #endif

@@ -174,13 +174,12 @@ static bool trust(tlslife_context *context, const tlsl_objects *got) {
     bool ok = true;
     for (int i = 0; ok && i < sk_X509_num(got->certificates); i++) {
         X509 *x509 = sk_X509_value(got->certificates, i);
-        ok = X509_STORE_add_cert(store, x509) == 1;
-        tlsl_policy_add_certificate(&context->policy, TLSL_FACT_CA, x509);
+        ok = tlsl_policy_add_certificate(&context->policy, TLSL_FACT_CA, x509) &&
+             X509_STORE_add_cert(store, x509) == 1;
     }
     for (int i = 0; ok && i < sk_X509_CRL_num(got->crls); i++) {
         X509_CRL *crl = sk_X509_CRL_value(got->crls, i);
-        ok = X509_STORE_add_crl(store, crl) == 1;
-        tlsl_policy_add_crl(&context->policy, crl);
+        ok = tlsl_policy_add_crl(&context->policy, crl) && X509_STORE_add_crl(store, crl) == 1;
     }
     return ok;
 }
@@ -245,11 +244,11 @@ tlslife_status tlslife_context_add_ca_directory(tlslife_context *context, const 
     if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode)) {
         return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s is no directory of CA certificates", path);
     }
-    if (SSL_CTX_load_verify_dir(context->ctx, path) != 1) {
+    if (!tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, path, strlen(path)) ||
+        SSL_CTX_load_verify_dir(context->ctx, path) != 1) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the CA directory %s cannot be used",
                                  path);
     }
-    tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, path, strlen(path));
     context->ca_given = true;
     return TLSLIFE_OK;
 }
@@ -259,11 +258,11 @@ tlslife_status tlslife_context_use_system_ca(tlslife_context *context, tlslife_e
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (SSL_CTX_set_default_verify_paths(context->ctx) != 1) {
+    if (!tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, system, sizeof system) ||
+        SSL_CTX_set_default_verify_paths(context->ctx) != 1) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
                                  "the system's CA certificates cannot be used");
     }
-    tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, system, sizeof system);
     context->ca_given = true;
     return TLSLIFE_OK;
 }

@@ -11,6 +11,7 @@
  * An attacker would try to find two policies with the same hash. So each fact is hashed with its
  * kind and its length before it.
  */
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -23,13 +24,16 @@
 
 #include "tls/policy.h"
 
-static bool make_room(tlsl_policy *policy) {
-    if (policy->len < policy->room) {
+/* Makes room for one more fact, or for as many as there are to be. */
+static bool make_room(tlsl_policy *policy, size_t least) {
+    if (policy->len < policy->room && least <= policy->room) {
         return true;
     }
     size_t room = policy->room == 0 ? 16 : policy->room * 2;
+    room = room < least ? least : room;
     void *facts = realloc(policy->facts, room * sizeof *policy->facts);
     if (facts == NULL) {
+        ERR_raise(ERR_LIB_CRYPTO, ERR_R_MALLOC_FAILURE);
         return false;
     }
     policy->facts = facts;
@@ -53,54 +57,58 @@ static bool hash_fact(uint64_t kind, const void *bytes, size_t len,
     return ok;
 }
 
-void tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes, size_t len) {
-    if (make_room(policy) && hash_fact(kind, bytes, len, policy->facts[policy->len])) {
-        policy->len++;
-    } else {
-        policy->incomplete = true;
-    }
+bool tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes, size_t len) {
+    bool ok = make_room(policy, 0) && hash_fact(kind, bytes, len, policy->facts[policy->len]);
+    policy->len += ok;
+    return ok;
 }
 
-void tlsl_policy_add_certificate(tlsl_policy *policy, tlsl_fact_kind kind, X509 *certificate) {
+bool tlsl_policy_add_certificate(tlsl_policy *policy, tlsl_fact_kind kind, X509 *certificate) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned digest_len = 0;
-    if (X509_digest(certificate, EVP_sha256(), digest, &digest_len) == 1) {
-        tlsl_policy_add(policy, kind, digest, digest_len);
-    } else {
-        policy->incomplete = true;
-    }
+    return X509_digest(certificate, EVP_sha256(), digest, &digest_len) == 1 &&
+           tlsl_policy_add(policy, kind, digest, digest_len);
 }
 
-void tlsl_policy_add_crl(tlsl_policy *policy, X509_CRL *crl) {
+bool tlsl_policy_copy(tlsl_policy *to, const tlsl_policy *from) {
+    if (!make_room(to, from->len)) {
+        return false;
+    }
+    if (from->len > 0) {
+        memcpy(to->facts, from->facts, from->len * sizeof *from->facts);
+    }
+    to->len = from->len;
+    return true;
+}
+
+bool tlsl_policy_add_crl(tlsl_policy *policy, X509_CRL *crl) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned digest_len = 0;
-    if (X509_CRL_digest(crl, EVP_sha256(), digest, &digest_len) == 1) {
-        tlsl_policy_add(policy, TLSL_FACT_CRL, digest, digest_len);
-    } else {
-        policy->incomplete = true;
-    }
+    return X509_CRL_digest(crl, EVP_sha256(), digest, &digest_len) == 1 &&
+           tlsl_policy_add(policy, TLSL_FACT_CRL, digest, digest_len);
 }
 
 /*
  * SSL_CONF_cmd's VerifyCAFile, VerifyCAPath and VerifyCAStore set a store that takes the place of
  * the context's own.
  */
-static void add_verify_store(tlsl_policy *policy, SSL_CTX *ctx) {
+static bool add_verify_store(tlsl_policy *policy, SSL_CTX *ctx) {
     static const char instead[] = "instead";
     X509_STORE *store = NULL;
     if (SSL_CTX_get0_verify_cert_store(ctx, &store) != 1 || store == NULL) {
-        return;
+        return true;
     }
     STACK_OF(X509) *trusted = X509_STORE_get1_all_certs(store);
-    policy->incomplete = policy->incomplete || trusted == NULL;
-    tlsl_policy_add(policy, TLSL_FACT_CA_PLACE, instead, sizeof instead);
-    for (int i = 0; i < sk_X509_num(trusted); i++) {
-        tlsl_policy_add_certificate(policy, TLSL_FACT_CA, sk_X509_value(trusted, i));
+    bool ok =
+        trusted != NULL && tlsl_policy_add(policy, TLSL_FACT_CA_PLACE, instead, sizeof instead);
+    for (int i = 0; ok && i < sk_X509_num(trusted); i++) {
+        ok = tlsl_policy_add_certificate(policy, TLSL_FACT_CA, sk_X509_value(trusted, i));
     }
     sk_X509_pop_free(trusted, X509_free);
+    return ok;
 }
 
-void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx) {
+bool tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx) {
     int64_t said[] = {
         SSL_CTX_get_verify_mode(ctx),
         SSL_CTX_get_verify_depth(ctx),
@@ -111,8 +119,8 @@ void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx) {
         /* RFC 7627 section 5.3: a peer aborts that is offered a session made otherwise. */
         (int64_t)(SSL_CTX_get_options(ctx) & SSL_OP_NO_EXTENDED_MASTER_SECRET),
     };
-    tlsl_policy_add(policy, TLSL_FACT_VERIFICATION, said, sizeof said);
-    add_verify_store(policy, ctx);
+    return tlsl_policy_add(policy, TLSL_FACT_VERIFICATION, said, sizeof said) &&
+           add_verify_store(policy, ctx);
 }
 
 static int compare(const void *a, const void *b) {
@@ -121,9 +129,6 @@ static int compare(const void *a, const void *b) {
 
 bool tlsl_policy_hash(tlsl_policy *policy, unsigned char out[TLSL_POLICY_HASH]) {
     size_t different = 0;
-    if (policy->incomplete) {
-        return false;
-    }
     qsort(policy->facts, policy->len, sizeof *policy->facts, compare);
     for (size_t i = 0; i < policy->len; i++) {
         if (i == 0 || compare(policy->facts[i], policy->facts[i - 1]) != 0) {

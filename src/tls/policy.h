@@ -27,16 +27,21 @@ typedef enum tlsl_fact_kind {
 typedef struct tlsl_policy {
     unsigned char (*facts)[TLSL_POLICY_HASH];
     size_t len, room;
-    bool incomplete; /* memory or OpenSSL failed, so that there is no hash */
 } tlsl_policy;
 
-/* Adds a fact. Adding one again, or in another order, changes nothing. */
-void tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes, size_t len);
-void tlsl_policy_add_certificate(tlsl_policy *policy, tlsl_fact_kind kind, X509 *certificate);
-void tlsl_policy_add_crl(tlsl_policy *policy, X509_CRL *crl);
+/*
+ * Adds a fact. Adding one again, or in another order, changes nothing. false: it was not added, and
+ * OpenSSL's queue says why. Then whoever has given the fact must fail, since a policy that lacks a
+ * fact is that of another context.
+ */
+bool tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes, size_t len);
+bool tlsl_policy_add_certificate(tlsl_policy *policy, tlsl_fact_kind kind, X509 *certificate);
+bool tlsl_policy_add_crl(tlsl_policy *policy, X509_CRL *crl);
 /* Adds what ctx says about verification, however that was set. */
-void tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx);
-/* The hash of all facts. false if the policy is incomplete or OpenSSL fails. */
+bool tlsl_policy_add_verification(tlsl_policy *policy, SSL_CTX *ctx);
+/* Makes an empty policy a copy of another. */
+bool tlsl_policy_copy(tlsl_policy *to, const tlsl_policy *from);
+/* The hash of all facts. false if OpenSSL fails. */
 bool tlsl_policy_hash(tlsl_policy *policy, unsigned char out[TLSL_POLICY_HASH]);
 void tlsl_policy_clear(tlsl_policy *policy);
 

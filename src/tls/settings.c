@@ -482,6 +482,16 @@ tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *na
     return TLSLIFE_OK;
 }
 
+/*
+ * The trusted certificates are read when the context is frozen. Those that libssl looks for in a
+ * directory or store later are known by its name, which is added to the policy here.
+ */
+static bool policy_add_place(tlslife_context *context, const char *command, const char *value) {
+    bool place =
+        strcasecmp(command, "VerifyCAPath") == 0 || strcasecmp(command, "VerifyCAStore") == 0;
+    return !place || tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, value, strlen(value));
+}
+
 tlslife_status tlslife_context_conf(tlslife_context *context, const char *command,
                                     const char *value, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
@@ -497,25 +507,19 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
     SSL_CONF_CTX_set_ssl_ctx(conf, context->ctx);
     uint64_t options = SSL_CTX_get_options(context->ctx);
     size_t num_tickets = SSL_CTX_get_num_tickets(context->ctx);
-    bool ok = SSL_CONF_cmd(conf, command, value) > 0 && SSL_CONF_CTX_finish(conf) == 1;
+    bool ok = policy_add_place(context, command, value) && SSL_CONF_cmd(conf, command, value) > 0 &&
+              SSL_CONF_CTX_finish(conf) == 1;
     SSL_CONF_CTX_free(conf);
     if (!ok) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the setting %s = \"%s\" cannot be used",
                                  command, value);
     }
-    /*
-     * The command may have changed whether the peer is verified. The trusted certificates are read
-     * when the context is frozen. Those that libssl looks for in a directory or store later are
-     * known by its name, which is added to the policy here.
-     */
+    /* The command may have changed whether the peer is verified. */
     int mode = SSL_CTX_get_verify_mode(context->ctx);
     bool demands = context->role == TLSLIFE_CLIENT || (mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT);
     context->verify = !(mode & SSL_VERIFY_PEER) ? TLSLIFE_VERIFY_NONE
                       : demands                 ? TLSLIFE_VERIFY_REQUIRED
                                                 : TLSLIFE_VERIFY_OPTIONAL;
-    if (strcasecmp(command, "VerifyCAPath") == 0 || strcasecmp(command, "VerifyCAStore") == 0) {
-        tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, value, strlen(value));
-    }
     context->num_tickets_given =
         context->num_tickets_given || SSL_CTX_get_num_tickets(context->ctx) != num_tickets;
     tlsl_resumption_note_options(context, SSL_CTX_get_options(context->ctx) ^ options,

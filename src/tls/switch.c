@@ -12,6 +12,7 @@
  * there: the cache and the ticket keys. The session id context keeps their sessions apart, and the
  * context in force decides which of them are used (resumption.c).
  */
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/error_queue.h"
 #include "base/names.h"
 #include "net/address.h"
 #include "tls/callbacks.h"
@@ -129,8 +131,12 @@ tlslife_status tlslife_context_add_server_name(tlslife_context *context, const c
      * The first name that leads to a context is part of its policy, so that no session of another
      * name resumes there.
      */
-    tlsl_policy_add_name(target, name->pattern);
-    if (tlsl_context_ready(target, err) != TLSLIFE_OK) {
+    ERR_clear_error();
+    bool added = tlsl_policy_add_name(target, name->pattern);
+    if (!added) {
+        (void)tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for a server name");
+    }
+    if (!added || tlsl_context_ready(target, err) != TLSLIFE_OK) {
         free(name->pattern);
         free(name);
         return TLSLIFE_ERROR;
