@@ -411,13 +411,30 @@ static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
            (!from->data.corked || tlslife_conn_cork(to, true) == TLSLIFE_OK);
 }
 
+/*
+ * Whether the copy verifies a name where the original does. SSL_dup(3) ignores that there was no
+ * memory to copy the name, and then a certificate of any name would do.
+ */
+static bool verifies_alike(SSL *to, SSL *from) {
+    X509_VERIFY_PARAM *params[] = {SSL_get0_param(to), SSL_get0_param(from)};
+    bool named[2], numbered[2];
+    for (int i = 0; i < 2; i++) {
+        char *ip = X509_VERIFY_PARAM_get1_ip_asc(params[i]);
+        named[i] = X509_VERIFY_PARAM_get0_host(params[i], 0) != NULL;
+        numbered[i] = ip != NULL;
+        OPENSSL_free(ip);
+    }
+    return named[0] == named[1] && numbered[0] == numbered[1];
+}
+
 tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
     if (!SSL_in_before(conn->ssl)) {
         return tlslife_conn_up_ref(conn);
     }
     ERR_clear_error();
     tlslife_conn *dup = wrap(conn->context, SSL_dup(conn->ssl), err);
-    if (dup != NULL && !(copy_own(dup, conn) && copy_forgotten(dup, conn->ssl))) {
+    if (dup != NULL && !(copy_own(dup, conn) && copy_forgotten(dup, conn->ssl) &&
+                         verifies_alike(dup->ssl, conn->ssl))) {
         tlslife_conn_free(dup);
         dup = NULL;
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot copy a connection's settings");
@@ -536,11 +553,15 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
     bool ok = SSL_set_tlsext_host_name(conn->ssl, ip ? NULL : copy) == 1 &&
               (!verifies || set_verified_name(conn, copy, ip));
     free(conn->set.hostname);
-    conn->set.hostname = copy;
+    conn->set.hostname = ok ? copy : NULL; /* without one to verify, connect refuses */
     conn->set.hostname_dialled = false;
-    return ok ? TLSLIFE_OK
-              : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
-                                  "the host name \"%s\" cannot be used", copy);
+    if (ok) {
+        return TLSLIFE_OK;
+    }
+    (void)tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
+                            "the host name \"%s\" cannot be used", copy);
+    free(copy);
+    return TLSLIFE_ERROR;
 }
 
 const char *tlslife_conn_hostname(const tlslife_conn *conn) {
@@ -573,7 +594,10 @@ tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
                               "set_groups must come before the handshake begins");
     }
     char *copy = strdup(list);
-    if (copy == NULL || SSL_set1_groups_list(conn->ssl, list) != 1) {
+    if (copy == NULL) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for groups");
+    }
+    if (SSL_set1_groups_list(conn->ssl, list) != 1) {
         free(copy);
         return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
                                  "groups \"%s\" cannot be used", list);
