@@ -80,6 +80,7 @@ static file_entry *entries_add(file_entries *entries) {
         size_t room = entries->room == 0 ? 64 : 2 * entries->room;
         file_entry *all = realloc(entries->all, room * sizeof *all);
         if (all == NULL) {
+            ERR_raise(ERR_LIB_CRYPTO, ERR_R_MALLOC_FAILURE);
             return NULL;
         }
         entries->all = all;
@@ -265,11 +266,13 @@ static bool read_entry(file_reader *reader, file_entry *entry) {
     memcpy(entry->key.bytes, key, sizeof entry->key.bytes);
     /* Not strndup, which would look for a NUL in bytes that are not trusted. */
     entry->peer = calloc(1, peer_len + 1);
-    if (entry->peer != NULL) {
-        memcpy(entry->peer, peer, peer_len);
+    if (entry->peer == NULL) {
+        ERR_raise(ERR_LIB_CRYPTO, ERR_R_MALLOC_FAILURE);
+        return false;
     }
+    memcpy(entry->peer, peer, peer_len);
     entry->session = read_session(reader, *notes & NOTE_CERTIFICATE);
-    return entry->peer != NULL && entry->session != NULL;
+    return entry->session != NULL;
 }
 
 static bool read_plain(file_reader reader, file_entries *entries) {
@@ -303,6 +306,10 @@ tlslife_status tlslife_cache_import(tlslife_cache *cache, tlslife_keyring *keyri
     if (!tlsl_open(keyring, (tlslife_bytes){bytes, bytes_len},
                    (tlslife_bytes){(const unsigned char *)purpose, sizeof purpose}, &plain,
                    &plain_len)) {
+        if (ERR_peek_error() != 0) {
+            return tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot open these %zu bytes",
+                                     bytes_len);
+        }
         return tlsl_fail(
             err, TLSLIFE_ERR_INPUT,
             "these %zu bytes do not open: they are damaged, no export of a cache, or sealed "

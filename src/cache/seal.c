@@ -353,6 +353,18 @@ bool tlsl_seal(tlslife_keyring *keyring, tlslife_bytes bytes, tlslife_bytes aad,
     return true;
 }
 
+/*
+ * Forgets why OpenSSL has failed since the mark: bytes that do not open are nobody's error. That
+ * memory was short is another matter, and stays in the queue.
+ */
+static void forget_causes(bool allocated) {
+    bool short_of = !allocated || ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
+    ERR_pop_to_mark();
+    if (short_of) {
+        ERR_raise(ERR_LIB_CRYPTO, ERR_R_MALLOC_FAILURE);
+    }
+}
+
 static bool open_into(const tlslife_keyring *keyring, const seal_key *key, tlslife_bytes sealed,
                       tlslife_bytes aad, unsigned char *out, size_t out_len) {
     const unsigned char *body = sealed.data + HEAD_LEN;
@@ -376,9 +388,11 @@ bool tlsl_open(tlslife_keyring *keyring, tlslife_bytes sealed, tlslife_bytes aad
     unsigned char *bytes = malloc(bytes_len + 1); /* never 0, for which malloc may return NULL */
     ERR_set_mark();
     bool ok = bytes != NULL && open_into(keyring, &key, sealed, aad, bytes, bytes_len);
-    ERR_pop_to_mark();
     OPENSSL_cleanse(&key, sizeof key);
-    if (!ok) {
+    if (ok) {
+        ERR_pop_to_mark();
+    } else {
+        forget_causes(bytes != NULL);
         if (bytes != NULL) {
             OPENSSL_cleanse(bytes, bytes_len);
         }

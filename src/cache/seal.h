@@ -25,7 +25,8 @@ bool tlsl_seal(tlslife_keyring *keyring, tlslife_bytes bytes, tlslife_bytes aad,
                unsigned char **out, size_t *out_len);
 /*
  * Opens bytes that were sealed under any key of the ring. The caller wipes and frees *out (malloc).
- * Returns false if the bytes do not open. The failure never tells why.
+ * Returns false if the bytes do not open. The failure never tells why; only if memory was short,
+ * OpenSSL's queue says so.
  */
 bool tlsl_open(tlslife_keyring *keyring, tlslife_bytes sealed, tlslife_bytes aad,
                unsigned char **out, size_t *out_len);

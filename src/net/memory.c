@@ -129,6 +129,10 @@ static bool takes_no_more(const tlsl_queue *queue) {
     return queue->ended || queue->reader_gone;
 }
 
+bool tlsl_queue_takes(const tlsl_queue *queue) {
+    return !takes_no_more(queue) && queue->len < queue->capacity;
+}
+
 size_t tlsl_queue_put(tlsl_queue *queue, const void *bytes, size_t len) {
     size_t room = takes_no_more(queue) ? 0 : queue->capacity - queue->len;
     if (len > room) {
@@ -242,7 +246,7 @@ static int memory_write(BIO *bio, const char *bytes, size_t len, size_t *out_wri
     }
     if (takes_no_more(both->out)) {
         errno = EPIPE;
-    } else if (both->out->len < both->out->capacity) {
+    } else if (tlsl_queue_takes(both->out)) {
         errno = ENOMEM;
     } else {
         BIO_set_retry_write(bio);

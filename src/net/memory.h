@@ -14,8 +14,12 @@ typedef struct tlsl_queue tlsl_queue;
 tlsl_queue *tlsl_queue_new(size_t capacity);
 void tlsl_queue_up_ref(tlsl_queue *queue);
 void tlsl_queue_free(tlsl_queue *queue);
-/* Puts bytes into the queue, or gets them out of it. Returns how many, which may be 0. */
+/*
+ * Puts bytes into the queue, or gets them out of it. Returns how many, which may be 0. If none are
+ * put although tlsl_queue_takes, memory is short.
+ */
 size_t tlsl_queue_put(tlsl_queue *queue, const void *bytes, size_t len);
+bool tlsl_queue_takes(const tlsl_queue *queue); /* it has room, and will be read */
 size_t tlsl_queue_get(tlsl_queue *queue, void *buffer, size_t len);
 size_t tlsl_queue_len(const tlsl_queue *queue);
 /* Says that no more will be put: a reader sees the end of the stream after what is there. */

@@ -61,6 +61,7 @@ tlslife_error *tlsl_conn_error(tlslife_conn *conn) {
         conn->failure.last = calloc(1, sizeof *conn->failure.last);
     }
     conn->failure.final_is_last = false;
+    conn->failure.last_lost = conn->failure.last == NULL;
     return conn->failure.last;
 }
 
@@ -76,7 +77,9 @@ tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status) {
     conn->final_status = (uint8_t)final_status;
     free(conn->failure.final);
     conn->failure.final = conn->failure.last;
+    conn->failure.final_lost = conn->failure.last_lost;
     conn->failure.last = NULL;
+    conn->failure.last_lost = false;
     return tlsl_conn_final_status(conn);
 }
 
@@ -90,6 +93,7 @@ static void forget_end(tlslife_conn *conn) {
     if (conn->failure.final_is_last) {
         free(conn->failure.last);
         conn->failure.last = conn->failure.final;
+        conn->failure.last_lost = conn->failure.final_lost;
     } else {
         free(conn->failure.final);
     }
@@ -100,9 +104,16 @@ static void forget_end(tlslife_conn *conn) {
 
 const tlslife_error *tlslife_conn_error(const tlslife_conn *conn) {
     static const tlslife_error none = {.alert = -1, .verify_depth = -1};
-    const tlslife_error *last =
-        conn->failure.final_is_last ? conn->failure.final : conn->failure.last;
-    return last == NULL ? &none : last;
+    static const tlslife_error lost = {.kind = TLSLIFE_ERR_MEMORY,
+                                       .message = "out of memory for an error",
+                                       .alert = -1,
+                                       .verify_depth = -1};
+    const tlsl_failure *failure = &conn->failure;
+    const tlslife_error *last = failure->final_is_last ? failure->final : failure->last;
+    if (last != NULL) {
+        return last;
+    }
+    return (failure->final_is_last ? failure->final_lost : failure->last_lost) ? &lost : &none;
 }
 
 bool tlsl_conn_asks_verify(const tlslife_conn *conn) {

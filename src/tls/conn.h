@@ -126,6 +126,8 @@ typedef struct tlsl_failure {
     /* the one that ended the connection; it is reported again, whatever has failed since */
     tlslife_error *final;
     bool final_is_last; /* which of the two came last */
+    bool last_lost;     /* there was no memory for it */
+    bool final_lost;
 } tlsl_failure;
 
 struct tlslife_conn {
@@ -157,7 +159,10 @@ struct tlslife_conn {
 
 /* The connection of an SSL, from its ex_data; NULL where the SSL has none. */
 tlslife_conn *tlsl_conn_of(const SSL *ssl);
-/* The error that the next failure is written to; NULL: out of memory. */
+/*
+ * The error that the next failure is written to. NULL: out of memory, which is then what
+ * tlslife_conn_error says.
+ */
 tlslife_error *tlsl_conn_error(tlslife_conn *conn);
 /*
  * Makes a failure that was written elsewhere the connection's. Always TLSLIFE_ERROR. A check that

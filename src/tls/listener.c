@@ -225,6 +225,10 @@ tlslife_listener *tlslife_listen(const char *host, const char *service, int back
     tlslife_listener *listener = listener_of(fd, false, err);
     if (listener == NULL) {
         (void)close(fd);
+    } else if (listener->port < 0) {
+        (void)tlsl_fail_system(err, errno, "cannot listen: the port is not known");
+        tlslife_listener_free(listener);
+        listener = NULL;
     }
     return listener;
 }

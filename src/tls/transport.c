@@ -360,7 +360,9 @@ tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t b
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "feed after feed_eof");
     }
     *out_fed = tlsl_queue_put(conn->transport.in, bytes, bytes_len);
-    return TLSLIFE_OK;
+    return *out_fed == 0 && bytes_len > 0 && tlsl_queue_takes(conn->transport.in)
+               ? tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for what is fed")
+               : TLSLIFE_OK;
 }
 
 tlslife_status tlslife_conn_feed_eof(tlslife_conn *conn) {
