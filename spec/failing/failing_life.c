@@ -1,0 +1,360 @@
+/*
+ * failing_life.c: plays a scene of scenes.lua in a Lua state of its own.
+ *
+ * make() makes what lives long, use() uses it. Both are called while the plan's call fails. Then
+ * nothing fails any more, and what was made must still be good: use() is called again, and must
+ * succeed. When the state is closed nothing may be left: blocks, descriptors, mappings and threads
+ * are counted. What is left once may be kept for good reason, so only what grows is a leak.
+ */
+#include "life.h"
+
+#include "../c/identity.h"
+#include "tlslife.h"
+#include "tlslife_lua.h"
+
+#include <dirent.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static test_identity identity, other_identity;
+
+bool life_prepare(void) {
+    return identity_make(&identity) && identity_make(&other_identity);
+}
+
+void life_finding(life_report *report, const char *format, ...) {
+    if (report->findings < LIFE_FINDINGS) {
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(report->finding[report->findings], LIFE_TEXT, format, args);
+        va_end(args);
+        report->findings++;
+    }
+}
+
+/* ------------------------------------------------------------------------------- one Lua state */
+
+static int pause_faults(lua_State *L) {
+    lua_pushboolean(L, fault_is_armed());
+    fault_disarm();
+    return 1;
+}
+
+static int take_a_nap(lua_State *L) {
+    (void)L;
+    (void)usleep(300);
+    return 0;
+}
+
+static int is_failing(lua_State *L) {
+    lua_pushboolean(L, fault_is_armed());
+    return 1;
+}
+
+static void set_text(lua_State *L, const char *name, const char *text) {
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+static int open_state(lua_State *L) {
+    const life_scene *scene = lua_touserdata(L, 1);
+    luaL_openlibs(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_tlslife_core);
+    lua_setfield(L, -2, "tlslife.core");
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "path");
+    lua_pushfstring(L, "lua/?.lua;lua/?/init.lua;%s", lua_tostring(L, -1));
+    lua_setfield(L, -3, "path");
+    if (luaL_loadfile(L, scene->file) != LUA_OK) {
+        return lua_error(L);
+    }
+    lua_newtable(L);
+    set_text(L, "certificate", identity.certificate);
+    set_text(L, "key", identity.key);
+    set_text(L, "other_certificate", other_identity.certificate);
+    set_text(L, "other_key", other_identity.key);
+    set_text(L, "directory", scene->directory);
+    set_text(L, "redis", scene->redis);
+    lua_pushcfunction(L, pause_faults);
+    lua_setfield(L, -2, "pause");
+    lua_pushcfunction(L, take_a_nap);
+    lua_setfield(L, -2, "nap");
+    lua_pushcfunction(L, is_failing);
+    lua_setfield(L, -2, "failing");
+    lua_call(L, 1, 1);
+    if (lua_getfield(L, -1, scene->name) != LUA_TTABLE) {
+        return luaL_error(L, "there is no scene %s", scene->name);
+    }
+    return 1;
+}
+
+/* The scene's table is at 1. */
+static lua_State *new_state(const life_scene *scene) {
+    lua_State *L = lua_newstate(memory_of_lua, NULL);
+    lua_pushcfunction(L, open_state);
+    lua_pushlightuserdata(L, (void *)(size_t)scene);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        (void)fprintf(stderr, "%s\n", lua_tostring(L, -1));
+        _exit(99);
+    }
+    return L;
+}
+
+/* Calls make, if nothing is at 2, and use. Whether both went well; the error's value is on top. */
+static bool play(lua_State *L) {
+    if (lua_gettop(L) == 1) {
+        lua_getfield(L, 1, "make");
+        if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+            return false;
+        }
+    }
+    lua_getfield(L, 1, "use");
+    lua_pushvalue(L, 2);
+    return lua_pcall(L, 1, 0, 0) == LUA_OK;
+}
+
+/* ------------------------------------------------------------------------------ what was said */
+
+static const char *const words[] = {"want_read", "want_write", "want_session", "closed",  "busy",
+                                    "truncated", "timeout",    "unsent",       "canceled"};
+
+static bool is_word(const char *text) {
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An error that a call has returned: {message, code} of scenes.lua's must. */
+static void judge_returned(lua_State *L, const fault_plan *plan, life_report *report) {
+    lua_getfield(L, -1, "message");
+    lua_getfield(L, -2, "code");
+    const char *message = lua_tostring(L, -2), *code = lua_tostring(L, -1);
+    (void)snprintf(report->said, LIFE_TEXT, "%s: %s", code == NULL ? "word" : code,
+                   message == NULL ? "" : message);
+    if (message == NULL || message[0] == '\0') {
+        life_finding(report, "unclear: an error without a message");
+    } else if (code == NULL && !is_word(message)) {
+        life_finding(report, "unclear: \"%s\" without an error", message);
+    }
+    /* The peer of an end that has failed is told so, or sees its end. */
+    if (plan->kind == FAULT_OURS && code != NULL && strcmp(code, "memory") != 0 &&
+        strcmp(code, "alert") != 0) {
+        life_finding(report, "unclear: memory is missing, and the error is %s", report->said);
+    }
+    lua_pop(L, 2);
+}
+
+/* What is raised where no result could be returned. */
+static bool is_about_memory(const char *text) {
+    return strstr(text, "not enough memory") != NULL || strstr(text, "out of memory") != NULL;
+}
+
+static void judge(lua_State *L, const fault_plan *plan, life_report *report) {
+    if (lua_istable(L, -1)) {
+        judge_returned(L, plan, report);
+        return;
+    }
+    const char *text = luaL_tolstring(L, -1, NULL);
+    (void)snprintf(report->said, LIFE_TEXT, "raised: %s", text);
+    if (plan->kind >= FAULT_CALLS || !is_about_memory(text)) {
+        life_finding(report, "%s: %s", strstr(text, "WRONG") ? "wrong" : "raised", text);
+    }
+    lua_pop(L, 1);
+}
+
+static void describe_site(life_report *report) {
+    int line;
+    const char *file = fault_site(&line);
+    if (file != NULL) {
+        (void)snprintf(report->site, sizeof report->site, "%s:%d", file, line);
+    }
+    report->site_stack = *fault_site_stack();
+}
+
+/* What is armed: the scene, and the end of all that it has dropped. Lua's own collector has to have
+ * memory, or else it loses finalizers. */
+static bool play_armed(lua_State *L, const fault_plan *plan, life_report *report) {
+    fault_arm(plan);
+    bool well = play(L);
+    if (plan->kind != FAULT_LUA) {
+        lua_gc(L, LUA_GCCOLLECT);
+    }
+    fault_disarm();
+    report->delivered = fault_delivered();
+    for (int i = 0; i < FAULT_KINDS; i++) {
+        report->counts[i] = fault_count(i);
+    }
+    if (report->delivered > 0) {
+        describe_site(report);
+    }
+    return well;
+}
+
+static void play_again(lua_State *L, int made, life_report *report) {
+    lua_settop(L, made);
+    if (!play(L)) {
+        lua_getfield(L, 1, "text");
+        const char *text = luaL_tolstring(L, -2, NULL);
+        if (lua_istable(L, -3)) {
+            lua_getfield(L, -3, "message");
+            text = lua_tostring(L, -1);
+        }
+        life_finding(report, "again: after a failure %s",
+                     text == NULL ? "an error without a message" : text);
+    }
+}
+
+static void lua_round(const life_scene *scene, const fault_plan *plan, life_report *report) {
+    lua_State *L = new_state(scene);
+    bool well = play_armed(L, plan, report);
+    (void)snprintf(report->said, LIFE_TEXT, "success");
+    int made = lua_gettop(L) > 2 || well ? 2 : 1; /* an error of make is no thing made */
+    if (!well) {
+        judge(L, plan, report);
+        if (report->delivered == 0) {
+            life_finding(report, "fails although nothing has failed: %.400s", report->said);
+        }
+    }
+    play_again(L, made, report);
+    lua_close(L);
+}
+
+static void plain_round(const fault_plan *plan, life_report *report) {
+    fault_arm(plan);
+    const char *said = plain_life(identity.certificate, identity.key);
+    fault_disarm();
+    report->delivered = fault_delivered();
+    report->counts[FAULT_OPENSSL] = fault_count(FAULT_OPENSSL);
+    if (report->delivered > 0) {
+        describe_site(report);
+    }
+    (void)snprintf(report->said, LIFE_TEXT, "%s", said == NULL ? "success" : said);
+    said = plain_life(identity.certificate, identity.key);
+    if (said != NULL) {
+        life_finding(report, "again: after a failure %s", said);
+    }
+}
+
+void life_round(const life_scene *scene, const fault_plan *plan, life_report *report) {
+    memory_begin_round(false);
+    if (scene->file == NULL) {
+        plain_round(plan, report);
+    } else {
+        lua_round(scene, plan, report);
+    }
+}
+
+/* ------------------------------------------------------------------------------- what is left */
+
+typedef struct left {
+    long ours, openssl, hiredis, mappings, descriptors, threads;
+} left;
+
+static long entries(const char *path) {
+    DIR *directory = opendir(path);
+    long n = 0;
+    while (directory != NULL && readdir(directory) != NULL) {
+        n++;
+    }
+    (void)closedir(directory);
+    return n;
+}
+
+static left look(void) {
+    return (left){memory_alive(FAULT_OURS),    memory_alive(FAULT_OPENSSL),
+                  memory_alive(FAULT_HIREDIS), memory_mappings(),
+                  entries("/proc/self/fd"),    entries("/proc/self/task")};
+}
+
+static bool is_more(const left *now, const left *before) {
+    return now->ours > before->ours || now->openssl > before->openssl ||
+           now->hiredis > before->hiredis || now->mappings > before->mappings ||
+           now->descriptors > before->descriptors || now->threads > before->threads;
+}
+
+/* Threads end by themselves, a little later. */
+static left settled(const left *before) {
+    left now = look();
+    for (int i = 0; i < 100 && is_more(&now, before); i++) {
+        (void)usleep(i < 50 ? 200 : 5000);
+        now = look();
+    }
+    return now;
+}
+
+typedef struct leaked {
+    life_report *report;
+    char text[LIFE_TEXT];
+} leaked;
+
+static void note_block(const fault_block *block, void *context) {
+    leaked *into = context;
+    size_t len = strlen(into->text);
+    static const char *const names[] = {"ours", "OpenSSL", "Lua", "hiredis"};
+    char where[120];
+    (void)snprintf(where, sizeof where, " %s %zu", names[block->kind], block->size);
+    if (block->file != NULL) {
+        (void)snprintf(where, sizeof where, " %s:%d", block->file, block->line);
+    }
+    if (strstr(into->text, where) == NULL) {
+        (void)snprintf(into->text + len, sizeof into->text - len, "%s", where);
+    }
+    if (into->report->stacks_len < LIFE_STACKS) {
+        into->report->stacks[into->report->stacks_len++] = block->stack;
+    }
+}
+
+/* One more round, whose blocks remember who made them. */
+static void find_leak(const life_scene *scene, const fault_plan *plan, life_report *report,
+                      const left *before) {
+    static life_report unused;
+    memset(&unused, 0, sizeof unused);
+    memory_begin_round(true);
+    if (scene->file == NULL) {
+        plain_round(plan, &unused);
+    } else {
+        lua_round(scene, plan, &unused);
+    }
+    left after = settled(before);
+    if (!is_more(&after, before)) {
+        return;
+    }
+    leaked found = {.report = report};
+    memory_visit(note_block, &found);
+    life_finding(report,
+                 "leak: %ld of ours, %ld of OpenSSL, %ld of hiredis, %ld mappings, "
+                 "%ld descriptors, %ld threads:%s",
+                 after.ours - before->ours, after.openssl - before->openssl,
+                 after.hiredis - before->hiredis, after.mappings - before->mappings,
+                 after.descriptors - before->descriptors, after.threads - before->threads,
+                 found.text);
+}
+
+void life_examine(const life_scene *scene, const fault_plan *plan, life_report *report) {
+    left before = look();
+    life_round(scene, plan, report);
+    if (scene->cold) {
+        return;
+    }
+    left after = settled(&before);
+    if (!is_more(&after, &before)) {
+        return;
+    }
+    static life_report unused;
+    memset(&unused, 0, sizeof unused);
+    before = after;
+    life_round(scene, plan, &unused);
+    after = settled(&before);
+    if (is_more(&after, &before)) {
+        find_leak(scene, plan, report, &after);
+    }
+}

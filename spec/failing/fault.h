@@ -1,0 +1,83 @@
+/*
+ * fault.h: which call fails, and what is alive. fault.c, memory.c and calls.c share it with the
+ * program failing.
+ */
+#ifndef TLSLIFE_SPEC_FAULT_H
+#define TLSLIFE_SPEC_FAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What can fail. The allocators come first, then the system's calls, in the order of calls.c. */
+typedef enum fault_kind { FAULT_OURS, FAULT_OPENSSL, FAULT_LUA, FAULT_HIREDIS, FAULT_CALLS } fault_kind;
+#define FAULT_KINDS 64
+
+/* How often: Lua collects its garbage after a failure and tries once more, which TWICE lets fail. */
+typedef enum fault_mode { FAULT_ONCE, FAULT_TWICE, FAULT_ON } fault_mode;
+
+#define FAULT_SHORT (-1) /* the call moves one byte, or does not do all */
+
+typedef struct fault_plan {
+    int kind;
+    long nth; /* from 1 on; 0: nothing fails */
+    fault_mode mode;
+    int how; /* errno, or FAULT_SHORT */
+} fault_plan;
+
+#define FAULT_DEPTH 24
+
+typedef struct fault_stack {
+    void *frames[FAULT_DEPTH];
+    int len;
+} fault_stack;
+
+/* Counting begins at 0; the plan's call fails until fault_disarm. */
+void fault_arm(const fault_plan *plan);
+void fault_disarm(void);
+bool fault_is_armed(void);
+/* From now on the stack of each call that is counted is hashed into marks[kind][n]. */
+#define FAULT_MARKS 131072
+void fault_mark(unsigned (*marks)[FAULT_MARKS]);
+/* Counts one call, and says whether it fails. file and line are OpenSSL's, or NULL. */
+bool fault_due(int kind, const char *file, int line);
+int fault_how(void);            /* of the plan */
+long fault_count(int kind);     /* calls of a kind since fault_arm */
+long fault_delivered(void);     /* of them failed */
+/* Where the first failure was: OpenSSL's file and line, or NULL; and the stack. */
+const char *fault_site(int *out_line);
+const fault_stack *fault_site_stack(void);
+
+/* -- memory.c */
+
+typedef struct fault_block {
+    void *at;
+    size_t size;
+    int kind;
+    const char *file; /* OpenSSL's */
+    int line;
+    unsigned round; /* when it was made */
+    fault_stack stack;
+    int next;
+} fault_block;
+
+bool memory_take_over(void); /* OpenSSL's and hiredis' allocators become ours; before all others */
+void *memory_of_lua(void *ud, void *block, size_t old_size, size_t new_size);
+long memory_alive(int kind); /* blocks */
+long memory_mappings(void);
+/* Blocks are marked with a round, and where traced with the stack that made them. */
+void memory_begin_round(bool traced);
+/* Calls visit with each block of this round that is alive. */
+void memory_visit(void (*visit)(const fault_block *block, void *context), void *context);
+void memory_mapped(int by); /* from calls.c */
+
+/* -- calls.c */
+
+typedef struct fault_call {
+    const char *name;
+    int hows[8]; /* errno and FAULT_SHORT, up to 0 */
+} fault_call;
+
+extern const fault_call fault_calls[];
+int fault_calls_len(void);
+
+#endif
