@@ -9,11 +9,11 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <pthread.h>
 #include <stdint.h>
 
 #include "base/certificate.h"
 #include "base/error_queue.h"
+#include "base/once.h"
 #include "base/session_value.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
@@ -179,20 +179,27 @@ void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_len) {
 /* ---------------------------------------------------------------------------------------- marks */
 
 static int mark_indexes[TLSL_SESSION_MARKS];
-static pthread_once_t mark_indexes_once = PTHREAD_ONCE_INIT;
+static tlsl_once mark_indexes_once = TLSL_ONCE;
 
-static void make_mark_indexes(void) {
+/* An index is never 0, which is the program's (SSL_SESSION_set_app_data). */
+static bool make_mark_indexes(void) {
+    bool made = true;
     for (size_t i = 0; i < TLSL_SESSION_MARKS; i++) {
-        mark_indexes[i] = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+        if (mark_indexes[i] <= 0) {
+            mark_indexes[i] = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+        }
+        made = made && mark_indexes[i] > 0;
     }
+    return made;
 }
 
 bool tlsl_session_has_mark(const SSL_SESSION *session, tlsl_session_mark mark) {
-    pthread_once(&mark_indexes_once, make_mark_indexes);
-    return SSL_SESSION_get_ex_data(session, mark_indexes[mark]) != NULL;
+    return tlsl_once_done(&mark_indexes_once, make_mark_indexes) &&
+           SSL_SESSION_get_ex_data(session, mark_indexes[mark]) != NULL;
 }
 
 bool tlsl_session_set_mark(SSL_SESSION *session, tlsl_session_mark mark) {
     return tlsl_session_has_mark(session, mark) ||
-           SSL_SESSION_set_ex_data(session, mark_indexes[mark], mark_indexes) == 1;
+           (tlsl_once_done(&mark_indexes_once, make_mark_indexes) &&
+            SSL_SESSION_set_ex_data(session, mark_indexes[mark], mark_indexes) == 1);
 }

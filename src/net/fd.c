@@ -43,6 +43,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/once.h"
 #include "net/fd.h"
 #include "net/front.h"
 #include "net/method.h"
@@ -263,17 +264,18 @@ static int fd_destroy(BIO *bio) {
     return 1;
 }
 
-static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+static tlsl_once method_once = TLSL_ONCE;
 static BIO_METHOD *method;
 
-static void make_method(void) {
+static bool make_method(void) {
     const tlsl_bio_verbs verbs = {fd_read, fd_write, fd_ctrl, fd_destroy};
     /* SSL_get_fd looks for a BIO of this type. */
     method = tlsl_bio_method("tlslife descriptors", BIO_TYPE_DESCRIPTOR, &verbs);
+    return method != NULL;
 }
 
 BIO *tlsl_fd_bio(const SSL *ssl, int read_fd, int write_fd, bool owned) {
-    if (pthread_once(&method_once, make_method) != 0 || method == NULL) {
+    if (!tlsl_once_done(&method_once, make_method)) {
         return NULL;
     }
     descriptors *fds = malloc(sizeof *fds);

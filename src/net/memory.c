@@ -24,13 +24,13 @@
 
 #include <errno.h>
 #include <openssl/bio.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/once.h"
 #include "net/front.h"
 #include "net/memory.h"
 #include "net/method.h"
@@ -288,16 +288,17 @@ static int memory_destroy(BIO *bio) {
     return 1;
 }
 
-static pthread_once_t method_once = PTHREAD_ONCE_INIT;
+static tlsl_once method_once = TLSL_ONCE;
 static BIO_METHOD *method;
 
-static void make_method(void) {
+static bool make_method(void) {
     const tlsl_bio_verbs verbs = {memory_read, memory_write, memory_ctrl, memory_destroy};
     method = tlsl_bio_method("tlslife memory", 0, &verbs);
+    return method != NULL;
 }
 
 BIO *tlsl_memory_bio(tlsl_queue *in, tlsl_queue *out) {
-    if (pthread_once(&method_once, make_method) != 0 || method == NULL) {
+    if (!tlsl_once_done(&method_once, make_method)) {
         return NULL;
     }
     ends *both = malloc(sizeof *both);

@@ -13,13 +13,13 @@
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/once.h"
 #include "base/session_value.h"
 #include "base/alloc.h"
 #include "base/error_queue.h"
@@ -44,16 +44,21 @@
 static int conn_index = -1;
 /* SHA-256, fetched once, since a fetch takes four times as long as the hash of a name. */
 static EVP_MD *host_hash;
-static pthread_once_t conn_index_once = PTHREAD_ONCE_INIT;
+static tlsl_once conn_index_once = TLSL_ONCE;
 
-static void make_conn_index(void) {
-    conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    host_hash = EVP_MD_fetch(NULL, "SHA256", NULL);
+static bool make_conn_index(void) {
+    if (conn_index < 0) {
+        conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    }
+    if (host_hash == NULL) {
+        host_hash = EVP_MD_fetch(NULL, "SHA256", NULL);
+    }
+    return conn_index >= 0 && host_hash != NULL;
 }
 
 tlslife_conn *tlsl_conn_of(const SSL *ssl) {
-    pthread_once(&conn_index_once, make_conn_index);
-    return SSL_get_ex_data(ssl, conn_index);
+    return tlsl_once_done(&conn_index_once, make_conn_index) ? SSL_get_ex_data(ssl, conn_index)
+                                                             : NULL;
 }
 
 tlslife_error *tlsl_conn_error(tlslife_conn *conn) {
@@ -128,8 +133,8 @@ bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
  * other free blocks instead.
  */
 static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err) {
-    tlslife_conn *conn = ssl == NULL ? NULL : malloc(sizeof *conn);
-    pthread_once(&conn_index_once, make_conn_index);
+    bool ready = ssl != NULL && tlsl_once_done(&conn_index_once, make_conn_index);
+    tlslife_conn *conn = ready ? malloc(sizeof *conn) : NULL;
     if (conn == NULL || SSL_set_ex_data(ssl, conn_index, conn) != 1) {
         SSL_free(ssl);
         free(conn);

@@ -27,6 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/once.h"
 #include "base/session_value.h"
 #include "base/error.h"
 #include "base/error_queue.h"
@@ -38,16 +39,18 @@
 #include "tlslife_openssl.h"
 
 static int context_index = -1;
-static pthread_once_t context_index_once = PTHREAD_ONCE_INIT;
+static tlsl_once context_index_once = TLSL_ONCE;
 static atomic_uint_fast64_t context_numbers = 1;
 
-static void make_context_index(void) {
+static bool make_context_index(void) {
     context_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    return context_index >= 0;
 }
 
 tlslife_context *tlsl_context_of(const SSL_CTX *ctx) {
-    pthread_once(&context_index_once, make_context_index);
-    return SSL_CTX_get_ex_data(ctx, context_index);
+    return tlsl_once_done(&context_index_once, make_context_index)
+               ? SSL_CTX_get_ex_data(ctx, context_index)
+               : NULL;
 }
 
 bool tlsl_policy_add_name(tlslife_context *context, const char *name) {
@@ -78,11 +81,11 @@ static bool set_defaults(tlslife_context *context) {
 }
 
 static tlslife_context *context_alloc(SSL_CTX *ctx, tlslife_role role) {
-    tlslife_context *context = calloc(1, sizeof *context);
+    tlslife_context *context =
+        tlsl_once_done(&context_index_once, make_context_index) ? calloc(1, sizeof *context) : NULL;
     if (context == NULL) {
         return NULL;
     }
-    pthread_once(&context_index_once, make_context_index);
     pthread_mutex_init(&context->freeze_lock, NULL);
     atomic_init(&context->refs, 1);
     atomic_init(&context->timeout_ms, -1);
