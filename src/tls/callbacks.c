@@ -6,6 +6,7 @@
  * nothing else. Each callback takes its connection from the SSL's ex_data; an SSL without one gets
  * OpenSSL's own behaviour.
  */
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -296,6 +297,30 @@ static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool 
     }
 }
 
+static bool demands_address(X509_VERIFY_PARAM *param) {
+    ERR_set_mark(); /* where there is none, that is an error */
+    char *address = X509_VERIFY_PARAM_get1_ip_asc(param);
+    ERR_pop_to_mark();
+    bool demands = address != NULL;
+    OPENSSL_free(address);
+    return demands;
+}
+
+bool tlsl_verifies_name(X509_VERIFY_PARAM *copy, X509_VERIFY_PARAM *original) {
+    return (X509_VERIFY_PARAM_get0_host(original, 0) == NULL ||
+            X509_VERIFY_PARAM_get0_host(copy, 0) != NULL) &&
+           (!demands_address(original) || demands_address(copy));
+}
+
+/* The built-in verification. */
+static bool verify(X509_STORE_CTX *store, SSL *ssl) {
+    if (!tlsl_verifies_name(X509_STORE_CTX_get0_param(store), SSL_get0_param(ssl))) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
+        return false;
+    }
+    return X509_verify_cert(store) > 0;
+}
+
 /*
  * libssl makes the callback again when a client's question has been answered. The answer is used
  * once, because a renegotiation may bring another certificate.
@@ -315,13 +340,13 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     tlslife_conn *conn = tlsl_conn_of(ssl);
     if (conn == NULL) {
-        return X509_verify_cert(store) > 0;
+        return verify(store, ssl);
     }
     bool server = SSL_is_server(ssl);
     if (!server && conn->asked.verify >= TLSL_ACCEPTED) {
         return answered_verification(conn, store);
     }
-    bool ok = X509_verify_cert(store) > 0;
+    bool ok = verify(store, ssl);
     record_verification(conn, store, ok);
     unsigned asks = conn->context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
     if (asks == 0 || (!ok && !(asks & TLSLIFE_ASK_VERIFY_ALL))) {

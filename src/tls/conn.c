@@ -427,22 +427,6 @@ static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
            (!from->data.corked || tlslife_conn_cork(to, true) == TLSLIFE_OK);
 }
 
-/*
- * Whether the copy verifies a name where the original does. SSL_dup(3) ignores that there was no
- * memory to copy the name, and then a certificate of any name would do.
- */
-static bool verifies_alike(SSL *to, SSL *from) {
-    X509_VERIFY_PARAM *params[] = {SSL_get0_param(to), SSL_get0_param(from)};
-    bool named[2], numbered[2];
-    for (int i = 0; i < 2; i++) {
-        char *ip = X509_VERIFY_PARAM_get1_ip_asc(params[i]);
-        named[i] = X509_VERIFY_PARAM_get0_host(params[i], 0) != NULL;
-        numbered[i] = ip != NULL;
-        OPENSSL_free(ip);
-    }
-    return named[0] == named[1] && numbered[0] == numbered[1];
-}
-
 tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
     if (!SSL_in_before(conn->ssl)) {
         return tlslife_conn_up_ref(conn);
@@ -450,7 +434,7 @@ tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
     ERR_clear_error();
     tlslife_conn *dup = wrap(conn->context, SSL_dup(conn->ssl), err);
     if (dup != NULL && !(copy_own(dup, conn) && copy_forgotten(dup, conn->ssl) &&
-                         verifies_alike(dup->ssl, conn->ssl))) {
+                         tlsl_verifies_name(SSL_get0_param(dup->ssl), SSL_get0_param(conn->ssl)))) {
         tlslife_conn_free(dup);
         dup = NULL;
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot copy a connection's settings");
