@@ -15,10 +15,12 @@
 #include <dirent.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static test_identity identity, other_identity;
@@ -48,6 +50,29 @@ static int pause_faults(lua_State *L) {
 static int take_a_nap(lua_State *L) {
     (void)L;
     (void)usleep(300);
+    return 0;
+}
+
+/* Calls the function at 1 in a process of its own, in which nothing fails; its id. */
+static int start_peer(lua_State *L) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        fault_disarm();
+        (void)signal(SIGALRM, SIG_DFL);
+        (void)alarm(20);
+        lua_settop(L, 1);
+        _exit(lua_pcall(L, 0, 0, 0) == LUA_OK ? 0 : 1);
+    }
+    lua_pushinteger(L, pid);
+    return 1;
+}
+
+static int stop_peer(lua_State *L) {
+    pid_t pid = (pid_t)lua_tointeger(L, 1);
+    if (pid > 0) {
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+    }
     return 0;
 }
 
@@ -85,6 +110,10 @@ static int open_state(lua_State *L) {
     lua_setfield(L, -2, "pause");
     lua_pushcfunction(L, take_a_nap);
     lua_setfield(L, -2, "nap");
+    lua_pushcfunction(L, start_peer);
+    lua_setfield(L, -2, "start_peer");
+    lua_pushcfunction(L, stop_peer);
+    lua_setfield(L, -2, "stop_peer");
     lua_pushcfunction(L, is_failing);
     lua_setfield(L, -2, "failing");
     lua_call(L, 1, 1);

@@ -613,6 +613,68 @@ local function over_loopback(host_name)
     }
 end
 
+local function drain(listener, context)
+    local left
+    repeat left = listener:accept(context, 0) until not left
+end
+
+local function read_all(conn, len)
+    local got = ""
+    while #got < len do got = got .. must(conn:read()) end
+    return got
+end
+
+--- A blocking end whose peer is another process, in which nothing fails. `timeout` nil: the kernel waits.
+local function with_peer(mine, theirs, timeout)
+    return {
+        make = function()
+            local things = both(nil, {ticket_keys = tls.ticket_keys {secret = SECRET}})
+            things.listener = must(tls.listen("127.0.0.1", 0))
+            return things
+        end,
+        use = function(things)
+            drain(things.listener, things.server)
+            local peer = host.start_peer(function() theirs(things, 10) end)
+            local ok, failure = pcall(mine, things, timeout)
+            host.stop_peer(peer)
+            if not ok then error(failure, 0) end
+        end,
+    }
+end
+
+local function be_client(things, timeout)
+    local conn = must(things.client:connection())
+    conn:set_timeout(timeout)
+    must(conn:dial("127.0.0.1", things.listener:port()))
+    conn:set_hostname "localhost"
+    must(conn:connect())
+    local bytes, at = ("x"):rep(100000), 1
+    while at <= #bytes do at = at + must(conn:write(bytes, at)) end
+    if read_all(conn, 5) ~= "hello" then wrong "other bytes came" end
+    must(conn:shutdown())
+    local rest, word = conn:read()
+    if rest or word == "closed" and conn:get_shutdown() ~= 3 then wrong "more than was sent" end
+    strict(word == "closed", "not closed: %s", word)
+    conn:close(1)
+end
+
+local function be_server(things, timeout)
+    local conn = must(things.listener:accept(things.server, 10))
+    conn:set_timeout(timeout)
+    must(conn:accept())
+    if read_all(conn, 100000) ~= ("x"):rep(100000) then wrong "other bytes came" end
+    local at = 1
+    while at <= 5 do at = at + must(conn:write("hello", at)) end
+    local rest, word = conn:read()
+    if rest then wrong "more than was sent" end
+    strict(word == "closed", "not closed: %s", word)
+    conn:close(1)
+end
+
+scenes.client = with_peer(be_client, be_server, 10)
+scenes.server = with_peer(be_server, be_client, 10)
+scenes.waiting_client = with_peer(be_client, be_server)
+
 scenes.loopback = over_loopback "127.0.0.1"
 scenes.resolver = over_loopback "localhost"
 
