@@ -1,11 +1,12 @@
-# spec/failing: a program in which the allocations and the system's calls of our own code go through functions of its own,
-# which let one of them fail. The linker does that, so nothing of src is built for it.
+# spec/failing: a program in which the allocations and the system's calls of our own code go through
+# functions of its own, which let one of them fail. The linker does that, so nothing of src is built
+# for it.
 tlslife_plain_programs(spec/failing)
 set_target_properties(failing PROPERTIES ENABLE_EXPORTS ON) # C modules of Lua, and names in stacks
 foreach(name IN ITEMS malloc calloc realloc aligned_alloc strdup free
-        socket connect accept4 bind listen send recv poll setsockopt getsockopt getsockname getpeername getaddrinfo
-        open shm_open mmap munmap posix_fallocate fstat stat flock fchmod fcntl read pread write pwrite writev
-        getrandom pthread_create pthread_mutex_init pipe2 epoll_create1 epoll_ctl epoll_wait)
+        socket connect accept4 bind listen send recv poll setsockopt getsockopt getsockname
+        getpeername getaddrinfo open shm_open mmap munmap posix_fallocate fstat stat flock fchmod fcntl read
+        pread write pwrite writev getrandom pthread_create pthread_mutex_init pipe2 epoll_create1 epoll_ctl epoll_wait)
   target_link_options(failing PRIVATE -Wl,--wrap=${name})
 endforeach()
 if(HIREDIS_FOUND)

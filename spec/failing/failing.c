@@ -2,13 +2,14 @@
  * failing: lets every n-th allocation and every n-th call of the system fail, in scenes that are
  * whole lives of connections and sessions, and looks at what comes of it.
  *
- *   failing [--runs N] [--seed N] [--jobs N] [--kind NAME] [--said] [--stacks] [--redis PATH] FILE SCENE...
+ *   failing [--runs N] [--seed N] [--jobs N] [--kind NAME] [--said] [--stacks] [--redis PATH]
+ *           FILE SCENE...
  *
  * FILE is scenes.lua; the scene "plain" is a life in C on libssl alone. Each failure has a process
  * of its own, so that a crash, a hang and whatever is made once belong to it. --runs is how many
- * failures of a kind are tried at most in a scene (all by default); --seed chooses them. --said
- * shows how the scenes ended. --stacks leaves out the calls whose stack an earlier call had. What is found is printed with the number that --kind and --only
- * reproduce it with:
+ * failures of a kind are tried at most in a scene (all by default); --seed chooses them. --stacks
+ * leaves out the calls whose stack an earlier call had. --said shows how the scenes ended. What is
+ * found is printed with the options that play it again:
  *
  *   failing --kind openssl --mode once --only 217 --how 12 FILE SCENE
  */
@@ -69,7 +70,7 @@ static life_scene scene;
 static unsigned (*marks)[FAULT_MARKS]; /* shared: the stacks of the calls in the clean run */
 static life_report *own_report;        /* of the process that plays */
 
-/* ---------------------------------------------------------------------------------- where it was */
+/* --------------------------------------------------------------------------------- where it was */
 
 static const char *kind_name(int kind) {
     static const char *const names[] = {"ours", "openssl", "lua", "hiredis"};
@@ -131,7 +132,7 @@ static void print_stack(const char *title, const fault_stack *stack) {
     printf("\n");
 }
 
-/* ------------------------------------------------------------------------------ a failure's process */
+/* -------------------------------------------------------------------------- a failure's process */
 
 /* Ends a process that has crashed; the parent looks at the stack, whose addresses are its own. */
 static void on_crash(int number) {
@@ -179,7 +180,7 @@ static void start(job *one, const fault_plan *plan) {
     }
 }
 
-/* ------------------------------------------------------------------------------------ what is found */
+/* -------------------------------------------------------------------------------- what is found */
 
 /* Counts a text; whether it is new. */
 static bool note(seen *list, const char *text) {
@@ -214,11 +215,22 @@ static bool is_of_libssl(const job *one, const char *finding) {
     return false;
 }
 
-/* Whether it is a fault of a library below ours: one of failing_known.c, or one that plain C has, too. */
+static bool is_in_stack(const char *function, const fault_stack *stack) {
+    bool is_in = function == NULL;
+    for (int i = 0; i < stack->len && !is_in; i++) {
+        Dl_info in;
+        is_in = dladdr(stack->frames[i], &in) != 0 && in.dli_sname != NULL &&
+                strcmp(in.dli_sname, function) == 0;
+    }
+    return is_in;
+}
+
+/* Why it is no fault of ours: one of failing_known.c, or plain C on libssl has it. Or NULL. */
 static const char *reason_of(const job *one, const char *finding) {
     for (const known_fault *fault = known_faults; fault->reason != NULL; fault++) {
         if (fault->kind == one->plan.kind && strstr(finding, fault->finding) != NULL &&
-            strstr(one->report->site, fault->site) != NULL) {
+            strstr(one->report->site, fault->site) != NULL &&
+            is_in_stack(fault->function, &one->report->site_stack)) {
             return fault->reason;
         }
     }
@@ -316,7 +328,7 @@ static void wait_for_all(void) {
     }
 }
 
-/* ------------------------------------------------------------------------------------ all failures */
+/* --------------------------------------------------------------------------------- all failures */
 
 /* How many calls of each kind there are when nothing fails; what is found then ends the scene. */
 static bool count_calls(long *out_counts) {
@@ -480,7 +492,7 @@ static void run_scene(const char *name) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------- main */
+/* ----------------------------------------------------------------------------------------- main */
 
 static void *shared(size_t size) {
     return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -1,6 +1,6 @@
 /*
- * failing_calls.c: the calls of the system that our own code makes, which the linker has turned into
- * those below (--wrap). One that is due fails as the plan says, or moves less than it was asked to.
+ * failing_calls.c: the calls of the system that our own code makes. The linker has turned them into
+ * those below (--wrap). One that is due fails as the plan says, or moves less than it is asked to.
  */
 #include "fault.h"
 

@@ -209,15 +209,21 @@ static void describe_site(life_report *report) {
     report->site_stack = *fault_site_stack();
 }
 
-/* What is armed: the scene, and the end of all that it has dropped. Lua's own collector has to have
- * memory, or else it loses finalizers. */
+/*
+ * What is armed: the scene, and the end of all that it has dropped. Lua loses a finalizer that it has
+ * no memory to call, so its collector waits where its own memory fails.
+ */
 static bool play_armed(lua_State *L, const fault_plan *plan, life_report *report) {
+    if (plan->kind == FAULT_LUA) {
+        lua_gc(L, LUA_GCSTOP);
+    }
     fault_arm(plan);
     bool well = play(L);
     if (plan->kind != FAULT_LUA) {
         lua_gc(L, LUA_GCCOLLECT);
     }
     fault_disarm();
+    lua_gc(L, LUA_GCRESTART);
     report->delivered = fault_delivered();
     for (int i = 0; i < FAULT_KINDS; i++) {
         report->counts[i] = fault_count(i);

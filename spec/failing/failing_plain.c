@@ -1,6 +1,6 @@
 /*
- * failing_plain.c: a life in plain C on libssl, without tlslife: contexts, handshakes of TLS 1.2 and
- * 1.3, a resumption, data, shutdown. What goes wrong in it when OpenSSL gets no memory is
+ * failing_plain.c: a life in plain C on libssl, without tlslife: contexts, handshakes of TLS 1.2
+ * and 1.3, a resumption, data, shutdown. What goes wrong in it when OpenSSL gets no memory is
  * OpenSSL's own fault.
  */
 #include "life.h"

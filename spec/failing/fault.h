@@ -9,10 +9,10 @@
 #include <stddef.h>
 
 /* What can fail. The allocators come first, then the system's calls, in the order of calls.c. */
-typedef enum fault_kind { FAULT_OURS, FAULT_OPENSSL, FAULT_LUA, FAULT_HIREDIS, FAULT_CALLS } fault_kind;
+enum { FAULT_OURS, FAULT_OPENSSL, FAULT_LUA, FAULT_HIREDIS, FAULT_CALLS };
 #define FAULT_KINDS 64
 
-/* How often: Lua collects its garbage after a failure and tries once more, which TWICE lets fail. */
+/* How often. Lua collects its garbage after a failure and tries again, which TWICE lets fail. */
 typedef enum fault_mode { FAULT_ONCE, FAULT_TWICE, FAULT_ON } fault_mode;
 
 #define FAULT_SHORT (-1) /* the call moves one byte, or does not do all */

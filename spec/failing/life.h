@@ -49,6 +49,7 @@ const char *plain_life(const char *certificate, const char *key);
 typedef struct known_fault {
     int kind;
     const char *finding, *site; /* what is in the finding's text, and in OpenSSL's file */
+    const char *function;       /* of a library, in the stack of what failed; or NULL */
     const char *reason;
 } known_fault;
 

@@ -1,8 +1,9 @@
---- scenes.lua: lives of connections and sessions, each of which failing.c plays while one call fails.
+--- scenes.lua: lives of connections and sessions, which failing.c plays while one call fails.
 --
--- make() makes what lives long, use(things) uses it, and is called once more after the failure: then all must succeed, and
--- also what may be missed before must come (strict). What the world did is raised as a table {message, code}. What must never
--- happen, whatever fails, is raised as text that begins with WRONG: bytes that change, two ends that wait for each other.
+-- make() makes what lives long, and use(things) uses it. use is called once more after the failure:
+-- then it must succeed, and also what may be missed before must come (strict). What the world did
+-- is raised as a table {message, code}. What must never happen, whatever fails, is raised as text
+-- that begins with WRONG: bytes that change, two ends that wait for each other.
 
 local host = ...
 local tls = require "tlslife"
@@ -14,7 +15,7 @@ local SECRET = ("s"):rep(32)
 local scenes = {}
 local pump -- what a store needs while both ends wait
 
--- ------------------------------------------------------------------------------------------------ helpers
+-- ----------------------------------------------------------------------------------------- helpers
 
 local function wrong(format, ...)
     error(("WRONG: " .. format):format(...), 0)
@@ -37,7 +38,8 @@ local function options(defaults, others)
 end
 
 local function server_context(others)
-    return must(tls.context(options({role = "server", certificate = host.certificate, private_key = host.key}, others)))
+    local own = {role = "server", certificate = host.certificate, private_key = host.key}
+    return must(tls.context(options(own, others)))
 end
 
 local function client_context(others)
@@ -55,6 +57,10 @@ local function joined(things)
     tls.pair(client, server)
     client:set_hostname "localhost"
     return client, server
+end
+
+local function with_ticket_keys()
+    return {ticket_keys = tls.ticket_keys {secret = SECRET}}
 end
 
 --- Calls both in turn until each has given something else than a wait; their results.
@@ -166,7 +172,7 @@ local function for_each(use)
     end
 end
 
--- ---------------------------------------------------------------------------------- handshakes and what follows
+-- --------------------------------------------------------------------- handshakes and what follows
 
 scenes.handshake = {
     make = each_version(function(version) return both {max_version = version} end),
@@ -176,17 +182,22 @@ scenes.handshake = {
 scenes.questions = {
     make = each_version(function(version)
         local seen = function(list) if type(list) ~= "table" then wrong "no list" end end
-        local things = both({max_version = version, certificate = host.certificate, private_key = host.key,
+        local things = both({
+            max_version = version, certificate = host.certificate, private_key = host.key,
             alpn = {"h2", "x"}, keylog = true,
             on_verify = function(_, peer) return #peer.certificates > 0 and peer.verified end,
             on_certificate = function(_, request) seen(request.ca_names) end,
         }, {
             verify = "required", ca = host.certificate, alpn = {"x"}, keylog = true,
-            on_hello = function(_, hello) seen(hello.ciphers) seen(hello.versions) seen(hello.alpn) end,
-            on_verify = function(_, peer) return peer.certificates[1].names[1] == "DNS:localhost" end,
+            on_hello = function(_, hello)
+                for _, list in ipairs {"ciphers", "versions", "alpn"} do seen(hello[list]) end
+            end,
+            on_verify = function(_, peer)
+                return peer.certificates[1].names[1] == "DNS:localhost"
+            end,
             on_certificate = function() end,
-            server_names = {["a.example"] = server_context(), ["localhost"] = server_context {verify = "optional",
-                ca = host.certificate, alpn = {"x"}}},
+            server_names = {["a.example"] = server_context(), ["localhost"] = server_context {
+                verify = "optional", ca = host.certificate, alpn = {"x"}}},
         })
         return things
     end),
@@ -203,8 +214,10 @@ scenes.questions = {
 
 scenes.refused = {
     make = each_version(function(version)
-        return both({max_version = version, on_verify = function() return false end, verify_all = true},
-            {on_hello = function(_, hello) return hello.server_name == "localhost" and nil end})
+        local function no() return false end
+        return both({max_version = version, on_verify = no, verify_all = true}, {
+            on_hello = function(_, hello) return hello.server_name == "localhost" and nil end,
+        })
     end),
     use = for_each(function(things)
         local client, server = joined(things)
@@ -259,11 +272,14 @@ scenes.getters = {
     end,
 }
 
---- A program that ignores every failure: a server of another name, or one that nobody trusts, is never accepted.
+--- A program that ignores every failure. A server of another name, or one that nobody trusts, is
+-- never accepted.
 scenes.stranger = {
     make = function()
         local things = both()
-        things.other = server_context {certificate = host.other_certificate, private_key = host.other_key}
+        things.other = server_context {
+            certificate = host.other_certificate, private_key = host.other_key,
+        }
         return things
     end,
     use = function(things)
@@ -279,7 +295,8 @@ scenes.stranger = {
             if client:handshake_done() then wrong("%s, %s: a stranger is accepted", name, how) end
         end
         for _, name in ipairs {"elsewhere.example", "192.0.2.1"} do
-            local client, server = must(things.client:connection()), must(things.server:connection())
+            local client = must(things.client:connection())
+            local server = must(things.server:connection())
             pcall(client.set_hostname, client, name)
             local copy = client:dup()
             if copy then never(copy, must(things.server:connection()), name, "dup") end
@@ -323,14 +340,17 @@ scenes.clear = {
 }
 
 scenes.renegotiate = {
-    make = function() return both({max_version = "TLSv1.2"}, {options = {ALLOW_CLIENT_RENEGOTIATION = true}}) end,
+    make = function()
+        return both({max_version = "TLSv1.2"}, {options = {ALLOW_CLIENT_RENEGOTIATION = true}})
+    end,
     use = function(things)
         local client, server = joined(things)
         shake(client, server)
         must(client:renegotiate())
         take_turns(function() return client:handshake() end, function()
             local bytes, message, err = server:read()
-            return bytes or not client:renegotiate_pending() and client:handshake_done(), message, err
+            local done = not client:renegotiate_pending() and client:handshake_done()
+            return bytes or done, message, err
         end)
         send(client, server, "after")
         finish(client, server)
@@ -339,7 +359,8 @@ scenes.renegotiate = {
 
 scenes.later_certificate = {
     make = function()
-        return both({post_handshake_auth = true, certificate = host.certificate, private_key = host.key},
+        local own = {certificate = host.certificate, private_key = host.key}
+        return both(options(own, {post_handshake_auth = true}),
             {verify = "optional", ca = host.certificate, on_verify = function() return true end})
     end,
     use = function(things)
@@ -387,7 +408,7 @@ scenes.bytes = {
     end,
 }
 
--- --------------------------------------------------------------------------------------------------- resumption
+-- -------------------------------------------------------------------------------------- resumption
 
 scenes.tickets = {
     make = each_version(function(version)
@@ -433,7 +454,8 @@ scenes.early = {
 
 scenes.memory = {
     make = each_version(function(version)
-        return both({max_version = version, cache = must(tls.cache())}, {cache = must(tls.cache {capacity = 4})})
+        return both({max_version = version, cache = must(tls.cache())},
+            {cache = must(tls.cache {capacity = 4})})
     end),
     use = for_each(function(things)
         visit(things)
@@ -445,7 +467,7 @@ scenes.memory = {
 scenes.file = {
     make = function()
         local keyring = tls.keyring {SECRET}
-        local things = both({cache = must(tls.cache())}, {ticket_keys = tls.ticket_keys {secret = SECRET}})
+        local things = both({cache = must(tls.cache())}, with_ticket_keys())
         things.keyring = keyring
         return things
     end,
@@ -523,7 +545,9 @@ scenes.program = {
 if host.redis then
     scenes.redis = {
         make = function()
-            local store = must(tls.redis {path = host.redis, prefix = ("%s:"):format(tostring {}), timeout = 20})
+            local store = must(tls.redis {
+                path = host.redis, prefix = ("%s:"):format(tostring {}), timeout = 20,
+            })
             local things = stored(store, "TLSv1.3")
             things.store = store
             return things
@@ -569,7 +593,7 @@ scenes.cache = {
     end,
 }
 
--- ---------------------------------------------------------------------------------------------- over loopback
+-- ----------------------------------------------------------------------------------- over loopback
 
 --- Both ends of one connection to a listener, neither of which blocks.
 local function dialled(things, listener, host_name)
@@ -592,7 +616,7 @@ end
 local function over_loopback(host_name)
     return {
         make = function()
-            local things = both({cache = must(tls.cache())}, {ticket_keys = tls.ticket_keys {secret = SECRET}})
+            local things = both({cache = must(tls.cache())}, with_ticket_keys())
             things.listener = must(tls.listen("127.0.0.1", 0))
             return things
         end,
@@ -624,7 +648,8 @@ local function read_all(conn, len)
     return got
 end
 
---- A blocking end whose peer is another process, in which nothing fails. `timeout` nil: the kernel waits.
+--- A blocking end whose peer is another process, in which nothing fails. Where timeout is nil the
+-- kernel waits.
 local function with_peer(mine, theirs, timeout)
     return {
         make = function()
