@@ -70,7 +70,7 @@ install_for_fuzzing() {
 
 # build PRESET [TARGET]: configures once, and when the presets have changed; for the rest ninja sees to it itself.
 build() {
-    if [ CMakePresets.json -nt "build/$1/build.ninja" ]; then
+    if ! [ -e "build/$1/build.ninja" ] || [ CMakePresets.json -nt "build/$1/build.ninja" ]; then
         cmake --preset "$1" >&2
     fi
     cmake --build "build/$1" ${2+--target "$2"} >&2
