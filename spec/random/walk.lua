@@ -2,7 +2,9 @@
 --- (spec/c/oracle_walk.c).
 --
 -- A walk is {kind, role, start, verb, ...}. Both tell tokens (spec/support/scene.lua). They are
--- compared up to the first token in which tlslife differs on purpose: a row of docs/differences.md.
+-- compared up to the first token in which tlslife differs on purpose (DIFFERENCES). Most of these
+-- are calls that raise and leave the connection as it was, where libssl goes on and ruins it. So
+-- the walk without them is compared, too (walk.lawful).
 
 local Scene = require "spec.support.scene"
 local tls = require "tlslife"
@@ -88,20 +90,34 @@ function starts.resuming(scene)
     scene.ends.client:set_session(scene:offered(scene.offer))
 end
 
---- The tokens, as one line.
+--- The tokens, as one line; and which places of the walk have a call that raised.
 function walk.play(one)
+    local raised = {}
     local scene = Scene.new(one[1], one[2], {})
     starts[one[3]](scene)
     for i = 4, #one do
         local who, verb = one[i]:match "^(%l)%.([%l_]+)$"
+        local said = #scene.line
         verbs[verb](scene, who == "p" and scene:peer() or scene:subject())
+        raised[i] = (scene.line[said + 1] or ""):find "=raises$" ~= nil
     end
     scene:subject():free()
     scene.ends[scene.role] = nil
     scene:settle_all()
     if scene.held then scene:verdict() end
     scene:close()
-    return table.concat(scene.line, " ")
+    return table.concat(scene.line, " "), raised
+end
+
+--- The walk without its calls that raise, and the tokens that it must have, since a call that
+-- raises has changed nothing. line and raised: what walk.play gave for it.
+function walk.lawful(one, line, raised)
+    local shorter = {}
+    for i, verb in ipairs(one) do
+        if not raised[i] then shorter[#shorter + 1] = verb end
+    end
+    return shorter, line:gsub("%S+", function(token) return token:find "=raises$" and "" end)
+        :gsub(" +", " "):match "^ ?(.-) ?$"
 end
 
 -- ---------------------------------------------------------------------------------------- compared
@@ -123,33 +139,65 @@ end
 
 local FAILED = "^.%.%l+=%-?%d+/s"
 
---- Whether a difference, in token i, is one of docs/differences.md.
+--- The deliberate differences. Each has the beginning of its row of docs/differences.md (nil: a
+--- mistake of the program's, which raises as README.md says), and is so if is() says it of token i.
+-- goes_on: libssl's call has left the connection as tlslife's did, so that what follows is
+-- compared.
+local DIFFERENCES = {
+    {row = "`shutdown` while a write waits", is = function(_, our, theirs, _, i)
+        return our:find "shutdown=raises$" and before(theirs, i, "write=0/want_write")
+    end},
+    {row = "`shutdown` while a message after the handshake is half read", is = function(their)
+        return their:find "shutdown=%-1/ssl:shutdown_while_in_init"
+    end},
+    {row = "`shutdown` before the handshake is done", goes_on = true, is = function(their, our)
+        return our:find "shutdown=raises$" and their:find "/ssl:"
+    end},
+    {row = "`read` or `write` before the handshake", is = function(their, our)
+        return (our:find "^.%.read=raises$" or our:find "^.%.write=raises$") and their:find "/"
+    end},
+    {goes_on = true, is = function(their, our) return our:find "=raises$" and their:find "=0$" end},
+    {is = function(_, our) return our:find "=raises$" end},
+    {row = "a call on a connection that failed", is = function(their, our)
+        return their:find "/syscall$" and our:find "/ssl:none$"
+    end},
+    {row = "`clear` while a renegotiation is pending", is = function(their, our)
+        return our == "clear=1" and their:find "^clear=0"
+    end},
+    {row = "a call on a connection that failed", is = function(_, _, _, ours, i)
+        return before(ours, i, FAILED)
+    end},
+}
+
+--- The deliberate difference in token i, or nil.
 local function known(theirs, ours, i)
-    local their, our = theirs[i], ours[i]
-    if not their or not our then return false end
-    if our:find "shutdown=raises$" then
-        return their:find "/ssl:" or before(theirs, i, "write=0/want_write")
+    for _, one in ipairs(theirs[i] and ours[i] and DIFFERENCES or {}) do
+        if one.is(theirs[i], ours[i], theirs, ours, i) then return one end
     end
-    if their:find "shutdown=%-1/ssl:shutdown_while_in_init" then return true end
-    if our:find "^.%.read=raises$" or our:find "^.%.write=raises$" then return their:find "/" end
-    -- a mistake of the program's, which libssl answers with 0 or takes
-    if our:find "=raises$" then return true end
-    -- data within a renegotiation: libssl says nothing
-    if their:find "/syscall$" and our:find "/ssl:none$" then return true end
-    return our == "clear=1" and their:find "^clear=0" or before(ours, i, FAILED)
+end
+
+--- Rows of docs/differences.md that the table above names.
+function walk.rows()
+    local rows = {}
+    for _, one in ipairs(DIFFERENCES) do rows[#rows + 1] = one.row end -- nil adds none
+    return rows
 end
 
 --- nil, or what differs; and how many tokens were alike.
 function walk.compare(theirs, ours)
-    local a, b = tokens(theirs), tokens(ours)
+    local a, b, alike = tokens(theirs), tokens(ours), 0
     for i = 1, math.max(#a, #b) do
-        if a[i] ~= b[i] then
-            return not known(a, b, i) and ("token %d: libssl says %s, tlslife %s\n%s\n%s"):format(
-                i, a[i], b[i], theirs, ours) or nil,
-                i - 1
+        local difference = a[i] ~= b[i] and known(a, b, i)
+        if a[i] == b[i] then
+            alike = alike + 1
+        elseif not difference then
+            return ("token %d: libssl says %s, tlslife %s\n%s\n%s"):format(i, a[i], b[i], theirs,
+                ours), alike
+        elseif not difference.goes_on then
+            return nil, alike
         end
     end
-    return nil, #a
+    return nil, alike
 end
 
 return walk
