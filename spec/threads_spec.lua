@@ -95,3 +95,18 @@ describe("shared_threads", function()
         end
     end)
 end)
+
+describe("docs/architecture.md", function()
+    it("has a row for each mutex in src", function()
+        local documented = contents "docs/architecture.md"
+        local seen = 0
+        for _, found in ipairs(lines_of "grep -rE '^[^*]*pthread_mutex_t [a-z_]+( =|;)' src") do
+            local path, name = found:match "^([^:]+):.*pthread_mutex_t ([%l_]+)"
+            seen = seen + 1
+            local row = ("\n| `%s` in `%s` |"):format(name, path)
+            assert(documented:find(row, 1, true), row)
+        end
+        local _, rows_len = documented:gsub("\n| `[%l_]+` in `src/[^`]+` |", "")
+        assert.equal(seen, rows_len)
+    end)
+end)

@@ -467,6 +467,14 @@ CALL(tlslife_listen) {
     expect(h, h->own->listener != NULL, "listen");
 }
 
+CALL(tlslife_listen_unix) {
+    char name[128];
+    (void)snprintf(name, sizeof name, "unix:%s/listener%u", h->world->directory, h->thread);
+    tlslife_listener *listener = tlslife_listen_unix(name, 0600, 0, &h->err);
+    expect(h, listener != NULL, "listen_unix");
+    tlslife_listener_free(listener);
+}
+
 CALL(tlslife_listen_fd) {
     int fd = dup(tlslife_listener_fd(h->own->listener));
     tlslife_listener *listener = tlslife_listen_fd(fd, &h->err);
@@ -589,6 +597,7 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_verify_result),
     CONN(tlslife_conn_peer_certificates_len),
     ROW("listener", tlslife_listen),
+    ROW("listener", tlslife_listen_unix),
     ROW("listener", tlslife_listen_fd),
     ROW("listener", tlslife_listener_accept),
     ROW("listener", tlslife_listener_free),
