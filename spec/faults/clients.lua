@@ -243,6 +243,63 @@ function kinds.reset(self)
     sleep(math.random(100) / 1000)
 end
 
+-- Sends what the connection, which is in memory, has to say, in two parts, and waits in between.
+local function push_slowly(conn, socket)
+    local bytes = conn:drain()
+    socket:write(bytes:sub(1, #bytes // 2))
+    sleep(0.3 + math.random() / 2)
+    socket:write(bytes:sub(#bytes // 2 + 1))
+end
+
+-- Feeds the connection what comes, and wakes the coroutine when it waits for that.
+local function feed_from(socket, conn)
+    local state, co = { came = false, over = false, waits = false }, coroutine.running()
+    socket:read_start(function(bad, bytes)
+        state.came = true
+        if bytes then conn:feed(bytes) else state.over = bad or "ended" end
+        if state.waits then
+            state.waits = false
+            assert(coroutine.resume(co))
+        end
+    end)
+    return state
+end
+
+-- Makes the handshake; true, or nil and why not.
+local function connect_slowly(conn, socket)
+    local state = feed_from(socket, conn)
+    local ok, why = conn:connect()
+    while why == "want_read" do
+        push_slowly(conn, socket)
+        if not state.came and not state.over then
+            state.waits = true
+            coroutine.yield()
+        end
+        state.came = false
+        ok, why = conn:connect()
+        if why == "want_read" and state.over then why = state.over end
+    end
+    return ok, why
+end
+
+-- A handshake in pieces: the server waits several times in the middle of one. It is of TLS 1.2,
+-- where a server has the last word, so that the client knows whether it went on to the end.
+function kinds.tardy(self)
+    local conn <close> = assert(self.contexts[1]:connection())
+    local life, socket, co = { conn = conn, began = now() }, uv.new_tcp(), coroutine.running()
+    conn:set_blocking(false)
+    conn:set_memory()
+    socket:connect("127.0.0.1", self.port, function(failure)
+        assert(coroutine.resume(co, failure))
+    end)
+    local why = coroutine.yield()
+    local ok = nil
+    if not why then ok, why = connect_slowly(conn, socket) end
+    socket:close()
+    if not ok then return self:failed(life, "slow handshake", why) end
+    self.count.handshakes = self.count.handshakes + 1
+end
+
 -- Sends bytes that are no handshake, or half of one, and waits until the server ends it; or does
 -- not.
 local function rude(self, bytes, resets)

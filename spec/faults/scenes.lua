@@ -181,7 +181,7 @@ local HOUR <const>, DAY <const> = 3600, 86400
 local JUMPS <const> = { 1, HOUR, -HOUR, DAY, -DAY, 30 * DAY, -30 * DAY, 3650 * DAY, -3650 * DAY, 0 }
 
 -- Many wait when the time jumps: a deadline by the wrong clock ends them.
-local WAITERS <const> = { keep_alive = 6, short = 2, resumed = 16, slow = 12, big = 2 }
+local WAITERS <const> = { keep_alive = 6, short = 2, resumed = 16, slow = 4, big = 2, tardy = 24 }
 
 -- The server reads the time from a file that the scene writes.
 function scenes.clock()
