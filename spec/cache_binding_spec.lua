@@ -692,7 +692,7 @@ end)
 -- hiredis is optional
 if pcall(tls.redis) then
     describe("tls.redis", function()
-        it("takes a socket, a user and TLS, and refuses those that contradict each other", function()
+        it("takes a socket, a user and TLS, and refuses what contradicts itself", function()
             local client = tls.context {role = "client", verify = "none"}
             local server = tls.context {role = "server"}
             for _, options in ipairs {

@@ -41,7 +41,7 @@ static void must(bool holds) {
     }
 }
 
-/* ------------------------------------------------------------------------------------ certificates */
+/* --------------------------------------------------------------------------------- certificates */
 
 static void extend(X509 *x509, int nid, const char *value) {
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
@@ -106,7 +106,7 @@ static void make_flawed(const flaw *how, test_identity *out) {
     EVP_PKEY_free(key);
 }
 
-/* ---------------------------------------------------------------------------------------- contexts */
+/* ------------------------------------------------------------------------------------- contexts */
 
 static void show(tlslife_context *context, const test_identity *shown) {
     must(tlslife_context_set_certificate_pem(context, shown->certificate,
@@ -144,7 +144,7 @@ static tlslife_context *new_client(const test_identity *shown) {
     return context;
 }
 
-/* -------------------------------------------------------------------------------------- handshakes */
+/* ----------------------------------------------------------------------------------- handshakes */
 
 /* One call of each end. The server refuses when it is asked. */
 static void step(tlslife_conn *client, tlslife_conn *server) {

@@ -58,7 +58,7 @@ static tlslife_conn *new_conn(tlslife_context *context) {
     return conn;
 }
 
-/* --------------------------------------------------------------------- a context in use is frozen */
+/* ------------------------------------------------------------------- a context in use is frozen */
 
 static void our_certificate_is_frozen(tlslife_context *used) {
     const char *pem = identity.certificate, *key = identity.key;
@@ -138,7 +138,7 @@ static void a_context_in_use_is_frozen(tlslife_role role) {
     tlslife_context_free(other);
 }
 
-/* ------------------------------------------------------------------------- arguments out of range */
+/* ----------------------------------------------------------------------- arguments out of range */
 
 static void numbers_of_a_context_have_ranges(void) {
     tlslife_context *server = new_context(TLSLIFE_SERVER), *client = new_context(TLSLIFE_CLIENT);
@@ -245,7 +245,7 @@ static void redis_takes_no_context_with_a_cache(void) {
     tlslife_context_free(client);
 }
 
-/* --------------------------------------------------------------------------- verbs at wrong times */
+/* ------------------------------------------------------------------------- verbs at wrong times */
 
 static bool usage(const tlslife_conn *conn, tlslife_status status) {
     err = *tlslife_conn_error(conn);

@@ -24,7 +24,7 @@
 #include <openssl/pkcs7.h>
 #include <openssl/x509v3.h>
 
-/* -------------------------------------------------------------------------------- as plain values */
+/* ------------------------------------------------------------------------------ as plain values */
 
 static void check_pem(const tlslife_certificate *values, X509 *x509) {
     BIO *bio = BIO_new_mem_buf(values->pem, -1);
@@ -67,7 +67,7 @@ static void read_values(const uint8_t *bytes, size_t len) {
     X509_free(x509);
 }
 
-/* ------------------------------------------------------------------------------------- as a source */
+/* ---------------------------------------------------------------------------------- as a source */
 
 static void check_status(tlslife_status status, const tlslife_error *err) {
     must(status == TLSLIFE_OK || (status == TLSLIFE_ERROR && err->message[0] != '\0'));

@@ -2,8 +2,8 @@
  * fuzz_session: bytes that claim to be a session. What is imported must survive every question that
  * can be asked of it, come back equal out of its own export, and be offered in a ClientHello.
  *
- * If the first byte is odd the bytes are imported as they are. Otherwise they are given the policy of
- * this target's context first, if libssl can read them, so that the policy does not keep all of
+ * If the first byte is odd the bytes are imported as they are. Otherwise they are given the policy
+ * of this target's context first, if libssl can read them, so that the policy does not keep all of
  * them out, and a policy of a later version does not make the corpus useless.
  *
  * Seeds: real sessions of TLS 1.2 and 1.3, DER and PEM, with a server's certificate inside.

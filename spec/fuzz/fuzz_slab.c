@@ -35,7 +35,7 @@ static unsigned char fresh_header[HEAD_LEN];
 static tlslife_store *store;
 static unsigned char *guard; /* behind the store's mapping, so that a read past its end is seen */
 
-/* Leaves a hole in front of the guard, where the kernel, which maps from the top, puts the store. */
+/* The kernel maps from the top, so it puts the store into the hole in front of the guard. */
 static void open_store(bool wipe) {
     tlslife_error err;
     unsigned char *hole =

@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WIRE_SECRET_MAX = 48, WIRE_RANDOM = 32, WIRE_MORE = 64 /* bytes that sealing adds at most */ };
+enum { WIRE_SECRET_MAX = 48, WIRE_RANDOM = 32 };
+enum { WIRE_MORE = 64 }; /* bytes that sealing adds at most */
 
 /* What seals the records of one direction: AES-128-GCM and SHA-256. */
 typedef struct wire_keys {
