@@ -185,10 +185,10 @@ static void start(job *one, const fault_plan *plan) {
 /* Counts a text; whether it is new. */
 static bool note(seen *list, const char *text) {
     for (int i = 0; i < SEEN_MAX; i++) {
-        if (list[i].times == 0) {
-            (void)snprintf(list[i].text, LIFE_TEXT, "%s", text);
+        if (list[i].times == 0) { /* the place is all zeros */
+            memcpy(list[i].text, text, strnlen(text, LIFE_TEXT - 1));
         }
-        if (strcmp(list[i].text, text) == 0) {
+        if (strncmp(list[i].text, text, LIFE_TEXT - 1) == 0) {
             return list[i].times++ == 0;
         }
     }
