@@ -3,7 +3,7 @@
 # Sourced from the top of the checkout.
 
 to_build='gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua5.4-dev libhiredis-dev libuv1-dev'
-to_test='lua-busted lua5.4 lua-luv openssl curl gnutls-bin nginx-light nodejs python3 redis-server luarocks libssl-doc'
+to_test='lua-busted lua5.4 lua-luv openssl curl haproxy gnutls-bin nginx-light nodejs python3 redis-server luarocks libssl-doc'
 loops='lua-socket lua-cqueues lua-copas' # the specs do without those that this Debian does not have
 
 as_root() {

@@ -120,7 +120,8 @@ typedef enum tlslife_error_kind {
     /* a mistake of the program: the call is not lawful now, or not with this argument */
     TLSLIFE_ERR_USAGE,
     TLSLIFE_ERR_INPUT,   /* a file, PEM, DER or name given by the program cannot be used */
-    TLSLIFE_ERR_TLS,     /* libssl refused or failed; the error's queue says why */
+    /* libssl refused or failed (the error's queue says why), or the peer's PROXY header is wrong */
+    TLSLIFE_ERR_TLS,
     TLSLIFE_ERR_ALERT,   /* the peer sent a fatal alert */
     TLSLIFE_ERR_VERIFY,  /* the peer's certificate was not accepted */
     TLSLIFE_ERR_SYSTEM,  /* a system call failed; system_errno says why */
@@ -1002,6 +1003,13 @@ TLSLIFE_API bool tlslife_conn_idle(const tlslife_conn *conn);
 TLSLIFE_API bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len);
 
 /*
+ * The same for the proxy that has sent a header of the PROXY protocol; then
+ * tlslife_conn_peer_address is the client's as the header has it. Returns false until a header was
+ * read, where none is expected, and over a Unix socket.
+ */
+TLSLIFE_API bool tlslife_conn_proxy_address(const tlslife_conn *conn, char *out, size_t out_len);
+
+/*
  * Closes an owned descriptor, or ends a memory stream, and detaches the transport. The peer of a
  * memory transport reads the end of the stream. The SSL stays.
  */
@@ -1586,6 +1594,25 @@ TLSLIFE_API tlslife_listener *tlslife_listen_unix(const char *name, int mode, in
  * listening stream socket), MEMORY.
  */
 TLSLIFE_API tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err);
+
+/* Versions of the PROXY protocol. */
+enum { TLSLIFE_PROXY_V1 = 1, TLSLIFE_PROXY_V2 = 2 };
+
+/*
+ * From now on each connection that the listener accepts begins with a header of the PROXY protocol,
+ * by which a proxy such as HAProxy says who its client is. versions is TLSLIFE_PROXY_V1, _V2, both,
+ * or 0 for none. sources are the proxies: addresses ("10.0.0.1", "::1"), networks ("10.0.0.0/8") or
+ * "unix" for every peer over a Unix socket. Whoever else connects is refused before a byte is read.
+ *
+ * The first call that moves bytes reads the header, within its deadline. A header that is missing,
+ * cut, wrong or longer than 2048 bytes ends that connection (ERR_TLS). Where the proxy speaks for
+ * itself (UNKNOWN, LOCAL, or for a Unix socket) the peer is the proxy.
+ *
+ * No other thread may accept meanwhile. Errors: USAGE (no sources, or what is none), MEMORY.
+ * Source: https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt
+ */
+TLSLIFE_API tlslife_status tlslife_listener_set_proxy_protocol(tlslife_listener *listener,
+    unsigned versions, const char *const *sources, size_t sources_len, tlslife_error *err);
 
 /* Closes the socket and frees the listener. */
 TLSLIFE_API void tlslife_listener_free(tlslife_listener *listener);

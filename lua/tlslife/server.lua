@@ -337,6 +337,9 @@ local function listen(self, listeners)
     self.timer, self.pause_timer = uv.new_timer(), uv.new_timer()
     for i, listener in ipairs(listeners) do
         self.found_ports[i] = listener:port() or false
+        if self.options.proxy_protocol then -- a worker's listener comes from its parent without it
+            listener:set_proxy_protocol(self.options.proxy_protocol, self.options.proxy_from)
+        end
         self.polls[i] = assert(uv.new_poll(listener:fd()))
         self.on_ready[i] = function() accept(self, listener) end
     end

@@ -39,6 +39,8 @@ local ROWS = {
     reuse_port = {is "boolean"},
     backlog = {integer_from(1)},
     mode = {is "string"},
+    proxy_protocol = {either("boolean", "string")},
+    proxy_from = {is "table"},
     max_connections = {integer_from(1)},
     handshake_timeout = {number_from(0)},
     timeout = {number_from(0)},
@@ -81,6 +83,8 @@ local function check_addresses(options)
         complain "option 'reuse_port': a Unix socket cannot be shared so"
     elseif unix == 0 and options.mode then
         complain "option 'mode' is for Unix sockets, and no address is one"
+    elseif not options.proxy_protocol ~= not options.proxy_from then
+        complain "options 'proxy_protocol' and 'proxy_from' belong together"
     end
 end
 
@@ -119,6 +123,7 @@ function setup.listen(options, ports)
         local listener, message, err = core.listen(host, ports and ports[i] or port, {
             backlog = options.backlog, reuse_port = options.reuse_port,
             mode = is_unix(address) and options.mode or nil,
+            proxy_protocol = options.proxy_protocol, proxy_from = options.proxy_from,
         })
         if not listener then
             for _, one in ipairs(listeners) do one:close() end

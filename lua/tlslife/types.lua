@@ -195,13 +195,22 @@ function tlslife.context(options) end
 ---@return string? port a number or a service's name; nil: none is in it
 function tlslife.split_address(address) end
 
+---@class tlslife.ListenOptions
+---@field backlog integer?
+---@field reuse_port boolean?
+---@field mode string? of a Unix socket's file, in octal digits ("660")
+---each connection begins with a header of the PROXY protocol; true: of version 1 or 2. Whoever is not
+---in proxy_from is refused
+---@field proxy_protocol boolean|"v1"|"v2"|nil
+---@field proxy_from string[]? the proxies: "10.0.0.1", "10.0.0.0/8", "fd00::/8", "unix"
+
 ---A listening TCP socket, or Unix socket: "unix:/path", or "unix:@name" for an abstract name. A file
 ---that a server has left there which listens no more is replaced. The file goes when the listener is
 ---closed. Raises for what can be no host or port. Errors: "resolve", "system".
 ---@param host string|nil nil: every address
 ---@param port integer|string|nil 0 picks a free one; nil: host names it, as in "[::1]:8443"
----backlog: default 511. mode: of a Unix socket's file, in octal digits ("660"); default: the umask's
----@param options {backlog: integer?, reuse_port: boolean?, mode: string?}?
+---default: a backlog of 511, and for a Unix socket the umask's mode
+---@param options tlslife.ListenOptions?
 ---@return tlslife.Listener? listener
 ---@return string? message
 ---@return tlslife.Error? err
@@ -334,6 +343,9 @@ function tlslife.server(options) end
 ---@field reuse_port boolean?
 ---@field backlog integer? default 511
 ---@field mode string? of a Unix socket's file, in octal digits ("660"); default: the umask's
+---as in tlslife.ListenOptions: behind HAProxy or a cloud's balancer, peer_address is the client's
+---@field proxy_protocol boolean|"v1"|"v2"|nil
+---@field proxy_from string[]? the proxies; to be given with proxy_protocol
 ---of a worker at once, default 10000; more wait in the socket's backlog
 ---@field max_connections integer?
 ---@field handshake_timeout number? seconds, default 10
@@ -563,6 +575,11 @@ function Connection:fd() end
 ---as over a Unix socket. Each call that takes a host takes such an address, too.
 ---@return string?
 function Connection:peer_address() end
+
+---The address of the proxy that has sent a PROXY header; peer_address is its client's then. nil until
+---the header was read, where none is expected, and over a Unix socket.
+---@return string?
+function Connection:proxy_address() end
 
 ---Closes an owned descriptor, or ends a memory stream, and detaches the transport.
 function Connection:close_transport() end
@@ -1095,6 +1112,11 @@ function Listener:accept(context, timeout) end
 ---nil for a Unix socket.
 ---@return integer?
 function Listener:port() end
+---From now on each connection begins with a header of the PROXY protocol, as in
+---tlslife.ListenOptions. Raises for what is no address or network.
+---@param versions boolean|"v1"|"v2"
+---@param sources string[]?
+function Listener:set_proxy_protocol(versions, sources) end
 ---@return integer
 function Listener:fd() end
 ---Closes the socket. A coroutine that waits in accept gets nil, "canceled". Harmless when closed.

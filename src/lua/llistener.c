@@ -191,12 +191,45 @@ static int mode_option(lua_State *L, int idx) {
     return (int)strtol(text, NULL, 8);
 }
 
+/* true: both versions; "v1", "v2"; false: none. */
+static unsigned proxy_versions(lua_State *L, int idx) {
+    if (lua_isboolean(L, idx)) {
+        return lua_toboolean(L, idx) ? TLSLIFE_PROXY_V1 | TLSLIFE_PROXY_V2 : 0;
+    }
+    const char *text = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : "";
+    if (strcmp(text, "v1") != 0 && strcmp(text, "v2") != 0) {
+        luaL_error(L, "option 'proxy_protocol': true, \"v1\" or \"v2\" expected, got %s",
+                   luaL_tolstring(L, idx, NULL));
+    }
+    return text[1] == '1' ? TLSLIFE_PROXY_V1 : TLSLIFE_PROXY_V2;
+}
+
+/* Expects the protocol at index versions from the list of proxies at index sources. */
+static void expect_proxies(lua_State *L, tlslife_listener *listener, int versions, int sources) {
+    tlslife_error err;
+    size_t len = 0;
+    const char *const *list = NULL;
+    unsigned wanted = proxy_versions(L, versions);
+    if (wanted != 0) {
+        list = tlb_string_list(L, sources, "option 'proxy_from'", &len);
+    }
+    if (tlslife_listener_set_proxy_protocol(listener, wanted, list, len, &err) != TLSLIFE_OK) {
+        tlb_raise(L, &err, NULL);
+    }
+}
+
+static int listener_set_proxy_protocol(lua_State *L) {
+    lua_settop(L, 3);
+    expect_proxies(L, self_listener(L), 2, 3);
+    return 0;
+}
+
 typedef struct listen_options {
     int backlog, mode; /* mode -1: none */
-    bool reuse_port;
+    bool reuse_port, proxied;
 } listen_options;
 
-/* Reads {backlog =, reuse_port =, mode =} at index 3, if it is there. */
+/* Reads the table of options at index 3, if it is there. */
 static void read_options(lua_State *L, listen_options *out) {
     if (lua_isnoneornil(L, 3)) {
         return;
@@ -213,6 +246,8 @@ static void read_options(lua_State *L, listen_options *out) {
             out->reuse_port = lua_toboolean(L, -1);
         } else if (strcmp(name, "mode") == 0) {
             out->mode = mode_option(L, lua_gettop(L));
+        } else if (strcmp(name, "proxy_protocol") == 0 || strcmp(name, "proxy_from") == 0) {
+            out->proxied = true;
         } else {
             lua_pop(L, 1);
             luaL_error(L, "unknown option '%s'", luaL_tolstring(L, -1, NULL));
@@ -236,6 +271,13 @@ int tlb_listen(lua_State *L) {
         return tlb_fail(L, &err, NULL);
     }
     tlb_fill(L, &tlb_listener_type, listener);
+    if (options.proxied) {
+        int self = lua_gettop(L);
+        lua_getfield(L, 3, "proxy_protocol");
+        lua_getfield(L, 3, "proxy_from");
+        expect_proxies(L, listener, self + 1, self + 2);
+        lua_settop(L, self);
+    }
     return 1;
 }
 
@@ -274,6 +316,7 @@ static const luaL_Reg metamethods[] = {
 static const luaL_Reg methods[] = {
     {"accept", listener_accept},
     {"port", listener_port},
+    {"set_proxy_protocol", listener_set_proxy_protocol},
     {"fd", listener_fd},
     {"close", listener_close},
     {NULL, NULL},

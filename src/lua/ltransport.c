@@ -187,6 +187,12 @@ static int conn_peer_address(lua_State *L) {
     return tlb_optional_string(L, known ? address : NULL);
 }
 
+static int conn_proxy_address(lua_State *L) {
+    char address[80];
+    bool known = tlslife_conn_proxy_address(tlb_getter(L), address, sizeof address);
+    return tlb_optional_string(L, known ? address : NULL);
+}
+
 /* --------------------------------------------------------------------------------------- memory */
 
 int tlb_pair(lua_State *L) {
@@ -264,6 +270,7 @@ const luaL_Reg tlb_conn_transport[] = {
     {"events", conn_events},
     {"timeout", conn_timeout},
     {"peer_address", conn_peer_address},
+    {"proxy_address", conn_proxy_address},
     {"close_transport", conn_close_transport},
     {NULL, NULL},
 };

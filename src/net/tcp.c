@@ -1,5 +1,5 @@
 /*
- * tcp.c: computes deadlines, waits for a descriptor, and prints the address of a socket's peer.
+ * tcp.c: computes deadlines, waits for a descriptor, and prints addresses.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -86,23 +86,29 @@ static void unmap(struct sockaddr_storage *address, socklen_t *address_len) {
     *address_len = sizeof plain;
 }
 
+bool tlsl_address_text(const struct sockaddr_storage *address, socklen_t address_len, char *out,
+                       size_t out_len) {
+    struct sockaddr_storage plain = *address;
+    char host[NI_MAXHOST];
+    char port[NI_MAXSERV];
+    if (plain.ss_family != AF_INET && plain.ss_family != AF_INET6) {
+        return false;
+    }
+    unmap(&plain, &address_len);
+    if (getnameinfo((const struct sockaddr *)&plain, address_len, host, sizeof host, port,
+                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        return false;
+    }
+    bool brackets = plain.ss_family == AF_INET6;
+    int needed =
+        snprintf(out, out_len, "%s%s%s:%s", brackets ? "[" : "", host, brackets ? "]" : "", port);
+    return needed > 0 && (size_t)needed < out_len;
+}
+
 bool tlsl_peer_address(int fd, char *out, size_t out_len) {
     struct sockaddr_storage address;
     socklen_t address_len = sizeof address;
     memset(&address, 0, sizeof address);
-    if (getpeername(fd, (struct sockaddr *)&address, &address_len) != 0 ||
-        (address.ss_family != AF_INET && address.ss_family != AF_INET6)) {
-        return false;
-    }
-    unmap(&address, &address_len);
-    char host[NI_MAXHOST];
-    char port[NI_MAXSERV];
-    if (getnameinfo((const struct sockaddr *)&address, address_len, host, sizeof host, port,
-                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-        return false;
-    }
-    bool brackets = address.ss_family == AF_INET6;
-    int needed =
-        snprintf(out, out_len, "%s%s%s:%s", brackets ? "[" : "", host, brackets ? "]" : "", port);
-    return needed > 0 && (size_t)needed < out_len;
+    return getpeername(fd, (struct sockaddr *)&address, &address_len) == 0 &&
+           tlsl_address_text(&address, address_len, out, out_len);
 }

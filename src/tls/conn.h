@@ -39,6 +39,7 @@ typedef struct tlsl_transport {
     tlsl_queue *in;  /* of set_memory, as long as that is the transport */
     tlsl_queue *out; /* of set_memory, until there is another transport: drain reads it */
     char *service;   /* as dialled; it is part of the key of a client's sessions */
+    struct tlsl_proxied *proxied; /* proxied.c: where a PROXY header comes first; else NULL */
 } tlsl_transport;
 
 /* data.c: what reads and writes have left unfinished. */

@@ -21,6 +21,7 @@
 #include "tls/context.h"
 #include "tls/handshake.h"
 #include "tls/lookup.h"
+#include "tls/proxied.h"
 #include "tls/session.h"
 #include "tls/transport.h"
 #include "tls/verdict.h"
@@ -104,7 +105,10 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadl
     if (check_host(conn, verb) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    tlslife_status status = choose_session(conn, deadline);
+    tlslife_status status = tlsl_proxied_read(conn, deadline, verb);
+    if (status == TLSLIFE_OK) {
+        status = choose_session(conn, deadline);
+    }
     if (status != TLSLIFE_OK) {
         return status;
     }

@@ -57,6 +57,7 @@ static const struct {
     {"<?xml", "XMPP, " MAIL},
     {"<stre", "XMPP, " MAIL},
     {"SSH-", "SSH"},
+    {"PROXY", "the PROXY protocol, with a header that is not expected, or is the second one"},
 };
 
 static bool is_text(const unsigned char *bytes, size_t len) {
@@ -80,6 +81,12 @@ static const char *protocol_of(const char *first) {
 
 static void say_what_came(const unsigned char *first, char *out, size_t out_len) {
     char text[TLSL_HEADER + 1] = "";
+    if (memcmp(first, "\r\n\r\n", TLSL_HEADER) == 0) { /* with the NUL */
+        (void)snprintf(out, out_len,
+                       "the peer speaks the PROXY protocol, version 2, with a header that is not "
+                       "expected, or is the second one");
+        return;
+    }
     if (!is_text(first, TLSL_HEADER)) {
         (void)snprintf(out, out_len, "what the peer sent is no TLS: is this the right port?");
         return;

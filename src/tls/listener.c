@@ -34,8 +34,10 @@
 #include "base/process.h"
 #include "net/address.h"
 #include "net/local.h"
+#include "net/proxy.h"
 #include "net/tcp.h"
 #include "tls/context.h"
+#include "tls/proxied.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 
@@ -46,6 +48,8 @@ struct tlslife_listener {
     int port;                 /* -1 if it has none */
     tlsl_local_file file;     /* of a Unix socket that this listener has made */
     uint64_t process;         /* which has made it: a child of fork() must not remove the file */
+    unsigned proxy_versions;  /* of the PROXY protocol that is expected; 0: none */
+    tlsl_sources *proxies;    /* who may send it */
     atomic_bool non_blocking; /* this process has made the socket non-blocking */
     /* an accepted socket was seen to inherit TCP_NODELAY, as on Linux */
     atomic_bool passes_on;
@@ -271,6 +275,7 @@ void tlslife_listener_free(tlslife_listener *listener) {
             tlsl_local_remove(&listener->file);
         }
         (void)close(listener->fd);
+        tlsl_sources_free(listener->proxies);
         free(listener);
     }
 }
@@ -343,6 +348,34 @@ static void set_no_delay(tlslife_listener *listener, int fd) {
     }
 }
 
+static tlslife_status take(const tlslife_listener *listener, tlslife_conn *conn, int fd) {
+    tlslife_status status = tlsl_conn_own_fd(conn, fd);
+    if (status == TLSLIFE_OK && listener->proxy_versions != 0) {
+        status = tlsl_proxied_expect(conn, listener->proxy_versions,
+                                     !tlsl_sources_have(listener->proxies, fd));
+    }
+    return status;
+}
+
+tlslife_status tlslife_listener_set_proxy_protocol(tlslife_listener *listener, unsigned versions,
+                                                   const char *const *sources, size_t sources_len,
+                                                   tlslife_error *err) {
+    tlsl_sources *proxies = NULL;
+    if ((versions & ~(unsigned)(TLSLIFE_PROXY_V1 | TLSLIFE_PROXY_V2)) != 0) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "the PROXY protocol has the versions 1 and 2");
+    }
+    if (versions != 0) {
+        proxies = tlsl_sources_new(sources, sources_len, err);
+        if (proxies == NULL) {
+            return TLSLIFE_ERROR;
+        }
+    }
+    tlsl_sources_free(listener->proxies);
+    listener->proxies = proxies;
+    listener->proxy_versions = versions;
+    return TLSLIFE_OK;
+}
+
 tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_context *context,
                                        int timeout_ms, tlslife_conn **out_conn,
                                        tlslife_error *err) {
@@ -362,7 +395,7 @@ tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_conte
         (void)close(fd);
         return TLSLIFE_ERROR;
     }
-    if (tlsl_conn_own_fd(conn, fd) != TLSLIFE_OK) { /* which owns fd also when it fails */
+    if (take(listener, conn, fd) != TLSLIFE_OK) { /* which owns fd also when it fails */
         if (err != NULL) {
             *err = *tlslife_conn_error(conn);
         }

@@ -21,12 +21,13 @@
 #include "base/error_queue.h"
 #include "net/front.h"
 #include "tls/conn.h"
+#include "tls/proxied.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
 #define UNREAD_MAX ((size_t)1 << 20)
 
-static tlslife_status check(tlslife_conn *conn, const char *verb) {
+static tlslife_status check(tlslife_conn *conn, int64_t *deadline, const char *verb) {
     if (conn->final_status != TLSLIFE_OK) {
         return tlsl_conn_final_status(conn);
     }
@@ -38,7 +39,7 @@ static tlslife_status check(tlslife_conn *conn, const char *verb) {
     return conn->begun
                ? tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                                 "%s after the handshake has begun: plain bytes come first", verb)
-               : TLSLIFE_OK;
+               : tlsl_proxied_read(conn, deadline, verb);
 }
 
 /* After a BIO has moved nothing. OK means that the call has waited, and tries again. */
@@ -58,7 +59,7 @@ tlslife_status tlslife_conn_plain_read(tlslife_conn *conn, void *buffer, size_t 
                                        size_t *out_read) {
     static const char verb[] = "plain_read";
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = check(conn, verb);
+    tlslife_status status = check(conn, &deadline, verb);
     if (status == TLSLIFE_OK && buffer_len == 0) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s of 0 bytes", verb);
     }
@@ -77,7 +78,7 @@ tlslife_status tlslife_conn_plain_write(tlslife_conn *conn, const void *bytes, s
                                         size_t *out_written) {
     static const char verb[] = "plain_write";
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = check(conn, verb);
+    tlslife_status status = check(conn, &deadline, verb);
     *out_written = 0;
     while (status == TLSLIFE_OK && *out_written < bytes_len) {
         BIO *bio = SSL_get_wbio(conn->ssl);
@@ -94,7 +95,8 @@ tlslife_status tlslife_conn_plain_write(tlslife_conn *conn, const void *bytes, s
 }
 
 tlslife_status tlslife_conn_unread(tlslife_conn *conn, const void *bytes, size_t bytes_len) {
-    tlslife_status status = check(conn, "unread");
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    tlslife_status status = check(conn, &deadline, "unread");
     if (status != TLSLIFE_OK) {
         return status;
     }

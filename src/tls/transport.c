@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/handshake.h"
+#include "tls/proxied.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 
@@ -38,6 +40,8 @@ void tlsl_transport_drop(tlslife_conn *conn) {
     conn->transport.dial = NULL;
     free(conn->transport.service);
     conn->transport.service = NULL;
+    tlsl_proxied_free(conn->transport.proxied);
+    conn->transport.proxied = NULL;
     tlsl_handshake_unhold(conn);
     if (conn->transport.kind == TLSL_FD) {
         tlsl_fd_forget_ssl(SSL_get_wbio(conn->ssl));
@@ -184,7 +188,12 @@ int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *ou
 }
 
 bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len) {
+    const char *client = tlsl_proxied_client(conn);
     int fd = tlslife_conn_fd(conn);
+    if (client != NULL) {
+        int needed = snprintf(out, out_len, "%s", client);
+        return needed > 0 && (size_t)needed < out_len;
+    }
     return fd >= 0 && tlsl_peer_address(fd, out, out_len);
 }
 
