@@ -9,6 +9,7 @@
 local CLIENTS, SERVERS = {1, 2, 3}, {4, 5, 6}
 local ENDS = {{11, 12}, {13, 14}, {15, 16}}
 local COPIES, SESSIONS, COROUTINES = {17, 18}, {21, 22, 23, 24}, {41, 42, 43}
+local SERVER = 51
 local CACHES, STORE, KEYRING, TICKET_KEYS, LISTENER, BUFFER, POLLER = {31, 32}, 33, 35, 36, 37,
     38, 39
 local SLOTS = {1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 17, 18, 21, 22, 23, 24, 31, 32, 33, 35, 36,
@@ -269,6 +270,23 @@ local TRANSPORT = {
     end},
 }
 
+--- A server on a loop, and what is done to it. Its handler has a connection, c.
+local SERVING = {
+    {3, function(self)
+        return ("%s = serve {address = '127.0.0.1:0', context = {certificate = p.server_cert, " ..
+            "private_key = p.server_key%s}, handshake_timeout = 0.05, timeout = 0.05, " ..
+            "stop_timeout = 0.05, log = function() end, handler = function(c) %s end}"):format(
+            slot(SERVER), self:pick {"", "", ", num_tickets = 0", ", resumption = 'stateful'"},
+            self:calm_body())
+    end},
+    {6, function(self) return ("visit(%s, %s)"):format(slot(self:pick(ENDS)[1]), slot(SERVER)) end},
+    {4, function() return "tick()" end},
+    {1, function() return slot(SERVER) .. ":reload()" end},
+    {1, function() return slot(SERVER) .. ":stats()" end},
+    {1, function(self) return ("%s:stop(%s)"):format(slot(SERVER),
+        self:pick {"", "0", "0.01"}) end},
+}
+
 local SHARED = {
     {1, function(self)
         return ("%s:put(%s)"):format(slot(self:pick(CACHES)), slot(self:pick(SESSIONS)))
@@ -332,6 +350,7 @@ function G:statement()
         {11, function() return self:choose(SESSION) end},
         {8, function() return self:choose(LATER) end},
         {4, function() return self:choose(TRANSPORT) end},
+        {3, function() return self:choose(SERVING) end},
         {4, function() return self:choose(SHARED) end},
         {3, function() return self:pick(COLLECT) end}, {9, self.odd_call},
     }
@@ -351,6 +370,11 @@ function G:body(within, most)
     if self:chance(6) then list[#list + 1] = "error 'on purpose'" end
     self.within = before
     return table.concat(list, "; ")
+end
+
+--- The same without yields to nobody, since a loop resumes what waits in it.
+function G:calm_body()
+    return (self:body(true, 4):gsub("%f[%w]yield%(%)", "c:state()"))
 end
 
 function G:ends_with(list)
@@ -542,6 +566,10 @@ function G:begin()
     self:server_context(SERVERS[1], true)
     self:live(ENDS[1])
     if self:chance(self.bent == "early" and 80 or 30) then self:live(self:pick(ENDS)) end
+    if self:chance(15) then
+        self:add("%s", SERVING[1][2](self))
+        self:add("visit(%s, %s)", slot(self:pick(ENDS)[1]), slot(SERVER))
+    end
 end
 
 local LINES = {

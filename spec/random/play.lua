@@ -423,10 +423,47 @@ local function over_descriptors(lent)
     }
 end
 
+--- Functions for a server of tls.server, whose loop turns only where a line calls tick or visit.
+local function served()
+    local found, uv = pcall(require, "luv")
+    local servers = {}
+    local function tick()
+        for _ = 1, 5 do uv.run "nowait" end
+    end
+    return {
+        serve = found and function(options)
+            local server = wrapped.server(options)
+            servers[#servers + 1] = server
+            return server
+        end,
+        tick = found and tick,
+        visit = found and function(conn, server)
+            conn:dial("127.0.0.1", server:ports()[1])
+            for _ = 1, 20 do
+                if conn:handshake() then break end
+                tick()
+            end
+        end,
+        stop_all = function()
+            for _, server in ipairs(servers) do
+                local stopped = false
+                server:stop(0, function() stopped = true end)
+                for _ = 1, 10000 do
+                    if stopped then break end
+                    uv.run "nowait"
+                end
+                if not stopped then fail "the server does not stop" end
+            end
+        end,
+    }
+end
+
 local function environment()
+    local server = served()
     local over = over_descriptors {}
     return setmetatable({
         sockets = over.sockets, lend = over.lend, pipes = over.pipes, hang_up = over.hang_up,
+        serve = server.serve, tick = server.tick, visit = server.visit, stop_all = server.stop_all,
         adopt = over.adopt, give_back = over.give_back, o = {}, kept = {}, tls = wrapped,
             p = pki.get(), dir = pki.get().dir, spawn = spawn,
         resume = resume,
@@ -521,6 +558,7 @@ end
 
 --- Everything goes, finalizers too, so that the next program begins with nothing.
 local function finish(env)
+    env.stop_all()
     for key in pairs(env.o) do env.o[key] = nil end
     env.long = nil
     collectgarbage "restart"
