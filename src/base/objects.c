@@ -26,6 +26,7 @@
 #include "base/objects.h"
 #include "tlslife.h"
 
+#define WIPED_STACK 32768 /* bytes: the frames of a key's decoding have fewer */
 #define BEGIN "-----BEGIN "
 #define END "-----END "
 #define DASHES "-----"
@@ -348,6 +349,15 @@ static bool load_uri(const tlsl_source *source, const UI_METHOD *ask, tlsl_objec
     return ok;
 }
 
+/*
+ * Overwrites what calls of OpenSSL have left on the stack below the caller's frame: it copies a
+ * passphrase into frames of its own, and does not wipe them.
+ */
+__attribute__((noinline)) static void wipe_stack(void) {
+    char below[WIPED_STACK];
+    OPENSSL_cleanse(below, sizeof below);
+}
+
 static bool load(const tlsl_source *source, tlsl_objects *out, findings *found) {
     UI_METHOD *ask = UI_UTIL_wrap_read_pem_callback(give_passphrase, 0);
     size_t room = found->pem ? 2 * source->len + 2 : 0;
@@ -364,6 +374,7 @@ static bool load(const tlsl_source *source, tlsl_objects *out, findings *found) 
     }
     OPENSSL_clear_free(text, room);
     UI_destroy_method(ask);
+    wipe_stack();
     return ok;
 }
 
