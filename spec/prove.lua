@@ -9,17 +9,6 @@
 package.path = "./?.lua;" .. package.path
 local page = require "bench.page"
 
--- share: of the minutes; one without a share takes the time that it takes. words(minutes): the
--- command's words behind ./dev. lines: the names in its lines, if they are not its own alone.
-local MACHINES <const> = {
-    { name = "random", share = 25, lines = { "random", "fleet" } },
-    { name = "faults", share = 40 },
-    { name = "threads", share = 20 },
-    { name = "fuzz", share = 15 },
-    { name = "failing" },
-    { name = "secrets" },
-}
-
 local DEAD <const> = "**it did not come to its end**"
 
 local function output_of(command)
@@ -27,18 +16,35 @@ local function output_of(command)
     return pipe:read "a":match "^%s*(.-)%s*$"
 end
 
+local function minutes_of(minutes)
+    return ("%d"):format(math.max(1, math.floor(minutes + 0.5)))
+end
+
 -- ./dev fuzz counts in seconds, for each of its targets, of which each processor runs one.
 local function fuzz_seconds(minutes)
     local targets = tonumber(output_of
         "grep -l '^int LLVMFuzzerTestOneInput' spec/fuzz/*.c | wc -l")
-    return math.max(10, minutes * 60 * tonumber(output_of "nproc") // targets)
+    return ("%d"):format(math.max(10, minutes * 60 * tonumber(output_of "nproc") // targets))
 end
 
+-- Failures of a kind that are tried in each scene: some two in a minute.
+local function failing_runs(minutes)
+    return ("--runs %d"):format(math.max(2, 2 * minutes // 1))
+end
+
+-- share: of the minutes; one without a share takes the time that it takes. words(minutes): what the
+-- command has behind its name. lines: the names in its lines, if they are not its own alone.
+local MACHINES <const> = {
+    { name = "random", share = 25, words = minutes_of, lines = { "random", "fleet" } },
+    { name = "faults", share = 35, words = minutes_of },
+    { name = "threads", share = 15, words = minutes_of },
+    { name = "fuzz", share = 15, words = fuzz_seconds },
+    { name = "failing", share = 10, words = failing_runs },
+    { name = "secrets" },
+}
+
 local function words_of(machine, minutes)
-    if not machine.share then return machine.name end
-    local amount = math.max(1, math.floor(minutes + 0.5))
-    if machine.name == "fuzz" then amount = fuzz_seconds(minutes) end
-    return ("%s %d"):format(machine.name, amount)
+    return machine.words and machine.name .. " " .. machine.words(minutes) or machine.name
 end
 
 -- ------------------------------------------------------------------------------------- one machine
