@@ -11,11 +11,11 @@
  *
  * Seeds: tables with each option of each call.
  *
- * floor: src/lua/loptions.c 44
- * floor: src/lua/lsettings.c 28
- * floor: src/lua/lcache.c 15
- * floor: src/lua/lstore.c 17
- * floor: src/lua/lkeys.c 35
+ * floor: src/lua/loptions.c 38
+ * floor: src/lua/lsettings.c 21
+ * floor: src/lua/lcache.c 12
+ * floor: src/lua/lstore.c 22
+ * floor: src/lua/lkeys.c 30
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -8,10 +8,10 @@
  *
  * Seeds: programs of a few steps of every kind.
  *
- * floor: src/cache/store/slab.c 36
- * floor: src/cache/store/slab_shard.c 34
- * floor: src/cache/store/slab_file.c 17
- * floor: src/cache/store/slab_lease.c 44
+ * floor: src/cache/store/slab.c 30
+ * floor: src/cache/store/slab_shard.c 30
+ * floor: src/cache/store/slab_file.c 14
+ * floor: src/cache/store/slab_lease.c 39
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -14,12 +14,12 @@
  *
  * Seeds: whole lives of connections, and records between them.
  *
- * floor: src/tls/handshake.c 42
- * floor: src/tls/verdict.c 28
- * floor: src/tls/data.c 26
- * floor: src/tls/shutdown.c 43
- * floor: src/tls/callbacks.c 21
- * floor: src/tls/question.c 16
+ * floor: src/tls/handshake.c 35
+ * floor: src/tls/verdict.c 23
+ * floor: src/tls/data.c 22
+ * floor: src/tls/shutdown.c 36
+ * floor: src/tls/callbacks.c 18
+ * floor: src/tls/question.c 13
  */
 #include "fuzz.h"
 #include "fuzz_wire_seal.h"
