@@ -197,19 +197,38 @@ static const char *fault_of(const tlsl_slab_header *found, off_t file_len,
     return NULL;
 }
 
-/* After the end of a short file the header is zeros. */
+/*
+ * After the end of a short file the header is zeros. A read that a signal has stopped, or that gave
+ * less, is no end: a good slab would be taken for a damaged one.
+ */
 static bool header_read(int fd, tlsl_slab_header *out) {
+    size_t got = 0;
+    ssize_t n = 1;
     memset(out, 0, sizeof *out);
-    return pread(fd, out, sizeof *out, 0) >= 0;
+    while (n != 0 && got < sizeof *out) {
+        n = pread(fd, (char *)out + got, sizeof *out - got, (off_t)got);
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        got += n > 0 ? (size_t)n : 0;
+    }
+    return true;
 }
 
 static bool header_write(int fd, const tlsl_slab_plan *plan, uint32_t state) {
     tlsl_slab_header header = header_of(plan, state);
-    ssize_t written = pwrite(fd, &header, sizeof header, 0);
-    if (written >= 0 && written != sizeof header) {
-        errno = ENOSPC;
+    size_t put = 0;
+    while (put < sizeof header) {
+        ssize_t n = pwrite(fd, (const char *)&header + put, sizeof header - put, (off_t)put);
+        if (n == 0) {
+            errno = ENOSPC;
+        }
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            return false;
+        }
+        put += n > 0 ? (size_t)n : 0;
     }
-    return written == sizeof header;
+    return true;
 }
 
 /* --------------------------------------------------------------------------------------- making */
