@@ -172,13 +172,16 @@ static bool put_name(BIO *out, const GENERAL_NAME *name, bool *first) {
 
 /*
  * An extension that cannot be read has no names. OpenSSL's error about it is dropped, since it is
- * not an error of the caller's operation.
+ * not an error of the caller's operation. false: memory was short, so that there may be names.
  */
-static GENERAL_NAMES *alternative_names(const X509 *x509) {
+static bool alternative_names(const X509 *x509, GENERAL_NAMES **out) {
+    bool empty = ERR_peek_error() == 0;
     (void)ERR_set_mark();
-    GENERAL_NAMES *names = X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL);
+    *out = X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL);
+    bool short_of =
+        *out == NULL && empty && ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
     (void)ERR_pop_to_mark();
-    return names;
+    return !short_of;
 }
 
 static char *names_string(const X509 *x509) {
@@ -186,9 +189,9 @@ static char *names_string(const X509 *x509) {
     if (bio == NULL) {
         return NULL;
     }
-    GENERAL_NAMES *names = alternative_names(x509);
+    GENERAL_NAMES *names = NULL;
     bool first = true;
-    bool good = true;
+    bool good = alternative_names(x509, &names);
     for (int i = 0; good && i < sk_GENERAL_NAME_num(names); i++) {
         good = put_name(bio, sk_GENERAL_NAME_value(names, i), &first);
     }
