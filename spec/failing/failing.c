@@ -394,10 +394,10 @@ static bool wants_mode(fault_mode mode) {
 static void fail_allocations(int kind, long calls) {
     fault_mode second = kind == FAULT_LUA ? FAULT_TWICE : FAULT_ONCE;
     if (wants_mode(second)) {
-        fail_each((fault_plan){kind, 0, second, ENOMEM}, calls);
+        fail_each((fault_plan){kind, 0, second, ENOMEM, false}, calls);
     }
     if (wants_mode(FAULT_ON)) {
-        fail_each((fault_plan){kind, 0, FAULT_ON, ENOMEM}, calls);
+        fail_each((fault_plan){kind, 0, FAULT_ON, ENOMEM, false}, calls);
     }
 }
 
@@ -406,16 +406,27 @@ static bool is_passing(int how) {
     return how == EINTR || how == EAGAIN || how == ECONNABORTED || how == FAULT_SHORT;
 }
 
+/* What moves bytes goes on after a signal or a short count. */
+static bool is_to_pass(int kind, int how) {
+    static const char *const movers[] = {"send",  "recv",   "poll",   "read",   "pread",
+                                         "write", "pwrite", "writev", "accept4"};
+    bool moves = false;
+    for (size_t i = 0; i < sizeof movers / sizeof *movers; i++) {
+        moves = moves || strcmp(kind_name(kind), movers[i]) == 0;
+    }
+    return moves && (how == FAULT_SHORT || how == EINTR);
+}
+
 static void fail_calls(int kind, long calls) {
     for (const int *how = fault_calls[kind - FAULT_CALLS].hows; *how != 0; how++) {
         if (options.how != 0 && options.how != *how) {
             continue;
         }
         if (wants_mode(FAULT_ONCE)) {
-            fail_each((fault_plan){kind, 0, FAULT_ONCE, *how}, calls);
+            fail_each((fault_plan){kind, 0, FAULT_ONCE, *how, is_to_pass(kind, *how)}, calls);
         }
         if (wants_mode(FAULT_ON) && !is_passing(*how)) {
-            fail_each((fault_plan){kind, 0, FAULT_ON, *how}, calls);
+            fail_each((fault_plan){kind, 0, FAULT_ON, *how, false}, calls);
         }
     }
 }

@@ -13,6 +13,18 @@ const known_fault known_faults[] = {
      NULL,
      "x509_pubkey_ex_d2i_ex: a certificate whose key could not be decoded for lack of memory is "
      "taken without its key, and stays so"},
+    {FAULT_OPENSSL, "again: after a failure connect with localhost failed: certificate verify",
+     "crypto/", NULL,
+     "ossl_x509v3_cache_extensions: a certificate whose extensions could not be read for lack of "
+     "memory is marked as invalid, and stays so"},
+    {FAULT_OPENSSL, "again: after a failure connect with localhost failed: sslv3 alert handshake",
+     "crypto/", "SSL_CTX_new_ex",
+     "SSL_CTX_new: an algorithm that could not be tried for lack of memory is left out"},
+    {FAULT_OPENSSL, "unregistered scheme", "crypto/", NULL,
+     "OSSL_STORE_LOADER_fetch: a loader that could not be made at its first use is never found"},
+    {FAULT_OPENSSL, "crash:", "providers/implementations/encode_decode/",
+     "OSSL_DECODER_CTX_new_for_pkey",
+     "ossl_decoder_instance_new: the decoder of a key is used although it could not be made"},
     {FAULT_OPENSSL, "again:", "crypto/", "CRYPTO_THREAD_run_once",
      "RUN_ONCE: what libcrypto could not make at its first use is never tried again"},
     {0, NULL, NULL, NULL, NULL},

@@ -169,7 +169,9 @@ static void judge_returned(lua_State *L, const fault_plan *plan, life_report *re
     const char *message = lua_tostring(L, -2), *code = lua_tostring(L, -1);
     (void)snprintf(report->said, LIFE_TEXT, "%s: %s", code == NULL ? "word" : code,
                    message == NULL ? "" : message);
-    if (message == NULL || message[0] == '\0') {
+    if (plan->passes) {
+        life_finding(report, "raised: what passes is taken for a failure: %.400s", report->said);
+    } else if (message == NULL || message[0] == '\0') {
         life_finding(report, "unclear: an error without a message");
     } else if (code == NULL && !is_word(message)) {
         life_finding(report, "unclear: \"%s\" without an error", message);
@@ -184,7 +186,8 @@ static void judge_returned(lua_State *L, const fault_plan *plan, life_report *re
 
 /* What is raised where no result could be returned. */
 static bool is_about_memory(const char *text) {
-    return strstr(text, "not enough memory") != NULL || strstr(text, "out of memory") != NULL;
+    return strstr(text, "not enough memory") != NULL || strstr(text, "out of memory") != NULL ||
+           strstr(text, "malloc failure") != NULL;
 }
 
 static void judge(lua_State *L, const fault_plan *plan, life_report *report) {
@@ -210,8 +213,8 @@ static void describe_site(life_report *report) {
 }
 
 /*
- * What is armed: the scene, and the end of all that it has dropped. Lua loses a finalizer that it has
- * no memory to call, so its collector waits where its own memory fails.
+ * What is armed: the scene, and the end of all that it has dropped. Lua loses a finalizer that it
+ * has no memory to call, so its collector waits where its own memory fails.
  */
 static bool play_armed(lua_State *L, const fault_plan *plan, life_report *report) {
     if (plan->kind == FAULT_LUA) {

@@ -21,7 +21,8 @@ typedef struct fault_plan {
     int kind;
     long nth; /* from 1 on; 0: nothing fails */
     fault_mode mode;
-    int how; /* errno, or FAULT_SHORT */
+    int how;     /* errno, or FAULT_SHORT */
+    bool passes; /* the caller is to go on as if nothing had been */
 } fault_plan;
 
 #define FAULT_DEPTH 24
