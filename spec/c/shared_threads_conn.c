@@ -208,6 +208,32 @@ CALL(tlslife_conn_peer_address) {
     (void)tlslife_conn_peer_address(either(h), address, sizeof address);
 }
 
+CALL(tlslife_conn_proxy_address) {
+    char address[128];
+    (void)tlslife_conn_proxy_address(either(h), address, sizeof address);
+}
+
+CALL(tlslife_conn_plain_read) {
+    char bytes[4];
+    size_t len = 0;
+    if (pick(h, 8) == 0) {
+        (void)tlslife_conn_plain_read(either(h), bytes, sizeof bytes, &len);
+    }
+}
+
+CALL(tlslife_conn_plain_write) {
+    size_t len = 0;
+    if (pick(h, 8) == 0) {
+        (void)tlslife_conn_plain_write(either(h), "x", 1, &len);
+    }
+}
+
+CALL(tlslife_conn_unread) {
+    if (pick(h, 8) == 0) {
+        (void)tlslife_conn_unread(either(h), "x", 1);
+    }
+}
+
 CALL(tlslife_conn_close_transport) {
     if (pick(h, 8) == 0) {
         tlslife_conn_close_transport(either(h));
@@ -488,6 +514,14 @@ CALL(tlslife_listener_free) {
     h->own->listener = tlslife_listen("127.0.0.1", "0", 0, false, &h->err);
 }
 
+/* On a listener of its own, since what it accepts begins with a header from then on. */
+CALL(tlslife_listener_set_proxy_protocol) {
+    static const char *const sources[] = {"127.0.0.1"};
+    tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 0, false, &h->err);
+    (void)tlslife_listener_set_proxy_protocol(listener, TLSLIFE_PROXY_V1, sources, 1, &h->err);
+    tlslife_listener_free(listener);
+}
+
 CALL(tlslife_listener_fd) {
     expect(h, tlslife_listener_fd(h->own->listener) >= 0, "listener_fd");
 }
@@ -596,6 +630,11 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_server_name),
     CONN(tlslife_conn_verify_result),
     CONN(tlslife_conn_peer_certificates_len),
+    CONN(tlslife_conn_proxy_address),
+    CONN(tlslife_conn_plain_read),
+    CONN(tlslife_conn_plain_write),
+    CONN(tlslife_conn_unread),
+    ROW("listener", tlslife_listener_set_proxy_protocol),
     ROW("listener", tlslife_listen),
     ROW("listener", tlslife_listen_unix),
     ROW("listener", tlslife_listen_fd),
