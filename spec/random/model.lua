@@ -229,7 +229,7 @@ local function peer_of(cache, name)
 end
 
 local function leave(peer, i, why)
-    peer.why = why
+    peer.why, peer.or_why = why, nil
     return table.remove(peer, i)
 end
 
@@ -245,7 +245,7 @@ local function find_for(self, cache, name, life)
         end
         leave(peer, #peer, "expired")
     end
-    if peer.why ~= before then life.or_client = before end
+    life.or_client = peer.why ~= before and before or peer.or_why
     if not options.store then return nil, peer.why end
     if cache.fails == "get" then return nil, "store" end
     local session = cache.far[name]
@@ -292,7 +292,10 @@ local function drop(self, life)
     local peer, stored = peer_of(cache, life.peer), life.stored == session
     for i = #peer, 1, -1 do
         if peer[i] == session then
+            session.bad = true -- what memory has is the same object for all of its connections
+            -- It may have been dropped earlier, since it is too old for the cache.
             leave(peer, i, alive(self, session) and "not_closed" or "expired")
+            if not alive(self, session, cache.options.timeout) then peer.or_why = "expired" end
             stored = stored or session.version == TWO
         end
     end
@@ -399,7 +402,8 @@ end
 -- the client said goodbye and the server did not.
 function Fleet:finish(life, how)
     local client_is_good, server_is_good = how == "clean" or how == "cut", how == "clean"
-    if not client_is_good then drop(self, life) end
+    local spoiled = life.session and life.session.bad -- by another connection
+    if not client_is_good or spoiled then drop(self, life) end
     if not server_is_good and life.record then
         memory_of(life.origin)[life.record] = nil
         life.origin.home.far[life.record] = nil
