@@ -185,7 +185,7 @@ local PUBLIC <const> = {
     ["tls/policy.c"] = {compare = "hashes of facts, to sort them"},
     ["tls/session.c"] = {tlsl_session_check = "hashes of host names", parse = "labels of PEM",
         adopt_client = "hashes of policies", adopt = "hashes of policies"},
-    ["tls/settings.c"] = {tlslife_context_conf = "the program's word"},
+    ["tls/settings.c"] = {policy_add_place = "the program's word"},
     ["tls/switch.c"] = {check_pattern = "the program's name", find = "a server name"},
     ["tls/ticket_keys.c"] = {copy_key = "names of keys, which are sent in front of tickets",
         read_own = "names of keys", tlsl_ticket_key_known = "names of keys"},
