@@ -209,7 +209,11 @@ static tlslife_status name_peer(tlslife_conn *conn, const char *host) {
     return status;
 }
 
-/* The name of a Unix socket is no name that a certificate bears. */
+/*
+ * A server's connection may dial, too, and makes the server's handshake then: a server of FTP may
+ * open the connection for data. Its peers have no name. The name of a Unix socket is no name that a
+ * certificate bears.
+ */
 static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const char *service) {
     int64_t deadline = tlsl_deadline(conn->timeout_ms);
     if (conn->transport.dial != NULL && tlsl_dial_is(conn->transport.dial, host, service)) {
@@ -219,12 +223,12 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
         }
         return TLSLIFE_OK;
     }
-    if (conn->begun || SSL_is_server(conn->ssl)) {
-        return tlsl_conn_fail(
-            conn, TLSLIFE_ERR_USAGE,
-            "dial is for a client's connection before its handshake; clear begins anew");
+    if (conn->begun) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "dial is for a connection before its handshake; clear begins anew");
     }
-    if (!tlsl_is_local(host) && name_peer(conn, host) != TLSLIFE_OK) {
+    bool names = !SSL_is_server(conn->ssl) && !tlsl_is_local(host);
+    if (names && name_peer(conn, host) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     tlslife_error failure;
