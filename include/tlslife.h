@@ -917,8 +917,9 @@ TLSLIFE_API int tlslife_conn_timeout_ms(const tlslife_conn *conn);
  * close-on-exec. An address that does not answer gets its share of the time that is left, or 2 s
  * without a deadline while there are others.
  *
- * Non-blocking: returns WANT_READ while the name is resolved or a Unix socket's backlog is full, then
- * WANT_WRITE until the connection stands. Call again with the same host and service when tlslife_conn_wait_fd says so. A thread of
+ * Non-blocking: returns WANT_READ while the name is resolved or a Unix socket's backlog is full,
+ * then WANT_WRITE until the connection stands. Call again with the same host and service when
+ * tlslife_conn_wait_fd says so. A thread of
  * the library resolves the name and is in getaddrinfo meanwhile. At most 16 names are resolved at
  * once; the others queue. The deadline counts from the first call and ends in TIMEOUT; the next
  * call begins anew. Another host, another transport, close_transport and free abandon the dial.
@@ -1559,8 +1560,8 @@ TLSLIFE_API void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_l
 
 /*
  * Takes an address apart: "host", "host:service", ":service", "[::1]", "[::1]:service" or "::1".
- * out_host gets the host without brackets, or "" for every address; 256 bytes are enough. All of the
- * name of a Unix socket ("unix:/path", "unix:@name") is a host.
+ * out_host gets the host without brackets, or "" for every address; 256 bytes are enough. All of
+ * the name of a Unix socket ("unix:/path", "unix:@name") is a host.
  * out_service gets the service, or "" if none is named; 64 bytes are enough. Only the syntax is
  * checked. Errors: USAGE.
  */
@@ -1579,7 +1580,7 @@ TLSLIFE_API tlslife_listener *tlslife_listen(const char *host, const char *servi
 
 /*
  * A listening Unix socket: "unix:/path", or "unix:@name" for an abstract name (unix(7)). The file
- * gets the mode, 0 to 0777, or for -1 what umask(2) leaves; at no moment has it more bits than that.
+ * gets the mode, 0 to 0777, or for -1 what umask(2) leaves; it never has more bits than that.
  * A socket at the path on which nobody listens any more is replaced. The file is removed when the
  * listener is freed, by the process that has made it and if the path still leads to it. Errors:
  * USAGE (no such name, a path of more than 107 bytes, a mode for an abstract name), SYSTEM

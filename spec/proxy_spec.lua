@@ -16,7 +16,8 @@ local function v2(command, kind, rest, len)
 end
 
 local IPV4 <const> = "\192\0\2\1" .. "\192\0\2\2" .. (">I2I2"):pack(56324, 443)
-local IPV6 <const> = "\x20\x01\x0d\xb8" .. ("\0"):rep(11) .. "\1" .. ("\0"):rep(16) .. (">I2I2"):pack(56324, 443)
+local IPV6 <const> = "\x20\x01\x0d\xb8" .. ("\0"):rep(11) .. "\1" .. ("\0"):rep(16)
+    .. (">I2I2"):pack(56324, 443)
 local UNIX <const> = "/tmp/x" .. ("\0"):rep(210)
 
 local server_context
@@ -71,19 +72,28 @@ local GOOD = {
 }
 
 local WRONG = {
-    "PROXY \r\n", "PROXY TCP4\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\n", "PROXY  TCP4 192.0.2.1 192.0.2.2 56324 443\r\n",
-    "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443 \r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443 1\r\n",
+    "PROXY \r\n", "PROXY TCP4\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\n",
+    "PROXY  TCP4 192.0.2.1 192.0.2.2 56324 443\r\n",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443 \r\n",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443 1\r\n",
     "PROXY TCP4 192.0.2.1 192.0.2.2 56324\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 65536 443\r\n",
-    "PROXY TCP4 192.0.2.1 192.0.2.2 -1 443\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 01 443\r\n", "PROXY TCP4 010.0.0.1 192.0.2.2 1 443\r\n",
-    "PROXY TCP4 2001:db8::1 :: 56324 443\r\n", "PROXY TCP6 192.0.2.1 192.0.2.2 56324 443\r\n", "PROXY TCP5 192.0.2.1 192.0.2.2 1 443\r\n",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 -1 443\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 01 443\r\n",
+    "PROXY TCP4 010.0.0.1 192.0.2.2 1 443\r\n",
+    "PROXY TCP4 2001:db8::1 :: 56324 443\r\n", "PROXY TCP6 192.0.2.1 192.0.2.2 56324 443\r\n",
+    "PROXY TCP5 192.0.2.1 192.0.2.2 1 443\r\n",
     "PROXY tcp4 192.0.2.1 192.0.2.2 56324 443\r\n", "PROXY TCP4 localhost 192.0.2.2 56324 443\r\n",
-    "PROXY TCP4 192.0.2.1\0 192.0.2.2 56324 443\r\n", "PROXY TCP6 fe80::1%lo :: 56324 443\r\n", "PROXY UNKNOWNS\r\n",
+    "PROXY TCP4 192.0.2.1\0 192.0.2.2 56324 443\r\n", "PROXY TCP6 fe80::1%lo :: 56324 443\r\n",
+    "PROXY UNKNOWNS\r\n",
     "PROXY UNKNOWN\0\r\n", "PROXY UNKNOWN " .. ("f"):rep(92) .. "\r\n", "PROXY " .. ("x"):rep(1000),
     "PROXY TCP4 192.0.2.1\r192.0.2.2 1 2\r\n",
-    "proxy TCP4 192.0.2.1 192.0.2.2 56324 443\r\n", " PROXY UNKNOWN\r\n", "GET / HTTP/1.1\r\n\r\n", "\22\3\1\2\0\1\0\1", "\r\n", "\0",
-    v2(0x11, 0x11, IPV4), v2(0x22, 0x11, IPV4), v2(0x31, 0x11, IPV4), v2(0x21, 0x12, IPV4), v2(0x21, 0x41, IPV4), v2(0x21, 0x10, IPV4),
-    v2(0x21, 0x11, IPV4:sub(2)), v2(0x21, 0x21, IPV4), v2(0x21, 0x31, IPV6), v2(0x21, 0x11, IPV4, 0), v2(0x21, 0x11, IPV4, 2033),
-    v2(0x21, 0x11, IPV4, 65535), v2(0x20, 0x00, "", 65535), v2(0x21, 0x11, IPV4 .. "\4"), v2(0x21, 0x11, IPV4 .. "\4\0\1"),
+    "proxy TCP4 192.0.2.1 192.0.2.2 56324 443\r\n", " PROXY UNKNOWN\r\n", "GET / HTTP/1.1\r\n\r\n",
+    "\22\3\1\2\0\1\0\1", "\r\n", "\0",
+    v2(0x11, 0x11, IPV4), v2(0x22, 0x11, IPV4), v2(0x31, 0x11, IPV4), v2(0x21, 0x12, IPV4),
+    v2(0x21, 0x41, IPV4), v2(0x21, 0x10, IPV4),
+    v2(0x21, 0x11, IPV4:sub(2)), v2(0x21, 0x21, IPV4), v2(0x21, 0x31, IPV6),
+    v2(0x21, 0x11, IPV4, 0), v2(0x21, 0x11, IPV4, 2033),
+    v2(0x21, 0x11, IPV4, 65535), v2(0x20, 0x00, "", 65535), v2(0x21, 0x11, IPV4 .. "\4"),
+    v2(0x21, 0x11, IPV4 .. "\4\0\1"),
     v2(0x21, 0x11, IPV4 .. "\4\255\255x"), SIGNATURE:sub(1, 11) .. "\r" .. v2(0x21, 0x11, IPV4):sub(13),
 }
 
@@ -115,7 +125,8 @@ describe("a PROXY header", function()
                 client:close_transport()
                 local got, why = read(server)
                 assert.is_nil(got)
-                assert.truthy(why:find("an end of its stream within the PROXY header", 1, true), why)
+                assert.truthy(why:find("an end of its stream within the PROXY header", 1, true),
+                    why)
                 assert.equal(why, select(2, server:accept())) -- again, and at every call
                 client:free()
             end
@@ -160,8 +171,10 @@ describe("a PROXY header", function()
 
     it("has the version that was asked for", function()
         local from = {"127.0.0.1"}
-        assert.equal("192.0.2.1:56324", (judge(GOOD[1][1], {proxy_protocol = "v1", proxy_from = from})))
-        assert.equal("192.0.2.1:56324", (judge(GOOD[6][1], {proxy_protocol = "v2", proxy_from = from})))
+        assert.equal("192.0.2.1:56324", (judge(GOOD[1][1], {proxy_protocol = "v1",
+            proxy_from = from})))
+        assert.equal("192.0.2.1:56324", (judge(GOOD[6][1], {proxy_protocol = "v2",
+            proxy_from = from})))
         assert.is_nil((judge(GOOD[1][1], {proxy_protocol = "v2", proxy_from = from})))
         assert.is_nil((judge(GOOD[6][1], {proxy_protocol = "v1", proxy_from = from})))
         assert.truthy(judge("", {proxy_protocol = false}):find "^127%.0%.0%.1:") -- none at all
@@ -232,7 +245,8 @@ describe("the sources of PROXY headers", function()
 
     it("over a Unix socket are all who may connect", function()
         local name = "unix:" .. process.directory() .. "/proxied"
-        local listener <close> = assert(tls.listen(name, nil, {proxy_protocol = true, proxy_from = {"unix"}}))
+        local listener <close> = assert(tls.listen(name, nil, {proxy_protocol = true,
+            proxy_from = {"unix"}}))
         local client <close> = pair.client():connection()
         assert(client:dial(name))
         local server <close> = assert(listener:accept(pair.server(), 20))
@@ -243,10 +257,13 @@ describe("the sources of PROXY headers", function()
     end)
 
     it("must be named, and rightly", function()
-        for _, bad in ipairs {{}, {"x"}, {"localhost"}, {"10.0.0.1/8"}, {"10.0.0.0/33"}, {"::/129"}, {"1.2.3.4/"}, {"/8"}, {1}, {true},
-            {"127.0.0.1:80"}, {"[::1]"}, {"::1%lo"}, {"10.0.0.0/-1"}, {"10.0.0.0/ 8"}, {"10.0.0.0/08888"}, {"a\0b"}, "127.0.0.1",
+        for _, bad in ipairs {{}, {"x"}, {"localhost"}, {"10.0.0.1/8"}, {"10.0.0.0/33"}, {"::/129"},
+            {"1.2.3.4/"}, {"/8"}, {1}, {true},
+            {"127.0.0.1:80"}, {"[::1]"}, {"::1%lo"}, {"10.0.0.0/-1"}, {"10.0.0.0/ 8"},
+                {"10.0.0.0/08888"}, {"a\0b"}, "127.0.0.1",
             1, true} do
-            expect.refused("a source", tls.listen, "127.0.0.1", 0, {proxy_protocol = true, proxy_from = bad})
+            expect.refused("a source", tls.listen, "127.0.0.1", 0, {proxy_protocol = true,
+                proxy_from = bad})
         end
         expect.refused("no source", tls.listen, "127.0.0.1", 0, {proxy_protocol = true})
         expect.refused("no protocol", tls.listen, "127.0.0.1", 0, {proxy_from = {"127.0.0.1"}})
@@ -269,7 +286,8 @@ describe("tls.serve behind a proxy", function()
         handler = function(conn)
             conn:read()
             local text = conn:peer_address() .. " by " .. conn:proxy_address()
-            conn:write(("HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"):format(#text, text))
+            local head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+            conn:write(head:format(#text, text))
         end,
     ]]
     local server
@@ -295,7 +313,8 @@ describe("tls.serve behind a proxy", function()
     end)
 
     it("serves curl --haproxy-protocol", function()
-        local code, output = process.run {"curl", "-sS", "--haproxy-protocol", "--cacert", pki.ca_file, "--max-time", "60",
+        local code, output = process.run {"curl", "-sS", "--haproxy-protocol", "--cacert",
+            pki.ca_file, "--max-time", "60",
             "https://127.0.0.1:" .. server.port .. "/", timeout = 60}
         assert.equal(0, code, output)
         local client, proxy = output:match "^(127%.0%.0%.1:%d+) by (127%.0%.0%.1:%d+)$"
@@ -304,7 +323,9 @@ describe("tls.serve behind a proxy", function()
     end)
 
     it("serves clients of HAProxy, in both versions and beside its checks", function()
-        if not os.execute "command -v haproxy >/dev/null 2>&1" then return pending "haproxy is not installed" end
+        if not os.execute "command -v haproxy >/dev/null 2>&1" then
+            return pending "haproxy is not installed"
+        end
         for _, word in ipairs {"send-proxy", "send-proxy-v2"} do
             local port = process.free_port()
             local path = process.spill(("%s/%s.cfg"):format(process.directory(), word), ([[
@@ -320,7 +341,8 @@ listen one
             local haproxy = process.start {"haproxy", "-db", "-f", path, timeout = 60}
             haproxy:wait_for_port(port)
             for _ = 1, 2 do
-                local code, output = process.run {"curl", "-sS", "--interface", "127.0.0.5", "--cacert", pki.ca_file, "--max-time", "60",
+                local code, output = process.run {"curl", "-sS", "--interface", "127.0.0.5",
+                    "--cacert", pki.ca_file, "--max-time", "60",
                     "https://127.0.0.1:" .. port .. "/", timeout = 60}
                 assert.equal(0, code, output)
                 assert.truthy(output:find "^127%.0%.0%.5:%d+ by 127%.0%.0%.1:%d+$", output)

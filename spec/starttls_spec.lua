@@ -118,7 +118,8 @@ describe("plain bytes", function()
         expect.raises("without a transport", conn.plain_write, conn, "x")
         expect.raises("without a transport", conn.unread, conn, "x")
         local client = joined()
-        for _, bad in ipairs {0, -1, 1.5, 2 ^ 40, "x", {}} do expect.refused(bad, client.plain_read, client, bad) end
+        for _, bad in ipairs {0, -1, 1.5, 2 ^ 40, "x", {}} do expect.refused(bad, client.plain_read,
+            client, bad) end
         for _, bad in ipairs {1, {}, true} do
             expect.refused(bad, client.plain_write, client, bad)
             expect.refused(bad, client.unread, client, bad)
@@ -227,7 +228,8 @@ describe("tls.serve's before", function()
         open:plain_write "tls\n"
         open:plain_read()
         assert(open:connect())
-        for _, case in ipairs {{"no\n", ""}, {"raise\n", ""}, {"free\n", ""}, {"plain\n", "bye\n"}} do
+        for _, case in ipairs {{"no\n", ""}, {"raise\n", ""}, {"free\n", ""}, {"plain\n",
+            "bye\n"}} do
             local raw = serving.raw(server.port)
             raw:write(case[1])
             local got, over = raw:finish()
@@ -276,7 +278,8 @@ local function programs()
     process.spill(directory .. "/key.pem", pki.server_key)
     for block in process.slurp "docs/starttls.md":gmatch "```lua\n(.-)```" do
         local name = assert(block:match "^%-%- ([%w_]+)%.lua:")
-        named[name] = {path = process.spill(directory .. "/" .. name .. ".lua", block), directory = directory}
+        named[name] = {path = process.spill(directory .. "/" .. name .. ".lua", block),
+            directory = directory}
     end
     return named
 end
@@ -286,7 +289,8 @@ local servers = {}
 local function port_of(name)
     if not servers[name] then
         local one = programs()[name]
-        servers[name] = process.start {"sh", "-c", 'cd "$0"; exec "$@"', one.directory, program.path, one.path, "127.0.0.1:0",
+        servers[name] = process.start {"sh", "-c", 'cd "$0"; exec "$@"', one.directory,
+            program.path, one.path, "127.0.0.1:0",
             timeout = 120}
         servers[name].port = servers[name]:wait_for "listening on port (%d+)"
     end
@@ -350,10 +354,13 @@ describe("the programs of docs/starttls.md", function()
         servers = {}
     end)
 
-    for protocol, server in pairs {smtp = "smtp_server", imap = "imap_server", postgres = "postgres_server"} do
+    for protocol, server in pairs {smtp = "smtp_server", imap = "imap_server",
+        postgres = "postgres_server"} do
         it("serve OpenSSL's program " .. protocol, function()
-            local code, output = process.run {"sh", "-c", 'openssl s_client -starttls "$0" -connect "$1" -CAfile "$2" '
-                .. '-verify_hostname localhost -verify_return_error </dev/null', protocol, "127.0.0.1:" .. port_of(server), pki.ca_file,
+            local code, output = process.run {"sh", "-c",
+                'openssl s_client -starttls "$0" -connect "$1" -CAfile "$2" '
+                .. '-verify_hostname localhost -verify_return_error </dev/null', protocol,
+                    "127.0.0.1:" .. port_of(server), pki.ca_file,
                 timeout = 60}
             assert.equal(0, code, output)
             assert.truthy(output:find("Verification: OK", 1, true), output)
@@ -363,7 +370,8 @@ describe("the programs of docs/starttls.md", function()
     for protocol, server in pairs {smtp = "smtp_server", imap = "imap_server"} do
         it("serve Python's module for " .. protocol, function()
             local script = process.spill(process.directory() .. "/starttls.py", PYTHON)
-            local code, output = process.run {"python3", script, protocol, port_of(server), pki.ca_file, timeout = 60}
+            local code, output = process.run {"python3", script, protocol, port_of(server),
+                pki.ca_file, timeout = 60}
             assert.equal(0, code, output)
             assert.truthy(output:find "well done")
         end)
@@ -371,13 +379,15 @@ describe("the programs of docs/starttls.md", function()
 
     it("serve psql", function()
         if not has "psql" then return pending "psql is not installed" end
-        local _, output = process.run {"psql", ("host=localhost port=%s user=a dbname=a sslmode=verify-full sslrootcert='%s'"):format(
+        local _, output = process.run {"psql",
+            ("host=localhost port=%s user=a dbname=a sslmode=verify-full sslrootcert='%s'"):format(
             port_of "postgres_server", pki.ca_file), timeout = 60}
         assert.truthy(output:find "this is an example", output)
     end)
 
     it("are clients of SMTP and PostgreSQL", function()
-        for name, server in pairs {smtp_client = "smtp_server", postgres_client = "postgres_server"} do
+        for name, server in pairs {smtp_client = "smtp_server",
+            postgres_client = "postgres_server"} do
             local code, output = client(name, "localhost", port_of(server), pki.ca_file)
             assert.equal(0, code, output)
             assert.truthy(output:find "^TLSv1%.3\t", output)
@@ -389,13 +399,16 @@ describe("the programs of docs/starttls.md", function()
     end)
 
     it("go through an HTTP proxy", function()
-        local proxy = process.start {"python3", process.spill(process.directory() .. "/proxy.py", PROXY), timeout = 60}
+        local proxy = process.start {"python3", process.spill(process.directory() .. "/proxy.py",
+            PROXY), timeout = 60}
         local port = proxy:wait_for "listening on port (%d+)"
         local server = serving.start ""
-        local code, output = client("connect", "127.0.0.1", port, "localhost", server.port, pki.ca_file)
+        local code, output = client("connect", "127.0.0.1", port, "localhost", server.port,
+            pki.ca_file)
         assert.equal(0, code, output)
         assert.truthy(output:find "^TLSv1%.3\t", output)
-        code, output = client("connect", "127.0.0.1", port, "forbidden.example", server.port, pki.ca_file)
+        code, output = client("connect", "127.0.0.1", port, "forbidden.example", server.port,
+            pki.ca_file)
         assert.is_true(code ~= 0 and output:find "403" ~= nil, output)
         serving.stop(server)
         proxy:stop()

@@ -82,7 +82,8 @@ describe("a Unix socket", function()
         local client <close> = pair.client():connection()
         for _, call in ipairs {tls.listen, function(...) return client:dial(...) end} do
             expect.raises("no port", call, "unix:/tmp/x", 443)
-            for _, bad in ipairs {"unix:/", "unix:@", "unix:", "unix:a/b", "unix:../x", "unix:/" .. ("x"):rep(107), "unix:/a\0b"} do
+            for _, bad in ipairs {"unix:/", "unix:@", "unix:", "unix:a/b", "unix:../x", "unix:/"
+                .. ("x"):rep(107), "unix:/a\0b"} do
                 expect.refused(bad, call, bad)
             end
         end
@@ -124,14 +125,17 @@ describe("the file of a Unix socket", function()
             local listener = assert(tls.listen("unix:" .. arg[1], nil, {mode = arg[2]}))
             print(("%03o"):format(uv.fs_lstat(arg[1]).mode & 0x1ff))
         ]])
-        for mode, shown in pairs {["600"] = "600", ["0666"] = "666", ["777"] = "777", ["000"] = "000"} do
+        for mode, shown in pairs {["600"] = "600", ["0666"] = "666", ["777"] = "777",
+            ["000"] = "000"} do
             local name = path()
-            local code, output = process.run {"sh", "-c", 'umask 077; exec "$0" "$@"', program.path, script, name, mode}
+            local code, output = process.run {"sh", "-c", 'umask 077; exec "$0" "$@"', program.path,
+                script, name, mode}
             assert.equal(0, code, output)
             assert.equal(shown, output:match "%d+")
             assert.is_false(there(name)) -- the state that ended has closed it
         end
-        for _, bad in ipairs {"", "6", "66", "1777", "4755", "888", "rw-", "0o660", 660, -1, true, {}, "66\0000"} do
+        for _, bad in ipairs {"", "6", "66", "1777", "4755", "888", "rw-", "0o660", 660, -1, true,
+            {}, "66\0000"} do
             expect.refused(bad, tls.listen, "unix:" .. path(), nil, {mode = bad})
         end
         expect.raises("no file", tls.listen, "unix:@" .. path(), nil, {mode = "600"})
@@ -148,7 +152,8 @@ describe("the file of a Unix socket", function()
         assert.is_not_nil(client:fd() and listener:fd())
     end)
 
-    it("stays where somebody listens, also with a full backlog, and where it is no socket", function()
+    it("stays where somebody listens, also with a full backlog, and where it is no socket",
+        function()
         local name = path()
         local listener = assert(tls.listen("unix:" .. name, nil, {backlog = 1}))
         local waiting = {}
@@ -265,10 +270,12 @@ end)
 describe("OpenSSL's program over a Unix socket", function()
     it("is served by tls.serve and its workers", function()
         local name = path()
-        local server = serving.start(([[address = {"127.0.0.1:0", "unix:%s"}, workers = 2, mode = "660"]]):format(name), 2)
+        local server = serving.start(([[address = {"127.0.0.1:0", "unix:%s"}, workers = 2,
+            mode = "660"]]):format(name), 2)
         assert.equal("660", mode_of(name))
         for _ = 1, 2 do
-            local client = process.start {"openssl", "s_client", "-unix", name, "-CAfile", pki.ca_file, "-verify_return_error",
+            local client = process.start {"openssl", "s_client", "-unix", name, "-CAfile",
+                pki.ca_file, "-verify_return_error",
                 "-servername", "localhost", "-quiet", stdin = true, timeout = 60}
             client:write "!worker"
             assert.truthy(client:wait_for "([12])")
@@ -280,11 +287,13 @@ describe("OpenSSL's program over a Unix socket", function()
 
     it("is dialled", function()
         local name = path()
-        local server = process.start {"openssl", "s_server", "-unix", name, "-cert", pki.server_cert_file, "-key", pki.server_key_file,
+        local server = process.start {"openssl", "s_server", "-unix", name, "-cert",
+            pki.server_cert_file, "-key", pki.server_key_file,
             "-cert_chain", pki.server_cert_file, "-rev", timeout = 60}
         assert.is_true(serving.eventually(20, function() return there(name) end))
         local conn
-        assert.is_true(serving.eventually(20, function() -- the file is there before somebody listens
+        assert.is_true(serving.eventually(20,
+            function() -- the file is there before somebody listens
             conn = dialled("unix:" .. name)
             return conn
         end))

@@ -123,7 +123,9 @@ local function before_tls(self, conn)
     end)
     local begin, why = self.before(conn, self)
     if late then return nil, "before: timeout" end
-    if not begin then return nil, why and why ~= "canceled" and "before: " .. tostring(why) or why end
+    if not begin then
+        return nil, why and why ~= "canceled" and "before: " .. tostring(why) or why
+    end
     conn:set_timeout(self.handshake_timeout)
     return true
 end

@@ -61,7 +61,8 @@ end
 local function split(address)
     local ok, host, port = pcall(core.split_address, address)
     if not ok or not (port or is_unix(address)) then
-        complain("option 'address': \"host:port\" or \"unix:/path\" expected, got \"%s\"", tostring(address))
+        complain("option 'address': \"host:port\" or \"unix:/path\" expected, got \"%s\"",
+            tostring(address))
     end
     return host, port
 end

@@ -188,8 +188,8 @@ local tlslife = {}
 function tlslife.context(options) end
 
 ---Takes an address apart, as peer_address() gives it and every call that has a host takes it:
----"host", "host:port", ":port", "[::1]:port" or "::1"; all of a Unix socket's name is a host. Raises
----for anything else. Whether there is such a host is not asked.
+---"host", "host:port", ":port", "[::1]:port" or "::1"; all of a Unix socket's name is a host.
+---Raises for anything else. Whether there is such a host is not asked.
 ---@param address string
 ---@return string? host without brackets; nil: every address
 ---@return string? port a number or a service's name; nil: none is in it
@@ -199,13 +199,13 @@ function tlslife.split_address(address) end
 ---@field backlog integer?
 ---@field reuse_port boolean?
 ---@field mode string? of a Unix socket's file, in octal digits ("660")
----each connection begins with a header of the PROXY protocol; true: of version 1 or 2. Whoever is not
----in proxy_from is refused
+---each connection begins with a header of the PROXY protocol; true: of version 1 or 2. Whoever is
+---not in proxy_from is refused
 ---@field proxy_protocol boolean|"v1"|"v2"|nil
 ---@field proxy_from string[]? the proxies: "10.0.0.1", "10.0.0.0/8", "fd00::/8", "unix"
 
----A listening TCP socket, or Unix socket: "unix:/path", or "unix:@name" for an abstract name. A file
----that a server has left there which listens no more is replaced. The file goes when the listener is
+---A listening TCP socket, or Unix socket: "unix:/path", or "unix:@name" for an abstract name. A
+---socket that a server which has ended left there is replaced. The file goes when the listener is
 ---closed. Raises for what can be no host or port. Errors: "resolve", "system".
 ---@param host string|nil nil: every address
 ---@param port integer|string|nil 0 picks a free one; nil: host names it, as in "[::1]:8443"
@@ -265,8 +265,8 @@ function tlslife.keyring(secrets) end
 ---@return tlslife.TicketKeys
 function tlslife.ticket_keys(options) end
 
----A listener of a listening TCP or Unix socket that the program was given. The descriptor becomes the
----listener's. Raises for a descriptor that is no listening socket.
+---A listener of a listening TCP or Unix socket that the program was given. The descriptor becomes
+---the listener's. Raises for a descriptor that is no listening socket.
 ---@param fd integer
 ---@return tlslife.Listener
 function tlslife.listen_fd(fd) end
@@ -327,9 +327,9 @@ function tlslife.server(options) end
 ---again at each reload, and its files are read again. If that fails, the old one stays, and a
 ---message is logged
 ---@field context tlslife.ContextOptions|fun(shared: tlslife.Shared): tlslife.Context?, string?
----called before the handshake, for a protocol that begins in plain bytes: plain_read, plain_write and
----unread move them. TLS begins when it returns true. Otherwise the connection is closed, and a second
----result, the reason, is logged. It has handshake_timeout as a whole. See docs/starttls.md
+---called before the handshake, for a protocol that begins in plain bytes: plain_read, plain_write
+---and unread move them. TLS begins when it returns true. Otherwise the connection is closed, and a
+---second result, the reason, is logged. It has handshake_timeout as a whole. See docs/starttls.md
 ---@field before (fun(conn: tlslife.Connection, server: tlslife.Server): boolean?, string?)?
 ---called after the handshake. When it returns, the connection is closed with close_notify, and
 ---freed. What it raises is logged with its traceback and ends this connection only
@@ -523,9 +523,9 @@ function Connection:get_timeout() end
 
 ---Connects over TCP, and sets the host name unless the program has set one; or to a Unix socket
 ---("unix:/path" or "unix:@name"), which sets none. A server's connection may dial, too, and then
----accepts; it has no name to set. Without blocking, it returns "want_read" while the name is resolved
----or a Unix socket's backlog is full, then "want_write". Raises for what can be no host or port.
----Errors: "resolve", "system".
+---accepts; it has no name to set. Without blocking, it returns "want_read" while the name is
+---resolved or a Unix socket's backlog is full, then "want_write". Raises for what can be no host or
+---port. Errors: "resolve", "system".
 ---@param host string
 ---@param port integer|string|nil nil: host names it, as in "[::1]:8443"
 ---@return true? ok
@@ -577,25 +577,25 @@ function Connection:fd() end
 ---@return string?
 function Connection:peer_address() end
 
----The address of the proxy that has sent a PROXY header; peer_address is its client's then. nil until
----the header was read, where none is expected, and over a Unix socket.
+---The address of the proxy that has sent a PROXY header; peer_address is its client's then. nil
+---until the header was read, where none is expected, and over a Unix socket.
 ---@return string?
 function Connection:proxy_address() end
 
 ---Closes an owned descriptor, or ends a memory stream, and detaches the transport.
 function Connection:close_transport() end
 
----Before TLS: reads bytes of the transport as they are, at most n. Waits as read does. "closed" means
----that the stream has ended, which in plain bytes anyone in the network can bring about. Raises once
----the handshake has begun. Errors: "system". See docs/starttls.md.
+---Before TLS: reads bytes of the transport as they are, at most n. Waits as read does. "closed"
+---means that the stream has ended, which in plain bytes anyone in the network can bring about.
+---Raises once the handshake has begun. Errors: "system". See docs/starttls.md.
 ---@param n integer? default 16384
 ---@return string? bytes
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:plain_read(n) end
 
----Before TLS: writes bytes as they are, from byte i on. Returns how many, as write does. Raises once
----the handshake has begun. Errors: "system".
+---Before TLS: writes bytes as they are, from byte i on. Returns how many, as write does. Raises
+---once the handshake has begun. Errors: "system".
 ---@param data string
 ---@param i integer? default 1
 ---@return integer? written
@@ -603,8 +603,9 @@ function Connection:plain_read(n) end
 ---@return tlslife.Error? err
 function Connection:plain_write(data, i) end
 
----Before TLS: gives back bytes of the peer that were read too early, by plain_read or by somebody who
----had the descriptor before. The next plain_read, or the handshake, finds them first. At most 1 MiB.
+---Before TLS: gives back bytes of the peer that were read too early, by plain_read or by somebody
+---who had the descriptor before. The next plain_read, or the handshake, finds them first. At most 1
+---MiB.
 ---@param bytes string
 ---@return true
 function Connection:unread(bytes) end

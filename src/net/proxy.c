@@ -33,7 +33,7 @@
 
 /* ------------------------------------------------------------------------------------ version 1 */
 
-/* Takes the next word of a line, which ends at a space or at the line's end. NULL: none, or long. */
+/* Takes the next word of a line, which ends at a space or at its end. NULL: none, or a long one. */
 static char *next_word(char **line, size_t len_max) {
     char *word = *line;
     size_t len = strcspn(word, " ");
@@ -119,7 +119,7 @@ static size_t parse_v1(const unsigned char *bytes, size_t len, tlsl_proxy_header
 
 /* ------------------------------------------------------------------------------------ version 2 */
 
-/* Bytes of both addresses and ports for a byte of family and protocol; -1: reserved or no stream. */
+/* Bytes of addresses and ports for a byte of family and protocol; -1: reserved, or no stream. */
 static int addresses_len(unsigned char kind) {
     switch (kind) {
     case 0x00: return 0;   /* unspecified */
