@@ -94,7 +94,8 @@ local WRONG = {
     v2(0x21, 0x11, IPV4, 0), v2(0x21, 0x11, IPV4, 2033),
     v2(0x21, 0x11, IPV4, 65535), v2(0x20, 0x00, "", 65535), v2(0x21, 0x11, IPV4 .. "\4"),
     v2(0x21, 0x11, IPV4 .. "\4\0\1"),
-    v2(0x21, 0x11, IPV4 .. "\4\255\255x"), SIGNATURE:sub(1, 11) .. "\r" .. v2(0x21, 0x11, IPV4):sub(13),
+    v2(0x21, 0x11, IPV4 .. "\4\255\255x"),
+    SIGNATURE:sub(1, 11) .. "\r" .. v2(0x21, 0x11, IPV4):sub(13),
 }
 
 describe("a PROXY header", function()

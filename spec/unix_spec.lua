@@ -194,6 +194,29 @@ describe("the file of a Unix socket", function()
     end)
 end)
 
+describe("a child of fork", function()
+    it("leaves the file of its parent's socket", function()
+        local name = path()
+        local script = process.spill(name .. ".lua", [[
+            package.cpath = arg[2] .. "/spec/support/?.so;" .. package.cpath
+            local tls, uv = require "tlslife", require "luv"
+            local listener = assert(tls.listen("unix:" .. arg[1]))
+            local in_child = require "fork"()
+            if in_child then
+                listener:close()
+                os.exit(0, false)
+            end
+            io.write(uv.fs_lstat(arg[1]) and "there, " or "gone, ")
+            listener:close()
+            io.write(uv.fs_lstat(arg[1]) and "there" or "gone")
+        ]])
+        local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+        local code, output = process.run {program.path, script, name, build}
+        assert.equal(0, code, output)
+        assert.equal("there, gone", output)
+    end)
+end)
+
 describe("a Unix socket whose backlog is full", function()
     local function full(name)
         local kept = {}
