@@ -18,6 +18,7 @@
 --   encrypted_key server's key under the passphrase p.passphrase
 --   garbage       looks like PEM, and is not: garbage_file
 --   empty         an empty file: empty_file
+--   crl           the intermediate's CRL, which is empty: crl_file its path
 --   ocsp_der      a DER OCSP response "good" for server, by the intermediate; ocsp_file its path
 --
 -- They lie in p.dir, which goes with the process; or, where TLSLIFE_PKI_DIR names a directory,
@@ -110,6 +111,10 @@ printf 'V\t491231235959Z\t\t1234\tunknown\t/CN=localhost\n' >index
 openssl ocsp -issuer intermediate.leaf -cert server.leaf -no_nonce -reqout ocsp.request
 openssl ocsp -index index -CA intermediate.leaf -rsigner intermediate.leaf -rkey intermediate.key \
     -ndays 30 -reqin ocsp.request -respout ocsp.der >log
+printf '[it]\ndatabase = crl.index\ndefault_md = sha256\n' >crl.config
+: >crl.index
+openssl ca -config crl.config -name it -cert intermediate.pem -keyfile intermediate.key -gencrl \
+    -crldays 30 -out intermediate.crl
 
 mkdir hashed
 cp ca.pem hashed/root.pem
@@ -149,6 +154,7 @@ local function load(dir)
     read(p, "garbage", "garbage.pem")
     read(p, "empty", "empty.pem")
     read(p, "ocsp", "ocsp.der")
+    read(p, "crl", "intermediate.crl")
     p.ca_file, p.ca_pem = p.ca_cert_file, p.ca_cert
     p.other_ca_file, p.other_ca_pem = p.other_ca_cert_file, p.other_ca_cert
     p.ocsp_der = p.ocsp
