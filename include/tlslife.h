@@ -305,8 +305,8 @@ TLSLIFE_API tlslife_status tlslife_context_set_identity_pem(tlslife_context *con
 /* ---- [4.2] Contexts: verification of the peer */
 
 /*
- * Add CAs that we trust, or the system's. CRLs in the same source are added, too. Each call adds to those before. When verification is on
- * and no CA was added, the system's are used. Errors: INPUT.
+ * Add CAs that we trust, or the system's. CRLs in the same source are added, too. Each call adds to
+ * those before. When verification is on and no CA was added, the system's are used. Errors: INPUT.
  * Source: SSL_CTX_load_verify_locations(3).
  */
 TLSLIFE_API tlslife_status tlslife_context_add_ca_file(tlslife_context *context, const char *path,

@@ -2,8 +2,8 @@
 -- error or succeeds, nothing is lost, and what was made before can be used afterwards. spec/failing
 -- plays the scenes; `./dev failing` plays them all.
 --
--- Here every allocation of ours fails in a few scenes, and a few calls of the system in one that the
--- seed chooses.
+-- Here every allocation of ours fails in a few scenes, and a few calls of the system in one that
+-- the seed chooses.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"

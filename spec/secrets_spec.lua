@@ -149,7 +149,7 @@ describe("messages", function()
     end)
 end)
 
--- -------------------------------------------------------------------------------------- comparisons
+-- ------------------------------------------------------------------------------------- comparisons
 
 -- Every function of the library that compares bytes in a time that depends on them, and why it may:
 -- nobody learns a secret from it. Secrets are compared by CRYPTO_memcmp.

@@ -61,7 +61,7 @@ static unsigned secrets_seen, scans, findings, left;
 static test_identity identity, other;
 static char encrypted[4096];
 
-/* ---------------------------------------------------------------------------------------- messages */
+/* ------------------------------------------------------------------------------------- messages */
 
 static int to_scanner = -1;
 
@@ -167,7 +167,7 @@ void expect_that(bool good, const char *what) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------- secrets */
+/* -------------------------------------------------------------------------------------- secrets */
 
 static void add_forms(known_secret *one) {
     static const char digits[] = "0123456789abcdef";
@@ -266,7 +266,7 @@ static void give(int fd, const message *asked) {
     send_all(fd, bytes, asked->len);
 }
 
-/* ------------------------------------------------------------------------------------------ a scan */
+/* --------------------------------------------------------------------------------------- a scan */
 
 typedef struct region {
     uintptr_t from, to;
@@ -339,7 +339,7 @@ static void scan(pid_t pid) {
     scans++;
 }
 
-/* ------------------------------------------------------------------------------- what it must show */
+/* ---------------------------------------------------------------------------- what it must show */
 
 static void finding(const life *one, const char *mode, const char *what, const char *name,
                     const char *more) {
@@ -420,7 +420,7 @@ static void serve(const life *one, const char *mode, bool plain, pid_t pid, int 
     }
 }
 
-/* --------------------------------------------------------------------------------------- processes */
+/* ------------------------------------------------------------------------------------ processes */
 
 static const life *const all_lives[] = {plain_lives, c_lives, lua_lives};
 

@@ -20,7 +20,7 @@
 
 static tlslife_error err;
 
-/* ------------------------------------------------------------------------- private keys, passphrases */
+/* -------------------------------------------------------------------- private keys, passphrases */
 
 static tlslife_context *with_certificate(void) {
     size_t len = 0;
@@ -110,7 +110,7 @@ static void wrong_passphrase(void) {
     tlslife_context_free(context);
 }
 
-/* --------------------------------------------------------------------------------- pre-shared keys */
+/* ------------------------------------------------------------------------------ pre-shared keys */
 
 static void psk_free(void) {
     tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
@@ -134,7 +134,7 @@ static void psk_refused(void) {
     tlslife_context_free(context);
 }
 
-/* --------------------------------------------------------------------------------------- key rings */
+/* ------------------------------------------------------------------------------------ key rings */
 
 /* The key that the ring derives from the secret, told. */
 static void tell_sealing_key(const char *name, const unsigned char *secret) {
@@ -195,7 +195,7 @@ static void ring_is_full(void) {
     tlslife_keyring_free(ring);
 }
 
-/* -------------------------------------------------------------------------------------- ticket keys */
+/* ---------------------------------------------------------------------------------- ticket keys */
 
 /* Two keys; the names, which are public, are not looked for. */
 static tlslife_status use_own_keys(tlslife_ticket_keys **out, size_t keys_len) {
@@ -254,7 +254,7 @@ static void derived_keys_free(void) {
     expect_gone();
 }
 
-/* ------------------------------------------------------------------------------------- connections */
+/* ---------------------------------------------------------------------------------- connections */
 
 typedef struct pair {
     tlslife_context *client_context, *server_context;
@@ -419,7 +419,7 @@ static void connection_dupped(void) {
     expect_gone();
 }
 
-/* ---------------------------------------------------------------------------------------- sessions */
+/* ------------------------------------------------------------------------------------- sessions */
 
 static void session_copied(void) {
     unsigned char *bytes = NULL;
@@ -506,7 +506,7 @@ static void cache_in_slab(void) {
     (void)unlink(path);
 }
 
-/* ------------------------------------------------------------------------------------------- Redis */
+/* ---------------------------------------------------------------------------------------- Redis */
 
 static void redis_password(void) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -543,7 +543,7 @@ static void redis_password(void) {
     expect_gone();
 }
 
-/* ------------------------------------------------------------------------------------------- table */
+/* ---------------------------------------------------------------------------------------- table */
 
 const life c_lives[] = {
     {"private key", "free", key_free},

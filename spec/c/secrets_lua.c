@@ -59,9 +59,11 @@ static int lua_gone(lua_State *L) {
 static const char before_each[] =
     "local tls, given, told, held, gone = ...\n"
     "local function connect(versions, psk)\n"
-    "    local server = assert(tls.context {role = 'server', certificate = given 'PEM certificate',\n"
+    "    local server = assert(tls.context {role = 'server',\n"
+    "        certificate = given 'PEM certificate',\n"
     "        private_key = given 'PEM key', max_version = versions, psk = psk})\n"
-    "    local client = assert(tls.context {role = 'client', ca = given 'PEM certificate', psk = psk,\n"
+    "    local client = assert(tls.context {role = 'client', psk = psk,\n"
+    "        ca = given 'PEM certificate',\n"
     "        keylog = true})\n"
     "    local a, b = assert(client:connection()), assert(server:connection())\n"
     "    a:set_blocking(false) b:set_blocking(false) a:set_hostname 'localhost' tls.pair(a, b)\n"
@@ -92,7 +94,7 @@ static void run(const char *script) {
     expect_gone();
 }
 
-/* -------------------------------------------------------------------------------------- the scripts */
+/* ---------------------------------------------------------------------------------- the scripts */
 
 #define LIFE(name, script)   \
     static void name(void) { \
@@ -101,35 +103,41 @@ static void run(const char *script) {
 
 LIFE(
     options_free,
-    "do local context = assert(tls.context {role = 'server', certificate = given 'PEM certificate',\n"
+    "do local context = assert(tls.context {role = 'server',\n"
+    "        certificate = given 'PEM certificate',\n"
     "    private_key = given 'PEM encrypted key', passphrase = given 'passphrase',\n"
     "    psk = {identity = 'someone', key = given('PSK', 48)}})\n"
     "held 'private key,PSK' context:free() end gone()")
 
 LIFE(
     options_collected,
-    "do local context = assert(tls.context {role = 'server', certificate = given 'PEM certificate',\n"
+    "do local context = assert(tls.context {role = 'server',\n"
+    "        certificate = given 'PEM certificate',\n"
     "    private_key = given 'PEM encrypted key', passphrase = given 'passphrase',\n"
     "    psk = {identity = 'someone', key = given('PSK', 48)}})\n"
     "held 'private key,PSK' end gone()")
 
 LIFE(options_end_with_state,
-     "context = assert(tls.context {role = 'server', certificate = given 'PEM certificate',\n"
+     "context = assert(tls.context {role = 'server',\n"
+    "        certificate = given 'PEM certificate',\n"
      "    private_key = given 'PEM key', psk = {identity = 'someone', key = given('PSK', 48)}})\n"
      "held 'private key,PSK'")
 
 LIFE(option_raises,
-     "do local ok = pcall(tls.context, {role = 'server', certificate = given 'PEM certificate',\n"
+     "do local ok = pcall(tls.context, {role = 'server',\n"
+    "        certificate = given 'PEM certificate',\n"
      "    private_key = given 'PEM key', psk = {identity = 'someone', key = given('PSK', 48)},\n"
      "    session_timeout = -1}) assert(not ok) end gone()")
 
 LIFE(option_fails,
-     "do local ok = tls.context {role = 'server', certificate = given 'PEM certificate',\n"
+     "do local ok = tls.context {role = 'server',\n"
+    "        certificate = given 'PEM certificate',\n"
      "    private_key = given 'PEM key', psk = {identity = 'someone', key = given('PSK', 48)},\n"
      "    keylog = '/nowhere/at/all'} assert(not ok) end gone()")
 
 LIFE(key_fails,
-     "do local ok = tls.context {role = 'server', certificate = given 'PEM certificate',\n"
+     "do local ok = tls.context {role = 'server',\n"
+    "        certificate = given 'PEM certificate',\n"
      "    private_key = given 'PEM encrypted key', passphrase = given('wrong passphrase', 32)}\n"
      "assert(not ok) end gone()")
 

@@ -1,12 +1,16 @@
-# coverage.awk: what a fuzz target has reached of src/, from libFuzzer's log (-print_coverage=1), and whether that is enough.
+# coverage.awk: what a fuzz target has reached of src/, from libFuzzer's log (-print_coverage=1),
+# and whether that is enough.
 #
-#   awk -f coverage.awk NAME.c NAME.log      a line for the target; fails where it is below a floor in the head of NAME.c
-#   awk -f coverage.awk -v all=1 *.log       "N targets, M runs, E edges": an edge that several targets reach counts once
+#   awk -f coverage.awk NAME.c NAME.log
+#       A line for the target. It fails where the target is below a floor in the head of NAME.c.
+#   awk -f coverage.awk -v all=1 *.log
+#       "N targets, M runs, E edges": an edge that several targets reach counts once.
 #
-# An edge is a block of clang's -fsanitize=fuzzer-no-link. Many blocks are those to which UndefinedBehaviorSanitizer's checks
-# go when they fail, so that sound code seldom reaches more than 60 % of a file. What ran before the first input, to make
-# contexts and the like, is not counted. Which edges of a function were reached is not printed, only how many. So of several
-# targets the one that reaches the most of a function counts for it.
+# An edge is a block of clang's -fsanitize=fuzzer-no-link. Many blocks are those to which
+# UndefinedBehaviorSanitizer's checks go when they fail, so that sound code seldom reaches more than
+# 60 % of a file. What ran before the first input, to make contexts and the like, is not counted.
+# Which edges of a function were reached is not printed, only how many. So of several targets the
+# one that reaches the most of a function counts for it.
 
 function short(path) {
     sub(/.*\/src\//, "src/", path)

@@ -34,7 +34,7 @@
 #define PSK_IDENTITY_MAX PSK_MAX_IDENTITY_LEN
 #define PSK_KEY_MAX 256
 #define OCSP_MAX 65535
-#define CERT_LIST_MAX (16 * 1024 * 1024)
+#define CERT_LIST_MAX 16777216
 #define FRAGMENT_MIN 512
 
 /* The result of a setter: OK, or what libssl says against `value`. */
