@@ -326,6 +326,16 @@ static void refuse(int fd) {
     CHECK(fd < 0 || close(fd) == 0); /* it is ours still */
 }
 
+/* The kernel has chosen an abstract name for it. */
+static void test_unix_socket_handed_over(void) {
+    int fd = listening_socket(AF_UNIX, SOCK_STREAM, true);
+    tlslife_listener *listener = tlslife_listen_fd(fd, NULL);
+    if (CHECK(listener != NULL)) {
+        CHECK(tlslife_listener_fd(listener) == fd && tlslife_listener_port(listener) == -1);
+        tlslife_listener_free(listener);
+    }
+}
+
 static void test_handed_over(void) {
     tlslife_conn *accepted = NULL;
     char port[16];
@@ -359,7 +369,8 @@ static void test_not_a_listener(void) {
     refuse(pipe_ends[0]);
     refuse(listening_socket(AF_INET, SOCK_STREAM, false));
     refuse(listening_socket(AF_INET, SOCK_DGRAM, false));
-    refuse(listening_socket(AF_UNIX, SOCK_STREAM, true));
+    refuse(listening_socket(AF_UNIX, SOCK_STREAM, false));
+    refuse(listening_socket(AF_UNIX, SOCK_SEQPACKET, true));
 }
 
 int main(void) {
@@ -375,6 +386,7 @@ int main(void) {
     test_close_of_a_full_transport();
     test_close_under_a_flood();
     test_handed_over();
+    test_unix_socket_handed_over();
     test_not_a_listener();
     tlslife_context_free(client_context);
     tlslife_context_free(server_context);
