@@ -101,43 +101,40 @@ static void run(const char *script) {
         run(script);         \
     }
 
-LIFE(
-    options_free,
-    "do local context = assert(tls.context {role = 'server',\n"
-    "        certificate = given 'PEM certificate',\n"
-    "    private_key = given 'PEM encrypted key', passphrase = given 'passphrase',\n"
-    "    psk = {identity = 'someone', key = given('PSK', 48)}})\n"
-    "held 'private key,PSK' context:free() end gone()")
+LIFE(options_free, "do local context = assert(tls.context {role = 'server',\n"
+                   "        certificate = given 'PEM certificate',\n"
+                   "    private_key = given 'PEM encrypted key', passphrase = given 'passphrase',\n"
+                   "    psk = {identity = 'someone', key = given('PSK', 48)}})\n"
+                   "held 'private key,PSK' context:free() end gone()")
 
-LIFE(
-    options_collected,
-    "do local context = assert(tls.context {role = 'server',\n"
-    "        certificate = given 'PEM certificate',\n"
-    "    private_key = given 'PEM encrypted key', passphrase = given 'passphrase',\n"
-    "    psk = {identity = 'someone', key = given('PSK', 48)}})\n"
-    "held 'private key,PSK' end gone()")
+LIFE(options_collected,
+     "do local context = assert(tls.context {role = 'server',\n"
+     "        certificate = given 'PEM certificate',\n"
+     "    private_key = given 'PEM encrypted key', passphrase = given 'passphrase',\n"
+     "    psk = {identity = 'someone', key = given('PSK', 48)}})\n"
+     "held 'private key,PSK' end gone()")
 
 LIFE(options_end_with_state,
      "context = assert(tls.context {role = 'server',\n"
-    "        certificate = given 'PEM certificate',\n"
+     "        certificate = given 'PEM certificate',\n"
      "    private_key = given 'PEM key', psk = {identity = 'someone', key = given('PSK', 48)}})\n"
      "held 'private key,PSK'")
 
 LIFE(option_raises,
      "do local ok = pcall(tls.context, {role = 'server',\n"
-    "        certificate = given 'PEM certificate',\n"
+     "        certificate = given 'PEM certificate',\n"
      "    private_key = given 'PEM key', psk = {identity = 'someone', key = given('PSK', 48)},\n"
      "    session_timeout = -1}) assert(not ok) end gone()")
 
 LIFE(option_fails,
      "do local ok = tls.context {role = 'server',\n"
-    "        certificate = given 'PEM certificate',\n"
+     "        certificate = given 'PEM certificate',\n"
      "    private_key = given 'PEM key', psk = {identity = 'someone', key = given('PSK', 48)},\n"
      "    keylog = '/nowhere/at/all'} assert(not ok) end gone()")
 
 LIFE(key_fails,
      "do local ok = tls.context {role = 'server',\n"
-    "        certificate = given 'PEM certificate',\n"
+     "        certificate = given 'PEM certificate',\n"
      "    private_key = given 'PEM encrypted key', passphrase = given('wrong passphrase', 32)}\n"
      "assert(not ok) end gone()")
 
