@@ -151,8 +151,8 @@ static void give_seldom(block *given, size_t size) {
 }
 
 /*
- * Wipes a block that is given back, unless it is a buffer for a record. OPENSSL_cleanse writes eight
- * bytes at a time, which took a sixth of a resumed handshake.
+ * Wipes a block that is given back, unless it is a buffer for a record. OPENSSL_cleanse writes
+ * eight bytes at a time, which took a sixth of a resumed handshake.
  */
 static void wipe(block *given, size_t size) {
     if (fits(size) && given->mark == mark_of(given)) {
