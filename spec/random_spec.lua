@@ -129,12 +129,13 @@ local FOUND_FLEETS = {
     },
 }
 
---- A fleet's clock is loaded before the program.
+--- A fleet's clock is loaded before the program. It is named without its path, because ld.so(8)
+-- takes LD_PRELOAD apart at spaces.
 local function play(path, machine)
     local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
     local clock = process.spill(process.directory() .. "/clock", ("\0"):rep(16))
-    return process.run {"env", "LD_PRELOAD=" .. (machine == "fleet" and build
-        .. "/spec/faults/clock.so" or ""),
+    return process.run {"env", "LD_PRELOAD=" .. (machine == "fleet" and "clock.so" or ""),
+        "LD_LIBRARY_PATH=" .. build .. "/spec/faults",
         "TLSLIFE_CLOCK_FILE=" .. clock,
         "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1")
             .. ":verify_asan_link_order=0",

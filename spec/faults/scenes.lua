@@ -185,14 +185,18 @@ local WAITERS <const> = { keep_alive = 6, short = 2, resumed = 16, slow = 4, big
 
 -- The server reads the time from a file that the scene writes.
 function scenes.clock()
-    local library = program.path:match "^(.*)/" .. "/spec/faults/clock.so"
-    if not io.open(library) then return "no spec/faults/clock.so beside the program" end
+    local directory = program.path:match "^(.*)/" .. "/spec/faults"
+    if not io.open(directory .. "/clock.so") then
+        return "no spec/faults/clock.so beside the program"
+    end
     local path = process.spill(process.directory() .. "/clock", ("i8"):pack(0))
     return {
         name = "the clock jumps", share = 8, mix = WAITERS,
         server = {
             workers = 2, store = "serve",
-            environment = { LD_PRELOAD = library, TLSLIFE_CLOCK_FILE = path },
+            environment = { -- ld.so(8) takes LD_PRELOAD apart at spaces
+                LD_PRELOAD = "clock.so", LD_LIBRARY_PATH = directory, TLSLIFE_CLOCK_FILE = path,
+            },
         },
         during = function(self)
             local i = 0

@@ -22,7 +22,7 @@ local FAILED, SECONDS_EACH = 3, 2 -- a child's exit status; what a program has a
 
 local options = {seed = 1, lines = 40, jobs = 2}
 local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
-local CLOCK <const> = BUILD .. "/spec/faults/clock.so" -- fleets move the time
+local CLOCK <const> = BUILD .. "/spec/faults" -- the folder of clock.so: fleets move the time
 
 --- What can be played. play returns nil or a failure, and two numbers that the parent adds up.
 local MACHINES = {
@@ -103,9 +103,11 @@ local function start(machine, words, seconds)
         started = started + 1
         local file = ("%s/clock%d"):format(process.directory(), started)
         process.spill(file, fleet.clock_bytes(0))
-        table.move(command, 2, 3, 5)
-        command[2], command[3] = "LD_PRELOAD=" .. CLOCK, "TLSLIFE_CLOCK_FILE=" .. file
-        command[4] = "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1")
+        table.move(command, 2, 3, 6)
+        -- without its path, because ld.so(8) takes LD_PRELOAD apart at spaces
+        command[2], command[3] = "LD_PRELOAD=clock.so", "LD_LIBRARY_PATH=" .. CLOCK
+        command[4] = "TLSLIFE_CLOCK_FILE=" .. file
+        command[5] = "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1")
             .. ":verify_asan_link_order=0"
     end
     for _, word in ipairs(words) do command[#command + 1] = tostring(word) end
