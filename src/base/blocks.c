@@ -166,7 +166,10 @@ static void wipe(block *given, size_t size) {
 static void give(void *given, const char *file, int line) {
     (void)file;
     (void)line;
-    size_t size = given == NULL ? 0 : malloc_usable_size(given);
+    if (given == NULL) {
+        return;
+    }
+    size_t size = malloc_usable_size(given);
     wipe(given, size);
     if (fits(size) && kept.bytes + size <= kept.bytes_max) {
         push(kind_within(size), given);
