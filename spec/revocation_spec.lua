@@ -28,6 +28,8 @@ crl ca root ""
 crl ca root_revoked "$p/intermediate.pem"
 crl other_ca other ""
 openssl crl -in revoked.pem -outform DER -out revoked.der
+cat "$p/ca.pem" "$p/intermediate.pem" >cas.pem
+openssl crl2pkcs7 -in clean.pem -certfile cas.pem -out with_root.p7
 openssl crl2pkcs7 -in revoked.pem -certfile "$p/intermediate.pem" -out revoked.p7
 ]]
 
@@ -124,6 +126,19 @@ describe("a CRL", function()
         assert.truthy(said {ca = crl "clean.pem"}:find "holds a CRL, and a certificate was exp")
         assert.truthy(said {crl = process.slurp(crl "clean.pem"):gsub("\n.", "\nA", 3)}
             :find "is damaged")
+    end)
+
+    it("beside certificates makes none of these trusted", function()
+        local source = crl "with_root.p7"
+        for _, version in ipairs(pair.VERSIONS) do
+            for _, options in ipairs {
+                {ca = p.other_ca_file, crl = source},
+                {ca = p.other_ca_file, crl = source, partial_chain = true},
+            } do
+                options.crl_check = "none"
+                is_refused("local issuer certificate", options, version)
+            end
+        end
     end)
 
     it("that changes makes another policy, so no older session resumes", function()

@@ -102,34 +102,45 @@ static int give_passphrase(char *buffer, int size, int writing, void *data) {
     return (int)len;
 }
 
-/* Takes over what info holds, if it is wanted. false: memory is short. */
-static bool take(OSSL_STORE_INFO *info, tlsl_objects *out, findings *found) {
-    X509 *x509 = NULL;
-    X509_CRL *crl = NULL;
-    bool ok = true;
-    switch (OSSL_STORE_INFO_get_type(info)) {
-    case OSSL_STORE_INFO_CERT:
-        found->certificates++;
-        x509 = OSSL_STORE_INFO_get1_CERT(info);
-        ok = x509 != NULL && sk_X509_push(out->certificates, x509) > 0;
-        break;
-    case OSSL_STORE_INFO_CRL:
-        found->crls++;
-        crl = OSSL_STORE_INFO_get1_CRL(info);
-        ok = crl != NULL && sk_X509_CRL_push(out->crls, crl) > 0;
-        break;
-    case OSSL_STORE_INFO_PKEY:
-        found->keys++;
-        out->key = out->key != NULL ? out->key : OSSL_STORE_INFO_get1_PKEY(info);
-        ok = out->key != NULL;
-        break;
-    default: break;
-    }
+static bool keep_certificate(tlsl_objects *out, X509 *x509) {
+    bool ok = x509 != NULL && sk_X509_push(out->certificates, x509) > 0;
     if (!ok) {
         X509_free(x509);
+    }
+    return ok;
+}
+
+static bool keep_crl(tlsl_objects *out, X509_CRL *crl) {
+    bool ok = crl != NULL && sk_X509_CRL_push(out->crls, crl) > 0;
+    if (!ok) {
         X509_CRL_free(crl);
     }
     return ok;
+}
+
+static bool wants_crls(const findings *found) {
+    return found->wanted & (TLSL_WANTED_CRLS | TLSL_WELCOME_CRLS);
+}
+
+/* Counts what info holds, and takes it over if it is wanted. false: memory is short. */
+static bool take(OSSL_STORE_INFO *info, tlsl_objects *out, findings *found) {
+    switch (OSSL_STORE_INFO_get_type(info)) {
+    case OSSL_STORE_INFO_CERT:
+        found->certificates++;
+        return !(found->wanted & TLSL_WANTED_CERTIFICATES) ||
+               keep_certificate(out, OSSL_STORE_INFO_get1_CERT(info));
+    case OSSL_STORE_INFO_CRL:
+        found->crls++;
+        return !wants_crls(found) || keep_crl(out, OSSL_STORE_INFO_get1_CRL(info));
+    case OSSL_STORE_INFO_PKEY:
+        found->keys++;
+        if (found->wanted & TLSL_WANTED_KEY && out->key == NULL) {
+            out->key = OSSL_STORE_INFO_get1_PKEY(info);
+            return out->key != NULL;
+        }
+        return true;
+    default: return true;
+    }
 }
 
 /* Takes all objects of a store, and closes it. One that is damaged ends it. */
@@ -165,20 +176,6 @@ static bool collect_bytes(const char *bytes, size_t len, const UI_METHOD *ask, t
 
 /* --------------------------------------------------------------------------------------- PKCS#7 */
 
-static bool add_all(tlsl_objects *out, const STACK_OF(X509) *x509s,
-                    const STACK_OF(X509_CRL) *crls) {
-    bool ok = true;
-    for (int i = 0; ok && i < sk_X509_num(x509s); i++) {
-        X509 *x509 = sk_X509_value(x509s, i);
-        ok = X509_up_ref(x509) == 1 && sk_X509_push(out->certificates, x509) > 0;
-    }
-    for (int i = 0; ok && i < sk_X509_CRL_num(crls); i++) {
-        X509_CRL *crl = sk_X509_CRL_value(crls, i);
-        ok = X509_CRL_up_ref(crl) == 1 && sk_X509_CRL_push(out->crls, crl) > 0;
-    }
-    return ok;
-}
-
 /* A PKCS#7 need not be in order: the leaf, which issued none of the others, comes first. */
 static void leaf_first(STACK_OF(X509) *x509s) {
     for (int i = 0; i < sk_X509_num(x509s); i++) {
@@ -195,31 +192,33 @@ static void leaf_first(STACK_OF(X509) *x509s) {
     }
 }
 
-/* false only if memory is short. *out_is tells whether the bytes are a PKCS#7. */
-static bool collect_pkcs7(const char *bytes, size_t len, bool pem, tlsl_objects *out,
-                          bool *out_is) {
-    BIO *bio = BIO_new_mem_buf(bytes, (int)len);
-    PKCS7 *pkcs7 = bio == NULL ? NULL
-                   : pem       ? PEM_read_bio_PKCS7(bio, NULL, NULL, NULL)
-                               : d2i_PKCS7_bio(bio, NULL);
-    bool ok = bio != NULL;
-    *out_is = pkcs7 != NULL && PKCS7_type_is_signed(pkcs7) && pkcs7->d.sign != NULL;
-    if (*out_is) {
-        ok = add_all(out, pkcs7->d.sign->cert, pkcs7->d.sign->crl);
+/* Counts what a PKCS#7 holds, and takes over what is wanted. false: memory is short. */
+static bool take_signed(const PKCS7_SIGNED *sign, tlsl_objects *out, findings *found) {
+    int certificates = sk_X509_num(sign->cert), crls = sk_X509_CRL_num(sign->crl); /* -1: none */
+    bool ok = true;
+    if (certificates > 0 && found->wanted & TLSL_WANTED_CERTIFICATES) {
+        ok = X509_add_certs(out->certificates, sign->cert, X509_ADD_FLAG_UP_REF) == 1;
         leaf_first(out->certificates);
     }
-    PKCS7_free(pkcs7);
-    BIO_free(bio);
+    for (int i = 0; ok && wants_crls(found) && i < crls; i++) {
+        X509_CRL *crl = sk_X509_CRL_value(sign->crl, i);
+        ok = X509_CRL_up_ref(crl) == 1 && keep_crl(out, crl);
+    }
+    found->certificates += certificates > 0 ? certificates : 0;
+    found->crls += crls > 0 ? crls : 0;
     return ok;
 }
 
 static bool add_pkcs7(const char *bytes, size_t len, tlsl_objects *out, findings *found) {
-    int certificates = sk_X509_num(out->certificates), crls = sk_X509_CRL_num(out->crls);
-    bool is = false;
-    bool ok = collect_pkcs7(bytes, len, found->pem, out, &is);
-    found->certificates += sk_X509_num(out->certificates) - certificates;
-    found->crls += sk_X509_CRL_num(out->crls) - crls;
+    BIO *bio = BIO_new_mem_buf(bytes, (int)len);
+    PKCS7 *pkcs7 = bio == NULL  ? NULL
+                   : found->pem ? PEM_read_bio_PKCS7(bio, NULL, NULL, NULL)
+                                : d2i_PKCS7_bio(bio, NULL);
+    bool is = pkcs7 != NULL && PKCS7_type_is_signed(pkcs7) && pkcs7->d.sign != NULL;
+    bool ok = bio != NULL && (!is || take_signed(pkcs7->d.sign, out, found));
     found->damaged += !is;
+    PKCS7_free(pkcs7);
+    BIO_free(bio);
     return ok;
 }
 
