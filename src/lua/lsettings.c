@@ -48,34 +48,44 @@ static tlslife_status set_role(tlb_setting *s) {
 
 /* ---------------------------------------------------------------------- certificates, keys, CAs */
 
-static tlslife_status certificate_at(tlb_setting *s, int idx) {
+typedef tlslife_status (*set_by_text)(tlslife_context *, const char *, size_t, tlslife_error *);
+typedef tlslife_status (*set_by_file)(tlslife_context *, const char *, tlslife_error *);
+typedef tlslife_status (*open_by_text)(tlslife_context *, const char *, size_t, const char *,
+                                       tlslife_error *);
+typedef tlslife_status (*open_by_file)(tlslife_context *, const char *, const char *,
+                                       tlslife_error *);
+
+/* Sets the source at idx, by whichever of the two functions takes it. */
+static tlslife_status source_at(tlb_setting *s, int idx, set_by_text text, set_by_file file) {
     size_t len;
     const char *string = lua_tolstring(s->L, idx, &len);
-    if (is_text(s, idx)) {
-        return tlslife_context_set_certificate_pem(s->context, string, len, &s->err);
-    }
-    return tlslife_context_set_certificate_file(s->context, tlb_option_text_at(s, idx), &s->err);
+    return is_text(s, idx) ? text(s->context, string, len, &s->err)
+                           : file(s->context, tlb_option_text_at(s, idx), &s->err);
+}
+
+/* The same of a source that may be encrypted. */
+static tlslife_status locked_at(tlb_setting *s, int idx, const char *passphrase, open_by_text text,
+                                open_by_file file) {
+    size_t len;
+    const char *string = lua_tolstring(s->L, idx, &len);
+    return is_text(s, idx) ? text(s->context, string, len, passphrase, &s->err)
+                           : file(s->context, tlb_option_text_at(s, idx), passphrase, &s->err);
+}
+
+static tlslife_status certificate_at(tlb_setting *s, int idx) {
+    return source_at(s, idx, tlslife_context_set_certificate_pem,
+                     tlslife_context_set_certificate_file);
 }
 
 static tlslife_status private_key_at(tlb_setting *s, int idx, const char *passphrase) {
-    size_t len;
-    const char *string = lua_tolstring(s->L, idx, &len);
-    if (is_text(s, idx)) {
-        return tlslife_context_set_private_key_pem(s->context, string, len, passphrase, &s->err);
-    }
-    return tlslife_context_set_private_key_file(s->context, tlb_option_text_at(s, idx), passphrase,
-                                                &s->err);
+    return locked_at(s, idx, passphrase, tlslife_context_set_private_key_pem,
+                     tlslife_context_set_private_key_file);
 }
 
 /* Sets a certificate and its private key, which are together at idx. */
 static tlslife_status identity_at(tlb_setting *s, int idx, const char *passphrase) {
-    size_t len;
-    const char *string = lua_tolstring(s->L, idx, &len);
-    if (is_text(s, idx)) {
-        return tlslife_context_set_identity_pem(s->context, string, len, passphrase, &s->err);
-    }
-    return tlslife_context_set_identity_file(s->context, tlb_option_text_at(s, idx), passphrase,
-                                             &s->err);
+    return locked_at(s, idx, passphrase, tlslife_context_set_identity_pem,
+                     tlslife_context_set_identity_file);
 }
 
 /* Sets {certificate =, private_key =, passphrase =} at idx. */
@@ -133,19 +143,16 @@ static tlslife_status set_passphrase(tlb_setting *s) {
 }
 
 static tlslife_status ca_at(tlb_setting *s, int idx) {
-    size_t len;
-    const char *string = lua_tolstring(s->L, idx, &len);
+    const char *string = lua_tostring(s->L, idx);
     struct stat status;
     if (strcmp(string, "system") == 0) {
         return tlslife_context_use_system_ca(s->context, &s->err);
     }
-    if (is_text(s, idx)) {
-        return tlslife_context_add_ca_pem(s->context, string, len, &s->err);
-    }
-    if (stat(tlb_option_text_at(s, idx), &status) == 0 && S_ISDIR(status.st_mode)) {
+    if (!is_text(s, idx) && stat(tlb_option_text_at(s, idx), &status) == 0 &&
+        S_ISDIR(status.st_mode)) {
         return tlslife_context_add_ca_directory(s->context, string, &s->err);
     }
-    return tlslife_context_add_ca_file(s->context, string, &s->err);
+    return source_at(s, idx, tlslife_context_add_ca_pem, tlslife_context_add_ca_file);
 }
 
 typedef tlslife_status (*source_setter)(tlb_setting *s, int idx);
@@ -177,11 +184,7 @@ static tlslife_status set_ca(tlb_setting *s) {
 }
 
 static tlslife_status client_ca_at(tlb_setting *s, int idx) {
-    size_t len;
-    const char *string = lua_tolstring(s->L, idx, &len);
-    return is_text(s, idx) ? tlslife_context_set_client_ca_pem(s->context, string, len, &s->err)
-                           : tlslife_context_set_client_ca_file(
-                                 s->context, tlb_option_text_at(s, idx), &s->err);
+    return source_at(s, idx, tlslife_context_set_client_ca_pem, tlslife_context_set_client_ca_file);
 }
 
 static tlslife_status set_client_ca(tlb_setting *s) {
@@ -189,11 +192,7 @@ static tlslife_status set_client_ca(tlb_setting *s) {
 }
 
 static tlslife_status crl_at(tlb_setting *s, int idx) {
-    size_t len;
-    const char *string = lua_tolstring(s->L, idx, &len);
-    return is_text(s, idx)
-               ? tlslife_context_add_crl_pem(s->context, string, len, &s->err)
-               : tlslife_context_add_crl_file(s->context, tlb_option_text_at(s, idx), &s->err);
+    return source_at(s, idx, tlslife_context_add_crl_pem, tlslife_context_add_crl_file);
 }
 
 static tlslife_status set_crl(tlb_setting *s) {
