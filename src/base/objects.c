@@ -225,11 +225,10 @@ static bool add_pkcs7(const char *bytes, size_t len, tlsl_objects *out, findings
 /* -------------------------------------------------------------------------------------- sources */
 
 /*
- * The length of the SEQUENCE in DER at the start of the bytes; 0 if there is none. OpenSSL looks at
- * each byte of a file as the possible start of an object, which takes minutes for a megabyte of
- * zeros. So nothing reaches it that is not one SEQUENCE.
+ * OpenSSL looks at each byte of a file as the possible start of an object, which takes minutes for
+ * a megabyte of zeros. So nothing reaches it that is not one SEQUENCE.
  */
-static size_t sequence_len(const unsigned char *bytes, size_t len) {
+size_t tlsl_sequence_len(const unsigned char *bytes, size_t len) {
     const unsigned char *at = bytes;
     long content = 0;
     int tag = 0, class = 0;
@@ -246,7 +245,7 @@ static bool load_der(const char *bytes, size_t len, const UI_METHOD *ask, tlsl_o
                      findings *found) {
     bool ok = true;
     size_t at = 0, one;
-    while (ok && (one = sequence_len((const unsigned char *)bytes + at, len - at)) > 0) {
+    while (ok && (one = tlsl_sequence_len((const unsigned char *)bytes + at, len - at)) > 0) {
         int damaged = found->damaged;
         ok = collect_bytes(bytes + at, one, ask, out, found);
         if (ok && found->damaged > damaged) { /* the store knows no PKCS#7 */
@@ -268,11 +267,11 @@ static bool is_sound(const char *text, size_t len, bool trusted) {
     bool sound = false;
     ERR_set_mark();
     if (bio != NULL && PEM_read_bio(bio, &name, &header, &data, &data_len) == 1) {
-        size_t one = sequence_len(data, (size_t)data_len);
+        size_t one = tlsl_sequence_len(data, (size_t)data_len);
         /* A trusted certificate has a second SEQUENCE: what it is trusted for. */
         sound = header[0] != '\0' || one == (size_t)data_len ||
                 (trusted && one > 0 &&
-                 one + sequence_len(data + one, (size_t)data_len - one) == (size_t)data_len);
+                 one + tlsl_sequence_len(data + one, (size_t)data_len - one) == (size_t)data_len);
     }
     ERR_pop_to_mark();
     OPENSSL_free(name);

@@ -32,5 +32,7 @@ typedef struct tlsl_objects {
 tlslife_status tlsl_objects_load(const tlsl_source *source, int wanted, const char *passphrase,
                                  tlsl_objects *out, tlslife_error *err);
 void tlsl_objects_free(tlsl_objects *objects);
+/* The length of the SEQUENCE in DER with which the bytes begin; 0 if they begin with none. */
+size_t tlsl_sequence_len(const unsigned char *bytes, size_t len);
 
 #endif

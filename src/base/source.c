@@ -12,7 +12,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/error.h"
 #include "base/source.h"
 #include "tlslife.h"
@@ -139,9 +139,8 @@ tlslife_status tlsl_source_open(const char *path, tlsl_source *out, tlslife_erro
 }
 
 void tlsl_source_close(tlsl_source *source) {
-    if (source->owned && source->bytes != NULL) {
-        OPENSSL_cleanse(source->bytes, source->len);
-        free(source->bytes);
+    if (source->owned) {
+        tlsl_wipe_free(source->bytes, source->len);
     }
     source->bytes = NULL;
 }

@@ -106,13 +106,12 @@ static tlslife_status set_private_key(tlslife_context *context, const tlsl_sourc
 
 /* Brings the certificate that the key belongs to, if there is one, to the front. */
 static void leaf_of_key_first(STACK_OF(X509) *certificates, EVP_PKEY *key) {
-    for (int i = 1; i < sk_X509_num(certificates); i++) {
-        X509 *one = sk_X509_value(certificates, i);
-        if (X509_check_private_key(one, key) == 1) {
-            (void)sk_X509_delete(certificates, i);
-            (void)sk_X509_unshift(certificates, one); /* into the place that has become free */
-            return;
-        }
+    int i = 0, n = sk_X509_num(certificates);
+    while (i < n && X509_check_private_key(sk_X509_value(certificates, i), key) != 1) {
+        i++;
+    }
+    if (i > 0 && i < n) { /* into the place that has become free */
+        (void)sk_X509_unshift(certificates, sk_X509_delete(certificates, i));
     }
     ERR_clear_error();
 }
@@ -123,9 +122,7 @@ static tlslife_status set_identity(tlslife_context *context, const tlsl_source *
     tlslife_status status = tlsl_objects_load(source, TLSL_WANTED_CERTIFICATES | TLSL_WANTED_KEY,
                                               passphrase, &got, err);
     if (status == TLSLIFE_OK) {
-        if (X509_check_private_key(sk_X509_value(got.certificates, 0), got.key) != 1) {
-            leaf_of_key_first(got.certificates, got.key);
-        }
+        leaf_of_key_first(got.certificates, got.key);
         status = use_certificates(context->ctx, got.certificates)
                      ? use_key(context, source, got.key, err)
                      : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
@@ -184,18 +181,25 @@ static bool trust(tlslife_context *context, const tlsl_objects *got) {
     return ok;
 }
 
+/* Trusts the CAs, and adds the CRLs, of a source. what names them in a message. */
+static tlslife_status trust_source(tlslife_context *context, const tlsl_source *source, int wanted,
+                                   const char *what, tlslife_error *err) {
+    tlsl_objects got;
+    tlslife_status status = tlsl_objects_load(source, wanted, NULL, &got, err);
+    if (status == TLSLIFE_OK && !trust(context, &got)) {
+        status = tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the %s in %s cannot be used", what,
+                                   source->name);
+    }
+    tlsl_objects_free(&got);
+    return status;
+}
+
 static tlslife_status add_ca(tlslife_context *context, const tlsl_source *source,
                              const char *passphrase, tlslife_error *err) {
     (void)passphrase;
-    tlsl_objects got;
     tlslife_status status =
-        tlsl_objects_load(source, TLSL_WANTED_CERTIFICATES | TLSL_WELCOME_CRLS, NULL, &got, err);
-    if (status == TLSLIFE_OK && !trust(context, &got)) {
-        status =
-            tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the CAs in %s cannot be used", source->name);
-    }
+        trust_source(context, source, TLSL_WANTED_CERTIFICATES | TLSL_WELCOME_CRLS, "CAs", err);
     context->ca_given = context->ca_given || status == TLSLIFE_OK;
-    tlsl_objects_free(&got);
     return status;
 }
 
@@ -212,16 +216,10 @@ tlslife_status tlslife_context_add_ca_pem(tlslife_context *context, const char *
 static tlslife_status add_crl(tlslife_context *context, const tlsl_source *source,
                               const char *passphrase, tlslife_error *err) {
     (void)passphrase;
-    tlsl_objects got;
-    tlslife_status status = tlsl_objects_load(source, TLSL_WANTED_CRLS, NULL, &got, err);
-    if (status == TLSLIFE_OK && !trust(context, &got)) {
-        status = tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the CRLs in %s cannot be used",
-                                   source->name);
-    }
+    tlslife_status status = trust_source(context, source, TLSL_WANTED_CRLS, "CRLs", err);
     if (status == TLSLIFE_OK) {
         X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context->ctx), X509_V_FLAG_CRL_CHECK);
     }
-    tlsl_objects_free(&got);
     return status;
 }
 

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "base/names.h"
+#include "base/objects.h"
 #include "base/session_value.h"
 #include "tls/callbacks.h"
 #include "tls/context.h"
@@ -373,15 +374,7 @@ tlslife_status tlslife_context_set_session_id_context(tlslife_context *context,
 /* ----------------------------------------------------------------------------- OCSP and key log */
 
 bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len) {
-    const unsigned char *at = der;
-    long content_len = 0;
-    int tag = 0, class = 0;
-    bool whole = der_len > 0 && der_len <= OCSP_MAX &&
-                 !(ASN1_get_object(&at, &content_len, &tag, &class, (long)der_len) & 0x80) &&
-                 tag == V_ASN1_SEQUENCE && class == V_ASN1_UNIVERSAL &&
-                 at + content_len == der + der_len;
-    ERR_clear_error();
-    return whole;
+    return der_len > 0 && der_len <= OCSP_MAX && tlsl_sequence_len(der, der_len) == der_len;
 }
 
 tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der,
