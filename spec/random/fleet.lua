@@ -21,21 +21,8 @@ local LIFETIMES <const> = {25, 65, 305, 7205, 7205, 7205}
 
 -- ----------------------------------------------------------------------------------- the generator
 
-local G = {}
+local G = setmetatable({}, {__index = require "spec.random.draw"})
 G.__index = G
-
---- xorshift64*, as in generate.lua.
-function G:below(n)
-    local x = self.x
-    x = x ~ (x >> 12)
-    x = x ~ (x << 25)
-    x = x ~ (x >> 27)
-    self.x = x
-    return ((x * 0x2545F4914F6CDD1D) >> 33) % n
-end
-
-function G:chance(percent) return self:below(100) < percent end
-function G:pick(list) return list[self:below(#list) + 1] end
 
 function G:add(format, ...) self.lines[#self.lines + 1] = format:format(...) end
 

@@ -75,21 +75,8 @@ local ODD = {"nil", "true", "false", "0/0", "1/0", "-1/0", "-1", "0", "1", "3", 
 
 -- ----------------------------------------------------------------------------------- the generator
 
-local G = {}
+local G = setmetatable({}, {__index = require "spec.random.draw"})
 G.__index = G
-
---- xorshift64*, so that nothing else in the process has a hand in it.
-function G:below(n)
-    local x = self.x
-    x = x ~ (x >> 12)
-    x = x ~ (x << 25)
-    x = x ~ (x >> 27)
-    self.x = x
-    return ((x * 0x2545F4914F6CDD1D) >> 33) % n
-end
-
-function G:chance(percent) return self:below(100) < percent end
-function G:pick(list) return list[self:below(#list) + 1] end
 
 --- One of {weight, function} in turn, by weight.
 function G:choose(list)
