@@ -1,6 +1,6 @@
--- anchors.lua: handshakes beside the thinnest binding: a Lua module that makes one call of libssl
--- for each of its own, checks no more than the type, and frees nothing by itself. What it costs is
--- what any binding costs.
+-- anchors.lua: compares handshakes of tlslife with those of the thinnest binding. That is a Lua
+-- module whose every function calls one function of libssl, checks no more than the types of its
+-- arguments, and frees nothing by itself. Any binding costs at least as much as it does.
 --
 -- The programs lie beside the project, not in it (../shared/anchors, or the folder in
 -- TLSLIFE_ANCHORS). Where they do not, there are no rows.

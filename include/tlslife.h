@@ -272,14 +272,15 @@ TLSLIFE_API tlslife_role tlslife_context_role(const tlslife_context *context);
 /* ---- [4.1] Contexts: our certificate */
 
 /*
- * The functions below that take certificates, keys or CRLs take them in PEM, DER, PKCS#12 or
- * PKCS#7, from a file (path: its name, or a URI: file:, or pkcs11: and the like where OpenSSL has a
- * provider for it), or from memory (pem: the bytes, in any of these formats). Of PEM, a byte order
- * mark, indented lines and text between the blocks do no harm. A file is a regular one of at most
- * 16 MiB. passphrase may be NULL; the terminal is never asked.
- * Errors: INPUT, and the message says what was found and what was expected: no such file, nothing
- * of the kind, damaged, encrypted without a passphrase or with a wrong one.
- * Source: OSSL_STORE_load(3), ossl_store-file(7).
+ * The functions below that take certificates, keys or CRLs read PEM, DER, PKCS#12 and PKCS#7. A
+ * function whose name ends in _file takes the name of a file or a URI: file:, or another scheme,
+ * such as pkcs11:, that a provider of OpenSSL's knows. A function whose name ends in _pem takes the
+ * bytes themselves, in any of these formats. PEM may have a byte order mark, indented lines and
+ * text between its blocks. A file must be a regular one of at most 16 MiB. passphrase may be NULL;
+ * the terminal is never asked. Each function takes the objects of its kind, and no others. Errors:
+ * INPUT. The message says what was found and what was expected. Causes are: there is no such file;
+ * it holds no object of the kind; one is damaged; one is encrypted, and there is no passphrase or a
+ * wrong one. Source: OSSL_STORE_load(3), ossl_store-file(7).
  *
  * Set our certificate, leaf first, then its chain. After it, set the private key that belongs to
  * it. Call the two again for a key of another type (RSA beside ECDSA). Errors: INPUT, also for the
@@ -319,8 +320,9 @@ TLSLIFE_API tlslife_status tlslife_context_use_system_ca(tlslife_context *contex
     tlslife_error *err);
 
 /*
- * Add CRLs. The peer's certificate must then not be in the CRL of its issuer, and there must be
- * one. A session resumes only under the same CRLs. Errors: INPUT. Source: X509_STORE_add_crl(3).
+ * Add CRLs. The issuer of the peer's certificate must then have a CRL here, and the certificate
+ * must not be in it. A session resumes only under the CRLs that it was made under. Errors: INPUT.
+ * Source: X509_STORE_add_crl(3).
  */
 TLSLIFE_API tlslife_status tlslife_context_add_crl_file(tlslife_context *context, const char *path,
     tlslife_error *err);
@@ -1603,7 +1605,8 @@ enum { TLSLIFE_PROXY_V1 = 1, TLSLIFE_PROXY_V2 = 2 };
  * From now on each connection that the listener accepts begins with a header of the PROXY protocol,
  * by which a proxy such as HAProxy says who its client is. versions is TLSLIFE_PROXY_V1, _V2, both,
  * or 0 for none. sources are the proxies: addresses ("10.0.0.1", "::1"), networks ("10.0.0.0/8") or
- * "unix" for every peer over a Unix socket. Whoever else connects is refused before a byte is read.
+ * "unix" for every peer over a Unix socket. A connection from any other address is refused before a
+ * byte is read.
  *
  * The first call that moves bytes reads the header, within its deadline. A header that is missing,
  * cut, wrong or longer than 2048 bytes ends that connection (ERR_TLS). Where the proxy speaks for

@@ -74,7 +74,7 @@ local open = {}
 local listener, address, port
 
 teardown(function()
-    -- LuaSocket's are inherited by whoever is started after this
+    -- LuaSocket does not set close-on-exec, so that programs started later would inherit it
     if listener then listener:close() end
 end)
 

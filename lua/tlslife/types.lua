@@ -199,8 +199,8 @@ function tlslife.split_address(address) end
 ---@field backlog integer?
 ---@field reuse_port boolean?
 ---@field mode string? of a Unix socket's file, in octal digits ("660")
----each connection begins with a header of the PROXY protocol; true: of version 1 or 2. Whoever is
----not in proxy_from is refused
+---the version of the PROXY header with which each connection must begin; true means either. A
+---connection from an address that is not in proxy_from is refused
 ---@field proxy_protocol boolean|"v1"|"v2"|nil
 ---@field proxy_from string[]? the proxies: "10.0.0.1", "10.0.0.0/8", "fd00::/8", "unix"
 

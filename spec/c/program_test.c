@@ -1,6 +1,7 @@
 /*
- * program_test: the store that is the calling program, through its verbs: what was put or removed
- * and not yet told answers a lookup, and of too many events the oldest are lost.
+ * program_test.c: calls the verbs of the store that the program itself answers for
+ * (cache/store/program.c). A lookup must find what was put or removed, also before the program has
+ * been told of it. When more events wait than there is room for, the oldest must be the lost ones.
  */
 #include "cache/store/store.h"
 #include "tlslife.h"

@@ -1,6 +1,6 @@
 /*
- * secrets_lives.c: the lives of secrets in libtlslife: each kind, in each way in which the last
- * reference to it can go.
+ * secrets_lives.c: gives libtlslife secrets of each kind, and then lets go of them in each way in
+ * which the last reference can go. secrets.c looks for them in memory before and after.
  */
 #include "cache/seal.h"
 #include "secrets.h"
