@@ -13,7 +13,7 @@ own name, resumption that works, shutdown both ways, and no callback into Lua un
     license = "MIT",
 }
 dependencies = {
-    "lua >= 5.4, < 5.5",
+    "lua >= 5.4, < 5.6",
 }
 external_dependencies = {
     OPENSSL = {header = "openssl/ssl.h"},

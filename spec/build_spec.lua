@@ -13,7 +13,7 @@ local count = 0
 local LIBRARY = {"-DTLSLIFE_LUA=OFF", "-DTLSLIFE_REDIS=OFF", "-DTLSLIFE_SPECS=OFF"}
 
 -- configures the sources in a directory of its own, with these words and environment; what ninja is
--- going to run
+-- going to run, and the directory
 local function configured(words, environment)
     count = count + 1
     local path = ("%s/%d"):format(directory, count)
@@ -22,7 +22,7 @@ local function configured(words, environment)
     for _, word in ipairs(words) do command[#command + 1] = word end
     local code, output = process.run(command)
     assert.equal(0, code, output)
-    return assert(process.slurp(path .. "/build.ninja"))
+    return assert(process.slurp(path .. "/build.ninja")), path
 end
 
 local function script(name, text)
@@ -76,15 +76,35 @@ describe("the build", function()
         assert.is_nil(preset:find("-Werror", 1, true))
     end)
 
-    it("uses Lua 5.4 although a later version is installed", function()
+    -- a place with the headers and the library of a Lua 5.5, as far as CMake looks at them
+    local function later_lua()
         local prefix = process.directory() .. "/later lua"
         assert.equal(0, (process.run {"mkdir", "-p", prefix .. "/include", prefix .. "/lib"}))
         process.spill(prefix .. "/include/lua.h",
-            "#define LUA_VERSION_MAJOR \"5\"\n#define LUA_VERSION_MINOR \"5\"\n" ..
-            "#define LUA_VERSION_NUM 505\n#define LUA_VERSION_MAJOR_N 5\n" ..
-            "#define LUA_VERSION_MINOR_N 5\n")
+            "#define LUA_VERSION_MAJOR LUAI_TOSTR(LUA_VERSION_MAJOR_N)\n" ..
+            "#define LUA_VERSION_MINOR LUAI_TOSTR(LUA_VERSION_MINOR_N)\n" ..
+            "#define LUA_VERSION_MAJOR_N 5\n#define LUA_VERSION_MINOR_N 5\n")
         process.spill(prefix .. "/lib/liblua.a",
             "!<arch>\n$LuaVersion: Lua 5.5.0  Copyright (C) 1994-2025 Lua.org, PUC-Rio $\n")
+        return prefix
+    end
+
+    it("is for the Lua whose headers it is given", function()
+        local prefix = later_lua()
+        local ninja, path = configured({"-DTLSLIFE_LUA_INCLUDE_DIRS=" .. prefix .. "/include",
+            "-DTLSLIFE_PROGRAM=OFF", "-DTLSLIFE_SPECS=OFF"}, {CFLAGS = ""})
+        assert.is_not_nil(ninja:find("later", 1, true))
+        local install = process.slurp(path .. "/cmake_install.cmake")
+        assert.truthy(install:find("/lib/lua/5.5/tlslife", 1, true))
+        assert.truthy(install:find("/share/lua/5.5", 1, true))
+        local code, output = process.run {"cmake", "-S", SOURCE, "-B", directory .. "/none",
+            "-DTLSLIFE_LUA_VERSION=5.3"}
+        assert.equal(1, code)
+        assert.truthy(output:find("must be 5.4 or 5.5", 1, true), output)
+    end)
+
+    it("uses Lua 5.4 although a later version is installed", function()
+        local prefix = later_lua()
         local words = {"-DCMAKE_PREFIX_PATH=" .. prefix,
             "-DCMAKE_LIBRARY_PATH=" .. prefix .. "/lib"}
         for _, environment in ipairs {{CFLAGS = ""},

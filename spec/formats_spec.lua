@@ -310,8 +310,8 @@ describe("docs/keys.md", function()
         local quoted = 0
         for said in table_of:gmatch "\n| `([^`]+)` |" do
             quoted = quoted + 1
-            said = said:gsub("%p?%s*…$", ""):gsub("^holds.*", "holds %%s")
-            assert.truthy(source:find(said, 1, true), said)
+            local text = said:gsub("%p?%s*…$", ""):gsub("^holds.*", "holds %%s")
+            assert.truthy(source:find(text, 1, true), said)
         end
         assert.is_true(quoted >= 9)
     end)

@@ -1,8 +1,7 @@
 /*
- * loop_test.c: tests what an event loop needs from the library.
- *
- * It covers which descriptor to watch and until when, whether a connection is idle, a close that
- * takes several calls, and a listener that was handed over.
+ * loop_test: what a loop, or a server made of one, asks of the core: which descriptor to watch and
+ * until when, whether a connection is idle, a close in as many calls as it takes, a listener that
+ * was handed over.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -127,7 +126,7 @@ static void test_descriptors(void) {
     (void)close(fds[1]);
 }
 
-/* While a lookup waits for the program's answer there is nothing to watch. */
+/* A lookup that the program answers: there is nothing to watch, until it has been answered. */
 static void test_program_store(void) {
     tlslife_context *context = new_client_context();
     tlslife_keyring *keyring =
@@ -208,7 +207,7 @@ static tlslife_session *early_session(tlslife_context *client, tlslife_context *
     return session;
 }
 
-/* Early data that were read are a request, although the handshake is not done before that. */
+/* Early data that was read is a request, though the handshake is done only then. */
 static void test_idle_after_early_data(void) {
     char bytes[16];
     size_t len = 0;
@@ -234,7 +233,7 @@ static void test_idle_after_early_data(void) {
     tlslife_context_free(server);
 }
 
-/* The connection is not idle while a write waits, because the peer has a part of an answer. */
+/* A write that waits is an answer of which the peer has half. */
 static void test_idle_with_a_write_that_waits(void) {
     ends pair = new_open_ends();
     static char bytes[4000000];
@@ -280,7 +279,7 @@ static void test_close_of_a_full_transport(void) {
 }
 
 /*
- * A peer does not stop sending. Each call takes a part, and says that it can go on without waiting.
+ * A peer that sends on and on: each call takes a part, and says that there is more without a wait.
  */
 static void test_close_under_a_flood(void) {
     ends pair = new_open_ends();

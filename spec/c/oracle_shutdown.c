@@ -1,9 +1,7 @@
 /*
- * oracle_shutdown.c: the oracle's cases about the end of a connection that oracle_matrix.c does not
- * have.
- *
- * They shut down too early, twice, with something unread or unwritten, and after a failure. They
- * set the flags of the shutdown by hand, and they read and write before there is a connection.
+ * oracle_shutdown.c: the end of a connection beyond what the matrix has: too early, twice, with
+ * something unread or unwritten, after a failure; the masks set by hand; and reading and writing
+ * before there is a connection.
  */
 #include "oracle.h"
 
@@ -24,7 +22,7 @@ static void shutdown_during(struct scene *scene) {
     finish(scene);
 }
 
-/* Sets and reads each combination of the flags, before the handshake (0) or after it (1). */
+/* Each mask set and read, before the handshake (0) or after it (1). */
 static void masks(struct scene *scene) {
     static const int order[] = {1, 0, 2, 3, 1, 2, 0};
     (scene->argument ? meet : prepare)(scene, MEMORY);
@@ -43,8 +41,7 @@ static void set_then_shutdown(struct scene *scene) {
 }
 
 /*
- * Sets the flags back to 0, and says whether another close_notify is sent and what the peer makes
- * of it.
+ * The mask is put back to 0: does another close_notify go out, and what does the peer make of it?
  */
 static void shutdown_zero_shutdown(struct scene *scene) {
     meet(scene, MEMORY);
@@ -124,8 +121,8 @@ static void shutdown_full_retry(struct scene *scene) {
 }
 
 /*
- * A write waits in the middle of a record. SSL_shutdown is called three times while the peer makes
- * room, and then the write is made again.
+ * A write waits in the middle of a record; shut down thrice while the peer makes room, then written
+ * again.
  */
 static void shutdown_write_waits(struct scene *scene) {
     meet(scene, MEMORY);
@@ -185,7 +182,7 @@ static void half_closed(struct scene *scene) {
     say_masks(scene);
 }
 
-/* Sets RECEIVED by hand although there is something to read. */
+/* RECEIVED is set by hand although there is something to read. */
 static void received_unread(struct scene *scene) {
     meet(scene, MEMORY);
     say_write(scene, peer(scene), 1);
@@ -196,7 +193,7 @@ static void received_unread(struct scene *scene) {
     say_masks(scene);
 }
 
-/* Sets SENT by hand. Nothing can be written until it is cleared. */
+/* SENT is set by hand: nothing can be written until it is taken back. */
 static void sent_write(struct scene *scene) {
     meet(scene, MEMORY);
     SSL_set_shutdown(subject(scene), SENT);

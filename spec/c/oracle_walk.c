@@ -1,9 +1,6 @@
 /*
- * oracle_walk.c: runs walks that the oracle reads from its standard input, a line each: KIND ROLE
- * START VERB...
- *
- * A verb is "s.read" or "p.read", according to who makes the call: the subject or its peer.
- * spec/random/walk.lua makes the walks.
+ * oracle_walk.c: walks that are read from standard input, a line each: KIND ROLE START VERB... A
+ * verb is "s.read" or "p.read", by whose call it is. spec/random/walk.lua makes them up.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +19,7 @@ static void do_write(struct scene *scene, SSL *ssl) {
     say_write(scene, ssl, 1);
 }
 
-/* Puts a part of a record into the transport. */
+/* A record that the transport holds only a part of. */
 static void do_fill(struct scene *scene, SSL *ssl) {
     say_write(scene, ssl, CAPACITY + 1000);
 }
@@ -134,7 +131,7 @@ static void call_verb(struct scene *scene, const char *word) {
 
 /* ---------------------------------------------------------------------------------------- walks */
 
-/* Frees the subject, and closes its peer. Prints what is left of the session. */
+/* The subject is freed, its peer in good order; what is left of the session? */
 static void end_walk(struct scene *scene) {
     SSL_free(subject(scene));
     scene->ends[scene->role] = NULL;

@@ -1,12 +1,11 @@
 /*
- * resolve_test.c: tests names that are resolved in threads, and dials that keep their time.
+ * resolve_test: names resolved by threads, and dials that keep their time. The C library's
+ * getaddrinfo is replaced in this program by one that obeys: some names wait at a gate, one has an
+ * address that never answers in front of one that does.
  *
- * This program replaces the C library's getaddrinfo by one that it controls. Some names wait until
- * they are let go, and one has an address that never answers in front of one that does.
- *
- * A call that must not wait does not. Nothing is left behind by a dial that is dropped: descriptors
- * are counted here, and the sanitizers see memory. A process, a child of fork() and a library that
- * is closed survive a thread that is resolving a name.
+ * What is asked: nothing waits that must not; nothing is left behind by what is dropped
+ * (descriptors are counted, memory is the sanitizer's business); and a process, a child of fork and
+ * a library that is closed survive a thread that is in the middle of it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -78,7 +77,7 @@ static void pass_gate(bool slow) {
     pthread_mutex_unlock(&lock);
 }
 
-/* The library that scene_dlclose opens sees it, too. */
+/* Seen by the library that scene_dlclose opens, too. */
 __attribute__((visibility("default"))) int getaddrinfo(const char *host, const char *service,
                                                        const struct addrinfo *hints,
                                                        struct addrinfo **out) {
@@ -122,9 +121,7 @@ static int open_descriptors(void) {
     return count;
 }
 
-/*
- * A thread that ends closes its descriptors, which may be a moment after its caller has the result.
- */
+/* Threads that end close what is theirs: a moment later than their caller hears of it, perhaps. */
 static bool descriptors_are(int count) {
     for (int64_t end = tlsl_deadline(5000); open_descriptors() != count && tlsl_left_ms(end) > 0;) {
         (void)poll(NULL, 0, 1);
@@ -197,10 +194,7 @@ static void test_untaken(void) {
 
 enum { MANY = 40, MOST = 16 };
 
-/*
- * At most that many names are resolved at once. One that is dropped is not resolved, or its thread
- * frees it.
- */
+/* So many at once and no more; what is dropped is not asked for, or is freed by its thread. */
 static void test_bound(void) {
     struct addrinfo *found = NULL;
     tlsl_resolution *begun[MANY];
@@ -282,7 +276,7 @@ static tlslife_listener *listen_on(const char *host, const char *service, int ba
     return listener;
 }
 
-/* Waits for what wait_fd says, as a loop would, and counts how often. */
+/* As a loop would: waits for what wait_fd says, and counts how often. */
 static tlslife_status dial(tlslife_conn *conn, const char *host, const char *port, int *waits) {
     tlslife_status status;
     *waits = 0;
@@ -322,9 +316,7 @@ static void test_dial(void) {
     CHECK(descriptors_are(descriptors));
 }
 
-/*
- * A dial that has begun is given up by another host, another transport, close_transport and free.
- */
+/* What was begun is let go by another host, another transport, close_transport and free. */
 static void test_let_go(void) {
     char port[16];
     int waits = 0;
@@ -349,7 +341,7 @@ static void test_let_go(void) {
     CHECK(wait_until(&running, 0));
 }
 
-/* A dial that was begun without waiting is finished by a call that waits. */
+/* A dial begun without waiting is ended by a call that waits. */
 static void test_change_of_mode(void) {
     char port[16];
     tlslife_listener *listener = listen_on("127.0.0.1", "0", 0, port);
@@ -394,7 +386,8 @@ static void test_deadline(void) {
 }
 
 /*
- * Makes connections until the listener's queue is full. From then on the address does not answer.
+ * Connections that fill a listener's queue, until one is not answered: the address is dead from
+ * then on.
  */
 static size_t fill(const char *host, const char *port, tlslife_conn **conns, size_t conns_max) {
     size_t count = 0;
@@ -458,7 +451,7 @@ static void test_fork(void) {
     puts("not tried: threads in a child of fork, under ThreadSanitizer");
 }
 #else
-/* The child does not have the threads of its parent, and starts its own. */
+/* The threads of the parent are not in the child, which has its own. */
 static void child_of_fork(tlslife_conn **conns, size_t conns_len) {
     int waits = 0;
     int asked = count_of(&asked_here);
@@ -504,17 +497,14 @@ static int run_again(const char *scene) {
     return status_of(child);
 }
 
-/* The program ends while a thread is resolving a name. */
+/* The end of a program comes upon a thread that will not. */
 static int scene_exit(void) {
     tlslife_conn_free(begin_slow(1));
     tlslife_context_free(context);
     return 0;
 }
 
-/*
- * The library is closed by dlclose, as lua_close does, while a thread is resolving. The thread then
- * ends in code that must still be there.
- */
+/* dlclose, as by lua_close, comes upon a thread; which then ends, in code that must be there. */
 static int scene_dlclose(const char *library) {
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     tlslife_context *(*new_context)(tlslife_role, tlslife_error *);
@@ -537,7 +527,7 @@ static int scene_dlclose(const char *library) {
     (void)dlclose(handle);
     set_gate(true);
     bool ended = wait_until(&running, 0);
-    (void)poll(NULL, 0, 50); /* lets the thread end, which cannot be waited for */
+    (void)poll(NULL, 0, 50); /* the thread's own end, which nobody can wait for */
     _exit(ended ? 0 : 6);    /* what is leaked here could not be freed: its library was closed */
 }
 

@@ -1,8 +1,7 @@
 /*
- * seal_test.c: tests the ring of keys (src/cache/seal.c) and what is sealed under it.
- *
- * Sealed bytes must open under their key, and nothing else may open. The construction must be
- * XAES-256-GCM as published. Keys may change while other threads seal and open.
+ * seal_test: the ring of keys and what is sealed under it, seen from inside: that it opens, that
+ * nothing else does, that it is XAES-256-GCM as published, and that keys may turn while other
+ * threads seal and open.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -102,7 +101,7 @@ static void test_never_the_same(void) {
     tlslife_keyring_free(keyring);
 }
 
-/* Changes each bit of the sealed bytes, and of the data that they are bound to. */
+/* Each bit of what is sealed, and of what it is bound to. */
 static void test_every_bit(void) {
     tlslife_keyring *keyring = ring(1);
     unsigned char bytes[100] = {1}, aad[65] = {2};
@@ -129,8 +128,7 @@ static void test_every_bit(void) {
 }
 
 /*
- * Cuts the sealed bytes at every length, in a buffer of that length, so that AddressSanitizer sees
- * a read beyond it.
+ * Cut at every length, from a buffer of that length: a read beyond it is AddressSanitizer's to see.
  */
 static void test_every_length(void) {
     tlslife_keyring *keyring = ring(1);
@@ -152,7 +150,7 @@ static void test_every_length(void) {
     tlslife_keyring_free(keyring);
 }
 
-/* A failure leaves no error in OpenSSL's queue, and removes none that was there. */
+/* What fails here is nobody else's error, and takes away nobody's. */
 static void test_error_queue(void) {
     tlslife_keyring *keyring = ring(1);
     unsigned char *sealed = NULL;
@@ -205,8 +203,8 @@ static bool xaes(const unsigned char key[32], const unsigned char nonce[24], tls
 }
 
 /*
- * The two test vectors of C2SP's XAES-256-GCM, with and without the carry of the doubling. They
- * show that this file's own implementation is right.
+ * The two vectors of C2SP's XAES-256-GCM, so that the yardstick is right: with and without the
+ * doubling's carry.
  */
 static void test_yardstick(void) {
     static const unsigned char nonce[] = "ABCDEFGHIJKLMNOPQRSTUVWX";
@@ -224,8 +222,8 @@ static void test_yardstick(void) {
 }
 
 /*
- * Bytes that were sealed by this file's own implementation, under a key derived as documented,
- * open. There are many keys, so that both carries come.
+ * What was sealed by the yardstick, under a key derived as documented, opens; many keys, for both
+ * carries.
  */
 static void test_as_published(void) {
     size_t opened = 0;
@@ -251,7 +249,7 @@ static void test_as_published(void) {
     CHECK(opened == 32);
 }
 
-/* RFC 5869 with an info of label and number, made of HMACs. */
+/* RFC 5869 with an info of label and number, by way of its own HMACs. */
 static void test_derive(void) {
     unsigned char zeros[32] = {0}, pseudo[32], wanted[32], got[32];
     unsigned char info[] = {'l', 'a', 'b', 'e', 'l', 0, 0, 0, 0, 0, 0, 1, 2, 1};
@@ -317,7 +315,7 @@ static sealed_block block_of(unsigned char number) {
     return block;
 }
 
-/* Returns a bit for each of the 20 blocks, which is set if the block opens. */
+/* The bits of those of the 20 blocks that open. */
 static unsigned which_open(tlslife_keyring *keyring, const sealed_block blocks[20]) {
     unsigned mask = 0;
     for (unsigned i = 0; i < 20; i++) {
@@ -380,10 +378,7 @@ static void *seal_and_open(void *argument) {
     return NULL;
 }
 
-/*
- * Two secrets take turns as the first of the ring. Bytes that were sealed under either open at any
- * time.
- */
+/* Two secrets take turns as the first: what was sealed under either opens at any time. */
 static void test_rotation_under_threads(void) {
     turning scene = {.keyring = ring(1)};
     pthread_t threads[3];

@@ -1,9 +1,8 @@
 /*
- * secrets_lua.c: gives secrets to the Lua module and lets go of them, for secrets.c.
+ * secrets_lua.c: the lives of secrets in the Lua module.
  *
- * A script's own strings belong to Lua, which frees them when it has collected them. The allocator
- * of this file wipes what Lua frees. So what the scan finds after that is a copy that the module
- * has made.
+ * A script's own strings are Lua's, which frees them when it has collected them. The allocator here
+ * wipes what Lua frees, so that what the scan finds then is a copy that the module has made.
  */
 #include "secrets.h"
 #include "secrets_told.h"
@@ -75,7 +74,11 @@ static const char before_each[] =
     "end\n";
 
 static void run(const char *script) {
+#if LUA_VERSION_NUM >= 505
+    lua_State *L = lua_newstate(wiping, NULL, 1);
+#else
     lua_State *L = lua_newstate(wiping, NULL);
+#endif
     luaL_Buffer whole;
     luaL_openlibs(L);
     luaL_buffinit(L, &whole);

@@ -13,6 +13,9 @@ program.path = (function()
     return path
 end)()
 
+--- The system's interpreter of the same version: "lua5.4".
+program.stock = "lua" .. _VERSION:match "%d+%.%d+"
+
 --- Whether it is ours: an interpreter with the module inside.
 program.ours = program.path:match "[^/]+$" == "tlslife"
 
@@ -42,10 +45,11 @@ function program.run_stock(chunk, ...)
     pipe:close()
     local environment = {LUA_PATH = here .. "/lua/?.lua;" .. here .. "/lua/?/init.lua",
         LUA_CPATH = build .. "/lua/?.so"}
-    if process.run {"lua5.4", "-e", "require 'tlslife.core'", environment = environment} ~= 0 then
+    local try = {program.stock, "-e", "require 'tlslife.core'", environment = environment}
+    if process.run(try) ~= 0 then
         return nil
     end
-    return process.run {"lua5.4", spill(chunk), environment = environment, timeout = 20, ...}
+    return process.run {program.stock, spill(chunk), environment = environment, timeout = 20, ...}
 end
 
 return program

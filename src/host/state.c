@@ -62,7 +62,11 @@ lua_State *host_state_new(void) {
 #ifndef HOST_BY_MALLOC
     self->heap = host_heap_new(); /* NULL: then without */
 #endif
+#if LUA_VERSION_NUM >= 505
+    lua_State *L = lua_newstate(resize, self, luaL_makeseed(NULL));
+#else
     lua_State *L = lua_newstate(resize, self);
+#endif
     if (L == NULL) {
         state_free(self);
         return NULL;
