@@ -2,8 +2,9 @@
 # common.sh: what ./dev and the scripts of this folder share: packages, builds, and how a spec or a C test is run.
 # Sourced from the top of the checkout.
 
-to_build='gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua5.4-dev libhiredis-dev libuv1-dev'
-to_test='lua-busted lua5.4 lua-luv openssl curl haproxy gnutls-bin nginx-light nodejs python3 redis-server luarocks libssl-doc'
+lua=${TLSLIFE_LUA:-5.4} # the Lua to build for
+to_build="gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua$lua-dev libhiredis-dev libuv1-dev"
+to_test='lua-busted lua5.4 lua-luv openssl curl haproxy gnutls-bin nginx-light nodejs python3 redis-server luarocks zip groff-base libssl-doc'
 loops='lua-socket lua-cqueues lua-copas' # the specs do without those that this Debian does not have
 
 as_root() {
@@ -56,7 +57,7 @@ install_known() {
 # What the specs need beside the build. copas comes as .ci/copas says.
 install_for_tests() {
     # shellcheck disable=SC2086 # names, to be split
-    install $to_build $to_test
+    install $to_build $to_test "lua$lua"
     # shellcheck disable=SC2086 # names, to be split
     install_known $loops
     .ci/copas
@@ -71,7 +72,7 @@ install_for_fuzzing() {
 # build PRESET [TARGET]: configures once, and when the presets have changed; for the rest ninja sees to it itself.
 build() {
     if ! [ -e "build/$1/build.ninja" ] || [ CMakePresets.json -nt "build/$1/build.ninja" ]; then
-        cmake --preset "$1" >&2
+        cmake --preset "$1" -DTLSLIFE_LUA_VERSION="$lua" >&2
     fi
     cmake --build "build/$1" ${2+--target "$2"} >&2
 }
@@ -124,4 +125,9 @@ fuzz_targets() {
     grep -l '^int LLVMFuzzerTestOneInput' spec/fuzz/*.c | while read -r source; do
         basename "$source" .c
     done
+}
+
+# The commands of a section of docs/install.md: its indented lines.
+commands_of() {
+    awk -v title="## $1" '/^## /{ inside = $0 == title } inside && /^    /{ print substr($0, 5) }' docs/install.md
 }

@@ -146,7 +146,7 @@ describe("the annotations", function()
         assert.same(annotated, found)
         assert.equal(1, tls.SENT_SHUTDOWN)
         assert.equal(2, tls.RECEIVED_SHUTDOWN)
-        assert.equal("0.1.0", tls.version)
+        assert.truthy(tls.version:match "^%d+%.%d+%.%d+$")
         assert.truthy(tls.openssl_version:match "^OpenSSL 3%.")
     end)
 

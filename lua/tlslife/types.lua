@@ -26,7 +26,7 @@
 -- Every name after "Source:" is a manual page of OpenSSL 3, unless an RFC is named.
 
 ---@class tlslife
----@field version string the version of tlslife, "0.1.0"
+---@field version string the version of tlslife, three numbers with dots
 ---@field openssl_version string the OpenSSL in use, "OpenSSL 3.0.19 27 Jan 2026"
 ---@field SENT_SHUTDOWN integer 1, for set_shutdown and get_shutdown
 ---@field RECEIVED_SHUTDOWN integer 2, for set_shutdown and get_shutdown

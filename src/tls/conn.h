@@ -86,7 +86,7 @@ typedef struct tlsl_found_facts {
     char *server_name;
 } tlsl_found_facts;
 
-/* conn_settings.c: what was set on this connection alone. dup copies it. */
+/* conn.c: what was set on this connection alone. dup copies it. */
 typedef struct tlsl_conn_settings {
     char *hostname;        /* lower case */
     bool hostname_dialled; /* dial set it, not the program; the next dial sets another */
@@ -121,7 +121,7 @@ typedef struct tlsl_resume {
     size_t arrived_len;
 } tlsl_resume;
 
-/* failure.c: what has failed. */
+/* conn.c: what has failed. */
 typedef struct tlsl_failure {
     tlslife_error *last; /* the last failure, or the last but the final one; NULL: none yet */
     /* the one that ended the connection; it is reported again, whatever has failed since */
@@ -158,6 +158,8 @@ struct tlslife_conn {
     tlsl_failure failure;
 };
 
+/* The connection of an SSL, from its ex_data; NULL where the SSL has none. */
+tlslife_conn *tlsl_conn_of(const SSL *ssl);
 /*
  * The error that the next failure is written to. NULL: out of memory, which is then what
  * tlslife_conn_error says.
@@ -176,8 +178,8 @@ tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status);
  * tlslife_conn_error gives its reason again.
  */
 tlslife_status tlsl_conn_final_status(tlslife_conn *conn);
-/* Another handshake may follow, so the final failure becomes one like any other. */
-void tlsl_conn_forget_end(tlslife_conn *conn);
+/* Whether the program is asked about this connection's peer. */
+bool tlsl_conn_asks_verify(const tlslife_conn *conn);
 /* Writes a failure to the connection's error. Always TLSLIFE_ERROR. */
 #define tlsl_conn_fail(conn, kind, ...) tlsl_fail(tlsl_conn_error(conn), (kind), __VA_ARGS__)
 

@@ -22,9 +22,7 @@
 #include "base/error_queue.h"
 #include "net/fd.h"
 #include "tls/conn.h"
-#include "tls/context.h"
 #include "tls/data.h"
-#include "tls/descriptor.h"
 #include "tls/handshake.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -50,7 +48,7 @@ static tlslife_status no_bytes(tlslife_conn *conn, const char *verb) {
 static int process_messages(const tlslife_conn *conn, bool before_read) {
     char byte;
     size_t len = 0;
-    if (!SSL_is_server(conn->ssl) || !tlsl_asks_verify(conn->context)) {
+    if (!SSL_is_server(conn->ssl) || !tlsl_conn_asks_verify(conn)) {
         return 1;
     }
     if (before_read) {

@@ -11,20 +11,19 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
+#include "base/error.h"
 #include "base/error_queue.h"
 #include "base/session_value.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/descriptor.h"
 #include "tls/handshake.h"
-#include "tls/hold.h"
 #include "tls/lookup.h"
 #include "tls/proxied.h"
-#include "tls/question.h"
-#include "tls/resumption.h"
 #include "tls/session.h"
+#include "tls/transport.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -130,6 +129,122 @@ tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool s
 /* --------------------------------------------------------------------------------------- ending */
 
 /*
+ * A TLS 1.2 client has proved possession of its certificate's key when its ChangeCipherSpec has
+ * come. Its Finished is a record of its own. Before the server has read that, it has sent nothing
+ * under the new keys.
+ */
+bool tlsl_handshake_held(const tlslife_conn *conn) {
+    return SSL_is_server(conn->ssl) && !conn->shaken && conn->asked.verify != TLSL_ACCEPTED &&
+           tlsl_conn_asks_verify(conn) && SSL_get_state(conn->ssl) == TLS_ST_SR_CHANGE &&
+           !SSL_session_reused(conn->ssl) && SSL_version(conn->ssl) < TLS1_3_VERSION;
+}
+
+/*
+ * BIO_callback_fn_ex(3). While the client's Finished must not be read, a read looks like one from a
+ * transport without bytes.
+ */
+static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, int number,
+                      long longer, int ret, size_t *processed) {
+    (void)bytes, (void)len, (void)number, (void)longer, (void)processed;
+    const tlslife_conn *conn =
+        operation == BIO_CB_READ ? tlsl_conn_of((const SSL *)BIO_get_callback_arg(bio)) : NULL;
+    if (conn == NULL || !tlsl_handshake_held(conn)) {
+        return ret;
+    }
+    BIO_clear_retry_flags(bio);
+    BIO_set_retry_read(bio);
+    return -1;
+}
+
+void tlsl_handshake_hold(tlslife_conn *conn) {
+    BIO *bio = SSL_get_rbio(conn->ssl);
+    /* A callback that is there belongs to the host, as the BIO does. */
+    if (bio != NULL && BIO_get_callback_ex(bio) == NULL) {
+        BIO_set_callback_arg(bio, (char *)conn->ssl);
+        BIO_set_callback_ex(bio, hold_read);
+        /* Read-ahead would read the Finished together with the record before it. */
+        SSL_set_read_ahead(conn->ssl, 0);
+    }
+}
+
+void tlsl_handshake_unhold(const tlslife_conn *conn) {
+    BIO *bio = SSL_get_rbio(conn->ssl);
+    if (bio != NULL && BIO_get_callback_ex(bio) == hold_read) {
+        BIO_set_callback_ex(bio, NULL);
+        BIO_set_callback_arg(bio, NULL);
+        SSL_set_read_ahead(conn->ssl, SSL_CTX_get_read_ahead(SSL_get_SSL_CTX(conn->ssl)) != 0);
+    }
+}
+
+/*
+ * libssl has no call that sends an alert. In TLS 1.3 a ticket is begun, and its extension fails
+ * with the alert (on_ticket_extension in callbacks.c).
+ */
+static void send_alert_in_ticket(tlslife_conn *conn) {
+    if (SSL_new_session_ticket(conn->ssl) == 1) {
+        SSL_do_handshake(conn->ssl);
+    }
+}
+
+/*
+ * In TLS 1.2, before the server has encrypted anything, the alert is a record in plain text (RFC
+ * 5246 sections 6.2.1 and 7.2).
+ */
+static void send_plain_alert(tlslife_conn *conn) {
+    int version = SSL_version(conn->ssl), alert = conn->asked.refuse_alert;
+    const unsigned char record[] = {
+        SSL3_RT_ALERT, (unsigned char)(version >> 8), (unsigned char)version, 0, 2,
+        SSL3_AL_FATAL, (unsigned char)alert};
+    if (BIO_write(SSL_get_wbio(conn->ssl), record, sizeof record) == (int)sizeof record) {
+        conn->found.alert = alert;
+        conn->found.alert_received = false;
+    }
+}
+
+/*
+ * Ends the connection with a peer that the program refused when libssl's verification was over. A
+ * server sends an alert in TLS 1.3, and in TLS 1.2 before the end of a full handshake; elsewhere
+ * none can be sent. The peer gets no close_notify, because its end must not look clean.
+ */
+static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
+    SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    if (session != NULL) {
+        SSL_CTX_remove_session(conn->origin->ctx, session);
+    }
+    bool blocking = conn->blocking;
+    /* The call does not wait for a refused peer to read the alert. */
+    tlsl_conn_set_waiting(conn, false, conn->timeout_ms);
+    if (held) {
+        send_plain_alert(conn);
+    } else if (SSL_is_server(conn->ssl) && SSL_version(conn->ssl) >= TLS1_3_VERSION) {
+        send_alert_in_ticket(conn);
+    }
+    ERR_clear_error();
+    tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
+    tlslife_error *err = tlsl_conn_error(conn);
+    tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");
+    if (err != NULL) {
+        err->alert = conn->found.alert;
+        err->verify_result = conn->found.verify_result != X509_V_OK
+                                 ? conn->found.verify_result
+                                 : X509_V_ERR_APPLICATION_VERIFICATION;
+        err->verify_depth = 0;
+    }
+    return tlsl_conn_end(conn, TLSLIFE_ERROR);
+}
+
+tlslife_status tlsl_handshake_question(tlslife_conn *conn) {
+    if (conn->asked.verify == TLSL_REFUSED) {
+        return refuse_peer(conn, tlsl_handshake_held(conn));
+    }
+    if (conn->asked.verify != TLSL_ACCEPTED) {
+        conn->asked.verify = TLSL_ASKED;
+        return TLSLIFE_WANT_VERIFY;
+    }
+    return TLSLIFE_OK;
+}
+
+/*
  * A server may renew the ticket of a TLS 1.2 session that is resumed. libssl then makes a new
  * session and does not call the new-session callback, so that is done here.
  */
@@ -148,7 +263,7 @@ static void keep_renewed(tlslife_conn *conn) {
 
 /* A client has asked already about a server that showed its certificate in this handshake. */
 static bool asks_at_end(const tlslife_conn *conn) {
-    return tlsl_asks_verify(conn->context) &&
+    return tlsl_conn_asks_verify(conn) &&
            (SSL_is_server(conn->ssl) || SSL_session_reused(conn->ssl));
 }
 
@@ -200,23 +315,6 @@ tlslife_status tlslife_conn_handshake(tlslife_conn *conn) {
 
 bool tlslife_conn_handshake_done(const tlslife_conn *conn) {
     return conn->open;
-}
-
-tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
-    if (conn->final_status != TLSLIFE_OK) {
-        return tlsl_conn_final_status(conn);
-    }
-    if (conn->asked.verify != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
-        /* A client certificate came after the handshake, and the program is asked before data. */
-        return tlslife_conn_handshake(conn);
-    }
-    if (conn->open) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport, which was closed",
-                              verb);
-    }
-    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                          "%s before the handshake is done: call %s until it returns ok", verb,
-                          SSL_is_server(conn->ssl) ? "accept" : "connect");
 }
 
 /* -------------------------------------------------------------------------- after the handshake */
@@ -283,19 +381,4 @@ tlslife_status tlslife_conn_new_session_ticket(tlslife_conn *conn) {
         status = after_handshake(conn, verb, true);
     }
     return status != TLSLIFE_OK ? status : asked(conn, SSL_new_session_ticket(conn->ssl), verb);
-}
-
-tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn, unsigned char *out,
-                                                   size_t out_len, const char *label,
-                                                   size_t label_len, const unsigned char *context,
-                                                   size_t context_len) {
-    if (!conn->open) {
-        return tlsl_conn_ready(conn, "export_keying_material");
-    }
-    ERR_clear_error();
-    return SSL_export_keying_material(conn->ssl, out, out_len, label, label_len, context,
-                                      context_len, context != NULL) == 1
-               ? TLSLIFE_OK
-               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS,
-                                   "cannot export keying material");
 }

@@ -25,9 +25,15 @@ tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool s
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done);
 
 /*
- * Before an SSL_ call that moves data: OK where that can be made, or the status to return. A
- * question that is open is asked again. verb is for the message.
+ * Server, once its context for the ClientHello is known: prepares the transport so that the
+ * Finished of a TLS 1.2 client is not read before the program has answered. Then the client can be
+ * refused within the handshake.
  */
-tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb);
+void tlsl_handshake_hold(tlslife_conn *conn);
+void tlsl_handshake_unhold(const tlslife_conn *conn);
+/* Whether the client's Finished must not be read yet. */
+bool tlsl_handshake_held(const tlslife_conn *conn);
+/* Asks about the peer: WANT_VERIFY, OK where it was accepted, or ERROR where it was refused. */
+tlslife_status tlsl_handshake_question(tlslife_conn *conn);
 
 #endif

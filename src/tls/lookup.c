@@ -26,22 +26,21 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/error.h"
 #include "base/session_value.h"
+#include "base/error.h"
 #include "cache/cache.h"
 #include "cache/external.h"
-#include "cache/key.h"
 #include "cache/store/store.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/descriptor.h"
-#include "tls/ex_data.h"
 #include "tls/hello.h"
 #include "tls/lookup.h"
 #include "tls/policy.h"
 #include "tls/resumption.h"
+#include "tls/session.h"
 #include "tls/ticket_keys.h"
+#include "tls/verdict.h"
 #include "tlslife.h"
 
 #define IDS_MAX 2    /* PSK identities that are looked up; clients send one or two */
@@ -658,7 +657,7 @@ void tlsl_stored_after_end(tlslife_conn *conn, SSL_SESSION *session) {
 /* -------------------------------------------------------------------------------------- outcome */
 
 tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
-    if (!conn->known || SSL_get0_session(conn->ssl) == NULL) {
+    if (!conn->known || tlslife_conn_version(conn) == NULL) {
         return TLSLIFE_OUTCOME_NONE;
     }
     if (SSL_session_reused(conn->ssl)) {

@@ -21,8 +21,8 @@
 #include "base/error_queue.h"
 #include "net/front.h"
 #include "tls/conn.h"
-#include "tls/descriptor.h"
 #include "tls/proxied.h"
+#include "tls/verdict.h"
 #include "tlslife.h"
 
 #define UNREAD_MAX ((size_t)1 << 20)

@@ -20,11 +20,10 @@
 
 #include "base/error.h"
 #include "base/error_queue.h"
-#include "tls/conn.h"
+#include "tls/callbacks.h"
 #include "tls/context.h"
 #include "tls/resumption.h"
 #include "tls/settings.h"
-#include "tls/ticket_keys.h"
 
 void tlsl_set_option(SSL_CTX *ctx, uint64_t option, bool on) {
     if (on) {
@@ -81,6 +80,7 @@ static void settle_client(tlslife_context *context) {
     SSL_CTX_set_session_cache_mode(context->ctx,
                                    off ? SSL_SESS_CACHE_OFF
                                        : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    tlsl_callbacks_remove_session(context, context->cache != NULL && !off);
 }
 
 void tlsl_resumption_settle(tlslife_context *context) {
@@ -154,24 +154,6 @@ tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t 
     return tlsl_settings_agree(context, err);
 }
 
-tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife_ticket_keys *keys,
-                                               tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    if (context->role == TLSLIFE_CLIENT) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "a client's context has no ticket keys: servers make tickets");
-    }
-    if (SSL_CTX_set_tlsext_ticket_key_evp_cb(context->ctx, tlsl_on_ticket_key) != 1) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set ticket keys");
-    }
-    tlslife_ticket_keys *before = context->ticket_keys;
-    context->ticket_keys = tlslife_ticket_keys_up_ref(keys);
-    tlslife_ticket_keys_free(before);
-    return tlsl_settings_agree(context, err);
-}
-
 tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint32_t max_early_data,
                                                   tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
@@ -224,20 +206,4 @@ void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13) {
     } else {
         SSL_clear_options(conn->ssl, SSL_OP_NO_TICKET);
     }
-}
-
-bool tlsl_session_fits(SSL *ssl, const SSL_SESSION *session) {
-    const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(session);
-    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) {
-        return true;
-    }
-    /* A server that gets a session whose cipher is not among those of the ClientHello aborts. */
-    STACK_OF(SSL_CIPHER) *offered = SSL_is_server(ssl) ? NULL : SSL_get1_supported_ciphers(ssl);
-    const STACK_OF(SSL_CIPHER) *known = SSL_is_server(ssl) ? SSL_get_ciphers(ssl) : offered;
-    bool fits = false;
-    for (int i = 0; !fits && i < sk_SSL_CIPHER_num(known); i++) {
-        fits = sk_SSL_CIPHER_value(known, i) == cipher;
-    }
-    sk_SSL_CIPHER_free(offered);
-    return fits;
 }

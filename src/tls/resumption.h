@@ -42,10 +42,5 @@ bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13);
  * context is known, and the version all but certainly.
  */
 void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13);
-/*
- * Whether ssl would agree on the session's cipher in a full handshake, too. A session of TLS 1.3
- * always fits, because it fixes no cipher.
- */
-bool tlsl_session_fits(SSL *ssl, const SSL_SESSION *session);
 
 #endif

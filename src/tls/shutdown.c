@@ -21,7 +21,6 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/data.h"
-#include "tls/descriptor.h"
 #include "tls/transport.h"
 #include "tls/verdict.h"
 #include "tlslife.h"

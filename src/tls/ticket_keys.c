@@ -49,7 +49,7 @@
 #include "cache/seal.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/ex_data.h"
+#include "tls/settings.h"
 #include "tls/ticket_keys.h"
 #include "tlslife.h"
 
@@ -445,4 +445,22 @@ bool tlsl_ticket_key_known(const tlslife_conn *conn, tlslife_bytes ticket) {
     }
     OPENSSL_cleanse(&key, sizeof key);
     return known;
+}
+
+tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife_ticket_keys *keys,
+                                               tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_CLIENT) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a client's context has no ticket keys: servers make tickets");
+    }
+    if (SSL_CTX_set_tlsext_ticket_key_evp_cb(context->ctx, tlsl_on_ticket_key) != 1) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set ticket keys");
+    }
+    tlslife_ticket_keys *before = context->ticket_keys;
+    context->ticket_keys = tlslife_ticket_keys_up_ref(keys);
+    tlslife_ticket_keys_free(before);
+    return tlsl_settings_agree(context, err);
 }

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,14 +25,14 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "cache/cache.h"
+#include "net/fd.h"
+#include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/descriptor.h"
+#include "tls/handshake.h"
 #include "tls/hint.h"
-#include "tls/hold.h"
 #include "tls/keylog.h"
 #include "tls/lookup.h"
-#include "tls/question.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -183,6 +184,47 @@ static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
 }
 
 /* -------------------------------------------------------------------------------- ready, settle */
+
+tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
+    if (conn->final_status != TLSLIFE_OK) {
+        return tlsl_conn_final_status(conn);
+    }
+    if (conn->asked.verify != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
+        /* A client certificate came after the handshake, and the program is asked before data. */
+        return tlslife_conn_handshake(conn);
+    }
+    if (conn->open) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport, which was closed",
+                              verb);
+    }
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                          "%s before the handshake is done: call %s until it returns ok", verb,
+                          SSL_is_server(conn->ssl) ? "accept" : "connect");
+}
+
+static int fd_to_wait_for(const tlslife_conn *conn, bool reading) {
+    if (conn->transport.kind == TLSL_FOREIGN) {
+        return reading ? SSL_get_rfd(conn->ssl) : SSL_get_wfd(conn->ssl);
+    }
+    return reading ? tlsl_fd_read(SSL_get_rbio(conn->ssl)) : tlsl_fd_write(SSL_get_wbio(conn->ssl));
+}
+
+tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t *deadline) {
+    bool reading = status == TLSLIFE_WANT_READ;
+    if (!conn->blocking || (!reading && status != TLSLIFE_WANT_WRITE) ||
+        conn->transport.kind == TLSL_MEMORY) {
+        return status;
+    }
+    if (*deadline == TLSL_DEADLINE_UNSET) {
+        *deadline = tlsl_deadline(conn->timeout_ms);
+    }
+    tlslife_status waited =
+        tlsl_wait_fd(fd_to_wait_for(conn, reading), reading ? POLLIN : POLLOUT, *deadline);
+    if (waited == TLSLIFE_ERROR) {
+        tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the transport failed");
+    }
+    return waited;
+}
 
 tlslife_status tlsl_conn_settle(tlslife_conn *conn, int ret, int64_t *deadline, const char *verb) {
     tlslife_status status = verdict(conn, ret, verb);

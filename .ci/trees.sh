@@ -1,0 +1,65 @@
+# shellcheck shell=sh
+# trees.sh: clean trees of other Debians, for .ci/debian and .ci/install. Sourced after common.sh; needs root, or sudo.
+#
+# A tree is made once, by debootstrap, and stays as it was made: what runs in it sees an overlay, whose changes are kept in a
+# folder beside it or thrown away. All of it is below build/trees.
+
+suite_of() {
+    case $1 in
+    12) echo bookworm ;;
+    13) echo trixie ;;
+    sid) echo sid ;;
+    *)
+        echo "dev: there is a tree of Debian 12, 13 and sid, and none of '$1'" >&2
+        return 2
+        ;;
+    esac
+}
+
+# make_tree RELEASE. An archive that was frozen long ago still counts: its date is not looked at.
+make_tree() {
+    suite=$(suite_of "$1")
+    tree=$PWD/build/trees/$1
+    if ! [ -e "$tree/made" ]; then
+        install debootstrap
+        as_root rm -rf "$tree"
+        mkdir -p "$tree"
+        as_root debootstrap --variant=minbase --include=ca-certificates "$suite" "$tree/base" \
+            http://deb.debian.org/debian >&2
+        printf '%s\n' 'Acquire::Check-Valid-Until "false";' 'APT::Get::Assume-Yes "true";' 'Acquire::Retries "2";' |
+            as_root tee "$tree/base/etc/apt/apt.conf.d/90tlslife" >/dev/null
+        : >"$tree/made"
+    fi
+}
+
+# in_tree RELEASE CHANGES SCRIPT [ARG...]: runs the script of sh in the tree, in "/a tlslife": a space in its path, so that
+# what runs there is tried in such a place. What it changes is kept in the folder CHANGES beside the tree. The mounts are
+# seen by these processes alone, and go with them.
+in_tree() {
+    tree=$PWD/build/trees/$1
+    changes=$tree/$2
+    script=$3
+    shift 3
+    as_root mkdir -p "$changes/up/a tlslife" "$changes/work" "$changes/root"
+    # shellcheck disable=SC2016 # the inner shell expands
+    as_root unshare --mount sh -c '
+        base=$1 changes=$2 lua=$3
+        shift 3
+        mount -t overlay overlay -o "lowerdir=$base,upperdir=$changes/up,workdir=$changes/work" "$changes/root" &&
+        mount -t proc proc "$changes/root/proc" && mount -t devpts devpts "$changes/root/dev/pts" &&
+        exec chroot "$changes/root" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+            LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive TLSLIFE_LUA="$lua" sh -euc "$@"' \
+        sh "$tree/base" "$changes" "${TLSLIFE_LUA-}" "cd '/a tlslife'; $script" sh "$@"
+}
+
+# forget RELEASE CHANGES
+forget() {
+    as_root rm -rf "$PWD/build/trees/$1/$2"
+}
+
+# copy_sources RELEASE CHANGES: into "/a tlslife", without what is built, from which goes what was removed here.
+copy_sources() {
+    tar -c --exclude=./build --exclude=./.git . | in_tree "$1" "$2" '
+        find . -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+        tar -x --no-same-owner'
+}

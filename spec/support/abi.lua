@@ -1,0 +1,152 @@
+--- What a program that was linked to the shared library counts on: its functions with the types of
+-- their arguments, the members of structures, and the values of constants, as the headers have
+-- them. spec/abi.txt has what was recorded, under the soname that it was recorded for.
+--
+--   lua5.4 spec/support/abi.lua --record     as ./dev abi does
+--
+-- What is new is recorded and breaks nobody. What has changed or gone would break programs that
+-- were linked to a release, so that it is recorded only under another soname.
+
+local abi = {path = "spec/abi.txt"}
+
+local HEADERS <const> = {"include/tlslife.h", "include/tlslife_openssl.h"}
+
+local function contents(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read "a"
+    file:close()
+    return text
+end
+
+local function squeezed(text)
+    return (text:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""):gsub(" ?([%*,;{}()%[%]]) ?", "%1"))
+end
+
+-- a parameter's type: its name may change
+local function type_of(parameter)
+    local words = squeezed(parameter)
+    if words:find "[%(%[]" then return words end -- a pointer to a function, or an array
+    return (words:gsub("^(.*[%*%s])[%w_]+$", "%1"):gsub("%s$", ""))
+end
+
+local function add_function(list, declaration)
+    local before, name, parameters = declaration:match "^(.-)([%w_]+)%s*(%b())[^()]*$"
+    local types = {}
+    local depth, from = 0, 1
+    local inside = parameters:sub(2, -2) .. ","
+    for at, char in inside:gmatch "()([(),])" do
+        if char == "(" then depth = depth + 1 elseif char == ")" then depth = depth - 1 end
+        if char == "," and depth == 0 then
+            types[#types + 1] = type_of(inside:sub(from, at - 1))
+            from = at + 1
+        end
+    end
+    list[#list + 1] = ("function %s %s(%s)"):format(squeezed(before), name,
+        table.concat(types, ", "))
+end
+
+local function add_enum(list, name, body)
+    local value = -1
+    for item in body:gmatch "[^,]+" do
+        local constant, given = squeezed(item):match "^([%w_]+)%s*=?%s*(.*)$"
+        if constant then
+            value = given ~= "" and assert(math.tointeger(load("return " .. given)())) or value + 1
+            list[#list + 1] = ("enum %s %s = %d"):format(name, constant, value)
+        end
+    end
+end
+
+--- The lines that a header's text has, sorted.
+function abi.lines(text)
+    local list = {}
+    text = text:gsub("/%*.-%*/", " ")
+    for constant, value in text:gmatch "\n#define (TLSLIFE_[%w_]+) +(%d[^\n]*)" do
+        list[#list + 1] = ("constant %s = %s"):format(constant, squeezed(value))
+    end
+    text = text:gsub("\n[ \t]*#[^\n]*", "")
+    for kind, name, body in text:gmatch "typedef%s+(%l+)%s+([%w_]+)%s*(%b{})" do
+        if kind == "enum" then
+            add_enum(list, name, body:sub(2, -2))
+        else
+            list[#list + 1] = ("%s %s %s"):format(kind, name, squeezed(body))
+        end
+    end
+    for declaration in text:gmatch "TLSLIFE_API%s+([^;]+);" do
+        add_function(list, declaration)
+    end
+    table.sort(list)
+    return list
+end
+
+--- The lines of today.
+function abi.current()
+    local text = ""
+    for _, header in ipairs(HEADERS) do text = text .. contents(header) end
+    return abi.lines(text)
+end
+
+--- The number in the name of the library, as CMake has it.
+function abi.soname()
+    local number = contents "CMakeLists.txt":match "\nset%(TLSLIFE_ABI (%d+)%)"
+    return "libtlslife.so." .. assert(number, "no TLSLIFE_ABI in CMakeLists.txt")
+end
+
+--- Whether there has been a release, whose programs must go on: CHANGELOG.md has a heading of it.
+function abi.is_released()
+    return contents "CHANGELOG.md":find "\n## %[%d" ~= nil
+end
+
+--- What was recorded: the lines, and the soname.
+function abi.recorded()
+    local lines, soname = {}, nil
+    local file = io.open(abi.path)
+    if not file then return lines, nil end
+    for line in file:lines() do
+        if line:match "^soname " then
+            soname = line:match "^soname (.+)"
+        elseif not line:match "^#" and line ~= "" then
+            lines[#lines + 1] = line
+        end
+    end
+    file:close()
+    return lines, soname
+end
+
+local function without(lines, others)
+    local known, found = {}, {}
+    for _, line in ipairs(others) do known[line] = true end
+    for _, line in ipairs(lines) do
+        if not known[line] then found[#found + 1] = line end
+    end
+    return found
+end
+
+--- What a comparison finds: the lines that have gone or changed, and those that are new.
+function abi.compare(recorded, current)
+    return without(recorded, current), without(current, recorded)
+end
+
+local HEAD <const> = [[
+# What programs that were linked to libtlslife count on. Written by ./dev abi, which refuses to take
+# a line away under the same soname; see spec/support/abi.lua.
+]]
+
+local function record()
+    local recorded, soname = abi.recorded()
+    local current = abi.current()
+    local gone = abi.compare(recorded, current)
+    if abi.is_released() and soname == abi.soname() and #gone > 0 then
+        io.stderr:write("This would break programs that were linked to ", soname,
+            ". Let TLSLIFE_ABI in CMakeLists.txt go up, or have it as it was:\n  ",
+            table.concat(gone, "\n  "), "\n")
+        os.exit(1)
+    end
+    local file = assert(io.open(abi.path, "w"))
+    file:write(HEAD, "soname ", abi.soname(), "\n", table.concat(current, "\n"), "\n")
+    file:close()
+    print(("%s: %d lines"):format(abi.path, #current))
+end
+
+if arg and arg[1] == "--record" and arg[0]:match "abi%.lua$" then record() end
+
+return abi
