@@ -69,13 +69,16 @@ install_for_fuzzing() {
     install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
 }
 
-# build PRESET [TARGET]: configures once, and when the presets have changed; for the rest ninja sees to it itself.
-build() {
-    if ! [ -e "build/$1/build.ninja" ] || [ CMakePresets.json -nt "build/$1/build.ninja" ]; then
-        cmake --preset "$1" -DTLSLIFE_LUA_VERSION="$lua" >&2
+# build PRESET [TARGET...]: configures once, and when the presets have changed; for the rest ninja sees to it itself.
+build() (
+    preset=$1
+    shift
+    if ! [ -e "build/$preset/build.ninja" ] || [ CMakePresets.json -nt "build/$preset/build.ninja" ]; then
+        cmake --preset "$preset" -DTLSLIFE_LUA_VERSION="$lua" >&2
     fi
-    cmake --build "build/$1" ${2+--target "$2"} >&2
-}
+    [ $# = 0 ] || set -- --target "$@"
+    cmake --build "build/$preset" "$@" >&2
+)
 
 # Without address randomization, which takes the place of ThreadSanitizer's shadow memory on some kernels.
 same_addresses() {
