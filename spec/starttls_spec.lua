@@ -385,8 +385,8 @@ describe("the programs of docs/starttls.md", function()
         assert.truthy(output:find "this is an example", output)
     end)
 
-    it("are clients of SMTP and PostgreSQL", function()
-        for name, server in pairs {smtp_client = "smtp_server",
+    it("are clients of SMTP, IMAP and PostgreSQL", function()
+        for name, server in pairs {smtp_client = "smtp_server", imap_client = "imap_server",
             postgres_client = "postgres_server"} do
             local code, output = client(name, "localhost", port_of(server), pki.ca_file)
             assert.equal(0, code, output)
@@ -396,6 +396,24 @@ describe("the programs of docs/starttls.md", function()
         end
         local code, output = client("smtp_client", "localhost", port_of "imap_server", pki.ca_file)
         assert.is_true(code ~= 0 and output:find "IMAP4rev1" ~= nil, output)
+    end)
+
+    it("are a client of IMAP that goes on with nothing but OK", function()
+        local listener <close> = assert(tls.listen("127.0.0.1", 0))
+        for _, answers in ipairs {
+            {"* PREAUTH ready\r\n"}, {"220 ready\r\n"}, {"* OK ready\r\n", "a1 NO\r\n"},
+            {"* OK ready\r\n", "a2 OK\r\n"}, {"* OK ready\r\n", "a1 BAD\r\n"},
+            {"* OK ready\r\n", "* BYE\r\n"},
+        } do
+            local one = process.start {program.path, programs().imap_client.path, "localhost",
+                listener:port(), pki.ca_file, timeout = 60}
+            local conn <close> = assert(listener:accept(pair.server(), 20))
+            conn:set_timeout(20)
+            conn:plain_write(answers[1])
+            if answers[2] and conn:plain_read() then conn:plain_write(answers[2]) end
+            conn:close_transport()
+            assert.is_true(one:wait(20) ~= 0, one:output())
+        end
     end)
 
     it("go through an HTTP proxy", function()
