@@ -1,6 +1,6 @@
 -- HTTP/1.1 over tls.serve: keep-alive, requests that come in pieces or several at once, bodies,
--- HEAD. Needs luv (Debian: lua-luv), cert.pem and key.pem. It answers GET with the path, POST and
--- PUT with the body.
+-- HEAD, early data. Needs luv (Debian: lua-luv), cert.pem and key.pem. It answers GET with the
+-- path, POST and PUT with the body.
 -- Usage: tlslife serve_http.lua [address [workers [processes|threads]]]
 local tls = require "tlslife"
 
@@ -9,7 +9,7 @@ local find <const>, match <const>, sub <const>, lower <const> = string.find, str
 local HEAD_MAX <const>, BODY_MAX <const> = 16384, 1 << 20
 local REASONS <const> = {
     [200] = "OK", [400] = "Bad Request", [405] = "Method Not Allowed", [411] = "Length Required",
-    [413] = "Content Too Large", [431] = "Request Header Fields Too Large",
+    [413] = "Content Too Large", [425] = "Too Early", [431] = "Request Header Fields Too Large",
 }
 
 --- The program itself: a request's status and body.
@@ -90,7 +90,12 @@ local function handle(conn, server)
         end
         local close = server:stopping() or minor == "0" or
             find(headers, "\r\nconnection:[^\r]*close")
-        local status, text = answer(method, path, body)
+        local status, text
+        if conn:early() and method ~= "GET" and method ~= "HEAD" then
+            status, text = 425, "once more, after the handshake\n" -- it may be a replay: RFC 8470
+        else
+            status, text = answer(method, path, body)
+        end
         if not respond(conn, method, status, text, close) or close then return end
         came = stop < #came and sub(came, stop + 1) or conn:read()
     end
@@ -99,7 +104,7 @@ end
 assert(tls.serve {
     address = arg[1] or "127.0.0.1:8443", workers = math.tointeger(arg[2]) or 1,
     threads = arg[3] == "threads",
-    timeout = 60, handshake_timeout = 10, stop_timeout = 10,
+    timeout = 60, handshake_timeout = 10, stop_timeout = 10, early_data = true,
     context = { certificate = "cert.pem", private_key = "key.pem", alpn = { "http/1.1" } },
     on_start =
         function(server) print("listening on port " .. server:ports()[1]) io.stdout:flush() end,

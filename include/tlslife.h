@@ -24,7 +24,7 @@
  *   [9.4]   questions                    tlslife_conn_hello, _answer_, _refuse
  *   [9.5]   lookup of a session          tlslife_conn_lookup, _answer_session, _resumption
  *   [9.6]   data                         tlslife_conn_read, _write, _cork
- *   [9.7]   early data                   tlslife_conn_write_early, _read_early
+ *   [9.7]   early data                   tlslife_conn_write_early, _read_early, _accept_early
  *   [9.8]   the end                      tlslife_conn_shutdown, _close
  *   [9.9]   its session                  tlslife_conn_set_session, _take_session
  *   [9.10]  after the handshake          tlslife_conn_key_update, _renegotiate
@@ -495,9 +495,9 @@ TLSLIFE_API size_t tlslife_context_session_id_context(tlslife_context *context,
  * Keeps the context's sessions in this cache. Takes a reference. One cache serves any number of
  * contexts.
  * A server's sessions are kept by session id. The resumption becomes STATEFUL unless it was set.
- * With BOTH the cache keeps only sessions that have no ticket, with TICKETS only those that allow
- * early data, whose single use it enforces. Without a cache, the server's context makes one of its
- * own.
+ * With BOTH the cache keeps only sessions that have no ticket. With BOTH and TICKETS it also has
+ * what makes early data single-use (tlslife_context_set_max_early_data). Without a cache, the
+ * server's context makes one of its own.
  * A client's sessions are kept by peer (host, port, server name, ALPN, policy). A connection for
  * which set_session was not called offers what the cache has, and tlslife_conn_take_session has
  * nothing to give. Without a cache, a client's sessions wait for that call.
@@ -580,7 +580,14 @@ TLSLIFE_API tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *c
 
 /*
  * Sets how many bytes of early data a server accepts, or a client may send (RFC 8446 section 2.3).
- * The default 0 means none. Source: SSL_CTX_set_max_early_data(3).
+ * The default 0 means none.
+ *
+ * A server accepts the early data of a session once, in whichever thread, process or machine that
+ * shares the cache. Under the context's ticket keys each ticket has a permit in the cache, an entry
+ * that its early data take. Without it (it was taken or evicted, or the store has failed) they are
+ * rejected, and the session resumes without. With STATEFUL, and without ticket keys of ours, the
+ * session itself is in the cache, and found once. The option NO_ANTI_REPLAY turns this off.
+ * Source: SSL_CTX_set_max_early_data(3), SSL_CTX_set_allow_early_data_cb(3), RFC 8446 section 8.
  */
 TLSLIFE_API tlslife_status tlslife_context_set_max_early_data(tlslife_context *context,
     uint32_t max_early_data, tlslife_error *err);
@@ -1280,6 +1287,24 @@ TLSLIFE_API tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const vo
  */
 TLSLIFE_API tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer,
     size_t buffer_len, size_t *out_read);
+
+/*
+ * Server: makes the handshake as tlslife_conn_accept does, but returns OK as soon as early data
+ * have come. Then tlslife_conn_read gives early data first, and makes the rest of the handshake
+ * before it gives what follows. tlslife_conn_write sends at once, before the client's Finished;
+ * where the policy verifies clients, or the early data are over, it makes the handshake first. So
+ * do tlslife_conn_handshake, which keeps early data to be read, tlslife_conn_shutdown and _close.
+ * Early data are rejected where the context asks WANT_VERIFY, since the program is asked before it
+ * reads. Source: SSL_read_early_data(3).
+ */
+TLSLIFE_API tlslife_status tlslife_conn_accept_early(tlslife_conn *conn);
+
+/*
+ * Whether the bytes that were read since accept_early may be a replay: they were early data, and
+ * the handshake is not done. A server should do nothing for them that must not be done twice; it
+ * may refuse (HTTP: 425, RFC 8470), or call tlslife_conn_handshake, after which they are no replay.
+ */
+TLSLIFE_API bool tlslife_conn_early(const tlslife_conn *conn);
 
 typedef enum tlslife_early {
     TLSLIFE_EARLY_NOT_SENT = 0,

@@ -19,7 +19,7 @@ local TOLD = {
     ticket_data = "maybe",
 }
 local OTHERS = {
-    "blocking", "context", "early_data_status", "error", "events", "fd", "get_shutdown",
+    "blocking", "context", "early", "early_data_status", "error", "events", "fd", "get_shutdown",
     "get_timeout", "handshake_done",
     "has_pending", "hostname", "idle", "is_server", "peer_address", "pending",
     "proxy_address",
@@ -29,8 +29,8 @@ local OTHERS = {
     "timeout",
 }
 local NO_GETTERS = {
-    "accept", "cancel", "clear", "close", "close_transport", "connect", "cork", "dial",
-    "drain", "dup",
+    "accept", "accept_early", "cancel", "clear", "close", "close_transport", "connect", "cork",
+    "dial", "drain", "dup",
     "export_keying_material", "feed", "feed_eof", "flush", "free", "handshake", "key_update",
     "new_session_ticket", "peek", "plain_read", "plain_write",
     "read", "read_early", "read_into", "renegotiate", "request_client_certificate", "set_alpn",

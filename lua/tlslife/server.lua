@@ -135,10 +135,12 @@ local function shake(self, conn)
         local begin, why = before_tls(self, conn)
         if not begin then return nil, why end
     end
+    if self.early_data then return conn:accept_early() end
     return conn:accept()
 end
 
--- Serves one connection from its handshake to its end, in its coroutine.
+-- Serves one connection from its handshake to its end, in its coroutine. With early data the
+-- handler begins before the end of the handshake, and its calls make the rest.
 local function serve_one(self, conn)
     local timeout = self.timeout or conn:get_timeout()
     conn:set_timeout(self.handshake_timeout)
@@ -319,7 +321,7 @@ end
 local function new(options, shared, log)
     local self = setmetatable({
         options = options, shared = shared, log = log, worker = shared.worker,
-        handler = options.handler, before = options.before,
+        handler = options.handler, before = options.before, early_data = options.early_data,
         timeout = options.timeout, handshake_timeout = options.handshake_timeout or 10,
         stop_timeout = options.stop_timeout or 30, close_timeout = CLOSE_SECONDS,
         max_connections = options.max_connections or 10000,

@@ -34,6 +34,7 @@ local ROWS = {
     context = {either("table", "function")},
     handler = {is "function"},
     before = {is "function"},
+    early_data = {is "boolean"},
     workers = {integer_from(1)},
     threads = {is "boolean"},
     reuse_port = {is "boolean"},
@@ -89,6 +90,17 @@ local function check_addresses(options)
     end
 end
 
+-- Early data are of use only to a handler that asks conn:early(), so both sides must be said.
+local function check_early(options)
+    local most = type(options.context) == "table" and options.context.max_early_data or nil
+    if most and not options.early_data and most ~= 0 then
+        complain("option 'context': max_early_data is of no use without early_data = true, and " ..
+            "a handler that asks conn:early()")
+    elseif most == 0 and options.early_data then
+        complain "option 'early_data': the context's max_early_data is 0"
+    end
+end
+
 --- A copy of the options. Raises for an option that is unknown, missing or of the wrong type.
 function setup.check(options)
     if type(options) ~= "table" then
@@ -106,6 +118,7 @@ function setup.check(options)
         if checked[name] == nil then complain("option '%s' is missing", name) end
     end
     check_addresses(checked)
+    check_early(checked)
     local role = type(checked.context) == "table" and checked.context.role
     if role and role ~= "server" then
         complain("option 'context': its role is server, not '%s'", tostring(role))
@@ -138,6 +151,7 @@ end
 -- ------------------------------------------------------------------------------------------ shared
 
 local SLAB_SIZE <const> = 16 << 20
+local EARLY_DATA <const> = 16384 -- bytes of early data, as nginx has it
 
 -- A cache of this process; or, with the name of a slab, one that it shares with other processes.
 local function make_cache(secret, slab)
@@ -182,12 +196,13 @@ end
 
 -- The cache for session ids where the options name none. Without room in shared memory each worker
 -- has a cache of its own.
-local function cache_by_default(shared)
+local function cache_by_default(shared, early)
     local ok, message = pcall(function() return shared.cache end)
     if not ok then
         if shared.worker == 0 then -- only the parent warns, once for all workers
             shared.log("warning",
-                ("session ids resume at their own worker only: %s"):format(message))
+                ("session ids resume at their own worker only%s: %s"):format(
+                    early and ", and early data are accepted there only" or "", message))
         end
         shared.cache = core.cache {}
     end
@@ -195,18 +210,24 @@ local function cache_by_default(shared)
 end
 
 -- A context from a table of options. What the table leaves open comes from what the workers share,
--- so that a session resumes at every worker, and after a reload.
-local function of_table(given, shared)
+-- so that a session resumes at every worker, and after a reload. With early data the cache has the
+-- permits of tickets, too.
+local function of_table(given, shared, early)
     local all = {}
     for name, value in pairs(given) do all[name] = value end
     all.role = "server"
     if all.resumption == nil and all.cache == nil then
         all.resumption = without_tickets(all.options) and "stateful" or "both"
-        all.cache = cache_by_default(shared)
+        all.cache = cache_by_default(shared, early)
     end
+    if early and all.max_early_data == nil then all.max_early_data = EARLY_DATA end
     if all.resumption ~= "off" then
         all.ticket_keys = all.ticket_keys or shared.ticket_keys
-        if all.resumption ~= "tickets" then all.cache = all.cache or shared.cache end
+        if all.resumption == "tickets" then
+            if early then all.cache = all.cache or cache_by_default(shared, early) end
+        else
+            all.cache = all.cache or shared.cache
+        end
     end
     return core.context(all)
 end
@@ -222,7 +243,7 @@ end
 -- when the context could serve no client, which its first connection tells.
 function setup.context(options, shared)
     local make = type(options.context) == "table" and of_table or of_function
-    local context, message, err = make(options.context, shared)
+    local context, message, err = make(options.context, shared, options.early_data)
     if not context then return nil, message, err end
     local conn
     conn, message, err = context:connection()

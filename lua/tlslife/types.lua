@@ -138,7 +138,7 @@ local tlslife = {}
 ---@field options table<string, boolean>?
 ---@field modes table<string, boolean>? OpenSSL's modes by name without SSL_MODE_
 ---@field quiet_shutdown boolean? default false. Source: SSL_CTX_set_quiet_shutdown(3)
----bytes of early data that a server accepts, or a client may send; default 0
+---bytes of early data that a server accepts, once for each session, or a client may send; default 0
 ---@field max_early_data integer?
 ---@field post_handshake_auth boolean? client. Source: SSL_CTX_set_post_handshake_auth(3)
 ---@field timeout number? seconds: the deadline of each call of its connections; default: none
@@ -331,8 +331,12 @@ function tlslife.server(options) end
 ---and unread move them. TLS begins when it returns true. Otherwise the connection is closed, and a
 ---second result, the reason, is logged. It has handshake_timeout as a whole. See docs/starttls.md
 ---@field before (fun(conn: tlslife.Connection, server: tlslife.Server): boolean?, string?)?
----called after the handshake. When it returns, the connection is closed with close_notify, and
----freed. What it raises is logged with its traceback and ends this connection only
+---default false. The handler begins as soon as early data are there, and asks conn:early(). The
+---context's max_early_data is 16384 then, unless it says otherwise. See docs/serving.md
+---@field early_data boolean?
+---called after the handshake, or with early_data at the first early data. When it returns, the
+---connection is closed with close_notify, and freed. What it raises is logged with its traceback
+---and ends this connection only
 ---@field handler fun(conn: tlslife.Connection, server: tlslife.Server)
 ---default 1, this process. More: that many processes, which this one starts, passes its signals to,
 ---and replaces when they end
@@ -703,6 +707,23 @@ function Connection:write_early(data, i) end
 ---@return tlslife.Error? err
 function Connection:read_early(n) end
 
+---Server: makes the handshake as accept does, but returns true as soon as early data have come.
+---Then read gives early data first, and makes the rest of the handshake before it gives what
+---follows. write sends at once, before the client's Finished; where the policy verifies clients, or
+---the early data are over, it makes the handshake first. So do handshake, which keeps early data to
+---be read, shutdown and close. With on_verify early data are rejected.
+---Source: SSL_read_early_data(3).
+---@return boolean? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:accept_early() end
+
+---Whether what was read since accept_early may be a replay: it was early data, and the handshake is
+---not done. Do nothing for it that must not be done twice: refuse (HTTP: 425, RFC 8470), or call
+---handshake, after which it is no replay.
+---@return boolean
+function Connection:early() end
+
 ---Source: SSL_get_early_data_status(3).
 ---@return "not_sent"|"rejected"|"accepted"
 function Connection:early_data_status() end
@@ -922,7 +943,8 @@ function Connection:ticket_data() end
 ---@class tlslife.StoreFunctions
 ---@field get fun(key: string): string? the bytes that were put under the key of 32 bytes
 ---@field put fun(key: string, sealed: string, lifetime: integer) lifetime in seconds
----@field remove fun(key: string)
+---with head: removes the entry only if it begins with these bytes, since a newer one may be there
+---@field remove fun(key: string, head: string?)
 ---get and remove in one, so that of two calls at once only one gets the bytes; default: get, remove
 ---@field take (fun(key: string): string?)?
 

@@ -333,6 +333,10 @@ CALL(tlslife_conn_read_early) {
     (void)tlslife_conn_read_early(h->own->server, bytes, sizeof bytes, &len);
 }
 
+CALL(tlslife_conn_accept_early) {
+    (void)tlslife_conn_accept_early(h->own->server);
+}
+
 /* ------------------------------------------------------------------------- the end, the session */
 
 CALL(tlslife_conn_shutdown) {
@@ -466,6 +470,7 @@ PLAIN(tlslife_conn_has_pending)
 PLAIN(tlslife_conn_drained)
 PLAIN(tlslife_conn_flush)
 PLAIN(tlslife_conn_early_data_status)
+PLAIN(tlslife_conn_early)
 PLAIN(tlslife_conn_get_shutdown)
 PLAIN(tlslife_conn_quiet_shutdown)
 PLAIN(tlslife_conn_session_reused)
@@ -576,6 +581,7 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_cork),
     CONN(tlslife_conn_write_early),
     CONN(tlslife_conn_read_early),
+    CONN(tlslife_conn_accept_early),
     CONN(tlslife_conn_shutdown),
     CONN(tlslife_conn_close),
     CONN(tlslife_conn_clear),
@@ -612,6 +618,7 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_drained),
     CONN(tlslife_conn_flush),
     CONN(tlslife_conn_early_data_status),
+    CONN(tlslife_conn_early),
     CONN(tlslife_conn_get_shutdown),
     CONN(tlslife_conn_quiet_shutdown),
     CONN(tlslife_conn_session_reused),

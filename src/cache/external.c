@@ -4,7 +4,7 @@
  * The bytes are one byte of notes and the session's DER, sealed for its key, its side and its
  * policy, so that an entry under a wrong key does not open. What a store returns is opened, decoded
  * and compared with the key outside of every lock, because a session with a client's certificate
- * takes 100 us to decode.
+ * takes 100 us to decode. A permit (tls/permit.c) is the byte of notes alone.
  *
  * An attacker who can read the store learns how many entries there are and how long they are. The
  * keys are hashes, because anyone who knows a session id may offer it and so learn whether it is
@@ -30,7 +30,7 @@
 #define BINDING_MAX (TLSL_STORE_KEY + 1 + SSL_MAX_SID_CTX_LENGTH)
 #define SEALED_MORE 49 /* bytes that sealing adds */
 
-enum { NOTE_CERTIFICATE = 1 };
+enum { NOTE_CERTIFICATE = 1, NOTE_PERMIT = 2 };
 
 void tlsl_external_key(const tlsl_cache_key *key, unsigned char out[TLSL_STORE_KEY]) {
     static const char label[] = "tlslife far entry";
@@ -119,6 +119,14 @@ void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESS
     free(plain);
 }
 
+void tlsl_external_put_permit(tlslife_cache *cache, const tlsl_cache_key *key, long lifetime,
+                              tlslife_bytes sid_ctx) {
+    static const unsigned char permit = NOTE_PERMIT;
+    if (lifetime > 0 && !put(cache, key, (tlslife_bytes){&permit, 1}, sid_ctx, lifetime)) {
+        tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
+    }
+}
+
 void tlsl_external_remove(tlslife_cache *cache, const tlsl_cache_key *key) {
     unsigned char far_key[TLSL_STORE_KEY];
     tlslife_store *store = tlsl_cache_store(cache);
@@ -184,4 +192,21 @@ SSL_SESSION *tlsl_external_open(tlslife_cache *cache, const tlsl_cache_key *key,
     }
     *out_expired = tlsl_lifetime_left(cache, session) == 0;
     return *out_expired ? refuse(cache, session, TLSL_COUNT_EXPIRED) : session;
+}
+
+bool tlsl_external_is_permit(tlslife_cache *cache, const tlsl_cache_key *key,
+                             const unsigned char *sealed, size_t sealed_len,
+                             tlslife_bytes sid_ctx) {
+    unsigned char bound[BINDING_MAX];
+    unsigned char *plain = NULL;
+    size_t plain_len = 0;
+    bool opened = sealed_len <= TLSL_STORE_BYTES_MAX &&
+                  tlsl_open(tlsl_cache_keyring(cache), (tlslife_bytes){sealed, sealed_len},
+                            binding(key, sid_ctx, bound), &plain, &plain_len);
+    bool is_permit = opened && plain_len == 1 && plain[0] == NOTE_PERMIT;
+    if (!is_permit) {
+        tlsl_cache_count(cache, opened ? TLSL_COUNT_STORE_ERROR : TLSL_COUNT_NOT_OPENED);
+    }
+    free(plain);
+    return is_permit;
 }

@@ -21,6 +21,15 @@ long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session);
 /* Seals session for key and tells the store. sid_ctx binds it to its policy. */
 void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                   tlslife_bytes sid_ctx);
+/*
+ * A permit of a ticket (tls/permit.c): puts one into the store, which must exist, for lifetime
+ * seconds; and whether what a store has returned is one. What is none is counted.
+ */
+void tlsl_external_put_permit(tlslife_cache *cache, const tlsl_cache_key *key, long lifetime,
+                              tlslife_bytes sid_ctx);
+bool tlsl_external_is_permit(tlslife_cache *cache, const tlsl_cache_key *key,
+                             const unsigned char *sealed, size_t sealed_len,
+                             tlslife_bytes sid_ctx);
 /* Tells the store, if there is one, that what it has for key is not to be used any more. */
 void tlsl_external_remove(tlslife_cache *cache, const tlsl_cache_key *key);
 /*

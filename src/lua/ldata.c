@@ -39,6 +39,15 @@ static int conn_accept(lua_State *L) {
     return tlb_perform(L, &verb);
 }
 
+static int accept_early_attempt(lua_State *L, tlb_conn *self) {
+    return tlb_true(L, self, TLB_TRY(self, tlslife_conn_accept_early(tlb_conn_object(self))));
+}
+
+static int conn_accept_early(lua_State *L) {
+    static const tlb_verb verb = {accept_early_attempt, 1, TLB_BOTH};
+    return tlb_perform(L, &verb);
+}
+
 static int handshake_attempt(lua_State *L, tlb_conn *self) {
     return tlb_true(L, self, TLB_TRY(self, tlslife_conn_handshake(tlb_conn_object(self))));
 }
@@ -322,6 +331,11 @@ static int conn_early_data_status(lua_State *L) {
     return 1;
 }
 
+static int conn_early(lua_State *L) {
+    lua_pushboolean(L, tlslife_conn_early(tlb_getter(L)));
+    return 1;
+}
+
 static int conn_cork(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     tlb_must(L, self, tlslife_conn_cork(tlb_conn_object(self), tlb_boolean(L, 2)));
@@ -340,6 +354,7 @@ static int conn_flush(lua_State *L) {
 const luaL_Reg tlb_conn_data[] = {
     {"connect", conn_connect},
     {"accept", conn_accept},
+    {"accept_early", conn_accept_early},
     {"handshake", conn_handshake},
     {"key_update", conn_key_update},
     {"renegotiate", conn_renegotiate},
@@ -357,6 +372,7 @@ const luaL_Reg tlb_conn_data[] = {
     {"write", conn_write},
     {"write_early", conn_write_early},
     {"early_data_status", conn_early_data_status},
+    {"early", conn_early},
     {"cork", conn_cork},
     {"flush", conn_flush},
     {NULL, NULL},

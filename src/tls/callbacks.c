@@ -22,6 +22,7 @@
 #include "tls/handshake.h"
 #include "tls/hello.h"
 #include "tls/lookup.h"
+#include "tls/permit.h"
 #include "tls/session.h"
 #include "tls/switch.h"
 #include "tlslife.h"
@@ -67,7 +68,8 @@ static void on_info(const SSL *ssl, int where, int value) {
         return;
     }
     if (!(where & SSL_CB_ALERT)) {
-        conn->known = where & SSL_CB_HANDSHAKE_DONE;
+        /* libssl says "done" before early data, and begins anew behind them. */
+        conn->known = (where & SSL_CB_HANDSHAKE_DONE) || tlslife_conn_early(conn);
         return;
     }
     if ((value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
@@ -120,6 +122,15 @@ static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const un
                    : SSL_TICKET_RETURN_IGNORE_RENEW;
     }
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
+/* SSL_CTX_set_allow_early_data_cb(3). A host's SSL that is no connection of ours has no cache. */
+static int on_early_data(SSL *ssl, void *unused) {
+    (void)unused;
+    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    const tlslife_context *context =
+        conn != NULL ? conn->context : tlsl_context_of(SSL_get_SSL_CTX(ssl));
+    return conn != NULL ? tlsl_permit_allows(conn) : context == NULL || !context->gives_once;
 }
 
 /* ---------------------------------------------------------------------------------- ClientHello */
@@ -514,6 +525,7 @@ void tlsl_callbacks_install(tlslife_context *context) {
         SSL_CTX_sess_set_get_cb(ctx, tlsl_on_get_session);
         tlsl_callbacks_remove_session(context, true);
         SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
+        SSL_CTX_set_allow_early_data_cb(ctx, on_early_data, NULL);
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
         SSL_CTX_set_session_ticket_cb(ctx, on_make_ticket, on_open_ticket, NULL);
     }

@@ -30,9 +30,11 @@
 #include "tls/callbacks.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/early.h"
 #include "tls/handshake.h"
 #include "tls/hello.h"
 #include "tls/lookup.h"
+#include "tls/permit.h"
 #include "tls/resumption.h"
 #include "tls/session.h"
 #include "tls/settings.h"
@@ -213,6 +215,8 @@ static void drop_keylog(tlslife_conn *conn) {
 /* Drops what belongs to one handshake and to the data after it. */
 static void drop_progress(tlslife_conn *conn) {
     tlsl_search_free(conn);
+    tlsl_permits_free(conn);
+    tlsl_early_free(conn);
     tlsl_hello_free(conn->asked.client_hello);
     tlslife_context_free(conn->asked.chosen);
     free(conn->found.verify_subject);

@@ -49,6 +49,7 @@ typedef struct tlsl_data {
     bool write_waits;    /* libssl holds a record of data that the transport did not take */
     size_t held_len;     /* bytes in held */
     unsigned char *held; /* TLSL_RECORD bytes that cork holds back, or NULL */
+    struct tlsl_early *early; /* early.c: early data and what follows them; NULL: none, or over */
 } tlsl_data;
 
 /* shutdown.c: the state of the shutdown. */
@@ -119,6 +120,7 @@ typedef struct tlsl_resume {
     /* client: sessions for the program or, with an external store, that are to be sent there */
     SSL_SESSION **arrived; /* TLSL_SESSIONS_MAX places, allocated with the first session */
     size_t arrived_len;
+    struct tlsl_permits *permits; /* server: permit.c: those of the tickets that are being made */
 } tlsl_resume;
 
 /* conn.c: what has failed. */

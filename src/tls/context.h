@@ -51,7 +51,7 @@ struct tlslife_context {
     tlslife_resumption resumption;       /* the one in force */
     bool resumption_given;               /* by the program, and then nothing else changes it */
     tlsl_said no_ticket, no_anti_replay; /* the options SSL_OP_NO_TICKET and _NO_ANTI_REPLAY */
-    bool gives_once; /* TLS 1.3 sessions are found once only, which protects early data */
+    bool gives_once; /* the early data of a TLS 1.3 session are accepted once only */
     bool num_tickets_given, verify_host_given, post_handshake_auth;
     int min_version, max_version; /* as given; 0 if not given */
     unsigned questions;           /* TLSLIFE_ASK_* */

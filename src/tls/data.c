@@ -4,7 +4,7 @@
  * A read is one SSL_read_ex into the caller's memory. A write is one SSL_write_ex of the caller's
  * memory for each record of 16 KiB. Small pieces are first gathered into one record, because a
  * record costs as much time as a copy of thousands of bytes. No data are read or written before the
- * handshake is done and every question is answered.
+ * handshake is done and every question is answered, except behind accept_early (early.c).
  *
  * After a write that must wait, libssl holds a record that is already encrypted, and must be given
  * the same bytes again. *out_written does not count them, so a caller that continues from there
@@ -23,6 +23,7 @@
 #include "net/fd.h"
 #include "tls/conn.h"
 #include "tls/data.h"
+#include "tls/early.h"
 #include "tls/handshake.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -34,7 +35,7 @@ static bool usable(const tlslife_conn *conn) {
 }
 
 /* The result of libssl for a call of 0 bytes looks like that of a broken connection. */
-static tlslife_status no_bytes(tlslife_conn *conn, const char *verb) {
+tlslife_status tlsl_no_bytes(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s of 0 bytes", verb);
 }
 
@@ -64,16 +65,31 @@ static bool awaits_answer(const tlslife_conn *conn) {
 
 typedef int (*read_call)(SSL *, void *, size_t, size_t *);
 
+/*
+ * What comes before data can be read as ever: the answer to a question, or early data, of which
+ * there may be some.
+ */
+static tlslife_status read_slowly(tlslife_conn *conn, read_call call, void *buffer,
+                                  size_t buffer_len, size_t *out_early, int64_t *deadline,
+                                  const char *verb) {
+    return conn->data.early == NULL ? tlsl_conn_ready(conn, verb)
+                                    : tlsl_early_read(conn, buffer, buffer_len, out_early,
+                                                      call == SSL_peek_ex, deadline, verb);
+}
+
 static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len,
                                 size_t *out_read, const char *verb) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = buffer_len > 0 ? TLSLIFE_OK : no_bytes(conn, verb);
+    tlslife_status status = buffer_len > 0 ? TLSLIFE_OK : tlsl_no_bytes(conn, verb);
     while (status == TLSLIFE_OK) {
-        if (!usable(conn)) {
-            status = tlsl_conn_ready(conn, verb);
-            if (status != TLSLIFE_OK) {
+        if (!usable(conn) || conn->data.early != NULL) {
+            size_t early = 0;
+            status = read_slowly(conn, call, buffer, buffer_len, &early, &deadline, verb);
+            if (status != TLSLIFE_OK || early > 0) {
+                *out_read = early > 0 ? early : *out_read;
                 return status;
             }
+            continue;
         }
         tlsl_errors_clear();
         int ret = process_messages(conn, true);
@@ -105,15 +121,15 @@ tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer
 
 size_t tlslife_conn_pending(const tlslife_conn *conn) {
     int pending = awaits_answer(conn) ? 0 : SSL_pending(conn->ssl);
-    return pending > 0 ? (size_t)pending : 0;
+    return tlsl_early_pending(conn) + (pending > 0 ? (size_t)pending : 0);
 }
 
 bool tlslife_conn_has_pending(const tlslife_conn *conn) {
-    return !awaits_answer(conn) && SSL_has_pending(conn->ssl);
+    return tlsl_early_pending(conn) > 0 || (!awaits_answer(conn) && SSL_has_pending(conn->ssl));
 }
 
 bool tlslife_conn_drained(const tlslife_conn *conn) {
-    return usable(conn) && conn->transport.kind == TLSL_FD &&
+    return usable(conn) && conn->transport.kind == TLSL_FD && tlsl_early_pending(conn) == 0 &&
            tlsl_fd_drained(SSL_get_rbio(conn->ssl)) && !SSL_has_pending(conn->ssl) &&
            (SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN) == 0;
 }
@@ -121,7 +137,7 @@ bool tlslife_conn_drained(const tlslife_conn *conn) {
 /* A peer may be waiting for bytes that cork holds back, so the connection is not idle then. */
 bool tlslife_conn_idle(const tlslife_conn *conn) {
     return usable(conn) && !conn->data.unanswered && !conn->data.write_waits &&
-           conn->data.held_len == 0 && !SSL_has_pending(conn->ssl);
+           conn->data.held_len == 0 && !tlslife_conn_has_pending(conn);
 }
 
 /* ---------------------------------------------------------------------------------------- write */
@@ -134,6 +150,17 @@ static bool leaves_record(const SSL *ssl) {
     return SSL_want_write(ssl) && !SSL_in_init(ssl);
 }
 
+/* Before the handshake is done, data can be written behind early data, or they finish it first. */
+static tlslife_status ready_to_write(tlslife_conn *conn, int64_t *deadline) {
+    if (usable(conn) || tlsl_early_writable(conn)) {
+        return TLSLIFE_OK;
+    }
+    return tlslife_conn_early(conn) ? tlsl_handshake_drive(conn, "write", true, deadline)
+                                    : tlsl_conn_ready(conn, "write");
+}
+
+typedef int (*write_call)(SSL *, const void *, size_t, size_t *);
+
 /* Writes all of bytes. *written grows by the bytes of each record that was sent. */
 static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, size_t len,
                                 size_t *written, int64_t *deadline) {
@@ -141,19 +168,19 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
     size_t gone = 0;
     while (status == TLSLIFE_OK && gone < len) {
         size_t now = 0;
-        if (!usable(conn)) {
-            status = tlsl_conn_ready(conn, "write");
-            if (status != TLSLIFE_OK) {
-                break;
-            }
+        status = ready_to_write(conn, deadline);
+        if (status != TLSLIFE_OK) {
+            break;
         }
+        bool early = !conn->open;
         tlsl_errors_clear();
-        int ret = process_messages(conn, false);
-        if (ret > 0 && !conn->open) {
+        int ret = early ? 1 : process_messages(conn, false);
+        if (ret > 0 && !early && !conn->open) {
             continue;
         }
         if (ret > 0) {
-            ret = SSL_write_ex(conn->ssl, bytes + gone, len - gone, &now);
+            write_call call = early ? SSL_write_early_data : SSL_write_ex;
+            ret = call(conn->ssl, bytes + gone, len - gone, &now);
         }
         if (ret > 0) {
             conn->data.write_waits = conn->data.unanswered = false;
@@ -197,13 +224,26 @@ static tlslife_status hold(tlslife_conn *conn, const unsigned char *bytes, size_
     return TLSLIFE_OK;
 }
 
+/* Writes behind early data: through the buffer of cork, which any later call can flush. */
+static tlslife_status write_before_finished(tlslife_conn *conn, const void *bytes, size_t len,
+                                            size_t *written, int64_t *deadline) {
+    bool corked = conn->data.corked;
+    tlslife_status status = tlslife_conn_cork(conn, true);
+    if (status == TLSLIFE_OK) {
+        status = hold(conn, bytes, len, written, deadline);
+    }
+    conn->data.corked = corked;
+    return status == TLSLIFE_OK && !corked ? tlsl_flush(conn, deadline) : status;
+}
+
 static tlslife_status write_piece(tlslife_conn *conn, const void *bytes, size_t len,
                                   size_t *written, int64_t *deadline) {
-    if (!usable(conn)) {
-        tlslife_status status = tlsl_conn_ready(conn, "write");
-        if (status != TLSLIFE_OK) {
-            return status;
-        }
+    tlslife_status ready = ready_to_write(conn, deadline);
+    if (ready != TLSLIFE_OK) {
+        return ready;
+    }
+    if (!conn->open) {
+        return write_before_finished(conn, bytes, len, written, deadline);
     }
     if (conn->data.corked && (SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN) == 0) {
         return hold(conn, bytes, len, written, deadline);
@@ -302,96 +342,4 @@ tlslife_status tlsl_flush(tlslife_conn *conn, int64_t *deadline) {
 tlslife_status tlslife_conn_flush(tlslife_conn *conn) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
     return tlsl_flush(conn, &deadline);
-}
-
-/* ----------------------------------------------------------------------------------- early data */
-
-static tlslife_status early_begin(tlslife_conn *conn, const char *verb, bool server,
-                                  int64_t *deadline) {
-    if (conn->shaken) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s after the handshake is done", verb);
-    }
-    return tlsl_handshake_begin(conn, verb, server, deadline);
-}
-
-static uint32_t early_limit(const tlslife_conn *conn) {
-    const SSL_SESSION *session = SSL_get0_session(conn->ssl);
-    return session == NULL ? 0 : SSL_SESSION_get_max_early_data(session);
-}
-
-/*
- * A server's early data go to a client that has not been verified yet. So they are not allowed
- * where the policy verifies clients.
- */
-static tlslife_status check_write_early(tlslife_conn *conn) {
-    bool server = SSL_is_server(conn->ssl);
-    if (server && (!conn->begun || SSL_get_verify_mode(conn->ssl) != SSL_VERIFY_NONE)) {
-        return tlsl_conn_fail(
-            conn, TLSLIFE_ERR_USAGE,
-            "a server's write_early follows its read_early, where the client need not be verified");
-    }
-    if (!server && !conn->begun && early_limit(conn) == 0) {
-        return tlsl_conn_fail(
-            conn, TLSLIFE_ERR_USAGE,
-            "write_early needs a session that allows early data: see its max_early_data");
-    }
-    return TLSLIFE_OK;
-}
-
-/* libssl refuses early data once the handshake has begun in another way, and changes nothing. */
-static tlslife_status settle_early(tlslife_conn *conn, int64_t *deadline, const char *verb) {
-    if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_SHOULD_NOT_HAVE_BEEN_CALLED) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "%s too late: early data come before any other call of the handshake",
-                              verb);
-    }
-    return tlsl_conn_settle(conn, 0, deadline, verb);
-}
-
-tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len,
-                                        size_t *out_written) {
-    int64_t deadline = TLSL_DEADLINE_UNSET;
-    *out_written = 0;
-    tlslife_status status = bytes_len > 0 ? check_write_early(conn) : no_bytes(conn, "write_early");
-    if (status == TLSLIFE_OK) {
-        status = early_begin(conn, "write_early", SSL_is_server(conn->ssl), &deadline);
-    }
-    while (status == TLSLIFE_OK) {
-        tlsl_errors_clear();
-        if (SSL_write_early_data(conn->ssl, bytes, bytes_len, out_written) == 1) {
-            conn->data.unanswered = false;
-            tlsl_conn_facts(conn);
-            break;
-        }
-        status = settle_early(conn, &deadline, "write_early");
-    }
-    return status;
-}
-
-tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len,
-                                       size_t *out_read) {
-    int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = buffer_len > 0 ? early_begin(conn, "read_early", true, &deadline)
-                                           : no_bytes(conn, "read_early");
-    while (status == TLSLIFE_OK) {
-        size_t now = 0;
-        tlsl_errors_clear();
-        int verdict = SSL_read_early_data(conn->ssl, buffer, buffer_len, &now);
-        if (verdict != SSL_READ_EARLY_DATA_ERROR) {
-            tlsl_conn_facts(conn);
-            *out_read = verdict == SSL_READ_EARLY_DATA_FINISH ? 0 : now;
-            conn->data.unanswered |= *out_read > 0;
-            break;
-        }
-        status = settle_early(conn, &deadline, "read_early");
-    }
-    return status;
-}
-
-tlslife_early tlslife_conn_early_data_status(const tlslife_conn *conn) {
-    switch (SSL_get_early_data_status(conn->ssl)) {
-    case SSL_EARLY_DATA_ACCEPTED: return TLSLIFE_EARLY_ACCEPTED;
-    case SSL_EARLY_DATA_REJECTED: return TLSLIFE_EARLY_REJECTED;
-    default: return TLSLIFE_EARLY_NOT_SENT;
-    }
 }

@@ -19,6 +19,7 @@
 #include "base/session_value.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/early.h"
 #include "tls/handshake.h"
 #include "tls/lookup.h"
 #include "tls/proxied.h"
@@ -287,18 +288,26 @@ tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
     return TLSLIFE_OK;
 }
 
-static tlslife_status drive(tlslife_conn *conn, const char *verb, bool server) {
-    int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = tlsl_handshake_begin(conn, verb, server, &deadline);
+tlslife_status tlsl_handshake_drive(tlslife_conn *conn, const char *verb, bool server,
+                                    int64_t *deadline) {
+    tlslife_status status = tlsl_handshake_begin(conn, verb, server, deadline);
     bool done = false;
+    if (status == TLSLIFE_OK && conn->data.early != NULL) {
+        status = tlsl_early_end(conn, deadline, verb);
+    }
     while (status == TLSLIFE_OK && !done) {
         tlsl_errors_clear();
         int ret = SSL_do_handshake(conn->ssl);
         status = ret == 1 ? tlsl_handshake_finish(conn, &done)
-                          : tlsl_conn_settle(conn, ret, &deadline, verb);
+                          : tlsl_conn_settle(conn, ret, deadline, verb);
     }
     tlsl_conn_facts(conn);
     return status;
+}
+
+static tlslife_status drive(tlslife_conn *conn, const char *verb, bool server) {
+    int64_t deadline = TLSL_DEADLINE_UNSET;
+    return tlsl_handshake_drive(conn, verb, server, &deadline);
 }
 
 tlslife_status tlslife_conn_connect(tlslife_conn *conn) {

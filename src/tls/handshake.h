@@ -24,6 +24,10 @@ tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool s
  */
 tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done);
 
+/* tlslife_conn_handshake, for a call with a deadline already. It keeps early data to be read. */
+tlslife_status tlsl_handshake_drive(tlslife_conn *conn, const char *verb, bool server,
+                                    int64_t *deadline);
+
 /*
  * Server, once its context for the ClientHello is known: prepares the transport so that the
  * Finished of a TLS 1.2 client is not read before the program has answered. Then the client can be

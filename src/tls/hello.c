@@ -56,10 +56,13 @@ static reader extension(SSL *ssl, unsigned type) {
 
 tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
     const unsigned char *unused;
+    size_t unused_len = 0;
     reader ext = extension(ssl, TLSEXT_TYPE_supported_versions), list, version;
     reader ticket = extension(ssl, TLSEXT_TYPE_session_ticket);
     tlsl_hello_brief brief = {
         .has_psk = extension(ssl, TLSEXT_TYPE_psk).left > 0,
+        .sends_early =
+            SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_early_data, &unused, &unused_len) == 1,
         .ticket = {ticket.at, ticket.left},
         .has_session_id = SSL_client_hello_get0_session_id(ssl, &unused) > 0,
     };
@@ -68,6 +71,12 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
             brief.offers_tls13 || (version.at[0] << 8 | version.at[1]) == TLS1_3_VERSION;
     }
     return brief;
+}
+
+tlslife_bytes tlsl_hello_first_psk(SSL *ssl) {
+    reader ext = extension(ssl, TLSEXT_TYPE_psk), list, identity = {NULL, 0};
+    bool found = take_vector(&ext, 2, &list) && take_vector(&list, 2, &identity);
+    return found ? (tlslife_bytes){identity.at, identity.left} : (tlslife_bytes){NULL, 0};
 }
 
 /* A name that contains a NUL counts as none. libssl refuses such a ClientHello later. */

@@ -21,8 +21,14 @@ tlslife_bytes tlsl_hello_server_name(SSL *ssl);
 /* What a lookup needs to know of the ClientHello. Nothing is allocated. */
 typedef struct tlsl_hello_brief {
     bool offers_tls13, has_psk, has_session_id;
+    bool sends_early;     /* early data follow the ClientHello */
     tlslife_bytes ticket; /* of TLS 1.2; lent until the callback returns */
 } tlsl_hello_brief;
 tlsl_hello_brief tlsl_hello_glance(SSL *ssl);
+/*
+ * The first PSK identity, which is the one that early data belong to (RFC 8446 section 4.2.10).
+ * Lent until the callback returns; empty: there is none, or it is malformed.
+ */
+tlslife_bytes tlsl_hello_first_psk(SSL *ssl);
 
 #endif

@@ -36,6 +36,7 @@
 #include "tls/context.h"
 #include "tls/hello.h"
 #include "tls/lookup.h"
+#include "tls/permit.h"
 #include "tls/policy.h"
 #include "tls/resumption.h"
 #include "tls/session.h"
@@ -53,6 +54,8 @@ struct tlsl_search {
     bool take;   /* what is found is to be removed from the store, for it may be used once only */
     bool asked;  /* the inquiry is under way or answered */
     bool done;
+    bool permit; /* what is looked for is the permit of a ticket, not a session (permit.c) */
+    bool permitted;
     tlsl_inquiry inquiry;
     SSL_SESSION *found;
     size_t found_at; /* index in keys */
@@ -91,7 +94,7 @@ static tlsl_search *search_new(tlslife_conn *conn) {
     return conn->resume.search;
 }
 
-static tlslife_bytes policy_of(const tlslife_conn *conn) {
+tlslife_bytes tlsl_policy_of(const tlslife_conn *conn) {
     /* The context's number is left out, since it means something in this process only. */
     if (!SSL_is_server(conn->ssl)) {
         return (tlslife_bytes){conn->resume.sid_ctx, offsetof(tlsl_client_id, number)};
@@ -135,7 +138,7 @@ static void keep_found(tlslife_conn *conn, const tlsl_cache_key *key, const tlsl
         tlsl_cache_keep(cache, key, search->found, NULL);
     }
     if (search->take) {
-        tlsl_external_put(cache, key, search->found, policy_of(conn));
+        tlsl_external_put(cache, key, search->found, tlsl_policy_of(conn));
     }
 }
 
@@ -147,15 +150,18 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     tlslife_cache *cache = session_cache(conn);
     const tlsl_cache_key *key = &search->keys[search->next];
     const tlsl_inquiry *inquiry = &search->inquiry;
-    if (inquiry->found == TLSL_FOUND_HIT) {
+    if (inquiry->found == TLSL_FOUND_HIT && search->permit) {
+        search->permitted = tlsl_external_is_permit(cache, key, inquiry->bytes, inquiry->bytes_len,
+                                                    tlsl_policy_of(conn));
+    } else if (inquiry->found == TLSL_FOUND_HIT) {
         bool expired = false;
         search->found = tlsl_external_open(cache, key, inquiry->bytes, inquiry->bytes_len,
-                                           policy_of(conn), &expired);
+                                           tlsl_policy_of(conn), &expired);
         search->found_at = search->next;
         conn->resume.outcome = expired ? TLSLIFE_OUTCOME_EXPIRED : conn->resume.outcome;
     } else if (inquiry->found == TLSL_FOUND_FAILED) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
-        conn->resume.outcome = TLSLIFE_OUTCOME_STORE;
+        conn->resume.outcome = search->permit ? conn->resume.outcome : TLSLIFE_OUTCOME_STORE;
     }
     free(search->inquiry.bytes);
     search->inquiry.bytes = NULL;
@@ -165,7 +171,7 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     if (search->found != NULL) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_HIT);
         keep_found(conn, key, search);
-    } else if (search->done) {
+    } else if (search->done && !search->permit) {
         tlsl_cache_count(cache, TLSL_COUNT_MISS);
     }
 }
@@ -362,6 +368,34 @@ static bool ids_matter(const tlslife_conn *conn, const tlsl_hello_brief *brief, 
                                                tlsl_ticket_key_known(conn, brief->ticket)));
 }
 
+/*
+ * Takes the permit of the ticket whose early data follow: from the store, which all processes see,
+ * or where there is none from memory.
+ */
+static void want_permit(tlslife_conn *conn) {
+    tlslife_cache *cache = session_cache(conn);
+    tlsl_cache_key key;
+    tlsl_search *search =
+        cache != NULL && tlsl_permit_key(tlsl_hello_first_psk(conn->ssl), &key) ? search_new(conn)
+                                                                                : NULL;
+    if (search == NULL) {
+        return; /* also if memory is short: early data are rejected then */
+    }
+    search->permit = search->take = true;
+    search->keys[search->keys_len++] = key;
+    search->done = tlsl_cache_store(cache) == NULL;
+    if (search->done) {
+        tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
+        SSL_SESSION *found = tlsl_cache_find(cache, &key, true, false, &why);
+        search->permitted = found != NULL;
+        SSL_SESSION_free(found);
+    }
+}
+
+bool tlsl_search_permitted(const tlslife_conn *conn) {
+    return conn->resume.search != NULL && conn->resume.search->permitted;
+}
+
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     tlsl_hello_brief brief = tlsl_hello_glance(conn->ssl);
     bool tls13 = brief.offers_tls13 && speaks_tls13(conn);
@@ -381,6 +415,9 @@ bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     bool now = ids_matter(conn, &brief, tls13) &&
                (tlsl_cache_store(session_cache(conn)) != NULL || (!tls13 && brief.ticket.len > 0));
     bool ok = !now || want_ids(conn, tls13);
+    if (tls13 && brief.sends_early && tlsl_conn_permits(conn)) {
+        want_permit(conn);
+    }
     *out_waits = tlsl_search_waits(conn);
     return ok;
 }
@@ -446,7 +483,7 @@ static bool may_be_kept(const tlslife_context *context, const SSL_SESSION *sessi
                      context->resumption == TLSLIFE_RESUMPTION_TICKETS;
     return context->role == TLSLIFE_CLIENT || tlsl_context_may_switch(context) || !stateless ||
            SSL_SESSION_get_protocol_version(session) != TLS1_3_VERSION ||
-           SSL_SESSION_get_max_early_data(session) > 0;
+           (SSL_SESSION_get_max_early_data(session) > 0 && context->ticket_keys == NULL);
 }
 
 void tlsl_on_remove_session(SSL_CTX *ctx, SSL_SESSION *session) {
@@ -480,7 +517,7 @@ typedef struct session_name {
 /* A client's session is found by host, port, server name, ALPN and the policy that verified it. */
 static bool name_for_client(const tlslife_conn *conn, session_name *out) {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    tlslife_bytes policy = policy_of(conn);
+    tlslife_bytes policy = tlsl_policy_of(conn);
     const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
     bool own_alpn = conn->set.alpn != NULL;
     peer_text(conn, out->peer, sizeof out->peer);
@@ -613,6 +650,7 @@ bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     bool external = false;
     free(conn->resume.stored); /* the new one takes the place of the one before */
     conn->resume.stored = NULL;
+    tlsl_permit_give(conn, session);
     if (!name_of(conn, session, &name)) {
         return false;
     }
@@ -628,7 +666,7 @@ void tlsl_cache_store_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (!name_of(conn, session, &name)) {
         return;
     }
-    tlsl_external_put(session_cache(conn), &name.key, session, policy_of(conn));
+    tlsl_external_put(session_cache(conn), &name.key, session, tlsl_policy_of(conn));
     if (!SSL_is_server(conn->ssl) && session == SSL_get0_session(conn->ssl)) {
         note_stored(conn, session, &name.key);
     }

@@ -8,9 +8,11 @@
  * a cache of ours, which callbacks ask. It is the program's, or one that is made for the first
  * session that has no ticket.
  *
- * An attacker would send the same early data twice (RFC 8446 section 8). The cache hands out a
- * session that allows early data only once, and for that a TLS 1.3 ticket must hold an id. libssl's
- * own protection depends on its own cache and is switched off.
+ * An attacker would send the same early data twice (RFC 8446 section 8). libssl's own protection
+ * depends on its own cache, which no other process sees, and is switched off. Under ticket keys of
+ * ours a ticket has a permit in the cache, which its first early data take (permit.c). With ids,
+ * and under libssl's own keys, the cache hands out a session that allows early data only once; for
+ * that a TLS 1.3 ticket must hold an id.
  */
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -190,17 +192,25 @@ tlslife_cache *tlsl_context_session_cache(tlslife_context *context, bool make) {
 
 /* ---------------------------------------------------------------------------------- a handshake */
 
+bool tlsl_conn_permits(const tlslife_conn *conn) {
+    const tlslife_context *context = conn->context;
+    return context->gives_once && conn->origin->ticket_keys != NULL &&
+           (context->resumption == TLSLIFE_RESUMPTION_BOTH ||
+            context->resumption == TLSLIFE_RESUMPTION_TICKETS);
+}
+
 bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13) {
     const tlslife_context *context = conn->context;
     return context->resumption == TLSLIFE_RESUMPTION_STATEFUL ||
-           (tls13 ? context->gives_once : context->resumption == TLSLIFE_RESUMPTION_BOTH);
+           (tls13 ? context->gives_once && !tlsl_conn_permits(conn)
+                  : context->resumption == TLSLIFE_RESUMPTION_BOTH);
 }
 
 void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13) {
     const tlslife_context *context = conn->context;
     bool none = context->resumption == TLSLIFE_RESUMPTION_OFF ||
                 context->resumption == TLSLIFE_RESUMPTION_STATEFUL ||
-                (tls13 && context->gives_once);
+                (tls13 && context->gives_once && !tlsl_conn_permits(conn));
     if (none) {
         SSL_set_options(conn->ssl, SSL_OP_NO_TICKET);
     } else {

@@ -35,6 +35,12 @@ tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err);
  */
 tlslife_cache *tlsl_context_session_cache(tlslife_context *context, bool make);
 
+/*
+ * Server: whether a ticket of TLS 1.3 may send early data if its permit is still there (permit.c).
+ * Where there are no ticket keys of ours, sessions that allow early data are found by id instead,
+ * and each once.
+ */
+bool tlsl_conn_permits(const tlslife_conn *conn);
 /* Server: whether the context in force keeps and finds sessions of this version by id. */
 bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13);
 /*

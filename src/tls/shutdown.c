@@ -21,6 +21,7 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/data.h"
+#include "tls/handshake.h"
 #include "tls/transport.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -78,7 +79,13 @@ static int shut_down(tlslife_conn *conn) {
  * update, or a renegotiation that the peer has begun. So that message is finished first.
  */
 static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
-    tlslife_status status = check_shutdown(conn);
+    tlslife_status status = TLSLIFE_OK;
+    if (tlslife_conn_early(conn)) { /* the client's Finished is all that is left to come */
+        status = tlsl_handshake_drive(conn, "shutdown", true, deadline);
+    }
+    if (status == TLSLIFE_OK) {
+        status = check_shutdown(conn);
+    }
     if (status == TLSLIFE_OK) {
         status = tlsl_flush(conn, deadline);
     }
@@ -170,7 +177,7 @@ static bool is_want(tlslife_status status) {
 }
 
 tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
-    bool live = conn->shaken && conn->transport.kind != TLSL_NONE;
+    bool live = (conn->shaken || tlslife_conn_early(conn)) && conn->transport.kind != TLSL_NONE;
     tlslife_status status = tlsl_conn_final_status(conn);
     if (live && status == TLSLIFE_OK) {
         status = close_politely(conn, timeout_ms);

@@ -49,6 +49,7 @@
 #include "cache/seal.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/permit.h"
 #include "tls/settings.h"
 #include "tls/ticket_keys.h"
 #include "tlslife.h"
@@ -422,6 +423,9 @@ int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIP
     int found = keys == NULL ? 0
                              : tlsl_ticket_key_at(keys, (int64_t)time(NULL), name, iv, cipher, mac,
                                                   making != 0);
+    if (making && conn != NULL) {
+        tlsl_permit_note_ticket(conn, name, iv);
+    }
     if (making || found > 0) {
         return !making && SSL_version(ssl) >= TLS1_3_VERSION ? RENEW : found;
     }

@@ -33,6 +33,7 @@
 #include "tls/hint.h"
 #include "tls/keylog.h"
 #include "tls/lookup.h"
+#include "tls/permit.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -65,6 +66,7 @@ void tlsl_conn_take_facts(tlslife_conn *conn) {
     conn->facts = false;
     write_keylog(conn);
     tell_store(conn);
+    tlsl_permits_tell(conn);
 }
 
 /* -------------------------------------------------------------------------------------- failure */
