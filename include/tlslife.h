@@ -258,7 +258,8 @@ enum { /* protocol versions, as on the wire */
  * context for the connections to come. Of two settings that contradict each other, the later one
  * fails with USAGE: tickets and the option NO_TICKET; resumption OFF and a cache, ticket keys,
  * tickets or early data; versions that an option excludes; early data without TLS 1.3; verify_host
- * where no peer is verified.
+ * where no peer is verified. So does a setting marked "Client:" or "Server:" in a context of the
+ * other role. A call that fails so changes nothing.
  */
 TLSLIFE_API tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err);
 

@@ -335,8 +335,7 @@ function tlslife.server(options) end
 ---context's max_early_data is 16384 then, unless it says otherwise. See docs/serving.md
 ---@field early_data boolean?
 ---called after the handshake, or with early_data at the first early data. When it returns, the
----connection is closed with close_notify, and freed. What it raises is logged with its traceback
----and ends this connection only
+---connection is closed with close_notify, and freed. What it raises is logged with its traceback and ends this connection only
 ---@field handler fun(conn: tlslife.Connection, server: tlslife.Server)
 ---default 1, this process. More: that many processes, which this one starts, passes its signals to,
 ---and replaces when they end
@@ -707,12 +706,11 @@ function Connection:write_early(data, i) end
 ---@return tlslife.Error? err
 function Connection:read_early(n) end
 
----Server: makes the handshake as accept does, but returns true as soon as early data have come.
----Then read gives early data first, and makes the rest of the handshake before it gives what
----follows. write sends at once, before the client's Finished; where the policy verifies clients, or
----the early data are over, it makes the handshake first. So do handshake, which keeps early data to
----be read, shutdown and close. With on_verify early data are rejected.
----Source: SSL_read_early_data(3).
+---Server: makes the handshake as accept does, but returns true as soon as early data have come. Then
+---read gives early data first, and makes the rest of the handshake before it gives what follows.
+---write sends at once, before the client's Finished; where the policy verifies clients, or the early
+---data are over, it makes the handshake first. So do handshake, which keeps early data to be read,
+---shutdown and close. With on_verify early data are rejected. Source: SSL_read_early_data(3).
 ---@return boolean? ok
 ---@return string? message
 ---@return tlslife.Error? err
@@ -943,8 +941,7 @@ function Connection:ticket_data() end
 ---@class tlslife.StoreFunctions
 ---@field get fun(key: string): string? the bytes that were put under the key of 32 bytes
 ---@field put fun(key: string, sealed: string, lifetime: integer) lifetime in seconds
----with head: removes the entry only if it begins with these bytes, since a newer one may be there
----@field remove fun(key: string, head: string?)
+---@field remove fun(key: string)
 ---get and remove in one, so that of two calls at once only one gets the bytes; default: get, remove
 ---@field take (fun(key: string): string?)?
 

@@ -32,6 +32,13 @@ static bool refused(bool failed, tlslife_error_kind kind) {
 #define REFUSED_AS(kind, call) (begin(), CHECK(refused((call) == TLSLIFE_ERROR, kind)))
 #define REFUSED_NEW(call) (begin(), CHECK(refused((call) == NULL, TLSLIFE_ERR_USAGE)))
 
+static bool usage(const tlslife_conn *conn, tlslife_status status) {
+    err = *tlslife_conn_error(conn);
+    return refused(status == TLSLIFE_ERROR, TLSLIFE_ERR_USAGE);
+}
+
+#define REFUSED_BY(conn, call) CHECK(usage(conn, call))
+
 static tlslife_context *new_context(tlslife_role role) {
     tlslife_context *context = tlslife_context_new(role, NULL);
     const char *pem = identity.certificate;
@@ -169,6 +176,183 @@ static void numbers_of_a_context_have_ranges(void) {
     tlslife_context_free(client);
 }
 
+/* A setting for the other role has no effect, and says so. */
+static void settings_of_the_other_role_are_refused(void) {
+    const char *pem = identity.certificate;
+    tlslife_context *server = new_context(TLSLIFE_SERVER), *client = new_context(TLSLIFE_CLIENT);
+    REFUSED(tlslife_context_set_num_tickets(client, 1, &err));
+    REFUSED(tlslife_context_set_client_ca_file(client, "/no/such", &err));
+    REFUSED(tlslife_context_set_client_ca_pem(client, pem, strlen(pem), &err));
+    REFUSED(tlslife_context_set_post_handshake_auth(server, true, &err));
+    REFUSED(tlslife_context_set_verify_host(server, true, &err));
+    REFUSED(tlslife_context_set_dh_auto(client, true, &err));
+    REFUSED(tlslife_context_set_ocsp_request(server, true, &err));
+    REFUSED(tlslife_context_set_session_id_context(client, (const unsigned char *)"id", 2, &err));
+    REFUSED(tlslife_context_add_server_name(client, "a.example", server, &err));
+    tlslife_conn *conn = new_conn(client);
+    REFUSED_BY(conn, tlslife_conn_set_num_tickets(conn, 1));
+    tlslife_conn_free(conn);
+    tlslife_conn_free(new_conn(server));
+    tlslife_context_free(server);
+    tlslife_context_free(client);
+}
+
+/* What a setter may have changed before it failed. */
+typedef struct snapshot {
+    uint64_t options;
+    long min, max;
+    size_t num_tickets;
+    uint32_t early, recv_early;
+    int verify_mode;
+    const tlslife_cache *cache;
+} snapshot;
+
+static snapshot take_snapshot(tlslife_context *context) {
+    SSL_CTX *ctx = tlslife_context_ssl_ctx(context);
+    return (snapshot){SSL_CTX_get_options(ctx),           SSL_CTX_get_min_proto_version(ctx),
+                      SSL_CTX_get_max_proto_version(ctx), SSL_CTX_get_num_tickets(ctx),
+                      SSL_CTX_get_max_early_data(ctx),    SSL_CTX_get_recv_max_early_data(ctx),
+                      SSL_CTX_get_verify_mode(ctx),       tlslife_context_get0_cache(context)};
+}
+
+static bool is_as_it_was(tlslife_context *context, const snapshot *before) {
+    snapshot now = take_snapshot(context);
+    return now.options == before->options && now.min == before->min && now.max == before->max &&
+           now.num_tickets == before->num_tickets && now.early == before->early &&
+           now.recv_early == before->recv_early && now.verify_mode == before->verify_mode &&
+           now.cache == before->cache;
+}
+
+/* Makes a context into one that some settings contradict. */
+typedef void preparation(tlslife_context *context);
+
+static void without_resumption(tlslife_context *context) {
+    CHECK(tlslife_context_set_resumption(context, TLSLIFE_RESUMPTION_OFF, NULL) == TLSLIFE_OK);
+}
+static void with_tickets(tlslife_context *context) {
+    CHECK(tlslife_context_set_resumption(context, TLSLIFE_RESUMPTION_TICKETS, NULL) == TLSLIFE_OK);
+}
+static void with_early_data(tlslife_context *context) {
+    CHECK(tlslife_context_set_max_early_data(context, 100, NULL) == TLSLIFE_OK);
+}
+static void with_cache(tlslife_context *context) {
+    const tlslife_cache_options options = tlslife_cache_defaults();
+    tlslife_cache *cache = tlslife_cache_new(&options, NULL);
+    CHECK(tlslife_context_set_cache(context, cache, NULL) == TLSLIFE_OK);
+    tlslife_cache_free(cache);
+}
+static void with_keys(tlslife_context *context) {
+    tlslife_ticket_keys *keys = tlslife_ticket_keys_random(3600, 1, NULL);
+    CHECK(tlslife_context_set_ticket_keys(context, keys, NULL) == TLSLIFE_OK);
+    tlslife_ticket_keys_free(keys);
+}
+static void with_pha(tlslife_context *context) {
+    CHECK(tlslife_context_set_post_handshake_auth(context, true, NULL) == TLSLIFE_OK);
+}
+static void with_host(tlslife_context *context) {
+    CHECK(tlslife_context_set_verify_host(context, true, NULL) == TLSLIFE_OK);
+}
+static void unverified(tlslife_context *context) {
+    CHECK(tlslife_context_set_verify(context, TLSLIFE_VERIFY_NONE, NULL) == TLSLIFE_OK);
+}
+
+/* Makes one setting, which contradicts what was prepared. */
+typedef tlslife_status contradiction(tlslife_context *context);
+
+static tlslife_status off(tlslife_context *context) {
+    return tlslife_context_set_resumption(context, TLSLIFE_RESUMPTION_OFF, &err);
+}
+static tlslife_status cache(tlslife_context *context) {
+    const tlslife_cache_options options = tlslife_cache_defaults();
+    tlslife_cache *made = tlslife_cache_new(&options, NULL);
+    tlslife_status status = tlslife_context_set_cache(context, made, &err);
+    tlslife_cache_free(made);
+    return status;
+}
+static tlslife_status keys(tlslife_context *context) {
+    tlslife_ticket_keys *made = tlslife_ticket_keys_random(3600, 1, NULL);
+    tlslife_status status = tlslife_context_set_ticket_keys(context, made, &err);
+    tlslife_ticket_keys_free(made);
+    return status;
+}
+static tlslife_status tickets(tlslife_context *context) {
+    return tlslife_context_set_num_tickets(context, 3, &err);
+}
+static tlslife_status early(tlslife_context *context) {
+    return tlslife_context_set_max_early_data(context, 1, &err);
+}
+static tlslife_status no_ticket(tlslife_context *context) {
+    return tlslife_context_set_option(context, "NO_TICKET", true, &err);
+}
+static tlslife_status ticket(tlslife_context *context) {
+    return tlslife_context_set_option(context, "NO_TICKET", false, &err);
+}
+static tlslife_status no_tls13(tlslife_context *context) {
+    return tlslife_context_set_option(context, "NO_TLSv1_3", true, &err);
+}
+static tlslife_status tls12(tlslife_context *context) {
+    return tlslife_context_set_versions(context, 0, TLSLIFE_TLS1_2, &err);
+}
+static tlslife_status tls12_by_conf(tlslife_context *context) {
+    return tlslife_context_conf(context, "MaxProtocol", "TLSv1.2", &err);
+}
+static tlslife_status unticketed_by_conf(tlslife_context *context) {
+    return tlslife_context_conf(context, "Options", "-SessionTicket", &err);
+}
+static tlslife_status not_verified(tlslife_context *context) {
+    return tlslife_context_set_verify(context, TLSLIFE_VERIFY_NONE, &err);
+}
+static tlslife_status host(tlslife_context *context) {
+    return tlslife_context_set_verify_host(context, true, &err);
+}
+
+static const struct {
+    tlslife_role role;
+    preparation *prepare;
+    contradiction *then;
+} contradictions[] = {
+    {TLSLIFE_SERVER, without_resumption, cache},
+    {TLSLIFE_SERVER, without_resumption, keys},
+    {TLSLIFE_SERVER, without_resumption, tickets},
+    {TLSLIFE_SERVER, without_resumption, early},
+    {TLSLIFE_SERVER, without_resumption, ticket},
+    {TLSLIFE_SERVER, with_cache, off},
+    {TLSLIFE_SERVER, with_keys, off},
+    {TLSLIFE_SERVER, with_early_data, off},
+    {TLSLIFE_SERVER, with_early_data, no_tls13},
+    {TLSLIFE_SERVER, with_early_data, tls12},
+    {TLSLIFE_SERVER, with_early_data, tls12_by_conf},
+    {TLSLIFE_SERVER, with_tickets, no_ticket},
+    {TLSLIFE_SERVER, with_tickets, unticketed_by_conf},
+    {TLSLIFE_CLIENT, without_resumption, cache},
+    {TLSLIFE_CLIENT, with_cache, off},
+    {TLSLIFE_CLIENT, with_pha, no_tls13},
+    {TLSLIFE_CLIENT, with_pha, tls12},
+    {TLSLIFE_CLIENT, with_host, not_verified},
+    {TLSLIFE_CLIENT, unverified, host},
+};
+
+/* The context is as it was, so that its first connection can be made. */
+static void contradictions_change_nothing(void) {
+    for (size_t i = 0; i < sizeof contradictions / sizeof *contradictions; i++) {
+        unsigned char id[32], other_id[32];
+        tlslife_context *context = new_context(contradictions[i].role);
+        tlslife_context *other = new_context(contradictions[i].role);
+        contradictions[i].prepare(context);
+        contradictions[i].prepare(other);
+        snapshot before = take_snapshot(context);
+        REFUSED(contradictions[i].then(context));
+        CHECK(is_as_it_was(context, &before));
+        tlslife_conn_free(new_conn(context));
+        /* What the policy says of it is the same, too: 24 bytes, as a client has a number behind */
+        (void)tlslife_context_session_id_context(context, id);
+        (void)tlslife_context_session_id_context(other, other_id);
+        CHECK(memcmp(id, other_id, 24) == 0);
+        tlslife_context_free(context);
+        tlslife_context_free(other);
+    }
+}
+
 static void bytes_of_a_context_have_lengths(void) {
     static char text[300];
     const unsigned char *bytes = (const unsigned char *)text;
@@ -247,13 +431,6 @@ static void redis_takes_no_context_with_a_cache(void) {
 
 /* ------------------------------------------------------------------------- verbs at wrong times */
 
-static bool usage(const tlslife_conn *conn, tlslife_status status) {
-    err = *tlslife_conn_error(conn);
-    return refused(status == TLSLIFE_ERROR, TLSLIFE_ERR_USAGE);
-}
-
-#define REFUSED_BY(conn, call) CHECK(usage(conn, call))
-
 static void nothing_was_asked(void) {
     tlslife_context *context = new_context(TLSLIFE_SERVER);
     tlslife_conn *conn = new_conn(context);
@@ -325,6 +502,8 @@ int main(void) {
     a_context_in_use_is_frozen(TLSLIFE_SERVER);
     a_context_in_use_is_frozen(TLSLIFE_CLIENT);
     numbers_of_a_context_have_ranges();
+    settings_of_the_other_role_are_refused();
+    contradictions_change_nothing();
     bytes_of_a_context_have_lengths();
     a_server_name_leads_elsewhere();
     stores_and_keys_have_ranges();

@@ -23,7 +23,7 @@ local METHODS = {
         "fd", "peer_address", "close_transport", "connect", "accept", "handshake", "handshake_done",
         "read", "peek", "read_into",
         "pending", "has_pending", "write", "cork", "flush", "write_early", "read_early",
-        "early_data_status", "shutdown",
+        "accept_early", "early", "early_data_status", "shutdown",
         "set_shutdown", "get_shutdown", "set_quiet_shutdown", "quiet_shutdown", "set_session",
         "session", "take_session",
         "session_reused", "new_session_ticket", "key_update", "renegotiate",
@@ -238,7 +238,7 @@ local LATER = {
     {2, plain "@:renegotiate(true)"},
     {3, plain "@:request_client_certificate()"},
     {3, function(self) return ("%s:write_early(text(1, 10))"):format(self:conn()) end},
-    {3, plain "@:read_early()"},
+    {3, plain "@:read_early()"}, {2, plain "@:accept_early()"},
     {1, plain "@:export_keying_material(16, 'EXPERIMENTAL-x')"},
 }
 
@@ -494,7 +494,9 @@ function G:live(ends)
     self:join(ends)
     if self:chance(80) then self:add("%s:set_session(%s or false)", a, self:session()) end
     if self:chance(self.bent == "early" and 60 or 10) then
-        self:add("%s:write_early(%s); move(%s, %s); %s:read_early()", a, "text(1, 100)", a, b, b)
+        self:add("%s:write_early(%s); move(%s, %s); %s:%s()", a, "text(1, 100)", a, b, b,
+            self:pick {"read_early", "accept_early"})
+        if self:chance(50) then self:add("%s:read(10); %s:write(text(1, 100))", b, b) end
     end
     if self:chance(self.bent == "asks" and 60 or 15) then
         local co = slot(self:pick(COROUTINES))

@@ -42,9 +42,12 @@ function Fleet:home(n, options)
     self.homes[n] = {options = options, memory = {}, far = {}, own_keys = {1}}
 end
 
---- A session that allows early data may be used once.
+--- A session that allows early data may be used once, unless it is a ticket under keys of ours:
+-- then its early data may, for which it has a permit.
 local function gives_once(home, options, version)
-    return options.early and home.options.kind ~= "off" and version ~= TWO
+    local kind = home.options.kind
+    return options.early and kind ~= "off" and version ~= TWO
+        and (kind == "stateful" or not home.options.keys)
 end
 
 local function set_version(server, version)

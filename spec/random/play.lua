@@ -22,7 +22,7 @@ local STATES = {before = true, handshake = true, open = true, failed = true}
 local WAITS = {want_read = true, want_write = true, want_session = true, timeout = true,
     canceled = true, busy = true}
 local GETTERS = {
-    connection = {"blocking", "early_data_status", "error", "events", "fd", "get_shutdown",
+    connection = {"blocking", "early", "early_data_status", "error", "events", "fd", "get_shutdown",
         "get_timeout", "handshake_done", "has_pending", "hostname", "idle", "is_server",
         "peer_address", "pending", "pollfd", "quiet_shutdown", "renegotiate_pending", "server_name",
         "session_reused", "state", "state_text", "timeout", "version", "cipher", "verify_result",

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/memory.h"
 #include "cache/peers.h"
@@ -88,7 +89,8 @@ static size_t show_shard(const tlslife_cache *cache, tlsl_shard *shard, uint32_t
     pthread_mutex_lock(&shard->lock);
     tlsl_table_tick(&shard->table, time(NULL));
     for (; shown < entries_len && *index < shard->table.used; ++*index) {
-        if (tlsl_table_session(&shard->table, *index) != NULL) {
+        const SSL_SESSION *session = tlsl_table_session(&shard->table, *index);
+        if (session != NULL && !tlsl_session_has_mark(session, TLSL_MARK_PERMIT)) {
             show(cache, shard, *index, &entries[shown++]);
         }
     }

@@ -612,6 +612,10 @@ tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
 }
 
 tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_tickets) {
+    if (!SSL_is_server(conn->ssl)) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "set_num_tickets on a client's connection: servers send tickets");
+    }
     tlslife_error failure;
     if (tlsl_check_num_tickets(num_tickets, &failure) != TLSLIFE_OK) {
         return tlsl_conn_fail_as(conn, &failure);

@@ -280,13 +280,27 @@ static tlslife_status add_client_ca(tlslife_context *context, const tlsl_source 
     return status;
 }
 
+/* A frozen context says that it is frozen. */
+static tlslife_status clients_ca(tlslife_context *context, tlslife_error *err) {
+    tlslife_status status = tlsl_context_settable(context, err);
+    return status != TLSLIFE_OK ? status
+                                : tlsl_settings_role(context, TLSLIFE_SERVER, "client_ca",
+                                                     "servers ask for certificates", err);
+}
+
 tlslife_status tlslife_context_set_client_ca_file(tlslife_context *context, const char *path,
                                                   tlslife_error *err) {
+    if (clients_ca(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
     return from_file(context, add_client_ca, path, NULL, err);
 }
 
 tlslife_status tlslife_context_set_client_ca_pem(tlslife_context *context, const char *pem,
                                                  size_t pem_len, tlslife_error *err) {
+    if (clients_ca(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
     return from_memory(context, add_client_ca, pem, pem_len, NULL, err);
 }
 

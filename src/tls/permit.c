@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/external.h"
 #include "tls/conn.h"
@@ -92,7 +93,9 @@ static void keep_in_memory(tlslife_cache *cache, const tlsl_cache_key *key,
                            const SSL_SESSION *ticket) {
     SSL_SESSION *permit = SSL_SESSION_new();
     if (permit != NULL && SSL_SESSION_set1_id(permit, key->bytes, sizeof key->bytes) == 1 &&
-        SSL_SESSION_set_protocol_version(permit, TLS1_3_VERSION) == 1) {
+        SSL_SESSION_set_protocol_version(permit, TLS1_3_VERSION) == 1 &&
+        SSL_SESSION_set_cipher(permit, SSL_SESSION_get0_cipher(ticket)) == 1 &&
+        tlsl_session_set_mark(permit, TLSL_MARK_PERMIT)) {
         SSL_SESSION_set_time(permit, SSL_SESSION_get_time(ticket));
         SSL_SESSION_set_timeout(permit, SSL_SESSION_get_timeout(ticket));
         tlsl_cache_keep(cache, key, permit, NULL);

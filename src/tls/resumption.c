@@ -94,11 +94,6 @@ void tlsl_resumption_settle(tlslife_context *context) {
     }
 }
 
-static tlslife_status settle(tlslife_context *context, tlslife_error *err) {
-    tlsl_resumption_settle(context);
-    return tlsl_settings_agree(context, err);
-}
-
 static void note_option(tlsl_said *said, uint64_t option, uint64_t options, uint64_t values) {
     if (options & option) {
         *said = values & option ? TLSL_SAID_YES : TLSL_SAID_NO;
@@ -116,10 +111,12 @@ tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    tlslife_cache *before = context->cache; /* may be the same one */
-    context->cache = tlslife_cache_up_ref(cache);
-    tlslife_cache_free(before);
-    return settle(context, err);
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
+    context->cache = tlslife_cache_up_ref(cache); /* may be the same one */
+    tlslife_status status = tlsl_settings_settle(context, &before, err);
+    tlslife_cache_free(status == TLSLIFE_OK ? before.cache : cache);
+    return status;
 }
 
 tlslife_cache *tlslife_context_get0_cache(const tlslife_context *context) {
@@ -134,9 +131,11 @@ tlslife_status tlslife_context_set_resumption(tlslife_context *context,
     if (resumption > TLSLIFE_RESUMPTION_OFF) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "resumption is both, tickets, stateful or off");
     }
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
     context->resumption = resumption;
     context->resumption_given = true;
-    return settle(context, err);
+    return tlsl_settings_settle(context, &before, err);
 }
 
 tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err) {
@@ -148,12 +147,16 @@ tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err) {
 tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t num_tickets,
                                                tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        tlsl_settings_role(context, TLSLIFE_SERVER, "num_tickets", "servers send tickets", err) !=
+            TLSLIFE_OK ||
         tlsl_check_num_tickets(num_tickets, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
     SSL_CTX_set_num_tickets(context->ctx, num_tickets);
     context->num_tickets_given = true;
-    return tlsl_settings_agree(context, err);
+    return tlsl_settings_settle(context, &before, err);
 }
 
 tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint32_t max_early_data,
@@ -161,11 +164,13 @@ tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
     if (SSL_CTX_set_max_early_data(context->ctx, max_early_data) != 1 ||
         SSL_CTX_set_recv_max_early_data(context->ctx, max_early_data) != 1) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set early data");
     }
-    return settle(context, err);
+    return tlsl_settings_settle(context, &before, err);
 }
 
 /* ------------------------------------------------------------------------------------ the cache */

@@ -59,9 +59,11 @@ tlslife_status tlslife_context_set_verify(tlslife_context *context, tlslife_veri
             err, TLSLIFE_ERR_USAGE,
             "a client verifies its server (required) or does not (none); optional is for servers");
     }
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
     context->verify = verify;
     SSL_CTX_set_verify(context->ctx, modes[verify], NULL);
-    return tlsl_settings_agree(context, err);
+    return tlsl_settings_settle(context, &before, err);
 }
 
 tlslife_status tlslife_context_set_verify_depth(tlslife_context *context, int depth,
@@ -78,12 +80,16 @@ tlslife_status tlslife_context_set_verify_depth(tlslife_context *context, int de
 
 tlslife_status tlslife_context_set_verify_host(tlslife_context *context, bool verify_host,
                                                tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        tlsl_settings_role(context, TLSLIFE_CLIENT, "verify_host", "clients have no host name",
+                           err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
     context->verify_host = verify_host;
     context->verify_host_given = verify_host;
-    return tlsl_settings_agree(context, err);
+    return tlsl_settings_settle(context, &before, err);
 }
 
 static void set_verify_flag(tlslife_context *context, unsigned long flag, bool on) {
@@ -198,12 +204,17 @@ tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_ve
             "is TLS 1.2 unless a lower one is given)",
             (unsigned)min_version, (unsigned)max_version);
     }
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
     bool ok = SSL_CTX_set_min_proto_version(context->ctx, least) == 1 &&
               SSL_CTX_set_max_proto_version(context->ctx, max_version) == 1;
     context->min_version = min_version;
     context->max_version = max_version;
-    return ok ? tlsl_settings_agree(context, err)
-              : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "these versions cannot be used");
+    if (!ok) {
+        tlsl_settings_take_back(context, &before);
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "these versions cannot be used");
+    }
+    return tlsl_settings_settle(context, &before, err);
 }
 
 tlslife_status tlslife_context_set_cipher_list(tlslife_context *context, const char *list,
@@ -379,14 +390,15 @@ bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len) {
 
 tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der,
                                                  size_t der_len, tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        tlsl_settings_role(context, TLSLIFE_SERVER, "ocsp_response", "servers staple responses",
+                           err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (context->role == TLSLIFE_CLIENT || !tlsl_is_ocsp_response(der, der_len)) {
-        return tlsl_fail(
-            err, TLSLIFE_ERR_INPUT,
-            "an OCSP response is a server's, one value of DER of at most %d bytes; got %zu",
-            OCSP_MAX, der_len);
+    if (!tlsl_is_ocsp_response(der, der_len)) {
+        return tlsl_fail(err, TLSLIFE_ERR_INPUT,
+                         "an OCSP response is one value of DER of at most %d bytes; got %zu",
+                         OCSP_MAX, der_len);
     }
     unsigned char *copy = malloc(der_len);
     if (copy == NULL) {
@@ -443,9 +455,11 @@ tlslife_status tlslife_context_set_option(tlslife_context *context, const char *
     if (!tlsl_option_bit(name, &bit)) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "no option SSL_OP_%s in this OpenSSL", name);
     }
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
     tlsl_set_option(context->ctx, bit, on);
     tlsl_resumption_note_options(context, bit, on ? bit : 0);
-    return tlsl_settings_agree(context, err);
+    return tlsl_settings_settle(context, &before, err);
 }
 
 tlslife_status tlslife_context_set_mode(tlslife_context *context, const char *name, bool on,
@@ -498,12 +512,13 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
     SSL_CONF_CTX_set_flags(conf, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CERTIFICATE |
                                      SSL_CONF_FLAG_SHOW_ERRORS | side);
     SSL_CONF_CTX_set_ssl_ctx(conf, context->ctx);
-    uint64_t options = SSL_CTX_get_options(context->ctx);
-    size_t num_tickets = SSL_CTX_get_num_tickets(context->ctx);
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
     bool ok = policy_add_place(context, command, value) && SSL_CONF_cmd(conf, command, value) > 0 &&
               SSL_CONF_CTX_finish(conf) == 1;
     SSL_CONF_CTX_free(conf);
     if (!ok) {
+        tlsl_settings_take_back(context, &before);
         return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the setting %s = \"%s\" cannot be used",
                                  command, value);
     }
@@ -514,10 +529,10 @@ tlslife_status tlslife_context_conf(tlslife_context *context, const char *comman
                       : demands                 ? TLSLIFE_VERIFY_REQUIRED
                                                 : TLSLIFE_VERIFY_OPTIONAL;
     context->num_tickets_given =
-        context->num_tickets_given || SSL_CTX_get_num_tickets(context->ctx) != num_tickets;
-    tlsl_resumption_note_options(context, SSL_CTX_get_options(context->ctx) ^ options,
+        context->num_tickets_given || SSL_CTX_get_num_tickets(context->ctx) != before.num_tickets;
+    tlsl_resumption_note_options(context, SSL_CTX_get_options(context->ctx) ^ before.options,
                                  SSL_CTX_get_options(context->ctx));
-    return tlsl_settings_agree(context, err);
+    return tlsl_settings_settle(context, &before, err);
 }
 
 tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *context, bool quiet,
@@ -531,10 +546,16 @@ tlslife_status tlslife_context_set_quiet_shutdown(tlslife_context *context, bool
 
 tlslife_status tlslife_context_set_post_handshake_auth(tlslife_context *context, bool on,
                                                        tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
+        tlsl_settings_role(context, TLSLIFE_CLIENT, "post_handshake_auth",
+                           "a server asks with request_client_certificate, which clients must "
+                           "have offered",
+                           err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
     SSL_CTX_set_post_handshake_auth(context->ctx, on);
     context->post_handshake_auth = on;
-    return tlsl_settings_agree(context, err);
+    return tlsl_settings_settle(context, &before, err);
 }

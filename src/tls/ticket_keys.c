@@ -460,11 +460,13 @@ tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
                          "a client's context has no ticket keys: servers make tickets");
     }
-    if (SSL_CTX_set_tlsext_ticket_key_evp_cb(context->ctx, tlsl_on_ticket_key) != 1) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set ticket keys");
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
+    context->ticket_keys = tlslife_ticket_keys_up_ref(keys); /* may be the same ones */
+    tlslife_status status = tlsl_settings_settle(context, &before, err);
+    if (status == TLSLIFE_OK) {
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(context->ctx, tlsl_on_ticket_key);
     }
-    tlslife_ticket_keys *before = context->ticket_keys;
-    context->ticket_keys = tlslife_ticket_keys_up_ref(keys);
-    tlslife_ticket_keys_free(before);
-    return tlsl_settings_agree(context, err);
+    tlslife_ticket_keys_free(status == TLSLIFE_OK ? before.ticket_keys : keys);
+    return status;
 }
