@@ -814,7 +814,8 @@ TLSLIFE_API tlslife_store *tlslife_store_program(tlslife_error *err);
 typedef struct tlslife_store_event {
     bool put;              /* true: put; false: remove */
     tlslife_bytes key;     /* 32 bytes */
-    tlslife_bytes sealed;  /* put: the bytes to keep */
+    /* put: the bytes to keep. remove: if not empty, only what begins with these bytes is removed */
+    tlslife_bytes sealed;
     long lifetime_seconds; /* put: how long to keep them */
 } tlslife_store_event;
 

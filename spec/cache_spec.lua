@@ -200,6 +200,46 @@ for _, home in ipairs(HOMES) do
         end)
     end
 
+    it("a newer session outlives an older connection that ends badly, in " .. home[1], function()
+        if home[1]:find "functions" then return end -- fleets play these, with what remove is given
+        if home[1] == "memory" then return end -- it knows the object
+        local cache = cache_at(home)
+        local first, second = pair.server(), pair.server() -- each with ticket keys of its own
+        local function join(server)
+            return pair.join {client = pair.client {max_version = "TLSv1.2", cache = cache},
+                server = server}
+        end
+        local function drive(conn, peer)
+            for _ = 1, 2000 do
+                local c, s = pair.drive(conn, peer)
+                if c[1] and s[1] then return end
+                if c[2] == "want_session" then process.sleep(0.005) end
+            end
+            error "no handshake"
+        end
+        local old, old_peer = join(first)
+        drive(old, old_peer)
+        -- the second server does not know that session, and gives a newer one
+        cache:flush(true)
+        local new, new_peer = join(second)
+        drive(new, new_peer)
+        assert.is_false(new:session_reused())
+        local newer = new:session():id()
+        pair.finish(new, new_peer)
+        old:free()
+        cache:flush(true)
+        local last, last_peer = join(second)
+        drive(last, last_peer)
+        assert.is_true(last:session_reused())
+        assert.equal(newer, last:session():id())
+        -- and the session itself goes where its own connection ends badly
+        last:free()
+        cache:flush(true)
+        last, last_peer = join(second)
+        drive(last, last_peer)
+        assert.is_false(last:session_reused())
+    end)
+
     it("early data is accepted once for a session in " .. home[1], function()
         local cache = cache_at(home)
         local client = pair.client {min_version = "TLSv1.3", max_early_data = 1000}

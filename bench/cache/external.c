@@ -142,7 +142,7 @@ static double whole_put(external *one) {
     tlsl_cache_key key = external_entry(1);
     double before = cpu();
     for (size_t i = 0; i < BATCH; i++) {
-        tlsl_external_put(one->cache, &key, one->session, policy);
+        tlsl_external_put(one->cache, &key, one->session, policy, NULL);
     }
     return ns_each(before, BATCH);
 }

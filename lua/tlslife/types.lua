@@ -941,7 +941,8 @@ function Connection:ticket_data() end
 ---@class tlslife.StoreFunctions
 ---@field get fun(key: string): string? the bytes that were put under the key of 32 bytes
 ---@field put fun(key: string, sealed: string, lifetime: integer) lifetime in seconds
----@field remove fun(key: string)
+---with head: removes the entry only if it begins with these bytes, since a newer one may be there
+---@field remove fun(key: string, head: string?)
 ---get and remove in one, so that of two calls at once only one gets the bytes; default: get, remove
 ---@field take (fun(key: string): string?)?
 

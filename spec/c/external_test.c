@@ -154,7 +154,7 @@ static void test_round_trip(unsigned id_len, int version, bool client) {
     tlsl_cache_key key = key_of(client ? 'k' : 'a', client ? 32 : id_len, client);
     unsigned char far_key[32], master[48];
     size_t master_len = SSL_SESSION_get_master_key(session, master, sizeof master);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     CHECK(all.place->puts == 1 && all.place->lifetime > 7190 && all.place->lifetime <= 7200);
     tlsl_external_key(&key, far_key);
     CHECK(memcmp(all.place->key, far_key, 32) == 0 && memcmp(far_key, key.bytes, 32) != 0);
@@ -184,20 +184,20 @@ static void test_lifetimes(void) {
     tlsl_cache_key key = key_of('a', 32, false);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
     long now = (long)time(NULL);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     CHECK(all.place->lifetime > 95 && all.place->lifetime <= 100);
     SSL_SESSION_set_time(session, now - 50);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     CHECK(all.place->lifetime > 45 && all.place->lifetime <= 50);
     SSL_SESSION_set_time(session, now + 100000); /* the clock went back since */
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     CHECK(all.place->lifetime == 100);
     CHECK(all.place->puts == 3);
     SSL_SESSION_set_time(session, now - 200);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     SSL_SESSION_set_time(session, now);
     SSL_SESSION_set_timeout(session, 0);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     CHECK(all.place->puts == 3); /* there was nothing worth telling */
     SSL_SESSION_free(session);
     end(all);
@@ -208,11 +208,11 @@ static void test_told_in_vain(void) {
     tlsl_cache_key key = key_of('a', 32, false);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
     all.place->refuses = true;
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     CHECK(stats_of(all.cache).store_errors == 1);
     unsigned char *large = calloc(1, TLSL_STORE_BYTES_MAX);
     CHECK(SSL_SESSION_set1_ticket_appdata(session, large, TLSL_STORE_BYTES_MAX) == 1);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     CHECK(stats_of(all.cache).too_big == 1 && all.place->puts == 1);
     free(large);
     SSL_SESSION_free(session);
@@ -228,7 +228,7 @@ static void test_just_fits(void) {
     size_t len = TLSL_STORE_BYTES_MAX;
     while (all.place->puts == 0 && len > TLSL_STORE_BYTES_MAX - 400) {
         CHECK(SSL_SESSION_set1_ticket_appdata(session, large, --len) == 1);
-        tlsl_external_put(all.cache, &key, session, policy);
+        tlsl_external_put(all.cache, &key, session, policy, NULL);
     }
     CHECK(all.place->puts == 1 && all.place->bytes_len == TLSL_STORE_BYTES_MAX);
     CHECK(returns(&all, &key, session));
@@ -241,7 +241,7 @@ static void test_notes(void) {
     scene all = begin(0);
     tlsl_cache_key key = key_of('k', 32, true);
     SSL_SESSION *session = session_of('a', 32, TLS1_3_VERSION);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     SSL_SESSION *got = tlsl_external_open(all.cache, &key, all.place->bytes, all.place->bytes_len,
                                           policy, &(bool){false});
     CHECK(got != NULL && !tlsl_session_has_mark(got, TLSL_MARK_CERTIFICATE));
@@ -250,7 +250,7 @@ static void test_notes(void) {
     SSL_SESSION *copy = SSL_SESSION_dup(session);
     CHECK(tlsl_session_has_mark(session, TLSL_MARK_CERTIFICATE) &&
           tlsl_session_has_mark(copy, TLSL_MARK_CERTIFICATE));
-    tlsl_external_put(all.cache, &key, copy, policy);
+    tlsl_external_put(all.cache, &key, copy, policy, NULL);
     got = tlsl_external_open(all.cache, &key, all.place->bytes, all.place->bytes_len, policy,
                              &(bool){false});
     CHECK(got != NULL && tlsl_session_has_mark(got, TLSL_MARK_CERTIFICATE));
@@ -277,7 +277,7 @@ static void test_mixed_up(void) {
     tlsl_cache_key key = key_of('a', 32, false), other = key_of('b', 32, false),
                    client = key_of('a', 32, true);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     const unsigned char *bytes = all.place->bytes;
     size_t len = all.place->bytes_len;
     unsigned char other_policy[32] = "another policy";
@@ -296,7 +296,7 @@ static void test_damaged(void) {
     scene all = begin(0);
     tlsl_cache_key key = key_of('a', 32, false);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     uint64_t failed = 0;
     size_t len = all.place->bytes_len;
     for (size_t i = 0; i < len; i++) {
@@ -637,7 +637,7 @@ static void test_purposes(void) {
     scene all = begin(0);
     tlsl_cache_key key = key_of('a', 32, true);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
-    tlsl_external_put(all.cache, &key, session, policy);
+    tlsl_external_put(all.cache, &key, session, policy, NULL);
     CHECK(import_of(all.cache, all.keyring, (block){all.place->bytes, all.place->bytes_len}) == -1);
     block file = export_of(all.cache, all.keyring, true);
     CHECK(failed_opens(&all, &key, file.bytes, file.len, policy) == 1);

@@ -65,7 +65,7 @@ static SSL_SESSION *session_in(const uint8_t *plain, size_t len) {
 /* The event that the library has put, with its byte `at` changed by `by`. */
 static void change(const tlsl_cache_key *key, SSL_SESSION *session, unsigned at, unsigned by) {
     tlslife_store_event event;
-    tlsl_external_put(cache, key, session, sid_ctx);
+    tlsl_external_put(cache, key, session, sid_ctx, NULL);
     if (tlslife_store_next(store, &event)) {
         must(event.put && event.sealed.len > 0 && event.lifetime_seconds > 0);
         unsigned char *sealed = (unsigned char *)text_of(event.sealed.data, event.sealed.len);

@@ -186,7 +186,10 @@ local function store_of(owner)
     return {
         get = or_fail("get", function(key) return rows[key] end),
         put = or_fail("put", function(key, sealed) rows[key] = sealed end),
-        remove = function(key) rows[key] = nil end,
+        remove = function(key, head)
+            local newer = head and rows[key] and rows[key]:sub(1, #head) ~= head
+            if not newer then rows[key] = nil end
+        end,
     }
 end
 

@@ -286,9 +286,8 @@ local function keep(self, life, session)
     if far and cache.fails ~= "put" then cache.far[life.peer] = session end
 end
 
---- A session that has become bad: the cache drops it, in memory and in the store. What the store
--- has
--- for the peer may be a newer one, of another connection, and goes too.
+--- A session that has become bad: the cache drops it, in memory and in the store. A newer one that
+-- the store has for the peer, of another connection, stays.
 local function drop(self, life)
     local cache, session = life.cache, life.session
     if not cache or not session then return end
@@ -302,7 +301,7 @@ local function drop(self, life)
             stored = stored or session.version == TWO
         end
     end
-    if stored then cache.far[life.peer] = nil end
+    if stored and cache.far[life.peer] == session then cache.far[life.peer] = nil end
 end
 
 -- ------------------------------------------------------------------------------------ a connection

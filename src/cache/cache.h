@@ -35,6 +35,12 @@ bool tlsl_session_key(const SSL_SESSION *session, unsigned char key[TLSL_STORE_K
 bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                      const char *peer);
 /*
+ * Notes for a client's session in memory that the store has it, too, as the entry that begins with
+ * head. When the session becomes bad, that entry is removed, and no newer one of the peer.
+ */
+void tlsl_cache_note_stored(tlslife_cache *cache, const SSL_SESSION *session,
+                            const unsigned char head[TLSL_STORE_HEAD]);
+/*
  * Returns the session under key in memory, or NULL. With take it is removed from memory. A client's
  * TLS 1.3 session is always removed, the newest first. On NULL *why is NOT_CACHED, EXPIRED,
  * NOT_CLOSED (the last one became bad) or SPENT. count says whether to count a hit or a miss; a

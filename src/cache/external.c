@@ -81,25 +81,37 @@ static unsigned char *plain_of(SSL_SESSION *session, size_t *out_len) {
     return plain;
 }
 
+static bool tell(tlslife_cache *cache, const tlsl_cache_key *key, tlslife_bytes sealed,
+                 long lifetime) {
+    unsigned char far_key[TLSL_STORE_KEY];
+    tlslife_store *store = tlsl_cache_store(cache);
+    tlsl_external_key(key, far_key);
+    return store->verbs->put(store, far_key, sealed.data, sealed.len, lifetime);
+}
+
 static bool put(tlslife_cache *cache, const tlsl_cache_key *key, tlslife_bytes plain,
-                tlslife_bytes sid_ctx, long lifetime) {
-    unsigned char bound[BINDING_MAX], far_key[TLSL_STORE_KEY];
+                tlslife_bytes sid_ctx, long lifetime, unsigned char *out_head) {
+    unsigned char bound[BINDING_MAX];
     unsigned char *sealed = NULL;
     size_t sealed_len = 0;
-    tlslife_store *store = tlsl_cache_store(cache);
     if (!tlsl_seal(tlsl_cache_keyring(cache), plain, binding(key, sid_ctx, bound), &sealed,
                    &sealed_len)) {
         return false;
     }
-    tlsl_external_key(key, far_key);
-    bool told = store->verbs->put(store, far_key, sealed, sealed_len, lifetime);
+    bool told = tell(cache, key, (tlslife_bytes){sealed, sealed_len}, lifetime);
+    if (told && out_head != NULL) {
+        memcpy(out_head, sealed, TLSL_STORE_HEAD);
+    }
     free(sealed);
     return told;
 }
 
 void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
-                       tlslife_bytes sid_ctx) {
+                       tlslife_bytes sid_ctx, unsigned char out_head[TLSL_STORE_HEAD]) {
     long lifetime = tlsl_lifetime_left(cache, session);
+    if (out_head != NULL) {
+        memset(out_head, 0, TLSL_STORE_HEAD);
+    }
     if (tlsl_cache_store(cache) == NULL || lifetime == 0) {
         return;
     }
@@ -110,7 +122,7 @@ void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESS
     if (plain != NULL && plain_len > TLSL_STORE_BYTES_MAX - SEALED_MORE) {
         tlsl_cache_count(cache, TLSL_COUNT_TOO_BIG);
     } else if (plain == NULL ||
-               !put(cache, key, (tlslife_bytes){plain, plain_len}, sid_ctx, lifetime)) {
+               !put(cache, key, (tlslife_bytes){plain, plain_len}, sid_ctx, lifetime, out_head)) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
     }
     if (plain != NULL) {
@@ -122,7 +134,28 @@ void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESS
 void tlsl_external_put_permit(tlslife_cache *cache, const tlsl_cache_key *key, long lifetime,
                               tlslife_bytes sid_ctx) {
     static const unsigned char permit = NOTE_PERMIT;
-    if (lifetime > 0 && !put(cache, key, (tlslife_bytes){&permit, 1}, sid_ctx, lifetime)) {
+    if (lifetime > 0 && !put(cache, key, (tlslife_bytes){&permit, 1}, sid_ctx, lifetime, NULL)) {
+        tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
+    }
+}
+
+void tlsl_external_put_back(tlslife_cache *cache, const tlsl_cache_key *key,
+                            const SSL_SESSION *session, tlslife_bytes sealed) {
+    long lifetime = tlsl_lifetime_left(cache, session);
+    if (lifetime > 0 && !tell(cache, key, sealed, lifetime)) {
+        tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
+    }
+}
+
+void tlsl_external_remove_if(tlslife_cache *cache, const tlsl_cache_key *key,
+                             const unsigned char head[TLSL_STORE_HEAD]) {
+    unsigned char far_key[TLSL_STORE_KEY];
+    tlslife_store *store = tlsl_cache_store(cache);
+    if (store == NULL) {
+        return;
+    }
+    tlsl_external_key(key, far_key);
+    if (!store->verbs->remove_if(store, far_key, head)) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
     }
 }

@@ -352,25 +352,47 @@ static bool drop_server(tlslife_cache *cache, const unsigned char *id, bool bad)
     return session != NULL;
 }
 
-/*
- * Removes a client's session that has this id and is the same as session, which may be NULL for
- * any. *out_key is its peer's key.
- */
-static bool drop_client(tlslife_cache *cache, const unsigned char *id, const SSL_SESSION *session,
-                        tlslife_outcome why, tlsl_cache_key *out_key) {
+/* Under the lock: the client's session that has this id and is the same as session (NULL: any). */
+static uint32_t index_client(const tlslife_cache *cache, const unsigned char *id,
+                             const SSL_SESSION *session) {
     uint32_t hash = (uint32_t)hash_of(cache, id);
+    const tlsl_table *table = &tlsl_cache_clients(cache)->table;
+    uint32_t index = tlsl_table_find(table, hash, id);
+    while (index != TLSL_NIL && session != NULL &&
+           !same_session(session, tlsl_table_session(table, index))) {
+        index = tlsl_table_find_next(table, index, hash, id);
+    }
+    return index;
+}
+
+void tlsl_cache_note_stored(tlslife_cache *cache, const SSL_SESSION *session,
+                            const unsigned char head[TLSL_STORE_HEAD]) {
+    unsigned char id[TLSL_STORE_KEY];
+    if (!cache->in_memory || !tlsl_session_key(session, id)) {
+        return;
+    }
+    tlsl_shard *shard = tlsl_cache_clients(cache);
+    pthread_mutex_lock(&shard->lock);
+    uint32_t index = index_client(cache, id, session);
+    if (index != TLSL_NIL) {
+        memcpy(tlsl_peers_link(&cache->peers, index)->head, head, TLSL_STORE_HEAD);
+    }
+    pthread_mutex_unlock(&shard->lock);
+}
+
+/* Removes such a session. Writes its peer's key, and what the store's entry of it begins with. */
+static bool drop_client(tlslife_cache *cache, const unsigned char *id, const SSL_SESSION *session,
+                        tlslife_outcome why, tlsl_cache_key *out_key,
+                        unsigned char out_head[TLSL_STORE_HEAD]) {
     tlsl_shard *shard = tlsl_cache_clients(cache);
     SSL_SESSION *removed = NULL;
     pthread_mutex_lock(&shard->lock);
-    uint32_t index = tlsl_table_find(&shard->table, hash, id);
-    while (index != TLSL_NIL && session != NULL &&
-           !same_session(session, tlsl_table_session(&shard->table, index))) {
-        index = tlsl_table_find_next(&shard->table, index, hash, id);
-    }
+    uint32_t index = index_client(cache, id, session);
     if (index != TLSL_NIL) {
+        const tlsl_link *link = tlsl_peers_link(&cache->peers, index);
         out_key->client = true;
-        memcpy(out_key->bytes, tlsl_peers_link(&cache->peers, index)->peer->key,
-               sizeof out_key->bytes);
+        memcpy(out_key->bytes, link->peer->key, sizeof out_key->bytes);
+        memcpy(out_head, link->head, TLSL_STORE_HEAD);
         shard->bad += why == TLSLIFE_OUTCOME_NOT_CLOSED;
         removed = tlsl_room_remove(cache, shard, index, why);
     }
@@ -390,12 +412,12 @@ void tlsl_cache_drop(tlslife_cache *cache, SSL_SESSION *session, bool bad) {
         return;
     }
     tlslife_outcome why = bad ? TLSLIFE_OUTCOME_NOT_CLOSED : TLSLIFE_OUTCOME_EXPIRED;
-    unsigned char id[TLSL_STORE_KEY];
+    unsigned char id[TLSL_STORE_KEY], head[TLSL_STORE_HEAD];
     memcpy(id, key.bytes, sizeof id);
     /* One of TLS 1.3 is in one tier only. What the store has for this peer is another ticket. */
     bool both = SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION;
-    if (drop_client(cache, id, session, why, &key) && both) {
-        tlsl_external_remove(cache, &key);
+    if (drop_client(cache, id, session, why, &key, head) && both) {
+        tlsl_external_remove_if(cache, &key, head);
     }
 }
 
@@ -429,13 +451,14 @@ tlslife_session *tlslife_cache_take(tlslife_cache *cache, const unsigned char *i
 
 bool tlslife_cache_remove(tlslife_cache *cache, const unsigned char *id, size_t id_len) {
     tlsl_cache_key key = {.client = false}, client_key;
+    unsigned char head[TLSL_STORE_HEAD];
     if (!tlsl_id_key(id, id_len, key.bytes)) {
         return false;
     }
     bool had = drop_server(cache, key.bytes, false);
     tlsl_external_remove(cache, &key);
     while (atomic_load_explicit(&cache->has_clients, memory_order_relaxed) &&
-           drop_client(cache, key.bytes, NULL, TLSLIFE_OUTCOME_NOT_CACHED, &client_key)) {
+           drop_client(cache, key.bytes, NULL, TLSLIFE_OUTCOME_NOT_CACHED, &client_key, head)) {
         had = true;
         tlsl_external_remove(cache, &client_key);
     }

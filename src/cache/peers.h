@@ -26,6 +26,7 @@ typedef struct tlsl_peer {
 typedef struct tlsl_link { /* one for each entry of the table */
     tlsl_peer *peer;
     uint32_t newer, older; /* of the same peer */
+    unsigned char head[TLSL_STORE_HEAD]; /* of the entry that the store has of it; else zeros */
 } tlsl_link;
 
 typedef struct tlsl_peers {
@@ -49,7 +50,7 @@ void tlsl_peers_join(tlsl_peers *peers, tlsl_peer *peer, uint32_t index);
 /* Removes the entry from its peer's queue. why is what the peer's next connection is told. */
 void tlsl_peers_leave(tlsl_peers *peers, uint32_t index, tlslife_outcome why);
 
-static inline const tlsl_link *tlsl_peers_link(const tlsl_peers *peers, uint32_t index) {
+static inline tlsl_link *tlsl_peers_link(const tlsl_peers *peers, uint32_t index) {
     return &peers->links[index];
 }
 

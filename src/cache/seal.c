@@ -38,6 +38,7 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "cache/seal.h"
+#include "cache/store/store.h"
 #include "tlslife.h"
 
 #define SEAL_VERSION 1
@@ -47,6 +48,7 @@
 
 enum { ID_LEN = 8, KEY_LEN = 32, BLOCK_LEN = 16, SALT_LEN = 12, NONCE_LEN = 24, TAG_LEN = 16 };
 enum { LABELLED_LEN = 1 + ID_LEN, HEAD_LEN = LABELLED_LEN + NONCE_LEN };
+_Static_assert(HEAD_LEN == TLSL_STORE_HEAD, "a store tells entries apart by it");
 
 typedef struct seal_key {
     unsigned char id[ID_LEN];

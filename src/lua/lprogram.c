@@ -180,8 +180,15 @@ static int push_event(lua_State *L, tlslife_store *store, int idx, const char **
     memcpy(key, event.key.data, sizeof key);
     lua_getiuservalue(L, idx, event.put ? TLB_STORE_PUT : TLB_STORE_REMOVE);
     if (!event.put) {
+        bool any = event.sealed.len == 0;
+        if (!any) {
+            lua_pushlstring(L, (const char *)event.sealed.data, event.sealed.len);
+        }
         lua_pushlstring(L, key, sizeof key);
-        return 1;
+        if (!any) {
+            lua_insert(L, -2);
+        }
+        return any ? 1 : 2;
     }
     lua_Integer lifetime = event.lifetime_seconds;
     /*

@@ -224,6 +224,27 @@ static request *append_on_key(redis *self, const char *verb, const unsigned char
     return added;
 }
 
+/* Redis compares and removes in one step only in a script (EVAL, since 2.6). */
+static bool append_remove_if(redis *self, const unsigned char *key, const unsigned char *head) {
+    static const char script[] = "if redis.call('GETRANGE',KEYS[1],0,#ARGV[1]-1)==ARGV[1] then "
+                                 "return redis.call('DEL',KEYS[1]) end return 0";
+    size_t prefix_len = strlen(self->prefix);
+    char *name = self->pending >= self->pending_max ? NULL : malloc(prefix_len + TLSL_STORE_KEY);
+    if (name == NULL) {
+        return false;
+    }
+    memcpy(name, self->prefix, prefix_len);
+    memcpy(name + prefix_len, key, TLSL_STORE_KEY);
+    const char *argv[] = {"EVAL", script, "1", name, (const char *)head};
+    size_t lens[] = {4, sizeof script - 1, 1, prefix_len + TLSL_STORE_KEY, TLSL_STORE_HEAD};
+    request *added = append(self, 5, argv, lens);
+    free(name);
+    if (added != NULL) {
+        added->expects = REDIS_REPLY_INTEGER;
+    }
+    return added != NULL;
+}
+
 /* ----------------------------------------------------------------------------------- connection */
 
 static void disconnect(redis *self) {
@@ -558,6 +579,14 @@ static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_
     return told;
 }
 
+static bool remove_if(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
+                      const unsigned char head[TLSL_STORE_HEAD]) {
+    redis *self = enter(store);
+    bool told = !circuit_open(self) && append_remove_if(self, key, head);
+    leave(self);
+    return told;
+}
+
 static void sooner(int *timeout_ms, int64_t than_ms) {
     int64_t floor_ms = than_ms < 1 ? 1 : than_ms;
     *timeout_ms = *timeout_ms < 0 || floor_ms < *timeout_ms ? (int)floor_ms : *timeout_ms;
@@ -632,6 +661,7 @@ static const tlsl_store_verbs verbs = {
     .cancel = cancel,
     .put = put,
     .remove = remove_key,
+    .remove_if = remove_if,
     .fd = fd,
     .pump = pump,
     .destroy = destroy,

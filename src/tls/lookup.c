@@ -58,13 +58,15 @@ struct tlsl_search {
     bool permitted;
     tlsl_inquiry inquiry;
     SSL_SESSION *found;
-    size_t found_at; /* index in keys */
+    size_t found_at;                     /* index in keys */
+    unsigned char head[TLSL_STORE_HEAD]; /* of the sealed bytes that were found */
 };
 
 /* A client's session that the external store has, and under which key. */
 typedef struct tlsl_stored {
     const SSL_SESSION *session; /* to be compared, not used; no reference is held */
     tlsl_cache_key key;
+    unsigned char head[TLSL_STORE_HEAD]; /* by which the entry is known from later ones */
 } tlsl_stored;
 
 /* The cache of conn's sessions; NULL if there is none. */
@@ -138,7 +140,9 @@ static void keep_found(tlslife_conn *conn, const tlsl_cache_key *key, const tlsl
         tlsl_cache_keep(cache, key, search->found, NULL);
     }
     if (search->take) {
-        tlsl_external_put(cache, key, search->found, tlsl_policy_of(conn));
+        tlsl_cache_note_stored(cache, search->found, search->inquiry.bytes);
+        tlsl_external_put_back(cache, key, search->found,
+                               (tlslife_bytes){search->inquiry.bytes, search->inquiry.bytes_len});
     }
 }
 
@@ -163,17 +167,18 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_ERROR);
         conn->resume.outcome = search->permit ? conn->resume.outcome : TLSLIFE_OUTCOME_STORE;
     }
-    free(search->inquiry.bytes);
-    search->inquiry.bytes = NULL;
     search->asked = false;
     search->next++;
     search->done = search->found != NULL || search->next == search->keys_len;
     if (search->found != NULL) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_HIT);
         keep_found(conn, key, search);
+        memcpy(search->head, inquiry->bytes, TLSL_STORE_HEAD); /* what opens is longer */
     } else if (search->done && !search->permit) {
         tlsl_cache_count(cache, TLSL_COUNT_MISS);
     }
+    free(search->inquiry.bytes);
+    search->inquiry.bytes = NULL;
 }
 
 /* Waits for the store if the connection is blocking. TLSLIFE_OK means: ask again. */
@@ -375,9 +380,9 @@ static bool ids_matter(const tlslife_conn *conn, const tlsl_hello_brief *brief, 
 static void want_permit(tlslife_conn *conn) {
     tlslife_cache *cache = session_cache(conn);
     tlsl_cache_key key;
-    tlsl_search *search =
-        cache != NULL && tlsl_permit_key(tlsl_hello_first_psk(conn->ssl), &key) ? search_new(conn)
-                                                                                : NULL;
+    tlsl_search *search = cache != NULL && tlsl_permit_key(tlsl_hello_first_psk(conn->ssl), &key)
+                              ? search_new(conn)
+                              : NULL;
     if (search == NULL) {
         return; /* also if memory is short: early data are rejected then */
     }
@@ -563,12 +568,14 @@ static void offer(tlslife_conn *conn, SSL_SESSION *session) {
 }
 
 /* Client: notes that the store has session, which is the connection's own, under that key. */
-static void note_stored(tlslife_conn *conn, const SSL_SESSION *session, const tlsl_cache_key *key) {
+static void note_stored(tlslife_conn *conn, const SSL_SESSION *session, const tlsl_cache_key *key,
+                        const unsigned char head[TLSL_STORE_HEAD]) {
     if (conn->resume.stored == NULL) {
         conn->resume.stored = malloc(sizeof *conn->resume.stored);
     }
     if (conn->resume.stored != NULL) {
         *conn->resume.stored = (tlsl_stored){.session = session, .key = *key};
+        memcpy(conn->resume.stored->head, head, TLSL_STORE_HEAD);
     }
 }
 
@@ -576,13 +583,15 @@ static void note_stored(tlslife_conn *conn, const SSL_SESSION *session, const tl
 static void offer_found(tlslife_conn *conn) {
     SSL_SESSION *found = conn->resume.search->found;
     tlsl_cache_key key = conn->resume.search->keys[0];
+    unsigned char head[TLSL_STORE_HEAD];
+    memcpy(head, conn->resume.search->head, sizeof head);
     conn->resume.search->found = NULL;
     tlsl_search_free(conn);
     offer(conn, found);
     const SSL_SESSION *offered = SSL_get0_session(conn->ssl);
     if (offered != NULL &&
         !used_once(conn, SSL_SESSION_get_protocol_version(offered) == TLS1_3_VERSION)) {
-        note_stored(conn, offered, &key); /* keep_found has put it back */
+        note_stored(conn, offered, &key, head); /* keep_found has put it back */
     }
 }
 
@@ -663,18 +672,23 @@ bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
 
 void tlsl_cache_store_session(tlslife_conn *conn, SSL_SESSION *session) {
     session_name name;
+    unsigned char head[TLSL_STORE_HEAD];
     if (!name_of(conn, session, &name)) {
         return;
     }
-    tlsl_external_put(session_cache(conn), &name.key, session, tlsl_policy_of(conn));
+    tlsl_external_put(session_cache(conn), &name.key, session, tlsl_policy_of(conn), head);
+    if (!SSL_is_server(conn->ssl)) {
+        tlsl_cache_note_stored(session_cache(conn), session, head);
+    }
     if (!SSL_is_server(conn->ssl) && session == SSL_get0_session(conn->ssl)) {
-        note_stored(conn, session, &name.key);
+        note_stored(conn, session, &name.key, head);
     }
 }
 
 /*
  * The memory tier drops a bad session in libssl's callback. The callback does not know the peer
- * under which a store has it, and so the store is told here.
+ * under which a store has it, and so the store is told here. It keeps what another connection has
+ * put in the place of this session.
  */
 SSL_SESSION *tlsl_stored_before_end(const tlslife_conn *conn) {
     SSL_SESSION *session = SSL_get0_session(conn->ssl);
@@ -687,7 +701,8 @@ SSL_SESSION *tlsl_stored_before_end(const tlslife_conn *conn) {
 
 void tlsl_stored_after_end(tlslife_conn *conn, SSL_SESSION *session) {
     if (session != NULL && conn->resume.stored != NULL && !SSL_SESSION_is_resumable(session)) {
-        tlsl_external_remove(session_cache(conn), &conn->resume.stored->key);
+        tlsl_external_remove_if(session_cache(conn), &conn->resume.stored->key,
+                                conn->resume.stored->head);
     }
     SSL_SESSION_free(session);
 }

@@ -57,11 +57,17 @@ static void enter(program *self) {
     }
 }
 
-/* The newest event for a key that was not taken yet, or NULL. */
+/* Whether an event removes another entry than the one that was put last. */
+static bool spares(const event *removal, const event *last) {
+    return !removal->put && removal->len > 0 && last != NULL && last->put &&
+           (last->len < removal->len || memcmp(last->bytes, removal->bytes, removal->len) != 0);
+}
+
+/* The newest event for a key that was not taken yet, and that says what is there now; or NULL. */
 static const event *last_said(const program *self, const unsigned char key[TLSL_STORE_KEY]) {
     const event *last = NULL;
     for (const event *each = self->first; each != NULL; each = each->next) {
-        if (memcmp(each->key, key, TLSL_STORE_KEY) == 0) {
+        if (memcmp(each->key, key, TLSL_STORE_KEY) == 0 && !spares(each, last)) {
             last = each;
         }
     }
@@ -146,14 +152,22 @@ static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
     return append((program *)store, made);
 }
 
-static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]) {
-    event *made = event_new(key, NULL, 0);
+static bool append_removal(tlslife_store *store, event *made) {
     if (made == NULL) {
         return false;
     }
     made->put = false;
     made->lifetime_seconds = 0;
     return append((program *)store, made);
+}
+
+static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]) {
+    return append_removal(store, event_new(key, NULL, 0));
+}
+
+static bool remove_if(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
+                      const unsigned char head[TLSL_STORE_HEAD]) {
+    return append_removal(store, event_new(key, head, TLSL_STORE_HEAD));
 }
 
 bool tlslife_store_next(tlslife_store *store, tlslife_store_event *out) {
@@ -194,6 +208,7 @@ static const tlsl_store_verbs verbs = {
     .cancel = cancel,
     .put = put,
     .remove = remove_key,
+    .remove_if = remove_if,
     .destroy = destroy,
     .answered_by_program = true,
 };

@@ -79,6 +79,17 @@ static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_
     return true;
 }
 
+static bool remove_if(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
+                      const unsigned char head[TLSL_STORE_HEAD]) {
+    tlsl_slab_shard shard;
+    if (!shard_take((slab *)store, key, &shard)) {
+        return false;
+    }
+    tlsl_shard_remove_if(&shard, key, head);
+    shard_give(&shard);
+    return true;
+}
+
 /* An entry that is too large or has expired still replaces the one that was there before. */
 static bool put(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
                 const unsigned char *bytes, size_t bytes_len, long lifetime_seconds) {
@@ -111,6 +122,7 @@ static const tlsl_store_verbs verbs = {
     .cancel = cancel,
     .put = put,
     .remove = remove_key,
+    .remove_if = remove_if,
     .destroy = destroy,
 };
 

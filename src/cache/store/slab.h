@@ -119,6 +119,9 @@ unsigned char *tlsl_shard_get(tlsl_slab_shard *shard, const unsigned char *key, 
 void tlsl_shard_put(tlsl_slab_shard *shard, const unsigned char *key, const unsigned char *bytes,
                     size_t len, uint32_t lifetime);
 void tlsl_shard_remove(tlsl_slab_shard *shard, const unsigned char *key);
+/* The same, if the entry begins with head, of TLSL_STORE_HEAD bytes. */
+void tlsl_shard_remove_if(tlsl_slab_shard *shard, const unsigned char *key,
+                          const unsigned char *head);
 
 #define TLSL_SHARD_LIFETIME_MAX 604800 /* RFC 8446 section 4.6.1 */
 

@@ -311,3 +311,15 @@ void tlsl_shard_remove(tlsl_slab_shard *shard, const unsigned char *key) {
         forget(shard, key, found);
     }
 }
+
+void tlsl_shard_remove_if(tlsl_slab_shard *shard, const unsigned char *key,
+                          const unsigned char *head) {
+    unsigned char there[TLSL_STORE_HEAD];
+    finding found = find(shard, key, ring_head(shard));
+    if (found.nth < SLOTS && found.head.len >= sizeof there) {
+        copy_from_map(there, found.place + sizeof(entry), sizeof there);
+        if (memcmp(there, head, sizeof there) == 0) {
+            forget(shard, key, found);
+        }
+    }
+}

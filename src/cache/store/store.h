@@ -7,8 +7,8 @@
  * answer at once says PENDING, and is asked again after it was pumped. put and remove have no
  * reply.
  *
- * Many threads share a store, and may call every function at the same time. remove is called under
- * SSL_free, possibly in a finalizer, so it must do no I/O but queue the removal.
+ * Many threads share a store, and may call every function at the same time. remove and remove_if
+ * are called under SSL_free, possibly in a finalizer, so they must do no I/O but queue the removal.
  *
  * A store's connection and what it has queued belong to one process. A child of fork() begins anew
  * (base/process.h).
@@ -24,6 +24,7 @@
 #include "tlslife.h"
 
 #define TLSL_STORE_KEY 32
+#define TLSL_STORE_HEAD 33 /* bytes by which sealed entries differ: what precedes the ciphertext */
 #define TLSL_STORE_BYTES_MAX ((size_t)64 * 1024) /* the most bytes of one entry */
 
 typedef enum tlsl_found {
@@ -66,6 +67,12 @@ typedef struct tlsl_store_verbs {
     bool (*put)(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
                 const unsigned char *bytes, size_t bytes_len, long lifetime_seconds);
     bool (*remove)(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]);
+    /*
+     * remove, if the entry begins with these bytes, which are the bytes of no other entry. So that
+     * of a key whose entry was replaced meanwhile, the new one stays.
+     */
+    bool (*remove_if)(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
+                      const unsigned char head[TLSL_STORE_HEAD]);
     /*
      * fd and pump may be NULL, if there is nothing to wait for and no bytes to move. fd returns -1
      * if there is nothing to wait for now.
