@@ -205,6 +205,56 @@ typedef struct tlslife_certificate {
 /* Frees what the struct holds and zeroes it. Safe on a zeroed struct. */
 TLSLIFE_API void tlslife_certificate_clear(tlslife_certificate *certificate);
 
+/* A part of a subject or issuer, or an alternative name. A value may hold any byte. */
+typedef struct tlslife_name_entry {
+    /* "2.5.4.3". Of an alternative name: the type of an otherName, or NULL for the other kinds */
+    char *oid;
+    /* "commonName", or the OID where OpenSSL has no name for it. Of an alternative name that is no
+       otherName: "dNSName", "rfc822Name", "uniformResourceIdentifier" or "iPAddress" */
+    char *name;
+    unsigned char *value; /* as in the certificate, an address as text; NULL: it is no string */
+    size_t value_len;
+    unsigned char *utf8; /* the same in UTF-8; NULL where it cannot be */
+    size_t utf8_len;
+} tlslife_name_entry;
+
+/* All that a certificate says of its names and its key. The struct owns what it points to. */
+typedef struct tlslife_certificate_details {
+    tlslife_certificate certificate;
+    tlslife_name_entry *subject, *issuer, *names; /* names: subjectAltName */
+    size_t subject_len, issuer_len, names_len;    /* entries */
+    char *public_key;            /* PEM; NULL for a key that OpenSSL cannot read */
+    const char *public_key_kind; /* "RSA", "EC", "DSA", "DH" or "Unknown"; NULL without a key */
+    int public_key_bits;
+    char *signature_name; /* OpenSSL's short name of the algorithm: "RSA-SHA256" */
+} tlslife_certificate_details;
+
+/*
+ * Reads the first certificate in bytes, PEM or DER. The caller clears *out with
+ * tlslife_certificate_details_clear. Errors: INPUT (no certificate, or more than a megabyte).
+ * Source: PEM_read_bio_X509(3), X509_NAME_get_entry(3), X509_get_ext_d2i(3).
+ */
+TLSLIFE_API tlslife_status tlslife_certificate_details_read(const void *bytes, size_t bytes_len,
+    tlslife_certificate_details *out, tlslife_error *err);
+/* Frees what the struct holds and zeroes it. Safe on a zeroed struct. */
+TLSLIFE_API void tlslife_certificate_details_clear(tlslife_certificate_details *details);
+
+/*
+ * Writes the digest of the first certificate in bytes, PEM or DER, to out. algorithm is one that
+ * EVP_MD_fetch(3) knows ("sha1", "sha512"). Returns its length, at most 64; 0 on failure. Errors:
+ * INPUT. Source: X509_digest(3).
+ */
+TLSLIFE_API size_t tlslife_certificate_fingerprint(const void *bytes, size_t bytes_len,
+    const char *algorithm, unsigned char out[64], tlslife_error *err);
+
+/*
+ * Whether the issuer issued the first certificate of chain, by way of the others, at this time. All
+ * are PEM or DER; the issuer is trusted for this call. chain_len counts certificates. Errors:
+ * VERIFY (it did not; verify_result says why), INPUT. Source: X509_verify_cert(3).
+ */
+TLSLIFE_API tlslife_status tlslife_certificate_issued(tlslife_bytes issuer,
+    const tlslife_bytes *chain, size_t chain_len, tlslife_error *err);
+
 /* --------------------------------------------------------------------------------- [4] Contexts */
 
 typedef enum tlslife_role { TLSLIFE_CLIENT = 0, TLSLIFE_SERVER = 1 } tlslife_role;
@@ -339,6 +389,22 @@ TLSLIFE_API tlslife_status tlslife_context_set_crl_check(tlslife_context *contex
     tlslife_crl_check check, tlslife_error *err);
 
 /*
+ * Sets what a peer's certificate must be good for by its extensions: "client", "server" or "any".
+ * The default is the other end's role. Source: SSL_CTX_set_purpose(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_purpose(tlslife_context *context,
+    const char *purpose, tlslife_error *err);
+
+/*
+ * Client: lets connections verify their peer by TLSA records (RFC 6698), which
+ * tlslife_conn_set_dane and tlslife_conn_add_tlsa give. no_ee_namechecks: a record of usage 3
+ * stands for the name, too (RFC 7671 section 5.1). No session is kept or offered, because a resumed
+ * handshake does not look at the records. Source: SSL_CTX_dane_enable(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_dane(tlslife_context *context,
+    bool no_ee_namechecks, tlslife_error *err);
+
+/*
  * Sets whether a chain may end at a trusted certificate that is not self-signed, such as an
  * intermediate CA or the peer's own (default false).
  * Source: X509_VERIFY_PARAM_set_flags(3), X509_V_FLAG_PARTIAL_CHAIN.
@@ -407,6 +473,14 @@ TLSLIFE_API tlslife_status tlslife_context_set_ciphersuites(tlslife_context *con
  */
 TLSLIFE_API tlslife_status tlslife_context_set_dh_auto(tlslife_context *context, bool dh_auto,
     tlslife_error *err);
+
+/*
+ * Server: sets the parameters of DHE suites of TLS 1.2, PEM ("-----BEGIN DH PARAMETERS-----").
+ * dh_auto chooses better ones. Errors: INPUT (no such parameters, or weaker than the security level
+ * allows). Source: SSL_CTX_set0_tmp_dh_pkey(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_dh_params_pem(tlslife_context *context,
+    const char *pem, size_t pem_len, tlslife_error *err);
 
 /*
  * Sets how many bytes of plain text a record that we send has at most, 512..16384 (the default).
@@ -900,6 +974,19 @@ TLSLIFE_API tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char 
 
 /* Does what tlslife_context_set_groups does, for one connection. */
 TLSLIFE_API tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list);
+
+/*
+ * Client: begins the use of DANE on this connection, of a context with DANE, and sets the host name
+ * (tlslife_conn_set_hostname). Errors: USAGE. Source: SSL_dane_enable(3).
+ */
+TLSLIFE_API tlslife_status tlslife_conn_set_dane(tlslife_conn *conn, const char *name);
+/*
+ * Client: adds a TLSA record. With at least one that can be used, the peer is verified by them.
+ * Errors: USAGE; INPUT (a record that cannot be used, which may be ignored).
+ * Source: SSL_dane_tlsa_add(3).
+ */
+TLSLIFE_API tlslife_status tlslife_conn_add_tlsa(tlslife_conn *conn, uint8_t usage,
+    uint8_t selector, uint8_t matching_type, const unsigned char *data, size_t data_len);
 
 /* Does what tlslife_context_set_num_tickets does, for one connection. */
 TLSLIFE_API tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_tickets);
@@ -1453,6 +1540,19 @@ TLSLIFE_API const char *tlslife_conn_version(const tlslife_conn *conn);
 /* OpenSSL's name of the cipher suite. Source: SSL_get_current_cipher(3). */
 TLSLIFE_API const char *tlslife_conn_cipher(const tlslife_conn *conn);
 
+/*
+ * OpenSSL's line about the cipher suite ("ECDHE-RSA-AES256-GCM-SHA384 TLSv1.2 Kx=ECDH Au=RSA
+ * Enc=AESGCM(256) Mac=AEAD"), written to out if it fits with its NUL. Returns its length; 0: not
+ * known yet. Source: SSL_CIPHER_description(3).
+ */
+TLSLIFE_API size_t tlslife_conn_cipher_description(const tlslife_conn *conn, char *out,
+    size_t out_len);
+/*
+ * The secret bits of the cipher suite, and in *out_algorithm_bits (which may be NULL) those of its
+ * algorithm; 0: not known yet. Source: SSL_CIPHER_get_bits(3).
+ */
+TLSLIFE_API int tlslife_conn_cipher_bits(const tlslife_conn *conn, int *out_algorithm_bits);
+
 /* "x25519", or NULL where no group was used. */
 TLSLIFE_API const char *tlslife_conn_group(const tlslife_conn *conn);
 
@@ -1499,6 +1599,29 @@ TLSLIFE_API size_t tlslife_conn_peer_finished(const tlslife_conn *conn, unsigned
 TLSLIFE_API tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn,
     unsigned char *out, size_t out_len, const char *label, size_t label_len,
     const unsigned char *context, size_t context_len);
+
+/*
+ * The certificates that we present, leaf first, then the chain as it is sent. Copies one to *out,
+ * which the caller clears; false past the end, before the handshake is done, and where memory is
+ * short. Source: SSL_get_certificate(3), SSL_get0_chain_certs(3).
+ */
+TLSLIFE_API bool tlslife_conn_local_certificate(const tlslife_conn *conn, size_t index,
+    tlslife_certificate *out);
+TLSLIFE_API size_t tlslife_conn_local_certificates_len(const tlslife_conn *conn);
+
+/* One thing that a verification refused. */
+typedef struct tlslife_verify_error {
+    int depth;   /* 0 is the peer's own certificate */
+    long result; /* X509_V_ERR_* */
+} tlslife_verify_error;
+
+/*
+ * Where TLSLIFE_ASK_VERIFY_ALL is asked: all that the built-in verification of this handshake
+ * refused, at most 32, the first one first. Writes at most out_len, and returns how many there are.
+ * None in a resumed handshake. Source: X509_STORE_CTX_set_verify_cb(3).
+ */
+TLSLIFE_API size_t tlslife_conn_verify_errors(const tlslife_conn *conn, tlslife_verify_error *out,
+    size_t out_len);
 
 /* Client: the stapled OCSP response, DER, lent. Returns false when there is none. */
 TLSLIFE_API bool tlslife_conn_ocsp_response(const tlslife_conn *conn, tlslife_bytes *out);

@@ -162,8 +162,9 @@ describe("the annotations", function()
         for _, func in ipairs(types.functions) do
             local where = ("%s:%d: %s"):format(TYPES, func.line, func.name)
             assert.is_true(#func.returns <= 3, where)
-            -- Store:wait, which never fails
-            if #func.returns == 3 and func.returns[2] ~= "boolean writing" then
+            -- Store:wait never fails, and a Socket has LuaSocket's results
+            if #func.returns == 3 and func.returns[2] ~= "boolean writing" and
+                func.owner ~= "Socket" then
                 assert.truthy(func.returns[1]:match "%?" or func.returns[1]:match "nil", where)
                 assert.equal("string? message", func.returns[2], where)
                 assert.equal("tlslife.Error? err", func.returns[3], where)

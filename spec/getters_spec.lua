@@ -13,7 +13,8 @@ local p = pki.get()
 -- tell of something else.
 local TOLD = {
     version = "always", cipher = "always", verify_result = "always", finished = "always",
-    peer_finished = "always",
+    peer_finished = "always", cipher_description = "always", cipher_bits = "always",
+    local_certificates = "maybe",
     resumption = "always", alpn = "always", peer_certificates = "always", group = "maybe",
     ocsp_response = "maybe",
     ticket_data = "maybe",
@@ -26,15 +27,15 @@ local OTHERS = {
     "pollfd", "quiet_shutdown",
     "renegotiate_pending", "server_name", "session", "session_reused", "state", "state_text",
     "take_keylog", "take_session",
-    "timeout",
+    "timeout", "verify_errors",
 }
 local NO_GETTERS = {
-    "accept", "accept_early", "cancel", "clear", "close", "close_transport", "connect", "cork",
-    "dial", "drain", "dup",
+    "accept", "accept_early", "add_tlsa", "cancel", "clear", "close", "close_transport", "connect",
+    "cork", "dial", "drain", "dup",
     "export_keying_material", "feed", "feed_eof", "flush", "free", "handshake", "key_update",
     "new_session_ticket", "peek", "plain_read", "plain_write",
     "read", "read_early", "read_into", "renegotiate", "request_client_certificate", "set_alpn",
-    "set_blocking", "set_fd",
+    "set_blocking", "set_dane", "set_fd",
     "set_groups", "set_hostname", "set_memory", "set_num_tickets", "set_quiet_shutdown",
     "set_session", "set_shutdown",
     "set_ticket_data", "set_timeout", "shutdown", "take_fd", "unread", "up_ref",

@@ -63,6 +63,30 @@ local tlslife = {}
 ---@field pem string
 ---@field der string
 
+---What tls.certificate gives: a certificate whose names and key are taken apart, too.
+---@class tlslife.CertificateDetails : tlslife.Certificate
+---@field subject_entries tlslife.NameEntry[]
+---@field issuer_entries tlslife.NameEntry[]
+---@field alternative_names tlslife.NameEntry[] subjectAltName
+---@field public_key string? PEM; nil for a key that OpenSSL cannot read
+---@field public_key_kind "RSA"|"EC"|"DSA"|"DH"|"Unknown"|nil
+---@field public_key_bits integer
+---@field signature_name string OpenSSL's short name of the algorithm, "RSA-SHA256"
+
+---@class tlslife.NameEntry
+---@field oid string? "2.5.4.3"; of an alternative name that is no otherName: nil
+---"commonName"; of an alternative name "dNSName", "rfc822Name", "uniformResourceIdentifier",
+---"iPAddress", or OpenSSL's name of an otherName's type
+---@field name string
+---@field value string? the bytes, of an address its text; nil: the value is no string
+---@field utf8 string? the same in UTF-8; nil where it cannot be
+
+---One thing that a verification refused.
+---@class tlslife.VerifyError
+---@field depth integer 0 is the peer's own certificate
+---@field result integer X509_V_ERR_*
+---@field text string
+
 ---@class tlslife.CertificateAndKey
 ---@field certificate string a source, as ContextOptions says
 ---@field private_key string? a source; default: the key is in the certificate's source
@@ -110,6 +134,11 @@ local tlslife = {}
 ---@field verify boolean|"none"|"optional"|"required"|nil
 ---@field verify_depth integer? intermediate CAs in a chain, 0..100
 ---@field verify_host boolean? client: whether the certificate must bear the host name; default true
+---what a peer's certificate must be good for; default: the other end's role
+---@field purpose "client"|"server"|"any"|nil
+---client: connections may verify their peer by TLSA records (conn:set_dane). Without resumption.
+---"no_ee_namechecks": a record of usage 3 stands for the name, too
+---@field dane boolean|"no_ee_namechecks"|nil
 ---@field min_version tlslife.Version? default "TLSv1.2"
 ---@field max_version tlslife.Version? default: the newest that OpenSSL has
 ---@field ciphers string? TLS 1.2 and below. Source: SSL_CTX_set_cipher_list(3)
@@ -118,6 +147,8 @@ local tlslife = {}
 ---@field signature_algorithms string? Source: SSL_CTX_set1_sigalgs_list(3)
 ---server: whether DHE suites of TLS 1.2 are offered; default false
 ---@field dh_auto boolean?
+---server: PEM of the parameters of DHE suites of TLS 1.2
+---@field dh_params string?
 ---@field max_send_fragment integer? bytes of plain text in a record that we send, 512..16384
 ---@field alpn string[]? a client offers them in this order; a server prefers them in this order
 ---server: contexts by server name (SNI), "a.example" or "*.example"
@@ -300,6 +331,46 @@ function tlslife.loop(loop) end
 ---@return tlslife.Poller
 function tlslife.poller() end
 
+---Reads the first certificate in bytes, PEM or DER. Source: PEM_read_bio_X509(3).
+---@param bytes string
+---@return tlslife.CertificateDetails? certificate
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.certificate(bytes) end
+
+---The digest of the first certificate in bytes, PEM or DER, in lower-case hexadecimal.
+---Source: X509_digest(3).
+---@param bytes string
+---@param algorithm string? default "sha256"
+---@return string? fingerprint
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.fingerprint(bytes, algorithm) end
+
+---Whether the first certificate issued the second, by way of the others. All are PEM or DER.
+---nil, message, err ("verify") says why not. Source: X509_verify_cert(3).
+---@param issuer string
+---@param certificate string
+---@param ... string
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.issued(issuer, certificate, ...) end
+
+---For modules that give objects of their own, which programs tell from tables by type(): a function
+---that makes a userdata, and the metatable of all that it makes, which has only __name.
+---@param name string
+---@return fun(): userdata make
+---@return table metatable
+function tlslife.class(name) end
+
+---A LuaSocket-shaped face of a connection, for socket.http, SMTP, Redis clients and the like. The
+---connection stays the program's; a settimeout of the face sets its timeout, too. Where there was
+---no handshake yet, dohandshake makes it. See docs/luasec.md.
+---@param conn tlslife.Connection
+---@return tlslife.Socket
+function tlslife.socket(conn) end
+
 ---Serves on luv: accepts connections, makes their handshakes, and calls the handler for each in a
 ---coroutine. With workers, each of them runs the script anew, up to its call of serve, which serves
 ---there. SIGTERM and SIGINT stop it gracefully, a second one at once. SIGHUP reloads. Returns when
@@ -396,6 +467,80 @@ function Server:stopping() end
 function Server:reload() end
 ---@return tlslife.ServerStats
 function Server:stats() end
+
+---What tls.socket gives. Results are as LuaSocket has them: nil, a word ("timeout", "closed") or a
+---sentence, and what was done so far. "truncated" is an end of stream without close_notify.
+---@class tlslife.Socket
+local Socket = {}
+
+---Makes the handshake of the connection's role.
+---@return true? ok
+---@return string? why
+function Socket:dohandshake() end
+---"*l" a line without its end, "*a" all until the end, or so many bytes. The prefix counts.
+---@param pattern "*l"|"*a"|integer|nil default "*l"
+---@param prefix string?
+---@return string? bytes
+---@return string? why
+---@return string? partial
+function Socket:receive(pattern, prefix) end
+---Sends bytes i to j. Returns the index of the last byte that was sent.
+---@param data string
+---@param i integer? default 1
+---@param j integer? default -1
+---@return integer? last
+---@return string? why
+---@return integer? last_sent
+function Socket:send(data, i, j) end
+---Sets how long each wait of a call may take ("b"), or the call as a whole ("t"); nil: for ever.
+---@param seconds number?
+---@param mode "b"|"t"|"r"|nil default "b"
+---@return integer one
+function Socket:settimeout(seconds, mode) end
+---Sends close_notify without waiting, and closes the transport.
+---@return integer one
+function Socket:close() end
+---Ends the sending side by close_notify ("send", "both"); there is no other.
+---@param how "send"|"both"|"receive"|nil default "both"
+---@return integer? one
+---@return string? why
+function Socket:shutdown(how) end
+---Whether a receive has bytes at once.
+---@return boolean
+function Socket:dirty() end
+---What the last call that returned early waits for.
+---@return "nothing"|"read"|"write"
+function Socket:want() end
+---@return integer fd -1 without a descriptor
+function Socket:getfd() end
+---@return string? address
+---@return integer|string|nil port
+function Socket:getpeername() end
+---@return string? address
+---@return integer|string|nil port
+function Socket:getsockname() end
+---A TCP option as LuaSocket has them ("tcp-nodelay", true). Needs LuaSocket.
+---@param name string
+---@param value any
+---@return integer? one
+---@return string? why
+function Socket:setoption(name, value) end
+---@param name string
+---@return any value
+---@return string? why
+function Socket:getoption(name) end
+---@return integer received
+---@return integer sent
+---@return number age
+function Socket:getstats() end
+---@param received integer?
+---@param sent integer?
+---@param age number?
+---@return integer one
+function Socket:setstats(received, sent, age) end
+---The connection beneath: what is read or written there is not seen here.
+---@return tlslife.Connection?
+function Socket:connection() end
 
 ---@alias tlslife.Kind
 ---| "context"|"connection"|"session"|"listener"|"buffer"
@@ -504,6 +649,23 @@ function Connection:set_alpn(protocols) end
 ---@param groups string
 ---@return true
 function Connection:set_groups(groups) end
+
+---Client: begins the use of DANE, in a context with the option dane, and sets the host name. Raises
+---once the handshake has begun. Source: SSL_dane_enable(3).
+---@param hostname string
+---@return true
+function Connection:set_dane(hostname) end
+
+---Client: adds a TLSA record (RFC 6698). Returns nil, message, err ("input") for one that cannot be
+---used, which may be ignored. Source: SSL_dane_tlsa_add(3).
+---@param usage integer
+---@param selector integer
+---@param matching_type integer
+---@param data string the bytes
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function Connection:add_tlsa(usage, selector, matching_type, data) end
 
 ---Server: sets how many tickets follow a full TLS 1.3 handshake. Source: SSL_set_num_tickets(3).
 ---@param n integer 0..16
@@ -855,6 +1017,25 @@ function Connection:verify_result() end
 ---The peer's chain as it was sent, leaf first; nil if the peer sent none.
 ---@return tlslife.Certificate[]?
 function Connection:peer_certificates() end
+
+---The certificates that we present, leaf first; nil if there are none.
+---@return tlslife.Certificate[]?
+function Connection:local_certificates() end
+
+---With verify_all: all that the verification of this handshake refused, the first one first; nil if
+---it refused nothing, and where the handshake resumed.
+---@return tlslife.VerifyError[]?
+function Connection:verify_errors() end
+
+---OpenSSL's line about the cipher suite, with "Kx=", "Au=", "Enc=" and "Mac=".
+---Source: SSL_CIPHER_description(3).
+---@return string?
+function Connection:cipher_description() end
+
+---The secret bits of the cipher suite, and those of its algorithm. Source: SSL_CIPHER_get_bits(3).
+---@return integer? bits
+---@return integer? algorithm_bits
+function Connection:cipher_bits() end
 
 ---Our Finished message. Source: SSL_get_finished.
 ---@return string?

@@ -418,6 +418,27 @@ CALL(tlslife_conn_peer_certificate) {
     tlslife_certificate_clear(&certificate);
 }
 
+CALL(tlslife_conn_local_certificate) {
+    tlslife_certificate certificate;
+    memset(&certificate, 0, sizeof certificate);
+    (void)tlslife_conn_local_certificate(either(h), 0, &certificate);
+    tlslife_certificate_clear(&certificate);
+}
+
+CALL(tlslife_conn_verify_errors) {
+    tlslife_verify_error errors[4];
+    (void)tlslife_conn_verify_errors(either(h), errors, 4);
+}
+
+CALL(tlslife_conn_cipher_description) {
+    char text[256];
+    (void)tlslife_conn_cipher_description(either(h), text, sizeof text);
+}
+
+CALL(tlslife_conn_add_tlsa) {
+    (void)tlslife_conn_add_tlsa(h->own->client, 3, 1, 1, (const unsigned char *)"?", 1);
+}
+
 CALL(tlslife_conn_finished) {
     unsigned char bytes[64];
     (void)tlslife_conn_finished(either(h), bytes, sizeof bytes);
@@ -455,6 +476,9 @@ WITH(tlslife_conn_set_hostname, "localhost")
 PLAIN(tlslife_conn_hostname)
 WITH(tlslife_conn_set_groups, "P-256")
 WITH(tlslife_conn_set_num_tickets, 1)
+WITH(tlslife_conn_set_dane, "localhost")
+WITH(tlslife_conn_cipher_bits, NULL)
+PLAIN(tlslife_conn_local_certificates_len)
 PLAIN(tlslife_conn_blocking)
 PLAIN(tlslife_conn_timeout_ms)
 PLAIN(tlslife_conn_fd)
@@ -603,6 +627,13 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_hostname),
     CONN(tlslife_conn_set_groups),
     CONN(tlslife_conn_set_num_tickets),
+    CONN(tlslife_conn_set_dane),
+    CONN(tlslife_conn_add_tlsa),
+    CONN(tlslife_conn_cipher_bits),
+    CONN(tlslife_conn_cipher_description),
+    CONN(tlslife_conn_verify_errors),
+    CONN(tlslife_conn_local_certificate),
+    CONN(tlslife_conn_local_certificates_len),
     CONN(tlslife_conn_blocking),
     CONN(tlslife_conn_timeout_ms),
     CONN(tlslife_conn_fd),

@@ -87,6 +87,9 @@ REFUSED(tlslife_context_set_crl_check, TLSLIFE_CRL_CHECK_LEAF)
 REFUSED(tlslife_context_set_partial_chain, true)
 REFUSED(tlslife_context_set_max_cert_list, 1000)
 REFUSED(tlslife_context_set_dh_auto, false)
+REFUSED(tlslife_context_set_dh_params_pem, "", 0)
+REFUSED(tlslife_context_set_purpose, "any")
+REFUSED(tlslife_context_set_dane, false)
 REFUSED(tlslife_context_set_max_send_fragment, 512)
 REFUSED(tlslife_context_set_verify, TLSLIFE_VERIFY_NONE)
 REFUSED(tlslife_context_set_verify_depth, 3)
@@ -214,6 +217,9 @@ const shared_call context_calls[] = {
     CONTEXT(tlslife_context_set_partial_chain),
     CONTEXT(tlslife_context_set_max_cert_list),
     CONTEXT(tlslife_context_set_dh_auto),
+    CONTEXT(tlslife_context_set_dh_params_pem),
+    CONTEXT(tlslife_context_set_purpose),
+    CONTEXT(tlslife_context_set_dane),
     CONTEXT(tlslife_context_set_max_send_fragment),
     CONTEXT(tlslife_context_set_verify),
     CONTEXT(tlslife_context_set_verify_depth),

@@ -363,6 +363,7 @@ int tlb_type_error(lua_State *L, int idx, const char *what, const char *expected
 typedef struct tlb_held {
     uintptr_t tag;
     tlslife_certificate certificate;
+    tlslife_certificate_details details;
     unsigned char *bytes; /* of tlslife_session_export_ */
     size_t bytes_len;
     char *string; /* of tlslife_conn_take_keylog */
@@ -378,6 +379,8 @@ void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate);
  * none.
  */
 void tlb_peer_certificates(lua_State *L, void *lent);
+/* The same of our own certificates. */
+void tlb_local_certificates(lua_State *L, void *lent);
 
 /* ------------------------------------------------------------------------------------ lmemory.c */
 
@@ -582,7 +585,11 @@ int tlb_pair(lua_State *L);                 /* tls.pair */
 int tlb_listen(lua_State *L);    /* tls.listen */
 int tlb_split_address(lua_State *L); /* tls.split_address */
 int tlb_listen_fd(lua_State *L); /* tls.listen_fd */
-int tlb_poller_new(lua_State *L); /* tls.poller */
+int tlb_poller_new(lua_State *L);  /* tls.poller */
+int tlb_class(lua_State *L);       /* tls.class */
+int tlb_certificate(lua_State *L); /* tls.certificate */
+int tlb_fingerprint(lua_State *L); /* tls.fingerprint */
+int tlb_issued(lua_State *L);      /* tls.issued */
 
 /* ------------------------------------------------------------------ lcache.c, lstore.c, lkeys.c */
 

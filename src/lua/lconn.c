@@ -114,6 +114,23 @@ static int conn_set_groups(lua_State *L) {
     return tlb_must(L, self, tlslife_conn_set_groups(tlb_conn_object(self), tlb_text(L, 2)));
 }
 
+static int conn_set_dane(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    return tlb_must(L, self, tlslife_conn_set_dane(tlb_conn_object(self), tlb_text(L, 2)));
+}
+
+static int conn_add_tlsa(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    size_t len;
+    uint8_t usage = (uint8_t)tlb_size(L, 2, 0, 255, -1);
+    uint8_t selector = (uint8_t)tlb_size(L, 3, 0, 255, -1);
+    uint8_t matching_type = (uint8_t)tlb_size(L, 4, 0, 255, -1);
+    const char *data = tlb_bytes(L, 5, &len);
+    return tlb_true(L, self,
+                    tlslife_conn_add_tlsa(tlb_conn_object(self), usage, selector, matching_type,
+                                          (const unsigned char *)data, len));
+}
+
 static int conn_set_num_tickets(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
     return tlb_must(L, self,
@@ -323,6 +340,8 @@ const luaL_Reg tlb_conn_life[] = {
     {"hostname", conn_hostname},
     {"set_alpn", conn_set_alpn},
     {"set_groups", conn_set_groups},
+    {"set_dane", conn_set_dane},
+    {"add_tlsa", conn_add_tlsa},
     {"set_num_tickets", conn_set_num_tickets},
     {"set_blocking", conn_set_blocking},
     {"blocking", conn_blocking},

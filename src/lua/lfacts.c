@@ -61,10 +61,55 @@ static int conn_verify_result(lua_State *L) {
     return 2;
 }
 
-static int conn_peer_certificates(lua_State *L) {
-    tlb_copy_without_gc(L, tlb_peer_certificates, tlb_getter(L));
+static int push_list(lua_State *L, tlb_copier copy) {
+    tlb_copy_without_gc(L, copy, tlb_getter(L));
     if (lua_rawlen(L, -1) == 0) {
         lua_pushnil(L);
+    }
+    return 1;
+}
+
+static int conn_peer_certificates(lua_State *L) {
+    return push_list(L, tlb_peer_certificates);
+}
+
+static int conn_local_certificates(lua_State *L) {
+    return push_list(L, tlb_local_certificates);
+}
+
+static int conn_cipher_description(lua_State *L) {
+    char text[256];
+    size_t len = tlslife_conn_cipher_description(tlb_getter(L), text, sizeof text);
+    return tlb_optional_string(L, len > 0 ? text : NULL);
+}
+
+static int conn_cipher_bits(lua_State *L) {
+    int algorithm_bits = 0;
+    int bits = tlslife_conn_cipher_bits(tlb_getter(L), &algorithm_bits);
+    if (bits == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_pushinteger(L, bits);
+    lua_pushinteger(L, algorithm_bits);
+    return 2;
+}
+
+static int conn_verify_errors(lua_State *L) {
+    enum { MOST = 32 };
+    tlslife_verify_error errors[MOST];
+    size_t len = tlslife_conn_verify_errors(tlb_getter(L), errors, MOST);
+    if (len == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_createtable(L, (int)len, 0);
+    for (size_t i = 0; i < len && i < MOST; i++) {
+        lua_createtable(L, 0, 3);
+        tlb_set_integer(L, "depth", errors[i].depth);
+        tlb_set_integer(L, "result", errors[i].result);
+        tlb_set_string(L, "text", tlslife_verify_result_text(errors[i].result));
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;
 }
@@ -131,6 +176,10 @@ const luaL_Reg tlb_conn_facts[] = {
     {"server_name", conn_server_name},
     {"verify_result", conn_verify_result},
     {"peer_certificates", conn_peer_certificates},
+    {"local_certificates", conn_local_certificates},
+    {"cipher_description", conn_cipher_description},
+    {"cipher_bits", conn_cipher_bits},
+    {"verify_errors", conn_verify_errors},
     {"finished", conn_finished},
     {"peer_finished", conn_peer_finished},
     {"export_keying_material", conn_export_keying_material},

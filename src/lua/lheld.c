@@ -15,6 +15,7 @@ static const char held_key;
 
 void tlb_held_clear(tlb_held *held) {
     tlslife_certificate_clear(&held->certificate);
+    tlslife_certificate_details_clear(&held->details);
     tlslife_session_bytes_free(held->bytes, held->bytes_len);
     held->bytes = NULL;
     held->bytes_len = 0;
@@ -71,13 +72,13 @@ void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate) 
     lua_setfield(L, -2, "der");
 }
 
-void tlb_peer_certificates(lua_State *L, void *lent) {
-    const tlslife_conn *conn = lent;
-    size_t len = tlslife_conn_peer_certificates_len(conn);
+typedef bool (*copier)(const tlslife_conn *conn, size_t index, tlslife_certificate *out);
+
+static void push_certificates(lua_State *L, const tlslife_conn *conn, size_t len, copier copy) {
     lua_createtable(L, (int)len, 0);
     tlb_held *held = tlb_hold(L);
     for (size_t i = 0; i < len; i++) {
-        if (!tlslife_conn_peer_certificate(conn, i, &held->certificate)) {
+        if (!copy(conn, i, &held->certificate)) {
             luaL_error(L, "not enough memory");
         }
         tlb_push_certificate(L, &held->certificate);
@@ -85,4 +86,14 @@ void tlb_peer_certificates(lua_State *L, void *lent) {
         tlb_held_clear(held);
     }
     lua_pop(L, 1);
+}
+
+void tlb_peer_certificates(lua_State *L, void *lent) {
+    push_certificates(L, lent, tlslife_conn_peer_certificates_len(lent),
+                      tlslife_conn_peer_certificate);
+}
+
+void tlb_local_certificates(lua_State *L, void *lent) {
+    push_certificates(L, lent, tlslife_conn_local_certificates_len(lent),
+                      tlslife_conn_local_certificate);
 }

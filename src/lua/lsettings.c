@@ -219,6 +219,27 @@ static tlslife_status set_dh_auto(tlb_setting *s) {
     return tlslife_context_set_dh_auto(s->context, tlb_option_truth(s), &s->err);
 }
 
+static tlslife_status set_dh_params(tlb_setting *s) {
+    size_t len;
+    const char *pem = lua_tolstring(s->L, TLB_VALUE, &len);
+    return tlslife_context_set_dh_params_pem(s->context, pem, len, &s->err);
+}
+
+static tlslife_status set_purpose(tlb_setting *s) {
+    return tlslife_context_set_purpose(s->context, tlb_option_text(s), &s->err);
+}
+
+/* true, or "no_ee_namechecks" */
+static tlslife_status set_dane(tlb_setting *s) {
+    static const char *const words[] = {"no_ee_namechecks", NULL};
+    if (lua_isboolean(s->L, TLB_VALUE)) {
+        return tlb_option_truth(s) ? tlslife_context_set_dane(s->context, false, &s->err)
+                                   : TLSLIFE_OK;
+    }
+    (void)tlb_choice(s, words);
+    return tlslife_context_set_dane(s->context, true, &s->err);
+}
+
 static tlslife_status set_max_send_fragment(tlb_setting *s) {
     return tlslife_context_set_max_send_fragment(s->context, tlb_option_size(s, 512, 16384),
                                                  &s->err);
@@ -524,12 +545,15 @@ const tlb_option tlb_context_options[] = {
     {"groups", TLB_STRING, set_groups, false},
     {"signature_algorithms", TLB_STRING, set_signature_algorithms, false},
     {"dh_auto", TLB_BOOLEAN, set_dh_auto, false},
+    {"dh_params", TLB_STRING, set_dh_params, false},
     {"max_send_fragment", TLB_INTEGER, set_max_send_fragment, false},
     {"options", TLB_TABLE, set_options, false},
     {"modes", TLB_TABLE, set_modes, false},
     {"verify", STRING_OR_BOOLEAN, set_verify, false},
     {"verify_depth", TLB_INTEGER, set_verify_depth, false},
     {"verify_host", TLB_BOOLEAN, set_verify_host, false},
+    {"purpose", TLB_STRING, set_purpose, false},
+    {"dane", STRING_OR_BOOLEAN, set_dane, false},
     {"ca", STRING_OR_TABLE, set_ca, false},
     {"crl", STRING_OR_TABLE, set_crl, false},
     {"crl_check", TLB_STRING, set_crl_check, false},

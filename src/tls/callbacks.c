@@ -289,23 +289,54 @@ static int on_certificate(SSL *ssl, void *unused) {
 }
 
 /*
- * Records the result of the built-in verification, and the certificate that it is about, for the
+ * Records the certificate that a verification is about, and what was found at which depth, for the
  * error.
  */
-static void record_verification(tlslife_conn *conn, X509_STORE_CTX *store, bool ok) {
-    free(conn->found.verify_subject);
-    conn->found.verify_subject = NULL;
-    conn->found.verify_depth = -1;
-    conn->found.verify_result = ok ? X509_V_OK : X509_STORE_CTX_get_error(store);
-    X509 *culprit = ok ? NULL : X509_STORE_CTX_get_current_cert(store);
-    if (!ok) {
-        conn->found.verify_depth = X509_STORE_CTX_get_error_depth(store);
-    }
+static void record_culprit(tlslife_conn *conn, X509_STORE_CTX *store) {
+    X509 *culprit = X509_STORE_CTX_get_current_cert(store);
+    conn->found.verify_result = X509_STORE_CTX_get_error(store);
+    conn->found.verify_depth = X509_STORE_CTX_get_error_depth(store);
     if (culprit != NULL) {
         char subject[256];
         conn->found.verify_subject =
             strdup(tlsl_name_text(X509_get_subject_name(culprit), subject, sizeof subject));
     }
+}
+
+static void forget_verification(tlslife_conn *conn) {
+    free(conn->found.verify_subject);
+    conn->found.verify_subject = NULL;
+    conn->found.verify_depth = -1;
+    conn->found.verify_result = X509_V_OK;
+    conn->found.verify_errors_len = 0;
+}
+
+/*
+ * X509_STORE_CTX_set_verify_cb(3), where the program decides about a peer that was refused. It goes
+ * on after each error, so that all are known; the first one is the result. false where memory is
+ * short: the verification ends there.
+ */
+static int on_verify_error(int ok, X509_STORE_CTX *store) {
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    tlslife_conn *conn = ok ? NULL : tlsl_conn_of(ssl);
+    if (conn == NULL) {
+        return ok;
+    }
+    tlsl_found_facts *found = &conn->found;
+    if (found->verify_errors == NULL) {
+        found->verify_errors = calloc(TLSL_VERIFY_ERRORS_MAX, sizeof *found->verify_errors);
+    }
+    if (found->verify_errors == NULL) {
+        return 0;
+    }
+    if (found->verify_errors_len == 0) {
+        record_culprit(conn, store);
+    }
+    if (found->verify_errors_len < TLSL_VERIFY_ERRORS_MAX) {
+        found->verify_errors[found->verify_errors_len++] = (tlslife_verify_error){
+            X509_STORE_CTX_get_error_depth(store), X509_STORE_CTX_get_error(store)};
+    }
+    return 1;
 }
 
 static bool demands_address(X509_VERIFY_PARAM *param) {
@@ -330,6 +361,23 @@ static bool verify(X509_STORE_CTX *store, SSL *ssl) {
         return false;
     }
     return X509_verify_cert(store) > 0;
+}
+
+/* The same, and records its result: of several errors, the first. */
+static bool verify_peer(tlslife_conn *conn, X509_STORE_CTX *store, bool all) {
+    forget_verification(conn);
+    if (all) {
+        X509_STORE_CTX_set_verify_cb(store, on_verify_error);
+    }
+    bool ok = verify(store, conn->ssl);
+    if (conn->found.verify_errors_len > 0) {
+        X509_STORE_CTX_set_error(store, (int)conn->found.verify_result);
+        return false;
+    }
+    if (!ok) {
+        record_culprit(conn, store);
+    }
+    return ok;
 }
 
 /*
@@ -357,9 +405,8 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
     if (!server && conn->asked.verify >= TLSL_ACCEPTED) {
         return answered_verification(conn, store);
     }
-    bool ok = verify(store, ssl);
-    record_verification(conn, store, ok);
     unsigned asks = conn->context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
+    bool ok = verify_peer(conn, store, asks & TLSLIFE_ASK_VERIFY_ALL);
     if (asks == 0 || (!ok && !(asks & TLSLIFE_ASK_VERIFY_ALL))) {
         return ok;
     }

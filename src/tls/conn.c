@@ -220,6 +220,7 @@ static void drop_progress(tlslife_conn *conn) {
     tlsl_hello_free(conn->asked.client_hello);
     tlslife_context_free(conn->asked.chosen);
     free(conn->found.verify_subject);
+    free(conn->found.verify_errors);
     free(conn->found.server_name);
     free(conn->resume.resumed_data);
     free(conn->resume.stored);
@@ -231,6 +232,8 @@ static void drop_progress(tlslife_conn *conn) {
     conn->asked.client_hello = NULL;
     conn->asked.chosen = NULL;
     conn->found.verify_subject = NULL;
+    conn->found.verify_errors = NULL;
+    conn->found.verify_errors_len = 0;
     conn->found.server_name = NULL;
     conn->resume.resumed_data = NULL;
     conn->resume.stored = NULL;
@@ -609,6 +612,39 @@ tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
     free(conn->set.groups);
     conn->set.groups = copy;
     return TLSLIFE_OK;
+}
+
+/* ----------------------------------------------------------------------------------------- DANE */
+
+tlslife_status tlslife_conn_set_dane(tlslife_conn *conn, const char *name) {
+    if (conn->begun || !conn->context->dane) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "set_dane must come before the handshake begins, on a client's "
+                              "connection of a context with DANE");
+    }
+    if (tlslife_conn_set_hostname(conn, name) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    ERR_clear_error();
+    return SSL_dane_enable(conn->ssl, conn->set.hostname) > 0
+               ? TLSLIFE_OK
+               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_USAGE,
+                                   "DANE cannot be used for %s (is it set already?)", name);
+}
+
+tlslife_status tlslife_conn_add_tlsa(tlslife_conn *conn, uint8_t usage, uint8_t selector,
+                                     uint8_t matching_type, const unsigned char *data,
+                                     size_t data_len) {
+    ERR_clear_error();
+    if (conn->begun || !conn->context->dane) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "add_tlsa must come after set_dane and before the handshake begins");
+    }
+    int added = SSL_dane_tlsa_add(conn->ssl, usage, selector, matching_type, data, data_len);
+    return added > 0 ? TLSLIFE_OK
+                     : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
+                                         "the TLSA record %u %u %u cannot be used", usage, selector,
+                                         matching_type);
 }
 
 tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_tickets) {

@@ -72,6 +72,7 @@ typedef struct tlsl_asked {
     char *ca_name; /* lent by tlslife_conn_ca_name */
 } tlsl_asked;
 
+#define TLSL_VERIFY_ERRORS_MAX 32 /* errors that are kept; a chain has at most 100 certificates */
 #define TLSL_HEADER 5 /* bytes of a TLS record's header */
 
 /* callbacks.c: what the handshake has found, for errors and getters. */
@@ -83,6 +84,9 @@ typedef struct tlsl_found_facts {
     long verify_result; /* of the built-in verification in this handshake */
     int verify_depth;   /* of the certificate that failed; -1: none */
     char *verify_subject;
+    /* all that the verification refused, where the program decides about it; else none */
+    tlslife_verify_error *verify_errors; /* TLSL_VERIFY_ERRORS_MAX places, or NULL */
+    size_t verify_errors_len;
     /* server: of the last ClientHello. libssl keeps none where a TLS 1.2 session is resumed. */
     char *server_name;
 } tlsl_found_facts;

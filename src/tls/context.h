@@ -47,6 +47,8 @@ struct tlslife_context {
     pthread_mutex_t freeze_lock;
     tlslife_verify verify;
     bool verify_host;
+    int purpose; /* X509_PURPOSE_* that a peer's certificate must serve; 0: that of its role */
+    bool dane;   /* client: connections may have TLSA records */
     bool ca_given; /* whether any CA was added; if not, freezing adds the system's */
     tlslife_resumption resumption;       /* the one in force */
     bool resumption_given;               /* by the program, and then nothing else changes it */

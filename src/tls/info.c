@@ -77,6 +77,28 @@ const char *tlslife_conn_cipher(const tlslife_conn *conn) {
     return cipher == NULL ? NULL : SSL_CIPHER_get_name(cipher);
 }
 
+size_t tlslife_conn_cipher_description(const tlslife_conn *conn, char *out, size_t out_len) {
+    const SSL_CIPHER *cipher = negotiated(conn) ? SSL_get_current_cipher(conn->ssl) : NULL;
+    char text[256] = "";
+    if (out_len > 0) {
+        out[0] = '\0';
+    }
+    if (cipher == NULL || SSL_CIPHER_description(cipher, text, (int)sizeof text) == NULL) {
+        return 0;
+    }
+    size_t len = strcspn(text, "\n");
+    if (len < out_len) {
+        memcpy(out, text, len);
+        out[len] = '\0';
+    }
+    return len;
+}
+
+int tlslife_conn_cipher_bits(const tlslife_conn *conn, int *out_algorithm_bits) {
+    const SSL_CIPHER *cipher = negotiated(conn) ? SSL_get_current_cipher(conn->ssl) : NULL;
+    return cipher == NULL ? 0 : SSL_CIPHER_get_bits(cipher, out_algorithm_bits);
+}
+
 /* OpenSSL 3.0 names some groups by their curve's NID and others by a number of its own. */
 const char *tlslife_conn_group(const tlslife_conn *conn) {
     if (!negotiated(conn)) {
@@ -153,6 +175,41 @@ bool tlslife_conn_peer_certificate(const tlslife_conn *conn, size_t index,
                                    tlslife_certificate *out) {
     X509 *x509 = peer_at(conn, index);
     return x509 != NULL && tlsl_certificate_fill(out, x509);
+}
+
+/* Our leaf, then its chain as it is sent. libssl's getters take no const, and change nothing. */
+static X509 *local_at(const tlslife_conn *conn, size_t index) {
+    STACK_OF(X509) *chain = NULL;
+    X509 *leaf = established(conn) ? SSL_get_certificate(conn->ssl) : NULL;
+    if (leaf == NULL || index == 0) {
+        return leaf;
+    }
+    bool known = SSL_get0_chain_certs(conn->ssl, &chain) == 1 && chain != NULL;
+    return known && index <= (size_t)sk_X509_num(chain) ? sk_X509_value(chain, (int)index - 1)
+                                                        : NULL;
+}
+
+size_t tlslife_conn_local_certificates_len(const tlslife_conn *conn) {
+    size_t len = 0;
+    while (local_at(conn, len) != NULL) {
+        len++;
+    }
+    return len;
+}
+
+bool tlslife_conn_local_certificate(const tlslife_conn *conn, size_t index,
+                                    tlslife_certificate *out) {
+    X509 *x509 = local_at(conn, index);
+    return x509 != NULL && tlsl_certificate_fill(out, x509);
+}
+
+size_t tlslife_conn_verify_errors(const tlslife_conn *conn, tlslife_verify_error *out,
+                                  size_t out_len) {
+    size_t len = conn->found.verify_errors_len;
+    for (size_t i = 0; i < len && i < out_len; i++) {
+        out[i] = conn->found.verify_errors[i];
+    }
+    return len;
 }
 
 bool tlslife_conn_ocsp_response(const tlslife_conn *conn, tlslife_bytes *out) {

@@ -5,9 +5,14 @@
  * Each setter checks whether the context is frozen, clears OpenSSL's queue, makes one call of
  * libssl, and reports what was wrong with its arguments. It copies what it keeps.
  */
+#include <limits.h>
 #include <openssl/asn1.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -111,6 +116,46 @@ tlslife_status tlslife_context_set_crl_check(tlslife_context *context, tlslife_c
     return TLSLIFE_OK;
 }
 
+tlslife_status tlslife_context_set_purpose(tlslife_context *context, const char *purpose,
+                                           tlslife_error *err) {
+    static const struct {
+        const char *word;
+        int value;
+    } purposes[] = {{"client", X509_PURPOSE_SSL_CLIENT},
+                    {"server", X509_PURPOSE_SSL_SERVER},
+                    {"any", X509_PURPOSE_ANY}};
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    for (size_t i = 0; i < sizeof purposes / sizeof *purposes; i++) {
+        if (strcmp(purpose, purposes[i].word) == 0) {
+            context->purpose = purposes[i].value;
+            return settled(SSL_CTX_set_purpose(context->ctx, context->purpose) == 1, "purpose",
+                           purpose, err);
+        }
+    }
+    return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                     "a purpose is \"client\", \"server\" or \"any\", not \"%s\"", purpose);
+}
+
+tlslife_status tlslife_context_set_dane(tlslife_context *context, bool no_ee_namechecks,
+                                        tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_SERVER) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "DANE is a client's: it looks for TLSA records");
+    }
+    if (!context->dane && SSL_CTX_dane_enable(context->ctx) <= 0) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for DANE");
+    }
+    context->dane = true;
+    if (no_ee_namechecks) {
+        SSL_CTX_dane_set_flags(context->ctx, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+    }
+    return tlslife_context_set_resumption(context, TLSLIFE_RESUMPTION_OFF, err);
+}
+
 tlslife_status tlslife_context_set_partial_chain(tlslife_context *context, bool partial_chain,
                                                  tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
@@ -169,6 +214,27 @@ tlslife_status tlslife_context_set_dh_auto(tlslife_context *context, bool dh_aut
                          "parameters that the server sends");
     }
     SSL_CTX_set_dh_auto(context->ctx, dh_auto);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_dh_params_pem(tlslife_context *context, const char *pem,
+                                                 size_t pem_len, tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_CLIENT) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "dh_params are a server's: a client takes those that the server sends");
+    }
+    BIO *bio = pem_len > INT_MAX ? NULL : BIO_new_mem_buf(pem, (int)pem_len);
+    EVP_PKEY *params = bio == NULL ? NULL : PEM_read_bio_Parameters(bio, NULL);
+    BIO_free(bio);
+    if (params == NULL || SSL_CTX_set0_tmp_dh_pkey(context->ctx, params) != 1) {
+        EVP_PKEY_free(params);
+        return tlsl_fail_openssl(
+            err, TLSLIFE_ERR_INPUT,
+            "these are no DH parameters in PEM that the security level allows");
+    }
     return TLSLIFE_OK;
 }
 

@@ -14,6 +14,7 @@
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -55,6 +56,8 @@ bool tlsl_context_apply(tlslife_context *context, SSL *ssl) {
     SSL_set_mode(ssl, SSL_CTX_get_mode(ctx));
     SSL_set_verify(ssl, SSL_CTX_get_verify_mode(ctx), SSL_CTX_get_verify_callback(ctx));
     SSL_set_psk_server_callback(ssl, context->psk == NULL ? NULL : tlsl_psk_server);
+    /* X509_VERIFY_PARAM_set1 below would leave a purpose that the target does not set. */
+    SSL_set_purpose(ssl, context->purpose == 0 ? X509_PURPOSE_SSL_CLIENT : context->purpose);
     SSL_set_max_early_data(ssl, SSL_CTX_get_max_early_data(ctx));
     SSL_set_recv_max_early_data(ssl, SSL_CTX_get_recv_max_early_data(ctx));
     return X509_VERIFY_PARAM_set1(SSL_get0_param(ssl), SSL_CTX_get0_param(ctx)) == 1 &&
