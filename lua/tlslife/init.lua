@@ -1,4 +1,5 @@
--- tlslife: gives the module, which is tlslife.core with serve and server. types.lua describes it.
+-- tlslife: gives the module, which is tlslife.core with serve, server and socket. types.lua
+-- describes it.
 
 local core = require "tlslife.core"
 
@@ -9,6 +10,10 @@ end
 
 function core.server(options)
     return require "tlslife.server" (options)
+end
+
+function core.socket(conn)
+    return require "tlslife.socket" (conn)
 end
 
 return core

@@ -1,0 +1,256 @@
+-- connection.lua: the module ssl.core of the drop-in: a connection as LuaSec has it.
+--
+-- It is the face of socket.lua with LuaSec's words ("wantread" for a wait that ended) and LuaSec's
+-- other methods. The connection of ours beneath is made when it is used first, because sni on a
+-- server decides of which context it is made.
+
+local core = require "tlslife.core"
+local faces = require "tlslife.socket"
+local contexts = require "tlslife.luasec.context"
+local x509 = require "tlslife.luasec.x509"
+
+local states = faces.states
+local make, metatable = core.class "SSL:Connection"
+local ECONNRESET <const>, EPIPE <const> = 104, 32
+
+local methods = {}
+for _, name in ipairs {"receive", "send", "settimeout", "dirty", "want", "getstats", "setstats",
+    "connection"} do
+    methods[name] = faces.methods[name]
+end
+
+-- ------------------------------------------------------------------------------------------ words
+
+-- What LuaSec says where a call of ours ended early. libssl's sentences are those that programs of
+-- LuaSec know.
+local function words(s, why, err)
+    if why == "want_read" or why == "want_write" or why == "timeout" then
+        return s.want == "write" and "wantwrite" or "wantread"
+    end
+    if why == "truncated" then return "unexpected eof while reading" end
+    if not err then return why end
+    if err.code == "system" and (err.errno == ECONNRESET or err.errno == EPIPE) then
+        return "closed"
+    end
+    return err.reason or why
+end
+
+-- --------------------------------------------------------------------------------------- creation
+
+local function check(self, name)
+    local s = states[self]
+    if not s or s.words ~= words then
+        error(("bad argument #1 to '%s' (SSL:Connection expected, got %s)"):format(name,
+            type(self)), 3)
+    end
+    return s
+end
+
+-- The connection of ours. It is made here, or nil and why.
+local function begin(s)
+    if s.conn or s.closed then return s.conn, "closed" end
+    if type(s.fd) == "number" and s.fd < 0 then return nil, "closed" end
+    local conn, message = contexts.new(s.ctx, s.hosts)
+    if not conn then return nil, message end
+    s.conn, s.owned = conn, true
+    if s.fd then
+        if type(s.fd) == "number" then conn:take_fd(s.fd) else conn:set_fd(s.fd) end
+    end
+    if s.name then pcall(conn.set_hostname, conn, s.name) end
+    faces.limit(s, conn)
+    return conn
+end
+
+local ssl = {SOCKET_INVALID = -1}
+
+function ssl.create(ctx)
+    if not contexts.is(ctx) then error("bad argument #1 to 'create' (invalid context)", 2) end
+    local mode = contexts.mode(ctx)
+    if not mode then return nil, "invalid mode" end
+    local s = faces.new_state(nil, words)
+    s.ctx, s.mode = ctx, mode
+    local self = make()
+    states[self] = s
+    return self
+end
+
+-- Gives it its transport: a descriptor that becomes the connection's, or an object that keeps it.
+function ssl.setfd(self, fd)
+    local s = check(self, "setfd")
+    if s.conn or s.closed then
+        error("bad argument #1 to 'setfd' (invalid SSL object state)", 2)
+    end
+    s.fd = fd
+end
+
+function ssl.copyright()
+    return "tlslife " .. core.version .. ", in LuaSec's place"
+end
+
+function ssl.setmethod(name, method)
+    methods[name] = method
+end
+
+-- -------------------------------------------------------------------------------------- handshake
+
+function methods:dohandshake()
+    local s = check(self, "dohandshake")
+    local conn, message = begin(s)
+    if not conn then return false, message end
+    if s.total then
+        s.began = faces.clock()
+        faces.limit(s, conn)
+    end
+    local ok, why, err = conn:handshake()
+    if not ok then return false, faces.reason(s, why, err, "read") end
+    s.open, s.want = true, nil
+    return true
+end
+
+function methods:sni(name, strict)
+    local s = check(self, "sni")
+    if s.mode == "client" then
+        if type(name) ~= "string" then
+            error("bad argument #1 to 'sni' (string expected, got " .. type(name) .. ")", 2)
+        end
+        s.name = name
+        if s.conn then pcall(s.conn.set_hostname, s.conn, name) end
+        return
+    end
+    if type(name) ~= "table" then
+        error("bad argument #1 to 'sni' (table expected, got " .. type(name) .. ")", 2)
+    end
+    for host, ctx in pairs(name) do
+        if type(host) ~= "string" or not contexts.is(ctx) then
+            error("bad argument #1 to 'sni' (table of SSL:Context expected)", 2)
+        end
+    end
+    s.hosts = {map = name, strict = strict and true or false}
+end
+
+-- The DANE of a client, which libssl has on a connection alone.
+function methods:setdane(name)
+    local s = check(self, "setdane")
+    local conn = begin(s)
+    return conn and (pcall(conn.set_dane, conn, name)) or false
+end
+
+function methods:settlsa(usage, selector, matching, data)
+    local s = check(self, "settlsa")
+    local conn = begin(s)
+    return conn and (conn:add_tlsa(usage, selector, matching, data)) and true or false
+end
+
+-- ---------------------------------------------------------------------------------------- the end
+
+local function close(s)
+    if s.conn then
+        faces.close(s)
+    elseif not s.closed and type(s.fd) == "number" then
+        local conn = begin(s)
+        if conn then faces.close(s) end
+    end
+    s.closed, s.fd = true, nil
+end
+
+function methods:close()
+    close(check(self, "close"))
+end
+
+metatable.__close = function(self) close(check(self, "close")) end
+
+function methods:getfd()
+    local s = check(self, "getfd")
+    local fd = s.fd
+    if fd and type(fd) ~= "number" then fd = fd:getfd() end
+    return not s.closed and fd or -1
+end
+
+-- ---------------------------------------------------------------------------------------- getters
+
+-- A method that asks an open connection, and says "closed" of another.
+local function getter(name, ask)
+    methods[name] = function(self, ...)
+        local s = check(self, name)
+        if not s.open then return nil, "closed" end
+        return ask(s.conn, ...)
+    end
+end
+
+getter("getpeercertificate", function(conn, n)
+    n = n == nil and 1 or math.tointeger(n) or 0
+    if n < 1 then return nil, "invalid certificate index" end
+    local certificates = conn:peer_certificates()
+    return certificates and certificates[n] and x509.new(certificates[n]) or nil
+end)
+
+local function chain(certificates)
+    local found = {}
+    for i, certificate in ipairs(certificates or {}) do found[i] = x509.new(certificate) end
+    return found
+end
+
+getter("getpeerchain", function(conn) return chain(conn:peer_certificates()) end)
+getter("getlocalchain", function(conn) return chain(conn:local_certificates()) end)
+
+getter("getlocalcertificate", function(conn)
+    local certificates = conn:local_certificates()
+    return certificates and x509.new(certificates[1]) or nil
+end)
+
+function methods:getpeerverification()
+    local s = check(self, "getpeerverification")
+    if not s.open then return false, "closed" end
+    local text, result = s.conn:verify_result()
+    if result == 0 then return true end
+    local errors = s.conn:verify_errors()
+    if not errors then return false, text end
+    local by_depth = {}
+    for _, found in ipairs(errors) do
+        local at = found.depth + 1
+        by_depth[at] = by_depth[at] or {}
+        table.insert(by_depth[at], found.text)
+    end
+    return false, by_depth
+end
+
+getter("getfinished", function(conn) return conn:finished() end)
+getter("getpeerfinished", function(conn) return conn:peer_finished() end)
+getter("exportkeyingmaterial", function(conn, label, len, ctx)
+    local bytes, message, err = conn:export_keying_material(len, label, ctx)
+    return bytes, err and (err.reason or message)
+end)
+
+function methods:getalpn()
+    local s = check(self, "getalpn")
+    return s.conn and s.conn:alpn() or nil
+end
+
+function methods:getsniname()
+    local s = check(self, "getsniname")
+    if s.conn then return s.conn:server_name() end
+    return not s.closed and s.name or nil
+end
+
+-- TLS 1.3 has no compression, and this library uses none.
+function ssl.compression(self)
+    local s = check(self, "compression")
+    if not s.open then return nil, "closed" end
+    return nil
+end
+
+-- OpenSSL's description of the cipher suite, its bits, and the version.
+function ssl.info(self)
+    local s = check(self, "info")
+    if not s.open then return end
+    local bits, algorithm_bits = s.conn:cipher_bits()
+    return s.conn:cipher_description(), bits, algorithm_bits, s.conn:version()
+end
+
+metatable.__index = methods
+metatable.__tostring = function(self)
+    local s = states[self]
+    return ("SSL connection: %p%s"):format(self, s and s.closed and " (closed)" or "")
+end
+
+return ssl

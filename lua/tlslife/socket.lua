@@ -1,0 +1,409 @@
+-- socket.lua: a LuaSocket-shaped face of a connection, for code that was written for LuaSocket's
+-- TCP objects or LuaSec's: receive with its patterns, send with its indices, settimeout with its
+-- modes. `require "tlslife.socket"(conn)` is tls.socket(conn).
+--
+-- A face is a userdata, because programs ask type() and LuaSocket's select calls its methods. What
+-- it knows is in a table that a weak one leads to. The drop-in for LuaSec (luasec/connection.lua)
+-- has the same methods, and other words.
+--
+-- One read takes a whole record, and the rest of it waits here as text. So nothing is copied twice,
+-- and a face that is idle holds no buffer.
+
+local core = require "tlslife.core"
+
+local find, sub, gsub = string.find, string.sub, string.gsub
+local concat, min, max = table.concat, math.min, math.max
+
+-- face -> its state: {conn, open, text, at, ...}
+local states = setmetatable({}, {__mode = "k"})
+
+local function clock()
+    local ok, socket = pcall(require, "socket")
+    clock = ok and socket.gettime or os.time
+    return clock()
+end
+
+-- ------------------------------------------------------------------------------------------ state
+
+local function new_state(conn, words)
+    return {
+        conn = conn, words = words, text = "", at = 1, received = 0, sent = 0, birth = clock(),
+        open = conn ~= nil and conn:handshake_done(),
+    }
+end
+
+local function state_of(face)
+    return states[face] or error("calling a method on a bad self (no socket of tlslife)", 3)
+end
+
+-- Sets how long the connection's next call may wait.
+local function limit(s, conn)
+    local seconds = s.block
+    if s.total then
+        local left = max(s.total - (clock() - s.began), 0)
+        seconds = seconds and min(seconds, left) or left
+    end
+    conn:set_blocking(seconds ~= 0)
+    if seconds ~= 0 then conn:set_timeout(seconds) end
+end
+
+-- What a call that ended early says, and what it waits for.
+local function reason(s, why, err, default)
+    if why == "want_read" or why == "want_write" or why == "timeout" then
+        if why == "want_write" or (why == "timeout" and default == "write") then
+            s.want = "write"
+        else
+            s.want = "read"
+        end
+    end
+    return s.words(s, why, err)
+end
+
+-- ---------------------------------------------------------------------------------------- receive
+
+-- The next bytes of the peer, or nil and why.
+local function more(s)
+    if not s.open then return nil, "closed" end
+    local conn = s.conn
+    if s.total then limit(s, conn) end
+    local bytes, why, err = conn:read()
+    if not bytes then return nil, reason(s, why, err, "read") end
+    s.received = s.received + #bytes
+    s.want = nil
+    return bytes
+end
+
+-- What waits here, which is taken.
+local function rest(s)
+    local text, at = s.text, s.at
+    s.text, s.at = "", 1
+    return at == 1 and text or sub(text, at)
+end
+
+local function without_returns(line)
+    return find(line, "\r", 1, true) and gsub(line, "\r", "") or line
+end
+
+local function receive_line(s, prefix)
+    local parts = prefix
+    while true do
+        local text, at = s.text, s.at
+        local stop = find(text, "\n", at, true)
+        if stop then
+            if stop == #text then
+                s.text, s.at = "", 1
+            else
+                s.at = stop + 1
+            end
+            local line = without_returns(sub(text, at, stop - 1))
+            return parts == "" and line or parts .. line, nil, nil
+        end
+        if at <= #text then parts = parts .. without_returns(rest(s)) end
+        local bytes, why = more(s)
+        if not bytes then return nil, why, parts end
+        s.text, s.at = bytes, 1
+    end
+end
+
+local function receive_all(s, prefix)
+    local parts = {prefix, rest(s)}
+    while true do
+        local bytes, why = more(s)
+        if not bytes then
+            local all = concat(parts)
+            if why == "closed" and #all > #prefix then return all, nil, nil end
+            return nil, why, all
+        end
+        parts[#parts + 1] = bytes
+    end
+end
+
+-- Waits for a byte, and leaves it.
+local function receive_nothing(s)
+    if s.at > #s.text then
+        local bytes, why = more(s)
+        if not bytes then return nil, why, "" end
+        s.text, s.at = bytes, 1
+    end
+    return "", nil, nil
+end
+
+-- Takes n bytes of `bytes`, and lets the rest wait.
+local function split(s, bytes, n)
+    s.text, s.at = bytes, n + 1
+    return sub(bytes, 1, n)
+end
+
+local function receive_many(s, wanted, parts)
+    while true do
+        local bytes, why = more(s)
+        if not bytes then return nil, why, concat(parts) end
+        local len = #bytes
+        if len >= wanted then
+            parts[#parts + 1] = len == wanted and bytes or split(s, bytes, wanted)
+            return #parts == 1 and parts[1] or concat(parts), nil, nil
+        end
+        parts[#parts + 1] = bytes
+        wanted = wanted - len
+    end
+end
+
+local function receive_bytes(s, n, prefix)
+    local wanted = n - #prefix
+    if wanted <= 0 then
+        if prefix ~= "" then return prefix, nil, nil end
+        return receive_nothing(s)
+    end
+    local text, at = s.text, s.at
+    local stop = at + wanted - 1
+    if stop <= #text then
+        if stop == #text then
+            s.text, s.at = "", 1
+        else
+            s.at = stop + 1
+        end
+        return prefix .. sub(text, at, stop), nil, nil
+    end
+    local parts = prefix == "" and {} or {prefix}
+    if at <= #text then
+        wanted = wanted - (#text - at + 1)
+        parts[#parts + 1] = rest(s)
+    end
+    return receive_many(s, wanted, parts)
+end
+
+local Socket = {}
+
+function Socket:receive(pattern, prefix)
+    local s = states[self] or state_of(self)
+    if s.total then s.began = clock() end
+    prefix = prefix == nil and "" or type(prefix) == "number" and tostring(prefix) or prefix
+    if type(prefix) ~= "string" then
+        error("bad argument #2 to 'receive' (string expected, got " .. type(prefix) .. ")", 2)
+    end
+    local n = pattern ~= nil and tonumber(pattern)
+    if n then
+        if n < 0 then error("bad argument #1 to 'receive' (invalid receive pattern)", 2) end
+        return receive_bytes(s, n // 1 | 0, prefix)
+    end
+    local kind = pattern == nil and "*l" or type(pattern) == "string" and sub(pattern, 1, 2)
+    if kind == "*l" then return receive_line(s, prefix) end
+    if kind == "*a" then return receive_all(s, prefix) end
+    error("bad argument #1 to 'receive' (invalid receive pattern)", 2)
+end
+
+-- ------------------------------------------------------------------------------------------- send
+
+-- Sends bytes i to j of data, which ends at j.
+local function send(s, data, i, j)
+    local conn, from = s.conn, i
+    if s.total then s.began = clock() end
+    repeat
+        if not s.open then return nil, "closed", i - 1 end
+        if s.total then limit(s, conn) end
+        local n, why, err = conn:write(data, i)
+        if not n then
+            s.sent = s.sent + (i - from)
+            return nil, reason(s, why, err, "write"), i - 1
+        end
+        i = i + n
+    until i > j
+    s.sent = s.sent + (i - from)
+    s.want = nil
+    return j, nil, nil
+end
+
+local function check_data(data)
+    if type(data) == "number" then return tostring(data) end
+    return error("bad argument #1 to 'send' (string expected, got " .. type(data) .. ")", 3)
+end
+
+local function check_index(value, default, arg)
+    if value == nil then return default end
+    return math.tointeger(tonumber(value) // 1) or
+        error("bad argument #" .. arg .. " to 'send' (number expected)", 3)
+end
+
+function Socket:send(data, i, j)
+    local s = states[self] or state_of(self)
+    if type(data) ~= "string" then data = check_data(data) end
+    local size = #data
+    if i == nil and j == nil then
+        if size > 0 then return send(s, data, 1, size) end
+        return 0, nil, nil
+    end
+    i, j = check_index(i, 1, 2), check_index(j, -1, 3)
+    if i < 0 then i = size + i + 1 end
+    if j < 0 then j = size + j + 1 end
+    i, j = max(i, 1), min(j, size)
+    if i > j then return i - 1, nil, nil end
+    return send(s, j < size and sub(data, 1, j) or data, i, j)
+end
+
+-- --------------------------------------------------------------------------------------- the rest
+
+function Socket:settimeout(seconds, mode)
+    local s = states[self] or state_of(self)
+    if seconds ~= nil then
+        seconds = tonumber(seconds) or
+            error("bad argument #1 to 'settimeout' (number expected)", 2)
+        if seconds < 0 then seconds = nil end
+    end
+    mode = mode == nil and "b" or sub(tostring(mode), 1, 1)
+    if mode == "b" then
+        s.block = seconds
+    elseif mode == "t" or mode == "r" then
+        s.total = seconds
+    else
+        error("bad argument #2 to 'settimeout' (invalid timeout mode)", 2)
+    end
+    if s.conn then
+        s.began = clock()
+        limit(s, s.conn)
+    end
+    return 1
+end
+
+function Socket:dohandshake()
+    local s = states[self] or state_of(self)
+    local conn = s.conn
+    if not conn then return nil, "closed" end
+    if s.total then
+        s.began = clock()
+        limit(s, conn)
+    end
+    local ok, why, err = conn:handshake()
+    if not ok then return nil, reason(s, why, err, "read") end
+    s.open, s.want = true, nil
+    return true
+end
+
+-- Lets the connection go. Its close_notify is sent if that is possible without waiting.
+local function close(s)
+    local conn = s.conn
+    if not conn then return end
+    s.conn, s.open, s.text, s.at, s.want = nil, false, "", 1, nil
+    conn:close(0)
+    if conn:fd() then conn:close_transport() end
+    if s.owned then conn:free() end
+end
+
+function Socket:close()
+    close(states[self] or state_of(self))
+    return 1
+end
+
+function Socket:shutdown(how)
+    local s = states[self] or state_of(self)
+    if how ~= nil and how ~= "both" and how ~= "send" and how ~= "receive" then
+        error("bad argument #1 to 'shutdown' (invalid option '" .. tostring(how) .. "')", 2)
+    end
+    if not s.open then return nil, "closed" end
+    if how == "receive" then return 1 end
+    local ok, why, err = s.conn:shutdown()
+    if not ok then return nil, reason(s, why, err, "write") end
+    return 1
+end
+
+function Socket:dirty()
+    local s = states[self] or state_of(self)
+    return s.at <= #s.text or (s.open and s.conn:timeout() == 0)
+end
+
+function Socket:want()
+    local s = states[self] or state_of(self)
+    return s.want or "nothing"
+end
+
+function Socket:getfd()
+    local s = states[self] or state_of(self)
+    return s.conn and s.conn:fd() or -1
+end
+
+function Socket:getstats()
+    local s = states[self] or state_of(self)
+    return s.received, s.sent, clock() - s.birth
+end
+
+function Socket:setstats(received, sent, age)
+    local s = states[self] or state_of(self)
+    s.received = received and tonumber(received) or s.received
+    s.sent = sent and tonumber(sent) or s.sent
+    if age then s.birth = clock() - tonumber(age) end
+    return 1
+end
+
+function Socket:connection()
+    return (states[self] or state_of(self)).conn
+end
+
+-- Calls a method of LuaSocket's TCP objects on our descriptor, which is lent for the call.
+local function by_luasocket(self, method, ...)
+    local s = state_of(self)
+    local fd = s.conn and s.conn:fd()
+    if not fd then return nil, "closed" end
+    local ok, socket = pcall(require, "socket")
+    if not ok then return nil, method .. " needs LuaSocket" end
+    local lent = socket.tcp()
+    lent:setfd(fd)
+    local results = table.pack(pcall(lent[method], lent, ...))
+    lent:setfd(-1)
+    if not results[1] then error(results[2], 3) end
+    return table.unpack(results, 2, results.n)
+end
+
+function Socket:setoption(name, value)
+    return by_luasocket(self, "setoption", name, value)
+end
+
+function Socket:getoption(name)
+    return by_luasocket(self, "getoption", name)
+end
+
+function Socket:getsockname()
+    return by_luasocket(self, "getsockname")
+end
+
+function Socket:getpeername()
+    local s = states[self] or state_of(self)
+    local address = s.conn and s.conn:peer_address()
+    if not address then return nil, "closed" end
+    local host, port = core.split_address(address)
+    return host, tonumber(port)
+end
+
+-- ------------------------------------------------------------------------------------------ faces
+
+local function words(_, why, err)
+    if why == "want_read" or why == "want_write" then return "timeout" end
+    if err and err.code == "system" and (err.errno == 104 or err.errno == 32) then
+        return "closed" -- ECONNRESET, EPIPE: LuaSocket's word for them
+    end
+    return why
+end
+
+local make, metatable = core.class "tlslife.socket"
+metatable.__index = Socket
+metatable.__close = function(self) close(state_of(self)) end
+metatable.__tostring = function(self)
+    local s = state_of(self)
+    return ("tlslife.socket: %p%s"):format(self, s.conn and "" or " (closed)")
+end
+
+local function face(conn)
+    if core.type(conn) ~= "connection" then
+        error("bad argument #1 to 'socket' (tlslife.connection expected, got " .. type(conn) .. ")",
+            3)
+    end
+    local self = make()
+    local s = new_state(conn, words)
+    s.block = conn:blocking() and conn:get_timeout() or nil
+    if not conn:blocking() then s.block = 0 end
+    states[self] = s
+    return self
+end
+
+return setmetatable({
+    states = states, methods = Socket, new_state = new_state, limit = limit, reason = reason,
+    close = close, clock = function() return clock() end,
+}, {__call = function(_, conn) return face(conn) end})

@@ -1,0 +1,82 @@
+-- luasec_spec.lua: the drop-in for LuaSec. spec/luasec/behaviour.lua is run with LuaSec itself and
+-- with the drop-in, and each line must be the same, but for those that are listed here and in
+-- docs/luasec.md.
+
+local pki = require "spec.support.pki"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+
+local p = pki.get()
+local HERE <const> = (function()
+    local pipe = assert(io.popen "pwd -P")
+    local path = pipe:read "l"
+    pipe:close()
+    return path
+end)()
+
+-- What differs, and why; each must differ.
+local ON_PURPOSE <const> = {}
+
+local NAMES <const> = [[
+[req]
+distinguished_name = name
+prompt = no
+utf8 = yes
+string_mask = default
+[name]
+O = tlslife spëcs
+CN = näme
+[it]
+subjectAltName = otherName:1.3.6.1.5.5.7.8.5;UTF8:juliet@im.example, DNS:a.example, \
+    DNS:*.b.example, email:someone@a.example, URI:https://a.example/, IP:127.0.0.1, IP:::1, \
+    otherName:1.3.6.1.5.5.7.8.7;IA5STRING:_xmpp.a.example
+]]
+
+local function names_certificate()
+    local dir = process.directory()
+    local config = process.spill(dir .. "/names.cnf", NAMES)
+    local code, output = process.run {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+        "ec_paramgen_curve:P-256", "-noenc", "-config", config, "-extensions", "it", "-keyout",
+        "/dev/null", "-out", dir .. "/names.pem"}
+    assert(code == 0, output)
+    return dir .. "/names.pem"
+end
+
+local function has_luasec()
+    return process.run {"lua5.4", "-e", "require 'ssl'", timeout = 10} == 0
+end
+
+local function lines_of(output)
+    local lines, count = {}, 0
+    for name, results in output:gmatch "([^\t\n]+)\t([^\n]*)" do
+        lines[name] = results
+        count = count + 1
+    end
+    return lines, count
+end
+
+describe("the drop-in for LuaSec", function()
+    it("gives what LuaSec gives", function()
+        if not has_luasec() then return pending "lua-sec is not installed" end
+        local names = names_certificate()
+        local script = HERE .. "/spec/luasec/behaviour.lua"
+        local code, theirs = process.run {"lua5.4", script, p.dir, names, timeout = 60}
+        assert.equal(0, code, theirs)
+        local ours
+        code, ours = process.run {program.path, "-l", "tlslife.luasec", script, p.dir, names,
+            timeout = 120}
+        assert.equal(0, code, ours)
+        local expected, expected_len = lines_of(theirs)
+        local got, got_len = lines_of(ours)
+        assert.is_true(expected_len > 100)
+        assert.equal(expected_len, got_len)
+        for name, results in pairs(expected) do
+            if ON_PURPOSE[name] then
+                assert.not_equal(results, got[name], name .. ": does not differ")
+                assert.equal(ON_PURPOSE[name], got[name], name)
+            else
+                assert.equal(results, got[name], name)
+            end
+        end
+    end)
+end)
