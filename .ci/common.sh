@@ -5,7 +5,7 @@
 lua=${TLSLIFE_LUA:-5.4} # the Lua to build for
 to_build="gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua$lua-dev libhiredis-dev libuv1-dev"
 to_test='lua-busted lua5.4 lua-luv openssl curl haproxy gnutls-bin nginx-light nodejs python3 redis-server luarocks zip groff-base libssl-doc'
-loops='lua-socket lua-cqueues lua-copas' # the specs do without those that this Debian does not have
+loops='lua-socket lua-cqueues lua-copas iproute2' # the specs do without those that this Debian does not have
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then
@@ -54,13 +54,14 @@ install_known() {
     install $known
 }
 
-# What the specs need beside the build. copas comes as .ci/copas says.
+# What the specs need beside the build. copas and LuaSec come as .ci/copas and .ci/luasec say.
 install_for_tests() {
     # shellcheck disable=SC2086 # names, to be split
     install $to_build $to_test "lua$lua"
     # shellcheck disable=SC2086 # names, to be split
     install_known $loops
     .ci/copas
+    .ci/luasec
 }
 
 # Clang, the package of its version that holds libFuzzer, and the symbolizer, by which coverage has names.

@@ -6,6 +6,7 @@
 --   tlslife bench/run.lua cache [full]       session caches and stores (cache.lua)
 --   tlslife bench/run.lua server             servers with many connections (server.lua)
 --   tlslife bench/run.lua anchors            handshakes beside the thinnest binding (anchors.lua)
+--   tlslife bench/run.lua luasec             the drop-in beside LuaSec (luasec.lua)
 --   tlslife bench/run.lua idle [CONNECTIONS] what an idle connection holds (idle.lua)
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = here .. "/?.lua;" .. here .. "/../?.lua;" .. package.path
@@ -17,6 +18,7 @@ local COMMANDS <const> = {
     cache = { modules = { "cache" }, word = "full" },
     server = { modules = { "server" } },
     anchors = { modules = { "anchors" } },
+    luasec = { modules = { "luasec" } },
     idle = { modules = { "idle" }, word = "connections" },
 }
 local FLAGS <const> = { ["--json"] = "json", ["--check"] = "check", ["--page"] = "page",
@@ -25,7 +27,7 @@ local VALUES <const> = { ["--rounds"] = "rounds", ["--only"] = "only", ["--plain
 
 local function usage(message)
     io.stderr:write(message, "\nusage: run.lua ",
-        "[cache [full] | server | anchors | idle [CONNECTIONS]] [--rounds n] [--only text] ",
+        "[cache [full] | server | anchors | luasec | idle [CONNECTIONS]] [--rounds n] [--only text] ",
         "[--careless] [--json] [--check] [--page] [--plain path]\n")
     os.exit(2)
 end

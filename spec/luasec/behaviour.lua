@@ -223,7 +223,7 @@ case("config", function()
         local found = {}
         for name in pairs(config[group]) do found[#found + 1] = name end
         table.sort(found)
-        names[#names + 1] = table.concat(found, " "):gsub(" psk", "")
+        names[#names + 1] = table.concat(found, " ")
     end
     return table.unpack(names)
 end)
@@ -281,6 +281,14 @@ for _, protocol in ipairs {"tlsv1_2", "tlsv1_3"} do
         local a = client:exportkeyingmaterial("EXPERIMENTAL spec", 32)
         local b = server:exportkeyingmaterial("EXPERIMENTAL spec", 32)
         return a == b, #a, client:exportkeyingmaterial("EXPERIMENTAL spec", 32, "x") == a
+    end)
+    case(protocol .. ": our own certificates", function()
+        local client, server = open(both, both)
+        local chain = server:getlocalchain()
+        local leaf = client:getpeercertificate()
+        return #chain, chain[1]:pem() == leaf:pem(), server:getlocalcertificate():pem() ==
+            leaf:pem(), type(client:getlocalcertificate()), server:getlocalcertificate(9),
+            select(2, server:getlocalcertificate(0))
     end)
     case(protocol .. ": a client's certificate", function()
         local client, server = open(with(both, {certificate = dir .. "client.pem",

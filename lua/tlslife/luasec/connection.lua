@@ -191,12 +191,28 @@ local function chain(certificates)
 end
 
 getter("getpeerchain", function(conn) return chain(conn:peer_certificates()) end)
-getter("getlocalchain", function(conn) return chain(conn:local_certificates()) end)
 
-getter("getlocalcertificate", function(conn)
-    local certificates = conn:local_certificates()
-    return certificates and x509.new(certificates[1]) or nil
-end)
+-- Those of the file alone: what completes the chain is sent, too, and LuaSec does not tell of it.
+local function local_certificates(s)
+    local certificates = s.conn:local_certificates() or {}
+    local len = certificates[1] and contexts.chain_len(s.ctx, certificates[1].pem)
+    return table.move(certificates, 1, math.min(len or #certificates, #certificates), 1, {})
+end
+
+function methods:getlocalchain()
+    local s = check(self, "getlocalchain")
+    if not s.open then return nil, "closed" end
+    return chain(local_certificates(s))
+end
+
+function methods:getlocalcertificate(n)
+    local s = check(self, "getlocalcertificate")
+    if not s.open then return nil, "closed" end
+    n = n == nil and 1 or math.tointeger(n) or 0
+    if n < 1 then return nil, "invalid certificate index" end
+    local certificate = local_certificates(s)[n]
+    return certificate and x509.new(certificate) or nil
+end
 
 function methods:getpeerverification()
     local s = check(self, "getpeerverification")

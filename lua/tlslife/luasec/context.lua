@@ -450,7 +450,7 @@ end
 
 local function psk_of(s, hello)
     for _, identity in ipairs(s.psk and hello.psk_identities or {}) do
-        local key = s.psk(identity, 256)
+        local key = s.psk(identity, 512)
         if type(key) == "string" and key ~= "" then return {identity = identity, key = key} end
     end
 end
@@ -488,7 +488,7 @@ end
 
 -- The first PSK of a client, which its function names.
 local function client_psk(s)
-    local identity, key = s.psk(nil, 128, 256)
+    local identity, key = s.psk(nil, 255, 512)
     if type(identity) ~= "string" or type(key) ~= "string" then return nil end
     return {identity = identity, key = key}
 end
@@ -513,6 +513,16 @@ function connections.new(ctx, hosts)
     if not conn then return nil, ("error creating SSL object (%s)"):format(why(why_not, err)) end
     if hosts then hosts_of[conn] = hosts end
     return conn
+end
+
+-- How many certificates the file has whose first one is this; nil where that is not known.
+function connections.chain_len(ctx, pem)
+    for _, pair in ipairs(states[ctx].pairs) do
+        local text = pair.certificate and contents(pair.certificate)
+        if text and text:find(pem, 1, true) then
+            return select(2, text:gsub("%-%-%-%-%-BEGIN CERTIFICATE%-%-%-%-%-", ""))
+        end
+    end
 end
 
 function connections.is(value) return states[value] ~= nil end
