@@ -6,12 +6,14 @@
 local process = require "spec.support.process"
 
 local COLUMNS <const> = 100
-local BUSY <const> = 0.7 -- of a processor: more than a desktop does by itself
+local BUSY <const> = 0.3 -- of a processor: more than a desktop does by itself
 
 local page = {}
 
 local function cells(list)
-    return "| " .. table.concat(list, " | ") .. " |"
+    local escaped = {}
+    for i, cell in ipairs(list) do escaped[i] = tostring(cell):gsub("|", "\\|") end
+    return "| " .. table.concat(escaped, " | ") .. " |"
 end
 
 --- A table and what is said about it. Each line is a list of cells, and so are the titles.
@@ -44,12 +46,13 @@ function page.put(path, command, text)
     process.spill(path, all:sub(1, first) .. text .. all:sub(last))
 end
 
---- Puts the tables of a benchmark on its page. about: versions and machine.
-function page.write(command, about, load, tables)
-    local busy = load > BUSY and
-        (" **The machine was busy (load %.1f): to be measured anew.**"):format(load) or ""
+--- Puts the tables of a benchmark on its page. about: versions and machine;
+--- busy: how many processors others kept busy before the run.
+function page.write(command, about, busy, tables)
+    local warning = busy > BUSY and
+        (" **%.1f processors were busy already: to be measured anew.**"):format(busy) or ""
     local head = page.wrap(("`%s` wrote this on %s: %s.%s"):format(command, os.date "!%Y-%m-%d",
-        table.concat(about, ", "), busy))
+        table.concat(about, ", "), warning))
     page.put("docs/performance.md", command, head .. "\n" .. table.concat(tables, "\n"))
 end
 

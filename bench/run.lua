@@ -11,6 +11,7 @@
 local here = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = here .. "/?.lua;" .. here .. "/../?.lua;" .. package.path
 local machine, harness, page = require "machine", require "harness", require "page"
+local process = require "spec.support.process"
 
 -- What each command runs, and what its further word sets.
 local COMMANDS <const> = {
@@ -57,8 +58,21 @@ local function options()
     return found
 end
 
-local function load_average()
-    return tonumber((machine.slurp "/proc/loadavg" or "0"):match "^%S+")
+-- The ticks that all processors have spent in work so far, and in idleness.
+local function ticks()
+    local user, nice, system, idle, waiting = (machine.slurp "/proc/stat" or "cpu 0 0 0 0 0")
+        :match "^cpu%s+(%d+) (%d+) (%d+) (%d+) (%d+)"
+    return user + nice + system, idle + waiting
+end
+
+-- How many processors others keep busy now. The load average will not do: it remembers the
+-- benchmark that has just ended.
+local function busy_processors(processors)
+    local work, idle = ticks()
+    process.sleep(2)
+    local work_later, idle_later = ticks()
+    local worked = work_later - work
+    return processors * worked / math.max(1, worked + idle_later - idle)
 end
 
 local function describe_machine()
@@ -67,7 +81,7 @@ local function describe_machine()
         model = line:match "^model name%s*:%s*(.*)" or model
         processors = processors + (line:match "^processor%s*:" and 1 or 0)
     end
-    return ("%s, %d processors"):format(model, processors)
+    return ("%s, %d processors"):format(model, processors), processors
 end
 
 local function main()
@@ -77,9 +91,10 @@ local function main()
     settings.side = require "plain".new(settings.plain or machine.BESIDE .. "/bench/plain",
         machine.SERVERS)
     local versions = ("tlslife %s, %s, %s"):format(tls.version, tls.openssl_version, _VERSION)
-    local machine_is, load = describe_machine(), load_average()
+    local machine_is, processors = describe_machine()
+    local busy = busy_processors(processors)
     settings.say(versions)
-    settings.say(("%s, load %.2f"):format(machine_is, load))
+    settings.say(("%s, %.1f of them busy"):format(machine_is, busy))
     local sets = {}
     for _, name in ipairs(settings.command.modules) do
         for _, set in ipairs { require(name)(settings) } do
@@ -89,7 +104,7 @@ local function main()
     local good, tables = harness.run(sets, settings)
     if settings.page then
         local command = "./dev bench" .. (COMMANDS[arg[1]] and " " .. arg[1] or "")
-        page.write(command, { versions, machine_is }, load, tables)
+        page.write(command, { versions, machine_is }, busy, tables)
     end
     return good or not settings.check
 end
