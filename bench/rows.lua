@@ -13,13 +13,14 @@ local SHIFT_LEAST <const>, SHIFT <const> = 128 * 1024, 16384
 return function(settings)
     local plain, identity = settings.side, settings.side:identity()
 
-    local function contexts(version, resumption)
+    local function contexts(version, resumption, trace)
         local server = assert(tls.context {
             role = "server", certificate = identity.certificate, private_key = identity.private_key,
-            min_version = version, max_version = version, resumption = resumption,
+            min_version = version, max_version = version, resumption = resumption, trace = trace,
         })
         local client = assert(tls.context {
             role = "client", ca = identity.ca, min_version = version, max_version = version,
+            trace = trace,
         })
         return client, server
     end
@@ -94,8 +95,9 @@ return function(settings)
         }
     end
 
-    local function full_handshakes(version, resumption)
-        local client, server = contexts(version, resumption)
+    -- With a trace, nobody takes its events: each one that comes drops an older one.
+    local function full_handshakes(version, resumption, traced)
+        local client, server = contexts(version, resumption, traced and tls.trace() or nil)
         local peers = plain_peers(version, resumption)
         return {
             c = function(n)
@@ -283,6 +285,8 @@ return function(settings)
         add("resumed handshake, " .. kind[1], CONNECTION .. ", a session offered", { ratio = 0.95 },
             resumed_handshakes, kind[2], kind[3])
     end
+    add("full handshake, traced", CONNECTION .. ", TLS 1.3 tickets, option trace", {},
+        full_handshakes, "TLSv1.3", "tickets", true)
     add("16 KiB write + read", "a record written by the client, read by the server",
         { ratio = 0.97 }, text, RECORD)
     add("16 KiB write + read_into", "the same, read into a buffer", { ratio = 0.97 },

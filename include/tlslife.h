@@ -12,7 +12,7 @@
  *   [4.2]   verification of the peer     tlslife_context_add_ca_, _set_client_ca_, _set_verify
  *   [4.3]   protocol                     tlslife_context_set_versions, ciphers, groups, ALPN, PSK
  *   [4.4]   sessions                     tlslife_context_set_resumption, _set_cache
- *   [4.5]   other settings               OCSP, key log, options, early data, deadline, questions
+ *   [4.5]   other settings               OCSP, key log, trace, options, early data, questions
  *   [5]   Key rings                      tlslife_keyring_
  *   [6]   Ticket keys                    tlslife_ticket_keys_
  *   [7]   Caches                         tlslife_cache_
@@ -31,6 +31,7 @@
  *   [9.11]  what the handshake found     tlslife_conn_state, _version, _cipher, _peer_certificate
  *   [10]  Sessions                       tlslife_session_
  *   [11]  Listeners                      tlslife_listen, tlslife_listener_
+ *   [12]  Traces                         tlslife_trace_
  *
  * Conventions
  *   The words new, dup, up_ref, free, get0, get1, set1 and take mean what they mean in OpenSSL.
@@ -87,6 +88,7 @@ typedef struct tlslife_cache tlslife_cache; /* sessions, for contexts, Lua state
 typedef struct tlslife_store tlslife_store; /* a cache's external store of sealed bytes */
 typedef struct tlslife_keyring tlslife_keyring; /* keys that seal what leaves the process */
 typedef struct tlslife_ticket_keys tlslife_ticket_keys; /* keys of stateless tickets */
+typedef struct tlslife_trace tlslife_trace; /* what connections did, in a bounded queue */
 
 typedef struct tlslife_bytes { const unsigned char *data; size_t len; } tlslife_bytes; /* lent */
 
@@ -627,6 +629,14 @@ TLSLIFE_API tlslife_status tlslife_context_set_keylog(tlslife_context *context, 
     tlslife_error *err);
 
 /*
+ * Connections of this context record in the trace what they do. Takes a reference. A trace for
+ * secrets gets the key-log lines, too, of connections whose contexts all have a trace for secrets
+ * or a key log. NULL: they record nothing, which is the default and costs nothing.
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_trace(tlslife_context *context, tlslife_trace *trace,
+    tlslife_error *err);
+
+/*
  * Sets or clears one of OpenSSL's options, by its name without "SSL_OP_", in any case
  * ("NO_TICKET"). Source: SSL_CTX_set_options(3).
  */
@@ -1005,6 +1015,12 @@ TLSLIFE_API bool tlslife_conn_blocking(const tlslife_conn *conn);
  */
 TLSLIFE_API void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms);
 TLSLIFE_API int tlslife_conn_timeout_ms(const tlslife_conn *conn);
+
+/*
+ * From now on this connection records in the trace what it does, or in none (NULL), in place of its
+ * context's. Takes a reference. USAGE for a connection of the program's own SSL_CTX.
+ */
+TLSLIFE_API tlslife_status tlslife_conn_set_trace(tlslife_conn *conn, tlslife_trace *trace);
 
 /* ---- [9.2] Connections: transport. A new one replaces the one before, and closes it if owned. */
 
@@ -1783,6 +1799,99 @@ TLSLIFE_API int tlslife_listener_port(const tlslife_listener *listener);
  */
 TLSLIFE_API tlslife_status tlslife_listener_accept(tlslife_listener *listener,
     tlslife_context *context, int timeout_ms, tlslife_conn **out_conn, tlslife_error *err);
+
+/* ---------------------------------------------------------------------------------- [12] Traces */
+
+typedef enum tlslife_trace_kind {
+    /*
+     * name is "new", "dup", "up_ref", "free" (value: references that are left), "clear", "trace" (a
+     * connection that is older than its trace), or "transport" (data: the peer's address, or
+     * "memory")
+     */
+    TLSLIFE_TRACE_LIFE = 0,
+    /*
+     * A call has returned. name is its own, "connect"; code the tlslife_status; since_ns when it
+     * began; value how many bytes it has moved.
+     */
+    TLSLIFE_TRACE_CALL,
+    /*
+     * A blocking call waits (code 0), or has waited (code 1, since_ns says since when), for name:
+     * "read" or "write" (the transport), "store" or "dial".
+     */
+    TLSLIFE_TRACE_WAIT,
+    TLSLIFE_TRACE_STATE, /* name is SSL_state_string_long(3) */
+    /*
+     * A handshake message was sent, or has come. code is its type, value its length in bytes, with
+     * the header of 4. data are the message, cut off where nothing of interest follows: a
+     * ClientHello, a ServerHello, EncryptedExtensions and a CertificateRequest are whole up to 8
+     * KiB. Of a NewSessionTicket there are the type, the length and the lifetime, and value is the
+     * tag of the ticket.
+     */
+    TLSLIFE_TRACE_MESSAGE,
+    /* The header of a record. code is its type, or in TLS 1.3 the one inside; value its length. */
+    TLSLIFE_TRACE_RECORD,
+    TLSLIFE_TRACE_ALERT, /* code is the alert, value its level: 1 is a warning, 2 fatal */
+    /*
+     * libssl's handshake is done. name is the version, code the tlslife_outcome, data the cipher
+     * suite and, after a space, the group.
+     */
+    TLSLIFE_TRACE_HANDSHAKE,
+    /*
+     * What becomes of a session. value is the tag of its ticket or id. name is "made" (by this
+     * handshake, or with a ticket), "stored", "stored outside", "not stored", "offered", "found",
+     * "found outside", "not found", "ticket opened", "ticket not opened" (code: the
+     * tlslife_outcome), "taken" or "bad".
+     */
+    TLSLIFE_TRACE_SESSION,
+    TLSLIFE_TRACE_BYTES, /* for secrets: data are bytes of the transport */
+    TLSLIFE_TRACE_KEYLOG /* for secrets: data are a line of the key log, without newline */
+} tlslife_trace_kind;
+
+enum { /* of a session that is in use */
+    TLSLIFE_SESSION_NONE = 0,
+    TLSLIFE_SESSION_GOOD, /* resumable */
+    TLSLIFE_SESSION_BAD,  /* not resumable any more */
+    TLSLIFE_SESSION_NEW   /* not resumable yet: it has neither id nor ticket */
+};
+
+typedef struct tlslife_trace_event {
+    tlslife_trace_kind kind;
+    int code;
+    uint64_t at_ns;    /* since the trace was made, on the monotonic clock */
+    uint64_t since_ns; /* of a call or a wait that is over: when it began; else 0 */
+    uint64_t conn;     /* the connection's number in this trace, from 1 */
+    uint64_t value;
+    uint64_t lost; /* events that were lost between the one taken before and this one */
+    bool server;   /* a server's connection */
+    bool sent;     /* a message, a record, an alert or bytes were sent; else they came */
+    uint8_t shutdown; /* SSL_get_shutdown(3) at that time */
+    uint8_t session; /* TLSLIFE_SESSION_: the state of the session in use */
+    const char *name; /* lives as long as the process; "" where the kind has none */
+    const unsigned char *data;
+    size_t data_len;
+} tlslife_trace_event;
+
+/*
+ * A trace whose events take at most bytes_max bytes of memory, 4096 to 1 GiB; beyond, the oldest
+ * are lost. With secrets it records the bytes of the transports and the key log, too, which decrypt
+ * the traffic. Any thread may call any of these functions at any time. Errors: USAGE, MEMORY.
+ */
+TLSLIFE_API tlslife_trace *tlslife_trace_new(size_t bytes_max, bool secrets, tlslife_error *err);
+TLSLIFE_API tlslife_trace *tlslife_trace_up_ref(tlslife_trace *trace);
+TLSLIFE_API void tlslife_trace_free(tlslife_trace *trace);
+
+/* Takes the oldest event, or NULL. The caller frees it. Its data are wiped then. */
+TLSLIFE_API tlslife_trace_event *tlslife_trace_next(tlslife_trace *trace);
+TLSLIFE_API void tlslife_trace_event_free(tlslife_trace_event *event);
+
+/* How many events were lost since the trace was made. */
+TLSLIFE_API uint64_t tlslife_trace_lost(tlslife_trace *trace);
+
+/* When the trace was made, in nanoseconds since 1970: what at_ns counts from. */
+TLSLIFE_API int64_t tlslife_trace_epoch_ns(const tlslife_trace *trace);
+
+/* The word for a kind: "life", "call" and so on; NULL for no kind. */
+TLSLIFE_API const char *tlslife_trace_kind_name(tlslife_trace_kind kind);
 
 #ifdef __cplusplus
 }

@@ -83,6 +83,10 @@ TLSLIFE_API void tlslife_lua_push_ticket_keys(lua_State *L, tlslife_ticket_keys 
 TLSLIFE_API tlslife_ticket_keys *tlslife_lua_check_ticket_keys(lua_State *L, int idx);
 TLSLIFE_API tlslife_ticket_keys *tlslife_lua_test_ticket_keys(lua_State *L, int idx);
 
+TLSLIFE_API void tlslife_lua_push_trace(lua_State *L, tlslife_trace *trace);
+TLSLIFE_API tlslife_trace *tlslife_lua_check_trace(lua_State *L, int idx);
+TLSLIFE_API tlslife_trace *tlslife_lua_test_trace(lua_State *L, int idx);
+
 /*
  * Pushes the three values that a failed call of the module returns: nil, message and err (a
  * tlslife.Error). Returns 3.

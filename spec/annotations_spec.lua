@@ -73,7 +73,7 @@ local function objects()
         Context = client, Connection = assert(client:connection()), Listener = listener,
         Buffer = tls.buffer(16),
         Cache = assert(tls.cache()), Keyring = tls.keyring {("k"):rep(32)},
-        TicketKeys = tls.ticket_keys {},
+        TicketKeys = tls.ticket_keys {}, Trace = tls.trace(),
         Store = store(),
     }
 end
@@ -112,7 +112,7 @@ describe("the annotations", function()
     end)
 
     for _, owner in ipairs {"Context", "Connection", "Listener", "Buffer", "Cache", "Store",
-        "Keyring", "TicketKeys"} do
+        "Keyring", "TicketKeys", "Trace"} do
         it("of " .. owner .. " and its metatable hold the same methods", function()
             local made = objects()
             local methods, metatable = methods_of(made[owner])

@@ -83,6 +83,8 @@ describe("a context", function()
         {client, {ocsp_request = true}},
         {client, {keylog = true}},
         {client, {keylog = process.directory() .. "/keylog"}},
+        {client, {trace = tls.trace()}},
+        {server, {trace = tls.trace {bytes = 4096, secrets = true}}},
         {server, {options = {NO_TICKET = true, SSL_OP_NO_RENEGOTIATION = true,
             cipher_server_preference = false}}},
         {server, {modes = {AUTO_RETRY = true, RELEASE_BUFFERS = false}}},

@@ -38,7 +38,7 @@ local NO_GETTERS = {
     "set_blocking", "set_dane", "set_fd",
     "set_groups", "set_hostname", "set_memory", "set_num_tickets", "set_quiet_shutdown",
     "set_session", "set_shutdown",
-    "set_ticket_data", "set_timeout", "shutdown", "take_fd", "unread", "up_ref",
+    "set_ticket_data", "set_timeout", "shutdown", "take_fd", "trace", "unread", "up_ref",
     "write", "write_early",
 }
 

@@ -16,7 +16,7 @@ local CLASSES <const> = {
     tls = "tlslife", context = "Context", conn = "Connection", session = "Session", cache = "Cache",
     store = "Store",
     keyring = "Keyring", ticket_keys = "TicketKeys", listener = "Listener", buffer = "Buffer",
-    poller = "Poller", sock = "Socket",
+    poller = "Poller", sock = "Socket", trace = "Trace", writer = "TraceWriter",
     server = "Server", host = "host", thread = "Thread",
 }
 

@@ -23,6 +23,7 @@ local WITHOUT_OBJECT = {
     tlslife_alert_number = "a number for a word",
     tlslife_outcome_name = "a word for a number",
     tlslife_verify_result_text = "a word for a number",
+    tlslife_trace_kind_name = "a word for a number",
     tlslife_openssl_version = "a constant",
     tlslife_cache_defaults = "a constant",
     tlslife_split_address = "text of the caller's",

@@ -165,6 +165,8 @@ local tlslife = {}
 ---a file of mode 0600 to append key-log lines to, or a FIFO that has its reader; true: the lines
 ---wait for conn:take_keylog()
 ---@field keylog string|boolean|nil
+---what its connections do is recorded there
+---@field trace tlslife.Trace?
 ---OpenSSL's options by name without SSL_OP_, {NO_TICKET = true}
 ---@field options table<string, boolean>?
 ---@field modes table<string, boolean>? OpenSSL's modes by name without SSL_MODE_
@@ -295,6 +297,14 @@ function tlslife.keyring(secrets) end
 ---@param options {secret: string?, epoch: integer?, older: integer?, keys: string[]?}
 ---@return tlslife.TicketKeys
 function tlslife.ticket_keys(options) end
+
+---A trace: a queue of what connections do, in at most so many bytes of memory (4096 to 1 GiB,
+---default 1 MiB); beyond, the oldest events are lost. It is given to contexts (option trace) and to
+---connections (conn:trace). With secrets it records the bytes of the transports and the key log,
+---too, which decrypt the traffic. docs/trace.md says what an event is.
+---@param options {bytes: integer?, secrets: boolean?}?
+---@return tlslife.Trace
+function tlslife.trace(options) end
 
 ---A listener of a listening TCP or Unix socket that the program was given. The descriptor becomes
 ---the listener's. Raises for a descriptor that is no listening socket.
@@ -916,6 +926,9 @@ function Connection:set_shutdown(mode) end
 ---@return integer mode
 function Connection:get_shutdown() end
 
+---From now on what this connection does is recorded in the trace, or nowhere (nil).
+---@param trace tlslife.Trace?
+function Connection:trace(trace) end
 ---Source: SSL_set_quiet_shutdown(3).
 ---@param quiet boolean
 function Connection:set_quiet_shutdown(quiet) end
@@ -1348,6 +1361,41 @@ function Poller:fd() end
 ---Closes the set. Harmless when closed.
 function Poller:close() end
 
+---@class tlslife.Trace
+local Trace = {}
+
+---One event. The header tlslife.h says which kind has what (tlslife_trace_kind).
+---@class tlslife.TraceEvent
+---life, call, wait, state, message, record, alert, handshake, session, bytes or keylog
+---@field kind string
+---@field conn integer the connection's number in this trace, from 1
+---@field side "client"|"server" which side that connection is
+---@field at integer nanoseconds since the trace was made, on the monotonic clock
+---@field since integer? of a call or a wait that is over: when it began
+---@field name string? of a call, a state, an alert and so on
+---of a call: "ok", "error", "want_read" and so on; of a wait: "begins", "over"
+---@field status string?
+---@field outcome string? of a handshake or a session: "resumed", or why not
+---@field sent boolean whether a message, a record, an alert or bytes were sent
+---@field code integer
+---@field value integer
+---@field data string
+---@field shutdown integer the shutdown mask at that time
+---the session in use: resumable, not any more, not yet
+---@field session "good"|"bad"|"new"|nil
+---@field lost integer events that were lost between the one taken before and this one
+
+---Takes the oldest event.
+---@return tlslife.TraceEvent?
+function Trace:next() end
+---@return integer events that were lost since the trace was made
+function Trace:lost() end
+---@return integer nanoseconds since 1970: when the trace was made, which is what at counts from
+function Trace:epoch() end
+---@return tlslife.Trace self
+function Trace:up_ref() end
+function Trace:free() end
+
 ---@class tlslife.Buffer
 ---@operator len: integer
 local Buffer = {}
@@ -1397,6 +1445,25 @@ local host = {}
 ---@return tlslife.Thread? thread
 ---@return string? message
 function host.thread(options) end
+
+---Starts a thread that writes the events of a trace while the script runs, in a format (text, json,
+---pcapng, html), to a file that it makes for its owner alone, or to stderr (nil). words are options
+---of text: "colour states records". At the end of the process, what is left is written.
+---@param trace tlslife.Trace
+---@param format string
+---@param path string?
+---@param words string?
+---@return tlslife.TraceWriter? writer
+---@return string? message
+function host.trace_writer(trace, format, path, words) end
+
+---@class tlslife.TraceWriter
+local TraceWriter = {}
+
+---Writes what is left, and closes the file. It says whether all could be written.
+---@return boolean? written
+---@return string? message
+function TraceWriter:stop() end
 
 ---@class tlslife.Thread
 local Thread = {}

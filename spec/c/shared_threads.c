@@ -281,6 +281,7 @@ static bool set_up(void) {
 }
 
 static void make_objects(hand *h) {
+    all.trace = tlslife_trace_new(65536, true, &h->err);
     unsigned char secret[SECRET_LEN] = {1};
     for (unsigned i = 0; i < EACH; i++) {
         all.objects[PLACE_STORE][i] = h->store = make_store(h, i);
@@ -307,6 +308,7 @@ static void tear_down(pid_t redis) {
     for (size_t i = 0; i < sizeof all.parcels / sizeof all.parcels[0]; i++) {
         free_parcel(all.parcels[i]);
     }
+    tlslife_trace_free(all.trace);
     (void)kill(redis, SIGTERM);
     (void)waitpid(redis, NULL, 0);
     (void)unlink(all.certificate);

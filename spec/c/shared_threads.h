@@ -40,6 +40,7 @@ typedef struct world {
     _Atomic(parcel *) parcels[EACH + 2];
     pthread_mutex_t events; /* what tlslife_store_next lends is lent until the next call */
     test_identity identity;
+    tlslife_trace *trace; /* of every other context */
     char directory[64], certificate[96], key[96], slab[96], socket[96];
     atomic_ulong made; /* objects */
     atomic_uint handshakes;

@@ -110,6 +110,10 @@ CALL(tlslife_conn_set_timeout_ms) {
     tlslife_conn_set_timeout_ms(either(h), (int)pick(h, 100));
 }
 
+CALL(tlslife_conn_set_trace) {
+    (void)tlslife_conn_set_trace(either(h), pick(h, 2) == 0 ? h->world->trace : NULL);
+}
+
 CALL(tlslife_conn_set_alpn) {
     static const char *const protocols[] = {"h2"};
     (void)tlslife_conn_set_alpn(h->own->client, protocols, 1);
@@ -572,6 +576,7 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_error),
     CONN(tlslife_conn_set_blocking),
     CONN(tlslife_conn_set_timeout_ms),
+    CONN(tlslife_conn_set_trace),
     CONN(tlslife_conn_set_alpn),
     CONN(tlslife_conn_from_ssl),
     CONN(tlslife_conn_ssl),

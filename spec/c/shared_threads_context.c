@@ -49,6 +49,9 @@ tlslife_context *make_context(hand *h, tlslife_role role) {
         (void)tlslife_context_set_resumption(context, ways[pick(h, 3)], NULL);
     }
     (void)tlslife_context_set_keylog(context, NULL, NULL);
+    if (pick(h, 2) == 0) {
+        (void)tlslife_context_set_trace(context, h->world->trace, NULL);
+    }
     if (pick(h, 4) == 0) {
         (void)tlslife_context_add_psk(context, "someone", some_bytes, 10, NULL);
     }
@@ -74,6 +77,7 @@ REFUSED(tlslife_context_set_certificate_file, h->world->certificate)
 REFUSED(tlslife_context_set_certificate_pem, h->world->identity.certificate, 10)
 REFUSED(tlslife_context_set_private_key_file, h->world->key, NULL)
 REFUSED(tlslife_context_set_private_key_pem, h->world->identity.key, 10, NULL)
+REFUSED(tlslife_context_set_trace, h->world->trace)
 REFUSED(tlslife_context_add_ca_file, h->world->certificate)
 REFUSED(tlslife_context_add_ca_directory, h->world->directory)
 REFUSED(tlslife_context_add_ca_pem, h->world->identity.certificate, 10)
@@ -245,6 +249,7 @@ const shared_call context_calls[] = {
     CONTEXT(tlslife_context_set_ocsp_response_file),
     CONTEXT(tlslife_context_set_ocsp_request),
     CONTEXT(tlslife_context_set_keylog),
+    CONTEXT(tlslife_context_set_trace),
     CONTEXT(tlslife_context_set_option),
     CONTEXT(tlslife_context_set_mode),
     CONTEXT(tlslife_context_conf),

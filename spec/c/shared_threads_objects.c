@@ -366,6 +366,42 @@ SESSION(tlslife_session_from_ssl_session) {
 
 /* ---------------------------------------------------------------------------------------- table */
 
+/* --------------------------------------------------------------------------------------- traces */
+
+CALL(tlslife_trace_new) {
+    tlslife_trace_free(tlslife_trace_new(4096, true, &h->err));
+}
+
+CALL(tlslife_trace_up_ref) {
+    tlslife_trace_free(tlslife_trace_up_ref(h->world->trace));
+}
+
+CALL(tlslife_trace_free) {
+    (void)tlslife_trace_up_ref(h->world->trace);
+    tlslife_trace_free(h->world->trace);
+}
+
+CALL(tlslife_trace_next) {
+    tlslife_trace_event *event = tlslife_trace_next(h->world->trace);
+    expect(h, event == NULL || tlslife_trace_kind_name(event->kind) != NULL, "an event's kind");
+    tlslife_trace_event_free(event);
+}
+
+/* Nearly all events, so that the others of the trace are not all lost. */
+CALL(tlslife_trace_event_free) {
+    for (unsigned i = 0; i < 50; i++) {
+        tlslife_trace_event_free(tlslife_trace_next(h->world->trace));
+    }
+}
+
+CALL(tlslife_trace_lost) {
+    (void)tlslife_trace_lost(h->world->trace);
+}
+
+CALL(tlslife_trace_epoch_ns) {
+    expect(h, tlslife_trace_epoch_ns(h->world->trace) > 0, "the time at which a trace was made");
+}
+
 const shared_call object_calls[] = {
     ROW("cache", tlslife_cache_new),
     ROW("cache", tlslife_cache_up_ref),
@@ -398,6 +434,13 @@ const shared_call object_calls[] = {
     ROW("ticket keys", tlslife_ticket_keys_replace),
     ROW("ticket keys", tlslife_ticket_keys_up_ref),
     ROW("ticket keys", tlslife_ticket_keys_free),
+    ROW("trace", tlslife_trace_new),
+    ROW("trace", tlslife_trace_up_ref),
+    ROW("trace", tlslife_trace_free),
+    ROW("trace", tlslife_trace_next),
+    ROW("trace", tlslife_trace_event_free),
+    ROW("trace", tlslife_trace_lost),
+    ROW("trace", tlslife_trace_epoch_ns),
     ROW("session", tlslife_session_up_ref),
     ROW("session", tlslife_session_free),
     ROW("session", tlslife_session_dup),

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "tlslife.h"
@@ -26,13 +27,19 @@
 #endif
 #endif
 
+/* A command of the program, such as `tlslife trace`: command.c. */
+typedef struct host_command {
+    const char *name, *words, *purpose; /* words: what follows the name, for the usage */
+} host_command;
+
 /*
  * What the command line asks for. It outlives main(), since threads read it while the process ends.
  */
 typedef struct host_options {
     int argc;
     char **argv;
-    int script;       /* index in argv of the script; argc if there is none */
+    int script;       /* index in argv of the script or the command; argc if there is none */
+    const host_command *command; /* or NULL */
     bool bad;         /* argv[script] is an unknown option, or one that lacks its argument */
     bool help;        /* --help */
     bool interactive; /* -i */
@@ -55,6 +62,13 @@ void host_take_interrupts(void);           /* makes SIGINT interrupt the calling
 int host_call(lua_State *L, int arguments, int results);
 void host_handle_sigpipe(void);
 
+/* -- command.c */
+
+const host_command *host_command_named(const char *name); /* NULL: there is none */
+void host_print_commands(FILE *out, const char *name);    /* their part of the usage */
+/* Runs given->command and returns whether it went well. */
+bool host_run_command(lua_State *L, const host_options *given);
+
 /* -- embedded.c */
 
 void host_preload(lua_State *L); /* puts the module and its Lua files into package.preload */
@@ -65,11 +79,13 @@ void host_prompt(lua_State *L); /* reads, runs and prints lines until the end of
 
 /* -- script.c */
 
-/* Whether there is a script that is a file. */
+/* Whether there is a command, or a script that is a file. */
 bool host_has_script(const host_options *given);
 /* Opens the libraries and the module, and sets arg and the collector. */
 void host_open(lua_State *L, const host_options *given);
-/* Runs LUA_INIT, the options and the script. Returns whether all of them went well. */
+/*
+ * Runs LUA_INIT, the options and the script or the command. Returns whether all of them went well.
+ */
 bool host_run_words(lua_State *L, const host_options *given);
 /* Runs stdin as a file and returns a Lua status. */
 int host_run_input(lua_State *L);
@@ -101,6 +117,13 @@ typedef struct host_worker {
 /* Runs the script, sets status and closes everything that the thread was given. */
 void host_work(host_worker *self);
 void host_worker_clear(host_worker *self); /* frees what it was given, except control */
+
+/* -- writer.c */
+
+/* Adds trace_writer to the module "tlslife.host", which is at the top. */
+void host_add_writer(lua_State *L);
+/* Has every writer of this process write what is left. For the end of the process. */
+void host_end_writers(void);
 
 /* -- threads.c */
 

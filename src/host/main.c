@@ -1,7 +1,7 @@
 /*
  * main.c: is the main function of the program tlslife, which is lua with the module inside. Its
  * options, the table arg, LUA_INIT, exit codes and messages are those of lua 5.4, so any script for
- * lua runs unchanged.
+ * lua runs unchanged. What it has beyond lua's are commands (command.c).
  */
 #include "host.h"
 
@@ -25,8 +25,10 @@ static void print_help(FILE *out, const char *name) {
             "  -W        turn warnings on\n"
             "  --help    show this\n"
             "  --        end of options\n"
-            "  -         end of options, run stdin\n",
+            "  -         end of options, run stdin\n"
+            "Commands, each with a --help of its own:\n",
             name);
+    host_print_commands(out, name);
 }
 
 static void print_usage(const char *name, const char *bad_option) {
@@ -72,6 +74,7 @@ static bool parse_option(host_options *out, char **argv, int *i) {
 static host_options parse_options(int argc, char **argv) {
     host_options found = {.argc = argc, .argv = argv};
     int i = 1;
+    found.command = argc > 1 ? host_command_named(argv[1]) : NULL;
     for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
         if (strcmp(argv[i], "--") == 0) {
             i++;

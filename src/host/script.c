@@ -125,7 +125,7 @@ static const char *script_file(const host_options *given) {
 }
 
 bool host_has_script(const host_options *given) {
-    return given->script < given->argc && script_file(given) != NULL;
+    return given->command != NULL || (given->script < given->argc && script_file(given) != NULL);
 }
 
 static int run_script(lua_State *L, const host_options *given) {
@@ -140,7 +140,9 @@ static int run_script(lua_State *L, const host_options *given) {
 bool host_run_words(lua_State *L, const host_options *given) {
     return (given->no_env || run_init(L) == LUA_OK) &&
            run_options(L, given->argv, given->script) == LUA_OK &&
-           (given->script == given->argc || run_script(L, given) == LUA_OK);
+           (given->command != NULL
+                ? host_run_command(L, given)
+                : given->script == given->argc || run_script(L, given) == LUA_OK);
 }
 
 int host_run_input(lua_State *L) {

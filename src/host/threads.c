@@ -108,6 +108,7 @@ static void in_child(void) {
 static void at_exit(int status, void *unused) {
     (void)unused;
     if (reap() > 0) {
+        host_end_writers(); /* their own handler does not run any more */
         (void)fcloseall();
         _exit(status);
     }
@@ -388,6 +389,7 @@ static int open_host(lua_State *L) {
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, new_thread);
     lua_setfield(L, -2, "thread");
+    host_add_writer(L);
     return 1;
 }
 

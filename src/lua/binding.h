@@ -139,7 +139,7 @@ typedef struct tlb_type {
 
 extern const tlb_type tlb_context_type, tlb_conn_type, tlb_session_type, tlb_listener_type,
     tlb_buffer_type, tlb_cache_type, tlb_store_type, tlb_keyring_type, tlb_ticket_keys_type,
-    tlb_poller_type;
+    tlb_poller_type, tlb_trace_type;
 /* All handle types, with NULL after the last. A buffer is not a handle. */
 extern const tlb_type *const tlb_handle_types[];
 
@@ -367,6 +367,7 @@ typedef struct tlb_held {
     unsigned char *bytes; /* of tlslife_session_export_ */
     size_t bytes_len;
     char *string; /* of tlslife_conn_take_keylog */
+    tlslife_trace_event *event;
 } tlb_held;
 
 void tlb_open_held(lua_State *L);
@@ -598,6 +599,10 @@ int tlb_shared(lua_State *L);          /* tls.shared */
 int tlb_redis(lua_State *L);           /* tls.redis */
 int tlb_keyring_new(lua_State *L);     /* tls.keyring */
 int tlb_ticket_keys_new(lua_State *L); /* tls.ticket_keys */
+
+/* ------------------------------------------------------------------------------------- ltrace.c */
+
+int tlb_trace_new(lua_State *L); /* tls.trace */
 
 /*
  * Where bytes begin, modulo 16, in a Lua string and in libssl's records (SSL3_ALIGN_PAYLOAD).

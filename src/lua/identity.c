@@ -59,11 +59,17 @@ static void choose_secret(void) {
     }
 }
 
-const tlb_type *const tlb_handle_types[] = {&tlb_context_type, &tlb_conn_type,
-                                            &tlb_session_type, &tlb_listener_type,
-                                            &tlb_cache_type,   &tlb_store_type,
-                                            &tlb_keyring_type, &tlb_ticket_keys_type,
-                                            &tlb_poller_type,  NULL};
+const tlb_type *const tlb_handle_types[] = {&tlb_context_type,
+                                            &tlb_conn_type,
+                                            &tlb_session_type,
+                                            &tlb_listener_type,
+                                            &tlb_cache_type,
+                                            &tlb_store_type,
+                                            &tlb_keyring_type,
+                                            &tlb_ticket_keys_type,
+                                            &tlb_poller_type,
+                                            &tlb_trace_type,
+                                            NULL};
 
 /* A type's number is its index in tlb_handle_types. The buffer's is the index of the NULL. */
 enum { TYPES = sizeof tlb_handle_types / sizeof *tlb_handle_types };

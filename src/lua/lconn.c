@@ -265,6 +265,15 @@ static int conn_quiet_shutdown(lua_State *L) {
     return 1;
 }
 
+static int conn_trace(lua_State *L) {
+    tlb_conn *self = tlb_self_conn(L);
+    tlslife_trace *trace = NULL;
+    if (!lua_isnil(L, 2)) {
+        trace = tlb_check(L, 2, &tlb_trace_type, NULL)->object;
+    }
+    return tlb_must(L, self, tlslife_conn_set_trace(tlb_conn_object(self), trace));
+}
+
 /* -------------------------------------------------------------------------------------- session */
 
 static int conn_set_session(lua_State *L) {
@@ -353,6 +362,7 @@ const luaL_Reg tlb_conn_life[] = {
     {"set_shutdown", conn_set_shutdown},
     {"get_shutdown", conn_get_shutdown},
     {"set_quiet_shutdown", conn_set_quiet_shutdown},
+    {"trace", conn_trace},
     {"quiet_shutdown", conn_quiet_shutdown},
     {"set_session", conn_set_session},
     {"session", conn_session},

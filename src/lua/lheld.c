@@ -21,6 +21,8 @@ void tlb_held_clear(tlb_held *held) {
     held->bytes_len = 0;
     tlslife_string_free(held->string);
     held->string = NULL;
+    tlslife_trace_event_free(held->event);
+    held->event = NULL;
 }
 
 static int held_gc(lua_State *L) {

@@ -453,6 +453,11 @@ static tlslife_status set_keylog(tlb_setting *s) {
     return tlb_option_truth(s) ? tlslife_context_set_keylog(s->context, NULL, &s->err) : TLSLIFE_OK;
 }
 
+static tlslife_status set_trace(tlb_setting *s) {
+    tlslife_trace *trace = tlb_check(s->L, TLB_VALUE, &tlb_trace_type, s->what)->object;
+    return tlslife_context_set_trace(s->context, trace, &s->err);
+}
+
 static tlslife_status set_flags(tlb_setting *s,
                                 tlslife_status (*set)(tlslife_context *, const char *, bool,
                                                       tlslife_error *)) {
@@ -576,6 +581,7 @@ const tlb_option tlb_context_options[] = {
     {"ocsp_response", TLB_STRING, set_ocsp_response, false},
     {"ocsp_request", TLB_BOOLEAN, set_ocsp_request, false},
     {"keylog", STRING_OR_BOOLEAN, set_keylog, false},
+    {"trace", TLB_TYPE_BIT(LUA_TUSERDATA), "tlslife.trace", set_trace, false},
     {"quiet_shutdown", TLB_BOOLEAN, set_quiet_shutdown, false},
     {"timeout", TLB_NUMBER, set_timeout, false},
     {"on_hello", TLB_FUNCTION, set_on_hello, false},

@@ -45,6 +45,7 @@ static const luaL_Reg functions[] = {
     {"redis", tlb_redis},
     {"keyring", tlb_keyring_new},
     {"ticket_keys", tlb_ticket_keys_new},
+    {"trace", tlb_trace_new},
     {NULL, NULL},
 };
 
@@ -208,6 +209,18 @@ tlslife_ticket_keys *tlslife_lua_check_ticket_keys(lua_State *L, int idx) {
 
 tlslife_ticket_keys *tlslife_lua_test_ticket_keys(lua_State *L, int idx) {
     return test(L, idx, &tlb_ticket_keys_type);
+}
+
+void tlslife_lua_push_trace(lua_State *L, tlslife_trace *trace) {
+    push(L, &tlb_trace_type, trace);
+}
+
+tlslife_trace *tlslife_lua_check_trace(lua_State *L, int idx) {
+    return check(L, idx, &tlb_trace_type);
+}
+
+tlslife_trace *tlslife_lua_test_trace(lua_State *L, int idx) {
+    return test(L, idx, &tlb_trace_type);
 }
 
 int tlslife_lua_push_error(lua_State *L, const tlslife_error *err) {

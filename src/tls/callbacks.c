@@ -25,12 +25,25 @@
 #include "tls/permit.h"
 #include "tls/session.h"
 #include "tls/switch.h"
+#include "tls/traced.h"
 #include "tlslife.h"
 
 #define TICKET_EXTENSION 65400 /* for private use (RFC 8447 section 7): it is never sent */
 #define KEYLOG_LINES_MAX 64    /* that no call has taken; lines beyond them are dropped */
 
 /* --------------------------------------------------------------------------------------- alerts */
+
+void tlsl_callbacks_examine_header(tlslife_conn *conn, bool sent, const unsigned char *header,
+                                   size_t len) {
+    if (sent || conn->found.examined) {
+        return;
+    }
+    conn->found.examined = true;
+    if (len == TLSL_HEADER && header[1] != SSL3_VERSION_MAJOR) {
+        memcpy(conn->found.first, header, TLSL_HEADER);
+        conn->found.no_tls = true;
+    }
+}
 
 /*
  * SSL_set_msg_callback(3). The first header that comes shows whether the peer speaks TLS at all.
@@ -45,10 +58,8 @@ static void on_first_header(int sent, int version, int type, const void *bytes, 
     }
     SSL_set_msg_callback(ssl, NULL);
     tlslife_conn *conn = tlsl_conn_of(ssl);
-    const unsigned char *header = bytes;
-    if (conn != NULL && len == TLSL_HEADER && header[1] != SSL3_VERSION_MAJOR) {
-        memcpy(conn->found.first, header, TLSL_HEADER);
-        conn->found.no_tls = true;
+    if (conn != NULL) {
+        tlsl_callbacks_examine_header(conn, sent, bytes, len);
     }
 }
 
@@ -60,7 +71,7 @@ void tlsl_callbacks_first_header(SSL *ssl) {
  * SSL_CTX_set_info_callback(3). libssl reports a renegotiation as a handshake of its own, and the
  * messages that TLS 1.3 sends after a handshake as none.
  */
-static void on_info(const SSL *ssl, int where, int value) {
+void tlsl_callbacks_info(const SSL *ssl, int where, int value) {
     tlslife_conn *conn = where & (SSL_CB_ALERT | SSL_CB_HANDSHAKE_START | SSL_CB_HANDSHAKE_DONE)
                              ? tlsl_conn_of(ssl)
                              : NULL;
@@ -109,8 +120,10 @@ static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const un
     bool opened = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
     if (conn != NULL && opened) {
         tlsl_search_judge(conn, session);
+        tlsl_told(conn, "ticket opened", NULL, conn->resume.outcome);
     } else if (conn != NULL && status == SSL_TICKET_NO_DECRYPT) {
         conn->resume.ticket_failed = true;
+        tlsl_told(conn, "ticket not opened", NULL, TLSLIFE_OUTCOME_TICKET);
     }
     if (opened && !tlsl_session_fits(ssl, session)) {
         return SSL_TICKET_RETURN_IGNORE_RENEW;
@@ -530,6 +543,9 @@ static void on_keylog(const SSL *ssl, const char *text) {
     if (conn == NULL) {
         return;
     }
+    if (tlsl_traced(conn)) {
+        tlsl_traced_keylog(conn, text);
+    }
     size_t size = strlen(text) + 1;
     tlsl_line *line = malloc(sizeof *line + size);
     tlsl_line **end = &conn->keylog;
@@ -564,7 +580,7 @@ static int on_ocsp(SSL *ssl, void *unused) {
 
 void tlsl_callbacks_install(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
-    SSL_CTX_set_info_callback(ctx, on_info);
+    SSL_CTX_set_info_callback(ctx, tlsl_callbacks_info);
     SSL_CTX_set_msg_callback(ctx, on_first_header);
     SSL_CTX_set_cert_verify_callback(ctx, on_verify, NULL);
     SSL_CTX_sess_set_new_cb(ctx, on_new_session);

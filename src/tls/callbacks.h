@@ -16,6 +16,13 @@
 void tlsl_callbacks_install(tlslife_context *context);
 /* For SSL_clear: the first bytes of the next peer are examined, too. */
 void tlsl_callbacks_first_header(SSL *ssl);
+/*
+ * For traced.c, whose callbacks take the place of these on a connection that has a trace:
+ * SSL_CTX_set_info_callback(3), and what SSL_set_msg_callback(3) tells of a header.
+ */
+void tlsl_callbacks_info(const SSL *ssl, int where, int value);
+void tlsl_callbacks_examine_header(tlslife_conn *conn, bool sent, const unsigned char *header,
+                                   size_t len);
 void tlsl_callbacks_ask_certificate(tlslife_context *context);
 /*
  * Whether parameters that were copied demand the name or the address that the original demands.

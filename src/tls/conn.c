@@ -39,6 +39,7 @@
 #include "tls/session.h"
 #include "tls/settings.h"
 #include "tls/switch.h"
+#include "tls/traced.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
@@ -134,7 +135,7 @@ bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
  * malloc, because glibc's calloc does not use the thread's cache of freed blocks, and sorts the
  * other free blocks instead.
  */
-static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err) {
+static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, const char *how, tlslife_error *err) {
     bool ready = ssl != NULL && tlsl_once_done(&conn_index_once, make_conn_index);
     tlslife_conn *conn = ready ? malloc(sizeof *conn) : NULL;
     if (conn == NULL || SSL_set_ex_data(ssl, conn_index, conn) != 1) {
@@ -156,6 +157,7 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, tlslife_error *err
     };
     atomic_init(&conn->refs, 1);
     memcpy(conn->resume.sid_ctx, context->sid_ctx, conn->resume.sid_ctx_len);
+    tlsl_traced_begin(conn, how);
     return conn;
 }
 
@@ -164,7 +166,7 @@ tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_error *err) {
         return NULL;
     }
     tlsl_errors_clear();
-    tlslife_conn *conn = wrap(context, SSL_new(context->ctx), err);
+    tlslife_conn *conn = wrap(context, SSL_new(context->ctx), "new", err);
     if (conn != NULL && context->role == TLSLIFE_SERVER) {
         SSL_set_accept_state(conn->ssl);
     } else if (conn != NULL) {
@@ -184,7 +186,7 @@ tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err) {
         return NULL;
     }
     SSL_up_ref(ssl);
-    conn = wrap(context, ssl, err);
+    conn = wrap(context, ssl, "new", err);
     tlslife_context_free(context);
     if (conn != NULL) {
         conn->transport.kind = SSL_get_rbio(ssl) == NULL ? TLSL_NONE : TLSL_FOREIGN;
@@ -199,7 +201,10 @@ SSL *tlslife_conn_ssl(tlslife_conn *conn) {
 }
 
 tlslife_conn *tlslife_conn_up_ref(tlslife_conn *conn) {
-    atomic_fetch_add_explicit(&conn->refs, 1, memory_order_relaxed);
+    unsigned before = atomic_fetch_add_explicit(&conn->refs, 1, memory_order_relaxed);
+    if (tlsl_traced(conn)) {
+        tlsl_traced_refs(conn, "up_ref", (uint64_t)before + 1);
+    }
     return conn;
 }
 
@@ -252,15 +257,29 @@ static void drop_progress(tlslife_conn *conn) {
     conn->found.verify_result = X509_V_OK;
 }
 
+static void free_settings(tlslife_conn *conn) {
+    free(conn->set.hostname);
+    free(conn->set.groups);
+    free(conn->set.alpn);
+    free(conn->set.ticket_data);
+    OPENSSL_free(conn->asked.ca_name);
+    free(conn->transport.service);
+}
+
 void tlslife_conn_free(tlslife_conn *conn) {
+    if (conn != NULL && tlsl_traced(conn)) {
+        /* Before the reference goes, since the connection may go with it. */
+        tlsl_traced_refs(conn, "free", (uint64_t)atomic_load(&conn->refs) - 1);
+    }
     if (conn == NULL || atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     tlsl_transport_free(conn);
-    SSL_SESSION *stored = tlsl_stored_before_end(conn);
+    SSL_SESSION *stored = tlsl_stored_before_end(conn), *judged = tlsl_traced_before_end(conn);
     SSL_set_ex_data(conn->ssl, conn_index, NULL);
     SSL_free(conn->ssl);
     tlsl_stored_after_end(conn, stored);
+    tlsl_traced_after_end(conn, judged);
     drop_progress(conn);
     drop_keylog(conn);
     SSL_SESSION_free(conn->resume.given_session);
@@ -270,12 +289,8 @@ void tlslife_conn_free(tlslife_conn *conn) {
     free(conn->resume.arrived);
     tlslife_context_free(conn->context);
     tlslife_context_free(conn->origin);
-    free(conn->set.hostname);
-    free(conn->set.groups);
-    free(conn->set.alpn);
-    OPENSSL_free(conn->asked.ca_name);
-    free(conn->transport.service);
-    free(conn->set.ticket_data);
+    tlsl_traced_end(conn);
+    free_settings(conn);
     free(conn->failure.last);
     free(conn);
 }
@@ -293,6 +308,8 @@ static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
     if (kept != NULL) {
         BIO_up_ref(kept);
     }
+    tlsl_traced_by *traced = conn->traced;
+    conn->traced = NULL; /* nothing of this reaches a peer */
     /* The alert would make the session of the handshake before this one bad. */
     SSL_set_session(conn->ssl, NULL);
     SSL_set0_wbio(conn->ssl, nowhere);
@@ -300,6 +317,7 @@ static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
     conn->asked.refuse_alert = SSL_AD_USER_CANCELLED;
     SSL_do_handshake(conn->ssl);
     SSL_set0_wbio(conn->ssl, kept);
+    conn->traced = traced;
     ERR_clear_error();
     return TLSLIFE_OK;
 }
@@ -372,14 +390,21 @@ static tlslife_status clear_ssl(tlslife_conn *conn) {
 
 tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     ERR_clear_error();
-    SSL_SESSION *stored = tlsl_stored_before_end(conn);
+    SSL_SESSION *stored = tlsl_stored_before_end(conn), *judged = tlsl_traced_before_end(conn);
     tlslife_status status = clear_ssl(conn);
     tlsl_stored_after_end(conn, stored);
+    tlsl_traced_after_end(conn, judged);
     if (status != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     if (!conn->origin->foreign) {
         tlsl_callbacks_first_header(conn->ssl);
+    }
+    conn->found.examined = false;
+    if (tlsl_traced(conn)) {
+        conn->traced->was_good = false;
+        tlsl_traced_install(conn);
+        tlsl_traced_life(conn, "clear", 1);
     }
     drop_progress(conn);
     bool off = conn->origin->resumption == TLSLIFE_RESUMPTION_OFF && !conn->origin->foreign;
@@ -439,12 +464,15 @@ tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
         return tlslife_conn_up_ref(conn);
     }
     ERR_clear_error();
-    tlslife_conn *dup = wrap(conn->context, SSL_dup(conn->ssl), err);
+    tlslife_conn *dup = wrap(conn->context, SSL_dup(conn->ssl), "dup", err);
     if (dup != NULL && !(copy_own(dup, conn) && copy_forgotten(dup, conn->ssl) &&
                          tlsl_verifies_name(SSL_get0_param(dup->ssl), SSL_get0_param(conn->ssl)))) {
         tlslife_conn_free(dup);
         dup = NULL;
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot copy a connection's settings");
+    }
+    if (dup != NULL && !conn->origin->foreign) {
+        (void)tlslife_conn_set_trace(dup, tlsl_traced(conn) ? conn->traced->trace : NULL);
     }
     return dup;
 }

@@ -79,7 +79,8 @@ typedef struct tlsl_asked {
 typedef struct tlsl_found_facts {
     int alert; /* the last fatal alert seen, or -1 */
     bool alert_received;
-    bool no_tls; /* the first bytes of the peer, in `first`, are no header of a TLS record */
+    bool examined; /* the first header that the peer sent was */
+    bool no_tls;   /* the first bytes of the peer, in `first`, are no header of a TLS record */
     unsigned char first[TLSL_HEADER];
     long verify_result; /* of the built-in verification in this handshake */
     int verify_depth;   /* of the certificate that failed; -1: none */
@@ -127,6 +128,13 @@ typedef struct tlsl_resume {
     struct tlsl_permits *permits; /* server: permit.c: those of the tickets that are being made */
 } tlsl_resume;
 
+/* traced.c: where it is recorded what this connection does. */
+typedef struct tlsl_traced_by {
+    tlslife_trace *trace;
+    uint64_t number; /* of this connection in it */
+    bool was_good;   /* the session in use was resumable at some time */
+} tlsl_traced_by;
+
 /* conn.c: what has failed. */
 typedef struct tlsl_failure {
     tlslife_error *last; /* the last failure, or the last but the final one; NULL: none yet */
@@ -161,6 +169,7 @@ struct tlslife_conn {
     tlsl_found_facts found;
     tlsl_conn_settings set;
     tlsl_resume resume;
+    tlsl_traced_by *traced; /* NULL: nowhere */
     tlsl_failure failure;
 };
 

@@ -184,6 +184,7 @@ void tlslife_context_free(tlslife_context *context) {
     tlslife_cache_free(context->cache);
     tlslife_cache_free(atomic_load(&context->own_cache));
     tlslife_ticket_keys_free(context->ticket_keys);
+    tlslife_trace_free(context->trace);
     tlsl_policy_clear(&context->policy);
     pthread_mutex_destroy(&context->freeze_lock);
     if (context->keylog_fd >= 0) {

@@ -76,6 +76,7 @@ struct tlslife_context {
     /* A server's own cache. It is made for the first session that needs one if none was given. */
     _Atomic(tlslife_cache *) own_cache;
     tlslife_ticket_keys *ticket_keys;
+    tlslife_trace *trace; /* or NULL */
     tlsl_credential credentials[TLSL_CREDENTIALS_MAX]; /* filled when the context is frozen */
     size_t credentials_len;
 };

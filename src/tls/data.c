@@ -25,6 +25,7 @@
 #include "tls/data.h"
 #include "tls/early.h"
 #include "tls/handshake.h"
+#include "tls/traced.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -77,8 +78,8 @@ static tlslife_status read_slowly(tlslife_conn *conn, read_call call, void *buff
                                                       call == SSL_peek_ex, deadline, verb);
 }
 
-static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len,
-                                size_t *out_read, const char *verb) {
+static tlslife_status read_on(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len,
+                              size_t *out_read, const char *verb) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
     tlslife_status status = buffer_len > 0 ? TLSLIFE_OK : tlsl_no_bytes(conn, verb);
     while (status == TLSLIFE_OK) {
@@ -107,6 +108,13 @@ static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer
         status = tlsl_conn_settle(conn, ret, &deadline, verb);
     }
     return status;
+}
+
+static tlslife_status read_with(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len,
+                                size_t *out_read, const char *verb) {
+    uint64_t since = tlsl_traced_now(conn);
+    tlslife_status status = read_on(conn, call, buffer, buffer_len, out_read, verb);
+    return tlsl_called(conn, verb, since, status, status == TLSLIFE_OK ? *out_read : 0);
 }
 
 tlslife_status tlslife_conn_read(tlslife_conn *conn, void *buffer, size_t buffer_len,
@@ -259,9 +267,11 @@ static tlslife_status write_piece(tlslife_conn *conn, const void *bytes, size_t 
 
 tlslife_status tlslife_conn_write(tlslife_conn *conn, const void *bytes, size_t bytes_len,
                                   size_t *out_written) {
+    uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
     *out_written = 0;
-    return write_piece(conn, bytes, bytes_len, out_written, &deadline);
+    tlslife_status status = write_piece(conn, bytes, bytes_len, out_written, &deadline);
+    return tlsl_called(conn, "write", since, status, *out_written);
 }
 
 /* The position of a gathering write in its pieces. */
@@ -293,6 +303,7 @@ static size_t gather(cursor *at, unsigned char *record) {
 tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *pieces,
                                    size_t pieces_len, size_t *out_written) {
     unsigned char record[TLSL_RECORD];
+    uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
     cursor at = {pieces, pieces_len, 0};
     tlslife_status status = TLSLIFE_OK;
@@ -312,7 +323,7 @@ tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *piec
         status = write_piece(conn, record, now, out_written, &deadline);
     }
     OPENSSL_cleanse(record, len);
-    return status;
+    return tlsl_called(conn, "write", since, status, *out_written);
 }
 
 tlslife_status tlslife_conn_cork(tlslife_conn *conn, bool cork) {
@@ -340,6 +351,7 @@ tlslife_status tlsl_flush(tlslife_conn *conn, int64_t *deadline) {
 }
 
 tlslife_status tlslife_conn_flush(tlslife_conn *conn) {
+    uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    return tlsl_flush(conn, &deadline);
+    return tlsl_called(conn, "flush", since, tlsl_flush(conn, &deadline), 0);
 }

@@ -30,6 +30,7 @@
 #include "tls/data.h"
 #include "tls/early.h"
 #include "tls/handshake.h"
+#include "tls/traced.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -86,6 +87,7 @@ static tlslife_status settle_early(tlslife_conn *conn, int64_t *deadline, const 
 
 tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, size_t bytes_len,
                                         size_t *out_written) {
+    uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
     *out_written = 0;
     tlslife_status status =
@@ -102,11 +104,12 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
         }
         status = settle_early(conn, &deadline, "write_early");
     }
-    return status;
+    return tlsl_called(conn, "write_early", since, status, *out_written);
 }
 
 tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t buffer_len,
                                        size_t *out_read) {
+    uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
     tlslife_status status = buffer_len > 0 ? early_begin(conn, "read_early", true, &deadline)
                                            : tlsl_no_bytes(conn, "read_early");
@@ -122,7 +125,7 @@ tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t 
         }
         status = settle_early(conn, &deadline, "read_early");
     }
-    return status;
+    return tlsl_called(conn, "read_early", since, status, status == TLSLIFE_OK ? *out_read : 0);
 }
 
 tlslife_early tlslife_conn_early_data_status(const tlslife_conn *conn) {
@@ -208,6 +211,7 @@ static tlslife_status fill(tlslife_conn *conn, int64_t *deadline, const char *ve
 
 tlslife_status tlslife_conn_accept_early(tlslife_conn *conn) {
     static const char verb[] = "accept_early";
+    uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
     tlslife_status status = tlsl_handshake_begin(conn, verb, true, &deadline);
     if (status == TLSLIFE_OK && conn->data.early == NULL && SSL_in_before(conn->ssl)) {
@@ -222,7 +226,7 @@ tlslife_status tlslife_conn_accept_early(tlslife_conn *conn) {
         status = fill(conn, &deadline, verb);
     }
     if (status != TLSLIFE_OK || tlslife_conn_early(conn)) {
-        return status;
+        return tlsl_called(conn, verb, since, status, 0);
     }
     if (tlsl_early_pending(conn) == 0) {
         tlsl_early_free(conn);

@@ -24,6 +24,7 @@
 #include "tls/lookup.h"
 #include "tls/proxied.h"
 #include "tls/session.h"
+#include "tls/traced.h"
 #include "tls/transport.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -90,6 +91,7 @@ static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
     conn->resume.offered_version = SSL_SESSION_get_protocol_version(session);
     conn->resume.offered_expired = too_old(session);
     conn->resume.offered_session = session;
+    tlsl_told(conn, "offered", session, TLSLIFE_OUTCOME_NONE);
     return tlsl_session_check(conn, session);
 }
 
@@ -146,10 +148,14 @@ bool tlsl_handshake_held(const tlslife_conn *conn) {
  */
 static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, int number,
                       long longer, int ret, size_t *processed) {
-    (void)bytes, (void)len, (void)number, (void)longer, (void)processed;
-    const tlslife_conn *conn =
-        operation == BIO_CB_READ ? tlsl_conn_of((const SSL *)BIO_get_callback_arg(bio)) : NULL;
-    if (conn == NULL || !tlsl_handshake_held(conn)) {
+    (void)len, (void)number, (void)longer;
+    tlslife_conn *conn = operation == BIO_CB_READ || (operation & BIO_CB_RETURN)
+                             ? tlsl_conn_of((const SSL *)BIO_get_callback_arg(bio))
+                             : NULL;
+    if (conn != NULL) {
+        tlsl_traced_bytes(conn, operation, bytes, ret, processed);
+    }
+    if (conn == NULL || operation != BIO_CB_READ || !tlsl_handshake_held(conn)) {
         return ret;
     }
     BIO_clear_retry_flags(bio);
@@ -160,7 +166,7 @@ static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, in
 void tlsl_handshake_hold(tlslife_conn *conn) {
     BIO *bio = SSL_get_rbio(conn->ssl);
     /* A callback that is there belongs to the host, as the BIO does. */
-    if (bio != NULL && BIO_get_callback_ex(bio) == NULL) {
+    if (bio != NULL && (BIO_get_callback_ex(bio) == NULL || tlsl_traced_watches(bio))) {
         BIO_set_callback_arg(bio, (char *)conn->ssl);
         BIO_set_callback_ex(bio, hold_read);
         /* Read-ahead would read the Finished together with the record before it. */
@@ -174,6 +180,7 @@ void tlsl_handshake_unhold(const tlslife_conn *conn) {
         BIO_set_callback_ex(bio, NULL);
         BIO_set_callback_arg(bio, NULL);
         SSL_set_read_ahead(conn->ssl, SSL_CTX_get_read_ahead(SSL_get_SSL_CTX(conn->ssl)) != 0);
+        tlsl_traced_watch(conn);
     }
 }
 
@@ -290,6 +297,7 @@ tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
 
 tlslife_status tlsl_handshake_drive(tlslife_conn *conn, const char *verb, bool server,
                                     int64_t *deadline) {
+    uint64_t since = tlsl_traced_now(conn);
     tlslife_status status = tlsl_handshake_begin(conn, verb, server, deadline);
     bool done = false;
     if (status == TLSLIFE_OK && conn->data.early != NULL) {
@@ -302,7 +310,7 @@ tlslife_status tlsl_handshake_drive(tlslife_conn *conn, const char *verb, bool s
                           : tlsl_conn_settle(conn, ret, deadline, verb);
     }
     tlsl_conn_facts(conn);
-    return status;
+    return tlsl_called(conn, verb, since, status, 0);
 }
 
 static tlslife_status drive(tlslife_conn *conn, const char *verb, bool server) {
@@ -341,8 +349,10 @@ static tlslife_status after_handshake(tlslife_conn *conn, const char *verb, bool
 }
 
 static tlslife_status asked(tlslife_conn *conn, int ret, const char *verb) {
-    return ret == 1 ? TLSLIFE_OK
-                    : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "%s failed", verb);
+    tlslife_status status =
+        ret == 1 ? TLSLIFE_OK
+                 : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "%s failed", verb);
+    return tlsl_called(conn, verb, tlsl_traced_now(conn), status, 0);
 }
 
 tlslife_status tlslife_conn_key_update(tlslife_conn *conn, bool request_peer) {

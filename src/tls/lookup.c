@@ -41,6 +41,7 @@
 #include "tls/resumption.h"
 #include "tls/session.h"
 #include "tls/ticket_keys.h"
+#include "tls/traced.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -172,10 +173,12 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     search->done = search->found != NULL || search->next == search->keys_len;
     if (search->found != NULL) {
         tlsl_cache_count(cache, TLSL_COUNT_STORE_HIT);
+        tlsl_told(conn, "found outside", search->found, TLSLIFE_OUTCOME_NONE);
         keep_found(conn, key, search);
         memcpy(search->head, inquiry->bytes, TLSL_STORE_HEAD); /* what opens is longer */
     } else if (search->done && !search->permit) {
         tlsl_cache_count(cache, TLSL_COUNT_MISS);
+        tlsl_told(conn, "not found", NULL, conn->resume.outcome);
     }
     free(search->inquiry.bytes);
     search->inquiry.bytes = NULL;
@@ -191,15 +194,18 @@ static tlslife_status wait_for_store(tlslife_conn *conn, tlslife_store *store, i
     if (*deadline == TLSL_DEADLINE_UNSET) {
         *deadline = tlsl_deadline(conn->timeout_ms);
     }
+    uint64_t since = tlsl_waits(conn, "store");
     int fd = tlslife_store_fd(store, &writing, &timeout_ms);
     int64_t until = tlsl_deadline(timeout_ms);
     tlslife_status status = tlsl_wait_fd(fd, writing ? POLLIN | POLLOUT : POLLIN,
                                          until < *deadline ? until : *deadline);
+    int failure = errno;
+    tlsl_waited(conn, "store", since);
     if (status == TLSLIFE_TIMEOUT && *deadline <= until) {
         return TLSLIFE_TIMEOUT;
     }
     return status == TLSLIFE_ERROR
-               ? tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the store failed")
+               ? tlsl_fail_system(tlsl_conn_error(conn), failure, "waiting for the store failed")
                : TLSLIFE_OK;
 }
 
@@ -324,6 +330,7 @@ static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
     search->keys[search->keys_len++] = key;
     if (session != NULL && search->found == NULL) {
         tlsl_cache_count(session_cache(conn), TLSL_COUNT_HIT);
+        tlsl_told(conn, "found", session, TLSLIFE_OUTCOME_NONE);
         search->found = session;
         search->found_at = search->keys_len - 1;
         search->done = true;
@@ -468,6 +475,8 @@ SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, 
         bool once = used_once(conn, SSL_version(ssl) >= TLS1_3_VERSION);
         session = tlsl_cache_find(session_cache(conn), &key, once, true, &why);
         note_missing(conn, why);
+        tlsl_told(conn, session == NULL ? "not found" : "found", session,
+                  session == NULL ? (int)why : TLSLIFE_OUTCOME_NONE);
     }
     if (session != NULL) {
         tlsl_search_judge(conn, session);
@@ -608,6 +617,10 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
                                    ? tlsl_cache_find(cache, &name.key, false, !external, &why)
                                    : NULL;
         conn->resume.outcome = (uint8_t)why;
+        if (session != NULL || !external) {
+            tlsl_told(conn, session == NULL ? "not found" : "found", session,
+                      session == NULL ? (int)why : TLSLIFE_OUTCOME_NONE);
+        }
         if (session != NULL || !external || search_new(conn) == NULL) {
             offer(conn, session);
             return TLSLIFE_OK;
@@ -665,7 +678,8 @@ bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     }
     tlslife_cache *cache = tlsl_context_session_cache(conn->origin, true);
     if (cache != NULL && goes_into_memory(conn, session, &external)) {
-        tlsl_cache_keep(cache, &name.key, session, name.peer);
+        bool kept = tlsl_cache_keep(cache, &name.key, session, name.peer);
+        tlsl_told(conn, kept ? "stored" : "not stored", session, TLSLIFE_OUTCOME_NONE);
     }
     return external;
 }
@@ -677,6 +691,7 @@ void tlsl_cache_store_session(tlslife_conn *conn, SSL_SESSION *session) {
         return;
     }
     tlsl_external_put(session_cache(conn), &name.key, session, tlsl_policy_of(conn), head);
+    tlsl_told(conn, "stored outside", session, TLSLIFE_OUTCOME_NONE);
     if (!SSL_is_server(conn->ssl)) {
         tlsl_cache_note_stored(session_cache(conn), session, head);
     }

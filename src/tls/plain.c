@@ -22,6 +22,7 @@
 #include "net/front.h"
 #include "tls/conn.h"
 #include "tls/proxied.h"
+#include "tls/traced.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -55,9 +56,11 @@ static tlslife_status unmoved(tlslife_conn *conn, BIO *bio, tlslife_status want,
     return tlsl_fail_system(tlsl_conn_error(conn), failure, "%s failed", verb);
 }
 
-tlslife_status tlslife_conn_plain_read(tlslife_conn *conn, void *buffer, size_t buffer_len,
-                                       size_t *out_read) {
-    static const char verb[] = "plain_read";
+static const char reads[] = "plain_read", writes[] = "plain_write";
+
+static tlslife_status read_plain(tlslife_conn *conn, void *buffer, size_t buffer_len,
+                                 size_t *out_read) {
+    const char *verb = reads;
     int64_t deadline = TLSL_DEADLINE_UNSET;
     tlslife_status status = check(conn, &deadline, verb);
     if (status == TLSLIFE_OK && buffer_len == 0) {
@@ -74,9 +77,17 @@ tlslife_status tlslife_conn_plain_read(tlslife_conn *conn, void *buffer, size_t 
     return status;
 }
 
+tlslife_status tlslife_conn_plain_read(tlslife_conn *conn, void *buffer, size_t buffer_len,
+                                       size_t *out_read) {
+    uint64_t since = tlsl_traced_now(conn);
+    tlslife_status status = read_plain(conn, buffer, buffer_len, out_read);
+    return tlsl_called(conn, reads, since, status, status == TLSLIFE_OK ? *out_read : 0);
+}
+
 tlslife_status tlslife_conn_plain_write(tlslife_conn *conn, const void *bytes, size_t bytes_len,
                                         size_t *out_written) {
-    static const char verb[] = "plain_write";
+    const char *verb = writes;
+    uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
     tlslife_status status = check(conn, &deadline, verb);
     *out_written = 0;
@@ -91,7 +102,7 @@ tlslife_status tlslife_conn_plain_write(tlslife_conn *conn, const void *bytes, s
             status = unmoved(conn, bio, TLSLIFE_WANT_WRITE, &deadline, verb);
         }
     }
-    return status;
+    return tlsl_called(conn, verb, since, status, *out_written);
 }
 
 tlslife_status tlslife_conn_unread(tlslife_conn *conn, const void *bytes, size_t bytes_len) {

@@ -27,6 +27,7 @@
 #include "tls/lookup.h"
 #include "tls/session.h"
 #include "tls/settings.h"
+#include "tls/traced.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 
@@ -72,6 +73,7 @@ bool tlsl_conn_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     if (!SSL_is_server(conn->ssl) && !note_client(conn, session)) {
         return false;
     }
+    tlsl_told(conn, "made", session, TLSLIFE_OUTCOME_NONE);
     bool cached = SSL_is_server(conn->ssl) || conn->origin->cache != NULL;
     if (cached && !tlsl_cache_new_session(conn, session)) {
         return false;
@@ -93,6 +95,7 @@ tlslife_session *tlslife_conn_take_session(tlslife_conn *conn) {
     conn->resume.arrived_len--;
     memmove(conn->resume.arrived, conn->resume.arrived + 1,
             conn->resume.arrived_len * sizeof *conn->resume.arrived);
+    tlsl_told(conn, "taken", session, TLSLIFE_OUTCOME_NONE);
     return tlslife_session_from_ssl_session(session);
 }
 
@@ -179,14 +182,15 @@ tlslife_status tlslife_conn_set_session(tlslife_conn *conn, tlslife_session *ses
     if (session != NULL && tlsl_session_check(conn, raw(session)) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    SSL_SESSION *stored = tlsl_stored_before_end(conn);
+    SSL_SESSION *stored = tlsl_stored_before_end(conn), *judged = tlsl_traced_before_end(conn);
     int set = SSL_set_session(conn->ssl, raw(session));
     tlsl_stored_after_end(conn, stored);
+    tlsl_traced_after_end(conn, judged);
     if (set != 1) {
         return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "set_session failed");
     }
     tlsl_conn_note_given_session(conn, raw(session));
-    return TLSLIFE_OK;
+    return tlsl_called(conn, "set_session", tlsl_traced_now(conn), TLSLIFE_OK, 0);
 }
 
 void tlsl_conn_note_given_session(tlslife_conn *conn, SSL_SESSION *session) {

@@ -22,6 +22,7 @@
 #include "tls/context.h"
 #include "tls/data.h"
 #include "tls/handshake.h"
+#include "tls/traced.h"
 #include "tls/transport.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -103,8 +104,9 @@ static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
 }
 
 tlslife_status tlslife_conn_shutdown(tlslife_conn *conn) {
+    uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    return shutdown_within(conn, &deadline);
+    return tlsl_called(conn, "shutdown", since, shutdown_within(conn, &deadline), 0);
 }
 
 /*
@@ -176,7 +178,7 @@ static bool is_want(tlslife_status status) {
     return status >= TLSLIFE_WANT_READ && status <= TLSLIFE_WANT_SESSION;
 }
 
-tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
+static tlslife_status close_within(tlslife_conn *conn, int timeout_ms) {
     bool live = (conn->shaken || tlslife_conn_early(conn)) && conn->transport.kind != TLSL_NONE;
     tlslife_status status = tlsl_conn_final_status(conn);
     if (live && status == TLSLIFE_OK) {
@@ -193,12 +195,17 @@ tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
     return ended ? what_passed(conn) : status;
 }
 
+tlslife_status tlslife_conn_close(tlslife_conn *conn, int timeout_ms) {
+    uint64_t since = tlsl_traced_now(conn);
+    return tlsl_called(conn, "close", since, close_within(conn, timeout_ms), 0);
+}
+
 tlslife_status tlslife_conn_set_shutdown(tlslife_conn *conn, int mode) {
     if (mode < 0 || mode > (TLSLIFE_SENT_SHUTDOWN | TLSLIFE_RECEIVED_SHUTDOWN)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "a shutdown mode is 0 to 3, not %d", mode);
     }
     SSL_set_shutdown(conn->ssl, mode);
-    return TLSLIFE_OK;
+    return tlsl_called(conn, "set_shutdown", tlsl_traced_now(conn), TLSLIFE_OK, 0);
 }
 
 int tlslife_conn_get_shutdown(const tlslife_conn *conn) {

@@ -29,6 +29,7 @@
 #include "tls/conn.h"
 #include "tls/handshake.h"
 #include "tls/proxied.h"
+#include "tls/traced.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 
@@ -68,8 +69,9 @@ void tlslife_conn_close_transport(tlslife_conn *conn) {
     tlsl_transport_drop(conn);
 }
 
+/* A wait within the kernel's read or write could not be traced. */
 static bool waits_without_end(const tlslife_conn *conn) {
-    return conn->blocking && conn->timeout_ms < 0;
+    return conn->blocking && conn->timeout_ms < 0 && !tlsl_traced(conn);
 }
 
 void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms) {
@@ -86,6 +88,9 @@ static void install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind) {
     SSL_set_bio(conn->ssl, bio, bio);
     conn->transport.kind = (uint8_t)kind;
     tlsl_conn_set_waiting(conn, conn->blocking, conn->timeout_ms);
+    if (tlsl_traced(conn)) {
+        tlsl_traced_transport(conn);
+    }
 }
 
 /* ---------------------------------------------------------------------------------- descriptors */
@@ -240,12 +245,15 @@ static tlslife_status dial_begin(tlslife_conn *conn, const char *host, const cha
 /* Waits until tlsl_dial_step can go on. OK also when its time is over, which the step reports. */
 static tlslife_status dial_wait(tlslife_conn *conn) {
     bool writing = false;
+    uint64_t since = tlsl_waits(conn, "dial");
     int fd = tlsl_dial_fd(conn->transport.dial, &writing);
     tlslife_status status =
         tlsl_wait_fd(fd, writing ? POLLOUT : POLLIN, tlsl_dial_until(conn->transport.dial));
-    return status == TLSLIFE_ERROR
-               ? tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the connection failed")
-               : TLSLIFE_OK;
+    int failure = errno;
+    tlsl_waited(conn, "dial", since);
+    return status == TLSLIFE_ERROR ? tlsl_fail_system(tlsl_conn_error(conn), failure,
+                                                      "waiting for the connection failed")
+                                   : TLSLIFE_OK;
 }
 
 static tlslife_status dial_step(tlslife_conn *conn, int *out_fd) {
@@ -269,7 +277,7 @@ static tlslife_status address_to_dial(const char *host, const char *service, tls
                                        "\"%s\" is a Unix socket, which has no port", host);
 }
 
-tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service) {
+static tlslife_status dial(tlslife_conn *conn, const char *host, const char *service) {
     int fd = -1;
     tlsl_address address = {.host = ""};
     tlslife_error failure;
@@ -300,6 +308,11 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
         conn->transport.service = strdup(address.service[0] ? address.service : address.host);
     }
     return status;
+}
+
+tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const char *service) {
+    uint64_t since = tlsl_traced_now(conn);
+    return tlsl_called(conn, "dial", since, dial(conn, host, service), 0);
 }
 
 /* --------------------------------------------------------------------------------------- memory */

@@ -34,6 +34,7 @@
 #include "tls/keylog.h"
 #include "tls/lookup.h"
 #include "tls/permit.h"
+#include "tls/traced.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 
@@ -220,10 +221,13 @@ tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t
     if (*deadline == TLSL_DEADLINE_UNSET) {
         *deadline = tlsl_deadline(conn->timeout_ms);
     }
+    uint64_t since = tlsl_waits(conn, reading ? "read" : "write");
     tlslife_status waited =
         tlsl_wait_fd(fd_to_wait_for(conn, reading), reading ? POLLIN : POLLOUT, *deadline);
+    int failure = errno;
+    tlsl_waited(conn, reading ? "read" : "write", since);
     if (waited == TLSLIFE_ERROR) {
-        tlsl_fail_system(tlsl_conn_error(conn), errno, "waiting for the transport failed");
+        tlsl_fail_system(tlsl_conn_error(conn), failure, "waiting for the transport failed");
     }
     return waited;
 }
