@@ -26,8 +26,24 @@ local function hex(bytes)
     return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
 end
 
+-- ffdhe2048 (RFC 7919), as openssl genpkey -genparam writes it
+local DH_PARAMS <const> = [[
+-----BEGIN DH PARAMETERS-----
+MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
++8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a
+87VXE15/V8k1mE8McODmi3fipona8+/och3xWKE2rec1MKzKT0g6eXq8CrGCsyT7
+YdEIqUuyyOP7uWrat2DX9GgdT0Kj3jlN9K5W7edjcrsZCwenyO4KbXCeAvzhzffi
+7MA0BM0oNC9hkXL+nOmFg/+OTxIy7vKBg8P+OxtMb61zO7X8vC7CIAXFjvGDfRaD
+ssbzSibBsu/6iGtCOGEoXJf//////////wIBAg==
+-----END DH PARAMETERS-----
+]]
+
 describe("a context", function()
     local good = {
+        {client, {purpose = "any"}},
+        {server, {purpose = "server", dh_params = DH_PARAMS}},
+        {client, {dane = true}},
+        {client, {dane = "no_ee_namechecks"}},
         {client, {}},
         {server, {}},
         {server, {certificate = p.server_cert_file, private_key = p.server_key_file}},
@@ -329,6 +345,7 @@ describe("a context", function()
     -- Options that would have no effect in this role.
     for name, case in pairs {
         num_tickets = {client, 1}, client_ca = {client, p.ca_file}, dh_auto = {client, true},
+        dh_params = {client, DH_PARAMS}, dane = {server, true},
         session_id_context = {client, "id"}, ticket_keys = {client, keys},
         on_hello = {client, print}, server_names = {client, {["a.example"] = pair.server()}},
         ocsp_response = {client, p.ocsp_der},

@@ -163,6 +163,8 @@ static void numbers_of_a_context_have_ranges(void) {
     REFUSED(tlslife_context_set_session_timeout(server, 0, &err));
     REFUSED(tlslife_context_set_session_timeout(server, 604801, &err));
     REFUSED(tlslife_context_set_ocsp_request(server, true, &err));
+    REFUSED(tlslife_context_set_dh_params_pem(client, "", 0, &err));
+    REFUSED(tlslife_context_set_dane(server, false, &err));
     REFUSED(tlslife_context_set_option(server, "NO_SUCH", true, &err));
     REFUSED(tlslife_context_set_mode(server, "NO_SUCH", true, &err));
     REFUSED(tlslife_context_set_mode(server, "ASYNC", true, &err));

@@ -129,9 +129,9 @@ tlslife_status tlslife_context_set_purpose(tlslife_context *context, const char 
     }
     for (size_t i = 0; i < sizeof purposes / sizeof *purposes; i++) {
         if (strcmp(purpose, purposes[i].word) == 0) {
-            context->purpose = purposes[i].value;
-            return settled(SSL_CTX_set_purpose(context->ctx, context->purpose) == 1, "purpose",
-                           purpose, err);
+            bool ok = SSL_CTX_set_purpose(context->ctx, purposes[i].value) == 1;
+            context->purpose = ok ? purposes[i].value : context->purpose;
+            return settled(ok, "purpose", purpose, err);
         }
     }
     return tlsl_fail(err, TLSLIFE_ERR_USAGE,
@@ -149,11 +149,15 @@ tlslife_status tlslife_context_set_dane(tlslife_context *context, bool no_ee_nam
     if (!context->dane && SSL_CTX_dane_enable(context->ctx) <= 0) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for DANE");
     }
+    /* Without context->dane no connection has records. */
+    if (tlslife_context_set_resumption(context, TLSLIFE_RESUMPTION_OFF, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
     context->dane = true;
     if (no_ee_namechecks) {
         SSL_CTX_dane_set_flags(context->ctx, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
     }
-    return tlslife_context_set_resumption(context, TLSLIFE_RESUMPTION_OFF, err);
+    return TLSLIFE_OK;
 }
 
 tlslife_status tlslife_context_set_partial_chain(tlslife_context *context, bool partial_chain,
