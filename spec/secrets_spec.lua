@@ -54,6 +54,10 @@ with {private_key = "-----BEGIN PRIVATE KEY-----\n" .. WORD}
 with {private_key = "pkcs11:token=t;object=o?pin-value=" .. secret}
 with {private_key = "pkcs11:token=t?pin-value=" .. secret .. "&module-name=m"}
 with {private_key = "https://someone:" .. secret .. "@a.example/key"}
+with {private_key = "https://someone:p@" .. secret .. "@a.example/key"}
+with {private_key = "https://someone:" .. secret .. "@a.example/key?pin-value=p"}
+with {private_key = "pkcs11:token=t?pin-value=p&pin-value=" .. secret}
+with {private_key = "pkcs11:token=t?pin-value=p;" .. secret}
 with {certificate = broken}
 with {ca = broken}
 with {private_key = encrypted, passphrase = secret}

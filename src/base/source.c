@@ -25,6 +25,8 @@
 #include "base/source.h"
 #include "tlslife.h"
 
+#define PIN "pin-value="
+
 /* Whether a text is no name: it has lines, or is the base64 of a SEQUENCE, as keys are. */
 static bool looks_like_key(const char *text) {
     size_t len = strlen(text);
@@ -33,29 +35,35 @@ static bool looks_like_key(const char *text) {
     return strpbrk(text, "\r\n") != NULL || (len >= 40 && base64 == len && text[0] == 'M');
 }
 
-/* Where the secret of a URI begins: a PIN (RFC 7512), or a password (RFC 3986). NULL: nowhere. */
-static const char *secret_of(const char *uri, size_t *out_len) {
-    const char *pin = strcasestr(uri, "pin-value="), *slashes = strstr(uri, "://");
-    const char *at = slashes == NULL ? NULL : strchr(slashes, '@');
+/*
+ * Copies a URI to out without its password (RFC 3986), and without all from a PIN on (RFC 7512):
+ * what is malformed may have a part of the secret where another would be. Whether it had any.
+ */
+static bool copy_without_secrets(const char *uri, char *out, size_t out_len) {
+    const char *pin = strcasestr(uri, PIN), *slashes = strstr(uri, "://");
+    const char *end = pin == NULL ? uri + strlen(uri) : pin + sizeof PIN - 1;
+    const char *at = slashes == NULL ? NULL : strrchr(slashes, '@');
     const char *colon = at == NULL ? NULL : memchr(slashes + 3, ':', (size_t)(at - slashes) - 3);
-    *out_len = pin != NULL ? strcspn(pin + 10, "&;") : colon != NULL ? (size_t)(at - colon) - 1 : 0;
-    return pin != NULL ? pin + 10 : colon != NULL ? colon + 1 : NULL;
+    const char *dots = pin == NULL ? "" : "...";
+    if (colon == NULL || colon >= end) {
+        (void)snprintf(out, out_len, "%.*s%s", (int)(end - uri), uri, dots);
+    } else {
+        at = at < end ? at : end;
+        (void)snprintf(out, out_len, "%.*s...%.*s%s", (int)(colon + 1 - uri), uri, (int)(end - at),
+                       at, dots);
+    }
+    return colon != NULL || pin != NULL;
 }
 
 /* What messages call what was named so. */
 static void set_name(tlsl_source *source, const char *name) {
-    size_t len = 0;
-    const char *secret = secret_of(name, &len);
-    source->is_secret = secret != NULL;
     if (looks_like_key(name)) {
+        source->is_secret = true;
         (void)snprintf(source->name, sizeof source->name,
                        "a text of %zu bytes that is neither PEM nor the name of a file",
                        strlen(name));
-    } else if (secret != NULL) {
-        (void)snprintf(source->name, sizeof source->name, "%.*s...%s", (int)(secret - name), name,
-                       secret + len);
     } else {
-        (void)snprintf(source->name, sizeof source->name, "%s", name);
+        source->is_secret = copy_without_secrets(name, source->name, sizeof source->name);
     }
 }
 

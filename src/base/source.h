@@ -17,7 +17,7 @@ typedef struct tlsl_source {
     size_t len;
     const char *uri; /* the caller's; NULL where bytes were given */
     char name[256];  /* in messages: without what may be secret in it */
-    bool is_secret;  /* uri has a PIN or a password */
+    bool is_secret;  /* uri has a PIN or a password, or may be a key */
     bool owned;      /* bytes were read from a file: tlsl_source_close wipes them */
 } tlsl_source;
 
