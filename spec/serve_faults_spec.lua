@@ -233,9 +233,9 @@ describe("ten thousand idle connections", function()
         local crowd = process.start {
             "sh", "-c", limit .. '; exec "$0" "$@"', program.path, script, server.port,
             pki.get().ca_file, size,
-            stdin = true, timeout = 90,
+            stdin = true, timeout = 300,
         }
-        crowd:wait_for("all here", 60)
+        crowd:wait_for("all here", 200)
         local before = serving.cpu(server.pid)
         process.sleep(0.3)
         assert.is_true(serving.cpu(server.pid) - before < 0.1)
@@ -383,4 +383,91 @@ describe("SIGTERM under load", function()
             assert.equal("0", broken, load:output())
         end)
     end
+end)
+
+-- A server in one process with its clients, in which what makes coroutines finds no memory twice.
+local SHORT = [[
+local create, fails = coroutine.create, 0
+coroutine.create = function(f)
+    if fails > 0 then
+        fails = fails - 1
+        error("not enough memory", 0)
+    end
+    return create(f)
+end
+local tls, uv = require "tlslife", require "luv"
+local server = assert(tls.server {
+    address = "127.0.0.1:0", context = {certificate = arg[1], private_key = arg[2]},
+    handler = function(conn) conn:write(conn:read()) end,
+    log = function(level, message) print(level, message) end,
+})
+local context = assert(tls.context {role = "client", ca = arg[3], timeout = 1})
+fails = 2
+coroutine.wrap(function()
+    for _ = 1, 5 do
+        local conn <close> = context:connection()
+        local ok = conn:dial("localhost", server:ports()[1]) and conn:connect()
+        print(ok and conn:write "hello" and conn:read() or "refused")
+        collectgarbage()
+    end
+    print("left", server:stats().connections <= 1)
+    server:stop(0)
+end)()
+uv.run()
+]]
+
+describe("a server whose callback finds no memory", function()
+    it("pauses, and goes on", function()
+        local script = process.spill(process.directory() .. "/short.lua", SHORT)
+        local p = pki.get()
+        local status, output = process.run {program.path, script, p.server_cert_file,
+            p.server_key_file, p.ca_file, timeout = 60}
+        assert.equal(0, status, output)
+        assert.equal(2, select(2, output:gsub("refused\n", "")), output)
+        assert.equal(3, select(2, output:gsub("hello\n", "")), output)
+        assert.truthy(output:find("warning\tnot enough memory; trying again", 1, true), output)
+        assert.truthy(output:find("left\ttrue", 1, true), output)
+    end)
+end)
+
+-- Clients that come again and again, and a handler that takes all memory.
+local HOG = [[
+local tls, uv = require "tlslife", require "luv"
+require "tlslife.wait.luv"
+local context = assert(tls.context {role = "client", ca = arg[2], timeout = 20})
+local over = false
+local function ask(what)
+    local conn <close> = context:connection()
+    conn:set_hostname "localhost"
+    if not conn:dial("127.0.0.1", tonumber(arg[1])) or not conn:connect() then return nil end
+    local answer = conn:write(what) and conn:read()
+    conn:close(0)
+    return answer
+end
+for _ = 1, 8 do
+    coroutine.wrap(function() while not over do ask "hello" end end)()
+end
+coroutine.wrap(function()
+    print("hog", ask "!hog 300")
+    over = true
+end)()
+uv.run()
+]]
+
+describe("a handler that takes all memory", function()
+    if program.is_sanitized() then return pending "a sanitizer's memory has no limit" end
+
+    it("does not end the process, and no connection is left behind", function()
+        local server = start("", 1, "ulimit -v 300000")
+        local script = process.spill(process.directory() .. "/hog.lua", HOG)
+        local status, output = process.run {program.path, script, server.port, pki.get().ca_file,
+            timeout = 60}
+        assert.equal(0, status, output)
+        assert.truthy(output:find("hog\t", 1, true), output)
+        assert.equal(server.pid, tonumber(serving.ask_once(server, "!pid")))
+        assert.is_true(serving.eventually(20, function()
+            return serving.stats(server).connections == 1
+        end), server:output())
+        stop(server)
+    end)
 end)

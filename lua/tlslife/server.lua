@@ -19,6 +19,10 @@
 -- One whose handler has not ended a moment later, because it waits for something else or reads
 -- again, is closed together with its coroutine.
 --
+-- Memory that runs out costs the connections that need it, and nothing else. luv ends the program,
+-- with status 255, when a callback raises, so nothing does: accepting pauses, and a connection is
+-- forgotten here however its coroutine ends, even where there is no memory for a line in the log.
+--
 -- What an attacker would try: to connect and send nothing (handshake_timeout), to make thousands of
 -- connections (max_connections; more wait in the backlog), to use up all descriptors (accepting
 -- pauses, and open connections go on), to fail handshakes and fill the log (one line in ten
@@ -29,6 +33,7 @@ local uv = require "luv"
 require "tlslife.wait.luv"
 
 local create, resume, close = coroutine.create, coroutine.resume, coroutine.close
+local status = coroutine.status
 local pcall, xpcall, traceback, next = pcall, xpcall, debug.traceback, next
 
 local BATCH <const> = 8 -- connections accepted at a time
@@ -70,24 +75,10 @@ end
 local function watch(self)
     local should = not self.deadline and not self.pausing and self.count < self.max_connections
     if should == self.watching then return end
-    self.watching = should
     for i, poll in ipairs(self.polls) do
         if should then poll:start("r", self.on_ready[i]) else poll:stop() end
     end
-end
-
-local function go_on(self)
-    self.pausing = false
-    watch(self)
-end
-
--- Stops accepting for a while after a failure. Descriptors and memory come back when connections
--- end; accepting again at once would be a busy loop.
-local function pause(self, why)
-    if self.pause == 0 then self.log("warning", why .. "; trying again") end
-    self.pause = math.min(math.max(self.pause * 2, PAUSE_MIN), PAUSE_MAX)
-    self.pausing = true
-    self.pause_timer:start(self.pause, 0, self.go_on)
+    self.watching = should
 end
 
 -- Removes a connection from the server's tables and frees it.
@@ -102,13 +93,43 @@ local function forget(self, conn)
     end
 end
 
+-- Forgets the connections whose coroutines have ended without reaching their last lines, for want
+-- of memory.
+local function sweep(self)
+    for conn, co in next, self.open do
+        if status(co) == "dead" then forget(self, conn) end
+    end
+end
+
+local function go_on(self)
+    self.pausing = false
+    sweep(self)
+    watch(self)
+end
+
+-- Stops accepting for a while after a failure. Descriptors and memory come back when connections
+-- end; accepting again at once would be a busy loop.
+local function pause(self, why)
+    local first = self.pause == 0
+    self.pause = math.min(math.max(self.pause * 2, PAUSE_MIN), PAUSE_MAX)
+    self.pausing = true
+    self.pause_timer:start(self.pause, 0, self.go_on)
+    watch(self)
+    if first then self.log("warning", tostring(why) .. "; trying again") end
+end
+
+-- The handler of this connection has ended.
+local function leave(self, conn)
+    self.open[conn], self.leaving[conn] = nil, self.open[conn]
+end
+
 local function explain(raised)
     return traceback(tostring(raised), 2)
 end
 
-local function failed(self, message)
+local function failed(self, what, message)
     self.handler_errors = self.handler_errors + 1
-    self.log("error", message)
+    self.log("error", what .. message)
 end
 
 -- Runs what comes before TLS: true, or nil and why. All of it has one deadline, since a client that
@@ -140,23 +161,24 @@ local function shake(self, conn)
 end
 
 -- Serves one connection from its handshake to its end, in its coroutine. With early data the
--- handler begins before the end of the handshake, and its calls make the rest.
+-- handler begins before the end of the handshake, and its calls make the rest. It has no pcall of
+-- its own around all of it: that would cost every idle connection the memory of two more calls.
 local function serve_one(self, conn)
     local timeout = self.timeout or conn:get_timeout()
     conn:set_timeout(self.handshake_timeout)
     local ok, done, why = xpcall(shake, explain, self, conn)
     if not ok then -- a hook has raised
-        failed(self, done)
+        pcall(failed, self, "", done)
     elseif done then
         conn:set_timeout(timeout)
         if conn:session_reused() then self.resumed = self.resumed + 1 end
         ok, why = xpcall(self.handler, explain, conn, self)
-        if not ok then failed(self, "the handler failed: " .. why) end
+        if not ok then pcall(failed, self, "the handler failed: ", why) end
     elseif why and why ~= "canceled" then
         self.handshakes_failed = self.handshakes_failed + 1
-        log_limited(self, "handshake", "info", why, conn)
+        pcall(log_limited, self, "handshake", "info", why, conn)
     end
-    self.open[conn], self.leaving[conn] = nil, self.open[conn]
+    pcall(leave, self, conn)
     pcall(conn.close, conn, self.close_timeout) -- the handler may have freed it
     forget(self, conn)
 end
@@ -167,14 +189,14 @@ local function take(self, listener)
         if why ~= "want_read" then pause(self, why) end
         return false
     end
-    if self.pause > 0 then
-        self.pause = 0
-        self.log("info", "accepting again")
-    end
-    self.accepted = self.accepted + 1
-    self.count = self.count + 1
     local co = create(serve_one)
     self.open[conn] = co
+    self.accepted = self.accepted + 1
+    self.count = self.count + 1
+    if self.pause > 0 then
+        self.pause = 0
+        pcall(self.log, "info", "accepting again")
+    end
     assert(resume(co, self, conn))
     return true
 end
@@ -331,8 +353,12 @@ local function new(options, shared, log)
         pause = 0, pausing = false, watching = false, logged = {}, on_stopped = {}, polls = {},
         on_ready = {},
     }, Server)
-    self.go_on = function() go_on(self) end
-    self.look = function() look(self) end
+    self.go_on = function()
+        if not pcall(go_on, self) then self.pause_timer:start(PAUSE_MAX, 0, self.go_on) end
+    end
+    self.look = function()
+        if not pcall(look, self) then self.timer:start(LOOK_EVERY, 0, self.look) end
+    end
     return self
 end
 
@@ -345,7 +371,10 @@ local function listen(self, listeners)
             listener:set_proxy_protocol(self.options.proxy_protocol, self.options.proxy_from)
         end
         self.polls[i] = assert(uv.new_poll(listener:fd()))
-        self.on_ready[i] = function() accept(self, listener) end
+        self.on_ready[i] = function()
+            local ok, why = pcall(accept, self, listener)
+            if not ok then pcall(pause, self, why) end
+        end
     end
     watch(self)
 end

@@ -16,7 +16,9 @@
 --
 -- The parent makes each context first, so that an error is reported once, by serve's result or by a
 -- line in the log, and no worker meets it. A worker that ends without an order is started again,
--- after a pause that doubles while workers do not live long.
+-- after a pause that doubles while workers do not live long. What fails in the parent while one is
+-- started, such as memory that is short, is logged, and tried again after the longest pause: luv
+-- would end the program if it were raised.
 
 local server = require "tlslife.server"
 local setup = require "tlslife.setup"
@@ -71,7 +73,7 @@ local function start_process(self, one)
     local process, pid = uv.spawn(self.program, {
         args = self.words, env = environment(one.index, one.listeners), stdio = stdio,
     }, function(status, signal)
-        self.on_end(one, signal > 0 and "signal " .. signal or "status " .. status)
+        self.on_end(one, signal > 0 and "signal" or "status", signal > 0 and signal or status)
     end)
     if not process then
         control:close()
@@ -100,7 +102,7 @@ local function start_thread(self, one)
         return nil, message
     end
     control:read_start(function(_, bytes)
-        if not bytes then self.on_end(one, "status " .. thread:join()) end
+        if not bytes then self.on_end(one, "status", thread:join()) end
     end)
     one.control, one.name = control, ("worker %d (thread)"):format(one.index)
     return true
@@ -114,20 +116,27 @@ local function send(self, line)
     end
 end
 
+-- May raise where there is no memory for the line.
+local function say(self, level, format, ...)
+    self.log(level, format:format(...))
+end
+
 local function start(self, one)
     one.timer:stop()
     one.since = uv.now()
-    local ok, message = self.start(self, one)
-    if ok then
+    local called, ok, message = pcall(self.start, self, one)
+    if called and ok then
         self.running = self.running + 1
-    else
-        self.log("error", ("worker %d cannot be started: %s"):format(one.index, message))
-        one.pause = PAUSE_MAX
-        one.timer:start(PAUSE_MAX, 0, one.again)
+        return
     end
+    one.pause = PAUSE_MAX
+    one.timer:start(PAUSE_MAX, 0, one.again)
+    pcall(say, self, "error", "worker %d cannot be started: %s", one.index,
+        called and message or ok)
 end
 
-local function ended(self, one, how)
+-- how: "signal" or "status", and its number.
+local function ended(self, one, how, number)
     self.running = self.running - 1
     one.control:close()
     if one.process then one.process:close() end
@@ -139,9 +148,9 @@ local function ended(self, one, how)
     local lived = uv.now() - one.since
     local doubled = math.min(math.max(one.pause * 2, PAUSE_MIN), PAUSE_MAX)
     one.pause = lived < LONG and doubled or PAUSE_MIN
-    self.log("warning", ("%s ended with %s; another starts in %g s")
-        :format(one.name, how, one.pause / 1000))
     one.timer:start(one.pause, 0, one.again)
+    pcall(say, self, "warning", "%s ended with %s %d; another starts in %g s", one.name, how,
+        number, one.pause / 1000)
 end
 
 -- Kills the workers that have not ended in time. Threads cannot be killed; they end with the
@@ -217,7 +226,7 @@ local function parent(options)
         self.first_line = hex(secret) .. self.slab:match "%x+$" .. "\n"
     end
     self.shared = setup.shared {worker = 0, secret = secret, slab = self.slab, log = self.log}
-    self.on_end = function(one, how) ended(self, one, how) end
+    self.on_end = function(one, ...) ended(self, one, ...) end
     self.handles = signals.watch {
         stop = function(timeout) stop(self, timeout) end,
         reload = function() reload(self) end,

@@ -51,6 +51,17 @@ function commands.slow(_, _, line)
     coroutine.yield()
     return "slow"
 end
+function commands.hog(_, _, line)
+    local held, piece = {}, 1 << 22
+    while piece >= 64 do
+        local ok, bytes = pcall(string.rep, ("m"):rep(64), piece // 64)
+        if ok then ok = pcall(table.insert, held, bytes) end
+        if not ok then piece = piece // 2 end
+    end
+    commands.slow(nil, nil, line)
+    held[1] = nil
+    return "hogged"
+end
 function commands.stop(_, server) server:stop(0) return "stopping" end
 function commands.reload(_, server) return tostring(server:reload()) end
 local function handler(conn, server)
@@ -93,7 +104,7 @@ function serving.launch(options, shell)
         (SCRIPT:gsub("%%s", function() return options or "" end)))
     local server = process.start {
         "sh", "-c", (shell or ":") .. '; exec "$0" "$@"', program.path, script, directory,
-        timeout = 60,
+        timeout = 300,
     }
     server.home = directory
     return server

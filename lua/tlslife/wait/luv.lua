@@ -21,6 +21,11 @@
 -- state is dropped. Of the coroutines that wait for a store, one goes on for each event: it
 -- receives the answers of all lookups, and the module wakes those that they are for.
 --
+-- luv ends the program, with status 255, when a callback raises. So a callback of this file that
+-- finds no memory says nothing, and what it was to do comes again: the poller reports events until
+-- they are taken, and timers are set anew. What is changed in a table is changed where nothing is
+-- left to be allocated.
+--
 -- A deadline is no timer of its own. A descriptor is in a list of deadlines at most once, and is
 -- looked at again when the time has come. A server that gives every read 30 s changes that list
 -- every 30 s, not with every read.
@@ -34,6 +39,8 @@ local next, now = next, uv.now
 
 local READ <const>, WRITE <const> = 1, 2
 local NONE <const> = {}
+local NO_MEMORY <const> = "not enough memory" -- as Lua raises it
+local LATER <const> = 50 -- ms until what found no memory is tried again
 -- what coroutine.resume says of a coroutine that has ended
 local DEAD <const> = select(2, resume(coroutine.wrap(running)()))
 local MASK <const> = {r = READ, w = WRITE, rw = READ | WRITE}
@@ -67,9 +74,16 @@ function loop.failed(co, message)
     io.stderr:write("tlslife: a coroutine has failed: ", trace, "\n")
 end
 
+-- Raises why unless memory was short.
+local function forgive(why)
+    if why ~= NO_MEMORY then error(why, 0) end
+end
+
 local function go_on(co, ready)
     local ok, message = resume(co, ready, loop)
-    if not ok and message ~= DEAD then loop.failed(co, message) end -- it may be closed meanwhile
+    if ok or message == DEAD then return end -- it may be closed meanwhile
+    local told, why = pcall(loop.failed, co, message)
+    if not told then forgive(why) end
 end
 
 -- ------------------------------------------------------------------------ what coroutines wait for
@@ -81,15 +95,25 @@ local function count(yes)
     if yes then uv.ref(watch) else uv.unref(watch) end
 end
 
-local function enter(fd, co, mask)
-    fd_of[co] = fd
-    waiting = waiting + 1
-    if not waiters[fd] then
-        waiters[fd], wants[fd] = co, mask
-    else
-        others[fd] = others[fd] or {}
-        others[fd][co] = mask
+-- As one of several that wait for a descriptor.
+local function enter_beside(fd, co, mask)
+    others[fd] = others[fd] or {}
+    others[fd][co] = mask
+    local ok, why = pcall(rawset, fd_of, co, fd)
+    if not ok then
+        others[fd][co] = nil
+        error(why, 0)
     end
+end
+
+local function enter(fd, co, mask)
+    if waiters[fd] then
+        enter_beside(fd, co, mask)
+    else
+        fd_of[co] = fd
+        waiters[fd], wants[fd] = co, mask -- both are there already
+    end
+    waiting = waiting + 1
 end
 
 local function leave(fd, co)
@@ -154,10 +178,15 @@ end
 
 local list = {}
 
-local function on_event()
+local function take_events()
     for i = 1, 2 * poller:events(list), 2 do
         if masks[list[i]] then on_came(list[i], list[i + 1]) end
     end
+end
+
+local function on_event()
+    local ok, why = pcall(take_events)
+    if not ok then forgive(why) end
     count(waiting > 0)
 end
 
@@ -193,7 +222,14 @@ function loop.on_clock()
     fires = nil
     repeat
         local fd, due = deadlines:take(time)
-        if fd and is_due(fd, due) then look(fd, time) end
+        if fd and is_due(fd, due) then
+            local ok, why = pcall(look, fd, time)
+            if not ok then
+                forgive(why)
+                fires_of[fd] = time + LATER
+                deadlines:add(time + LATER, fd) -- there is room: one was just taken
+            end
+        end
     until not fd
     set_clock()
     count(waiting > 0)
@@ -227,9 +263,9 @@ function loop.wait(fd, mode, seconds, owner)
         local ok, message = set_mask(fd, wanted(fd) | mask)
         if not ok then error(("luv cannot wait for descriptor %d: %s"):format(fd, message), 0) end
     end
+    if seconds then set_due(fd, co, seconds) else due_of[co] = nil end
     enter(fd, co, mask)
     if not counted then count(true) end
-    if seconds then set_due(fd, co, seconds) end
     local ready, by = yield()
     if by ~= loop then loop.give_up(co) end -- code outside of this file has resumed it
     return ready ~= false
@@ -237,7 +273,7 @@ end
 
 -- ------------------------------------------------------------------------------------------ waking
 
-local woken = {} -- the coroutines that go on next
+local woken, spare = {}, {} -- the coroutines that go on next; and an empty list
 local woken_in = {} -- that list, by coroutine
 
 -- Removes a coroutine that no longer waits.
@@ -248,8 +284,9 @@ end
 
 local function on_wake()
     local these = woken
-    woken = {}
-    for _, co in ipairs(these) do
+    woken, spare = spare, these
+    for i, co in ipairs(these) do
+        these[i] = nil
         if woken_in[co] == these then
             woken_in[co] = nil
             go_on(co, true)
@@ -261,9 +298,9 @@ end
 function loop.wake(co)
     local fd = fd_of[co]
     if not fd then return end -- it does not wait, or is woken already
-    leave(fd, co)
     woken_in[co] = woken
     woken[#woken + 1] = co
+    leave(fd, co)
     if #woken == 1 then waker:start(0, 0, on_wake) end
 end
 
