@@ -6,9 +6,9 @@
  * The values must be those that libcrypto has: the PEM and the DER parse to an equal certificate,
  * and the fingerprint is its digest.
  *
- * Seeds: certificates with many names, with odd ones, and keys, in PEM, DER, PKCS#12 and PKCS#7. A
- * PKCS#12 is neither encrypted nor has it a MAC: of one that has, a changed number of iterations
- * would cost hours.
+ * Seeds: certificates with many names, with odd ones, keys and CRLs, in PEM, DER, PKCS#12 and
+ * PKCS#7. A PKCS#12 is neither encrypted nor has it a MAC: of one that has, a changed number of
+ * iterations would cost hours.
  *
  * floor: src/base/certificate.c 27
  * floor: src/base/objects.c 32
@@ -81,6 +81,7 @@ static void load(const char *pem, size_t len, const char *passphrase) {
     check_status(tlslife_context_set_certificate_pem(context, pem, len, &err), &err);
     check_status(tlslife_context_set_private_key_pem(context, pem, len, passphrase, &err), &err);
     check_status(tlslife_context_add_ca_pem(context, pem, len, &err), &err);
+    check_status(tlslife_context_add_crl_pem(context, pem, len, &err), &err);
     check_status(tlslife_context_set_client_ca_pem(context, pem, len, &err), &err);
     check_status(tlslife_context_set_identity_pem(context, pem, len, passphrase, &err), &err);
     tlslife_conn_free(tlslife_conn_new(context, &err));
@@ -181,6 +182,23 @@ static void write_containers(EVP_PKEY *key) {
     X509_free(x509);
 }
 
+static void write_crls(EVP_PKEY *key) {
+    X509 *x509 = new_certificate(key, "revoker", NULL);
+    X509_CRL *crl = X509_CRL_new();
+    ASN1_TIME *now = ASN1_TIME_set(NULL, FUZZ_NOW);
+    BIO *out[2] = {BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem())};
+    must(crl != NULL && now != NULL && X509_CRL_set_version(crl, 1) == 1 &&
+         X509_CRL_set_issuer_name(crl, X509_get_subject_name(x509)) == 1 &&
+         X509_CRL_set1_lastUpdate(crl, now) == 1 && X509_CRL_set1_nextUpdate(crl, now) == 1 &&
+         X509_CRL_sign(crl, key, NULL) > 0);
+    must(i2d_X509_CRL_bio(out[0], crl) == 1 && PEM_write_bio_X509_CRL(out[1], crl) == 1);
+    write_bio("crl-der", out[0]);
+    write_bio("crl-pem", out[1]);
+    ASN1_TIME_free(now);
+    X509_CRL_free(crl);
+    X509_free(x509);
+}
+
 static void make_seeds(void) {
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     write_der("plain", key, "plain", NULL);
@@ -192,6 +210,7 @@ static void make_seeds(void) {
     write_pem("chain", 1, fuzz_certificate, fuzz_certificate);
     write_encrypted(key);
     write_containers(key);
+    write_crls(key);
     EVP_PKEY_free(key);
 }
 
