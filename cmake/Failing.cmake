@@ -2,6 +2,7 @@
 # functions of its own, which let one of them fail. The linker does that, so nothing of src is built
 # for it.
 tlslife_plain_programs(spec/failing)
+target_link_libraries(known PRIVATE TlsLife::Interpreter)
 set_target_properties(failing PROPERTIES ENABLE_EXPORTS ON) # C modules of Lua, and names in stacks
 foreach(name IN ITEMS malloc calloc realloc aligned_alloc strdup free
         socket connect accept4 bind listen send recv poll setsockopt getsockopt getsockname

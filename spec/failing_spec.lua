@@ -2,13 +2,16 @@
 -- error or succeeds, nothing is lost, and what was made before can be used afterwards. spec/failing
 -- plays the scenes; `./dev failing` plays them all.
 --
--- Here every allocation of ours fails in a few scenes, and a few calls of the system in one that
--- the seed chooses.
+-- Here every allocation of ours fails in a few scenes, and a few calls of the system and a few
+-- allocations of OpenSSL's in one that the seed chooses. `./dev failing --every` lets every
+-- allocation and every call of all scenes fail, which takes a night; without --every it leaves out
+-- those whose stack an earlier one had.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 
 local SCENES = {"slab", "loopback", "resolver", "client", "server"}
+local SAMPLED = {"bytes", "handshake", "serve", "shared_memory", "threads", "tickets"}
 local COUNTED = "proved failing: (%d+) allocations and (%d+) system calls failed in %d+ scenes; "
     .. "0 findings"
 
@@ -27,11 +30,32 @@ describe("when memory ends", function()
     end)
 end)
 
+describe("each fault of OpenSSL and Lua that failing_known.c excuses", function()
+    it("is shown in plain C, without tlslife", function()
+        local known = program.path:match "^(.*)/" .. "/spec/failing/known"
+        local status, output = process.run {known, timeout = 200}
+        assert.equal(0, status, output)
+        local listed = 0
+        for name in process.slurp "spec/failing/failing_known.c":gmatch '"([%l_]+)",%s*"' do
+            listed = listed + 1
+            assert.truthy(output:find("shown " .. name .. ":", 1, true), name)
+        end
+        assert.equal(select(2, output:gsub("shown ", "")), listed)
+    end)
+end)
+
 describe("when something fails", function()
     local seed = os.time() % 1000
     it(("of the system, nothing is lost, with the seed %d"):format(seed), function()
         local scene = SCENES[seed % #SCENES + 1]
         local _, called = play("--kind", "calls", "--runs", "1", "--seed", tostring(seed), scene)
         assert.is_true(called > 20, called)
+    end)
+
+    it(("of OpenSSL's memory, nothing is lost, with the seed %d"):format(seed), function()
+        local scene = SAMPLED[seed % #SAMPLED + 1]
+        local failed = play("--kind", "openssl", "--runs", "20", "--seed", tostring(seed), "plain",
+            scene)
+        assert.is_true(failed > 40, failed)
     end)
 end)

@@ -72,11 +72,6 @@ static life_report *own_report;        /* of the process that plays */
 
 /* --------------------------------------------------------------------------------- where it was */
 
-static const char *kind_name(int kind) {
-    static const char *const names[] = {"ours", "openssl", "lua", "hiredis"};
-    return kind < FAULT_CALLS ? names[kind] : fault_calls[kind - FAULT_CALLS].name;
-}
-
 static const char *mode_name(fault_mode mode) {
     static const char *const names[] = {"once", "twice", "on"};
     return names[mode];
@@ -248,13 +243,13 @@ static void print_finding(const job *one, const char *finding) {
         return;
     }
     (void)snprintf(text, sizeof text, "%.420s; failed: %.150s", finding,
-                   report->site[0] != '\0' ? report->site : kind_name(one->plan.kind));
+                   report->site[0] != '\0' ? report->site : fault_kind_name(one->plan.kind));
     all->findings++;
     if (!note(found, text)) {
         return;
     }
     printf("%s: %s\n", scene.name, text);
-    printf("        --kind %s --mode %s --only %ld --how %d\n", kind_name(one->plan.kind),
+    printf("        --kind %s --mode %s --only %ld --how %d\n", fault_kind_name(one->plan.kind),
            mode_name(one->plan.mode), one->plan.nth, one->plan.how);
     print_stack("failed in", &report->site_stack);
     for (int i = 0; i < report->stacks_len; i++) {
@@ -294,7 +289,7 @@ static void look_at(job *one, int status) {
         print_finding(one, report->finding[i]);
     }
     char text[LIFE_TEXT + 40];
-    (void)snprintf(text, sizeof text, "%s: %.500s", kind_name(one->plan.kind), report->said);
+    (void)snprintf(text, sizeof text, "%s: %.500s", fault_kind_name(one->plan.kind), report->said);
     (void)note(said, text);
     one->pid = 0;
 }
@@ -412,7 +407,7 @@ static bool is_to_pass(int kind, int how) {
                                          "write", "pwrite", "writev", "accept4"};
     bool moves = false;
     for (size_t i = 0; i < sizeof movers / sizeof *movers; i++) {
-        moves = moves || strcmp(kind_name(kind), movers[i]) == 0;
+        moves = moves || strcmp(fault_kind_name(kind), movers[i]) == 0;
     }
     return moves && (how == FAULT_SHORT || how == EINTR);
 }
@@ -439,7 +434,7 @@ static void fail_all(void) {
     printf("%s%s:", scene.name, scene.cold ? ", first use" : "");
     for (int kind = 0; kind < FAULT_CALLS + fault_calls_len(); kind++) {
         if (counts[kind] > 0) {
-            printf(" %s %ld", kind_name(kind), counts[kind]);
+            printf(" %s %ld", fault_kind_name(kind), counts[kind]);
         }
     }
     printf("\n");
@@ -511,7 +506,7 @@ static void *shared(size_t size) {
 
 static int kind_of(const char *name) {
     for (int kind = 0; kind < FAULT_CALLS + fault_calls_len(); kind++) {
-        if (strcmp(kind_name(kind), name) == 0) {
+        if (strcmp(fault_kind_name(kind), name) == 0) {
             return kind;
         }
     }

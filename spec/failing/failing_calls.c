@@ -93,6 +93,11 @@ const fault_call fault_calls[] = {
     {"epoll_wait", {EINTR}},
 };
 
+const char *fault_kind_name(int kind) {
+    static const char *const names[] = {"ours", "openssl", "lua", "hiredis"};
+    return kind < FAULT_CALLS ? names[kind] : fault_calls[kind - FAULT_CALLS].name;
+}
+
 int fault_calls_len(void) {
     return (int)(sizeof fault_calls / sizeof *fault_calls);
 }

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,8 +87,7 @@ static void set_text(lua_State *L, const char *name, const char *text) {
     lua_setfield(L, -2, name);
 }
 
-static int open_state(lua_State *L) {
-    const life_scene *scene = lua_touserdata(L, 1);
+static void open_module(lua_State *L) {
     luaL_openlibs(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_tlslife_core);
@@ -96,10 +96,109 @@ static int open_state(lua_State *L) {
     lua_getfield(L, -1, "path");
     lua_pushfstring(L, "lua/?.lua;lua/?/init.lua;%s", lua_tostring(L, -1));
     lua_setfield(L, -3, "path");
+    lua_settop(L, 1);
+}
+
+/* ------------------------------------------------------------------------------------- a thread */
+
+typedef struct threaded {
+    const char *source;
+    tlslife_cache *cache;
+    tlslife_ticket_keys *ticket_keys;
+    size_t len; /* of the result; 0: none */
+    char bytes[8192], message[LIFE_TEXT], code[16];
+} threaded;
+
+/* In the thread's state: what the source returns. */
+static int play_source(lua_State *L) {
+    const threaded *work = lua_touserdata(L, 1);
+    open_module(L);
+    if (luaL_loadstring(L, work->source) != LUA_OK) {
+        return lua_error(L);
+    }
+    lua_newtable(L);
+    set_text(L, "certificate", identity.certificate);
+    set_text(L, "key", identity.key);
+    tlslife_lua_push_cache(L, work->cache);
+    tlslife_lua_push_ticket_keys(L, work->ticket_keys);
+    lua_call(L, 3, 1);
+    return 1;
+}
+
+static void copy_text(lua_State *L, const char *field, char *out, size_t out_len) {
+    lua_getfield(L, -1, field);
+    (void)snprintf(out, out_len, "%s", lua_isstring(L, -1) ? lua_tostring(L, -1) : "");
+    lua_pop(L, 1);
+}
+
+static void *play_thread(void *argument) {
+    threaded *work = argument;
+    lua_State *L = lua_newstate(memory_of_lua, NULL);
+    (void)snprintf(work->message, sizeof work->message, "not enough memory");
+    (void)snprintf(work->code, sizeof work->code, "memory");
+    if (L == NULL) {
+        return NULL;
+    }
+    lua_pushcfunction(L, play_source);
+    lua_pushlightuserdata(L, work);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
+        const char *bytes = lua_tolstring(L, -1, &work->len);
+        work->len = work->len < sizeof work->bytes ? work->len : 0;
+        memcpy(work->bytes, bytes == NULL ? "" : bytes, work->len);
+        work->message[0] = '\0';
+    } else if (lua_istable(L, -1)) {
+        copy_text(L, "message", work->message, sizeof work->message);
+        copy_text(L, "code", work->code, sizeof work->code);
+    } else if (lua_isstring(L, -1)) {
+        (void)snprintf(work->message, sizeof work->message, "%s", lua_tostring(L, -1));
+    }
+    lua_close(L);
+    return NULL;
+}
+
+/*
+ * in_thread(source, cache, ticket_keys): plays it in a thread, and waits for its end. Its result;
+ * or nil, message, code.
+ */
+static int in_thread(lua_State *L) {
+    threaded *work = lua_newuserdatauv(L, sizeof *work, 0);
+    pthread_t thread;
+    memset(work, 0, sizeof *work);
+    work->source = luaL_checkstring(L, 1);
+    work->cache = tlslife_lua_check_cache(L, 2);
+    work->ticket_keys = tlslife_lua_check_ticket_keys(L, 3);
+    int problem = pthread_create(&thread, NULL, play_thread, work);
+    if (problem != 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, strerror(problem));
+        lua_pushliteral(L, "system");
+        return 3;
+    }
+    (void)pthread_join(thread, NULL);
+    if (work->message[0] != '\0') {
+        lua_pushnil(L);
+        lua_pushstring(L, work->message);
+        lua_pushstring(L, work->code[0] == '\0' ? NULL : work->code);
+        return 3;
+    }
+    if (work->len == 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushlstring(L, work->bytes, work->len);
+    }
+    return 1;
+}
+
+/* ------------------------------------------------------------------------------ a scene's state */
+
+static int open_state(lua_State *L) {
+    const life_scene *scene = lua_touserdata(L, 1);
+    open_module(L);
     if (luaL_loadfile(L, scene->file) != LUA_OK) {
         return lua_error(L);
     }
     lua_newtable(L);
+    set_text(L, "name", scene->name);
     set_text(L, "certificate", identity.certificate);
     set_text(L, "key", identity.key);
     set_text(L, "other_certificate", other_identity.certificate);
@@ -116,6 +215,8 @@ static int open_state(lua_State *L) {
     lua_setfield(L, -2, "stop_peer");
     lua_pushcfunction(L, is_failing);
     lua_setfield(L, -2, "failing");
+    lua_pushcfunction(L, in_thread);
+    lua_setfield(L, -2, "in_thread");
     lua_call(L, 1, 1);
     if (lua_getfield(L, -1, scene->name) != LUA_TTABLE) {
         return luaL_error(L, "there is no scene %s", scene->name);
@@ -251,9 +352,31 @@ static void play_again(lua_State *L, int made, life_report *report) {
     }
 }
 
+/* Of a scene with a table kinds only what that names is counted, and so fails. */
+static void leave_out(lua_State *L, life_report *report) {
+    if (lua_getfield(L, 1, "kinds") == LUA_TTABLE) {
+        for (int kind = 0; kind < FAULT_CALLS + fault_calls_len(); kind++) {
+            (void)lua_getfield(L, -1, fault_kind_name(kind));
+            report->counts[kind] = lua_toboolean(L, -1) ? report->counts[kind] : 0;
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+}
+
+static void finish(lua_State *L, life_report *report) {
+    if (lua_gettop(L) >= 2 && lua_getfield(L, 1, "finish") == LUA_TFUNCTION) {
+        lua_pushvalue(L, 2);
+        if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+            life_finding(report, "finish: %s", luaL_tolstring(L, -1, NULL));
+        }
+    }
+}
+
 static void lua_round(const life_scene *scene, const fault_plan *plan, life_report *report) {
     lua_State *L = new_state(scene);
     bool well = play_armed(L, plan, report);
+    leave_out(L, report);
     (void)snprintf(report->said, LIFE_TEXT, "success");
     int made = lua_gettop(L) > 2 || well ? 2 : 1; /* an error of make is no thing made */
     if (!well) {
@@ -263,6 +386,8 @@ static void lua_round(const life_scene *scene, const fault_plan *plan, life_repo
         }
     }
     play_again(L, made, report);
+    lua_settop(L, 2);
+    finish(L, report);
     lua_close(L);
 }
 

@@ -80,5 +80,6 @@ typedef struct fault_call {
 
 extern const fault_call fault_calls[];
 int fault_calls_len(void);
+const char *fault_kind_name(int kind);
 
 #endif

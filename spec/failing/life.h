@@ -50,6 +50,7 @@ typedef struct known_fault {
     int kind;
     const char *finding, *site; /* what is in the finding's text, and in OpenSSL's file */
     const char *function;       /* of a library, in the stack of what failed; or NULL */
+    const char *name; /* of known.c, which shows it without tlslife */
     const char *reason;
 } known_fault;
 

@@ -1,9 +1,11 @@
 --- scenes.lua: lives of connections and sessions, which failing.c plays while one call fails.
 --
 -- make() makes what lives long, and use(things) uses it. use is called once more after the failure:
--- then it must succeed, and also what may be missed before must come (strict). What the world did
--- is raised as a table {message, code}. What must never happen, whatever fails, is raised as text
--- that begins with WRONG: bytes that change, two ends that wait for each other.
+-- then it must succeed, and also what may be missed before must come (strict). finish(things),
+-- where there is one, comes last. kinds, where it is there, names all that fails in the scene.
+--
+-- What the world did is raised as a table {message, code}. What must never happen, whatever fails,
+-- is raised as text that begins with WRONG: bytes that change, two ends that wait for each other.
 
 local host = ...
 local tls = require "tlslife"
@@ -509,20 +511,29 @@ end
 
 local names = 0
 
-scenes.slab = {
-    make = each_version(function(version)
-        names = names + 1
-        local path = ("%s/slab.%s.%d"):format(host.directory, tostring({}):match "%w+$", names)
-        os.remove(path)
-        local store = must(tls.shared {path = path, size = 1 << 17})
-        return stored(store, version)
-    end),
-    use = for_each(function(things)
-        resume(things)
-        tostring(things.cache)
-        things.cache:stats()
-    end),
-}
+--- A slab, in the file that path(name) names, or in shared memory.
+local function over_slab(path, file)
+    return {
+        make = each_version(function(version)
+            names = names + 1
+            local name = ("%s.%d"):format(tostring({}):match "%w+$", names)
+            os.remove(file(name))
+            local store = must(tls.shared {path = path(name), size = 1 << 17})
+            os.remove(file(name)) -- it stays mapped
+            return stored(store, version)
+        end),
+        use = for_each(function(things)
+            resume(things)
+            tostring(things.cache)
+            things.cache:stats()
+        end),
+    }
+end
+
+local function in_directory(name) return ("%s/slab.%s"):format(host.directory, name) end
+scenes.slab = over_slab(in_directory, in_directory)
+scenes.shared_memory = over_slab(function(name) return "shm:failing-" .. name end,
+    function(name) return "/dev/shm/tlslife-failing-" .. name end)
 
 scenes.program = {
     make = each_version(function(version)
@@ -558,10 +569,23 @@ if host.redis then
                 things.store:pump()
             end
             things.store:wait()
-            resume(things, function(session)
+            local function sent(session)
                 for _ = 1, 20 do pump() end -- what was put is sent
                 return session
-            end)
+            end
+            if host.failing() then
+                resume(things, sent)
+            else
+                -- once Redis could not be reached, the store does not try again for a pause
+                local word
+                for _ = 1, 100 do
+                    local _, session = visit(things)
+                    word = visit(things, sent(session))
+                    if word == "resumed" then break end
+                    for _ = 1, 100 do host.nap() end
+                end
+                if word ~= "resumed" then wrong("not resumed for seconds: %s", word) end
+            end
             pump = nil
         end,
     }
@@ -592,6 +616,134 @@ scenes.cache = {
         tostring(session)
     end,
 }
+
+-- -------------------------------------------------------------------------------------- in threads
+
+--- What a thread of the C program does, in a Lua state of its own, with a cache and ticket keys of
+--- this one. The session that it makes comes back as bytes.
+local IN_THREAD = [[
+local host, cache, ticket_keys = ...
+local tls = require "tlslife"
+local function must(result, message, err)
+    if not result then error({message = message, code = err and err.code}, 0) end
+    return result
+end
+local server = must(tls.context {role = "server", certificate = host.certificate,
+    private_key = host.key, cache = cache, ticket_keys = ticket_keys})
+local client = must(tls.context {role = "client", ca = host.certificate})
+local a, b = must(client:connection()), must(server:connection())
+a:set_blocking(false) b:set_blocking(false)
+tls.pair(a, b)
+a:set_hostname "localhost"
+local done = {}
+for i = 1, 20 do
+    for k, conn in ipairs {a, b} do
+        local ok, message, err = conn:handshake()
+        if not ok and message ~= "want_read" and message ~= "want_write" then
+            must(ok, message, err)
+        end
+        done[k] = ok
+    end
+    if done[1] and done[2] then break end
+    if i == 20 then error("WRONG: both ends wait in a thread", 0) end
+end
+must(b:write "x")
+must(a:read())
+local session = a:session()
+must(a:shutdown())
+b:close(0)
+return session and must(session:export())
+]]
+
+scenes.threads = {
+    make = function()
+        local cache, ticket_keys = must(tls.cache()), tls.ticket_keys {secret = SECRET}
+        local things = both(nil, {cache = cache, ticket_keys = ticket_keys, resumption = "both"})
+        things.cache, things.ticket_keys = cache, ticket_keys
+        return things
+    end,
+    use = function(things)
+        local bytes, message, code = host.in_thread(IN_THREAD, things.cache, things.ticket_keys)
+        if message and message:find "^WRONG" then wrong("%s", message) end
+        if message then must(nil, message, {code = code}) end
+        if not bytes then strict(false, "no session came out of the thread") return end
+        local session = must(things.client:import_session(bytes))
+        local word = visit(things, session)
+        strict(word == "resumed", "not resumed: %s", word)
+    end,
+}
+
+-- ---------------------------------------------------------------------------------- tls.server
+
+--- A server on luv's loop, its connections in coroutines, and a client outside of them. What fails
+--- is ours and OpenSSL's: luv ends the process where Lua has no memory in its own calls.
+if (not host.name or host.name == "serve") and pcall(require, "luv") then
+    local uv = require "luv"
+
+    local function turn() uv.run "nowait" end
+
+    scenes.serve = {
+        kinds = {ours = true, openssl = true, lua = true, accept4 = true, recv = true, send = true},
+        make = function()
+            local things = {client = client_context {timeout = 10}}
+            things.server = must(tls.server {
+                address = "127.0.0.1:0", handshake_timeout = 2, timeout = 2, stop_timeout = 1,
+                context = {certificate = host.certificate, private_key = host.key},
+                log = function(_, message)
+                    if message == "" then wrong "the log has an empty line" end
+                end,
+                handler = function(conn)
+                    local bytes = conn:read()
+                    while bytes do
+                        if not conn:write(bytes) then break end
+                        bytes = conn:read()
+                    end
+                end,
+            })
+            return things
+        end,
+        use = function(things)
+            things.server:reload()
+            local client = must(things.client:connection())
+            client:set_blocking(false)
+            local port = things.server:ports()[1]
+            local function until_done(call)
+                for _ = 1, host.failing() and 1000 or 20000 do
+                    local result, message, err = call()
+                    if result or not WAITS[message] then return must(result, message, err) end
+                    turn()
+                    host.nap()
+                end
+                if host.failing() then must(nil, "timeout") end -- it may have no memory for long
+                wrong "the server does not answer"
+            end
+            until_done(function() return client:dial("127.0.0.1", port) end)
+            client:set_hostname "localhost"
+            until_done(function() return client:connect() end)
+            until_done(function() return client:write "hello" end)
+            local got = until_done(function() return client:read() end)
+            if got ~= "hello" then wrong("the server answers %q", got) end
+            client:close(0)
+            for _ = 1, 200 do
+                if things.server:stats().connections == 0 then break end
+                turn()
+                host.nap()
+            end
+            strict(things.server:stats().connections == 0, "a connection is left in the server")
+        end,
+        finish = function(things)
+            local stopped = false
+            things.server:stop(0, function() stopped = true end)
+            for _ = 1, 20000 do
+                if stopped then break end
+                turn()
+                host.nap()
+            end
+            if not stopped then wrong "the server does not stop" end
+            turn()
+        end,
+    }
+end
 
 -- ----------------------------------------------------------------------------------- over loopback
 
