@@ -9,7 +9,7 @@
 local CLIENTS, SERVERS = {1, 2, 3}, {4, 5, 6}
 local ENDS = {{11, 12}, {13, 14}, {15, 16}}
 local COPIES, SESSIONS, COROUTINES = {17, 18}, {21, 22, 23, 24}, {41, 42, 43}
-local SERVER = 51
+local SERVER, WORKERS = 51, 52
 local CACHES, STORE, KEYRING, TICKET_KEYS, LISTENER, BUFFER, POLLER = {31, 32}, 33, 35, 36, 37,
     38, 39
 local SLOTS = {1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 17, 18, 21, 22, 23, 24, 31, 32, 33, 35, 36,
@@ -32,7 +32,8 @@ local METHODS = {
         "server_name", "verify_result",
         "peer_certificates", "finished", "peer_finished", "export_keying_material", "ocsp_response",
         "take_keylog", "pollfd",
-        "events", "timeout", "cancel", "idle", "resumption", "set_ticket_data", "ticket_data"},
+        "events", "timeout", "cancel", "idle", "resumption", "set_ticket_data", "ticket_data",
+        "plain_read", "plain_write", "unread", "proxy_address"},
     context = {"connection", "conf", "role", "session_id_context", "import_session", "up_ref",
         "free"},
     session = {"id", "time", "timeout", "set_timeout", "ticket", "ticket_lifetime", "protocol",
@@ -43,12 +44,12 @@ local METHODS = {
     store = {"wait", "pump", "up_ref", "free"},
     keyring = {"rotate", "up_ref", "free"},
     ticket_keys = {"replace", "up_ref", "free"},
-    listener = {"port", "fd", "close"},
+    listener = {"port", "fd", "close", "set_proxy_protocol"},
     buffer = {"sub", "set", "capacity"},
     poller = {"watch", "events", "fd", "close"},
 }
 local FUNCTIONS = {"context", "listen", "pair", "cache", "shared", "redis", "keyring",
-    "ticket_keys", "loop", "type"}
+    "ticket_keys", "loop", "type", "split_address", "server"}
 local OPTIONS = {"role", "certificate", "private_key", "passphrase", "ca", "client_ca", "verify",
     "verify_depth", "verify_host",
     "min_version", "max_version", "ciphers", "ciphersuites", "groups", "signature_algorithms",
@@ -57,7 +58,8 @@ local OPTIONS = {"role", "certificate", "private_key", "passphrase", "ca", "clie
     "ocsp_request", "options", "modes",
     "quiet_shutdown", "max_early_data", "post_handshake_auth", "cache", "ticket_keys",
     "on_hello", "on_certificate",
-    "on_verify", "verify_all"}
+    "on_verify", "verify_all", "crl", "crl_check", "partial_chain", "max_cert_list", "dh_auto",
+    "max_send_fragment", "keylog"}
 
 -- What no honest call passes. Deadlines are never among them, since nil and large ones wait.
 local ODD = {"nil", "true", "false", "0/0", "1/0", "-1/0", "-1", "0", "1", "3", "1.5", "2^53",
@@ -71,7 +73,8 @@ local ODD = {"nil", "true", "false", "0/0", "1/0", "-1/0", "-1", "0", "1", "3", 
     "setmetatable({}, {__len = function() return 1 << 60 end})",
     "setmetatable({}, {__name = 'tlslife.connection'})",
     "'TLSv1.3'", "'p-256'", "'der'", "'\\255\\254'", "function() return 1 << 40 end",
-    "p.server_cert", "p.garbage"}
+    "p.server_cert", "p.garbage", "der.cert", "der.key", "p.crl", "'unix:@x'", "'unix:/'",
+    "'pkcs11:a=b'", "'file:' .. p.ca_file"}
 
 -- ----------------------------------------------------------------------------------- the generator
 
@@ -242,6 +245,23 @@ local LATER = {
     {1, plain "@:export_keying_material(16, 'EXPERIMENTAL-x')"},
 }
 
+--- What a proxy may say, and what it may not.
+local HEADERS = {"'PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\\r\\n'", "'PROXY UNKNOWN\\r\\n'",
+    "'PROXY TCP6 ::1 ::1 1 2\\r\\n'", "'PROXY TCP4 1.2.3.4'", "'PROXY TCP4 x y 1 2\\r\\n'",
+    "'\\r\\n\\r\\n\\0\\r\\nQUIT\\n\\x21\\x11\\0\\12' .. ('\\1'):rep(12)",
+    "'\\r\\n\\r\\n\\0\\r\\nQUIT\\n\\x20\\0\\0\\0'",
+    "'\\r\\n\\r\\n\\0\\r\\nQUIT\\n\\x21\\x11\\255\\255'", "('x'):rep(300)"}
+local PROXIES = {"true, {'127.0.0.1', 'unix'}", "'v1', {'127.0.0.0/8', 'unix'}", "'v2', {'unix'}",
+    "true, {'::1'}", "false"}
+
+local function connect(self)
+    local ends = self:pick(ENDS)
+    local a, b = slot(ends[1]), slot(ends[2])
+    local proxied = self:chance(30) and ("%s:plain_write(%s); "):format(a, self:pick(HEADERS)) or ""
+    return ("dial(%s, %s); %s%s = %s:accept(%s, 0); %s:set_blocking(false)"):format(a,
+        slot(LISTENER), proxied, b, slot(LISTENER), self:server(), b)
+end
+
 local TRANSPORT = {
     {3, with_mate "tls.pair(@, &)"}, {2, with_mate "tls.pair(@, &, 300)"},
     {1, with_mate "@:set_memory(); &:set_memory()"},
@@ -250,11 +270,22 @@ local TRANSPORT = {
     {1, function() return "hang_up()" end},
     {1, function() return ("%s = adopt(%s)"):format(slot(LISTENER), slot(LISTENER)) end},
     {1, plain "@:dial('127.0.0.1', 1)"},
+    {3, connect},
+    {2, function() return ("%s = tls.listen('unix:' .. own .. '/l')"):format(slot(LISTENER)) end},
+    {1, function() return ("%s = tls.listen('127.0.0.1', 0)"):format(slot(LISTENER)) end},
     {2, function(self)
-        local ends = self:pick(ENDS)
-        return ("%s:dial('127.0.0.1', %s:port()); %s = %s:accept(%s, 0)"):format(slot(ends[1]),
-            slot(LISTENER), slot(ends[2]), slot(LISTENER), self:server())
+        return ("%s:set_proxy_protocol(%s)"):format(slot(LISTENER), self:pick(PROXIES))
     end},
+}
+
+--- Bytes before TLS.
+local PLAIN = {
+    {3, with_mate "@:plain_write('STARTTLS'); move(@, &); &:plain_read(100)"},
+    {2, function(self) return ("%s:plain_read(%d)"):format(self:conn(), self:below(20)) end},
+    {2, function(self) return ("%s:plain_write(%s)"):format(self:conn(), self:data()) end},
+    {1, plain "@:unread('junk')"}, {1, plain "@:unread('')"}, {1, plain "@:unread(long)"},
+    {1, plain "@:unread(('x'):rep(1 << 20))"}, {2, plain "@:unread(@:plain_read(5))"},
+    {1, with_mate "@:connect(); move(@, &); &:unread(&:plain_read(3))"},
 }
 
 --- A server on a loop, and what is done to it. Its handler has a connection, c.
@@ -304,6 +335,30 @@ local SHARED = {
     end},
 }
 
+--- Threads with states of their own, and servers in other processes, which are dear.
+local OUTSIDE = {
+    {6, function(self)
+        return ("thread(%d, %s, %s)"):format(self:below(1 << 30),
+            self:pick {slot(CACHES[1]), slot(CACHES[2]), "nil"},
+            self:pick {slot(TICKET_KEYS), "nil"})
+    end},
+    {3, function() return "join()" end},
+    {6, function() return ("ask(%s, 'hello')"):format(slot(WORKERS)) end},
+    {3, function(self)
+        return ("ask(%s, '!%s')"):format(slot(WORKERS), self:pick {"error", "free", "stats",
+            "reload", "twice", "reused"})
+    end},
+    {2, function(self)
+        return ("hurt(%s, %s)"):format(slot(WORKERS), self:pick {"'reload'", "'kill'"})
+    end},
+    {3, function(self)
+        return ("answer(%s, %s)"):format(slot(LISTENER), self:pick {"'$-1\\r\\n'", "'+OK\\r\\n'",
+            "'*1\\r\\n'", "'$5\\r\\nhello\\r\\n'", "('x'):rep(70000)", "'-ERR no\\r\\n'",
+            "'$1000000000\\r\\n'", "''"})
+    end},
+    {2, with_mate(("settle(@, &, %s)"):format(slot(STORE)))},
+}
+
 local COLLECT = {"collectgarbage()", "collectgarbage 'step'", "collectgarbage('step', 100)",
     "collectgarbage 'incremental'", "collectgarbage('generational', 1, 1)",
     "collectgarbage('incremental', 10, 1000)", "collectgarbage 'stop'",
@@ -338,6 +393,8 @@ function G:statement()
         {8, function() return self:choose(LATER) end},
         {4, function() return self:choose(TRANSPORT) end},
         {3, function() return self:choose(SERVING) end},
+        {2, function() return self:choose(PLAIN) end},
+        {2, function() return self:choose(OUTSIDE) end},
         {4, function() return self:choose(SHARED) end},
         {3, function() return self:pick(COLLECT) end}, {9, self.odd_call},
     }
@@ -418,6 +475,9 @@ function G:client_context(n, plainly)
         {rare(4), "groups = 'P-384:P-256'"},
         {rare(5), "psk = {identity = 'i', key = ('k'):rep(32)}"},
         {rare(10), "session_timeout = 1"},
+        {rare(8), "crl = p.crl_file"}, {rare(2), "crl = p.crl_file, crl_check = 'chain'"},
+        {rare(3), "partial_chain = true"}, {rare(3), "max_cert_list = 100"},
+        {rare(4), "max_send_fragment = 512"},
     }, ("role = 'client', ca = p.ca_pem, timeout = 0.01%s"):format(
         self.version and ", max_version = '" .. self.version .. "'" or "")))
 end
@@ -463,7 +523,11 @@ function G:server_context(n, plainly)
         {rare(10), "session_timeout = 1"},
         {rare(2), "options = {NO_TICKET = true}"},
         {rare(10, "again"), "options = {ALLOW_CLIENT_RENEGOTIATION = true}"},
-    }, "role = 'server', certificate = p.server_cert, private_key = p.server_key, timeout = 0.01" ..
+        {rare(3), "max_cert_list = 100"}, {rare(4), "max_send_fragment = 512"},
+        {rare(3), "dh_auto = true"},
+    }, "role = 'server', timeout = 0.01, " .. (self:chance(rare(15))
+        and "certificate = der.cert, private_key = der.key"
+        or "certificate = p.server_cert, private_key = p.server_key") ..
         (tls13 and "" or ", max_version = 'TLSv1.2'")))
 end
 
@@ -482,9 +546,14 @@ function G:join(ends)
             {1, function() return ("pipes(%s, %s)"):format(a, b) end},
         })
     else
-        self:add("%s = %s or tls.listen('127.0.0.1', 0)", slot(LISTENER), slot(LISTENER))
-        self:add("%s:dial('127.0.0.1', %s:port()); %s = %s:accept(%s, 0); %s:set_blocking(false)",
-            a, slot(LISTENER), b, slot(LISTENER), self:server(), b)
+        self:add("%s = %s or tls.listen(%s)", slot(LISTENER), slot(LISTENER),
+            self:pick {"'127.0.0.1', 0", "'unix:' .. own .. '/l'"})
+        local proxied = self:chance(25)
+        self:add("%s:set_proxy_protocol(%s)", slot(LISTENER), proxied
+            and self:pick(PROXIES) or "false")
+        self:add("dial(%s, %s); %s%s = %s:accept(%s, 0); %s:set_blocking(false)", a, slot(LISTENER),
+            proxied and ("%s:plain_write(%s); "):format(a, self:pick(HEADERS))
+                or "", b, slot(LISTENER), self:server(), b)
     end
 end
 
@@ -501,6 +570,8 @@ function G:live(ends)
     if self:chance(self.bent == "asks" and 60 or 15) then
         local co = slot(self:pick(COROUTINES))
         self:add("%s = coroutine.create(drive); resume(%s, %s, %s)", co, co, a, b)
+    elseif self.store then
+        self:add("settle(%s, %s, %s)", a, b, slot(STORE))
     else
         self:add("drive(%s, %s)", a, b)
     end
@@ -521,14 +592,32 @@ function G:live(ends)
     end
 end
 
+--- A store in shared memory, or a Redis: a real one, none, one that says nothing, or whose answers
+--- are the program's.
+function G:new_store()
+    local redis = "tls.redis {path = %s, prefix = '%d:', timeout = 0.02, connect_timeout = 0.02}"
+    local prefix = self:below(1 << 30)
+    self.store = self:choose {
+        {4, function() return "tls.shared {path = dir .. '/slab', size = 1 << 20}" end},
+        {2, function()
+            return "tls.shared {path = own .. '/slab', size = 1 << 16, wipe = true}"
+        end},
+        {4, function() return redis:format("redis", prefix) end},
+        {1, function() return redis:format("dir .. '/none'", prefix) end},
+        {2, function() return redis:format("own .. '/l'", prefix) end},
+    }
+    self:add("%s = %s", slot(STORE), self.store)
+    if self.store:find "own .. '/l'" then
+        self:add("%s = tls.listen('unix:' .. own .. '/l')", slot(LISTENER))
+    end
+end
+
 function G:begin()
     -- what comes more often in this program
     self.bent = self:pick {"early", "auth", "again", "asks", "none", "none"}
     self.version = self.bent == "again" and "TLSv1.2" or self.bent ~= "none" and "TLSv1.3"
         or self:pick {"TLSv1.2", "TLSv1.3", false}
-    if self:chance(10) then
-        self:add("%s = tls.shared {path = dir .. '/slab', size = 1 << 20}", slot(STORE))
-    end
+    if self:chance(25) then self:new_store() end
     self:add("%s = tls.keyring {('k'):rep(32)}", slot(KEYRING))
     if self:chance(30) then
         self:add("%s = tls.ticket_keys {secret = ('s'):rep(32), epoch = 1}", slot(TICKET_KEYS))
@@ -536,10 +625,13 @@ function G:begin()
     for _, cache in ipairs(CACHES) do
         if self:chance(35) then
             self:add("%s = tls.cache %s", slot(cache), self:options({
-                {40, function() return ("store = %s, keyring = %s"):format(self:store_functions(),
-                    slot(KEYRING)) end},
-                {10, ("store = %s, keyring = %s"):format(slot(STORE), slot(KEYRING))},
-                {30, "near = false"}, {20, "capacity = 2"},
+                {self.store and 5 or 40, function()
+                    return ("store = %s, keyring = %s"):format(self:store_functions(),
+                        slot(KEYRING))
+                end},
+                {self.store and 80 or 0,
+                    ("store = %s, keyring = %s"):format(slot(STORE), slot(KEYRING))},
+                {self.store and 50 or 5, "in_memory = false"}, {20, "capacity = 2"},
                 {20, "sessions_per_peer = 1"},
             }))
         end
@@ -555,6 +647,10 @@ function G:begin()
     self:server_context(SERVERS[1], true)
     self:live(ENDS[1])
     if self:chance(self.bent == "early" and 80 or 30) then self:live(self:pick(ENDS)) end
+    if self:chance(1) then
+        self:add("%s = workers 'threads = %s'; ask(%s, 'hello')", slot(WORKERS),
+            self:pick {"true", "false"}, slot(WORKERS))
+    end
     if self:chance(15) then
         self:add("%s", SERVING[1][2](self))
         self:add("visit(%s, %s)", slot(self:pick(ENDS)[1]), slot(SERVER))

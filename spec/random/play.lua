@@ -11,7 +11,9 @@
 -- model can follow them: how many references each handle has, what was written and what was read,
 -- which connections have said goodbye.
 
+local outside = require "spec.random.outside"
 local pki = require "spec.support.pki"
+local process = require "spec.support.process"
 local program = require "spec.support.program"
 local tls = require "tlslife"
 
@@ -24,7 +26,8 @@ local WAITS = {want_read = true, want_write = true, want_session = true, timeout
 local GETTERS = {
     connection = {"blocking", "early", "early_data_status", "error", "events", "fd", "get_shutdown",
         "get_timeout", "handshake_done", "has_pending", "hostname", "idle", "is_server",
-        "peer_address", "pending", "pollfd", "quiet_shutdown", "renegotiate_pending", "server_name",
+        "peer_address", "proxy_address", "pending", "pollfd", "quiet_shutdown",
+        "renegotiate_pending", "server_name",
         "session_reused", "state", "state_text", "timeout", "version", "cipher", "verify_result",
         "finished", "peer_finished", "resumption", "alpn", "group", "ocsp_response", "ticket_data"},
     session = {"id", "time", "timeout", "ticket", "ticket_lifetime", "protocol", "cipher",
@@ -322,11 +325,34 @@ local make_long = load((function()
     return table.concat(parts, ", ") .. "}"
 end)())
 
---- Made where it is used, since each collection walks it.
+--- The DER of a certificate or a key in PEM.
+local function der(pem)
+    local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    local bits, len, bytes = 0, 0, {}
+    for digit in pem:match "%-\n(.-)\n%-":gmatch "[%w+/]" do
+        bits, len = bits << 6 | alphabet:find(digit, 1, true) - 1, len + 6
+        if len >= 8 then
+            len = len - 8
+            bytes[#bytes + 1] = string.char(bits >> len & 255)
+            bits = bits & (1 << len) - 1
+        end
+    end
+    return table.concat(bytes)
+end
+
+--- Made where they are used: each collection walks long, and own needs two processes.
+local MAKERS <const> = {
+    long = make_long,
+    own = process.directory, -- for files of this program
+    der = function()
+        return {cert = der(pki.get().server_leaf), key = der(pki.get().server_key)}
+    end,
+}
+
 local on_demand = {__index = function(env, name)
-    if name ~= "long" then return nil end
-    env.long = make_long()
-    return env.long
+    if not MAKERS[name] then return nil end
+    env[name] = MAKERS[name]()
+    return env[name]
 end}
 
 local function spawn(f)
@@ -366,6 +392,24 @@ local function drive(a, b)
         local one = step(a, b)
         local other = step(b, a)
         if one and other then return end
+    end
+end
+
+--- The same where a store that is elsewhere has to answer.
+local function settle(a, b, store)
+    for _ = 1, 20 do
+        drive(a, b)
+        if a:handshake_done() and b:handshake_done() then return end
+        store:pump()
+        process.sleep(0.001)
+    end
+end
+
+--- To a listener over TCP, or to that of this program over a Unix socket.
+local function dialler(env)
+    return function(conn, listener)
+        local port = listener:port()
+        if port then conn:dial("127.0.0.1", port) else conn:dial("unix:" .. env.own .. "/l") end
     end
 end
 
@@ -460,8 +504,11 @@ end
 
 local function environment()
     local server = served()
-    local over = over_descriptors {}
-    return setmetatable({
+    local over, others = over_descriptors {}, outside.new(fail, descriptors())
+    local env = setmetatable({
+        settle = settle, redis = others.redis, answer = others.answer, thread = others.thread,
+        join = others.join, workers = others.workers, ask = others.ask, hurt = others.hurt,
+        stop_others = others.stop,
         sockets = over.sockets, lend = over.lend, pipes = over.pipes, hang_up = over.hang_up,
         serve = server.serve, tick = server.tick, visit = server.visit, stop_all = server.stop_all,
         adopt = over.adopt, give_back = over.give_back, o = {}, kept = {}, tls = wrapped,
@@ -473,6 +520,8 @@ local function environment()
         io = {stdout = io.stdout},
         math = math,
     }, on_demand)
+    env.dial = dialler(env)
+    return env
 end
 
 -- ---------------------------------------------------------------------------------- what must hold
@@ -559,6 +608,7 @@ end
 --- Everything goes, finalizers too, so that the next program begins with nothing.
 local function finish(env)
     env.stop_all()
+    env.stop_others()
     for key in pairs(env.o) do env.o[key] = nil end
     env.long = nil
     collectgarbage "restart"
@@ -591,6 +641,9 @@ function play.run(lines, visit)
     finish(env)
     model = nil
     os.remove(pki.get().dir .. "/slab")
+    if rawget(env, "own") then
+        for _, name in ipairs {"l", "slab"} do os.remove(env.own .. "/" .. name) end
+    end
     return failure
 end
 

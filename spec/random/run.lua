@@ -2,15 +2,22 @@
 -- their own, and shrinks one that fails to a few lines.
 --
 --   tlslife spec/random/run.lua [--seed N] [--sequences N] [--fleets N] [--lines N] [--minutes M]
---                               [--jobs N]
+--                               [--steps N] [--jobs N]
 --   tlslife spec/random/run.lua --show SEED [fleet]     prints a program, or a fleet
 --   tlslife spec/random/run.lua --play FILE [fleet]     plays the lines of a file
 --
--- With --minutes both are played in turn. The last lines say what was played.
+-- With --minutes both are played in turn; with --steps programs, until they had so many lines. The
+-- last lines say what was played, and how fast. There are as many processes at once as --jobs says,
+-- by default as many as processors; each has seeds of its own.
 --
 -- A process plays a batch of programs and says which it begins, so that a crash, a sanitizer's
 -- report or a hang belongs to a seed. A leak is told at a process's end, so the batch is halved
 -- until it belongs to one as well. Exit status 1: some failed.
+--
+-- In a thread of a program (outside.lua) this script runs again, and does what the program wants.
+
+local worker = require "tlslife.worker"
+if worker then return require "spec.random.outside".thread(worker) end
 
 local fleet = require "spec.random.fleet"
 local generate = require "spec.random.generate"
@@ -20,7 +27,12 @@ local program = require "spec.support.program"
 local BATCH = 50
 local FAILED, SECONDS_EACH = 3, 2 -- a child's exit status; what a program has at most
 
-local options = {seed = 1, lines = 40, jobs = 2}
+local function processors()
+    local pipe <close> = assert(io.popen "nproc")
+    return math.tointeger(pipe:read "n") or 2
+end
+
+local options = {seed = 1, lines = 40}
 local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
 local CLOCK <const> = BUILD .. "/spec/faults" -- the folder of clock.so: fleets move the time
 
@@ -94,11 +106,13 @@ local function signature(status, output)
 end
 
 local started = 0 -- each process has a clock's file of its own
+local redis -- the path of a Redis' socket, if there is one
 
 --- The clock is loaded before a sanitizer's library, which does not mind.
 local function start(machine, words, seconds)
     local command = {"env", program.path, "spec/random/run.lua", timeout = seconds,
-        environment = {TLSLIFE_PKI_DIR = require "spec.support.pki".get().dir}}
+        environment = {TLSLIFE_PKI_DIR = require "spec.support.pki".get().dir,
+            TLSLIFE_RANDOM_REDIS = machine == MACHINES.program and redis or nil}}
     if machine == MACHINES.fleet then
         started = started + 1
         local file = ("%s/clock%d"):format(process.directory(), started)
@@ -276,6 +290,7 @@ local began = process.now()
 
 local function time_is_up()
     return options.minutes and process.now() - began > options.minutes * 60
+        or options.steps and MACHINES.program.first >= options.steps
 end
 
 --- The machine that has had the least time, of those with seeds left.
@@ -322,12 +337,16 @@ end
 local function parent()
     local machines, failures = {}, 0
     for _, one in ipairs {{"program", options.sequences}, {"fleet", options.fleets}} do
-        local machine, most = MACHINES[one[1]], options.minutes and math.maxinteger - options.seed
-            or one[2] or 0
+        local machine, endless = MACHINES[one[1]], options.minutes
+            or options.steps and one[1] == "program"
+        local most = endless and math.maxinteger - options.seed or one[2] or 0
         machine.next_seed, machine.last, machine.done, machine.spent = options.seed,
             options.seed + most - 1, 0, 0
         machine.first, machine.second, machine.failures = 0, 0, 0
         if most > 0 then machines[#machines + 1] = machine end
+    end
+    if machines[1] == MACHINES.program then
+        redis = require "spec.random.outside".start_redis()
     end
     play_all(machines)
     print(("from seed %d on, in %.0f s"):format(options.seed, process.now() - began))
@@ -338,6 +357,11 @@ local function parent()
             machine.first, machine.done, machine.second, machine.failures)
             or ("proved random: %d sequences, %d steps; %d findings"):format(machine.done,
                 machine.first, machine.failures))
+    end
+    for _, machine in ipairs(machines) do
+        print(("%s: %.0f %s a second in each of %d processes"):format(machine.name,
+            machine.first / math.max(machine.spent, 0.01),
+            machine == MACHINES.fleet and "connections" or "steps", options.jobs))
     end
     if failures > 0 then os.exit(1) end
 end
@@ -359,10 +383,11 @@ for i = 1, #arg, 2 do
     local name, value = arg[i]:match "^%-%-(%a+)$", tonumber(arg[i + 1])
     if not value then
         io.stderr:write("usage: tlslife spec/random/run.lua [--seed N] [--sequences N] " ..
-            "[--fleets N] [--lines N] [--minutes M] [--jobs N]\n")
+            "[--fleets N] [--lines N] [--minutes M] [--steps N] [--jobs N]\n")
         os.exit(2)
     end
     options[name] = math.tointeger(value) or value
 end
 if not options.sequences and not options.fleets then options.sequences = 1000 end
+options.jobs = options.jobs or processors()
 parent()
