@@ -48,6 +48,9 @@ if(TLSLIFE_SANITIZE)
   target_compile_options(tlslife_flags INTERFACE -fsanitize=${TLSLIFE_SANITIZE} -fno-omit-frame-pointer
                                                  -fno-sanitize-recover=undefined)
   target_link_options(tlslife_flags INTERFACE -fsanitize=${TLSLIFE_SANITIZE})
+  if(TLSLIFE_SANITIZE STREQUAL "thread") # it checks the order of locks, too
+    target_compile_options(tlslife_flags INTERFACE -include ${PROJECT_SOURCE_DIR}/spec/races/ranks.h)
+  endif()
 else()
   tlslife_fortify()
 endif()

@@ -114,4 +114,31 @@ describe("docs/architecture.md", function()
         local _, rows_len = documented:gsub("\n| `[%l_]+` in `src/[^`]+` |", "")
         assert.equal(seen, rows_len)
     end)
+
+    it("has them in the order that the tsan build checks", function()
+        local ranks, row = {}, 0
+        local page = contents "docs/architecture.md"
+        for name, file in page:gmatch "\n| `([%l_]+)` in `(src/[^`]+)` |" do
+            row = row + 1
+            ranks[name .. " " .. file:match "[^/]*$":gsub("%.[ch]$", "")] = row
+        end
+        local checked, files = {}, 0
+        for file, name, rank in contents "spec/races/ranks.h":gmatch '{"(%S+)", "(%S+)", (%d+)}' do
+            files = files + 1
+            checked[tonumber(rank)] = true
+            -- those of a header stand under its name, and are taken in other files
+            local wanted = ranks[name .. " " .. file:match "[^/]*$":gsub("%.[ch]$", "")]
+            if name == "freeze_lock" then wanted = ranks["freeze_lock context"] end
+            if file == "src/cache/look.c" or file == "src/cache/room.c" then
+                wanted = ranks["lock memory"]
+            end
+            assert.equal(wanted, tonumber(rank), file)
+        end
+        assert.equal(row, #checked)
+        for _, file in ipairs(lines_of "grep -rlE 'pthread_mutex_(try)?lock\\(' src") do
+            local known = contents "spec/races/ranks.h":find('"' .. file .. '"', 1, true)
+            assert(known, file .. " takes a mutex, and spec/races/ranks.h has no rank for it")
+        end
+        assert.is_true(files >= row)
+    end)
 end)
