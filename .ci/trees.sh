@@ -26,7 +26,8 @@ make_tree() {
         mkdir -p "$tree"
         as_root debootstrap --variant=minbase --include=ca-certificates "$suite" "$tree/base" \
             http://deb.debian.org/debian >&2
-        printf '%s\n' 'Acquire::Check-Valid-Until "false";' 'APT::Get::Assume-Yes "true";' 'Acquire::Retries "2";' |
+        printf '%s\n' 'Acquire::Check-Valid-Until "false";' 'APT::Get::Assume-Yes "true";'  'Acquire::Retries "2";' \
+            'Dpkg::Options { "--force-unsafe-io"; };' |
             as_root tee "$tree/base/etc/apt/apt.conf.d/90tlslife" >/dev/null
         : >"$tree/made"
     fi
