@@ -1027,16 +1027,17 @@ TLSLIFE_API tlslife_status tlslife_conn_set_trace(tlslife_conn *conn, tlslife_tr
 /*
  * Makes a TCP connection to host and service ("https" or "443"; NULL: host names it, as in
  * "[::1]:443"), or one to a Unix socket ("unix:/path" or "unix:@name" without a service; it sets no
- * host name). Tries every address in turn. The socket is owned, and has TCP_NODELAY and
- * close-on-exec. An address that does not answer gets its share of the time that is left, or 2 s
- * without a deadline while there are others.
+ * host name). The socket is owned, and has TCP_NODELAY and close-on-exec. Where a name has several
+ * addresses, IPv6 and IPv4 take turns. The next attempt begins 250 ms after the one before, or
+ * earlier where the deadline is near, and at once when one fails. The first that is connected is
+ * the connection, and the others are closed (RFC 8305). At most 8 are under way.
  *
- * Non-blocking: returns WANT_READ while the name is resolved or a Unix socket's backlog is full,
- * then WANT_WRITE until the connection stands. Call again with the same host and service when
- * tlslife_conn_wait_fd says so. A thread of
- * the library resolves the name and is in getaddrinfo meanwhile. At most 16 names are resolved at
- * once; the others queue. The deadline counts from the first call and ends in TIMEOUT; the next
- * call begins anew. Another host, another transport, close_transport and free abandon the dial.
+ * Non-blocking: returns WANT_READ while the name is resolved, a Unix socket's backlog is full or
+ * several attempts are under way, and WANT_WRITE while one is. Call again with the same host and
+ * service when tlslife_conn_wait_fd says so. A thread of the library resolves the name and is in
+ * getaddrinfo meanwhile. At most 16 names are resolved at once; the others queue. The deadline
+ * counts from the first call and ends in TIMEOUT; the next call begins anew. Another host, another
+ * transport, close_transport and free abandon the dial.
  *
  * Blocking: the calling thread resolves the name, and the deadline does not interrupt that.
  *

@@ -698,9 +698,11 @@ function Connection:get_timeout() end
 
 ---Connects over TCP, and sets the host name unless the program has set one; or to a Unix socket
 ---("unix:/path" or "unix:@name"), which sets none. A server's connection may dial, too, and then
----accepts; it has no name to set. Without blocking, it returns "want_read" while the name is
----resolved or a Unix socket's backlog is full, then "want_write". Raises for what can be no host or
----port. Errors: "resolve", "system".
+---accepts; it has no name to set. Where a name has several addresses, IPv6 and IPv4 take turns, and
+---an attempt begins 250 ms after the one before (RFC 8305). Without blocking, it returns
+---"want_read" while the name is resolved, a Unix socket's backlog is full or several attempts are
+---under way, and "want_write" while one is. Raises for what can be no host or port. Errors:
+---"resolve", "system".
 ---@param host string
 ---@param port integer|string|nil nil: host names it, as in "[::1]:8443"
 ---@return true? ok

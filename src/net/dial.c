@@ -13,9 +13,14 @@
  * dial tries again after a moment, which a timer measures, since a loop can only wait for a
  * descriptor.
  *
- * An attacker would put an address that never answers in front of one that does. Each address has a
- * share of the time that is left, or ADDRESS_MS if there is no deadline. One that refuses takes no
- * time.
+ * A name may have addresses that never answer, often all those of one family. So attempts overlap,
+ * as RFC 8305 section 5 says: the families take turns, the next attempt begins DELAY_MS after the
+ * one before or as soon as one fails, and the first that is connected is the connection. Where the
+ * deadline is near, attempts follow each other faster, so that each address has a part of the time.
+ * The others are closed.
+ *
+ * An attacker who answers for a name would give it thousands of addresses. At most ATTEMPTS_MAX
+ * attempts are under way, and for one more the oldest is given up.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -36,15 +41,15 @@
 
 #include "base/error.h"
 #include "net/dial.h"
+#include "net/group.h"
 #include "net/local.h"
 #include "net/resolve.h"
 #include "net/tcp.h"
 #include "tlslife.h"
 
-/*
- * Linux sends a SYN again after 1 s, so a host that answers only the second one is still reached.
- */
-#define ADDRESS_MS 2000
+#define DELAY_MS 250      /* "Connection Attempt Delay", RFC 8305 section 8 */
+#define DELAY_LEAST_MS 10 /* no less, as the same section says */
+#define ATTEMPTS_MAX 8
 #define FULL_MS 10 /* between two tries at a Unix socket whose backlog is full */
 
 struct tlsl_dial {
@@ -52,22 +57,39 @@ struct tlsl_dial {
     char *service;
     tlsl_resolution *resolution; /* while the name is resolved */
     struct addrinfo *addresses;
-    const struct addrinfo *next; /* the one to try after this */
-    int fd;                      /* being connected, or -1 */
-    int timer;                   /* until a full Unix socket is tried again, or -1 */
-    struct addrinfo local;       /* the only address, if host names a Unix socket */
+    /* what is to be tried: the next address of the first one's family, and of any other */
+    const struct addrinfo *next[2];
+    int turn;              /* which of these two comes next */
+    int fds[ATTEMPTS_MAX]; /* being connected, the oldest first */
+    int fds_len;
+    int group;             /* of these, as long as they are or have been several; or -1 */
+    int timer;             /* until a full Unix socket is tried again, or -1 */
+    struct addrinfo local; /* the only address, if host names a Unix socket */
     struct sockaddr_un local_name;
     int failure; /* errno of the last address that failed */
     int64_t deadline;
-    int64_t until; /* when the address that is tried is given up */
+    int64_t due; /* when the next attempt begins; TLSL_NO_DEADLINE if there is none */
 };
+
+/* The first address from there on that is of this family, or that is not. */
+static const struct addrinfo *find(const struct addrinfo *from, int family, bool of_it) {
+    while (from != NULL && (from->ai_family == family) != of_it) {
+        from = from->ai_next;
+    }
+    return from;
+}
+
+static void use_addresses(tlsl_dial *dial, const struct addrinfo *addresses) {
+    dial->next[0] = addresses;
+    dial->next[1] = addresses == NULL ? NULL : find(addresses, addresses->ai_family, false);
+}
 
 /* Makes a Unix socket's name the address to try. */
 static tlslife_status use_local(tlsl_dial *dial, tlslife_error *err) {
     dial->local = (struct addrinfo){.ai_family = AF_UNIX,
                                     .ai_socktype = SOCK_STREAM,
                                     .ai_addr = (struct sockaddr *)&dial->local_name};
-    dial->next = &dial->local;
+    use_addresses(dial, &dial->local);
     return tlsl_local_address(dial->host, &dial->local_name, &dial->local.ai_addrlen, err);
 }
 
@@ -78,7 +100,7 @@ static tlslife_status resolve(tlsl_dial *dial, bool waits, tlslife_error *err) {
     tlslife_status status = waits ? tlsl_resolve(dial->host, dial->service, &dial->addresses, err)
                                   : tlsl_resolve_begin(dial->host, dial->service, &dial->addresses,
                                                        &dial->resolution, err);
-    dial->next = dial->addresses;
+    use_addresses(dial, dial->addresses);
     return status;
 }
 
@@ -86,8 +108,9 @@ tlsl_dial *tlsl_dial_new(const char *host, const char *service, bool waits, int6
                          tlslife_error *err) {
     tlsl_dial *dial = calloc(1, sizeof *dial);
     if (dial != NULL) {
-        dial->fd = dial->timer = -1;
-        dial->deadline = dial->until = deadline;
+        dial->group = dial->timer = -1;
+        dial->deadline = deadline;
+        dial->due = TLSL_NO_DEADLINE;
         dial->host = strdup(host);
         dial->service = strdup(service);
     }
@@ -107,11 +130,24 @@ static void drop(int *fd) {
     }
 }
 
+/* Gives all attempts up but the last so many. */
+static void drop_attempts(tlsl_dial *dial, int kept) {
+    int gone = dial->fds_len - kept;
+    for (int i = 0; i < gone; i++) {
+        (void)close(dial->fds[i]);
+    }
+    if (gone > 0) {
+        memmove(dial->fds, dial->fds + gone, (size_t)kept * sizeof dial->fds[0]);
+        dial->fds_len = kept;
+    }
+}
+
 void tlsl_dial_free(tlsl_dial *dial) {
     if (dial == NULL) {
         return;
     }
-    drop(&dial->fd);
+    drop_attempts(dial, 0);
+    drop(&dial->group);
     drop(&dial->timer);
     tlsl_resolution_drop(dial->resolution);
     if (dial->addresses != NULL) {
@@ -126,81 +162,160 @@ bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service) 
     return strcmp(dial->host, host) == 0 && strcmp(dial->service, service) == 0;
 }
 
+/* One attempt is watched for writing. A group is readable, as a timer and a resolution are. */
 int tlsl_dial_fd(const tlsl_dial *dial, bool *out_writing) {
-    *out_writing = dial->resolution == NULL && dial->timer < 0;
+    *out_writing = dial->resolution == NULL && dial->timer < 0 && dial->group < 0;
     if (dial->timer >= 0) {
         return dial->timer;
     }
-    return dial->resolution != NULL ? tlsl_resolution_fd(dial->resolution) : dial->fd;
+    if (dial->resolution != NULL) {
+        return tlsl_resolution_fd(dial->resolution);
+    }
+    return dial->group >= 0 ? dial->group : dial->fds_len > 0 ? dial->fds[0] : -1;
 }
 
 /* ----------------------------------------------------------------------------------------- time */
 
 int64_t tlsl_dial_until(const tlsl_dial *dial) {
-    return dial->resolution != NULL ? dial->deadline : dial->until;
+    return dial->due < dial->deadline ? dial->due : dial->deadline;
 }
 
-/*
- * Gives the address that is tried a share of the time, so that the next one is tried as well if it
- * does not answer.
- */
-static void share_time(tlsl_dial *dial) {
-    int64_t left = 0;
-    for (const struct addrinfo *address = dial->next; address != NULL; address = address->ai_next) {
-        left++;
+/* How many addresses were not tried. Those of other families are on a list from next[1] on. */
+static int count_left(const tlsl_dial *dial) {
+    int left = 0;
+    for (int i = 0; i < 2; i++) {
+        const struct addrinfo *one = dial->next[i];
+        int family = dial->addresses == NULL ? 0 : dial->addresses->ai_family;
+        for (; one != NULL; one = find(one->ai_next, family, i == 0)) {
+            left++;
+        }
     }
-    dial->until = dial->deadline;
-    if (left > 0) {
-        int64_t now = tlsl_now_ms();
-        bool endless = dial->deadline == TLSL_NO_DEADLINE;
-        int64_t share = now + (endless ? ADDRESS_MS : (dial->deadline - now) / (left + 1));
-        dial->until = share < dial->deadline ? share : dial->deadline;
+    return left;
+}
+
+/* Says when the next attempt begins, from now on. */
+static void plan(tlsl_dial *dial) {
+    int left = count_left(dial);
+    int64_t now = tlsl_now_ms(), delay = DELAY_MS;
+    if (dial->deadline != TLSL_NO_DEADLINE && (dial->deadline - now) / (left + 1) < delay) {
+        delay = (dial->deadline - now) / (left + 1);
     }
+    dial->due =
+        left == 0 ? TLSL_NO_DEADLINE : now + (delay > DELAY_LEAST_MS ? delay : DELAY_LEAST_MS);
 }
 
 void tlsl_dial_set_deadline(tlsl_dial *dial, int64_t deadline) {
     dial->deadline = deadline;
-    share_time(dial);
+    if (dial->fds_len > 0) {
+        plan(dial);
+    }
 }
 
 /* ---------------------------------------------------------------------------------------- steps */
 
+/* The address to try next, which is taken off; or NULL. */
+static const struct addrinfo *take_address(tlsl_dial *dial) {
+    int which = dial->next[dial->turn] != NULL ? dial->turn : !dial->turn;
+    const struct addrinfo *address = dial->next[which];
+    if (address != NULL && dial->addresses != NULL) {
+        dial->next[which] = find(address->ai_next, dial->addresses->ai_family, which == 0);
+    }
+    dial->turn = !which;
+    return address;
+}
+
 /*
- * Begins to connect to the next address. Returns 0 if it is connected, EINPROGRESS, or the errno of
- * what failed.
+ * Begins to connect to an address. *out_fd is the socket, or -1. Returns 0 if it is connected or
+ * may be soon, or the errno of what failed.
  */
-static int begin_connect(tlsl_dial *dial) {
-    const struct addrinfo *address = dial->next;
+static int begin_connect(const struct addrinfo *address, int *out_fd) {
     const int on = 1;
-    dial->next = address->ai_next;
-    share_time(dial);
-    dial->fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                      address->ai_protocol);
-    if (dial->fd < 0) {
+    int fd = socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    address->ai_protocol);
+    *out_fd = -1;
+    if (fd < 0) {
         return errno;
     }
     if (address->ai_family != AF_UNIX) {
-        (void)setsockopt(dial->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
-    if (connect(dial->fd, address->ai_addr, address->ai_addrlen) == 0) {
+    /* A signal does not stop connecting. */
+    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0 || errno == EINPROGRESS ||
+        errno == EINTR) {
+        *out_fd = fd;
         return 0;
     }
-    return errno == EINTR ? EINPROGRESS : errno; /* a signal does not stop connecting */
+    int failure = errno;
+    (void)close(fd);
+    return failure;
 }
 
-/* Checks a connect that is in progress; returns the same. */
-static int continue_connect(const tlsl_dial *dial) {
-    struct pollfd wait = {.fd = dial->fd, .events = POLLOUT};
+/* Checks a connect that has begun: 0, EINPROGRESS, or the errno of what failed. */
+static int continue_connect(int fd) {
+    struct pollfd wait = {.fd = fd, .events = POLLOUT};
     int found = poll(&wait, 1, 0);
     if (found == 0 || (found < 0 && errno == EINTR)) {
         return EINPROGRESS;
     }
     int result = 0;
     socklen_t result_len = sizeof result;
-    if (found < 0 || getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &result, &result_len) != 0) {
+    if (found < 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &result, &result_len) != 0) {
         return errno;
     }
     return result;
+}
+
+/* Makes one descriptor tell of all attempts. Where that fails only the newest one goes on. */
+static void gather(tlsl_dial *dial) {
+    bool first = dial->group < 0;
+    if (first && dial->fds_len < 2) {
+        return;
+    }
+    dial->group = first ? tlsl_group_new() : dial->group;
+    if (dial->group < 0 || (first && !tlsl_group_add(dial->group, dial->fds[0], false)) ||
+        !tlsl_group_add(dial->group, dial->fds[dial->fds_len - 1], false)) {
+        dial->failure = errno;
+        drop(&dial->group);
+        drop_attempts(dial, 1);
+    }
+}
+
+/* Begins the next attempt. One that fails at once lets the one after it begin at once. */
+static void begin_attempt(tlsl_dial *dial) {
+    int fd = -1;
+    int failure = begin_connect(take_address(dial), &fd);
+    if (failure != 0) {
+        dial->failure = failure;
+        dial->due = 0;
+        return;
+    }
+    if (dial->fds_len == ATTEMPTS_MAX) {
+        dial->failure = ETIMEDOUT;
+        drop_attempts(dial, ATTEMPTS_MAX - 1);
+    }
+    dial->fds[dial->fds_len++] = fd;
+    gather(dial);
+    plan(dial);
+}
+
+/* Looks after all attempts. Returns the socket of one that is connected, which is taken off, or -1. */
+static int look(tlsl_dial *dial) {
+    for (int i = 0; i < dial->fds_len;) {
+        int fd = dial->fds[i], result = continue_connect(fd);
+        if (result == EINPROGRESS) {
+            i++;
+            continue;
+        }
+        dial->fds_len--;
+        memmove(dial->fds + i, dial->fds + i + 1, (size_t)(dial->fds_len - i) * sizeof fd);
+        if (result == 0) {
+            return fd;
+        }
+        (void)close(fd);
+        dial->failure = result;
+        dial->due = 0;
+    }
+    return -1;
 }
 
 /* TLSLIFE_OK if the name is resolved. Else as tlsl_dial_step. */
@@ -214,16 +329,14 @@ static tlslife_status finish_resolution(tlsl_dial *dial, tlslife_error *err) {
     }
     tlsl_resolution_drop(dial->resolution);
     dial->resolution = NULL;
-    dial->next = dial->addresses;
+    use_addresses(dial, dial->addresses);
     return status;
 }
 
 /* Begins to wait for room in the backlog of a Unix socket. Returns false with errno. */
 static bool wait_for_room(tlsl_dial *dial) {
     const struct itimerspec once = {.it_value.tv_nsec = FULL_MS * 1000000L};
-    drop(&dial->fd);
     dial->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    dial->next = &dial->local;
     return dial->timer >= 0 && timerfd_settime(dial->timer, 0, &once, NULL) == 0;
 }
 
@@ -238,10 +351,8 @@ static tlslife_status fail(const tlsl_dial *dial, tlslife_error *err) {
 /* One step at a Unix socket. A connect there succeeds or fails at once. */
 static tlslife_status step_locally(tlsl_dial *dial, int *out_fd, tlslife_error *err) {
     drop(&dial->timer);
-    int result = begin_connect(dial);
+    int result = begin_connect(&dial->local, out_fd);
     if (result == 0) {
-        *out_fd = dial->fd;
-        dial->fd = -1;
         return TLSLIFE_OK;
     }
     if (result == EAGAIN && tlsl_left_ms(dial->deadline) == 0) {
@@ -262,23 +373,23 @@ tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err) 
     if (status != TLSLIFE_OK) {
         return status;
     }
-    while (dial->fd >= 0 || dial->next != NULL) {
-        int result = dial->fd >= 0 ? EINPROGRESS : begin_connect(dial);
-        /* A connect within this machine has succeeded by now. */
-        result = result == EINPROGRESS ? continue_connect(dial) : result;
-        if (result == EINPROGRESS && tlsl_left_ms(dial->until) != 0) {
-            return TLSLIFE_WANT_WRITE;
-        }
-        if (result == EINPROGRESS && tlsl_left_ms(dial->deadline) == 0) {
-            return TLSLIFE_TIMEOUT;
-        }
-        if (result == 0) {
-            *out_fd = dial->fd;
-            dial->fd = -1;
+    for (;;) {
+        int fd = look(dial); /* a connect within this machine has succeeded by now */
+        if (fd >= 0) {
+            *out_fd = fd;
             return TLSLIFE_OK;
         }
-        dial->failure = result == EINPROGRESS ? ETIMEDOUT : result;
-        drop(&dial->fd);
+        bool more = dial->next[0] != NULL || dial->next[1] != NULL;
+        if (dial->fds_len == 0 && !more) {
+            return fail(dial, err);
+        }
+        if (more && (dial->fds_len == 0 || tlsl_now_ms() >= dial->due)) {
+            begin_attempt(dial);
+        } else if (tlsl_left_ms(dial->deadline) == 0) {
+            return TLSLIFE_TIMEOUT;
+        } else {
+            dial->due = more ? dial->due : TLSL_NO_DEADLINE;
+            return dial->group >= 0 ? TLSLIFE_WANT_READ : TLSLIFE_WANT_WRITE;
+        }
     }
-    return fail(dial, err);
 }
