@@ -1049,7 +1049,8 @@ TLSLIFE_API tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *hos
 
 /*
  * Uses a descriptor that stays the caller's. Its flags are not changed, and it is not closed. It
- * may be a socket, a pipe or a terminal.
+ * may be a socket, a pipe or a terminal. Here, and in the next two: USAGE if another connection
+ * owns it and speaks TLS over it (tlslife_conn_set_connection is for TLS in TLS).
  */
 TLSLIFE_API tlslife_status tlslife_conn_set_fd(tlslife_conn *conn, int fd);
 
@@ -1072,6 +1073,29 @@ TLSLIFE_API tlslife_status tlslife_conn_pair(tlslife_conn *a, tlslife_conn *b, s
 TLSLIFE_API tlslife_status tlslife_conn_set_memory(tlslife_conn *conn, size_t capacity);
 
 /*
+ * TLS in TLS: the bytes of conn travel as application data of outer, whose handshake is done. outer
+ * may be a client's or a server's connection, over any transport, and may travel within another:
+ * at most 8 layers. conn keeps a reference to outer until it gets another transport, closes it, or
+ * is freed.
+ *
+ * Meanwhile the data verbs of outer (read, peek, write, writev, cork) fail with USAGE. conn has the
+ * deadline and the blocking mode; tlslife_conn_wait_fd is outer's, and a want may be of the other
+ * kind than the call, as outer may have to write before it can read. The end of outer is a bare end
+ * for conn (TRUNCATED), and an error of outer is one of conn, whose message says so. Where outer
+ * asks a question (after a renegotiation, say), a call of conn fails (ERR_TLS) and may be made
+ * again after tlslife_conn_handshake of outer. tlslife_conn_close of conn sends close_notify
+ * within outer, which stays open, and is closed after it.
+ *
+ * All of them belong to one thread at a time. Errors: USAGE (outer is not open, is corked, carries
+ * another connection, or is, or travels in, conn; or conn carries another), MEMORY.
+ */
+TLSLIFE_API tlslife_status tlslife_conn_set_connection(tlslife_conn *conn, tlslife_conn *outer);
+
+/* The connection that carries this one, or the one that this one carries; lent, or NULL. */
+TLSLIFE_API tlslife_conn *tlslife_conn_get0_outer(const tlslife_conn *conn);
+TLSLIFE_API tlslife_conn *tlslife_conn_get0_inner(const tlslife_conn *conn);
+
+/*
  * Gives bytes that came from the peer. *out_fed is how many were taken. It is fewer than bytes_len
  * when there is no room, and 0 with OK is lawful.
  */
@@ -1089,7 +1113,7 @@ TLSLIFE_API tlslife_status tlslife_conn_feed_eof(tlslife_conn *conn);
 TLSLIFE_API tlslife_status tlslife_conn_drain(tlslife_conn *conn, void *buffer, size_t buffer_len,
     size_t *out_drained);
 
-/* The descriptor to read from, or -1. */
+/* The descriptor to read from, or -1. Within another connection it is the outermost one's. */
 TLSLIFE_API int tlslife_conn_fd(const tlslife_conn *conn);
 
 /*

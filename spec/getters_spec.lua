@@ -22,7 +22,7 @@ local TOLD = {
 local OTHERS = {
     "blocking", "context", "early", "early_data_status", "error", "events", "fd", "get_shutdown",
     "get_timeout", "handshake_done",
-    "has_pending", "hostname", "idle", "is_server", "peer_address", "pending",
+    "has_pending", "hostname", "idle", "inner", "is_server", "outer", "peer_address", "pending",
     "proxy_address",
     "pollfd", "quiet_shutdown",
     "renegotiate_pending", "server_name", "session", "session_reused", "state", "state_text",
@@ -35,7 +35,7 @@ local NO_GETTERS = {
     "export_keying_material", "feed", "feed_eof", "flush", "free", "handshake", "key_update",
     "new_session_ticket", "peek", "plain_read", "plain_write",
     "read", "read_early", "read_into", "renegotiate", "request_client_certificate", "set_alpn",
-    "set_blocking", "set_dane", "set_fd",
+    "set_blocking", "set_connection", "set_dane", "set_fd",
     "set_groups", "set_hostname", "set_memory", "set_num_tickets", "set_quiet_shutdown",
     "set_session", "set_shutdown",
     "set_ticket_data", "set_timeout", "shutdown", "take_fd", "trace", "unread", "up_ref",

@@ -580,7 +580,7 @@ describe("a descriptor of the program's", function()
             local ok, why = pcall(conn.set_fd, conn, table.unpack(arguments))
             assert.is_false(ok)
             assert.truthy(
-                why:find("is a TLS connection: for TLS inside of TLS use set_memory", 1, true), why)
+                why:find("is a TLS connection: for TLS in TLS use set_connection", 1, true), why)
         end
         assert.is_false((pcall(conn.take_fd, conn, -1)))
         assert.is_false((pcall(conn.take_fd, conn, {})))

@@ -712,7 +712,8 @@ function Connection:dial(host, port) end
 
 ---Uses a descriptor that stays the caller's: a number, or an object with a method fd, getfd, fileno
 ---or pollfd, which is kept alive. With two, the first is read and the second written. Raises for a
----connection, because TLS inside of TLS goes through set_memory, feed and drain.
+---connection, and for the number of one that a connection owns and speaks TLS over: TLS in TLS is
+---set_connection's.
 ---@param fd integer|table|userdata
 ---@param write_fd integer|table|userdata|nil
 ---@return true
@@ -722,6 +723,23 @@ function Connection:set_fd(fd, write_fd) end
 ---@param fd integer
 ---@return true
 function Connection:take_fd(fd) end
+
+---TLS in TLS: this connection's bytes travel as application data of outer, whose handshake is done.
+---This one has the deadline, and waits as over any transport, also in a loop. outer is kept alive,
+---and its data verbs raise until this connection is closed; then outer is closed. An end of outer
+---is "truncated" here. Raises if outer is not open or carries another connection, for a circle, and
+---for more than 8 layers. See docs/starttls.md.
+---@param outer tlslife.Connection
+---@return true
+function Connection:set_connection(outer) end
+
+---The connection that carries this one, or nil; also where the script has freed it.
+---@return tlslife.Connection?
+function Connection:outer() end
+
+---The connection that this one carries, or nil.
+---@return tlslife.Connection?
+function Connection:inner() end
 
 ---Takes plain bytes in and out, by feed and drain.
 ---@param capacity integer? bytes each way, default 65536
@@ -745,7 +763,7 @@ function Connection:feed_eof() end
 ---@return string
 function Connection:drain(n) end
 
----The descriptor to read from, or nil.
+---The descriptor to read from, or nil. Within another connection it is the outermost one's.
 ---@return integer?
 function Connection:fd() end
 

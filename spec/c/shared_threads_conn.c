@@ -170,6 +170,26 @@ CALL(tlslife_conn_take_fd) {
     }
 }
 
+CALL(tlslife_conn_set_connection) {
+    tlslife_conn *outer = either(h);
+    if (pick(h, 8) == 0) {
+        tlslife_conn *inner = tlslife_conn_new(h->client, NULL);
+        (void)tlslife_conn_set_connection(inner, outer);
+        tlslife_conn_set_blocking(inner, false);
+        (void)tlslife_conn_set_hostname(inner, "localhost");
+        (void)tlslife_conn_connect(inner);
+        tlslife_conn_free(inner);
+    }
+}
+
+CALL(tlslife_conn_get0_outer) {
+    expect(h, tlslife_conn_get0_outer(either(h)) == NULL, "outer");
+}
+
+CALL(tlslife_conn_get0_inner) {
+    expect(h, tlslife_conn_get0_inner(either(h)) == NULL, "inner");
+}
+
 CALL(tlslife_conn_pair) {
     if (pick(h, 4) == 0) {
         (void)tlslife_conn_pair(h->own->client, h->own->server, 1024);
@@ -584,6 +604,9 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_set_fd),
     CONN(tlslife_conn_set_fds),
     CONN(tlslife_conn_take_fd),
+    CONN(tlslife_conn_set_connection),
+    CONN(tlslife_conn_get0_outer),
+    CONN(tlslife_conn_get0_inner),
     CONN(tlslife_conn_pair),
     CONN(tlslife_conn_set_memory),
     CONN(tlslife_conn_feed),

@@ -267,6 +267,12 @@ local TRANSPORT = {
     {1, with_mate "@:set_memory(); &:set_memory()"},
     {1, plain "@:set_memory(100)"}, {1, with_mate "@:set_fd(&:fd())"},
     {2, with_mate "sockets(@, &)"}, {2, with_mate "lend(@, &)"}, {1, with_mate "pipes(@, &)"},
+    {1, with_mate "@:set_connection(&)"},
+    {4, function(self)
+        local a, b = self:pick(ENDS), self:pick(ENDS)
+        return ("%s:set_connection(%s); %s:set_connection(%s)"):format(slot(a[1]), slot(b[1]),
+            slot(a[2]), slot(b[2]))
+    end},
     {1, function() return "hang_up()" end},
     {1, function() return ("%s = adopt(%s)"):format(slot(LISTENER), slot(LISTENER)) end},
     {1, plain "@:dial('127.0.0.1', 1)"},

@@ -107,7 +107,9 @@ function pair.send(from, to, bytes)
             sent = sent + (written or 0)
         end
         local piece, message = to:read(65536)
-        if not piece and message ~= "want_read" then return nil, message end
+        if not piece and message ~= "want_read" and message ~= "want_write" then
+            return nil, message
+        end
         pieces[#pieces + 1] = piece
         got = got + #(piece or "")
         if got >= #bytes then return table.concat(pieces) end

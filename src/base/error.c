@@ -165,6 +165,31 @@ tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, co
     return TLSLIFE_ERROR;
 }
 
+void tlsl_errors_set_aside(tlsl_errors *aside) {
+    const char *data = NULL;
+    int flags = 0;
+    unsigned long code;
+    aside->len = 0;
+    while ((code = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
+        if (aside->len < TLSLIFE_ERROR_QUEUE_MAX) {
+            bool text = (flags & ERR_TXT_STRING) != 0 && data != NULL;
+            aside->list[aside->len].code = code;
+            copy_line(aside->list[aside->len].data, sizeof aside->list[0].data, text ? data : "");
+            aside->len++;
+        }
+    }
+}
+
+void tlsl_errors_put_back(const tlsl_errors *aside) {
+    tlsl_errors_clear();
+    for (size_t i = 0; i < aside->len; i++) {
+        unsigned long code = aside->list[i].code;
+        ERR_new();
+        ERR_set_error(ERR_SYSTEM_ERROR(code) ? ERR_LIB_SYS : ERR_GET_LIB(code),
+                      ERR_GET_REASON(code), "%s", aside->list[i].data);
+    }
+}
+
 const char *tlslife_status_name(tlslife_status status) {
     static const char *const names[] = {
         [TLSLIFE_OK] = "ok",

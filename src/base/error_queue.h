@@ -5,6 +5,7 @@
 #define TLSLIFE_ERROR_QUEUE_H
 
 #include <openssl/err.h>
+#include <stddef.h>
 
 #include "base/error.h"
 
@@ -23,5 +24,19 @@ static inline void tlsl_errors_clear(void) {
         ERR_clear_error();
     }
 }
+
+/* Errors that were taken out of the thread's queue. */
+typedef struct tlsl_errors {
+    size_t len;
+    struct {
+        unsigned long code;
+        char data[128];
+    } list[TLSLIFE_ERROR_QUEUE_MAX];
+} tlsl_errors;
+
+/* Moves the thread's queue into *aside. Names of OpenSSL's files and functions are lost. */
+void tlsl_errors_set_aside(tlsl_errors *aside);
+/* Empties the queue, and puts those errors back. */
+void tlsl_errors_put_back(const tlsl_errors *aside);
 
 #endif

@@ -464,13 +464,16 @@ int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call);
  */
 int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call);
 /*
- * Wakes the coroutines that wait in verbs of the connection at idx. Returns whether there was one.
+ * Wakes the coroutines that wait in verbs of the connection at idx, or of one that it carries.
+ * Returns whether there was one.
  */
 bool tlb_cancel(lua_State *L, int idx);
 /* Makes all loops forget the descriptors of the connection at idx, whose transport will go. */
 void tlb_forget(lua_State *L, int idx);
 /* tlb_cancel, then tlb_forget. */
 void tlb_cancel_and_forget(lua_State *L, int idx);
+/* The same before it is freed; the waits of a connection that it carries go on. */
+void tlb_let_go(lua_State *L, int idx);
 /* After a store was pumped, wakes the coroutines that wait for an answer and have it now. */
 void tlb_wake_answered(lua_State *L);
 

@@ -187,7 +187,7 @@ static int give_up_and_tell(lua_State *L, lua_CFunction give_up) {
  */
 static int conn_free(lua_State *L) {
     if (tlb_self(L, &tlb_conn_type)->refs == 1) {
-        tlb_cancel_and_forget(L, 1);
+        tlb_let_go(L, 1);
     }
     return give_up_and_tell(L, tlb_handle_free);
 }
@@ -195,7 +195,7 @@ static int conn_free(lua_State *L) {
 static int conn_scope_end(lua_State *L) {
     const tlb_handle *self = tlb_live(L, 1, &tlb_conn_type);
     if (self && self->refs == 1) {
-        tlb_cancel_and_forget(L, 1);
+        tlb_let_go(L, 1);
     }
     return self ? give_up_and_tell(L, tlb_handle_close) : tlb_handle_close(L);
 }
@@ -227,7 +227,7 @@ static int close_attempt(lua_State *L, tlb_conn *self) {
     tlslife_conn *conn = tlb_conn_object(self);
     tlslife_status status = TLB_TRY(self, tlslife_conn_close(conn, timeout_ms));
     /* Otherwise the call still waits, and is made again. */
-    if (tlslife_conn_fd(tlb_conn_object(self)) < 0) {
+    if (tlslife_conn_fd(conn) < 0 && !tlslife_conn_get0_outer(conn)) {
         lua_pushnil(L);
         lua_setiuservalue(L, 1, TLB_CONN_TRANSPORT);
     }

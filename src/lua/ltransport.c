@@ -77,7 +77,7 @@ static bool push_fd_method(lua_State *L, int idx) {
 static int descriptor(lua_State *L, int idx) {
     int exact;
     luaL_argcheck(L, tlb_test(L, idx, &tlb_conn_type) == NULL, idx,
-                  "is a TLS connection: for TLS inside of TLS use set_memory, feed and drain");
+                  "is a TLS connection: for TLS in TLS use set_connection");
     if (lua_type(L, idx) == LUA_TNUMBER) {
         lua_pushvalue(L, idx);
     } else {
@@ -115,6 +115,46 @@ static int conn_set_fd(lua_State *L) {
     lua_pushvalue(L, 4);
     keep(L);
     return 1;
+}
+
+/*
+ * The user value keeps the outer connection's userdata, and what that one keeps for its transport:
+ * a descriptor must stay open also when the script frees the outer connection.
+ */
+static int conn_set_connection(lua_State *L) {
+    tlb_self(L, &tlb_conn_type);
+    tlb_check(L, 2, &tlb_conn_type, NULL);
+    lua_settop(L, 2);
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, 3, 1);
+    tlb_cancel_and_forget(L, 1);
+    tlb_cancel(L, 2);
+    tlb_conn *self = tlb_self_conn(L); /* a loop's functions may have freed either */
+    tlb_handle *outer = tlb_check(L, 2, &tlb_conn_type, NULL);
+    tlb_must(L, self, tlslife_conn_set_connection(tlb_conn_object(self), outer->object));
+    lua_getiuservalue(L, 2, TLB_CONN_TRANSPORT);
+    lua_rawseti(L, 3, 2);
+    lua_pushvalue(L, 3);
+    keep(L);
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static int push_conn(lua_State *L, const tlslife_conn *conn) {
+    if (!conn || !tlb_known(L, &tlb_conn_type, conn)) {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+/* A connection that the script has freed has no userdata any more. */
+static int conn_outer(lua_State *L) {
+    return push_conn(L, tlslife_conn_get0_outer(tlb_getter(L)));
+}
+
+static int conn_inner(lua_State *L) {
+    return push_conn(L, tlslife_conn_get0_inner(tlb_getter(L)));
 }
 
 static int conn_take_fd(lua_State *L) {
@@ -261,6 +301,9 @@ const luaL_Reg tlb_conn_transport[] = {
     {"dial", conn_dial},
     {"set_fd", conn_set_fd},
     {"take_fd", conn_take_fd},
+    {"set_connection", conn_set_connection},
+    {"outer", conn_outer},
+    {"inner", conn_inner},
     {"set_memory", conn_set_memory},
     {"feed", conn_feed},
     {"feed_eof", conn_feed_eof},

@@ -236,11 +236,24 @@ bool tlb_cancel_wait(lua_State *L, int idx, tlb_waiter *waiter, int value) {
     return true;
 }
 
-bool tlb_cancel(lua_State *L, int idx) {
+static bool cancel_own(lua_State *L, int idx) {
     tlb_conn *self = lua_touserdata(L, idx);
     bool read = tlb_cancel_wait(L, idx, &self->waiters[0], TLB_CONN_READER);
     bool written = tlb_cancel_wait(L, idx, &self->waiters[1], TLB_CONN_WRITER);
     return read || written;
+}
+
+bool tlb_cancel(lua_State *L, int idx) {
+    bool canceled = cancel_own(L, idx);
+    const tlb_conn *self = lua_touserdata(L, idx);
+    const tlslife_conn *inner =
+        self->handle.object ? tlslife_conn_get0_inner(tlb_conn_object(self)) : NULL;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (inner && tlb_known(L, &tlb_conn_type, inner)) {
+        canceled |= tlb_cancel(L, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+    return canceled;
 }
 
 int tlb_canceled(lua_State *L) {
@@ -281,15 +294,42 @@ void tlb_forget(lua_State *L, int idx) {
 
 void tlb_cancel_and_forget(lua_State *L, int idx) {
     const tlb_conn *self = lua_touserdata(L, idx);
+    tlb_cancel(L, idx);
+    if (self->watched && self->handle.object) { /* otherwise the loop's wake has freed it */
+        tlb_forget(L, idx);
+    }
+}
+
+/*
+ * A connection that this one carries lives on. Its coroutine, which waits for a descriptor of this
+ * one's, is woken by tlb_forget and waits again for one of its own.
+ */
+void tlb_let_go(lua_State *L, int idx) {
+    const tlb_conn *self = lua_touserdata(L, idx);
     if (self->waiters[0].waiting || self->waiters[1].waiting) {
-        tlb_cancel(L, idx);
+        cancel_own(L, idx);
     }
     if (self->watched && self->handle.object) { /* otherwise the loop's wake has freed it */
         tlb_forget(L, idx);
     }
 }
 
-/* -------------------------------------------------------------------------- waiting for a store */
+/* -------------------------------------------------------------------- whose descriptor it is */
+
+/*
+ * Pushes the userdata of the connection that the descriptor belongs to: self, or the outermost one
+ * that carries it, unless the script has freed that.
+ */
+static void push_watched(lua_State *L, const tlb_conn *self) {
+    const tlslife_conn *conn = tlb_conn_object(self);
+    while (tlslife_conn_get0_outer(conn)) {
+        conn = tlslife_conn_get0_outer(conn);
+    }
+    if (conn == tlb_conn_object(self) || !tlb_known(L, &tlb_conn_type, conn)) {
+        lua_pushvalue(L, 1);
+    }
+    ((tlb_conn *)lua_touserdata(L, -1))->watched = true;
+}
 
 /*
  * Pushes the object whose descriptor is waited for, and returns the descriptor: the connection's
@@ -302,9 +342,11 @@ static int push_owner(lua_State *L, tlb_conn *self, int fd) {
         tlb_push(L, &tlb_store_type, lookup.store);
         return tlb_store_watch(L, lua_gettop(L), fd);
     }
-    lua_pushvalue(L, 1);
+    push_watched(L, self);
     return fd;
 }
+
+/* -------------------------------------------------------------------------- waiting for a store */
 
 static void set_lookup(lua_State *L, tlb_conn *self, bool looks_up) {
     push_table(L, TLB_STATE_LOOKUPS);
@@ -432,8 +474,6 @@ static unsigned begin(lua_State *L, tlb_conn *self, const tlb_call *call, int lo
     self->handle.state->run = 0;
     if (self->question == TLSLIFE_WANT_SESSION) {
         set_lookup(L, self, true);
-    } else {
-        self->watched = true;
     }
     return waiter_of(self, call->verb->what)->turn;
 }

@@ -35,6 +35,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,7 +61,15 @@ typedef struct descriptors {
     bool ended;   /* a read has returned 0 */
     bool drained; /* the last read returned fewer bytes than it was asked for */
     bool held;    /* the kernel holds tickets that wait for more */
+    bool tls;     /* noted in over_tls */
 } descriptors;
+
+/*
+ * By number: the descriptor is owned by a live BIO, and TLS goes over it. A program that gives such
+ * a number to another connection would send that one's bytes past TLS.
+ */
+#define NOTED_MAX 65536
+static atomic_bool over_tls[NOTED_MAX];
 
 /*
  * Asks poll. Returns 0, with errno EAGAIN, if a call would wait. Other results are for read or
@@ -245,11 +254,31 @@ static long fd_ctrl(BIO *bio, int command, long number, void *pointer) {
     }
 }
 
+static void note_tls(int fd, bool tls) {
+    if (fd >= 0 && fd < NOTED_MAX) {
+        atomic_store_explicit(&over_tls[fd], tls, memory_order_relaxed);
+    }
+}
+
+void tlsl_fd_set_tls(BIO *bio, bool tls) {
+    descriptors *fds = BIO_get_data(bio);
+    if (fds->owned && fds->tls != tls) {
+        fds->tls = tls;
+        note_tls(fds->read_fd, tls);
+        note_tls(fds->write_fd, tls);
+    }
+}
+
+bool tlsl_fd_has_tls(int fd) {
+    return fd >= 0 && fd < NOTED_MAX && atomic_load_explicit(&over_tls[fd], memory_order_relaxed);
+}
+
 static int fd_destroy(BIO *bio) {
     descriptors *fds = BIO_get_data(bio);
     if (fds == NULL) {
         return 1;
     }
+    tlsl_fd_set_tls(bio, false);
     if (fds->owned) {
         int kept = errno;
         (void)close(fds->read_fd);

@@ -27,6 +27,12 @@ int tlsl_fd_read(BIO *bio);
 int tlsl_fd_write(BIO *bio);
 /* Whether the last read took all that was there. */
 bool tlsl_fd_drained(BIO *bio);
+/*
+ * Says whether TLS goes over the descriptors of bio from now on, if they are owned; and whether it
+ * does over fd, of any live BIO that owns it. Not known for numbers of 65536 and more.
+ */
+void tlsl_fd_set_tls(BIO *bio, bool tls);
+bool tlsl_fd_has_tls(int fd);
 /* Called when the SSL is freed: other code may hold a reference to bio, which may live longer. */
 void tlsl_fd_forget_ssl(BIO *bio);
 /* Called before a wait for the descriptor: sends tickets that still wait for more. */

@@ -21,6 +21,7 @@ typedef enum tlsl_transport_kind {
     TLSL_NONE = 0,
     TLSL_FD,
     TLSL_MEMORY,
+    TLSL_NESTED, /* the application data of another connection */
     TLSL_FOREIGN /* the BIOs of an SSL that the host made */
 } tlsl_transport_kind;
 
@@ -40,6 +41,11 @@ typedef struct tlsl_transport {
     tlsl_queue *out; /* of set_memory, until there is another transport: drain reads it */
     char *service;   /* as dialled; it is part of the key of a client's sessions */
     struct tlsl_proxied *proxied; /* proxied.c: where a PROXY header comes first; else NULL */
+    /* nested.c: the connection that carries this one (with a reference), the one that this one
+     * carries (without), and the status of the last call that was made for that one */
+    tlslife_conn *outer;
+    tlslife_conn *inner;
+    uint8_t inner_status;
 } tlsl_transport;
 
 /* data.c: what reads and writes have left unfinished. */

@@ -32,7 +32,8 @@
 /* ----------------------------------------------------------------------------------------- read */
 
 static bool usable(const tlslife_conn *conn) {
-    return conn->open && conn->final_status == TLSLIFE_OK && conn->transport.kind != TLSL_NONE;
+    return conn->open && conn->final_status == TLSLIFE_OK && conn->transport.kind != TLSL_NONE &&
+           conn->transport.inner == NULL;
 }
 
 /* The result of libssl for a call of 0 bytes looks like that of a broken connection. */
@@ -132,8 +133,11 @@ size_t tlslife_conn_pending(const tlslife_conn *conn) {
     return tlsl_early_pending(conn) + (pending > 0 ? (size_t)pending : 0);
 }
 
+/* Records that the connection outside has decrypted are bytes of the one inside. */
 bool tlslife_conn_has_pending(const tlslife_conn *conn) {
-    return tlsl_early_pending(conn) > 0 || (!awaits_answer(conn) && SSL_has_pending(conn->ssl));
+    bool outside = conn->transport.outer != NULL && tlslife_conn_has_pending(conn->transport.outer);
+    return tlsl_early_pending(conn) > 0 ||
+           (!awaits_answer(conn) && (SSL_has_pending(conn->ssl) || outside));
 }
 
 bool tlslife_conn_drained(const tlslife_conn *conn) {
@@ -144,6 +148,9 @@ bool tlslife_conn_drained(const tlslife_conn *conn) {
 
 /* A peer may be waiting for bytes that cork holds back, so the connection is not idle then. */
 bool tlslife_conn_idle(const tlslife_conn *conn) {
+    if (conn->transport.inner != NULL) {
+        return tlslife_conn_idle(conn->transport.inner);
+    }
     return usable(conn) && !conn->data.unanswered && !conn->data.write_waits &&
            conn->data.held_len == 0 && !tlslife_conn_has_pending(conn);
 }
@@ -327,6 +334,9 @@ tlslife_status tlslife_conn_writev(tlslife_conn *conn, const tlslife_bytes *piec
 }
 
 tlslife_status tlslife_conn_cork(tlslife_conn *conn, bool cork) {
+    if (cork && conn->transport.inner != NULL) {
+        return tlsl_conn_carries(conn, "cork");
+    }
     if (cork && conn->data.held == NULL) {
         conn->data.held = malloc(TLSL_RECORD);
         if (conn->data.held == NULL) {

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "base/session_value.h"
+#include "net/fd.h"
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/early.h"
@@ -116,6 +117,9 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadl
         return status;
     }
     tlsl_conn_set_tickets(conn);
+    if (conn->transport.kind == TLSL_FD) {
+        tlsl_fd_set_tls(SSL_get_rbio(conn->ssl), true);
+    }
     conn->begun = true;
     return TLSLIFE_OK;
 }

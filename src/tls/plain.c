@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@
 #include "base/error_queue.h"
 #include "net/front.h"
 #include "tls/conn.h"
+#include "tls/nested.h"
 #include "tls/proxied.h"
 #include "tls/traced.h"
 #include "tls/verdict.h"
@@ -44,14 +46,20 @@ static tlslife_status check(tlslife_conn *conn, int64_t *deadline, const char *v
 }
 
 /* After a BIO has moved nothing. OK means that the call has waited, and tries again. */
-static tlslife_status unmoved(tlslife_conn *conn, BIO *bio, tlslife_status want, int64_t *deadline,
+static tlslife_status unmoved(tlslife_conn *conn, BIO *bio, bool reads, int64_t *deadline,
                               const char *verb) {
     int failure = errno;
-    if (BIO_should_retry(bio)) {
-        return tlsl_conn_wait(conn, want, deadline);
+    tlslife_status outer = tlsl_nested_status(conn);
+    if (BIO_should_retry(bio) && outer == TLSLIFE_OK) {
+        return tlsl_conn_wait(conn, BIO_should_write(bio) ? TLSLIFE_WANT_WRITE : TLSLIFE_WANT_READ,
+                              deadline);
     }
-    if (want == TLSLIFE_WANT_READ && BIO_eof(bio)) {
-        return TLSLIFE_CLOSED;
+    if (reads && BIO_eof(bio)) {
+        return outer == TLSLIFE_TRUNCATED ? outer : TLSLIFE_CLOSED;
+    }
+    if (outer != TLSLIFE_OK) {
+        tlsl_nested_explain(conn, verb);
+        return TLSLIFE_ERROR;
     }
     return tlsl_fail_system(tlsl_conn_error(conn), failure, "%s failed", verb);
 }
@@ -72,7 +80,7 @@ static tlslife_status read_plain(tlslife_conn *conn, void *buffer, size_t buffer
         if (BIO_read_ex(bio, buffer, buffer_len, out_read) == 1) {
             return TLSLIFE_OK;
         }
-        status = unmoved(conn, bio, TLSLIFE_WANT_READ, &deadline, verb);
+        status = unmoved(conn, bio, true, &deadline, verb);
     }
     return status;
 }
@@ -99,7 +107,7 @@ tlslife_status tlslife_conn_plain_write(tlslife_conn *conn, const void *bytes, s
                          &now) == 1) {
             *out_written += now;
         } else {
-            status = unmoved(conn, bio, TLSLIFE_WANT_WRITE, &deadline, verb);
+            status = unmoved(conn, bio, false, &deadline, verb);
         }
     }
     return tlsl_called(conn, verb, since, status, *out_written);

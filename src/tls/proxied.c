@@ -20,6 +20,7 @@
 #include "net/proxy.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
+#include "tls/nested.h"
 #include "tls/proxied.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -134,7 +135,7 @@ const char *tlsl_proxied_client(const tlslife_conn *conn) {
 }
 
 bool tlslife_conn_proxy_address(const tlslife_conn *conn, char *out, size_t out_len) {
-    const tlsl_proxied *proxied = conn->transport.proxied;
+    const tlsl_proxied *proxied = tlsl_outermost(conn)->transport.proxied;
     int fd = tlslife_conn_fd(conn);
     return proxied != NULL && proxied->done && fd >= 0 && tlsl_peer_address(fd, out, out_len);
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/error_queue.h"
+#include "net/fd.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/context.h"
@@ -96,6 +97,10 @@ static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
         int ret = under_way ? SSL_do_handshake(conn->ssl) : shut_down(conn);
         if (!under_way && ret >= 0) {
             tlsl_conn_facts(conn);
+            if (ret == 1 && conn->transport.kind == TLSL_FD) {
+                /* Other bytes may follow, of this connection or another. */
+                tlsl_fd_set_tls(SSL_get_rbio(conn->ssl), false);
+            }
             return ret == 0 ? TLSLIFE_SENT : TLSLIFE_OK;
         }
         status = ret == 1 ? TLSLIFE_OK : tlsl_conn_settle(conn, ret, deadline, "shutdown");

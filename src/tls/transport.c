@@ -1,6 +1,6 @@
 /*
- * transport.c: sets what carries a connection's records: a descriptor, a pair in memory, or memory
- * whose bytes the program moves.
+ * transport.c: sets what carries a connection's records: a descriptor, a pair in memory, memory
+ * whose bytes the program moves, or another connection.
  *
  * Each call that sets a transport replaces the one before. The BIOs belong to the connection's SSL.
  * The connection keeps their kind alone, so that a call knows what to wait for.
@@ -28,6 +28,7 @@
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/handshake.h"
+#include "tls/nested.h"
 #include "tls/proxied.h"
 #include "tls/traced.h"
 #include "tls/transport.h"
@@ -50,6 +51,7 @@ void tlsl_transport_drop(tlslife_conn *conn) {
     if (conn->transport.kind != TLSL_NONE && conn->transport.kind != TLSL_FOREIGN) {
         SSL_set_bio(conn->ssl, NULL, NULL);
     }
+    tlsl_nested_part(conn);
     if (conn->transport.in != NULL) {
         tlsl_queue_end(conn->transport.out);
         tlsl_queue_free(conn->transport.in);
@@ -108,40 +110,35 @@ static tlslife_status use_fds(tlslife_conn *conn, int read_fd, int write_fd, boo
     return TLSLIFE_OK;
 }
 
-static tlslife_status check_open(tlslife_conn *conn, int fd) {
-    return fcntl(fd, F_GETFD) != -1
+static tlslife_status check_fd(tlslife_conn *conn, int fd) {
+    if (fcntl(fd, F_GETFD) == -1) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%d is not an open descriptor", fd);
+    }
+    return !tlsl_fd_has_tls(fd)
                ? TLSLIFE_OK
-               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%d is not an open descriptor", fd);
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                                "descriptor %d is that of a TLS connection, whose records would be "
+                                "broken: for TLS in TLS use set_connection",
+                                fd);
 }
 
 tlslife_status tlslife_conn_set_fds(tlslife_conn *conn, int read_fd, int write_fd) {
-    if (check_open(conn, read_fd) != TLSLIFE_OK || check_open(conn, write_fd) != TLSLIFE_OK) {
+    if (check_fd(conn, read_fd) != TLSLIFE_OK || check_fd(conn, write_fd) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     return use_fds(conn, read_fd, write_fd, false);
 }
 
 tlslife_status tlslife_conn_set_fd(tlslife_conn *conn, int fd) {
-    return check_open(conn, fd) == TLSLIFE_OK ? use_fds(conn, fd, fd, false) : TLSLIFE_ERROR;
+    return check_fd(conn, fd) == TLSLIFE_OK ? use_fds(conn, fd, fd, false) : TLSLIFE_ERROR;
 }
 
 tlslife_status tlslife_conn_take_fd(tlslife_conn *conn, int fd) {
-    return check_open(conn, fd) == TLSLIFE_OK ? tlsl_conn_own_fd(conn, fd) : TLSLIFE_ERROR;
+    return check_fd(conn, fd) == TLSLIFE_OK ? tlsl_conn_own_fd(conn, fd) : TLSLIFE_ERROR;
 }
 
 tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd) {
     return use_fds(conn, fd, fd, true);
-}
-
-int tlslife_conn_fd(const tlslife_conn *conn) {
-    if (conn->transport.dial != NULL) {
-        bool writing;
-        return tlsl_dial_fd(conn->transport.dial, &writing);
-    }
-    if (conn->transport.kind == TLSL_FD) {
-        return tlsl_fd_read(SSL_get_rbio(conn->ssl));
-    }
-    return conn->transport.kind == TLSL_FOREIGN ? SSL_get_rfd(conn->ssl) : -1;
 }
 
 /* The descriptor of the transport in one direction, or -1. */
@@ -153,6 +150,14 @@ static int fd_for(const tlslife_conn *conn, bool writing) {
     case TLSL_FOREIGN: return writing ? SSL_get_wfd(conn->ssl) : SSL_get_rfd(conn->ssl);
     default: return -1;
     }
+}
+
+int tlslife_conn_fd(const tlslife_conn *conn) {
+    if (conn->transport.dial != NULL) {
+        bool writing;
+        return tlsl_dial_fd(conn->transport.dial, &writing);
+    }
+    return fd_for(tlsl_outermost(conn), false);
 }
 
 static int store_fd(const tlslife_conn *conn, bool *out_writing, int *out_timeout_ms) {
@@ -169,7 +174,7 @@ static int store_fd(const tlslife_conn *conn, bool *out_writing, int *out_timeou
 
 /* Whether a read finds bytes that were given back, of which no descriptor tells. */
 static bool has_unread(const tlslife_conn *conn, tlslife_status want) {
-    bool ours = conn->transport.kind == TLSL_FD || conn->transport.kind == TLSL_MEMORY;
+    bool ours = conn->transport.kind != TLSL_NONE && conn->transport.kind != TLSL_FOREIGN;
     return ours && want == TLSLIFE_WANT_READ &&
            tlsl_front_len(tlsl_front_of(SSL_get_rbio(conn->ssl))) > 0;
 }
@@ -186,6 +191,12 @@ int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *ou
         *out_timeout_ms = tlsl_left_ms(tlsl_dial_until(conn->transport.dial));
         return tlsl_dial_fd(conn->transport.dial, out_writing);
     }
+    if (conn->transport.outer != NULL) {
+        int timeout_ms = *out_timeout_ms;
+        int fd = tlslife_conn_wait_fd(conn->transport.outer, want, out_writing, out_timeout_ms);
+        *out_timeout_ms = timeout_ms == 0 ? 0 : *out_timeout_ms;
+        return fd;
+    }
     if (conn->transport.kind == TLSL_FD) {
         tlsl_fd_push(SSL_get_wbio(conn->ssl));
     }
@@ -193,7 +204,7 @@ int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *ou
 }
 
 bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len) {
-    const char *client = tlsl_proxied_client(conn);
+    const char *client = tlsl_proxied_client(tlsl_outermost(conn));
     int fd = tlslife_conn_fd(conn);
     if (client != NULL) {
         int needed = snprintf(out, out_len, "%s", client);
@@ -363,6 +374,23 @@ tlslife_status tlslife_conn_set_memory(tlslife_conn *conn, size_t capacity) {
     conn->transport.out = out;
     return TLSLIFE_OK;
 }
+
+/* ------------------------------------------------------------------------- another connection */
+
+tlslife_status tlslife_conn_set_connection(tlslife_conn *conn, tlslife_conn *outer) {
+    if (tlsl_nested_check(conn, outer) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    BIO *bio = tlsl_nested_bio(outer);
+    if (bio == NULL) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
+    }
+    install(conn, bio, TLSL_NESTED);
+    tlsl_nested_join(conn, outer);
+    return TLSLIFE_OK;
+}
+
+/* -------------------------------------------------------------------------------- feed and drain */
 
 static tlslife_status not_by_hand(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s needs the transport of set_memory", verb);

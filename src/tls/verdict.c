@@ -33,6 +33,7 @@
 #include "tls/hint.h"
 #include "tls/keylog.h"
 #include "tls/lookup.h"
+#include "tls/nested.h"
 #include "tls/permit.h"
 #include "tls/traced.h"
 #include "tls/verdict.h"
@@ -163,18 +164,32 @@ static tlslife_status conclude(tlslife_conn *conn, int system_errno, const char 
         return tlsl_conn_fail(conn, TLSLIFE_ERR_TLS,
                               "%s in a renegotiation met data of the peer: read them first", verb);
     }
-    explain(conn, system_errno, verb);
+    if ((code == 0 || ended) && tlsl_nested_status(conn) != TLSLIFE_OK) {
+        ERR_clear_error();
+        tlsl_nested_explain(conn, verb);
+    } else {
+        explain(conn, system_errno, verb);
+    }
     if (is_half_closed(code)) {
         return TLSLIFE_ERROR;
     }
     return tlsl_conn_end(conn, ended ? TLSLIFE_TRUNCATED : TLSLIFE_ERROR);
 }
 
+/* A question of the connection that carries this one is no want, and ends nothing. */
+static tlslife_status want_read(tlslife_conn *conn, const char *verb) {
+    if (tlsl_nested_status(conn) == TLSLIFE_OK) {
+        return TLSLIFE_WANT_READ;
+    }
+    tlsl_nested_explain(conn, verb);
+    return TLSLIFE_ERROR;
+}
+
 static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
     int system_errno = errno;
     switch (SSL_get_error(conn->ssl, ret)) {
     case SSL_ERROR_WANT_READ:
-        return tlsl_handshake_held(conn) ? tlsl_handshake_question(conn) : TLSLIFE_WANT_READ;
+        return tlsl_handshake_held(conn) ? tlsl_handshake_question(conn) : want_read(conn, verb);
     case SSL_ERROR_WANT_WRITE: return TLSLIFE_WANT_WRITE;
     case SSL_ERROR_WANT_CLIENT_HELLO_CB:
         return tlsl_search_waits(conn) ? TLSLIFE_WANT_SESSION : TLSLIFE_WANT_HELLO;
@@ -188,9 +203,18 @@ static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
 
 /* -------------------------------------------------------------------------------- ready, settle */
 
+tlslife_status tlsl_conn_carries(tlslife_conn *conn, const char *verb) {
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                          "%s on a connection that carries another: close the inner one first",
+                          verb);
+}
+
 tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
     if (conn->final_status != TLSLIFE_OK) {
         return tlsl_conn_final_status(conn);
+    }
+    if (conn->transport.inner != NULL) {
+        return tlsl_conn_carries(conn, verb);
     }
     if (conn->asked.verify != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
         /* A client certificate came after the handshake, and the program is asked before data. */
@@ -214,8 +238,9 @@ static int fd_to_wait_for(const tlslife_conn *conn, bool reading) {
 
 tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t *deadline) {
     bool reading = status == TLSLIFE_WANT_READ;
+    const tlslife_conn *outermost = tlsl_outermost(conn);
     if (!conn->blocking || (!reading && status != TLSLIFE_WANT_WRITE) ||
-        conn->transport.kind == TLSL_MEMORY) {
+        outermost->transport.kind == TLSL_MEMORY) {
         return status;
     }
     if (*deadline == TLSL_DEADLINE_UNSET) {
@@ -223,7 +248,7 @@ tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t
     }
     uint64_t since = tlsl_waits(conn, reading ? "read" : "write");
     tlslife_status waited =
-        tlsl_wait_fd(fd_to_wait_for(conn, reading), reading ? POLLIN : POLLOUT, *deadline);
+        tlsl_wait_fd(fd_to_wait_for(outermost, reading), reading ? POLLIN : POLLOUT, *deadline);
     int failure = errno;
     tlsl_waited(conn, reading ? "read" : "write", since);
     if (waited == TLSLIFE_ERROR) {

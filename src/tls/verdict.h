@@ -16,6 +16,8 @@
  * question that is open is asked again. verb is for the message.
  */
 tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb);
+/* Refuses a verb whose bytes would come between those of the connection that conn carries. */
+tlslife_status tlsl_conn_carries(tlslife_conn *conn, const char *verb);
 /*
  * After an SSL_ call that returned ret <= 0. OK means that it has waited, and that the SSL_ call is
  * to be made again; another status is the one to return. *deadline starts as TLSL_DEADLINE_UNSET.
