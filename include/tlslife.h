@@ -1149,6 +1149,33 @@ TLSLIFE_API bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, 
  */
 TLSLIFE_API bool tlslife_conn_proxy_address(const tlslife_conn *conn, char *out, size_t out_len);
 
+/* Types of the fields of a PROXY header of version 2, and of those within its field SSL. */
+enum {
+    TLSLIFE_PROXY_ALPN = 0x01,
+    TLSLIFE_PROXY_AUTHORITY = 0x02, /* the server name (SNI) that the client sent to the proxy */
+    TLSLIFE_PROXY_CRC32C = 0x03,
+    TLSLIFE_PROXY_NOOP = 0x04,
+    TLSLIFE_PROXY_UNIQUE_ID = 0x05,
+    TLSLIFE_PROXY_SSL = 0x20,
+    TLSLIFE_PROXY_SSL_VERSION = 0x21,
+    TLSLIFE_PROXY_SSL_CN = 0x22,
+    TLSLIFE_PROXY_SSL_CIPHER = 0x23,
+    TLSLIFE_PROXY_SSL_SIG_ALG = 0x24,
+    TLSLIFE_PROXY_SSL_KEY_ALG = 0x25,
+    TLSLIFE_PROXY_NETNS = 0x30
+};
+
+/*
+ * The value of such a field, as the proxy has sent it; lent while the connection has its transport.
+ * Any type, 0 to 255. Returns false where the header has none, and until it was read. SSL begins
+ * with a byte of flags (1: the client speaks TLS, 2: it showed a certificate on this connection, 4:
+ * in this session) and four of the result of verification, most significant first. SSL_CN is worth
+ * something only if this is 0 and one of 2 and 4 is there: HAProxy says 0 where it has verified
+ * nothing, too.
+ */
+TLSLIFE_API bool tlslife_conn_proxy_tlv(const tlslife_conn *conn, unsigned type,
+    tlslife_bytes *out);
+
 /*
  * Closes an owned descriptor, or ends a memory stream, and detaches the transport. The peer of a
  * memory transport reads the end of the stream. The SSL stays.
@@ -1800,7 +1827,8 @@ enum { TLSLIFE_PROXY_V1 = 1, TLSLIFE_PROXY_V2 = 2 };
  * byte is read.
  *
  * The first call that moves bytes reads the header, within its deadline. A header that is missing,
- * cut, wrong or longer than 2048 bytes ends that connection (ERR_TLS). Where the proxy speaks for
+ * cut, wrong or longer than 2048 bytes ends that connection (ERR_TLS), and so does one whose fields
+ * are cut, or repeated, or whose checksum is wrong. Where the proxy speaks for
  * itself (UNKNOWN, LOCAL, or for a Unix socket) the peer is the proxy.
  *
  * No other thread may accept meanwhile. Errors: USAGE (no sources, or what is none), MEMORY.

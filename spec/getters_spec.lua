@@ -33,7 +33,7 @@ local NO_GETTERS = {
     "accept", "accept_early", "add_tlsa", "cancel", "clear", "close", "close_transport", "connect",
     "cork", "dial", "drain", "dup",
     "export_keying_material", "feed", "feed_eof", "flush", "free", "handshake", "key_update",
-    "new_session_ticket", "peek", "plain_read", "plain_write",
+    "new_session_ticket", "peek", "plain_read", "plain_write", "proxy_tlv",
     "read", "read_early", "read_into", "renegotiate", "request_client_certificate", "set_alpn",
     "set_blocking", "set_connection", "set_dane", "set_fd",
     "set_groups", "set_hostname", "set_memory", "set_num_tickets", "set_quiet_shutdown",

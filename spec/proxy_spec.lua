@@ -281,12 +281,118 @@ describe("the sources of PROXY headers", function()
     end)
 end)
 
+-- A field.
+local function tlv(kind, value)
+    return string.char(kind) .. (">I2"):pack(#value) .. value
+end
+
+local function crc32c(bytes)
+    local crc = 0xffffffff
+    for i = 1, #bytes do
+        crc = crc ~ bytes:byte(i)
+        for _ = 1, 8 do crc = (crc >> 1) ~ (crc & 1 ~= 0 and 0x82f63b78 or 0) end
+    end
+    return crc ~ 0xffffffff
+end
+
+-- A header whose checksum, somewhere in the middle, is right; or wrong by so much.
+local function checked(before, after, wrong)
+    local zeros = v2(0x21, 0x11, IPV4 .. before .. tlv(3, "\0\0\0\0") .. after)
+    local sum = (">I4"):pack(crc32c(zeros) ~ (wrong or 0))
+    return v2(0x21, 0x11, IPV4 .. before .. tlv(3, sum) .. after)
+end
+
+local SSL <const> = tlv(0x20, "\7\0\0\0\0" .. tlv(0x21, "TLSv1.3") .. tlv(0x22, "a client") ..
+    tlv(0x25, "EC256") .. tlv(0x24, "SHA256") .. tlv(0x23, "TLS_AES"))
+
+describe("the fields of a PROXY header", function()
+    local function fields_of(header, ...)
+        local client, server = connected()
+        client:plain_write(header .. "!")
+        assert.is_nil(server:proxy_tlv "ssl")
+        assert.equal("!", (read(server)))
+        local values = {}
+        for i, kind in ipairs {...} do values[i] = server:proxy_tlv(kind) or false end
+        client:free()
+        return values, server
+    end
+
+    it("are given by name and by number", function()
+        local header = v2(0x21, 0x11, IPV4 .. tlv(4, "") .. tlv(2, "a.example") .. tlv(1, "h2") ..
+            tlv(4, "pad") .. tlv(5, "id\0") .. SSL .. tlv(0x30, "blue") .. tlv(0xea, "x") ..
+            tlv(0xea, "y") .. tlv(0xff, ""))
+        local values, server = fields_of(header, "authority", "alpn", "unique_id", "ssl_version",
+            "ssl_cn", "ssl_cipher", "ssl_sig_alg", "ssl_key_alg", "netns", "crc32c", 0xea, 0xff,
+            0xe0, 2, 0x22)
+        assert.same({"a.example", "h2", "id\0", "TLSv1.3", "a client", "TLS_AES", "SHA256",
+            "EC256", "blue", false, "x", "", false, "a.example", "a client"}, values)
+        local flags, verified = (">B I4"):unpack(server:proxy_tlv "ssl")
+        assert.same({7, 0}, {flags, verified})
+        for _, bad in ipairs {"sslcn", "", -1, 256, 1.5, {}, true} do
+            expect.refused(bad, server.proxy_tlv, server, bad)
+        end
+        server:close_transport()
+        assert.is_nil(server:proxy_tlv "alpn")
+    end)
+
+    it("are none in version 1, and where the proxy speaks for itself", function()
+        for _, header in ipairs {GOOD[1][1], v2(0x20, 0x11, IPV4 .. tlv(2, "x")),
+            v2(0x21, 0x11, IPV4)} do
+            assert.same({false, false}, (fields_of(header, "authority", 4)))
+        end
+    end)
+
+    it("may have a checksum, which must be right", function()
+        for _, place in ipairs {{"", ""}, {tlv(2, "a.example"), SSL}, {SSL, ""}, {"", SSL}} do
+            assert.truthy(judge(checked(place[1], place[2])))
+            for bit = 0, 31, 7 do
+                local _, why, err = judge(checked(place[1], place[2], 1 << bit))
+                assert.truthy(why and why:find "whose checksum is wrong", why)
+                assert.equal("tls", err.code)
+            end
+        end
+        -- each byte of the header counts
+        local good = checked(tlv(2, "b"), "")
+        for i = 17, #good do
+            local bad = good:sub(1, i - 1) .. string.char(good:byte(i) ~ 1) .. good:sub(i + 1)
+            assert.is_nil((judge(bad)), i)
+        end
+    end)
+
+    it("end the connection where they are malformed", function()
+        for name, fields in pairs {
+            ["a short checksum"] = tlv(3, "\0\0\0"), ["a long checksum"] = tlv(3, ("\0"):rep(5)),
+            ["two checksums"] = tlv(3, "\0\0\0\0") .. tlv(3, "\0\0\0\0"),
+            ["two names"] = tlv(2, "a") .. tlv(2, "b"), ["two of TLS"] = SSL .. SSL,
+            ["a long id"] = tlv(5, ("x"):rep(129)), ["a short one of TLS"] = tlv(0x20, "\1\0\0\0"),
+            ["a cut one within TLS"] = tlv(0x20, "\1\0\0\0\0\33\0\4abc"),
+            ["two common names"] = tlv(0x20, "\7\0\0\0\0" .. tlv(0x22, "a") .. tlv(0x22, "b")),
+            ["a common name outside of TLS"] = tlv(0x22, "a"),
+            ["a name within TLS"] = tlv(0x20, "\7\0\0\0\0" .. tlv(2, "a")),
+            ["TLS within TLS"] = tlv(0x20, "\7\0\0\0\0" .. SSL), ["no length"] = "\2\0",
+            ["a lying length"] = "\2\0\9abc", ["a byte behind"] = tlv(2, "a") .. "\4",
+        } do
+            local address, why, err = judge(v2(0x21, 0x11, IPV4 .. fields))
+            assert.is_nil(address, name)
+            assert.truthy(why:find "PROXY header", name .. ": " .. why)
+            assert.equal("tls", err.code)
+        end
+        assert.truthy(judge(v2(0x21, 0x11, IPV4 .. tlv(5, ("x"):rep(128)))))
+    end)
+end)
+
 describe("tls.serve behind a proxy", function()
     local OPTIONS <const> = [[
         proxy_protocol = true, proxy_from = {"127.0.0.1"}, workers = 2,
         handler = function(conn)
             conn:read()
             local text = conn:peer_address() .. " by " .. conn:proxy_address()
+            if conn:proxy_tlv "crc32c" then
+                local flags, verified = (">B I4"):unpack(conn:proxy_tlv "ssl")
+                text = ("%s, %s of %s, %d %d %s, %s"):format(text, conn:proxy_tlv "unique_id",
+                    conn:proxy_tlv "authority", flags, verified,
+                    tostring(conn:proxy_tlv "ssl_cn"), conn:proxy_tlv "ssl_version")
+            end
             local head = "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
             conn:write(head:format(#text, text))
         end,
@@ -350,5 +456,46 @@ listen one
             end
             haproxy:stop()
         end
+    end)
+
+    it("learns from HAProxy whose TLS it has ended", function()
+        if not os.execute "command -v haproxy >/dev/null 2>&1" then
+            return pending "haproxy is not installed"
+        end
+        local port = process.free_port()
+        local pem = process.spill(process.directory() .. "/front.pem",
+            pki.server_cert .. pki.server_key)
+        local path = process.spill(process.directory() .. "/ssl-cn.cfg", ([[
+defaults
+    mode tcp
+    timeout connect 30s
+    timeout client 60s
+    timeout server 60s
+frontend front
+    unique-id-format id-%%pid
+    bind 127.0.0.1:%d ssl crt "%s" ca-file "%s" verify optional
+    default_backend back
+backend back
+    server one 127.0.0.1:%d ssl verify none send-proxy-v2-ssl-cn %s
+]]):format(port, pem, pki.ca_file, server.port,
+            "proxy-v2-options crc32c,authority,unique-id"))
+        local haproxy = process.start {"haproxy", "-db", "-f", path, timeout = 60}
+        haproxy:wait_for_port(port)
+        for _, case in ipairs {
+            {"", "1 0 nil"}, -- HAProxy says 0 also where it has verified nothing
+            {pki.client_cert_file, "7 0 client"},
+        } do
+            local words = {"curl", "-sS", "--cacert", pki.ca_file, "--max-time", "60",
+                "https://localhost:" .. port .. "/", timeout = 60}
+            if case[1] ~= "" then
+                table.move({"--cert", case[1], "--key", pki.client_key_file}, 1, 4, #words + 1,
+                    words)
+            end
+            local code, output = process.run(words)
+            assert.equal(0, code, output)
+            assert.truthy(output:find(", id%-%d+ of localhost, " .. case[2] .. ", TLSv1%.3$"),
+                output)
+        end
+        haproxy:stop()
     end)
 end)

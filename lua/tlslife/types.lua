@@ -777,6 +777,16 @@ function Connection:peer_address() end
 ---@return string?
 function Connection:proxy_address() end
 
+---@alias tlslife.ProxyField
+---| "alpn" | "authority" | "crc32c" | "unique_id" | "netns"
+---| "ssl" | "ssl_version" | "ssl_cn" | "ssl_cipher" | "ssl_sig_alg" | "ssl_key_alg"
+
+---The value of a field of a PROXY header of version 2, as the proxy has sent it; nil where the
+---header has none, and until it was read. What "ssl" holds is in docs/serving.md.
+---@param type tlslife.ProxyField|integer
+---@return string?
+function Connection:proxy_tlv(type) end
+
 ---Closes an owned descriptor, or ends a memory stream, and detaches the transport.
 function Connection:close_transport() end
 

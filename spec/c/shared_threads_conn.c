@@ -237,6 +237,11 @@ CALL(tlslife_conn_proxy_address) {
     (void)tlslife_conn_proxy_address(either(h), address, sizeof address);
 }
 
+CALL(tlslife_conn_proxy_tlv) {
+    tlslife_bytes value;
+    (void)tlslife_conn_proxy_tlv(either(h), TLSLIFE_PROXY_AUTHORITY, &value);
+}
+
 CALL(tlslife_conn_plain_read) {
     char bytes[4];
     size_t len = 0;
@@ -697,6 +702,7 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_verify_result),
     CONN(tlslife_conn_peer_certificates_len),
     CONN(tlslife_conn_proxy_address),
+    CONN(tlslife_conn_proxy_tlv),
     CONN(tlslife_conn_plain_read),
     CONN(tlslife_conn_plain_write),
     CONN(tlslife_conn_unread),

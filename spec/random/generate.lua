@@ -19,7 +19,7 @@ local METHODS = {
     conn = {"dup", "up_ref", "free", "clear", "context", "error", "set_hostname", "hostname",
         "set_alpn", "set_groups",
         "set_num_tickets", "set_blocking", "blocking", "get_timeout", "dial", "set_fd",
-        "set_memory", "feed", "feed_eof", "drain",
+        "set_connection", "outer", "inner", "proxy_tlv", "set_memory", "feed", "feed_eof", "drain",
         "fd", "peer_address", "close_transport", "connect", "accept", "handshake", "handshake_done",
         "read", "peek", "read_into",
         "pending", "has_pending", "write", "cork", "flush", "write_early", "read_early",

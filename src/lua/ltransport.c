@@ -9,6 +9,8 @@
  */
 #include "binding.h"
 
+#include <string.h>
+
 /*
  * Keeps the value at the top alive for the transport. The previous transport's objects, which the
  * user value kept, may be collected only now that the transport was replaced.
@@ -233,6 +235,49 @@ static int conn_proxy_address(lua_State *L) {
     return tlb_optional_string(L, known ? address : NULL);
 }
 
+/* The type of a PROXY header's field, by name or number. */
+static unsigned tlv_type(lua_State *L, int idx) {
+    static const struct {
+        const char *name;
+        unsigned type;
+    } types[] = {
+        {"alpn", TLSLIFE_PROXY_ALPN},
+        {"authority", TLSLIFE_PROXY_AUTHORITY},
+        {"crc32c", TLSLIFE_PROXY_CRC32C},
+        {"unique_id", TLSLIFE_PROXY_UNIQUE_ID},
+        {"ssl", TLSLIFE_PROXY_SSL},
+        {"ssl_version", TLSLIFE_PROXY_SSL_VERSION},
+        {"ssl_cn", TLSLIFE_PROXY_SSL_CN},
+        {"ssl_cipher", TLSLIFE_PROXY_SSL_CIPHER},
+        {"ssl_sig_alg", TLSLIFE_PROXY_SSL_SIG_ALG},
+        {"ssl_key_alg", TLSLIFE_PROXY_SSL_KEY_ALG},
+        {"netns", TLSLIFE_PROXY_NETNS},
+    };
+    if (lua_type(L, idx) == LUA_TNUMBER) {
+        return (unsigned)tlb_size(L, idx, 0, 255, -1);
+    }
+    const char *name = tlb_text(L, idx);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (strcmp(types[i].name, name) == 0) {
+            return types[i].type;
+        }
+    }
+    luaL_argerror(L, idx, lua_pushfstring(L, "'%s' is no field of a PROXY header", name));
+    return 0;
+}
+
+static int conn_proxy_tlv(lua_State *L) {
+    tlb_self(L, &tlb_conn_type);
+    unsigned type = tlv_type(L, 2);
+    tlslife_bytes value;
+    if (tlslife_conn_proxy_tlv(tlb_getter(L), type, &value)) {
+        lua_pushlstring(L, (const char *)value.data, value.len);
+    } else {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
 /* --------------------------------------------------------------------------------------- memory */
 
 int tlb_pair(lua_State *L) {
@@ -314,6 +359,7 @@ const luaL_Reg tlb_conn_transport[] = {
     {"timeout", conn_timeout},
     {"peer_address", conn_peer_address},
     {"proxy_address", conn_proxy_address},
+    {"proxy_tlv", conn_proxy_tlv},
     {"close_transport", conn_close_transport},
     {NULL, NULL},
 };

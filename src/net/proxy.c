@@ -23,6 +23,7 @@
 
 #include "base/error.h"
 #include "net/proxy.h"
+#include "net/proxy_tlv.h"
 #include "tlslife.h"
 
 #define V1_MAX 107 /* with CR LF */
@@ -130,19 +131,6 @@ static int addresses_len(unsigned char kind) {
     }
 }
 
-/* Whether what follows the addresses is a list of types, lengths and values. */
-static bool are_fields(const unsigned char *bytes, size_t len) {
-    while (len >= 3) {
-        size_t field_len = 3 + ((size_t)bytes[1] << 8 | bytes[2]);
-        if (field_len > len) {
-            return false;
-        }
-        bytes += field_len;
-        len -= field_len;
-    }
-    return len == 0;
-}
-
 static const char *judge_v2(const unsigned char *bytes, size_t rest_len) {
     if (bytes[12] >> 4 != 2 || (bytes[12] & 15) > 1) {
         return "a PROXY header of another version than 2, or with another command than it has";
@@ -186,8 +174,8 @@ static size_t parse_v2(const unsigned char *bytes, size_t len, tlsl_proxy_header
     if ((bytes[12] & 15) == 1) {
         size_t begin = V2_LEN + (size_t)addresses_len(bytes[13]);
         read_client(bytes, out);
-        *reason =
-            are_fields(bytes + begin, out->len - begin) ? NULL : "a PROXY header with a cut field";
+        out->fields = begin;
+        *reason = tlsl_proxy_judge_tlvs(bytes, out->len, begin);
     }
     return 0;
 }

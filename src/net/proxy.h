@@ -17,6 +17,7 @@
 /* What a header says. */
 typedef struct tlsl_proxy_header {
     size_t len;                     /* bytes of the header */
+    size_t fields;                  /* where its fields begin (proxy_tlv.h), or 0: it has none */
     struct sockaddr_storage client; /* AF_UNSPEC if the header names none */
     socklen_t client_len;
 } tlsl_proxy_header;

@@ -18,6 +18,7 @@
 #include "base/error_queue.h"
 #include "net/front.h"
 #include "net/proxy.h"
+#include "net/proxy_tlv.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/nested.h"
@@ -31,7 +32,8 @@ struct tlsl_proxied {
     bool done;            /* the header was read */
     size_t len;           /* bytes that were read of it */
     char client[64];      /* as the header has it, as text, or "" */
-    unsigned char *bytes; /* TLSL_PROXY_MAX, until the header was read */
+    unsigned char *bytes; /* TLSL_PROXY_MAX, until the header was read; then its fields, or NULL */
+    size_t fields_len;    /* bytes of these */
 };
 
 tlslife_status tlsl_proxied_expect(tlslife_conn *conn, unsigned versions, bool refused) {
@@ -65,6 +67,20 @@ static tlslife_status refuse_source(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_end(conn, TLSLIFE_ERROR);
 }
 
+/* The rest of the bytes is of no use any more. If memory is short, the block stays as large. */
+static void keep_fields(tlsl_proxied *proxied, const tlsl_proxy_header *header) {
+    size_t len = header->fields > 0 ? header->len - header->fields : 0;
+    if (len == 0) {
+        free(proxied->bytes);
+        proxied->bytes = NULL;
+        return;
+    }
+    memmove(proxied->bytes, proxied->bytes + header->fields, len);
+    proxied->fields_len = len;
+    unsigned char *smaller = realloc(proxied->bytes, len);
+    proxied->bytes = smaller == NULL ? proxied->bytes : smaller;
+}
+
 /* What was read behind the header belongs to the stream. */
 static tlslife_status finish(tlslife_conn *conn, const tlsl_proxy_header *header) {
     tlsl_proxied *proxied = conn->transport.proxied;
@@ -76,8 +92,7 @@ static tlslife_status finish(tlslife_conn *conn, const tlsl_proxy_header *header
         (void)tlsl_address_text(&header->client, header->client_len, proxied->client,
                                 sizeof proxied->client);
     }
-    free(proxied->bytes);
-    proxied->bytes = NULL;
+    keep_fields(proxied, header);
     proxied->done = true;
     return TLSLIFE_OK;
 }
@@ -138,4 +153,10 @@ bool tlslife_conn_proxy_address(const tlslife_conn *conn, char *out, size_t out_
     const tlsl_proxied *proxied = tlsl_outermost(conn)->transport.proxied;
     int fd = tlslife_conn_fd(conn);
     return proxied != NULL && proxied->done && fd >= 0 && tlsl_peer_address(fd, out, out_len);
+}
+
+bool tlslife_conn_proxy_tlv(const tlslife_conn *conn, unsigned type, tlslife_bytes *out) {
+    const tlsl_proxied *proxied = tlsl_outermost(conn)->transport.proxied;
+    return proxied != NULL && proxied->done &&
+           tlsl_proxy_find_tlv(proxied->bytes, proxied->fields_len, type, out);
 }
