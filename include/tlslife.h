@@ -83,7 +83,7 @@ typedef struct tlslife_context tlslife_context; /* an SSL_CTX, frozen by its fir
 typedef struct tlslife_conn tlslife_conn;       /* an SSL and its transport */
 /* An SSL_SESSION. A function that returns one for a session that exists never returns NULL. */
 typedef struct tlslife_session tlslife_session;
-typedef struct tlslife_listener tlslife_listener; /* a listening TCP socket */
+typedef struct tlslife_listener tlslife_listener; /* one or more listening sockets */
 typedef struct tlslife_cache tlslife_cache; /* sessions, for contexts, Lua states and threads */
 typedef struct tlslife_store tlslife_store; /* a cache's external store of sealed bytes */
 typedef struct tlslife_keyring tlslife_keyring; /* keys that seal what leaves the process */
@@ -1789,11 +1789,14 @@ TLSLIFE_API tlslife_status tlslife_split_address(const char *text, char *out_hos
     char *out_service, size_t service_len, tlslife_error *err);
 
 /*
- * A listening TCP socket. host NULL means every address (IPv6 with IPv4 where there is IPv6).
- * service "0" picks a free port, and NULL means that host names it, as in ":443". backlog 0 means
- * 511. With reuse_port several processes share the port (SO_REUSEPORT). The calling thread resolves
- * a name, and waits for that. A host of "unix:/path" or "unix:@name" means tlslife_listen_unix with
- * the mode -1. Errors: USAGE (what can be no host or service), RESOLVE, SYSTEM.
+ * A listening TCP socket. host NULL means every address (IPv6 with IPv4 where there is IPv6). A
+ * name with several addresses gives a listener with a socket for each, on the same port; an address
+ * that this machine does not have is left out if there is another. If one of the others fails, none
+ * stays open. service "0" picks a free port, and NULL means that host names it, as in ":443".
+ * backlog 0 means 511. With reuse_port several processes share the port (SO_REUSEPORT). The calling
+ * thread resolves a name, and waits for that. A host of "unix:/path" or "unix:@name" means
+ * tlslife_listen_unix with the mode -1. Errors: USAGE (what can be no host or service), RESOLVE,
+ * SYSTEM.
  */
 TLSLIFE_API tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog,
     bool reuse_port, tlslife_error *err);
@@ -1816,6 +1819,31 @@ TLSLIFE_API tlslife_listener *tlslife_listen_unix(const char *name, int mode, in
  */
 TLSLIFE_API tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err);
 
+/*
+ * Lets listener accept from the sockets of other, too, and frees other, unless the call fails. The
+ * sockets take turns. Errors: USAGE (other is listener), MEMORY, SYSTEM.
+ */
+TLSLIFE_API tlslife_status tlslife_listener_add(tlslife_listener *listener,
+    tlslife_listener *other, tlslife_error *err);
+
+/*
+ * Takes the last of several sockets out, as a listener of its own, which the caller frees and which
+ * expects no PROXY header. OK with *out NULL means that the listener has one socket. For a program
+ * that hands its sockets to others. Errors: MEMORY, SYSTEM.
+ */
+TLSLIFE_API tlslife_status tlslife_listener_split(tlslife_listener *listener,
+    tlslife_listener **out, tlslife_error *err);
+
+/* How many sockets it has. */
+TLSLIFE_API size_t tlslife_listener_sockets_len(const tlslife_listener *listener);
+
+/*
+ * Writes the address of one of them ("127.0.0.1:8443", "unix:/path"; 128 bytes are enough). Returns
+ * false past the end.
+ */
+TLSLIFE_API bool tlslife_listener_address(const tlslife_listener *listener, size_t index,
+    char *out, size_t out_len);
+
 /* Versions of the PROXY protocol. */
 enum { TLSLIFE_PROXY_V1 = 1, TLSLIFE_PROXY_V2 = 2 };
 
@@ -1837,11 +1865,16 @@ enum { TLSLIFE_PROXY_V1 = 1, TLSLIFE_PROXY_V2 = 2 };
 TLSLIFE_API tlslife_status tlslife_listener_set_proxy_protocol(tlslife_listener *listener,
     unsigned versions, const char *const *sources, size_t sources_len, tlslife_error *err);
 
-/* Closes the socket and frees the listener. */
+/* Closes its sockets and frees the listener. */
 TLSLIFE_API void tlslife_listener_free(tlslife_listener *listener);
+
+/*
+ * What an event loop watches for reading: the socket, or for several a descriptor that tells of all
+ * and can do nothing else.
+ */
 TLSLIFE_API int tlslife_listener_fd(const tlslife_listener *listener);
 
-/* The port, or -1 for a Unix socket. */
+/* The port of the first socket, or -1 for a Unix socket. */
 TLSLIFE_API int tlslife_listener_port(const tlslife_listener *listener);
 
 /*

@@ -110,7 +110,7 @@ describe("a server in a program's own loop", function()
             handler = function(conn) conn:write(conn:read()) end,
             context = {certificate = p.server_cert_file, private_key = p.server_key_file},
         })
-        assert.equal(2, #server:ports())
+        assert.is_true(#server:ports() >= 2) -- localhost may have two addresses
         assert.is_false(server:stopping())
         local answers, stopped = {}, 0
         local watchdog = uv.new_timer()
@@ -124,7 +124,7 @@ describe("a server in a program's own loop", function()
                 local answer = ask(conn, "hello " .. port)
                 answers[#answers + 1] = answer
                 conn:close(1)
-                if #answers == 2 then
+                if #answers == #server:ports() then
                     server:stop(nil, function() stopped = stopped + 1 end)
                     server:stop(nil, function() stopped = stopped + 1 end)
                 end
@@ -132,10 +132,10 @@ describe("a server in a program's own loop", function()
         end
         uv.run()
         watchdog:close()
-        assert.equal(2, #answers)
+        assert.equal(#server:ports(), #answers)
         assert.equal(2, stopped)
         assert.is_true(server:stopping())
-        assert.equal(2, server:stats().accepted)
+        assert.equal(#server:ports(), server:stats().accepted)
         assert.equal(0, server:stats().connections)
         server:stop(0, function() stopped = stopped + 1 end)
         assert.equal(3, stopped)

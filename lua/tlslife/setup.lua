@@ -128,24 +128,41 @@ end
 
 -- ----------------------------------------------------------------------------------------- sockets
 
+-- The listeners of one address, each with one socket, or nil, message, err.
+local function listen_on(options, address, port)
+    local host, own_port = split(address)
+    local listener, message, err = core.listen(host, port or own_port, {
+        backlog = options.backlog, reuse_port = options.reuse_port,
+        mode = is_unix(address) and options.mode or nil,
+        proxy_protocol = options.proxy_protocol, proxy_from = options.proxy_from,
+    })
+    if not listener then return nil, message, err end
+    local list
+    list, message, err = listener:split()
+    if not list then
+        listener:close()
+        return nil, message, err
+    end
+    return list
+end
+
 --- Listens on the addresses of the options. ports, a list, replaces the ports that they name.
--- Returns the listeners and their ports (false for a Unix socket), two lists, or nil, message, err.
+-- Returns three lists: the listeners, of which a name with several addresses has several; their
+-- ports (false for a Unix socket); and the port of each address. Or nil, message, err.
 function setup.listen(options, ports)
-    local listeners, found = {}, {}
+    local listeners, found, of_addresses = {}, {}, {}
     for i, address in ipairs(addresses_of(options.address)) do
-        local host, port = split(address)
-        local listener, message, err = core.listen(host, ports and ports[i] or port, {
-            backlog = options.backlog, reuse_port = options.reuse_port,
-            mode = is_unix(address) and options.mode or nil,
-            proxy_protocol = options.proxy_protocol, proxy_from = options.proxy_from,
-        })
-        if not listener then
+        local list, message, err = listen_on(options, address, ports and ports[i])
+        if not list then
             for _, one in ipairs(listeners) do one:close() end
             return nil, message, err
         end
-        listeners[i], found[i] = listener, listener:port() or false
+        of_addresses[i] = list[1]:port() or false
+        for _, one in ipairs(list) do
+            listeners[#listeners + 1], found[#found + 1] = one, one:port() or false
+        end
     end
-    return listeners, found
+    return listeners, found, of_addresses
 end
 
 -- ------------------------------------------------------------------------------------------ shared

@@ -239,8 +239,11 @@ function tlslife.split_address(address) end
 
 ---A listening TCP socket, or Unix socket: "unix:/path", or "unix:@name" for an abstract name. A
 ---socket that a server which has ended left there is replaced. The file goes when the listener is
----closed. Raises for what can be no host or port. Errors: "resolve", "system".
----@param host string|nil nil: every address
+---closed. A name with several addresses (of IPv6 and IPv4, say) is listened to on each, on the same
+---port; one that this machine does not have is left out if there is another. A list of addresses is
+---one listener on all of them, each with a port of its own in it; the sockets take turns. If one
+---fails, none stays open. Raises for what can be no host or port. Errors: "resolve", "system".
+---@param host string|string[]|nil nil: every address
 ---@param port integer|string|nil 0 picks a free one; nil: host names it, as in "[::1]:8443"
 ---default: a backlog of 511, and for a Unix socket the umask's mode
 ---@param options tlslife.ListenOptions?
@@ -402,7 +405,7 @@ function tlslife.server(options) end
 
 ---@class tlslife.ServeOptions
 ---"127.0.0.1:8443", "[::1]:8443" or ":8443" (every address); port 0 picks a free one. Or a Unix
----socket, "unix:/path" or "unix:@name"
+---socket, "unix:/path" or "unix:@name". A name is served on each address that it has
 ---@field address string|string[]
 ---the options of a server's context, without role; or a function that makes the context. It is made
 ---again at each reload, and its files are read again. If that fails, the old one stays, and a
@@ -458,7 +461,8 @@ function tlslife.server(options) end
 ---@class tlslife.Server
 local Server = {}
 
----The ports that it listens on, in the order of the addresses; false for a Unix socket.
+---The ports that it listens on, in the order of the addresses; false for a Unix socket. A name with
+---several addresses has several.
 ---@return (integer|false)[]
 function Server:ports() end
 ---Stops. No connection is accepted any more. Idle ones (Connection:idle) are closed with
@@ -1355,17 +1359,27 @@ local Listener = {}
 ---@return string? message
 ---@return tlslife.Error? err
 function Listener:accept(context, timeout) end
----nil for a Unix socket.
+---Of its first socket; nil for a Unix socket.
 ---@return integer?
 function Listener:port() end
+---The address of each of its sockets: "127.0.0.1:8443", "unix:/path".
+---@return string[]
+function Listener:addresses() end
+---A listener for each of its sockets, of which the first is this one; those that are new expect no
+---PROXY header. For a program that hands sockets to others. Errors: "system".
+---@return tlslife.Listener[]? listeners
+---@return string? message
+---@return tlslife.Error? err
+function Listener:split() end
 ---From now on each connection begins with a header of the PROXY protocol, as in
 ---tlslife.ListenOptions. Raises for what is no address or network.
 ---@param versions boolean|"v1"|"v2"
 ---@param sources string[]?
 function Listener:set_proxy_protocol(versions, sources) end
+---For several sockets a descriptor that tells a loop of all, and can do nothing else.
 ---@return integer
 function Listener:fd() end
----Closes the socket. A coroutine that waits in accept gets nil, "canceled". Harmless when closed.
+---Closes its sockets. A coroutine that waits in accept gets nil, "canceled". Harmless when closed.
 function Listener:close() end
 
 ---@class tlslife.Poller

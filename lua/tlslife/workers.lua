@@ -180,15 +180,15 @@ end
 
 -- Makes one set of sockets for all workers, or one for each. On failure the caller closes them.
 local function listen(self)
-    local listeners, ports, err = setup.listen(self.options)
-    if not listeners then return nil, ports, err end
+    local listeners, ports, of_addresses = setup.listen(self.options)
+    if not listeners then return nil, ports, of_addresses end
     for i = 1, self.options.workers do
         local one = {index = i, listeners = listeners, timer = uv.new_timer(), pause = 0}
         one.again = function() start(self, one) end
         self.workers[i] = one
         if self.options.reuse_port and i < self.options.workers then
-            local message
-            listeners, message, err = setup.listen(self.options, ports)
+            local message, err
+            listeners, message, err = setup.listen(self.options, of_addresses)
             if not listeners then
                 return nil, message, err
             end

@@ -560,9 +560,11 @@ CALL(tlslife_listen_unix) {
 }
 
 CALL(tlslife_listen_fd) {
-    int fd = dup(tlslife_listener_fd(h->own->listener));
+    tlslife_listener *single = tlslife_listen("127.0.0.1", "0", 0, false, &h->err);
+    int fd = dup(tlslife_listener_fd(single));
     tlslife_listener *listener = tlslife_listen_fd(fd, &h->err);
     expect(h, listener != NULL, "listen_fd");
+    tlslife_listener_free(single);
     tlslife_listener_free(h->own->listener);
     h->own->listener = listener;
 }
@@ -570,6 +572,29 @@ CALL(tlslife_listen_fd) {
 CALL(tlslife_listener_free) {
     tlslife_listener_free(h->own->listener);
     h->own->listener = tlslife_listen("127.0.0.1", "0", 0, false, &h->err);
+}
+
+CALL(tlslife_listener_add) {
+    tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 0, false, &h->err);
+    if (listener != NULL && h->own->listener != NULL &&
+        tlslife_listener_add(h->own->listener, listener, &h->err) != TLSLIFE_OK) {
+        tlslife_listener_free(listener);
+    }
+}
+
+CALL(tlslife_listener_split) {
+    tlslife_listener *last = NULL;
+    expect(h, tlslife_listener_split(h->own->listener, &last, &h->err) == TLSLIFE_OK, "split");
+    tlslife_listener_free(last);
+}
+
+CALL(tlslife_listener_sockets_len) {
+    expect(h, tlslife_listener_sockets_len(h->own->listener) > 0, "sockets_len");
+}
+
+CALL(tlslife_listener_address) {
+    char address[128];
+    expect(h, tlslife_listener_address(h->own->listener, 0, address, sizeof address), "address");
 }
 
 /* On a listener of its own, since what it accepts begins with a header from then on. */
@@ -712,6 +737,10 @@ const shared_call conn_calls[] = {
     ROW("listener", tlslife_listen_fd),
     ROW("listener", tlslife_listener_accept),
     ROW("listener", tlslife_listener_free),
+    ROW("listener", tlslife_listener_add),
+    ROW("listener", tlslife_listener_split),
+    ROW("listener", tlslife_listener_sockets_len),
+    ROW("listener", tlslife_listener_address),
     ROW("listener", tlslife_listener_fd),
     ROW("listener", tlslife_listener_port),
     {NULL, NULL, NULL},

@@ -154,6 +154,51 @@ static int listener_fd(lua_State *L) {
     return 1;
 }
 
+static int listener_addresses(lua_State *L) {
+    char address[128];
+    lua_settop(L, 1);
+    lua_newtable(L);
+    for (size_t i = 0; tlslife_listener_address(self_listener(L), i, address, sizeof address);
+         i++) {
+        lua_pushstring(L, address);
+        lua_rawseti(L, 2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/* A loop must not watch the sockets under the old descriptor, and nobody may wait for it. */
+static void forget_descriptor(lua_State *L) {
+    listener_handle *self = (listener_handle *)tlb_self(L, &tlb_listener_type);
+    tlb_cancel_wait(L, 1, &self->waiter, ACCEPTER);
+    if (self->watched && self->handle.object) {
+        self->watched = false;
+        tlb_forget_fd(L, 1, tlslife_listener_fd(self->handle.object));
+    }
+}
+
+/* The last socket is taken out first, so the list is filled from its end. */
+static int listener_split(lua_State *L) {
+    tlslife_error err;
+    lua_settop(L, 1);
+    forget_descriptor(L);
+    lua_newtable(L);
+    for (size_t i = tlslife_listener_sockets_len(self_listener(L)); i > 1; i--) {
+        tlslife_listener *last = NULL;
+        tlb_new(L, &tlb_listener_type);
+        if (tlslife_listener_split(self_listener(L), &last, &err) != TLSLIFE_OK) {
+            return tlb_fail(L, &err, NULL);
+        }
+        if (!last) {
+            return luaL_error(L, "listener:split(): the listener was split meanwhile");
+        }
+        tlb_fill(L, &tlb_listener_type, last);
+        lua_rawseti(L, 2, (lua_Integer)i);
+    }
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, 2, 1);
+    return 1;
+}
+
 static int listener_close(lua_State *L) {
     listener_handle *self = tlb_test(L, 1, &tlb_listener_type);
     if (!self) {
@@ -255,27 +300,76 @@ static void read_options(lua_State *L, listen_options *out) {
     }
 }
 
-int tlb_listen(lua_State *L) {
+/* "host:port" or "unix:/path". NULL: the error is in err, and nothing stays open. */
+static tlslife_listener *open_one(const char *address, const listen_options *options,
+                                  tlslife_error *err) {
+    bool local = strncmp(address, "unix:", 5) == 0;
+    return local && options->mode >= 0
+               ? tlslife_listen_unix(address, options->mode, options->backlog, err)
+               : tlslife_listen(address, NULL, options->backlog, options->reuse_port && !local,
+                                err);
+}
+
+static tlslife_listener *open_all(const char *const *addresses, size_t len,
+                                  const listen_options *options, tlslife_error *err) {
+    tlslife_listener *all = NULL;
+    for (size_t i = 0; i < len; i++) {
+        tlslife_listener *one = open_one(addresses[i], options, err);
+        if (!one || (all && tlslife_listener_add(all, one, err) != TLSLIFE_OK)) {
+            tlslife_listener_free(one);
+            tlslife_listener_free(all);
+            return NULL;
+        }
+        all = all ? all : one;
+    }
+    return all;
+}
+
+/* Listens on each address of the list at index 1. Pushes the userdata, or returns false. */
+static bool listen_on_list(lua_State *L, const listen_options *options, tlslife_error *err) {
+    size_t len = 0;
+    luaL_argcheck(L, lua_isnoneornil(L, 2), 2, "each address of a list names its own port");
+    const char *const *addresses = tlb_string_list(L, 1, "listen", &len);
+    luaL_argcheck(L, len > 0, 1, "no address");
+    tlb_new(L, &tlb_listener_type);
+    tlslife_listener *listener = open_all(addresses, len, options, err);
+    if (listener) {
+        tlb_fill(L, &tlb_listener_type, listener);
+    }
+    return listener != NULL;
+}
+
+/* Listens on the address at index 1. Pushes the userdata, or returns false. */
+static bool listen_on_one(lua_State *L, const listen_options *options, tlslife_error *err) {
     const char *host = lua_isnil(L, 1) ? NULL : tlb_text(L, 1);
     const char *service = lua_isnoneornil(L, 2) ? NULL : tlb_service(L, 2);
-    listen_options options = {.mode = -1};
-    tlslife_error err;
-    read_options(L, &options);
-    luaL_argcheck(L, options.mode < 0 || (host && !service && !options.reuse_port), 3,
+    luaL_argcheck(L, options->mode < 0 || (host && !service && !options->reuse_port), 3,
                   "option 'mode' is for a Unix socket, which has no port");
     tlb_new(L, &tlb_listener_type);
     tlslife_listener *listener =
-        options.mode < 0 ? tlslife_listen(host, service, options.backlog, options.reuse_port, &err)
-                         : tlslife_listen_unix(host, options.mode, options.backlog, &err);
-    if (!listener) {
+        options->mode < 0
+            ? tlslife_listen(host, service, options->backlog, options->reuse_port, err)
+            : tlslife_listen_unix(host, options->mode, options->backlog, err);
+    if (listener) {
+        tlb_fill(L, &tlb_listener_type, listener);
+    }
+    return listener != NULL;
+}
+
+int tlb_listen(lua_State *L) {
+    listen_options options = {.mode = -1};
+    tlslife_error err;
+    read_options(L, &options);
+    bool listens =
+        lua_istable(L, 1) ? listen_on_list(L, &options, &err) : listen_on_one(L, &options, &err);
+    if (!listens) {
         return tlb_fail(L, &err, NULL);
     }
-    tlb_fill(L, &tlb_listener_type, listener);
     if (options.proxied) {
         int self = lua_gettop(L);
         lua_getfield(L, 3, "proxy_protocol");
         lua_getfield(L, 3, "proxy_from");
-        expect_proxies(L, listener, self + 1, self + 2);
+        expect_proxies(L, tlb_check(L, self, &tlb_listener_type, NULL)->object, self + 1, self + 2);
         lua_settop(L, self);
     }
     return 1;
@@ -316,6 +410,8 @@ static const luaL_Reg metamethods[] = {
 static const luaL_Reg methods[] = {
     {"accept", listener_accept},
     {"port", listener_port},
+    {"addresses", listener_addresses},
+    {"split", listener_split},
     {"set_proxy_protocol", listener_set_proxy_protocol},
     {"fd", listener_fd},
     {"close", listener_close},

@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -62,6 +63,21 @@ tlslife_status tlsl_local_address(const char *text, struct sockaddr_un *out, soc
     }
     *out_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (abstract ? 0 : 1));
     return TLSLIFE_OK;
+}
+
+bool tlsl_local_text(const struct sockaddr_un *address, socklen_t address_len, char *out,
+                     size_t out_len) {
+    size_t begin = offsetof(struct sockaddr_un, sun_path);
+    if ((size_t)address_len <= begin) {
+        return false; /* it has no name */
+    }
+    const char *name = address->sun_path;
+    bool abstract = name[0] == '\0';
+    size_t len = (size_t)address_len - begin - (abstract ? 1 : 0);
+    len = abstract ? len : strnlen(name, len);
+    int needed = snprintf(out, out_len, "unix:%s%.*s", abstract ? "@" : "", (int)len,
+                          name + (abstract ? 1 : 0));
+    return needed > 0 && (size_t)needed < out_len;
 }
 
 /* Whether the path is a socket on which nobody listens any more. */

@@ -18,6 +18,10 @@ bool tlsl_is_local(const char *text);
 tlslife_status tlsl_local_address(const char *text, struct sockaddr_un *out, socklen_t *out_len,
                                   tlslife_error *err);
 
+/* Writes such an address as its name. false if it has none, or out is too small. */
+bool tlsl_local_text(const struct sockaddr_un *address, socklen_t address_len, char *out,
+                     size_t out_len);
+
 /* The file of a listening Unix socket, by which it is known again. */
 typedef struct tlsl_local_file {
     char path[sizeof((struct sockaddr_un *)NULL)->sun_path]; /* "" if it has no file */

@@ -28,11 +28,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/process.h"
 #include "net/address.h"
+#include "net/group.h"
 #include "net/local.h"
 #include "net/proxy.h"
 #include "net/tcp.h"
@@ -42,14 +44,22 @@
 #include "tlslife.h"
 
 #define BACKLOG_DEFAULT 511
+#define PORTS_MAX 16 /* free ports of one address that are tried on the others */
+
+typedef struct tlsl_socket {
+    int fd;
+    tlsl_local_file file; /* of a Unix socket that this listener has made */
+} tlsl_socket;
 
 struct tlslife_listener {
-    int fd;
-    int port;                 /* -1 if it has none */
-    tlsl_local_file file;     /* of a Unix socket that this listener has made */
-    uint64_t process;         /* which has made it: a child of fork() must not remove the file */
-    unsigned proxy_versions;  /* of the PROXY protocol that is expected; 0: none */
-    tlsl_sources *proxies;    /* who may send it */
+    tlsl_socket *sockets; /* one or more */
+    size_t sockets_len;
+    atomic_size_t turn;      /* the one that accepts first, so that none keeps the others waiting */
+    int group;               /* of all, if they are several; or -1 */
+    int port;                /* of the first; -1 if it has none */
+    uint64_t process;        /* which has made it: a child of fork() must not remove the file */
+    unsigned proxy_versions; /* of the PROXY protocol that is expected; 0: none */
+    tlsl_sources *proxies;   /* who may send it */
     atomic_bool non_blocking; /* this process has made the socket non-blocking */
     /* an accepted socket was seen to inherit TCP_NODELAY, as on Linux */
     atomic_bool passes_on;
@@ -91,13 +101,13 @@ static int open_address(const struct addrinfo *address, bool every_address, int 
 }
 
 /*
- * Listens on the first address of this family (AF_UNSPEC: any) where that is possible. Returns the
- * descriptor, or -1. errno stays as it was if there is no address of the family.
+ * Listens on the first address of this family where that is possible. Returns the descriptor, or
+ * -1. errno stays as it was if there is no address of the family.
  */
 static int open_family(const struct addrinfo *addresses, int family, bool every_address,
                        int backlog, bool reuse_port) {
     for (const struct addrinfo *one = addresses; one != NULL; one = one->ai_next) {
-        if (family == AF_UNSPEC || one->ai_family == family) {
+        if (one->ai_family == family) {
             int fd = open_address(one, every_address, backlog, reuse_port);
             if (fd >= 0) {
                 return fd;
@@ -107,12 +117,8 @@ static int open_family(const struct addrinfo *addresses, int family, bool every_
     return -1;
 }
 
-static int open_any(const struct addrinfo *addresses, bool every_address, int backlog,
-                    bool reuse_port) {
+static int open_every_address(const struct addrinfo *addresses, int backlog, bool reuse_port) {
     errno = EADDRNOTAVAIL;
-    if (!every_address) {
-        return open_family(addresses, AF_UNSPEC, false, backlog, reuse_port);
-    }
     int fd = open_family(addresses, AF_INET6, true, backlog, reuse_port);
     /* A port that is in use is the answer. Where the machine has no IPv6, IPv4 is tried. */
     return fd >= 0 || errno == EADDRINUSE
@@ -154,13 +160,24 @@ static struct addrinfo *resolve(const char *host, const char *service, tlslife_e
     return NULL;
 }
 
+/* Takes the descriptor over, also when this fails. */
 static tlslife_listener *listener_of(int fd, bool non_blocking, tlslife_error *err) {
     tlslife_listener *listener = malloc(sizeof *listener);
-    if (listener == NULL) {
+    tlsl_socket *first = malloc(sizeof *first);
+    if (listener == NULL || first == NULL) {
+        free(listener);
+        free(first);
+        (void)close(fd);
         (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
         return NULL;
     }
-    *listener = (tlslife_listener){.fd = fd, .port = port_of(fd), .process = tlsl_process()};
+    *first = (tlsl_socket){.fd = fd};
+    *listener = (tlslife_listener){.sockets = first,
+                                   .sockets_len = 1,
+                                   .group = -1,
+                                   .port = port_of(fd),
+                                   .process = tlsl_process()};
+    atomic_init(&listener->turn, 0);
     atomic_init(&listener->non_blocking, non_blocking);
     atomic_init(&listener->passes_on, listener->port < 0); /* a Unix socket has no such option */
     return listener;
@@ -172,10 +189,9 @@ static tlslife_listener *listen_locally(const char *name, int mode, int backlog,
     int fd = tlsl_local_listen(name, mode, backlog > 0 ? backlog : BACKLOG_DEFAULT, &file, err);
     tlslife_listener *listener = fd < 0 ? NULL : listener_of(fd, false, err);
     if (listener != NULL) {
-        listener->file = file;
+        listener->sockets[0].file = file;
     } else if (fd >= 0) {
         tlsl_local_remove(&file);
-        (void)close(fd);
     }
     return listener;
 }
@@ -199,6 +215,115 @@ tlslife_listener *tlslife_listen_unix(const char *name, int mode, int backlog, t
     return listen_locally(name, mode, backlog, err);
 }
 
+/* What a call of tlslife_listen has to open. */
+typedef struct request {
+    const struct addrinfo *addresses;
+    const char *host; /* NULL for every address */
+    const char *service;
+    int backlog;
+    bool reuse_port;
+} request;
+
+static tlslife_listener *listener_at(const request *wanted, int fd, tlslife_error *err) {
+    int failure = errno;
+    tlslife_listener *listener = fd < 0 ? NULL : listener_of(fd, false, err);
+    if (fd < 0) {
+        (void)tlsl_fail_system(err, failure, "cannot listen on %s, service %s",
+                               wanted->host != NULL ? wanted->host : "every address",
+                               wanted->service);
+    } else if (listener != NULL && listener->port < 0) {
+        (void)tlsl_fail_system(err, errno, "cannot listen: the port is not known");
+        tlslife_listener_free(listener);
+        listener = NULL;
+    }
+    return listener;
+}
+
+static bool is_same(const struct addrinfo *a, const struct addrinfo *b) {
+    const struct sockaddr_in *a4 = (const void *)a->ai_addr, *b4 = (const void *)b->ai_addr;
+    const struct sockaddr_in6 *a6 = (const void *)a->ai_addr, *b6 = (const void *)b->ai_addr;
+    if (a->ai_family != b->ai_family) {
+        return false;
+    }
+    return a->ai_family == AF_INET
+               ? a4->sin_addr.s_addr == b4->sin_addr.s_addr
+               : a6->sin6_scope_id == b6->sin6_scope_id &&
+                     memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof a6->sin6_addr) == 0;
+}
+
+/* A name may have an address twice, by two lines of a file. */
+static bool is_first(const struct addrinfo *addresses, const struct addrinfo *one) {
+    while (addresses != one && !is_same(addresses, one)) {
+        addresses = addresses->ai_next;
+    }
+    return addresses == one;
+}
+
+static void set_port(const struct addrinfo *address, int port) {
+    if (address->ai_family == AF_INET) {
+        ((struct sockaddr_in *)(void *)address->ai_addr)->sin_port = htons((uint16_t)port);
+    } else if (address->ai_family == AF_INET6) {
+        ((struct sockaddr_in6 *)(void *)address->ai_addr)->sin6_port = htons((uint16_t)port);
+    }
+}
+
+/*
+ * Listens on each address of a name, on the same port. An address that this machine does not have
+ * is left out if there is another: "localhost" may have one of IPv6 where there is no IPv6. NULL
+ * with errno EADDRINUSE: another port may be better, if any will do.
+ */
+static tlslife_listener *open_each(const request *wanted, bool any_port, tlslife_error *err) {
+    tlslife_listener *all = NULL;
+    int absent = 0;
+    for (const struct addrinfo *one = wanted->addresses; one != NULL; one = one->ai_next) {
+        if (!is_first(wanted->addresses, one)) {
+            continue;
+        }
+        if (any_port) {
+            set_port(one, all == NULL ? 0 : all->port);
+        }
+        int fd = open_address(one, false, wanted->backlog, wanted->reuse_port);
+        if (fd < 0 && (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)) {
+            absent = errno;
+            continue;
+        }
+        int failure = fd < 0 ? errno : 0;
+        tlslife_listener *next = listener_at(wanted, fd, err);
+        if (next == NULL || (all != NULL && tlslife_listener_add(all, next, err) != TLSLIFE_OK)) {
+            tlslife_listener_free(next);
+            tlslife_listener_free(all);
+            errno = failure;
+            return NULL;
+        }
+        all = all == NULL ? next : all;
+    }
+    errno = absent;
+    return all != NULL ? all : listener_at(wanted, -1, err);
+}
+
+static tlslife_listener *open_wanted(const request *wanted, tlslife_error *err) {
+    if (wanted->host == NULL) {
+        return listener_at(
+            wanted, open_every_address(wanted->addresses, wanted->backlog, wanted->reuse_port),
+            err);
+    }
+    bool any_port = strcmp(wanted->service, "0") == 0;
+    tlslife_error failure;
+    for (int tries = any_port ? PORTS_MAX : 1; tries > 0; tries--) {
+        tlslife_listener *listener = open_each(wanted, any_port, &failure);
+        if (listener != NULL) {
+            return listener;
+        }
+        if (errno != EADDRINUSE) {
+            break;
+        }
+    }
+    if (err != NULL) {
+        *err = failure;
+    }
+    return NULL;
+}
+
 tlslife_listener *tlslife_listen(const char *host, const char *service, int backlog,
                                  bool reuse_port, tlslife_error *err) {
     tlsl_address address;
@@ -218,22 +343,10 @@ tlslife_listener *tlslife_listen(const char *host, const char *service, int back
     if (addresses == NULL) {
         return NULL;
     }
-    int fd = open_any(addresses, host == NULL, backlog > 0 ? backlog : BACKLOG_DEFAULT, reuse_port);
-    int failure = errno;
+    const request wanted = {addresses, host, address.service,
+                            backlog > 0 ? backlog : BACKLOG_DEFAULT, reuse_port};
+    tlslife_listener *listener = open_wanted(&wanted, err);
     freeaddrinfo(addresses);
-    if (fd < 0) {
-        (void)tlsl_fail_system(err, failure, "cannot listen on %s, service %s",
-                               host != NULL ? host : "every address", address.service);
-        return NULL;
-    }
-    tlslife_listener *listener = listener_of(fd, false, err);
-    if (listener == NULL) {
-        (void)close(fd);
-    } else if (listener->port < 0) {
-        (void)tlsl_fail_system(err, errno, "cannot listen: the port is not known");
-        tlslife_listener_free(listener);
-        listener = NULL;
-    }
     return listener;
 }
 
@@ -269,19 +382,137 @@ tlslife_listener *tlslife_listen_fd(int fd, tlslife_error *err) {
     return listener_of(fd, true, err);
 }
 
-void tlslife_listener_free(tlslife_listener *listener) {
-    if (listener != NULL) {
-        if (listener->process == tlsl_process()) {
-            tlsl_local_remove(&listener->file);
+/* ------------------------------------------------------------------------- several sockets */
+
+static bool set_non_blocking(tlslife_listener *listener) {
+    for (size_t i = 0; i < listener->sockets_len; i++) {
+        int flags = fcntl(listener->sockets[i].fd, F_GETFL);
+        if (flags == -1 || fcntl(listener->sockets[i].fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+            return false;
         }
-        (void)close(listener->fd);
-        tlsl_sources_free(listener->proxies);
-        free(listener);
+    }
+    atomic_store_explicit(&listener->non_blocking, true, memory_order_relaxed);
+    return true;
+}
+
+static bool gather(int group, const tlslife_listener *listener) {
+    for (size_t i = 0; i < listener->sockets_len; i++) {
+        if (!tlsl_group_add(group, listener->sockets[i].fd, true)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A group of the sockets of both; -1 with errno. The sockets of several must not wait. */
+static int group_of(tlslife_listener *listener, tlslife_listener *other) {
+    int group = set_non_blocking(listener) && set_non_blocking(other) ? tlsl_group_new() : -1;
+    if (group >= 0 && !(gather(group, listener) && gather(group, other))) {
+        int failure = errno;
+        (void)close(group);
+        errno = failure;
+        group = -1;
+    }
+    return group;
+}
+
+/* The sockets that the listener had are those of another by now. */
+static void free_shell(tlslife_listener *listener) {
+    if (listener->group >= 0) {
+        (void)close(listener->group);
+    }
+    tlsl_sources_free(listener->proxies);
+    free(listener->sockets);
+    free(listener);
+}
+
+tlslife_status tlslife_listener_add(tlslife_listener *listener, tlslife_listener *other,
+                                    tlslife_error *err) {
+    size_t len = listener->sockets_len, more = other->sockets_len;
+    if (other == listener || other->process != listener->process) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a listener cannot take these sockets");
+    }
+    tlsl_socket *sockets = realloc(listener->sockets, (len + more) * sizeof *sockets);
+    if (sockets == NULL) {
+        return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot listen: out of memory");
+    }
+    listener->sockets = sockets;
+    int group = group_of(listener, other);
+    if (group < 0) {
+        return tlsl_fail_system(err, errno, "cannot listen on several sockets");
+    }
+    memcpy(sockets + len, other->sockets, more * sizeof *sockets);
+    listener->sockets_len = len + more;
+    if (listener->group >= 0) {
+        (void)close(listener->group);
+    }
+    listener->group = group;
+    if (!atomic_load(&other->passes_on)) {
+        atomic_store(&listener->passes_on, false);
+    }
+    free_shell(other);
+    return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_listener_split(tlslife_listener *listener, tlslife_listener **out,
+                                      tlslife_error *err) {
+    *out = NULL;
+    if (listener->sockets_len == 1) {
+        return TLSLIFE_OK;
+    }
+    const tlsl_socket *last = &listener->sockets[listener->sockets_len - 1];
+    int fd = fcntl(last->fd, F_DUPFD_CLOEXEC, 0); /* so that nothing has changed if this fails */
+    if (fd < 0) {
+        return tlsl_fail_system(err, errno, "cannot split a listener");
+    }
+    *out = listener_of(fd, true, err);
+    if (*out == NULL) {
+        return TLSLIFE_ERROR;
+    }
+    (*out)->sockets[0].file = last->file;
+    (*out)->process = listener->process;
+    tlsl_group_remove(listener->group, last->fd);
+    (void)close(last->fd);
+    listener->sockets_len--;
+    if (listener->sockets_len == 1) {
+        (void)close(listener->group);
+        listener->group = -1;
+    }
+    return TLSLIFE_OK;
+}
+
+size_t tlslife_listener_sockets_len(const tlslife_listener *listener) {
+    return listener->sockets_len;
+}
+
+bool tlslife_listener_address(const tlslife_listener *listener, size_t index, char *out,
+                              size_t out_len) {
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t address_len = sizeof address;
+    if (index >= listener->sockets_len ||
+        getsockname(listener->sockets[index].fd, (struct sockaddr *)&address, &address_len) != 0) {
+        return false;
+    }
+    return address.ss_family == AF_UNIX
+               ? tlsl_local_text((const struct sockaddr_un *)(const void *)&address, address_len,
+                                 out, out_len)
+               : tlsl_address_text(&address, address_len, out, out_len);
+}
+
+void tlslife_listener_free(tlslife_listener *listener) {
+    for (size_t i = 0; listener != NULL && i < listener->sockets_len; i++) {
+        if (listener->process == tlsl_process()) {
+            tlsl_local_remove(&listener->sockets[i].file);
+        }
+        (void)close(listener->sockets[i].fd);
+    }
+    if (listener != NULL) {
+        free_shell(listener);
     }
 }
 
 int tlslife_listener_fd(const tlslife_listener *listener) {
-    return listener->fd;
+    return listener->group >= 0 ? listener->group : listener->sockets[0].fd;
 }
 
 int tlslife_listener_port(const tlslife_listener *listener) {
@@ -302,29 +533,39 @@ static bool is_one_clients(int failure) {
 
 /* Where there is a deadline accept must not wait. Two threads may do this at once. */
 static bool prepare(tlslife_listener *listener, int timeout_ms) {
-    if (timeout_ms < 0 || atomic_load_explicit(&listener->non_blocking, memory_order_relaxed)) {
-        return true;
+    return timeout_ms < 0 || atomic_load_explicit(&listener->non_blocking, memory_order_relaxed) ||
+           set_non_blocking(listener);
+}
+
+/* Accepts from the first socket that has a client, beginning with the one whose turn it is. */
+static int accept_any(tlslife_listener *listener) {
+    size_t turn = atomic_load_explicit(&listener->turn, memory_order_relaxed);
+    int fd = -1;
+    for (size_t i = 0; i < listener->sockets_len && fd < 0; i++) {
+        size_t which = (turn + i) % listener->sockets_len;
+        fd = accept4(listener->sockets[which].fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0) {
+            atomic_store_explicit(&listener->turn, which + 1, memory_order_relaxed);
+        } else if (errno != EAGAIN) {
+            break;
+        }
     }
-    int flags = fcntl(listener->fd, F_GETFL);
-    if (flags == -1 || fcntl(listener->fd, F_SETFL, flags | O_NONBLOCK) != 0) {
-        return false;
-    }
-    atomic_store_explicit(&listener->non_blocking, true, memory_order_relaxed);
-    return true;
+    return fd;
 }
 
 /* OK and a descriptor, WANT_READ (timeout_ms is 0), TIMEOUT, or ERROR with errno. */
-static tlslife_status accept_one(int listening, int timeout_ms, int *out_fd) {
+static tlslife_status accept_one(tlslife_listener *listener, int timeout_ms, int *out_fd) {
     int64_t deadline = tlsl_deadline(timeout_ms);
     const tlslife_status too_late = timeout_ms == 0 ? TLSLIFE_WANT_READ : TLSLIFE_TIMEOUT;
     for (;;) {
-        *out_fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+        *out_fd = accept_any(listener);
         if (*out_fd >= 0) {
             return TLSLIFE_OK;
         }
         if (errno == EAGAIN) {
             tlslife_status waited =
-                timeout_ms == 0 ? too_late : tlsl_wait_fd(listening, POLLIN, deadline);
+                timeout_ms == 0 ? too_late
+                                : tlsl_wait_fd(tlslife_listener_fd(listener), POLLIN, deadline);
             if (waited != TLSLIFE_OK) {
                 return waited;
             }
@@ -384,7 +625,7 @@ tlslife_status tlslife_listener_accept(tlslife_listener *listener, tlslife_conte
         return TLSLIFE_ERROR; /* no client is accepted that could not be served */
     }
     tlslife_status status =
-        prepare(listener, timeout_ms) ? accept_one(listener->fd, timeout_ms, &fd) : TLSLIFE_ERROR;
+        prepare(listener, timeout_ms) ? accept_one(listener, timeout_ms, &fd) : TLSLIFE_ERROR;
     if (status != TLSLIFE_OK) {
         return status == TLSLIFE_ERROR ? tlsl_fail_system(err, errno, "cannot accept a connection")
                                        : status;
