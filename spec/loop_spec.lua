@@ -6,6 +6,7 @@ local expect = require "spec.support.expect"
 local loops = require "spec.support.loops"
 local pki = require "spec.support.pki".get()
 local process = require "spec.support.process"
+local program = require "spec.support.program"
 local tls = require "tlslife"
 
 local client = assert(tls.context {role = "client", ca = pki.ca_file})
@@ -588,6 +589,31 @@ describe("an adapter", function()
         end
         expect.raises("field 'forget'", tls.loop,
             {name = "x", running = print, wait = print, wake = print, forget = 1})
+    end)
+
+    it("may free what it is to forget, in a call of that connection", function()
+        local code, output = program.run([[
+            local tls = require "tlslife"
+            local listener = assert(tls.listen("127.0.0.1", 0))
+            local context = assert(tls.context {role = "client", verify = "none"})
+            tls.loop {
+                name = "frees", running = function() return coroutine.isyieldable() end,
+                wait = function() return coroutine.yield() end, wake = function() end,
+                forget = function(_, owner) owner:free() end,
+            }
+            for _, verb in ipairs {"close", "dial", "close_transport", "set_memory", "free"} do
+                local conn = assert(context:connection())
+                conn:set_timeout(0.01)
+                assert(conn:dial("127.0.0.1", listener:port()))
+                local co = coroutine.create(function() conn:connect() end)
+                assert(coroutine.resume(co))
+                coroutine.close(co)
+                print(pcall(conn[verb], conn, "127.0.0.1", 1))
+            end
+            print "well done"
+        ]])
+        assert.equal(0, code, output)
+        assert.truthy(output:find "well done", output)
     end)
 
     it("gets descriptor, direction, seconds and owner", function()

@@ -223,6 +223,7 @@ static int close_attempt(lua_State *L, tlb_conn *self) {
     int timeout_ms = lua_isnoneornil(L, 2) ? 0 : tlb_milliseconds(L, 2, NULL);
     if (self->watched) { /* this try may be the last */
         tlb_forget(L, 1);
+        self = tlb_self_conn(L); /* a loop's functions may have freed it */
     }
     tlslife_conn *conn = tlb_conn_object(self);
     tlslife_status status = TLB_TRY(self, tlslife_conn_close(conn, timeout_ms));
