@@ -252,7 +252,7 @@ void tlsl_nested_explain(tlslife_conn *conn, const char *verb) {
     const tlslife_conn *outer = conn->transport.outer;
     tlslife_status status = tlsl_nested_status(conn);
     tlslife_error *err = tlsl_conn_error(conn);
-    if (err == NULL) {
+    if (err == NULL || outer == NULL) {
         return;
     }
     if (status == TLSLIFE_CLOSED || status == TLSLIFE_TRUNCATED) {
