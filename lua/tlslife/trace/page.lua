@@ -92,7 +92,7 @@ text.dim { fill: var(--dim); }
 <h2>Signs</h2><p>Bars beside a line are calls, and within them, yellow, waits. The strips are the
 shutdown mask (light: sent or received, dark: both) and the session in use (grey: not resumable
 yet, green: resumable, red: not any more). Green dots tie a resumed connection to the one whose
-session it used. Shaded: a flight.</p>
+session it used. Shaded: a flight. An arrow that stops half-way has not come.</p>
 </div></aside>
 <script type="application/x-ndjson" id="trace">
 ]==]
@@ -192,7 +192,7 @@ for (const l of lanes) {
 }
 
 /* ---- time */
-const view = {mode: "compact", top: 0, scale: 1, left: 0, width: "auto"};
+const view = {mode: "compact", top: 0, scale: 1, left: 0, width: "auto", fitted: true};
 let shown = lanes, times = [0, 1], units = [0, 1], chosen = null, chosenEvent = null;
 const TOP = 46, AXIS = 78;
 
@@ -230,7 +230,7 @@ const size = () => ({w: svg.clientWidth || 1000, h: svg.clientHeight || 700});
 const total = () => units[units.length - 1];
 
 function fit() {
-  view.left = 0; view.top = 0;
+  view.left = 0; view.top = 0; view.fitted = true;
   view.scale = (size().h - TOP - 14) / (total() || 1);
   if (shown.length <= 2 && view.mode === "compact" && view.scale < 1.6) view.scale = 1.6;
 }
@@ -245,12 +245,13 @@ function zoom(by, at) {
   const unit = view.top + (mid - TOP) / view.scale;
   const least = (h - TOP - 14) / (total() || 1) * 0.9;
   view.scale = Math.max(Math.min(least, 1.6), Math.min(view.scale * by, 1e7));
+  view.fitted = false;
   view.top = unit - (mid - TOP) / view.scale;
   draw();
 }
 function laneWidth() {
   const fitting = (size().w - AXIS) / Math.max(1, shown.length);
-  return view.width === "wide" ? 430 : Math.max(7, Math.min(fitting, 620));
+  return view.width === "wide" ? 430 : Math.max(3, Math.min(fitting, 620));
 }
 
 /* ---- drawing */
@@ -330,7 +331,10 @@ function bars(g, lane, conn, x, out, h) {
 function drawArrow(g, lane, a, left, right, labels) {
   const right_ = a.from === "client", e = a.event;
   const y1 = y((a.sent || a.came).at), y2 = y((a.came || a.sent).at);
-  const [x1, x2] = right_ ? [left, right] : [right, left];
+  const [x1, end] = right_ ? [left, right] : [right, left];
+  /* It has not come, though the other end is here: the arrow stops half-way. */
+  const lost = !a.came && lane[right_ ? "server" : "client"] && !a.data;
+  const x2 = lost ? (x1 + end) / 2 : end;
   const kind = a.data ? "data" : e.kind !== "alert" ? "message"
     : e.name === "close_notify" ? "notify" : "alert";
   const node = make("g", {class: "arrow", "data-name": e.name}, g);
@@ -361,13 +365,14 @@ function drawLane(lane, x, w, h) {
   const wide = w >= 150, margin = wide ? Math.min(105, w * 0.25) : w * 0.25;
   const left = x + margin, right = x + w - margin, a = Math.max(TOP, y(lane.first));
   const b = Math.min(h, y(lane.last));
-  const box = make("rect", {class: "lane-head", x: x + 1, y: 2, width: Math.max(1, w - 2),
+  const box = make("rect", {class: "lane-head", x: x + (w < 14 ? 0 : 1), y: 2,
+    width: Math.max(1, w - (w < 14 ? 0 : 2)),
     height: TOP - 8, rx: 3}, g);
   box.addEventListener("mouseenter", () => laneDetails(lane));
   box.addEventListener("click", () => { choose(lane, null); draw(); });
   make("title", {}, box, lane.label);
-  make("rect", {class: "life " + lane.verdict, x: x + 2, y: TOP - 10, width: Math.max(1, w - 4),
-    height: 4}, g);
+  make("rect", {class: "life " + lane.verdict, x: x + (w < 14 ? 0 : 2), y: TOP - 10,
+    width: w < 14 ? w : w - 4, height: 4}, g);
   if (w >= 26) make("text", {x: x + 6, y: 16}, g, (wide ? lane.number + " " + lane.name
     : lane.number).slice(0, Math.floor(w / 6.2)));
   if (wide) make("text", {x: x + 6, y: 31, class: "dim"}, g, ((lane.done ? lane.done.version + " "
@@ -375,10 +380,13 @@ function drawLane(lane, x, w, h) {
     .slice(0, Math.floor(w / 5.8)));
   if (b < a) return;
   if (!wide) {
-    const c = make("rect", {class: "life " + lane.verdict, x: x + w * 0.2, y: a,
-      width: Math.max(2, w * 0.6), height: Math.max(2, b - a), opacity: .35}, g);
+    const slim = w < 14, c = make("rect", {class: "life " + lane.verdict,
+      x: slim ? x : x + w * 0.2, y: a, width: slim ? w : w * 0.6,
+      height: Math.max(3, b - a), opacity: slim ? .8 : .35}, g);
     c.addEventListener("mouseenter", () => laneDetails(lane));
     c.addEventListener("click", () => { choose(lane, null); draw(); });
+    make("title", {}, c, lane.label);
+    if (slim) return;
   } else flights(g, lane, left, right);
   for (const [side, at] of [["client", left], ["server", right]]) {
     make("line", {class: side + " line" + (lane[side] ? "" : " far"), x1: at, x2: at, y1: a,
@@ -389,14 +397,13 @@ function drawLane(lane, x, w, h) {
       bars(g, lane, lane[side], outer, {right: side === "server", labels: margin > 60}, h);
     }
   }
-  let last = -99;
+  const used = [];
   for (const arrow of lane.arrows) {
     const y1 = y((arrow.sent || arrow.came).at), y2 = y((arrow.came || arrow.sent).at);
     if (Math.max(y1, y2) < TOP || Math.min(y1, y2) > h) continue;
-    const labels = w >= 220 && Math.abs((y1 + y2) / 2 - last) > 11;
-    if (w < 14 && arrow.event.kind !== "alert") continue;
+    const labels = w >= 220 && !used.some(at => Math.abs((y1 + y2) / 2 - at) < 11);
     drawArrow(g, lane, arrow, left, right, labels);
-    if (labels) last = (y1 + y2) / 2;
+    if (labels) used.push((y1 + y2) / 2);
   }
   for (const e of lane.events) if (e.kind === "handshake" && wide) {
     const at = e.side === "client" ? left : right, mark = make("circle", {class: "life " +
@@ -537,8 +544,9 @@ window.addEventListener("pointermove", event => {
   drag = {x: event.clientX, y: event.clientY};
   draw();
 });
-window.addEventListener("resize", () => draw());
-window.addEventListener("beforeprint", () => draw());
+const resized = () => { if (view.fitted) fit(); draw(); };
+window.addEventListener("resize", resized);
+window.addEventListener("beforeprint", resized);
 $("filter").addEventListener("input", filter);
 $("mode").addEventListener("change", mode);
 $("width").addEventListener("change", widths);
