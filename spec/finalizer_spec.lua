@@ -3,6 +3,7 @@
 -- then has to find that its object is gone, and say so, and never to touch what was freed. Under
 -- AddressSanitizer a method that does touch it ends the run.
 
+local collector = require "spec.support.collector"
 local pair = require "spec.support.pair"
 local tls = require "tlslife"
 
@@ -18,7 +19,7 @@ local function freed_within(object, method, ...)
             pcall(object.free or object.close, object)
         end,
     })
-    collectgarbage("generational", 1, 1)
+    collector.generational(1, 1)
     collectgarbage "restart"
     local outcome = table.pack(pcall(method, object, ...))
     collectgarbage "generational"

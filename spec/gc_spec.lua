@@ -1,6 +1,7 @@
 -- gc_spec.lua: what Lua's collector does to connections, contexts and sessions: it frees them in
 -- time and in any order, and sends nothing to the peer; and what the end of a Lua state does.
 
+local collector = require "spec.support.collector"
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"
@@ -69,11 +70,11 @@ describe("the collector", function()
     end)
 
     it("may run at any allocation", function()
-        local mode, pause, multiplier = collectgarbage "incremental", collectgarbage("setpause", 0),
-            collectgarbage("setstepmul", 1000)
+        local mode, pause, multiplier = collectgarbage "incremental", collector.set("pause", 0),
+            collector.set("stepmul", 1000)
         finally(function()
-            collectgarbage("setpause", pause)
-            collectgarbage("setstepmul", multiplier)
+            collector.set("pause", pause)
+            collector.set("stepmul", multiplier)
             collectgarbage(mode)
         end)
         local client, server = pair.connect {server = {

@@ -9,14 +9,15 @@
 --                 step multiplier each step that C memory asks for would be a cycle of its own,
 --                 which takes thirty times as long
 --   generational  a young collection after each percent of growth, an old one after as little
+local collector = require "spec.support.collector"
 local collectors = {
     default = function() end,
     incremental = function()
         collectgarbage "incremental"
-        collectgarbage("setpause", 0)
-        collectgarbage("setstepmul", 10)
+        collector.set("pause", 0)
+        collector.set("stepmul", 10)
     end,
-    generational = function() collectgarbage("generational", 1, 1) end,
+    generational = function() collector.generational(1, 1) end,
 }
 
 local choose = collectors[arg[1]]

@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "identity.h"
+#include "state_with.h"
 #include "tlslife.h"
 #include "tlslife_lua.h"
 
@@ -127,11 +128,7 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
 }
 
 static lua_State *new_state(allowance *allowed, const test_identity *identity) {
-#if LUA_VERSION_NUM >= 505
-    lua_State *L = lua_newstate(allocate, allowed, 1);
-#else
-    lua_State *L = lua_newstate(allocate, allowed);
-#endif
+    lua_State *L = state_with(allocate, allowed);
     luaL_openlibs(L);
     lua_pushstring(L, identity->certificate);
     lua_setglobal(L, "CERTIFICATE");

@@ -6,6 +6,7 @@
  */
 #include "secrets.h"
 #include "secrets_told.h"
+#include "state_with.h"
 #include "tlslife_lua.h"
 
 #include <lauxlib.h>
@@ -74,11 +75,7 @@ static const char before_each[] =
     "end\n";
 
 static void run(const char *script) {
-#if LUA_VERSION_NUM >= 505
-    lua_State *L = lua_newstate(wiping, NULL, 1);
-#else
-    lua_State *L = lua_newstate(wiping, NULL);
-#endif
+    lua_State *L = state_with(wiping, NULL);
     luaL_Buffer whole;
     luaL_openlibs(L);
     luaL_buffinit(L, &whole);

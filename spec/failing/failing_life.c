@@ -9,6 +9,7 @@
 #include "life.h"
 
 #include "../c/identity.h"
+#include "../c/state_with.h"
 #include "tlslife.h"
 #include "tlslife_lua.h"
 
@@ -133,7 +134,7 @@ static void copy_text(lua_State *L, const char *field, char *out, size_t out_len
 
 static void *play_thread(void *argument) {
     threaded *work = argument;
-    lua_State *L = lua_newstate(memory_of_lua, NULL);
+    lua_State *L = state_with(memory_of_lua, NULL);
     (void)snprintf(work->message, sizeof work->message, "not enough memory");
     (void)snprintf(work->code, sizeof work->code, "memory");
     if (L == NULL) {
@@ -226,7 +227,7 @@ static int open_state(lua_State *L) {
 
 /* The scene's table is at 1. */
 static lua_State *new_state(const life_scene *scene) {
-    lua_State *L = lua_newstate(memory_of_lua, NULL);
+    lua_State *L = state_with(memory_of_lua, NULL);
     lua_pushcfunction(L, open_state);
     lua_pushlightuserdata(L, (void *)(size_t)scene);
     if (lua_pcall(L, 1, 1, 0) != LUA_OK) {

@@ -7,6 +7,7 @@
  *                seen
  */
 #include "../c/identity.h"
+#include "../c/state_with.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -212,7 +213,7 @@ static int fill_buffer(lua_State *L) {
 
 /* The metatable of a luaL_Buffer's box stays without __close. */
 static bool buffer_never_again(void) {
-    lua_State *L = lua_newstate(on_lua, NULL);
+    lua_State *L = state_with(on_lua, NULL);
     arm();
     lua_pushcfunction(L, fill_buffer);
     (void)lua_pcall(L, 0, 1, 0);

@@ -11,6 +11,7 @@
 -- model can follow them: how many references each handle has, what was written and what was read,
 -- which connections have said goodbye.
 
+local collector = require "spec.support.collector"
 local outside = require "spec.random.outside"
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -615,7 +616,7 @@ local function finish(env)
     for key in pairs(env.o) do env.o[key] = nil end
     env.long = nil
     collectgarbage "restart"
-    collectgarbage("generational", 20, 100)
+    collector.generational(20, 100)
     collectgarbage()
     env.give_back() -- not before: a number may be used again
 end
