@@ -159,9 +159,9 @@ describe("contexts behind one listener", function()
                 return hello.server_name == "a.example" and target or nil
             end}
             local c, s = pair.try {server = listener, hostname = "a.example"}
-            local err = expect.fails("tls", table.unpack(s))
+            local err = expect.fails("tls", table.unpack(s, 1, 3))
             assert.truthy(err.message:find(case[2], 1, true), err.message)
-            assert.equal("internal_error", expect.fails("alert", table.unpack(c)).alert)
+            assert.equal("internal_error", expect.fails("alert", table.unpack(c, 1, 3)).alert)
             assert.is_true(pair.connect({server = listener}):handshake_done())
         end)
     end

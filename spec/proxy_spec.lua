@@ -43,7 +43,7 @@ local function read(server)
         results = table.pack(server:plain_read())
         return results[2] ~= "want_read"
     end)
-    return table.unpack(results)
+    return table.unpack(results, 1, results.n)
 end
 
 local function judge(header, options)
