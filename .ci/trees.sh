@@ -29,6 +29,7 @@ make_tree() {
         printf '%s\n' 'Acquire::Check-Valid-Until "false";' 'APT::Get::Assume-Yes "true";'  'Acquire::Retries "2";' \
             'Dpkg::Options { "--force-unsafe-io"; };' |
             as_root tee "$tree/base/etc/apt/apt.conf.d/90tlslife" >/dev/null
+        printf '%s\n' '127.0.0.1 localhost' '::1 localhost' | as_root tee "$tree/base/etc/hosts" >/dev/null
         : >"$tree/made"
     fi
 }
