@@ -39,19 +39,22 @@ __attribute__((weak)) _Thread_local int ranks_len;
 /* 0: a mutex of somebody else's. */
 static inline int rank_of(const char *file, const char *text) {
     static const rank_row rows[] = {
-        {"src/host/threads.c", "lock", 1},
-        {"src/redis/redis.c", "lock", 2},
-        {"src/cache/store/program.c", "lock", 3},
-        {"src/tls/context.c", "freeze_lock", 4},
-        {"src/tls/resumption.c", "freeze_lock", 4},
-        {"src/tls/ticket_keys.c", "turning", 5},
-        {"src/tls/ticket_keys.c", "lock", 6},
-        {"src/cache/seal.c", "lock", 7},
-        {"src/cache/memory.c", "lock", 8},
-        {"src/cache/look.c", "lock", 8},
-        {"src/cache/room.c", "lock", 8},
-        {"src/base/once.h", "lock", 9},
-        {"src/net/resolve.c", "lock", 10},
+        {"src/host/writer.c", "lock", 1},
+        {"src/host/writer.c", "pausing", 2},
+        {"src/host/threads.c", "lock", 3},
+        {"src/redis/redis.c", "lock", 4},
+        {"src/cache/store/program.c", "lock", 5},
+        {"src/tls/context.c", "freeze_lock", 6},
+        {"src/tls/resumption.c", "freeze_lock", 6},
+        {"src/tls/ticket_keys.c", "turning", 7},
+        {"src/tls/ticket_keys.c", "lock", 8},
+        {"src/cache/seal.c", "lock", 9},
+        {"src/cache/memory.c", "lock", 10},
+        {"src/cache/look.c", "lock", 10},
+        {"src/cache/room.c", "lock", 10},
+        {"src/trace/trace.c", "lock", 11},
+        {"src/base/once.h", "lock", 12},
+        {"src/net/resolve.c", "lock", 13},
     };
     const char *name = text + strlen(text);
     while (name > text && (name[-1] == '_' || (name[-1] >= 'a' && name[-1] <= 'z'))) {
