@@ -66,6 +66,16 @@ describe("accept_early", function()
         pair.finish(conn, peer)
     end)
 
+    it("says nothing of a server that has not answered yet", function()
+        local conn, peer = arrive()
+        for _, getter in ipairs {"version", "cipher", "group", "resumption", "verify_result"} do
+            assert.is_nil(conn[getter](conn), getter)
+        end
+        assert(peer:accept_early())
+        assert(conn:connect())
+        assert.equal("resumed", conn:resumption())
+    end)
+
     it("knows what the ClientHello has settled before the handshake is done", function()
         local conn, peer = arrive {client = {alpn = {"h2"}}, server = {alpn = {"h2"}}}
         assert(peer:accept_early())

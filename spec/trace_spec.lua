@@ -124,6 +124,26 @@ describe("a trace", function()
         end)
     end
 
+    it("says once that a handshake is done, whose early data came before", function()
+        local trace = tls.trace()
+        local contexts = traced(trace, {client = {max_early_data = 1000}, server = {
+            max_early_data = 1000}})
+        local session = visit(contexts)
+        drain(trace)
+        local client, server = pair.join {client = contexts.client, server = contexts.server,
+            session = session}
+        assert.equal(5, client:write_early "early")
+        assert.equal("early", server:read_early(10))
+        pair.drive(client, server)
+        local outcomes = {}
+        for _, event in ipairs(drain(trace)) do
+            if event.kind == "handshake" then
+                outcomes[#outcomes + 1] = event.side .. " " .. event.outcome
+            end
+        end
+        assert.same({"client resumed", "server resumed"}, outcomes)
+    end)
+
     it("says why a session was not used, and that one has become bad", function()
         local trace = tls.trace()
         local contexts = traced(trace)

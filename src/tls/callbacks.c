@@ -79,8 +79,13 @@ void tlsl_callbacks_info(const SSL *ssl, int where, int value) {
         return;
     }
     if (!(where & SSL_CB_ALERT)) {
-        /* libssl says "done" before early data, and begins anew behind them. */
-        conn->known = (where & SSL_CB_HANDSHAKE_DONE) || tlslife_conn_early(conn);
+        /*
+         * libssl says "done" before early data, and begins anew behind them. A client knows nothing
+         * of its server at this time.
+         */
+        bool done = (where & SSL_CB_HANDSHAKE_DONE) &&
+                    (SSL_is_server(ssl) || SSL_get_state(ssl) != TLS_ST_EARLY_DATA);
+        conn->known = done || tlslife_conn_early(conn);
         return;
     }
     if ((value & 0xff) == SSL_AD_CLOSE_NOTIFY) {

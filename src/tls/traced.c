@@ -233,7 +233,7 @@ static void on_info(const SSL *ssl, int where, int value) {
                                            .sent = where & SSL_CB_WRITE,
                                            .code = value & 0xff,
                                            .value = (uint64_t)(value >> 8)});
-    } else if (where & SSL_CB_HANDSHAKE_DONE) {
+    } else if ((where & SSL_CB_HANDSHAKE_DONE) && SSL_get_state(ssl) != TLS_ST_EARLY_DATA) {
         const char *group = tlslife_conn_group(conn), *cipher = tlslife_conn_cipher(conn);
         char text[128];
         int len = snprintf(text, sizeof text, "%s%s%s", cipher == NULL ? "" : cipher,
