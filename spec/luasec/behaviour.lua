@@ -435,6 +435,12 @@ for _, protocol in ipairs {"tlsv1_2", "tlsv1_3"} do
     end)
 end
 
+case("lsec_continue and no verification", function()
+    local client, server = open({verify = "none", verifyext = "lsec_continue"},
+        {verify = "none", verifyext = {"lsec_continue", "lsec_ignore_purpose"}})
+    local ok, errors = client:getpeerverification()
+    return ok, type(errors), server:getpeercertificate(), server:getpeerverification()
+end)
 case("before the handshake", function()
     local client = wrap(CLIENT, SERVER)
     local text = tostring(client):match "^[^:]+"

@@ -357,9 +357,13 @@ metatable.__close = function() end
 
 -- ------------------------------------------------------------------------------- contexts of ours
 
+-- A client that lets every server in still looks at it, for the errors that it tells of.
 local function verify_of(s)
+    if s.mode == "client" then
+        local looks = s.verify.peer or (s.verifyext and s.verifyext.lsec_continue)
+        return looks and "required" or "none"
+    end
     if not s.verify.peer then return "none" end
-    if s.mode == "client" then return "required" end
     return s.verify.fail_if_no_peer_cert and "required" or "optional"
 end
 
@@ -406,7 +410,9 @@ local function options_of(s)
     options.certificate = whole_pairs(s)
     options.crl_check = crl_check(flags)
     if s.mode == "client" then set_client(s, options) else set_dh(s, options) end
-    if flags.lsec_continue then options.on_verify, options.verify_all = accept, true end
+    if flags.lsec_continue and options.verify ~= "none" then
+        options.on_verify, options.verify_all = accept, true
+    end
     if flags.lsec_ignore_purpose then options.purpose = "server" end
     return options
 end
@@ -509,7 +515,8 @@ function connections.new(ctx, hosts)
         made, message = variant(s, "plain")
     end
     if not made then return nil, message end
-    local conn, why_not, err = made:connection()
+    local ok, conn, why_not, err = pcall(made.connection, made)
+    if not ok then conn, why_not = nil, tostring(conn) end
     if not conn then return nil, ("error creating SSL object (%s)"):format(why(why_not, err)) end
     if hosts then hosts_of[conn] = hosts end
     return conn
