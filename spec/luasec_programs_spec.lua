@@ -1,7 +1,9 @@
--- luasec_programs_spec.lua: LuaSec's own samples, unmodified, as Debian's source package has them:
--- with LuaSec at both ends, with the drop-in at both ends, and with one of each. What they print
--- must be the same.
+-- luasec_programs_spec.lua: programs that know LuaSec, unmodified, on the drop-in. LuaSec's own
+-- samples, as Debian's source package has them, with LuaSec at both ends, with the drop-in at both
+-- ends, and with one of each: what they print must be the same. ssl.https against nginx, LuaRocks,
+-- and Prosody.
 
+local pki = require "spec.support.pki"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 
@@ -175,5 +177,184 @@ describe("LuaSec's samples", function()
         -- The first of its three ways asks at the terminal, which the drop-in never does.
         assert.equal(1, code)
         assert.truthy(output:find("error loading private key", 1, true), output)
+    end)
+end)
+
+-- ----------------------------------------------------------------------------- ssl.https, LuaRocks
+
+local p = pki.get()
+
+-- Starts a program with its configuration, in which words are filled in.
+local function configured(words, config, ...)
+    local text = process.slurp(config):gsub("%$([A-Z]+)", words)
+    local path = process.spill(words.DIR .. "/conf.lua", text)
+    local command = {timeout = 60}
+    for i, word in ipairs {...} do command[i] = word == "CONF" and path or word end
+    return process.start(command)
+end
+
+local function nginx()
+    local dir = process.directory() .. "/nginx"
+    local port = process.free_port()
+    assert(os.execute(("mkdir -p %s"):format(process.quote(dir .. "/rocks"))))
+    -- nginx reads a path with a space in it in quotes only
+    local plain = os.tmpname()
+    os.remove(plain)
+    assert(os.execute(("ln -s %s %s"):format(process.quote(dir), plain)))
+    local words = {DIR = plain, PORT = port, CERTIFICATE = plain .. "/cert.pem",
+        KEY = plain .. "/key.pem"}
+    process.spill(dir .. "/cert.pem", p.server_cert)
+    process.spill(dir .. "/key.pem", p.server_key)
+    local server = configured(words, HERE .. "/spec/luasec/nginx.conf", "/usr/sbin/nginx", "-e",
+        "stderr", "-c", "CONF")
+    server:wait_for_port(port)
+    return port, dir, plain
+end
+
+local function proxy()
+    local port = process.free_port()
+    local path = process.spill(process.directory() .. "/tinyproxy.conf", ("Port %d\n"
+        .. "Listen 127.0.0.1\nTimeout 20\nAllow 127.0.0.1\nLogLevel Critical\n"):format(port))
+    if process.run {"sh", "-c", "command -v tinyproxy", timeout = 5} ~= 0 then return nil end
+    process.start {"tinyproxy", "-d", "-c", path, timeout = 60}:wait_for_port(port)
+    return "http://127.0.0.1:" .. port
+end
+
+describe("ssl.https", function()
+    it("gives what LuaSec's gives, resumes, and goes through a proxy", function()
+        if not is_possible() then return pending "there is no LuaSec" end
+        local port, _, link = nginx()
+        local script, through = HERE .. "/spec/luasec/https.lua", proxy()
+        local of, said = interpreters(), {}
+        for i = 1, 2 do
+            local code, output = process.run {of[i][2], script, tostring(port), p.ca_file,
+                p.other_ca_file, through, timeout = 30}
+            assert.equal(0, code, output)
+            said[i] = output
+        end
+        os.remove(link)
+        local theirs, ours = said[1]:gsub("1 | 200[^\n]+/[hi][^\n]+\n", ""), said[2]
+        theirs = theirs:gsub("nil | proxy not supported[^\n]*\n", "")
+        local proxied = {}
+        ours = ours:gsub("1 | 200 | [^\n]+GET /[hi] [^\n]*\n", function(line)
+            proxied[#proxied + 1] = line
+            return ""
+        end)
+        local resumed
+        ours, resumed = ours:gsub(" r%f[%s]", " .")
+        assert.equal(theirs, ours)
+        assert.is_true(resumed >= 3, said[2])
+        if through then
+            assert.equal(2, #proxied, said[2])
+            assert.not_truthy(table.concat(proxied):find "Basic")
+        end
+    end)
+end)
+
+local ROCKSPEC <const> = [[
+package = "sample"
+version = "1.0-1"
+source = {url = "https://localhost:$PORT/rocks/sample.lua"}
+build = {type = "builtin", modules = {sample = "sample.lua"}}
+]]
+
+describe("LuaRocks", function()
+    it("fetches from a server by the drop-in", function()
+        local luarocks = "/usr/bin/luarocks"
+        if not is_possible() or not process.slurp(luarocks) then return pending "no LuaRocks" end
+        local port, dir, link = nginx()
+        process.spill(dir .. "/rocks/sample-1.0-1.rockspec", (ROCKSPEC:gsub("%$PORT", port)))
+        process.spill(dir .. "/rocks/manifest-5.4", "commands = {} modules = {} repository = "
+            .. "{sample = {['1.0-1'] = {{arch = 'rockspec'}}}}\n")
+        local ours = interpreters()[2][2]
+        local code, output = process.run {"sh", "-c", 'cd "$0" && exec "$@"', process.directory(),
+            ours, luarocks, "download", "--rockspec", "sample",
+            ("--only-server=https://localhost:%d/rocks"):format(port), timeout = 40,
+            environment = {HOME = process.directory()}}
+        os.remove(link)
+        assert.equal(0, code, output)
+        assert.truthy(process.slurp(process.directory() .. "/sample-1.0-1.rockspec"), output)
+    end)
+end)
+
+-- ---------------------------------------------------------------------------------------- Prosody
+
+local PROSODY <const> = [[
+daemonize = false
+pidfile = "$DIR/pid"
+data_path = "$DIR"
+run_as_root = true
+interfaces = {"127.0.0.1"}
+c2s_ports = {$CLIENTS}
+s2s_ports = {$SERVERS}
+c2s_direct_tls_ports = {$DIRECT}
+http_ports = {}
+https_ports = {$HTTPS}
+https_interfaces = {"127.0.0.1"}
+modules_enabled = {"saslauth", "tls", "disco", "http", "bosh", "posix"}
+authentication = "internal_hashed"
+c2s_require_encryption = true
+log = {{levels = {min = "debug"}, to = "file", filename = "$DIR/log"}}
+certificates = "$DIR"
+ssl = {certificate = "$DIR/localhost.crt", key = "$DIR/localhost.key", cafile = "$CA"}
+https_certificate = "$DIR/localhost.crt"
+VirtualHost "localhost"
+]]
+
+local function prosody()
+    local dir = process.directory() .. "/prosody"
+    assert(os.execute("mkdir -p " .. process.quote(dir)))
+    process.spill(dir .. "/localhost.crt", p.server_cert)
+    process.spill(dir .. "/localhost.key", p.server_key)
+    process.spill(dir .. "/template", PROSODY)
+    local words = {DIR = dir, CA = p.ca_file}
+    for _, name in ipairs {"CLIENTS", "SERVERS", "DIRECT", "HTTPS"} do
+        words[name] = process.free_port()
+    end
+    local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+    local server = configured(words, dir .. "/template", "env", ("LUA_PATH=%s/lua/tlslife/luasec/"
+        .. "path/?.lua;%s/lua/?.lua;%s/lua/?/init.lua;;"):format(HERE, HERE, HERE),
+        "LUA_CPATH=" .. build .. "/lua/?.so;;", "prosody", "--config", "CONF", "-F")
+    server:wait_for_port(words.HTTPS)
+    return words, dir
+end
+
+-- Speaks TLS with it, and a moment longer; what openssl says.
+local function visit(port, more)
+    local script = '{ sleep 1; printf "%s" "$0"; sleep 1; } | exec "$@"'
+    local _, output = process.run {"sh", "-c", script, more.say or "", "openssl", "s_client",
+        "-connect", "127.0.0.1:" .. port, "-CAfile", p.ca_file, "-verify_return_error",
+        timeout = 20, table.unpack(more)}
+    return output
+end
+
+describe("Prosody", function()
+    local installed = process.run {"sh", "-c", "command -v prosody", timeout = 5} == 0
+    it("serves clients and servers by the drop-in, and second connections resume", function()
+        if not (ALL and installed) then return pending "./dev luasec brings Prosody" end
+        local ports, dir = prosody()
+        local kept = dir .. "/session"
+        local starttls = {"-starttls", "xmpp", "-xmpphost", "localhost", "-sess_out", kept}
+        local first = visit(ports.CLIENTS, starttls)
+        assert.truthy(first:find "\nNew, TLSv1.3" and first:find "Verify return code: 0", first)
+        local again = table.move({"-sess_in", kept}, 1, 2, #starttls + 1, starttls)
+        local second = visit(ports.CLIENTS, again)
+        assert.truthy(second:find "\nReused, TLSv1.3", second)
+        local direct = visit(ports.DIRECT, {"-servername", "localhost"})
+        assert.truthy(direct:find "\nNew, TLSv1.3" and direct:find "Verify return code: 0", direct)
+        local stream = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' version='1.0' "
+            .. "xmlns:stream='http://etherx.jabber.org/streams' from='a.example' to='localhost'>"
+        local peer = visit(ports.SERVERS, {say = stream, "-starttls", "xmpp-server", "-xmpphost",
+            "localhost", "-cert", p.server_cert_file, "-key", p.server_key_file, "-cert_chain",
+            p.intermediate_cert_file})
+        assert.truthy(peer:find "Verify return code: 0", peer)
+        local code, page = process.run {"curl", "-s", "--cacert", p.ca_file, "-o", "/dev/null",
+            "-w", "%{http_code} %{ssl_verify_result}", ("https://localhost:%d/http-bind"):format(
+            ports.HTTPS), timeout = 20}
+        assert.equal(0, code, page)
+        assert.equal("200 0", page)
+        local log = process.slurp(dir .. "/log")
+        assert.truthy(log:find "chain validation result: valid", log:match "[^\n]*validation[^\n]*")
+        assert.not_truthy(log:find("traceback", 1, true), log:match "[^\n]*Top%-level.-\n\t")
     end)
 end)

@@ -194,8 +194,8 @@ end)
 case("context.loadcert, loadkey, checkkey", function()
     local ctx = context.create "any"
     context.setmode(ctx, "server")
-    return context.loadkey(ctx, dir .. "server.key", nil), context.loadcert(ctx, dir .. "server.pem"),
-        context.checkkey(ctx)
+    return context.loadkey(ctx, dir .. "server.key", nil),
+        context.loadcert(ctx, dir .. "server.pem"), context.checkkey(ctx)
 end)
 case("context.create of no protocol", function() return context.create "none" end)
 case("context.setcipher of none", function()
@@ -400,7 +400,8 @@ for _, protocol in ipairs {"tlsv1_2", "tlsv1_3"} do
     case(protocol .. ": after close", function()
         local client, server = open(both, both)
         local closed = select("#", client:close())
-        return closed, client:getfd(), client:want(), client:dirty(), select(2, client:send "x"), select(2, client:receive()),
+        return closed, client:getfd(), client:want(), client:dirty(),
+            select(2, client:send "x"), select(2, client:receive()),
             select(2, client:getpeercertificate()), select(2, client:getpeerverification()),
             select(2, client:info()), tostring(client):match "%((.-)%)$", client:close(),
             server:receive "*l"

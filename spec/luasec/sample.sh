@@ -3,8 +3,9 @@
 #
 #     sample.sh DIRECTORY SERVER CLIENT SECONDS OUT FILE
 #
-# SERVER and CLIENT are programs that run a Lua file: server.lua and FILE in DIRECTORY. What they print is in OUT.server and
-# OUT.client afterwards, and their exit statuses are printed. SECONDS ends samples that never end.
+# SERVER and CLIENT are programs that run a Lua file: server.lua and FILE in DIRECTORY. What they
+# print is in OUT.server and OUT.client afterwards; the exit statuses are printed. SECONDS ends
+# samples that never end.
 set -eu
 if [ "${SAMPLE_INSIDE-}" != yes ]; then
     SAMPLE_INSIDE=yes exec unshare --map-root-user --net "$0" "$@"
@@ -14,7 +15,8 @@ cd "$1"
 timeout "$4" "$2" server.lua >"$5.server" 2>&1 &
 server=$!
 tries=500
-until grep -q ':22B8 [0-9A-F]*:0000 0A' /proc/net/tcp || [ $((tries -= 1)) = 0 ] || ! kill -0 $server 2>/dev/null; do
+until grep -q ':22B8 [0-9A-F]*:0000 0A' /proc/net/tcp || [ $((tries -= 1)) = 0 ] ||
+    ! kill -0 $server 2>/dev/null; do
     sleep 0.02
 done
 timeout "$4" "$3" "$6" >"$5.client" 2>&1 && status=0 || status=$?
