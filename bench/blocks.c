@@ -2,9 +2,9 @@
  * blocks.c: counts a process's blocks of memory by their size. bench/idle.lua preloads it.
  *
  * At SIGUSR2 it writes to standard error how many more blocks of each size are in use than at the
- * last: lines of size and count, then "end". A block's size is what was asked for, which stands
- * before the block.
- * What is aligned specially, or larger than SIZES, is not counted.
+ * last SIGUSR2, as lines of size and count, and then "end". The size is what the program asked for,
+ * and is kept in front of the block. Blocks with a special alignment, or larger than SIZES, are not
+ * counted.
  */
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,7 +19,7 @@ enum { SIZES = 65536 };
 
 typedef struct header {
     size_t size;
-    size_t mark; /* in its place before a block that is not ours glibc has a size */
+    size_t mark; /* glibc has a size here before a block that is not ours */
 } header;
 
 void *__libc_malloc(size_t size);

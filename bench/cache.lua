@@ -1,7 +1,7 @@
--- cache.lua: session caches and stores beside OpenSSL's own cache. See bench/README.md.
+-- cache.lua: compares session caches and stores with OpenSSL's own cache. See bench/README.md.
 --
--- bench/cache/ measures and prints the values of each row; this says what a row is and what it must
--- reach.
+-- The program in bench/cache/ measures, and prints the values of each row. This file says what a
+-- row is and what it must reach.
 local process, machine = require "spec.support.process", require "machine"
 
 local OURS_TO_THEIRS <const>, THEIRS_TO_OURS <const> = { "ours", "/", "OpenSSL" },
@@ -24,8 +24,8 @@ local ROWS <const> = {
         at_most = 2000 },
     { "^shared", operation = "a session put or found, with what its name says" },
     { "sealing", operation = "AES-256-GCM of a session" },
-    -- That lookups overlap: one after the other would be 1. With both ends on this machine, most of
-    -- it is processor time.
+    -- The figure shows that lookups overlap. One after the other would be 1. With both ends on this
+    -- machine most of it is processor time.
     { "^Redis, time", operation = "a lookup, 64 in flight and one at a time",
         figure = OURS_TO_THEIRS, at_most = 0.75, name = "Redis, time a lookup, 64 | 1 at once" },
     { "^Redis", operation = "our processor time of a lookup",

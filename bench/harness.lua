@@ -1,5 +1,5 @@
--- harness.lua: what all benchmarks have in common: the shape of a row, rounds, figures, targets,
--- and how they are printed.
+-- harness.lua: runs the rounds of the rows of every benchmark, computes their figures, checks the
+-- targets, and prints the tables.
 --
 -- A benchmark is one or more sets of rows. A set has
 --   title     lines that are printed before its table

@@ -1,9 +1,9 @@
--- machine.lua: where the benchmark's programs are, on which processors they run, and how they are
--- started.
+-- machine.lua: says where the benchmark's programs are and on which processors they run, and starts
+-- them.
 local process = require "spec.support.process"
 
--- HERE: the directory of bench/run.lua. BESIDE: that of the running program, which has the compiled
--- programs in bench/.
+-- HERE is the directory of bench/run.lua. BESIDE is that of the running program, which has the
+-- compiled programs in bench/.
 local machine = {
     HERE = arg[0]:match "^(.*)/[^/]*$" or ".",
     BESIDE = (arg[-1] or ""):match "^(.*)/[^/]*$" or ".",
@@ -44,8 +44,8 @@ function machine.pin(processor)
     end
 end
 
--- No heap gives its top back at a connection's end and takes it again for the next: see steady_heap
--- in support.h.
+-- No heap gives its top back at a connection's end and takes it again for the next (steady_heap in
+-- support.h).
 local STEADY <const> =
     { GLIBC_TUNABLES = "glibc.malloc.trim_threshold=268435456:glibc.malloc.top_pad=1048576" }
 

@@ -1,5 +1,5 @@
--- page.lua: what a run found as tables in a page of docs, between the markers of its command:
--- docs/performance.md for `./dev bench --page`, docs/reliability.md for `./dev prove`.
+-- page.lua: writes what a run has found into the docs, as tables between the markers of its
+-- command. `./dev bench page` writes docs/performance.md, and `./dev prove` docs/reliability.md.
 --
 -- A machine that does other things at the same time measures worse, so the page says how busy it
 -- was before the run began.

@@ -1,24 +1,24 @@
 /*
- * plain.c: a plain C program on libssl, the measure of bench/rows.lua, which has it work in turns
- * with the Lua side. There is no tlslife in it. It is a process of its own since a process has one
- * allocator for OpenSSL, and a plain C program has malloc's.
+ * plain.c: a plain C program on libssl, with which bench/rows.lua compares the Lua module. The two
+ * work in turns.
  *
- *   plain identity DIRECTORY
+ * It is a process of its own, because a process has one allocator for OpenSSL, and a plain C
+ * program has malloc. There is no tlslife in it.
+ *
  *   plain TLSv1.2|TLSv1.3 stateful|tickets DIRECTORY [careless]
  *
- * The first writes ca.pem, certificate.pem and private_key.pem to the directory. The second prints
- * OpenSSL's version and does what each line of its input asks for (see commands, below). It answers
- * each with a line, which is the nanoseconds of its own processor time that this took, or what
+ * The directory has ca.pem, certificate.pem and private_key.pem. The program prints OpenSSL's
+ * version, and then does what each line of its input asks for (see commands, below). It answers
+ * with a line each, which is the nanoseconds of its own processor time that this took, or what
  * failed.
  *
- * What is fair: the same certificates, versions, verification, modes and kinds of session as the
- * contexts that bench/rows.lua makes; the same calls in the same order over BIO_new_bio_pair(3);
- * results checked, nothing printed meanwhile; the error queue emptied before each call that
- * SSL_get_error(3) may be asked about, as its manual page demands of every program. A program that
- * forgets it is a little faster, and some day reads another connection's error. `careless` is that
- * program.
+ * The comparison is fair. The certificates, versions, verification, modes and kinds of session are
+ * those of the contexts that bench/rows.lua makes, and the same calls come in the same order, over
+ * BIO_new_bio_pair(3). Results are checked, and nothing is printed meanwhile. The error queue is
+ * emptied before each call whose result SSL_get_error(3) judges, as its manual page demands. A
+ * program that forgets it is a little faster, and may read another connection's error some day.
+ * `careless` makes this one such a program.
  */
-#include "identity.h"
 #include "support.h"
 
 #include <stdio.h>
@@ -42,7 +42,7 @@ typedef struct peers {
 
 /* ------------------------------------------------------------------------------------- contexts */
 
-/* Called by libssl with each session that the client may use again: the newest is kept. */
+/* Called by libssl with each session that the client may use again. The newest is kept. */
 static int keep_session(SSL *ssl, SSL_SESSION *session) {
     peers *p = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     SSL_SESSION_free(p->session);
@@ -135,11 +135,11 @@ static bool shake_hands(const peers *p) {
 }
 
 static bool name_server(SSL *client) {
-    static char host[] = "localhost"; /* not const: OpenSSL's macro casts that away */
+    static char host[] = "localhost"; /* not const, since OpenSSL's macro casts that away */
     return SSL_set_tlsext_host_name(client, host) == 1 && SSL_set1_host(client, host) == 1;
 }
 
-/* What SSL_new made is in p even when this fails. */
+/* What SSL_new has made is in p even if this fails. */
 static bool open_connection(peers *p, bool offer, size_t capacity) {
     p->client = SSL_new(p->client_ctx);
     p->server = SSL_new(p->server_ctx);
@@ -193,7 +193,7 @@ static bool handshakes(peers *p, const long *numbers) {
 static void shift(void) {
     static void *block;
     free(block);
-    block = malloc(1 + (size_t)rand() % 16384); /* any number will do: this is no secret */
+    block = malloc(1 + (size_t)rand() % 16384); /* not a secret, so any generator will do */
 }
 
 /* A connection that stays, for what follows. */
@@ -229,7 +229,7 @@ static bool has_arrived(const peers *p, size_t len) {
     return memcmp(p->bytes, p->buffer, len) == 0;
 }
 
-/* n times len bytes written by the client and read by the server; the last are compared. */
+/* The client writes len bytes n times and the server reads them. The last ones are compared. */
 static bool exchange(peers *p, const long *numbers) {
     size_t len = (size_t)numbers[0];
     bool ok = p->client != NULL && len <= RECORD;
@@ -287,7 +287,7 @@ static const command commands[] = {
 
 enum { NUMBERS_MAX = 3, NAME_MAX_LEN = 15 };
 
-/* The command of a line, and its numbers; NULL: there is none. */
+/* The command of a line, and its numbers. NULL means that there is no such command. */
 static const command *parse(const char *line, long *numbers) {
     char name[NAME_MAX_LEN + 1];
     int found = sscanf(line, "%15s %ld %ld %ld", name, &numbers[0], &numbers[1], &numbers[2]) - 1;
@@ -337,28 +337,11 @@ static void free_peers(peers *p) {
     SSL_CTX_free(p->server_ctx);
 }
 
-static bool write_file(const char *path, const char *text) {
-    FILE *file = fopen(path, "we");
-    bool ok = file != NULL && fputs(text, file) >= 0;
-    return file != NULL && fclose(file) == 0 && ok;
-}
-
-static bool write_identity(const char *directory) {
-    identity made = {NULL, NULL, NULL};
-    bool ok = identity_make(&made) && write_file(path_of(directory, CA), made.ca) &&
-              write_file(path_of(directory, CERTIFICATE), made.certificate) &&
-              write_file(path_of(directory, PRIVATE_KEY), made.private_key);
-    identity_clear(&made);
-    return ok;
-}
-
 int main(int argc, char **argv) {
     static peers p;
     bool ok = false;
     steady_heap();
-    if (argc == 3 && strcmp(argv[1], "identity") == 0) {
-        ok = write_identity(argv[2]);
-    } else if (argc >= 4) {
+    if (argc >= 4) {
         p.careless = argc > 4;
         ok = set_up(&p, parse_version(argv[1]), strcmp(argv[2], "stateful") == 0, argv[3]);
         if (ok) {

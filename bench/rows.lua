@@ -1,9 +1,10 @@
--- rows.lua: the Lua module beside plain C on libssl (plain.c), both ends of a connection in memory.
+-- rows.lua: compares the Lua module with plain C on libssl (plain.c), with both ends of a
+-- connection in memory.
 --
--- A row is made when its turn comes: row.make() gives c(n) and lua(n), which do the same n
--- operations and return the nanoseconds of processor time that these took, close(), and renew()
--- where a round begins with something new. Each side checks its own work as a program would:
--- results in every operation, the bytes themselves once per turn.
+-- A row is made when its turn comes. row.make() gives c(n) and lua(n), which do the same n
+-- operations and return the nanoseconds of processor time that these took. It also gives close(),
+-- and renew() if a round begins with something new. Each side checks its work as a program would.
+-- It checks the results of every operation, and compares the bytes themselves once for each turn.
 local tls, harness, machine = require "tlslife", require "harness", require "machine"
 local timed <const> = harness.timed
 
@@ -78,7 +79,7 @@ return function(settings)
         return new
     end
 
-    -- C on both sides: what the machine's noise makes of a ratio of 1.
+    -- C on both sides, which shows what the machine's noise makes of a ratio of 1.
     local function control()
         local a, b = plain_peers("TLSv1.3", "tickets"), plain_peers("TLSv1.3", "tickets")
         return {
@@ -148,9 +149,9 @@ return function(settings)
     end
 
     -- A connection that stays open on both sides until the next round. Where its memory happens to
-    -- lie is worth some percent, so each round has another place: a string that is too large for
-    -- any heap lies before it (shift in plain.c does the same). work(peers, ends) gives c and lua.
-    -- capacity is that of plain C's BIO pair; nil: OpenSSL's default.
+    -- lie is worth some percent. So each round has another place, behind a string that is too large
+    -- for any heap (shift in plain.c does the same). work(peers, ends) gives c and lua. capacity is
+    -- that of plain C's BIO pair, or nil for OpenSSL's default.
     local function with_connection(work, capacity)
         local client_context, server_context = contexts("TLSv1.3", "tickets")
         local peers, ends = plain_peers("TLSv1.3", "tickets"), {}

@@ -1,5 +1,5 @@
--- server.lua: servers with many connections at once: tls.serve beside plain C, nginx, LuaSec with
--- luv, cqueues with luaossl, Python and Node. See bench/README.md.
+-- server.lua: compares tls.serve with other servers that have many connections at once: plain C,
+-- nginx, LuaSec with luv, cqueues with luaossl, Python and Node. See bench/README.md.
 local process, machine, harness = require "spec.support.process",
     require "machine", require "harness"
 local servers = require "servers"
@@ -121,8 +121,8 @@ end
 local WORKERS <const> = row("two workers", "", "wide", 16, 1, 80, {})
 local GAIN <const>, GAIN_ROUNDS <const> = 1.8, 7
 
--- A signature by RSA of 8192 bits costs a server a score of milliseconds, and its verification next
--- to nothing: the client is not the limit, though it has no processor of its own here.
+-- A signature by RSA of 8192 bits costs a server some twenty milliseconds, and its verification
+-- next to nothing. So the client is not the limit, though it has no processor of its own here.
 local function rsa()
     local dir = process.directory()
     local files = { certificate = dir .. "/rsa.pem", private_key = dir .. "/rsa.key" }
@@ -144,8 +144,8 @@ local function signature(processes)
     return 1e9 / tonumber(per_second)
 end
 
--- one, two: which numbers of a round belong to the row: C with one worker and two, ours with one,
--- two and two threads, one process that signs, two.
+-- one and two say which numbers of a round belong to the row. The numbers are those of C with one
+-- worker and two, ours with one, two, and two threads, one process that signs, and two.
 local function workers_row(name, one, two, at_least)
     return {
         name = "two workers: " .. name,
@@ -190,8 +190,8 @@ local function measure_workers(rows, settings, report)
             all[k][i] = value
         end
     end
-    -- Two processors of a virtual machine are not always two: the target is lower by what
-    -- signatures alone do not gain.
+    -- Two processors of a virtual machine do not always do twice the work. The target is lower by
+    -- what signatures alone do not gain.
     local given = harness.spread(all[6]).least / harness.spread(all[7]).least
     for _, it in ipairs(rows) do
         it.values["one worker"], it.values["two workers"] = all[it.one], all[it.two]

@@ -1,12 +1,12 @@
--- servers.lua: measures rows whose sides are servers in processes of their own, which one client
--- (server/client.c) drives in turns: bench/tcp.lua and bench/server.lua.
+-- servers.lua: measures rows whose sides are servers in processes of their own, for bench/tcp.lua
+-- and bench/server.lua. One client (server/client.c) drives the servers in turns.
 --
--- Besides what harness.lua says, a row has the client's words (mode, version, connections, turns,
--- amount and path); per, how many operations of the row one of the client's is; rounds, where it
--- wants fewer than the others; and alone, where its servers must have done nothing else before.
--- Rows that are not alone share their servers.
+-- A row has what harness.lua says, and the client's words: mode, version, connections, turns,
+-- amount and path. `per` says how many operations of the row one of the client's is. `rounds` is
+-- for a row that needs fewer rounds than the others. `alone` is for a row whose servers must have
+-- done nothing else before. Rows that are not alone share their servers.
 --
--- Each round has new processes: where a process's memory happens to lie is worth some percent, for
+-- Each round has new processes. Where a process's memory happens to lie is worth some percent, for
 -- as long as it lives.
 local process, machine = require "spec.support.process", require "machine"
 

@@ -1,5 +1,5 @@
 /*
- * support.c: contexts and sockets for the benchmark's programs in plain C.
+ * support.c: makes contexts and sockets for the benchmark's programs in plain C.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

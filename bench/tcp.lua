@@ -1,5 +1,5 @@
--- tcp.lua: what a resumed connection over TCP costs a server: tlslife beside plain C and nginx, one
--- connection after the other. See bench/README.md.
+-- tcp.lua: measures what a resumed connection over TCP costs a server that has one connection after
+-- the other, for tlslife, plain C and nginx. See bench/README.md.
 local machine, servers = require "machine", require "servers"
 
 -- amount: handshakes per turn. Those of TLS 1.2 are cheap, and so there are more.

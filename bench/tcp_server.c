@@ -1,12 +1,12 @@
 /*
- * tcp_server.c: the measure of bench/tcp.lua: a plain C server on libssl, blocking, one connection
- * after the other.
+ * tcp_server.c: a plain C server on libssl, with which bench/tcp.lua compares the same server as a
+ * script. It serves one connection after the other, and its calls block.
  *
  *   tcp_server TLSv1.2|TLSv1.3 stateful|tickets certificate.pem key.pem
  *
- * It prints "port pid" and serves until it is killed. What is fair: versions, modes, kind of
- * session, socket options and calls are those of bench/tcp_server.lua. Sessions are kept by
- * OpenSSL's own cache. No tlslife in it.
+ * It prints "port pid" and serves until it is killed. The comparison is fair: versions, modes, kind
+ * of session, socket options and calls are those of bench/tcp_server.lua. OpenSSL's own cache keeps
+ * the sessions. There is no tlslife in it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

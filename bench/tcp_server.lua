@@ -1,5 +1,5 @@
--- tcp_server.lua: what bench/tcp.lua measures: a server as a script has it, one connection after
--- the other.
+-- tcp_server.lua: the server that bench/tcp.lua measures, as a script has it. It serves one
+-- connection after the other.
 --
 --   tlslife tcp_server.lua TLSv1.2|TLSv1.3 stateful|tickets certificate.pem key.pem
 --

@@ -1,5 +1,5 @@
 /*
- * bench.h: what the parts of the cache benchmark share: clocks, the rows that they print, and
+ * bench.h: what the files of the cache benchmark share: clocks, the rows that they print, and
  * sessions as a server has them.
  */
 #ifndef TLSLIFE_BENCH_H

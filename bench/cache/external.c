@@ -1,6 +1,8 @@
 /*
- * external.c: measures the external stores, which are the slab in shared memory, with the seal
- * stated apart, and Redis, with one lookup at a time and with many at once.
+ * external.c: measures the external stores.
+ *
+ * These are the slab in shared memory, whose seal is measured apart, and Redis, with one lookup at
+ * a time and with many at once.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -181,7 +183,7 @@ void bench_shared(void) {
     static const char *const names[] = {
         "shared get, sealed bytes",   "shared put, sealed bytes",  "unsealing", "sealing",
         "shared get, a live session", "shared put, a live session"};
-    /* One entry that is written again and again pushes out the others of its shard, hence two. */
+    /* Two slabs, because an entry that is always written pushes the others out of its shard. */
     external entries, live;
     series results[KINDS] = {0};
     if (!any_wanted(names, KINDS)) {

@@ -1,10 +1,10 @@
 /*
  * memory.c: measures the cache in memory beside OpenSSL's own, with one thread and with two.
  *
- * What is fair: both sides have their own sessions of one size, which are made and freed outside
- * of the clock, the same ids in the same order, and their own reference to each session. OpenSSL's
- * lookup is the one that libssl does (a read lock and the hash table;
- * SSL_has_matching_session_id(3)) with a reference taken and dropped. Where timeouts are mixed,
+ * The comparison is fair. Both caches have their own sessions of one size, which are made and freed
+ * while the clock does not run, the same ids in the same order, and a reference of their own to
+ * each session. OpenSSL's lookup is the one that libssl makes (a read lock and the hash table,
+ * SSL_has_matching_session_id(3)), with a reference taken and dropped. Where timeouts are mixed,
  * OpenSSL's cache is filled in the order that suits it best. In another order the filling alone
  * would take minutes.
  */
@@ -369,7 +369,7 @@ static double run_threads(side *on, unsigned threads, bool puts) {
     return ended - began;
 }
 
-/* What the second thread adds: with 2, twice the work takes no longer than the work of one. */
+/* Measures what the second thread adds. With a gain of 2 it does as much again in the same time. */
 static void bench_gain(const char *name, bool puts) {
     static side sides[2];
     series gains[2] = {0};

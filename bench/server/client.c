@@ -18,7 +18,7 @@
  *   idle        CONNECTIONS are opened, each asks once and stays open.
  *
  * A connection that was not resumed where it should be, or was where it should not, ends the run,
- * as does a failed one: a server that resumes some connections only is not measured.
+ * as does a failed one, because a server that resumes only some connections is not measured.
  *
  * The output is a line for each server: processor nanoseconds of its processes, user's and
  * system's, and wall nanoseconds, both per operation, the number of operations, and how many of

@@ -1,8 +1,8 @@
--- http.lua: the HTTP of the Lua servers of bench/server.lua: the same lines whichever library
--- carries the bytes.
+-- http.lua: answers HTTP requests for the Lua servers of bench/server.lua, which differ only in the
+-- library that carries the bytes.
 --
--- What bench/server/plain.c does: GET / is answered with three bytes, GET /big with 64 blocks of 16
--- KiB; the connection is kept until the client ends it or says "Connection: close".
+-- It does what bench/server/plain.c does. It answers GET / with three bytes and GET /big with 64
+-- blocks of 16 KiB, and keeps the connection until the client ends it or says "Connection: close".
 local find <const>, match <const>, sub <const> = string.find, string.match, string.sub
 
 local HEAD <const> =

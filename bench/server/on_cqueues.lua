@@ -1,8 +1,9 @@
--- on_cqueues.lua: the server of bench/server.lua on cqueues and luaossl: lua5.4 on_cqueues.lua
--- certificate.pem key.pem
+-- on_cqueues.lua: the server of bench/server.lua on cqueues and luaossl.
 --
--- It prints "port pid". One coroutine a connection, whose socket neither translates lines nor
--- buffers what is written.
+--   lua5.4 on_cqueues.lua certificate.pem key.pem
+--
+-- It prints "port pid". Each connection has a coroutine, and its socket neither translates lines
+-- nor buffers what is written.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path
 local cqueues, socket, http = require "cqueues", require "cqueues.socket", require "http"
 local context, x509, pkey = require "openssl.ssl.context",

@@ -1,9 +1,10 @@
--- on_luasec.lua: the server of bench/server.lua on LuaSec, LuaSocket and luv: lua5.4 on_luasec.lua
--- certificate.pem key.pem
+-- on_luasec.lua: the server of bench/server.lua on LuaSec, LuaSocket and luv.
 --
--- It prints "port pid". One coroutine a connection, one uv_poll handle a socket that stays started
--- for reading (writing besides only while a write waits): the least that a program can do with
--- these libraries.
+--   lua5.4 on_luasec.lua certificate.pem key.pem
+--
+-- It prints "port pid". Each connection has a coroutine, and a uv_poll handle that stays started
+-- for reading. It is started for writing, too, only while a write waits. A program cannot do less
+-- with these libraries.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path
 local socket, ssl, uv, http = require "socket", require "ssl", require "luv", require "http"
 

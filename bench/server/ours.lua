@@ -1,7 +1,8 @@
--- ours.lua: tls.serve as bench/server.lua measures it: tlslife ours.lua certificate.pem key.pem
--- [workers [threads]]
+-- ours.lua: the server of bench/server.lua on tls.serve.
 --
--- Each worker prints "port pid". What it does is what bench/server/plain.c does.
+--   tlslife ours.lua certificate.pem key.pem [workers [threads]]
+--
+-- Each worker prints "port pid". It does what bench/server/plain.c does.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path
 local tls, http = require "tlslife", require "http"
 

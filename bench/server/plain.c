@@ -1,15 +1,17 @@
 /*
- * plain.c: the measure of bench/server.lua: an HTTP server in plain C, epoll and libssl, one thread
- * a process.
+ * plain.c: an HTTP server in plain C, with epoll and libssl, with which bench/server.lua compares
+ * tls.serve.
  *
  *   plain certificate.pem key.pem [workers]
  *
- * It prints "port pid pid..." and serves until it is killed; more workers are more processes, which
- * accept from one socket. It answers GET / with three bytes and GET /big with 64 blocks of 16 KiB,
- * keeps the connection until the client ends it or says "Connection: close", and knows nothing
- * else. What is fair: TLS 1.3, certificate, modes, read ahead, tickets and socket options are those
- * of the others; an event of level-triggered epoll costs one recv and one send, which is as lean as
- * it gets; and a connection that waits holds its SSL and 64 bytes. No tlslife in it.
+ * It prints "port pid pid..." and serves until it is killed. Each worker is a process of one
+ * thread, and all accept from one socket. It answers GET / with three bytes and GET /big with 64
+ * blocks of 16 KiB. It keeps the connection until the client ends it or says "Connection: close",
+ * and knows no other request.
+ *
+ * The comparison is fair. TLS 1.3, the certificate, modes, read ahead, tickets and socket options
+ * are those of the other servers. An event of level-triggered epoll costs one recv and one send,
+ * and a connection that waits holds its SSL and 64 bytes. There is no tlslife in it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,8 +1,10 @@
 /*
- * blocks_test: memory for OpenSSL (src/base/blocks.c), as OpenSSL calls it: random sizes from a
- * fixed seed, blocks that grow and shrink, each filled with bytes of its own; what is kept, and
- * that it is bounded and goes with its thread; that a block freed twice, or written to when it is
- * free, ends the program.
+ * blocks_test.c: tests the memory that src/base/blocks.c gives to OpenSSL.
+ *
+ * The calls are OpenSSL's: random sizes from a fixed seed, and blocks that grow and shrink. Each
+ * block is filled with bytes of its own, so that two blocks which overlap are noticed. What is kept
+ * must be bounded, and must go with its thread. A block that is freed twice, or written to when it
+ * is free, must end the program.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -112,7 +114,7 @@ static void *in_thread(void *unused) {
     return kept.bytes > 0 && kept.bytes_max > 0 ? &kept : NULL;
 }
 
-/* What it keeps at its end AddressSanitizer would call a leak. */
+/* AddressSanitizer would report as leaks what the thread keeps when it ends. */
 static void gives_back_with_its_thread(void) {
     pthread_t thread;
     void *kept_some = NULL;
@@ -126,7 +128,7 @@ static void free_twice(void) {
     OPENSSL_free(one);
 }
 
-/* The link: who overwrites it does not know the mark. */
+/* Overwrites the link of a free block, as a program would that does not know the mark. */
 static void write_when_free(void) {
     unsigned char *one = OPENSSL_malloc(64);
     OPENSSL_free(one);

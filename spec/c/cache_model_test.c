@@ -1,7 +1,8 @@
 /*
- * cache_model_test: the memory home against a list that is searched from end to end. Random verbs,
- * from fixed seeds; after each one what was given, all counters, and how many sessions live must be
- * the list's.
+ * cache_model_test.c: compares a cache's memory with a list that is searched from end to end.
+ *
+ * The calls are random, from fixed seeds. After each call the result, all counters and the number
+ * of sessions that live must be the list's.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -24,7 +25,7 @@ typedef struct model_entry {
     bool queues; /* client: TLS 1.3 */
 } model_entry;
 
-/* What the cache should be: a list, searched from end to end. */
+/* The model of the cache, which is a list that is searched from end to end. */
 typedef struct model {
     model_entry entries[MODEL_MAX];
     size_t len, capacity;

@@ -1,6 +1,8 @@
 /*
- * cache_table_test: the table under the cache (src/cache/table.c) against a plain list. Hashes are
- * chosen so that most chains are long, which keyed hashes never do; some ids are there twice.
+ * cache_table_test.c: compares the table under the cache (src/cache/table.c) with a plain list.
+ *
+ * The hashes are chosen so that most chains are long, which keyed hashes never are. Some ids are
+ * there twice.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -50,7 +52,7 @@ static void drop(tlsl_table *table, list *known, size_t at, bool *good) {
     known->all[at] = known->all[--known->len];
 }
 
-/* All that the table has of that id, and nothing else. */
+/* The table must have every entry of that id, and no other entry under it. */
 static bool finds_all(const tlsl_table *table, const list *known, const listed *one) {
     size_t wanted = 0, found = 0;
     for (size_t i = 0; i < known->len; i++) {
@@ -128,7 +130,7 @@ static void test_against_list(uint64_t seed, unsigned kinds, unsigned most) {
     tlsl_table_clear(&table);
 }
 
-/* What another owner of a session does to its id must not tie the table in knots. */
+/* The table stays in order when another owner of a session changes the session's id. */
 static void test_changed_ids(void) {
     static list known;
     tlsl_table table;

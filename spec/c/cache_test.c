@@ -1,6 +1,8 @@
 /*
- * cache_test: the memory home of a cache, seen from inside: the verbs by id, a client's sessions by
- * peer, capacity, bytes, expiry, order of use, references, and what happens when the clock jumps.
+ * cache_test.c: tests a cache's memory from inside, without a connection.
+ *
+ * It covers the calls by id, a client's sessions by peer, the limits (number and bytes), expiry,
+ * the order of use, references, and what happens when the clock jumps.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -158,7 +160,10 @@ static void test_verbs(void) {
     tlslife_cache_free(cache);
 }
 
-/* Another session of the same id takes the place, and its expiry, and is the newest. */
+/*
+ * A session of the same id replaces the one that is there, brings its own expiry, and becomes the
+ * newest.
+ */
 static void test_replace(void) {
     tlslife_cache *cache = new_cache(2);
     unsigned char id[32];
@@ -199,8 +204,8 @@ static void test_ids(void) {
 }
 
 /*
- * libssl makes a session not resumable when its context forgets it; SSL_CTX_remove_session is the
- * way to that.
+ * Makes a session not resumable. libssl does so when a context removes it, hence
+ * SSL_CTX_remove_session.
  */
 static void test_not_resumable(void) {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -244,9 +249,7 @@ static void test_capacity(size_t capacity) {
     CHECK(live == 0);
 }
 
-/*
- * Where each shard has few and one is empty while the cache is full, a place is found in another.
- */
+/* When the cache is full and the new session's shard is empty, another shard makes room. */
 static void test_empty_shard(void) {
     tlslife_cache *cache = new_cache(384);
     unsigned char id[32];
@@ -282,7 +285,7 @@ static void test_order_of_use(void) {
     tlslife_cache_free(cache);
 }
 
-/* What has expired goes before what was used longest ago. */
+/* A session that has expired is removed before the one that was used longest ago. */
 static void test_expired_first(void) {
     tlslife_cache *cache = new_cache(3);
     CHECK(put(cache, 1, 1000) && put(cache, 2, 1000) && put(cache, 3, 10));
@@ -329,10 +332,7 @@ static void test_bytes(void) {
     CHECK(live == 0);
 }
 
-/*
- * A heavy one that needs more room than a put clears away by itself: again what has expired goes
- * first.
- */
+/* A large session needs more room than one put clears away. Again the expired sessions go first. */
 static void test_bytes_expired(void) {
     static const unsigned char data[4096] = {1};
     SSL_SESSION *sample = nth_session(1, 1000);
@@ -463,7 +463,10 @@ static void test_clock_jumps(void) {
 
 /* -------------------------------------------------------------------------------------- clients */
 
-/* Session n of that version for the peer; the object, which the cache alone holds then. */
+/*
+ * Puts session n of that version for the peer. Returns the object, to which the cache has the only
+ * reference.
+ */
 static SSL_SESSION *keep(tlslife_cache *cache, unsigned peer, unsigned n, int version) {
     tlsl_cache_key key = peer_key(peer);
     SSL_SESSION *session = client_session(n, version);
@@ -576,8 +579,8 @@ static void test_uncounted(void) {
 }
 
 /*
- * A session of TLS 1.2 has the same id on both sides, and a hostile server gives out another's:
- * what becomes bad takes nothing of anybody else with it.
+ * A session of TLS 1.2 has the same id on both sides, and a hostile server may give out another
+ * server's id. A session that becomes bad must not remove the other one.
  */
 static void test_same_id(void) {
     tlslife_cache *cache = new_cache(100);
@@ -640,7 +643,9 @@ static void test_clients_capacity(void) {
     CHECK(live == 0);
 }
 
-/* A client that meets peers without end remembers the last of those it has nothing of. */
+/*
+ * A client that meets ever new peers remembers only the last of those from which it has no session.
+ */
 static void test_idle_peers(void) {
     enum { MANY = TLSL_PEERS_IDLE + 50 };
     tlslife_cache *cache = new_cache(10);
@@ -696,7 +701,7 @@ static void test_entries(void) {
     tlslife_cache_free(cache);
 }
 
-/* While it changes: what stays is seen once, what goes at most once. */
+/* While the cache changes, a session that stays is listed once, and one that goes at most once. */
 static void test_entries_changing(void) {
     tlslife_cache *cache = new_cache(1000);
     tlslife_cache_entry entries[5];
@@ -756,7 +761,7 @@ static void test_each_client(void) {
     tlslife_cache_free(cache);
 }
 
-/* Many shards, all at once: what was put and has not left is there, and nothing else. */
+/* With many shards, exactly the sessions that were put and have not left are there. */
 static void test_large(void) {
     enum { MANY = 20000 };
     tlslife_cache *cache = new_cache(MANY);

@@ -1,11 +1,11 @@
 /*
- * cache_threads: one cache used from several threads at once, for ThreadSanitizer to look at; and
- * at the end every counter must be what the threads counted for themselves.
+ * cache_threads.c: uses one cache from several threads at once, under ThreadSanitizer. At the end
+ * every counter must be the sum of what the threads counted for themselves.
  *
- * The threads put, get, take, remove, drop, flush and look through the same few hundred ids, and
- * keep and find sessions of the same few peers, in a cache too small for all of them. What one of
- * them takes nobody else may have: each session that is taken, or a client's found, is noted in its
- * record, once.
+ * The threads put, get, take, remove, drop, flush and list the same few hundred ids, and keep and
+ * find sessions of the same few peers, in a cache that is too small for all of them. A session that
+ * one thread takes must be given to no other thread. So each thread notes in a session's record
+ * that it was taken, or that it was found as a client's, and that may happen once.
  *
  *     cache_threads [threads [rounds]]
  */
@@ -22,8 +22,8 @@
 #include <stdlib.h>
 
 /*
- * OpenSSL is not instrumented: what only it touches is its own affair, and its atomics cannot be
- * seen.
+ * OpenSSL is not instrumented. ThreadSanitizer must ignore the memory that OpenSSL alone uses, and
+ * cannot see OpenSSL's atomics.
  */
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN 1
@@ -40,7 +40,8 @@ const char *__tsan_default_options(void) {
 }
 
 /*
- * So this says what a reference count is: whoever gives one up has done before the last one frees.
+ * Tells ThreadSanitizer what a reference count means: what a thread did before it gave up its
+ * reference comes before the last reference is freed.
  */
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
@@ -161,7 +162,7 @@ static void get(worker *self, const unsigned char *id, bool take) {
     tlslife_session_free(got);
 }
 
-/* One that is there becomes bad, in the hands of this thread. */
+/* A session that is in the cache becomes bad, while this thread uses it. */
 static void drop(worker *self, const unsigned char *id) {
     tlslife_session *got = tlslife_cache_get(self->scene->cache, id, 32);
     self->counts.hits += got != NULL;
@@ -268,8 +269,8 @@ static void *run_thread(void *argument) {
 /* --------------------------------------------------------------------------------------- scenes */
 
 /*
- * Whatever was put is there, or has left by one of the ways that are counted. Replaced ones are
- * what remains.
+ * Each session that was put is there, or has left in one of the ways that are counted. The rest
+ * were replaced.
  */
 static void check_counts(const stage *scene, const counts *sum) {
     tlslife_cache_stats stats;

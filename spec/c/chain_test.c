@@ -1,7 +1,10 @@
 /*
- * chain_test: a certificate that was set without its chain, in a context of ours and in a bare
- * SSL_CTX. We complete the chain once, when the context is frozen, and libssl does so in each
- * handshake: the client must get the same chain under every setting that judges chains.
+ * chain_test.c: compares the chain that a server sends with libssl's, where its certificate was set
+ * without a chain.
+ *
+ * The library completes the chain once, when the context is frozen. libssl does so in each
+ * handshake. The client must get the same chain from both, under every setting by which chains are
+ * judged.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>

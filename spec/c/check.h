@@ -1,6 +1,8 @@
 /*
- * check.h: what the plain C test programs share. A check that fails says where and goes on; the
- * last line counts, and the exit code is 0 only when every check passed.
+ * check.h: the checks of the C test programs.
+ *
+ * A check that fails says where, and the test goes on. The last line of a program counts its
+ * checks, and the exit code is 0 only if every check passed.
  */
 #ifndef TLSLIFE_SPEC_CHECK_H
 #define TLSLIFE_SPEC_CHECK_H

@@ -1,8 +1,9 @@
 /*
- * end_test: what comes after the handshake in pieces, while a connection ends or goes on. The peer
- * is libssl itself, or a writer of records of this test's own, which may split what libssl never
- * splits. Each record is handed over by itself; after each one the verb is called again, as its
- * want says, and must go on.
+ * end_test.c: tests what comes after the handshake in pieces, while a connection ends or goes on.
+ *
+ * The peer is libssl itself, or code of this test that writes records which libssl never splits in
+ * this way. Each record is handed over by itself. After each one the call is made again, as its
+ * status says, and must go on.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -194,7 +195,7 @@ static void new_keys(struct writer *writer) {
     writer->number = 0;
 }
 
-/* Goes on where libssl's peer has written written records. */
+/* Sets the sequence number to go on with, after libssl's peer has written that many records. */
 static struct writer writer_of(tlslife_role role, uint64_t written) {
     struct writer writer;
     memcpy(writer.secret, secrets[role], SECRET_LEN);
@@ -210,7 +211,7 @@ static void update_keys(struct writer *writer) {
     new_keys(writer);
 }
 
-/* RFC 8446 section 5.2: one record of that type, behind what is on its way. */
+/* Sends one record of that type (RFC 8446 section 5.2), after those that are on their way. */
 static void put_record(struct scene *scene, struct writer *writer, unsigned char type,
                        const void *content, size_t len) {
     unsigned char nonce[12], inner[64];
@@ -241,7 +242,7 @@ static void put_close_notify(struct scene *scene, struct writer *writer) {
 
 /* --------------------------------------------------------------- the messages, as they are sent */
 
-/* What the peer puts on its way, in two records or more; and its close_notify after it. */
+/* What the peer sends, in two records or more, and its close_notify after it. */
 struct message {
     const char *name;
     tlslife_role role; /* of the subject */
@@ -267,7 +268,7 @@ static void send_certificate_request(struct scene *scene) {
     collect(scene);
 }
 
-/* The peer's certificate is asked for by the subject. */
+/* The subject asks for the peer's certificate. */
 static void send_certificate(struct scene *scene) {
     char byte;
     CHECK(tlslife_conn_request_client_certificate(scene->subject) == TLSLIFE_OK);
@@ -280,8 +281,8 @@ static void send_certificate(struct scene *scene) {
 static struct writer by_hand;
 
 /*
- * KeyUpdate, update_not_requested or update_requested: no library splits its five bytes, and each
- * takes them so.
+ * KeyUpdate with update_not_requested or update_requested. No library splits its five bytes, but
+ * each accepts them when they are split.
  */
 static void send_split_update(struct scene *scene, char requested) {
     const char update[] = {SSL3_MT_KEY_UPDATE, 0, 0, 1, requested};
@@ -380,7 +381,7 @@ static bool is_good(struct scene *scene) {
     return good;
 }
 
-/* Both close_notify: what is left of them is exchanged. */
+/* Exchanges what is left of both close_notify. */
 static void end_well(struct scene *scene, const struct message *message) {
     tlslife_status status = tlslife_conn_shutdown(scene->subject);
     CHECK(status == TLSLIFE_SENT || status == TLSLIFE_WANT_READ);
@@ -395,8 +396,8 @@ static void end_well(struct scene *scene, const struct message *message) {
 }
 
 /*
- * The message comes in pieces; after the first somebody reads, and then the verb is called after
- * each.
+ * The message comes in pieces. The subject reads after the first piece, and makes the call after
+ * each of the others.
  */
 static void test_verb(const struct message *message, const struct verb *verb) {
     struct scene scene;
@@ -430,7 +431,9 @@ static void test_verb(const struct message *message, const struct verb *verb) {
     note(message, verb, "after half a message", before);
 }
 
-/* Our close_notify is out when the pieces come, and the peer's close_notify behind them. */
+/*
+ * The pieces come after our close_notify was sent, and the peer's close_notify comes behind them.
+ */
 static void test_waiting_verb(const struct message *message, const struct verb *verb) {
     struct scene scene;
     const int before = checks_failed;
@@ -462,8 +465,8 @@ static void test_messages(void) {
 }
 
 /*
- * A ticket, a key update or a request that waits to be sent: libssl gives no verdict then, and a
- * shutdown sends it.
+ * A ticket, a key update or a request waits to be sent. libssl does not judge the session then, and
+ * a shutdown sends it.
  */
 static void test_pending(tlslife_status (*ask)(tlslife_conn *conn), bool ends) {
     struct scene scene;
@@ -508,7 +511,7 @@ static void begin_renegotiation(struct scene *scene) {
     CHECK(do_read(scene) == TLSLIFE_WANT_READ);
 }
 
-/* A handshake under way, which nobody but the peer may have asked for, is gone on with. */
+/* A call goes on with a handshake that is under way, even if the peer alone has asked for it. */
 static void test_renegotiation(tlslife_role role, const struct verb *verb) {
     struct scene scene;
     char byte;
@@ -534,8 +537,8 @@ static void test_renegotiation(tlslife_role role, const struct verb *verb) {
 }
 
 /*
- * A close that does not wait cannot finish it: the peer was told nothing, and the session is as it
- * was.
+ * A close that does not wait cannot finish the handshake. The peer is told nothing, and the session
+ * stays as it was.
  */
 static void test_close_at_once(const struct message *message) {
     struct scene scene;
@@ -575,7 +578,7 @@ static void *send_slowly(void *argument) {
     return NULL;
 }
 
-/* Calls again after each deadline that passes in the middle. */
+/* Makes the call again after each deadline that passes while it waits. */
 static tlslife_status call_in_time(struct scene *scene, const struct verb *verb) {
     tlslife_status status = TLSLIFE_TIMEOUT;
     for (int i = 0; i < 100 && status == TLSLIFE_TIMEOUT; i++) {
@@ -628,7 +631,7 @@ static void use_identity(SSL_CTX *ctx) {
     CHECK(SSL_CTX_use_certificate(ctx, x509) == 1 && SSL_CTX_use_PrivateKey(ctx, pkey) == 1);
     CHECK(X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), x509) == 1);
     for (int i = 0; i < 20;
-         i++) { /* so many that a request of a certificate takes more than one record */
+         i++) { /* so many that a request for a certificate takes more than one record */
         CHECK(SSL_CTX_add_client_CA(ctx, x509) == 1);
     }
     X509_free(x509);
@@ -637,7 +640,7 @@ static void use_identity(SSL_CTX *ctx) {
     BIO_free(key);
 }
 
-/* A server's tickets have the client's certificate in them, so that they are long. */
+/* Makes a server's tickets long, by a client certificate, which they contain. */
 static SSL_CTX *new_peer(const SSL_METHOD *method) {
     SSL_CTX *ctx = SSL_CTX_new(method);
     use_identity(ctx);

@@ -1,7 +1,8 @@
 /*
- * external_test: what a cache sends out of the process, and what it takes back: sessions sealed for
- * a store that loses, damages and mixes up what it was given, and a client's whole cache as one
- * sealed block.
+ * external_test.c: tests what a cache sends out of the process, and what it takes back.
+ *
+ * These are the sessions that are sealed for a store, and a client's whole cache as one sealed
+ * block. The store of this test loses, damages and mixes up what it was given.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -102,7 +103,7 @@ static tlslife_cache_stats stats_of(const tlslife_cache *cache) {
     return stats;
 }
 
-/* A session as libssl would have it, its id all of `id`. */
+/* A session as libssl would make it, each byte of whose id is `id`. */
 static SSL_SESSION *session_of(unsigned char id, unsigned id_len, int version) {
     static const unsigned char suites[2][2] = {{0xc0, 0x2f}, {0x13, 0x01}};
     unsigned char id_bytes[32], master[48];
@@ -318,7 +319,7 @@ static void test_damaged(void) {
     end(all);
 }
 
-/* What only somebody with the keyring can do: seal, for the right key, what is no session of it. */
+/* Seals bytes that are no session under the right key, which takes the keyring. */
 static tlsl_count verdict_on(const scene *all, const tlsl_cache_key *key,
                              const unsigned char *plain, size_t plain_len) {
     unsigned char bound[65], *sealed = NULL;
@@ -464,7 +465,10 @@ static long import_of(tlslife_cache *cache, tlslife_keyring *keyring, block from
     return (long)sessions;
 }
 
-/* Two peers: A has three sessions of TLS 1.3, the second with a certificate; B one of TLS 1.2. */
+/*
+ * Fills a cache for two peers. A has three sessions of TLS 1.3, the second with a certificate, and
+ * B has one of TLS 1.2.
+ */
 static tlslife_cache *full_cache(void) {
     tlslife_cache *cache = empty_cache();
     SSL_SESSION *sessions[] = {
@@ -566,8 +570,8 @@ static void test_import_damaged(tlslife_keyring *keyring) {
 }
 
 /*
- * A block that opens, with its inside cut, lengthened or spoilt: read to its end before anything is
- * added.
+ * Imports a block that opens, but whose content was cut, lengthened or changed. It must be read to
+ * its end before a session is added.
  */
 static void test_import_of_nonsense(tlslife_keyring *keyring) {
     static const unsigned char purpose[] = "tlslife cache file";
@@ -632,7 +636,7 @@ static void test_import_of_too_much(tlslife_keyring *keyring) {
     tlslife_cache_free(cache);
 }
 
-/* What was sealed for a store is no export, and the other way round. */
+/* Bytes that were sealed for a store cannot be imported, and an export is no entry of a store. */
 static void test_purposes(void) {
     scene all = begin(0);
     tlsl_cache_key key = key_of('a', 32, true);

@@ -1,7 +1,9 @@
 /*
- * fork_test: what a child of fork() has of its parent's. Contexts, caches, keys and a slab go on in
- * both; what is random is random in each; a queue belongs to the process that filled it. (Redis:
- * redis_test. Names: resolve_test.)
+ * fork_test.c: tests what a child of fork() has of its parent's objects.
+ *
+ * Contexts, caches, keys and a slab go on in both processes. Random numbers differ between them. A
+ * queue belongs to the process that filled it. redis_test.c and resolve_test.c test fork() for
+ * Redis and for names.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -61,7 +63,7 @@ static void test_number(pid_t (*make_child)(void)) {
     CHECK(tlsl_process() == mine);
 }
 
-/* Parent and child both are process 1, each in a namespace of its own. */
+/* The parent and the child both have the process number 1, each in a namespace of its own. */
 static void test_namespaces(void) {
     pid_t child = fork();
     if (child == 0) {
@@ -154,7 +156,10 @@ static bool goes_on(tlslife_status status) {
     return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
 }
 
-/* A connection in memory. Whether it resumed; id, if not NULL: of its session. */
+/*
+ * Makes a connection in memory. Returns whether it resumed. id, if it is not NULL, receives the id
+ * of its session.
+ */
 static bool visit(tlslife_context *client_of, tlslife_context *server_of, unsigned char *id) {
     tlslife_conn *client = tlslife_conn_new(client_of, NULL),
                  *server = tlslife_conn_new(server_of, NULL);
@@ -194,8 +199,8 @@ static bool seal_nothing(tlslife_keyring *keyring, unsigned char out[SEALED_LEN]
 }
 
 /*
- * In every process: who was here before the fork comes back, and what is new is like nothing of the
- * others.
+ * In every process a client from before the fork resumes, and what is made after it differs from
+ * what the others make.
  */
 static bool go_on(const scene *self, fresh *own) {
     bool ok = true;

@@ -1,11 +1,11 @@
 /*
- * given_up_test: a handshake that is given up leaves nothing behind, wherever it stands and however
- * it is given up.
+ * given_up_test.c: tests that a handshake which is given up leaves no memory behind, at each point
+ * at which it may be suspended and in each way in which it may be given up.
  *
- * OpenSSL's blocks are counted. A server and its client are brought to each point at which a
- * handshake may be suspended, the side that is looked at is given up, and once both are gone there
- * must be as many blocks as before. SSL_clear(3) loses a ClientHello whose callback was to be
- * called again; LeakSanitizer sees what is not OpenSSL's.
+ * A server and its client are brought to the point, and one of them is given up. Once both are
+ * freed there must be as many blocks of OpenSSL's as before. The reason for the test is
+ * SSL_clear(3), which loses a ClientHello whose callback was to be called again. LeakSanitizer sees
+ * the memory that is not OpenSSL's.
  */
 #include "check.h"
 #include "identity.h"
@@ -41,7 +41,7 @@ static void *resize_memory(void *block, size_t size, const char *file, int line)
 
 /* ----------------------------------------------------------------------------------- handshakes */
 
-/* Where one side waits: for an answer, or for its peer. */
+/* A point at which one side waits for an answer, or for its peer. */
 typedef struct point {
     const char *name;
     bool of_client;
@@ -160,7 +160,10 @@ static void part(ends *both) {
     tlslife_conn_free(both->conns[1]);
 }
 
-/* A store's miss, and the hello's own answer; everything else is what the point is about. */
+/*
+ * Answers a store's lookup with a miss, and the question about the ClientHello. Any other question
+ * is left open.
+ */
 static tlslife_status step(tlslife_conn *conn, tlslife_status wanted) {
     tlslife_status status = tlslife_conn_handshake(conn);
     while (status != wanted) {
@@ -180,7 +183,7 @@ static tlslife_status step(tlslife_conn *conn, tlslife_status wanted) {
     return status;
 }
 
-/* A session that the client has and the server's store does not tell of. */
+/* Gives the client a session for which the server's store has no answer yet. */
 static tlslife_session *get_session(ends *both) {
     unsigned char byte;
     size_t len;
@@ -214,7 +217,7 @@ static void reach(const ends *both, const point *at, tlslife_session *session) {
     }
 }
 
-/* What was cleared begins again: the next ClientHello takes the place of the one before. */
+/* A connection that was cleared begins again, and the next ClientHello replaces the one before. */
 static void give_up(ends *both, const point *at, tlslife_session *session, const way *how) {
     join(both);
     for (int i = 0; i < (how->clears ? 3 : 1); i++) {
@@ -243,10 +246,10 @@ static void run_row(const point *at, const way *how, uint16_t version) {
     ends both = {.contexts = {new_context(at, false, version, cache),
                               new_context(at, true, version, cache)}};
     tlslife_session *session = at->resuming ? get_session(&both) : NULL;
-    tlslife_store_event heard; /* what the program has not heard yet it is not asked for */
+    tlslife_store_event heard; /* no answer is due before the program has been asked */
     while (at->resuming && tlslife_store_next(options.store, &heard)) {}
     long before = 0;
-    for (int i = 0; i < 6; i++) { /* the first rounds fill what OpenSSL keeps for good */
+    for (int i = 0; i < 6; i++) { /* the first rounds allocate what OpenSSL keeps */
         before = i == 3 ? blocks : before;
         give_up(&both, at, session, how);
     }

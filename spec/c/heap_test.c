@@ -1,8 +1,10 @@
 /*
- * heap_test: the program's heap for Lua states (src/host/heap.c), as a lua_Alloc is used: random
- * sizes, blocks that grow and shrink, each filled with bytes of its own, from fixed seeds.
- * AddressSanitizer sees what is left at the end; that no two blocks overlap, and that nothing is
- * lost on the way, the bytes tell. Then the bounds of what an idle heap keeps.
+ * heap_test.c: tests the program's heap for Lua states (src/host/heap.c), called as Lua calls a
+ * lua_Alloc.
+ *
+ * The sizes are random, from fixed seeds, and blocks grow and shrink. Each block is filled with
+ * bytes of its own, so that two blocks which overlap are noticed. AddressSanitizer sees the memory
+ * that is left at the end. The last cases are the bounds of what an idle heap keeps.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -25,7 +27,10 @@ typedef struct held {
 
 static uint64_t state;
 
-/* Small mostly, as Lua's are; at times beyond what the heap itself looks after; and the edges. */
+/*
+ * Mostly small sizes, as Lua's are, sometimes ones that the heap leaves to malloc, and the sizes at
+ * the limits.
+ */
 static size_t any_size(void) {
     static const size_t edges[] = {1,   15,  16,  17,    511,   512,  513,
                                    575, 576, 577, 65535, 65536, 65537};
@@ -84,7 +89,9 @@ static size_t in_use(void) {
     return info.uordblks + info.hblkhd;
 }
 
-/* What a burst of so many blocks of a size leaves behind, beside what an idle heap may keep. */
+/*
+ * Allocates and frees that many blocks of a size. The heap must keep no more than an idle heap may.
+ */
 static void test_burst(size_t len, size_t allowed) {
     enum { BURST = 20000 };
     static void *blocks[BURST];
@@ -100,7 +107,7 @@ static void test_burst(size_t len, size_t allowed) {
     host_heap_free(heap);
 }
 
-/* What is kept of one size goes when another is wanted. */
+/* Memory that is kept for one size is given up when another size needs it. */
 static void test_kept(void) {
     host_heap *heap = host_heap_new();
     size_t len = 40000, count = KEPT_MAX / 40000;
@@ -121,7 +128,7 @@ static void test_kept(void) {
     host_heap_free(heap);
 }
 
-/* A long string's bytes begin at 8 in a cache line, whatever comes before. */
+/* The bytes of a long string begin at byte 8 of a cache line, whatever was allocated before. */
 static void test_bulk(void) {
     host_heap *heap = host_heap_new();
     bool good = true;

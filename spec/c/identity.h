@@ -1,6 +1,6 @@
 /*
- * identity.h: a self-signed certificate for localhost and its key, PEM, made on the spot, for C
- * test programs.
+ * identity.h: makes a self-signed certificate for localhost and its key, in PEM, for the C test
+ * programs.
  */
 #ifndef TLSLIFE_SPEC_IDENTITY_H
 #define TLSLIFE_SPEC_IDENTITY_H

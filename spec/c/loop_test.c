@@ -1,7 +1,8 @@
 /*
- * loop_test: what a loop, or a server made of one, asks of the core: which descriptor to watch and
- * until when, whether a connection is idle, a close in as many calls as it takes, a listener that
- * was handed over.
+ * loop_test.c: tests what an event loop needs from the library.
+ *
+ * It covers which descriptor to watch and until when, whether a connection is idle, a close that
+ * takes several calls, and a listener that was handed over.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -126,7 +127,7 @@ static void test_descriptors(void) {
     (void)close(fds[1]);
 }
 
-/* A lookup that the program answers: there is nothing to watch, until it has been answered. */
+/* While a lookup waits for the program's answer there is nothing to watch. */
 static void test_program_store(void) {
     tlslife_context *context = new_client_context();
     tlslife_keyring *keyring =
@@ -207,7 +208,7 @@ static tlslife_session *early_session(tlslife_context *client, tlslife_context *
     return session;
 }
 
-/* Early data that was read is a request, though the handshake is done only then. */
+/* Early data that were read are a request, although the handshake is not done before that. */
 static void test_idle_after_early_data(void) {
     char bytes[16];
     size_t len = 0;
@@ -233,7 +234,7 @@ static void test_idle_after_early_data(void) {
     tlslife_context_free(server);
 }
 
-/* A write that waits is an answer of which the peer has half. */
+/* The connection is not idle while a write waits, because the peer has a part of an answer. */
 static void test_idle_with_a_write_that_waits(void) {
     ends pair = new_open_ends();
     static char bytes[4000000];
@@ -279,7 +280,7 @@ static void test_close_of_a_full_transport(void) {
 }
 
 /*
- * A peer that sends on and on: each call takes a part, and says that there is more without a wait.
+ * A peer does not stop sending. Each call takes a part, and says that it can go on without waiting.
  */
 static void test_close_under_a_flood(void) {
     ends pair = new_open_ends();

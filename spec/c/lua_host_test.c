@@ -1,7 +1,8 @@
 /*
- * lua_host_test: a C program with Lua inside (include/tlslife_lua.h): its objects in a script's
- * hands and back, the same contexts in the states of several threads, sessions from one state to
- * another, states closed in any order.
+ * lua_host_test.c: tests a C program with Lua inside (include/tlslife_lua.h).
+ *
+ * Objects of C go to a script and come back. The same contexts are used in the states of several
+ * threads, sessions go from one state to another, and states are closed in any order.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -33,7 +34,10 @@ static void run(lua_State *L, const char *script) {
     lua_settop(L, 0);
 }
 
-/* Everything is asked, and no Lua state has a hook: the module answers as the header's defaults. */
+/*
+ * Every question is asked, and no Lua state has a hook. The module gives the default answers of the
+ * header.
+ */
 static void make_contexts(const test_identity *identity) {
     tlslife_error err;
     size_t certificate_len = strlen(identity->certificate), key_len = strlen(identity->key);
@@ -140,7 +144,10 @@ static void check_states(void) {
     lua_close(second);
 }
 
-/* The program's own cache and keys in a script's hands, and a script's in another state's. */
+/*
+ * A script uses the program's cache and keys, and a script in another state uses those of the
+ * first.
+ */
 static void check_caches(void) {
     tlslife_error err;
     static const unsigned char secret[] = "a secret that has 32 bytes or more";
@@ -202,8 +209,8 @@ static void share(lua_State *first, lua_State *second) {
 }
 
 /*
- * A cache whose store is functions of one state serves another one's connections: there nobody can
- * be asked, and what is to be put waits for the first.
+ * A cache whose store is functions of one state serves the connections of another state. In that
+ * state the functions cannot be called, and puts wait for the first one.
  */
 static void check_functions(const test_identity *identity) {
     lua_State *first = new_state(), *second = new_state();
@@ -256,7 +263,7 @@ static void check_error(void) {
     lua_close(L);
 }
 
-/* What finalizers of a script ask for while its state closes is given back too. */
+/* Memory that a script's finalizers ask for while its state is closed is given back, too. */
 static void check_closing(void) {
     lua_State *L = new_state();
     tlslife_lua_push_context(L, client);

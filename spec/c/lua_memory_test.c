@@ -1,10 +1,9 @@
 /*
- * lua_memory_test: what the binding holds when Lua's memory ends.
+ * lua_memory_test.c: tests that the Lua module gives everything back when Lua's memory ends.
  *
- * One life of everything (contexts with hooks, a connection in memory, sessions, errors, a
- * listener), and then one of caches, is run in one state after the other, and in each the next
- * allocation of Lua fails: first the first, then the second, until none does. Whatever was begun
- * must be given back: the state's blocks are counted, the rest is the leak checker's.
+ * One program that uses every kind of object, and one that uses caches, is run in a new state again
+ * and again. In the first run Lua's first allocation fails, in the next run the second, and so on
+ * until none fails. The blocks of each state are counted, and the leak checker sees the rest.
  *
  *     lua_memory_test [step]
  */
@@ -60,9 +59,9 @@ static const char everything[] =
     "do local closed <close> = client:connection() end\n";
 
 /*
- * What fails inside a store's function is no error of the verb: so nothing is demanded of how a
- * handshake went. The collector waits till the end: where there is no memory to call a finalizer
- * with, Lua itself loses it.
+ * A failure inside a store's function does not fail the handshake, so the result of a handshake is
+ * not checked. The collector is stopped until the end, because Lua does not call a finalizer for
+ * which it has no memory.
  */
 static const char cache_life[] =
     "collectgarbage 'stop' local tls, rows = require 'tlslife.core', {}\n"
@@ -142,8 +141,8 @@ static lua_State *new_state(allowance *allowed, const test_identity *identity) {
 }
 
 /*
- * Whether that life ended well although the allocation after so many was to fail: there were not as
- * many.
+ * Whether the program ended well although the allocation after that many was to fail. So it makes
+ * no more of them.
  */
 static bool survives(const char *life, long allocations, const test_identity *identity) {
     allowance allowed = {-1, 0};

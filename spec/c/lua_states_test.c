@@ -1,11 +1,11 @@
 /*
- * lua_states_test: sessions made in one Lua state resume in every other, whether these are in one
- * thread, in several, or in two processes. What they share is a slab in a file, which each state
- * opens for itself; or a cache that the C program made and pushed into all of them.
+ * lua_states_test.c: tests that a session which was made in one Lua state resumes in every other:
+ * in one thread, in several threads, and in two processes.
  *
- * A session's bytes go from state to state over a board in shared memory, as they would in a
- * client's file; its secret on the server's side goes by the cache alone. A server with another
- * cache does not know it: that is tried too.
+ * The states share a slab in a file, which each opens for itself, or a cache that the C program
+ * made. A session's bytes go from state to state through shared memory, as a client's would through
+ * a file. A server's part of the session goes through the cache alone, so a server with another
+ * cache must not know it. That is tested, too.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -42,14 +42,17 @@ typedef struct slot {
     char bytes[4096];
 } slot;
 
-/* What all processes of a scene see. Slots are written before a barrier and read behind it. */
+/*
+ * The memory that all processes of a scene share. Slots are written before a barrier and read after
+ * it.
+ */
 typedef struct board {
     pthread_barrier_t barrier;
     _Atomic int made, resumed, refused, failed;
     slot slots[STATES][VERSIONS];
 } board;
 
-/* A thread of a scene: it has the states first and first + 1. */
+/* A thread of a scene, which has the states first and first + 1. */
 typedef struct worker {
     pthread_t thread;
     int first;
@@ -168,7 +171,7 @@ static lua_State *new_state(tlslife_cache *cache) {
     return L;
 }
 
-/* Checks of threads and of processes are counted on the board. */
+/* The shared memory counts the checks of all threads and processes. */
 static bool passes(lua_State *L, int status, const char *what, int number) {
     if (status != LUA_OK) {
         common->failed++;
@@ -205,7 +208,7 @@ static void refuse(lua_State *L, int number, int other) {
     }
 }
 
-/* No session came by another way than through the slab. */
+/* Every session has come through the slab. */
 static void check_store_hits(lua_State *L, int number) {
     lua_getglobal(L, "store_hits");
     if (passes(L, lua_pcall(L, 0, 1, 0), "store_hits", number)) {
@@ -218,7 +221,10 @@ static void check_store_hits(lua_State *L, int number) {
     }
 }
 
-/* Its states take turns, each with the next of the others: no two of them begin with the same. */
+/*
+ * The states of a thread take turns with those of the others, and no two of them begin with the
+ * same one.
+ */
 static void *work(void *argument) {
     worker *self = argument;
     lua_State *states[PER_THREAD];
@@ -261,7 +267,10 @@ static void work_in_threads(int first, int threads, tlslife_cache *cache) {
     }
 }
 
-/* It ends by exit, so that LeakSanitizer looks; or by the alarm, and with the parent. */
+/*
+ * The child ends by exit(), so that LeakSanitizer runs. The alarm ends it, too, and so does the end
+ * of its parent.
+ */
 static pid_t process_begin(int first, int threads) {
     (void)fflush(NULL);
     pid_t pid = fork();
@@ -274,7 +283,7 @@ static pid_t process_begin(int first, int threads) {
     return pid;
 }
 
-/* One that died keeps the others waiting at the barrier: they are ended then. */
+/* If a child has died, the others wait at the barrier for ever, and are killed. */
 static void processes_end(pid_t *pids, int processes) {
     for (int ended = 0; ended < processes; ended++) {
         int status = -1;
@@ -306,8 +315,8 @@ static void scene_begin(void) {
 }
 
 /*
- * Where a process was killed somebody waits at the barrier for ever: it is not destroyed, but
- * unmapped.
+ * If a process was killed, another one may wait at the barrier. So the barrier is unmapped, and not
+ * destroyed.
  */
 static void scene_end(void) {
     CHECK(common->made == STATES * VERSIONS);
@@ -331,7 +340,10 @@ static void check_processes(void) {
     scene_end();
 }
 
-/* The states hold references of their own; the program's goes last, and has seen every lookup. */
+/*
+ * The states have references of their own. The program's cache is freed last, and has counted every
+ * lookup.
+ */
 static void check_cache_in_memory(void) {
     tlslife_error err;
     tlslife_cache_stats stats;

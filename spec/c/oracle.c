@@ -1,9 +1,9 @@
 /*
- * oracle.c: the program. `oracle` runs every case, `oracle list` prints their names, `oracle NAME`
- * runs one, and `oracle walk` runs the walks that it reads: see oracle_walk.c.
+ * oracle.c: the main program of the oracle (oracle.h), which says what libssl does.
  *
- * It exits with 2 where it is itself at fault (no such case, no memory), never because libssl did
- * something unexpected: whatever that is, it is what was asked for.
+ * `oracle` runs every case, `oracle list` prints their names, `oracle NAME` runs one case, and
+ * `oracle walk` runs the walks that it reads (oracle_walk.c). It exits with 2 if the oracle itself
+ * cannot go on, because there is no such case or no memory. Whatever libssl does is a result.
  */
 #include <signal.h>
 #include <stdio.h>

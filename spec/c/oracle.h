@@ -1,18 +1,17 @@
 /*
- * oracle.h: what the oracle's files share.
+ * oracle.h: what the files of the oracle share.
  *
- * The oracle is a plain program on libssl that says what libssl does: it runs a life of a
- * connection, call by call, and prints one line a case. spec/oracle_spec.lua runs the same lives
- * through tlslife and compares, so no expectation is ever written down by hand: what this machine's
- * libssl does is the truth.
+ * The oracle is a plain program on libssl that says what libssl does. It runs the life of a
+ * connection call by call, and prints a line for each case. spec/oracle_spec.lua runs the same
+ * lives through tlslife and compares. So no expectation is written down by hand, and the libssl of
+ * this machine decides.
  *
- * A case is a scene: a kind (protocol and way of resuming), a role, and the two ends of a
- * connection. The end in question is the subject, the other its peer. Contexts are set up as
- * tlslife's are.
+ * A case has a kind (protocol and way of resuming), a role, and the two ends of a connection, which
+ * are called the subject and its peer. The contexts are set up as tlslife's are.
  *
- * A line is "NAME: TOKEN TOKEN ...". A call's token is "s.shutdown=-1/want_write": whose call (s or
- * p), its name, what it returned and, where it failed, SSL_get_error's word, with "ssl:" the reason
- * of the first error.
+ * A line is "NAME: TOKEN TOKEN ...". The token of a call is "s.shutdown=-1/want_write". It says
+ * whose call it was (s or p), its name, and what it returned. For a failure it adds SSL_get_error's
+ * word, and after "ssl:" the reason of the first error.
  */
 #ifndef ORACLE_H
 #define ORACLE_H
@@ -40,7 +39,7 @@ struct scene {
     SSL_CTX *contexts[ROLES];
     SSL *ends[ROLES];
     SSL_SESSION *held;  /* the subject's session, by a reference of our own */
-    SSL_SESSION *offer; /* what a client offers later: held, or a copy where the subject serves */
+    SSL_SESSION *offer; /* for a client to offer later: `held`, or a copy if the subject serves */
     SSL_SESSION *first; /* the same of the first ticket, in TLS 1.3 */
     SSL_SESSION *kept[KEPT_MAX]; /* what the client was given, oldest first */
     size_t kept_len;
@@ -48,7 +47,7 @@ struct scene {
 
 /* ------------------------------------------------------------------------------- oracle_scene.c */
 
-void must(bool holds, const char *what); /* ends the program where the oracle itself is at fault */
+void must(bool holds, const char *what); /* ends the program if the oracle itself cannot go on */
 const char *kind_name(enum kind kind);
 const char *role_name(enum role role);
 bool is_tls13(enum kind kind);
@@ -60,28 +59,31 @@ SSL *peer(const struct scene *scene);
 SSL *client_of(const struct scene *scene);
 SSL *server_of(const struct scene *scene);
 
-/* A new one of the scene's context, without a transport. */
+/* A new SSL of the scene's context, without a transport. */
 SSL *connection(struct scene *scene, enum role role);
-/* Both ends and the transport between them, no handshake. */
+/* Makes both ends and the transport between them, without a handshake. */
 void prepare(struct scene *scene, enum wire wire);
-/* The same, the handshake and a byte each way; holds the sessions. */
+/* The same, then the handshake and a byte each way. Keeps references to the sessions. */
 void meet(struct scene *scene, enum wire wire);
-/* The subject's first step of a handshake, and told; where it serves, the peer's first. */
+/*
+ * Makes the subject's first call of a handshake, and prints it. If the subject is a server the peer
+ * makes its own first.
+ */
 void begin(struct scene *scene);
 
-/* Lets both ends go in good order and makes two new ones. */
+/* Closes and frees both ends, and makes two new ones. */
 void prepare_again(struct scene *scene);
-/* Lets the peer go in good order; a new one is joined to the subject. */
+/* Closes and frees the peer, and joins a new one to the subject. */
 void replace_peer(struct scene *scene);
 /*
- * A second connection whose client offers the held session, or a copy where the subject serves;
- * then begun.
+ * Makes and begins a second connection. Its client offers the held session, or a copy of it if the
+ * subject is a server.
  */
 void prepare_resuming(struct scene *scene);
 void begin_resuming(struct scene *scene);
 /*
- * A reference to the session, or a copy where the subject serves: its fate is then the server's
- * doing alone.
+ * A reference to the session, or a copy of it if the subject is a server. What becomes of the
+ * session is then the server's doing alone.
  */
 SSL_SESSION *offered(const struct scene *scene, SSL_SESSION *session);
 
@@ -105,7 +107,7 @@ void say_clear(SSL *ssl);
 void say_masks(const struct scene *scene);
 void say_resumable(const struct scene *scene);
 void say_reused(const char *name, SSL *client, SSL *server);
-/* Whether a fresh connection of the scene's contexts that offers the session resumes. */
+/* Whether a new connection of the scene's contexts resumes if it offers the session. */
 void say_fresh(struct scene *scene, const char *name, SSL_SESSION *session);
 void say_verdict(struct scene *scene); /* resumable, fresh, and first in TLS 1.3 */
 

@@ -1,12 +1,12 @@
 /*
- * oracle_life.c: SSL_clear and SSL_dup at each stage and what they keep, references, and the end of
- * a context.
+ * oracle_life.c: the oracle's cases about SSL_clear and SSL_dup at each stage and what they keep,
+ * about references, and about the end of a context.
  */
 #include "oracle.h"
 
 /*
- * Groups that are not the default's first; P-256 is the certificate's, which TLS 1.2 wants there.
- * Not const: a macro of OpenSSL's casts it.
+ * Groups of which the first is not the default's first. P-256 is the certificate's, and TLS 1.2
+ * needs it in the list. The text is not const, because a macro of OpenSSL's casts that away.
  */
 static char groups[] = "P-384:P-256";
 
@@ -25,7 +25,10 @@ static void clear_before(struct scene *scene) {
     finish(scene);
 }
 
-/* In the middle of a handshake that offers a session; then the whole again, with a new peer. */
+/*
+ * Clears in the middle of a handshake that offers a session, and then makes a whole handshake with
+ * a new peer.
+ */
 static void clear_during(struct scene *scene) {
     begin_resuming(scene);
     say_cleared(scene);
@@ -44,7 +47,7 @@ static void clear_twice(struct scene *scene) {
     say_resumable(scene);
 }
 
-/* What is set on one connection, and what SSL_clear leaves of it. */
+/* Sets one connection, and says what SSL_clear leaves of the settings. */
 static void clear_keeps(struct scene *scene) {
     meet(scene, MEMORY);
     SSL_set_quiet_shutdown(subject(scene), 1);
@@ -65,10 +68,7 @@ static void clear_renegotiating(struct scene *scene) {
 
 /* ------------------------------------------------------------------------------------------ dup */
 
-/*
- * Settings of one connection on an SSL that already has a transport; returns its dup, subject in
- * its place.
- */
+/* Sets an SSL that already has a transport, and puts its SSL_dup in the place of the subject. */
 static void dup_in_place(struct scene *scene) {
     SSL *from = subject(scene), *dup = SSL_dup(from);
     must(dup != NULL, "dup");
@@ -127,7 +127,7 @@ static void dup_offering(struct scene *scene) {
     }
 }
 
-/* Once begun it is the same SSL, with one reference more. */
+/* SSL_dup of an SSL that has begun is the same SSL, with one more reference. */
 static void dup_during(struct scene *scene) {
     prepare(scene, MEMORY);
     begin(scene);
@@ -159,7 +159,7 @@ static void dup_cleared(struct scene *scene) {
 
 /* ------------------------------------------------------------------------- references, contexts */
 
-/* The first free judges nothing, the last one does. */
+/* The first SSL_free does not judge the session, and the last one does. */
 static void references(struct scene *scene) {
     meet(scene, MEMORY);
     say("up_ref=%d", SSL_up_ref(subject(scene)));
@@ -172,7 +172,7 @@ static void references(struct scene *scene) {
     say_resumable(scene);
 }
 
-/* A context that goes takes the sessions of its own cache along. */
+/* A context that is freed takes the sessions of its own cache with it. */
 static void context_freed(struct scene *scene) {
     meet(scene, MEMORY);
     settle_all(scene);

@@ -1,10 +1,10 @@
 /*
- * oracle_matrix.c: every kind and role, each way a connection can end, each way to be rid of it
- * afterwards; and what is left of its session.
+ * oracle_matrix.c: the oracle's cases for every kind and role, each way in which a connection can
+ * end, and each way to free it afterwards. They say what is left of its session.
  *
- * A case is KIND/ROLE/END/DISPOSAL. The peer never does harm on its own: it is settled before the
- * verdict, so what is seen is the subject's doing, or what truly passed between the two (an alert,
- * the end of a stream).
+ * A case is KIND/ROLE/END/DISPOSAL. The peer is brought to rest before the end is looked at. So
+ * what is seen was done by the subject, or did pass between the two (an alert, the end of a
+ * stream).
  */
 #include <stdio.h>
 
@@ -100,7 +100,7 @@ static void end_full_write(struct scene *scene) {
     say_shutdown(scene, subject(scene));
 }
 
-/* The peer leaves with bytes unread: a socket that is reset, not one that ended. */
+/* The peer leaves with bytes unread, so its socket is reset and does not end. */
 static void end_gone(struct scene *scene) {
     say_write(scene, subject(scene), 1);
     leave(peer(scene));
@@ -158,7 +158,8 @@ static void dispose_clear(struct scene *scene) {
 }
 
 /*
- * The same SSL connects once more: a client offers what it still has, a server is offered the copy.
+ * The same SSL connects once more. A client offers what it still has, and a server is offered the
+ * copy.
  */
 static void dispose_again(struct scene *scene) {
     enum role other = scene->role == CLIENT ? SERVER : CLIENT;

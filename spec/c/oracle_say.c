@@ -1,5 +1,5 @@
 /*
- * oracle_say.c: calls that are made and told, and the tokens of a line.
+ * oracle_say.c: makes a call of libssl for the oracle, and prints it as a token.
  *
  * The error queue is emptied before each call, so that a reason is always that call's own.
  */
@@ -44,7 +44,10 @@ static const char *error_word(const SSL *ssl, int result) {
     }
 }
 
-/* failed: SSL_get_error is lawful, which it is not for SSL_shutdown's 0. */
+/*
+ * Whether the call failed. Then SSL_get_error may be called, which it may not after SSL_shutdown's
+ * 0.
+ */
 static void say_call(const struct scene *scene, SSL *ssl, const char *name, int result,
                      bool failed) {
     const char *who = ssl == peer(scene) ? "p" : "s";

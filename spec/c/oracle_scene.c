@@ -1,10 +1,11 @@
 /*
- * oracle_scene.c: contexts, connections and what lies between them.
+ * oracle_scene.c: makes the contexts and connections of the oracle's cases, and what lies between
+ * them.
  *
- * Contexts are what tlslife's are: the client keeps sessions by new_session_cb and not in OpenSSL's
- * own cache; the server is stateful (SSL_OP_NO_TICKET and OpenSSL's own cache) or has tickets and
- * keeps nothing. The client verifies the server's certificate and name: a self-signed one, made
- * once.
+ * The contexts are set up as tlslife's are. The client keeps sessions by new_session_cb and not in
+ * OpenSSL's own cache. The server is stateful (SSL_OP_NO_TICKET and OpenSSL's own cache), or has
+ * tickets and keeps nothing. The client verifies the server's certificate, which is self-signed and
+ * made once, and its name.
  */
 #include <fcntl.h>
 #include <openssl/bio.h>
@@ -92,8 +93,8 @@ static void make_certificate(void) {
 /* ------------------------------------------------------------------------------------- contexts */
 
 /*
- * An index of our own, not app data: where no index was ever asked for, SSL_dup fails on an SSL
- * that has app data.
+ * An index of our own in place of app data. SSL_dup fails on an SSL that has app data if no index
+ * was ever made.
  */
 static int scene_index(void) {
     static int index = -1;

@@ -1,6 +1,8 @@
 /*
- * oracle_sequence.c: the walk over the lives that the matrix does not have. A case is
- * KIND/ROLE/NAME.
+ * oracle_sequence.c: runs the oracle's cases that are sequences of calls. The sequences are in
+ * oracle_life.c, oracle_session.c and oracle_shutdown.c.
+ *
+ * A case is KIND/ROLE/NAME.
  */
 #include <stdio.h>
 

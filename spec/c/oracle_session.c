@@ -1,12 +1,15 @@
 /*
- * oracle_session.c: sessions set, replaced, refused, abandoned, met by an alert; and tickets used
- * one by one.
+ * oracle_session.c: the oracle's cases about sessions that are set, replaced, refused or abandoned,
+ * or that meet an alert, and about tickets that are used one by one.
  */
 #include "oracle.h"
 
 /* ------------------------------------------------------------------------------------- sessions */
 
-/* What the client's session is before the handshake, after it, and once the tickets have come. */
+/*
+ * Prints what the client's session is before the handshake, after it, and once the tickets have
+ * come.
+ */
 static void session_stages(struct scene *scene) {
     prepare(scene, MEMORY);
     say("session=%d", SSL_get0_session(subject(scene)) != NULL);
@@ -81,7 +84,7 @@ static void session_refused(struct scene *scene) {
     scene_close(&stranger);
 }
 
-/* The subject goes in the middle of a handshake. */
+/* The subject is freed in the middle of a handshake. */
 static void abandoned(struct scene *scene) {
     begin_resuming(scene);
     SSL_free(subject(scene));
@@ -105,7 +108,7 @@ static void handshake_alert_sent(struct scene *scene) {
 }
 
 /*
- * What is no TLS comes to the peer first of all, whose alert the subject then meets in its
+ * The peer first receives bytes that are no TLS, and the subject meets the peer's alert in its
  * handshake.
  */
 static void handshake_alert_received(struct scene *scene) {
@@ -140,7 +143,7 @@ static void tickets_each(struct scene *scene) {
     }
 }
 
-/* Resumes with the session, and lets it see the tickets that the resumed connection brings. */
+/* Resumes with the session, and reads the tickets that the resumed connection brings. */
 static void use_session(struct scene *scene, SSL_SESSION *session) {
     prepare_again(scene);
     must(SSL_set_session(client_of(scene), session) == 1, "set_session");
@@ -161,7 +164,7 @@ static void session_twice(struct scene *scene) {
     say("kept=%zu", scene->kept_len);
 }
 
-/* Each connection resumes by what the one before was given. */
+/* Each connection resumes with the session that the one before was given. */
 static void session_chain(struct scene *scene) {
     meet(scene, MEMORY);
     for (int i = 0; i < 3; i++) {

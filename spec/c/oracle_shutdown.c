@@ -1,7 +1,9 @@
 /*
- * oracle_shutdown.c: the end of a connection beyond what the matrix has: too early, twice, with
- * something unread or unwritten, after a failure; the masks set by hand; and reading and writing
- * before there is a connection.
+ * oracle_shutdown.c: the oracle's cases about the end of a connection that oracle_matrix.c does not
+ * have.
+ *
+ * They shut down too early, twice, with something unread or unwritten, and after a failure. They
+ * set the flags of the shutdown by hand, and they read and write before there is a connection.
  */
 #include "oracle.h"
 
@@ -22,7 +24,7 @@ static void shutdown_during(struct scene *scene) {
     finish(scene);
 }
 
-/* Each mask set and read, before the handshake (0) or after it (1). */
+/* Sets and reads each combination of the flags, before the handshake (0) or after it (1). */
 static void masks(struct scene *scene) {
     static const int order[] = {1, 0, 2, 3, 1, 2, 0};
     (scene->argument ? meet : prepare)(scene, MEMORY);
@@ -41,7 +43,8 @@ static void set_then_shutdown(struct scene *scene) {
 }
 
 /*
- * The mask is put back to 0: does another close_notify go out, and what does the peer make of it?
+ * Sets the flags back to 0, and says whether another close_notify is sent and what the peer makes
+ * of it.
  */
 static void shutdown_zero_shutdown(struct scene *scene) {
     meet(scene, MEMORY);
@@ -121,8 +124,8 @@ static void shutdown_full_retry(struct scene *scene) {
 }
 
 /*
- * A write waits in the middle of a record; shut down thrice while the peer makes room, then written
- * again.
+ * A write waits in the middle of a record. SSL_shutdown is called three times while the peer makes
+ * room, and then the write is made again.
  */
 static void shutdown_write_waits(struct scene *scene) {
     meet(scene, MEMORY);
@@ -182,7 +185,7 @@ static void half_closed(struct scene *scene) {
     say_masks(scene);
 }
 
-/* RECEIVED is set by hand although there is something to read. */
+/* Sets RECEIVED by hand although there is something to read. */
 static void received_unread(struct scene *scene) {
     meet(scene, MEMORY);
     say_write(scene, peer(scene), 1);
@@ -193,7 +196,7 @@ static void received_unread(struct scene *scene) {
     say_masks(scene);
 }
 
-/* SENT is set by hand: nothing can be written until it is taken back. */
+/* Sets SENT by hand. Nothing can be written until it is cleared. */
 static void sent_write(struct scene *scene) {
     meet(scene, MEMORY);
     SSL_set_shutdown(subject(scene), SENT);

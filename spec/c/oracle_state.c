@@ -1,9 +1,9 @@
 /*
- * oracle_state.c: from each state that a connection can be in after its handshake, each two of
- * shutdown, read and write, one after the other, in right orders and wrong ones; what the peer
- * hears of it, and what is left of the session.
+ * oracle_state.c: the oracle's cases about two calls, one after the other, in each state that a
+ * connection can have after its handshake.
  *
- * A case is KIND/ROLE/in_STATE_VERB_VERB.
+ * The calls are shutdown, read and write, in right and in wrong orders. A case says what the peer
+ * hears of them, and what is left of the session. Its name is KIND/ROLE/in_STATE_VERB_VERB.
  */
 #include <stdio.h>
 
@@ -29,7 +29,7 @@ static void be_ended(struct scene *scene) {
     say_shutdown(scene, subject(scene));
 }
 
-/* Each has said it, and has not read what the other said. */
+/* Both ends have sent close_notify, and neither has read the other's. */
 static void be_crossed(struct scene *scene) {
     say_shutdown(scene, peer(scene));
     say_shutdown(scene, subject(scene));
@@ -51,7 +51,7 @@ static void be_marked_both(struct scene *scene) {
     SSL_set_shutdown(subject(scene), SENT | RECEIVED);
 }
 
-/* Data of the peer is there, and nobody has read it. */
+/* Data of the peer have come and were not read. */
 static void be_unread(struct scene *scene) {
     say_write(scene, peer(scene), 1);
 }
@@ -65,7 +65,7 @@ static void be_updating(struct scene *scene) {
     say("key_update=%d", SSL_key_update(subject(scene), SSL_KEY_UPDATE_NOT_REQUESTED));
 }
 
-/* The peer asks for a key update, and it was read: the answer waits for the next write. */
+/* The peer's request for a key update was read. The answer waits for the next write. */
 static void be_asked_to_update(struct scene *scene) {
     say("key_update=%d", SSL_key_update(peer(scene), SSL_KEY_UPDATE_REQUESTED));
     say_write(scene, peer(scene), 1);
@@ -112,7 +112,10 @@ enum { STATES_LEN = sizeof STATES / sizeof STATES[0], VERBS_LEN = sizeof VERBS /
 
 /* ------------------------------------------------------------------------------------ the cases */
 
-/* What has come to the peer, and its answer: read twice, for data may come before the end. */
+/*
+ * Prints what has come to the peer, and its answer. It reads twice, because data may come before
+ * the end.
+ */
 static void hear(struct scene *scene) {
     say_read(scene, peer(scene));
     say_read(scene, peer(scene));

@@ -1,6 +1,9 @@
 /*
- * oracle_walk.c: walks that are read from standard input, a line each: KIND ROLE START VERB... A
- * verb is "s.read" or "p.read", by whose call it is. spec/random/walk.lua makes them up.
+ * oracle_walk.c: runs walks that the oracle reads from its standard input, a line each: KIND ROLE
+ * START VERB...
+ *
+ * A verb is "s.read" or "p.read", according to who makes the call: the subject or its peer.
+ * spec/random/walk.lua makes the walks.
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +22,7 @@ static void do_write(struct scene *scene, SSL *ssl) {
     say_write(scene, ssl, 1);
 }
 
-/* A record that the transport holds only a part of. */
+/* Puts a part of a record into the transport. */
 static void do_fill(struct scene *scene, SSL *ssl) {
     say_write(scene, ssl, CAPACITY + 1000);
 }
@@ -131,7 +134,7 @@ static void call_verb(struct scene *scene, const char *word) {
 
 /* ---------------------------------------------------------------------------------------- walks */
 
-/* The subject is freed, its peer in good order; what is left of the session? */
+/* Frees the subject, and closes its peer. Prints what is left of the session. */
 static void end_walk(struct scene *scene) {
     SSL_free(subject(scene));
     scene->ends[scene->role] = NULL;

@@ -1,7 +1,9 @@
 /*
- * program_test.c: calls the verbs of the store that the program itself answers for
- * (cache/store/program.c). A lookup must find what was put or removed, also before the program has
- * been told of it. When more events wait than there is room for, the oldest must be the lost ones.
+ * program_test.c: tests the store whose functions are the program's own
+ * (src/cache/store/program.c).
+ *
+ * A lookup must find what was put or removed, also before the program has been told of it. When
+ * more events wait than there is room for, the oldest must be the ones that are lost.
  */
 #include "cache/store/store.h"
 #include "tlslife.h"
@@ -40,7 +42,7 @@ static bool finds(tlslife_store *store, unsigned n, bool take, const char *value
     return right;
 }
 
-/* The number in the next event's key; -1: there is none. */
+/* The number in the next event's key, or -1 if there is no event. */
 static int next_is(tlslife_store *store, bool *out_put) {
     tlslife_store_event event;
     int n = -1;
@@ -51,7 +53,10 @@ static int next_is(tlslife_store *store, bool *out_put) {
     return n;
 }
 
-/* The program has not heard of the session yet, and would say that there is none, or an old one. */
+/*
+ * The program has not been told of the session yet, and would answer that there is none, or give an
+ * old one.
+ */
 static void what_was_not_told_answers(void) {
     tlslife_store *store = tlslife_store_program(NULL);
     tlsl_inquiry inquiry;

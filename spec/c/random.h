@@ -1,5 +1,6 @@
 /*
- * random.h: numbers for tests that try many cases, the same ones from the same seed.
+ * random.h: gives tests that try many cases their random numbers, which are the same for the same
+ * seed.
  */
 #ifndef TLSLIFE_SPEC_RANDOM_H
 #define TLSLIFE_SPEC_RANDOM_H

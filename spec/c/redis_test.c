@@ -1,7 +1,8 @@
 /*
- * redis_test: the Redis home through its verbs, against a real redis-server and against servers
- * that are anything but. What is asked of it in every case: each inquiry ends, in time, as what it
- * is; no call takes anybody's time.
+ * redis_test.c: tests the Redis store through the functions that every store has, against a real
+ * redis-server and against servers that answer wrongly, late or not at all.
+ *
+ * In each case every lookup must end in time and with the right result, and no call may wait.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -109,7 +110,7 @@ static bool finds_number(tlslife_store *store, unsigned n, bool take) {
     return right;
 }
 
-/* All at once; the milliseconds until the last has ended. */
+/* Makes all lookups at once. Returns the milliseconds until the last one has ended. */
 static double look_many(tlslife_store *store, tlsl_inquiry *inquiries, unsigned count) {
     double begin = now_ms();
     unsigned left = count;
@@ -283,7 +284,7 @@ static void test_killed(tlslife_redis_options options, pid_t *server, const char
     tlslife_store_free(store);
 }
 
-/* How many of so many lookups do not find their number. */
+/* Returns how many of the lookups do not find their own number. */
 static unsigned misses_of(tlslife_store *store, unsigned lookups) {
     unsigned wrong = 0;
     for (unsigned i = 0; i < lookups; i++) {
@@ -292,7 +293,7 @@ static unsigned misses_of(tlslife_store *store, unsigned lookups) {
     return wrong;
 }
 
-/* The reply to a lookup that was cancelled comes all the same, and is nobody else's. */
+/* The reply to a lookup that was cancelled comes all the same, and answers no other lookup. */
 static void test_canceled(tlslife_redis_options options, pid_t server) {
     tlslife_store *store = open_store(options);
     tlsl_inquiry canceled = {.found = TLSL_FOUND_MISS};
@@ -317,7 +318,8 @@ static void test_canceled(tlslife_redis_options options, pid_t server) {
 enum { FORKS = 3, LOOKUPS = 2000 };
 
 /*
- * In a child, and in a child of it. What was under way is its parent's, and fails here at once.
+ * Runs in a child, and in a child of that. A lookup that was under way belongs to the parent, and
+ * fails here at once.
  */
 static void child_of_fork(tlslife_store *store, tlsl_inquiry *under_way) {
     (void)alarm(60);
@@ -326,15 +328,15 @@ static void child_of_fork(tlslife_store *store, tlsl_inquiry *under_way) {
     unsigned wrong = misses_of(store, LOOKUPS / 2);
     pid_t child = fork();
     wrong += misses_of(store, LOOKUPS / 2);
-    tlslife_store_free(store); /* says nothing on a connection that is another process's */
+    tlslife_store_free(store); /* sends nothing on a connection of another process */
     int status = -1;
     bool well = child == 0 || (waitpid(child, &status, 0) == child && status == 0);
     _exit(failed && wrong == 0 && well ? 0 : 1);
 }
 
 /*
- * A store that stands, and has a lookup under way, is used by its process, three children and three
- * grandchildren.
+ * A store that is connected and has a lookup under way is used by its process, three children and
+ * three grandchildren.
  */
 static void test_fork(tlslife_redis_options options, pid_t server) {
     tlslife_store *store = open_store(options);
@@ -367,7 +369,7 @@ static void test_fork(tlslife_redis_options options, pid_t server) {
     for (unsigned i = 0; i < 8; i++) {
         CHECK(finds_number(store, i, true));
     }
-    /* Seven processes shared the processors, so their calls are no measure. */
+    /* Seven processes shared the processors, so the time of their calls is not judged. */
     longest_call_ms = longest_before;
     tlslife_store_free(store);
 }
@@ -431,7 +433,10 @@ static pid_t start_tls_redis(const char *service, const char *directory) {
     return child;
 }
 
-/* Ours verifies: a server whose certificate it does not know is one that is not there. */
+/*
+ * The store verifies its server. One whose certificate it does not trust counts as one that cannot
+ * be reached.
+ */
 static void test_tls(void) {
     char service[8];
     char directory[64];
@@ -523,7 +528,7 @@ static pid_t start_faulty(char service[8], const fault *how) {
     return child;
 }
 
-/* Every inquiry ends as `wanted`, within the deadline and what a busy machine adds. */
+/* Every lookup must end as `wanted`, within the deadline and what a busy machine adds. */
 static void test_fault(const char *name, const fault *how, tlsl_found wanted) {
     char service[8];
     tlsl_inquiry inquiry;
@@ -563,7 +568,7 @@ static void test_faults(void) {
     test_fault("is right", &(fault){.reply = "$-1\r\n", .copies = 1}, TLSL_FOUND_MISS);
 }
 
-/* A reply that comes after its asker was told is nobody else's. */
+/* A reply that comes after its lookup has ended answers no other lookup. */
 static void test_late(void) {
     char service[8];
     tlsl_inquiry inquiry = {.found = TLSL_FOUND_MISS};
@@ -597,8 +602,8 @@ static void test_overlap(void) {
 }
 
 /*
- * Nobody listens: after five failures an ask ends at once, and the pause is longer than one
- * failure's.
+ * No server listens. After five failures a lookup ends at once, and the store pauses for longer
+ * than after one failure.
  */
 static void test_circuit(void) {
     char service[8];
@@ -634,8 +639,8 @@ static void test_bounded(void) {
 }
 
 /*
- * Whoever moves the connection takes all answers off it: the others are known without asking for
- * them.
+ * The call that reads from the connection takes all answers, so the other lookups are answered
+ * without a call of their own.
  */
 static void test_answered(void) {
     char service[8];
@@ -673,8 +678,8 @@ static void test_answered(void) {
 }
 
 /*
- * A lookup whose time is over is as good as answered, and nobody looks every millisecond for one
- * that is not.
+ * A lookup whose time is over counts as answered. One whose time is not over does not wake the
+ * program every millisecond.
  */
 static void test_late_is_answered(void) {
     char service[8];
@@ -696,7 +701,7 @@ static void test_late_is_answered(void) {
     stop(server);
 }
 
-/* Takes the place of the C library's in this program: one name takes its time. */
+/* Replaces the C library's function in this program. One name takes long to resolve. */
 int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                 struct addrinfo **out) {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
@@ -708,7 +713,10 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     return real("127.0.0.1", service, hints, out);
 }
 
-/* A name is resolved at the side: no ask takes as long (main looks), and the answer comes. */
+/*
+ * The name is resolved in a thread. No call takes as long as that (main checks it), and the answer
+ * comes.
+ */
 static void test_slow_name(void) {
     char service[8];
     tlsl_inquiry inquiry;
@@ -719,7 +727,7 @@ static void test_slow_name(void) {
     CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_MISS);
     CHECK(now_ms() - begin >= 299);
     tlslife_store_free(store);
-    options.timeout_ms = 100; /* of a lookup: what is slower is told so in time */
+    options.timeout_ms = 100; /* of a lookup, which must fail in time if the server is slower */
     store = open_store(options);
     begin = now_ms();
     CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_FAILED);
@@ -730,7 +738,7 @@ static void test_slow_name(void) {
     options.connect_timeout_ms = 20;
     store = open_store(options);
     CHECK(look_up(store, 1, false, &inquiry) == TLSL_FOUND_FAILED);
-    tlslife_store_free(store); /* and the name is resolved for nobody */
+    tlslife_store_free(store); /* and the name is still being resolved */
     stop(server);
 }
 

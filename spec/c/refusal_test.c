@@ -1,7 +1,8 @@
 /*
- * refusal_test: a program that refuses a client's certificate (tlslife_conn_answer_verify) sends
- * the alert that libssl sends where it judges the same certificate by itself. libssl is the oracle:
- * each certificate goes to two servers, one that asks its program and one that does not.
+ * refusal_test.c: tests that a program which refuses a client's certificate
+ * (tlslife_conn_answer_verify) sends the alert that libssl would send.
+ *
+ * Each certificate goes to two servers. One asks its program, and the other lets libssl judge.
  */
 #include "tlslife.h"
 #include "tlslife_openssl.h"

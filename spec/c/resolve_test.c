@@ -1,11 +1,12 @@
 /*
- * resolve_test: names resolved by threads, and dials that keep their time. The C library's
- * getaddrinfo is replaced in this program by one that obeys: some names wait at a gate, one has an
- * address that never answers in front of one that does.
+ * resolve_test.c: tests names that are resolved in threads, and dials that keep their time.
  *
- * What is asked: nothing waits that must not; nothing is left behind by what is dropped
- * (descriptors are counted, memory is the sanitizer's business); and a process, a child of fork and
- * a library that is closed survive a thread that is in the middle of it.
+ * This program replaces the C library's getaddrinfo by one that it controls. Some names wait until
+ * they are let go, and one has an address that never answers in front of one that does.
+ *
+ * A call that must not wait does not. Nothing is left behind by a dial that is dropped: descriptors
+ * are counted here, and the sanitizers see memory. A process, a child of fork() and a library that
+ * is closed survive a thread that is resolving a name.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -77,7 +78,7 @@ static void pass_gate(bool slow) {
     pthread_mutex_unlock(&lock);
 }
 
-/* Seen by the library that scene_dlclose opens, too. */
+/* The library that scene_dlclose opens sees it, too. */
 __attribute__((visibility("default"))) int getaddrinfo(const char *host, const char *service,
                                                        const struct addrinfo *hints,
                                                        struct addrinfo **out) {
@@ -126,7 +127,9 @@ static int open_descriptors(void) {
     return count;
 }
 
-/* Threads that end close what is theirs: a moment later than their caller hears of it, perhaps. */
+/*
+ * A thread that ends closes its descriptors, which may be a moment after its caller has the result.
+ */
 static bool descriptors_are(int count) {
     for (int64_t end = tlsl_deadline(5000); open_descriptors() != count && tlsl_left_ms(end) > 0;) {
         (void)poll(NULL, 0, 1);
@@ -199,7 +202,10 @@ static void test_untaken(void) {
 
 enum { MANY = 40, MOST = 16 };
 
-/* So many at once and no more; what is dropped is not asked for, or is freed by its thread. */
+/*
+ * At most that many names are resolved at once. One that is dropped is not resolved, or its thread
+ * frees it.
+ */
 static void test_bound(void) {
     struct addrinfo *found = NULL;
     tlsl_resolution *begun[MANY];
@@ -281,7 +287,7 @@ static tlslife_listener *listen_on(const char *host, const char *service, int ba
     return listener;
 }
 
-/* As a loop would: waits for what wait_fd says, and counts how often. */
+/* Waits for what wait_fd says, as a loop would, and counts how often. */
 static tlslife_status dial(tlslife_conn *conn, const char *host, const char *port, int *waits) {
     tlslife_status status;
     *waits = 0;
@@ -321,7 +327,9 @@ static void test_dial(void) {
     CHECK(descriptors_are(descriptors));
 }
 
-/* What was begun is let go by another host, another transport, close_transport and free. */
+/*
+ * A dial that has begun is given up by another host, another transport, close_transport and free.
+ */
 static void test_let_go(void) {
     char port[16];
     int waits = 0;
@@ -346,7 +354,7 @@ static void test_let_go(void) {
     CHECK(wait_until(&running, 0));
 }
 
-/* A dial begun without waiting is ended by a call that waits. */
+/* A dial that was begun without waiting is finished by a call that waits. */
 static void test_change_of_mode(void) {
     char port[16];
     tlslife_listener *listener = listen_on("127.0.0.1", "0", 0, port);
@@ -391,8 +399,7 @@ static void test_deadline(void) {
 }
 
 /*
- * Connections that fill a listener's queue, until one is not answered: the address is dead from
- * then on.
+ * Makes connections until the listener's queue is full. From then on the address does not answer.
  */
 static size_t fill(const char *host, const char *port, tlslife_conn **conns, size_t conns_max) {
     size_t count = 0;
@@ -491,7 +498,7 @@ static void test_fork(void) {
     puts("not tried: threads in a child of fork, under ThreadSanitizer");
 }
 #else
-/* The threads of the parent are not in the child, which has its own. */
+/* The child does not have the threads of its parent, and starts its own. */
 static void child_of_fork(tlslife_conn **conns, size_t conns_len) {
     int waits = 0;
     int asked = count_of(&asked_here);
@@ -537,14 +544,17 @@ static int run_again(const char *scene) {
     return status_of(child);
 }
 
-/* The end of a program comes upon a thread that will not. */
+/* The program ends while a thread is resolving a name. */
 static int scene_exit(void) {
     tlslife_conn_free(begin_slow(1));
     tlslife_context_free(context);
     return 0;
 }
 
-/* dlclose, as by lua_close, comes upon a thread; which then ends, in code that must be there. */
+/*
+ * The library is closed by dlclose, as lua_close does, while a thread is resolving. The thread then
+ * ends in code that must still be there.
+ */
 static int scene_dlclose(const char *library) {
     void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     tlslife_context *(*new_context)(tlslife_role, tlslife_error *);
@@ -567,7 +577,7 @@ static int scene_dlclose(const char *library) {
     (void)dlclose(handle);
     set_gate(true);
     bool ended = wait_until(&running, 0);
-    (void)poll(NULL, 0, 50); /* the thread's own end, which nobody can wait for */
+    (void)poll(NULL, 0, 50); /* lets the thread end, which cannot be waited for */
     _exit(ended ? 0 : 6);    /* what is leaked here could not be freed: its library was closed */
 }
 

@@ -1,7 +1,8 @@
 /*
- * seal_test: the ring of keys and what is sealed under it, seen from inside: that it opens, that
- * nothing else does, that it is XAES-256-GCM as published, and that keys may turn while other
- * threads seal and open.
+ * seal_test.c: tests the ring of keys (src/cache/seal.c) and what is sealed under it.
+ *
+ * Sealed bytes must open under their key, and nothing else may open. The construction must be
+ * XAES-256-GCM as published. Keys may change while other threads seal and open.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -101,7 +102,7 @@ static void test_never_the_same(void) {
     tlslife_keyring_free(keyring);
 }
 
-/* Each bit of what is sealed, and of what it is bound to. */
+/* Changes each bit of the sealed bytes, and of the data that they are bound to. */
 static void test_every_bit(void) {
     tlslife_keyring *keyring = ring(1);
     unsigned char bytes[100] = {1}, aad[65] = {2};
@@ -128,7 +129,8 @@ static void test_every_bit(void) {
 }
 
 /*
- * Cut at every length, from a buffer of that length: a read beyond it is AddressSanitizer's to see.
+ * Cuts the sealed bytes at every length, in a buffer of that length, so that AddressSanitizer sees
+ * a read beyond it.
  */
 static void test_every_length(void) {
     tlslife_keyring *keyring = ring(1);
@@ -150,7 +152,7 @@ static void test_every_length(void) {
     tlslife_keyring_free(keyring);
 }
 
-/* What fails here is nobody else's error, and takes away nobody's. */
+/* A failure leaves no error in OpenSSL's queue, and removes none that was there. */
 static void test_error_queue(void) {
     tlslife_keyring *keyring = ring(1);
     unsigned char *sealed = NULL;
@@ -203,8 +205,8 @@ static bool xaes(const unsigned char key[32], const unsigned char nonce[24], tls
 }
 
 /*
- * The two vectors of C2SP's XAES-256-GCM, so that the yardstick is right: with and without the
- * doubling's carry.
+ * The two test vectors of C2SP's XAES-256-GCM, with and without the carry of the doubling. They
+ * show that this file's own implementation is right.
  */
 static void test_yardstick(void) {
     static const unsigned char nonce[] = "ABCDEFGHIJKLMNOPQRSTUVWX";
@@ -222,8 +224,8 @@ static void test_yardstick(void) {
 }
 
 /*
- * What was sealed by the yardstick, under a key derived as documented, opens; many keys, for both
- * carries.
+ * Bytes that were sealed by this file's own implementation, under a key derived as documented,
+ * open. There are many keys, so that both carries come.
  */
 static void test_as_published(void) {
     size_t opened = 0;
@@ -249,7 +251,7 @@ static void test_as_published(void) {
     CHECK(opened == 32);
 }
 
-/* RFC 5869 with an info of label and number, by way of its own HMACs. */
+/* RFC 5869 with an info of label and number, made of HMACs. */
 static void test_derive(void) {
     unsigned char zeros[32] = {0}, pseudo[32], wanted[32], got[32];
     unsigned char info[] = {'l', 'a', 'b', 'e', 'l', 0, 0, 0, 0, 0, 0, 1, 2, 1};
@@ -315,7 +317,7 @@ static sealed_block block_of(unsigned char number) {
     return block;
 }
 
-/* The bits of those of the 20 blocks that open. */
+/* Returns a bit for each of the 20 blocks, which is set if the block opens. */
 static unsigned which_open(tlslife_keyring *keyring, const sealed_block blocks[20]) {
     unsigned mask = 0;
     for (unsigned i = 0; i < 20; i++) {
@@ -378,7 +380,10 @@ static void *seal_and_open(void *argument) {
     return NULL;
 }
 
-/* Two secrets take turns as the first: what was sealed under either opens at any time. */
+/*
+ * Two secrets take turns as the first of the ring. Bytes that were sealed under either open at any
+ * time.
+ */
 static void test_rotation_under_threads(void) {
     turning scene = {.keyring = ring(1)};
     pthread_t threads[3];

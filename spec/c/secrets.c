@@ -1,19 +1,20 @@
 /*
- * secrets: what is left of secrets in a process's memory when they are no longer needed.
+ * secrets.c: looks for secrets in the memory of a process that no longer needs them.
  *
- * Each life (secrets_lives.c and others) is a process that is given secrets, uses them, and gives
- * them up in one of the ways there are: free, an error in the middle, a rotation. This process
- * looks through all of its memory that can be read and written (which is what a core dump holds),
- * once while the library has the secrets, when they must be found, so that the scan proves itself,
- * and once after the last reference has gone, when they must not be. A life is run twice: with
- * glibc's malloc, and with the memory that tlslife_keep_memory() keeps, as the program tlslife has
- * it.
+ * Each life (secrets_lives.c, secrets_lua.c, secrets_plain.c) is a process that is given secrets,
+ * uses them, and gives them up in one of the ways there are: it frees them, fails in the middle, or
+ * replaces them. This process scans all of its memory that can be read and written, which is what a
+ * core dump holds. The first scan comes while the library has the secrets. It must find them, or
+ * the scan would prove nothing. The second scan comes after the last reference has gone, and must
+ * find none. Each life is run twice: with glibc's malloc, and with the memory that
+ * tlslife_keep_memory() keeps, as in the program tlslife.
  *
  * OpenSSL leaves some secrets in memory that it gives back to malloc, where this library cannot
- * reach them. Lives of plain C on OpenSSL alone (secrets_plain.c) show which. What they leave is
- * counted apart, with glibc's malloc; with kept memory nothing may be left.
+ * reach them. The lives in secrets_plain.c use OpenSSL alone, and show which ones. With glibc's
+ * malloc those are counted apart. With kept memory nothing may be left.
  *
- * Bytes are also looked for in reverse (a bignum's) and as hexadecimal (a key log's).
+ * Bytes are also looked for in reverse, as a bignum has them, and as hexadecimal, as a key log has
+ * them.
  *
  *     secrets [NAME]
  */
@@ -66,8 +67,8 @@ static char encrypted[4096];
 static int to_scanner = -1;
 
 /*
- * A life asks and tells on a stack of its own, and so leaves on the other what the calls of the
- * library have left there.
+ * A life talks to this process on a stack of its own. So the other stack stays as the library's
+ * calls have left it.
  */
 static ucontext_t asking, living;
 static struct {
@@ -256,7 +257,7 @@ static void give(int fd, const message *asked) {
         give_text(fd, text);
         return;
     }
-    /* Some are text for the library: no byte is NUL. */
+    /* Some secrets are text for the library, so no byte is NUL. */
     (void)RAND_bytes(bytes, (int)asked->len);
     for (size_t i = 0; i < asked->len; i++) {
         bytes[i] |= 1;
@@ -277,8 +278,8 @@ static bool seen[SECRETS_MAX], in_shared[SECRETS_MAX];
 static char where[SECRETS_MAX][160];
 
 /*
- * The first bytes of a secret, or its last ones: malloc writes its links into the first 16 bytes of
- * a block that is freed.
+ * Looks for the first bytes of a secret, and for its last ones, because malloc writes its links
+ * into the first 16 bytes of a freed block.
  */
 static const unsigned char *find_piece(const unsigned char *bytes, size_t len,
                                        const known_secret *one, size_t form) {

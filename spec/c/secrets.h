@@ -1,10 +1,10 @@
 /*
- * secrets.h: what the parts of spec/c/secrets.c share.
+ * secrets.h: what the files of spec/c/secrets.c share.
  *
- * A life (secrets_lives.c, secrets_lua.c, secrets_plain.c) runs in a process of its own. The one
- * that scans it gives it the secrets that it needs, and learns from it those that it derives. A
- * life keeps no copy of its own: it wipes what it was given once the library has it, and what it
- * has told.
+ * A life (secrets_lives.c, secrets_lua.c, secrets_plain.c) runs in a process of its own. The
+ * process that scans it gives it the secrets that it needs, and is told those that it derives. A
+ * life keeps no copy of its own. It wipes what it was given once the library has it, and it wipes
+ * what it has told.
  */
 #ifndef TLSLIFE_SPEC_SECRETS_H
 #define TLSLIFE_SPEC_SECRETS_H
@@ -31,7 +31,7 @@ char *given(const char *name, size_t len);
 char *given_text(const char *name, size_t *out_len);
 void ungive(char *secret, size_t len);
 
-/* Tells a secret that this life has derived, and wipes it. */
+/* Tells the scanning process a secret that this life has derived, and wipes it. */
 void tell(const char *name, void *secret, size_t len);
 
 /* Scans now: `held` must be found (names joined by ","), everything else need not be. */
@@ -40,7 +40,7 @@ void expect_held(const char *held);
 /* Scans now: no secret may be found. */
 void expect_gone(void);
 
-/* The scan of this life failed before it began: what it wanted to show did not happen. */
+/* The life failed before its scan, because what it was to show did not happen. */
 void expect_that(bool good, const char *what);
 
 #endif

@@ -136,7 +136,7 @@ static void psk_refused(void) {
 
 /* ------------------------------------------------------------------------------------ key rings */
 
-/* The key that the ring derives from the secret, told. */
+/* Tells the key that the ring derives from the secret. */
 static void tell_sealing_key(const char *name, const unsigned char *secret) {
     unsigned char key[32];
     expect_that(tlsl_derive(secret, 32, "tlslife seal", 1, key, sizeof key), "tlsl_derive");
@@ -197,7 +197,7 @@ static void ring_is_full(void) {
 
 /* ---------------------------------------------------------------------------------- ticket keys */
 
-/* Two keys; the names, which are public, are not looked for. */
+/* Two keys. Their names are public, and are not looked for. */
 static tlslife_status use_own_keys(tlslife_ticket_keys **out, size_t keys_len) {
     unsigned char keys[160] = {1, [80] = 2};
     static const char *const names[] = {"ticket key 1", "ticket key 2"};
@@ -479,7 +479,7 @@ static void cache_flushed(void) {
     tlslife_cache_free(server);
 }
 
-/* In a slab, which other processes see, lie sealed bytes alone; its ring is kept to the end. */
+/* A slab, which other processes see, holds sealed bytes alone. Its ring is kept to the end. */
 static void cache_in_slab(void) {
     char path[] = "/tmp/secrets.XXXXXX";
     (void)close(mkstemp(path));

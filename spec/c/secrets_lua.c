@@ -1,8 +1,9 @@
 /*
- * secrets_lua.c: the lives of secrets in the Lua module.
+ * secrets_lua.c: gives secrets to the Lua module and lets go of them, for secrets.c.
  *
- * A script's own strings are Lua's, which frees them when it has collected them. The allocator here
- * wipes what Lua frees, so that what the scan finds then is a copy that the module has made.
+ * A script's own strings belong to Lua, which frees them when it has collected them. The allocator
+ * of this file wipes what Lua frees. So what the scan finds after that is a copy that the module
+ * has made.
  */
 #include "secrets.h"
 #include "secrets_told.h"

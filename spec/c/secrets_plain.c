@@ -1,6 +1,8 @@
 /*
- * secrets_plain.c: the same lives in plain C on OpenSSL, to know what it leaves in memory by
- * itself. Each is written as OpenSSL's manual pages have it.
+ * secrets_plain.c: gives secrets to OpenSSL alone and lets go of them, for secrets.c, which learns
+ * from it what OpenSSL leaves in memory by itself.
+ *
+ * Each life is written as OpenSSL's manual pages say.
  */
 #include "secrets.h"
 #include "secrets_told.h"

@@ -1,10 +1,10 @@
 /*
- * sessions.h: what the tests of the cache share: a clock of their own, and sessions by number,
- * which are counted.
+ * sessions.h: what the tests of the cache share: a clock of their own, and numbered sessions that
+ * are counted.
  *
- * The clock is the program's: time() is defined here, for the core and for libssl. Every session
- * has an ex_data whose free function counts, so that one that is freed too late, too early
- * (AddressSanitizer) or never is seen.
+ * time() is defined here, for the library and for libssl, so a test sets the clock. Every session
+ * has an ex_data whose free function counts. So a session that is freed too late or never is
+ * noticed, and AddressSanitizer sees one that is freed too early.
  */
 #ifndef TLSLIFE_SPEC_SESSIONS_H
 #define TLSLIFE_SPEC_SESSIONS_H

@@ -1,16 +1,17 @@
 /*
- * shared_threads: every object of the public headers, used by four threads at once, for
- * ThreadSanitizer to look at: races, and mutexes that are taken in two orders. (For the latter it
- * must watch OpenSSL, too, and so say nothing about races: spec/races/locks.txt.)
+ * shared_threads.c: uses every object of the public headers in four threads at once, under
+ * ThreadSanitizer, which sees races and mutexes that are taken in two orders.
  *
- * A table has a row for each public function: an object and a call (shared_threads_*.c). Each
- * thread borrows one object of each kind, makes a hundred of the calls, in random order, and
- * borrows others. While it does, other threads use the same objects, replace them by new ones (so
- * that any thread may give up the last reference), change what may be changed while it is in use,
- * and hand connections and listeners over.
+ * A table has a row for each public function: an object, and a call on it (shared_threads_*.c).
+ * Each thread borrows one object of each kind, makes a hundred of the calls in random order, and
+ * then borrows other objects. Meanwhile other threads use the same objects, and replace them by new
+ * ones, so that any thread may give up the last reference. They change what may be changed while it
+ * is in use, and hand connections and listeners over.
  *
- * spec/threads_spec.lua compares the table with the headers: a public function without a row
- * fails there. Here every row must have been called in every thread.
+ * At the end every row must have been called in every thread. spec/threads_spec.lua compares the
+ * table with the headers, and fails for a public function without a row. To see the order of
+ * mutexes ThreadSanitizer must watch OpenSSL, too, and is then silent about races
+ * (spec/races/locks.txt).
  *
  *     shared_threads [seconds [seed]]
  */
@@ -42,8 +43,8 @@ static struct timespec until;
 static atomic_long ahead; /* seconds */
 
 /*
- * The clock of the whole process, which jumps on, so that ticket keys have new epochs and sessions
- * expire.
+ * The clock of the whole process. It jumps forward, so that ticket keys have new epochs and
+ * sessions expire.
  */
 time_t time(time_t *out) { /* NOLINT: libc's */
     struct timespec now;
@@ -69,9 +70,10 @@ void __tsan_on_report(void *report) {
 }
 
 /*
- * What the world's lock orders, for ThreadSanitizer: nothing. A thread that borrows an object comes
- * after the thread that published it, and after nothing else that this one did. Otherwise every
- * call of a thread would come before all that others call once they have borrowed something.
+ * ThreadSanitizer is told that the lock of the shared objects orders nothing. What a thread does
+ * with an object that it has borrowed comes after the publication of that object alone. Otherwise
+ * every call of one thread would seem to come before all calls that others make once they have
+ * borrowed something, and no race would be seen.
  */
 #if defined(__SANITIZE_THREAD__)
 void AnnotateIgnoreSyncBegin(const char *file, int line);
@@ -168,7 +170,7 @@ void *borrow(hand *h, place where) {
 
 /* ------------------------------------------------------------------------------ what is in hand */
 
-/* What a thread has handed over, another has from then on. */
+/* An object that one thread has handed over belongs to another from then on. */
 static void swap_parcels(hand *h) {
     unsigned at = pick(h, sizeof all.parcels / sizeof all.parcels[0]);
     h->own = atomic_exchange(&h->world->parcels[at], h->own);
@@ -217,12 +219,12 @@ static void call(hand *h, unsigned row) {
     atomic_fetch_add_explicit(&called[h->thread][row], 1, memory_order_relaxed);
 }
 
-/* Half of the calls are made on what is neither a context nor a connection. */
+/* Half of the calls are made on objects that are neither contexts nor connections. */
 static unsigned pick_row(hand *h) {
     return pick(h, 2) == 0 ? pick(h, rows_len) : objects_from + pick(h, objects_to - objects_from);
 }
 
-/* Every row once, and then, as long as there is time, what chance says. */
+/* Every row is called once, and then random ones as long as there is time. */
 static void *run_thread(void *argument) {
     hand *h = argument;
     unsigned first = pick(h, rows_len), done = 0;

@@ -1,6 +1,6 @@
 /*
- * shared_threads.h: what the parts of shared_threads share: the objects that all threads use, the
- * hand in which a thread holds some of them for a while, and the table of calls.
+ * shared_threads.h: what the files of shared_threads share: the objects that all threads use, the
+ * objects that a thread has borrowed, and the table of calls.
  */
 #ifndef TLSLIFE_SPEC_SHARED_THREADS_H
 #define TLSLIFE_SPEC_SHARED_THREADS_H
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The objects that threads share, by kind; a place of the world has one object at a time. */
+/* The objects that threads share, by kind. Each place has one object at a time. */
 typedef enum place {
     PLACE_CLIENT,
     PLACE_SERVER,
@@ -28,7 +28,10 @@ typedef enum place {
 
 enum { EACH = 3, SECRET_LEN = 32, OWN_KEYS = 160 };
 
-/* What one thread uses at a time, and hands over: two connections that are joined, a listener. */
+/*
+ * What one thread uses at a time and then hands over: two connections that are joined, and a
+ * listener.
+ */
 typedef struct parcel {
     tlslife_conn *client, *server;
     tlslife_listener *listener;
@@ -38,7 +41,7 @@ typedef struct world {
     pthread_mutex_t lock; /* held to borrow and to replace */
     _Atomic(void *) objects[PLACES][EACH];
     _Atomic(parcel *) parcels[EACH + 2];
-    pthread_mutex_t events; /* what tlslife_store_next lends is lent until the next call */
+    pthread_mutex_t events; /* what tlslife_store_next lends is valid until the next call */
     test_identity identity;
     tlslife_trace *trace; /* of every other context */
     char directory[64], certificate[96], key[96], slab[96], socket[96];
@@ -47,7 +50,7 @@ typedef struct world {
     atomic_int wrong;
 } world;
 
-/* The references of a thread, which it has borrowed for a hundred calls. */
+/* The references that a thread has borrowed for a hundred calls. */
 typedef struct hand {
     world *world;
     unsigned seed, thread;
@@ -66,14 +69,17 @@ typedef struct shared_call {
     void (*run)(hand *h);
 } shared_call;
 
-/* CALL(f) { ... } defines what a row of the table runs: it calls f on what is in the hand. */
+/*
+ * CALL(f) { ... } defines what a row of the table runs, which calls f on the objects that the
+ * thread has borrowed.
+ */
 #define CALL(function) static void on_##function(hand *h)
 #define ROW(object, function) {object, #function, on_##function}
 
 extern const shared_call context_calls[], object_calls[], conn_calls[]; /* until function NULL */
 
 unsigned pick(hand *h, unsigned below);
-/* Gives a new object, and the caller's reference, to everybody, in place of another one. */
+/* Puts a new object, with the caller's reference, in the place of one that the threads share. */
 void publish(hand *h, place where, void *object);
 /* A reference to one of them, or NULL. */
 void *borrow(hand *h, place where);

@@ -1,8 +1,10 @@
 /*
- * shared_threads_conn.c: the calls on connections and listeners. These belong to one thread at a
- * time, so each call is made on what the thread has been handed, which another thread had before.
- * What they share with others (contexts, caches, stores, sessions, ticket keys) is the point here.
- * A call that is not lawful now fails, and does no harm: no row looks at the state first.
+ * shared_threads_conn.c: the calls of shared_threads.c on connections and listeners.
+ *
+ * A connection belongs to one thread at a time. So each call is made on a connection that was
+ * handed to the thread, and that another thread had before. The contexts, caches, stores, sessions
+ * and ticket keys behind it are shared with other threads at the same time. No row looks at the
+ * state of a connection first: a call that is not lawful now must fail and do no harm.
  */
 #include "shared_threads.h"
 
@@ -50,7 +52,7 @@ static void take_sessions(hand *h) {
     }
 }
 
-/* Through the handshake, where it is not done, and some bytes both ways. */
+/* Makes the handshake, if it is not done, and sends some bytes both ways. */
 void drive(hand *h) {
     char bytes[64];
     size_t len = 0;
@@ -491,7 +493,7 @@ CALL(tlslife_conn_take_keylog) {
     }
 }
 
-/* Calls on either connection, whose results say nothing here. */
+/* Calls on either connection, whose results are not checked. */
 #define PLAIN(function)            \
     CALL(function) {               \
         (void)function(either(h)); \
@@ -597,7 +599,10 @@ CALL(tlslife_listener_address) {
     expect(h, tlslife_listener_address(h->own->listener, 0, address, sizeof address), "address");
 }
 
-/* On a listener of its own, since what it accepts begins with a header from then on. */
+/*
+ * Uses a listener of its own, because the connections that it accepts must begin with a header from
+ * then on.
+ */
 CALL(tlslife_listener_set_proxy_protocol) {
     static const char *const sources[] = {"127.0.0.1"};
     tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 0, false, &h->err);

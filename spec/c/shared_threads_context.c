@@ -1,7 +1,9 @@
 /*
- * shared_threads_context.c: the calls on contexts. A context is configured by one thread, before
- * the others know it. Once it is frozen every setter fails, in any thread, and changes nothing;
- * the deadline is the one exception.
+ * shared_threads_context.c: the calls of shared_threads.c on contexts.
+ *
+ * One thread configures a context before the others know it. Once the context is frozen every
+ * setter must fail in any thread, and change nothing. The deadline is the one setting that may
+ * still change.
  */
 #include "shared_threads.h"
 
@@ -21,7 +23,7 @@ static bool add_credentials(hand *h, tlslife_context *context) {
                                                  NULL, &h->err) == TLSLIFE_OK));
 }
 
-/* What of the other objects a context has differs from one to the next. */
+/* Each context has other objects than the one before. */
 static void join(hand *h, tlslife_context *context) {
     tlslife_context *other = pick(h, 4) == 0 ? borrow(h, PLACE_SERVER) : NULL;
     bool server = tlslife_context_role(context) == TLSLIFE_SERVER;
@@ -132,7 +134,7 @@ CALL(tlslife_context_use_system_ca) {
     refused(h, tlslife_context_use_system_ca(h->client, &h->err), "use_system_ca");
 }
 
-/* It is frozen by whichever thread makes its first connection. */
+/* The thread that makes its first connection freezes it. */
 CALL(tlslife_context_new) {
     bool server = pick(h, 2) == 0;
     if (pick(h, 4) == 0) {
@@ -171,7 +173,7 @@ CALL(tlslife_context_get0_cache) {
     }
 }
 
-/* What another context has exported enters this one where the policy is the same. */
+/* Bytes that another context has exported can be imported if the policy is the same. */
 CALL(tlslife_context_import_session) {
     unsigned char *bytes = NULL;
     size_t len = 0;

@@ -1,7 +1,10 @@
 /*
- * shared_threads_objects.c: the calls on caches, stores, key rings, ticket keys and sessions. Each
- * is lawful in any thread at any time. Two are not: a session's timeout is changed where no other
- * thread knows the session, and what tlslife_store_next lends is lent until the next call.
+ * shared_threads_objects.c: the calls of shared_threads.c on caches, stores, key rings, ticket keys
+ * and sessions.
+ *
+ * Any thread may make each of these calls at any time, with two exceptions. A session's timeout is
+ * changed where no other thread knows the session, and what tlslife_store_next lends is valid until
+ * the next call only.
  */
 #include "shared_threads.h"
 

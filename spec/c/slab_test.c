@@ -1,10 +1,10 @@
 /*
- * slab_test: the shared home, seen from inside: what it keeps and what it lets go, processes and
- * threads at once, deaths at any instruction, files that are not what they should be, bytes that
- * others scribbled.
+ * slab_test.c: tests the slab, the store in memory that processes share, from inside.
  *
- * Every value says by itself whose it is and whether it is whole: to give out a wrong one is what
- * must never happen.
+ * It covers what the slab keeps and what it drops, several processes and threads at once, a process
+ * that dies at any instruction, files that are not what they should be, and bytes that somebody has
+ * overwritten. Every value says whose it is and whether it is whole. So a wrong value that the slab
+ * gives out, which must never happen, is noticed.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -65,7 +65,7 @@ static void nap(double duration) {
 
 #define VALUE_MAX (64 * KIB)
 
-/* As good as a hash: the store takes any of its bits for random. */
+/* Serves as a hash, whose bits the store takes for random. */
 static void key_of(uint32_t id, unsigned char key[TLSL_STORE_KEY]) {
     for (size_t i = 0; i < TLSL_STORE_KEY / 8; i++) {
         uint64_t part = tlsl_slab_sum(&id, sizeof id, i + 1);
@@ -215,7 +215,7 @@ static void test_sizes(size_t bytes, const char *name) {
     tlslife_store_free(store);
 }
 
-/* The plan of any size lies within it, and leaves little unused. */
+/* The layout of a slab of any size lies within it, and leaves little unused. */
 static void test_plans(void) {
     bool right = true;
     uint64_t state = 1;
@@ -307,13 +307,13 @@ static void test_expiry(void) {
     CHECK(arena_look(&self, 1, 5000000, false) == MISS);
     CHECK(arena_look(&self, 1, 900, false) == HIT);
     arena_put(&self, 2, 100, 50000000,
-              50); /* and then the clock goes back, by more than anything lives */
+              50); /* and then the clock goes back, by more than any lifetime */
     CHECK(arena_look(&self, 2, 50000050 - TLSL_SHARD_LIFETIME_MAX, false) == HIT);
     CHECK(arena_look(&self, 2, 50000049 - TLSL_SHARD_LIFETIME_MAX, false) == MISS);
     free(self.map);
 }
 
-/* A bucket is full; the newcomer takes the place of the one that expired, not of the oldest. */
+/* A bucket is full. The new entry replaces the one that has expired, and not the oldest. */
 static void test_expired_goes_first(void) {
     arena self = arena_new(64 * KIB);
     uint32_t alike[9];
@@ -404,8 +404,9 @@ static void starters_at_once(const char *name, bool wipe) {
 }
 
 /*
- * Starters at once, on nothing, or on something that each of them is to wipe: they must come to
- * share one slab. In memory, where making one takes long enough for the others to come in between.
+ * Several processes open a slab at once that does not exist, or that each of them is to wipe. They
+ * must come to share one slab. It is in memory, where making one takes long enough for the others
+ * to come in between.
  */
 static void test_start_together(void) {
     char name[64];
@@ -423,7 +424,7 @@ static void test_start_together(void) {
     (void)unlink(path);
 }
 
-/* Starters that die: whatever they leave, the next one makes something of it. */
+/* Processes die while they make a slab. The next one must make a slab of whatever they leave. */
 static void test_starters_killed(void) {
     uint64_t state = 11;
     bool right = true;
@@ -483,7 +484,7 @@ static void run_threads(void *(*body)(void *), worker *workers, size_t len) {
     }
 }
 
-/* Two processes with two threads each want the same entries: each is had once. */
+/* Two processes with two threads each take the same entries. Each entry must be given out once. */
 static void test_taken_once(void) {
     enum { IDS = 5000 };
     tlslife_store *store = open_slab(path_of("once"), 8 * MIB);
@@ -535,7 +536,7 @@ static void *hammer(void *argument) {
     return NULL;
 }
 
-/* The same without looking at what comes, so that most of the time goes by with a lease in hand. */
+/* The same without checking the values, so that a process holds a lease most of the time. */
 static void *storm(void *argument) {
     enum { IDS = 16 };
     static unsigned char keys[IDS][TLSL_STORE_KEY], values[IDS][900];
@@ -597,7 +598,7 @@ static void test_processes_and_threads(void) {
 
 typedef struct exclusion { /* shared */
     tlsl_lease lease;
-    uint64_t turns; /* of no atomic type: the lease alone keeps it right */
+    uint64_t turns; /* not atomic, so that the lease alone keeps it right */
     atomic_uint given_up;
 } exclusion;
 
@@ -648,7 +649,7 @@ static void test_lease_of_the_dead(bool waited_for) {
     CHECK(tlsl_lease_take(lease, &holding) == TLSL_LEASED);
     tlsl_lease_give(lease, holding);
     pid_t pid = child_begin();
-    if (pid == 0) { /* with what it inherited, whose process number is another now */
+    if (pid == 0) { /* with the store that it inherited, though its process number is another now */
         _exit(tlsl_lease_take(lease, &holding) == TLSL_LEASED ? 0 : 1);
     }
     siginfo_t ended;
@@ -664,8 +665,8 @@ static void test_lease_of_the_dead(bool waited_for) {
 }
 
 /*
- * A stopped holder costs one wait, then misses at once, then its shard; and when it goes on,
- * nothing.
+ * A process is stopped while it holds a lease. That costs one wait, then misses at once, then the
+ * shard is taken over. It costs nothing more when the process goes on.
  */
 static void test_lease_of_the_stopped(void) {
     tlslife_store *store = open_slab(path_of("stopped"), 64 * KIB);
@@ -702,7 +703,7 @@ static void test_lease_of_the_stopped(void) {
 
 /* ---------------------------------------------------------------------------------------- kills */
 
-/* How many of the shards somebody died over: their lease names the dead. */
+/* Returns how many shards have a lease of a process that has died. */
 static unsigned held_by(const unsigned char *map, const tlsl_slab_plan *plan, pid_t pid) {
     unsigned held = 0;
     for (size_t i = 0; i < plan->shards; i++) {
@@ -715,7 +716,8 @@ static unsigned held_by(const unsigned char *map, const tlsl_slab_plan *plan, pi
 
 /*
  * Processes that use one slab are killed at any instruction, one after the other, while two more
- * with two threads go on. A small slab with one shard, so that most die with its lease in hand.
+ * with two threads go on. The slab is small and has one shard, so that most of them die while they
+ * hold its lease.
  */
 static void test_kills(int kills, size_t bytes) {
     tlslife_store *store = open_slab(path_of("kills"), bytes);
@@ -780,7 +782,7 @@ static bool arena_use(const arena *self, uint32_t *hits) {
     return right;
 }
 
-/* Random bytes at random places, between uses: of the heads, of the index, of the ring. */
+/* Writes random bytes at random places of the heads, the index and the ring, between uses. */
 static void test_garbage(void) {
     uint64_t state = 17;
     bool right = true;
@@ -802,8 +804,8 @@ static void test_garbage(void) {
 }
 
 /*
- * One slot of key's bucket leads to that place, and what is there, as far as the ring goes, is an
- * entry that fits.
+ * Makes one slot of key's bucket lead to that place, and puts an entry there that fits, as far as
+ * the ring goes.
  */
 static void arena_forge(const arena *self, uint32_t id, uint64_t at, uint32_t len, uint64_t head) {
     struct {
@@ -826,7 +828,7 @@ static void arena_forge(const arena *self, uint32_t id, uint64_t at, uint32_t le
     memcpy(&shard.head->head, &head, sizeof head);
 }
 
-/* Not random: places and lengths that are right in all but what they lead to. */
+/* Places and lengths that are plausible, and lead outside of what is there. */
 static void test_hostile_links(void) {
     static const uint32_t lens[] = {0,     1,     8,          9,          4096,
                                     40000, 65536, 0x7fffffff, 0xffffffc8, 0xffffffff};
@@ -860,7 +862,7 @@ static void test_hostile_links(void) {
     CHECK(right);
 }
 
-/* Another process of this user writes junk everywhere, leases too, while two work. */
+/* Another process of this user overwrites everything, leases too, while two processes work. */
 static void test_scribbler(void) {
     tlslife_store *store = open_slab(path_of("scribbled"), 512 * KIB);
     tally *counts = tally_new();
@@ -884,7 +886,7 @@ static void test_scribbler(void) {
     atomic_store(&counts->stop, true);
     CHECK(child_ended_well(one) && child_ended_well(two) && child_ended_well(scribbler));
     CHECK(counts->wrong == 0 && counts->hits > 100);
-    bool recovered = false; /* from words that nobody will ever give back, too */
+    bool recovered = false; /* also from leases whose holder never existed */
     for (double begun = seconds(); !recovered && seconds() - begun < 5;) {
         recovered = true;
         for (uint32_t id = 0; id < 100; id++) {
@@ -992,7 +994,7 @@ static void test_arguments(void) {
     CHECK(refused(long_name, 64 * KIB, TLSLIFE_ERR_USAGE, "characters"));
 }
 
-/* Who has a slab open that another process wipes goes on with it, alone. */
+/* A process that has a slab open which another process wipes goes on with it alone. */
 static void test_wipe_under_use(void) {
     tlslife_store *store = open_slab(path_of("used"), 64 * KIB);
     CHECK(put(store, 1, 1, 100, LONG_ENOUGH));
@@ -1042,7 +1044,7 @@ static void test_mode_and_room(void) {
     tlslife_store_free(store);
 }
 
-/* The flags of the mapping, as the kernel tells them: dd is "do not dump". */
+/* The flags of the mapping as the kernel prints them. dd means "do not dump". */
 static bool is_kept_out_of_dumps(const char *path) {
     char line[512];
     bool ours = false;
@@ -1085,7 +1087,7 @@ static int refusals(const char *path, size_t bytes, int wanted_errno) {
     return right ? 0 : 1;
 }
 
-/* A tmpfs of 1 MiB that only a child sees; 2: this user may not. */
+/* Mounts a tmpfs of 1 MiB that only a child sees. 2 means that this user may not do so. */
 static int on_a_full_disk(void) {
     if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("slab_test", directory, "tmpfs", 0, "size=1m") != 0) {
@@ -1146,8 +1148,8 @@ static double time_gets(tlslife_store *store, size_t *hits) {
 }
 
 /*
- * Told, and held to no more than an order of magnitude: a sanitizer or a busy machine is not a
- * defect.
+ * The time is printed, and only its order of magnitude is checked, because a sanitizer or a busy
+ * machine is no defect.
  */
 static void test_speed(void) {
     tlslife_store *store = open_slab(path_of("speed"), 16 * MIB);

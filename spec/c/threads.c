@@ -1,13 +1,11 @@
 /*
- * threads: contexts and sessions used from several threads at once, for ThreadSanitizer to look at.
+ * threads.c: uses contexts and sessions from several threads at once, under ThreadSanitizer.
  *
- * Each thread makes connections of the same client context and the same server context, from before
- * either is sealed; sessions arrive in one thread and are offered in another, also the same session
- * in several at once, while others export, import, compare and free it. Runs for TLS 1.3 tickets,
- * TLS 1.3 stateful, TLS 1.2 tickets and ids.
- *
- * A connection of two ends in memory belongs to the thread that made it: that is the contract, and
- * is kept here.
+ * Each thread makes connections of the same two contexts, and begins before these are frozen.
+ * Sessions arrive in one thread and are offered in another, or in several at once, while other
+ * threads export, import, compare and free them. There is a run for TLS 1.3 tickets, TLS 1.3
+ * stateful, TLS 1.2 tickets and TLS 1.2 ids. A connection stays in the thread that made it, as the
+ * header demands.
  *
  *     threads [threads [rounds]]
  */
@@ -51,7 +49,10 @@ static bool broken(tls_scene *scene, const char *what, const tlslife_error *err)
 
 /* ------------------------------------------------------------------------------------- the pool */
 
-/* A session for anyone, who frees it; it stays for the others. NULL: none yet. */
+/*
+ * A reference to a session that all threads may offer, which the caller frees. NULL means that
+ * there is none yet.
+ */
 static tlslife_session *pool_borrow(tls_scene *scene, unsigned which) {
     pthread_mutex_lock(&scene->pool_lock);
     tlslife_session *session = scene->pool[which % POOL_MAX];

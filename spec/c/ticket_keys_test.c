@@ -1,7 +1,9 @@
 /*
- * ticket_keys_test: the keys of stateless tickets, seen from inside with a clock of our own: which
- * open, which renew, and that machines with one secret agree; then two servers that share nothing
- * else, over libssl.
+ * ticket_keys_test.c: tests the keys of stateless tickets (src/tls/ticket_keys.c) with a clock of
+ * its own.
+ *
+ * It covers which keys open a ticket and which renew it, and that machines with one secret agree.
+ * The last cases are two servers that share nothing else, with handshakes over libssl.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -101,7 +103,7 @@ static tlslife_ticket_keys *derived(unsigned char number, long epoch_seconds, un
 
 /* -------------------------------------------------------------------------------------- derived */
 
-/* Two machines, a hundred epochs; the second one's clock is as given, in epochs. */
+/* Two machines run for a hundred epochs. The second one's clock differs by that many epochs. */
 static void test_two_machines(int64_t skew, int wanted) {
     tlslife_ticket_keys *one = derived(1, EPOCH, 2), *other = derived(1, EPOCH, 2);
     size_t right = 0;
@@ -181,7 +183,7 @@ static void test_beginning_of_time(void) {
 #define PROCESSES 3
 #define EPOCHS 3 /* two rotations */
 
-/* What the processes hand to one another: tickets, as clients would. */
+/* The tickets that the processes hand to one another, as clients would. */
 typedef struct handed {
     ticket made[PROCESSES][EPOCHS];
     int opened[PROCESSES];
@@ -193,7 +195,7 @@ static void make_all(tlslife_ticket_keys *keys, handed *all, int me) {
     }
 }
 
-/* In the last epoch: its own tickets open, older ones open and are renewed. */
+/* In the last epoch its own tickets open, and older ones open and are renewed. */
 static void open_all(tlslife_ticket_keys *keys, handed *all, int me) {
     for (int from = 0; from < PROCESSES; from++) {
         for (int epoch = 0; epoch < EPOCHS; epoch++) {
@@ -204,7 +206,7 @@ static void open_all(tlslife_ticket_keys *keys, handed *all, int me) {
     }
 }
 
-/* Each derives its keys for itself, after it was forked. */
+/* Each process derives its keys for itself, after it was forked. */
 static void in_processes(void (*work)(tlslife_ticket_keys *, handed *, int), handed *all) {
     pid_t pids[PROCESSES];
     for (int i = 0; i < PROCESSES; i++) {
@@ -263,7 +265,10 @@ static void own_key(unsigned char *out, unsigned char number) {
     }
 }
 
-/* Name, HMAC key, AES key, in that order: a ticket that is opened without our help. */
+/*
+ * A key is its name, the HMAC key and the AES key, in that order. So a ticket can be opened here
+ * without the library.
+ */
 static void test_own_order(void) {
     unsigned char key[OWN_LEN], mac[32], covered[96], plain[96] = {0};
     ticket made = {0};
@@ -353,7 +358,7 @@ typedef struct turning {
     atomic_uint opened, failed;
 } turning;
 
-/* The clock goes to and fro between two epochs, so that a window is made all the time. */
+/* The clock goes back and forth between two epochs, so that a new window is made all the time. */
 static void *make_and_open(void *argument) {
     turning *scene = argument;
     do {
@@ -423,7 +428,7 @@ static bool goes_on(tlslife_status status) {
     return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
 }
 
-/* A connection; whether it resumed, and in *session what to offer next. */
+/* Makes a connection. Returns whether it resumed, and in *session what to offer next. */
 static bool visit(tlslife_context *client_of, tlslife_context *server_of,
                   tlslife_session **session) {
     tlslife_conn *client = tlslife_conn_new(client_of, NULL),
@@ -455,7 +460,10 @@ static bool visit(tlslife_context *client_of, tlslife_context *server_of,
     return resumed;
 }
 
-/* Servers that share a secret resume one another's clients; one that does not, does not. */
+/*
+ * Servers that share a secret resume each other's clients, and a server without that secret does
+ * not.
+ */
 static void test_servers(const test_identity *identity, int version) {
     tlslife_context *one = server_with(identity, derived(1, 604800, 2)),
                     *other = server_with(identity, derived(1, 604800, 2)),
@@ -477,7 +485,8 @@ static void test_servers(const test_identity *identity, int version) {
 }
 
 /*
- * What came under another key than the first is renewed, in TLS 1.2 too: the old key may go then.
+ * A ticket under another key than the first is renewed, in TLS 1.2, too, so that the old key may
+ * go.
  */
 static void test_renewal(const test_identity *identity, int version) {
     unsigned char two[2 * OWN_LEN];

@@ -1,8 +1,9 @@
 /*
- * transport_test: the core's transports, seen from inside: byte queues, the BIO in memory, the BIO
- * over descriptors, waiting, dialling, listening. What TLS makes of them is the specs' business,
- * except for the two things that libssl decides by a BIO's answers alone: an end of stream, and a
- * peer who is gone.
+ * transport_test.c: tests the transports from inside: byte queues, the BIO in memory, the BIO over
+ * descriptors, waiting, dialling and listening.
+ *
+ * The specs test what TLS makes of them. Two things are tested here because libssl decides them by
+ * a BIO's answers alone: the end of a stream, and a peer that has gone.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -39,7 +40,9 @@
 
 /* --------------------------------------------------------------------------------------- queues */
 
-/* The bytes of a long, fixed sequence: any that is lost, doubled or moved shows. */
+/*
+ * The bytes of a long, fixed sequence, in which a byte that is lost, doubled or moved is noticed.
+ */
 static unsigned char nth_byte(size_t n) {
     return (unsigned char)((n * 2654435761u) >> 11);
 }
@@ -73,7 +76,9 @@ static void get_some(tlsl_queue *queue, size_t sent, size_t *received, size_t wa
     *received += got;
 }
 
-/* Random puts and gets against a count: wraps, grows, is emptied and filled. */
+/*
+ * Compares random puts and gets with a count, while the queue wraps, grows, is emptied and filled.
+ */
 static void test_queue_order(size_t capacity) {
     tlsl_queue *queue = tlsl_queue_new(capacity);
     unsigned state = (unsigned)capacity;
@@ -110,8 +115,8 @@ static void test_queue_end(void) {
 }
 
 /*
- * What an idle queue costs. A sanitizer has an allocator of its own, which does not count for
- * mallinfo2.
+ * Says what an idle queue costs. It is not checked under a sanitizer, whose allocator mallinfo2
+ * does not count.
  */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static void test_queue_memory(void) {
@@ -256,9 +261,7 @@ static size_t empty(BIO *bio) {
     return total;
 }
 
-/*
- * What holds for every two-ended kind: reader and writer are the two ends, neither is O_NONBLOCK.
- */
+/* Checks what holds for every kind with two ends. Neither of the two descriptors is O_NONBLOCK. */
 static void test_both_ends(int read_fd, int write_fd) {
     int read_flags = fcntl(read_fd, F_GETFL);
     int write_flags = fcntl(write_fd, F_GETFL);
@@ -310,7 +313,7 @@ static bool fails_in_silence(int write_fd) {
     return failed && !sigismember(&pending, SIGPIPE) && !sigismember(&after, SIGPIPE);
 }
 
-/* In a child of its own with the signal's default effect: a SIGPIPE would end it. */
+/* Runs in a child with the default effect of SIGPIPE, which would end it. */
 static void test_peer_gone(int write_fd) {
     pid_t child = fork();
     if (child == 0) {
@@ -321,7 +324,7 @@ static void test_peer_gone(int write_fd) {
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* A SIGPIPE that the program holds back for reasons of its own is there afterwards. */
+/* A SIGPIPE that the program has blocked is still pending afterwards. */
 static void test_pending_signal_stays(void) {
     int fds[2];
     sigset_t pipe_only, before, pending;
@@ -473,7 +476,7 @@ static void test_waiting_with_signals(void) {
     close_both(fds);
 }
 
-/* A process that writes a byte to fd and closes it, after 60 ms. */
+/* Starts a process that writes a byte to fd and closes it, after 60 ms. */
 static pid_t write_later(int fd) {
     pid_t child = fork();
     if (child == 0) {
@@ -489,8 +492,8 @@ static void await_child(pid_t child) {
 }
 
 /*
- * A BIO that may wait does so within the call, whatever signals come; but it sets no descriptor to
- * that.
+ * A BIO that may wait does so within the call, whatever signals come. It does not change the flags
+ * of a descriptor.
  */
 static void test_waiting_within(void) {
     int fds[2];
@@ -513,7 +516,7 @@ static void test_waiting_within(void) {
     close_both(fds);
 }
 
-/* With a key, so that there are clients whom it could serve. */
+/* A context with a key, so that it can serve clients. */
 static tlslife_context *server_context(tlslife_error *err) {
     tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, err);
     CHECK(tlslife_context_add_psk(context, "me", (const unsigned char *)"key", 3, err) ==
@@ -577,7 +580,7 @@ static tlslife_status dial(const char *host, const char *service, int *out_fd, t
     return status;
 }
 
-/* A port that is taken and not listened on: it refuses. */
+/* A port that is bound and not listened on, so that it refuses connections. */
 static int refusing_port(int *out_fd) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t address_len = sizeof address;
@@ -598,7 +601,7 @@ static void test_dial_failures(void) {
           strstr(err.message, "Connection refused") != NULL);
     (void)close(holder);
     char label[80];
-    memset(label, 'a', sizeof label - 1); /* longer than a label may be: no resolver is asked */
+    memset(label, 'a', sizeof label - 1); /* longer than a label may be, so no resolver is asked */
     label[sizeof label - 1] = '\0';
     CHECK(dial(label, "443", &fd, &err) == TLSLIFE_ERROR && err.kind == TLSLIFE_ERR_RESOLVE);
     CHECK(dial("127.0.0.1", "no-such-service", &fd, &err) == TLSLIFE_ERROR &&
@@ -635,7 +638,7 @@ static void test_dial(void) {
     tlslife_listener_free(listener);
 }
 
-/* Takes the place of the C library's in this program, so that one name surely has two addresses. */
+/* Replaces the C library's function in this program, so that one name surely has two addresses. */
 int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                 struct addrinfo **out) {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
@@ -647,7 +650,7 @@ int getaddrinfo(const char *host, const char *service, const struct addrinfo *hi
     return result != 0 ? result : real("127.0.0.1", service, hints, &(*out)->ai_next);
 }
 
-/* Nobody listens on the first: the second is tried. */
+/* No server listens on the first address, so the second is tried. */
 static void test_dial_two_addresses(void) {
     tlslife_error err;
     int fd = -1;
@@ -665,7 +668,8 @@ static void test_dial_two_addresses(void) {
 }
 
 /*
- * A listener whose queue is full answers no more: the dial waits, and its descriptor goes with it.
+ * A listener whose queue is full does not answer. The dial waits, and its descriptor is closed with
+ * it.
  */
 static void test_dial_waits(void) {
     tlslife_error err;
@@ -803,7 +807,9 @@ static pid_t connect_later(const tlslife_listener *listener) {
     return child;
 }
 
-/* Without a deadline, before and after a call that had one has made the socket non-blocking. */
+/*
+ * Waits without a deadline, before and after a call with one, which makes the socket non-blocking.
+ */
 static void test_accept_waits(void) {
     tlslife_error err;
     tlslife_conn *conn = NULL;
@@ -824,7 +830,10 @@ static void test_accept_waits(void) {
     tlslife_context_free(context);
 }
 
-/* No descriptor left: an error, and the client still waits for when there is one again. */
+/*
+ * No descriptor is left, which is an error. The client still waits, and is served once there is one
+ * again.
+ */
 static void test_accept_without_descriptors(void) {
     tlslife_error err;
     tlslife_conn *conn = NULL;

@@ -1,7 +1,10 @@
 /*
- * usage_test: what tlslife.h calls a mistake of the program is refused as one, with USAGE and a
- * text, and changes nothing: settings of a context that has connections, arguments out of range,
- * verbs at the wrong time. The Lua module checks most of these before the library can.
+ * usage_test.c: tests that the library refuses what tlslife.h calls a mistake of the program, with
+ * TLSLIFE_ERR_USAGE and a text, and that nothing changes.
+ *
+ * Examples are settings of a context that has connections, arguments out of range, and calls at the
+ * wrong time. The Lua module checks most of these before the library sees them, so they need a test
+ * in C.
  */
 #include "tlslife.h"
 #include "tlslife_openssl.h"
@@ -19,7 +22,7 @@ static void begin(void) {
     memset(&err, 0, sizeof err);
 }
 
-/* Whether the call failed as this kind of error, and said so. */
+/* Whether the call failed with this kind of error and a message. */
 static bool refused(bool failed, tlslife_error_kind kind) {
     bool right = failed && err.kind == kind && err.message[0] != '\0';
     if (!right) {
@@ -126,7 +129,7 @@ static void sessions_are_frozen(tlslife_context *used) {
     tlslife_ticket_keys_free(keys);
 }
 
-/* Of each role, since some setters judge the role first. */
+/* A context of each role, since some setters judge the role first. */
 static void a_context_in_use_is_frozen(tlslife_role role) {
     unsigned char before[32], after[32];
     tlslife_context *used = new_context(role), *other = new_context(TLSLIFE_SERVER);
@@ -419,7 +422,7 @@ static void stores_and_keys_have_ranges(void) {
     tlslife_context_free(client);
 }
 
-/* A cache whose store would be asked over a connection that asks the same cache. */
+/* A cache whose store is reached over a connection that uses the same cache. */
 static void redis_takes_no_context_with_a_cache(void) {
     const tlslife_cache_options options = tlslife_cache_defaults();
     tlslife_context *client = new_context(TLSLIFE_CLIENT);

@@ -1,6 +1,8 @@
 /*
- * values_test: what the core makes of names, failures and certificates, seen from inside: errors
- * out of OpenSSL's queue, names of options and hosts, and certificates made on the spot to deceive.
+ * values_test.c: tests how the library reads names, failures and certificates.
+ *
+ * It covers errors from OpenSSL's queue, names of options and hosts, and certificates that are made
+ * on the spot to deceive.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -36,7 +38,7 @@ static void test_fail(void) {
     CHECK(tlsl_fail(NULL, TLSLIFE_ERR_TLS, "nobody") == TLSLIFE_ERROR);
 }
 
-/* A message that is cut ends before a character, not in one. */
+/* A message that is cut ends before a character, and not in the middle of one. */
 static void test_long_message(void) {
     tlslife_error err;
     char text[600];
@@ -267,8 +269,8 @@ static void test_certificate(void) {
 }
 
 /*
- * No alternative names, and some that cannot be read: nothing is named, and nothing is left in the
- * queue.
+ * Certificates without alternative names, or with ones that cannot be read. Nothing is returned,
+ * and nothing is left in the error queue.
  */
 static void test_certificate_without_names(void) {
     tlslife_certificate seen;

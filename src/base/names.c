@@ -21,6 +21,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/error.h"
 #include "base/names.h"
 
 typedef struct named_bit {
@@ -217,4 +218,35 @@ void tlsl_lower(char *name) {
             *name = (char)(*name - 'A' + 'a');
         }
     }
+}
+
+unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,
+                              tlslife_error *err) {
+    size_t len = 0;
+    for (size_t i = 0; i < protocols_len; i++) {
+        size_t name_len = strlen(protocols[i]);
+        if (name_len == 0 || name_len > 255) {
+            tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                      "ALPN protocol %zu has %zu bytes; 1 to 255 are lawful", i + 1, name_len);
+            return NULL;
+        }
+        len += 1 + name_len;
+    }
+    if (len == 0 || len > 65535) {
+        tlsl_fail(err, TLSLIFE_ERR_USAGE, "an ALPN list has 1 to 65535 bytes, not %zu", len);
+        return NULL;
+    }
+    unsigned char *wire = malloc(len), *at = wire;
+    if (wire == NULL) {
+        tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
+        return NULL;
+    }
+    for (size_t i = 0; i < protocols_len; i++) {
+        size_t name_len = strlen(protocols[i]);
+        *at++ = (unsigned char)name_len;
+        memcpy(at, protocols[i], name_len);
+        at += name_len;
+    }
+    *out_len = len;
+    return wire;
 }

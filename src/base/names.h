@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tlslife.h"
+
 /*
  * The bit of an option ("NO_TICKET") or mode ("AUTO_RETRY"), with or without the prefix SSL_OP_ or
  * SSL_MODE_, in any case. false if this OpenSSL has none of that name.
@@ -31,5 +33,12 @@ bool tlsl_is_ip(const char *name);
 bool tlsl_ip_without_zone(const char *ip, char *out, size_t out_len);
 /* Makes ASCII letters lower case in place, except in a zone. */
 void tlsl_lower(char *name);
+/*
+ * The names in protocols as an ALPN list in the form that is sent (RFC 7301 section 3.1). The
+ * caller frees it with free(); *out_len is its length. NULL: a name or the list has an unlawful
+ * length (USAGE), or memory is short (MEMORY).
+ */
+unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,
+                              tlslife_error *err);
 
 #endif

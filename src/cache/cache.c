@@ -153,21 +153,6 @@ void tlslife_cache_free(tlslife_cache *cache) {
     free(cache);
 }
 
-bool tlsl_id_key(const unsigned char *id, size_t id_len, unsigned char key[TLSL_STORE_KEY]) {
-    if (id_len == 0 || id_len > TLSL_STORE_KEY) {
-        return false;
-    }
-    memset(key, 0, TLSL_STORE_KEY);
-    memcpy(key, id, id_len);
-    return true;
-}
-
-bool tlsl_session_key(const SSL_SESSION *session, unsigned char key[TLSL_STORE_KEY]) {
-    unsigned len = 0;
-    const unsigned char *id = SSL_SESSION_get_id(session, &len);
-    return tlsl_id_key(id, len, key);
-}
-
 tlslife_store *tlsl_cache_store(const tlslife_cache *cache) {
     return cache->store;
 }

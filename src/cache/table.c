@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/cache.h"
+#include "cache/key.h"
 #include "cache/store/store.h"
 #include "cache/table.h"
 

@@ -9,12 +9,12 @@
 typedef struct host_heap host_heap;
 
 host_heap *host_heap_new(void); /* NULL: out of memory */
-/* Every block has been given back. NULL: nothing. */
+/* Frees a heap of which every block has been freed. NULL is allowed. */
 void host_heap_free(host_heap *heap);
 /*
- * A lua_Alloc, with a host_heap as ud: old has `before` bytes (NULL: a new block, whatever `before`
- * says), and is to have `after` (0: it goes). NULL: it went, or memory ended and old stays as it
- * is.
+ * A lua_Alloc, whose ud is a host_heap. Resizes old from `before` bytes to `after`. If old is NULL
+ * it allocates a block, whatever `before` says, and if after is 0 it frees old. NULL means that old
+ * was freed, or that memory is exhausted and old is unchanged.
  */
 void *host_heap_resize(void *ud, void *old, size_t before, size_t after);
 

@@ -12,7 +12,6 @@
 
 #include "base/error.h"
 #include "tls/context.h"
-#include "tls/resumption.h"
 #include "tls/settings.h"
 #include "tlslife.h"
 
@@ -124,77 +123,4 @@ tlslife_status tlsl_settings_agree(const tlslife_context *context, tlslife_error
                  option_agrees(context, err) == TLSLIFE_OK &&
                  off_agrees(context, err) == TLSLIFE_OK && host_agrees(context, err) == TLSLIFE_OK;
     return agree ? TLSLIFE_OK : TLSLIFE_ERROR;
-}
-
-/* ------------------------------------------------------------------------------- all or nothing */
-
-void tlsl_settings_before(const tlslife_context *context, tlsl_agreed *out) {
-    SSL_CTX *ctx = context->ctx;
-    *out = (tlsl_agreed){
-        .verify = context->verify,
-        .verify_host = context->verify_host,
-        .verify_host_given = context->verify_host_given,
-        .num_tickets_given = context->num_tickets_given,
-        .post_handshake_auth = context->post_handshake_auth,
-        .resumption_given = context->resumption_given,
-        .resumption = context->resumption,
-        .no_ticket = context->no_ticket,
-        .no_anti_replay = context->no_anti_replay,
-        .min_version = context->min_version,
-        .max_version = context->max_version,
-        .min_spoken = SSL_CTX_get_min_proto_version(ctx),
-        .max_spoken = SSL_CTX_get_max_proto_version(ctx),
-        .options = SSL_CTX_get_options(ctx),
-        .verify_mode = SSL_CTX_get_verify_mode(ctx),
-        .num_tickets = SSL_CTX_get_num_tickets(ctx),
-        .max_early_data = SSL_CTX_get_max_early_data(ctx),
-        .recv_max_early_data = SSL_CTX_get_recv_max_early_data(ctx),
-        .cache = context->cache,
-        .ticket_keys = context->ticket_keys,
-    };
-}
-
-void tlsl_settings_take_back(tlslife_context *context, const tlsl_agreed *before) {
-    SSL_CTX *ctx = context->ctx;
-    context->verify = before->verify;
-    context->verify_host = before->verify_host;
-    context->verify_host_given = before->verify_host_given;
-    context->num_tickets_given = before->num_tickets_given;
-    context->post_handshake_auth = before->post_handshake_auth;
-    context->resumption_given = before->resumption_given;
-    context->resumption = before->resumption;
-    context->no_ticket = before->no_ticket;
-    context->no_anti_replay = before->no_anti_replay;
-    context->min_version = before->min_version;
-    context->max_version = before->max_version;
-    context->cache = before->cache;
-    context->ticket_keys = before->ticket_keys;
-    SSL_CTX_set_min_proto_version(ctx, (int)before->min_spoken);
-    SSL_CTX_set_max_proto_version(ctx, (int)before->max_spoken);
-    SSL_CTX_clear_options(ctx, ~before->options);
-    SSL_CTX_set_options(ctx, before->options);
-    SSL_CTX_set_verify(ctx, before->verify_mode, NULL);
-    SSL_CTX_set_num_tickets(ctx, before->num_tickets);
-    SSL_CTX_set_max_early_data(ctx, before->max_early_data);
-    SSL_CTX_set_recv_max_early_data(ctx, before->recv_max_early_data);
-    SSL_CTX_set_post_handshake_auth(ctx, before->post_handshake_auth);
-    tlsl_resumption_settle(context);
-}
-
-tlslife_status tlsl_settings_settle(tlslife_context *context, const tlsl_agreed *before,
-                                    tlslife_error *err) {
-    tlsl_resumption_settle(context);
-    if (tlsl_settings_agree(context, err) == TLSLIFE_OK) {
-        return TLSLIFE_OK;
-    }
-    tlsl_settings_take_back(context, before);
-    return TLSLIFE_ERROR;
-}
-
-tlslife_status tlsl_settings_role(const tlslife_context *context, tlslife_role role,
-                                  const char *setting, const char *why, tlslife_error *err) {
-    return context->role == role
-               ? TLSLIFE_OK
-               : tlsl_fail(err, TLSLIFE_ERR_USAGE, "%s is of no use to a %s: %s", setting,
-                           role == TLSLIFE_SERVER ? "client" : "server", why);
 }

@@ -7,7 +7,6 @@
  * OpenSSL's own behaviour.
  */
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <stdbool.h>
@@ -19,10 +18,12 @@
 #include "tls/callbacks.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/handshake.h"
+#include "tls/ex_data.h"
 #include "tls/hello.h"
+#include "tls/hold.h"
 #include "tls/lookup.h"
 #include "tls/permit.h"
+#include "tls/resumption.h"
 #include "tls/session.h"
 #include "tls/switch.h"
 #include "tls/traced.h"
@@ -263,7 +264,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
         return SSL_CLIENT_HELLO_ERROR;
     }
     int verdict = settle_hello(conn, ssl, alert);
-    if (verdict == SSL_CLIENT_HELLO_SUCCESS && tlsl_conn_asks_verify(conn)) {
+    if (verdict == SSL_CLIENT_HELLO_SUCCESS && tlsl_asks_verify(conn->context)) {
         tlsl_handshake_hold(conn);
     }
     return verdict;
@@ -459,86 +460,13 @@ static int on_ticket_extension(SSL *ssl, unsigned type, unsigned where, const un
 }
 
 bool tlsl_callbacks_ask_verify(tlslife_context *context) {
-    bool asks = context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
-    if (!asks || context->role != TLSLIFE_SERVER || context->refuses) {
+    if (!tlsl_asks_verify(context) || context->role != TLSLIFE_SERVER || context->refuses) {
         return true;
     }
     context->refuses =
         SSL_CTX_add_custom_ext(context->ctx, TICKET_EXTENSION, SSL_EXT_TLS1_3_NEW_SESSION_TICKET,
                                on_ticket_extension, NULL, NULL, NULL, NULL) == 1;
     return context->refuses;
-}
-
-/* ------------------------------------------------------------------------------------------ PSK */
-
-static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsigned identity_max,
-                              unsigned char *key, unsigned key_max) {
-    (void)hint;
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
-    const tlsl_psk *psk = conn == NULL ? NULL : conn->context->psk;
-    if (psk == NULL || strlen(psk->identity) >= identity_max || psk->key_len > key_max) {
-        return 0;
-    }
-    if (psk->identity[0] == '\0' && SSL_get_state(ssl) == TLS_ST_CW_CLNT_HELLO) {
-        /*
-         * This is TLS 1.3, for which libssl asks while it makes the ClientHello. RFC 8446 section
-         * 4.2.11 forbids an empty identity.
-         */
-        return 0;
-    }
-    memcpy(identity, psk->identity, strlen(psk->identity) + 1);
-    memcpy(key, psk->key, psk->key_len);
-    return (unsigned)psk->key_len;
-}
-
-/*
- * The session of a PSK in TLS 1.3. libssl would make it without our session id context, and would
- * then refuse it.
- */
-static SSL_SESSION *psk_session(const tlslife_conn *conn, const tlsl_psk *psk) {
-    static const unsigned char aes_128_gcm_sha256[] = {0x13, 0x01};
-    SSL_SESSION *session = SSL_SESSION_new();
-    if (session != NULL && SSL_SESSION_set1_master_key(session, psk->key, psk->key_len) == 1 &&
-        SSL_SESSION_set_cipher(session, SSL_CIPHER_find(conn->ssl, aes_128_gcm_sha256)) == 1 &&
-        SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1 &&
-        SSL_SESSION_set1_id_context(session, conn->resume.sid_ctx,
-                                    (unsigned)conn->resume.sid_ctx_len) == 1) {
-        return session;
-    }
-    SSL_SESSION_free(session);
-    return NULL;
-}
-
-/*
- * SSL_CTX_set_psk_use_session_callback(3). md is the hash that a HelloRetryRequest has negotiated,
- * or NULL. The PSKs here are for SHA-256 alone (RFC 8446 section 4.2.11).
- */
-static int on_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **identity,
-                          size_t *identity_len, SSL_SESSION **session) {
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
-    const tlsl_psk *psk = conn == NULL ? NULL : conn->context->psk;
-    *session = NULL;
-    if (psk == NULL || psk->identity[0] == '\0' ||
-        (md != NULL && EVP_MD_get_type(md) != NID_sha256)) {
-        return 1;
-    }
-    *identity = (const unsigned char *)psk->identity;
-    *identity_len = strlen(psk->identity);
-    *session = psk_session(conn, psk);
-    return *session != NULL;
-}
-
-unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max) {
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
-    const tlsl_psk *psk = conn == NULL || identity == NULL ? NULL : conn->context->psk;
-    while (psk != NULL && strcmp(psk->identity, identity) != 0) {
-        psk = psk->next;
-    }
-    if (psk == NULL || psk->key_len > key_max) {
-        return 0;
-    }
-    memcpy(key, psk->key, psk->key_len);
-    return (unsigned)psk->key_len;
 }
 
 /* ----------------------------------------------------------------------------- key log and OCSP */
@@ -589,9 +517,9 @@ void tlsl_callbacks_install(tlslife_context *context) {
     SSL_CTX_set_msg_callback(ctx, on_first_header);
     SSL_CTX_set_cert_verify_callback(ctx, on_verify, NULL);
     SSL_CTX_sess_set_new_cb(ctx, on_new_session);
+    SSL_CTX_sess_set_remove_cb(ctx, tlsl_on_remove_session);
     if (context->role == TLSLIFE_SERVER) {
         SSL_CTX_sess_set_get_cb(ctx, tlsl_on_get_session);
-        tlsl_callbacks_remove_session(context, true);
         SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
         SSL_CTX_set_allow_early_data_cb(ctx, on_early_data, NULL);
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
@@ -599,22 +527,9 @@ void tlsl_callbacks_install(tlslife_context *context) {
     }
 }
 
-void tlsl_callbacks_remove_session(tlslife_context *context, bool on) {
-    SSL_CTX_sess_set_remove_cb(context->ctx, on ? tlsl_on_remove_session : NULL);
-}
-
 void tlsl_callbacks_ask_certificate(tlslife_context *context) {
     bool asks = context->questions & TLSLIFE_ASK_CERTIFICATE;
     SSL_CTX_set_cert_cb(context->ctx, asks ? on_certificate : NULL, NULL);
-}
-
-void tlsl_callbacks_psk(tlslife_context *context) {
-    if (context->role == TLSLIFE_SERVER) {
-        SSL_CTX_set_psk_server_callback(context->ctx, tlsl_psk_server);
-    } else {
-        SSL_CTX_set_psk_client_callback(context->ctx, on_psk_client);
-        SSL_CTX_set_psk_use_session_callback(context->ctx, on_psk_session);
-    }
 }
 
 void tlsl_callbacks_keylog(tlslife_context *context) {

@@ -31,15 +31,7 @@ void tlsl_callbacks_ask_certificate(tlslife_context *context);
  */
 bool tlsl_verifies_name(X509_VERIFY_PARAM *copy, X509_VERIFY_PARAM *original);
 bool tlsl_callbacks_ask_verify(tlslife_context *context); /* false: out of memory */
-void tlsl_callbacks_psk(tlslife_context *context);
 void tlsl_callbacks_keylog(tlslife_context *context);
 void tlsl_callbacks_ocsp(tlslife_context *context);
-/* The callback for removed sessions. Every server's context has it. */
-void tlsl_callbacks_remove_session(tlslife_context *context, bool on);
-/*
- * SSL_set_psk_server_callback(3). Writes the key of a client's identity, and returns its length in
- * bytes; 0: there is none.
- */
-unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max);
 
 #endif

@@ -1,16 +1,12 @@
 /*
- * conn.c: makes, copies, clears and frees connections, and sets what belongs to one connection
- * alone.
+ * conn.c: makes, copies, clears and frees connections.
  *
- * One tlslife_conn owns each SSL, and has a reference count of its own. Callbacks find the
- * connection in the SSL's ex_data. That entry is removed before SSL_free, since a host may hold the
- * SSL longer.
+ * One tlslife_conn owns each SSL, and has a reference count of its own.
  *
  * Freeing does no I/O and sends no close_notify, so that a peer that is stuck, or hostile, cannot
  * hold up a finalizer.
  */
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
@@ -19,116 +15,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/once.h"
-#include "base/session_value.h"
 #include "base/alloc.h"
 #include "base/error_queue.h"
-#include "base/names.h"
-#include "net/address.h"
-#include "net/dial.h"
-#include "net/tcp.h"
 #include "tls/callbacks.h"
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/early.h"
-#include "tls/handshake.h"
+#include "tls/ex_data.h"
 #include "tls/hello.h"
+#include "tls/hold.h"
+#include "tls/keylog.h"
 #include "tls/lookup.h"
 #include "tls/permit.h"
-#include "tls/resumption.h"
 #include "tls/session.h"
-#include "tls/settings.h"
 #include "tls/switch.h"
 #include "tls/traced.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
-
-static int conn_index = -1;
-/* SHA-256, fetched once, since a fetch takes four times as long as the hash of a name. */
-static EVP_MD *host_hash;
-static tlsl_once conn_index_once = TLSL_ONCE;
-
-static bool make_conn_index(void) {
-    if (conn_index < 0) {
-        conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    }
-    if (host_hash == NULL) {
-        host_hash = EVP_MD_fetch(NULL, "SHA256", NULL);
-    }
-    return conn_index >= 0 && host_hash != NULL;
-}
-
-tlslife_conn *tlsl_conn_of(const SSL *ssl) {
-    return tlsl_once_done(&conn_index_once, make_conn_index) ? SSL_get_ex_data(ssl, conn_index)
-                                                             : NULL;
-}
-
-tlslife_error *tlsl_conn_error(tlslife_conn *conn) {
-    if (conn->failure.last == NULL) {
-        conn->failure.last = calloc(1, sizeof *conn->failure.last);
-    }
-    conn->failure.final_is_last = false;
-    conn->failure.last_lost = conn->failure.last == NULL;
-    return conn->failure.last;
-}
-
-tlslife_status tlsl_conn_fail_as(tlslife_conn *conn, const tlslife_error *failure) {
-    tlslife_error *err = tlsl_conn_error(conn);
-    if (err != NULL) {
-        *err = *failure;
-    }
-    return TLSLIFE_ERROR;
-}
-
-tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status) {
-    conn->final_status = (uint8_t)final_status;
-    free(conn->failure.final);
-    conn->failure.final = conn->failure.last;
-    conn->failure.final_lost = conn->failure.last_lost;
-    conn->failure.last = NULL;
-    conn->failure.last_lost = false;
-    return tlsl_conn_final_status(conn);
-}
-
-tlslife_status tlsl_conn_final_status(tlslife_conn *conn) {
-    conn->failure.final_is_last = conn->final_status != TLSLIFE_OK;
-    return (tlslife_status)conn->final_status;
-}
-
-/* Another handshake may follow, so the final failure becomes one like any other. */
-static void forget_end(tlslife_conn *conn) {
-    if (conn->failure.final_is_last) {
-        free(conn->failure.last);
-        conn->failure.last = conn->failure.final;
-        conn->failure.last_lost = conn->failure.final_lost;
-    } else {
-        free(conn->failure.final);
-    }
-    conn->failure.final = NULL;
-    conn->failure.final_is_last = false;
-    conn->final_status = TLSLIFE_OK;
-}
-
-const tlslife_error *tlslife_conn_error(const tlslife_conn *conn) {
-    static const tlslife_error none = {.alert = -1, .verify_depth = -1};
-    static const tlslife_error lost = {.kind = TLSLIFE_ERR_MEMORY,
-                                       .message = "out of memory for an error",
-                                       .alert = -1,
-                                       .verify_depth = -1};
-    const tlsl_failure *failure = &conn->failure;
-    const tlslife_error *last = failure->final_is_last ? failure->final : failure->last;
-    if (last != NULL) {
-        return last;
-    }
-    return (failure->final_is_last ? failure->final_lost : failure->last_lost) ? &lost : &none;
-}
-
-bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
-    return conn->context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
-}
-
-/* ----------------------------------------------------------------------------------------- life */
 
 /*
  * Makes the connection of ssl, and takes over the reference to ssl also when this fails. It calls
@@ -136,9 +40,8 @@ bool tlsl_conn_asks_verify(const tlslife_conn *conn) {
  * other free blocks instead.
  */
 static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, const char *how, tlslife_error *err) {
-    bool ready = ssl != NULL && tlsl_once_done(&conn_index_once, make_conn_index);
-    tlslife_conn *conn = ready ? malloc(sizeof *conn) : NULL;
-    if (conn == NULL || SSL_set_ex_data(ssl, conn_index, conn) != 1) {
+    tlslife_conn *conn = ssl == NULL ? NULL : malloc(sizeof *conn);
+    if (conn == NULL || !tlsl_conn_attach(ssl, conn)) {
         SSL_free(ssl);
         free(conn);
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a connection");
@@ -208,15 +111,6 @@ tlslife_conn *tlslife_conn_up_ref(tlslife_conn *conn) {
     return conn;
 }
 
-static void drop_keylog(tlslife_conn *conn) {
-    while (conn->keylog != NULL) {
-        tlsl_line *line = conn->keylog;
-        conn->keylog = line->next;
-        OPENSSL_cleanse(line->text, strlen(line->text));
-        free(line);
-    }
-}
-
 /* Drops what belongs to one handshake and to the data after it. */
 static void drop_progress(tlslife_conn *conn) {
     tlsl_search_free(conn);
@@ -248,9 +142,10 @@ static void drop_progress(tlslife_conn *conn) {
     conn->open = conn->begun = conn->data.corked = conn->data.unanswered = conn->closing.more =
         conn->found.alert_received = conn->data.write_waits = conn->shaken = conn->known =
             conn->found.no_tls = conn->closing.notify_waits = conn->asked.hello_seen =
-                conn->resume.told_store = conn->resume.offered = conn->resume.ticket_failed = false;
+                conn->resume.told_store = conn->resume.offered = conn->resume.ticket_failed =
+                    conn->resume.permitted = conn->resume.ticket_made = false;
     conn->resume.outcome = TLSLIFE_OUTCOME_NONE;
-    forget_end(conn);
+    tlsl_conn_forget_end(conn);
     conn->closing.passed = 0;
     conn->asked.hello = conn->asked.certificate = conn->asked.verify = TLSL_UNASKED;
     conn->found.alert = conn->found.verify_depth = -1;
@@ -276,12 +171,12 @@ void tlslife_conn_free(tlslife_conn *conn) {
     }
     tlsl_transport_free(conn);
     SSL_SESSION *stored = tlsl_stored_before_end(conn), *judged = tlsl_traced_before_end(conn);
-    SSL_set_ex_data(conn->ssl, conn_index, NULL);
+    (void)tlsl_conn_attach(conn->ssl, NULL);
     SSL_free(conn->ssl);
     tlsl_stored_after_end(conn, stored);
     tlsl_traced_after_end(conn, judged);
     drop_progress(conn);
-    drop_keylog(conn);
+    tlsl_keylog_drop(conn);
     SSL_SESSION_free(conn->resume.given_session);
     for (size_t i = 0; i < conn->resume.arrived_len; i++) {
         SSL_SESSION_free(conn->resume.arrived[i]);
@@ -362,15 +257,14 @@ static tlslife_status clear_by_copy(tlslife_conn *conn) {
         SSL_set_connect_state(before);
     }
     conn->ssl = SSL_dup(before);
-    if (conn->ssl == NULL || SSL_set_ex_data(conn->ssl, conn_index, conn) != 1 ||
-        !copy_forgotten(conn, before)) {
+    if (conn->ssl == NULL || !tlsl_conn_attach(conn->ssl, conn) || !copy_forgotten(conn, before)) {
         SSL_free(conn->ssl);
         conn->ssl = before;
         tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_MEMORY, "out of memory for clear");
         return tlsl_conn_end(conn, TLSLIFE_ERROR); /* it can be tried again */
     }
     hand_over_transport(conn->ssl, before);
-    SSL_set_ex_data(before, conn_index, NULL);
+    (void)tlsl_conn_attach(before, NULL);
     SSL_free(before);
     return TLSLIFE_OK;
 }
@@ -477,253 +371,6 @@ tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
     return dup;
 }
 
-/* --------------------------------------------------------------------- settings of a connection */
-
 tlslife_context *tlslife_conn_get0_context(const tlslife_conn *conn) {
     return conn->context;
-}
-
-static tlslife_status client_before(tlslife_conn *conn, const char *what) {
-    tlsl_errors_clear();
-    if (SSL_is_server(conn->ssl)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is for a client's connection", what);
-    }
-    return !conn->begun ? TLSLIFE_OK
-                        : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                                         "%s must come before the handshake begins", what);
-}
-
-/*
- * The host's part of a client's session id context. A hash costs a hundredth of a resumed
- * handshake, and a thread connects to the same few hosts one after the other, so each thread keeps
- * the last hash.
- */
-static bool hash_host(const char *hostname, unsigned char out[TLSL_HOST_HASH]) {
-    static _Thread_local struct {
-        char name[256];
-        unsigned char hash[TLSL_HOST_HASH];
-    } last; /* an empty name: no hash yet */
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    size_t len = strlen(hostname);
-    bool fits = len > 0 && len < sizeof last.name;
-    if (fits && strcmp(hostname, last.name) == 0) {
-        memcpy(out, last.hash, TLSL_HOST_HASH);
-        return true;
-    }
-    if (host_hash == NULL || EVP_Digest(hostname, len, hash, NULL, host_hash, NULL) != 1) {
-        return false;
-    }
-    memcpy(out, hash, TLSL_HOST_HASH);
-    if (fits) {
-        memcpy(last.name, hostname, len + 1);
-        memcpy(last.hash, hash, TLSL_HOST_HASH);
-    }
-    return true;
-}
-
-/*
- * A session may resume with the name that it was made with alone, because resumption does not
- * verify the certificate's name again.
- */
-static bool bind_sessions(tlslife_conn *conn, const char *hostname) {
-    tlsl_client_id id;
-    if (conn->context->foreign) {
-        return true;
-    }
-    memcpy(&id, conn->resume.sid_ctx, sizeof id);
-    if (!hash_host(hostname, id.host)) {
-        return false;
-    }
-    memcpy(conn->resume.sid_ctx, &id, sizeof id);
-    return SSL_set_session_id_context(conn->ssl, conn->resume.sid_ctx,
-                                      (unsigned)conn->resume.sid_ctx_len) == 1;
-}
-
-static bool set_verified_name(tlslife_conn *conn, const char *hostname, bool ip) {
-    SSL *ssl = conn->ssl;
-    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
-    if (!bind_sessions(conn, hostname)) {
-        return false;
-    }
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (ip) {
-        char plain[TLSL_HOST_MAX];
-        return tlsl_ip_without_zone(hostname, plain, sizeof plain) &&
-               SSL_set1_host(ssl, NULL) == 1 && X509_VERIFY_PARAM_set1_ip_asc(param, plain) == 1;
-    }
-    return X509_VERIFY_PARAM_set1_ip(param, NULL, 0) == 1 && SSL_set1_host(ssl, hostname) == 1;
-}
-
-/*
- * The name without a trailing dot, as RFC 6066 section 3 demands, and in lower case, because host
- * names are compared without regard to case.
- */
-static char *canonical(const char *hostname) {
-    char *copy = strdup(hostname);
-    size_t len = copy == NULL ? 0 : strlen(copy);
-    if (len > 1 && copy[len - 1] == '.') {
-        copy[len - 1] = '\0';
-    }
-    if (copy != NULL) {
-        tlsl_lower(copy);
-    }
-    return copy;
-}
-
-tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostname) {
-    if (client_before(conn, "set_hostname") != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    tlsl_address address;
-    tlslife_error failure;
-    if (tlsl_address_of(hostname, NULL, "0", false, &address, &failure) != TLSLIFE_OK) {
-        return tlsl_conn_fail_as(conn, &failure);
-    }
-    char *copy = canonical(address.host);
-    if (copy == NULL) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a host name");
-    }
-    bool ip = tlsl_is_ip(copy);
-    bool verifies = conn->context->verify_host && conn->context->verify != TLSLIFE_VERIFY_NONE;
-    bool ok = SSL_set_tlsext_host_name(conn->ssl, ip ? NULL : copy) == 1 &&
-              (!verifies || set_verified_name(conn, copy, ip));
-    free(conn->set.hostname);
-    conn->set.hostname = ok ? copy : NULL; /* without one to verify, connect refuses */
-    conn->set.hostname_dialled = false;
-    if (ok) {
-        return TLSLIFE_OK;
-    }
-    (void)tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
-                            "the host name \"%s\" cannot be used", copy);
-    free(copy);
-    return TLSLIFE_ERROR;
-}
-
-const char *tlslife_conn_hostname(const tlslife_conn *conn) {
-    return conn->set.hostname;
-}
-
-tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols,
-                                     size_t protocols_len) {
-    size_t len = 0;
-    tlslife_error failure;
-    if (client_before(conn, "set_alpn") != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    unsigned char *wire = tlsl_alpn_wire(protocols, protocols_len, &len, &failure);
-    if (wire == NULL) {
-        return tlsl_conn_fail_as(conn, &failure);
-    }
-    free(conn->set.alpn);
-    conn->set.alpn = wire;
-    conn->set.alpn_len = len;
-    return SSL_set_alpn_protos(conn->ssl, wire, (unsigned)len) == 0
-               ? TLSLIFE_OK
-               : tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
-}
-
-tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
-    ERR_clear_error();
-    if (conn->begun) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "set_groups must come before the handshake begins");
-    }
-    char *copy = strdup(list);
-    if (copy == NULL) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for groups");
-    }
-    if (SSL_set1_groups_list(conn->ssl, list) != 1) {
-        free(copy);
-        return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
-                                 "groups \"%s\" cannot be used", list);
-    }
-    free(conn->set.groups);
-    conn->set.groups = copy;
-    return TLSLIFE_OK;
-}
-
-/* ----------------------------------------------------------------------------------------- DANE */
-
-tlslife_status tlslife_conn_set_dane(tlslife_conn *conn, const char *name) {
-    if (conn->begun || !conn->context->dane) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "set_dane must come before the handshake begins, on a client's "
-                              "connection of a context with DANE");
-    }
-    if (tlslife_conn_set_hostname(conn, name) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    ERR_clear_error();
-    return SSL_dane_enable(conn->ssl, conn->set.hostname) > 0
-               ? TLSLIFE_OK
-               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_USAGE,
-                                   "DANE cannot be used for %s (is it set already?)", name);
-}
-
-tlslife_status tlslife_conn_add_tlsa(tlslife_conn *conn, uint8_t usage, uint8_t selector,
-                                     uint8_t matching_type, const unsigned char *data,
-                                     size_t data_len) {
-    ERR_clear_error();
-    if (conn->begun || !conn->context->dane) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "add_tlsa must come after set_dane and before the handshake begins");
-    }
-    int added = SSL_dane_tlsa_add(conn->ssl, usage, selector, matching_type, data, data_len);
-    return added > 0 ? TLSLIFE_OK
-                     : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
-                                         "the TLSA record %u %u %u cannot be used", usage, selector,
-                                         matching_type);
-}
-
-tlslife_status tlslife_conn_set_num_tickets(tlslife_conn *conn, size_t num_tickets) {
-    if (!SSL_is_server(conn->ssl)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "set_num_tickets on a client's connection: servers send tickets");
-    }
-    tlslife_error failure;
-    if (tlsl_check_num_tickets(num_tickets, &failure) != TLSLIFE_OK) {
-        return tlsl_conn_fail_as(conn, &failure);
-    }
-    conn->set.num_tickets = (int)num_tickets;
-    tlsl_conn_set_tickets(conn);
-    return TLSLIFE_OK;
-}
-
-void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking) {
-    tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
-}
-
-bool tlslife_conn_blocking(const tlslife_conn *conn) {
-    return conn->blocking;
-}
-
-void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms) {
-    tlsl_conn_set_waiting(conn, conn->blocking, timeout_ms < 0 ? -1 : timeout_ms);
-    if (conn->transport.dial != NULL) {
-        tlsl_dial_set_deadline(conn->transport.dial, tlsl_deadline(conn->timeout_ms));
-    }
-}
-
-int tlslife_conn_timeout_ms(const tlslife_conn *conn) {
-    return conn->timeout_ms;
-}
-
-void tlslife_conn_set_quiet_shutdown(tlslife_conn *conn, bool quiet) {
-    SSL_set_quiet_shutdown(conn->ssl, quiet);
-}
-
-bool tlslife_conn_quiet_shutdown(const tlslife_conn *conn) {
-    return SSL_get_quiet_shutdown(conn->ssl);
-}
-
-char *tlslife_conn_take_keylog(tlslife_conn *conn) {
-    tlsl_line *line = conn->keylog;
-    if (line == NULL) {
-        return NULL;
-    }
-    char *text = strdup(line->text);
-    conn->keylog = line->next;
-    OPENSSL_cleanse(line->text, strlen(line->text));
-    free(line);
-    return text;
 }

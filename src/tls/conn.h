@@ -16,6 +16,7 @@
 #include "tlslife.h"
 
 #define TLSL_SESSIONS_MAX 16
+#define TLSL_TICKET_HEAD 32 /* bytes */
 
 typedef enum tlsl_transport_kind {
     TLSL_NONE = 0,
@@ -98,7 +99,7 @@ typedef struct tlsl_found_facts {
     char *server_name;
 } tlsl_found_facts;
 
-/* conn.c: what was set on this connection alone. dup copies it. */
+/* conn_settings.c: what was set on this connection alone. dup copies it. */
 typedef struct tlsl_conn_settings {
     char *hostname;        /* lower case */
     bool hostname_dialled; /* dial set it, not the program; the next dial sets another */
@@ -131,7 +132,11 @@ typedef struct tlsl_resume {
     /* client: sessions for the program or, with an external store, that are to be sent there */
     SSL_SESSION **arrived; /* TLSL_SESSIONS_MAX places, allocated with the first session */
     size_t arrived_len;
-    struct tlsl_permits *permits; /* server: permit.c: those of the tickets that are being made */
+    /* server: the beginning of the ticket that is being made, the name of its key and the IV */
+    unsigned char ticket_head[TLSL_TICKET_HEAD];
+    bool ticket_made;             /* its session has not come yet */
+    bool permitted;               /* server: the permit of the ticket has been taken (permit.c) */
+    struct tlsl_permits *permits; /* server: permit.c: those that go to the external store */
 } tlsl_resume;
 
 /* traced.c: where it is recorded what this connection does. */
@@ -141,7 +146,7 @@ typedef struct tlsl_traced_by {
     bool was_good;   /* the session in use was resumable at some time */
 } tlsl_traced_by;
 
-/* conn.c: what has failed. */
+/* failure.c: what has failed. */
 typedef struct tlsl_failure {
     tlslife_error *last; /* the last failure, or the last but the final one; NULL: none yet */
     /* the one that ended the connection; it is reported again, whatever has failed since */
@@ -179,8 +184,6 @@ struct tlslife_conn {
     tlsl_failure failure;
 };
 
-/* The connection of an SSL, from its ex_data; NULL where the SSL has none. */
-tlslife_conn *tlsl_conn_of(const SSL *ssl);
 /*
  * The error that the next failure is written to. NULL: out of memory, which is then what
  * tlslife_conn_error says.
@@ -199,9 +202,17 @@ tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status);
  * tlslife_conn_error gives its reason again.
  */
 tlslife_status tlsl_conn_final_status(tlslife_conn *conn);
-/* Whether the program is asked about this connection's peer. */
-bool tlsl_conn_asks_verify(const tlslife_conn *conn);
+/* Another handshake may follow, so the final failure becomes one like any other. */
+void tlsl_conn_forget_end(tlslife_conn *conn);
 /* Writes a failure to the connection's error. Always TLSLIFE_ERROR. */
 #define tlsl_conn_fail(conn, kind, ...) tlsl_fail(tlsl_conn_error(conn), (kind), __VA_ARGS__)
+
+/* The connection whose transport is not another connection: conn itself, or one that carries it. */
+static inline const tlslife_conn *tlsl_outermost(const tlslife_conn *conn) {
+    while (conn->transport.outer != NULL) {
+        conn = conn->transport.outer;
+    }
+    return conn;
+}
 
 #endif

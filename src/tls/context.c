@@ -1,6 +1,5 @@
 /*
- * context.c: makes, freezes and frees contexts, and derives the session id context from their
- * policy.
+ * context.c: freezes and frees contexts, and derives the session id context from their policy.
  *
  * A context is configured by one thread and frozen by its first connection. In every handshake of
  * every thread libssl reads the SSL_CTX without a lock, so a setting that changed meanwhile would
@@ -27,31 +26,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/once.h"
-#include "base/session_value.h"
 #include "base/error.h"
 #include "base/error_queue.h"
-#include "tls/callbacks.h"
+#include "base/session_value.h"
 #include "tls/context.h"
-#include "tls/resumption.h"
+#include "tls/ex_data.h"
+#include "tls/policy.h"
 #include "tls/settings.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 
-static int context_index = -1;
-static tlsl_once context_index_once = TLSL_ONCE;
 static atomic_uint_fast64_t context_numbers = 1;
-
-static bool make_context_index(void) {
-    context_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    return context_index >= 0;
-}
-
-tlslife_context *tlsl_context_of(const SSL_CTX *ctx) {
-    return tlsl_once_done(&context_index_once, make_context_index)
-               ? SSL_CTX_get_ex_data(ctx, context_index)
-               : NULL;
-}
 
 bool tlsl_policy_add_name(tlslife_context *context, const char *name) {
     bool ok = true;
@@ -65,24 +50,8 @@ bool tlsl_policy_add_name(tlslife_context *context, const char *name) {
 
 /* --------------------------------------------------------------------------- making and freeing */
 
-static bool set_defaults(tlslife_context *context) {
-    SSL_CTX *ctx = context->ctx;
-    bool client = context->role == TLSLIFE_CLIENT;
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_read_ahead(ctx, 1); /* one recv for a record's header, its body and what follows */
-    SSL_CTX_set_verify(ctx, client ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    context->verify = client ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE;
-    context->verify_host = client;
-    tlsl_callbacks_install(context);
-    tlsl_resumption_settle(context);
-    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_ex_data(ctx, context_index, context) == 1;
-}
-
-static tlslife_context *context_alloc(SSL_CTX *ctx, tlslife_role role) {
-    tlslife_context *context =
-        tlsl_once_done(&context_index_once, make_context_index) ? calloc(1, sizeof *context) : NULL;
+tlslife_context *tlsl_context_alloc(SSL_CTX *ctx, tlslife_role role) {
+    tlslife_context *context = calloc(1, sizeof *context);
     if (context == NULL) {
         return NULL;
     }
@@ -96,34 +65,12 @@ static tlslife_context *context_alloc(SSL_CTX *ctx, tlslife_role role) {
     return context;
 }
 
-tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err) {
-    ERR_clear_error();
-    if (role != TLSLIFE_CLIENT && role != TLSLIFE_SERVER) {
-        tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                  "a context's role is TLSLIFE_CLIENT or TLSLIFE_SERVER, not %d", (int)role);
-        return NULL;
-    }
-    SSL_CTX *ctx = SSL_CTX_new(role == TLSLIFE_SERVER ? TLS_server_method() : TLS_client_method());
-    tlslife_context *context = ctx == NULL ? NULL : context_alloc(ctx, role);
-    if (context == NULL) {
-        SSL_CTX_free(ctx);
-        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a context");
-        return NULL;
-    }
-    if (!set_defaults(context)) {
-        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot make a context");
-        tlslife_context_free(context);
-        return NULL;
-    }
-    return context;
-}
-
 tlslife_context *tlslife_context_from_ssl_ctx(SSL_CTX *ctx, tlslife_role role, tlslife_error *err) {
     tlslife_context *context = tlsl_context_of(ctx);
     if (context != NULL) {
         return tlslife_context_up_ref(context);
     }
-    context = context_alloc(ctx, role);
+    context = tlsl_context_alloc(ctx, role);
     if (context == NULL) {
         tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a context");
         return NULL;
@@ -133,7 +80,7 @@ tlslife_context *tlslife_context_from_ssl_ctx(SSL_CTX *ctx, tlslife_role role, t
     atomic_init(&context->frozen, true);
     int mode = SSL_CTX_get_verify_mode(ctx);
     context->verify = mode & SSL_VERIFY_PEER ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE;
-    SSL_CTX_set_ex_data(ctx, context_index, context);
+    (void)tlsl_context_attach(ctx, context);
     return context;
 }
 
@@ -177,7 +124,7 @@ void tlslife_context_free(tlslife_context *context) {
         atomic_fetch_sub_explicit(&context->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    SSL_CTX_set_ex_data(context->ctx, context_index, NULL);
+    (void)tlsl_context_attach(context->ctx, NULL);
     SSL_CTX_free(context->ctx);
     free_lists(context);
     free_credentials(context);
@@ -325,9 +272,19 @@ static bool derive(tlslife_context *context) {
     return ok;
 }
 
+tlslife_status tlsl_context_trust_system(tlslife_context *context, tlslife_error *err) {
+    static const char system[] = "system";
+    if (!tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, system, sizeof system) ||
+        SSL_CTX_set_default_verify_paths(context->ctx) != 1) {
+        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
+                                 "the system's CA certificates cannot be used");
+    }
+    context->ca_given = true;
+    return TLSLIFE_OK;
+}
+
 static tlslife_status freeze_once(tlslife_context *context, tlslife_error *err) {
-    bool asks = context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
-    if (asks && context->verify == TLSLIFE_VERIFY_NONE) {
+    if (tlsl_asks_verify(context) && context->verify == TLSLIFE_VERIFY_NONE) {
         return tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
             "this context asks whether the peer is acceptable but does not ask the peer for a "
@@ -337,7 +294,7 @@ static tlslife_status freeze_once(tlslife_context *context, tlslife_error *err) 
         return TLSLIFE_ERROR; /* the setter has returned the same error */
     }
     if (context->verify != TLSLIFE_VERIFY_NONE && !context->ca_given &&
-        tlslife_context_use_system_ca(context, err) != TLSLIFE_OK) {
+        tlsl_context_trust_system(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     if (!derive(context)) {

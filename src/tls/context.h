@@ -81,6 +81,16 @@ struct tlslife_context {
     size_t credentials_len;
 };
 
+/* Whether the program is asked about the peers of context's connections. */
+static inline bool tlsl_asks_verify(const tlslife_context *context) {
+    return context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
+}
+
+/*
+ * A context of ctx with one reference and no settings, which takes over the caller's reference to
+ * ctx. NULL: out of memory.
+ */
+tlslife_context *tlsl_context_alloc(SSL_CTX *ctx, tlslife_role role);
 /*
  * Freezes context: adds the default CAs, and derives the session id context and the credentials.
  * Any thread may call it; all but the first successful call do nothing. The error says which
@@ -92,14 +102,14 @@ tlslife_status tlsl_context_freeze(tlslife_context *context, tlslife_error *err)
  * (USAGE).
  */
 tlslife_status tlsl_context_settable(tlslife_context *context, tlslife_error *err);
+/* Adds the system's CAs to those that context trusts, which is not frozen yet. */
+tlslife_status tlsl_context_trust_system(tlslife_context *context, tlslife_error *err);
 /*
  * Freezes context, and checks that connections can use it: a server must have something to show its
  * clients, and a certificate needs its key (INPUT). It is called before a connection is made of the
  * context, and before the context is chosen for one.
  */
 tlslife_status tlsl_context_ready(tlslife_context *context, tlslife_error *err);
-/* The context of ctx, from its ex_data, without a reference; NULL if ctx has none. */
-tlslife_context *tlsl_context_of(const SSL_CTX *ctx);
 
 /*
  * Adds to context's policy a server name that leads to it. A frozen context stays as it is. Any

@@ -24,6 +24,7 @@
 #include "base/objects.h"
 #include "base/source.h"
 #include "tls/context.h"
+#include "tls/policy.h"
 #include "tls/settings.h"
 #include "tlslife.h"
 
@@ -252,17 +253,9 @@ tlslife_status tlslife_context_add_ca_directory(tlslife_context *context, const 
 }
 
 tlslife_status tlslife_context_use_system_ca(tlslife_context *context, tlslife_error *err) {
-    static const char system[] = "system";
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    if (!tlsl_policy_add(&context->policy, TLSL_FACT_CA_PLACE, system, sizeof system) ||
-        SSL_CTX_set_default_verify_paths(context->ctx) != 1) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
-                                 "the system's CA certificates cannot be used");
-    }
-    context->ca_given = true;
-    return TLSLIFE_OK;
+    return tlsl_context_settable(context, err) == TLSLIFE_OK
+               ? tlsl_context_trust_system(context, err)
+               : TLSLIFE_ERROR;
 }
 
 static tlslife_status add_client_ca(tlslife_context *context, const tlsl_source *source,

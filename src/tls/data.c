@@ -22,7 +22,9 @@
 #include "base/error_queue.h"
 #include "net/fd.h"
 #include "tls/conn.h"
+#include "tls/context.h"
 #include "tls/data.h"
+#include "tls/descriptor.h"
 #include "tls/early.h"
 #include "tls/handshake.h"
 #include "tls/traced.h"
@@ -37,7 +39,7 @@ static bool usable(const tlslife_conn *conn) {
 }
 
 /* The result of libssl for a call of 0 bytes looks like that of a broken connection. */
-tlslife_status tlsl_no_bytes(tlslife_conn *conn, const char *verb) {
+static tlslife_status no_bytes(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s of 0 bytes", verb);
 }
 
@@ -51,7 +53,7 @@ tlslife_status tlsl_no_bytes(tlslife_conn *conn, const char *verb) {
 static int process_messages(const tlslife_conn *conn, bool before_read) {
     char byte;
     size_t len = 0;
-    if (!SSL_is_server(conn->ssl) || !tlsl_conn_asks_verify(conn)) {
+    if (!SSL_is_server(conn->ssl) || !tlsl_asks_verify(conn->context)) {
         return 1;
     }
     if (before_read) {
@@ -74,15 +76,24 @@ typedef int (*read_call)(SSL *, void *, size_t, size_t *);
 static tlslife_status read_slowly(tlslife_conn *conn, read_call call, void *buffer,
                                   size_t buffer_len, size_t *out_early, int64_t *deadline,
                                   const char *verb) {
-    return conn->data.early == NULL ? tlsl_conn_ready(conn, verb)
-                                    : tlsl_early_read(conn, buffer, buffer_len, out_early,
-                                                      call == SSL_peek_ex, deadline, verb);
+    if (conn->data.early == NULL || !(conn->shaken || tlslife_conn_early(conn))) {
+        return tlsl_conn_ready(conn, verb); /* accept_early has not returned OK yet */
+    }
+    tlslife_status status =
+        tlsl_early_read(conn, buffer, buffer_len, out_early, call == SSL_peek_ex, deadline, verb);
+    if (status == TLSLIFE_OK && *out_early == 0) { /* they are over */
+        status = conn->open ? TLSLIFE_OK : tlsl_handshake_drive(conn, verb, true, deadline);
+        if (status == TLSLIFE_OK) {
+            tlsl_early_free(conn);
+        }
+    }
+    return status;
 }
 
 static tlslife_status read_on(tlslife_conn *conn, read_call call, void *buffer, size_t buffer_len,
                               size_t *out_read, const char *verb) {
     int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = buffer_len > 0 ? TLSLIFE_OK : tlsl_no_bytes(conn, verb);
+    tlslife_status status = buffer_len > 0 ? TLSLIFE_OK : no_bytes(conn, verb);
     while (status == TLSLIFE_OK) {
         if (!usable(conn) || conn->data.early != NULL) {
             size_t early = 0;

@@ -10,7 +10,5 @@
 
 /* tlslife_conn_flush, for a call that has a deadline already. */
 tlslife_status tlsl_flush(tlslife_conn *conn, int64_t *deadline);
-/* Fails, for a call of 0 bytes. */
-tlslife_status tlsl_no_bytes(tlslife_conn *conn, const char *verb);
 
 #endif

@@ -26,10 +26,9 @@
 
 #include "base/alloc.h"
 #include "base/error_queue.h"
+#include "tls/begin.h"
 #include "tls/conn.h"
-#include "tls/data.h"
 #include "tls/early.h"
-#include "tls/handshake.h"
 #include "tls/traced.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -42,6 +41,10 @@ typedef struct tlsl_early {
 } tlsl_early;
 
 /* ------------------------------------------------------------------------------------- by name */
+
+static tlslife_status no_bytes(tlslife_conn *conn, const char *verb) {
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s of 0 bytes", verb);
+}
 
 static tlslife_status early_begin(tlslife_conn *conn, const char *verb, bool server,
                                   int64_t *deadline) {
@@ -90,8 +93,7 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
     uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
     *out_written = 0;
-    tlslife_status status =
-        bytes_len > 0 ? check_write_early(conn) : tlsl_no_bytes(conn, "write_early");
+    tlslife_status status = bytes_len > 0 ? check_write_early(conn) : no_bytes(conn, "write_early");
     if (status == TLSLIFE_OK) {
         status = early_begin(conn, "write_early", SSL_is_server(conn->ssl), &deadline);
     }
@@ -112,7 +114,7 @@ tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t 
     uint64_t since = tlsl_traced_now(conn);
     int64_t deadline = TLSL_DEADLINE_UNSET;
     tlslife_status status = buffer_len > 0 ? early_begin(conn, "read_early", true, &deadline)
-                                           : tlsl_no_bytes(conn, "read_early");
+                                           : no_bytes(conn, "read_early");
     while (status == TLSLIFE_OK) {
         size_t now = 0;
         tlsl_errors_clear();
@@ -183,13 +185,26 @@ static bool keep(tlsl_early *early, const unsigned char *bytes, size_t len) {
     return true;
 }
 
+/* Sends on what libssl has of the buffer of cork, in whole or in part. */
+static tlslife_status send_held(tlslife_conn *conn, int64_t *deadline, const char *verb) {
+    size_t sent = 0;
+    tlsl_errors_clear();
+    if (SSL_write_early_data(conn->ssl, conn->data.held, conn->data.held_len, &sent) != 1) {
+        return tlsl_conn_settle(conn, 0, deadline, verb);
+    }
+    conn->data.write_waits = false;
+    conn->data.held_len -= sent;
+    memmove(conn->data.held, conn->data.held + sent, conn->data.held_len);
+    return TLSLIFE_OK;
+}
+
 /* Reads the next record of early data, or that there is none any more. */
 static tlslife_status fill(tlslife_conn *conn, int64_t *deadline, const char *verb) {
     tlsl_early *early = conn->data.early;
     unsigned char record[TLSL_RECORD];
     tlslife_status status = tlsl_handshake_begin(conn, verb, true, deadline);
-    if (status == TLSLIFE_OK && conn->data.write_waits) {
-        status = tlsl_flush(conn, deadline);
+    while (status == TLSLIFE_OK && conn->data.write_waits) {
+        status = send_held(conn, deadline, verb);
     }
     while (status == TLSLIFE_OK) {
         size_t len = 0;
@@ -209,12 +224,9 @@ static tlslife_status fill(tlslife_conn *conn, int64_t *deadline, const char *ve
     return status;
 }
 
-tlslife_status tlslife_conn_accept_early(tlslife_conn *conn) {
-    static const char verb[] = "accept_early";
-    uint64_t since = tlsl_traced_now(conn);
-    int64_t deadline = TLSL_DEADLINE_UNSET;
-    tlslife_status status = tlsl_handshake_begin(conn, verb, true, &deadline);
-    if (status == TLSLIFE_OK && conn->data.early == NULL && SSL_in_before(conn->ssl)) {
+tlslife_status tlsl_early_begin(tlslife_conn *conn, int64_t *deadline, const char *verb) {
+    tlslife_status status = TLSLIFE_OK;
+    if (conn->data.early == NULL && SSL_in_before(conn->ssl)) {
         conn->data.early = calloc(1, sizeof *conn->data.early);
         if (conn->data.early == NULL) {
             return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for early data");
@@ -223,15 +235,12 @@ tlslife_status tlslife_conn_accept_early(tlslife_conn *conn) {
     }
     while (status == TLSLIFE_OK && conn->data.early != NULL && conn->data.early->more &&
            !conn->data.early->begun) {
-        status = fill(conn, &deadline, verb);
+        status = fill(conn, deadline, verb);
     }
-    if (status != TLSLIFE_OK || tlslife_conn_early(conn)) {
-        return tlsl_called(conn, verb, since, status, 0);
-    }
-    if (tlsl_early_pending(conn) == 0) {
+    if (status == TLSLIFE_OK && !tlslife_conn_early(conn) && tlsl_early_pending(conn) == 0) {
         tlsl_early_free(conn);
     }
-    return tlsl_handshake_drive(conn, verb, true, &deadline);
+    return status;
 }
 
 tlslife_status tlsl_early_end(tlslife_conn *conn, int64_t *deadline, const char *verb) {
@@ -255,21 +264,11 @@ static void give(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *ou
 tlslife_status tlsl_early_read(tlslife_conn *conn, void *buffer, size_t buffer_len,
                                size_t *out_read, bool peek, int64_t *deadline, const char *verb) {
     tlslife_status status = tlsl_conn_final_status(conn);
-    if (status == TLSLIFE_OK && !conn->data.early->begun && !conn->shaken) {
-        return tlsl_conn_ready(conn, verb); /* accept_early has not returned OK */
-    }
     while (status == TLSLIFE_OK && tlsl_early_pending(conn) == 0 && conn->data.early->more) {
         status = fill(conn, deadline, verb);
     }
     if (status == TLSLIFE_OK && tlsl_early_pending(conn) > 0) {
         give(conn, buffer, buffer_len, out_read, peek);
-        return TLSLIFE_OK;
-    }
-    if (status == TLSLIFE_OK && !conn->open) {
-        status = tlsl_handshake_drive(conn, verb, true, deadline);
-    }
-    if (status == TLSLIFE_OK) {
-        tlsl_early_free(conn);
     }
     return status;
 }

@@ -13,8 +13,13 @@
 #include "tlslife.h"
 
 /*
- * Reads from a connection with conn->data.early: early data first, then the rest of the handshake.
- * OK without bytes means that both are over, and that the caller reads as ever.
+ * Server, for accept_early: reads the first early data. OK means that there are some
+ * (tlslife_conn_early), or that there are none and the handshake goes on.
+ */
+tlslife_status tlsl_early_begin(tlslife_conn *conn, int64_t *deadline, const char *verb);
+/*
+ * Reads early data of a connection with conn->data.early. OK without bytes means that they are
+ * over. The rest of the handshake may be to be made then, and tlsl_early_free to be called.
  */
 tlslife_status tlsl_early_read(tlslife_conn *conn, void *buffer, size_t buffer_len,
                                size_t *out_read, bool peek, int64_t *deadline, const char *verb);

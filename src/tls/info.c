@@ -5,19 +5,15 @@
  * crashes before a TLS 1.2 handshake, the verify result is OK, and a cleared SSL returns the
  * results of the handshake before. So each getter here looks at the connection's state first.
  */
-#include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "base/certificate.h"
-#include "base/error_queue.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/handshake.h"
-#include "tls/verdict.h"
+#include "tls/hold.h"
 #include "tlslife.h"
 
 tlslife_state tlslife_conn_state(const tlslife_conn *conn) {
@@ -240,19 +236,4 @@ size_t tlslife_conn_peer_finished(const tlslife_conn *conn, unsigned char *out, 
     }
     size_t len = SSL_get_peer_finished(conn->ssl, out, out_len);
     return len < out_len ? len : out_len;
-}
-
-tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn, unsigned char *out,
-                                                   size_t out_len, const char *label,
-                                                   size_t label_len, const unsigned char *context,
-                                                   size_t context_len) {
-    if (!conn->open) {
-        return tlsl_conn_ready(conn, "export_keying_material");
-    }
-    ERR_clear_error();
-    return SSL_export_keying_material(conn->ssl, out, out_len, label, label_len, context,
-                                      context_len, context != NULL) == 1
-               ? TLSLIFE_OK
-               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS,
-                                   "cannot export keying material");
 }

@@ -1,5 +1,6 @@
 /*
- * keylog.c: opens and writes the file for a context's key-log lines.
+ * keylog.c: opens and writes the file for a context's key-log lines, and hands the lines of a
+ * connection to the program.
  *
  * The file is a regular one, or a FIFO that another process reads, such as a program that decrypts
  * a capture while it runs. A reader of the lines can decrypt the traffic. So the file must satisfy
@@ -13,10 +14,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -25,6 +28,7 @@
 #include "base/error.h"
 #include "base/private.h"
 #include "net/fd.h"
+#include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/keylog.h"
 #include "tlslife.h"
@@ -104,5 +108,28 @@ void tlsl_keylog_write(tlslife_context *context, const char *line) {
     ssize_t put = tlsl_write_quietly(context->keylog_fd, parts, 3);
     if (put > 0 && (torn || put != whole)) {
         atomic_store_explicit(&context->keylog_torn, put != whole, memory_order_relaxed);
+    }
+}
+
+/* ----------------------------------------------------------------------- lines of a connection */
+
+char *tlslife_conn_take_keylog(tlslife_conn *conn) {
+    tlsl_line *line = conn->keylog;
+    if (line == NULL) {
+        return NULL;
+    }
+    char *text = strdup(line->text);
+    conn->keylog = line->next;
+    OPENSSL_cleanse(line->text, strlen(line->text));
+    free(line);
+    return text;
+}
+
+void tlsl_keylog_drop(tlslife_conn *conn) {
+    while (conn->keylog != NULL) {
+        tlsl_line *line = conn->keylog;
+        conn->keylog = line->next;
+        OPENSSL_cleanse(line->text, strlen(line->text));
+        free(line);
     }
 }

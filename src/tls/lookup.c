@@ -26,23 +26,24 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/session_value.h"
 #include "base/error.h"
+#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/external.h"
+#include "cache/key.h"
 #include "cache/store/store.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/descriptor.h"
+#include "tls/ex_data.h"
 #include "tls/hello.h"
 #include "tls/lookup.h"
 #include "tls/permit.h"
 #include "tls/policy.h"
 #include "tls/resumption.h"
-#include "tls/session.h"
 #include "tls/ticket_keys.h"
 #include "tls/traced.h"
-#include "tls/verdict.h"
 #include "tlslife.h"
 
 #define IDS_MAX 2    /* PSK identities that are looked up; clients send one or two */
@@ -56,7 +57,6 @@ struct tlsl_search {
     bool asked;  /* the inquiry is under way or answered */
     bool done;
     bool permit; /* what is looked for is the permit of a ticket, not a session (permit.c) */
-    bool permitted;
     tlsl_inquiry inquiry;
     SSL_SESSION *found;
     size_t found_at;                     /* index in keys */
@@ -95,14 +95,6 @@ static tlsl_search *search_new(tlslife_conn *conn) {
         conn->resume.search = calloc(1, sizeof *conn->resume.search);
     }
     return conn->resume.search;
-}
-
-tlslife_bytes tlsl_policy_of(const tlslife_conn *conn) {
-    /* The context's number is left out, since it means something in this process only. */
-    if (!SSL_is_server(conn->ssl)) {
-        return (tlslife_bytes){conn->resume.sid_ctx, offsetof(tlsl_client_id, number)};
-    }
-    return (tlslife_bytes){conn->context->sid_ctx, conn->context->sid_ctx_len};
 }
 
 /* --------------------------------------------------------------------------------------- asking */
@@ -156,8 +148,8 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     const tlsl_cache_key *key = &search->keys[search->next];
     const tlsl_inquiry *inquiry = &search->inquiry;
     if (inquiry->found == TLSL_FOUND_HIT && search->permit) {
-        search->permitted = tlsl_external_is_permit(cache, key, inquiry->bytes, inquiry->bytes_len,
-                                                    tlsl_policy_of(conn));
+        conn->resume.permitted = tlsl_external_is_permit(cache, key, inquiry->bytes,
+                                                         inquiry->bytes_len, tlsl_policy_of(conn));
     } else if (inquiry->found == TLSL_FOUND_HIT) {
         bool expired = false;
         search->found = tlsl_external_open(cache, key, inquiry->bytes, inquiry->bytes_len,
@@ -399,13 +391,9 @@ static void want_permit(tlslife_conn *conn) {
     if (search->done) {
         tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
         SSL_SESSION *found = tlsl_cache_find(cache, &key, true, false, &why);
-        search->permitted = found != NULL;
+        conn->resume.permitted = found != NULL;
         SSL_SESSION_free(found);
     }
-}
-
-bool tlsl_search_permitted(const tlslife_conn *conn) {
-    return conn->resume.search != NULL && conn->resume.search->permitted;
 }
 
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
@@ -725,7 +713,7 @@ void tlsl_stored_after_end(tlslife_conn *conn, SSL_SESSION *session) {
 /* -------------------------------------------------------------------------------------- outcome */
 
 tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
-    if (!conn->known || tlslife_conn_version(conn) == NULL) {
+    if (!conn->known || SSL_get0_session(conn->ssl) == NULL) {
         return TLSLIFE_OUTCOME_NONE;
     }
     if (SSL_session_reused(conn->ssl)) {

@@ -28,12 +28,6 @@ bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits);
  */
 bool tlsl_search_found_id(const tlslife_conn *conn);
 /*
- * Server: whether the search has taken the permit of the ticket whose early data are to be read.
- */
-bool tlsl_search_permitted(const tlslife_conn *conn);
-/* What the entries of conn's cache are bound to: the policy in force, lent. */
-tlslife_bytes tlsl_policy_of(const tlslife_conn *conn);
-/*
  * Server: records why session, which was found, is not resumed, in case libssl does not resume it.
  */
 void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session);

@@ -178,13 +178,6 @@ BIO *tlsl_nested_bio(tlslife_conn *outer) {
 
 /* -------------------------------------------------------------------------- who carries whom */
 
-const tlslife_conn *tlsl_outermost(const tlslife_conn *conn) {
-    while (conn->transport.outer != NULL) {
-        conn = conn->transport.outer;
-    }
-    return conn;
-}
-
 static tlslife_status cannot(tlslife_conn *conn, const char *why) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "set_connection: %s", why);
 }

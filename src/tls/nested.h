@@ -17,8 +17,6 @@ BIO *tlsl_nested_bio(tlslife_conn *outer);
 /* Records that outer carries conn, whose transport that BIO is by now; and ends that. */
 void tlsl_nested_join(tlslife_conn *conn, tlslife_conn *outer);
 void tlsl_nested_part(tlslife_conn *conn);
-/* The connection whose transport is not another connection: conn itself, or one that carries it. */
-const tlslife_conn *tlsl_outermost(const tlslife_conn *conn);
 /*
  * Why outer gave no more bytes to conn, or took none: its status, where that is an end, a failure
  * or a question. Else, and where conn has no outer connection, TLSLIFE_OK.

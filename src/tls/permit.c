@@ -35,12 +35,9 @@
 #include "cache/external.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/lookup.h"
 #include "tls/permit.h"
 #include "tls/resumption.h"
 #include "tlslife.h"
-
-enum { NAME_LEN = 16, IV_LEN = 16, HEAD_LEN = NAME_LEN + IV_LEN };
 
 typedef struct given {
     tlsl_cache_key key;
@@ -48,20 +45,18 @@ typedef struct given {
 } given;
 
 typedef struct tlsl_permits {
-    unsigned char head[HEAD_LEN]; /* of the ticket that is being made */
-    bool made;                    /* head is that of a ticket whose session has not come yet */
     size_t given_len;
-    given given[TLSL_SESSIONS_MAX]; /* for the external store */
+    given given[TLSL_SESSIONS_MAX];
 } tlsl_permits;
 
 bool tlsl_permit_key(tlslife_bytes ticket, tlsl_cache_key *out) {
     static const char label[] = "tlslife early data permit";
-    unsigned char named[sizeof label + HEAD_LEN];
-    if (ticket.len < HEAD_LEN) {
+    unsigned char named[sizeof label + TLSL_TICKET_HEAD];
+    if (ticket.len < TLSL_TICKET_HEAD) {
         return false;
     }
     memcpy(named, label, sizeof label);
-    memcpy(named + sizeof label, ticket.data, HEAD_LEN);
+    memcpy(named + sizeof label, ticket.data, TLSL_TICKET_HEAD);
     out->client = false;
     return EVP_Digest(named, sizeof named, out->bytes, NULL, EVP_sha256(), NULL) == 1;
 }
@@ -69,23 +64,6 @@ bool tlsl_permit_key(tlslife_bytes ticket, tlsl_cache_key *out) {
 void tlsl_permits_free(tlslife_conn *conn) {
     free(conn->resume.permits);
     conn->resume.permits = NULL;
-}
-
-void tlsl_permit_note_ticket(tlslife_conn *conn, const unsigned char *name,
-                             const unsigned char *iv) {
-    if (SSL_version(conn->ssl) < TLS1_3_VERSION || !tlsl_conn_permits(conn)) {
-        return;
-    }
-    if (conn->resume.permits == NULL) {
-        conn->resume.permits = calloc(1, sizeof *conn->resume.permits);
-    }
-    tlsl_permits *permits = conn->resume.permits;
-    if (permits != NULL) { /* without memory the ticket has no permit */
-        memcpy(permits->head, name, NAME_LEN);
-        memcpy(permits->head + NAME_LEN, iv, IV_LEN);
-        permits->made = true;
-        conn->facts = true;
-    }
 }
 
 /* Memory holds sessions, so a permit there is one without a secret, whose id is the key. */
@@ -103,22 +81,32 @@ static void keep_in_memory(tlslife_cache *cache, const tlsl_cache_key *key,
     SSL_SESSION_free(permit);
 }
 
-void tlsl_permit_give(tlslife_conn *conn, const SSL_SESSION *session) {
+static void give_later(tlslife_conn *conn, const tlsl_cache_key *key, long lifetime) {
+    if (conn->resume.permits == NULL) {
+        conn->resume.permits = calloc(1, sizeof *conn->resume.permits);
+    }
     tlsl_permits *permits = conn->resume.permits;
-    if (permits == NULL || !permits->made || SSL_SESSION_get_max_early_data(session) == 0) {
-        return;
+    if (permits != NULL && permits->given_len < TLSL_SESSIONS_MAX) { /* else it has no permit */
+        permits->given[permits->given_len++] = (given){.key = *key, .lifetime = lifetime};
+        conn->facts = true;
     }
-    permits->made = false;
-    tlslife_cache *cache = tlsl_context_session_cache(conn->origin, true);
+}
+
+void tlsl_permit_give(tlslife_conn *conn, const SSL_SESSION *session) {
+    tlslife_bytes head = {conn->resume.ticket_head, TLSL_TICKET_HEAD};
     tlsl_cache_key key;
-    if (cache == NULL || !tlsl_permit_key((tlslife_bytes){permits->head, HEAD_LEN}, &key)) {
+    bool made = conn->resume.ticket_made;
+    conn->resume.ticket_made = false;
+    if (!made || SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION ||
+        SSL_SESSION_get_max_early_data(session) == 0 || !tlsl_conn_permits(conn) ||
+        !tlsl_permit_key(head, &key)) {
         return;
     }
-    if (tlsl_cache_store(cache) == NULL) {
+    tlslife_cache *cache = tlsl_context_session_cache(conn->origin, true);
+    if (cache != NULL && tlsl_cache_store(cache) == NULL) {
         keep_in_memory(cache, &key, session);
-    } else if (permits->given_len < TLSL_SESSIONS_MAX) {
-        permits->given[permits->given_len++] =
-            (given){.key = key, .lifetime = tlsl_lifetime_left(cache, session)};
+    } else if (cache != NULL) {
+        give_later(conn, &key, tlsl_lifetime_left(cache, session));
     }
 }
 
@@ -136,9 +124,8 @@ void tlsl_permits_tell(tlslife_conn *conn) {
 }
 
 bool tlsl_permit_allows(const tlslife_conn *conn) {
-    if (conn->data.early != NULL && tlsl_conn_asks_verify(conn)) {
+    if (conn->data.early != NULL && tlsl_asks_verify(conn->context)) {
         return false; /* the program is asked before it reads, which is after the handshake */
     }
-    return !conn->context->gives_once || tlsl_conn_keeps_ids(conn, true) ||
-           tlsl_search_permitted(conn);
+    return !conn->context->gives_once || tlsl_conn_keeps_ids(conn, true) || conn->resume.permitted;
 }

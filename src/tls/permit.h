@@ -13,9 +13,7 @@
 
 /* Makes the key under which the cache has a ticket's permit. false: the bytes are no ticket. */
 bool tlsl_permit_key(tlslife_bytes ticket, tlsl_cache_key *out);
-/* Called in libssl's callbacks: a ticket with this beginning is made, and this is its session. */
-void tlsl_permit_note_ticket(tlslife_conn *conn, const unsigned char *name,
-                             const unsigned char *iv);
+/* Called in libssl's callback: session is that of the ticket that was made last. */
 void tlsl_permit_give(tlslife_conn *conn, const SSL_SESSION *session);
 /* Puts the permits that were given meanwhile into the external store, after the SSL_ call. */
 void tlsl_permits_tell(tlslife_conn *conn);

@@ -22,10 +22,10 @@
 #include "base/error_queue.h"
 #include "net/front.h"
 #include "tls/conn.h"
+#include "tls/descriptor.h"
 #include "tls/nested.h"
 #include "tls/proxied.h"
 #include "tls/traced.h"
-#include "tls/verdict.h"
 #include "tlslife.h"
 
 #define UNREAD_MAX ((size_t)1 << 20)

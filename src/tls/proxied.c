@@ -21,20 +21,10 @@
 #include "net/proxy_tlv.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
+#include "tls/descriptor.h"
 #include "tls/nested.h"
 #include "tls/proxied.h"
-#include "tls/verdict.h"
 #include "tlslife.h"
-
-struct tlsl_proxied {
-    unsigned versions;
-    bool refused;         /* the peer is none of the listener's proxies */
-    bool done;            /* the header was read */
-    size_t len;           /* bytes that were read of it */
-    char client[64];      /* as the header has it, as text, or "" */
-    unsigned char *bytes; /* TLSL_PROXY_MAX, until the header was read; then its fields, or NULL */
-    size_t fields_len;    /* bytes of these */
-};
 
 tlslife_status tlsl_proxied_expect(tlslife_conn *conn, unsigned versions, bool refused) {
     tlsl_proxied *proxied = calloc(1, sizeof *proxied);
@@ -142,17 +132,6 @@ tlslife_status tlsl_proxied_read(tlslife_conn *conn, int64_t *deadline, const ch
         status = read_some(conn, needed, deadline, verb);
     }
     return status;
-}
-
-const char *tlsl_proxied_client(const tlslife_conn *conn) {
-    const tlsl_proxied *proxied = conn->transport.proxied;
-    return proxied == NULL || proxied->client[0] == '\0' ? NULL : proxied->client;
-}
-
-bool tlslife_conn_proxy_address(const tlslife_conn *conn, char *out, size_t out_len) {
-    const tlsl_proxied *proxied = tlsl_outermost(conn)->transport.proxied;
-    int fd = tlslife_conn_fd(conn);
-    return proxied != NULL && proxied->done && fd >= 0 && tlsl_peer_address(fd, out, out_len);
 }
 
 bool tlslife_conn_proxy_tlv(const tlslife_conn *conn, unsigned type, tlslife_bytes *out) {

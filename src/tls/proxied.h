@@ -5,11 +5,20 @@
 #define TLSLIFE_PROXIED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tlslife.h"
 
-typedef struct tlsl_proxied tlsl_proxied;
+typedef struct tlsl_proxied {
+    unsigned versions;
+    bool refused;         /* the peer is none of the listener's proxies */
+    bool done;            /* the header was read */
+    size_t len;           /* bytes that were read of it */
+    char client[64];      /* as the header has it, as text, or "" */
+    unsigned char *bytes; /* TLSL_PROXY_MAX, until the header was read; then its fields, or NULL */
+    size_t fields_len;    /* bytes of these */
+} tlsl_proxied;
 
 /*
  * The transport of conn begins with a header of one of these versions. refused: the peer may send
@@ -22,7 +31,5 @@ void tlsl_proxied_free(tlsl_proxied *proxied);
  * or the status to return. *deadline is as for tlsl_conn_settle, verb for the message.
  */
 tlslife_status tlsl_proxied_read(tlslife_conn *conn, int64_t *deadline, const char *verb);
-/* The client's address as the header has it, lent; NULL if there is none. */
-const char *tlsl_proxied_client(const tlslife_conn *conn);
 
 #endif

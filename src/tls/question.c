@@ -6,6 +6,7 @@
  * of the program, and is reported, because an attacker would profit from a policy decision that has
  * no effect.
  */
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <stdbool.h>
@@ -15,10 +16,14 @@
 #include <string.h>
 
 #include "base/certificate.h"
+#include "base/error.h"
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/hello.h"
+#include "tls/hold.h"
+#include "tls/question.h"
 #include "tls/switch.h"
+#include "tls/transport.h"
 #include "tlslife.h"
 
 static tlslife_status check_asked(tlslife_conn *conn, uint8_t answer, const char *verb) {
@@ -158,6 +163,76 @@ tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert) {
         return TLSLIFE_ERROR;
     } else {
         conn->asked.refuse_alert = alert;
+    }
+    return TLSLIFE_OK;
+}
+
+/* --------------------------------------------------------------------------- a peer's certificate */
+
+/*
+ * libssl has no call that sends an alert. In TLS 1.3 a ticket is begun, and its extension fails
+ * with the alert (on_ticket_extension in callbacks.c).
+ */
+static void send_alert_in_ticket(tlslife_conn *conn) {
+    if (SSL_new_session_ticket(conn->ssl) == 1) {
+        SSL_do_handshake(conn->ssl);
+    }
+}
+
+/*
+ * In TLS 1.2, before the server has encrypted anything, the alert is a record in plain text (RFC
+ * 5246 sections 6.2.1 and 7.2).
+ */
+static void send_plain_alert(tlslife_conn *conn) {
+    int version = SSL_version(conn->ssl), alert = conn->asked.refuse_alert;
+    const unsigned char record[] = {
+        SSL3_RT_ALERT, (unsigned char)(version >> 8), (unsigned char)version, 0, 2,
+        SSL3_AL_FATAL, (unsigned char)alert};
+    if (BIO_write(SSL_get_wbio(conn->ssl), record, sizeof record) == (int)sizeof record) {
+        conn->found.alert = alert;
+        conn->found.alert_received = false;
+    }
+}
+
+/*
+ * Ends the connection with a peer that the program refused when libssl's verification was over. A
+ * server sends an alert in TLS 1.3, and in TLS 1.2 before the end of a full handshake; elsewhere
+ * none can be sent. The peer gets no close_notify, because its end must not look clean.
+ */
+static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
+    SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    if (session != NULL) {
+        SSL_CTX_remove_session(conn->origin->ctx, session);
+    }
+    bool blocking = conn->blocking;
+    /* The call does not wait for a refused peer to read the alert. */
+    tlsl_conn_set_waiting(conn, false, conn->timeout_ms);
+    if (held) {
+        send_plain_alert(conn);
+    } else if (SSL_is_server(conn->ssl) && SSL_version(conn->ssl) >= TLS1_3_VERSION) {
+        send_alert_in_ticket(conn);
+    }
+    ERR_clear_error();
+    tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
+    tlslife_error *err = tlsl_conn_error(conn);
+    tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");
+    if (err != NULL) {
+        err->alert = conn->found.alert;
+        err->verify_result = conn->found.verify_result != X509_V_OK
+                                 ? conn->found.verify_result
+                                 : X509_V_ERR_APPLICATION_VERIFICATION;
+        err->verify_depth = 0;
+    }
+    return tlsl_conn_end(conn, TLSLIFE_ERROR);
+}
+
+tlslife_status tlsl_handshake_question(tlslife_conn *conn) {
+    if (conn->asked.verify == TLSL_REFUSED) {
+        return refuse_peer(conn, tlsl_handshake_held(conn));
+    }
+    if (conn->asked.verify != TLSL_ACCEPTED) {
+        conn->asked.verify = TLSL_ASKED;
+        return TLSLIFE_WANT_VERIFY;
     }
     return TLSLIFE_OK;
 }

@@ -21,90 +21,15 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/session_value.h"
 #include "base/error_queue.h"
-#include "tls/callbacks.h"
+#include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/resumption.h"
 #include "tls/settings.h"
-
-void tlsl_set_option(SSL_CTX *ctx, uint64_t option, bool on) {
-    if (on) {
-        SSL_CTX_set_options(ctx, option);
-    } else {
-        SSL_CTX_clear_options(ctx, option);
-    }
-}
+#include "tls/ticket_keys.h"
 
 /* --------------------------------------------------------------------------------- the settings */
-
-/*
- * The kind of resumption in force. A program that gives a cache, and makes no other choice, wants
- * the cache to be used.
- */
-static tlslife_resumption chosen(const tlslife_context *context) {
-    if (context->resumption_given) {
-        return context->resumption;
-    }
-    bool ids = context->role == TLSLIFE_SERVER &&
-               (context->cache != NULL || context->no_ticket == TLSL_SAID_YES);
-    return ids ? TLSLIFE_RESUMPTION_STATEFUL : TLSLIFE_RESUMPTION_BOTH;
-}
-
-bool tlsl_context_may_switch(const tlslife_context *context) {
-    return context->server_names != NULL || (context->questions & TLSLIFE_ASK_HELLO);
-}
-
-static void settle_server(tlslife_context *context) {
-    SSL_CTX *ctx = context->ctx;
-    bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
-    bool replays = context->no_anti_replay == TLSL_SAID_YES;
-    context->gives_once = !off && !replays && SSL_CTX_get_max_early_data(ctx) > 0;
-    /* A host's SSL that is no connection of ours depends on this option alone. */
-    tlsl_set_option(ctx, SSL_OP_NO_TICKET,
-                    off || context->gives_once ||
-                        context->resumption == TLSLIFE_RESUMPTION_STATEFUL);
-    tlsl_set_option(ctx, SSL_OP_NO_ANTI_REPLAY, replays || context->gives_once);
-    /*
-     * Without this mode libssl gives out no ids, and keeps none for the contexts behind this one
-     * either.
-     */
-    bool ids = context->resumption == TLSLIFE_RESUMPTION_BOTH ||
-               context->resumption == TLSLIFE_RESUMPTION_STATEFUL || context->gives_once ||
-               tlsl_context_may_switch(context);
-    SSL_CTX_set_session_cache_mode(ctx, ids ? SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL |
-                                                  SSL_SESS_CACHE_NO_AUTO_CLEAR
-                                            : SSL_SESS_CACHE_OFF);
-}
-
-static void settle_client(tlslife_context *context) {
-    bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
-    tlsl_set_option(context->ctx, SSL_OP_NO_TICKET, off || context->no_ticket == TLSL_SAID_YES);
-    SSL_CTX_set_session_cache_mode(context->ctx,
-                                   off ? SSL_SESS_CACHE_OFF
-                                       : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    tlsl_callbacks_remove_session(context, context->cache != NULL && !off);
-}
-
-void tlsl_resumption_settle(tlslife_context *context) {
-    context->resumption = chosen(context);
-    if (context->role == TLSLIFE_SERVER) {
-        settle_server(context);
-    } else {
-        settle_client(context);
-    }
-}
-
-static void note_option(tlsl_said *said, uint64_t option, uint64_t options, uint64_t values) {
-    if (options & option) {
-        *said = values & option ? TLSL_SAID_YES : TLSL_SAID_NO;
-    }
-}
-
-void tlsl_resumption_note_options(tlslife_context *context, uint64_t options, uint64_t values) {
-    note_option(&context->no_ticket, SSL_OP_NO_TICKET, options, values);
-    note_option(&context->no_anti_replay, SSL_OP_NO_ANTI_REPLAY, options, values);
-    tlsl_resumption_settle(context);
-}
 
 tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache,
                                          tlslife_error *err) {
@@ -159,6 +84,26 @@ tlslife_status tlslife_context_set_num_tickets(tlslife_context *context, size_t 
     return tlsl_settings_settle(context, &before, err);
 }
 
+tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife_ticket_keys *keys,
+                                               tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_CLIENT) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a client's context has no ticket keys: servers make tickets");
+    }
+    tlsl_agreed before;
+    tlsl_settings_before(context, &before);
+    context->ticket_keys = tlslife_ticket_keys_up_ref(keys); /* may be the same ones */
+    tlslife_status status = tlsl_settings_settle(context, &before, err);
+    if (status == TLSLIFE_OK) {
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(context->ctx, tlsl_on_ticket_key);
+    }
+    tlslife_ticket_keys_free(status == TLSLIFE_OK ? before.ticket_keys : keys);
+    return status;
+}
+
 tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint32_t max_early_data,
                                                   tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
@@ -197,6 +142,14 @@ tlslife_cache *tlsl_context_session_cache(tlslife_context *context, bool make) {
 
 /* ---------------------------------------------------------------------------------- a handshake */
 
+tlslife_bytes tlsl_policy_of(const tlslife_conn *conn) {
+    /* The context's number is left out, since it means something in this process only. */
+    if (!SSL_is_server(conn->ssl)) {
+        return (tlslife_bytes){conn->resume.sid_ctx, offsetof(tlsl_client_id, number)};
+    }
+    return (tlslife_bytes){conn->context->sid_ctx, conn->context->sid_ctx_len};
+}
+
 bool tlsl_conn_permits(const tlslife_conn *conn) {
     const tlslife_context *context = conn->context;
     return context->gives_once && conn->origin->ticket_keys != NULL &&
@@ -221,4 +174,20 @@ void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13) {
     } else {
         SSL_clear_options(conn->ssl, SSL_OP_NO_TICKET);
     }
+}
+
+bool tlsl_session_fits(SSL *ssl, const SSL_SESSION *session) {
+    const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(session);
+    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) {
+        return true;
+    }
+    /* A server that gets a session whose cipher is not among those of the ClientHello aborts. */
+    STACK_OF(SSL_CIPHER) *offered = SSL_is_server(ssl) ? NULL : SSL_get1_supported_ciphers(ssl);
+    const STACK_OF(SSL_CIPHER) *known = SSL_is_server(ssl) ? SSL_get_ciphers(ssl) : offered;
+    bool fits = false;
+    for (int i = 0; !fits && i < sk_SSL_CIPHER_num(known); i++) {
+        fits = sk_SSL_CIPHER_value(known, i) == cipher;
+    }
+    sk_SSL_CIPHER_free(offered);
+    return fits;
 }

@@ -41,6 +41,8 @@ tlslife_cache *tlsl_context_session_cache(tlslife_context *context, bool make);
  * and each once.
  */
 bool tlsl_conn_permits(const tlslife_conn *conn);
+/* What the entries of conn's cache are bound to: the policy in force, lent. */
+tlslife_bytes tlsl_policy_of(const tlslife_conn *conn);
 /* Server: whether the context in force keeps and finds sessions of this version by id. */
 bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13);
 /*
@@ -48,5 +50,10 @@ bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13);
  * context is known, and the version all but certainly.
  */
 void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13);
+/*
+ * Whether ssl would agree on the session's cipher in a full handshake, too. A session of TLS 1.3
+ * always fits, because it fixes no cipher.
+ */
+bool tlsl_session_fits(SSL *ssl, const SSL_SESSION *session);
 
 #endif

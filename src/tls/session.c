@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/certificate.h"
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "base/names.h"
@@ -26,7 +25,6 @@
 #include "tls/context.h"
 #include "tls/lookup.h"
 #include "tls/session.h"
-#include "tls/settings.h"
 #include "tls/traced.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
@@ -131,22 +129,6 @@ tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session
     return TLSLIFE_OK;
 }
 
-bool tlsl_session_fits(SSL *ssl, const SSL_SESSION *session) {
-    const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(session);
-    if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) {
-        return true;
-    }
-    /* A server that gets a session whose cipher is not among those of the ClientHello aborts. */
-    STACK_OF(SSL_CIPHER) *offered = SSL_is_server(ssl) ? NULL : SSL_get1_supported_ciphers(ssl);
-    const STACK_OF(SSL_CIPHER) *known = SSL_is_server(ssl) ? SSL_get_ciphers(ssl) : offered;
-    bool fits = false;
-    for (int i = 0; !fits && i < sk_SSL_CIPHER_num(known); i++) {
-        fits = sk_SSL_CIPHER_value(known, i) == cipher;
-    }
-    sk_SSL_CIPHER_free(offered);
-    return fits;
-}
-
 /*
  * Ends a connection from which the program has taken the session. libssl would go on with the NULL
  * and dereference it.
@@ -230,7 +212,7 @@ void tlsl_conn_set_tickets(tlslife_conn *conn) {
     if (!SSL_is_server(conn->ssl) || conn->context->foreign) {
         return;
     }
-    SSL_set_num_tickets(conn->ssl, tlsl_conn_asks_verify(conn) ? 0 : tickets_wanted(conn));
+    SSL_set_num_tickets(conn->ssl, tlsl_asks_verify(conn->context) ? 0 : tickets_wanted(conn));
 }
 
 bool tlsl_conn_release_tickets(tlslife_conn *conn) {

@@ -39,10 +39,5 @@ bool tlsl_conn_has_given_session(const tlslife_conn *conn);
  * TLSLIFE_OK if conn may offer session: its context and host name are the connection's. Else USAGE.
  */
 tlslife_status tlsl_session_check(tlslife_conn *conn, const SSL_SESSION *session);
-/*
- * Whether ssl would agree on the session's cipher in a full handshake, too. A session of TLS 1.3
- * always fits, because it fixes no cipher.
- */
-bool tlsl_session_fits(SSL *ssl, const SSL_SESSION *session);
 
 #endif

@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -29,16 +28,12 @@
 #include "tls/callbacks.h"
 #include "tls/context.h"
 #include "tls/keylog.h"
+#include "tls/policy.h"
 #include "tls/resumption.h"
 #include "tls/settings.h"
 #include "tlslife.h"
 
-/*
- * Limits in bytes, which every OpenSSL from 3.0 on accepts in TLS 1.2 and in TLS 1.3. The buffer
- * for a client's identity must have room for its NUL, too.
- */
-#define PSK_IDENTITY_MAX PSK_MAX_IDENTITY_LEN
-#define PSK_KEY_MAX 256
+/* Limits in bytes. */
 #define OCSP_MAX 65535
 #define CERT_LIST_MAX 16777216
 #define FRAGMENT_MIN 512
@@ -326,37 +321,6 @@ tlslife_status tlslife_context_set_signature_algorithms(tlslife_context *context
 
 /* ----------------------------------------------------------------------------------------- ALPN */
 
-unsigned char *tlsl_alpn_wire(const char *const *protocols, size_t protocols_len, size_t *out_len,
-                              tlslife_error *err) {
-    size_t len = 0;
-    for (size_t i = 0; i < protocols_len; i++) {
-        size_t name_len = strlen(protocols[i]);
-        if (name_len == 0 || name_len > 255) {
-            tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                      "ALPN protocol %zu has %zu bytes; 1 to 255 are lawful", i + 1, name_len);
-            return NULL;
-        }
-        len += 1 + name_len;
-    }
-    if (len == 0 || len > 65535) {
-        tlsl_fail(err, TLSLIFE_ERR_USAGE, "an ALPN list has 1 to 65535 bytes, not %zu", len);
-        return NULL;
-    }
-    unsigned char *wire = malloc(len), *at = wire;
-    if (wire == NULL) {
-        tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
-        return NULL;
-    }
-    for (size_t i = 0; i < protocols_len; i++) {
-        size_t name_len = strlen(protocols[i]);
-        *at++ = (unsigned char)name_len;
-        memcpy(at, protocols[i], name_len);
-        at += name_len;
-    }
-    *out_len = len;
-    return wire;
-}
-
 tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *const *protocols,
                                         size_t protocols_len, tlslife_error *err) {
     size_t len = 0;
@@ -372,51 +336,6 @@ tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *co
     bool ok = context->role == TLSLIFE_SERVER ||
               SSL_CTX_set_alpn_protos(context->ctx, wire, (unsigned)len) == 0;
     return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot set ALPN");
-}
-
-/* ------------------------------------------------------------------------------------------ PSK */
-
-static tlsl_psk *psk_new(const char *identity, const unsigned char *key, size_t key_len) {
-    tlsl_psk *psk = calloc(1, sizeof *psk);
-    if (psk == NULL) {
-        return NULL;
-    }
-    psk->identity = strdup(identity);
-    psk->key = OPENSSL_memdup(key, key_len);
-    psk->key_len = key_len;
-    if (psk->identity == NULL || psk->key == NULL) {
-        OPENSSL_clear_free(psk->key, key_len);
-        free(psk->identity);
-        free(psk);
-        return NULL;
-    }
-    return psk;
-}
-
-tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity,
-                                       const unsigned char *key, size_t key_len,
-                                       tlslife_error *err) {
-    size_t identity_len = strlen(identity);
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    size_t identity_max = PSK_IDENTITY_MAX - (context->role == TLSLIFE_CLIENT);
-    if (identity_len > identity_max || key_len == 0 || key_len > PSK_KEY_MAX) {
-        return tlsl_fail(
-            err, TLSLIFE_ERR_USAGE,
-            "a PSK has an identity of 0 to %zu bytes and a key of 1 to 256, not %zu and %zu",
-            identity_max, identity_len, key_len);
-    }
-    tlsl_psk **end = &context->psk;
-    while (*end != NULL) {
-        end = &(*end)->next;
-    }
-    *end = psk_new(identity, key, key_len);
-    if (*end == NULL) {
-        return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a PSK");
-    }
-    tlsl_callbacks_psk(context);
-    return TLSLIFE_OK;
 }
 
 /* ------------------------------------------------------------------------------------- sessions */

@@ -22,6 +22,7 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/data.h"
+#include "tls/descriptor.h"
 #include "tls/handshake.h"
 #include "tls/traced.h"
 #include "tls/transport.h"

@@ -49,8 +49,7 @@
 #include "cache/seal.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/permit.h"
-#include "tls/settings.h"
+#include "tls/ex_data.h"
 #include "tls/ticket_keys.h"
 #include "tlslife.h"
 
@@ -424,7 +423,9 @@ int tlsl_on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIP
                              : tlsl_ticket_key_at(keys, (int64_t)time(NULL), name, iv, cipher, mac,
                                                   making != 0);
     if (making && conn != NULL) {
-        tlsl_permit_note_ticket(conn, name, iv);
+        memcpy(conn->resume.ticket_head, name, NAME_LEN);
+        memcpy(conn->resume.ticket_head + NAME_LEN, iv, IV_LEN);
+        conn->resume.ticket_made = true;
     }
     if (making || found > 0) {
         return !making && SSL_version(ssl) >= TLS1_3_VERSION ? RENEW : found;
@@ -449,24 +450,4 @@ bool tlsl_ticket_key_known(const tlslife_conn *conn, tlslife_bytes ticket) {
     }
     OPENSSL_cleanse(&key, sizeof key);
     return known;
-}
-
-tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife_ticket_keys *keys,
-                                               tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    if (context->role == TLSLIFE_CLIENT) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "a client's context has no ticket keys: servers make tickets");
-    }
-    tlsl_agreed before;
-    tlsl_settings_before(context, &before);
-    context->ticket_keys = tlslife_ticket_keys_up_ref(keys); /* may be the same ones */
-    tlslife_status status = tlsl_settings_settle(context, &before, err);
-    if (status == TLSLIFE_OK) {
-        SSL_CTX_set_tlsext_ticket_key_evp_cb(context->ctx, tlsl_on_ticket_key);
-    }
-    tlslife_ticket_keys_free(status == TLSLIFE_OK ? before.ticket_keys : keys);
-    return status;
 }

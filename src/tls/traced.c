@@ -20,6 +20,7 @@
 
 #include "tls/callbacks.h"
 #include "tls/conn.h"
+#include "tls/ex_data.h"
 #include "tls/context.h"
 #include "tls/traced.h"
 #include "trace/trace.h"

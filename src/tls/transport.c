@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +26,8 @@
 #include "net/memory.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
-#include "tls/handshake.h"
+#include "tls/descriptor.h"
+#include "tls/hold.h"
 #include "tls/nested.h"
 #include "tls/proxied.h"
 #include "tls/traced.h"
@@ -83,6 +83,25 @@ void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms) {
         /* Without a deadline the kernel can wait, within the read or write. */
         tlsl_fd_set_waits(SSL_get_rbio(conn->ssl), waits_without_end(conn));
     }
+}
+
+void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking) {
+    tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
+}
+
+bool tlslife_conn_blocking(const tlslife_conn *conn) {
+    return conn->blocking;
+}
+
+void tlslife_conn_set_timeout_ms(tlslife_conn *conn, int timeout_ms) {
+    tlsl_conn_set_waiting(conn, conn->blocking, timeout_ms < 0 ? -1 : timeout_ms);
+    if (conn->transport.dial != NULL) {
+        tlsl_dial_set_deadline(conn->transport.dial, tlsl_deadline(conn->timeout_ms));
+    }
+}
+
+int tlslife_conn_timeout_ms(const tlslife_conn *conn) {
+    return conn->timeout_ms;
 }
 
 static void install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind) {
@@ -141,25 +160,6 @@ tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd) {
     return use_fds(conn, fd, fd, true);
 }
 
-/* The descriptor of the transport in one direction, or -1. */
-static int fd_for(const tlslife_conn *conn, bool writing) {
-    switch ((tlsl_transport_kind)conn->transport.kind) {
-    case TLSL_FD:
-        return writing ? tlsl_fd_write(SSL_get_wbio(conn->ssl))
-                       : tlsl_fd_read(SSL_get_rbio(conn->ssl));
-    case TLSL_FOREIGN: return writing ? SSL_get_wfd(conn->ssl) : SSL_get_rfd(conn->ssl);
-    default: return -1;
-    }
-}
-
-int tlslife_conn_fd(const tlslife_conn *conn) {
-    if (conn->transport.dial != NULL) {
-        bool writing;
-        return tlsl_dial_fd(conn->transport.dial, &writing);
-    }
-    return fd_for(tlsl_outermost(conn), false);
-}
-
 static int store_fd(const tlslife_conn *conn, bool *out_writing, int *out_timeout_ms) {
     tlslife_lookup lookup;
     if (!tlslife_conn_lookup(conn, &lookup)) {
@@ -200,17 +200,7 @@ int tlslife_conn_wait_fd(const tlslife_conn *conn, tlslife_status want, bool *ou
     if (conn->transport.kind == TLSL_FD) {
         tlsl_fd_push(SSL_get_wbio(conn->ssl));
     }
-    return fd_for(conn, *out_writing);
-}
-
-bool tlslife_conn_peer_address(const tlslife_conn *conn, char *out, size_t out_len) {
-    const char *client = tlsl_proxied_client(tlsl_outermost(conn));
-    int fd = tlslife_conn_fd(conn);
-    if (client != NULL) {
-        int needed = snprintf(out, out_len, "%s", client);
-        return needed > 0 && (size_t)needed < out_len;
-    }
-    return fd >= 0 && tlsl_peer_address(fd, out, out_len);
+    return tlsl_conn_fd_for(conn, *out_writing);
 }
 
 /* ----------------------------------------------------------------------------------------- dial */

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,16 +24,16 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "cache/cache.h"
-#include "net/fd.h"
-#include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/context.h"
-#include "tls/handshake.h"
+#include "tls/descriptor.h"
 #include "tls/hint.h"
+#include "tls/hold.h"
 #include "tls/keylog.h"
 #include "tls/lookup.h"
 #include "tls/nested.h"
 #include "tls/permit.h"
+#include "tls/question.h"
 #include "tls/traced.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
@@ -207,54 +206,6 @@ tlslife_status tlsl_conn_carries(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                           "%s on a connection that carries another: close the inner one first",
                           verb);
-}
-
-tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
-    if (conn->final_status != TLSLIFE_OK) {
-        return tlsl_conn_final_status(conn);
-    }
-    if (conn->transport.inner != NULL) {
-        return tlsl_conn_carries(conn, verb);
-    }
-    if (conn->asked.verify != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl)) {
-        /* A client certificate came after the handshake, and the program is asked before data. */
-        return tlslife_conn_handshake(conn);
-    }
-    if (conn->open) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s without a transport, which was closed",
-                              verb);
-    }
-    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                          "%s before the handshake is done: call %s until it returns ok", verb,
-                          SSL_is_server(conn->ssl) ? "accept" : "connect");
-}
-
-static int fd_to_wait_for(const tlslife_conn *conn, bool reading) {
-    if (conn->transport.kind == TLSL_FOREIGN) {
-        return reading ? SSL_get_rfd(conn->ssl) : SSL_get_wfd(conn->ssl);
-    }
-    return reading ? tlsl_fd_read(SSL_get_rbio(conn->ssl)) : tlsl_fd_write(SSL_get_wbio(conn->ssl));
-}
-
-tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t *deadline) {
-    bool reading = status == TLSLIFE_WANT_READ;
-    const tlslife_conn *outermost = tlsl_outermost(conn);
-    if (!conn->blocking || (!reading && status != TLSLIFE_WANT_WRITE) ||
-        outermost->transport.kind == TLSL_MEMORY) {
-        return status;
-    }
-    if (*deadline == TLSL_DEADLINE_UNSET) {
-        *deadline = tlsl_deadline(conn->timeout_ms);
-    }
-    uint64_t since = tlsl_waits(conn, reading ? "read" : "write");
-    tlslife_status waited =
-        tlsl_wait_fd(fd_to_wait_for(outermost, reading), reading ? POLLIN : POLLOUT, *deadline);
-    int failure = errno;
-    tlsl_waited(conn, reading ? "read" : "write", since);
-    if (waited == TLSLIFE_ERROR) {
-        tlsl_fail_system(tlsl_conn_error(conn), failure, "waiting for the transport failed");
-    }
-    return waited;
 }
 
 tlslife_status tlsl_conn_settle(tlslife_conn *conn, int ret, int64_t *deadline, const char *verb) {
