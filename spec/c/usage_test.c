@@ -168,6 +168,10 @@ static void numbers_of_a_context_have_ranges(void) {
     REFUSED(tlslife_context_set_ocsp_request(server, true, &err));
     REFUSED(tlslife_context_set_dh_params_pem(client, "", 0, &err));
     REFUSED(tlslife_context_set_dane(server, false, &err));
+    REFUSED(tlslife_context_set_crl_check(server, (tlslife_crl_check)7, &err));
+    REFUSED(tlslife_context_set_max_cert_list(server, 0, &err));
+    REFUSED(tlslife_context_set_max_send_fragment(server, 511, &err));
+    REFUSED(tlslife_context_set_max_send_fragment(server, 16385, &err));
     REFUSED(tlslife_context_set_option(server, "NO_SUCH", true, &err));
     REFUSED(tlslife_context_set_mode(server, "NO_SUCH", true, &err));
     REFUSED(tlslife_context_set_mode(server, "ASYNC", true, &err));
@@ -500,6 +504,61 @@ static void verbs_have_their_time(void) {
     tlslife_context_free(clients);
 }
 
+/* More than any source may have. */
+static void sources_have_a_length(void) {
+    tlslife_context *client = new_context(TLSLIFE_CLIENT);
+    size_t len = (size_t)16 * 1024 * 1024 + 1;
+    char *bytes = calloc(1, len);
+    CHECK(bytes != NULL);
+    REFUSED_AS(TLSLIFE_ERR_INPUT, tlslife_context_add_ca_pem(client, bytes, len, &err));
+    free(bytes);
+    tlslife_context_free(client);
+}
+
+static void proxies_have_addresses(void) {
+    static const char *const right = "10.0.0.0/8",
+                             *const wrong[] = {"10.0.0.1/8",
+                                               "10.0.0.0/33",
+                                               "::/129",
+                                               "10.0.0.0/",
+                                               "10.0.0.0/8x",
+                                               "a.example",
+                                               "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000"};
+    tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 1, false, NULL);
+    if (!CHECK(listener != NULL)) {
+        return;
+    }
+    REFUSED(tlslife_listener_set_proxy_protocol(listener, 4, &right, 1, &err));
+    REFUSED(tlslife_listener_set_proxy_protocol(listener, TLSLIFE_PROXY_V1, NULL, 0, &err));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        REFUSED(
+            tlslife_listener_set_proxy_protocol(listener, TLSLIFE_PROXY_V1, &wrong[i], 1, &err));
+    }
+    CHECK(tlslife_listener_set_proxy_protocol(listener, TLSLIFE_PROXY_V1, &right, 1, &err) ==
+          TLSLIFE_OK);
+    tlslife_listener_free(listener);
+}
+
+/* plain_read, plain_write and unread. */
+static void plain_bytes_have_their_time(void) {
+    char byte = 0;
+    size_t len = 0;
+    tlslife_context *clients = new_context(TLSLIFE_CLIENT);
+    tlslife_conn *conn = new_conn(clients);
+    REFUSED_BY(conn, tlslife_conn_plain_read(conn, &byte, 1, &len)); /* it has no transport */
+    CHECK(tlslife_conn_set_memory(conn, 0) == TLSLIFE_OK);
+    REFUSED_BY(conn, tlslife_conn_plain_read(conn, &byte, 0, &len));
+    CHECK(tlslife_conn_set_hostname(conn, "localhost") == TLSLIFE_OK);
+    CHECK(tlslife_conn_feed(conn, "no record of TLS", 16, &len) == TLSLIFE_OK && len == 16);
+    tlslife_conn_set_blocking(conn, false);
+    CHECK(tlslife_conn_connect(conn) == TLSLIFE_ERROR);
+    CHECK(tlslife_conn_plain_read(conn, &byte, 1, &len) != TLSLIFE_OK);
+    CHECK(tlslife_conn_plain_write(conn, "x", 1, &len) != TLSLIFE_OK && len == 0);
+    CHECK(tlslife_conn_unread(conn, "x", 1) != TLSLIFE_OK);
+    tlslife_conn_free(conn);
+    tlslife_context_free(clients);
+}
+
 int main(void) {
     if (!identity_make(&identity)) {
         abort();
@@ -515,5 +574,8 @@ int main(void) {
     redis_takes_no_context_with_a_cache();
     nothing_was_asked();
     verbs_have_their_time();
+    sources_have_a_length();
+    proxies_have_addresses();
+    plain_bytes_have_their_time();
     return checks_end();
 }

@@ -629,7 +629,7 @@ local function must(result, message, err)
     return result
 end
 local server = must(tls.context {role = "server", certificate = host.certificate,
-    private_key = host.key, cache = cache, ticket_keys = ticket_keys})
+    private_key = host.key, cache = cache, ticket_keys = ticket_keys, resumption = "both"})
 local client = must(tls.context {role = "client", ca = host.certificate})
 local a, b = must(client:connection()), must(server:connection())
 a:set_blocking(false) b:set_blocking(false)
