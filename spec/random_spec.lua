@@ -122,6 +122,12 @@ local FOUND_FLEETS = {
         [[restart(1, "same")]],
         [[visit(1, 1, {})]],
     },
+    ["a server of early data gives a client of TLS 1.2 an id, under ticket keys, too"] = {
+        [[home(1, {kind = "tickets", keys = "derived"}) server(1, {home = 1, early = true})]],
+        [[cache(1, {}) client(1, {cache = 1, version = "TLSv1.2", no_ticket = true})]],
+        [[visit(1, 1, {})]],
+        [[visit(1, 1, {})]],
+    },
     ["a session that expired while its connection lasted is called expired"] = {
         [[home(1, {kind = "tickets"}) server(1, {home = 1, version = "TLSv1.2"})]],
         [[cache(1, {}) client(1, {cache = 1, lifetime = 65})]],

@@ -9,7 +9,7 @@
 local CLIENTS, SERVERS = {1, 2, 3}, {4, 5, 6}
 local ENDS = {{11, 12}, {13, 14}, {15, 16}}
 local COPIES, SESSIONS, COROUTINES = {17, 18}, {21, 22, 23, 24}, {41, 42, 43}
-local SERVER, WORKERS = 51, 52
+local SERVER, WORKERS, TRACE = 51, 52, 53
 local CACHES, STORE, KEYRING, TICKET_KEYS, LISTENER, BUFFER, POLLER = {31, 32}, 33, 35, 36, 37,
     38, 39
 local SLOTS = {1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 17, 18, 21, 22, 23, 24, 31, 32, 33, 35, 36,
@@ -33,7 +33,8 @@ local METHODS = {
         "peer_certificates", "finished", "peer_finished", "export_keying_material", "ocsp_response",
         "take_keylog", "pollfd",
         "events", "timeout", "cancel", "idle", "resumption", "set_ticket_data", "ticket_data",
-        "plain_read", "plain_write", "unread", "proxy_address"},
+        "plain_read", "plain_write", "unread", "proxy_address", "set_dane", "add_tlsa", "trace",
+        "local_certificates", "verify_errors", "cipher_description", "cipher_bits"},
     context = {"connection", "conf", "role", "session_id_context", "import_session", "up_ref",
         "free"},
     session = {"id", "time", "timeout", "set_timeout", "ticket", "ticket_lifetime", "protocol",
@@ -49,7 +50,8 @@ local METHODS = {
     poller = {"watch", "events", "fd", "close"},
 }
 local FUNCTIONS = {"context", "listen", "pair", "cache", "shared", "redis", "keyring",
-    "ticket_keys", "loop", "type", "split_address", "server"}
+    "ticket_keys", "loop", "type", "split_address", "server", "trace", "fingerprint", "issued",
+    "class", "socket", "certificate"}
 local OPTIONS = {"role", "certificate", "private_key", "passphrase", "ca", "client_ca", "verify",
     "verify_depth", "verify_host",
     "min_version", "max_version", "ciphers", "ciphersuites", "groups", "signature_algorithms",
@@ -59,7 +61,7 @@ local OPTIONS = {"role", "certificate", "private_key", "passphrase", "ca", "clie
     "quiet_shutdown", "max_early_data", "post_handshake_auth", "cache", "ticket_keys",
     "on_hello", "on_certificate",
     "on_verify", "verify_all", "crl", "crl_check", "partial_chain", "max_cert_list", "dh_auto",
-    "max_send_fragment", "keylog"}
+    "max_send_fragment", "keylog", "purpose", "dane", "dh_params", "trace"}
 
 -- What no honest call passes. Deadlines are never among them, since nil and large ones wait.
 local ODD = {"nil", "true", "false", "0/0", "1/0", "-1/0", "-1", "0", "1", "3", "1.5", "2^53",
@@ -206,6 +208,17 @@ local LIFE = {
     {1, plain "@:set_hostname('localhost')"}, {1, plain "@:set_hostname('a.example')"},
     {1, plain "@:set_alpn {'a'}"},
     {1, plain "@:set_num_tickets(3)"}, {1, plain "@:set_groups('P-384')"},
+    {1, plain "@:set_dane('localhost')"},
+    {1, plain "@:add_tlsa(3, 1, 1, ('d'):rep(32))"}, {1, plain "@:add_tlsa(2, 0, 0, der.cert)"},
+    {1, function(self)
+        return ("%s = %s or tls.trace {bytes = 4096, secrets = %s}; %s:trace(%s)"):format(
+            slot(TRACE), slot(TRACE), self:pick {"true", "false"}, self:conn(), slot(TRACE))
+    end},
+    {1, plain "@:trace(nil)"}, {1, function() return slot(TRACE) .. ":next()" end},
+    {1, function(self)
+        return ("%s:%s()"):format(slot(TRACE), self:pick {"lost", "epoch", "up_ref", "free"})
+    end},
+    {1, plain "local s = tls.socket(@); s:settimeout(0); s:send('x'); s:receive(5)"},
 }
 
 local SESSION = {
@@ -242,6 +255,7 @@ local LATER = {
     {3, plain "@:request_client_certificate()"},
     {3, function(self) return ("%s:write_early(text(1, 10))"):format(self:conn()) end},
     {3, plain "@:read_early()"}, {2, plain "@:accept_early()"},
+    {1, with_mate "@:connect(); move(@, &); &:accept_early(); &:write('early'); &:read(100)"},
     {1, plain "@:export_keying_material(16, 'EXPERIMENTAL-x')"},
 }
 
@@ -483,6 +497,8 @@ function G:client_context(n, plainly)
         {rare(10), "session_timeout = 1"},
         {rare(8), "crl = p.crl_file"}, {rare(2), "crl = p.crl_file, crl_check = 'chain'"},
         {rare(3), "partial_chain = true"}, {rare(3), "max_cert_list = 100"},
+        {rare(3), "dane = true, resumption = 'off'"}, {rare(4), "purpose = 'any'"},
+        {rare(6), "trace = tls.trace {secrets = true}"},
         {rare(4), "max_send_fragment = 512"},
     }, ("role = 'client', ca = p.ca_pem, timeout = 0.01%s"):format(
         self.version and ", max_version = '" .. self.version .. "'" or "")))
@@ -530,7 +546,7 @@ function G:server_context(n, plainly)
         {rare(2), "options = {NO_TICKET = true}"},
         {rare(10, "again"), "options = {ALLOW_CLIENT_RENEGOTIATION = true}"},
         {rare(3), "max_cert_list = 100"}, {rare(4), "max_send_fragment = 512"},
-        {rare(3), "dh_auto = true"},
+        {rare(3), "dh_auto = true"}, {rare(6), "trace = tls.trace {bytes = 4096}"},
     }, "role = 'server', timeout = 0.01, " .. (self:chance(rare(15))
         and "certificate = der.cert, private_key = der.key"
         or "certificate = p.server_cert, private_key = p.server_key") ..

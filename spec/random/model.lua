@@ -44,16 +44,19 @@ end
 
 --- A session that allows early data may be used once, unless it is a ticket under keys of ours:
 -- then its early data may, for which it has a permit.
-local function gives_once(home, options, version)
-    local kind = home.options.kind
-    return options.early and kind ~= "off" and version ~= TWO
-        and (kind == "stateful" or not home.options.keys)
+local function gives_once(home)
+    return home.options.kind == "stateful" or not home.options.keys
+end
+
+local function set_early(server, version)
+    server.early = server.options.early and server.home.options.kind ~= "off" and version ~= TWO
+    server.once = server.early and gives_once(server.home)
 end
 
 local function set_version(server, version)
-    server.version, server.once = version, gives_once(server.home, server.options, version)
-    for _, other in pairs(server.names) do other.once = gives_once(server.home, other.options,
-        version) end
+    server.version = version
+    set_early(server, version)
+    for _, other in pairs(server.names) do set_early(other, version) end
 end
 
 --- A server's context. By name: home, version (the newest), num_tickets, policy (any text), early
@@ -336,8 +339,8 @@ local function end_of_two(self, life, offer, renewed)
     life.record = new_record(self, life, lifetime)
     if not by_ticket and keeps_ids(server, TWO) then
         put_id(life.origin, server, life.record)
-    elseif not by_ticket and not server.once and not next(server.names) then
-        -- the server gives no id. Where it has a cache of its own, it gives one that leads nowhere
+    elseif not by_ticket and not server.early and not next(server.names) then
+        -- the server gives no id. Where early data need ids, it gives one that leads nowhere
         return
     end
     arrives(self, life, make(self, life, life.record, by_ticket, by_ticket and lifetime or 0))

@@ -34,7 +34,7 @@ local GETTERS = {
     session = {"id", "time", "timeout", "ticket", "ticket_lifetime", "protocol", "cipher",
         "hostname", "alpn", "max_early_data", "is_resumable"},
     context = {"role"}, cache = {"stats"}, store = {"wait"}, keyring = {}, ticket_keys = {},
-    listener = {},
+    listener = {}, trace = {"lost", "epoch"},
 }
 local COSTLY = {connection = {"peer_certificates"}, session = {"peer_certificate"}}
 
@@ -301,13 +301,15 @@ local function wrap_all()
     wrap_kind(tls.cache(), counts("get", "take"))
     wrap_kind(tls.keyring {("k"):rep(32)}, counts())
     wrap_kind(tls.ticket_keys {}, counts())
+    wrap_kind(tls.trace {}, counts())
     wrap_kind(tls.redis {port = 1}, counts())
     local listener = assert(tls.listen("127.0.0.1", 0))
     wrap(debug.getmetatable(listener).__index, hands_out, "accept")
     listener:close()
     wrapped = {}
     for name, value in pairs(tls) do wrapped[name] = value end
-    wrap(wrapped, hands_out, "context", "cache", "shared", "redis", "keyring", "ticket_keys")
+    wrap(wrapped, hands_out, "context", "cache", "shared", "redis", "keyring", "ticket_keys",
+        "trace")
 end
 
 -- ------------------------------------------------------------------------------ what lines may use
