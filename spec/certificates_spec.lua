@@ -150,11 +150,15 @@ describe("DANE", function()
         return digest
     end)()
 
-    local function try(options, name, ...)
+    local function with_records(options, name, ...)
         local client = assert(pair.client(options):connection())
-        local server = assert(pair.server():connection())
         client:set_dane(name)
         for _, record in ipairs {...} do assert(client:add_tlsa(table.unpack(record))) end
+        return client
+    end
+
+    local function handshake(client)
+        local server = assert(pair.server():connection())
         tls.pair(client, server)
         client:set_blocking(false)
         server:set_blocking(false)
@@ -165,6 +169,10 @@ describe("DANE", function()
             if ok or err then break end
         end
         return client, ok, why, err
+    end
+
+    local function try(...)
+        return handshake(with_records(...))
     end
 
     it("accepts the key that a record names, under no CA that is trusted", function()
@@ -185,6 +193,17 @@ describe("DANE", function()
         local _, named = try({dane = "no_ee_namechecks", ca = p.other_ca_file}, "elsewhere.example",
             {3, 1, 1, public})
         assert.is_true(named)
+    end)
+
+    it("is copied by dup, with its records", function()
+        local options = {dane = true, ca = p.other_ca_file}
+        local first = with_records(options, "localhost", {3, 1, 1, public})
+        local _, ok, why = handshake(first:dup())
+        assert.is_true(ok, why)
+        local second = with_records({dane = true}, "localhost", {3, 1, 1, ("x"):rep(32)})
+        local _, refused, _, err = handshake(second:dup())
+        assert.is_nil(refused)
+        assert.equal("verify", err.code)
     end)
 
     it("is lawful before the handshake, in a context with DANE", function()
