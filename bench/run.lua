@@ -28,8 +28,8 @@ local VALUES <const> = { ["--rounds"] = "rounds", ["--only"] = "only", ["--plain
 
 local function usage(message)
     io.stderr:write(message, "\nusage: run.lua ",
-        "[cache [full] | server | anchors | luasec | idle [CONNECTIONS]] [--rounds n] [--only text] ",
-        "[--careless] [--json] [--check] [--page] [--plain path]\n")
+        "[cache [full] | server | anchors | luasec | idle [CONNECTIONS]] [--rounds n] ",
+        "[--only text] [--careless] [--json] [--check] [--page] [--plain path]\n")
     os.exit(2)
 end
 

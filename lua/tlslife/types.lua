@@ -419,7 +419,8 @@ function tlslife.server(options) end
 ---context's max_early_data is 16384 then, unless it says otherwise. See docs/serving.md
 ---@field early_data boolean?
 ---called after the handshake, or with early_data at the first early data. When it returns, the
----connection is closed with close_notify, and freed. What it raises is logged with its traceback and ends this connection only
+---connection is closed with close_notify, and freed. What it raises is logged with its traceback
+---and ends this connection only
 ---@field handler fun(conn: tlslife.Connection, server: tlslife.Server)
 ---default 1, this process. More: that many processes, which this one starts, passes its signals to,
 ---and replaces when they end
@@ -912,11 +913,12 @@ function Connection:write_early(data, i) end
 ---@return tlslife.Error? err
 function Connection:read_early(n) end
 
----Server: makes the handshake as accept does, but returns true as soon as early data have come. Then
----read gives early data first, and makes the rest of the handshake before it gives what follows.
----write sends at once, before the client's Finished; where the policy verifies clients, or the early
----data are over, it makes the handshake first. So do handshake, which keeps early data to be read,
----shutdown and close. With on_verify early data are rejected. Source: SSL_read_early_data(3).
+---Server: makes the handshake as accept does, but returns true as soon as early data have come.
+---Then read gives early data first, and makes the rest of the handshake before it gives what
+---follows. write sends at once, before the client's Finished; where the policy verifies clients, or
+---the early data are over, it makes the handshake first. So do handshake, which keeps early data to
+---be read, shutdown and close. With on_verify early data are rejected. Source:
+---SSL_read_early_data(3).
 ---@return boolean? ok
 ---@return string? message
 ---@return tlslife.Error? err

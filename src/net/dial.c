@@ -298,7 +298,7 @@ static void begin_attempt(tlsl_dial *dial) {
     plan(dial);
 }
 
-/* Looks after all attempts. Returns the socket of one that is connected, which is taken off, or -1. */
+/* Looks after all attempts. Takes off the socket of one that is connected and returns it, or -1. */
 static int look(tlsl_dial *dial) {
     for (int i = 0; i < dial->fds_len;) {
         int fd = dial->fds[i], result = continue_connect(fd);

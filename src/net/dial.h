@@ -27,8 +27,8 @@ bool tlsl_dial_is(const tlsl_dial *dial, const char *host, const char *service);
 /*
  * Continues without waiting. OK: *out_fd is the connected socket, now the caller's. WANT_READ (the
  * name is being resolved, a Unix socket's backlog is full, or several addresses are being tried) or
- * WANT_WRITE: wait for tlsl_dial_fd, but no longer than until tlsl_dial_until. TIMEOUT: the deadline has passed. ERROR: there is no
- * such name, or every address has failed.
+ * WANT_WRITE: wait for tlsl_dial_fd, but no longer than until tlsl_dial_until. TIMEOUT: the
+ * deadline has passed. ERROR: there is no such name, or every address has failed.
  */
 tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err);
 int tlsl_dial_fd(const tlsl_dial *dial, bool *out_writing);

@@ -72,7 +72,7 @@ static bool has_ended(const tlslife_conn *outer) {
            outer->transport.inner_status == TLSLIFE_TRUNCATED;
 }
 
-/* Once the stream has ended that stays the status: libssl then writes an alert, which may succeed. */
+/* The end of the stream stays the status, even if an alert that libssl writes then succeeds. */
 static void leave(tlslife_conn *outer, const visit *here, tlslife_status status) {
     tlsl_conn_set_waiting(outer, here->blocking, outer->timeout_ms);
     outer->transport.inner = here->inner;

@@ -167,7 +167,7 @@ tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert) {
     return TLSLIFE_OK;
 }
 
-/* --------------------------------------------------------------------------- a peer's certificate */
+/* ------------------------------------------------------------------------- a peer's certificate */
 
 /*
  * libssl has no call that sends an alert. In TLS 1.3 a ticket is begun, and its extension fails

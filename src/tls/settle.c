@@ -1,6 +1,6 @@
 /*
- * settle.c: what follows from the settings of a context as soon as one of them has changed: the kind
- * of resumption in force, or that they contradict each other and the change is taken back.
+ * settle.c: what follows from the settings of a context as soon as one of them has changed: the
+ * kind of resumption in force, or that they contradict each other and the change is taken back.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>

@@ -380,7 +380,7 @@ tlslife_status tlslife_conn_set_connection(tlslife_conn *conn, tlslife_conn *out
     return TLSLIFE_OK;
 }
 
-/* -------------------------------------------------------------------------------- feed and drain */
+/* ------------------------------------------------------------------------------- feed and drain */
 
 static tlslife_status not_by_hand(tlslife_conn *conn, const char *verb) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s needs the transport of set_memory", verb);

@@ -87,8 +87,8 @@ text.dim { fill: var(--dim); }
 <aside><div id="details" aria-live="polite"></div>
 <div class="keys"><h2>Keys</h2>
 <p><kbd>←</kbd> <kbd>→</kbd> connection, <kbd>↑</kbd> <kbd>↓</kbd> event,
-<kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>f</kbd> all, <kbd>Page ↑</kbd> <kbd>Page ↓</kbd> move, <kbd>m</kbd> time,
-<kbd>w</kbd> lanes, <kbd>/</kbd> filter, <kbd>p</kbd> print</p>
+<kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>f</kbd> all, <kbd>Page ↑</kbd> <kbd>Page ↓</kbd> move,
+<kbd>m</kbd> time, <kbd>w</kbd> lanes, <kbd>/</kbd> filter, <kbd>p</kbd> print</p>
 <h2>Signs</h2><p>Bars beside a line are calls, and within them, yellow, waits. The strips are the
 shutdown mask (light: sent or received, dark: both) and the session in use (grey: not resumable
 yet, green: resumable, red: not any more). Green dots tie a resumed connection to the one whose
@@ -419,7 +419,8 @@ function drawTies(w) {
     if (w < 40 && chosen && chosen !== t.to && chosen !== t.from.lane) continue;
     const x1 = middle(t.from.lane), x2 = middle(t.to), y1 = y(t.from.at), y2 = y(t.to.hello.at);
     const path = make("path", {class: "tie", "data-from": t.from.lane.number,
-      "data-to": t.to.number, d: `M${x1},${y1} C${x1},${(y1 + y2) / 2} ${x2},${(y1 + y2) / 2} ${x2},${y2}`}, g);
+      "data-to": t.to.number,
+      d: `M${x1},${y1} C${x1},${(y1 + y2) / 2} ${x2},${(y1 + y2) / 2} ${x2},${y2}`}, g);
     if (y2 < TOP || y1 > size().h) path.remove();
     else make("title", {}, path, t.to.number + " resumed the session of " + t.from.lane.number);
   }
