@@ -274,6 +274,29 @@ scenes.getters = {
     end,
 }
 
+--- TLS in TLS: what fails in one layer is no bytes of the other.
+scenes.nested = {
+    make = both,
+    use = function(things)
+        local client, server = joined(things)
+        shake(client, server)
+        local a, b = must(things.client:connection()), must(things.server:connection())
+        a:set_blocking(false)
+        b:set_blocking(false)
+        a:set_hostname "localhost"
+        a:set_connection(client)
+        b:set_connection(server)
+        shake(a, b)
+        send(a, b, ("inner"):rep(5000))
+        send(b, a, "back")
+        finish(a, b)
+        a:close()
+        b:close()
+        send(client, server, "outer")
+        finish(client, server)
+    end,
+}
+
 --- A program that ignores every failure. A server of another name, or one that nobody trusts, is
 -- never accepted.
 scenes.stranger = {

@@ -282,10 +282,17 @@ local TRANSPORT = {
     {1, plain "@:set_memory(100)"}, {1, with_mate "@:set_fd(&:fd())"},
     {2, with_mate "sockets(@, &)"}, {2, with_mate "lend(@, &)"}, {1, with_mate "pipes(@, &)"},
     {1, with_mate "@:set_connection(&)"},
-    {4, function(self)
-        local a, b = self:pick(ENDS), self:pick(ENDS)
-        return ("%s:set_connection(%s); %s:set_connection(%s)"):format(slot(a[1]), slot(b[1]),
-            slot(a[2]), slot(b[2]))
+    {8, function(self) -- one pair within another
+        local inner, outer = ENDS[2], ENDS[1]
+        local words = {a = slot(inner[1]), b = slot(inner[2]), c = slot(outer[1]),
+            d = slot(outer[2])}
+        return (self:pick {
+            "@a:set_connection(@c); @b:set_connection(@d); drive(@a, @b)",
+            "@c:clear(); @d:clear(); tls.pair(@c, @d); drive(@c, @d); " ..
+            "@a = @c:context():connection(); @b = @d:context():connection(); " ..
+            "@a:set_blocking(false); @b:set_blocking(false); @a:set_hostname('localhost'); " ..
+            "@a:set_connection(@c); @b:set_connection(@d); drive(@a, @b)",
+        }:gsub("@(%l)", words))
     end},
     {1, function() return "hang_up()" end},
     {1, function() return ("%s = adopt(%s)"):format(slot(LISTENER), slot(LISTENER)) end},
