@@ -1,13 +1,13 @@
 --- What a program that was linked to the shared library counts on: its functions with the types of
 -- their arguments, the members of structures, and the values of constants, as the headers have
--- them. spec/abi.txt has what was recorded, under the soname that it was recorded for.
+-- them. cmake/abi.txt has what was recorded, under the soname that it was recorded for.
 --
 --   lua5.4 spec/support/abi.lua --record     as ./dev abi does
 --
 -- What is new is recorded and breaks nobody. What has changed or gone would break programs that
 -- were linked to a release, so that it is recorded only under another soname.
 
-local abi = {path = "spec/abi.txt"}
+local abi = {path = "cmake/abi.txt"}
 
 local HEADERS <const> = {"include/tlslife.h", "include/tlslife_openssl.h"}
 
