@@ -25,7 +25,6 @@ for _, row in ipairs(transports.rows) do
     describe(row.name, function()
         for _, column in ipairs(columns) do
             it("in " .. column.name, function()
-                if row.missing then return pending(row.missing) end
                 local contexts = transports.contexts(pki)
                 if not column.yields then
                     local server, address = other_process(row)

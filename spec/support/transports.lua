@@ -3,8 +3,7 @@
 --
 -- A row: name; address: what its server listens at; options: of the listener; client(conn, context)
 -- and server(conn, context): what each does until TLS begins, and the connection that speaks it
--- then, if that is another one; check(conn): on the server, after the handshake; missing: why it
--- cannot be tried.
+-- then, if that is another one; check(conn): on the server, after the handshake.
 
 local tls = require "tlslife"
 
@@ -61,6 +60,40 @@ local all = {
         server = offer_tls,
         check = function(conn) assert(conn:peer_address() == FROM, conn:peer_address()) end,
     },
+    {
+        name = "TLS in TLS", address = "127.0.0.1:0",
+        client = function(conn, context)
+            assert(conn:connect())
+            local inner = assert(context:connection())
+            inner:set_hostname "localhost"
+            assert(inner:set_connection(conn))
+            return inner
+        end,
+        server = function(conn, context)
+            assert(conn:accept())
+            local inner = assert(context:connection())
+            assert(inner:set_connection(conn))
+            return inner
+        end,
+    },
+    {
+        name = "STARTTLS within TLS", address = "unix",
+        client = function(conn, context)
+            assert(conn:connect())
+            local inner = assert(context:connection())
+            inner:set_hostname "localhost"
+            assert(inner:set_connection(conn))
+            ask_for_tls(inner)
+            return inner
+        end,
+        server = function(conn, context)
+            assert(conn:accept())
+            local inner = assert(context:connection())
+            assert(inner:set_connection(conn))
+            offer_tls(inner)
+            return inner
+        end,
+    },
 }
 transports.rows = all
 
@@ -108,6 +141,7 @@ function transports.visit(row, context, address)
     assert(over:write(BLOCK) == #BLOCK)
     read_block(over)
     assert(over:close(SECONDS) == "done")
+    if over ~= conn then assert(conn:close(SECONDS) == "done") end -- close_notify at each layer
 end
 
 --- The server's part, for one client.
@@ -120,6 +154,10 @@ function transports.attend(row, context, listener)
     assert(over:write(BLOCK) == #BLOCK)
     assert(select(2, over:read()) == "closed")
     assert(over:close(SECONDS) == "done")
+    if over ~= conn then
+        assert(select(2, conn:read()) == "closed")
+        assert(conn:close(SECONDS) == "done")
+    end
 end
 
 --- A server in a process of its own, in blocking code, for one client.
