@@ -117,6 +117,22 @@ describe("a PROXY header", function()
         end
     end)
 
+    it("is refused or names another, whichever byte is another one, and never what was meant",
+        function()
+        for _, case in ipairs {GOOD[1], GOOD[6]} do
+            for at = 1, #case[1] do
+                local byte = string.char(case[1]:byte(at) ~ (at % 3 == 0 and 128 or 1))
+                local forged = case[1]:sub(1, at - 1) .. byte .. case[1]:sub(at + 1)
+                local address, why = judge(forged)
+                if not address then assert.truthy(why:find "PROXY header", why) end
+                -- the addresses and ports of the proxy are in the header, too
+                local other = address and address ~= case[2]
+                local theirs = case == GOOD[1] and at > 22 or case == GOOD[6] and at > 20
+                assert(not address or other or theirs, ("byte %d: %q"):format(at, forged))
+            end
+        end
+    end)
+
     it("may be cut anywhere: then it is none", function()
         for _, case in ipairs {GOOD[1], GOOD[4], GOOD[6], GOOD[8]} do
             for len = 0, #case[1] - 1 do
