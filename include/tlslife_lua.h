@@ -88,6 +88,13 @@ TLSLIFE_API tlslife_trace *tlslife_lua_check_trace(lua_State *L, int idx);
 TLSLIFE_API tlslife_trace *tlslife_lua_test_trace(lua_State *L, int idx);
 
 /*
+ * Sets the key log of the contexts that tls.context{} will make in this state without an option
+ * keylog: a file, or a FIFO, as tlslife_context_set_keylog takes it, or NULL for none. The path is
+ * copied. Such a context is not made ("input") where the file cannot be opened.
+ */
+TLSLIFE_API void tlslife_lua_set_keylog(lua_State *L, const char *path);
+
+/*
  * Pushes the three values that a failed call of the module returns: nil, message and err (a
  * tlslife.Error). Returns 3.
  */

@@ -176,3 +176,106 @@ describe("the lines of a key log", function()
         assert.equal(1, torn)
     end)
 end)
+
+describe("SSLKEYLOGFILE", function()
+    -- What the program prints to stdout and stderr, with handshakes in a state of its own and, where
+    -- it is told so, in a thread's.
+    local HANDSHAKES = [[
+        local tls = require "tlslife"
+        local cert, key, ca, option = ...
+        local server = assert(tls.context {role = "server", certificate = cert, private_key = key,
+            keylog = false})
+        local client, message = tls.context {role = "client", ca = ca, keylog = load(option)()}
+        if not client then io.write("no context: ", message) os.exit(3) end
+        local a, b = client:connection(), server:connection()
+        a:set_blocking(false)
+        b:set_blocking(false)
+        a:set_hostname "localhost"
+        tls.pair(a, b)
+        for _ = 1, 4 do a:connect() b:accept() end
+        assert(a:handshake_done())
+        io.write "alive"
+    ]]
+
+    local function handshakes(file, option, words)
+        local command = {program.path, timeout = 20, environment = {SSLKEYLOGFILE = file}}
+        for _, word in ipairs(words or {}) do command[#command + 1] = word end
+        local chunk = process.spill(path_of "chunk", HANDSHAKES)
+        for _, word in ipairs {chunk, p.server_cert_file, p.server_key_file, p.ca_file,
+            option or "return nil"} do command[#command + 1] = word end
+        local code, output = process.run(command)
+        return code, output
+    end
+
+    local function lines(path)
+        return select(2, (process.slurp(path) or ""):gsub("[%u_%d]+ %x+ %x+\n", ""))
+    end
+
+    if not program.ours then return end
+
+    it("makes the program's contexts log their keys, and say so", function()
+        local path = path_of "environment"
+        local code, output = handshakes(path)
+        assert.equal(0, code, output)
+        assert.truthy(output:find("SSLKEYLOGFILE: the keys of connections go to " .. path, 1, true))
+        assert.truthy(output:find "alive", output)
+        assert.equal(5, lines(path))
+        local _, mode = process.run {"stat", "-c", "%a", path}
+        assert.equal("600\n", mode)
+    end)
+
+    it("gives way to an option", function()
+        local path, other = path_of "environment", path_of "option"
+        assert.equal(0, (handshakes(path, ("return %q"):format(other))))
+        assert.same({0, 5}, {lines(path), lines(other)})
+        assert.equal(0, (handshakes(path, "return false")))
+        assert.equal(0, lines(path))
+    end)
+
+    it("is not looked at with -E, nor where it is empty", function()
+        local path = path_of "environment"
+        local code, output = handshakes(path, nil, {"-E"})
+        assert.equal(0, code, output)
+        assert.equal("alive", output)
+        assert.is_nil(process.slurp(path))
+        code, output = handshakes ""
+        assert.equal(0, code, output)
+        assert.equal("alive", output)
+    end)
+
+    it("that is unfit is told, and does no harm", function()
+        local path = path_of "open"
+        sh("umask 0; touch %s; chmod 644 %s", path, path)
+        local code, output = handshakes(path)
+        assert.equal(0, code, output)
+        assert.truthy(output:find("SSLKEYLOGFILE is not used: " .. path, 1, true), output)
+        assert.truthy(output:find("others may read", 1, true), output)
+        assert.truthy(output:find "alive", output)
+        assert.equal(0, lines(path))
+    end)
+
+    it("may be a FIFO, of which its reader sees one end", function()
+        local path = path_of "fifo"
+        sh("mkfifo -m 600 %s", path)
+        local reader = process.start {"sh", "-c", "cat \"$1\"; echo the end", "sh", path}
+        local code, output
+        for _ = 1, 50 do -- until the reader has opened it
+            code, output = handshakes(path)
+            if output:find "go to" then break end
+        end
+        assert.equal(0, code, output)
+        assert.equal(0, reader:wait(10))
+        local read = reader:output()
+        assert.equal(5, select(2, read:gsub("[%u_%d]+ %x+ %x+\n", "")), read)
+    end)
+
+    it("holds in the program's threads", function()
+        local path = path_of "threads"
+        local code, output = process.run {program.path, "spec/host_threads.lua",
+            p.server_cert_file, p.server_key_file, p.ca_file, timeout = 60,
+            environment = {SSLKEYLOGFILE = path}}
+        assert.equal(0, code, output)
+        assert.equal(1, select(2, output:gsub("SSLKEYLOGFILE", "")), output)
+        assert.is_true(lines(path) >= 40)
+    end)
+end)

@@ -73,6 +73,14 @@ bool host_run_command(lua_State *L, const host_options *given);
 
 void host_preload(lua_State *L); /* puts the module and its Lua files into package.preload */
 
+/* -- keylog.c */
+
+/* Looks at SSLKEYLOGFILE, once, in the first thread. */
+void host_find_keylog(const host_options *given);
+void host_close_keylog(void); /* when the main state is closed */
+/* Has the contexts of this state log their keys, if SSLKEYLOGFILE asks for it. May raise. */
+void host_log_keys(lua_State *L);
+
 /* -- prompt.c */
 
 void host_prompt(lua_State *L); /* reads, runs and prints lines until the end of stdin */

@@ -119,6 +119,7 @@ static int run(lua_State *L) {
     if (given->version) {
         print_version();
     }
+    host_find_keylog(given);
     host_open(L, given);
     if (!host_run_words(L, given)) {
         return 0;
@@ -151,5 +152,6 @@ int main(int argc, char **argv) {
     int status = lua_pcall(L, 1, 1, 0);
     bool good = host_report(L, status) == LUA_OK && lua_toboolean(L, -1);
     host_state_close(L);
+    host_close_keylog();
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

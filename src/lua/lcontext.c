@@ -10,6 +10,20 @@
  */
 #include "options.h"
 
+/* Sets the key log of the state (tlslife_lua_set_keylog), unless an option says otherwise. */
+static bool set_state_keylog(tlb_setting *s) {
+    lua_State *L = s->L;
+    bool ok = true;
+    s->what = "the program's key log";
+    tlb_push_state(L);
+    if (lua_getiuservalue(L, -1, TLB_STATE_KEYLOG) == LUA_TSTRING &&
+        tlb_push_option(s, "keylog") == LUA_TNIL) {
+        ok = tlslife_context_set_keylog(s->context, lua_tostring(L, -2), &s->err) == TLSLIFE_OK;
+    }
+    lua_settop(L, TLB_MADE);
+    return ok;
+}
+
 /*
  * The userdata has the context before any option is set, so the collector frees it if a setter
  * raises.
@@ -28,7 +42,7 @@ int tlb_context_new(lua_State *L) {
         return tlb_fail(L, &s.err, NULL);
     }
     tlb_fill(L, &tlb_context_type, s.context);
-    if (!tlb_set_options(&s, tlb_context_options)) {
+    if (!tlb_set_options(&s, tlb_context_options) || !set_state_keylog(&s)) {
         tlb_release(L, TLB_MADE, &tlb_context_type);
         return tlb_fail(L, &s.err, s.what);
     }

@@ -87,6 +87,14 @@ static void open_module(lua_State *L) {
     lua_pop(L, 1);
 }
 
+void tlslife_lua_set_keylog(lua_State *L, const char *path) {
+    open_module(L);
+    tlb_push_state(L);
+    lua_pushstring(L, path);
+    lua_setiuservalue(L, -2, TLB_STATE_KEYLOG);
+    lua_pop(L, 1);
+}
+
 static void push(lua_State *L, const tlb_type *type, void *object) {
     open_module(L);
     tlb_push(L, type, object);
