@@ -445,8 +445,11 @@ static const char *expected(int wanted) {
 
 static tlslife_status fail_locked(const tlsl_source *source, const findings *found,
                                   tlslife_error *err) {
-    const char *why = found->passphrase == NULL ? "is encrypted: give its passphrase"
-                                                : "is encrypted, and the passphrase is wrong";
+    const char *why = found->passphrase != NULL ? "is encrypted, and the passphrase is wrong"
+                      : found->wanted & TLSL_WANTED_KEY
+                          ? "is encrypted: give its passphrase"
+                          : "is encrypted, and the passphrase is a private key's: "
+                            "have both taken from there, or decrypt it";
     return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s %s", source->name, why);
 }
 

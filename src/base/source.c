@@ -73,14 +73,27 @@ tlsl_source tlsl_source_of(const void *bytes, size_t len, const char *name) {
     return source;
 }
 
+/* What is there instead of a file that is read. */
+static tlslife_status fail_unfit(const struct stat *about, const tlsl_source *source,
+                                 tlslife_error *err) {
+    char size[48];
+    (void)snprintf(size, sizeof size, "has %lld bytes", (long long)about->st_size);
+    const char *what = S_ISREG(about->st_mode)    ? size
+                       : S_ISDIR(about->st_mode)  ? "is a directory"
+                       : S_ISFIFO(about->st_mode) ? "is a FIFO"
+                                                  : "is a device";
+    return tlsl_fail(err, TLSLIFE_ERR_INPUT,
+                     "%s %s, and a regular file of at most 16 MiB was expected", source->name,
+                     what);
+}
+
 static tlslife_status read_all(int fd, tlsl_source *source, tlslife_error *err) {
     struct stat status;
     if (fstat(fd, &status) != 0) {
         return tlsl_fail_system(err, errno, "cannot read %s", source->name);
     }
     if (!S_ISREG(status.st_mode) || (size_t)status.st_size > TLSL_SOURCE_MAX) {
-        return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s is no regular file of at most 16 MiB",
-                         source->name);
+        return fail_unfit(&status, source, err);
     }
     source->owned = true;
     source->bytes = malloc((size_t)status.st_size + 1);
