@@ -202,6 +202,9 @@ typedef struct tlslife_certificate {
     int64_t not_after;    /* seconds since 1970, UTC */
     char *names;          /* subjectAltName: "DNS:a.example,IP:127.0.0.1", or "" */
     char fingerprint[65]; /* SHA-256 of the DER, lower-case hexadecimal */
+    char key_type[32];    /* of the public key, as OpenSSL names it: "RSA", "EC", "ED25519"; or "" */
+    int key_bits;         /* its size (EVP_PKEY_get_bits(3)), or 0 where OpenSSL cannot read it */
+    char key_group[32];   /* the curve of an EC key, "prime256v1"; else "" */
 } tlslife_certificate;
 
 /* Frees what the struct holds and zeroes it. Safe on a zeroed struct. */
@@ -310,7 +313,7 @@ enum { /* protocol versions, as on the wire */
  * context for the connections to come. Of two settings that contradict each other, the later one
  * fails with USAGE: tickets and the option NO_TICKET; resumption OFF and a cache, ticket keys,
  * tickets or early data; versions that an option excludes; early data without TLS 1.3; verify_host
- * where no peer is verified. So does a setting marked "Client:" or "Server:" in a context of the
+ * or ocsp_verify where no peer is verified; ocsp_verify without a request. So does a setting marked "Client:" or "Server:" in a context of the
  * other role. A call that fails so changes nothing.
  */
 TLSLIFE_API tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err);
@@ -528,6 +531,13 @@ TLSLIFE_API tlslife_status tlslife_context_add_server_name(tlslife_context *cont
 TLSLIFE_API tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *identity,
     const unsigned char *key, size_t key_len, tlslife_error *err);
 
+/*
+ * Server: sets the hint that TLS 1.2 sends to clients that use a PSK, 0..256 bytes.
+ * tlslife_conn_psk_identity_hint gives it. Source: SSL_CTX_use_psk_identity_hint(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_psk_identity_hint(tlslife_context *context,
+    const char *hint, tlslife_error *err);
+
 /* ---- [4.4] Contexts: sessions */
 
 /*
@@ -612,10 +622,28 @@ TLSLIFE_API tlslife_status tlslife_context_set_ocsp_response_file(tlslife_contex
 
 /*
  * Client: sets whether to ask for an OCSP response (default false). tlslife_conn_ocsp_response
- * gives it.
+ * gives it; tlslife_context_set_ocsp_verify has it verified.
  */
 TLSLIFE_API tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool request,
     tlslife_error *err);
+
+/*
+ * Client: sets whether the OCSP response that the server staples to its certificate is verified,
+ * and asks for it. NONE is the default. OPTIONAL refuses a response that is not good, and none only
+ * where the certificate demands one (RFC 7633, must-staple). REQUIRED refuses none, too. A response
+ * is good if it is signed by the certificate's issuer, or by a certificate for OCSP that this
+ * issuer has signed, says of this certificate that it is good, and is of this time: within its two
+ * dates, give or take 5 minutes, or not older than 7 days where it has only the first.
+ *
+ * The response is verified after tlslife_conn_answer_verify, whose answer does not override it. The
+ * server gets the alert bad_certificate_status_response, and the error is VERIFY with
+ * X509_V_ERR_CERT_REVOKED or X509_V_ERR_OCSP_*. A server that resumes sends no response, so a
+ * session, which resumes only where the same is demanded, may outlive a revocation by its timeout.
+ * Intermediate CAs are not asked about. USAGE where the peer is not verified, or no response is
+ * asked for. Source: OCSP_basic_verify(3), SSL_CTX_set_tlsext_status_cb(3).
+ */
+TLSLIFE_API tlslife_status tlslife_context_set_ocsp_verify(tlslife_context *context,
+    tlslife_verify verify, tlslife_error *err);
 
 /*
  * Appends key-log lines (the NSS format) to a file, one write(2) a line, after the call that made
@@ -978,7 +1006,12 @@ TLSLIFE_API tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const c
 /* The host name as it was set, in lower case, or NULL. */
 TLSLIFE_API const char *tlslife_conn_hostname(const tlslife_conn *conn);
 
-/* Does what tlslife_context_set_alpn does, for one client connection. */
+/*
+ * Does what tlslife_context_set_alpn does, for one connection. protocols_len 0: a client offers no
+ * protocol, and a server chooses none, also where its context would. A client sets it before the
+ * handshake. A server may set it until it chooses, while WANT_HELLO waits at the latest; what is set
+ * there is not kept by clear.
+ */
 TLSLIFE_API tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols,
     size_t protocols_len);
 
@@ -1270,7 +1303,11 @@ TLSLIFE_API tlslife_status tlslife_conn_answer_hello(tlslife_conn *conn, tlslife
 TLSLIFE_API tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn,
     tlslife_context *context);
 
-/* Client: how many CA names are in the peer's certificate request. */
+/*
+ * How many CA names the peer has sent: a server in its certificate request, a client of TLS 1.3 in
+ * its ClientHello (most clients send none). They are known while WANT_CERTIFICATE waits, and when
+ * the handshake is done. Source: SSL_get0_peer_CA_list(3).
+ */
 TLSLIFE_API size_t tlslife_conn_ca_names_len(tlslife_conn *conn);
 
 /* One of these names (RFC 2253), lent until the next call, or NULL past the end. */
@@ -1279,7 +1316,8 @@ TLSLIFE_API const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index);
 /*
  * Answers WANT_VERIFY: accepts or refuses the peer.
  *
- * A client is asked in the handshake. When it refuses, libssl chooses the alert.
+ * A client is asked in the handshake. When it refuses, libssl chooses the alert that fits the verify
+ * result, unless tlslife_conn_refuse names one.
  *
  * A server is asked before the end of a full TLS 1.2 handshake, and in TLS 1.3 after it, because
  * libssl suspends verification on the client's side only. Nothing can be read or written until the
@@ -1294,7 +1332,10 @@ TLSLIFE_API tlslife_status tlslife_conn_answer_verify(tlslife_conn *conn, bool a
 
 /*
  * Answers any question: ends the handshake with this alert (RFC 8446 section 6; for example 112,
- * unrecognized_name). On a client libssl chooses the alert. The pending call, made again, fails.
+ * unrecognized_name). The pending call, made again, fails. In a renegotiation, and for a
+ * certificate that is asked for after the handshake, libssl sends the alert: a client's refusal of
+ * the server gets the nearest that it has for a certificate, or handshake_failure, and a
+ * certificate that is not presented internal_error.
  */
 TLSLIFE_API tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert);
 
@@ -1624,8 +1665,58 @@ TLSLIFE_API int tlslife_conn_cipher_bits(const tlslife_conn *conn, int *out_algo
 /* "x25519", or NULL where no group was used. */
 TLSLIFE_API const char *tlslife_conn_group(const tlslife_conn *conn);
 
+/*
+ * Write the signature algorithm by which we, or the peer, proved possession of a certificate's key
+ * in the last handshake that was not resumed, in the form that
+ * tlslife_context_set_signature_algorithms takes: "ECDSA+SHA256", "RSA-PSS+SHA256", "ed25519". 64
+ * bytes are enough. Return false where nothing was signed: in a resumed handshake, with a PSK, by a
+ * client without a certificate, by a server with RSA key exchange.
+ * Source: SSL_get_peer_signature_type_nid(3), SSL_get_peer_signature_nid(3).
+ */
+TLSLIFE_API bool tlslife_conn_signature_algorithm(const tlslife_conn *conn, char *out,
+    size_t out_len);
+TLSLIFE_API bool tlslife_conn_peer_signature_algorithm(const tlslife_conn *conn, char *out,
+    size_t out_len);
+
+/*
+ * OpenSSL's names of the cipher suites that the client offers, in its order, joined by ":". On a
+ * client they are known in every state; on a server when the handshake is done and did not resume a
+ * TLS 1.2 session, without those that OpenSSL does not know. NULL when they are not known, or
+ * memory is short. The caller frees it with tlslife_string_free. Source: SSL_get_client_ciphers(3), SSL_get1_supported_ciphers(3).
+ */
+TLSLIFE_API char *tlslife_conn_offered_ciphers(const tlslife_conn *conn);
+
+/*
+ * Whether the keys depend on the whole handshake: by the extended master secret (RFC 7627), or as
+ * they always do in TLS 1.3, where OpenSSL says 0. Source: SSL_get_extms_support(3).
+ */
+TLSLIFE_API bool tlslife_conn_extended_master_secret(const tlslife_conn *conn);
+
+/*
+ * Whether a HelloRetryRequest was sent or received (RFC 8446 section 4.1.4), which costs a round
+ * trip. false on a connection of tlslife_conn_from_ssl.
+ */
+TLSLIFE_API bool tlslife_conn_hello_retry(const tlslife_conn *conn);
+
+/*
+ * Whether the peer knows secure renegotiation (RFC 5746). TLS 1.3 has none: false.
+ * Source: SSL_get_secure_renegotiation_support(3).
+ */
+TLSLIFE_API bool tlslife_conn_secure_renegotiation(const tlslife_conn *conn);
+
+/*
+ * How many renegotiations are done, whoever began them; SSL_num_renegotiations counts only our own.
+ */
+TLSLIFE_API unsigned tlslife_conn_num_renegotiations(const tlslife_conn *conn);
+
 /* The protocol that was agreed on, lent. Returns false when there is none. */
 TLSLIFE_API bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out);
+
+/*
+ * The hint by which a server of TLS 1.2 says which PSK it expects, lent, or NULL.
+ * Source: SSL_get_psk_identity_hint(3).
+ */
+TLSLIFE_API const char *tlslife_conn_psk_identity_hint(const tlslife_conn *conn);
 
 /*
  * The server name (SNI), on both sides, from the ClientHello on. On a server it is the name in the

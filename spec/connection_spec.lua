@@ -225,6 +225,8 @@ describe("dup, setter by setter,", function()
                 server = context "server", hostname = false}
             conn:set_session(context "client":import_session(cache.session:export()))
         end},
+        ["set_alpn of none"] = {"client", function(conn) conn:set_alpn {} end},
+        ["set_alpn of a server"] = {"server", function(conn) conn:set_alpn {} end},
         set_num_tickets = {"server", function(conn) conn:set_num_tickets(5) end},
         set_ticket_data = {"server", function(conn) conn:set_ticket_data "data\0 of its own" end},
         set_blocking = {"client", function(conn) conn:set_blocking(false) end},
@@ -740,7 +742,15 @@ describe("a certificate", function()
         assert.truthy(table.concat(leaf.names, " "):find("DNS:localhost IP:127.0.0.1", 1, true))
         assert.truthy(table.concat(leaf.names, " "):find("DNS:*.b.example", 1, true))
         assert.truthy(leaf.fingerprint:match "^%x+$" and #leaf.fingerprint == 64)
+        assert.same({"EC", 256, "prime256v1"}, {leaf.key_type, leaf.key_bits, leaf.key_group})
         assert.equal((p.server_leaf:gsub("%s", "")), (leaf.pem:gsub("%s", "")))
         assert.equal("0", leaf.der:sub(1, 1))
+    end)
+
+    it("says what kind of key it has, and of how many bits", function()
+        local rsa = pair.connect({server = {certificate = p.rsa_cert, private_key = p.rsa_key}})
+            :peer_certificates()[1]
+        assert.same({"RSA", 2048}, {rsa.key_type, rsa.key_bits})
+        assert.is_nil(rsa.key_group)
     end)
 end)

@@ -17,12 +17,15 @@ local TOLD = {
     local_certificates = "maybe",
     resumption = "always", alpn = "always", peer_certificates = "always", group = "maybe",
     ocsp_response = "maybe",
-    ticket_data = "maybe",
+    ticket_data = "maybe", signature_algorithm = "maybe", peer_signature_algorithm = "maybe",
+    ca_names = "maybe", extended_master_secret = "always", hello_retry = "always",
+    secure_renegotiation = "always", psk_identity_hint = "maybe",
 }
 local OTHERS = {
     "blocking", "context", "early", "early_data_status", "error", "events", "fd", "get_shutdown",
     "get_timeout", "handshake_done",
-    "has_pending", "hostname", "idle", "inner", "is_server", "outer", "peer_address", "pending",
+    "has_pending", "hostname", "idle", "inner", "is_server", "num_renegotiations",
+    "offered_ciphers", "outer", "peer_address", "pending",
     "proxy_address",
     "pollfd", "quiet_shutdown",
     "renegotiate_pending", "server_name", "session", "session_reused", "state", "state_text",

@@ -402,6 +402,71 @@ describe("ALPN", function()
         assert.equal("b", client:alpn())
         expect.raises("handshake", client.set_alpn, client, {"a"})
     end)
+
+    it("of a client's connection may be none", function()
+        local client, server = pair.connect {client = {alpn = {"a"}}, server = {alpn = {"a"}},
+            setup = function(client) client:set_alpn {} end}
+        assert.is_nil(client:alpn() or server:alpn())
+    end)
+
+    for _, version in ipairs(pair.VERSIONS) do
+        -- What a server chooses for a client that offers a, b, where its context prefers b and its
+        -- connection sets what the function says.
+        local function chosen(set, options)
+            options = options or {}
+            options.alpn = {"b", "a"}
+            local c, s, client, server = pair.try {
+                client = {alpn = {"a", "b"}, max_version = version}, server = options,
+                setup = set and function(_, server) set(server) end}
+            if s[1] then
+                assert.equal(client:alpn(), server:alpn())
+                return server:alpn()
+            end
+            return {expect.fails("alert", table.unpack(c)).alert, s[3].alert}
+        end
+
+        it("is chosen for a server's connection, " .. version, function()
+            local NONE = {"no_application_protocol", "no_application_protocol"}
+            assert.equal("b", chosen())
+            assert.equal("a", chosen(function(server) server:set_alpn {"a", "b"} end))
+            assert.same(NONE, chosen(function(server) server:set_alpn {"c"} end))
+            assert.is_nil(chosen(function(server) server:set_alpn {} end))
+            local function in_hook(protocols, set)
+                return chosen(set, {on_hello = function(conn) conn:set_alpn(protocols) end})
+            end
+            assert.equal("a", in_hook {"a"})
+            assert.same(NONE, in_hook {"c"})
+            assert.is_nil(in_hook {})
+            assert.is_nil(in_hook({}, function(server) server:set_alpn {"a"} end))
+        end)
+
+        it("is chosen over that of the context which on_hello chose, " .. version, function()
+            local other = pair.server {alpn = {"b"}}
+            assert.equal("a", chosen(nil, {on_hello = function(conn)
+                conn:set_alpn {"a"}
+                return other
+            end}))
+        end)
+
+        it("that was chosen in a hook is not kept by clear, " .. version, function()
+            local hello = {}
+            local client, server = pair.connect {
+                client = {alpn = {"a", "b"}, max_version = version},
+                server = {alpn = {"b"}, on_hello = function(conn, one)
+                    hello[#hello + 1] = one.alpn[1]
+                    if #hello == 1 then conn:set_alpn {"a"} end
+                end}}
+            assert.equal("a", server:alpn())
+            expect.raises("before the protocol is chosen", server.set_alpn, server, {"a"})
+            pair.finish(client, server)
+            client:clear()
+            client:set_session(nil)
+            server:clear()
+            tls.pair(client, server)
+            pair.drive(client, server)
+            assert.equal("b", server:alpn())
+        end)
+    end
 end)
 
 describe("ciphers and groups", function()
@@ -468,6 +533,18 @@ describe("a pre-shared key", function()
             assert.equal(version, client:version())
             assert.is_nil(client:peer_certificates())
             assert.equal("hello", pair.send(client, server, "hello"))
+        end)
+
+        it("has a hint of the server's in TLS 1.2: " .. version, function()
+            for _, hint in ipairs {"which key?", "", ("h"):rep(256)} do
+                local client, server = pair.connect {
+                    client = {psk = KEY, max_version = version, ciphers = "PSK+AESGCM:@SECLEVEL=1"},
+                    server = {psk = KEY, psk_identity_hint = hint, certificate = pair.none,
+                        private_key = pair.none, ciphers = "PSK+AESGCM:@SECLEVEL=1"}}
+                local told = version == "TLSv1.2" and hint ~= "" and hint or nil
+                assert.equal(told, client:psk_identity_hint())
+                server:free()
+            end
         end)
 
         it("that is another fails, " .. version, function()

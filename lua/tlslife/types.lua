@@ -60,6 +60,9 @@ local tlslife = {}
 ---@field not_after integer seconds since 1970
 ---@field names string[] subjectAltName, {"DNS:a.example", "IP:127.0.0.1"}
 ---@field fingerprint string SHA-256 of the DER, hexadecimal
+---@field key_type string? of the public key: "RSA", "EC", "ED25519"; nil if OpenSSL cannot read it
+---@field key_bits integer? the size of the key. Source: EVP_PKEY_get_bits(3)
+---@field key_group string? the curve of an EC key, "prime256v1"
 ---@field pem string
 ---@field der string
 
@@ -154,6 +157,8 @@ local tlslife = {}
 ---server: contexts by server name (SNI), "a.example" or "*.example"
 ---@field server_names table<string, tlslife.Context>?
 ---@field psk tlslife.Psk|tlslife.Psk[]|nil pre-shared keys; a client offers the first
+---server: what TLS 1.2 says to clients that use a PSK. Source: SSL_CTX_use_psk_identity_hint(3)
+---@field psk_identity_hint string?
 ---"both": tickets, and ids for clients of TLS 1.2 that take none; "tickets"; "stateful": ids;
 ---"off". Default: "both", or "stateful" with a cache or the option NO_TICKET
 ---@field resumption "both"|"tickets"|"stateful"|"off"|nil
@@ -162,6 +167,10 @@ local tlslife = {}
 ---@field session_id_context string? server: 1..32 bytes; default: derived from the policy
 ---@field ocsp_response string? server: the response to staple, DER, or a file of it
 ---@field ocsp_request boolean? client: whether to ask for an OCSP response; default false
+---client: whether the OCSP response that the server staples is verified. "optional": one that came
+---must be good, and must come where the certificate demands it (must-staple). "required" (true): it
+---must come. Asks for one. Default: "none" (false). See docs/keys.md
+---@field ocsp_verify boolean|"none"|"optional"|"required"|nil
 ---a file of mode 0600 to append key-log lines to, or a FIFO that has its reader; true: the lines
 ---wait for conn:take_keylog()
 ---@field keylog string|boolean|nil
@@ -180,13 +189,13 @@ local tlslife = {}
 ---server: chooses the context for a ClientHello. nil keeps the context in force. false refuses,
 ---with the alert that is named ("unrecognized_name"). May yield
 ---@field on_hello tlslife.OnHello?
----chooses the context whose certificate we present. nil keeps that of this context. Not asked when
----a session resumes. May yield
+---chooses the context whose certificate we present. nil keeps that of this context. false refuses,
+---with the alert that is named ("handshake_failure"). Not asked when a session resumes. May yield
 ---@field on_certificate tlslife.OnCertificate?
 ---decides whether a peer is acceptable that the built-in verification accepted, also a resumed
----one. false refuses: on a server with the alert that is named ("access_denied"), or the one that
----fits the verify result; on a client libssl chooses the alert. A resumed TLS 1.2 client and a
----resumed server get no alert and no close_notify. May yield
+---one. false refuses, with the alert that is named ("access_denied"), or the one that fits the
+---verify result. A resumed TLS 1.2 client and a resumed server get no alert and no close_notify.
+---May yield
 ---@field on_verify tlslife.OnVerify?
 ---with on_verify: also for peers that the built-in verification refused; the hook decides
 ---@field verify_all boolean?
@@ -655,7 +664,9 @@ function Connection:set_hostname(hostname) end
 ---@return string?
 function Connection:hostname() end
 
----Sets the protocols that this client's connection offers by ALPN, in order.
+---Sets the protocols for ALPN of this connection, in order; an empty list means none, and answers
+---none. A server may set it until it chooses, in on_hello at the latest; what is set there is not
+---kept by clear.
 ---@param protocols string[]
 ---@return true
 function Connection:set_alpn(protocols) end
@@ -1048,9 +1059,55 @@ function Connection:cipher() end
 ---@return string?
 function Connection:group() end
 
+---The algorithm by which we have signed the handshake, as signature_algorithms takes it
+---("ECDSA+SHA256", "RSA-PSS+SHA256", "ed25519"); nil where we signed nothing: a handshake that
+---resumed or used a PSK, a client without a certificate, a server with RSA key exchange.
+---Source: SSL_get_signature_type_nid(3).
+---@return string?
+function Connection:signature_algorithm() end
+
+---The algorithm by which the peer has signed it. Source: SSL_get_peer_signature_type_nid(3).
+---@return string?
+function Connection:peer_signature_algorithm() end
+
+---OpenSSL's names of the cipher suites that the client offers, in its order. A client's connection
+---knows them always, a server's when the handshake is done and did not resume a TLS 1.2 session.
+---Source: SSL_get_client_ciphers(3), SSL_get1_supported_ciphers(3).
+---@return string[]?
+function Connection:offered_ciphers() end
+
+---Names (RFC 2253) of the CAs that the server would accept, on a client; on a server those that the
+---client has sent, which few clients of TLS 1.3 do. nil if there are none.
+---Source: SSL_get0_peer_CA_list(3).
+---@return string[]?
+function Connection:ca_names() end
+
+---Whether the keys depend on the whole handshake: by the extended master secret (RFC 7627), or in
+---TLS 1.3, where they always do. Source: SSL_get_extms_support(3).
+---@return boolean?
+function Connection:extended_master_secret() end
+
+---Whether the server has sent a HelloRetryRequest, which costs a round trip.
+---@return boolean?
+function Connection:hello_retry() end
+
+---Whether the peer knows secure renegotiation (RFC 5746); false in TLS 1.3.
+---Source: SSL_get_secure_renegotiation_support(3).
+---@return boolean?
+function Connection:secure_renegotiation() end
+
+---How many renegotiations are done, whoever began them.
+---@return integer
+function Connection:num_renegotiations() end
+
 ---The protocol that was agreed on.
 ---@return string?
 function Connection:alpn() end
+
+---The hint by which a server of TLS 1.2 says which PSK it expects.
+---Source: SSL_get_psk_identity_hint(3).
+---@return string?
+function Connection:psk_identity_hint() end
 
 ---The server name (SNI), on both sides. On a server it is that of this handshake, also where the
 ---resumed session was made with another. Source: SSL_get_servername(3).

@@ -118,7 +118,7 @@ CALL(tlslife_conn_set_trace) {
 
 CALL(tlslife_conn_set_alpn) {
     static const char *const protocols[] = {"h2"};
-    (void)tlslife_conn_set_alpn(h->own->client, protocols, 1);
+    (void)tlslife_conn_set_alpn(either(h), protocols, pick(h, 2));
 }
 
 CALL(tlslife_conn_from_ssl) {
@@ -503,6 +503,20 @@ CALL(tlslife_conn_take_keylog) {
         (void)function(either(h), argument); \
     }
 
+CALL(tlslife_conn_signature_algorithm) {
+    char name[64];
+    (void)tlslife_conn_signature_algorithm(either(h), name, sizeof name);
+}
+
+CALL(tlslife_conn_peer_signature_algorithm) {
+    char name[64];
+    (void)tlslife_conn_peer_signature_algorithm(either(h), name, sizeof name);
+}
+
+CALL(tlslife_conn_offered_ciphers) {
+    tlslife_string_free(tlslife_conn_offered_ciphers(either(h)));
+}
+
 WITH(tlslife_conn_set_hostname, "localhost")
 PLAIN(tlslife_conn_hostname)
 WITH(tlslife_conn_set_groups, "P-256")
@@ -541,6 +555,11 @@ PLAIN(tlslife_conn_is_server)
 PLAIN(tlslife_conn_version)
 PLAIN(tlslife_conn_cipher)
 PLAIN(tlslife_conn_group)
+PLAIN(tlslife_conn_extended_master_secret)
+PLAIN(tlslife_conn_hello_retry)
+PLAIN(tlslife_conn_secure_renegotiation)
+PLAIN(tlslife_conn_num_renegotiations)
+PLAIN(tlslife_conn_psk_identity_hint)
 PLAIN(tlslife_conn_server_name)
 PLAIN(tlslife_conn_verify_result)
 PLAIN(tlslife_conn_peer_certificates_len)
@@ -728,6 +747,14 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_version),
     CONN(tlslife_conn_cipher),
     CONN(tlslife_conn_group),
+    CONN(tlslife_conn_signature_algorithm),
+    CONN(tlslife_conn_peer_signature_algorithm),
+    CONN(tlslife_conn_offered_ciphers),
+    CONN(tlslife_conn_extended_master_secret),
+    CONN(tlslife_conn_hello_retry),
+    CONN(tlslife_conn_secure_renegotiation),
+    CONN(tlslife_conn_num_renegotiations),
+    CONN(tlslife_conn_psk_identity_hint),
     CONN(tlslife_conn_server_name),
     CONN(tlslife_conn_verify_result),
     CONN(tlslife_conn_peer_certificates_len),

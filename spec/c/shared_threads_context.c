@@ -107,6 +107,7 @@ REFUSED(tlslife_context_set_groups, "P-256")
 REFUSED(tlslife_context_set_signature_algorithms, "ECDSA+SHA256")
 REFUSED(tlslife_context_add_server_name, "a.example", h->server)
 REFUSED(tlslife_context_add_psk, "someone", some_bytes, 10)
+REFUSED(tlslife_context_set_psk_identity_hint, "hint")
 REFUSED(tlslife_context_set_resumption, TLSLIFE_RESUMPTION_OFF)
 REFUSED(tlslife_context_set_num_tickets, 1)
 REFUSED(tlslife_context_set_session_timeout, 100)
@@ -116,6 +117,7 @@ REFUSED(tlslife_context_set_ticket_keys, h->ticket_keys)
 REFUSED(tlslife_context_set_ocsp_response, some_bytes, 10)
 REFUSED(tlslife_context_set_ocsp_response_file, h->world->certificate)
 REFUSED(tlslife_context_set_ocsp_request, true)
+REFUSED(tlslife_context_set_ocsp_verify, TLSLIFE_VERIFY_NONE)
 REFUSED(tlslife_context_set_keylog, NULL)
 REFUSED(tlslife_context_set_option, "NO_TICKET", true)
 REFUSED(tlslife_context_set_mode, "AUTO_RETRY", true)
@@ -238,6 +240,7 @@ const shared_call context_calls[] = {
     CONTEXT(tlslife_context_set_alpn),
     CONTEXT(tlslife_context_add_server_name),
     CONTEXT(tlslife_context_add_psk),
+    CONTEXT(tlslife_context_set_psk_identity_hint),
     CONTEXT(tlslife_context_set_resumption),
     CONTEXT(tlslife_context_set_num_tickets),
     CONTEXT(tlslife_context_set_session_timeout),
@@ -250,6 +253,7 @@ const shared_call context_calls[] = {
     CONTEXT(tlslife_context_set_ocsp_response),
     CONTEXT(tlslife_context_set_ocsp_response_file),
     CONTEXT(tlslife_context_set_ocsp_request),
+    CONTEXT(tlslife_context_set_ocsp_verify),
     CONTEXT(tlslife_context_set_keylog),
     CONTEXT(tlslife_context_set_trace),
     CONTEXT(tlslife_context_set_option),

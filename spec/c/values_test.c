@@ -259,6 +259,9 @@ static void test_certificate(void) {
     X509_free(again);
     BIO_free(pem);
     CHECK(strlen(seen.fingerprint) == 64 && strspn(seen.fingerprint, "0123456789abcdef") == 64);
+    CHECK_TEXT(seen.key_type, "EC");
+    CHECK_TEXT(seen.key_group, "prime256v1");
+    CHECK(seen.key_bits == 256);
     char cut[6];
     CHECK_TEXT(tlsl_name_text(X509_get_subject_name(x509), cut, sizeof cut), "CN=a.");
     tlslife_certificate_clear(&seen);
@@ -293,6 +296,28 @@ static void test_certificate_without_names(void) {
     X509_free(x509);
 }
 
+/* A public key of a kind that OpenSSL does not know has no type, and nothing is left in the queue. */
+static void test_certificate_of_unknown_key(void) {
+    static const unsigned char ec[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01}; /* its OID */
+    tlslife_certificate seen;
+    unsigned char *der = NULL;
+    X509 *x509 = make_certificate(true);
+    int len = i2d_X509(x509, &der);
+    X509_free(x509);
+    unsigned char *oid = memmem(der, (size_t)len, ec, sizeof ec);
+    CHECK(oid != NULL);
+    oid[6] = 0x7f;
+    const unsigned char *at = der;
+    x509 = d2i_X509(NULL, &at, len);
+    ERR_clear_error();
+    CHECK(x509 != NULL && tlsl_certificate_fill(&seen, x509));
+    CHECK(seen.key_type[0] == '\0' && seen.key_bits == 0 && seen.key_group[0] == '\0');
+    CHECK(ERR_peek_error() == 0);
+    tlslife_certificate_clear(&seen);
+    X509_free(x509);
+    OPENSSL_free(der);
+}
+
 int main(void) {
     CHECK(OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) ==
           1); /* libssl's reasons have no text before */
@@ -306,5 +331,6 @@ int main(void) {
     test_hosts();
     test_certificate();
     test_certificate_without_names();
+    test_certificate_of_unknown_key();
     return checks_end();
 }

@@ -30,13 +30,15 @@ local GETTERS = {
         "peer_address", "proxy_address", "pending", "pollfd", "quiet_shutdown",
         "renegotiate_pending", "server_name",
         "session_reused", "state", "state_text", "timeout", "version", "cipher", "verify_result",
-        "finished", "peer_finished", "resumption", "alpn", "group", "ocsp_response", "ticket_data"},
+        "finished", "peer_finished", "resumption", "alpn", "group", "ocsp_response", "ticket_data",
+        "signature_algorithm", "peer_signature_algorithm", "ca_names", "extended_master_secret",
+        "hello_retry", "secure_renegotiation", "num_renegotiations"},
     session = {"id", "time", "timeout", "ticket", "ticket_lifetime", "protocol", "cipher",
         "hostname", "alpn", "max_early_data", "is_resumable"},
     context = {"role"}, cache = {"stats"}, store = {"wait"}, keyring = {}, ticket_keys = {},
     listener = {}, trace = {"lost", "epoch"},
 }
-local COSTLY = {connection = {"peer_certificates"}, session = {"peer_certificate"}}
+local COSTLY = {connection = {"peer_certificates", "offered_ciphers"}, session = {"peer_certificate"}}
 
 local model -- of the program that runs
 

@@ -1,6 +1,6 @@
 /*
  * certificate.c: copies an X.509 certificate into plain values: names, times, serial number,
- * fingerprint, DER and PEM.
+ * fingerprint, kind of key, DER and PEM.
  *
  * An attacker would try a certificate whose names read as more than they are.
  * "a.example,DNS:bank.example" in one DNS entry, or "bank.example\0.evil.example", must come out as
@@ -203,6 +203,29 @@ static char *names_string(const X509 *x509) {
     return take_text(bio);
 }
 
+/* ----------------------------------------------------------------------------------- public key */
+
+/*
+ * A key that OpenSSL cannot read has no type. OpenSSL's error about it is dropped, as above. false:
+ * memory was short.
+ */
+static bool public_key(X509 *x509, tlslife_certificate *out) {
+    bool empty = ERR_peek_error() == 0;
+    (void)ERR_set_mark();
+    const EVP_PKEY *key = X509_get0_pubkey(x509);
+    const char *type = key == NULL ? NULL : EVP_PKEY_get0_type_name(key);
+    if (type != NULL) {
+        (void)snprintf(out->key_type, sizeof out->key_type, "%s", type);
+        out->key_bits = EVP_PKEY_get_bits(key);
+        if (EVP_PKEY_get_group_name(key, out->key_group, sizeof out->key_group, NULL) != 1) {
+            out->key_group[0] = '\0';
+        }
+    }
+    bool short_of = empty && ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
+    (void)ERR_pop_to_mark();
+    return !short_of;
+}
+
 /* ------------------------------------------------------------------------------------ the whole */
 
 bool tlsl_certificate_fill(tlslife_certificate *out, X509 *x509) {
@@ -217,7 +240,8 @@ bool tlsl_certificate_fill(tlslife_certificate *out, X509 *x509) {
     out->not_after = seconds(X509_get0_notAfter(x509));
     out->names = names_string(x509);
     if (out->der_len > 0 && out->pem != NULL && out->subject != NULL && out->issuer != NULL &&
-        out->serial != NULL && out->names != NULL && fingerprint(x509, out->fingerprint)) {
+        out->serial != NULL && out->names != NULL && fingerprint(x509, out->fingerprint) &&
+        public_key(x509, out)) {
         return true;
     }
     tlslife_certificate_clear(out);

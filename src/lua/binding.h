@@ -84,10 +84,15 @@ typedef struct tlb_conn {
 } tlb_conn;
 
 /*
- * User values. A state's are the functions of its loops, and the connections whose coroutines wait
- * for a store (lwait.c).
+ * User values. A state's are the functions of its loops, the connections whose coroutines wait for
+ * a store (lwait.c), and the path of a key log or nil.
  */
-enum { TLB_STATE_LOOPS = 1, TLB_STATE_LOOKUPS, TLB_STATE_VALUES = TLB_STATE_LOOKUPS };
+enum {
+    TLB_STATE_LOOPS = 1,
+    TLB_STATE_LOOKUPS,
+    TLB_STATE_KEYLOG,
+    TLB_STATE_VALUES = TLB_STATE_KEYLOG
+};
 /* A connection's. TLB_CONN_STORE is set if the connection's cache has a store. */
 enum {
     TLB_CONN_CONTEXT = 1,
@@ -366,7 +371,7 @@ typedef struct tlb_held {
     tlslife_certificate_details details;
     unsigned char *bytes; /* of tlslife_session_export_ */
     size_t bytes_len;
-    char *string; /* of tlslife_conn_take_keylog */
+    char *string; /* for tlslife_string_free */
     tlslife_trace_event *event;
 } tlb_held;
 
@@ -399,6 +404,9 @@ void tlb_memory_returned(tlb_state *state, int kib);
 void tlb_copy_without_gc(lua_State *L, tlb_copier copy, void *lent);
 
 /* ---------------------------------------------------------------------------------- lquestion.c */
+
+/* A tlb_copier for a tlslife_conn. Pushes the names of CAs that the peer has sent, as a list. */
+void tlb_ca_names(lua_State *L, void *lent);
 
 /*
  * One try of a verb. Returns the number of its results, or TLB_ASKED if self->question waits for an

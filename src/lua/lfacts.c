@@ -4,6 +4,8 @@
  */
 #include "binding.h"
 
+#include <string.h>
+
 static int conn_handshake_done(lua_State *L) {
     lua_pushboolean(L, tlslife_conn_handshake_done(tlb_getter(L)));
     return 1;
@@ -36,6 +38,77 @@ static int conn_group(lua_State *L) {
     return tlb_optional_string(L, tlslife_conn_group(tlb_getter(L)));
 }
 
+typedef bool (*algorithm)(const tlslife_conn *conn, char *out, size_t out_len);
+
+static int push_algorithm(lua_State *L, algorithm get) {
+    char name[64];
+    return tlb_optional_string(L, get(tlb_getter(L), name, sizeof name) ? name : NULL);
+}
+
+static int conn_signature_algorithm(lua_State *L) {
+    return push_algorithm(L, tlslife_conn_signature_algorithm);
+}
+
+static int conn_peer_signature_algorithm(lua_State *L) {
+    return push_algorithm(L, tlslife_conn_peer_signature_algorithm);
+}
+
+static int conn_offered_ciphers(lua_State *L) {
+    tlb_getter(L);
+    tlb_held *held = tlb_hold(L);
+    held->string = tlslife_conn_offered_ciphers(tlb_getter(L));
+    if (!held->string) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_newtable(L);
+    const char *name = held->string;
+    for (lua_Integer i = 1; *name; i++) {
+        size_t len = strcspn(name, ":");
+        lua_pushlstring(L, name, len);
+        lua_rawseti(L, -2, i);
+        name += len + (name[len] == ':');
+    }
+    tlb_held_clear(held);
+    return 1;
+}
+
+static int conn_ca_names(lua_State *L) {
+    tlb_copy_without_gc(L, tlb_ca_names, tlb_getter(L));
+    if (lua_rawlen(L, -1) == 0) {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+/* Pushes what a getter says of a handshake that is done; else nil. */
+static int push_truth(lua_State *L, bool (*get)(const tlslife_conn *conn)) {
+    const tlslife_conn *conn = tlb_getter(L);
+    if (tlslife_conn_version(conn)) {
+        lua_pushboolean(L, get(conn));
+    } else {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+static int conn_extended_master_secret(lua_State *L) {
+    return push_truth(L, tlslife_conn_extended_master_secret);
+}
+
+static int conn_hello_retry(lua_State *L) {
+    return push_truth(L, tlslife_conn_hello_retry);
+}
+
+static int conn_secure_renegotiation(lua_State *L) {
+    return push_truth(L, tlslife_conn_secure_renegotiation);
+}
+
+static int conn_num_renegotiations(lua_State *L) {
+    lua_pushinteger(L, tlslife_conn_num_renegotiations(tlb_getter(L)));
+    return 1;
+}
+
 static int conn_resumption(lua_State *L) {
     return tlb_optional_string(L, tlslife_outcome_name(tlslife_conn_resumption(tlb_getter(L))));
 }
@@ -44,6 +117,10 @@ static int conn_alpn(lua_State *L) {
     tlslife_bytes protocol = {NULL, 0};
     tlslife_conn_alpn(tlb_getter(L), &protocol);
     return tlb_optional_bytes(L, protocol);
+}
+
+static int conn_psk_identity_hint(lua_State *L) {
+    return tlb_optional_string(L, tlslife_conn_psk_identity_hint(tlb_getter(L)));
 }
 
 static int conn_server_name(lua_State *L) {
@@ -171,8 +248,17 @@ const luaL_Reg tlb_conn_facts[] = {
     {"version", conn_version},
     {"cipher", conn_cipher},
     {"group", conn_group},
+    {"signature_algorithm", conn_signature_algorithm},
+    {"peer_signature_algorithm", conn_peer_signature_algorithm},
+    {"offered_ciphers", conn_offered_ciphers},
+    {"ca_names", conn_ca_names},
+    {"extended_master_secret", conn_extended_master_secret},
+    {"hello_retry", conn_hello_retry},
+    {"secure_renegotiation", conn_secure_renegotiation},
+    {"num_renegotiations", conn_num_renegotiations},
     {"resumption", conn_resumption},
     {"alpn", conn_alpn},
+    {"psk_identity_hint", conn_psk_identity_hint},
     {"server_name", conn_server_name},
     {"verify_result", conn_verify_result},
     {"peer_certificates", conn_peer_certificates},

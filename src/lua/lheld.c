@@ -61,7 +61,7 @@ static void set_names(lua_State *L, const char *names) {
 }
 
 void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate) {
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 12);
     tlb_set_string(L, "subject", certificate->subject);
     tlb_set_string(L, "issuer", certificate->issuer);
     tlb_set_string(L, "serial", certificate->serial);
@@ -69,6 +69,11 @@ void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate) 
     tlb_set_integer(L, "not_after", certificate->not_after);
     set_names(L, certificate->names);
     tlb_set_string(L, "fingerprint", certificate->fingerprint);
+    if (certificate->key_type[0]) {
+        tlb_set_string(L, "key_type", certificate->key_type);
+        tlb_set_integer(L, "key_bits", certificate->key_bits);
+    }
+    tlb_set_string(L, "key_group", certificate->key_group[0] ? certificate->key_group : NULL);
     tlb_set_string(L, "pem", certificate->pem);
     lua_pushlstring(L, (const char *)certificate->der, certificate->der_len);
     lua_setfield(L, -2, "der");

@@ -189,14 +189,19 @@ static void push_hello(lua_State *L, tlslife_conn *conn) {
     lua_setfield(L, -2, "has_ticket");
 }
 
-static void push_certificate_request(lua_State *L, tlslife_conn *conn) {
+void tlb_ca_names(lua_State *L, void *lent) {
+    tlslife_conn *conn = lent;
     size_t len = tlslife_conn_ca_names_len(conn);
-    lua_createtable(L, 0, 2);
     lua_createtable(L, (int)len, 0);
     for (size_t i = 0; i < len; i++) {
         lua_pushstring(L, tlslife_conn_ca_name(conn, i));
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
+}
+
+static void push_certificate_request(lua_State *L, tlslife_conn *conn) {
+    lua_createtable(L, 0, 2);
+    tlb_ca_names(L, conn);
     lua_setfield(L, -2, "ca_names");
     tlb_set_string(L, "server_name", tlslife_conn_server_name(conn));
 }

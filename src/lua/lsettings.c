@@ -245,15 +245,18 @@ static tlslife_status set_max_send_fragment(tlb_setting *s) {
                                                  &s->err);
 }
 
-static tlslife_status set_verify(tlb_setting *s) {
+/* true means required, and false none. */
+static tlslife_verify verify_option(tlb_setting *s) {
     static const char *const words[] = {"none", "optional", "required", NULL};
     static const tlslife_verify values[] = {TLSLIFE_VERIFY_NONE, TLSLIFE_VERIFY_OPTIONAL,
                                             TLSLIFE_VERIFY_REQUIRED};
-    tlslife_verify verify =
-        lua_isboolean(s->L, TLB_VALUE)
-            ? (tlb_option_truth(s) ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE)
-            : values[tlb_choice(s, words)];
-    return tlslife_context_set_verify(s->context, verify, &s->err);
+    return lua_isboolean(s->L, TLB_VALUE)
+               ? (tlb_option_truth(s) ? TLSLIFE_VERIFY_REQUIRED : TLSLIFE_VERIFY_NONE)
+               : values[tlb_choice(s, words)];
+}
+
+static tlslife_status set_verify(tlb_setting *s) {
+    return tlslife_context_set_verify(s->context, verify_option(s), &s->err);
 }
 
 static tlslife_status set_verify_depth(tlb_setting *s) {
@@ -364,6 +367,10 @@ static tlslife_status set_psk(tlb_setting *s) {
     return status;
 }
 
+static tlslife_status set_psk_identity_hint(tlb_setting *s) {
+    return tlslife_context_set_psk_identity_hint(s->context, tlb_option_text(s), &s->err);
+}
+
 /* ------------------------------------------------------------------------------------- sessions */
 
 static tlslife_status set_resumption(tlb_setting *s) {
@@ -442,6 +449,10 @@ static tlslife_status set_ocsp_response(tlb_setting *s) {
 
 static tlslife_status set_ocsp_request(tlb_setting *s) {
     return tlslife_context_set_ocsp_request(s->context, tlb_option_truth(s), &s->err);
+}
+
+static tlslife_status set_ocsp_verify(tlb_setting *s) {
+    return tlslife_context_set_ocsp_verify(s->context, verify_option(s), &s->err);
 }
 
 /* -------------------------------------------------------------------------------- other options */
@@ -569,6 +580,7 @@ const tlb_option tlb_context_options[] = {
     {"private_key", TLB_STRING, set_private_key, false},
     {"passphrase", TLB_STRING, set_passphrase, false},
     {"psk", TLB_TABLE, set_psk, false},
+    {"psk_identity_hint", TLB_STRING, set_psk_identity_hint, false},
     {"alpn", TLB_TABLE, set_alpn, false},
     {"resumption", TLB_STRING, set_resumption, false},
     {"num_tickets", TLB_INTEGER, set_num_tickets, false},
@@ -580,6 +592,7 @@ const tlb_option tlb_context_options[] = {
     {"post_handshake_auth", TLB_BOOLEAN, set_post_handshake_auth, false},
     {"ocsp_response", TLB_STRING, set_ocsp_response, false},
     {"ocsp_request", TLB_BOOLEAN, set_ocsp_request, false},
+    {"ocsp_verify", STRING_OR_BOOLEAN, set_ocsp_verify, false},
     {"keylog", STRING_OR_BOOLEAN, set_keylog, false},
     {"trace", TLB_TYPE_BIT(LUA_TUSERDATA), "tlslife.trace", set_trace, false},
     {"quiet_shutdown", TLB_BOOLEAN, set_quiet_shutdown, false},

@@ -117,10 +117,26 @@ static tlslife_status host_agrees(const tlslife_context *context, tlslife_error 
                      "signed for proves nothing");
 }
 
+static tlslife_status ocsp_agrees(const tlslife_context *context, tlslife_error *err) {
+    if (context->ocsp_verify == TLSLIFE_VERIFY_NONE) {
+        return TLSLIFE_OK;
+    }
+    if (context->verify == TLSLIFE_VERIFY_NONE) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "OCSP responses are verified, and the peer is not: its certificate may be "
+                         "anybody's");
+    }
+    return !context->ocsp_declined
+               ? TLSLIFE_OK
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                           "OCSP responses are verified, and none is asked for: leave one of them "
+                           "out");
+}
+
 tlslife_status tlsl_settings_agree(const tlslife_context *context, tlslife_error *err) {
-    bool agree = versions_agree(context, err) == TLSLIFE_OK &&
-                 tls13_agrees(context, err) == TLSLIFE_OK &&
-                 option_agrees(context, err) == TLSLIFE_OK &&
-                 off_agrees(context, err) == TLSLIFE_OK && host_agrees(context, err) == TLSLIFE_OK;
+    bool agree =
+        versions_agree(context, err) == TLSLIFE_OK && tls13_agrees(context, err) == TLSLIFE_OK &&
+        option_agrees(context, err) == TLSLIFE_OK && off_agrees(context, err) == TLSLIFE_OK &&
+        host_agrees(context, err) == TLSLIFE_OK && ocsp_agrees(context, err) == TLSLIFE_OK;
     return agree ? TLSLIFE_OK : TLSLIFE_ERROR;
 }

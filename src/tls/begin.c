@@ -14,6 +14,7 @@
 #include "tls/context.h"
 #include "tls/lookup.h"
 #include "tls/proxied.h"
+#include "tls/question.h"
 #include "tls/resumption.h"
 #include "tls/session.h"
 #include "tls/traced.h"
@@ -116,6 +117,9 @@ tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool s
     if (conn->final_status != TLSLIFE_OK) {
         return tlsl_conn_final_status(conn);
     }
-    return tlsl_check_side(conn, verb, server) == TLSLIFE_OK ? begin(conn, verb, deadline)
-                                                             : TLSLIFE_ERROR;
+    if (tlsl_check_side(conn, verb, server) != TLSLIFE_OK ||
+        tlsl_handshake_refusal(conn, verb) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    return begin(conn, verb, deadline);
 }

@@ -9,12 +9,14 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/certificate.h"
+#include "base/ocsp.h"
 #include "tls/callbacks.h"
 #include "tls/conn.h"
 #include "tls/context.h"
@@ -46,6 +48,35 @@ void tlsl_callbacks_examine_header(tlslife_conn *conn, bool sent, const unsigned
     }
 }
 
+void tlsl_callbacks_examine_message(tlslife_conn *conn, bool sent, const unsigned char *message,
+                                    size_t len) {
+    /* The random value by which a ServerHello is a HelloRetryRequest (RFC 8446 section 4.1.3). */
+    static const unsigned char retry[SSL3_RANDOM_SIZE] = {
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c,
+        0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb,
+        0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
+    const size_t before = SSL3_HM_HEADER_LENGTH + 2; /* the legacy version */
+    if (!sent && len >= before + sizeof retry && message[0] == SSL3_MT_SERVER_HELLO &&
+        memcmp(message + before, retry, sizeof retry) == 0) {
+        conn->found.hello_retry = true;
+    }
+}
+
+/* SSL_set_msg_callback(3), on a client, until a first message has come. */
+static void on_first_message(int sent, int version, int type, const void *bytes, size_t len,
+                             SSL *ssl, void *unused) {
+    (void)version;
+    (void)unused;
+    if (sent || type != SSL3_RT_HANDSHAKE) {
+        return;
+    }
+    SSL_set_msg_callback(ssl, NULL);
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn != NULL) {
+        tlsl_callbacks_examine_message(conn, sent, bytes, len);
+    }
+}
+
 /*
  * SSL_set_msg_callback(3). The first header that comes shows whether the peer speaks TLS at all.
  * The callback removes itself then, because libssl would make it for every record.
@@ -57,7 +88,7 @@ static void on_first_header(int sent, int version, int type, const void *bytes, 
     if (sent || type != SSL3_RT_HEADER) {
         return;
     }
-    SSL_set_msg_callback(ssl, NULL);
+    SSL_set_msg_callback(ssl, SSL_is_server(ssl) ? NULL : on_first_message);
     tlslife_conn *conn = tlsl_conn_of(ssl);
     if (conn != NULL) {
         tlsl_callbacks_examine_header(conn, sent, bytes, len);
@@ -66,6 +97,14 @@ static void on_first_header(int sent, int version, int type, const void *bytes, 
 
 void tlsl_callbacks_first_header(SSL *ssl) {
     SSL_set_msg_callback(ssl, on_first_header);
+}
+
+/* libssl reports a server's HelloRequest as a handshake, too. */
+static void count_handshake(tlslife_conn *conn, bool done) {
+    if (done && (!SSL_is_server(conn->ssl) || conn->found.hello_came)) {
+        conn->found.handshakes++;
+        conn->found.hello_came = false;
+    }
 }
 
 /*
@@ -87,6 +126,7 @@ void tlsl_callbacks_info(const SSL *ssl, int where, int value) {
         bool done = (where & SSL_CB_HANDSHAKE_DONE) &&
                     (SSL_is_server(ssl) || SSL_get_state(ssl) != TLS_ST_EARLY_DATA);
         conn->known = done || tlslife_conn_early(conn);
+        count_handshake(conn, done);
         return;
     }
     if ((value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
@@ -264,23 +304,42 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
         return SSL_CLIENT_HELLO_ERROR;
     }
     int verdict = settle_hello(conn, ssl, alert);
-    if (verdict == SSL_CLIENT_HELLO_SUCCESS && tlsl_asks_verify(conn->context)) {
-        tlsl_handshake_hold(conn);
+    if (verdict == SSL_CLIENT_HELLO_SUCCESS) {
+        /* The second ClientHello of a first handshake answers a HelloRetryRequest. */
+        conn->found.hello_retry = conn->asked.hello_passed && !conn->shaken;
+        conn->asked.hello_passed = !conn->shaken;
+        conn->found.hello_came = true;
+        if (tlsl_asks_verify(conn->context)) {
+            tlsl_handshake_hold(conn);
+        }
     }
     return verdict;
+}
+
+/* The protocols of the handshake, of the connection, or of the context: the first that are given. */
+static tlsl_own_alpn protocols_of(const tlslife_conn *conn) {
+    if (conn->asked.alpn.given || conn->set.alpn.given) {
+        return conn->asked.alpn.given ? conn->asked.alpn : conn->set.alpn;
+    }
+    const tlslife_context *context = conn->context;
+    return (tlsl_own_alpn){context->alpn != NULL, context->alpn, context->alpn_len};
 }
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                    const unsigned char *offered, unsigned offered_len, void *unused) {
     (void)unused;
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
-    const tlslife_context *context = conn == NULL ? NULL : conn->context;
-    if (context == NULL || context->alpn == NULL) {
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    conn->asked.alpn_chosen = true;
+    tlsl_own_alpn own = protocols_of(conn);
+    if (own.wire == NULL) {
         return SSL_TLSEXT_ERR_NOACK;
     }
     unsigned char *chosen = NULL;
-    int found = SSL_select_next_proto(&chosen, out_len, context->alpn, (unsigned)context->alpn_len,
-                                      offered, offered_len);
+    int found =
+        SSL_select_next_proto(&chosen, out_len, own.wire, (unsigned)own.len, offered, offered_len);
     *out = chosen;
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -358,11 +417,14 @@ static int on_verify_error(int ok, X509_STORE_CTX *store) {
     return 1;
 }
 
-static bool demands_address(X509_VERIFY_PARAM *param) {
-    ERR_set_mark(); /* where there is none, that is an error */
+/* OpenSSL copies the address out. unknown is the answer if there is no memory for that. */
+static bool demands_address(X509_VERIFY_PARAM *param, bool unknown) {
+    ERR_set_mark();
     char *address = X509_VERIFY_PARAM_get1_ip_asc(param);
+    /* Where there is no address, that is an error. */
+    bool none = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_PASSED_NULL_PARAMETER;
     ERR_pop_to_mark();
-    bool demands = address != NULL;
+    bool demands = address != NULL || (!none && unknown);
     OPENSSL_free(address);
     return demands;
 }
@@ -370,7 +432,20 @@ static bool demands_address(X509_VERIFY_PARAM *param) {
 bool tlsl_verifies_name(X509_VERIFY_PARAM *copy, X509_VERIFY_PARAM *original) {
     return (X509_VERIFY_PARAM_get0_host(original, 0) == NULL ||
             X509_VERIFY_PARAM_get0_host(copy, 0) != NULL) &&
-           (!demands_address(original) || demands_address(copy));
+           (!demands_address(original, true) || demands_address(copy, false));
+}
+
+/*
+ * The leaf and its issuer are in the chain that was built here. It is kept for the OCSP response,
+ * which in TLS 1.2 comes later. false: out of memory.
+ */
+static bool keep_chain(tlslife_conn *conn, X509_STORE_CTX *store) {
+    if (conn->context->ocsp_verify == TLSLIFE_VERIFY_NONE) {
+        return true;
+    }
+    sk_X509_pop_free(conn->found.chain, X509_free);
+    conn->found.chain = X509_STORE_CTX_get1_chain(store);
+    return conn->found.chain != NULL;
 }
 
 /* The built-in verification. */
@@ -399,6 +474,27 @@ static bool verify_peer(tlslife_conn *conn, X509_STORE_CTX *store, bool all) {
     return ok;
 }
 
+/* The verify result for which libssl sends this alert; else one for handshake_failure. */
+static int result_for(int alert) {
+    static const struct {
+        int alert, result;
+    } results[] = {
+        {SSL_AD_BAD_CERTIFICATE, X509_V_ERR_CERT_REJECTED},
+        {SSL_AD_UNSUPPORTED_CERTIFICATE, X509_V_ERR_INVALID_PURPOSE},
+        {SSL_AD_CERTIFICATE_REVOKED, X509_V_ERR_CERT_REVOKED},
+        {SSL_AD_CERTIFICATE_EXPIRED, X509_V_ERR_CERT_HAS_EXPIRED},
+        {SSL_AD_CERTIFICATE_UNKNOWN, X509_V_ERR_OCSP_CERT_UNKNOWN},
+        {SSL_AD_UNKNOWN_CA, X509_V_ERR_INVALID_CA},
+        {SSL_AD_DECRYPT_ERROR, X509_V_ERR_CERT_SIGNATURE_FAILURE},
+        {SSL_AD_INTERNAL_ERROR, X509_V_ERR_OUT_OF_MEM},
+    };
+    size_t i = 0, len = sizeof results / sizeof results[0];
+    while (i < len && results[i].alert != alert) {
+        i++;
+    }
+    return i < len ? results[i].result : X509_V_ERR_APPLICATION_VERIFICATION;
+}
+
 /*
  * libssl makes the callback again when a client's question has been answered. The answer is used
  * once, because a renegotiation may bring another certificate.
@@ -409,7 +505,9 @@ static int answered_verification(tlslife_conn *conn, X509_STORE_CTX *store) {
     if (!accepted && conn->found.verify_result == X509_V_OK) {
         conn->found.verify_result = X509_V_ERR_APPLICATION_VERIFICATION;
     }
-    X509_STORE_CTX_set_error(store, (int)conn->found.verify_result);
+    X509_STORE_CTX_set_error(store, !accepted && conn->asked.alert_chosen
+                                        ? result_for(conn->asked.refuse_alert)
+                                        : (int)conn->found.verify_result);
     return accepted;
 }
 
@@ -426,6 +524,11 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
     }
     unsigned asks = conn->context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
     bool ok = verify_peer(conn, store, asks & TLSLIFE_ASK_VERIFY_ALL);
+    if (!server && !keep_chain(conn, store)) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
+        record_culprit(conn, store);
+        ok = false;
+    }
     if (asks == 0 || (!ok && !(asks & TLSLIFE_ASK_VERIFY_ALL))) {
         return ok;
     }
@@ -509,6 +612,52 @@ static int on_ocsp(SSL *ssl, void *unused) {
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* What is wrong with the response, or its absence; NULL: nothing. */
+static const char *judge_staple(const tlslife_conn *conn, X509 *leaf, X509 *issuer,
+                                long *out_result) {
+    const unsigned char *der = NULL;
+    long len = SSL_get_tlsext_status_ocsp_resp(conn->ssl, &der);
+    if (der != NULL && len > 0) {
+        return tlsl_ocsp_judge(der, (size_t)len, leaf, issuer, out_result);
+    }
+    *out_result = X509_V_ERR_OCSP_VERIFY_NEEDED;
+    if (tlsl_must_staple(leaf)) {
+        return "the server sent none, and its certificate demands one (RFC 7633)";
+    }
+    return conn->context->ocsp_verify == TLSLIFE_VERIFY_REQUIRED
+               ? "the server sent none, and this client requires one"
+               : NULL;
+}
+
+/*
+ * SSL_CTX_set_tlsext_status_cb(3), on a client: called when the server's flight is complete, also
+ * where no response came. A server without a certificate has shown a PSK, and one that resumes has
+ * been judged before.
+ */
+static int on_staple(SSL *ssl, void *unused) {
+    (void)unused;
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL || conn->context->ocsp_verify == TLSLIFE_VERIFY_NONE ||
+        SSL_session_reused(ssl) || SSL_get0_peer_certificate(ssl) == NULL) {
+        return 1;
+    }
+    STACK_OF(X509) *chain = conn->found.chain;
+    X509 *leaf = sk_X509_value(chain, 0), *issuer = sk_X509_value(chain, 1);
+    if (leaf != NULL && issuer == NULL && X509_check_issued(leaf, leaf) == X509_V_OK) {
+        issuer = leaf;
+    }
+    long result = X509_V_ERR_OUT_OF_MEM; /* without a leaf: keep_chain has failed */
+    const char *fault =
+        leaf == NULL ? "out of memory for it" : judge_staple(conn, leaf, issuer, &result);
+    if (fault != NULL) {
+        conn->found.ocsp_fault = fault;
+        conn->found.verify_result = result;
+    }
+    sk_X509_pop_free(chain, X509_free);
+    conn->found.chain = NULL;
+    return fault == NULL;
+}
+
 /* -------------------------------------------------------------------------------------- install */
 
 void tlsl_callbacks_install(tlslife_context *context) {
@@ -537,5 +686,9 @@ void tlsl_callbacks_keylog(tlslife_context *context) {
 }
 
 void tlsl_callbacks_ocsp(tlslife_context *context) {
-    SSL_CTX_set_tlsext_status_cb(context->ctx, on_ocsp);
+    if (context->role == TLSLIFE_SERVER) {
+        SSL_CTX_set_tlsext_status_cb(context->ctx, on_ocsp);
+    } else {
+        SSL_CTX_set_tlsext_status_cb(context->ctx, on_staple);
+    }
 }

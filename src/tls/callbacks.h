@@ -21,6 +21,8 @@ void tlsl_callbacks_first_header(SSL *ssl);
  * SSL_CTX_set_info_callback(3), and what SSL_set_msg_callback(3) tells of a header.
  */
 void tlsl_callbacks_info(const SSL *ssl, int where, int value);
+void tlsl_callbacks_examine_message(tlslife_conn *conn, bool sent, const unsigned char *message,
+                                    size_t len);
 void tlsl_callbacks_examine_header(tlslife_conn *conn, bool sent, const unsigned char *header,
                                    size_t len);
 void tlsl_callbacks_ask_certificate(tlslife_context *context);

@@ -121,9 +121,11 @@ static void drop_progress(tlslife_conn *conn) {
     free(conn->found.verify_subject);
     free(conn->found.verify_errors);
     free(conn->found.server_name);
+    sk_X509_pop_free(conn->found.chain, X509_free);
     free(conn->resume.resumed_data);
     free(conn->resume.stored);
     free(conn->asked.refuse_reason);
+    free(conn->asked.alpn.wire);
     if (conn->data.held != NULL) {
         OPENSSL_cleanse(conn->data.held, TLSL_RECORD);
         free(conn->data.held);
@@ -134,19 +136,27 @@ static void drop_progress(tlslife_conn *conn) {
     conn->found.verify_errors = NULL;
     conn->found.verify_errors_len = 0;
     conn->found.server_name = NULL;
+    conn->found.chain = NULL;
+    conn->found.ocsp_fault = NULL;
     conn->resume.resumed_data = NULL;
     conn->resume.stored = NULL;
     conn->asked.refuse_reason = NULL;
+    conn->asked.alpn = (tlsl_own_alpn){.given = false};
+    conn->asked.alpn_chosen = false;
     conn->data.held = NULL;
     conn->data.held_len = 0;
     conn->open = conn->begun = conn->data.corked = conn->data.unanswered = conn->closing.more =
         conn->found.alert_received = conn->data.write_waits = conn->shaken = conn->known =
             conn->found.no_tls = conn->closing.notify_waits = conn->asked.hello_seen =
                 conn->resume.told_store = conn->resume.offered = conn->resume.ticket_failed =
-                    conn->resume.permitted = conn->resume.ticket_made = false;
+                    conn->resume.permitted = conn->resume.ticket_made = conn->asked.hello_passed =
+                        conn->found.hello_retry = conn->found.extms = conn->found.hello_came =
+                            false;
+    conn->found.handshakes = 0;
     conn->resume.outcome = TLSLIFE_OUTCOME_NONE;
     tlsl_conn_forget_end(conn);
     conn->closing.passed = 0;
+    conn->asked.alert_chosen = false;
     conn->asked.hello = conn->asked.certificate = conn->asked.verify = TLSL_UNASKED;
     conn->found.alert = conn->found.verify_depth = -1;
     conn->found.verify_result = X509_V_OK;
@@ -155,7 +165,7 @@ static void drop_progress(tlslife_conn *conn) {
 static void free_settings(tlslife_conn *conn) {
     free(conn->set.hostname);
     free(conn->set.groups);
-    free(conn->set.alpn);
+    free(conn->set.alpn.wire);
     free(conn->set.ticket_data);
     OPENSSL_free(conn->asked.ca_name);
     free(conn->transport.service);
@@ -228,8 +238,8 @@ static bool copy_forgotten(tlslife_conn *to, const SSL *from) {
     }
     tlsl_conn_set_tickets(to);
     return (to->set.groups == NULL || SSL_set1_groups_list(ssl, to->set.groups) == 1) &&
-           (to->set.alpn == NULL ||
-            SSL_set_alpn_protos(ssl, to->set.alpn, (unsigned)to->set.alpn_len) == 0);
+           (!to->set.alpn.given || SSL_is_server(ssl) ||
+            SSL_set_alpn_protos(ssl, to->set.alpn.wire, (unsigned)to->set.alpn.len) == 0);
 }
 
 static void hand_over_transport(SSL *to, const SSL *from) {
@@ -323,12 +333,13 @@ static bool copy_string(char **to, const char *from) {
 }
 
 static bool copy_alpn(tlslife_conn *to, const tlslife_conn *from) {
-    to->set.alpn = from->set.alpn == NULL ? NULL : malloc(from->set.alpn_len);
-    if (to->set.alpn != NULL) {
-        memcpy(to->set.alpn, from->set.alpn, from->set.alpn_len);
-        to->set.alpn_len = from->set.alpn_len;
+    const tlsl_own_alpn *own = &from->set.alpn;
+    to->set.alpn = (tlsl_own_alpn){own->given, own->wire == NULL ? NULL : malloc(own->len), 0};
+    if (to->set.alpn.wire != NULL) {
+        memcpy(to->set.alpn.wire, own->wire, own->len);
+        to->set.alpn.len = own->len;
     }
-    return from->set.alpn == NULL || to->set.alpn != NULL;
+    return own->wire == NULL || to->set.alpn.wire != NULL;
 }
 
 static bool copy_ticket_data(tlslife_conn *to, const tlslife_conn *from) {

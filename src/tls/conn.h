@@ -67,15 +67,26 @@ typedef struct tlsl_closing {
     uint8_t passed; /* TLSLIFE_SENT_SHUTDOWN, _RECEIVED_: each close_notify that was sent, came */
 } tlsl_closing;
 
+/* Protocols for ALPN that were set on one connection, also none. */
+typedef struct tlsl_own_alpn {
+    bool given;
+    unsigned char *wire; /* NULL: no protocol */
+    size_t len;
+} tlsl_own_alpn;
+
 /* question.c, callbacks.c: what the program is asked, and its answers. */
 typedef struct tlsl_asked {
     uint8_t hello, certificate, verify; /* tlsl_answer */
     bool hello_seen;                    /* server: the first ClientHello has been processed */
+    bool hello_passed;                  /* server: the handshake has gone on behind it */
     int refuse_alert;
+    bool alert_chosen; /* the program has chosen refuse_alert */
     tlslife_hello *client_hello; /* while it waits for an answer */
     tlslife_context *chosen;     /* the answer, until libssl makes the callback again */
     /* why the context that was chosen for this ClientHello cannot serve it, or NULL */
     char *refuse_reason;
+    tlsl_own_alpn alpn; /* server: the program's choice for this handshake, made within it */
+    bool alpn_chosen;   /* server: libssl has made its choice */
     char *ca_name; /* lent by tlslife_conn_ca_name */
 } tlsl_asked;
 
@@ -95,8 +106,14 @@ typedef struct tlsl_found_facts {
     /* all that the verification refused, where the program decides about it; else none */
     tlslife_verify_error *verify_errors; /* TLSL_VERIFY_ERRORS_MAX places, or NULL */
     size_t verify_errors_len;
+    STACK_OF(X509) *chain;  /* client that verifies OCSP responses: until it has done so */
+    const char *ocsp_fault; /* client: what was wrong with the OCSP response, or NULL */
     /* server: of the last ClientHello. libssl keeps none where a TLS 1.2 session is resumed. */
     char *server_name;
+    bool hello_retry;    /* a HelloRetryRequest was sent or received */
+    bool extms;          /* the first handshake has agreed on the extended master secret */
+    bool hello_came;     /* server: a ClientHello, since the last handshake that is done */
+    unsigned handshakes; /* that are done */
 } tlsl_found_facts;
 
 /* conn_settings.c: what was set on this connection alone. dup copies it. */
@@ -105,8 +122,7 @@ typedef struct tlsl_conn_settings {
     bool hostname_dialled; /* dial set it, not the program; the next dial sets another */
     int num_tickets;       /* -1: as the context has it */
     char *groups;
-    unsigned char *alpn; /* wire form */
-    size_t alpn_len;
+    tlsl_own_alpn alpn;
     unsigned char *ticket_data; /* for the tickets of this connection */
     size_t ticket_data_len;
 } tlsl_conn_settings;

@@ -152,21 +152,37 @@ const char *tlslife_conn_hostname(const tlslife_conn *conn) {
     return conn->set.hostname;
 }
 
+/* A server chooses when it has the ClientHello, and the program has answered for the context. */
+static tlslife_status alpn_settable(tlslife_conn *conn) {
+    if (!SSL_is_server(conn->ssl)) {
+        return client_before(conn, "set_alpn");
+    }
+    return !conn->asked.alpn_chosen && !conn->known && !conn->shaken
+               ? TLSLIFE_OK
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                                "set_alpn must come before the protocol is chosen: when the "
+                                "context is asked for (on_hello) at the latest");
+}
+
 tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols,
                                      size_t protocols_len) {
-    size_t len = 0;
+    tlsl_own_alpn own = {.given = true};
     tlslife_error failure;
-    if (client_before(conn, "set_alpn") != TLSLIFE_OK) {
+    if (alpn_settable(conn) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    unsigned char *wire = tlsl_alpn_wire(protocols, protocols_len, &len, &failure);
-    if (wire == NULL) {
-        return tlsl_conn_fail_as(conn, &failure);
+    if (protocols_len > 0) {
+        own.wire = tlsl_alpn_wire(protocols, protocols_len, &own.len, &failure);
+        if (own.wire == NULL) {
+            return tlsl_conn_fail_as(conn, &failure);
+        }
     }
-    free(conn->set.alpn);
-    conn->set.alpn = wire;
-    conn->set.alpn_len = len;
-    return SSL_set_alpn_protos(conn->ssl, wire, (unsigned)len) == 0
+    /* What is chosen for one ClientHello is not kept for the next client, as the context is not. */
+    tlsl_own_alpn *place = conn->begun ? &conn->asked.alpn : &conn->set.alpn;
+    free(place->wire);
+    *place = own;
+    return SSL_is_server(conn->ssl) ||
+                   SSL_set_alpn_protos(conn->ssl, own.wire, (unsigned)own.len) == 0
                ? TLSLIFE_OK
                : tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
 }

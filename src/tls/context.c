@@ -240,7 +240,7 @@ static bool policy_add_psks(const tlslife_context *context, tlsl_policy *policy)
 static bool derive_session_id_context(tlslife_context *context, tlsl_policy *policy) {
     int demands[] = {(int)context->role, context->verify_host,
                      (int)(context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL)),
-                     context->purpose};
+                     context->purpose, (int)context->ocsp_verify};
     unsigned char hash[TLSL_POLICY_HASH];
     if (!tlsl_policy_add(policy, TLSL_FACT_DEMANDS, demands, sizeof demands) ||
         !tlsl_policy_add_verification(policy, context->ctx) || !policy_add_psks(context, policy) ||

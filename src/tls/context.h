@@ -49,6 +49,8 @@ struct tlslife_context {
     bool verify_host;
     int purpose; /* X509_PURPOSE_* that a peer's certificate must serve; 0: that of its role */
     bool dane;   /* client: connections may have TLSA records */
+    tlslife_verify ocsp_verify; /* client: what is demanded of a stapled OCSP response */
+    bool ocsp_declined;         /* client: the program has said that none is asked for */
     bool ca_given; /* whether any CA was added; if not, freezing adds the system's */
     tlslife_resumption resumption;       /* the one in force */
     bool resumption_given;               /* by the program, and then nothing else changes it */

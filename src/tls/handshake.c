@@ -69,6 +69,7 @@ tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
     }
     tlsl_handshake_unhold(conn);
     conn->open = conn->shaken = true;
+    conn->found.extms = SSL_get_extms_support(conn->ssl) == 1;
     if (asks) {
         conn->asked.verify = TLSL_UNASKED;
         *done = !server || !tlsl_conn_release_tickets(conn);

@@ -146,6 +146,8 @@ static const struct {
     {SSL_AD_INSUFFICIENT_SECURITY, "what we offer is too weak for it"},
     {SSL_AD_UNRECOGNIZED_NAME, "it serves no host of the name that we sent"},
     {SSL_AD_CERTIFICATE_REQUIRED, "it wants a certificate of ours"},
+    {SSL_AD_BAD_CERTIFICATE_STATUS_RESPONSE,
+     "it does not accept our OCSP response, or wants one that we did not send"},
     {SSL_AD_NO_APPLICATION_PROTOCOL, "it shares no ALPN protocol with us"},
     {SSL_AD_UNKNOWN_PSK_IDENTITY, "it knows no PSK of our identity"},
 };

@@ -5,10 +5,15 @@
  * crashes before a TLS 1.2 handshake, the verify result is OK, and a cleared SSL returns the
  * results of the handshake before. So each getter here looks at the connection's state first.
  */
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/objects.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/certificate.h"
 #include "tls/conn.h"
@@ -118,6 +123,10 @@ bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out) {
     return true;
 }
 
+const char *tlslife_conn_psk_identity_hint(const tlslife_conn *conn) {
+    return negotiated(conn) ? SSL_get_psk_identity_hint(conn->ssl) : NULL;
+}
+
 const char *tlslife_conn_server_name(const tlslife_conn *conn) {
     if (SSL_is_server(conn->ssl) && !conn->context->foreign) {
         return conn->found.server_name;
@@ -132,6 +141,122 @@ long tlslife_conn_verify_result(const tlslife_conn *conn) {
         return conn->found.verify_result;
     }
     return established(conn) ? SSL_get_verify_result(conn->ssl) : -1;
+}
+
+/* ----------------------------------------------------------------------------------- algorithms */
+
+/* Writes an algorithm as the setter of the signature algorithms takes it. */
+static bool write_signature(int type, int digest, char *out, size_t out_len) {
+    const char *name = type == EVP_PKEY_RSA       ? "RSA"
+                       : type == EVP_PKEY_RSA_PSS ? "RSA-PSS"
+                       : type == EVP_PKEY_EC      ? "ECDSA"
+                       : type == EVP_PKEY_DSA     ? "DSA"
+                       : type == EVP_PKEY_ED25519 ? "ed25519"
+                       : type == EVP_PKEY_ED448   ? "ed448"
+                                                  : OBJ_nid2sn(type);
+    if (name == NULL) {
+        return false;
+    }
+    (void)snprintf(out, out_len, "%s%s%s", name, digest == NID_undef ? "" : "+",
+                   digest == NID_undef ? "" : OBJ_nid2sn(digest));
+    return true;
+}
+
+/* RSA key exchange proves by decrypting that the server has the key; libssl has chosen, though. */
+static bool server_signs(const tlslife_conn *conn) {
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(conn->ssl);
+    int exchange = cipher == NULL ? NID_undef : SSL_CIPHER_get_kx_nid(cipher);
+    return exchange != NID_kx_rsa && exchange != NID_kx_rsa_psk;
+}
+
+bool tlslife_conn_signature_algorithm(const tlslife_conn *conn, char *out, size_t out_len) {
+    int type = NID_undef, digest = NID_undef;
+    return established(conn) && (!SSL_is_server(conn->ssl) || server_signs(conn)) &&
+           SSL_get_signature_type_nid(conn->ssl, &type) == 1 &&
+           SSL_get_signature_nid(conn->ssl, &digest) == 1 &&
+           write_signature(type, digest, out, out_len);
+}
+
+bool tlslife_conn_peer_signature_algorithm(const tlslife_conn *conn, char *out, size_t out_len) {
+    int type = NID_undef, digest = NID_undef;
+    return established(conn) && SSL_get_peer_signature_type_nid(conn->ssl, &type) == 1 &&
+           SSL_get_peer_signature_nid(conn->ssl, &digest) == 1 &&
+           write_signature(type, digest, out, out_len);
+}
+
+/* The names of ciphers, joined by ":"; NULL if there are none, or memory is short. */
+static char *join(const STACK_OF(SSL_CIPHER) *ciphers) {
+    size_t len = 0;
+    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+        len += strlen(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(ciphers, i))) + 1;
+    }
+    char *text = len == 0 ? NULL : malloc(len), *end = text;
+    for (int i = 0; text != NULL && i < sk_SSL_CIPHER_num(ciphers); i++) {
+        const char *name = SSL_CIPHER_get_name(sk_SSL_CIPHER_value(ciphers, i));
+        size_t name_len = strlen(name);
+        memcpy(end, name, name_len);
+        end[name_len] = ':';
+        end += name_len + 1;
+    }
+    if (text != NULL) {
+        end[-1] = '\0';
+    }
+    return text;
+}
+
+/*
+ * A client's own SSL says only what fits the version that was negotiated, once that is known. A new
+ * one of the same settings says what was offered.
+ */
+static char *client_offers(const tlslife_conn *conn) {
+    ERR_set_mark();
+    SSL *fresh = SSL_new(SSL_get_SSL_CTX(conn->ssl));
+    if (fresh != NULL) {
+        SSL_set_connect_state(fresh);
+    }
+    STACK_OF(SSL_CIPHER) *ciphers = fresh == NULL ? NULL : SSL_get1_supported_ciphers(fresh);
+    char *text = join(ciphers);
+    sk_SSL_CIPHER_free(ciphers);
+    SSL_free(fresh);
+    ERR_pop_to_mark();
+    return text;
+}
+
+char *tlslife_conn_offered_ciphers(const tlslife_conn *conn) {
+    if (!SSL_is_server(conn->ssl)) {
+        return client_offers(conn);
+    }
+    /* Where a TLS 1.2 session resumes, libssl keeps what an earlier handshake had. */
+    bool kept = established(conn) &&
+                (!SSL_session_reused(conn->ssl) || SSL_version(conn->ssl) >= TLS1_3_VERSION);
+    return kept ? join(SSL_get_client_ciphers(conn->ssl)) : NULL;
+}
+
+/* libssl does not say it of a connection that has failed. */
+bool tlslife_conn_extended_master_secret(const tlslife_conn *conn) {
+    if (!established(conn)) {
+        return false;
+    }
+    long found = SSL_version(conn->ssl) >= TLS1_3_VERSION ? 1 : SSL_get_extms_support(conn->ssl);
+    return found < 0 ? conn->found.extms : found == 1;
+}
+
+bool tlslife_conn_hello_retry(const tlslife_conn *conn) {
+    return established(conn) && conn->found.hello_retry;
+}
+
+bool tlslife_conn_secure_renegotiation(const tlslife_conn *conn) {
+    return established(conn) && SSL_get_secure_renegotiation_support(conn->ssl) == 1;
+}
+
+/* SSL_num_renegotiations does not count those that the client begins. */
+unsigned tlslife_conn_num_renegotiations(const tlslife_conn *conn) {
+    if (conn->origin->foreign) {
+        return (unsigned)SSL_num_renegotiations(conn->ssl);
+    }
+    /* TLS 1.3 has none; libssl reports early data as a handshake there. */
+    bool none = conn->found.handshakes == 0 || SSL_version(conn->ssl) >= TLS1_3_VERSION;
+    return none ? 0 : conn->found.handshakes - 1;
 }
 
 /* --------------------------------------------------------------------------------- certificates */

@@ -521,14 +521,14 @@ static bool name_for_client(const tlslife_conn *conn, session_name *out) {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     tlslife_bytes policy = tlsl_policy_of(conn);
     const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
-    bool own_alpn = conn->set.alpn != NULL;
+    const tlsl_own_alpn *own = &conn->set.alpn;
     peer_text(conn, out->peer, sizeof out->peer);
     bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
               tlsl_hash_add(hash, policy.data, policy.len) &&
               tlsl_hash_add(hash, out->peer, strlen(out->peer)) &&
               tlsl_hash_add(hash, name == NULL ? "" : name, name == NULL ? 0 : strlen(name)) &&
-              tlsl_hash_add(hash, own_alpn ? conn->set.alpn : conn->context->alpn,
-                            own_alpn ? conn->set.alpn_len : conn->context->alpn_len) &&
+              tlsl_hash_add(hash, own->given ? own->wire : conn->context->alpn,
+                            own->given ? own->len : conn->context->alpn_len) &&
               EVP_DigestFinal_ex(hash, out->key.bytes, NULL) == 1;
     EVP_MD_CTX_free(hash);
     out->key.client = true;

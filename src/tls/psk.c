@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/error_queue.h"
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/ex_data.h"
@@ -144,4 +145,20 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
     }
     install(context);
     return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_psk_identity_hint(tlslife_context *context, const char *hint,
+                                                     tlslife_error *err) {
+    size_t len = strlen(hint);
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_CLIENT || len > PSK_IDENTITY_MAX) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a PSK identity hint is a server's, and has 0 to %d bytes, not %zu",
+                         PSK_IDENTITY_MAX, len);
+    }
+    return SSL_CTX_use_psk_identity_hint(context->ctx, hint) == 1
+               ? TLSLIFE_OK
+               : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for a PSK hint");
 }

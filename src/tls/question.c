@@ -92,9 +92,10 @@ tlslife_status tlslife_conn_answer_certificate(tlslife_conn *conn, tlslife_conte
     return TLSLIFE_OK;
 }
 
+/* A server has them from a TLS 1.3 ClientHello with the extension certificate_authorities. */
 static const STACK_OF(X509_NAME) *ca_names(const tlslife_conn *conn) {
-    bool asked = conn->asked.certificate == TLSL_ASKED && !SSL_is_server(conn->ssl);
-    return asked ? SSL_get0_peer_CA_list(conn->ssl) : NULL;
+    bool known = conn->known && SSL_get0_session(conn->ssl) != NULL;
+    return known || conn->asked.certificate == TLSL_ASKED ? SSL_get0_peer_CA_list(conn->ssl) : NULL;
 }
 
 size_t tlslife_conn_ca_names_len(tlslife_conn *conn) {
@@ -146,6 +147,7 @@ tlslife_status tlslife_conn_answer_verify(tlslife_conn *conn, bool accept) {
         return TLSLIFE_ERROR;
     }
     conn->asked.refuse_alert = alert_for(tlslife_conn_verify_result(conn));
+    conn->asked.alert_chosen = false;
     conn->asked.verify = accept ? TLSL_ACCEPTED : TLSL_REFUSED;
     return TLSLIFE_OK;
 }
@@ -159,15 +161,17 @@ tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert) {
         hello_answered(conn, TLSL_REFUSED);
     } else if (conn->asked.certificate == TLSL_ASKED) {
         conn->asked.certificate = TLSL_REFUSED;
+        conn->asked.refuse_alert = alert;
     } else if (tlslife_conn_answer_verify(conn, false) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     } else {
         conn->asked.refuse_alert = alert;
     }
+    conn->asked.alert_chosen = true;
     return TLSLIFE_OK;
 }
 
-/* ------------------------------------------------------------------------- a peer's certificate */
+/* ------------------------------------------------------------------------------------ refusing */
 
 /*
  * libssl has no call that sends an alert. In TLS 1.3 a ticket is begun, and its extension fails
@@ -180,11 +184,13 @@ static void send_alert_in_ticket(tlslife_conn *conn) {
 }
 
 /*
- * In TLS 1.2, before the server has encrypted anything, the alert is a record in plain text (RFC
- * 5246 sections 6.2.1 and 7.2).
+ * Before this side has encrypted anything, the alert is a record in plain text, of a version that
+ * is TLS 1.2 at most (RFC 5246 sections 6.2.1 and 7.2, RFC 8446 section 5.1). libssl sends its own
+ * alerts so, too.
  */
 static void send_plain_alert(tlslife_conn *conn) {
-    int version = SSL_version(conn->ssl), alert = conn->asked.refuse_alert;
+    int alert = conn->asked.refuse_alert, version = SSL_version(conn->ssl);
+    version = version > TLS1_2_VERSION ? TLS1_2_VERSION : version;
     const unsigned char record[] = {
         SSL3_RT_ALERT, (unsigned char)(version >> 8), (unsigned char)version, 0, 2,
         SSL3_AL_FATAL, (unsigned char)alert};
@@ -194,26 +200,30 @@ static void send_plain_alert(tlslife_conn *conn) {
     }
 }
 
-/*
- * Ends the connection with a peer that the program refused when libssl's verification was over. A
- * server sends an alert in TLS 1.3, and in TLS 1.2 before the end of a full handshake; elsewhere
- * none can be sent. The peer gets no close_notify, because its end must not look clean.
- */
-static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
-    SSL_SESSION *session = SSL_get0_session(conn->ssl);
-    if (session != NULL) {
-        SSL_CTX_remove_session(conn->origin->ctx, session);
-    }
+/* Sends the alert, if that is possible. It does not wait for a refused peer to read it. */
+static void send_refusal(tlslife_conn *conn, bool plain) {
     bool blocking = conn->blocking;
-    /* The call does not wait for a refused peer to read the alert. */
     tlsl_conn_set_waiting(conn, false, conn->timeout_ms);
-    if (held) {
+    if (plain) {
         send_plain_alert(conn);
     } else if (SSL_is_server(conn->ssl) && SSL_version(conn->ssl) >= TLS1_3_VERSION) {
         send_alert_in_ticket(conn);
     }
     ERR_clear_error();
     tlsl_conn_set_waiting(conn, blocking, conn->timeout_ms);
+}
+
+/*
+ * Ends the connection with a peer that the program refused. A server sends an alert in TLS 1.3, and
+ * in TLS 1.2 before the end of a full handshake; elsewhere none can be sent when libssl's
+ * verification is over. The peer gets no close_notify, because its end must not look clean.
+ */
+static tlslife_status refuse_peer(tlslife_conn *conn, bool plain) {
+    SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    if (session != NULL) {
+        SSL_CTX_remove_session(conn->origin->ctx, session);
+    }
+    send_refusal(conn, plain);
     tlslife_error *err = tlsl_conn_error(conn);
     tlsl_fail(err, TLSLIFE_ERR_VERIFY, "the program refused the peer's certificate");
     if (err != NULL) {
@@ -222,6 +232,18 @@ static tlslife_status refuse_peer(tlslife_conn *conn, bool held) {
                                  ? conn->found.verify_result
                                  : X509_V_ERR_APPLICATION_VERIFICATION;
         err->verify_depth = 0;
+    }
+    return tlsl_conn_end(conn, TLSLIFE_ERROR);
+}
+
+static tlslife_status refuse_to_present(tlslife_conn *conn, const char *verb) {
+    send_refusal(conn, true);
+    tlslife_error *err = tlsl_conn_error(conn);
+    tlsl_fail(err, TLSLIFE_ERR_TLS,
+              "%s failed: the program refused to present a certificate with the alert %s", verb,
+              tlslife_alert_name(conn->asked.refuse_alert));
+    if (err != NULL) {
+        err->alert = conn->found.alert;
     }
     return tlsl_conn_end(conn, TLSLIFE_ERROR);
 }
@@ -235,4 +257,19 @@ tlslife_status tlsl_handshake_question(tlslife_conn *conn) {
         return TLSLIFE_WANT_VERIFY;
     }
     return TLSLIFE_OK;
+}
+
+/*
+ * A client has encrypted nothing yet when it is asked about the server, and neither side when it is
+ * asked for its certificate, in a first handshake. There the alert that the program has chosen is
+ * sent here, since libssl would choose its own. It is not called again then.
+ */
+tlslife_status tlsl_handshake_refusal(tlslife_conn *conn, const char *verb) {
+    bool first = conn->asked.alert_chosen && !conn->shaken && !conn->known;
+    if (first && conn->asked.certificate == TLSL_REFUSED) {
+        return refuse_to_present(conn, verb);
+    }
+    return first && conn->asked.verify == TLSL_REFUSED && !SSL_is_server(conn->ssl)
+               ? refuse_peer(conn, true)
+               : TLSLIFE_OK;
 }

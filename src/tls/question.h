@@ -8,5 +8,10 @@
 
 /* Asks about the peer: WANT_VERIFY, OK where it was accepted, or ERROR where it was refused. */
 tlslife_status tlsl_handshake_question(tlslife_conn *conn);
+/*
+ * Before libssl is called: ERROR where the program has refused, and the alert that it has chosen
+ * can be sent without libssl; the connection has ended then. verb is for the message.
+ */
+tlslife_status tlsl_handshake_refusal(tlslife_conn *conn, const char *verb);
 
 #endif

@@ -409,8 +409,27 @@ tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool r
     if (context->role == TLSLIFE_SERVER) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "only a client asks for an OCSP response");
     }
+    context->ocsp_declined = !request;
     SSL_CTX_set_tlsext_status_type(context->ctx, request ? TLSEXT_STATUSTYPE_ocsp : -1);
-    return TLSLIFE_OK;
+    return tlsl_settings_agree(context, err);
+}
+
+tlslife_status tlslife_context_set_ocsp_verify(tlslife_context *context, tlslife_verify verify,
+                                               tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (context->role == TLSLIFE_SERVER || verify > TLSLIFE_VERIFY_REQUIRED) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a client verifies OCSP responses: never (none), those that come "
+                         "(optional), or always (required)");
+    }
+    context->ocsp_verify = verify;
+    if (verify != TLSLIFE_VERIFY_NONE) {
+        SSL_CTX_set_tlsext_status_type(context->ctx, TLSEXT_STATUSTYPE_ocsp);
+        tlsl_callbacks_ocsp(context);
+    }
+    return tlsl_settings_agree(context, err);
 }
 
 tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path,

@@ -209,7 +209,10 @@ static void on_message(int sent, int version, int type, const void *bytes, size_
             record(conn, record_event);
         }
         break;
-    case SSL3_RT_HANDSHAKE: record_message(conn, sent, bytes, len); break;
+    case SSL3_RT_HANDSHAKE:
+        tlsl_callbacks_examine_message(conn, sent, bytes, len);
+        record_message(conn, sent, bytes, len);
+        break;
     case SSL3_RT_INNER_CONTENT_TYPE:
         record_event.code = len > 0 ? byte[0] : -1;
         record_event.name = "inside";

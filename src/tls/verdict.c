@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/certificate.h"
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "cache/cache.h"
@@ -97,6 +98,18 @@ static void explain_verify(const tlslife_conn *conn, tlslife_error *err) {
     }
 }
 
+static void explain_staple(const tlslife_conn *conn, tlslife_error *err) {
+    const X509 *leaf = SSL_get0_peer_certificate(conn->ssl);
+    err->kind = TLSLIFE_ERR_VERIFY;
+    err->verify_result = conn->found.verify_result;
+    err->verify_depth = 0;
+    if (leaf != NULL) {
+        tlsl_name_text(X509_get_subject_name(leaf), err->verify_subject,
+                       sizeof err->verify_subject);
+    }
+    append(err, ": the server's OCSP response was not accepted: %s", conn->found.ocsp_fault);
+}
+
 /* Adds what libssl does not report about the cause: the peer's alert, or the program's answer. */
 static void explain_cause(const tlslife_conn *conn, tlslife_error *err) {
     if (conn->asked.hello == TLSL_REFUSED && conn->asked.refuse_reason != NULL) {
@@ -138,6 +151,9 @@ static void explain(tlslife_conn *conn, int system_errno, const char *verb) {
     if (conn->found.verify_result != X509_V_OK &&
         ERR_GET_REASON(err->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         explain_verify(conn, err);
+    } else if (conn->found.ocsp_fault != NULL && ERR_GET_LIB(err->code) == ERR_LIB_SSL &&
+               ERR_GET_REASON(err->code) == SSL_R_INVALID_STATUS_RESPONSE) {
+        explain_staple(conn, err);
     } else if (said) {
         char hint[200];
         explain_cause(conn, err);
