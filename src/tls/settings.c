@@ -409,9 +409,14 @@ tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool r
     if (context->role == TLSLIFE_SERVER) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "only a client asks for an OCSP response");
     }
+    bool declined = context->ocsp_declined;
     context->ocsp_declined = !request;
+    if (tlsl_settings_agree(context, err) != TLSLIFE_OK) {
+        context->ocsp_declined = declined;
+        return TLSLIFE_ERROR;
+    }
     SSL_CTX_set_tlsext_status_type(context->ctx, request ? TLSEXT_STATUSTYPE_ocsp : -1);
-    return tlsl_settings_agree(context, err);
+    return TLSLIFE_OK;
 }
 
 tlslife_status tlslife_context_set_ocsp_verify(tlslife_context *context, tlslife_verify verify,
@@ -424,12 +429,17 @@ tlslife_status tlslife_context_set_ocsp_verify(tlslife_context *context, tlslife
                          "a client verifies OCSP responses: never (none), those that come "
                          "(optional), or always (required)");
     }
+    tlslife_verify before = context->ocsp_verify;
     context->ocsp_verify = verify;
+    if (tlsl_settings_agree(context, err) != TLSLIFE_OK) {
+        context->ocsp_verify = before;
+        return TLSLIFE_ERROR;
+    }
     if (verify != TLSLIFE_VERIFY_NONE) {
         SSL_CTX_set_tlsext_status_type(context->ctx, TLSEXT_STATUSTYPE_ocsp);
         tlsl_callbacks_ocsp(context);
     }
-    return tlsl_settings_agree(context, err);
+    return TLSLIFE_OK;
 }
 
 tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path,
