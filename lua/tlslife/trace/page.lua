@@ -339,7 +339,7 @@ function drawArrow(g, lane, a, left, right, labels) {
     : e.name === "close_notify" ? "notify" : "alert";
   const node = make("g", {class: "arrow", "data-name": e.name}, g);
   make("line", {class: kind + (e === chosenEvent ? " chosen-event" : ""), x1, y1, x2, y2}, node);
-  arrowHead(node, x2, y2, right_, kind);
+  if (right - left > 40) arrowHead(node, x2, y2, right_, kind);
   watch(make("line", {class: "hit", x1, y1, x2, y2}, node), lane, e);
   if (labels) {
     const text = a.data ? e.bytes + " bytes" : e.kind === "alert" ? e.name : e.name +
