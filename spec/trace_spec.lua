@@ -259,6 +259,8 @@ describe("a trace", function()
             local random
             visit(traced(trace, {client = {max_version = "TLSv1.2"}}))
             visit(traced(trace))
+            visit(traced(trace, {client = {max_version = "TLSv1.2"}, server = {verify = "optional",
+                ca = pki.get().ca_file, on_verify = function() return true end}}))
             local all, kinds = {}, {}
             for _, event in ipairs(drain(trace)) do
                 kinds[event.kind] = (kinds[event.kind] or 0) + 1
@@ -277,7 +279,7 @@ describe("a trace", function()
             assert.is_nil(text:find("a secret word", 1, true))
             assert.equal(secrets, text:find("CLIENT_RANDOM", 1, true) ~= nil)
             assert.equal(secrets, text:find(random, 1, true) ~= nil)
-            assert.equal(secrets, kinds.bytes ~= nil and kinds.keylog ~= nil)
+            assert.same({secrets, secrets}, {kinds.bytes ~= nil, kinds.keylog ~= nil})
         end
     end)
 
