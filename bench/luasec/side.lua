@@ -17,7 +17,7 @@ local function contexts(protocol)
         certificate = certificate, key = key })
 end
 
-local function connect(client_context, server_context)
+local function connect(client_context, server_context, name)
     local near = assert(socket.tcp())
     assert(near:connect("127.0.0.1", port))
     local far = assert(listener:accept())
@@ -25,7 +25,7 @@ local function connect(client_context, server_context)
     far:setoption("tcp-nodelay", true)
     local client = assert(ssl.wrap(near, client_context))
     local server = assert(ssl.wrap(far, server_context))
-    client:sni "localhost"
+    client:sni(name or "localhost")
     client:settimeout(0)
     server:settimeout(0)
     local a, b
@@ -46,18 +46,34 @@ local function timed(work, n)
     return (os.clock() - start) * 1e9 / n
 end
 
--- A byte goes each way, so that a client of TLS 1.3 has its tickets.
-local function handshakes(protocol, fresh)
+-- A byte is sent, so that a client of TLS 1.3 has its tickets. With names, each connection has
+-- another one, under which there is no session.
+local function handshakes(protocol, names)
     local client_context, server_context = contexts(protocol)
+    local count = 0
     return function(n)
         for _ = 1, n do
-            if fresh then client_context = contexts(protocol) end
-            local client, server = connect(client_context, server_context)
+            count = count + 1
+            local client, server = connect(client_context, server_context,
+                names and "a" .. count .. ".example")
             server:send "x"
             assert(client:receive(1) == "x")
             client:close()
             server:close()
         end
+    end
+end
+
+-- The client has a table of parameters for each connection, as in most of LuaSec's samples.
+local function tables(n)
+    local _, server_context = contexts "any"
+    for _ = 1, n do
+        local client, server = connect({ mode = "client", protocol = "any", verify = "peer",
+            cafile = certificate }, server_context)
+        server:send "x"
+        assert(client:receive(1) == "x")
+        client:close()
+        server:close()
     end
 end
 
@@ -137,6 +153,7 @@ local ROWS <const> = {
     full13 = function(n) return timed(handshakes("tlsv1_3", true), n) end,
     again12 = function(n) return timed(handshakes "tlsv1_2", n) end,
     again13 = function(n) return timed(handshakes "tlsv1_3", n) end,
+    tables = function(n) return timed(tables, n) end,
     record = function(n) return timed(data(16384), n) end,
     small = function(n) return timed(data(64), n) end,
     line = function(n) return timed(lines(), n) end,

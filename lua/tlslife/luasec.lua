@@ -8,6 +8,7 @@
 local config = require "tlslife.luasec.config"
 local connection = require "tlslife.luasec.connection"
 local contexts = require "tlslife.luasec.context"
+local kept = require "tlslife.luasec.kept"
 local x509 = require "tlslife.luasec.x509"
 
 local ssl = {
@@ -32,7 +33,7 @@ end
 function ssl.wrap(sock, parameters)
     local ctx, message = parameters
     if type(parameters) == "table" then
-        ctx, message = contexts.newcontext(parameters)
+        ctx, message = kept.context(parameters)
         if not ctx then return nil, message end
     end
     local conn

@@ -12,6 +12,7 @@
 local core = require "tlslife.core"
 
 local find, sub, gsub = string.find, string.sub, string.gsub
+local take_line = core.line
 local concat, min, max = table.concat, math.min, math.max
 
 -- face -> its state: {conn, open, text, at, ...}
@@ -88,14 +89,13 @@ local function receive_line(s, prefix)
     local parts = prefix
     while true do
         local text, at = s.text, s.at
-        local stop = find(text, "\n", at, true)
-        if stop then
-            if stop == #text then
+        local line, behind = take_line(text, at)
+        if line then
+            if behind > #text then
                 s.text, s.at = "", 1
             else
-                s.at = stop + 1
+                s.at = behind
             end
-            local line = without_returns(sub(text, at, stop - 1))
             return parts == "" and line or parts .. line, nil, nil
         end
         if at <= #text then parts = parts .. without_returns(rest(s)) end
@@ -177,7 +177,15 @@ local Socket = {}
 function Socket:receive(pattern, prefix)
     local s = states[self] or state_of(self)
     if s.total then s.began = clock() end
-    prefix = prefix == nil and "" or type(prefix) == "number" and tostring(prefix) or prefix
+    if prefix == nil then -- as it is nearly always
+        if pattern == nil or pattern == "*l" then return receive_line(s, "") end
+        if type(pattern) == "number" and pattern > 0 then
+            return receive_bytes(s, pattern // 1 | 0, "")
+        end
+        prefix = ""
+    elseif type(prefix) == "number" then
+        prefix = tostring(prefix)
+    end
     if type(prefix) ~= "string" then
         error("bad argument #2 to 'receive' (string expected, got " .. type(prefix) .. ")", 2)
     end

@@ -386,6 +386,14 @@ function tlslife.issued(issuer, certificate, ...) end
 ---@return table metatable
 function tlslife.class(name) end
 
+---The line that begins at byte i of a text, as LuaSocket's receive "*l" gives it, without its end
+---and the returns in it; and the index behind it. nil where no newline follows.
+---@param text string
+---@param i integer? default 1
+---@return string? line
+---@return integer? next
+function tlslife.line(text, i) end
+
 ---A LuaSocket-shaped face of a connection, for socket.http, SMTP, Redis clients and the like. The
 ---connection stays the program's; a settimeout of the face sets its timeout, too. Where there was
 ---no handshake yet, dohandshake makes it. See docs/luasec.md.

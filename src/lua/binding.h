@@ -599,6 +599,7 @@ int tlb_split_address(lua_State *L); /* tls.split_address */
 int tlb_listen_fd(lua_State *L); /* tls.listen_fd */
 int tlb_poller_new(lua_State *L);  /* tls.poller */
 int tlb_class(lua_State *L);       /* tls.class */
+int tlb_line(lua_State *L);        /* tls.line */
 int tlb_certificate(lua_State *L); /* tls.certificate */
 int tlb_fingerprint(lua_State *L); /* tls.fingerprint */
 int tlb_issued(lua_State *L);      /* tls.issued */

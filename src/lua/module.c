@@ -34,6 +34,7 @@ static const luaL_Reg functions[] = {
     {"loop", tlb_loop},
     {"poller", tlb_poller_new},
     {"class", tlb_class},
+    {"line", tlb_line},
     {"certificate", tlb_certificate},
     {"fingerprint", tlb_fingerprint},
     {"issued", tlb_issued},

@@ -3,14 +3,14 @@
 -- Results and parameters are LuaSec's. A proxy, which LuaSec refuses, is used by CONNECT, so that
 -- it sees no more than the host and the port. redirect = true, which LuaSec refuses, is what
 -- socket.http does by itself: it follows, and never to anything but https.
---
--- Connections of equal parameters have one context, so that they resume. LuaSec makes one for each.
+-- Connections of equal parameters have one context (kept.lua), so that they resume.
 
 local http = require "socket.http"
 local ltn12 = require "ltn12"
 local mime = require "mime"
 local socket = require "socket"
 local url = require "socket.url"
+local kept = require "tlslife.luasec.kept"
 local ssl = require "ssl"
 
 local try = socket.try
@@ -25,62 +25,6 @@ local https = {
 local DEFAULTS <const> = {
     protocol = "any", options = {"all", "no_sslv2", "no_sslv3", "no_tlsv1"}, verify = "none",
 }
-local CONTEXT_PARAMETERS <const> = {"protocol", "key", "password", "certificate", "certificates",
-    "cafile", "capath", "verify", "verifyext", "depth", "options", "ciphers", "ciphersuites",
-    "curve", "curveslist", "alpn", "dane", "psk"}
-local FILES <const> = {"key", "certificate", "cafile"}
-local CONTEXTS <const> = 16 -- are kept at most
-
--- --------------------------------------------------------------------------------------- contexts
-
-local kept, kept_len = {}, 0
-
--- What a parameter says, as text; nil where that cannot be known (a function).
-local function text_of(value)
-    local kind = type(value)
-    if kind == "table" then
-        local parts = {}
-        for i, part in ipairs(value) do
-            parts[i] = text_of(part)
-            if not parts[i] then return nil end
-        end
-        return "{" .. table.concat(parts, ",") .. "}"
-    end
-    return kind ~= "function" and kind ~= "userdata" and ("%q"):format(tostring(value)) or nil
-end
-
--- A key for all that a context is made of, files included; nil where there is none.
-local function key_of(parameters)
-    local parts = {}
-    for _, name in ipairs(CONTEXT_PARAMETERS) do
-        local value = parameters[name]
-        if value ~= nil then
-            local text = name ~= "certificates" and name ~= "capath" and text_of(value)
-            if not text then return nil end
-            parts[#parts + 1] = name .. "=" .. text
-        end
-    end
-    for _, name in ipairs(FILES) do
-        local file = parameters[name] and io.open(parameters[name], "rb")
-        parts[#parts + 1] = file and file:read "a" or ""
-        if file then file:close() end
-    end
-    return table.concat(parts, "\0")
-end
-
-local function context_of(parameters)
-    local key = key_of(parameters)
-    local ctx = key and kept[key]
-    if ctx then return ctx end
-    local message
-    ctx, message = ssl.newcontext(parameters)
-    if not ctx then return nil, message end
-    if key then
-        if kept_len >= CONTEXTS then kept, kept_len = {}, 0 end
-        kept[key], kept_len = ctx, kept_len + 1
-    end
-    return ctx
-end
 
 -- ------------------------------------------------------------------------------------ connections
 
@@ -121,7 +65,7 @@ function https.tcp(parameters)
         function conn:settimeout() return settimeout(self.sock, https.TIMEOUT) end
         function conn:close() return self.sock:close() end
         function conn:connect(host, port)
-            local ctx = try(context_of(parameters))
+            local ctx = try(kept.context(parameters))
             if parameters.tunnel then
                 connect_through(self.sock, parameters.tunnel, host, port)
             else

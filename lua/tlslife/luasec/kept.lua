@@ -1,0 +1,69 @@
+-- kept.lua: contexts of the drop-in by what they are made of, for programs that give ssl.wrap or
+-- ssl.https a table of parameters for each connection. LuaSec makes a context for each of them.
+-- Here equal parameters have one, so that a client resumes, and files are parsed once.
+--
+-- The key has the contents of the files, so that a certificate that was renewed is used from the
+-- next connection on. What cannot be compared (a function, a directory of CAs) is not kept.
+
+local contexts = require "tlslife.luasec.context"
+
+local PARAMETERS <const> = {"mode", "protocol", "key", "password", "certificate", "certificates",
+    "cafile", "capath", "verify", "verifyext", "depth", "options", "ciphers", "ciphersuites",
+    "curve", "curveslist", "dhparam", "alpn", "dane", "psk"}
+local FILES <const> = {"key", "certificate", "cafile"}
+local NEVER <const> = {certificates = true, capath = true}
+local CONTEXTS <const> = 16 -- are kept at most
+
+local by_key, len = {}, 0
+
+-- What a parameter says, as text; nil where that cannot be known.
+local function text_of(value)
+    local kind = type(value)
+    if kind == "table" then
+        local parts = {}
+        for i, part in ipairs(value) do
+            parts[i] = text_of(part)
+            if not parts[i] then return nil end
+        end
+        return "{" .. table.concat(parts, ",") .. "}"
+    end
+    if kind == "function" or kind == "userdata" then return nil end
+    return ("%q"):format(tostring(value))
+end
+
+local function key_of(parameters)
+    local parts = {}
+    for _, name in ipairs(PARAMETERS) do
+        local value = parameters[name]
+        if value ~= nil then
+            local text = not NEVER[name] and text_of(value)
+            if not text then return nil end
+            parts[#parts + 1] = name .. "=" .. text
+        end
+    end
+    for _, name in ipairs(FILES) do
+        local file = type(parameters[name]) == "string" and io.open(parameters[name], "rb")
+        parts[#parts + 1] = file and file:read "a" or ""
+        if file then file:close() end
+    end
+    return table.concat(parts, "\0")
+end
+
+local kept = {}
+
+-- A context for these parameters, or nil and why.
+function kept.context(parameters)
+    local key = key_of(parameters)
+    local ctx = key and by_key[key]
+    if ctx then return ctx end
+    local message
+    ctx, message = contexts.newcontext(parameters)
+    if not ctx then return nil, message end
+    if key then
+        if len >= CONTEXTS then by_key, len = {}, 0 end
+        by_key[key], len = ctx, len + 1
+    end
+    return ctx
+end
+
+return kept
