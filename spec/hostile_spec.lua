@@ -101,7 +101,8 @@ describe("an integer", function()
     -- what takes it, and what it takes
     local takers = {
         ["option verify_depth"] = {client "verify_depth", 5},
-        ["option num_tickets"] = {client "num_tickets", 2},
+        ["option num_tickets"] =
+            {function(value) return assert(pair.server {num_tickets = value}) end, 2},
         ["option session_timeout"] = {client "session_timeout", 300},
         ["option max_early_data"] = {client "max_early_data", 16384},
         ["option timeout"] = {client "timeout", 10},
