@@ -183,12 +183,13 @@ static tlslife_status cannot(tlslife_conn *conn, const char *why) {
 }
 
 tlslife_status tlsl_nested_check(tlslife_conn *conn, tlslife_conn *outer) {
-    int layers = 1;
-    for (const tlslife_conn *one = outer; one != NULL; one = one->transport.outer) {
-        if (one == conn) {
-            return cannot(conn, "a connection cannot carry itself");
-        }
+    int layers = 2;
+    const tlslife_conn *one = outer;
+    for (; one != conn && one->transport.outer != NULL; one = one->transport.outer) {
         layers++;
+    }
+    if (one == conn) {
+        return cannot(conn, "a connection cannot carry itself");
     }
     if (layers > LAYERS_MAX) {
         return cannot(conn, "these are more than 8 connections within each other");
