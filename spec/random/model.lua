@@ -266,12 +266,31 @@ local function find_for(self, cache, name, life)
     return session
 end
 
-local function keep_in_memory(cache, name, session)
+--- A put drops two sessions of any peers whose time is over, those first that were over first.
+local function expire(self, cache)
+    for _ = 1, 2 do
+        local first, at
+        for _, peer in pairs(cache.peers) do
+            for i, one in ipairs(peer) do
+                local lives = math.min(one.lifetime, cache.options.timeout or math.huge)
+                if not alive(self, one, cache.options.timeout)
+                    and (not first or one.made + lives < at.over) then
+                    first, at = one, {peer = peer, i = i, over = one.made + lives}
+                end
+            end
+        end
+        if not first then return end
+        leave(at.peer, at.i, "expired")
+    end
+end
+
+local function keep_in_memory(self, cache, name, session)
     local peer = peer_of(cache, name)
     for i = #peer, 1, -1 do
         if session.version == TWO or peer[i].version == TWO then leave(peer, i, "not_cached") end
     end
     if #peer >= (cache.options.sessions_per_peer or 4) then leave(peer, 1, "not_cached") end
+    expire(self, cache)
     peer[#peer + 1] = session
 end
 
@@ -284,7 +303,7 @@ local function keep(self, life, session)
         far = not life.told_store
         life.told_store, in_memory = true, not far
     end
-    if in_memory then keep_in_memory(cache, life.peer, session) end
+    if in_memory then keep_in_memory(self, cache, life.peer, session) end
     if far then life.stored = session end
     if far and cache.fails ~= "put" then cache.far[life.peer] = session end
 end
