@@ -84,15 +84,15 @@ end
 -- each told it. Some sizes are several things.
 local WHAT <const> = {
     [10] = "names; one of ours: the name that the client asked for",
-    [24] = "ours: descriptors of the transport",
     [32] = "keys; three of ours: ex_data, from the SSL to us",
+    [48] = "ours: descriptors of the transport",
     [56] = "lists; one is plain C's own connection",
     [64] = "Lua's: a call (live, xpcall, handler, http, read, wait, yield)",
     [208] = "Lua's: the handler's coroutine",
     [216] = "digests and parameters",
     [224] = "Lua's: the userdata of the connection, six user values",
     [336] = "extensions of the ClientHello",
-    [400] = "ours: tlslife_conn",
+    [520] = "ours: tlslife_conn",
     [536] = "copy of the context's certificates",
     [928] = "SSL_SESSION",
     [960] = "cipher contexts, to read and to write",
