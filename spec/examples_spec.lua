@@ -1,5 +1,5 @@
 -- examples_spec.lua: runs the examples and the code blocks of README.md, docs/serving.md and
--- docs/loops.md as a reader would paste them.
+-- docs/loops.md and docs/luasec.md as a reader would paste them.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -253,36 +253,39 @@ describe("the servers", function()
 end)
 
 -- A block with a name is a file; it prints what its comments say.
-describe("docs/loops.md", function()
-    local files_of = {}
-    for block in process.slurp "docs/loops.md":gmatch "```lua\n(.-)```" do
-        files_of[#files_of + 1] = {name = assert(block:match "^%-%- ([%w_]+%.lua)\n"), text = block}
-    end
+for page, least in pairs {["docs/loops.md"] = 6, ["docs/luasec.md"] = 2} do
+    describe(page, function()
+        local files_of = {}
+        for block in process.slurp(page):gmatch "```lua\n(.-)```" do
+            local name = assert(block:match "^%-%- ([%w_]+%.lua)\n")
+            files_of[#files_of + 1] = {name = name, text = block}
+        end
 
-    it("has code blocks", function()
-        assert.is_true(#files_of >= 6)
-        prepare()
+        it("has code blocks", function()
+            assert.is_true(#files_of >= least)
+            prepare()
+            for _, file in ipairs(files_of) do
+                process.spill(directory .. "/" .. file.name, file.text)
+            end
+        end)
+
         for _, file in ipairs(files_of) do
-            process.spill(directory .. "/" .. file.name, file.text)
+            it("has one that runs: " .. file.name, function()
+                for module in file.text:gmatch 'require "(%l+)"' do
+                    local needed = module == "copas" and "copas socket" or module
+                    if module ~= "hello" and not is_there(needed) then
+                        return pending(module .. " is not installed")
+                    end
+                end
+                local expected = ""
+                for line in file.text:gmatch "%-%- prints: ([^\n]*)" do
+                    expected = expected .. line .. "\n"
+                end
+                assert.equal(expected, (run(file.name):gsub("\t", " ")))
+            end)
         end
     end)
-
-    for _, file in ipairs(files_of) do
-        it("has one that runs: " .. file.name, function()
-            for module in file.text:gmatch 'require "(%l+)"' do
-                local needed = module == "copas" and "copas socket" or module
-                if module ~= "hello" and not is_there(needed) then
-                    return pending(module .. " is not installed")
-                end
-            end
-            local expected = ""
-            for line in file.text:gmatch "%-%- prints: ([^\n]*)" do
-                expected = expected .. line .. "\n"
-            end
-            assert.equal(expected, (run(file.name):gsub("\t", " ")))
-        end)
-    end
-end)
+end
 
 describe("the README", function()
     local blocks = {}
