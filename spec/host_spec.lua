@@ -90,7 +90,7 @@ local CASES = {
 -- the words of the usage
 local function plain(output, path)
     output = output:gsub(path:gsub("%p", "%%%0"), "PROGRAM"):gsub("%f[%w/]lua5%.%d:", "PROGRAM:")
-    output = output:gsub("%f[%w]tlslife %d[^\n]*\n", ""):gsub("%f[%w]Lua 5%.4[^\n]*\n", "")
+    output = output:gsub("%f[%w]tlslife %d[^\n]*\n", ""):gsub("%f[%w]Lua 5%.%d[^\n]*\n", "")
     output = output:gsub("0x%x+", "ADDRESS"):gsub("\n\tno f[^\n]*",
         ""):gsub("\n%s*%[C%]: in %?", "")
     return (output:gsub("(usage: PROGRAM %[options%] %[script %[args%]%]\n).*", "%1"))
@@ -142,8 +142,10 @@ describe("the program", function()
     it("prints its versions", function()
         local code, output = shell(program.path, {"-v"})
         assert.equal(0, code)
-        assert.truthy(output:match "tlslife 0%.1%.0" and output:match "Lua 5%.4" and
-            output:match "OpenSSL 3%.", output)
+        for _, name in ipairs {"tlslife " .. require "tlslife".version, _VERSION .. ".",
+            "OpenSSL 3."} do
+            assert.truthy(output:find(name, 1, true), output)
+        end
     end)
 
     it("prints its options when asked", function()

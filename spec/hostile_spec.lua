@@ -17,6 +17,10 @@ setup(function() collector = collectgarbage "generational" end)
 teardown(function() collectgarbage(collector) end)
 
 describe("a list", function()
+    -- Lua 5.5 looks for a border at places that it draws: no table of a few elements has such a
+    -- length there.
+    local it = _VERSION == "Lua 5.4" and it or function(name) pending(name) end
+
     --- A table whose length is 2^power: all of its array is full, and then Lua's search for a
     -- border tries powers of two.
     local function table_of_length(power, element)
