@@ -15,6 +15,7 @@
 #include <string.h>
 
 static const host_command commands[] = {
+    {"probe", "[options] HOST[:PORT]...", "say whether sessions resume at every address of a name"},
     {"trace", "[options] script [args]", "run a script, and show the life of its connections"},
     {NULL, NULL, NULL},
 };

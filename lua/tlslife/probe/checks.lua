@@ -18,7 +18,7 @@ checks.kinds = {"tls13", "ticket12", "id12"}
 --- The contexts of a run. nil and a message where they cannot be made.
 function checks.contexts(settings)
     local alpn = settings.alpn
-    local contexts, message = {}, nil
+    local contexts, message = {}
     contexts.first, message = tls.context {
         role = "client", ca = settings.ca, alpn = alpn, ocsp_request = true, verify = true,
         verify_all = true, on_verify = function() return true end, groups = settings.groups,
@@ -93,7 +93,7 @@ end
 -- Whether early data are accepted, and the same early data a second time.
 local function early_data(run, place, found)
     if (found.max_early_data or 0) == 0 then return {state = "not offered"} end
-    local made = checks.visit(run, place, "tls13", {finish = "client"})
+    local made = checks.visit(run, place, "tls13", {finish = "client", first_ticket = true})
     local session = not made.failed and offerable("tls13", made)
     if not session then return {state = "failed", why = made.failed or "no ticket came"} end
     local words = run.http and talk.http(place.name, run.path) or "\r\n"

@@ -8,7 +8,7 @@ local fleet = {}
 
 -- One full handshake at the first place, whose session is offered at the second.
 local function crossing(run, key, from, to)
-    local made = checks.visit(run, from, key, {finish = "client"})
+    local made = checks.visit(run, from, key, {finish = "client", first_ticket = true})
     local session = not made.failed and checks.offerable(key, made)
     if not session then return {state = "none", why = made.failed} end
     local seen = checks.visit(run, to, key, {bytes = session.bytes})
@@ -116,7 +116,7 @@ end
 -- The name of the key that sealed a ticket: OpenSSL's and most others' tickets begin with it
 -- (RFC 5077 section 4).
 local function key_name(run, one, key)
-    local made = checks.visit(run, one, key, {finish = "client"})
+    local made = checks.visit(run, one, key, {finish = "client", first_ticket = true})
     local session = not made.failed and checks.offerable(key, made)
     return session and session.ticket and session.ticket:sub(1, 16)
 end

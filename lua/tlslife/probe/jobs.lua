@@ -15,7 +15,7 @@ function jobs.run(items, limit, each, done)
             started = started + 1
             local index = started
             local ok, result = xpcall(each, debug.traceback, items[index], index)
-            results[index] = ok and result or {failed = result}
+            results[index] = ok and (result or true) or {failed = result}
             finished = finished + 1
             if done then done(finished) end
         end

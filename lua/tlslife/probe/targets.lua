@@ -25,26 +25,32 @@ function targets.parse(text, default_port)
     return {name = host, port = tostring(port), text = text}
 end
 
---- Gives the target its addresses, each once and in the resolver's order, or `failed`.
-function targets.resolve(target, host)
+-- The addresses of a host, or nil and why there are none.
+local function addresses_of(host, port)
     local co, answer, failure, came = coroutine.running(), nil, nil, false
-    local asked, message = uv.getaddrinfo(host or target.name, target.port,
-        {socktype = "stream"}, function(err, list)
-            answer, failure, came = list, err, true
-            if coroutine.status(co) == "suspended" then coroutine.resume(co) end
-        end)
+    local asked, message = uv.getaddrinfo(host, port, {socktype = "stream"}, function(err, list)
+        answer, failure, came = list, err, true
+        if coroutine.status(co) == "suspended" then coroutine.resume(co) end
+    end)
     if asked and not came then coroutine.yield() end
+    if answer and #answer > 0 then return answer end
+    return nil, ("%s has no address: %s"):format(host, tostring(failure or message or "none found"))
+end
+
+--- Gives the target its addresses, each once and in the resolver's order; or `failed`. hosts: whose
+-- addresses they are, if not those of its name.
+function targets.resolve(target, hosts)
     target.addresses = {}
     local seen = {}
-    for _, one in ipairs(answer or {}) do
-        if not seen[one.addr] then
-            seen[one.addr] = true
-            table.insert(target.addresses, one.addr)
+    for _, host in ipairs(hosts or {target.name}) do
+        local list, message = addresses_of(host, target.port)
+        if not list then target.failed = message end
+        for _, one in ipairs(list or {}) do
+            if not seen[one.addr] then
+                seen[one.addr] = true
+                table.insert(target.addresses, one.addr)
+            end
         end
-    end
-    if #target.addresses == 0 then
-        target.failed = ("%s has no address: %s"):format(host or target.name,
-            tostring(failure or message or "none was found"))
     end
 end
 

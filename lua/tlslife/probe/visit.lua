@@ -56,17 +56,19 @@ local function read_to_end(conn, seconds)
     end
 end
 
--- Waits for the tickets that follow a handshake of TLS 1.3.
-local function read_tickets(conn, facts, seconds)
-    local quiet = math.min(seconds, math.max(QUIET, 3 * facts.handshake_seconds))
+-- Waits for the tickets that follow a handshake of TLS 1.3. first_only: the server is known to give
+-- tickets, and one is enough.
+local function read_tickets(conn, facts, seconds, first_only)
+    local quiet = math.max(QUIET, 3 * facts.handshake_seconds)
     local count
     repeat
         count = #facts.sessions
-        conn:set_timeout(quiet)
+        local patience = first_only and seconds or count == 0 and 4 * quiet or quiet
+        conn:set_timeout(math.min(seconds, patience))
         local got, why = conn:read()
         take_sessions(conn, facts)
         if not got and why ~= "timeout" then return end
-    until #facts.sessions == count
+    until #facts.sessions == count or first_only
 end
 
 local function renegotiate(conn, facts)
@@ -90,7 +92,9 @@ local function finish(conn, how, facts)
         facts.server_end, facts.answer_bytes = read_to_end(conn, how.farewell and how.timeout or 1)
         take_sessions(conn, facts)
     elseif how.finish == "client" then
-        if facts.version == "TLSv1.3" then read_tickets(conn, facts, how.timeout) end
+        if facts.version == "TLSv1.3" then
+            read_tickets(conn, facts, how.timeout, how.first_ticket)
+        end
         local began = jobs.now()
         conn:set_timeout(how.timeout)
         facts.client_end, facts.client_end_why = conn:close(math.min(how.timeout, 2))
@@ -156,7 +160,7 @@ end
 
 --- Makes the visit. how: {context =, name =, address =, port =, timeout =, and as wanted: starttls
 -- =, bytes = of a session to offer, early = what to send as early data, finish =, farewell =,
--- renegotiate =}. Returns the facts, or {failed = message, stage = where}.
+-- renegotiate =, first_ticket = whether one ticket is enough}. Returns the facts, or {failed = message, stage = where}.
 return function(how)
     local conn = assert(how.context:connection())
     local ok, facts = pcall(visit, conn, how)

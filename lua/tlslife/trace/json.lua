@@ -2,47 +2,16 @@
 -- member; the HTML page reads the same objects.
 --
 -- Numbers of 64 bits (tags) are strings of 16 hexadecimal digits, since readers of JSON round them.
--- Bytes that are text (a server name, a protocol) are written byte by byte as U+0000 to U+00FF
--- where they are not ASCII.
+-- Bytes that are text (a server name, a protocol) are written as tlslife.json writes strings.
 
 local core = require "tlslife.core"
+local encode = require "tlslife.json"
 local hello = require "tlslife.trace.hello"
 local names = require "tlslife.trace.names"
 
 local json = {}
 
 local VERSION <const> = 1
-
-local function string_of(bytes)
-    return '"' .. bytes:gsub('[%c"\\\x7f-\xff]', function(c)
-        return ("\\u%04x"):format(c:byte())
-    end) .. '"'
-end
-
-local encode
-
-local function list_of(values)
-    local words = {}
-    for i, value in ipairs(values) do words[i] = encode(value) end
-    return "[" .. table.concat(words, ",") .. "]"
-end
-
-local function object_of(members)
-    local keys, words = {}, {}
-    for key in pairs(members) do keys[#keys + 1] = key end
-    table.sort(keys)
-    for i, key in ipairs(keys) do
-        words[i] = string_of(key) .. ":" .. encode(members[key])
-    end
-    return "{" .. table.concat(words, ",") .. "}"
-end
-
-function encode(value)
-    if type(value) == "table" then
-        return (next(value) == nil or #value > 0) and list_of(value) or object_of(value)
-    end
-    return type(value) == "string" and string_of(value) or tostring(value)
-end
 
 local function tag_of(number) return ("%016x"):format(number) end
 

@@ -1,0 +1,212 @@
+-- tlslife.probe.report: shows what the probe has found to a person: for each name a table with a
+-- line for each address, the matrix of who resumes whose sessions, what is not right and what to
+-- do. What a server says (names, protocols) is printed without control characters, which could
+-- otherwise change the reader's terminal.
+
+local verdict = require "tlslife.probe.verdict"
+
+local YES <const>, NO <const>, NONE <const> = "✓", "✗", "–"
+
+local report = {}
+
+local function clean(text)
+    return (tostring(text):gsub("[%c\x7f]", "?"):gsub("\xc2[\x80-\x9f]", "?"))
+end
+report.clean = clean
+
+local function pad(text, width)
+    return text .. (" "):rep(width - (utf8.len(text) or #text))
+end
+
+local function painted(text, colour)
+    if not colour then return text end
+    return (text:gsub(YES, "\27[32m" .. YES .. "\27[0m"):gsub(NO, "\27[31m" .. NO .. "\27[0m"))
+end
+
+-- Lines of cells as a table, each column as wide as its widest cell.
+local function table_of(lines, indent)
+    local widths = {}
+    for _, line in ipairs(lines) do
+        for i, cell in ipairs(line) do
+            widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell)
+        end
+    end
+    local out = {}
+    for i, line in ipairs(lines) do
+        local cells = {}
+        for k, cell in ipairs(line) do cells[k] = pad(cell, widths[k]) end
+        out[i] = indent .. (table.concat(cells, "  "):gsub(" +$", ""))
+    end
+    return out
+end
+
+-- The mark of one kind of resumption.
+local function mark(one)
+    if not one or one.state == "no version" then return NONE end
+    if one.state == "resumed" then return YES end
+    return NO
+end
+
+local function early(one)
+    local state = one.early and one.early.state
+    if not state or state == "not offered" then return NONE end
+    if one.early.replayed then return NO .. " replayed" end
+    return state == "accepted" and YES .. " once" or state
+end
+
+local function duration(seconds)
+    if not seconds then return "" end
+    if seconds >= 86400 then return ("%dd"):format(seconds // 86400) end
+    if seconds >= 3600 then return ("%dh"):format(seconds // 3600) end
+    if seconds >= 60 then return ("%dmin"):format(seconds // 60) end
+    return ("%ds"):format(seconds)
+end
+
+local function tickets(one)
+    local count = one and one.tickets
+    if not count or count == 0 then return NONE end
+    return ("%d × %d B, %s"):format(count, one.ticket_size or 0, duration(one.lifetime))
+end
+
+local function twice(one)
+    if one.tls13.state ~= "resumed" then return NONE end
+    return one.tls13.twice and "taken twice" or "taken once"
+end
+
+local function server_end(first)
+    if first.server_end == "closed" then return YES end
+    return first.server_end == "truncated" and NO .. " truncated" or NONE
+end
+
+local function client_end(one)
+    local kind = one.tls13.close and one.tls13 or one.ticket12
+    if kind.close == "done" then return ("%s %.0f ms"):format(YES, kind.close_seconds * 1000) end
+    return NONE
+end
+
+local HEAD <const> = {"address", "TLS", "1.3", "ticket", "id", "tickets of 1.3", "a ticket",
+    "early data", "end", "answers close"}
+
+local function line_of(one)
+    if one.first.failed then return {clean(one.address), NO .. " " .. one.first.stage} end
+    return {
+        clean(one.address), (one.first.version:gsub("^TLSv", "")), mark(one.tls13),
+        mark(one.ticket12), mark(one.id12), tickets(one.tls13), twice(one), early(one),
+        server_end(one.first), client_end(one),
+    }
+end
+
+local function about(one)
+    local first, out = one.first, {}
+    out[1] = ("  %s, %s%s%s"):format(first.version, first.cipher,
+        first.group and ", " .. first.group or "", first.alpn and ", ALPN " .. first.alpn or "")
+    local leaf = first.chain[1]
+    if leaf then
+        out[2] = ("  certificate %s, of %s, %d days left, %d in the chain, %s%s"):format(
+            leaf.subject, leaf.issuer, (leaf.not_after - os.time()) // 86400, #first.chain,
+            first.verify == "ok" and YES .. " verified" or NO .. " " .. first.verify,
+            first.ocsp and ", OCSP stapled" or "")
+        out[3] = "  for " .. table.concat(leaf.names, ", ")
+    end
+    return out
+end
+
+local function matrix_of(name)
+    if #name.matrix == 0 then return {} end
+    local index, out = {}, {}
+    for i, one in ipairs(name.found) do index[one.address] = i end
+    for _, key in ipairs {"tls13", "ticket12", "id12"} do
+        local cells, any = {}, false
+        for _, one in ipairs(name.matrix) do
+            if one.kind == key then
+                local from = index[one.from]
+                cells[from] = cells[from] or {}
+                cells[from][index[one.to]] = one.state == "resumed" and YES or
+                    one.state == "none" and NONE or NO
+                any = true
+            end
+        end
+        if any then
+            local lines = {{"made at \\ offered at"}}
+            for i, one in ipairs(name.found) do
+                lines[1][i + 1] = ("[%d]"):format(i)
+                local line = {("[%d] %s"):format(i, clean(one.address))}
+                for k = 1, #name.found do
+                    line[k + 1] = i == k and mark(one[key]) or (cells[i] or {})[k] or " "
+                end
+                lines[#lines + 1] = line
+            end
+            out[#out + 1] = ("  sessions, %s"):format(verdict.kinds[key])
+            for _, line in ipairs(table_of(lines, "  ")) do out[#out + 1] = line end
+        end
+    end
+    return out
+end
+
+local function where_of(finding)
+    local where = table.concat(finding.where, ", ", 1, math.min(3, #finding.where))
+    local more = #finding.where - 3
+    return more > 0 and ("%s and %d more"):format(where, more) or where
+end
+
+local function findings_of(name)
+    local out = {}
+    for _, one in ipairs(name.findings) do
+        out[#out + 1] = ("  %s %s (%s)"):format(one.bad and NO or NONE, one.what, where_of(one))
+        out[#out + 1] = "      " .. one.advice
+    end
+    return out
+end
+
+local function ages_of(name)
+    local out = {}
+    for _, one in ipairs(name.found) do
+        for _, key in ipairs {"tls13", "ticket12", "id12"} do
+            local age = one[key] and one[key].age
+            if age then
+                out[#out + 1] = ("  %s, %s: resumed after %s%s"):format(clean(one.address),
+                    verdict.kinds[key], duration(age.lived),
+                    age.dead and ", no longer after " .. duration(age.dead) or "")
+            end
+        end
+        if one.watched then
+            out[#out + 1] = ("  %s: %d ticket key%s seen"):format(clean(one.address),
+                #one.watched, #one.watched == 1 and "" or "s")
+        end
+    end
+    return out
+end
+
+local function verdict_of(name)
+    local bad = 0
+    for _, one in ipairs(name.findings) do bad = bad + (one.bad and 1 or 0) end
+    return bad == 0 and ("  %s %s: all is right"):format(YES, name.text) or
+        ("  %s %s: %d thing%s not right"):format(NO, name.text, bad, bad == 1 and " is" or "s are")
+end
+
+--- The text for one name. name: {text =, found =, matrix =, isolation =, findings =}, or with
+-- failed =.
+function report.text(name, colour)
+    local lines = {("%s  %d address%s"):format(clean(name.text), #name.found,
+        #name.found == 1 and "" or "es")}
+    local function append(more)
+        for _, line in ipairs(more) do lines[#lines + 1] = line end
+    end
+    for _, one in ipairs(name.found) do
+        if not one.first.failed then
+            append(about(one))
+            break
+        end
+    end
+    local rows = {HEAD}
+    for i, one in ipairs(name.found) do rows[i + 1] = line_of(one) end
+    if #name.found > 0 then append(table_of(rows, "  ")) end
+    append(matrix_of(name))
+    append(ages_of(name))
+    append(findings_of(name))
+    append {verdict_of(name)}
+    for i, line in ipairs(lines) do lines[i] = painted(clean(line), colour) end
+    return table.concat(lines, "\n") .. "\n"
+end
+
+return report

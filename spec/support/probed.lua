@@ -1,0 +1,77 @@
+-- probed.lua: servers for spec/probe_spec.lua, each with one fault or one protocol before TLS. It
+-- runs in a process of its own: probed.lua MODE CERTIFICATE KEY. It prints "listening PORT".
+
+local tls = require "tlslife"
+
+local mode, certificate, key = ...
+
+local context = assert(tls.context {role = "server", certificate = certificate, private_key = key,
+    timeout = 20})
+local listener = assert(tls.listen("127.0.0.1", 0, {backlog = 64}))
+
+-- What a plain protocol says: first the greeting, then an answer to each line that has the pattern.
+local DIALOGUES <const> = {
+    smtp = {"220 here ESMTP\r\n", {"^EHLO", "250-here\r\n250-SIZE\r\n250 STARTTLS\r\n"},
+        {"^STARTTLS", "220 go on\r\n"}},
+    smtp_refuses = {"220 here ESMTP\r\n", {"^EHLO", "250 here\r\n"}, {"^STARTTLS", "502 no\r\n"}},
+    imap = {"* OK here\r\n", {"STARTTLS", "a OK go on\r\n"}},
+    pop3 = {"+OK here\r\n", {"^STLS", "+OK go on\r\n"}},
+    xmpp = {false, {"<stream:stream", "<stream:stream><stream:features><starttls/>" ..
+        "</stream:features>"}, {"<starttls", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"}},
+    postgres = {false, {"\x04\xd2\x16\x2f", "S"}},
+    ldap = {false, {"1466.20037", "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00"}},
+}
+
+local function hold_dialogue(conn, dialogue)
+    if dialogue[1] then conn:plain_write(dialogue[1]) end
+    for i = 2, #dialogue do
+        local got = ""
+        while not got:find(dialogue[i][1]) do got = got .. assert(conn:plain_read()) end
+        conn:plain_write(dialogue[i][2])
+    end
+end
+
+local modes = {}
+
+function modes.plain(conn) conn:plain_write "HTTP/1.1 400 Bad Request\r\n\r\n" end
+
+function modes.garbage(conn)
+    for _ = 1, 64 do
+        if not conn:plain_write("\x16\x03\x03\x40\x00" .. ("g"):rep(16384)) then break end
+    end
+end
+
+function modes.reset(conn) conn:plain_read(1) end -- closing with unread bytes resets
+
+function modes.silent(conn) -- reads until the client gives up
+    while conn:plain_read() do end
+end
+
+function modes.truncated(conn)
+    if conn:accept() then
+        conn:read()
+        conn:write "HTTP/1.1 200 OK\r\n\r\nhalf of i"
+    end
+end
+
+local function tls_after(dialogue)
+    return function(conn)
+        hold_dialogue(conn, dialogue)
+        if conn:accept() then conn:read() end
+        conn:close(1)
+    end
+end
+
+for name, dialogue in pairs(DIALOGUES) do modes[name] = tls_after(dialogue) end
+
+print("listening " .. listener:port())
+io.stdout:flush()
+while true do
+    local conn = listener:accept(context, 60)
+    if conn then
+        conn:set_timeout(5)
+        pcall(modes[mode], conn)
+        conn:close_transport()
+        conn:free()
+    end
+end
