@@ -99,7 +99,8 @@ describe("tlslife probe", function()
 
     it("finds that a server of nginx with tickets and ids is right, at each address", function()
         local _, port = nginx [[server { listen 127.0.0.2:PORT ssl; listen 127.0.0.3:PORT ssl;
-            listen 127.0.0.1:PORT ssl; ssl_session_cache shared:a:1m; location / { return 200 x; } }]]
+            listen 127.0.0.1:PORT ssl; ssl_session_cache shared:a:1m;
+            location / { return 200 x; } }]]
         local names, code = probed("--connect", "127.0.0.2,127.0.0.3", "localhost:" .. port)
         assert.equal(0, code)
         assert.equal("", findings(names[1]))
@@ -143,8 +144,8 @@ describe("tlslife probe", function()
 
     it("finds sessions that resume under another name", function()
         local _, port = nginx [[
-            server { listen 127.0.0.1:PORT ssl; server_name a.example; ssl_session_cache shared:a:1m;
-                location / { return 200 x; } }
+            server { listen 127.0.0.1:PORT ssl; server_name a.example;
+                ssl_session_cache shared:a:1m; location / { return 200 x; } }
             server { listen 127.0.0.1:PORT ssl; server_name x.b.example;
                 ssl_session_cache shared:a:1m; location / { return 200 x; } }]]
         local names, code = probed("--connect", "127.0.0.1", "a.example:" .. port,

@@ -46,8 +46,8 @@ local QUESTIONS <const> = {
                 "turn session tickets on", true
         elseif state == "full" then
             return "TLS 1.3 gives tickets that do not resume at the address that gave them",
-                "give all servers behind the address the same ticket keys, and each virtual host " ..
-                "the same session id context", true
+                "give all servers behind the address the same ticket keys, and each virtual " ..
+                "host the same session id context", true
         end
     end,
     function(one)
@@ -76,14 +76,15 @@ local QUESTIONS <const> = {
     function(one)
         if one.early and one.early.replayed then
             return "the same early data are accepted twice",
-                "turn early data off, or anti-replay on (RFC 8446 section 8), and answer requests " ..
-                "that must not be repeated with 425", true
+                "turn early data off, or anti-replay on (RFC 8446 section 8), and answer " ..
+                "requests that must not be repeated with 425", true
         end
     end,
     function(one)
         if one.first.server_end == "truncated" then
             return "the server ends the stream without close_notify",
-                "have the server send close_notify: readers cannot tell the end from an attack", true
+                "have the server send close_notify: readers cannot tell the end from an attack",
+                true
         end
     end,
     function(one)

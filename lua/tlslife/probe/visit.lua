@@ -158,9 +158,10 @@ local function visit(conn, how)
     return facts
 end
 
---- Makes the visit. how: {context =, name =, address =, port =, timeout =, and as wanted: starttls
--- =, bytes = of a session to offer, early = what to send as early data, finish =, farewell =,
--- renegotiate =, first_ticket = whether one ticket is enough}. Returns the facts, or {failed = message, stage = where}.
+--- Makes the visit. how has context, name, address, port, timeout and finish, and as wanted
+-- starttls, bytes (of a session to offer), early (what to send as early data), farewell,
+-- renegotiate and first_ticket (one ticket is enough). Returns the facts, or {failed = message,
+-- stage = where}.
 return function(how)
     local conn = assert(how.context:connection())
     local ok, facts = pcall(visit, conn, how)
