@@ -597,7 +597,8 @@ describe("an adapter", function()
             local listener = assert(tls.listen("127.0.0.1", 0))
             local context = assert(tls.context {role = "client", verify = "none"})
             tls.loop {
-                name = "frees", running = function() return coroutine.isyieldable() end,
+                name = "frees",
+                running = function() return not select(2, coroutine.running()) end,
                 wait = function() return coroutine.yield() end, wake = function() end,
                 forget = function(_, owner) owner:free() end,
             }
@@ -607,8 +608,11 @@ describe("an adapter", function()
                 assert(conn:dial("127.0.0.1", listener:port()))
                 local co = coroutine.create(function() conn:connect() end)
                 assert(coroutine.resume(co))
+                assert(coroutine.status(co) == "suspended")
                 coroutine.close(co)
-                print(pcall(conn[verb], conn, "127.0.0.1", 1))
+                local arguments = verb == "dial" and {"127.0.0.1", 1} or {}
+                print(pcall(conn[verb], conn, table.unpack(arguments)))
+                assert(verb ~= "close" or tostring(conn):find "freed")
             end
             print "well done"
         ]])
