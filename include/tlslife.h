@@ -202,7 +202,7 @@ typedef struct tlslife_certificate {
     int64_t not_after;    /* seconds since 1970, UTC */
     char *names;          /* subjectAltName: "DNS:a.example,IP:127.0.0.1", or "" */
     char fingerprint[65]; /* SHA-256 of the DER, lower-case hexadecimal */
-    char key_type[32];    /* of the public key, as OpenSSL names it: "RSA", "EC", "ED25519"; or "" */
+    char key_type[32];    /* of the public key, OpenSSL's name: "RSA", "EC", "ED25519"; or "" */
     int key_bits;         /* its size (EVP_PKEY_get_bits(3)), or 0 where OpenSSL cannot read it */
     char key_group[32];   /* the curve of an EC key, "prime256v1"; else "" */
 } tlslife_certificate;
@@ -313,8 +313,8 @@ enum { /* protocol versions, as on the wire */
  * context for the connections to come. Of two settings that contradict each other, the later one
  * fails with USAGE: tickets and the option NO_TICKET; resumption OFF and a cache, ticket keys,
  * tickets or early data; versions that an option excludes; early data without TLS 1.3; verify_host
- * or ocsp_verify where no peer is verified; ocsp_verify without a request. So does a setting marked "Client:" or "Server:" in a context of the
- * other role. A call that fails so changes nothing.
+ * or ocsp_verify where no peer is verified; ocsp_verify without a request. So does a setting marked
+ * "Client:" or "Server:" in a context of the other role. A call that fails so changes nothing.
  */
 TLSLIFE_API tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err);
 
@@ -1009,8 +1009,8 @@ TLSLIFE_API const char *tlslife_conn_hostname(const tlslife_conn *conn);
 /*
  * Does what tlslife_context_set_alpn does, for one connection. protocols_len 0: a client offers no
  * protocol, and a server chooses none, also where its context would. A client sets it before the
- * handshake. A server may set it until it chooses, while WANT_HELLO waits at the latest; what is set
- * there is not kept by clear.
+ * handshake. A server may set it until it chooses, while WANT_HELLO waits at the latest; clear does
+ * not keep what is set there.
  */
 TLSLIFE_API tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *protocols,
     size_t protocols_len);
@@ -1316,8 +1316,8 @@ TLSLIFE_API const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index);
 /*
  * Answers WANT_VERIFY: accepts or refuses the peer.
  *
- * A client is asked in the handshake. When it refuses, libssl chooses the alert that fits the verify
- * result, unless tlslife_conn_refuse names one.
+ * A client is asked in the handshake. When it refuses, libssl chooses the alert that fits the
+ * result of the verification, unless tlslife_conn_refuse names one.
  *
  * A server is asked before the end of a full TLS 1.2 handshake, and in TLS 1.3 after it, because
  * libssl suspends verification on the client's side only. Nothing can be read or written until the
@@ -1682,7 +1682,8 @@ TLSLIFE_API bool tlslife_conn_peer_signature_algorithm(const tlslife_conn *conn,
  * OpenSSL's names of the cipher suites that the client offers, in its order, joined by ":". On a
  * client they are known in every state; on a server when the handshake is done and did not resume a
  * TLS 1.2 session, without those that OpenSSL does not know. NULL when they are not known, or
- * memory is short. The caller frees it with tlslife_string_free. Source: SSL_get_client_ciphers(3), SSL_get1_supported_ciphers(3).
+ * memory is short. The caller frees it with tlslife_string_free.
+ * Source: SSL_get_client_ciphers(3), SSL_get1_supported_ciphers(3).
  */
 TLSLIFE_API char *tlslife_conn_offered_ciphers(const tlslife_conn *conn);
 

@@ -178,8 +178,8 @@ describe("the lines of a key log", function()
 end)
 
 describe("SSLKEYLOGFILE", function()
-    -- What the program prints to stdout and stderr, with handshakes in a state of its own and, where
-    -- it is told so, in a thread's.
+    -- What the program prints to stdout and stderr, with handshakes in a state of its own and,
+    -- where it is told so, in a thread's.
     local HANDSHAKES = [[
         local tls = require "tlslife"
         local cert, key, ca, option = ...

@@ -146,7 +146,8 @@ for _, version in ipairs(pair.VERSIONS) do
             local must = path "must.pem"
             refused("OCSP verification needed", "its certificate demands one",
                 {client = with "optional", server = server(nil, must)})
-            assert.is_not_nil(pair.connect {client = with "optional", server = server("good", must)})
+            assert.is_not_nil(pair.connect {client = with "optional",
+                server = server("good", must)})
             assert.is_not_nil(pair.connect {client = with "none", server = server(nil, must)})
         end)
 

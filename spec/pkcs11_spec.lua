@@ -1,5 +1,5 @@
--- pkcs11_spec.lua: certificates and keys in a token (softhsm2), by "pkcs11:" URIs through the provider
--- pkcs11-provider. Both are in Debian 13; where they are not, this file is pending.
+-- pkcs11_spec.lua: certificates and keys in a token (softhsm2), by "pkcs11:" URIs through the
+-- provider pkcs11-provider. Both are in Debian 13; where they are not, this file is pending.
 --
 -- OpenSSL reads its configuration once, so each example is a program of its own.
 

@@ -156,7 +156,7 @@ describe("a HelloRetryRequest", function()
         end
     end)
 
-    it("is told where hooks, lookups and resumption come between, and forgotten by clear", function()
+    it("is told where hooks, lookups and resumption come between, and clear forgets it", function()
         local options = {
             client = pair.client {groups = "X25519:P-256"},
             server = pair.server {groups = "P-256", on_hello = function() end,

@@ -296,7 +296,7 @@ static void test_certificate_without_names(void) {
     X509_free(x509);
 }
 
-/* A public key of a kind that OpenSSL does not know has no type, and nothing is left in the queue. */
+/* A public key that OpenSSL does not know has no type, and nothing is left in the queue. */
 static void test_certificate_of_unknown_key(void) {
     static const unsigned char ec[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01}; /* its OID */
     tlslife_certificate seen;

@@ -38,7 +38,8 @@ local GETTERS = {
     context = {"role"}, cache = {"stats"}, store = {"wait"}, keyring = {}, ticket_keys = {},
     listener = {}, trace = {"lost", "epoch"},
 }
-local COSTLY = {connection = {"peer_certificates", "offered_ciphers"}, session = {"peer_certificate"}}
+local COSTLY = {connection = {"peer_certificates", "offered_ciphers"},
+    session = {"peer_certificate"}}
 
 local model -- of the program that runs
 

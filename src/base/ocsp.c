@@ -40,7 +40,7 @@ static bool is_signed_for(OCSP_BASICRESP *basic, X509 *issuer) {
     return ok;
 }
 
-/* ------------------------------------------------------------------------------------ the status */
+/* ----------------------------------------------------------------------------------- the status */
 
 /* A response names a certificate by hashes of its issuer, of a kind that the responder chooses. */
 static bool is_about(const OCSP_SINGLERESP *single, X509 *leaf, X509 *issuer) {

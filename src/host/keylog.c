@@ -1,6 +1,6 @@
 /*
- * keylog.c: the key log that the environment variable SSLKEYLOGFILE asks for, as it does of curl and
- * of browsers, so that a capture of any script's connections can be decrypted.
+ * keylog.c: the key log that the environment variable SSLKEYLOGFILE asks for, as it does of curl
+ * and of browsers, so that a capture of any script's connections can be decrypted.
  *
  * The library reads no such variable, since a program that has it inside may not want that; here
  * whoever starts the program decides. The lines give away all that is sent, so the program says

@@ -316,7 +316,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
     return verdict;
 }
 
-/* The protocols of the handshake, of the connection, or of the context: the first that are given. */
+/* The protocols of the handshake, the connection or the context: the first that are given. */
 static tlsl_own_alpn protocols_of(const tlslife_conn *conn) {
     if (conn->asked.alpn.given || conn->set.alpn.given) {
         return conn->asked.alpn.given ? conn->asked.alpn : conn->set.alpn;
