@@ -171,11 +171,6 @@ local CIRCLES = {
     {"src/host/script.c", "src/host/threads.c", "src/host/worker.c"},
     {"src/lua/identity.c", "src/lua/lmemory.c"},
     {"src/lua/lquestion.c", "src/lua/lstore.c", "src/lua/lwait.c"},
-    -- what traced.c records and nested.c carries is everywhere, and they call what they need of it
-    {"src/tls/begin.c", "src/tls/callbacks.c", "src/tls/conn.c", "src/tls/conn_settings.c",
-        "src/tls/data.c", "src/tls/early.c", "src/tls/handshake.c", "src/tls/hold.c",
-        "src/tls/info.c", "src/tls/nested.c", "src/tls/question.c", "src/tls/session.c",
-        "src/tls/traced.c", "src/tls/transport.c", "src/tls/verdict.c"},
 }
 
 describe("the layers", function()

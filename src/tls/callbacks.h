@@ -17,7 +17,7 @@ void tlsl_callbacks_install(tlslife_context *context);
 /* For SSL_clear: the first bytes of the next peer are examined, too. */
 void tlsl_callbacks_first_header(SSL *ssl);
 /*
- * For traced.c, whose callbacks take the place of these on a connection that has a trace:
+ * For tracing.c, whose callbacks take the place of these on a connection that has a trace:
  * SSL_CTX_set_info_callback(3), and what SSL_set_msg_callback(3) tells of a header.
  */
 void tlsl_callbacks_info(const SSL *ssl, int where, int value);

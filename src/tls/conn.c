@@ -30,6 +30,7 @@
 #include "tls/session.h"
 #include "tls/switch.h"
 #include "tls/traced.h"
+#include "tls/tracing.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
@@ -60,7 +61,7 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, const char *how, t
     };
     atomic_init(&conn->refs, 1);
     memcpy(conn->resume.sid_ctx, context->sid_ctx, conn->resume.sid_ctx_len);
-    tlsl_traced_begin(conn, how);
+    tlsl_tracing_begin(conn, how);
     return conn;
 }
 
@@ -194,7 +195,7 @@ void tlslife_conn_free(tlslife_conn *conn) {
     free(conn->resume.arrived);
     tlslife_context_free(conn->context);
     tlslife_context_free(conn->origin);
-    tlsl_traced_end(conn);
+    tlsl_tracing_end(conn);
     free_settings(conn);
     free(conn->failure.last);
     free(conn);
@@ -307,7 +308,7 @@ tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     conn->found.examined = false;
     if (tlsl_traced(conn)) {
         conn->traced->was_good = false;
-        tlsl_traced_install(conn);
+        tlsl_tracing_install(conn);
         tlsl_traced_life(conn, "clear", 1);
     }
     drop_progress(conn);

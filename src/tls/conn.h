@@ -42,9 +42,10 @@ typedef struct tlsl_transport {
     tlsl_queue *out; /* of set_memory, until there is another transport: drain reads it */
     char *service;   /* as dialled; it is part of the key of a client's sessions */
     struct tlsl_proxied *proxied; /* proxied.c: where a PROXY header comes first; else NULL */
-    /* nested.c: the connection that carries this one (with a reference), the one that this one
-     * carries (without), and the status of the last call that was made for that one */
+    /* nested.c: the connection that carries this one (with a reference), what ends that, the one
+     * that this one carries (without), and the status of the last call that was made for that one */
     tlslife_conn *outer;
+    void (*part)(tlslife_conn *conn);
     tlslife_conn *inner;
     uint8_t inner_status;
 } tlsl_transport;
@@ -155,7 +156,7 @@ typedef struct tlsl_resume {
     struct tlsl_permits *permits; /* server: permit.c: those that go to the external store */
 } tlsl_resume;
 
-/* traced.c: where it is recorded what this connection does. */
+/* tracing.c, traced.c: where it is recorded what this connection does. */
 typedef struct tlsl_traced_by {
     tlslife_trace *trace;
     uint64_t number; /* of this connection in it */

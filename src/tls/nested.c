@@ -39,7 +39,6 @@
 #include "net/front.h"
 #include "net/method.h"
 #include "tls/conn.h"
-#include "tls/nested.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 
@@ -159,7 +158,8 @@ static bool make_method(void) {
     return method != NULL;
 }
 
-BIO *tlsl_nested_bio(tlslife_conn *outer) {
+/* A BIO over the application data of outer, with a reference of its own. NULL: memory is short. */
+static BIO *bio_over(tlslife_conn *outer) {
     tlsl_errors_clear();
     if (!tlsl_once_done(&method_once, make_method)) {
         return NULL;
@@ -182,7 +182,8 @@ static tlslife_status cannot(tlslife_conn *conn, const char *why) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "set_connection: %s", why);
 }
 
-tlslife_status tlsl_nested_check(tlslife_conn *conn, tlslife_conn *outer) {
+/* Whether outer can carry conn now: OK, or ERROR, which is conn's. */
+static tlslife_status check(tlslife_conn *conn, tlslife_conn *outer) {
     int layers = 2;
     const tlslife_conn *one = outer;
     for (; one != conn && one->transport.outer != NULL; one = one->transport.outer) {
@@ -209,19 +210,28 @@ tlslife_status tlsl_nested_check(tlslife_conn *conn, tlslife_conn *outer) {
     return TLSLIFE_OK;
 }
 
-void tlsl_nested_join(tlslife_conn *conn, tlslife_conn *outer) {
-    conn->transport.outer = tlslife_conn_up_ref(outer);
-    outer->transport.inner = conn;
-    outer->transport.inner_status = TLSLIFE_OK;
-}
-
-void tlsl_nested_part(tlslife_conn *conn) {
+/* transport.c calls it when conn has another transport, or none. */
+static void part(tlslife_conn *conn) {
     tlslife_conn *outer = conn->transport.outer;
     conn->transport.outer = NULL;
-    if (outer != NULL) {
-        outer->transport.inner = NULL;
-        tlslife_conn_free(outer);
+    outer->transport.inner = NULL;
+    tlslife_conn_free(outer);
+}
+
+tlslife_status tlslife_conn_set_connection(tlslife_conn *conn, tlslife_conn *outer) {
+    if (check(conn, outer) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
     }
+    BIO *bio = bio_over(outer);
+    if (bio == NULL) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
+    }
+    tlsl_transport_install(conn, bio, TLSL_NESTED);
+    conn->transport.outer = tlslife_conn_up_ref(outer);
+    conn->transport.part = part;
+    outer->transport.inner = conn;
+    outer->transport.inner_status = TLSLIFE_OK;
+    return TLSLIFE_OK;
 }
 
 tlslife_conn *tlslife_conn_get0_outer(const tlslife_conn *conn) {
@@ -230,40 +240,4 @@ tlslife_conn *tlslife_conn_get0_outer(const tlslife_conn *conn) {
 
 tlslife_conn *tlslife_conn_get0_inner(const tlslife_conn *conn) {
     return conn->transport.inner;
-}
-
-/* --------------------------------------------------------------------------------------- errors */
-
-tlslife_status tlsl_nested_status(const tlslife_conn *conn) {
-    const tlslife_conn *outer = conn->transport.outer;
-    tlslife_status status =
-        outer == NULL ? TLSLIFE_OK : (tlslife_status)outer->transport.inner_status;
-    bool wants = status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
-    return wants ? TLSLIFE_OK : status;
-}
-
-void tlsl_nested_explain(tlslife_conn *conn, const char *verb) {
-    const tlslife_conn *outer = conn->transport.outer;
-    tlslife_status status = tlsl_nested_status(conn);
-    tlslife_error *err = tlsl_conn_error(conn);
-    if (err == NULL || outer == NULL) {
-        return;
-    }
-    if (status == TLSLIFE_CLOSED || status == TLSLIFE_TRUNCATED) {
-        (void)tlsl_fail(err, TLSLIFE_ERR_TLS, "%s failed: the outer connection has ended: %s", verb,
-                        status == TLSLIFE_CLOSED ? "its peer closed it" : "its stream was cut");
-    } else if (status != TLSLIFE_ERROR) {
-        (void)tlsl_fail(err, TLSLIFE_ERR_TLS,
-                        "%s must wait: the outer connection asks a question (%s): call its "
-                        "handshake, then %s again",
-                        verb, tlslife_status_name(status), verb);
-    } else {
-        tlslife_error failure = *tlslife_conn_error(outer);
-        /* What the program did to the outer connection is the end of this one, not a wrong call. */
-        failure.kind = failure.kind == TLSLIFE_ERR_USAGE ? TLSLIFE_ERR_TLS : failure.kind;
-        (void)tlsl_fail(err, failure.kind, "%s failed: the outer connection failed: %s", verb,
-                        failure.message);
-        memcpy(failure.message, err->message, sizeof failure.message);
-        *err = failure;
-    }
 }

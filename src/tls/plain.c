@@ -23,7 +23,7 @@
 #include "net/front.h"
 #include "tls/conn.h"
 #include "tls/descriptor.h"
-#include "tls/nested.h"
+#include "tls/outer.h"
 #include "tls/proxied.h"
 #include "tls/traced.h"
 #include "tlslife.h"
@@ -49,7 +49,7 @@ static tlslife_status check(tlslife_conn *conn, int64_t *deadline, const char *v
 static tlslife_status unmoved(tlslife_conn *conn, BIO *bio, bool reads, int64_t *deadline,
                               const char *verb) {
     int failure = errno;
-    tlslife_status outer = tlsl_nested_status(conn);
+    tlslife_status outer = tlsl_outer_status(conn);
     if (BIO_should_retry(bio) && outer == TLSLIFE_OK) {
         return tlsl_conn_wait(conn, BIO_should_write(bio) ? TLSLIFE_WANT_WRITE : TLSLIFE_WANT_READ,
                               deadline);
@@ -58,7 +58,7 @@ static tlslife_status unmoved(tlslife_conn *conn, BIO *bio, bool reads, int64_t 
         return outer == TLSLIFE_TRUNCATED ? outer : TLSLIFE_CLOSED;
     }
     if (outer != TLSLIFE_OK) {
-        tlsl_nested_explain(conn, verb);
+        tlsl_outer_explain(conn, verb);
         return TLSLIFE_ERROR;
     }
     return tlsl_fail_system(tlsl_conn_error(conn), failure, "%s failed", verb);

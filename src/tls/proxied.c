@@ -22,7 +22,6 @@
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/descriptor.h"
-#include "tls/nested.h"
 #include "tls/proxied.h"
 #include "tlslife.h"
 

@@ -14,16 +14,6 @@
 #include "tls/conn.h"
 #include "trace/trace.h"
 
-/* Gives a connection that is being made the trace of its context. name is "new" or "dup". */
-void tlsl_traced_begin(tlslife_conn *conn, const char *name);
-/* Gives the trace up, whose last event it has recorded. */
-void tlsl_traced_end(tlslife_conn *conn);
-/*
- * Installs the callbacks that record, for an SSL or a transport that is new to a connection that
- * has a trace.
- */
-void tlsl_traced_install(tlslife_conn *conn);
-void tlsl_traced_transport(tlslife_conn *conn);
 /* Has the connection's BIO record its bytes, if that is wanted and its callback is not in use. */
 void tlsl_traced_watch(const tlslife_conn *conn);
 bool tlsl_traced_watches(const BIO *bio);
@@ -38,7 +28,10 @@ void tlsl_traced_bytes(tlslife_conn *conn, int operation, const char *bytes, int
 SSL_SESSION *tlsl_traced_before_end(const tlslife_conn *conn);
 void tlsl_traced_after_end(tlslife_conn *conn, SSL_SESSION *session);
 
-/* Record, for a connection that has a trace. */
+/* Record, for a connection that has a trace. The first adds what each event says of its conn. */
+void tlsl_traced_add(const tlslife_conn *conn, tlslife_trace_event event);
+/* The transport is new, and its peer has this address. */
+void tlsl_traced_transport(tlslife_conn *conn, const char *address);
 void tlsl_traced_life(tlslife_conn *conn, const char *name, uint64_t refs);
 void tlsl_traced_refs(const tlslife_conn *conn, const char *name, uint64_t refs);
 void tlsl_traced_call(tlslife_conn *conn, const char *name, uint64_t since_ns,

@@ -1,6 +1,6 @@
 /*
- * transport.c: sets what carries a connection's records: a descriptor, a pair in memory, memory
- * whose bytes the program moves, or another connection.
+ * transport.c: sets what carries a connection's records: a descriptor, a pair in memory, or memory
+ * whose bytes the program moves. Another connection is set by nested.c.
  *
  * Each call that sets a transport replaces the one before. The BIOs belong to the connection's SSL.
  * The connection keeps their kind alone, so that a call knows what to wait for.
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +29,6 @@
 #include "tls/conn.h"
 #include "tls/descriptor.h"
 #include "tls/hold.h"
-#include "tls/nested.h"
 #include "tls/proxied.h"
 #include "tls/traced.h"
 #include "tls/transport.h"
@@ -36,6 +36,7 @@
 
 #define MEMORY_CAPACITY ((size_t)64 * 1024) /* bytes each way, unless told otherwise */
 #define MEMORY_CAPACITY_MAX ((size_t)1024 * 1024 * 1024)
+#define ADDRESS_MAX 160 /* bytes of a peer's address in a trace */
 
 void tlsl_transport_drop(tlslife_conn *conn) {
     tlsl_dial_free(conn->transport.dial);
@@ -51,7 +52,9 @@ void tlsl_transport_drop(tlslife_conn *conn) {
     if (conn->transport.kind != TLSL_NONE && conn->transport.kind != TLSL_FOREIGN) {
         SSL_set_bio(conn->ssl, NULL, NULL);
     }
-    tlsl_nested_part(conn);
+    if (conn->transport.outer != NULL) {
+        conn->transport.part(conn);
+    }
     if (conn->transport.in != NULL) {
         tlsl_queue_end(conn->transport.out);
         tlsl_queue_free(conn->transport.in);
@@ -104,13 +107,23 @@ int tlslife_conn_timeout_ms(const tlslife_conn *conn) {
     return conn->timeout_ms;
 }
 
-static void install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind) {
+/* Records the transport with the address of its peer. */
+static void trace_transport(tlslife_conn *conn) {
+    char address[ADDRESS_MAX] = "memory";
+    if (conn->transport.kind != TLSL_MEMORY &&
+        !tlslife_conn_peer_address(conn, address, sizeof address)) {
+        snprintf(address, sizeof address, "descriptor");
+    }
+    tlsl_traced_transport(conn, address);
+}
+
+void tlsl_transport_install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind) {
     tlsl_transport_free(conn);
     SSL_set_bio(conn->ssl, bio, bio);
     conn->transport.kind = (uint8_t)kind;
     tlsl_conn_set_waiting(conn, conn->blocking, conn->timeout_ms);
     if (tlsl_traced(conn)) {
-        tlsl_traced_transport(conn);
+        trace_transport(conn);
     }
 }
 
@@ -125,7 +138,7 @@ static tlslife_status use_fds(tlslife_conn *conn, int read_fd, int write_fd, boo
         }
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
     }
-    install(conn, bio, TLSL_FD);
+    tlsl_transport_install(conn, bio, TLSL_FD);
     return TLSLIFE_OK;
 }
 
@@ -323,7 +336,7 @@ static bool join(tlslife_conn *conn, tlsl_queue *in, tlsl_queue *out) {
     if (bio == NULL) {
         return false;
     }
-    install(conn, bio, TLSL_MEMORY);
+    tlsl_transport_install(conn, bio, TLSL_MEMORY);
     return true;
 }
 
@@ -362,21 +375,6 @@ tlslife_status tlslife_conn_set_memory(tlslife_conn *conn, size_t capacity) {
     }
     conn->transport.in = in;
     conn->transport.out = out;
-    return TLSLIFE_OK;
-}
-
-/* ------------------------------------------------------------------------- another connection */
-
-tlslife_status tlslife_conn_set_connection(tlslife_conn *conn, tlslife_conn *outer) {
-    if (tlsl_nested_check(conn, outer) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    BIO *bio = tlsl_nested_bio(outer);
-    if (bio == NULL) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
-    }
-    install(conn, bio, TLSL_NESTED);
-    tlsl_nested_join(conn, outer);
     return TLSLIFE_OK;
 }
 

@@ -5,14 +5,18 @@
 #ifndef TLSLIFE_TRANSPORT_H
 #define TLSLIFE_TRANSPORT_H
 
+#include <openssl/bio.h>
 #include <stdbool.h>
 
+#include "tls/conn.h"
 #include "tlslife.h"
 
 /* Drops the transport. What was written to that of set_memory stays for drain. */
 void tlsl_transport_drop(tlslife_conn *conn);
 /* Drops the transport, and what was written for drain. */
 void tlsl_transport_free(tlslife_conn *conn);
+/* Makes bio the transport, and drops the one before. */
+void tlsl_transport_install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind);
 /* Sets how the calls of conn wait. Nothing else may set its blocking and timeout_ms. */
 void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms);
 /* tlslife_conn_take_fd, for a descriptor that was just made and needs no check. */

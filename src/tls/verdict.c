@@ -32,7 +32,7 @@
 #include "tls/hold.h"
 #include "tls/keylog.h"
 #include "tls/lookup.h"
-#include "tls/nested.h"
+#include "tls/outer.h"
 #include "tls/permit.h"
 #include "tls/question.h"
 #include "tls/traced.h"
@@ -179,9 +179,9 @@ static tlslife_status conclude(tlslife_conn *conn, int system_errno, const char 
         return tlsl_conn_fail(conn, TLSLIFE_ERR_TLS,
                               "%s in a renegotiation met data of the peer: read them first", verb);
     }
-    if ((code == 0 || ended) && tlsl_nested_status(conn) != TLSLIFE_OK) {
+    if ((code == 0 || ended) && tlsl_outer_status(conn) != TLSLIFE_OK) {
         ERR_clear_error();
-        tlsl_nested_explain(conn, verb);
+        tlsl_outer_explain(conn, verb);
     } else {
         explain(conn, system_errno, verb);
     }
@@ -193,10 +193,10 @@ static tlslife_status conclude(tlslife_conn *conn, int system_errno, const char 
 
 /* A question of the connection that carries this one is no want, and ends nothing. */
 static tlslife_status want_read(tlslife_conn *conn, const char *verb) {
-    if (tlsl_nested_status(conn) == TLSLIFE_OK) {
+    if (tlsl_outer_status(conn) == TLSLIFE_OK) {
         return TLSLIFE_WANT_READ;
     }
-    tlsl_nested_explain(conn, verb);
+    tlsl_outer_explain(conn, verb);
     return TLSLIFE_ERROR;
 }
 
