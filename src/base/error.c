@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -128,9 +129,15 @@ static void drain(tlslife_error *err) {
     }
 }
 
+/* A digest's context that cannot be copied is a lack of memory, which OpenSSL does not say there. */
+static bool is_failed_copy(unsigned long code) {
+    return ERR_GET_LIB(code) == ERR_LIB_EVP && ERR_GET_REASON(code) == EVP_R_NOT_ABLE_TO_COPY_CTX;
+}
+
 static bool is_out_of_memory(unsigned long code) {
     int reason = ERR_GET_REASON(code);
-    return ERR_SYSTEM_ERROR(code) ? reason == ENOMEM : reason == ERR_R_MALLOC_FAILURE;
+    return ERR_SYSTEM_ERROR(code) ? reason == ENOMEM
+                                  : reason == ERR_R_MALLOC_FAILURE || is_failed_copy(code);
 }
 
 static void explain(tlslife_error *err) {
@@ -144,7 +151,8 @@ static void explain(tlslife_error *err) {
     if (is_out_of_memory(first->code)) {
         err->kind = TLSLIFE_ERR_MEMORY;
     }
-    append_line(err->message, sizeof err->message, ": ", first->reason, "");
+    append_line(err->message, sizeof err->message, ": ", first->reason,
+                is_failed_copy(first->code) ? ": out of memory" : "");
     if (first->data[0] != '\0') {
         append_line(err->message, sizeof err->message, " (", first->data, ")");
     }
