@@ -209,6 +209,20 @@ describe("a server that stops", function()
         shaking:close()
     end)
 
+    it("still takes the second of two signals when the server has ended already", function()
+        local code, output = require "spec.support.program".run [[
+            local uv, signals = require "luv", require "tlslife.signals"
+            local stopped = 0
+            local handles = signals.watch {stop = function() stopped = stopped + 1 end}
+            local began = uv.hrtime()
+            uv.kill(uv.os_getpid(), "sigterm")
+            while stopped == 0 do uv.run "once" end
+            handles:close()
+            print((uv.hrtime() - began) // 1e6 >= 98, stopped)]]
+        assert.equal(0, code, output)
+        assert.equal("true\t1\n", output)
+    end)
+
     it("may be stopped by a handler", function()
         local server = start()
         assert.equal("stopping", serving.ask_once(server, "!stop"))

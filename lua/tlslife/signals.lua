@@ -16,7 +16,14 @@ Handles.__index = Handles
 
 --- Closes the handles, and runs the loop once. When luv closes with the state while handles are
 -- still being closed, it uses their memory after it has freed it.
+--
+-- A second signal of the same event would find nobody who watches, and end the program with a
+-- status that says that it was killed. So the handles stay until that signal must have come.
 function Handles:close()
+    if self.first then
+        uv.update_time()
+        uv.sleep(math.max(SAME - (uv.now() - self.first), 0))
+    end
     for _, handle in ipairs(self) do handle:close() end
     uv.run "nowait"
 end
@@ -27,17 +34,16 @@ local function ignore() end
 -- parted: SIGINT and SIGHUP, which a terminal sends to parent and workers, are ignored, because the
 -- parent passes them on.
 function signals.watch(calls)
-    local first
+    local handles = setmetatable({}, Handles)
     local function on_stop()
         uv.update_time()
-        if not first then
-            first = uv.now()
+        if not handles.first then
+            handles.first = uv.now()
             calls.stop()
-        elseif uv.now() - first >= SAME then
+        elseif uv.now() - handles.first >= SAME then
             calls.stop(0)
         end
     end
-    local handles = setmetatable({}, Handles)
     local actions = {
         sigterm = on_stop, sigint = calls.parted and ignore or on_stop,
         sighup = calls.reload or ignore,
