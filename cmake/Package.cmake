@@ -102,7 +102,7 @@ tlslife_package(
 tlslife_package(
   program tlslife interpreters "Lua interpreter with TLS inside"
   "${what}This package has the interpreter of Lua ${TLSLIFE_LUA_VERSION} with the module inside." SUGGESTS
-  "lua-luv, tlslife-doc")
+  "lua-luv, openssl, tlslife-doc")
 tlslife_package(
   doc tlslife-doc doc "TLS connections and sessions on OpenSSL - documentation"
   "${what}This package has the guide, the reference, and examples in C and in Lua." ARCHITECTURE all MULTIARCH

@@ -16,6 +16,7 @@
 
 static const host_command commands[] = {
     {"probe", "[options] HOST[:PORT]...", "say whether sessions resume at every address of a name"},
+    {"serve", "[options] [DIR]", "serve files or an echo over TLS, to test clients against"},
     {"trace", "[options] script [args]", "run a script, and show the life of its connections"},
     {NULL, NULL, NULL},
 };

@@ -1,0 +1,203 @@
+-- tlslife.command.serve: `tlslife serve [DIR]` is a server to test clients against: it serves files
+-- or an echo, says what becomes of each connection, and does wrong what it is told to. See
+-- docs/test_server.md.
+--
+-- Workers are this program run again with the same words. What they cannot make anew is the
+-- self-signed certificate, so they get it in an environment variable, which they remove. Other
+-- users cannot read it, and nobody trusts it for anything but these tests.
+
+local USAGE <const> = [[
+usage: tlslife serve [options] [DIR]
+A server to test clients against. It serves the files of DIR over HTTPS. Without DIR it is an echo:
+a request of HTTP is answered with itself, and other bytes come back as they are.
+  --listen LIST        addresses, joined by commas; default 127.0.0.1:8443. Port 0: a free one
+  --certificate FILE   the certificate and its chain
+  --key FILE           its key, where it is not in the same file
+  --self-signed[=LIST] make a certificate for these names and addresses, joined by commas; default,
+                       also without any of these options: localhost,127.0.0.1,::1
+  --save-certificate FILE  write the self-signed certificate there, for clients to trust
+  --resumption WORD    both (tickets, and ids in TLS 1.2), tickets, stateful or off; default both
+  --num-tickets N      tickets after a full handshake of TLS 1.3, 0 to 16; default 2
+  --early-data[=BYTES] accept early data; default 16384 bytes
+  --client-ca FILE     ask clients for a certificate of these CAs
+  --verify             refuse clients without one
+  --min-version V, --max-version V  1.0, 1.1, 1.2 or 1.3; default from 1.2 to the newest
+  --alpn LIST          protocols, joined by commas; default http/1.1 with DIR
+  --list               list directories that have no index.html
+  --workers N          processes that serve side by side, 1 to 64; default 1
+  --fault NAME         do wrong what NAME says, below
+  --delay SECONDS      how long --fault slow waits; default 3
+  --log, --no-log      say on stderr what becomes of each connection; default on a terminal
+  --trace              show all that connections do on stderr, as tlslife trace does
+  --help               show this
+Faults:
+$FAULTS
+A request for /fault/NAME gets an answer with the fault no-close-notify, truncated or slow.
+SIGINT and SIGTERM end the server. Exit status: 0 it was ended, 1 it cannot serve, 2 the command
+line is wrong.
+]]
+
+local VARIABLE <const> = "TLSLIFE_SERVE_CERTIFICATE"
+local TIMEOUT <const> = 60 -- seconds that a client may be idle
+local HANDSHAKE_TIMEOUT <const> = 10
+
+-- The server's own limit of what comes before the handler. It has the faults in it, which wait for
+-- long; the handshake itself is limited in begin().
+local BEFORE_TIMEOUT <const> = 3600
+
+local function complain(message)
+    io.stderr:write("tlslife serve: ", message, "\n")
+    return false
+end
+
+local function usage()
+    local lines = {}
+    for i, one in ipairs(require "tlslife.testserver.faults".list) do
+        lines[i] = ("%2s%-20s %s"):format("", one[1], one[2])
+    end
+    return (USAGE:gsub("$FAULTS", (table.concat(lines, "\n"):gsub("%%", "%%%%"))))
+end
+
+local function wrong_usage(message)
+    complain(message)
+    io.stderr:write(usage())
+    os.exit(2, true)
+end
+
+-- A self-signed certificate with its key, which workers get from their parent. Or nil and why.
+local function self_signed(run)
+    local uv = require "luv"
+    if require "tlslife.worker" then
+        local text = os.getenv(VARIABLE)
+        uv.os_unsetenv(VARIABLE)
+        return text
+    end
+    local make = require "tlslife.testserver.certificate".make
+    local text, why = make(run.names, run.fault == "expired")
+    if not text then return nil, why end
+    if (run.workers or 1) > 1 then uv.os_setenv(VARIABLE, text) end
+    if run.save then
+        local file
+        file, why = io.open(run.save, "w")
+        if not file then return nil, why end
+        local written = file:write(text:match "%-+BEGIN CERTIFICATE.-END CERTIFICATE%-+\n")
+        if not (file:close() and written) then return nil, run.save .. " cannot be written" end
+    end
+    return text
+end
+
+local function attach_trace(run)
+    local tls = require "tlslife"
+    local trace = tls.trace {bytes = 16 << 20}
+    local colour = not os.getenv "NO_COLOR" and os.execute "[ -t 2 ]" == true
+    local writer, why = require "tlslife.host".trace_writer(trace, "text", nil,
+        colour and "colour" or "")
+    if not writer then return nil, why end
+    run.context.trace = trace
+    return writer
+end
+
+-- What is done before the handler: the faults of the handshake, and the handshake itself, because
+-- the server would not say of each that fails why. Returns true if it is done.
+local function begin(run, conn, life)
+    local faults = require "tlslife.testserver.faults"
+    if faults.before(run.fault, conn, run.delay) then
+        life:failed("the fault " .. run.fault)
+        return false
+    end
+    conn:set_timeout(HANDSHAKE_TIMEOUT)
+    local ok, why
+    if run.early then ok, why = conn:accept_early() else ok, why = conn:accept() end
+    if not ok then
+        life:failed(why)
+        return false
+    end
+    return true
+end
+
+-- Serves one connection, and ends it as it should end.
+local function handle(run, conn, life, server)
+    life:handshake()
+    local why, fault = require "tlslife.testserver.answers".serve(run, conn, life, server)
+    if fault or run.fault == "no-close-notify" then
+        conn:close_transport()
+        return life:over(why, nil, "without close_notify (a fault)")
+    end
+    life:over(why, conn:close(1))
+end
+
+local function serve_options(run)
+    local new_life = require "tlslife.testserver.life"
+    local lives = setmetatable({}, {__mode = "k"})
+    local function write(line)
+        if run.log then io.stderr:write(line) end
+    end
+    return {
+        address = run.listen, workers = run.workers, context = run.context,
+        early_data = run.early or nil, timeout = TIMEOUT, handshake_timeout = BEFORE_TIMEOUT,
+        stop_timeout = 2, on_start = run.on_start,
+        before = function(conn)
+            lives[conn] = new_life(conn, write)
+            return begin(run, conn, lives[conn])
+        end,
+        handler = function(conn, server) handle(run, conn, lives[conn], server) end,
+    }
+end
+
+-- Says where the server listens, by what is printed once, in the first worker.
+local function announce(run, server)
+    local worker = require "tlslife.worker"
+    if worker and worker.index > 1 then return end
+    for _, listener in ipairs(server.listeners) do
+        for _, address in ipairs(listener:addresses()) do
+            local url = address:find "^unix:" and address or "https://" .. address .. "/"
+            io.stdout:write("listening on ", url, "\n")
+        end
+    end
+    local what = run.root and "the files of " .. run.root or "an echo"
+    local fault = run.fault and ", with the fault " .. run.fault or ""
+    io.stdout:write("serving ", what, fault, "\n")
+    if run.names then
+        local tls = require "tlslife"
+        io.stdout:write("self-signed for ", table.concat(run.names, ", "), "\nSHA-256 ",
+            tls.fingerprint(run.context.certificate), "\n")
+    end
+    io.stdout:flush()
+end
+
+-- Makes what the run needs besides the options. Or nil and why not.
+local function prepare(run)
+    local why
+    if run.directory then
+        run.root, why = require "tlslife.testserver.files".root(run.directory)
+        if not run.root then return nil, why end
+    end
+    if run.names then
+        run.context.certificate, why = self_signed(run)
+        if not run.context.certificate then return nil, why end
+    end
+    if run.trace then
+        run.writer, why = attach_trace(run)
+        if not run.writer then return nil, why end
+    end
+    function run.on_start(server) announce(run, server) end
+    return true
+end
+
+return function(...)
+    if not pcall(require, "luv") then return complain "it needs luv (Debian: lua-luv)" end
+    local options = require "tlslife.testserver.options"
+    local given, wrong = options.parse {...}
+    if not given then wrong_usage(wrong) end
+    if given.help then return io.stdout:write(usage()) ~= nil end
+    local run
+    run, wrong = options.settle(given)
+    if not run then wrong_usage(wrong) end
+    local ready, why = prepare(run)
+    if not ready then return complain(why) end
+    local lawful, served, message = pcall(require "tlslife".serve, serve_options(run))
+    if not lawful then wrong_usage((tostring(served):gsub("^%b[]:%d+: ", ""))) end
+    if not served then return complain(message) end
+    if run.writer then run.writer:stop() end
+    return true
+end
