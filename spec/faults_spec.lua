@@ -268,7 +268,8 @@ if pcall(tls.redis) then -- hiredis is optional
             end)
 
             it("makes no other connection wait", function()
-                local store = redis {port = faulty_port}
+                local patience = 1 -- two handshakes of a busy machine take less than half of it
+                local store = redis {port = faulty_port, timeout = patience}
                 local server, cache = server_of(store, version)
                 local session = elsewhere(client, version)
                 behave "mute"
@@ -279,22 +280,22 @@ if pcall(tls.redis) then -- hiredis is optional
                 assert.equal("not_offered", (visit(client, server)))
                 assert.not_equal("resumed", (visit(client, pair.server {max_version = version})))
                 expect.word("want_session", peer:accept())
-                assert(process.now() - before < DEADLINE / 2, "the others waited, too")
+                assert(process.now() - before < patience / 2, "the others waited, too")
                 local word
                 repeat
                     local fd, writing, timeout = store:wait()
                     assert.equal("integer", math.type(fd))
                     assert.equal("boolean", type(writing))
-                    assert(timeout > 0 and timeout <= DEADLINE, timeout)
+                    assert(timeout > 0 and timeout <= patience, timeout)
                     process.sleep(math.min(timeout, 0.02))
                     store:pump()
                     word = select(2, peer:accept())
-                until word ~= "want_session" or process.now() - before > 3
+                until word ~= "want_session" or process.now() - before > 5
                 local took = process.now() - before
                 pair.drive(conn, peer)
                 assert.equal("store", peer:resumption())
                 assert.equal(1, cache:stats().store_errors)
-                assert(took > DEADLINE * 0.8 and took < DEADLINE + SLACK, ("%g s"):format(took))
+                assert(took > patience * 0.8 and took < patience + SLACK, ("%g s"):format(took))
                 assert.equal("late", pair.send(conn, peer, "late"))
                 pair.finish(conn, peer)
             end)

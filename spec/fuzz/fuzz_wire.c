@@ -16,7 +16,7 @@
  *
  * floor: src/tls/handshake.c 35
  * floor: src/tls/verdict.c 23
- * floor: src/tls/data.c 22
+ * floor: src/tls/data.c 18
  * floor: src/tls/shutdown.c 36
  * floor: src/tls/callbacks.c 18
  * floor: src/tls/question.c 13
