@@ -4,9 +4,9 @@
 --
 -- Here every allocation of ours fails in a few scenes, and a few calls of the system and a few
 -- allocations of OpenSSL's in one that the seed chooses. The seed is the same each time, so that
--- a run of the suite does not depend on the clock; TLSLIFE_SEED is another one. `./dev failing --every` lets every
--- allocation and every call of all scenes fail, which takes a night; without --every it leaves out
--- those whose stack an earlier one had.
+-- a run of the suite does not depend on the clock; TLSLIFE_SEED is another one. `./dev failing
+-- --every` lets every allocation and every call of all scenes fail, which takes a night; without
+-- --every it leaves out those whose stack an earlier one had.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"

@@ -129,7 +129,7 @@ static void drain(tlslife_error *err) {
     }
 }
 
-/* A digest's context that cannot be copied is a lack of memory, which OpenSSL does not say there. */
+/* A digest's context that cannot be copied is a lack of memory, which OpenSSL does not say. */
 static bool is_failed_copy(unsigned long code) {
     return ERR_GET_LIB(code) == ERR_LIB_EVP && ERR_GET_REASON(code) == EVP_R_NOT_ABLE_TO_COPY_CTX;
 }

@@ -43,7 +43,7 @@ typedef struct tlsl_transport {
     char *service;   /* as dialled; it is part of the key of a client's sessions */
     struct tlsl_proxied *proxied; /* proxied.c: where a PROXY header comes first; else NULL */
     /* nested.c: the connection that carries this one (with a reference), what ends that, the one
-     * that this one carries (without), and the status of the last call that was made for that one */
+     * that this one carries (without), and the status of the last call for that one */
     tlslife_conn *outer;
     void (*part)(tlslife_conn *conn);
     tlslife_conn *inner;

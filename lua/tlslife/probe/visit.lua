@@ -56,19 +56,21 @@ local function read_to_end(conn, seconds)
     end
 end
 
--- Waits for the tickets that follow a handshake of TLS 1.3. first_only: the server is known to give
--- tickets, and one is enough.
+-- Waits for the tickets that follow a handshake of TLS 1.3, until no more come; or, where first_only
+-- says that the server is known to give tickets, for the first. A read does not return when tickets
+-- alone come, so each is short.
 local function read_tickets(conn, facts, seconds, first_only)
     local quiet = math.max(QUIET, 3 * facts.handshake_seconds)
+    local deadline = jobs.now() + math.min(seconds, first_only and seconds or 4 * quiet)
     local count
     repeat
         count = #facts.sessions
-        local patience = first_only and seconds or count == 0 and 4 * quiet or quiet
-        conn:set_timeout(math.min(seconds, patience))
+        conn:set_timeout(math.min(seconds, quiet))
         local got, why = conn:read()
         take_sessions(conn, facts)
         if not got and why ~= "timeout" then return end
-    until #facts.sessions == count or first_only
+        local enough = #facts.sessions > 0 and (first_only or #facts.sessions == count)
+    until enough or jobs.now() >= deadline
 end
 
 local function renegotiate(conn, facts)
