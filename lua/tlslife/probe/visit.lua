@@ -56,9 +56,9 @@ local function read_to_end(conn, seconds)
     end
 end
 
--- Waits for the tickets that follow a handshake of TLS 1.3, until no more come; or, where first_only
--- says that the server is known to give tickets, for the first. A read does not return when tickets
--- alone come, so each is short.
+-- Waits for the tickets that follow a handshake of TLS 1.3, until no more come; or, where
+-- first_only says that the server is known to give tickets, for the first. A read does not return
+-- when tickets alone come, so each is short.
 local function read_tickets(conn, facts, seconds, first_only)
     local quiet = math.max(QUIET, 3 * facts.handshake_seconds)
     local deadline = jobs.now() + math.min(seconds, first_only and seconds or 4 * quiet)
