@@ -207,10 +207,16 @@ note: TLS 1.3 is not offered]]},
         local port = process.free_port()
         s_server("127.0.0.1", port, "-www", "-num_tickets", "3")
         local names = probed(ALONE, BRIEF, "--connect", "127.0.0.1", "localhost:" .. port)
-        local _, output = process.run {"sh", "-c", ("(sleep 0.5; echo Q) | openssl s_client " ..
-            "-connect 127.0.0.1:%d -servername localhost -CAfile '%s'"):format(port, p.ca_file),
-            timeout = 20}
         local first, kind = names[1].found[1].first, names[1].found[1].tls13
+        local client = process.start {"openssl", "s_client", "-connect", "127.0.0.1:" .. port,
+            "-servername", "localhost", "-CAfile", p.ca_file, stdin = true, timeout = 60}
+        client:await("as many tickets", 30, function()
+            local _, count = client:output():gsub("lifetime hint", "")
+            return count >= kind.tickets
+        end)
+        client:finish_input()
+        client:wait(20)
+        local output = client:output()
         assert.equal(select(2, output:gsub("Post%-Handshake New Session Ticket", "")), kind.tickets)
         assert.equal(tonumber(output:match "lifetime hint: (%d+)"), kind.lifetime)
         assert.equal(output:match "Cipher is (%S+)", first.cipher)
