@@ -277,7 +277,7 @@ note: TLS 1.3 is not offered]]},
             "localhost:" .. port)
         local one = names[1].found[1]
         assert.is_true(one.id12.age.dead <= 5)
-        assert.equal(1, #one.watched)
+        assert.is_true(#one.watched >= 1) -- newer releases of nginx change the key each second
         assert.equal(32, #one.watched[1].name)
     end)
 
