@@ -2,6 +2,8 @@
 -- whether sessions resume there and at the other addresses, how connections end, and what else a
 -- client sees of the server's TLS. See docs/probe.md.
 
+local words_of = require "tlslife.words"
+
 local USAGE <const> = [[
 usage: tlslife probe [options] HOST[:PORT]...
 Connects to each address behind each name, some ten times, and says whether sessions resume, at
@@ -75,17 +77,6 @@ local function parse(words)
     return given, hosts
 end
 
--- The words of a list that is joined by commas.
-local function list_of(text)
-    local list = {}
-    for one in text:gmatch "[^,]+" do list[#list + 1] = one end
-    return list
-end
-
-local function on_terminal(descriptor)
-    return os.execute(("[ -t %d ]"):format(descriptor)) == true
-end
-
 -- What follows from the options; or nil and what is wrong.
 local function settle(given, hosts)
     local talk = require "tlslife.probe.talk"
@@ -102,16 +93,15 @@ local function settle(given, hosts)
     local run = {
         starttls = given.starttls, port = protocol and protocol.port or 443,
         http = not protocol and not given["no-http"], path = path,
-        connect = given.connect and list_of(given.connect:gsub("[%[%]]", "")),
+        connect = given.connect and words_of.list((given.connect:gsub("[%[%]]", ""))),
         age = given.age, watch = given.watch, matrix = given.matrix or 16,
         jobs = given.jobs or 64, timeout = given.timeout or 10, ca = given.ca,
         groups = given.groups, json = given.json,
-        alpn = given.alpn and list_of(given.alpn) or
+        alpn = given.alpn and words_of.list(given.alpn) or
             not protocol and not given["no-http"] and {"http/1.1"} or nil,
     }
-    run.colour = given.colour == "always" or given.colour ~= "never" and not given.json and
-        not os.getenv "NO_COLOR" and on_terminal(1)
-    run.progress = on_terminal(2)
+    run.colour = words_of.wants_colour(given.colour or given.json and "never", 1)
+    run.progress = words_of.on_terminal(2)
     return run
 end
 

@@ -89,7 +89,7 @@ end
 local function attach_trace(run)
     local tls = require "tlslife"
     local trace = tls.trace {bytes = 16 << 20}
-    local colour = not os.getenv "NO_COLOR" and os.execute "[ -t 2 ]" == true
+    local colour = require "tlslife.words".wants_colour("auto", 2)
     local writer, why = require "tlslife.host".trace_writer(trace, "text", nil,
         colour and "colour" or "")
     if not writer then return nil, why end

@@ -73,8 +73,8 @@ local function settle(given)
     elseif not given.output and (given.format == "pcapng" or given.format == "html") then
         return nil, ("%s needs a file: --output FILE"):format(given.format)
     end
-    given.colour = given.format == "text" and not given.output and (given.colour == "always" or
-        given.colour == "auto" and not os.getenv "NO_COLOR" and os.execute "[ -t 2 ]")
+    given.colour = given.format == "text" and not given.output and
+        require "tlslife.words".wants_colour(given.colour, 2)
     return given
 end
 

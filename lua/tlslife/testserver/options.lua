@@ -2,6 +2,7 @@
 
 local certificate = require "tlslife.testserver.certificate"
 local faults = require "tlslife.testserver.faults"
+local words_of = require "tlslife.words"
 
 local options = {}
 
@@ -73,12 +74,6 @@ function options.parse(words)
     return given
 end
 
-local function list_of(text)
-    local list = {}
-    for one in text:gmatch "[^,]+" do list[#list + 1] = one end
-    return list
-end
-
 local function version_of(text)
     return VERSIONS[text:gsub("^TLSv", "")]
 end
@@ -134,7 +129,7 @@ local function context_of(given)
         verify = given["client-ca"] and (given.verify and "required" or "optional") or nil,
         min_version = given["min-version"] and version_of(given["min-version"]),
         max_version = given["max-version"] and version_of(given["max-version"]),
-        alpn = given.alpn and list_of(given.alpn) or given.directory and {"http/1.1"} or nil,
+        alpn = given.alpn and words_of.list(given.alpn) or given.directory and {"http/1.1"} or nil,
     }
 end
 
@@ -142,15 +137,15 @@ end
 function options.settle(given)
     local wrong = wrong_alone(given) or wrong_together(given)
     if wrong then return nil, wrong end
-    local names = type(given["self-signed"]) == "string" and list_of(given["self-signed"]) or
+    local names = type(given["self-signed"]) == "string" and words_of.list(given["self-signed"]) or
         certificate.names
     local can, name = certificate.can_have(names)
     if not can then return nil, ("--self-signed: '%s' is no name"):format(name) end
     local log = given.log
-    if not log and not given["no-log"] then log = os.execute "[ -t 2 ]" == true end
+    if not log and not given["no-log"] then log = words_of.on_terminal(2) end
     return {
         directory = given.directory, list = given.list, log = log, trace = given.trace,
-        listen = list_of(given.listen or "127.0.0.1:8443"), workers = given.workers,
+        listen = words_of.list(given.listen or "127.0.0.1:8443"), workers = given.workers,
         early = given["early-data"] ~= nil, fault = given.fault, delay = given.delay or 3,
         names = not given.certificate and names or nil, save = given["save-certificate"],
         context = context_of(given),
