@@ -926,7 +926,7 @@ TLSLIFE_API tlslife_store *tlslife_store_program(tlslife_error *err);
 typedef struct tlslife_store_event {
     bool put;              /* true: put; false: remove */
     tlslife_bytes key;     /* 32 bytes */
-    /* put: the bytes to keep. remove: if not empty, only what begins with these bytes is removed */
+    /* What is to be kept. If a removal has bytes here, it is of what begins with them alone. */
     tlslife_bytes sealed;
     long lifetime_seconds; /* put: how long to keep them */
 } tlslife_store_event;
@@ -1200,11 +1200,12 @@ enum {
 
 /*
  * The value of such a field, as the proxy has sent it; lent while the connection has its transport.
- * Any type, 0 to 255. Returns false where the header has none, and until it was read. SSL begins
- * with a byte of flags (1: the client speaks TLS, 2: it showed a certificate on this connection, 4:
- * in this session) and four of the result of verification, most significant first. SSL_CN is worth
- * something only if this is 0 and one of 2 and 4 is there: HAProxy says 0 where it has verified
- * nothing, too.
+ * Any type, 0 to 255. Returns false where the header has none, and until it was read.
+ *
+ * The field SSL begins with a byte of flags: 1 if the client speaks TLS, 2 if it showed a
+ * certificate on this connection, and 4 if it showed one in this session. Four bytes follow, most
+ * significant first, which are the result of verification. SSL_CN can be trusted only if that
+ * result is 0 and the flag 2 or 4 is set. HAProxy says 0 where it has verified nothing, too.
  */
 TLSLIFE_API bool tlslife_conn_proxy_tlv(const tlslife_conn *conn, unsigned type,
     tlslife_bytes *out);
@@ -1658,7 +1659,7 @@ TLSLIFE_API size_t tlslife_conn_cipher_description(const tlslife_conn *conn, cha
     size_t out_len);
 /*
  * The secret bits of the cipher suite, and in *out_algorithm_bits (which may be NULL) those of its
- * algorithm; 0: not known yet. Source: SSL_CIPHER_get_bits(3).
+ * algorithm. Both are 0 until the cipher suite is known. Source: SSL_CIPHER_get_bits(3).
  */
 TLSLIFE_API int tlslife_conn_cipher_bits(const tlslife_conn *conn, int *out_algorithm_bits);
 
@@ -1706,7 +1707,7 @@ TLSLIFE_API bool tlslife_conn_hello_retry(const tlslife_conn *conn);
 TLSLIFE_API bool tlslife_conn_secure_renegotiation(const tlslife_conn *conn);
 
 /*
- * How many renegotiations are done, whoever began them; SSL_num_renegotiations counts only our own.
+ * How many renegotiations are done, whoever began them. SSL_num_renegotiations counts ours alone.
  */
 TLSLIFE_API unsigned tlslife_conn_num_renegotiations(const tlslife_conn *conn);
 

@@ -1,6 +1,6 @@
 /*
- * bench.h: what the files of the cache benchmark share: clocks, the rows that they print, and
- * sessions as a server has them.
+ * bench.h: declares what the files of the cache benchmark share, which are clocks, the rows that
+ * they print, and sessions as a server has them.
  */
 #ifndef TLSLIFE_BENCH_H
 #define TLSLIFE_BENCH_H

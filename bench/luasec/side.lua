@@ -1,4 +1,5 @@
--- side.lua: one side of bench/luasec.lua: the same calls on LuaSec's API, whoever has it.
+-- side.lua: measures one side of bench/luasec.lua, which is LuaSec or the drop-in. Both get the
+-- same calls.
 --
 --     lua5.4 [-l tlslife.luasec] side.lua ROW OPERATIONS CERTIFICATE KEY
 --

@@ -1,4 +1,4 @@
--- apache.lua: an echo server over TLS inside of a WebSocket, in Apache's mod_lua: see apache.conf.
+-- apache.lua: serves an echo over TLS within a WebSocket, in Apache's mod_lua (apache.conf).
 -- Where a firewall lets HTTP through and nothing else, TLS between the ends goes this way.
 local tls = require "tlslife"
 local carry = require "carry"

@@ -1,4 +1,4 @@
--- haproxy.lua: an echo server over TLS as a service of HAProxy: see haproxy.cfg. applet:receive and
+-- haproxy.lua: serves an echo over TLS as a service of HAProxy (haproxy.cfg). applet:receive and
 -- applet:send yield into HAProxy, which serves others meanwhile.
 local tls = require "tlslife"
 local carry = require "carry"

@@ -1,4 +1,4 @@
--- tshark.lua: reads the ClientHellos of a capture with tlslife: what each client asks for.
+-- tshark.lua: prints what each client of a capture asks for, as tlslife reads its ClientHello.
 --   tshark -X lua_script:tshark.lua -r capture.pcap -q
 -- The bytes are fed to a server's connection, whose hook on_hello sees the ClientHello and refuses.
 local tls = require "tlslife"
