@@ -72,15 +72,7 @@ local function both(driver, f)
     end)
 end
 
-local function read_all(conn, len)
-    local pieces, got = {}, 0
-    while got < len do
-        local piece = assert(conn:read())
-        pieces[#pieces + 1] = piece
-        got = got + #piece
-    end
-    return table.concat(pieces)
-end
+local read_all = loops.read_all
 
 teardown(function()
     for _, peer in pairs(peers) do peer:stop() end

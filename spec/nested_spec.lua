@@ -541,15 +541,7 @@ local function connect(depth)
     return layers
 end
 
-local function read_all(conn, len)
-    local pieces, got = {}, 0
-    while got < len do
-        local piece = assert(conn:read())
-        pieces[#pieces + 1] = piece
-        got = got + #piece
-    end
-    return table.concat(pieces)
-end
+local read_all = loops.read_all
 
 teardown(function() if peer then peer:stop() end end)
 

@@ -183,4 +183,15 @@ function loops.peer(pki, what)
     return math.tointeger(tonumber(started:wait_for "port (%d+)")), started
 end
 
+--- Reads so many bytes, or more where the last read gives more.
+function loops.read_all(conn, len)
+    local pieces, got = {}, 0
+    while got < len do
+        local piece = assert(conn:read())
+        pieces[#pieces + 1] = piece
+        got = got + #piece
+    end
+    return table.concat(pieces)
+end
+
 return loops
