@@ -74,6 +74,21 @@ describe("tlslife serve", function()
         one:wait_for "2 requests; the client sent close_notify; "
     end)
 
+    it("listens on Unix sockets, where curl finds it by path and by abstract name", function()
+        local path = process.directory() .. "/served.socket"
+        local one = process.start {program.path, "serve", root, "--listen",
+            ("unix:%s,unix:@%s"):format(path, path), "--save-certificate", ca, timeout = 120}
+        one:wait_for "SHA%-256"
+        for _, option in ipairs {"--unix-socket", "--abstract-unix-socket"} do
+            for _, version in ipairs {"1.2", "1.3"} do
+                local code, output = curl("", "/ /", option, path, "--tls-max", version)
+                assert.equal(0, code, output)
+                assert.equal(("<p>hello\n"):rep(2), output)
+            end
+        end
+        one:stop()
+    end)
+
     it("serves nothing outside of the directory", function()
         local _, port = serve(root, "--list")
         for _, path in ipairs {"/outside.txt", "/outside/secret.txt", "/outside/", "/fifo", "/nope",
