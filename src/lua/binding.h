@@ -85,7 +85,7 @@ typedef struct tlb_conn {
 
 /*
  * User values. A state's are the functions of its loops, the connections whose coroutines wait for
- * a store (lwait.c), and the path of a key log or nil.
+ * a store (lloop.c), and the path of a key log or nil.
  */
 enum {
     TLB_STATE_LOOPS = 1,
@@ -388,6 +388,12 @@ void tlb_peer_certificates(lua_State *L, void *lent);
 /* The same of our own certificates. */
 void tlb_local_certificates(lua_State *L, void *lent);
 
+/*
+ * Pushes what copy pushes of lent. The collector is stopped meanwhile, since a finalizer could free
+ * or clear what the core lends.
+ */
+void tlb_copy_without_gc(lua_State *L, tlb_copier copy, void *lent);
+
 /* ------------------------------------------------------------------------------------ lmemory.c */
 
 /*
@@ -397,11 +403,6 @@ void tlb_local_certificates(lua_State *L, void *lent);
 void tlb_memory_taken(lua_State *L, tlb_state *state, int kib);
 /* Subtracts kib KiB that the script itself has freed. */
 void tlb_memory_returned(tlb_state *state, int kib);
-/*
- * Pushes what copy pushes of lent. The collector is stopped meanwhile, since a finalizer could free
- * or clear what the core lends.
- */
-void tlb_copy_without_gc(lua_State *L, tlb_copier copy, void *lent);
 
 /* ---------------------------------------------------------------------------------- lquestion.c */
 
@@ -455,11 +456,59 @@ int tlb_busy(lua_State *L);
 /* Pushes the userdata of the context in force, or nil. The handle may have given its object up. */
 tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
 
-/* -------------------------------------------------------------------------------------- lwait.c */
+/* -------------------------------------------------------------------------------------- lloop.c */
 
 void tlb_open_loops(lua_State *L);
-int tlb_loop(lua_State *L);        /* tls.loop */
-lua_Integer tlb_now(void);         /* milliseconds, monotonic */
+int tlb_loop(lua_State *L); /* tls.loop */
+/*
+ * Pushes the wait function of the loop that runs this coroutine and returns the loop's number. If
+ * there is none, it pushes nothing and returns 0.
+ */
+int tlb_push_loop(lua_State *L);
+/* Pushes the wait function of that loop. false: there is none, and nothing is pushed. */
+bool tlb_push_wait(lua_State *L, int loop);
+/*
+ * Marks this coroutine as waiting for the userdata at idx, whose user value stores it. Returns the
+ * turn.
+ */
+unsigned tlb_begin_wait(lua_State *L, int idx, tlb_waiter *waiter, int value, int loop);
+/* Whether a coroutine waits there. */
+bool tlb_waits(lua_State *L, int idx, tlb_waiter *waiter, int value);
+/* Cancels the wait and wakes its coroutine. Returns whether there was one. */
+bool tlb_cancel_wait(lua_State *L, int idx, tlb_waiter *waiter, int value);
+/*
+ * Wakes the coroutines that wait in verbs of the connection at idx, or of one that it carries.
+ * Returns whether there was one.
+ */
+bool tlb_cancel(lua_State *L, int idx);
+int tlb_canceled(lua_State *L); /* the results of a verb whose wait was canceled */
+/* Tells every loop that fd, of the userdata at idx, will be closed. */
+void tlb_forget_fd(lua_State *L, int idx, int fd);
+/* Makes all loops forget the descriptors of the connection at idx, whose transport will go. */
+void tlb_forget(lua_State *L, int idx);
+/* tlb_cancel, then tlb_forget. */
+void tlb_cancel_and_forget(lua_State *L, int idx);
+/* The same before it is freed; the waits of a connection that it carries go on. */
+void tlb_let_go(lua_State *L, int idx);
+/* Notes whether the connection at index 1 waits for a store's answer. */
+void tlb_set_lookup(lua_State *L, tlb_conn *self, bool looks_up);
+/* After a store was pumped, wakes the coroutines that wait for an answer and have it now. */
+void tlb_wake_answered(lua_State *L);
+/* Push milliseconds as seconds, and a descriptor; nil below 0. */
+void tlb_push_seconds(lua_State *L, lua_Integer ms);
+void tlb_push_fd(lua_State *L, int fd);
+
+/* ------------------------------------------------------------------------------------- lstore.c */
+
+/*
+ * A duplicate of fd, the descriptor that the store at idx has now. The userdata owns the duplicate.
+ * Returns -1 if fd is closed already.
+ */
+int tlb_store_watch(lua_State *L, int idx, int fd);
+
+/* -------------------------------------------------------------------------------------- lwait.c */
+
+lua_Integer tlb_now(void); /* milliseconds, monotonic */
 /* The time at which a call ends that may take so long; -1 means without limit. Never 0. */
 lua_Integer tlb_deadline(int timeout_ms);
 /* Runs a verb if there are loops, or a hook of the connection runs. */
@@ -471,45 +520,6 @@ int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call);
  * results, or TLB_ASKED if the verb is to be tried again.
  */
 int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call);
-/*
- * Wakes the coroutines that wait in verbs of the connection at idx, or of one that it carries.
- * Returns whether there was one.
- */
-bool tlb_cancel(lua_State *L, int idx);
-/* Makes all loops forget the descriptors of the connection at idx, whose transport will go. */
-void tlb_forget(lua_State *L, int idx);
-/* tlb_cancel, then tlb_forget. */
-void tlb_cancel_and_forget(lua_State *L, int idx);
-/* The same before it is freed; the waits of a connection that it carries go on. */
-void tlb_let_go(lua_State *L, int idx);
-/* After a store was pumped, wakes the coroutines that wait for an answer and have it now. */
-void tlb_wake_answered(lua_State *L);
-
-/*
- * For objects other than connections. tlb_push_loop pushes the wait function of the loop that runs
- * this coroutine and returns the loop's number. If there is none, it pushes nothing and returns 0.
- */
-int tlb_push_loop(lua_State *L);
-/*
- * Marks this coroutine as waiting for the userdata at idx, whose user value stores it. Returns the
- * turn.
- */
-unsigned tlb_begin_wait(lua_State *L, int idx, tlb_waiter *waiter, int value, int loop);
-/* Whether a coroutine waits there. */
-bool tlb_waits(lua_State *L, int idx, tlb_waiter *waiter, int value);
-/* Cancels the wait and wakes its coroutine. Returns whether there was one. */
-bool tlb_cancel_wait(lua_State *L, int idx, tlb_waiter *waiter, int value);
-/*
- * A duplicate of fd, the descriptor that the store at idx has now. The userdata owns the duplicate.
- * Returns -1 if fd is closed already.
- */
-int tlb_store_watch(lua_State *L, int idx, int fd);
-/* Tells every loop that fd, of the userdata at idx, will be closed. */
-void tlb_forget_fd(lua_State *L, int idx, int fd);
-int tlb_canceled(lua_State *L);
-/* Push milliseconds as seconds, and a descriptor; nil below 0. */
-void tlb_push_seconds(lua_State *L, lua_Integer ms);
-void tlb_push_fd(lua_State *L, int fd);
 
 /* Around a call of the core in a try. The call must not block if a loop can wait instead. */
 static inline void tlb_begin_try(tlb_conn *self) {

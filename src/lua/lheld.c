@@ -1,6 +1,6 @@
 /*
- * lheld.c: holds C memory that is about to become a Lua value, so that it is freed even if Lua
- * raises.
+ * lheld.c: holds C memory that is about to become a Lua value: what is ours is freed even if Lua
+ * raises, and what the core lends stays while it is copied.
  *
  * Making a Lua string may raise (out of memory), and then the C memory would leak. A session's
  * bytes or a key-log line would also stay in memory unwiped. So a userdata is made before the C
@@ -43,6 +43,34 @@ void tlb_open_held(lua_State *L) {
 
 tlb_held *tlb_hold(lua_State *L) {
     return tlb_new_private(L, &held_key, sizeof(tlb_held), 0);
+}
+
+/* -------------------------------------------------------------------------- what the core lends */
+
+static int copy_lent(lua_State *L) {
+    const tlb_state *state = tlb_state_of(L);
+    state->copy(L, state->lent);
+    return 1;
+}
+
+/* copy_lent finds the lent object in the state. As an argument, a debug hook could change it. */
+void tlb_copy_without_gc(lua_State *L, tlb_copier copy, void *lent) {
+    tlb_state *state = tlb_state_of(L);
+    const tlb_state before = *state;
+    bool running = lua_gc(L, LUA_GCISRUNNING);
+    lua_gc(L, LUA_GCSTOP);
+    state->copy = copy;
+    state->lent = lent;
+    lua_pushcfunction(L, copy_lent);
+    int status = lua_pcall(L, 0, 1, 0);
+    state->copy = before.copy;
+    state->lent = before.lent;
+    if (running) {
+        lua_gc(L, LUA_GCRESTART);
+    }
+    if (status != LUA_OK) {
+        lua_error(L);
+    }
 }
 
 /* --------------------------------------------------------------------------------- certificates */

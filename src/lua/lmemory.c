@@ -37,32 +37,6 @@ void tlb_memory_taken(lua_State *L, tlb_state *state, int kib) {
     }
 }
 
-static int copy_lent(lua_State *L) {
-    const tlb_state *state = tlb_state_of(L);
-    state->copy(L, state->lent);
-    return 1;
-}
-
-/* copy_lent finds the lent object in the state. As an argument, a debug hook could change it. */
-void tlb_copy_without_gc(lua_State *L, tlb_copier copy, void *lent) {
-    tlb_state *state = tlb_state_of(L);
-    const tlb_state before = *state;
-    bool running = lua_gc(L, LUA_GCISRUNNING);
-    lua_gc(L, LUA_GCSTOP);
-    state->copy = copy;
-    state->lent = lent;
-    lua_pushcfunction(L, copy_lent);
-    int status = lua_pcall(L, 0, 1, 0);
-    state->copy = before.copy;
-    state->lent = before.lent;
-    if (running) {
-        lua_gc(L, LUA_GCRESTART);
-    }
-    if (status != LUA_OK) {
-        lua_error(L);
-    }
-}
-
 void tlb_memory_returned(tlb_state *state, int kib) {
     state->owed_kib = state->owed_kib > kib ? state->owed_kib - kib : 0;
 }

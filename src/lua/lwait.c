@@ -2,26 +2,18 @@
  * lwait.c: lets a verb that would block yield to the loop that runs its coroutine.
  *
  * A verb of a blocking connection is tried without blocking (TLB_TRY). The want that ends the try
- * is one more question in the loop of tlb_questions. It goes to the adapters of tls.loop, newest
- * first: the first whose running() returns true gets wait(fd, mode, seconds, owner). wait is called
- * with a continuation, so it may yield. Then the verb is tried again, until it has results or its
- * deadline is over. The deadline begins with the first wait. The try comes before each wait, so the
- * verb never waits for what is decrypted already, and the last try comes after the deadline. (A
- * read skips the first try if everything was read before: waits_first in ldata.c.) If no loop runs
- * the coroutine, or there is nothing to watch (memory), the same try is made as a blocking one.
+ * is one more question in the loop of tlb_questions. The loop that runs the coroutine (lloop.c)
+ * gets wait(fd, mode, seconds, owner). wait is called with a continuation, so it may yield. Then
+ * the verb is tried again, until it has results or its deadline is over. The deadline begins with
+ * the first wait. The try comes before each wait, so the verb never waits for what is decrypted
+ * already, and the last try comes after the deadline. (A read skips the first try if everything was
+ * read before: waits_first in ldata.c.) If no loop runs the coroutine, or there is nothing to watch
+ * (memory), the same try is made as a blocking one.
  *
  * A wait allocates nothing. The verb is the continuation's context, which no script can reach. The
  * other values that the call needs are numbers on its own stack (push_call), between its arguments
  * and wait's. A script with the debug library may change them, so none is an address or an index,
- * and self is checked again. The coroutine is a user value of the object that it waits for. It
- * counts as waiting only while it can be resumed, so a coroutine that was closed, or has died, does
- * not block the object. A turn, which is a number, identifies a wait. Canceling increases it. A
- * coroutine that is resumed and finds another turn does not touch the connection, which may be
- * freed or used by another wait.
- *
- * All functions of an adapter are called here, outside of the core, of OpenSSL and of finalizers.
- * Errors of wake and forget become warnings, because the operation that called them must go on.
- * Errors of running and wait become the verb's.
+ * and self is checked again. Errors of running and wait become the verb's.
  *
  * A store closes and opens descriptors by itself, also in other threads that share it, so a loop
  * must not watch them. It watches a duplicate instead, which is open for the same socket (the
@@ -29,10 +21,7 @@
  *
  * An attacker may send without a pause, so that the coroutine that reads never waits and no other
  * runs. After RUN_MAX verbs without a wait in this state, the next one waits a moment
- * (ask_for_pause). An attacker may also make many coroutines wait for a store, so that each answer
- * would wake them all. A store's pump reads all answers from the wire. So the coroutine that the
- * descriptor has woken checks which connections have an answer, and wakes only those, which do not
- * check again.
+ * (ask_for_pause).
  */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -42,115 +31,8 @@
 
 #include <time.h>
 
-/* The fields of an adapter in the table of loops. */
-enum { ADAPTER = 1, RUNNING, WAIT, WAKE, FORGET, FIELDS = FORGET };
-
 #define FOREVER LUA_MAXINTEGER
-#define LOOPS_MAX 100
 #define RUN_MAX 64
-
-/* ------------------------------------------------------------------------------------ the loops */
-
-void tlb_open_loops(lua_State *L) {
-    tlb_push_state(L);
-    lua_newtable(L);
-    lua_setiuservalue(L, -2, TLB_STATE_LOOPS);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_setiuservalue(L, -2, TLB_STATE_LOOKUPS);
-    lua_pop(L, 1);
-}
-
-/* Pushes one of the state's tables. */
-static tlb_state *push_table(lua_State *L, int which) {
-    tlb_state *state = tlb_push_state(L);
-    if (lua_getiuservalue(L, -1, which) != LUA_TTABLE) {
-        luaL_error(L, "tlslife: the module's state was changed");
-    }
-    lua_remove(L, -2);
-    return state;
-}
-
-static void check_field(lua_State *L, const char *field, int type, bool demanded) {
-    int got = lua_getfield(L, 1, field);
-    if (got != type && (demanded || got != LUA_TNIL)) {
-        luaL_error(L, "loop: field '%s': %s expected, got %s", field, lua_typename(L, type),
-                   lua_typename(L, got));
-    }
-}
-
-static bool is_known(lua_State *L, int functions, int len) {
-    bool known = false;
-    for (int i = 0; i < len && !known; i++) {
-        lua_rawgeti(L, functions, i * FIELDS + ADAPTER);
-        known = lua_rawequal(L, -1, 1);
-        lua_pop(L, 1);
-    }
-    return known;
-}
-
-int tlb_loop(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    check_field(L, "name", LUA_TSTRING, true);
-    lua_settop(L, 1);
-    lua_pushvalue(L, 1);
-    check_field(L, "running", LUA_TFUNCTION, true);
-    check_field(L, "wait", LUA_TFUNCTION, true);
-    check_field(L, "wake", LUA_TFUNCTION, true);
-    check_field(L, "forget", LUA_TFUNCTION, false);
-    tlb_state *state = push_table(L, TLB_STATE_LOOPS);
-    int functions = lua_gettop(L);
-    if (!is_known(L, functions, state->loops)) {
-        if (state->loops == LOOPS_MAX) {
-            luaL_error(L, "loop: there are %d loops already", LOOPS_MAX);
-        }
-        for (int i = ADAPTER; i <= FORGET; i++) {
-            lua_pushvalue(L, 1 + i);
-            lua_rawseti(L, functions, state->loops * FIELDS + i);
-        }
-        state->loops++;
-    }
-    lua_settop(L, 1);
-    return 1;
-}
-
-int tlb_push_loop(lua_State *L) {
-    tlb_state *state = push_table(L, TLB_STATE_LOOPS);
-    for (int i = state->loops; i > 0; i--) {
-        lua_rawgeti(L, -1, (i - 1) * FIELDS + RUNNING);
-        lua_call(L, 0, 1);
-        bool running = lua_toboolean(L, -1);
-        lua_pop(L, 1);
-        if (running) {
-            lua_rawgeti(L, -1, (i - 1) * FIELDS + WAIT);
-            lua_remove(L, -2);
-            return i;
-        }
-    }
-    lua_pop(L, 1);
-    return 0;
-}
-
-/* Pushes a function of that loop. If there is none, pushes nothing and returns false. */
-static bool push_function(lua_State *L, int loop, int field) {
-    push_table(L, TLB_STATE_LOOPS);
-    bool there = lua_rawgeti(L, -1, (loop - 1) * FIELDS + field) == LUA_TFUNCTION;
-    lua_remove(L, -2);
-    if (!there) {
-        lua_pop(L, 1);
-    }
-    return there;
-}
-
-static void call_loop(lua_State *L, int arguments, const char *name) {
-    if (lua_pcall(L, arguments, 0, 0) != LUA_OK) {
-        tlb_warn(L, name);
-    }
-}
 
 /* ----------------------------------------------------------------------------------------- time */
 
@@ -164,22 +46,6 @@ lua_Integer tlb_deadline(int timeout_ms) {
     return timeout_ms < 0 ? FOREVER : tlb_now() + timeout_ms;
 }
 
-void tlb_push_seconds(lua_State *L, lua_Integer ms) {
-    if (ms < 0) {
-        lua_pushnil(L);
-    } else {
-        lua_pushnumber(L, (lua_Number)ms / 1000);
-    }
-}
-
-void tlb_push_fd(lua_State *L, int fd) {
-    if (fd < 0) {
-        lua_pushnil(L);
-    } else {
-        lua_pushinteger(L, fd);
-    }
-}
-
 /* Milliseconds until the deadline; -1 without limit, 0 if it is over. */
 static lua_Integer left(lua_Integer deadline) {
     if (deadline == FOREVER) {
@@ -187,131 +53,6 @@ static lua_Integer left(lua_Integer deadline) {
     }
     lua_Integer now = tlb_now();
     return deadline > now ? deadline - now : 0;
-}
-
-/* -------------------------------------------------------------------------------------- waiters */
-
-/*
- * Whether a thread can be resumed or runs. One that has ended, or was closed, has nothing on its
- * stack.
- */
-static bool is_live(lua_State *thread) {
-    lua_Debug ar;
-    int status = thread ? lua_status(thread) : LUA_ERRRUN;
-    return status == LUA_YIELD || (status == LUA_OK && lua_getstack(thread, 0, &ar) == 1);
-}
-
-unsigned tlb_begin_wait(lua_State *L, int idx, tlb_waiter *waiter, int value, int loop) {
-    lua_pushthread(L);
-    lua_setiuservalue(L, idx, value);
-    waiter->waiting = true;
-    waiter->loop = (unsigned char)loop;
-    return ++waiter->turn;
-}
-
-bool tlb_waits(lua_State *L, int idx, tlb_waiter *waiter, int value) {
-    if (waiter->waiting) {
-        lua_getiuservalue(L, idx, value);
-        waiter->waiting = is_live(lua_tothread(L, -1));
-        lua_pop(L, 1);
-    }
-    return waiter->waiting;
-}
-
-/* Calls the loop's wake for the thread that is that user value. */
-static void wake(lua_State *L, int idx, const tlb_waiter *waiter, int value) {
-    if (push_function(L, waiter->loop, WAKE)) {
-        lua_getiuservalue(L, idx, value);
-        call_loop(L, 1, "a loop's wake");
-    }
-}
-
-bool tlb_cancel_wait(lua_State *L, int idx, tlb_waiter *waiter, int value) {
-    if (!tlb_waits(L, idx, waiter, value)) {
-        return false;
-    }
-    waiter->waiting = false;
-    waiter->turn++;
-    wake(L, idx, waiter, value);
-    return true;
-}
-
-static bool cancel_own(lua_State *L, int idx) {
-    tlb_conn *self = lua_touserdata(L, idx);
-    bool read = tlb_cancel_wait(L, idx, &self->waiters[0], TLB_CONN_READER);
-    bool written = tlb_cancel_wait(L, idx, &self->waiters[1], TLB_CONN_WRITER);
-    return read || written;
-}
-
-bool tlb_cancel(lua_State *L, int idx) {
-    bool canceled = cancel_own(L, idx);
-    const tlb_conn *self = lua_touserdata(L, idx);
-    const tlslife_conn *inner =
-        self->handle.object ? tlslife_conn_get0_inner(tlb_conn_object(self)) : NULL;
-    luaL_checkstack(L, LUA_MINSTACK, NULL);
-    if (inner && tlb_known(L, &tlb_conn_type, inner)) {
-        canceled |= tlb_cancel(L, lua_gettop(L));
-        lua_pop(L, 1);
-    }
-    return canceled;
-}
-
-int tlb_canceled(lua_State *L) {
-    lua_pushnil(L);
-    lua_pushliteral(L, "canceled");
-    return 2;
-}
-
-void tlb_forget_fd(lua_State *L, int idx, int fd) {
-    const tlb_state *state = tlb_state_of(L);
-    for (int i = 1; i <= state->loops; i++) {
-        if (push_function(L, i, FORGET)) {
-            lua_pushinteger(L, fd);
-            lua_pushvalue(L, idx);
-            call_loop(L, 2, "a loop's forget");
-        }
-    }
-}
-
-void tlb_forget(lua_State *L, int idx) {
-    tlb_conn *self = lua_touserdata(L, idx);
-    tlslife_conn *conn = tlb_conn_object(self);
-    bool writing = false;
-    int timeout_ms = -1;
-    if (!self->watched || self->waiters[0].waiting || self->waiters[1].waiting) {
-        return;
-    }
-    self->watched = false;
-    int reads = tlslife_conn_wait_fd(conn, TLSLIFE_WANT_READ, &writing, &timeout_ms);
-    int writes = tlslife_conn_wait_fd(conn, TLSLIFE_WANT_WRITE, &writing, &timeout_ms);
-    if (reads >= 0) {
-        tlb_forget_fd(L, idx, reads);
-    }
-    if (writes >= 0 && writes != reads) {
-        tlb_forget_fd(L, idx, writes);
-    }
-}
-
-void tlb_cancel_and_forget(lua_State *L, int idx) {
-    const tlb_conn *self = lua_touserdata(L, idx);
-    tlb_cancel(L, idx);
-    if (self->watched && self->handle.object) { /* otherwise the loop's wake has freed it */
-        tlb_forget(L, idx);
-    }
-}
-
-/*
- * A connection that this one carries lives on. Its coroutine, which waits for a descriptor of this
- * one's, is woken by tlb_forget and waits again for one of its own.
- */
-void tlb_let_go(lua_State *L, int idx) {
-    const tlb_conn *self = lua_touserdata(L, idx);
-    if (self->waiters[0].waiting || self->waiters[1].waiting) {
-        cancel_own(L, idx);
-    }
-    if (self->watched && self->handle.object) { /* otherwise the loop's wake has freed it */
-        tlb_forget(L, idx);
-    }
 }
 
 /* -------------------------------------------------------------------- whose descriptor it is */
@@ -344,52 +85,6 @@ static int push_owner(lua_State *L, tlb_conn *self, int fd) {
     }
     push_watched(L, self);
     return fd;
-}
-
-/* -------------------------------------------------------------------------- waiting for a store */
-
-static void set_lookup(lua_State *L, tlb_conn *self, bool looks_up) {
-    push_table(L, TLB_STATE_LOOKUPS);
-    lua_pushvalue(L, 1);
-    if (looks_up) {
-        lua_pushboolean(L, true);
-    } else {
-        lua_pushnil(L);
-    }
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-    self->looks_up = looks_up;
-}
-
-/*
- * Wakes the coroutine of the connection at idx, a key of the table of lookups, if its answer has
- * come. Returns whether the key is to be removed.
- */
-static bool tell_answered(lua_State *L, int idx) {
-    tlb_conn *conn = lua_touserdata(L, idx);
-    if (!conn->handle.object || !tlb_waits(L, idx, &conn->waiters[0], TLB_CONN_READER)) {
-        return true;
-    }
-    if (!tlslife_conn_lookup_answered(tlb_conn_object(conn))) {
-        return false;
-    }
-    conn->looks_up = false;
-    wake(L, idx, &conn->waiters[0], TLB_CONN_READER);
-    return true;
-}
-
-void tlb_wake_answered(lua_State *L) {
-    int top = lua_gettop(L);
-    push_table(L, TLB_STATE_LOOKUPS);
-    for (lua_pushnil(L); lua_next(L, top + 1);) {
-        lua_pop(L, 1);
-        if (tell_answered(L, top + 2)) {
-            lua_pushvalue(L, top + 2);
-            lua_pushnil(L);
-            lua_rawset(L, top + 1);
-        }
-    }
-    lua_settop(L, top);
 }
 
 /* ------------------------------------------------------------------------------------- the call */
@@ -473,7 +168,7 @@ static unsigned begin(lua_State *L, tlb_conn *self, const tlb_call *call, int lo
     }
     self->handle.state->run = 0;
     if (self->question == TLSLIFE_WANT_SESSION) {
-        set_lookup(L, self, true);
+        tlb_set_lookup(L, self, true);
     }
     return waiter_of(self, call->verb->what)->turn;
 }
@@ -491,7 +186,7 @@ static bool end(lua_State *L, tlb_conn *self, tlb_call *call) {
         self->waiters[1].waiting = false;
     }
     if (self->looks_up && (call->verb->what & TLB_READS)) {
-        set_lookup(L, self, false);
+        tlb_set_lookup(L, self, false);
         call->pumps = true;
     }
     return true;
@@ -561,7 +256,7 @@ static int push_loop_of(lua_State *L, tlb_conn *self, const tlb_call *call) {
         lua_getiuservalue(L, 1, waiter == self->waiters ? TLB_CONN_READER : TLB_CONN_WRITER);
         bool same = lua_tothread(L, -1) == L;
         lua_pop(L, 1);
-        if (same && push_function(L, waiter->loop, WAIT)) {
+        if (same && tlb_push_wait(L, waiter->loop)) {
             return waiter->loop;
         }
     }
