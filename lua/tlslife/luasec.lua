@@ -9,6 +9,7 @@ local config = require "tlslife.luasec.config"
 local connection = require "tlslife.luasec.connection"
 local contexts = require "tlslife.luasec.context"
 local kept = require "tlslife.luasec.kept"
+local newcontext = require "tlslife.luasec.newcontext"
 local x509 = require "tlslife.luasec.x509"
 
 local ssl = {
@@ -16,7 +17,7 @@ local ssl = {
     _COPYRIGHT = connection.copyright(),
     config = config,
     loadcertificate = x509.module.load,
-    newcontext = contexts.newcontext,
+    newcontext = newcontext,
 }
 
 -- Takes the descriptor out of a LuaSocket object. An object that cannot let it go keeps it.

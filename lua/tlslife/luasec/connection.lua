@@ -7,6 +7,7 @@
 local core = require "tlslife.core"
 local faces = require "tlslife.socket"
 local contexts = require "tlslife.luasec.context"
+local native = require "tlslife.luasec.native"
 local x509 = require "tlslife.luasec.x509"
 
 local states = faces.states
@@ -50,7 +51,7 @@ end
 local function begin(s)
     if s.conn or s.closed then return s.conn, "closed" end
     if type(s.fd) == "number" and s.fd < 0 then return nil, "closed" end
-    local conn, message = contexts.new(s.ctx, s.hosts)
+    local conn, message = native.new(s.ctx, s.hosts)
     if not conn then return nil, message end
     s.conn, s.owned = conn, true
     if s.fd then

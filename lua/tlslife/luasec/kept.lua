@@ -5,7 +5,7 @@
 -- The key has the contents of the files, so that a certificate that was renewed is used from the
 -- next connection on. What cannot be compared (a function, a directory of CAs) is not kept.
 
-local contexts = require "tlslife.luasec.context"
+local newcontext = require "tlslife.luasec.newcontext"
 
 local PARAMETERS <const> = {"mode", "protocol", "key", "password", "certificate", "certificates",
     "cafile", "capath", "verify", "verifyext", "depth", "options", "ciphers", "ciphersuites",
@@ -57,7 +57,7 @@ function kept.context(parameters)
     local ctx = key and by_key[key]
     if ctx then return ctx end
     local message
-    ctx, message = contexts.newcontext(parameters)
+    ctx, message = newcontext(parameters)
     if not ctx then return nil, message end
     if key then
         if len >= CONTEXTS then by_key, len = {}, 0 end

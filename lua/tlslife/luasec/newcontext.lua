@@ -1,0 +1,158 @@
+-- newcontext.lua: the function ssl.newcontext of the drop-in, which takes a table of parameters.
+--
+-- The whole is tried at once, because a setting that is tried alone costs a context. Only what
+-- cannot be used is told once more step by step, for the sentence that LuaSec has.
+
+local contexts = require "tlslife.luasec.context"
+local native = require "tlslife.luasec.native"
+local trial = require "tlslife.luasec.trial"
+
+local context, states = contexts.module, contexts.states
+
+local function list(value)
+    return type(value) == "table" and value or {value}
+end
+
+local function load_pairs(ctx, config_table)
+    for _, pair in ipairs(config_table.certificates or {config_table}) do
+        local password = type(pair.password)
+        if pair.key then
+            if password ~= "nil" and password ~= "string" and password ~= "function" then
+                return nil, "invalid password type"
+            end
+            local ok, message = context.loadkey(ctx, pair.key, pair.password)
+            if not ok then return nil, message end
+        end
+        if pair.certificate then
+            local ok, message = context.loadcert(ctx, pair.certificate)
+            if not ok then return nil, message end
+            if pair.key and not states[ctx].untried and not context.checkkey(ctx) then
+                return nil, "private key does not match public key"
+            end
+        end
+    end
+    return true
+end
+
+-- A list of ALPN names, or nil and what is wrong with it.
+local function alpn_names(value)
+    local names = {}
+    for i, name in ipairs(value) do
+        if type(name) ~= "string" then return nil, "invalid ALPN parameter" end
+        if name == "" then return nil, "invalid ALPN name (empty string)" end
+        if #name > 255 then return nil, "invalid ALPN name (length > 255)" end
+        names[i] = name
+    end
+    if not names[1] then return nil, "invalid ALPN list (empty)" end
+    return names
+end
+
+local function set_alpn(s, value)
+    if s.mode == "server" and type(value) == "function" then
+        s.choose_alpn = function(offered)
+            local answer = value(offered)
+            if type(answer) == "string" then answer = {answer} end
+            return type(answer) == "table" and (alpn_names(answer)) or nil
+        end
+        return true
+    end
+    if type(value) == "string" and s.mode == "client" then value = {value} end
+    if type(value) ~= "table" then return nil, "invalid ALPN parameter" end
+    local names, message = alpn_names(value)
+    s.options.alpn = names
+    return names and true, message
+end
+
+local function set_psk(s, value)
+    if type(value) == "table" then
+        value = type(value.hint) == "string" and value.callback
+    end
+    if type(value) ~= "function" then return nil, "invalid PSK configuration" end
+    s.psk = value
+    return true
+end
+
+local function set_dhparam(s, value)
+    if type(value) ~= "function" then return nil, "invalid DH parameter type" end
+    s.dhparam = value
+    return true
+end
+
+-- The parameters in the order in which they are set: name, function of (ctx, state, value).
+local PARAMETERS <const> = {
+    {"ciphers", function(ctx, _, value) return context.setcipher(ctx, value) end},
+    {"ciphersuites", function(ctx, _, value) return context.setciphersuites(ctx, value) end},
+    {"verify",
+        function(ctx, _, value) return context.setverify(ctx, table.unpack(list(value))) end},
+    {"options",
+        function(ctx, _, value) return context.setoptions(ctx, table.unpack(list(value))) end},
+    {"depth", function(ctx, _, value) return context.setdepth(ctx, value) end},
+    {"dhparam", function(_, s, value) return set_dhparam(s, value) end},
+    {"verifyext",
+        function(ctx, _, value) return contexts.setverifyext(ctx, table.unpack(list(value))) end},
+    {"alpn", function(_, s, value) return set_alpn(s, value) end},
+    {"psk", function(_, s, value) return set_psk(s, value) end},
+    {"dane", function(ctx, _, value)
+        return context.setdane(ctx, table.unpack(type(value) == "table" and value or {}))
+    end},
+}
+
+local function set_parameters(ctx, s, parameters)
+    for _, parameter in ipairs(PARAMETERS) do
+        local value = parameters[parameter[1]]
+        if value then
+            local ok, message = parameter[2](ctx, s, value)
+            if not ok then return nil, message end
+        end
+    end
+    if parameters.curveslist then return context.setcurveslist(ctx, parameters.curveslist) end
+    if parameters.curve then return context.setcurve(ctx, parameters.curve) end
+    return true
+end
+
+local function fill(parameters, untried)
+    local ctx, message = context.create(parameters.protocol)
+    if not ctx then return nil, message end
+    local s = states[ctx]
+    s.untried = untried
+    local ok
+    ok, message = context.setmode(ctx, parameters.mode)
+    if ok then ok, message = load_pairs(ctx, parameters) end
+    if ok and (parameters.cafile or parameters.capath) then
+        ok, message = context.locations(ctx, parameters.cafile, parameters.capath)
+    end
+    if ok then ok, message = set_parameters(ctx, s, parameters) end
+    s.untried = nil
+    return ok and ctx or nil, message
+end
+
+-- A key or a certificate alone serves nobody, so that the whole does not tell whether it is good.
+local function check_halves(s)
+    for _, pair in ipairs(s.pairs) do
+        local ok, message = true, nil
+        if not pair.certificate then
+            ok, message = trial.key(pair.private_key, pair.passphrase)
+        elseif not pair.private_key then
+            ok, message = trial.attempt {role = "client", ca = pair.certificate, verify = "none"}
+        end
+        if not ok then
+            return nil, ("error loading %s (%s)"):format(
+                pair.certificate and "certificate" or "private key", message)
+        end
+    end
+    return true
+end
+
+return function(parameters)
+    local ctx, message = fill(parameters, true)
+    if not ctx then return nil, message end
+    local ok
+    if native.check(ctx) then
+        ok, message = check_halves(states[ctx])
+        return ok and ctx or nil, message
+    end
+    ctx, message = fill(parameters, false)
+    if not ctx then return nil, message end
+    ok, message = native.check(ctx)
+    return ok and ctx or nil, message
+end
