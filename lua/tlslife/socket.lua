@@ -272,6 +272,26 @@ function Socket:settimeout(seconds, mode)
     return 1
 end
 
+-- Goes on where a call before it has waited.
+function Socket:connect(host, port)
+    local s = states[self] or state_of(self)
+    local conn = s.conn
+    if not conn then return nil, "closed" end
+    if s.open then return nil, "already connected" end
+    if s.total then
+        s.began = clock()
+        limit(s, conn)
+    end
+    if not s.dialled then
+        local ok, why, err = conn:dial(host, port)
+        if not ok then return nil, reason(s, why, err, "write") end
+        s.dialled = true
+    end
+    local ok, why = self:dohandshake()
+    if not ok then return nil, why end
+    return 1
+end
+
 function Socket:dohandshake()
     local s = states[self] or state_of(self)
     local conn = s.conn

@@ -505,6 +505,13 @@ function Server:stats() end
 ---@class tlslife.Socket
 local Socket = {}
 
+---Dials, and makes the handshake: for libraries that call connect on what they were given. Goes on
+---where a call before it has waited. "already connected" after a handshake.
+---@param host string
+---@param port integer|string
+---@return integer? one
+---@return string? why
+function Socket:connect(host, port) end
 ---Makes the handshake of the connection's role.
 ---@return true? ok
 ---@return string? why
