@@ -2,17 +2,12 @@
 -- with the drop-in, and each line must be the same, but for those that are listed here and in
 -- docs/luasec.md.
 
+local luasec = require "spec.support.luasec"
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 
 local p = pki.get()
-local HERE <const> = (function()
-    local pipe = assert(io.popen "pwd -P")
-    local path = pipe:read "l"
-    pipe:close()
-    return path
-end)()
 
 -- What differs, and why; each must differ.
 local ON_PURPOSE <const> = {}
@@ -42,15 +37,9 @@ local function names_certificate()
     return dir .. "/names.pem"
 end
 
--- LuaSec 1.3, as .ci/luasec has built it.
-local LUASEC <const> = {
-    LUA_PATH = HERE .. "/build/deps/luasec/lua/?.lua;;",
-    LUA_CPATH = HERE .. "/build/deps/luasec/lua/?.so;;",
-}
-
 local function has_luasec()
     return process.run {"lua5.4", "-e", "assert(require 'ssl'._VERSION:match '^1.3')", timeout = 10,
-        environment = LUASEC} == 0
+        environment = luasec.environment} == 0
 end
 
 local function lines_of(output)
@@ -66,9 +55,9 @@ describe("the drop-in for LuaSec", function()
     it("gives what LuaSec gives", function()
         if not has_luasec() then return pending "LuaSec could not be built" end
         local names = names_certificate()
-        local script = HERE .. "/spec/luasec/behaviour.lua"
+        local script = luasec.here .. "/spec/luasec/behaviour.lua"
         local code, theirs = process.run {"lua5.4", script, p.dir, names, timeout = 60,
-            environment = LUASEC}
+            environment = luasec.environment}
         assert.equal(0, code, theirs)
         local ours
         code, ours = process.run {program.path, "-l", "tlslife.luasec", script, p.dir, names,
