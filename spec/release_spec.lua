@@ -32,7 +32,7 @@ describe("the version", function()
         end
         assert.equal(VERSION,
             generated "tlslifeConfigVersion.cmake":match '\nset%(PACKAGE_VERSION "(%S+)"')
-        for _, name in ipairs {"tlslife.1", "tlslife.3lua"} do
+        for _, name in ipairs {"tlslife.1", "tlslife-probe.1", "tlslife.3lua"} do
             assert.equal(VERSION, generated(name):match '^%.TH [^\n]-"tlslife ([%d.]+)"', name)
         end
         local _, found = process.run {"grep", "-rnF", '"' .. VERSION .. '"', "CMakeLists.txt",
@@ -118,6 +118,30 @@ describe("the manual page", function()
         assert.is_true(#words(help, OPTION) >= 9)
     end)
 
+    it("of each command has its options, with their arguments, and so has --help", function()
+        for name, room in pairs {probe = "probe", serve = "testserver", trace = "trace"} do
+            local command = require("tlslife." .. room .. ".options").command
+            local page = generated("tlslife-" .. name .. ".1"):match "\n%.SH OPTIONS\n(.-)\n%.SH"
+            local help = output_of {program.path, name, "--help"}
+            local described, shown, known = {}, {}, {}
+            for head in page:gsub("\\f[IR]", ""):gsub("[\\\"]", "")
+                :gmatch "\n?%.TP\n%.%u+ ([^\n]+)" do
+                described[#described + 1] = head:gsub("^%-%a, ", ""):gsub("  +", " ")
+                    :gsub(" %[", "[")
+            end
+            for head in help:gmatch "\n  %-?%a?,? ?(%-%-[%a-]+%[?=? ?%u*%]?)" do
+                shown[#shown + 1] = head:gsub(" +$", "")
+            end
+            for i, row in ipairs(command) do
+                known[i] = "--" .. row[1] .. (row.word and
+                    (row.loose and "[=%s]" or " %s"):format(row.word) or "")
+            end
+            known[#known + 1] = "--help"
+            assert.same(known, described)
+            assert.same(known, shown)
+        end
+    end)
+
     it("tlslife(3lua) has the functions and values of the module", function()
         local names = {}
         for name in pairs(tls) do names[#names + 1] = name end
@@ -131,7 +155,8 @@ describe("the manual page", function()
             pending "no groff"
             return
         end
-        for _, name in ipairs {"tlslife.1", "tlslife.3lua"} do
+        for _, name in ipairs {"tlslife.1", "tlslife-probe.1", "tlslife-serve.1",
+            "tlslife-trace.1", "tlslife.3lua"} do
             local page = BUILD .. "/generated/" .. name
             assert.equal("", output_of {"groff", "-ww", "-man", "-Tutf8", "-z", page}, name)
             local text = output_of {"groff", "-man", "-Tascii", page}

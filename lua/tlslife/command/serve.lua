@@ -6,36 +6,8 @@
 -- self-signed certificate, so they get it in an environment variable, which they remove. Other
 -- users cannot read it, and nobody trusts it for anything but these tests.
 
-local USAGE <const> = [[
-usage: tlslife serve [options] [DIR]
-A server to test clients against. It serves the files of DIR over HTTPS. Without DIR it is an echo:
-a request of HTTP is answered with itself, and other bytes come back as they are.
-  --listen LIST        addresses, joined by commas; default 127.0.0.1:8443. Port 0: a free one
-  --certificate FILE   the certificate and its chain
-  --key FILE           its key, where it is not in the same file
-  --self-signed[=LIST] make a certificate for these names and addresses, joined by commas; default,
-                       also without any of these options: localhost,127.0.0.1,::1
-  --save-certificate FILE  write the self-signed certificate there, for clients to trust
-  --resumption WORD    both (tickets, and ids in TLS 1.2), tickets, stateful or off; default both
-  --num-tickets N      tickets after a full handshake of TLS 1.3, 0 to 16; default 2
-  --early-data[=BYTES] accept early data; default 16384 bytes
-  --client-ca FILE     ask clients for a certificate of these CAs
-  --verify             refuse clients without one
-  --min-version V, --max-version V  1.0, 1.1, 1.2 or 1.3; default from 1.2 to the newest
-  --alpn LIST          protocols, joined by commas; default http/1.1 with DIR
-  --list               list directories that have no index.html
-  --workers N          processes that serve side by side, 1 to 64; default 1
-  --fault NAME         do wrong what NAME says, below
-  --delay SECONDS      how long --fault slow waits; default 3
-  --log, --no-log      say on stderr what becomes of each connection; default on a terminal
-  --trace              show all that connections do on stderr, as tlslife trace does
-  --help               show this
-Faults:
-$FAULTS
-A request for /fault/NAME gets an answer with the fault no-close-notify, truncated or slow.
-SIGINT and SIGTERM end the server. Exit status: 0 it was ended, 1 it cannot serve, 2 the command
-line is wrong.
-]]
+local command_options = require "tlslife.command.options"
+local options = require "tlslife.testserver.options"
 
 local VARIABLE <const> = "TLSLIFE_SERVE_CERTIFICATE"
 local TIMEOUT <const> = 60 -- seconds that a client may be idle
@@ -48,20 +20,6 @@ local BEFORE_TIMEOUT <const> = 3600
 local function complain(message)
     io.stderr:write("tlslife serve: ", message, "\n")
     return false
-end
-
-local function usage()
-    local lines = {}
-    for i, one in ipairs(require "tlslife.testserver.faults".list) do
-        lines[i] = ("%2s%-20s %s"):format("", one[1], one[2])
-    end
-    return (USAGE:gsub("$FAULTS", (table.concat(lines, "\n"):gsub("%%", "%%%%"))))
-end
-
-local function wrong_usage(message)
-    complain(message)
-    io.stderr:write(usage())
-    os.exit(2, true)
 end
 
 -- A self-signed certificate with its key, which workers get from their parent. Or nil and why.
@@ -89,7 +47,7 @@ end
 local function attach_trace(run)
     local tls = require "tlslife"
     local trace = tls.trace {bytes = 16 << 20}
-    local colour = require "tlslife.words".wants_colour("auto", 2)
+    local colour = command_options.wants_colour("auto", 2)
     local writer, why = require "tlslife.host".trace_writer(trace, "text", nil,
         colour and "colour" or "")
     if not writer then return nil, why end
@@ -184,19 +142,22 @@ local function prepare(run)
     return true
 end
 
+local function refuse(message)
+    command_options.refuse(options.command, message)
+end
+
 return function(...)
     if not pcall(require, "luv") then return complain "it needs luv (Debian: lua-luv)" end
-    local options = require "tlslife.testserver.options"
     local given, wrong = options.parse {...}
-    if not given then wrong_usage(wrong) end
-    if given.help then return io.stdout:write(usage()) ~= nil end
+    if not given then refuse(wrong) end
+    if given.help then return io.stdout:write(command_options.help(options.command)) ~= nil end
     local run
     run, wrong = options.settle(given)
-    if not run then wrong_usage(wrong) end
+    if not run then refuse(wrong) end
     local ready, why = prepare(run)
     if not ready then return complain(why) end
     local lawful, served, message = pcall(require "tlslife".serve, serve_options(run))
-    if not lawful then wrong_usage((tostring(served):gsub("^%b[]:%d+: ", ""))) end
+    if not lawful then refuse((tostring(served):gsub("^%b[]:%d+: ", ""))) end
     if not served then return complain(message) end
     if run.writer then run.writer:stop() end
     return true
