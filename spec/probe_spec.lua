@@ -81,6 +81,15 @@ local function probed(...)
     return assert(load(text))().names, code
 end
 
+-- The names of all members of a JSON value, but for those of tables that are lists.
+local function members(value, into)
+    for key, inner in pairs(type(value) == "table" and value or {}) do
+        if type(key) == "string" then into[key] = true end
+        members(inner, into)
+    end
+    return into
+end
+
 local function findings(name)
     local list = {}
     for _, one in ipairs(name.findings) do
@@ -223,11 +232,33 @@ note: TLS 1.3 is not offered]]},
         assert.equal(output:match "New, (TLSv[%d.]+)", first.version)
     end)
 
+    it("prints the JSON that docs/probe.md describes", function()
+        local _, port = nginx [[server { listen 127.0.0.1:PORT ssl; ssl_session_cache shared:a:1m;
+            location / { return 200 x; } }]]
+        local names = probed("--age", "1", "--watch", "1", "--connect", "127.0.0.1",
+            "a.example:" .. port, "x.b.example:" .. port)
+        table.insert(names, (probed("--connect", "127.0.0.1", "localhost:1"))[1])
+        local page = process.slurp "docs/probe.md":match "\n## The report as JSON\n(.*)"
+        for name in pairs(members(names, {})) do
+            assert.truthy(page:find("`" .. name .. "`", 1, true), name)
+        end
+        local _, source = process.run {"sh", "-c", "cat lua/tlslife/probe/*.lua " ..
+            "lua/tlslife/command/probe.lua", timeout = 20}
+        for cell in page:gmatch "\n| (`[^|]*`) |" do
+            for name in cell:gmatch "`([%w_]+)`" do
+                assert.truthy(source:find("%f[%w_]" .. name .. "%f[^%w_]"), name)
+            end
+        end
+        assert.equal(port, names[1].port)
+    end)
+
     -- A fault, and what the line about it says.
     local FAULTS <const> = {
         {"plain", "it speaks HTTP without TLS"}, {"garbage", "handshake"}, {"reset", "reset"},
         {"silent", "timeout"}, {"smtp_refuses", "502 no", "--starttls=smtp"},
-        {"truncated", "ends the stream without close_notify"},
+        {"truncated", "ends the stream without close_notify"}, {"drip", "timeout"},
+        {"smtp_drip", "no greeting: timeout", "--starttls=smtp"},
+        {"certificates", "excessive message size"},
     }
     for _, fault in ipairs(FAULTS) do
         it("says in a line what is wrong with a server that is " .. fault[1], function()
@@ -268,6 +299,17 @@ note: TLS 1.3 is not offered]]},
         assert.equal(0, code)
         assert.equal(30, #names[1].found)
         assert.equal(90, #names[1].matrix) -- the next address alone, three kinds
+    end)
+
+    it("probes two hundred addresses with few sockets, where none answers", function()
+        local _, port = at_fault "deaf"
+        local addresses = {}
+        for i = 1, 200 do addresses[i] = "127.1.0." .. i end
+        local code, output = process.run {"sh", "-c", 'ulimit -n 80 && exec "$@"', "probe",
+            program.path, "probe", "--jobs", "40", "--timeout", "0.3", "--connect",
+            table.concat(addresses, ","), "localhost:" .. port, timeout = 60}
+        assert.equal(1, code, output)
+        assert.matches("timeout (127.1.0.1, 127.1.0.2, 127.1.0.3 and 197 more)", output, 1, true)
     end)
 
     it("looks how old sessions may be, and whether ticket keys change", function()

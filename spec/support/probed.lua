@@ -7,7 +7,8 @@ local mode, certificate, key = ...
 
 local context = assert(tls.context {role = "server", certificate = certificate, private_key = key,
     timeout = 20})
-local listener = assert(tls.listen("127.0.0.1", 0, {backlog = 64}))
+local listener = assert(tls.listen(mode == "deaf" and "0.0.0.0" or "127.0.0.1", 0,
+    {backlog = mode == "deaf" and 1024 or 64}))
 
 -- What a plain protocol says: first the greeting, then an answer to each line that has the pattern.
 local DIALOGUES <const> = {
@@ -41,6 +42,29 @@ function modes.garbage(conn)
     end
 end
 
+-- Says nothing wrong, but a byte at a time: of a record, and of a greeting.
+local function drip(conn, first, byte)
+    local sent = conn:plain_write(first)
+    while sent do
+        os.execute "sleep 0.1"
+        sent = conn:plain_write(byte)
+    end
+end
+
+function modes.drip(conn) drip(conn, "\x16\x03\x03\x40\x00", "\x02") end
+
+function modes.smtp_drip(conn) drip(conn, "220-", "a") end
+
+-- A ServerHello of TLS 1.2, and a Certificate message of 16 MiB.
+function modes.certificates(conn)
+    local hello = "\x03\x03" .. ("r"):rep(32) .. "\0\xc0\x2b\0\0\5\xff\1\0\1\0" -- RFC 5746
+    local message = "\x02" .. (">s3"):pack(hello) .. "\x0b\xff\xff\xff" .. ("c"):rep(1 << 24)
+    for at = 1, #message, 16384 do
+        local part = message:sub(at, at + 16383)
+        if not conn:plain_write("\x16\x03\x03" .. (">s2"):pack(part)) then break end
+    end
+end
+
 function modes.reset(conn) conn:plain_read(1) end -- closing with unread bytes resets
 
 function modes.silent(conn) -- reads until the client gives up
@@ -66,11 +90,12 @@ for name, dialogue in pairs(DIALOGUES) do modes[name] = tls_after(dialogue) end
 
 print("listening " .. listener:port())
 io.stdout:flush()
+if mode == "deaf" then os.execute "sleep 120" end -- the kernel takes connections, and nobody reads
 while true do
     local conn = listener:accept(context, 60)
     if conn then
         conn:set_timeout(5)
-        pcall(modes[mode], conn)
+        pcall(modes[mode], conn) -- what it does may fail, as a client goes
         conn:close_transport()
         conn:free()
     end

@@ -15,6 +15,27 @@ local KINDS <const> = {
 
 checks.kinds = {"tls13", "ticket12", "id12"}
 
+-- Versions that no server should offer any more (RFC 8996). OpenSSL has them below its security
+-- level 1 only; a build of it that has them not at all asks nothing.
+local OLD <const> = {{"TLSv1", "TLS 1.0"}, {"TLSv1.1", "TLS 1.1"}}
+
+-- A context for each question that needs settings of its own, apart from the ways to resume.
+local function contexts_for_questions(settings, contexts)
+    for _, old in ipairs(OLD) do
+        local made, context = pcall(tls.context, {
+            role = "client", verify = false, min_version = old[1], max_version = old[1],
+            ciphers = "ALL:@SECLEVEL=0",
+        })
+        contexts[old[1]] = made and context or nil
+    end
+    contexts.ocsp = tls.context {role = "client", ca = settings.ca, verify = true,
+        verify_all = true, on_verify = function() return true end, ocsp_verify = "optional"}
+    for _, protocol in ipairs(settings.protocols or {}) do
+        contexts["alpn " .. protocol] = tls.context {role = "client", verify = false,
+            alpn = {protocol}}
+    end
+end
+
 --- The contexts of a run. nil and a message where they cannot be made.
 function checks.contexts(settings)
     local alpn = settings.alpn
@@ -24,6 +45,7 @@ function checks.contexts(settings)
         verify_all = true, on_verify = function() return true end, groups = settings.groups,
     }
     if not contexts.first then return nil, message end
+    contexts_for_questions(settings, contexts)
     for _, kind in ipairs(KINDS) do
         contexts[kind.key], message = tls.context {
             role = "client", verify = false, alpn = alpn, min_version = kind.min_version,
@@ -77,7 +99,8 @@ local function resumption(run, place, key)
         return found
     end
     found.session = session
-    found.ticket_size, found.lifetime = session.ticket_size, session.lifetime
+    found.ticket_size = session.ticket_size
+    found.lifetime = session.ticket and session.lifetime
     found.max_early_data = session.max_early_data
     local first = checks.visit(run, place, key, {bytes = session.bytes})
     if first.failed then
@@ -90,14 +113,19 @@ local function resumption(run, place, key)
     return found
 end
 
+--- What to send as early data.
+function checks.early_words(run, place, session)
+    local words = run.http and talk.http(place.name, run.path) or "\r\n"
+    return words:sub(1, session.max_early_data)
+end
+
 -- Whether early data are accepted, and the same early data a second time.
 local function early_data(run, place, found)
     if (found.max_early_data or 0) == 0 then return {state = "not offered"} end
     local made = checks.visit(run, place, "tls13", {finish = "client", first_ticket = true})
     local session = not made.failed and offerable("tls13", made)
     if not session then return {state = "failed", why = made.failed or "no ticket came"} end
-    local words = run.http and talk.http(place.name, run.path) or "\r\n"
-    local how = {bytes = session.bytes, early = words:sub(1, session.max_early_data)}
+    local how = {bytes = session.bytes, early = checks.early_words(run, place, session)}
     local first = checks.visit(run, place, "tls13", how)
     if first.failed then return {state = "failed", why = first.failed} end
     local again = checks.visit(run, place, "tls13", how)
@@ -112,12 +140,43 @@ local function first_visit(run, place)
         {finish = "server", farewell = checks.farewell(run, place)})
 end
 
+-- The versions that the server speaks, from the oldest.
+local function versions_of(run, place, found)
+    local versions = {}
+    for _, old in ipairs(OLD) do
+        local seen = run.contexts[old[1]] and checks.visit(run, place, old[1])
+        if seen and not seen.failed then versions[#versions + 1] = old[1] end
+    end
+    if found.ticket12.version == "TLSv1.2" then versions[#versions + 1] = "TLSv1.2" end
+    if found.tls13.version then versions[#versions + 1] = "TLSv1.3" end
+    return versions
+end
+
+-- Of the protocols that the run asks about, those that the server agrees to, each asked for alone.
+local function protocols_of(run, place)
+    local agreed = {}
+    for _, protocol in ipairs(run.protocols or {}) do
+        local seen = checks.visit(run, place, "alpn " .. protocol)
+        if seen.alpn == protocol then agreed[#agreed + 1] = protocol end
+    end
+    return agreed
+end
+
+-- Whether the stapled OCSP response says of the certificate that it is good: "good", or why not.
+local function judge_ocsp(run, place, first)
+    if not first.ocsp then return end
+    local seen = checks.visit(run, place, "ocsp")
+    first.ocsp_status = seen.failed or "good"
+end
+
 --- Everything about one address.
 function checks.address(run, place)
     local first = first_visit(run, place)
     local found = {name = place.name, address = place.address, port = place.port, first = first}
     if first.failed then return found end
+    judge_ocsp(run, place, first)
     for _, key in ipairs(checks.kinds) do found[key] = resumption(run, place, key) end
+    found.versions, found.protocols = versions_of(run, place, found), protocols_of(run, place)
     found.early = early_data(run, place, found.tls13)
     if found.ticket12.version then
         local facts = checks.visit(run, place, "ticket12", {renegotiate = true})

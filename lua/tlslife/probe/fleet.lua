@@ -80,6 +80,30 @@ function fleet.isolation(run, found)
     end)
 end
 
+-- Early data that the first place has accepted, once more at the second.
+local function replay(run, from, to)
+    local made = checks.visit(run, from, "tls13", {finish = "client", first_ticket = true})
+    local session = not made.failed and checks.offerable("tls13", made)
+    if not session then return false end
+    local how = {bytes = session.bytes, early = checks.early_words(run, from, session)}
+    if checks.visit(run, from, "tls13", how).early ~= "accepted" then return false end
+    return checks.visit(run, to, "tls13", how).early == "accepted"
+end
+
+--- For one name: whether early data that one address has accepted are accepted again at the next
+-- one. A machine that remembers them for itself alone does not see that.
+function fleet.replays(run, found)
+    local asked = {}
+    for i, from in ipairs(found) do
+        local to = found[i % #found + 1]
+        local accepts = from.early and from.early.state == "accepted"
+        if to ~= from and accepts and to.early then asked[#asked + 1] = {from, to} end
+    end
+    jobs.run(asked, run.jobs, function(pair)
+        if replay(run, pair[1], pair[2]) then pair[1].early.replayed_at = pair[2].address end
+    end)
+end
+
 local AGES <const> = {1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800,
     43200, 86400, 172800, 345600, 604800}
 

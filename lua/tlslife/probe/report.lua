@@ -40,17 +40,25 @@ local function table_of(lines, indent)
     return out
 end
 
--- The mark of one kind of resumption.
-local function mark(one)
+-- The first of these places, and how many there are besides.
+local function shorten(places)
+    local more = #places - 3
+    local first = table.concat(places, ", ", 1, math.min(3, #places))
+    return more > 0 and ("%s and %d more"):format(first, more) or first
+end
+
+-- The mark of one kind of resumption, and why it is not right.
+local function mark(one, key)
     if not one or one.state == "no version" then return NONE end
     if one.state == "resumed" then return YES end
-    return NO
+    if one.state == "none" then return NO .. (key == "id12" and " no id" or " no ticket") end
+    return NO .. (one.state == "failed" and " fails" or " not taken")
 end
 
 local function early(one)
     local state = one.early and one.early.state
     if not state or state == "not offered" then return NONE end
-    if one.early.replayed then return NO .. " replayed" end
+    if one.early.replayed or one.early.replayed_at then return NO .. " replayed" end
     return state == "accepted" and YES .. " once" or state
 end
 
@@ -84,29 +92,66 @@ local function client_end(one)
     return NONE
 end
 
+-- "TLSv1.2" and "TLSv1.3" as "1.2 1.3".
+local function versions(list)
+    local words = {}
+    for i, version in ipairs(list) do
+        words[i] = version == "TLSv1" and "1.0" or (version:gsub("^TLSv", ""))
+    end
+    return table.concat(words, " ")
+end
+
 local HEAD <const> = {"address", "TLS", "1.3", "ticket", "id", "tickets of 1.3", "a ticket",
     "early data", "end", "answers close"}
 
 local function line_of(one)
     if one.first.failed then return {clean(one.address), NO .. " " .. one.first.stage} end
     return {
-        clean(one.address), (one.first.version:gsub("^TLSv", "")), mark(one.tls13),
-        mark(one.ticket12), mark(one.id12), tickets(one.tls13), twice(one), early(one),
+        clean(one.address), versions(one.versions), mark(one.tls13),
+        mark(one.ticket12), mark(one.id12, "id12"), tickets(one.tls13), twice(one), early(one),
         server_end(one.first), client_end(one),
     }
 end
 
+local function ocsp(first)
+    if not first.ocsp then return "no OCSP response" end
+    return first.ocsp_status == "good" and YES .. " OCSP stapled" or NO .. " OCSP stapled"
+end
+
+-- What is mostly the same at all addresses of a name.
 local function about(one)
     local first, out = one.first, {}
     out[1] = ("  %s, %s%s%s"):format(first.version, first.cipher,
-        first.group and ", " .. first.group or "", first.alpn and ", ALPN " .. first.alpn or "")
+        first.group and ", " .. first.group or "",
+        #one.protocols > 0 and ", ALPN " .. table.concat(one.protocols, " ") or "")
     local leaf = first.chain[1]
     if leaf then
-        out[2] = ("  certificate %s, of %s, %d days left, %d in the chain, %s%s"):format(
+        out[2] = ("  certificate %s, of %s, %d days left, %d in the chain, %s, %s"):format(
             leaf.subject, leaf.issuer, (leaf.not_after - os.time()) // 86400, #first.chain,
-            first.verify == "ok" and YES .. " verified" or NO .. " " .. first.verify,
-            first.ocsp and ", OCSP stapled" or "")
-        out[3] = "  for " .. table.concat(leaf.names, ", ")
+            first.verify == "ok" and YES .. " verified" or NO .. " " .. first.verify, ocsp(first))
+        out[3] = "  for " .. shorten(leaf.names)
+    end
+    return out
+end
+
+-- The same lines once, with the addresses where they hold if not at all.
+local function about_all(found)
+    local groups, known = {}, {}
+    for _, one in ipairs(found) do
+        if not one.first.failed then
+            local lines = about(one)
+            local text = table.concat(lines, "\n")
+            if not known[text] then
+                known[text] = {lines = lines, at = {}}
+                groups[#groups + 1] = known[text]
+            end
+            table.insert(known[text].at, one.address)
+        end
+    end
+    local out = {}
+    for _, group in ipairs(groups) do
+        if #groups > 1 then out[#out + 1] = "  at " .. shorten(group.at) .. ":" end
+        table.move(group.lines, 1, #group.lines, #out + 1, out)
     end
     return out
 end
@@ -132,7 +177,7 @@ local function matrix_of(name)
                 lines[1][i + 1] = ("[%d]"):format(i)
                 local line = {("[%d] %s"):format(i, clean(one.address))}
                 for k = 1, #name.found do
-                    line[k + 1] = i == k and mark(one[key]) or (cells[i] or {})[k] or " "
+                    line[k + 1] = i == k and mark(one[key]):match "^%S+" or (cells[i] or {})[k] or " "
                 end
                 lines[#lines + 1] = line
             end
@@ -143,16 +188,10 @@ local function matrix_of(name)
     return out
 end
 
-local function where_of(finding)
-    local where = table.concat(finding.where, ", ", 1, math.min(3, #finding.where))
-    local more = #finding.where - 3
-    return more > 0 and ("%s and %d more"):format(where, more) or where
-end
-
 local function findings_of(name)
     local out = {}
     for _, one in ipairs(name.findings) do
-        out[#out + 1] = ("  %s %s (%s)"):format(one.bad and NO or NONE, one.what, where_of(one))
+        out[#out + 1] = ("  %s %s (%s)"):format(one.bad and NO or NONE, one.what, shorten(one.where))
         out[#out + 1] = "      " .. one.advice
     end
     return out
@@ -192,12 +231,7 @@ function report.text(name, colour)
     local function append(more)
         for _, line in ipairs(more) do lines[#lines + 1] = line end
     end
-    for _, one in ipairs(name.found) do
-        if not one.first.failed then
-            append(about(one))
-            break
-        end
-    end
+    append(about_all(name.found))
     local rows = {HEAD}
     for i, one in ipairs(name.found) do rows[i + 1] = line_of(one) end
     if #name.found > 0 then append(table_of(rows, "  ")) end

@@ -2,8 +2,10 @@
 -- words that ask for TLS (STARTTLS), and the words within TLS after which a server ends the
 -- connection.
 --
--- A server is not trusted here. An answer has at most LIMIT bytes, and the connection's deadline
--- holds for each call.
+-- A server is not trusted here. An answer has at most LIMIT bytes, and the whole dialogue has one
+-- deadline, so that a server that says a letter every second does not hold the probe.
+
+local jobs = require "tlslife.probe.jobs"
 
 local LIMIT <const> = 65536
 
@@ -11,9 +13,10 @@ local talk = {}
 
 -- Reads until done(got) says that the answer is complete. Its second result is the line that
 -- refuses, if it is one.
-local function expect(conn, done, what)
+local function expect(conn, done, what, deadline)
     local got = ""
     repeat
+        conn:set_timeout(math.max(0.001, deadline - jobs.now()))
         local bytes, why = conn:plain_read(4096)
         if not bytes then return nil, ("no %s: %s"):format(what, why) end
         got = got .. bytes
@@ -57,12 +60,13 @@ end
 
 -- Each step is what to say (or false), what tells that the answer is complete, and its name.
 local function dialogue(steps)
-    return function(conn, name)
+    return function(conn, name, timeout)
+        local deadline = jobs.now() + timeout
         for _, step in ipairs(steps) do
             local words, done, what = step[1], step[2], step[3]
             local ok, why = true, nil
             if words then ok, why = say(conn, (words:gsub("$NAME", {["$NAME"] = name}))) end
-            if ok then ok, why = expect(conn, done, what) end
+            if ok then ok, why = expect(conn, done, what, deadline) end
             if not ok then return nil, why end
         end
         return true
@@ -87,8 +91,8 @@ end
 local XMPP_HEAD <const> = "<?xml version='1.0'?><stream:stream to='$NAME' version='1.0' " ..
     "xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 
---- By protocol: start(conn, name) asks for TLS in plain words, and returns true, or nil and why.
--- port is where it is spoken; bye ends the connection, within TLS.
+--- By protocol: start(conn, name, timeout) asks for TLS in plain words within so many seconds, and
+-- returns true, or nil and why. It changes the connection's timeout. port is where it is spoken; bye ends the connection, within TLS.
 talk.protocols = {
     smtp = {port = 25, bye = "QUIT\r\n", start = dialogue {
         {false, code "220", "greeting"}, {"EHLO probe.invalid\r\n", code "250", "answer to EHLO"},

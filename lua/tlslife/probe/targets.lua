@@ -5,6 +5,11 @@ local tls = require "tlslife.core"
 
 local targets = {}
 
+-- luv asks the resolver in threads, by default four. Where a resolver does not answer, each name
+-- takes until it gives up, some ten seconds (resolv.conf(5)), so names wait side by side.
+local THREADS <const> = "64"
+uv.os_setenv("UV_THREADPOOL_SIZE", os.getenv "UV_THREADPOOL_SIZE" or THREADS)
+
 -- "name:port", "[::1]:port", "::1" or "name", as their host and their port.
 local function split(text, default_port)
     local ok, host, port = pcall(tls.split_address, text)

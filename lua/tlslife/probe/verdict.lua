@@ -28,10 +28,25 @@ local QUESTIONS <const> = {
         end
     end,
     function(one, now)
-        local leaf = one.first.chain and one.first.chain[1]
-        local left = leaf and (leaf.not_after - now) // DAY
-        if left and left >= 0 and left < 14 then
-            return ("the certificate ends in %d days"):format(left), "renew it", false
+        for i, certificate in ipairs(one.first.chain or {}) do
+            local left = (certificate.not_after - now) // DAY
+            if left >= 0 and left < 14 then
+                return ("%s ends in %d days"):format(i == 1 and "the certificate" or
+                    "a certificate of the chain", left), "renew it", false
+            end
+        end
+    end,
+    function(one)
+        if one.first.ocsp_status and one.first.ocsp_status ~= "good" then
+            return "the stapled OCSP response is not good: " .. one.first.ocsp_status,
+                "see what the CA says of the certificate, and that the server renews the response",
+                true
+        end
+    end,
+    function(one)
+        local old = one.versions and one.versions[1]
+        if old == "TLSv1" or old == "TLSv1.1" then
+            return "TLS 1.0 or 1.1 is offered", "allow TLSv1.2 and TLSv1.3 alone (RFC 8996)", true
         end
     end,
     function(one)
@@ -81,6 +96,13 @@ local QUESTIONS <const> = {
         end
     end,
     function(one)
+        if one.early and one.early.replayed_at then
+            return "early data that one address has accepted are accepted again at another",
+                "turn early data off, or have all machines share what they have accepted " ..
+                "(RFC 8446 section 8)", true
+        end
+    end,
+    function(one)
         if one.first.server_end == "truncated" then
             return "the server ends the stream without close_notify",
                 "have the server send close_notify: readers cannot tell the end from an attack",
@@ -102,6 +124,19 @@ local function add(findings, where, what, advice, bad)
         end
     end
     findings[#findings + 1] = {what = what, advice = advice, bad = bad, where = {where}}
+end
+
+-- A note where machines show different certificates, which is what a renewal looks like.
+local function of_certificates(findings, found)
+    local first
+    for _, one in ipairs(found) do
+        local leaf = one.first.chain and one.first.chain[1]
+        first = first or leaf
+        if leaf and leaf.fingerprint ~= first.fingerprint then
+            add(findings, one.address, "another certificate than at the first address",
+                "see that the new certificate gets to all machines", false)
+        end
+    end
 end
 
 local function of_crossings(findings, matrix, isolation)
@@ -135,6 +170,7 @@ function verdict.of(found, matrix, isolation)
             if what then add(findings, one.address, what, advice, bad) end
         end
     end
+    of_certificates(findings, found)
     of_crossings(findings, matrix, isolation)
     local sorted = {}
     for _, bad in ipairs {true, false} do

@@ -144,8 +144,9 @@ local function visit(conn, how)
     if not ok then return failure("connect", message, err) end
     local facts = {sessions = {}, connect_seconds = jobs.now() - began}
     if how.starttls then
-        ok, message = talk.protocols[how.starttls].start(conn, how.name)
+        ok, message = talk.protocols[how.starttls].start(conn, how.name, how.timeout)
         if not ok then return failure("starttls", message) end
+        conn:set_timeout(how.timeout)
     end
     began = jobs.now()
     if how.early then
