@@ -59,7 +59,10 @@ text.dim { fill: var(--dim); }
 .session-new { fill: var(--rule); }
 .tick { stroke: var(--rule); } .gap { stroke: var(--wait); stroke-dasharray: 2 2; }
 .lane-head { fill: var(--shade); stroke: var(--rule); }
-.lane.chosen .lane-head { stroke: var(--focus); }
+.lane-head.thin { stroke: none; } .lane-head.thin.full { fill: var(--full); }
+.lane-head.thin.resumed { fill: var(--resumed); } .lane-head.thin.failed { fill: var(--bad); }
+.lane.chosen .lane-head { stroke: var(--focus); } .column { fill: var(--shade); opacity: .7; }
+.narrow .message, .narrow .notify, .narrow .alert { stroke-width: .7; }
 .chosen-event { stroke: var(--focus) !important; stroke-width: 3; }
 .hit { stroke: transparent; stroke-width: 9; fill: none; pointer-events: stroke; }
 #empty { padding: 2rem; color: var(--dim); }
@@ -75,7 +78,7 @@ text.dim { fill: var(--dim); }
 <label>Filter <input id="filter" type="search" placeholder="name, number, resumed, failed"
  size="26"></label>
 <label>Time <select id="mode"><option value="compact">without gaps</option>
-<option value="linear">linear</option></select></label>
+<option value="linear">linear</option><option value="own">each from its start</option></select></label>
 <label>Lanes <select id="width"><option value="auto">fit</option><option value="wide">wide</option>
 </select></label>
 <button id="in" title="zoom in: +">+</button><button id="out" title="zoom out: -">−</button>
@@ -193,14 +196,15 @@ for (const l of lanes) {
 
 /* ---- time */
 const view = {mode: "compact", top: 0, scale: 1, left: 0, width: "auto", fitted: true};
+const start = lanes.length ? lanes[0].first : 0;
 let shown = lanes, times = [0, 1], units = [0, 1], chosen = null, chosenEvent = null;
 const TOP = 46, AXIS = 78;
 
 function measure() {
   const seen = new Set();
   for (const l of shown) for (const e of l.events) {
-    seen.add(e.at);
-    if (e.since) seen.add(e.since);
+    seen.add(e.at - own(l));
+    if (e.since) seen.add(e.since - own(l));
   }
   times = [...seen].sort((a, b) => a - b);
   if (times.length < 2) times = [times[0] || 0, (times[0] || 0) + 1];
@@ -225,7 +229,10 @@ function moment(unit) {
   while (b - a > 1) { const m = (a + b) >> 1; if (units[m] <= unit) a = m; else b = m; }
   return times[a] + (times[b] - times[a]) * (unit - units[a]) / ((units[b] - units[a]) || 1);
 }
-const y = t => TOP + (place(t) - view.top) * view.scale;
+/* With "each from its start" a lane's times count from its own first event. */
+let shift = 0;
+const own = lane => view.mode === "own" ? lane.first - start : 0;
+const y = t => TOP + (place(t - shift) - view.top) * view.scale;
 const size = () => ({w: svg.clientWidth || 1000, h: svg.clientHeight || 700});
 const total = () => units[units.length - 1];
 
@@ -272,7 +279,7 @@ function axis(h) {
     const t = moment(view.top + (at - TOP) / view.scale);
     make("line", {class: "tick", x1: AXIS - 6, x2: size().w, y1: at, y2: at}, g);
     make("text", {class: "dim", x: AXIS - 10, y: at + 4, "text-anchor": "end"}, g,
-      duration(Math.round(t - times[0])));
+      duration(Math.round(t - start)));
   }
 }
 function watch(node, lane, e) {
@@ -360,33 +367,37 @@ function flights(g, lane, left, right) {
     height: Math.max(0, y(f.to) - y(f.from)) + 4}, g);
 }
 function drawLane(lane, x, w, h) {
-  const g = make("g", {class: "lane" + (lane === chosen ? " chosen" : ""), "data-conn": lane.number,
+  shift = own(lane);
+  const g = make("g", {class: "lane" + (lane === chosen ? " chosen" : "") +
+    (w < 150 ? " narrow" : ""), "data-conn": lane.number,
     "data-verdict": lane.verdict, "aria-label": lane.label}, svg);
   const wide = w >= 150, margin = wide ? Math.min(105, w * 0.25) : w * 0.25;
   const left = x + margin, right = x + w - margin, a = Math.max(TOP, y(lane.first));
   const b = Math.min(h, y(lane.last));
-  const box = make("rect", {class: "lane-head", x: x + (w < 14 ? 0 : 1), y: 2,
-    width: Math.max(1, w - (w < 14 ? 0 : 2)),
-    height: TOP - 8, rx: 3}, g);
+  if (lane === chosen) make("rect", {class: "column", x, y: TOP - 4, width: w, height: h}, g);
+  const thin = w < 14, box = make("rect", {class: "lane-head" + (thin ? " thin " + lane.verdict : ""),
+    x: x + (thin ? 0 : 1), y: thin ? 22 : 2, width: Math.max(1, w - (thin ? 0.5 : 2)),
+    height: thin ? TOP - 34 : TOP - 8, rx: thin ? 0 : 3}, g);
   box.addEventListener("mouseenter", () => laneDetails(lane));
   box.addEventListener("click", () => { choose(lane, null); draw(); });
   make("title", {}, box, lane.label);
-  make("rect", {class: "life " + lane.verdict, x: x + (w < 14 ? 0 : 2), y: TOP - 10,
-    width: w < 14 ? w : w - 4, height: 4}, g);
-  if (w >= 26) make("text", {x: x + 6, y: 16}, g, (wide ? lane.number + " " + lane.name
-    : lane.number).slice(0, Math.floor(w / 6.2)));
+  if (!thin) make("rect", {class: "life " + lane.verdict, x: x + 2, y: TOP - 10, width: w - 4,
+    height: 4}, g);
+  const number = w < 70 ? "#" + lane.ends[0].id : lane.number;
+  if (w >= 26) make("text", {x: x + 6, y: 16}, g, (wide ? number + " " + lane.name : number)
+    .slice(0, Math.floor(w / 6.2)));
   if (wide) make("text", {x: x + 6, y: 31, class: "dim"}, g, ((lane.done ? lane.done.version + " "
     : "") + lane.verdict + (lane.tie ? " from " + lane.tie.number : ""))
     .slice(0, Math.floor(w / 5.8)));
   if (b < a) return;
   if (!wide) {
-    const slim = w < 14, c = make("rect", {class: "life " + lane.verdict,
-      x: slim ? x : x + w * 0.2, y: a, width: slim ? w : w * 0.6,
-      height: Math.max(3, b - a), opacity: slim ? .8 : .35}, g);
+    const c = make("rect", {class: "life " + lane.verdict, x: thin ? x : x + w * 0.2, y: a,
+      width: thin ? Math.max(1, w - 0.5) : w * 0.6, height: Math.max(3, b - a),
+      opacity: thin ? .85 : .3}, g);
     c.addEventListener("mouseenter", () => laneDetails(lane));
     c.addEventListener("click", () => { choose(lane, null); draw(); });
     make("title", {}, c, lane.label);
-    if (slim) return;
+    if (thin) return;
   } else flights(g, lane, left, right);
   for (const [side, at] of [["client", left], ["server", right]]) {
     make("line", {class: side + " line" + (lane[side] ? "" : " far"), x1: at, x2: at, y1: a,
@@ -417,7 +428,11 @@ function drawTies(w) {
   for (const t of ties) {
     if (!shown.includes(t.from.lane) || !shown.includes(t.to)) continue;
     if (w < 40 && chosen && chosen !== t.to && chosen !== t.from.lane) continue;
-    const x1 = middle(t.from.lane), x2 = middle(t.to), y1 = y(t.from.at), y2 = y(t.to.hello.at);
+    const x1 = middle(t.from.lane), x2 = middle(t.to);
+    shift = own(t.from.lane);
+    const y1 = y(t.from.at);
+    shift = own(t.to);
+    const y2 = y(t.to.hello.at);
     const path = make("path", {class: "tie", "data-from": t.from.lane.number,
       "data-to": t.to.number,
       d: `M${x1},${y1} C${x1},${(y1 + y2) / 2} ${x2},${(y1 + y2) / 2} ${x2},${y2}`}, g);
@@ -456,14 +471,14 @@ function show(title, object) {
 }
 function details(lane, e) {
   const {kind, at, since, ...rest} = e;
-  show(describe(e), {connection: lane.number, what: kind, at: duration(at - times[0]),
+  show(describe(e), {connection: lane.number, what: kind, at: duration(at - start),
     took: since ? duration(at - since) : "", ...rest});
 }
 function laneDetails(lane) {
   const done = lane.done || {};
   show("Connection " + lane.number, {name: lane.name, verdict: lane.verdict, version: done.version,
     suite: done.suite, group: done.group, outcome: done.outcome,
-    "session of": lane.tie && lane.tie.number, began: duration(lane.first - times[0]),
+    "session of": lane.tie && lane.tie.number, began: duration(lane.first - start),
     lasted: duration(lane.last - lane.first), events: lane.events.length,
     peer: lane.ends.map(c => c.peer).filter(Boolean).join(" ")});
 }
@@ -476,7 +491,7 @@ function reveal() {
   if (at < view.left) view.left = at;
   if (at + w > view.left + width) view.left = at + w - width;
   if (!chosenEvent) return;
-  const unit = place(chosenEvent.at), room = (size().h - TOP) / view.scale;
+  const unit = place(chosenEvent.at - own(chosen)), room = (size().h - TOP) / view.scale;
   if (unit < view.top || unit > view.top + room * .95) view.top = unit - room / 2;
 }
 
@@ -513,7 +528,7 @@ const moves = {
   f: () => { fit(); draw(); }, "0": () => { fit(); draw(); }, p: () => window.print(),
   PageDown: () => { view.top += size().h * .8 / view.scale; draw(); },
   PageUp: () => { view.top -= size().h * .8 / view.scale; draw(); },
-  m: () => { $("mode").selectedIndex ^= 1; mode(); },
+  m: () => { $("mode").selectedIndex = ($("mode").selectedIndex + 1) % 3; mode(); },
   w: () => { $("width").selectedIndex ^= 1; widths(); },
   "/": () => $("filter").focus(),
 };
