@@ -1,10 +1,10 @@
--- idle.lua: what an idle connection of tls.serve holds, block by block, beside one of plain C. See
--- bench/README.md.
+-- idle.lua: what an idle connection of tls.serve holds, block by block, beside one of plain C: with
+-- on_request, and with a handler that waits in a read. See bench/README.md.
 --
 -- The first connections stay open, since what Lua has not collected of others would be counted as
 -- being there before.
 --
--- Both servers run with bench/blocks.so preloaded, tls.serve in the system's lua5.4, since the
+-- The servers run with bench/blocks.so preloaded, tls.serve in the system's lua5.4, since the
 -- program has an allocator of its own for Lua. Each connection has asked once, as in the row of
 -- bench/server.lua, and waits.
 local process, machine, servers = require "spec.support.process",
@@ -66,18 +66,20 @@ local function measure(tls, words, ca, count)
     return blocks
 end
 
--- Both servers' blocks per connection, by size.
-local function both(settings, count)
+-- The blocks of the three servers' connections, by size.
+local function all_of(settings, count)
     local tls, identity = require "tlslife", settings.side:identity()
     local files = servers.files(identity)
     local theirs = measure(tls, { machine.BESIDE .. "/bench/server_plain", files.certificate,
         files.private_key }, identity.ca, count)
     local paths = ("LUA_PATH=%s/../lua/?.lua;%s/../lua/?/init.lua;;"):format(machine.HERE,
         machine.HERE)
-    local ours = measure(tls,
-        { paths, ("LUA_CPATH=%s/lua/?.so;;"):format(machine.BESIDE), "lua5.4", machine.HERE ..
-            "/server/ours.lua", files.certificate, files.private_key }, identity.ca, count)
-    return theirs, ours
+    local function ours(kind)
+        return measure(tls, { paths, ("LUA_CPATH=%s/lua/?.so;;"):format(machine.BESIDE), "lua5.4",
+            machine.HERE .. "/server/ours.lua", files.certificate, files.private_key, "1", kind },
+            identity.ca, count)
+    end
+    return theirs, ours "requests", ours "handler"
 end
 
 -- What blocks of these sizes are, with OpenSSL 3.0 and Lua 5.4 on 64 bits, where a backtrace of
@@ -118,11 +120,21 @@ local function name_of(size)
     return ("%d bytes%s"):format(size, what and ": " .. what or "")
 end
 
--- A row of bytes a connection; small ones are summed up.
-local function bytes_row(name, a, b)
-    return {
-        name = name, unit = "B", values = { C = { a }, ["tls.serve"] = { b }, more = { b - a } },
-    }
+local SIDES <const> = { "C", "on_request", "more than C", "handler" }
+
+-- A row of bytes a connection.
+local function bytes_row(name, bytes)
+    local values = { ["more than C"] = { bytes[2] - bytes[1] } }
+    for i, side in ipairs { "C", "on_request", "handler" } do
+        values[side] = { bytes[i] }
+    end
+    return { name = name, unit = "B", values = values }
+end
+
+local function add(sum, bytes)
+    for i, value in ipairs(bytes) do
+        sum[i] = sum[i] + value
+    end
 end
 
 return function(settings)
@@ -133,21 +145,26 @@ return function(settings)
             ("What an idle connection holds, in blocks of each size; %d connections.")
                 :format(count),
         },
-        sides = { "C", "tls.serve", "more" }, name_width = 72,
+        sides = SIDES, name_width = 72,
         measure = function(_, own, report)
-            local theirs, ours = both(own, count)
-            local sum, small = { 0, 0 }, { 0, 0 }
-            for _, size in ipairs(sizes_of(theirs, ours)) do
-                local a, b = (theirs[size] or 0) / count * size, (ours[size] or 0) / count * size
-                sum[1], sum[2] = sum[1] + a, sum[2] + b
-                if math.max(a, b) >= 16 or WHAT[size] and math.max(a, b) >= 4 then
-                    report(bytes_row(name_of(size), a, b))
+            local servers_blocks = { all_of(own, count) }
+            local sum, small = { 0, 0, 0 }, { 0, 0, 0 }
+            for _, size in ipairs(sizes_of(table.unpack(servers_blocks))) do
+                local bytes, most = {}, 0
+                for i, blocks in ipairs(servers_blocks) do
+                    bytes[i] = (blocks[size] or 0) / count * size
+                    most = math.max(most, bytes[i])
+                end
+                add(sum, bytes)
+                -- Small ones are summed up.
+                if most >= 16 or WHAT[size] and most >= 4 then
+                    report(bytes_row(name_of(size), bytes))
                 else
-                    small[1], small[2] = small[1] + a, small[2] + b
+                    add(small, bytes)
                 end
             end
-            report(bytes_row("all other sizes", table.unpack(small)))
-            report(bytes_row("sum", table.unpack(sum)))
+            report(bytes_row("all other sizes", small))
+            report(bytes_row("sum", sum))
         end,
     }
 end

@@ -35,7 +35,9 @@ local ROWS <const> = {
     -- Memory that another row had left would be used again, and its growth would not be seen.
     row("an idle connection's memory", "a connection that has asked once and stays", "idle",
         5000, 1, 1, { unit = "B", figure = { "tlslife" }, at_most = 15 * 1024, rounds = 2,
-            alone = true }),
+            alone = true, kind = "requests" }),
+    row("the same, in a handler", "its handler waits in a read", "idle", 5000, 1, 1,
+        { unit = "B", figure = { "tlslife" }, rounds = 2, alone = true }),
 }
 
 -- Whether the Lua 5.4 of the system has all these modules.
@@ -43,8 +45,8 @@ local function has(modules)
     return os.execute(("lua5.4 -e '%s' 2>/dev/null"):format(modules:gsub("%S+", 'require "%0" ')))
 end
 
--- The servers that can be had here.
-local function starters(files)
+-- The servers that can be had here. kind: which of ours, as server/ours.lua has it.
+local function starters(files, kind)
     local list = {}
     local function add(side, condition, start)
         list[#list + 1] = condition and { side = side, start = start } or nil
@@ -52,6 +54,9 @@ local function starters(files)
     local function script(...)
         local words = { ... }
         words[#words + 1], words[#words + 2] = files.certificate, files.private_key
+        if kind and words[2] == OURS then
+            words[#words + 1], words[#words + 2] = "1", kind
+        end
         return function() return servers.own(words, 1) end
     end
     local nginx = machine.find "nginx"
@@ -211,9 +216,9 @@ return function(settings)
         },
         sides = { "C", "tlslife", "nginx", "LuaSec+luv", "cqueues", "Python", "Node" }, rounds = 9,
         rows = ROWS,
-        measure = servers.measure(function()
+        measure = servers.measure(function(it)
             files = files or servers.files(settings.side:identity())
-            return starters(files)
+            return starters(files, it.kind)
         end),
     }, {
         title = { ("A client's cache: how many of %d connections were full handshakes."):format(

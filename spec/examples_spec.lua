@@ -212,10 +212,10 @@ describe("the servers", function()
         end
         assert.equal("HELLO\nstopped after\t1\n", run(named["own_loop.lua"]))
         for _, script in ipairs {here .. "/examples/serve.lua", named["echo.lua"],
-            named["by_function.lua"]} do
+            named["by_function.lua"], named["requests.lua"]} do
             local server, port = serve(script, "127.0.0.1:0", 2)
             local _, output = hello(port)
-            assert.equal("hello", output)
+            assert.equal(script == named["requests.lua"] and "HELLO" or "hello", output)
             stop(server)
         end
     end)

@@ -13,8 +13,9 @@ local BLOCK <const> = ("b"):rep(16384)
 local BLOCKS <const> = 64
 
 --- One client's requests, one after the other. read(stream) gives bytes or nil, write(stream,
---- bytes) something true when all have gone out.
-return function(stream, read, write)
+--- bytes) something true when all have gone out. once: returns true after the answers to what has
+--- come, instead of reading more.
+return function(stream, read, write, once)
     local came = read(stream)
     while came do
         local _, stop = find(came, "\r\n\r\n", 1, true)
@@ -39,6 +40,7 @@ return function(stream, read, write)
             find(sub(came, 1, stop), "\r\n[Cc]onnection:[ \t]*close\r\n") then
             return
         end
+        if once and stop == #came then return true end
         came = stop < #came and sub(came, stop + 1) or read(stream)
     end
 end

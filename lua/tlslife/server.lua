@@ -6,6 +6,10 @@
 -- one entry of a table. A request costs nothing here, because the handler calls the connection
 -- itself.
 --
+-- With on_request instead of a handler, a connection that waits for its next request has no
+-- coroutine (parking.lua). Its entry in the table of open connections is false then. A coroutine
+-- that has served a request is kept for the next one.
+--
 -- The end. A handler may end in any way: it returns, raises, closes or frees the connection itself,
 -- or never ends. In each case the connection is closed and freed here, so that memory does not wait
 -- for the garbage collector. Closing waits a moment for the peer's close_notify and drops what
@@ -28,12 +32,13 @@
 -- pauses, and open connections go on), to fail handshakes and fill the log (one line in ten
 -- seconds), or not to read (a write waits, and with it the handler, until timeout ends it).
 
+local Parking = require "tlslife.parking"
 local setup = require "tlslife.setup"
 local uv = require "luv"
 require "tlslife.wait.luv"
 
 local create, resume, close = coroutine.create, coroutine.resume, coroutine.close
-local status = coroutine.status
+local running, status, yield = coroutine.running, coroutine.status, coroutine.yield
 local pcall, xpcall, traceback, next = pcall, xpcall, debug.traceback, next
 
 local BATCH <const> = 8 -- connections accepted at a time
@@ -46,6 +51,7 @@ local LOOK_EVERY <const> = 50
 local LOOK_PER_MS <const> = 50
 local END_WITHIN <const> = 50 -- ms that handlers have after all connections were canceled
 local DRAIN_MAX <const> = 1024 -- connections taken out of the backlog at the end
+local SPARE_MAX <const> = 64 -- coroutines that wait for a request
 
 local Server = {}
 Server.__index = Server
@@ -85,6 +91,7 @@ end
 local function forget(self, conn)
     self.open[conn], self.leaving[conn] = nil, nil
     self.count = self.count - 1
+    if self.parking then pcall(self.parking.remove, self.parking, conn) end
     pcall(conn.free, conn)
     if self.deadline then
         if self.count == 0 then self.timer:start(0, 0, self.look) end
@@ -97,7 +104,7 @@ end
 -- of memory.
 local function sweep(self)
     for conn, co in next, self.open do
-        if status(co) == "dead" then forget(self, conn) end
+        if co and status(co) == "dead" then forget(self, conn) end
     end
 end
 
@@ -120,7 +127,7 @@ end
 
 -- The handler of this connection has ended.
 local function leave(self, conn)
-    self.open[conn], self.leaving[conn] = nil, self.open[conn]
+    self.open[conn], self.leaving[conn] = nil, (running())
 end
 
 local function explain(raised)
@@ -160,9 +167,41 @@ local function shake(self, conn)
     return conn:accept()
 end
 
--- Serves one connection from its handshake to its end, in its coroutine. With early data the
--- handler begins before the end of the handshake, and its calls make the rest. It has no pcall of
--- its own around all of it: that would cost every idle connection the memory of two more calls.
+-- Closes and forgets a connection whose function has ended.
+local function finish_one(self, conn)
+    pcall(leave, self, conn)
+    if self.parking then pcall(self.parking.remove, self.parking, conn) end
+    pcall(conn.close, conn, self.close_timeout) -- the handler may have freed it
+    forget(self, conn)
+end
+
+local function park(self, conn)
+    if self.deadline then return false end
+    local before = self.parking:add(conn)
+    self.open[conn] = false
+    if before then forget(self, before) end -- the program has freed it
+    return true
+end
+
+-- Calls on_request until nothing that has come is left. Returns whether the connection is parked.
+local function answer(self, conn, has_come)
+    while has_come do
+        local ok, stays = xpcall(self.on_request, explain, conn, self)
+        if not ok then pcall(failed, self, "on_request failed: ", stays) end
+        if not ok or stays ~= true then return false end
+        local alive, more = pcall(conn.has_pending, conn)
+        if not alive then return false end
+        has_come = more
+    end
+    local parked, done = pcall(park, self, conn)
+    if not parked then pcall(failed, self, "", done) end
+    return parked and done
+end
+
+-- Serves one connection from its handshake to its end, in its coroutine, or until it is parked.
+-- With early data the handler begins before the end of the handshake, and its calls make the rest.
+-- It has no pcall of its own around all of it: that would cost every idle connection the memory of
+-- two more calls.
 local function serve_one(self, conn)
     local timeout = self.timeout or conn:get_timeout()
     conn:set_timeout(self.handshake_timeout)
@@ -172,15 +211,53 @@ local function serve_one(self, conn)
     elseif done then
         conn:set_timeout(timeout)
         if conn:session_reused() then self.resumed = self.resumed + 1 end
-        ok, why = xpcall(self.handler, explain, conn, self)
-        if not ok then pcall(failed, self, "the handler failed: ", why) end
+        if self.on_request then
+            if answer(self, conn, self.early_data or conn:has_pending()) then return end
+        else
+            ok, why = xpcall(self.handler, explain, conn, self)
+            if not ok then pcall(failed, self, "the handler failed: ", why) end
+        end
     elseif why and why ~= "canceled" then
         self.handshakes_failed = self.handshakes_failed + 1
         pcall(log_limited, self, "handshake", "info", why, conn)
     end
-    pcall(leave, self, conn)
-    pcall(conn.close, conn, self.close_timeout) -- the handler may have freed it
-    forget(self, conn)
+    finish_one(self, conn)
+end
+
+-- Answers what has come on a connection that was parked.
+local function serve_again(self, conn)
+    if not answer(self, conn, true) then finish_one(self, conn) end
+end
+
+-- A coroutine's life: it serves one connection after another.
+local function work(self, serve, conn)
+    local spare = self.spare
+    while true do
+        serve(self, conn)
+        if self.deadline or #spare >= SPARE_MAX then return end
+        spare[#spare + 1] = running()
+        local owner
+        repeat owner, serve, conn = yield() until owner == self -- nobody else has anything to say
+    end
+end
+
+-- Goes on with a connection that is not parked any more.
+local function go_on_with(self, conn, serve)
+    local spare = self.spare
+    local co = spare[#spare] or create(work)
+    self.open[conn] = co
+    if co == spare[#spare] then spare[#spare] = nil end
+    local ok, why = resume(co, self, serve, conn)
+    if not ok then pcall(pause, self, why) end
+end
+
+-- Closes a connection that is parked, while the server stops; unless it is not idle, before the
+-- deadline.
+local function end_parked(self, conn)
+    local alive, idle = pcall(conn.idle, conn)
+    if alive and not idle and not self.forced then return end
+    pcall(self.parking.remove, self.parking, conn)
+    go_on_with(self, conn, finish_one)
 end
 
 local function take(self, listener)
@@ -219,6 +296,7 @@ local function finish(self)
     if not self.timer:is_closing() then
         self.timer:close()
         self.pause_timer:close()
+        if self.parking then self.parking:close() end
     end
     local list = self.on_stopped
     self.on_stopped = {}
@@ -228,10 +306,14 @@ local function finish(self)
     end
 end
 
+local function cancel(self, conn, co)
+    if co then conn:cancel() else end_parked(self, conn) end
+end
+
 local function cancel_all(self)
     self.close_timeout = 0
     for _, list in ipairs {self.open, self.leaving} do
-        for conn in next, list do pcall(conn.cancel, conn) end
+        for conn, co in next, list do pcall(cancel, self, conn, co) end
     end
 end
 
@@ -241,7 +323,8 @@ local function close_all(self)
     for _, list in ipairs {self.open, self.leaving} do
         for conn, co in next, list do
             list[conn] = nil
-            local ok, message = close(co)
+            local ok, message = true, nil
+            if co then ok, message = close(co) end
             if not ok then
                 self.log("error", "the handler failed at its end: " .. tostring(message))
             end
@@ -251,7 +334,8 @@ local function close_all(self)
     end
 end
 
-local function cancel_idle(conn)
+local function cancel_idle(self, conn, co)
+    if not co then return end_parked(self, conn) end
     if conn:idle() then conn:cancel() end
 end
 
@@ -260,7 +344,7 @@ local function look(self)
     local now = uv.now()
     if self.count == 0 then return finish(self) end
     if now < self.deadline then
-        for conn in next, self.open do pcall(cancel_idle, conn) end
+        for conn, co in next, self.open do pcall(cancel_idle, self, conn, co) end
         local wait = math.min(LOOK_EVERY + self.count // LOOK_PER_MS, self.deadline - now)
         return self.timer:start(wait, 0, self.look)
     end
@@ -343,12 +427,14 @@ end
 local function new(options, shared, log)
     local self = setmetatable({
         options = options, shared = shared, log = log, worker = shared.worker,
-        handler = options.handler, before = options.before, early_data = options.early_data,
+        handler = options.handler, on_request = options.on_request, before = options.before,
+        early_data = options.early_data,
         timeout = options.timeout, handshake_timeout = options.handshake_timeout or 10,
         stop_timeout = options.stop_timeout or 30, close_timeout = CLOSE_SECONDS,
         max_connections = options.max_connections or 10000,
-        -- the coroutine of each connection: open until the handler has ended, leaving from then on
-        open = {}, leaving = {},
+        -- the coroutine of each connection, or false of one that is parked: open until the handler
+        -- has ended, leaving from then on
+        open = {}, leaving = {}, spare = {},
         count = 0, accepted = 0, handshakes_failed = 0, handler_errors = 0, resumed = 0,
         pause = 0, pausing = false, watching = false, logged = {}, on_stopped = {}, polls = {},
         on_ready = {},
@@ -359,6 +445,9 @@ local function new(options, shared, log)
     self.look = function()
         if not pcall(look, self) then self.timer:start(LOOK_EVERY, 0, self.look) end
     end
+    self.parking = self.on_request and Parking.new(function(conn, in_time)
+        go_on_with(self, conn, in_time and serve_again or finish_one)
+    end)
     return self
 end
 

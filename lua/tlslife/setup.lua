@@ -33,6 +33,7 @@ local ROWS = {
     address = {either("string", "table")},
     context = {either("table", "function")},
     handler = {is "function"},
+    on_request = {is "function"},
     before = {is "function"},
     early_data = {is "boolean"},
     workers = {integer_from(1)},
@@ -114,8 +115,13 @@ function setup.check(options)
         end
         checked[name] = value
     end
-    for _, name in ipairs {"address", "context", "handler"} do
+    for _, name in ipairs {"address", "context"} do
         if checked[name] == nil then complain("option '%s' is missing", name) end
+    end
+    if not (checked.handler or checked.on_request) then
+        complain "option 'handler' is missing"
+    elseif checked.handler and checked.on_request then
+        complain "options 'handler' and 'on_request' exclude each other"
     end
     check_addresses(checked)
     check_early(checked)

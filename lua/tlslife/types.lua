@@ -438,7 +438,11 @@ function tlslife.server(options) end
 ---called after the handshake, or with early_data at the first early data. When it returns, the
 ---connection is closed with close_notify, and freed. What it raises is logged with its traceback
 ---and ends this connection only
----@field handler fun(conn: tlslife.Connection, server: tlslife.Server)
+---@field handler (fun(conn: tlslife.Connection, server: tlslife.Server))?
+---instead of handler: called whenever the client has sent something, or has left. With the result
+---true the connection stays, and waits for the next request without a coroutine, in 2 KiB less.
+---Anything else ends it, as the end of a handler does. See docs/serving.md
+---@field on_request (fun(conn: tlslife.Connection, server: tlslife.Server): boolean?)?
 ---default 1, this process. More: that many processes, which this one starts, passes its signals to,
 ---and replaces when they end
 ---@field workers integer?
@@ -1200,6 +1204,11 @@ function Connection:timeout() end
 ---"canceled", or how much a write has sent. The connection stays as it is.
 ---@return boolean canceled whether there was one
 function Connection:cancel() end
+
+---Lets go of the coroutine that waited last in a read or write of this connection, so that it can
+---be collected. A connection keeps it, because its next wait is quicker then. For a program that
+---keeps many connections without a coroutine for each, as on_request of tlslife.ServeOptions does.
+function Connection:rest() end
 
 ---Whether nothing was read since the handshake or the last write, and nothing waits to be read or
 ---sent, so that a server that stops may close the connection.

@@ -32,7 +32,7 @@ local METHODS = {
         "server_name", "verify_result",
         "peer_certificates", "finished", "peer_finished", "export_keying_material", "ocsp_response",
         "take_keylog", "pollfd",
-        "events", "timeout", "cancel", "idle", "resumption", "set_ticket_data", "ticket_data",
+        "events", "timeout", "cancel", "rest", "idle", "resumption", "set_ticket_data", "ticket_data",
         "plain_read", "plain_write", "unread", "proxy_address", "set_dane", "add_tlsa", "trace",
         "local_certificates", "verify_errors", "cipher_description", "cipher_bits",
         "signature_algorithm", "peer_signature_algorithm", "offered_ciphers", "ca_names",

@@ -482,6 +482,11 @@ bool tlb_cancel_wait(lua_State *L, int idx, tlb_waiter *waiter, int value);
  */
 bool tlb_cancel(lua_State *L, int idx);
 int tlb_canceled(lua_State *L); /* the results of a verb whose wait was canceled */
+/*
+ * Drops the threads that have waited for the connection at idx and do so no more. They are kept
+ * because a thread that waits again need not be asked for its loop, and would not be collected.
+ */
+void tlb_forget_waited(lua_State *L, int idx);
 /* Tells every loop that fd, of the userdata at idx, will be closed. */
 void tlb_forget_fd(lua_State *L, int idx, int fd);
 /* Makes all loops forget the descriptors of the connection at idx, whose transport will go. */

@@ -170,6 +170,12 @@ static int conn_cancel(lua_State *L) {
     return 1;
 }
 
+static int conn_rest(lua_State *L) {
+    tlb_self(L, &tlb_conn_type);
+    tlb_forget_waited(L, 1);
+    return 0;
+}
+
 /*
  * Gives up a reference, and tells the store of a session that has become bad thereby: there may be
  * no later call of a connection that would do it.
@@ -343,6 +349,7 @@ const luaL_Reg tlb_conn_life[] = {
     {"up_ref", tlb_handle_up_ref},
     {"free", conn_free},
     {"cancel", conn_cancel},
+    {"rest", conn_rest},
     {"clear", conn_clear},
     {"context", conn_context},
     {"error", conn_error},

@@ -215,6 +215,16 @@ bool tlb_cancel(lua_State *L, int idx) {
     return canceled;
 }
 
+void tlb_forget_waited(lua_State *L, int idx) {
+    tlb_conn *self = lua_touserdata(L, idx);
+    for (int i = 0; i < 2; i++) {
+        if (!tlb_waits(L, idx, &self->waiters[i], TLB_CONN_READER + i)) {
+            lua_pushnil(L);
+            lua_setiuservalue(L, idx, TLB_CONN_READER + i);
+        }
+    }
+}
+
 int tlb_canceled(lua_State *L) {
     lua_pushnil(L);
     lua_pushliteral(L, "canceled");

@@ -1,0 +1,135 @@
+-- tlslife.parking: connections that wait for their next request without a coroutine, for a server
+-- whose options have on_request.
+--
+-- A coroutine that waits in a read takes 2 KiB (docs/performance.md). A connection that is parked
+-- takes a place in four arrays: descriptors are small numbers, and each has one. The descriptors
+-- are watched by a poller of this file's, and stay watched while their connections are served, so
+-- that a request costs no system call here. An event for a connection that is not parked stops
+-- that.
+--
+--   local parking = Parking.new(function(conn, in_time) ... end)
+--   parking:add(conn); parking:remove(conn); parking:close()
+--
+-- The function is called when there is something to read, or with false when the connection's
+-- timeout is over. The connection is not parked any more then. If the function raises, which it
+-- does for want of memory alone, the connection is parked as before, and is looked at again.
+--
+-- The program may free a connection that it has kept while it is parked here. Its descriptor drops
+-- out of the poller then, and add returns the old connection when another one has its number.
+
+local core = require "tlslife.core"
+local new_deadlines = require "tlslife.wait.deadlines".new
+local uv = require "luv"
+
+local READ <const> = 1
+local LATER <const> = 50 -- ms until what found no memory is tried again
+
+local Parking = {}
+Parking.__index = Parking
+
+local function set_clock(self)
+    local first = self.deadlines:first()
+    if first == self.fires then return end
+    self.fires = first
+    if first then
+        self.clock:start(math.max(first - uv.now(), 0), 0, self.on_clock)
+    else
+        self.clock:stop()
+    end
+end
+
+-- Plans that fd is looked at when the timeout is over, unless it is looked at before.
+local function set_due(self, fd, seconds)
+    local due = seconds and uv.now() + math.ceil(seconds * 1000)
+    self.due[fd] = due or false
+    local planned = self.planned[fd]
+    if not due or planned and planned <= due then return end
+    self.planned[fd] = due
+    self.deadlines:add(due, fd)
+    set_clock(self)
+end
+
+local function hand_over(self, fd, in_time)
+    local conn = self.conns[fd]
+    self.conns[fd] = false
+    local ok, why = pcall(self.on_ready, conn, in_time)
+    if not ok then self.conns[fd] = conn end
+    return ok, why
+end
+
+local function on_came(self, fd)
+    if self.conns[fd] then return hand_over(self, fd, true) end
+    self.poller:watch(fd, 0, true)
+    self.watched[fd] = false
+    return true
+end
+
+local function take_events(self)
+    for i = 1, 2 * self.poller:events(self.list), 2 do on_came(self, self.list[i]) end
+end
+
+local function look(self, time)
+    local fd, planned = self.deadlines:take(time)
+    if not fd then return false end
+    if self.planned[fd] ~= planned then return true end -- it was planned anew, for an earlier time
+    self.planned[fd] = false
+    local due = self.conns[fd] and self.due[fd]
+    local later = due and (due > time and due or not hand_over(self, fd, false) and time + LATER)
+    if later then
+        self.planned[fd] = later
+        self.deadlines:add(later, fd) -- there is room: one was just taken
+    end
+    return true
+end
+
+local function on_clock(self)
+    self.fires = nil
+    local time = uv.now()
+    repeat until not look(self, time)
+    set_clock(self)
+end
+
+--- Parks a connection. Returns one that had its descriptor before and is parked still, or nil.
+function Parking:add(conn)
+    local fd = conn:fd()
+    if not fd then error("on_request: the connection has no descriptor", 0) end
+    local before = self.conns[fd]
+    if self.watched[fd] ~= conn then
+        local ok, message = self.poller:watch(fd, READ, false)
+        if not ok then error(("cannot wait for descriptor %d: %s"):format(fd, message), 0) end
+        self.watched[fd] = conn
+    end
+    conn:rest()
+    set_due(self, fd, conn:get_timeout())
+    self.conns[fd] = conn
+    return before or nil
+end
+
+--- Lets go of a connection, before its descriptor is closed.
+function Parking:remove(conn)
+    local known, fd = pcall(conn.fd, conn)
+    if not known or not fd or self.watched[fd] ~= conn then return end
+    self.watched[fd], self.conns[fd] = false, false
+    self.poller:watch(fd, 0, true)
+end
+
+function Parking:close()
+    self.watch:close()
+    self.clock:close()
+    self.poller:close()
+end
+
+--- Makes the place. A descriptor's entries are: the connection that is parked, the one that the
+-- poller watches for, when its timeout is over, and when it is looked at next.
+function Parking.new(on_ready)
+    local self = setmetatable({
+        on_ready = on_ready, poller = core.poller(), deadlines = new_deadlines(),
+        conns = {}, watched = {}, due = {}, planned = {}, list = {}, clock = uv.new_timer(),
+    }, Parking)
+    self.on_clock = function() pcall(on_clock, self) end
+    self.watch = uv.new_poll(self.poller:fd())
+    self.watch:start("r", function() pcall(take_events, self) end)
+    return self
+end
+
+return Parking

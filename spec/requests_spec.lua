@@ -1,0 +1,204 @@
+-- requests_spec.lua: on_request of tls.serve: a connection that waits for its next request has no
+-- coroutine, and is otherwise like one whose handler waits in a read.
+
+local expect = require "spec.support.expect"
+local process = require "spec.support.process"
+local serving = require "spec.support.serving"
+local tls = require "tlslife"
+
+if not serving.has_luv then
+    describe("on_request", function() pending "lua-luv is not installed" end)
+    return
+end
+
+local ask, connect, stop = serving.ask, serving.connect, serving.stop
+
+-- Answers a line, or a command of spec/support/serving.lua; "!bye" ends the connection. calls is
+-- how often it was called for this connection.
+local ON_REQUEST = [[handler = nil, on_request = function(conn, server)
+    local line = conn:read(BYTES)
+    if not line or line == "!bye" then return "anything but true" end
+    calls = calls or setmetatable({}, {__mode = "k"})
+    calls[conn] = (calls[conn] or 0) + 1
+    local name = line:match "^!(%w+)"
+    local answer = line
+    if name == "calls" then
+        answer = tostring(calls[conn])
+    elseif name == "forget" then
+        for _, one in ipairs(kept) do one:free() end
+    elseif name == "keep" then
+        kept[#kept + 1] = conn
+    elseif name then
+        answer = commands[name](conn, server, line)
+    end
+    return answer and conn:write(answer) and true
+end, ]]
+
+local function start(options, bytes, shell)
+    return serving.start(ON_REQUEST:gsub("BYTES", bytes or "nil") .. (options or ""), 1, shell)
+end
+
+local function connections(server)
+    return serving.stats(server).connections
+end
+
+describe("on_request", function()
+    it("is called for each request of a connection, which stays", function()
+        local server = start()
+        local first, second = connect(server), connect(server)
+        for i = 1, 5 do
+            assert.equal("a" .. i, ask(first, "a" .. i))
+            assert.equal("b" .. i, ask(second, "b" .. i))
+        end
+        assert.equal("6", ask(first, "!calls"))
+        first:close()
+        assert.equal("6", ask(second, "!calls"))
+        second:close()
+        assert.is_true(serving.eventually(20, function() return connections(server) == 1 end))
+        stop(server)
+    end)
+
+    it("is called again where more has come than it has read", function()
+        local server = start(nil, "1")
+        local conn = connect(server)
+        conn:cork(true)
+        assert(conn:write "abc")
+        conn:cork(false)
+        assert(conn:write "de")
+        local got = ""
+        while #got < 5 do got = got .. assert(conn:read()) end
+        assert.equal("abcde", got)
+        conn:close()
+        stop(server)
+    end)
+
+    it("ends the connection with anything but true, and where it raises", function()
+        local server = start()
+        local conn = connect(server)
+        assert.equal("x", ask(conn, "x"))
+        expect.word("closed", ask(conn, "!bye"))
+        conn:close()
+        conn = connect(server)
+        expect.word("closed", ask(conn, "!error"))
+        conn:close()
+        assert.equal("x", serving.ask_once(server, "x"))
+        assert.equal(1, connections(server))
+        local output = stop(server)
+        assert.truthy(output:find("on_request failed: .*raised on purpose"), output)
+        assert.truthy(output:find("stack traceback", 1, true), output)
+    end)
+
+    it("leaves a client that sends nothing its timeout, and no more", function()
+        local server = start "timeout = 0.5,"
+        local silent, asked = connect(server), connect(server)
+        assert.equal("x", ask(asked, "x"))
+        expect.word("closed", silent:read())
+        expect.word("closed", asked:read())
+        silent:close()
+        asked:close()
+        assert.is_true(serving.eventually(20, function() return connections(server) == 1 end))
+        stop(server)
+    end)
+
+    it("gives a client that goes on asking a timeout for each request", function()
+        local server = start "timeout = 1.5,"
+        local conn, began = connect(server), process.now()
+        while process.now() - began < 1.8 do
+            local asked_at = process.now()
+            local answer = ask(conn, "x")
+            -- A machine that stood still for so long tells nothing.
+            if process.now() - asked_at > 0.7 then break end
+            assert.equal("x", answer)
+            process.sleep(0.1)
+        end
+        conn:close()
+        stop(server)
+    end)
+
+    it("has no coroutine for a connection that waits", function()
+        local function each_takes(options)
+            local server = serving.start(options)
+            local list, before = {}, nil
+            for i = 1, 120 do
+                list[i] = connect(server)
+                assert.equal("x", ask(list[i], "x"))
+                if i == 20 then before = tonumber(ask(list[1], "!memory")) end
+            end
+            local kib = (tonumber(ask(list[1], "!memory")) - before) / 100
+            for _, conn in ipairs(list) do conn:free() end
+            stop(server)
+            return kib
+        end
+        local with, without = each_takes(), each_takes((ON_REQUEST:gsub("BYTES", "nil")))
+        assert.is_true(with > 2, with .. " KiB of Lua for a handler that waits")
+        assert.is_true(without < 1, without .. " KiB of Lua for a connection that is parked")
+    end)
+
+    it("forgets a connection that the program frees while it waits", function()
+        local server = start()
+        local kept, other = connect(server), connect(server)
+        assert.equal("!keep", ask(kept, "!keep"))
+        assert.equal("!forget", ask(other, "!forget"))
+        expect.word("truncated", kept:read())
+        kept:free()
+        -- the descriptor's next owner
+        assert.is_true(serving.eventually(20, function() return connections(server) == 2 end))
+        other:close()
+        stop(server)
+    end)
+
+    it("is told of early data at once", function()
+        local server = start("early_data = true,")
+        local context = serving.context {}
+        local conn = connect(server, {context = context})
+        assert.equal("x", ask(conn, "x"))
+        conn:close()
+        local session = conn:take_session()
+        conn:free()
+        conn = connect(server, {context = context, session = session, early = true})
+        assert.equal(5, conn:write_early "early")
+        assert(conn:connect())
+        assert.equal("early", conn:read())
+        assert.equal("late", ask(conn, "late"))
+        assert.equal("accepted", conn:early_data_status())
+        conn:close()
+        stop(server)
+    end)
+end)
+
+describe("a server with on_request that stops", function()
+    it("closes the connections that wait at once, and those that are served after that", function()
+        local server = start()
+        local idle, silent, busy = connect(server), connect(server), connect(server)
+        assert.equal("x", ask(idle, "x"))
+        assert(busy:write "!slow 1500")
+        process.sleep(0.3)
+        serving.signal(server.pid, "sigterm")
+        expect.word("closed", idle:read())
+        expect.word("closed", silent:read())
+        idle:close()
+        silent:close()
+        assert.is_nil(server:exit_status())
+        assert.equal("slow", busy:read())
+        expect.word("closed", busy:read())
+        busy:close()
+        assert.equal(0, server:wait(20))
+    end)
+
+    it("ends those at the deadline that have not answered what they read", function()
+        local server = serving.start [[stop_timeout = 0.3, handler = nil,
+            on_request = function(conn) return conn:read() ~= nil end,]]
+        local owed = connect(server)
+        assert(owed:write "a question")
+        process.sleep(0.3)
+        serving.signal(server.pid, "sigterm")
+        expect.word("closed", owed:read())
+        owed:close()
+        assert.equal(0, server:wait(20))
+    end)
+end)
+
+it("on_request takes the place of a handler", function()
+    local options = {address = "127.0.0.1:0", context = {}, handler = print, on_request = print}
+    expect.raises("'handler' and 'on_request' exclude each other", tls.server, options)
+end)
