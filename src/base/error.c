@@ -31,6 +31,7 @@
 
 #define MESSAGE_MAX sizeof(((tlslife_error *)0)->message)
 #define SYSTEM_TEXT_MAX 128
+#define PROBE 1024 /* bytes that OpenSSL must get, or memory is short */
 
 /*
  * Copies text as one line: cut to fit, with control characters replaced. UTF-8 is kept, and a cut
@@ -129,26 +130,43 @@ static void drain(tlslife_error *err) {
     }
 }
 
-/* A digest's context that cannot be copied is a lack of memory, which OpenSSL does not say. */
+/*
+ * A digest's context that cannot be copied, or for which the provider makes none, is a lack of
+ * memory, which OpenSSL does not say.
+ */
 static bool is_failed_copy(unsigned long code) {
-    return ERR_GET_LIB(code) == ERR_LIB_EVP && ERR_GET_REASON(code) == EVP_R_NOT_ABLE_TO_COPY_CTX;
+    return ERR_GET_LIB(code) == ERR_LIB_EVP &&
+           (ERR_GET_REASON(code) == EVP_R_NOT_ABLE_TO_COPY_CTX ||
+            ERR_GET_REASON(code) == EVP_R_INITIALIZATION_ERROR);
 }
 
-static bool is_out_of_memory(unsigned long code) {
+static bool is_failed_allocation(unsigned long code) {
     int reason = ERR_GET_REASON(code);
-    return ERR_SYSTEM_ERROR(code) ? reason == ENOMEM
-                                  : reason == ERR_R_MALLOC_FAILURE || is_failed_copy(code);
+    return ERR_SYSTEM_ERROR(code) ? reason == ENOMEM : reason == ERR_R_MALLOC_FAILURE;
+}
+
+/*
+ * The entry that says why. What was passed is blamed only where no allocation failed: OpenSSL's
+ * parsers say of bytes that they had no memory for that they cannot be read.
+ */
+static const tlslife_error_entry *cause_of(const tlslife_error *err) {
+    for (size_t i = 0; err->kind == TLSLIFE_ERR_INPUT && i < err->queue_len; i++) {
+        if (is_failed_allocation(err->queue[i].code)) {
+            return &err->queue[i];
+        }
+    }
+    return &err->queue[0];
 }
 
 static void explain(tlslife_error *err) {
-    const tlslife_error_entry *first = &err->queue[0];
+    const tlslife_error_entry *first = cause_of(err);
     err->code = first->code;
     memcpy(err->library, first->library, sizeof err->library);
     memcpy(err->reason, first->reason, sizeof err->reason);
     if (ERR_SYSTEM_ERROR(first->code)) {
         err->system_errno = ERR_GET_REASON(first->code);
     }
-    if (is_out_of_memory(first->code)) {
+    if (is_failed_allocation(first->code) || is_failed_copy(first->code)) {
         err->kind = TLSLIFE_ERR_MEMORY;
     }
     append_line(err->message, sizeof err->message, ": ", first->reason,
@@ -158,8 +176,16 @@ static void explain(tlslife_error *err) {
     }
 }
 
+/* Whether OpenSSL gets no memory at this moment, whatever it says of what it was to do. */
+static bool is_memory_short(void) {
+    void *probe = OPENSSL_malloc(PROBE);
+    OPENSSL_free(probe);
+    return probe == NULL;
+}
+
 tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format,
                                  ...) {
+    bool is_short = kind == TLSLIFE_ERR_INPUT && is_memory_short();
     if (err != NULL) {
         va_list args;
         va_start(args, format);
@@ -169,6 +195,10 @@ tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, co
     drain(err);
     if (err != NULL && err->queue_len > 0) {
         explain(err);
+    }
+    if (err != NULL && is_short && err->kind != TLSLIFE_ERR_MEMORY) {
+        err->kind = TLSLIFE_ERR_MEMORY;
+        append_line(err->message, sizeof err->message, ": ", "out of memory", "");
     }
     return TLSLIFE_ERROR;
 }

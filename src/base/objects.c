@@ -292,6 +292,30 @@ static block open_block(const char *text, size_t len, bool trusted) {
 }
 
 /*
+ * OpenSSL reads a certificate's key and extensions when there is need, and remembers for ever that
+ * they could not be read, also where memory alone was short. So they are read here, and where that
+ * fails the certificate is read once more. One whose key OpenSSL does not know stays as it is.
+ */
+static X509 *read_certificate(const unsigned char *der, long len) {
+    X509 *x509 = NULL;
+    bool whole = false;
+    ERR_set_mark();
+    for (int tries = 0; tries < 2 && !whole; tries++) {
+        const unsigned char *at = der;
+        X509_free(x509);
+        x509 = d2i_X509(NULL, &at, len);
+        whole = x509 == NULL ||
+                (X509_get0_pubkey(x509) != NULL && X509_check_purpose(x509, -1, 0) == 1);
+    }
+    if (x509 == NULL) {
+        ERR_clear_last_mark();
+    } else {
+        ERR_pop_to_mark();
+    }
+    return x509;
+}
+
+/*
  * Takes the one object in a block whose label says what it is. OSSL_STORE would try the decoders of
  * all kinds, which takes half as long again for a certificate, and three times as long for a key.
  */
@@ -309,7 +333,7 @@ static bool collect_block(const block *opened, int kind, tlsl_objects *out, find
         return true;
     }
     if (kind == TLSL_WANTED_CERTIFICATES) {
-        X509 *x509 = d2i_X509(NULL, &at, len);
+        X509 *x509 = read_certificate(at, len);
         *(x509 == NULL ? &found->damaged : &found->certificates) += 1;
         return x509 == NULL || keep_certificate(out, x509);
     }
@@ -495,8 +519,8 @@ static tlslife_status judge(const tlsl_source *source, const tlsl_objects *got,
                                 source->name, list, expected(wanted));
 }
 
-tlslife_status tlsl_objects_load(const tlsl_source *source, int wanted, const char *passphrase,
-                                 tlsl_objects *out, tlslife_error *err) {
+static tlslife_status load_once(const tlsl_source *source, int wanted, const char *passphrase,
+                                tlsl_objects *out, bool *out_retries, tlslife_error *err) {
     findings found = {.passphrase = passphrase, .wanted = wanted, .pem = is_pem(source)};
     *out = (tlsl_objects){.certificates = sk_X509_new_null(), .crls = sk_X509_CRL_new_null()};
     if (source->len > TLSL_SOURCE_MAX) {
@@ -506,7 +530,23 @@ tlslife_status tlsl_objects_load(const tlsl_source *source, int wanted, const ch
         return tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for %s", source->name);
     }
     tlslife_status status = judge(source, out, &found, err);
+    *out_retries = status != TLSLIFE_OK && found.damaged > 0 && source->bytes != NULL;
     ERR_clear_error();
+    return status;
+}
+
+/*
+ * OpenSSL's decoders tell of bytes for which they had no memory as of damaged ones. So what seems
+ * to be damaged is read once more. A URI is not: a token counts wrong PINs.
+ */
+tlslife_status tlsl_objects_load(const tlsl_source *source, int wanted, const char *passphrase,
+                                 tlsl_objects *out, tlslife_error *err) {
+    bool retries = false, never = false;
+    tlslife_status status = load_once(source, wanted, passphrase, out, &retries, err);
+    if (retries) {
+        tlsl_objects_free(out);
+        status = load_once(source, wanted, passphrase, out, &never, err);
+    }
     return status;
 }
 

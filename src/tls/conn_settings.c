@@ -142,8 +142,9 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
     if (ok) {
         return TLSLIFE_OK;
     }
-    (void)tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
-                            "the host name \"%s\" cannot be used", copy);
+    /* The name is known to be one: what fails behind that is OpenSSL's memory, silently. */
+    (void)tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_MEMORY,
+                            "out of memory for the host name \"%s\"", copy);
     free(copy);
     return TLSLIFE_ERROR;
 }

@@ -188,7 +188,7 @@ static tlslife_status trust_source(tlslife_context *context, const tlsl_source *
     tlsl_objects got;
     tlslife_status status = tlsl_objects_load(source, wanted, NULL, &got, err);
     if (status == TLSLIFE_OK && !trust(context, &got)) {
-        status = tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "the %s in %s cannot be used", what,
+        status = tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for the %s in %s", what,
                                    source->name);
     }
     tlsl_objects_free(&got);

@@ -1,0 +1,149 @@
+/*
+ * blame_test: where OpenSSL gets no memory, the error says so and does not blame what was passed.
+ * Each allocation of OpenSSL's fails in a process of its own, once and from then on, while a
+ * client's context takes its CA, a server's its certificate and key, and a connection the name of
+ * its peer. (spec/failing lets them fail in whole lives of connections.) Of the many allocations of
+ * the first two some fail; with TLSLIFE_EVERY in the environment each of them does.
+ */
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "identity.h"
+#include "tlslife.h"
+
+static long count, failing; /* allocations; the one that fails, 0: none */
+static bool once;
+
+static bool is_due(void) {
+    count++;
+    return failing > 0 && (once ? count == failing : count >= failing);
+}
+
+static void *allocate(size_t size, const char *file, int line) {
+    (void)file, (void)line;
+    return is_due() ? NULL : malloc(size);
+}
+
+static void *reallocate(void *block, size_t size, const char *file, int line) {
+    (void)file, (void)line;
+    return is_due() ? NULL : realloc(block, size);
+}
+
+static void release(void *block, const char *file, int line) {
+    (void)file, (void)line;
+    free(block);
+}
+
+/* ------------------------------------------------------------------------------------ the calls */
+
+static test_identity identity;
+static tlslife_error err;
+
+static tlslife_context *new_client(void) {
+    tlslife_context *context = tlslife_context_new(TLSLIFE_CLIENT, &err);
+    if (context != NULL &&
+        tlslife_context_add_ca_pem(context, identity.certificate, strlen(identity.certificate),
+                                   &err) != TLSLIFE_OK) {
+        tlslife_context_free(context);
+        return NULL;
+    }
+    return context;
+}
+
+static tlslife_context *context; /* made before the failure, for the name */
+
+static bool trust(void) {
+    tlslife_context *made = new_client();
+    tlslife_context_free(made);
+    return made != NULL;
+}
+
+static bool identify(void) {
+    tlslife_context *made = tlslife_context_new(TLSLIFE_SERVER, &err);
+    bool ok = made != NULL &&
+              tlslife_context_set_certificate_pem(
+                  made, identity.certificate, strlen(identity.certificate), &err) == TLSLIFE_OK &&
+              tlslife_context_set_private_key_pem(made, identity.key, strlen(identity.key), NULL,
+                                                  &err) == TLSLIFE_OK;
+    tlslife_context_free(made);
+    return ok;
+}
+
+static bool name_peer(void) {
+    tlslife_conn *conn = tlslife_conn_new(context, &err);
+    bool ok = conn != NULL && tlslife_conn_set_hostname(conn, "localhost") == TLSLIFE_OK;
+    if (conn != NULL && !ok) {
+        err = *tlslife_conn_error(conn);
+    }
+    tlslife_conn_free(conn);
+    return ok;
+}
+
+/* ----------------------------------------------------------------------------------- each fails */
+
+typedef struct call {
+    const char *name;
+    bool (*make)(void);
+    long step; /* of how many allocations one fails */
+} call;
+
+static const call calls[] = {{"a CA", trust, 17},
+                             {"a certificate and its key", identify, 41},
+                             {"a peer's name", name_peer, 1}};
+
+/* OpenSSL calls a key too small whose size it had no memory to find (ssl_security_cert_key). */
+static bool is_blamed(void) {
+    bool blamed = err.kind == TLSLIFE_ERR_INPUT || err.kind == TLSLIFE_ERR_USAGE;
+    return (blamed && strstr(err.message, "key too small") == NULL) || err.message[0] == '\0';
+}
+
+static int play(const call *one, long n) {
+    count = 0;
+    failing = n;
+    bool ok = one->make();
+    failing = 0;
+    if (!ok && is_blamed()) {
+        (void)fprintf(stderr, "%s: allocation %ld, %s: %s\n", one->name, n,
+                      once ? "once" : "from then on", err.message);
+        return 1;
+    }
+    return 0;
+}
+
+static long allocations_of(const call *one) {
+    count = 0;
+    CHECK(one->make());
+    return count;
+}
+
+/* Whether no input is blamed where allocation n fails. */
+static bool is_told(const call *one, long n) {
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(play(one, n));
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+int main(void) {
+    CHECK(CRYPTO_set_mem_functions(allocate, reallocate, release) == 1);
+    CHECK(identity_make(&identity));
+    context = new_client();
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        long all = allocations_of(&calls[i]);
+        long step = getenv("TLSLIFE_EVERY") != NULL ? 1 : calls[i].step;
+        for (int both = 0; both < 2; both++) {
+            once = both == 0;
+            for (long n = 1; n <= all; n += step) {
+                CHECK(is_told(&calls[i], n));
+            }
+        }
+        (void)printf("%s: %ld allocations\n", calls[i].name, all);
+    }
+    tlslife_context_free(context);
+    return checks_end();
+}
