@@ -278,6 +278,12 @@ static void judge_returned(lua_State *L, const fault_plan *plan, life_report *re
     } else if (code == NULL && !is_word(message)) {
         life_finding(report, "unclear: \"%s\" without an error", message);
     }
+    /* What is passed to a call is the same as where nothing fails. */
+    bool blames = code != NULL && (strcmp(code, "input") == 0 || strcmp(code, "usage") == 0);
+    if (plan->kind == FAULT_OPENSSL && blames) {
+        life_finding(report, "unclear: memory is missing, and what was passed is blamed: %s",
+                     report->said);
+    }
     /* The peer of an end that has failed is told so, or sees its end. */
     if (plan->kind == FAULT_OURS && code != NULL && strcmp(code, "memory") != 0 &&
         strcmp(code, "alert") != 0) {
