@@ -6,6 +6,7 @@ lua=${TLSLIFE_LUA:-5.4} # the Lua to build for
 to_build="gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua$lua-dev libhiredis-dev libuv1-dev"
 to_test='lua-busted lua5.4 lua-luv openssl curl haproxy gnutls-bin nginx-light nodejs python3 redis-server luarocks zip groff-base libssl-doc'
 loops='lua-socket lua-cqueues lua-copas iproute2' # the specs do without those that this Debian does not have
+stores='valkey-server' # from Debian 13 on
 tokens='softhsm2 pkcs11-provider' # the latter from Debian 13 on; without it spec/pkcs11_spec.lua is pending
 to_test="$to_test tshark chromium" # these read what a trace writes
 # Programs and libraries that know LuaSec or LuaSocket, and their peers.
@@ -63,7 +64,7 @@ install_for_tests() {
     # shellcheck disable=SC2086 # names, to be split
     install $to_build $to_test "lua$lua"
     # shellcheck disable=SC2086 # names, to be split
-    install_known $loops $tokens $programs
+    install_known $loops $stores $tokens $programs
     .ci/copas
     .ci/luasec
 }

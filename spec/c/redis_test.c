@@ -1,6 +1,7 @@
 /*
  * redis_test.c: tests the Redis store through the functions that every store has, against a real
- * redis-server and against servers that answer wrongly, late or not at all.
+ * redis-server, a valkey-server where there is one (from Debian 13 on), and servers that answer
+ * wrongly, late or not at all.
  *
  * In each case every lookup must end in time and with the right result, and no call may wait.
  */
@@ -147,13 +148,15 @@ static int listen_somewhere(char service[8]) {
     return fd;
 }
 
+static const char *program = "redis-server"; /* or valkey-server, which has the same options */
+
 static pid_t start_redis(const char *service, const char *unix_path) {
     pid_t child = fork();
     if (child == 0) {
         silence();
-        execlp("redis-server", "redis-server", "--port", service, "--bind", "127.0.0.1",
-               "--unixsocket", unix_path, "--save", "", "--appendonly", "no", "--requirepass",
-               "sesame", "--dir", "/tmp", (char *)NULL);
+        execlp(program, program, "--port", service, "--bind", "127.0.0.1", "--unixsocket",
+               unix_path, "--save", "", "--appendonly", "no", "--requirepass", "sesame", "--dir",
+               "/tmp", (char *)NULL);
         _exit(127);
     }
     for (int i = 0; i < 200 && access(unix_path, F_OK) != 0; i++) {
@@ -422,10 +425,10 @@ static pid_t start_tls_redis(const char *service, const char *directory) {
     if (child == 0) {
         silence();
         if (chdir(directory) == 0) {
-            execlp("redis-server", "redis-server", "--port", "0", "--tls-port", service, "--bind",
-                   "127.0.0.1", "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem",
-                   "--tls-ca-cert-file", "cert.pem", "--tls-auth-clients", "no", "--save", "",
-                   "--requirepass", "sesame", (char *)NULL);
+            execlp(program, program, "--port", "0", "--tls-port", service, "--bind", "127.0.0.1",
+                   "--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem", "--tls-ca-cert-file",
+                   "cert.pem", "--tls-auth-clients", "no", "--save", "", "--requirepass", "sesame",
+                   (char *)NULL);
         }
         _exit(127);
     }
@@ -746,6 +749,12 @@ int main(void) {
     (void)signal(SIGPIPE, SIG_IGN);
     test_real();
     test_tls();
+    if (system("command -v valkey-server >/dev/null") == 0) {
+        program = "valkey-server";
+        test_real();
+        test_tls();
+        printf("with valkey-server, too\n");
+    }
     test_faults();
     test_late();
     test_overlap();
