@@ -2,7 +2,7 @@
 -- whose options have on_request.
 --
 -- A coroutine that waits in a read takes 2 KiB (docs/performance.md). A connection that is parked
--- takes a place in four arrays: descriptors are small numbers, and each has one. The descriptors
+-- takes a place in three arrays: descriptors are small numbers, and each has one. The descriptors
 -- are watched by a poller of this file's, and stay watched while their connections are served, so
 -- that a request costs no system call here. An event for a connection that is not parked stops
 -- that.
@@ -22,6 +22,7 @@ local new_deadlines = require "tlslife.wait.deadlines".new
 local uv = require "luv"
 
 local READ <const> = 1
+local NEVER <const> = math.huge
 local LATER <const> = 50 -- ms until what found no memory is tried again
 
 local Parking = {}
@@ -38,30 +39,29 @@ local function set_clock(self)
     end
 end
 
--- Plans that fd is looked at when the timeout is over, unless it is looked at before.
+-- Parks fd, and plans that it is looked at when the timeout is over, unless it is looked at before.
 local function set_due(self, fd, seconds)
-    local due = seconds and uv.now() + math.ceil(seconds * 1000)
-    self.due[fd] = due or false
-    local planned = self.planned[fd]
-    if not due or planned and planned <= due then return end
+    local due = seconds and uv.now() + math.ceil(seconds * 1000) or NEVER
+    local planned = self.planned[fd] or NEVER
+    self.due[fd] = due
+    if planned <= due then return end
     self.planned[fd] = due
     self.deadlines:add(due, fd)
     set_clock(self)
 end
 
 local function hand_over(self, fd, in_time)
-    local conn = self.conns[fd]
-    self.conns[fd] = false
-    local ok, why = pcall(self.on_ready, conn, in_time)
-    if not ok then self.conns[fd] = conn end
-    return ok, why
+    local due = self.due[fd]
+    self.due[fd] = false
+    local ok = pcall(self.on_ready, self.watched[fd], in_time)
+    if not ok then self.due[fd] = due end
+    return ok
 end
 
 local function on_came(self, fd)
-    if self.conns[fd] then return hand_over(self, fd, true) end
+    if self.due[fd] then return hand_over(self, fd, true) end
     self.poller:watch(fd, 0, true)
     self.watched[fd] = false
-    return true
 end
 
 local function take_events(self)
@@ -73,9 +73,9 @@ local function look(self, time)
     if not fd then return false end
     if self.planned[fd] ~= planned then return true end -- it was planned anew, for an earlier time
     self.planned[fd] = false
-    local due = self.conns[fd] and self.due[fd]
+    local due = self.due[fd]
     local later = due and (due > time and due or not hand_over(self, fd, false) and time + LATER)
-    if later then
+    if later and later < NEVER then
         self.planned[fd] = later
         self.deadlines:add(later, fd) -- there is room: one was just taken
     end
@@ -93,7 +93,7 @@ end
 function Parking:add(conn)
     local fd = conn:fd()
     if not fd then error("on_request: the connection has no descriptor", 0) end
-    local before = self.conns[fd]
+    local before = self.due[fd] and self.watched[fd]
     if self.watched[fd] ~= conn then
         local ok, message = self.poller:watch(fd, READ, false)
         if not ok then error(("cannot wait for descriptor %d: %s"):format(fd, message), 0) end
@@ -101,7 +101,6 @@ function Parking:add(conn)
     end
     conn:rest()
     set_due(self, fd, conn:get_timeout())
-    self.conns[fd] = conn
     return before or nil
 end
 
@@ -109,7 +108,7 @@ end
 function Parking:remove(conn)
     local known, fd = pcall(conn.fd, conn)
     if not known or not fd or self.watched[fd] ~= conn then return end
-    self.watched[fd], self.conns[fd] = false, false
+    self.watched[fd], self.due[fd] = false, false
     self.poller:watch(fd, 0, true)
 end
 
@@ -119,12 +118,12 @@ function Parking:close()
     self.poller:close()
 end
 
---- Makes the place. A descriptor's entries are: the connection that is parked, the one that the
--- poller watches for, when its timeout is over, and when it is looked at next.
+--- Makes the place. A descriptor's entries are: the connection that the poller watches for, when its
+-- timeout is over if it is parked, and when it is looked at next.
 function Parking.new(on_ready)
     local self = setmetatable({
         on_ready = on_ready, poller = core.poller(), deadlines = new_deadlines(),
-        conns = {}, watched = {}, due = {}, planned = {}, list = {}, clock = uv.new_timer(),
+        watched = {}, due = {}, planned = {}, list = {}, clock = uv.new_timer(),
     }, Parking)
     self.on_clock = function() pcall(on_clock, self) end
     self.watch = uv.new_poll(self.poller:fd())
