@@ -651,7 +651,7 @@ static int on_staple(SSL *ssl, void *unused) {
         leaf == NULL ? "out of memory for it" : judge_staple(conn, leaf, issuer, &result);
     if (fault != NULL) {
         conn->found.ocsp_fault = fault;
-        conn->found.verify_result = result;
+        conn->found.verify_result = (int)result;
     }
     sk_X509_pop_free(chain, X509_free);
     conn->found.chain = NULL;

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, const char *how, t
         .ssl = ssl,
         .context = tlslife_context_up_ref(context),
         .origin = tlslife_context_up_ref(context),
-        .resume.sid_ctx_len = context->sid_ctx_len,
+        .resume.sid_ctx_len = (uint8_t)context->sid_ctx_len,
         .blocking = true,
         .timeout_ms = atomic_load(&context->timeout_ms),
         .found.alert = -1,

@@ -36,18 +36,18 @@ typedef struct tlsl_line {
 
 /* transport.c: what carries the records. */
 typedef struct tlsl_transport {
-    uint8_t kind;    /* tlsl_transport_kind */
-    tlsl_dial *dial; /* while it is being connected */
-    tlsl_queue *in;  /* of set_memory, as long as that is the transport */
-    tlsl_queue *out; /* of set_memory, until there is another transport: drain reads it */
-    char *service;   /* as dialled; it is part of the key of a client's sessions */
+    uint8_t kind;         /* tlsl_transport_kind */
+    uint8_t inner_status; /* nested.c: of the last call for inner */
+    tlsl_dial *dial;      /* while it is being connected */
+    tlsl_queue *in;       /* of set_memory, as long as that is the transport */
+    tlsl_queue *out;      /* of set_memory, until there is another transport: drain reads it */
+    char *service;        /* as dialled; it is part of the key of a client's sessions */
     struct tlsl_proxied *proxied; /* proxied.c: where a PROXY header comes first; else NULL */
-    /* nested.c: the connection that carries this one (with a reference), what ends that, the one
-     * that this one carries (without), and the status of the last call for that one */
+    /* nested.c: the connection that carries this one (with a reference), what ends that, and the
+     * one that this one carries (without) */
     tlslife_conn *outer;
     void (*part)(tlslife_conn *conn);
     tlslife_conn *inner;
-    uint8_t inner_status;
 } tlsl_transport;
 
 /* data.c: what reads and writes have left unfinished. */
@@ -80,41 +80,41 @@ typedef struct tlsl_asked {
     uint8_t hello, certificate, verify; /* tlsl_answer */
     bool hello_seen;                    /* server: the first ClientHello has been processed */
     bool hello_passed;                  /* server: the handshake has gone on behind it */
+    bool alert_chosen;                  /* the program has chosen refuse_alert */
+    bool alpn_chosen;                   /* server: libssl has made its choice */
     int refuse_alert;
-    bool alert_chosen; /* the program has chosen refuse_alert */
     tlslife_hello *client_hello; /* while it waits for an answer */
     tlslife_context *chosen;     /* the answer, until libssl makes the callback again */
     /* why the context that was chosen for this ClientHello cannot serve it, or NULL */
     char *refuse_reason;
     tlsl_own_alpn alpn; /* server: the program's choice for this handshake, made within it */
-    bool alpn_chosen;   /* server: libssl has made its choice */
-    char *ca_name; /* lent by tlslife_conn_ca_name */
+    char *ca_name;      /* lent by tlslife_conn_ca_name */
 } tlsl_asked;
 
 #define TLSL_VERIFY_ERRORS_MAX 32 /* errors that are kept; a chain has at most 100 certificates */
-#define TLSL_HEADER 5 /* bytes of a TLS record's header */
+#define TLSL_HEADER 5             /* bytes of a TLS record's header */
 
 /* callbacks.c: what the handshake has found, for errors and getters. */
 typedef struct tlsl_found_facts {
     int alert; /* the last fatal alert seen, or -1 */
     bool alert_received;
-    bool examined; /* the first header that the peer sent was */
-    bool no_tls;   /* the first bytes of the peer, in `first`, are no header of a TLS record */
+    bool examined;    /* the first header that the peer sent was */
+    bool no_tls;      /* the first bytes of the peer, in `first`, are no header of a TLS record */
+    bool hello_retry; /* a HelloRetryRequest was sent or received */
+    bool extms;       /* the first handshake has agreed on the extended master secret */
+    bool hello_came;  /* server: a ClientHello, since the last handshake that is done */
     unsigned char first[TLSL_HEADER];
-    long verify_result; /* of the built-in verification in this handshake */
-    int verify_depth;   /* of the certificate that failed; -1: none */
+    uint8_t verify_errors_len;
+    int verify_result;   /* of the built-in verification in this handshake */
+    int verify_depth;    /* of the certificate that failed; -1: none */
+    unsigned handshakes; /* that are done */
     char *verify_subject;
     /* all that the verification refused, where the program decides about it; else none */
     tlslife_verify_error *verify_errors; /* TLSL_VERIFY_ERRORS_MAX places, or NULL */
-    size_t verify_errors_len;
     STACK_OF(X509) *chain;  /* client that verifies OCSP responses: until it has done so */
     const char *ocsp_fault; /* client: what was wrong with the OCSP response, or NULL */
     /* server: of the last ClientHello. libssl keeps none where a TLS 1.2 session is resumed. */
     char *server_name;
-    bool hello_retry;    /* a HelloRetryRequest was sent or received */
-    bool extms;          /* the first handshake has agreed on the extended master secret */
-    bool hello_came;     /* server: a ClientHello, since the last handshake that is done */
-    unsigned handshakes; /* that are done */
 } tlsl_found_facts;
 
 /* conn_settings.c: what was set on this connection alone. dup copies it. */
@@ -130,11 +130,15 @@ typedef struct tlsl_conn_settings {
 
 /* lookup.c, session.c: the session that is looked up or resumed, and those that arrive. */
 typedef struct tlsl_resume {
-    bool told_store; /* client: a ticket of this connection has gone to the external store */
-    bool offered;    /* client: the ClientHello has a session; server: the client offered one */
-    bool ticket_failed;   /* server: a ticket could not be decrypted */
+    bool told_store;    /* client: a ticket of this connection has gone to the external store */
+    bool offered;       /* client: the ClientHello has a session; server: the client offered one */
+    bool ticket_failed; /* server: a ticket could not be decrypted */
     bool offered_expired; /* client: it was too old, by its own lifetime or its ticket's */
+    bool ticket_made;     /* server: and its session has not come yet */
+    bool permitted;       /* server: the permit of the ticket has been taken (permit.c) */
     uint8_t outcome;      /* tlslife_outcome: why nothing could be resumed, as far as is known */
+    uint8_t sid_ctx_len;
+    uint8_t arrived_len;
     int offered_version;
     const SSL_SESSION *offered_session; /* to be compared, not used; no reference is held */
     SSL_SESSION *given_session;         /* client: what the program gave to set_session, or NULL */
@@ -142,17 +146,13 @@ typedef struct tlsl_resume {
     struct tlsl_stored *stored;         /* client: which session the external store has */
     /* a client's: the context's session id context, with the host's part filled in */
     unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH];
-    size_t sid_ctx_len;
     /* of the ticket that was resumed, once other data have been set in the session; else NULL */
     unsigned char *resumed_data;
     size_t resumed_data_len;
     /* client: sessions for the program or, with an external store, that are to be sent there */
     SSL_SESSION **arrived; /* TLSL_SESSIONS_MAX places, allocated with the first session */
-    size_t arrived_len;
     /* server: the beginning of the ticket that is being made, the name of its key and the IV */
     unsigned char ticket_head[TLSL_TICKET_HEAD];
-    bool ticket_made;             /* its session has not come yet */
-    bool permitted;               /* server: the permit of the ticket has been taken (permit.c) */
     struct tlsl_permits *permits; /* server: permit.c: those that go to the external store */
 } tlsl_resume;
 
@@ -173,6 +173,10 @@ typedef struct tlsl_failure {
     bool final_lost;
 } tlsl_failure;
 
+/*
+ * A server has one for each client that waits, so a member stands where it leaves no gap, and is no
+ * wider than it must be: an idle connection's memory is a figure of docs/performance.md.
+ */
 struct tlslife_conn {
     SSL *ssl;
     tlslife_context *context; /* in force */
