@@ -65,10 +65,11 @@ local ROOMS = {
     {name = "cache/store", knows = {"base"}},
     {name = "cache", knows = {"base", "cache/store"}},
     {name = "trace", knows = {"base"}},
-    {name = "tls", knows = {"base", "net", "cache", "cache/store", "trace"}},
+    {name = "metrics", knows = {"base"}},
+    {name = "tls", knows = {"base", "net", "cache", "cache/store", "trace", "metrics"}},
     {name = "redis", knows = {"base", "net", "cache/store"}},
 }
-local CORE = "src/base src/net src/cache src/trace src/tls src/redis"
+local CORE = "src/base src/net src/cache src/trace src/metrics src/tls src/redis"
 
 local LUA = of("^lua", "^lauxlib%.h$", "^lualib%.h$", "tlslife_lua")
 local OPENSSL = of "^openssl/"

@@ -1,6 +1,7 @@
 -- outcome_spec.lua: every word that conn:resumption() can return, each from a connection that makes
 -- it so, at both ends. The list of words is the table in docs/resumption.md.
 
+local measured = require "spec.support.measured"
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -8,11 +9,24 @@ local tls = require "tlslife"
 
 local KEYRING <const> = {("k"):rep(32)}
 
+-- That the metrics have grown by these two words, and by no other.
+local function check_metrics(before, version, words)
+    local grown, found = measured.changed(before), {}
+    for series, by in pairs(grown) do
+        local side, of, word = series:match
+            'handshakes_total{side="(%a+)",version="([^"]+)",resumption="([%w_]+)"}'
+        if side then found[side] = (found[side] or "") .. (of .. " " .. word):rep(by) end
+    end
+    assert.same({client = version .. " " .. words[1], server = version .. " " .. words[2]}, found)
+end
+
 -- A connection that ends well, unless dirty: both ends' words, and the last session that came.
 local function visit(client, server, with)
     with = with or {}
+    local before = measured.read()
     local conn, peer = pair.connect {client = client, server = server, session = with.session}
     local words = {conn:resumption(), peer:resumption()}
+    check_metrics(before, conn:version(), words)
     local session
     for one in function() return conn:take_session() end do session = one end
     if with.dirty then

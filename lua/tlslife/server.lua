@@ -33,6 +33,7 @@
 -- seconds), or not to read (a write waits, and with it the handler, until timeout ends it).
 
 local Parking = require "tlslife.parking"
+local core = require "tlslife.core"
 local setup = require "tlslife.setup"
 local uv = require "luv"
 require "tlslife.wait.luv"
@@ -50,6 +51,7 @@ local LOG_EVERY <const> = 10000 -- ms between two lines of the same kind
 local LOOK_EVERY <const> = 50
 local LOOK_PER_MS <const> = 50
 local END_WITHIN <const> = 50 -- ms that handlers have after all connections were canceled
+local PUBLISH_EVERY <const> = 1000 -- ms; what other workers see of this one's cache is so old
 local DRAIN_MAX <const> = 1024 -- connections taken out of the backlog at the end
 local SPARE_MAX <const> = 64 -- coroutines that wait for a request
 
@@ -87,12 +89,22 @@ local function watch(self)
     self.watching = should
 end
 
+-- Something has happened that may have changed the cache. A worker tells the others, but not each
+-- time.
+local function publish_soon(self)
+    local timer = self.publish_timer
+    if timer and not timer:is_active() then
+        timer:start(PUBLISH_EVERY, 0, core.metrics_publish)
+    end
+end
+
 -- Removes a connection from the server's tables and frees it.
 local function forget(self, conn)
     self.open[conn], self.leaving[conn] = nil, nil
     self.count = self.count - 1
     if self.parking then pcall(self.parking.remove, self.parking, conn) end
     pcall(conn.free, conn)
+    publish_soon(self)
     if self.deadline then
         if self.count == 0 then self.timer:start(0, 0, self.look) end
     elseif not self.watching then
@@ -136,6 +148,7 @@ end
 
 local function failed(self, what, message)
     self.handler_errors = self.handler_errors + 1
+    core.metrics_count "handler_failed"
     self.log("error", what .. message)
 end
 
@@ -211,6 +224,7 @@ local function serve_one(self, conn)
     elseif done then
         conn:set_timeout(timeout)
         if conn:session_reused() then self.resumed = self.resumed + 1 end
+        publish_soon(self)
         if self.on_request then
             if answer(self, conn, self.early_data or conn:has_pending()) then return end
         else
@@ -292,11 +306,24 @@ end
 
 -- ---------------------------------------------------------------------------------------- stopping
 
+local function close_timers(self)
+    if self.timer:is_closing() then return end
+    self.timer:close()
+    self.pause_timer:close()
+    if self.parking then self.parking:close() end
+    if self.publish_timer then
+        core.metrics_publish()
+        self.publish_timer:close()
+        self.publish_timer = nil
+    end
+end
+
 local function finish(self)
-    if not self.timer:is_closing() then
-        self.timer:close()
-        self.pause_timer:close()
-        if self.parking then self.parking:close() end
+    close_timers(self)
+    local endpoint = self.endpoint
+    if endpoint then
+        self.endpoint = nil
+        return endpoint:stop(0, function() finish(self) end)
     end
     local list = self.on_stopped
     self.on_stopped = {}
@@ -408,6 +435,7 @@ function Server:reload()
         return nil, message, err
     end
     self.context = context
+    if self.endpoint then self.endpoint:reload() end
     self.log("info", "reloaded")
     return true
 end
@@ -418,6 +446,10 @@ function Server:stats()
         handshakes_failed = self.handshakes_failed, handler_errors = self.handler_errors,
         worker = self.worker,
     }
+end
+
+function Server:metrics(format)
+    return core.metrics(format, self.context)
 end
 
 function Server:__tostring()
@@ -454,6 +486,7 @@ end
 local function listen(self, listeners)
     self.listeners, self.found_ports = listeners, {}
     self.timer, self.pause_timer = uv.new_timer(), uv.new_timer()
+    self.publish_timer = self.publishes and uv.new_timer() or nil
     for i, listener in ipairs(listeners) do
         self.found_ports[i] = listener:port() or false
         if self.options.proxy_protocol then -- a worker's listener comes from its parent without it
@@ -468,6 +501,18 @@ local function listen(self, listeners)
     watch(self)
 end
 
+-- The listeners of a server that is no worker, which serves the page of metrics, too. Or nil,
+-- message, err.
+local function make_listeners(self)
+    local listeners, message, err = setup.listen(self.options)
+    if not listeners or not self.options.metrics then return listeners, message, err end
+    self.endpoint, message, err = require "tlslife.metrics".serve(self.options.metrics, self.log,
+        function(format) return self:metrics(format) end)
+    if self.endpoint then return listeners end
+    for _, listener in ipairs(listeners) do listener:close() end
+    return nil, message, err
+end
+
 --- Starts a server, which accepts as soon as the loop runs. For a worker, part has the listeners,
 -- what is shared, and the log.
 local function start(options, part)
@@ -477,12 +522,13 @@ local function start(options, part)
         shared = setup.shared {worker = 1, secret = uv.random(32, 0), log = log}, log = log,
     }
     local self = new(options, part.shared, part.log)
+    self.publishes = part.publishes
     local message, err
     self.context, message, err = setup.context(options, part.shared)
     if not self.context then return nil, message, err end
     local listeners = part.listeners
     if not listeners then
-        listeners, message, err = setup.listen(options)
+        listeners, message, err = make_listeners(self)
         if not listeners then return nil, message, err end
     end
     listen(self, listeners)

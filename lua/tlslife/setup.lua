@@ -47,6 +47,7 @@ local ROWS = {
     handshake_timeout = {number_from(0)},
     timeout = {number_from(0)},
     stop_timeout = {number_from(0)},
+    metrics = {either("string", "table")},
     on_start = {is "function"},
     log = {is "function"},
 }
@@ -60,11 +61,11 @@ local function is_unix(address)
 end
 
 -- Host and port of "host:port", "[::1]:port" or ":port". A Unix socket has no port.
-local function split(address)
+local function split(address, option)
     local ok, host, port = pcall(core.split_address, address)
     if not ok or not (port or is_unix(address)) then
-        complain("option 'address': \"host:port\" or \"unix:/path\" expected, got \"%s\"",
-            tostring(address))
+        complain("option '%s': \"host:port\" or \"unix:/path\" expected, got \"%s\"",
+            option or "address", tostring(address))
     end
     return host, port
 end
@@ -88,6 +89,22 @@ local function check_addresses(options)
         complain "option 'mode' is for Unix sockets, and no address is one"
     elseif not options.proxy_protocol ~= not options.proxy_from then
         complain "options 'proxy_protocol' and 'proxy_from' belong together"
+    end
+end
+
+-- An address, or a table of one and the options of a context.
+local function check_metrics(given)
+    local address = type(given) == "table" and given.address or given
+    for name in pairs(type(given) == "table" and given or {}) do
+        if name ~= "address" and name ~= "context" then
+            complain("option 'metrics': unknown field '%s'", tostring(name))
+        end
+    end
+    if type(address) ~= "string" then complain "option 'metrics': its address is a string" end
+    split(address, "metrics")
+    local context = type(given) == "table" and given.context
+    if context and type(context) ~= "table" and type(context) ~= "function" then
+        complain "option 'metrics': its context is a table or a function"
     end
 end
 
@@ -124,6 +141,7 @@ function setup.check(options)
         complain "options 'handler' and 'on_request' exclude each other"
     end
     check_addresses(checked)
+    if checked.metrics then check_metrics(checked.metrics) end
     check_early(checked)
     local role = type(checked.context) == "table" and checked.context.role
     if role and role ~= "server" then
@@ -292,6 +310,13 @@ function setup.run(server)
         uv.stop()
     end
     repeat uv.run() until stopped
+end
+
+--- Stops a server at once, and runs the loop until it has stopped.
+function setup.stop(server)
+    local stopped = false
+    server:stop(0, function() stopped = true end)
+    repeat uv.run "once" until stopped
 end
 
 --- A function of level and message that logs and never raises. name is "worker 2" or nil.

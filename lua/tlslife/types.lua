@@ -318,6 +318,45 @@ function tlslife.ticket_keys(options) end
 ---@return tlslife.Trace
 function tlslife.trace(options) end
 
+---What the connections of this process have done, and those of the workers with which it shares its
+---counters, as the text that a monitoring system reads. The certificates are those of context, and
+---of the contexts to which its server names lead. See docs/metrics.md.
+---@param format "openmetrics"|"prometheus"|nil default "openmetrics"
+---@param context tlslife.Context?
+---@return string text
+function tlslife.metrics(format, context) end
+
+---Counts what the program alone can tell: a handler that has failed, or a worker that has ended
+---without an order. tls.serve does.
+---@param event "handler_failed"|"worker_ended"
+function tlslife.metrics_count(event) end
+
+---Shares the counters of this process with workers to come, which are processes. Each inherits a
+---duplicate of the descriptor, and calls metrics_join. tls.serve does all this for its workers.
+---Errors: "system", "memory".
+---@param workers integer 1..4095
+---@return integer? fd which belongs to the library
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.metrics_share(workers) end
+
+---From now on this process counts as this worker. fd may be closed then. Raises in a process that
+---is a worker already. Errors: "input", "system", "memory".
+---@param fd integer
+---@param worker integer from 1
+---@return true? ok
+---@return string? message
+---@return tlslife.Error? err
+function tlslife.metrics_join(fd, worker) end
+
+---Brings up to date what the others see of this worker's caches. All else they see at once.
+function tlslife.metrics_publish() end
+
+---The process that was this worker has ended, in whatever way. Its counters stay; its connections
+---are not open any more.
+---@param worker integer from 1
+function tlslife.metrics_leave(worker) end
+
 ---A listener of a listening TCP or Unix socket that the program was given. The descriptor becomes
 ---the listener's. Raises for a descriptor that is no listening socket.
 ---@param fd integer
@@ -461,9 +500,17 @@ function tlslife.server(options) end
 ---seconds: the deadline of each call of a handler's connection; default: the context's, or none
 ---@field timeout number?
 ---@field stop_timeout number? seconds that connections have left when it stops, default 30
+---an address where a monitoring system reads the metrics, by HTTP at /metrics: "127.0.0.1:9443". In
+---a table, with a context, by HTTPS. With workers the parent serves it. See docs/metrics.md
+---@field metrics string|tlslife.MetricsOptions|nil
 ---@field on_start (fun(server: tlslife.Server))? called in each worker when it listens
 ---default: writes to stderr
 ---@field log (fun(level: "error"|"warning"|"info", message: string))?
+
+---@class tlslife.MetricsOptions
+---@field address string
+---as tlslife.ServeOptions has it; default: none, and HTTP in plain text
+---@field context tlslife.ContextOptions|(fun(shared: tlslife.Shared): tlslife.Context?)|nil
 
 ---What the workers of one tlslife.serve share: a cache of session ids, and ticket keys.
 ---@class tlslife.Shared
@@ -503,6 +550,11 @@ function Server:stopping() end
 function Server:reload() end
 ---@return tlslife.ServerStats
 function Server:stats() end
+---The metrics of this server and of all workers, with the certificates of its context. Other
+---workers are seen as they are now, but for their caches, which are up to a second old.
+---@param format "openmetrics"|"prometheus"|nil default "openmetrics"
+---@return string text
+function Server:metrics(format) end
 
 ---What tls.socket gives. Results are as LuaSocket has them: nil, a word ("timeout", "closed") or a
 ---sentence, and what was done so far. "truncated" is an end of stream without close_notify.
@@ -1545,6 +1597,7 @@ function Buffer:capacity() end
 ---@field index integer 1..workers
 ---@field control integer a descriptor by which the parent gives orders; it ends with the parent
 ---@field listeners tlslife.Listener[] what the parent has it accept from
+---@field metrics integer? processes: the memory in which workers count, until the server starts
 ---@field cache tlslife.Cache? threads: the parent's own
 ---@field ticket_keys tlslife.TicketKeys? threads: the parent's own
 ---@field thread boolean whether it is a thread of the parent's process

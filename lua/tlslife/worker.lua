@@ -3,13 +3,14 @@
 --   index        1..workers
 --   control      a descriptor by which the parent gives orders; it ends with the parent
 --   listeners    a list of tlslife.Listener: what the parent listens on, for all or for this worker
+--   metrics      processes: the descriptor of the memory in which workers count, or nil
 --   cache, ticket_keys   threads only: the parent's own objects, shared
 --   thread       true in a thread
 --
 -- In a thread, the program tlslife has put another module in this one's place (src/host/threads.c).
 -- A process gets the values from its environment, in TLSLIFE_WORKER, as
--- "index:control:listener,listener". Where there is luv, the variable is removed, so that programs
--- that the worker starts do not take it for theirs.
+-- "index:control:listener,listener:metrics". Where there is luv, the variable is removed, so that
+-- programs that the worker starts do not take it for theirs.
 
 local core = require "tlslife.core"
 
@@ -27,11 +28,11 @@ local function number(value, text, least)
 end
 
 local function parse(value)
-    local index, control, listeners = value:match "^(%d+):(%d+):([%d,]*)$"
-    if not index then refuse(value, "'index:control:listener,listener' expected") end
+    local index, control, listeners, metrics = value:match "^(%d+):(%d+):([%d,]*):?(%d*)$"
+    if not index then refuse(value, "'index:control:listener,listener:metrics' expected") end
     local worker = {
         index = number(value, index, 1), control = number(value, control, 0), listeners = {},
-        thread = false,
+        thread = false, metrics = metrics ~= "" and number(value, metrics, 0) or nil,
     }
     for fd in listeners:gmatch "[^,]+" do
         worker.listeners[#worker.listeners + 1] = core.listen_fd(number(value, fd, 0))

@@ -20,6 +20,7 @@
 -- started, such as memory that is short, is logged, and tried again after the longest pause: luv
 -- would end the program if it were raised.
 
+local core = require "tlslife.core"
 local server = require "tlslife.server"
 local setup = require "tlslife.setup"
 local signals = require "tlslife.signals"
@@ -58,11 +59,12 @@ local function command_line()
     return words
 end
 
-local function environment(index, listeners)
+local function environment(index, listeners, has_metrics)
     local list, numbers = {}, {}
     for name, value in pairs(uv.os_environ()) do list[#list + 1] = name .. "=" .. value end
     for i = 1, #listeners do numbers[i] = 3 + i end
-    list[#list + 1] = ("TLSLIFE_WORKER=%d:3:%s"):format(index, table.concat(numbers, ","))
+    list[#list + 1] = ("TLSLIFE_WORKER=%d:3:%s%s"):format(index, table.concat(numbers, ","),
+        has_metrics and ":" .. 4 + #listeners or "")
     return list
 end
 
@@ -70,8 +72,10 @@ local function start_process(self, one)
     local control = uv.new_pipe(false)
     local stdio = {0, 1, 2, control}
     for _, listener in ipairs(one.listeners) do stdio[#stdio + 1] = listener:fd() end
+    stdio[#stdio + 1] = self.metrics
     local process, pid = uv.spawn(self.program, {
-        args = self.words, env = environment(one.index, one.listeners), stdio = stdio,
+        args = self.words, env = environment(one.index, one.listeners, self.metrics),
+        stdio = stdio,
     }, function(status, signal)
         self.on_end(one, signal > 0 and "signal" or "status", signal > 0 and signal or status)
     end)
@@ -141,10 +145,12 @@ local function ended(self, one, how, number)
     one.control:close()
     if one.process then one.process:close() end
     one.control, one.process = nil, nil
+    if self.metrics then core.metrics_leave(one.index) end
     if self.stopping then
         if self.running == 0 then uv.stop() end
         return
     end
+    core.metrics_count "worker_ended"
     local lived = uv.now() - one.since
     local doubled = math.min(math.max(one.pause * 2, PAUSE_MIN), PAUSE_MAX)
     one.pause = lived < LONG and doubled or PAUSE_MIN
@@ -204,12 +210,17 @@ local function close(self)
         for _, listener in ipairs(one.listeners) do listener:close() end
     end
     if self.slab then setup.forget_slab(self.slab) end
+    if self.endpoint then setup.stop(self.endpoint) end
     self.handles:close()
 end
 
 local function reload(self)
     local context, message = setup.try_context(self.options, self.shared)
-    if context then return send(self, "reload") end
+    if context then
+        self.context = context
+        if self.endpoint then self.endpoint:reload() end
+        return send(self, "reload")
+    end
     self.log("error", "reload failed, the old context stays: " .. message)
 end
 
@@ -224,6 +235,9 @@ local function parent(options)
         self.words, self.program = command_line(), uv.exepath()
         self.slab = "serve-" .. hex(uv.random(16, 0))
         self.first_line = hex(secret) .. self.slab:match "%x+$" .. "\n"
+        local fd, message = core.metrics_share(options.workers)
+        if not fd then self.log("warning", "metrics are those of each worker: " .. message) end
+        self.metrics = fd
     end
     self.shared = setup.shared {worker = 0, secret = secret, slab = self.slab, log = self.log}
     self.on_end = function(one, ...) ended(self, one, ...) end
@@ -234,12 +248,23 @@ local function parent(options)
     return self
 end
 
+-- The page of metrics is the parent's, which has time for it, however busy the workers are.
+local function serve_metrics(self)
+    if not self.options.metrics then return true end
+    local message, err
+    self.endpoint, message, err = require "tlslife.metrics".serve(self.options.metrics, self.log,
+        function(format) return core.metrics(format, self.context) end)
+    return self.endpoint and true, message, err
+end
+
 --- Serves by workers. Returns true when all have stopped, or nil, message, err.
 function workers.run_parent(options)
     local self = parent(options)
     local context, message, err = setup.try_context(options, self.shared)
+    self.context = context
     local ok = context
     if ok then ok, message, err = listen(self) end
+    if ok then ok, message, err = serve_metrics(self) end
     if not ok then
         close(self)
         return nil, message, err
@@ -287,6 +312,14 @@ local function listen_to_parent(self, worker, slab)
     end)
 end
 
+-- From now on this worker counts in memory that its parent and the other workers see.
+local function join_metrics(worker, log)
+    if not worker.metrics then return end
+    local ok, message = core.metrics_join(worker.metrics, worker.index)
+    if not ok then log("warning", "metrics without this worker: " .. message) end
+    uv.fs_close(worker.metrics)
+end
+
 --- Serves as one of the workers. Does not return.
 function workers.run_worker(options, worker)
     local given = worker.thread and {} or read_first_line(worker.control)
@@ -294,8 +327,10 @@ function workers.run_worker(options, worker)
     given.worker, given.cache, given.ticket_keys = worker.index, worker.cache, worker.ticket_keys
     local log = setup.log(options, "worker " .. worker.index)
     given.log = log
+    join_metrics(worker, log)
     local self, message = server(options, {
         listeners = worker.listeners, shared = setup.shared(given), log = log,
+        publishes = worker.metrics ~= nil,
     })
     if not self then
         log("error", message)

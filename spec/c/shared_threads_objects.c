@@ -405,6 +405,40 @@ CALL(tlslife_trace_epoch_ns) {
     expect(h, tlslife_trace_epoch_ns(h->world->trace) > 0, "the time at which a trace was made");
 }
 
+/* -------------------------------------------------------------------------------------- metrics */
+
+CALL(tlslife_metrics_text) {
+    char *text = tlslife_metrics_text((tlslife_metrics_format)pick(h, 2), h->server);
+    expect(h, text != NULL && strstr(text, "tlslife_connections_total") != NULL, "metrics");
+    tlslife_string_free(text);
+}
+
+CALL(tlslife_metrics_count) {
+    tlslife_metrics_count((tlslife_metrics_event)pick(h, 3));
+}
+
+CALL(tlslife_metrics_publish) {
+    (void)h;
+    tlslife_metrics_publish();
+}
+
+CALL(tlslife_metrics_share) {
+    int fd = -1;
+    expect(h, tlslife_metrics_share(1 + pick(h, 3), &fd, &h->err) == TLSLIFE_OK && fd >= 0,
+           "memory for metrics");
+}
+
+CALL(tlslife_metrics_join) {
+    int fd = -1;
+    if (tlslife_metrics_share(1, &fd, &h->err) == TLSLIFE_OK) {
+        (void)tlslife_metrics_join(fd, 1, &h->err); /* one thread succeeds, once */
+    }
+}
+
+CALL(tlslife_metrics_leave) {
+    tlslife_metrics_leave(2 + pick(h, 2)); /* nobody is one of these */
+}
+
 const shared_call object_calls[] = {
     ROW("cache", tlslife_cache_new),
     ROW("cache", tlslife_cache_up_ref),
@@ -444,6 +478,12 @@ const shared_call object_calls[] = {
     ROW("trace", tlslife_trace_event_free),
     ROW("trace", tlslife_trace_lost),
     ROW("trace", tlslife_trace_epoch_ns),
+    ROW("metrics", tlslife_metrics_text),
+    ROW("metrics", tlslife_metrics_count),
+    ROW("metrics", tlslife_metrics_publish),
+    ROW("metrics", tlslife_metrics_share),
+    ROW("metrics", tlslife_metrics_join),
+    ROW("metrics", tlslife_metrics_leave),
     ROW("session", tlslife_session_up_ref),
     ROW("session", tlslife_session_free),
     ROW("session", tlslife_session_dup),

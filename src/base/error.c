@@ -316,6 +316,19 @@ const char *tlslife_alert_name(int alert) {
     return "unknown_alert";
 }
 
+size_t tlsl_alert_place(int alert) {
+    size_t len = sizeof alerts / sizeof alerts[0], place = 0;
+    while (place < len && alerts[place].number != alert) {
+        place++;
+    }
+    return place;
+}
+
+const char *tlsl_alert_at(size_t place) {
+    size_t len = sizeof alerts / sizeof alerts[0];
+    return place < len ? alerts[place].name : place == len ? tlslife_alert_name(-1) : NULL;
+}
+
 int tlslife_alert_number(const char *name) {
     for (size_t i = 0; name != NULL && i < sizeof alerts / sizeof alerts[0]; i++) {
         if (strcmp(alerts[i].name, name) == 0) {

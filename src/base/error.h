@@ -6,7 +6,16 @@
 #ifndef TLSLIFE_ERROR_H
 #define TLSLIFE_ERROR_H
 
+#include <stddef.h>
+
 #include "tlslife.h"
+
+/*
+ * Alerts in the order of their numbers, as places from 0. What has no name of its own has the last
+ * place. tlsl_alert_at is NULL behind that.
+ */
+size_t tlsl_alert_place(int alert);
+const char *tlsl_alert_at(size_t place);
 
 /* Fills err, which may be NULL, with a kind and a message. Returns TLSLIFE_ERROR. */
 tlslife_status tlsl_fail(tlslife_error *err, tlslife_error_kind kind, const char *format, ...)

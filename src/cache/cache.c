@@ -32,6 +32,7 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "cache/cache.h"
+#include "cache/census.h"
 #include "cache/memory.h"
 #include "cache/peers.h"
 #include "cache/table.h"
@@ -129,6 +130,7 @@ tlslife_cache *tlslife_cache_new(const tlslife_cache_options *options, tlslife_e
         tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a cache");
         return NULL;
     }
+    tlsl_census_enter(cache);
     return cache;
 }
 
@@ -142,6 +144,7 @@ void tlslife_cache_free(tlslife_cache *cache) {
         return;
     }
     tlslife_cache_flush(cache, true);
+    tlsl_census_leave(cache);
     tlsl_peers_clear(&cache->peers);
     for (uint32_t i = 0; i <= cache->shards_len; i++) {
         tlsl_table_clear(&cache->shards[i].table);

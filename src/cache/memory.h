@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "cache/cache.h"
+#include "cache/census.h"
 #include "cache/peers.h"
 #include "cache/table.h"
 
@@ -35,6 +36,7 @@ struct tlslife_cache {
     size_t capacity_bytes;
     long timeout_seconds;
     size_t sessions_per_peer;
+    tlsl_census_place place; /* under the lock of census.c */
     tlslife_store *store;
     tlslife_keyring *keyring;
     uint64_t hash_keys[5];

@@ -630,6 +630,13 @@ int tlb_ticket_keys_new(lua_State *L); /* tls.ticket_keys */
 /* ------------------------------------------------------------------------------------- ltrace.c */
 
 int tlb_trace_new(lua_State *L); /* tls.trace */
+/* tls.metrics, and what has its name and more words */
+int tlb_metrics(lua_State *L);
+int tlb_metrics_count(lua_State *L);
+int tlb_metrics_share(lua_State *L);
+int tlb_metrics_join(lua_State *L);
+int tlb_metrics_publish(lua_State *L);
+int tlb_metrics_leave(lua_State *L);
 
 /*
  * Where bytes begin, modulo 16, in a Lua string and in libssl's records (SSL3_ALIGN_PAYLOAD).

@@ -47,6 +47,12 @@ static const luaL_Reg functions[] = {
     {"keyring", tlb_keyring_new},
     {"ticket_keys", tlb_ticket_keys_new},
     {"trace", tlb_trace_new},
+    {"metrics", tlb_metrics},
+    {"metrics_count", tlb_metrics_count},
+    {"metrics_share", tlb_metrics_share},
+    {"metrics_join", tlb_metrics_join},
+    {"metrics_publish", tlb_metrics_publish},
+    {"metrics_leave", tlb_metrics_leave},
     {NULL, NULL},
 };
 

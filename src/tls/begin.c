@@ -13,6 +13,7 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/lookup.h"
+#include "tls/measured.h"
 #include "tls/proxied.h"
 #include "tls/question.h"
 #include "tls/resumption.h"
@@ -109,6 +110,7 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadl
         tlsl_fd_set_tls(SSL_get_rbio(conn->ssl), true);
     }
     conn->begun = true;
+    tlsl_measured_begin(conn);
     return TLSLIFE_OK;
 }
 

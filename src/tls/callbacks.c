@@ -24,6 +24,7 @@
 #include "tls/hello.h"
 #include "tls/hold.h"
 #include "tls/lookup.h"
+#include "tls/measured.h"
 #include "tls/permit.h"
 #include "tls/resumption.h"
 #include "tls/session.h"
@@ -130,8 +131,10 @@ void tlsl_callbacks_info(const SSL *ssl, int where, int value) {
         return;
     }
     if ((value & 0xff) == SSL_AD_CLOSE_NOTIFY) {
-        conn->closing.passed |=
-            where & SSL_CB_READ ? TLSLIFE_RECEIVED_SHUTDOWN : TLSLIFE_SENT_SHUTDOWN;
+        tlsl_measured_closed(conn, where & SSL_CB_READ ? TLSLIFE_RECEIVED_SHUTDOWN
+                                                       : TLSLIFE_SENT_SHUTDOWN);
+    } else {
+        tlsl_measured_alert(conn, !(where & SSL_CB_READ), value & 0xff);
     }
     if (value >> 8 == SSL3_AL_FATAL) {
         conn->found.alert = value & 0xff;

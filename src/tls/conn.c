@@ -27,6 +27,7 @@
 #include "tls/hold.h"
 #include "tls/keylog.h"
 #include "tls/lookup.h"
+#include "tls/measured.h"
 #include "tls/permit.h"
 #include "tls/session.h"
 #include "tls/switch.h"
@@ -181,6 +182,7 @@ void tlslife_conn_free(tlslife_conn *conn) {
     if (conn == NULL || atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
+    tlsl_measured_end(conn);
     tlsl_transport_free(conn);
     SSL_SESSION *stored = tlsl_stored_before_end(conn), *judged = tlsl_traced_before_end(conn);
     (void)tlsl_conn_attach(conn->ssl, NULL);
@@ -306,6 +308,7 @@ tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     if (!conn->origin->foreign) {
         tlsl_callbacks_first_header(conn->ssl);
     }
+    tlsl_measured_end(conn);
     conn->found.examined = false;
     if (tlsl_traced(conn)) {
         conn->traced->was_good = false;

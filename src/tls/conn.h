@@ -163,6 +163,14 @@ typedef struct tlsl_traced_by {
     bool was_good;   /* the session in use was resumable at some time */
 } tlsl_traced_by;
 
+/* measured.c: what was counted of this connection. */
+typedef struct tlsl_measured {
+    /* when its handshake began; after that, when the first close_notify was sent or came */
+    uint64_t since_us;
+    bool counts; /* its handshake has begun */
+    bool failed; /* its failure was counted */
+} tlsl_measured;
+
 /* failure.c: what has failed. */
 typedef struct tlsl_failure {
     tlslife_error *last; /* the last failure, or the last but the final one; NULL: none yet */
@@ -203,6 +211,7 @@ struct tlslife_conn {
     tlsl_resume resume;
     tlsl_traced_by *traced; /* NULL: nowhere */
     tlsl_failure failure;
+    tlsl_measured measured;
 };
 
 /*

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "tls/conn.h"
+#include "tls/measured.h"
 #include "tlslife.h"
 
 tlslife_error *tlsl_conn_error(tlslife_conn *conn) {
@@ -36,6 +37,7 @@ tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status) {
     conn->failure.final_lost = conn->failure.last_lost;
     conn->failure.last = NULL;
     conn->failure.last_lost = false;
+    tlsl_measured_failed(conn);
     return tlsl_conn_final_status(conn);
 }
 

@@ -23,6 +23,7 @@
 #include "tls/handshake.h"
 #include "tls/hold.h"
 #include "tls/lookup.h"
+#include "tls/measured.h"
 #include "tls/proxied.h"
 #include "tls/question.h"
 #include "tls/resumption.h"
@@ -68,6 +69,9 @@ tlslife_status tlsl_handshake_finish(tlslife_conn *conn, bool *done) {
         keep_renewed(conn);
     }
     tlsl_handshake_unhold(conn);
+    if (!conn->shaken) {
+        tlsl_measured_shaken(conn, tlslife_conn_resumption(conn));
+    }
     conn->open = conn->shaken = true;
     conn->found.extms = SSL_get_extms_support(conn->ssl) == 1;
     if (asks) {

@@ -32,6 +32,7 @@
 #include "cache/external.h"
 #include "cache/key.h"
 #include "cache/store/store.h"
+#include "metrics/counters.h"
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/context.h"
@@ -56,7 +57,8 @@ struct tlsl_search {
     bool take;   /* what is found is to be removed from the store, for it may be used once only */
     bool asked;  /* the inquiry is under way or answered */
     bool done;
-    bool permit; /* what is looked for is the permit of a ticket, not a session (permit.c) */
+    bool permit;       /* what is looked for is the permit of a ticket, not a session (permit.c) */
+    uint64_t since_us; /* when the inquiry began */
     tlsl_inquiry inquiry;
     SSL_SESSION *found;
     size_t found_at;                     /* index in keys */
@@ -113,6 +115,7 @@ static void ask(tlsl_search *search, tlslife_store *store) {
         tlsl_external_key(&search->keys[search->next], search->inquiry.key);
         search->inquiry.take = search->take;
         search->asked = true;
+        search->since_us = tlsl_count_now();
         store->verbs->ask(store, &search->inquiry);
     } else if (search->inquiry.found == TLSL_FOUND_PENDING && !store->verbs->answered_by_program) {
         tlslife_store_pump(store);
@@ -139,6 +142,14 @@ static void keep_found(tlslife_conn *conn, const tlsl_cache_key *key, const tlsl
     }
 }
 
+static void count_answer(const tlsl_search *search) {
+    tlsl_found found = search->inquiry.found;
+    tlsl_answered answered = found == TLSL_FOUND_HIT    ? TLSL_ANSWERED_HIT
+                             : found == TLSL_FOUND_MISS ? TLSL_ANSWERED_MISS
+                                                        : TLSL_ANSWERED_FAILED;
+    tlsl_count_time(TLSL_LOOKUP_TIME + answered * TLSL_HISTOGRAM, search->since_us);
+}
+
 /*
  * Takes the store's answer: there is a session, the next id is to be asked for, or the search has
  * ended.
@@ -147,6 +158,7 @@ static void take_answer(tlslife_conn *conn, tlsl_search *search) {
     tlslife_cache *cache = session_cache(conn);
     const tlsl_cache_key *key = &search->keys[search->next];
     const tlsl_inquiry *inquiry = &search->inquiry;
+    count_answer(search);
     if (inquiry->found == TLSL_FOUND_HIT && search->permit) {
         conn->resume.permitted = tlsl_external_is_permit(cache, key, inquiry->bytes,
                                                          inquiry->bytes_len, tlsl_policy_of(conn));

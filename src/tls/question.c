@@ -21,6 +21,7 @@
 #include "tls/context.h"
 #include "tls/hello.h"
 #include "tls/hold.h"
+#include "tls/measured.h"
 #include "tls/question.h"
 #include "tls/switch.h"
 #include "tls/transport.h"
@@ -197,6 +198,7 @@ static void send_plain_alert(tlslife_conn *conn) {
     if (BIO_write(SSL_get_wbio(conn->ssl), record, sizeof record) == (int)sizeof record) {
         conn->found.alert = alert;
         conn->found.alert_received = false;
+        tlsl_measured_alert(conn, true, alert);
     }
 }
 

@@ -24,6 +24,7 @@
 #include "tls/data.h"
 #include "tls/descriptor.h"
 #include "tls/handshake.h"
+#include "tls/measured.h"
 #include "tls/traced.h"
 #include "tls/transport.h"
 #include "tls/verdict.h"
@@ -71,7 +72,7 @@ static int shut_down(tlslife_conn *conn) {
     int ret = SSL_shutdown(conn->ssl);
     conn->closing.notify_waits = ret < 0 && SSL_want_write(conn->ssl);
     if (waited && ret >= 0) {
-        conn->closing.passed |= TLSLIFE_SENT_SHUTDOWN;
+        tlsl_measured_closed(conn, TLSLIFE_SENT_SHUTDOWN);
     }
     return ret;
 }

@@ -3,7 +3,7 @@
 
 local faults = require "tlslife.testserver.faults"
 local files = require "tlslife.testserver.files"
-local requests = require "tlslife.testserver.requests"
+local requests = require "tlslife.requests"
 local uv = require "luv"
 
 local CHUNK <const> = 65536

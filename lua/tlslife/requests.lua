@@ -1,4 +1,4 @@
--- tlslife.testserver.requests: reads the requests of HTTP/1.1 from a connection.
+-- tlslife.requests: reads the requests of HTTP/1.1 from a connection.
 --
 -- What an attacker would try: a head or a body without an end (both are bounded), two lengths, by
 -- which requests are smuggled, and control characters in the target.
@@ -66,8 +66,11 @@ local function parse(head)
     if not length then return nil, status end
     local path = path_of(target)
     if path:sub(1, 1) ~= "/" then return nil, 400 end
+    local accept = {}
+    for value in headers:gmatch "\r\naccept:([^\r]*)" do accept[#accept + 1] = value end
     return {
         method = method, target = target, path = path, length = length,
+        accept = table.concat(accept, ","),
         expects = headers:find "\r\nexpect:[ \t]*100%-continue\r\n" ~= nil,
         close = minor == "0" or headers:find "\r\nconnection:[^\r]*close" ~= nil,
     }
