@@ -8,7 +8,8 @@ to_test='lua-busted lua5.4 lua-luv openssl curl haproxy gnutls-bin nginx-light n
 loops='lua-socket lua-cqueues lua-copas iproute2' # the specs do without those that this Debian does not have
 stores='valkey-server' # from Debian 13 on
 tokens='softhsm2 pkcs11-provider' # the latter from Debian 13 on; without it spec/pkcs11_spec.lua is pending
-to_test="$to_test tshark chromium" # these read what a trace writes
+to_test="$to_test tshark chromium poppler-utils" # these read what a trace writes
+scanners='sslscan testssl.sh' # what the probe says is compared with these
 # Programs and libraries that know LuaSec or LuaSocket, and their peers.
 programs='prosody lua-unbound dnsmasq-base python3-slixmpp tinyproxy-bin lua-redis python3-aiosmtpd'
 
@@ -64,7 +65,7 @@ install_for_tests() {
     # shellcheck disable=SC2086 # names, to be split
     install $to_build $to_test "lua$lua"
     # shellcheck disable=SC2086 # names, to be split
-    install_known $loops $stores $tokens $programs
+    install_known $loops $stores $tokens $programs $scanners
     .ci/copas
     .ci/luasec
 }
