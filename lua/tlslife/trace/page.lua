@@ -66,8 +66,9 @@ text.dim { fill: var(--dim); }
 .chosen-event { stroke: var(--focus) !important; stroke-width: 3; }
 .hit { stroke: transparent; stroke-width: 9; fill: none; pointer-events: stroke; }
 #empty { padding: 2rem; color: var(--dim); }
-@media print { body { display: block; } header button, header input, header select, aside .keys
-  { display: none; } main { height: 24cm; } aside { border: 0; } }
+@page { margin: 1cm; }
+@media print { body { display: block; } header button, header label, aside { display: none; }
+  main { height: 23cm; } }
 @media (max-width: 52rem) { body { grid-template: auto 1fr 12rem / 1fr; } header { grid-column: 1; }
   aside { border-left: 0; border-top: 1px solid var(--rule); } }
 </style>
@@ -89,7 +90,8 @@ text.dim { fill: var(--dim); }
  aria-label="The connections: each a lane between client and server, time downwards"></svg></main>
 <aside><div id="details" aria-live="polite"></div>
 <div class="keys"><h2>Keys</h2>
-<p><kbd>←</kbd> <kbd>→</kbd> connection, <kbd>↑</kbd> <kbd>↓</kbd> event,
+<p><kbd>←</kbd> <kbd>→</kbd> connection, <kbd>↑</kbd> <kbd>↓</kbd> <kbd>Home</kbd>
+<kbd>End</kbd> event,
 <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>f</kbd> all, <kbd>Page ↑</kbd> <kbd>Page ↓</kbd> move,
 <kbd>m</kbd> time, <kbd>w</kbd> lanes, <kbd>/</kbd> filter, <kbd>p</kbd> print</p>
 <h2>Signs</h2><p>Bars beside a line are calls, and within them, yellow, waits. The strips are the
@@ -273,13 +275,20 @@ function duration(ns) {
   return ns < 1e3 ? ns + " ns" : ns < 1e6 ? (ns / 1e3).toFixed(1) + " µs"
     : ns < 1e9 ? (ns / 1e6).toFixed(2) + " ms" : (ns / 1e9).toFixed(3) + " s";
 }
+/* A time on the axis, with the digits by which it differs from the one before. */
+function stamp(ns, step) {
+  const [unit, name] = ns < 1e3 ? [1, "ns"] : ns < 1e6 ? [1e3, "µs"] : ns < 1e9 ? [1e6, "ms"]
+    : [1e9, "s"];
+  const digits = Math.ceil(-Math.log10(Math.max(1, step) / unit));
+  return (ns / unit).toFixed(Math.max(0, Math.min(9, digits))) + " " + name;
+}
 function axis(h) {
   const g = make("g", {class: "axis"}, svg), step = 70;
+  const at_y = at => Math.round(moment(view.top + (at - TOP) / view.scale) - start);
   for (let at = TOP; at < h - 8; at += step) {
-    const t = moment(view.top + (at - TOP) / view.scale);
     make("line", {class: "tick", x1: AXIS - 6, x2: size().w, y1: at, y2: at}, g);
     make("text", {class: "dim", x: AXIS - 10, y: at + 4, "text-anchor": "end"}, g,
-      duration(Math.round(t - start)));
+      stamp(at_y(at), at === TOP ? at_y(at + step) - at_y(at) : at_y(at) - at_y(at - step)));
   }
 }
 function watch(node, lane, e) {
@@ -521,7 +530,7 @@ function summary() {
 }
 const keys = {
   ArrowLeft: () => step(-1), ArrowRight: () => step(1), ArrowUp: () => stepEvent(-1),
-  ArrowDown: () => stepEvent(1),
+  ArrowDown: () => stepEvent(1), Home: () => stepEvent(-Infinity), End: () => stepEvent(Infinity),
 };
 const moves = {
   "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5),
