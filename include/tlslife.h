@@ -2020,7 +2020,8 @@ typedef enum tlslife_trace_kind {
      * What becomes of a session. value is the tag of its ticket or id. name is "made" (by this
      * handshake, or with a ticket), "stored", "stored outside", "not stored", "offered", "found",
      * "found outside", "not found", "ticket opened", "ticket not opened" (code: the
-     * tlslife_outcome), "taken" or "bad".
+     * tlslife_outcome), "taken", "bad", or "evicted": this connection's session has made another
+     * one leave the cache's memory (code: EXPIRED, if that was too old).
      */
     TLSLIFE_TRACE_SESSION,
     TLSLIFE_TRACE_BYTES, /* for secrets: data are bytes of the transport */
@@ -2042,6 +2043,7 @@ typedef struct tlslife_trace_event {
     uint64_t conn;     /* the connection's number in this trace, from 1 */
     uint64_t value;
     uint64_t lost; /* events that were lost between the one taken before and this one */
+    int64_t age_s; /* how old a session is, in seconds; -1: there is none */
     bool server;   /* a server's connection */
     bool sent;     /* a message, a record, an alert or bytes were sent; else they came */
     uint8_t shutdown; /* SSL_get_shutdown(3) at that time */

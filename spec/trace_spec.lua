@@ -174,6 +174,26 @@ describe("a trace", function()
         assert.matches("^found", names(second, "session", "server"))
     end)
 
+    it("has what leaves a full cache, and how old a session is", function()
+        local trace = tls.trace()
+        local contexts = traced(trace, {client = {max_version = "TLSv1.2"}, server = {
+            resumption = "stateful", cache = assert(tls.cache {capacity = 1})}})
+        local session = visit(contexts)
+        drain(trace)
+        process.sleep(1.1)
+        local second = visit(contexts)
+        local events, tags = drain(trace), {}
+        assert.equal("made evicted stored", names(events, "session", "server"))
+        for _, event in ipairs(events) do
+            if event.kind == "session" and event.side == "server" then tags[event.name] = event end
+        end
+        local tag = require "tlslife.trace.hello".tag
+        assert.equal(tag(session:id()), tags.evicted.value)
+        assert.equal(tag(second:id()), tags.stored.value)
+        assert.is_true(tags.evicted.age >= 1 and tags.evicted.age < 100)
+        assert.is_true(tags.stored.age < tags.evicted.age)
+    end)
+
     it("has waits of blocking calls, and what they waited for", function()
         local trace = tls.trace()
         local listener = assert(tls.listen("127.0.0.1", 0))

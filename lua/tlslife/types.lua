@@ -1555,6 +1555,7 @@ local Trace = {}
 ---of a call: "ok", "error", "want_read" and so on; of a wait: "begins", "over"
 ---@field status string?
 ---@field outcome string? of a handshake or a session: "resumed", or why not
+---@field age integer? of a session: how old it is, in seconds
 ---@field sent boolean whether a message, a record, an alert or bytes were sent
 ---@field code integer
 ---@field value integer

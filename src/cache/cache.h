@@ -26,6 +26,13 @@
 bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                      const char *peer);
 /*
+ * The same, and tells which sessions are removed for it, under no lock: EXPIRED ones, and others
+ * (NOT_CACHED), which had to make room or whose place this one takes.
+ */
+typedef void (*tlsl_cache_removal)(void *user, const SSL_SESSION *session, tlslife_outcome why);
+bool tlsl_cache_keep_told(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
+                          const char *peer, tlsl_cache_removal tell, void *user);
+/*
  * Notes for a client's session in memory that the store has it, too, as the entry that begins with
  * head. When the session becomes bad, that entry is removed, and no newer one of the peer.
  */

@@ -141,8 +141,10 @@ static unsigned flush_some(tlslife_cache *cache, tlsl_shard *shard, bool all) {
     tlsl_table_tick(&shard->table, time(NULL));
     tlsl_room_expire(cache, shard, TLSL_REMOVED_MAX, &removed);
     while (all && removed.len < TLSL_REMOVED_MAX && shard->table.len > 0) {
-        tlsl_removed_add(&removed, tlsl_room_remove(cache, shard, tlsl_table_oldest(&shard->table),
-                                                    TLSLIFE_OUTCOME_NOT_CACHED));
+        tlsl_removed_add(&removed,
+                         tlsl_room_remove(cache, shard, tlsl_table_oldest(&shard->table),
+                                          TLSLIFE_OUTCOME_NOT_CACHED),
+                         TLSLIFE_OUTCOME_NOT_CACHED);
     }
     pthread_mutex_unlock(&shard->lock);
     unsigned flushed = removed.len;

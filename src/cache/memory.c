@@ -137,8 +137,10 @@ static void replace(tlslife_cache *cache, tlsl_shard *shard, uint32_t index, con
     }
     SSL_SESSION_up_ref(one->session);
     shard->puts++;
-    tlsl_removed_add(removed, tlsl_table_swap(&shard->table, index, one->session,
-                                              shard->table.now + one->left, one->weight));
+    tlsl_removed_add(removed,
+                     tlsl_table_swap(&shard->table, index, one->session,
+                                     shard->table.now + one->left, one->weight),
+                     TLSLIFE_OUTCOME_NOT_CACHED);
 }
 
 typedef enum put_result { PUT_DONE, PUT_NO_MEMORY, PUT_NO_ROOM } put_result;
@@ -172,13 +174,15 @@ static void make_way(tlslife_cache *cache, tlsl_shard *shard, const tlsl_peer *p
         if (!queues || SSL_SESSION_get_protocol_version(there) < TLS1_3_VERSION ||
             (tlsl_session_key(there, id) && memcmp(id, one->id, sizeof id) == 0)) {
             tlsl_removed_add(removed,
-                             tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED));
+                             tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_NOT_CACHED),
+                             TLSLIFE_OUTCOME_NOT_CACHED);
         }
     }
     if (peer->len >= cache->sessions_per_peer) {
         shard->evicted++;
         tlsl_removed_add(removed,
-                         tlsl_room_remove(cache, shard, peer->oldest, TLSLIFE_OUTCOME_NOT_CACHED));
+                         tlsl_room_remove(cache, shard, peer->oldest, TLSLIFE_OUTCOME_NOT_CACHED),
+                         TLSLIFE_OUTCOME_NOT_CACHED);
     }
 }
 
@@ -201,7 +205,8 @@ static put_result put_client(tlslife_cache *cache, tlsl_shard *shard, const unsi
         shard->puts--;
         atomic_fetch_sub_explicit(&cache->entries, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&cache->bytes, one->weight, memory_order_relaxed);
-        tlsl_removed_add(removed, tlsl_table_remove(&shard->table, index));
+        tlsl_removed_add(removed, tlsl_table_remove(&shard->table, index),
+                         TLSLIFE_OUTCOME_NOT_CACHED);
         return PUT_NO_MEMORY;
     }
     tlsl_peers_join(&cache->peers, peer, index);
@@ -210,7 +215,7 @@ static put_result put_client(tlslife_cache *cache, tlsl_shard *shard, const unsi
 
 /* client is the peer's key, or NULL for a server's session. */
 static bool keep(tlslife_cache *cache, SSL_SESSION *session, const unsigned char *client,
-                 const char *peer) {
+                 const char *peer, const tlsl_removal *removal) {
     candidate one;
     put_result result = PUT_NO_ROOM;
     if (!admit(cache, session, &one)) {
@@ -225,25 +230,32 @@ static bool keep(tlslife_cache *cache, SSL_SESSION *session, const unsigned char
         result = client == NULL ? put_server(cache, shard, &one, &removed)
                                 : put_client(cache, shard, client, peer, &one, &removed);
         pthread_mutex_unlock(&shard->lock);
+        tlsl_removed_tell(&removed, removal);
         tlsl_removed_free(&removed);
         if (result == PUT_NO_ROOM) {
-            (void)tlsl_room_elsewhere(cache, shard);
+            (void)tlsl_room_elsewhere(cache, shard, removal);
         }
     }
-    tlsl_room_trim(cache, shard);
+    tlsl_room_trim(cache, shard, removal);
     return result == PUT_DONE;
 }
 
 bool tlsl_cache_keep(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                      const char *peer) {
+    return tlsl_cache_keep_told(cache, key, session, peer, NULL, NULL);
+}
+
+bool tlsl_cache_keep_told(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
+                          const char *peer, tlsl_cache_removal tell, void *user) {
+    const tlsl_removal removal = {tell, user};
     if (!key->client) {
-        return keep(cache, session, NULL, NULL);
+        return keep(cache, session, NULL, NULL, &removal);
     }
     if (cache->capacity == 0 || !tlsl_session_set_mark(session, TLSL_MARK_CLIENT)) {
         return false;
     }
     atomic_store_explicit(&cache->has_clients, true, memory_order_relaxed);
-    return keep(cache, session, key->bytes, peer);
+    return keep(cache, session, key->bytes, peer, &removal);
 }
 
 /* -------------------------------------------------------------------------------------- finding */
@@ -287,7 +299,7 @@ static SSL_SESSION *find_server(tlslife_cache *cache, tlsl_shard *shard, uint64_
         return give(cache, shard, index, take);
     }
     if (index != TLSL_NIL) {
-        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, *why));
+        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, *why), *why);
     }
     return NULL;
 }
@@ -305,7 +317,7 @@ static SSL_SESSION *find_client(tlslife_cache *cache, tlsl_shard *shard, uint64_
         if (*why == TLSLIFE_OUTCOME_RESUMED) {
             return give(cache, shard, index, take || once);
         }
-        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, *why));
+        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, *why), *why);
     }
     if (peer != NULL) {
         *why = (tlslife_outcome)peer->why;
@@ -428,7 +440,7 @@ static SSL_SESSION *raw(tlslife_session *session) {
 }
 
 bool tlslife_cache_put(tlslife_cache *cache, tlslife_session *session) {
-    return keep(cache, raw(session), NULL, NULL);
+    return keep(cache, raw(session), NULL, NULL, &(tlsl_removal){NULL, NULL});
 }
 
 static tlslife_session *find(tlslife_cache *cache, const unsigned char *id, size_t id_len,

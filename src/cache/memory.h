@@ -63,11 +63,20 @@ static inline tlsl_shard *tlsl_cache_clients(const tlslife_cache *cache) {
 #define TLSL_REMOVED_MAX 32
 typedef struct tlsl_removed {
     SSL_SESSION *sessions[TLSL_REMOVED_MAX];
+    uint8_t why[TLSL_REMOVED_MAX]; /* tlslife_outcome */
     unsigned len;
 } tlsl_removed;
 
-void tlsl_removed_add(tlsl_removed *removed, SSL_SESSION *session);
+void tlsl_removed_add(tlsl_removed *removed, SSL_SESSION *session, tlslife_outcome why);
 void tlsl_removed_free(tlsl_removed *removed);
+
+/* Who is told of each session that is removed. tell may be NULL. */
+typedef struct tlsl_removal {
+    tlsl_cache_removal tell;
+    void *user;
+} tlsl_removal;
+
+void tlsl_removed_tell(const tlsl_removed *removed, const tlsl_removal *removal);
 
 /*
  * Under the shard's lock: removes the entry for this reason. Returns its session, with the
@@ -90,11 +99,12 @@ bool tlsl_room_make(tlslife_cache *cache, tlsl_shard *shard, tlsl_removed *remov
  * Under no lock: removes one session, from `first` if it has more than one, else from the next
  * shard that has any.
  */
-bool tlsl_room_elsewhere(tlslife_cache *cache, const tlsl_shard *first);
+bool tlsl_room_elsewhere(tlslife_cache *cache, const tlsl_shard *first,
+                         const tlsl_removal *removal);
 /*
  * Under no lock, after a put into `first`: removes sessions until the rest fits the capacity in
  * bytes.
  */
-void tlsl_room_trim(tlslife_cache *cache, const tlsl_shard *first);
+void tlsl_room_trim(tlslife_cache *cache, const tlsl_shard *first, const tlsl_removal *removal);
 
 #endif

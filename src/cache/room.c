@@ -31,8 +31,15 @@ void tlsl_removed_free(tlsl_removed *removed) {
     removed->len = 0;
 }
 
-void tlsl_removed_add(tlsl_removed *removed, SSL_SESSION *session) {
+void tlsl_removed_add(tlsl_removed *removed, SSL_SESSION *session, tlslife_outcome why) {
+    removed->why[removed->len] = (uint8_t)why;
     removed->sessions[removed->len++] = session;
+}
+
+void tlsl_removed_tell(const tlsl_removed *removed, const tlsl_removal *removal) {
+    for (unsigned i = 0; i < removed->len && removal->tell != NULL; i++) {
+        removal->tell(removal->user, removed->sessions[i], (tlslife_outcome)removed->why[i]);
+    }
 }
 
 /*
@@ -63,7 +70,8 @@ void tlsl_room_expire(tlslife_cache *cache, tlsl_shard *shard, unsigned most,
     while (most-- > 0 && removed->len < TLSL_REMOVED_MAX &&
            (index = tlsl_table_expired(&shard->table)) != TLSL_NIL) {
         shard->expired++;
-        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_EXPIRED));
+        tlsl_removed_add(removed, tlsl_room_remove(cache, shard, index, TLSLIFE_OUTCOME_EXPIRED),
+                         TLSLIFE_OUTCOME_EXPIRED);
     }
 }
 
@@ -103,38 +111,43 @@ bool tlsl_room_make(tlslife_cache *cache, tlsl_shard *shard, tlsl_removed *remov
     }
     tlslife_outcome why;
     uint32_t index = victim(shard, &why);
-    tlsl_removed_add(removed, vacate(cache, shard, index, why));
+    tlsl_removed_add(removed, vacate(cache, shard, index, why), why);
     return true;
 }
 
 /* Removes one session of shard, unless it has no more than `spared`. */
-static bool evict(tlslife_cache *cache, tlsl_shard *shard, uint32_t spared) {
-    SSL_SESSION *session = NULL;
+static bool evict(tlslife_cache *cache, tlsl_shard *shard, uint32_t spared,
+                  const tlsl_removal *removal) {
+    tlsl_removed removed;
+    removed.len = 0; /* the array needs no zeros */
     pthread_mutex_lock(&shard->lock);
     if (shard->table.len > spared) {
         tlslife_outcome why;
         tlsl_table_tick(&shard->table, time(NULL));
         uint32_t index = victim(shard, &why);
-        session = tlsl_room_remove(cache, shard, index, why);
+        tlsl_removed_add(&removed, tlsl_room_remove(cache, shard, index, why), why);
     }
     pthread_mutex_unlock(&shard->lock);
-    SSL_SESSION_free(session);
-    return session != NULL;
+    bool evicted = removed.len > 0;
+    tlsl_removed_tell(&removed, removal);
+    tlsl_removed_free(&removed);
+    return evicted;
 }
 
-bool tlsl_room_elsewhere(tlslife_cache *cache, const tlsl_shard *first) {
+bool tlsl_room_elsewhere(tlslife_cache *cache, const tlsl_shard *first,
+                         const tlsl_removal *removal) {
     uint32_t all = cache->shards_len + 1;
     uint32_t number = (uint32_t)(first - cache->shards);
     for (uint32_t i = 0; i < all; i++) {
-        if (evict(cache, &cache->shards[(number + i) % all], i == 0 ? 1 : 0)) {
+        if (evict(cache, &cache->shards[(number + i) % all], i == 0 ? 1 : 0, removal)) {
             return true;
         }
     }
     return false;
 }
 
-void tlsl_room_trim(tlslife_cache *cache, const tlsl_shard *first) {
+void tlsl_room_trim(tlslife_cache *cache, const tlsl_shard *first, const tlsl_removal *removal) {
     while (cache->capacity_bytes > 0 &&
            atomic_load_explicit(&cache->bytes, memory_order_relaxed) > cache->capacity_bytes &&
-           tlsl_room_elsewhere(cache, first)) {}
+           tlsl_room_elsewhere(cache, first, removal)) {}
 }

@@ -92,6 +92,9 @@ static void push_event(lua_State *L, const tlslife_trace_event *event) {
     tlb_set_string(L, "name", event->name[0] ? event->name : NULL);
     lua_pushlstring(L, (const char *)event->data, event->data_len);
     lua_setfield(L, -2, "data");
+    if (event->kind == TLSLIFE_TRACE_SESSION && event->age_s >= 0) {
+        tlb_set_integer(L, "age", (lua_Integer)event->age_s);
+    }
     set_code(L, event);
 }
 

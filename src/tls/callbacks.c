@@ -169,7 +169,7 @@ static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const un
     bool opened = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
     if (conn != NULL && opened) {
         tlsl_search_judge(conn, session);
-        tlsl_told(conn, "ticket opened", NULL, conn->resume.outcome);
+        tlsl_told(conn, "ticket opened", session, conn->resume.outcome);
     } else if (conn != NULL && status == SSL_TICKET_NO_DECRYPT) {
         conn->resume.ticket_failed = true;
         tlsl_told(conn, "ticket not opened", NULL, TLSLIFE_OUTCOME_TICKET);

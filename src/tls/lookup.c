@@ -667,6 +667,12 @@ static bool goes_into_memory(tlslife_conn *conn, const SSL_SESSION *session, boo
     return !*out_external;
 }
 
+/* tlsl_cache_removal: tells the trace of the connection whose session makes others go. */
+static void on_removed(void *conn, const SSL_SESSION *session, tlslife_outcome why) {
+    tlsl_told(conn, "evicted", session,
+              why == TLSLIFE_OUTCOME_EXPIRED ? (int)why : TLSLIFE_OUTCOME_NONE);
+}
+
 bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     session_name name;
     bool external = false;
@@ -678,7 +684,8 @@ bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     }
     tlslife_cache *cache = tlsl_context_session_cache(conn->origin, true);
     if (cache != NULL && goes_into_memory(conn, session, &external)) {
-        bool kept = tlsl_cache_keep(cache, &name.key, session, name.peer);
+        bool kept = tlsl_cache_keep_told(cache, &name.key, session, name.peer,
+                                         tlsl_traced(conn) ? on_removed : NULL, conn);
         tlsl_told(conn, kept ? "stored" : "not stored", session, TLSLIFE_OUTCOME_NONE);
     }
     return external;

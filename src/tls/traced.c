@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "tls/conn.h"
 #include "tls/context.h"
@@ -92,11 +93,16 @@ static uint64_t tag_of(const SSL_SESSION *session) {
     return tlsl_trace_tag(bytes, len);
 }
 
+static int64_t age_of(const SSL_SESSION *session) {
+    return session == NULL ? -1 : (int64_t)time(NULL) - (int64_t)SSL_SESSION_get_time(session);
+}
+
 void tlsl_traced_session(tlslife_conn *conn, const char *name, const SSL_SESSION *session,
                          int outcome) {
     tlsl_traced_add(conn, (tlslife_trace_event){.kind = TLSLIFE_TRACE_SESSION,
                                                 .name = name,
                                                 .value = tag_of(session),
+                                                .age_s = age_of(session),
                                                 .code = outcome});
 }
 
@@ -117,6 +123,7 @@ void tlsl_traced_after_end(tlslife_conn *conn, SSL_SESSION *session) {
                                          .conn = conn->traced->number,
                                          .server = conn->context->role == TLSLIFE_SERVER,
                                          .value = tag_of(session),
+                                         .age_s = age_of(session),
                                          .session = TLSLIFE_SESSION_BAD};
         tlsl_trace_add(conn->traced->trace, &bad);
     }

@@ -60,7 +60,7 @@ function members.handshake(event, into)
 end
 
 function members.session(event, into)
-    into.outcome = event.outcome
+    into.outcome, into.age = event.outcome, event.age
     into.tag = event.value ~= 0 and tag_of(event.value) or nil
 end
 

@@ -103,8 +103,9 @@ function writers.handshake(event)
 end
 
 function writers.session(event)
-    return ("session %s%s%s"):format(event.value ~= 0 and tag(event.value) .. " " or "", event.name,
-        event.outcome and ": " .. event.outcome or "")
+    return ("session %s%s%s%s"):format(event.value ~= 0 and tag(event.value) .. " " or "",
+        event.name, event.outcome and ": " .. event.outcome or "",
+        event.age and event.age > 0 and (", %d s old"):format(event.age) or "")
 end
 
 function writers.bytes(event) return ("%s %d bytes"):format(arrow(event), event.value) end
