@@ -84,6 +84,19 @@ static void test_queue(void) {
     CHECK_TEXT(err.message, "nothing was said");
 }
 
+/* As libssl 3.2 and later report a failure of the system: with the name of their function. */
+static void test_queue_of_system(void) {
+    tlslife_error err;
+    ERR_raise_data(ERR_LIB_SYS, EPIPE, "%s failure", __func__);
+    (void)tlsl_fail_openssl(&err, TLSLIFE_ERR_SYSTEM, "write failed");
+    CHECK_TEXT(err.message, "write failed: Broken pipe");
+    CHECK_TEXT(err.queue[0].data, "");
+    CHECK(err.system_errno == EPIPE);
+    ERR_raise_data(ERR_LIB_SYS, ENOENT, "calling fopen(%s)", "/x");
+    (void)tlsl_fail_openssl(&err, TLSLIFE_ERR_SYSTEM, "it failed");
+    CHECK_TEXT(err.message, "it failed: No such file or directory (calling fopen(/x))");
+}
+
 static void test_queue_kinds(void) {
     tlslife_error err;
     ERR_raise(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE);
@@ -325,6 +338,7 @@ int main(void) {
     test_long_message();
     test_system();
     test_queue();
+    test_queue_of_system();
     test_queue_kinds();
     test_words();
     test_options();

@@ -100,8 +100,7 @@ tlslife_status tlsl_fail_system(tlslife_error *err, int system_errno, const char
     return TLSLIFE_ERROR;
 }
 
-static void fill_entry(tlslife_error_entry *entry, unsigned long code, const char *data,
-                       int flags) {
+static void fill_entry(tlslife_error_entry *entry, unsigned long code, const char *data) {
     char text[SYSTEM_TEXT_MAX];
     const char *library = ERR_lib_error_string(code);
     const char *reason = ERR_SYSTEM_ERROR(code)
@@ -114,18 +113,32 @@ static void fill_entry(tlslife_error_entry *entry, unsigned long code, const cha
     entry->code = code;
     copy_line(entry->library, sizeof entry->library, library != NULL ? library : "unknown library");
     copy_line(entry->reason, sizeof entry->reason, reason);
-    copy_line(entry->data, sizeof entry->data,
-              (flags & ERR_TXT_STRING) != 0 && data != NULL ? data : "");
+    copy_line(entry->data, sizeof entry->data, data);
+}
+
+/*
+ * The oldest error of OpenSSL's queue, which is removed; 0: none. Where libssl 3.2 and later report
+ * a failure of the system they give the name of their own function as data, which tells a user
+ * nothing.
+ */
+static unsigned long take(const char **out_data) {
+    const char *function = NULL, *data = NULL;
+    int flags = 0;
+    unsigned long code = ERR_get_error_all(NULL, NULL, &function, &data, &flags);
+    bool text = code != 0 && (flags & ERR_TXT_STRING) != 0 && data != NULL;
+    size_t len = function == NULL ? 0 : strlen(function);
+    bool own_name = text && len > 0 && strncmp(data, function, len) == 0;
+    *out_data = text && !own_name ? data : "";
+    return code;
 }
 
 /* Empties OpenSSL's queue, into err if it is not NULL. */
 static void drain(tlslife_error *err) {
-    const char *data = NULL;
-    int flags = 0;
+    const char *data;
     unsigned long code;
-    while ((code = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
+    while ((code = take(&data)) != 0) {
         if (err != NULL && err->queue_len < TLSLIFE_ERROR_QUEUE_MAX) {
-            fill_entry(&err->queue[err->queue_len++], code, data, flags);
+            fill_entry(&err->queue[err->queue_len++], code, data);
         }
     }
 }
@@ -204,15 +217,13 @@ tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, co
 }
 
 void tlsl_errors_set_aside(tlsl_errors *aside) {
-    const char *data = NULL;
-    int flags = 0;
+    const char *data;
     unsigned long code;
     aside->len = 0;
-    while ((code = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
+    while ((code = take(&data)) != 0) {
         if (aside->len < TLSLIFE_ERROR_QUEUE_MAX) {
-            bool text = (flags & ERR_TXT_STRING) != 0 && data != NULL;
             aside->list[aside->len].code = code;
-            copy_line(aside->list[aside->len].data, sizeof aside->list[0].data, text ? data : "");
+            copy_line(aside->list[aside->len].data, sizeof aside->list[0].data, data);
             aside->len++;
         }
     }
