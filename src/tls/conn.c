@@ -67,18 +67,30 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, const char *how, t
     return conn;
 }
 
+/*
+ * Puts ssl before its first handshake. From libssl 3.2 on that needs memory, and libssl does not
+ * say that there was none: tlsl_conn_lost_records.
+ */
+static bool set_role(SSL *ssl, bool server) {
+    if (server) {
+        SSL_set_accept_state(ssl);
+    } else {
+        SSL_set_connect_state(ssl);
+    }
+    return SSL_in_before(ssl);
+}
+
 tlslife_conn *tlslife_conn_new(tlslife_context *context, tlslife_error *err) {
     if (tlsl_context_ready(context, err) != TLSLIFE_OK) {
         return NULL;
     }
     tlsl_errors_clear();
-    tlslife_conn *conn = wrap(context, SSL_new(context->ctx), "new", err);
-    if (conn != NULL && context->role == TLSLIFE_SERVER) {
-        SSL_set_accept_state(conn->ssl);
-    } else if (conn != NULL) {
-        SSL_set_connect_state(conn->ssl);
+    SSL *ssl = SSL_new(context->ctx);
+    if (ssl != NULL && !set_role(ssl, context->role == TLSLIFE_SERVER)) {
+        SSL_free(ssl);
+        ssl = NULL;
     }
-    return conn;
+    return wrap(context, ssl, "new", err);
 }
 
 tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err) {
@@ -256,6 +268,16 @@ static void hand_over_transport(SSL *to, const SSL *from) {
     }
 }
 
+/* SSL_dup, which sets the role of the copy, too: see set_role. */
+static SSL *dup_whole(SSL *ssl) {
+    SSL *copy = SSL_dup(ssl);
+    if (copy != NULL && !SSL_in_before(copy)) {
+        SSL_free(copy);
+        copy = NULL;
+    }
+    return copy;
+}
+
 /*
  * SSL_clear fails while a renegotiation is pending, and only the end of the renegotiation changes
  * that. A peer may ask for one and leave. So SSL_clear judges the session, the SSL is put before
@@ -265,12 +287,7 @@ static tlslife_status clear_by_copy(tlslife_conn *conn) {
     SSL *before = conn->ssl;
     tlsl_handshake_unhold(conn);
     SSL_clear(before);
-    if (SSL_is_server(before)) {
-        SSL_set_accept_state(before);
-    } else {
-        SSL_set_connect_state(before);
-    }
-    conn->ssl = SSL_dup(before);
+    conn->ssl = set_role(before, SSL_is_server(before)) ? dup_whole(before) : NULL;
     if (conn->ssl == NULL || !tlsl_conn_attach(conn->ssl, conn) || !copy_forgotten(conn, before)) {
         SSL_free(conn->ssl);
         conn->ssl = before;
@@ -291,9 +308,12 @@ static tlslife_status clear_ssl(tlslife_conn *conn) {
     if (hello_waits && refuse_suspended_hello(conn) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    return SSL_clear(conn->ssl) == 1
-               ? TLSLIFE_OK
-               : tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");
+    if (SSL_clear(conn->ssl) == 1) {
+        return TLSLIFE_OK;
+    }
+    bool as_before = SSL_renegotiate_pending(conn->ssl); /* in an SSL of the host's */
+    (void)tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");
+    return as_before ? TLSLIFE_ERROR : tlsl_conn_end(conn, TLSLIFE_ERROR);
 }
 
 tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
@@ -374,7 +394,7 @@ tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
         return tlslife_conn_up_ref(conn);
     }
     ERR_clear_error();
-    tlslife_conn *dup = wrap(conn->context, SSL_dup(conn->ssl), "dup", err);
+    tlslife_conn *dup = wrap(conn->context, dup_whole(conn->ssl), "dup", err);
     if (dup != NULL && !(copy_own(dup, conn) && copy_forgotten(dup, conn->ssl) &&
                          tlsl_verifies_name(SSL_get0_param(dup->ssl), SSL_get0_param(conn->ssl)))) {
         tlslife_conn_free(dup);

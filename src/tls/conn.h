@@ -232,6 +232,11 @@ tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status);
  * tlslife_conn_error gives its reason again.
  */
 tlslife_status tlsl_conn_final_status(tlslife_conn *conn);
+/*
+ * Whether libssl has failed to make what reads and writes records, and would crash in every call
+ * that uses it. SSL_clear makes it again, and SSL_free does without.
+ */
+bool tlsl_conn_lost_records(const tlslife_conn *conn);
 /* Another handshake may follow, so the final failure becomes one like any other. */
 void tlsl_conn_forget_end(tlslife_conn *conn);
 /* Writes a failure to the connection's error. Always TLSLIFE_ERROR. */

@@ -139,8 +139,13 @@ tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer
     return read_with(conn, SSL_peek_ex, buffer, buffer_len, out_read, "peek");
 }
 
+/* Whether libssl may be asked for records, and what it has of them may be told. */
+static bool has_records(const tlslife_conn *conn) {
+    return !awaits_answer(conn) && !tlsl_conn_lost_records(conn);
+}
+
 size_t tlslife_conn_pending(const tlslife_conn *conn) {
-    int pending = awaits_answer(conn) ? 0 : SSL_pending(conn->ssl);
+    int pending = has_records(conn) ? SSL_pending(conn->ssl) : 0;
     return tlsl_early_pending(conn) + (pending > 0 ? (size_t)pending : 0);
 }
 
@@ -148,7 +153,7 @@ size_t tlslife_conn_pending(const tlslife_conn *conn) {
 bool tlslife_conn_has_pending(const tlslife_conn *conn) {
     bool outside = conn->transport.outer != NULL && tlslife_conn_has_pending(conn->transport.outer);
     return tlsl_early_pending(conn) > 0 ||
-           (!awaits_answer(conn) && (SSL_has_pending(conn->ssl) || outside));
+           (has_records(conn) && (SSL_has_pending(conn->ssl) || outside));
 }
 
 bool tlslife_conn_drained(const tlslife_conn *conn) {

@@ -5,6 +5,7 @@
  * and the last one that did not. Neither is allocated before something fails, because an error is
  * larger than all else that a connection holds.
  */
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -44,6 +45,17 @@ tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status) {
 tlslife_status tlsl_conn_final_status(tlslife_conn *conn) {
     conn->failure.final_is_last = conn->final_status != TLSLIFE_OK;
     return (tlslife_status)conn->final_status;
+}
+
+/*
+ * From libssl 3.2 on SSL_clear frees the object that reads and writes records, and makes another.
+ * A handshake begins with it. Where memory is short there is no object any more, and SSL_pending,
+ * SSL_set_bio and their like use it without a look. The state of the SSL is then an error before
+ * the first message. A server whose peer's first bytes are no ClientHello has that state, too.
+ */
+bool tlsl_conn_lost_records(const tlslife_conn *conn) {
+    return conn->final_status == TLSLIFE_ERROR && SSL_get_state(conn->ssl) == TLS_ST_BEFORE &&
+           !SSL_in_before(conn->ssl);
 }
 
 void tlsl_conn_forget_end(tlslife_conn *conn) {

@@ -226,7 +226,9 @@ tlslife_status tlslife_conn_set_connection(tlslife_conn *conn, tlslife_conn *out
     if (bio == NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
     }
-    tlsl_transport_install(conn, bio, TLSL_NESTED);
+    if (tlsl_transport_install(conn, bio, TLSL_NESTED) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
     conn->transport.outer = tlslife_conn_up_ref(outer);
     conn->transport.part = part;
     outer->transport.inner = conn;

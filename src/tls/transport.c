@@ -38,6 +38,14 @@
 #define MEMORY_CAPACITY_MAX ((size_t)1024 * 1024 * 1024)
 #define ADDRESS_MAX 160 /* bytes of a peer's address in a trace */
 
+/* Whether the SSL takes other BIOs. */
+static bool takes_bios(const tlslife_conn *conn) {
+    bool takes = !tlsl_conn_lost_records(conn) || SSL_clear(conn->ssl) == 1;
+    tlsl_errors_clear();
+    return takes;
+}
+
+/* An SSL that cannot let its BIOs go has them until it is freed. */
 void tlsl_transport_drop(tlslife_conn *conn) {
     tlsl_dial_free(conn->transport.dial);
     conn->transport.dial = NULL;
@@ -49,7 +57,8 @@ void tlsl_transport_drop(tlslife_conn *conn) {
     if (conn->transport.kind == TLSL_FD) {
         tlsl_fd_forget_ssl(SSL_get_wbio(conn->ssl));
     }
-    if (conn->transport.kind != TLSL_NONE && conn->transport.kind != TLSL_FOREIGN) {
+    if (conn->transport.kind != TLSL_NONE && conn->transport.kind != TLSL_FOREIGN &&
+        takes_bios(conn)) {
         SSL_set_bio(conn->ssl, NULL, NULL);
     }
     if (conn->transport.outer != NULL) {
@@ -117,14 +126,19 @@ static void trace_transport(tlslife_conn *conn) {
     tlsl_traced_transport(conn, address);
 }
 
-void tlsl_transport_install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind) {
+tlslife_status tlsl_transport_install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind) {
     tlsl_transport_free(conn);
+    if (!takes_bios(conn)) {
+        BIO_free(bio);
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
+    }
     SSL_set_bio(conn->ssl, bio, bio);
     conn->transport.kind = (uint8_t)kind;
     tlsl_conn_set_waiting(conn, conn->blocking, conn->timeout_ms);
     if (tlsl_traced(conn)) {
         trace_transport(conn);
     }
+    return TLSLIFE_OK;
 }
 
 /* ---------------------------------------------------------------------------------- descriptors */
@@ -138,8 +152,7 @@ static tlslife_status use_fds(tlslife_conn *conn, int read_fd, int write_fd, boo
         }
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
     }
-    tlsl_transport_install(conn, bio, TLSL_FD);
-    return TLSLIFE_OK;
+    return tlsl_transport_install(conn, bio, TLSL_FD);
 }
 
 static tlslife_status check_fd(tlslife_conn *conn, int fd) {
@@ -333,11 +346,7 @@ tlslife_status tlslife_conn_dial(tlslife_conn *conn, const char *host, const cha
 
 static bool join(tlslife_conn *conn, tlsl_queue *in, tlsl_queue *out) {
     BIO *bio = tlsl_memory_bio(in, out);
-    if (bio == NULL) {
-        return false;
-    }
-    tlsl_transport_install(conn, bio, TLSL_MEMORY);
-    return true;
+    return bio != NULL && tlsl_transport_install(conn, bio, TLSL_MEMORY) == TLSLIFE_OK;
 }
 
 static tlslife_status check_capacity(tlslife_conn *conn, size_t *capacity) {

@@ -168,18 +168,40 @@ static bool is_half_closed(unsigned long code) {
     return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_PROTOCOL_IS_SHUTDOWN;
 }
 
+/*
+ * The session of a ticket that could not be read to its end, because memory is short. It has the
+ * ticket, but perhaps no id, and not its own secret, so that each server would refuse it. libssl
+ * makes the session bad by its id, as it sends an alert; but not if there is no id, and not after
+ * our close_notify, when it sends none.
+ */
+static void spoil_session(const tlslife_conn *conn) {
+    SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    unsigned id_len = 0;
+    if (SSL_get_state(conn->ssl) != TLS_ST_CR_SESSION_TICKET ||
+        strcmp(SSL_state_string(conn->ssl), "SSLERR") != 0 || session == NULL ||
+        session == conn->resume.offered_session || !SSL_SESSION_is_resumable(session)) {
+        return;
+    }
+    (void)SSL_SESSION_get_id(session, &id_len);
+    if (id_len > 0 || SSL_SESSION_set1_id(session, (const unsigned char *)"", 1) == 1) {
+        SSL_CTX_remove_session(conn->origin->ctx, session);
+    }
+}
+
 static tlslife_status conclude(tlslife_conn *conn, int system_errno, const char *verb) {
     unsigned long code = ERR_peek_error();
     bool ended = code == 0 ? system_errno == 0
                            : ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING &&
                                  ERR_GET_LIB(code) == ERR_LIB_SSL;
-    if (code == 0 && SSL_in_init(conn->ssl) && !SSL_want_write(conn->ssl) &&
-        SSL_pending(conn->ssl) > 0) { /* whatever errno an earlier call has left */
+    /* Whatever errno an earlier call has left. */
+    if (code == 0 && SSL_in_init(conn->ssl) && SSL_get_state(conn->ssl) != TLS_ST_BEFORE &&
+        !SSL_want_write(conn->ssl) && SSL_pending(conn->ssl) > 0) {
         /* libssl cannot go on in a renegotiation before the data that came meanwhile are read. */
         return tlsl_conn_fail(conn, TLSLIFE_ERR_TLS,
                               "%s in a renegotiation met data of the peer: read them first", verb);
     }
-    if ((code == 0 || ended) && tlsl_outer_status(conn) != TLSLIFE_OK) {
+    bool by_transport = code == 0 || ended || ERR_SYSTEM_ERROR(code);
+    if (by_transport && tlsl_outer_status(conn) != TLSLIFE_OK) {
         ERR_clear_error();
         tlsl_outer_explain(conn, verb);
     } else {
@@ -188,6 +210,7 @@ static tlslife_status conclude(tlslife_conn *conn, int system_errno, const char 
     if (is_half_closed(code)) {
         return TLSLIFE_ERROR;
     }
+    spoil_session(conn);
     return tlsl_conn_end(conn, ended ? TLSLIFE_TRUNCATED : TLSLIFE_ERROR);
 }
 
