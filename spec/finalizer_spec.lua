@@ -43,6 +43,10 @@ local function fresh_client()
     return pair.client():connection()
 end
 
+local function listener()
+    return assert(tls.listen("127.0.0.1", 0))
+end
+
 -- what is made, the method, its arguments
 local calls = {
     { "connection", fresh_client, "dup" },
@@ -83,9 +87,13 @@ local calls = {
     { "cache", function() return assert(tls.cache {}) end, "get", "an id" },
     { "cache", function() return assert(tls.cache {}) end, "export",
         tls.keyring { ("k"):rep(32) } },
-    { "listener", function() return assert(tls.listen("127.0.0.1", 0)) end, "accept", pair.server(),
-        0 },
-    { "listener", function() return assert(tls.listen("127.0.0.1", 0)) end, "port" },
+    { "listener", listener, "accept", pair.server(), 0 },
+    { "listener", listener, "port" },
+    { "listener", listener, "addresses" },
+    { "listener", listener, "set_proxy_protocol", true, { "127.0.0.1" } },
+    { "listener", function() return assert(tls.listen { "127.0.0.1:0", "127.0.0.2:0" }) end,
+        "split" },
+    { "trace", function() return tls.trace {} end, "next" },
 }
 
 describe("a finalizer that frees an object while its method runs", function()

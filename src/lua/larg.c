@@ -155,6 +155,8 @@ static int compare_strings(const void *a, const void *b) {
 
 const char *const *tlb_sorted_keys(lua_State *L, int idx, const char *what, size_t *out_len) {
     size_t len = count_pairs(L, idx, what), n = 0;
+    lua_createtable(L, (int)len, 0); /* keeps the keys, which a finalizer may remove later */
+    int kept = lua_gettop(L);
     const char **keys = tlb_array(L, len + 1, sizeof *keys);
     for (lua_pushnil(L); lua_next(L, idx);) {
         lua_pop(L, 1);
@@ -163,6 +165,8 @@ const char *const *tlb_sorted_keys(lua_State *L, int idx, const char *what, size
         }
         keys[n] = listed_string(L, what, "key", (lua_Integer)n + 1);
         n++;
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, kept, (lua_Integer)n);
     }
     qsort(keys, n, sizeof *keys, compare_strings);
     *out_len = n;

@@ -249,8 +249,11 @@ static unsigned proxy_versions(lua_State *L, int idx) {
     return text[1] == '1' ? TLSLIFE_PROXY_V1 : TLSLIFE_PROXY_V2;
 }
 
-/* Expects the protocol at index versions from the list of proxies at index sources. */
-static void expect_proxies(lua_State *L, tlslife_listener *listener, int versions, int sources) {
+/*
+ * Has the listener at index self expect the protocol at index versions from the list of proxies at
+ * index sources. A finalizer may close the listener while the list is read.
+ */
+static void expect_proxies(lua_State *L, int self, int versions, int sources) {
     tlslife_error err;
     size_t len = 0;
     const char *const *list = NULL;
@@ -258,14 +261,16 @@ static void expect_proxies(lua_State *L, tlslife_listener *listener, int version
     if (wanted != 0) {
         list = tlb_string_list(L, sources, "option 'proxy_from'", &len);
     }
+    tlslife_listener *listener = tlb_check(L, self, &tlb_listener_type, NULL)->object;
     if (tlslife_listener_set_proxy_protocol(listener, wanted, list, len, &err) != TLSLIFE_OK) {
         tlb_raise(L, &err, NULL);
     }
 }
 
 static int listener_set_proxy_protocol(lua_State *L) {
+    self_listener(L);
     lua_settop(L, 3);
-    expect_proxies(L, self_listener(L), 2, 3);
+    expect_proxies(L, 1, 2, 3);
     return 0;
 }
 
@@ -329,10 +334,13 @@ static tlslife_listener *open_all(const char *const *addresses, size_t len,
 static bool listen_on_list(lua_State *L, const listen_options *options, tlslife_error *err) {
     size_t len = 0;
     luaL_argcheck(L, lua_isnoneornil(L, 2), 2, "each address of a list names its own port");
+    tlb_new(L, &tlb_listener_type);
+    int made = lua_gettop(L);
+    /* Last, since a finalizer may take strings out of the list. */
     const char *const *addresses = tlb_string_list(L, 1, "listen", &len);
     luaL_argcheck(L, len > 0, 1, "no address");
-    tlb_new(L, &tlb_listener_type);
     tlslife_listener *listener = open_all(addresses, len, options, err);
+    lua_settop(L, made);
     if (listener) {
         tlb_fill(L, &tlb_listener_type, listener);
     }
@@ -369,7 +377,7 @@ int tlb_listen(lua_State *L) {
         int self = lua_gettop(L);
         lua_getfield(L, 3, "proxy_protocol");
         lua_getfield(L, 3, "proxy_from");
-        expect_proxies(L, tlb_check(L, self, &tlb_listener_type, NULL)->object, self + 1, self + 2);
+        expect_proxies(L, self, self + 1, self + 2);
         lua_settop(L, self);
     }
     return 1;
