@@ -43,6 +43,18 @@ return function()
             report.successesCount - passed_before, require "system".monotime() - began))
     end
 
+    local pending_test = report.basePending
+
+    -- All of a file is pending where what it is made of asks for a module that is not there.
+    function report.basePending(element, parent, message, trace)
+        if element.descriptor == "it" then
+            return pending_test(element, parent, message, trace)
+        end
+        report.pendingsCount = report.pendingsCount + 1
+        describe(element, "pending", type(message) == "table" and message.message or message)
+        return nil, true
+    end
+
     function report.testEnd(element, _, status)
         local waiting = status == "pending" and report.pendings[#report.pendings]
         if waiting then

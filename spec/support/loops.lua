@@ -37,44 +37,48 @@ add {
 
 -- --------------------------------------------------------------------------------------------- luv
 
-local uv = require "luv"
-require "tlslife.wait.luv"
+local clock = require "system".monotime
+local has_luv, uv = pcall(require, "luv")
+if has_luv then require "tlslife.wait.luv" end
 
-local live = 0
-
-add {
-    name = "luv",
-    yields = true,
-    spawn = function(f)
-        live = live + 1
-        coroutine.wrap(function()
-            f()
-            live = live - 1
-        end)()
-    end,
-    run = function()
-        local timer, late = uv.new_timer(), false
-        uv.update_time() -- it may be as old as the loop's last turn, and timers begin there
-        timer:start(TIME * 1000, 0, function() late = true end)
-        timer:unref()
-        while live > 0 and not late and uv.run "once" do end
-        timer:close()
-        uv.run "nowait"
-        local left = live
-        live = 0
-        if left > 0 then
-            error(late and "the time is up" or "coroutines wait, and the loop has nothing to do")
-        end
-    end,
-    sleep = function(seconds)
-        local co, timer = coroutine.running(), uv.new_timer()
-        timer:start(math.ceil(seconds * 1000), 0, function()
+local function add_luv()
+    local live = 0
+    add {
+        name = "luv",
+        yields = true,
+        spawn = function(f)
+            live = live + 1
+            coroutine.wrap(function()
+                f()
+                live = live - 1
+            end)()
+        end,
+        run = function()
+            local timer, late = uv.new_timer(), false
+            uv.update_time() -- it may be as old as the loop's last turn, and timers begin there
+            timer:start(TIME * 1000, 0, function() late = true end)
+            timer:unref()
+            while live > 0 and not late and uv.run "once" do end
             timer:close()
-            assert(coroutine.resume(co))
-        end)
-        coroutine.yield()
-    end,
-}
+            uv.run "nowait"
+            local left = live
+            live = 0
+            if left > 0 then
+                error(late and "the time is up" or "coroutines wait, and the loop has nothing to do")
+            end
+        end,
+        sleep = function(seconds)
+            local co, timer = coroutine.running(), uv.new_timer()
+            timer:start(math.ceil(seconds * 1000), 0, function()
+                timer:close()
+                assert(coroutine.resume(co))
+            end)
+            coroutine.yield()
+        end,
+    }
+end
+
+if has_luv then add_luv() end
 
 -- ------------------------------------------------------------------------------- cqueues and copas
 
@@ -93,8 +97,8 @@ local function add_stepped(name, start, step, sleep)
             end)
         end,
         run = function()
-            local deadline = uv.hrtime() + TIME * 1e9
-            while left > 0 and uv.hrtime() < deadline do step(0.5) end
+            local deadline = clock() + TIME
+            while left > 0 and clock() < deadline do step(0.5) end
             local hanging = left
             left = 0
             if hanging > 0 then error "the time is up" end
@@ -120,7 +124,7 @@ if copas then add_stepped("copas", copas.addthread, copas.step, copas.sleep) end
 
 --- Seconds, of a clock that only goes on.
 function loops.now()
-    return uv.hrtime() / 1e9
+    return clock()
 end
 
 --- Runs main(spawn, sleep) and all that it spawns; raises the first error of any of them.
