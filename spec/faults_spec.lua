@@ -9,7 +9,9 @@ local tls = require "tlslife"
 
 local SECRET = ("s"):rep(32)
 local DEADLINE = 0.2 -- seconds, of one lookup
-local SLACK = 0.3 -- of a machine that is busy, with sanitizers
+-- Where an answer must come at once the deadline is longer than what a hang is told by, since the
+-- machine may be busy.
+local HANG, LATE = 20, 30
 
 -- A small Redis of its own that reads from a file, at each command, how it shall misbehave, and
 -- says what it did. Its second port is one whose queue is full: who connects hears nothing.
@@ -146,15 +148,15 @@ local function elsewhere(client, version)
 end
 
 -- Visits, each with the session of the last, until one is resumed.
-local function recovers(client, server, seconds)
+local function recovers(client, server)
     local before, session = process.now(), nil
-    while process.now() - before < seconds do
+    while process.now() - before < HANG do
         local word, taken = visit(client, server, session)
         if word == "resumed" then return end
         session = taken
         process.sleep(0.02)
     end
-    error(("nothing resumes within %g s"):format(seconds), 2)
+    error(("nothing resumes within %g s"):format(HANG), 2)
 end
 
 local function start_redis(port, ...)
@@ -203,7 +205,8 @@ if pcall(tls.redis) then -- hiredis is optional
             for _, fault in ipairs(FAULTS) do
                 local kind, expected, counter, count, waits = table.unpack(fault)
                 it(("that misbehaves (%s) costs a full handshake"):format(kind), function()
-                    local server, cache = server_of(redis {port = faulty_port}, version)
+                    local server, cache = server_of(redis {port = faulty_port,
+                        timeout = waits and DEADLINE or LATE}, version)
                     local session = elsewhere(client, version)
                     behave(kind)
                     local word, _, took = visit(client, server, session)
@@ -215,10 +218,10 @@ if pcall(tls.redis) then -- hiredis is optional
                     assert.equal(1, cache:stats().misses)
                     assert.equal(0, cache:stats().hits)
                     assert.equal(1, times(kind, "GET"))
-                    assert(took < (waits and DEADLINE or 0) + SLACK, ("%g s"):format(took))
+                    assert(took < HANG, ("%g s"):format(took))
                     assert(not waits or took > DEADLINE * 0.8, ("only %g s"):format(took))
                     behave "well"
-                    recovers(client, server, 2)
+                    recovers(client, server)
                 end)
             end
 
@@ -227,28 +230,28 @@ if pcall(tls.redis) then -- hiredis is optional
                 local word, _, took = visit(client, server, elsewhere(client, version))
                 assert.equal("store", word)
                 assert.equal(1, cache:stats().store_errors)
-                assert(took > DEADLINE * 0.8 and took < DEADLINE + SLACK, ("%g s"):format(took))
+                assert(took > DEADLINE * 0.8 and took < HANG, ("%g s"):format(took))
             end)
 
             it("that is killed and started again is used again", function()
                 local port = process.free_port()
-                local server, cache = server_of(redis {port = port}, version)
+                local server, cache = server_of(redis {port = port, timeout = LATE}, version)
                 local word, _, took = visit(client, server, elsewhere(client, version))
                 assert.equal("store", word)
-                assert(took < SLACK, ("refused after %g s"):format(took))
+                assert(took < HANG, ("refused after %g s"):format(took))
                 local errors = cache:stats().store_errors
                 assert.is_true(errors >= 1)
                 local real = start_redis(port)
-                recovers(client, server, 2)
+                recovers(client, server)
                 local session = select(2, visit(client, server))
                 real:stop()
                 word, session, took = visit(client, server, session)
                 assert.equal("store", word)
                 assert.is_true(cache:stats().store_errors > errors)
-                assert(took < SLACK, ("refused after %g s"):format(took))
+                assert(took < HANG, ("refused after %g s"):format(took))
                 assert.equal("store", (visit(client, server, session)))
                 real = start_redis(port)
-                recovers(client, server, 2)
+                recovers(client, server)
                 real:stop()
             end)
 
@@ -256,19 +259,33 @@ if pcall(tls.redis) then -- hiredis is optional
                 local port = process.free_port()
                 local real = start_redis(port, "--requirepass", "right")
                 for _, password in ipairs {"wrong", false} do
-                    local server, cache =
-                        server_of(redis {port = port, password = password or nil}, version)
+                    local server, cache = server_of(redis {port = port, timeout = LATE,
+                        password = password or nil}, version)
                     local word, _, took = visit(client, server, elsewhere(client, version))
                     assert.equal("store", word)
                     assert.is_true(cache:stats().store_errors >= 1)
-                    assert(took < SLACK, ("%g s"):format(took))
+                    assert(took < HANG, ("%g s"):format(took))
                 end
-                recovers(client, (server_of(redis {port = port, password = "right"}, version)), 1)
+                recovers(client, (server_of(redis {port = port, password = "right"}, version)))
                 real:stop()
             end)
 
             it("makes no other connection wait", function()
-                local patience = 1 -- two handshakes of a busy machine take less than half of it
+                local server = server_of(redis {port = faulty_port, timeout = LATE}, version)
+                local session = elsewhere(client, version)
+                behave "mute"
+                local conn, peer = pair.join {client = client, server = server, session = session}
+                conn:connect()
+                expect.word("want_session", peer:accept())
+                assert.equal("not_offered", (visit(client, server)))
+                assert.not_equal("resumed", (visit(client, pair.server {max_version = version})))
+                expect.word("want_session", peer:accept()) -- the others have not waited for it
+                conn:free()
+                peer:free()
+            end)
+
+            it("makes a connection wait for the store's timeout, and no longer", function()
+                local patience = 0.3
                 local store = redis {port = faulty_port, timeout = patience}
                 local server, cache = server_of(store, version)
                 local session = elsewhere(client, version)
@@ -277,25 +294,21 @@ if pcall(tls.redis) then -- hiredis is optional
                 local before = process.now()
                 conn:connect()
                 expect.word("want_session", peer:accept())
-                assert.equal("not_offered", (visit(client, server)))
-                assert.not_equal("resumed", (visit(client, pair.server {max_version = version})))
-                expect.word("want_session", peer:accept())
-                assert(process.now() - before < patience / 2, "the others waited, too")
                 local word
                 repeat
                     local fd, writing, timeout = store:wait()
                     assert.equal("integer", math.type(fd))
                     assert.equal("boolean", type(writing))
-                    assert(timeout > 0 and timeout <= patience, timeout)
+                    assert(timeout >= 0 and timeout <= patience, timeout)
                     process.sleep(math.min(timeout, 0.02))
                     store:pump()
                     word = select(2, peer:accept())
-                until word ~= "want_session" or process.now() - before > 5
+                until word ~= "want_session" or process.now() - before > HANG
                 local took = process.now() - before
                 pair.drive(conn, peer)
                 assert.equal("store", peer:resumption())
                 assert.equal(1, cache:stats().store_errors)
-                assert(took > patience * 0.8 and took < patience + SLACK, ("%g s"):format(took))
+                assert(took > patience * 0.8 and took < HANG, ("%g s"):format(took))
                 assert.equal("late", pair.send(conn, peer, "late"))
                 pair.finish(conn, peer)
             end)
@@ -304,15 +317,17 @@ if pcall(tls.redis) then -- hiredis is optional
 
     it("a Redis that keeps failing is not asked for a while", function()
         local client = pair.client {max_version = "TLSv1.2"}
-        local server, cache = server_of(redis {port = faulty_port, timeout = 0.1}, "TLSv1.2")
+        local patience = 0.5
+        local server, cache = server_of(redis {port = faulty_port, timeout = patience}, "TLSv1.2")
         local session = elsewhere(client, "TLSv1.2")
         behave "mute"
         local before, quick, slow = process.now(), 0, 0
-        while quick < 10 and process.now() - before < 6 do
+        while quick < 10 and process.now() - before < 2 * HANG do
             local word, _, took = visit(client, server, session)
             assert.equal("store", word)
-            assert(took < 0.1 + SLACK, ("%g s"):format(took))
-            if took < 0.05 then quick = quick + 1 else quick, slow = 0, slow + 1 end
+            assert(took < HANG, ("%g s"):format(took))
+            -- one that has asked the store waits as long as it may
+            if took < patience * 0.8 then quick = quick + 1 else quick, slow = 0, slow + 1 end
             -- longer than the pauses after the first failures
             if quick > 0 and quick < 10 then process.sleep(0.02) end
         end
@@ -323,7 +338,7 @@ if pcall(tls.redis) then -- hiredis is optional
         visit(client, server, session)
         assert.equal(asked, times("mute", "GET"))
         behave "well"
-        recovers(client, server, 4)
+        recovers(client, server)
     end)
 end
 
@@ -379,10 +394,10 @@ describe("a store in shared memory", function()
                 for _, session in ipairs(sessions) do
                     local word, _, took = visit(client, server, session)
                     assert(word == "not_cached" or word == "store", word)
-                    assert(took < SLACK, ("%g s"):format(took))
+                    assert(took < HANG, ("%g s"):format(took))
                 end
                 assert.equal(8, cache:stats().misses)
-                recovers(client, server, 2)
+                recovers(client, server)
             end
         end)
     end
