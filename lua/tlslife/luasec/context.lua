@@ -272,18 +272,19 @@ function context.setdane(ctx, ...)
     return true
 end
 
-function context.setpskcb(ctx, callback)
-    local s = check(ctx, "setpskcb")
-    s.psk = callback
-    changed(s)
-    return true
+for _, name in ipairs {"setclientpskcb", "setserverpskcb"} do
+    context[name] = function(ctx, callback)
+        local s = check(ctx, name)
+        s.psk = callback
+        changed(s)
+        return true
+    end
 end
 
-context.setclientpskcb, context.setserverpskcb = context.setpskcb, context.setpskcb
-
 function context.setpskhint(ctx, hint)
-    check(ctx, "setpskhint")
-    check_string(hint, 2, "setpskhint")
+    local s = check(ctx, "setpskhint")
+    s.options.psk_identity_hint = check_string(hint, 2, "setpskhint")
+    changed(s)
     return true
 end
 

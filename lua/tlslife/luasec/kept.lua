@@ -20,6 +20,7 @@ local by_key, len = {}, 0
 local function text_of(value)
     local kind = type(value)
     if kind == "table" then
+        if getmetatable(value) then return nil end -- it may say other things each time
         local parts = {}
         for i, part in ipairs(value) do
             parts[i] = text_of(part)
@@ -32,6 +33,7 @@ local function text_of(value)
 end
 
 local function key_of(parameters)
+    if getmetatable(parameters) then return nil end
     local parts = {}
     for _, name in ipairs(PARAMETERS) do
         local value = parameters[name]

@@ -64,8 +64,9 @@ local function set_alpn(s, value)
 end
 
 local function set_psk(s, value)
-    if type(value) == "table" then
-        value = type(value.hint) == "string" and value.callback
+    if type(value) == "table" and s.mode == "server" then
+        s.options.psk_identity_hint = type(value.hint) == "string" and value.hint or nil
+        value = s.options.psk_identity_hint and value.callback
     end
     if type(value) ~= "function" then return nil, "invalid PSK configuration" end
     s.psk = value
@@ -88,12 +89,17 @@ local PARAMETERS <const> = {
         function(ctx, _, value) return context.setoptions(ctx, table.unpack(list(value))) end},
     {"depth", function(ctx, _, value) return context.setdepth(ctx, value) end},
     {"dhparam", function(_, s, value) return set_dhparam(s, value) end},
+    {"curveslist", function(ctx, _, value) return context.setcurveslist(ctx, value) end},
+    {"curve", function(ctx, s, value)
+        return s.options.groups ~= nil or context.setcurve(ctx, value) -- the list comes first
+    end},
     {"verifyext",
         function(ctx, _, value) return contexts.setverifyext(ctx, table.unpack(list(value))) end},
     {"alpn", function(_, s, value) return set_alpn(s, value) end},
     {"psk", function(_, s, value) return set_psk(s, value) end},
     {"dane", function(ctx, _, value)
-        return context.setdane(ctx, table.unpack(type(value) == "table" and value or {}))
+        context.setdane(ctx, table.unpack(type(value) == "table" and value or {}))
+        return true -- a flag that there is not says nothing in LuaSec either
     end},
 }
 
@@ -105,8 +111,6 @@ local function set_parameters(ctx, s, parameters)
             if not ok then return nil, message end
         end
     end
-    if parameters.curveslist then return context.setcurveslist(ctx, parameters.curveslist) end
-    if parameters.curve then return context.setcurve(ctx, parameters.curve) end
     return true
 end
 
