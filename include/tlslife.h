@@ -110,7 +110,8 @@ typedef enum tlslife_status {
     TLSLIFE_TRUNCATED,        /* the stream ended without close_notify; it may have been cut */
     /* The deadline passed. The connection is as it was, and the call may be made again. */
     TLSLIFE_TIMEOUT,
-    TLSLIFE_UNSENT            /* close: the transport is gone, and our close_notify was not sent */
+    TLSLIFE_UNSENT,           /* close: the transport is gone, and our close_notify was not sent */
+    TLSLIFE_WANT_PSK          /* a TLS 1.2 client waits for tlslife_conn_answer_psk */
 } tlslife_status;
 
 /* The stable word for a status: "ok", "error", "want_read" and so on. Never NULL. */
@@ -292,7 +293,8 @@ enum { /* the questions of a handshake, a mask for tlslife_context_set_questions
     TLSLIFE_ASK_HELLO = 1,       /* server: which context serves this ClientHello? */
     TLSLIFE_ASK_CERTIFICATE = 2, /* which certificate shall we present? */
     TLSLIFE_ASK_VERIFY = 4,      /* is a peer acceptable that the built-in verification accepted? */
-    TLSLIFE_ASK_VERIFY_ALL = 8   /* is a peer acceptable, accepted or not? The answer decides. */
+    TLSLIFE_ASK_VERIFY_ALL = 8,  /* is a peer acceptable, accepted or not? The answer decides. */
+    TLSLIFE_ASK_PSK = 16         /* server, TLS 1.2: what is the key of this identity? */
 };
 
 enum { /* protocol versions, as on the wire */
@@ -720,8 +722,8 @@ TLSLIFE_API tlslife_status tlslife_context_set_post_handshake_auth(tlslife_conte
 TLSLIFE_API void tlslife_context_set_timeout_ms(tlslife_context *context, int timeout_ms);
 
 /*
- * Sets which questions suspend the handshake, a mask of TLSLIFE_ASK_*. The default is 0. HELLO is
- * for servers only.
+ * Sets which questions suspend the handshake, a mask of TLSLIFE_ASK_*. The default is 0. HELLO and
+ * PSK are for servers only.
  */
 TLSLIFE_API tlslife_status tlslife_context_set_questions(tlslife_context *context,
     unsigned questions, tlslife_error *err);
@@ -1314,6 +1316,23 @@ TLSLIFE_API size_t tlslife_conn_ca_names_len(tlslife_conn *conn);
 
 /* One of these names (RFC 2253), lent until the next call, or NULL past the end. */
 TLSLIFE_API const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index);
+
+/*
+ * The identity that a PSK has: while WANT_PSK waits, what the client has named, and when the
+ * handshake is done, that of the PSK which was used. Lent until the next call, or NULL.
+ * Source: SSL_get_psk_identity(3).
+ */
+TLSLIFE_API const char *tlslife_conn_psk_identity(const tlslife_conn *conn);
+
+/*
+ * Answers WANT_PSK, by the key of the identity, 1..256 bytes, which is copied, and wiped with the
+ * connection. Without one (NULL) the client gets the alert unknown_psk_identity. The question is
+ * asked in a first handshake of TLS 1.2 or older, about an identity that the context does not know.
+ * In TLS 1.3 the identities are in the ClientHello: answer WANT_HELLO by a context that has the key.
+ * A transport that is the host's own BIO asks nothing: no key is known there.
+ */
+TLSLIFE_API tlslife_status tlslife_conn_answer_psk(tlslife_conn *conn, const unsigned char *key,
+    size_t key_len);
 
 /*
  * Answers WANT_VERIFY: accepts or refuses the peer.

@@ -19,7 +19,7 @@ local TOLD = {
     ocsp_response = "maybe",
     ticket_data = "maybe", signature_algorithm = "maybe", peer_signature_algorithm = "maybe",
     ca_names = "maybe", extended_master_secret = "always", hello_retry = "always",
-    secure_renegotiation = "always", psk_identity_hint = "maybe",
+    secure_renegotiation = "always", psk_identity_hint = "maybe", psk_identity = "maybe",
 }
 local OTHERS = {
     "blocking", "context", "early", "early_data_status", "error", "events", "fd", "get_shutdown",

@@ -18,8 +18,8 @@
 -- elsewhere it would wait. One coroutine may read while another writes; a second reader or writer
 -- gets "busy". "canceled" means that another coroutine closed, freed, cleared or canceled the
 -- connection, or gave it another transport, while this one waited.
--- A hook (on_hello, on_certificate, on_verify) and the functions of a store may yield. While a hook
--- or a lookup has yielded, another call on the same connection gets "busy".
+-- A hook (on_hello, on_certificate, on_verify, on_psk) and the functions of a store may yield.
+-- While a hook or a lookup has yielded, another call on the same connection gets "busy".
 -- "want_session" comes only from a connection that does not block: the handshake waits for its
 -- cache's store. Watch what Store:wait() says, call Store:pump(), and make the call again.
 --
@@ -114,6 +114,17 @@ local tlslife = {}
 ---@alias tlslife.OnVerify
 ---| fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean, string?
 
+---Gives the key of the identity that a client of TLS 1.2 has named, 1..256 bytes; nil where there is
+---none, upon which the client gets the alert unknown_psk_identity; or false and an alert. In TLS 1.3
+---the identities are in the ClientHello: on_hello returns a context with the key.
+---@alias tlslife.OnPsk
+---| fun(conn: tlslife.Connection, asked: tlslife.PskQuestion): string|false|nil, string?
+
+---What on_psk is told.
+---@class tlslife.PskQuestion
+---@field identity string
+---@field server_name string?
+
 ---A source of certificates, keys or CRLs is a file's name, a URI, or the text itself (PEM has
 ---"-----BEGIN" in it, DER begins with a SEQUENCE). It may be PEM, DER, PKCS#12 or PKCS#7.
 ---@class tlslife.ContextOptions
@@ -197,6 +208,8 @@ local tlslife = {}
 ---verify result. A resumed TLS 1.2 client and a resumed server get no alert and no close_notify.
 ---May yield
 ---@field on_verify tlslife.OnVerify?
+---server, TLS 1.2: gives the key of an identity that is not in psk; see tlslife.OnPsk
+---@field on_psk tlslife.OnPsk?
 ---with on_verify: also for peers that the built-in verification refused; the hook decides
 ---@field verify_all boolean?
 
@@ -1174,6 +1187,11 @@ function Connection:num_renegotiations() end
 ---The protocol that was agreed on.
 ---@return string?
 function Connection:alpn() end
+
+---The identity of the PSK that was used, or that on_psk is asked about.
+---Source: SSL_get_psk_identity(3).
+---@return string?
+function Connection:psk_identity() end
 
 ---The hint by which a server of TLS 1.2 says which PSK it expects.
 ---Source: SSL_get_psk_identity_hint(3).

@@ -295,6 +295,10 @@ CALL(tlslife_conn_answer_certificate) {
     (void)tlslife_conn_answer_certificate(h->own->client, h->client);
 }
 
+CALL(tlslife_conn_answer_psk) {
+    (void)tlslife_conn_answer_psk(h->own->server, (const unsigned char *)"key", 3);
+}
+
 CALL(tlslife_conn_answer_verify) {
     (void)tlslife_conn_answer_verify(either(h), pick(h, 8) != 0);
 }
@@ -559,6 +563,7 @@ PLAIN(tlslife_conn_extended_master_secret)
 PLAIN(tlslife_conn_hello_retry)
 PLAIN(tlslife_conn_secure_renegotiation)
 PLAIN(tlslife_conn_num_renegotiations)
+PLAIN(tlslife_conn_psk_identity)
 PLAIN(tlslife_conn_psk_identity_hint)
 PLAIN(tlslife_conn_server_name)
 PLAIN(tlslife_conn_verify_result)
@@ -674,6 +679,7 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_handshake),
     CONN(tlslife_conn_answer_hello),
     CONN(tlslife_conn_answer_certificate),
+    CONN(tlslife_conn_answer_psk),
     CONN(tlslife_conn_answer_verify),
     CONN(tlslife_conn_refuse),
     CONN(tlslife_conn_ca_name),
@@ -754,6 +760,7 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_hello_retry),
     CONN(tlslife_conn_secure_renegotiation),
     CONN(tlslife_conn_num_renegotiations),
+    CONN(tlslife_conn_psk_identity),
     CONN(tlslife_conn_psk_identity_hint),
     CONN(tlslife_conn_server_name),
     CONN(tlslife_conn_verify_result),

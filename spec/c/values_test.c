@@ -118,6 +118,7 @@ static void test_words(void) {
     CHECK_TEXT(tlslife_status_name(TLSLIFE_OK), "ok");
     CHECK_TEXT(tlslife_status_name(TLSLIFE_WANT_CERTIFICATE), "want_certificate");
     CHECK_TEXT(tlslife_status_name(TLSLIFE_TIMEOUT), "timeout");
+    CHECK_TEXT(tlslife_status_name(TLSLIFE_WANT_PSK), "want_psk");
     CHECK(tlslife_status_name((tlslife_status)99) != NULL);
     CHECK_TEXT(tlslife_error_kind_name(TLSLIFE_ERR_RESOLVE), "resolve");
     CHECK_TEXT(tlslife_error_kind_name(TLSLIFE_ERR_MEMORY), "memory");

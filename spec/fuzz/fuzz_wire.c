@@ -62,7 +62,7 @@ static tlslife_context *new_context(unsigned config, bool server) {
         /* A server that sees no certificate has no peer to ask about. */
         bool verifies = !server || (config & BOTH_SHOW) != 0;
         unsigned questions = TLSLIFE_ASK_CERTIFICATE;
-        questions |= server ? TLSLIFE_ASK_HELLO : 0;
+        questions |= server ? TLSLIFE_ASK_HELLO | TLSLIFE_ASK_PSK : 0;
         questions |= verifies ? TLSLIFE_ASK_VERIFY_ALL : 0;
         must(tlslife_context_set_questions(context, questions, NULL) == TLSLIFE_OK);
     }
@@ -153,7 +153,7 @@ static void learn(scene *s) {
 /* Answers what was asked. false: nothing was. */
 static bool answered(tlslife_conn *conn, tlslife_status status, unsigned how) {
     if (status != TLSLIFE_WANT_HELLO && status != TLSLIFE_WANT_CERTIFICATE &&
-        status != TLSLIFE_WANT_VERIFY) {
+        status != TLSLIFE_WANT_VERIFY && status != TLSLIFE_WANT_PSK) {
         return false;
     }
     if (how % 8 == 7) {
@@ -161,6 +161,8 @@ static bool answered(tlslife_conn *conn, tlslife_status status, unsigned how) {
     } else if (status == TLSLIFE_WANT_HELLO) {
         must(tlslife_conn_hello(conn) != NULL);
         must(tlslife_conn_answer_hello(conn, NULL) == TLSLIFE_OK);
+    } else if (status == TLSLIFE_WANT_PSK) {
+        must(tlslife_conn_answer_psk(conn, (const unsigned char *)"key", 3) == TLSLIFE_OK);
     } else if (status == TLSLIFE_WANT_CERTIFICATE) {
         must(tlslife_conn_answer_certificate(conn, NULL) == TLSLIFE_OK);
     } else {

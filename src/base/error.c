@@ -254,6 +254,7 @@ const char *tlslife_status_name(tlslife_status status) {
         [TLSLIFE_TRUNCATED] = "truncated",
         [TLSLIFE_TIMEOUT] = "timeout",
         [TLSLIFE_UNSENT] = "unsent",
+        [TLSLIFE_WANT_PSK] = "want_psk",
     };
     size_t index = (size_t)status;
     return index < sizeof names / sizeof names[0] ? names[index] : "unknown_status";

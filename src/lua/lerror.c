@@ -111,6 +111,7 @@ int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status) {
     case TLSLIFE_WANT_HELLO:
     case TLSLIFE_WANT_CERTIFICATE:
     case TLSLIFE_WANT_VERIFY:
+    case TLSLIFE_WANT_PSK:
     case TLSLIFE_WANT_SESSION: self->question = status; return TLB_ASKED;
     case TLSLIFE_WANT_READ: self->want = 'r'; break;
     case TLSLIFE_WANT_WRITE: self->want = 'w'; break;

@@ -119,6 +119,10 @@ static int conn_alpn(lua_State *L) {
     return tlb_optional_bytes(L, protocol);
 }
 
+static int conn_psk_identity(lua_State *L) {
+    return tlb_optional_string(L, tlslife_conn_psk_identity(tlb_getter(L)));
+}
+
 static int conn_psk_identity_hint(lua_State *L) {
     return tlb_optional_string(L, tlslife_conn_psk_identity_hint(tlb_getter(L)));
 }
@@ -258,6 +262,7 @@ const luaL_Reg tlb_conn_facts[] = {
     {"num_renegotiations", conn_num_renegotiations},
     {"resumption", conn_resumption},
     {"alpn", conn_alpn},
+    {"psk_identity", conn_psk_identity},
     {"psk_identity_hint", conn_psk_identity_hint},
     {"server_name", conn_server_name},
     {"verify_result", conn_verify_result},

@@ -63,6 +63,7 @@ static const char *hook_name(tlslife_status question) {
     return question == TLSLIFE_WANT_HELLO         ? "on_hello"
            : question == TLSLIFE_WANT_CERTIFICATE ? "on_certificate"
            : question == TLSLIFE_WANT_SESSION     ? "store"
+           : question == TLSLIFE_WANT_PSK         ? "on_psk"
                                                   : "on_verify";
 }
 
@@ -125,6 +126,7 @@ tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self) {
 static bool push_hook(lua_State *L, tlb_conn *self) {
     int value = self->question == TLSLIFE_WANT_HELLO         ? TLB_CONTEXT_HELLO
                 : self->question == TLSLIFE_WANT_CERTIFICATE ? TLB_CONTEXT_CERTIFICATE
+                : self->question == TLSLIFE_WANT_PSK         ? TLB_CONTEXT_PSK
                                                              : TLB_CONTEXT_VERIFY;
     if (tlb_context_in_force(L, 1, self)) {
         lua_getiuservalue(L, -1, value);
@@ -222,12 +224,20 @@ static void push_peer(lua_State *L, tlslife_conn *conn) {
     lua_setfield(L, -2, "resumed");
 }
 
+static void push_psk(lua_State *L, const tlslife_conn *conn) {
+    lua_createtable(L, 0, 2);
+    tlb_set_string(L, "identity", tlslife_conn_psk_identity(conn));
+    tlb_set_string(L, "server_name", tlslife_conn_server_name(conn));
+}
+
 static void info(lua_State *L, void *lent) {
     const tlb_conn *self = lent;
     if (self->question == TLSLIFE_WANT_HELLO) {
         push_hello(L, tlb_conn_object(self));
     } else if (self->question == TLSLIFE_WANT_CERTIFICATE) {
         push_certificate_request(L, tlb_conn_object(self));
+    } else if (self->question == TLSLIFE_WANT_PSK) {
+        push_psk(L, tlb_conn_object(self));
     } else {
         push_peer(L, tlb_conn_object(self));
     }
@@ -286,7 +296,26 @@ static void answer_with_context(lua_State *L, tlb_conn *self, int idx) {
                    : tlslife_conn_answer_certificate(conn, context));
 }
 
+/* The hook has returned a key, or nil where it knows none, or false and an alert. */
+static void answer_with_key(lua_State *L, tlb_conn *self, int idx) {
+    size_t len = 0;
+    if (lua_isboolean(L, idx) && !lua_toboolean(L, idx)) {
+        refuse(L, self, idx, "unknown_psk_identity");
+        return;
+    }
+    if (!lua_isnil(L, idx) && lua_type(L, idx) != LUA_TSTRING) {
+        wrong_answer(L, "on_psk", "a string, nil or false", idx);
+    }
+    const char *key = lua_isnil(L, idx) ? NULL : lua_tolstring(L, idx, &len);
+    answered(L, self,
+             tlslife_conn_answer_psk(tlb_conn_object(self), (const unsigned char *)key, len));
+}
+
 static void answer(lua_State *L, tlb_conn *self, int idx) {
+    if (self->question == TLSLIFE_WANT_PSK) {
+        answer_with_key(L, self, idx);
+        return;
+    }
     if (self->question != TLSLIFE_WANT_VERIFY) {
         answer_with_context(L, self, idx);
         return;
@@ -311,6 +340,8 @@ static void answer_default(lua_State *L, tlb_conn *self) {
         answered(L, self, tlslife_conn_answer_hello(conn, NULL));
     } else if (self->question == TLSLIFE_WANT_CERTIFICATE) {
         answered(L, self, tlslife_conn_answer_certificate(conn, NULL));
+    } else if (self->question == TLSLIFE_WANT_PSK) {
+        answered(L, self, tlslife_conn_answer_psk(conn, NULL, 0));
     } else {
         answered(L, self, tlslife_conn_answer_verify(conn, tlslife_conn_verify_result(conn) == 0));
     }

@@ -512,9 +512,9 @@ static tlslife_status set_timeout(tlb_setting *s) {
 
 static tlslife_status ask(tlb_setting *s, int value, unsigned question) {
     unsigned questions = question;
-    for (int other = TLB_CONTEXT_HELLO; other <= TLB_CONTEXT_VERIFY; other++) {
+    for (int other = TLB_CONTEXT_HELLO; other <= TLB_CONTEXT_PSK; other++) {
         static const unsigned asked[] = {0, TLSLIFE_ASK_HELLO, TLSLIFE_ASK_CERTIFICATE,
-                                         TLSLIFE_ASK_VERIFY};
+                                         TLSLIFE_ASK_VERIFY, TLSLIFE_ASK_PSK};
         if (lua_getiuservalue(s->L, TLB_MADE, other) == LUA_TFUNCTION) {
             questions |= asked[other];
         }
@@ -536,6 +536,10 @@ static tlslife_status set_on_certificate(tlb_setting *s) {
 static tlslife_status set_on_verify(tlb_setting *s) {
     bool all = tlb_push_option(s, "verify_all") != LUA_TNIL && lua_toboolean(s->L, -1);
     return ask(s, TLB_CONTEXT_VERIFY, TLSLIFE_ASK_VERIFY | (all ? TLSLIFE_ASK_VERIFY_ALL : 0u));
+}
+
+static tlslife_status set_on_psk(tlb_setting *s) {
+    return ask(s, TLB_CONTEXT_PSK, TLSLIFE_ASK_PSK);
 }
 
 /* The option is used when the hook is set. */
@@ -600,6 +604,7 @@ const tlb_option tlb_context_options[] = {
     {"on_hello", TLB_FUNCTION, set_on_hello, false},
     {"on_certificate", TLB_FUNCTION, set_on_certificate, false},
     {"on_verify", TLB_FUNCTION, set_on_verify, false},
+    {"on_psk", TLB_FUNCTION, set_on_psk, false},
     {"verify_all", TLB_BOOLEAN, set_verify_all, false},
     {"server_names", TLB_TABLE, set_server_names, false},
     {NULL, 0, NULL, NULL, false},

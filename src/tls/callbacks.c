@@ -312,7 +312,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
         conn->found.hello_retry = conn->asked.hello_passed && !conn->shaken;
         conn->asked.hello_passed = !conn->shaken;
         conn->found.hello_came = true;
-        if (tlsl_asks_verify(conn->context)) {
+        if (tlsl_asks_verify(conn->context) || (conn->context->questions & TLSLIFE_ASK_PSK)) {
             tlsl_handshake_hold(conn);
         }
     }

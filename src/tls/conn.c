@@ -29,6 +29,7 @@
 #include "tls/lookup.h"
 #include "tls/measured.h"
 #include "tls/permit.h"
+#include "tls/psk_question.h"
 #include "tls/session.h"
 #include "tls/switch.h"
 #include "tls/traced.h"
@@ -141,6 +142,7 @@ static void drop_progress(tlslife_conn *conn) {
     free(conn->resume.stored);
     free(conn->asked.refuse_reason);
     free(conn->asked.alpn.wire);
+    tlsl_psk_asked_free(conn->asked.psk);
     if (conn->data.held != NULL) {
         OPENSSL_cleanse(conn->data.held, TLSL_RECORD);
         free(conn->data.held);
@@ -158,6 +160,7 @@ static void drop_progress(tlslife_conn *conn) {
     conn->asked.refuse_reason = NULL;
     conn->asked.alpn = (tlsl_own_alpn){.given = false};
     conn->asked.alpn_chosen = false;
+    conn->asked.psk = NULL;
     conn->data.held = NULL;
     conn->data.held_len = 0;
     conn->open = conn->begun = conn->data.corked = conn->data.unanswered = conn->closing.more =

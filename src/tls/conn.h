@@ -89,6 +89,7 @@ typedef struct tlsl_asked {
     char *refuse_reason;
     tlsl_own_alpn alpn; /* server: the program's choice for this handshake, made within it */
     char *ca_name;      /* lent by tlslife_conn_ca_name */
+    struct tlsl_psk_asked *psk; /* psk_question.c; NULL: nothing was asked */
 } tlsl_asked;
 
 #define TLSL_VERIFY_ERRORS_MAX 32 /* errors that are kept; a chain has at most 100 certificates */

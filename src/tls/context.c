@@ -238,8 +238,8 @@ static bool policy_add_psks(const tlslife_context *context, tlsl_policy *policy)
 }
 
 static bool derive_session_id_context(tlslife_context *context, tlsl_policy *policy) {
-    int demands[] = {(int)context->role, context->verify_host,
-                     (int)(context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL)),
+    unsigned chooses = TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE;
+    int demands[] = {(int)context->role, context->verify_host, (int)(context->questions & ~chooses),
                      context->purpose, (int)context->ocsp_verify};
     unsigned char hash[TLSL_POLICY_HASH];
     if (!tlsl_policy_add(policy, TLSL_FACT_DEMANDS, demands, sizeof demands) ||
@@ -356,7 +356,8 @@ tlslife_status tlsl_context_ready(tlslife_context *context, tlslife_error *err) 
         return tlsl_fail(err, TLSLIFE_ERR_INPUT,
                          "this context's certificate has no private key: set it, too");
     }
-    unsigned chooses = context->questions & (TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE);
+    unsigned chooses =
+        context->questions & (TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_PSK);
     if (context->role == TLSLIFE_CLIENT || context->foreign || context->credentials_len > 0 ||
         context->psk != NULL || context->server_names != NULL || chooses || is_anonymous(context)) {
         return TLSLIFE_OK;
@@ -364,8 +365,8 @@ tlslife_status tlsl_context_ready(tlslife_context *context, tlslife_error *err) 
     return tlsl_fail(
         err, TLSLIFE_ERR_INPUT,
         "this server can serve no client: give it a certificate and its private key, a PSK, or a "
-        "server name or a question (ASK_HELLO, ASK_CERTIFICATE; on_hello, on_certificate) that "
-        "leads to a context with one");
+        "server name or a question (ASK_HELLO, ASK_CERTIFICATE, ASK_PSK; on_hello, on_certificate, "
+        "on_psk) that leads to one");
 }
 
 size_t tlslife_context_session_id_context(tlslife_context *context, unsigned char out[32]) {

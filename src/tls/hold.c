@@ -1,6 +1,6 @@
 /*
  * hold.c: keeps the Finished of a TLS 1.2 client unread until the program has answered whether it
- * accepts the client.
+ * accepts the client, and the record that names a PSK until psk_question.c has looked at it.
  *
  * An attacker who is refused must not learn more than that. A client that has been refused before
  * its Finished was read gets an alert within the handshake, and neither data nor a session.
@@ -14,6 +14,7 @@
 #include "tls/context.h"
 #include "tls/ex_data.h"
 #include "tls/hold.h"
+#include "tls/psk_question.h"
 #include "tls/traced.h"
 #include "tlslife.h"
 
@@ -29,7 +30,7 @@ bool tlsl_handshake_held(const tlslife_conn *conn) {
 }
 
 /*
- * BIO_callback_fn_ex(3). While the client's Finished must not be read, a read looks like one from a
+ * BIO_callback_fn_ex(3). While what comes next must not be read, a read looks like one from a
  * transport without bytes.
  */
 static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, int number,
@@ -38,10 +39,11 @@ static long hold_read(BIO *bio, int operation, const char *bytes, size_t len, in
     tlslife_conn *conn = operation == BIO_CB_READ || (operation & BIO_CB_RETURN)
                              ? tlsl_conn_of((const SSL *)BIO_get_callback_arg(bio))
                              : NULL;
-    if (conn != NULL) {
-        tlsl_traced_bytes(conn, operation, bytes, ret, processed);
+    if (conn == NULL || tlsl_psk_is_reading(conn)) {
+        return ret; /* what is read before libssl reads it goes back, and is seen then */
     }
-    if (conn == NULL || operation != BIO_CB_READ || !tlsl_handshake_held(conn)) {
+    tlsl_traced_bytes(conn, operation, bytes, ret, processed);
+    if (operation != BIO_CB_READ || !(tlsl_handshake_held(conn) || tlsl_psk_held(conn))) {
         return ret;
     }
     BIO_clear_retry_flags(bio);

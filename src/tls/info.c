@@ -19,6 +19,7 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/hold.h"
+#include "tls/psk_question.h"
 #include "tlslife.h"
 
 tlslife_state tlslife_conn_state(const tlslife_conn *conn) {
@@ -121,6 +122,12 @@ bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out) {
     }
     *out = (tlslife_bytes){name, len};
     return true;
+}
+
+const char *tlslife_conn_psk_identity(const tlslife_conn *conn) {
+    return tlsl_psk_waits(conn) ? conn->asked.psk->identity
+           : negotiated(conn)   ? SSL_get_psk_identity(conn->ssl)
+                                : NULL;
 }
 
 const char *tlslife_conn_psk_identity_hint(const tlslife_conn *conn) {

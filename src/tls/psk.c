@@ -16,6 +16,7 @@
 #include "tls/context.h"
 #include "tls/ex_data.h"
 #include "tls/psk.h"
+#include "tls/psk_question.h"
 #include "tlslife.h"
 
 /*
@@ -23,7 +24,6 @@
  * for a client's identity must have room for its NUL, too.
  */
 #define PSK_IDENTITY_MAX PSK_MAX_IDENTITY_LEN
-#define PSK_KEY_MAX 256
 
 static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsigned identity_max,
                               unsigned char *key, unsigned key_max) {
@@ -82,23 +82,46 @@ static int on_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **iden
     return *session != NULL;
 }
 
-unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max) {
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
-    const tlsl_psk *psk = conn == NULL || identity == NULL ? NULL : conn->context->psk;
+const tlsl_psk *tlsl_psk_find(const tlslife_context *context, const char *identity) {
+    const tlsl_psk *psk = context->psk;
     while (psk != NULL && strcmp(psk->identity, identity) != 0) {
         psk = psk->next;
     }
-    if (psk == NULL || psk->key_len > key_max) {
-        return 0;
-    }
-    memcpy(key, psk->key, psk->key_len);
-    return (unsigned)psk->key_len;
+    return psk;
 }
 
-static void install(tlslife_context *context) {
+/* What the program has answered about this identity (psk_question.c). */
+static tlslife_bytes answered(const tlslife_conn *conn, const char *identity) {
+    const tlsl_psk_asked *asked = conn->asked.psk;
+    return asked == NULL || asked->identity == NULL || strcmp(asked->identity, identity) != 0
+               ? (tlslife_bytes){.data = NULL}
+               : (tlslife_bytes){.data = asked->key, .len = asked->key_len};
+}
+
+unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max) {
+    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL || identity == NULL) {
+        return 0;
+    }
+    const tlsl_psk *psk = tlsl_psk_find(conn->context, identity);
+    tlslife_bytes found = psk == NULL ? answered(conn, identity)
+                                      : (tlslife_bytes){.data = psk->key, .len = psk->key_len};
+    if (found.len == 0 || found.len > key_max) {
+        return 0;
+    }
+    memcpy(key, found.data, found.len);
+    return (unsigned)found.len;
+}
+
+bool tlsl_psk_is_known(const tlslife_context *context) {
+    return context->psk != NULL || (context->questions & TLSLIFE_ASK_PSK);
+}
+
+void tlsl_psk_install(tlslife_context *context) {
     if (context->role == TLSLIFE_SERVER) {
-        SSL_CTX_set_psk_server_callback(context->ctx, tlsl_psk_server);
-    } else {
+        SSL_CTX_set_psk_server_callback(context->ctx,
+                                        tlsl_psk_is_known(context) ? tlsl_psk_server : NULL);
+    } else if (context->psk != NULL) {
         SSL_CTX_set_psk_client_callback(context->ctx, on_psk_client);
         SSL_CTX_set_psk_use_session_callback(context->ctx, on_psk_session);
     }
@@ -129,7 +152,7 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
         return TLSLIFE_ERROR;
     }
     size_t identity_max = PSK_IDENTITY_MAX - (context->role == TLSLIFE_CLIENT);
-    if (identity_len > identity_max || key_len == 0 || key_len > PSK_KEY_MAX) {
+    if (identity_len > identity_max || key_len == 0 || key_len > TLSL_PSK_KEY_MAX) {
         return tlsl_fail(
             err, TLSLIFE_ERR_USAGE,
             "a PSK has an identity of 0 to %zu bytes and a key of 1 to 256, not %zu and %zu",
@@ -143,7 +166,7 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
     if (*end == NULL) {
         return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for a PSK");
     }
-    install(context);
+    tlsl_psk_install(context);
     return TLSLIFE_OK;
 }
 

@@ -22,6 +22,7 @@
 #include "tls/hello.h"
 #include "tls/hold.h"
 #include "tls/measured.h"
+#include "tls/psk_question.h"
 #include "tls/question.h"
 #include "tls/switch.h"
 #include "tls/transport.h"
@@ -163,6 +164,9 @@ tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert) {
     } else if (conn->asked.certificate == TLSL_ASKED) {
         conn->asked.certificate = TLSL_REFUSED;
         conn->asked.refuse_alert = alert;
+    } else if (tlsl_psk_waits(conn)) {
+        tlsl_psk_refuse(conn);
+        conn->asked.refuse_alert = alert;
     } else if (tlslife_conn_answer_verify(conn, false) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     } else {
@@ -238,12 +242,11 @@ static tlslife_status refuse_peer(tlslife_conn *conn, bool plain) {
     return tlsl_conn_end(conn, TLSLIFE_ERROR);
 }
 
-static tlslife_status refuse_to_present(tlslife_conn *conn, const char *verb) {
+static tlslife_status refuse_plainly(tlslife_conn *conn, const char *verb, const char *what) {
     send_refusal(conn, true);
     tlslife_error *err = tlsl_conn_error(conn);
-    tlsl_fail(err, TLSLIFE_ERR_TLS,
-              "%s failed: the program refused to present a certificate with the alert %s", verb,
-              tlslife_alert_name(conn->asked.refuse_alert));
+    tlsl_fail(err, TLSLIFE_ERR_TLS, "%s failed: the program refused %s with the alert %s", verb,
+              what, tlslife_alert_name(conn->asked.refuse_alert));
     if (err != NULL) {
         err->alert = conn->found.alert;
     }
@@ -269,7 +272,10 @@ tlslife_status tlsl_handshake_question(tlslife_conn *conn) {
 tlslife_status tlsl_handshake_refusal(tlslife_conn *conn, const char *verb) {
     bool first = conn->asked.alert_chosen && !conn->shaken && !conn->known;
     if (first && conn->asked.certificate == TLSL_REFUSED) {
-        return refuse_to_present(conn, verb);
+        return refuse_plainly(conn, verb, "to present a certificate");
+    }
+    if (first && tlsl_psk_is_refused(conn)) {
+        return refuse_plainly(conn, verb, "the identity of a PSK");
     }
     return first && conn->asked.verify == TLSL_REFUSED && !SSL_is_server(conn->ssl)
                ? refuse_peer(conn, true)

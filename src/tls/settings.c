@@ -29,6 +29,7 @@
 #include "tls/context.h"
 #include "tls/keylog.h"
 #include "tls/policy.h"
+#include "tls/psk.h"
 #include "tls/resumption.h"
 #include "tls/settings.h"
 #include "tlslife.h"
@@ -183,18 +184,18 @@ tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned 
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    unsigned all =
-        TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL;
-    if ((questions & ~all) != 0 ||
-        ((questions & TLSLIFE_ASK_HELLO) && context->role == TLSLIFE_CLIENT)) {
-        return tlsl_fail(
-            err, TLSLIFE_ERR_USAGE,
-            "questions are a mask of TLSLIFE_ASK_*, with ASK_HELLO for servers only; got 0x%x",
-            questions);
+    unsigned servers = TLSLIFE_ASK_HELLO | TLSLIFE_ASK_PSK;
+    unsigned all = servers | TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL;
+    if ((questions & ~all) != 0 || ((questions & servers) && context->role == TLSLIFE_CLIENT)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "questions are a mask of TLSLIFE_ASK_*, with ASK_HELLO and ASK_PSK for "
+                         "servers only; got 0x%x",
+                         questions);
     }
     context->questions = questions;
     tlsl_resumption_settle(context);
     tlsl_callbacks_ask_certificate(context);
+    tlsl_psk_install(context);
     return tlsl_callbacks_ask_verify(context)
                ? TLSLIFE_OK
                : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for questions");

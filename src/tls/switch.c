@@ -55,7 +55,7 @@ bool tlsl_context_apply(tlslife_context *context, SSL *ssl) {
     SSL_clear_mode(ssl, SSL_get_mode(ssl));
     SSL_set_mode(ssl, SSL_CTX_get_mode(ctx));
     SSL_set_verify(ssl, SSL_CTX_get_verify_mode(ctx), SSL_CTX_get_verify_callback(ctx));
-    SSL_set_psk_server_callback(ssl, context->psk == NULL ? NULL : tlsl_psk_server);
+    SSL_set_psk_server_callback(ssl, tlsl_psk_is_known(context) ? tlsl_psk_server : NULL);
     /* X509_VERIFY_PARAM_set1 below would leave a purpose that the target does not set. */
     SSL_set_purpose(ssl, context->purpose == 0 ? X509_PURPOSE_SSL_CLIENT : context->purpose);
     SSL_set_max_early_data(ssl, SSL_CTX_get_max_early_data(ctx));

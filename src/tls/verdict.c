@@ -34,6 +34,7 @@
 #include "tls/lookup.h"
 #include "tls/outer.h"
 #include "tls/permit.h"
+#include "tls/psk_question.h"
 #include "tls/question.h"
 #include "tls/traced.h"
 #include "tls/verdict.h"
@@ -223,11 +224,18 @@ static tlslife_status want_read(tlslife_conn *conn, const char *verb) {
     return TLSLIFE_ERROR;
 }
 
+/* The transport has no bytes, or what it has is kept from libssl (hold.c). */
+static tlslife_status held_or_empty(tlslife_conn *conn, const char *verb) {
+    tlslife_status status = tlsl_psk_held(conn)         ? tlsl_psk_ask(conn)
+                            : tlsl_handshake_held(conn) ? tlsl_handshake_question(conn)
+                                                        : TLSLIFE_WANT_READ;
+    return status == TLSLIFE_WANT_READ ? want_read(conn, verb) : status;
+}
+
 static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
     int system_errno = errno;
     switch (SSL_get_error(conn->ssl, ret)) {
-    case SSL_ERROR_WANT_READ:
-        return tlsl_handshake_held(conn) ? tlsl_handshake_question(conn) : want_read(conn, verb);
+    case SSL_ERROR_WANT_READ: return held_or_empty(conn, verb);
     case SSL_ERROR_WANT_WRITE: return TLSLIFE_WANT_WRITE;
     case SSL_ERROR_WANT_CLIENT_HELLO_CB:
         return tlsl_search_waits(conn) ? TLSLIFE_WANT_SESSION : TLSLIFE_WANT_HELLO;
