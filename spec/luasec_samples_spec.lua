@@ -13,7 +13,7 @@ local RUNS <const> = {
     {"wantread", seconds = 50}, -- it sleeps for twelve seconds
     {"wantwrite", seconds = 4, endless = true},
     {"sni", quick = true}, {"alpn", quick = true}, {"chain", quick = true},
-    {"verify", quick = true}, {"oneshot"}, {"info"}, {"digest"}, {"ecdh"}, {"want"},
+    {"verify", quick = true}, {"psk", quick = true}, {"oneshot"}, {"info"}, {"digest"}, {"ecdh"}, {"want"},
     {"curve-negotiation", ours = true},
     {"multicert", client = "client-rsa.lua"}, {"multicert", client = "client-ecdsa.lua"},
     {"verification/success"}, {"verification/fail-string"}, {"verification/fail-table"},
@@ -27,7 +27,6 @@ local LEFT <const> = {
     dane = "needs the DNS and lunbound",
     key = "has no pair; it is below",
     luaossl = "hands a context of luaossl to LuaSec, which the drop-in does not take",
-    psk = "asks a server's function in TLS 1.2, which libssl gives no way to wait for",
     verification = "has its samples in directories",
 }
 

@@ -12,6 +12,9 @@ local states = contexts.states
 local SESSIONS <const> = 1000 -- a client's context keeps at most
 local VARIANTS <const> = 64   -- contexts of ours that one of LuaSec's has at most
 
+local PSK_MAX <const> = 512   -- libssl's limit for the key of a PSK, which functions are told
+local KEY_MAX <const> = 256   -- ours
+
 local native = {}
 
 -- ------------------------------------------------------------------------------- contexts of ours
@@ -56,6 +59,17 @@ local function set_dh(s, options)
     end
 end
 
+-- The key of an identity, by the program's function.
+local function psk_key(s, identity)
+    local key = s.psk(identity, PSK_MAX)
+    return type(key) == "string" and #key > 0 and #key <= KEY_MAX and key or nil
+end
+
+local function set_server(s, options)
+    set_dh(s, options)
+    if s.psk then options.on_psk = function(_, asked) return psk_key(s, asked.identity) end end
+end
+
 local function set_client(s, options)
     if options.verify ~= "none" then options.verify_host = false end
     options.cache = s.cache
@@ -70,7 +84,7 @@ local function options_of(s)
     options.ca = s.ca[1] and s.ca or nil
     options.certificate = whole_pairs(s)
     options.crl_check = crl_check(flags)
-    if s.mode == "client" then set_client(s, options) else set_dh(s, options) end
+    if s.mode == "client" then set_client(s, options) else set_server(s, options) end
     if flags.lsec_continue and options.verify ~= "none" then
         options.on_verify, options.verify_all = accept, true
     end
@@ -117,8 +131,8 @@ end
 
 local function psk_of(s, hello)
     for _, identity in ipairs(s.psk and hello.psk_identities or {}) do
-        local key = s.psk(identity, 512)
-        if type(key) == "string" and key ~= "" then return {identity = identity, key = key} end
+        local key = psk_key(s, identity)
+        if key then return {identity = identity, key = key} end
     end
 end
 
@@ -155,7 +169,7 @@ end
 
 -- The first PSK of a client, which its function names.
 local function client_psk(s)
-    local identity, key = s.psk(nil, 255, 512)
+    local identity, key = s.psk(nil, 255, PSK_MAX)
     if type(identity) ~= "string" or type(key) ~= "string" then return nil end
     return {identity = identity, key = key}
 end
