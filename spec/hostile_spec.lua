@@ -365,6 +365,10 @@ local function is_address(value)
     return false
 end
 
+-- Each value in each slot is a scene with handshakes of its own. A build plays every second one, and
+-- the dev build and AddressSanitizer's together all.
+local TURN <const> = program.is_sanitized() and 0 or 1
+
 local names = {}
 for name in pairs(suspended) do names[#names + 1] = name end
 table.sort(names)
@@ -400,12 +404,12 @@ describe("a script with the debug library", function()
             assert.is_true(number > 0)
             coroutine.close(co)
             for i = 1, number do
-                for _, make in ipairs(junk) do
+                for j = 1 + (i + TURN) % 2, #junk, 2 do
                     local keep
                     co, keep = suspended[name]()
                     local slot = assert(slots(co)[i], "it has ended")
                     local _, before = debug.getlocal(co, slot[1], slot[2])
-                    debug.setlocal(co, slot[1], slot[2], (make()))
+                    debug.setlocal(co, slot[1], slot[2], (junk[j]()))
                     if type(before) == "userdata" then
                         before = nil -- luacheck: ignore
                         collectgarbage()

@@ -171,16 +171,28 @@ function Process:complain(what)
     error(("%s: %s; its output:\n%s"):format(self.name, what, self:output()), 0)
 end
 
+-- Between two looks it sleeps, longer each time: what has not come soon comes late, and a look at
+-- the kernel's list of sockets takes milliseconds of a processor that the program needs.
+local FIRST_PAUSE <const>, LONGER <const>, LONGEST_PAUSE <const> = 0.005, 1.3, 0.1
+
+local function pauses()
+    local pause = FIRST_PAUSE
+    return function()
+        process.sleep(pause)
+        pause = math.min(pause * LONGER, LONGEST_PAUSE)
+    end
+end
+
 --- Calls test until it gives something. Raises when the program has ended or the time is up.
 function Process:await(what, seconds, test)
-    local deadline = now() + (seconds or 10)
+    local deadline, pause = now() + (seconds or 10), pauses()
     while true do
         local ended = self:exit_status() -- asked first: what it wrote before it ended still counts
         local found = table.pack(test())
         if found[1] then return table.unpack(found, 1, found.n) end
         if ended then self:complain(("ended with status %d before %s"):format(ended, what)) end
         if now() > deadline then self:complain("no " .. what .. " in time") end
-        process.sleep(0.01)
+        pause()
     end
 end
 
@@ -196,13 +208,13 @@ end
 
 --- Waits for the end; the exit status. Raises when it does not come in time.
 function Process:wait(seconds)
-    local deadline = now() + (seconds or 10)
+    local deadline, pause = now() + (seconds or 10), pauses()
     while not self:exit_status() do
         if now() > deadline then
             self:stop()
             self:complain "did not end in time"
         end
-        process.sleep(0.01)
+        pause()
     end
     running[self] = nil
     self:finish_input()
