@@ -142,6 +142,6 @@ if lines < LINES_MIN or branches < BRANCHES_MIN then
     io.write(("below the floors of %d %% and %d %%\n"):format(LINES_MIN, BRANCHES_MIN))
     faults = faults + 1
 end
-io.write(("coverage: %.1f %% of lines, %.1f %% of branches; left in %d functions; %d faults\n")
-    :format(lines, branches, #sorted(left), faults))
+io.write(("proved coverage: %.1f %% of lines and %.1f %% of branches of src/, left in %d functions")
+    :format(lines, branches, #sorted(left)), ("; %d findings\n"):format(faults))
 os.exit(faults == 0)

@@ -3,8 +3,9 @@
 --
 -- A machine is a command of ./dev. It ends with lines "proved NAME: what and how many; N findings",
 -- of which each becomes a row. One that ends without its lines, or with another status than the
--- number of findings says, is a finding itself. What a machine says is in build/prove. With names
--- of machines only these run, and the table stays as it is.
+-- number of findings says, is a finding itself. What a machine says is in build/prove, with its
+-- rows. With names of machines only these run; the table has the last rows of the others. So it can
+-- be made in pieces, and each row says of which day and commit it is.
 
 package.path = "./?.lua;" .. package.path
 local page = require "bench.page"
@@ -34,6 +35,8 @@ end
 
 -- share: of the minutes; one without a share takes the time that it takes. words(minutes): what the
 -- command has behind its name. lines: the names in its lines, if they are not its own alone.
+-- command: of ./dev, if it is not the machine's name. asked: it runs only where it is named.
+-- counts(log): what and how many, and findings, of one that has no such lines.
 local MACHINES <const> = {
     { name = "random", share = 25, words = minutes_of, lines = { "random", "fleet" } },
     { name = "faults", share = 35, words = minutes_of },
@@ -41,10 +44,20 @@ local MACHINES <const> = {
     { name = "fuzz", share = 15, words = fuzz_seconds },
     { name = "failing", share = 10, words = failing_runs },
     { name = "secrets" },
+    { name = "coverage" },
+    { name = "others", command = "test others_cpython others_curl others_node others_rustls",
+        counts = function(log)
+            local passed, failed = log:match "(%d+) passed, (%d+) failed%s*$"
+            return passed and passed .. " examples that answer the cases of CPython, curl, Node " ..
+                "and rustls", tonumber(failed)
+        end },
+    { name = "million", command = "random", asked = true, lines = { "random" },
+        words = function() return "--steps 1000000" end },
 }
 
 local function words_of(machine, minutes)
-    return machine.words and machine.name .. " " .. machine.words(minutes) or machine.name
+    local command = machine.command or machine.name
+    return machine.words and command .. " " .. machine.words(minutes) or command
 end
 
 -- ------------------------------------------------------------------------------------- one machine
@@ -59,19 +72,50 @@ local function rows_of(machine, command, good, log)
     local rows, findings = {}, 0
     for _, name in ipairs(machine.lines or { machine.name }) do
         local before = #rows
+        local function add(what, found)
+            rows[#rows + 1] = { name = name, command = command, what = what, findings = found }
+            findings = findings + found
+        end
         for what, found in log:gmatch("proved " .. name .. ": ([^\n]-); (%d+) findings?") do
-            rows[#rows + 1] = {
-                name = name, command = command, what = what, findings = tonumber(found),
-            }
-            findings = findings + rows[#rows].findings
+            add(what, tonumber(found))
         end
-        if #rows == before then
-            rows[#rows + 1] = { name = name, command = command, what = DEAD, findings = 1 }
-            findings = findings + 1
+        if #rows == before and machine.counts then
+            local what, found = machine.counts(log)
+            if what then add(what, found) end
         end
+        if #rows == before then add(DEAD, 1) end
     end
     if findings == 0 and not good then
         rows[1].what, rows[1].findings = rows[1].what .. "; **it ended with an error**", 1
+    end
+    return rows
+end
+
+-- The rows of a machine's last run are in a file, with tabs between their parts.
+local PARTS <const> = { "name", "command", "what", "findings", "at" }
+
+local function keep(machine, rows)
+    local file <close> = assert(io.open(("build/prove/%s.rows"):format(machine.name), "w"))
+    local at = ("%s, %s"):format(os.date "!%Y-%m-%d", output_of "git rev-parse --short HEAD")
+    for _, row in ipairs(rows) do
+        row.at = at
+        local parts = {}
+        for i, part in ipairs(PARTS) do parts[i] = row[part] end
+        file:write(table.concat(parts, "\t"), "\n")
+    end
+end
+
+local function kept_rows()
+    local rows = {}
+    for _, machine in ipairs(MACHINES) do
+        for line in slurp(("build/prove/%s.rows"):format(machine.name)):gmatch "[^\n]+" do
+            local row, i = {}, 0
+            for text in line:gmatch "[^\t]+" do
+                i = i + 1
+                row[PARTS[i]] = text
+            end
+            rows[#rows + 1] = row
+        end
     end
     return rows
 end
@@ -83,6 +127,7 @@ local function run(machine, minutes)
     io.write(command, "\n")
     local good = os.execute(("%s >%s 2>&1 </dev/null"):format(command, path))
     local rows = rows_of(machine, command, good, slurp(path))
+    keep(machine, rows)
     for _, row in ipairs(rows) do
         io.write(("    %s: %s; %d findings\n"):format(row.name, row.what, row.findings))
         if row.findings > 0 then io.write("    see ", path, "\n") end
@@ -103,16 +148,16 @@ local function describe()
 end
 
 local function table_of(rows, minutes, began)
-    local head = page.wrap(("`./dev prove %d` wrote this on %s, in %d minutes: %s."):format(minutes,
+    local head = page.wrap(("`./dev prove %s` wrote this on %s, in %d minutes: %s."):format(minutes,
         os.date("!%Y-%m-%d", began), (os.time() - began + 59) // 60, describe()))
     local lines = {
         head,
-        "| machine | the command that repeats it | what was tried in this run | findings |",
-        "|---|---|---|---|",
+        "| machine | the command that repeats it | what was tried | findings | when, commit |",
+        "|---|---|---|---|---|",
     }
     for _, row in ipairs(rows) do
-        lines[#lines + 1] = ("| %s | `%s` | %s | %d |")
-            :format(row.name, row.command, row.what, row.findings)
+        lines[#lines + 1] = ("| %s | `%s` | %s | %s | %s |")
+            :format(row.name, row.command, row.what, row.findings, row.at)
     end
     return table.concat(lines, "\n") .. "\n"
 end
@@ -123,7 +168,7 @@ local function chosen()
     local list, wanted = {}, {}
     for i = 2, #arg do wanted[arg[i]] = true end
     for _, machine in ipairs(MACHINES) do
-        if #arg < 2 or wanted[machine.name] then list[#list + 1] = machine end
+        if #arg < 2 and not machine.asked or wanted[machine.name] then list[#list + 1] = machine end
         wanted[machine.name] = nil
     end
     if next(wanted) then error("there is no machine " .. next(wanted), 0) end
@@ -139,9 +184,8 @@ local function main()
         local own = run(machine, minutes * (machine.share or 0) / math.max(shares, 1))
         table.move(own, 1, #own, #rows + 1, rows)
     end
-    if #arg < 2 then
-        page.put("docs/reliability.md", "./dev prove", table_of(rows, minutes, began))
-    end
+    page.put("docs/reliability.md", "./dev prove",
+        table_of(kept_rows(), table.concat(arg, " "), began))
     local findings = 0
     for _, row in ipairs(rows) do findings = findings + row.findings end
     io.write(("%d machines, %d findings\n"):format(#list, findings))
