@@ -3,6 +3,7 @@
 
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"
+local process = require "spec.support.process"
 local tls = require "tlslife"
 
 local p = pki.get()
@@ -49,6 +50,24 @@ describe("the signature algorithms", function()
             assert.is_nil(ours)
             assert.is_nil(clients)
             assert.same({"RSA-PSS+SHA384", "RSA-PSS+SHA384"}, {peers, servers})
+        end)
+
+        it("are told of keys of other kinds, " .. version, function()
+            for kind, script in pairs {
+                ed25519 = "-algorithm ed25519", ed448 = "-algorithm ed448",
+                ["RSA-PSS+SHA256"] = "-algorithm RSA-PSS",
+            } do
+                local path = process.directory() .. "/told"
+                local code, output = process.run {"sh", "-ec", ([[
+                    openssl genpkey %s -out "$0.key"
+                    openssl req -x509 -key "$0.key" -days 2 -subj /CN=localhost \
+                        -addext subjectAltName=DNS:localhost -out "$0.pem"]]):format(script), path}
+                assert.equal(0, code, output)
+                local _, peers, servers = signatures {
+                    client = {max_version = version, ca = path .. ".pem"},
+                    server = {certificate = path .. ".pem", private_key = path .. ".key"}}
+                assert.same({kind, kind}, {peers, servers})
+            end
         end)
 
         it("are none in a resumed handshake, " .. version, function()

@@ -461,6 +461,30 @@ if program.ours then describe("tlslife trace", function()
         assert.matches("tlslife trace: the trace could not be written: No space left", output)
     end)
 
+    it("has a thread that says what failed, once, and in Lua", function()
+        local file = process.directory() .. "/thread.txt"
+        local code, output = process.run {program.path, "-e", ([[
+            local host, tls = require "tlslife.host", require "tlslife"
+            local trace = tls.trace()
+            print(tostring(trace))
+            print(host.trace_writer(trace, "xml"))
+            print(host.trace_writer(trace, "text", "/nowhere/x"))
+            local words = assert(host.trace_writer(trace, "text", FILE, "colour states"))
+            assert(tls.context {role = "client", verify = "none"}:connection():trace(trace))
+            print(words:stop(), words:stop())
+            local full = assert(host.trace_writer(trace, "json", "/dev/full"))
+            print(full:stop())
+            local left = host.trace_writer(trace, "json", FILE)
+            left = nil
+            collectgarbage()
+        ]]):gsub("FILE", function() return ("%q"):format(file) end), timeout = 20}
+        assert.equal(0, code, output)
+        assert.matches("tlslife.trace: 0x%x+ %(0 lost%)\n", output)
+        assert.matches("\nnil\t[^\n]*is no format[^\n]*\n", output)
+        assert.matches("\nnil\t/nowhere/x: No such file", output)
+        assert.matches("\ntrue\ttrue\nnil\tthe trace could not be written: No space left", output)
+    end)
+
     it("refuses words that it does not know", function()
         for _, case in ipairs {
             {{"--none"}, "unrecognized option '%-%-none'"}, {{"-f", "xml"}, "not 'xml'"},

@@ -561,6 +561,65 @@ static void plain_bytes_have_their_time(void) {
     tlslife_context_free(clients);
 }
 
+/* What the Lua module never passes on. */
+static void words_and_sizes_have_limits(void) {
+    char hint[300];
+    memset(hint, 'h', sizeof hint - 1);
+    hint[sizeof hint - 1] = '\0';
+    tlslife_context *client = new_context(TLSLIFE_CLIENT), *server = new_context(TLSLIFE_SERVER);
+    REFUSED(tlslife_context_set_purpose(client, "mail", &err));
+    REFUSED(tlslife_context_set_psk_identity_hint(client, "hint", &err));
+    REFUSED(tlslife_context_set_psk_identity_hint(server, hint, &err));
+    REFUSED_AS(TLSLIFE_ERR_INPUT, tlslife_context_set_dh_params_pem(server, "none", 4, &err));
+    CHECK(tlslife_context_set_ocsp_verify(client, true, &err) == TLSLIFE_OK);
+    REFUSED(tlslife_context_set_ocsp_request(client, false, &err));
+    REFUSED_NEW(tlslife_trace_new(1, false, &err));
+    REFUSED_NEW(tlslife_trace_new(((size_t)1 << 30) + 1, false, &err));
+    tlslife_certificate_details_clear(NULL);
+    tlslife_context_free(client);
+    tlslife_context_free(server);
+}
+
+static void early_data_have_a_length(void) {
+    size_t len = 1;
+    char byte;
+    tlslife_context *clients = new_context(TLSLIFE_CLIENT), *servers = new_context(TLSLIFE_SERVER);
+    tlslife_conn *client = new_conn(clients), *server = new_conn(servers);
+    REFUSED_BY(client, tlslife_conn_write_early(client, "", 0, &len));
+    CHECK(len == 0);
+    REFUSED_BY(server, tlslife_conn_read_early(server, &byte, 0, &len));
+    tlslife_conn_free(client);
+    tlslife_conn_free(server);
+    tlslife_context_free(clients);
+    tlslife_context_free(servers);
+}
+
+static void a_listener_takes_others(void) {
+    tlslife_listener *listener = tlslife_listen("127.0.0.1", "0", 1, false, NULL), *last = listener;
+    if (!CHECK(listener != NULL)) {
+        return;
+    }
+    REFUSED(tlslife_listener_add(listener, listener, &err));
+    CHECK(tlslife_listener_split(listener, &last, &err) == TLSLIFE_OK && last == NULL);
+    tlslife_listener_free(listener);
+}
+
+/* An SSL of a host's: what needs callbacks of ours is refused, and getters ask libssl. */
+static void a_foreign_connection_has_no_trace(void) {
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = ctx == NULL ? NULL : SSL_new(ctx);
+    tlslife_conn *conn = ssl == NULL ? NULL : tlslife_conn_from_ssl(ssl, &err);
+    tlslife_trace *trace = tlslife_trace_new(1 << 16, false, &err);
+    if (CHECK(conn != NULL && trace != NULL)) {
+        REFUSED_BY(conn, tlslife_conn_set_trace(conn, trace));
+        CHECK(tlslife_conn_num_renegotiations(conn) == 0);
+    }
+    tlslife_conn_free(conn);
+    tlslife_trace_free(trace);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+}
+
 int main(void) {
     if (!identity_make(&identity)) {
         abort();
@@ -579,5 +638,9 @@ int main(void) {
     sources_have_a_length();
     proxies_have_addresses();
     plain_bytes_have_their_time();
+    words_and_sizes_have_limits();
+    early_data_have_a_length();
+    a_listener_takes_others();
+    a_foreign_connection_has_no_trace();
     return checks_end();
 }
