@@ -285,8 +285,9 @@ static void judge_returned(lua_State *L, const fault_plan *plan, life_report *re
                      report->said);
     }
     /* The peer of an end that has failed is told so, or sees its end. */
+    bool sees_end = message != NULL && strstr(message, "Connection reset by peer") != NULL;
     if (plan->kind == FAULT_OURS && code != NULL && strcmp(code, "memory") != 0 &&
-        strcmp(code, "alert") != 0) {
+        strcmp(code, "alert") != 0 && !sees_end) {
         life_finding(report, "unclear: memory is missing, and the error is %s", report->said);
     }
     lua_pop(L, 2);

@@ -127,7 +127,7 @@ tlslife_cache *tlslife_cache_new(const tlslife_cache_options *options, tlslife_e
     tlslife_cache *cache = alloc_lines(sizeof *cache);
     if (cache == NULL || !fill(cache, options)) {
         free(cache);
-        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a cache");
+        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for a cache");
         return NULL;
     }
     tlsl_census_enter(cache);

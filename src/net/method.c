@@ -2,6 +2,9 @@
  * method.c: registers a BIO method with OpenSSL.
  *
  * A method lives as long as the process, since OpenSSL may still hold BIOs of it at exit.
+ *
+ * OpenSSL has numbers for some hundred kinds of BIO, and none any more once its memory was short as
+ * the first was asked for. Nothing here looks for a BIO by its number, so a method does without.
  */
 #include <openssl/bio.h>
 
@@ -10,7 +13,7 @@
 BIO_METHOD *tlsl_bio_method(const char *name, int type, const tlsl_bio_verbs *verbs) {
     int index = BIO_get_new_index();
     BIO_METHOD *method =
-        index == -1 ? NULL : BIO_meth_new(index | BIO_TYPE_SOURCE_SINK | type, name);
+        BIO_meth_new((index == -1 ? 0 : index) | BIO_TYPE_SOURCE_SINK | type, name);
     if (method != NULL && BIO_meth_set_read_ex(method, verbs->read) &&
         BIO_meth_set_write_ex(method, verbs->write) && BIO_meth_set_ctrl(method, verbs->ctrl) &&
         BIO_meth_set_destroy(method, verbs->destroy)) {

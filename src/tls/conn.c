@@ -48,7 +48,7 @@ static tlslife_conn *wrap(tlslife_context *context, SSL *ssl, const char *how, t
     if (conn == NULL || !tlsl_conn_attach(ssl, conn)) {
         SSL_free(ssl);
         free(conn);
-        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot make a connection");
+        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for a connection");
         return NULL;
     }
     *conn = (tlslife_conn){
@@ -402,7 +402,7 @@ tlslife_conn *tlslife_conn_dup(tlslife_conn *conn, tlslife_error *err) {
                          tlsl_verifies_name(SSL_get0_param(dup->ssl), SSL_get0_param(conn->ssl)))) {
         tlslife_conn_free(dup);
         dup = NULL;
-        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot copy a connection's settings");
+        tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for a copy of a connection");
     }
     if (dup != NULL && !conn->origin->foreign) {
         (void)tlslife_conn_set_trace(dup, tlsl_traced(conn) ? conn->traced->trace : NULL);

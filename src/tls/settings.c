@@ -336,7 +336,7 @@ tlslife_status tlslife_context_set_alpn(tlslife_context *context, const char *co
     /* SSL_CTX_set_alpn_protos(3) returns 0 for success. */
     bool ok = context->role == TLSLIFE_SERVER ||
               SSL_CTX_set_alpn_protos(context->ctx, wire, (unsigned)len) == 0;
-    return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "cannot set ALPN");
+    return ok ? TLSLIFE_OK : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
 }
 
 /* ------------------------------------------------------------------------------------- sessions */
