@@ -14,7 +14,10 @@ local function list(value)
 end
 
 local function load_pairs(ctx, config_table)
-    for _, pair in ipairs(config_table.certificates or {config_table}) do
+    local pairs_given = config_table.certificates or {config_table}
+    if type(pairs_given) ~= "table" then return nil, "invalid certificates parameter" end
+    for _, pair in ipairs(pairs_given) do
+        if type(pair) ~= "table" then return nil, "invalid certificates parameter" end
         local password = type(pair.password)
         if pair.key then
             if password ~= "nil" and password ~= "string" and password ~= "function" then
