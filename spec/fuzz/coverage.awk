@@ -9,6 +9,9 @@
 # An edge is a block of clang's -fsanitize=fuzzer-no-link. Many blocks are those to which
 # UndefinedBehaviorSanitizer's checks go when they fail, so that sound code seldom reaches more than
 # 60 % of a file. What ran before the first input, to make contexts and the like, is not counted.
+# A target that plays files of Lua (fuzz_scripts.c) says how many of their lines it has reached, and
+# how many there are.
+#
 # Which edges of a function were reached is not printed, only how many. So of several targets the
 # one that reaches the most of a function counts for it.
 
@@ -41,15 +44,24 @@ $1 ~ /COVERED_FUNC:$/ && $NF ~ /\/src\/.*\.c:[0-9]+$/ {
     best[place] = edges[1] > best[place] ? edges[1] : best[place]
 }
 
+$1 == "COVERED_LINES:" {
+    reached[$2] = $3
+    there[$2] = $4
+    lines += $3
+}
+
 END {
     if (all) {
-        printf "%d targets, %d runs, %d edges", targets, runs, union
+        printf "%d targets, %d runs, %d edges, %d lines of Lua", targets, runs, union, lines
         exit
     }
     name = FILENAME
     sub(/.*\//, "", name)
     sub(/\.log$/, "", name)
     printf "%s: %d runs, %d edges of ours", name, runs, ours
+    if (lines > 0) {
+        printf ", %d lines of Lua", lines
+    }
     low = floors_len == 0 || ours == 0
     for (i = 1; i <= floors_len; i++) {
         file = floors[i]
