@@ -10,6 +10,7 @@ stores='valkey-server' # from Debian 13 on
 tokens='softhsm2 pkcs11-provider' # the latter from Debian 13 on; without it spec/pkcs11_spec.lua is pending
 to_test="$to_test tshark chromium poppler-utils" # these read what a trace writes
 scanners='sslscan testssl.sh' # what the probe says is compared with these
+to_test="$to_test prometheus" # it reads metrics
 # Programs and libraries that know LuaSec or LuaSocket, and their peers.
 programs='prosody lua-unbound dnsmasq-base python3-slixmpp tinyproxy-bin lua-redis python3-aiosmtpd'
 

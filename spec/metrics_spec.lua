@@ -7,6 +7,7 @@ local measured = require "spec.support.measured"
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
+local serving = require "spec.support.serving"
 local tls = require "tlslife"
 
 local name = measured.name
@@ -387,5 +388,284 @@ describe("the text", function()
             written[kind == "counter" and family .. "_total" or family] = true
         end
         assert.same(documented, written)
+    end)
+end)
+
+-- ---------------------------------------------------------------------------------------- the page
+
+if not serving.has_luv then
+    describe("a server's metrics", function() pending "lua-luv is not installed" end)
+    return
+end
+
+-- A server in a process of its own with a page of metrics; server.page is the page's port.
+local function start(options, workers)
+    local server = serving.start('metrics = "127.0.0.1:0", ' .. options, workers)
+    server.page = server:wait_for "metrics at http://127%.0%.0%.1:(%d+)/metrics"
+    return server
+end
+
+-- What curl gets from a page: status, content type and body. It waits for long, but not for ever.
+local function get(port, ...)
+    local url = ("http://127.0.0.1:%d/metrics"):format(port)
+    local status, text = process.run {"curl", "-s", "--max-time", "40", "-w",
+        "\n%{http_code} %{content_type}", timeout = 60, url, ...}
+    assert.equal(0, status, text)
+    local body, code, kind = text:match "^(.*)\n(%d+) ([^\n]*)$"
+    return tonumber(code), kind, body
+end
+
+local OPEN <const> = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+local OLDER <const> = "text/plain; version=0.0.4; charset=utf-8"
+
+local function page(server)
+    local code, kind, body = get(server.page, "-H", "Accept: application/openmetrics-text")
+    assert.same({200, OPEN}, {code, kind})
+    local samples, problems = measured.parse(body, true)
+    assert.same({}, problems)
+    return samples
+end
+
+local function total(samples, family, ...)
+    return samples[name(family, ...)]
+end
+
+describe("the page of a server", function()
+    local server
+    setup(function() server = start("") end)
+    before_each(function() assert.is_nil(server:exit_status()) end)
+
+    -- the file's after_each ends every program, so all of this is one example
+    it("has the format that is asked for, and survives its peers", function()
+        local code, kind, body = get(server.page)
+        assert.same({200, OLDER}, {code, kind})
+        assert.same({}, (select(2, measured.parse(body, false))))
+        -- Prometheus' own tool
+        local file = process.spill(process.directory() .. "/metrics.txt", body)
+        local status, text = process.run {"sh", "-c", 'promtool check metrics <"$0"', file}
+        assert.same({0, ""}, {status, text})
+        for accept, expected in pairs {
+            ["application/openmetrics-text;version=1.0.0,text/plain;q=0.5,*/*;q=0.1"] = OPEN,
+            ["application/openmetrics-text;q=0.1,text/plain"] = OLDER,
+            ["application/openmetrics-text;version=2.0.0"] = OLDER,
+            ["*/*"] = OLDER,
+        } do
+            local answer = {get(server.page, "-H", "Accept: " .. accept)}
+            assert.equal(expected, answer[2], accept)
+        end
+        assert.equal(405, (get(server.page, "-d", "x=1")))
+        assert.equal(404, (get(server.page, "--path-as-is", "--request-target", "/etc/passwd")))
+        assert.equal(400, (get(server.page, "-X", "GET /metrics\1")))
+
+        -- who says nothing, or sends without an end, has not got the last word
+        local idle = {}
+        for i = 1, 80 do
+            idle[i] = serving.raw(server.page)
+            if i % 3 == 0 then idle[i]:write "GET /metrics HTTP/1.1\r\nA: " end
+        end
+        local garbage = serving.raw(server.page)
+        garbage:write(("\0\255 \r\n"):rep(1000) .. "\r\n\r\n")
+        local long = serving.raw(server.page)
+        for _ = 1, 4 do long:write(("A: %s\r\n"):format(("a"):rep(1 << 20))) end
+        page(server) -- waits until some of them have had their time
+        assert.truthy(long:finish():find "^HTTP/1.1 431" or long.over)
+        assert.truthy(garbage:finish():find "^HTTP/1.1 400")
+        for _, one in ipairs(idle) do
+            local _, over = one:finish()
+            assert.truthy(over)
+            one:close()
+        end
+        long:close()
+        garbage:close()
+        assert.equal("hello", serving.ask_once(server, "hello"))
+        serving.stop(server)
+    end)
+end)
+
+describe("a page", function()
+    local p = pki.get()
+    local function options(more)
+        local all = {address = "127.0.0.1:0", handler = function() end, log = function() end,
+            context = {certificate = p.server_cert_file, private_key = p.server_key_file}}
+        for field, value in pairs(more) do all[field] = value end
+        return all
+    end
+
+    it("that cannot be is an error at the start", function()
+        local taken = assert(tls.listen("127.0.0.1", 0))
+        local address = "127.0.0.1:" .. taken:port()
+        for _, workers in ipairs {1, 2} do
+            local err = expect.fails("system", tls.serve(options {metrics = address,
+                workers = workers}))
+            assert.truthy(err.message:find(taken:port(), 1, true), err.message)
+        end
+        expect.fails("system", tls.server(options {metrics = address}))
+        expect.fails("input", tls.server(options {metrics = {address = "127.0.0.1:0",
+            context = {certificate = "/no/such/file"}}}))
+        taken:close()
+        expect.raises("option 'metrics': \"host:port\"", tls.server, options {metrics = "9443"})
+        expect.raises("option 'metrics': its address", tls.server, options {metrics = {}})
+        expect.raises("unknown field 'port'", tls.server, options {metrics = {port = 1,
+            address = ":0"}})
+        expect.raises("option 'metrics'", tls.server, options {metrics = true})
+        expect.raises("its context", tls.server, options {metrics = {address = ":0",
+            context = true}})
+    end)
+
+    it("comes by HTTPS where it has a context", function()
+        local server = serving.start([[metrics = {address = "127.0.0.1:0",
+            context = {certificate = directory .. "/server.pem",
+                private_key = directory .. "/server.key"}}]])
+        local port = server:wait_for "metrics at https://127%.0%.0%.1:(%d+)/metrics"
+        local status, text = process.run {"curl", "-s", "--cacert", p.ca_file, "--resolve",
+            "localhost:" .. port .. ":127.0.0.1", "https://localhost:" .. port .. "/metrics"}
+        assert.equal(0, status)
+        assert.same({}, (select(2, measured.parse(text, false))))
+        serving.stop(server)
+    end)
+end)
+
+-- ----------------------------------------------------------------------------------------- workers
+
+local DONE <const> = {"handshakes_total", "side", "server", "version", THREE, "resumption",
+    "not_offered"}
+
+-- Asks for the pages of new connections until each worker has had some. Returns how many there
+-- were, and a worker's process.
+local function visit_all(server, workers)
+    local pids, count, visits = {}, 0, 0
+    serving.eventually(60, function()
+        local pid = serving.ask_once(server, "!pid")
+        visits = visits + 1
+        if not pids[pid] then pids[pid], count = true, count + 1 end
+        return count >= workers and visits >= 6
+    end)
+    return visits, next(pids)
+end
+
+describe("workers are summed", function()
+    it("as processes, also when one was killed", function()
+        local server = start("workers = 2", 2)
+        local visits, pid = visit_all(server, 2)
+        local function closed()
+            return total(page(server), "ends_total", "side", "server", "close_notify", "both")
+        end
+        assert.is_true(serving.eventually(30, function() return closed() == visits end))
+        local before = page(server)
+        assert.equal(visits, total(before, table.unpack(DONE)))
+        assert.equal(visits, total(before, "connections_total", "side", "server"))
+        assert.equal(0, total(before, "connections_open", "side", "server"))
+        assert.equal(0, total(before, "workers_ended_total"))
+        assert.is_true(before[name("certificate_left_seconds", "server_name", "", "key", "EC")] > 0)
+        -- any worker sees them all
+        local own = serving.ask_once(server, "!metrics tlslife_connections_total")
+        assert.equal(('tlslife_connections_total{side="server"} %d\n#'):format(visits + 1), own)
+
+        local held = serving.connect(server)
+        local mine = serving.ask(held, "!pid")
+        assert.equal(1, total(page(server), "connections_open", "side", "server"))
+        serving.signal(mine, "sigkill")
+        assert.is_true(serving.eventually(30, function()
+            return total(page(server), "workers_ended_total") == 1
+        end))
+        held:free()
+        local after = page(server)
+        assert.equal(visits + 2, total(after, table.unpack(DONE)))
+        assert.equal(0, total(after, "connections_open", "side", "server"))
+        for series, value in pairs(before) do
+            if series:find "_total" or series:find "_count" then
+                assert.is_true(after[series] >= value, series)
+            end
+        end
+        -- the one in its place goes on
+        server:wait_for "another starts.*worker %d: listening"
+        visits = visits + 2 + visit_all(server, 2)
+        assert.equal(visits, total(page(server), table.unpack(DONE)))
+        assert.truthy(pid)
+        serving.ask_once(server, "!error")
+        assert.is_true(serving.eventually(30, function()
+            return total(page(server), "handlers_failed_total") == 1
+        end))
+        serving.stop(server)
+    end)
+
+    it("as processes, with what their caches have", function()
+        local server = start([[workers = 2, context = {resumption = "stateful",
+            certificate = certificate, private_key = private_key}]], 2)
+        local visits = visit_all(server, 2)
+        -- two sessions for each connection, and a worker tells within a second
+        assert.is_true(serving.eventually(30, function()
+            return total(page(server), "cache_puts_total") == 0 or
+                total(page(server), "cache_puts_total") >= visits
+        end))
+        serving.stop(server)
+    end)
+
+    it("as threads", function()
+        local server = start("workers = 2, threads = true", 2)
+        local visits = 0
+        serving.eventually(60, function()
+            serving.ask_once(server, "hello")
+            visits = visits + 1
+            return visits == 8
+        end)
+        assert.is_true(serving.eventually(30, function()
+            return total(page(server), "ends_total", "side", "server", "close_notify", "both") == 8
+        end))
+        assert.equal(8, total(page(server), table.unpack(DONE)))
+        serving.stop(server)
+    end)
+end)
+
+-- -------------------------------------------------------------------------------------- Prometheus
+
+describe("Prometheus", function()
+    it("scrapes a server by the configuration of docs/metrics.md", function()
+        local server = start("")
+        for _ = 1, 3 do serving.ask_once(server, "hello") end
+        local yaml = assert(process.slurp "docs/metrics.md":match "```yaml\n(.-)```")
+        local changes
+        yaml, changes = yaml:gsub("127%.0%.0%.1:9443", "127.0.0.1:" .. server.page)
+        assert.equal(1, changes)
+        yaml, changes = yaml:gsub("scrape_interval: 15s", "scrape_interval: 1s")
+        assert.equal(1, changes)
+        local directory = process.directory() .. "/prometheus"
+        assert(os.execute("mkdir -p " .. process.quote(directory)))
+        local file = process.spill(directory .. "/prometheus.yml", yaml)
+        local status, text = process.run {"promtool", "check", "config", file}
+        assert.equal(0, status, text)
+        local port = process.free_port()
+        local prometheus = process.start {"prometheus", "--config.file=" .. file,
+            "--storage.tsdb.path=" .. directory .. "/data", "--log.level=warn",
+            "--web.listen-address=127.0.0.1:" .. port, timeout = 120}
+        local function ask(query)
+            local _, answer = process.run {"curl", "-s", "--max-time", "20", "-G",
+                ("http://127.0.0.1:%d/api/v1/query"):format(port), "--data-urlencode",
+                "query=" .. query}
+            return answer:match '"value":%[[%d.]+,"([^"]+)"%]'
+        end
+        local query = 'tlslife_handshakes_total{resumption="not_offered",version="TLSv1.3",' ..
+            'side="server"}'
+        assert.is_true(serving.eventually(90, function() return ask(query) == "3" end),
+            prometheus:output())
+        assert.equal("1", ask 'up{job="tlslife"}')
+        assert.equal("3", ask 'sum(tlslife_handshake_seconds_count{side="server"})')
+        assert.equal("histogram", select(2, process.run {"curl", "-s", "--max-time", "20",
+            ("http://127.0.0.1:%d/api/v1/metadata?metric=tlslife_handshake_seconds"):format(port)})
+            :match '"type":"(%a+)"')
+        -- the expressions that the page recommends are expressions
+        local count = 0
+        local table_of = process.slurp "docs/metrics.md":match "\n## What to alert on\n(.*)"
+        for expression in table_of:gmatch "\n| [^|\n]+ | `([^`\n]+)` |" do
+            if expression:find "tlslife_" then
+                local _, answer = process.run {"curl", "-s", "-G",
+                    ("http://127.0.0.1:%d/api/v1/query"):format(port), "--data-urlencode",
+                    "query=" .. expression}
+                assert.truthy(answer:find '"status":"success"', expression .. ": " .. answer)
+                count = count + 1
+            end
+        end
+        assert.equal(9, count)
+        serving.stop(server)
     end)
 end)

@@ -129,7 +129,7 @@ function metrics.serve(given, log, text)
     options.max_connections, options.handshake_timeout = CONNECTIONS_MAX, SECONDS
     options.timeout, options.stop_timeout = SECONDS, 0
     local server, message, err = require "tlslife.server" (options)
-    if not server then return nil, "metrics: " .. message, err end
+    if not server then return nil, message, err end
     for _, listener in ipairs(server.listeners) do
         for _, found in ipairs(listener:addresses()) do
             log("info", ("metrics at %s://%s/metrics"):format(context and "https" or "http", found))

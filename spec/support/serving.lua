@@ -30,6 +30,15 @@ function commands.stats(_, server)
     for name, value in pairs(server:stats()) do words[#words + 1] = name .. "=" .. value end
     return table.concat(words, " ")
 end
+-- the lines of these metrics that are not 0
+function commands.metrics(_, server, line)
+    local found = {}
+    for sample in server:metrics():gmatch "[^\n]+" do
+        local named = sample:find(line:match "^!metrics ([%w_]+)", 1, true) == 1
+        if named and not sample:find " 0$" then found[#found + 1] = sample .. "\n" end
+    end
+    return table.concat(found) .. "#"
+end
 function commands.error() error "raised on purpose" end
 function commands.object()
     error(setmetatable({}, {__tostring = function() return "an object" end}))

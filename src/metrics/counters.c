@@ -88,17 +88,16 @@ void tlsl_count_one(unsigned at) {
 uint64_t tlsl_count_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * MICRO + (uint64_t)now.tv_nsec / 1000 + 1;
+    return (uint64_t)now.tv_sec * MICRO + (uint64_t)now.tv_nsec / 1000;
 }
 
-void tlsl_count_time(unsigned at, uint64_t since_us) {
-    uint64_t took = tlsl_count_now() - since_us;
+void tlsl_count_time(unsigned at, uint64_t took_us) {
     unsigned bucket = 0;
-    while (bucket < TLSL_BUCKETS - 1 && took > bounds_us[bucket]) {
+    while (bucket < TLSL_BUCKETS - 1 && took_us > bounds_us[bucket]) {
         bucket++;
     }
     add(own(), at + bucket, 1);
-    add(own(), at + TLSL_BUCKETS, took);
+    add(own(), at + TLSL_BUCKETS, took_us);
 }
 
 uint32_t tlsl_count_bound(unsigned bucket) {

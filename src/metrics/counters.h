@@ -80,10 +80,10 @@ enum {
 
 /* Adds one to a number. Any thread, any callback: it is one instruction that waits for nobody. */
 void tlsl_count_one(unsigned at);
-/* Microseconds of a clock that never jumps. Never 0. */
+/* Microseconds of a clock that never jumps. */
 uint64_t tlsl_count_now(void);
-/* Adds the time since then to the histogram that begins at `at`. */
-void tlsl_count_time(unsigned at, uint64_t since_us);
+/* Adds a time to the histogram that begins at `at`. */
+void tlsl_count_time(unsigned at, uint64_t took_us);
 /* The upper bound of a bucket, in microseconds; 0 for the last, which has none. */
 uint32_t tlsl_count_bound(unsigned bucket);
 

@@ -166,8 +166,11 @@ typedef struct tlsl_traced_by {
 
 /* measured.c: what was counted of this connection. */
 typedef struct tlsl_measured {
-    /* when its handshake began; after that, when the first close_notify was sent or came */
-    uint64_t since_us;
+    /*
+     * when its handshake began; after that, when the first close_notify was sent or came: in units
+     * of 16 us, modulo 19 hours
+     */
+    uint32_t since;
     bool counts; /* its handshake has begun */
     bool failed; /* its failure was counted */
 } tlsl_measured;

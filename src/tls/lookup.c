@@ -147,7 +147,8 @@ static void count_answer(const tlsl_search *search) {
     tlsl_answered answered = found == TLSL_FOUND_HIT    ? TLSL_ANSWERED_HIT
                              : found == TLSL_FOUND_MISS ? TLSL_ANSWERED_MISS
                                                         : TLSL_ANSWERED_FAILED;
-    tlsl_count_time(TLSL_LOOKUP_TIME + answered * TLSL_HISTOGRAM, search->since_us);
+    tlsl_count_time(TLSL_LOOKUP_TIME + answered * TLSL_HISTOGRAM,
+                    tlsl_count_now() - search->since_us);
 }
 
 /*

@@ -24,16 +24,26 @@
 #include "tls/measured.h"
 #include "tlslife.h"
 
+#define UNIT_US 16u /* of the times in a connection */
 #define BOTH (TLSLIFE_SENT_SHUTDOWN | TLSLIFE_RECEIVED_SHUTDOWN)
 
 static unsigned side_of(const tlslife_conn *conn) {
     return SSL_is_server(conn->ssl) ? 1 : 0;
 }
 
+/* A connection is small: so its times are short, too. */
+static uint32_t clock_now(void) {
+    return (uint32_t)(tlsl_count_now() / UNIT_US);
+}
+
+static void count_since(const tlslife_conn *conn, unsigned at) {
+    tlsl_count_time(at, (uint64_t)(clock_now() - conn->measured.since) * UNIT_US);
+}
+
 void tlsl_measured_begin(tlslife_conn *conn) {
     tlsl_count_one(TLSL_BEGUN + side_of(conn));
     conn->measured.counts = true;
-    conn->measured.since_us = tlsl_count_now();
+    conn->measured.since = clock_now();
 }
 
 /* 0: a version without a name here. */
@@ -51,8 +61,7 @@ void tlsl_measured_shaken(tlslife_conn *conn, tlslife_outcome outcome) {
     }
     tlsl_count_one(TLSL_HANDSHAKES + (side * TLSL_VERSIONS + version_of(conn)) * TLSL_OUTCOMES +
                    (unsigned)outcome);
-    tlsl_count_time(TLSL_HANDSHAKE_TIME + (side * 2 + resumed) * TLSL_HISTOGRAM,
-                    conn->measured.since_us);
+    count_since(conn, TLSL_HANDSHAKE_TIME + (side * 2 + resumed) * TLSL_HISTOGRAM);
 }
 
 static void count_alert(const tlslife_conn *conn, bool sent, int alert) {
@@ -80,10 +89,9 @@ void tlsl_measured_closed(tlslife_conn *conn, unsigned which) {
     conn->closing.passed = (uint8_t)(before | which);
     count_alert(conn, which == TLSLIFE_SENT_SHUTDOWN, SSL_AD_CLOSE_NOTIFY);
     if (before == 0) {
-        conn->measured.since_us = tlsl_count_now();
+        conn->measured.since = clock_now();
     } else {
-        tlsl_count_time(TLSL_SHUTDOWN_TIME + side_of(conn) * TLSL_HISTOGRAM,
-                        conn->measured.since_us);
+        count_since(conn, TLSL_SHUTDOWN_TIME + side_of(conn) * TLSL_HISTOGRAM);
     }
 }
 

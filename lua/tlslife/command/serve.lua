@@ -93,7 +93,7 @@ local function serve_options(run)
     return {
         address = run.listen, workers = run.workers, context = run.context,
         early_data = run.early or nil, timeout = TIMEOUT, handshake_timeout = BEFORE_TIMEOUT,
-        stop_timeout = 2, on_start = run.on_start,
+        stop_timeout = 2, on_start = run.on_start, metrics = run.metrics,
         before = function(conn)
             lives[conn] = new_life(conn, write)
             return begin(run, conn, lives[conn])

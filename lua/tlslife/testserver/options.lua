@@ -52,6 +52,7 @@ a request of HTTP is answered with itself, and other bytes come back as they are
         fraction = true, default = 3},
     {"log", "say on stderr what becomes of each connection; the default on a terminal"},
     {"no-log", "say nothing of it"},
+    {"metrics", "serve metrics there by HTTP, for Prometheus", word = "ADDRESS"},
     {"trace", "show all that connections do on stderr, as tlslife trace does"},
     after = "Faults:\n" .. ABOUT_FAULTS .. [[
 
@@ -119,6 +120,7 @@ function options.settle(given)
     if not log and not given["no-log"] then log = command_options.on_terminal(2) end
     return {
         directory = given.directory, list = given.list, log = log, trace = given.trace,
+        metrics = given.metrics,
         listen = given.listen or {"127.0.0.1:8443"}, workers = given.workers,
         early = given["early-data"] ~= nil, fault = given.fault, delay = given.delay or 3,
         names = not given.certificate and names or nil, save = given["save-certificate"],
