@@ -41,6 +41,15 @@ local function levels(ninja)
     return table.concat(sorted, " ")
 end
 
+describe("the sources of the Redis store", function()
+    it("compile where hiredis is not, also by a compiler that wants each function declared",
+        function()
+        local code, output = process.run {"sh", "-c", 'cd "$0" && exec cc -std=gnu11 -O0 ' ..
+            "-fsyntax-only -Wall -Wextra -Werror -Iinclude -Isrc src/redis/*.c", SOURCE}
+        assert.equal(0, code, output)
+    end)
+end)
+
 describe("the build", function()
     -- {what, CFLAGS, words for cmake, the levels in ninja's file}
     for _, case in ipairs {

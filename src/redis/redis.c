@@ -30,6 +30,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include "base/error.h"
 #include "tlslife.h"
 
 #ifdef TLSLIFE_HIREDIS
@@ -41,7 +42,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/error.h"
 #include "base/process.h"
 #include "cache/store/store.h"
 #include "net/address.h"
