@@ -174,3 +174,64 @@ describe("the module in nmap", function()
         assert.truthy(scan:output():find("subject: CN=", 1, true), scan:output())
     end)
 end)
+
+describe("the module in Kamailio", function()
+    local is_there, why = has_lua("ldd /usr/lib/*/kamailio/modules/app_lua.so | " ..
+        "grep -o 'liblua5.[0-9]'")
+
+    it("serves TLS inside of POST requests", function()
+        if not is_there then
+            pending(why)
+            return
+        end
+        finally(process.stop_all)
+        local port = process.free_port()
+        local server = start(port, "exec kamailio -DD -E -f kamailio.cfg -l tcp:127.0.0.1:$PORT " ..
+            '-Y "$PWD" -m 16')
+        server:wait_for_port(port, 20)
+        visits(3, function(context)
+            local plain = assert(context:connection())
+            assert(plain:dial("localhost", port))
+            local inner, kept = assert(context:connection()), ""
+            inner:set_memory()
+            inner:set_blocking(false)
+            local function read_more() kept = kept .. assert(plain:plain_read(4096)) end
+            -- Posts bytes, and feeds the answer's body.
+            local function post(bytes)
+                local digits = bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+                assert(plain:plain_write(("POST / HTTP/1.1\r\nHost: localhost\r\n" ..
+                    "Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s"):format(#digits,
+                    digits)))
+                while not kept:find "\r\n\r\n" do read_more() end
+                local head = kept:match "^.-\r\n\r\n"
+                local length = tonumber(head:match "[Cc]ontent%-[Ll]ength: (%d+)")
+                while #kept < #head + length do read_more() end
+                local body = kept:sub(#head + 1, #head + length):gsub("%x%x", function(two)
+                    return string.char(tonumber(two, 16))
+                end)
+                kept = kept:sub(#head + length + 1)
+                local i = 1
+                while i <= #body do i = i + inner:feed(body, i) end
+            end
+            -- Posts what the client has to send, in parts that Kamailio's buffer takes.
+            local function post_all()
+                local bytes = inner:drain()
+                if bytes == "" then return post "" end
+                while bytes ~= "" do
+                    for at = 1, #bytes, 4000 do post(bytes:sub(at, at + 3999)) end
+                    bytes = inner:drain()
+                end
+            end
+            return inner, function(method, ...)
+                local results
+                for _ = 1, 50 do
+                    results = table.pack(inner[method](inner, ...))
+                    if results[2] ~= "want_read" and results[2] ~= "want_write" then break end
+                    post_all()
+                end
+                if method ~= "connect" then post_all() end
+                return table.unpack(results, 1, results.n)
+            end
+        end)
+    end)
+end)

@@ -37,6 +37,14 @@ local function names_certificate()
     return dir .. "/names.pem"
 end
 
+local function dh_parameters()
+    local path = process.directory() .. "/dh.pem"
+    local code, output = process.run {"openssl", "genpkey", "-genparam", "-algorithm", "DH",
+        "-pkeyopt", "group:ffdhe2048", "-out", path}
+    assert(code == 0, output)
+    return path
+end
+
 local function has_luasec()
     return process.run {"lua5.4", "-e", "assert(require 'ssl'._VERSION:match '^1.3')", timeout = 10,
         environment = luasec.environment} == 0
@@ -54,14 +62,14 @@ end
 describe("the drop-in for LuaSec", function()
     it("gives what LuaSec gives", function()
         if not has_luasec() then return pending "LuaSec could not be built" end
-        local names = names_certificate()
+        local names, dh = names_certificate(), dh_parameters()
         local script = luasec.here .. "/spec/luasec/behaviour.lua"
-        local code, theirs = process.run {"lua5.4", script, p.dir, names, timeout = 60,
+        local code, theirs = process.run {"lua5.4", script, p.dir, names, dh, timeout = 60,
             environment = luasec.environment}
         assert.equal(0, code, theirs)
         local ours
         code, ours = process.run {program.path, "-l", "tlslife.luasec", script, p.dir, names,
-            timeout = 120}
+            dh, timeout = 120}
         assert.equal(0, code, ours)
         local expected, expected_len = lines_of(theirs)
         local got, got_len = lines_of(ours)

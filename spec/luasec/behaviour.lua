@@ -1,11 +1,11 @@
 -- behaviour.lua: some calls of every function of LuaSec's, and what they return, a line each. The
 -- specs run it with LuaSec itself (a stock lua5.4) and with the drop-in, and compare the lines.
 --
---     lua5.4 spec/luasec/behaviour.lua DIRECTORY NAMES
---     tlslife -l tlslife.luasec spec/luasec/behaviour.lua DIRECTORY NAMES
+--     lua5.4 spec/luasec/behaviour.lua DIRECTORY NAMES DH
+--     tlslife -l tlslife.luasec spec/luasec/behaviour.lua DIRECTORY NAMES DH
 --
--- DIRECTORY has the certificates of spec/support/pki.lua, and NAMES is one with names of all kinds.
--- A third argument selects cases by their names. Both ends of a connection are in this
+-- DIRECTORY has the certificates of spec/support/pki.lua, NAMES is one with names of all kinds, and
+-- DH has parameters of Diffie and Hellman's. A fourth argument selects cases by their names. Both ends of a connection are in this
 -- process, over loopback.
 
 local socket = require "socket"
@@ -468,6 +468,108 @@ case("several certificates", function()
     return table.unpack(kinds)
 end)
 
+-- pre-shared keys, by functions on both sides
+for _, protocol in ipairs {"tlsv1_2", "tlsv1_3"} do
+    local function meet(client_key, server_psk)
+        local seen = {}
+        local client, server = wrap({mode = "client", protocol = protocol, ciphers = "PSK:@SECLEVEL=0",
+            psk = function(_, identity_max, key_max)
+                seen.identity_max, seen.key_max = identity_max, key_max
+                return "me", client_key
+            end},
+            {mode = "server", protocol = protocol, ciphers = "PSK:@SECLEVEL=0",
+                psk = server_psk(seen)})
+        local a, b = shake(client, server)
+        return a[1], b[1], seen.identity, seen.identity_max, seen.key_max, seen.server_max
+    end
+    local function by_function(seen)
+        return function(identity, key_max)
+            seen.identity, seen.server_max = identity, key_max
+            return identity == "me" and "0123456789abcdef" or nil
+        end
+    end
+    case(protocol .. ": a PSK by functions", function()
+        return meet("0123456789abcdef", by_function)
+    end)
+    case(protocol .. ": a PSK by functions, and a hint", function()
+        return meet("0123456789abcdef", function(seen)
+            return {hint = "which?", callback = by_function(seen)}
+        end)
+    end)
+    case(protocol .. ": a PSK that the server does not know", function()
+        return meet("0123456789abcdef", function() return function() end end)
+    end)
+    case(protocol .. ": a PSK that is another", function()
+        return meet("fedcba9876543210", by_function)
+    end)
+end
+for name, psk in pairs {["a string"] = "x", ["a table without a hint"] = {callback = print},
+    ["a table without a function"] = {hint = "x"}, number = 7} do
+    for _, mode in ipairs {"client", "server"} do
+        case(mode .. ": a PSK by " .. name, function()
+            local ctx, message = ssl.newcontext {mode = mode, protocol = "any", psk = psk}
+            return type(ctx), message
+        end)
+    end
+end
+case("PSK functions of ssl.context", function()
+    local ctx = context.create "any"
+    context.setmode(ctx, "server")
+    return context.setpskhint(ctx, "which?"), context.setserverpskcb(ctx, print),
+        context.setclientpskcb(ctx, print)
+end)
+
+-- DANE (RFC 7671): a digest of the server's certificate stands for the CAs
+local function dane(data)
+    local client, server = wrap({mode = "client", protocol = "any", verify = "peer",
+        dane = {"no_ee_namechecks"}}, SERVER)
+    local set, added = client:setdane "a.example", client:settlsa(3, 0, 1, data)
+    local a, b = shake(client, server)
+    return set, added, a[1], b[1] == a[1] or b[1], (client:getpeerverification())
+end
+case("a TLSA record that fits", function()
+    local hex = x509.load(file "server.pem"):digest "sha256"
+    return dane((hex:gsub("%x%x", function(two) return string.char(tonumber(two, 16)) end)))
+end)
+case("a TLSA record that does not", function() return (select(3, dane(("x"):rep(32)))) end)
+case("a TLSA record that is none", function()
+    local client = wrap({mode = "client", protocol = "any", dane = true}, SERVER)
+    return client:setdane "a.example", client:settlsa(9, 0, 1, "x")
+end)
+case("context.setdane", function()
+    local ctx = context.create "any"
+    context.setmode(ctx, "client")
+    return context.setdane(ctx), context.setdane(ctx, "no_ee_namechecks"),
+        context.setdane(ctx, "none_such")
+end)
+
+-- what is left of ssl.context and ssl.core
+case("context.setalpncb", function()
+    local ctx = assert(ssl.newcontext(SERVER))
+    local seen
+    local ok = context.setalpncb(ctx, function(wire) seen = wire; return "\1b" end)
+    local near, far = sockets()
+    local client = assert(ssl.wrap(near, with(CLIENT, {alpn = {"a", "b"}})))
+    shake(client, assert(ssl.wrap(far, ctx)))
+    return ok, seen, client:getalpn()
+end)
+case("context.setdhparam", function()
+    local client, server = wrap(with(CLIENT, {protocol = "tlsv1_2",
+        ciphers = "DHE-RSA-AES128-GCM-SHA256"}), with(SERVER, {protocol = "tlsv1_2",
+        certificate = dir .. "rsa.pem", key = dir .. "rsa.key",
+        dhparam = function() return file(arg[3]) end}))
+    local a, b = shake(client, server)
+    return a[1], b[1], client:info "cipher"
+end)
+case("core.setmethod", function()
+    require "ssl.core".setmethod("twice", function(_, n) return 2 * n end)
+    return wrap(CLIENT, SERVER):twice(21)
+end)
+case("core.copyright, core.SOCKET_INVALID", function()
+    local core = require "ssl.core"
+    return type(core.copyright()), core.SOCKET_INVALID
+end)
+
 -- certificates
 for _, name in ipairs {"server.pem", "rsa.pem", "ca.pem", "client.pem"} do
     case("x509 of " .. name, function()
@@ -522,7 +624,7 @@ end)
 table.sort(cases, function(a, b) return a[1] < b[1] end)
 io.stdout:setvbuf "no"
 for _, one in ipairs(cases) do
-    if not arg[3] or one[1]:find(arg[3], 1, true) then
+    if not arg[4] or one[1]:find(arg[4], 1, true) then
         local results = table.pack(pcall(one[2]))
         for i = 1, results.n do
             local value = results[i]

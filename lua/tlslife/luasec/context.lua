@@ -264,7 +264,9 @@ function context.setdane(ctx, ...)
     local flags = {}
     for i, flag in ipairs {...} do
         flag = check_string(flag, i + 1, "setdane")
-        if flag ~= "no_ee_namechecks" then return false end
+        if flag ~= "no_ee_namechecks" then
+            error(("bad argument #%d to 'setdane' (invalid option '%s')"):format(i + 1, flag), 2)
+        end
         flags[#flags + 1] = flag
     end
     s.dane = flags

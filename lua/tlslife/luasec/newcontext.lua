@@ -101,8 +101,7 @@ local PARAMETERS <const> = {
     {"alpn", function(_, s, value) return set_alpn(s, value) end},
     {"psk", function(_, s, value) return set_psk(s, value) end},
     {"dane", function(ctx, _, value)
-        context.setdane(ctx, table.unpack(type(value) == "table" and value or {}))
-        return true -- a flag that there is not says nothing in LuaSec either
+        return context.setdane(ctx, table.unpack(type(value) == "table" and value or {}))
     end},
 }
 
