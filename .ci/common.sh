@@ -61,12 +61,21 @@ install_known() {
     install $known
 }
 
+# Programs that have Lua inside (docs/hosts.md), where this Debian builds them with ours.
+install_hosts() {
+    command -v apt-cache >/dev/null || return 0
+    for host in apache2-bin:apache2 nmap:nmap kamailio-lua-modules:kamailio-lua-modules; do
+        ! apt-cache show "${host%:*}" 2>/dev/null | grep -q "^Depends:.*liblua$lua-0" || install "${host#*:}"
+    done
+}
+
 # What the specs need beside the build. copas and LuaSec come as .ci/copas and .ci/luasec say.
 install_for_tests() {
     # shellcheck disable=SC2086 # names, to be split
     install $to_build $to_test "lua$lua"
     # shellcheck disable=SC2086 # names, to be split
     install_known $loops $stores $tokens $programs $scanners
+    install_hosts
     .ci/copas
     .ci/luasec
 }

@@ -187,7 +187,7 @@ describe("the module in Kamailio", function()
         finally(process.stop_all)
         local port = process.free_port()
         local server = start(port, "exec kamailio -DD -E -f kamailio.cfg -l tcp:127.0.0.1:$PORT " ..
-            '-Y "$PWD" -m 16')
+            '-Y "$PWD" -w "$PWD" -m 16')
         server:wait_for_port(port, 20)
         visits(3, function(context)
             local plain = assert(context:connection())

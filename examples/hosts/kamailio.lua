@@ -7,13 +7,31 @@ local context = assert(tls.context {
     role = "server", certificate = "cert.pem", private_key = "key.pem",
     ticket_keys = tls.ticket_keys { secret = os.getenv "SECRET" }, -- the same in all processes
 })
+local IDLE <const> = 60 -- seconds
 local open = {} -- the connections of ours, by the TCP connection that their bytes come over
+local used = {} -- when they were used last
+
+-- Another process of Kamailio's sees that a TCP connection has ended, so that we are not told.
+local function sweep(now)
+    for id, at in pairs(used) do
+        if now - at > IDLE then
+            open[id]:free()
+            open[id], used[id] = nil, nil
+        end
+    end
+end
 
 local function connection(id)
-    local conn = assert(context:connection())
-    conn:set_memory()
-    conn:set_blocking(false)
-    open[id] = conn
+    local now = os.time()
+    sweep(now)
+    local conn = open[id]
+    if not conn then
+        conn = assert(context:connection())
+        conn:set_memory()
+        conn:set_blocking(false)
+        open[id] = conn
+    end
+    used[id] = now
     return conn
 end
 
@@ -40,7 +58,7 @@ end
 
 function ksr_xhttp_event()
     local id = KSR.pv.get "$conid"
-    local conn = open[id] or connection(id)
+    local conn = connection(id)
     local bytes = (KSR.pv.get "$rb" or ""):gsub("%x%x", function(digits)
         return string.char(tonumber(digits, 16))
     end)
@@ -51,7 +69,7 @@ function ksr_xhttp_event()
         KSR.info(("%s, %s, %s\n"):format(conn:version() or "no handshake",
             conn:session_reused() and "resumed" or "new session", why))
         conn:close()
-        open[id] = nil
+        open[id], used[id] = nil, nil
     end
     KSR.xhttp.xhttp_reply(200, "OK", "text/plain", drain(conn))
     return 1
