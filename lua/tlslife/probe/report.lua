@@ -156,34 +156,51 @@ local function about_all(found)
     return out
 end
 
-local function matrix_of(name)
-    if #name.matrix == 0 then return {} end
+-- The lines of one matrix. cells[i][k]: the mark of what i made and k was offered.
+local function matrix_lines(found, key, cells)
+    local lines = {{"made at \\ offered at"}}
+    for i, one in ipairs(found) do
+        lines[1][i + 1] = ("[%d]"):format(i)
+        local line = {("[%d] %s"):format(i, clean(one.address))}
+        for k = 1, #found do
+            line[k + 1] = i == k and mark(one[key]):match "^%S+" or (cells[i] or {})[k] or " "
+        end
+        lines[#lines + 1] = line
+    end
+    return table_of(lines, "  ")
+end
+
+-- Who resumes whose sessions, of one kind: a line where all do, else the matrix.
+local function matrix_of(name, key, index)
+    local cells, count, resumed = {}, 0, 0
+    for _, one in ipairs(name.matrix) do
+        if one.kind == key then
+            local from = index[one.from]
+            cells[from] = cells[from] or {}
+            cells[from][index[one.to]] = one.state == "resumed" and YES or
+                one.state == "none" and NONE or NO
+            count, resumed = count + 1, resumed + (one.state == "resumed" and 1 or 0)
+        end
+    end
+    if count == 0 then return {} end
+    local title = ("  sessions, %s: "):format(verdict.kinds[key])
+    if resumed == count and count == #name.found * (#name.found - 1) then
+        return {title .. YES .. " each address resumes those of each other one"}
+    elseif resumed == count then
+        return {("%s%s %d pairs of addresses resume, of %d that were asked"):format(title, YES,
+            resumed, count)}
+    end
+    local out = {title .. NO .. (" %d of %d pairs of addresses resume"):format(resumed, count)}
+    table.move(matrix_lines(name.found, key, cells), 1, #name.found + 1, 2, out)
+    return out
+end
+
+local function matrices_of(name)
     local index, out = {}, {}
     for i, one in ipairs(name.found) do index[one.address] = i end
     for _, key in ipairs {"tls13", "ticket12", "id12"} do
-        local cells, any = {}, false
-        for _, one in ipairs(name.matrix) do
-            if one.kind == key then
-                local from = index[one.from]
-                cells[from] = cells[from] or {}
-                cells[from][index[one.to]] = one.state == "resumed" and YES or
-                    one.state == "none" and NONE or NO
-                any = true
-            end
-        end
-        if any then
-            local lines = {{"made at \\ offered at"}}
-            for i, one in ipairs(name.found) do
-                lines[1][i + 1] = ("[%d]"):format(i)
-                local line = {("[%d] %s"):format(i, clean(one.address))}
-                for k = 1, #name.found do
-                    line[k + 1] = i == k and mark(one[key]):match "^%S+" or (cells[i] or {})[k] or " "
-                end
-                lines[#lines + 1] = line
-            end
-            out[#out + 1] = ("  sessions, %s"):format(verdict.kinds[key])
-            for _, line in ipairs(table_of(lines, "  ")) do out[#out + 1] = line end
-        end
+        local lines = matrix_of(name, key, index)
+        table.move(lines, 1, #lines, #out + 1, out)
     end
     return out
 end
@@ -191,8 +208,9 @@ end
 local function findings_of(name)
     local out = {}
     for _, one in ipairs(name.findings) do
-        out[#out + 1] = ("  %s %s (%s)"):format(one.bad and NO or NONE, one.what, shorten(one.where))
-        out[#out + 1] = "      " .. one.advice
+        out[#out + 1] = ("  %s %s"):format(one.bad and NO or NONE, one.what)
+        out[#out + 1] = "    at " .. shorten(one.where)
+        out[#out + 1] = "    " .. one.advice
     end
     return out
 end
@@ -228,14 +246,15 @@ end
 function report.text(name, colour)
     local lines = {("%s  %d address%s"):format(clean(name.text), #name.found,
         #name.found == 1 and "" or "es")}
-    local function append(more)
-        for _, line in ipairs(more) do lines[#lines + 1] = line end
+    local function append(more) -- a block, with an empty line before it
+        if #more > 0 then lines[#lines + 1] = "" end
+        table.move(more, 1, #more, #lines + 1, lines)
     end
-    append(about_all(name.found))
+    for _, line in ipairs(about_all(name.found)) do lines[#lines + 1] = line end
     local rows = {HEAD}
     for i, one in ipairs(name.found) do rows[i + 1] = line_of(one) end
     if #name.found > 0 then append(table_of(rows, "  ")) end
-    append(matrix_of(name))
+    append(matrices_of(name))
     append(ages_of(name))
     append(findings_of(name))
     append {verdict_of(name)}

@@ -16,7 +16,8 @@ local verdict = {kinds = KINDS}
 local QUESTIONS <const> = {
     function(one)
         if one.first.failed then
-            return one.first.failed, one.first.stage == "connect" and
+            return (one.first.failed:gsub("^cannot connect to .-, service %S+: ",
+                "cannot connect: ")), one.first.stage == "connect" and
                 "see that a server listens there" or "see what the server's log says", true
         end
     end,

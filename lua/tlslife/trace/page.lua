@@ -18,11 +18,11 @@ page.head = [==[
 :root { color-scheme: light dark; --back: #fff; --ink: #1b1f24; --dim: #6a737d; --rule: #d8dee4;
   --shade: #f3f5f8; --client: #0b62c4; --server: #8a4b00; --message: #24292f; --full: #0b62c4;
   --resumed: #177a34; --bad: #c62828; --wait: #e2a400; --call: #9db8d9; --tie: #177a34;
-  --focus: #d6336c; --flight: #eef3fb; }
+  --focus: #d6336c; --new: #c3ccd6; --flight: #eef3fb; }
 @media (prefers-color-scheme: dark) { :root { --back: #12161c; --ink: #e3e8ee; --dim: #8b96a3;
   --rule: #2c343e; --shade: #1a2028; --client: #6cb0ff; --server: #e5a15a; --message: #c9d4e0;
   --full: #6cb0ff; --resumed: #5fd07e; --bad: #ff6b6b; --wait: #e2b93b; --call: #3d5878;
-  --tie: #5fd07e; --focus: #ff7eb0; --flight: #1a2431; } }
+  --tie: #5fd07e; --focus: #ff7eb0; --new: #5b6875; --flight: #1a2431; } }
 * { box-sizing: border-box; }
 html, body { height: 100%; margin: 0; }
 body { display: grid; grid-template: auto 1fr / 1fr 22rem; background: var(--back);
@@ -56,7 +56,7 @@ text.dim { fill: var(--dim); }
 .life.failed { fill: var(--bad); } .life.none { fill: var(--dim); }
 .mask1 { fill: #7aa7d9; } .mask2 { fill: #c79a5b; } .mask3 { fill: #4b5a68; }
 .session-good { fill: var(--resumed); } .session-bad { fill: var(--bad); }
-.session-new { fill: var(--rule); }
+.session-new { fill: var(--new); }
 .tick { stroke: var(--rule); } .gap { stroke: var(--wait); stroke-dasharray: 2 2; }
 .lane-head { fill: var(--shade); stroke: var(--rule); }
 .lane-head.thin { stroke: none; } .lane-head.thin.full { fill: var(--full); }
@@ -383,7 +383,7 @@ function drawLane(lane, x, w, h) {
   const wide = w >= 150, margin = wide ? Math.min(105, w * 0.25) : w * 0.25;
   const left = x + margin, right = x + w - margin, a = Math.max(TOP, y(lane.first));
   const b = Math.min(h, y(lane.last));
-  if (lane === chosen) make("rect", {class: "column", x, y: TOP - 4, width: w, height: h}, g);
+  if (lane === chosen && w < 150) make("rect", {class: "column", x, y: TOP - 4, width: w, height: h}, g);
   const thin = w < 14, box = make("rect", {class: "lane-head" + (thin ? " thin " + lane.verdict : ""),
     x: x + (thin ? 0 : 1), y: thin ? 22 : 2, width: Math.max(1, w - (thin ? 0.5 : 2)),
     height: thin ? TOP - 34 : TOP - 8, rx: thin ? 0 : 3}, g);
@@ -525,7 +525,7 @@ function filter() {
 function summary() {
   const count = verdict => lanes.filter(l => l.verdict === verdict).length;
   $("summary").textContent = `${shown.length === lanes.length ? "" : shown.length + " of "}` +
-    `${lanes.length} connections: ${count("full")} full, ${count("resumed")} resumed, ` +
+    `${lanes.length} connection${lanes.length === 1 ? "" : "s"}: ${count("full")} full, ${count("resumed")} resumed, ` +
     `${count("failed")} failed` + (lost ? `; ${lost} events were lost` : "");
 }
 const keys = {
