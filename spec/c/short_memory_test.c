@@ -49,7 +49,7 @@ static bool disarm(void) {
     return met;
 }
 
-/* ----------------------------------------------------------------------------------- what is used */
+/* -------------------------------------------------------------------------------- what is used */
 
 typedef struct ends {
     tlslife_conn *client, *server;
@@ -86,7 +86,7 @@ static void drop(const ends *both) {
     tlslife_conn_free(both->server);
 }
 
-/* ---------------------------------------------------------------------------------------- tickets */
+/* ------------------------------------------------------------------------------------- tickets */
 
 /* Reads the tickets, in read or while the end of the stream is awaited. */
 static void read_tickets(const ends *both, bool closing) {
@@ -136,7 +136,7 @@ static void test_tickets(void) {
     }
 }
 
-/* ------------------------------------------------------------------------------------ connections */
+/* --------------------------------------------------------------------------------- connections */
 
 /* Whatever a program may call when something has failed. */
 static void look_at(tlslife_conn *conn) {

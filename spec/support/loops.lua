@@ -64,7 +64,8 @@ local function add_luv()
             local left = live
             live = 0
             if left > 0 then
-                error(late and "the time is up" or "coroutines wait, and the loop has nothing to do")
+                error(late and "the time is up" or
+                    "coroutines wait, and the loop has nothing to do")
             end
         end,
         sleep = function(seconds)
