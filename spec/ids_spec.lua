@@ -304,11 +304,18 @@ for _, kind in ipairs(kinds) do
         end
 
         it("resumes openssl s_client -no_ticket -reconnect", function()
-            local code, output = process.run {"openssl", "s_client", "-connect",
-                "127.0.0.1:" .. running.port, "-CAfile", pki.get().ca_file, "-tls1_2", "-no_ticket",
-                "-reconnect", timeout = 20}
-            assert.equal(0, code, output)
-            assert.equal(5, select(2, output:gsub("\nReused, ", "")))
+            local output, reused, code
+            -- libssl makes the session known after its Finished has gone, so a client that is quick
+            -- may come to another worker before that; but not each time
+            for _ = 1, 10 do
+                code, output = process.run {"openssl", "s_client", "-connect",
+                    "127.0.0.1:" .. running.port, "-CAfile", pki.get().ca_file, "-tls1_2",
+                    "-no_ticket", "-reconnect", timeout = 20}
+                assert.equal(0, code, output)
+                reused = select(2, output:gsub("\nReused, ", ""))
+                if workers == 1 or reused == 5 then break end
+            end
+            assert.equal(5, reused, output)
         end)
     end)
 end
