@@ -58,9 +58,13 @@ local function server()
     local rsa = context "rsa"
     local listener = assert(socket.bind("127.0.0.1", 0))
     copas.setErrorHandler(function() end)
-    copas.addserver(listener, copas.handler(serve, {wrap = context "server",
-        sni = {names = {["a.example"] = rsa, ["localhost"] = context "server"}, strict = true}}))
-    print("port " .. select(2, listener:getsockname()))
+    local handler = copas.handler(serve, {wrap = context "server",
+        sni = {names = {["a.example"] = rsa, ["localhost"] = context "server"}, strict = true}})
+    local _, own_port = listener:getsockname()
+    copas.addserver(listener, handler)
+    local other = socket.bind("::1", own_port) -- "localhost" may be this address, too
+    if other then copas.addserver(other, handler) end
+    print("port " .. own_port)
     copas.loop()
 end
 

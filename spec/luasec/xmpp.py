@@ -19,6 +19,7 @@ class User(ClientXMPP):
         mechanism = None if MECHANISM == "any" else MECHANISM
         super().__init__(jid, "secret", sasl_mech=mechanism)
         self.ca_certs = CA
+        self.ssl_context.check_hostname = False  # a server here has the name of another
         if VERSION == "1.2":
             self.ssl_context.maximum_version = ssl.TLSVersion.TLSv1_2
         self.ready = asyncio.get_event_loop().create_future()
@@ -50,7 +51,11 @@ async def main():
     users = []
     for jid, port in (sys.argv[4:6], sys.argv[6:8]):
         user = User(jid)
-        user.connect(("127.0.0.1", int(port)), use_ssl=False, force_starttls=True)
+        if hasattr(user, "enable_direct_tls"):  # slixmpp 1.9 and later
+            user.enable_direct_tls = user.enable_plaintext = False
+            user.connect("127.0.0.1", int(port))
+        else:
+            user.connect(("127.0.0.1", int(port)), use_ssl=False, force_starttls=True)
         await asyncio.wait_for(user.ready, 20)
         users.append(user)
     users[0].send_message(mto=users[1].boundjid, mbody="hello", mtype="chat")
@@ -58,4 +63,4 @@ async def main():
     for user in users:
         await user.disconnect()
 
-asyncio.get_event_loop().run_until_complete(main())
+asyncio.run(main())
