@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/certificate.h"
 #include "base/error_queue.h"
@@ -126,11 +127,21 @@ bool tlslife_session_peer_certificate(const tlslife_session *session, tlslife_ce
     return peer != NULL && tlsl_certificate_fill(out, peer);
 }
 
+static bool same_id(const SSL_SESSION *a, const SSL_SESSION *b) {
+    unsigned a_len = 0, b_len = 0;
+    const unsigned char *a_id = SSL_SESSION_get_id(a, &a_len);
+    const unsigned char *b_id = SSL_SESSION_get_id(b, &b_len);
+    return a_len == b_len && memcmp(a_id, b_id, a_len) == 0;
+}
+
 bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b) {
     unsigned char *left = NULL, *right = NULL;
     size_t left_len = 0, right_len = 0;
     if (a == b) {
         return true;
+    }
+    if (!same_id(raw(a), raw(b))) { /* which the bytes hold, too */
+        return false;
     }
     bool equal = tlslife_session_export_der(a, &left, &left_len, NULL) == TLSLIFE_OK &&
                  tlslife_session_export_der(b, &right, &right_len, NULL) == TLSLIFE_OK &&
