@@ -294,9 +294,14 @@ static int conn_set_session(lua_State *L) {
 }
 
 static int conn_session(lua_State *L) {
-    if (!tlslife_conn_get0_session(tlb_getter(L))) {
+    tlslife_session *session = tlslife_conn_get0_session(tlb_getter(L));
+    if (!session) {
         lua_pushnil(L);
         return 1;
+    }
+    tlb_handle *known = tlb_known(L, &tlb_session_type, session);
+    if (known) { /* a resumed one nearly always is */
+        return tlb_handle_counted(known);
     }
     tlb_new(L, &tlb_session_type);
     tlb_share(L, &tlb_session_type, tlslife_conn_get0_session(tlb_getter(L)));
