@@ -3,7 +3,8 @@
  * its own.
  *
  * It covers which keys open a ticket and which renew it, and that machines with one secret agree.
- * The last cases are two servers that share nothing else, with handshakes over libssl.
+ * The last cases are two servers that share nothing else, with handshakes over libssl, and a client
+ * whose ciphers are changed through libssl.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -12,6 +13,7 @@
 #include "cache/cache.h"
 #include "tls/ticket_keys.h"
 #include "tlslife.h"
+#include "tlslife_openssl.h"
 
 #include "check.h"
 #include "identity.h"
@@ -428,6 +430,8 @@ static bool goes_on(tlslife_status status) {
     return status == TLSLIFE_WANT_READ || status == TLSLIFE_WANT_WRITE;
 }
 
+static const char *own_ciphers; /* that visit sets in the client's SSL; NULL: none */
+
 /* Makes a connection. Returns whether it resumed, and in *session what to offer next. */
 static bool visit(tlslife_context *client_of, tlslife_context *server_of,
                   tlslife_session **session) {
@@ -436,6 +440,7 @@ static bool visit(tlslife_context *client_of, tlslife_context *server_of,
     tlslife_status at_client = TLSLIFE_WANT_READ, at_server = TLSLIFE_WANT_READ;
     CHECK(tlslife_conn_set_hostname(client, "localhost") == TLSLIFE_OK);
     CHECK(tlslife_conn_pair(client, server, 0) == TLSLIFE_OK);
+    CHECK(own_ciphers == NULL || SSL_set_cipher_list(tlslife_conn_ssl(client), own_ciphers) == 1);
     CHECK(*session == NULL || tlslife_conn_set_session(client, *session) == TLSLIFE_OK);
     for (int i = 0; i < 20 && (goes_on(at_client) || goes_on(at_server)); i++) {
         at_client = goes_on(at_client) ? tlslife_conn_connect(client) : at_client;
@@ -511,6 +516,34 @@ static void test_renewal(const test_identity *identity, int version) {
     tlslife_context_free(client);
 }
 
+/*
+ * A session of TLS 1.2 is not offered without its cipher, also where the program has changed the
+ * ciphers through libssl, behind the library's back.
+ */
+static void test_changed_ciphers(const test_identity *identity) {
+    static const char made[] = "ECDHE-ECDSA-AES128-GCM-SHA256",
+                      other[] = "ECDHE-ECDSA-AES256-GCM-SHA384";
+    tlslife_context *server = server_with(identity, derived(1, 604800, 2));
+    tlslife_context *client = tlslife_context_new(TLSLIFE_CLIENT, NULL);
+    tlslife_session *session = NULL;
+    CHECK(tlslife_context_add_ca_pem(client, identity->certificate, strlen(identity->certificate),
+                                     NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_versions(client, TLSLIFE_TLS1_2, TLSLIFE_TLS1_2, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_cipher_list(client, made, NULL) == TLSLIFE_OK);
+    CHECK(!visit(client, server, &session) && session != NULL);
+    CHECK(visit(client, server, &session) && session != NULL);
+    own_ciphers = other;
+    CHECK(!visit(client, server, &session) && session != NULL); /* which has the other cipher now */
+    own_ciphers = NULL;
+    CHECK(!visit(client, server, &session) && session != NULL);
+    CHECK(visit(client, server, &session) && session != NULL);
+    CHECK(SSL_CTX_set_cipher_list(tlslife_context_ssl_ctx(client), other) == 1);
+    CHECK(!visit(client, server, &session) && session != NULL);
+    tlslife_session_free(session);
+    tlslife_context_free(server);
+    tlslife_context_free(client);
+}
+
 static void test_client_has_none(void) {
     tlslife_error err;
     tlslife_context *client = tlslife_context_new(TLSLIFE_CLIENT, NULL);
@@ -543,6 +576,7 @@ int main(void) {
         test_servers(&identity, TLSLIFE_TLS1_3);
         test_renewal(&identity, TLSLIFE_TLS1_2);
         test_renewal(&identity, TLSLIFE_TLS1_3);
+        test_changed_ciphers(&identity);
     }
     test_client_has_none();
     return checks_end();

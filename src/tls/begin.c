@@ -3,6 +3,7 @@
  * and the PROXY header on it, the name that is to be verified, and a client's session.
  */
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -54,6 +55,27 @@ static bool too_old(const SSL_SESSION *session) {
     return tlsl_session_left(session, 0, now) == 0 || ((tls13 || lifetime > 0) && age > lifetime);
 }
 
+/*
+ * Client: as tlsl_session_fits, which lists all ciphers that the ClientHello will offer. That is two
+ * per cent of a resumed handshake. The settings of a frozen context never change, so a cipher that
+ * was offered once is offered again.
+ */
+static bool fits(const tlslife_conn *conn, const SSL_SESSION *session) {
+    tlslife_context *context = conn->origin;
+    const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(session);
+    bool settled = !conn->lent && !context->foreign &&
+                   !atomic_load_explicit(&context->lent, memory_order_relaxed);
+    if (settled && cipher != NULL &&
+        atomic_load_explicit(&context->offers, memory_order_relaxed) == cipher) {
+        return true;
+    }
+    bool fit = tlsl_session_fits(conn->ssl, session);
+    if (fit && settled && SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION) {
+        atomic_store_explicit(&context->offers, cipher, memory_order_relaxed);
+    }
+    return fit;
+}
+
 /* Client: chooses the session for the ClientHello, which is the program's or the cache's. */
 static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
     if (SSL_is_server(conn->ssl)) {
@@ -67,7 +89,7 @@ static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
         }
     }
     const SSL_SESSION *session = SSL_get0_session(conn->ssl);
-    if (session != NULL && !tlsl_session_fits(conn->ssl, session)) {
+    if (session != NULL && !fits(conn, session)) {
         bool older =
             SSL_SESSION_get_protocol_version(session) < SSL_get_min_proto_version(conn->ssl);
         conn->resume.outcome = older ? TLSLIFE_OUTCOME_OTHER_VERSION : TLSLIFE_OUTCOME_NOT_OFFERED;

@@ -109,6 +109,7 @@ tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err) {
     tlslife_context_free(context);
     if (conn != NULL) {
         conn->transport.kind = SSL_get_rbio(ssl) == NULL ? TLSL_NONE : TLSL_FOREIGN;
+        conn->lent = true;
         conn->begun = !SSL_in_before(ssl);
         conn->open = conn->shaken = conn->known = SSL_is_init_finished(ssl);
     }
@@ -116,6 +117,7 @@ tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err) {
 }
 
 SSL *tlslife_conn_ssl(tlslife_conn *conn) {
+    conn->lent = true;
     return conn->ssl;
 }
 
@@ -380,6 +382,7 @@ static bool copy_ticket_data(tlslife_conn *to, const tlslife_conn *from) {
 static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
     to->blocking = from->blocking;
     to->timeout_ms = from->timeout_ms;
+    to->lent = from->lent;
     to->set.hostname_dialled = from->set.hostname_dialled;
     to->set.num_tickets = from->set.num_tickets;
     memcpy(to->resume.sid_ctx, from->resume.sid_ctx, sizeof to->resume.sid_ctx);

@@ -203,6 +203,7 @@ struct tlslife_conn {
     bool shaken; /* the first handshake is done, though a later one may be under way */
     bool open;   /* the handshake is done, and every question is answered */
     bool facts;  /* callbacks have recorded something for tlsl_conn_facts */
+    bool lent;   /* the program has the SSL, and may have changed it since */
     /* TLSLIFE_OK, or what every later call returns: TLSLIFE_ERROR, TLSLIFE_TRUNCATED */
     uint8_t final_status;
     tlsl_line *keylog;

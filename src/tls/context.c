@@ -85,6 +85,7 @@ tlslife_context *tlslife_context_from_ssl_ctx(SSL_CTX *ctx, tlslife_role role, t
 }
 
 SSL_CTX *tlslife_context_ssl_ctx(tlslife_context *context) {
+    atomic_store_explicit(&context->lent, true, memory_order_relaxed);
     return context->ctx;
 }
 

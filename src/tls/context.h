@@ -44,6 +44,9 @@ struct tlslife_context {
     tlslife_role role;
     atomic_bool frozen;
     bool foreign; /* the program's own SSL_CTX, of which nothing is changed */
+    atomic_bool lent; /* the program has the SSL_CTX, and may have changed it since */
+    /* Client: the cipher of the last session that fitted, which the ClientHellos offer; or NULL. */
+    _Atomic(const SSL_CIPHER *) offers;
     pthread_mutex_t freeze_lock;
     tlslife_verify verify;
     bool verify_host;
