@@ -56,7 +56,7 @@ static bool too_old(const SSL_SESSION *session) {
 }
 
 /*
- * Client: as tlsl_session_fits, which lists all ciphers that the ClientHello will offer. That is two
+ * Client: as tlsl_session_fits, which lists all ciphers that the ClientHello will offer. That is 2
  * per cent of a resumed handshake. The settings of a frozen context never change, so a cipher that
  * was offered once is offered again.
  */

@@ -132,6 +132,7 @@ tlslife_conn *tlslife_conn_up_ref(tlslife_conn *conn) {
 /* Drops what belongs to one handshake and to the data after it. */
 static void drop_progress(tlslife_conn *conn) {
     tlsl_search_free(conn);
+    tlsl_session_name_free(conn);
     tlsl_permits_free(conn);
     tlsl_early_free(conn);
     tlsl_hello_free(conn->asked.client_hello);

@@ -145,6 +145,7 @@ typedef struct tlsl_resume {
     SSL_SESSION *given_session;         /* client: what the program gave to set_session, or NULL */
     struct tlsl_search *search;         /* a lookup under way, and what it has found */
     struct tlsl_stored *stored;         /* client: which session the external store has */
+    struct tlsl_session_name *name; /* client: what its sessions are kept under, or NULL */
     /* a client's: the context's session id context, with the host's part filled in */
     unsigned char sid_ctx[SSL_MAX_SID_CTX_LENGTH];
     /* of the ticket that was resumed, once other data have been set in the session; else NULL */

@@ -32,15 +32,6 @@ static tlslife_status client_before(tlslife_conn *conn, const char *what) {
                                          "%s must come before the handshake begins", what);
 }
 
-/* SHA-256, fetched once, since a fetch takes four times as long as the hash of a name. */
-static EVP_MD *host_hash;
-static tlsl_once host_hash_once = TLSL_ONCE;
-
-static bool fetch_host_hash(void) {
-    host_hash = EVP_MD_fetch(NULL, "SHA256", NULL);
-    return host_hash != NULL;
-}
-
 /*
  * The host's part of a client's session id context. A hash costs a hundredth of a resumed
  * handshake, and a thread connects to the same few hosts one after the other, so each thread keeps
@@ -58,8 +49,8 @@ static bool hash_host(const char *hostname, unsigned char out[TLSL_HOST_HASH]) {
         memcpy(out, last.hash, TLSL_HOST_HASH);
         return true;
     }
-    if (!tlsl_once_done(&host_hash_once, fetch_host_hash) ||
-        EVP_Digest(hostname, len, hash, NULL, host_hash, NULL) != 1) {
+    const EVP_MD *sha256 = tlsl_sha256();
+    if (sha256 == NULL || EVP_Digest(hostname, len, hash, NULL, sha256, NULL) != 1) {
         return false;
     }
     memcpy(out, hash, TLSL_HOST_HASH);

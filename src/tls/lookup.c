@@ -524,19 +524,20 @@ static void peer_text(const tlslife_conn *conn, char *out, size_t out_len) {
 }
 
 /* What a session is kept under. */
-typedef struct session_name {
+typedef struct tlsl_session_name {
     tlsl_cache_key key;
     char peer[PEER_MAX]; /* a client's: "host:port" of the server. A server's: "" */
 } session_name;
 
 /* A client's session is found by host, port, server name, ALPN and the policy that verified it. */
-static bool name_for_client(const tlslife_conn *conn, session_name *out) {
+static bool make_name(const tlslife_conn *conn, session_name *out) {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    const EVP_MD *sha256 = tlsl_sha256();
     tlslife_bytes policy = tlsl_policy_of(conn);
     const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
     const tlsl_own_alpn *own = &conn->set.alpn;
     peer_text(conn, out->peer, sizeof out->peer);
-    bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+    bool ok = hash != NULL && sha256 != NULL && EVP_DigestInit_ex(hash, sha256, NULL) == 1 &&
               tlsl_hash_add(hash, policy.data, policy.len) &&
               tlsl_hash_add(hash, out->peer, strlen(out->peer)) &&
               tlsl_hash_add(hash, name == NULL ? "" : name, name == NULL ? 0 : strlen(name)) &&
@@ -546,6 +547,27 @@ static bool name_for_client(const tlslife_conn *conn, session_name *out) {
     EVP_MD_CTX_free(hash);
     out->key.client = true;
     return ok;
+}
+
+void tlsl_session_name_free(tlslife_conn *conn) {
+    free(conn->resume.name);
+    conn->resume.name = NULL;
+}
+
+/*
+ * Client: the name, which is made once for a handshake and its tickets. What it is made of cannot
+ * change once the handshake has begun. NULL: memory is short.
+ */
+static const session_name *client_name(tlslife_conn *conn) {
+    if (conn->resume.name != NULL && conn->begun) {
+        return conn->resume.name;
+    }
+    tlsl_session_name_free(conn);
+    conn->resume.name = malloc(sizeof *conn->resume.name);
+    if (conn->resume.name != NULL && !make_name(conn, conn->resume.name)) {
+        tlsl_session_name_free(conn);
+    }
+    return conn->resume.name;
 }
 
 /*
@@ -607,15 +629,15 @@ static void offer_found(tlslife_conn *conn) {
 
 tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
     tlslife_cache *cache = session_cache(conn);
-    session_name name;
     if (conn->resume.search == NULL) {
         tlslife_outcome why = TLSLIFE_OUTCOME_NOT_CACHED;
         bool external = tlsl_cache_store(cache) != NULL;
-        if (!name_for_client(conn, &name)) {
+        const session_name *name = client_name(conn);
+        if (name == NULL) {
             return TLSLIFE_OK; /* memory is short: the handshake is a full one */
         }
         SSL_SESSION *session = tlsl_cache_in_memory(cache)
-                                   ? tlsl_cache_find(cache, &name.key, false, !external, &why)
+                                   ? tlsl_cache_find(cache, &name->key, false, !external, &why)
                                    : NULL;
         conn->resume.outcome = (uint8_t)why;
         if (session != NULL || !external) {
@@ -626,8 +648,9 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
             offer(conn, session);
             return TLSLIFE_OK;
         }
-        conn->resume.search->keys[conn->resume.search->keys_len++] = name.key;
+        conn->resume.search->keys[conn->resume.search->keys_len++] = name->key;
         conn->resume.search->take = true; /* it may be a TLS 1.3 session */
+        tlsl_session_name_free(conn);     /* while the store is asked, the program may change it */
     }
     tlslife_status status = tlsl_search_go_on(conn, deadline);
     if (status == TLSLIFE_OK) {
@@ -638,15 +661,20 @@ tlslife_status tlsl_search_for_peer(tlslife_conn *conn, int64_t *deadline) {
 
 /* -------------------------------------------------------------------------------------- keeping */
 
-/* What session is kept under. false if memory is short, or if the context in force keeps no ids. */
-static bool name_of(const tlslife_conn *conn, const SSL_SESSION *session, session_name *out) {
+/*
+ * What session is kept under; a server's is written to *by_id. NULL if memory is short, or if the
+ * context in force keeps no ids.
+ */
+static const session_name *name_of(tlslife_conn *conn, const SSL_SESSION *session,
+                                   session_name *by_id) {
     if (!SSL_is_server(conn->ssl)) {
-        return name_for_client(conn, out);
+        return client_name(conn);
     }
-    out->peer[0] = '\0';
-    out->key.client = false;
-    return tlsl_session_key(session, out->key.bytes) &&
-           tlsl_conn_keeps_ids(conn, SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION);
+    by_id->peer[0] = '\0';
+    by_id->key.client = false;
+    bool tls13 = SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION;
+    return tlsl_session_key(session, by_id->key.bytes) && tlsl_conn_keeps_ids(conn, tls13) ? by_id
+                                                                                           : NULL;
 }
 
 /*
@@ -675,17 +703,18 @@ static void on_removed(void *conn, const SSL_SESSION *session, tlslife_outcome w
 }
 
 bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
-    session_name name;
+    session_name by_id;
     bool external = false;
     free(conn->resume.stored); /* the new one takes the place of the one before */
     conn->resume.stored = NULL;
     tlsl_permit_give(conn, session);
-    if (!name_of(conn, session, &name)) {
+    const session_name *name = name_of(conn, session, &by_id);
+    if (name == NULL) {
         return false;
     }
     tlslife_cache *cache = tlsl_context_session_cache(conn->origin, true);
     if (cache != NULL && goes_into_memory(conn, session, &external)) {
-        bool kept = tlsl_cache_keep_told(cache, &name.key, session, name.peer,
+        bool kept = tlsl_cache_keep_told(cache, &name->key, session, name->peer,
                                          tlsl_traced(conn) ? on_removed : NULL, conn);
         tlsl_told(conn, kept ? "stored" : "not stored", session, TLSLIFE_OUTCOME_NONE);
     }
@@ -693,18 +722,19 @@ bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
 }
 
 void tlsl_cache_store_session(tlslife_conn *conn, SSL_SESSION *session) {
-    session_name name;
+    session_name by_id;
     unsigned char head[TLSL_STORE_HEAD];
-    if (!name_of(conn, session, &name)) {
+    const session_name *name = name_of(conn, session, &by_id);
+    if (name == NULL) {
         return;
     }
-    tlsl_external_put(session_cache(conn), &name.key, session, tlsl_policy_of(conn), head);
+    tlsl_external_put(session_cache(conn), &name->key, session, tlsl_policy_of(conn), head);
     tlsl_told(conn, "stored outside", session, TLSLIFE_OUTCOME_NONE);
     if (!SSL_is_server(conn->ssl)) {
         tlsl_cache_note_stored(session_cache(conn), session, head);
     }
     if (!SSL_is_server(conn->ssl) && session == SSL_get0_session(conn->ssl)) {
-        note_stored(conn, session, &name.key, head);
+        note_stored(conn, session, &name->key, head);
     }
 }
 

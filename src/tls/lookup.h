@@ -17,6 +17,8 @@ typedef struct tlsl_search tlsl_search;
  * that was found and not used.
  */
 void tlsl_search_free(tlslife_conn *conn);
+/* Client: forgets under what its sessions are kept. */
+void tlsl_session_name_free(tlslife_conn *conn);
 /*
  * Called in the ClientHello callback. Begins a search, and sets *out_waits if the handshake must
  * wait for an external store. false if memory is short.

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/once.h"
 #include "tls/policy.h"
 
 /* Makes room for one more fact, or for as many as there are to be. */
@@ -39,6 +40,18 @@ static bool make_room(tlsl_policy *policy, size_t least) {
     policy->facts = facts;
     policy->room = room;
     return true;
+}
+
+static EVP_MD *sha256;
+static tlsl_once sha256_once = TLSL_ONCE;
+
+static bool fetch_sha256(void) {
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    return sha256 != NULL;
+}
+
+const EVP_MD *tlsl_sha256(void) {
+    return tlsl_once_done(&sha256_once, fetch_sha256) ? sha256 : NULL;
 }
 
 bool tlsl_hash_add(EVP_MD_CTX *hash, const void *bytes, size_t len) {

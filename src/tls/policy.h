@@ -45,6 +45,8 @@ bool tlsl_policy_copy(tlsl_policy *to, const tlsl_policy *from);
 bool tlsl_policy_hash(tlsl_policy *policy, unsigned char out[TLSL_POLICY_HASH]);
 void tlsl_policy_clear(tlsl_policy *policy);
 
+/* SHA-256, fetched once: a fetch takes longer than the hash of a name. NULL: no memory. */
+const EVP_MD *tlsl_sha256(void);
 /*
  * Adds len, then the bytes, to hash, so that "ab", "c" and "a", "bc" have different hashes. false
  * if OpenSSL fails.
