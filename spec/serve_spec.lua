@@ -504,3 +504,26 @@ describe("a worker process", function()
         assert.truthy(one:output():find("comes from stdin", 1, true), one:output())
     end)
 end)
+
+describe("a script that ends while handles of its server are closing", function()
+    local p = pki.get()
+    local SERVER = [[
+        local server = assert(require "tlslife".server {address = "127.0.0.1:0",
+            context = {certificate = arg[1], private_key = arg[2]}, handler = function() end})
+    ]]
+    for what, ending in pairs {
+        ["after stop(0), without the loop"] = "server:stop(0)",
+        ["after two stops, the first of which waits"] = "server:stop() server:stop(0)",
+        ["by os.exit in a callback"] = [[
+            require "luv".new_timer():start(0, 0, function() server:stop(0) os.exit(0, true) end)
+            require "luv".run()]],
+        ["without a stop"] = "",
+    } do
+        it("does not crash, " .. what, function()
+            local path = process.spill(process.directory() .. "/ends.lua", SERVER .. ending)
+            local code, output = process.run {program.path, path, p.server_cert_file,
+                p.server_key_file, timeout = 60}
+            assert.equal(0, code, output)
+        end)
+    end
+end)

@@ -17,6 +17,7 @@
 -- The program may free a connection that it has kept while it is parked here. Its descriptor drops
 -- out of the poller then, and add returns the old connection when another one has its number.
 
+local close_handle = require "tlslife.wait.closing"
 local core = require "tlslife.core"
 local new_deadlines = require "tlslife.wait.deadlines".new
 local uv = require "luv"
@@ -113,8 +114,8 @@ function Parking:remove(conn)
 end
 
 function Parking:close()
-    self.watch:close()
-    self.clock:close()
+    close_handle(self.watch)
+    close_handle(self.clock)
     self.poller:close()
 end
 

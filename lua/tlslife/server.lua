@@ -33,6 +33,7 @@
 -- seconds), or not to read (a write waits, and with it the handler, until timeout ends it).
 
 local Parking = require "tlslife.parking"
+local close_handle = require "tlslife.wait.closing"
 local core = require "tlslife.core"
 local setup = require "tlslife.setup"
 local uv = require "luv"
@@ -156,7 +157,7 @@ end
 -- sends a byte now and then would keep every call within its own.
 local function before_tls(self, conn)
     local late, timer = false, uv.new_timer()
-    local _ <close> = setmetatable({}, {__close = function() timer:close() end})
+    local _ <close> = setmetatable({}, {__close = function() close_handle(timer) end})
     timer:start(math.ceil(self.handshake_timeout * 1000), 0, function()
         late = true
         pcall(conn.set_timeout, conn, 0)
@@ -308,12 +309,12 @@ end
 
 local function close_timers(self)
     if self.timer:is_closing() then return end
-    self.timer:close()
-    self.pause_timer:close()
+    close_handle(self.timer)
+    close_handle(self.pause_timer)
     if self.parking then self.parking:close() end
     if self.publish_timer then
         core.metrics_publish()
-        self.publish_timer:close()
+        close_handle(self.publish_timer)
         self.publish_timer = nil
     end
 end
@@ -386,7 +387,7 @@ local function look(self)
 end
 
 local function close_listeners(self)
-    for _, poll in ipairs(self.polls) do poll:close() end
+    for _, poll in ipairs(self.polls) do close_handle(poll) end
     for _, listener in ipairs(self.listeners) do listener:close() end
     self.polls, self.listeners = {}, {}
 end
