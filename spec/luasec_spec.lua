@@ -84,4 +84,29 @@ describe("the drop-in for LuaSec", function()
             end
         end
     end)
+
+    it("has each function of LuaSec's, and docs/luasec.md lists it", function()
+        if not has_luasec() then return pending "LuaSec could not be built" end
+        local script = luasec.here .. "/spec/luasec/names.lua"
+        local found = {}
+        for i, interpreter in ipairs {luasec.interpreters()} do
+            local code, output = process.run {interpreter, script, p.ca_file, timeout = 30}
+            assert.equal(0, code, output)
+            found[i] = {}
+            for name in output:gmatch "[^\n]+" do found[i][name] = true end
+        end
+        local page = assert(process.slurp(luasec.here .. "/docs/luasec.md"))
+        local listed = {}
+        for name in page:gmatch "\n| `([%w]+[.:]%w+)` | [^|]+ | [^|]+ |" do listed[name] = true end
+        local missing = {}
+        for name in pairs(found[1]) do
+            if not found[2][name] then missing[#missing + 1] = name .. " is not there" end
+            if not listed[name] then missing[#missing + 1] = name .. " is not listed" end
+        end
+        for name in pairs(listed) do
+            if not found[1][name] then missing[#missing + 1] = name .. " is none of LuaSec's" end
+        end
+        table.sort(missing)
+        assert.same({}, missing)
+    end)
 end)
