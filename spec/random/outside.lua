@@ -161,6 +161,8 @@ function outside.new(fail, of)
         local conn, why = serving.try(server)
         local answer
         if conn then
+            -- Its peer is another process's, and the model of play.lua does not see what that says.
+            conn:set_shutdown(conn:get_shutdown())
             conn:set_timeout(20)
             answer, why = serving.ask(conn, what)
             if what:find "^!" then conn:close_transport() else conn:close(0) end
