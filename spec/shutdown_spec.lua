@@ -324,5 +324,29 @@ describe("shutdown after a write to a peer that has left", function()
             local failure = expect.fails("system", server:write "answer")
             assert.equal(failure.message, expect.fails("system", server:shutdown()).message)
         end)
+
+        it("says closed where the peer had said goodbye, and so does the write, " .. version,
+            function()
+                local function left_by_its_peer()
+                    local client, server = pair.connect {client = {max_version = version}}
+                    assert.equal("sent", server:shutdown())
+                    expect.word("closed", client:peek())
+                    server:close_transport()
+                    expect.word("closed", client:write "0123456789")
+                    return client
+                end
+                local client = left_by_its_peer()
+                expect.word("closed", client:write "0123456789")
+                expect.word("closed", client:write "others, and not as many")
+                expect.word("closed", client:shutdown())
+                expect.word("closed", client:shutdown())
+                expect.word("unsent", client:close())
+                expect.word("unsent", left_by_its_peer():close())
+                client = left_by_its_peer()
+                local other = pair.server():connection()
+                tls.pair(client, other) -- a transport that takes the record
+                assert.equal(10, client:write "0123456789")
+                assert.equal("done", client:shutdown())
+            end)
     end
 end)

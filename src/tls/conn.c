@@ -167,8 +167,8 @@ static void drop_progress(tlslife_conn *conn) {
     conn->data.held = NULL;
     conn->data.held_len = 0;
     conn->open = conn->begun = conn->data.corked = conn->data.unanswered = conn->closing.more =
-        conn->found.alert_received = conn->data.write_waits = conn->shaken = conn->known =
-            conn->found.no_tls = conn->closing.notify_waits = conn->asked.hello_seen =
+        conn->found.alert_received = conn->data.write_waits = conn->data.write_lost = conn->shaken =
+            conn->known = conn->found.no_tls = conn->closing.notify_waits = conn->asked.hello_seen =
                 conn->resume.told_store = conn->resume.offered = conn->resume.ticket_failed =
                     conn->resume.permitted = conn->resume.ticket_made = conn->asked.hello_passed =
                         conn->found.hello_retry = conn->found.extms = conn->found.hello_came =

@@ -195,7 +195,7 @@ typedef int (*write_call)(SSL *, const void *, size_t, size_t *);
 /* Writes all of bytes. *written grows by the bytes of each record that was sent. */
 static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, size_t len,
                                 size_t *written, int64_t *deadline) {
-    tlslife_status status = TLSLIFE_OK;
+    tlslife_status status = conn->data.write_lost ? TLSLIFE_CLOSED : TLSLIFE_OK;
     size_t gone = 0;
     while (status == TLSLIFE_OK && gone < len) {
         size_t now = 0;
@@ -220,6 +220,7 @@ static tlslife_status write_all(tlslife_conn *conn, const unsigned char *bytes, 
         }
         conn->data.write_waits |= leaves_record(conn->ssl);
         status = tlsl_conn_settle(conn, ret, deadline, "write");
+        conn->data.write_lost = conn->data.write_waits && status == TLSLIFE_CLOSED;
     }
     *written += gone;
     tlsl_conn_facts(conn);

@@ -42,6 +42,9 @@ static tlslife_status check_shutdown(tlslife_conn *conn) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "shutdown without a transport, which was closed");
     }
+    if (conn->data.write_lost) {
+        return TLSLIFE_CLOSED;
+    }
     /*
      * A close_notify would take the place of the record, which would then never be finished. A
      * record of bytes that cork has held back can be finished here.
@@ -149,7 +152,7 @@ static tlslife_status send_close_notify(tlslife_conn *conn, int64_t *deadline) {
          * sent, so that the session stays good.
          */
         (void)shut_down(conn);
-        return TLSLIFE_TIMEOUT;
+        return conn->data.write_lost ? TLSLIFE_CLOSED : TLSLIFE_TIMEOUT;
     }
     bool marked = SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN;
     return marked && !conn->closing.notify_waits ? TLSLIFE_SENT : shutdown_within(conn, deadline);

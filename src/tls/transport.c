@@ -133,6 +133,7 @@ tlslife_status tlsl_transport_install(tlslife_conn *conn, BIO *bio, tlsl_transpo
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a transport");
     }
     SSL_set_bio(conn->ssl, bio, bio);
+    conn->data.write_lost = false;
     conn->transport.kind = (uint8_t)kind;
     tlsl_conn_set_waiting(conn, conn->blocking, conn->timeout_ms);
     if (tlsl_traced(conn)) {
