@@ -258,6 +258,9 @@ note: TLS 1.3 is not offered]]},
         {"silent", "timeout"}, {"smtp_refuses", "502 no", "--starttls=smtp"},
         {"truncated", "ends the stream without close_notify"}, {"drip", "timeout"},
         {"smtp_drip", "no greeting: timeout", "--starttls=smtp"},
+        {"ldap_refuses", "LDAP result 2", "--starttls=ldap"},
+        {"xmpp_refuses", "the server says: <failure", "--starttls=xmpp"},
+        {"postgres_refuses", "the server says: N", "--starttls=postgres"},
         {"certificates", "excessive message size"},
     }
     for _, fault in ipairs(FAULTS) do
@@ -270,7 +273,8 @@ note: TLS 1.3 is not offered]]},
         end)
     end
 
-    for _, protocol in ipairs {"smtp", "imap", "pop3", "xmpp", "postgres", "ldap"} do
+    for _, protocol in ipairs {"smtp", "lmtp", "imap", "pop3", "sieve", "ftp", "xmpp", "postgres",
+        "ldap"} do
         it("asks for TLS in " .. protocol, function()
             local _, port = at_fault(protocol)
             local names = probed("--starttls", protocol, "--connect", "127.0.0.1",

@@ -112,6 +112,7 @@ describe("the page of a trace", function()
         assert.is_true(count_of(body, 'class="flight"') >= 4)
         assert.is_true(count_of(body, '<rect class="call') > 20)
         assert.is_true(count_of(body, '<rect class="call failed') >= 1)
+        assert.is_true(count_of(body, '<rect class="wait between"') >= 4)
         assert.is_true(count_of(body, 'class="mask3"') >= 4)
         assert.is_true(count_of(body, 'class="session%-good"') >= 2)
         -- the resumed connection is tied to the one whose session it used

@@ -15,6 +15,14 @@ local DIALOGUES <const> = {
     smtp = {"220 here ESMTP\r\n", {"^EHLO", "250-here\r\n250-SIZE\r\n250 STARTTLS\r\n"},
         {"^STARTTLS", "220 go on\r\n"}},
     smtp_refuses = {"220 here ESMTP\r\n", {"^EHLO", "250 here\r\n"}, {"^STARTTLS", "502 no\r\n"}},
+    lmtp = {"220 here LMTP\r\n", {"^LHLO", "250-here\r\n250 STARTTLS\r\n"},
+        {"^STARTTLS", "220 go on\r\n"}},
+    ftp = {"220-here\r\n220 FTP\r\n", {"^AUTH TLS", "234 go on\r\n"}},
+    sieve = {'"IMPLEMENTATION" "here"\r\n"STARTTLS"\r\nOK\r\n', {"^STARTTLS", "OK\r\n"}},
+    ldap_refuses = {false, {"1466.20037", "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x02\x04\0\x04\0"}},
+    xmpp_refuses = {false, {"<stream:stream", "<stream:stream><stream:features>" ..
+        "</stream:features>"}, {"<starttls", "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"}},
+    postgres_refuses = {false, {"\x04\xd2\x16\x2f", "N"}},
     imap = {"* OK here\r\n", {"STARTTLS", "a OK go on\r\n"}},
     pop3 = {"+OK here\r\n", {"^STLS", "+OK go on\r\n"}},
     xmpp = {false, {"<stream:stream", "<stream:stream><stream:features><starttls/>" ..

@@ -50,6 +50,7 @@ text.dim { fill: var(--dim); }
 .notify { stroke: var(--dim); stroke-width: 1.4; fill: none; }
 .data { stroke: var(--dim); stroke-width: 1; fill: none; stroke-dasharray: 5 3; }
 .call { fill: var(--call); } .call.failed { fill: var(--bad); } .wait { fill: var(--wait); }
+.between { opacity: .55; }
 .flight { fill: var(--flight); } .tie { stroke: var(--tie); stroke-width: 1.5; fill: none;
   stroke-dasharray: 2 3; }
 .life.full { fill: var(--full); } .life.resumed { fill: var(--resumed); }
@@ -94,7 +95,8 @@ text.dim { fill: var(--dim); }
 <kbd>End</kbd> event,
 <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>f</kbd> all, <kbd>Page ↑</kbd> <kbd>Page ↓</kbd> move,
 <kbd>m</kbd> time, <kbd>w</kbd> lanes, <kbd>/</kbd> filter, <kbd>p</kbd> print</p>
-<h2>Signs</h2><p>Bars beside a line are calls, and within them, yellow, waits. The strips are the
+<h2>Signs</h2><p>Bars beside a line are calls; yellow are waits, within a call, or thin between calls of
+a program that waits by itself. The strips are the
 shutdown mask (light: sent or received, dark: both) and the session in use (grey: not resumable
 yet, green: resumable, red: not any more). Green dots tie a resumed connection to the one whose
 session it used. Shaded: a flight. An arrow that stops half-way has not come.</p>
@@ -328,7 +330,24 @@ function strips(g, conn, x, h) {
     if (from !== null) close(last);
   }
 }
+/* Waits outside of the library: a loop or the program waits, after a call that wants something,
+   until the next call. */
+function waitsBetween(conn) {
+  const found = [];
+  let before = null;
+  for (const e of conn.events) if (e.kind === "call" && e.since) {
+    if (before) found.push({...before, kind: "wait", name: before.status.replace("want_", ""),
+      status: "over", since: before.at, at: e.since});
+    before = /^want_(read|write|session)$/.test(e.status) ? e : null;
+  }
+  return found;
+}
 function bars(g, lane, conn, x, out, h) {
+  for (const e of waitsBetween(conn)) {
+    const a = Math.max(y(e.since), TOP), b = Math.min(y(e.at), h);
+    if (b - a > 1) watch(make("rect", {class: "wait between", x: x + 3, y: a, width: 3,
+      height: b - a}, g), lane, e);
+  }
   for (const e of conn.events) {
     if ((e.kind !== "call" && e.kind !== "wait") || !e.since) continue;
     const a = y(e.since), b = Math.max(y(e.at), a + 1.5);
