@@ -69,7 +69,7 @@ install_hosts() {
     done
 }
 
-# What the specs need beside the build. copas and LuaSec come as .ci/copas and .ci/luasec say.
+# What the specs need beside the build. copas, LuaSec and luv come as .ci/copas, .ci/luasec and .ci/luv say.
 install_for_tests() {
     # shellcheck disable=SC2086 # names, to be split
     install $to_build $to_test "lua$lua"
@@ -78,6 +78,7 @@ install_for_tests() {
     install_hosts
     .ci/copas
     .ci/luasec
+    .ci/luv
 }
 
 # Clang, the package of its version that holds libFuzzer, and the symbolizer, by which coverage has names.
@@ -113,7 +114,8 @@ specs() {
     if [ $# = 0 ]; then
         set -- spec/*_spec.lua
     fi
-    set -- env LUA_PATH="$PWD/build/deps/copas/?.lua;${LUA_PATH-;}" TLSLIFE_BUILD="$PWD/build/$preset" \
+    set -- env LUA_PATH="$PWD/build/deps/copas/?.lua;${LUA_PATH-;}" LUA_CPATH="$PWD/build/deps/luv/?.so;${LUA_CPATH-;}" \
+        TLSLIFE_BUILD="$PWD/build/$preset" \
         timeout --foreground 1800 "build/$preset/tlslife" spec/run.lua "$collector" "$@"
     case $preset in
     tsan) same_addresses "$@" ;;

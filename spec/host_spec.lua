@@ -7,6 +7,7 @@ local program = require "spec.support.program"
 if not program.ours then return end
 
 local BUILD = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+local CPATH <const> = os.getenv "LUA_CPATH" or ";" -- luv may be beside the build: .ci/luv
 
 local function directory()
     local path = process.directory() .. "/host"
@@ -226,7 +227,7 @@ describe("the threads of the program", function()
         count = count + 1
         local path = process.spill(("%s/threads%d.lua"):format(directory(), count), PRELUDE .. text)
         local environment = {LUA_PATH = directory() .. "/?.lua;;",
-            LUA_CPATH = BUILD .. "/spec/support/?.so;;"}
+            LUA_CPATH = BUILD .. "/spec/support/?.so;" .. CPATH}
         local command = {program.path, timeout = 20, environment = environment}
         for _, word in ipairs(before or {}) do command[#command + 1] = word end
         command[#command + 1] = path
@@ -483,7 +484,7 @@ end)
 describe("tlslife.worker in a process", function()
     local environment = {
         LUA_PATH = "lua/?.lua;lua/?/init.lua;;",
-        LUA_CPATH = BUILD .. "/lua/?.so;;",
+        LUA_CPATH = BUILD .. "/lua/?.so;" .. CPATH,
     }
 
     -- our program, and lua5.4 with the module, which does not load there where it is sanitized
