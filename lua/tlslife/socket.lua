@@ -1,6 +1,6 @@
--- socket.lua: a LuaSocket-shaped face of a connection, for code that was written for LuaSocket's
--- TCP objects or LuaSec's: receive with its patterns, send with its indices, settimeout with its
--- modes. `require "tlslife.socket"(conn)` is tls.socket(conn).
+-- socket.lua: gives a connection the methods of LuaSocket's TCP objects (receive with patterns,
+-- send with indices, settimeout with modes), for code that was written for those or for LuaSec's.
+-- `require "tlslife.socket"(conn)` is tls.socket(conn).
 --
 -- A face is a userdata, because programs ask type() and LuaSocket's select calls its methods. What
 -- it knows is in a table that a weak one leads to. The drop-in for LuaSec (luasec/connection.lua)

@@ -54,7 +54,10 @@ static bool is_about(const OCSP_SINGLERESP *single, X509 *leaf, X509 *issuer) {
     return same;
 }
 
-/* NULL: good. A revoked certificate stays revoked, however old the response is. */
+/*
+ * Returns NULL if the status is good, or what is wrong. A revoked certificate stays revoked,
+ * however old the response is.
+ */
 static const char *status_of(OCSP_SINGLERESP *single, long *out_result) {
     ASN1_GENERALIZEDTIME *made = NULL, *next = NULL;
     int status = OCSP_single_get0_status(single, NULL, NULL, &made, &next);

@@ -6,8 +6,8 @@
  *
  * An attacker who can write such a file would try to exhaust the process with a huge file, a device
  * or a FIFO that never ends. Only regular files of limited size are read. One who reads logs would
- * look for secrets in messages: a key that was given where the name of its file should be, a URI
- * with a PIN or a password. Messages leave them out.
+ * look for secrets in messages, such as a key that was given in place of the name of its file, or a
+ * URI with a PIN or a password. Messages leave them out.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -36,8 +36,9 @@ static bool looks_like_key(const char *text) {
 }
 
 /*
- * Copies a URI to out without its password (RFC 3986), and without all from a PIN on (RFC 7512):
- * what is malformed may have a part of the secret where another would be. Whether it had any.
+ * Copies a URI to out without its password (RFC 3986), and without anything from a PIN on (RFC
+ * 7512), because a malformed URI may have a part of the PIN elsewhere. Returns whether the URI had
+ * a password or a PIN.
  */
 static bool copy_without_secrets(const char *uri, char *out, size_t out_len) {
     const char *pin = strcasestr(uri, PIN), *slashes = strstr(uri, "://");
@@ -55,7 +56,7 @@ static bool copy_without_secrets(const char *uri, char *out, size_t out_len) {
     return colon != NULL || pin != NULL;
 }
 
-/* What messages call what was named so. */
+/* The name of the source in messages. */
 static void set_name(tlsl_source *source, const char *name) {
     if (looks_like_key(name)) {
         source->is_secret = true;
@@ -73,7 +74,7 @@ tlsl_source tlsl_source_of(const void *bytes, size_t len, const char *name) {
     return source;
 }
 
-/* What is there instead of a file that is read. */
+/* What was found in place of a regular file, for messages. */
 static tlslife_status fail_unfit(const struct stat *about, const tlsl_source *source,
                                  tlslife_error *err) {
     char size[48];

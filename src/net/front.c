@@ -1,8 +1,8 @@
 /*
  * front.c: keeps bytes of a stream that were read too early, and gives them again.
  *
- * What comes before TLS is read by somebody who may read too much: a program that takes what there
- * is, or a library with a buffer of its own. What was too much goes back in front of the stream.
+ * What comes before TLS is read by a program, or by a library with a buffer of its own, and either
+ * may read more than that. What it has read too much is put back in front of the stream.
  * The bytes are the peer's and may be a ClientHello, so they are no secret.
  */
 #include <openssl/bio.h>

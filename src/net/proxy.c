@@ -3,8 +3,8 @@
  * decides who may send one.
  *
  * Source: https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt. Version 1 is a line of text,
- * version 2 is binary. Both are parsed strictly: one reading that differs from the proxy's would
- * give a client a choice of address.
+ * version 2 is binary. Both are parsed strictly, because a client could choose its address where we
+ * and the proxy read the same bytes differently.
  *
  * An attacker would send a header of his own to have another address than his, directly or behind a
  * proxy that sends none. So a header counts only from the sources that the program has named, and

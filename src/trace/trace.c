@@ -1,9 +1,9 @@
 /*
  * trace.c: a trace, which is a queue of events whose memory is bounded.
  *
- * Callbacks and calls of any thread add events; the program takes them, whenever it wants. When
- * there is no room for another event the oldest ones go, and the next event that is taken says how
- * many: what is there at the end of a program that fails is what came before its failure.
+ * Callbacks and calls of any thread add events, and the program takes them whenever it wants. When
+ * there is no room for another event the oldest ones are dropped, and the next event that is taken
+ * says how many. So when a program fails, the trace holds what came just before its failure.
  *
  * An attacker would fill the trace, to hide what he did before or to have the program's memory. The
  * memory is bounded, with all that malloc needs for an event, and nothing is lost without being

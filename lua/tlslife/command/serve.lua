@@ -1,5 +1,5 @@
--- tlslife.command.serve: `tlslife serve [DIR]` is a server to test clients against: it serves files
--- or an echo, says what becomes of each connection, and does wrong what it is told to. See
+-- tlslife.command.serve: `tlslife serve [DIR]` is a server to test clients against. It serves files
+-- or an echo, says what becomes of each connection, and makes the faults that it is told to. See
 -- docs/test_server.md.
 --
 -- Workers are this program run again with the same words. What they cannot make anew is the

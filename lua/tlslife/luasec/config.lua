@@ -1,4 +1,5 @@
--- config.lua: the module ssl.config of the drop-in: what this OpenSSL knows, by LuaSec's names.
+-- config.lua: the module ssl.config of the drop-in, which lists what this OpenSSL knows by LuaSec's
+-- names.
 
 local core = require "tlslife.core"
 

@@ -1,4 +1,4 @@
--- connection.lua: the module ssl.core of the drop-in: a connection as LuaSec has it.
+-- connection.lua: the module ssl.core of the drop-in, which makes connections as LuaSec has them.
 --
 -- It is the face of socket.lua with LuaSec's words ("wantread" for a wait that ended) and LuaSec's
 -- other methods. The connection of ours beneath is made when it is used first, because sni on a

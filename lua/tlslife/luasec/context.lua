@@ -1,10 +1,10 @@
--- context.lua: the module ssl.context of the drop-in: what a program says of a context, one call
--- after the other.
+-- context.lua: the module ssl.context of the drop-in, which collects the settings of a context call
+-- by call.
 --
 -- A context of LuaSec's is filled by calls and changed at any time. One of ours is made of a table
 -- of options, and final with its first connection. So the drop-in's context collects the options in
--- a state, of which native.lua makes contexts of ours when a connection needs one. A call that
--- changes it makes it forget the ones that were made.
+-- a state, from which native.lua makes contexts of ours when a connection needs one. A call that
+-- changes the state drops the contexts that were made from it.
 
 local core = require "tlslife.core"
 local config = require "tlslife.luasec.config"

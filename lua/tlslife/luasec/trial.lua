@@ -1,5 +1,5 @@
--- trial.lua: whether a setting of the drop-in's can be used: it is tried on a context of ours that is
--- dropped.
+-- trial.lua: finds out whether a setting of the drop-in can be used. It tries the setting on a
+-- context of ours that is dropped.
 --
 -- LuaSec gives each setting to OpenSSL as it comes, and so has an error for each. A context of ours
 -- is made of all its settings at once.

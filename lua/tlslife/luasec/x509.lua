@@ -1,4 +1,4 @@
--- x509.lua: the module ssl.x509 of the drop-in: certificates as LuaSec has them.
+-- x509.lua: the module ssl.x509 of the drop-in, which makes certificates as LuaSec has them.
 --
 -- A certificate is the table that tls.certificate gives. It is made when the first method asks for
 -- it, because most programs keep no more than the bytes.

@@ -1,4 +1,4 @@
--- tlslife.probe.checks: what the probe asks of one address, a visit for each question.
+-- tlslife.probe.checks: finds out all about one address, by one visit for each question.
 
 local tls = require "tlslife.core"
 local talk = require "tlslife.probe.talk"
@@ -6,7 +6,7 @@ local visit = require "tlslife.probe.visit"
 
 local checks = {}
 
--- A context for each way to resume. What a session is made with must be what it is offered with.
+-- A context for each way to resume. A session is offered with the context that it was made with.
 local KINDS <const> = {
     {key = "tls13", min_version = "TLSv1.3", max_early_data = 16384},
     {key = "ticket12", max_version = "TLSv1.2"},
@@ -16,7 +16,7 @@ local KINDS <const> = {
 checks.kinds = {"tls13", "ticket12", "id12"}
 
 -- Versions that no server should offer any more (RFC 8996). OpenSSL has them below its security
--- level 1 only; a build of it that has them not at all asks nothing.
+-- level 1 only. With a build of OpenSSL that lacks them the probe does not ask.
 local OLD <const> = {{"TLSv1", "TLS 1.0"}, {"TLSv1.1", "TLS 1.1"}}
 
 -- A context for each question that needs settings of its own, apart from the ways to resume.
@@ -73,7 +73,7 @@ function checks.farewell(run, place)
     return run.http and talk.http(place.name, run.path) or nil
 end
 
--- Of the sessions that a full handshake gave, the one to offer.
+-- The session to offer, of those that a full handshake gave.
 local function offerable(key, facts)
     for _, session in ipairs(facts.sessions or {}) do
         local has = key == "id12" and #session.id > 0 or session.ticket
@@ -152,7 +152,8 @@ local function versions_of(run, place, found)
     return versions
 end
 
--- Of the protocols that the run asks about, those that the server agrees to, each asked for alone.
+-- The protocols to which the server agrees, of those that the run asks about. Each is offered
+-- alone.
 local function protocols_of(run, place)
     local agreed = {}
     for _, protocol in ipairs(run.protocols or {}) do

@@ -1,5 +1,6 @@
--- tlslife.probe.fleet: what only several addresses, several names or time can show: whether a
--- session made in one place resumes in another, how long it lives, and whether ticket keys change.
+-- tlslife.probe.fleet: finds out what takes several addresses, several names or time. It sees
+-- whether a session made in one place resumes in another, how long it lives, and whether ticket
+-- keys change.
 
 local checks = require "tlslife.probe.checks"
 local jobs = require "tlslife.probe.jobs"
@@ -34,7 +35,7 @@ local function resumes(one, key)
     return one[key] and one[key].state == "resumed"
 end
 
---- For one name: sessions made at each of its addresses, offered at each other one. Returns a list
+--- Offers sessions made at each address of a name at each other address. Returns a list
 -- of {kind =, from =, to =, state =}. With more than run.matrix addresses, each one's sessions are
 -- offered at the next address only.
 function fleet.matrix(run, found)
@@ -90,8 +91,8 @@ local function replay(run, from, to)
     return checks.visit(run, to, "tls13", how).early == "accepted"
 end
 
---- For one name: whether early data that one address has accepted are accepted again at the next
--- one. A machine that remembers them for itself alone does not see that.
+--- Finds out whether early data that one address of a name has accepted are accepted again at the
+-- next one, as they are where each machine remembers only those of its own.
 function fleet.replays(run, found)
     local asked = {}
     for i, from in ipairs(found) do
@@ -122,9 +123,9 @@ local function age_of(run, one, key, limit, say)
     return {lived = last}
 end
 
---- Offers each session again and again, until limit seconds have passed: the greatest age at which
--- it resumed, and the one at which it no longer did. A server that takes a ticket once only
--- cannot be asked so.
+--- Offers each session again and again, until limit seconds have passed. Returns the greatest age
+-- at which it resumed, and the one at which it no longer did. This does not work with a server that
+-- takes a ticket once only.
 function fleet.ages(run, found, limit, say)
     local asked = {}
     for _, one in ipairs(found) do
@@ -137,7 +138,7 @@ function fleet.ages(run, found, limit, say)
     end)
 end
 
--- The name of the key that sealed a ticket: OpenSSL's and most others' tickets begin with it
+-- The name of the key that sealed a ticket. Tickets of OpenSSL and of most others begin with it
 -- (RFC 5077 section 4).
 local function key_name(run, one, key)
     local made = checks.visit(run, one, key, {finish = "client", first_ticket = true})
@@ -163,7 +164,7 @@ local function watch_one(run, one, key, seconds, say)
     return seen
 end
 
---- Looks for so many seconds at the names of the keys that seal the tickets of each address.
+--- Watches the names of the keys that seal the tickets of each address, for so many seconds.
 function fleet.watch(run, found, seconds, say)
     jobs.run(found, run.jobs, function(one)
         local key = resumes(one, "tls13") and one.tls13.session.ticket and "tls13" or

@@ -1,7 +1,7 @@
--- tlslife.probe.report: shows what the probe has found to a person: for each name a table with a
--- line for each address, the matrix of who resumes whose sessions, what is not right and what to
--- do. What a server says (names, protocols) is printed without control characters, which could
--- otherwise change the reader's terminal.
+-- tlslife.probe.report: writes what the probe has found as text. Each name has a table with a line
+-- for each address, a matrix of which address resumes the sessions of which other one, and a list
+-- of what is not right and what to do. What a server says (names, protocols) is printed without
+-- control characters, which could otherwise change the reader's terminal.
 
 local verdict = require "tlslife.probe.verdict"
 

@@ -1,9 +1,9 @@
--- tlslife.probe.talk: what the probe says to a server in the protocol that it speaks: the plain
--- words that ask for TLS (STARTTLS), and the words within TLS after which a server ends the
--- connection.
+-- tlslife.probe.talk: speaks the protocol of a server, as far as the probe needs it. It sends the
+-- plain words that ask for TLS (STARTTLS), and knows the words within TLS after which a server ends
+-- the connection.
 --
 -- A server is not trusted here. An answer has at most LIMIT bytes, and the whole dialogue has one
--- deadline, so that a server that says a letter every second does not hold the probe.
+-- deadline, so a server that sends a byte every second does not hold the probe.
 
 local jobs = require "tlslife.probe.jobs"
 
@@ -91,8 +91,9 @@ end
 local XMPP_HEAD <const> = "<?xml version='1.0'?><stream:stream to='$NAME' version='1.0' " ..
     "xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 
---- By protocol: start(conn, name, timeout) asks for TLS in plain words within so many seconds, and
--- returns true, or nil and why. It changes the connection's timeout. port is where it is spoken; bye ends the connection, within TLS.
+--- What the probe knows of each protocol. start(conn, name, timeout) asks for TLS in plain words
+-- within so many seconds, and returns true, or nil and why. It changes the connection's timeout.
+-- port is the protocol's default port. bye is sent within TLS, and ends the connection.
 talk.protocols = {
     smtp = {port = 25, bye = "QUIT\r\n", start = dialogue {
         {false, code "220", "greeting"}, {"EHLO probe.invalid\r\n", code "250", "answer to EHLO"},

@@ -1,5 +1,5 @@
--- tlslife.probe.verdict: judges what the probe has found at one name: what is not right, where, and
--- what to do about it.
+-- tlslife.probe.verdict: judges what the probe has found at one name. It says what is not right,
+-- where, and what to do about it.
 --
 -- A finding is {bad =, what =, where = addresses, advice =}: bad is true for what makes the verdict
 -- of the name "not right", and false for what a reader should know.

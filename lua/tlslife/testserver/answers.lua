@@ -1,5 +1,5 @@
--- tlslife.testserver.answers: serves the requests of one connection: files of a directory, or an
--- echo, with the faults that were asked for.
+-- tlslife.testserver.answers: answers the requests of one connection with files of a directory or
+-- with an echo, and makes the faults that were asked for.
 
 local faults = require "tlslife.testserver.faults"
 local files = require "tlslife.testserver.files"

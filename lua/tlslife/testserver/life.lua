@@ -1,5 +1,5 @@
--- tlslife.testserver.life: says in a few lines what became of each connection: what was agreed on,
--- whether a session resumed or why not, the requests, and how it ended.
+-- tlslife.testserver.life: writes a few lines about each connection. They say what was agreed on,
+-- whether a session resumed or why not, what was requested, and how the connection ended.
 --
 -- Bytes that a client chose are written without control characters.
 
@@ -68,7 +68,8 @@ function Life:request(request, status, bytes)
         request.early and ", early" or "")
 end
 
---- The connection has ended: why reading ended (nil: we closed), and what close said.
+--- Writes how the connection ended. why: what ended reading (nil if we closed first), and the
+-- result of close.
 function Life:over(why, result, close_why)
     local seconds = (uv.hrtime() - self.began) / 1e9
     local ours = result or close_why

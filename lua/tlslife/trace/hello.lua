@@ -1,6 +1,6 @@
 -- tlslife.trace.hello: reads the fields of a handshake message, as far as a trace has it.
 --
--- A peer may have sent anything, and a trace may have cut a message off: what cannot be read is
+-- A peer may have sent anything, and a trace may have cut a message off. What cannot be read is
 -- left out, and nothing raises.
 
 local names = require "tlslife.trace.names"
@@ -41,7 +41,7 @@ local function key_shares(bytes)
     return list
 end
 
--- What a client offers to resume: the tags of the tickets. Their ages are obfuscated.
+-- The tags of the tickets that a client offers. Their ages are obfuscated, and left out.
 local function identities(bytes)
     local list, at = {}, 1
     while at <= #bytes do

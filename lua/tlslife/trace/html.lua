@@ -1,8 +1,8 @@
 -- tlslife.trace.html: writes a trace as one HTML page (tlslife.trace.page), in which the events are
 -- the lines that tlslife.trace.json writes.
 --
--- What a peer has sent is in the page: as JSON in which no "<" is left, and the page puts it into
--- text nodes alone. Secrets are left out, also where the trace has them.
+-- What a peer has sent is in the page, as JSON in which no "<" is left. The page puts it into text
+-- nodes alone. Secrets are left out, also where the trace has them.
 
 local json = require "tlslife.trace.json"
 local page = require "tlslife.trace.page"

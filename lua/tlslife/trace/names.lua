@@ -1,5 +1,5 @@
--- tlslife.trace.names: the names of what TLS has numbers for, as IANA's registries write them. What
--- has no name here is written as its number.
+-- tlslife.trace.names: the names of TLS's versions, ciphers, groups and the like, as IANA's
+-- registries write them. A number that has no name here is written as a number.
 
 local names = {}
 

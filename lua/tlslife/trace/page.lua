@@ -1,9 +1,10 @@
--- tlslife.trace.page: the HTML page that shows a trace: head, then the trace's JSON lines in a
--- script element, then tail. It loads nothing from anywhere. docs/trace.md shows what it draws.
+-- tlslife.trace.page: the HTML page that shows a trace. It is written as head, the trace's JSON
+-- lines in a script element, and tail. It loads nothing from anywhere. docs/trace.md shows what it
+-- draws.
 --
 -- The page keeps a window of time. Positions come from a map of time to units, which is linear or
--- shortens the gaps in which nothing happens; only what is in the window is drawn, so that a zoom
--- over minutes and microseconds costs the same.
+-- shortens the gaps in which nothing happens. Only what is in the window is drawn, so a window of
+-- minutes costs as much as one of microseconds.
 
 local page = {}
 

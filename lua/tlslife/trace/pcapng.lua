@@ -7,8 +7,8 @@
 --
 -- The lines of the key log are in Decryption Secrets Blocks, which readers must find in front of
 -- the packets that they decrypt. libssl makes some keys after it has sent the packet that leads to
--- them. So packets are held back until their handshake is done, and all behind them, since a
--- capture is in the order of time.
+-- them. So packets are held back until their handshake is done. All later packets are held back,
+-- too, since a capture is in the order of time.
 
 local pack = string.pack
 

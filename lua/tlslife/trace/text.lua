@@ -117,8 +117,8 @@ local SESSION <const> = {good = "+", bad = "!"}
 
 local text = {clean = clean, tag = tag, duration = duration}
 
--- The line of an event. The columns after the side are the shutdown mask (s: close_notify sent, r:
--- received) and the session in use (+: resumable, !: not).
+-- The line of an event. The columns after the side are the shutdown mask ("s" where close_notify
+-- was sent, "r" where it was received) and the session in use ("+" if it is resumable, "!" if not).
 function text.line(event, colour)
     local words = writers[event.kind](event)
     if colour and COLOURS[event.kind] then
