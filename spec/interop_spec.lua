@@ -193,15 +193,7 @@ describe("our server", function()
         return one
     end
 
-    --- The next connection, its handshake done; a peer that gave up says why.
-    local function accept(server, one)
-        local conn, message = listener:accept(server, DEADLINE)
-        if not conn then one:complain(message) end
-        local ok
-        ok, message = conn:accept()
-        if not ok then one:complain(message) end
-        return conn
-    end
+    local function accept(server, one) return peers.accept(listener, server, one, DEADLINE) end
 
     --- The body of a request; nil and the end's word when there is none.
     local function read_request(conn)

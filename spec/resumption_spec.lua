@@ -71,15 +71,7 @@ describe("our server", function()
         return assert(tls.context(options))
     end
 
-    --- The next connection, its handshake done; a peer that gave up says why.
-    local function accept(server, one)
-        local conn, message = listener:accept(server, DEADLINE)
-        if not conn then one:complain(message) end
-        local ok
-        ok, message = conn:accept()
-        if not ok then one:complain(message) end
-        return conn
-    end
+    local function accept(server, one) return peers.accept(listener, server, one, DEADLINE) end
 
     local function answer(conn, peer, one)
         local got = ""

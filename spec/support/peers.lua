@@ -314,4 +314,15 @@ peers.clients = {
     },
 }
 
+--- The next connection of `one`, a client's process, its handshake done. A peer that gave up says
+-- why.
+function peers.accept(listener, context, one, seconds)
+    local conn, message = listener:accept(context, seconds)
+    if not conn then one:complain(message) end
+    local ok
+    ok, message = conn:accept()
+    if not ok then one:complain(message) end
+    return conn
+end
+
 return peers
