@@ -274,12 +274,7 @@ for _, version in ipairs(pair.VERSIONS) do
                     conn:set_memory()
                 end
                 client:set_hostname "localhost"
-                for _ = 1, 4 do
-                    client:connect()
-                    server:feed(client:drain())
-                    server:accept()
-                    client:feed(server:drain())
-                end
+                pair.move(client, server)
                 client:read()
                 client:write(("secret "):rep(10))
                 local bytes = client:drain()

@@ -129,12 +129,7 @@ local STATES = {
             ends = {client, server}
         end
         local client, server = pair.join(options)
-        for _ = 1, 6 do
-            client:connect()
-            server:feed(client:drain())
-            server:accept()
-            client:feed(server:drain())
-        end
+        pair.move(client, server)
         server:feed "\23\3\3\0\40" server:feed(("x"):rep(40))
         expect.fails("tls", server:read())
         client:feed(server:drain())

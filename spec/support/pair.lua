@@ -95,6 +95,16 @@ function pair.connect(options)
     return client, server
 end
 
+--- The handshake of two connections with set_memory, whose bytes are moved by hand.
+function pair.move(client, server)
+    for _ = 1, 10 do
+        client:connect()
+        server:feed(client:drain())
+        server:accept()
+        client:feed(server:drain())
+    end
+end
+
 --- Writes all of bytes at one end and reads as many at the other; what was read.
 function pair.send(from, to, bytes)
     local sent, got, pieces = 1, 0, {}
