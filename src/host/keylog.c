@@ -2,11 +2,11 @@
  * keylog.c: the key log that the environment variable SSLKEYLOGFILE asks for, as it does of curl
  * and of browsers, so that a capture of any script's connections can be decrypted.
  *
- * The library reads no such variable, since a program that has it inside may not want that; here
- * whoever starts the program decides. The lines give away all that is sent, so the program says
+ * The library reads no such variable, since a program that contains it may not want that. Here the
+ * user who starts the program decides. The lines give away all that is sent, so the program says
  * that it writes them. The file is held to what the option keylog demands (tls/keylog.c). If it is
- * unfit, the program says so and goes on without. An attacker would set the variable of a program
- * that has more rights than its user: then it is ignored.
+ * unfit, the program says so and goes on without. An attacker would set the variable for a program
+ * that has more rights than its user, which ignores it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

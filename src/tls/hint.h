@@ -10,7 +10,7 @@
 #include "tls/conn.h"
 
 /*
- * Writes into out the half sentence that ends the message. It follows from libssl's code, from the
+ * Writes into out the clause with which the message ends. It follows from libssl's code, from the
  * alert that the peer sent, and from the first bytes of a peer that speaks no TLS. false: there is
  * nothing to add.
  */

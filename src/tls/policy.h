@@ -31,8 +31,8 @@ typedef struct tlsl_policy {
 
 /*
  * Adds a fact. Adding one again, or in another order, changes nothing. false: it was not added, and
- * OpenSSL's queue says why. Then whoever has given the fact must fail, since a policy that lacks a
- * fact is that of another context.
+ * OpenSSL's queue says why. Then the caller must fail, since a policy that lacks a fact is that of
+ * another context.
  */
 bool tlsl_policy_add(tlsl_policy *policy, tlsl_fact_kind kind, const void *bytes, size_t len);
 bool tlsl_policy_add_certificate(tlsl_policy *policy, tlsl_fact_kind kind, X509 *certificate);
