@@ -176,10 +176,14 @@ static bool survives(const char *life, long allocations, const test_identity *id
 int main(int argc, char **argv) {
     static test_identity identity;
     long step = argc > 1 && atol(argv[1]) > 0 ? atol(argv[1]) : 4;
+    long first = FIRST;
+    if (argc > 1) {
+        first = 0;
+    }
     static const char *const lives[] = {everything, cache_life};
     CHECK(identity_make(&identity));
     for (size_t i = 0; i < sizeof lives / sizeof *lives; i++) {
-        long allocations = argc > 1 ? 0 : FIRST;
+        long allocations = first;
         while (checks_failed == 0 && !survives(lives[i], allocations, &identity)) {
             allocations += step;
         }
