@@ -20,9 +20,11 @@ local ssl = {
     newcontext = newcontext,
 }
 
+local function setfd_of(sock) return sock.setfd end
+
 -- Takes the descriptor out of a LuaSocket object. An object that cannot let it go keeps it.
 local function give_transport(conn, sock)
-    local ok, setfd = pcall(function() return sock.setfd end)
+    local ok, setfd = pcall(setfd_of, sock)
     if ok and setfd then
         connection.setfd(conn, sock:getfd())
         setfd(sock, connection.SOCKET_INVALID)

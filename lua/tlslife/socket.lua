@@ -266,7 +266,7 @@ function Socket:settimeout(seconds, mode)
         error("bad argument #2 to 'settimeout' (invalid timeout mode)", 2)
     end
     if s.conn then
-        s.began = clock()
+        if s.total then s.began = clock() end
         limit(s, s.conn)
     end
     return 1
