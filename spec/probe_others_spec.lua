@@ -5,6 +5,7 @@
 --
 -- One probe asks about all servers at once, and the other programs run side by side.
 
+local json = require "spec.support.json"
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -290,18 +291,6 @@ end
 
 -- -------------------------------------------------------------------------------- the run
 
-local TO_LUA <const> = [[
-import json, sys
-def lua(v):
-    if isinstance(v, bool): return "true" if v else "false"
-    if v is None: return "nil"
-    if isinstance(v, (int, float)): return repr(v)
-    if isinstance(v, str): return '"' + "".join("\\%03d" % b for b in v.encode()) + '"'
-    if isinstance(v, list): return "{" + ",".join(map(lua, v)) + "}"
-    return "{" + ",".join("[" + lua(k) + "]=" + lua(x) for k, x in v.items()) + "}"
-print("return " + lua(json.load(open(sys.argv[1]))))
-]]
-
 local function start_all()
     for _, setting in ipairs(SETTINGS) do
         setting.port, setting.asked = process.free_port(), {}
@@ -317,10 +306,7 @@ local function probe_all()
         timeout = 120}
     for _, setting in ipairs(SETTINGS) do words[#words + 1] = "localhost:" .. setting.port end
     local _, output = process.run(words)
-    local file = process.spill(directory .. "/others.json", output)
-    local code, text = process.run {"python3", "-c", TO_LUA, file, timeout = 20}
-    assert(code == 0, output)
-    for i, name in ipairs(assert(load(text))().names) do SETTINGS[i].found = name.found[1] end
+    for i, name in ipairs(json.read(output).names) do SETTINGS[i].found = name.found[1] end
 end
 
 local function ask_all(name)

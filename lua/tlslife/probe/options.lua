@@ -36,6 +36,16 @@ Exit status: 0 all is right, 1 something is not, 2 the command line is wrong, 3 
 reached.]],
 }
 
+local OWN <const> = 24 -- descriptors that the process needs besides the connections
+
+-- How many connections may be open at once: as many as the process may have descriptors for.
+local function jobs_of(wanted)
+    local file = io.open "/proc/self/limits"
+    local most = file and tonumber(file:read "a":match "Max open files +(%d+)")
+    if file then file:close() end
+    return most and math.max(1, math.min(wanted, most - OWN)) or wanted
+end
+
 --- What follows from the options; or nil and what is wrong.
 function options.settle(given, hosts)
     local protocol = given.starttls and talk.protocols[given.starttls]
@@ -46,7 +56,7 @@ function options.settle(given, hosts)
         starttls = given.starttls, port = protocol and protocol.port or 443,
         http = not protocol and not given["no-http"], path = path, connect = given.connect,
         age = given.age, watch = given.watch, matrix = given.matrix or 16,
-        jobs = given.jobs or 64, timeout = given.timeout or 10, ca = given.ca,
+        jobs = jobs_of(given.jobs or 64), timeout = given.timeout or 10, ca = given.ca,
         groups = given.groups, json = given.json,
     }
     run.alpn = given.alpn or run.http and {"http/1.1"} or nil
