@@ -12,7 +12,7 @@ to_test="$to_test tshark chromium poppler-utils" # these read what a trace write
 scanners='sslscan testssl.sh' # what the probe says is compared with these
 to_test="$to_test prometheus" # it reads metrics
 # Programs and libraries that know LuaSec or LuaSocket, and their peers.
-programs='prosody lua-unbound dnsmasq-base python3-slixmpp tinyproxy-bin lua-redis python3-aiosmtpd'
+programs='prosody lua-unbound dnsmasq-base python3-slixmpp tinyproxy-bin lua-redis python3-aiosmtpd go-sendxmpp'
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then

@@ -147,6 +147,20 @@ describe("Prosody on the drop-in", function()
         assert.truthy(log:find("error(s) at depth 0: ", 1, true))
         check_log(server)
     end)
+
+    it("binds a login to the channel by tls-exporter", function()
+        local knows = process.run {"grep", "-q", "tls-exporter",
+            "/usr/lib/prosody/modules/mod_saslauth.lua", timeout = 10} == 0
+        if not (knows and is_there "go-sendxmpp") then return pending "Prosody 13 can" end
+        local _, output = process.run {"sh", "-c", 'echo hello | exec "$@"', "sh", "go-sendxmpp",
+            "-d", "-u", "user@localhost", "-p", "secret", "-j", "localhost:" .. server.CLIENTS,
+            "--scram-mech-pinning", "SCRAM-SHA-256-PLUS", "user@localhost", timeout = 30,
+            environment = {SSL_CERT_FILE = p.ca_file, HOME = process.directory()}}
+        local binding = output:match "mechanism='SCRAM%-SHA%-256%-PLUS'>([%w+/]+)"
+        assert.equal("cD10bHMtZXhwb3J0ZXIs", (binding or output):sub(1, 20)) -- "p=tls-exporter,"
+        assert.truthy(output:find("<success ", 1, true), output)
+        assert.truthy(output:find("<body>hello</body>", 1, true), output)
+    end)
 end)
 
 describe("two Prosodys on the drop-in", function()
