@@ -50,6 +50,19 @@ describe("a fleet of caching clients", function()
     end)
 end)
 
+describe("each fault that ./dev random --prove puts back", function()
+    it("fits the code of today", function()
+        for _, fault in ipairs(require "spec.random.put_back") do
+            for _, change in ipairs(fault.changes) do
+                local text = process.slurp(change[1])
+                local from, to = text:find(change[2], 1, true)
+                assert.is_truthy(from, ("%s: %s"):format(fault.name, change[2]))
+                assert.is_nil(text:find(change[2], to + 1, true), fault.name)
+            end
+        end
+    end)
+end)
+
 -- What is left of programs that failed. Under AddressSanitizer the third tells by its leak.
 local FOUND = {
     ["a list longer than memory is written"] = {

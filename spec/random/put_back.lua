@@ -1,0 +1,50 @@
+--- put_back.lua: faults that our own code once had, as changes to today's, and what each machine must
+--- say of them. prove.lua puts them back, one at a time; spec/random_spec.lua holds that each change
+--- still fits.
+--
+-- changes: {file, the text that stands there once, what takes its place}. found: a pattern of what
+-- the machine says.
+
+return {
+    {
+        name = "the overflow of conn:write(t)", machine = "program",
+        changes = {
+            {"src/lua/larg.c", "if (len > TLB_LIST_MAX) {", "if (len == (lua_Unsigned)-1) {"},
+            {"src/lua/larg.c", "if (len > (size_t)PTRDIFF_MAX / size) {", "if (len == SIZE_MAX) {"},
+        },
+        found = "AddressSanitizer",
+    },
+    {
+        name = "the NULL of conn:group()", machine = "program",
+        changes = {
+            {"src/tls/info.c", "    if (!negotiated(conn)) {\n        return NULL;\n    }\n"
+                .. "    int id =", "    int id ="},
+        },
+        found = "AddressSanitizer: SEGV",
+    },
+    {
+        name = "the lost hello of clear", machine = "program",
+        changes = {
+            {"src/tls/conn.c", "if (hello_waits && refuse_suspended_hello", "if (hello_waits && "
+                .. "conn->refs == 0 && refuse_suspended_hello"},
+        },
+        found = "LeakSanitizer",
+    },
+    {
+        name = "the write after shutdown", machine = "program",
+        changes = {
+            {"src/tls/data.c", "conn->data.write_waits |= leaves_record(conn->ssl);",
+                "conn->data.write_waits |= leaves_record(conn->ssl) || !SSL_in_init(conn->ssl);"},
+        },
+        found = "no write was told to wait",
+    },
+    {
+        name = "the unrenewed ticket of TLS 1.2", machine = "fleet",
+        changes = {
+            {"src/tls/handshake.c", "    if (!conn->open && !server && !conn->origin->foreign) {\n"
+                .. "        keep_renewed(conn);", "    if (conn->open && !server && "
+                .. "!conn->origin->foreign) {\n        keep_renewed(conn);"},
+        },
+        found = "must",
+    },
+}
