@@ -49,7 +49,7 @@ local function rows_of(output, report)
         end
     end
     rows(memory, "( [%d.]+ [%d.]+ [%d.]+)", { "thinnest", "tlslife", "in lua5.4" }, "")
-    rows(tcp, "( [%d.]+ [%d.]+)", { "tlslife", "in lua5.4" }, "a client over TCP: ")
+    rows(tcp, "( [%d.]+ [%d.]+)", { "tlslife", "in lua5.4" }, "client over TCP, ")
 end
 
 return function()
@@ -60,7 +60,7 @@ return function()
             "Handshakes beside the thinnest binding and plain C, processor time: both sides in",
             "memory, and a client over TCP; medians of $ROUNDS rounds.",
         },
-        sides = { "C", "thinnest", "tlslife", "in lua5.4" }, rounds = 7,
+        sides = { "C", "thinnest", "tlslife", "in lua5.4" }, rounds = 7, name_width = 44,
         measure = function(_, own, report)
             local status, output = process.run {
                 "sh", place .. "/run.sh", own.rounds, timeout = 1800, environment = {
