@@ -546,7 +546,8 @@ function summary() {
   const count = verdict => lanes.filter(l => l.verdict === verdict).length;
   $("summary").textContent = `${shown.length === lanes.length ? "" : shown.length + " of "}` +
     `${lanes.length} connection${lanes.length === 1 ? "" : "s"}: ${count("full")} full, ${count("resumed")} resumed, ` +
-    `${count("failed")} failed` + (lost ? `; ${lost} events were lost` : "");
+    `${count("failed")} failed` + (count("none") ? `, ${count("none")} without a handshake` : "") +
+    (lost ? `; ${lost} events were lost` : "");
 }
 const keys = {
   ArrowLeft: () => step(-1), ArrowRight: () => step(1), ArrowUp: () => stepEvent(-1),
