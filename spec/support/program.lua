@@ -33,7 +33,7 @@ end
 --- Runs a Lua chunk with arguments to its end; exit status and output. It must not outlive twenty
 -- seconds.
 function program.run(chunk, ...)
-    return process.run {program.path, spill(chunk), timeout = 20, ...}
+    return process.run {program.path, spill(chunk), timeout = 120, ...}
 end
 
 --- The same in a stock lua5.4, which handles no signals; nil where it cannot load the module, as
@@ -49,7 +49,7 @@ function program.run_stock(chunk, ...)
     if process.run(try) ~= 0 then
         return nil
     end
-    return process.run {program.stock, spill(chunk), environment = environment, timeout = 20, ...}
+    return process.run {program.stock, spill(chunk), environment = environment, timeout = 120, ...}
 end
 
 return program
