@@ -365,8 +365,8 @@ local function is_address(value)
     return false
 end
 
--- Each value in each slot is a scene with handshakes of its own. A build plays every second one, and
--- the dev build and AddressSanitizer's together all.
+-- Each value in each slot is a scene with handshakes of its own. A build plays every second one,
+-- and the dev build and AddressSanitizer's together all.
 local TURN <const> = program.is_sanitized() and 0 or 1
 
 local names = {}

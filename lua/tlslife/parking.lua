@@ -119,8 +119,8 @@ function Parking:close()
     self.poller:close()
 end
 
---- Makes the place. A descriptor's entries are: the connection that the poller watches for, when its
--- timeout is over if it is parked, and when it is looked at next.
+--- Makes the place. A descriptor's entries are: the connection that the poller watches for, when
+-- its timeout is over if it is parked, and when it is looked at next.
 function Parking.new(on_ready)
     local self = setmetatable({
         on_ready = on_ready, poller = core.poller(), deadlines = new_deadlines(),

@@ -284,7 +284,7 @@ static bool client_step(model *m, tlslife_cache *cache, unsigned *state) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ tests */
+/* ---------------------------------------------------------------------------------------- tests */
 
 typedef bool step_fn(model *m, tlslife_cache *cache, unsigned *state);
 

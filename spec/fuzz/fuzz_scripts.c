@@ -34,7 +34,7 @@
 #include <lualib.h>
 #include <unistd.h>
 
-/* ----------------------------------------------------------------------- the lines that are reached */
+/* ------------------------------------------------------------------- the lines that are reached */
 
 enum { COUNTERS = 1 << 15, FILES = 64, LINES = 2048 };
 
@@ -100,7 +100,7 @@ static void print_lines(void) {
     }
 }
 
-/* ------------------------------------------------------------------------------------ the readers */
+/* ---------------------------------------------------------------------------------- the readers */
 
 static lua_State *new_state(void) {
     lua_State *L = luaL_newstate();

@@ -11,7 +11,7 @@ package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
 
 local core = require "tlslife.core"
 
--- ---------------------------------------------------------------------- what stands in for the world
+-- -------------------------------------------------------------------- what stands in for the world
 
 -- Whether a descriptor is a terminal.
 rawset(os, "execute", function() return false end)

@@ -5,8 +5,8 @@
 --     tlslife -l tlslife.luasec spec/luasec/behaviour.lua DIRECTORY NAMES DH
 --
 -- DIRECTORY has the certificates of spec/support/pki.lua, NAMES is one with names of all kinds, and
--- DH has parameters of Diffie and Hellman's. A fourth argument selects cases by their names. Both ends of a connection are in this
--- process, over loopback.
+-- DH has parameters of Diffie and Hellman's. A fourth argument selects cases by their names. Both
+-- ends of a connection are in this process, over loopback.
 
 local socket = require "socket"
 local ssl = require "ssl"

@@ -1,4 +1,5 @@
---- LuaSec itself, as .ci/luasec has built it, and how a Lua file is run with it and with the drop-in.
+--- LuaSec itself, as .ci/luasec has built it, and how a Lua file is run with it and with the
+-- drop-in.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"

@@ -353,8 +353,8 @@ void *tlb_array(lua_State *L, size_t len, size_t size);
  */
 const char *const *tlb_string_list(lua_State *L, int idx, const char *what, size_t *out_len);
 /*
- * The keys of the table at idx, sorted, in a userdata that is pushed, above a table that keeps them.
- * Raises for keys that are not strings.
+ * The keys of the table at idx, sorted, in a userdata that is pushed, above a table that keeps
+ * them. Raises for keys that are not strings.
  */
 const char *const *tlb_sorted_keys(lua_State *L, int idx, const char *what, size_t *out_len);
 /* Raises "option 'x': string expected, got nil". */

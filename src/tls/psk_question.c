@@ -33,7 +33,7 @@ enum {
     MESSAGE_HEAD = 4     /* type, length (section 7.4) */
 };
 
-/* ------------------------------------------------------------------------------------ the record */
+/* ----------------------------------------------------------------------------------- the record */
 
 static bool uses_psk(const SSL_CIPHER *cipher) {
     int exchange = cipher == NULL ? NID_undef : SSL_CIPHER_get_kx_nid(cipher);
@@ -119,7 +119,7 @@ static char *identity_in(const unsigned char *record, size_t len) {
     return identity;
 }
 
-/* ---------------------------------------------------------------------------------- the question */
+/* --------------------------------------------------------------------------------- the question */
 
 /* What was read goes back. The program is asked if it may know what the context does not. */
 static tlslife_status give_back(tlslife_conn *conn, bool whole) {
@@ -158,7 +158,7 @@ bool tlsl_psk_waits(const tlslife_conn *conn) {
     return conn->asked.psk != NULL && conn->asked.psk->answer == TLSL_ASKED;
 }
 
-/* ------------------------------------------------------------------------------------ the answer */
+/* ----------------------------------------------------------------------------------- the answer */
 
 tlslife_status tlslife_conn_answer_psk(tlslife_conn *conn, const unsigned char *key,
                                        size_t key_len) {
