@@ -272,6 +272,9 @@ describe("the threads of the program", function()
         local code, output = shell(program.path, {"-e", chunk}, "",
             {LUA_PATH = "/tlslife-nowhere;;"})
         assert.equal("0 false\ttrue\n7\ttrue\n", code .. " " .. output)
+        if CPATH ~= ";" and shell(program.path, {"-E", "-e", "require 'luv'"}, "", {}) ~= 0 then
+            return pending "luv is found by LUA_CPATH alone, which -E ignores"
+        end
         code, output = shell(program.path, {"-E", "-e", chunk}, "",
             {LUA_PATH = "/tlslife-nowhere;;"})
         assert.equal("0 false\tfalse\n7\tfalse\n", code .. " " .. output)

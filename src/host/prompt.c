@@ -39,7 +39,8 @@ static bool push_line(lua_State *L, bool first) {
     if (len > 0 && line[len - 1] == '\n') {
         len--;
     }
-    if (first && len > 0 && line[0] == '=') {
+    /* Lua 5.4 has "=x" of Lua 5.0, and Lua 5.5 no longer. */
+    if (LUA_VERSION_NUM < 505 && first && len > 0 && line[0] == '=') {
         lua_pushliteral(L, "return ");
         lua_pushlstring(L, line + 1, len - 1);
         lua_concat(L, 2);
