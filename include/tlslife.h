@@ -2139,10 +2139,10 @@ TLSLIFE_API tlslife_status tlslife_metrics_share(unsigned workers, int *out_fd,
 
 /*
  * From now on this process counts as the worker of this number, from 1, in the memory behind fd,
- * which may be closed afterwards. What it has counted before is added there. It goes on with what a
- * process before it has counted under this number. No other thread may have a connection at work
- * meanwhile. Errors: USAGE (no such worker, or the process is one already), INPUT (no such memory),
- * SYSTEM, MEMORY.
+ * which may be closed afterwards. What it has counted before is added there, unless it is a child
+ * of fork() whose parent shares its counters. It goes on with what a process before it has counted
+ * under this number. No other thread may have a connection at work meanwhile. Errors: USAGE (no
+ * such worker, or the process is one already), INPUT (no such memory), SYSTEM, MEMORY.
  */
 TLSLIFE_API tlslife_status tlslife_metrics_join(int fd, unsigned worker, tlslife_error *err);
 

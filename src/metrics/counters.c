@@ -167,12 +167,13 @@ static tlslife_status map(int fd, group *out, tlslife_error *err) {
     return TLSLIFE_OK;
 }
 
-/* Under the lock: from now on this process counts in this block, and reads the whole group. */
-static void move(group to, unsigned slot) {
-    uint64_t before[TLSL_NUMBERS];
-    tlsl_counters_read(before);
+/*
+ * Under the lock: from now on this process counts in this block, to which these numbers are added,
+ * and reads the whole group.
+ */
+static void move(group to, unsigned slot, const uint64_t numbers[TLSL_NUMBERS]) {
     for (unsigned at = 0; at < TLSL_NUMBERS; at++) {
-        add(&to.blocks[slot], at, before[at]);
+        add(&to.blocks[slot], at, numbers[at]);
     }
     groups[groups_len] = to;
     atomic_store_explicit(&mine, &to.blocks[slot], memory_order_release);
@@ -215,7 +216,9 @@ static tlslife_status share(unsigned slots, tlslife_error *err) {
         (void)close(shared_fd);
     }
     shared_fd = fd;
-    move(made, 0);
+    uint64_t before[TLSL_NUMBERS];
+    tlsl_counters_read(before);
+    move(made, 0, before);
     return TLSLIFE_OK;
 }
 
@@ -234,7 +237,10 @@ tlslife_status tlslife_metrics_share(unsigned workers, int *out_fd, tlslife_erro
     return status;
 }
 
-/* Under the lock. */
+/*
+ * Under the lock. A child of fork() has counted in its parent's block until now. What is there is
+ * its parent's, and stays.
+ */
 static tlslife_status join(int fd, unsigned worker, tlslife_error *err) {
     if (joined) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE, "this process is a worker already, for metrics");
@@ -249,8 +255,12 @@ static tlslife_status join(int fd, unsigned worker, tlslife_error *err) {
                          "the memory of metrics is for workers 1 to %u, not %u", made.len - 1,
                          worker);
     }
+    uint64_t before[TLSL_NUMBERS] = {0};
+    if (own() == &alone) {
+        tlsl_counters_read(before);
+    }
     settle(&made.blocks[worker]);
-    move(made, worker);
+    move(made, worker, before);
     joined = true;
     return TLSLIFE_OK;
 }
