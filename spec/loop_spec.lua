@@ -2,6 +2,7 @@
 -- coroutine of a loop (luv, cqueues, copas); and what only loops can do: several coroutines at one
 -- connection, cancellation.
 
+local collector = require "spec.support.collector"
 local expect = require "spec.support.expect"
 local loops = require "spec.support.loops"
 local pki = require "spec.support.pki".get()
@@ -527,7 +528,7 @@ describe("in a loop", function()
 
     in_loops("everything works while the collector runs all the time", function(driver)
         local mode = collectgarbage "incremental"
-        local pause, multiplier = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10)
+        local pause, multiplier = collector.set("pause", 0), collector.set("stepmul", 10)
         local ok, message = pcall(both, driver, function(a, b, spawn, sleep)
             local echo = begin(spawn, function()
                 for _ = 1, 200 do assert(b:write(assert(b:read()))) end
@@ -539,8 +540,8 @@ describe("in a loop", function()
             end
             assert.is_true(await(echo, sleep))
         end)
-        collectgarbage("setpause", pause)
-        collectgarbage("setstepmul", multiplier)
+        collector.set("pause", pause)
+        collector.set("stepmul", multiplier)
         collectgarbage(mode)
         assert(ok, message)
     end)

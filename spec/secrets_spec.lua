@@ -158,10 +158,12 @@ end)
 -- Every function of the library that compares bytes in a time that depends on them, and why it may:
 -- nobody learns a secret from it. Secrets are compared by CRYPTO_memcmp.
 local PUBLIC <const> = {
-    ["base/error.c"] = {tlslife_alert_number = "the program's word"},
+    ["base/error.c"] = {tlslife_alert_number = "the program's word",
+        take = "the name of a function of OpenSSL's"},
     ["base/names.c"] = {find = "the program's word"},
     ["base/objects.c"] = {begins = "labels of PEM", is_pem = "labels of PEM", has = "labels of PEM",
         load_pem = "labels of PEM"},
+    ["base/session_value.c"] = {same_id = "ids of sessions, which are sent in the clear"},
     ["base/source.c"] = {path_of = "the program's URI", tlsl_source_open = "the program's URI"},
     ["cache/external.c"] = {is_of_key = "hashes of ids, after the seal has opened"},
     ["cache/file.c"] = {read_plain = "a magic word, after the seal has opened"},
@@ -188,13 +190,16 @@ local PUBLIC <const> = {
     ["tls/lookup.c"] = {tlsl_search_judge = "hashes of policies",
         tlsl_on_get_session = "ids that the ClientHello has sent in the clear",
         own = "hashes of policies"},
-    ["tls/psk.c"] = {tlsl_psk_server = "identities, which are sent in the clear"},
+    ["tls/psk.c"] = {tlsl_psk_find = "identities, which are sent in the clear",
+        answered = "identities, which are sent in the clear"},
     ["tls/policy.c"] = {compare = "hashes of facts, to sort them"},
     ["tls/session.c"] = {tlsl_session_check = "hashes of host names", parse = "labels of PEM",
         adopt_client = "hashes of policies", adopt = "hashes of policies"},
     ["tls/settings.c"] = {policy_add_place = "the program's word",
         tlslife_context_set_purpose = "the program's word"},
     ["tls/switch.c"] = {check_pattern = "the program's name", find = "a server name"},
+    ["tls/metrics.c"] = {is_first = "server names"},
+    ["tls/verdict.c"] = {spoil_session = "the name of a state"},
     ["tls/ticket_keys.c"] = {copy_key = "names of keys, which are sent in front of tickets",
         read_own = "names of keys", tlsl_ticket_key_known = "names of keys"},
 }

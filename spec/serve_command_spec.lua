@@ -159,7 +159,8 @@ describe("tlslife serve", function()
             "127.0.0.1", "localhost:" .. port, timeout = 60}
         assert.equal(0, code, output)
         assert.matches("all is right", output)
-        assert.equal(18, (curl(port, "/fault/truncated"))) -- CURLE_PARTIAL_FILE
+        local cut = curl(port, "/fault/truncated") -- CURLE_PARTIAL_FILE; newer: CURLE_RECV_ERROR
+        assert.is_true(cut == 18 or cut == 56, cut)
         assert.equal(0, (curl(port, "/fault/no-close-notify")))
         local _, text = s_client(port, "GET /fault/no-close-notify HTTP/1.1\r\n\r\n", "-quiet")
         assert.matches("This is the answer of /fault/no-close-notify.\n", text, 1, true)
@@ -210,7 +211,8 @@ describe("tlslife serve", function()
             p.ca_file, "--verify", "--workers", "2", root, timeout = 60}
         local port = one:wait_for "listening on https://127.0.0.1:(%d+)/"
         local code = curl(port, "/", "--cacert", p.ca_file)
-        assert.equal(56, code) -- CURLE_RECV_ERROR: an alert
+        -- an alert: CURLE_RECV_ERROR; CURLE_SEND_ERROR where it comes before the request has gone
+        assert.is_true(code == 56 or code == 55, code)
         local output
         code, output = curl(port, "/", "--cacert", p.ca_file, "--cert", p.client_cert_file, "--key",
             p.client_key_file)
