@@ -12,7 +12,8 @@ if [ "${SAMPLE_INSIDE-}" != yes ]; then
 fi
 ip link set lo up
 cd "$1"
-timeout "$4" "$2" server.lua >"$5.server" 2>&1 &
+# A server outlives its client, which would say that it has gone.
+timeout $(($4 + 20)) "$2" server.lua >"$5.server" 2>&1 &
 server=$!
 tries=500
 until grep -q ':22B8 [0-9A-F]*:0000 0A' /proc/net/tcp || [ $((tries -= 1)) = 0 ] ||

@@ -96,7 +96,9 @@ end
 local function variant(s, key, change)
     local made = s.made[key]
     if made then return made end
-    if s.mode == "client" and not s.cache and not s.dane then
+    -- A server of LuaSec's that asks for certificates ends the handshake of a client that resumes:
+    -- it gives tickets, and has no session id context.
+    if s.mode == "client" and not s.cache and not s.dane and not whole_pairs(s) then
         s.cache = core.cache {capacity = SESSIONS}
     elseif s.mode == "server" and not s.ticket_keys and
         not (s.options.options and s.options.options.NO_TICKET) then
