@@ -1,6 +1,5 @@
 -- luasec_samples_spec.lua: LuaSec's own samples, as Debian's source package has them, with LuaSec
--- at both ends, with the drop-in at both ends, and with one of each. What they print must be the
--- same.
+-- at both ends, with the drop-in at both ends, and with one of each. What they print must be the same.
 
 local luasec = require "spec.support.luasec"
 local process = require "spec.support.process"
@@ -14,7 +13,8 @@ local RUNS <const> = {
     {"wantread", seconds = 50}, -- it sleeps for twelve seconds
     {"wantwrite", seconds = 8, endless = true},
     {"sni", quick = true}, {"alpn", quick = true}, {"chain", quick = true},
-    {"verify", quick = true}, {"psk", quick = true}, {"oneshot"}, {"info"}, {"digest"}, {"ecdh"}, {"want"},
+    {"verify", quick = true}, {"psk", quick = true},
+    {"oneshot"}, {"info"}, {"digest"}, {"ecdh"}, {"want"},
     {"curve-negotiation", ours = true},
     {"multicert", client = "client-rsa.lua"}, {"multicert", client = "client-ecdsa.lua"},
     {"verification/success"}, {"verification/fail-string"}, {"verification/fail-table"},
