@@ -63,7 +63,7 @@ if order == "storm" then
     print "storming"
     while true do
         local _, bytes = visit()
-        for _ = 1, 20 do _, bytes = visit(client:import_session(bytes)) end
+        for _ = 1, 20 do bytes = select(2, visit(client:import_session(bytes))) end
     end
 end
 local word, bytes = visit(order == "resume" and load() or nil)
