@@ -422,7 +422,7 @@ describe("ALPN", function()
                 assert.equal(client:alpn(), server:alpn())
                 return server:alpn()
             end
-            return {expect.fails("alert", table.unpack(c)).alert, s[3].alert}
+            return {expect.fails("alert", table.unpack(c, 1, 3)).alert, s[3].alert}
         end
 
         it("is chosen for a server's connection, " .. version, function()
