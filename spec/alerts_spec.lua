@@ -54,7 +54,7 @@ describe("a hook that refuses", function()
                         {max_version = version})
                     local alert = named or default
                     local err = expect.fails(hook == "on_verify" and "verify" or "tls",
-                        table.unpack(ours))
+                        table.unpack(ours, 1, 3))
                     assert.same({alert, false}, {err.alert, err.alert_received})
                     assert.truthy(err.message:find "the program refused", err.message)
                     err = expect.fails("alert", table.unpack(peers, 1, 3))
