@@ -1328,8 +1328,8 @@ TLSLIFE_API const char *tlslife_conn_psk_identity(const tlslife_conn *conn);
  * Answers WANT_PSK, by the key of the identity, 1..256 bytes, which is copied, and wiped with the
  * connection. Without one (NULL) the client gets the alert unknown_psk_identity. The question is
  * asked in a first handshake of TLS 1.2 or older, about an identity that the context does not know.
- * In TLS 1.3 the identities are in the ClientHello: answer WANT_HELLO by a context that has the key.
- * A transport that is the host's own BIO asks nothing: no key is known there.
+ * In TLS 1.3 the identities are in the ClientHello, so answer WANT_HELLO by a context that has the
+ * key. A transport that is the host's own BIO asks nothing: no key is known there.
  */
 TLSLIFE_API tlslife_status tlslife_conn_answer_psk(tlslife_conn *conn, const unsigned char *key,
     size_t key_len);

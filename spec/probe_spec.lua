@@ -295,7 +295,8 @@ note: TLS 1.3 is not offered]]},
             program.path, "probe", "--jobs", "1024", "--timeout", "0.3", "--connect",
             table.concat(addresses, ","), "localhost:" .. port, timeout = 60}
         assert.equal(1, code, output)
-        assert.matches("timeout\n    at 127.1.0.1, 127.1.0.2, 127.1.0.3 and 197 more\n", output, 1, true)
+        assert.matches("timeout\n    at 127.1.0.1, 127.1.0.2, 127.1.0.3 and 197 more\n", output, 1,
+            true)
     end)
 
     it("looks how old sessions may be, and whether ticket keys change", function()

@@ -199,7 +199,8 @@ describe("a library that was written for LuaSocket", function()
     end)
 
     it("speaks to Redis: lua-redis", function()
-        local path = package.searchpath("redis", "/usr/share/lua/5.3/?.lua;/usr/share/lua/5.1/?.lua")
+        local path = package.searchpath("redis",
+            "/usr/share/lua/5.3/?.lua;/usr/share/lua/5.1/?.lua")
         if not (path and has "redis-server") then return pending "no lua-redis or no Redis" end
         local redis = dofile(path)
         local port = process.free_port()

@@ -36,8 +36,8 @@ local SCRIPT <const> = [[
 
 -- What somebody at the keyboard does, and what the page shows then. Another connection, minutes
 -- later, is in the trace.
-local LATER <const> = [[{"kind":"life","name":"new","conn":99,"side":"client","at":200000000000,]] ..
-    [["shutdown":0,"references":1}]]
+local LATER <const> = [[{"kind":"life","name":"new","conn":99,"side":"client",]] ..
+    [["at":200000000000,"shutdown":0,"references":1}]]
 local PRESS <const> = [[<script>
 const said = {}, heading = () => $("details").querySelector("h2").textContent;
 const press = (key, times = 1) => { while (times--) (document.activeElement || document)
@@ -141,8 +141,8 @@ describe("the page of a trace", function()
         end
         assert.same({
             first = "Connection #1–#2", right = "Connection #3–#4", left = "Connection #1–#2",
-            last = "life free", up = "life new", down = said.down, marked = "1", all = said.all, near = "true",
-            linear = "linear", minutes = said.minutes, own = "own", compact = "compact",
+            last = "life free", up = "life new", down = said.down, marked = "1", all = said.all,
+            near = "true", linear = "linear", minutes = said.minutes, own = "own", compact = "compact",
             wide = "wide", printed = "true", typing = "filter", left_filter = "plot",
             none = "0 of 4 connections: 1 full, 1 resumed, 1 failed, 1 without a handshake",
             hover = "ClientHello true",

@@ -114,9 +114,9 @@ local tlslife = {}
 ---@alias tlslife.OnVerify
 ---| fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean, string?
 
----Gives the key of the identity that a client of TLS 1.2 has named, 1..256 bytes; nil where there is
----none, upon which the client gets the alert unknown_psk_identity; or false and an alert. In TLS 1.3
----the identities are in the ClientHello: on_hello returns a context with the key.
+---Gives the key of the identity that a client of TLS 1.2 has named, 1..256 bytes; nil where there
+---is none, upon which the client gets the alert unknown_psk_identity; or false and an alert. In
+---TLS 1.3 the identities are in the ClientHello, so on_hello returns a context with the key.
 ---@alias tlslife.OnPsk
 ---| fun(conn: tlslife.Connection, asked: tlslife.PskQuestion): string|false|nil, string?
 

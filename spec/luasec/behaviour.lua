@@ -472,8 +472,8 @@ end)
 for _, protocol in ipairs {"tlsv1_2", "tlsv1_3"} do
     local function meet(client_key, server_psk)
         local seen = {}
-        local client, server = wrap({mode = "client", protocol = protocol, ciphers = "PSK:@SECLEVEL=0",
-            psk = function(_, identity_max, key_max)
+        local client, server = wrap({mode = "client", protocol = protocol,
+            ciphers = "PSK:@SECLEVEL=0", psk = function(_, identity_max, key_max)
                 seen.identity_max, seen.key_max = identity_max, key_max
                 return "me", client_key
             end},

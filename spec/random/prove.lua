@@ -1,5 +1,5 @@
---- prove.lua: proves the generators of programs and of fleets. Each fault of put_back.lua is put back
---- in a copy of this tree, which is built with AddressSanitizer, and must be found:
+--- prove.lua: proves the generators of programs and of fleets. Each fault of put_back.lua is put
+--- back in a copy of this tree, which is built with AddressSanitizer, and must be found:
 --
 --   lua5.4 spec/random/prove.lua [NUMBER...]        ./dev random --prove
 --
@@ -68,7 +68,8 @@ local function play(fault)
     local each, kind = AT_ONCE[fault.machine], fault.machine == "fleet" and "fleets" or "sequences"
     for first = 1, MOST[fault.machine], each do
         local good, output = run("cd %s && ASAN_OPTIONS=detect_leaks=1 " ..
-            "UBSAN_OPTIONS=halt_on_error=1 build/asan/tlslife spec/random/run.lua --seed %d --%s %d",
+            "UBSAN_OPTIONS=halt_on_error=1 build/asan/tlslife " ..
+            "spec/random/run.lua --seed %d --%s %d",
             TREE, first, kind, each)
         if not good then return first + each - 1, output end
     end

@@ -137,7 +137,9 @@ local function row_of(command, name, letter)
 end
 
 local function choice_of(row, text)
-    if row.prefix and text:sub(1, #row.prefix) == row.prefix then text = text:sub(#row.prefix + 1) end
+    if row.prefix and text:sub(1, #row.prefix) == row.prefix then
+        text = text:sub(#row.prefix + 1)
+    end
     for _, choice in ipairs(row.choices) do
         if text == choice then return text end
     end

@@ -77,8 +77,8 @@ local function public(name)
             if one[key] then one[key].session = nil end
         end
     end
-    return {name = name.name, port = math.tointeger(name.port), addresses = name.addresses, found = name.found,
-        matrix = name.matrix, isolation = name.isolation, findings = name.findings,
+    return {name = name.name, port = math.tointeger(name.port), addresses = name.addresses,
+        found = name.found, matrix = name.matrix, isolation = name.isolation, findings = name.findings,
         failed = name.failed}
 end
 

@@ -9,8 +9,8 @@ options.command = {
     about = "Runs the script and shows what its connections do, on stderr or in a file.",
     script = true,
     {"output", "write to FILE", word = "FILE", short = "o"},
-    {"format", "the form of the trace, by default what FILE ends in, or text", word = "WORD", short = "f",
-        choices = {"text", "json", "pcapng", "html"}},
+    {"format", "the form of the trace, by default what FILE ends in, or text", word = "WORD",
+        short = "f", choices = {"text", "json", "pcapng", "html"}},
     {"secrets", "record the bytes of the transports and the keys that decrypt them, too: pcapng " ..
         "needs it. Who reads the file reads the traffic"},
     {"states", "text: the states of libssl, too"},

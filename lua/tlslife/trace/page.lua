@@ -81,7 +81,8 @@ text.dim { fill: var(--dim); }
 <label>Filter <input id="filter" type="search" placeholder="name, number, resumed, failed"
  size="26"></label>
 <label>Time <select id="mode"><option value="compact">without gaps</option>
-<option value="linear">linear</option><option value="own">each from its start</option></select></label>
+<option value="linear">linear</option><option value="own">each from its start</option>
+</select></label>
 <label>Lanes <select id="width"><option value="auto">fit</option><option value="wide">wide</option>
 </select></label>
 <button id="in" title="zoom in: +">+</button><button id="out" title="zoom out: -">−</button>
@@ -96,8 +97,8 @@ text.dim { fill: var(--dim); }
 <kbd>End</kbd> event,
 <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>f</kbd> all, <kbd>Page ↑</kbd> <kbd>Page ↓</kbd> move,
 <kbd>m</kbd> time, <kbd>w</kbd> lanes, <kbd>/</kbd> filter, <kbd>p</kbd> print</p>
-<h2>Signs</h2><p>Bars beside a line are calls; yellow are waits, within a call, or thin between calls of
-a program that waits by itself. The strips are the
+<h2>Signs</h2><p>Bars beside a line are calls; yellow are waits, within a call, or thin between
+calls of a program that waits by itself. The strips are the
 shutdown mask (light: sent or received, dark: both) and the session in use (grey: not resumable
 yet, green: resumable, red: not any more). Green dots tie a resumed connection to the one whose
 session it used. Shaded: a flight. An arrow that stops half-way has not come.</p>
@@ -403,8 +404,10 @@ function drawLane(lane, x, w, h) {
   const wide = w >= 150, margin = wide ? Math.min(105, w * 0.25) : w * 0.25;
   const left = x + margin, right = x + w - margin, a = Math.max(TOP, y(lane.first));
   const b = Math.min(h, y(lane.last));
-  if (lane === chosen && w < 150) make("rect", {class: "column", x, y: TOP - 4, width: w, height: h}, g);
-  const thin = w < 14, box = make("rect", {class: "lane-head" + (thin ? " thin " + lane.verdict : ""),
+  if (lane === chosen && w < 150)
+    make("rect", {class: "column", x, y: TOP - 4, width: w, height: h}, g);
+  const thin = w < 14, head = "lane-head" + (thin ? " thin " + lane.verdict : "");
+  const box = make("rect", {class: head,
     x: x + (thin ? 0 : 1), y: thin ? 22 : 2, width: Math.max(1, w - (thin ? 0.5 : 2)),
     height: thin ? TOP - 34 : TOP - 8, rx: thin ? 0 : 3}, g);
   box.addEventListener("mouseenter", () => laneDetails(lane));
@@ -545,7 +548,8 @@ function filter() {
 function summary() {
   const count = verdict => lanes.filter(l => l.verdict === verdict).length;
   $("summary").textContent = `${shown.length === lanes.length ? "" : shown.length + " of "}` +
-    `${lanes.length} connection${lanes.length === 1 ? "" : "s"}: ${count("full")} full, ${count("resumed")} resumed, ` +
+    `${lanes.length} connection${lanes.length === 1 ? "" : "s"}: ${count("full")} full, ` +
+    `${count("resumed")} resumed, ` +
     `${count("failed")} failed` + (count("none") ? `, ${count("none")} without a handshake` : "") +
     (lost ? `; ${lost} events were lost` : "");
 }
