@@ -78,8 +78,8 @@ local function public(name)
         end
     end
     return {name = name.name, port = math.tointeger(name.port), addresses = name.addresses,
-        found = name.found, matrix = name.matrix, isolation = name.isolation, findings = name.findings,
-        failed = name.failed}
+        found = name.found, matrix = name.matrix, isolation = name.isolation,
+        findings = name.findings, failed = name.failed}
 end
 
 local function status_of(names)
