@@ -617,7 +617,11 @@ TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *con
 
 /* ---- [4.5] Contexts: other settings */
 
-/* Server: sets the OCSP response to staple, DER. Source: SSL_CTX_set_tlsext_status_cb(3). */
+/*
+ * Server: sets the OCSP response to staple, DER. Errors: INPUT, also where it cannot be read, or
+ * names its certificate by a digest that OpenSSL does not have. From OpenSSL 3.6 on, what is about
+ * another certificate is not stapled. Source: SSL_CTX_set_tlsext_status_cb(3).
+ */
 TLSLIFE_API tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context,
     const unsigned char *der, size_t der_len, tlslife_error *err);
 TLSLIFE_API tlslife_status tlslife_context_set_ocsp_response_file(tlslife_context *context,

@@ -229,6 +229,8 @@ describe("a context", function()
         ["a key log that cannot be written"] = {client, {keylog = "/nowhere/keys"},
             "/nowhere/keys"},
         ["a missing OCSP response"] = {server, {ocsp_response = "/nowhere/ocsp.der"}},
+        ["a garbage OCSP response"] = {server, {ocsp_response = "\x30\3\2\1\5"}, "wrong tag"},
+        ["an OCSP response in PEM"] = {server, {ocsp_response = p.ca_file}, "ca.pem"},
     }
     for what, case in pairs(unusable) do
         it("fails with \"input\" for " .. what, function()

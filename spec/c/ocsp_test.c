@@ -290,6 +290,40 @@ static void test_changed(void) {
     judged("of garbage", garbage, sizeof garbage, "it ", FAILED);
 }
 
+/* ------------------------------------------------------------------------------ to be stapled */
+
+/* A good response in which the digest that names the certificate, SHA-1, is changed to none. */
+static void test_unknown_digest(void) {
+    static const unsigned char sha1[] = {0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a};
+    const answer good[2] = {{&ca, 1234, GOOD, -60, DAY, NULL}};
+    size_t len = 0, at = 0;
+    unsigned char *der = respond(&ca, good, OCSP_RESPONSE_STATUS_SUCCESSFUL, 0, &len);
+    CHECK(tlsl_ocsp_can_be_stapled(der, len));
+    while (at + sizeof sha1 < len && memcmp(der + at, sha1, sizeof sha1) != 0) {
+        at++;
+    }
+    der[at + sizeof sha1 - 1] ^= 1;
+    CHECK(!tlsl_ocsp_can_be_stapled(der, len) && ERR_peek_error() != 0);
+    ERR_clear_error();
+    OPENSSL_free(der);
+}
+
+static void test_can_be_stapled(void) {
+    static const unsigned char garbage[] = {0x30, 0x03, 0x02, 0x01, 0x05};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const row *one = &rows[i];
+        size_t len = 0;
+        unsigned char *der = respond(one->signer, one->answers, one->response_status, 0, &len);
+        CHECK(tlsl_ocsp_can_be_stapled(der, len) && ERR_peek_error() == 0);
+        CHECK(!tlsl_ocsp_can_be_stapled(der, len - 1));
+        ERR_clear_error();
+        OPENSSL_free(der);
+    }
+    CHECK(!tlsl_ocsp_can_be_stapled(garbage, sizeof garbage) && ERR_peek_error() != 0);
+    ERR_clear_error();
+    test_unknown_digest();
+}
+
 /* -------------------------------------------------------------------------------- must-staple */
 
 static void test_must_staple(void) {
@@ -312,6 +346,7 @@ int main(void) {
     make_identities();
     test_rows();
     test_changed();
+    test_can_be_stapled();
     test_must_staple();
     forget(&ca);
     forget(&other_ca);

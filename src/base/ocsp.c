@@ -126,6 +126,45 @@ const char *tlsl_ocsp_judge(const unsigned char *der, size_t der_len, X509 *leaf
     return why;
 }
 
+/* ------------------------------------------------------------------------ what is to be stapled */
+
+static bool is_known_digest(const OCSP_SINGLERESP *single) {
+    ASN1_OBJECT *hash = NULL;
+    char name[80];
+    OCSP_CERTID *named = (OCSP_CERTID *)(uintptr_t)OCSP_SINGLERESP_get0_id(single);
+    bool has_name = OCSP_id_get0_info(NULL, &hash, NULL, NULL, named) == 1 &&
+                    OBJ_obj2txt(name, sizeof name, hash, 1) > 0;
+    EVP_MD *md = has_name ? EVP_MD_fetch(NULL, name, NULL) : NULL;
+    EVP_MD_free(md);
+    return md != NULL;
+}
+
+static bool are_known_digests(OCSP_RESPONSE *response) {
+    OCSP_BASICRESP *basic = OCSP_response_get1_basic(response);
+    bool known = true;
+    for (int i = 0; known && i < OCSP_resp_count(basic); i++) {
+        known = is_known_digest(OCSP_resp_get0(basic, i));
+    }
+    OCSP_BASICRESP_free(basic);
+    return known;
+}
+
+bool tlsl_ocsp_can_be_stapled(const unsigned char *der, size_t der_len) {
+    const unsigned char *at = der;
+    (void)ERR_set_mark();
+    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)der_len);
+    bool can = response != NULL && at == der + der_len && are_known_digests(response);
+    OCSP_RESPONSE_free(response);
+    if (can) {
+        (void)ERR_pop_to_mark(); /* what only clients read may be of any form */
+    } else {
+        (void)ERR_clear_last_mark();
+    }
+    return can;
+}
+
+/* -------------------------------------------------------------------------------- must-staple */
+
 bool tlsl_must_staple(const X509 *leaf) {
     int critical = -1; /* also: there is no such extension */
     (void)ERR_set_mark();

@@ -18,6 +18,13 @@
  */
 const char *tlsl_ocsp_judge(const unsigned char *der, size_t der_len, X509 *leaf, X509 *issuer,
                             long *out_result);
+/*
+ * Whether a server may staple the response: it can be read, and names certificates by digests that
+ * libcrypto knows. A server of OpenSSL 3.6 compares it with its certificate, and where it cannot,
+ * that leaves an error in the queue, by which each handshake fails that asks for a response. If
+ * not, the queue may say why.
+ */
+bool tlsl_ocsp_can_be_stapled(const unsigned char *der, size_t der_len);
 /* Whether a certificate demands a stapled response (RFC 7633), or demands what cannot be read. */
 bool tlsl_must_staple(const X509 *leaf);
 

@@ -302,10 +302,8 @@ tlslife_status tlslife_context_set_client_ca_pem(tlslife_context *context, const
 static tlslife_status set_ocsp_response(tlslife_context *context, const tlsl_source *source,
                                         const char *passphrase, tlslife_error *err) {
     (void)passphrase;
-    const unsigned char *der = (const unsigned char *)source->bytes;
-    return der != NULL && tlsl_is_ocsp_response(der, source->len)
-               ? tlslife_context_set_ocsp_response(context, der, source->len, err)
-               : tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s is no OCSP response in DER", source->name);
+    return tlsl_settings_staple(context, (const unsigned char *)source->bytes, source->len,
+                                source->name, err);
 }
 
 tlslife_status tlslife_context_set_ocsp_response_file(tlslife_context *context, const char *path,

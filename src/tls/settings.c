@@ -24,6 +24,7 @@
 #include "base/error_queue.h"
 #include "base/names.h"
 #include "base/objects.h"
+#include "base/ocsp.h"
 #include "base/session_value.h"
 #include "tls/callbacks.h"
 #include "tls/context.h"
@@ -374,21 +375,29 @@ tlslife_status tlslife_context_set_session_id_context(tlslife_context *context,
 
 /* ----------------------------------------------------------------------------- OCSP and key log */
 
-bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len) {
-    return der_len > 0 && der_len <= OCSP_MAX && tlsl_sequence_len(der, der_len) == der_len;
-}
-
-tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der,
-                                                 size_t der_len, tlslife_error *err) {
+static tlslife_status check_staple(tlslife_context *context, const unsigned char *der,
+                                   size_t der_len, const char *name, tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
         tlsl_settings_role(context, TLSLIFE_SERVER, "ocsp_response", "servers staple responses",
                            err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    if (!tlsl_is_ocsp_response(der, der_len)) {
+    if (der == NULL || der_len == 0 || der_len > OCSP_MAX ||
+        tlsl_sequence_len(der, der_len) != der_len) {
         return tlsl_fail(err, TLSLIFE_ERR_INPUT,
-                         "an OCSP response is one value of DER of at most %d bytes; got %zu",
-                         OCSP_MAX, der_len);
+                         "%s is no OCSP response in DER of at most %d bytes", name, OCSP_MAX);
+    }
+    tlsl_errors_clear();
+    return tlsl_ocsp_can_be_stapled(der, der_len)
+               ? TLSLIFE_OK
+               : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s cannot be read as an OCSP response",
+                                   name);
+}
+
+tlslife_status tlsl_settings_staple(tlslife_context *context, const unsigned char *der,
+                                    size_t der_len, const char *name, tlslife_error *err) {
+    if (check_staple(context, der, der_len, name, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
     }
     unsigned char *copy = malloc(der_len);
     if (copy == NULL) {
@@ -400,6 +409,11 @@ tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const
     context->ocsp_len = der_len;
     tlsl_callbacks_ocsp(context);
     return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der,
+                                                 size_t der_len, tlslife_error *err) {
+    return tlsl_settings_staple(context, der, der_len, "what was given", err);
 }
 
 tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool request,

@@ -11,8 +11,9 @@
 #include "tls/context.h"
 #include "tlslife.h"
 
-/* Whether these bytes may be a stapled OCSP response: one SEQUENCE in DER, and nothing after it. */
-bool tlsl_is_ocsp_response(const unsigned char *der, size_t der_len);
+/* Sets the OCSP response to staple; errors call it by that name. */
+tlslife_status tlsl_settings_staple(tlslife_context *context, const unsigned char *der,
+                                    size_t der_len, const char *name, tlslife_error *err);
 /* In agree.c. TLSLIFE_OK, or err names two settings of which one would have no effect (USAGE). */
 tlslife_status tlsl_settings_agree(const tlslife_context *context, tlslife_error *err);
 /* The settings that agree.c compares, as they are before a setter changes one of them. */
