@@ -115,7 +115,7 @@ describe("a context", function()
         {server, {ticket_keys = tls.ticket_keys {}}},
         {client, {post_handshake_auth = true}},
         {client, {timeout = 1.5}},
-        {server, {on_hello = print, on_certificate = print}},
+        {server, {on_hello = print, on_certificate = print, on_psk = print}},
         {client, {on_verify = print, verify_all = true}},
     }
 
@@ -165,6 +165,7 @@ describe("a context", function()
             ["a PSK"] = {psk = {identity = "me", key = "k"}},
             ["a server name"] = {server_names = {["a.example"] = target}},
             on_hello = {on_hello = print}, on_certificate = {on_certificate = print},
+            on_psk = {on_psk = print},
             anonymous = {ciphers = "aNULL:@SECLEVEL=0"},
         } do
             local conn, message = server(options):connection()

@@ -12,7 +12,7 @@
  * floor: lua/tlslife/trace/hello.lua 62
  * floor: lua/tlslife/trace/text.lua 20
  * floor: lua/tlslife/json.lua 55
- * floor: lua/tlslife/testserver/requests.lua 62
+ * floor: lua/tlslife/requests.lua 62
  * floor: lua/tlslife/testserver/files.lua 45
  * floor: lua/tlslife/testserver/options.lua 33
  * floor: lua/tlslife/probe/talk.lua 33

@@ -124,7 +124,7 @@ local function read_message(input)
     must(#encode(json.object(event)) > 0, "no JSON")
 end
 
-local requests = require "tlslife.testserver.requests"
+local requests = require "tlslife.requests"
 local STATUSES <const> = {[400] = true, [411] = true, [413] = true, [431] = true}
 
 local function all_requests(bytes, size)
