@@ -143,7 +143,8 @@ describe("the page of a trace", function()
             first = "Connection #1–#2", right = "Connection #3–#4", left = "Connection #1–#2",
             last = "life free", up = "life new", down = said.down, marked = "1", all = said.all,
             near = "true", linear = "linear", minutes = said.minutes, own = "own",
-            compact = "compact", wide = "wide", printed = "true", typing = "filter", left_filter = "plot",
+            compact = "compact", wide = "wide", printed = "true", typing = "filter",
+            left_filter = "plot",
             none = "0 of 4 connections: 1 full, 1 resumed, 1 failed, 1 without a handshake",
             hover = "ClientHello true",
         }, said)
