@@ -146,7 +146,9 @@ local BAD <const> = {
     ["an empty ALPN list"] = {mode = "client", protocol = "any", alpn = {}},
     ["an empty ALPN name"] = {mode = "client", protocol = "any", alpn = {""}},
     ["ALPN of a wrong type"] = {mode = "client", protocol = "any", alpn = 7},
-    ["an unknown curve"] = {mode = "client", protocol = "any", curveslist = "none_such"},
+    ["an unknown curve"] = {mode = "client", protocol = "any", curve = "none_such"},
+    ["a number for a curve"] = {mode = "client", protocol = "any", curve = -7},
+    ["an unknown curve in a list"] = {mode = "client", protocol = "any", curveslist = "none_such"},
     ["the key of another certificate"] = {mode = "server", protocol = "any",
         certificate = dir .. "server.pem", key = dir .. "rsa.key"},
 }

@@ -94,7 +94,8 @@ local PARAMETERS <const> = {
     {"dhparam", function(_, s, value) return set_dhparam(s, value) end},
     {"curveslist", function(ctx, _, value) return context.setcurveslist(ctx, value) end},
     {"curve", function(ctx, s, value)
-        return s.options.groups ~= nil or context.setcurve(ctx, value) -- the list comes first
+        if s.options.groups then return true end -- the list comes first
+        return context.setcurve(ctx, value)
     end},
     {"verifyext",
         function(ctx, _, value) return contexts.setverifyext(ctx, table.unpack(list(value))) end},
