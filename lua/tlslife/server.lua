@@ -128,12 +128,14 @@ local function go_on(self)
 end
 
 -- Stops accepting for a while after a failure. Descriptors and memory come back when connections
--- end; accepting again at once would be a busy loop.
+-- end; accepting again at once would be a busy loop. The timer has its callback already, so that
+-- nothing is allocated here.
 local function pause(self, why)
     local first = self.pause == 0
     self.pause = math.min(math.max(self.pause * 2, PAUSE_MIN), PAUSE_MAX)
+    self.pause_timer:set_repeat(self.pause)
+    self.pause_timer:again()
     self.pausing = true
-    self.pause_timer:start(self.pause, 0, self.go_on)
     watch(self)
     if first then self.log("warning", tostring(why) .. "; trying again") end
 end
@@ -472,8 +474,8 @@ local function new(options, shared, log)
         pause = 0, pausing = false, watching = false, logged = {}, on_stopped = {}, polls = {},
         on_ready = {},
     }, Server)
-    self.go_on = function()
-        if not pcall(go_on, self) then self.pause_timer:start(PAUSE_MAX, 0, self.go_on) end
+    self.go_on = function() -- again and again, until it has found the memory that it needs
+        if pcall(go_on, self) then self.pause_timer:stop() end
     end
     self.look = function()
         if not pcall(look, self) then self.timer:start(LOOK_EVERY, 0, self.look) end
@@ -487,6 +489,11 @@ end
 local function listen(self, listeners)
     self.listeners, self.found_ports = listeners, {}
     self.timer, self.pause_timer = uv.new_timer(), uv.new_timer()
+    -- luv allocates where a timer is started for the first time
+    self.timer:start(PAUSE_MAX, 0, self.look)
+    self.timer:stop()
+    self.pause_timer:start(PAUSE_MAX, PAUSE_MAX, self.go_on)
+    self.pause_timer:stop()
     self.publish_timer = self.publishes and uv.new_timer() or nil
     for i, listener in ipairs(listeners) do
         self.found_ports[i] = listener:port() or false
