@@ -60,14 +60,19 @@ function commands.slow(_, _, line)
     coroutine.yield()
     return "slow"
 end
+-- The timer is made first: luv 1.44 and 1.48 crash later if they find no memory for a new handle.
 function commands.hog(_, _, line)
+    local co, timer, milliseconds = coroutine.running(), uv.new_timer(), tonumber(line:match "%d+")
+    timer:start(milliseconds, milliseconds, function() timer:close() coroutine.resume(co) end)
+    timer:stop()
     local held, piece = {}, 1 << 22
     while piece >= 64 do
         local ok, bytes = pcall(string.rep, ("m"):rep(64), piece // 64)
         if ok then ok = pcall(table.insert, held, bytes) end
         if not ok then piece = piece // 2 end
     end
-    commands.slow(nil, nil, line)
+    timer:again()
+    coroutine.yield()
     held[1] = nil
     return "hogged"
 end
