@@ -107,7 +107,8 @@ local SETTINGS <const> = {
         ticket12 = "none", id12 = "none", alpn = "h2 http/1.1"},
     {"haproxy", "OCSP alpn h2,http/1.1", ocsp = true, alpn = "h2 http/1.1", testssl = true},
     {"haproxy", "no-tls-tickets alpn http/1.1", ticket12 = "none"},
-    {"haproxy", "allow-0rtt ssl-max-ver TLSv1.3", early = "accepted", replayed = true, alpn = ""},
+    {"haproxy", "allow-0rtt ssl-max-ver TLSv1.3 alpn http/1.1", early = "accepted",
+        replayed = true},
     {"gnutls", "--priority=NORMAL:-VERS-TLS1.0:-VERS-TLS1.1 OCSP", ocsp = true, alpn = "",
         renegotiation = "accepted", testssl = true},
     {"gnutls", "--noticket --alpn=http/1.1 --priority=NORMAL:-VERS-ALL:+VERS-TLS1.2",
@@ -170,7 +171,11 @@ function others.s_client.read(text, says)
     local parts = parts_of(text)
     local first = parts.first
     says.version, says.cipher = first:match "New, (TLSv[%d.]+), Cipher is (%S+)"
-    says.group = first:match "Server Temp Key: (%w+)":lower()
+    -- The words of OpenSSL 3.0, and of 3.5 for a group of TLS 1.3 and for one of TLS 1.2.
+    local group = first:match "Server Temp Key: ([%w_]+)" or
+        first:match "Negotiated TLS1.3 group: ([%w_]+)" or first:match "Peer Temp Key: ([%w_]+)"
+    assert(group, first)
+    says.group = group:lower()
     says.chain = select(2, first:gsub("\n %d s:", ""))
     says.verify = first:find("Verify return code: 0 (ok)", 1, true) and "ok" or "not ok"
     says.ocsp = first:find("OCSP Response Status: successful", 1, true) ~= nil
@@ -270,7 +275,7 @@ local function facts_of(one)
     local first, leaf = one.first, one.first.chain[1]
     local facts = {
         versions = table.concat(one.versions, " "), version = first.version, cipher = first.cipher,
-        group = first.group, chain = #first.chain, verify = first.verify,
+        group = first.group and first.group:lower(), chain = #first.chain, verify = first.verify,
         ocsp = first.ocsp ~= nil, alpn = table.concat(one.protocols, " "),
         first_alpn = one.protocols[1] or "", renegotiation = one.renegotiation,
         early = one.early.state, replayed = one.early.replayed,
