@@ -40,6 +40,16 @@ local ROWS <const> = {
         { unit = "B", figure = { "tlslife" }, rounds = 2, alone = true }),
 }
 
+-- A monitoring system asks a server four times a minute. Here it is sixty times, which is seen more
+-- easily. There is no target: two servers that are the same differ by up to a twentieth here, and
+-- docs/performance.md counts instructions instead.
+local SCRAPED_ROWS <const> = {
+    row("keep-alive, with metrics", REQUEST, "keep", 200, 48, 4,
+        { figure = { "scraped", "/", "not" } }),
+    row("resumed, with metrics", CONNECTION, "resumed", 32, 12, 40,
+        { figure = { "scraped", "/", "not" } }),
+}
+
 -- Whether the Lua 5.4 of the system has all these modules.
 local function has(modules)
     return os.execute(("lua5.4 -e '%s' 2>/dev/null"):format(modules:gsub("%S+", 'require "%0" ')))
@@ -75,6 +85,24 @@ local function starters(files, kind)
     add("Python", machine.find "python3", script("python3", machine.HERE .. "/server/on_python.py"))
     add("Node", machine.find "node", script("node", machine.HERE .. "/server/on_node.js"))
     return list
+end
+
+-- Two of ours. Somebody asks the second one for its metrics each second, until it ends.
+local function scraped(files)
+    local function start(...)
+        return servers.own({ TLSLIFE, OURS, files.certificate, files.private_key, "1", ... }, 1)
+    end
+    return {
+        { side = "not", start = start },
+        { side = "scraped", start = function()
+            local address = "127.0.0.1:" .. process.free_port()
+            local one, word = start("metrics", address)
+            machine.start({ "sh", "-c", [[
+                while curl -sf -o "$0" "http://$1/metrics"; do sleep 1; done
+            ]], process.directory() .. "/metrics", address }, 300)
+            return one, word
+        end },
+    }
 end
 
 -- -------------------------------------------------------------------------------- a client's cache
@@ -219,6 +247,14 @@ return function(settings)
         measure = servers.measure(function(it)
             files = files or servers.files(settings.side:identity())
             return starters(files, it.kind)
+        end),
+    }, {
+        title = { "Metrics: tls.serve with nobody who asks for them, and with a page of them that is",
+            "asked for each second, fifteen times as often as Prometheus does by default." },
+        sides = { "not", "scraped" }, rounds = 9, rows = SCRAPED_ROWS,
+        measure = servers.measure(function()
+            files = files or servers.files(settings.side:identity())
+            return scraped(files)
         end),
     }, {
         title = { ("A client's cache: how many of %d connections were full handshakes."):format(
