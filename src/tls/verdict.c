@@ -232,9 +232,24 @@ static tlslife_status held_or_empty(tlslife_conn *conn, const char *verb) {
     return status == TLSLIFE_WANT_READ ? want_read(conn, verb) : status;
 }
 
+/*
+ * The peer has sent its close_notify, and then closed the transport. libssl says
+ * SSL_ERROR_ZERO_RETURN there, but SSL_ERROR_SYSCALL from 3.2 on, because it puts errno into the
+ * error queue.
+ */
+static bool left_after_goodbye(const tlslife_conn *conn) {
+    int received = SSL_get_shutdown(conn->ssl) & conn->closing.passed & SSL_RECEIVED_SHUTDOWN;
+    return received && ERR_SYSTEM_ERROR(ERR_peek_error());
+}
+
 static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
     int system_errno = errno;
-    switch (SSL_get_error(conn->ssl, ret)) {
+    int said = SSL_get_error(conn->ssl, ret);
+    if (said == SSL_ERROR_SYSCALL && left_after_goodbye(conn)) {
+        ERR_clear_error();
+        said = SSL_ERROR_ZERO_RETURN;
+    }
+    switch (said) {
     case SSL_ERROR_WANT_READ: return held_or_empty(conn, verb);
     case SSL_ERROR_WANT_WRITE: return TLSLIFE_WANT_WRITE;
     case SSL_ERROR_WANT_CLIENT_HELLO_CB:
