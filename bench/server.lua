@@ -249,8 +249,10 @@ return function(settings)
             return starters(files, it.kind)
         end),
     }, {
-        title = { "Metrics: tls.serve with nobody who asks for them, and with a page of them that is",
-            "asked for each second, fifteen times as often as Prometheus does by default." },
+        title = {
+            "Metrics: tls.serve with nobody who asks for them, and with a page of them that is",
+            "asked for each second, fifteen times as often as Prometheus does by default.",
+        },
         sides = { "not", "scraped" }, rounds = 9, rows = SCRAPED_ROWS,
         measure = servers.measure(function()
             files = files or servers.files(settings.side:identity())
