@@ -212,9 +212,19 @@ function options.parse(command, words)
     return given, others
 end
 
+local function name_of(command)
+    return command.usage:match "^%S+ %S+"
+end
+
+--- Says on stderr what the command cannot do. Returns false.
+function options.complain(command, message)
+    io.stderr:write(name_of(command), ": ", message, "\n")
+    return false
+end
+
 --- Says on stderr what is wrong with the command line, and ends the program with status 2.
 function options.refuse(command, message)
-    local name = command.usage:match "^%S+ %S+"
+    local name = name_of(command)
     io.stderr:write(name, ": ", message, "\nusage: ", command.usage, "\n'", name,
         " --help' says more\n")
     os.exit(2, true)

@@ -18,8 +18,7 @@ local HANDSHAKE_TIMEOUT <const> = 10
 local BEFORE_TIMEOUT <const> = 3600
 
 local function complain(message)
-    io.stderr:write("tlslife serve: ", message, "\n")
-    return false
+    return command_options.complain(options.command, message)
 end
 
 -- A self-signed certificate with its key, which workers get from their parent. Or nil and why.

@@ -9,8 +9,7 @@ local command_options = require "tlslife.command.options"
 local options = require "tlslife.trace.options"
 
 local function complain(message)
-    io.stderr:write("tlslife trace: ", message, "\n")
-    return false
+    return command_options.complain(options.command, message)
 end
 
 -- A worker's own file.
