@@ -53,6 +53,14 @@ local function client()
     return assert(tls.context {role = "client", ca = pki.ca_file, timeout = 20})
 end
 
+-- Starts a host by this command. Returns the port at which it listens.
+local function listening(command)
+    finally(process.stop_all)
+    local port = process.free_port()
+    start(port, command):wait_for_port(port, 20)
+    return port
+end
+
 -- n visits, each of which says a word through carry(conn) and resumes the session of the one before
 local function visits(n, open)
     local context, session = client(), nil
@@ -83,10 +91,7 @@ describe("the module in HAProxy", function()
             pending(why)
             return
         end
-        finally(process.stop_all)
-        local port = process.free_port()
-        local server = start(port, "exec haproxy -db -f haproxy.cfg")
-        server:wait_for_port(port, 20)
+        local port = listening "exec haproxy -db -f haproxy.cfg"
         visits(6, function(context)
             local conn = assert(context:connection())
             assert(conn:dial("localhost", port))
@@ -128,11 +133,8 @@ describe("the module in Apache", function()
             pending(why)
             return
         end
-        finally(process.stop_all)
         local carry = dofile "examples/hosts/carry.lua"
-        local port = process.free_port()
-        local server = start(port, 'exec apache2 -d "$PWD" -f apache.conf -X')
-        server:wait_for_port(port, 20)
+        local port = listening 'exec apache2 -d "$PWD" -f apache.conf -X'
         visits(3, function(context)
             local plain = assert(context:connection())
             assert(plain:dial("localhost", port))
@@ -163,11 +165,9 @@ describe("the module in nmap", function()
             pending(why)
             return
         end
-        finally(process.stop_all)
         prepare()
-        local port = process.free_port()
-        start(port, "exec openssl s_server -quiet -accept $PORT -cert cert.pem -key key.pem")
-            :wait_for_port(port, 20)
+        local port = listening(
+            "exec openssl s_server -quiet -accept $PORT -cert cert.pem -key key.pem")
         local scan = start(port, "exec nmap -n -Pn -sT -p $PORT --script ./nmap.nse 127.0.0.1")
         assert.equal(0, scan:wait(30), scan:output())
         assert.truthy(scan:output():find("version: TLSv1.3", 1, true), scan:output())
@@ -184,11 +184,8 @@ describe("the module in Kamailio", function()
             pending(why)
             return
         end
-        finally(process.stop_all)
-        local port = process.free_port()
-        local server = start(port, "exec kamailio -DD -E -f kamailio.cfg -l tcp:127.0.0.1:$PORT " ..
+        local port = listening("exec kamailio -DD -E -f kamailio.cfg -l tcp:127.0.0.1:$PORT " ..
             '-Y "$PWD" -w "$PWD" -m 16')
-        server:wait_for_port(port, 20)
         visits(3, function(context)
             local plain = assert(context:connection())
             assert(plain:dial("localhost", port))
