@@ -1,5 +1,6 @@
--- pictures.lua: what .ci/pictures shows: `scene COUNT CERTIFICATE KEY CA` makes so many connections, a
--- third of which resume, up to twelve at a time; `html` turns a terminal's text into a page.
+-- pictures.lua: makes what .ci/pictures draws. `scene COUNT CERTIFICATE KEY CA` makes as many
+-- connections as COUNT says, up to twelve at a time; a third of them resume. `html` turns a
+-- terminal's text into a page.
 
 local scenes = {}
 

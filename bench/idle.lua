@@ -1,5 +1,6 @@
--- idle.lua: what an idle connection of tls.serve holds, block by block, beside one of plain C: with
--- on_request, and with a handler that waits in a read. See bench/README.md.
+-- idle.lua: counts what an idle connection of tls.serve holds, block by block, beside one of plain
+-- C. The server has on_request in one row, and a handler that waits in a read in another. See
+-- bench/README.md.
 --
 -- The first connections stay open, since what Lua has not collected of others would be counted as
 -- being there before.

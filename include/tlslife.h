@@ -618,9 +618,9 @@ TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *con
 /* ---- [4.5] Contexts: other settings */
 
 /*
- * Server: sets the OCSP response to staple, DER. Errors: INPUT, also where it cannot be read, or
- * names its certificate by a digest that OpenSSL does not have. From OpenSSL 3.6 on, what is about
- * another certificate is not stapled. Source: SSL_CTX_set_tlsext_status_cb(3).
+ * Sets the OCSP response that a server staples, in DER. Errors: INPUT, also if the response cannot
+ * be read, or names its certificate by a digest that OpenSSL does not have. From OpenSSL 3.6 on,
+ * what is about another certificate is not stapled. Source: SSL_CTX_set_tlsext_status_cb(3).
  */
 TLSLIFE_API tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context,
     const unsigned char *der, size_t der_len, tlslife_error *err);
@@ -1500,7 +1500,7 @@ TLSLIFE_API tlslife_status tlslife_conn_flush(tlslife_conn *conn);
  * Writes early data, 1 byte or more. A client calls it before connect, with a session that allows
  * it. A server calls it between read_early and accept, if its policy verifies no client, because
  * the client has proved nothing yet. A call that waits is made again, with the same bytes, before
- * any other: libssl holds its record. Source: SSL_write_early_data(3).
+ * any other call, because libssl holds its record. Source: SSL_write_early_data(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes,
     size_t bytes_len, size_t *out_written);
@@ -1732,7 +1732,8 @@ TLSLIFE_API bool tlslife_conn_hello_retry(const tlslife_conn *conn);
 TLSLIFE_API bool tlslife_conn_secure_renegotiation(const tlslife_conn *conn);
 
 /*
- * How many renegotiations are done, whoever began them. SSL_num_renegotiations counts ours alone.
+ * Returns how many renegotiations are done, whichever side began them. SSL_num_renegotiations
+ * counts only those that this side began.
  */
 TLSLIFE_API unsigned tlslife_conn_num_renegotiations(const tlslife_conn *conn);
 
@@ -2134,9 +2135,9 @@ TLSLIFE_API void tlslife_metrics_count(tlslife_metrics_event event);
  * a descriptor of memory (memfd_create(2)) that belongs to this library and is close-on-exec: each
  * worker is given a duplicate, and calls tlslife_metrics_join with it. Then every one of them
  * reports what all have done. A later call for no more workers gives the same descriptor; one for
- * more makes memory anew, and the workers before it must have ended. No other thread may have a
- * connection at work meanwhile: what it counts may be lost. Errors: USAGE (none, or more than 4095
- * workers), SYSTEM, MEMORY.
+ * more makes memory anew, and the workers before it must have ended. No other thread may use a
+ * connection meanwhile, because what that counts may be lost. Errors: USAGE (none, or more than
+ * 4095 workers), SYSTEM, MEMORY.
  */
 TLSLIFE_API tlslife_status tlslife_metrics_share(unsigned workers, int *out_fd,
     tlslife_error *err);

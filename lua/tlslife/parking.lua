@@ -78,7 +78,8 @@ local function look(self, time)
     local later = due and (due > time and due or not hand_over(self, fd, false) and time + LATER)
     if later and later < NEVER then
         self.planned[fd] = later
-        self.deadlines:add(later, fd) -- there is room: one was just taken
+        -- This takes no memory, because the place of the one that was taken is free.
+        self.deadlines:add(later, fd)
     end
     return true
 end

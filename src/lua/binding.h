@@ -631,7 +631,10 @@ int tlb_ticket_keys_new(lua_State *L); /* tls.ticket_keys */
 /* ------------------------------------------------------------------------------------- ltrace.c */
 
 int tlb_trace_new(lua_State *L); /* tls.trace */
-/* tls.metrics, and what has its name and more words */
+
+/* ----------------------------------------------------------------------------------- lmetrics.c */
+
+/* tls.metrics, and the functions whose names begin so: tls.metrics_count and others */
 int tlb_metrics(lua_State *L);
 int tlb_metrics_count(lua_State *L);
 int tlb_metrics_share(lua_State *L);

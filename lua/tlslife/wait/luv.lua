@@ -227,7 +227,8 @@ function loop.on_clock()
             if not ok then
                 forgive(why)
                 fires_of[fd] = time + LATER
-                deadlines:add(time + LATER, fd) -- there is room: one was just taken
+                -- This takes no memory, because the place of the one that was taken is free.
+                deadlines:add(time + LATER, fd)
             end
         end
     until not fd
