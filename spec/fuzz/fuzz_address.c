@@ -3,8 +3,8 @@
  * may have it. What is taken apart must mean the same when it is put together again, an IP address
  * is what inet_pton(3) takes for one, and a connection takes as its host what has the form of one.
  *
- * floor: src/net/address.c 47
- * floor: src/net/local.c 9
+ * floor: src/net/address.c 58
+ * floor: src/net/local.c 10
  * floor: src/base/names.c 41
  */
 #ifndef _GNU_SOURCE

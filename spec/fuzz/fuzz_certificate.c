@@ -10,9 +10,9 @@
  * PKCS#7. A PKCS#12 is neither encrypted nor has it a MAC: of one that has, a changed number of
  * iterations would cost hours.
  *
- * floor: src/base/certificate.c 27
- * floor: src/base/objects.c 32
- * floor: src/tls/credentials.c 23
+ * floor: src/base/certificate.c 35
+ * floor: src/base/objects.c 39
+ * floor: src/tls/credentials.c 35
  */
 #include "base/certificate.h"
 #include "fuzz.h"

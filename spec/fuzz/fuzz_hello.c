@@ -6,10 +6,10 @@
  * The server resumes by both ways: its ticket keys are ours, and its cache's store is this program,
  * which answers every lookup with bytes that anybody may have written.
  *
- * floor: src/tls/hello.c 37
- * floor: src/tls/lookup.c 11
- * floor: src/tls/switch.c 22
- * floor: src/tls/question.c 11
+ * floor: src/tls/hello.c 44
+ * floor: src/tls/lookup.c 13
+ * floor: src/tls/switch.c 28
+ * floor: src/tls/question.c 12
  */
 #include "fuzz.h"
 #include "tlslife.h"

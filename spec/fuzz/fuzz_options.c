@@ -11,11 +11,11 @@
  *
  * Seeds: tables with each option of each call.
  *
- * floor: src/lua/loptions.c 38
- * floor: src/lua/lsettings.c 21
- * floor: src/lua/lcache.c 12
- * floor: src/lua/lstore.c 22
- * floor: src/lua/lkeys.c 30
+ * floor: src/lua/loptions.c 46
+ * floor: src/lua/lsettings.c 25
+ * floor: src/lua/lcache.c 16
+ * floor: src/lua/lstore.c 18
+ * floor: src/lua/lkeys.c 37
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -8,9 +8,9 @@
  * header must come out of the connection as it is. A peer is among the proxies exactly where bits
  * that are compared one by one say so.
  *
- * floor: src/net/proxy.c 45
- * floor: src/net/front.c 34
- * floor: src/tls/proxied.c 25
+ * floor: src/net/proxy.c 53
+ * floor: src/net/front.c 36
+ * floor: src/tls/proxied.c 27
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -9,20 +9,20 @@
  *
  * It runs in the root of the tree, because the files of Lua are read from there.
  *
- * floor: lua/tlslife/trace/hello.lua 62
- * floor: lua/tlslife/trace/text.lua 20
- * floor: lua/tlslife/json.lua 55
- * floor: lua/tlslife/requests.lua 62
- * floor: lua/tlslife/testserver/files.lua 45
- * floor: lua/tlslife/testserver/options.lua 33
+ * floor: lua/tlslife/trace/hello.lua 61
+ * floor: lua/tlslife/trace/text.lua 19
+ * floor: lua/tlslife/json.lua 54
+ * floor: lua/tlslife/requests.lua 63
+ * floor: lua/tlslife/testserver/files.lua 46
+ * floor: lua/tlslife/testserver/options.lua 34
  * floor: lua/tlslife/probe/talk.lua 33
- * floor: lua/tlslife/probe/targets.lua 18
- * floor: lua/tlslife/probe/options.lua 26
- * floor: lua/tlslife/command/options.lua 44
- * floor: lua/tlslife/luasec/x509.lua 48
+ * floor: lua/tlslife/probe/targets.lua 20
+ * floor: lua/tlslife/probe/options.lua 29
+ * floor: lua/tlslife/command/options.lua 41
+ * floor: lua/tlslife/luasec/x509.lua 46
  * floor: lua/tlslife/luasec/context.lua 40
- * floor: lua/tlslife/luasec/newcontext.lua 45
- * floor: lua/tlslife/setup.lua 16
+ * floor: lua/tlslife/luasec/newcontext.lua 54
+ * floor: lua/tlslife/setup.lua 15
  * floor: src/base/certificate_details.c 22
  */
 #include "fuzz.h"

@@ -7,7 +7,7 @@
  * Seeds: the plain bytes of a server's sessions of TLS 1.2 and 1.3.
  *
  * floor: src/cache/external.c 25
- * floor: src/cache/seal.c 20
+ * floor: src/cache/seal.c 24
  * floor: src/cache/store/program.c 7
  */
 #include "cache/external.h"

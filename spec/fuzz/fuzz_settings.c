@@ -3,9 +3,9 @@
  * lists, names, SSL_CONF commands, up to eight of them after each other. Whatever they were, a
  * context can still be frozen and asked.
  *
- * floor: src/tls/settings.c 17
- * floor: src/tls/policy.c 23
- * floor: src/base/names.c 28
+ * floor: src/tls/settings.c 15
+ * floor: src/tls/policy.c 27
+ * floor: src/base/names.c 34
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

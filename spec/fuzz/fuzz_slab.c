@@ -8,10 +8,10 @@
  *
  * Seeds: programs of a few steps of every kind.
  *
- * floor: src/cache/store/slab.c 30
- * floor: src/cache/store/slab_shard.c 30
- * floor: src/cache/store/slab_file.c 14
- * floor: src/cache/store/slab_lease.c 39
+ * floor: src/cache/store/slab.c 37
+ * floor: src/cache/store/slab_shard.c 35
+ * floor: src/cache/store/slab_file.c 18
+ * floor: src/cache/store/slab_lease.c 46
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
