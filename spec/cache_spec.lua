@@ -64,7 +64,7 @@ local HOMES = {
     end},
     {"shared memory", function()
         unique = unique + 1
-        local name = ("spec-%s-%d"):format(process.directory():match "[%w]+$", unique)
+        local name = ("spec-%s-%d"):format(process.run_name(), unique)
         local store = assert(tls.shared {path = "shm:" .. name, size = 1 << 20, wipe = true})
         assert(os.remove("/dev/shm/tlslife-" .. name)) -- it lives while it is mapped
         return store, {in_memory = false}

@@ -67,18 +67,31 @@ describe("a program in the background", function()
             local process = require "spec.support.process"
             local one = process.start {"sh", "-c", "echo pid $$; exec sleep 20"}
             print("pid", (one:wait_for "pid (%d+)"))
-            print("directory", process.directory())
+            print("directory", one.directory)
             io.stdout:flush()
             os.execute "kill -KILL $PPID"
         ]])
         local status, output = process.run {arg[-1], script,
             environment = {LUA_PATH = package.path}}
         assert.equal(137, status)
-        local pid, directory = output:match "pid%s+(%d+)", output:match "directory%s+(%S+)"
+        local pid, directory = output:match "pid\t(%d+)", output:match "directory\t([^\n]+)"
+        assert.matches("/run1$", directory)
         assert.is_true(eventually(5, function() return not runs(pid) end))
-        assert.is_true(eventually(5, function()
-            return not process.slurp(directory .. "/run1/out")
-        end))
+        assert.is_true(eventually(5, function() return not process.slurp(directory .. "/out") end))
+    end)
+end)
+
+describe("a directory", function()
+    -- Busted runs all files of specs in one process.
+    it("is of one file alone", function()
+        local function of(file)
+            return assert(load("return (require 'spec.support.process'.directory())", "@" .. file))
+        end
+        local one, other = of "spec/one_of_two.lua", of "spec/other_of_two.lua"
+        process.spill(one() .. "/request", "one's")
+        process.spill(other() .. "/request", "other's")
+        assert.equal("one's", process.slurp(one() .. "/request"))
+        assert.equal("other's", process.slurp(other() .. "/request"))
     end)
 end)
 

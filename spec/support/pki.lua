@@ -127,7 +127,7 @@ printf -- '-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTI
 --- Makes all of it in a directory that must not be there yet: in another name first, so that
 -- whoever sees it sees it whole. Two processes may meet; the loser uses the winner's.
 local function make(dir)
-    local draft = dir .. ".new" .. process.directory():match "%.%w+$"
+    local draft = dir .. ".new." .. process.run_name()
     local script = process.spill(process.directory() .. "/pki.sh", SCRIPT)
     local quoted = process.quote(draft)
     if not os.execute(("mkdir -p %s && sh %s %s"):format(quoted, process.quote(script),

@@ -85,7 +85,7 @@ process.now = now
 local KEEPER = [[
 end_all() {
     left=
-    for run in "$1"/run*; do
+    for run in "$1"/run[0-9]*; do
         [ -d "$run" ] && [ ! -e "$run/exit" ] || continue
         left=yes
         read -r id <"$run/pid" && kill -s KILL -- "-$id" "$id"
@@ -112,10 +112,37 @@ local function keep()
     keeper:write(KEEPER)
 end
 
---- The directory of this run: removed with all that is in it when the process ends.
+-- The files that called process.directory(), and what they got.
+local directories = {}
+
+--- The file that has called the function that calls this.
+local function caller()
+    local level = 3
+    while true do
+        local file = debug.getinfo(level, "S").source:match "^@(.+)%.lua$"
+        if file then return file end
+        level = level + 1
+    end
+end
+
+--- A directory that the calling file has for itself: removed with all that is in it when the
+-- process ends. Busted runs all files of specs in one process: in a directory of all, a name that
+-- two of them choose would be one file, and the second would overwrite what the first still needs.
 function process.directory()
     keep()
-    return directory
+    local file = caller()
+    if not directories[file] then
+        local path = directory .. "/" .. file:match "[^/]*/?[^/]*$":gsub("/", "-")
+        assert(os.execute("mkdir " .. quote(path)))
+        directories[file] = path
+    end
+    return directories[file]
+end
+
+--- Letters and digits that no other run has at this time.
+function process.run_name()
+    keep()
+    return directory:match "%w+$"
 end
 
 --- Runs in the keeper: one program, its output in a file, its group's leader in "pid", its end in
