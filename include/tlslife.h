@@ -45,7 +45,7 @@
  *   A string is UTF-8 or ASCII and ends in NUL, unless a length stands beside it.
  *
  * Errors
- *   Threads share contexts and sessions, so an error of these goes to the caller. Their last
+ *   Threads share contexts and sessions, so their calls give an error to the caller: the last
  *   parameter err may be NULL, and is written only when the call fails. A connection belongs to one
  *   thread at a time and keeps its own error (tlslife_conn_error). The kinds of errors are called
  *   USAGE, INPUT and so on below (tlslife_error_kind), and the statuses OK, WANT_READ and so on.
@@ -181,8 +181,9 @@ TLSLIFE_API const char *tlslife_openssl_version(void);
  * Keeps the memory that OpenSSL frees in this process for its next allocation of the same size, at
  * most 512 KiB in each thread. A full handshake then costs some five per cent less than with
  * glibc's malloc alone, a resumed one four to ten. A thread's memory is freed when the thread ends.
- * What OpenSSL frees is wiped, except for buffers of records: without this call keys of connections
- * and private keys stay in memory that was freed, as OpenSSL alone leaves them.
+ * What OpenSSL frees is wiped, except for buffers of records. Without this call keys of connections
+ * and private keys stay in freed memory, as OpenSSL leaves them.
+ *
  * The call is for a program, which makes it once, in its first thread, before any other call of
  * this library or of OpenSSL. A library should not make it, and neither should a build with
  * AddressSanitizer, which would see less. The program tlslife makes it. Returns false, and changes
@@ -192,7 +193,7 @@ TLSLIFE_API bool tlslife_keep_memory(void);
 
 /* ----------------------------------------------------------------------------- [3] Certificates */
 
-/* What a person or a policy wants to know of an X.509 certificate. The struct owns all strings. */
+/* The values of an X.509 certificate that people and policies ask for. The struct owns them. */
 typedef struct tlslife_certificate {
     unsigned char *der; /* the certificate, DER */
     size_t der_len;
@@ -225,7 +226,7 @@ typedef struct tlslife_name_entry {
     size_t utf8_len;
 } tlslife_name_entry;
 
-/* All that a certificate says of its names and its key. The struct owns what it points to. */
+/* All names of a certificate, and its key. The struct owns what it points to. */
 typedef struct tlslife_certificate_details {
     tlslife_certificate certificate;
     tlslife_name_entry *subject, *issuer, *names; /* names: subjectAltName */
@@ -255,9 +256,10 @@ TLSLIFE_API size_t tlslife_certificate_fingerprint(const void *bytes, size_t byt
     const char *algorithm, unsigned char out[64], tlslife_error *err);
 
 /*
- * Whether the issuer issued the first certificate of chain, by way of the others, at this time. All
- * are PEM or DER; the issuer is trusted for this call. chain_len counts certificates. Errors:
- * VERIFY (it did not; verify_result says why), INPUT. Source: X509_verify_cert(3).
+ * Whether the first certificate of chain was issued by the issuer, by way of the other ones, and is
+ * valid now. All are PEM or DER, and the issuer is trusted for this call. chain_len counts
+ * certificates. Errors: VERIFY (it was not; verify_result says why), INPUT.
+ * Source: X509_verify_cert(3).
  */
 TLSLIFE_API tlslife_status tlslife_certificate_issued(tlslife_bytes issuer,
     const tlslife_bytes *chain, size_t chain_len, tlslife_error *err);
@@ -589,8 +591,8 @@ TLSLIFE_API size_t tlslife_context_session_id_context(tlslife_context *context,
  * what makes early data single-use (tlslife_context_set_max_early_data). Without a cache, the
  * server's context makes one of its own.
  * A client's sessions are kept by peer (host, port, server name, ALPN, policy). A connection for
- * which set_session was not called offers what the cache has, and tlslife_conn_take_session has
- * nothing to give. Without a cache, a client's sessions wait for that call.
+ * which set_session was not called offers what the cache has, and tlslife_conn_take_session gives
+ * NULL. Without a cache, a client's new sessions wait for tlslife_conn_take_session.
  */
 TLSLIFE_API tlslife_status tlslife_context_set_cache(tlslife_context *context, tlslife_cache *cache,
     tlslife_error *err);
@@ -607,10 +609,10 @@ TLSLIFE_API tlslife_status tlslife_context_set_ticket_keys(tlslife_context *cont
     tlslife_ticket_keys *keys, tlslife_error *err);
 
 /*
- * A session for this context from its bytes, DER or PEM. This is the lawful way to bring a session
- * from another context, process or machine. The caller frees it. Errors: INPUT (not a session, or
- * more than 64 KiB); USAGE when a client made it under another policy, because this context demands
- * other things of its peer, or is another client to it. Source: d2i_SSL_SESSION(3).
+ * Makes a session of this context from bytes, DER or PEM. This is how a session comes from another
+ * context, process or machine. The caller frees it. Errors: INPUT (not a session, or more than 64
+ * KiB); USAGE (a client made it under another policy, so this context demands other things of its
+ * peer, or presents another certificate or PSK). Source: d2i_SSL_SESSION(3).
  */
 TLSLIFE_API tlslife_session *tlslife_context_import_session(tlslife_context *context,
     const unsigned char *bytes, size_t bytes_len, tlslife_error *err);
@@ -1322,18 +1324,19 @@ TLSLIFE_API size_t tlslife_conn_ca_names_len(tlslife_conn *conn);
 TLSLIFE_API const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index);
 
 /*
- * The identity that a PSK has: while WANT_PSK waits, what the client has named, and when the
- * handshake is done, that of the PSK which was used. Lent until the next call, or NULL.
+ * The identity of a PSK: the one that the client has named while WANT_PSK waits, and the one that
+ * was used when the handshake is done. Lent until the next call, or NULL.
  * Source: SSL_get_psk_identity(3).
  */
 TLSLIFE_API const char *tlslife_conn_psk_identity(const tlslife_conn *conn);
 
 /*
- * Answers WANT_PSK, by the key of the identity, 1..256 bytes, which is copied, and wiped with the
- * connection. Without one (NULL) the client gets the alert unknown_psk_identity. The question is
- * asked in a first handshake of TLS 1.2 or older, about an identity that the context does not know.
- * In TLS 1.3 the identities are in the ClientHello, so answer WANT_HELLO by a context that has the
- * key. A transport that is the host's own BIO asks nothing: no key is known there.
+ * Answers WANT_PSK with the key of the identity, 1..256 bytes. The key is copied, and wiped with
+ * the connection. NULL means that there is none: the client gets the alert unknown_psk_identity.
+ * The question is asked in a first handshake of TLS 1.2 or older, about an identity that the
+ * context does not know. In TLS 1.3 the identities are in the ClientHello, so answer WANT_HELLO
+ * with a context that has the key. Over a BIO of the program's own nothing is asked, and such an
+ * identity is refused.
  */
 TLSLIFE_API tlslife_status tlslife_conn_answer_psk(tlslife_conn *conn, const unsigned char *key,
     size_t key_len);
@@ -1867,7 +1870,7 @@ TLSLIFE_API tlslife_bytes tlslife_session_alpn(const tlslife_session *session);
 TLSLIFE_API uint32_t tlslife_session_max_early_data(const tlslife_session *session);
 
 /*
- * Whether libssl would offer it. The clock is not looked at.
+ * Whether libssl would offer the session. Whether it has expired is not considered.
  * Source: SSL_SESSION_is_resumable(3).
  */
 TLSLIFE_API bool tlslife_session_is_resumable(const tlslife_session *session);
@@ -1876,10 +1879,7 @@ TLSLIFE_API bool tlslife_session_is_resumable(const tlslife_session *session);
 TLSLIFE_API bool tlslife_session_peer_certificate(const tlslife_session *session,
     tlslife_certificate *out);
 
-/*
- * Whether the two are the same object, or have the same content: their DER is equal, which is
- * compared in constant time.
- */
+/* Whether the two are one object, or have equal DER, which is compared in constant time. */
 TLSLIFE_API bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b);
 
 /*
@@ -1892,17 +1892,16 @@ TLSLIFE_API tlslife_status tlslife_session_export_der(const tlslife_session *ses
 TLSLIFE_API tlslife_status tlslife_session_export_pem(const tlslife_session *session,
     unsigned char **out, size_t *out_len, tlslife_error *err);
 
-/* Wipes and frees such bytes. */
+/* Wipes and frees the bytes that an export gave. */
 TLSLIFE_API void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_len);
 
 /* ------------------------------------------------------------------------------- [11] Listeners */
 
 /*
- * Takes an address apart: "host", "host:service", ":service", "[::1]", "[::1]:service" or "::1".
- * out_host gets the host without brackets, or "" for every address; 256 bytes are enough. All of
- * the name of a Unix socket ("unix:/path", "unix:@name") is a host.
- * out_service gets the service, or "" if none is named; 64 bytes are enough. Only the syntax is
- * checked. Errors: USAGE.
+ * Splits an address: "host", "host:service", ":service", "[::1]", "[::1]:service" or "::1".
+ * out_host gets the host without brackets, or "" for every address; 256 bytes are enough. The whole
+ * name of a Unix socket ("unix:/path", "unix:@name") is a host. out_service gets the service, or ""
+ * if none is named; 64 bytes are enough. Only the syntax is checked. Errors: USAGE.
  */
 TLSLIFE_API tlslife_status tlslife_split_address(const char *text, char *out_host, size_t host_len,
     char *out_service, size_t service_len, tlslife_error *err);
@@ -1946,9 +1945,9 @@ TLSLIFE_API tlslife_status tlslife_listener_add(tlslife_listener *listener,
     tlslife_listener *other, tlslife_error *err);
 
 /*
- * Takes the last of several sockets out, as a listener of its own, which the caller frees and which
- * expects no PROXY header. OK with *out NULL means that the listener has one socket. For a program
- * that hands its sockets to others. Errors: MEMORY, SYSTEM.
+ * Takes the last of several sockets out of the listener, for a program that hands its sockets to
+ * others. *out is a listener of that socket, which the caller frees and which expects no PROXY
+ * header. OK with *out NULL means that the listener has only one socket. Errors: MEMORY, SYSTEM.
  */
 TLSLIFE_API tlslife_status tlslife_listener_split(tlslife_listener *listener,
     tlslife_listener **out, tlslife_error *err);
@@ -1975,10 +1974,10 @@ enum { TLSLIFE_PROXY_V1 = 1, TLSLIFE_PROXY_V2 = 2 };
  *
  * The first call that moves bytes reads the header, within its deadline. A header that is missing,
  * cut, wrong or longer than 2048 bytes ends that connection (ERR_TLS), and so does one whose fields
- * are cut, or repeated, or whose checksum is wrong. Where the proxy speaks for
- * itself (UNKNOWN, LOCAL, or for a Unix socket) the peer is the proxy.
+ * are cut or repeated, or whose checksum is wrong. Where the proxy speaks for itself (UNKNOWN,
+ * LOCAL, or for a Unix socket) the peer is the proxy.
  *
- * No other thread may accept meanwhile. Errors: USAGE (no sources, or what is none), MEMORY.
+ * No other thread may accept meanwhile. Errors: USAGE (no sources, or a text that is none), MEMORY.
  * Source: https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt
  */
 TLSLIFE_API tlslife_status tlslife_listener_set_proxy_protocol(tlslife_listener *listener,
@@ -2103,9 +2102,9 @@ TLSLIFE_API const char *tlslife_trace_kind_name(tlslife_trace_kind kind);
 /* --------------------------------------------------------------------------------- [13] Metrics */
 
 /*
- * What the connections of this process have done is always counted, and costs some 200 ns a
- * connection, but nothing for a byte that is read or written. docs/metrics.md has each name. Any
- * thread may call any of these functions at any time.
+ * The library always counts what the connections of this process do. That costs some 200 ns a
+ * connection, and nothing for a byte that is read or written. docs/metrics.md lists the metrics.
+ * Any thread may call any of these functions at any time.
  */
 typedef enum tlslife_metrics_format {
     /* OpenMetrics 1.0: application/openmetrics-text; version=1.0.0; charset=utf-8 */
@@ -2122,44 +2121,45 @@ typedef enum tlslife_metrics_format {
 TLSLIFE_API char *tlslife_metrics_text(tlslife_metrics_format format,
     const tlslife_context *context);
 
-/* What the program alone can tell. */
+/* Events that only the program knows of. */
 typedef enum tlslife_metrics_event {
-    TLSLIFE_METRICS_HANDLER_FAILED = 0, /* what serves a connection has failed, such as a script */
+    TLSLIFE_METRICS_HANDLER_FAILED = 0, /* the code that serves a connection has failed */
     TLSLIFE_METRICS_WORKER_ENDED        /* a worker has ended without an order, and is replaced */
 } tlslife_metrics_event;
-/* Counts one. What is no event is not counted. */
+/* Counts one such event. Another value is ignored. */
 TLSLIFE_API void tlslife_metrics_count(tlslife_metrics_event event);
 
 /*
- * Shares the counters of this process with so many workers to come, which are processes. *out_fd is
- * a descriptor of memory (memfd_create(2)) that belongs to this library and is close-on-exec: each
- * worker is given a duplicate, and calls tlslife_metrics_join with it. Then every one of them
- * reports what all have done. A later call for no more workers gives the same descriptor; one for
- * more makes memory anew, and the workers before it must have ended. No other thread may use a
- * connection meanwhile, because what that counts may be lost. Errors: USAGE (none, or more than
- * 4095 workers), SYSTEM, MEMORY.
+ * Shares the counters of this process with as many worker processes as workers says, which the
+ * program starts later. *out_fd is a descriptor of memory (memfd_create(2)), which belongs to this
+ * library and is close-on-exec. Give each worker a duplicate; it calls tlslife_metrics_join with
+ * it. From then on each of these processes reports what all have done. A later call for as many
+ * workers or fewer gives the same descriptor. One for more makes new memory, and the workers of the
+ * old one must have ended. No other thread may use a connection meanwhile, because what that counts
+ * may be lost. Errors: USAGE (none, or more than 4095 workers), SYSTEM, MEMORY.
  */
 TLSLIFE_API tlslife_status tlslife_metrics_share(unsigned workers, int *out_fd,
     tlslife_error *err);
 
 /*
- * From now on this process counts as the worker of this number, from 1, in the memory behind fd,
- * which may be closed afterwards. What it has counted before is added there, unless it is a child
- * of fork() whose parent shares its counters. It goes on with what a process before it has counted
- * under this number. No other thread may have a connection at work meanwhile. Errors: USAGE (no
- * such worker, or the process is one already), INPUT (no such memory), SYSTEM, MEMORY.
+ * From now on this process counts as the worker of this number, from 1, in the memory of fd, which
+ * may be closed afterwards. What it has counted so far is added there, unless it is a child of
+ * fork() whose parent shares its counters. A process that had this number before leaves its counts
+ * there. No other thread may use a connection meanwhile. Errors: USAGE (no such worker, or the
+ * process is one already), INPUT (no such memory), SYSTEM, MEMORY.
  */
 TLSLIFE_API tlslife_status tlslife_metrics_join(int fd, unsigned worker, tlslife_error *err);
 
 /*
- * Brings up to date what the other processes see of this one's caches. All else they see at once.
- * tlslife_metrics_text does it, too.
+ * Publishes to the other processes what the caches of this one have counted. All else they see at
+ * once. tlslife_metrics_text calls it, too.
  */
 TLSLIFE_API void tlslife_metrics_publish(void);
 
 /*
- * The process that was this worker has ended, in whatever way: its connections and its sessions in
- * memory are gone. Its counters stay. It does nothing for a number that is no worker's.
+ * Says that the process of this worker has ended, in whatever way. Its open connections and its
+ * sessions in memory are no longer reported; its counters stay. Does nothing for a number that no
+ * worker has.
  */
 TLSLIFE_API void tlslife_metrics_leave(unsigned worker);
 
