@@ -264,7 +264,7 @@ void tlslife_certificate_details_clear(tlslife_certificate_details *details) {
     tlslife_certificate_clear(&details->certificate);
     clear_entries(details->subject, details->subject_len);
     clear_entries(details->issuer, details->issuer_len);
-    /* The one behind the last may have been begun. */
+    /* If memory ran out, the entry after the last one is half filled. */
     clear_entries(details->names, details->names == NULL ? 0 : details->names_len + 1);
     free(details->public_key);
     free(details->signature_name);

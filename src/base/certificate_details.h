@@ -1,5 +1,6 @@
 /*
- * certificate_details.h: frees what certificate_details.c has made. The rest is in tlslife.h.
+ * certificate_details.h: reads a certificate from bytes. certificate_details.c, whose public
+ * functions are in tlslife.h.
  */
 #ifndef TLSLIFE_CERTIFICATE_DETAILS_H
 #define TLSLIFE_CERTIFICATE_DETAILS_H

@@ -159,8 +159,8 @@ static bool is_failed_allocation(unsigned long code) {
 }
 
 /*
- * The entry that says why. What was passed is blamed only where no allocation failed: OpenSSL's
- * parsers say of bytes that they had no memory for that they cannot be read.
+ * The entry of the queue that says why. When memory is short OpenSSL's parsers report that the
+ * bytes cannot be read. So the caller's input is blamed only if no allocation failed.
  */
 static const tlslife_error_entry *cause_of(const tlslife_error *err) {
     for (size_t i = 0; err->kind == TLSLIFE_ERR_INPUT && i < err->queue_len; i++) {
@@ -189,7 +189,7 @@ static void explain(tlslife_error *err) {
     }
 }
 
-/* Whether OpenSSL gets no memory at this moment, whatever it says of what it was to do. */
+/* Whether OpenSSL gets no memory now. Its functions do not always report that as the cause. */
 static bool is_memory_short(void) {
     void *probe = OPENSSL_malloc(PROBE);
     OPENSSL_free(probe);

@@ -243,7 +243,10 @@ size_t tlsl_sequence_len(const unsigned char *bytes, size_t len) {
     return form & 0x81 ? 0 : (size_t)(at - bytes) + (size_t)content;
 }
 
-/* Objects in DER, one behind another. What is not one is damaged, if something stood before it. */
+/*
+ * Takes objects in DER that follow each other. Bytes behind the last one are a damaged object.
+ * Without any object there is no DER at all, and the caller says so.
+ */
 static bool load_der(const char *bytes, size_t len, const UI_METHOD *ask, tlsl_objects *out,
                      findings *found) {
     bool ok = true;
@@ -377,7 +380,7 @@ static bool load_block(const char *text, size_t len, const char *label, size_t l
     return ok;
 }
 
-/* Each block of a tidy text. Text between the blocks is none of ours. */
+/* Takes each block of a tidy text. Text between the blocks is skipped. */
 static bool load_pem(const char *text, size_t len, const UI_METHOD *ask, tlsl_objects *out,
                      findings *found) {
     const char *end = text + len, *at = text;
@@ -536,8 +539,8 @@ static tlslife_status load_once(const tlsl_source *source, int wanted, const cha
 }
 
 /*
- * OpenSSL's decoders tell of bytes for which they had no memory as of damaged ones. So what seems
- * to be damaged is read once more. A URI is not: a token counts wrong PINs.
+ * When memory is short OpenSSL's decoders report the bytes as damaged. So a source that seems to be
+ * damaged is read once more. A URI is not, because a token counts wrong PINs.
  */
 tlslife_status tlsl_objects_load(const tlsl_source *source, int wanted, const char *passphrase,
                                  tlsl_objects *out, tlslife_error *err) {

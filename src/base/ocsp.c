@@ -166,7 +166,7 @@ bool tlsl_ocsp_can_be_stapled(const unsigned char *der, size_t der_len) {
 /* -------------------------------------------------------------------------------- must-staple */
 
 bool tlsl_must_staple(const X509 *leaf) {
-    int critical = -1; /* also: there is no such extension */
+    int critical = -1; /* stays -1 if there is no such extension */
     (void)ERR_set_mark();
     TLS_FEATURE *features = X509_get_ext_d2i(leaf, NID_tlsfeature, &critical, NULL);
     (void)ERR_pop_to_mark();

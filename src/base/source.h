@@ -1,6 +1,6 @@
 /*
- * source.h: the bytes of a certificate, a key or the like: a file's, a text's, or those that a URI
- * stands for. source.c.
+ * source.h: where certificates, keys and the like come from: the bytes of a file or of a text, or
+ * a URI that a provider of OpenSSL resolves. source.c.
  */
 #ifndef TLSLIFE_SOURCE_H
 #define TLSLIFE_SOURCE_H

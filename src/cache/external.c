@@ -65,9 +65,7 @@ long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session) 
 
 /* -------------------------------------------------------------------------------------- sealing */
 
-/*
- * The plain bytes, malloc'ed, of that length; NULL: out of memory, or it is nothing that has bytes.
- */
+/* The bytes to seal, malloc'ed. NULL: out of memory, or the session cannot be encoded. */
 static unsigned char *plain_of(SSL_SESSION *session, size_t *out_len) {
     int der_len = i2d_SSL_SESSION(session, NULL);
     unsigned char *plain = der_len > 0 ? malloc(1 + (size_t)der_len) : NULL;
@@ -83,10 +81,10 @@ static unsigned char *plain_of(SSL_SESSION *session, size_t *out_len) {
 
 static bool tell(tlslife_cache *cache, const tlsl_cache_key *key, tlslife_bytes sealed,
                  long lifetime) {
-    unsigned char far_key[TLSL_STORE_KEY];
+    unsigned char store_key[TLSL_STORE_KEY];
     tlslife_store *store = tlsl_cache_store(cache);
-    tlsl_external_key(key, far_key);
-    return store->verbs->put(store, far_key, sealed.data, sealed.len, lifetime);
+    tlsl_external_key(key, store_key);
+    return store->verbs->put(store, store_key, sealed.data, sealed.len, lifetime);
 }
 
 static bool put(tlslife_cache *cache, const tlsl_cache_key *key, tlslife_bytes plain,

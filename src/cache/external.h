@@ -26,11 +26,12 @@ long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session);
 void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                        tlslife_bytes sid_ctx, unsigned char out_head[TLSL_STORE_HEAD]);
 /*
- * A permit of a ticket (tls/permit.c): puts one into the store, which must exist, for lifetime
- * seconds; and whether what a store has returned is one. What is none is counted.
+ * Puts the permit of a ticket (tls/permit.c) into the store, which must exist, for lifetime
+ * seconds.
  */
 void tlsl_external_put_permit(tlslife_cache *cache, const tlsl_cache_key *key, long lifetime,
                               tlslife_bytes sid_ctx);
+/* Whether the bytes that a store has returned are such a permit. If not, that is counted. */
 bool tlsl_external_is_permit(tlslife_cache *cache, const tlsl_cache_key *key,
                              const unsigned char *sealed, size_t sealed_len,
                              tlslife_bytes sid_ctx);

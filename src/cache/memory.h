@@ -70,7 +70,7 @@ typedef struct tlsl_removed {
 void tlsl_removed_add(tlsl_removed *removed, SSL_SESSION *session, tlslife_outcome why);
 void tlsl_removed_free(tlsl_removed *removed);
 
-/* The function that is told of each session that is removed, or NULL, and its first argument. */
+/* The function to call for each session that is removed, or NULL, and its first argument. */
 typedef struct tlsl_removal {
     tlsl_cache_removal tell;
     void *user;

@@ -54,7 +54,7 @@ static const group only_alone = {1, &alone};
 static _Atomic(const group *) all = &only_alone;
 static _Atomic(block *) mine = &alone;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static group groups[GROUPS_MAX]; /* those before the last one are in use no more */
+static group groups[GROUPS_MAX]; /* only the last one is in use */
 static unsigned groups_len;
 static int shared_fd = -1;
 static bool joined;
@@ -113,15 +113,15 @@ void tlslife_metrics_count(tlslife_metrics_event event) {
 /* -------------------------------------------------------------------------------------- reading */
 
 void tlsl_counters_set_cache(const uint64_t values[TLSL_CACHED]) {
-    static uint64_t told[TLSL_CACHED]; /* under the lock: what is in our block already */
+    static uint64_t added[TLSL_CACHED]; /* under the lock: what our block has already */
     (void)pthread_mutex_lock(&lock);
     block *to = own();
     for (unsigned i = 0; i < TLSL_CACHED; i++) {
         if (i <= TLSL_CACHED_BYTES) {
             set(to, TLSL_CACHE + i, values[i]);
-        } else if (values[i] > told[i]) { /* else another thread has looked later, and was faster */
-            add(to, TLSL_CACHE + i, values[i] - told[i]);
-            told[i] = values[i];
+        } else if (values[i] > added[i]) { /* else another thread has added newer values already */
+            add(to, TLSL_CACHE + i, values[i] - added[i]);
+            added[i] = values[i];
         }
     }
     (void)pthread_mutex_unlock(&lock);

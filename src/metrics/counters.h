@@ -14,7 +14,7 @@
 #include "tlslife.h"
 
 #define TLSL_SIDES 2    /* client, server */
-#define TLSL_VERSIONS 5 /* another one, then TLS 1.0 to 1.3 */
+#define TLSL_VERSIONS 5 /* at 0 any other version, then TLS 1.0 to 1.3 */
 #define TLSL_OUTCOMES (TLSLIFE_OUTCOME_STORE + 1)
 #define TLSL_PHASES 2       /* in the handshake, and after it */
 #define TLSL_ALERT_NAMES 40 /* the places of tlsl_alert_place() */
@@ -78,7 +78,7 @@ enum {
     TLSL_NUMBERS = TLSL_CACHE + TLSL_CACHED
 };
 
-/* Adds one to a number. Any thread, any callback: it is one instruction that waits for nobody. */
+/* Adds one to a number. Any thread and any callback may call it: it is one instruction. */
 void tlsl_count_one(unsigned at);
 /* Microseconds of a clock that never jumps. */
 uint64_t tlsl_count_now(void);
@@ -87,9 +87,9 @@ void tlsl_count_time(unsigned at, uint64_t took_us);
 /* The upper bound of a bucket, in microseconds; 0 for the last, which has none. */
 uint32_t tlsl_count_bound(unsigned bucket);
 
-/* Brings up to date what the caches of this process have counted, which are the values. */
+/* Sets what the caches of this process have counted to these values. */
 void tlsl_counters_set_cache(const uint64_t values[TLSL_CACHED]);
-/* Sums what all processes that share their counters have. */
+/* Sums the numbers of all processes that share their counters. */
 void tlsl_counters_read(uint64_t out[TLSL_NUMBERS]);
 
 #endif

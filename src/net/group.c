@@ -1,8 +1,8 @@
 /*
  * group.c: makes one descriptor out of several, for a caller that can watch one alone.
  *
- * This is the only use of epoll(7) in the library. Nothing is dispatched here. The
- * caller that waits for the group looks at its members.
+ * This is the only use of epoll(7) in the library. Nothing is dispatched here. The caller that
+ * waits for the group looks at its members.
  */
 #include <stddef.h>
 #include <sys/epoll.h>

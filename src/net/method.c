@@ -3,8 +3,9 @@
  *
  * A method lives as long as the process, since OpenSSL may still hold BIOs of it at exit.
  *
- * OpenSSL has numbers for some hundred kinds of BIO, and none any more once its memory was short as
- * the first was asked for. Nothing here looks for a BIO by its number, so a method does without.
+ * BIO_get_new_index has some hundred numbers for types of BIO, and fails for ever if memory was
+ * short when it was first called. Nothing here looks for a BIO by its number, so a method without
+ * one will do.
  */
 #include <openssl/bio.h>
 

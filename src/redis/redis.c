@@ -127,7 +127,7 @@ static void drop_first(redis *self, tlsl_found found) {
     free_if_done(done);
 }
 
-/* The inquiry no longer waits for the request: it has its answer, or was cancelled. */
+/* Notes that the inquiry no longer waits for the request: it has its answer, or was cancelled. */
 static void let_go(redis *self, request *asked) {
     self->waiting--;
     self->answered -= asked->found == TLSL_FOUND_PENDING ? 0 : 1;

@@ -68,8 +68,8 @@ typedef struct tlsl_store_verbs {
                 const unsigned char *bytes, size_t bytes_len, long lifetime_seconds);
     bool (*remove)(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]);
     /*
-     * remove, if the entry begins with these bytes, which are the bytes of no other entry. So that
-     * of a key whose entry was replaced meanwhile, the new one stays.
+     * Removes the entry only if it begins with head, as no other entry does. So an entry that has
+     * replaced it under the same key stays.
      */
     bool (*remove_if)(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
                       const unsigned char head[TLSL_STORE_HEAD]);
