@@ -77,8 +77,8 @@ function Plain:write(bytes) return self.conn:plain_write(bytes) end
 
 function Plain.early() return false end
 
--- Reads until the client has closed, for a moment: the system resets a connection that is closed
--- with unread bytes, and the client may lose the answer.
+-- Reads until the client has closed, but for DRAIN_SECONDS at most. The system resets a connection
+-- that is closed with unread bytes, and the client may lose the answer.
 local function drain(conn)
     uv.update_time()
     local bytes, till = 0, uv.now() + DRAIN_SECONDS * 1000
@@ -91,7 +91,7 @@ end
 
 local function plain_options(text)
     return {
-        -- a context must have something to show; nobody gets to see this
+        -- A server's context must have a certificate or a PSK. No handshake uses this one.
         context = {resumption = "off", psk = {{identity = "none", key = uv.random(32, 0)}}},
         handler = function() end,
         before = function(conn)
@@ -104,7 +104,7 @@ end
 
 -- ------------------------------------------------------------------------------------------ HTTPS
 
--- Each call has its deadline; this is one for all of them.
+-- The timer is a deadline for the whole request, beside that of each call.
 local function https_options(context, text)
     return {
         context = context,

@@ -2,17 +2,17 @@
 -- whose options have on_request.
 --
 -- A coroutine that waits in a read takes 2 KiB (docs/performance.md). A connection that is parked
--- takes a place in three arrays: descriptors are small numbers, and each has one. The descriptors
--- are watched by a poller of this file's, and stay watched while their connections are served, so
--- that a request costs no system call here. An event for a connection that is not parked stops
--- that.
+-- takes a place in three arrays, whose index is its descriptor. A poller of this file watches the
+-- descriptors. It goes on while their connections are served, so that a request costs no system
+-- call here. When it reports a connection that is not parked, it stops watching that one.
 --
 --   local parking = Parking.new(function(conn, in_time) ... end)
 --   parking:add(conn); parking:remove(conn); parking:close()
 --
--- The function is called when there is something to read, or with false when the connection's
--- timeout is over. The connection is not parked any more then. If the function raises, which it
--- does for want of memory alone, the connection is parked as before, and is looked at again.
+-- The function is called with true when there is something to read, and with false when the
+-- connection's timeout is over. The connection is not parked any more then. The function raises
+-- only if memory is short; then the connection is parked as before, and the function is called
+-- again.
 --
 -- The program may free a connection that it has kept while it is parked here. Its descriptor drops
 -- out of the poller then, and add returns the old connection when another one has its number.
@@ -40,7 +40,7 @@ local function set_clock(self)
     end
 end
 
--- Parks fd, and plans that it is looked at when the timeout is over, unless it is looked at before.
+-- Parks fd. The clock looks at it when the timeout is over, or earlier if that is planned already.
 local function set_due(self, fd, seconds)
     local due = seconds and uv.now() + math.ceil(seconds * 1000) or NEVER
     local planned = self.planned[fd] or NEVER
@@ -120,8 +120,9 @@ function Parking:close()
     self.poller:close()
 end
 
---- Makes the place. A descriptor's entries are: the connection that the poller watches for, when
--- its timeout is over if it is parked, and when it is looked at next.
+--- Makes a Parking. Its arrays have an entry for each descriptor: in watched the connection that
+-- the poller watches, in due when its timeout is over (false: it is not parked), and in planned
+-- when the clock looks at it next.
 function Parking.new(on_ready)
     local self = setmetatable({
         on_ready = on_ready, poller = core.poller(), deadlines = new_deadlines(),

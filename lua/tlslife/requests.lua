@@ -8,12 +8,12 @@ local HEAD_MAX <const>, BODY_MAX <const> = 16384, 1 << 20
 local Requests = {}
 Requests.__index = Requests
 
---- The requests of a connection. came: bytes that were read already.
+--- Makes a reader of the requests of a connection. came is what was read of them already.
 local function new(conn, came)
     return setmetatable({conn = conn, came = came or ""}, Requests)
 end
 
--- Reads on until there are so many bytes, or nil and why.
+-- Reads until there are length bytes. Returns true, or nil and why they do not come.
 local function fill(self, length)
     local pieces, have = {self.came}, #self.came
     while have < length do
@@ -26,7 +26,8 @@ local function fill(self, length)
     return true
 end
 
--- Where the head ends; or nil and why, or nil, nil and a status.
+-- Reads a head. Returns where it ends; or nil and why it does not come; or nil, nil and the status
+-- of the answer, if it is too long.
 local function head_end(self)
     local from = 1
     while true do
@@ -40,7 +41,7 @@ local function head_end(self)
     end
 end
 
--- The length of the body, or nil and a status.
+-- The length of the body; or nil and the status of the answer, if the headers are wrong.
 local function body_length(headers)
     if headers:find("\r\ntransfer-encoding:", 1, true) then return nil, 411 end
     local _, stop = headers:find("\r\ncontent-length:", 1, true)
@@ -51,7 +52,7 @@ local function body_length(headers)
     return math.tointeger(digits)
 end
 
--- The path of a target: that of a URL, too, without its query.
+-- The path of a target, which may be a whole URL, without the query.
 local function path_of(target)
     local path = target:match "^%a[%w+.-]*://[^/?#]*(.*)$" or target
     path = path:match "^[^?#]*"
@@ -76,8 +77,8 @@ local function parse(head)
     }
 end
 
---- The next request; text is all of it, as it came. Or nil and why none came; or nil, nil and the
--- status of the answer to one that is wrong.
+--- Returns the next request, whose field text is all of its bytes; or nil and why none came; or
+-- nil, nil and the status of the answer to a request that is wrong.
 function Requests:next()
     local stop, why, status = head_end(self)
     if not stop then return nil, why, status end

@@ -90,7 +90,7 @@ local function watch(self)
     self.watching = should
 end
 
--- Something has happened that may have changed the cache. A worker tells the others, but not each
+-- Called when the cache may have changed. A worker publishes what it has counted, but not each
 -- time.
 local function publish_soon(self)
     local timer = self.publish_timer
@@ -199,7 +199,8 @@ local function park(self, conn)
     return true
 end
 
--- Calls on_request until nothing that has come is left. Returns whether the connection is parked.
+-- Calls on_request as long as there are bytes that have come. Returns whether the connection is
+-- parked; otherwise it is to be closed.
 local function answer(self, conn, has_come)
     while has_come do
         local ok, stays = xpcall(self.on_request, explain, conn, self)
@@ -246,7 +247,7 @@ local function serve_again(self, conn)
     if not answer(self, conn, true) then finish_one(self, conn) end
 end
 
--- A coroutine's life: it serves one connection after another.
+-- The main function of a coroutine, which serves one connection after another.
 local function work(self, serve, conn)
     local spare = self.spare
     while true do
@@ -258,7 +259,7 @@ local function work(self, serve, conn)
     end
 end
 
--- Goes on with a connection that is not parked any more.
+-- Serves a connection that is not parked any more, in a spare coroutine or a new one.
 local function go_on_with(self, conn, serve)
     local spare = self.spare
     local co = spare[#spare] or create(work)
@@ -268,8 +269,7 @@ local function go_on_with(self, conn, serve)
     if not ok then pcall(pause, self, why) end
 end
 
--- Closes a connection that is parked, while the server stops; unless it is not idle, before the
--- deadline.
+-- Closes a parked connection while the server stops. One that is not idle stays until the deadline.
 local function end_parked(self, conn)
     local alive, idle = pcall(conn.idle, conn)
     if alive and not idle and not self.forced then return end

@@ -2,12 +2,12 @@
 -- send with indices, settimeout with modes), for code that was written for those or for LuaSec's.
 -- `require "tlslife.socket"(conn)` is tls.socket(conn).
 --
--- A face is a userdata, because programs ask type() and LuaSocket's select calls its methods. What
--- it knows is in a table that a weak one leads to. The drop-in for LuaSec (luasec/connection.lua)
--- has the same methods, and other words.
+-- The socket that this makes is a userdata, because programs ask type() and LuaSocket's select
+-- calls its methods. Its state is a table, which a weak table finds. The drop-in for LuaSec
+-- (luasec/connection.lua) has the same methods, and returns LuaSec's words for a wait.
 --
--- One read takes a whole record, and the rest of it waits here as text. So nothing is copied twice,
--- and a face that is idle holds no buffer.
+-- One read takes a whole record. What receive does not return of it stays in the state, as text. So
+-- nothing is copied twice, and an idle socket holds no buffer.
 
 local core = require "tlslife.core"
 
@@ -15,7 +15,8 @@ local find, sub, gsub = string.find, string.sub, string.gsub
 local take_line = core.line
 local concat, min, max = table.concat, math.min, math.max
 
--- face -> its state: {conn, open, text, at, ...}
+-- The state of each socket: {conn, open, text, at, ...}. Bytes of text from at on were received and
+-- not returned yet.
 local states = setmetatable({}, {__mode = "k"})
 
 local function clock()
@@ -33,8 +34,8 @@ local function new_state(conn, words)
     }
 end
 
-local function state_of(face)
-    return states[face] or error("calling a method on a bad self (no socket of tlslife)", 3)
+local function state_of(sock)
+    return states[sock] or error("calling a method on a bad self (no socket of tlslife)", 3)
 end
 
 -- Sets how long the connection's next call may wait.
@@ -48,7 +49,7 @@ local function limit(s, conn)
     if seconds ~= 0 then conn:set_timeout(seconds) end
 end
 
--- What a call that ended early says, and what it waits for.
+-- Returns what a call that ended early says of it, and notes what it waits for.
 local function reason(s, why, err, default)
     if why == "want_read" or why == "want_write" or why == "timeout" then
         if why == "want_write" or (why == "timeout" and default == "write") then
@@ -74,7 +75,7 @@ local function more(s)
     return bytes
 end
 
--- What waits here, which is taken.
+-- Takes all that was received and not returned yet.
 local function rest(s)
     local text, at = s.text, s.at
     s.text, s.at = "", 1
@@ -118,7 +119,7 @@ local function receive_all(s, prefix)
     end
 end
 
--- Waits for a byte, and leaves it.
+-- Waits for a byte, and returns none.
 local function receive_nothing(s)
     if s.at > #s.text then
         local bytes, why = more(s)
@@ -128,7 +129,7 @@ local function receive_nothing(s)
     return "", nil, nil
 end
 
--- Takes n bytes of `bytes`, and lets the rest wait.
+-- Returns the first n bytes, and keeps the others for the next receive.
 local function split(s, bytes, n)
     s.text, s.at = bytes, n + 1
     return sub(bytes, 1, n)
@@ -202,7 +203,7 @@ end
 
 -- ------------------------------------------------------------------------------------------- send
 
--- Sends bytes i to j of data, which ends at j.
+-- Sends bytes i to j of data, where j is the length of data.
 local function send(s, data, i, j)
     local conn, from = s.conn, i
     if s.total then s.began = clock() end
@@ -272,7 +273,7 @@ function Socket:settimeout(seconds, mode)
     return 1
 end
 
--- Goes on where a call before it has waited.
+-- A call after one that had to wait goes on with the same dial or handshake.
 function Socket:connect(host, port)
     local s = states[self] or state_of(self)
     local conn = s.conn
@@ -306,7 +307,7 @@ function Socket:dohandshake()
     return true
 end
 
--- Lets the connection go. Its close_notify is sent if that is possible without waiting.
+-- Closes the connection. Its close_notify is sent if that is possible without waiting.
 local function close(s)
     local conn = s.conn
     if not conn then return end
@@ -400,7 +401,7 @@ function Socket:getpeername()
     return host, tonumber(port)
 end
 
--- ------------------------------------------------------------------------------------------ faces
+-- ---------------------------------------------------------------------------------------- sockets
 
 local function words(_, why, err)
     if why == "want_read" or why == "want_write" then return "timeout" end
@@ -418,7 +419,7 @@ metatable.__tostring = function(self)
     return ("tlslife.socket: %p%s"):format(self, s.conn and "" or " (closed)")
 end
 
-local function face(conn)
+local function new(conn)
     if core.type(conn) ~= "connection" then
         error("bad argument #1 to 'socket' (tlslife.connection expected, got " .. type(conn) .. ")",
             3)
@@ -434,4 +435,4 @@ end
 return setmetatable({
     states = states, methods = Socket, new_state = new_state, limit = limit, reason = reason,
     close = close, clock = function() return clock() end,
-}, {__call = function(_, conn) return face(conn) end})
+}, {__call = function(_, conn) return new(conn) end})

@@ -4,8 +4,8 @@
 -- The file is never loaded. spec/annotations_spec.lua compares it with the module, both ways.
 --
 -- Results. A mistake of the program (a wrong type, an unknown option, a freed object, a call that
--- is not lawful now) raises. What the world does returns nil, message, err. For a wait and for an
--- end, the message is one of the stable words
+-- is not lawful now) raises. Anything else that keeps a call from its result returns nil, message,
+-- err. For a wait and for an end, the message is one of the stable words
 --   "want_read" "want_write" "want_session" "closed" "truncated" "timeout" "unsent" "busy"
 --   "canceled"
 -- and there is no err. For a failure, the message is a sentence and err is a tlslife.Error.
@@ -242,12 +242,12 @@ local tlslife = {}
 ---@return tlslife.Error? err
 function tlslife.context(options) end
 
----Takes an address apart, as peer_address() gives it and every call that has a host takes it:
----"host", "host:port", ":port", "[::1]:port" or "::1"; all of a Unix socket's name is a host.
----Raises for anything else. Whether there is such a host is not asked.
+---Splits an address, as peer_address() gives it and every call that has a host takes it: "host",
+---"host:port", ":port", "[::1]:port" or "::1". The whole name of a Unix socket is a host. Raises
+---for anything else. Only the syntax is checked, not whether there is such a host.
 ---@param address string
 ---@return string? host without brackets; nil: every address
----@return string? port a number or a service's name; nil: none is in it
+---@return string? port a number or a service's name; nil: the address names none
 function tlslife.split_address(address) end
 
 ---@class tlslife.ListenOptions
@@ -259,12 +259,13 @@ function tlslife.split_address(address) end
 ---@field proxy_protocol boolean|"v1"|"v2"|nil
 ---@field proxy_from string[]? the proxies: "10.0.0.1", "10.0.0.0/8", "fd00::/8", "unix"
 
----A listening TCP socket, or Unix socket: "unix:/path", or "unix:@name" for an abstract name. A
----socket that a server which has ended left there is replaced. The file goes when the listener is
----closed. A name with several addresses (of IPv6 and IPv4, say) is listened to on each, on the same
----port; one that this machine does not have is left out if there is another. A list of addresses is
----one listener on all of them, each with a port of its own in it; the sockets take turns. If one
----fails, none stays open. Raises for what can be no host or port. Errors: "resolve", "system".
+---A listening TCP socket, or Unix socket: "unix:/path", or "unix:@name" for an abstract name. The
+---file of a Unix socket is removed when the listener is closed; one that a server has left behind
+---is replaced. For a name with several addresses (of IPv6 and IPv4, say) the listener has a socket
+---on each, on the same port; an address that this machine does not have is left out if there is
+---another. For a list of addresses, each with its port, the listener has a socket on each. The
+---sockets take turns. If one fails, none stays open. Raises for what can be no host or port.
+---Errors: "resolve", "system".
 ---@param host string|string[]|nil nil: every address
 ---@param port integer|string|nil 0 picks a free one; nil: host names it, as in "[::1]:8443"
 ---default: a backlog of 511, and for a Unix socket the umask's mode
@@ -317,36 +318,37 @@ function tlslife.redis(options) end
 function tlslife.keyring(secrets) end
 
 ---Keys of stateless tickets: derived from a secret (32 bytes or more) and the epoch; or the
----program's own (80 bytes each, the first for new tickets); or, with neither, random. An epoch has
----60..604800 seconds, default 43200. Tickets of so many older epochs open, 1..16, default 2.
+---program's own keys (80 bytes each, the first for new tickets); or, with neither, random. An epoch
+---has 60..604800 seconds, default 43200. older is how many epochs before the present one still open
+---tickets, 1..16, default 2.
 ---@param options {secret: string?, epoch: integer?, older: integer?, keys: string[]?}
 ---@return tlslife.TicketKeys
 function tlslife.ticket_keys(options) end
 
----A trace: a queue of what connections do, in at most so many bytes of memory (4096 to 1 GiB,
----default 1 MiB); beyond, the oldest events are lost. It is given to contexts (option trace) and to
+---A trace: a queue of events of connections. bytes is the memory that it takes at most (4096 to 1
+---GiB, default 1 MiB); beyond, the oldest events are lost. Give it to contexts (option trace) or to
 ---connections (conn:trace). With secrets it records the bytes of the transports and the key log,
----too, which decrypt the traffic. docs/trace.md says what an event is.
+---too, which decrypt the traffic. docs/trace.md describes the events.
 ---@param options {bytes: integer?, secrets: boolean?}?
 ---@return tlslife.Trace
 function tlslife.trace(options) end
 
----What the connections of this process have done, and those of the workers with which it shares its
----counters, as the text that a monitoring system reads. The certificates are those of context, and
----of the contexts to which its server names lead. See docs/metrics.md.
+---The metrics of this process, and of the workers with which it shares its counters, as the text
+---that a monitoring system reads. It reports the certificates of context, and of the contexts to
+---which its server names lead. See docs/metrics.md.
 ---@param format "openmetrics"|"prometheus"|nil default "openmetrics"
 ---@param context tlslife.Context?
 ---@return string text
 function tlslife.metrics(format, context) end
 
----Counts what the program alone can tell: a handler that has failed, or a worker that has ended
----without an order. tls.serve does.
+---Counts an event that only the program knows of: a handler has failed, or a worker has ended
+---without an order. tls.serve counts both.
 ---@param event "handler_failed"|"worker_ended"
 function tlslife.metrics_count(event) end
 
----Shares the counters of this process with workers to come, which are processes. Each inherits a
----duplicate of the descriptor, and calls metrics_join. tls.serve does all this for its workers.
----Errors: "system", "memory".
+---Shares the counters of this process with as many worker processes as workers says, which the
+---program starts later. Each inherits a duplicate of the descriptor, and calls metrics_join.
+---tls.serve does all this for its workers. Errors: "system", "memory".
 ---@param workers integer 1..4095
 ---@return integer? fd which belongs to the library
 ---@return string? message
@@ -362,11 +364,12 @@ function tlslife.metrics_share(workers) end
 ---@return tlslife.Error? err
 function tlslife.metrics_join(fd, worker) end
 
----Brings up to date what the others see of this worker's caches. All else they see at once.
+---Publishes to the other processes what the caches of this one have counted. All else they see at
+---once.
 function tlslife.metrics_publish() end
 
----The process that was this worker has ended, in whatever way. Its counters stay; its connections
----are not open any more.
+---Says that the process of this worker has ended, in whatever way. Its connections are no longer
+---reported as open; its counters stay.
 ---@param worker integer from 1
 function tlslife.metrics_leave(worker) end
 
@@ -431,8 +434,8 @@ function tlslife.fingerprint(bytes, algorithm) end
 ---@return tlslife.Error? err
 function tlslife.issued(issuer, certificate, ...) end
 
----For modules that give objects of their own, which programs tell from tables by type(): a function
----that makes a userdata, and the metatable of all that it makes, which has only __name.
+---For modules whose objects programs recognize by type(object) == "userdata". Returns a function
+---that makes such a userdata, and the metatable of all that it makes, which has only __name.
 ---@param name string
 ---@return fun(): userdata make
 ---@return table metatable
@@ -446,9 +449,9 @@ function tlslife.class(name) end
 ---@return integer? next
 function tlslife.line(text, i) end
 
----A LuaSocket-shaped face of a connection, for socket.http, SMTP, Redis clients and the like. The
----connection stays the program's; a settimeout of the face sets its timeout, too. Where there was
----no handshake yet, dohandshake makes it. See docs/luasec.md.
+---An object with the methods of LuaSocket's TCP objects over a connection, for socket.http, SMTP,
+---Redis clients and the like. The connection stays the program's; settimeout sets its timeout, too.
+---Where there was no handshake yet, dohandshake makes it. See docs/luasec.md.
 ---@param conn tlslife.Connection
 ---@return tlslife.Socket
 function tlslife.socket(conn) end
@@ -652,7 +655,7 @@ function Socket:connection() end
 
 ---@alias tlslife.Kind
 ---| "context"|"connection"|"session"|"listener"|"buffer"
----| "cache"|"store"|"keyring"|"ticket_keys"|"poller"
+---| "cache"|"store"|"keyring"|"ticket_keys"|"trace"|"poller"
 
 ---The kind of an object of this module, or nil for any other value.
 ---@param value any

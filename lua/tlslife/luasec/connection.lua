@@ -1,8 +1,8 @@
 -- connection.lua: the module ssl.core of the drop-in, which makes connections as LuaSec has them.
 --
--- It is the face of socket.lua with LuaSec's words ("wantread" for a wait that ended) and LuaSec's
--- other methods. The connection of ours beneath is made when it is used first, because sni on a
--- server decides of which context it is made.
+-- A connection here is a socket of socket.lua, with LuaSec's words ("wantread" for a wait that
+-- ended) and LuaSec's other methods. The connection of ours beneath is made when it is used first,
+-- because on a server sni decides of which context it is made.
 
 local core = require "tlslife.core"
 local faces = require "tlslife.socket"

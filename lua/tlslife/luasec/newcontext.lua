@@ -1,7 +1,7 @@
 -- newcontext.lua: the function ssl.newcontext of the drop-in, which takes a table of parameters.
 --
--- The whole is tried at once, because a setting that is tried alone costs a context. Only what
--- cannot be used is told once more step by step, for the sentence that LuaSec has.
+-- All parameters are tried at once, because to try each alone costs a context. Only if that fails
+-- they are tried one by one, to return the sentence that LuaSec returns.
 
 local contexts = require "tlslife.luasec.context"
 local native = require "tlslife.luasec.native"
@@ -133,7 +133,8 @@ local function fill(parameters, untried)
     return ok and ctx or nil, message
 end
 
--- A key or a certificate alone serves nobody, so that the whole does not tell whether it is good.
+-- A key without its certificate, or the reverse, is not part of a context that is tried. So it is
+-- tried here.
 local function check_halves(s)
     for _, pair in ipairs(s.pairs) do
         local ok, message = true, nil

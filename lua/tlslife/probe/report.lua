@@ -118,7 +118,7 @@ local function ocsp(first)
     return first.ocsp_status == "good" and YES .. " OCSP stapled" or NO .. " OCSP stapled"
 end
 
--- What is mostly the same at all addresses of a name.
+-- The facts about one address that are mostly the same at all addresses of a name, as lines.
 local function about(one)
     local first, out = one.first, {}
     out[1] = ("  %s, %s%s%s"):format(first.version, first.cipher,
@@ -134,7 +134,8 @@ local function about(one)
     return out
 end
 
--- The same lines once, with the addresses where they hold if not at all.
+-- These lines for all addresses: each line once, with the addresses that it is about unless it is
+-- about all.
 local function about_all(found)
     local groups, known = {}, {}
     for _, one in ipairs(found) do

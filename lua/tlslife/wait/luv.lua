@@ -74,7 +74,7 @@ function loop.failed(co, message)
     io.stderr:write("tlslife: a coroutine has failed: ", trace, "\n")
 end
 
--- Raises why unless memory was short.
+-- Raises the error why, unless it says that memory was short.
 local function forgive(why)
     if why ~= NO_MEMORY then error(why, 0) end
 end
@@ -95,7 +95,7 @@ local function count(yes)
     if yes then uv.ref(watch) else uv.unref(watch) end
 end
 
--- As one of several that wait for a descriptor.
+-- Notes that the coroutine waits for a descriptor for which another one waits already.
 local function enter_beside(fd, co, mask)
     others[fd] = others[fd] or {}
     others[fd][co] = mask

@@ -1,3 +1,3 @@
--- For a program that finds this folder in front of LUA_PATH: LuaSec's ssl.core, on tlslife.
+-- LuaSec's module ssl.core, on tlslife, for a program whose LUA_PATH begins with this folder.
 require "tlslife.luasec"
 return require "ssl.core"
