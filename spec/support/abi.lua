@@ -1,11 +1,11 @@
---- What a program that was linked to the shared library counts on: its functions with the types of
--- their arguments, the members of structures, and the values of constants, as the headers have
--- them. cmake/abi.txt has what was recorded, under the soname that it was recorded for.
+--- The binary interface (ABI) of the shared library, as the headers declare it: functions with the
+-- types of their arguments, members of structures, and values of constants. cmake/abi.txt is the
+-- record of it, with the soname that it is for.
 --
---   lua5.4 spec/support/abi.lua --record     as ./dev abi does
+--   lua5.4 spec/support/abi.lua --record     records it anew; ./dev abi runs this
 --
--- What is new is recorded and breaks nobody. What has changed or gone would break programs that
--- were linked to a release, so that it is recorded only under another soname.
+-- An addition breaks no program, and is recorded. A change or a removal would break programs that
+-- were linked to a release, so it is recorded only if the soname has changed.
 
 local abi = {path = "cmake/abi.txt"}
 
@@ -22,7 +22,7 @@ local function squeezed(text)
     return (text:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""):gsub(" ?([%*,;{}()%[%]]) ?", "%1"))
 end
 
--- a parameter's type: its name may change
+-- A parameter's type without its name, which may change.
 local function type_of(parameter)
     local words = squeezed(parameter)
     if words:find "[%(%[]" then return words end -- a pointer to a function, or an array
@@ -56,7 +56,7 @@ local function add_enum(list, name, body)
     end
 end
 
---- The lines that a header's text has, sorted.
+--- The interface that a header's text declares, as sorted lines.
 function abi.lines(text)
     local list = {}
     text = text:gsub("/%*.-%*/", " ")
@@ -78,25 +78,25 @@ function abi.lines(text)
     return list
 end
 
---- The lines of today.
+--- The interface that the headers declare now, as lines.
 function abi.current()
     local text = ""
     for _, header in ipairs(HEADERS) do text = text .. contents(header) end
     return abi.lines(text)
 end
 
---- The number in the name of the library, as CMake has it.
+--- The soname of the library, from CMakeLists.txt.
 function abi.soname()
     local number = contents "CMakeLists.txt":match "\nset%(TLSLIFE_ABI (%d+)%)"
     return "libtlslife.so." .. assert(number, "no TLSLIFE_ABI in CMakeLists.txt")
 end
 
---- Whether there has been a release, whose programs must go on: CHANGELOG.md has a heading of it.
+--- Whether there was a release, which CHANGELOG.md then has a heading for.
 function abi.is_released()
     return contents "CHANGELOG.md":find "\n## %[%d" ~= nil
 end
 
---- What was recorded: the lines, and the soname.
+--- Returns the recorded lines and their soname.
 function abi.recorded()
     local lines, soname = {}, nil
     local file = io.open(abi.path)
@@ -121,7 +121,7 @@ local function without(lines, others)
     return found
 end
 
---- What a comparison finds: the lines that have gone or changed, and those that are new.
+--- Returns the recorded lines that have gone or changed, and the lines that are new.
 function abi.compare(recorded, current)
     return without(recorded, current), without(current, recorded)
 end

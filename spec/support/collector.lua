@@ -1,7 +1,8 @@
---- The collector's parameters, in each Lua that the module is for: 5.5 has other names and calls.
+--- Sets the garbage collector's parameters in Lua 5.4 and 5.5, which have different names and calls
+-- for them.
 --
---   local before = collector.set("pause", 0)      -- or "stepmul"; the value before
---   collector.generational(1, 1)                  -- per cent of growth: a young collection, an old
+--   local before = collector.set("pause", 0)      -- or "stepmul"; returns the value before
+--   collector.generational(1, 1)                  -- minor and major growth, in per cent
 
 local collector = {}
 
@@ -12,7 +13,7 @@ function collector.set(name, value)
     return collectgarbage("set" .. name, value)
 end
 
---- Returns the mode before.
+--- Switches to the generational mode. Returns the mode before.
 function collector.generational(minor, major)
     if not LATER then return collectgarbage("generational", minor, major) end
     collectgarbage("param", "minormul", minor)

@@ -1,13 +1,13 @@
--- copas.lua: copas 4 with the adapter for it, of which each file of specs has its own.
+-- copas.lua: loads copas 4 and the adapter for it, anew for each file of specs.
 --
 --   local copas, loop = require "spec.support.copas" ()   -- nil, why: there is none
 --
--- Copas 4 is what ./dev has brought (build/deps), or what is installed. path: where another copas
--- is looked for instead.
+-- Copas 4 is the one in build/deps, where ./dev has put it, or an installed one. The argument path
+-- names another place to look for it.
 
 local PATH = "build/deps/copas/?.lua;" .. package.path .. ";spec/support/copas4/?.lua"
 
---- Loads copas and the adapter by that path, and leaves the tables of modules as they were.
+--- Loads copas and the adapter from path, and leaves package.loaded as it was.
 local function load_both(path)
     local names = {"copas", "tlslife.wait.copas"}
     local path_before, before = package.path, {}

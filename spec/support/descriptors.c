@@ -1,21 +1,24 @@
 /*
- * descriptors.c: descriptors for scripts. require "descriptors" gives a table of
- *   pair()         two ends of a stream socket
- *   pipe()         what is read from, what is written to
- *   duplicate(fd)  another descriptor of the same file
- *   hang_up(fd)    ends both directions of a socket
- *   close(fd)
- * Those that fail raise. Descriptors are closed by exec.
+ * descriptors.c: gives scripts the system calls that make descriptors. require "descriptors" gives
+ * a table of
+ *   pair()         returns both ends of a stream socket
+ *   pipe()         returns the end to read from and the end to write to
+ *   duplicate(fd)  returns another descriptor of the same file
+ *   hang_up(fd)    ends both directions of a socket; returns whether that worked
+ *   close(fd)      returns whether that worked
+ * The first three raise on failure. The descriptors that they make have close-on-exec.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 static int two(lua_State *L, int failed, const int fds[2]) {
     if (failed) {
-        return luaL_error(L, "descriptors: the system has none");
+        return luaL_error(L, "descriptors: no more can be made: %s", strerror(errno));
     }
     lua_pushinteger(L, fds[0]);
     lua_pushinteger(L, fds[1]);
@@ -37,7 +40,8 @@ static int make_pipe(lua_State *L) {
 static int duplicate(lua_State *L) {
     int fd = fcntl((int)luaL_checkinteger(L, 1), F_DUPFD_CLOEXEC, 3);
     if (fd < 0) {
-        return luaL_error(L, "descriptors: there is no such descriptor");
+        return luaL_error(L, "descriptors: %d cannot be duplicated: %s",
+                          (int)luaL_checkinteger(L, 1), strerror(errno));
     }
     lua_pushinteger(L, fd);
     return 1;

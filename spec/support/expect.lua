@@ -1,16 +1,16 @@
---- What the specs expect of calls, in the words of lua/tlslife/types.lua.
+--- Assertions about the result of a call, by the kinds of results in lua/tlslife/types.lua.
 --
---   -- a mistake of the program: raised, and the message matches
+--   -- a mistake of the program: raises, with a message that matches
 --   expect.raises("freed", client.read, client)
---   -- what the world did: nil, a sentence, a tlslife.Error
+--   -- a failure: nil, a sentence, a tlslife.Error
 --   local err = expect.fails("verify", client:connect())
---   -- a wait or an end: nil, the word, nothing more
+--   -- a wait or an end: nil and the word, without an error
 --   expect.word("want_read", client:read())
---   -- raised, whatever it says; what goes into the failure's message
+--   -- raises, with any message; `what` goes into the message if it does not
 --   expect.refused(what, conn.read, conn, -1)
 --
--- Thousands of calls are looked at, also with the collector at its busiest: so this is plain Lua,
--- not luassert.
+-- Specs check thousands of calls, also with the collector at full pressure. So this is plain Lua,
+-- which makes less garbage than luassert.
 
 local expect = {}
 

@@ -1,6 +1,7 @@
 /*
- * fork.c: fork() for scripts. require "fork"() returns true in the child; the parent waits, and
- * gets false and the status that waitpid has. A child that lives for ten seconds is killed.
+ * fork.c: fork() for scripts. require "fork"() returns true in the child. In the parent it waits
+ * for the child, and returns false and the status of waitpid(2). A child that lives for ten seconds
+ * is killed.
  */
 #include <lauxlib.h>
 #include <lua.h>

@@ -1,4 +1,4 @@
---- JSON as a Lua value, by Python's parser, which nobody here wrote.
+--- Reads JSON by Python's parser, so that ours is not compared with itself.
 --
 --   local report = require "spec.support.json".read(text)
 
@@ -18,7 +18,7 @@ def lua(v):
 print("return " + lua(json.load(open(sys.argv[1]))))
 ]]
 
---- Raises with the text where it is no JSON.
+--- Returns the Lua value of a text. Raises an error with the text if it is not JSON.
 function json.read(text)
     local path = process.spill(process.directory() .. "/read.json", text)
     local code, output = process.run {"python3", "-c", TO_LUA, path, timeout = 60}

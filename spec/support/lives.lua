@@ -1,11 +1,12 @@
---- The lives that the oracle runs on bare libssl (spec/c/oracle_*.c), run through tlslife: the same
--- calls in the same order, told in the same tokens by spec.support.scene.
+--- The sequences of calls that the oracle makes on libssl (spec/c/oracle_*.c), made on tlslife: the
+-- same calls in the same order, whose results spec.support.scene writes as the same tokens.
 --
---   ends, disposals   the matrix: each way a connection can end, each way to be rid of it
---   states            what a connection can be in after its handshake: from each, each two of
---                     shutdown, read and write
---   sequences         all other lives, by name
---   run(rest)         what plays a case, by what its name has after kind and role; nil: not known
+--   ends, disposals   each way in which a connection can end, crossed with each way to free it
+--   states            the states of a connection after its handshake; from each, every two of
+--                     shutdown, read and write are called
+--   sequences         all other sequences, by name
+--   run(rest)         returns the function that runs a case, by the part of its name after kind and
+--                     role; nil: there is no such case
 
 local Scene = require "spec.support.scene"
 local assert = require "luassert"
@@ -97,7 +98,7 @@ function ends.full_write(scene)
     scene:shutdown(scene:subject())
 end
 
--- The peer leaves with a byte unread: a socket that is reset, not one that ended.
+-- The peer closes its socket with a byte unread, so that the system resets the connection.
 function ends.gone(scene)
     scene:write(scene:subject(), 1)
     scene:leave(scene:peer())
@@ -128,7 +129,8 @@ function disposals.clear(scene)
     scene:verdict()
 end
 
--- The same connection once more: a client offers what it still has, a server is offered the copy.
+-- The same connection is used again: a client offers the session that it still has, and a server is
+-- offered the copy.
 function disposals.again(scene)
     clear(scene)
     scene:replace_peer()
@@ -630,7 +632,7 @@ end
 
 sequences.tickets_each, sequences.tickets_each_twice = tickets_each(1), tickets_each(2)
 
--- Resumes with the session, and lets the tickets come that the resumed connection brings.
+-- Resumes with the session, and reads the tickets of the resumed connection.
 local function use_session(scene, session)
     scene:prepare_again()
     scene.ends.client:set_session(session)
@@ -719,7 +721,7 @@ local function in_state(state, first, second)
     end
 end
 
--- Scenes with contexts of their own, and the options of the subject's.
+-- The options of the subject's context, for cases that have contexts of their own.
 lives.context_options = {context_quiet = {quiet_shutdown = true}, context_freed = {}}
 
 lives.ends, lives.disposals, lives.sequences, lives.states = ends, disposals, sequences, states

@@ -1,23 +1,27 @@
---- The ways in which a blocking call waits: in the system, or in one of the loops that the module
--- knows.
+--- Drivers of the loops that the module knows, so that one example runs in each: luv, cqueues,
+-- copas, and "blocking", where a call waits in the system.
 --
 --   for _, driver in ipairs(loops.drivers) do
 --       loops.run(driver, function(spawn, sleep) ... end)
 --   end
 --
--- A driver: name; yields: whether its calls let other coroutines run; spawn(f): begins a coroutine;
--- run(): goes on until all have ended, or "the time is up"; sleep(seconds): of a coroutine. Without
--- yields there is one end alone, and whoever it talks to is another process (loops.peer).
+-- A driver has these fields:
+--   name
+--   yields          whether a call that waits lets other coroutines run; where it does not, the
+--                   peer must be another process (loops.peer)
+--   spawn(f)        runs f in a coroutine of the loop
+--   run()           runs the loop until all coroutines have ended; raises after TIME seconds
+--   sleep(seconds)  suspends the coroutine
 --
--- luv's comes first: its adapter takes every coroutine for its own, and the newest adapter is asked
--- first.
+-- luv's adapter is loaded first. It takes every coroutine for one of its own, and the module asks
+-- the adapter that was loaded last before the others.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 
 local loops = {drivers = {}}
 
-local TIME = 20 -- seconds for one example: far more than any takes
+local TIME = 20 -- seconds for one example, which is far more than any needs
 
 local function add(driver) loops.drivers[#loops.drivers + 1] = driver end
 
@@ -83,8 +87,8 @@ if has_luv then add_luv() end
 
 -- ------------------------------------------------------------------------------- cqueues and copas
 
--- Counts what is spawned and has not ended; start begins a coroutine, step(seconds) lets the loop
--- go on.
+-- Adds a driver of a loop that is run step by step. start(f) begins a coroutine, and step(seconds)
+-- runs the loop for at most that time.
 local function add_stepped(name, start, step, sleep)
     local left = 0
     add {
@@ -123,7 +127,7 @@ if copas then add_stepped("copas", copas.addthread, copas.step, copas.sleep) end
 
 -- --------------------------------------------------------------------------------------------- all
 
---- Seconds, of a clock that only goes on.
+--- The monotonic clock, in seconds.
 function loops.now()
     return clock()
 end
@@ -143,8 +147,9 @@ function loops.run(driver, main)
     if not ok then error(message, 0) end
 end
 
--- Answers what its name says: echo, mute (shakes hands and reads nothing), slow (reads a little now
--- and then, and says at the end what it got), full (writes what nobody asked for until it cannot).
+-- A server that serves one connection after the other, in the way that its third argument names:
+-- echo, mute (makes the handshake and reads nothing), slow (reads slowly, and prints the length and
+-- a checksum at the end) or full (writes 16 MiB at once).
 local PEER = [[
 local tls = require "tlslife"
 local certificate, key, what = arg[1], arg[2], arg[3]
@@ -178,8 +183,8 @@ while true do
 end
 ]]
 
---- A server in another process, of which there is one for each thing it can do; its port, and the
--- process. It outlives the whole file of specs, which takes a minute and a half on a busy machine
+--- Starts PEER in another process. what is echo, mute, slow or full. Returns its port and the
+-- process, which outlives the whole file of specs: that takes a minute and a half on a busy machine
 -- under AddressSanitizer.
 function loops.peer(pki, what)
     local path = process.spill(process.directory() .. "/loop_peer.lua", PEER)
@@ -188,7 +193,7 @@ function loops.peer(pki, what)
     return math.tointeger(tonumber(started:wait_for "port (%d+)")), started
 end
 
---- Reads so many bytes, or more where the last read gives more.
+--- Reads len bytes, or more if the last read gives more.
 function loops.read_all(conn, len)
     local pieces, got = {}, 0
     while got < len do

@@ -1,5 +1,4 @@
---- LuaSec itself, as .ci/luasec has built it, and how a Lua file is run with it and with the
--- drop-in.
+--- Runs Lua files with LuaSec, which .ci/luasec has built, and with the drop-in for it.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -17,7 +16,8 @@ end)()
 local LUA <const> = luasec.here .. "/build/deps/luasec/lua"
 luasec.samples = luasec.here .. "/build/deps/luasec/samples"
 
--- The copas that .ci/copas has brought, and what it needs and Debian does not have.
+-- The path of the copas that .ci/copas has fetched, and of a module that it needs and Debian does
+-- not have.
 local COPAS <const> = ("%s/build/deps/copas/?.lua;%s/spec/support/copas4/?.lua;;"):format(
     luasec.here, luasec.here)
 
@@ -46,14 +46,15 @@ function luasec.interpreters()
             process.quote(COPAS), process.quote(program.path))
 end
 
---- {name, server's program, client's program} of each way in which two ends can meet.
+--- The pairs of a server and a client: {name, the server's interpreter, the client's}.
 function luasec.pairs()
     local theirs, ours = luasec.interpreters()
     return {{"theirs", theirs, theirs}, {"ours", ours, ours}, {"our-server", ours, theirs},
         {"our-client", theirs, ours}}
 end
 
---- The text of a configuration in which $WORD stands for words.WORD, as a file in words.DIR.
+--- Writes the text of a configuration, with words.WORD in place of each $WORD, to a file in
+-- words.DIR.
 function luasec.configured(words, text)
     return process.spill(words.DIR .. "/conf.lua", (text:gsub("%$([A-Z]+)", words)))
 end

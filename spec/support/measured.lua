@@ -1,4 +1,4 @@
---- Metrics, for specs: the text taken apart, and what a piece of work has changed.
+--- Parses the text of metrics, and says which of them a piece of work has changed.
 --
 --   local before = measured.read()               -- of this process; or measured.parse(text)
 --   local changed = measured.changed(before)     -- {['tlslife_alerts_total{...}'] = 1}
@@ -7,8 +7,8 @@ local tls = require "tlslife"
 
 local measured = {}
 
---- The samples of a text, by their names and labels: numbers. problems: what is not as OpenMetrics
---- has it (open) or as Prometheus' older format does.
+--- Returns the samples of a text, numbers by name and labels, and a list of violations of the
+-- format: OpenMetrics if open is true, else Prometheus' older one.
 function measured.parse(text, open)
     local samples, problems, kinds, family = {}, {}, {}, nil
     local function wrong(line, why) problems[#problems + 1] = why .. ": " .. line end
@@ -50,7 +50,7 @@ local function is_counter(series)
     return series:find "_total" or series:find "_count"
 end
 
---- By how much each counter has changed, of those that have.
+--- By how much each counter has changed, without those that have not.
 function measured.changed(before, after)
     local changed = {}
     for series, value in pairs(after or measured.read()) do

@@ -1,7 +1,8 @@
 /*
- * names.c: preloaded into a program, gives names addresses: TLSLIFE_NAMES is
- * "two.test=127.0.0.2,::1;one.test=127.0.0.1". The addresses keep this order, which the C library's
- * own sorting would change. Every other name is the C library's affair.
+ * names.c: replaces getaddrinfo in a program that it is preloaded into. The environment variable
+ * TLSLIFE_NAMES gives addresses to names: "two.test=127.0.0.2,::1;one.test=127.0.0.1". The
+ * addresses keep this order, which the C library would change by sorting them. For all other names
+ * the C library's function is called.
  */
 #include <dlfcn.h>
 #include <netdb.h>
@@ -10,7 +11,7 @@
 
 typedef int (*resolver)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
-/* Where the list of a name's addresses begins; NULL: it has none. */
+/* The beginning of the list of host's addresses; NULL: it has none here. */
 static const char *find(const char *host) {
     size_t len = strlen(host);
     const char *at = getenv("TLSLIFE_NAMES");

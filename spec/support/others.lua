@@ -1,5 +1,5 @@
---- The test suites of other projects: which of their cases ask about sessions and about the end of
--- a connection, and where each is answered here.
+--- Compares our specs with the test suites of other projects: each of their cases about sessions
+-- and about the end of a connection must have an example here, or a reason why it does not apply.
 --
 --   local others = require "spec.support.others"
 --   local suite = others.suite(it, {
@@ -20,12 +20,13 @@ local others = {}
 
 others.HERE = "here"
 
---- The cases of one suite. The value of a case is HERE, {a file of ours, what it shows}, or a
--- sentence that says why it does not apply. it is busted's: a module does not see it.
+--- Declares the cases of one suite. The value of a case is HERE (an example of this file), {a file
+-- of ours, the title of its example}, or a sentence that says why it does not apply. The argument
+-- it is busted's function, which a module does not see.
 function others.suite(it, cases)
     local suite, answered = {}, {}
 
-    --- An example that answers one case, or a list of them.
+    --- Adds an example that answers one case, or a list of them.
     function suite.answer(which, behaviour, check)
         which = type(which) == "table" and which or {which}
         for _, case in ipairs(which) do
@@ -35,7 +36,7 @@ function others.suite(it, cases)
         it(("%s (%s)"):format(behaviour, table.concat(which, "; ")), check)
     end
 
-    --- Each case has an example here or elsewhere, or a reason.
+    --- Adds an example that checks that each case has an example or a reason.
     function suite.check()
         for case, how in pairs(cases) do
             it("has an answer: " .. case, function()
@@ -53,9 +54,9 @@ function others.suite(it, cases)
     return suite
 end
 
---- One connection that ends well: by name the words of both ends for how it resumed, the client's
--- version, cipher and new sessions (oldest first), and the client's certificates as the server has
--- them. options are those of pair.join.
+--- Makes one connection that both ends close. options are those of pair.join. Returns a table:
+-- conn:resumption() of both ends, the client's version, cipher and new sessions (oldest first), and
+-- the client's certificates as the server has them.
 function others.visit(options)
     local client, server = pair.connect(options)
     local seen = {client = client:resumption(), server = server:resumption(), sessions = {},
@@ -71,7 +72,7 @@ function others.visit(options)
     return seen
 end
 
---- The client's word alone of such a connection.
+--- conn:resumption() of the client of such a connection.
 function others.word(client, server, session)
     return others.visit({client = client, server = server, session = session}).client
 end

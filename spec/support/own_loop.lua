@@ -1,5 +1,6 @@
---- A loop of one's own, as docs/loops.md describes it, over luv's poll of one descriptor at a time.
--- A driver as those of spec/support/loops.lua; its adapter serves its own coroutines alone.
+--- A loop that is not one of those that the module knows, with an adapter as docs/loops.md
+-- describes it. It uses luv's poll handles, and serves only its own coroutines. It is a driver as
+-- in spec/support/loops.lua.
 
 local tls = require "tlslife"
 local uv = require "luv"
@@ -57,7 +58,7 @@ local function make()
         run = function()
             uv.update_time()
             local deadline, watch = uv.hrtime() + TIME * 1e9, uv.new_timer()
-            watch:start(0, 500, function() end) -- so that the loop looks at the time
+            watch:start(0, 500, function() end) -- makes uv.run return, which looks at the time then
             while left > 0 and uv.hrtime() < deadline do
                 local now = ready
                 ready = {}

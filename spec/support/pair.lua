@@ -1,13 +1,13 @@
---- Two connections in memory, for specs: no socket, no process, no waiting.
+--- Joins a client and a server in memory, for specs that need no socket, no process and no waiting.
 --
 --   local pair = require "spec.support.pair"
 --   local client, server = pair.connect {client = {alpn = {"h2"}}, server = {alpn = {"h2"}}}
 --   assert.equal("hello", pair.send(client, server, "hello"))
 --   pair.finish(client, server)
 --
--- A context here may be given as one, or as the options in which it differs from a client that
--- trusts the specs' root, or from a server with its certificate for localhost. Everything is
--- non-blocking: one thread drives both ends.
+-- A context is given as a tlslife.Context, or as options that are added to the defaults: a client
+-- trusts the root of spec/support/pki.lua, and a server has its certificate for localhost. All
+-- connections are non-blocking, and one thread drives both ends.
 
 local pki = require "spec.support.pki"
 local tls = require "tlslife"
@@ -24,7 +24,7 @@ local function context(role, defaults, options)
     return assert(tls.context(all))
 end
 
---- An option that the defaults have and this context shall not: {certificate = pair.none}.
+--- As the value of an option it removes that option from the defaults: {certificate = pair.none}.
 pair.none = setmetatable({}, {__tostring = function() return "none" end})
 
 function pair.client(options)
@@ -37,9 +37,9 @@ function pair.server(options)
         {certificate = p.server_cert_file, private_key = p.server_key_file}, options)
 end
 
---- Calls both ends in turn until each has succeeded or failed; each end's {result, message, err}.
--- When one has failed the other gets time to read the alert; whoever then still waits has {nil,
--- "want_read"}.
+--- Calls both ends in turn until each has succeeded or failed. Returns each end's {result, message,
+-- err}. When one has failed, the other is called twice more, to read the alert. An end that still
+-- waits then has {nil, "want_read"}.
 function pair.drive(client, server, client_call, server_call)
     local ends = {
         {conn = client, call = client_call or client.connect},
@@ -62,9 +62,9 @@ function pair.drive(client, server, client_call, server_call)
     return ends[1].result, ends[2].result
 end
 
---- A client's and a server's connection, joined, with nothing done yet. By name: client, server
--- (contexts or options), hostname (default "localhost", false: none), session, capacity, setup
--- (called with both).
+--- Makes a client's and a server's connection and joins them; no handshake is made. The options are
+-- client and server (contexts or their options), hostname (default "localhost", false: none),
+-- session (which the client offers), capacity, and setup (a function that is called with both).
 function pair.join(options)
     options = options or {}
     local client = assert(pair.client(options.client):connection())
@@ -78,14 +78,15 @@ function pair.join(options)
     return client, server
 end
 
---- The same, and the handshake tried: each end's {result, message, err}, then the connections.
+--- Does the same and tries the handshake. Returns each end's {result, message, err}, then the
+-- connections.
 function pair.try(options)
     local client, server = pair.join(options)
     local c, s = pair.drive(client, server)
     return c, s, client, server
 end
 
---- The same, where it must succeed. The client has its TLS 1.3 tickets.
+--- Does the same, and raises if the handshake fails. The client has read its TLS 1.3 tickets then.
 function pair.connect(options)
     local c, s, client, server = pair.try(options)
     if not (c[1] and s[1]) then
@@ -95,7 +96,7 @@ function pair.connect(options)
     return client, server
 end
 
---- The handshake of two connections with set_memory, whose bytes are moved by hand.
+--- Makes the handshake of two connections with set_memory, by feed and drain.
 function pair.move(client, server)
     for _ = 1, 10 do
         client:connect()
@@ -105,7 +106,7 @@ function pair.move(client, server)
     end
 end
 
---- Writes all of bytes at one end and reads as many at the other; what was read.
+--- Writes all of bytes at one end and reads as many at the other. Returns what was read.
 function pair.send(from, to, bytes)
     local sent, got, pieces = 1, 0, {}
     for _ = 1, 20000 do
@@ -127,7 +128,7 @@ function pair.send(from, to, bytes)
     error("the bytes do not arrive", 2)
 end
 
---- Both close_notify, so that the sessions stay good. Unread data is dropped.
+--- Sends both close_notify, so that the sessions stay good. Unread data are dropped.
 function pair.finish(client, server)
     client:shutdown()
     repeat until not server:read(65536)
@@ -136,7 +137,8 @@ function pair.finish(client, server)
     return client:shutdown(), server:shutdown()
 end
 
---- The client's sessions of a connection that ended well, oldest first; then both contexts.
+--- Makes a connection and closes it. Returns the client's new sessions, oldest first, and both
+-- contexts.
 function pair.sessions(options)
     local client, server = pair.connect(options)
     pair.finish(client, server)
@@ -150,13 +152,13 @@ function pair.sessions(options)
     return sessions, contexts[1], contexts[2]
 end
 
---- One such session, and both contexts.
+--- Does the same, and returns the first session and both contexts.
 function pair.session(options)
     local sessions, client, server = pair.sessions(options)
     return assert(sessions[1], "no session arrived"), client, server
 end
 
---- Names of what can be crossed with whatever a spec says of both protocols.
+--- For specs that must hold in both versions.
 pair.VERSIONS = {"TLSv1.2", "TLSv1.3"}
 
 return pair

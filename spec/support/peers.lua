@@ -1,6 +1,5 @@
---- The programs of other hands that spec/interop_spec.lua sets against tlslife: how each is
--- started, what it can do, and how it says what it saw. Nothing here knows what ought to happen;
--- the examples do.
+--- Other programs that speak TLS, for spec/interop_spec.lua: how each is started, what it can do,
+-- and by which words in its output it reports what it saw. What must happen is in the examples.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -13,8 +12,8 @@ local PYTHON, NGINX_PROGRAM = "/usr/bin/python3", "/usr/sbin/nginx"
 local HERE = assert(debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$",
     "peers.lua lies in no directory")
 
---- What client peers send and what they get: more than two records, in digits, which no program
--- takes for a command, and less than a pipe holds. Chopped into lines, for those who read lines.
+--- Text for clients to send and to get: more than two records, but less than a pipe holds, in lines
+-- for programs that read lines, and of digits, which no program takes for a command.
 local function digits(n)
     local lines = {}
     for i = 1, n // 80 do lines[i] = ("%079d\n"):format(i * 7919) end
@@ -41,19 +40,20 @@ end
 
 -- ----------------------------------------------------------------------------------------- servers
 --
--- name
--- kinds[version]      the ways in which it resumes in that protocol version
--- start(kind)         the running process and its port
--- request             what makes it answer and close first
--- reply(version)      a Lua pattern that its answer has
--- says_reused(reply, output)
---                     whether its answer or its output tells of resumption; output is what it
---                     printed since the connection began
--- says_answered       a pattern in its output once our close_notify has answered its own; nil: it
---                     does not look
--- never_answers       a close_notify that we send first: it just closes
--- plenty()            kind to start it with, what to write and what it makes of it, each of several
---                     records
+-- A server has these fields:
+--   name
+--   kinds[version]      the ways in which it resumes in that version of TLS
+--   start(kind)         starts it; returns the process and its port
+--   request             a request after whose answer it closes the connection first
+--   reply(version)      a Lua pattern that matches its answer
+--   says_reused(reply, output)
+--                       whether its answer, or its output since the connection began, says that the
+--                       session was resumed
+--   says_answered       a pattern in its output when our close_notify has answered its own; nil: it
+--                       does not report that
+--   never_answers       true: it closes without answering a close_notify that we send first
+--   plenty()            returns the kind to start it with, a text of several records to write, and
+--                       its answer to that
 
 local BOTH = {["TLSv1.2"] = {"tickets", "stateful"}, ["TLSv1.3"] = {"tickets", "stateful"}}
 
@@ -137,7 +137,7 @@ peers.servers = {
         request = GET,
         reply = function(version) return version .. ", Cipher is " end,
         says_reused = function(reply) return reply:match "\nReused, " ~= nil end,
-        plenty = function() -- a line is a record: of some length, then
+        plenty = function() -- it answers each line in a record, so the lines are long
             local long = peers.reply_body:gsub("\n(%d+)\n", "%1\n"):gsub("\n(%d+)\n", "%1\n")
             return "echo", long, (long:gsub("%d+", string.reverse))
         end,
@@ -201,21 +201,24 @@ peers.servers = {
 
 -- ----------------------------------------------------------------------------------------- clients
 --
--- name
--- start(port, version, options)
---                     a process that connects, sends the request, reads the reply
---     options.times   connections to make, each but the first with the session of the one before
---     options.ends    "client": it closes first; "server": it waits for our close_notify
--- kinds[version]      the ways of ours to resume that it goes along with
--- single              one process is one connection: start is called for each; options.resume from
---                     the second on
--- silent              its first connection of several sends nothing
--- finish(one)         makes it close, where it does not by itself
--- never_answers       a close_notify that we send first: it just closes
--- says_closed         a pattern in its output when our close_notify was read as the clean end; nil:
---                     it does not say
--- cannot_tell         a stream cut and a stream ended are the same to it
--- says_reused         a pattern in its output when the session was resumed; nil: it does not say
+-- A client has these fields:
+--   name
+--   start(port, version, options)
+--                       starts a process that connects, sends the request and reads the reply
+--       options.times   how many connections, each after the first with the session of the one
+--                       before
+--       options.ends    "client": it closes first; "server": it waits for our close_notify
+--   kinds[version]      the ways of our server to resume that it can use
+--   single              true: a process makes one connection, so start is called for each, with
+--                       options.resume from the second on
+--   silent              true: its first connection of several sends nothing
+--   finish(one)         makes it close, if it does not by itself
+--   never_answers       true: it closes without answering a close_notify that we send first
+--   says_closed         a pattern in its output when it has read our close_notify; nil: it does not
+--                       report that
+--   cannot_tell         true: it does not tell a cut stream from one that was closed
+--   says_reused         a pattern in its output when the session was resumed; nil: it does not
+--                       report that
 
 local function s_client(port, version, options)
     local session = ("%s/session%d"):format(process.directory(), port)
@@ -314,8 +317,8 @@ peers.clients = {
     },
 }
 
---- The next connection of `one`, a client's process, its handshake done. A peer that gave up says
--- why.
+--- Accepts the next connection of `one`, a client's process, and makes the handshake. If the client
+-- has ended instead, raises an error with its output.
 function peers.accept(listener, context, one, seconds)
     local conn, message = listener:accept(context, seconds)
     if not conn then one:complain(message) end

@@ -2,8 +2,8 @@
 --
 --   local p = require "spec.support.pki".get()
 --
--- Everything is there as a path (p.server_cert_file) and as text (p.server_cert). One root signed
--- an intermediate, which signed the servers; the root signed the client itself.
+-- Everything is there as a path (p.server_cert_file) and as text (p.server_cert). A root has signed
+-- an intermediate CA, which has signed the servers. The root has signed the client itself.
 --
 --   ca            the root: ca_file, ca_pem (ca_cert too), ca_key; ca_dir holds it under its hash
 --   intermediate  intermediate_cert, intermediate_key
@@ -11,19 +11,19 @@
 --                 leaf and intermediate, server_leaf the leaf alone
 --   rsa           the same names, RSA 2048
 --   wrong_host    the same issuer, for elsewhere.example alone
---   expired       the names of server, over since 2020
+--   expired       the names of server, expired in 2020
 --   client        CN=client, by the root
---   other_ca      a root that signed none of these: other_ca_file, other_ca_pem; other_client is
---                 by it
+--   other_ca      a root that has signed none of these: other_ca_file, other_ca_pem; other_client
+--                 is signed by it
 --   encrypted_key server's key under the passphrase p.passphrase
 --   garbage       looks like PEM, and is not: garbage_file
 --   empty         an empty file: empty_file
 --   crl           the intermediate's CRL, which is empty: crl_file its path
 --   ocsp_der      a DER OCSP response "good" for server, by the intermediate; ocsp_file its path
 --
--- They lie in p.dir, which goes with the process; or, where TLSLIFE_PKI_DIR names a directory,
--- there: it is filled by the first process that finds it missing, used by the next ones, and
--- removed by whoever named it.
+-- The files are in p.dir, which is removed when the process ends. If TLSLIFE_PKI_DIR names a
+-- directory, they are there: the first process that finds it missing makes it, later ones use it,
+-- and whoever has set the variable removes it.
 
 local process = require "spec.support.process"
 
@@ -124,8 +124,9 @@ printf -- '-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTI
 : >empty.pem
 ]]
 
---- Makes all of it in a directory that must not be there yet: in another name first, so that
--- whoever sees it sees it whole. Two processes may meet; the loser uses the winner's.
+--- Makes all of it in a directory that must not exist yet. It is made under another name and then
+-- renamed, so that no process sees it half made. If another process is faster, its directory is
+-- used.
 local function make(dir)
     local draft = dir .. ".new." .. process.run_name()
     local script = process.spill(process.directory() .. "/pki.sh", SCRIPT)

@@ -10,7 +10,7 @@ local context = assert(tls.context {role = "server", certificate = certificate, 
 local listener = assert(tls.listen(mode == "deaf" and "0.0.0.0" or "127.0.0.1", 0,
     {backlog = mode == "deaf" and 1024 or 64}))
 
--- What a plain protocol says: first the greeting, then an answer to each line that has the pattern.
+-- The plain protocols: first a greeting, then an answer to each line that matches a pattern.
 local DIALOGUES <const> = {
     smtp = {"220 here ESMTP\r\n", {"^EHLO", "250-here\r\n250-SIZE\r\n250 STARTTLS\r\n"},
         {"^STARTTLS", "220 go on\r\n"}},
@@ -50,7 +50,7 @@ function modes.garbage(conn)
     end
 end
 
--- Says nothing wrong, but a byte at a time: of a record, and of a greeting.
+-- Sends what is right, but a byte at a time: a record, and a greeting.
 local function drip(conn, first, byte)
     local sent = conn:plain_write(first)
     while sent do
@@ -63,7 +63,7 @@ function modes.drip(conn) drip(conn, "\x16\x03\x03\x40\x00", "\x02") end
 
 function modes.smtp_drip(conn) drip(conn, "220-", "a") end
 
--- A ServerHello of TLS 1.2, and a Certificate message of 16 MiB.
+-- Sends a ServerHello of TLS 1.2, and a Certificate message of 16 MiB.
 function modes.certificates(conn)
     local hello = "\x03\x03" .. ("r"):rep(32) .. "\0\xc0\x2b\0\0\5\xff\1\0\1\0" -- RFC 5746
     local message = "\x02" .. (">s3"):pack(hello) .. "\x0b\xff\xff\xff" .. ("c"):rep(1 << 24)

@@ -1,34 +1,33 @@
---- Programs in the background, for specs: started, watched, stopped, and gone when the suite is
--- gone.
+--- Starts, watches and stops programs for specs. All of them end when the suite's process ends, in
+-- whatever way.
 --
--- Lua alone can neither kill nor wait. So one shell, the keeper, is started through a pipe: it
--- takes commands on its standard input, every program is a child of its own, and the end of that
--- input - which comes however this process dies, by os.exit or by SIGKILL - makes it kill them all
--- and remove the directory. It lives in a session of its own, so that what kills the suite's
--- process group does not kill it first. Each program runs under timeout(1) besides, which leads a
--- process group: workers die with their master.
+-- Lua alone can neither kill a process nor wait for one. So one shell, the keeper, is started
+-- through a pipe. It takes commands on its standard input, and every program is a child of it. When
+-- that input ends, as it does when this process ends by os.exit or by SIGKILL, the keeper kills all
+-- programs and removes the directory. It is in a session of its own, so that a signal to the
+-- suite's process group does not end it first. Each program runs under timeout(1), which leads a
+-- process group, so that workers are killed together with their parent.
 --
 --   local process = require "spec.support.process"
 --   local server = process.start {"openssl", "s_server", "-accept", port, timeout = 20,
 --       stdin = true}
---   server:wait_for_port(port)            -- raises with the output when it ends or time is up
+--   server:wait_for_port(port)            -- raises with the output if it ends, or time is up
 --   server:wait_for("ACCEPT (%d+)")       -- a Lua pattern in the output; returns its captures
 --   server:write "text"; server:finish_input()
 --   local code = server:wait(5)           -- exit status (128 + signal)
---   server:stop()                         -- kills and reaps; harmless when it has ended
+--   server:stop()                         -- kills it and waits for that; harmless if it has ended
 --   local code, output = process.run {"curl", url, timeout = 10}
 --   process.stop_all()                    -- for finally and after_each
 --
 -- Ports are looked up in /proc/net, so that waiting for one never costs the server a connection.
 
--- busted forgets modules between files of specs, and their state with them; the registry forgets
--- nothing.
+-- busted drops loaded modules, and thus their state, between files of specs. The registry keeps it.
 local REGISTERED = "tlslife.spec.support.process"
 local registry = debug.getregistry()
 if registry[REGISTERED] then return registry[REGISTERED] end
 
 local process = {
-    kept = {}, -- what other helpers make once per process, by name
+    kept = {}, -- for other helpers: what they make once in a process, by name
 }
 registry[REGISTERED] = process
 
@@ -45,7 +44,7 @@ local function quote(word)
 end
 process.quote = quote
 
---- The whole of a file, or nil.
+--- The content of a file, or nil.
 local function slurp(path)
     local file = io.open(path, "rb")
     if not file then return nil end
@@ -63,8 +62,8 @@ function process.spill(path, text)
     return path
 end
 
--- luasystem comes with busted. Without it, as in bench/, each sleep is a shell and a program, which
--- take some milliseconds of a processor.
+-- luasystem comes with busted. Without it, as in bench/, each sleep starts a shell and a program,
+-- which takes some milliseconds of processor time.
 local _, luasystem = pcall(require, "system")
 
 function process.sleep(seconds)
@@ -75,13 +74,14 @@ function process.sleep(seconds)
     end
 end
 
---- Seconds of uptime, with a hundredth's grain: os.time has none, os.clock counts our own CPU.
+--- Seconds of uptime, to a hundredth. os.time has whole seconds, and os.clock is processor time.
 local function now()
     return tonumber(slurp("/proc/uptime"):match "^%S+")
 end
 process.now = now
 
--- $1 is the directory. A program that is just being started has no pid yet: hence the rounds.
+-- $1 is the directory. It kills in several rounds, because a program that is just being started has
+-- no pid yet.
 local KEEPER = [[
 end_all() {
     left=
@@ -100,8 +100,8 @@ trap '
 ' EXIT
 ]]
 
---- Starts the keeper once. Its standard streams stay ours but for the input. The path has a space
--- in it, as a home may.
+--- Starts the keeper, once. It has our standard output and error. The directory's path has a space
+-- in it, so that quoting is tested.
 local function keep()
     if keeper then return end
     local pipe = assert(io.popen "mktemp -d \"${TMPDIR:-/tmp}/tlslife spec.XXXXXX\"")
@@ -112,10 +112,10 @@ local function keep()
     keeper:write(KEEPER)
 end
 
--- The files that called process.directory(), and what they got.
+-- The directory of each file that has called process.directory().
 local directories = {}
 
---- The file that has called the function that calls this.
+--- The path, without its end, of the file that has called the function that calls this one.
 local function caller()
     local level = 3
     while true do
@@ -125,9 +125,9 @@ local function caller()
     end
 end
 
---- A directory that the calling file has for itself: removed with all that is in it when the
--- process ends. Busted runs all files of specs in one process: in a directory of all, a name that
--- two of them choose would be one file, and the second would overwrite what the first still needs.
+--- The directory of the calling file, which is removed with its content when the process ends.
+-- Busted runs all files of specs in one process. If they shared a directory, two that choose the
+-- same name would overwrite each other's file.
 function process.directory()
     keep()
     local file = caller()
@@ -139,14 +139,14 @@ function process.directory()
     return directories[file]
 end
 
---- Letters and digits that no other run has at this time.
+--- Letters and digits by which this process's names differ from those of other runs.
 function process.run_name()
     keep()
     return directory:match "%w+$"
 end
 
---- Runs in the keeper: one program, its output in a file, its group's leader in "pid", its end in
--- "exit".
+--- The keeper's command to start one program. Its output goes to a file, the leader of its group is
+-- in the file "pid", and its exit status in the file "exit".
 local function launch(self, words, options)
     local input = options.stdin and "<\"$run/in\"" or "</dev/null"
     keeper:write("{ run=", quote(self.directory), "; env ", table.concat(options.environment, " "),
@@ -155,9 +155,9 @@ local function launch(self, words, options)
         "echo $? >\"$run/exit.new\"; mv \"$run/exit.new\" \"$run/exit\"; } 2>/dev/null &\n")
 end
 
---- Starts a program, in our directory: the words of its command, and by name
---    timeout      seconds until it is killed whatever happens (default 60)
---    stdin        true: write() and finish_input(); a string: that, then its end; nil: /dev/null
+--- Starts a program in our directory. The list has the words of its command; its fields are
+--    timeout      seconds until it is killed (default 60)
+--    stdin        true: for write() and finish_input(); a string: that is its input; nil: /dev/null
 --    environment  table of variables
 function process.start(command)
     keep()
@@ -174,7 +174,7 @@ function process.start(command)
     if type(command.stdin) == "string" then
         process.spill(self.directory .. "/in", command.stdin)
     elseif command.stdin then
-        -- Read and write: an open for writing alone would wait for the reader.
+        -- To open a FIFO for writing alone would wait for its reader.
         self.input = assert(io.open(self.directory .. "/in", "r+"))
         self.input:setvbuf "no"
     end
@@ -184,7 +184,7 @@ function process.start(command)
     return self
 end
 
---- Everything that the program has written so far, both streams.
+--- All that the program has written so far, to both streams.
 function Process:output()
     return slurp(self.directory .. "/out") or ""
 end
@@ -198,8 +198,8 @@ function Process:complain(what)
     error(("%s: %s; its output:\n%s"):format(self.name, what, self:output()), 0)
 end
 
--- Between two looks it sleeps, longer each time: what has not come soon comes late, and a look at
--- the kernel's list of sockets takes milliseconds of a processor that the program needs.
+-- The pauses between two looks grow, because a look at the kernel's list of sockets takes
+-- milliseconds of a processor, which the program needs, too.
 local FIRST_PAUSE <const>, LONGER <const>, LONGEST_PAUSE <const> = 0.005, 1.3, 0.1
 
 local function pauses()
@@ -210,11 +210,11 @@ local function pauses()
     end
 end
 
---- Calls test until it gives something. Raises when the program has ended or the time is up.
+--- Calls test until it returns something. Raises when the program has ended or the time is up.
 function Process:await(what, seconds, test)
     local deadline, pause = now() + (seconds or 10), pauses()
     while true do
-        local ended = self:exit_status() -- asked first: what it wrote before it ended still counts
+        local ended = self:exit_status() -- before test, which then sees all that it has written
         local found = table.pack(test())
         if found[1] then return table.unpack(found, 1, found.n) end
         if ended then self:complain(("ended with status %d before %s"):format(ended, what)) end
@@ -223,7 +223,7 @@ function Process:await(what, seconds, test)
     end
 end
 
---- Waits for a Lua pattern in the output; its captures.
+--- Waits for a Lua pattern in the output. Returns its captures.
 function Process:wait_for(pattern, seconds)
     return self:await(("%q"):format(pattern), seconds,
         function() return self:output():match(pattern) end)
@@ -233,7 +233,7 @@ function Process:wait_for_port(port, seconds)
     return self:await("port " .. port, seconds, function() return process.is_listening(port) end)
 end
 
---- Waits for the end; the exit status. Raises when it does not come in time.
+--- Waits for the end of the program. Returns the exit status. Raises if it does not end in time.
 function Process:wait(seconds)
     local deadline, pause = now() + (seconds or 10), pauses()
     while not self:exit_status() do
@@ -257,21 +257,21 @@ function Process:finish_input()
     self.input = nil
 end
 
---- Sends a signal to the program and all of its group.
+--- Sends a signal to the program and its process group.
 function Process:signal(name)
     local pid = self:await("pid", 5,
         function() return slurp(self.directory .. "/pid") end):match "%d+"
     keeper:write(("kill -s %s -- -%s %s 2>/dev/null\n"):format(name, pid, pid))
 end
 
---- Kills, waits until it is gone, and returns what it had written.
+--- Kills the program, waits until it has ended, and returns its output.
 function Process:stop()
     running[self] = nil
     if not self:exit_status() then
         pcall(self.signal, self, "KILL")
         self:await("end", 5, function() return self:exit_status() end)
     end
-    self:finish_input() -- not before: at its input's end a program may end in its own, orderly way
+    self:finish_input() -- after the kill, because a program may end by itself when its input ends
     return self:output()
 end
 
@@ -279,14 +279,15 @@ function process.stop_all()
     for one in pairs(running) do one:stop() end
 end
 
---- Runs a program to its end: exit status and output. With a time limit, as everything here.
+--- Runs a program to its end, within its timeout. Returns the exit status and the output.
 function process.run(command)
     local one = process.start(command)
     local status = one:wait((command.timeout or 60) + 5)
     return status, one:output()
 end
 
---- Whether a TCP socket listens on the port, on any address: such a line has no peer, and state 0A.
+--- Whether a TCP socket listens on the port, on any address. Its line in /proc/net has the state
+-- 0A.
 function process.is_listening(port)
     local line = (":%04X 0+:0000 0A"):format(port)
     for _, path in ipairs {"/proc/net/tcp", "/proc/net/tcp6"} do

@@ -1,11 +1,11 @@
---- This very program again, as a second process: `tlslife`, or the lua5.4 that runs the specs with
+--- The program that runs the specs, to be started as another process: `tlslife`, or a lua5.4 with
 -- the module in its path.
 
 local process = require "spec.support.process"
 
 local program = {}
 
---- Where it lies.
+--- Its path.
 program.path = (function()
     local pipe = assert(io.popen "exec readlink /proc/$PPID/exe")
     local path = assert(pipe:read "l")
@@ -16,10 +16,10 @@ end)()
 --- The system's interpreter of the same version: "lua5.4".
 program.stock = "lua" .. _VERSION:match "%d+%.%d+"
 
---- Whether it is ours: an interpreter with the module inside.
+--- Whether it is tlslife, which has the module inside.
 program.ours = program.path:match "[^/]+$" == "tlslife"
 
---- Whether AddressSanitizer is in it, which takes time, and keeps memory.
+--- Whether it is built with AddressSanitizer, which takes time, and keeps freed memory.
 function program.is_sanitized()
     return process.slurp "/proc/self/maps":match "libasan" ~= nil or
         process.slurp(program.path):find("__asan_init", 1, true) ~= nil
@@ -30,14 +30,14 @@ local function spill(chunk)
         chunk)
 end
 
---- Runs a Lua chunk with arguments to its end; exit status and output. It must not outlive twenty
--- seconds.
+--- Runs a Lua chunk with arguments in it, for two minutes at most. Returns the exit status and
+-- the output.
 function program.run(chunk, ...)
     return process.run {program.path, spill(chunk), timeout = 120, ...}
 end
 
---- The same in a stock lua5.4, which handles no signals; nil where it cannot load the module, as
--- with one that is sanitized.
+--- Does the same in a stock lua5.4, which handles no signals. Returns nil if that cannot load the
+-- module, as one that is built with a sanitizer.
 function program.run_stock(chunk, ...)
     local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
     local pipe = assert(io.popen "pwd -P")

@@ -1,12 +1,12 @@
---- A scene of the oracle, played by tlslife: see spec/c/oracle.h, whose words these are.
+--- A scene of the oracle on tlslife. spec/c/oracle.h defines the terms.
 --
--- A scene is a kind (protocol and way of resuming), a role, and two ends: the subject, which has
--- that role, and its peer. What its calls return is told in tokens, word for word as the oracle
--- tells what libssl's return; where tlslife raises instead, the token ends in "=raises".
+-- A scene has a kind (version and way of resuming), a role, and two connections: the subject, which
+-- has that role, and its peer. The results of its calls are written as tokens, exactly as the
+-- oracle writes those of libssl. Where tlslife raises instead, the token ends in "=raises".
 --
--- Nothing waits: every end is non-blocking, and one thread drives both. Everything is freed by hand
--- and in the oracle's order, since a collector that came earlier or later would judge a session at
--- another time.
+-- Nothing waits: all connections are non-blocking, and one thread drives both. Everything is freed
+-- by hand and in the oracle's order, because the end of a connection decides about its session, and
+-- the garbage collector would come at another time.
 
 local pki = require "spec.support.pki"
 local tls = require "tlslife"
@@ -16,7 +16,7 @@ Scene.__index = Scene
 
 local CAPACITY = 8192 -- bytes that the transport in memory holds, each way
 local BOTH = tls.SENT_SHUTDOWN | tls.RECEIVED_SHUTDOWN
--- a record of application data that no key opens
+-- A record of application data that no key decrypts.
 local GARBAGE = "\x17\x03\x03\x00\x20" .. ("\0"):rep(32)
 local OTHER = {client = "server", server = "client"}
 local KINDS = {
@@ -51,8 +51,8 @@ local function shared_context(role, kind)
     return shared[key]:up_ref()
 end
 
---- options: of the subject's context, beyond what the oracle's has; with any, even {}, the contexts
--- are this scene's own.
+--- Makes a scene. options are added to those of the subject's context. If they are given, even as
+-- {}, the scene has contexts of its own.
 function Scene.new(kind, role, options)
     local scene =
         setmetatable({kind = kind, role = role, line = {}, kept = {}, late = {}, ends = {}}, Scene)
@@ -74,7 +74,7 @@ end
 function Scene:subject() return self.ends[self.role] end
 function Scene:peer() return self.ends[OTHER[self.role]] end
 
---- A new one of the scene's context, without a transport.
+--- Makes a connection of the scene's context, without a transport.
 function Scene:connection(role)
     local conn = assert(self.contexts[role]:connection())
     conn:set_blocking(false)
@@ -82,7 +82,7 @@ function Scene:connection(role)
     return conn
 end
 
---- Frees it, its session judged good.
+--- Frees a connection so that its session stays good.
 function Scene.settle(conn)
     conn:set_shutdown(BOTH)
     conn:free()
@@ -108,14 +108,15 @@ function join.pair(scene)
     tls.pair(scene.ends.client, scene.ends.server, CAPACITY)
 end
 
---- Bytes that the scene moves by feed and drain: garbage can come in between.
+--- The scene moves the bytes by feed and drain, so that garbage can come in between.
 function join.fed(scene)
     scene.ends.client:set_memory(CAPACITY)
     scene.ends.server:set_memory(CAPACITY)
     scene.late = {}
 end
 
---- Both ends and the transport between them, no handshake: "pair", "fed", or "tcp".
+--- Makes both connections and joins them by a transport, "pair", "fed" or "tcp". Makes no
+-- handshake.
 function Scene:prepare(wire)
     self.wire = wire or "pair"
     self.ends.client = self:connection "client"
@@ -135,14 +136,13 @@ function Scene:prepare_tcp()
     self.ends.server:set_blocking(false)
 end
 
---- Both ends get a new transport in memory.
+--- Gives both connections a new transport in memory.
 function Scene:rejoin()
     self.wire = "pair"
     join.pair(self)
 end
 
---- What the other end sent is taken along to this one, as far as there is room; as bytes in a pair
--- would.
+--- With "fed": moves what the other connection has sent to this one, as far as there is room.
 function Scene:deliver(to)
     local from = (to == self.ends.client and self.ends.server) or
         (to == self.ends.server and self.ends.client)
@@ -151,26 +151,26 @@ function Scene:deliver(to)
     if bytes ~= "" then self.late[to] = bytes:sub(to:feed(bytes) + 1) end
 end
 
---- An end's stream ends, without close_notify.
+--- Ends the stream of a connection without close_notify.
 function Scene:leave(conn)
     assert(self.wire ~= "fed")
     conn:close_transport()
     if self.wire == "tcp" then self:nap() end
 end
 
---- What is no TLS arrives at it, behind what is under way.
+--- Delivers a record that cannot be decrypted to a connection, behind what is under way.
 function Scene:garble(conn)
     self:deliver(conn)
     assert(conn:feed(GARBAGE) == #GARBAGE)
 end
 
---- A hundredth of a second, in which a reset crosses the loopback.
+--- Waits for a hundredth of a second, in which a reset arrives over the loopback.
 function Scene:nap()
     self.napper = self.napper or assert(tls.listen("127.0.0.1", 0))
     self.napper:accept(self.contexts.server, 0.01)
 end
 
---- What the other end has written is there, when this has returned.
+--- Returns when what the other connection has written has arrived.
 function Scene:arrive()
     if self.wire == "tcp" then self:nap() end
 end
@@ -185,15 +185,15 @@ local function bit(value) return value and 1 or 0 end
 
 local WORDS = {closed = "zero_return", truncated = "ssl:unexpected_eof_while_reading"}
 
---- SSL_get_error's word, and the reason, for what was returned beside nil.
+--- The oracle's token for a failure: SSL_get_error's result, and the reason.
 local function word(message, err)
     if not err then return WORDS[message] or message end
     if err.code == "system" then return "syscall" end
     return "ssl:" .. (err.reason or "none"):gsub("%s", "_")
 end
 
---- Calls and tells. success: what the call's token says of what it returned; failure: the number
--- before a word.
+--- Calls a verb and writes its token. success maps the call's result to libssl's number, and
+-- failure is that number for a call that failed.
 function Scene:call(conn, verb, success, failure, ...)
     self:deliver(conn)
     local name = (conn == self:peer() and "p." or "s.") .. verb
@@ -213,7 +213,7 @@ function Scene:read(conn) self:call(conn, "read", {}, 0, 16384) end
 function Scene:write(conn, len) self:call(conn, "write", {}, 0, ("\0"):rep(len or 1)) end
 function Scene:handshake(conn) self:call(conn, "handshake", {}, -1) end
 
---- SSL_clear's token has no end's name.
+--- The token of clear does not say which connection was cleared.
 function Scene:clear(conn)
     local ok, result, message, err = pcall(conn.clear, conn)
     if not ok then
@@ -223,7 +223,7 @@ function Scene:clear(conn)
     self:say(result and "clear=1" or "clear=0/" .. word(message, err))
 end
 
---- A verb that libssl answers with 1 and that may raise here.
+--- Calls a verb that returns 1 in libssl and may raise here.
 function Scene:attempt(name, conn, verb, ...)
     local ok, raised = pcall(conn[verb], conn, ...)
     if not ok then self.raised = raised end
@@ -244,7 +244,7 @@ function Scene:reused(name, client, server)
     self:say("%s=%d/%d", name, bit(client:session_reused()), bit(server:session_reused()))
 end
 
---- Whether a fresh connection of the scene's contexts that offers the session resumes.
+--- Writes whether a new connection of the scene's contexts that offers the session resumes.
 function Scene:fresh(name, session)
     local client, server = self:connection "client", self:connection "server"
     tls.pair(client, server, CAPACITY)
@@ -270,7 +270,7 @@ local function goes_on(result, message)
     return result or message == "want_read" or message == "want_write"
 end
 
---- The handshake of both to its end; false: it failed.
+--- Makes the handshake of both. Returns false if it failed.
 function Scene:drive(client, server)
     for _ = 1, 200 do
         self:deliver(client)
@@ -302,7 +302,7 @@ function Scene:send_byte(from, to)
     error "a byte does not arrive"
 end
 
---- Sessions that have come to the client are kept, oldest first.
+--- Appends the sessions that have come to the client to self.kept, oldest first.
 function Scene:keep()
     for session in function() return self.ends.client:take_session() end do
         self.kept[#self.kept + 1] = session
@@ -310,19 +310,20 @@ function Scene:keep()
     return #self.kept
 end
 
---- A byte each way: in TLS 1.3 the client has its tickets then.
+--- Sends a byte each way. In TLS 1.3 the client has its tickets then.
 function Scene:exchange()
     self:send_byte(self.ends.server, self.ends.client)
     self:send_byte(self.ends.client, self.ends.server)
     self:keep()
 end
 
---- The session, or a copy where the subject serves: its fate is then the server's doing alone.
+--- The session to offer. If the subject is a server it is a copy, which the client's end does not
+-- change.
 function Scene:offered(session)
     return self.role == "server" and session:dup() or session
 end
 
---- Both ends, the handshake and a byte each way; holds the sessions.
+--- Makes both connections, the handshake and a byte each way, and holds the sessions.
 function Scene:meet(wire)
     self:prepare(wire)
     assert(self:drive(self.ends.client, self.ends.server))
@@ -332,13 +333,14 @@ function Scene:meet(wire)
     self.first = self:offered(assert(self.kept[1]))
 end
 
---- The subject's first step of a handshake, and told; where it serves, the peer's first.
+--- Makes the subject's first step of a handshake and writes its token. If the subject is a server,
+-- the peer's first step comes before.
 function Scene:begin()
     if self.role == "server" then self:handshake(self.ends.client) end
     self:handshake(self:subject())
 end
 
---- Lets both ends go in good order and makes two new ones.
+--- Frees both connections so that their sessions stay good, and makes two new ones.
 function Scene:prepare_again(wire)
     self:settle_all()
     self:prepare(wire)

@@ -1,13 +1,13 @@
---- A tls.serve in a process of its own, and clients for it.
+--- Starts tls.serve in another process, and makes clients for it.
 --
 --   local server = serving.start([[workers = 3, timeout = 5]])   -- options, beside those below
 --   local client = serving.connect(server)          -- a tlslife connection, blocking, 5 s
---   serving.ask(client, "hello")                    -- an echo; "!command" is one of those below
+--   serving.ask(client, "hello")                    -- an echo; "!command" calls one of those below
 --   serving.signal(server.pid, "sigterm"); server:wait(5)
 --   local raw = serving.raw(server.port)            -- bytes over TCP: write, read, close, reset
 --
--- The certificate lies in a directory of the server's own, server.home: server.pem and server.key
--- may be replaced.
+-- The certificate and its key are in server.home, a directory of the server's own. A spec may
+-- replace server.pem and server.key there.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -30,7 +30,7 @@ function commands.stats(_, server)
     for name, value in pairs(server:stats()) do words[#words + 1] = name .. "=" .. value end
     return table.concat(words, " ")
 end
--- the lines of these metrics that are not 0
+-- The lines of the metrics with these names whose value is not 0.
 function commands.metrics(_, server, line)
     local found = {}
     for sample in server:metrics():gmatch "[^\n]+" do
@@ -105,7 +105,7 @@ io.stdout:write(ok and "served\n" or "refused: " .. message .. "\n")
 os.exit(ok, true)
 ]]
 
---- Starts one. shell: what sh is to do before ("ulimit -n 40").
+--- Starts a server. shell is a command of sh that runs before it ("ulimit -n 40").
 function serving.launch(options, shell)
     local p = pki.get()
     -- this module is loaded again for each file of specs
@@ -124,7 +124,7 @@ function serving.launch(options, shell)
     return server
 end
 
---- The same, and waits until so many workers listen.
+--- Does the same, and waits until that number of workers listens.
 function serving.start(options, workers, shell)
     local server = serving.launch(options, shell)
     for _ = 1, workers or 1 do server.port = server:wait_for "listening on port (%d+)" end
@@ -137,7 +137,7 @@ function serving.signal(pid, name)
     assert(uv.kill(tonumber(pid), name))
 end
 
---- A signal, and the server's orderly end in time: its output.
+--- Sends a signal, and asserts that the server ends with status 0 in time. Returns its output.
 function serving.stop(server, name, seconds)
     serving.signal(server.pid, name or "sigterm")
     local status = server:wait(seconds or 8)
@@ -155,7 +155,8 @@ function serving.context(options)
     return made
 end
 
---- A connection, or nil and why. with: context, session, early (before the handshake).
+--- Makes a connection. Returns it, or nil and why. with has the fields context, session, early (the
+-- handshake is left to the caller).
 function serving.try(server, with)
     with = with or {}
     local conn = assert((with.context or serving.context()):connection())
@@ -177,14 +178,14 @@ function serving.connect(server, with)
     return conn
 end
 
---- Says something and reads an answer.
+--- Writes a text and reads the answer.
 function serving.ask(conn, text)
     local ok, why, err = conn:write(text)
     if not ok then return nil, why, err end
     return conn:read()
 end
 
---- The answer of a connection made for this one question.
+--- Does the same on a connection of its own.
 function serving.ask_once(server, text, with)
     local conn <close> = serving.connect(server, with)
     local answer = serving.ask(conn, text)
@@ -200,7 +201,7 @@ function serving.stats(server)
     return stats
 end
 
---- Reads to the end: how many bytes, and how it ended.
+--- Reads to the end. Returns how many bytes came, and how the stream ended.
 function serving.drain(conn)
     local bytes = 0
     while true do
@@ -210,7 +211,7 @@ function serving.drain(conn)
     end
 end
 
---- Open descriptors of a process.
+--- How many descriptors a process has open.
 function serving.descriptors(pid)
     local n, scan = 0, assert(uv.fs_scandir(("/proc/%d/fd"):format(pid)))
     while uv.fs_scandir_next(scan) do n = n + 1 end
@@ -268,7 +269,7 @@ function Raw:write(bytes)
     return done
 end
 
---- Gives what has come, or comes within a moment, to a function.
+--- Calls the function with the bytes that have come, or come within a moment.
 function Raw:pump(take)
     uv.run "nowait"
     if self.got == "" then
@@ -279,8 +280,8 @@ function Raw:pump(take)
     self.got = ""
 end
 
---- What has come when the peer has ended the stream, and how: "EOF", "ECONNRESET", nil (it has
--- not).
+--- Waits until the peer has ended the stream. Returns the bytes that have come, and "EOF" or
+-- "ECONNRESET"; nil: it has not ended.
 function Raw:finish()
     run_until(function() return self.over end)
     return self.got, self.over
@@ -291,7 +292,7 @@ function Raw:close()
     uv.run "nowait"
 end
 
---- RST instead of FIN.
+--- Closes the socket with RST instead of FIN.
 function Raw:reset()
     self.tcp:close_reset()
     uv.run "nowait"

@@ -1,9 +1,14 @@
---- What can come before or below TLS, for spec/transports_spec.lua: in the process of the specs,
--- and in one of its own (serve).
+--- Transports and protocols below TLS, for spec/transports_spec.lua. The server runs in the process
+-- of the specs, or in another one (serve).
 --
--- A row: name; address: what its server listens at; options: of the listener; client(conn, context)
--- and server(conn, context): what each does until TLS begins, and the connection that speaks it
--- then, if that is another one; check(conn): on the server, after the handshake.
+-- A row has these fields:
+--   name
+--   address                where the server listens
+--   options                of the listener
+--   client(conn, context)  what the client does until TLS begins; returns the connection that
+--                          speaks TLS if that is another one
+--   server(conn, context)  the same of the server
+--   check(conn)            assertions on the server, after the handshake
 
 local tls = require "tlslife"
 
@@ -111,7 +116,7 @@ end
 
 local count = 0
 
---- A listener, and where a client finds it.
+--- Makes a listener. Returns it and the address for clients.
 function transports.listen(row, directory)
     if row.address ~= "unix" then
         local listener = assert(tls.listen(row.address, nil, row.options))
@@ -131,7 +136,7 @@ local function read_block(conn)
     assert(table.concat(pieces) == BLOCK)
 end
 
---- The client's part.
+--- Runs the client.
 function transports.visit(row, context, address)
     local conn <close> = assert(context:connection())
     conn:set_hostname "localhost"
@@ -144,7 +149,7 @@ function transports.visit(row, context, address)
     if over ~= conn then assert(conn:close(SECONDS) == "done") end -- close_notify at each layer
 end
 
---- The server's part, for one client.
+--- Runs the server for one client.
 function transports.attend(row, context, listener)
     local conn <close> = assert(listener:accept(context, SECONDS))
     local over = row.server and row.server(conn, context) or conn
@@ -160,7 +165,7 @@ function transports.attend(row, context, listener)
     end
 end
 
---- A server in a process of its own, in blocking code, for one client.
+--- Runs the server for one client in another process, with blocking calls.
 function transports.serve(name, directory, certificate, key)
     local row
     for _, one in ipairs(all) do if one.name == name then row = one end end

@@ -1,6 +1,6 @@
--- timerwheel.lua: stands in for the module of this name, which copas 4 needs and Debian does not
--- have. As much of it as copas uses: new, set, cancel, count, step. A table that is gone through at
--- each step; copas.timeout alone uses it.
+-- timerwheel.lua: stands in for the module of this name, which copas 4 needs for copas.timeout and
+-- Debian does not have. It has what copas calls: new, set, cancel, count, step. The timers are a
+-- table, and each step looks at all of them.
 
 local Wheel = {}
 Wheel.__index = Wheel
