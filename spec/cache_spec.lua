@@ -56,8 +56,8 @@ local function only_functions(all)
     return {get = all.get, put = all.put, remove = all.remove, take = all.take}
 end
 
--- name, and a function that gives a store (nil: memory) and the options in which its cache differs.
-local HOMES = {
+-- Each place has a name, and a function that returns a store (nil: memory) and the cache's options.
+local PLACES = {
     {"memory", function() return nil, {} end},
     {"a shared file", function()
         return assert(tls.shared {path = slab_file(), size = 1 << 20}), {in_memory = false}
@@ -79,15 +79,15 @@ local HOMES = {
     end},
 }
 
-local function cache_at(home, options)
-    local store, all = home[2]()
+local function cache_at(place, options)
+    local store, all = place[2]()
     all.store = store
     all.keyring = store and tls.keyring {SECRET} or nil
     for name, value in pairs(options or {}) do all[name] = value end
     return assert(tls.cache(all))
 end
 
--- Runs a step in a coroutine that a loop of one line resumes: functions of a store may yield.
+-- Calls step in a coroutine, and resumes it until it ends, since functions of a store may yield.
 local function looped(step, ...)
     local thread = coroutine.create(step)
     local result = table.pack(coroutine.resume(thread, ...))
@@ -96,8 +96,9 @@ local function looped(step, ...)
     return table.unpack(result, 2, result.n)
 end
 
--- One connection from the first byte to the end; how: what ends it. Returns both ends' words, and
--- the session.
+-- Makes one connection and ends it: how is "drop" (freed without close_notify), "mark"
+-- (set_shutdown alone) or nil (closed on both sides). Returns conn:resumption() of the client and
+-- of the server, and the client's session.
 local function visit(client, server, session, how)
     local conn, peer = pair.join {client = client, server = server, session = session,
         setup = function(_, s)
@@ -124,12 +125,12 @@ local function visit(client, server, session, how)
     return words[1], words[2], taken
 end
 
-for _, home in ipairs(HOMES) do
+for _, place in ipairs(PLACES) do
     for _, version in ipairs(pair.VERSIONS) do
-        describe(("a cache in %s, %s,"):format(home[1], version), function()
+        describe(("a cache in %s, %s,"):format(place[1], version), function()
             local cache, client, server
             before_each(function()
-                cache = cache_at(home)
+                cache = cache_at(place)
                 client = pair.client {max_version = version}
                 server = pair.server {cache = cache, num_tickets = 1}
             end)
@@ -200,10 +201,11 @@ for _, home in ipairs(HOMES) do
         end)
     end
 
-    it("a newer session outlives an older connection that ends badly, in " .. home[1], function()
-        if home[1]:find "functions" then return end -- fleets play these, with what remove is given
-        if home[1] == "memory" then return end -- it knows the object
-        local cache = cache_at(home)
+    it("a newer session outlives an older connection that ends badly, in " .. place[1], function()
+        -- The fleets of spec/random test functions, whose remove is told which entry it may remove.
+        if place[1]:find "functions" then return end
+        if place[1] == "memory" then return end -- memory removes that very object
+        local cache = cache_at(place)
         local first, second = pair.server(), pair.server() -- each with ticket keys of its own
         local function join(server)
             return pair.join {client = pair.client {max_version = "TLSv1.2", cache = cache},
@@ -232,7 +234,7 @@ for _, home in ipairs(HOMES) do
         drive(last, last_peer)
         assert.is_true(last:session_reused())
         assert.equal(newer, last:session():id())
-        -- and the session itself goes where its own connection ends badly
+        -- The newer session is removed when its own connection ends badly.
         last:free()
         cache:flush(true)
         last, last_peer = join(second)
@@ -240,15 +242,15 @@ for _, home in ipairs(HOMES) do
         assert.is_false(last:session_reused())
     end)
 
-    it("early data is accepted once for a session in " .. home[1], function()
-        local cache = cache_at(home)
+    it("early data is accepted once for a session in " .. place[1], function()
+        local cache = cache_at(place)
         local client = pair.client {min_version = "TLSv1.3", max_early_data = 1000}
         local server = pair.server {cache = cache, max_early_data = 1000, num_tickets = 1}
         local _, _, session = looped(visit, client, server)
         assert.equal(1000, session:max_early_data())
         local bytes = session:export()
         local taken = 0
-        for _ = 1, 2 do -- the second is a replay
+        for attempt = 1, 2 do -- the second is a replay
             looped(function()
                 local conn, peer = pair.join {client = client,
                     server = server, session = client:import_session(bytes),
@@ -259,7 +261,7 @@ for _, home in ipairs(HOMES) do
                 while early and early ~= "" do early = peer:read_early() end
                 local c, s = pair.drive(conn, peer)
                 assert(c[1] and s[1], c[2] or s[2])
-                assert.equal(taken == 1 and _ == 1 and "accepted" or "rejected",
+                assert.equal(attempt == 1 and taken == 1 and "accepted" or "rejected",
                     conn:early_data_status())
                 pair.finish(conn, peer)
             end)
@@ -270,12 +272,12 @@ end
 
 it("sessions expire wherever they are kept", function()
     local all = {}
-    for _, home in ipairs(HOMES) do
+    for _, place in ipairs(PLACES) do
         for _, version in ipairs(pair.VERSIONS) do
             local client = pair.client {max_version = version}
-            local server = pair.server {cache = cache_at(home, {timeout = 1})}
+            local server = pair.server {cache = cache_at(place, {timeout = 1})}
             local _, _, session = looped(visit, client, server)
-            all[#all + 1] = {client, server, session, home[1] .. " " .. version}
+            all[#all + 1] = {client, server, session, place[1] .. " " .. version}
         end
     end
     os.execute "sleep 2.1"
@@ -432,7 +434,7 @@ end)
 describe("a cache", function()
     it("raises for wrong options, which the message names", function()
         expect.raises("keyring", tls.cache,
-            {store = functions(plain) and only_functions(functions(plain))})
+            {store = only_functions(functions(plain))})
         expect.raises("capacityy", tls.cache, {capacityy = 1})
         expect.raises("sessions_per_peer", tls.cache, {sessions_per_peer = 0})
         expect.raises("32", tls.keyring, {"short"})

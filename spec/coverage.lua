@@ -1,12 +1,16 @@
--- coverage.lua: judges what ./dev coverage has counted: lua5.4 spec/coverage.lua [--left]
+-- coverage.lua: prints the coverage of src/ and fails where it is too low. ./dev coverage runs it
+-- after gcovr has written build/coverage/counts.csv and missing.txt.
 --
--- It fails where lines or branches of src/ fall below their floor, where a function has lines that
--- nothing executes and spec/coverage_left.txt does not say why, and where that file names a
--- function that has no such lines any more. --left writes the functions that the file does not
--- name, as it wants them, with "?" for the reason.
+--   lua5.4 spec/coverage.lua [--left]
 --
--- gcovr has written build/coverage/counts.csv and missing.txt. Of branches only the number is
--- judged: half of those that are left are the failure of an allocation in a condition.
+-- spec/coverage_left.txt lists the functions with lines that nothing executes, each with the number
+-- of such lines and a reason. The program fails if
+--   the lines or branches that were executed are a smaller part than LINES_MIN, BRANCHES_MIN;
+--   a function has such lines, and the file does not list it, or with fewer lines;
+--   the file lists a function that has no such lines any more.
+-- --left prints entries for the functions that the file does not list, with "?" for the reason.
+--
+-- Branches that were not taken need no reason: half of them are the failure of an allocation.
 
 local COUNTS <const> = "build/coverage/counts.csv"
 local MISSING <const> = "build/coverage/missing.txt"
@@ -52,7 +56,7 @@ local function function_at(source, n)
     return "?"
 end
 
--- Adds the lines of ranges such as "54,57-58" to what is left of path, by function.
+-- Adds the lines of ranges, such as "54,57-58", to left, under the functions of path.
 local function add_ranges(left, path, ranges)
     local source = lines_of(path)
     for first, last in ranges:gmatch "(%d+)%-?(%d*)" do
@@ -75,8 +79,8 @@ local function what_is_left()
     return left
 end
 
--- The reasons are those that the head of the file defines, "# word: what it means". The word
--- "chance" is for lines that some runs execute.
+-- The head of the file defines the reasons: "# word: what it means". The word "chance" is for lines
+-- that some runs execute and others do not.
 local function what_has_a_reason()
     local known, given = {}, {}
     for line in io.lines(LEFT) do

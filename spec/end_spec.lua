@@ -13,7 +13,7 @@ local SENT, RECEIVED = tls.SENT_SHUTDOWN, tls.RECEIVED_SHUTDOWN
 
 -- --------------------------------------------------------------------------------- what close says
 
-local function say_goodbye(scene, from, to)
+local function send_close_notify(scene, from, to)
     from:shutdown()
     if scene.wire == "tcp" then scene:nap() end
     scene:deliver(to)
@@ -31,17 +31,17 @@ local STATES = {
     {"in the handshake", "unsent", "unsent", before = function(scene) scene:begin() end},
     {"when no close_notify has passed", "sent", "sent", function() end},
     {"after our close_notify", "sent", "sent",
-        function(scene) say_goodbye(scene, scene:subject(), scene:peer()) end},
+        function(scene) send_close_notify(scene, scene:subject(), scene:peer()) end},
     {"after the peer's close_notify", "done", "done",
-        function(scene) say_goodbye(scene, scene:peer(), scene:subject()) end},
+        function(scene) send_close_notify(scene, scene:peer(), scene:subject()) end},
     {"after both close_notifys", "done", "done", function(scene)
-        say_goodbye(scene, scene:peer(), scene:subject())
-        say_goodbye(scene, scene:subject(), scene:peer())
+        send_close_notify(scene, scene:peer(), scene:subject())
+        send_close_notify(scene, scene:subject(), scene:peer())
     end},
     {"after close_transport", "unsent", "unsent",
         function(scene) scene:subject():close_transport() end},
     {"after the peer's close_notify and close_transport", "unsent", "unsent", function(scene)
-        say_goodbye(scene, scene:peer(), scene:subject())
+        send_close_notify(scene, scene:peer(), scene:subject())
         scene:subject():close_transport()
     end},
     {"with quiet shutdown", "unsent", "unsent",
@@ -57,7 +57,7 @@ local STATES = {
     {"when both were set by hand", "unsent", "unsent",
         function(scene) scene:subject():set_shutdown(SENT | RECEIVED) end},
     {"after our close_notify, with the mask set back", "sent", "sent", function(scene)
-        say_goodbye(scene, scene:subject(), scene:peer())
+        send_close_notify(scene, scene:subject(), scene:peer())
         scene:subject():set_shutdown(0)
     end},
     {"while a write waits", "timeout", "unsent", fill},
@@ -70,7 +70,7 @@ local STATES = {
         expect.word("truncated", scene:subject():read())
     end},
     {"once cleared", "unsent", "unsent", function(scene)
-        say_goodbye(scene, scene:subject(), scene:peer())
+        send_close_notify(scene, scene:subject(), scene:peer())
         scene:subject():clear()
     end},
 }

@@ -137,7 +137,7 @@ local STATES = {
         visit(ends[1], true)
         visit(ends[2], true)
     end,
-    ["that said goodbye, or heard it"] = function(visit, version)
+    ["that sent close_notify, or received it"] = function(visit, version)
         local client, server = pair.connect(mutual(version))
         client:shutdown()
         server:read()

@@ -12,7 +12,7 @@ local KINDS = {"tls12_id", "tls12_ticket", "tls13_stateful", "tls13_stateless"}
 
 -- ---------------------------------------------------------------------------------------- the ends
 
-local function read_peers_goodbye(scene)
+local function read_close_notify(scene)
     scene:peer():shutdown()
     scene:deliver(scene:subject())
     expect.word("closed", scene:subject():read())
@@ -31,9 +31,9 @@ local ENDS = {
         scene:peer():shutdown()
         assert.equal("done", scene:subject():shutdown())
     end},
-    ["the peer's close_notify read, not"] = {read_peers_goodbye},
+    ["the peer's close_notify read, not"] = {read_close_notify},
     ["the peer's close_notify read, then"] = {function(scene)
-        read_peers_goodbye(scene)
+        read_close_notify(scene)
         scene:subject():shutdown()
     end},
     ["`shutdown()` on a full transport"] = {

@@ -552,7 +552,7 @@ for _, driver in ipairs(loops.drivers) do
 
     describe("TLS in TLS (" .. driver.name .. ")", function()
         for depth = 2, 3 do
-            it_runs(("says something through %d layers, and goodbye in each"):format(depth),
+            it_runs(("carries data through %d layers, and close_notify in each"):format(depth),
                 function()
                     local layers = connect(depth)
                     local top = layers[depth]

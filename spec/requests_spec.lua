@@ -13,8 +13,8 @@ end
 
 local ask, connect, stop = serving.ask, serving.connect, serving.stop
 
--- Answers a line, or a command of spec/support/serving.lua; "!bye" ends the connection. calls is
--- how often it was called for this connection.
+-- Echoes what it reads, or runs it as a command of spec/support/serving.lua if it begins with "!".
+-- "!bye" ends the connection, and "!calls" asks how often this function was called for it.
 local ON_REQUEST = [[handler = nil, on_request = function(conn, server)
     local line = conn:read(BYTES)
     if not line or line == "!bye" then return "anything but true" end
@@ -198,7 +198,7 @@ describe("a server with on_request that stops", function()
     end)
 end)
 
-it("on_request takes the place of a handler", function()
+it("tls.server refuses both a handler and on_request", function()
     local options = {address = "127.0.0.1:0", context = {}, handler = print, on_request = print}
     expect.raises("'handler' and 'on_request' exclude each other", tls.server, options)
 end)

@@ -325,7 +325,7 @@ describe("shutdown after a write to a peer that has left", function()
             assert.equal(failure.message, expect.fails("system", server:shutdown()).message)
         end)
 
-        it("says closed where the peer had said goodbye, and so does the write, " .. version,
+        it("returns closed after the peer's close_notify, and so does the write, " .. version,
             function()
                 local function left_by_its_peer()
                     local client, server = pair.connect {client = {max_version = version}}

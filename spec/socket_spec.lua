@@ -1,6 +1,7 @@
--- socket_spec.lua: tls.socket, a LuaSocket-shaped face of a connection. The same calls on a pair of
--- LuaSocket's own objects must have the same results. Then come libraries that were written for
--- LuaSocket and know nothing of TLS, unmodified: socket.http, socket.smtp, and Debian's lua-redis.
+-- socket_spec.lua: tls.socket, which gives a connection the methods of LuaSocket's TCP objects. The
+-- same calls on a pair of LuaSocket's own objects must have the same results. Then come unmodified
+-- libraries that were written for LuaSocket and know nothing of TLS: socket.http, socket.smtp, and
+-- Debian's lua-redis.
 
 local pki = require("spec.support.pki").get()
 local process = require "spec.support.process"
@@ -30,7 +31,7 @@ local function sockets()
     return near, far
 end
 
--- The faces of two connections of ours whose handshake is done.
+-- tls.socket of two connections whose handshake is done.
 local function faces()
     local client = client_context():connection()
     local listener = assert(tls.listen("127.0.0.1", 0))

@@ -1,10 +1,9 @@
 /*
- * sessions.h: what the tests of the cache share: a clock of their own, and numbered sessions that
- * are counted.
+ * sessions.h: sessions for the tests of the cache, and the clock that they live by.
  *
- * time() is defined here, for the library and for libssl, so a test sets the clock. Every session
- * has an ex_data whose free function counts. So a session that is freed too late or never is
- * noticed, and AddressSanitizer sees one that is freed too early.
+ * time() is defined here, for the library and for libssl, so that a test can set the clock. Each
+ * session has an ex_data whose free function counts it. So a test notices a session that is freed
+ * too late or never, and AddressSanitizer one that is freed too early.
  */
 #ifndef TLSLIFE_SPEC_SESSIONS_H
 #define TLSLIFE_SPEC_SESSIONS_H
@@ -60,7 +59,7 @@ static inline unsigned next_random(unsigned *state) {
     return *state >> 16;
 }
 
-/* An id whose every byte goes by n. */
+/* Makes an id from n: the last four bytes are n, the others look random and depend on it. */
 static inline void nth_id(unsigned n, unsigned char id[32]) {
     unsigned state = n * 2654435761u + 1;
     for (size_t i = 0; i < 28; i++) {
@@ -128,7 +127,10 @@ static inline SSL_SESSION *client_session(unsigned n, int version) {
     return make_session(id, sizeof id, version, 1000);
 }
 
-/* What is found for the peer, which is freed if it was given: for comparison only. */
+/*
+ * What the cache has for the peer. The reference is given up at once, so the pointer is good for
+ * comparison only.
+ */
 static inline SSL_SESSION *find(tlslife_cache *cache, unsigned peer, tlslife_outcome *why) {
     tlsl_cache_key key = peer_key(peer);
     *why = TLSLIFE_OUTCOME_NONE;

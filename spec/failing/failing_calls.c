@@ -1,6 +1,7 @@
 /*
- * failing_calls.c: the calls of the system that our own code makes. The linker has turned them into
- * those below (--wrap). One that is due fails as the plan says, or moves less than it is asked to.
+ * failing_calls.c: makes system calls of our own code fail. The linker puts the functions below in
+ * their place (--wrap). When fault_due says that this call is to fail, it sets the errno that the
+ * plan of fault.h names, or moves only one byte (FAULT_SHORT). All others reach the system.
  */
 #include "fault.h"
 
@@ -105,7 +106,7 @@ int fault_calls_len(void) {
 _Static_assert(sizeof fault_calls / sizeof *fault_calls == CALL_END - FAULT_CALLS, "one each");
 _Static_assert(CALL_END <= FAULT_KINDS, "counters for all");
 
-/* Whether this call fails: then errno is set. */
+/* Whether this call is to fail. If so, errno is set. */
 static bool fails(int kind) {
     if (!fault_due(kind, NULL, 0) || fault_how() == FAULT_SHORT) {
         return false;
@@ -114,7 +115,7 @@ static bool fails(int kind) {
     return true;
 }
 
-/* The length that is left of len: all, or where the call is to be short one byte. */
+/* Returns -1, with errno set, if the call is to fail. Sets *len to 1 if it is to be short. */
 static ssize_t shorten(int kind, size_t *len) {
     if (!fault_due(kind, NULL, 0)) {
         return 0;
@@ -138,7 +139,7 @@ WRAPPED(int, socket, int domain, int type, int protocol) {
     return fails(CALL_SOCKET) ? -1 : __real_socket(domain, type, protocol);
 }
 
-/* A call that was interrupted goes on by itself. */
+/* The system goes on to connect after EINTR, so the real call is made, too. */
 WRAPPED(int, connect, int fd, const struct sockaddr *address, socklen_t len) {
     if (!fails(CALL_CONNECT)) {
         return __real_connect(fd, address, len);
@@ -252,7 +253,7 @@ WRAPPED(int, fchmod, int fd, mode_t mode) {
 WRAPPED(int, fcntl, int fd, int command, ...) {
     va_list args;
     va_start(args, command);
-    void *argument = va_arg(args, void *); /* an int, too, comes in a register */
+    void *argument = va_arg(args, void *); /* an int argument is in the same register */
     va_end(args);
     return fails(CALL_FCNTL) ? -1 : __real_fcntl(fd, command, argument);
 }

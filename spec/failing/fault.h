@@ -1,6 +1,6 @@
 /*
- * fault.h: which call fails, and what is alive. fault.c, memory.c and calls.c share it with the
- * program failing.
+ * fault.h: which call fails, and which blocks of memory are allocated. failing_fault.c,
+ * failing_memory.c and failing_calls.c share it with the program of failing.c.
  */
 #ifndef TLSLIFE_SPEC_FAULT_H
 #define TLSLIFE_SPEC_FAULT_H
@@ -8,11 +8,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What can fail. The allocators come first, then the system's calls, in the order of calls.c. */
+/* What can fail: the allocators, then the system's calls in the order of failing_calls.c. */
 enum { FAULT_OURS, FAULT_OPENSSL, FAULT_LUA, FAULT_HIREDIS, FAULT_CALLS };
 #define FAULT_KINDS 64
 
-/* How often. Lua collects its garbage after a failure and tries again, which TWICE lets fail. */
+/*
+ * How often: once, twice, or from then on. Lua collects its garbage after a failed allocation and
+ * tries again, and TWICE lets that fail, too.
+ */
 typedef enum fault_mode { FAULT_ONCE, FAULT_TWICE, FAULT_ON } fault_mode;
 
 #define FAULT_SHORT (-1) /* the call moves one byte, or does not do all */
@@ -22,7 +25,7 @@ typedef struct fault_plan {
     long nth; /* from 1 on; 0: nothing fails */
     fault_mode mode;
     int how;     /* errno, or FAULT_SHORT */
-    bool passes; /* the caller is to go on as if nothing had been */
+    bool passes; /* the caller must go on as if nothing had failed */
 } fault_plan;
 
 #define FAULT_DEPTH 24
@@ -32,7 +35,7 @@ typedef struct fault_stack {
     int len;
 } fault_stack;
 
-/* Counting begins at 0; the plan's call fails until fault_disarm. */
+/* Sets all counts to 0. From now on until fault_disarm the call that the plan names fails. */
 void fault_arm(const fault_plan *plan);
 void fault_disarm(void);
 bool fault_is_armed(void);
@@ -41,14 +44,14 @@ bool fault_is_armed(void);
 void fault_mark(unsigned (*marks)[FAULT_MARKS]);
 /* Counts one call, and says whether it fails. file and line are OpenSSL's, or NULL. */
 bool fault_due(int kind, const char *file, int line);
-int fault_how(void);            /* of the plan */
-long fault_count(int kind);     /* calls of a kind since fault_arm */
-long fault_delivered(void);     /* of them failed */
-/* Where the first failure was: OpenSSL's file and line, or NULL; and the stack. */
+int fault_how(void);            /* the plan's how */
+long fault_count(int kind);     /* how many calls of a kind there were since fault_arm */
+long fault_delivered(void);     /* how many calls have failed since then */
+/* Where the first call has failed: OpenSSL's file and line, or NULL; and the stack. */
 const char *fault_site(int *out_line);
 const fault_stack *fault_site_stack(void);
 
-/* -- memory.c */
+/* -- failing_memory.c */
 
 typedef struct fault_block {
     void *at;
@@ -61,17 +64,18 @@ typedef struct fault_block {
     int next;
 } fault_block;
 
-bool memory_take_over(void); /* OpenSSL's and hiredis' allocators become ours; before all others */
+/* Replaces the allocators of OpenSSL and hiredis. To be called before anything is allocated. */
+bool memory_take_over(void);
 void *memory_of_lua(void *ud, void *block, size_t old_size, size_t new_size);
-long memory_alive(int kind); /* blocks */
+long memory_alive(int kind); /* how many blocks of this kind are allocated */
 long memory_mappings(void);
-/* Blocks are marked with a round, and where traced with the stack that made them. */
+/* Begins a round. Blocks are marked with it and, if traced, with the stack that has made them. */
 void memory_begin_round(bool traced);
-/* Calls visit with each block of this round that is alive. */
+/* Calls visit with each block of this round that is still allocated. */
 void memory_visit(void (*visit)(const fault_block *block, void *context), void *context);
-void memory_mapped(int by); /* from calls.c */
+void memory_mapped(int by); /* adds to the number of mappings */
 
-/* -- calls.c */
+/* -- failing_calls.c */
 
 typedef struct fault_call {
     const char *name;

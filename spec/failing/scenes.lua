@@ -4,8 +4,9 @@
 -- then it must succeed, and also what may be missed before must come (strict). finish(things),
 -- where there is one, comes last. kinds, where it is there, names all that fails in the scene.
 --
--- What the world did is raised as a table {message, code}. What must never happen, whatever fails,
--- is raised as text that begins with WRONG: bytes that change, two ends that wait for each other.
+-- A failure that a call has returned is raised as a table {message, code}. What must never happen,
+-- whatever fails, is raised as text that begins with WRONG: bytes that change, two ends that wait
+-- for each other.
 
 local host = ...
 local tls = require "tlslife"
