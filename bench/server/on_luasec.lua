@@ -15,7 +15,7 @@ local context = assert(ssl.newcontext {
 
 local yield <const> = coroutine.yield
 
--- Waits until `call`, a method of LuaSec, does not ask to: all of its results.
+-- Waits for what a method of LuaSec has asked for. Returns false if it has failed instead.
 local function wait(stream, why)
     if why == "wantread" or why == "timeout" then
         yield()

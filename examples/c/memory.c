@@ -1,7 +1,7 @@
 /*
- * memory.c: libtlslife without Lua. A client and a server of one process, joined in memory:
- * handshake, an exchange, close_notify both ways. Usage: memory cert.pem key.pem (the certificate
- * is for "localhost")
+ * memory.c: uses libtlslife without Lua. A client and a server in one process are joined in memory.
+ * They make a handshake, exchange five bytes, and send close_notify both ways.
+ * Usage: memory cert.pem key.pem (the certificate is for "localhost")
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +21,9 @@ static tlslife_conn *connection(tlslife_context *context) {
     if (conn == NULL) {
         check(TLSLIFE_ERROR, "conn_new", &err);
     }
-    tlslife_conn_set_blocking(conn,
-                              false); /* nobody could wait for the other end: it is ours too */
-    tlslife_context_free(context);    /* the connection has a reference of its own */
+    /* A call that waited for the other end would wait for ever: that end is ours, too. */
+    tlslife_conn_set_blocking(conn, false);
+    tlslife_context_free(context); /* the connection has a reference of its own */
     return conn;
 }
 
