@@ -527,7 +527,8 @@ static tlslife_status load_once(const tlsl_source *source, int wanted, const cha
     findings found = {.passphrase = passphrase, .wanted = wanted, .pem = is_pem(source)};
     *out = (tlsl_objects){.certificates = sk_X509_new_null(), .crls = sk_X509_CRL_new_null()};
     if (source->len > TLSL_SOURCE_MAX) {
-        return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s has more than 16 MiB", source->name);
+        return tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s has more than 16 MiB, the most that is read",
+                         source->name);
     }
     if (out->certificates == NULL || out->crls == NULL || !load(source, out, &found)) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for %s", source->name);

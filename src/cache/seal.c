@@ -234,7 +234,7 @@ tlslife_status tlslife_keyring_add(tlslife_keyring *keyring, const unsigned char
     pthread_mutex_unlock(&keyring->lock);
     OPENSSL_cleanse(&key, sizeof key);
     return full ? tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                            "a keyring holds %d keys: rotate brings a new one and drops the oldest",
+                            "a keyring holds at most %d keys: rotate adds one and drops the oldest",
                             KEYS_MAX)
                 : TLSLIFE_OK;
 }

@@ -152,16 +152,17 @@ static void settle(block *one) {
 static tlslife_status map(int fd, group *out, tlslife_error *err) {
     struct stat about;
     if (fstat(fd, &about) != 0) {
-        return tlsl_fail_system(err, errno, "cannot look at the memory of metrics");
+        return tlsl_fail_system(err, errno, "cannot examine the memory that metrics are shared in");
     }
     size_t len = about.st_size < 0 ? 0 : (size_t)about.st_size;
     if (len == 0 || len % sizeof(block) != 0 || len / sizeof(block) > SLOTS_MAX ||
         groups_len == GROUPS_MAX) {
-        return tlsl_fail(err, TLSLIFE_ERR_INPUT, "descriptor %d is no memory of metrics", fd);
+        return tlsl_fail(err, TLSLIFE_ERR_INPUT,
+                         "descriptor %d is not one of tlslife_metrics_share", fd);
     }
     void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) {
-        return tlsl_fail_system(err, errno, "cannot map the memory of metrics");
+        return tlsl_fail_system(err, errno, "cannot map the memory that metrics are shared in");
     }
     *out = (group){(unsigned)(len / sizeof(block)), memory};
     return TLSLIFE_OK;
@@ -243,7 +244,7 @@ tlslife_status tlslife_metrics_share(unsigned workers, int *out_fd, tlslife_erro
  */
 static tlslife_status join(int fd, unsigned worker, tlslife_error *err) {
     if (joined) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "this process is a worker already, for metrics");
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "this process counts as a worker already");
     }
     group made = {0, NULL};
     if (map(fd, &made, err) != TLSLIFE_OK) {
@@ -252,8 +253,8 @@ static tlslife_status join(int fd, unsigned worker, tlslife_error *err) {
     if (worker < 1 || worker >= made.len) {
         (void)munmap(made.blocks, made.len * sizeof(block));
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "the memory of metrics is for workers 1 to %u, not %u", made.len - 1,
-                         worker);
+                         "metrics are shared by workers 1 to %u, and there is no worker %u",
+                         made.len - 1, worker);
     }
     uint64_t before[TLSL_NUMBERS] = {0};
     if (own() == &alone) {
