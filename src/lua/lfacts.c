@@ -73,16 +73,21 @@ static int conn_offered_ciphers(lua_State *L) {
     return 1;
 }
 
-static int conn_ca_names(lua_State *L) {
-    tlb_copy_without_gc(L, tlb_ca_names, tlb_getter(L));
+/* Pushes the list that copy makes; nil if it is empty. */
+static int push_list(lua_State *L, tlb_copier copy) {
+    tlb_copy_without_gc(L, copy, tlb_getter(L));
     if (lua_rawlen(L, -1) == 0) {
         lua_pushnil(L);
     }
     return 1;
 }
 
-/* Pushes what a getter says of a handshake that is done; else nil. */
-static int push_truth(lua_State *L, bool (*get)(const tlslife_conn *conn)) {
+static int conn_ca_names(lua_State *L) {
+    return push_list(L, tlb_ca_names);
+}
+
+/* Pushes what a getter says of a handshake that is done; nil if it is not. */
+static int push_boolean(lua_State *L, bool (*get)(const tlslife_conn *conn)) {
     const tlslife_conn *conn = tlb_getter(L);
     if (tlslife_conn_version(conn)) {
         lua_pushboolean(L, get(conn));
@@ -93,15 +98,15 @@ static int push_truth(lua_State *L, bool (*get)(const tlslife_conn *conn)) {
 }
 
 static int conn_extended_master_secret(lua_State *L) {
-    return push_truth(L, tlslife_conn_extended_master_secret);
+    return push_boolean(L, tlslife_conn_extended_master_secret);
 }
 
 static int conn_hello_retry(lua_State *L) {
-    return push_truth(L, tlslife_conn_hello_retry);
+    return push_boolean(L, tlslife_conn_hello_retry);
 }
 
 static int conn_secure_renegotiation(lua_State *L) {
-    return push_truth(L, tlslife_conn_secure_renegotiation);
+    return push_boolean(L, tlslife_conn_secure_renegotiation);
 }
 
 static int conn_num_renegotiations(lua_State *L) {
@@ -140,14 +145,6 @@ static int conn_verify_result(lua_State *L) {
     lua_pushstring(L, tlslife_verify_result_text(result));
     lua_pushinteger(L, result);
     return 2;
-}
-
-static int push_list(lua_State *L, tlb_copier copy) {
-    tlb_copy_without_gc(L, copy, tlb_getter(L));
-    if (lua_rawlen(L, -1) == 0) {
-        lua_pushnil(L);
-    }
-    return 1;
 }
 
 static int conn_peer_certificates(lua_State *L) {
