@@ -1,6 +1,6 @@
--- A server whose sessions live in a table of Lua functions. They may yield, here to a loop of four
--- lines, while the handshake that asked waits and every other goes on. What they keep is sealed.
--- All in memory.
+-- A server whose cache keeps its sessions by functions of this script. The functions may yield,
+-- here to a loop of four lines. Then the handshake that asked waits, and the others go on. What
+-- they keep is sealed. Client and server are in this process, joined in memory.
 -- Usage: tlslife cache_lua.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 

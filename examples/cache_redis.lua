@@ -1,5 +1,5 @@
--- A server whose sessions live in Redis (or Valkey), so that any machine behind the same name
--- resumes them. If Redis is slow or gone, clients make full handshakes and never notice.
+-- A server that keeps its sessions in Redis (or Valkey), so that each machine behind the same name
+-- resumes them. If Redis is slow or down, clients make full handshakes, and nothing else happens.
 -- Usage: tlslife cache_redis.lua [port] [redis port] (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 

@@ -1,6 +1,7 @@
--- A client that resumes after a restart: its cache goes to a file, sealed. Run it twice.
--- Usage: tlslife cache_restart.lua [port] [file] (cert.pem in this directory; the secret in
--- TLSLIFE_SECRET)
+-- A client that resumes after a restart, because it writes its cache to a file, sealed. Run it
+-- twice.
+-- Usage: tlslife cache_restart.lua [port] [file] (cert.pem in this directory; the secret in the
+-- environment variable TLSLIFE_SECRET)
 local tls = require "tlslife"
 
 local path = arg[2] or "sessions.sealed"
@@ -16,8 +17,8 @@ if file then
     file:close()
 end
 
--- With a cache nothing else is to be done: the connection offers what fits its peer, and tells what
--- came of it.
+-- The connection offers the session that the cache has for its peer, and conn:resumption() says
+-- whether the server has resumed it.
 local conn <close> = assert(context:connection())
 assert(conn:dial("localhost", arg[1] or 8443))
 assert(conn:connect())

@@ -1,6 +1,6 @@
--- Questions of a handshake, answered by Lua functions that may yield. on_hello chooses a context by
--- server name, and waits for a "database" while the client goes on; on_verify has the last word on
--- the peer. All in memory.
+-- Answers the questions of a handshake by Lua functions, which may yield. on_hello chooses a
+-- context by server name, and waits for a "database" while the client goes on. on_verify decides
+-- whether the peer is acceptable. Client and server are in this process, joined in memory.
 -- Usage: tlslife hooks.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
@@ -14,7 +14,7 @@ local tenants = { localhost = server { alpn = { "h2" } } }
 local front = server {
     on_hello = function(_, hello)
         print("on_hello", hello.server_name, table.concat(hello.alpn, " "))
-        -- to any scheduler: nothing of OpenSSL is on the stack
+        -- It may yield to any scheduler, since nothing of OpenSSL is on the stack.
         coroutine.yield "asking the database"
         local tenant = tenants[hello.server_name]
         if tenant then
@@ -32,8 +32,8 @@ local client = assert(tls.context {
     end,
 })
 
---- A coroutine that makes a handshake call until it no longer has to wait, and prints what came of
--- it.
+--- Makes a coroutine that calls the handshake until it no longer has to wait, and prints the
+-- result.
 local function handshake(name, conn)
     conn:set_blocking(false)
     return coroutine.create(function()

@@ -1,6 +1,6 @@
--- A proxy for CONNECT that is itself spoken to over TLS: curl --proxy https://… The bytes of a
--- tunnel are TLS of somebody else, so the client's connection is TLS in TLS. Needs luv (Debian:
--- lua-luv), cert.pem and key.pem. It tunnels to the machine itself alone.
+-- An HTTPS proxy: clients speak TLS to it, and send CONNECT (curl --proxy https://…). A tunnel
+-- mostly carries TLS again, so that the client's connection is TLS in TLS. The proxy connects to
+-- this machine alone. Needs luv (Debian: lua-luv), cert.pem and key.pem.
 -- Usage: tlslife https_proxy.lua [address]
 local tls = require "tlslife"
 
@@ -41,7 +41,7 @@ local function handle(conn)
     conn:write "HTTP/1.1 200 OK\r\n\r\n"
     coroutine.wrap(function()
         pump(conn.read, conn, peer.plain_write, peer)
-        peer:close_transport() -- ends the other way, too
+        peer:close_transport() -- which ends the other direction, too
     end)()
     pump(peer.plain_read, peer, conn.write, conn)
     conn:cancel()

@@ -4,8 +4,8 @@
 local socket = require "socket"
 local tls = require "tlslife"
 
--- The loop. By coroutine: what it waits for, {fd, mode, deadline}; without fd it goes on in the
--- next round.
+-- The loop. waiting has for each coroutine what it waits for: {fd =, mode =, deadline =}. One
+-- without fd goes on in the next round.
 local waiting = {}
 
 local function spawn(main)
@@ -22,7 +22,7 @@ local function select_sockets()
     local sockets, read, write, deadline = {}, {}, {}, math.huge
     for _, wait in pairs(waiting) do
         deadline = math.min(deadline, wait.deadline)
-        if wait.fd then -- one object a descriptor, whoever waits for it: LuaSocket wants it so
+        if wait.fd then -- LuaSocket's select takes one object for each descriptor
             local one = sockets[wait.fd] or {getfd = function() return wait.fd end}
             sockets[wait.fd] = one
             if wait.mode:find "r" then read[#read + 1] = one end
@@ -54,7 +54,7 @@ local function run()
     end
 end
 
--- What tlslife has to know of it. Every coroutine of this program is the loop's.
+-- The adapter. Every coroutine of this program belongs to the loop.
 tls.loop {
     name = "own",
     running = function() return select(2, coroutine.running()) == false end,
@@ -64,7 +64,7 @@ tls.loop {
         return coroutine.yield()
     end,
     wake = function(co)
-        -- the descriptor may be closed next
+        -- The descriptor may be closed next, so it is not selected any more.
         if waiting[co] then waiting[co] = {woken = true, deadline = 0} end
     end,
 }

@@ -1,5 +1,6 @@
--- Many connections at once in one thread, over TCP, with a poll loop by hand: each connection is a
--- coroutine that yields what it waits for. Needs luv (Debian: lua-luv), for its uv_poll only.
+-- Many connections at once in one thread, over TCP, without an adapter: each connection has a
+-- coroutine that yields what it waits for, and the program polls. Needs luv (Debian: lua-luv), for
+-- its uv_poll only.
 -- Usage: tlslife nonblocking.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 local uv = require "luv"
@@ -62,7 +63,7 @@ end
 for _ = 1, 10 do
     local conn = assert(client:connection())
     conn:set_hostname "localhost"
-    -- still blocking: the poll loop needs a descriptor to begin with
+    -- The connection still blocks here, because the loop needs a descriptor to poll.
     assert(conn:dial("127.0.0.1", listener:port()))
     spawn(assert(listener:accept(server)), echo)
     spawn(conn, say_hello)

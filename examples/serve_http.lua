@@ -12,7 +12,7 @@ local REASONS <const> = {
     [413] = "Content Too Large", [425] = "Too Early", [431] = "Request Header Fields Too Large",
 }
 
---- The program itself: a request's status and body.
+--- Answers a request: returns the status and the body.
 local function answer(method, path, body)
     if method == "GET" or method == "HEAD" then return 200, path .. "\n" end
     if method == "POST" or method == "PUT" then return 200, body end
@@ -30,7 +30,7 @@ local function refuse(conn, status)
     respond(conn, nil, status, REASONS[status] .. "\n", true)
 end
 
---- Reads on until the head is there: what has come, and where the head ends. Or nil.
+--- Reads a head. Returns what has come and where the head ends, or nil.
 local function read_head(conn, came)
     local _, stop = find(came, "\r\n\r\n", 1, true)
     while not stop and #came <= HEAD_MAX do
@@ -44,8 +44,8 @@ local function read_head(conn, came)
     return came, stop
 end
 
---- The length of the body that follows, or nil and a status. Two lengths are how requests are
--- smuggled.
+--- Returns the length of the body, or nil and the status of a refusal. Two lengths are refused,
+-- because requests are smuggled that way.
 local function body_length(headers)
     if find(headers, "\r\ntransfer-encoding:", 1, true) then return nil, 411 end
     local _, stop = find(headers, "\r\ncontent-length:", 1, true)

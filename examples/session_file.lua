@@ -1,6 +1,6 @@
 -- Keeps a session in a file, so that the next run of this script resumes it.
--- The file holds the session's secret: who can read it can read the traffic. Keep it where only
--- you can enter.
+-- The file holds the session's secret. Who can read it can decrypt the traffic, so keep it in a
+-- directory that is yours alone.
 -- Usage: tlslife session_file.lua [port] [file] (cert.pem in this directory)
 local tls = require "tlslife"
 
@@ -19,7 +19,7 @@ assert(conn:dial("localhost", arg[1] or 8443))
 assert(conn:connect())
 assert(conn:write "hello")
 print(assert(conn:read()), conn:session_reused() and "resumed" or "new session")
-assert(conn:shutdown()) -- without this the session would be bad: not resumable
+assert(conn:shutdown()) -- without it the session would not be resumable
 
 -- In TLS 1.3 the tickets came with the answer, and conn:session() is the newest of them.
 local out <close> = assert(io.open(path, "wb"))

@@ -1,5 +1,5 @@
--- Two machines that share a secret and nothing else resume each other's sessions: the keys of their
--- tickets are derived from the secret and the hour. Here both are in one process, in memory.
+-- Two servers that share only a secret resume each other's sessions, because each derives the keys
+-- of its tickets from the secret and the time. Here both are in one process, in memory.
 -- Usage: tlslife tickets_by_secret.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
@@ -18,7 +18,7 @@ for _, server in ipairs { machine(), machine() } do
     local a, b = assert(client:connection()), assert(server:connection())
     assert(a:set_hostname "localhost")
     tls.pair(a, b)
-    repeat -- in memory nobody can wait for the other: they take turns
+    repeat -- in memory neither end can wait for the other, so they take turns
         local done, why = a:connect()
         assert(done or why == "want_read", why)
         local accepted, refused = b:accept()

@@ -1,12 +1,12 @@
--- TLS over any carrier: the program moves the bytes itself, with drain and feed. Here the carrier
--- is a table.
+-- TLS over a transport of the program's own: the program moves the bytes, by drain and feed. Here
+-- it moves them from one connection to the other.
 -- Usage: tlslife transport.lua (cert.pem and key.pem in this directory)
 local tls = require "tlslife"
 
 local function connection(options)
     local conn = assert(assert(tls.context(options)):connection())
     conn:set_memory()
-    conn:set_blocking(false) -- nobody could wait for a carrier that only we can move
+    conn:set_blocking(false) -- a call that waited would wait for bytes that this program must move
     return conn
 end
 
@@ -16,7 +16,7 @@ client:set_hostname "localhost"
 
 local carried = 0 -- bytes, both ways
 
---- Carries what one side has for the other.
+--- Moves the bytes that one side has for the other.
 local function carry(from, to)
     local bytes, i = from:drain(), 1
     while i <= #bytes do
@@ -25,8 +25,7 @@ local function carry(from, to)
     carried = carried + #bytes
 end
 
---- Calls a method again and again, and carries bytes between the calls, until it no longer wants to
--- read or write.
+--- Calls a method until it no longer wants to read or write, and moves bytes between the calls.
 local function drive(conn, method, ...)
     while true do
         local result, why, err = conn[method](conn, ...)

@@ -1,14 +1,13 @@
 /*
- * event_host.c: a C program with an event loop (libuv) and a Lua script that serves its
- * connections.
+ * event_host.c: a C program with an event loop (libuv), whose connections a Lua script serves.
  *
- * C owns the loop, the context, the cache and the listener. For each connection it drives the
- * handshake, then hands the connection to a coroutine of the script. There conn:read() and
- * conn:write() look as if they waited; in truth the coroutine yields into our loop: see "the loop,
- * for Lua". What the script returns C takes back and closes.
+ * C owns the loop, the context, the cache and the listener. For each connection it makes the
+ * handshake, then passes the connection to a coroutine of the script. Where conn:read() or
+ * conn:write() would wait there, the coroutine yields into our loop (see "the loop, for Lua"). When
+ * the coroutine ends, C closes the connection.
  *
- * A connection is a job of three phases: SHAKING, TALKING (the script's), CLOSING. Whatever a phase
- * waits for ends in step(): the descriptor is ready, or the time is over.
+ * A connection is a job with three phases: SHAKING, TALKING (the script runs) and CLOSING. In each
+ * phase step() is called when the descriptor is ready, or the time is over.
  *
  * Usage: event_host cert.pem key.pem script.lua [port]     (SIGINT or SIGTERM stops it)
  */
@@ -75,7 +74,7 @@ static void free_handle(uv_handle_t *handle) {
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events) {
-    (void)status; /* an error of the descriptor: the call that is tried again will say it */
+    (void)status; /* the call that is made next reports an error of the descriptor */
     (void)events;
     step(poll->data, true);
 }
@@ -95,7 +94,7 @@ static void unwatch(job *self) {
     }
 }
 
-/* From now on step() is called when the descriptor is ready. */
+/* Has step() called when the descriptor is ready. */
 static bool watch(job *self, int fd, int events) {
     uv_poll_t *poll = allocate(sizeof *poll);
     int problem = uv_poll_init(&host.loop, poll, fd);
@@ -110,7 +109,7 @@ static bool watch(job *self, int fd, int events) {
     return uv_poll_start(poll, events, on_ready) == 0;
 }
 
-/* The same for what a call of libtlslife wants. */
+/* Does the same for what a call of libtlslife wants. */
 static bool watch_for(job *self, tlslife_status want) {
     bool writing;
     int timeout_ms; /* an external store has one, but this program has no store */
@@ -131,8 +130,8 @@ static void on_timer_closed(uv_handle_t *timer) {
 static void on_connection(uv_poll_t *poll, int status, int events);
 
 /*
- * The script may hold the connection still: what it gets from it now is an error, not a descriptor
- * of another's.
+ * The script may still have the connection. The transport is closed, so that its calls fail, and
+ * use no descriptor that another file has by now.
  */
 static void end_job(job *self) {
     unwatch(self);
@@ -161,7 +160,7 @@ static void finish(job *self, bool ready) {
     }
 }
 
-/* Our close_notify, and a second for the peer's. */
+/* Sends our close_notify, and waits a second for the peer's. */
 static void begin_closing(job *self) {
     self->phase = CLOSING;
     tlslife_conn_set_blocking(self->conn, false);
@@ -177,8 +176,8 @@ static void print_traceback(lua_State *coroutine) {
 }
 
 /*
- * Lets the script go on. When it ends the connection is ours again. A script that failed may have
- * left an answer half written: no close_notify tells the peer that it was all.
+ * Resumes the script. When it ends the connection is ours again. A script that failed may have left
+ * an answer half written, so the peer gets no close_notify then.
  */
 static void resume(job *self, int arguments) {
     int results;
@@ -203,8 +202,8 @@ static void resume(job *self, int arguments) {
 }
 
 /*
- * In a protected call, with the job: a coroutine for it, with the script's function and the
- * connection on its stack.
+ * Makes a coroutine for a job, with the script's function and the connection on its stack. Runs in
+ * a protected call, whose argument is the job.
  */
 static int make_coroutine(lua_State *L) {
     job *self = lua_touserdata(L, 1);
@@ -294,7 +293,8 @@ static job *job_of(lua_State *coroutine) {
 }
 
 /*
- * Is the coroutine that asks one of ours? One that the script made itself is not: its calls block.
+ * Whether the running coroutine is one of ours. In a coroutine that the script has made itself,
+ * calls block.
  */
 static int loop_running(lua_State *L) {
     lua_pushboolean(L, job_of(L) != NULL);
@@ -320,7 +320,7 @@ static int loop_wait(lua_State *L) {
     return lua_yield(L, 0);
 }
 
-/* wake(coroutine): it goes on, but not before we have returned. */
+/* wake(coroutine): makes its wait return, but not before this function has returned. */
 static int loop_wake(lua_State *L) {
     lua_State *coroutine = lua_tothread(L, 1);
     job *self = coroutine != NULL ? job_of(coroutine) : NULL;
@@ -330,7 +330,7 @@ static int loop_wake(lua_State *L) {
     return 0;
 }
 
-/* forget(fd): it will be closed, and its number may come again. */
+/* forget(fd): stops watching a descriptor that will be closed, since its number may come again. */
 static int loop_forget(lua_State *L) {
     lua_Integer fd = luaL_checkinteger(L, 1);
     for (job *one = host.jobs; one != NULL; one = one->next) {
@@ -359,8 +359,8 @@ static void register_loop(lua_State *L) {
 }
 
 /*
- * In a protected call, with the script's name: what it returns is the function that serves a
- * connection.
+ * Runs the script, which returns the function that serves a connection. Runs in a protected call,
+ * whose argument is the script's name.
  */
 static int open_script(lua_State *L) {
     luaL_openlibs(L);
@@ -389,7 +389,7 @@ static void start_lua(const char *script) {
 
 /* ------------------------------------------------------------------------------- start and stop */
 
-/* conn:cancel(), by the script's eyes: the call that waits returns nil, "canceled". */
+/* Calls conn:cancel(), so that the script's call that waits returns nil, "canceled". */
 static int cancel(lua_State *L) {
     job *self = lua_touserdata(L, 1);
     tlslife_lua_push_conn(L, self->conn);
@@ -400,8 +400,8 @@ static int cancel(lua_State *L) {
 }
 
 /*
- * No new connections. Scripts whose peers have no request under way end; the others, when they have
- * answered.
+ * Stops accepting. Connections whose peers have no request under way end now, and the others when
+ * they have answered.
  */
 static void on_stop(uv_signal_t *handle, int number) {
     (void)handle;

@@ -1,6 +1,6 @@
--- What event_host.c runs for each connection, in a coroutine: an echo of lines. It gives the
--- connection back when the peer has ended, or said nothing for ten seconds. "fail" makes it fail,
--- which is its own affair and no other connection's.
+-- The script of event_host.c, whose function runs in a coroutine for each connection. It echoes
+-- what it reads, and returns when the peer has closed, or was silent for ten seconds. The line
+-- "fail" makes it raise, which ends this connection and no other one.
 
 local served = 0
 

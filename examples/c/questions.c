@@ -1,8 +1,8 @@
 /*
- * questions.c: the handshake's questions, answered in C. The server is asked which context is for
- * this ClientHello, and knows one name; the client is asked whether it likes the peer, whose
- * certificate it prints. A question is a status: answer it, now or when the database has replied,
- * and make the same call again. No callback is involved.
+ * questions.c: answers the questions of a handshake in C. The server is asked which context serves
+ * this ClientHello, and knows one name. The client is asked whether the peer is acceptable, and
+ * prints its certificate. A question is a status: answer it, at once or when a database has
+ * replied, and make the same call again. No callback is involved.
  *
  * Usage: questions cert.pem key.pem     (the certificate is for "localhost")
  */
@@ -43,7 +43,8 @@ static tlslife_context *make_server(const char *certificate, const char *key) {
 }
 
 /*
- * NULL would be "the context that it has"; another server's context would bring all of its policy.
+ * NULL keeps the connection's context. With another context the handshake goes on under that one's
+ * policy.
  */
 static void answer_hello(tlslife_conn *server) {
     const char *name = tlslife_conn_hello(server)->server_name;
@@ -56,7 +57,7 @@ static void answer_hello(tlslife_conn *server) {
     }
 }
 
-/* Asked of peers only whom the built-in verification, of the chain, has accepted. */
+/* The question is asked only about a peer that the built-in verification has accepted. */
 static void answer_verify(tlslife_conn *client) {
     tlslife_certificate certificate;
     if (!tlslife_conn_peer_certificate(client, 0, &certificate)) {
@@ -70,7 +71,7 @@ static void answer_verify(tlslife_conn *client) {
     }
 }
 
-/* One try of one end: what it returned, when its question, if it was one, is answered. */
+/* Calls the handshake of one end once. If it asks a question, answers that. Returns the status. */
 static tlslife_status advance(tlslife_conn *conn) {
     tlslife_status status = tlslife_conn_handshake(conn);
     if (status == TLSLIFE_WANT_HELLO) {

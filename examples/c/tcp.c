@@ -1,7 +1,7 @@
 /*
- * tcp.c: libtlslife without Lua, over TCP. A server that keeps its sessions in a cache; and a
- * client with a cache of its own, that comes twice: the second time it resumes. Every call waits,
- * at most for its deadline.
+ * tcp.c: uses libtlslife without Lua, over TCP. The server keeps its sessions in a cache. The
+ * client has a cache of its own; it connects twice, and resumes the second time. Every call waits,
+ * but no longer than its deadline.
  *
  * Usage: tcp serve cert.pem key.pem port [connections]     (port 0 picks one; connections: how
  * many, then it ends)
@@ -19,7 +19,7 @@ static void die(const char *what, const tlslife_error *err) {
     exit(EXIT_FAILURE);
 }
 
-/* Errors of contexts go to the caller's own tlslife_error. */
+/* A call for a context writes its error to the caller's tlslife_error. */
 static tlslife_context *new_context(tlslife_role role) {
     tlslife_error err;
     tlslife_cache_options options = tlslife_cache_defaults();
@@ -33,7 +33,7 @@ static tlslife_context *new_context(tlslife_role role) {
     return context;
 }
 
-/* Errors of a connection are in the connection; what is neither success nor error has a name. */
+/* Prints why a call has not succeeded: the connection's error, or the name of another status. */
 static bool succeeds(tlslife_conn *conn, tlslife_status status, const char *what) {
     if (status == TLSLIFE_OK) {
         return true;
@@ -47,8 +47,8 @@ static bool succeeds(tlslife_conn *conn, tlslife_status status, const char *what
 /* ----------------------------------------------------------------------------------- the server */
 
 /*
- * Until the peer's close_notify. TRUNCATED, an end without it, may be an attacker's: it is not the
- * same.
+ * Echoes until the peer's close_notify. TRUNCATED is an end without it, which an attacker may have
+ * made, so it is not treated as the same.
  */
 static void echo(tlslife_conn *conn) {
     char bytes[4096];
@@ -108,7 +108,7 @@ static tlslife_context *client_context(const char *ca) {
     return context;
 }
 
-/* The cache has the session that is offered, and gets the new one: nothing is to be done for it. */
+/* The cache provides the session to offer, and keeps the new one. */
 static bool visit(tlslife_context *context, const char *port) {
     tlslife_error err;
     char answer[16];

@@ -1,8 +1,8 @@
 /*
- * thread_host.c: threads with a Lua state each, that share two contexts and one cache, all made
- * here. In each thread a script makes connections of those contexts, and so resumes the sessions of
- * all the others. The states share nothing else, and there is no lock here: contexts, caches and
- * sessions are made for many threads, a connection for one.
+ * thread_host.c: runs threads that share two contexts and a cache, each with a Lua state of its
+ * own. A script in each thread makes connections of these contexts, and resumes the sessions of all
+ * threads. There is no lock here, because many threads may use a context, a cache and a session at
+ * once. A connection belongs to one thread.
  *
  * Usage: thread_host cert.pem key.pem script.lua [threads [visits]]     (the certificate is for
  * "localhost")
@@ -103,7 +103,7 @@ static void configure(tlslife_context *client, tlslife_context *server, const ch
 
 /* ------------------------------------------------------------------------------------ the whole */
 
-/* The first worker is this thread: there is a session when the others begin. */
+/* The first worker runs in this thread, so that there is a session when the others begin. */
 static void run_threads(worker *workers, int threads) {
     (void)work(&workers[0]);
     for (int i = 1; i <= threads; i++) {

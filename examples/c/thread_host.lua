@@ -1,7 +1,7 @@
--- What each thread of thread_host.c runs, in a Lua state of its own: visits of a client to a
--- server, joined in memory. Their contexts, and the cache that both have, are every other thread's
--- too. Returns how many handshakes were full, how many resumed, and how many of these by a session
--- that another thread had made.
+-- The script of thread_host.c, which each thread runs in a Lua state of its own. It connects a
+-- client and a server in memory, several times. All threads have the same contexts and the same
+-- cache. Returns how many handshakes were full, how many resumed, and how many of these resumed a
+-- session that another thread had made.
 local tls = require "tlslife.core"
 
 local client_context, server_context, number, visits = ...
@@ -15,7 +15,7 @@ local function shake_hands(client, server)
     until connected and accepted
 end
 
--- The number of a session's maker travels in the session.
+-- The ticket data of a session are the number of the thread that has made it.
 local function count(server)
     local maker = server:ticket_data()
     if not server:session_reused() then
