@@ -1,5 +1,5 @@
--- told_spec.lua: what a connection tells of the algorithms and messages of its handshake, compared
--- with what both sides were set to.
+-- handshake_facts_spec.lua: what a connection reports about the algorithms and messages of its
+-- handshake, compared with what both sides were set to.
 
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"
@@ -22,7 +22,8 @@ local function mutual(version, client, server)
     return all
 end
 
--- What each side has signed with: ours and the peer's, the client's first.
+-- The algorithms of both signatures, ours and the peer's, as the client reports them, then the
+-- server.
 local function signatures(options)
     local client, server = pair.connect(options)
     return client:signature_algorithm(), client:peer_signature_algorithm(),
@@ -31,7 +32,7 @@ end
 
 describe("the signature algorithms", function()
     for _, version in ipairs(pair.VERSIONS) do
-        it("are told on both sides, in the words that set them, " .. version, function()
+        it("are reported on both sides, in the words that set them, " .. version, function()
             for _, algorithm in ipairs {"ECDSA+SHA256", "ECDSA+SHA384"} do
                 -- TLS 1.3 binds SHA-256 to P-256, which is the key's curve
                 if version == "TLSv1.2" or algorithm == "ECDSA+SHA256" then
@@ -42,7 +43,7 @@ describe("the signature algorithms", function()
             end
         end)
 
-        it("are told of RSA, and of a server alone, " .. version, function()
+        it("are reported for RSA, and for a server alone, " .. version, function()
             local rsa = {certificate = p.rsa_cert, private_key = p.rsa_key}
             local ours, peers, servers, clients = signatures {
                 client = {max_version = version, signature_algorithms =
@@ -52,12 +53,12 @@ describe("the signature algorithms", function()
             assert.same({"RSA-PSS+SHA384", "RSA-PSS+SHA384"}, {peers, servers})
         end)
 
-        it("are told of keys of other kinds, " .. version, function()
+        it("are reported for keys of other kinds, " .. version, function()
             for kind, script in pairs {
                 ed25519 = "-algorithm ed25519", ed448 = "-algorithm ed448",
                 ["RSA-PSS+SHA256"] = "-algorithm RSA-PSS",
             } do
-                local path = process.directory() .. "/told"
+                local path = process.directory() .. "/other_kinds"
                 local code, output = process.run {"sh", "-ec", ([[
                     openssl genpkey %s -out "$0.key"
                     openssl req -x509 -key "$0.key" -days 2 -subj /CN=localhost \
@@ -105,7 +106,7 @@ describe("the ciphers that were offered", function()
             assert.same(want, server:offered_ciphers())
         end)
 
-        it("are told of a handshake that resumed, too, in TLS 1.3: " .. version, function()
+        it("are reported for a handshake that resumed, too, in TLS 1.3: " .. version, function()
             local options = {client = pair.client {max_version = version}, server = pair.server()}
             options.session = pair.session(options)
             local client, server = pair.connect(options)
@@ -140,7 +141,7 @@ describe("the names of CAs", function()
 end)
 
 describe("the extended master secret", function()
-    it("is told on both sides", function()
+    it("is reported on both sides", function()
         for _, without in ipairs {"client", "server", "neither"} do
             local options = {client = {max_version = "TLSv1.2"}, server = {}}
             if options[without] then
@@ -162,7 +163,7 @@ end)
 describe("a HelloRetryRequest", function()
     local RETRIED = {client = {groups = "X25519:P-256"}, server = {groups = "P-256"}}
 
-    it("is told on both sides", function()
+    it("is reported on both sides", function()
         for _, version in ipairs(pair.VERSIONS) do
             for _, options in ipairs {RETRIED, {}} do
                 local retried = options == RETRIED and version == "TLSv1.3"
@@ -175,7 +176,7 @@ describe("a HelloRetryRequest", function()
         end
     end)
 
-    it("is told where hooks, lookups and resumption come between, and clear forgets it", function()
+    it("is reported after hooks, lookups and resumption, too, and clear forgets it", function()
         local options = {
             client = pair.client {groups = "X25519:P-256"},
             server = pair.server {groups = "P-256", on_hello = function() end,
