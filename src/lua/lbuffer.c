@@ -66,7 +66,7 @@ static int buffer_set(lua_State *L) {
     size_t len;
     const char *bytes = tlb_bytes(L, 2, &len);
     if (len > self->capacity) {
-        return luaL_error(L, "buffer:set(): %I bytes do not fit into the buffer's capacity of %I",
+        return luaL_error(L, "buffer:set(): %I bytes do not fit into %I, the capacity",
                           (LUAI_UACINT)len, (LUAI_UACINT)self->capacity);
     }
     memcpy(self->data, bytes, len);
