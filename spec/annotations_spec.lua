@@ -1,18 +1,12 @@
 -- annotations_spec.lua: the annotations of lua/tlslife/types.lua, which editors and readers
 -- believe, compared with the module in both directions.
 
+local read_file <const> = require "spec.support.source".read
 local tls = require "tlslife"
 
 local TYPES = "lua/tlslife/types.lua"
 local WORDS = {want_read = true, want_write = true, want_session = true, closed = true,
     truncated = true, timeout = true, busy = true, canceled = true}
-
-local function read_file(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "a"
-    file:close()
-    return text
-end
 
 -- {classes = {name = {fields}}, functions = {{owner, name, method, parameters, params, returns,
 -- line}}}

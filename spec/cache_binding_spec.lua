@@ -41,9 +41,8 @@ local function yielding(_, _, call)
 end
 
 local function cache_of(store, options)
-    local all = {store = store, keyring = tls.keyring {SECRET}, in_memory = false}
-    for name, value in pairs(options or {}) do all[name] = value end
-    return assert(tls.cache(all))
+    return assert(tls.cache(pair.with({store = store, keyring = tls.keyring {SECRET},
+        in_memory = false}, options)))
 end
 
 -- A server of TLS 1.2 whose sessions are in these functions, and a client.

@@ -13,12 +13,7 @@ local unique = 0
 
 local redis_port
 local function redis()
-    if not redis_port then
-        redis_port = process.free_port()
-        local server = process.start {"redis-server", "--port", redis_port, "--save", "",
-            "--appendonly", "no", timeout = 300}
-        server:wait_for_port(redis_port)
-    end
+    redis_port = redis_port or process.start_redis(300)
     unique = unique + 1
     return assert(tls.redis {port = redis_port, prefix = ("spec%d:"):format(unique), timeout = 2})
 end
@@ -364,9 +359,8 @@ end)
 
 describe("a store of functions", function()
     local function resumed_with(store, options)
-        local all = {store = store, keyring = tls.keyring {SECRET}, in_memory = false}
-        for name, value in pairs(options or {}) do all[name] = value end
-        local cache = assert(tls.cache(all))
+        local cache = assert(tls.cache(pair.with({store = store, keyring = tls.keyring {SECRET},
+            in_memory = false}, options)))
         local client = pair.client {max_version = "TLSv1.2"}
         local server = pair.server {cache = cache}
         local _, _, session = looped(visit, client, server)

@@ -4,10 +4,7 @@
 -- The names are those of a program of our own under spec/support/names.c. An address that never
 -- answers is a listener of ours whose backlog is full.
 
-local process = require "spec.support.process"
 local program = require "spec.support.program"
-
-local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
 
 local NAMES <const> = table.concat({
     "dead.test=127.0.0.2,127.0.0.3", "four.test=127.0.0.2,127.0.0.1",
@@ -144,13 +141,7 @@ print "well done"
 describe("a dial at a name with several addresses", function()
     for _, driver in ipairs {"blocking", "luv", "cqueues", "copas"} do
         it("reaches the one that answers (" .. driver .. ")", function()
-            local path = process.spill(process.directory() .. "/dial.lua", SCRIPT)
-            local code, output = process.run {"env", "LD_PRELOAD=names.so",
-                "LD_LIBRARY_PATH=" .. BUILD .. "/spec/support:" ..
-                (os.getenv "LD_LIBRARY_PATH" or ""),
-                "TLSLIFE_NAMES=" .. NAMES,
-                "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "") .. ":verify_asan_link_order=0",
-                program.path, path, driver, timeout = 60}
+            local code, output = program.run_with_names(NAMES, SCRIPT, driver)
             if output == "not installed\n" then return pending(driver .. " is not installed") end
             assert.equal(0, code, output)
             assert.truthy(output:find "well done", output)

@@ -107,10 +107,7 @@ describe("a replay to two workers is accepted at most once:", function()
         if not pcall(tls.redis, {}) or process.run {"redis-server", "--version"} ~= 0 then
             return pending "there is no Redis"
         end
-        local port = process.free_port()
-        local redis = process.start {"redis-server", "--port", port, "--save", "",
-            "--appendonly", "no", timeout = 60}
-        redis:wait_for_port(port)
+        local port, redis = process.start_redis(60)
         local server = serving.start(context(KEYS .. ([[resumption = 'tickets',
             cache = tls.cache {store = tls.redis {port = %d, timeout = 1},
                 keyring = tls.keyring {('0123456789abcdef'):rep(2)}},]]):format(port)) ..

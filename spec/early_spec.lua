@@ -13,15 +13,12 @@ local SECRET = ("0123456789abcdef"):rep(2)
 local MOST = 1000
 
 local function client_context(options)
-    local all = {min_version = "TLSv1.3", max_early_data = MOST}
-    for name, value in pairs(options or {}) do all[name] = value end
-    return pair.client(all)
+    return pair.client(pair.with({min_version = "TLSv1.3", max_early_data = MOST}, options))
 end
 
 local function server_context(options)
-    local all = {max_early_data = MOST, num_tickets = 1, ticket_keys = tls.ticket_keys {}}
-    for name, value in pairs(options or {}) do all[name] = value end
-    return pair.server(all)
+    return pair.server(pair.with({max_early_data = MOST, num_tickets = 1,
+        ticket_keys = tls.ticket_keys {}}, options))
 end
 
 --- Both ends of a connection whose client has sent early data, and whose server has not begun.

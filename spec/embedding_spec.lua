@@ -6,18 +6,11 @@
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
+local lines_of <const> = require "spec.support.source".lines_of
 local tls = require "tlslife"
 
 local BUILD = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
 local EXAMPLES = os.getenv "TLSLIFE_EXAMPLES" or BUILD .. "/examples/c"
-
-local function lines_of(command)
-    local pipe = assert(io.popen(command))
-    local lines = {}
-    for line in pipe:lines() do lines[#lines + 1] = line end
-    pipe:close()
-    return lines
-end
 
 -- cert.pem, which is its own CA, and key.pem, made as the README says
 local files

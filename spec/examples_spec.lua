@@ -113,10 +113,7 @@ describe("the examples", function()
         if not pcall(require "tlslife".redis, {}) then
             return pending "this build has no hiredis"
         end
-        local redis_port = process.free_port()
-        local redis = process.start {"redis-server", "--port", redis_port, "--save", "",
-            "--appendonly", "no", timeout = 30}
-        redis:wait_for_port(redis_port)
+        local redis_port, redis = process.start_redis(30)
         local client = here .. "/examples/cache_restart.lua"
         local port = 0
         -- the second server knows nothing but Redis; it has the port, by which the client knows its

@@ -105,17 +105,15 @@ end
 
 local function redis(options)
     unique = unique + 1
-    local all = {timeout = DEADLINE, prefix = ("faults%d:"):format(unique)}
-    for name, value in pairs(options) do all[name] = value end
-    return assert(tls.redis(all))
+    return assert(tls.redis(pair.with({timeout = DEADLINE, prefix = ("faults%d:"):format(unique)},
+        options)))
 end
 
 local function server_of(store, version, options)
     local cache = assert(tls.cache {store = store, keyring = tls.keyring {SECRET},
         in_memory = false})
-    local all = {cache = cache, max_version = version, num_tickets = 1}
-    for name, value in pairs(options or {}) do all[name] = value end
-    return pair.server(all), cache
+    return pair.server(pair.with({cache = cache, max_version = version, num_tickets = 1},
+        options)), cache
 end
 
 -- One blocking server's connection from the first byte to the end, bytes both ways: its word, the

@@ -14,12 +14,9 @@ local MUTUAL = {
 }
 
 local function mutual(version, client, server)
-    local all = {client = {max_version = version}, server = {}}
-    for name, value in pairs(MUTUAL.client) do all.client[name] = value end
-    for name, value in pairs(MUTUAL.server) do all.server[name] = value end
-    for name, value in pairs(client or {}) do all.client[name] = value end
-    for name, value in pairs(server or {}) do all.server[name] = value end
-    return all
+    local ours = pair.with(MUTUAL.client, client)
+    ours.max_version = version
+    return {client = ours, server = pair.with(MUTUAL.server, server)}
 end
 
 -- The algorithms of both signatures, ours and the peer's, as the client reports them, then the

@@ -13,12 +13,7 @@ local p = pki.get()
 local MUTUAL_SERVER = {verify = "required", ca = p.ca_file, client_ca = p.ca_file}
 local MUTUAL_CLIENT = {certificate = p.client_cert, private_key = p.client_key}
 
-local function with(defaults, options)
-    local all = {}
-    for name, value in pairs(defaults) do all[name] = value end
-    for name, value in pairs(options) do all[name] = value end
-    return all
-end
+local with <const> = pair.with
 
 -- both ends over feed and drain, `step` bytes at a time; each byte is one more chance to wait
 local function byte_by_byte(client, server, step)

@@ -12,9 +12,7 @@ local p = pki.get()
 local CLIENT = {certificate = p.client_cert, private_key = p.client_key}
 
 local function server_with(options)
-    local all = {verify = "required", ca = p.ca_file}
-    for name, value in pairs(options) do all[name] = value end
-    return all
+    return pair.with({verify = "required", ca = p.ca_file}, options)
 end
 
 describe("on_hello", function()

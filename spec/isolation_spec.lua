@@ -61,19 +61,14 @@ end
 -- What the two policies share: a function that gives the options that both contexts get.
 local SHARED = {
     {"a cache in memory", function() return {cache = assert(tls.cache())} end},
-    {"a far cache", function()
+    {"an external store", function()
         return {cache = assert(tls.cache {store = table_store(), keyring = tls.keyring {SECRET},
             in_memory = false})}
     end},
     {"ticket keys", function() return {ticket_keys = tls.ticket_keys {secret = SECRET}} end},
 }
 
-local function with(options, more)
-    local all = {}
-    for name, value in pairs(options) do all[name] = value end
-    for name, value in pairs(more) do all[name] = value end
-    return all
-end
+local with <const> = pair.with
 
 -- A connection that is closed in good order; the server's and the client's words, and a session to
 -- offer.

@@ -5,23 +5,12 @@
 -- finalizer may do, and that the shared library exports what the headers declare and nothing else.
 
 local program = require "spec.support.program"
+local source = require "spec.support.source"
 
+local contents <const> = source.read
 local BUILD = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
 
-local function lines_of(command)
-    local pipe = assert(io.popen(command .. " 2>/dev/null"))
-    local lines = {}
-    for line in pipe:lines() do lines[#lines + 1] = line end
-    pipe:close()
-    return lines
-end
-
-local function contents(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "a"
-    file:close()
-    return text
-end
+local function lines_of(command) return source.lines_of(command .. " 2>/dev/null") end
 
 local function tree(...)
     return lines_of("find " .. table.concat({...}, " ") .. " -type f | LC_ALL=C sort")

@@ -9,8 +9,6 @@ local program = require "spec.support.program"
 local serving = require "spec.support.serving"
 local tls = require "tlslife"
 
-local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
-
 local context = pair.server()
 
 local function dial(address)
@@ -217,13 +215,8 @@ print "well done"
 describe("a name with several addresses", function()
     it("is listened to on each, on one port", function()
         local p = require "spec.support.pki".get()
-        local path = process.spill(process.directory() .. "/names.lua", SCRIPT)
-        local code, output = process.run {"env", "LD_PRELOAD=names.so",
-            "LD_LIBRARY_PATH=" .. BUILD .. "/spec/support:" ..
-            (os.getenv "LD_LIBRARY_PATH" or ""),
-            "TLSLIFE_NAMES=" .. NAMES,
-            "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "") .. ":verify_asan_link_order=0",
-            program.path, path, p.server_cert_file, p.server_key_file, timeout = 60}
+        local code, output = program.run_with_names(NAMES, SCRIPT, p.server_cert_file,
+            p.server_key_file)
         assert.equal(0, code, output)
         assert.truthy(output:find "well done", output)
     end)

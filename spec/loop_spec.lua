@@ -444,12 +444,7 @@ describe("in a loop", function()
     local redis_port
     in_loops("handshakes wait for Redis at the same time", function(driver)
         if not pcall(tls.redis, {port = 1}) then return end -- hiredis is optional
-        if not redis_port then
-            redis_port = process.free_port()
-            process.start {"redis-server", "--port", redis_port, "--save", "", "--appendonly", "no",
-                timeout = 60}
-                :wait_for_port(redis_port)
-        end
+        redis_port = redis_port or process.start_redis(60)
         loops.run(driver, function(spawn, sleep)
             local store = assert(tls.redis {port = redis_port, prefix = driver.name, timeout = 5,
                 connect_timeout = 5})

@@ -59,9 +59,8 @@ describe("curl's cases of what keeps sessions apart:", function()
         local cache = assert(tls.cache())
         local server = pair.server {verify = "optional", ca = {p.ca_file, p.other_ca_file}}
         local function visit(options)
-            local all = {cache = cache, max_version = version}
-            for name, value in pairs(options) do all[name] = value end
-            return others.word(pair.client(all), server)
+            return others.word(pair.client(pair.with({cache = cache, max_version = version},
+                options)), server)
         end
         assert.equal("not_cached", visit(first))
         local word = visit(second)

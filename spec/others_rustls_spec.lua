@@ -104,12 +104,7 @@ local suite = others.suite(it, {
 
 local ALICE = {certificate = p.client_cert_file, private_key = p.client_key_file}
 
-local function with(options, more)
-    local all = {}
-    for name, value in pairs(options) do all[name] = value end
-    for name, value in pairs(more) do all[name] = value end
-    return all
-end
+local with <const> = pair.with
 
 for _, version in ipairs(pair.VERSIONS) do
     describe("rustls's cases of resumption, " .. version .. ":", function()

@@ -48,10 +48,9 @@ local function store()
     }
 end
 
-local function far(options)
-    local all = {store = store(), keyring = tls.keyring(KEYRING), in_memory = false}
-    for name, value in pairs(options or {}) do all[name] = value end
-    return tls.cache(all)
+local function external(options)
+    return tls.cache(pair.with({store = store(), keyring = tls.keyring(KEYRING), in_memory = false},
+        options))
 end
 
 local TWO <const>, THREE <const> = "TLSv1.2", "TLSv1.3"
@@ -70,7 +69,7 @@ local CASES = {
         return table.unpack((visit({max_version = version, cache = tls.cache()}, {})))
     end},
     {"not_cached", "not_offered", "the first connection with an external store", function(version)
-        return table.unpack((visit({max_version = version, cache = far()}, {})))
+        return table.unpack((visit({max_version = version, cache = external()}, {})))
     end},
     {"not_accepted", "not_cached", "a server that has nothing any more", function(version)
         local client, cache = pair.client {max_version = version}, tls.cache()
@@ -81,8 +80,8 @@ local CASES = {
     end},
     {"not_accepted", "not_cached", "an external store that has nothing any more", function(version)
         local client = pair.client {max_version = version}
-        local _, session = visit(client, {cache = far()})
-        return table.unpack((visit(client, {cache = far()}, {session = session})))
+        local _, session = visit(client, {cache = external()})
+        return table.unpack((visit(client, {cache = external()}, {session = session})))
     end},
     {"not_accepted", "ticket", "a server with other ticket keys", function(version)
         local client = pair.client {max_version = version}
@@ -106,7 +105,7 @@ local CASES = {
         local client, rows = pair.client {max_version = version}, store()
         rows.get = function() error "on purpose" end
         warn "@off"
-        local server = pair.server {cache = far {store = rows}}
+        local server = pair.server {cache = external {store = rows}}
         local _, session = visit(client, server)
         local words = visit(client, server, {session = session})
         warn "@on"
@@ -116,7 +115,7 @@ local CASES = {
         local rows = store()
         rows.take = function() error "on purpose" end
         warn "@off"
-        local words = visit({max_version = version, cache = far {store = rows}}, {})
+        local words = visit({max_version = version, cache = external {store = rows}}, {})
         warn "@on"
         return table.unpack(words)
     end},
@@ -190,7 +189,7 @@ describe("resumption() says expired", function()
         end, {[TWO] = "expired", [THREE] = "not_offered"}},
         ["a session of set_session, by an id in an external store"] = {"expired", function(version)
             local client, server = pair.client {max_version = version},
-                pair.server {session_timeout = 1, cache = far()}
+                pair.server {session_timeout = 1, cache = external()}
             local _, session = visit(client, server)
             session:set_timeout(1)
             return function() return visit(client, server, {session = session}) end
@@ -205,7 +204,7 @@ describe("resumption() says expired", function()
         ["a session too old for the server's external store only"] =
             {"not_accepted", function(version)
                 local client, server = pair.client {max_version = version},
-                    pair.server {cache = far {timeout = 1}}
+                    pair.server {cache = external {timeout = 1}}
                 local _, session = visit(client, server)
                 return function() return visit(client, server, {session = session}) end
             end, {[TWO] = "expired", [THREE] = "expired"}},
@@ -216,8 +215,8 @@ describe("resumption() says expired", function()
             return function() return visit(client, server) end
         end, {[TWO] = "not_offered", [THREE] = "not_offered"}},
         ["a session too old for the client's external store"] = {"expired", function(version)
-            local client, server = pair.client {max_version = version, cache = far {timeout = 1}},
-                pair.server()
+            local client = pair.client {max_version = version, cache = external {timeout = 1}}
+            local server = pair.server()
             visit(client, server)
             return function() return visit(client, server) end
         end, {[TWO] = "not_offered", [THREE] = "not_offered"}},

@@ -14,17 +14,13 @@ local CIPHERS <const> = {
 }
 
 local function server_context(on_psk, options)
-    local all = {role = "server", ciphers = "PSK:@SECLEVEL=1", on_psk = on_psk, timeout = 20,
-        dh_auto = true}
-    for name, value in pairs(options or {}) do all[name] = value end
-    return assert(tls.context(all))
+    return assert(tls.context(pair.with({role = "server", ciphers = "PSK:@SECLEVEL=1",
+        on_psk = on_psk, timeout = 20, dh_auto = true}, options)))
 end
 
 local function client_options(options)
-    local all = {psk = {identity = "me", key = KEY}, max_version = "TLSv1.2", verify = "none",
-        ciphers = "PSK+AESGCM:@SECLEVEL=1"}
-    for name, value in pairs(options or {}) do all[name] = value end
-    return all
+    return pair.with({psk = {identity = "me", key = KEY}, max_version = "TLSv1.2", verify = "none",
+        ciphers = "PSK+AESGCM:@SECLEVEL=1"}, options)
 end
 
 -- Both handshakes; what each end got, and the connections.

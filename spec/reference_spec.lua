@@ -1,12 +1,7 @@
 -- reference_spec.lua: docs/reference.md, compared with the C header and with the annotations of the
 -- Lua interface.
 
-local function contents(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "a"
-    file:close()
-    return text
-end
+local contents <const> = require "spec.support.source".read
 
 local HEADER <const> = contents "include/tlslife.h":gsub("/%*.-%*/", " ")
 local TYPES <const> = contents "lua/tlslife/types.lua"

@@ -105,8 +105,25 @@ describe("our server", function()
         return words, one:output()
     end
 
-    -- One context, with nothing said of resumption: whether a client takes tickets or not, it
-    -- resumes.
+    -- Accepts the six connections of `openssl s_client -reconnect`, of which the last five must
+    -- resume, each with the context that next_context returns. Returns the process after its end.
+    local function reconnects(next_context, ...)
+        local one, words = watched(process.start {"openssl", "s_client", "-connect",
+            "127.0.0.1:" .. listener:port(), "-CAfile", pki.get().ca_file, "-verify_return_error",
+            "-tls1_2", "-reconnect", ...}), {}
+        for i = 1, 6 do
+            local conn <close> = accept(next_context(), one)
+            words[i] = conn:resumption()
+            assert.equal("closed", select(2, read_all(conn)))
+            conn:shutdown()
+        end
+        assert.same({"not_offered", "resumed", "resumed", "resumed", "resumed", "resumed"}, words)
+        assert.equal(0, one:wait(DEADLINE))
+        return one
+    end
+
+    -- With one context that has no option for resumption a client resumes, whether it takes tickets
+    -- or not.
     for _, peer in ipairs(peers.clients) do
         for _, version in ipairs(VERSIONS) do
             it(("resumes %s, %s, by default"):format(peer.name, version), function()
@@ -119,19 +136,8 @@ describe("our server", function()
     for _, ticketless in ipairs {false, true} do
         it("resumes openssl s_client -reconnect, TLSv1.2, by default" ..
             (ticketless and ", -no_ticket" or ""), function()
-            local default, words = context {}, {}
-            local one = watched(process.start {"openssl", "s_client", "-connect", "127.0.0.1:" ..
-                listener:port(), "-CAfile", pki.get().ca_file, "-verify_return_error", "-tls1_2",
-                "-reconnect", ticketless and "-no_ticket" or nil})
-            for i = 1, 6 do
-                local conn <close> = accept(default, one)
-                words[i] = conn:resumption()
-                assert.equal("closed", select(2, read_all(conn)))
-                conn:shutdown()
-            end
-            assert.same({"not_offered", "resumed", "resumed", "resumed", "resumed", "resumed"},
-                words)
-            assert.equal(0, one:wait(DEADLINE))
+            local default = context {}
+            reconnects(function() return default end, ticketless and "-no_ticket" or nil)
         end)
     end
 
@@ -175,19 +181,7 @@ describe("our server", function()
         it("resumes openssl s_client -reconnect, TLSv1.2, five times, sessions " ..
             way.name, function()
             local home = way.home()
-            local one = watched(process.start {"openssl", "s_client",
-                "-connect", "127.0.0.1:" .. listener:port(), "-CAfile", pki.get().ca_file,
-                "-verify_return_error", "-tls1_2", "-reconnect"})
-            local words = {}
-            for i = 1, 6 do
-                local conn <close> = accept(context(way.options(home)), one)
-                words[i] = conn:resumption()
-                assert.equal("closed", select(2, read_all(conn)))
-                conn:shutdown()
-            end
-            assert.same({"not_offered", "resumed", "resumed", "resumed", "resumed", "resumed"},
-                words)
-            assert.equal(0, one:wait(DEADLINE))
+            local one = reconnects(function() return context(way.options(home)) end)
             assert.equal(5, select(2, one:output():gsub("\nReused, ", "")))
             if kind == "stateful" then
                 assert.equal(5, home:stats().hits)

@@ -1,19 +1,9 @@
 -- threads_spec.lua: the table of spec/c/shared_threads*.c, which four threads make calls from, has
 -- a row for each public function; and docs/architecture.md has a row for each mutex of src/.
 
-local function contents(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "a"
-    file:close()
-    return text
-end
+local source = require "spec.support.source"
 
-local function lines_of(command)
-    local pipe, lines = assert(io.popen(command)), {}
-    for line in pipe:lines() do lines[#lines + 1] = line end
-    pipe:close()
-    return lines
-end
+local contents <const>, lines_of <const> = source.read, source.lines_of
 
 -- Functions that no thread shares an object through, and why they have no row.
 local WITHOUT_OBJECT = {

@@ -7,16 +7,11 @@
 -- An addition breaks no program, and is recorded. A change or a removal would break programs that
 -- were linked to a release, so it is recorded only if the soname has changed.
 
+local contents <const> = require "spec.support.source".read
+
 local abi = {path = "cmake/abi.txt"}
 
 local HEADERS <const> = {"include/tlslife.h", "include/tlslife_openssl.h"}
-
-local function contents(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "a"
-    file:close()
-    return text
-end
 
 local function squeezed(text)
     return (text:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""):gsub(" ?([%*,;{}()%[%]]) ?", "%1"))

@@ -14,18 +14,23 @@ local tls = require "tlslife"
 
 local pair = {}
 
-local function context(role, defaults, options)
-    if tls.type(options) == "context" then return options end
-    local all = {role = role}
-    for name, value in pairs(defaults) do all[name] = value end
-    for name, value in pairs(options or {}) do
-        if value == pair.none then all[name] = nil else all[name] = value end
-    end
-    return assert(tls.context(all))
-end
-
 --- As the value of an option it removes that option from the defaults: {certificate = pair.none}.
 pair.none = setmetatable({}, {__tostring = function() return "none" end})
+
+--- A copy of a table of options, with the fields of more (nil: none) in it.
+function pair.with(options, more)
+    local all = {}
+    for name, value in pairs(options) do all[name] = value end
+    for name, value in pairs(more or {}) do
+        if value == pair.none then all[name] = nil else all[name] = value end
+    end
+    return all
+end
+
+local function context(role, defaults, options)
+    if tls.type(options) == "context" then return options end
+    return assert(tls.context(pair.with(pair.with({role = role}, defaults), options)))
+end
 
 function pair.client(options)
     return context("client", {ca = pki.get().ca_file}, options)

@@ -298,6 +298,16 @@ end
 
 local random = io.open("/dev/urandom", "rb")
 
+--- Starts a Redis server without persistence, with more words for its command line. seconds is how
+-- long it lives at most. Returns its port and its process.
+function process.start_redis(seconds, ...)
+    local port = process.free_port()
+    local server = process.start {"redis-server", "--port", port, "--bind", "127.0.0.1", "--save",
+        "", "--appendonly", "no", timeout = seconds, ...}
+    server:wait_for_port(port)
+    return port, server
+end
+
 --- A port that nobody listens on, below those that the kernel gives out by itself.
 function process.free_port()
     while true do

@@ -36,6 +36,16 @@ function program.run(chunk, ...)
     return process.run {program.path, spill(chunk), timeout = 120, ...}
 end
 
+--- Runs a Lua chunk with arguments under spec/support/names.c, which gives the names their
+-- addresses. Returns the exit status and the output.
+function program.run_with_names(names, chunk, ...)
+    local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+    return process.run {"env", "LD_PRELOAD=names.so", "LD_LIBRARY_PATH=" .. build ..
+        "/spec/support:" .. (os.getenv "LD_LIBRARY_PATH" or ""), "TLSLIFE_NAMES=" .. names,
+        "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "") .. ":verify_asan_link_order=0",
+        program.path, spill(chunk), timeout = 60, ...}
+end
+
 --- Does the same in a stock lua5.4, which handles no signals. Returns nil if that cannot load the
 -- module, as one that is built with a sanitizer.
 function program.run_stock(chunk, ...)
