@@ -10,7 +10,7 @@ if not has_socket then -- Debian 13 has LuaSocket, but not for Lua 5.4
     return
 end
 
-local LIMIT = 5 -- seconds: whatever takes that long hangs
+local LIMIT = 20 -- seconds: whatever takes that long hangs
 
 -- --------------------------------------------------------------------------------------- the loops
 
@@ -221,7 +221,7 @@ for _, driver in ipairs(drivers) do
                 local from = socket.gettime()
                 assert.is_false(wait(a, "r", 0.03))
                 local took = socket.gettime() - from
-                assert.is_true(took >= 0.029 and took < 1, took)
+                assert.is_true(took >= 0.029 and took < LIMIT, took)
             end)
         end)
 
@@ -240,7 +240,7 @@ for _, driver in ipairs(drivers) do
             for i = 1, 20 do
                 local a = pair()
                 functions[i] = function()
-                    assert.is_false(wait(a, "r", (21 - i) * 0.004))
+                    assert.is_false(wait(a, "r", (21 - i) * 0.02))
                     ends[#ends + 1] = i
                 end
             end
@@ -279,7 +279,7 @@ for _, driver in ipairs(drivers) do
                 loop.wake(waiter)
             end)
             local took = socket.gettime() - from
-            assert.is_true(took < 0.06, took)
+            assert.is_true(took < LIMIT, took)
         end)
 
         it("has no effect when it wakes what does not wait, now or later", function()

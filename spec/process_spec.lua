@@ -30,7 +30,7 @@ describe("a program in the background", function()
         one:write "a word\n"
         assert.equal("word", one:wait_for "a (%a+)")
         one:finish_input()
-        assert.equal(0, one:wait(5))
+        assert.equal(0, one:wait(20))
         assert.same({0, "all of it"}, {process.run {"cat", stdin = "all of it"}})
     end)
 
@@ -59,7 +59,7 @@ describe("a program in the background", function()
         local child = one:wait_for "child (%d+)\n"
         assert.is_true(runs(child))
         one:stop()
-        assert.is_true(eventually(5, function() return not runs(child) end))
+        assert.is_true(eventually(20, function() return not runs(child) end))
     end)
 
     it("ends with the process that started it, and its files are removed", function()
@@ -76,8 +76,8 @@ describe("a program in the background", function()
         assert.equal(137, status)
         local pid, directory = output:match "pid\t(%d+)", output:match "directory\t([^\n]+)"
         assert.matches("/run1$", directory)
-        assert.is_true(eventually(5, function() return not runs(pid) end))
-        assert.is_true(eventually(5, function() return not process.slurp(directory .. "/out") end))
+        assert.is_true(eventually(20, function() return not runs(pid) end))
+        assert.is_true(eventually(20, function() return not process.slurp(directory .. "/out") end))
     end)
 end)
 

@@ -320,11 +320,11 @@ describe("our client with a cache", function()
             local port, caches, clients = process.free_port(), {}, {}
             serve(port)
             for i, version in ipairs(VERSIONS) do
-                caches[i] = assert(tls.cache {timeout = 1})
+                caches[i] = assert(tls.cache {timeout = 3})
                 clients[i] = context {cache = caches[i], max_version = version}
                 assert.same({"not_cached", version}, {visit(clients[i], port)})
             end
-            process.sleep(2.1)
+            process.sleep(4.1)
             for i, version in ipairs(VERSIONS) do
                 assert.same({"expired", version}, {visit(clients[i], port)})
                 assert.same({"resumed", version}, {visit(clients[i], port)})

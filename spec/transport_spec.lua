@@ -42,6 +42,8 @@ local function over_tcp(host, setup)
     return client, server
 end
 
+local HANG <const> = 20 -- seconds
+
 -- seconds that a call took, then its results
 local function timed(call, ...)
     local began = process.now()
@@ -233,10 +235,10 @@ describe("TCP", function()
     end)
 
     it("sets TCP_NODELAY at both ends", function()
-        -- Nagle's algorithm and delayed acknowledgements would cost 40 ms for each of these
+        -- Nagle's algorithm and delayed acknowledgements would cost 40 ms for each of these, twice
         local client, server = over_tcp "127.0.0.1"
         local seconds = timed(function()
-            for _ = 1, 50 do
+            for _ = 1, 125 do
                 client:write "a"
                 client:write "b"
                 assert.equal("a", server:read(1))
@@ -247,7 +249,7 @@ describe("TCP", function()
                 assert.equal("d", client:read(1))
             end
         end)
-        assert.is_true(seconds < 1, seconds .. " s")
+        assert.is_true(seconds < 5, seconds .. " s")
     end)
 
     it("that is reset is not a clean end", function()
@@ -342,7 +344,7 @@ describe("a listener", function()
         local seconds, result, message = timed(listener.accept, listener, pair.server(), 0.2)
         assert.is_nil(result)
         assert.equal("timeout", message)
-        assert.is_true(seconds >= 0.18 and seconds < 2, seconds)
+        assert.is_true(seconds >= 0.18 and seconds < HANG, seconds)
     end)
 
     it("returns its port and descriptor, and may be closed twice", function()
@@ -416,7 +418,7 @@ describe("a deadline", function()
         local seconds, result, message = timed(conn.connect, conn)
         assert.is_nil(result)
         assert.equal("timeout", message)
-        assert.is_true(seconds >= 0.18 and seconds < 2, seconds)
+        assert.is_true(seconds >= 0.18 and seconds < HANG, seconds)
         assert.equal("handshake", conn:state())
         assert.is_nil(conn:error())
         expect.word("timeout", conn:connect())
@@ -434,12 +436,12 @@ describe("a deadline", function()
             local seconds, result, message = timed(call)
             assert.is_nil(result)
             assert.equal("timeout", message)
-            assert.is_true(seconds >= 0.18 and seconds < 2, name .. seconds)
+            assert.is_true(seconds >= 0.18 and seconds < HANG, name .. seconds)
         end
         local bytes = ("x"):rep(20 << 20)
         local seconds, written = timed(client.write, client, bytes)
         assert.is_true(written < #bytes)
-        assert.is_true(seconds < 2)
+        assert.is_true(seconds < HANG)
         local message
         for _ = 1, 50 do -- the system's buffers grow
             local more
@@ -459,7 +461,7 @@ describe("a deadline", function()
         for piece in function() return (server:read(1 << 20)) end do got = got + #piece end
         assert.equal(#bytes, got)
         seconds = timed(client.close, client, 0.2)
-        assert.is_true(seconds >= 0.18 and seconds < 2, seconds)
+        assert.is_true(seconds >= 0.18 and seconds < HANG, seconds)
     end)
 
     it("is for the whole call, not for each byte", function()
@@ -481,7 +483,7 @@ for byte in b"\x16\x03\x03\x40\x00\x02" + b"\x00" * 300:
         peer:stop()
         assert.is_nil(result)
         assert.equal("timeout", message)
-        assert.is_true(seconds >= 0.28 and seconds < 1.5, seconds)
+        assert.is_true(seconds >= 0.28 and seconds < 6, seconds)
     end)
 
     it("that has already passed makes no call wait", function()
@@ -489,7 +491,7 @@ for byte in b"\x16\x03\x03\x40\x00\x02" + b"\x00" * 300:
         conn:set_timeout(0)
         local seconds, _, message = timed(conn.connect, conn)
         assert.equal("timeout", message)
-        assert.is_true(seconds < 0.5)
+        assert.is_true(seconds < HANG)
         listener:close()
     end)
 end)

@@ -212,7 +212,7 @@ end
 
 --- Calls test until it returns something. Raises when the program has ended or the time is up.
 function Process:await(what, seconds, test)
-    local deadline, pause = now() + (seconds or 10), pauses()
+    local deadline, pause = now() + (seconds or 20), pauses()
     while true do
         local ended = self:exit_status() -- before test, which then sees all that it has written
         local found = table.pack(test())
@@ -235,7 +235,7 @@ end
 
 --- Waits for the end of the program. Returns the exit status. Raises if it does not end in time.
 function Process:wait(seconds)
-    local deadline, pause = now() + (seconds or 10), pauses()
+    local deadline, pause = now() + (seconds or 20), pauses()
     while not self:exit_status() do
         if now() > deadline then
             self:stop()

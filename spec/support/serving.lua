@@ -140,7 +140,7 @@ end
 --- Sends a signal, and asserts that the server ends with status 0 in time. Returns its output.
 function serving.stop(server, name, seconds)
     serving.signal(server.pid, name or "sigterm")
-    local status = server:wait(seconds or 8)
+    local status = server:wait(seconds or 20)
     if status ~= 0 then server:complain("ended with status " .. status) end
     return server:output()
 end
