@@ -210,16 +210,7 @@ end)
 describe("drain", function()
     local client, server
 
-    before_each(function()
-        client, server = pair.client():connection(), pair.server():connection()
-        for _, conn in ipairs {client, server} do
-            conn:set_blocking(false)
-            conn:set_memory()
-        end
-        client:set_hostname "localhost"
-        pair.move(client, server)
-        assert.is_true(client:handshake_done() and server:handshake_done())
-    end)
+    before_each(function() client, server = pair.fed() end)
 
     for _, verb in ipairs {"close", "close_transport"} do
         it("returns what was written before " .. verb, function()

@@ -267,14 +267,7 @@ for _, version in ipairs(pair.VERSIONS) do
     describe("a bit flipped on the wire, " .. version, function()
         it("ends the connection with an alert, and no wrong byte is read", function()
             for at = 0, 60, 15 do
-                local client = pair.client({max_version = version}):connection()
-                local server = pair.server():connection()
-                for _, conn in ipairs {client, server} do
-                    conn:set_blocking(false)
-                    conn:set_memory()
-                end
-                client:set_hostname "localhost"
-                pair.move(client, server)
+                local client, server = pair.fed {client = {max_version = version}}
                 client:read()
                 client:write(("secret "):rep(10))
                 local bytes = client:drain()

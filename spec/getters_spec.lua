@@ -122,20 +122,13 @@ local STATES = {
         visit(server, true)
     end,
     ["that read garbage, or its peer's alert"] = function(visit, version)
-        local options, ends = mutual(version), {}
-        options.setup = function(client, server)
-            client:set_memory()
-            server:set_memory()
-            ends = {client, server}
-        end
-        local client, server = pair.join(options)
-        pair.move(client, server)
+        local client, server = pair.fed(mutual(version))
         server:feed "\23\3\3\0\40" server:feed(("x"):rep(40))
         expect.fails("tls", server:read())
         client:feed(server:drain())
         expect.fails("alert", client:read())
-        visit(ends[1], true)
-        visit(ends[2], true)
+        visit(client, true)
+        visit(server, true)
     end,
     ["that sent close_notify, or received it"] = function(visit, version)
         local client, server = pair.connect(mutual(version))

@@ -111,6 +111,16 @@ function pair.move(client, server)
     end
 end
 
+--- Makes two connections with set_memory, and their handshake.
+function pair.fed(options)
+    local client, server = pair.join(options)
+    client:set_memory()
+    server:set_memory()
+    pair.move(client, server)
+    assert(client:handshake_done() and server:handshake_done())
+    return client, server
+end
+
 --- Writes all of bytes at one end and reads as many at the other. Returns what was read.
 function pair.send(from, to, bytes)
     local sent, got, pieces = 1, 0, {}
