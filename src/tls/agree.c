@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "tls/agree.h"
 #include "tls/context.h"
-#include "tls/settings.h"
 #include "tlslife.h"
 
 /* ------------------------------------------------------------------------------------- versions */

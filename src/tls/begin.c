@@ -13,6 +13,7 @@
 #include "tls/begin.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/failure.h"
 #include "tls/lookup.h"
 #include "tls/measured.h"
 #include "tls/proxied.h"

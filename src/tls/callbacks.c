@@ -6,17 +6,12 @@
  * nothing else. Each callback takes its connection from the SSL's ex_data; an SSL without one gets
  * OpenSSL's own behaviour.
  */
-#include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509_vfy.h>
-#include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/certificate.h"
-#include "base/ocsp.h"
 #include "tls/callbacks.h"
 #include "tls/conn.h"
 #include "tls/context.h"
@@ -30,10 +25,8 @@
 #include "tls/session.h"
 #include "tls/switch.h"
 #include "tls/traced.h"
+#include "tls/verify.h"
 #include "tlslife.h"
-
-#define TICKET_EXTENSION 65400 /* for private use (RFC 8447 section 7): it is never sent */
-#define KEYLOG_LINES_MAX 64    /* that no call has taken; lines beyond them are dropped */
 
 /* --------------------------------------------------------------------------------------- alerts */
 
@@ -347,327 +340,13 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* --------------------------------------------------------------------------------- certificates */
-
-static int on_certificate(SSL *ssl, void *unused) {
-    (void)unused;
-    tlslife_conn *conn = tlsl_conn_of(ssl);
-    if (conn == NULL || !(conn->context->questions & TLSLIFE_ASK_CERTIFICATE)) {
-        return 1;
-    }
-    if (conn->asked.certificate == TLSL_REFUSED) {
-        return 0;
-    }
-    if (conn->asked.certificate != TLSL_ACCEPTED) {
-        conn->asked.certificate = TLSL_ASKED;
-        return -1;
-    }
-    bool ok = conn->asked.chosen == NULL || tlsl_context_present(conn->asked.chosen, ssl);
-    tlslife_context_free(conn->asked.chosen);
-    conn->asked.chosen = NULL;
-    conn->asked.certificate = TLSL_UNASKED; /* a renegotiation asks again */
-    return ok;
-}
-
-/*
- * Records the certificate that a verification is about, and what was found at which depth, for the
- * error.
- */
-static void record_culprit(tlslife_conn *conn, X509_STORE_CTX *store) {
-    X509 *culprit = X509_STORE_CTX_get_current_cert(store);
-    conn->found.verify_result = X509_STORE_CTX_get_error(store);
-    conn->found.verify_depth = X509_STORE_CTX_get_error_depth(store);
-    if (culprit != NULL) {
-        char subject[256];
-        conn->found.verify_subject =
-            strdup(tlsl_name_text(X509_get_subject_name(culprit), subject, sizeof subject));
-    }
-}
-
-static void forget_verification(tlslife_conn *conn) {
-    free(conn->found.verify_subject);
-    conn->found.verify_subject = NULL;
-    conn->found.verify_depth = -1;
-    conn->found.verify_result = X509_V_OK;
-    conn->found.verify_errors_len = 0;
-}
-
-/*
- * X509_STORE_CTX_set_verify_cb(3), where the program decides about a peer that was refused. It goes
- * on after each error, so that all are known; the first one is the result. false where memory is
- * short: the verification ends there.
- */
-static int on_verify_error(int ok, X509_STORE_CTX *store) {
-    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    tlslife_conn *conn = ok ? NULL : tlsl_conn_of(ssl);
-    if (conn == NULL) {
-        return ok;
-    }
-    tlsl_found_facts *found = &conn->found;
-    if (found->verify_errors == NULL) {
-        found->verify_errors = calloc(TLSL_VERIFY_ERRORS_MAX, sizeof *found->verify_errors);
-    }
-    if (found->verify_errors == NULL) {
-        return 0;
-    }
-    if (found->verify_errors_len == 0) {
-        record_culprit(conn, store);
-    }
-    if (found->verify_errors_len < TLSL_VERIFY_ERRORS_MAX) {
-        found->verify_errors[found->verify_errors_len++] = (tlslife_verify_error){
-            X509_STORE_CTX_get_error_depth(store), X509_STORE_CTX_get_error(store)};
-    }
-    return 1;
-}
-
-/* OpenSSL copies the address out. unknown is the answer if there is no memory for that. */
-static bool demands_address(X509_VERIFY_PARAM *param, bool unknown) {
-    ERR_set_mark();
-    char *address = X509_VERIFY_PARAM_get1_ip_asc(param);
-    /* Where there is no address, that is an error. */
-    bool none = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_PASSED_NULL_PARAMETER;
-    ERR_pop_to_mark();
-    bool demands = address != NULL || (!none && unknown);
-    OPENSSL_free(address);
-    return demands;
-}
-
-bool tlsl_verifies_name(X509_VERIFY_PARAM *copy, X509_VERIFY_PARAM *original) {
-    return (X509_VERIFY_PARAM_get0_host(original, 0) == NULL ||
-            X509_VERIFY_PARAM_get0_host(copy, 0) != NULL) &&
-           (!demands_address(original, true) || demands_address(copy, false));
-}
-
-/*
- * The leaf and its issuer are in the chain that was built here. It is kept for the OCSP response,
- * which in TLS 1.2 comes later. false: out of memory.
- */
-static bool keep_chain(tlslife_conn *conn, X509_STORE_CTX *store) {
-    if (conn->context->ocsp_verify == TLSLIFE_VERIFY_NONE) {
-        return true;
-    }
-    sk_X509_pop_free(conn->found.chain, X509_free);
-    conn->found.chain = X509_STORE_CTX_get1_chain(store);
-    return conn->found.chain != NULL;
-}
-
-/* The built-in verification. */
-static bool verify(X509_STORE_CTX *store, SSL *ssl) {
-    if (!tlsl_verifies_name(X509_STORE_CTX_get0_param(store), SSL_get0_param(ssl))) {
-        X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
-        return false;
-    }
-    return X509_verify_cert(store) > 0;
-}
-
-/* The same, and records its result: of several errors, the first. */
-static bool verify_peer(tlslife_conn *conn, X509_STORE_CTX *store, bool all) {
-    forget_verification(conn);
-    if (all) {
-        X509_STORE_CTX_set_verify_cb(store, on_verify_error);
-    }
-    bool ok = verify(store, conn->ssl);
-    if (conn->found.verify_errors_len > 0) {
-        X509_STORE_CTX_set_error(store, (int)conn->found.verify_result);
-        return false;
-    }
-    if (!ok) {
-        record_culprit(conn, store);
-    }
-    return ok;
-}
-
-/* The verify result for which libssl sends this alert; else one for handshake_failure. */
-static int result_for(int alert) {
-    static const struct {
-        int alert, result;
-    } results[] = {
-        {SSL_AD_BAD_CERTIFICATE, X509_V_ERR_CERT_REJECTED},
-        {SSL_AD_UNSUPPORTED_CERTIFICATE, X509_V_ERR_INVALID_PURPOSE},
-        {SSL_AD_CERTIFICATE_REVOKED, X509_V_ERR_CERT_REVOKED},
-        {SSL_AD_CERTIFICATE_EXPIRED, X509_V_ERR_CERT_HAS_EXPIRED},
-        {SSL_AD_CERTIFICATE_UNKNOWN, X509_V_ERR_OCSP_CERT_UNKNOWN},
-        {SSL_AD_UNKNOWN_CA, X509_V_ERR_INVALID_CA},
-        {SSL_AD_DECRYPT_ERROR, X509_V_ERR_CERT_SIGNATURE_FAILURE},
-        {SSL_AD_INTERNAL_ERROR, X509_V_ERR_OUT_OF_MEM},
-    };
-    size_t i = 0, len = sizeof results / sizeof results[0];
-    while (i < len && results[i].alert != alert) {
-        i++;
-    }
-    return i < len ? results[i].result : X509_V_ERR_APPLICATION_VERIFICATION;
-}
-
-/*
- * libssl makes the callback again when a client's question has been answered. The answer is used
- * once, because a renegotiation may bring another certificate.
- */
-static int answered_verification(tlslife_conn *conn, X509_STORE_CTX *store) {
-    bool accepted = conn->asked.verify == TLSL_ACCEPTED;
-    conn->asked.verify = TLSL_UNASKED;
-    if (!accepted && conn->found.verify_result == X509_V_OK) {
-        conn->found.verify_result = X509_V_ERR_APPLICATION_VERIFICATION;
-    }
-    X509_STORE_CTX_set_error(store, !accepted && conn->asked.alert_chosen
-                                        ? result_for(conn->asked.refuse_alert)
-                                        : (int)conn->found.verify_result);
-    return accepted;
-}
-
-static int on_verify(X509_STORE_CTX *store, void *unused) {
-    (void)unused;
-    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    tlslife_conn *conn = tlsl_conn_of(ssl);
-    if (conn == NULL) {
-        return verify(store, ssl);
-    }
-    bool server = SSL_is_server(ssl);
-    if (!server && conn->asked.verify >= TLSL_ACCEPTED) {
-        return answered_verification(conn, store);
-    }
-    unsigned asks = conn->context->questions & (TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL);
-    bool ok = verify_peer(conn, store, asks & TLSLIFE_ASK_VERIFY_ALL);
-    if (!server && !keep_chain(conn, store)) {
-        X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
-        record_culprit(conn, store);
-        ok = false;
-    }
-    if (asks == 0 || (!ok && !(asks & TLSLIFE_ASK_VERIFY_ALL))) {
-        return ok;
-    }
-    /*
-     * A server cannot suspend here. It asks when the handshake has ended or, about a certificate
-     * that comes after the handshake, before it reads or writes data.
-     */
-    conn->asked.verify = TLSL_ASKED;
-    if (server) {
-        conn->open = false;
-    } else {
-        SSL_set_retry_verify(ssl);
-    }
-    return 1;
-}
-
-/*
- * SSL_custom_ext_add_cb_ex(3). No ticket has this extension. A ticket that is begun for a refused
- * peer fails here, so that libssl sends the alert.
- */
-/* NOLINTNEXTLINE(readability-function-size): OpenSSL calls it with nine arguments. */
-static int on_ticket_extension(SSL *ssl, unsigned type, unsigned where, const unsigned char **out,
-                               size_t *out_len, X509 *x509, size_t index, int *alert,
-                               void *unused) {
-    (void)type, (void)where, (void)out, (void)out_len, (void)x509, (void)index, (void)unused;
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
-    if (conn == NULL || conn->asked.verify != TLSL_REFUSED) {
-        return 0;
-    }
-    *alert = conn->asked.refuse_alert;
-    return -1;
-}
-
-bool tlsl_callbacks_ask_verify(tlslife_context *context) {
-    if (!tlsl_asks_verify(context) || context->role != TLSLIFE_SERVER || context->refuses) {
-        return true;
-    }
-    context->refuses =
-        SSL_CTX_add_custom_ext(context->ctx, TICKET_EXTENSION, SSL_EXT_TLS1_3_NEW_SESSION_TICKET,
-                               on_ticket_extension, NULL, NULL, NULL, NULL) == 1;
-    return context->refuses;
-}
-
-/* ----------------------------------------------------------------------------- key log and OCSP */
-
-static void on_keylog(const SSL *ssl, const char *text) {
-    tlslife_conn *conn = tlsl_conn_of(ssl);
-    if (conn == NULL) {
-        return;
-    }
-    if (tlsl_traced(conn)) {
-        tlsl_traced_keylog(conn, text);
-    }
-    size_t size = strlen(text) + 1;
-    tlsl_line *line = malloc(sizeof *line + size);
-    tlsl_line **end = &conn->keylog;
-    for (int n = 0; *end != NULL && n < KEYLOG_LINES_MAX; n++) {
-        end = &(*end)->next;
-    }
-    if (line == NULL || *end != NULL) {
-        free(line);
-        return;
-    }
-    line->next = NULL;
-    memcpy(line->text, text, size);
-    *end = line;
-    conn->facts = true;
-}
-
-static int on_ocsp(SSL *ssl, void *unused) {
-    (void)unused;
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
-    const tlslife_context *context = conn == NULL ? NULL : conn->context;
-    unsigned char *copy = context == NULL || context->ocsp == NULL
-                              ? NULL
-                              : OPENSSL_memdup(context->ocsp, context->ocsp_len);
-    if (copy == NULL) {
-        return SSL_TLSEXT_ERR_NOACK;
-    }
-    SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)context->ocsp_len);
-    return SSL_TLSEXT_ERR_OK;
-}
-
-/* What is wrong with the response, or its absence; NULL: nothing. */
-static const char *judge_staple(const tlslife_conn *conn, X509 *leaf, X509 *issuer,
-                                long *out_result) {
-    const unsigned char *der = NULL;
-    long len = SSL_get_tlsext_status_ocsp_resp(conn->ssl, &der);
-    if (der != NULL && len > 0) {
-        return tlsl_ocsp_judge(der, (size_t)len, leaf, issuer, out_result);
-    }
-    *out_result = X509_V_ERR_OCSP_VERIFY_NEEDED;
-    if (tlsl_must_staple(leaf)) {
-        return "the server sent none, and its certificate demands one (RFC 7633)";
-    }
-    return conn->context->ocsp_verify == TLSLIFE_VERIFY_REQUIRED
-               ? "the server sent none, and this client requires one"
-               : NULL;
-}
-
-/*
- * SSL_CTX_set_tlsext_status_cb(3), on a client: called when the server's flight is complete, also
- * where no response came. A server without a certificate has shown a PSK, and one that resumes has
- * been judged before.
- */
-static int on_staple(SSL *ssl, void *unused) {
-    (void)unused;
-    tlslife_conn *conn = tlsl_conn_of(ssl);
-    if (conn == NULL || conn->context->ocsp_verify == TLSLIFE_VERIFY_NONE ||
-        SSL_session_reused(ssl) || SSL_get0_peer_certificate(ssl) == NULL) {
-        return 1;
-    }
-    STACK_OF(X509) *chain = conn->found.chain;
-    X509 *leaf = sk_X509_value(chain, 0), *issuer = sk_X509_value(chain, 1);
-    if (leaf != NULL && issuer == NULL && X509_check_issued(leaf, leaf) == X509_V_OK) {
-        issuer = leaf;
-    }
-    long result = X509_V_ERR_OUT_OF_MEM; /* without a leaf: keep_chain has failed */
-    const char *fault =
-        leaf == NULL ? "out of memory for it" : judge_staple(conn, leaf, issuer, &result);
-    if (fault != NULL) {
-        conn->found.ocsp_fault = fault;
-        conn->found.verify_result = (int)result;
-    }
-    sk_X509_pop_free(chain, X509_free);
-    conn->found.chain = NULL;
-    return fault == NULL;
-}
-
 /* -------------------------------------------------------------------------------------- install */
 
 void tlsl_callbacks_install(tlslife_context *context) {
     SSL_CTX *ctx = context->ctx;
     SSL_CTX_set_info_callback(ctx, tlsl_callbacks_info);
     SSL_CTX_set_msg_callback(ctx, on_first_header);
-    SSL_CTX_set_cert_verify_callback(ctx, on_verify, NULL);
+    tlsl_verify_install(context);
     SSL_CTX_sess_set_new_cb(ctx, on_new_session);
     SSL_CTX_sess_set_remove_cb(ctx, tlsl_on_remove_session);
     if (context->role == TLSLIFE_SERVER) {
@@ -676,22 +355,5 @@ void tlsl_callbacks_install(tlslife_context *context) {
         SSL_CTX_set_allow_early_data_cb(ctx, on_early_data, NULL);
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
         SSL_CTX_set_session_ticket_cb(ctx, on_make_ticket, on_open_ticket, NULL);
-    }
-}
-
-void tlsl_callbacks_ask_certificate(tlslife_context *context) {
-    bool asks = context->questions & TLSLIFE_ASK_CERTIFICATE;
-    SSL_CTX_set_cert_cb(context->ctx, asks ? on_certificate : NULL, NULL);
-}
-
-void tlsl_callbacks_keylog(tlslife_context *context) {
-    SSL_CTX_set_keylog_callback(context->ctx, on_keylog);
-}
-
-void tlsl_callbacks_ocsp(tlslife_context *context) {
-    if (context->role == TLSLIFE_SERVER) {
-        SSL_CTX_set_tlsext_status_cb(context->ctx, on_ocsp);
-    } else {
-        SSL_CTX_set_tlsext_status_cb(context->ctx, on_staple);
     }
 }

@@ -25,15 +25,5 @@ void tlsl_callbacks_examine_message(tlslife_conn *conn, bool sent, const unsigne
                                     size_t len);
 void tlsl_callbacks_examine_header(tlslife_conn *conn, bool sent, const unsigned char *header,
                                    size_t len);
-void tlsl_callbacks_ask_certificate(tlslife_context *context);
-/*
- * Whether parameters that were copied demand the name or the address that the original demands.
- * libssl copies them for SSL_dup and for each verification, and ignores that there was no memory
- * for the name. Then a certificate of any name would do.
- */
-bool tlsl_verifies_name(X509_VERIFY_PARAM *copy, X509_VERIFY_PARAM *original);
-bool tlsl_callbacks_ask_verify(tlslife_context *context); /* false: out of memory */
-void tlsl_callbacks_keylog(tlslife_context *context);
-void tlsl_callbacks_ocsp(tlslife_context *context);
 
 #endif

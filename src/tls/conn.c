@@ -23,6 +23,7 @@
 #include "tls/context.h"
 #include "tls/early.h"
 #include "tls/ex_data.h"
+#include "tls/failure.h"
 #include "tls/hello.h"
 #include "tls/hold.h"
 #include "tls/keylog.h"
@@ -35,6 +36,7 @@
 #include "tls/traced.h"
 #include "tls/tracing.h"
 #include "tls/transport.h"
+#include "tls/verify.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 

@@ -76,7 +76,7 @@ typedef struct tlsl_own_alpn {
     size_t len;
 } tlsl_own_alpn;
 
-/* question.c, callbacks.c: what the program is asked, and its answers. */
+/* question.c, verify.c: what the program is asked, and its answers. */
 typedef struct tlsl_asked {
     uint8_t hello, certificate, verify; /* tlsl_answer */
     bool hello_seen;                    /* server: the first ClientHello has been processed */
@@ -96,7 +96,7 @@ typedef struct tlsl_asked {
 #define TLSL_VERIFY_ERRORS_MAX 32 /* errors that are kept; a chain has at most 100 certificates */
 #define TLSL_HEADER 5             /* bytes of a TLS record's header */
 
-/* callbacks.c: what the handshake has found, for errors and getters. */
+/* callbacks.c, verify.c: what the handshake has found, for errors and getters. */
 typedef struct tlsl_found_facts {
     int alert; /* the last fatal alert seen, or -1 */
     bool alert_received;
@@ -163,6 +163,7 @@ typedef struct tlsl_resume {
 typedef struct tlsl_traced_by {
     tlslife_trace *trace;
     uint64_t number; /* of this connection in it */
+    bool server;
     bool was_good;   /* the session in use was resumable at some time */
 } tlsl_traced_by;
 
@@ -220,34 +221,6 @@ struct tlslife_conn {
     tlsl_failure failure;
     tlsl_measured measured;
 };
-
-/*
- * The error that the next failure is written to. NULL: out of memory, which is then what
- * tlslife_conn_error says.
- */
-tlslife_error *tlsl_conn_error(tlslife_conn *conn);
-/*
- * Makes a failure that was written elsewhere the connection's. Always TLSLIFE_ERROR. A check that
- * nearly always passes writes to an error of its own first, because the connection's is 5 KB that
- * are allocated when they are first asked for.
- */
-tlslife_status tlsl_conn_fail_as(tlslife_conn *conn, const tlslife_error *failure);
-/* Ends the connection. The failure that was written last is the reason. Returns final_status. */
-tlslife_status tlsl_conn_end(tlslife_conn *conn, tlslife_status final_status);
-/*
- * TLSLIFE_OK, or the status that ended the connection. The caller returns that status, and
- * tlslife_conn_error gives its reason again.
- */
-tlslife_status tlsl_conn_final_status(tlslife_conn *conn);
-/*
- * Whether libssl has failed to make what reads and writes records, and would crash in every call
- * that uses it. SSL_clear makes it again, and SSL_free does without.
- */
-bool tlsl_conn_lost_records(const tlslife_conn *conn);
-/* Another handshake may follow, so the final failure becomes one like any other. */
-void tlsl_conn_forget_end(tlslife_conn *conn);
-/* Writes a failure to the connection's error. Always TLSLIFE_ERROR. */
-#define tlsl_conn_fail(conn, kind, ...) tlsl_fail(tlsl_conn_error(conn), (kind), __VA_ARGS__)
 
 /* The connection whose transport is not another connection: conn itself, or one that carries it. */
 static inline const tlslife_conn *tlsl_outermost(const tlslife_conn *conn) {

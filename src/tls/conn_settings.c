@@ -18,6 +18,8 @@
 #include "net/address.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/failure.h"
+#include "tls/policy.h"
 #include "tls/resumption.h"
 #include "tls/session.h"
 #include "tlslife.h"

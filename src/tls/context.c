@@ -29,10 +29,10 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "base/session_value.h"
+#include "tls/agree.h"
 #include "tls/context.h"
 #include "tls/ex_data.h"
 #include "tls/policy.h"
-#include "tls/settings.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 

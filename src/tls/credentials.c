@@ -1,6 +1,6 @@
 /*
  * credentials.c: the setters of a context's certificate, private key, CAs, CRLs and stapled OCSP
- * response.
+ * response, and the question which certificate a connection shows.
  *
  * Each takes a file, a text in memory, or a URI, in whichever format it is (base/objects.c). An
  * OCSP response is DER. What is trusted is hashed into the policy.
@@ -23,9 +23,14 @@
 #include "base/error_queue.h"
 #include "base/objects.h"
 #include "base/source.h"
+#include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/credentials.h"
+#include "tls/ex_data.h"
 #include "tls/policy.h"
-#include "tls/settings.h"
+#include "tls/settle.h"
+#include "tls/staple.h"
+#include "tls/switch.h"
 #include "tlslife.h"
 
 typedef tlslife_status (*setter)(tlslife_context *, const tlsl_source *, const char *,
@@ -302,11 +307,38 @@ tlslife_status tlslife_context_set_client_ca_pem(tlslife_context *context, const
 static tlslife_status set_ocsp_response(tlslife_context *context, const tlsl_source *source,
                                         const char *passphrase, tlslife_error *err) {
     (void)passphrase;
-    return tlsl_settings_staple(context, (const unsigned char *)source->bytes, source->len,
-                                source->name, err);
+    return tlsl_staple(context, (const unsigned char *)source->bytes, source->len, source->name,
+                       err);
 }
 
 tlslife_status tlslife_context_set_ocsp_response_file(tlslife_context *context, const char *path,
                                                       tlslife_error *err) {
     return from_file(context, set_ocsp_response, path, NULL, err);
+}
+
+/* ------------------------------------------------------------------------- those that are shown */
+
+static int on_certificate(SSL *ssl, void *unused) {
+    (void)unused;
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL || !(conn->context->questions & TLSLIFE_ASK_CERTIFICATE)) {
+        return 1;
+    }
+    if (conn->asked.certificate == TLSL_REFUSED) {
+        return 0;
+    }
+    if (conn->asked.certificate != TLSL_ACCEPTED) {
+        conn->asked.certificate = TLSL_ASKED;
+        return -1;
+    }
+    bool ok = conn->asked.chosen == NULL || tlsl_context_present(conn->asked.chosen, ssl);
+    tlslife_context_free(conn->asked.chosen);
+    conn->asked.chosen = NULL;
+    conn->asked.certificate = TLSL_UNASKED; /* a renegotiation asks again */
+    return ok;
+}
+
+void tlsl_credentials_ask(tlslife_context *context) {
+    bool asks = context->questions & TLSLIFE_ASK_CERTIFICATE;
+    SSL_CTX_set_cert_cb(context->ctx, asks ? on_certificate : NULL, NULL);
 }

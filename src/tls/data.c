@@ -26,6 +26,7 @@
 #include "tls/data.h"
 #include "tls/descriptor.h"
 #include "tls/early.h"
+#include "tls/failure.h"
 #include "tls/handshake.h"
 #include "tls/traced.h"
 #include "tls/verdict.h"

@@ -14,7 +14,7 @@
 #include "tls/callbacks.h"
 #include "tls/context.h"
 #include "tls/ex_data.h"
-#include "tls/resumption.h"
+#include "tls/settle.h"
 #include "tlslife.h"
 
 static bool set_defaults(tlslife_context *context) {

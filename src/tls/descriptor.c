@@ -16,6 +16,7 @@
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/descriptor.h"
+#include "tls/failure.h"
 #include "tls/traced.h"
 #include "tls/proxied.h"
 #include "tlslife.h"
@@ -57,6 +58,19 @@ tlslife_status tlsl_conn_wait(tlslife_conn *conn, tlslife_status status, int64_t
         tlsl_fail_system(tlsl_conn_error(conn), failure, "waiting for the transport failed");
     }
     return waited;
+}
+
+bool tlsl_conn_waits_in_kernel(const tlslife_conn *conn) {
+    return conn->blocking && conn->timeout_ms < 0 && !tlsl_traced(conn);
+}
+
+void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms) {
+    conn->blocking = blocking;
+    conn->timeout_ms = timeout_ms;
+    if (conn->transport.kind == TLSL_FD) {
+        /* Without a deadline the kernel can wait, within the read or write. */
+        tlsl_fd_set_waits(SSL_get_rbio(conn->ssl), tlsl_conn_waits_in_kernel(conn));
+    }
 }
 
 /* The client's address as a PROXY header has it, lent; NULL if there is none. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "tls/conn.h"
+#include "tls/failure.h"
 #include "tls/measured.h"
 #include "tlslife.h"
 

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,10 +31,13 @@
 #include "net/fd.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/ex_data.h"
 #include "tls/keylog.h"
+#include "tls/traced.h"
 #include "tlslife.h"
 
 #define TRIES 20
+#define KEYLOG_LINES_MAX 64 /* that no call has taken; lines beyond them are dropped */
 
 /*
  * Returns the descriptor, or -1 with errno. It tries several times, because another process may
@@ -81,7 +85,7 @@ static void refuse(const char *path, int failure, const char *fault, tlslife_err
     }
 }
 
-int tlsl_keylog_open(const char *path, tlslife_error *err) {
+static int open_log(const char *path, tlslife_error *err) {
     struct stat about;
     int fd = open_or_create(path);
     bool opened = fd >= 0 && fstat(fd, &about) == 0;
@@ -113,6 +117,30 @@ void tlsl_keylog_write(tlslife_context *context, const char *line) {
 
 /* ----------------------------------------------------------------------- lines of a connection */
 
+static void on_keylog(const SSL *ssl, const char *text) {
+    tlslife_conn *conn = tlsl_conn_of(ssl);
+    if (conn == NULL) {
+        return;
+    }
+    if (tlsl_traced(conn)) {
+        tlsl_traced_keylog(conn, text);
+    }
+    size_t size = strlen(text) + 1;
+    tlsl_line *line = malloc(sizeof *line + size);
+    tlsl_line **end = &conn->keylog;
+    for (int n = 0; *end != NULL && n < KEYLOG_LINES_MAX; n++) {
+        end = &(*end)->next;
+    }
+    if (line == NULL || *end != NULL) {
+        free(line);
+        return;
+    }
+    line->next = NULL;
+    memcpy(line->text, text, size);
+    *end = line;
+    conn->facts = true;
+}
+
 char *tlslife_conn_take_keylog(tlslife_conn *conn) {
     tlsl_line *line = conn->keylog;
     if (line == NULL) {
@@ -132,4 +160,30 @@ void tlsl_keylog_drop(tlslife_conn *conn) {
         OPENSSL_cleanse(line->text, strlen(line->text));
         free(line);
     }
+}
+
+/* ---------------------------------------------------------------------------------- the setting */
+
+void tlsl_keylog_install(tlslife_context *context) {
+    SSL_CTX_set_keylog_callback(context->ctx, on_keylog);
+}
+
+tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path,
+                                          tlslife_error *err) {
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    if (path != NULL) {
+        int fd = open_log(path, err);
+        if (fd < 0) {
+            return TLSLIFE_ERROR;
+        }
+        if (context->keylog_fd >= 0) {
+            close(context->keylog_fd);
+        }
+        context->keylog_fd = fd;
+    }
+    context->keylog_keep = path == NULL;
+    tlsl_keylog_install(context);
+    return TLSLIFE_OK;
 }

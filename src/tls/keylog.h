@@ -7,8 +7,8 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 
-/* Opens or creates the file. Returns a descriptor to append to, or -1 and err. */
-int tlsl_keylog_open(const char *path, tlslife_error *err);
+/* The connections of context keep their lines, for a file, the program or a trace. */
+void tlsl_keylog_install(tlslife_context *context);
 /* Writes one line, which is given without a newline. What cannot be written now is lost. */
 void tlsl_keylog_write(tlslife_context *context, const char *line);
 /* Wipes and frees the lines that the connection holds. */

@@ -39,6 +39,8 @@
 #include "net/front.h"
 #include "net/method.h"
 #include "tls/conn.h"
+#include "tls/descriptor.h"
+#include "tls/failure.h"
 #include "tls/transport.h"
 #include "tlslife.h"
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "tls/conn.h"
+#include "tls/failure.h"
 #include "tls/outer.h"
 #include "tlslife.h"
 

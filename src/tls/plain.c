@@ -23,6 +23,7 @@
 #include "net/front.h"
 #include "tls/conn.h"
 #include "tls/descriptor.h"
+#include "tls/failure.h"
 #include "tls/outer.h"
 #include "tls/proxied.h"
 #include "tls/traced.h"

@@ -22,6 +22,7 @@
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/descriptor.h"
+#include "tls/failure.h"
 #include "tls/proxied.h"
 #include "tlslife.h"
 

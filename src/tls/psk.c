@@ -16,7 +16,6 @@
 #include "tls/context.h"
 #include "tls/ex_data.h"
 #include "tls/psk.h"
-#include "tls/psk_question.h"
 #include "tlslife.h"
 
 /*

@@ -6,8 +6,24 @@
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stddef.h>
 
+#include "tls/conn.h"
 #include "tls/context.h"
+
+enum { TLSL_PSK_KEY_MAX = 256 /* bytes */ };
+
+/* Server: what the program is asked about a PSK (psk_question.c), and its answer. */
+typedef struct tlsl_psk_asked {
+    tlsl_answer answer;
+    bool reading; /* the record is being read here, and not by libssl */
+    bool over;    /* libssl may read: the program has answered, or is not asked */
+    unsigned char *record;
+    size_t len, size; /* bytes that have come, and bytes of the block */
+    char *identity;   /* what the client has named */
+    unsigned char *key;
+    size_t key_len; /* 0: the program knows none */
+} tlsl_psk_asked;
 
 /*
  * SSL_set_psk_server_callback(3). Writes the key of a client's identity, and returns its length in

@@ -23,6 +23,7 @@
 #include "net/front.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/failure.h"
 #include "tls/psk.h"
 #include "tls/psk_question.h"
 #include "tlslife.h"

@@ -6,23 +6,9 @@
 #define TLSLIFE_PSK_QUESTION_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
-#include "tls/conn.h"
+#include "tls/psk.h"
 #include "tlslife.h"
-
-enum { TLSL_PSK_KEY_MAX = 256 /* bytes */ };
-
-typedef struct tlsl_psk_asked {
-    tlsl_answer answer;
-    bool reading; /* the record is being read here, and not by libssl */
-    bool over;    /* libssl may read: the program has answered, or is not asked */
-    unsigned char *record;
-    size_t len, size; /* bytes that have come, and bytes of the block */
-    char *identity;   /* what the client has named */
-    unsigned char *key;
-    size_t key_len; /* 0: the program knows none */
-} tlsl_psk_asked;
 
 /* Server: whether the record that comes next may name a PSK, and must not be read by libssl. */
 bool tlsl_psk_held(const tlslife_conn *conn);

@@ -19,13 +19,14 @@
 #include "base/error.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/descriptor.h"
+#include "tls/failure.h"
 #include "tls/hello.h"
 #include "tls/hold.h"
 #include "tls/measured.h"
 #include "tls/psk_question.h"
 #include "tls/question.h"
 #include "tls/switch.h"
-#include "tls/transport.h"
 #include "tlslife.h"
 
 static tlslife_status check_asked(tlslife_conn *conn, uint8_t answer, const char *verb) {
@@ -180,7 +181,7 @@ tlslife_status tlslife_conn_refuse(tlslife_conn *conn, int alert) {
 
 /*
  * libssl has no call that sends an alert. In TLS 1.3 a ticket is begun, and its extension fails
- * with the alert (on_ticket_extension in callbacks.c).
+ * with the alert (on_ticket_extension in verify.c).
  */
 static void send_alert_in_ticket(tlslife_conn *conn) {
     if (SSL_new_session_ticket(conn->ssl) == 1) {

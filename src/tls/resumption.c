@@ -26,7 +26,7 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/resumption.h"
-#include "tls/settings.h"
+#include "tls/settle.h"
 #include "tls/ticket_keys.h"
 
 /* --------------------------------------------------------------------------------- the settings */

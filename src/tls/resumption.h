@@ -13,19 +13,6 @@
 #include "tls/conn.h"
 #include "tlslife.h"
 
-/*
- * Derives the kind of resumption in force from context's settings, and sets its SSL_CTX
- * accordingly.
- */
-void tlsl_resumption_settle(tlslife_context *context);
-/* Whether a ClientHello that arrives at context may be served by another context. */
-bool tlsl_context_may_switch(const tlslife_context *context);
-/*
- * Notes that the program has set the options in the mask `options` (SSL_OP_*) to the bits in
- * `values`. The caller then calls tlsl_settings_agree, as a setter does.
- */
-void tlsl_resumption_note_options(tlslife_context *context, uint64_t options, uint64_t values);
-void tlsl_set_option(SSL_CTX *ctx, uint64_t option, bool on);
 tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err);
 
 /*

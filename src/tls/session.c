@@ -23,6 +23,7 @@
 #include "base/session_value.h"
 #include "tls/conn.h"
 #include "tls/context.h"
+#include "tls/failure.h"
 #include "tls/lookup.h"
 #include "tls/session.h"
 #include "tls/traced.h"

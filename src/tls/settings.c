@@ -1,12 +1,11 @@
 /*
- * settings.c: the setters of a context, but for those of certificates, keys and CAs (credentials.c)
- * and of resumption (resumption.c).
+ * settings.c: the setters of a context, but for those of certificates, keys and CAs
+ * (credentials.c), OCSP (staple.c), the key log (keylog.c) and resumption (resumption.c).
  *
  * Each setter checks whether the context is frozen, clears OpenSSL's queue, makes one call of
  * libssl, and reports what was wrong with its arguments. It copies what it keeps.
  */
 #include <limits.h>
-#include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -18,25 +17,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "base/names.h"
-#include "base/objects.h"
-#include "base/ocsp.h"
 #include "base/session_value.h"
-#include "tls/callbacks.h"
 #include "tls/context.h"
-#include "tls/keylog.h"
+#include "tls/credentials.h"
 #include "tls/policy.h"
 #include "tls/psk.h"
-#include "tls/resumption.h"
-#include "tls/settings.h"
+#include "tls/settle.h"
+#include "tls/verify.h"
 #include "tlslife.h"
 
 /* Limits in bytes. */
-#define OCSP_MAX 65535
 #define CERT_LIST_MAX 16777216
 #define FRAGMENT_MIN 512
 
@@ -195,9 +189,9 @@ tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned 
     }
     context->questions = questions;
     tlsl_resumption_settle(context);
-    tlsl_callbacks_ask_certificate(context);
+    tlsl_credentials_ask(context);
     tlsl_psk_install(context);
-    return tlsl_callbacks_ask_verify(context)
+    return tlsl_verify_ask(context)
                ? TLSLIFE_OK
                : tlsl_fail_openssl(err, TLSLIFE_ERR_MEMORY, "out of memory for questions");
 }
@@ -370,110 +364,6 @@ tlslife_status tlslife_context_set_session_id_context(tlslife_context *context,
     }
     memcpy(context->sid_ctx, id, id_len);
     context->sid_ctx_len = id_len;
-    return TLSLIFE_OK;
-}
-
-/* ----------------------------------------------------------------------------- OCSP and key log */
-
-static tlslife_status check_staple(tlslife_context *context, const unsigned char *der,
-                                   size_t der_len, const char *name, tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
-        tlsl_settings_role(context, TLSLIFE_SERVER, "ocsp_response", "servers staple responses",
-                           err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    if (der == NULL || der_len == 0 || der_len > OCSP_MAX ||
-        tlsl_sequence_len(der, der_len) != der_len) {
-        return tlsl_fail(err, TLSLIFE_ERR_INPUT,
-                         "%s is no OCSP response in DER of at most %d bytes", name, OCSP_MAX);
-    }
-    tlsl_errors_clear();
-    return tlsl_ocsp_can_be_stapled(der, der_len)
-               ? TLSLIFE_OK
-               : tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s cannot be read as an OCSP response",
-                                   name);
-}
-
-tlslife_status tlsl_settings_staple(tlslife_context *context, const unsigned char *der,
-                                    size_t der_len, const char *name, tlslife_error *err) {
-    if (check_staple(context, der, der_len, name, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    unsigned char *copy = malloc(der_len);
-    if (copy == NULL) {
-        return tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for an OCSP response");
-    }
-    memcpy(copy, der, der_len);
-    free(context->ocsp);
-    context->ocsp = copy;
-    context->ocsp_len = der_len;
-    tlsl_callbacks_ocsp(context);
-    return TLSLIFE_OK;
-}
-
-tlslife_status tlslife_context_set_ocsp_response(tlslife_context *context, const unsigned char *der,
-                                                 size_t der_len, tlslife_error *err) {
-    return tlsl_settings_staple(context, der, der_len, "what was given", err);
-}
-
-tlslife_status tlslife_context_set_ocsp_request(tlslife_context *context, bool request,
-                                                tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    if (context->role == TLSLIFE_SERVER) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "only a client asks for an OCSP response");
-    }
-    bool declined = context->ocsp_declined;
-    context->ocsp_declined = !request;
-    if (tlsl_settings_agree(context, err) != TLSLIFE_OK) {
-        context->ocsp_declined = declined;
-        return TLSLIFE_ERROR;
-    }
-    SSL_CTX_set_tlsext_status_type(context->ctx, request ? TLSEXT_STATUSTYPE_ocsp : -1);
-    return TLSLIFE_OK;
-}
-
-tlslife_status tlslife_context_set_ocsp_verify(tlslife_context *context, tlslife_verify verify,
-                                               tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    if (context->role == TLSLIFE_SERVER || verify > TLSLIFE_VERIFY_REQUIRED) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "a client verifies OCSP responses: never (none), those that come "
-                         "(optional), or always (required)");
-    }
-    tlslife_verify before = context->ocsp_verify;
-    context->ocsp_verify = verify;
-    if (tlsl_settings_agree(context, err) != TLSLIFE_OK) {
-        context->ocsp_verify = before;
-        return TLSLIFE_ERROR;
-    }
-    if (verify != TLSLIFE_VERIFY_NONE) {
-        SSL_CTX_set_tlsext_status_type(context->ctx, TLSEXT_STATUSTYPE_ocsp);
-        tlsl_callbacks_ocsp(context);
-    }
-    return TLSLIFE_OK;
-}
-
-tlslife_status tlslife_context_set_keylog(tlslife_context *context, const char *path,
-                                          tlslife_error *err) {
-    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    if (path != NULL) {
-        int fd = tlsl_keylog_open(path, err);
-        if (fd < 0) {
-            return TLSLIFE_ERROR;
-        }
-        if (context->keylog_fd >= 0) {
-            close(context->keylog_fd);
-        }
-        context->keylog_fd = fd;
-    }
-    context->keylog_keep = path == NULL;
-    tlsl_callbacks_keylog(context);
     return TLSLIFE_OK;
 }
 

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "tls/agree.h"
 #include "tls/context.h"
-#include "tls/resumption.h"
-#include "tls/settings.h"
+#include "tls/settle.h"
 #include "tlslife.h"
 
 /* ------------------------------------------------------------------------- resumption in force */

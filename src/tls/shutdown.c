@@ -23,6 +23,7 @@
 #include "tls/context.h"
 #include "tls/data.h"
 #include "tls/descriptor.h"
+#include "tls/failure.h"
 #include "tls/handshake.h"
 #include "tls/measured.h"
 #include "tls/traced.h"

@@ -26,7 +26,7 @@
 #include "net/address.h"
 #include "tls/context.h"
 #include "tls/psk.h"
-#include "tls/resumption.h"
+#include "tls/settle.h"
 #include "tls/switch.h"
 #include "tlslife.h"
 

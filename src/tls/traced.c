@@ -16,7 +16,6 @@
 #include <time.h>
 
 #include "tls/conn.h"
-#include "tls/context.h"
 #include "tls/ex_data.h"
 #include "tls/traced.h"
 #include "trace/trace.h"
@@ -55,12 +54,11 @@ void tlsl_traced_life(tlslife_conn *conn, const char *name, uint64_t refs) {
 
 /* Any thread may count references, while another one uses the SSL. */
 void tlsl_traced_refs(const tlslife_conn *conn, const char *name, uint64_t refs) {
-    tlsl_trace_add(conn->traced->trace,
-                   &(tlslife_trace_event){.kind = TLSLIFE_TRACE_LIFE,
-                                          .name = name,
-                                          .conn = conn->traced->number,
-                                          .server = conn->context->role == TLSLIFE_SERVER,
-                                          .value = refs});
+    tlsl_trace_add(conn->traced->trace, &(tlslife_trace_event){.kind = TLSLIFE_TRACE_LIFE,
+                                                               .name = name,
+                                                               .conn = conn->traced->number,
+                                                               .server = conn->traced->server,
+                                                               .value = refs});
 }
 
 void tlsl_traced_call(tlslife_conn *conn, const char *name, uint64_t since_ns,
@@ -121,7 +119,7 @@ void tlsl_traced_after_end(tlslife_conn *conn, SSL_SESSION *session) {
         const tlslife_trace_event bad = {.kind = TLSLIFE_TRACE_SESSION,
                                          .name = "bad",
                                          .conn = conn->traced->number,
-                                         .server = conn->context->role == TLSLIFE_SERVER,
+                                         .server = conn->traced->server,
                                          .value = tag_of(session),
                                          .age_s = age_of(session),
                                          .session = TLSLIFE_SESSION_BAD};

@@ -20,6 +20,8 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/ex_data.h"
+#include "tls/failure.h"
+#include "tls/keylog.h"
 #include "tls/traced.h"
 #include "tls/tracing.h"
 #include "trace/trace.h"
@@ -146,7 +148,8 @@ static bool take_trace(tlslife_conn *conn, tlslife_trace *trace) {
     conn->traced = malloc(sizeof *conn->traced);
     if (conn->traced != NULL) {
         *conn->traced = (tlsl_traced_by){.trace = tlslife_trace_up_ref(trace),
-                                         .number = tlsl_trace_number(trace)};
+                                         .number = tlsl_trace_number(trace),
+                                         .server = conn->context->role == TLSLIFE_SERVER};
     }
     return conn->traced != NULL;
 }
@@ -206,7 +209,7 @@ tlslife_status tlslife_context_set_trace(tlslife_context *context, tlslife_trace
     context->trace = trace == NULL ? NULL : tlslife_trace_up_ref(trace);
     tlslife_trace_free(before);
     if (trace != NULL && tlsl_trace_secrets(trace)) {
-        tlsl_callbacks_keylog(context);
+        tlsl_keylog_install(context);
     }
     return TLSLIFE_OK;
 }

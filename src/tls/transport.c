@@ -28,6 +28,7 @@
 #include "net/tcp.h"
 #include "tls/conn.h"
 #include "tls/descriptor.h"
+#include "tls/failure.h"
 #include "tls/hold.h"
 #include "tls/proxied.h"
 #include "tls/traced.h"
@@ -81,20 +82,6 @@ void tlsl_transport_free(tlslife_conn *conn) {
 
 void tlslife_conn_close_transport(tlslife_conn *conn) {
     tlsl_transport_drop(conn);
-}
-
-/* A wait within the kernel's read or write could not be traced. */
-static bool waits_without_end(const tlslife_conn *conn) {
-    return conn->blocking && conn->timeout_ms < 0 && !tlsl_traced(conn);
-}
-
-void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms) {
-    conn->blocking = blocking;
-    conn->timeout_ms = timeout_ms;
-    if (conn->transport.kind == TLSL_FD) {
-        /* Without a deadline the kernel can wait, within the read or write. */
-        tlsl_fd_set_waits(SSL_get_rbio(conn->ssl), waits_without_end(conn));
-    }
 }
 
 void tlslife_conn_set_blocking(tlslife_conn *conn, bool blocking) {
@@ -327,7 +314,7 @@ static tlslife_status dial(tlslife_conn *conn, const char *host, const char *ser
     tlsl_dial_free(conn->transport.dial);
     conn->transport.dial = NULL;
     if (status == TLSLIFE_OK) {
-        if (waits_without_end(conn)) {
+        if (tlsl_conn_waits_in_kernel(conn)) {
             /* No other process has the socket. If it stays O_NONBLOCK, poll does the waiting. */
             (void)fcntl(fd, F_SETFL, 0);
         }

@@ -20,8 +20,6 @@ void tlsl_transport_free(tlslife_conn *conn);
  * to take it, and there is none.
  */
 tlslife_status tlsl_transport_install(tlslife_conn *conn, BIO *bio, tlsl_transport_kind kind);
-/* Sets how the calls of conn wait. Nothing else may set its blocking and timeout_ms. */
-void tlsl_conn_set_waiting(tlslife_conn *conn, bool blocking, int timeout_ms);
 /* tlslife_conn_take_fd, for a descriptor that was just made and needs no check. */
 tlslife_status tlsl_conn_own_fd(tlslife_conn *conn, int fd);
 

@@ -28,6 +28,7 @@
 #include "tls/conn.h"
 #include "tls/context.h"
 #include "tls/descriptor.h"
+#include "tls/failure.h"
 #include "tls/hint.h"
 #include "tls/hold.h"
 #include "tls/keylog.h"
@@ -36,7 +37,6 @@
 #include "tls/permit.h"
 #include "tls/psk_question.h"
 #include "tls/question.h"
-#include "tls/traced.h"
 #include "tls/verdict.h"
 #include "tlslife.h"
 

@@ -1,9 +1,10 @@
 /*
- * settings.h: checks that the setters of contexts and of connections share. settings.c.
+ * settle.h: declares what a setter of a context does before and after the change. settle.c.
  */
-#ifndef TLSLIFE_SETTINGS_H
-#define TLSLIFE_SETTINGS_H
+#ifndef TLSLIFE_SETTLE_H
+#define TLSLIFE_SETTLE_H
 
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,11 +12,19 @@
 #include "tls/context.h"
 #include "tlslife.h"
 
-/* Sets the OCSP response to staple; errors call it by that name. */
-tlslife_status tlsl_settings_staple(tlslife_context *context, const unsigned char *der,
-                                    size_t der_len, const char *name, tlslife_error *err);
-/* In agree.c. TLSLIFE_OK, or err names two settings of which one would have no effect (USAGE). */
-tlslife_status tlsl_settings_agree(const tlslife_context *context, tlslife_error *err);
+/*
+ * Derives the kind of resumption in force from context's settings, and sets its SSL_CTX
+ * accordingly.
+ */
+void tlsl_resumption_settle(tlslife_context *context);
+/* Whether a ClientHello that arrives at context may be served by another context. */
+bool tlsl_context_may_switch(const tlslife_context *context);
+/*
+ * Notes that the program has set the options in the mask `options` (SSL_OP_*) to the bits in
+ * `values`. The caller then calls tlsl_settings_agree, as a setter does.
+ */
+void tlsl_resumption_note_options(tlslife_context *context, uint64_t options, uint64_t values);
+void tlsl_set_option(SSL_CTX *ctx, uint64_t option, bool on);
 /* The settings that agree.c compares, as they are before a setter changes one of them. */
 typedef struct tlsl_agreed {
     tlslife_verify verify;
