@@ -347,7 +347,7 @@ describe("docs/keys.md", function()
 
     it("quotes what errors say", function()
         local source = process.slurp "src/base/objects.c" .. process.slurp "src/base/source.c" ..
-            process.slurp "src/tls/credentials.c"
+            process.slurp "src/tls/settings/credentials.c"
         local table_of = process.slurp "docs/keys.md":match "What an error says(.*)"
         local quoted = 0
         for said in table_of:gmatch "\n| `([^`]+)` |" do

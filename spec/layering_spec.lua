@@ -46,8 +46,9 @@ local function of(...)
 end
 
 -- The rooms of libtlslife, from the lowest up, and the rooms that each may include from. No other
--- arrow is allowed, so there is no circle between rooms. The deadlines in net/tcp.h and the ring in
--- cache/ are what redis shares with the rest.
+-- include is allowed, and a room calls what stands before it in this list, so there is no circle
+-- between rooms. The deadlines in net/tcp.h and the ring in cache/ are what redis shares with the
+-- rest; it calls connections by the public header.
 local ROOMS = {
     {name = "base", knows = {}},
     {name = "net", knows = {"base"}},
@@ -55,9 +56,18 @@ local ROOMS = {
     {name = "cache", knows = {"base", "cache/store"}},
     {name = "trace", knows = {"base"}},
     {name = "metrics", knows = {"base"}},
-    {name = "tls", knows = {"base", "net", "cache", "cache/store", "trace", "metrics"}},
+    {name = "tls/state", knows = {"base", "net", "trace", "metrics"}},
+    {name = "tls/context", knows = {"base", "net", "cache", "tls/state"}},
+    {name = "tls/settings", knows = {"base", "net", "tls/state", "tls/context"}},
+    {name = "tls/session", knows = {"base", "net", "cache", "cache/store", "metrics", "tls/state",
+        "tls/context"}},
+    {name = "tls/handshake", knows = {"base", "net", "cache", "trace", "tls/state", "tls/context",
+        "tls/settings", "tls/session"}},
+    {name = "tls/conn", knows = {"base", "net", "cache", "metrics", "tls/state", "tls/context",
+        "tls/settings", "tls/session", "tls/handshake"}},
     {name = "redis", knows = {"base", "net", "cache/store"}},
 }
+local FILES_MAX <const> = 25 -- of a folder, so that it is a short list
 local CORE = "src/base src/net src/cache src/trace src/metrics src/tls src/redis"
 
 local LUA = of("^lua", "^lauxlib%.h$", "^lualib%.h$", "tlslife_lua")
@@ -164,6 +174,35 @@ local CIRCLES = {
     {"src/lua/lquestion.c", "src/lua/lwait.c"},
 }
 
+local function room_of(path) return path:match "^src/(.*)/" end
+
+-- Every "file: function" in texts (as of exports) that calls up: the room of the function stands
+-- behind that of the file in ROOMS. Rooms that are not in the list are above all of it.
+local function calls_up(texts)
+    local place, defined, found = {}, exports(texts), {}
+    for i, room in ipairs(ROOMS) do place[room.name] = i end
+    for path, text in pairs(texts) do
+        local own = place[room_of(path)] or math.huge
+        for name in text:gmatch "%f[%w_]([%a_][%w_]*)" do
+            local other = defined[name]
+            if other and (place[room_of(other)] or math.huge) > own then
+                found[#found + 1] = path .. ": " .. name
+            end
+        end
+    end
+    table.sort(found)
+    return found
+end
+
+-- The text of each C file in src, without comments.
+local function sources()
+    local texts = {}
+    for _, path in ipairs(tree "src") do
+        if path:match "%.c$" then texts[path] = without_comments(contents(path)) end
+    end
+    return texts
+end
+
 describe("the layers", function()
     it("keep Lua out of the core", function()
         local found, seen = includes(CORE, LUA)
@@ -222,12 +261,40 @@ describe("the layers", function()
         assert.is_true(seen > 100)
     end)
 
-    it("have no more circles of files that call each other than are listed", function()
-        local texts, found = {}, {}
+    it("call downwards only", function()
+        assert.same({}, calls_up(sources()))
+    end)
+
+    it("see a call upwards in samples", function()
+        local texts = {
+            ["src/base/a.c"] = "int a(void) {return b();}",
+            ["src/tls/state/b.c"] = "int b(void) {return 0;}",
+            ["src/tls/conn/c.c"] = "int c(void) {return a() + b();}",
+        }
+        assert.same({"src/base/a.c: b"}, calls_up(texts))
+        texts["src/base/a.c"] = "int a(void) {return c();}"
+        assert.same({"src/base/a.c: c"}, calls_up(texts))
+        texts["src/base/a.c"] = "int a(void) {return 0;}"
+        assert.same({}, calls_up(texts))
+    end)
+
+    it("have folders that are a short list", function()
+        local count, long = {}, {}
         for _, path in ipairs(tree "src") do
-            if path:match "%.c$" then texts[path] = without_comments(contents(path)) end
+            local room = room_of(path)
+            count[room] = (count[room] or 0) + 1
         end
-        for _, circle in ipairs(circles(texts)) do found[#found + 1] = table.concat(circle, " ") end
+        for room, files in pairs(count) do
+            if files > (room == "lua" and 30 or FILES_MAX) then
+                long[#long + 1] = ("src/%s has %d files"):format(room, files)
+            end
+        end
+        assert.same({}, long)
+    end)
+
+    it("have no more circles of files that call each other than are listed", function()
+        local found = {}
+        for _, circle in ipairs(circles(sources())) do found[#found + 1] = table.concat(circle, " ") end
         local known = {}
         for _, circle in ipairs(CIRCLES) do known[#known + 1] = table.concat(circle, " ") end
         table.sort(found)
@@ -249,7 +316,7 @@ describe("the layers", function()
         local rooms, homeless = {lua = true, host = true}, {}
         for _, room in ipairs(ROOMS) do rooms[room.name] = true end
         for _, path in ipairs(tree "src") do
-            if not rooms[path:match "^src/(.*)/"] then homeless[#homeless + 1] = path end
+            if not rooms[room_of(path)] then homeless[#homeless + 1] = path end
         end
         assert.same({}, homeless)
     end)

@@ -12,7 +12,7 @@
 #include "cache/cache.h"
 #include "cache/external.h"
 #include "cache/seal.h"
-#include "tls/context.h"
+#include "tls/context/context.h"
 #include "tlslife.h"
 
 #include "check.h"

@@ -1,5 +1,5 @@
 /*
- * ticket_keys_test.c: tests the keys of stateless tickets (src/tls/ticket_keys.c) with a clock of
+ * ticket_keys_test.c: tests the keys of stateless tickets (src/tls/context/ticket_keys.c) with a clock of
  * its own.
  *
  * It covers which keys open a ticket and which renew it, and that machines with one secret agree.
@@ -11,7 +11,7 @@
 #endif
 
 #include "cache/cache.h"
-#include "tls/ticket_keys.h"
+#include "tls/context/ticket_keys.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 

@@ -12,7 +12,7 @@
  *
  * floor: src/base/certificate.c 35
  * floor: src/base/objects.c 39
- * floor: src/tls/credentials.c 35
+ * floor: src/tls/settings/credentials.c 35
  */
 #include "base/certificate.h"
 #include "fuzz.h"

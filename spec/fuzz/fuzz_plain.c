@@ -6,7 +6,7 @@
  * in front: a queue of this file's own says which. Once the handshake has begun no call moves plain
  * bytes any more. Nothing that was plain is ever read as data of TLS.
  *
- * floor: src/tls/plain.c 41
+ * floor: src/tls/conn/plain.c 41
  * floor: src/net/front.c 45
  * floor: src/net/memory.c 27
  */

@@ -10,7 +10,7 @@
  *
  * floor: src/net/proxy.c 53
  * floor: src/net/front.c 36
- * floor: src/tls/proxied.c 27
+ * floor: src/tls/state/proxied.c 27
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -18,8 +18,8 @@
 
 #include "fuzz.h"
 #include "net/proxy.h"
-#include "tls/conn.h"
-#include "tls/proxied.h"
+#include "tls/state/conn.h"
+#include "tls/state/proxied.h"
 #include "tlslife.h"
 
 #include <arpa/inet.h>

@@ -10,7 +10,7 @@
  *
  * floor: src/base/session_value.c 31
  * floor: src/base/certificate.c 27
- * floor: src/tls/session.c 10
+ * floor: src/tls/session/session.c 10
  */
 #include "fuzz.h"
 #include "tlslife.h"

@@ -14,12 +14,12 @@
  *
  * Seeds: whole lives of connections, and records between them.
  *
- * floor: src/tls/handshake.c 38
- * floor: src/tls/verdict.c 27
- * floor: src/tls/data.c 18
- * floor: src/tls/shutdown.c 42
- * floor: src/tls/callbacks.c 26
- * floor: src/tls/question.c 20
+ * floor: src/tls/handshake/handshake.c 38
+ * floor: src/tls/handshake/verdict.c 27
+ * floor: src/tls/conn/data.c 18
+ * floor: src/tls/conn/shutdown.c 42
+ * floor: src/tls/handshake/callbacks.c 26
+ * floor: src/tls/handshake/question.c 20
  */
 #include "fuzz.h"
 #include "fuzz_wire_seal.h"

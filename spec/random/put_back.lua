@@ -17,7 +17,7 @@ return {
     {
         name = "the NULL of conn:group()", machine = "program",
         changes = {
-            {"src/tls/info.c", "    if (!negotiated(conn)) {\n        return NULL;\n    }\n"
+            {"src/tls/handshake/info.c", "    if (!negotiated(conn)) {\n        return NULL;\n    }\n"
                 .. "    int id =", "    int id ="},
         },
         found = "AddressSanitizer: SEGV",
@@ -25,7 +25,7 @@ return {
     {
         name = "the lost hello of clear", machine = "program",
         changes = {
-            {"src/tls/conn.c", "if (hello_waits && refuse_suspended_hello", "if (hello_waits && "
+            {"src/tls/conn/conn.c", "if (hello_waits && refuse_suspended_hello", "if (hello_waits && "
                 .. "conn->refs == 0 && refuse_suspended_hello"},
         },
         found = "LeakSanitizer",
@@ -33,7 +33,7 @@ return {
     {
         name = "the write after shutdown", machine = "program",
         changes = {
-            {"src/tls/data.c", "conn->data.write_waits |= leaves_record(conn->ssl);",
+            {"src/tls/conn/data.c", "conn->data.write_waits |= leaves_record(conn->ssl);",
                 "conn->data.write_waits |= leaves_record(conn->ssl) || !SSL_in_init(conn->ssl);"},
         },
         found = "no write was told to wait",
@@ -41,7 +41,7 @@ return {
     {
         name = "the unrenewed ticket of TLS 1.2", machine = "fleet",
         changes = {
-            {"src/tls/handshake.c", "    if (!conn->open && !server && !conn->origin->foreign) {\n"
+            {"src/tls/handshake/handshake.c", "    if (!conn->open && !server && !conn->origin->foreign) {\n"
                 .. "        keep_renewed(conn);", "    if (conn->open && !server && "
                 .. "!conn->origin->foreign) {\n        keep_renewed(conn);"},
         },

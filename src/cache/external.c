@@ -4,7 +4,7 @@
  * The bytes are one byte of notes and the session's DER, sealed for its key, its side and its
  * policy, so that an entry under a wrong key does not open. What a store returns is opened, decoded
  * and compared with the key outside of every lock, because a session with a client's certificate
- * takes 100 us to decode. A permit (tls/permit.c) is the byte of notes alone.
+ * takes 100 us to decode. A permit (tls/session/permit.c) is the byte of notes alone.
  *
  * An attacker who can read the store learns how many entries there are and how long they are. The
  * keys are hashes, because anyone who knows a session id may offer it and so learn whether it is

@@ -26,7 +26,7 @@ long tlsl_lifetime_left(const tlslife_cache *cache, const SSL_SESSION *session);
 void tlsl_external_put(tlslife_cache *cache, const tlsl_cache_key *key, SSL_SESSION *session,
                        tlslife_bytes sid_ctx, unsigned char out_head[TLSL_STORE_HEAD]);
 /*
- * Puts the permit of a ticket (tls/permit.c) into the store, which must exist, for lifetime
+ * Puts the permit of a ticket (tls/session/permit.c) into the store, which must exist, for lifetime
  * seconds.
  */
 void tlsl_external_put_permit(tlslife_cache *cache, const tlsl_cache_key *key, long lifetime,
