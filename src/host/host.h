@@ -35,7 +35,8 @@ typedef struct host_command {
 /*
  * What the command line asks for. It outlives main(), since threads read it while the process ends.
  */
-typedef struct host_options {
+typedef struct host_options host_options;
+struct host_options {
     int argc;
     char **argv;
     int script;       /* index in argv of the script or the command; argc if there is none */
@@ -46,7 +47,12 @@ typedef struct host_options {
     bool version;     /* -v */
     bool no_env;      /* -E */
     bool executes;    /* -e */
-} host_options;
+    /*
+     * Preloads tlslife.host in a state that host_open prepares. A thread prepares such a state, and
+     * tlslife.host starts threads: so script.c has it from main.c.
+     */
+    void (*preload_threads)(lua_State *L, const host_options *given);
+};
 
 /* -- call.c. Messages begin with the name that host_set_name was given. */
 

@@ -72,7 +72,7 @@ static bool parse_option(host_options *out, char **argv, int *i) {
 }
 
 static host_options parse_options(int argc, char **argv) {
-    host_options found = {.argc = argc, .argv = argv};
+    host_options found = {.argc = argc, .argv = argv, .preload_threads = host_preload_threads};
     int i = 1;
     found.command = argc > 1 ? host_command_named(argv[1]) : NULL;
     for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {

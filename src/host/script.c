@@ -30,7 +30,7 @@ void host_open(lua_State *L, const host_options *given) {
     }
     luaL_openlibs(L);
     host_preload(L);
-    host_preload_threads(L, given);
+    given->preload_threads(L, given);
     host_log_keys(L);
     set_arg(L, given);
     lua_gc(L, LUA_GCGEN, 0, 0); /* as lua does */

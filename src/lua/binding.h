@@ -309,6 +309,7 @@ int tlb_must(lua_State *L, tlb_conn *self, tlslife_status status);
 /* Push a string, or nil for a NULL string or for no bytes. Return 1. */
 int tlb_optional_string(lua_State *L, const char *string);
 int tlb_optional_bytes(lua_State *L, tlslife_bytes bytes);
+int tlb_busy(lua_State *L); /* the results of a call that another one, or a hook, excludes */
 
 /* --------------------------------------------------------------------------------------- larg.c */
 
@@ -405,10 +406,7 @@ void tlb_memory_taken(lua_State *L, tlb_state *state, int kib);
 /* Subtracts kib KiB that the script itself has freed. */
 void tlb_memory_returned(tlb_state *state, int kib);
 
-/* ---------------------------------------------------------------------------------- lquestion.c */
-
-/* A tlb_copier for a tlslife_conn. Pushes the names of CAs that the peer has sent, as a list. */
-void tlb_ca_names(lua_State *L, void *lent);
+/* -------------------------------------------------------------------------------------- lverb.c */
 
 /*
  * One try of a verb. Returns the number of its results, or TLB_ASKED if self->question waits for an
@@ -447,16 +445,34 @@ typedef struct tlb_call {
     size_t out;       /* bytes that were sent so far */
 } tlb_call;
 
-void tlb_open_questions(lua_State *L);
 /*
  * Continues after a try with these results. While there are none, it answers the question by
  * functions of the script, or waits, and tries again. Then it tells the store.
  */
 int tlb_questions(lua_State *L, tlb_conn *self, tlb_call *call, int results);
-int tlb_busy(lua_State *L);
+/* Runs a verb if there are loops, or a hook of the connection runs. */
+int tlb_perform_slowly(lua_State *L, tlb_conn *self, const tlb_verb *verb);
+
+/* ---------------------------------------------------------------------------------- lquestion.c */
+
+void tlb_open_questions(lua_State *L);
+/*
+ * Calls the function of this state that answers the question, with that continuation. Returns false
+ * if there is none.
+ */
+bool tlb_ask(lua_State *L, tlb_conn *self, const tlb_call *call, lua_KFunction returned);
+/* For the continuation: answers with the function's results. Returns the call to go on with. */
+tlb_call tlb_take_answer(lua_State *L, tlb_conn *self, const tlb_verb *verb, bool failed);
+/*
+ * Answers as tlslife.h says for a host without hooks, since this state has none. A peer that the
+ * built-in verification refused is not accepted.
+ */
+void tlb_answer_default(lua_State *L, tlb_conn *self);
+/* A tlb_copier for a tlslife_conn. Pushes the names of CAs that the peer has sent, as a list. */
+void tlb_ca_names(lua_State *L, void *lent);
+
 /* Pushes the userdata of the context in force, or nil. The handle may have given its object up. */
 tlb_handle *tlb_context_in_force(lua_State *L, int conn_idx, tlb_conn *self);
-
 /* -------------------------------------------------------------------------------------- lloop.c */
 
 void tlb_open_loops(lua_State *L);
@@ -517,15 +533,18 @@ int tlb_store_watch(lua_State *L, int idx, int fd);
 lua_Integer tlb_now(void); /* milliseconds, monotonic */
 /* The time at which a call ends that may take so long; -1 means without limit. Never 0. */
 lua_Integer tlb_deadline(int timeout_ms);
-/* Runs a verb if there are loops, or a hook of the connection runs. */
-int tlb_perform_slowly(lua_State *L, tlb_conn *self, const tlb_verb *verb);
-/* Makes one try of the verb. */
-int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call);
 /*
- * The question is a want. Waits in the loop that runs this coroutine. Returns the number of
- * results, or TLB_ASKED if the verb is to be tried again.
+ * The question is a want. Waits in the loop that runs this coroutine, with that continuation.
+ * Returns the number of results, or TLB_ASKED if the verb is to be tried again.
  */
-int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call);
+int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call, lua_KFunction returned);
+/* For the continuation: the call that has waited. */
+tlb_call tlb_waiting_call(lua_State *L, const tlb_verb *verb);
+/*
+ * For the continuation: wait has returned or raised, and its result or error is at the top. Returns
+ * what tlb_wait returns.
+ */
+int tlb_waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed);
 
 /* Around a call of the core in a try. The call must not block if a loop can wait instead. */
 static inline void tlb_begin_try(tlb_conn *self) {

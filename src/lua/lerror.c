@@ -158,3 +158,9 @@ int tlb_optional_bytes(lua_State *L, tlslife_bytes bytes) {
     }
     return 1;
 }
+
+int tlb_busy(lua_State *L) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "busy");
+    return 2;
+}

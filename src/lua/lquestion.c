@@ -1,13 +1,11 @@
 /*
  * lquestion.c: answers the handshake's questions by the context's hooks, or by the functions that
- * are its cache's store (lprogram.c). Both may yield. In a loop's coroutine there is one more
- * question: when the transport, or the store, is ready (lwait.c).
+ * are its cache's store (lprogram.c). Both may yield.
  *
- * A verb (connect, read, ...) is tried, and a question ends the try. The hook is called here,
- * outside of the core and of OpenSSL, its answer is passed to the core, and the same try is made
- * again. That is a loop and not a recursion, since a peer that renegotiates at will must not
- * exhaust the C stack. The hook is called with a continuation, so it may yield as any Lua function
- * may. The verb's arguments keep their places on the stack, 1..args, and the guard is above them.
+ * A question ends a verb's try (lverb.c). The hook is called here, outside of the core and of
+ * OpenSSL, and its answer is passed to the core. It is called with lverb.c's continuation, so it
+ * may yield as any Lua function may. The verb's arguments keep their places on the stack, 1..args,
+ * and the guard is above them.
  *
  * The guard marks the connection as asking. Lua closes the guard when the hook ends in any way: by
  * return, by an error, by coroutine.close. If the coroutine is dropped, nothing is closed, so the
@@ -51,12 +49,6 @@ static const luaL_Reg guard_metamethods[] = {{"__close", guard_close}, {NULL, NU
 void tlb_open_questions(lua_State *L) {
     luaL_newlib(L, guard_metamethods);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
-}
-
-int tlb_busy(lua_State *L) {
-    lua_pushnil(L);
-    lua_pushliteral(L, "busy");
-    return 2;
 }
 
 static const char *hook_name(tlslife_status question) {
@@ -330,11 +322,7 @@ static void answer(lua_State *L, tlb_conn *self, int idx) {
     answered(L, self, tlslife_conn_answer_verify(tlb_conn_object(self), lua_toboolean(L, idx)));
 }
 
-/*
- * Answers as tlslife.h says for a host without hooks, since this state has none. A peer that the
- * built-in verification refused is not accepted.
- */
-static void answer_default(lua_State *L, tlb_conn *self) {
+void tlb_answer_default(lua_State *L, tlb_conn *self) {
     tlslife_conn *conn = tlb_conn_object(self);
     if (self->question == TLSLIFE_WANT_HELLO) {
         answered(L, self, tlslife_conn_answer_hello(conn, NULL));
@@ -347,7 +335,7 @@ static void answer_default(lua_State *L, tlb_conn *self) {
     }
 }
 
-/* ------------------------------------------------------------------------------------- the loop */
+/* --------------------------------------------------------------------------------------- asking */
 
 /* Pushes the guard, and marks the connection as asking. */
 static void push_guard(lua_State *L, tlb_conn *self, const tlb_call *call) {
@@ -360,10 +348,10 @@ static void push_guard(lua_State *L, tlb_conn *self, const tlb_call *call) {
 }
 
 /*
- * Ends guarding and answers. Above the guard are two values that a hook has returned, or one value
- * or an error of a store's function. Returns the call to go on with.
+ * Above the guard are two values that a hook has returned, or one value or an error of a store's
+ * function.
  */
-static tlb_call take_answer(lua_State *L, tlb_conn *self, const tlb_verb *verb, bool failed) {
+tlb_call tlb_take_answer(lua_State *L, tlb_conn *self, const tlb_verb *verb, bool failed) {
     int args = verb->args;
     const guard *found = tlb_private(L, args + 1, &guard_key, sizeof *found);
     if (!found || found->call.verb != verb) {
@@ -389,69 +377,25 @@ static tlb_call take_answer(lua_State *L, tlb_conn *self, const tlb_verb *verb, 
     return guarding.call;
 }
 
-static int hook_returned(lua_State *L, int status, lua_KContext context) {
-    const tlb_verb *verb = (const tlb_verb *)context;
-    tlb_conn *self = tlb_test(L, 1, &tlb_conn_type);
-    tlb_call call = take_answer(L, self, verb, status != LUA_OK && status != LUA_YIELD);
-    return tlb_questions(L, self, &call, tlb_try(L, self, &call));
-}
-
-/*
- * Calls the function of this state that gives the answer. Returns false if there is none, and then
- * nothing is guarded.
- */
-static bool ask(lua_State *L, tlb_conn *self, const tlb_call *call) {
+/* Where there is no function, nothing is guarded. */
+bool tlb_ask(lua_State *L, tlb_conn *self, const tlb_call *call, lua_KFunction returned) {
     const tlb_verb *verb = call->verb;
     push_guard(L, self, call);
     tlb_self_conn(L); /* making the guard may have run a finalizer that frees self */
     if (self->question == TLSLIFE_WANT_SESSION) {
         int arguments = tlb_push_lookup(L, self);
         if (arguments >= 0) {
-            int status = lua_pcallk(L, arguments, 1, 0, (lua_KContext)verb, hook_returned);
-            take_answer(L, self, verb, status != LUA_OK);
+            int status = lua_pcallk(L, arguments, 1, 0, (lua_KContext)verb, returned);
+            tlb_take_answer(L, self, verb, status != LUA_OK);
             return true;
         }
     } else if (push_hook(L, self)) {
         lua_pushvalue(L, 1);
         tlb_copy_without_gc(L, info, self);
-        lua_callk(L, 2, 2, (lua_KContext)verb, hook_returned);
-        take_answer(L, self, verb, false);
+        lua_callk(L, 2, 2, (lua_KContext)verb, returned);
+        tlb_take_answer(L, self, verb, false);
         return true;
     }
     lua_closeslot(L, verb->args + 1);
     return false;
-}
-
-/* Answers the question, or waits if it is a want. TLB_ASKED tells the caller to try again. */
-static int answer_question(lua_State *L, tlb_conn *self, tlb_call *call) {
-    lua_settop(L, call->verb->args);
-    if (tlb_wants(self->question)) {
-        return tlb_wait(L, self, call);
-    }
-    if (ask(L, self, call)) {
-        return TLB_ASKED;
-    }
-    if (self->question != TLSLIFE_WANT_SESSION) {
-        answer_default(L, self);
-        return TLB_ASKED;
-    }
-    if (tlb_miss_lookup(self)) {
-        return TLB_ASKED;
-    }
-    if (call->looped) {
-        return tlb_wait(L, self, call);
-    }
-    lua_pushnil(L);
-    lua_pushstring(L, tlslife_status_name(TLSLIFE_WANT_SESSION));
-    return 2;
-}
-
-int tlb_questions(lua_State *L, tlb_conn *self, tlb_call *call, int results) {
-    while (results == TLB_ASKED) {
-        results = answer_question(L, self, call);
-        if (results == TLB_ASKED) {
-            results = tlb_try(L, self, call);
-        }
-    }
-    return self->tells ? tlb_conn_tell(L, results) : results;
 }

@@ -2,13 +2,13 @@
  * lwait.c: lets a verb that would block yield to the loop that runs its coroutine.
  *
  * A verb of a blocking connection is tried without blocking (TLB_TRY). The want that ends the try
- * is one more question in the loop of tlb_questions. The loop that runs the coroutine (lloop.c)
- * gets wait(fd, mode, seconds, owner). wait is called with a continuation, so it may yield. Then
- * the verb is tried again, until it has results or its deadline is over. The deadline begins with
- * the first wait. The try comes before each wait, so the verb never waits for what is decrypted
- * already, and the last try comes after the deadline. (A read skips the first try if everything was
- * read before: waits_first in ldata.c.) If no loop runs the coroutine, or there is nothing to watch
- * (memory), the same try is made as a blocking one.
+ * is one more question (lverb.c). The loop that runs the coroutine (lloop.c) gets wait(fd, mode,
+ * seconds, owner). wait is called with lverb.c's continuation, so it may yield. Then the verb is
+ * tried again, until it has results or its deadline is over. The deadline begins with the first
+ * wait. The try comes before each wait, so the verb never waits for what is decrypted already, and
+ * the last try comes after the deadline. (A read skips the first try if everything was read before:
+ * waits_first in ldata.c.) If no loop runs the coroutine, or there is nothing to watch (memory),
+ * the same try is made as a blocking one.
  *
  * A wait allocates nothing. The verb is the continuation's context, which no script can reach. The
  * other values that the call needs are numbers on its own stack (push_call), between its arguments
@@ -18,10 +18,6 @@
  * A store closes and opens descriptors by itself, also in other threads that share it, so a loop
  * must not watch them. It watches a duplicate instead, which is open for the same socket (the
  * watch, lstore.c).
- *
- * An attacker may send without a pause, so that the coroutine that reads never waits and no other
- * runs. After RUN_MAX verbs without a wait in this state, the next one waits a moment
- * (ask_for_pause).
  */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -32,7 +28,6 @@
 #include <time.h>
 
 #define FOREVER LUA_MAXINTEGER
-#define RUN_MAX 64
 
 /* ----------------------------------------------------------------------------------------- time */
 
@@ -103,29 +98,13 @@ static void push_call(lua_State *L, const tlb_call *call, unsigned turn, int fd)
     lua_pushinteger(L, fd);
 }
 
-static tlb_call call_at(lua_State *L, const tlb_verb *verb) {
+tlb_call tlb_waiting_call(lua_State *L, const tlb_verb *verb) {
     return (tlb_call){
         .verb = verb,
         .looped = true,
         .deadline = lua_tointeger(L, verb->args + DEADLINE),
         .out = (size_t)lua_tointeger(L, verb->args + OUT),
     };
-}
-
-int tlb_try(lua_State *L, tlb_conn *self, tlb_call *call) {
-    bool pumps = call->pumps;
-    self->looped = call->looped;
-    self->first = call->first;
-    self->out = call->out;
-    call->pumps = call->first = false;
-    int results = call->verb->attempt(L, self);
-    call->out = self->out;
-    self->out = 0;
-    self->looped = self->first = false;
-    if (pumps) {
-        tlb_wake_answered(L);
-    }
-    return results;
 }
 
 /*
@@ -192,8 +171,7 @@ static bool end(lua_State *L, tlb_conn *self, tlb_call *call) {
     return true;
 }
 
-/* Continues after wait has returned or raised; its result or error is at the top. */
-static int waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed) {
+int tlb_waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed) {
     tlb_check_same(L, &tlb_conn_type, self);
     bool mine = end(L, self, call);
     if (failed) {
@@ -214,13 +192,6 @@ static int waited(lua_State *L, tlb_conn *self, tlb_call *call, bool failed) {
     return TLB_ASKED;
 }
 
-static int wait_returned(lua_State *L, int status, lua_KContext context) {
-    tlb_conn *self = tlb_test(L, 1, &tlb_conn_type);
-    tlb_call call = call_at(L, (const tlb_verb *)context);
-    int results = waited(L, self, &call, status != LUA_YIELD);
-    return tlb_questions(L, self, &call, results == TLB_ASKED ? tlb_try(L, self, &call) : results);
-}
-
 /* Makes the next try a blocking one, since no loop can wait. */
 static int block(lua_State *L, tlb_call *call) {
     call->looped = false;
@@ -232,18 +203,17 @@ static lua_Integer shorter(lua_Integer a, lua_Integer b) {
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* Waits. The wait function and the owner are on the stack, above the call's arguments. */
-static int wait_in(lua_State *L, tlb_conn *self, tlb_call *call, int loop, int fd, bool writing,
-                   lua_Integer ms) {
+/* Waits. The wait function, the owner and the call are on the stack, above its arguments. */
+static int wait_in(lua_State *L, tlb_conn *self, tlb_call *call, lua_KFunction returned, int fd,
+                   bool writing, lua_Integer ms) {
     const char *mode = !writing ? "r" : self->question == TLSLIFE_WANT_SESSION ? "rw" : "w";
-    push_call(L, call, begin(L, self, call, loop), fd);
     lua_pushvalue(L, call->verb->args + WAIT_FUNCTION);
     lua_pushinteger(L, fd);
     lua_pushstring(L, mode);
     tlb_push_seconds(L, ms);
     lua_pushvalue(L, call->verb->args + OWNER);
-    int status = lua_pcallk(L, 4, 1, 0, (lua_KContext)call->verb, wait_returned);
-    return waited(L, self, call, status != LUA_OK);
+    int status = lua_pcallk(L, 4, 1, 0, (lua_KContext)call->verb, returned);
+    return tlb_waited(L, self, call, status != LUA_OK);
 }
 
 /*
@@ -263,7 +233,7 @@ static int push_loop_of(lua_State *L, tlb_conn *self, const tlb_call *call) {
     return tlb_push_loop(L);
 }
 
-int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
+int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call, lua_KFunction returned) {
     bool writing = false;
     int timeout_ms = -1;
     int fd = tlslife_conn_wait_fd(tlb_conn_object(self), self->question, &writing, &timeout_ms);
@@ -291,37 +261,6 @@ int tlb_wait(lua_State *L, tlb_conn *self, tlb_call *call) {
     }
     ms = call->pauses ? 1 : shorter(ms, timeout_ms);
     call->pauses = false;
-    return wait_in(L, self, call, loop, fd, writing, ms);
-}
-
-/*
- * Asks for a wait although the connection's next bytes may be there, because no verb has waited for
- * a long time.
- */
-static int ask_for_pause(tlb_conn *self, tlb_call *call) {
-    self->handle.state->run = 0;
-    self->question = call->verb->what & TLB_READS ? TLSLIFE_WANT_READ : TLSLIFE_WANT_WRITE;
-    call->pauses = true;
-    return TLB_ASKED;
-}
-
-static bool needs_pause(const tlb_conn *self, const tlb_call *call) {
-    const tlslife_conn *conn = tlb_conn_object(self);
-    return call->looped && (call->verb->what & TLB_BOTH) != TLB_BOTH &&
-           ++self->handle.state->run > RUN_MAX && tlslife_conn_handshake_done(conn) &&
-           tlslife_conn_fd(conn) >= 0 && tlslife_conn_timeout_ms(conn) != 0;
-}
-
-int tlb_perform_slowly(lua_State *L, tlb_conn *self, const tlb_verb *verb) {
-    unsigned what = verb->what;
-    if ((self->asking && tlb_is_asking(L, self)) ||
-        (what & TLB_READS && tlb_waits(L, 1, &self->waiters[0], TLB_CONN_READER)) ||
-        (what & TLB_WRITES && tlb_waits(L, 1, &self->waiters[1], TLB_CONN_WRITER))) {
-        return tlb_busy(L);
-    }
-    bool looped = self->handle.state->loops > 0 && lua_isyieldable(L) &&
-                  tlslife_conn_blocking(tlb_conn_object(self));
-    tlb_call call = {.verb = verb, .looped = looped, .first = looped};
-    int results = needs_pause(self, &call) ? ask_for_pause(self, &call) : tlb_try(L, self, &call);
-    return results == TLB_ASKED || self->tells ? tlb_questions(L, self, &call, results) : results;
+    push_call(L, call, begin(L, self, call, loop), fd);
+    return wait_in(L, self, call, returned, fd, writing, ms);
 }
