@@ -11,8 +11,8 @@
  * iterations would cost hours.
  *
  * floor: src/base/certificate.c 35
- * floor: src/base/objects.c 39
- * floor: src/tls/settings/credentials.c 35
+ * floor: src/base/objects.c 40
+ * floor: src/tls/settings/credentials.c 31
  */
 #include "base/certificate.h"
 #include "fuzz.h"

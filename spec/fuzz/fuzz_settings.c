@@ -3,7 +3,7 @@
  * lists, names, SSL_CONF commands, up to eight of them after each other. Whatever they were, a
  * context can still be frozen and asked.
  *
- * floor: src/tls/settings/settings.c 15
+ * floor: src/tls/settings/settings.c 17
  * floor: src/tls/context/policy.c 27
  * floor: src/base/names.c 34
  */

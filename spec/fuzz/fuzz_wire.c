@@ -18,7 +18,8 @@
  * floor: src/tls/handshake/verdict.c 27
  * floor: src/tls/conn/data.c 18
  * floor: src/tls/conn/shutdown.c 42
- * floor: src/tls/handshake/callbacks.c 26
+ * floor: src/tls/handshake/callbacks.c 31
+ * floor: src/tls/settings/verify.c 27
  * floor: src/tls/handshake/question.c 20
  */
 #include "fuzz.h"
