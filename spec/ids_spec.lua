@@ -116,6 +116,31 @@ describe("contexts behind one listener", function()
         end,
     }
 
+    -- libssl gives out ids, or none, for an SSL_CTX: of which a handshake may need the other.
+    local NOWHERE = {
+        ["tickets and early data"] = {{resumption = "tickets", max_early_data = 1000}},
+        ["tickets, early data and ticket keys"] = {{resumption = "tickets", max_early_data = 1000,
+            ticket_keys = tls.ticket_keys {}}},
+        ["tickets before a server name"] = {{resumption = "tickets"}, {}, "localhost"},
+        ["tickets behind a server name"] = {{}, {resumption = "tickets"}, "a.example"},
+        ["no resumption before a server name"] = {{resumption = "off"}, {}, "localhost"},
+        ["no resumption behind a server name"] = {{}, {resumption = "off"}, "a.example"},
+    }
+    for what, case in pairs(NOWHERE) do
+        it("give no id that leads nowhere: " .. what, function()
+            local context = case[2] and WAYS.server_names(case[1], server(case[2])) or
+                server(case[1])
+            local session = visit(pair.client(CLIENTS["TLS 1.2 without tickets"].options), context,
+                nil, case[3])
+            assert.same({"", false}, {session:id(), session:is_resumable()})
+            local off = case[1].resumption == "off" or case[2] and case[2].resumption == "off"
+            local client = pair.client(CLIENTS["TLS 1.2 with tickets"].options)
+            session = visit(client, context, nil, case[3])
+            assert.equal(not off, session:is_resumable() and
+                resumes(client, context, session, case[3]))
+        end)
+    end
+
     for _, first in ipairs(MODES) do
         for _, second in ipairs(MODES) do
             it(("may have resumption %s and %s of their own"):format(first, second), function()

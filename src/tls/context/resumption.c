@@ -164,7 +164,18 @@ bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13) {
                   : context->resumption == TLSLIFE_RESUMPTION_BOTH);
 }
 
-void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13) {
+/*
+ * SSL_set_not_resumable_session_callback(3): of a session that was just made, before the
+ * ServerHello. libssl would send its id all the same.
+ */
+static int never_resumed(SSL *ssl, int is_forward_secure) {
+    static const unsigned char none[1];
+    (void)is_forward_secure;
+    (void)SSL_SESSION_set1_id(SSL_get_session(ssl), none, 0);
+    return 1;
+}
+
+void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13, bool takes_ticket) {
     const tlslife_context *context = conn->context;
     bool none = context->resumption == TLSLIFE_RESUMPTION_OFF ||
                 context->resumption == TLSLIFE_RESUMPTION_STATEFUL ||
@@ -174,6 +185,12 @@ void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13) {
     } else {
         SSL_clear_options(conn->ssl, SSL_OP_NO_TICKET);
     }
+    /*
+     * Whether libssl gives out ids is a matter of the SSL_CTX, and other handshakes may need them.
+     * A TLS 1.2 client that gets neither a ticket nor an id that is kept gets no id.
+     */
+    bool nowhere = !tls13 && (none || !takes_ticket) && !tlsl_conn_keeps_ids(conn, false);
+    SSL_set_not_resumable_session_callback(conn->ssl, nowhere ? never_resumed : NULL);
 }
 
 bool tlsl_session_fits(SSL *ssl, const SSL_SESSION *session) {

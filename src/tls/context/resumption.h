@@ -33,10 +33,11 @@ tlslife_bytes tlsl_policy_of(const tlslife_conn *conn);
 /* Server: whether the context in force keeps and finds sessions of this version by id. */
 bool tlsl_conn_keeps_ids(const tlslife_conn *conn, bool tls13);
 /*
- * Server: decides whether libssl opens and makes tickets in this handshake. It is called when the
- * context is known, and the version all but certainly.
+ * Server: decides whether libssl opens and makes tickets in this handshake, and whether it gives
+ * out an id. takes_ticket says whether the client would take a ticket of TLS 1.2. It is called when
+ * the context is known, and the version all but certainly.
  */
-void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13);
+void tlsl_conn_choose_tickets(tlslife_conn *conn, bool tls13, bool takes_ticket);
 /*
  * Whether ssl would agree on the session's cipher in a full handshake, too. A session of TLS 1.3
  * always fits, because it fixes no cipher.

@@ -63,6 +63,8 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
         .has_psk = extension(ssl, TLSEXT_TYPE_psk).left > 0,
         .sends_early =
             SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_early_data, &unused, &unused_len) == 1,
+        .takes_ticket =
+            SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_session_ticket, &unused, &unused_len) == 1,
         .ticket = {ticket.at, ticket.left},
         .has_session_id = SSL_client_hello_get0_session_id(ssl, &unused) > 0,
     };

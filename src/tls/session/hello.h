@@ -22,6 +22,7 @@ tlslife_bytes tlsl_hello_server_name(SSL *ssl);
 typedef struct tlsl_hello_brief {
     bool offers_tls13, has_psk, has_session_id;
     bool sends_early;     /* early data follow the ClientHello */
+    bool takes_ticket;    /* of TLS 1.2 */
     tlslife_bytes ticket; /* of TLS 1.2; lent until the callback returns */
 } tlsl_hello_brief;
 tlsl_hello_brief tlsl_hello_glance(SSL *ssl);

@@ -422,7 +422,7 @@ bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     conn->resume.outcome = other                  ? TLSLIFE_OUTCOME_OTHER_VERSION
                            : conn->resume.offered ? TLSLIFE_OUTCOME_NOT_CACHED
                                                   : TLSLIFE_OUTCOME_NOT_OFFERED;
-    tlsl_conn_choose_tickets(conn, tls13);
+    tlsl_conn_choose_tickets(conn, tls13, brief.takes_ticket);
     /*
      * Sessions in memory are found when libssl asks. But if a ticket does not open, it must be
      * known by then whether the id leads to a session.
