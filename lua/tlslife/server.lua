@@ -35,6 +35,7 @@
 local Parking = require "tlslife.parking"
 local close_handle = require "tlslife.wait.closing"
 local core = require "tlslife.core"
+local new_limits = require "tlslife.limits".new
 local setup = require "tlslife.setup"
 local uv = require "luv"
 require "tlslife.wait.luv"
@@ -155,18 +156,17 @@ local function failed(self, what, message)
     self.log("error", what .. message)
 end
 
+local function end_before_tls(conn)
+    pcall(conn.set_timeout, conn, 0)
+    conn:cancel()
+end
+
 -- Runs what comes before TLS: true, or nil and why. All of it has one deadline, since a client that
 -- sends a byte now and then would keep every call within its own.
 local function before_tls(self, conn)
-    local late, timer = false, uv.new_timer()
-    local _ <close> = setmetatable({}, {__close = function() close_handle(timer) end})
-    timer:start(math.ceil(self.handshake_timeout * 1000), 0, function()
-        late = true
-        pcall(conn.set_timeout, conn, 0)
-        pcall(conn.cancel, conn)
-    end)
+    local limit <close> = self.limits:begin(conn)
     local begin, why = self.before(conn, self)
-    if late then return nil, "before: timeout" end
+    if limit.over then return nil, "before: timeout" end
     if not begin then
         return nil, why and why ~= "canceled" and "before: " .. tostring(why) or why
     end
@@ -314,6 +314,7 @@ local function close_timers(self)
     close_handle(self.timer)
     close_handle(self.pause_timer)
     if self.parking then self.parking:close() end
+    if self.limits then self.limits:close() end
     if self.publish_timer then
         core.metrics_publish()
         close_handle(self.publish_timer)
@@ -480,9 +481,6 @@ local function new(options, shared, log)
     self.look = function()
         if not pcall(look, self) then self.timer:start(LOOK_EVERY, 0, self.look) end
     end
-    self.parking = self.on_request and Parking.new(function(conn, in_time)
-        go_on_with(self, conn, in_time and serve_again or finish_one)
-    end)
     return self
 end
 
@@ -494,6 +492,10 @@ local function listen(self, listeners)
     self.timer:stop()
     self.pause_timer:start(PAUSE_MAX, PAUSE_MAX, self.go_on)
     self.pause_timer:stop()
+    self.parking = self.on_request and Parking.new(function(conn, in_time)
+        go_on_with(self, conn, in_time and serve_again or finish_one)
+    end)
+    self.limits = self.before and new_limits(self.handshake_timeout, end_before_tls)
     self.publish_timer = self.publishes and uv.new_timer() or nil
     for i, listener in ipairs(listeners) do
         self.found_ports[i] = listener:port() or false
