@@ -321,6 +321,39 @@ end)
 local STATEFUL =
     [[, context = {certificate = certificate, private_key = private_key, resumption = "stateful"}]]
 
+-- For serving.launch: a /dev/shm of the server's own, without room for a slab.
+local NO_ROOM <const> = [[exec unshare -m sh -c \
+    'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec "$0" "$@"' "$0" "$@"]]
+
+describe("workers without room in shared memory", function()
+    if not os.execute "unshare -m mount -t tmpfs tmpfs /dev/shm 2>/dev/null" then
+        pending "no mount namespaces here"
+        return
+    end
+
+    local function with(resumption)
+        return ([[workers = 2, context = {certificate = certificate, private_key = private_key,
+            resumption = %s}]]):format(resumption)
+    end
+
+    for _, resumption in ipairs {"nil", "'both'"} do
+        it("have a cache each, and the server warns: resumption = " .. resumption, function()
+            local server = serving.start(with(resumption), 2, NO_ROOM)
+            assert.equal("x", serving.ask_once(server, "x"))
+            assert.matches(
+                "warning: session ids resume at their own worker only: [^\n]*No space left",
+                serving.stop(server))
+        end)
+    end
+
+    it("are refused with \"stateful\"", function()
+        local server = serving.launch(with "'stateful'", NO_ROOM)
+        server:wait(20)
+        assert.matches("refused: shm:serve%-%x+: cannot make the shared store: No space left",
+            server:output())
+    end)
+end)
+
 -- The slabs in shared memory that a server and its workers have mapped now, by their files.
 local function slabs_of(server)
     local found, pids = {}, {tostring(server.pid)}

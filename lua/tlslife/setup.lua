@@ -197,10 +197,9 @@ local EARLY_DATA <const> = 16384 -- bytes of early data, as nginx has it
 -- A cache of this process; or, with the name of a slab, one that it shares with other processes.
 local function make_cache(secret, slab)
     if not slab then return assert(core.cache {}) end
-    return assert(core.cache {
-        store = assert(core.shared {path = "shm:" .. slab, size = SLAB_SIZE}),
-        keyring = core.keyring {secret},
-    })
+    local store, message = core.shared {path = "shm:" .. slab, size = SLAB_SIZE}
+    if not store then error(message, 0) end
+    return assert(core.cache {store = store, keyring = core.keyring {secret}})
 end
 
 --- What contexts share: ticket_keys, worker, and cache, which is made when it is first read. given
@@ -250,6 +249,14 @@ local function cache_by_default(shared, early)
     return shared.cache
 end
 
+-- The cache of a context whose options name none, or nil. A program that asks for "stateful" relies
+-- on the cache that the workers share: an error if it cannot be made.
+local function choose_cache(resumption, shared, early)
+    if resumption == "stateful" then return shared.cache end
+    local wanted = resumption ~= "off" and (resumption ~= "tickets" or early)
+    return wanted and cache_by_default(shared, early) or nil
+end
+
 -- A context from a table of options. What the table leaves open comes from what the workers share,
 -- so that a session resumes at every worker, and after a reload. With early data the cache has the
 -- permits of tickets, too.
@@ -257,19 +264,14 @@ local function of_table(given, shared, early)
     local all = {}
     for name, value in pairs(given) do all[name] = value end
     all.role = "server"
-    if all.resumption == nil and all.cache == nil then
-        all.resumption = without_tickets(all.options) and "stateful" or "both"
-        all.cache = cache_by_default(shared, early)
-    end
-    if early and all.max_early_data == nil then all.max_early_data = EARLY_DATA end
-    if all.resumption ~= "off" then
-        all.ticket_keys = all.ticket_keys or shared.ticket_keys
-        if all.resumption == "tickets" then
-            if early then all.cache = all.cache or cache_by_default(shared, early) end
-        else
-            all.cache = all.cache or shared.cache
+    if all.cache == nil then
+        all.cache = choose_cache(all.resumption, shared, early)
+        if all.resumption == nil then
+            all.resumption = without_tickets(all.options) and "stateful" or "both"
         end
     end
+    if early and all.max_early_data == nil then all.max_early_data = EARLY_DATA end
+    if all.resumption ~= "off" then all.ticket_keys = all.ticket_keys or shared.ticket_keys end
     return core.context(all)
 end
 
