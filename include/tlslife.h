@@ -111,7 +111,7 @@ typedef enum tlslife_status {
     /* The deadline passed. The connection is as it was, and the call may be made again. */
     TLSLIFE_TIMEOUT,
     TLSLIFE_UNSENT,           /* close: the transport is gone, and our close_notify was not sent */
-    TLSLIFE_WANT_PSK          /* a TLS 1.2 client waits for tlslife_conn_answer_psk */
+    TLSLIFE_WANT_PSK          /* waits for tlslife_conn_answer_psk, or a client's _psk_client */
 } tlslife_status;
 
 /* The stable word for a status: "ok", "error", "want_read" and so on. Never NULL. */
@@ -296,7 +296,8 @@ enum { /* the questions of a handshake, a mask for tlslife_context_set_questions
     TLSLIFE_ASK_CERTIFICATE = 2, /* which certificate shall we present? */
     TLSLIFE_ASK_VERIFY = 4,      /* is a peer acceptable that the built-in verification accepted? */
     TLSLIFE_ASK_VERIFY_ALL = 8,  /* is a peer acceptable, accepted or not? The answer decides. */
-    TLSLIFE_ASK_PSK = 16         /* server, TLS 1.2: what is the key of this identity? */
+    /* server, TLS 1.2: what is the key of this identity? client: which PSK, for this hint? */
+    TLSLIFE_ASK_PSK = 16
 };
 
 enum { /* protocol versions, as on the wire */
@@ -528,8 +529,9 @@ TLSLIFE_API tlslife_status tlslife_context_add_server_name(tlslife_context *cont
 
 /*
  * Adds a pre-shared key for TLS 1.2 and 1.3 (SHA-256 suites). A client offers the first that was
- * added. A server looks the client's identity up. identity has 0..256 bytes (a client's: 0..255;
- * TLS 1.3 offers no empty one) without a NUL, since libssl passes on only what comes before one.
+ * added, and does not ask for one as well (ASK_PSK). A server looks the client's identity up.
+ * identity has 0..256 bytes (a client's: 0..255; TLS 1.3 offers no empty one) without a NUL, since
+ * libssl passes on only what comes before one.
  * key has 1..256 bytes. Both are copied, and the key is wiped when the context is freed.
  * Source: SSL_CTX_set_psk_client_callback(3).
  */
@@ -728,8 +730,8 @@ TLSLIFE_API tlslife_status tlslife_context_set_post_handshake_auth(tlslife_conte
 TLSLIFE_API void tlslife_context_set_timeout_ms(tlslife_context *context, int timeout_ms);
 
 /*
- * Sets which questions suspend the handshake, a mask of TLSLIFE_ASK_*. The default is 0. HELLO and
- * PSK are for servers only.
+ * Sets which questions suspend the handshake, a mask of TLSLIFE_ASK_*. The default is 0. HELLO is
+ * for servers only.
  */
 TLSLIFE_API tlslife_status tlslife_context_set_questions(tlslife_context *context,
     unsigned questions, tlslife_error *err);
@@ -1324,22 +1326,36 @@ TLSLIFE_API size_t tlslife_conn_ca_names_len(tlslife_conn *conn);
 TLSLIFE_API const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index);
 
 /*
- * The identity of a PSK: the one that the client has named while WANT_PSK waits, and the one that
- * was used when the handshake is done. Lent until the next call, or NULL.
+ * The identity of a PSK: on a server the one that the client has named while WANT_PSK waits, and
+ * the one that was used when the handshake is done. Lent until the next call, or NULL.
  * Source: SSL_get_psk_identity(3).
  */
 TLSLIFE_API const char *tlslife_conn_psk_identity(const tlslife_conn *conn);
 
 /*
- * Answers WANT_PSK with the key of the identity, 1..256 bytes. The key is copied, and wiped with
- * the connection. NULL means that there is none: the client gets the alert unknown_psk_identity.
- * The question is asked in a first handshake of TLS 1.2 or older, about an identity that the
- * context does not know. In TLS 1.3 the identities are in the ClientHello, so answer WANT_HELLO
- * with a context that has the key. Over a BIO of the program's own nothing is asked, and such an
- * identity is refused.
+ * Server: answers WANT_PSK with the key of the identity, 1..256 bytes. The key is copied, and wiped
+ * with the connection. NULL means that there is none: the client gets the alert
+ * unknown_psk_identity. The question is asked in a first handshake of TLS 1.2 or older, about an
+ * identity that the context does not know. In TLS 1.3 the identities are in the ClientHello, so
+ * answer WANT_HELLO with a context that has the key. Over a BIO of the program's own nothing is
+ * asked, and such an identity is refused.
  */
 TLSLIFE_API tlslife_status tlslife_conn_answer_psk(tlslife_conn *conn, const unsigned char *key,
     size_t key_len);
+
+/*
+ * Client: answers WANT_PSK, by the PSK that fits the hint (tlslife_conn_psk_identity_hint, or
+ * NULL). Sizes are those of tlslife_context_add_psk. Both are copied; the key is wiped with the
+ * connection. NULL for both: there is none.
+ *
+ * A client that may speak TLS 1.3 is asked before its ClientHello, without a hint, for the PSK that
+ * the ClientHello offers. If the server then chooses TLS 1.2 and a cipher with a PSK, the client is
+ * asked (again), with the server's hint; without a PSK that handshake fails. A TLS 1.2 session that
+ * resumes asks nothing. Over a BIO of the program's own it is asked before the ClientHello only.
+ * Source: SSL_CTX_set_psk_client_callback(3).
+ */
+TLSLIFE_API tlslife_status tlslife_conn_answer_psk_client(tlslife_conn *conn, const char *identity,
+    const unsigned char *key, size_t key_len);
 
 /*
  * Answers WANT_VERIFY: accepts or refuses the peer.
@@ -1744,7 +1760,8 @@ TLSLIFE_API unsigned tlslife_conn_num_renegotiations(const tlslife_conn *conn);
 TLSLIFE_API bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out);
 
 /*
- * The hint by which a server of TLS 1.2 says which PSK it expects, lent, or NULL.
+ * The hint by which a server of TLS 1.2 says which PSK it expects, lent, or NULL. A client has it
+ * while WANT_PSK waits, too.
  * Source: SSL_get_psk_identity_hint(3).
  */
 TLSLIFE_API const char *tlslife_conn_psk_identity_hint(const tlslife_conn *conn);

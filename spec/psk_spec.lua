@@ -1,5 +1,6 @@
 -- psk_spec.lua: the hook on_psk, by which a server of TLS 1.2 learns the key of a PSK when a client
--- names it. libssl asks for it in the middle of a message; here the handshake is suspended.
+-- names it, and a client which PSK a server wants. libssl asks for it in the middle of a message;
+-- here the handshake is suspended.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -135,12 +136,6 @@ describe("on_psk", function()
         end
     end)
 
-    it("is a server's", function()
-        local ok, why = pcall(tls.context, {role = "client", on_psk = print})
-        assert.is_false(ok)
-        assert.truthy(why:find("servers only", 1, true), why)
-    end)
-
     it("resumes without being asked again", function()
         local asked = 0
         local server = server_context(function() asked = asked + 1; return KEY end)
@@ -151,6 +146,284 @@ describe("on_psk", function()
         local again = pair.connect {client = client, server = server, session = session}
         assert.is_true(again:session_reused())
         assert.equal(1, asked)
+    end)
+end)
+
+-- ------------------------------------------------------------------------------------- a client's
+
+-- A client whose hook keeps what it is told in `seen` and returns what `answers` has for the hint.
+local function asking(seen, answers, options)
+    local all = {psk = false, on_psk = function(conn, asked)
+        assert.equal(asked.hint, conn:psk_identity_hint())
+        assert.is_nil(conn:psk_identity())
+        seen[#seen + 1] = asked.hint or "none"
+        return table.unpack(answers[asked.hint or "none"] or {}, 1, 2)
+    end}
+    for name, value in pairs(options or {}) do all[name] = value end
+    all = client_options(all)
+    all.psk = all.psk or nil
+    return all
+end
+
+local ME <const> = {"me", KEY}
+local KNOWS <const> = {psk = {{identity = "me", key = KEY}, {identity = "you", key = KEY:rep(2)}}}
+
+local function server_options(options)
+    local all = {role = "server", ciphers = "PSK:@SECLEVEL=1", timeout = 20, dh_auto = true,
+        psk = KNOWS.psk}
+    for name, value in pairs(options or {}) do all[name] = value end
+    return tls.context(all)
+end
+
+describe("on_psk of a client", function()
+    for exchange, cipher in pairs(CIPHERS) do
+        for _, hint in ipairs {"which?", "none"} do
+            it("is told the hint, " .. hint .. ", by " .. exchange, function()
+                local seen = {}
+                local c, s, client, server = pair.try {
+                    client = asking(seen, {["which?"] = {"you", KEY:rep(2)}, none = ME},
+                        {ciphers = cipher .. ":@SECLEVEL=1"}),
+                    server = server_options {certificate = pki.rsa_cert_file,
+                        private_key = pki.rsa_key_file,
+                        psk_identity_hint = hint ~= "none" and hint or nil},
+                }
+                assert.is_true(c[1], c[2])
+                assert.is_true(s[1], s[2])
+                assert.same({hint}, seen)
+                assert.equal(cipher, client:cipher())
+                assert.equal(hint == "none" and "me" or "you", server:psk_identity())
+                assert.equal("hello", pair.send(client, server, "hello"))
+            end)
+        end
+    end
+
+    it("is asked before a ClientHello that may lead to TLS 1.3, and of TLS 1.2 again", function()
+        local seen = {}
+        local answers = {none = ME, ["which?"] = {"you", KEY:rep(2)}}
+        local c, s, _, server = pair.try {
+            client = asking(seen, answers, {max_version = "TLSv1.3"}),
+            server = server_options {psk_identity_hint = "which?", max_version = "TLSv1.2"},
+        }
+        assert.is_true(c[1] and s[1], c[2] or s[2])
+        assert.same({"none", "which?"}, seen)
+        assert.equal("you", server:psk_identity())
+        seen = {}
+        c, s, _, server = pair.try {
+            client = asking(seen, answers, {max_version = "TLSv1.3"}),
+            server = server_options {psk_identity_hint = "which?"},
+        }
+        assert.is_true(c[1] and s[1], c[2] or s[2])
+        assert.same({"none"}, seen)
+        assert.equal("TLSv1.3", server:version())
+        assert.is_true(server:session_reused()) -- as libssl says of a PSK
+    end)
+
+    it("is asked once where a HelloRetryRequest comes", function()
+        local seen = {}
+        local c, s, client = pair.try {
+            client = asking(seen, {none = ME}, {min_version = "TLSv1.3", max_version = "TLSv1.3",
+                groups = "X25519:P-256"}),
+            server = server_options {groups = "P-256"},
+        }
+        assert.is_true(c[1] and s[1], c[2] or s[2])
+        assert.is_true(client:hello_retry())
+        assert.same({"none"}, seen)
+    end)
+
+    it("knows none: TLS 1.2 fails, and a certificate serves TLS 1.3", function()
+        local c = pair.try {client = asking({}, {}), server = server_options()}
+        expect.fails("tls", table.unpack(c, 1, 3))
+        local seen = {}
+        local client_result, s, client = pair.try {
+            client = asking(seen, {}, {max_version = "TLSv1.3"}),
+            server = server_options {certificate = pki.server_cert_file,
+                private_key = pki.server_key_file},
+        }
+        c = client_result
+        assert.is_true(c[1] and s[1], c[2] or s[2])
+        assert.same({"none"}, seen)
+        assert.is_false(client:session_reused())
+    end)
+
+    it("refuses with an alert", function()
+        for _, version in ipairs {"TLSv1.2", "TLSv1.3"} do
+            local c, s = pair.try {
+                client = asking({}, {none = {false, "access_denied"}}, {max_version = version}),
+                server = server_options(),
+            }
+            assert.truthy(c[2]:find("the alert access_denied", 1, true), c[2])
+            if version == "TLSv1.2" then
+                assert.equal("access_denied", expect.fails("alert", table.unpack(s, 1, 3)).alert)
+            else
+                assert.equal("want_read", s[2]) -- nothing was sent yet
+            end
+        end
+    end)
+
+    it("is not asked where the server wants a certificate, or TLS 1.2 resumes", function()
+        local seen = {}
+        local options = asking(seen, {none = ME}, {ciphers = "ALL:@SECLEVEL=1"})
+        local c, s = pair.try {client = options, server = {}}
+        assert.is_true(c[1] and s[1], c[2] or s[2])
+        assert.same({}, seen)
+        local client, server = pair.client(asking(seen, {none = ME})), server_options()
+        local a, b = pair.connect {client = client, server = server}
+        local session = a:session()
+        pair.finish(a, b)
+        local again = pair.connect {client = client, server = server, session = session}
+        assert.is_true(again:session_reused())
+        assert.same({"none"}, seen)
+    end)
+
+    it("may yield", function()
+        local options = asking({}, {})
+        options.on_psk = function() return coroutine.yield "asked" end
+        local client, server = pair.client(options):connection(), server_options():connection()
+        client:set_hostname "localhost"
+        tls.pair(client, server)
+        client:set_blocking(false)
+        server:set_blocking(false)
+        local co = coroutine.wrap(function()
+            while true do coroutine.yield((client:connect())) end
+        end)
+        local state
+        repeat
+            state = co()
+            server:accept()
+        until state == "asked"
+        assert.same({nil, "busy"}, {client:connect()})
+        state = co(table.unpack(ME))
+        for _ = 1, 5 do
+            server:accept()
+            state = co()
+        end
+        assert.is_true(state)
+    end)
+
+    it("returns an identity and a key, nil or false", function()
+        for _, answer in ipairs {{7, KEY}, {"me"}, {"me", 7}, {true}, {"me", ""}, {"a\0b", KEY},
+            {("i"):rep(256), KEY}, {"me", ("k"):rep(257)}} do
+            assert.has_error(function()
+                pair.try {client = asking({}, {none = answer}), server = server_options()}
+            end)
+        end
+        local c, s = pair.try {client = asking({}, {none = {("i"):rep(255), ("k"):rep(256)}}),
+            server = server_options {psk = {identity = ("i"):rep(255), key = ("k"):rep(256)}}}
+        assert.is_true(c[1] and s[1], c[2] or s[2])
+    end)
+
+    it("does not stand beside psk", function()
+        local ok, why = pcall(tls.context, {role = "client", on_psk = print, psk = KNOWS.psk})
+        assert.is_false(ok)
+        assert.truthy(why:find("not both", 1, true), why)
+    end)
+end)
+
+-- The client's result where the server's first flight is changed on its way, and the hints.
+local function flight(change, step)
+    local seen = {}
+    local client = pair.client(asking(seen, {["which?"] = ME, none = ME})):connection()
+    local server = server_options {psk_identity_hint = "which?"}:connection()
+    client:set_hostname "localhost"
+    for _, conn in ipairs {client, server} do
+        conn:set_memory()
+        conn:set_blocking(false)
+    end
+    client:connect()
+    server:feed(client:drain())
+    server:accept()
+    local bytes = change(server:drain())
+    local results
+    for i = 1, #bytes, step or #bytes do
+        client:feed(bytes:sub(i, i + (step or #bytes) - 1))
+        results = table.pack(client:connect())
+        if results[2] ~= "want_read" then return results, seen end
+    end
+    for _ = 1, 3 do
+        server:feed(client:drain())
+        server:accept()
+        client:feed(server:drain())
+        results = table.pack(client:connect())
+    end
+    return results, seen
+end
+
+-- The handshake messages of records that follow each other, in records of `size` bytes.
+local function repacked(size)
+    return function(bytes)
+        local messages, at = {}, 1
+        while at <= #bytes do
+            local record
+            record, at = string.unpack(">s2", bytes, at + 3)
+            messages[#messages + 1] = record
+        end
+        local all, records = table.concat(messages), {}
+        for i = 1, #all, size do
+            records[#records + 1] = "\22\3\3" .. string.pack(">s2", all:sub(i, i + size - 1))
+        end
+        return table.concat(records)
+    end
+end
+
+describe("the flight in which a server hints", function()
+    it("may be one record, or many, and come byte by byte", function()
+        for _, size in ipairs {1, 3, 40, 16384} do
+            for _, step in ipairs {1, 1 << 20} do
+                local results, seen = flight(repacked(size), step)
+                assert.is_true(results[1], results[2])
+                assert.same({"which?"}, seen)
+            end
+        end
+    end)
+
+    it("is left to libssl where it is not as expected", function()
+        local function without(bytes, from, to) return bytes:sub(1, from - 1) .. bytes:sub(to) end
+        local changes = {
+            ["another type of record"] = function(bytes) return "\23" .. bytes:sub(2) end,
+            ["another message"] = function(bytes)
+                return bytes:sub(1, 5) .. "\1" .. bytes:sub(7)
+            end,
+            ["an id behind the end"] = function(bytes)
+                return bytes:sub(1, 43) .. "\255" .. bytes:sub(45)
+            end,
+            ["a message of 16 MiB"] = function(bytes)
+                return bytes:sub(1, 6) .. "\255\255\255" .. bytes:sub(10):rep(2000)
+            end,
+            ["a record without a message"] = function(bytes)
+                return bytes:sub(1, 3) .. "\0\0" .. bytes:sub(6)
+            end,
+            ["a record that is too long"] = function(bytes)
+                return bytes:sub(1, 3) .. "\255\255" .. bytes:sub(6)
+            end,
+            ["a hint behind the end"] = function(bytes)
+                local at = bytes:find("\0\6which?", 1, true)
+                return bytes:sub(1, at - 1) .. "\255" .. bytes:sub(at + 1)
+            end,
+            ["no ServerHello"] = function(bytes)
+                return without(bytes, 1, 6 + string.unpack(">I2", bytes, 4))
+            end,
+        }
+        for what, change in pairs(changes) do
+            local results, seen = flight(change)
+            assert.is_nil(results[1], what)
+            assert.equal("tls", results[3] and results[3].code, what .. ": " .. results[2])
+            assert.same({}, seen, what)
+        end
+    end)
+
+    it("asks for another key where the hint is changed, and the handshake fails", function()
+        local results, seen = flight(function(bytes) return (bytes:gsub("which%?", "where?")) end)
+        assert.is_nil(results[1])
+        assert.same({"where?"}, seen)
+    end)
+
+    it("may be cut anywhere", function()
+        local len
+        flight(function(bytes) len = #bytes; return bytes end)
+        for at = 1, len - 1, 5 do
+            local results = flight(function(bytes) return bytes:sub(1, at) end)
+            assert.is_nil(results[1])
+        end
     end)
 end)
 
@@ -243,4 +516,20 @@ describe("on_psk and openssl", function()
             assert.is_nil((meet "nobody"))
         end)
     end
+
+    it("meet as client and server, with a hint", function()
+        local port = process.free_port()
+        local peer = process.start {"openssl", "s_server", "-accept", port, "-nocert", "-tls1_2",
+            "-psk_hint", "which?", "-psk", (KEY:gsub(".", function(byte)
+                return ("%02x"):format(byte:byte())
+            end)), "-cipher", "PSK:@SECLEVEL=1", stdin = true}
+        peer:wait_for_port(port)
+        local seen = {}
+        local context = pair.client(asking(seen, {["which?"] = {"Client_identity", KEY}},
+            {timeout = 20}))
+        local conn <close> = context:connection()
+        assert(conn:dial("localhost", port))
+        assert(conn:connect())
+        assert.same({"which?"}, seen)
+    end)
 end)

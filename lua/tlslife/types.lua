@@ -114,15 +114,21 @@ local tlslife = {}
 ---@alias tlslife.OnVerify
 ---| fun(conn: tlslife.Connection, peer: tlslife.Peer): boolean, string?
 
----Gives the key of the identity that a client of TLS 1.2 has named, 1..256 bytes; nil where there
----is none, upon which the client gets the alert unknown_psk_identity; or false and an alert. In
----TLS 1.3 the identities are in the ClientHello, so on_hello returns a context with the key.
+---On a server: gives the key of the identity that a client of TLS 1.2 has named, 1..256 bytes; nil
+---where there is none, upon which the client gets the alert unknown_psk_identity; or false and an
+---alert. In TLS 1.3 the identities are in the ClientHello, so on_hello returns a context with the
+---key.
+---
+---On a client: gives identity and key of the PSK that fits the server's hint; nil where there is
+---none. It is asked before a ClientHello that may lead to TLS 1.3, without a hint, and again where
+---the server chooses TLS 1.2 and a cipher with a PSK.
 ---@alias tlslife.OnPsk
 ---| fun(conn: tlslife.Connection, asked: tlslife.PskQuestion): string|false|nil, string?
 
 ---What on_psk is told.
 ---@class tlslife.PskQuestion
----@field identity string
+---@field identity string? on a server
+---@field hint string? on a client: the server's, if it has given one
 ---@field server_name string?
 
 ---A source of certificates, keys or CRLs is a file's name, a URI, or the text itself (PEM has
@@ -208,7 +214,8 @@ local tlslife = {}
 ---verify result. A resumed TLS 1.2 client and a resumed server get no alert and no close_notify.
 ---May yield
 ---@field on_verify tlslife.OnVerify?
----server, TLS 1.2: gives the key of an identity that is not in psk; see tlslife.OnPsk
+---server, TLS 1.2: gives the key of an identity that is not in psk; client: gives the PSK, in place
+---of psk. See tlslife.OnPsk
 ---@field on_psk tlslife.OnPsk?
 ---with on_verify: also for peers that the built-in verification refused; the hook decides
 ---@field verify_all boolean?
@@ -1197,7 +1204,7 @@ function Connection:alpn() end
 ---@return string?
 function Connection:psk_identity() end
 
----The hint by which a server of TLS 1.2 says which PSK it expects.
+---The hint by which a server of TLS 1.2 says which PSK it expects; also while on_psk is asked.
 ---Source: SSL_get_psk_identity_hint(3).
 ---@return string?
 function Connection:psk_identity_hint() end

@@ -299,6 +299,10 @@ CALL(tlslife_conn_answer_psk) {
     (void)tlslife_conn_answer_psk(h->own->server, (const unsigned char *)"key", 3);
 }
 
+CALL(tlslife_conn_answer_psk_client) {
+    (void)tlslife_conn_answer_psk_client(h->own->client, "me", (const unsigned char *)"key", 3);
+}
+
 CALL(tlslife_conn_answer_verify) {
     (void)tlslife_conn_answer_verify(either(h), pick(h, 8) != 0);
 }
@@ -680,6 +684,7 @@ const shared_call conn_calls[] = {
     CONN(tlslife_conn_answer_hello),
     CONN(tlslife_conn_answer_certificate),
     CONN(tlslife_conn_answer_psk),
+    CONN(tlslife_conn_answer_psk_client),
     CONN(tlslife_conn_answer_verify),
     CONN(tlslife_conn_refuse),
     CONN(tlslife_conn_ca_name),

@@ -158,7 +158,9 @@ static void numbers_of_a_context_have_ranges(void) {
     CHECK(tlslife_context_set_verify_depth(server, 100, &err) == TLSLIFE_OK);
     REFUSED(tlslife_context_set_verify(client, TLSLIFE_VERIFY_OPTIONAL, &err));
     REFUSED(tlslife_context_set_questions(client, TLSLIFE_ASK_HELLO, &err));
-    REFUSED(tlslife_context_set_questions(client, TLSLIFE_ASK_PSK, &err));
+    CHECK(tlslife_context_set_questions(client, TLSLIFE_ASK_PSK, &err) == TLSLIFE_OK);
+    REFUSED(tlslife_context_add_psk(client, "identity", (const unsigned char *)"key", 3, &err));
+    CHECK(tlslife_context_set_questions(client, 0, &err) == TLSLIFE_OK);
     REFUSED(tlslife_context_set_questions(server, 1u << 20, &err));
     REFUSED(tlslife_context_set_versions(server, 0x0305, 0, &err));
     REFUSED(tlslife_context_set_versions(server, TLSLIFE_TLS1_3, TLSLIFE_TLS1_2, &err));
@@ -448,6 +450,7 @@ static void nothing_was_asked(void) {
     REFUSED_BY(conn, tlslife_conn_answer_hello(conn, NULL));
     REFUSED_BY(conn, tlslife_conn_answer_certificate(conn, NULL));
     REFUSED_BY(conn, tlslife_conn_answer_psk(conn, NULL, 0));
+    REFUSED_BY(conn, tlslife_conn_answer_psk_client(conn, NULL, NULL, 0));
     REFUSED_BY(conn, tlslife_conn_answer_verify(conn, true));
     REFUSED_BY(conn, tlslife_conn_answer_session(conn, NULL, 0));
     REFUSED_BY(conn, tlslife_conn_fail_session(conn));

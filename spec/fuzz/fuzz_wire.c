@@ -163,7 +163,10 @@ static bool answered(tlslife_conn *conn, tlslife_status status, unsigned how) {
         must(tlslife_conn_hello(conn) != NULL);
         must(tlslife_conn_answer_hello(conn, NULL) == TLSLIFE_OK);
     } else if (status == TLSLIFE_WANT_PSK) {
-        must(tlslife_conn_answer_psk(conn, (const unsigned char *)"key", 3) == TLSLIFE_OK);
+        const unsigned char *key = (const unsigned char *)"key";
+        must((tlslife_conn_is_server(conn)
+                  ? tlslife_conn_answer_psk(conn, key, 3)
+                  : tlslife_conn_answer_psk_client(conn, "me", key, 3)) == TLSLIFE_OK);
     } else if (status == TLSLIFE_WANT_CERTIFICATE) {
         must(tlslife_conn_answer_certificate(conn, NULL) == TLSLIFE_OK);
     } else {

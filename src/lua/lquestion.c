@@ -219,6 +219,7 @@ static void push_peer(lua_State *L, tlslife_conn *conn) {
 static void push_psk(lua_State *L, const tlslife_conn *conn) {
     lua_createtable(L, 0, 2);
     tlb_set_string(L, "identity", tlslife_conn_psk_identity(conn));
+    tlb_set_string(L, "hint", tlslife_conn_psk_identity_hint(conn));
     tlb_set_string(L, "server_name", tlslife_conn_server_name(conn));
 }
 
@@ -288,6 +289,20 @@ static void answer_with_context(lua_State *L, tlb_conn *self, int idx) {
                    : tlslife_conn_answer_certificate(conn, context));
 }
 
+/* A client's hook has returned an identity and a key at idx, or nil. */
+static tlslife_status answer_with_psk(lua_State *L, tlslife_conn *conn, int idx) {
+    size_t identity_len = 0, key_len = 0;
+    const char *identity = lua_tolstring(L, idx, &identity_len);
+    if (identity && lua_type(L, idx + 1) != LUA_TSTRING) {
+        wrong_answer(L, "on_psk", "a key after the identity", idx + 1);
+    }
+    if (identity && strlen(identity) != identity_len) {
+        luaL_error(L, "on_psk: the identity contains a NUL; the question is still open");
+    }
+    const char *key = identity ? lua_tolstring(L, idx + 1, &key_len) : NULL;
+    return tlslife_conn_answer_psk_client(conn, identity, (const unsigned char *)key, key_len);
+}
+
 /* The hook has returned a key, or nil where it knows none, or false and an alert. */
 static void answer_with_key(lua_State *L, tlb_conn *self, int idx) {
     size_t len = 0;
@@ -297,6 +312,10 @@ static void answer_with_key(lua_State *L, tlb_conn *self, int idx) {
     }
     if (!lua_isnil(L, idx) && lua_type(L, idx) != LUA_TSTRING) {
         wrong_answer(L, "on_psk", "a string, nil or false", idx);
+    }
+    if (!tlslife_conn_is_server(tlb_conn_object(self))) {
+        answered(L, self, answer_with_psk(L, tlb_conn_object(self), idx));
+        return;
     }
     const char *key = lua_isnil(L, idx) ? NULL : lua_tolstring(L, idx, &len);
     answered(L, self,
@@ -329,7 +348,10 @@ void tlb_answer_default(lua_State *L, tlb_conn *self) {
     } else if (self->question == TLSLIFE_WANT_CERTIFICATE) {
         answered(L, self, tlslife_conn_answer_certificate(conn, NULL));
     } else if (self->question == TLSLIFE_WANT_PSK) {
-        answered(L, self, tlslife_conn_answer_psk(conn, NULL, 0));
+        answered(L, self,
+                 tlslife_conn_is_server(conn)
+                     ? tlslife_conn_answer_psk(conn, NULL, 0)
+                     : tlslife_conn_answer_psk_client(conn, NULL, NULL, 0));
     } else {
         answered(L, self, tlslife_conn_answer_verify(conn, tlslife_conn_verify_result(conn) == 0));
     }

@@ -14,6 +14,7 @@ local VARIANTS <const> = 64   -- contexts of ours that one of LuaSec's has at mo
 
 local PSK_MAX <const> = 512   -- libssl's limit for the key of a PSK, which functions are told
 local KEY_MAX <const> = 256   -- ours
+local IDENTITY_MAX <const> = 255
 
 local native = {}
 
@@ -59,10 +60,23 @@ local function set_dh(s, options)
     end
 end
 
+-- A text that a function for PSKs has returned; LuaSec takes numbers, too.
+local function text(value, least, max)
+    if type(value) == "number" then value = tostring(value) end
+    return type(value) == "string" and #value >= least and #value <= max and value or nil
+end
+
 -- The key of an identity, by the program's function.
 local function psk_key(s, identity)
-    local key = s.psk(identity, PSK_MAX)
-    return type(key) == "string" and #key > 0 and #key <= KEY_MAX and key or nil
+    return text(s.psk(identity, PSK_MAX), 1, KEY_MAX)
+end
+
+-- The PSK of a client, by the program's function.
+local function client_psk(s, hint)
+    local identity, key = s.psk(hint, IDENTITY_MAX, PSK_MAX)
+    identity, key = text(identity, 0, IDENTITY_MAX), text(key, 1, KEY_MAX)
+    if not identity or not key then return nil end
+    return identity:match "^[^\0]*", key
 end
 
 local function set_server(s, options)
@@ -73,6 +87,7 @@ end
 local function set_client(s, options)
     if options.verify ~= "none" then options.verify_host = false end
     options.cache = s.cache
+    if s.psk then options.on_psk = function(_, asked) return client_psk(s, asked.hint) end end
     if s.dane then options.dane = s.dane[1] or true end
 end
 
@@ -98,7 +113,8 @@ local function variant(s, key, change)
     if made then return made end
     -- A server of LuaSec's that asks for certificates ends the handshake of a client that resumes:
     -- it gives tickets, and has no session id context.
-    if s.mode == "client" and not s.cache and not s.dane and not whole_pairs(s) then
+    -- A client with a function for PSKs expects that each handshake asks it.
+    if s.mode == "client" and not s.cache and not s.dane and not s.psk and not whole_pairs(s) then
         s.cache = core.cache {capacity = SESSIONS}
     elseif s.mode == "server" and not s.ticket_keys and
         not (s.options.options and s.options.options.NO_TICKET) then
@@ -169,13 +185,6 @@ end
 
 -- --------------------------------------------------------------------------------- for connections
 
--- The first PSK of a client, which its function names.
-local function client_psk(s)
-    local identity, key = s.psk(nil, 255, PSK_MAX)
-    if type(identity) ~= "string" or type(key) ~= "string" then return nil end
-    return {identity = identity, key = key}
-end
-
 -- A connection of ours, without transport. hosts is what sni was given on a server.
 function native.new(ctx, hosts)
     local s = states[ctx]
@@ -184,10 +193,6 @@ function native.new(ctx, hosts)
         made, message = variant(s, "asking", function(options)
             options.alpn, options.on_hello = nil, on_hello_of(s)
         end)
-    elseif s.mode == "client" and s.psk then
-        local psk = client_psk(s)
-        made, message = variant(s, psk and psk.identity .. "\0" .. psk.key or "plain",
-            function(options) options.psk = psk end)
     else
         made, message = variant(s, "plain")
     end

@@ -1,7 +1,8 @@
 /*
  * psk.c: the pre-shared keys of a context, which both ends have instead of certificates.
  *
- * A server has any number of them, which its clients name. A client offers its first one.
+ * A server has any number of them, which its clients name. A client offers its first one, or what
+ * the program answers (psk_question.c).
  */
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -24,24 +25,35 @@
  */
 #define PSK_IDENTITY_MAX PSK_MAX_IDENTITY_LEN
 
+/* The PSK that a client offers. Without a key there is none. */
+static tlsl_psk client_psk(const tlslife_conn *conn) {
+    const tlsl_psk_asked *asked = conn == NULL ? NULL : conn->asked.psk;
+    if (conn != NULL && conn->context->psk != NULL) {
+        return *conn->context->psk;
+    }
+    return asked == NULL ? (tlsl_psk){.key_len = 0}
+                         : (tlsl_psk){.identity = asked->identity,
+                                      .key = asked->key,
+                                      .key_len = asked->key_len};
+}
+
 static unsigned on_psk_client(SSL *ssl, const char *hint, char *identity, unsigned identity_max,
                               unsigned char *key, unsigned key_max) {
     (void)hint;
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
-    const tlsl_psk *psk = conn == NULL ? NULL : conn->context->psk;
-    if (psk == NULL || strlen(psk->identity) >= identity_max || psk->key_len > key_max) {
+    const tlsl_psk psk = client_psk(tlsl_conn_of(ssl));
+    if (psk.key_len == 0 || strlen(psk.identity) >= identity_max || psk.key_len > key_max) {
         return 0;
     }
-    if (psk->identity[0] == '\0' && SSL_get_state(ssl) == TLS_ST_CW_CLNT_HELLO) {
+    if (psk.identity[0] == '\0' && SSL_get_state(ssl) == TLS_ST_CW_CLNT_HELLO) {
         /*
          * This is TLS 1.3, for which libssl asks while it makes the ClientHello. RFC 8446 section
          * 4.2.11 forbids an empty identity.
          */
         return 0;
     }
-    memcpy(identity, psk->identity, strlen(psk->identity) + 1);
-    memcpy(key, psk->key, psk->key_len);
-    return (unsigned)psk->key_len;
+    memcpy(identity, psk.identity, strlen(psk.identity) + 1);
+    memcpy(key, psk.key, psk.key_len);
+    return (unsigned)psk.key_len;
 }
 
 /*
@@ -69,15 +81,15 @@ static SSL_SESSION *psk_session(const tlslife_conn *conn, const tlsl_psk *psk) {
 static int on_psk_session(SSL *ssl, const EVP_MD *md, const unsigned char **identity,
                           size_t *identity_len, SSL_SESSION **session) {
     const tlslife_conn *conn = tlsl_conn_of(ssl);
-    const tlsl_psk *psk = conn == NULL ? NULL : conn->context->psk;
+    const tlsl_psk psk = client_psk(conn);
     *session = NULL;
-    if (psk == NULL || psk->identity[0] == '\0' ||
+    if (psk.key_len == 0 || psk.identity[0] == '\0' ||
         (md != NULL && EVP_MD_get_type(md) != NID_sha256)) {
         return 1;
     }
-    *identity = (const unsigned char *)psk->identity;
-    *identity_len = strlen(psk->identity);
-    *session = psk_session(conn, psk);
+    *identity = (const unsigned char *)psk.identity; /* which lives as long as the handshake */
+    *identity_len = strlen(psk.identity);
+    *session = psk_session(conn, &psk);
     return *session != NULL;
 }
 
@@ -117,13 +129,22 @@ bool tlsl_psk_is_known(const tlslife_context *context) {
 }
 
 void tlsl_psk_install(tlslife_context *context) {
+    bool known = tlsl_psk_is_known(context);
     if (context->role == TLSLIFE_SERVER) {
-        SSL_CTX_set_psk_server_callback(context->ctx,
-                                        tlsl_psk_is_known(context) ? tlsl_psk_server : NULL);
-    } else if (context->psk != NULL) {
-        SSL_CTX_set_psk_client_callback(context->ctx, on_psk_client);
-        SSL_CTX_set_psk_use_session_callback(context->ctx, on_psk_session);
+        SSL_CTX_set_psk_server_callback(context->ctx, known ? tlsl_psk_server : NULL);
+    } else {
+        SSL_CTX_set_psk_client_callback(context->ctx, known ? on_psk_client : NULL);
+        SSL_CTX_set_psk_use_session_callback(context->ctx, known ? on_psk_session : NULL);
     }
+}
+
+tlslife_status tlsl_psk_agrees(const tlslife_context *context, bool has_psk, unsigned questions,
+                               tlslife_error *err) {
+    return context->role == TLSLIFE_SERVER || !has_psk || !(questions & TLSLIFE_ASK_PSK)
+               ? TLSLIFE_OK
+               : tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                           "a client offers one PSK: it has one, or asks for it (ASK_PSK, on_psk), "
+                           "not both");
 }
 
 static tlsl_psk *psk_new(const char *identity, const unsigned char *key, size_t key_len) {
@@ -156,6 +177,9 @@ tlslife_status tlslife_context_add_psk(tlslife_context *context, const char *ide
             err, TLSLIFE_ERR_USAGE,
             "a PSK has an identity of 0 to %zu bytes and a key of 1 to 256, not %zu and %zu",
             identity_max, identity_len, key_len);
+    }
+    if (tlsl_psk_agrees(context, true, context->questions, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
     }
     tlsl_psk **end = &context->psk;
     while (*end != NULL) {

@@ -13,6 +13,8 @@
 #include "tls/context/context.h"
 #include "tls/context/resumption.h"
 #include "tls/handshake/begin.h"
+#include "tls/handshake/hold.h"
+#include "tls/handshake/psk_question.h"
 #include "tls/handshake/question.h"
 #include "tls/session/lookup.h"
 #include "tls/session/session.h"
@@ -123,6 +125,9 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadl
     }
     tlslife_status status = tlsl_proxied_read(conn, deadline, verb);
     if (status == TLSLIFE_OK) {
+        status = tlsl_psk_begin(conn);
+    }
+    if (status == TLSLIFE_OK) {
         status = choose_session(conn, deadline);
     }
     if (status != TLSLIFE_OK) {
@@ -131,6 +136,10 @@ static tlslife_status begin(tlslife_conn *conn, const char *verb, int64_t *deadl
     tlsl_conn_set_tickets(conn);
     if (conn->transport.kind == TLSL_FD) {
         tlsl_fd_set_tls(SSL_get_rbio(conn->ssl), true);
+    }
+    if (!SSL_is_server(conn->ssl) && (conn->context->questions & TLSLIFE_ASK_PSK) &&
+        conn->transport.kind != TLSL_FOREIGN) {
+        tlsl_handshake_hold(conn);
     }
     conn->begun = true;
     tlsl_measured_begin(conn);

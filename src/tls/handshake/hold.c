@@ -1,6 +1,6 @@
 /*
  * hold.c: keeps the Finished of a TLS 1.2 client unread until the program has answered whether it
- * accepts the client, and the record that names a PSK until psk_question.c has looked at it.
+ * accepts the client, and what names a PSK, or hints at one, until psk_question.c has looked at it.
  *
  * An attacker who is refused must not learn more than that. A client that has been refused before
  * its Finished was read gets an alert within the handshake, and neither data nor a session.

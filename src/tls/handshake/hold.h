@@ -1,5 +1,5 @@
 /*
- * hold.h: declares how a TLS 1.2 client's Finished is kept unread. hold.c.
+ * hold.h: declares how what the peer sends is kept unread. hold.c.
  */
 #ifndef TLSLIFE_HOLD_H
 #define TLSLIFE_HOLD_H
@@ -9,9 +9,9 @@
 #include "tlslife.h"
 
 /*
- * Server, once its context for the ClientHello is known: prepares the transport so that the
- * Finished of a TLS 1.2 client is not read before the program has answered. Then the client can be
- * refused within the handshake.
+ * Prepares the transport so that what the program is asked about first is not read before it has
+ * answered: on a server, once its context for the ClientHello is known, the Finished of a TLS 1.2
+ * client, which can then be refused within the handshake; and what names a PSK, or hints at one.
  */
 void tlsl_handshake_hold(tlslife_conn *conn);
 void tlsl_handshake_unhold(const tlslife_conn *conn);

@@ -125,12 +125,16 @@ bool tlslife_conn_alpn(const tlslife_conn *conn, tlslife_bytes *out) {
 }
 
 const char *tlslife_conn_psk_identity(const tlslife_conn *conn) {
-    return tlsl_psk_waits(conn) ? conn->asked.psk->identity
-           : negotiated(conn)   ? SSL_get_psk_identity(conn->ssl)
-                                : NULL;
+    if (tlsl_psk_waits(conn)) {
+        return SSL_is_server(conn->ssl) ? conn->asked.psk->identity : NULL;
+    }
+    return negotiated(conn) ? SSL_get_psk_identity(conn->ssl) : NULL;
 }
 
 const char *tlslife_conn_psk_identity_hint(const tlslife_conn *conn) {
+    if (tlsl_psk_waits(conn)) {
+        return conn->asked.psk->flight.hint;
+    }
     return negotiated(conn) ? SSL_get_psk_identity_hint(conn->ssl) : NULL;
 }
 

@@ -1,17 +1,21 @@
 /*
- * psk_question.c: asks the program for the key of a PSK that a client of TLS 1.2 names.
+ * psk_question.c: asks the program for a PSK. A server asks for the key of the identity that a
+ * client of TLS 1.2 names, and a client asks which PSK it shall name.
  *
- * libssl asks for it in the middle of a message, and wants it at once. So the record in which the
- * client names its PSK (ClientKeyExchange, RFC 4279) is read here as soon as libssl wants it
- * (hold.c). It goes back in front of the stream, and libssl reads it when the program has answered.
- * Nothing is encrypted yet. In TLS 1.3 the identities are in the ClientHello.
+ * libssl asks for it in the middle of a message, and wants it at once. So what the other side says
+ * of it is read here as soon as libssl wants it (hold.c): on a server the record in which the
+ * client names its PSK (ClientKeyExchange, RFC 4279), on a client the flight in which the server
+ * gives its hint (psk_flight.c). It goes back in front of the stream, and libssl reads it when the
+ * program has answered. Nothing is encrypted yet.
  *
- * An attacker chooses each byte of that record. What is not as expected here is left to libssl,
+ * In TLS 1.3 there is no hint, and the identities are in the ClientHello. A client is asked before
+ * it, and a server by on_hello.
+ *
+ * An attacker chooses each byte of what is read. What is not as expected here is left to libssl,
  * which then knows no key.
  */
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
-#include <openssl/obj_mac.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,22 +40,19 @@ enum {
 
 /* ----------------------------------------------------------------------------------- the record */
 
-static bool uses_psk(const SSL_CIPHER *cipher) {
-    int exchange = cipher == NULL ? NID_undef : SSL_CIPHER_get_kx_nid(cipher);
-    return exchange == NID_kx_psk || exchange == NID_kx_dhe_psk || exchange == NID_kx_ecdhe_psk ||
-           exchange == NID_kx_rsa_psk;
-}
-
 bool tlsl_psk_held(const tlslife_conn *conn) {
     const tlsl_psk_asked *asked = conn->asked.psk;
-    if (!SSL_is_server(conn->ssl) || conn->shaken || conn->transport.kind == TLSL_FOREIGN ||
+    if (conn->shaken || conn->transport.kind == TLSL_FOREIGN ||
         !(conn->context->questions & TLSLIFE_ASK_PSK) ||
         (asked != NULL && (asked->over || asked->reading))) {
         return false;
     }
     OSSL_HANDSHAKE_STATE state = SSL_get_state(conn->ssl);
+    if (!SSL_is_server(conn->ssl)) {
+        return state == TLS_ST_CW_CLNT_HELLO;
+    }
     return (state == TLS_ST_SW_SRVR_DONE || state == TLS_ST_SR_CERT) &&
-           uses_psk(SSL_get_pending_cipher(conn->ssl));
+           tlsl_uses_psk(SSL_get_pending_cipher(conn->ssl));
 }
 
 bool tlsl_psk_is_reading(const tlslife_conn *conn) {
@@ -68,8 +69,9 @@ static bool make_room(tlsl_psk_asked *asked, size_t size) {
     return true;
 }
 
-static size_t behind_head(const unsigned char *record) {
-    return (size_t)record[3] << 8 | record[4];
+/* Bytes of the record that begins there, of which the head has come. */
+static size_t record_len(const unsigned char *record) {
+    return RECORD_HEAD + ((size_t)record[3] << 8 | record[4]);
 }
 
 /*
@@ -95,12 +97,14 @@ static tlslife_status read_up_to(tlslife_conn *conn, size_t wanted) {
     return TLSLIFE_OK;
 }
 
-static tlslife_status read_record(tlslife_conn *conn) {
-    tlslife_status status = read_up_to(conn, RECORD_HEAD);
-    if (status == TLSLIFE_OK && behind_head(conn->asked.psk->record) <= RECORD_MAX) {
-        status = read_up_to(conn, RECORD_HEAD + behind_head(conn->asked.psk->record));
+/* Reads the record that begins at `start`. */
+static tlslife_status read_record(tlslife_conn *conn, size_t start) {
+    tlslife_status status = read_up_to(conn, start + RECORD_HEAD);
+    if (status != TLSLIFE_OK) {
+        return status;
     }
-    return status;
+    size_t len = record_len(conn->asked.psk->record + start);
+    return len > RECORD_HEAD + RECORD_MAX ? TLSLIFE_CLOSED : read_up_to(conn, start + len);
 }
 
 /* The identity that the record names, or NULL. libssl takes what is before a NUL, too. */
@@ -122,11 +126,9 @@ static char *identity_in(const unsigned char *record, size_t len) {
 
 /* --------------------------------------------------------------------------------- the question */
 
-/* What was read goes back. The program is asked if it may know what the context does not. */
-static tlslife_status give_back(tlslife_conn *conn, bool whole) {
+/* What was read goes back. The program is asked if it is to answer. */
+static tlslife_status give_back(tlslife_conn *conn, bool asks) {
     tlsl_psk_asked *asked = conn->asked.psk;
-    asked->identity = whole ? identity_in(asked->record, asked->len) : NULL;
-    bool asks = asked->identity != NULL && tlsl_psk_find(conn->context, asked->identity) == NULL;
     asked->answer = asks ? TLSL_ASKED : TLSL_UNASKED;
     asked->over = !asks;
     bool ok = tlsl_front_put(tlsl_front_of(SSL_get_rbio(conn->ssl)), asked->record, asked->len);
@@ -140,19 +142,75 @@ static tlslife_status give_back(tlslife_conn *conn, bool whole) {
     return asks ? TLSLIFE_WANT_PSK : TLSLIFE_OK;
 }
 
-tlslife_status tlsl_psk_ask(tlslife_conn *conn) {
+/* Server: the program is asked if it may know what the context does not. */
+static tlslife_status ask_key(tlslife_conn *conn) {
+    tlsl_psk_asked *asked = conn->asked.psk;
+    tlslife_status status = read_record(conn, 0);
+    if (status == TLSLIFE_WANT_READ) {
+        return status;
+    }
+    asked->identity = status == TLSLIFE_OK ? identity_in(asked->record, asked->len) : NULL;
+    return give_back(conn, asked->identity != NULL &&
+                               tlsl_psk_find(conn->context, asked->identity) == NULL);
+}
+
+/* Client: the program is asked if the server wants a PSK. */
+static tlslife_status ask_identity(tlslife_conn *conn) {
+    tlsl_psk_asked *asked = conn->asked.psk;
+    tlsl_flight_state state = TLSL_FLIGHT_MORE;
+    while (state == TLSL_FLIGHT_MORE) {
+        tlslife_status status = read_record(conn, asked->start);
+        if (status == TLSLIFE_WANT_READ) {
+            return status;
+        }
+        const unsigned char *record = asked->record + asked->start;
+        state = status == TLSLIFE_OK
+                    ? tlsl_flight_add(&asked->flight, conn->ssl, record, asked->len - asked->start)
+                    : TLSL_FLIGHT_OTHER;
+        asked->start = asked->len;
+    }
+    return give_back(conn, state == TLSL_FLIGHT_PSK);
+}
+
+static bool make_asked(tlslife_conn *conn) {
     if (conn->asked.psk == NULL) {
         conn->asked.psk = calloc(1, sizeof *conn->asked.psk);
     }
     if (conn->asked.psk == NULL) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a PSK's identity");
+        (void)tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a PSK's identity");
+    }
+    return conn->asked.psk != NULL;
+}
+
+tlslife_status tlsl_psk_ask(tlslife_conn *conn) {
+    if (!make_asked(conn)) {
+        return TLSLIFE_ERROR;
     }
     if (tlsl_psk_waits(conn)) {
         return TLSLIFE_WANT_PSK;
     }
     tlsl_errors_clear();
-    tlslife_status status = read_record(conn);
-    return status == TLSLIFE_WANT_READ ? status : give_back(conn, status == TLSLIFE_OK);
+    return SSL_is_server(conn->ssl) ? ask_key(conn) : ask_identity(conn);
+}
+
+static bool offers_tls13(const SSL *ssl) {
+    long max = SSL_get_max_proto_version((SSL *)ssl);
+    return (max == 0 || max >= TLS1_3_VERSION) && !(SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3);
+}
+
+tlslife_status tlsl_psk_begin(tlslife_conn *conn) {
+    if (SSL_is_server(conn->ssl) || !(conn->context->questions & TLSLIFE_ASK_PSK) ||
+        !offers_tls13(conn->ssl)) {
+        return TLSLIFE_OK;
+    }
+    if (!make_asked(conn)) {
+        return TLSLIFE_ERROR;
+    }
+    if (!conn->asked.psk->begun) {
+        conn->asked.psk->begun = true;
+        conn->asked.psk->answer = TLSL_ASKED;
+    }
+    return tlsl_psk_waits(conn) ? TLSLIFE_WANT_PSK : TLSLIFE_OK;
 }
 
 bool tlsl_psk_waits(const tlslife_conn *conn) {
@@ -161,24 +219,60 @@ bool tlsl_psk_waits(const tlslife_conn *conn) {
 
 /* ----------------------------------------------------------------------------------- the answer */
 
-tlslife_status tlslife_conn_answer_psk(tlslife_conn *conn, const unsigned char *key,
-                                       size_t key_len) {
+static tlslife_status check_waits(tlslife_conn *conn, bool server, const char *verb) {
+    return tlsl_psk_waits(conn) && SSL_is_server(conn->ssl) == server
+               ? TLSLIFE_OK
+               : tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s, but nothing was asked", verb);
+}
+
+/* Takes the answer, after which libssl may read what follows. */
+static tlslife_status take_key(tlslife_conn *conn, const unsigned char *key, size_t key_len) {
     tlsl_psk_asked *asked = conn->asked.psk;
-    if (!tlsl_psk_waits(conn)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "answer_psk, but nothing was asked");
-    }
     if (key != NULL && (key_len == 0 || key_len > TLSL_PSK_KEY_MAX)) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
                               "the key of a PSK has 1 to 256 bytes, not %zu", key_len);
     }
-    asked->key = key == NULL ? NULL : OPENSSL_memdup(key, key_len);
-    if (key != NULL && asked->key == NULL) {
+    unsigned char *copy = key == NULL ? NULL : OPENSSL_memdup(key, key_len);
+    if (key != NULL && copy == NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a PSK");
     }
+    OPENSSL_clear_free(asked->key, asked->key_len);
+    asked->key = copy;
     asked->key_len = key == NULL ? 0 : key_len;
     asked->answer = TLSL_ACCEPTED;
-    asked->over = true;
+    asked->over = conn->begun;
     return TLSLIFE_OK;
+}
+
+tlslife_status tlslife_conn_answer_psk(tlslife_conn *conn, const unsigned char *key,
+                                       size_t key_len) {
+    tlslife_status status = check_waits(conn, true, "answer_psk");
+    return status == TLSLIFE_OK ? take_key(conn, key, key_len) : status;
+}
+
+tlslife_status tlslife_conn_answer_psk_client(tlslife_conn *conn, const char *identity,
+                                              const unsigned char *key, size_t key_len) {
+    if (check_waits(conn, false, "answer_psk_client") != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    size_t identity_len = identity == NULL ? 0 : strlen(identity);
+    if ((identity == NULL) != (key == NULL) || identity_len >= PSK_MAX_IDENTITY_LEN) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "a PSK is an identity of 0 to %d bytes and a key, or neither",
+                              PSK_MAX_IDENTITY_LEN - 1);
+    }
+    char *copy = identity == NULL ? NULL : strdup(identity);
+    if (identity != NULL && copy == NULL) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a PSK");
+    }
+    tlslife_status status = take_key(conn, key, key_len);
+    if (status == TLSLIFE_OK) {
+        free(conn->asked.psk->identity);
+        conn->asked.psk->identity = copy;
+    } else {
+        free(copy);
+    }
+    return status;
 }
 
 void tlsl_psk_refuse(tlslife_conn *conn) {
@@ -193,6 +287,7 @@ bool tlsl_psk_is_refused(const tlslife_conn *conn) {
 void tlsl_psk_asked_free(tlsl_psk_asked *asked) {
     if (asked != NULL) {
         OPENSSL_clear_free(asked->key, asked->key_len);
+        tlsl_flight_clear(&asked->flight);
         free(asked->identity);
         free(asked->record);
         free(asked);

@@ -244,7 +244,9 @@ static tlslife_status refuse_peer(tlslife_conn *conn, bool plain) {
 }
 
 static tlslife_status refuse_plainly(tlslife_conn *conn, const char *verb, const char *what) {
-    send_refusal(conn, true);
+    if (SSL_get_state(conn->ssl) != TLS_ST_BEFORE) {
+        send_refusal(conn, true); /* before its ClientHello a client has nothing to end */
+    }
     tlslife_error *err = tlsl_conn_error(conn);
     tlsl_fail(err, TLSLIFE_ERR_TLS, "%s failed: the program refused %s with the alert %s", verb,
               what, tlslife_alert_name(conn->asked.refuse_alert));

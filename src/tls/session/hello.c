@@ -13,43 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/reader.h"
 #include "tls/context/context.h"
 #include "tls/session/hello.h"
 #include "tlslife.h"
 
-/* The bytes that are left to read. */
-typedef struct reader {
-    const unsigned char *at;
-    size_t left;
-} reader;
-
-static bool take(reader *from, size_t len, reader *out) {
-    if (len > from->left) {
-        return false;
-    }
-    *out = (reader){from->at, len};
-    from->at += len;
-    from->left -= len;
-    return true;
-}
-
-/* Takes a vector that follows its length, which has `width` bytes. */
-static bool take_vector(reader *from, size_t width, reader *out) {
-    reader prefix;
-    size_t len = 0;
-    if (!take(from, width, &prefix)) {
-        return false;
-    }
-    for (size_t i = 0; i < width; i++) {
-        len = len << 8 | prefix.at[i];
-    }
-    return take(from, len, out);
-}
-
-static reader extension(SSL *ssl, unsigned type) {
-    reader found = {NULL, 0};
+static tlsl_reader extension(SSL *ssl, unsigned type) {
+    tlsl_reader found = {NULL, 0};
     if (SSL_client_hello_get0_ext(ssl, type, &found.at, &found.left) != 1) {
-        found = (reader){NULL, 0};
+        found = (tlsl_reader){NULL, 0};
     }
     return found;
 }
@@ -57,8 +29,8 @@ static reader extension(SSL *ssl, unsigned type) {
 tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
     const unsigned char *unused;
     size_t unused_len = 0;
-    reader ext = extension(ssl, TLSEXT_TYPE_supported_versions), list, version;
-    reader ticket = extension(ssl, TLSEXT_TYPE_session_ticket);
+    tlsl_reader ext = extension(ssl, TLSEXT_TYPE_supported_versions), list, version;
+    tlsl_reader ticket = extension(ssl, TLSEXT_TYPE_session_ticket);
     tlsl_hello_brief brief = {
         .has_psk = extension(ssl, TLSEXT_TYPE_psk).left > 0,
         .sends_early =
@@ -68,7 +40,7 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
         .ticket = {ticket.at, ticket.left},
         .has_session_id = SSL_client_hello_get0_session_id(ssl, &unused) > 0,
     };
-    for (bool more = take_vector(&ext, 1, &list); more && take(&list, 2, &version);) {
+    for (bool more = tlsl_take_vector(&ext, 1, &list); more && tlsl_take(&list, 2, &version);) {
         brief.offers_tls13 =
             brief.offers_tls13 || (version.at[0] << 8 | version.at[1]) == TLS1_3_VERSION;
     }
@@ -76,22 +48,22 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
 }
 
 tlslife_bytes tlsl_hello_first_psk(SSL *ssl) {
-    reader ext = extension(ssl, TLSEXT_TYPE_psk), list, identity = {NULL, 0};
-    bool found = take_vector(&ext, 2, &list) && take_vector(&list, 2, &identity);
+    tlsl_reader ext = extension(ssl, TLSEXT_TYPE_psk), list, identity = {NULL, 0};
+    bool found = tlsl_take_vector(&ext, 2, &list) && tlsl_take_vector(&list, 2, &identity);
     return found ? (tlslife_bytes){identity.at, identity.left} : (tlslife_bytes){NULL, 0};
 }
 
 /* A name that contains a NUL counts as none. libssl refuses such a ClientHello later. */
-static reader host_name(SSL *ssl) {
-    reader ext = extension(ssl, TLSEXT_TYPE_server_name), list, type, name = {NULL, 0};
-    bool found = take_vector(&ext, 2, &list) && take(&list, 1, &type) &&
-                 type.at[0] == TLSEXT_NAMETYPE_host_name && take_vector(&list, 2, &name) &&
+static tlsl_reader host_name(SSL *ssl) {
+    tlsl_reader ext = extension(ssl, TLSEXT_TYPE_server_name), list, type, name = {NULL, 0};
+    bool found = tlsl_take_vector(&ext, 2, &list) && tlsl_take(&list, 1, &type) &&
+                 type.at[0] == TLSEXT_NAMETYPE_host_name && tlsl_take_vector(&list, 2, &name) &&
                  name.left > 0 && memchr(name.at, '\0', name.left) == NULL;
-    return found ? name : (reader){NULL, 0};
+    return found ? name : (tlsl_reader){NULL, 0};
 }
 
 tlslife_bytes tlsl_hello_server_name(SSL *ssl) {
-    reader name = host_name(ssl);
+    tlsl_reader name = host_name(ssl);
     return (tlslife_bytes){name.at, name.left};
 }
 
@@ -109,7 +81,7 @@ typedef struct hello_block {
 } hello_block;
 
 typedef struct hello_parts {
-    reader server_name, alpn, versions, ciphers, session_id, identities;
+    tlsl_reader server_name, alpn, versions, ciphers, session_id, identities;
     bool has_ticket;
     uint16_t legacy_version;
 } hello_parts;
@@ -117,12 +89,12 @@ typedef struct hello_parts {
 static void find_parts(SSL *ssl, hello_parts *parts) {
     const unsigned char *at = NULL;
     parts->server_name = host_name(ssl);
-    reader ext = extension(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation);
-    take_vector(&ext, 2, &parts->alpn);
+    tlsl_reader ext = extension(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation);
+    tlsl_take_vector(&ext, 2, &parts->alpn);
     ext = extension(ssl, TLSEXT_TYPE_supported_versions);
-    take_vector(&ext, 1, &parts->versions);
+    tlsl_take_vector(&ext, 1, &parts->versions);
     ext = extension(ssl, TLSEXT_TYPE_psk);
-    take_vector(&ext, 2, &parts->identities);
+    tlsl_take_vector(&ext, 2, &parts->identities);
     parts->has_ticket = extension(ssl, TLSEXT_TYPE_session_ticket).left > 0;
     parts->ciphers.left = SSL_client_hello_get0_ciphers(ssl, &at);
     parts->ciphers.at = at;
@@ -131,7 +103,7 @@ static void find_parts(SSL *ssl, hello_parts *parts) {
     parts->legacy_version = (uint16_t)SSL_client_hello_get0_legacy_version(ssl);
 }
 
-static unsigned char *copy_to(unsigned char **end, reader from) {
+static unsigned char *copy_to(unsigned char **end, tlsl_reader from) {
     unsigned char *copy = *end;
     if (from.left > 0) {
         memcpy(copy, from.at, from.left);
@@ -140,7 +112,7 @@ static unsigned char *copy_to(unsigned char **end, reader from) {
     return copy;
 }
 
-static size_t copy_numbers(uint16_t *out, reader from) {
+static size_t copy_numbers(uint16_t *out, tlsl_reader from) {
     size_t len = from.left / 2;
     for (size_t i = 0; i < len; i++) {
         out[i] = (uint16_t)(from.at[2 * i] << 8 | from.at[2 * i + 1]);
@@ -149,11 +121,12 @@ static size_t copy_numbers(uint16_t *out, reader from) {
 }
 
 /* Copies names that each follow their length of `width` bytes; `skip` bytes follow each name. */
-static size_t copy_list(tlslife_bytes *out, unsigned char **end, reader from, size_t width,
+static size_t copy_list(tlslife_bytes *out, unsigned char **end, tlsl_reader from, size_t width,
                         size_t skip) {
     size_t len = 0;
-    reader item, rest;
-    while (from.left > 0 && take_vector(&from, width, &item) && take(&from, skip, &rest)) {
+    tlsl_reader item, rest;
+    while (from.left > 0 && tlsl_take_vector(&from, width, &item) &&
+           tlsl_take(&from, skip, &rest)) {
         out[len++] = (tlslife_bytes){copy_to(end, item), item.left};
     }
     return len;

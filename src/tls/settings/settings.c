@@ -179,13 +179,17 @@ tlslife_status tlslife_context_set_questions(tlslife_context *context, unsigned 
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
-    unsigned servers = TLSLIFE_ASK_HELLO | TLSLIFE_ASK_PSK;
-    unsigned all = servers | TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY | TLSLIFE_ASK_VERIFY_ALL;
-    if ((questions & ~all) != 0 || ((questions & servers) && context->role == TLSLIFE_CLIENT)) {
+    unsigned all = TLSLIFE_ASK_HELLO | TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY |
+                   TLSLIFE_ASK_VERIFY_ALL | TLSLIFE_ASK_PSK;
+    bool hello = questions & TLSLIFE_ASK_HELLO;
+    if ((questions & ~all) != 0 || (hello && context->role == TLSLIFE_CLIENT)) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "questions are a mask of TLSLIFE_ASK_*, with ASK_HELLO and ASK_PSK for "
-                         "servers only; got 0x%x",
+                         "questions are a mask of TLSLIFE_ASK_*, with ASK_HELLO for servers only; "
+                         "got 0x%x",
                          questions);
+    }
+    if (tlsl_psk_agrees(context, context->psk != NULL, questions, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
     }
     context->questions = questions;
     tlsl_resumption_settle(context);
