@@ -111,6 +111,7 @@ end
 local encode, hello, text = require "tlslife.json", require "tlslife.trace.hello",
     require "tlslife.trace.text"
 local json = require "tlslife.trace.json"
+local memory = hello.memory()
 
 -- A handshake message of a trace: its code and its bytes, which may be cut off.
 local function read_message(input)
@@ -119,9 +120,9 @@ local function read_message(input)
     event.data = input:rest()
     local read = hello.read(event)
     must(type(read.name) == "string", "a message without a name")
-    local line = text.line(event)
+    local line = text.line(event, false, memory)
     must(not line:find "[%c\x7f-\xff]" or line:find "^[^%c\x7f]*$", "control characters: %q", line)
-    must(#encode(json.object(event)) > 0, "no JSON")
+    must(#encode(json.object(event, memory)) > 0, "no JSON")
 end
 
 local requests = require "tlslife.requests"

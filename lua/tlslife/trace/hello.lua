@@ -2,6 +2,9 @@
 --
 -- A peer may have sent anything, and a trace may have cut a message off. What cannot be read is
 -- left out, and nothing raises.
+--
+-- A client of TLS 1.3 says of each ticket how old it is, in milliseconds, plus a number that came
+-- with the ticket (RFC 8446 section 4.2.11). The age is known where the trace has that message.
 
 local names = require "tlslife.trace.names"
 
@@ -41,15 +44,16 @@ local function key_shares(bytes)
     return list
 end
 
--- The tags of the tickets that a client offers. Their ages are obfuscated, and left out.
-local function identities(bytes)
-    local list, at = {}, 1
+-- The tags of the tickets that a client offers, and their ages as they are sent.
+local function identities(into, bytes)
+    local at = 1
+    into.psk, into.psk_obfuscated_ages = {}, {}
     while at <= #bytes do
-        local identity, _, after = unpack(">s2I4", bytes, at)
-        list[#list + 1] = tag(identity)
+        local identity, age, after = unpack(">s2I4", bytes, at)
+        into.psk[#into.psk + 1] = tag(identity) or 0
+        into.psk_obfuscated_ages[#into.psk] = age
         at = after
     end
-    return list
 end
 
 local client = {
@@ -57,7 +61,7 @@ local client = {
     [10] = function(into, body) into.groups = name_list("groups", (unpack(">s2", body))) end,
     [16] = function(into, body) into.alpn = protocols((unpack(">s2", body))) end,
     [35] = function(into, body) into.ticket = tag(body) end,
-    [41] = function(into, body) into.psk = identities((unpack(">s2", body))) end,
+    [41] = function(into, body) identities(into, (unpack(">s2", body))) end,
     [42] = function(into) into.early_data = true end,
     [43] = function(into, body) into.versions = name_list("versions", (unpack(">s1", body))) end,
     [51] = function(into, body) into.key_shares = key_shares((unpack(">s2", body))) end,
@@ -104,7 +108,10 @@ readers[2] = function(into, body)
     if into.version == "TLSv1.3" then into.session_id = nil end -- it is the client's own
 end
 
-readers[4] = function(into, body) into.lifetime = (unpack(">I4", body)) end
+readers[4] = function(into, body)
+    into.lifetime = (unpack(">I4", body))
+    into.age_add = #body >= 8 and unpack(">I4", body, 5) or nil -- in TLS 1.3
+end
 
 readers[8] = function(into, body) extensions(into, (unpack(">s2", body)), server) end
 
@@ -117,9 +124,33 @@ readers[24] = function(into, body) into.update_requested = body:byte() == 1 end
 
 local hello = {tag = tag}
 
+local TICKETS <const> = 10000 -- are remembered
+
+-- Remembers tickets, for those who read the events of a trace one after the other.
+function hello.memory()
+    return {age_add = {}, tags = {}, next = 1}
+end
+
+local function remember(memory, ticket, age_add)
+    local gone = memory.tags[memory.next]
+    if gone then memory.age_add[gone] = nil end
+    memory.tags[memory.next], memory.age_add[ticket] = ticket, age_add
+    memory.next = memory.next % TICKETS + 1
+end
+
+-- The ages of tickets in milliseconds; -1 of one that is not remembered.
+local function ages(memory, into)
+    local list = {}
+    for i, obfuscated in ipairs(into.psk_obfuscated_ages) do
+        local age_add = memory.age_add[into.psk[i]]
+        list[i] = age_add and (obfuscated - age_add) & 0xffffffff or -1
+    end
+    return list
+end
+
 -- The fields of a message event, as a table: name is the message's; length its bytes, with the
--- header of 4; the others are there where the message has them.
-function hello.read(event)
+-- header of 4; the others are there where the message has them. memory is that of the trace.
+function hello.read(event, memory)
     local data = event.data
     local into = {name = names.messages[event.code] or ("message %d"):format(event.code)}
     if #data >= 4 then into.length = 4 + unpack(">I3", data, 2) end
@@ -127,6 +158,8 @@ function hello.read(event)
         into.cut = not pcall(readers[event.code], into, data:sub(5)) or nil
     end
     if event.code == 4 then into.ticket = event.value ~= 0 and event.value or nil end
+    if memory and into.ticket and into.age_add then remember(memory, into.ticket, into.age_add) end
+    if memory and into.psk then into.psk_ages = ages(memory, into) end
     return into
 end
 

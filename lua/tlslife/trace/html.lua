@@ -4,6 +4,7 @@
 -- What a peer has sent is in the page, as JSON in which no "<" is left. The page puts it into text
 -- nodes alone. Secrets are left out, also where the trace has them.
 
+local hello = require "tlslife.trace.hello"
 local json = require "tlslife.trace.json"
 local page = require "tlslife.trace.page"
 
@@ -16,10 +17,10 @@ local function line_of(object)
 end
 
 function html.writer(out, _, trace)
-    local self = {}
+    local self, memory = {}, hello.memory()
     out(page.head .. line_of(json.head(trace)))
     function self.event(_, event)
-        local object = json.object(event)
+        local object = json.object(event, memory)
         object.extensions = nil
         if not LEFT_OUT[event.kind] or event.lost > 0 then out(line_of(object)) end
     end

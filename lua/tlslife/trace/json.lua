@@ -35,8 +35,8 @@ end
 
 function members.wait(event, into) into.status, into.since = event.status, event.since end
 
-function members.message(event, into)
-    local read = hello.read(event)
+function members.message(event, into, memory)
+    local read = hello.read(event, memory)
     read.ticket = read.ticket and tag_of(read.ticket)
     read.session_id = read.session_id and tag_of(read.session_id)
     read.random = read.random and tag_of(read.random)
@@ -72,15 +72,15 @@ function members.keylog(event, into) into.line = event.data end
 
 local SENT <const> = {message = true, record = true, alert = true, bytes = true}
 
--- The object of an event.
-function json.object(event)
+-- The object of an event. memory is hello.memory(), of all events of the trace.
+function json.object(event, memory)
     local into = {
         kind = event.kind, at = event.at, conn = event.conn, side = event.side, name = event.name,
         shutdown = event.shutdown, session_state = event.session,
         lost = event.lost > 0 and event.lost or nil,
     }
     if SENT[event.kind] then into.sent = event.sent end
-    if members[event.kind] then members[event.kind](event, into) end
+    if members[event.kind] then members[event.kind](event, into, memory) end
     return into
 end
 
@@ -93,9 +93,9 @@ end
 json.encode = encode
 
 function json.writer(out, _, trace)
-    local self = {}
+    local self, memory = {}, hello.memory()
     out(encode(json.head(trace)) .. "\n")
-    function self.event(_, event) out(encode(json.object(event)) .. "\n") end
+    function self.event(_, event) out(encode(json.object(event, memory)) .. "\n") end
     function self.close() out(encode {kind = "end", lost = trace:lost()} .. "\n") end
     return self
 end

@@ -34,22 +34,35 @@ local function duration(ns)
     return ("%.2f s"):format(ns / 1e9)
 end
 
-local function tags(numbers)
+local function each(write, numbers)
     local words = {}
-    for i, number in ipairs(numbers) do words[i] = tag(number) end
+    for i, number in ipairs(numbers) do words[i] = write(number) end
     return table.concat(words, ",")
+end
+
+local function tags(numbers) return each(tag, numbers) end
+
+local function obfuscated(numbers)
+    return each(function(number) return ("0x%08x"):format(number) end, numbers)
+end
+
+local function milliseconds(numbers)
+    return each(function(number)
+        return number < 0 and "?" or ("%.3f s"):format(number / 1000)
+    end, numbers)
 end
 
 -- the fields of a message in the order in which they are written: {field, how}
 local FIELDS <const> = {
     {"server_name", clean}, {"versions", list}, {"version", clean}, {"suites", list},
     {"suite", clean}, {"groups", list}, {"group", clean}, {"key_shares", list}, {"alpn", list},
-    {"psk", tags}, {"psk_accepted", tostring}, {"ticket", tag}, {"early_data", tostring},
+    {"psk", tags}, {"psk_obfuscated_ages", obfuscated}, {"psk_ages", milliseconds},
+    {"psk_accepted", tostring}, {"ticket", tag}, {"early_data", tostring},
     {"lifetime", function(seconds) return seconds .. " s" end}, {"update_requested", tostring},
 }
 
-local function message(event)
-    local read = hello.read(event)
+local function message(event, memory)
+    local read = hello.read(event, memory)
     local words = {event.sent and "-->" or "<--", read.name}
     for _, field in ipairs(FIELDS) do
         local value = read[field[1]]
@@ -117,10 +130,11 @@ local SESSION <const> = {good = "+", bad = "!"}
 
 local text = {clean = clean, tag = tag, duration = duration}
 
--- The line of an event. The columns after the side are the shutdown mask ("s" where close_notify
--- was sent, "r" where it was received) and the session in use ("+" if it is resumable, "!" if not).
-function text.line(event, colour)
-    local words = writers[event.kind](event)
+-- The line of an event; memory is hello.memory(), of all events of the trace. The columns after the
+-- side are the shutdown mask ("s" where close_notify was sent, "r" where it was received) and the
+-- session in use ("+" if it is resumable, "!" if not).
+function text.line(event, colour, memory)
+    local words = writers[event.kind](event, memory)
     if colour and COLOURS[event.kind] then
         words = ("\27[%sm%s\27[0m"):format(COLOURS[event.kind], words)
     end
@@ -131,12 +145,12 @@ end
 
 -- A writer: takes events, and gives out(text) what is to be written.
 function text.writer(out, options)
-    local self = {}
+    local self, memory = {}, hello.memory()
     function self.event(_, event)
         if event.lost > 0 then out(("%12s %d events were lost here\n"):format("", event.lost)) end
         if event.kind == "state" and not options.states then return end
         if event.kind == "record" and not options.records then return end
-        out(text.line(event, options.colour) .. "\n")
+        out(text.line(event, options.colour, memory) .. "\n")
     end
     function self.close() end
     return self

@@ -32,15 +32,17 @@
 
 /* --------------------------------------------------------------------------------- the messages */
 
-/* How many bytes of a handshake message are of interest. */
-static size_t kept_of(int type, size_t len) {
+/* How many bytes of a handshake message are of interest. None of them is secret. */
+static size_t kept_of(int type, size_t len, bool tls13) {
     size_t most = MESSAGE_HEADER;
     switch (type) {
     case SSL3_MT_CLIENT_HELLO:
     case SSL3_MT_SERVER_HELLO:
     case SSL3_MT_ENCRYPTED_EXTENSIONS:
     case SSL3_MT_CERTIFICATE_REQUEST: most = MESSAGE_MAX; break;
-    case SSL3_MT_NEWSESSION_TICKET: /* and 4 bytes of lifetime */
+    case SSL3_MT_NEWSESSION_TICKET: /* and its lifetime, and ticket_age_add */
+        most = MESSAGE_HEADER + (tls13 ? 8 : 4);
+        break;
     case SSL3_MT_SERVER_KEY_EXCHANGE: /* and the group */ most = MESSAGE_HEADER + 4; break;
     case SSL3_MT_KEY_UPDATE: most = MESSAGE_HEADER + 1; break;
     default: break;
@@ -75,7 +77,7 @@ static void record_message(tlslife_conn *conn, bool sent, const unsigned char *b
                                           .code = type,
                                           .value = ticket ? ticket_tag(bytes, len, tls13) : len,
                                           .data = bytes,
-                                          .data_len = kept_of(type, len)});
+                                          .data_len = kept_of(type, len, tls13)});
 }
 
 /*
