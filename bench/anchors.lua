@@ -19,10 +19,6 @@ local function folder()
     end
 end
 
-local function absolute(path)
-    return path:match "^/" and path or os.getenv "PWD" .. "/" .. path
-end
-
 -- What a client or a pair may cost in a stock lua5.4, as a multiple of plain C.
 local function most(mode, tcp)
     if tcp then return 1.04 end
@@ -65,8 +61,8 @@ return function()
             local status, output = process.run {
                 "sh", place .. "/run.sh", own.rounds, timeout = 1800, environment = {
                     OUT = process.directory() .. "/anchors",
-                    TLSLIFE = absolute(machine.BESIDE),
-                    LUA_DIR = absolute(machine.HERE .. "/../lua"),
+                    TLSLIFE = machine.absolute(machine.BESIDE),
+                    LUA_DIR = machine.absolute(machine.HERE .. "/../lua"),
                 },
             }
             assert(status == 0, output)

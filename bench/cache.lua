@@ -87,14 +87,14 @@ return function(settings)
             for line in pipe:lines() do
                 local note = line:match "^note\t(.*)"
                 if note then
-                    own.say(note)
+                    print(note)
                 else
                     report(row_of(line))
                 end
             end
             assert(pipe:close(), "bench/cache has failed")
             if not redis then
-                own.say "Redis: there is no redis-server here"
+                print "Redis: there is no redis-server here"
             end
         end,
     }

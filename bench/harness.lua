@@ -237,27 +237,6 @@ local function page_titles(set, row)
     return table.move({ "figure", "of the rounds", "target" }, 1, 3, #titles + 1, titles)
 end
 
-local function json(set, row, figure, met)
-    local function three(s)
-        return ("[%.9g,%.9g,%.9g]"):format(s.median, s.least, s.most)
-    end
-    local fields = { ('"name":%q,"operation":%q,"unit":%q'):format(row.name, row.operation or "",
-        row.unit or "ns") }
-    for _, side in ipairs(set.sides) do
-        if row.values[side] then
-            fields[#fields + 1] = ("%q:%s"):format(side, three(spread(row.values[side])))
-        end
-    end
-    if figure then
-        fields[#fields + 1] = ('"figure":%q,"value":%s'):format(table.concat(row.figure, " "),
-            three(figure))
-    end
-    if met ~= nil then
-        fields[#fields + 1] = ('"target":%q,"met":%s'):format(target_text(row), met)
-    end
-    return "{" .. table.concat(fields, ",") .. "}"
-end
-
 -- ------------------------------------------------------------------------------------------- a run
 
 local function wanted(set, only)
@@ -271,25 +250,24 @@ local function wanted(set, only)
     return rows
 end
 
--- Runs one set and adds its results to all = { targets, met, lines of JSON }.
+-- Runs one set and adds its results to all = { targets, met, tables of the page }.
 local function run_set(set, settings, all)
     local rows = wanted(set, settings.only)
     if set.rows and not rows[1] then
         return
     end
     local own = setmetatable({ rounds = settings.rounds or set.rounds }, { __index = settings })
-    settings.say ""
+    print ""
     local about = table.concat(set.title, "\n"):gsub("%$ROUNDS", own.rounds or "")
-    settings.say(about)
-    settings.say ""
-    settings.say((line(set, "", set.sides, "figure", "", "least .. most", "target", "")))
+    print(about)
+    print ""
+    print((line(set, "", set.sides, "figure", "", "least .. most", "target", "")))
     local titles, lines = nil, {}
     set.measure(rows, own, function(row)
         local figure = figure_of(row)
         local met = is_met(row, figure)
-        settings.say(row_line(set, row, figure, met))
+        print(row_line(set, row, figure, met))
         all.targets, all.met = all.targets + (met == nil and 0 or 1), all.met + (met and 1 or 0)
-        all.lines[#all.lines + 1] = json(set, row, figure, met)
         titles = titles or page_titles(set, row)
         lines[#lines + 1] = page_line(set, row, figure, met)
     end)
@@ -298,14 +276,11 @@ end
 
 --- Runs all sets and prints them. Returns whether all targets were met, and the tables for a page.
 function harness.run(sets, settings)
-    local all = { targets = 0, met = 0, lines = {}, tables = {} }
+    local all = { targets = 0, met = 0, tables = {} }
     for _, set in ipairs(sets) do
         run_set(set, settings, all)
     end
-    settings.say(("\n%d of %d targets met"):format(all.met, all.targets))
-    if settings.json then
-        print("[" .. table.concat(all.lines, ",\n ") .. "]")
-    end
+    print(("\n%d of %d targets met"):format(all.met, all.targets))
     return all.met == all.targets, all.tables
 end
 

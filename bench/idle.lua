@@ -47,8 +47,7 @@ end
 
 -- Blocks a connection, by size.
 local function measure(tls, words, ca, count)
-    words = table.move(words, 1, #words, 6,
-        { "sh", "-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", "env" })
+    words = servers.unlimited { "env", table.unpack(words) }
     words.environment, words.timeout = { LD_PRELOAD = machine.BESIDE .. "/bench/blocks.so" },
         SECONDS
     local server = process.start(words)

@@ -16,10 +16,6 @@ local ROWS <const> = {
     { "an idle connection", "idle", 300, "B" },
 }
 
-local function absolute(path)
-    return path:match "^/" and path or os.getenv "PWD" .. "/" .. path
-end
-
 local function measure(row, files, with)
     local words = { "lua5.4" }
     if with == "drop-in" then
@@ -32,11 +28,11 @@ local function measure(row, files, with)
     end
     words.timeout = 120
     -- LuaSec 1.3, where .ci/luasec has built it; else what is installed.
-    local lua, luasec = absolute(machine.HERE .. "/../lua"),
-        absolute(machine.HERE .. "/../build/deps/luasec/lua")
+    local lua, luasec = machine.absolute(machine.HERE .. "/../lua"),
+        machine.absolute(machine.HERE .. "/../build/deps/luasec/lua")
     words.environment = with == "drop-in" and {
         LUA_PATH = lua .. "/?.lua;" .. lua .. "/?/init.lua;;",
-        LUA_CPATH = absolute(machine.BESIDE) .. "/lua/?.so;;",
+        LUA_CPATH = machine.absolute(machine.BESIDE) .. "/lua/?.so;;",
     } or { LUA_PATH = luasec .. "/?.lua;;", LUA_CPATH = luasec .. "/?.so;;" }
     local status, output = process.run(words)
     assert(status == 0, output)

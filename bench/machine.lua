@@ -10,6 +10,11 @@ local machine = {
     slurp = process.slurp,
 }
 
+--- The path from the root.
+function machine.absolute(path)
+    return path:match "^/" and path or os.getenv "PWD" .. "/" .. path
+end
+
 --- The path of a program; nil where there is none. Not every user has /usr/sbin in PATH.
 function machine.find(program)
     local pipe = assert(io.popen("PATH=$PATH:/usr/sbin:/usr/local/sbin command -v " .. program))

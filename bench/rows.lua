@@ -96,42 +96,25 @@ return function(settings)
         }
     end
 
-    -- With a trace, nobody takes its events: each one that comes drops an older one.
-    local function full_handshakes(version, resumption, traced)
-        local client, server = contexts(version, resumption, traced and tls.trace() or nil)
-        local peers = plain_peers(version, resumption)
-        return {
-            c = function(n)
-                return peers:ask("handshakes", n, 0)
-            end,
-            lua = timed(function(n)
-                for _ = 1, n do
-                    connect(client, server):free()
-                end
-            end),
-            close = function()
-                peers:close()
-                client:free()
-                server:free()
-            end,
-        }
-    end
-
     -- In TLS 1.2 one session serves again and again; in TLS 1.3 each connection must bring the next
-    -- one's.
-    local function resumed_handshakes(version, resumption)
-        local client, server = contexts(version, resumption)
-        local peers = plain_peers(version, resumption)
-        peers:ask("handshakes", 1, 0)
-        local session = connect(client, server)
+    -- one's. With a trace, nobody takes its events: each one that comes drops an older one.
+    local function handshakes(version, resumption, resumed, traced)
+        local client, server = contexts(version, resumption, traced and tls.trace() or nil)
+        local peers, session = plain_peers(version, resumption), nil
+        if resumed then
+            peers:ask("handshakes", 1, 0)
+            session = connect(client, server)
+        end
         return {
             c = function(n)
-                return peers:ask("handshakes", n, 1)
+                return peers:ask("handshakes", n, resumed and 1 or 0)
             end,
             lua = timed(function(n)
                 for _ = 1, n do
                     local new = connect(client, server, session)
-                    if new then
+                    if not resumed then
+                        new:free()
+                    elseif new then
                         session:free()
                         session = new
                     elseif version == "TLSv1.3" then
@@ -141,7 +124,7 @@ return function(settings)
             end),
             close = function()
                 peers:close()
-                session:free()
+                if session then session:free() end
                 client:free()
                 server:free()
             end,
@@ -279,15 +262,15 @@ return function(settings)
         { "TLS 1.3 stateful", "TLSv1.3", "stateful" }, { "TLS 1.3 tickets", "TLSv1.3", "tickets" },
     }
     for _, kind in ipairs(kinds) do
-        add("full handshake, " .. kind[1], CONNECTION, { ratio = 0.99 }, full_handshakes, kind[2],
+        add("full handshake, " .. kind[1], CONNECTION, { ratio = 0.99 }, handshakes, kind[2],
             kind[3])
     end
     for _, kind in ipairs(kinds) do
         add("resumed handshake, " .. kind[1], CONNECTION .. ", a session offered", { ratio = 0.95 },
-            resumed_handshakes, kind[2], kind[3])
+            handshakes, kind[2], kind[3], true)
     end
     add("full handshake, traced", CONNECTION .. ", TLS 1.3 tickets, option trace", {},
-        full_handshakes, "TLSv1.3", "tickets", true)
+        handshakes, "TLSv1.3", "tickets", false, true)
     add("16 KiB write + read", "a record written by the client, read by the server",
         { ratio = 0.97 }, text, RECORD)
     add("16 KiB write + read_into", "the same, read into a buffer", { ratio = 0.97 },

@@ -22,14 +22,13 @@ local COMMANDS <const> = {
     luasec = { modules = { "luasec" } },
     idle = { modules = { "idle" }, word = "connections" },
 }
-local FLAGS <const> = { ["--json"] = "json", ["--check"] = "check", ["--page"] = "page",
-    ["--careless"] = "careless" }
+local FLAGS <const> = { ["--check"] = "check", ["--page"] = "page", ["--careless"] = "careless" }
 local VALUES <const> = { ["--rounds"] = "rounds", ["--only"] = "only", ["--plain"] = "plain" }
 
 local function usage(message)
     io.stderr:write(message, "\nusage: run.lua ",
         "[cache [full] | server | anchors | luasec | idle [CONNECTIONS]] [--rounds n] ",
-        "[--only text] [--careless] [--json] [--check] [--page] [--plain path]\n")
+        "[--only text] [--careless] [--check] [--page] [--plain path]\n")
     os.exit(2)
 end
 
@@ -87,14 +86,13 @@ end
 local function main()
     local settings, tls = options(), require "tlslife"
     io.stdout:setvbuf "line"
-    settings.say = settings.json and function() end or print
     settings.side = require "plain".new(settings.plain or machine.BESIDE .. "/bench/plain",
         machine.SERVERS)
     local versions = ("tlslife %s, %s, %s"):format(tls.version, tls.openssl_version, _VERSION)
     local machine_is, processors = describe_machine()
     local busy = busy_processors(processors)
-    settings.say(versions)
-    settings.say(("%s, %.1f of them busy"):format(machine_is, busy))
+    print(versions)
+    print(("%s, %.1f of them busy"):format(machine_is, busy))
     local sets = {}
     for _, name in ipairs(settings.command.modules) do
         for _, set in ipairs { require(name)(settings) } do

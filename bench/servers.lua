@@ -11,10 +11,12 @@
 local process, machine = require "spec.support.process", require "machine"
 
 local SECONDS <const> = 300 -- no server lives longer
--- 5,000 connections want as many descriptors.
-local UNLIMITED <const> = 'ulimit -n "$(ulimit -Hn)" && exec "$@"'
-
 local servers = {}
+
+--- words as a command with as many descriptors as the system gives: 5,000 connections want them.
+function servers.unlimited(words)
+    return { "sh", "-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", table.unpack(words) }
+end
 
 --- The certificate and the key as files.
 function servers.files(identity)
@@ -28,7 +30,7 @@ end
 --- Starts a program of which each worker prints "port pid". Returns the process and "port:pid,pid",
 --- as the client wants it.
 function servers.own(words, workers, free)
-    local one = machine.start({ "sh", "-c", UNLIMITED, "sh", table.unpack(words) }, SECONDS, free)
+    local one = machine.start(servers.unlimited(words), SECONDS, free)
     local port, pids = one:await("its workers", 20, function()
         local found, ids = nil, {}
         for number, rest in one:output():gmatch "(%d+)%s([%d ]+)\n" do
@@ -54,8 +56,8 @@ function servers.nginx(program, files, words)
         all[name] = value
     end
     local text = process.slurp(machine.HERE .. "/server/nginx.conf"):gsub("%$([A-Z_]+)", all)
-    local one = machine.start({ "sh", "-c", UNLIMITED, "sh", program, "-p", dir, "-e", "stderr",
-        "-c", process.spill(dir .. "/conf", text) }, SECONDS)
+    local one = machine.start(servers.unlimited { program, "-p", dir, "-e", "stderr", "-c",
+        process.spill(dir .. "/conf", text) }, SECONDS)
     one:wait_for_port(port)
     return one, ("%d:%s"):format(port, process.slurp(dir .. "/pid"):match "%d+")
 end
