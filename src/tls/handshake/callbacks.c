@@ -1,5 +1,7 @@
 /*
- * callbacks.c: the callbacks that OpenSSL makes into this library, and their installation.
+ * callbacks.c: the callbacks of OpenSSL about sessions, the ClientHello, ALPN and alerts, and the
+ * installation of all that every context has. A callback that serves one setting stands beside it
+ * (tls/settings).
  *
  * A callback records a fact or suspends the handshake. It never waits, does no I/O and never calls
  * the program. So the bytes of an attacker can make a callback allocate memory, within bounds, and
