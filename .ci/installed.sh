@@ -110,7 +110,8 @@ by_source_rock() (
     rock="$PWD/build/a rock"
     rm -rf "$rock"
     mkdir -p "$rock"
-    echo 'set(CMAKE_C_FLAGS_RELEASE "-O0" CACHE STRING "")' >"$rock/toolchain.cmake"
+    printf '%s\n' 'set(CMAKE_C_FLAGS_RELEASE "-O0" CACHE STRING "")' 'set(TLSLIFE_PRECOMPILE ON CACHE BOOL "")' \
+        >"$rock/toolchain.cmake"
     CMAKE_TOOLCHAIN_FILE="$rock/toolchain.cmake"
     export CMAKE_TOOLCHAIN_FILE
     if ! ./dev dist --worktree "$rock" >"$rock/log" 2>&1 ||

@@ -1,0 +1,20 @@
+# The headers of OpenSSL, parsed once for each kind of object and not once for each source, which takes a third of a compiler's
+# time without optimization.
+#
+# It is for the builds of the suite. A source still includes what it uses, since the presets "lint" and "release" compile each
+# by itself. ccache must be told to trust such headers, so where a launcher is set there are none. The tsan build includes
+# spec/races/ranks.h before everything else, and gcc takes a precompiled header only if it is the first.
+option(TLSLIFE_PRECOMPILE "Precompile the headers of OpenSSL" OFF)
+if(CMAKE_C_COMPILER_LAUNCHER OR TLSLIFE_SANITIZE STREQUAL "thread")
+  set(TLSLIFE_PRECOMPILE OFF)
+endif()
+
+# tlslife_precompile(TARGET [OWNER]): where OWNER is given, its headers, which were compiled with the same options.
+function(tlslife_precompile target)
+  if(TLSLIFE_PRECOMPILE AND ARGC EQUAL 1)
+    target_precompile_headers(${target} PRIVATE <openssl/ssl.h> <openssl/err.h> <openssl/pem.h> <openssl/x509v3.h>
+                              <pthread.h>)
+  elseif(TLSLIFE_PRECOMPILE)
+    target_precompile_headers(${target} REUSE_FROM ${ARGV1})
+  endif()
+endfunction()
