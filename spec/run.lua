@@ -9,6 +9,7 @@
 --                 step multiplier each step that C memory asks for would be a cycle of its own,
 --                 which takes thirty times as long
 --   generational  a young collection after each percent of growth, an old one after as little
+require "spec.support.rep"
 local collector = require "spec.support.collector"
 local collectors = {
     default = function() end,

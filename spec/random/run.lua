@@ -19,6 +19,7 @@
 local worker = require "tlslife.worker"
 if worker then return require "spec.random.outside".thread(worker) end
 
+require "spec.support.rep"
 local fleet = require "spec.random.fleet"
 local generate = require "spec.random.generate"
 local process = require "spec.support.process"
