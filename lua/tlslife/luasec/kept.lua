@@ -26,6 +26,9 @@ local function text_of(value)
             parts[i] = text_of(part)
             if not parts[i] then return nil end
         end
+        local fields = 0
+        for _ in pairs(value) do fields = fields + 1 end
+        if fields > #parts then return nil end -- psk = {hint =, callback =}
         return "{" .. table.concat(parts, ",") .. "}"
     end
     if kind == "function" or kind == "userdata" then return nil end
