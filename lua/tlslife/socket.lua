@@ -10,10 +10,14 @@
 -- nothing is copied twice, and an idle socket holds no buffer.
 
 local core = require "tlslife.core"
+local arguments = require "tlslife.arguments"
 
 local find, sub, gsub = string.find, string.sub, string.gsub
 local take_line = core.line
 local concat, min, max = table.concat, math.min, math.max
+
+local LARGE <const> = 1 << 53          -- bytes and indices beyond count as this one
+local SECONDS_MAX <const> = 2147483    -- a wait that may last longer has no limit
 
 -- The state of each socket: {conn, open, text, at, ...}. Bytes of text from at on were received and
 -- not returned yet.
@@ -180,22 +184,15 @@ function Socket:receive(pattern, prefix)
     if s.total then s.began = clock() end
     if prefix == nil then -- as it is nearly always
         if pattern == nil or pattern == "*l" then return receive_line(s, "") end
-        if type(pattern) == "number" and pattern > 0 then
+        if type(pattern) == "number" and pattern > 0 and pattern < LARGE then
             return receive_bytes(s, pattern // 1 | 0, "")
         end
-        prefix = ""
-    elseif type(prefix) == "number" then
-        prefix = tostring(prefix)
     end
-    if type(prefix) ~= "string" then
-        error("bad argument #2 to 'receive' (string expected, got " .. type(prefix) .. ")", 2)
-    end
-    local n = pattern ~= nil and tonumber(pattern)
-    if n then
-        if n < 0 then error("bad argument #1 to 'receive' (invalid receive pattern)", 2) end
-        return receive_bytes(s, n // 1 | 0, prefix)
-    end
-    local kind = pattern == nil and "*l" or type(pattern) == "string" and sub(pattern, 1, 2)
+    prefix = prefix == nil and "" or arguments.string(prefix, 2, "receive")
+    local text = pattern == nil and "*l" or arguments.string(pattern, 1, "receive")
+    local n = tonumber(pattern)
+    if n and n >= 0 then return receive_bytes(s, min(n, LARGE) // 1 | 0, prefix) end
+    local kind = sub(text, 1, 2)
     if kind == "*l" then return receive_line(s, prefix) end
     if kind == "*a" then return receive_all(s, prefix) end
     error("bad argument #1 to 'receive' (invalid receive pattern)", 2)
@@ -222,26 +219,23 @@ local function send(s, data, i, j)
     return j, nil, nil
 end
 
-local function check_data(data)
-    if type(data) == "number" then return tostring(data) end
-    return error("bad argument #1 to 'send' (string expected, got " .. type(data) .. ")", 3)
-end
-
-local function check_index(value, default, arg)
-    if value == nil then return default end
-    return math.tointeger(tonumber(value) // 1) or
-        error("bad argument #" .. arg .. " to 'send' (number expected)", 3)
+-- An index that is cut to an integer, toward 0.
+local function to_index(number)
+    if number ~= number then return 0 end
+    number = max(min(number, LARGE), -LARGE)
+    return (number < 0 and -(-number // 1) or number // 1) | 0
 end
 
 function Socket:send(data, i, j)
     local s = states[self] or state_of(self)
-    if type(data) ~= "string" then data = check_data(data) end
+    if type(data) ~= "string" then data = arguments.string(data, 1, "send") end
     local size = #data
     if i == nil and j == nil then
         if size > 0 then return send(s, data, 1, size) end
         return 0, nil, nil
     end
-    i, j = check_index(i, 1, 2), check_index(j, -1, 3)
+    i = i == nil and 1 or to_index(arguments.number(i, 2, "send"))
+    j = j == nil and -1 or to_index(arguments.number(j, 3, "send"))
     if i < 0 then i = size + i + 1 end
     if j < 0 then j = size + j + 1 end
     i, j = max(i, 1), min(j, size)
@@ -254,11 +248,11 @@ end
 function Socket:settimeout(seconds, mode)
     local s = states[self] or state_of(self)
     if seconds ~= nil then
-        seconds = tonumber(seconds) or
-            error("bad argument #1 to 'settimeout' (number expected)", 2)
-        if seconds < 0 then seconds = nil end
+        seconds = arguments.number(seconds, 1, "settimeout")
+        if seconds ~= seconds then seconds = 0 end -- NaN
+        if seconds < 0 or seconds > SECONDS_MAX then seconds = nil end
     end
-    mode = mode == nil and "b" or sub(tostring(mode), 1, 1)
+    mode = mode == nil and "b" or sub(arguments.string(mode, 2, "settimeout"), 1, 1)
     if mode == "b" then
         s.block = seconds
     elseif mode == "t" or mode == "r" then
@@ -356,9 +350,12 @@ end
 
 function Socket:setstats(received, sent, age)
     local s = states[self] or state_of(self)
-    s.received = received and tonumber(received) or s.received
-    s.sent = sent and tonumber(sent) or s.sent
-    if age then s.birth = clock() - tonumber(age) end
+    received = received ~= nil and to_index(arguments.number(received, 1, "setstats"))
+    s.received = received or s.received
+    sent = sent ~= nil and to_index(arguments.number(sent, 2, "setstats"))
+    s.sent = sent or s.sent
+    age = (type(age) == "number" or type(age) == "string") and tonumber(age)
+    if age then s.birth = clock() - age end
     return 1
 end
 

@@ -621,6 +621,138 @@ case("issued by way of an intermediate", function()
     return ca:issued(leaf, middle), ca:issued(leaf)
 end)
 
+-- ------------------------------------------------------------------------------------ odd arguments
+
+-- The result of a method, or the sentence that it raises.
+local function odd(object, method, ...)
+    local call = load(("local object = ...; return object:%s(select(2, ...))"):format(method))
+    local results = table.pack(pcall(call, object, ...))
+    if results[1] then return table.unpack(results, 2, results.n) end
+    return "raised", (results[2]:gsub("^.-:%d+: ", ""):gsub("no value", "nil"))
+end
+
+local ODD <const> = {
+    receive = {{"*x"}, {""}, {{}}, {true}, {-1}, {0 / 0}, {"0x2"}, {2.9}, {"*line"}, {0, "x"},
+        {2, "abc"}, {5, 12}, {5, {}}, {"*l", 7}, {nil, "p"}, {"2"}},
+    send = {{}, {{}}, {"abc", "x"}, {"abc", {}}, {"abc", 1, "x"}, {"abc", "2", "2"}, {"abc", 2.7},
+        {"abc", -10}, {"abc", 10}, {"abc", 3, 1}, {"abc", 0, 0}, {12345, 2, 3}, {"abc", 1, 2 ^ 62},
+        {"abc", 0 / 0}},
+    settimeout = {{}, {"x"}, {"1"}, {{}}, {1e300}, {math.huge}, {-math.huge}, {2 ^ 60}, {1, "x"},
+        {1, ""}, {1, "total"}, {1, {}}, {1, 7}, {true}, {2 ^ 60, "t"}},
+    setstats = {{}, {"x"}, {1, "x"}, {"1", "2", "3"}, {{}}, {1, 2, {}}},
+    getpeercertificate = {{"x"}, {1.5}, {-1}, {"2"}, {{}}, {true}},
+    getlocalcertificate = {{"x"}, {1.5}, {-1}, {{}}, {true}},
+    exportkeyingmaterial = {{}, {"x"}, {"x", "y"}, {"x", 0}, {"x", 1.5}, {"x", 8, {}}},
+}
+for method, all in pairs(ODD) do
+    for i, arguments in ipairs(all) do
+        case(("odd arguments of %s, %d"):format(method, i), function()
+            local client, server = open({protocol = "tlsv1_2"}, {protocol = "tlsv1_2"})
+            server:send "he\rllo\nworld"
+            if method == "receive" then server:close() end
+            local results = table.pack(odd(client, method, table.unpack(arguments, 1, 3)))
+            for n = 1, results.n do
+                if type(results[n]) == "userdata" then results[n] = "userdata" end
+            end
+            client:settimeout(5)
+            results[results.n + 1] = client:receive "*l"
+            return table.unpack(results, 1, results.n + 1)
+        end)
+    end
+end
+
+local ODD_OF_CERTIFICATES <const> = {
+    setencode = {{}, {0}, {{}}, {"utf8mb4"}, {"AI5"}}, digest = {{0}, {{}}, {"SHA1"}},
+    validat = {{}, {"0"}, {"x"}, {1.5}, {2 ^ 70}, {0 / 0}, {{}}}, issued = {{}, {0}, {{}}},
+}
+for method, all in pairs(ODD_OF_CERTIFICATES) do
+    for i, arguments in ipairs(all) do
+        case(("odd arguments of a certificate's %s, %d"):format(method, i), function()
+            return odd(x509.load(file "ca.pem"), method, arguments[1])
+        end)
+    end
+end
+
+for name, depth in pairs {text = "x", fraction = 1.5, NaN = 0 / 0, negative = -1} do
+    case("newcontext and a depth: " .. name, function()
+        local ok, result = pcall(ssl.newcontext, {mode = "client", protocol = "any", depth = depth,
+            verify = "peer", cafile = dir .. "ca.pem"})
+        if not ok then return (result:gsub("^.-:%d+: ", "")) end
+        local client, server = wrap(result, SERVER)
+        return shake(client, server)[1]
+    end)
+end
+case("context.setalpn of what is no list", function()
+    local ctx = context.create "any"
+    local ok, message = context.setalpn(ctx, "\5ab")
+    return ok, message:match "^[^(]+%f[ \0]", (context.setalpn(ctx, "\0"))
+end)
+for _, method in ipairs {"setverify", "setoptions"} do
+    case("a table whose length is 2^60, for " .. method, function()
+        local trap = setmetatable({}, {__len = function() return 1 << 60 end})
+        local ok, message = pcall(ssl.newcontext, {mode = "client", protocol = "any",
+            [method:sub(4)] = trap})
+        return ok, (message:gsub("^.-:%d+: ", ""))
+    end)
+end
+
+-- What a connection has from the context that a server name chooses, and what from its own.
+for _, protocol in ipairs {"tlsv1_2", "tlsv1_3"} do
+    local DEMANDS <const> = {verify = {"peer", "fail_if_no_peer_cert"}, cafile = dir .. "ca.pem"}
+    for i = 0, 7 do
+        local first, named, shows = i & 1 > 0, i & 2 > 0, i & 4 > 0
+        case(("%s: sni, %s, %s, %s"):format(protocol, first and "demanded" or "not demanded",
+            named and "demanded by name" or "not by name", shows and "shown" or "not shown"),
+            function()
+                local base = with(SERVER, {protocol = protocol})
+                local other = with(base, {certificate = dir .. "rsa.pem", key = dir .. "rsa.key"})
+                local client, server = wrap(with(CLIENT, {protocol = protocol,
+                    certificate = shows and dir .. "client.pem" or nil,
+                    key = shows and dir .. "client.key" or nil}),
+                    with(base, first and DEMANDS or {}))
+                server:sni({["a.example"] = assert(ssl.newcontext(with(other, named and DEMANDS or
+                    {})))}, true)
+                client:sni "a.example"
+                local _, b = shake(client, server)
+                return b[1], b[2], type(b[1] and server:getpeercertificate())
+            end)
+    end
+end
+case("sni and a context of fewer versions", function()
+    local client, server = wrap(CLIENT, SERVER)
+    server:sni {["a.example"] = assert(ssl.newcontext(with(SERVER, {protocol = "tlsv1_2"})))}
+    client:sni "a.example"
+    shake(client, server)
+    return client:info "protocol"
+end)
+
+-- Hints for PSKs: which a client's function is told, and when.
+for _, versions in ipairs {"tlsv1_2 tlsv1_2", "tlsv1_2 any", "any tlsv1_2", "any any",
+    "tlsv1_3 any"} do
+    for _, hint in ipairs {"which?", false} do
+        for what, answer in pairs {["a key"] = {"me", "0123456789abcdef"}, nothing = {},
+            ["no key"] = {"me"}, ["a number"] = {7, 1234567812345678},
+            ["a long name"] = {("i"):rep(256), "0123456789abcdef"}} do
+            case(("PSK, %s, hint %s, %s"):format(versions, hint, what), function()
+                local hints, names = {}, {}
+                local function find(name)
+                    names[#names + 1] = name
+                    return answer[2] and tostring(answer[2])
+                end
+                local mine, theirs = versions:match "(%S+) (%S+)"
+                local client, server = wrap({mode = "client", protocol = mine,
+                    ciphers = "PSK:@SECLEVEL=0", psk = function(told)
+                        hints[#hints + 1] = tostring(told)
+                        return answer[1], answer[2]
+                    end}, {mode = "server", protocol = theirs, ciphers = "PSK:@SECLEVEL=0",
+                    psk = hint and {hint = hint, callback = find} or find})
+                local a, b = shake(client, server)
+                return table.concat(hints, " "), table.concat(names, " "), a and a[1], b and b[1]
+            end)
+        end
+    end
+end
+
 -- ----------------------------------------------------------------------------------------- output
 
 table.sort(cases, function(a, b) return a[1] < b[1] end)

@@ -5,6 +5,7 @@
 -- because on a server sni decides of which context it is made.
 
 local core = require "tlslife.core"
+local arguments = require "tlslife.arguments"
 local faces = require "tlslife.socket"
 local contexts = require "tlslife.luasec.context"
 local native = require "tlslife.luasec.native"
@@ -12,6 +13,7 @@ local x509 = require "tlslife.luasec.x509"
 
 local states = faces.states
 local make, metatable = core.class "SSL:Connection"
+local NAME_MAX <const> = 255
 local ECONNRESET <const>, EPIPE <const> = 104, 32
 
 local methods = {}
@@ -111,22 +113,22 @@ end
 function methods:sni(name, strict)
     local s = check(self, "sni")
     if s.mode == "client" then
-        if type(name) ~= "string" then
-            error("bad argument #1 to 'sni' (string expected, got " .. type(name) .. ")", 2)
-        end
-        s.name = name
-        if s.conn then pcall(s.conn.set_hostname, s.conn, name) end
+        name = arguments.string(name, 1, "sni"):match "^[^\0]*"
+        s.name = name ~= "" and #name <= NAME_MAX and name or nil
+        if s.conn and s.name then pcall(s.conn.set_hostname, s.conn, name) end
         return
     end
     if type(name) ~= "table" then
         error("bad argument #1 to 'sni' (table expected, got " .. type(name) .. ")", 2)
     end
+    local any_case = {}
     for host, ctx in pairs(name) do
         if type(host) ~= "string" or not contexts.is(ctx) then
             error("bad argument #1 to 'sni' (table of SSL:Context expected)", 2)
         end
+        any_case[host:lower()] = ctx
     end
-    s.hosts = {map = name, strict = strict and true or false}
+    s.hosts = {map = name, any_case = any_case, strict = strict and true or false}
 end
 
 -- The DANE of a client, which libssl has on a connection alone.
@@ -179,7 +181,7 @@ local function getter(name, ask)
 end
 
 getter("getpeercertificate", function(conn, n)
-    n = n == nil and 1 or math.tointeger(n) or 0
+    n = n == nil and 1 or arguments.integer(n, 1, "getpeercertificate")
     if n < 1 then return nil, "invalid certificate index" end
     local certificates = conn:peer_certificates()
     return certificates and certificates[n] and x509.new(certificates[n]) or nil
@@ -209,7 +211,7 @@ end
 function methods:getlocalcertificate(n)
     local s = check(self, "getlocalcertificate")
     if not s.open then return nil, "closed" end
-    n = n == nil and 1 or math.tointeger(n) or 0
+    n = n == nil and 1 or arguments.integer(n, 1, "getlocalcertificate")
     if n < 1 then return nil, "invalid certificate index" end
     local certificate = local_certificates(s)[n]
     return certificate and x509.new(certificate) or nil
@@ -234,8 +236,12 @@ end
 getter("getfinished", function(conn) return conn:finished() end)
 getter("getpeerfinished", function(conn) return conn:peer_finished() end)
 getter("exportkeyingmaterial", function(conn, label, len, ctx)
-    local bytes, message, err = conn:export_keying_material(len, label, ctx)
-    return bytes, err and (err.reason or message)
+    label = arguments.string(label, 1, "exportkeyingmaterial")
+    len = arguments.integer(len, 2, "exportkeyingmaterial")
+    if ctx ~= nil then ctx = arguments.string(ctx, 3, "exportkeyingmaterial") end
+    local ok, bytes = pcall(conn.export_keying_material, conn, len, label, ctx)
+    if ok and bytes then return bytes end
+    return nil, "error exporting keying material"
 end)
 
 function methods:getalpn()

@@ -7,6 +7,7 @@
 -- changes the state drops the contexts that were made from it.
 
 local core = require "tlslife.core"
+local arguments = require "tlslife.arguments"
 local config = require "tlslife.luasec.config"
 local trial = require "tlslife.luasec.trial"
 
@@ -18,6 +19,7 @@ local PROTOCOLS <const> = {
     tlsv1 = {"TLSv1", "TLSv1"}, tlsv1_1 = {"TLSv1.1", "TLSv1.1"},
     tlsv1_2 = {"TLSv1.2", "TLSv1.2"}, tlsv1_3 = {"TLSv1.3", "TLSv1.3"},
 }
+local DEPTH_MAX <const> = 100
 local VERIFY <const> = {none = true, peer = true, client_once = true, fail_if_no_peer_cert = true}
 
 local context = {} -- the module ssl.context
@@ -51,9 +53,12 @@ end
 
 -- ---------------------------------------------------------------------------------------- setters
 
--- Forgets the contexts that were made.
+local serials = 0
+
+-- Forgets the contexts that were made, here and, by the serial, where a server name led from here.
 local function changed(s)
-    s.made, s.count = {}, 0
+    serials = serials + 1
+    s.made, s.count, s.serial = {}, 0, serials
 end
 
 function context.create(protocol)
@@ -149,7 +154,8 @@ function context.locations(ctx, file, directory)
         s.ca[#s.ca + 1] = place
     end
     changed(s)
-    return file ~= nil or directory ~= nil or false
+    if file == nil and directory == nil then return false, "error loading CA locations" end
+    return true
 end
 
 local function setter(name, option, prefix)
@@ -191,8 +197,8 @@ end
 
 function context.setdepth(ctx, depth)
     local s = check(ctx, "setdepth")
-    depth = math.tointeger(depth) or typeerror(depth, 2, "setdepth", "integer")
-    s.options.verify_depth = math.max(0, math.min(depth, 100))
+    depth = arguments.integer(depth, 2, "setdepth")
+    s.options.verify_depth = depth >= 0 and math.min(depth, DEPTH_MAX) or nil -- libssl's default
     changed(s)
     return true
 end
@@ -200,8 +206,8 @@ end
 function context.setverify(ctx, ...)
     local s = check(ctx, "setverify")
     local flags = {}
-    for i, flag in ipairs {...} do
-        flag = check_string(flag, i + 1, "setverify")
+    for i = 1, select("#", ...) do
+        local flag = check_string(select(i, ...), i + 1, "setverify")
         if not VERIFY[flag] then return false, ("invalid verify option (%s)"):format(flag) end
         flags[flag] = true
     end
@@ -213,8 +219,8 @@ end
 function context.setoptions(ctx, ...)
     local s = check(ctx, "setoptions")
     local options = s.options.options or {}
-    for i, option in ipairs {...} do
-        option = check_string(option, i + 1, "setoptions")
+    for i = 1, select("#", ...) do
+        local option = check_string(select(i, ...), i + 1, "setoptions")
         if not config.options[option] then return false, ("invalid option (%s)"):format(option) end
         options[option:upper()] = true
     end
@@ -229,20 +235,23 @@ function context.setdhparam(ctx, callback)
     changed(s)
 end
 
--- The names of a list in the form that is sent (RFC 7301 section 3.1).
+-- The names of a list in the form that is sent (RFC 7301 section 3.1); nil where it is none.
 local function from_wire(wire)
     local names, at = {}, 1
     while at <= #wire do
-        local name = wire:sub(at + 1, at + wire:byte(at))
-        names[#names + 1] = name
-        at = at + #name + 1
+        local len = wire:byte(at)
+        if len == 0 or at + len > #wire then return nil end
+        names[#names + 1] = wire:sub(at + 1, at + len)
+        at = at + len + 1
     end
     return names
 end
 
 function context.setalpn(ctx, wire)
     local s = check(ctx, "setalpn")
-    s.options.alpn = from_wire(check_string(wire, 2, "setalpn"))
+    local names = from_wire(check_string(wire, 2, "setalpn"))
+    if not names then return false, "error setting ALPN" end
+    s.options.alpn = names[1] and names or nil
     changed(s)
     return true
 end

@@ -91,24 +91,37 @@ local function set_client(s, options)
     if s.dane then options.dane = s.dane[1] or true end
 end
 
-local function options_of(s)
+-- What a connection has from the context that it was made with, also where a server name has chosen
+-- another one: SSL_set_SSL_CTX leaves these as they are.
+local OF_FIRST <const> = {"min_version", "max_version", "options", "ciphersuites", "groups",
+    "verify_depth"}
+
+-- Whether errors of verification are told of, and the handshake goes on.
+local function continues(s)
+    return s.verifyext and s.verifyext.lsec_continue or false
+end
+
+-- The options for connections that were made with `first` and are served by s.
+local function options_of(s, first)
     local options = {}
     for name, value in pairs(s.options) do options[name] = value end
+    for _, name in ipairs(OF_FIRST) do options[name] = first.options[name] end
     local flags = s.verifyext or {}
-    options.role, options.verify = s.mode, verify_of(s)
+    options.role, options.verify = s.mode, verify_of(first)
     options.ca = s.ca[1] and s.ca or nil
     options.certificate = whole_pairs(s)
     options.crl_check = crl_check(flags)
     if s.mode == "client" then set_client(s, options) else set_server(s, options) end
-    if flags.lsec_continue and options.verify ~= "none" then
+    if continues(s) and continues(first) and options.verify ~= "none" then
         options.on_verify, options.verify_all = accept, true
     end
     if flags.lsec_ignore_purpose then options.purpose = "server" end
     return options
 end
 
--- The context of ours for this key, made once. change(options) is made before.
-local function variant(s, key, change)
+-- The context of ours for this key, made once. change(options) is made before. first is s, unless a
+-- server name has led from there to s.
+local function variant(s, key, change, first)
     local made = s.made[key]
     if made then return made end
     -- A server of LuaSec's that asks for certificates ends the handshake of a client that resumes:
@@ -120,7 +133,7 @@ local function variant(s, key, change)
         not (s.options.options and s.options.options.NO_TICKET) then
         s.ticket_keys = core.ticket_keys {}
     end
-    local options = options_of(s)
+    local options = options_of(s, first or s)
     options.ticket_keys = s.ticket_keys
     if change then change(options) end
     local message
@@ -154,15 +167,15 @@ local function psk_of(s, hello)
     end
 end
 
--- The context of ours for this ClientHello. Where no ALPN protocol is common, the handshake goes on
--- without.
-local function for_hello(s, hello)
+-- The context of ours for this ClientHello, which came to a connection of `first`. Where no ALPN
+-- protocol is common, the handshake goes on without.
+local function for_hello(s, first, hello)
     local alpn, psk = s.options.alpn, psk_of(s, hello)
     if s.choose_alpn and hello.alpn[1] then alpn = s.choose_alpn(hello.alpn) end
     if alpn and not common(alpn, hello.alpn) then alpn = nil end
-    local key = ("%q %q"):format(table.concat(alpn or {}, "\0"), psk and psk.identity .. "\0" ..
-        psk.key or "")
-    return variant(s, key, function(options) options.alpn, options.psk = alpn, psk end)
+    local key = ("%d %q %q"):format(first == s and 0 or first.serial,
+        table.concat(alpn or {}, "\0"), psk and psk.identity .. "\0" .. psk.key or "")
+    return variant(s, key, function(options) options.alpn, options.psk = alpn, psk end, first)
 end
 
 local hosts_of = setmetatable({}, {__mode = "k"}) -- a server's connection -> {map, strict}
@@ -171,13 +184,14 @@ local function on_hello_of(s)
     return function(conn, hello)
         local hosts, chosen = hosts_of[conn], s
         if hosts and hello.server_name then
-            chosen = states[hosts.map[hello.server_name]]
+            local name = hello.server_name
+            chosen = states[hosts.map[name] or hosts.any_case[name:lower()]]
             if not chosen then
                 if hosts.strict then return false, "unrecognized_name" end
                 chosen = s
             end
         end
-        local made, message = for_hello(chosen, hello)
+        local made, message = for_hello(chosen, s, hello)
         if not made then error(message, 0) end
         return made
     end

@@ -4,6 +4,7 @@
 -- it, because most programs keep no more than the bytes.
 
 local core = require "tlslife.core"
+local arguments = require "tlslife.arguments"
 
 local states = setmetatable({}, {__mode = "k"})
 local make, metatable = core.class "SSL:Certificate"
@@ -80,6 +81,7 @@ end
 
 function methods:setencode(encoding)
     local s = check(self, "setencode")
+    encoding = arguments.string(encoding, 1, "setencode")
     if encoding:sub(1, 3) == "ai5" then
         s.field = "value"
     elseif encoding:sub(1, 4) == "utf8" then
@@ -122,8 +124,7 @@ end
 
 function methods:validat(time)
     local found = details(check(self, "validat"))
-    time = math.tointeger(time) or
-        error("bad argument #1 to 'validat' (number has no integer representation)", 2)
+    time = arguments.integer(time, 1, "validat")
     return found.not_before <= time and time <= found.not_after
 end
 
@@ -149,7 +150,7 @@ end
 
 function methods:digest(algorithm)
     local s = check(self, "digest")
-    algorithm = algorithm or "sha1"
+    algorithm = algorithm == nil and "sha1" or arguments.string(algorithm, 1, "digest")
     if not DIGESTS[algorithm] then
         return nil, ("digest algorithm not supported (%s)"):format(algorithm)
     end
@@ -159,7 +160,12 @@ end
 function methods:issued(subject, ...)
     local issuer = check(self, "issued")
     local chain = table.pack(subject, ...)
-    for i = 1, chain.n do chain[i] = check(chain[i], "issued").der end
+    for i = 1, chain.n do
+        local s = states[chain[i]] or
+            error(("bad argument #%d to 'issued' (SSL:Certificate expected, got %s)"):format(i,
+                type(chain[i])), 2)
+        chain[i] = s.der
+    end
     local ok, message = core.issued(issuer.der, table.unpack(chain, 1, chain.n))
     if ok then return true end
     return nil, message
@@ -175,10 +181,7 @@ metatable.__close = function() end
 local module = {}
 
 function module.load(pem)
-    if type(pem) ~= "string" then
-        error("bad argument #1 to 'load' (string expected, got " .. type(pem) .. ")", 2)
-    end
-    local certificate = core.certificate(pem)
+    local certificate = core.certificate(arguments.string(pem, 1, "load"))
     return certificate and new(certificate) or nil
 end
 
