@@ -111,12 +111,14 @@ specs() {
     preset=$1
     collector=$2
     shift 2
+    limit=1800 # seconds, for a hang
     if [ $# = 0 ]; then
         set -- spec/*_spec.lua
+        limit=10800
     fi
     set -- env LUA_PATH="$PWD/build/deps/copas/?.lua;${LUA_PATH-;}" LUA_CPATH="$PWD/build/deps/luv/?.so;${LUA_CPATH-;}" \
         TLSLIFE_BUILD="$PWD/build/$preset" \
-        timeout --foreground 1800 "build/$preset/tlslife" spec/run.lua "$collector" "$@"
+        timeout --foreground $limit "build/$preset/tlslife" spec/run.lua "$collector" "$@"
     case $preset in
     tsan) same_addresses "$@" ;;
     *) "$@" ;;
