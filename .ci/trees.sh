@@ -6,11 +6,11 @@
 
 suite_of() {
     case $1 in
-    12) echo bookworm ;;
+    12 | 12-i386) echo bookworm ;;
     13) echo trixie ;;
     sid) echo sid ;;
     *)
-        echo "dev: there is a tree of Debian 12, 13 and sid, and none of '$1'" >&2
+        echo "dev: there is a tree of Debian 12, 12-i386, 13 and sid, and none of '$1'" >&2
         return 2
         ;;
     esac
@@ -24,7 +24,9 @@ make_tree() {
         install debootstrap
         as_root rm -rf "$tree"
         mkdir -p "$tree"
-        as_root debootstrap --variant=minbase --include=ca-certificates "$suite" "$tree/base" \
+        case $1 in *-i386) set -- "$1" --arch=i386 ;; esac # where a long and a time_t have 32 bits
+        shift
+        as_root debootstrap "$@" --variant=minbase --include=ca-certificates "$suite" "$tree/base" \
             http://deb.debian.org/debian >&2
         printf '%s\n' 'Acquire::Check-Valid-Until "false";' 'APT::Get::Assume-Yes "true";'  'Acquire::Retries "2";' \
             'Dpkg::Options { "--force-unsafe-io"; };' |
@@ -41,17 +43,19 @@ in_tree() {
     tree=$PWD/build/trees/$1
     changes=$tree/$2
     script=$3
+    machine=$(uname -m)
+    case $1 in *-i386) machine=i686 ;; esac
     shift 3
     as_root mkdir -p "$changes/up/a tlslife" "$changes/work" "$changes/root"
     # shellcheck disable=SC2016 # the inner shell expands
     as_root unshare --mount sh -c '
-        base=$1 changes=$2 lua=$3
-        shift 3
+        base=$1 changes=$2 lua=$3 machine=$4
+        shift 4
         mount -t overlay overlay -o "lowerdir=$base,upperdir=$changes/up,workdir=$changes/work" "$changes/root" &&
         mount -t proc proc "$changes/root/proc" && mount -t devpts devpts "$changes/root/dev/pts" &&
-        exec chroot "$changes/root" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        exec setarch "$machine" chroot "$changes/root" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
             LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive TLSLIFE_LUA="$lua" sh -euc "$@"' \
-        sh "$tree/base" "$changes" "${TLSLIFE_LUA-}" "cd '/a tlslife'; $script" sh "$@"
+        sh "$tree/base" "$changes" "${TLSLIFE_LUA-}" "$machine" "cd '/a tlslife'; $script" sh "$@"
 }
 
 # forget RELEASE CHANGES

@@ -40,10 +40,12 @@ describe("each fault of OpenSSL and Lua that failing_known.c excuses", function(
         local known = program.path:match "^(.*)/" .. "/spec/failing/known"
         local status, output = process.run {known, timeout = 200}
         assert.equal(0, status, output)
-        local listed = 0
+        local listed, gone = 0, {buffer_never_again = _VERSION ~= "Lua 5.4"}
         for name in process.slurp "spec/failing/failing_known.c":gmatch '"([%l_]+)",%s*"' do
-            listed = listed + 1
-            assert.truthy(output:find("shown " .. name .. ":", 1, true), name)
+            if not gone[name] then
+                listed = listed + 1
+                assert.truthy(output:find("shown " .. name .. ":", 1, true), name)
+            end
         end
         assert.equal(select(2, output:gsub("shown ", "")), listed)
     end)

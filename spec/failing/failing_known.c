@@ -4,12 +4,16 @@
  * tlslife. What a life in plain C on libssl shows as well (failing_plain.c) is not listed: it is
  * compared while the program runs.
  */
+#include <lua.h>
+
 #include "life.h"
 
 const known_fault known_faults[] = {
+#if LUA_VERSION_NUM < 505 /* whose tables have room for one more name */
     {FAULT_LUA, "got a non-closable value", "", NULL, "buffer_never_again",
      "lauxlib's newbox: the metatable of a luaL_Buffer is registered before luaL_setfuncs fills "
      "it, and stays without __close where memory ends there"},
+#endif
     {FAULT_OPENSSL, "again: after a failure connect with localhost failed: decode error", "crypto/",
      NULL, "certificate_without_key",
      "x509_pubkey_ex_d2i_ex: a certificate whose key could not be decoded for lack of memory is "

@@ -55,6 +55,7 @@ static void on_free(void *block, const char *file, int line) {
     free(block);
 }
 
+#if LUA_VERSION_NUM < 505
 static void *on_lua(void *ud, void *block, size_t old_size, size_t new_size) {
     (void)ud, (void)old_size;
     if (new_size == 0) {
@@ -64,6 +65,7 @@ static void *on_lua(void *ud, void *block, size_t old_size, size_t new_size) {
     bool due = is_due() || (armed && count == nth + 1); /* Lua tries again after a collection */
     return due ? NULL : realloc(block, new_size);
 }
+#endif
 
 static void arm(void) {
     count = 0;
@@ -204,6 +206,7 @@ static bool decoder_crashes(void) {
 
 /* ----------------------------------------------------------------------------------------- Lua */
 
+#if LUA_VERSION_NUM < 505 /* failing_known.c says why */
 static int fill_buffer(lua_State *L) {
     luaL_Buffer buffer;
     (void)luaL_buffinitsize(L, &buffer, 100000);
@@ -222,6 +225,7 @@ static bool buffer_never_again(void) {
     return lua_pcall(L, 0, 1, 0) != LUA_OK &&
            strstr(lua_tostring(L, -1), "non-closable value") != NULL;
 }
+#endif
 
 /* ---------------------------------------------------------------------------------------- main */
 
@@ -229,13 +233,16 @@ static const struct {
     const char *name;
     bool (*shows)(void);
     bool crashes;
-} faults[] = {{"certificate_without_key", certificate_without_key, false},
-              {"certificate_stays_invalid", certificate_stays_invalid, false},
-              {"context_without_algorithms", context_without_algorithms, false},
-              {"once_and_never_again", once_and_never_again, false},
-              {"loader_is_lost", loader_is_lost, false},
-              {"decoder_crashes", decoder_crashes, true},
-              {"buffer_never_again", buffer_never_again, false}};
+} faults[] = {
+#if LUA_VERSION_NUM < 505
+    {"buffer_never_again", buffer_never_again, false},
+#endif
+    {"certificate_without_key", certificate_without_key, false},
+    {"certificate_stays_invalid", certificate_stays_invalid, false},
+    {"context_without_algorithms", context_without_algorithms, false},
+    {"once_and_never_again", once_and_never_again, false},
+    {"loader_is_lost", loader_is_lost, false},
+    {"decoder_crashes", decoder_crashes, true}};
 
 /* The process' end: SHOWN, or the signal that has killed it. */
 static int in_process(bool (*act)(void)) {
