@@ -19,7 +19,9 @@ teardown(function() collectgarbage(collector) end)
 describe("a list", function()
     -- Lua 5.5 looks for a border at places that it draws: no table of a few elements has such a
     -- length there.
-    local it = _VERSION == "Lua 5.4" and it or function(name) pending(name) end
+    local with_huge_list = _VERSION == "Lua 5.4" and it or function(name)
+        it(name, function() pending "no short table has a huge length in this Lua" end)
+    end
 
     --- A table whose length is 2^power: all of its array is full, and then Lua's search for a
     -- border tries powers of two.
@@ -49,7 +51,7 @@ describe("a list", function()
     }
     for _, taker in ipairs(takers) do
         local name, element, take = table.unpack(taker)
-        it("of a length that no memory holds is refused: " .. name, function()
+        with_huge_list("of a length that no memory holds is refused: " .. name, function()
             for _, power in ipairs {25, 28, 29, 30, 31, 32, 33, 58, 59, 60, 61, 62} do
                 expect.raises("a list has at most 16777216 elements", take,
                     table_of_length(power, element))
@@ -57,7 +59,7 @@ describe("a list", function()
         end)
     end
 
-    it("of listeners for a thread is refused, too", function()
+    with_huge_list("of listeners for a thread is refused, too", function()
         local there, host = pcall(require, "tlslife.host")
         if not there then pending "not in the program" end
         for _, power in ipairs {25, 31, 32, 60, 61, 62} do
