@@ -272,7 +272,21 @@ note: TLS 1.3 is not offered]]},
         assert.matches("refused", output)
         code, output = probe "nowhere.invalid"
         assert.equal(3, code)
-        assert.matches("nowhere.invalid has no address", output, 1, true)
+        assert.matches("nowhere.invalid has no address: the ", output, 1, true)
+    end)
+
+    it("adds the port where a host has none", function()
+        local parse = require "tlslife.probe.targets".parse
+        for text, host in pairs {["a.example"] = "a.example", ["127.0.0.1"] = "127.0.0.1",
+            ["::1"] = "::1", ["[::1]"] = "::1"} do
+            assert.same({name = host, port = "443", text = text}, parse(text, 443))
+        end
+        for text, host in pairs {["a.example:25"] = "a.example", ["[::1]:25"] = "::1"} do
+            assert.same({name = host, port = "25", text = text}, parse(text, 443))
+        end
+        for _, text in ipairs {"", "-x", "a b", "[::1", "a.example:99999", "unix:/run/x"} do
+            assert.is_nil((parse(text, 443)))
+        end
     end)
 
     it("probes many addresses at once", function()

@@ -13,11 +13,10 @@ uv.os_setenv("UV_THREADPOOL_SIZE", os.getenv "UV_THREADPOOL_SIZE" or THREADS)
 -- "name:port", "[::1]:port", "::1" or "name", as their host and their port.
 local function split(text, default_port)
     local ok, host, port = pcall(tls.split_address, text)
-    if ok and host then return host, port end
-    ok, host, port = pcall(tls.split_address, text:find("^[^%[].*:.*:") and
-        ("[%s]:%s"):format(text, default_port) or text .. ":" .. default_port)
-    if ok and host then return host, port end
-    return nil, ("'%s' is no HOST or HOST:PORT"):format(text)
+    if not ok or not host or host:find "^unix:" then
+        return nil, ("'%s' is no HOST or HOST:PORT"):format(text)
+    end
+    return host, port or default_port
 end
 
 --- The target that the text names: {name =, port =, text =}. nil and a message for what is none.
@@ -30,6 +29,13 @@ function targets.parse(text, default_port)
     return {name = host, port = tostring(port), text = text}
 end
 
+-- What luv's words for a failure of getaddrinfo(3) mean.
+local MEANS <const> = {
+    EAI_NONAME = "the name is not known", EAI_NODATA = "the name has none",
+    EAI_AGAIN = "the resolver does not answer", EAI_FAIL = "the resolver has failed",
+    EAI_SERVICE = "there is no such service",
+}
+
 -- The addresses of a host, or nil and why there are none.
 local function addresses_of(host, port)
     local co, answer, failure, came = coroutine.running(), nil, nil, false
@@ -39,7 +45,8 @@ local function addresses_of(host, port)
     end)
     if asked and not came then coroutine.yield() end
     if answer and #answer > 0 then return answer end
-    return nil, ("%s has no address: %s"):format(host, tostring(failure or message or "none found"))
+    local why = tostring(failure or message or "none found")
+    return nil, ("%s has no address: %s"):format(host, MEANS[why] or why)
 end
 
 --- Gives the target its addresses, each once and in the resolver's order; or `failed`. hosts: whose
