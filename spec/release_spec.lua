@@ -32,7 +32,8 @@ describe("the version", function()
         end
         assert.equal(VERSION,
             generated "tlslifeConfigVersion.cmake":match '\nset%(PACKAGE_VERSION "(%S+)"')
-        for _, name in ipairs {"tlslife.1", "tlslife-probe.1", "tlslife.3lua"} do
+        for _, name in ipairs {"tlslife.1", "tlslife-probe.1", "tlslife-serve.1",
+            "tlslife-trace.1", "tlslife.3lua"} do
             assert.equal(VERSION, generated(name):match '^%.TH [^\n]-"tlslife ([%d.]+)"', name)
         end
         local _, found = process.run {"grep", "-rnF", '"' .. VERSION .. '"', "CMakeLists.txt",
