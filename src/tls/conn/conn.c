@@ -232,13 +232,13 @@ void tlslife_conn_free(tlslife_conn *conn) {
 static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
     BIO *kept = SSL_get_wbio(conn->ssl), *nowhere = BIO_new(BIO_s_null());
     if (nowhere == NULL) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for clear");
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory to clear the connection");
     }
     if (kept != NULL) {
         BIO_up_ref(kept);
     }
     tlsl_traced_by *traced = conn->traced;
-    conn->traced = NULL; /* nothing of this reaches a peer */
+    conn->traced = NULL; /* the refusal reaches no peer, so it is not recorded */
     /* The alert would make the session of the handshake before this one bad. */
     SSL_set_session(conn->ssl, NULL);
     SSL_set0_wbio(conn->ssl, nowhere);
@@ -251,7 +251,7 @@ static tlslife_status refuse_suspended_hello(tlslife_conn *conn) {
     return TLSLIFE_OK;
 }
 
-/* What libssl's SSL_dup forgets. */
+/* Copies the settings that libssl's SSL_dup forgets. */
 static bool copy_forgotten(tlslife_conn *to, const SSL *from) {
     SSL *ssl = to->ssl;
     const char *server_name = SSL_get_servername(from, TLSEXT_NAMETYPE_host_name);
@@ -299,7 +299,8 @@ static tlslife_status clear_by_copy(tlslife_conn *conn) {
     if (conn->ssl == NULL || !tlsl_conn_attach(conn->ssl, conn) || !copy_forgotten(conn, before)) {
         SSL_free(conn->ssl);
         conn->ssl = before;
-        tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_MEMORY, "out of memory for clear");
+        tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_MEMORY,
+                          "out of memory to clear the connection");
         return tlsl_conn_end(conn, TLSLIFE_ERROR); /* it can be tried again */
     }
     hand_over_transport(conn->ssl, before);
@@ -381,7 +382,7 @@ static bool copy_ticket_data(tlslife_conn *to, const tlslife_conn *from) {
                TLSLIFE_OK;
 }
 
-/* Copies what libssl does not know of. */
+/* Copies what the library itself keeps for a connection. */
 static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
     to->blocking = from->blocking;
     to->timeout_ms = from->timeout_ms;

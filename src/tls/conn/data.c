@@ -63,7 +63,9 @@ static int process_messages(const tlslife_conn *conn, bool before_read) {
     return SSL_in_init(conn->ssl) ? SSL_do_handshake(conn->ssl) : 1;
 }
 
-/* The program has not accepted the certificate that the client showed after the handshake. */
+/*
+ * Whether the program has yet to accept a certificate that the client showed after the handshake.
+ */
 static bool awaits_answer(const tlslife_conn *conn) {
     return conn->shaken && !conn->open;
 }
@@ -71,8 +73,8 @@ static bool awaits_answer(const tlslife_conn *conn) {
 typedef int (*read_call)(SSL *, void *, size_t, size_t *);
 
 /*
- * What comes before data can be read as ever: the answer to a question, or early data, of which
- * there may be some.
+ * Reads where the connection is not open: asks an open question again, or reads early data, if
+ * there are any, and then makes the rest of the handshake.
  */
 static tlslife_status read_slowly(tlslife_conn *conn, read_call call, void *buffer,
                                   size_t buffer_len, size_t *out_early, int64_t *deadline,
@@ -140,7 +142,7 @@ tlslife_status tlslife_conn_peek(tlslife_conn *conn, void *buffer, size_t buffer
     return read_with(conn, SSL_peek_ex, buffer, buffer_len, out_read, "peek");
 }
 
-/* Whether libssl may be asked for records, and what it has of them may be told. */
+/* Whether libssl may be asked about records, and the answer may be given to the program. */
 static bool has_records(const tlslife_conn *conn) {
     return !awaits_answer(conn) && !tlsl_conn_lost_records(conn);
 }
@@ -150,7 +152,7 @@ size_t tlslife_conn_pending(const tlslife_conn *conn) {
     return tlsl_early_pending(conn) + (pending > 0 ? (size_t)pending : 0);
 }
 
-/* Records that the connection outside has decrypted are bytes of the one inside. */
+/* Bytes that the outer connection has decrypted are records of this one. */
 bool tlslife_conn_has_pending(const tlslife_conn *conn) {
     bool outside = conn->transport.outer != NULL && tlslife_conn_has_pending(conn->transport.outer);
     return tlsl_early_pending(conn) > 0 ||
@@ -182,7 +184,9 @@ static bool leaves_record(const SSL *ssl) {
     return SSL_want_write(ssl) && !SSL_in_init(ssl);
 }
 
-/* Before the handshake is done, data can be written behind early data, or they finish it first. */
+/*
+ * Before the handshake is done a write is sent behind early data, or finishes the handshake first.
+ */
 static tlslife_status ready_to_write(tlslife_conn *conn, int64_t *deadline) {
     if (usable(conn) || tlsl_early_writable(conn)) {
         return TLSLIFE_OK;

@@ -215,7 +215,7 @@ tlslife_listener *tlslife_listen_unix(const char *name, int mode, int backlog, t
     return listen_locally(name, mode, backlog, err);
 }
 
-/* What a call of tlslife_listen has to open. */
+/* What a call of tlslife_listen opens. */
 typedef struct request {
     const struct addrinfo *addresses;
     const char *host; /* NULL for every address */
@@ -416,7 +416,7 @@ static int group_of(tlslife_listener *listener, tlslife_listener *other) {
     return group;
 }
 
-/* The sockets that the listener had are those of another by now. */
+/* Frees a listener whose sockets another one has taken over. */
 static void free_shell(tlslife_listener *listener) {
     if (listener->group >= 0) {
         (void)close(listener->group);
@@ -430,7 +430,9 @@ tlslife_status tlslife_listener_add(tlslife_listener *listener, tlslife_listener
                                     tlslife_error *err) {
     size_t len = listener->sockets_len, more = other->sockets_len;
     if (other == listener || other->process != listener->process) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "a listener cannot take these sockets");
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "a listener cannot be added to itself, or to one that another process has made");
     }
     tlsl_socket *sockets = realloc(listener->sockets, (len + more) * sizeof *sockets);
     if (sockets == NULL) {
@@ -603,7 +605,10 @@ tlslife_status tlslife_listener_set_proxy_protocol(tlslife_listener *listener, u
                                                    tlslife_error *err) {
     tlsl_sources *proxies = NULL;
     if ((versions & ~(unsigned)(TLSLIFE_PROXY_V1 | TLSLIFE_PROXY_V2)) != 0) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "the PROXY protocol has the versions 1 and 2");
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "the PROXY protocol's versions are a mask of TLSLIFE_PROXY_V1 and _V2, not 0x%x",
+            versions);
     }
     if (versions != 0) {
         proxies = tlsl_sources_new(sources, sources_len, err);

@@ -186,7 +186,7 @@ static void write_server(tlsl_exposition *to, const uint64_t *all) {
 
 /* --------------------------------------------------------------------------------- certificates */
 
-/* false: it has no time that can be read. */
+/* Sets *out to the seconds until the certificate expires. false: its time cannot be read. */
 static bool seconds_left(const tlsl_credential *credential, int64_t *out) {
     int days = 0, seconds = 0;
     if (credential->leaf == NULL ||
@@ -216,7 +216,7 @@ static void write_credentials(tlsl_exposition *to, const tlslife_context *contex
     }
 }
 
-/* Of two targets of one name the one that was added last counts, which stands first. */
+/* If a name was added twice, the target that was added last counts, which is first in the list. */
 static bool is_first(const tlslife_context *context, const tlsl_server_name *name) {
     const tlsl_server_name *other = context->server_names;
     while (strcmp(other->pattern, name->pattern) != 0) {
@@ -225,7 +225,7 @@ static bool is_first(const tlslife_context *context, const tlsl_server_name *nam
     return other == name;
 }
 
-/* Of the names behind the first ones, the certificate that ends first. */
+/* Writes one sample for the names that are not listed: the certificate that expires first. */
 static void write_others(tlsl_exposition *to, const tlsl_server_name *name) {
     static const tlsl_label labels[] = {{"server_name", "others"}, {"key", "any"}, {NULL, NULL}};
     bool any = false;

@@ -121,12 +121,14 @@ tlslife_status tlslife_conn_unread(tlslife_conn *conn, const void *bytes, size_t
         return status;
     }
     if (conn->transport.kind == TLSL_FOREIGN) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "unread on a BIO that the host made");
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "unread needs a transport of this library, and the SSL has the program's own BIO");
     }
     tlsl_front *front = tlsl_front_of(SSL_get_rbio(conn->ssl));
     size_t there = tlsl_front_len(front);
     if (bytes_len > UNREAD_MAX || there > UNREAD_MAX - bytes_len) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "unread of more than 1 MiB");
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "unread of more than 1 MiB in all");
     }
     return tlsl_front_put(front, bytes, bytes_len)
                ? TLSLIFE_OK

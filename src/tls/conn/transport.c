@@ -396,7 +396,8 @@ tlslife_status tlslife_conn_feed(tlslife_conn *conn, const void *bytes, size_t b
         return TLSLIFE_ERROR;
     }
     if (tlsl_queue_ended(conn->transport.in)) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "feed after feed_eof");
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                              "feed after feed_eof, which has ended the peer's stream");
     }
     *out_fed = tlsl_queue_put(conn->transport.in, bytes, bytes_len);
     return *out_fed == 0 && bytes_len > 0 && tlsl_queue_takes(conn->transport.in)

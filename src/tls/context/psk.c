@@ -101,7 +101,7 @@ const tlsl_psk *tlsl_psk_find(const tlslife_context *context, const char *identi
     return psk;
 }
 
-/* What the program has answered about this identity (psk_question.c). */
+/* The key that the program has given for this identity (psk_question.c). */
 static tlslife_bytes answered(const tlslife_conn *conn, const char *identity) {
     const tlsl_psk_asked *asked = conn->asked.psk;
     return asked == NULL || asked->identity == NULL || strcmp(asked->identity, identity) != 0
@@ -201,7 +201,7 @@ tlslife_status tlslife_context_set_psk_identity_hint(tlslife_context *context, c
     }
     if (context->role == TLSLIFE_CLIENT || len > PSK_IDENTITY_MAX) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "a PSK identity hint is a server's, and has 0 to %d bytes, not %zu",
+                         "a PSK identity hint is for a server, and has 0 to %d bytes, not %zu",
                          PSK_IDENTITY_MAX, len);
     }
     return SSL_CTX_use_psk_identity_hint(context->ctx, hint) == 1

@@ -41,7 +41,7 @@ bool tlsl_psk_is_known(const tlslife_context *context);
 /* OK, or err says that a client would have a PSK and ask for one, too (USAGE). */
 tlslife_status tlsl_psk_agrees(const tlslife_context *context, bool has_psk, unsigned questions,
                                tlslife_error *err);
-/* Tells libssl of that, once it may have changed. */
+/* Installs the callbacks or removes the server's, after a setting that may change the answer. */
 void tlsl_psk_install(tlslife_context *context);
 
 #endif

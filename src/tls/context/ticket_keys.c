@@ -344,8 +344,9 @@ tlslife_status tlslife_ticket_keys_replace(tlslife_ticket_keys *ticket_keys,
                                            const unsigned char *keys, size_t keys_len,
                                            tlslife_error *err) {
     if (ticket_keys->source != SOURCE_OWN) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
-                         "derived and random ticket keys replace themselves");
+        return tlsl_fail(
+            err, TLSLIFE_ERR_USAGE,
+            "derived and random ticket keys cannot be replaced: they change by themselves");
     }
     ticket_window next = {0};
     bool ok = read_own(keys, keys_len, &next, err);

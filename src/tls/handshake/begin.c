@@ -29,8 +29,8 @@ tlslife_status tlsl_check_side(tlslife_conn *conn, const char *verb, bool server
     if (SSL_is_server(conn->ssl) == server) {
         return TLSLIFE_OK;
     }
-    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s on a %s's connection", verb,
-                          server ? "client" : "server");
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s on a %s's connection: it is for a %s's",
+                          verb, server ? "client" : "server", server ? "server" : "client");
 }
 
 static tlslife_status check_host(tlslife_conn *conn, const char *verb) {

@@ -187,7 +187,7 @@ static bool keep(tlsl_early *early, const unsigned char *bytes, size_t len) {
     return true;
 }
 
-/* Sends on what libssl has of the buffer of cork, in whole or in part. */
+/* Sends the bytes that cork holds back, of which libssl may have a record that was sent in part. */
 static tlslife_status send_held(tlslife_conn *conn, int64_t *deadline, const char *verb) {
     size_t sent = 0;
     tlsl_errors_clear();
@@ -200,7 +200,7 @@ static tlslife_status send_held(tlslife_conn *conn, int64_t *deadline, const cha
     return TLSLIFE_OK;
 }
 
-/* Reads the next record of early data, or that there is none any more. */
+/* Reads the next record of early data, or finds that they are over. */
 static tlslife_status fill(tlslife_conn *conn, int64_t *deadline, const char *verb) {
     tlsl_early *early = conn->data.early;
     unsigned char record[TLSL_RECORD];
@@ -253,7 +253,7 @@ tlslife_status tlsl_early_end(tlslife_conn *conn, int64_t *deadline, const char 
     return status;
 }
 
-/* Gives bytes that are there. */
+/* Gives the program bytes that were kept. */
 static void give(tlslife_conn *conn, void *buffer, size_t buffer_len, size_t *out_read, bool peek) {
     tlsl_early *early = conn->data.early;
     size_t left = early->len - early->at;

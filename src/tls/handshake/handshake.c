@@ -161,7 +161,7 @@ static tlslife_status after_handshake(tlslife_conn *conn, const char *verb, bool
     if ((SSL_version(conn->ssl) >= TLS1_3_VERSION) == tls13) {
         return TLSLIFE_OK;
     }
-    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s is not in %s", verb,
+    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s does not exist in %s", verb,
                           SSL_get_version(conn->ssl));
 }
 

@@ -58,8 +58,8 @@ static bool established(const tlslife_conn *conn) {
 }
 
 /*
- * What the hellos negotiated can be told earlier where a server asks before the end of a TLS 1.2
- * handshake.
+ * What the hellos negotiated is known before the handshake is done where a server asks its program
+ * about the client's certificate in TLS 1.2.
  */
 static bool negotiated(const tlslife_conn *conn) {
     return established(conn) || (has_session(conn) && tlsl_handshake_held(conn));
@@ -173,7 +173,10 @@ static bool write_signature(int type, int digest, char *out, size_t out_len) {
     return true;
 }
 
-/* RSA key exchange proves by decrypting that the server has the key; libssl has chosen, though. */
+/*
+ * With RSA key exchange a server proves its key by decrypting, and signs nothing. libssl names the
+ * signature algorithm that it had chosen all the same.
+ */
 static bool server_signs(const tlslife_conn *conn) {
     const SSL_CIPHER *cipher = SSL_get_current_cipher(conn->ssl);
     int exchange = cipher == NULL ? NID_undef : SSL_CIPHER_get_kx_nid(cipher);
@@ -243,7 +246,7 @@ char *tlslife_conn_offered_ciphers(const tlslife_conn *conn) {
     return kept ? join(SSL_get_client_ciphers(conn->ssl)) : NULL;
 }
 
-/* libssl does not say it of a connection that has failed. */
+/* SSL_get_extms_support gives -1 on a connection that has failed, so the answer was kept. */
 bool tlslife_conn_extended_master_secret(const tlslife_conn *conn) {
     if (!established(conn)) {
         return false;

@@ -126,7 +126,7 @@ static char *identity_in(const unsigned char *record, size_t len) {
 
 /* --------------------------------------------------------------------------------- the question */
 
-/* What was read goes back. The program is asked if it is to answer. */
+/* Puts back what was read, and asks the program if it is to answer. */
 static tlslife_status give_back(tlslife_conn *conn, bool asks) {
     tlsl_psk_asked *asked = conn->asked.psk;
     asked->answer = asks ? TLSL_ASKED : TLSL_UNASKED;

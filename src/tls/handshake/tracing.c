@@ -185,7 +185,7 @@ void tlsl_tracing_end(tlslife_conn *conn) {
 tlslife_status tlslife_conn_set_trace(tlslife_conn *conn, tlslife_trace *trace) {
     if (conn->origin->foreign) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "a trace for a connection of the program's own SSL_CTX");
+                              "a connection of the program's own SSL_CTX cannot be traced");
     }
     if (trace == (tlsl_traced(conn) ? conn->traced->trace : NULL)) {
         return TLSLIFE_OK;

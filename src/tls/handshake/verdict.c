@@ -237,7 +237,7 @@ static tlslife_status held_or_empty(tlslife_conn *conn, const char *verb) {
  * SSL_ERROR_ZERO_RETURN there, but SSL_ERROR_SYSCALL from 3.2 on, because it puts errno into the
  * error queue.
  */
-static bool left_after_goodbye(const tlslife_conn *conn) {
+static bool left_after_close_notify(const tlslife_conn *conn) {
     int received = SSL_get_shutdown(conn->ssl) & conn->closing.passed & SSL_RECEIVED_SHUTDOWN;
     return received && ERR_SYSTEM_ERROR(ERR_peek_error());
 }
@@ -245,7 +245,7 @@ static bool left_after_goodbye(const tlslife_conn *conn) {
 static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
     int system_errno = errno;
     int said = SSL_get_error(conn->ssl, ret);
-    if (said == SSL_ERROR_SYSCALL && left_after_goodbye(conn)) {
+    if (said == SSL_ERROR_SYSCALL && left_after_close_notify(conn)) {
         ERR_clear_error();
         said = SSL_ERROR_ZERO_RETURN;
     }

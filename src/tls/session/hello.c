@@ -26,12 +26,12 @@ static tlsl_reader extension(SSL *ssl, unsigned type) {
     return found;
 }
 
-tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
+tlsl_hello_summary tlsl_hello_summarize(SSL *ssl) {
     const unsigned char *unused;
     size_t unused_len = 0;
     tlsl_reader ext = extension(ssl, TLSEXT_TYPE_supported_versions), list, version;
     tlsl_reader ticket = extension(ssl, TLSEXT_TYPE_session_ticket);
-    tlsl_hello_brief brief = {
+    tlsl_hello_summary summary = {
         .has_psk = extension(ssl, TLSEXT_TYPE_psk).left > 0,
         .sends_early =
             SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_early_data, &unused, &unused_len) == 1,
@@ -41,10 +41,10 @@ tlsl_hello_brief tlsl_hello_glance(SSL *ssl) {
         .has_session_id = SSL_client_hello_get0_session_id(ssl, &unused) > 0,
     };
     for (bool more = tlsl_take_vector(&ext, 1, &list); more && tlsl_take(&list, 2, &version);) {
-        brief.offers_tls13 =
-            brief.offers_tls13 || (version.at[0] << 8 | version.at[1]) == TLS1_3_VERSION;
+        summary.offers_tls13 =
+            summary.offers_tls13 || (version.at[0] << 8 | version.at[1]) == TLS1_3_VERSION;
     }
-    return brief;
+    return summary;
 }
 
 tlslife_bytes tlsl_hello_first_psk(SSL *ssl) {

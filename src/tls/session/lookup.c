@@ -379,12 +379,12 @@ static bool want_ids(tlslife_conn *conn, bool tls13) {
  * an id, which most clients make up beside it. But if there is no key for the ticket, the id may be
  * that of a session.
  */
-static bool ids_matter(const tlslife_conn *conn, const tlsl_hello_brief *brief, bool tls13) {
+static bool ids_matter(const tlslife_conn *conn, const tlsl_hello_summary *summary, bool tls13) {
     bool tickets = !(SSL_get_options(conn->ssl) & SSL_OP_NO_TICKET);
     return session_cache(conn) != NULL && tlsl_conn_keeps_ids(conn, tls13) &&
-           (tls13 ? brief->has_psk
-                  : brief->has_session_id && !(tickets && brief->ticket.len > 0 &&
-                                               tlsl_ticket_key_known(conn, brief->ticket)));
+           (tls13 ? summary->has_psk
+                  : summary->has_session_id && !(tickets && summary->ticket.len > 0 &&
+                                                 tlsl_ticket_key_known(conn, summary->ticket)));
 }
 
 /*
@@ -412,25 +412,26 @@ static void want_permit(tlslife_conn *conn) {
 }
 
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
-    tlsl_hello_brief brief = tlsl_hello_glance(conn->ssl);
-    bool tls13 = brief.offers_tls13 && speaks_tls13(conn);
+    tlsl_hello_summary summary = tlsl_hello_summarize(conn->ssl);
+    bool tls13 = summary.offers_tls13 && speaks_tls13(conn);
     /* A session id does not show that a session is offered: TLS 1.3 clients make one up. */
-    bool other =
-        tls13 ? !brief.has_psk && brief.ticket.len > 0 : brief.has_psk && brief.ticket.len == 0;
+    bool other = tls13 ? !summary.has_psk && summary.ticket.len > 0
+                       : summary.has_psk && summary.ticket.len == 0;
     conn->resume.offered =
-        brief.has_psk || brief.ticket.len > 0 || (!tls13 && brief.has_session_id);
+        summary.has_psk || summary.ticket.len > 0 || (!tls13 && summary.has_session_id);
     conn->resume.outcome = other                  ? TLSLIFE_OUTCOME_OTHER_VERSION
                            : conn->resume.offered ? TLSLIFE_OUTCOME_NOT_CACHED
                                                   : TLSLIFE_OUTCOME_NOT_OFFERED;
-    tlsl_conn_choose_tickets(conn, tls13, brief.takes_ticket);
+    tlsl_conn_choose_tickets(conn, tls13, summary.takes_ticket);
     /*
      * Sessions in memory are found when libssl asks. But if a ticket does not open, it must be
      * known by then whether the id leads to a session.
      */
-    bool now = ids_matter(conn, &brief, tls13) &&
-               (tlsl_cache_store(session_cache(conn)) != NULL || (!tls13 && brief.ticket.len > 0));
+    bool now =
+        ids_matter(conn, &summary, tls13) &&
+        (tlsl_cache_store(session_cache(conn)) != NULL || (!tls13 && summary.ticket.len > 0));
     bool ok = !now || want_ids(conn, tls13);
-    if (tls13 && brief.sends_early && tlsl_conn_permits(conn)) {
+    if (tls13 && summary.sends_early && tlsl_conn_permits(conn)) {
         want_permit(conn);
     }
     *out_waits = tlsl_search_waits(conn);
@@ -457,7 +458,7 @@ void tlsl_search_judge(tlslife_conn *conn, const SSL_SESSION *session) {
                                      : TLSLIFE_OUTCOME_NOT_ACCEPTED;
 }
 
-/* In the callback nothing waits. What is in a store was fetched before. */
+/* The callback does not wait. A session of a store was fetched before. */
 SSL_SESSION *tlsl_on_get_session(SSL *ssl, const unsigned char *id, int id_len, int *copy) {
     tlslife_conn *conn = tlsl_conn_of(ssl);
     *copy = 0; /* libssl takes over the reference that is returned */
@@ -525,7 +526,7 @@ static void peer_text(const tlslife_conn *conn, char *out, size_t out_len) {
              port == NULL ? "" : ":", port == NULL ? "" : port);
 }
 
-/* What a session is kept under. */
+/* The key of a session in the cache, and what it is made of. */
 typedef struct tlsl_session_name {
     tlsl_cache_key key;
     char peer[PEER_MAX]; /* a client's: "host:port" of the server. A server's: "" */
@@ -592,7 +593,7 @@ static SSL_SESSION *own(const tlslife_conn *conn, SSL_SESSION *session) {
     return copy;
 }
 
-/* Takes over session, and offers it. */
+/* Takes over the reference to session, and offers the session. */
 static void offer(tlslife_conn *conn, SSL_SESSION *session) {
     session = session == NULL ? NULL : own(conn, session);
     if (session != NULL) {

@@ -321,8 +321,9 @@ static unsigned char *copy_data(const unsigned char *data, size_t len) {
 tlslife_status tlslife_conn_set_ticket_data(tlslife_conn *conn, const unsigned char *data,
                                             size_t data_len) {
     if (!SSL_is_server(conn->ssl) || data_len > TICKET_DATA_MAX) {
-        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
-                              "set_ticket_data is a server's, of at most 1024 bytes");
+        return tlsl_conn_fail(
+            conn, TLSLIFE_ERR_USAGE,
+            "set_ticket_data is for a server's connection, and takes at most 1024 bytes");
     }
     unsigned char *copy = copy_data(data, data_len);
     if (copy == NULL) {

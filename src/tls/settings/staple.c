@@ -43,7 +43,7 @@ static int on_ocsp(SSL *ssl, void *unused) {
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* What is wrong with the response, or its absence; NULL: nothing. */
+/* What is wrong with the response, or with its absence. NULL: nothing. */
 static const char *judge_staple(const tlslife_conn *conn, X509 *leaf, X509 *issuer,
                                 long *out_result) {
     const unsigned char *der = NULL;

@@ -118,7 +118,7 @@ static bool verify(X509_STORE_CTX *store, SSL *ssl) {
     return X509_verify_cert(store) > 0;
 }
 
-/* The same, and records its result: of several errors, the first. */
+/* Verifies, and records the result, which is the first of several errors. */
 static bool verify_peer(tlslife_conn *conn, X509_STORE_CTX *store, bool all) {
     forget_verification(conn);
     if (all) {

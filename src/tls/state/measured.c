@@ -31,7 +31,7 @@ static unsigned side_of(const tlslife_conn *conn) {
     return SSL_is_server(conn->ssl) ? 1 : 0;
 }
 
-/* A connection is small: so its times are short, too. */
+/* The time in units of UNIT_US, in 32 bits to keep a connection small. */
 static uint32_t clock_now(void) {
     return (uint32_t)(tlsl_count_now() / UNIT_US);
 }
@@ -69,7 +69,7 @@ static void count_alert(const tlslife_conn *conn, bool sent, int alert) {
                    (unsigned)tlsl_alert_place(alert));
 }
 
-/* Where a call of libssl must not reach the peer, it writes to a BIO that forgets. */
+/* Whether the connection writes to a null BIO, as during a call that must not reach the peer. */
 static bool goes_nowhere(const tlslife_conn *conn) {
     const BIO *out = SSL_get_wbio(conn->ssl);
     return out != NULL && BIO_method_type(out) == BIO_TYPE_NULL;
@@ -97,7 +97,9 @@ void tlsl_measured_closed(tlslife_conn *conn, unsigned which) {
 
 /* ------------------------------------------------------------------------------------- failures */
 
-/* Whether the two sides have found nothing that both can do. */
+/*
+ * Whether the handshake failed because the two sides have no version, cipher or the like in common.
+ */
 static bool nothing_in_common(int reason) {
     static const int reasons[] = {SSL_R_NO_SHARED_CIPHER,
                                   SSL_R_UNSUPPORTED_PROTOCOL,

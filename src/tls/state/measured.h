@@ -20,9 +20,9 @@ void tlsl_measured_alert(const tlslife_conn *conn, bool sent, int alert);
  * TLSLIFE_RECEIVED_SHUTDOWN, which is noted in conn. Each counts once.
  */
 void tlsl_measured_closed(tlslife_conn *conn, unsigned which);
-/* Conn has ended, by its final failure. */
+/* conn has ended by its final failure. */
 void tlsl_measured_failed(tlslife_conn *conn);
-/* Conn is freed or cleared, and has its SSL still. */
+/* conn is about to be freed or cleared, and still has its SSL. */
 void tlsl_measured_end(tlslife_conn *conn);
 
 #endif

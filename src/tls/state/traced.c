@@ -113,7 +113,7 @@ SSL_SESSION *tlsl_traced_before_end(const tlslife_conn *conn) {
     return session;
 }
 
-/* The SSL may be gone. */
+/* This must not use the SSL, which may have been freed. */
 void tlsl_traced_after_end(tlslife_conn *conn, SSL_SESSION *session) {
     if (session != NULL && !SSL_SESSION_is_resumable(session)) {
         const tlslife_trace_event bad = {.kind = TLSLIFE_TRACE_SESSION,
