@@ -171,6 +171,22 @@ static int listen_somewhere(char service[8]) {
 
 static const char *program = "redis-server"; /* or valkey-server, which has the same options */
 
+/* For 20 s at most. */
+static void wait_for_port(const char *service) {
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atoi(service)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    bool connected = false;
+    for (int i = 0; i < 1000 && !connected; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        connected = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+        (void)close(fd);
+        if (!connected) {
+            rest(20);
+        }
+    }
+}
+
 static pid_t start_redis(const char *service, const char *unix_path) {
     pid_t child = fork();
     if (child == 0) {
@@ -180,10 +196,10 @@ static pid_t start_redis(const char *service, const char *unix_path) {
                "/tmp", (char *)NULL);
         _exit(127);
     }
-    for (int i = 0; i < 200 && access(unix_path, F_OK) != 0; i++) {
+    for (int i = 0; i < 1000 && access(unix_path, F_OK) != 0; i++) {
         rest(20);
     }
-    rest(50);
+    wait_for_port(service);
     return child;
 }
 
@@ -454,7 +470,7 @@ static pid_t start_tls_redis(const char *service, const char *directory) {
         }
         _exit(127);
     }
-    rest(400);
+    wait_for_port(service);
     return child;
 }
 
