@@ -65,20 +65,30 @@ install_known() {
 install_hosts() {
     command -v apt-cache >/dev/null || return 0
     for host in apache2-bin:apache2 nmap:nmap kamailio-lua-modules:kamailio-lua-modules; do
-        ! apt-cache show "${host%:*}" 2>/dev/null | grep -q "^Depends:.*liblua$lua-0" || install "${host#*:}"
+        is_installed "${host#*:}" || ! apt-cache show "${host%:*}" 2>/dev/null | grep -q "^Depends:.*liblua$lua-0" || install "${host#*:}"
     done
 }
 
-# What the specs need beside the build. copas, LuaSec and luv come as .ci/copas, .ci/luasec and .ci/luv say.
+# What the specs need beside the build.
 install_for_tests() {
+    install_packages
+    install_sources
+}
+
+install_packages() {
     # shellcheck disable=SC2086 # names, to be split
     install $to_build $to_test "lua$lua"
     # shellcheck disable=SC2086 # names, to be split
     install_known $loops $stores $tokens $programs $scanners
     install_hosts
-    .ci/copas
-    .ci/luasec
-    .ci/luv
+}
+
+# Each fetches what Debian 12 has not, and says what.
+install_sources() {
+    .ci/copas &
+    .ci/luasec &
+    .ci/luv &
+    wait
 }
 
 # Clang, the package of its version that holds libFuzzer, and the symbolizer, by which coverage has names.
