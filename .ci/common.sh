@@ -75,12 +75,17 @@ install_for_tests() {
     install_sources
 }
 
+# A search of apt's lists costs a second, so it is not made again until the packages of this machine, or those wanted, change.
 install_packages() {
+    stamp=build/packages-$lua
+    [ ! "$stamp" -nt /var/lib/dpkg/status ] || [ ! "$stamp" -nt .ci/common.sh ] || return 0
     # shellcheck disable=SC2086 # names, to be split
     install $to_build $to_test "lua$lua"
     # shellcheck disable=SC2086 # names, to be split
     install_known $loops $stores $tokens $programs $scanners
     install_hosts
+    mkdir -p build
+    : >"$stamp"
 }
 
 # Each fetches what Debian 12 has not, and says what.
