@@ -590,6 +590,13 @@ for _, name in ipairs {"server.pem", "rsa.pem", "ca.pem", "client.pem"} do
             cert:validat(os.time()), cert:validat(0), tostring(cert):match "^[^:]+", type(cert)
     end)
 end
+case("a connection that was never used closes its socket when it is collected", function()
+    local near, far = sockets()
+    assert(ssl.wrap(near, CLIENT))
+    for _ = 1, 2 do collectgarbage() end
+    far:settimeout(5)
+    return far:receive(1)
+end)
 case("x509 extensions", function()
     local cert = x509.load(file(arg[2]))
     local lines = {}

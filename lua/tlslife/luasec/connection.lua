@@ -66,10 +66,30 @@ end
 
 local ssl = {SOCKET_INVALID = -1}
 
+-- A descriptor belongs to the face until a connection of ours is made, which may never be. So the
+-- collector closes it then, by a connection of this context, which is older than all faces: when a
+-- state closes, what is younger goes first.
+local holder
+
+local function close_descriptor(fd)
+    local conn = holder:connection()
+    conn:take_fd(fd)
+    conn:close_transport()
+    conn:free()
+end
+
+metatable.__gc = function(self)
+    local s = states[self]
+    if s and not s.conn and type(s.fd) == "number" and s.fd >= 0 then
+        pcall(close_descriptor, s.fd)
+    end
+end
+
 function ssl.create(ctx)
     if not contexts.is(ctx) then error("bad argument #1 to 'create' (invalid context)", 2) end
     local mode = contexts.mode(ctx)
     if not mode then return nil, "invalid mode" end
+    holder = holder or assert(core.context {role = "client", verify = "none"})
     local s = faces.new_state(nil, words)
     s.ctx, s.mode = ctx, mode
     local self = make()
