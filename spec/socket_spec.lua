@@ -118,6 +118,17 @@ describe("tls.socket", function()
         assert.same(theirs, ours)
     end)
 
+    it("names its method where LuaSocket refuses an option", function()
+        local near = faces()
+        local function of(method, ...)
+            return (select(2, pcall(function(...) near[method](near, ...) end, ...)))
+        end
+        assert.truthy(of("setoption", "tcp-nodelay", {}):find(
+            "^spec/socket_spec.lua:%d+: bad argument #2 to 'setoption' %(boolean expected"))
+        assert.truthy(of("getoption", print):find(
+            "^spec/socket_spec.lua:%d+: bad argument #1 to 'getoption' %(string expected"))
+    end)
+
     it("says truncated where LuaSocket's says closed", function()
         local near, far = faces()
         near:connection():close_transport()

@@ -374,7 +374,11 @@ local function by_luasocket(self, method, ...)
     lent:setfd(fd)
     local results = table.pack(pcall(lent[method], lent, ...))
     lent:setfd(-1)
-    if not results[1] then error(results[2], 3) end
+    if not results[1] then -- LuaSocket counts itself as an argument, and cannot know its name here
+        error(tostring(results[2]):gsub("#(%d+) to '%?'", function(n)
+            return ("#%d to '%s'"):format(math.tointeger(n) - 1, method)
+        end), 2)
+    end
     return table.unpack(results, 2, results.n)
 end
 
