@@ -49,6 +49,9 @@ describe("the options of a server", function()
         refused("option 'workers'", {workers = 1.5})
         refused("option 'timeout'", {timeout = 0 / 0})
         refused("option 'timeout'", {timeout = -1})
+        for _, name in ipairs {"timeout", "handshake_timeout", "stop_timeout"} do
+            refused(("option '%s': number from 0 to 2147483"):format(name), {[name] = 2147484})
+        end
         refused("option 'handler': function expected", {handler = 1})
         refused("option 'context'", {context = "cert.pem"})
         refused("role is server", {context = {role = "client"}})

@@ -406,8 +406,28 @@ local function drain(self)
     self.pause_timer:stop()
 end
 
+-- Raises for what is no server, as server.stop(1) has it.
+local function check(self, name)
+    if getmetatable(self) ~= Server then
+        error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name, Server.__name,
+            type(self)), 3)
+    end
+end
+
+local function check_seconds(timeout)
+    if type(timeout) ~= "number" or not (timeout >= 0 and timeout <= setup.SECONDS_MAX) then
+        error(("bad argument #1 to 'stop' (seconds are 0 to %d, got %s)"):format(
+            setup.SECONDS_MAX, tostring(timeout)), 3)
+    end
+end
+
 function Server:stop(timeout, on_stopped)
-    timeout = timeout or self.stop_timeout
+    check(self, "stop")
+    timeout = timeout == nil and self.stop_timeout or timeout
+    check_seconds(timeout)
+    if on_stopped ~= nil and type(on_stopped) ~= "function" then
+        error(("bad argument #2 to 'stop' (function expected, got %s)"):format(type(on_stopped)), 2)
+    end
     uv.update_time()
     local deadline = uv.now() + math.ceil(timeout * 1000)
     self.on_stopped[#self.on_stopped + 1] = on_stopped
@@ -423,16 +443,19 @@ function Server:stop(timeout, on_stopped)
 end
 
 function Server:stopping()
+    check(self, "stopping")
     return self.deadline ~= nil
 end
 
 -- ------------------------------------------------------------------------ methods and construction
 
 function Server:ports()
+    check(self, "ports")
     return {table.unpack(self.found_ports)}
 end
 
 function Server:reload()
+    check(self, "reload")
     local context, message, err = setup.try_context(self.options, self.shared)
     if not context then
         self.log("error", "reload failed, the old context stays: " .. message)
@@ -445,6 +468,7 @@ function Server:reload()
 end
 
 function Server:stats()
+    check(self, "stats")
     return {
         connections = self.count, accepted = self.accepted, resumed = self.resumed,
         handshakes_failed = self.handshakes_failed, handler_errors = self.handler_errors,
@@ -453,10 +477,12 @@ function Server:stats()
 end
 
 function Server:metrics(format)
+    check(self, "metrics")
     return core.metrics(format, self.context)
 end
 
 function Server:__tostring()
+    check(self, "tostring")
     return ("%s: %d connections"):format(Server.__name, self.count)
 end
 

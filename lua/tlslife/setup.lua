@@ -12,11 +12,13 @@ local function is(kind)
     return function(value) return type(value) == kind end, kind
 end
 
-local function number_from(least)
+setup.SECONDS_MAX = 2147483 -- what a connection's timeout may be at most
+
+local function seconds()
     local function check(value)
-        return type(value) == "number" and value >= least and value < math.huge
+        return type(value) == "number" and value >= 0 and value <= setup.SECONDS_MAX
     end
-    return check, "number from " .. least
+    return check, "number from 0 to " .. setup.SECONDS_MAX
 end
 
 local function integer_from(least)
@@ -44,9 +46,9 @@ local ROWS = {
     proxy_protocol = {either("boolean", "string")},
     proxy_from = {is "table"},
     max_connections = {integer_from(1)},
-    handshake_timeout = {number_from(0)},
-    timeout = {number_from(0)},
-    stop_timeout = {number_from(0)},
+    handshake_timeout = {seconds()},
+    timeout = {seconds()},
+    stop_timeout = {seconds()},
     metrics = {either("string", "table")},
     on_start = {is "function"},
     log = {is "function"},

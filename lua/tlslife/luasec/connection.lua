@@ -111,6 +111,9 @@ function ssl.copyright()
 end
 
 function ssl.setmethod(name, method)
+    if type(name) ~= "string" then
+        error("bad argument #1 to 'setmethod' (string expected, got " .. type(name) .. ")", 2)
+    end
     methods[name] = method
 end
 

@@ -152,6 +152,9 @@ local function check_halves(s)
 end
 
 return function(parameters)
+    if type(parameters) ~= "table" then
+        error("bad argument #1 to 'newcontext' (table expected, got " .. type(parameters) .. ")", 2)
+    end
     local ctx, message = fill(parameters, true)
     if not ctx then return nil, message end
     local ok
