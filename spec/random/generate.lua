@@ -5,15 +5,20 @@
 -- where the line that should have made it failed. Some lines are what a program would write, others
 -- are anything at all.
 
--- Slots. Connections stand in pairs, a client's and a server's.
-local CLIENTS, SERVERS = {1, 2, 3}, {4, 5, 6}
-local ENDS = {{11, 12}, {13, 14}, {15, 16}}
-local COPIES, SESSIONS, COROUTINES = {17, 18}, {21, 22, 23, 24}, {41, 42, 43}
-local SERVER, WORKERS, TRACE = 51, 52, 53
-local CACHES, STORE, KEYRING, TICKET_KEYS, LISTENER, BUFFER, POLLER = {31, 32}, 33, 35, 36, 37,
-    38, 39
+local rows = require "spec.random.rows"
+
+-- Connections stand in pairs, a client's and a server's.
+local ENDS, COPIES, COROUTINES = {{11, 12}, {13, 14}, {15, 16}}, {17, 18}, {41, 42, 43}
+local WORKERS = 52
+local OF_NAME = rows.slots
+local CLIENTS, SERVERS, SESSIONS, CACHES = OF_NAME.client, OF_NAME.server, OF_NAME.session,
+    OF_NAME.cache
+local STORE, KEYRING, TICKET_KEYS, LISTENER, BUFFER, POLLER = OF_NAME.store[1], OF_NAME.keyring[1],
+    OF_NAME.ticket_keys[1], OF_NAME.listener[1], OF_NAME.buffer[1], OF_NAME.poller[1]
+local SERVER, TRACE = OF_NAME.serving[1], OF_NAME.trace[1]
+local SSL_CLIENT, SSL_SERVER = OF_NAME.ssl[1], OF_NAME.ssl[2]
 local SLOTS = {1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 17, 18, 21, 22, 23, 24, 31, 32, 33, 35, 36,
-    37, 38, 39, 41, 42, 43}
+    37, 38, 39, 41, 42, 43, 51, 53, 61, 62, 63, 64, 65, 67, 68, 69, 70, 72, 73, 75, 76}
 
 local METHODS = {
     conn = {"dup", "up_ref", "free", "clear", "context", "error", "set_hostname", "hostname",
@@ -38,7 +43,7 @@ local METHODS = {
         "local_certificates", "verify_errors", "cipher_description", "cipher_bits",
         "signature_algorithm", "peer_signature_algorithm", "offered_ciphers", "ca_names",
         "extended_master_secret", "hello_retry", "secure_renegotiation", "num_renegotiations",
-        "psk_identity_hint"},
+        "psk_identity", "psk_identity_hint"},
     context = {"connection", "conf", "role", "session_id_context", "import_session", "up_ref",
         "free"},
     session = {"id", "time", "timeout", "set_timeout", "ticket", "ticket_lifetime", "protocol",
@@ -49,13 +54,16 @@ local METHODS = {
     store = {"wait", "pump", "up_ref", "free"},
     keyring = {"rotate", "up_ref", "free"},
     ticket_keys = {"replace", "up_ref", "free"},
-    listener = {"port", "fd", "close", "set_proxy_protocol"},
+    listener = {"port", "addresses", "split", "fd", "close", "set_proxy_protocol"},
     buffer = {"sub", "set", "capacity"},
     poller = {"watch", "events", "fd", "close"},
 }
+for kind, methods in pairs(rows.methods) do METHODS[kind] = methods end
+
 local FUNCTIONS = {"context", "listen", "pair", "cache", "shared", "redis", "keyring",
     "ticket_keys", "loop", "type", "split_address", "server", "trace", "fingerprint", "issued",
-    "class", "socket", "certificate"}
+    "class", "socket", "certificate", "line", "metrics", "metrics_count", "metrics_publish",
+    "metrics_leave", "buffer", "poller"}
 local OPTIONS = {"role", "certificate", "private_key", "passphrase", "ca", "client_ca", "verify",
     "verify_depth", "verify_host",
     "min_version", "max_version", "ciphers", "ciphersuites", "groups", "signature_algorithms",
@@ -63,7 +71,7 @@ local OPTIONS = {"role", "certificate", "private_key", "passphrase", "ca", "clie
     "resumption", "num_tickets", "session_timeout", "session_id_context", "ocsp_response",
     "ocsp_request", "ocsp_verify", "options", "modes",
     "quiet_shutdown", "max_early_data", "post_handshake_auth", "cache", "ticket_keys",
-    "on_hello", "on_certificate",
+    "on_hello", "on_certificate", "on_psk",
     "on_verify", "verify_all", "crl", "crl_check", "partial_chain", "max_cert_list", "dh_auto",
     "max_send_fragment", "keylog", "purpose", "dane", "dh_params", "trace"}
 
@@ -102,7 +110,7 @@ local function slot(n) return ("o[%d]"):format(n) end
 
 function G:add(format, ...)
     local line = format:format(...)
-    for n in line:gmatch "o%[(%d+)%] = " do self.made[tonumber(n)] = true end
+    for n in line:gmatch "o%[(%d+)%],? [o=]" do self.made[tonumber(n)] = true end
     self.lines[#self.lines + 1] = line
 end
 
@@ -139,6 +147,56 @@ function G:odds()
     local list = {}
     for i = 1, self:below(4) do list[i] = self:odd() end
     return table.concat(list, ", ")
+end
+
+-- ------------------------------------------------------------------------------- texts of rows.lua
+
+local MAKE -- what is no object
+
+local function named(self, name)
+    local new = name:match "^new_(.+)"
+    if new then
+        local n = self:pick(OF_NAME[new])
+        self.made[n] = true
+        return slot(n)
+    end
+    if OF_NAME[name] then return slot(self:made_of(OF_NAME[name])) end
+    return MAKE[name](self)
+end
+
+local function one_of(self, list)
+    local found = {}
+    for one in (list:sub(2, -2) .. "|"):gmatch "([^|]*)|" do found[#found + 1] = one end
+    return self:pick(found)
+end
+
+function G:expand(text)
+    text = text:gsub("%?(%b{})", function(list) return one_of(self, list) end)
+    if text:find "[@&]" then
+        local conn, mate
+        if text:find "&" then conn, mate = self:ends() else conn = self:conn() end
+        text = text:gsub("[@&]", {["@"] = conn, ["&"] = mate})
+    end
+    return (text:gsub("%$([%l%d_]+)", function(name) return named(self, name) end))
+end
+
+--- One of {weight, text} as a statement.
+function G:row(list)
+    local total = 0
+    for _, one in ipairs(list) do total = total + one[1] end
+    local left = self:below(total)
+    for _, one in ipairs(list) do
+        left = left - one[1]
+        if left < 0 then return self:expand(one[2]) end
+    end
+end
+
+--- Those of {per cent, text} that are drawn, behind what there is.
+function G:drawn(list, all)
+    for _, one in ipairs(list) do
+        if self:chance(one[1]) then all[#all + 1] = self:expand(one[2]) end
+    end
+    return all
 end
 
 -- -------------------------------------------------------------------------------------- statements
@@ -319,21 +377,29 @@ local PLAIN = {
     {1, with_mate "@:connect(); move(@, &); &:unread(&:plain_read(3))"},
 }
 
---- A server on a loop, and what is done to it. Its handler has a connection, c.
+--- A server on a loop. Its handler has a connection, c.
+function G:serving()
+    local made = "{" .. self:row(rows.own_keys) .. self:pick {"", "", ", num_tickets = 0",
+        ", resumption = 'stateful'"}
+    local context = self:chance(30)
+        and "function() return tls.context " .. made .. ", role = 'server'} end" or made .. "}"
+    local all = {
+        self:expand("address = ?{'127.0.0.1:0'|'127.0.0.1:0'|'unix:' .. own .. '/s'" ..
+            "|{'127.0.0.1:0', 'unix:' .. own .. '/s'}}"),
+        "handshake_timeout = 0.05, log = log, context = " .. context,
+        ("%s = function(c) %s; %s end"):format(self:pick {"handler", "handler", "on_request"},
+            self:calm_body(), self:pick {"", "return true", "c:read(); return true"}),
+    }
+    return "{" .. table.concat(self:drawn(rows.serving, all), ", ") .. "}"
+end
+
 local SERVING = {
-    {3, function(self)
-        return ("%s = serve {address = '127.0.0.1:0', context = {certificate = p.server_cert, " ..
-            "private_key = p.server_key%s}, handshake_timeout = 0.05, timeout = 0.05, " ..
-            "stop_timeout = 0.05, log = function() end, handler = function(c) %s end}"):format(
-            slot(SERVER), self:pick {"", "", ", num_tickets = 0", ", resumption = 'stateful'"},
-            self:calm_body())
+    {3, function(self) return ("%s = serve %s"):format(slot(SERVER), self:serving()) end},
+    {1, function(self)
+        return ("serve_all(%s, %s)"):format(slot(self:pick(ENDS)[1]), self:serving())
     end},
     {6, function(self) return ("visit(%s, %s)"):format(slot(self:pick(ENDS)[1]), slot(SERVER)) end},
-    {4, function() return "tick()" end},
-    {1, function() return slot(SERVER) .. ":reload()" end},
-    {1, function() return slot(SERVER) .. ":stats()" end},
-    {1, function(self) return ("%s:stop(%s)"):format(slot(SERVER),
-        self:pick {"", "0", "0.01"}) end},
+    {9, function(self) return self:row(rows.server_calls) end},
 }
 
 local SHARED = {
@@ -369,7 +435,7 @@ local SHARED = {
 --- Threads with states of their own, and servers in other processes, which are dear.
 local OUTSIDE = {
     {6, function(self)
-        return ("thread(%d, %s, %s)"):format(self:below(1 << 30),
+        return ("o[76] = thread(%d, %s, %s)"):format(self:below(1 << 30),
             self:pick {slot(CACHES[1]), slot(CACHES[2]), "nil"},
             self:pick {slot(TICKET_KEYS), "nil"})
     end},
@@ -396,13 +462,14 @@ local COLLECT = {"collectgarbage()", "collectgarbage 'step'", "collectgarbage('s
     "collectgarbage 'restart'", "collectgarbage 'count'"}
 
 local KIND_OF = {{"conn", 40}, {"context", 8}, {"session", 8}, {"cache", 6}, {"store", 2},
-    {"keyring", 2}, {"ticket_keys", 2}, {"listener", 3}, {"buffer", 3}, {"poller", 2}}
-local OF_KIND = {context = {1, 2, 4, 5}, session = SESSIONS, cache = CACHES, store = {STORE},
-    keyring = {KEYRING}, ticket_keys = {TICKET_KEYS}, listener = {LISTENER}, buffer = {BUFFER},
-    poller = {POLLER}}
+    {"keyring", 2}, {"ticket_keys", 2}, {"listener", 3}, {"buffer", 3}, {"poller", 2},
+    {"socket", 4}, {"face", 4}, {"ssl", 1}, {"x509", 3}, {"serving", 3}, {"trace", 2},
+    {"writer", 1}}
+local OF_KIND = {context = {1, 2, 4, 5}}
 
 function G:odd_call()
     if self:chance(8) then return ("tls.%s(%s)"):format(self:pick(FUNCTIONS), self:odds()) end
+    if self:chance(4) then return ("%s(%s)"):format(self:pick(rows.functions), self:odds()) end
     if self:chance(5) then
         return ("tls.context {role = '%s', %s = %s, timeout = 0.01}"):format(
             self:pick {"client", "server"}, self:pick(OPTIONS), self:odd())
@@ -410,7 +477,7 @@ function G:odd_call()
     local list = {}
     for i, one in ipairs(KIND_OF) do list[i] = {one[2], function() return one[1] end} end
     local kind = self:choose(list)
-    local object = kind == "conn" and self:conn() or slot(self:pick(OF_KIND[kind]))
+    local object = kind == "conn" and self:conn() or slot(self:pick(OF_KIND[kind] or OF_NAME[kind]))
     local separator = self:chance(96) and ":" or "."
     return ("%s%s%s(%s)"):format(object, separator, self:pick(METHODS[kind]), self:odds())
 end
@@ -427,6 +494,11 @@ function G:statement()
         {2, function() return self:choose(PLAIN) end},
         {2, function() return self:choose(OUTSIDE) end},
         {4, function() return self:choose(SHARED) end},
+        {3, function() return self:row(rows.socket) end},
+        {self.luasec and 14 or 1, function() return self:row(rows.luasec) end},
+        {1, function() return self:row(rows.metrics) end},
+        {3, function() return self:row(rows.listener) end},
+        {2, function() return self:row(rows.values) end},
         {3, function() return self:pick(COLLECT) end}, {9, self.odd_call},
     }
 end
@@ -468,9 +540,33 @@ function G:store_functions()
         local body = self:chance(30) and self:body(false) .. "; " or ""
         return ("function(k, v) %s%s end"):format(body, self:ends_with {last})
     end
-    return ("{get = %s, put = %s, remove = %s}"):format(one "return kept[k]", one "kept[k] = v",
-        one "kept[k] = nil")
+    local take = self:chance(30) and ", take = "
+        .. one "local v = kept[k]; kept[k] = nil; return v" or ""
+    return ("{get = %s, put = %s, remove = %s%s}"):format(one "return kept[k]", one "kept[k] = v",
+        one "kept[k] = nil", take)
 end
+
+--- Parameters of a context of LuaSec's.
+function G:ssl_options(mode)
+    mode = mode or self:pick {"client", "server"}
+    local all = {("mode = '%s', protocol = '%s'"):format(mode,
+        self:pick {"any", "any", "tlsv1_2", "tlsv1_3"})}
+    if mode == "server" or self:chance(20) then
+        all[2] = self:expand "key = p.server_key_file, certificate = p.server_cert_file"
+        if self:chance(10) then
+            all[2] = "certificates = {{certificate = p.server_p7_file, key = p.server_key_file}}"
+        end
+    end
+    return "{" .. table.concat(self:drawn(rows.ssl_options, all), ", ") .. "}"
+end
+
+MAKE = {
+    text = G.text, data = G.data, odd = G.odd, calm = G.calm_body,
+    body = function(self) return self:body(false, 2) end,
+    ssl_client = function() return slot(SSL_CLIENT) end,
+    ssl_server = function() return slot(SSL_SERVER) end,
+    ssl_options = function(self) return self:ssl_options() end,
+}
 
 -- ----------------------------------------------------------------------------------- the beginning
 
@@ -482,6 +578,11 @@ function G:options(list, always)
         end
     end
     return "{" .. table.concat(all, ", ") .. "}"
+end
+
+--- One of these options, or of those that both roles have.
+function G:rest(list)
+    return self:row(self:chance(50) and rows.options or list)
 end
 
 function G:client_context(n, plainly)
@@ -512,6 +613,8 @@ function G:client_context(n, plainly)
         {rare(3), "dane = true, resumption = 'off'"}, {rare(4), "purpose = 'any'"},
         {rare(6), "trace = tls.trace {secrets = true}"},
         {rare(4), "max_send_fragment = 512"},
+        {rare(0, "psk"), "ciphers = 'PSK', psk = {identity = 'j', key = ('k'):rep(32)}"},
+        {rare(10), function() return self:rest(rows.client_options) end},
     }, ("role = 'client', ca = p.ca_pem, timeout = 0.01%s"):format(
         self.version and ", max_version = '" .. self.version .. "'" or "")))
 end
@@ -559,8 +662,12 @@ function G:server_context(n, plainly)
         {rare(10, "again"), "options = {ALLOW_CLIENT_RENEGOTIATION = true}"},
         {rare(3), "max_cert_list = 100"}, {rare(4), "max_send_fragment = 512"},
         {rare(3), "dh_auto = true"}, {rare(6), "trace = tls.trace {bytes = 4096}"},
-    }, "role = 'server', timeout = 0.01, " .. (self:chance(rare(15))
-        and "certificate = der.cert, private_key = der.key"
+        {rare(3, "psk"), function()
+            return "on_psk = " .. self:hook("c, a", {"return ('k'):rep(32)",
+                "return ('k'):rep(32)", "return nil", "return false, 'access_denied'", "return ''"})
+        end},
+        {rare(10), function() return self:rest(rows.server_options) end},
+    }, "role = 'server', timeout = 0.01, " .. (self:chance(rare(50)) and self:row(rows.own_keys)
         or "certificate = p.server_cert, private_key = p.server_key") ..
         (tls13 and "" or ", max_version = 'TLSv1.2'")))
 end
@@ -629,17 +736,7 @@ end
 --- A store in shared memory, or a Redis: a real one, none, one that says nothing, or whose answers
 --- are the program's.
 function G:new_store()
-    local redis = "tls.redis {path = %s, prefix = '%d:', timeout = 0.02, connect_timeout = 0.02}"
-    local prefix = self:below(1 << 30)
-    self.store = self:choose {
-        {4, function() return "tls.shared {path = dir .. '/slab', size = 1 << 20}" end},
-        {2, function()
-            return "tls.shared {path = own .. '/slab', size = 1 << 16, wipe = true}"
-        end},
-        {4, function() return redis:format("redis", prefix) end},
-        {1, function() return redis:format("dir .. '/none'", prefix) end},
-        {2, function() return redis:format("own .. '/l'", prefix) end},
-    }
+    self.store = self:row(rows.stores):gsub("PREFIX", self:below(1 << 30))
     self:add("%s = %s", slot(STORE), self.store)
     if self.store:find "own .. '/l'" then
         self:add("%s = tls.listen('unix:' .. own .. '/l')", slot(LISTENER))
@@ -648,13 +745,13 @@ end
 
 function G:begin()
     -- what comes more often in this program
-    self.bent = self:pick {"early", "auth", "again", "asks", "none", "none"}
-    self.version = self.bent == "again" and "TLSv1.2" or self.bent ~= "none" and "TLSv1.3"
-        or self:pick {"TLSv1.2", "TLSv1.3", false}
+    self.bent = self:pick {"early", "auth", "again", "asks", "psk", "none", "none", "none", "none"}
+    self.version = (self.bent == "again" or self.bent == "psk") and "TLSv1.2"
+        or self.bent ~= "none" and "TLSv1.3" or self:pick {"TLSv1.2", "TLSv1.3", false}
     if self:chance(25) then self:new_store() end
     self:add("%s = tls.keyring {('k'):rep(32)}", slot(KEYRING))
     if self:chance(30) then
-        self:add("%s = tls.ticket_keys {secret = ('s'):rep(32), epoch = 1}", slot(TICKET_KEYS))
+        self:add("%s = tls.ticket_keys %s", slot(TICKET_KEYS), self:row(rows.ticket_keys))
     end
     for _, cache in ipairs(CACHES) do
         if self:chance(35) then
@@ -666,7 +763,7 @@ function G:begin()
                 {self.store and 80 or 0,
                     ("store = %s, keyring = %s"):format(slot(STORE), slot(KEYRING))},
                 {self.store and 50 or 5, "in_memory = false"}, {20, "capacity = 2"},
-                {20, "sessions_per_peer = 1"},
+                {20, "sessions_per_peer = 1"}, {10, "capacity_bytes = 3000"}, {10, "timeout = 1"},
             }))
         end
     end
@@ -686,8 +783,22 @@ function G:begin()
             self:pick {"true", "false"}, slot(WORKERS))
     end
     if self:chance(15) then
-        self:add("%s", SERVING[1][2](self))
+        self:add("%s", (SERVING[1][2](self)))
         self:add("visit(%s, %s)", slot(self:pick(ENDS)[1]), slot(SERVER))
+    end
+    if self:chance(12) then self:luasec_begins() end
+    if self:chance(8) then
+        self:add("%s", self:expand "$new_socket = tls.socket(@); $socket:settimeout(0)")
+    end
+end
+
+function G:luasec_begins()
+    self.luasec = true
+    self:add("%s = ssl.newcontext %s", slot(SSL_SERVER), self:ssl_options "server")
+    self:add("%s = ssl.newcontext %s", slot(SSL_CLIENT), self:ssl_options "client")
+    for _ = 1, 2 do
+        self:add("o[67], o[68] = wrap(%s, %s, 'fd'); shake(o[67], o[68])", slot(SSL_CLIENT),
+            slot(SSL_SERVER))
     end
 end
 

@@ -113,7 +113,7 @@ end
 
 --- Functions for the lines of a program. fail notes what must not be. of: descriptors.so.
 function outside.new(fail, of)
-    local threads, servers, context = {}, {}, nil
+    local threads, servers, asking, context = {}, {}, {}, nil
     local self = {redis = os.getenv "TLSLIFE_RANDOM_REDIS" or "/nonexistent"}
 
     self.answer = false_answers()
@@ -135,6 +135,7 @@ function outside.new(fail, of)
         control:take_fd(mine)
         threads[#threads + 1] = {thread = thread, control = control}
         control:plain_write(("%d"):format(seed))
+        return thread
     end
 
     function self.join()
@@ -164,6 +165,7 @@ function outside.new(fail, of)
             -- Its peer is another process's, and the model of play.lua does not see what that says.
             conn:set_shutdown(conn:get_shutdown())
             conn:set_timeout(20)
+            asking[#asking + 1] = conn
             answer, why = serving.ask(conn, what)
             if what:find "^!" then conn:close_transport() else conn:close(0) end
             if answer and what == "hello" and answer ~= what then
@@ -189,8 +191,11 @@ function outside.new(fail, of)
 
     function self.stop()
         self.join()
+        for _, conn in ipairs(asking) do pcall(conn.close_transport, conn) end
+        asking = {}
         for _, server in ipairs(servers) do
             local serving = require "spec.support.serving"
+            server.hurt = true -- what still waits for an answer gets none
             serving.signal(server.pid, "sigterm")
             local status = server:wait(40)
             if status ~= 0 then

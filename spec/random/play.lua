@@ -12,6 +12,7 @@
 -- which connections have said goodbye.
 
 local collector = require "spec.support.collector"
+local helpers = require "spec.random.helpers"
 local outside = require "spec.random.outside"
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -32,16 +33,31 @@ local GETTERS = {
         "session_reused", "state", "state_text", "timeout", "version", "cipher", "verify_result",
         "finished", "peer_finished", "resumption", "alpn", "group", "ocsp_response", "ticket_data",
         "signature_algorithm", "peer_signature_algorithm", "ca_names", "extended_master_secret",
-        "hello_retry", "secure_renegotiation", "num_renegotiations"},
+        "hello_retry", "secure_renegotiation", "num_renegotiations", "psk_identity"},
     session = {"id", "time", "timeout", "ticket", "ticket_lifetime", "protocol", "cipher",
         "hostname", "alpn", "max_early_data", "is_resumable"},
     context = {"role"}, cache = {"stats"}, store = {"wait"}, keyring = {}, ticket_keys = {},
     listener = {}, trace = {"lost", "epoch"},
+    ["tlslife.socket"] = {"dirty", "want", "getfd", "getstats", "getpeername", "connection"},
+    ["SSL:Connection"] = {"dirty", "want", "getfd", "getstats", "getalpn", "getsniname", "info",
+        "getfinished", "getpeercertificate", "getpeerverification", "connection"},
+    ["SSL:Context"] = {}, ["SSL:Certificate"] = {"subject", "issuer", "pem"},
+    ["tlslife.server"] = {"ports", "stopping", "stats"},
 }
 local COSTLY = {connection = {"peer_certificates", "offered_ciphers"},
     session = {"peer_certificate"}}
 
 local model -- of the program that runs
+
+-- Tells what happened, for comparing two runs; or nil.
+local told
+
+local function note(format, ...)
+    if not told then return end
+    local values = table.pack(...)
+    for i = 1, values.n do values[i] = tostring(values[i]) end
+    told((format:format(table.unpack(values, 1, values.n)):gsub("0x%x+", "ADDRESS")))
+end
 
 local function fail(format, ...)
     if model and not model.failure then model.failure = format:format(...) end
@@ -319,6 +335,8 @@ end
 
 local looped = setmetatable({}, {__mode = "k"})
 
+-- Of two loops the newer one serves: from here on it is luv's that has what no line spawned.
+pcall(require, "tlslife.wait.luv")
 tls.loop {
     name = "random",
     running = function() return looped[coroutine.running()] ~= nil end,
@@ -356,6 +374,10 @@ local MAKERS <const> = {
     der = function()
         return {cert = der(pki.get().server_leaf), key = der(pki.get().server_key)}
     end,
+    ssl = function() return require "tlslife.luasec" end,
+    sslctx = function() return require "tlslife.luasec" and require "ssl.context" end,
+    sslcore = function() return require "tlslife.luasec" and require "ssl.core" end,
+    sslx509 = function() return require "tlslife.luasec" and require "ssl.x509" end,
 }
 
 local on_demand = {__index = function(env, name)
@@ -422,123 +444,35 @@ local function settle(a, b, store)
     end
 end
 
---- To a listener over TCP, or to that of this program over a Unix socket.
-local function dialler(env)
-    return function(conn, listener)
-        local port = listener:port()
-        if port then conn:dial("127.0.0.1", port) else conn:dial("unix:" .. env.own .. "/l") end
-    end
+--- To the first socket of a listener.
+local function dialler(conn, listener)
+    conn:dial(listener:addresses()[1])
 end
 
 local function text(seed, size)
     return (("%d "):format(seed)):rep(size):sub(1, size)
 end
 
---- The library of descriptors. Programs without it, and those that have run out of descriptors,
--- have lines that raise.
-local function descriptors()
-    local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
-    local open = package.loadlib(build .. "/spec/support/descriptors.so", "luaopen_descriptors")
-    return open and open() or {}
-end
-
---- Functions that give connections descriptors. lent: those that stay ours.
-local function over_descriptors(lent)
-    local of = descriptors()
-    local function give(fd, take)
-        local ok, result = pcall(take, fd)
-        if not ok then of.close(fd) end
-        return ok, result
-    end
-    local function keep(first, second)
-        lent[#lent + 1], lent[#lent + 2] = first, second
-        return first, second
-    end
-    return {
-        sockets = function(a, b)
-            local first, second = of.pair()
-            give(first, function(fd) a:take_fd(fd) end)
-            give(second, function(fd) b:take_fd(fd) end)
-        end,
-        lend = function(a, b)
-            local first, second = keep(of.pair())
-            a:set_fd(first)
-            b:set_fd(second)
-        end,
-        pipes = function(a, b)
-            local b_reads, a_writes = keep(of.pipe())
-            local a_reads, b_writes = keep(of.pipe())
-            a:set_fd(a_reads, a_writes)
-            b:set_fd(b_reads, b_writes)
-        end,
-        hang_up = function()
-            for _, fd in ipairs(lent) do of.hang_up(fd) end
-        end,
-        adopt = function(listener)
-            local ok, result = give(of.duplicate(listener:fd()), tls.listen_fd)
-            return ok and result or error(result, 0)
-        end,
-        give_back = function()
-            while #lent > 0 do of.close(table.remove(lent)) end
-        end,
-    }
-end
-
---- Functions for a server of tls.server, whose loop turns only where a line calls tick or visit.
-local function served()
-    local found, uv = pcall(require, "luv")
-    local servers = {}
-    local function tick()
-        for _ = 1, 5 do uv.run "nowait" end
-    end
-    return {
-        serve = found and function(options)
-            local server = wrapped.server(options)
-            servers[#servers + 1] = server
-            return server
-        end,
-        tick = found and tick,
-        visit = found and function(conn, server)
-            conn:dial("127.0.0.1", server:ports()[1])
-            for _ = 1, 20 do
-                if conn:handshake() then break end
-                tick()
-            end
-        end,
-        stop_all = function()
-            for _, server in ipairs(servers) do
-                local stopped = false
-                server:stop(0, function() stopped = true end)
-                for _ = 1, 10000 do
-                    if stopped then break end
-                    uv.run "nowait"
-                end
-                if not stopped then fail "the server does not stop" end
-            end
-        end,
-    }
-end
-
 local function environment()
-    local server = served()
-    local over, others = over_descriptors {}, outside.new(fail, descriptors())
-    local env = setmetatable({
-        settle = settle, redis = others.redis, answer = others.answer, thread = others.thread,
-        join = others.join, workers = others.workers, ask = others.ask, hurt = others.hurt,
-        stop_others = others.stop,
-        sockets = over.sockets, lend = over.lend, pipes = over.pipes, hang_up = over.hang_up,
-        serve = server.serve, tick = server.tick, visit = server.visit, stop_all = server.stop_all,
-        adopt = over.adopt, give_back = over.give_back, o = {}, kept = {}, tls = wrapped,
-            p = pki.get(), dir = pki.get().dir, spawn = spawn,
-        resume = resume,
-        yield = yield, move = move, drive = drive, text = text, collectgarbage = collectgarbage,
-        coroutine = coroutine,
-        setmetatable = setmetatable, error = error, pcall = pcall, print = function() end,
-        io = {stdout = io.stdout},
-        math = math,
-    }, on_demand)
-    env.dial = dialler(env)
-    return env
+    local own = function() return process.directory() end
+    local mine = helpers.new(fail, wrapped, own)
+    local others = outside.new(fail, helpers.descriptors())
+    local env = {
+        o = {}, kept = {}, tls = wrapped, p = pki.get(), dir = pki.get().dir, settle = settle,
+        spawn = spawn, resume = resume, yield = yield, move = move, drive = drive, text = text,
+        collectgarbage = collectgarbage, coroutine = coroutine, setmetatable = setmetatable,
+        error = error, pcall = pcall, ipairs = ipairs, print = function() end,
+        io = {stdout = io.stdout}, math = math,
+    }
+    for _, some in ipairs {mine, others} do
+        for name, value in pairs(some) do env[name] = value end
+    end
+    env.dial = dialler
+    env.stop = function()
+        mine.stop()
+        others.stop()
+    end
+    return setmetatable(env, on_demand)
 end
 
 -- ---------------------------------------------------------------------------------- what must hold
@@ -553,6 +487,7 @@ end
 local function answers(object, getter)
     local ok, value = pcall(object[getter], object)
     must(ok, "%s raises: %s", getter, value)
+    note("%s=%s ", getter, value)
 end
 
 local function look_at_connection(conn)
@@ -579,9 +514,24 @@ local function is_live(object, kind)
     return ok, message
 end
 
-local function look_at(object, costly)
+--- Objects of Lua's own are told by the name in their metatables.
+local function kind_of(object)
     local kind = tls.type(object)
+    if kind then return kind end
+    local metatable = debug.getmetatable(object)
+    local name = type(metatable) == "table" and rawget(metatable, "__name")
+    return GETTERS[name] and name
+end
+
+local function look_at(object, costly)
+    local kind = kind_of(object)
     if not kind or kind == "poller" or kind == "buffer" then return end
+    if not tls.type(object) then
+        local beneath = object.connection and object:connection()
+        if beneath and not is_live(beneath, "connection") then return end
+        for _, getter in ipairs(GETTERS[kind]) do answers(object, getter) end
+        return
+    end
     local refs = model.refs[object]
     local live, message = is_live(object, kind)
     must(kind == "listener" or not refs or live == (refs > 0), "%s with %s references: %s", kind,
@@ -595,7 +545,8 @@ end
 --- Messages that say nothing, or show that something of the module's own was called wrongly.
 local function look_at_message(message)
     if type(message) ~= "string" then return end
-    if message:find "^attempt to " or message:find "lua/tlslife/" or message:find "to '%?'" or
+    if message:find "^attempt to " or message:find "%[tlslife [^]]*%]:%d+: attempt to " or
+        message:find "lua/tlslife/" or message:find "to '%?'" or
         message:find "^%(?null"
         or message == "" then
         fail("a message that says nothing: %s", message)
@@ -605,7 +556,10 @@ end
 local function look_around(env, line, all)
     for number in line:gmatch "o%[(%d+)%]" do look_at(env.o[tonumber(number)], false) end
     if all then
-        for _, object in pairs(env.o) do look_at(object, true) end
+        local numbers = {}
+        for number in pairs(env.o) do numbers[#numbers + 1] = number end
+        table.sort(numbers)
+        for _, number in ipairs(numbers) do look_at(env.o[number], true) end
     end
 end
 
@@ -613,6 +567,7 @@ local function one_line(env, line, number, all)
     local chunk, message = load(line, "=line " .. number, "t", env)
     if not chunk then return fail("it is no Lua: %s", message) end
     local ok, raised = pcall(chunk)
+    note("\nline %d %s ", number, ok and "" or raised)
     if not ok then look_at_message(raised) end
     local freed = model.freed
     local seen, why = pcall(look_around, env, line, all)
@@ -622,24 +577,55 @@ local function one_line(env, line, number, all)
     end
 end
 
---- Everything goes, finalizers too, so that the next program begins with nothing.
-local function finish(env)
-    env.stop_all()
-    env.stop_others()
-    for key in pairs(env.o) do env.o[key] = nil end
-    env.long = nil
+--- A collector at full pressure, which a line has asked for, takes half of the time of all lines
+--- that follow. So it does not stay to the end.
+local function calm_down()
     collectgarbage "restart"
     collector.generational(20, 100)
-    collectgarbage()
-    env.give_back() -- not before: a number may be used again
 end
 
---- visit: called with each line's number before it; all objects are looked at after each line then.
-function play.run(lines, visit)
-    drives = 0
+--- Everything goes, finalizers too, so that the next program begins with nothing.
+local function finish(env)
+    env.stop()
+    for key in pairs(env.o) do env.o[key] = nil end
+    env.long = nil
+    calm_down()
+    collectgarbage()
+    env.give_back() -- not before: a number may be used again
+    for key in pairs(env) do env[key] = nil end
+end
+
+--- Sockets that nobody has any more. What a finalizer of Lua's own leads to goes a cycle later, and
+--- a coroutine that waits in luv's loop stays there until its deadline has passed.
+local function look_at_sockets(of, before)
+    for _ = 1, 300 do
+        if of.sockets() <= before then return end
+        helpers.tick()
+        process.sleep(0.005)
+        collectgarbage()
+    end
+    fail("%d sockets are left open", of.sockets() - before)
+end
+
+--- libcrypto's random bytes, so that a seed says what they are, too.
+local function random_bytes(seed)
+    local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+    local open = package.loadlib(build .. "/spec/support/seeded.so", "luaopen_seeded")
+    if open then open()(seed) end
+end
+
+--- By name:
+--    seed   of libcrypto's random bytes, default 0
+--    visit  called with each line's number before it; all objects are looked at after each line
+--    note   called with text that tells what happened
+function play.run(lines, how)
+    local visit = how.visit
+    drives, told = 0, how.note
+    random_bytes(how.seed or 0)
     wrap_all()
-    local env = environment()
     model = new_model()
+    local of = helpers.descriptors()
+    local sockets, env = of.sockets(), environment()
     model.cached = setmetatable({}, {__mode = "k"})
     local context = wrapped.context
     env.tls = setmetatable({context = function(options)
@@ -651,16 +637,22 @@ function play.run(lines, visit)
     for number, line in ipairs(lines) do
         if visit then visit(number) end
         one_line(env, line, number, visit or number % 8 == 0 or number == #lines)
+        if number % 8 == 0 then calm_down() end
         if model.failure then
             failure = {line = number, text = line, message = model.failure}
             break
         end
     end
+    local own = rawget(env, "own")
     finish(env)
+    look_at_sockets(of, sockets)
+    if not failure and model.failure then
+        failure = {line = #lines, text = "the end", message = model.failure}
+    end
     model = nil
     os.remove(pki.get().dir .. "/slab")
-    if rawget(env, "own") then
-        for _, name in ipairs {"l", "slab"} do os.remove(env.own .. "/" .. name) end
+    for _, name in ipairs(own and {"l", "m", "n", "s", "slab"} or {}) do
+        os.remove(own .. "/" .. name)
     end
     return failure
 end

@@ -47,7 +47,7 @@ end
 
 local function build()
     must(run("cd %s && cmake --build build/asan --target tlslife_program " ..
-        "tlslife_spec_descriptors tlslife_spec_clock", TREE))
+        "tlslife_spec_descriptors tlslife_spec_seeded tlslife_spec_clock", TREE))
 end
 
 local function put(fault)

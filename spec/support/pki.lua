@@ -15,7 +15,8 @@
 --   client        CN=client, by the root
 --   other_ca      a root that has signed none of these: other_ca_file, other_ca_pem; other_client
 --                 is signed by it
---   encrypted_key server's key under the passphrase p.passphrase
+--   encrypted_key server's key under the passphrase p.passphrase; server_p12 is PKCS#12 of its
+--                 certificates and key, under the same, server_p7 PKCS#7 of the certificates
 --   garbage       looks like PEM, and is not: garbage_file
 --   empty         an empty file: empty_file
 --   crl           the intermediate's CRL, which is empty: crl_file its path
@@ -106,6 +107,8 @@ for name in ca intermediate client other_ca other_client; do
     cp $name.leaf $name.pem
 done
 openssl pkcs8 -topk8 -in server.key -passout pass:secret -out encrypted.key
+openssl pkcs12 -export -in server.pem -inkey server.key -passout pass:secret -out server.p12
+openssl crl2pkcs7 -nocrl -certfile server.pem -out server.p7
 
 printf 'V\t491231235959Z\t\t1234\tunknown\t/CN=localhost\n' >index
 openssl ocsp -issuer intermediate.leaf -cert server.leaf -no_nonce -reqout ocsp.request
@@ -152,6 +155,8 @@ local function load(dir)
     end
     read(p, "server_leaf", "server.leaf")
     read(p, "encrypted_key", "encrypted.key")
+    read(p, "server_p12", "server.p12")
+    read(p, "server_p7", "server.p7")
     read(p, "garbage", "garbage.pem")
     read(p, "empty", "empty.pem")
     read(p, "ocsp", "ocsp.der")
