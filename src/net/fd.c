@@ -239,19 +239,21 @@ static int fd_write(BIO *bio, const char *bytes, size_t len, size_t *out_written
 }
 
 static long fd_ctrl(BIO *bio, int command, long number, void *pointer) {
-    const descriptors *fds = BIO_get_data(bio);
     (void)number;
-    switch (command) {
-    case BIO_CTRL_FLUSH:
-    case BIO_CTRL_DUP: return 1;
-    case BIO_CTRL_EOF: return fds->ended && fds->front.bytes == NULL;
-    case BIO_C_GET_FD:
-        if (pointer != NULL) {
-            *(int *)pointer = fds->read_fd;
-        }
-        return fds->read_fd;
-    default: return 0;
+    if (command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP) {
+        return 1;
     }
+    if (command != BIO_CTRL_EOF && command != BIO_C_GET_FD) {
+        return 0;
+    }
+    const descriptors *fds = BIO_get_data(bio);
+    if (command == BIO_CTRL_EOF) {
+        return fds->ended && fds->front.bytes == NULL;
+    }
+    if (pointer != NULL) {
+        *(int *)pointer = fds->read_fd;
+    }
+    return fds->read_fd;
 }
 
 static void note_tls(int fd, bool tls) {

@@ -254,20 +254,24 @@ static int memory_write(BIO *bio, const char *bytes, size_t len, size_t *out_wri
     return -1;
 }
 
+static long pending(const ends *both) {
+    return (long)(tlsl_queue_len(both->in) + tlsl_front_len(&both->front));
+}
+
+/* libssl asks for each record whether the kernel does TLS on this BIO: a hundred times a pair. */
 static long memory_ctrl(BIO *bio, int command, long number, void *pointer) {
-    const ends *both = BIO_get_data(bio);
-    size_t front_len = tlsl_front_len(&both->front);
     (void)number;
     (void)pointer;
-    switch (command) {
-    case BIO_CTRL_FLUSH:
-    case BIO_CTRL_DUP: return 1;
-    case BIO_CTRL_EOF:
-        return tlsl_queue_ended(both->in) && tlsl_queue_len(both->in) + front_len == 0;
-    case BIO_CTRL_PENDING: return (long)(tlsl_queue_len(both->in) + front_len);
-    case BIO_CTRL_WPENDING: return (long)tlsl_queue_len(both->out);
-    default: return 0;
+    if (command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP) {
+        return 1;
     }
+    if (command != BIO_CTRL_EOF && command != BIO_CTRL_PENDING && command != BIO_CTRL_WPENDING) {
+        return 0;
+    }
+    const ends *both = BIO_get_data(bio);
+    return command == BIO_CTRL_WPENDING ? (long)tlsl_queue_len(both->out)
+           : command == BIO_CTRL_EOF    ? tlsl_queue_ended(both->in) && pending(both) == 0
+                                        : pending(both);
 }
 
 /*

@@ -205,7 +205,9 @@ void tlslife_conn_free(tlslife_conn *conn) {
     tlsl_measured_end(conn);
     tlsl_transport_free(conn);
     SSL_SESSION *stored = tlsl_stored_before_end(conn), *judged = tlsl_traced_before_end(conn);
-    (void)tlsl_conn_attach(conn->ssl, NULL);
+    if (conn->lent) { /* the host may have the SSL for longer */
+        (void)tlsl_conn_attach(conn->ssl, NULL);
+    }
     SSL_free(conn->ssl);
     tlsl_stored_after_end(conn, stored);
     tlsl_traced_after_end(conn, judged);

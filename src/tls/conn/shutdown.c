@@ -99,7 +99,6 @@ static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
     }
     while (status == TLSLIFE_OK) {
         bool under_way = SSL_in_init(conn->ssl);
-        tlsl_errors_clear();
         int ret = under_way ? SSL_do_handshake(conn->ssl) : shut_down(conn);
         if (!under_way && ret >= 0) {
             tlsl_conn_facts(conn);

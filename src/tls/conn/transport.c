@@ -41,7 +41,10 @@
 
 /* Whether the SSL takes other BIOs. */
 static bool takes_bios(const tlslife_conn *conn) {
-    bool takes = !tlsl_conn_lost_records(conn) || SSL_clear(conn->ssl) == 1;
+    if (!tlsl_conn_lost_records(conn)) {
+        return true;
+    }
+    bool takes = SSL_clear(conn->ssl) == 1;
     tlsl_errors_clear();
     return takes;
 }
@@ -132,7 +135,6 @@ tlslife_status tlsl_transport_install(tlslife_conn *conn, BIO *bio, tlsl_transpo
 /* ---------------------------------------------------------------------------------- descriptors */
 
 static tlslife_status use_fds(tlslife_conn *conn, int read_fd, int write_fd, bool owned) {
-    tlsl_errors_clear();
     BIO *bio = tlsl_fd_bio(conn->ssl, read_fd, write_fd, owned);
     if (bio == NULL) {
         if (owned) {
@@ -338,7 +340,6 @@ static bool join(tlslife_conn *conn, tlsl_queue *in, tlsl_queue *out) {
 }
 
 static tlslife_status check_capacity(tlslife_conn *conn, size_t *capacity) {
-    tlsl_errors_clear();
     *capacity = *capacity == 0 ? MEMORY_CAPACITY : *capacity;
     return *capacity <= MEMORY_CAPACITY_MAX
                ? TLSLIFE_OK

@@ -88,8 +88,7 @@ tlslife_status tlsl_handshake_drive(tlslife_conn *conn, const char *verb, bool s
         status = tlsl_early_end(conn, deadline, verb);
     }
     while (status == TLSLIFE_OK && !done) {
-        tlsl_errors_clear();
-        int ret = SSL_do_handshake(conn->ssl);
+        int ret = SSL_do_handshake(conn->ssl); /* which empties the error queue by itself */
         status = ret == 1 ? tlsl_handshake_finish(conn, &done)
                           : tlsl_conn_settle(conn, ret, deadline, verb);
     }

@@ -57,13 +57,15 @@ void tlsl_handshake_hold(tlslife_conn *conn) {
     if (bio != NULL && (BIO_get_callback_ex(bio) == NULL || tlsl_traced_watches(bio))) {
         BIO_set_callback_arg(bio, (char *)conn->ssl);
         BIO_set_callback_ex(bio, hold_read);
+        conn->transport.holds = true;
         /* Read-ahead would read the Finished together with the record before it. */
         SSL_set_read_ahead(conn->ssl, 0);
     }
 }
 
-void tlsl_handshake_unhold(const tlslife_conn *conn) {
+void tlsl_handshake_let_go(tlslife_conn *conn) {
     BIO *bio = SSL_get_rbio(conn->ssl);
+    conn->transport.holds = false;
     if (bio != NULL && BIO_get_callback_ex(bio) == hold_read) {
         BIO_set_callback_ex(bio, NULL);
         BIO_set_callback_arg(bio, NULL);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "tls/state/conn.h"
 #include "tlslife.h"
 
 /*
@@ -14,7 +15,13 @@
  * client, which can then be refused within the handshake; and what names a PSK, or hints at one.
  */
 void tlsl_handshake_hold(tlslife_conn *conn);
-void tlsl_handshake_unhold(const tlslife_conn *conn);
+void tlsl_handshake_let_go(tlslife_conn *conn);
+/* Undoes tlsl_handshake_hold. */
+static inline void tlsl_handshake_unhold(tlslife_conn *conn) {
+    if (conn->transport.holds) {
+        tlsl_handshake_let_go(conn);
+    }
+}
 /* Whether the client's Finished must not be read yet. */
 bool tlsl_handshake_held(const tlslife_conn *conn);
 

@@ -38,6 +38,7 @@ typedef struct tlsl_line {
 typedef struct tlsl_transport {
     uint8_t kind;         /* tlsl_transport_kind */
     uint8_t inner_status; /* nested.c: of the last call for inner */
+    bool holds;           /* hold.c has a callback in the BIO */
     tlsl_dial *dial;      /* while it is being connected */
     tlsl_queue *in;       /* of set_memory, as long as that is the transport */
     tlsl_queue *out;      /* of set_memory, until there is another transport: drain reads it */
