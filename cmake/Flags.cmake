@@ -13,6 +13,7 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
 endif()
 
+include(CheckCCompilerFlag)
 include(CheckCSourceCompiles)
 include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)
@@ -29,6 +30,12 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
                                                  -Wjump-misses-init)
 endif()
 target_link_options(tlslife_flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+# Every function is found when the library is loaded (-z now). So a call can go by the address itself, and not by way
+# of a stub, which is one more line of cold code and one more jump: docs/performance.md has the figures.
+check_c_compiler_flag(-fno-plt TLSLIFE_NO_PLT)
+if(TLSLIFE_NO_PLT)
+  target_compile_options(tlslife_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-fno-plt>)
+endif()
 
 # Glibc's checks need optimization. The level is ours only where neither the flags (CFLAGS) nor the compiler set one.
 function(tlslife_fortify)
