@@ -621,6 +621,50 @@ static void test_sockets(void) {
     }
 }
 
+/* -------------------------------------------------------------------------- errors of other code */
+
+/* Makes a call after other code has left an error in the thread's queue. */
+#define AFTER_ERROR(call) (ERR_raise(ERR_LIB_SSL, SSL_R_BAD_EXTENSION), (call))
+
+/* One step of each side's handshake. A step that has nothing to read must say so. */
+static bool shake(tlslife_conn *client, tlslife_conn *server) {
+    tlslife_status near = AFTER_ERROR(tlslife_conn_connect(client));
+    tlslife_status far = AFTER_ERROR(tlslife_conn_accept(server));
+    CHECK(near == TLSLIFE_OK || near == TLSLIFE_WANT_READ);
+    CHECK(far == TLSLIFE_OK || far == TLSLIFE_WANT_READ || far == TLSLIFE_WANT_VERIFY);
+    if (far == TLSLIFE_WANT_VERIFY) {
+        CHECK(AFTER_ERROR(tlslife_conn_answer_verify(server, true)) == TLSLIFE_OK);
+    }
+    return near == TLSLIFE_OK && far == TLSLIFE_OK;
+}
+
+static void test_left_errors(void) {
+    tlslife_conn *client = AFTER_ERROR(tlslife_conn_new(contexts[TLSLIFE_CLIENT], NULL));
+    tlslife_conn *server = AFTER_ERROR(tlslife_conn_new(contexts[TLSLIFE_SERVER], NULL));
+    char byte = 'x';
+    size_t len = 0;
+    bool shaken = false;
+    tlslife_conn_set_blocking(client, false);
+    tlslife_conn_set_blocking(server, false);
+    CHECK(AFTER_ERROR(tlslife_conn_set_hostname(client, "localhost")) == TLSLIFE_OK);
+    CHECK(AFTER_ERROR(tlslife_conn_pair(client, server, 0)) == TLSLIFE_OK);
+    for (int i = 0; i < 10 && !shaken; i++) {
+        shaken = shake(client, server);
+    }
+    CHECK(shaken);
+    CHECK(AFTER_ERROR(tlslife_conn_read(server, &byte, 1, &len)) == TLSLIFE_WANT_READ);
+    CHECK(AFTER_ERROR(tlslife_conn_write(client, &byte, 1, &len)) == TLSLIFE_OK);
+    CHECK(AFTER_ERROR(tlslife_conn_read(server, &byte, 1, &len)) == TLSLIFE_OK);
+    CHECK(AFTER_ERROR(tlslife_conn_shutdown(server)) == TLSLIFE_SENT);
+    CHECK(AFTER_ERROR(tlslife_conn_shutdown(server)) == TLSLIFE_WANT_READ);
+    CHECK(AFTER_ERROR(tlslife_conn_shutdown(client)) == TLSLIFE_SENT);
+    CHECK(AFTER_ERROR(tlslife_conn_shutdown(client)) == TLSLIFE_OK);
+    CHECK(AFTER_ERROR(tlslife_conn_shutdown(server)) == TLSLIFE_OK);
+    tlslife_conn_free(client);
+    tlslife_conn_free(server);
+    ERR_clear_error();
+}
+
 /* ----------------------------------------------------------------------------------------- main */
 
 static void use_identity(SSL_CTX *ctx) {
@@ -685,6 +729,7 @@ int main(void) {
         test_renegotiation(TLSLIFE_SERVER, &VERBS[i]);
     }
     test_sockets();
+    test_left_errors();
     for (int role = 0; role < 2; role++) {
         SSL_CTX_free(peers[role]);
         tlslife_context_free(contexts[role]);
