@@ -205,24 +205,22 @@ describe("accept_early", function()
         expect.word("truncated", peer:read())
         assert.is_true(peer:early())
 
-        local context, keys = client_context(), tls.ticket_keys {}
-        local cache = tls.cache()
-        local generous = server_context {ticket_keys = keys, cache = cache, resumption = "tickets"}
-        local session = pair.session {client = context, server = generous}
-        for _, early in ipairs {("a"):rep(500), ("a"):rep(100)} do
-            conn, peer = arrive {client_context = context, early = early, session = session,
-                context = server_context {ticket_keys = keys, cache = cache,
-                    resumption = "tickets", max_early_data = 200}}
+        -- a client whose session says 2000 (0x07d0), where the server allows 1000 (0x03e8)
+        local context, server = client_context(), server_context()
+        for _, early in ipairs {("a"):rep(1500), ("a"):rep(900)} do
+            local bytes = pair.session({client = context, server = server}):export()
+            local head, tail = bytes:match "^(.*)\x02\x02\x03\xe8(.*)$"
+            conn, peer = arrive {client_context = context, early = early, context = server,
+                session = context:import_session(head .. "\x02\x02\x07\xd0" .. tail)}
             local ok, _, err = peer:accept_early()
-            if #early == 100 then
+            if #early == 900 then
                 assert.is_true(ok)
-                assert.equal(100, #peer:read())
+                assert.equal(900, #peer:read())
                 assert.equal(400, conn:write_early(("b"):rep(400)))
                 ok, _, err = peer:read()
             end
             assert.is_nil(ok)
             assert.truthy(err.reason:match "too much early data", err.message)
-            session = pair.session {client = context, server = generous}
         end
     end)
 
@@ -456,6 +454,42 @@ describe("early data are accepted once:", function()
         local one, two, client = with "one", with "two", client_context()
         local bytes = pair.session({client = client, server = one}):export()
         assert.same({false, false}, {replay(client, two, bytes)})
+    end)
+
+    it("and not where the ticket allows more than the server does now, which harms nothing",
+        function()
+        local keys, cache, client = tls.ticket_keys {}, tls.cache(), client_context()
+        local function with(most)
+            return server_context {ticket_keys = keys, cache = cache, resumption = "tickets",
+                max_early_data = most}
+        end
+        local generous = with(16384)
+        for _, most in ipairs {0, 200, 16383} do
+            local session = pair.session {client = client, server = generous}
+            local conn, peer = pair.join {client = client, server = with(most), session = session}
+            local early = ("e"):rep(16384)
+            assert.equal(#early, conn:write_early(early))
+            local c, s = pair.drive(conn, peer, nil, peer.accept_early)
+            assert(c[1] and s[1], c[2] or s[2])
+            assert.equal("rejected", conn:early_data_status())
+            assert.equal("resumed", peer:resumption())
+            assert.equal(early, pair.send(conn, peer, early))
+            pair.finish(conn, peer)
+        end
+        assert.is_true(replay(client, with(16384), pair.session({client = client,
+            server = with(200)}):export()))
+    end)
+
+    it("and not where the client alone believes that they are allowed", function()
+        local cache, client = tls.cache(), client_context()
+        local function with(most)
+            return server_context {cache = cache, resumption = "stateful", ticket_keys = pair.none,
+                max_early_data = most}
+        end
+        local session = pair.session {client = client, server = with(MOST)}
+        session = pair.session {client = client, server = with(0), session = session}
+        assert.equal(MOST, session:max_early_data()) -- libssl's belief (docs/design.md)
+        assert.same({false, true}, {replay(client, with(MOST), session:export())})
     end)
 
     it("unless the option NO_ANTI_REPLAY says otherwise", function()

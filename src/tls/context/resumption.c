@@ -104,6 +104,16 @@ tlslife_status tlslife_context_set_ticket_keys(tlslife_context *context, tlslife
     return status;
 }
 
+/*
+ * libssl skips early data that it rejects up to recv_max_early_data, and ends the connection behind
+ * them. A client sends what the ticket allowed, which another server may have made, or this one
+ * before its settings changed. So it is never less than libssl's default; what is accepted is
+ * bounded by the session (tlsl_permit_allows).
+ */
+static uint32_t skipped_at_most(uint32_t max_early_data) {
+    return max_early_data > SSL3_RT_MAX_PLAIN_LENGTH ? max_early_data : SSL3_RT_MAX_PLAIN_LENGTH;
+}
+
 tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint32_t max_early_data,
                                                   tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
@@ -112,7 +122,7 @@ tlslife_status tlslife_context_set_max_early_data(tlslife_context *context, uint
     tlsl_agreed before;
     tlsl_settings_before(context, &before);
     if (SSL_CTX_set_max_early_data(context->ctx, max_early_data) != 1 ||
-        SSL_CTX_set_recv_max_early_data(context->ctx, max_early_data) != 1) {
+        SSL_CTX_set_recv_max_early_data(context->ctx, skipped_at_most(max_early_data)) != 1) {
         return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot set early data");
     }
     return tlsl_settings_settle(context, &before, err);

@@ -123,7 +123,20 @@ void tlsl_permits_tell(tlslife_conn *conn) {
     tlsl_permits_free(conn);
 }
 
+/*
+ * A ticket may allow more than the context does now, or none although its client believes so: a
+ * client of libssl takes over what the ticket before allowed. Both would end the connection.
+ */
+static bool within_limit(const tlslife_conn *conn) {
+    const SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    uint32_t most = session == NULL ? 0 : SSL_SESSION_get_max_early_data(session);
+    return most > 0 && most <= SSL_get_max_early_data(conn->ssl);
+}
+
 bool tlsl_permit_allows(const tlslife_conn *conn) {
+    if (!within_limit(conn)) {
+        return false;
+    }
     if (conn->data.early != NULL && tlsl_asks_verify(conn->context)) {
         return false; /* the program is asked before it reads, which is after the handshake */
     }
