@@ -1517,9 +1517,11 @@ TLSLIFE_API tlslife_status tlslife_conn_flush(tlslife_conn *conn);
 
 /*
  * Writes early data, 1 byte or more. A client calls it before connect, with a session that allows
- * it. A server calls it between read_early and accept, if its policy verifies no client, because
- * the client has proved nothing yet. A call that waits is made again, with the same bytes, before
- * any other call, because libssl holds its record. Source: SSL_write_early_data(3).
+ * it, which is its cache's if none was set. It writes as much as that allows. OK with 0 bytes means
+ * that there is none, or that it is too old, and that connect is next. A server calls it between
+ * read_early and accept, if its policy verifies no client, because the client has proved nothing
+ * yet. A call that waits is made again, with the same bytes, before any other call, because libssl
+ * holds its record. Source: SSL_write_early_data(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes,
     size_t bytes_len, size_t *out_written);

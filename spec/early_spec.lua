@@ -515,4 +515,116 @@ describe("early data are accepted once:", function()
     end)
 end)
 
+describe("a client with a cache", function()
+    local server = server_context {num_tickets = 2}
+    local context, conn, peer
+
+    --- Both ends, of which the client offers what its cache has. clean: how it ended before.
+    local function join(to)
+        conn, peer = pair.join {client = context, server = to or server}
+    end
+
+    local function visit()
+        join()
+        local c, s = pair.drive(conn, peer)
+        assert(c[1] and s[1])
+        pair.finish(conn, peer)
+    end
+
+    before_each(function() context = client_context {cache = assert(tls.cache())} end)
+
+    it("sends early data with what the cache has, and 0 bytes where it has nothing", function()
+        join()
+        assert.equal(0, conn:write_early "early")
+        assert.equal(0, conn:write_early "early")
+        local c, s = pair.drive(conn, peer, nil, peer.accept_early)
+        assert(c[1] and s[1])
+        assert.same({"not_cached", "not_sent"}, {conn:resumption(), conn:early_data_status()})
+        expect.raises("after the handshake", conn.write_early, conn, "early")
+        pair.finish(conn, peer)
+        for _ = 1, 2 do
+            join()
+            assert.equal(5, conn:write_early "early")
+            assert(peer:accept_early())
+            assert.equal("early", peer:read())
+            finish(conn, peer)
+            assert.same({"resumed", "accepted"}, {conn:resumption(), conn:early_data_status()})
+            pair.finish(conn, peer)
+        end
+    end)
+
+    it("sends no more than the session allows, which it cannot know before", function()
+        visit()
+        join()
+        assert.equal(MOST, conn:write_early(("e"):rep(MOST + 1)))
+        assert.equal(0, conn:write_early "more")
+        assert(peer:accept_early())
+        assert.equal(MOST, #peer:read())
+        finish(conn, peer)
+        pair.finish(conn, peer)
+    end)
+
+    it("sends none where the session allows none, and none too late", function()
+        local other = pair.server()
+        join(other)
+        local c, s = pair.drive(conn, peer)
+        assert(c[1] and s[1])
+        pair.finish(conn, peer)
+        join(other)
+        assert.equal(0, conn:write_early "early")
+        assert(pair.drive(conn, peer)[1])
+        assert.equal("resumed", conn:resumption())
+        join()
+        expect.word("want_read", conn:connect())
+        expect.raises("too late", conn.write_early, conn, "early")
+    end)
+
+    it("asks its store before it sends them", function()
+        local rows = {}
+        context = client_context {cache = tls.cache {keyring = tls.keyring {SECRET}, store = {
+            get = function(key) return rows[key] end,
+            put = function(key, sealed) rows[key] = sealed end,
+            remove = function(key) rows[key] = nil end,
+        }}}
+        visit()
+        join()
+        assert.equal(5, conn:write_early "early")
+        assert(peer:accept_early())
+        assert.equal("early", peer:read())
+        finish(conn, peer)
+        pair.finish(conn, peer)
+    end)
+end)
+
+describe("no early data are sent", function()
+    --- A client of that session, and whether its server saw early data.
+    local function sends_none(client, server, session, word)
+        local conn, peer = pair.join {client = client, server = server, session = session}
+        assert.equal(0, conn:write_early "early")
+        local c, s = pair.drive(conn, peer, nil, peer.accept_early)
+        assert(c[1] and s[1], c[2] or s[2])
+        assert.same({word, "not_sent"}, {conn:resumption(), peer:early_data_status()})
+        assert.equal("later", pair.send(conn, peer, "later"))
+        pair.finish(conn, peer)
+    end
+
+    it("beside a ticket that is older than its server said", function()
+        local client, server = client_context(), server_context {session_timeout = 1}
+        local session = pair.session {client = client, server = server}
+        while os.time() <= session:time() + session:ticket_lifetime() do os.execute "sleep 0.2" end
+        sends_none(client, server, session, "expired")
+    end)
+
+    it("by a client that does not speak TLS 1.3", function()
+        local client, server = client_context(), server_context()
+        local bytes = pair.session({client = client, server = server}):export()
+        for _, options in ipairs {{max_version = "TLSv1.2"}, {options = {NO_TLSv1_3 = true}}} do
+            options.ca = p.ca_file
+            options.min_version = "TLSv1.2"
+            local older = pair.client(options)
+            sends_none(older, server, older:import_session(bytes), "other_version")
+        end
+    end)
+end)
+
 teardown(process.stop_all)

@@ -168,6 +168,7 @@ static void drop_progress(tlslife_conn *conn) {
     conn->asked.psk = NULL;
     conn->data.held = NULL;
     conn->data.held_len = 0;
+    conn->data.early_sent = 0;
     conn->open = conn->begun = conn->data.corked = conn->data.unanswered = conn->closing.more =
         conn->found.alert_received = conn->data.write_waits = conn->data.write_lost = conn->shaken =
             conn->known = conn->found.no_tls = conn->closing.notify_waits = conn->asked.hello_seen =

@@ -160,6 +160,11 @@ tlslife_bytes tlsl_policy_of(const tlslife_conn *conn) {
     return (tlslife_bytes){conn->context->sid_ctx, conn->context->sid_ctx_len};
 }
 
+bool tlsl_conn_speaks_tls13(const tlslife_conn *conn) {
+    long max = SSL_get_max_proto_version(conn->ssl);
+    return (max == 0 || max >= TLS1_3_VERSION) && !(SSL_get_options(conn->ssl) & SSL_OP_NO_TLSv1_3);
+}
+
 bool tlsl_conn_permits(const tlslife_conn *conn) {
     const tlslife_context *context = conn->context;
     return context->gives_once && conn->origin->ticket_keys != NULL &&

@@ -13,6 +13,8 @@
 #include "tls/state/conn.h"
 #include "tlslife.h"
 
+/* Whether conn's settings allow TLS 1.3. */
+bool tlsl_conn_speaks_tls13(const tlslife_conn *conn);
 tlslife_status tlsl_check_num_tickets(size_t num_tickets, tlslife_error *err);
 
 /*

@@ -47,15 +47,24 @@ static tlslife_status check_host(tlslife_conn *conn, const char *verb) {
         verb);
 }
 
-/*
- * libssl leaves out a TLS 1.3 ticket that is older than its server said, and offers all others,
- * however old.
- */
-static bool too_old(const SSL_SESSION *session) {
-    int64_t now = time(NULL), age = now - SSL_SESSION_get_time(session);
+/* Whether a session is older than its server said that it would be taken. */
+static bool outlived(const SSL_SESSION *session) {
+    int64_t age = time(NULL) - SSL_SESSION_get_time(session);
     bool tls13 = SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION;
     int64_t lifetime = (int64_t)SSL_SESSION_get_ticket_lifetime_hint(session);
-    return tlsl_session_left(session, 0, now) == 0 || ((tls13 || lifetime > 0) && age > lifetime);
+    return (tls13 || lifetime > 0) && age > lifetime;
+}
+
+/* libssl leaves out a TLS 1.3 ticket that was outlived, and offers all others, however old. */
+static bool too_old(const SSL_SESSION *session) {
+    return tlsl_session_left(session, 0, time(NULL)) == 0 || outlived(session);
+}
+
+bool tlsl_ticket_is_offered(const tlslife_conn *conn) {
+    const SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    return conn->resume.offered && session != NULL &&
+           SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION &&
+           tlsl_conn_speaks_tls13(conn) && !outlived(session);
 }
 
 /*

@@ -15,6 +15,8 @@
  */
 tlslife_status tlsl_handshake_begin(tlslife_conn *conn, const char *verb, bool server,
                                     int64_t *deadline);
+/* Client: whether the ClientHello that begins now offers conn's session as a ticket of TLS 1.3. */
+bool tlsl_ticket_is_offered(const tlslife_conn *conn);
 /* OK if conn is on this side, or the error says that it is not (USAGE). */
 tlslife_status tlsl_check_side(tlslife_conn *conn, const char *verb, bool server);
 

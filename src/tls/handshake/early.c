@@ -30,6 +30,7 @@
 #include "tls/handshake/early.h"
 #include "tls/handshake/verdict.h"
 #include "tls/state/conn.h"
+#include "tls/state/context.h"
 #include "tls/state/descriptor.h"
 #include "tls/state/failure.h"
 #include "tls/state/traced.h"
@@ -61,6 +62,12 @@ static uint32_t early_limit(const tlslife_conn *conn) {
     return session == NULL ? 0 : SSL_SESSION_get_max_early_data(session);
 }
 
+/* Client: whether the session to be offered is the cache's to choose, which nobody knows yet. */
+static bool cache_chooses(const tlslife_conn *conn) {
+    return SSL_get0_session(conn->ssl) == NULL && conn->origin->cache != NULL &&
+           conn->origin->resumption != TLSLIFE_RESUMPTION_OFF;
+}
+
 /*
  * A server's early data go to a client that has not been verified yet. So they are not allowed
  * where the policy verifies clients.
@@ -72,12 +79,26 @@ static tlslife_status check_write_early(tlslife_conn *conn) {
             conn, TLSLIFE_ERR_USAGE,
             "a server's write_early follows its read_early, where the client need not be verified");
     }
-    if (!server && !conn->begun && early_limit(conn) == 0) {
+    if (!server && !conn->begun && early_limit(conn) == 0 && !cache_chooses(conn)) {
         return tlsl_conn_fail(
             conn, TLSLIFE_ERR_USAGE,
             "write_early needs a session that allows early data: see its max_early_data");
     }
     return TLSLIFE_OK;
+}
+
+/*
+ * How many bytes of early data may be sent now. A client's session limits them, which nobody knew
+ * before if the cache has chosen it. libssl would also send them where it leaves the ticket out of
+ * the ClientHello, for its age or its version. That it is too late libssl says itself.
+ */
+static size_t early_left(const tlslife_conn *conn) {
+    bool offers = early_limit(conn) > 0 && tlsl_ticket_is_offered(conn);
+    if (SSL_is_server(conn->ssl) || (!offers && !SSL_in_before(conn->ssl))) {
+        return SIZE_MAX;
+    }
+    uint32_t sent = conn->data.early_sent;
+    return offers && early_limit(conn) > sent ? early_limit(conn) - sent : 0;
 }
 
 /* libssl refuses early data once the handshake has begun in another way, and changes nothing. */
@@ -99,9 +120,12 @@ tlslife_status tlslife_conn_write_early(tlslife_conn *conn, const void *bytes, s
     if (status == TLSLIFE_OK) {
         status = early_begin(conn, "write_early", SSL_is_server(conn->ssl), &deadline);
     }
-    while (status == TLSLIFE_OK) {
+    size_t most = status == TLSLIFE_OK ? early_left(conn) : 0;
+    while (status == TLSLIFE_OK && most > 0) {
         tlsl_errors_clear();
-        if (SSL_write_early_data(conn->ssl, bytes, bytes_len, out_written) == 1) {
+        if (SSL_write_early_data(conn->ssl, bytes, bytes_len < most ? bytes_len : most,
+                                 out_written) == 1) {
+            conn->data.early_sent += (uint32_t)*out_written;
             conn->data.unanswered = false;
             tlsl_conn_facts(conn);
             break;

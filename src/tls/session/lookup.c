@@ -347,11 +347,6 @@ static void want_id(tlslife_conn *conn, tlslife_bytes id, bool once) {
     }
 }
 
-static bool speaks_tls13(const tlslife_conn *conn) {
-    long max = SSL_get_max_proto_version(conn->ssl);
-    return (max == 0 || max >= TLS1_3_VERSION) && !(SSL_get_options(conn->ssl) & SSL_OP_NO_TLSv1_3);
-}
-
 static bool want_ids(tlslife_conn *conn, bool tls13) {
     tlslife_hello *hello = tlsl_hello_read(conn->ssl);
     if (hello == NULL) {
@@ -413,7 +408,7 @@ static void want_permit(tlslife_conn *conn) {
 
 bool tlsl_search_for_hello(tlslife_conn *conn, bool *out_waits) {
     tlsl_hello_summary summary = tlsl_hello_summarize(conn->ssl);
-    bool tls13 = summary.offers_tls13 && speaks_tls13(conn);
+    bool tls13 = summary.offers_tls13 && tlsl_conn_speaks_tls13(conn);
     /* A session id does not show that a session is offered: TLS 1.3 clients make one up. */
     bool other = tls13 ? !summary.has_psk && summary.ticket.len > 0
                        : summary.has_psk && summary.ticket.len == 0;

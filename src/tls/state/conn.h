@@ -57,6 +57,7 @@ typedef struct tlsl_data {
     bool unanswered;     /* bytes were read, and no write has followed; see tlslife_conn_idle */
     bool write_waits;    /* libssl holds a record of data that the transport did not take */
     bool write_lost;     /* and never will, because the peer has left after its close_notify */
+    uint32_t early_sent; /* client: bytes of early data */
     size_t held_len;     /* bytes in held */
     unsigned char *held; /* TLSL_RECORD bytes that cork holds back, or NULL */
     struct tlsl_early *early; /* early.c: early data and what follows them; NULL: none, or over */
