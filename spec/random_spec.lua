@@ -42,11 +42,12 @@ describe("a fleet of caching clients", function()
             "--seed", SANITIZED and 26 or 1, timeout = 240,
             environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
         assert(status == 0, output)
-        local connections, settings,
-            resumed = output:match(
-            "proved fleet: (%d+) connections in (%d+) settings, (%d+) resumed; 0 findings\n")
+        local connections, settings, resumed, accepted, rejected = output:match(
+            "proved fleet: (%d+) connections in (%d+) settings, (%d+) resumed, early data "
+            .. "accepted of (%d+) and rejected of (%d+); 0 findings\n")
         assert.equal(FLEETS, math.tointeger(settings), output)
         assert.is_true(math.tointeger(resumed) > math.tointeger(connections) // 10, output)
+        assert.is_true(math.tointeger(accepted) > 0 and math.tointeger(rejected) > 0, output)
     end)
 end)
 

@@ -1,5 +1,6 @@
 --- Fleets: caching clients that visit servers again and again, under settings drawn at random. For
--- each connection the model (model.lua) says whether it must resume, and why not.
+-- each connection the model (model.lua) says whether it must resume, and why not, and what becomes
+-- of its early data. Some sessions are copied, and offered again by whoever has the copy.
 --
 --   local lines = fleet.generate(seed)      -- settings, then events, a line of Lua each
 --   local failure, counts = fleet.play(lines)
@@ -56,18 +57,30 @@ function G:home(n)
     })
 end
 
+--- How many bytes of early data a server allows. 0 is written down as well as left out.
+function G:early(percent)
+    return self:chance(percent) and self:pick {0, 100, 1000, 1000, 1000, 1000}
+end
+
+--- Early data of a client, and how the server reads them.
+function G:early_data()
+    local bytes = self:chance(40) and self:pick {5, 100, 900, 1000}
+    return {"early", bytes}, {"reads", bytes and self:pick {false, false, "read_early",
+        "read_early", "accept"}}
+end
+
 function G:server(n)
     local version = self:pick {false, false, "TLSv1.3", "TLSv1.2"}
     local verify = self:chance(25) and "optional"
     local home = self:below(#self.homes) + 1
     self.servers[n] = home
     local other = self:chance(15) and options {{"num_tickets", self:pick {0, 1, 2}},
-        {"early", self:chance(20)},
+        {"early", self:early(40)},
         {"verify", self:chance(50) and "optional"}}
     self:add("server(%d, %s)", n, options {
         {"home", home}, {"version", version}, {"num_tickets",
             self:pick {0, 1, 1, 1, 2, 2, 2, 4, 16}}, {"verify", verify},
-        {"early", self:chance(15)}, {"asks", verify and self:chance(50)}, {"rsa", self:chance(10)},
+        {"early", self:early(40)}, {"asks", verify and self:chance(50)}, {"rsa", self:chance(10)},
         {"names", other and "{['a.example'] = " .. other .. "}"},
     })
 end
@@ -100,11 +113,25 @@ end
 
 function G:visit()
     local lasting = self:chance(8)
+    local early, reads = self:early_data()
+    local copy = not lasting and self:chance(15) and self:below(3) + 1
+    if copy then self.copies[copy] = true end
     self:add("visit(%d, %d, %s)", self:below(#self.clients) + 1, self:below(#self.servers) + 1,
         options {
         {"name", self:pick(NAMES)}, {"alpn", self:chance(5) and "h2"}, {"deaf", self:chance(6)},
-        {"ends", not lasting and self:pick(ENDS)}, {"lasts", lasting and self:below(3) + 1},
+        {"ends", not lasting and self:pick(ENDS)}, {"lasts", lasting and self:below(3) + 1}, early,
+        reads, {"copy", copy},
     })
+end
+
+--- A copy of a session is offered, to some servers one after another.
+function G:again()
+    local n = self:below(3) + 1
+    for _ = 1, self.copies[n] and self:pick {1, 1, 2, 3} or 0 do
+        local early, reads = self:early_data()
+        self:add("again(%d, %d, %s)", n, self:below(#self.servers) + 1,
+            options {{"ends", self:pick(ENDS)}, early, reads})
+    end
 end
 
 --- Who may fail: a home with a store, or a client's cache with one; or nobody.
@@ -121,8 +148,10 @@ end
 
 function G:event()
     local dice, n = self:below(100), self:below(#self.servers) + 1
-    if dice < 78 then
+    if dice < 70 then
         self:visit()
+    elseif dice < 78 then
+        self:again()
     elseif dice < 86 then
         self:add("pass(%d)", self:pick {10, 10, 20, 30, 60, 60, 120, 300, 2000})
     elseif dice < 89 then
@@ -145,8 +174,7 @@ end
 --- The lines of a fleet. events: how many, at least; default: drawn.
 function fleet.generate(seed, events)
     local self = setmetatable({x = (seed + 1) * 0x9E3779B97F4A7C15, lines = {}, homes = {},
-        servers = {}, caches = {},
-        clients = {}}, G)
+        servers = {}, caches = {}, clients = {}, copies = {}}, G)
     for _ = 1, 4 do self:below(2) end
     for _, one in ipairs {{"home", 2}, {"server", 3}, {"cache", 2},
         {"client", 2}} do self:some(one[1], one[2]) end
@@ -233,7 +261,7 @@ end
 --- shared: cache, ticket_keys and server_names.
 local function server_context(home, settings, version, shared)
     local p = pki.get()
-    local early = settings.early and home.settings.kind ~= "off" and version ~= "TLSv1.2"
+    local early = home.settings.kind ~= "off" and version ~= "TLSv1.2" and settings.early
     return assert(tls.context {
         role = "server", certificate = settings.rsa and p.rsa_cert_file or p.server_cert_file,
         private_key = settings.rsa and p.rsa_key_file or p.server_key_file, max_version = version,
@@ -241,8 +269,8 @@ local function server_context(home, settings, version, shared)
         num_tickets = home.settings.kind ~= "off" and settings.num_tickets or nil,
         ticket_keys = shared.ticket_keys, cache = shared.cache, server_names = shared.server_names,
         verify = settings.verify, ca = settings.verify and p.ca_file or nil,
-        on_verify = settings.asks and function() return true end or nil, max_early_data = early
-            and 1000 or nil,
+        on_verify = settings.asks and function() return true end or nil,
+        max_early_data = early or nil,
     })
 end
 
@@ -263,6 +291,7 @@ end
 
 local function with_policy(settings, name)
     with_defaults(settings, {num_tickets = 2})
+    if settings.early == true then settings.early = 1000 end
     settings.policy = ("%s|%s|%s"):format(settings.verify or "none", settings.asks and "asks" or "",
         name)
 end
@@ -328,7 +357,7 @@ function P:cache_fails(n, how) self.caches[n].fails, self.model.caches[n].fails 
 
 -- ------------------------------------------------------------------------------------ a connection
 
-local function connect(self, client_number, server_number, how)
+local function join(self, client_number, server_number, how)
     local client = assert(self.clients[client_number].context:connection())
     local server = assert(self.servers[server_number].context:connection())
     client:set_blocking(false)
@@ -336,17 +365,76 @@ local function connect(self, client_number, server_number, how)
     tls.pair(client, server)
     client:set_hostname(how.name)
     if how.alpn then client:set_alpn {how.alpn} end
+    if how.bytes then client:set_session(assert(client:context():import_session(how.bytes))) end
+    return client, server
+end
+
+local TEXT <const> = ("early data "):rep(100)
+
+--- What is early at first: what the client sends, if it has a session that may allow it.
+local function send_early(client, how, life)
+    if not how.early or not how.asks_early then
+        return must(not life.sends, "the client must send early data")
+    end
+    local sent = assert(client:write_early(TEXT:sub(1, how.early)))
+    must(sent == (life.sends or 0), "the client must send %d bytes of early data, and sends %d",
+        life.sends or 0, sent)
+end
+
+local accepting = {}
+
+--- The server's part of the handshake, which gives the early data that it reads.
+function accepting.accept_early(server, got)
+    local done = server:accept_early()
+    while done and server:early() do
+        local bytes, word = server:read()
+        if not bytes then return server:handshake_done() and word == "want_read" end
+        got[#got + 1] = bytes
+    end
+    return done
+end
+function accepting.read_early(server, got)
+    while not got.all do
+        local bytes = server:read_early()
+        if not bytes then return nil end
+        got.all = bytes == ""
+        got[#got + 1] = bytes
+    end
+    return server:accept()
+end
+function accepting.accept(server) return server:accept() end
+
+--- Both ends, and what the server read as early data.
+local function connect(self, client_number, server_number, how, life)
+    local client, server = join(self, client_number, server_number, how)
+    local accept, got = accepting[how.reads or "accept_early"], {}
+    send_early(client, how, life)
     local done, accepted
     for _ = 1, 20 do
         done = done or client:connect()
-        accepted = accepted or server:accept()
+        accepted = accepted or accept(server, got)
         if done and accepted then break end
     end
-    must(done and accepted, "no handshake: client %s, server %s", client:error() or "waits",
+    must((done and accepted or false) == not life.fails, life.fails
+        and "a server of TLS 1.2 makes a handshake with early data"
+        or "no handshake: client %s, server %s", client:error() or "waits",
         server:error() or "waits")
-    if not how.deaf then must(select(2, client:read()) == "want_read",
-        "the client reads no tickets") end
-    return client, server
+    return client, server, table.concat(got)
+end
+
+--- Early data are read once, or are rejected and sent again: nothing is lost, and nothing twice.
+local function judge_early(client, server, life, got)
+    local status = not life.sends and "not_sent" or life.accepted and "accepted" or "rejected"
+    local said, heard = client:early_data_status(), server:early_data_status()
+    must(said == status and heard == status,
+        "early data must be %s, and the client says %s, the server %s", status, said, heard)
+    local text = TEXT:sub(1, life.sends or 0)
+    must(got == (life.accepted and text or ""), "the server reads %d bytes of early data", #got)
+    if status == "rejected" then
+        assert(client:write(text))
+        must(server:read(#text) == text, "what was rejected does not come again")
+    end
+    must(not server:early() and select(2, server:read()) == "want_read", "there is more to read")
 end
 
 local ending = {}
@@ -429,17 +517,51 @@ local function finish(self, one, how)
     look_around(self)
 end
 
+local function add_up(counts, life)
+    counts.connections = counts.connections + 1
+    counts.resumed = counts.resumed + (life.resumed and 1 or 0)
+    counts.sent = counts.sent + (life.sends and 1 or 0)
+    counts.accepted = counts.accepted + (life.accepted and 1 or 0)
+end
+
+--- A session of TLS 1.3 is copied as it has come. Whoever has the copy may offer it, too.
+local function copy(self, one, client_number, how)
+    local session = one.life.session
+    if session and session.version == "TLSv1.3" then
+        self.copies[how.copy] = {bytes = one.client:session():export(), session = session,
+            client = client_number, name = how.name, alpn = how.alpn}
+    end
+end
+
 function P:visit(client_number, server_number, how)
     with_defaults(how, {name = "localhost"})
     if how.lasts and self.lasting[how.lasts] then self:finish(how.lasts, "clean") end
+    how.asks_early = how.bytes and how.offers.early
+        or not how.bytes and self.clients[client_number].settings.cache
     local life = self.model:visit(client_number, server_number, how)
-    local client, server = connect(self, client_number, server_number, how)
-    self.counts.connections = self.counts.connections + 1
+    local client, server, got = connect(self, client_number, server_number, how, life)
+    add_up(self.counts, life)
+    if life.fails then
+        free(client)
+        free(server)
+        return look_around(self)
+    end
+    judge_early(client, server, life, got)
+    if not how.deaf then must(select(2, client:read()) == "want_read",
+        "the client reads no tickets") end
     compare(life, client, server)
-    self.counts.resumed = self.counts.resumed + (life.resumed and 1 or 0)
     look_around(self)
     local one = {life = life, client = client, server = server, deaf = how.deaf}
+    if how.copy then copy(self, one, client_number, how) end
     if how.lasts then self.lasting[how.lasts] = one else finish(self, one, how.ends or "clean") end
+end
+
+--- A copy is offered to a server, by a client with the policy of the one it was taken from.
+function P:again(n, server_number, how)
+    local one = self.copies[n]
+    if not one then return end
+    how.bytes, how.offers, how.name, how.alpn = one.bytes, one.session, one.name, one.alpn
+    self:visit(one.client, server_number, how)
 end
 
 function P:finish(n, how)
@@ -465,8 +587,8 @@ function fleet.play(lines, visit)
     set_clock(now)
     assert(os.time() == now, "the clock was not loaded")
     local self = setmetatable({model = model.new(now), homes = {}, servers = {}, caches = {},
-        clients = {},
-        lasting = {}, counts = {connections = 0, resumed = 0}}, P)
+        clients = {}, lasting = {}, copies = {},
+        counts = {connections = 0, resumed = 0, sent = 0, accepted = 0}}, P)
     local env = environment(self)
     warn "@off"
     for number, line in ipairs(lines) do

@@ -2,9 +2,9 @@
 -- conn:resumption() must give at both ends.
 --
 -- It is written from docs/resumption.md, docs/lifecycle.md, lua/tlslife/types.lua, RFC 5077
--- (tickets
--- of TLS 1.2), RFC 8446 section 4.6.1 and appendix C.4 (tickets of TLS 1.3), and libssl's manual
--- pages. It calls nothing of the module: a session here is a table.
+-- (tickets of TLS 1.2), RFC 8446 sections 4.6.1 and 8 and appendices C.4 and D.3 (tickets of
+-- TLS 1.3, their early data), and libssl's manual pages. It calls nothing of the module: a session
+-- here is a table.
 --
 --   local fleet = model.new(os.time())
 --   fleet:home(1, {kind = "tickets"}); fleet:server(1, {home = 1}); fleet:cache(1, {})
@@ -13,7 +13,9 @@
 --   fleet:finish(life, "clean")
 --
 -- Where the pages leave the word open, life.server is a set of several words. Whether a connection
--- resumes is never open.
+-- resumes is never open, nor what becomes of early data: life.sends says how many bytes of them the
+-- client may send, life.accepted whether the server takes them, and life.fails that the handshake
+-- must fail, since a server of TLS 1.2 does not know what they are.
 
 local model = {}
 
@@ -39,7 +41,8 @@ end
 -- timeout; machines: each server has ticket keys and a memory tier of its own, and they share the
 -- secret and the store.
 function Fleet:home(n, options)
-    self.homes[n] = {options = options, memory = {}, far = {}, own_keys = {1}}
+    self.homes[n] = {options = options, memory = {}, far = {}, permits = {}, far_permits = {},
+        own_keys = {1}}
 end
 
 --- A session that allows early data may be used once, unless it is a ticket under keys of ours:
@@ -48,9 +51,13 @@ local function gives_once(home)
     return home.options.kind == "stateful" or not home.options.keys
 end
 
+--- early: how many bytes, or nil.
 local function set_early(server, version)
-    server.early = server.options.early and server.home.options.kind ~= "off" and version ~= TWO
-    server.once = server.early and gives_once(server.home)
+    local most = server.options.early or 0
+    local early = most > 0 and server.home.options.kind ~= "off" and version ~= TWO
+    server.early = early and most or nil
+    server.once = early and gives_once(server.home)
+    server.permits_early = early and not server.once
 end
 
 local function set_version(server, version)
@@ -60,11 +67,11 @@ local function set_version(server, version)
 end
 
 --- A server's context. By name: home, version (the newest), num_tickets, policy (any text), early
--- (it allows early data), names (by server name, what the contexts that they lead to have of
--- these).
+-- (how many bytes of early data it allows), asks (it has on_verify), names (by server name, what
+-- the contexts that they lead to have of these).
 function Fleet:server(n, options)
     local home = self.homes[options.home]
-    local server = {options = options, home = home, memory = {}, names = {}}
+    local server = {options = options, home = home, memory = {}, permits = {}, names = {}}
     for name, other in pairs(options.names or {}) do server.names[name] = {options = other,
         home = home, names = {}} end
     self.servers[n] = server
@@ -75,7 +82,7 @@ end
 function Fleet:restart(n, version)
     local server = self.servers[n]
     set_version(server, version)
-    server.memory, server.keys_since, server.key_space = {}, {}, {}
+    server.memory, server.permits, server.keys_since, server.key_space = {}, {}, {}, {}
 end
 
 --- A client's cache. By name: sessions_per_peer, timeout, store, in_memory.
@@ -140,10 +147,13 @@ local function alive(self, record, most)
     return self.now - record.made < lifetime
 end
 
-local function memory_of(server)
+--- What one cache has in memory: that of a home, or that of a server.
+local function owner_of(server)
     local options = server.home.options
-    return options.cache and not options.machines and server.home.memory or server.memory
+    return options.cache and not options.machines and server.home or server
 end
+
+local function memory_of(server) return owner_of(server).memory end
 
 --- Whether the context in force keeps and finds sessions of this version by id.
 local function keeps_ids(server, version)
@@ -192,6 +202,45 @@ local function find_id(self, server, in_force, record)
     if not alive(self, record, options.timeout) then return nil, set "expired" end
     if in_memory then memory[record] = record end
     return record
+end
+
+--- The permit of a ticket is in the store, or in memory where there is none, since all must see
+-- that it was taken.
+local function give_permit(server, record)
+    if not server.home.options.store then
+        owner_of(server).permits[record] = true
+    elseif server.home.fails ~= "put" then
+        server.home.far_permits[record] = true
+    end
+end
+
+--- Whether there was one. A server that cannot ask the store leaves it there.
+local function take_permit(self, server, in_force, record)
+    local options = server.home.options
+    if not options.store then
+        local permits = owner_of(server).permits
+        local there = permits[record]
+        permits[record] = nil
+        return there and alive(self, record, options.timeout)
+    end
+    if server.home.fails == "get" then return false end
+    local there = server.home.far_permits[record]
+    server.home.far_permits[record] = nil
+    return there and record.policy == in_force.options.policy -- it is sealed under the policy
+end
+
+--- Whether early data are accepted: of a session that resumes and is found once, or whose ticket
+-- has its permit; by a call that reads them, before which on_verify need not be asked; and not
+-- more than the context allows. A permit is taken whatever the rest says.
+local function accepts(self, server, in_force, session, life, reads)
+    local permitted = in_force.once
+    if in_force.permits_early and life.version == THREE then
+        permitted = take_permit(self, server, in_force, session.record)
+    end
+    local read = reads ~= "accept" and not (reads ~= "read_early" and in_force.options.asks)
+    local most = session.record.early
+    return life.resumed and permitted and read and most ~= nil and in_force.early ~= nil
+        and most <= in_force.early
 end
 
 --- What a server makes of an offer: whether it resumes, or the words why not; and whether a TLS 1.2
@@ -328,16 +377,18 @@ end
 
 -- ------------------------------------------------------------------------------------ a connection
 
---- A session of both ends. hint: the lifetime that the server has told.
+--- A session of both ends. hint: the lifetime that the server has told. early: how many bytes of
+-- early data the client believes to be allowed. Where a ticket says nothing of them, libssl leaves
+-- what the one said that was resumed (design.md); the server's record knows better.
 local function make(self, life, record, by_ticket, hint)
     return {version = life.version, made = self.now, lifetime = life.lifetime, record = record,
-        hint = hint,
+        hint = hint, early = life.version == THREE and (record.early or life.inherits) or nil,
         key = by_ticket and key_of(self, life.origin) or nil}
 end
 
 local function new_record(self, life, lifetime)
     return {version = life.version, made = self.now, lifetime = lifetime,
-        policy = life.in_force.options.policy,
+        policy = life.in_force.options.policy, early = life.in_force.early,
         home = life.origin.home}
 end
 
@@ -346,12 +397,24 @@ local function arrives(self, life, session)
     life.session = session
 end
 
+--- A renewed ticket takes the place of the one before, which leaves memory, and the store if memory
+-- had it, too.
+local function replace(life, offer)
+    local cache = life.cache
+    for _, session in ipairs(cache and peer_of(cache, life.peer) or {}) do
+        if session == offer and cache.far[life.peer] == offer then cache.far[life.peer] = nil end
+    end
+end
+
 --- TLS 1.2: a session comes with the handshake, or a renewed ticket does.
 local function end_of_two(self, life, offer, renewed)
     local server, lifetime = life.in_force, life.origin.home.options.lifetime
     if life.resumed then
         life.session, life.record = offer, not offer.key and offer.record or nil
-        if renewed then arrives(self, life, make(self, life, offer.record, true, 0)) end
+        if renewed then
+            replace(life, offer)
+            arrives(self, life, make(self, life, offer.record, true, 0))
+        end
         return
     end
     local by_ticket = makes_tickets(server, TWO) and not life.no_ticket
@@ -370,21 +433,27 @@ local function end_of_three(self, life, offer, reads)
     local server, options = life.in_force, life.origin.home.options
     local n = options.kind == "off" and 0 or server.options.num_tickets
     if life.resumed then
-        n, life.record = math.min(n, 1), offer.record
+        n, life.record, life.inherits = math.min(n, 1), offer.record, offer.early
     end
     for _ = 1, n do
         life.record = new_record(self, life, life.resumed and offer.record.lifetime
             or options.lifetime)
         local by_ticket = makes_tickets(server, THREE)
         if not by_ticket then put_id(life.origin, server, life.record) end
+        if server.permits_early then give_permit(life.origin, life.record) end
         if reads then arrives(self, life, make(self, life, life.record, by_ticket,
             life.record.lifetime)) end
     end
 end
 
-local function too_old(self, session)
+--- Whether it is older than its server said that it would be taken.
+local function outlived(self, session)
     local told = session.version == THREE or session.hint > 0
-    return not alive(self, session) or (told and self.now - session.made > session.hint)
+    return told and self.now - session.made > session.hint
+end
+
+local function too_old(self, session)
+    return not alive(self, session) or outlived(self, session)
 end
 
 local function client_word(life, session, old, why)
@@ -394,7 +463,15 @@ local function client_word(life, session, old, why)
         or "not_accepted"
 end
 
---- A handshake. By name: name (the server's), alpn, deaf (the client reads no tickets).
+--- How many bytes of early data the client may send; nil: none.
+local function may_send(how, session, hidden)
+    local most = not hidden and session.early
+    return how.early and most and math.min(how.early, most) or nil
+end
+
+--- A handshake. By name: name (the server's), alpn, deaf (the client reads no tickets), early (so
+-- many bytes of early data, if it may), reads (the server's call: "accept", "read_early", or nil
+-- for "accept_early"), offers (a session that the client offers instead of the cache's).
 function Fleet:visit(client_number, server_number, how)
     local client, origin = self.clients[client_number], self.servers[server_number]
     local in_force = origin.names[how.name] or origin
@@ -405,13 +482,21 @@ function Fleet:visit(client_number, server_number, how)
         no_ticket = client.options.no_ticket, lifetime = client.options.lifetime,
         peer = table.concat({how.name, how.alpn or "", client.options.policy}, "|")}
     local session, why = nil, "not_offered"
-    if life.cache then session, why = find_for(self, life.cache, life.peer, life) end
+    if how.offers then
+        session = how.offers
+    elseif life.cache then
+        session, why = find_for(self, life.cache, life.peer, life)
+    end
     local old = session and too_old(self, session)
     local hidden = not session or (session.version == THREE
-        and (old or client.options.version == TWO))
+        and (outlived(self, session) or client.options.version == TWO))
+    life.sends = may_send(how, session, hidden)
+    life.fails = life.sends and life.version == TWO
+    if life.fails then return life end
     local resumed, words, renewed = judge(self, origin, in_force, not hidden and session or nil,
         life)
     life.resumed, life.server = resumed, words
+    life.accepted = life.sends and accepts(self, origin, in_force, session, life, how.reads)
     life.client = client_word(life, session, old, why)
     if resumed then life.lifetime = session.lifetime end -- the session's goes on, at both ends
     if life.version == TWO then

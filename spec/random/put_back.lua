@@ -1,6 +1,6 @@
---- put_back.lua: faults that our own code once had, as changes to today's, and what each machine
---- must say of them. prove.lua puts them back, one at a time; spec/random_spec.lua holds that each
---- change still fits.
+--- put_back.lua: faults that our own code once had, or could have, as changes to today's, and what
+--- each machine must say of them. prove.lua puts them back, one at a time; spec/random_spec.lua
+--- holds that each change still fits.
 --
 -- changes: {file, the text that stands there once, what takes its place}. found: a pattern of what
 -- the machine says.
@@ -46,5 +46,14 @@ return {
                 .. "!conn->origin->foreign) {\n        keep_renewed(conn);"},
         },
         found = "must",
+    },
+    {
+        name = "a permit for early data that stays", machine = "fleet",
+        changes = {
+            {"src/tls/lookup.c", "search->permit = search->take = true;", "search->permit = true;"},
+            {"src/tls/lookup.c", "tlsl_cache_find(cache, &key, true, false, &why)",
+                "tlsl_cache_find(cache, &key, false, false, &why)"},
+        },
+        found = "early data must be rejected",
     },
 }

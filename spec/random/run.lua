@@ -39,20 +39,19 @@ local options = {seed = 1, lines = 40}
 local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
 local CLOCK <const> = BUILD .. "/spec/faults" -- the folder of clock.so: fleets move the time
 
---- What can be played. play returns nil or a failure, and two numbers that the parent adds up.
+--- What can be played. play returns nil or a failure, and numbers that the parent adds up.
 local MACHINES = {
     program = {
         batch = BATCH,
         generate = function(seed) return generate(seed, options.lines) end,
-        play = function(lines, how) return require "spec.random.play".run(lines, how), #lines, 0
-            end,
+        play = function(lines, how) return require "spec.random.play".run(lines, how), {#lines} end,
     },
     fleet = {
         batch = 10,
         generate = function(seed) return fleet.generate(seed) end,
         play = function(lines, how)
             local failure, counts = fleet.play(lines, how.visit)
-            return failure, counts.connections, counts.resumed
+            return failure, {counts.connections, counts.resumed, counts.sent, counts.accepted}
         end,
     },
 }
@@ -60,8 +59,8 @@ local MACHINES = {
 -- ----------------------------------------------------------------------------------------- a child
 
 local function play_lines(machine, lines, how)
-    local failure, first_count, second_count = machine.play(lines, how)
-    print(("counts %d %d"):format(first_count, second_count))
+    local failure, counts = machine.play(lines, how)
+    print("counts " .. table.concat(counts, " "))
     if failure then
         io.stdout:write(("FAILED at line %d: %s\n    %s\n"):format(failure.line, failure.message,
             failure.text))
@@ -296,9 +295,12 @@ local function find_leak(machine, from, to)
 end
 
 local function add_up(machine, output)
-    for a, b in output:gmatch "counts (%d+) (%d+)\n" do
-        machine.first, machine.second = machine.first + math.tointeger(a),
-            machine.second + math.tointeger(b)
+    for counts in output:gmatch "counts ([%d ]+)\n" do
+        local i = 0
+        for n in counts:gmatch "%d+" do
+            i = i + 1
+            machine.counts[i] = (machine.counts[i] or 0) + math.tointeger(n)
+        end
     end
 end
 
@@ -324,7 +326,7 @@ local began = process.now()
 
 local function time_is_up()
     return options.minutes and process.now() - began > options.minutes * 60
-        or options.steps and MACHINES.program.first >= options.steps
+        or options.steps and MACHINES.program.counts[1] >= options.steps
 end
 
 --- The machine that has had the least time, of those with seeds left.
@@ -376,7 +378,7 @@ local function parent()
         local most = endless and math.maxinteger - options.seed or one[2] or 0
         machine.next_seed, machine.last, machine.done, machine.spent = options.seed,
             options.seed + most - 1, 0, 0
-        machine.first, machine.second, machine.failures = 0, 0, 0
+        machine.counts, machine.failures = {0, 0, 0, 0}, 0
         if most > 0 then machines[#machines + 1] = machine end
     end
     if machines[1] == MACHINES.program then
@@ -386,15 +388,17 @@ local function parent()
     print(("from seed %d on, in %.0f s"):format(options.seed, process.now() - began))
     for _, machine in ipairs(machines) do
         failures = failures + machine.failures
+        local counts = machine.counts
         print(machine == MACHINES.fleet
-            and ("proved fleet: %d connections in %d settings, %d resumed; %d findings"):format(
-            machine.first, machine.done, machine.second, machine.failures)
+            and ("proved fleet: %d connections in %d settings, %d resumed, early data accepted of "
+            .. "%d and rejected of %d; %d findings"):format(counts[1], machine.done, counts[2],
+            counts[4], counts[3] - counts[4], machine.failures)
             or ("proved random: %d sequences, %d steps; %d findings"):format(machine.done,
-                machine.first, machine.failures))
+                counts[1], machine.failures))
     end
     for _, machine in ipairs(machines) do
         print(("%s: %.0f %s a second in each of %d processes"):format(machine.name,
-            machine.first / math.max(machine.spent, 0.01),
+            machine.counts[1] / math.max(machine.spent, 0.01),
             machine == MACHINES.fleet and "connections" or "steps", options.jobs))
     end
     if failures > 0 then os.exit(1) end
