@@ -73,6 +73,7 @@ local CASES = {
         {LUA_INIT = "print 'init'", LUA_INIT_5_4 = "print 'init 5.4'"}},
     {"LUA_INIT of a file", {"-e", "print 'after'"}, nil, {LUA_INIT = "@" .. shebang}},
     {"LUA_INIT that fails", {"-e", "print 'after'"}, nil, {LUA_INIT = "error 'init'"}},
+    {"LUA_INIT that takes arg away", {script}, nil, {LUA_INIT = "arg = nil"}},
     {"many frames", {"-e",
         "local function f(n) if n == 0 then error 'bottom' end f(n - 1) return 1 end f(30)"}},
     {"a stack overflow", {"-e", "local function f() return 1 + f() end print(pcall(f) == false)"}},

@@ -379,6 +379,17 @@ describe("import", function()
     end)
 end)
 
+describe("the protocol of a session", function()
+    it("is named also where it is older than what is spoken here", function()
+        local client = pair.client {max_version = "TLSv1.2"}
+        local bytes = pair.session({client = client}):export()
+        local head, tail = bytes:match "^(.-\x02\x02\x03)\x03(.*)$"
+        for name, byte in pairs {["TLSv1.1"] = "\x02", ["TLSv1"] = "\x01", unknown = "\x00"} do
+            assert.equal(name, client:import_session(head .. byte .. tail):protocol())
+        end
+    end)
+end)
+
 describe("the references of a session", function()
     it("are counted", function()
         local session = pair.session()

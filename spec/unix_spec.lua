@@ -138,6 +138,10 @@ describe("the file of a Unix socket", function()
             {}, "66\0000"} do
             expect.refused(bad, tls.listen, "unix:" .. path(), nil, {mode = bad})
         end
+        local listed = path()
+        local several <close> = assert(tls.listen({"unix:" .. listed}, nil, {mode = "600"}))
+        assert.equal("600", mode_of(listed))
+        assert(several:close())
         expect.raises("no file", tls.listen, "unix:@" .. path(), nil, {mode = "600"})
         expect.raises("for a Unix socket", tls.listen, "127.0.0.1", 0, {mode = "600"})
         expect.refused("no host", tls.listen, nil, 0, {mode = "600"})

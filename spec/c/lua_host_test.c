@@ -68,6 +68,12 @@ static void check_pushing(void) {
     CHECK(tlslife_lua_test_listener(L, -1) == NULL);
     tlslife_lua_push_session(L, NULL);
     CHECK(lua_isnil(L, -1));
+    tlslife_lua_push_conn(L, NULL);
+    CHECK(lua_isnil(L, -1) && tlslife_lua_test_trace(L, 1) == NULL);
+    tlslife_trace *trace = tlslife_trace_new(1 << 20, false, NULL);
+    tlslife_lua_push_trace(L, trace);
+    CHECK(tlslife_lua_test_trace(L, -1) == trace && tlslife_lua_check_trace(L, -1) == trace);
+    tlslife_trace_free(trace);
     lua_close(L);
 }
 
@@ -105,7 +111,7 @@ static void check_threads(void) {
 static void push_conn(lua_State *L, tlslife_conn *conn, const char *name) {
     tlslife_lua_push_conn(L, conn);
     tlslife_lua_push_conn(L, conn);
-    CHECK(lua_rawequal(L, -1, -2));
+    CHECK(lua_rawequal(L, -1, -2) && tlslife_lua_check_conn(L, -1) == conn);
     lua_setglobal(L, name);
     lua_pop(L, 1);
     tlslife_conn_free(conn);

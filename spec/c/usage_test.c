@@ -14,6 +14,7 @@
 
 #include <openssl/ssl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static test_identity identity;
 static tlslife_error err;
@@ -623,6 +624,26 @@ static void a_foreign_connection_has_no_trace(void) {
     SSL_CTX_free(ctx);
 }
 
+/* What the Lua module never passes. */
+static void only_c_can_pass(void) {
+    static const char *const empty[] = {"h2", ""};
+    tlslife_context *context = new_context(TLSLIFE_CLIENT);
+    char keylog[] = "/tmp/tlslife-usage-XXXXXX";
+    (void)close(mkstemp(keylog));
+    CHECK(tlslife_context_set_keylog(context, keylog, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_keylog(context, keylog, NULL) == TLSLIFE_OK);
+    tlslife_conn *conn = new_conn(context), *other = new_conn(context);
+    REFUSED_BY(conn, tlslife_conn_set_alpn(conn, empty, 2));
+    REFUSED_BY(conn, tlslife_conn_pair(conn, other, SIZE_MAX));
+    REFUSED_BY(conn, tlslife_conn_dial(conn, "a name", "443"));
+    REFUSED_NEW(tlslife_listen_unix("localhost", -1, 1, &err));
+    REFUSED_NEW(tlslife_listen_unix("unix:@tlslife", 01000, 1, &err));
+    tlslife_conn_free(conn);
+    tlslife_conn_free(other);
+    tlslife_context_free(context);
+    (void)unlink(keylog);
+}
+
 int main(void) {
     if (!identity_make(&identity)) {
         abort();
@@ -645,5 +666,6 @@ int main(void) {
     early_data_have_a_length();
     a_listener_takes_others();
     a_foreign_connection_has_no_trace();
+    only_c_can_pass();
     return checks_end();
 }
