@@ -1005,7 +1005,8 @@ function Connection:flush() end
 ---accept. A client needs a session that allows them, which is its cache's if none was set. It
 ---writes as much as that allows; 0 means that there is none, or that it is too old, and that
 ---connect is next. A call that waits is finished by the same call before any other, since libssl
----holds its record. Early data can be replayed. Source: SSL_write_early_data(3), RFC 8446 section 2.3.
+---holds its record. Early data can be replayed.
+---Source: SSL_write_early_data(3), RFC 8446 section 2.3.
 ---@param data string
 ---@param i integer? default 1
 ---@return integer? written

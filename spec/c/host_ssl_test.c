@@ -80,7 +80,7 @@ static void an_ssl_of_our_context(int version) {
     tlslife_trace_free(trace);
 }
 
-/* ------------------------------------------------------------------ an SSL of the host's SSL_CTX */
+/* ----------------------------------------------------------------- an SSL of the host's SSL_CTX */
 
 static SSL_CTX *new_ctx(bool server) {
     SSL_CTX *ctx = SSL_CTX_new(TLS_method());

@@ -517,7 +517,7 @@ scenes.file = {
             local n = must(cache:import(things.keyring, file:read "a"))
             strict(n > 0, "nothing was imported")
         end)
-        file:close()
+        if io.type(file) == "file" then file:close() end -- the second open may fail
         os.remove(path)
         if not ok then error(failure, 0) end
         local word = visit {client = other, server = things.server}

@@ -64,7 +64,7 @@ end
 
 --- Early data of a client, and how the server reads them.
 function G:early_data()
-    local bytes = self:chance(40) and self:pick {5, 100, 900, 1000}
+    local bytes = self:chance(60) and self:pick {5, 100, 900, 1000}
     return {"early", bytes}, {"reads", bytes and self:pick {false, false, "read_early",
         "read_early", "accept"}}
 end
@@ -75,12 +75,12 @@ function G:server(n)
     local home = self:below(#self.homes) + 1
     self.servers[n] = home
     local other = self:chance(15) and options {{"num_tickets", self:pick {0, 1, 2}},
-        {"early", self:early(40)},
+        {"early", self:early(60)},
         {"verify", self:chance(50) and "optional"}}
     self:add("server(%d, %s)", n, options {
         {"home", home}, {"version", version}, {"num_tickets",
             self:pick {0, 1, 1, 1, 2, 2, 2, 4, 16}}, {"verify", verify},
-        {"early", self:early(40)}, {"asks", verify and self:chance(50)}, {"rsa", self:chance(10)},
+        {"early", self:early(60)}, {"asks", verify and self:chance(50)}, {"rsa", self:chance(10)},
         {"names", other and "{['a.example'] = " .. other .. "}"},
     })
 end

@@ -421,9 +421,8 @@ local function end_of_two(self, life, offer, renewed)
     life.record = new_record(self, life, lifetime)
     if not by_ticket and keeps_ids(server, TWO) then
         put_id(life.origin, server, life.record)
-    elseif not by_ticket and not server.early and not next(server.names) then
-        -- the server gives no id. Where early data need ids, it gives one that leads nowhere
-        return
+    elseif not by_ticket then
+        return -- the server gives no id
     end
     arrives(self, life, make(self, life, life.record, by_ticket, by_ticket and lifetime or 0))
 end

@@ -50,8 +50,9 @@ return {
     {
         name = "a permit for early data that stays", machine = "fleet",
         changes = {
-            {"src/tls/lookup.c", "search->permit = search->take = true;", "search->permit = true;"},
-            {"src/tls/lookup.c", "tlsl_cache_find(cache, &key, true, false, &why)",
+            {"src/tls/session/lookup.c", "search->permit = search->take = true;",
+                "search->permit = true;"},
+            {"src/tls/session/lookup.c", "tlsl_cache_find(cache, &key, true, false, &why)",
                 "tlsl_cache_find(cache, &key, false, false, &why)"},
         },
         found = "early data must be rejected",

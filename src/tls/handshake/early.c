@@ -26,11 +26,11 @@
 
 #include "base/alloc.h"
 #include "base/error_queue.h"
+#include "tls/context/context.h"
 #include "tls/handshake/begin.h"
 #include "tls/handshake/early.h"
 #include "tls/handshake/verdict.h"
 #include "tls/state/conn.h"
-#include "tls/state/context.h"
 #include "tls/state/descriptor.h"
 #include "tls/state/failure.h"
 #include "tls/state/traced.h"
