@@ -176,15 +176,10 @@ local DIFFERENCES = {
 
 -- ---------------------------------------------------------------------------------- the comparison
 
-local function oracle_path()
-    local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
-    return build .. "/spec/c/oracle"
-end
-
 -- The cases' names in the oracle's order, and its line of each.
 local function ask_oracle()
-    local code, output = process.run {oracle_path(), timeout = 60}
-    assert(code == 0, ("%s ended with %s: %s"):format(oracle_path(), code, output))
+    local code, output = process.run {program.oracle(), timeout = 60}
+    assert(code == 0, ("%s ended with %s: %s"):format(program.oracle(), code, output))
     local names, lines = {}, {}
     for name, line in output:gmatch "([%w_/]+):([^\n]*)\n" do
         names[#names + 1], lines[name] = name, line

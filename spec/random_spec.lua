@@ -195,8 +195,7 @@ describe("a random walk", function()
             input[2 * seed - 1] = table.concat(walks[seed], " ") .. "\n"
             input[2 * seed] = table.concat(lawful[seed], " ") .. "\n"
         end
-        local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
-        local status, output = process.run {build .. "/spec/c/oracle", "walk",
+        local status, output = process.run {program.oracle(), "walk",
             stdin = table.concat(input), timeout = 100}
         assert(status == 0, output)
         for line in output:gmatch "([^\n]*)\n" do lines[#lines + 1] = line end

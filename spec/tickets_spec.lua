@@ -12,7 +12,7 @@ local serving = require "spec.support.serving"
 local tls = require "tlslife"
 
 local SECRET <const> = ("s"):rep(32)
-local VISITS <const> = 50
+local VISITS <const> = 20
 
 -- What opens and makes tickets: functions, for each server has its own.
 local KEYS = {

@@ -19,6 +19,13 @@ program.stock = "lua" .. _VERSION:match "%d+%.%d+"
 --- Whether it is tlslife, which has the module inside.
 program.ours = program.path:match "[^/]+$" == "tlslife"
 
+--- The path of the oracle, which is plain C on libssl: a sanitizer has nothing to see in it. The
+-- suite names that of the dev build, which takes a third of the time.
+function program.oracle()
+    local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
+    return os.getenv "TLSLIFE_ORACLE" or build .. "/spec/c/oracle"
+end
+
 --- Whether it is built with AddressSanitizer, which takes time, and keeps freed memory.
 function program.is_sanitized()
     return process.slurp "/proc/self/maps":match "libasan" ~= nil or
