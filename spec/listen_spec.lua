@@ -23,6 +23,13 @@ local function count(map)
     return n
 end
 
+it("a service that no machine knows is named by listen and by dial", function()
+    local said = '"no-such-service" is neither a port nor a TCP service that this machine knows'
+    assert.equal(said, expect.fails("resolve", tls.listen(nil, "no-such-service")).message)
+    local conn = pair.client():connection()
+    assert.equal(said, expect.fails("resolve", conn:dial("127.0.0.1", "no-such-service")).message)
+end)
+
 describe("a listener on several addresses", function()
     it("accepts from each of them in turn", function()
         local unix = "unix:" .. process.directory() .. "/several"

@@ -56,10 +56,10 @@ local function said(...)
 end
 
 -- What a method raises, without the place.
-local function raised(face, method, ...)
+local function raised(sock, method, ...)
     local arguments = table.pack(...)
     local _, why = pcall(function()
-        face[method](face, table.unpack(arguments, 1, arguments.n))
+        sock[method](sock, table.unpack(arguments, 1, arguments.n))
     end)
     return tostring(why):gsub("^[^ ]+ ", ""):gsub("#%d ", "")
 end
@@ -220,9 +220,9 @@ describe("a library that was written for LuaSocket", function()
             pki.server_cert_file, "--tls-key-file", pki.server_key_file, "--tls-ca-cert-file",
             pki.ca_file, "--tls-auth-clients", "no", "--save", "", "--dir", process.directory()})
             :wait_for_port(port)
-        local face = creator(client_context())()
-        assert.equal(1, face:connect("localhost", port))
-        local client = redis.connect {socket = face}
+        local sock = creator(client_context())()
+        assert.equal(1, sock:connect("localhost", port))
+        local client = redis.connect {socket = sock}
         assert.is_true(client:ping())
         local value = ("\0\r\n" .. "x"):rep(30000)
         assert.is_true(client:set("key", value))

@@ -97,9 +97,10 @@ static tlslife_status resolve(tlsl_dial *dial, bool waits, tlslife_error *err) {
     if (tlsl_is_local(dial->host)) {
         return use_local(dial, err);
     }
-    tlslife_status status = waits ? tlsl_resolve(dial->host, dial->service, &dial->addresses, err)
-                                  : tlsl_resolve_begin(dial->host, dial->service, &dial->addresses,
-                                                       &dial->resolution, err);
+    tlslife_status status = waits
+                                ? tlsl_resolve(dial->host, dial->service, 0, &dial->addresses, err)
+                                : tlsl_resolve_begin(dial->host, dial->service, &dial->addresses,
+                                                     &dial->resolution, err);
     use_addresses(dial, dial->addresses);
     return status;
 }

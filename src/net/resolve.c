@@ -75,16 +75,22 @@ static int look_up(const char *host, const char *service, int flags, struct addr
 
 static tlslife_status failed(tlslife_error *err, const char *host, const char *service, int result,
                              int failure) {
+    const char *shown = host != NULL ? host : "every address";
     if (result == EAI_SYSTEM) {
-        return tlsl_fail_system(err, failure, "cannot resolve %s, service %s", host, service);
+        return tlsl_fail_system(err, failure, "cannot resolve %s, service %s", shown, service);
+    }
+    if (result == EAI_SERVICE) {
+        return tlsl_fail(err, TLSLIFE_ERR_RESOLVE,
+                         "\"%s\" is neither a port nor a TCP service that this machine knows",
+                         service);
     }
     return tlsl_fail(err, result == EAI_MEMORY ? TLSLIFE_ERR_MEMORY : TLSLIFE_ERR_RESOLVE,
-                     "cannot resolve %s, service %s: %s", host, service, gai_strerror(result));
+                     "cannot resolve %s, service %s: %s", shown, service, gai_strerror(result));
 }
 
-tlslife_status tlsl_resolve(const char *host, const char *service, struct addrinfo **out,
+tlslife_status tlsl_resolve(const char *host, const char *service, int flags, struct addrinfo **out,
                             tlslife_error *err) {
-    int result = look_up(host, service, 0, out);
+    int result = look_up(host, service, flags, out);
     return result == 0 ? TLSLIFE_OK : failed(err, host, service, result, errno);
 }
 

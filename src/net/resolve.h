@@ -9,11 +9,12 @@
 #include "tlslife.h"
 
 /*
- * getaddrinfo(3) for a TCP connection, which waits. The caller frees *out with freeaddrinfo.
- * RESOLVE, MEMORY or SYSTEM.
+ * getaddrinfo(3) for TCP, which waits. With AI_PASSIVE in flags the addresses are to listen on, and
+ * a host of NULL is every address. The caller frees *out with freeaddrinfo. RESOLVE, MEMORY or
+ * SYSTEM.
  */
-tlslife_status tlsl_resolve(const char *host, const char *service, struct addrinfo **out,
-                            tlslife_error *err);
+tlslife_status tlsl_resolve(const char *host, const char *service, int flags,
+                            struct addrinfo **out, tlslife_error *err);
 
 /* A name that another thread is resolving. */
 typedef struct tlsl_resolution tlsl_resolution;

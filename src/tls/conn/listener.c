@@ -37,6 +37,7 @@
 #include "net/group.h"
 #include "net/local.h"
 #include "net/proxy.h"
+#include "net/resolve.h"
 #include "net/tcp.h"
 #include "tls/conn/transport.h"
 #include "tls/context/context.h"
@@ -137,27 +138,6 @@ static int port_of(int fd) {
         return -1;
     }
     return (int)strtol(port, NULL, 10);
-}
-
-static struct addrinfo *resolve(const char *host, const char *service, tlslife_error *err) {
-    const struct addrinfo hints = {.ai_flags = AI_PASSIVE,
-                                   .ai_family = AF_UNSPEC,
-                                   .ai_socktype = SOCK_STREAM,
-                                   .ai_protocol = IPPROTO_TCP};
-    const char *shown = host != NULL ? host : "every address";
-    struct addrinfo *addresses = NULL;
-    int result = getaddrinfo(host, service, &hints, &addresses);
-    if (result == 0) {
-        return addresses;
-    }
-    if (result == EAI_SYSTEM) {
-        (void)tlsl_fail_system(err, errno, "cannot listen on %s, service %s", shown, service);
-    } else {
-        (void)tlsl_fail(err, result == EAI_MEMORY ? TLSLIFE_ERR_MEMORY : TLSLIFE_ERR_RESOLVE,
-                        "cannot listen on %s, service %s: %s", shown, service,
-                        gai_strerror(result));
-    }
-    return NULL;
 }
 
 /* Takes the descriptor over, also when this fails. */
@@ -339,7 +319,8 @@ tlslife_listener *tlslife_listen(const char *host, const char *service, int back
         return NULL;
     }
     host = address.host[0] == '\0' ? NULL : address.host;
-    struct addrinfo *addresses = resolve(host, address.service, err);
+    struct addrinfo *addresses = NULL;
+    (void)tlsl_resolve(host, address.service, AI_PASSIVE, &addresses, err);
     if (addresses == NULL) {
         return NULL;
     }
