@@ -7,7 +7,7 @@ local process = require "spec.support.process"
 local tls = require "tlslife"
 local uv = require "luv"
 
-local DEADLINE = 10
+local DEADLINE = 20
 local VERSIONS = {["TLSv1.2"] = "-tls1_2", ["TLSv1.3"] = "-tls1_3"}
 local PSK = {identity = "someone", key = ("k"):rep(32)}
 local PSK_HEX = PSK.key:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)

@@ -54,7 +54,7 @@ def client(port, version, ca, request, times, ends):
         request = file.read()
     session = None
     for _ in range(int(times)):
-        plain = socket.create_connection(("127.0.0.1", int(port)), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", int(port)), timeout=20)
         conn = context.wrap_socket(plain, server_hostname="localhost", session=session,
                                    suppress_ragged_eofs=False)
         say(said(conn))
@@ -87,7 +87,7 @@ def server(kind, certificate, key):
     say(f"listening {listener.getsockname()[1]}")
     while True:
         plain, _ = listener.accept()
-        plain.settimeout(10)
+        plain.settimeout(20)
         try:
             serve(context.wrap_socket(plain, server_side=True, suppress_ragged_eofs=False))
         except OSError as problem:

@@ -234,7 +234,7 @@ end
 
 local function curl(port, version, options)
     local number = version:sub(5)
-    local command = {"curl", "-q", "-sS", "--noproxy", "*", "--max-time", 10, "--cacert",
+    local command = {"curl", "-q", "-sS", "--noproxy", "*", "--max-time", 20, "--cacert",
         pki.get().ca_file, "--resolve", ("localhost:%d:127.0.0.1"):format(port), "--tlsv" .. number,
         "--tls-max", number, "-H", "Expect:", "-H", "Connection: close", "--data-binary",
         "@" .. spilt("body", peers.request_body)}

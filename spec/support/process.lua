@@ -259,7 +259,7 @@ end
 
 --- Sends a signal to the program and its process group.
 function Process:signal(name)
-    local pid = self:await("pid", 5,
+    local pid = self:await("pid", 20,
         function() return slurp(self.directory .. "/pid") end):match "%d+"
     keeper:write(("kill -s %s -- -%s %s 2>/dev/null\n"):format(name, pid, pid))
 end
@@ -269,7 +269,7 @@ function Process:stop()
     running[self] = nil
     if not self:exit_status() then
         pcall(self.signal, self, "KILL")
-        self:await("end", 5, function() return self:exit_status() end)
+        self:await("end", 20, function() return self:exit_status() end)
     end
     self:finish_input() -- after the kill, because a program may end by itself when its input ends
     return self:output()
