@@ -85,6 +85,23 @@ describe("the drop-in for LuaSec", function()
         end
     end)
 
+    -- LuaSec raises, too, but its object has taken no descriptor then and closes any when it is
+    -- collected. So it cannot be compared.
+    it("takes no number for a socket, and no text for a descriptor", function()
+        local code, output = process.run {program.path, "-l", "tlslife.luasec", "-e", [[
+            local ssl, core = require "ssl", require "ssl.core"
+            local context = ssl.newcontext {mode = "client", protocol = "any"}
+            print(pcall(ssl.wrap, 1, context))
+            for _, fd in ipairs {"x", 1.5, true} do
+                print(pcall(core.setfd, core.create(context), fd))
+            end
+            collectgarbage()
+            print "end"]], timeout = 30}
+        assert.equal(0, code, output)
+        assert.equal(4, select(2, output:gsub("false\t", "")), output)
+        assert.truthy(output:find "end\n$", output)
+    end)
+
     it("has each function of LuaSec's, and docs/luasec.md lists it", function()
         if not has_luasec() then return pending "LuaSec could not be built" end
         local script = luasec.here .. "/spec/luasec/names.lua"

@@ -24,6 +24,7 @@ local function setfd_of(sock) return sock.setfd end
 
 -- Takes the descriptor out of a LuaSocket object. An object that cannot let it go keeps it.
 local function give_transport(conn, sock)
+    local _ = sock.getfd -- a number, which might be anybody's descriptor, raises here
     local ok, setfd = pcall(setfd_of, sock)
     if ok and setfd then
         connection.setfd(conn, sock:getfd())

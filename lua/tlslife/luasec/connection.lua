@@ -103,7 +103,8 @@ function ssl.setfd(self, fd)
     if s.conn or s.closed then
         error("bad argument #1 to 'setfd' (invalid SSL object state)", 2)
     end
-    s.fd = fd
+    local is_object = type(fd) == "table" or type(fd) == "userdata"
+    s.fd = is_object and fd or arguments.integer(fd, 2, "setfd")
 end
 
 function ssl.copyright()
