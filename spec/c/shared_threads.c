@@ -263,7 +263,7 @@ static pid_t start_redis(void) {
         }
         _exit(126);
     }
-    for (int i = 0; i < 100 && access(all.socket, F_OK) != 0; i++) {
+    for (int i = 0; i < 1000 && access(all.socket, F_OK) != 0; i++) {
         (void)usleep(20000);
     }
     return child;
