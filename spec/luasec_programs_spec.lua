@@ -79,8 +79,8 @@ describe("LuaRocks", function()
         if not process.slurp(luarocks) then return pending "no LuaRocks" end
         local port, dir, link = nginx()
         process.spill(dir .. "/rocks/sample-1.0-1.rockspec", (ROCKSPEC:gsub("%$PORT", port)))
-        process.spill(dir .. "/rocks/manifest-5.4", "commands = {} modules = {} repository = "
-            .. "{sample = {['1.0-1'] = {{arch = 'rockspec'}}}}\n")
+        process.spill(dir .. "/rocks/manifest-" .. _VERSION:match "%d+%.%d+", "commands = {} "
+            .. "modules = {} repository = {sample = {['1.0-1'] = {{arch = 'rockspec'}}}}\n")
         local _, ours = luasec.interpreters()
         local code, output = process.run {"sh", "-c", 'cd "$0" && exec "$@"', process.directory(),
             ours, luarocks, "download", "--rockspec", "sample",
