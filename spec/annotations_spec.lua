@@ -215,6 +215,7 @@ local makers = {
     redis = {types.classes["tlslife.RedisOptions"], {}},
     shared = {fields_of "shared", {path = "/nowhere/slab", size = 65536}},
     ticket_keys = {fields_of "ticket_keys", {}},
+    trace = {fields_of "trace", {}},
 }
 
 for maker, about in pairs(makers) do describe("the options of " .. maker, function()
@@ -260,6 +261,13 @@ for maker, about in pairs(makers) do describe("the options of " .. maker, functi
         end
         assert.same({}, extra)
         assert.is_true(probed > 200)
+    end)
+
+    it("are all drawn by the fuzz target of tables of options", function()
+        local drawn = {}
+        local names = read_file "spec/fuzz/fuzz_options.c":match "names%[%] = (%b{})"
+        for name in names:gmatch '"([%l_%d]+)"' do drawn[name] = true end
+        assert.same({}, difference(options, drawn))
     end)
 
     it("refuse keys that are no strings", function()

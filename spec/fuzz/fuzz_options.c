@@ -1,6 +1,7 @@
 /*
  * fuzz_options: the tables that a script hands to tls.context, tls.cache, tls.shared, tls.redis,
- * tls.ticket_keys and tls.keyring. The input is a table, written down byte by byte: any keys, and
+ * tls.ticket_keys, tls.keyring and tls.trace. spec/annotations_spec.lua holds that it knows each
+ * option of lua/tlslife/types.lua. The input is a table, written down byte by byte: any keys, and
  * under them values of any type, nested too.
  *
  * Each call makes an object, or raises a text, or returns nil, a message and an error table. What
@@ -37,8 +38,8 @@
 #define DEPTH_MAX 3
 #define FILE_MAX ((rlim_t)1 << 20) /* a slab of 64 GiB would fill the disk */
 
-static const char *const calls[] = {"context", "cache",       "shared",
-                                    "redis",   "ticket_keys", "keyring"};
+static const char *const calls[] = {"context",     "cache",   "shared", "redis",
+                                    "ticket_keys", "keyring", "trace"};
 enum { CALLS = sizeof calls / sizeof calls[0] };
 
 static const char *const names[] = {
@@ -58,7 +59,10 @@ static const char *const names[] = {
     "pending",       "secret",       "epoch",          "connect_timeout",
     "older",         "keys",         "identity",       "key",
     "get",           "put",          "remove",         "session_timeout",
-    "take"};
+    "take",          "crl",          "crl_check",      "partial_chain",
+    "max_cert_list", "purpose",      "dane",           "dh_auto",
+    "dh_params",     "trace",        "ocsp_verify",    "max_send_fragment",
+    "on_psk",        "bytes",        "secrets",        "psk_identity_hint"};
 enum { NAMES = sizeof names / sizeof names[0] };
 
 static int home, scratch; /* directories */
@@ -66,8 +70,16 @@ static char shm_name[32];
 
 /* ------------------------------------------------------------------------------------ the table */
 
-enum { MADE_CACHE = 1, MADE_KEYRING, MADE_TICKET_KEYS, MADE_CLIENT, MADE_SERVER, MADE_FUNCTION };
-enum { MADE_LAST = MADE_FUNCTION };
+enum {
+    MADE_CACHE = 1,
+    MADE_KEYRING,
+    MADE_TICKET_KEYS,
+    MADE_CLIENT,
+    MADE_SERVER,
+    MADE_TRACE,
+    MADE_FUNCTION,
+    MADE_LAST = MADE_FUNCTION
+};
 
 static void push_string(lua_State *L, fuzz_input bytes) {
     char *text = text_of(bytes.at, bytes.left);
@@ -163,7 +175,7 @@ static void prepare(lua_State *L) {
         "local cache = tls.cache {}\n"
         "return cache, tls.keyring {('k'):rep(32)}, tls.ticket_keys {},\n"
         "    tls.context { role = 'client', verify = 'none' }, tls.context { role = 'server' },\n"
-        "    function() end, tls\n";
+        "    tls.trace {}, function() end, tls\n";
     must(luaL_loadstring(L, script) == LUA_OK);
     luaopen_tlslife_core(L);
     must(lua_pcall(L, 1, MADE_LAST + 1, 0) == LUA_OK);
@@ -313,8 +325,22 @@ static void make_context_seeds(void) {
           {"resumption", 's', "tickets", 0});
 }
 
+static void make_verification_seeds(void) {
+    WRITE(0, "client-verification", 9, {"role", 's', "client", 0}, {"ca", 's', "certificate", 0},
+          {"crl", 's', "certificate", 0}, {"crl_check", 's', "chain", 0},
+          {"partial_chain", 'b', NULL, 1}, {"max_cert_list", 'i', NULL, 200},
+          {"purpose", 's', "any", 0}, {"ocsp_verify", 's', "optional", 0}, {"dane", 'b', NULL, 1});
+    WRITE(0, "server-keys", 8, {"role", 's', "server", 0}, {"certificate", 's', "certificate", 0},
+          {"private_key", 's', "key", 0}, {"dh_auto", 'b', NULL, 1}, {"dh_params", 's', "key", 0},
+          {"max_send_fragment", 'i', NULL, 255}, {"psk_identity_hint", 's', "hint", 0},
+          {"on_psk", 'o', NULL, MADE_FUNCTION});
+    WRITE(0, "traced", 2, {"role", 's', "client", 0}, {"trace", 'o', NULL, MADE_TRACE});
+    WRITE(6, "trace", 2, {"bytes", 'i', NULL, 200}, {"secrets", 'b', NULL, 1});
+}
+
 static void make_seeds(void) {
     make_context_seeds();
+    make_verification_seeds();
     WRITE(1, "cache", 7, {"capacity", 'i', NULL, 9}, {"capacity_bytes", 'i', NULL, 200},
           {"timeout", 'i', NULL, 60}, {"sessions_per_peer", 'i', NULL, 2},
           {"keyring", 'o', NULL, MADE_KEYRING}, {"in_memory", 'b', NULL, 1},
