@@ -621,7 +621,7 @@ static void test_sockets(void) {
     }
 }
 
-/* -------------------------------------------------------------------------- errors of other code */
+/* ------------------------------------------------------------------------- errors of other code */
 
 /* Makes a call after other code has left an error in the thread's queue. */
 #define AFTER_ERROR(call) (ERR_raise(ERR_LIB_SSL, SSL_R_BAD_EXTENSION), (call))

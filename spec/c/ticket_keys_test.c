@@ -1,6 +1,6 @@
 /*
- * ticket_keys_test.c: tests the keys of stateless tickets (src/tls/context/ticket_keys.c) with a clock of
- * its own.
+ * ticket_keys_test.c: tests the keys of stateless tickets (src/tls/context/ticket_keys.c) with a
+ * clock of its own.
  *
  * It covers which keys open a ticket and which renew it, and that machines with one secret agree.
  * The last cases are two servers that share nothing else, with handshakes over libssl, and a client

@@ -628,7 +628,7 @@ case("issued by way of an intermediate", function()
     return ca:issued(leaf, middle), ca:issued(leaf)
 end)
 
--- ------------------------------------------------------------------------------------ odd arguments
+-- ----------------------------------------------------------------------------------- odd arguments
 
 -- The result of a method, or the sentence that it raises.
 local function odd(object, method, ...)

@@ -17,16 +17,16 @@ return {
     {
         name = "the NULL of conn:group()", machine = "program",
         changes = {
-            {"src/tls/handshake/info.c", "    if (!negotiated(conn)) {\n        return NULL;\n    }\n"
-                .. "    int id =", "    int id ="},
+            {"src/tls/handshake/info.c", "    if (!negotiated(conn)) {\n        return NULL;\n"
+                .. "    }\n    int id =", "    int id ="},
         },
         found = "AddressSanitizer: SEGV",
     },
     {
         name = "the lost hello of clear", machine = "program",
         changes = {
-            {"src/tls/conn/conn.c", "if (hello_waits && refuse_suspended_hello", "if (hello_waits && "
-                .. "conn->refs == 0 && refuse_suspended_hello"},
+            {"src/tls/conn/conn.c", "if (hello_waits && refuse_suspended_hello",
+                "if (hello_waits && conn->refs == 0 && refuse_suspended_hello"},
         },
         found = "LeakSanitizer",
     },
@@ -41,9 +41,10 @@ return {
     {
         name = "the unrenewed ticket of TLS 1.2", machine = "fleet",
         changes = {
-            {"src/tls/handshake/handshake.c", "    if (!conn->open && !server && !conn->origin->foreign) {\n"
-                .. "        keep_renewed(conn);", "    if (conn->open && !server && "
-                .. "!conn->origin->foreign) {\n        keep_renewed(conn);"},
+            {"src/tls/handshake/handshake.c", "    if (!conn->open && !server && "
+                .. "!conn->origin->foreign) {\n        keep_renewed(conn);",
+                "    if (conn->open && !server && !conn->origin->foreign) {\n"
+                .. "        keep_renewed(conn);"},
         },
         found = "must",
     },

@@ -39,7 +39,10 @@ typedef enum tlsl_session_mark {
      * same id for both; when libssl removes a session, the mark says which side it belongs to.
      */
     TLSL_MARK_CLIENT,
-    /* A permit in a server's cache (tls/session/permit.c), which is no session that could be resumed. */
+    /*
+     * A permit in a server's cache (tls/session/permit.c), which is no session that could be
+     * resumed.
+     */
     TLSL_MARK_PERMIT,
     TLSL_SESSION_MARKS
 } tlsl_session_mark;

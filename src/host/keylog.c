@@ -4,9 +4,9 @@
  *
  * The library reads no such variable, since a program that contains it may not want that. Here the
  * user who starts the program decides. The lines give away all that is sent, so the program says
- * that it writes them. The file is held to what the option keylog demands (tls/settings/keylog.c). If it is
- * unfit, the program says so and goes on without. An attacker would set the variable for a program
- * that has more rights than its user, which ignores it.
+ * that it writes them. The file is held to what the option keylog demands
+ * (tls/settings/keylog.c). If it is unfit, the program says so and goes on without. An attacker
+ * would set the variable for a program that has more rights than its user, which ignores it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

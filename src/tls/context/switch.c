@@ -83,9 +83,9 @@ bool tlsl_context_present(const tlslife_context *context, SSL *ssl) {
 tlslife_status tlsl_switch_check(const tlslife_context *from, const tlslife_context *to,
                                  tlslife_error *err) {
     if (to->role != TLSLIFE_SERVER || from->role != TLSLIFE_SERVER) {
-        return tlsl_fail(
-            err, TLSLIFE_ERR_USAGE,
-            "a server name, or on_hello, leads from a server's context to another server's context");
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "a server name, or on_hello, leads from a server's context to another "
+                         "server's context");
     }
     return TLSLIFE_OK;
 }
