@@ -34,6 +34,53 @@ describe("a random program", function()
     end
 end)
 
+-- What a seed does not decide: the system's ports, time, and who is first among threads.
+local DECIDED_ELSEWHERE <const> = {"dial%(", "serve {", "serve_all", "visit", "thread", "workers",
+    "redis", "sockets", "lend", "pipes", "wrap", "listen", "timeout = 1", "timeout = 0.0[25]",
+    "set_timeout", "settle", "trace"}
+local AGAIN = 4
+local SEEN <const> = {line = true, state = true, version = true, cipher = true, resumption = true,
+    get_shutdown = true, early_data_status = true, group = true, is_resumable = true}
+
+local function is_decided(lines)
+    local text = table.concat(lines, "\n")
+    for _, pattern in ipairs(DECIDED_ELSEWHERE) do
+        if text:find(pattern) then return false end
+    end
+    return true
+end
+
+describe("a random program that is played again", function()
+    if not program.ours then return pending "not in the program tlslife" end
+
+    -- What each line raised, and what was seen of connections but for what has the time in it.
+    local function story(seed)
+        local status, output = process.run {program.path, "spec/random/run.lua", "--tell", seed,
+            timeout = 60, environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
+        assert(status == 0, output)
+        local seen = {}
+        for piece in output:gmatch "%f[%w_][%l_]+[= ][%w_%-.:' ]+" do
+            local name = piece:match "^[%l_]+"
+            if SEEN[name] then seen[#seen + 1] = piece end
+        end
+        assert.is_true(#seen > 40, output)
+        return table.concat(seen, "\n")
+    end
+
+    it("does the same: its seed decides", function()
+        local generate = require "spec.random.generate"
+        local played, seed = 0, 0
+        while played < AGAIN do
+            seed = seed + 1
+            if is_decided(generate(seed, 40)) then
+                assert.equal(story(seed), story(seed), "seed " .. seed)
+                played = played + 1
+            end
+        end
+        assert.is_true(seed < 500)
+    end)
+end)
+
 describe("a fleet of caching clients", function()
     if not program.ours then return pending "not in the program tlslife" end
 

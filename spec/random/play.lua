@@ -278,9 +278,10 @@ local function wrap_connections(methods)
     methods.dup = then_does(methods.dup, function(conn, copy)
         model.offered[copy] = model.offered[copy] or model.offered[conn] or conn:session() ~= nil
     end)
-    -- its peer reads the other one's records
-    methods.set_connection = then_does(methods.set_connection,
-        function(_, _, outer) stream_of(outer).loose = true end)
+    -- its peer reads the other one's records, and a write of the other one may wait in it
+    methods.set_connection = then_does(methods.set_connection, function(_, _, outer)
+        stream_of(outer).loose, model.waited[outer] = true, true
+    end)
     methods.renegotiate = then_does(methods.renegotiate, function() model.renegotiated = true end)
     methods.write_early = then_does(methods.write_early, function(conn, n, data, i)
         if conn:is_server() then after_write(before_write(conn, data, i), n) end

@@ -36,7 +36,7 @@ rows.socket = {
     {1, "$socket:getpeername()"}, {1, "$socket:getsockname()"}, {1, "$socket:getfd()"},
     {1, "$socket:getstats()"}, {1, "$socket:setstats(?{1, 2, 3|nil, nil, 1|0|'1'|})"},
     {1, "$socket:dirty(); $socket:want()"},
-    {1, "$socket:connection():?{shutdown|clear|free|close|cork}(?{|true})"},
+    {1, "$socket:connection():?{shutdown|clear|free|close|cork}(?{|0})"},
 }
 
 --- The modules of the drop-in for LuaSec. wrap gives two of its connections over a pair of sockets.
@@ -59,7 +59,7 @@ rows.luasec = {
     {1, "$face:getalpn(); $face:getsniname(); $face:dirty(); $face:want()"},
     {1, "$face:connection():?{shutdown|clear|free|close|cancel|renegotiate}()"},
     {1, "sslcore.create(?{$ssl|o[1]|nil}); sslcore.info($face); sslcore.compression($face)"},
-    {1, "sslcore.setfd(?{$face|sslcore.create($ssl)}, -1); sslcore.copyright()"},
+    {1, "sslcore.setfd(sslcore.create($ssl), -1); sslcore.copyright()"},
     {1, "sslcore.setmethod('mine', function(f) $body end); $face:mine()"},
     {1, "$new_ssl = sslctx.create(?{'any'|'tlsv1_2'|'x'|1}); sslctx.setmode($ssl, ?{'client'" ..
         "|'server'|'both'|'x'})"},

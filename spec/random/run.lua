@@ -7,8 +7,8 @@
 --   tlslife spec/random/run.lua --play FILE [MACHINE [SEED]]   plays the lines of a file
 --   tlslife spec/random/run.lua --tell SEED             plays a program, and tells what can be seen
 --
--- With --minutes both are played in turn; with --steps programs, until they had so many lines. The
--- last lines say what was played, and how fast. There are as many processes at once as --jobs says,
+-- With --minutes both are played in turn; with --steps programs, until they had so many lines, or
+-- the minutes are over. The last lines say what was played, and how fast. There are as many processes at once as --jobs says,
 -- by default as many as processors; each has seeds of its own.
 --
 -- A process plays a batch of programs and says which it begins, so that a crash, a sanitizer's
@@ -339,6 +339,16 @@ local function next_machine(machines)
     return not time_is_up() and least or nil
 end
 
+local TOLD_EACH <const> = 100000 -- steps of a long run
+
+local function tell_progress(machine)
+    local reached = machine.counts[1] // TOLD_EACH
+    if machine ~= MACHINES.program or reached == (machine.told or 0) then return end
+    machine.told = reached
+    print(("%d sequences, %d steps in %.0f s; %d findings"):format(machine.done, machine.counts[1],
+        process.now() - began, machine.failures))
+end
+
 local function play_all(machines)
     local running = {}
     local function begin(machine, from, to)
@@ -363,6 +373,7 @@ local function play_all(machines)
                 local from, machine = look_at(batch), batch.machine
                 machine.spent = machine.spent + process.now() - batch.began
                 machine.done = machine.done + (from or batch.to + 1) - batch.from
+                tell_progress(machine)
                 if from and from <= batch.to then begin(machine, from, batch.to) end
             end
         end
@@ -371,10 +382,12 @@ local function play_all(machines)
 end
 
 local function parent()
+    io.stdout:setvbuf "line"
     local machines, failures = {}, 0
     for _, one in ipairs {{"program", options.sequences}, {"fleet", options.fleets}} do
-        local machine, endless = MACHINES[one[1]], options.minutes
-            or options.steps and one[1] == "program"
+        local machine = MACHINES[one[1]]
+        local endless = (options.minutes and not options.steps)
+            or (options.steps and one[1] == "program")
         local most = endless and math.maxinteger - options.seed or one[2] or 0
         machine.next_seed, machine.last, machine.done, machine.spent = options.seed,
             options.seed + most - 1, 0, 0
@@ -393,8 +406,9 @@ local function parent()
             and ("proved fleet: %d connections in %d settings, %d resumed, early data accepted of "
             .. "%d and rejected of %d; %d findings"):format(counts[1], machine.done, counts[2],
             counts[4], counts[3] - counts[4], machine.failures)
-            or ("proved random: %d sequences, %d steps; %d findings"):format(machine.done,
-                counts[1], machine.failures))
+            or ("proved random: %d sequences, %d steps%s; %d findings"):format(machine.done,
+                counts[1], options.steps and counts[1] < options.steps
+                and ", then stopped by the clock" or "", machine.failures))
     end
     for _, machine in ipairs(machines) do
         print(("%s: %.0f %s a second in each of %d processes"):format(machine.name,
