@@ -73,7 +73,7 @@ local OPTIONS = {"role", "certificate", "private_key", "passphrase", "ca", "clie
     "quiet_shutdown", "max_early_data", "post_handshake_auth", "cache", "ticket_keys",
     "on_hello", "on_certificate", "on_psk",
     "on_verify", "verify_all", "crl", "crl_check", "partial_chain", "max_cert_list", "dh_auto",
-    "max_send_fragment", "keylog", "purpose", "dane", "dh_params", "trace"}
+    "max_send_fragment", "purpose", "dane", "dh_params", "trace"}
 
 -- What no honest call passes. Deadlines are never among them, since nil and large ones wait.
 local ODD = {"nil", "true", "false", "0/0", "1/0", "-1/0", "-1", "0", "1", "3", "1.5", "2^53",
