@@ -43,7 +43,19 @@ static bool signals_blocked = true;
 static void set_gate(bool open) {
     pthread_mutex_lock(&lock);
     gate_is_open = open;
-    pthread_cond_broadcast(&gate_opens);
+    if (open) {
+        pthread_cond_broadcast(&gate_opens);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/*
+ * A child of fork has none of the threads that wait for the condition. glibc's broadcast would wait
+ * for those of them that had been woken, and had not gone on yet.
+ */
+static void open_gate_in_child(void) {
+    pthread_mutex_lock(&lock);
+    gate_is_open = true;
     pthread_mutex_unlock(&lock);
 }
 
@@ -503,7 +515,7 @@ static void child_of_fork(tlslife_conn **conns, size_t conns_len) {
     int waits = 0;
     int asked = count_of(&asked_here);
     bool failed = tlslife_conn_dial(conns[0], "slow.test", "1") == TLSLIFE_ERROR;
-    set_gate(true);
+    open_gate_in_child();
     tlslife_conn *other = new_conn(false, -1);
     bool resolved =
         dial(other, "none.test", "1", &waits) == TLSLIFE_ERROR && count_of(&asked_here) == asked;
