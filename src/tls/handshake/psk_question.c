@@ -27,6 +27,7 @@
 #include "net/front.h"
 #include "tls/context/context.h"
 #include "tls/context/psk.h"
+#include "tls/context/resumption.h"
 #include "tls/handshake/psk_question.h"
 #include "tls/state/conn.h"
 #include "tls/state/failure.h"
@@ -193,14 +194,9 @@ tlslife_status tlsl_psk_ask(tlslife_conn *conn) {
     return SSL_is_server(conn->ssl) ? ask_key(conn) : ask_identity(conn);
 }
 
-static bool offers_tls13(const SSL *ssl) {
-    long max = SSL_get_max_proto_version((SSL *)ssl);
-    return (max == 0 || max >= TLS1_3_VERSION) && !(SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3);
-}
-
 tlslife_status tlsl_psk_begin(tlslife_conn *conn) {
     if (SSL_is_server(conn->ssl) || !(conn->context->questions & TLSLIFE_ASK_PSK) ||
-        !offers_tls13(conn->ssl)) {
+        !tlsl_conn_speaks_tls13(conn)) {
         return TLSLIFE_OK;
     }
     if (!make_asked(conn)) {
