@@ -196,6 +196,24 @@ describe("a server with on_request that stops", function()
         owed:close()
         assert.equal(0, server:wait(20))
     end)
+
+    it("has stopped as soon as the last one has ended, which a deadline of 0 ends", function()
+        local uv, certs = require "luv", require "spec.support.pki".get()
+        local stopped
+        local server = assert(tls.server {
+            address = "127.0.0.1:0", on_request = function() end, log = function() end,
+            context = {certificate = certs.server_cert, private_key = certs.server_key},
+        })
+        local conn <close> = tls.context {role = "client", ca = certs.ca_pem}:connection()
+        conn:set_hostname "localhost"
+        conn:set_blocking(false)
+        conn:dial("127.0.0.1:" .. server:ports()[1])
+        while not conn:handshake() do uv.run "nowait" end
+        uv.run "nowait"
+        server:stop(0, function() stopped = true end)
+        for _ = 1, 5 do uv.run "nowait" end -- no time passes here
+        assert.is_true(stopped)
+    end)
 end)
 
 it("tls.server refuses both a handler and on_request", function()

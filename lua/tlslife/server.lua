@@ -370,19 +370,24 @@ local function cancel_idle(self, conn, co)
     if conn:idle() then conn:cancel() end
 end
 
+-- The next look, which is at once where those that were canceled have ended already.
+local function look_after(self, milliseconds)
+    self.timer:start(self.count == 0 and 0 or milliseconds, 0, self.look)
+end
+
 -- Looks once for idle connections while the server stops, and enforces the deadline.
 local function look(self)
     local now = uv.now()
     if self.count == 0 then return finish(self) end
     if now < self.deadline then
         for conn, co in next, self.open do pcall(cancel_idle, self, conn, co) end
-        local wait = math.min(LOOK_EVERY + self.count // LOOK_PER_MS, self.deadline - now)
-        return self.timer:start(wait, 0, self.look)
+        return look_after(self, math.min(LOOK_EVERY + self.count // LOOK_PER_MS,
+            self.deadline - now))
     end
     if not self.forced then
         self.forced = true
         cancel_all(self)
-        return self.timer:start(END_WITHIN, 0, self.look)
+        return look_after(self, END_WITHIN)
     end
     self.log("warning", ("%d connections did not end in time"):format(self.count))
     close_all(self)

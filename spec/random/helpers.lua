@@ -112,6 +112,7 @@ end
 
 helpers.tick = tick
 
+local HANG <const> = 20e9 -- nanoseconds after which a server that has not stopped hangs
 local GET <const> = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 --- Functions for servers of tls.server, whose loop turns only where a line calls tick or visit, and
@@ -177,10 +178,8 @@ local function served(fail, tls, own)
         for _, server in ipairs(servers) do
             local stopped = false
             server:stop(0, function() stopped = true end)
-            for _ = 1, 10000 do
-                if stopped then break end
-                uv.run "nowait"
-            end
+            local hangs = uv.hrtime() + HANG
+            while not stopped and uv.hrtime() < hangs do uv.run "nowait" end
             if not stopped then fail "the server does not stop" end
         end
         servers = {}
