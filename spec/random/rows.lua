@@ -59,7 +59,7 @@ rows.luasec = {
     {1, "$face:getalpn(); $face:getsniname(); $face:dirty(); $face:want()"},
     {1, "$face:connection():?{shutdown|clear|free|close|cancel|renegotiate}()"},
     {1, "sslcore.create(?{$ssl|o[1]|nil}); sslcore.info($face); sslcore.compression($face)"},
-    {1, "sslcore.setfd(sslcore.create($ssl), -1); sslcore.copyright()"},
+    {1, "local made = sslcore.create($ssl); sslcore.setfd(made, -1); sslcore.copyright()"},
     {1, "sslcore.setmethod('mine', function(f) $body end); $face:mine()"},
     {1, "$new_ssl = sslctx.create(?{'any'|'tlsv1_2'|'x'|1}); sslctx.setmode($ssl, ?{'client'" ..
         "|'server'|'both'|'x'})"},
