@@ -96,6 +96,15 @@ describe("a directory", function()
 end)
 
 describe("a free port", function()
+    it("is another one each time", function()
+        local given = {}
+        for _ = 1, 500 do
+            local port = process.free_port()
+            assert.is_nil(given[port])
+            given[port] = true
+        end
+    end)
+
     it("is one on which nobody listens", function()
         local port = process.free_port()
         assert.is_false(process.is_listening(port))

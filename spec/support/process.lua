@@ -297,6 +297,7 @@ function process.is_listening(port)
 end
 
 local random = io.open("/dev/urandom", "rb")
+local given = {} -- by free_port
 
 --- Starts a Redis server without persistence, with more words for its command line. seconds is how
 -- long it lives at most. Returns its port and its process.
@@ -308,11 +309,15 @@ function process.start_redis(seconds, ...)
     return port, server
 end
 
---- A port that nobody listens on, below those that the kernel gives out by itself.
+--- A port that nobody listens on, below those that the kernel gives out by itself. It gives no port
+-- twice, because who has asked for the first one may not listen yet.
 function process.free_port()
     while true do
         local port = 20000 + ("I2"):unpack(random:read(2)) % 12000
-        if not process.is_listening(port) then return port end
+        if not given[port] and not process.is_listening(port) then
+            given[port] = true
+            return port
+        end
     end
 end
 
