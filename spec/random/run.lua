@@ -8,8 +8,8 @@
 --   tlslife spec/random/run.lua --tell SEED             plays a program, and tells what can be seen
 --
 -- With --minutes both are played in turn; with --steps programs, until they had so many lines, or
--- the minutes are over. The last lines say what was played, and how fast. There are as many processes at once as --jobs says,
--- by default as many as processors; each has seeds of its own.
+-- the minutes are over. The last lines say what was played, and how fast. There are as many
+-- processes at once as --jobs says, by default as many as processors; each has seeds of its own.
 --
 -- A process plays a batch of programs and says which it begins, so that a crash, a sanitizer's
 -- report or a hang belongs to a seed. A leak is told at a process's end, so the batch is halved
