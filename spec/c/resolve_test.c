@@ -49,16 +49,6 @@ static void set_gate(bool open) {
     pthread_mutex_unlock(&lock);
 }
 
-/*
- * A child of fork has none of the threads that wait for the condition. glibc's broadcast would wait
- * for those of them that had been woken, and had not gone on yet.
- */
-static void open_gate_in_child(void) {
-    pthread_mutex_lock(&lock);
-    gate_is_open = true;
-    pthread_mutex_unlock(&lock);
-}
-
 static int count_of(const int *count) {
     pthread_mutex_lock(&lock);
     int value = *count;
@@ -510,6 +500,16 @@ static void test_fork(void) {
     puts("not tried: threads in a child of fork, under ThreadSanitizer");
 }
 #else
+/*
+ * A child of fork has none of the threads that wait for the condition. glibc's broadcast would wait
+ * for those of them that had been woken, and had not gone on yet.
+ */
+static void open_gate_in_child(void) {
+    pthread_mutex_lock(&lock);
+    gate_is_open = true;
+    pthread_mutex_unlock(&lock);
+}
+
 /* The child does not have the threads of its parent, and starts its own. */
 static void child_of_fork(tlslife_conn **conns, size_t conns_len) {
     int waits = 0;
