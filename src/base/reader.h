@@ -1,5 +1,6 @@
 /*
- * reader.h: takes apart bytes that a peer has sent, in which lists follow their lengths.
+ * reader.h: takes apart bytes in which lists follow their lengths: messages of a peer, the header
+ * of a proxy, an exported cache.
  *
  * An attacker has written the bytes. So each length is compared with the number of bytes that are
  * left, and what does not fit is not taken.
@@ -9,6 +10,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* The bytes that are left to read. */
 typedef struct tlsl_reader {
@@ -44,6 +47,16 @@ static inline bool tlsl_take_number(tlsl_reader *from, size_t width, size_t *out
 static inline bool tlsl_take_vector(tlsl_reader *from, size_t width, tlsl_reader *out) {
     size_t len;
     return tlsl_take_number(from, width, &len) && tlsl_take(from, len, out);
+}
+
+/* Copies the bytes that are left, and puts a NUL behind them. malloc'ed; NULL: out of memory. */
+static inline char *tlsl_copy_text(tlsl_reader from) {
+    char *copy = malloc(from.left + 1);
+    if (copy != NULL) {
+        memcpy(copy, from.at, from.left);
+        copy[from.left] = '\0';
+    }
+    return copy;
 }
 
 #endif

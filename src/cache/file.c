@@ -27,6 +27,7 @@
 
 #include "base/error.h"
 #include "base/error_queue.h"
+#include "base/reader.h"
 #include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/external.h"
@@ -200,31 +201,6 @@ tlslife_status tlslife_cache_export(tlslife_cache *cache, tlslife_keyring *keyri
 
 /* --------------------------------------------------------------------------------------- import */
 
-typedef struct file_reader {
-    const unsigned char *at;
-    size_t left;
-} file_reader;
-
-/* The next len bytes; NULL if there are fewer. */
-static const unsigned char *take(file_reader *reader, size_t len) {
-    if (reader->left < len) {
-        return NULL;
-    }
-    const unsigned char *bytes = reader->at;
-    reader->at += len;
-    reader->left -= len;
-    return bytes;
-}
-
-static bool take_number(file_reader *reader, size_t bytes, size_t *out) {
-    const unsigned char *at = take(reader, bytes);
-    *out = 0;
-    for (size_t i = 0; at != NULL && i < bytes; i++) {
-        *out = *out << 8 | at[i];
-    }
-    return at != NULL;
-}
-
 /* Clears the number of the session's context, which means nothing in another process. */
 static bool forget_context(SSL_SESSION *session) {
     tlsl_client_id id;
@@ -238,12 +214,12 @@ static bool forget_context(SSL_SESSION *session) {
     return SSL_SESSION_set1_id_context(session, (const unsigned char *)&id, sizeof id) == 1;
 }
 
-static SSL_SESSION *read_session(file_reader *reader, bool certificate) {
-    size_t len = 0;
-    const unsigned char *der = take_number(reader, 4, &len) ? take(reader, len) : NULL;
-    const unsigned char *end = der;
-    SSL_SESSION *session = der == NULL ? NULL : d2i_SSL_SESSION(NULL, &end, (long)len);
-    if (session == NULL || end != der + len || !forget_context(session)) {
+static SSL_SESSION *read_session(tlsl_reader *reader, bool certificate) {
+    tlsl_reader der = {NULL, 0};
+    bool whole = tlsl_take_vector(reader, 4, &der);
+    const unsigned char *end = der.at;
+    SSL_SESSION *session = whole ? d2i_SSL_SESSION(NULL, &end, (long)der.left) : NULL;
+    if (session == NULL || end != der.at + der.left || !forget_context(session)) {
         SSL_SESSION_free(session);
         return NULL;
     }
@@ -254,32 +230,29 @@ static SSL_SESSION *read_session(file_reader *reader, bool certificate) {
     return session;
 }
 
-static bool read_entry(file_reader *reader, file_entry *entry) {
-    size_t peer_len = 0;
-    const unsigned char *notes = take(reader, 1);
-    const unsigned char *key = take(reader, sizeof entry->key.bytes);
-    const unsigned char *peer = take_number(reader, 2, &peer_len) ? take(reader, peer_len) : NULL;
-    if (notes == NULL || key == NULL || peer == NULL) {
+static bool read_entry(tlsl_reader *reader, file_entry *entry) {
+    size_t notes = 0;
+    tlsl_reader key, peer;
+    if (!tlsl_take_number(reader, 1, &notes) || !tlsl_take(reader, sizeof entry->key.bytes, &key) ||
+        !tlsl_take_vector(reader, 2, &peer)) {
         return false;
     }
     entry->key.client = true;
-    memcpy(entry->key.bytes, key, sizeof entry->key.bytes);
-    /* Not strndup, which would look for a NUL in bytes that are not trusted. */
-    entry->peer = calloc(1, peer_len + 1);
+    memcpy(entry->key.bytes, key.at, sizeof entry->key.bytes);
+    entry->peer = tlsl_copy_text(peer);
     if (entry->peer == NULL) {
         ERR_raise(ERR_LIB_CRYPTO, ERR_R_MALLOC_FAILURE);
         return false;
     }
-    memcpy(entry->peer, peer, peer_len);
-    entry->session = read_session(reader, *notes & NOTE_CERTIFICATE);
+    entry->session = read_session(reader, notes & NOTE_CERTIFICATE);
     return entry->session != NULL;
 }
 
-static bool read_plain(file_reader reader, file_entries *entries) {
+static bool read_plain(tlsl_reader reader, file_entries *entries) {
     size_t count = 0;
-    const unsigned char *head = take(&reader, MAGIC_LEN + 1);
-    bool ok = head != NULL && memcmp(head, magic, MAGIC_LEN) == 0 &&
-              head[MAGIC_LEN] == FILE_VERSION && take_number(&reader, 4, &count);
+    tlsl_reader head;
+    bool ok = tlsl_take(&reader, MAGIC_LEN + 1, &head) && memcmp(head.at, magic, MAGIC_LEN) == 0 &&
+              head.at[MAGIC_LEN] == FILE_VERSION && tlsl_take_number(&reader, 4, &count);
     for (size_t i = 0; ok && i < count; i++) {
         file_entry *entry = entries_add(entries);
         ok = entry != NULL && read_entry(&reader, entry);
@@ -317,7 +290,7 @@ tlslife_status tlslife_cache_import(tlslife_cache *cache, tlslife_keyring *keyri
             bytes_len);
     }
     file_entries entries = {0};
-    bool ok = read_plain((file_reader){plain, plain_len}, &entries);
+    bool ok = read_plain((tlsl_reader){plain, plain_len}, &entries);
     size_t kept = ok ? keep_all(cache, &entries) : 0;
     entries_free(&entries);
     OPENSSL_cleanse(plain, plain_len);

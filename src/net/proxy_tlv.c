@@ -15,10 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/reader.h"
 #include "net/proxy_tlv.h"
 #include "tlslife.h"
 
-#define TLV_HEAD 3                    /* bytes of a type and a length */
 #define SSL_HEAD 5                    /* bytes of flags and of the verification's result */
 #define UNIQUE_ID_MAX 128             /* bytes */
 #define CRC32C_POLYNOMIAL 0x82f63b78U /* reflected, RFC 3720 appendix B.4 */
@@ -30,16 +30,13 @@ typedef struct tlv {
 } tlv;
 
 /* Takes the first field off. false: there is none, or it is cut. */
-static bool take(const unsigned char **bytes, size_t *len, tlv *out) {
-    if (*len < TLV_HEAD) {
+static bool take(tlsl_reader *from, tlv *out) {
+    size_t type;
+    tlsl_reader value;
+    if (!tlsl_take_number(from, 1, &type) || !tlsl_take_vector(from, 2, &value)) {
         return false;
     }
-    *out = (tlv){(*bytes)[0], *bytes + TLV_HEAD, (size_t)(*bytes)[1] << 8 | (*bytes)[2]};
-    if (out->len > *len - TLV_HEAD) {
-        return false;
-    }
-    *bytes += TLV_HEAD + out->len;
-    *len -= TLV_HEAD + out->len;
+    *out = (tlv){(unsigned)type, value.at, value.left};
     return true;
 }
 
@@ -67,11 +64,11 @@ static const char *judge_value(const tlv *one) {
     }
 }
 
-static const char *judge_list(const unsigned char *bytes, size_t len, bool within_ssl) {
+static const char *judge_list(tlsl_reader list, bool within_ssl) {
     uint64_t seen = 0; /* a bit for each type below 64 */
     tlv one;
-    while (len > 0) {
-        if (!take(&bytes, &len, &one)) {
+    while (list.left > 0) {
+        if (!take(&list, &one)) {
             return "a PROXY header with a cut field";
         }
         uint64_t bit = one.type < 64 ? (uint64_t)1 << one.type : 0;
@@ -84,7 +81,7 @@ static const char *judge_list(const unsigned char *bytes, size_t len, bool withi
         }
         const char *reason = judge_value(&one);
         if (reason == NULL && one.type == TLSLIFE_PROXY_SSL) {
-            reason = judge_list(one.value + SSL_HEAD, one.len - SSL_HEAD, true);
+            reason = judge_list((tlsl_reader){one.value + SSL_HEAD, one.len - SSL_HEAD}, true);
         }
         if (reason != NULL) {
             return reason;
@@ -106,7 +103,7 @@ static uint32_t checksum(const unsigned char *bytes, size_t len, const unsigned 
 }
 
 const char *tlsl_proxy_judge_tlvs(const unsigned char *header, size_t header_len, size_t begin) {
-    const char *reason = judge_list(header + begin, header_len - begin, false);
+    const char *reason = judge_list((tlsl_reader){header + begin, header_len - begin}, false);
     tlslife_bytes own;
     if (reason != NULL ||
         !tlsl_proxy_find_tlv(header + begin, header_len - begin, TLSLIFE_PROXY_CRC32C, &own)) {
@@ -121,8 +118,9 @@ const char *tlsl_proxy_judge_tlvs(const unsigned char *header, size_t header_len
 
 bool tlsl_proxy_find_tlv(const unsigned char *fields, size_t fields_len, unsigned type,
                          tlslife_bytes *out) {
+    tlsl_reader list = {fields, fields_len};
     tlv one;
-    while (take(&fields, &fields_len, &one)) {
+    while (take(&list, &one)) {
         if (one.type == type) {
             *out = (tlslife_bytes){one.value, one.len};
             return true;

@@ -17,9 +17,7 @@
 #include "tls/context/psk_flight.h"
 
 enum {
-    RECORD_HEAD = 5,         /* type, version, length (RFC 5246 section 6.2.1) */
-    MESSAGE_HEAD = 4,        /* type, length (section 7.4) */
-    HELLO_VERSION = 2,       /* bytes of a ServerHello before its random (section 7.4.1.3) */
+    HELLO_VERSION = 2,       /* bytes of a ServerHello before its random (RFC 5246 7.4.1.3) */
     HELLO_RANDOM = 32,       /* bytes of that */
     FLIGHT_MAX = 128 * 1024, /* bytes; libssl's own limit for a chain is 100 KiB */
     HINT_MAX = PSK_MAX_IDENTITY_LEN
@@ -61,13 +59,8 @@ static tlsl_flight_state take_hint(tlsl_flight *flight, tlsl_reader exchange) {
     if (hint.left == 0) {
         return TLSL_FLIGHT_PSK;
     }
-    flight->hint = malloc(hint.left + 1);
-    if (flight->hint == NULL) {
-        return TLSL_FLIGHT_OTHER;
-    }
-    memcpy(flight->hint, hint.at, hint.left);
-    flight->hint[hint.left] = '\0';
-    return TLSL_FLIGHT_PSK;
+    flight->hint = tlsl_copy_text(hint);
+    return flight->hint == NULL ? TLSL_FLIGHT_OTHER : TLSL_FLIGHT_PSK;
 }
 
 static tlsl_flight_state judge(tlsl_flight *flight, SSL *ssl, int type, tlsl_reader body) {
@@ -99,8 +92,8 @@ static bool append(tlsl_flight *flight, const unsigned char *bytes, size_t len) 
 
 tlsl_flight_state tlsl_flight_add(tlsl_flight *flight, SSL *ssl, const unsigned char *record,
                                   size_t len) {
-    if (record[0] != SSL3_RT_HANDSHAKE || len == RECORD_HEAD ||
-        !append(flight, record + RECORD_HEAD, len - RECORD_HEAD)) {
+    if (record[0] != SSL3_RT_HANDSHAKE || len == SSL3_RT_HEADER_LENGTH ||
+        !append(flight, record + SSL3_RT_HEADER_LENGTH, len - SSL3_RT_HEADER_LENGTH)) {
         return TLSL_FLIGHT_OTHER;
     }
     tlsl_flight_state state = TLSL_FLIGHT_MORE;
@@ -111,7 +104,7 @@ tlsl_flight_state tlsl_flight_add(tlsl_flight *flight, SSL *ssl, const unsigned 
             break; /* the next record has the rest of it */
         }
         state = judge(flight, ssl, (int)type, body);
-        flight->at += MESSAGE_HEAD + body.left;
+        flight->at += SSL3_HM_HEADER_LENGTH + body.left;
     }
     return state;
 }

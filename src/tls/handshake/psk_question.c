@@ -24,6 +24,7 @@
 
 #include "base/error.h"
 #include "base/error_queue.h"
+#include "base/reader.h"
 #include "net/front.h"
 #include "tls/context/context.h"
 #include "tls/context/psk.h"
@@ -32,12 +33,6 @@
 #include "tls/state/conn.h"
 #include "tls/state/failure.h"
 #include "tlslife.h"
-
-enum {
-    RECORD_HEAD = 5,     /* type, version, length (RFC 5246 section 6.2.1) */
-    RECORD_MAX = 0x4000, /* bytes behind the head */
-    MESSAGE_HEAD = 4     /* type, length (section 7.4) */
-};
 
 /* ----------------------------------------------------------------------------------- the record */
 
@@ -72,7 +67,7 @@ static bool make_room(tlsl_psk_asked *asked, size_t size) {
 
 /* Bytes of the record that begins there, of which the head has come. */
 static size_t record_len(const unsigned char *record) {
-    return RECORD_HEAD + ((size_t)record[3] << 8 | record[4]);
+    return SSL3_RT_HEADER_LENGTH + ((size_t)record[3] << 8 | record[4]);
 }
 
 /*
@@ -100,29 +95,24 @@ static tlslife_status read_up_to(tlslife_conn *conn, size_t wanted) {
 
 /* Reads the record that begins at `start`. */
 static tlslife_status read_record(tlslife_conn *conn, size_t start) {
-    tlslife_status status = read_up_to(conn, start + RECORD_HEAD);
+    tlslife_status status = read_up_to(conn, start + SSL3_RT_HEADER_LENGTH);
     if (status != TLSLIFE_OK) {
         return status;
     }
     size_t len = record_len(conn->asked.psk->record + start);
-    return len > RECORD_HEAD + RECORD_MAX ? TLSLIFE_CLOSED : read_up_to(conn, start + len);
+    return len > SSL3_RT_HEADER_LENGTH + SSL3_RT_MAX_PLAIN_LENGTH ? TLSLIFE_CLOSED
+                                                                  : read_up_to(conn, start + len);
 }
 
 /* The identity that the record names, or NULL. libssl takes what is before a NUL, too. */
 static char *identity_in(const unsigned char *record, size_t len) {
-    const size_t before = RECORD_HEAD + MESSAGE_HEAD + 2;
-    if (len < before || record[0] != SSL3_RT_HANDSHAKE ||
-        record[RECORD_HEAD] != SSL3_MT_CLIENT_KEY_EXCHANGE) {
-        return NULL;
-    }
-    size_t identity_len = (size_t)record[before - 2] << 8 | record[before - 1];
-    bool fits = identity_len <= len - before && identity_len <= PSK_MAX_IDENTITY_LEN;
-    char *identity = fits ? malloc(identity_len + 1) : NULL;
-    if (identity != NULL) {
-        memcpy(identity, record + before, identity_len);
-        identity[identity_len] = '\0';
-    }
-    return identity;
+    tlsl_reader rest = {record, len}, heads, identity;
+    return tlsl_take(&rest, SSL3_RT_HEADER_LENGTH + SSL3_HM_HEADER_LENGTH, &heads) &&
+                   heads.at[0] == SSL3_RT_HANDSHAKE &&
+                   heads.at[SSL3_RT_HEADER_LENGTH] == SSL3_MT_CLIENT_KEY_EXCHANGE &&
+                   tlsl_take_vector(&rest, 2, &identity) && identity.left <= PSK_MAX_IDENTITY_LEN
+               ? tlsl_copy_text(identity)
+               : NULL;
 }
 
 /* --------------------------------------------------------------------------------- the question */

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/reader.h"
 #include "tls/context/context.h"
 #include "tls/handshake/callbacks.h"
 #include "tls/handshake/tracing.h"
@@ -27,44 +28,36 @@
 #include "trace/trace.h"
 #include "tlslife.h"
 
-#define MESSAGE_HEADER 4
 #define MESSAGE_MAX ((size_t)8 * 1024)
 
 /* --------------------------------------------------------------------------------- the messages */
 
 /* How many bytes of a handshake message are of interest. None of them is secret. */
 static size_t kept_of(int type, size_t len, bool tls13) {
-    size_t most = MESSAGE_HEADER;
+    size_t most = SSL3_HM_HEADER_LENGTH;
     switch (type) {
     case SSL3_MT_CLIENT_HELLO:
     case SSL3_MT_SERVER_HELLO:
     case SSL3_MT_ENCRYPTED_EXTENSIONS:
     case SSL3_MT_CERTIFICATE_REQUEST: most = MESSAGE_MAX; break;
     case SSL3_MT_NEWSESSION_TICKET: /* and its lifetime, and ticket_age_add */
-        most = MESSAGE_HEADER + (tls13 ? 8 : 4);
+        most = SSL3_HM_HEADER_LENGTH + (tls13 ? 8 : 4);
         break;
-    case SSL3_MT_SERVER_KEY_EXCHANGE: /* and the group */ most = MESSAGE_HEADER + 4; break;
-    case SSL3_MT_KEY_UPDATE: most = MESSAGE_HEADER + 1; break;
+    case SSL3_MT_SERVER_KEY_EXCHANGE: /* and the group */ most = SSL3_HM_HEADER_LENGTH + 4; break;
+    case SSL3_MT_KEY_UPDATE: most = SSL3_HM_HEADER_LENGTH + 1; break;
     default: break;
     }
     return len < most ? len : most;
 }
 
-static size_t number_at(const unsigned char *bytes, size_t at) {
-    return (size_t)bytes[at] << 8 | bytes[at + 1];
-}
-
 /* The tag of the ticket in a NewSessionTicket (RFC 5077 section 3.3, RFC 8446 section 4.6.1). */
 static uint64_t ticket_tag(const unsigned char *message, size_t len, bool tls13) {
-    size_t at = MESSAGE_HEADER + 4; /* the lifetime */
-    if (tls13) {
-        at += 4; /* ticket_age_add */
-        at += at < len ? 1 + (size_t)message[at] : 0;
-    }
-    if (at + 2 > len || at + 2 + number_at(message, at) > len) {
-        return 0;
-    }
-    return tlsl_trace_tag(message + at + 2, number_at(message, at));
+    const size_t before = SSL3_HM_HEADER_LENGTH + (tls13 ? 8 : 4); /* lifetime, ticket_age_add */
+    tlsl_reader rest = {message, len}, skipped, ticket;
+    return tlsl_take(&rest, before, &skipped) && (!tls13 || tlsl_take_vector(&rest, 1, &skipped)) &&
+                   tlsl_take_vector(&rest, 2, &ticket)
+               ? tlsl_trace_tag(ticket.at, ticket.left)
+               : 0;
 }
 
 static void record_message(tlslife_conn *conn, bool sent, const unsigned char *bytes, size_t len) {
@@ -98,7 +91,7 @@ static void on_message(int sent, int version, int type, const void *bytes, size_
         tlsl_callbacks_examine_header(conn, sent, bytes, len);
         if (len == TLSL_HEADER) {
             record_event.code = byte[0];
-            record_event.value = number_at(byte, 3);
+            record_event.value = (size_t)byte[3] << 8 | byte[4];
             tlsl_traced_add(conn, record_event);
         }
         break;
