@@ -420,7 +420,7 @@ local function check(self, name)
 end
 
 local function check_seconds(timeout)
-    if type(timeout) ~= "number" or not (timeout >= 0 and timeout <= setup.SECONDS_MAX) then
+    if not setup.is_seconds(timeout) then
         error(("bad argument #1 to 'stop' (seconds are 0 to %d, got %s)"):format(
             setup.SECONDS_MAX, tostring(timeout)), 3)
     end

@@ -14,11 +14,12 @@ end
 
 setup.SECONDS_MAX = 2147483 -- what a connection's timeout may be at most
 
+function setup.is_seconds(value)
+    return type(value) == "number" and value >= 0 and value <= setup.SECONDS_MAX
+end
+
 local function seconds()
-    local function check(value)
-        return type(value) == "number" and value >= 0 and value <= setup.SECONDS_MAX
-    end
-    return check, "number from 0 to " .. setup.SECONDS_MAX
+    return setup.is_seconds, "number from 0 to " .. setup.SECONDS_MAX
 end
 
 local function integer_from(least)
