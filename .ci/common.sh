@@ -90,10 +90,12 @@ install_packages() {
 
 # Each fetches what Debian 12 has not, and says what.
 install_sources() {
-    .ci/copas &
-    .ci/luasec &
-    .ci/luv &
-    wait
+    pids=
+    for source in copas luasec luv; do
+        ".ci/$source" &
+        pids="$pids $!"
+    done
+    for pid in $pids; do wait "$pid"; done # `wait` alone forgets which failed
 }
 
 # Clang, the package of its version that holds libFuzzer, and the symbolizer, by which coverage has names.
