@@ -152,6 +152,33 @@ describe("a replay to two workers is accepted at most once:", function()
     end)
 end)
 
+describe("a session of s_client that allows more early data than the server does now", function()
+    after_each(process.stop_all)
+
+    for name, change in pairs {
+        ["fewer bytes than s_client sends"] = function(options)
+            return (options:gsub("context = {", "%0max_early_data = 4, "))
+        end,
+        ["none, since the server reads none"] = function(options)
+            return (options:gsub("early_data = true, ", ""))
+        end,
+    } do
+        it("resumes, and its early data are rejected: " .. name, function()
+            local options = context(KEYS .. "resumption = 'tickets',")
+            local first = serving.start(options)
+            save_session(first)
+            local session = process.slurp(first.home .. "/session")
+            serving.stop(first)
+            local second = serving.start(change(options))
+            process.spill(second.home .. "/session", session)
+            process.spill(second.home .. "/early", ("early"):rep(200))
+            local said = replays(second, 1)
+            assert.same({1, 0, 1}, {said.answered, said.accepted, said.reused})
+            serving.stop(second)
+        end)
+    end
+end)
+
 describe("a server that reads early data", function()
     local server, client
 
