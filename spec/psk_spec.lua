@@ -365,6 +365,18 @@ local function repacked(size)
     end
 end
 
+-- Changes of a record of the handshake that libssl is to refuse.
+local BROKEN <const> = {
+    ["another type of record"] = function(bytes) return "\23" .. bytes:sub(2) end,
+    ["another message"] = function(bytes) return bytes:sub(1, 5) .. "\1" .. bytes:sub(7) end,
+    ["a record without a message"] = function(bytes)
+        return bytes:sub(1, 3) .. "\0\0" .. bytes:sub(6)
+    end,
+    ["a record that is too long"] = function(bytes)
+        return bytes:sub(1, 3) .. "\255\255" .. bytes:sub(6)
+    end,
+}
+
 describe("the flight in which a server hints", function()
     it("may be one record, or many, and come byte by byte", function()
         for _, size in ipairs {1, 3, 40, 16384} do
@@ -378,22 +390,12 @@ describe("the flight in which a server hints", function()
 
     it("is left to libssl where it is not as expected", function()
         local function without(bytes, from, to) return bytes:sub(1, from - 1) .. bytes:sub(to) end
-        local changes = {
-            ["another type of record"] = function(bytes) return "\23" .. bytes:sub(2) end,
-            ["another message"] = function(bytes)
-                return bytes:sub(1, 5) .. "\1" .. bytes:sub(7)
-            end,
+        local changes = pair.with(BROKEN, {
             ["an id behind the end"] = function(bytes)
                 return bytes:sub(1, 43) .. "\255" .. bytes:sub(45)
             end,
             ["a message of 16 MiB"] = function(bytes)
                 return bytes:sub(1, 6) .. "\255\255\255" .. bytes:sub(10):rep(2000)
-            end,
-            ["a record without a message"] = function(bytes)
-                return bytes:sub(1, 3) .. "\0\0" .. bytes:sub(6)
-            end,
-            ["a record that is too long"] = function(bytes)
-                return bytes:sub(1, 3) .. "\255\255" .. bytes:sub(6)
             end,
             ["a hint behind the end"] = function(bytes)
                 local at = bytes:find("\0\6which?", 1, true)
@@ -402,7 +404,7 @@ describe("the flight in which a server hints", function()
             ["no ServerHello"] = function(bytes)
                 return without(bytes, 1, 6 + string.unpack(">I2", bytes, 4))
             end,
-        }
+        })
         for what, change in pairs(changes) do
             local results, seen = flight(change)
             assert.is_nil(results[1], what)
@@ -459,21 +461,11 @@ describe("the record that names a PSK", function()
     end)
 
     it("is left to libssl where it is not as expected", function()
-        local changes = {
-            ["another type of record"] = function(bytes) return "\23" .. bytes:sub(2) end,
-            ["another message"] = function(bytes)
-                return bytes:sub(1, 5) .. "\1" .. bytes:sub(7)
-            end,
+        local changes = pair.with(BROKEN, {
             ["a length behind the end"] = function(bytes)
                 return bytes:sub(1, 9) .. "\255\255" .. bytes:sub(12)
             end,
-            ["a record without a message"] = function(bytes)
-                return bytes:sub(1, 3) .. "\0\0" .. bytes:sub(6)
-            end,
-            ["a record that is too long"] = function(bytes)
-                return bytes:sub(1, 3) .. "\255\255" .. bytes:sub(6)
-            end,
-        }
+        })
         for what, change in pairs(changes) do
             local results = fed(change)
             assert.is_nil(results[1], what)

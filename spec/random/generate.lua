@@ -95,15 +95,20 @@ local ODD = {"nil", "true", "false", "0/0", "1/0", "-1/0", "-1", "0", "1", "3", 
 local G = setmetatable({}, {__index = require "spec.random.draw"})
 G.__index = G
 
---- One of {weight, function} in turn, by weight.
-function G:choose(list)
+-- What stands behind the weight in one of {weight, any}, which is drawn by weight.
+local function pick(self, list)
     local total = 0
     for _, one in ipairs(list) do total = total + one[1] end
     local left = self:below(total)
     for _, one in ipairs(list) do
         left = left - one[1]
-        if left < 0 then return one[2](self) end
+        if left < 0 then return one[2] end
     end
+end
+
+--- Calls one of {weight, function}.
+function G:choose(list)
+    return pick(self, list)(self)
 end
 
 local function slot(n) return ("o[%d]"):format(n) end
@@ -182,13 +187,7 @@ end
 
 --- One of {weight, text} as a statement.
 function G:row(list)
-    local total = 0
-    for _, one in ipairs(list) do total = total + one[1] end
-    local left = self:below(total)
-    for _, one in ipairs(list) do
-        left = left - one[1]
-        if left < 0 then return self:expand(one[2]) end
-    end
+    return self:expand(pick(self, list))
 end
 
 --- Those of {per cent, text} that are drawn, behind what there is.
