@@ -296,7 +296,10 @@ enum { /* the questions of a handshake, a mask for tlslife_context_set_questions
     TLSLIFE_ASK_CERTIFICATE = 2, /* which certificate shall we present? */
     TLSLIFE_ASK_VERIFY = 4,      /* is a peer acceptable that the built-in verification accepted? */
     TLSLIFE_ASK_VERIFY_ALL = 8,  /* is a peer acceptable, accepted or not? The answer decides. */
-    /* server, TLS 1.2: what is the key of this identity? client: which PSK, for this hint? */
+    /*
+     * On a server: which key belongs to the identity that the client of TLS 1.2 has named? On a
+     * client: which PSK does it offer, given the server's hint?
+     */
     TLSLIFE_ASK_PSK = 16
 };
 

@@ -79,8 +79,8 @@ local function what_is_left()
     return left
 end
 
--- The head of the file defines the reasons: "# word: what it means". The word "chance" is for lines
--- that some runs execute and others do not.
+-- Reads spec/coverage_left.txt. Lines of the form "# word: what it means" at its head define the
+-- words for reasons. The word "chance" marks lines that some runs execute and others do not.
 local function what_has_a_reason()
     local known, given = {}, {}
     for line in io.lines(LEFT) do

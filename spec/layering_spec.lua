@@ -168,8 +168,9 @@ end
 
 local function room_of(path) return path:match "^src/(.*)/" end
 
--- Every "file: function" in texts (as of exports) that calls up: the room of the function stands
--- behind that of the file in ROOMS. Rooms that are not in the list are above all of it.
+-- Returns a list of "file: function" for each call that goes up, where the function's room comes
+-- after the file's room in ROOMS. texts is what exports takes. Rooms that are not in ROOMS are
+-- above all that are.
 local function calls_up(texts)
     local place, defined, found = {}, exports(texts), {}
     for i, room in ipairs(ROOMS) do place[room.name] = i end

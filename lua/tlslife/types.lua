@@ -214,8 +214,8 @@ local tlslife = {}
 ---verify result. A resumed TLS 1.2 client and a resumed server get no alert and no close_notify.
 ---May yield
 ---@field on_verify tlslife.OnVerify?
----server, TLS 1.2: gives the key of an identity that is not in psk; client: gives the PSK, in place
----of psk. See tlslife.OnPsk
+---On a server it gives the key of an identity that is not in psk (TLS 1.2). On a client it gives
+---the PSK, and the option psk is not allowed then. See tlslife.OnPsk
 ---@field on_psk tlslife.OnPsk?
 ---with on_verify: also for peers that the built-in verification refused; the hook decides
 ---@field verify_all boolean?

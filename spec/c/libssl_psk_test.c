@@ -1,6 +1,7 @@
 /*
- * libssl_psk_test.c: when libssl asks a client for its PSK, without this library: what
- * src/tls/handshake/psk_question.c is built on, shown again on each version that the suite runs on.
+ * libssl_psk_test.c: tests when libssl asks a client for its PSK. It uses libssl alone, without
+ * this library. src/tls/handshake/psk_question.c relies on what is tested here, and the suite shows
+ * it on each version of OpenSSL on which it runs.
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>

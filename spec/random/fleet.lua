@@ -1,6 +1,7 @@
 --- Fleets: caching clients that visit servers again and again, under settings drawn at random. For
 -- each connection the model (model.lua) says whether it must resume, and why not, and what becomes
--- of its early data. Some sessions are copied, and offered again by whoever has the copy.
+-- of its early data. Some sessions are copied, and another connection offers the copy later, as an
+-- attacker who has stolen it would.
 --
 --   local lines = fleet.generate(seed)      -- settings, then events, a line of Lua each
 --   local failure, counts = fleet.play(lines)
@@ -524,7 +525,8 @@ local function add_up(counts, life)
     counts.accepted = counts.accepted + (life.accepted and 1 or 0)
 end
 
---- A session of TLS 1.3 is copied as it has come. Whoever has the copy may offer it, too.
+--- Keeps a copy of the session of TLS 1.3 that the client has received last. A later event offers
+-- the copy (again).
 local function copy(self, one, client_number, how)
     local session = one.life.session
     if session and session.version == "TLSv1.3" then

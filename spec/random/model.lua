@@ -377,9 +377,10 @@ end
 
 -- ------------------------------------------------------------------------------------ a connection
 
---- A session of both ends. hint: the lifetime that the server has told. early: how many bytes of
--- early data the client believes to be allowed. Where a ticket says nothing of them, libssl leaves
--- what the one said that was resumed (design.md); the server's record knows better.
+--- Makes the model of a session, as both ends know it. Its field hint is the lifetime that the
+-- server has stated, and early is how many bytes of early data the client believes to be allowed.
+-- If a ticket says nothing of early data, libssl keeps the number of the session that was resumed
+-- (design.md), though the server's record allows none.
 local function make(self, life, record, by_ticket, hint)
     return {version = life.version, made = self.now, lifetime = life.lifetime, record = record,
         hint = hint, early = life.version == THREE and (record.early or life.inherits) or nil,

@@ -1,4 +1,5 @@
---- rows.lua: calls for generate.lua, as text: {weight, text}, by what they are about.
+--- rows.lua: the calls that generate.lua draws from. Each is a pair of a weight and the text of the
+-- call, and there is a list of them for each subject.
 --
 -- In a text stands
 --   @  &        a connection, and the one at its other end
@@ -151,8 +152,8 @@ rows.own_keys = {
         "{certificate = p.rsa_cert, private_key = p.rsa_key}}"},
 }
 
---- External stores: a slab, or Redis: a real one, none, one that says nothing, or whose answers are
---- the program's.
+--- External stores. A store is a slab or a Redis, and the Redis is a real one, an address where
+--- none is, one that never answers, or one whose answers are written by the program.
 local REDIS = ", prefix = 'PREFIX:', timeout = 0.02, connect_timeout = 0.02"
 rows.stores = {
     {4, "tls.shared {path = own .. '/slab', size = 1 << 20}"},

@@ -207,7 +207,7 @@ peers.servers = {
 --                       starts a process that connects, sends the request and reads the reply
 --       options.times   how many connections, each after the first with the session of the one
 --                       before
---       options.ends    "client": it closes first; "server": it waits for our close_notify
+--       options.ends    who closes first: "client", or "server" if it waits for our close_notify
 --   kinds[version]      the ways of our server to resume that it can use
 --   single              true: a process makes one connection, so start is called for each, with
 --                       options.resume from the second on

@@ -23,8 +23,8 @@
 --   ocsp_der      a DER OCSP response "good" for server, by the intermediate; ocsp_file its path
 --
 -- The files are in p.dir, which is removed when the process ends. If TLSLIFE_PKI_DIR names a
--- directory, they are there: the first process that finds it missing makes it, later ones use it,
--- and whoever has set the variable removes it.
+-- directory, they are there. The first process that finds the directory missing makes it, and later
+-- ones use it. The program that has set the variable removes the directory.
 
 local process = require "spec.support.process"
 
