@@ -199,7 +199,7 @@ local PUBLIC <const> = {
         tlslife_context_set_purpose = "the program's word"},
     ["tls/context/switch.c"] = {check_pattern = "the program's name", find = "a server name"},
     ["tls/conn/metrics.c"] = {is_first = "server names"},
-    ["tls/handshake/verdict.c"] = {spoil_session = "the name of a state"},
+    ["tls/handshake/ssl_result.c"] = {spoil_session = "the name of a state"},
     ["tls/context/ticket_keys.c"] = {copy_key = "names of keys, which are sent in front of tickets",
         read_own = "names of keys", tlsl_ticket_key_known = "names of keys"},
 }

@@ -15,7 +15,7 @@
  * Seeds: whole lives of connections, and records between them.
  *
  * floor: src/tls/handshake/handshake.c 38
- * floor: src/tls/handshake/verdict.c 27
+ * floor: src/tls/handshake/ssl_result.c 27
  * floor: src/tls/conn/data.c 18
  * floor: src/tls/conn/shutdown.c 42
  * floor: src/tls/handshake/callbacks.c 31

@@ -38,7 +38,7 @@ end
 -- Probes all addresses, and fills in what was found at each name.
 local function probe(run, names)
     local checks, fleet = require "tlslife.probe.checks", require "tlslife.probe.fleet"
-    local jobs, verdict = require "tlslife.probe.jobs", require "tlslife.probe.verdict"
+    local jobs, findings = require "tlslife.probe.jobs", require "tlslife.probe.findings"
     local places = places_of(run, names)
     local function say(text) progress(run, text) end
     local found = jobs.run(places, run.jobs, function(place) return checks.address(run, place) end,
@@ -60,7 +60,7 @@ local function probe(run, names)
         for _, one in ipairs(isolation) do
             if one.to == name.name then table.insert(name.isolation, one) end
         end
-        name.findings = verdict.of(name.found, name.matrix, name.isolation)
+        name.findings = findings.of(name.found, name.matrix, name.isolation)
         if name.failed then
             table.insert(name.findings, 1, {bad = true, what = name.failed, where = {name.text},
                 advice = "see that the name is right, and that it is in the DNS"})

@@ -3,7 +3,7 @@
 -- of what is not right and what to do. What a server says (names, protocols) is printed without
 -- control characters, which could otherwise change the reader's terminal.
 
-local verdict = require "tlslife.probe.verdict"
+local findings = require "tlslife.probe.findings"
 
 local YES <const>, NO <const>, NONE <const> = "✓", "✗", "–"
 
@@ -184,7 +184,7 @@ local function matrix_of(name, key, index)
         end
     end
     if count == 0 then return {} end
-    local title = ("  sessions, %s: "):format(verdict.kinds[key])
+    local title = ("  sessions, %s: "):format(findings.kinds[key])
     if resumed == count and count == #name.found * (#name.found - 1) then
         return {title .. YES .. " each address resumes those of each other one"}
     elseif resumed == count then
@@ -223,7 +223,7 @@ local function ages_of(name)
             local age = one[key] and one[key].age
             if age then
                 out[#out + 1] = ("  %s, %s: resumed after %s%s"):format(clean(one.address),
-                    verdict.kinds[key], duration(age.lived),
+                    findings.kinds[key], duration(age.lived),
                     age.dead and ", no longer after " .. duration(age.dead) or "")
             end
         end

@@ -146,10 +146,10 @@ for (const l of lanes) {
   l.hello = l.ends.map(c => c.hello).find(Boolean);
   l.resumed = l.ends.some(c => c.done && c.done.outcome === "resumed");
   l.failed = l.ends.some(c => c.failed);
-  l.verdict = l.failed ? "failed" : !l.done ? "none" : l.resumed ? "resumed" : "full";
+  l.result = l.failed ? "failed" : !l.done ? "none" : l.resumed ? "resumed" : "full";
   l.name = (l.hello && l.hello.server_name) || l.ends.map(c => c.peer).find(Boolean) || "";
   l.number = l.ends.map(c => "#" + c.id).join("–");
-  l.label = [l.number, l.name, l.done ? l.done.version : "", l.verdict].join(" ");
+  l.label = [l.number, l.name, l.done ? l.done.version : "", l.result].join(" ");
   l.events = l.ends.flatMap(c => c.events).sort((a, b) => a.at - b.at);
   l.arrows = pairUp(l);
 }
@@ -400,30 +400,30 @@ function drawLane(lane, x, w, h) {
   shift = own(lane);
   const g = make("g", {class: "lane" + (lane === chosen ? " chosen" : "") +
     (w < 150 ? " narrow" : ""), "data-conn": lane.number,
-    "data-verdict": lane.verdict, "aria-label": lane.label}, svg);
+    "data-result": lane.result, "aria-label": lane.label}, svg);
   const wide = w >= 150, margin = wide ? Math.min(105, w * 0.25) : w * 0.25;
   const left = x + margin, right = x + w - margin, a = Math.max(TOP, y(lane.first));
   const b = Math.min(h, y(lane.last));
   if (lane === chosen && w < 150)
     make("rect", {class: "column", x, y: TOP - 4, width: w, height: h}, g);
-  const thin = w < 14, head = "lane-head" + (thin ? " thin " + lane.verdict : "");
+  const thin = w < 14, head = "lane-head" + (thin ? " thin " + lane.result : "");
   const box = make("rect", {class: head,
     x: x + (thin ? 0 : 1), y: thin ? 22 : 2, width: Math.max(1, w - (thin ? 0.5 : 2)),
     height: thin ? TOP - 34 : TOP - 8, rx: thin ? 0 : 3}, g);
   box.addEventListener("mouseenter", () => laneDetails(lane));
   box.addEventListener("click", () => { choose(lane, null); draw(); });
   make("title", {}, box, lane.label);
-  if (!thin) make("rect", {class: "life " + lane.verdict, x: x + 2, y: TOP - 10, width: w - 4,
+  if (!thin) make("rect", {class: "life " + lane.result, x: x + 2, y: TOP - 10, width: w - 4,
     height: 4}, g);
   const number = w < 70 ? "#" + lane.ends[0].id : lane.number;
   if (w >= 26) make("text", {x: x + 6, y: 16}, g, (wide ? number + " " + lane.name : number)
     .slice(0, Math.floor(w / 6.2)));
   if (wide) make("text", {x: x + 6, y: 31, class: "dim"}, g, ((lane.done ? lane.done.version + " "
-    : "") + lane.verdict + (lane.tie ? " from " + lane.tie.number : ""))
+    : "") + lane.result + (lane.tie ? " from " + lane.tie.number : ""))
     .slice(0, Math.floor(w / 5.8)));
   if (b < a) return;
   if (!wide) {
-    const c = make("rect", {class: "life " + lane.verdict, x: thin ? x : x + w * 0.2, y: a,
+    const c = make("rect", {class: "life " + lane.result, x: thin ? x : x + w * 0.2, y: a,
       width: thin ? Math.max(1, w - 0.5) : w * 0.6, height: Math.max(3, b - a),
       opacity: thin ? .85 : .3}, g);
     c.addEventListener("mouseenter", () => laneDetails(lane));
@@ -450,7 +450,7 @@ function drawLane(lane, x, w, h) {
   }
   for (const e of lane.events) if (e.kind === "handshake" && wide) {
     const at = e.side === "client" ? left : right, mark = make("circle", {class: "life " +
-      lane.verdict, cx: at, cy: y(e.at), r: 4}, g);
+      lane.result, cx: at, cy: y(e.at), r: 4}, g);
     if (y(e.at) < TOP) mark.remove(); else watch(mark, lane, e);
   }
 }
@@ -508,7 +508,7 @@ function details(lane, e) {
 }
 function laneDetails(lane) {
   const done = lane.done || {};
-  show("Connection " + lane.number, {name: lane.name, verdict: lane.verdict, version: done.version,
+  show("Connection " + lane.number, {name: lane.name, result: lane.result, version: done.version,
     suite: done.suite, group: done.group, outcome: done.outcome,
     "session of": lane.tie && lane.tie.number, began: duration(lane.first - start),
     lasted: duration(lane.last - lane.first), events: lane.events.length,
@@ -546,7 +546,7 @@ function filter() {
   summary(); measure(); fit(); draw();
 }
 function summary() {
-  const count = verdict => lanes.filter(l => l.verdict === verdict).length;
+  const count = result => lanes.filter(l => l.result === result).length;
   $("summary").textContent = `${shown.length === lanes.length ? "" : shown.length + " of "}` +
     `${lanes.length} connection${lanes.length === 1 ? "" : "s"}: ${count("full")} full, ` +
     `${count("resumed")} resumed, ` +

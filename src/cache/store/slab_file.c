@@ -60,7 +60,7 @@ typedef struct slab_name {
     char object[NAME_MAX + 16]; /* name for shm_open */
 } slab_name;
 
-typedef enum slab_verdict { SLAB_FAILED, SLAB_AGAIN, SLAB_USABLE } slab_verdict;
+typedef enum slab_result { SLAB_FAILED, SLAB_AGAIN, SLAB_USABLE } slab_result;
 
 /* ----------------------------------------------------------------------------------------- name */
 
@@ -105,13 +105,13 @@ static bool name_leads_to(const slab_name *name, const struct stat *opened) {
     return same;
 }
 
-static slab_verdict failed(const slab_name *name, int system_errno, const char *what,
-                           tlslife_error *err) {
+static slab_result failed(const slab_name *name, int system_errno, const char *what,
+                          tlslife_error *err) {
     tlsl_fail_system(err, system_errno, "%s: cannot %s the shared store", name->given, what);
     return SLAB_FAILED;
 }
 
-static slab_verdict unusable(const slab_name *name, const char *why, tlslife_error *err) {
+static slab_result unusable(const slab_name *name, const char *why, tlslife_error *err) {
     tlsl_fail(err, TLSLIFE_ERR_INPUT, "%s: %s", name->given, why);
     return SLAB_FAILED;
 }
@@ -261,8 +261,8 @@ static int fill(int fd, const tlsl_slab_plan *plan) {
 }
 
 /* Makes a slab, and removes the file if that fails. */
-static slab_verdict make(const slab_name *name, int fd, const tlsl_slab_plan *plan,
-                         tlslife_error *err) {
+static slab_result make(const slab_name *name, int fd, const tlsl_slab_plan *plan,
+                        tlslife_error *err) {
     int problem = fill(fd, plan);
     if (problem == 0) {
         return SLAB_USABLE;
@@ -273,7 +273,7 @@ static slab_verdict make(const slab_name *name, int fd, const tlsl_slab_plan *pl
 
 /* -------------------------------------------------------------------------------------- judging */
 
-static slab_verdict inspect(const slab_name *name, const struct stat *about, tlslife_error *err) {
+static slab_result inspect(const slab_name *name, const struct stat *about, tlslife_error *err) {
     if (!S_ISREG(about->st_mode)) {
         return unusable(name, "a shared store is a regular file, not a directory, pipe or device",
                         err);
@@ -297,13 +297,13 @@ static bool lock_file(int fd) {
     return true;
 }
 
-static slab_verdict replace(const slab_name *name, tlslife_error *err) {
+static slab_result replace(const slab_name *name, tlslife_error *err) {
     return name_unlink(name) ? SLAB_AGAIN : failed(name, errno, "remove", err);
 }
 
 /* Checks the file, and makes or removes it if necessary. The lock is held. */
-static slab_verdict settle(const slab_name *name, int fd, const tlsl_slab_plan *plan, bool wipe,
-                           tlslife_error *err) {
+static slab_result settle(const slab_name *name, int fd, const tlsl_slab_plan *plan, bool wipe,
+                          tlslife_error *err) {
     struct stat about;
     tlsl_slab_header found;
     bool stale = false;
@@ -323,15 +323,15 @@ static slab_verdict settle(const slab_name *name, int fd, const tlsl_slab_plan *
     return fault == NULL ? SLAB_USABLE : unusable(name, fault, err);
 }
 
-static slab_verdict judge(const slab_name *name, int fd, const tlsl_slab_plan *plan, bool wipe,
-                          tlslife_error *err) {
+static slab_result judge(const slab_name *name, int fd, const tlsl_slab_plan *plan, bool wipe,
+                         tlslife_error *err) {
     struct stat about;
     if (fstat(fd, &about) != 0) {
         return failed(name, errno, "read", err);
     }
-    slab_verdict verdict = inspect(name, &about, err);
-    if (verdict != SLAB_USABLE) {
-        return verdict;
+    slab_result result = inspect(name, &about, err);
+    if (result != SLAB_USABLE) {
+        return result;
     }
     return lock_file(fd) ? settle(name, fd, plan, wipe, err) : failed(name, errno, "lock", err);
 }
@@ -339,10 +339,10 @@ static slab_verdict judge(const slab_name *name, int fd, const tlsl_slab_plan *p
 /* -------------------------------------------------------------------------------------- opening */
 
 /*
- * Returns the descriptor, or -1. *verdict tells why it is -1: FAILED, with err, or AGAIN, without,
+ * Returns the descriptor, or -1. *result tells why it is -1: FAILED, with err, or AGAIN, without,
  * if another process made or removed the file at this moment.
  */
-static int open_or_create(const slab_name *name, slab_verdict *verdict, tlslife_error *err) {
+static int open_or_create(const slab_name *name, slab_result *result, tlslife_error *err) {
     int fd = name_open(name, O_RDWR);
     if (fd < 0 && errno == ENOENT) {
         fd = tlsl_private_created(name_open(name, O_RDWR | O_CREAT | O_EXCL));
@@ -351,11 +351,11 @@ static int open_or_create(const slab_name *name, slab_verdict *verdict, tlslife_
         return fd;
     }
     if (errno == EEXIST) {
-        *verdict = SLAB_AGAIN;
+        *result = SLAB_AGAIN;
     } else if (errno == ELOOP) {
-        *verdict = unusable(name, "a shared store is not opened through a symbolic link", err);
+        *result = unusable(name, "a shared store is not opened through a symbolic link", err);
     } else {
-        *verdict = failed(name, errno, "open", err);
+        *result = failed(name, errno, "open", err);
     }
     return -1;
 }
@@ -381,17 +381,17 @@ unsigned char *tlsl_slab_map(const char *path, const tlsl_slab_plan *plan, bool 
         return NULL;
     }
     for (int i = 0; i < TRIES; i++) {
-        slab_verdict verdict = SLAB_FAILED;
+        slab_result result = SLAB_FAILED;
         unsigned char *map = NULL;
-        int fd = open_or_create(&name, &verdict, err);
+        int fd = open_or_create(&name, &result, err);
         if (fd >= 0) {
-            verdict = judge(&name, fd, plan, wipe, err);
-            map = verdict == SLAB_USABLE ? map_file(&name, fd, plan->bytes, err) : NULL;
+            result = judge(&name, fd, plan, wipe, err);
+            map = result == SLAB_USABLE ? map_file(&name, fd, plan->bytes, err) : NULL;
             /* Unlocked because the mapping would keep the lock after close. */
             (void)flock(fd, LOCK_UN);
             (void)close(fd);
         }
-        if (verdict != SLAB_AGAIN) {
+        if (result != SLAB_AGAIN) {
             return map;
         }
     }

@@ -25,7 +25,7 @@
 #include "tls/context/context.h"
 #include "tls/handshake/early.h"
 #include "tls/handshake/handshake.h"
-#include "tls/handshake/verdict.h"
+#include "tls/handshake/ssl_result.h"
 #include "tls/state/conn.h"
 #include "tls/state/descriptor.h"
 #include "tls/state/failure.h"

@@ -23,7 +23,7 @@
 #include "tls/conn/transport.h"
 #include "tls/context/context.h"
 #include "tls/handshake/handshake.h"
-#include "tls/handshake/verdict.h"
+#include "tls/handshake/ssl_result.h"
 #include "tls/state/conn.h"
 #include "tls/state/descriptor.h"
 #include "tls/state/failure.h"

@@ -272,23 +272,23 @@ static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
  * renegotiation) is served under the context that the first one chose.
  */
 static int settle_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
-    int verdict = SSL_CLIENT_HELLO_SUCCESS;
+    int result = SSL_CLIENT_HELLO_SUCCESS;
     switch ((tlsl_answer)conn->asked.hello) {
     case TLSL_UNASKED:
         if (conn->context->questions & TLSLIFE_ASK_HELLO) {
             return ask_hello(conn, ssl, alert);
         }
-        verdict = match_hello(conn, ssl, alert);
-        return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, alert) : verdict;
+        result = match_hello(conn, ssl, alert);
+        return result == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, alert) : result;
     case TLSL_ASKED: return SSL_CLIENT_HELLO_RETRY;
     case TLSL_REFUSED: *alert = conn->asked.refuse_alert; return SSL_CLIENT_HELLO_ERROR;
     case TLSL_ACCEPTED: break;
     }
     tlslife_context *target = conn->asked.chosen;
     conn->asked.chosen = NULL;
-    verdict = choose_context(conn, ssl, target, alert);
+    result = choose_context(conn, ssl, target, alert);
     tlslife_context_free(target);
-    return verdict == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, alert) : verdict;
+    return result == SSL_CLIENT_HELLO_SUCCESS ? find_session(conn, alert) : result;
 }
 
 static int on_client_hello(SSL *ssl, int *alert, void *unused) {
@@ -301,8 +301,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
-    int verdict = settle_hello(conn, ssl, alert);
-    if (verdict == SSL_CLIENT_HELLO_SUCCESS) {
+    int result = settle_hello(conn, ssl, alert);
+    if (result == SSL_CLIENT_HELLO_SUCCESS) {
         /* The second ClientHello of a first handshake answers a HelloRetryRequest. */
         conn->found.hello_retry = conn->asked.hello_passed && !conn->shaken;
         conn->asked.hello_passed = !conn->shaken;
@@ -311,7 +311,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
             tlsl_handshake_hold(conn);
         }
     }
-    return verdict;
+    return result;
 }
 
 /* The protocols of the handshake, the connection or the context: the first that are given. */

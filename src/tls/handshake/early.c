@@ -29,7 +29,7 @@
 #include "tls/context/context.h"
 #include "tls/handshake/begin.h"
 #include "tls/handshake/early.h"
-#include "tls/handshake/verdict.h"
+#include "tls/handshake/ssl_result.h"
 #include "tls/state/conn.h"
 #include "tls/state/descriptor.h"
 #include "tls/state/failure.h"
@@ -144,10 +144,10 @@ tlslife_status tlslife_conn_read_early(tlslife_conn *conn, void *buffer, size_t 
     while (status == TLSLIFE_OK) {
         size_t now = 0;
         tlsl_errors_clear();
-        int verdict = SSL_read_early_data(conn->ssl, buffer, buffer_len, &now);
-        if (verdict != SSL_READ_EARLY_DATA_ERROR) {
+        int result = SSL_read_early_data(conn->ssl, buffer, buffer_len, &now);
+        if (result != SSL_READ_EARLY_DATA_ERROR) {
             tlsl_conn_facts(conn);
-            *out_read = verdict == SSL_READ_EARLY_DATA_FINISH ? 0 : now;
+            *out_read = result == SSL_READ_EARLY_DATA_FINISH ? 0 : now;
             conn->data.unanswered |= *out_read > 0;
             break;
         }
@@ -235,9 +235,9 @@ static tlslife_status fill(tlslife_conn *conn, int64_t *deadline, const char *ve
     while (status == TLSLIFE_OK) {
         size_t len = 0;
         tlsl_errors_clear();
-        int verdict = SSL_read_early_data(conn->ssl, record, sizeof record, &len);
-        if (verdict != SSL_READ_EARLY_DATA_ERROR) {
-            early->more = verdict == SSL_READ_EARLY_DATA_SUCCESS;
+        int result = SSL_read_early_data(conn->ssl, record, sizeof record, &len);
+        if (result != SSL_READ_EARLY_DATA_ERROR) {
+            early->more = result == SSL_READ_EARLY_DATA_SUCCESS;
             early->begun = early->begun || early->more;
             bool kept = keep(early, record, len);
             OPENSSL_cleanse(record, len);

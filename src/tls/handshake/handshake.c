@@ -21,7 +21,7 @@
 #include "tls/handshake/handshake.h"
 #include "tls/handshake/hold.h"
 #include "tls/handshake/question.h"
-#include "tls/handshake/verdict.h"
+#include "tls/handshake/ssl_result.h"
 #include "tls/session/session.h"
 #include "tls/state/conn.h"
 #include "tls/state/descriptor.h"

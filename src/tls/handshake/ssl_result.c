@@ -1,5 +1,5 @@
 /*
- * verdict.c: turns the result of an SSL_ call into a status and an error, for every call of a
+ * ssl_result.c: turns the result of an SSL_ call into a status and an error, for every call of a
  * connection.
  *
  * libssl reports a failure in four places: the return value, SSL_get_error, the thread's error
@@ -30,7 +30,7 @@
 #include "tls/handshake/hold.h"
 #include "tls/handshake/psk_question.h"
 #include "tls/handshake/question.h"
-#include "tls/handshake/verdict.h"
+#include "tls/handshake/ssl_result.h"
 #include "tls/session/lookup.h"
 #include "tls/session/permit.h"
 #include "tls/settings/keylog.h"
@@ -242,7 +242,7 @@ static bool left_after_close_notify(const tlslife_conn *conn) {
     return received && ERR_SYSTEM_ERROR(ERR_peek_error());
 }
 
-static tlslife_status verdict(tlslife_conn *conn, int ret, const char *verb) {
+static tlslife_status status_of(tlslife_conn *conn, int ret, const char *verb) {
     int system_errno = errno;
     int said = SSL_get_error(conn->ssl, ret);
     if (said == SSL_ERROR_SYSCALL && left_after_close_notify(conn)) {
@@ -271,7 +271,7 @@ tlslife_status tlsl_conn_carries(tlslife_conn *conn, const char *verb) {
 }
 
 tlslife_status tlsl_conn_settle(tlslife_conn *conn, int ret, int64_t *deadline, const char *verb) {
-    tlslife_status status = verdict(conn, ret, verb);
+    tlslife_status status = status_of(conn, ret, verb);
     tlsl_conn_facts(conn);
     return status == TLSLIFE_WANT_SESSION ? tlsl_search_go_on(conn, deadline)
                                           : tlsl_conn_wait(conn, status, deadline);

@@ -1,7 +1,6 @@
--- tlslife.probe.verdict: judges what the probe has found at one name. It says what is not right,
--- where, and what to do about it.
+-- tlslife.probe.findings: says what is not right at one name, where, and what to do about it.
 --
--- A finding is {bad =, what =, where = addresses, advice =}: bad is true for what makes the verdict
+-- A finding is {bad =, what =, where = addresses, advice =}. bad is true for what makes the verdict
 -- of the name "not right", and false for what a reader should know.
 
 local DAY <const> = 86400
@@ -9,7 +8,7 @@ local LONGEST <const> = 604800 -- RFC 8446 section 4.6.1: a ticket lives seven d
 
 local KINDS <const> = {tls13 = "TLS 1.3", ticket12 = "tickets in TLS 1.2", id12 = "ids in TLS 1.2"}
 
-local verdict = {kinds = KINDS}
+local findings = {kinds = KINDS}
 
 -- What is asked of each address: a function of what was found there, which returns what is wrong
 -- (or nil), what to do, and whether it is bad.
@@ -117,45 +116,45 @@ local QUESTIONS <const> = {
     end,
 }
 
-local function add(findings, where, what, advice, bad)
-    for _, known in ipairs(findings) do
+local function add(all, where, what, advice, bad)
+    for _, known in ipairs(all) do
         if known.what == what then
             known.where[#known.where + 1] = where
             return
         end
     end
-    findings[#findings + 1] = {what = what, advice = advice, bad = bad, where = {where}}
+    all[#all + 1] = {what = what, advice = advice, bad = bad, where = {where}}
 end
 
 -- A note where machines show different certificates, which is what a renewal looks like.
-local function of_certificates(findings, found)
+local function of_certificates(all, found)
     local first
     for _, one in ipairs(found) do
         local leaf = one.first.chain and one.first.chain[1]
         first = first or leaf
         if leaf and leaf.fingerprint ~= first.fingerprint then
-            add(findings, one.address, "another certificate than at the first address",
+            add(all, one.address, "another certificate than at the first address",
                 "see that the new certificate gets to all machines", false)
         end
     end
 end
 
-local function of_crossings(findings, matrix, isolation)
+local function of_crossings(all, matrix, isolation)
     for _, one in ipairs(matrix) do
         if one.state == "full" then
-            add(findings, one.from .. " > " .. one.to,
+            add(all, one.from .. " > " .. one.to,
                 "sessions made at one address do not resume at another (" .. KINDS[one.kind] .. ")",
                 one.kind == "id12" and "share the session cache between the machines" or
                 "give all machines the same ticket keys, and change them together", true)
         elseif one.state == "failed" then
-            add(findings, one.from .. " > " .. one.to,
+            add(all, one.from .. " > " .. one.to,
                 "a session of another address breaks the handshake: " .. tostring(one.why),
                 "see what the server's log says", true)
         end
     end
     for _, one in ipairs(isolation) do
         if one.state == "resumed" then
-            add(findings, one.address, ("sessions of %s resume for %s (%s)")
+            add(all, one.address, ("sessions of %s resume for %s (%s)")
                 :format(one.from, one.to, KINDS[one.kind]),
                 "give each virtual host a session id context or ticket keys of its own", true)
         end
@@ -163,23 +162,23 @@ local function of_crossings(findings, matrix, isolation)
 end
 
 --- The findings for one name, bad ones first. found: what checks.address said of each address.
-function verdict.of(found, matrix, isolation)
-    local findings = {}
+function findings.of(found, matrix, isolation)
+    local all = {}
     for _, one in ipairs(found) do
         for _, question in ipairs(QUESTIONS) do
             local what, advice, bad = question(one, os.time())
-            if what then add(findings, one.address, what, advice, bad) end
+            if what then add(all, one.address, what, advice, bad) end
         end
     end
-    of_certificates(findings, found)
-    of_crossings(findings, matrix, isolation)
+    of_certificates(all, found)
+    of_crossings(all, matrix, isolation)
     local sorted = {}
     for _, bad in ipairs {true, false} do
-        for _, one in ipairs(findings) do
+        for _, one in ipairs(all) do
             if one.bad == bad then sorted[#sorted + 1] = one end
         end
     end
     return sorted
 end
 
-return verdict
+return findings

@@ -1,9 +1,9 @@
 /*
- * verdict.h: declares what each call of a connection does before and after its SSL_ call.
- * verdict.c.
+ * ssl_result.h: declares what each call of a connection does before and after its SSL_ call.
+ * ssl_result.c.
  */
-#ifndef TLSLIFE_VERDICT_H
-#define TLSLIFE_VERDICT_H
+#ifndef TLSLIFE_SSL_RESULT_H
+#define TLSLIFE_SSL_RESULT_H
 
 #include <stdint.h>
 
