@@ -72,6 +72,20 @@ describe("on_request", function()
         stop(server)
     end)
 
+    it("answers all that has come in a server that stops", function()
+        local server = serving.start [[handler = nil, on_request = function(conn, server)
+            local byte = conn:read(1)
+            if byte == "s" then server:stop() end
+            return byte and conn:write(byte) and true
+        end, ]]
+        local conn, got = connect(server), ""
+        assert(conn:write "sabc")
+        for bytes in function() return conn:read() end do got = got .. bytes end
+        assert.equal("sabc", got)
+        conn:close()
+        assert.equal(0, server:wait(20))
+    end)
+
     it("ends the connection with anything but true, and where it raises", function()
         local server = start()
         local conn = connect(server)
@@ -163,6 +177,67 @@ describe("on_request", function()
         assert.equal("accepted", conn:early_data_status())
         conn:close()
         stop(server)
+    end)
+end)
+
+-- One that reads nothing used to be called without end.
+describe("on_request that reads nothing, and returns true,", function()
+    -- The first client gets nothing read; the others ask how often the function was called for it.
+    local LAZY = [[handler = nil, timeout = 100, on_request = function(conn, server)
+        calls = calls or {}
+        first = first or conn
+        if conn == first then
+            calls.n = (calls.n or 0) + 1
+            return true
+        end
+        local line = conn:read()
+        if not line then return end
+        return conn:write(line == "?" and tostring(calls.n) or commands.stats(conn, server)) and true
+    end, ]]
+
+    local server, lazy, other
+
+    before_each(function()
+        server = serving.start(LAZY)
+        lazy = connect(server)
+        assert(lazy:write "x")
+        other = connect(server)
+    end)
+
+    after_each(function()
+        other:close()
+        stop(server)
+    end)
+
+    local function calls()
+        return math.tointeger(ask(other, "?"))
+    end
+
+    it("leaves the others their turn, and takes no processor", function()
+        assert.is_truthy(calls())
+        process.sleep(0.2)
+        assert.is_true(calls() <= 2, calls() .. " calls")
+        lazy:close()
+    end)
+
+    it("is called again when more comes", function()
+        assert.is_truthy(calls())
+        process.sleep(0.2)
+        local before = calls()
+        assert(lazy:write "y")
+        assert.is_true(serving.eventually(20, function() return calls() > before end))
+        process.sleep(0.2)
+        assert.is_true(calls() <= before + 2, calls() .. " calls")
+        lazy:close()
+    end)
+
+    it("does not keep a connection whose client has left", function()
+        assert.is_truthy(calls())
+        lazy:close()
+        lazy:free()
+        assert.is_true(serving.eventually(20, function()
+            return ask(other, "stats"):find "connections=1%f[%D]"
+        end))
     end)
 end)
 

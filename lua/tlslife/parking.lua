@@ -7,12 +7,17 @@
 -- call here. When it reports a connection that is not parked, it stops watching that one.
 --
 --   local parking = Parking.new(function(conn, in_time) ... end)
---   parking:add(conn); parking:remove(conn); parking:close()
+--   parking:add(conn, taken); parking:again(conn); parking:remove(conn); parking:close()
 --
 -- The function is called with true when there is something to read, and with false when the
 -- connection's timeout is over. The connection is not parked any more then. The function raises
 -- only if memory is short; then the connection is parked as before, and the function is called
--- again.
+-- again. A third argument says whether the peer sends no more than what is there.
+--
+-- What a call has left unread would be reported at once and for ever. So a connection of which
+-- nothing was read is parked with taken = false, until more comes. One whose bytes were read in
+-- part, and wait in OpenSSL's memory, is parked by again: the function is called in the loop's next
+-- turn, so that a client that sends much at once does not keep the loop from the others.
 --
 -- The program may free a connection that it has kept while it is parked here. Its descriptor drops
 -- out of the poller then, and add returns the old connection when another one has its number.
@@ -22,7 +27,7 @@ local core = require "tlslife.core"
 local new_deadlines = require "tlslife.wait.deadlines".new
 local uv = require "luv"
 
-local READ <const> = 1
+local READ <const>, ANEW <const>, ENDED <const> = 1, 4, 4
 local NEVER <const> = math.huge
 local LATER <const> = 50 -- ms until what found no memory is tried again
 
@@ -51,22 +56,52 @@ local function set_due(self, fd, seconds)
     set_clock(self)
 end
 
-local function hand_over(self, fd, in_time)
+-- An event about what comes anew is not reported again, unless it is asked for again.
+local function hand_over(self, fd, in_time, ended)
     local due = self.due[fd]
     self.due[fd] = false
-    local ok = pcall(self.on_ready, self.watched[fd], in_time)
-    if not ok then self.due[fd] = due end
+    local ok = pcall(self.on_ready, self.watched[fd], in_time, ended)
+    if not ok then
+        self.due[fd] = due
+        if self.anew[fd] then self.poller:watch(fd, READ | ANEW, true) end
+    end
     return ok
 end
 
-local function on_came(self, fd)
-    if self.due[fd] then return hand_over(self, fd, true) end
+local function on_came(self, fd, came)
+    if self.due[fd] then return hand_over(self, fd, true, came & ENDED ~= 0) end
     self.poller:watch(fd, 0, true)
     self.watched[fd] = false
 end
 
 local function take_events(self)
-    for i = 1, 2 * self.poller:events(self.list), 2 do on_came(self, self.list[i]) end
+    local list = self.list
+    for i = 1, 2 * self.poller:events(list), 2 do on_came(self, list[i], list[i + 1]) end
+end
+
+-- Whether a connection that is to be served again is so: it is parked still, and its bytes are
+-- there. If there is no memory for it, it stays in the list.
+local function go_on(self, conn)
+    local known, fd = pcall(conn.fd, conn)
+    if not known or not fd or self.watched[fd] ~= conn or not self.due[fd] then return true end
+    return not conn:has_pending() or hand_over(self, fd, true)
+end
+
+-- Those that are added meanwhile, behind the others, have their turn later. Nothing is allocated.
+local function on_soon(self)
+    local soon = self.soon
+    local before, left = #soon, 0
+    for i = 1, before do
+        local conn = soon[i]
+        if not go_on(self, conn) then
+            left = left + 1
+            soon[left] = conn
+        end
+    end
+    local pause = #soon > before and 0 or LATER
+    table.move(soon, before + 1, #soon, left + 1)
+    for i = #soon, #soon - (before - left) + 1, -1 do soon[i] = nil end
+    if #soon > 0 then self.soon_timer:start(pause, 0, self.on_soon) end
 end
 
 local function look(self, time)
@@ -91,19 +126,30 @@ local function on_clock(self)
     set_clock(self)
 end
 
+local function watch(self, fd, conn, taken)
+    local known, anew = self.watched[fd] == conn, not taken or nil
+    if known and self.anew[fd] == anew then return end
+    local ok, message = self.poller:watch(fd, anew and READ | ANEW or READ, known)
+    if not ok then error(("cannot wait for descriptor %d: %s"):format(fd, message), 0) end
+    self.watched[fd], self.anew[fd] = conn, anew
+end
+
 --- Parks a connection. Returns one that had its descriptor before and is parked still, or nil.
-function Parking:add(conn)
+function Parking:add(conn, taken)
     local fd = conn:fd()
     if not fd then error("on_request: the connection has no descriptor", 0) end
     local before = self.due[fd] and self.watched[fd]
-    if self.watched[fd] ~= conn then
-        local ok, message = self.poller:watch(fd, READ, false)
-        if not ok then error(("cannot wait for descriptor %d: %s"):format(fd, message), 0) end
-        self.watched[fd] = conn
-    end
-    conn:rest()
+    watch(self, fd, conn, taken)
     set_due(self, fd, conn:get_timeout())
     return before or nil
+end
+
+--- Parks a connection whose bytes are there. Returns the same.
+function Parking:again(conn)
+    local soon = self.soon
+    soon[#soon + 1] = conn
+    if not self.soon_timer:is_active() then self.soon_timer:start(0, 0, self.on_soon) end
+    return self:add(conn, true)
 end
 
 --- Lets go of a connection, before its descriptor is closed.
@@ -117,17 +163,24 @@ end
 function Parking:close()
     close_handle(self.watch)
     close_handle(self.clock)
+    close_handle(self.soon_timer)
     self.poller:close()
 end
 
 --- Makes a Parking. Its arrays have an entry for each descriptor: in watched the connection that
 -- the poller watches, in due when its timeout is over (false: it is not parked), and in planned
--- when the clock looks at it next.
+-- when the clock looks at it next. anew has the few of which only what comes anew is reported, and
+-- soon the connections that are to be served in the next turn.
 function Parking.new(on_ready)
     local self = setmetatable({
         on_ready = on_ready, poller = core.poller(), deadlines = new_deadlines(),
-        watched = {}, due = {}, planned = {}, list = {}, clock = uv.new_timer(),
+        watched = {}, due = {}, planned = {}, anew = {}, soon = {}, list = {},
+        clock = uv.new_timer(), soon_timer = uv.new_timer(),
     }, Parking)
+    self.on_soon = function() pcall(on_soon, self) end
+    -- luv allocates where a timer is started for the first time
+    self.soon_timer:start(LATER, 0, self.on_soon)
+    self.soon_timer:stop()
     self.on_clock = function() pcall(on_clock, self) end
     self.watch = uv.new_poll(self.poller:fd())
     self.watch:start("r", function() pcall(take_events, self) end)

@@ -191,28 +191,32 @@ local function finish_one(self, conn)
     forget(self, conn)
 end
 
-local function park(self, conn)
-    if self.deadline then return false end
-    local before = self.parking:add(conn)
+-- Parks a connection until more comes, or until the next turn if more is there than was read. What
+-- was left unread altogether may mean something to the function together with what comes. Where no
+-- more comes it means nothing, and the connection ends. Returns whether it is parked.
+local function park(self, conn, first, ended)
+    local taken = conn:rest() or first
+    local again = taken and conn:has_pending()
+    if not again and self.deadline or not taken and ended then return false end
+    local before = again and self.parking:again(conn) or not again and self.parking:add(conn, taken)
     self.open[conn] = false
     if before then forget(self, before) end -- the program has freed it
     return true
 end
 
--- Calls on_request as long as there are bytes that have come. Returns whether the connection is
--- parked; otherwise it is to be closed.
-local function answer(self, conn, has_come)
-    while has_come do
-        local ok, stays = xpcall(self.on_request, explain, conn, self)
-        if not ok then pcall(failed, self, "on_request failed: ", stays) end
-        if not ok or stays ~= true then return false end
-        local alive, more = pcall(conn.has_pending, conn)
-        if not alive then return false end
-        has_come = more
-    end
-    local parked, done = pcall(park, self, conn)
+-- Parks a connection, or says why not. Returns whether it is parked; otherwise it is to be closed.
+local function try_park(self, conn, first, ended)
+    local parked, done = pcall(park, self, conn, first, ended)
     if not parked then pcall(failed, self, "", done) end
     return parked and done
+end
+
+-- Calls on_request once: what else is there has its turn later. ended: the peer sends no more than
+-- that. Returns whether the connection is parked; otherwise it is to be closed.
+local function answer(self, conn, ended)
+    local ok, stays = xpcall(self.on_request, explain, conn, self)
+    if not ok then pcall(failed, self, "on_request failed: ", stays) end
+    return ok and stays == true and pcall(conn.fd, conn) and try_park(self, conn, false, ended)
 end
 
 -- Serves one connection from its handshake to its end, in its coroutine, or until it is parked.
@@ -230,7 +234,9 @@ local function serve_one(self, conn)
         if conn:session_reused() then self.resumed = self.resumed + 1 end
         publish_soon(self)
         if self.on_request then
-            if answer(self, conn, self.early_data or conn:has_pending()) then return end
+            local has_come = self.early_data or conn:has_pending()
+            if has_come and answer(self, conn, false) then return end
+            if not has_come and try_park(self, conn, true, false) then return end
         else
             ok, why = xpcall(self.handler, explain, conn, self)
             if not ok then pcall(failed, self, "the handler failed: ", why) end
@@ -244,6 +250,11 @@ end
 
 -- Answers what has come on a connection that was parked.
 local function serve_again(self, conn)
+    if not answer(self, conn, false) then finish_one(self, conn) end
+end
+
+-- The same where no more comes.
+local function serve_last(self, conn)
     if not answer(self, conn, true) then finish_one(self, conn) end
 end
 
@@ -523,8 +534,8 @@ local function listen(self, listeners)
     self.timer:stop()
     self.pause_timer:start(PAUSE_MAX, PAUSE_MAX, self.go_on)
     self.pause_timer:stop()
-    self.parking = self.on_request and Parking.new(function(conn, in_time)
-        go_on_with(self, conn, in_time and serve_again or finish_one)
+    self.parking = self.on_request and Parking.new(function(conn, in_time, ended)
+        go_on_with(self, conn, not in_time and finish_one or ended and serve_last or serve_again)
     end)
     self.limits = self.before and new_limits(self.handshake_timeout, end_before_tls)
     self.publish_timer = self.publishes and uv.new_timer() or nil

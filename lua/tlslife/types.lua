@@ -1292,6 +1292,7 @@ function Connection:cancel() end
 ---Lets go of the coroutine that waited last in a read or write of this connection, so that it can
 ---be collected. A connection keeps it, because its next wait is quicker then. For a program that
 ---keeps many connections without a coroutine for each, as on_request of tlslife.ServeOptions does.
+---@return boolean taken whether bytes were read (and not only peeked at) since it was called last
 function Connection:rest() end
 
 ---Whether nothing was read since the handshake or the last write, and nothing waits to be read or
@@ -1553,16 +1554,18 @@ function Listener:close() end
 local Poller = {}
 
 ---Sets what of a descriptor is reported: 1 readable, 2 writable, 3 both, 0 nothing any more. It is
----reported as long as it is so. known says that it is watched already, a guess that may be wrong.
----Returns nil and why where it cannot be watched, as a file cannot.
+---reported as long as it is so; with 4 in addition, at once if it is so and then whenever more
+---comes. known says that it is watched already, a guess that may be wrong. Returns nil and why where
+---it cannot be watched, as a file cannot.
 ---@param fd integer
----@param mask integer 0..3
+---@param mask integer 0..7
 ---@param known boolean?
 ---@return true? ok
 ---@return string? message
 function Poller:watch(fd, mask, known) end
 ---What is ready now. Writes descriptor and mask in turn to list, over what is there, and returns
----how many descriptors there are. The mask of one that has failed is 3. Never waits.
+---how many descriptors there are. A mask has 4 in addition where the peer sends no more than what
+---is there; that of a descriptor that has failed is 7. Never waits.
 ---@param list integer[]
 ---@return integer n
 function Poller:events(list) end

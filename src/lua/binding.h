@@ -72,6 +72,7 @@ typedef struct tlb_conn {
     bool looks_up;            /* a coroutine waits for the store and has not been woken yet */
     /* The last read found only a part of a record, which is still pending. */
     bool incomplete;
+    bool taken;               /* bytes were read since the last rest() */
     size_t out;               /* bytes that earlier tries of the same write have sent */
     /* The waits in reading verbs and in writing verbs. A verb that is both uses both. */
     tlb_waiter waiters[2];

@@ -173,7 +173,10 @@ static int conn_cancel(lua_State *L) {
 static int conn_rest(lua_State *L) {
     tlb_self(L, &tlb_conn_type);
     tlb_forget_waited(L, 1);
-    return 0;
+    tlb_conn *self = lua_touserdata(L, 1);
+    lua_pushboolean(L, self->taken);
+    self->taken = false;
+    return 1;
 }
 
 /*

@@ -92,6 +92,20 @@ static inline bool waits_first(const tlb_conn *self, const tlslife_conn *conn) {
     return self->first && tlslife_conn_drained(conn) && tlslife_conn_timeout_ms(conn) != 0;
 }
 
+/* Notes that bytes were read, also for the connections that carry this one. */
+static inline void note_taken(lua_State *L, tlb_conn *self) {
+    self->incomplete = false;
+    self->taken = true;
+    const tlslife_conn *conn = tlslife_conn_get0_outer(tlb_conn_object(self));
+    for (; conn; conn = tlslife_conn_get0_outer(conn)) {
+        tlb_handle *outer = tlb_known(L, &tlb_conn_type, conn);
+        if (outer) {
+            ((tlb_conn *)outer)->taken = true;
+            lua_pop(L, 1);
+        }
+    }
+}
+
 typedef struct record {
     _Alignas(64) unsigned char before[TLB_BYTES_AT];
     unsigned char bytes[RECORD];
@@ -112,7 +126,11 @@ static inline int read_by(lua_State *L, tlb_conn *self, reader read) {
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
     }
-    self->incomplete = false;
+    if (read == tlslife_conn_peek) {
+        self->incomplete = false;
+    } else {
+        note_taken(L, self);
+    }
     lua_pushlstring(L, (const char *)buffer.bytes, got);
     return 1;
 }
@@ -180,7 +198,7 @@ static int read_into_attempt(lua_State *L, tlb_conn *self) {
     if (status != TLSLIFE_OK) {
         return tlb_status(L, self, status);
     }
-    self->incomplete = false;
+    note_taken(L, self);
     buffer->len = got;
     lua_pushinteger(L, (lua_Integer)got);
     return 1;

@@ -8,7 +8,8 @@
  * poller passes a descriptor to the kernel at once, reports its failure to the caller as an event,
  * and loses it without an error when it is closed.
  *
- * Events are level-triggered, so an event that is not acted on is reported again.
+ * Events are level-triggered, so an event that is not acted on is reported again, unless only what
+ * comes anew was asked for (ANEW, which is edge-triggered).
  */
 #include "binding.h"
 
@@ -18,7 +19,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { READABLE = 1, WRITABLE = 2, EVENTS_MAX = 256 };
+/* ANEW is for watch, and ENDED, of the same value, is for events. */
+enum { READABLE = 1, WRITABLE = 2, ANEW = 4, ENDED = 4, EVENTS_MAX = 256 };
 
 typedef struct poller {
     int fd;
@@ -59,9 +61,10 @@ static int watch(int fd, int watched, bool known, struct epoll_event *event) {
 static int poller_watch(lua_State *L) {
     const poller *self = self_poller(L);
     int watched = (int)tlb_size(L, 2, 0, INT_MAX, -1);
-    unsigned mask = (unsigned)tlb_size(L, 3, 0, READABLE | WRITABLE, -1);
+    unsigned mask = (unsigned)tlb_size(L, 3, 0, READABLE | WRITABLE | ANEW, -1);
     struct epoll_event event = {.events = (mask & READABLE ? EPOLLIN | EPOLLRDHUP : 0U) |
-                                          (mask & WRITABLE ? EPOLLOUT : 0U),
+                                          (mask & WRITABLE ? EPOLLOUT : 0U) |
+                                          (mask & ANEW ? EPOLLET : 0U),
                                 .data.fd = watched};
     int result = mask == 0 ? epoll_ctl(self->fd, EPOLL_CTL_DEL, watched, NULL)
                            : watch(self->fd, watched, tlb_optional_boolean(L, 4), &event);
@@ -74,11 +77,15 @@ static int poller_watch(lua_State *L) {
     return 1;
 }
 
-/* An error or a hang-up counts as both, and the next read or write reports it. */
+/*
+ * An error or a hang-up counts as both, and the next read or write reports it. After it, and after
+ * the peer's end of its stream, nothing more comes than what is there.
+ */
 static lua_Integer mask_of(uint32_t events) {
     const uint32_t failed = EPOLLERR | EPOLLHUP;
     return (events & (EPOLLIN | EPOLLRDHUP | failed) ? READABLE : 0) |
-           (events & (EPOLLOUT | failed) ? WRITABLE : 0);
+           (events & (EPOLLOUT | failed) ? WRITABLE : 0) |
+           (events & (EPOLLRDHUP | failed) ? ENDED : 0);
 }
 
 static int poller_events(lua_State *L) {
