@@ -78,6 +78,21 @@ describe("a Unix socket", function()
         listener:close()
     end)
 
+    it("with a relative path is refused as one, and no service of a host", function()
+        local client = pair.client():connection()
+        local reasons = "names no Unix socket: unix:/path or unix:@name"
+        for _, name in ipairs {"unix:x", "unix:./x", "unix:", "unix:@", "unix:x:1", "unix:1x"} do
+            expect.raises(reasons, tls.split_address, name)
+            expect.raises(reasons, client.dial, client, name)
+            expect.raises(reasons, tls.listen, name)
+            expect.raises(reasons, tls.listen, {name})
+            if name ~= "unix:@" then -- whose mode is refused before its name
+                expect.raises(reasons, tls.listen, name, nil, {mode = "600"})
+            end
+        end
+        assert.same({"unix", "443"}, {tls.split_address "unix:443"})
+    end)
+
     it("has no port, and no other name than these", function()
         local client <close> = pair.client():connection()
         for _, call in ipairs {tls.listen, function(...) return client:dial(...) end} do

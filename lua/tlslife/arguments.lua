@@ -4,7 +4,22 @@
 -- at is the number of the argument in the sentence: a method's own object is not counted. The error
 -- is raised where the function was called that asks.
 
+local getinfo = debug and debug.getinfo -- which a host may keep from its scripts
+local OURS <const> = getinfo and getinfo(1, "S").source:match "^(.*)arguments%.lua" or ""
+
 local arguments = {}
+
+-- Raises a mistake of the script: in the function that called this library, however deep in it we
+-- are. A library that calls us for the script is not told from it.
+function arguments.raise(message)
+    local level = 2
+    local called = getinfo and getinfo(level, "S")
+    while called and (called.what == "C" or called.source:sub(1, #OURS) == OURS) do
+        level = level + 1
+        called = getinfo(level, "S")
+    end
+    error(message, called and level or 0)
+end
 
 local function sentence(at, name, what)
     return ("bad argument #%d to '%s' (%s)"):format(at, name, what)
@@ -23,26 +38,43 @@ end
 -- luaL_checkstring: numbers count as text.
 function arguments.string(value, at, name)
     if type(value) == "string" then return value end
-    if type(value) ~= "number" then error(wrong_type(value, at, name, "string"), 3) end
+    if type(value) ~= "number" then arguments.raise(wrong_type(value, at, name, "string")) end
     return tostring(value)
 end
 
 -- luaL_checknumber.
 function arguments.number(value, at, name)
     local number = number_of(value)
-    if not number then error(wrong_type(value, at, name, "number"), 3) end
+    if not number then arguments.raise(wrong_type(value, at, name, "number")) end
     return number
 end
 
 -- luaL_checkinteger.
 function arguments.integer(value, at, name)
     local number = number_of(value)
-    if not number then error(wrong_type(value, at, name, "number"), 3) end
+    if not number then arguments.raise(wrong_type(value, at, name, "number")) end
     local integer = math.tointeger(number)
     if not integer then
-        error(sentence(at, name, "number has no integer representation"), 3)
+        arguments.raise(sentence(at, name, "number has no integer representation"))
     end
     return integer
+end
+
+-- Calls a function of C that judges what the script gave it. What it raises is raised in the
+-- script, and of the function name; what a hook below it raises goes through.
+function arguments.judged(name, func, ...)
+    local own
+    local results = table.pack(xpcall(func, function(why)
+        own = getinfo and getinfo(2, "f").func == func
+        return why
+    end, ...))
+    if results[1] then return table.unpack(results, 2, results.n) end
+    local why = results[2]
+    if not own or type(why) ~= "string" then error(why, 0) end
+    why = why:gsub("#(%d+) to '%?'", function(n) -- of a method, whose object has been counted, too
+        return ("#%d to '%s'"):format(math.tointeger(n) - 1, name)
+    end)
+    arguments.raise(why)
 end
 
 return arguments

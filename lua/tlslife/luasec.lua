@@ -52,7 +52,10 @@ end
 local DESCRIPTION <const> = "^(%S+)%s+(%S+)%s+Kx=(%S+)%s+Au=(%S+)%s+Enc=(%S+)%s+Mac=(%S+)"
 
 local function info(conn, field)
-    local compression, closed = connection.compression(conn)
+    local is_connection, compression, closed = pcall(connection.compression, conn)
+    if not is_connection then
+        error(("bad argument #1 to 'info' (SSL:Connection expected, got %s)"):format(type(conn)), 2)
+    end
     if closed then return nil, closed end
     if field == "compression" then return compression end
     local found = {compression = compression}

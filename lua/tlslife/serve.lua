@@ -1,5 +1,6 @@
 -- tlslife.serve: runs one server, or workers, until a signal stops them.
 
+local arguments = require "tlslife.arguments"
 local server = require "tlslife.server"
 local setup = require "tlslife.setup"
 local signals = require "tlslife.signals"
@@ -20,7 +21,7 @@ local function here(options)
 end
 
 return function(options)
-    if uv.loop_mode() then error("serve: luv's loop runs already: use tls.server", 0) end
+    if uv.loop_mode() then arguments.raise "serve: luv's loop runs already: use tls.server" end
     local checked = setup.check(options)
     if worker then return workers.run_worker(checked, worker) end
     if (checked.workers or 1) > 1 then return workers.run_parent(checked) end

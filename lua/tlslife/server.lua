@@ -33,6 +33,7 @@
 -- seconds), or not to read (a write waits, and with it the handler, until timeout ends it).
 
 local Parking = require "tlslife.parking"
+local arguments = require "tlslife.arguments"
 local close_handle = require "tlslife.wait.closing"
 local core = require "tlslife.core"
 local new_limits = require "tlslife.limits".new
@@ -494,7 +495,8 @@ end
 
 function Server:metrics(format)
     check(self, "metrics")
-    return core.metrics(format, self.context)
+    local text = arguments.judged("metrics", core.metrics, format, self.context)
+    return text
 end
 
 function Server:__tostring()

@@ -1,6 +1,7 @@
 -- tlslife.setup: turns the options of tls.serve, tls.server and the workers into listeners,
 -- contexts and what the workers share, and checks them first.
 
+local arguments = require "tlslife.arguments"
 local core = require "tlslife.core"
 local uv = require "luv"
 
@@ -56,7 +57,7 @@ local ROWS = {
 }
 
 local function complain(what, ...)
-    error("serve: " .. what:format(...), 0)
+    arguments.raise("serve: " .. what:format(...))
 end
 
 local function is_unix(address)
@@ -275,7 +276,7 @@ local function of_table(given, shared, early)
     end
     if early and all.max_early_data == nil then all.max_early_data = EARLY_DATA end
     if all.resumption ~= "off" then all.ticket_keys = all.ticket_keys or shared.ticket_keys end
-    return core.context(all)
+    return arguments.judged("context", core.context, all)
 end
 
 local function of_function(make, shared)

@@ -278,12 +278,14 @@ function Socket:connect(host, port)
         limit(s, conn)
     end
     if not s.dialled then
-        local ok, why, err = conn:dial(host, port)
+        local ok, why, err = arguments.judged("connect", conn.dial, conn, host, port)
         if not ok then return nil, reason(s, why, err, "write") end
         s.dialled = true
     end
-    local ok, why = self:dohandshake()
-    if not ok then return nil, why end
+    if s.total then limit(s, conn) end
+    local ok, why, err = arguments.judged("connect", conn.handshake, conn)
+    if not ok then return nil, reason(s, why, err, "read") end
+    s.open, s.want = true, nil
     return 1
 end
 
@@ -295,7 +297,7 @@ function Socket:dohandshake()
         s.began = clock()
         limit(s, conn)
     end
-    local ok, why, err = conn:handshake()
+    local ok, why, err = arguments.judged("dohandshake", conn.handshake, conn)
     if not ok then return nil, reason(s, why, err, "read") end
     s.open, s.want = true, nil
     return true
@@ -422,8 +424,8 @@ end
 
 local function new(conn)
     if core.type(conn) ~= "connection" then
-        error("bad argument #1 to 'socket' (tlslife.connection expected, got " .. type(conn) .. ")",
-            3)
+        arguments.raise("bad argument #1 to 'socket' (tlslife.connection expected, got " ..
+            type(conn) .. ")")
     end
     local self = make()
     local s = new_state(conn, words)

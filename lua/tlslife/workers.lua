@@ -20,6 +20,7 @@
 -- started, such as memory that is short, is logged, and tried again after the longest pause: luv
 -- would end the program if it were raised.
 
+local arguments = require "tlslife.arguments"
 local core = require "tlslife.core"
 local server = require "tlslife.server"
 local setup = require "tlslife.setup"
@@ -49,12 +50,12 @@ end
 local function command_line()
     local words, first = {}, 0
     if type(arg) ~= "table" then
-        error("serve: workers run the script again, and there is no table arg", 0)
+        arguments.raise "serve: workers run the script again, and there is no table arg"
     end
     while arg[first - 1] do first = first - 1 end
     for i = first + 1, #arg do words[#words + 1] = arg[i] end
     if arg[0] == "-" or #words == 0 then
-        error("serve: workers run the script again, and this one comes from stdin", 0)
+        arguments.raise "serve: workers run the script again, and this one comes from stdin"
     end
     return words
 end

@@ -81,9 +81,24 @@ static bool split(const char *text, tlsl_address *out) {
     return out->host[0] == '\0' ? rest[0] == ':' : is_host(out->host);
 }
 
+/*
+ * Whether text begins as the name of a Unix socket and is neither that nor port N of a host "unix".
+ * A relative path would else be a service that the machine does not know.
+ */
+static bool is_almost_local(const char *text) {
+    const char *rest = text + strlen("unix:");
+    return strncmp(text, "unix:", strlen("unix:")) == 0 &&
+           (*rest == '\0' || strspn(rest, "0123456789") != strlen(rest));
+}
+
 /* The message leaves out what is before an "@", which may be a password in a URL. */
 tlslife_status tlsl_address_split(const char *text, tlsl_address *out, tlslife_error *err) {
     const char *at = strrchr(text, '@');
+    if (is_almost_local(text)) {
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "\"%s%s\" names no Unix socket: unix:/path or unix:@name",
+                         at == NULL ? "" : "...", at == NULL ? text : at);
+    }
     return split(text, out)
                ? TLSLIFE_OK
                : tlsl_fail(

@@ -49,7 +49,8 @@ tlslife_status tlsl_local_address(const char *text, struct sockaddr_un *out, soc
     memset(out, 0, sizeof *out);
     out->sun_family = AF_UNIX;
     if (len < 2) {
-        return tlsl_fail(err, TLSLIFE_ERR_USAGE, "\"%s\" names no Unix socket", text);
+        return tlsl_fail(err, TLSLIFE_ERR_USAGE,
+                         "\"%s\" names no Unix socket: unix:/path or unix:@name", text);
     }
     if (len >= sizeof out->sun_path) {
         return tlsl_fail(err, TLSLIFE_ERR_USAGE,

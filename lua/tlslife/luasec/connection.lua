@@ -128,7 +128,7 @@ function methods:dohandshake()
         s.began = faces.clock()
         faces.limit(s, conn)
     end
-    local ok, why, err = conn:handshake()
+    local ok, why, err = arguments.judged("dohandshake", conn.handshake, conn)
     if not ok then return false, faces.reason(s, why, err, "read") end
     s.open, s.want = true, nil
     return true
@@ -165,7 +165,9 @@ end
 function methods:settlsa(usage, selector, matching, data)
     local s = check(self, "settlsa")
     local conn = begin(s)
-    return conn and (conn:add_tlsa(usage, selector, matching, data)) and true or false
+    if not conn then return false end
+    local added = arguments.judged("settlsa", conn.add_tlsa, conn, usage, selector, matching, data)
+    return added and true or false
 end
 
 -- ---------------------------------------------------------------------------------------- the end

@@ -27,8 +27,8 @@ local context = {} -- the module ssl.context
 -- --------------------------------------------------------------------------------------- checking
 
 local function typeerror(value, arg, name, expected)
-    error(("bad argument #%d to '%s' (%s expected, got %s)"):format(arg, name, expected,
-        type(value)), 4)
+    arguments.raise(("bad argument #%d to '%s' (%s expected, got %s)"):format(arg, name, expected,
+        type(value)))
 end
 
 local function check(ctx, name)
