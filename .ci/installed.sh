@@ -43,7 +43,7 @@ by_find_package() {
     build/consumer/spec/consumer/plain && build/consumer/spec/consumer/plain_static && build/consumer/spec/consumer/host
 }
 
-# Where hiredis is not known, who asks for the static library is told, and nobody else misses it.
+# Where pkg-config does not know hiredis, find_package fails for the component "static" alone, and says why.
 without_hiredis() {
     mkdir -p build/consumer/probe
     # shellcheck disable=SC2016 # CMake expands

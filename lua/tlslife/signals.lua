@@ -17,8 +17,8 @@ Handles.__index = Handles
 --- Closes the handles, and runs the loop once. When luv closes with the state while handles are
 -- still being closed, it uses their memory after it has freed it.
 --
--- A second signal of the same event would find nobody who watches, and end the program with a
--- status that says that it was killed. So the handles stay until that signal must have come.
+-- A second signal of the same event would find no handle, and end the program with a status that
+-- says that it was killed. So the handles stay until that signal must have come.
 function Handles:close()
     if self.first then
         uv.update_time()

@@ -12,7 +12,7 @@
  * of its context, which had a meaning in the exporting process only. The context that finds the
  * session under its key puts its own number there.
  *
- * Whoever steals a session of a client that showed a certificate can act as that client without its
+ * A thief of a session of a client that showed a certificate can act as that client without its
  * private key, as long as the session lives. So these sessions are exported only on request. libssl
  * does not record whether a session's client had a certificate, so this library marks it in the
  * session's ex_data, which a dup copies.

@@ -4,7 +4,7 @@
  *
  * The thread has a Lua state of its own, in which lua/tlslife/trace/writer.lua formats the events.
  * It shares nothing with the script but the trace. A file is made for its owner alone, since a
- * trace may hold secrets, and anyhow says who talks with whom.
+ * trace may hold secrets, and in any case names the peers.
  *
  * What is in the trace when the process ends is written, also where the script calls os.exit: a
  * handler of exit waits for the thread. In a child of fork() the thread does not exist, and nothing

@@ -1,6 +1,6 @@
 /*
- * proxy.c: parses the header of the PROXY protocol, by which a proxy tells whom it speaks for, and
- * decides who may send one.
+ * proxy.c: parses the header of the PROXY protocol, in which a proxy gives the address of its
+ * client, and decides which proxies may send one.
  *
  * Source: https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt. Version 1 is a line of text,
  * version 2 is binary. Both are parsed strictly, because a client could choose its address where we

@@ -1,5 +1,5 @@
 /*
- * proxy.h: the header of the PROXY protocol, and who may send one. proxy.c.
+ * proxy.h: the header of the PROXY protocol, and the proxies that may send one. proxy.c.
  */
 #ifndef TLSLIFE_PROXY_H
 #define TLSLIFE_PROXY_H

@@ -9,8 +9,8 @@ local certificate = {}
 
 certificate.names = {"localhost", "127.0.0.1", "::1"}
 
--- `openssl ca` is the way to choose both dates in OpenSSL 3.0. The certificate is no CA: who trusts
--- it trusts this server alone.
+-- `openssl ca` is the way to choose both dates in OpenSSL 3.0. The certificate is no CA: a
+-- client that trusts it trusts this server alone.
 local SCRIPT <const> = [[
 command -v openssl >/dev/null 2>&1 || { echo "the program openssl is not installed"; exit 1; }
 umask 077

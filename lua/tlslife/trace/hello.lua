@@ -126,7 +126,7 @@ local hello = {tag = tag}
 
 local TICKETS <const> = 10000 -- are remembered
 
--- Remembers tickets, for those who read the events of a trace one after the other.
+-- Remembers tickets, for a reader of the events of a trace, one after the other.
 function hello.memory()
     return {age_add = {}, tags = {}, next = 1}
 end

@@ -178,7 +178,7 @@ static BIO *bio_over(tlslife_conn *outer) {
     return bio;
 }
 
-/* -------------------------------------------------------------------------- who carries whom */
+/* -------------------------------------------------------------------------- inner and outer */
 
 static tlslife_status cannot(tlslife_conn *conn, const char *why) {
     return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "set_connection: %s", why);

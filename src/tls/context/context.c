@@ -155,8 +155,9 @@ void tlslife_context_set_timeout_ms(tlslife_context *context, int timeout_ms) {
 /* --------------------------------------------------------------------------------------- freeze */
 
 /*
- * A server is who its names say, also after its certificate was renewed. Who a client is, its peers
- * may judge by the name, the issuer or the key, so that each certificate counts as another client.
+ * The identity of a server is the names in its certificate, which a renewal leaves as they are. A
+ * server may know a client by the name, the issuer or the key, so each certificate counts as
+ * another client.
  */
 static bool policy_add_own(const tlslife_context *context, tlsl_policy *policy, X509 *leaf) {
     if (context->role == TLSLIFE_CLIENT) {
@@ -226,7 +227,7 @@ static bool collect_credentials(tlslife_context *context, tlsl_policy *policy) {
     return true;
 }
 
-/* A client is who its first PSK says, which it offers. A server accepts all of its own. */
+/* A client offers its first PSK, whose identity counts. A server accepts all of its PSKs. */
 static bool policy_add_psks(const tlslife_context *context, tlsl_policy *policy) {
     bool ok = true;
     for (const tlsl_psk *psk = context->psk; ok && psk != NULL; psk = psk->next) {

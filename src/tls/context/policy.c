@@ -1,6 +1,6 @@
 /*
- * policy.c: computes one hash of a context's policy: whom it trusts, how it verifies peers, and who
- * it is to them.
+ * policy.c: computes one hash of a context's policy, which is the CAs that it trusts, how it
+ * verifies peers, and its own identity.
  *
  * The policy is a set of facts, each of which is the hash of a value. How a value was set, how
  * often and in what order does not matter. A configuration file that repeats a setting leaves the

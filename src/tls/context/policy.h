@@ -1,5 +1,5 @@
 /*
- * policy.h: a context's policy (whom it trusts, how it verifies, who it is) as one hash. policy.c.
+ * policy.h: a context's policy (CAs, verification, its own identity) as one hash. policy.c.
  */
 #ifndef TLSLIFE_POLICY_H
 #define TLSLIFE_POLICY_H

@@ -1,8 +1,8 @@
 /*
- * psk_flight.c: finds out of a server's first flight whether it wants a PSK of TLS 1.2, and the
+ * psk_flight.c: finds in a server's first flight whether the server wants a PSK of TLS 1.2, and the
  * hint that says which (RFC 4279 section 2). psk_question.c reads the flight before libssl does.
  *
- * A server, or whoever is in the middle, chooses each byte, and nothing is encrypted or
+ * A server, or an attacker in the middle, chooses each byte, and nothing is encrypted or
  * authenticated yet. What is not as expected is left to libssl, which refuses it. The memory that
  * is used has a bound. A wrong hint makes the program choose another key, and the handshake fails.
  */

@@ -1,6 +1,6 @@
 /*
- * descriptor.c: the descriptor of a connection's transport: which one it is, how a call waits for
- * it, and who is at its other end.
+ * descriptor.c: the descriptor of a connection's transport. It says which one it is, waits for it
+ * and tells the address of the peer.
  */
 #include <errno.h>
 #include <openssl/ssl.h>
