@@ -7,7 +7,7 @@ to_build="gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua$lua-dev libh
 to_test='lua-busted lua5.4 lua-luv openssl curl haproxy gnutls-bin nginx-light nodejs python3 redis-server luarocks zip groff-base libssl-doc'
 loops='lua-socket lua-cqueues lua-copas iproute2' # the specs do without those that this Debian does not have
 stores='valkey-server' # from Debian 13 on
-tokens='softhsm2 pkcs11-provider' # the latter from Debian 13 on; without it spec/pkcs11_spec.lua is pending
+tokens='softhsm2 pkcs11-provider' # the latter from Debian 13 on; without it pkcs11_spec.lua is pending
 to_test="$to_test tshark chromium poppler-utils" # these read what a trace writes
 scanners='sslscan testssl.sh' # what the probe says is compared with these
 to_test="$to_test prometheus" # it reads metrics
@@ -123,6 +123,20 @@ same_addresses() {
     "$@"
 }
 
+# spec_files: the paths of all specs, by their names. Each has a folder of spec, and no two have one name.
+spec_files() {
+    for path in spec/*/*_spec.lua; do
+        printf '%s %s\n' "$(basename "$path")" "$path"
+    done | LC_ALL=C sort | cut -d ' ' -f 2
+}
+
+# spec_file NAME: its path, or nothing if there is no such spec.
+spec_file() {
+    for path in spec/*/"$1"_spec.lua; do
+        [ ! -e "$path" ] || echo "$path"
+    done
+}
+
 # specs PRESET COLLECTOR [ARG...]: busted inside our own program, with these files and options of busted's.
 specs() {
     preset=$1
@@ -130,7 +144,8 @@ specs() {
     shift 2
     limit=1800 # seconds, for a hang
     if [ $# = 0 ]; then
-        set -- spec/*_spec.lua
+        # shellcheck disable=SC2046 # paths, to be split
+        set -- $(spec_files)
         limit=10800
     fi
     set -- env LUA_PATH="$PWD/build/deps/copas/?.lua;${LUA_PATH-;}" LUA_CPATH="$PWD/build/deps/luv/?.so;${LUA_CPATH-;}" \

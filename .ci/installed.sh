@@ -84,7 +84,7 @@ by_pkg_config() {
 # What docs/embedding.md shows, as others build it. The second kind does not know where the library is.
 installed_examples() (
     export TLSLIFE_EXAMPLES="$PWD/build/consumer/examples/$1" LD_LIBRARY_PATH="$PWD/build/installed here/lib"
-    specs dev default spec/embedding_spec.lua
+    specs dev default spec/project/embedding_spec.lua
 )
 
 # The section of docs/install.md about a private prefix, word by word, with the build that is here already.

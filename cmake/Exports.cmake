@@ -1,5 +1,5 @@
 # The export list of a library is what its public header declares with TLSLIFE_API: no second list to keep in
-# step. A declared function that is not defined, and any other visible symbol, fails `./dev test` (spec/layering_spec.lua).
+# step. A declared function that is not defined, and any other visible symbol, fails `./dev test` (spec/project/layering_spec.lua).
 
 # Writes the names of the functions that the headers declare to out_names.
 function(tlslife_declared out_names)

@@ -1,7 +1,8 @@
 ---@meta tlslife
 --
 -- types.lua describes the whole Lua API of tlslife, for the LuaLS language server and for readers.
--- The file is never loaded. spec/annotations_spec.lua compares it with the module, both ways.
+-- The file is never loaded. spec/project/annotations_spec.lua compares it with the module, both
+-- ways.
 --
 -- Results. A mistake of the program (a wrong type, an unknown option, a freed object, a call that
 -- is not lawful now) raises. Anything else that keeps a call from its result returns nil, message,

@@ -2,9 +2,9 @@
  * oracle.h: what the files of the oracle share.
  *
  * The oracle is a plain program on libssl that says what libssl does. It runs the life of a
- * connection call by call, and prints a line for each case. spec/oracle_spec.lua runs the same
- * lives through tlslife and compares. So no expectation is written down by hand, and the libssl of
- * this machine decides.
+ * connection call by call, and prints a line for each case. spec/others/oracle_spec.lua runs the
+ * same lives through tlslife and compares. So no expectation is written down by hand, and the
+ * libssl of this machine decides.
  *
  * A case has a kind (protocol and way of resuming), a role, and the two ends of a connection, which
  * are called the subject and its peer. The contexts are set up as tlslife's are.

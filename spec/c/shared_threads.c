@@ -8,9 +8,9 @@
  * ones, so that any thread may give up the last reference. They change what may be changed while it
  * is in use, and hand connections and listeners over.
  *
- * At the end every row must have been called in every thread. spec/threads_spec.lua compares the
- * table with the headers, and fails for a public function without a row. To see the order of
- * mutexes ThreadSanitizer must watch OpenSSL, too, and is then silent about races
+ * At the end every row must have been called in every thread. spec/project/threads_spec.lua
+ * compares the table with the headers, and fails for a public function without a row. To see the
+ * order of mutexes ThreadSanitizer must watch OpenSSL, too, and is then silent about races
  * (spec/races/locks.txt).
  *
  *     shared_threads [seconds [seed]]

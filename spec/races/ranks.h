@@ -3,9 +3,9 @@
  * it included before every source file of that build.
  *
  * Each mutex of src/ has a rank: its row in docs/architecture.md, "The order of locks", which
- * spec/threads_spec.lua compares. A thread that takes one while it holds one of the same or of a
- * greater rank ends the program, also where no other thread takes them the other way round, which
- * is what ThreadSanitizer's detector waits for.
+ * spec/project/threads_spec.lua compares. A thread that takes one while it holds one of the same or
+ * of a greater rank ends the program, also where no other thread takes them the other way round,
+ * which is what ThreadSanitizer's detector waits for.
  */
 #ifndef TLSLIFE_SPEC_RANKS_H
 #define TLSLIFE_SPEC_RANKS_H

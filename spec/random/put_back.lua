@@ -1,6 +1,6 @@
 --- put_back.lua: faults that our own code once had, or could have, as changes to today's, and what
---- each machine must say of them. prove.lua puts them back, one at a time; spec/random_spec.lua
---- holds that each change still fits.
+--- each machine must say of them. prove.lua puts them back, one at a time;
+--- random_spec.lua holds that each change still fits.
 --
 -- changes: {file, the text that stands there once, what takes its place}. found: a pattern of what
 -- the machine says.

@@ -7,8 +7,8 @@
 --   $name       what generate.lua has of this name: an object there is, $new_name a slot for one,
 --               or text ($text, $data, $odd, $body, $calm)
 --
--- spec/random_draws_spec.lua holds that every function of lua/tlslife/types.lua and docs/luasec.md
--- is drawn.
+-- spec/random/random_draws_spec.lua holds that every function of lua/tlslife/types.lua and
+-- docs/luasec.md is drawn.
 
 local rows = {}
 

@@ -4,7 +4,8 @@
 --   local others = require "spec.support.others"
 --   local suite = others.suite(it, {
 --       ["resume.rs: resumption_combinations"] = others.HERE,
---       ["test_19_shutdown.py: test_19_02"] = {"spec/shutdown_spec.lua", "both ends shut down"},
+--       ["test_19_shutdown.py: test_19_02"] = {"spec/conn/shutdown_spec.lua",
+--           "both ends shut down"},
 --       ["quic.rs: test_quic_resumption_data_0rtt"] = "there is no QUIC here",
 --   })
 --   suite.answer("resume.rs: resumption_combinations", "what holds here", function() ... end)

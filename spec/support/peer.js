@@ -1,6 +1,6 @@
-// Node as the peer of spec/interop_spec.lua; what it takes and prints is what peer.py does, but for
-// one thing: Node says "end" for a close_notify and for a cut stream alike, so that "end closed"
-// means less here.
+// Node as the peer of spec/others/interop_spec.lua; what it takes and prints is what peer.py does,
+// but for one thing: Node says "end" for a close_notify and for a cut stream alike, so that "end
+// closed" means less here.
 'use strict';
 const fs = require('fs');
 const tls = require('tls');

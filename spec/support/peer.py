@@ -1,4 +1,4 @@
-"""Python's ssl as the peer of spec/interop_spec.lua.
+"""Python's ssl as the peer of spec/others/interop_spec.lua.
 
 peer.py client PORT VERSION CA REQUEST TIMES ENDS
     makes TIMES connections, each but the first with the session of the one before; ENDS (client,

@@ -1,5 +1,6 @@
---- Other programs that speak TLS, for spec/interop_spec.lua: how each is started, what it can do,
--- and by which words in its output it reports what it saw. What must happen is in the examples.
+--- Other programs that speak TLS, for spec/others/interop_spec.lua: how each is started, what it
+-- can do, and by which words in its output it reports what it saw. What must happen is in the
+-- examples.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"

@@ -1,5 +1,6 @@
--- probed.lua: servers for spec/probe_spec.lua, each with one fault or one protocol before TLS. It
--- runs in a process of its own: probed.lua MODE CERTIFICATE KEY. It prints "listening PORT".
+-- probed.lua: servers for spec/program/probe_spec.lua, each with one fault or one protocol before
+-- TLS. It runs in a process of its own: probed.lua MODE CERTIFICATE KEY. It prints "listening
+-- PORT".
 
 local tls = require "tlslife"
 

@@ -1,5 +1,5 @@
---- Transports and protocols below TLS, for spec/transports_spec.lua. The server runs in the process
--- of the specs, or in another one (serve).
+--- Transports and protocols below TLS, for spec/net/transports_spec.lua. The server runs in the
+-- process of the specs, or in another one (serve).
 --
 -- A row has these fields:
 --   name

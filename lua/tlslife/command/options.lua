@@ -1,6 +1,6 @@
 -- tlslife.command.options: the command lines of `tlslife probe`, `tlslife serve` and `tlslife
 -- trace`. Each has a table of its options, from which --help and the reading of the words are made;
--- spec/release_spec.lua compares the manual pages with it.
+-- spec/project/release_spec.lua compares the manual pages with it.
 --
 -- The table's fields are
 --   usage     what follows "usage: "

@@ -478,7 +478,7 @@ describe("the threads of the program", function()
 
     it("serve clients and connect to one another", function()
         local pki = require "spec.support.pki".get()
-        local code, output = process.run {program.path, "spec/host_threads.lua",
+        local code, output = process.run {program.path, "spec/program/host_threads.lua",
             pki.server_cert_file, pki.server_key_file, pki.ca_file}
         assert.equal(0, code, output)
         assert.equal("5 passed, 0 failed\n", output)

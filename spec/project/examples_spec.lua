@@ -79,7 +79,7 @@ describe("the examples", function()
         session_file = true, transport = true,
         cache_restart = true, cache_redis = true, cache_lua = true, tickets_by_secret = true,
         loop_luv = true, loop_cqueues = true, loop_copas = true, loop_own = true,
-        serve = true, serve_http = true, https_proxy = "in spec/nested_spec.lua",
+        serve = true, serve_http = true, https_proxy = "in spec/net/nested_spec.lua",
         demo = "in ./dev demo"}
 
     it("are each run by one of these specs", function()

@@ -271,7 +271,7 @@ describe("SSLKEYLOGFILE", function()
 
     it("holds in the program's threads", function()
         local path = path_of "threads"
-        local code, output = process.run {program.path, "spec/host_threads.lua",
+        local code, output = process.run {program.path, "spec/program/host_threads.lua",
             p.server_cert_file, p.server_key_file, p.ca_file, timeout = 60,
             environment = {SSLKEYLOGFILE = path}}
         assert.equal(0, code, output)

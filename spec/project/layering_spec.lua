@@ -285,6 +285,37 @@ describe("the layers", function()
         assert.same({}, long)
     end)
 
+    it("have folders of specs that are a short list, too, and are listed in CONTRIBUTING.md",
+        function()
+            local count, wrong, text = {}, {}, contents "CONTRIBUTING.md"
+            for _, path in ipairs(tree "spec") do
+                local room = path:match "^spec/(.*)/" or ""
+                count[room] = (count[room] or 0) + 1
+            end
+            for room, files in pairs(count) do
+                if files > FILES_MAX and room ~= "c" and room ~= "support" and
+                    not room:match "^fuzz/corpus/" then
+                    wrong[#wrong + 1] = ("spec/%s has %d files"):format(room, files)
+                end
+                if room ~= "" and not room:find "/" and
+                    not text:find("\n| [^|]*`" .. room .. "`[^|]* | [^|]+ |\n") then
+                    wrong[#wrong + 1] = ("CONTRIBUTING.md does not list spec/%s"):format(room)
+                end
+            end
+            assert.same({}, wrong)
+        end)
+
+    it("have no two specs of one name", function()
+        local path_of, twice = {}, {}
+        for _, path in ipairs(lines_of "find spec -name '*_spec.lua'") do
+            local name = path:match "[^/]+$"
+            if path_of[name] then twice[#twice + 1] = path .. " and " .. path_of[name] end
+            path_of[name] = path
+        end
+        assert.same({}, twice)
+        assert.is_not_nil(path_of["layering_spec.lua"])
+    end)
+
     it("have no circle of files that call each other", function()
         assert.same({}, circles(sources()))
     end)

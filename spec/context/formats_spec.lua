@@ -330,7 +330,7 @@ end)
 describe("docs/keys.md", function()
     local n = 0
     for block in process.slurp "docs/keys.md":gmatch "```lua\n(.-)```" do
-        if block:find "pkcs11:" then goto continue end -- spec/pkcs11_spec.lua runs it
+        if block:find "pkcs11:" then goto continue end -- spec/context/pkcs11_spec.lua runs it
         n = n + 1
         it("shows what works, block " .. n, function()
             local named = block:gsub('"([%w_]+%.[%w]+)"', function(name)

@@ -12,7 +12,7 @@ local TYPES, LUASEC, KEPT = "lua/tlslife/types.lua", "docs/luasec.md", "lua/tlsl
 
 -- What no line has, with the reason.
 local NOT_DRAWN = {
-    ["ssl.https"] = "it needs a server of HTTP, as spec/luasec_programs_spec.lua has",
+    ["ssl.https"] = "it needs a server of HTTP, as spec/luasec/luasec_programs_spec.lua has",
     ["https.request"] = "the same",
     ["https.tcp"] = "the same",
 }

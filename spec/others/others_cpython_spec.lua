@@ -21,7 +21,7 @@ local suite = others.suite(it, {
     ["MemoryBIOTests.test_eof"] = HERE,
     ["SSLObjectTests.test_unwrap"] = HERE,
     ["SimpleBackgroundTests.test_bio_handshake"] = HERE,
-    ["SimpleBackgroundTests.test_bio_read_write_data"] = {"spec/transport_spec.lua",
+    ["SimpleBackgroundTests.test_bio_read_write_data"] = {"spec/net/transport_spec.lua",
         "bytes are carried by feed and drain"},
     ["SimpleBackgroundTests.test_transport_eof"] = HERE,
     ["SimpleBackgroundTests.test_makefile_close"] = HERE,

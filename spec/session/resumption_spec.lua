@@ -1,5 +1,5 @@
 --- Resumption between our caches, our ticket keys and what Debian has, over real TCP: the same
--- peers as in spec/interop_spec.lua, but here sessions live where the program says, and
+-- peers as in spec/others/interop_spec.lua, but here sessions live where the program says, and
 -- conn:resumption() tells what became of them. Each connection of ours has a context of its own, as
 -- in another worker: what resumes came by the cache or the keys that they share, and in nothing
 -- else.

@@ -124,9 +124,9 @@ describe("tls.socket", function()
             return (select(2, pcall(function(...) near[method](near, ...) end, ...)))
         end
         assert.truthy(of("setoption", "tcp-nodelay", {}):find(
-            "^spec/socket_spec.lua:%d+: bad argument #2 to 'setoption' %(boolean expected"))
+            "^spec/lua/socket_spec.lua:%d+: bad argument #2 to 'setoption' %(boolean expected"))
         assert.truthy(of("getoption", print):find(
-            "^spec/socket_spec.lua:%d+: bad argument #1 to 'getoption' %(string expected"))
+            "^spec/lua/socket_spec.lua:%d+: bad argument #1 to 'getoption' %(string expected"))
     end)
 
     it("says truncated where LuaSocket's says closed", function()

@@ -1,5 +1,6 @@
 -- trace_spec.lua: what a trace records, what it does not, and its forms as text, JSON lines and an
--- HTML page; the program's command `trace`. spec/trace_wireshark_spec.lua has what tshark reads.
+-- HTML page; the program's command `trace`. spec/program/trace_wireshark_spec.lua has what tshark
+-- reads.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
