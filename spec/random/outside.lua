@@ -210,12 +210,8 @@ end
 
 --- A Redis for all programs, if there is one here: the path of its socket, or nil.
 function outside.start_redis()
-    if not os.execute "command -v redis-server >/dev/null" then return nil end
-    local path = process.directory() .. "/redis.sock"
-    local server = process.start {"redis-server", "--port", "0", "--unixsocket", path, "--save", "",
-        "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru", timeout = 86400 * 2}
-    server:wait_for("[Rr]eady to accept connections", 60)
-    return path
+    return (process.start_redis_socket(86400 * 2, "--maxmemory", "64mb", "--maxmemory-policy",
+        "allkeys-lru"))
 end
 
 return outside
