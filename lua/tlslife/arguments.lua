@@ -9,6 +9,8 @@ local OURS <const> = getinfo and getinfo(1, "S").source:match "^(.*)arguments%.l
 
 local arguments = {}
 
+arguments.SECONDS_MAX = 2147483 -- INT_MAX milliseconds, which a timeout may be at most
+
 -- Raises a mistake of the script: in the function that called this library, however deep in it we
 -- are. A library that calls us for the script is not told from it.
 function arguments.raise(message)
