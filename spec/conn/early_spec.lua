@@ -445,7 +445,7 @@ describe("early data are accepted once:", function()
         assert.same({false, true}, {replay(client, server, bytes)})
     end)
 
-    it("and a permit of one context is none for another policy", function()
+    it("and a permit of one context does not count under another policy", function()
         local options, keys = slab(), tls.ticket_keys {}
         local function with(id)
             return server_context {ticket_keys = keys, cache = tls.cache(options),

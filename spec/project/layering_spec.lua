@@ -258,7 +258,7 @@ describe("the layers", function()
         assert.same({}, calls_up(sources()))
     end)
 
-    it("see a call upwards in samples", function()
+    it("would find a call upwards, as samples show", function()
         local texts = {
             ["src/base/a.c"] = "int a(void) {return b();}",
             ["src/tls/state/b.c"] = "int b(void) {return 0;}",
@@ -320,7 +320,7 @@ describe("the layers", function()
         assert.same({}, circles(sources()))
     end)
 
-    it("see a circle of files in samples", function()
+    it("would find a circle of files, as samples show", function()
         local texts = {
             a = "static int own(void) {return 1;}\nint a(void) {return b() + own();}",
             b = "int b(void)\n{return c();}", c = "int c(void) {return a();}",
@@ -346,7 +346,7 @@ describe("the layers", function()
         assert.is_true(seen > 3)
     end)
 
-    it("find what they forbid in samples", function()
+    it("would find what they forbid, as samples show", function()
         assert.is_true(LUA "lua.h" and LUA "lauxlib.h" and OPENSSL "openssl/ssl.h" and LOOPS "uv.h")
         assert.is_false(LUA "stdio.h" or OPENSSL "tlslife.h" or LOOPS "poll.h")
         local all = functions("static int a(void) {return b(1);}\nint b(int x) {read(x);}\n" ..
@@ -478,7 +478,7 @@ describe("the sources", function()
         assert.same({}, without)
     end)
 
-    it("leave no work for later", function()
+    it("have no TODO", function()
         local words = {"TO" .. "DO", "FIX" .. "ME", "XX" .. "X"}
         local found = {}
         local parts = "src include lua spec examples bench docs cmake CMakeLists.txt dev README.md"

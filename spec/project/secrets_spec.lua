@@ -220,7 +220,7 @@ local function comparing(text)
 end
 
 describe("comparisons", function()
-    it("of secrets take constant time: each other one has a reason", function()
+    it("of secrets take constant time, and the others are listed with a reason", function()
         local pipe <close> = assert(io.popen
             "find src/base src/net src/cache src/tls src/redis -name '*.[ch]' | sort")
         local files = 0

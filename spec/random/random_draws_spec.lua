@@ -163,7 +163,7 @@ describe("random programs", function()
         assert.same({}, missing(luasec, drawn))
     end)
 
-    it("would be told by this spec to draw what is new", function()
+    it("are compared by a spec that would find what is not drawn", function()
         local more = types .. "---@class tlslife.ServeOptions\n---@field new integer?\n" ..
             "---@param options {newer: integer?}\nfunction tlslife.newest(options) end\n" ..
             "function Listener:renew() end\n"
@@ -173,7 +173,7 @@ describe("random programs", function()
         assert.same({"conn:renew"}, missing(luasec, drawn))
     end)
 
-    it("have no exception that is not one", function()
+    it("have no exception that is not needed", function()
         local all = of_types(types)
         local help = process.slurp(HELP[1]) .. process.slurp(HELP[2])
         for name in pairs(NOT_DRAWN) do

@@ -268,12 +268,12 @@ describe("a random walk", function()
         assert.is_true(compare(walks, ours, function(seed) return 2 * seed - 1 end) > 5 * WALKS)
     end)
 
-    it("without the calls that raise it does so, too, nearly always to the end", function()
+    it("without the calls that raise gives what libssl gives, nearly always to its end", function()
         local alike = compare(lawful, ours_lawful, function(seed) return 2 * seed end)
         assert.is_true(alike > 7 * WALKS)
     end)
 
-    it("has the rest of its results also without the calls that raise", function()
+    it("has the same other results without the calls that raise", function()
         for seed = 1, WALKS do assert.equal(wanted[seed], ours_lawful[seed]) end
     end)
 

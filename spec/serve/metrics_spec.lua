@@ -490,7 +490,7 @@ describe("a page", function()
         return all
     end
 
-    it("that cannot be is an error at the start", function()
+    it("that cannot be served is an error at the start", function()
         local taken = assert(tls.listen("127.0.0.1", 0))
         local address = "127.0.0.1:" .. taken:port()
         for _, workers in ipairs {1, 2} do

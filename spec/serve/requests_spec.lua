@@ -102,7 +102,7 @@ describe("on_request", function()
         assert.truthy(output:find("stack traceback", 1, true), output)
     end)
 
-    it("leaves a client that sends nothing its timeout, and no more", function()
+    it("ends a client that sends nothing at its timeout", function()
         local server = start "timeout = 0.5,"
         local silent, asked = connect(server), connect(server)
         assert.equal("x", ask(asked, "x"))
@@ -114,7 +114,7 @@ describe("on_request", function()
         stop(server)
     end)
 
-    it("gives a client that goes on asking a timeout for each request", function()
+    it("begins the timeout anew with each request", function()
         local server = start "timeout = 1.5,"
         local conn, began = connect(server), process.now()
         while process.now() - began < 1.8 do

@@ -72,7 +72,7 @@ describe("the options of a server", function()
         end
     end)
 
-    it("say where to listen", function()
+    it("name the addresses to listen on", function()
         for _, address in ipairs {"8443", "localhost", "::1:8443", "[::1]", "127.0.0.1:", "",
             "a b:1"} do
             refused("option 'address'", {address = address})
