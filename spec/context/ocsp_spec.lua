@@ -221,7 +221,8 @@ for _, version in ipairs(pair.VERSIONS) do
             end
         end)
 
-        it("resumes without a response, but no session that was made without asking for one", function()
+        it("resumes without a response, but no session that was made without asking",
+            function()
             local options = {server = server "good", client = pair.client(with(true))}
             local session = pair.session(options)
             options.session = session

@@ -1,9 +1,9 @@
---- Random programs: generate(seed, count) gives lines of Lua over the objects o[1], o[2], ..., for
---- play.lua.
+--- generate.lua: makes random programs. generate(seed, count) returns lines of Lua, which play.lua
+--- runs, over the objects o[1], o[2], ...
 --
--- The same seed gives the same lines in every process. A slot holds one kind of object, or nothing
--- where the line that should have made it failed. Some lines are what a program would write, others
--- are anything at all.
+-- The same seed gives the same lines in every process. A slot of o has one kind of object, or
+-- nothing if the line that should have made it has failed. Some lines are what a program would
+-- write, others have arbitrary arguments.
 
 local rows = require "spec.random.rows"
 
@@ -518,7 +518,7 @@ function G:body(within, most)
     return table.concat(list, "; ")
 end
 
---- The same without yields to nobody, since a loop resumes what waits in it.
+--- The same without yields outside of a wait, since no loop would resume the coroutine.
 function G:calm_body()
     return (self:body(true, 4):gsub("%f[%w]yield%(%)", "c:state()"))
 end

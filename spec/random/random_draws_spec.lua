@@ -1,7 +1,6 @@
--- random_draws_spec.lua: what random programs (spec/random) draw, compared with all that a program
--- can call: each function, method and option of lua/tlslife/types.lua, and each function and
--- parameter of the drop-in for LuaSec. Of one that is not drawn nobody knows what it does in an odd
--- order of calls.
+-- random_draws_spec.lua: compares the calls that random programs (spec/random) draw with all calls
+-- that there are: each function, method and option of lua/tlslife/types.lua, and each function and
+-- parameter of the drop-in for LuaSec. A call that is not drawn would be tested in no odd order.
 
 local generate = require "spec.random.generate"
 local process = require "spec.support.process"
