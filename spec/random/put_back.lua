@@ -10,7 +10,8 @@ return {
         name = "the overflow of conn:write(t)", kind = "program",
         changes = {
             {"src/lua/base/larg.c", "if (len > TLB_LIST_MAX) {", "if (len == (lua_Unsigned)-1) {"},
-            {"src/lua/base/larg.c", "if (len > (size_t)PTRDIFF_MAX / size) {", "if (len == SIZE_MAX) {"},
+            {"src/lua/base/larg.c", "if (len > (size_t)PTRDIFF_MAX / size) {",
+                "if (len == SIZE_MAX) {"},
         },
         found = "AddressSanitizer",
     },
