@@ -192,7 +192,8 @@ describe("on_request that reads nothing, and returns true,", function()
         end
         local line = conn:read()
         if not line then return end
-        return conn:write(line == "?" and tostring(calls.n) or commands.stats(conn, server)) and true
+        local answer = line == "?" and tostring(calls.n) or commands.stats(conn, server)
+        return conn:write(answer) and true
     end, ]]
 
     local server, lazy, other

@@ -16,8 +16,8 @@
 #include "tlslife.h"
 
 /*
- * AddressSanitizer knows malloc's blocks alone. So in its build every block is malloc's, and none is
- * kept for a later allocation.
+ * AddressSanitizer knows malloc's blocks alone. So in its build every block is malloc's, and none
+ * is kept for a later allocation.
  */
 #if defined(__SANITIZE_ADDRESS__)
 #define HOST_BY_MALLOC 1
