@@ -320,8 +320,8 @@ static void test_damaged(void) {
 }
 
 /* Seals bytes that are no session under the right key, which takes the keyring. */
-static tlsl_count verdict_on(const scene *all, const tlsl_cache_key *key,
-                             const unsigned char *plain, size_t plain_len) {
+static tlsl_count count_of(const scene *all, const tlsl_cache_key *key, const unsigned char *plain,
+                           size_t plain_len) {
     unsigned char bound[65], *sealed = NULL;
     size_t sealed_len = 0;
     tlslife_cache_stats before = stats_of(all->cache);
@@ -360,18 +360,18 @@ static void test_no_session_of_that_key(void) {
                 *nameless = session_of('a', 0, TLS1_2_VERSION);
     unsigned char plain[1000];
     size_t len = plain_of(session, plain);
-    CHECK(verdict_on(&all, &key, plain, len) == TLSL_COUNT_STORE_HIT);
-    CHECK(verdict_on(&all, &client, plain, len) == TLSL_COUNT_STORE_HIT);
-    CHECK(verdict_on(&all, &shorter, plain, len) == TLSL_COUNT_STORE_ERROR);
-    CHECK(verdict_on(&all, &key, plain, len - 1) == TLSL_COUNT_STORE_ERROR);
-    CHECK(verdict_on(&all, &key, plain, len + 1) == TLSL_COUNT_STORE_ERROR);
-    CHECK(verdict_on(&all, &key, plain, 1) == TLSL_COUNT_STORE_ERROR);
-    CHECK(verdict_on(&all, &key, plain, 0) == TLSL_COUNT_STORE_ERROR);
-    CHECK(verdict_on(&all, &key, (const unsigned char *)"garbage", 7) == TLSL_COUNT_STORE_ERROR);
-    CHECK(verdict_on(&all, &key, plain, plain_of(other, plain)) == TLSL_COUNT_STORE_ERROR);
+    CHECK(count_of(&all, &key, plain, len) == TLSL_COUNT_STORE_HIT);
+    CHECK(count_of(&all, &client, plain, len) == TLSL_COUNT_STORE_HIT);
+    CHECK(count_of(&all, &shorter, plain, len) == TLSL_COUNT_STORE_ERROR);
+    CHECK(count_of(&all, &key, plain, len - 1) == TLSL_COUNT_STORE_ERROR);
+    CHECK(count_of(&all, &key, plain, len + 1) == TLSL_COUNT_STORE_ERROR);
+    CHECK(count_of(&all, &key, plain, 1) == TLSL_COUNT_STORE_ERROR);
+    CHECK(count_of(&all, &key, plain, 0) == TLSL_COUNT_STORE_ERROR);
+    CHECK(count_of(&all, &key, (const unsigned char *)"garbage", 7) == TLSL_COUNT_STORE_ERROR);
+    CHECK(count_of(&all, &key, plain, plain_of(other, plain)) == TLSL_COUNT_STORE_ERROR);
     len = plain_of(nameless, plain);
-    CHECK(verdict_on(&all, &key, plain, len) == TLSL_COUNT_STORE_ERROR);
-    CHECK(verdict_on(&all, &client, plain, len) == TLSL_COUNT_STORE_ERROR);
+    CHECK(count_of(&all, &key, plain, len) == TLSL_COUNT_STORE_ERROR);
+    CHECK(count_of(&all, &client, plain, len) == TLSL_COUNT_STORE_ERROR);
     CHECK(ERR_peek_error() == 0);
     SSL_SESSION_free(session);
     SSL_SESSION_free(other);
@@ -386,11 +386,11 @@ static void test_expired(void) {
     unsigned char plain[1000];
     long now = (long)time(NULL);
     SSL_SESSION_set_time(session, now - 7300);
-    CHECK(verdict_on(&all, &key, plain, plain_of(session, plain)) == TLSL_COUNT_EXPIRED);
+    CHECK(count_of(&all, &key, plain, plain_of(session, plain)) == TLSL_COUNT_EXPIRED);
     SSL_SESSION_set_time(session, now - 110); /* by its own word it lives, by the cache's not */
-    CHECK(verdict_on(&all, &key, plain, plain_of(session, plain)) == TLSL_COUNT_EXPIRED);
+    CHECK(count_of(&all, &key, plain, plain_of(session, plain)) == TLSL_COUNT_EXPIRED);
     SSL_SESSION_set_time(session, now - 50);
-    CHECK(verdict_on(&all, &key, plain, plain_of(session, plain)) == TLSL_COUNT_STORE_HIT);
+    CHECK(count_of(&all, &key, plain, plain_of(session, plain)) == TLSL_COUNT_STORE_HIT);
     SSL_SESSION_free(session);
     end(all);
 }

@@ -109,7 +109,7 @@ void say_resumable(const struct scene *scene);
 void say_reused(const char *name, SSL *client, SSL *server);
 /* Whether a new connection of the scene's contexts resumes if it offers the session. */
 void say_fresh(struct scene *scene, const char *name, SSL_SESSION *session);
-void say_verdict(struct scene *scene); /* resumable, fresh, and first in TLS 1.3 */
+void say_final_status(struct scene *scene); /* resumable, fresh, and first in TLS 1.3 */
 
 /* ------------------------------------------- oracle_matrix.c, oracle_sequence.c, oracle_state.c */
 

@@ -143,7 +143,7 @@ static void dispose_free(struct scene *scene) {
     scene->ends[scene->role] = NULL;
     say("free");
     settle_peer(scene);
-    say_verdict(scene);
+    say_final_status(scene);
 }
 
 static void clear(struct scene *scene) {
@@ -154,7 +154,7 @@ static void clear(struct scene *scene) {
 
 static void dispose_clear(struct scene *scene) {
     clear(scene);
-    say_verdict(scene);
+    say_final_status(scene);
 }
 
 /*
@@ -177,7 +177,7 @@ static void dispose_again(struct scene *scene) {
 static void dispose_unset(struct scene *scene) {
     say("set_session=%d", SSL_set_session(subject(scene), NULL));
     settle_peer(scene);
-    say_verdict(scene);
+    say_final_status(scene);
 }
 
 struct disposal {

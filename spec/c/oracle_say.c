@@ -130,7 +130,7 @@ void say_fresh(struct scene *scene, const char *name, SSL_SESSION *session) {
     settle(&server);
 }
 
-void say_verdict(struct scene *scene) {
+void say_final_status(struct scene *scene) {
     say_resumable(scene);
     say_fresh(scene, "fresh", scene->offer);
     if (is_tls13(scene->kind)) {

@@ -33,7 +33,7 @@ static void session_replaced(struct scene *scene) {
     say("got=%d", SSL_get0_session(subject(scene)) != NULL);
     say("copy=%d", SSL_SESSION_is_resumable(copy));
     SSL_SESSION_free(copy);
-    say_verdict(scene);
+    say_final_status(scene);
 }
 
 static void session_set_live(struct scene *scene) {
@@ -79,7 +79,7 @@ static void session_refused(struct scene *scene) {
         exchange(client_of(scene), server_of(scene));
         say("same=%d", SSL_get0_session(client_of(scene)) == scene->held);
     }
-    say_verdict(scene);
+    say_final_status(scene);
     settle_all(scene);
     scene_close(&stranger);
 }
@@ -89,14 +89,14 @@ static void abandoned(struct scene *scene) {
     begin_resuming(scene);
     SSL_free(subject(scene));
     scene->ends[scene->role] = NULL;
-    say_verdict(scene);
+    say_final_status(scene);
 }
 
 static void handshake_eof(struct scene *scene) {
     begin_resuming(scene);
     leave(peer(scene));
     say_handshake(scene, subject(scene));
-    say_verdict(scene);
+    say_final_status(scene);
 }
 
 static void handshake_alert_sent(struct scene *scene) {
@@ -104,7 +104,7 @@ static void handshake_alert_sent(struct scene *scene) {
     garble(subject(scene));
     say_handshake(scene, subject(scene));
     say_handshake(scene, subject(scene));
-    say_verdict(scene);
+    say_final_status(scene);
 }
 
 /*
@@ -119,7 +119,7 @@ static void handshake_alert_received(struct scene *scene) {
     }
     say_handshake(scene, peer(scene));
     say_handshake(scene, subject(scene));
-    say_verdict(scene);
+    say_final_status(scene);
 }
 
 /* -------------------------------------------------------------------------------------- tickets */

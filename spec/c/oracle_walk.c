@@ -140,7 +140,7 @@ static void end_walk(struct scene *scene) {
     scene->ends[scene->role] = NULL;
     settle_all(scene);
     if (scene->held != NULL) {
-        say_verdict(scene);
+        say_final_status(scene);
     }
 }
 

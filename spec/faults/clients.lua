@@ -397,31 +397,31 @@ local function is_lost(self, session)
     return true
 end
 
---- What is left when all excuses are heard: numbers of connections cut and failed, of sessions
+--- Counts what no fault excuses: numbers of connections cut and failed, of sessions
 --- forgotten for a reason and lost without, and lines about the first of each kind.
 function Clients:judge()
-    local verdict = { cut = 0, failed = 0, excused = 0, lost = 0, lines = self.strange }
+    local result = { cut = 0, failed = 0, excused = 0, lost = 0, lines = self.strange }
     local function tell(text)
-        if #verdict.lines < 10 then verdict.lines[#verdict.lines + 1] = text end
+        if #result.lines < 10 then result.lines[#result.lines + 1] = text end
     end
     for _, failure in ipairs(self.failures) do
         if is_excused(self, failure) then
-            verdict.cut = verdict.cut + 1
+            result.cut = result.cut + 1
         else
-            verdict.failed = verdict.failed + 1
+            result.failed = result.failed + 1
             tell(failure.what)
         end
     end
     for _, session in ipairs(self.unresumed) do
         if is_lost(self, session) then
-            verdict.lost = verdict.lost + 1
+            result.lost = result.lost + 1
             tell(("a session of %s, %.3f s old, was not resumed: %s")
                 :format(VERSIONS[session.version], session.at - session.made, session.word))
         else
-            verdict.excused = verdict.excused + 1
+            result.excused = result.excused + 1
         end
     end
-    return verdict
+    return result
 end
 
 return clients

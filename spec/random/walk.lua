@@ -104,7 +104,7 @@ function walk.play(one)
     scene:subject():free()
     scene.ends[scene.role] = nil
     scene:settle_all()
-    if scene.held then scene:verdict() end
+    if scene.held then scene:final_status() end
     scene:close()
     return table.concat(scene.line, " "), raised
 end

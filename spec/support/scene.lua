@@ -258,7 +258,7 @@ function Scene:fresh(name, session)
     Scene.settle(server)
 end
 
-function Scene:verdict()
+function Scene:final_status()
     self:resumable()
     self:fresh("fresh", self.offer)
     if self.tls13 then self:fresh("first", self.first) end
