@@ -61,11 +61,11 @@ install_known() {
     install $known
 }
 
-# Programs that have Lua inside (docs/hosts.md), where this Debian builds them with ours.
-install_hosts() {
+# Programs that have Lua inside (docs/inside.md), where this Debian builds them with ours.
+install_embedding() {
     command -v apt-cache >/dev/null || return 0
-    for host in apache2-bin:apache2 nmap:nmap kamailio-lua-modules:kamailio-lua-modules; do
-        is_installed "${host#*:}" || ! apt-cache show "${host%:*}" 2>/dev/null | grep -q "^Depends:.*liblua$lua-0" || install "${host#*:}"
+    for package in apache2-bin:apache2 nmap:nmap kamailio-lua-modules:kamailio-lua-modules; do
+        is_installed "${package#*:}" || ! apt-cache show "${package%:*}" 2>/dev/null | grep -q "^Depends:.*liblua$lua-0" || install "${package#*:}"
     done
 }
 
@@ -83,7 +83,7 @@ install_packages() {
     install $to_build $to_test "lua$lua"
     # shellcheck disable=SC2086 # names, to be split
     install_known $loops $stores $tokens $programs $scanners
-    install_hosts
+    install_embedding
     mkdir -p build
     : >"$stamp"
 }

@@ -4,7 +4,7 @@
 -- at is the number of the argument in the sentence: a method's own object is not counted. The error
 -- is raised where the function was called that asks.
 
-local getinfo = debug and debug.getinfo -- which a host may keep from its scripts
+local getinfo = debug and debug.getinfo -- which a C program may keep from its scripts
 local OURS <const> = getinfo and getinfo(1, "S").source:match "^(.*)arguments%.lua" or ""
 
 local arguments = {}

@@ -919,8 +919,8 @@ function Connection:plain_read(n) end
 ---@return tlslife.Error? err
 function Connection:plain_write(data, i) end
 
----Before TLS: gives back bytes of the peer that were read too early, by plain_read or by somebody
----who had the descriptor before. The next plain_read, or the handshake, finds them first. At most 1
+---Before TLS: gives back bytes of the peer that were read too early, by plain_read or by code that
+---had the descriptor before. The next plain_read, or the handshake, finds them first. At most 1
 ---MiB.
 ---@param bytes string
 ---@return true

@@ -1,5 +1,5 @@
 /*
- * heap_test.c: tests the program's heap for Lua states (src/host/heap.c), called as Lua calls a
+ * heap_test.c: tests the program's heap for Lua states (src/program/heap.c), called as Lua calls a
  * lua_Alloc.
  *
  * The sizes are random, from fixed seeds, and blocks grow and shrink. Each block is filled with
@@ -13,7 +13,7 @@
 #include "check.h"
 #include "random.h"
 
-#include "host/heap.c" /* the program's, which is no library */
+#include "program/heap.c" /* the program's, which is no library */
 
 #include <malloc.h>
 
@@ -52,10 +52,10 @@ static bool is_whole(const held *one, size_t len) {
     return true;
 }
 
-static bool resize_one(host_heap *heap, held *one, size_t len) {
+static bool resize_one(program_heap *heap, held *one, size_t len) {
     size_t both = one->len < len ? one->len : len;
     unsigned char *bytes =
-        host_heap_resize(heap, one->bytes, one->bytes == NULL ? 5 : one->len, len);
+        program_heap_resize(heap, one->bytes, one->bytes == NULL ? 5 : one->len, len);
     bool good = (bytes == NULL) == (len == 0) && (uintptr_t)bytes % 16 == 0;
     one->bytes = bytes;
     one->len = len;
@@ -69,7 +69,7 @@ static bool resize_one(host_heap *heap, held *one, size_t len) {
 
 static void test_random(uint64_t seed) {
     static held blocks[BLOCKS];
-    host_heap *heap = host_heap_new();
+    program_heap *heap = program_heap_new();
     state = seed;
     bool good = true;
     for (int i = 0; good && i < 40000; i++) {
@@ -81,7 +81,7 @@ static void test_random(uint64_t seed) {
     }
     CHECK(good);
     CHECK(heap->spare_len <= SPARE_MAX && heap->kept <= KEPT_MAX);
-    host_heap_free(heap);
+    program_heap_free(heap);
 }
 
 static size_t in_use(void) {
@@ -95,50 +95,50 @@ static size_t in_use(void) {
 static void test_burst(size_t len, size_t allowed) {
     enum { BURST = 20000 };
     static void *blocks[BURST];
-    host_heap *heap = host_heap_new();
+    program_heap *heap = program_heap_new();
     size_t before = in_use();
     for (int i = 0; i < BURST; i++) {
-        blocks[i] = host_heap_resize(heap, NULL, 0, len);
+        blocks[i] = program_heap_resize(heap, NULL, 0, len);
     }
     for (int i = 0; i < BURST; i++) {
-        (void)host_heap_resize(heap, blocks[i], len, 0);
+        (void)program_heap_resize(heap, blocks[i], len, 0);
     }
     CHECK(in_use() < before + allowed);
-    host_heap_free(heap);
+    program_heap_free(heap);
 }
 
 /* Memory that is kept for one size is given up when another size needs it. */
 static void test_kept(void) {
-    host_heap *heap = host_heap_new();
+    program_heap *heap = program_heap_new();
     size_t len = 40000, count = KEPT_MAX / 40000;
     void *blocks[KEPT_MAX / 40000];
     for (size_t i = 0; i < count; i++) {
-        blocks[i] = host_heap_resize(heap, NULL, 0, len);
+        blocks[i] = program_heap_resize(heap, NULL, 0, len);
     }
     for (size_t i = 0; i < count; i++) {
-        (void)host_heap_resize(heap, blocks[i], len, 0);
+        (void)program_heap_resize(heap, blocks[i], len, 0);
     }
     CHECK(heap->kept > KEPT_MAX / 2);
     void *last = blocks[count - 1];
-    CHECK(host_heap_resize(heap, NULL, 0, len) == last); /* the warmest */
-    (void)host_heap_resize(heap, last, len, 0);
-    void *other = host_heap_resize(heap, NULL, 0, 1000);
+    CHECK(program_heap_resize(heap, NULL, 0, len) == last); /* the warmest */
+    (void)program_heap_resize(heap, last, len, 0);
+    void *other = program_heap_resize(heap, NULL, 0, 1000);
     CHECK(heap->kept == 0);
-    (void)host_heap_resize(heap, other, 1000, 0);
-    host_heap_free(heap);
+    (void)program_heap_resize(heap, other, 1000, 0);
+    program_heap_free(heap);
 }
 
 /* The bytes of a long string begin at byte 8 of a cache line, whatever was allocated before. */
 static void test_bulk(void) {
-    host_heap *heap = host_heap_new();
+    program_heap *heap = program_heap_new();
     bool good = true;
     for (size_t len = BULK; len <= LARGE_MAX; len += 1000) {
-        char *taken = host_heap_resize(heap, NULL, 0, len);
+        char *taken = program_heap_resize(heap, NULL, 0, len);
         good = good && ((uintptr_t)taken + 24) % LINE == 8;
-        (void)host_heap_resize(heap, taken, len, 0);
+        (void)program_heap_resize(heap, taken, len, 0);
     }
     CHECK(good);
-    host_heap_free(heap);
+    program_heap_free(heap);
 }
 
 int main(void) {
@@ -152,6 +152,6 @@ int main(void) {
     test_burst(100000, allowed);
     test_kept();
     test_bulk();
-    host_heap_free(NULL);
+    program_heap_free(NULL);
     return checks_end();
 }

@@ -271,7 +271,7 @@ describe("SSLKEYLOGFILE", function()
 
     it("applies in the program's threads", function()
         local path = path_of "threads"
-        local code, output = process.run {program.path, "spec/program/host_threads.lua",
+        local code, output = process.run {program.path, "spec/program/program_threads.lua",
             p.server_cert_file, p.server_key_file, p.ca_file, timeout = 60,
             environment = {SSLKEYLOGFILE = path}}
         assert.equal(0, code, output)

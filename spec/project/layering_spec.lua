@@ -216,7 +216,7 @@ describe("the layers", function()
     end)
 
     it("keep OpenSSL out of the binding, the program and the public header", function()
-        local found, seen = includes("src/lua src/host include/tlslife.h", OPENSSL)
+        local found, seen = includes("src/lua src/program include/tlslife.h", OPENSSL)
         assert.same({}, found)
         assert.is_true(seen > 5)
     end)
@@ -342,7 +342,7 @@ describe("the layers", function()
     end)
 
     it("name a directory for every file", function()
-        local rooms, homeless = {host = true}, {}
+        local rooms, homeless = {program = true}, {}
         for _, room in ipairs(ROOMS) do rooms[room.name] = true end
         for _, path in ipairs(tree "src") do
             if not rooms[room_of(path)] then homeless[#homeless + 1] = path end

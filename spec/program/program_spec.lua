@@ -1,4 +1,4 @@
--- host_spec.lua: the program `tlslife` compared with lua5.4: the same options, outputs and exit
+-- program_spec.lua: the program `tlslife` compared with lua5.4: the same options, outputs and exit
 -- codes; and the threads that tlslife.host starts.
 
 local process = require "spec.support.process"
@@ -88,7 +88,7 @@ local CASES = {
     {"-i and a syntax error", {"-i"}, "x = = 1\nprint 'goes on'\n", nil, dialogue = true},
 }
 
--- what both print, without what must differ: names, versions, addresses, C frames of the host, and
+-- what both print, without what must differ: names, versions, addresses, C frames of the program, and
 -- the words of the usage
 local function plain(output, path)
     output = output:gsub(path:gsub("%p", "%%%0"), "PROGRAM"):gsub("%f[%w/]lua5%.%d:", "PROGRAM:")
@@ -478,7 +478,7 @@ describe("the threads of the program", function()
 
     it("serve clients and connect to one another", function()
         local pki = require "spec.support.pki".get()
-        local code, output = process.run {program.path, "spec/program/host_threads.lua",
+        local code, output = process.run {program.path, "spec/program/program_threads.lua",
             pki.server_cert_file, pki.server_key_file, pki.ca_file}
         assert.equal(0, code, output)
         assert.equal("5 passed, 0 failed\n", output)

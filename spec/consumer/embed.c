@@ -1,5 +1,5 @@
 /*
- * host.c: a C program with Lua inside, which hands a context of its own to a script that makes a
+ * embed.c: a C program with Lua inside, which hands a context of its own to a script that makes a
  * connection.
  */
 #include <lauxlib.h>

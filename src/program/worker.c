@@ -11,7 +11,7 @@
  * same socket after the state was closed, it is closed here, so the other end always sees the
  * thread's end.
  */
-#include "host.h"
+#include "program.h"
 
 #include "tlslife_lua.h"
 
@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void push_listeners(lua_State *L, host_worker *self) {
+static void push_listeners(lua_State *L, program_worker *self) {
     tlslife_error err;
     lua_createtable(L, (int)self->listeners_len, 0);
     for (size_t i = 0; i < self->listeners_len; i++) {
@@ -43,7 +43,7 @@ static int load_worker(lua_State *L) {
  * Preloads the table that require "tlslife.worker" returns. It is always the same table, whatever a
  * script does to package.loaded.
  */
-static void preload_worker(lua_State *L, host_worker *self) {
+static void preload_worker(lua_State *L, program_worker *self) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_createtable(L, 0, 6);
     lua_pushinteger(L, self->index);
@@ -64,12 +64,12 @@ static void preload_worker(lua_State *L, host_worker *self) {
 }
 
 /* The worker of this thread. It is not an upvalue of os.exit, since a script could change that. */
-static _Thread_local host_worker *current;
+static _Thread_local program_worker *current;
 
 /* Closes the state. The mark prevents a second time, since a finalizer may call os.exit. */
-static void close_state(lua_State *L, host_worker *self) {
+static void close_state(lua_State *L, program_worker *self) {
     self->ending = true;
-    host_state_close(L);
+    program_state_close(L);
 }
 
 /*
@@ -78,7 +78,7 @@ static void close_state(lua_State *L, host_worker *self) {
  * those frames is closed by its finalizer, which may use its own frame.
  */
 static int exit_thread(lua_State *L) {
-    host_worker *self = current;
+    program_worker *self = current;
     int status =
         lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
     if (self->ending) {
@@ -98,19 +98,19 @@ static void replace_exit(lua_State *L) {
 
 /* The protected part of the thread, as in main.c. Its result is whether all went well. */
 static int run(lua_State *L) {
-    host_worker *self = lua_touserdata(L, 1);
-    host_open(L, self->given);
+    program_worker *self = lua_touserdata(L, 1);
+    program_open(L, self->given);
     replace_exit(L);
     preload_worker(L, self);
-    lua_pushboolean(L, host_run_words(L, self->given));
+    lua_pushboolean(L, program_run_words(L, self->given));
     return 1;
 }
 
-static void run_state(lua_State *L, host_worker *self) {
+static void run_state(lua_State *L, program_worker *self) {
     if (setjmp(self->end) == 0) {
         lua_pushcfunction(L, run);
         lua_pushlightuserdata(L, self);
-        bool good = host_report(L, lua_pcall(L, 1, 1, 0)) == LUA_OK && lua_toboolean(L, -1);
+        bool good = program_report(L, lua_pcall(L, 1, 1, 0)) == LUA_OK && lua_toboolean(L, -1);
         self->status = good ? EXIT_SUCCESS : EXIT_FAILURE;
         close_state(L, self);
     }
@@ -120,7 +120,7 @@ static void run_state(lua_State *L, host_worker *self) {
  * Closes the control descriptor if its number is still the same socket. The script may have closed
  * it, and another file may have its number.
  */
-static void close_control(const host_worker *self) {
+static void close_control(const program_worker *self) {
     struct stat now;
     if (fstat(self->control, &now) == 0 && now.st_dev == self->socket.st_dev &&
         now.st_ino == self->socket.st_ino) {
@@ -128,7 +128,7 @@ static void close_control(const host_worker *self) {
     }
 }
 
-void host_worker_clear(host_worker *self) {
+void program_worker_clear(program_worker *self) {
     tlslife_listener_free(self->pushing);
     self->pushing = NULL;
     for (; self->listeners_len > 0; self->listeners_len--) {
@@ -144,15 +144,15 @@ void host_worker_clear(host_worker *self) {
     self->ticket_keys = NULL;
 }
 
-void host_work(host_worker *self) {
-    lua_State *L = host_state_new();
+void program_work(program_worker *self) {
+    lua_State *L = program_state_new();
     current = self;
     if (L != NULL) {
         run_state(L, self);
     } else {
-        host_complain("cannot create state: not enough memory");
+        program_complain("cannot create state: not enough memory");
         self->status = EXIT_FAILURE;
     }
-    host_worker_clear(self);
+    program_worker_clear(self);
     close_control(self);
 }

@@ -12,7 +12,7 @@
 #define _GNU_SOURCE
 #endif
 
-#include "host.h"
+#include "program.h"
 
 #include "tlslife_lua.h"
 
@@ -28,7 +28,7 @@ static bool keep_open(const char *file, tlslife_error *err) {
     return keeper != NULL && tlslife_context_set_keylog(keeper, file, err) == TLSLIFE_OK;
 }
 
-void host_find_keylog(const host_options *given) {
+void program_find_keylog(const program_options *given) {
     const char *file = given->no_env ? NULL : secure_getenv("SSLKEYLOGFILE");
     tlslife_error err;
     char line[sizeof err.message + 64];
@@ -42,15 +42,15 @@ void host_find_keylog(const host_options *given) {
     } else {
         (void)snprintf(line, sizeof line, "SSLKEYLOGFILE is not used: %s", err.message);
     }
-    host_complain(line);
+    program_complain(line);
 }
 
-void host_close_keylog(void) {
+void program_close_keylog(void) {
     tlslife_context_free(keeper);
     keeper = NULL;
 }
 
-void host_log_keys(lua_State *L) {
+void program_log_keys(lua_State *L) {
     if (path != NULL) {
         tlslife_lua_set_keylog(L, path);
     }

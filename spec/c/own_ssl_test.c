@@ -1,9 +1,9 @@
 /*
- * host_ssl_test.c: tests SSLs that a host has made itself, without a connection of ours.
+ * own_ssl_test.c: tests SSLs that a program has made itself, without a connection of ours.
  *
- * A host may take the SSL_CTX of one of our contexts and make an SSL of it (tlslife_openssl.h). Our
- * callbacks then find no connection, and must let libssl go its own way. A host may also hand us an
- * SSL of its own SSL_CTX, whose sessions are under its own policy.
+ * A program may take the SSL_CTX of one of our contexts and make an SSL of it (tlslife_openssl.h).
+ * Our callbacks then find no connection, and must let libssl go its own way. A program may also
+ * hand us an SSL of its own SSL_CTX, whose sessions are under its own policy.
  */
 #include "tlslife.h"
 #include "tlslife_openssl.h"
@@ -80,7 +80,7 @@ static void an_ssl_of_our_context(int version) {
     tlslife_trace_free(trace);
 }
 
-/* ----------------------------------------------------------------- an SSL of the host's SSL_CTX */
+/* ----------------------------------------------------------------- an SSL of the program's own */
 
 static SSL_CTX *new_ctx(bool server) {
     SSL_CTX *ctx = SSL_CTX_new(TLS_method());
@@ -136,7 +136,7 @@ static tlslife_session *visit(SSL_CTX *client_ctx, SSL_CTX *server_ctx, tlslife_
     return got;
 }
 
-/* Whose policy a session is under is the host's matter, also of one that was imported. */
+/* The program decides which policy a session is under, also one that was imported. */
 static void a_session_of_the_hosts_context(void) {
     SSL_CTX *client_ctx = new_ctx(false), *server_ctx = new_ctx(true);
     tlslife_session *first = visit(client_ctx, server_ctx, NULL, false);
@@ -156,8 +156,8 @@ static void a_session_of_the_hosts_context(void) {
     SSL_CTX_free(server_ctx);
 }
 
-/* Bytes cannot be given back to a BIO that the host has made. */
-static void a_bio_of_the_hosts(void) {
+/* Bytes cannot be given back to a BIO that the program has made. */
+static void a_bio_of_the_program(void) {
     SSL_CTX *ctx = new_ctx(false);
     SSL *ssl = SSL_new(ctx);
     SSL_set_connect_state(ssl);
@@ -176,6 +176,6 @@ int main(void) {
     an_ssl_of_our_context(TLSLIFE_TLS1_2);
     an_ssl_of_our_context(TLSLIFE_TLS1_3);
     a_session_of_the_hosts_context();
-    a_bio_of_the_hosts();
+    a_bio_of_the_program();
     return checks_end();
 }

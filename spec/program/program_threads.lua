@@ -1,6 +1,6 @@
--- host_threads.lua: threads of the program (src/host/threads.c) that serve one socket and visit it,
--- with one cache: for ThreadSanitizer, and for spec/program/host_spec.lua.
--- Usage: tlslife spec/program/host_threads.lua cert.pem key.pem ca.pem
+-- program_threads.lua: threads of the program (src/program/threads.c) that serve one socket and visit it,
+-- with one cache: for ThreadSanitizer, and for spec/program/program_spec.lua.
+-- Usage: tlslife spec/program/program_threads.lua cert.pem key.pem ca.pem
 --
 -- Workers 1 and 2 are servers, until the control descriptor's other end is closed; 3 and 4 are
 -- clients, whose status says how many of their visits resumed.

@@ -3,7 +3,7 @@
  * options, the table arg, LUA_INIT, exit codes and messages are those of lua 5.4, so any script for
  * lua runs unchanged. What it has beyond lua's are commands (command.c).
  */
-#include "host.h"
+#include "program.h"
 
 #include "tlslife.h"
 
@@ -28,7 +28,7 @@ static void print_help(FILE *out, const char *name) {
             "  -         end of options, run stdin\n"
             "Commands, each with a --help of its own:\n",
             name);
-    host_print_commands(out, name);
+    program_print_commands(out, name);
 }
 
 static void print_usage(const char *name, const char *bad_option) {
@@ -47,7 +47,7 @@ static void print_version(void) {
  * Reads one option, and returns false if it is bad. *i advances if the option's argument is a word
  * of its own.
  */
-static bool parse_option(host_options *out, char **argv, int *i) {
+static bool parse_option(program_options *out, char **argv, int *i) {
     const char *option = argv[*i];
     if (option[1] == 'e' || option[1] == 'l') {
         out->executes |= option[1] == 'e';
@@ -71,10 +71,11 @@ static bool parse_option(host_options *out, char **argv, int *i) {
     return option[2] == '\0';
 }
 
-static host_options parse_options(int argc, char **argv) {
-    host_options found = {.argc = argc, .argv = argv, .preload_threads = host_preload_threads};
+static program_options parse_options(int argc, char **argv) {
+    program_options found = {
+        .argc = argc, .argv = argv, .preload_threads = program_preload_threads};
     int i = 1;
-    found.command = argc > 1 ? host_command_named(argv[1]) : NULL;
+    found.command = argc > 1 ? program_command_named(argv[1]) : NULL;
     for (; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
         if (strcmp(argv[i], "--") == 0) {
             i++;
@@ -98,15 +99,15 @@ static host_options parse_options(int argc, char **argv) {
 static void run_stdin(lua_State *L) {
     if (isatty(STDIN_FILENO)) {
         print_version();
-        host_prompt(L);
+        program_prompt(L);
     } else {
-        host_run_input(L);
+        program_run_input(L);
     }
 }
 
 /* The protected part of main. Its argument is the options, its result whether all went well. */
 static int run(lua_State *L) {
-    const host_options *given = lua_touserdata(L, 1);
+    const program_options *given = lua_touserdata(L, 1);
     if (given->bad) {
         print_usage(given->argv[0], given->argv[given->script]);
         return 0;
@@ -119,13 +120,13 @@ static int run(lua_State *L) {
     if (given->version) {
         print_version();
     }
-    host_find_keylog(given);
-    host_open(L, given);
-    if (!host_run_words(L, given)) {
+    program_find_keylog(given);
+    program_open(L, given);
+    if (!program_run_words(L, given)) {
         return 0;
     }
     if (given->interactive) {
-        host_prompt(L);
+        program_prompt(L);
     } else if (given->script == given->argc && !given->executes && !given->version) {
         run_stdin(L);
     }
@@ -134,24 +135,24 @@ static int run(lua_State *L) {
 }
 
 int main(int argc, char **argv) {
-    static host_options given; /* static, since threads read it until the process ends */
+    static program_options given; /* static, since threads read it until the process ends */
     given = parse_options(argc, argv);
-#ifndef HOST_BY_MALLOC
+#ifndef PROGRAM_BY_MALLOC
     (void)tlslife_keep_memory(); /* refused: then malloc's */
 #endif
-    host_set_name(argc > 0 ? argv[0] : "tlslife");
-    host_take_interrupts();
-    host_handle_sigpipe();
-    lua_State *L = host_state_new();
+    program_set_name(argc > 0 ? argv[0] : "tlslife");
+    program_take_interrupts();
+    program_handle_sigpipe();
+    lua_State *L = program_state_new();
     if (L == NULL) {
-        host_complain("cannot create state: not enough memory");
+        program_complain("cannot create state: not enough memory");
         return EXIT_FAILURE;
     }
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, &given);
     int status = lua_pcall(L, 1, 1, 0);
-    bool good = host_report(L, status) == LUA_OK && lua_toboolean(L, -1);
-    host_state_close(L);
-    host_close_keylog();
+    bool good = program_report(L, status) == LUA_OK && lua_toboolean(L, -1);
+    program_state_close(L);
+    program_close_keylog();
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,10 +1,10 @@
 /*
- * thread_host.c: runs threads that share two contexts and a cache, each with a Lua state of its
+ * embed_threads.c: runs threads that share two contexts and a cache, each with a Lua state of its
  * own. A script in each thread makes connections of these contexts, and resumes the sessions of all
  * threads. There is no lock here, because many threads may use a context, a cache and a session at
  * once. A connection belongs to one thread.
  *
- * Usage: thread_host cert.pem key.pem script.lua [threads [visits]]     (the certificate is for
+ * Usage: embed_threads cert.pem key.pem script.lua [threads [visits]]     (the certificate is for
  * "localhost")
  */
 #include <lauxlib.h>
@@ -28,7 +28,7 @@ typedef struct worker {
 } worker;
 
 static void die(const char *what, const char *why) {
-    fprintf(stderr, "thread_host: %s: %s\n", what, why);
+    fprintf(stderr, "embed_threads: %s: %s\n", what, why);
     exit(EXIT_FAILURE);
 }
 
@@ -64,7 +64,8 @@ static void *work(void *argument) {
     lua_pushlightuserdata(L, self);
     self->failed = lua_pcall(L, 1, 0, 0) != LUA_OK;
     if (self->failed) {
-        fprintf(stderr, "thread_host: thread %d: %s\n", self->number, luaL_tolstring(L, -1, NULL));
+        fprintf(stderr, "embed_threads: thread %d: %s\n", self->number,
+                luaL_tolstring(L, -1, NULL));
     }
     lua_close(L);
     return NULL;
@@ -146,7 +147,7 @@ static int number(int argc, char **argv, int i, int otherwise, int most) {
 int main(int argc, char **argv) {
     static worker workers[THREADS_MAX + 1];
     if (argc < 4) {
-        fprintf(stderr, "usage: thread_host cert.pem key.pem script.lua [threads [visits]]\n");
+        fprintf(stderr, "usage: embed_threads cert.pem key.pem script.lua [threads [visits]]\n");
         return 2;
     }
     int threads = number(argc, argv, 4, 4, THREADS_MAX),

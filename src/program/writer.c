@@ -10,7 +10,7 @@
  * handler of exit waits for the thread. In a child of fork() the thread does not exist, and nothing
  * is done there. A file that cannot be written does not disturb the script; stop says it.
  */
-#include "host.h"
+#include "program.h"
 
 #include "tlslife_lua.h"
 
@@ -105,7 +105,7 @@ static void *write_trace(void *argument) {
 static int prepare(lua_State *L) {
     trace_writer *self = lua_touserdata(L, 1);
     luaL_openlibs(L);
-    host_preload(L);
+    program_preload(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "tlslife.trace.writer");
     lua_call(L, 1, 1);
@@ -127,7 +127,7 @@ static int prepare(lua_State *L) {
 
 static bool make_state(trace_writer *self, tlslife_trace *trace, const char *format,
                        const char *words) {
-    self->L = host_state_new();
+    self->L = program_state_new();
     if (self->L == NULL) {
         return false;
     }
@@ -170,7 +170,7 @@ static void join(trace_writer *self) {
     self->owned = false;
 }
 
-void host_end_writers(void) {
+void program_end_writers(void) {
     pthread_mutex_lock(&lock);
     for (trace_writer *one = writers; one != NULL; one = one->next) {
         join(one);
@@ -179,7 +179,7 @@ void host_end_writers(void) {
 }
 
 static void end_at_exit(void) {
-    (void)atexit(host_end_writers);
+    (void)atexit(program_end_writers);
 }
 
 static void forget(trace_writer *self) {
@@ -255,7 +255,7 @@ static int writer_gc(lua_State *L) {
     trace_writer *self = luaL_checkudata(L, 1, TYPE);
     forget(self);
     if (self->L != NULL && (self->process == 0 || self->process == getpid())) {
-        host_state_close(self->L);
+        program_state_close(self->L);
     }
     if (self->owned) { /* the thread was never started, or is the parent's */
         (void)fclose(self->out);
@@ -267,7 +267,7 @@ static int writer_gc(lua_State *L) {
     return 0;
 }
 
-void host_add_writer(lua_State *L) {
+void program_add_writer(lua_State *L) {
     static const luaL_Reg methods[] = {{"stop", writer_stop}, {NULL, NULL}};
     if (luaL_newmetatable(L, TYPE)) {
         lua_pushcfunction(L, writer_gc);

@@ -5,14 +5,15 @@
 --   local call = carry(conn, receive, send)
 --   assert(call("accept")); local bytes = call("read"); call("write", bytes); call("close")
 --
--- receive(n) returns up to n bytes of the host's socket, waiting as the host does it, or nil at the
--- end of the stream. A host that returns only when it has all n is never asked for more than will
--- come: each record says its length in its first five bytes. send(bytes) writes them.
+-- receive(n) returns up to n bytes of that program's socket, or nil at the end of the stream. It
+-- waits as the program always waits. A function that returns only when it has all n is never asked
+-- for more than will come, because each record says its length in its first five bytes. send(bytes)
+-- writes them.
 local HEAD <const> = 5
 
 return function(conn, receive, send)
     conn:set_memory()
-    conn:set_blocking(false) -- nobody could wait for bytes that only the host can move
+    conn:set_blocking(false) -- no call may wait, since only that program can move bytes
 
     local function feed(n)
         local bytes = receive(n)

@@ -5,7 +5,7 @@
  * that is incomplete, the prompt asks for more lines. The module is there as the globals `tls` and
  * `tlslife`, since a user comes to the prompt to try it.
  */
-#include "host.h"
+#include "program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,7 +120,7 @@ static void print_results(lua_State *L) {
     lua_getglobal(L, "print");
     lua_insert(L, 1);
     if (lua_pcall(L, n, 0, 0) != LUA_OK) {
-        host_complain(lua_pushfstring(L, "error calling 'print' (%s)", lua_tostring(L, -1)));
+        program_complain(lua_pushfstring(L, "error calling 'print' (%s)", lua_tostring(L, -1)));
     }
 }
 
@@ -134,17 +134,17 @@ static int set_globals(lua_State *L) {
     return 0;
 }
 
-void host_prompt(lua_State *L) {
+void program_prompt(lua_State *L) {
     lua_settop(L, 0);
     lua_pushcfunction(L, set_globals);
-    host_report(L, host_call(L, 0, 0));
-    host_set_name(NULL);
+    program_report(L, program_call(L, 0, 0));
+    program_set_name(NULL);
     int status;
     while ((status = load_input(L)) != -1) {
         if (status == LUA_OK) {
-            status = host_call(L, 0, LUA_MULTRET);
+            status = program_call(L, 0, LUA_MULTRET);
         }
-        if (host_report(L, status) == LUA_OK) {
+        if (program_report(L, status) == LUA_OK) {
             print_results(L);
         }
     }

@@ -4,7 +4,7 @@
  *
  * So the program tlslife is one file to copy, and never mixes its core with an installed one.
  */
-#include "host.h"
+#include "program.h"
 
 #include "tlslife_lua.h"
 
@@ -35,7 +35,7 @@ static int load_embedded(lua_State *L) {
     return 1;
 }
 
-void host_preload(lua_State *L) {
+void program_preload(lua_State *L) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_tlslife_core);
     lua_setfield(L, -2, "tlslife.core");

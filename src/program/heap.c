@@ -61,7 +61,7 @@ typedef struct slot { /* blocks that were given back, all of one size */
     block *first;
 } slot;
 
-struct host_heap {
+struct program_heap {
     page *roomy[CLASSES];
     page *spare;
     unsigned spare_len;
@@ -76,7 +76,7 @@ static page *page_of(const void *small) {
                     ~(uintptr_t)(PAGE - 1)); /* NOLINT(performance-no-int-to-ptr) */
 }
 
-static page **roomy(host_heap *heap, size_t size) {
+static page **roomy(program_heap *heap, size_t size) {
     return &heap->roomy[size / GRAIN - 1];
 }
 
@@ -84,7 +84,7 @@ static bool has_room(const page *self) {
     return self->free != NULL || self->fresh + self->size <= PAGE;
 }
 
-static void link_page(host_heap *heap, page *self) {
+static void link_page(program_heap *heap, page *self) {
     page **first = roomy(heap, self->size);
     self->before = NULL;
     self->next = *first;
@@ -94,7 +94,7 @@ static void link_page(host_heap *heap, page *self) {
     *first = self;
 }
 
-static void unlink_page(host_heap *heap, page *self) {
+static void unlink_page(program_heap *heap, page *self) {
     if (self->before != NULL) {
         self->before->next = self->next;
     } else {
@@ -105,7 +105,7 @@ static void unlink_page(host_heap *heap, page *self) {
     }
 }
 
-static page *open_page(host_heap *heap, size_t size) {
+static page *open_page(program_heap *heap, size_t size) {
     page *self = heap->spare;
     if (self != NULL) {
         heap->spare = self->next;
@@ -122,7 +122,7 @@ static page *open_page(host_heap *heap, size_t size) {
     return self;
 }
 
-static void close_page(host_heap *heap, page *self) {
+static void close_page(program_heap *heap, page *self) {
     unlink_page(heap, self);
     if (heap->spare_len == SPARE_MAX) {
         free(self);
@@ -133,7 +133,7 @@ static void close_page(host_heap *heap, page *self) {
     heap->spare_len++;
 }
 
-static void *take_small(host_heap *heap, size_t size) {
+static void *take_small(program_heap *heap, size_t size) {
     page *self = *roomy(heap, size);
     if (self == NULL) {
         self = open_page(heap, size);
@@ -155,7 +155,7 @@ static void *take_small(host_heap *heap, size_t size) {
     return taken;
 }
 
-static void give_small(host_heap *heap, void *given) {
+static void give_small(program_heap *heap, void *given) {
     page *self = page_of(given);
     if (!has_room(self)) {
         link_page(heap, self);
@@ -188,11 +188,11 @@ static void large_free(void *large, size_t size) {
     free(size < BULK ? large : (char *)large - LEAD);
 }
 
-static slot *slot_of(host_heap *heap, size_t size) {
+static slot *slot_of(program_heap *heap, size_t size) {
     return &heap->slots[size / LARGE_GRAIN % SLOTS];
 }
 
-static void empty_slot(host_heap *heap, slot *self) {
+static void empty_slot(program_heap *heap, slot *self) {
     while (self->first != NULL) {
         block *one = self->first;
         self->first = one->next;
@@ -201,13 +201,13 @@ static void empty_slot(host_heap *heap, slot *self) {
     }
 }
 
-static void empty_slots(host_heap *heap) {
+static void empty_slots(program_heap *heap) {
     for (int i = 0; i < SLOTS; i++) {
         empty_slot(heap, &heap->slots[i]);
     }
 }
 
-static void *take_large(host_heap *heap, size_t size) {
+static void *take_large(program_heap *heap, size_t size) {
     slot *self = slot_of(heap, size);
     block *one = self->first;
     if (one == NULL || self->size != size) {
@@ -222,7 +222,7 @@ static void *take_large(host_heap *heap, size_t size) {
 }
 
 /* A slot is for the size that was given back last. */
-static void give_large(host_heap *heap, void *given, size_t size) {
+static void give_large(program_heap *heap, void *given, size_t size) {
     slot *self = slot_of(heap, size);
     if (heap->kept + size > KEPT_MAX) {
         large_free(given, size);
@@ -247,7 +247,7 @@ static size_t rounded(size_t size) {
 }
 
 /* Pages without blocks, and blocks that are kept, go. */
-static void give_back(host_heap *heap) {
+static void give_back(program_heap *heap) {
     empty_slots(heap);
     while (heap->spare != NULL) {
         page *one = heap->spare;
@@ -257,14 +257,14 @@ static void give_back(host_heap *heap) {
     heap->spare_len = 0;
 }
 
-static void *take_once(host_heap *heap, size_t size) {
+static void *take_once(program_heap *heap, size_t size) {
     if (size > LARGE_MAX) {
         return malloc(size);
     }
     return size <= SMALL_MAX ? take_small(heap, size) : take_large(heap, size);
 }
 
-static void *take(host_heap *heap, size_t size) {
+static void *take(program_heap *heap, size_t size) {
     void *taken = take_once(heap, size);
     if (taken == NULL) {
         give_back(heap);
@@ -273,7 +273,7 @@ static void *take(host_heap *heap, size_t size) {
     return taken;
 }
 
-static void give(host_heap *heap, void *given, size_t size) {
+static void give(program_heap *heap, void *given, size_t size) {
     if (size <= SMALL_MAX) {
         give_small(heap, given);
     } else if (size <= LARGE_MAX) {
@@ -283,8 +283,8 @@ static void give(host_heap *heap, void *given, size_t size) {
     }
 }
 
-void *host_heap_resize(void *ud, void *old, size_t before, size_t after) {
-    host_heap *heap = ud;
+void *program_heap_resize(void *ud, void *old, size_t before, size_t after) {
+    program_heap *heap = ud;
     size_t from = old == NULL ? 0 : rounded(before), to = rounded(after);
     if (from == to) { /* nothing to nothing, too */
         return old;
@@ -305,11 +305,11 @@ void *host_heap_resize(void *ud, void *old, size_t before, size_t after) {
     return taken;
 }
 
-host_heap *host_heap_new(void) {
-    return calloc(1, sizeof(host_heap));
+program_heap *program_heap_new(void) {
+    return calloc(1, sizeof(program_heap));
 }
 
-void host_heap_free(host_heap *heap) {
+void program_heap_free(program_heap *heap) {
     if (heap == NULL) {
         return;
     }

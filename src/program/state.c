@@ -1,7 +1,7 @@
 /*
  * state.c: a Lua state as lua itself has it (panic, warnings), with a heap of its own.
  */
-#include "host.h"
+#include "program.h"
 
 #include "heap.h"
 
@@ -9,16 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct host_state {
-    host_heap *heap; /* NULL: malloc's */
-    bool warns;      /* since "@on" */
-    bool within;     /* a warning that comes in pieces */
-} host_state;
+typedef struct program_state {
+    program_heap *heap; /* NULL: malloc's */
+    bool warns;         /* since "@on" */
+    bool within;        /* a warning that comes in pieces */
+} program_state;
 
 static void *resize(void *ud, void *block, size_t before, size_t after) {
-    host_state *self = ud;
+    program_state *self = ud;
     if (self->heap != NULL) {
-        return host_heap_resize(self->heap, block, before, after);
+        return program_heap_resize(self->heap, block, before, after);
     }
     if (after == 0) {
         free(block);
@@ -30,14 +30,14 @@ static void *resize(void *ud, void *block, size_t before, size_t after) {
 /* A state without pcall around it: lua ends here, too. */
 static int panic(lua_State *L) {
     const char *message = lua_tostring(L, -1);
-    host_complain("an error that nothing catches:");
-    host_complain(message != NULL ? message : "it has no text");
+    program_complain("an error that nothing catches:");
+    program_complain(message != NULL ? message : "it has no text");
     return 0;
 }
 
 /* lua_WarnFunction, as the manual's `warn` describes it. */
 static void warn(void *ud, const char *message, int continues) {
-    host_state *self = ud;
+    program_state *self = ud;
     if (!self->within && !continues && message[0] == '@') {
         self->warns = strcmp(message, "@on") == 0 || (self->warns && strcmp(message, "@off") != 0);
         return;
@@ -49,18 +49,18 @@ static void warn(void *ud, const char *message, int continues) {
     self->within = continues != 0;
 }
 
-static void state_free(host_state *self) {
-    host_heap_free(self->heap);
+static void state_free(program_state *self) {
+    program_heap_free(self->heap);
     free(self);
 }
 
-lua_State *host_state_new(void) {
-    host_state *self = calloc(1, sizeof *self);
+lua_State *program_state_new(void) {
+    program_state *self = calloc(1, sizeof *self);
     if (self == NULL) {
         return NULL;
     }
-#ifndef HOST_BY_MALLOC
-    self->heap = host_heap_new(); /* NULL: then without */
+#ifndef PROGRAM_BY_MALLOC
+    self->heap = program_heap_new(); /* NULL: then without */
 #endif
 #if LUA_VERSION_NUM >= 505
     lua_State *L = lua_newstate(resize, self, luaL_makeseed(NULL));
@@ -76,7 +76,7 @@ lua_State *host_state_new(void) {
     return L;
 }
 
-void host_state_close(lua_State *L) {
+void program_state_close(lua_State *L) {
     void *self;
     lua_getallocf(L, &self);
     lua_close(L);

@@ -14,7 +14,7 @@
  * The threads of threads.c get no signals except those that they cause themselves, such as SIGPIPE.
  * Ctrl-C interrupts the main thread.
  */
-#include "host.h"
+#include "program.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -26,22 +26,22 @@ static const char *_Atomic program_name;
 static _Thread_local bool interruptible;
 static lua_State *running; /* the state that Ctrl-C interrupts */
 
-void host_set_name(const char *name) {
+void program_set_name(const char *name) {
     program_name = name;
 }
 
 /* The line is written by one call, since other threads may write messages, too. */
-void host_complain(const char *message) {
+void program_complain(const char *message) {
     const char *name = program_name;
     fflush(stdout);
     fprintf(stderr, "%s%s%s\n", name != NULL ? name : "", name != NULL ? ": " : "", message);
     fflush(stderr);
 }
 
-int host_report(lua_State *L, int status) {
+int program_report(lua_State *L, int status) {
     if (status != LUA_OK) {
         const char *message = lua_tostring(L, -1);
-        host_complain(message != NULL ? message : "(error message not a string)");
+        program_complain(message != NULL ? message : "(error message not a string)");
         lua_pop(L, 1);
     }
     return status;
@@ -72,11 +72,11 @@ static void on_sigpipe(int signal_number) {
     }
 }
 
-void host_take_interrupts(void) {
+void program_take_interrupts(void) {
     interruptible = true;
 }
 
-void host_handle_sigpipe(void) {
+void program_handle_sigpipe(void) {
     handle(SIGPIPE, on_sigpipe);
 }
 
@@ -104,7 +104,7 @@ static int interruptible_call(lua_State *L, int arguments, int results, int hand
     return status;
 }
 
-int host_call(lua_State *L, int arguments, int results) {
+int program_call(lua_State *L, int arguments, int results) {
     int handler = lua_gettop(L) - arguments;
     lua_pushcfunction(L, add_traceback);
     lua_insert(L, handler);

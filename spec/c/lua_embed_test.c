@@ -1,5 +1,5 @@
 /*
- * lua_host_test.c: tests a C program with Lua inside (include/tlslife_lua.h).
+ * lua_embed_test.c: tests a C program with Lua inside (include/tlslife_lua.h).
  *
  * Objects of C go to a script and come back. The same contexts are used in the states of several
  * threads, sessions go from one state to another, and states are closed in any order.

@@ -1,4 +1,4 @@
--- hosts_spec.lua: runs examples/hosts: the module inside of HAProxy and of Apache, nmap and tshark,
+-- inside_spec.lua: runs examples/inside: the module inside of HAProxy and of Apache, nmap and tshark,
 -- where this Debian has them with the Lua that the module is for.
 
 local process = require "spec.support.process"
@@ -7,7 +7,7 @@ local pki = require("spec.support.pki").get()
 local tls = require "tlslife"
 
 local BUILD = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
-if program.is_sanitized() then return end -- a host without the sanitizer cannot load the module
+if program.is_sanitized() then return end -- a program without the sanitizer cannot load the module
 
 local LUA <const> = _VERSION:match "%d+%.%d+"
 local APACHE <const> = "/usr/lib/apache2/modules"
@@ -27,12 +27,12 @@ local function here()
     return (output_of "pwd -P":match "[^\n]+")
 end
 
--- A copy of examples/hosts with cert.pem and key.pem, and the environment for a host in it.
+-- A copy of examples/inside with cert.pem and key.pem, and the environment for a program in it.
 local directory, environment
 local function prepare()
     if directory then return end
     directory = process.directory() .. "/hosts"
-    output_of('mkdir "$0" && cp examples/hosts/* "$0" && cp "$1" "$0/cert.pem" && ' ..
+    output_of('mkdir "$0" && cp examples/inside/* "$0" && cp "$1" "$0/cert.pem" && ' ..
         'cp "$2" "$0/key.pem"', directory, pki.server_cert_file,
         pki.server_key_file)
     environment = {
@@ -53,7 +53,7 @@ local function client()
     return assert(tls.context {role = "client", ca = pki.ca_file, timeout = 20})
 end
 
--- Starts a host by this command. Returns the port at which it listens.
+-- Starts a program by this command. Returns the port at which it listens.
 local function listening(command)
     finally(process.stop_all)
     local port = process.free_port()
@@ -133,7 +133,7 @@ describe("the module in Apache", function()
             pending(why)
             return
         end
-        local carry = dofile "examples/hosts/carry.lua"
+        local carry = dofile "examples/inside/carry.lua"
         local port = listening 'exec apache2 -d "$PWD" -f apache.conf -X'
         visits(3, function(context)
             local plain = assert(context:connection())

@@ -1,4 +1,4 @@
--- The script of thread_host.c, which each thread runs in a Lua state of its own. It connects a
+-- The script of embed_threads.c, which each thread runs in a Lua state of its own. It connects a
 -- client and a server in memory, several times. All threads have the same contexts and the same
 -- cache. Returns how many handshakes were full, how many resumed, and how many of these resumed a
 -- session that another thread had made.

@@ -1,4 +1,4 @@
--- The script of event_host.c, whose function runs in a coroutine for each connection. It echoes
+-- The script of embed_events.c, whose function runs in a coroutine for each connection. It echoes
 -- what it reads, and returns when the peer has closed, or was silent for ten seconds. The line
 -- "fail" makes it raise, which ends this connection and no other one.
 

@@ -2,7 +2,7 @@
  * script.c: prepares a Lua state as lua does, and runs what the command line asks for in it. Both
  * happen in the main thread, and again in each thread that the program tlslife starts (threads.c).
  */
-#include "host.h"
+#include "program.h"
 
 #include <lualib.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
  * Sets the global arg: the script is at 0, its arguments from 1, the words before it below 0.
  * Without a script the program's name is at 0.
  */
-static void set_arg(lua_State *L, const host_options *given) {
+static void set_arg(lua_State *L, const program_options *given) {
     int zero = given->script < given->argc ? given->script : 0;
     lua_createtable(L, given->argc - zero, zero);
     for (int i = 0; i < given->argc; i++) {
@@ -22,25 +22,25 @@ static void set_arg(lua_State *L, const host_options *given) {
     lua_setglobal(L, "arg");
 }
 
-void host_open(lua_State *L, const host_options *given) {
+void program_open(lua_State *L, const program_options *given) {
     luaL_checkversion(L);
     if (given->no_env) {
         lua_pushboolean(L, 1);
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
-    host_preload(L);
+    program_preload(L);
     given->preload_threads(L, given);
-    host_log_keys(L);
+    program_log_keys(L);
     set_arg(L, given);
     lua_gc(L, LUA_GCGEN, 0, 0); /* as lua does */
 }
 
 static int run_chunk(lua_State *L, int status) {
     if (status == LUA_OK) {
-        status = host_call(L, 0, 0);
+        status = program_call(L, 0, 0);
     }
-    return host_report(L, status);
+    return program_report(L, status);
 }
 
 static int run_string(lua_State *L, const char *text, const char *chunk_name) {
@@ -72,13 +72,13 @@ static int run_require(lua_State *L, const char *argument) {
     lua_pushlstring(L, argument, name_len);
     lua_getglobal(L, "require");
     lua_pushstring(L, module);
-    int status = host_call(L, 1, 1);
+    int status = program_call(L, 1, 1);
     if (status == LUA_OK) {
         lua_pushglobaltable(L);
         lua_insert(L, -3);
         lua_rawset(L, -3);
     }
-    return host_report(L, status);
+    return program_report(L, status);
 }
 
 /* Runs -e, -l and -W in the order of the command line. */
@@ -119,33 +119,33 @@ static int push_script_arguments(lua_State *L) {
 }
 
 /* The script's file; NULL for stdin. */
-static const char *script_file(const host_options *given) {
+static const char *script_file(const program_options *given) {
     const char *name = given->argv[given->script];
     bool input = strcmp(name, "-") == 0 && strcmp(given->argv[given->script - 1], "--") != 0;
     return input ? NULL : name;
 }
 
-bool host_has_script(const host_options *given) {
+bool program_has_script(const program_options *given) {
     return given->command != NULL || (given->script < given->argc && script_file(given) != NULL);
 }
 
-static int run_script(lua_State *L, const host_options *given) {
+static int run_script(lua_State *L, const program_options *given) {
     int status = luaL_loadfile(L, script_file(given));
     if (status == LUA_OK) {
         int arguments = push_script_arguments(L);
-        status = host_call(L, arguments, LUA_MULTRET);
+        status = program_call(L, arguments, LUA_MULTRET);
     }
-    return host_report(L, status);
+    return program_report(L, status);
 }
 
-bool host_run_words(lua_State *L, const host_options *given) {
+bool program_run_words(lua_State *L, const program_options *given) {
     return (given->no_env || run_init(L) == LUA_OK) &&
            run_options(L, given->argv, given->script) == LUA_OK &&
            (given->command != NULL
-                ? host_run_command(L, given)
+                ? program_run_command(L, given)
                 : given->script == given->argc || run_script(L, given) == LUA_OK);
 }
 
-int host_run_input(lua_State *L) {
+int program_run_input(lua_State *L) {
     return run_chunk(L, luaL_loadfile(L, NULL));
 }

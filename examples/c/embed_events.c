@@ -1,5 +1,5 @@
 /*
- * event_host.c: a C program with an event loop (libuv), whose connections a Lua script serves.
+ * embed_events.c: a C program with an event loop (libuv), whose connections a Lua script serves.
  *
  * C owns the loop, the context, the cache and the listener. For each connection it makes the
  * handshake, then passes the connection to a coroutine of the script. Where conn:read() or
@@ -9,7 +9,7 @@
  * A connection is a job with three phases: SHAKING, TALKING (the script runs) and CLOSING. In each
  * phase step() is called when the descriptor is ready, or the time is over.
  *
- * Usage: event_host cert.pem key.pem script.lua [port]     (SIGINT or SIGTERM stops it)
+ * Usage: embed_events cert.pem key.pem script.lua [port]     (SIGINT or SIGTERM stops it)
  */
 #include <lauxlib.h>
 #include <lualib.h>
@@ -46,10 +46,10 @@ static struct {
     lua_State *lua;
     int serve; /* the script's function */
     job *jobs;
-} host;
+} program;
 
 static void complain(const char *what, const char *why) {
-    fprintf(stderr, "event_host: %s: %s\n", what, why);
+    fprintf(stderr, "embed_events: %s: %s\n", what, why);
 }
 
 static void die(const char *what, const char *why) {
@@ -97,7 +97,7 @@ static void unwatch(job *self) {
 /* Has step() called when the descriptor is ready. */
 static bool watch(job *self, int fd, int events) {
     uv_poll_t *poll = allocate(sizeof *poll);
-    int problem = uv_poll_init(&host.loop, poll, fd);
+    int problem = uv_poll_init(&program.loop, poll, fd);
     if (problem != 0) {
         free(poll);
         complain("poll", uv_strerror(problem));
@@ -142,8 +142,8 @@ static void end_job(job *self) {
         self->next->link = self->link;
     }
     uv_close((uv_handle_t *)&self->timer, on_timer_closed);
-    if (host.listener != NULL) {
-        uv_poll_start(&host.accepting, UV_READABLE,
+    if (program.listener != NULL) {
+        uv_poll_start(&program.accepting, UV_READABLE,
                       on_connection); /* where descriptors had run out */
     }
 }
@@ -170,9 +170,9 @@ static void begin_closing(job *self) {
 
 static void print_traceback(lua_State *coroutine) {
     const char *message = lua_tostring(coroutine, -1);
-    luaL_traceback(host.lua, coroutine, message != NULL ? message : "(no text)", 0);
-    complain("script", lua_tostring(host.lua, -1));
-    lua_pop(host.lua, 1);
+    luaL_traceback(program.lua, coroutine, message != NULL ? message : "(no text)", 0);
+    complain("script", lua_tostring(program.lua, -1));
+    lua_pop(program.lua, 1);
 }
 
 /*
@@ -181,7 +181,7 @@ static void print_traceback(lua_State *coroutine) {
  */
 static void resume(job *self, int arguments) {
     int results;
-    int status = lua_resume(self->coroutine, host.lua, arguments, &results);
+    int status = lua_resume(self->coroutine, program.lua, arguments, &results);
     if (status == LUA_YIELD && self->waits) {
         lua_pop(self->coroutine, results);
         return;
@@ -193,7 +193,7 @@ static void resume(job *self, int arguments) {
     } else if (!returned) {
         complain("script", "it did not return its connection");
     }
-    luaL_unref(host.lua, LUA_REGISTRYINDEX, self->reference);
+    luaL_unref(program.lua, LUA_REGISTRYINDEX, self->reference);
     if (returned) {
         begin_closing(self);
     } else {
@@ -209,7 +209,7 @@ static int make_coroutine(lua_State *L) {
     job *self = lua_touserdata(L, 1);
     self->coroutine = lua_newthread(L);
     *(job **)lua_getextraspace(self->coroutine) = self;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, host.serve);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, program.serve);
     tlslife_lua_push_conn(L, self->conn);
     lua_xmove(L, self->coroutine, 2);
     self->reference = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -221,11 +221,11 @@ static void begin_talking(job *self) {
     self->phase = TALKING;
     uv_timer_stop(&self->timer);
     tlslife_conn_set_blocking(self->conn, true);
-    lua_pushcfunction(host.lua, make_coroutine);
-    lua_pushlightuserdata(host.lua, self);
-    if (lua_pcall(host.lua, 1, 0, 0) != LUA_OK) {
-        complain("coroutine", lua_tostring(host.lua, -1));
-        lua_pop(host.lua, 1);
+    lua_pushcfunction(program.lua, make_coroutine);
+    lua_pushlightuserdata(program.lua, self);
+    if (lua_pcall(program.lua, 1, 0, 0) != LUA_OK) {
+        complain("coroutine", lua_tostring(program.lua, -1));
+        lua_pop(program.lua, 1);
         end_job(self);
         return;
     }
@@ -259,14 +259,14 @@ static void step(job *self, bool ready) {
 static void begin_job(tlslife_conn *conn) {
     job *self = allocate(sizeof *self);
     self->conn = conn;
-    self->next = host.jobs;
-    self->link = &host.jobs;
+    self->next = program.jobs;
+    self->link = &program.jobs;
     if (self->next != NULL) {
         self->next->link = &self->next;
     }
-    host.jobs = self;
+    program.jobs = self;
     self->timer.data = self;
-    uv_timer_init(&host.loop, &self->timer);
+    uv_timer_init(&program.loop, &self->timer);
     uv_timer_start(&self->timer, on_timeout, HANDSHAKE_MS, 0);
     tlslife_conn_set_blocking(conn, false);
     shake(self, true);
@@ -277,7 +277,8 @@ static void on_connection(uv_poll_t *poll, int problem, int events) {
     (void)events;
     tlslife_conn *conn;
     tlslife_error err;
-    tlslife_status status = tlslife_listener_accept(host.listener, host.context, 0, &conn, &err);
+    tlslife_status status =
+        tlslife_listener_accept(program.listener, program.context, 0, &conn, &err);
     if (status == TLSLIFE_OK) {
         begin_job(conn);
     } else if (status == TLSLIFE_ERROR) {
@@ -311,7 +312,7 @@ static int loop_wait(lua_State *L) {
     job *self = job_of(L);
     int fd = (int)luaL_checkinteger(L, 1), events = events_of(luaL_checkstring(L, 2));
     if (self == NULL || !watch(self, fd, events)) {
-        return luaL_error(L, "event_host: cannot wait");
+        return luaL_error(L, "embed_events: cannot wait");
     }
     if (!lua_isnoneornil(L, 3)) {
         uv_timer_start(&self->timer, on_timeout, (uint64_t)(luaL_checknumber(L, 3) * 1000) + 1, 0);
@@ -333,7 +334,7 @@ static int loop_wake(lua_State *L) {
 /* forget(fd): stops watching a descriptor that will be closed, since its number may come again. */
 static int loop_forget(lua_State *L) {
     lua_Integer fd = luaL_checkinteger(L, 1);
-    for (job *one = host.jobs; one != NULL; one = one->next) {
+    for (job *one = program.jobs; one != NULL; one = one->next) {
         if (one->poll != NULL && one->fd == fd) {
             unwatch(one);
         }
@@ -347,12 +348,12 @@ static const luaL_Reg loop_functions[] = {{"running", loop_running},
                                           {"forget", loop_forget},
                                           {NULL, NULL}};
 
-/* tls.loop { name = "event_host", running = …, … } */
+/* tls.loop { name = "embed_events", running = …, … } */
 static void register_loop(lua_State *L) {
     luaL_requiref(L, "tlslife.core", luaopen_tlslife_core, 0);
     lua_getfield(L, -1, "loop");
     luaL_newlib(L, loop_functions);
-    lua_pushliteral(L, "event_host");
+    lua_pushliteral(L, "embed_events");
     lua_setfield(L, -2, "name");
     lua_call(L, 1, 0);
     lua_pop(L, 1);
@@ -370,20 +371,20 @@ static int open_script(lua_State *L) {
     }
     lua_call(L, 0, 1);
     luaL_checktype(L, -1, LUA_TFUNCTION);
-    host.serve = luaL_ref(L, LUA_REGISTRYINDEX);
+    program.serve = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
 }
 
 static void start_lua(const char *script) {
-    host.lua = luaL_newstate();
-    if (host.lua == NULL) {
+    program.lua = luaL_newstate();
+    if (program.lua == NULL) {
         die("Lua", "no memory for a state");
     }
-    *(job **)lua_getextraspace(host.lua) = NULL; /* new coroutines begin with a copy of it */
-    lua_pushcfunction(host.lua, open_script);
-    lua_pushstring(host.lua, script);
-    if (lua_pcall(host.lua, 1, 0, 0) != LUA_OK) {
-        die("script", lua_tostring(host.lua, -1));
+    *(job **)lua_getextraspace(program.lua) = NULL; /* new coroutines begin with a copy of it */
+    lua_pushcfunction(program.lua, open_script);
+    lua_pushstring(program.lua, script);
+    if (lua_pcall(program.lua, 1, 0, 0) != LUA_OK) {
+        die("script", lua_tostring(program.lua, -1));
     }
 }
 
@@ -407,18 +408,18 @@ static void on_stop(uv_signal_t *handle, int number) {
     (void)handle;
     (void)number;
     for (int i = 0; i < 2; i++) {
-        uv_close((uv_handle_t *)&host.signals[i], NULL);
+        uv_close((uv_handle_t *)&program.signals[i], NULL);
     }
-    uv_close((uv_handle_t *)&host.accepting, NULL);
-    tlslife_listener_free(host.listener);
-    host.listener = NULL;
-    for (job *one = host.jobs; one != NULL; one = one->next) {
+    uv_close((uv_handle_t *)&program.accepting, NULL);
+    tlslife_listener_free(program.listener);
+    program.listener = NULL;
+    for (job *one = program.jobs; one != NULL; one = one->next) {
         if (one->phase == TALKING && tlslife_conn_idle(one->conn)) {
-            lua_pushcfunction(host.lua, cancel);
-            lua_pushlightuserdata(host.lua, one);
-            if (lua_pcall(host.lua, 1, 0, 0) != LUA_OK) {
-                complain("cancel", lua_tostring(host.lua, -1));
-                lua_pop(host.lua, 1);
+            lua_pushcfunction(program.lua, cancel);
+            lua_pushlightuserdata(program.lua, one);
+            if (lua_pcall(program.lua, 1, 0, 0) != LUA_OK) {
+                complain("cancel", lua_tostring(program.lua, -1));
+                lua_pop(program.lua, 1);
             }
         }
     }
@@ -442,35 +443,37 @@ static tlslife_context *make_context(const char *certificate, const char *key) {
 
 static void start_listening(const char *port) {
     tlslife_error err;
-    host.listener = tlslife_listen("127.0.0.1", port, 0, false, &err);
-    if (host.listener == NULL) {
+    program.listener = tlslife_listen("127.0.0.1", port, 0, false, &err);
+    if (program.listener == NULL) {
         die("listen", err.message);
     }
-    int problem = uv_poll_init(&host.loop, &host.accepting, tlslife_listener_fd(host.listener));
+    int problem =
+        uv_poll_init(&program.loop, &program.accepting, tlslife_listener_fd(program.listener));
     if (problem != 0) {
         die("poll", uv_strerror(problem));
     }
-    uv_poll_start(&host.accepting, UV_READABLE, on_connection);
+    uv_poll_start(&program.accepting, UV_READABLE, on_connection);
     static const int numbers[2] = {SIGINT, SIGTERM};
     for (int i = 0; i < 2; i++) {
-        uv_signal_init(&host.loop, &host.signals[i]);
-        uv_signal_start(&host.signals[i], on_stop, numbers[i]);
+        uv_signal_init(&program.loop, &program.signals[i]);
+        uv_signal_start(&program.signals[i], on_stop, numbers[i]);
     }
-    printf("listening on port %d\n", tlslife_listener_port(host.listener));
+    printf("listening on port %d\n", tlslife_listener_port(program.listener));
     fflush(stdout);
 }
 
 int main(int argc, char **argv) {
     if (argc != 4 && argc != 5) {
-        fprintf(stderr, "usage: event_host cert.pem key.pem script.lua [port]\n");
+        fprintf(stderr, "usage: embed_events cert.pem key.pem script.lua [port]\n");
         return 2;
     }
-    uv_loop_init(&host.loop);
-    host.context = make_context(argv[1], argv[2]);
+    uv_loop_init(&program.loop);
+    program.context = make_context(argv[1], argv[2]);
     start_lua(argv[3]);
     start_listening(argc == 5 ? argv[4] : "8443");
-    uv_run(&host.loop, UV_RUN_DEFAULT); /* until on_stop, and then until the last job has ended */
-    lua_close(host.lua);
-    tlslife_context_free(host.context);
-    return uv_loop_close(&host.loop) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    uv_run(&program.loop,
+           UV_RUN_DEFAULT); /* until on_stop, and then until the last job has ended */
+    lua_close(program.lua);
+    tlslife_context_free(program.context);
+    return uv_loop_close(&program.loop) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,7 +1,8 @@
 /*
- * host.c: a C program with Lua inside. C makes two contexts and joins two connections in memory; a
- * script makes a session of them and hands it back; C resumes it. Usage: host cert.pem key.pem (the
- * certificate is for "localhost")
+ * embed.c: a C program with Lua inside. C makes two contexts and joins two connections in memory.
+ * A script makes a session with them and returns it. C resumes it.
+ *
+ * Usage: embed cert.pem key.pem     (the certificate is for "localhost")
  */
 #include <lauxlib.h>
 #include <lualib.h>
@@ -22,7 +23,7 @@ static const char script[] =
     "return client:session()\n";
 
 static void stop(const char *message) {
-    fprintf(stderr, "host: %s\n", message);
+    fprintf(stderr, "embed: %s\n", message);
     exit(1);
 }
 
@@ -93,7 +94,7 @@ static tlslife_session *talk(lua_State *L, tlslife_context *contexts[2], tlslife
 
 int main(int argc, char **argv) {
     if (argc != 3) {
-        fprintf(stderr, "usage: host cert.pem key.pem\n");
+        fprintf(stderr, "usage: embed cert.pem key.pem\n");
         return 2;
     }
     tlslife_context *contexts[2] = {make_context(TLSLIFE_CLIENT, argv[1], NULL),

@@ -19,7 +19,7 @@
  * Signals go to the main thread. All are blocked here, except those that an instruction raises in
  * its own thread.
  */
-#include "host.h"
+#include "program.h"
 
 #include "tlslife_lua.h"
 
@@ -37,12 +37,12 @@
 #define TYPE "tlslife.thread"
 #define LISTENERS_MAX 1024
 
-typedef struct host_thread {
-    struct host_thread *next;
+typedef struct program_thread {
+    struct program_thread *next;
     pthread_t id;
     bool over, joined, held; /* protected by the lock; held: a userdata refers to this */
-    host_worker work;        /* belongs to the thread until it is over */
-} host_thread;
+    program_worker work;     /* belongs to the thread until it is over */
+} program_thread;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
@@ -50,13 +50,13 @@ static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
  * The options of the state that runs in this thread. They are not an upvalue, since a script could
  * change that.
  */
-static _Thread_local const host_options *state_options;
-static host_thread *threads; /* all threads that were not joined, or that a userdata refers to */
+static _Thread_local const program_options *state_options;
+static program_thread *threads; /* all threads that were not joined, or that a userdata refers to */
 
 /* ------------------------------------------------------------------------------- end of threads */
 
-static void thread_free(host_thread *self) {
-    host_worker_clear(&self->work);
+static void thread_free(program_thread *self) {
+    program_worker_clear(&self->work);
     free(self);
 }
 
@@ -67,8 +67,8 @@ static void thread_free(host_thread *self) {
 static size_t reap(void) {
     size_t running = 0;
     pthread_mutex_lock(&lock);
-    for (host_thread **at = &threads; *at != NULL;) {
-        host_thread *one = *at;
+    for (program_thread **at = &threads; *at != NULL;) {
+        program_thread *one = *at;
         if (one->over && !one->joined) {
             one->joined = pthread_join(one->id, NULL) == 0;
         }
@@ -94,7 +94,7 @@ static void in_parent(void) {
 
 /* A thread's objects are left as they are, since the thread may have been changing them. */
 static void in_child(void) {
-    for (host_thread *each = threads; each != NULL; each = each->next) {
+    for (program_thread *each = threads; each != NULL; each = each->next) {
         if (!each->over) {
             each->work.status = EXIT_FAILURE;
         }
@@ -108,7 +108,7 @@ static void in_child(void) {
 static void at_exit(int status, void *unused) {
     (void)unused;
     if (reap() > 0) {
-        host_end_writers(); /* their own handler does not run any more */
+        program_end_writers(); /* their own handler does not run any more */
         (void)fcloseall();
         _exit(status);
     }
@@ -126,8 +126,8 @@ static void precede_openssl(void) {
 }
 
 static void *thread_main(void *argument) {
-    host_thread *self = argument;
-    host_work(&self->work);
+    program_thread *self = argument;
+    program_work(&self->work);
     pthread_mutex_lock(&lock);
     self->over = true;
     pthread_cond_broadcast(&ended);
@@ -167,7 +167,7 @@ static int duplicate(lua_State *L) {
     return copy;
 }
 
-static void read_listeners(lua_State *L, host_worker *self) {
+static void read_listeners(lua_State *L, program_worker *self) {
     luaL_argcheck(L, lua_istable(L, -1), 1, "option 'listeners' is a list");
     lua_Unsigned len = lua_rawlen(L, -1);
     if (len > LISTENERS_MAX) {
@@ -187,29 +187,29 @@ static void read_listeners(lua_State *L, host_worker *self) {
     }
 }
 
-static void read_index(lua_State *L, host_worker *self) {
+static void read_index(lua_State *L, program_worker *self) {
     int is_integer;
     self->index = lua_tointegerx(L, -1, &is_integer);
     luaL_argcheck(L, is_integer && self->index >= 1, 1, "option 'index' is an integer from 1");
 }
 
-static void read_control(lua_State *L, host_worker *self) {
+static void read_control(lua_State *L, program_worker *self) {
     self->control = check_descriptor(L, "control");
     luaL_argcheck(L, fstat(self->control, &self->socket) == 0, 1,
                   "option 'control' cannot be looked at");
 }
 
-static void read_cache(lua_State *L, host_worker *self) {
+static void read_cache(lua_State *L, program_worker *self) {
     self->cache = tlslife_cache_up_ref(tlslife_lua_check_cache(L, lua_gettop(L)));
 }
 
-static void read_ticket_keys(lua_State *L, host_worker *self) {
+static void read_ticket_keys(lua_State *L, program_worker *self) {
     self->ticket_keys = tlslife_ticket_keys_up_ref(tlslife_lua_check_ticket_keys(L, lua_gettop(L)));
 }
 
 static const struct {
     const char *name;
-    void (*read)(lua_State *L, host_worker *self);
+    void (*read)(lua_State *L, program_worker *self);
     bool demanded;
 } rows[] = {{"index", read_index, true},
             {"control", read_control, true},
@@ -234,7 +234,7 @@ static void refuse_unknown(lua_State *L) {
     }
 }
 
-static void read_options(lua_State *L, host_worker *self) {
+static void read_options(lua_State *L, program_worker *self) {
     refuse_unknown(L);
     for (int i = 0; rows[i].name != NULL; i++) {
         if (lua_getfield(L, 1, rows[i].name) != LUA_TNIL) {
@@ -252,7 +252,7 @@ static void read_options(lua_State *L, host_worker *self) {
  * The thread inherits the mask. If a signal that an instruction raises were blocked, the kernel
  * would decide what happens, so these signals stay unblocked.
  */
-static int start(host_thread *self) {
+static int start(program_thread *self) {
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE};
     sigset_t blocked, before;
     sigfillset(&blocked);
@@ -269,7 +269,7 @@ static int start(host_thread *self) {
  * Starts a thread and adds it to the list. The lock is held, so reap cannot see that the thread is
  * over before it is in the list.
  */
-static int start_listed(host_thread *self) {
+static int start_listed(program_thread *self) {
     pthread_mutex_lock(&lock);
     int problem = start(self);
     if (problem == 0) {
@@ -285,8 +285,8 @@ static int start_listed(host_thread *self) {
  * The userdata is made before the structure that it refers to, so neither leaks if the other cannot
  * be allocated.
  */
-static host_thread *push_new(lua_State *L) {
-    host_thread **box = lua_newuserdatauv(L, sizeof *box, 0);
+static program_thread *push_new(lua_State *L) {
+    program_thread **box = lua_newuserdatauv(L, sizeof *box, 0);
     *box = NULL;
     luaL_setmetatable(L, TYPE);
     *box = calloc(1, sizeof **box);
@@ -298,14 +298,14 @@ static host_thread *push_new(lua_State *L) {
 
 static int new_thread(lua_State *L) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    const host_options *given = state_options;
+    const program_options *given = state_options;
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    if (!host_has_script(given) && !(given->executes && given->script == given->argc)) {
+    if (!program_has_script(given) && !(given->executes && given->script == given->argc)) {
         return luaL_error(
             L, "thread: what the program runs comes from stdin, and cannot be run again");
     }
-    host_thread *self = push_new(L);
+    program_thread *self = push_new(L);
     self->work.given = given;
     read_options(L, &self->work);
     pthread_once(&once, precede_openssl);
@@ -319,14 +319,14 @@ static int new_thread(lua_State *L) {
     return 1;
 }
 
-static host_thread *check_thread(lua_State *L) {
-    host_thread **box = luaL_checkudata(L, 1, TYPE);
+static program_thread *check_thread(lua_State *L) {
+    program_thread **box = luaL_checkudata(L, 1, TYPE);
     luaL_argcheck(L, *box != NULL, 1, "the thread was collected");
     return *box;
 }
 
 static int thread_join(lua_State *L) {
-    host_thread *self = check_thread(L);
+    program_thread *self = check_thread(L);
     pthread_mutex_lock(&lock);
     while (!self->over) {
         pthread_cond_wait(&ended, &lock);
@@ -338,7 +338,7 @@ static int thread_join(lua_State *L) {
 }
 
 static int thread_status(lua_State *L) {
-    host_thread *self = check_thread(L);
+    program_thread *self = check_thread(L);
     pthread_mutex_lock(&lock);
     bool over = self->over;
     pthread_mutex_unlock(&lock);
@@ -352,7 +352,7 @@ static int thread_status(lua_State *L) {
 
 /* Does not wait for the thread, which continues and is joined when it is over. */
 static int thread_gc(lua_State *L) {
-    host_thread **box = luaL_checkudata(L, 1, TYPE);
+    program_thread **box = luaL_checkudata(L, 1, TYPE);
     if (*box != NULL) {
         pthread_mutex_lock(&lock);
         bool listed = (*box)->held;
@@ -368,7 +368,7 @@ static int thread_gc(lua_State *L) {
 }
 
 static int thread_tostring(lua_State *L) {
-    host_thread *self = check_thread(L);
+    program_thread *self = check_thread(L);
     thread_status(L);
     lua_pushfstring(L, "%s: %p (worker %I, %s)", TYPE, (void *)self, (LUAI_UACINT)self->work.index,
                     lua_isnil(L, -1) ? "running" : "over");
@@ -380,7 +380,7 @@ static const luaL_Reg methods[] = {{"join", thread_join}, {"status", thread_stat
 static const luaL_Reg metamethods[] = {
     {"__gc", thread_gc}, {"__tostring", thread_tostring}, {"__index", NULL}, {NULL, NULL}};
 
-static int open_host(lua_State *L) {
+static int open_module(lua_State *L) {
     if (luaL_newmetatable(L, TYPE)) {
         luaL_setfuncs(L, metamethods, 0);
         luaL_newlib(L, methods);
@@ -389,14 +389,14 @@ static int open_host(lua_State *L) {
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, new_thread);
     lua_setfield(L, -2, "thread");
-    host_add_writer(L);
+    program_add_writer(L);
     return 1;
 }
 
-void host_preload_threads(lua_State *L, const host_options *options) {
+void program_preload_threads(lua_State *L, const program_options *options) {
     state_options = options;
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, open_host);
+    lua_pushcfunction(L, open_module);
     lua_setfield(L, -2, "tlslife.host");
     lua_pop(L, 1);
 }
