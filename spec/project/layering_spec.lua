@@ -488,7 +488,7 @@ describe("the sources", function()
         assert.same({}, without)
     end)
 
-    it("have no TODO", function()
+    it("have no notes about work that is left to do", function()
         local words = {"TO" .. "DO", "FIX" .. "ME", "XX" .. "X"}
         local found = {}
         local parts = "src include lua spec examples bench docs cmake CMakeLists.txt dev README.md"
