@@ -3,14 +3,18 @@
 --
 -- A campaign is a command of ./dev. It ends with lines "proved NAME: what and how many; N
 -- findings", each of which becomes a row. A campaign that ends without its lines, or with another
--- status than the number of findings says, is a finding itself. Its output is in build/prove, with
--- its rows. If names are given, only these campaigns run, and the table has the last rows of the
--- others. So the table can be made in pieces, and each row has its day and commit.
+-- status than the number of findings says, or that does not end, is a finding itself. Its output is
+-- in build/prove, with its rows. If names are given, only these campaigns run, and the table has the
+-- last rows of the others. So the table can be made in pieces, and each row has its day and commit.
+--
+-- The campaigns without a share come first, and the others share what is left of the minutes. Each
+-- of them needs a minute or two.
 
 package.path = "./?.lua;" .. package.path
 local page = require "bench.page"
 
 local DEAD <const> = "**it did not come to its end**"
+local HANG <const> = 45 * 60 -- seconds that a campaign has beside twice its minutes
 
 local function output_of(command)
     local pipe <close> = assert(io.popen(command .. " 2>/dev/null"))
@@ -28,9 +32,9 @@ local function fuzz_seconds(minutes)
     return ("%d"):format(math.max(10, minutes * 60 * tonumber(output_of "nproc") // targets))
 end
 
--- Failures of a kind that are tried in each scene: some two in a minute.
+-- Failures of a kind that are tried in each scene: each takes some two minutes of all scenes.
 local function failing_runs(minutes)
-    return ("--runs %d"):format(math.max(2, 2 * minutes // 1))
+    return ("--runs %d"):format(math.max(1, minutes // 2))
 end
 
 -- share: of the minutes; a campaign without a share takes the time that it needs. words(minutes):
@@ -39,10 +43,11 @@ end
 -- counts(log): what and how many, and the findings, if it prints no such lines.
 local CAMPAIGNS <const> = {
     { name = "random", share = 25, words = minutes_of, lines = { "random", "fleet" } },
-    { name = "faults", share = 35, words = minutes_of },
+    { name = "faults", share = 30, words = minutes_of },
+    { name = "valkey", command = "debian 13 faults 1 valkey", lines = { "faults" } },
     { name = "threads", share = 15, words = minutes_of },
     { name = "fuzz", share = 15, words = fuzz_seconds },
-    { name = "failing", share = 10, words = failing_runs },
+    { name = "failing", share = 15, words = failing_runs },
     { name = "secrets" },
     { name = "coverage" },
     { name = "others", command = "test others_cpython others_curl others_node others_rustls",
@@ -125,7 +130,8 @@ local function run(campaign, minutes)
     local path = ("build/prove/%s.log"):format(campaign.name)
     local began = os.time()
     io.write(command, "\n")
-    local good = os.execute(("%s >%s 2>&1 </dev/null"):format(command, path))
+    local good = os.execute(("timeout -k 10 %d %s >%s 2>&1 </dev/null"):format(
+        HANG + 120 * minutes // 1, command, path))
     local rows = rows_of(campaign, command, good, slurp(path))
     keep(campaign, rows)
     for _, row in ipairs(rows) do
@@ -164,15 +170,16 @@ end
 
 -- --------------------------------------------------------------------------------------------- all
 
+-- The campaigns that are to run, in the order in which they do.
 local function chosen()
-    local list, wanted = {}, {}
+    local list, shared, wanted = {}, {}, {}
     for i = 2, #arg do wanted[arg[i]] = true end
     for _, campaign in ipairs(CAMPAIGNS) do
-        if #arg < 2 and not campaign.asked or wanted[campaign.name] then
-            list[#list + 1] = campaign
-        end
+        local to = campaign.share and shared or list
+        if #arg < 2 and not campaign.asked or wanted[campaign.name] then to[#to + 1] = campaign end
         wanted[campaign.name] = nil
     end
+    table.move(shared, 1, #shared, #list + 1, list)
     if next(wanted) then error("there is no campaign " .. next(wanted), 0) end
     return list
 end
@@ -182,8 +189,10 @@ local function main()
     local list, shares, rows, began = chosen(), 0, {}, os.time()
     for _, campaign in ipairs(list) do shares = shares + (campaign.share or 0) end
     assert(os.execute "mkdir -p build/prove")
+    local left
     for _, campaign in ipairs(list) do
-        local own = run(campaign, minutes * (campaign.share or 0) / math.max(shares, 1))
+        if campaign.share then left = left or math.max(minutes - (os.time() - began) / 60, 0) end
+        local own = run(campaign, campaign.share and left * campaign.share / shares or 0)
         table.move(own, 1, #own, #rows + 1, rows)
     end
     page.put("docs/reliability.md", "./dev prove",

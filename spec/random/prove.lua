@@ -3,14 +3,14 @@
 --
 --   lua5.4 spec/random/prove.lua [NUMBER...]        ./dev random --prove
 --
--- The copy is build/prove. The output has a line for each fault: how many seeds were run until it
+-- The copy is build/put_back. The output has a line for each fault: how many seeds were run until it
 -- was found, and to how many lines the program was shrunk. The exit status is 1 if a fault was not
 -- found.
 
 package.path = "./?.lua;" .. package.path
 local put_back = require "spec.random.put_back"
 
-local TREE <const> = "build/prove"
+local TREE <const> = "build/put_back"
 local AT_ONCE <const> = {program = 100, fleet = 10} -- seeds
 local MOST <const> = {program = 3000, fleet = 300}
 
