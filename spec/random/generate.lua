@@ -612,7 +612,12 @@ function G:client_context(n, plainly)
         {rare(3), "dane = true, resumption = 'off'"}, {rare(4), "purpose = 'any'"},
         {rare(6), "trace = tls.trace {secrets = true}"},
         {rare(4), "max_send_fragment = 512"},
-        {rare(0, "psk"), "ciphers = 'PSK', psk = {identity = 'j', key = ('k'):rep(32)}"},
+        {rare(0, "psk"), function()
+            return "ciphers = 'PSK', " .. (self:chance(50) and "psk = {identity = 'j', key = "
+                .. "('k'):rep(32)}" or "on_psk = " .. self:hook("c, h", {
+                    "return 'j', ('k'):rep(32)", "return 'i', ('k'):rep(32)", "return nil",
+                    "return false", "return '', ''", "return 'j'"}))
+        end},
         {rare(10), function() return self:rest(rows.client_options) end},
     }, ("role = 'client', ca = p.ca_pem, timeout = 0.01%s"):format(
         self.version and ", max_version = '" .. self.version .. "'" or "")))

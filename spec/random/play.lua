@@ -51,6 +51,7 @@ local model -- of the program that runs
 
 -- Tells what happened, for comparing two runs; or nil.
 local told
+local watch -- called with each kind and object that is looked at, or nil
 
 local function note(format, ...)
     if not told then return end
@@ -526,6 +527,7 @@ end
 
 local function look_at(object, costly)
     local kind = kind_of(object)
+    if kind and watch then watch(kind, object) end
     if not kind or kind == "poller" or kind == "buffer" then return end
     if not tls.type(object) then
         local beneath = object.connection and object:connection()
@@ -619,11 +621,14 @@ end
 --    seed   of libcrypto's random bytes, default 0
 --    visit  called with each line's number before it; all objects are looked at after each line
 --    note   called with text that tells what happened
+--    watch  called with the functions of the module at first, as "tls", and then with the kind of
+--           each object that is looked at, and with the object
 function play.run(lines, how)
     local visit = how.visit
-    drives, told = 0, how.note
+    drives, told, watch = 0, how.note, how.watch
     random_bytes(how.seed or 0)
     wrap_all()
+    if watch then watch("tls", wrapped) end
     model = new_model()
     local of = helpers.descriptors()
     local sockets, env = of.sockets(), environment()

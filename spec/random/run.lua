@@ -7,6 +7,7 @@
 --   tlslife spec/random/run.lua --play FILE [KIND [SEED]]   runs the lines of a file; KIND is
 --                                                       program (the default) or fleet
 --   tlslife spec/random/run.lua --tell SEED             runs a program, and prints what happens
+--   tlslife spec/random/run.lua --calls N [SEED]        which calls of N programs never succeed
 --
 -- With --minutes, programs and fleets run in turns. With --steps, programs run until they have had
 -- that many lines, or the minutes are over. The last lines of the output say what was run, and how
@@ -96,6 +97,22 @@ end
 local function tell(seed)
     play_lines(KINDS.program, KINDS.program.generate(seed),
         {seed = seed, note = function(text) say("%s", text) end})
+end
+
+--- Plays programs in this process, whatever they find, and says which calls never succeeded.
+local function count_calls(sequences, first)
+    local calls = require "spec.random.calls"
+    local uv = require "luv"
+    uv.os_setenv("TLSLIFE_RANDOM_REDIS", require "spec.random.outside".start_redis() or "")
+    local function watch(kind, what)
+        if kind == "tls" then return calls.watch(kind, what, ".") end
+        calls.watch_object(kind, what)
+    end
+    for seed = first, first + sequences - 1 do
+        local lines = KINDS.program.generate(seed)
+        require "spec.random.play".run(lines, {seed = seed, watch = watch})
+    end
+    calls.print()
 end
 
 -- --------------------------------------------------------------------------------- what went wrong
@@ -432,6 +449,8 @@ elseif arg[1] == "--play" then
     return play_file(arg[2], KINDS[arg[3] or "program"], math.tointeger(arg[4]))
 elseif arg[1] == "--tell" then
     return tell(math.tointeger(arg[2]))
+elseif arg[1] == "--calls" then
+    return count_calls(math.tointeger(arg[2]), math.tointeger(arg[3]) or 1)
 elseif arg[1] == "--show" then
     for _, line in ipairs(KINDS[arg[3]
         or "program"].generate(math.tointeger(arg[2]))) do print(line) end
