@@ -56,8 +56,10 @@ local CAMPAIGNS <const> = {
             return passed and passed .. " examples that answer the cases of CPython, curl, Node " ..
                 "and rustls", tonumber(failed)
         end },
-    { name = "million", command = "random", asked = true, lines = { "random" },
-        words = function() return "--steps 1000000" end },
+    { name = "million", share = 100, command = "random", asked = true, lines = { "random" },
+        words = function(minutes)
+            return ("--steps 1000000 --minutes %s --jobs 12"):format(minutes_of(minutes))
+        end },
 }
 
 local function words_of(campaign, minutes)
