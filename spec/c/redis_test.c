@@ -606,6 +606,7 @@ static void test_faults(void) {
     test_fault("nests arrays", &(fault){.reply = "*1\r\n", .copies = 100000}, TLSL_FOUND_FAILED);
     test_fault("answers twice", &(fault){.reply = "-ERR no\r\n", .copies = 2}, TLSL_FOUND_FAILED);
     test_fault("is full", &(fault){.reply = "-OOM no\r\n", .copies = 1}, TLSL_FOUND_FAILED);
+    test_fault("answers no bytes", &(fault){.reply = "$0\r\n\r\n", .copies = 1}, TLSL_FOUND_FAILED);
     test_fault("is right", &(fault){.reply = "$-1\r\n", .copies = 1}, TLSL_FOUND_MISS);
 }
 
