@@ -122,6 +122,18 @@ describe("a listener in a loop", function()
         ]])
     end)
 
+    it("that is split by the adapter's wait cancels the call, too", function()
+        runs(SERVER .. [[
+            loop {wait = function()
+                listener:split()
+                return true
+            end}
+            coroutine.wrap(function()
+                assert(select(2, listener:accept(server)) == "canceled")
+            end)()
+        ]])
+    end)
+
     it("raises what the adapter's wait raises, at once and later", function()
         runs(SERVER .. [[
             local yields = false
