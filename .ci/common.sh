@@ -172,7 +172,7 @@ lock_order="halt_on_error=0:ignore_noninstrumented_modules=0:suppressions=$PWD/s
 
 # Base names without their endings.
 c_tests() {
-    for source in spec/c/*_test.c spec/c/*threads.c; do
+    for source in spec/c/*/*_test.c spec/c/*/*threads.c; do
         basename "$source" .c
     done
 }

@@ -3,8 +3,8 @@
 --
 -- The server is one whose certificate may be revoked. It would staple a response that is old, of
 -- another certificate, by a signer who may not sign it, or that cannot be read; or none at all. The
--- rules for what a response may say are tested in spec/c/ocsp_test.c. What OpenSSL 3.6 does not
--- staple is stapled by a program into which spec/faults/staple.c is preloaded.
+-- rules for what a response may say are tested in spec/c/conn/ocsp_test.c. What OpenSSL 3.6 does
+-- not staple is stapled by a program into which spec/faults/staple.c is preloaded.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

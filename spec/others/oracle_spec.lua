@@ -1,6 +1,6 @@
--- oracle_spec.lua: every case that the oracle (spec/c/oracle.c) runs on libssl alone is run here
--- through tlslife. What the calls return must be the same, word for word, whichever OpenSSL 3 is
--- installed.
+-- oracle_spec.lua: every case that the oracle (spec/c/oracle/oracle.c) runs on libssl alone is run
+-- here through tlslife. What the calls return must be the same, word for word, whichever OpenSSL 3
+-- is installed.
 --
 -- Where tlslife differs on purpose, DIFFERENCES says in which token, and why. A difference that is
 -- no longer one is a failure too.

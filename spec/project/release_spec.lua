@@ -2,7 +2,7 @@
 -- under the same soname, manual pages that say what the program and the module have, and files for
 -- CMake and pkg-config that know nothing of the machine that built them.
 
-local abi = require "spec.support.abi"
+local abi = require "spec.project.abi"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local tls = require "tlslife"

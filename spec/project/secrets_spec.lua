@@ -1,6 +1,6 @@
 -- secrets_spec.lua: secrets are in no message, warning or tostring, and what an attacker chooses is
 -- compared in a time that says nothing of a secret. What is left of secrets in memory is
--- spec/c/secrets.c's.
+-- spec/c/secrets/secrets.c's.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"

@@ -1,5 +1,5 @@
 --- walk.lua: makes random walks, which are sequences of calls of one connection, and compares what
---- they give in tlslife and in libssl alone (spec/c/oracle_walk.c).
+--- they give in tlslife and in libssl alone (spec/c/oracle/oracle_walk.c).
 --
 -- A walk is {kind, role, start, verb, ...}. Both sides print tokens (spec/support/scene.lua). The
 -- tokens are compared up to the first one in which tlslife differs on purpose (DIFFERENCES). Most

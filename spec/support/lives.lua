@@ -1,4 +1,4 @@
---- The sequences of calls that the oracle makes on libssl (spec/c/oracle_*.c), made on tlslife: the
+--- The sequences of calls that the oracle makes on libssl (spec/c/oracle), made on tlslife: the
 -- same calls in the same order, whose results spec.support.scene writes as the same tokens.
 --
 --   ends, disposals   each way in which a connection can end, crossed with each way to free it

@@ -1,4 +1,4 @@
---- A scene of the oracle on tlslife. spec/c/oracle.h defines the terms.
+--- A scene of the oracle on tlslife. spec/c/oracle/oracle.h defines the terms.
 --
 -- A scene has a kind (version and way of resuming), a role, and two connections: the subject, which
 -- has that role, and its peer. The results of its calls are written as tokens, exactly as the

@@ -1,6 +1,6 @@
 /*
  * secrets_told.h: tells the scanning process the secret in a line of a key log, for the lives of
- * spec/c/secrets.c.
+ * spec/c/secrets/secrets.c.
  */
 #ifndef TLSLIFE_SPEC_SECRETS_TOLD_H
 #define TLSLIFE_SPEC_SECRETS_TOLD_H

@@ -2,7 +2,7 @@
 -- types of their arguments, members of structures, and values of constants. cmake/abi.txt is the
 -- record of it, with the soname that it is for.
 --
---   lua5.4 spec/support/abi.lua --record     records it anew; ./dev abi runs this
+--   lua5.4 spec/project/abi.lua --record     records it anew; ./dev abi runs this
 --
 -- An addition breaks no program, and is recorded. A change or a removal would break programs that
 -- were linked to a release, so it is recorded only if the soname has changed.
@@ -123,7 +123,7 @@ end
 
 local HEAD <const> = [[
 # What programs that were linked to libtlslife count on. Written by ./dev abi, which refuses to take
-# a line away under the same soname; see spec/support/abi.lua.
+# a line away under the same soname; see spec/project/abi.lua.
 ]]
 
 local function record()
