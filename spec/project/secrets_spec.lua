@@ -177,6 +177,7 @@ local PUBLIC <const> = {
         tlsl_shard_remove_if = "the first bytes of what is sealed"},
     ["cache/table.c"] = {is = "ids of sessions, by which nobody resumes without their key"},
     ["net/dial.c"] = {tlsl_dial_is = "the program's host"},
+    ["net/address.c"] = {is_almost_local = "the program's address"},
     ["net/local.c"] = {tlsl_is_local = "the program's address"},
     ["net/proxy.c"] = {parse_line = "words of the PROXY protocol",
         begins = "words of the PROXY protocol", matches = "addresses",
