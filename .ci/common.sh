@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# common.sh: what ./dev and the scripts of this folder share: packages, builds, and how a spec or a C test is run.
-# Sourced from the top of the checkout.
+# common.sh: installs packages, builds, and runs specs and C tests, for ./dev and the scripts of this folder, which
+# source it from the top of the checkout.
 
 lua=${TLSLIFE_LUA:-5.4} # the Lua to build for
 to_build="gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua$lua-dev libhiredis-dev libuv1-dev"

@@ -1,4 +1,4 @@
--- server.lua: compares tls.serve with other servers that have many connections at once: plain C,
+-- server.lua: compares tls.serve with other servers that have many connections at once, in plain C,
 -- nginx, LuaSec with luv, cqueues with luaossl, Python and Node. See bench/README.md.
 local process, machine, harness = require "spec.support.process",
     require "machine", require "harness"

@@ -1,6 +1,6 @@
--- certificates_spec.lua: what is said of certificates: by tls.certificate, tls.fingerprint and
--- tls.issued of those that a script has as bytes, and by a connection of its own and of what its
--- verification refused. And what a peer's certificate must be: its purpose, and DANE.
+-- certificates_spec.lua: tests what is said of certificates. tls.certificate, tls.fingerprint and
+-- tls.issued say it of bytes that a script has. A connection says it of its own certificate and of
+-- those that its verification refused. The purpose of a peer's certificate and DANE are here, too.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

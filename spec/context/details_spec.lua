@@ -1,6 +1,6 @@
--- details_spec.lua: tls.certificate reads certificates as strangers make them: names of every kind,
--- well-formed or not, keys of every kind, and bytes that were changed. Whatever it is given, it
--- answers, or says why not. What tls.line and tls.class do with odd arguments is here, too.
+-- details_spec.lua: tests that tls.certificate reads certificates with names of every kind,
+-- well-formed or not, keys of every kind, and bytes that were changed. It returns the values, or
+-- says why not. What tls.line and tls.class do with odd arguments is here, too.
 
 local expect = require "spec.support.expect"
 local process = require "spec.support.process"

@@ -1,5 +1,5 @@
--- keylog_spec.lua: the file of a key log: which files are refused, and that no connection waits for
--- it or fails because of it.
+-- keylog_spec.lua: tests which files a key log refuses, and that no connection waits for its file
+-- or fails because of it.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"

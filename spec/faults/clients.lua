@@ -1,10 +1,10 @@
--- clients.lua: the clients of spec/faults: coroutines of this process that check every byte, and
--- count what fails, what is not resumed, and what nothing excuses.
+-- clients.lua: runs the clients of spec/faults, which are coroutines of this process. They check
+-- every byte, and count what fails, what is not resumed, and what no fault excuses.
 --
--- What excuses a failure is judged when all is over, because a client sees the end of a worker's
--- connection before anybody knows that the worker has died: a connection may fail only where the
--- worker that served it died, or, while it is not known which worker that is, any worker. A session
--- may be lost only where a fault lay between its making and its use.
+-- Failures are judged at the end, because a client sees the end of a connection before it is known
+-- that the worker has died. A connection may fail only if the worker that served it has died, or
+-- any worker, if it is not known which one served it. A session may be lost only if a fault lies
+-- between its making and its use.
 local uv = require "luv"
 local tls = require "tlslife"
 local pattern = require "pattern"

@@ -1,5 +1,5 @@
--- stage.lua: what the scenes of spec/faults have in common: a server, clients, what is counted, and
--- what counts as a finding.
+-- stage.lua: runs the scenes of spec/faults. Each has a server, clients, counters, and rules for
+-- what is a finding.
 local uv = require "luv"
 local clients = require "clients"
 local pki = require "spec.support.pki"

@@ -1,5 +1,5 @@
--- proxy_spec.lua: the PROXY protocol in front of TLS: headers that are right, wrong, cut, too long
--- or forged; who may send them; HAProxy and curl at the other end.
+-- proxy_spec.lua: tests the PROXY protocol in front of TLS. Headers are right, wrong, cut, too long
+-- or forged, and come from sources that may send them or not, from HAProxy and from curl.
 
 local expect = require "spec.support.expect"
 local loops = require "spec.support.loops"

@@ -1,5 +1,5 @@
--- inside_spec.lua: runs examples/inside: the module inside of HAProxy and of Apache, nmap and tshark,
--- where this Debian has them with the Lua that the module is for.
+-- inside_spec.lua: runs examples/inside, which is the module inside of HAProxy, Apache, Kamailio,
+-- nmap and tshark, where this Debian has them with the Lua that the module is for.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"

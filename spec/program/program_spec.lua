@@ -1,5 +1,5 @@
--- program_spec.lua: the program `tlslife` compared with lua5.4: the same options, outputs and exit
--- codes; and the threads that tlslife.host starts.
+-- program_spec.lua: compares the program `tlslife` with lua5.4, which has the same options, outputs
+-- and exit codes, and tests the threads that tlslife.host starts.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"
@@ -88,8 +88,8 @@ local CASES = {
     {"-i and a syntax error", {"-i"}, "x = = 1\nprint 'goes on'\n", nil, dialogue = true},
 }
 
--- what both print, without what must differ: names, versions, addresses, C frames of the program, and
--- the words of the usage
+-- what both print, without what must differ: names, versions, addresses, C frames of the program,
+-- and the words of the usage
 local function plain(output, path)
     output = output:gsub(path:gsub("%p", "%%%0"), "PROGRAM"):gsub("%f[%w/]lua5%.%d:", "PROGRAM:")
     output = output:gsub("%f[%w]tlslife %d[^\n]*\n", ""):gsub("%f[%w]Lua 5%.%d[^\n]*\n", "")

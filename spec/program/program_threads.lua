@@ -1,5 +1,5 @@
--- program_threads.lua: threads of the program (src/program/threads.c) that serve one socket and visit it,
--- with one cache: for ThreadSanitizer, and for spec/program/program_spec.lua.
+-- program_threads.lua: starts threads of the program (src/program/threads.c) that serve one socket
+-- and connect to it, with one cache. ThreadSanitizer and program_spec.lua watch them.
 -- Usage: tlslife spec/program/program_threads.lua cert.pem key.pem ca.pem
 --
 -- Workers 1 and 2 are servers, until the control descriptor's other end is closed; 3 and 4 are

@@ -1,5 +1,5 @@
--- trace_page_spec.lua: the HTML page of a trace, as a headless Chromium draws it: what is in its
--- document after its script has run.
+-- trace_page_spec.lua: tests the HTML page of a trace in a headless Chromium, by what is in the
+-- document after the page's script has run.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"

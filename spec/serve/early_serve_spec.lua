@@ -1,6 +1,6 @@
--- early_serve_spec.lua: early data at servers with workers: OpenSSL's s_client replays a session,
--- each replay is answered, and one is accepted at most; what a client may do to its early data; and
--- the HTTP server of the examples.
+-- early_serve_spec.lua: tests early data at servers with workers. OpenSSL's s_client replays a
+-- session, each replay is answered, and one is accepted at most. Clients that harm their own early
+-- data, and the HTTP server of the examples, are here, too.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"

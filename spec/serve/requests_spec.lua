@@ -1,5 +1,5 @@
--- requests_spec.lua: on_request of tls.serve: a connection that waits for its next request has no
--- coroutine, and is otherwise like one whose handler waits in a read.
+-- requests_spec.lua: tests on_request of tls.serve. A connection that waits for its next request
+-- has no coroutine, and is otherwise like one whose handler waits in a read.
 
 local expect = require "spec.support.expect"
 local process = require "spec.support.process"

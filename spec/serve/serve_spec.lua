@@ -1,5 +1,5 @@
--- serve_spec.lua: tls.serve and tls.server: how they listen, stop and reload; workers, which are
--- processes or threads, share sessions, and are replaced when they die.
+-- serve_spec.lua: tests how tls.serve and tls.server listen, stop and reload. Workers are processes
+-- or threads, share sessions, and are replaced when they die.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"

@@ -1,5 +1,5 @@
 /*
- * command.c: the commands of the program tlslife, such as `tlslife trace`: one row each.
+ * command.c: lists and runs the commands of the program tlslife, such as `tlslife trace`.
  *
  * A command is a Lua file, lua/tlslife/command/NAME.lua, which is inside the program and returns a
  * function. The function gets the words after the command's name. It returns true, or false after

@@ -1,6 +1,6 @@
 /*
- * writer.c: implements trace_writer of the module "tlslife.host": a thread that takes the events of
- * a trace, and writes them to a file or to stderr while the script runs.
+ * writer.c: implements trace_writer of the module "tlslife.host", which is a thread that takes the
+ * events of a trace, and writes them to a file or to stderr while the script runs.
  *
  * The thread has a Lua state of its own, in which lua/tlslife/trace/writer.lua formats the events.
  * It shares nothing with the script but the trace. A file is made for its owner alone, since a

@@ -1,9 +1,9 @@
 /*
- * transport_test.c: tests the transports from inside: byte queues, the BIO in memory, the BIO over
- * descriptors, waiting, dialling and listening.
+ * transport_test.c: tests the parts of transports, which are byte queues, the BIO in memory, the
+ * BIO over descriptors, waiting, dialling and listening.
  *
- * The specs test what TLS makes of them. Two things are tested here because libssl decides them by
- * a BIO's answers alone: the end of a stream, and a peer that has gone.
+ * The specs test transports with TLS. The end of a stream and a peer that has gone are tested here
+ * because libssl decides them by a BIO's answers alone.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,6 +1,6 @@
 /*
- * lua_states_test.c: tests that a session which was made in one Lua state resumes in every other:
- * in one thread, in several threads, and in two processes.
+ * lua_states_test.c: tests that a session which was made in one Lua state resumes in every other
+ * one, in the same thread, in other threads, and in another process.
  *
  * The states share a slab in a file, which each opens for itself, or a cache that the C program
  * made. A session's bytes go from state to state through shared memory, as a client's would through

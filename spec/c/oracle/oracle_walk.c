@@ -1,8 +1,8 @@
 /*
- * oracle_walk.c: runs walks that the oracle reads from its standard input, a line each: KIND ROLE
- * START VERB...
+ * oracle_walk.c: runs walks, which are sequences of calls. The oracle reads them from its standard
+ * input, a line "KIND ROLE START VERB..." for each.
  *
- * A verb is "s.read" or "p.read", according to who makes the call: the subject or its peer.
+ * A verb is "s.read" if the subject makes the call, and "p.read" if its peer does.
  * spec/random/walk.lua makes the walks.
  */
 #include <stdio.h>

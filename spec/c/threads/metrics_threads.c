@@ -1,6 +1,6 @@
 /*
- * metrics_threads.c: tests that no count is lost or goes back: among threads, among processes that
- * share their counters, and when one of these is killed.
+ * metrics_threads.c: tests that no count is lost or goes back among threads, among processes that
+ * share their counters, and when one of these processes is killed.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -1,6 +1,6 @@
 /*
- * shared_threads.h: what the files of shared_threads share: the objects that all threads use, the
- * objects that a thread has borrowed, and the table of calls.
+ * shared_threads.h: declares what the files of shared_threads share, which are the objects that all
+ * threads use, the objects that a thread has borrowed, and the table of calls.
  */
 #ifndef TLSLIFE_SPEC_SHARED_THREADS_H
 #define TLSLIFE_SPEC_SHARED_THREADS_H

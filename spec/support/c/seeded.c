@@ -1,9 +1,9 @@
 /*
- * seeded.c: makes the random bytes of libcrypto a function of a number, for programs that are to be
- * repeated: keys, session ids and signatures are the same each time, and with them the lengths of
- * messages. require "seeded" gives a function seed(n), which begins anew.
+ * seeded.c: makes the random bytes of libcrypto a function of a number, for programs that must be
+ * repeated. Keys, session ids and signatures are the same each time, and so are the lengths of
+ * messages. require "seeded" returns a function seed(n), which begins anew.
  *
- * Threads draw from the same numbers, each what comes next.
+ * All threads take the next bytes of one sequence.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <lauxlib.h>

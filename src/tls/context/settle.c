@@ -1,6 +1,6 @@
 /*
- * settle.c: what follows from the settings of a context as soon as one of them has changed: the
- * kind of resumption in force, or that they contradict each other and the change is taken back.
+ * settle.c: draws the consequences of a changed setting of a context. It sets the kind of
+ * resumption in force, or takes the change back if it contradicts another setting.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
