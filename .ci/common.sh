@@ -4,7 +4,7 @@
 
 lua=${TLSLIFE_LUA:-5.4} # the Lua to build for
 to_build="gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua$lua-dev libhiredis-dev libuv1-dev"
-to_test='lua-busted lua5.4 lua-luv openssl curl haproxy gnutls-bin nginx-light nodejs python3 redis-server luarocks zip groff-base libssl-doc'
+to_test='lua-busted lua5.4 liblua5.4-dev lua-luv openssl curl haproxy gnutls-bin nginx-light nodejs python3 redis-server luarocks zip groff-base libssl-doc'
 loops='lua-socket lua-cqueues lua-copas iproute2' # the specs do without those that this Debian does not have
 stores='valkey-server' # from Debian 13 on
 tokens='softhsm2 pkcs11-provider' # the latter from Debian 13 on; without it pkcs11_spec.lua is pending
