@@ -1,5 +1,5 @@
---- play.lua: runs a program of generate.lua, or one that was shrunk, and checks after each line
---- what must always be true.
+--- Plays a program of generate.lua, or one that was shrunk, and looks after each line at what must
+--- always hold.
 --
 --   local failure = play.run {"o[1] = tls.context {role = 'client'}",
 --       "o[1]:connection():write 'x'"}
@@ -7,9 +7,9 @@
 -- A failure is a table: line (its number), text, message. Lines may use what is in the environment
 -- below.
 --
--- The methods that count references and move bytes are wrapped, once for the process. So a model
--- knows how many references each handle has, what was written and what was read, and which
--- connections have sent their close_notify.
+-- The methods that count references and move bytes are wrapped, once for the process, so that a
+-- model can follow them: how many references each handle has, what was written and what was read,
+-- which connections have said goodbye.
 
 local collector = require "spec.support.collector"
 local helpers = require "spec.random.helpers"
@@ -51,7 +51,6 @@ local model -- of the program that runs
 
 -- Tells what happened, for comparing two runs; or nil.
 local told
-local watch -- called with each kind and object that is looked at, or nil
 
 local function note(format, ...)
     if not told then return end
@@ -488,8 +487,8 @@ end
 
 local function answers(object, getter)
     local ok, value = pcall(object[getter], object)
-    must(ok, "%s raises: %s", getter, value)
-    note("%s=%s ", getter, value)
+    if not ok then must(false, "%s raises: %s", getter, value) end
+    if told then note("%s=%s ", getter, value) end
 end
 
 local function look_at_connection(conn)
@@ -527,7 +526,6 @@ end
 
 local function look_at(object, costly)
     local kind = kind_of(object)
-    if kind and watch then watch(kind, object) end
     if not kind or kind == "poller" or kind == "buffer" then return end
     if not tls.type(object) then
         local beneath = object.connection and object:connection()
@@ -598,8 +596,8 @@ local function finish(env)
     for key in pairs(env) do env[key] = nil end
 end
 
---- Looks for sockets that no object has any more. A socket that a finalizer in Lua frees goes a
---- cycle later, and a coroutine that waits in luv's loop stays there until its deadline has passed.
+--- Sockets that nobody has any more. What a finalizer of Lua's own leads to goes a cycle later, and
+--- a coroutine that waits in luv's loop stays there until its deadline has passed.
 local function look_at_sockets(of, before)
     for _ = 1, 300 do
         if of.sockets() <= before then return end
@@ -621,14 +619,11 @@ end
 --    seed   of libcrypto's random bytes, default 0
 --    visit  called with each line's number before it; all objects are looked at after each line
 --    note   called with text that tells what happened
---    watch  called with the functions of the module at first, as "tls", and then with the kind of
---           each object that is looked at, and with the object
 function play.run(lines, how)
     local visit = how.visit
-    drives, told, watch = 0, how.note, how.watch
+    drives, told = 0, how.note
     random_bytes(how.seed or 0)
     wrap_all()
-    if watch then watch("tls", wrapped) end
     model = new_model()
     local of = helpers.descriptors()
     local sockets, env = of.sockets(), environment()
