@@ -46,14 +46,17 @@ function servers.nginx(port, words)
         words))}
 end
 
+-- OpenSSL puts a session into the server's cache after the last bytes of the handshake, so that of
+-- two threads one may look for it before the other has put it.
 local HAPROXY <const> = [[
 global
+    nbthread 1
     ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
     mode http
-    timeout connect 5s
-    timeout client 5s
-    timeout server 5s
+    timeout connect 15s
+    timeout client 15s
+    timeout server 15s
 frontend it
     bind 127.0.0.1:%d ssl crt "%s" %s
     http-request return status 200 content-type text/plain string x
@@ -303,12 +306,12 @@ local function start_all()
         command.timeout = 1500
         setting.server = process.start(command)
     end
-    for _, setting in ipairs(SETTINGS) do setting.server:wait_for_port(setting.port, 30) end
+    for _, setting in ipairs(SETTINGS) do setting.server:wait_for_port(setting.port, 60) end
 end
 
 local function probe_all()
     local words = {program.path, "probe", "--json", "--ca", p.ca_file, "--connect", "127.0.0.1",
-        timeout = 120}
+        timeout = 600}
     for _, setting in ipairs(SETTINGS) do words[#words + 1] = "localhost:" .. setting.port end
     local _, output = process.run(words)
     for i, name in ipairs(json.read(output).names) do SETTINGS[i].found = name.found[1] end

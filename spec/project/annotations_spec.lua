@@ -247,8 +247,7 @@ for maker, about in pairs(makers) do describe("the options of " .. maker, functi
 
     it("that are known are all annotated", function()
         local candidates = {}
-        local list = "ls src/lua/*.c src/lua/*/*.c include/*.h lua/tlslife/*.lua"
-        for path in io.popen(list):lines() do
+        for path in io.popen("ls src/lua/*.c include/*.h lua/tlslife/*.lua"):lines() do
             local text = read_file(path)
             for word in text:gmatch '"([%l_][%w_]+)"' do candidates[word] = true end
             for word in text:gmatch "_([%l][%l_]+)" do candidates[word] = true end

@@ -1,6 +1,7 @@
--- random_draws_spec.lua: compares the calls that random programs (spec/random) draw with all calls
--- that there are: each function, method and option of lua/tlslife/types.lua, and each function and
--- parameter of the drop-in for LuaSec. A call that is not drawn would be tested in no odd order.
+-- random_draws_spec.lua: what random programs (spec/random) draw, compared with all that a program
+-- can call: each function, method and option of lua/tlslife/types.lua, and each function and
+-- parameter of the drop-in for LuaSec. Of one that is not drawn nobody knows what it does in an odd
+-- order of calls.
 
 local generate = require "spec.random.generate"
 local process = require "spec.support.process"
@@ -162,7 +163,7 @@ describe("random programs", function()
         assert.same({}, missing(luasec, drawn))
     end)
 
-    it("are compared by a spec that would find what is not drawn", function()
+    it("would be told by this spec to draw what is new", function()
         local more = types .. "---@class tlslife.ServeOptions\n---@field new integer?\n" ..
             "---@param options {newer: integer?}\nfunction tlslife.newest(options) end\n" ..
             "function Listener:renew() end\n"
@@ -172,7 +173,7 @@ describe("random programs", function()
         assert.same({"conn:renew"}, missing(luasec, drawn))
     end)
 
-    it("have no exception that is not needed", function()
+    it("have no exception that is not one", function()
         local all = of_types(types)
         local help = process.slurp(HELP[1]) .. process.slurp(HELP[2])
         for name in pairs(NOT_DRAWN) do
