@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# common.sh: what ./dev and the scripts of this folder share: packages, builds, and how a spec or a C test is run.
-# Sourced from the top of the checkout.
+# common.sh: installs packages, builds, and runs specs and C tests, for ./dev and the scripts of this folder, which
+# source it from the top of the checkout.
 
 lua=${TLSLIFE_LUA:-5.4} # the Lua to build for
 to_build="gcc libc6-dev cmake ninja-build pkgconf libssl-dev liblua$lua-dev libhiredis-dev libuv1-dev"
@@ -61,11 +61,11 @@ install_known() {
     install $known
 }
 
-# Programs that have Lua inside (docs/hosts.md), where this Debian builds them with ours.
-install_hosts() {
+# Programs that have Lua inside (docs/inside.md), where this Debian builds them with ours.
+install_embedding() {
     command -v apt-cache >/dev/null || return 0
-    for host in apache2-bin:apache2 nmap:nmap kamailio-lua-modules:kamailio-lua-modules; do
-        is_installed "${host#*:}" || ! apt-cache show "${host%:*}" 2>/dev/null | grep -q "^Depends:.*liblua$lua-0" || install "${host#*:}"
+    for package in apache2-bin:apache2 nmap:nmap kamailio-lua-modules:kamailio-lua-modules; do
+        is_installed "${package#*:}" || ! apt-cache show "${package%:*}" 2>/dev/null | grep -q "^Depends:.*liblua$lua-0" || install "${package#*:}"
     done
 }
 
@@ -83,7 +83,7 @@ install_packages() {
     install $to_build $to_test "lua$lua"
     # shellcheck disable=SC2086 # names, to be split
     install_known $loops $stores $tokens $programs $scanners
-    install_hosts
+    install_embedding
     mkdir -p build
     : >"$stamp"
 }
@@ -138,7 +138,7 @@ spec_file() {
 }
 
 # specs PRESET COLLECTOR [ARG...]: busted inside our own program, with these files and options of busted's. A certificate that was
-# decoded once is not decoded again (spec/support/decoded.c): the decoders of OpenSSL 3.0 took a third of all specs' time.
+# decoded once is not decoded again (spec/support/c/decoded.c): the decoders of OpenSSL 3.0 took a third of all specs' time.
 specs() {
     preset=$1
     collector=$2
@@ -175,7 +175,7 @@ lock_order="halt_on_error=0:ignore_noninstrumented_modules=0:suppressions=$PWD/s
 
 # Base names without their endings.
 c_tests() {
-    for source in spec/c/*_test.c spec/c/*threads.c; do
+    for source in spec/c/*/*_test.c spec/c/*/*threads.c; do
         basename "$source" .c
     done
 }

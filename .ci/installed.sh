@@ -40,7 +40,7 @@ by_find_package() {
         cmake -S $source -B "build/consumer/$source" -G Ninja -DCMAKE_PREFIX_PATH="$PWD/build/installed here" &&
             cmake --build "build/consumer/$source" || return 1
     done
-    build/consumer/spec/consumer/plain && build/consumer/spec/consumer/plain_static && build/consumer/spec/consumer/host
+    build/consumer/spec/consumer/plain && build/consumer/spec/consumer/plain_static && build/consumer/spec/consumer/embed
 }
 
 # Where pkg-config does not know hiredis, find_package fails for the component "static" alone, and says why.
@@ -76,9 +76,9 @@ by_pkg_config() {
     ! pkg-config --cflags tlslife | grep hiredis &&
         compile spec/consumer/plain.c build/consumer/plain-shared "$(pkg-config --cflags --libs tlslife)" &&
         compile spec/consumer/plain.c build/consumer/plain-static "$(pkg-config --cflags --libs tlslife-static)" &&
-        compile spec/consumer/host.c build/consumer/host-shared "$(pkg-config --cflags --libs tlslife-lua lua$lua)" &&
+        compile spec/consumer/embed.c build/consumer/embed-shared "$(pkg-config --cflags --libs tlslife-lua lua$lua)" &&
         build/consumer/plain-static && LD_LIBRARY_PATH=$libraries build/consumer/plain-shared &&
-        LD_LIBRARY_PATH=$libraries build/consumer/host-shared
+        LD_LIBRARY_PATH=$libraries build/consumer/embed-shared
 }
 
 # What docs/embedding.md shows, as others build it. The second kind does not know where the library is.

@@ -72,8 +72,8 @@ return function(settings)
         },
         sides = { "ours", "OpenSSL" }, spreads = true,
         measure = function(_, own, report)
-            local redis, words = machine.find "redis-server",
-                { machine.BESIDE .. "/bench/cache", "--only", own.only }
+            local redis, server = process.start_redis_socket(300)
+            local words = { machine.BESIDE .. "/bench/cache", "--only", own.only }
             local function add(condition, ...)
                 table.move(condition and { ... } or {}, 1, 2, #words + 1, words)
             end
@@ -95,6 +95,8 @@ return function(settings)
             assert(pipe:close(), "bench/cache has failed")
             if not redis then
                 print "Redis: there is no redis-server here"
+            else
+                server:stop()
             end
         end,
     }

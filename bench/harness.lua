@@ -182,8 +182,8 @@ local function side_text(set, row, side)
         amount(unit, s.most))
 end
 
--- name, a cell for each side, the figure: what it is, its value, its spread; the target and the
--- verdict.
+-- The columns of a line: the name, a cell for each side, the figure's name, value and spread, the
+-- target, and whether it was met.
 local function line(set, name, cells, ...)
     local side_width = set.spreads and 36 or 11
     local name_width = set.name_width or set.spreads and 41 or 34
@@ -209,14 +209,14 @@ local function texts(set, row, figure)
     return cells, value, range
 end
 
-local function verdict(met)
+local function met_text(met)
     return met == nil and "" or met and "met" or "NOT MET"
 end
 
 local function row_line(set, row, figure, met)
     local cells, value, range = texts(set, row, figure)
     return (line(set, row.name, cells, table.concat(row.figure or {}, " "), value, range,
-        target_text(row), verdict(met)))
+        target_text(row), met_text(met)))
 end
 
 -- The same as a line of a table: what has no figure has fewer cells.
@@ -224,7 +224,7 @@ local function page_line(set, row, figure, met)
     local list, value, range = texts(set, row, figure)
     table.insert(list, 1, row.name)
     if row.figure then
-        local target = met == nil and "" or target_text(row) .. ": " .. verdict(met)
+        local target = met == nil and "" or target_text(row) .. ": " .. met_text(met)
         list[#list + 1] = table.concat(row.figure, " ") .. " = " .. value
         list[#list + 1], list[#list + 2] = range, target
     end

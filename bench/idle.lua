@@ -68,16 +68,15 @@ end
 
 -- The blocks of the three servers' connections, by size.
 local function all_of(settings, count)
-    local tls, identity = require "tlslife", settings.side:identity()
-    local files = servers.files(identity)
+    local tls, files = require "tlslife", settings.side:identity()
     local theirs = measure(tls, { machine.BESIDE .. "/bench/server_plain", files.certificate,
-        files.private_key }, identity.ca, count)
+        files.private_key }, files.ca, count)
     local paths = ("LUA_PATH=%s/../lua/?.lua;%s/../lua/?/init.lua;;"):format(machine.HERE,
         machine.HERE)
     local function ours(kind)
         return measure(tls, { paths, ("LUA_CPATH=%s/lua/?.so;;"):format(machine.BESIDE), "lua5.4",
             machine.HERE .. "/server/ours.lua", files.certificate, files.private_key, "1", kind },
-            identity.ca, count)
+            files.ca, count)
     end
     return theirs, ours "requests", ours "handler"
 end

@@ -48,17 +48,16 @@ make certificate /CN=localhost -CA ca.pem -CAkey ca.key \
     -addext extendedKeyUsage=serverAuth -addext subjectAltName=DNS:localhost
 mv certificate.key private_key.pem]]
 
---- Certificates made on the spot: the directory where they are, and as PEM ca, certificate and
---- private_key.
+--- Certificates, made when they are first asked for: the directory where they are, and the paths
+--- ca, certificate and private_key.
 function plain:identity()
     if not self.made then
         local directory = process.directory()
         local status, output = process.run { "sh", "-c", IDENTITY, directory }
         assert(status == 0, output)
-        self.made = { directory = directory }
-        for _, name in ipairs { "ca", "certificate", "private_key" } do
-            self.made[name] = process.slurp(("%s/%s.pem"):format(directory, name))
-        end
+        self.made = { directory = directory, ca = directory .. "/ca.pem",
+            certificate = directory .. "/certificate.pem",
+            private_key = directory .. "/private_key.pem" }
     end
     return self.made
 end

@@ -83,12 +83,8 @@ return function(settings)
     local function control()
         local a, b = plain_peers("TLSv1.3", "tickets"), plain_peers("TLSv1.3", "tickets")
         return {
-            c = function(n)
-                return a:ask("handshakes", n, 0)
-            end,
-            lua = function(n)
-                return b:ask("handshakes", n, 0)
-            end,
+            c = function(n) return a:ask("handshakes", n, 0) end,
+            lua = function(n) return b:ask("handshakes", n, 0) end,
             close = function()
                 a:close()
                 b:close()
@@ -171,62 +167,48 @@ return function(settings)
         return table.concat(lines)
     end
 
-    -- `written`, a string or a table of strings with `size` bytes together, by one conn:write;
-    -- plain C does `command`.
-    local function strings(size, written, command, capacity)
+    -- `written`, a string or a table of strings with `size` bytes together, is written by one
+    -- conn:write, and read into the buffer, or as a string where there is none. Plain C does
+    -- `command`.
+    local function data(size, written, command, buffer, capacity)
         local bytes = payload(size)
         return with_connection(function(peers, ends)
-            return function(n)
-                return peers:ask(command, n)
-            end, function(n)
-                local client, server = ends.client, ends.server
-                local got
+            return function(n) return peers:ask(command, n) end, function(n)
+                local client, server, got = ends.client, ends.server, nil
                 for _ = 1, n do
                     if client:write(written) ~= size then
                         error "a write was cut"
                     end
-                    got = server:read(size)
-                    if not got or #got ~= size then
-                        error "a read was cut"
+                    if buffer then
+                        if server:read_into(buffer) ~= size then
+                            error "a read was cut"
+                        end
+                    else
+                        got = server:read(size)
+                        if not got or #got ~= size then
+                            error "a read was cut"
+                        end
                     end
                 end
-                assert(got == bytes, "other bytes arrived")
+                assert((got or buffer:sub()) == bytes, "other bytes arrived")
             end
         end, capacity)
     end
 
     local function text(size)
-        return strings(size, payload(size), "exchange " .. size)
+        return data(size, payload(size), "exchange " .. size)
     end
 
     local function buffers(size)
-        local bytes = payload(size)
-        local buffer = tls.buffer(size)
-        return with_connection(function(peers, ends)
-            return function(n)
-                return peers:ask("exchange", size, n)
-            end, function(n)
-                local client, server = ends.client, ends.server
-                for _ = 1, n do
-                    if client:write(bytes) ~= size then
-                        error "a write was cut"
-                    end
-                    if server:read_into(buffer) ~= size then
-                        error "a read was cut"
-                    end
-                end
-                assert(buffer:sub() == bytes, "other bytes arrived")
-            end
-        end)
+        return data(size, payload(size), "exchange " .. size, tls.buffer(size))
     end
 
     local function pieces()
-        local bytes = payload(RECORD)
-        local list = {}
+        local bytes, list = payload(RECORD), {}
         for i = 1, RECORD // PIECE do
             list[i] = bytes:sub((i - 1) * PIECE + 1, i * PIECE)
         end
-        return strings(RECORD, list, ("pieces %d %d"):format(RECORD, PIECE), 2 * RECORD)
+        return data(RECORD, list, ("pieces %d %d"):format(RECORD, PIECE), nil, 2 * RECORD)
     end
 
     local function getter()

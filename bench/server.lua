@@ -1,4 +1,4 @@
--- server.lua: compares tls.serve with other servers that have many connections at once: plain C,
+-- server.lua: compares tls.serve with other servers that have many connections at once, in plain C,
 -- nginx, LuaSec with luv, cqueues with luaossl, Python and Node. See bench/README.md.
 local process, machine, harness = require "spec.support.process",
     require "machine", require "harness"
@@ -111,10 +111,10 @@ local VISITS <const> = 1000
 
 -- How many of a client's connections, one after another, were full handshakes, at tls.serve with
 -- one worker or two.
-local function full_of_visits(tls, files, ca, count)
+local function full_of_visits(tls, files, count)
     local one, word = servers.own({ TLSLIFE, OURS, files.certificate, files.private_key, count },
         count)
-    local context = assert(tls.context { role = "client", ca = ca, cache = tls.cache(),
+    local context = assert(tls.context { role = "client", ca = files.ca, cache = tls.cache(),
         timeout = 10 })
     local port, full = word:match "%d+", 0
     for _ = 1, VISITS do
@@ -141,10 +141,9 @@ local function caching_row(workers)
 end
 
 local function measure_caching(rows, settings, report)
-    local identity = settings.side:identity()
-    local tls, files = require "tlslife", servers.files(identity)
+    local tls, files = require "tlslife", settings.side:identity()
     for _, it in ipairs(rows) do
-        it.values.full = { full_of_visits(tls, files, identity.ca, it.workers) }
+        it.values.full = { full_of_visits(tls, files, it.workers) }
         report(it)
     end
 end
@@ -236,7 +235,6 @@ end
 -- -------------------------------------------------------------------------------------------- sets
 
 return function(settings)
-    local files
     return {
         title = {
             "Servers with many connections, one worker each: processor time of the server per",
@@ -245,8 +243,7 @@ return function(settings)
         sides = { "C", "tlslife", "nginx", "LuaSec+luv", "cqueues", "Python", "Node" }, rounds = 9,
         rows = ROWS,
         measure = servers.measure(function(it)
-            files = files or servers.files(settings.side:identity())
-            return starters(files, it.kind)
+            return starters(settings.side:identity(), it.kind)
         end),
     }, {
         title = {
@@ -254,10 +251,7 @@ return function(settings)
             "asked for each second, fifteen times as often as Prometheus does by default.",
         },
         sides = { "not", "scraped" }, rounds = 9, rows = SCRAPED_ROWS,
-        measure = servers.measure(function()
-            files = files or servers.files(settings.side:identity())
-            return scraped(files)
-        end),
+        measure = servers.measure(function() return scraped(settings.side:identity()) end),
     }, {
         title = { ("A client's cache: how many of %d connections were full handshakes."):format(
             VISITS) },

@@ -18,15 +18,6 @@ function servers.unlimited(words)
     return { "sh", "-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", table.unpack(words) }
 end
 
---- The certificate and the key as files.
-function servers.files(identity)
-    local dir = process.directory()
-    return {
-        certificate = process.spill(dir .. "/certificate", identity.certificate),
-        private_key = process.spill(dir .. "/key", identity.private_key),
-    }
-end
-
 --- Starts a program of which each worker prints "port pid". Returns the process and "port:pid,pid",
 --- as the client wants it.
 function servers.own(words, workers, free)

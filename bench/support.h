@@ -1,6 +1,6 @@
 /*
- * support.h: what the benchmark's programs in plain C share: contexts, sockets on the loopback
- * interface, clocks and the heap. There is no tlslife in it.
+ * support.h: declares what the benchmark's programs in plain C share, which are contexts, sockets
+ * on the loopback interface, clocks and the heap. There is no tlslife in it.
  */
 #ifndef TLSLIFE_BENCH_SUPPORT_H
 #define TLSLIFE_BENCH_SUPPORT_H

@@ -20,10 +20,10 @@ local NGINX_SESSIONS <const> = {
 }
 
 return function(settings)
-    local files, program = nil, machine.find "nginx"
+    local program = machine.find "nginx"
 
     local function starters(of)
-        files = files or servers.files(settings.side:identity())
+        local files = settings.side:identity()
         local function own(...)
             local words = { ... }
             table.move({ of.version, of.resumption, files.certificate, files.private_key }, 1, 4,

@@ -1244,10 +1244,10 @@ TLSLIFE_API tlslife_status tlslife_conn_plain_write(tlslife_conn *conn, const vo
     size_t bytes_len, size_t *out_written);
 
 /*
- * Before TLS: gives back bytes of the peer that were read too early, by plain_read or by somebody
- * else who had the descriptor before. The next reads, and the handshake, find them first. At most
- * 1 MiB may be there. They are dropped with the transport. Errors: USAGE (as above, or the BIO is
- * the host's), MEMORY.
+ * Before TLS: gives back bytes of the peer that were read too early, by plain_read or by code that
+ * had the descriptor before. The next reads, and the handshake, find them first. At most 1 MiB may
+ * be there. They are dropped with the transport. Errors: USAGE (as above, or the BIO is the
+ * program's), MEMORY.
  */
 TLSLIFE_API tlslife_status tlslife_conn_unread(tlslife_conn *conn, const void *bytes,
     size_t bytes_len);

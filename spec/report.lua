@@ -1,6 +1,6 @@
--- report.lua: what busted prints: a line a file, each failure where it happens, and at the end one
--- line that a shell script can read: "N passed, N failed". A pending test is neither, so it is said
--- aloud.
+-- report.lua: prints for busted a line for each file, each failure when it happens, and at the end
+-- the line "N passed, N failed", which a shell script can read. A pending test is neither, so it is
+-- printed, too.
 
 return function()
     local busted = require "busted"

@@ -59,6 +59,6 @@ SSL_SESSION *make_session(uint32_t n, int version, long timeout);
 void bench_memory(bool full); /* full: with a million entries, too */
 void bench_threads(void);
 void bench_shared(void);
-void bench_redis(const char *program); /* the path of redis-server */
+void bench_redis(const char *path); /* path: the socket of a Redis server */
 
 #endif

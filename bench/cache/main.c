@@ -4,6 +4,8 @@
  *
  *   cache [--full] [--rounds N] [--only TEXT] [--redis PATH]
  *
+ * PATH is the socket of a Redis server.
+ *
  * A row is a line of three columns, which tabs separate: its name, our values and OpenSSL's (or
  * nothing), one value per round. A line that begins with "note" is a remark.
  */

@@ -4,10 +4,12 @@
 -- at is the number of the argument in the sentence: a method's own object is not counted. The error
 -- is raised where the function was called that asks.
 
-local getinfo = debug and debug.getinfo -- which a host may keep from its scripts
+local getinfo = debug and debug.getinfo -- which a C program may keep from its scripts
 local OURS <const> = getinfo and getinfo(1, "S").source:match "^(.*)arguments%.lua" or ""
 
 local arguments = {}
+
+arguments.SECONDS_MAX = 2147483 -- INT_MAX milliseconds, which a timeout may be at most
 
 -- Raises a mistake of the script: in the function that called this library, however deep in it we
 -- are. A library that calls us for the script is not told from it.

@@ -11,6 +11,7 @@
 -- The function is called once when the time is over, unless the limit was closed before.
 
 local close_handle = require "tlslife.wait.closing"
+local new_timer = require "tlslife.wait.timer"
 local uv = require "luv"
 
 local Limits = {}
@@ -69,12 +70,9 @@ end
 
 local function new(seconds, on_over)
     local self = setmetatable({
-        ms = math.ceil(seconds * 1000), on_over = on_over, timer = uv.new_timer(), first = false,
-        last = false,
+        ms = math.ceil(seconds * 1000), on_over = on_over, first = false, last = false,
     }, Limits)
-    -- luv allocates where a timer is started for the first time
-    self.timer:start(self.ms, self.ms, function() pcall(look, self) end)
-    self.timer:stop()
+    self.timer = new_timer(function() pcall(look, self) end)
     return self
 end
 

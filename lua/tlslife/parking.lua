@@ -23,6 +23,7 @@
 -- out of the poller then, and add returns the old connection when another one has its number.
 
 local close_handle = require "tlslife.wait.closing"
+local new_timer = require "tlslife.wait.timer"
 local core = require "tlslife.core"
 local new_deadlines = require "tlslife.wait.deadlines".new
 local uv = require "luv"
@@ -175,12 +176,10 @@ function Parking.new(on_ready)
     local self = setmetatable({
         on_ready = on_ready, poller = core.poller(), deadlines = new_deadlines(),
         watched = {}, due = {}, planned = {}, anew = {}, soon = {}, list = {},
-        clock = uv.new_timer(), soon_timer = uv.new_timer(),
+        clock = uv.new_timer(),
     }, Parking)
     self.on_soon = function() pcall(on_soon, self) end
-    -- luv allocates where a timer is started for the first time
-    self.soon_timer:start(LATER, 0, self.on_soon)
-    self.soon_timer:stop()
+    self.soon_timer = new_timer(self.on_soon)
     self.on_clock = function() pcall(on_clock, self) end
     self.watch = uv.new_poll(self.poller:fd())
     self.watch:start("r", function() pcall(take_events, self) end)

@@ -35,6 +35,7 @@
 local Parking = require "tlslife.parking"
 local arguments = require "tlslife.arguments"
 local close_handle = require "tlslife.wait.closing"
+local new_timer = require "tlslife.wait.timer"
 local core = require "tlslife.core"
 local new_limits = require "tlslife.limits".new
 local setup = require "tlslife.setup"
@@ -434,7 +435,7 @@ end
 local function check_seconds(timeout)
     if not setup.is_seconds(timeout) then
         error(("bad argument #1 to 'stop' (seconds are 0 to %d, got %s)"):format(
-            setup.SECONDS_MAX, tostring(timeout)), 3)
+            arguments.SECONDS_MAX, tostring(timeout)), 3)
     end
 end
 
@@ -530,12 +531,7 @@ end
 
 local function listen(self, listeners)
     self.listeners, self.found_ports = listeners, {}
-    self.timer, self.pause_timer = uv.new_timer(), uv.new_timer()
-    -- luv allocates where a timer is started for the first time
-    self.timer:start(PAUSE_MAX, 0, self.look)
-    self.timer:stop()
-    self.pause_timer:start(PAUSE_MAX, PAUSE_MAX, self.go_on)
-    self.pause_timer:stop()
+    self.timer, self.pause_timer = new_timer(self.look), new_timer(self.go_on)
     self.parking = self.on_request and Parking.new(function(conn, in_time, ended)
         go_on_with(self, conn, not in_time and finish_one or ended and serve_last or serve_again)
     end)

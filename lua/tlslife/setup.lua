@@ -13,14 +13,12 @@ local function is(kind)
     return function(value) return type(value) == kind end, kind
 end
 
-setup.SECONDS_MAX = 2147483 -- what a connection's timeout may be at most
-
 function setup.is_seconds(value)
-    return type(value) == "number" and value >= 0 and value <= setup.SECONDS_MAX
+    return type(value) == "number" and value >= 0 and value <= arguments.SECONDS_MAX
 end
 
 local function seconds()
-    return setup.is_seconds, "number from 0 to " .. setup.SECONDS_MAX
+    return setup.is_seconds, "number from 0 to " .. arguments.SECONDS_MAX
 end
 
 local function integer_from(least)

@@ -17,7 +17,6 @@ local take_line = core.line
 local concat, min, max = table.concat, math.min, math.max
 
 local LARGE <const> = 1 << 53          -- bytes and indices beyond count as this one
-local SECONDS_MAX <const> = 2147483    -- a wait that may last longer has no limit
 
 -- The state of each socket: {conn, open, text, at, ...}. Bytes of text from at on were received and
 -- not returned yet.
@@ -250,7 +249,8 @@ function Socket:settimeout(seconds, mode)
     if seconds ~= nil then
         seconds = arguments.number(seconds, 1, "settimeout")
         if seconds ~= seconds then seconds = 0 end -- NaN
-        if seconds < 0 or seconds > SECONDS_MAX then seconds = nil end
+        -- a wait that may last longer has no limit
+        if seconds < 0 or seconds > arguments.SECONDS_MAX then seconds = nil end
     end
     mode = mode == nil and "b" or sub(arguments.string(mode, 2, "settimeout"), 1, 1)
     if mode == "b" then

@@ -919,8 +919,8 @@ function Connection:plain_read(n) end
 ---@return tlslife.Error? err
 function Connection:plain_write(data, i) end
 
----Before TLS: gives back bytes of the peer that were read too early, by plain_read or by somebody
----who had the descriptor before. The next plain_read, or the handshake, finds them first. At most 1
+---Before TLS: gives back bytes of the peer that were read too early, by plain_read or by code that
+---had the descriptor before. The next plain_read, or the handshake, finds them first. At most 1
 ---MiB.
 ---@param bytes string
 ---@return true
@@ -1556,8 +1556,8 @@ local Poller = {}
 
 ---Sets what of a descriptor is reported: 1 readable, 2 writable, 3 both, 0 nothing any more. It is
 ---reported as long as it is so; with 4 in addition, at once if it is so and then whenever more
----comes. known says that it is watched already, a guess that may be wrong. Returns nil and why where
----it cannot be watched, as a file cannot.
+---comes. known says that it is watched already, a guess that may be wrong. Returns nil and why
+---where it cannot be watched, as a file cannot.
 ---@param fd integer
 ---@param mask integer 0..7
 ---@param known boolean?

@@ -1,5 +1,5 @@
--- data_spec.lua: bytes through an open connection: whole, in full records, in pieces, and over
--- transports that hold less than a record.
+-- data_spec.lua: tests reading and writing on an open connection, as a whole, in full records, in
+-- pieces, and over transports that hold less than a record.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,6 +1,6 @@
--- early_spec.lua: early data that are read like any others: accept_early, conn:early() and what
--- each call does until the client's Finished is there; and that they are accepted once, whatever
--- holds the session. Servers with workers are in early_serve_spec.lua.
+-- early_spec.lua: tests early data that are read like any others. It covers accept_early,
+-- conn:early() and what each call does until the client's Finished is there. Early data are
+-- accepted once, wherever the session is kept. Servers with workers are in early_serve_spec.lua.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -445,7 +445,7 @@ describe("early data are accepted once:", function()
         assert.same({false, true}, {replay(client, server, bytes)})
     end)
 
-    it("and a permit of one context is none for another policy", function()
+    it("and a permit of one context does not count under another policy", function()
         local options, keys = slab(), tls.ticket_keys {}
         local function with(id)
             return server_context {ticket_keys = keys, cache = tls.cache(options),

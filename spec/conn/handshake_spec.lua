@@ -1,4 +1,4 @@
--- handshake_spec.lua: the handshake: that it can be continued after every wait, what it refuses,
+-- handshake_spec.lua: tests that a handshake can be continued after every wait, what it refuses,
 -- what it negotiates, and what may follow it (key updates, renegotiation, post-handshake
 -- authentication, early data).
 

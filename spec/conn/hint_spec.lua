@@ -1,5 +1,5 @@
--- hint_spec.lua: what the message of a failed handshake adds to libssl's own words: what to change,
--- and at which of the two sides.
+-- hint_spec.lua: tests what the message of a failed handshake adds to libssl's own words. It says
+-- what to change, and at which of the two sides.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,5 +1,5 @@
--- shutdown_spec.lua: shutdown and close: when they are sent, done, have to wait or fail; and that a
--- stream that was cut is never reported as closed, or the other way round.
+-- shutdown_spec.lua: tests when shutdown and close succeed, have to wait or fail. A stream that was
+-- cut is never reported as closed, and a closed one never as cut.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,6 +1,6 @@
 /*
- * plain.c: somebody's C program: makes a connection with the installed library, and a mistake that
- * it must name.
+ * plain.c: stands for a user's C program. It makes a connection with the installed library, and a
+ * mistake that the library must name.
  */
 #include <stdio.h>
 #include <string.h>

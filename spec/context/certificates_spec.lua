@@ -1,6 +1,6 @@
--- certificates_spec.lua: what is said of certificates: by tls.certificate, tls.fingerprint and
--- tls.issued of those that a script has as bytes, and by a connection of its own and of what its
--- verification refused. And what a peer's certificate must be: its purpose, and DANE.
+-- certificates_spec.lua: tests what is said of certificates. tls.certificate, tls.fingerprint and
+-- tls.issued say it of bytes that a script has. A connection says it of its own certificate and of
+-- those that its verification refused. The purpose of a peer's certificate and DANE are here, too.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -44,7 +44,7 @@ describe("tls.certificate", function()
             .. "dNSName=*.b.example", table.concat(names, " "))
     end)
 
-    it("refuses what is none", function()
+    it("refuses bytes that are no certificate", function()
         for _, bytes in ipairs {"", "x", p.garbage, ("\0"):rep(100), p.server_leaf:sub(1, 300),
             ("x"):rep(2 << 20), p.ca_key} do
             expect.fails("input", tls.certificate(bytes))
@@ -120,7 +120,7 @@ describe("the purpose", function()
             server = {verify = "required", ca = p.ca_file, purpose = purpose}}
     end
 
-    it("is that of the other end's role, or what is said", function()
+    it("is that of the peer's role, or the one that is set", function()
         local _, refused = try(nil)
         assert.is_nil(refused[1])
         assert.truthy(refused[2]:find "purpose")
@@ -206,7 +206,7 @@ describe("DANE", function()
         assert.equal("verify", err.code)
     end)
 
-    it("is lawful before the handshake, in a context with DANE", function()
+    it("needs a context with the option dane, and without a cache", function()
         local plain = assert(pair.client():connection())
         expect.raises("DANE", plain.set_dane, plain, "localhost")
         expect.raises("set_dane", plain.add_tlsa, plain, 3, 1, 1, public)

@@ -1,6 +1,6 @@
--- details_spec.lua: tls.certificate reads certificates as strangers make them: names of every kind,
--- well-formed or not, keys of every kind, and bytes that were changed. Whatever it is given, it
--- answers, or says why not. What tls.line and tls.class do with odd arguments is here, too.
+-- details_spec.lua: tests that tls.certificate reads certificates with names of every kind,
+-- well-formed or not, keys of every kind, and bytes that were changed. It returns the values, or
+-- says why not. What tls.line and tls.class do with odd arguments is here, too.
 
 local expect = require "spec.support.expect"
 local process = require "spec.support.process"
@@ -54,7 +54,7 @@ describe("the names of a certificate", function()
             {name = "dNSName", value = "a.example", utf8 = "a.example"}}, names)
     end)
 
-    it("have no value where an address has no length of one", function()
+    it("have no value where an address has an impossible length", function()
         -- GeneralNames: iPAddress of 5 bytes, of 4, of 16
         local names = with_names("DER:301f" .. "87050102030405" .. "8704c0000201" ..
             "8710" .. ("00"):rep(15) .. "01").alternative_names
@@ -63,11 +63,11 @@ describe("the names of a certificate", function()
             {name = "iPAddress", value = "::1", utf8 = "::1"}}, names)
     end)
 
-    it("are none where the extension is none", function()
+    it("are empty where the extension cannot be read", function()
         assert.same({}, with_names "DER:30030102".alternative_names)
     end)
 
-    it("come in the order of the certificate, also twice", function()
+    it("come in the order of the certificate, and twice where they are there twice", function()
         local entries = with_names().subject_entries
         local values = {}
         for i, entry in ipairs(entries) do values[i] = entry.name .. "=" .. entry.value end
@@ -146,7 +146,7 @@ it("a certificate of which any byte was changed is read or refused", function()
 end)
 
 describe("a line", function()
-    it("has no returns, wherever they stood", function()
+    it("has no carriage returns, wherever they stood", function()
         assert.same({"abc", 7}, {tls.line "a\rb\rc\n"})
         assert.same({"abc", 6}, {tls.line "abc\r\nd"})
     end)

@@ -209,7 +209,7 @@ describe("PEM is read although", function()
     end
 end)
 
-describe("of a source that cannot be used", function()
+describe("the error about a source that cannot be used", function()
     local function client_with(source) return {role = "client", ca = source} end
     local function key(source, passphrase)
         return {
@@ -274,7 +274,7 @@ describe("of a source that cannot be used", function()
     cases[#cases + 1] = {"cut.crl", crl, NEITHER_OF}
     for _, case in ipairs(cases) do
         local name, option, said = table.unpack(case)
-        it(("%q this is said: %s"):format(name, said), function()
+        it(("is for %q: %s"):format(name, said), function()
             local err = expect.fails("input", tls.context(option(path(name))))
             assert.truthy(err.message:find(said, 1, true), err.message)
             assert.truthy(err.message:find(path(name), 1, true), err.message)
@@ -282,19 +282,19 @@ describe("of a source that cannot be used", function()
         end)
     end
 
-    it("that is another certificate's key it is said so", function()
+    it("names the key of another certificate", function()
         local said = expect.fails("input", tls.context(key(p.client_key_file))).message
         assert.truthy(said:find(p.client_key_file .. " is not the key of the", 1, true), said)
     end)
 
-    it("with a scheme that no provider knows it is said so", function()
+    it("names a URI whose scheme no provider knows", function()
         for _, uri in ipairs {"pkcs11:token=x;object=y", "tpm2:0x1234", "no-such+scheme.1:x"} do
             local said = expect.fails("input", tls.context(key(uri))).message
             assert.truthy(said:find(uri .. " is a URI that no provider knows", 1, true), said)
         end
     end)
 
-    it("that is text in UTF-16, an empty file or none of these it is said so", function()
+    it("names text in UTF-16, an empty file, and PEM of another kind or damaged", function()
         local function said(content)
             local file = process.spill(dir .. ".odd", content)
             return expect.fails("input", tls.context(certificate(file))).message
@@ -308,12 +308,12 @@ describe("of a source that cannot be used", function()
         assert.truthy(said(p.server_leaf .. p.server_leaf:gsub("\n.", "\nA", 3)):find "is damaged")
     end)
 
-    it("of a file of another host it is said so", function()
+    it("names a file: URI with another host", function()
         local err = expect.fails("input", tls.context(key("file://elsewhere" .. path "key.pem")))
         assert.truthy(err.message:find("cannot open file://elsewhere", 1, true), err.message)
     end)
 
-    it("that takes long to look through, no time is taken", function()
+    it("comes soon, although the source is long", function()
         local zeros = ("A"):rep(64):rep(100000, "\n")
         for _, text in ipairs {
             "-----BEGIN CERTIFICATE-----\n" .. zeros .. "\n-----END CERTIFICATE-----\n",

@@ -1,7 +1,7 @@
--- hooks_spec.lua: the hooks of a handshake: on_hello (which context), on_certificate (which
--- certificate), on_verify (is this peer accepted). A hook may answer, return nothing, refuse,
--- raise, return a wrong type, or yield and answer later; its coroutine may be dropped. Whatever
--- happens, no peer is accepted by mistake.
+-- hooks_spec.lua: tests the hooks of a handshake, which are on_hello (which context),
+-- on_certificate (which certificate) and on_verify (is this peer accepted). A hook may answer,
+-- return nothing, refuse, raise, return a wrong type, or yield and answer later. Its coroutine may
+-- be dropped. No peer is accepted by mistake.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

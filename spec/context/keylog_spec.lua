@@ -1,5 +1,5 @@
--- keylog_spec.lua: the file of a key log: which files are refused, and that no connection waits for
--- it or fails because of it.
+-- keylog_spec.lua: tests which files a key log refuses, and that no connection waits for its file
+-- or fails because of it.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"
@@ -232,7 +232,7 @@ describe("SSLKEYLOGFILE", function()
         assert.equal(0, lines(path))
     end)
 
-    it("is not looked at with -E, nor where it is empty", function()
+    it("is ignored with -E, and where it is empty", function()
         local path = path_of "environment"
         local code, output = handshakes(path, nil, {"-E"})
         assert.equal(0, code, output)
@@ -243,7 +243,7 @@ describe("SSLKEYLOGFILE", function()
         assert.equal("alive", output)
     end)
 
-    it("that is unfit is told, and does no harm", function()
+    it("that cannot be used is reported, and does no harm", function()
         local path = path_of "open"
         sh("umask 0; touch %s; chmod 644 %s", path, path)
         local code, output = handshakes(path)
@@ -254,7 +254,7 @@ describe("SSLKEYLOGFILE", function()
         assert.equal(0, lines(path))
     end)
 
-    it("may be a FIFO, of which its reader sees one end", function()
+    it("may be a FIFO, and its reader sees one end of the file", function()
         local path = path_of "fifo"
         sh("mkfifo -m 600 %s", path)
         local reader = process.start {"sh", "-c", "cat \"$1\"; echo the end", "sh", path}
@@ -269,9 +269,9 @@ describe("SSLKEYLOGFILE", function()
         assert.equal(5, select(2, read:gsub("[%u_%d]+ %x+ %x+\n", "")), read)
     end)
 
-    it("holds in the program's threads", function()
+    it("applies in the program's threads", function()
         local path = path_of "threads"
-        local code, output = process.run {program.path, "spec/program/host_threads.lua",
+        local code, output = process.run {program.path, "spec/program/program_threads.lua",
             p.server_cert_file, p.server_key_file, p.ca_file, timeout = 60,
             environment = {SSLKEYLOGFILE = path}}
         assert.equal(0, code, output)

@@ -3,8 +3,8 @@
 --
 -- The server is one whose certificate may be revoked. It would staple a response that is old, of
 -- another certificate, by a signer who may not sign it, or that cannot be read; or none at all. The
--- rules for what a response may say are tested in spec/c/ocsp_test.c. What OpenSSL 3.6 does not
--- staple is stapled by a program into which spec/faults/staple.c is preloaded.
+-- rules for what a response may say are tested in spec/c/conn/ocsp_test.c. What OpenSSL 3.6 does
+-- not staple is stapled by a program into which spec/faults/staple.c is preloaded.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
@@ -221,7 +221,8 @@ for _, version in ipairs(pair.VERSIONS) do
             end
         end)
 
-        it("resumes without one, and not what was made without asking", function()
+        it("resumes without a response, but no session that was made without asking",
+            function()
             local options = {server = server "good", client = pair.client(with(true))}
             local session = pair.session(options)
             options.session = session
@@ -231,7 +232,7 @@ for _, version in ipairs(pair.VERSIONS) do
             expect.raises("another policy", options.client.import_session, options.client, bytes)
         end)
 
-        it("knows nothing of it after clear", function()
+        it("has forgotten it after clear", function()
             local client, peer = pair.join {client = with(true), server = server()}
             pair.drive(client, peer)
             assert.equal("failed", client:state())
@@ -254,7 +255,7 @@ describe("ocsp_verify", function()
         assert.is_not_nil(pair.client {ocsp_verify = "none", verify = false})
     end)
 
-    it("is of no account where the server has no certificate", function()
+    it("is ignored where the server has no certificate", function()
         local psk = {identity = "me", key = ("k"):rep(32)}
         for _, version in ipairs(pair.VERSIONS) do
             local client = pair.connect {

@@ -78,7 +78,7 @@ describe("on_psk", function()
         assert.is_true(client:connect())
     end)
 
-    it("is not asked about what the context knows, nor in TLS 1.3", function()
+    it("is not asked about an identity that the context knows, nor in TLS 1.3", function()
         local asked = 0
         local function on_psk() asked = asked + 1 end
         local known = {psk = {identity = "me", key = KEY}}
@@ -230,7 +230,7 @@ describe("on_psk of a client", function()
         assert.same({"none"}, seen)
     end)
 
-    it("knows none: TLS 1.2 fails, and a certificate serves TLS 1.3", function()
+    it("may give no key: TLS 1.2 fails, and TLS 1.3 uses a certificate", function()
         local c = pair.try {client = asking({}, {}), server = server_options()}
         expect.fails("tls", table.unpack(c, 1, 3))
         local seen = {}
@@ -312,7 +312,7 @@ describe("on_psk of a client", function()
         assert.is_true(c[1] and s[1], c[2] or s[2])
     end)
 
-    it("does not stand beside psk", function()
+    it("contradicts the option psk", function()
         local ok, why = pcall(tls.context, {role = "client", on_psk = print, psk = KNOWS.psk})
         assert.is_false(ok)
         assert.truthy(why:find("not both", 1, true), why)

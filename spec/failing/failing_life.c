@@ -484,7 +484,7 @@ static void note_block(const fault_block *block, void *context) {
     }
 }
 
-/* One more round, whose blocks remember who made them. */
+/* Runs one more round, in which each block remembers the stack that made it. */
 static void find_leak(const life_scene *scene, const fault_plan *plan, life_report *report,
                       const left *before) {
     static life_report unused;

@@ -1,7 +1,7 @@
 /*
- * failing_plain.c: a life in plain C on libssl, without tlslife: contexts, handshakes of TLS 1.2
- * and 1.3, a resumption, data, shutdown. What goes wrong in it when OpenSSL gets no memory is
- * OpenSSL's own fault.
+ * failing_plain.c: uses libssl in plain C, without tlslife. It makes contexts, handshakes of TLS
+ * 1.2 and 1.3, a resumption, data and shutdowns. What goes wrong in it when OpenSSL gets no memory
+ * is OpenSSL's own fault.
  */
 #include "life.h"
 

@@ -141,7 +141,7 @@ static SSL_CTX *new_server(void) {
     return context;
 }
 
-/* A context in which algorithms are missing is made, and agrees with nobody. */
+/* A context in which algorithms are missing is made, and no handshake with it succeeds. */
 static bool context_without_algorithms(void) {
     SSL_CTX *server = new_server();
     if (!shake(SSL_CTX_new(TLS_client_method()), server)) {

@@ -28,16 +28,6 @@ while arg[i] do
     i = i + 1
 end
 
-local function redis_socket()
-    if not os.execute "command -v redis-server >/dev/null" then return nil end
-    local path = process.directory() .. "/redis.sock"
-    local server = process.start {
-        "redis-server", "--port", "0", "--unixsocket", path, "--save", "", timeout = 86400,
-    }
-    server:wait_for("[Rr]eady to accept connections", 20)
-    return path
-end
-
 if #scenes == 0 then
     local all = assert(loadfile "spec/failing/scenes.lua") {redis = "named"}
     for name in pairs(all) do scenes[#scenes + 1] = name end
@@ -46,7 +36,7 @@ if #scenes == 0 then
 end
 for n = #scenes, 1, -1 do
     if scenes[n] == "redis" then
-        local socket = redis_socket()
+        local socket = process.start_redis_socket(86400)
         if not socket then table.remove(scenes, n) end
         table.move({"--redis", socket}, 1, 2, #words + 1, words)
     end

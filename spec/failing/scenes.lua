@@ -82,7 +82,7 @@ local function take_turns(first, second, nap)
         end
         idle = idle + 1
         local failed = results[1] and not results[1][1] or results[2] and not results[2][1]
-        if idle > 20 and failed then break end -- the other waits for somebody who has gone
+        if idle > 20 and failed then break end -- the other waits for a peer that has left
         if idle > 2000 then wrong "both ends wait for each other" end
         if nap then nap() end
         if pump then pump() end
@@ -298,8 +298,8 @@ scenes.nested = {
     end,
 }
 
---- A program that ignores every failure. A server of another name, or one that nobody trusts, is
--- never accepted.
+--- A program that ignores every failure. It never accepts a server of another name, or one whose CA
+-- it does not trust.
 scenes.stranger = {
     make = function()
         local things = both()

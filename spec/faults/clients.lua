@@ -1,10 +1,10 @@
--- clients.lua: the clients of spec/faults: coroutines of this process that check every byte, and
--- count what fails, what is not resumed, and what nothing excuses.
+-- clients.lua: runs the clients of spec/faults, which are coroutines of this process. They check
+-- every byte, and count what fails, what is not resumed, and what no fault excuses.
 --
--- What excuses a failure is judged when all is over, because a client sees the end of a worker's
--- connection before anybody knows that the worker has died: a connection may fail only where the
--- worker that served it died, or, while it is not known which worker that is, any worker. A session
--- may be lost only where a fault lay between its making and its use.
+-- Failures are judged at the end, because a client sees the end of a connection before it is known
+-- that the worker has died. A connection may fail only if the worker that served it has died, or
+-- any worker, if it is not known which one served it. A session may be lost only if a fault lies
+-- between its making and its use.
 local uv = require "luv"
 local tls = require "tlslife"
 local pattern = require "pattern"
@@ -397,31 +397,31 @@ local function is_lost(self, session)
     return true
 end
 
---- What is left when all excuses are heard: numbers of connections cut and failed, of sessions
+--- Counts what no fault excuses: numbers of connections cut and failed, of sessions
 --- forgotten for a reason and lost without, and lines about the first of each kind.
 function Clients:judge()
-    local verdict = { cut = 0, failed = 0, excused = 0, lost = 0, lines = self.strange }
+    local result = { cut = 0, failed = 0, excused = 0, lost = 0, lines = self.strange }
     local function tell(text)
-        if #verdict.lines < 10 then verdict.lines[#verdict.lines + 1] = text end
+        if #result.lines < 10 then result.lines[#result.lines + 1] = text end
     end
     for _, failure in ipairs(self.failures) do
         if is_excused(self, failure) then
-            verdict.cut = verdict.cut + 1
+            result.cut = result.cut + 1
         else
-            verdict.failed = verdict.failed + 1
+            result.failed = result.failed + 1
             tell(failure.what)
         end
     end
     for _, session in ipairs(self.unresumed) do
         if is_lost(self, session) then
-            verdict.lost = verdict.lost + 1
+            result.lost = result.lost + 1
             tell(("a session of %s, %.3f s old, was not resumed: %s")
                 :format(VERSIONS[session.version], session.at - session.made, session.word))
         else
-            verdict.excused = verdict.excused + 1
+            result.excused = result.excused + 1
         end
     end
-    return verdict
+    return result
 end
 
 return clients

@@ -52,17 +52,17 @@ local TITLES <const> = {
 }
 
 local function show(self)
-    local count, verdict = self.clients.count, self.verdict
+    local count, judged = self.clients.count, self.judged
     local memory, fds = self.memory, self.descriptors
     print(HEAD:format(self.scene.name, count.handshakes, count.resumed, count.done,
-        count.bytes >> 20, self.faults, self.kills, verdict.cut, verdict.excused, verdict.failed,
-        verdict.lost, count.wrong, ("%.2f s"):format(self.clients.slowest),
+        count.bytes >> 20, self.faults, self.kills, judged.cut, judged.excused, judged.failed,
+        judged.lost, count.wrong, ("%.2f s"):format(self.clients.slowest),
         memory and ("%.1f > %.1f"):format(memory.before / 1048576, memory.after / 1048576) or "-",
         fds.after and ("%d > %d"):format(fds.before, fds.after) or "-"))
 end
 
 local function report(self, sum)
-    if self.verdict then
+    if self.judged then
         show(self)
         sum.handshakes = sum.handshakes + self.clients.count.handshakes
         sum.kills, sum.reloads = sum.kills + self.kills, sum.reloads + self.reloads

@@ -7,7 +7,7 @@ local uv = require "luv"
 
 local now <const>, sleep <const> = clients.now, clients.sleep
 
--- Everybody at once; and those who make handshakes.
+-- How many clients there are of each kind: all kinds, and those that make handshakes.
 local ALL <const> = {
     keep_alive = 20, short = 4, resumed = 12, big = 2, slow = 4,
     reset = 2, half_hello = 4, garbage = 2, rude_reset = 2,
@@ -165,7 +165,7 @@ function scenes.slab()
                 i = i % #SLAB_FAULTS + 1
                 local name, act = table.unpack(SLAB_FAULTS[i])
                 self:fault(function() act(path) end, 0, 12)
-                -- Those who go on with a file that has no name do not meet those who start anew.
+                -- Workers that go on with a file without a name share nothing with new ones.
                 for _, worker in ipairs(self.server:living()) do self:kill(worker) end
                 self:must_resume("after the slab was " .. name)
                 sleep(6)
@@ -252,7 +252,8 @@ function scenes.memory()
     }
 end
 
--- A control group of which the server becomes a member: the system kills who takes more than that.
+-- The server becomes a member of a control group. The system kills a process that takes more than
+-- the group's limit.
 function scenes.control_group()
     local name, limit = unique "tlslife-faults", 128 << 20
     local made

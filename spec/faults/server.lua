@@ -1,8 +1,9 @@
--- server.lua: the server that spec/faults drives: tlslife server.lua certificate.pem key.pem
--- WORKERS STORE [FILE]
+-- server.lua: serves the clients of spec/faults.
 --
--- STORE is where its sessions are: serve (what tls.serve makes by itself), slab:NAME, file:PATH,
--- redis:PORT. FILE is a key log.
+--   tlslife server.lua certificate.pem key.pem WORKERS STORE [FILE]
+--
+-- STORE says where its sessions are: serve (what tls.serve makes by itself), slab:NAME, file:PATH
+-- or redis:PORT. FILE is a key log.
 --
 -- W: which worker this is, and its word about resumption; E: the same bytes back, reversed; D: so
 -- many bytes of the pattern; U: whether so many bytes of it came; M: takes all memory for a second,

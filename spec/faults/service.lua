@@ -1,5 +1,5 @@
--- service.lua: one server of spec/faults: the processes of spec/faults/server.lua, what they say,
--- their memory and their descriptors.
+-- service.lua: starts and watches one server of spec/faults, which are the processes of server.lua,
+-- their output, their memory and their descriptors.
 local uv = require "luv"
 local clients = require "clients"
 local pki = require "spec.support.pki"

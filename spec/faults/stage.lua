@@ -1,5 +1,5 @@
--- stage.lua: what the scenes of spec/faults have in common: a server, clients, what is counted, and
--- what counts as a finding.
+-- stage.lua: runs the scenes of spec/faults. Each has a server, clients, counters, and rules for
+-- what is a finding.
 local uv = require "luv"
 local clients = require "clients"
 local pki = require "spec.support.pki"
@@ -145,16 +145,16 @@ local function judge_log(self, scene)
 end
 
 local function judge_clients(self, left)
-    local verdict = self.clients:judge()
-    self.verdict = verdict
+    local judged = self.clients:judge()
+    self.judged = judged
     for _, what in ipairs { "failed", "lost" } do
-        if verdict[what] > 0 then self:find("%d %s", verdict[what], what) end
+        if judged[what] > 0 then self:find("%d %s", judged[what], what) end
     end
     local count = self.clients.count
     if count.wrong > 0 then self:find("%d with wrong bytes", count.wrong) end
     if left > 0 then self:find("%d clients that did not come to an end", left) end
     if count.handshakes == 0 then self:find "no handshake was made at all" end
-    for _, line in ipairs(verdict.lines) do self.lines[#self.lines + 1] = line end
+    for _, line in ipairs(judged.lines) do self.lines[#self.lines + 1] = line end
 end
 
 --- Plays a scene:

@@ -1,6 +1,6 @@
 /*
- * fuzz.h: what the fuzz targets share: a check that ends the program, the input taken byte by byte,
- * a clock that stands still, a certificate that stays the same, and the seeds.
+ * fuzz.h: declares what the fuzz targets share, which are a check that ends the program, the input
+ * taken byte by byte, a clock that stands still, a certificate that stays the same, and the seeds.
  *
  * The clock and the certificate are fixed because the corpus in spec/fuzz/corpus holds sessions.
  * They must mean next year what they mean today.

@@ -1,7 +1,8 @@
 /*
- * fuzz_certificate: bytes that claim to be a certificate or a private key. The first byte says how
- * they arrive: as the DER of a peer's certificate, which becomes plain values, or as what a program
- * was given to load, in whichever format: certificates, a key, encrypted or not, CAs, CRLs.
+ * fuzz_certificate: reads bytes that claim to be a certificate or a private key. The first byte
+ * says how they arrive. They are the DER of a peer's certificate, which becomes plain values, or a
+ * source that a program loads, in any format, as certificates, a key (encrypted or not), CAs or
+ * CRLs.
  *
  * The values must be those that libcrypto has: the PEM and the DER parse to an equal certificate,
  * and the fingerprint is its digest.

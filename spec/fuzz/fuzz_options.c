@@ -12,11 +12,11 @@
  *
  * Seeds: tables with each option of each call.
  *
- * floor: src/lua/loptions.c 46
- * floor: src/lua/lsettings.c 25
- * floor: src/lua/lcache.c 16
- * floor: src/lua/lstore.c 18
- * floor: src/lua/lkeys.c 37
+ * floor: src/lua/base/loptions.c 46
+ * floor: src/lua/context/lsettings.c 25
+ * floor: src/lua/cache/lcache.c 16
+ * floor: src/lua/cache/lstore.c 18
+ * floor: src/lua/values/lkeys.c 37
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

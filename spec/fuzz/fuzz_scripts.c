@@ -166,8 +166,8 @@ static void make_seeds(void) {
 }
 
 /*
- * Whoever reads keeps something in Lua's state, which libFuzzer takes for a leak and looks into,
- * for longer than the input takes. Leaks are looked for at the end alone.
+ * A script that reads keeps something in Lua's state. libFuzzer would take that for a leak, and
+ * search for it for longer than the input takes. So leaks are looked for at the end alone.
  */
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     static char no_leaks[] = "-detect_leaks=0";

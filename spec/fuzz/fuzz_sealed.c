@@ -1,8 +1,8 @@
 /*
- * fuzz_sealed: what an external store gives back for a key: bytes that claim to be a sealed
- * session. The first byte says which: as they are, sealed here by somebody who has the secret (so
- * that what is inside the seal is reached), or a session that the library has sealed, with one byte
- * changed. Only the last, unchanged, is known to open.
+ * fuzz_sealed: opens bytes that an external store returns as a sealed session. The first byte says
+ * which bytes. They are the input as it is, or the input sealed here with the secret (so that the
+ * code behind the seal is reached), or a session that the library has sealed, with one byte
+ * changed. Only such a session, unchanged, is known to open.
  *
  * Seeds: the plain bytes of a server's sessions of TLS 1.2 and 1.3.
  *

@@ -1,7 +1,7 @@
 /*
- * fuzz_settings: what a program might pass on from a file or an administrator: PEM of every kind,
- * lists, names, SSL_CONF commands, up to eight of them after each other. Whatever they were, a
- * context can still be frozen and asked.
+ * fuzz_settings: sets what a program might take from a file or an administrator, which are PEM of
+ * every kind, lists, names and SSL_CONF commands, up to eight of them after each other. After any
+ * of them, a context can still be frozen and asked.
  *
  * floor: src/tls/settings/settings.c 17
  * floor: src/tls/context/policy.c 27

@@ -1,10 +1,10 @@
 /*
- * fuzz_slab: a slab in use, into which somebody writes. The input is a program: put, get, take,
+ * fuzz_slab: a slab in use, into which an attacker writes. The input is a program: put, get, take,
  * remove, bytes that are written anywhere into the file, or over an entry's head, the index, the
  * lease and the header, and opening the file again.
  *
- * Each value says by itself whose it is. A key must never give another key's value, or one that is
- * not whole, and no call may fail to return.
+ * Each value names its key. A key must never give another key's value, or one that is not whole,
+ * and every call must return.
  *
  * Seeds: programs of a few steps of every kind.
  *

@@ -1,10 +1,10 @@
 /*
- * fuzz_source: names of files and URIs, which a program was given where a certificate or a key is
- * to come from, with a secret in them: a PIN, a password, a key that was pasted. The first byte
- * chooses which, the second where it stands in the rest.
+ * fuzz_source: loads a certificate or a key from names of files and URIs that have a secret in them
+ * (a PIN, a password, or a key that was pasted). The first byte chooses the secret, the second its
+ * place in the rest.
  *
- * Whatever stands around it, the secret is in no message and in no entry of OpenSSL's error queue.
- * A file is found by its path and by each form of its "file:" URI (RFC 8089).
+ * The secret is in no message and in no entry of OpenSSL's error queue, whatever is around it. A
+ * file is found by its path and by each form of its "file:" URI (RFC 8089).
  *
  * floor: src/base/source.c 45
  */

@@ -1,7 +1,7 @@
 /*
  * fuzz_wire: a client and a server, and somebody between them who changes what they say, in each
  * state of the two. The input is a program. Its first byte chooses the version, resumption, early
- * data, certificates of the client and questions. Each step has one end call a verb, or moves what
+ * data (of TLS 1.2: a PSK that both ends ask for), certificates of the client and questions. Each step has one end call a verb, or moves what
  * one has said to the other: as it is, with a byte changed, cut, said twice, or with other bytes
  * before it. The one between may also have the keys of an end: then he seals records of any type,
  * as a peer does that has finished its handshake and is hostile (fuzz_wire_seal.c).
@@ -30,6 +30,7 @@
 #include <openssl/ssl.h>
 
 enum { TLS12 = 1, RESUMED = 2, BOTH_SHOW = 4, ASKING = 8, EARLY = 16, CONFIGS = 32 };
+enum { PSK = TLS12 | ASKING | EARLY };
 enum { CLIENT, SERVER };
 
 #define ROOM 65536
@@ -55,19 +56,21 @@ static tlslife_context *new_context(unsigned config, bool server) {
     tlslife_context *context = server ? fuzz_server_context() : fuzz_client_context();
     int version = (config & TLS12) != 0 ? TLSLIFE_TLS1_2 : TLSLIFE_TLS1_3;
     must(tlslife_context_set_versions(context, version, version, NULL) == TLSLIFE_OK);
-    must(tlslife_context_set_cipher_list(context, "ECDHE-ECDSA-AES128-GCM-SHA256", NULL) ==
-         TLSLIFE_OK);
+    bool psk = (config & PSK) == PSK;
+    const char *ciphers = psk ? "PSK-AES128-GCM-SHA256" : "ECDHE-ECDSA-AES128-GCM-SHA256";
+    must(tlslife_context_set_cipher_list(context, ciphers, NULL) == TLSLIFE_OK);
     must(tlslife_context_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256", NULL) == TLSLIFE_OK);
     must(tlslife_context_set_keylog(context, NULL, NULL) == TLSLIFE_OK);
     if ((config & ASKING) != 0) {
         /* A server that sees no certificate has no peer to ask about. */
         bool verifies = !server || (config & BOTH_SHOW) != 0;
         unsigned questions = TLSLIFE_ASK_CERTIFICATE;
-        questions |= server ? TLSLIFE_ASK_HELLO | TLSLIFE_ASK_PSK : 0;
+        questions |= server ? TLSLIFE_ASK_HELLO : 0;
+        questions |= server || psk ? TLSLIFE_ASK_PSK : 0;
         questions |= verifies ? TLSLIFE_ASK_VERIFY_ALL : 0;
         must(tlslife_context_set_questions(context, questions, NULL) == TLSLIFE_OK);
     }
-    if ((config & EARLY) != 0) {
+    if ((config & (EARLY | TLS12)) == EARLY) {
         must(tlslife_context_set_max_early_data(context, 1000, NULL) == TLSLIFE_OK);
         must(tlslife_context_set_option(context, "NO_ANTI_REPLAY", true, NULL) == TLSLIFE_OK);
     }
@@ -86,14 +89,13 @@ static void show_certificates(unsigned config, tlslife_context *client, tlslife_
     must(tlslife_context_set_verify(server, TLSLIFE_VERIFY_OPTIONAL, NULL) == TLSLIFE_OK);
 }
 
-/* Both of a configuration, made once. TLS 1.2 has no early data. */
+/* Both of a configuration, made once. */
 static tlslife_context **contexts_of(unsigned config) {
     static tlslife_context *all[CONFIGS][2];
     tlslife_context **two = all[config];
     if (two[CLIENT] == NULL) {
-        unsigned made = (config & TLS12) != 0 ? config & ~(unsigned)EARLY : config;
-        two[CLIENT] = new_context(made, false);
-        two[SERVER] = new_context(made, true);
+        two[CLIENT] = new_context(config, false);
+        two[SERVER] = new_context(config, true);
         if ((config & BOTH_SHOW) != 0) {
             show_certificates(config, two[CLIENT], two[SERVER]);
         }

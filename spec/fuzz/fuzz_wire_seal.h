@@ -1,6 +1,6 @@
 /*
- * fuzz_wire_seal.h: seals a record as one of two peers would, from a line of the key log: what a
- * hostile peer can say that has finished its handshake. fuzz_wire_seal.c.
+ * fuzz_wire_seal.h: seals a record as one of two peers would, from a line of the key log. So the
+ * target can send what a hostile peer could send after its handshake. fuzz_wire_seal.c.
  */
 #ifndef TLSLIFE_SPEC_FUZZ_WIRE_SEAL_H
 #define TLSLIFE_SPEC_FUZZ_WIRE_SEAL_H

@@ -1,5 +1,6 @@
--- binding_spec.lua: checks what the Lua binding does, and libtlslife does not: it has one userdata
--- for each object, keeps hooks while a connection may call them, and names arguments in messages.
+-- binding_spec.lua: tests what the Lua binding does, and libtlslife does not. The binding has one
+-- userdata for each object, keeps hooks while a connection may call them, and names arguments in
+-- messages.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

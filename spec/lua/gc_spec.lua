@@ -1,5 +1,5 @@
--- gc_spec.lua: what Lua's collector does to connections, contexts and sessions: it frees them in
--- time and in any order, and sends nothing to the peer; and what the end of a Lua state does.
+-- gc_spec.lua: tests that Lua's collector frees connections, contexts and sessions in time and in
+-- any order, and sends nothing to the peer. The end of a Lua state is here, too.
 
 local collector = require "spec.support.collector"
 local expect = require "spec.support.expect"

@@ -1,5 +1,6 @@
--- hostile_spec.lua: arguments that no honest script passes: huge lists, integers out of range, the
--- debug library. They may raise; the process and other scripts' memory stay whole.
+-- hostile_spec.lua: tests arguments that no honest script passes, such as huge lists, integers out
+-- of range, and changes by the debug library. They may raise, and never harm the process or the
+-- memory of other scripts.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

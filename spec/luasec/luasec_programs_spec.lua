@@ -1,5 +1,5 @@
--- luasec_programs_spec.lua: programs and libraries that know LuaSec, unmodified, on the drop-in:
--- ssl.https against nginx, LuaRocks, and copas 4.
+-- luasec_programs_spec.lua: runs programs and libraries that were written for LuaSec, unmodified,
+-- on the drop-in. They are ssl.https against nginx, LuaRocks, and copas 4.
 
 local luasec = require "spec.support.luasec"
 local pki = require "spec.support.pki"

@@ -116,7 +116,7 @@ local function check(run, what, results, expected)
 end
 
 describe("LuaSec's samples", function()
-    it("are all run, but for those that are listed", function()
+    it("are all run, except those that are listed", function()
         if not is_possible() then return pending "there is no LuaSec, or no network of its own" end
         local seen = {}
         for _, run in ipairs(RUNS) do seen[run[1]:match "^[^/]+"] = true end

@@ -1,5 +1,5 @@
--- names.lua: the functions that LuaSec's modules and objects have, a line each: "conn:send". With
--- LuaSec and with the drop-in.
+-- names.lua: prints the functions that LuaSec's modules and objects have, a line for each, such as
+-- "conn:send". It runs with LuaSec and with the drop-in.
 --
 --     lua5.4 [-l tlslife.luasec] names.lua CERTIFICATE
 

@@ -23,7 +23,7 @@ local function count(map)
     return n
 end
 
-it("a service that no machine knows is named by listen and by dial", function()
+it("listen and dial name a service that the system does not know", function()
     local said = '"no-such-service" is neither a port nor a TCP service that this machine knows'
     assert.equal(said, expect.fails("resolve", tls.listen(nil, "no-such-service")).message)
     local conn = pair.client():connection()
@@ -80,7 +80,7 @@ describe("a listener on several addresses", function()
         expect.fails("resolve", tls.listen {"127.0.0.2:0", "nowhere.invalid:1"})
     end)
 
-    it("must be told each of them, and its port", function()
+    it("needs an address and a port for each of them", function()
         for _, bad in ipairs {{}, {1}, {"127.0.0.1"}, {"127.0.0.1:0", "a b:1"}, {"127.0.0.1:0",
             {}}, {""}, {"127.0.0.1:0\0"}} do
             expect.refused(bad, tls.listen, bad)

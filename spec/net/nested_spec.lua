@@ -100,7 +100,7 @@ describe("a connection within another", function()
         assert.is_true(a:outer():is_server())
     end)
 
-    it("tells who carries whom, and whose descriptor it is", function()
+    it("says which connection carries it, and which descriptor it waits for", function()
         local client, server = over_tcp {}
         local a, b = within(client, server)
         assert.equal(client, a:outer())
@@ -336,7 +336,7 @@ describe("the end of the outer connection", function()
         error "no failure"
     end)
 
-    it("that the program itself closed or cleared is a clear error", function()
+    it("is an error with its own message where the program closed or cleared it", function()
         for name, how in pairs {
             close = function(conn) conn:close() end,
             close_transport = function(conn) conn:close_transport() end,
@@ -379,7 +379,7 @@ describe("the end of the outer connection", function()
         end
     end)
 
-    it("may come at any moment of collection", function()
+    it("may come in any step of the collector", function()
         for round = 1, 40 do
             local list = {(round % 2 == 0 and over_tcp or pair.connect) {}}
             list[3], list[4] = within(list[1], list[2])

@@ -1,5 +1,5 @@
--- proxy_spec.lua: the PROXY protocol in front of TLS: headers that are right, wrong, cut, too long
--- or forged; who may send them; HAProxy and curl at the other end.
+-- proxy_spec.lua: tests the PROXY protocol in front of TLS. Headers are right, wrong, cut, too long
+-- or forged, and come from sources that may send them or not, from HAProxy and from curl.
 
 local expect = require "spec.support.expect"
 local loops = require "spec.support.loops"
@@ -117,7 +117,7 @@ describe("a PROXY header", function()
         end
     end)
 
-    it("is refused or names another, whichever byte is another one, and never what was meant",
+    it("with any byte changed is refused, or names another client",
         function()
         for _, case in ipairs {GOOD[1], GOOD[6]} do
             for at = 1, #case[1] do
@@ -239,7 +239,7 @@ describe("the sources of PROXY headers", function()
         return address == GOOD[1][2]
     end
 
-    it("are addresses and networks, and nobody else is heard", function()
+    it("are addresses and networks, and no other source is accepted", function()
         assert.is_true(from "127.0.0.1")
         assert.is_true(from("10.0.0.0/8", "127.0.0.0/8"))
         assert.is_true(from "0.0.0.0/0")
@@ -260,7 +260,7 @@ describe("the sources of PROXY headers", function()
         end
     end)
 
-    it("over a Unix socket are all who may connect", function()
+    it("over a Unix socket are all clients that may connect", function()
         local name = "unix:" .. process.directory() .. "/proxied"
         local listener <close> = assert(tls.listen(name, nil, {proxy_protocol = true,
             proxy_from = {"unix"}}))
@@ -273,7 +273,7 @@ describe("the sources of PROXY headers", function()
         assert.is_nil(server:proxy_address())
     end)
 
-    it("must be named, and rightly", function()
+    it("must be given, and must be valid", function()
         for _, bad in ipairs {{}, {"x"}, {"localhost"}, {"10.0.0.1/8"}, {"10.0.0.0/33"}, {"::/129"},
             {"1.2.3.4/"}, {"/8"}, {1}, {true},
             {"127.0.0.1:80"}, {"[::1]"}, {"::1%lo"}, {"10.0.0.0/-1"}, {"10.0.0.0/ 8"},
@@ -474,7 +474,7 @@ listen one
         end
     end)
 
-    it("learns from HAProxy whose TLS it has ended", function()
+    it("learns from HAProxy which client certificate it has verified", function()
         if not os.execute "command -v haproxy >/dev/null 2>&1" then
             return pending "haproxy is not installed"
         end

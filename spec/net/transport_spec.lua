@@ -1,6 +1,5 @@
--- transport_spec.lua: what carries the bytes: TCP, descriptors of the program, memory; deadlines;
--- and that there is no SIGPIPE, no descriptor that a child inherits, no call that outlives its
--- deadline.
+-- transport_spec.lua: tests the transports, which are TCP, descriptors of the program and memory.
+-- No call outlives its deadline, no write raises SIGPIPE, and no child inherits a descriptor.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,5 +1,5 @@
--- unix_spec.lua: Unix sockets in every place that takes an address: names, the file and its mode,
--- files that were left behind, a full backlog, and OpenSSL's own program at the other end.
+-- unix_spec.lua: tests Unix sockets in every call that takes an address. It covers names, the file
+-- and its mode, files that were left behind, a full backlog, and OpenSSL's own program as peer.
 
 local expect = require "spec.support.expect"
 local loops = require "spec.support.loops"

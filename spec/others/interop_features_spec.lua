@@ -1,5 +1,5 @@
--- interop_features_spec.lua: the features of a handshake beside plain data (ALPN, OCSP, client
--- certificates, PSKs, key updates, early data), each against OpenSSL's own programs: an extension
+-- interop_features_spec.lua: tests the features of a handshake beside plain data (ALPN, OCSP,
+-- client certificates, PSKs, key updates, early data) against OpenSSL's own programs. An extension
 -- that both of our ends got wrong in the same way would pass every spec that joins the two.
 
 local pki = require "spec.support.pki"

@@ -1,6 +1,6 @@
--- oracle_spec.lua: every case that the oracle (spec/c/oracle.c) runs on libssl alone is run here
--- through tlslife. What the calls return must be the same, word for word, whichever OpenSSL 3 is
--- installed.
+-- oracle_spec.lua: every case that the oracle (spec/c/oracle/oracle.c) runs on libssl alone is run
+-- here through tlslife. What the calls return must be the same, word for word, whichever OpenSSL 3
+-- is installed.
 --
 -- Where tlslife differs on purpose, DIFFERENCES says in which token, and why. A difference that is
 -- no longer one is a failure too.
@@ -205,18 +205,18 @@ local function tokens(line)
     return list
 end
 
--- Where the masks stand, with which the verdict begins.
-local function verdict_at(list)
+-- The index of the masks, with which the final status begins.
+local function final_status_at(list)
     for i, token in ipairs(list) do
         if token:find "^s%.mask" then return i end
     end
 end
 
--- The tokens with the verdict of another end in the place of theirs.
-local function with_verdict_of(like, list, name, lines)
+-- The tokens, with the final status after another ending in the place of theirs.
+local function with_final_status_of(like, list, name, lines)
     local other = tokens(lines[name:gsub("^(.-/.-/).-(/.*)$", "%1" .. like .. "%2")])
-    local all = table.move(list, 1, verdict_at(list) - 1, 1, {})
-    return table.move(other, verdict_at(other), #other, #all + 1, all)
+    local all = table.move(list, 1, final_status_at(list) - 1, 1, {})
+    return table.move(other, final_status_at(other), #other, #all + 1, all)
 end
 
 local function substituted(difference, list)
@@ -239,7 +239,7 @@ local function ours_of(difference, list, name, lines)
         local there = lines[name:gsub("/in_%l+_", ("/in_%s_"):format(difference.state))]
         return table.move(tokens(there), 1, 100, 2, {list[1]})
     end
-    if difference.like then return with_verdict_of(difference.like, list, name, lines) end
+    if difference.like then return with_final_status_of(difference.like, list, name, lines) end
     return substituted(difference, list)
 end
 

@@ -68,7 +68,7 @@ local suite = others.suite(it, {
     ["ticketer.rs: ticketrotator_switching_test"] = HERE,
     ["ticketer.rs: ticketrotator_remains_usable_over_temporary_ticketer_creation_failure"] = {
         "spec/others/others_node_spec.lua", "refused keys leave those in use"},
-    ["rustls-ring ticketer.rs: basic_pairwise_test"] = {"spec/c/ticket_keys_test.c",
+    ["rustls-ring ticketer.rs: basic_pairwise_test"] = {"spec/c/conn/ticket_keys_test.c",
         "tickets open"},
     ["rustls-ring ticketer.rs: refuses_decrypt_before_encrypt"] = HERE,
     ["rustls-ring ticketer.rs: refuses_decrypt_larger_than_largest_encryption"] = "libssl bounds a "
@@ -79,7 +79,8 @@ local suite = others.suite(it, {
     ["limited_cache.rs: test_evicts_second_oldest_item_if_first_removed"] = HERE,
     ["limited_cache.rs: test_evicts_after_second_oldest_item_removed"] = HERE,
     ["limited_cache.rs: test_removes_all_items"] = HERE,
-    ["limited_cache.rs: test_inserts_many_items"] = {"spec/c/cache_model_test.c", "many entries"},
+    ["limited_cache.rs: test_inserts_many_items"] = {"spec/c/cache/cache_model_test.c",
+        "many entries"},
     ["limited_cache.rs: test_get_or_insert_default_and_edit_edits_existing_item"] = "a session in "
         .. "the cache is not edited",
     ["server/handy.rs: test_serversessionmemorycache_accepts_put"] = HERE,
@@ -96,7 +97,7 @@ local suite = others.suite(it, {
         "a session is exported and imported"},
     ["client/test.rs: test_no_session_ticket_request_on_tls_1_3"] = "libssl makes the ClientHello",
     ["client/test.rs: test_client_rejects_hrr_with_varied_session_id"] = "libssl checks the answer",
-    ["server/test.rs: serversessionvalue_with_cert"] = {"spec/c/external_test.c",
+    ["server/test.rs: serversessionvalue_with_cert"] = {"spec/c/cache/external_test.c",
         "a session as bytes and back"},
     ["tls13/mod.rs: test_can_resume_to"] = HERE,
 })

@@ -1,5 +1,5 @@
--- trace_page_spec.lua: the HTML page of a trace, as a headless Chromium draws it: what is in its
--- document after its script has run.
+-- trace_page_spec.lua: tests the HTML page of a trace in a headless Chromium, by what is in the
+-- document after the page's script has run.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -122,7 +122,7 @@ describe("the page of a trace", function()
         assert.is_nil(body:find("<b>", 1, true)) -- which the client has sent
     end)
 
-    it("filters, and draws two hundred", function()
+    it("filters, and shows two hundred connections", function()
         local body = drawn(traced(199), "#filter=resumed")
         assert.matches("99 of 200 connections: 100 full, 99 resumed, 1 failed", body)
         assert.equal(99, count_of(body, 'data%-result="resumed"'))
@@ -151,7 +151,7 @@ describe("the page of a trace", function()
         assert.matches("^1%d%d s$", said.minutes)
     end)
 
-    it("is printed with what it draws, on paper", function()
+    it("prints what it shows", function()
         local path = traced(2)
         local pdf = path:gsub("html$", "pdf")
         chromium("file://" .. path, "--no-pdf-header-footer", "--print-to-pdf=" .. pdf)

@@ -398,7 +398,7 @@ print("good")
         assert.equal("0 good\n", code .. " " .. output)
     end)
 
-    it("are no others", function()
+    it("are refused if they are not these", function()
         expect.raises("no format", require "tlslife.trace.writer", tls.trace(), "xml", print)
     end)
 end)

@@ -161,7 +161,7 @@ describe("a capture of a trace", function()
         return list
     end
 
-    it("is two connections for each of one in memory, and decrypted", function()
+    it("has two connections for each one in memory, and Wireshark decrypts them", function()
         for uri, count in pairs {["/full"] = 4, ["/resumed"] = 4, ["/updated"] = 2, ["/again"] = 2,
             ["/tcp"] = 2} do
             assert.equal(count, #streams(uri), uri)

@@ -247,7 +247,8 @@ for maker, about in pairs(makers) do describe("the options of " .. maker, functi
 
     it("that are known are all annotated", function()
         local candidates = {}
-        for path in io.popen("ls src/lua/*.c include/*.h lua/tlslife/*.lua"):lines() do
+        local list = "ls src/lua/*.c src/lua/*/*.c include/*.h lua/tlslife/*.lua"
+        for path in io.popen(list):lines() do
             local text = read_file(path)
             for word in text:gmatch '"([%l_][%w_]+)"' do candidates[word] = true end
             for word in text:gmatch "_([%l][%l_]+)" do candidates[word] = true end

@@ -39,8 +39,8 @@ local function is_built(name)
 end
 
 describe("the examples in C", function()
-    local RUNS = {memory = true, questions = true, tcp = true, host = true, thread_host = true,
-        event_host = true}
+    local RUNS = {memory = true, questions = true, tcp = true, embed = true, embed_threads = true,
+        embed_events = true}
 
     it("are all run", function()
         for _, path in ipairs(lines_of "ls examples/c/*.c") do
@@ -87,11 +87,11 @@ describe("the examples in C", function()
 
     it("hand connections to a script, and take a session from it", function()
         assert.equal("from Lua\thello\tTLSv1.3\tfalse\nfrom Lua\thello\tTLSv1.3\ttrue\n" ..
-            "from C   resumable: yes\n", run "host")
+            "from C   resumable: yes\n", run "embed")
     end)
 
     it("resume one another's sessions in threads", function()
-        local output = run("thread_host", "examples/c/thread_host.lua", 4, 50)
+        local output = run("embed_threads", "examples/c/embed_threads.lua", 4, 50)
         local full, resumed, foreign, hits = output:match(
             "^4 threads: (%d+) full handshakes, (%d+) resumed, " ..
             "(%d+) of them by a session of another thread\nthe cache: %d+ sessions, (%d+) hits\n$")
@@ -105,13 +105,13 @@ describe("the examples in C", function()
         local cert, key = identity()
         local script = process.spill(process.directory() ..
             "/embedding/fails.lua", "error 'as asked'")
-        local code, output = process.run {EXAMPLES .. "/thread_host", cert, key, script, 2, 1}
+        local code, output = process.run {EXAMPLES .. "/embed_threads", cert, key, script, 2, 1}
         assert.equal(1, code, output)
-        assert.truthy(output:match "thread_host: thread 2: .*as asked", output)
+        assert.truthy(output:match "embed_threads: thread 2: .*as asked", output)
     end)
 end)
 
-describe("the event host", function()
+describe("embed_events.c", function()
     local server, port, context
 
     local function dial()
@@ -128,8 +128,8 @@ describe("the event host", function()
 
     local function start(script)
         local cert, key = identity()
-        server = process.start {EXAMPLES .. "/event_host", cert, key,
-            script or "examples/c/event_host.lua", 0, timeout = 30}
+        server = process.start {EXAMPLES .. "/embed_events", cert, key,
+            script or "examples/c/embed_events.lua", 0, timeout = 30}
         port = server:wait_for "listening on port (%d+)"
         context = assert(tls.context {role = "client", ca = cert, cache = assert(tls.cache {}),
             timeout = 10})
@@ -149,16 +149,16 @@ describe("the event host", function()
     end
 
     -- without libuv it is not built
-    local function with_host(what, test, script)
+    local function with_program(what, test, script)
         it(what, function()
-            if not is_built "event_host" then return pending "libuv's headers are not installed" end
+            if not is_built "embed_events" then return pending "libuv's headers are not installed" end
             start(script and process.spill(process.directory() .. "/event.lua", script))
             finally(function() server:stop() end)
             test()
         end)
     end
 
-    with_host("serves many at once, by one script", function()
+    with_program("serves many at once, by one script", function()
         local conns = {}
         for i = 1, 20 do conns[i] = dial() end
         for i = 20, 1, -1 do assert.is_true(echoes(conns[i], ("line %d\n"):format(i))) end
@@ -174,7 +174,7 @@ describe("the event host", function()
         assert.equal(21, clean)
     end)
 
-    with_host("moves more than sockets hold", function()
+    with_program("moves more than sockets hold", function()
         local conn = dial()
         conn:set_blocking(false)
         local text, sent, got = ("0123456789abcdef"):rep(1 << 17), 0, {}
@@ -193,21 +193,21 @@ describe("the event host", function()
         ends()
     end)
 
-    with_host("contains a script's errors, and tells the peer that something is missing", function()
+    with_program("contains a script's errors, and tells the peer that something is missing", function()
         local other, conn = dial(), dial()
         assert(conn:write "fail\n")
         assert.equal("truncated", select(2, conn:read()))
         assert.is_true(echoes(other, "goes on\n"))
-        server:wait_for "event_host: script: .*event_host.lua:%d+: as asked\nstack traceback:"
+        server:wait_for "embed_events: script: .*embed_events.lua:%d+: as asked\nstack traceback:"
         other:close(5)
         ends()
     end)
 
-    with_host("survives peers that are none", function()
+    with_program("survives peers that are none", function()
         local raw = "exec 3<>/dev/tcp/127.0.0.1/$0; "
         assert.equal(0, (process.run {"bash", "-c",
             raw .. "printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3 >/dev/null; true", port}))
-        server:wait_for "event_host: handshake: "
+        server:wait_for "embed_events: handshake: "
         assert.equal(0, (process.run {"bash", "-c", raw, port}))
         local conn <close> = dial()
         assert.is_true(echoes(conn, "goes on\n"))
@@ -215,7 +215,7 @@ describe("the event host", function()
         ends()
     end)
 
-    with_host("lets a script close a connection that waits, and use its number again", function()
+    with_program("lets a script close a connection that waits, and use its number again", function()
         local first = dial()
         server:wait_for "first\n"
         for _ = 1, 3 do
@@ -250,7 +250,7 @@ describe("the event host", function()
         end
     ]])
 
-    with_host("stops when it is told to, and tells the idle so", function()
+    with_program("stops when it is told to, and tells the idle so", function()
         local idle = dial()
         assert.is_true(echoes(idle, "hello\n"))
         terminate()

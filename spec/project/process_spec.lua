@@ -1,5 +1,5 @@
--- process_spec.lua: spec/support/process.lua, by which all specs start other programs: it ends what
--- it started, however this process ends.
+-- process_spec.lua: tests spec/support/process.lua, by which all specs start other programs. It
+-- ends what it started, however this process ends.
 
 local process = require "spec.support.process"
 

@@ -1,8 +1,8 @@
--- release_spec.lua: what a release promises: one version in all places, an ABI that does not change
--- under the same soname, manual pages that say what the program and the module have, and files for
--- CMake and pkg-config that know nothing of the machine that built them.
+-- release_spec.lua: tests what a release promises, which is one version in all places, an ABI that
+-- does not change under the same soname, manual pages that say what the program and the module
+-- have, and files for CMake and pkg-config that name nothing of the machine that built them.
 
-local abi = require "spec.support.abi"
+local abi = require "spec.project.abi"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local tls = require "tlslife"

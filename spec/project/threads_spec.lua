@@ -1,5 +1,6 @@
--- threads_spec.lua: the table of spec/c/shared_threads*.c, which four threads make calls from, has
--- a row for each public function; and docs/architecture.md has a row for each mutex of src/.
+-- threads_spec.lua: the table of spec/c/threads/shared_threads*.c, which four threads make calls
+-- from, has a row for each public function; and docs/architecture.md has a row for each mutex of
+-- src/.
 
 local source = require "spec.support.source"
 
@@ -48,7 +49,7 @@ end
 -- The rows, and whether the function of a row calls what it is for.
 local function rows()
     local found, calls = {}, {}
-    for _, path in ipairs(lines_of "ls spec/c/shared_threads_*.c") do
+    for _, path in ipairs(lines_of "ls spec/c/threads/shared_threads_*.c") do
         local text = contents(path)
         local tables = text:match "\nconst shared_call [%w_]+%[%] = (%b{})"
         for name in tables:gmatch "(tlslife_[%w_]+)%)" do

@@ -39,9 +39,9 @@ __attribute__((weak)) _Thread_local int ranks_len;
 /* 0: a mutex of somebody else's. */
 static inline int rank_of(const char *file, const char *text) {
     static const rank_row rows[] = {
-        {"src/host/writer.c", "lock", 1},
-        {"src/host/writer.c", "pausing", 2},
-        {"src/host/threads.c", "lock", 3},
+        {"src/program/writer.c", "lock", 1},
+        {"src/program/writer.c", "pausing", 2},
+        {"src/program/threads.c", "lock", 3},
         {"src/redis/redis.c", "lock", 4},
         {"src/cache/store/program.c", "lock", 5},
         {"src/tls/context/context.c", "freeze_lock", 6},

@@ -1,13 +1,13 @@
---- Fleets: caching clients that visit servers again and again, under settings drawn at random. For
--- each connection the model (model.lua) says whether it must resume, and why not, and what becomes
--- of its early data. Some sessions are copied, and another connection offers the copy later, as an
--- attacker who has stolen it would.
+--- fleet.lua: makes and runs fleets, which are caching clients that visit servers again and again,
+-- under random settings. For each connection the model (model.lua) says whether it must resume, and
+-- why not, and what becomes of its early data. Some sessions are copied, and another connection
+-- offers the copy later, as an attacker who has stolen it would.
 --
 --   local lines = fleet.generate(seed)      -- settings, then events, a line of Lua each
 --   local failure, counts = fleet.play(lines)
 --
--- A fleet plays in one process and in memory. Its wall clock stands still, and is moved by pass()
--- (spec/faults/clock.c), so that sessions expire and epochs of ticket keys change at once.
+-- A fleet runs in one process and in memory. Its wall clock stands still unless pass() sets it
+-- (spec/faults/clock.c), so sessions expire and epochs of ticket keys change at once.
 
 local model = require "spec.random.model"
 local pki = require "spec.support.pki"
@@ -135,7 +135,7 @@ function G:again()
     end
 end
 
---- Who may fail: a home with a store, or a client's cache with one; or nobody.
+--- Makes the store of a home or of a client's cache fail, if there is one.
 function G:store()
     local there = {}
     for n, home in ipairs(self.homes) do

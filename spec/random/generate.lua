@@ -1,9 +1,9 @@
---- Random programs: generate(seed, count) gives lines of Lua over the objects o[1], o[2], ..., for
---- play.lua.
+--- generate.lua: makes random programs. generate(seed, count) returns lines of Lua, which play.lua
+--- runs, over the objects o[1], o[2], ...
 --
--- The same seed gives the same lines in every process. A slot holds one kind of object, or nothing
--- where the line that should have made it failed. Some lines are what a program would write, others
--- are anything at all.
+-- The same seed gives the same lines in every process. A slot of o has one kind of object, or
+-- nothing if the line that should have made it has failed. Some lines are what a program would
+-- write, others have arbitrary arguments.
 
 local rows = require "spec.random.rows"
 
@@ -131,6 +131,7 @@ end
 function G:client() return slot(self:chance(60) and CLIENTS[1] or self:made_of(CLIENTS)) end
 function G:server() return slot(self:chance(60) and SERVERS[1] or self:made_of(SERVERS)) end
 function G:session() return slot(self:made_of(SESSIONS)) end
+function G:cache() return slot(self:made_of(CACHES)) end
 
 --- A connection, and its mate.
 function G:ends()
@@ -243,6 +244,7 @@ local DATA = {
     end},
     {2, plain "@:peek(50)"},
     {1, function(self) return ("%s:read_into(%s)"):format(self:conn(), slot(BUFFER)) end},
+    {1, function(self) return ("%s:set(%s)"):format(slot(BUFFER), self:text()) end},
     {1, plain "@:write(long)"}, {1, plain "@:cork(true)"}, {1, plain "@:cork(false)"},
     {1, plain "@:flush()"}, {1, plain "@:feed_eof()"},
     {1, plain "@:feed('\\x17\\3\\3\\0\\32' .. ('\\0'):rep(32))"}, {1, plain "@:feed('junk')"},
@@ -402,22 +404,19 @@ local SERVING = {
 }
 
 local SHARED = {
+    {2, function(self) return ("%s:put(%s)"):format(self:cache(), self:session()) end},
+    {3, function(self)
+        return ("%s = %s:%s(%s:id())"):format(slot(self:pick(SESSIONS)), self:cache(),
+            self:pick {"get", "take"}, self:session())
+    end},
+    {1, function(self) return ("%s:remove(%s:id())"):format(self:cache(), self:session()) end},
+    {1, function(self) return ("%s:flush(%s)"):format(self:cache(), self:pick {"", "true"}) end},
     {1, function(self)
-        return ("%s:put(%s)"):format(slot(self:pick(CACHES)), slot(self:pick(SESSIONS)))
+        return ("for e in %s:entries() do e.id = %s end"):format(self:cache(), self:odd())
     end},
     {1, function(self)
-        return ("%s = %s:%s(%s:id())"):format(slot(self:pick(SESSIONS)), slot(self:pick(CACHES)),
-            self:pick {"get", "take"}, slot(self:pick(SESSIONS)))
-    end},
-    {1, function(self)
-        return ("%s:flush(%s)"):format(slot(self:pick(CACHES)), self:pick {"", "true"})
-    end},
-    {1, function(self) return ("for e in %s:entries() do e.id = %s end"):format(
-        slot(self:pick(CACHES)), self:odd()) end},
-    {1, function(self)
-        local cache = slot(self:pick(CACHES))
-        return ("%s:import(%s, %s:export(%s))"):format(cache, slot(KEYRING),
-            slot(self:pick(CACHES)), slot(KEYRING))
+        return ("%s:import(%s, %s:export(%s))"):format(self:cache(), slot(KEYRING), self:cache(),
+            slot(KEYRING))
     end},
     {1, function() return slot(KEYRING) .. ":rotate(('r'):rep(32))" end},
     {1, function() return slot(TICKET_KEYS) .. ":replace {('t'):rep(80)}" end},
@@ -518,7 +517,7 @@ function G:body(within, most)
     return table.concat(list, "; ")
 end
 
---- The same without yields to nobody, since a loop resumes what waits in it.
+--- The same without yields outside of a wait, since no loop would resume the coroutine.
 function G:calm_body()
     return (self:body(true, 4):gsub("%f[%w]yield%(%)", "c:state()"))
 end
@@ -598,21 +597,26 @@ function G:client_context(n, plainly)
         {rare(8), function()
             return "on_certificate = " .. self:hook("c, r", {"", "return o[2]", "return false"})
         end},
-        {rare(10), "keylog = true"},
+        {rare(10, "details"), "keylog = true"},
         {tls13 and rare(30, "auth") or 0, "post_handshake_auth = true"},
         {tls13 and rare(20, "early") or 0, "max_early_data = 1000"},
         {rare(5), "options = {NO_TICKET = true}"}, {rare(6), "quiet_shutdown = true"},
-        {rare(4), "ocsp_request = true"}, {rare(4), "ocsp_verify = 'optional'"},
+        {rare(4, "details"), "ocsp_request = true"}, {rare(4), "ocsp_verify = 'optional'"},
         {rare(2), "ocsp_verify = true"},
-        {rare(4), "groups = 'P-384:P-256'"},
+        {rare(4, "details"), "groups = 'P-384:P-256'"},
         {rare(5), "psk = {identity = 'i', key = ('k'):rep(32)}"},
         {rare(10), "session_timeout = 1"},
         {rare(8), "crl = p.crl_file"}, {rare(2), "crl = p.crl_file, crl_check = 'chain'"},
         {rare(3), "partial_chain = true"}, {rare(3), "max_cert_list = 100"},
-        {rare(3), "dane = true, resumption = 'off'"}, {rare(4), "purpose = 'any'"},
+        {rare(3, "dane"), "dane = true, resumption = 'off'"}, {rare(4), "purpose = 'any'"},
         {rare(6), "trace = tls.trace {secrets = true}"},
         {rare(4), "max_send_fragment = 512"},
-        {rare(0, "psk"), "ciphers = 'PSK', psk = {identity = 'j', key = ('k'):rep(32)}"},
+        {rare(0, "psk"), function()
+            return "ciphers = 'PSK', " .. (self:chance(50) and "psk = {identity = 'j', key = "
+                .. "('k'):rep(32)}" or "on_psk = " .. self:hook("c, h", {
+                    "return 'j', ('k'):rep(32)", "return 'i', ('k'):rep(32)", "return nil",
+                    "return false", "return '', ''", "return 'j'"}))
+        end},
         {rare(10), function() return self:rest(rows.client_options) end},
     }, ("role = 'client', ca = p.ca_pem, timeout = 0.01%s"):format(
         self.version and ", max_version = '" .. self.version .. "'" or "")))
@@ -632,6 +636,7 @@ function G:server_context(n, plainly)
             return ("ca = p.ca_pem, verify = '%s'"):format(
                 self:pick {"optional", "optional", "optional", "required"})
         end},
+        {rare(3, "auth"), "client_ca = p.ca_pem"},
         {rare(30), "alpn = {'b', 'a'}"},
         {off and 0 or rare(25), function() return "cache = " .. slot(CACHES[2]) end},
         {off and 0 or rare(15), function() return "ticket_keys = " .. slot(TICKET_KEYS) end},
@@ -640,7 +645,8 @@ function G:server_context(n, plainly)
                 {"", "", "return o[5]", "return o[6]", "return false, 'unrecognized_name'"})
         end},
         {rare(20), function()
-            return (self:chance(30) and "verify_all = true, " or "") .. "on_verify = "
+            return (self:chance(self.bent == "details" and 80 or 30) and "verify_all = true, "
+                or "") .. "on_verify = "
                 .. self:hook("c, peer",
                     {"return true", "return true", "return false, 'access_denied'"})
         end},
@@ -654,7 +660,8 @@ function G:server_context(n, plainly)
         {rare(6), "quiet_shutdown = true"},
         {rare(8), "server_names = {localhost = o[5], ['*.example'] = o[6]}"},
         {rare(4), "session_id_context = 'id'"},
-        {rare(4), "ocsp_response = p.ocsp_der"},
+        {rare(4, "details"), "ocsp_response = p.ocsp_der"},
+        {rare(2, "details"), "groups = 'P-256'"}, -- a client that begins with another has to retry
         {rare(5), "psk = {identity = 'i', key = ('k'):rep(32)}, psk_identity_hint = 'h'"},
         {rare(10), "session_timeout = 1"},
         {rare(2), "options = {NO_TICKET = true}"},
@@ -662,7 +669,7 @@ function G:server_context(n, plainly)
         {rare(3), "max_cert_list = 100"}, {rare(4), "max_send_fragment = 512"},
         {rare(3), "dh_auto = true"}, {rare(6), "trace = tls.trace {bytes = 4096}"},
         {rare(3, "psk"), function()
-            return "on_psk = " .. self:hook("c, a", {"return ('k'):rep(32)",
+            return "psk_identity_hint = 'h', on_psk = " .. self:hook("c, a", {"return ('k'):rep(32)",
                 "return ('k'):rep(32)", "return nil", "return false, 'access_denied'", "return ''"})
         end},
         {rare(10), function() return self:rest(rows.server_options) end},
@@ -702,6 +709,11 @@ function G:live(ends)
     local a, b = slot(ends[1]), slot(ends[2])
     self:join(ends)
     if self:chance(80) then self:add("%s:set_session(%s or false)", a, self:session()) end
+    if self.bent == "details" then self:add("%s:set_ticket_data 'data'", b) end
+    if self.bent == "dane" then
+        self:add("%s:set_dane 'localhost'; %s:add_tlsa(%s)", a, a,
+            self:pick {"3, 1, 1, ('d'):rep(32)", "3, 0, 0, der.cert", "2, 0, 0, der.cert"})
+    end
     if self:chance(self.bent == "early" and 60 or 10) then
         self:add("%s:write_early(%s); move(%s, %s); %s:%s()", a, "text(1, 100)", a, b, b,
             self:pick {"read_early", "accept_early"})
@@ -744,9 +756,11 @@ end
 
 function G:begin()
     -- what comes more often in this program
-    self.bent = self:pick {"early", "auth", "again", "asks", "psk", "none", "none", "none", "none"}
+    self.bent = self:pick {"early", "auth", "again", "asks", "psk", "details", "dane", "none", "none",
+        "none", "none", "none"}
+    local decides = self.bent ~= "none" and self.bent ~= "dane"
     self.version = (self.bent == "again" or self.bent == "psk") and "TLSv1.2"
-        or self.bent ~= "none" and "TLSv1.3" or self:pick {"TLSv1.2", "TLSv1.3", false}
+        or decides and "TLSv1.3" or self:pick {"TLSv1.2", "TLSv1.3", false}
     if self:chance(25) then self:new_store() end
     self:add("%s = tls.keyring {('k'):rep(32)}", slot(KEYRING))
     if self:chance(30) then

@@ -80,7 +80,7 @@ local function wrapper(of, lent)
         local ssl, fds, faces = require "tlslife.luasec", {of.pair()}, {}
         for i, context in pairs {a, b} do
             local object = object_of(fds[i], how == "object")
-            local ok, face = pcall(ssl.wrap, how == "fd" and fds[i] or object, context)
+            local ok, face = pcall(ssl.wrap, object, context)
             faces[i] = ok and face or nil
             if faces[i] then face:settimeout(0.01) end
         end

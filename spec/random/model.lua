@@ -1,5 +1,5 @@
---- The model of spec/random/fleet.lua: which connection must resume, and the words that
--- conn:resumption() must give at both ends.
+--- model.lua: predicts for fleet.lua which connection must resume, and the words that
+-- conn:resumption() must return at both ends.
 --
 -- It is written from docs/resumption.md, docs/lifecycle.md, lua/tlslife/types.lua, RFC 5077
 -- (tickets of TLS 1.2), RFC 8446 sections 4.6.1 and 8 and appendices C.4 and D.3 (tickets of
@@ -36,13 +36,13 @@ end
 
 -- ----------------------------------------------------------------------------------- what there is
 
---- Where servers that share their sessions have them. By name: kind (the option resumption), keys
--- ("derived", "random", "own"; nil: libssl's own), epoch, older, lifetime, cache, store, in_memory,
--- timeout; machines: each server has ticket keys and a memory tier of its own, and they share the
--- secret and the store.
+--- A home is where servers that share their sessions keep them. Its options are kind (the option
+-- resumption), keys ("derived", "random", "own"; nil: libssl's own), epoch, older, lifetime, cache,
+-- store, in_memory and timeout. With machines, each server has ticket keys and a memory tier of its
+-- own, and they share the secret and the store.
 function Fleet:home(n, options)
-    self.homes[n] = {options = options, memory = {}, far = {}, permits = {}, far_permits = {},
-        own_keys = {1}}
+    self.homes[n] = {options = options, memory = {}, in_store = {}, permits = {},
+        stored_permits = {}, own_keys = {1}}
 end
 
 --- A session that allows early data may be used once, unless it is a ticket under keys of ours:
@@ -87,7 +87,7 @@ end
 
 --- A client's cache. By name: sessions_per_peer, timeout, store, in_memory.
 function Fleet:cache(n, options)
-    self.caches[n] = {options = options, peers = {}, far = {}}
+    self.caches[n] = {options = options, peers = {}, in_store = {}}
 end
 
 --- A client's context. By name: cache, version, no_ticket, lifetime, policy (any text).
@@ -174,16 +174,16 @@ local function tiers(server, version)
 end
 
 local function put_id(server, in_force, record)
-    local in_memory, far = tiers(in_force, record.version)
+    local in_memory, to_store = tiers(in_force, record.version)
     if in_memory then memory_of(server)[record] = record end
-    if far and server.home.fails ~= "put" then server.home.far[record] = record end
+    if to_store and server.home.fails ~= "put" then server.home.in_store[record] = record end
 end
 
 --- The record of an id, or nil and why there is none.
 local function find_id(self, server, in_force, record)
     local options, version = server.home.options, record.version
     local once = version == THREE and in_force.once
-    local in_memory, far = tiers(in_force, version)
+    local in_memory, to_store = tiers(in_force, version)
     local memory, why = memory_of(server), {"not_cached"}
     if in_memory and memory[record] then
         local good = alive(self, record, options.timeout)
@@ -191,10 +191,10 @@ local function find_id(self, server, in_force, record)
         if good then return record end
         why[#why + 1] = "expired"
     end
-    if not far then return nil, set(table.unpack(why)) end
+    if not to_store then return nil, set(table.unpack(why)) end
     if server.home.fails == "get" then return nil, set "store" end
-    local there = server.home.far[record]
-    if there and once then server.home.far[record] = nil end
+    local there = server.home.in_store[record]
+    if there and once then server.home.in_store[record] = nil end
     if not there then return nil, set(table.unpack(why)) end
     -- Sealed bytes are bound to the policy: under another one they do not open.
     if record.policy ~= in_force.options.policy then
@@ -210,7 +210,7 @@ local function give_permit(server, record)
     if not server.home.options.store then
         owner_of(server).permits[record] = true
     elseif server.home.fails ~= "put" then
-        server.home.far_permits[record] = true
+        server.home.stored_permits[record] = true
     end
 end
 
@@ -224,8 +224,8 @@ local function take_permit(self, server, in_force, record)
         return there and alive(self, record, options.timeout)
     end
     if server.home.fails == "get" then return false end
-    local there = server.home.far_permits[record]
-    server.home.far_permits[record] = nil
+    local there = server.home.stored_permits[record]
+    server.home.stored_permits[record] = nil
     return there and record.policy == in_force.options.policy -- it is sealed under the policy
 end
 
@@ -303,13 +303,13 @@ local function find_for(self, cache, name, life)
     life.or_client = peer.why ~= before and before or peer.or_why
     if not options.store then return nil, peer.why end
     if cache.fails == "get" then return nil, "store" end
-    local session = cache.far[name]
-    cache.far[name] = nil
+    local session = cache.in_store[name]
+    cache.in_store[name] = nil
     if not session then return nil, peer.why end
     if not alive(self, session, options.timeout) then return nil, "expired" end
     if session.version == TWO then -- it may be used again
         if options.in_memory then peer[1] = session end
-        if cache.fails ~= "put" then cache.far[name] = session end
+        if cache.fails ~= "put" then cache.in_store[name] = session end
         life.stored = session
     end
     return session
@@ -347,14 +347,15 @@ end
 local function keep(self, life, session)
     local cache = life.cache
     if not cache or not alive(self, session, cache.options.timeout) then return end
-    local in_memory, far = not cache.options.store or cache.options.in_memory, cache.options.store
-    if in_memory and far and session.version == THREE then
-        far = not life.told_store
-        life.told_store, in_memory = true, not far
+    local to_store = cache.options.store
+    local in_memory = not to_store or cache.options.in_memory
+    if in_memory and to_store and session.version == THREE then
+        to_store = not life.told_store
+        life.told_store, in_memory = true, not to_store
     end
     if in_memory then keep_in_memory(self, cache, life.peer, session) end
-    if far then life.stored = session end
-    if far and cache.fails ~= "put" then cache.far[life.peer] = session end
+    if to_store then life.stored = session end
+    if to_store and cache.fails ~= "put" then cache.in_store[life.peer] = session end
 end
 
 --- A session that has become bad: the cache drops it, in memory and in the store. A newer one that
@@ -372,7 +373,7 @@ local function drop(self, life)
             stored = stored or session.version == TWO
         end
     end
-    if stored and cache.far[life.peer] == session then cache.far[life.peer] = nil end
+    if stored and cache.in_store[life.peer] == session then cache.in_store[life.peer] = nil end
 end
 
 -- ------------------------------------------------------------------------------------ a connection
@@ -403,7 +404,9 @@ end
 local function replace(life, offer)
     local cache = life.cache
     for _, session in ipairs(cache and peer_of(cache, life.peer) or {}) do
-        if session == offer and cache.far[life.peer] == offer then cache.far[life.peer] = nil end
+        if session == offer and cache.in_store[life.peer] == offer then
+            cache.in_store[life.peer] = nil
+        end
     end
 end
 
@@ -515,7 +518,7 @@ function Fleet:finish(life, how)
     if not client_is_good or spoiled then drop(self, life) end
     if not server_is_good and life.record then
         memory_of(life.origin)[life.record] = nil
-        life.origin.home.far[life.record] = nil
+        life.origin.home.in_store[life.record] = nil
     end
 end
 

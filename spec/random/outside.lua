@@ -1,8 +1,9 @@
---- What a random program uses beside its own Lua state: Redis, threads of the program tlslife with
---- states of their own, and servers with workers in other processes.
+--- outside.lua: starts what a random program uses beside its own Lua state, which are Redis,
+--- threads of the program tlslife with states of their own, and servers with workers in other
+--- processes.
 --
--- A thread is given a cache, ticket keys and a seed. It draws what it does with them, while the
--- program that has started it goes on. run.lua calls thread() in it.
+-- A thread is given a cache, ticket keys and a seed. It chooses at random what it does with them,
+-- while the program that has started it goes on. run.lua calls thread() in it.
 
 local draw = require "spec.random.draw"
 local pki = require "spec.support.pki"
@@ -95,8 +96,7 @@ end
 
 -- --------------------------------------------------------------------------------- for the program
 
---- A Redis that answers whatever it is told: what has come to a listener gets these bytes, whoever
---- asks for what.
+--- A Redis that gives false answers: it answers anything that comes to a listener with these bytes.
 local function false_answers()
     local context, open = nil, {}
     return function(listener, bytes)
@@ -210,12 +210,8 @@ end
 
 --- A Redis for all programs, if there is one here: the path of its socket, or nil.
 function outside.start_redis()
-    if not os.execute "command -v redis-server >/dev/null" then return nil end
-    local path = process.directory() .. "/redis.sock"
-    local server = process.start {"redis-server", "--port", "0", "--unixsocket", path, "--save", "",
-        "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru", timeout = 86400 * 2}
-    server:wait_for("[Rr]eady to accept connections", 60)
-    return path
+    return (process.start_redis_socket(86400 * 2, "--maxmemory", "64mb", "--maxmemory-policy",
+        "allkeys-lru"))
 end
 
 return outside

@@ -1,5 +1,5 @@
---- Plays a program of generate.lua, or one that was shrunk, and looks after each line at what must
---- always hold.
+--- play.lua: runs a program of generate.lua, or one that was shrunk, and checks after each line
+--- what must always be true.
 --
 --   local failure = play.run {"o[1] = tls.context {role = 'client'}",
 --       "o[1]:connection():write 'x'"}
@@ -7,9 +7,9 @@
 -- A failure is a table: line (its number), text, message. Lines may use what is in the environment
 -- below.
 --
--- The methods that count references and move bytes are wrapped, once for the process, so that a
--- model can follow them: how many references each handle has, what was written and what was read,
--- which connections have said goodbye.
+-- The methods that count references and move bytes are wrapped, once for the process. So a model
+-- knows how many references each handle has, what was written and what was read, and which
+-- connections have sent their close_notify.
 
 local collector = require "spec.support.collector"
 local helpers = require "spec.random.helpers"
@@ -51,6 +51,7 @@ local model -- of the program that runs
 
 -- Tells what happened, for comparing two runs; or nil.
 local told
+local watch -- called with each kind and object that is looked at, or nil
 
 local function note(format, ...)
     if not told then return end
@@ -526,6 +527,7 @@ end
 
 local function look_at(object, costly)
     local kind = kind_of(object)
+    if kind and watch then watch(kind, object) end
     if not kind or kind == "poller" or kind == "buffer" then return end
     if not tls.type(object) then
         local beneath = object.connection and object:connection()
@@ -596,8 +598,8 @@ local function finish(env)
     for key in pairs(env) do env[key] = nil end
 end
 
---- Sockets that nobody has any more. What a finalizer of Lua's own leads to goes a cycle later, and
---- a coroutine that waits in luv's loop stays there until its deadline has passed.
+--- Looks for sockets that no object has any more. A socket that a finalizer in Lua frees goes a
+--- cycle later, and a coroutine that waits in luv's loop stays there until its deadline has passed.
 local function look_at_sockets(of, before)
     for _ = 1, 300 do
         if of.sockets() <= before then return end
@@ -619,11 +621,14 @@ end
 --    seed   of libcrypto's random bytes, default 0
 --    visit  called with each line's number before it; all objects are looked at after each line
 --    note   called with text that tells what happened
+--    watch  called with the functions of the module at first, as "tls", and then with the kind of
+--           each object that is looked at, and with the object
 function play.run(lines, how)
     local visit = how.visit
-    drives, told = 0, how.note
+    drives, told, watch = 0, how.note, how.watch
     random_bytes(how.seed or 0)
     wrap_all()
+    if watch then watch("tls", wrapped) end
     model = new_model()
     local of = helpers.descriptors()
     local sockets, env = of.sockets(), environment()

@@ -1,15 +1,16 @@
---- prove.lua: proves the generators of programs and of fleets. Each fault of put_back.lua is put
+--- prove.lua: shows that random programs and fleets find faults. Each fault of put_back.lua is put
 --- back in a copy of this tree, which is built with AddressSanitizer, and must be found:
 --
 --   lua5.4 spec/random/prove.lua [NUMBER...]        ./dev random --prove
 --
--- The copy is build/prove. For each fault there is a line: the seeds that were played until it was
--- found, and the lines to which it was shrunk. Exit status 1: one was not found.
+-- The copy is build/put_back. The output has a line for each fault: how many seeds were run until it
+-- was found, and to how many lines the program was shrunk. The exit status is 1 if a fault was not
+-- found.
 
 package.path = "./?.lua;" .. package.path
 local put_back = require "spec.random.put_back"
 
-local TREE <const> = "build/prove"
+local TREE <const> = "build/put_back"
 local AT_ONCE <const> = {program = 100, fleet = 10} -- seeds
 local MOST <const> = {program = 3000, fleet = 300}
 
@@ -65,15 +66,15 @@ end
 
 -- Plays seeds until one fails; how many were played, and what was said.
 local function play(fault)
-    local each, kind = AT_ONCE[fault.machine], fault.machine == "fleet" and "fleets" or "sequences"
-    for first = 1, MOST[fault.machine], each do
+    local each, what = AT_ONCE[fault.kind], fault.kind == "fleet" and "fleets" or "sequences"
+    for first = 1, MOST[fault.kind], each do
         local good, output = run("cd %s && ASAN_OPTIONS=detect_leaks=1 " ..
             "UBSAN_OPTIONS=halt_on_error=1 build/asan/tlslife " ..
             "spec/random/run.lua --seed %d --%s %d",
-            TREE, first, kind, each)
+            TREE, first, what, each)
         if not good then return first + each - 1, output end
     end
-    return MOST[fault.machine], ""
+    return MOST[fault.kind], ""
 end
 
 local function try(fault)
@@ -83,8 +84,8 @@ local function try(fault)
     for path, text in pairs(kept) do spill(path, text) end
     local found = output:find(fault.found) ~= nil
     print(("%s: %s within %d seeds of %ss"):format(fault.name, found and "found" or "NOT FOUND",
-        played, fault.machine))
-    local seed = output:match(fault.machine .. ", seed (%d+): [^\n]*" .. fault.found)
+        played, fault.kind))
+    local seed = output:match(fault.kind .. ", seed (%d+): [^\n]*" .. fault.found)
     if seed then print("    the first is seed " .. seed) end
     for line in output:gmatch "%[%[[^\n]*%]%]," do print("    " .. line) end
     if not found then print((output:sub(-2000):gsub("\n", "\n    "))) end

@@ -1,21 +1,22 @@
---- put_back.lua: faults that our own code once had, or could have, as changes to today's, and what
---- each machine must say of them. prove.lua puts them back, one at a time;
---- random_spec.lua holds that each change still fits.
+--- put_back.lua: lists faults that our own code once had, or could have, as changes of today's
+--- code, and what must be said of each. prove.lua puts them back, one at a time, and
+--- random_spec.lua checks that each change still fits.
 --
--- changes: {file, the text that stands there once, what takes its place}. found: a pattern of what
--- the machine says.
+-- kind: what finds the fault, random programs or fleets. changes: {file, a text that is there once,
+-- the text that takes its place}. found: a pattern of what is said.
 
 return {
     {
-        name = "the overflow of conn:write(t)", machine = "program",
+        name = "the overflow of conn:write(t)", kind = "program",
         changes = {
-            {"src/lua/larg.c", "if (len > TLB_LIST_MAX) {", "if (len == (lua_Unsigned)-1) {"},
-            {"src/lua/larg.c", "if (len > (size_t)PTRDIFF_MAX / size) {", "if (len == SIZE_MAX) {"},
+            {"src/lua/base/larg.c", "if (len > TLB_LIST_MAX) {", "if (len == (lua_Unsigned)-1) {"},
+            {"src/lua/base/larg.c", "if (len > (size_t)PTRDIFF_MAX / size) {",
+                "if (len == SIZE_MAX) {"},
         },
         found = "AddressSanitizer",
     },
     {
-        name = "the NULL of conn:group()", machine = "program",
+        name = "the NULL of conn:group()", kind = "program",
         changes = {
             {"src/tls/handshake/info.c", "    if (!negotiated(conn)) {\n        return NULL;\n"
                 .. "    }\n    int id =", "    int id ="},
@@ -23,7 +24,7 @@ return {
         found = "AddressSanitizer: SEGV",
     },
     {
-        name = "the lost hello of clear", machine = "program",
+        name = "the lost hello of clear", kind = "program",
         changes = {
             {"src/tls/conn/conn.c", "if (hello_waits && refuse_suspended_hello",
                 "if (hello_waits && conn->refs == 0 && refuse_suspended_hello"},
@@ -31,7 +32,7 @@ return {
         found = "LeakSanitizer",
     },
     {
-        name = "the write after shutdown", machine = "program",
+        name = "the write after shutdown", kind = "program",
         changes = {
             {"src/tls/conn/data.c", "conn->data.write_waits |= leaves_record(conn->ssl);",
                 "conn->data.write_waits |= leaves_record(conn->ssl) || !SSL_in_init(conn->ssl);"},
@@ -39,7 +40,7 @@ return {
         found = "no write was told to wait",
     },
     {
-        name = "the unrenewed ticket of TLS 1.2", machine = "fleet",
+        name = "the unrenewed ticket of TLS 1.2", kind = "fleet",
         changes = {
             {"src/tls/handshake/handshake.c", "    if (!conn->open && !server && "
                 .. "!conn->origin->foreign) {\n        keep_renewed(conn);",
@@ -49,7 +50,7 @@ return {
         found = "must",
     },
     {
-        name = "a permit for early data that stays", machine = "fleet",
+        name = "a permit for early data that stays", kind = "fleet",
         changes = {
             {"src/tls/session/lookup.c", "search->permit = search->take = true;",
                 "search->permit = true;"},

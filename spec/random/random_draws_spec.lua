@@ -1,7 +1,6 @@
--- random_draws_spec.lua: what random programs (spec/random) draw, compared with all that a program
--- can call: each function, method and option of lua/tlslife/types.lua, and each function and
--- parameter of the drop-in for LuaSec. Of one that is not drawn nobody knows what it does in an odd
--- order of calls.
+-- random_draws_spec.lua: compares the calls that random programs (spec/random) draw with all calls
+-- that there are: each function, method and option of lua/tlslife/types.lua, and each function and
+-- parameter of the drop-in for LuaSec. A call that is not drawn would be tested in no odd order.
 
 local generate = require "spec.random.generate"
 local process = require "spec.support.process"
@@ -163,7 +162,7 @@ describe("random programs", function()
         assert.same({}, missing(luasec, drawn))
     end)
 
-    it("would be told by this spec to draw what is new", function()
+    it("are compared by a spec that would find what is not drawn", function()
         local more = types .. "---@class tlslife.ServeOptions\n---@field new integer?\n" ..
             "---@param options {newer: integer?}\nfunction tlslife.newest(options) end\n" ..
             "function Listener:renew() end\n"
@@ -173,7 +172,7 @@ describe("random programs", function()
         assert.same({"conn:renew"}, missing(luasec, drawn))
     end)
 
-    it("have no exception that is not one", function()
+    it("have no exception that is not needed", function()
         local all = of_types(types)
         local help = process.slurp(HELP[1]) .. process.slurp(HELP[2])
         for name in pairs(NOT_DRAWN) do

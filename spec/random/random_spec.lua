@@ -34,7 +34,7 @@ describe("a random program", function()
     end
 end)
 
--- What a seed does not decide: the system's ports, time, and who is first among threads.
+-- The lines whose result a seed does not decide: ports, time, and the order of threads do.
 local DECIDED_ELSEWHERE <const> = {"dial%(", "serve {", "serve_all", "visit", "thread", "workers",
     "redis", "sockets", "lend", "pipes", "wrap", "listen", "timeout = 1", "timeout = 0.0[25]",
     "set_timeout", "settle", "trace"}
@@ -201,25 +201,25 @@ local FOUND_FLEETS = {
 
 --- A fleet's clock is loaded before the program. It is named without its path, because ld.so(8)
 -- takes LD_PRELOAD apart at spaces.
-local function play(path, machine)
+local function play(path, kind)
     local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
     local clock = process.spill(process.directory() .. "/clock", ("\0"):rep(16))
-    return process.run {"env", "LD_PRELOAD=" .. (machine == "fleet" and "clock.so" or ""),
+    return process.run {"env", "LD_PRELOAD=" .. (kind == "fleet" and "clock.so" or ""),
         "LD_LIBRARY_PATH=" .. build .. "/spec/faults",
         "TLSLIFE_CLOCK_FILE=" .. clock,
         "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1")
             .. ":verify_asan_link_order=0",
-        program.path, "spec/random/run.lua", "--play", path, machine, timeout = 60,
+        program.path, "spec/random/run.lua", "--play", path, kind, timeout = 60,
             environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
 end
 
 describe("what once failed", function()
-    for machine, found in pairs {program = FOUND, fleet = FOUND_FLEETS} do
+    for kind, found in pairs {program = FOUND, fleet = FOUND_FLEETS} do
         for name, lines in pairs(found) do
-            it(("fails no more, %s: %s"):format(machine, name), function()
+            it(("fails no more, %s: %s"):format(kind, name), function()
                 local path = process.spill(process.directory() .. "/found.lua",
                     (table.concat(lines, "\n"):gsub("\n  +", " ")) .. "\n")
-                local status, output = play(path, machine)
+                local status, output = play(path, kind)
                 assert(status == 0, output)
                 assert.truthy(output:find(("line %d"):format(#lines), 1, true), output)
             end)
@@ -268,12 +268,12 @@ describe("a random walk", function()
         assert.is_true(compare(walks, ours, function(seed) return 2 * seed - 1 end) > 5 * WALKS)
     end)
 
-    it("without the calls that raise it does so, too, nearly always to the end", function()
+    it("without the calls that raise gives what libssl gives, nearly always to its end", function()
         local alike = compare(lawful, ours_lawful, function(seed) return 2 * seed end)
         assert.is_true(alike > 7 * WALKS)
     end)
 
-    it("has the rest of its results also without the calls that raise", function()
+    it("has the same other results without the calls that raise", function()
         for seed = 1, WALKS do assert.equal(wanted[seed], ours_lawful[seed]) end
     end)
 

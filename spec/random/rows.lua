@@ -7,7 +7,7 @@
 --   $name       what generate.lua has of this name: an object there is, $new_name a slot for one,
 --               or text ($text, $data, $odd, $body, $calm)
 --
--- spec/random/random_draws_spec.lua holds that every function of lua/tlslife/types.lua and
+-- spec/random/random_draws_spec.lua checks that every function of lua/tlslife/types.lua and
 -- docs/luasec.md is drawn.
 
 local rows = {}
@@ -21,7 +21,7 @@ rows.slots = {
     thread = {76},
 }
 
---- A face of LuaSocket's shape. Its deadlines are short, since it waits.
+--- An object of tls.socket. Its deadlines are short, since its calls wait.
 rows.socket = {
     {5, "$new_socket = tls.socket(@)"},
     {3, "$new_socket = tls.socket(@); $socket:settimeout(0)"},

@@ -1,21 +1,24 @@
---- run.lua: plays random programs (generate.lua, play.lua) and fleets (fleet.lua) in processes of
--- their own, and shrinks one that fails to a few lines.
+--- run.lua: runs random programs (generate.lua, play.lua) and fleets (fleet.lua) in processes of
+-- their own, and shrinks a program that fails to a few lines.
 --
 --   tlslife spec/random/run.lua [--seed N] [--sequences N] [--fleets N] [--lines N] [--minutes M]
 --                               [--steps N] [--jobs N]
 --   tlslife spec/random/run.lua --show SEED [fleet]     prints a program, or a fleet
---   tlslife spec/random/run.lua --play FILE [MACHINE [SEED]]   plays the lines of a file
---   tlslife spec/random/run.lua --tell SEED             plays a program, and tells what can be seen
+--   tlslife spec/random/run.lua --play FILE [KIND [SEED]]   runs the lines of a file; KIND is
+--                                                       program (the default) or fleet
+--   tlslife spec/random/run.lua --tell SEED             runs a program, and prints what happens
+--   tlslife spec/random/run.lua --calls N [SEED]        which calls of N programs never succeed
 --
--- With --minutes both are played in turn; with --steps programs, until they had so many lines, or
--- the minutes are over. The last lines say what was played, and how fast. There are as many
--- processes at once as --jobs says, by default as many as processors; each has seeds of its own.
+-- With --minutes, programs and fleets run in turns. With --steps, programs run until they have had
+-- that many lines, or the minutes are over. The last lines of the output say what was run, and how
+-- fast. --jobs is the number of processes at once, by default that of processors. Each process has
+-- seeds of its own.
 --
--- A process plays a batch of programs and says which it begins, so that a crash, a sanitizer's
--- report or a hang belongs to a seed. A leak is told at a process's end, so the batch is halved
--- until it belongs to one as well. Exit status 1: some failed.
+-- A process runs a batch of programs and prints which one it begins, so that a crash, a sanitizer's
+-- report or a hang belongs to a seed. A leak is reported at the end of a process, so the batch is
+-- halved until the leak belongs to one seed. The exit status is 1 if any program has failed.
 --
--- In a thread of a program (outside.lua) this script runs again, and does what the program wants.
+-- A random program may start threads (outside.lua), in which this script runs again.
 
 local worker = require "tlslife.worker"
 if worker then return require "spec.random.outside".thread(worker) end
@@ -27,7 +30,8 @@ local process = require "spec.support.process"
 local program = require "spec.support.program"
 
 local BATCH = 50
--- A child's exit status; what a program has, which is much, since the machine may be busy.
+-- The exit status of a child in which a program failed, and the seconds that each program has. They
+-- are many, because the machine may be busy.
 local FAILED, SECONDS_EACH = 3, 6
 
 local function processors()
@@ -41,8 +45,8 @@ local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
 -- move the time.
 local PRELOADED <const> = BUILD .. "/spec/support:" .. BUILD .. "/spec/faults"
 
---- What can be played. play returns nil or a failure, and numbers that the parent adds up.
-local MACHINES = {
+--- What can be run. play returns nil or a failure, and numbers that the parent adds up.
+local KINDS = {
     program = {
         batch = BATCH,
         generate = function(seed) return generate(seed, options.lines) end,
@@ -60,8 +64,8 @@ local MACHINES = {
 
 -- ----------------------------------------------------------------------------------------- a child
 
-local function play_lines(machine, lines, how)
-    local failure, counts = machine.play(lines, how)
+local function play_lines(kind, lines, how)
+    local failure, counts = kind.play(lines, how)
     print("counts " .. table.concat(counts, " "))
     if failure then
         io.stdout:write(("FAILED at line %d: %s\n    %s\n"):format(failure.line, failure.message,
@@ -71,12 +75,12 @@ local function play_lines(machine, lines, how)
     end
 end
 
-local function child(machine, from, to, lines)
+local function child(kind, from, to, lines)
     io.stdout:setvbuf "line"
     options.lines = lines
     for seed = from, to do
         print("seed " .. seed)
-        play_lines(machine, machine.generate(seed), {seed = seed})
+        play_lines(kind, kind.generate(seed), {seed = seed})
     end
 end
 
@@ -85,16 +89,32 @@ local function say(format, ...)
     io.stdout:flush()
 end
 
-local function play_file(path, machine, seed)
+local function play_file(path, kind, seed)
     local lines = {}
     for line in io.lines(path) do lines[#lines + 1] = line end
-    play_lines(machine, lines, {seed = seed, visit = function(number) say("line %d\n", number) end})
+    play_lines(kind, lines, {seed = seed, visit = function(number) say("line %d\n", number) end})
 end
 
---- Plays one program and tells all that can be seen of it.
+--- Runs one program, and prints what happens in it.
 local function tell(seed)
-    play_lines(MACHINES.program, MACHINES.program.generate(seed),
+    play_lines(KINDS.program, KINDS.program.generate(seed),
         {seed = seed, note = function(text) say("%s", text) end})
+end
+
+--- Plays programs in this process, whatever they find, and says which calls never succeeded.
+local function count_calls(sequences, first)
+    local calls = require "spec.random.calls"
+    local uv = require "luv"
+    uv.os_setenv("TLSLIFE_RANDOM_REDIS", require "spec.random.outside".start_redis() or "")
+    local function watch(kind, what)
+        if kind == "tls" then return calls.watch(kind, what, ".") end
+        calls.watch_object(kind, what)
+    end
+    for seed = first, first + sequences - 1 do
+        local lines = KINDS.program.generate(seed)
+        require "spec.random.play".run(lines, {seed = seed, watch = watch})
+    end
+    calls.print()
 end
 
 -- --------------------------------------------------------------------------------- what went wrong
@@ -106,7 +126,8 @@ local function first(output, ...)
     end
 end
 
---- One line, the same for what is the same: without numbers, addresses and names of slots.
+--- Describes a failure in one line. Numbers, addresses and names of slots are left out, so that two
+--- failures with one cause have the same line.
 local function signature(status, output)
     if status == 0 then return nil end
     local what = first(output, "FAILED at line %d+: ([^\n]*)", "ERROR: (AddressSanitizer: [%w-]+)",
@@ -124,9 +145,9 @@ local redis -- the path of a Redis' socket, if there is one
 
 --- What is preloaded comes before a sanitizer's library, which does not mind. It is named without
 --- its path, because ld.so(8) takes LD_PRELOAD apart at spaces.
-local function start(machine, words, seconds)
+local function start(kind, words, seconds)
     local preload, clock = "decoded.so", "/nonexistent"
-    if machine == MACHINES.fleet then
+    if kind == KINDS.fleet then
         started = started + 1
         preload, clock = "decoded.so clock.so", ("%s/clock%d"):format(process.directory(), started)
         process.spill(clock, fleet.clock_bytes(0))
@@ -136,7 +157,7 @@ local function start(machine, words, seconds)
             .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1") .. ":verify_asan_link_order=0",
         program.path, "spec/random/run.lua", timeout = seconds,
         environment = {TLSLIFE_PKI_DIR = require "spec.support.pki".get().dir,
-            TLSLIFE_RANDOM_REDIS = machine == MACHINES.program and redis or nil}}
+            TLSLIFE_RANDOM_REDIS = kind == KINDS.program and redis or nil}}
     for _, word in ipairs(words) do command[#command + 1] = tostring(word) end
     return process.start(command)
 end
@@ -147,11 +168,11 @@ end
 
 -- --------------------------------------------------------------------------------------- to shrink
 
-local function fails_alike(machine, seed, lines, wanted, tries)
+local function fails_alike(kind, seed, lines, wanted, tries)
     local path = process.spill(process.directory() .. "/program.lua", table.concat(lines, "\n")
         .. "\n")
     for _ = 1, tries do
-        local one = start(machine, {"--play", path, machine.name, seed}, 20)
+        local one = start(kind, {"--play", path, kind.name, seed}, 20)
         local status = one:wait(25)
         if signature(status, one:output()) == wanted then return true end
     end
@@ -216,9 +237,9 @@ local function shorter(line, still)
     return line
 end
 
-local function shrink(machine, seed, lines, wanted)
+local function shrink(kind, seed, lines, wanted)
     local tries = 1
-    local function still(less) return fails_alike(machine, seed, less, wanted, tries) end
+    local function still(less) return fails_alike(kind, seed, less, wanted, tries) end
     if not still(lines) then tries = 4 end
     if tries == 4 and not (still(lines) or still(lines)) then return nil end
     lines = reduce(lines, still)
@@ -236,89 +257,89 @@ end
 
 local known = {}
 
-local function start_batch(machine, from, to)
-    return start(machine, {"--child", machine.name, from, to, options.lines},
+local function start_batch(kind, from, to)
+    return start(kind, {"--child", kind.name, from, to, options.lines},
         seconds_for(to - from + 1))
 end
 
-local function command(machine, from, to)
+local function command(kind, from, to)
     return ("%s spec/random/run.lua --seed %d --%ss %d --lines %d"):format(program.path, from,
-        machine == MACHINES.fleet and "fleet" or "sequence", to - from + 1, options.lines)
+        kind == KINDS.fleet and "fleet" or "sequence", to - from + 1, options.lines)
 end
 
 --- Some fail only behind others, which have left the heap, the clock or the caches of the process
 --- as they are.
-local function report_batch(machine, from, seed, wanted, output)
+local function report_batch(kind, from, seed, wanted, output)
     local status, again
     for _ = 1, 3 do
-        local one = start_batch(machine, from, seed)
+        local one = start_batch(kind, from, seed)
         status = one:wait(seconds_for(seed - from + 1) + 5)
         again = again or signature(status, one:output()) == wanted
     end
     print(again and "    alone it does not fail, but behind those before it: "
-        .. command(machine, from, seed) or
+        .. command(kind, from, seed) or
         "    it failed once: time, threads or other processes decided")
     print("    what the batch said at its end:\n    " .. output:sub(-3000):gsub("\n", "\n    "))
 end
 
 --- from: the first seed that this process played.
-local function report(machine, from, seed, wanted, output)
-    machine.failures = machine.failures + 1
-    print(("%s, seed %d: %s"):format(machine.name, seed, wanted))
-    print("    " .. command(machine, seed, seed))
+local function report(kind, from, seed, wanted, output)
+    kind.failures = kind.failures + 1
+    print(("%s, seed %d: %s"):format(kind.name, seed, wanted))
+    print("    " .. command(kind, seed, seed))
     if known[wanted] then return end
     known[wanted] = true
-    local lines = shrink(machine, seed, machine.generate(seed), wanted)
-    if not lines then return report_batch(machine, from, seed, wanted, output) end
+    local lines = shrink(kind, seed, kind.generate(seed), wanted)
+    if not lines then return report_batch(kind, from, seed, wanted, output) end
     for _, line in ipairs(lines) do print("    [[" .. line .. "]],") end
     local detail = process.spill(("%s/%d.txt"):format(process.directory(), seed), output)
     print("    " .. (first(output, "FAILED at[^\n]*", "SUMMARY[^\n]*", "runtime error[^\n]*") or
         detail))
 end
 
---- Leaks belong to nobody: each half is played by itself.
-local function find_leak(machine, from, to)
+--- A leak does not say which seed it belongs to, so each half is run by itself.
+local function find_leak(kind, from, to)
     if from == to then
-        local one = start_batch(machine, from, to)
+        local one = start_batch(kind, from, to)
         local status = one:wait(seconds_for(1) + 5)
         local output = one:output()
-        if status ~= 0 then report(machine, from, from, signature(status, output), output) end
+        if status ~= 0 then report(kind, from, from, signature(status, output), output) end
         return status ~= 0
     end
     local middle = (from + to) // 2
     local found = false
     for _, half in ipairs {{from, middle}, {middle + 1, to}} do
-        local one = start_batch(machine, half[1], half[2])
+        local one = start_batch(kind, half[1], half[2])
         if one:wait(seconds_for(BATCH)) ~= 0 then
-            found = find_leak(machine, half[1], half[2]) or found end
+            found = find_leak(kind, half[1], half[2]) or found end
     end
     return found
 end
 
-local function add_up(machine, output)
+local function add_up(kind, output)
     for counts in output:gmatch "counts ([%d ]+)\n" do
         local i = 0
         for n in counts:gmatch "%d+" do
             i = i + 1
-            machine.counts[i] = (machine.counts[i] or 0) + math.tointeger(n)
+            kind.counts[i] = (kind.counts[i] or 0) + math.tointeger(n)
         end
     end
 end
 
 --- Looks at a batch that has ended; the first seed that was not played, or nil.
 local function look_at(batch)
-    local machine, status, output = batch.machine, batch.process:wait(1), batch.process:output()
-    add_up(machine, output)
+    local kind, status, output = batch.kind, batch.process:wait(1), batch.process:output()
+    add_up(kind, output)
     if status == 0 then return nil end
     local last
     for seed in output:gmatch "seed (%d+)\n" do last = math.tointeger(seed) end
     local wanted = signature(status, output)
     if wanted:find "^LeakSanitizer" then
-        if not find_leak(machine, batch.from, batch.to) then
-            report(machine, batch.from, batch.from, wanted .. " of a whole batch", output) end
+        if not find_leak(kind, batch.from, batch.to) then
+            report(kind, batch.from, batch.from, wanted .. " of a whole batch", output) end
         return nil
     end
-    report(machine, batch.from, last or batch.from, wanted,
+    report(kind, batch.from, last or batch.from, wanted,
         output:match "^.*seed %d+\n(.*)$" or output)
     return (last or batch.to) + 1
 end
@@ -327,42 +348,42 @@ local began = process.now()
 
 local function time_is_up()
     return options.minutes and process.now() - began > options.minutes * 60
-        or options.steps and MACHINES.program.counts[1] >= options.steps
+        or options.steps and KINDS.program.counts[1] >= options.steps
 end
 
---- The machine that has had the least time, of those with seeds left.
-local function next_machine(machines)
+--- Of the kinds with seeds left, the one that has had the least time.
+local function next_kind(kinds)
     local least
-    for _, machine in ipairs(machines) do
-        if machine.next_seed <= machine.last and (not least or machine.spent < least.spent) then
-            least = machine end
+    for _, kind in ipairs(kinds) do
+        if kind.next_seed <= kind.last and (not least or kind.spent < least.spent) then
+            least = kind end
     end
     return not time_is_up() and least or nil
 end
 
 local TOLD_EACH <const> = 100000 -- steps of a long run
 
-local function tell_progress(machine)
-    local reached = machine.counts[1] // TOLD_EACH
-    if machine ~= MACHINES.program or reached == (machine.told or 0) then return end
-    machine.told = reached
-    print(("%d sequences, %d steps in %.0f s; %d findings"):format(machine.done, machine.counts[1],
-        process.now() - began, machine.failures))
+local function tell_progress(kind)
+    local reached = kind.counts[1] // TOLD_EACH
+    if kind ~= KINDS.program or reached == (kind.told or 0) then return end
+    kind.told = reached
+    print(("%d sequences, %d steps in %.0f s; %d findings"):format(kind.done, kind.counts[1],
+        process.now() - began, kind.failures))
 end
 
-local function play_all(machines)
+local function play_all(kinds)
     local running = {}
-    local function begin(machine, from, to)
-        running[#running + 1] = {machine = machine, from = from, to = to, began = process.now(),
-            process = start_batch(machine, from, to)}
+    local function begin(kind, from, to)
+        running[#running + 1] = {kind = kind, from = from, to = to, began = process.now(),
+            process = start_batch(kind, from, to)}
     end
     local function fill()
-        local machine = #running < options.jobs and next_machine(machines)
-        if not machine then return false end
-        local from = machine.next_seed
-        machine.next_seed = math.min(from + machine.batch - 1, machine.last) + 1
-        machine.spent = machine.spent + 0.001 -- so that both begin
-        begin(machine, from, machine.next_seed - 1)
+        local kind = #running < options.jobs and next_kind(kinds)
+        if not kind then return false end
+        local from = kind.next_seed
+        kind.next_seed = math.min(from + kind.batch - 1, kind.last) + 1
+        kind.spent = kind.spent + 0.001 -- so that both begin
+        begin(kind, from, kind.next_seed - 1)
         return true
     end
     repeat
@@ -371,66 +392,68 @@ local function play_all(machines)
             local batch = running[i]
             if batch.process:exit_status() then
                 table.remove(running, i)
-                local from, machine = look_at(batch), batch.machine
-                machine.spent = machine.spent + process.now() - batch.began
-                machine.done = machine.done + (from or batch.to + 1) - batch.from
-                tell_progress(machine)
-                if from and from <= batch.to then begin(machine, from, batch.to) end
+                local from, kind = look_at(batch), batch.kind
+                kind.spent = kind.spent + process.now() - batch.began
+                kind.done = kind.done + (from or batch.to + 1) - batch.from
+                tell_progress(kind)
+                if from and from <= batch.to then begin(kind, from, batch.to) end
             end
         end
         process.sleep(0.02)
-    until #running == 0 and not next_machine(machines)
+    until #running == 0 and not next_kind(kinds)
 end
 
 local function parent()
     io.stdout:setvbuf "line"
-    local machines, failures = {}, 0
+    local kinds, failures = {}, 0
     for _, one in ipairs {{"program", options.sequences}, {"fleet", options.fleets}} do
-        local machine = MACHINES[one[1]]
+        local kind = KINDS[one[1]]
         local endless = (options.minutes and not options.steps)
             or (options.steps and one[1] == "program")
         local most = endless and math.maxinteger - options.seed or one[2] or 0
-        machine.next_seed, machine.last, machine.done, machine.spent = options.seed,
+        kind.next_seed, kind.last, kind.done, kind.spent = options.seed,
             options.seed + most - 1, 0, 0
-        machine.counts, machine.failures = {0, 0, 0, 0}, 0
-        if most > 0 then machines[#machines + 1] = machine end
+        kind.counts, kind.failures = {0, 0, 0, 0}, 0
+        if most > 0 then kinds[#kinds + 1] = kind end
     end
-    if machines[1] == MACHINES.program then
+    if kinds[1] == KINDS.program then
         redis = require "spec.random.outside".start_redis()
     end
-    play_all(machines)
+    play_all(kinds)
     print(("from seed %d on, in %.0f s"):format(options.seed, process.now() - began))
-    for _, machine in ipairs(machines) do
-        failures = failures + machine.failures
-        local counts = machine.counts
-        print(machine == MACHINES.fleet
+    for _, kind in ipairs(kinds) do
+        failures = failures + kind.failures
+        local counts = kind.counts
+        print(kind == KINDS.fleet
             and ("proved fleet: %d connections in %d settings, %d resumed, early data accepted of "
-            .. "%d and rejected of %d; %d findings"):format(counts[1], machine.done, counts[2],
-            counts[4], counts[3] - counts[4], machine.failures)
-            or ("proved random: %d sequences, %d steps%s; %d findings"):format(machine.done,
+            .. "%d and rejected of %d; %d findings"):format(counts[1], kind.done, counts[2],
+            counts[4], counts[3] - counts[4], kind.failures)
+            or ("proved random: %d sequences, %d steps%s; %d findings"):format(kind.done,
                 counts[1], options.steps and counts[1] < options.steps
-                and ", then stopped by the clock" or "", machine.failures))
+                and ", then stopped by the clock" or "", kind.failures))
     end
-    for _, machine in ipairs(machines) do
-        print(("%s: %.0f %s a second in each of %d processes"):format(machine.name,
-            machine.counts[1] / math.max(machine.spent, 0.01),
-            machine == MACHINES.fleet and "connections" or "steps", options.jobs))
+    for _, kind in ipairs(kinds) do
+        print(("%s: %.0f %s a second in each of %d processes"):format(kind.name,
+            kind.counts[1] / math.max(kind.spent, 0.01),
+            kind == KINDS.fleet and "connections" or "steps", options.jobs))
     end
     if failures > 0 then os.exit(1) end
 end
 
 -- ------------------------------------------------------------------------------------- the command
 
-for name, machine in pairs(MACHINES) do machine.name = name end
+for name, kind in pairs(KINDS) do kind.name = name end
 if arg[1] == "--child" then
-    return child(MACHINES[arg[2]], math.tointeger(arg[3]), math.tointeger(arg[4]),
+    return child(KINDS[arg[2]], math.tointeger(arg[3]), math.tointeger(arg[4]),
         math.tointeger(arg[5]))
 elseif arg[1] == "--play" then
-    return play_file(arg[2], MACHINES[arg[3] or "program"], math.tointeger(arg[4]))
+    return play_file(arg[2], KINDS[arg[3] or "program"], math.tointeger(arg[4]))
 elseif arg[1] == "--tell" then
     return tell(math.tointeger(arg[2]))
+elseif arg[1] == "--calls" then
+    return count_calls(math.tointeger(arg[2]), math.tointeger(arg[3]) or 1)
 elseif arg[1] == "--show" then
-    for _, line in ipairs(MACHINES[arg[3]
+    for _, line in ipairs(KINDS[arg[3]
         or "program"].generate(math.tointeger(arg[2]))) do print(line) end
     return
 end

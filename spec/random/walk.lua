@@ -1,10 +1,10 @@
---- Random walks over the calls of one connection, played by tlslife and by libssl alone
---- (spec/c/oracle_walk.c).
+--- walk.lua: makes random walks, which are sequences of calls of one connection, and compares what
+--- they give in tlslife and in libssl alone (spec/c/oracle/oracle_walk.c).
 --
--- A walk is {kind, role, start, verb, ...}. Both tell tokens (spec/support/scene.lua). They are
--- compared up to the first token in which tlslife differs on purpose (DIFFERENCES). Most of these
--- are calls that raise and leave the connection as it was, where libssl goes on and ruins it. So
--- the walk without them is compared, too (walk.lawful).
+-- A walk is {kind, role, start, verb, ...}. Both sides print tokens (spec/support/scene.lua). The
+-- tokens are compared up to the first one in which tlslife differs on purpose (DIFFERENCES). Most
+-- differences are calls that raise and leave the connection as it was, where libssl goes on and
+-- ruins it. So the walk without these calls is compared, too (walk.lawful).
 
 local Scene = require "spec.support.scene"
 local tls = require "tlslife"
@@ -31,9 +31,9 @@ function walk.make(seed, count)
     for _ = 1, 4 do pick(KINDS) end
     local one = {pick(KINDS), pick {"client", "server"},
         pick {"open", "open", "open", "resuming", "new"}}
-    -- Who has left says no more until there is a new transport. Nobody leaves whose peer has yet to
-    -- write something, since a transport in memory of ours then fails, and one of libssl's does
-    -- not.
+    -- An end that has left does nothing more until there is a new transport. No end leaves while
+    -- its peer has yet to write something, since our transport in memory then fails, and libssl's
+    -- does not.
     local left, asked = false, false
     for _ = 1, count do
         local verb = pick {1, 2, 3, 4, 5, 6, 7, 8} == 1 and pick(LATER[one[1]:sub(1, 5)]) or
@@ -104,7 +104,7 @@ function walk.play(one)
     scene:subject():free()
     scene.ends[scene.role] = nil
     scene:settle_all()
-    if scene.held then scene:verdict() end
+    if scene.held then scene:final_status() end
     scene:close()
     return table.concat(scene.line, " "), raised
 end

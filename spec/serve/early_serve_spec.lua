@@ -1,6 +1,6 @@
--- early_serve_spec.lua: early data at servers with workers: OpenSSL's s_client replays a session,
--- each replay is answered, and one is accepted at most; what a client may do to its early data; and
--- the HTTP server of the examples.
+-- early_serve_spec.lua: tests early data at servers with workers. OpenSSL's s_client replays a
+-- session, each replay is answered, and one is accepted at most. Clients that harm their own early
+-- data, and the HTTP server of the examples, are here, too.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
@@ -95,7 +95,7 @@ describe("a replay to two workers is accepted at most once:", function()
         end)
     end
 
-    it("random keys, one worker", function()
+    it("with random keys, by one worker", function()
         local server = serving.start(context "ticket_keys = tls.ticket_keys {},")
         save_session(server)
         local said = replays(server, 4)
@@ -103,7 +103,7 @@ describe("a replay to two workers is accepted at most once:", function()
         serving.stop(server)
     end)
 
-    it("Redis, and its end, which costs early data and nothing else", function()
+    it("with Redis, whose end costs early data and nothing else", function()
         if not pcall(tls.redis, {}) or process.run {"redis-server", "--version"} ~= 0 then
             return pending "there is no Redis"
         end
@@ -121,7 +121,7 @@ describe("a replay to two workers is accepted at most once:", function()
         serving.stop(server)
     end)
 
-    it("not after a restart, unless the cache outlives the server", function()
+    it("and not after a restart, unless the cache outlives the server", function()
         local options = context(KEYS) .. "workers = 2,"
         local server = serving.start(options, 2)
         save_session(server)
@@ -274,7 +274,7 @@ describe("the options of a server with early data", function()
         end
     end
 
-    it("contradict each other aloud", function()
+    it("raise where they contradict each other", function()
         refused("max_early_data is of no use without early_data", {
             context = {max_early_data = 100}})
         refused("max_early_data is 0", {early_data = true, context = {max_early_data = 0}})

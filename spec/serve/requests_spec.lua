@@ -1,5 +1,5 @@
--- requests_spec.lua: on_request of tls.serve: a connection that waits for its next request has no
--- coroutine, and is otherwise like one whose handler waits in a read.
+-- requests_spec.lua: tests on_request of tls.serve. A connection that waits for its next request
+-- has no coroutine, and is otherwise like one whose handler waits in a read.
 
 local expect = require "spec.support.expect"
 local process = require "spec.support.process"
@@ -102,7 +102,7 @@ describe("on_request", function()
         assert.truthy(output:find("stack traceback", 1, true), output)
     end)
 
-    it("leaves a client that sends nothing its timeout, and no more", function()
+    it("ends a client that sends nothing at its timeout", function()
         local server = start "timeout = 0.5,"
         local silent, asked = connect(server), connect(server)
         assert.equal("x", ask(asked, "x"))
@@ -114,7 +114,7 @@ describe("on_request", function()
         stop(server)
     end)
 
-    it("gives a client that goes on asking a timeout for each request", function()
+    it("begins the timeout anew with each request", function()
         local server = start "timeout = 1.5,"
         local conn, began = connect(server), process.now()
         while process.now() - began < 1.8 do
@@ -192,7 +192,8 @@ describe("on_request that reads nothing, and returns true,", function()
         end
         local line = conn:read()
         if not line then return end
-        return conn:write(line == "?" and tostring(calls.n) or commands.stats(conn, server)) and true
+        local answer = line == "?" and tostring(calls.n) or commands.stats(conn, server)
+        return conn:write(answer) and true
     end, ]]
 
     local server, lazy, other

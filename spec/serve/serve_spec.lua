@@ -1,5 +1,5 @@
--- serve_spec.lua: tls.serve and tls.server: how they listen, stop and reload; workers, which are
--- processes or threads, share sessions, and are replaced when they die.
+-- serve_spec.lua: tests how tls.serve and tls.server listen, stop and reload. Workers are processes
+-- or threads, share sessions, and are replaced when they die.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"
@@ -72,7 +72,7 @@ describe("the options of a server", function()
         end
     end)
 
-    it("say where to listen", function()
+    it("name the addresses to listen on", function()
         for _, address in ipairs {"8443", "localhost", "::1:8443", "[::1]", "127.0.0.1:", "",
             "a b:1"} do
             refused("option 'address'", {address = address})

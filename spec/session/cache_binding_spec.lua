@@ -1,5 +1,5 @@
--- cache_binding_spec.lua: what Lua adds to caches: userdata, tables of options, and stores that are
--- functions of the script, which may yield, raise and outlive their cache.
+-- cache_binding_spec.lua: tests what Lua adds to caches, which are userdata, tables of options, and
+-- stores that are functions of the script. These may yield, raise and outlive their cache.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,5 +1,5 @@
--- cache_spec.lua: the same examples for every place where a cache keeps sessions: memory, shared
--- memory, Redis, functions of the script.
+-- cache_spec.lua: runs the same examples for every place where a cache keeps sessions, which are
+-- memory, shared memory, Redis and functions of the script.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,6 +1,6 @@
--- faults_spec.lua: an external store that misbehaves costs full handshakes, each within the store's
--- timeout, and nothing else: Redis servers that answer wrongly, late or not at all, and damaged
--- shared memory.
+-- faults_spec.lua: tests that an external store that misbehaves costs full handshakes, each within
+-- the store's timeout, and nothing else. There are Redis servers that answer wrongly, late or not
+-- at all, and damaged shared memory.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

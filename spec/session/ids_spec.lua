@@ -127,7 +127,7 @@ describe("contexts behind one listener", function()
         ["no resumption behind a server name"] = {{}, {resumption = "off"}, "a.example"},
     }
     for what, case in pairs(NOWHERE) do
-        it("give no id that leads nowhere: " .. what, function()
+        it("give no id under which no session is kept: " .. what, function()
             local context = case[2] and WAYS.server_names(case[1], server(case[2])) or
                 server(case[1])
             local session = visit(pair.client(CLIENTS["TLS 1.2 without tickets"].options), context,

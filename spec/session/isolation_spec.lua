@@ -1,10 +1,10 @@
--- isolation_spec.lua: a session made under one policy never resumes under another, whatever the two
--- contexts share: a cache, ticket keys, a listener (the class of CVE-2025-23419, nginx, and
--- CVE-2025-23048, httpd).
+-- isolation_spec.lua: tests that a session made under one policy never resumes under another, if
+-- the two contexts share a cache, ticket keys or a listener (the class of CVE-2025-23419, nginx,
+-- and CVE-2025-23048, httpd).
 --
--- Each pair is tried with sessions that carry a client's certificate where the first policy asks
--- for one; each has a control beside it, the same policy twice, so that nothing passes because
--- nothing ever resumes.
+-- Each pair is tried with sessions that have a client's certificate where the first policy asks for
+-- one. Each pair has a control, which is the same policy twice, because the pair would also pass if
+-- nothing ever resumed.
 
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"

@@ -112,11 +112,11 @@ end
 local function rows()
     local list = {}
     local text = process.slurp "docs/lifecycle.md":match "how the connection ended.-\n\n"
-    for ending, mask, verdict in text:gmatch "\n| ([^|\n]+) | ([^|\n]*)| ([^|\n]+) |" do
+    for ending, mask, status in text:gmatch "\n| ([^|\n]+) | ([^|\n]*)| ([^|\n]+) |" do
         if not ending:find "^%-" then
             local masks = {}
             for digit in mask:gmatch "%d" do masks[#masks + 1] = tonumber(digit) end
-            list[#list + 1] = {ending = ending, masks = masks, verdict = verdict}
+            list[#list + 1] = {ending = ending, masks = masks, status = status}
         end
     end
     return list
@@ -132,9 +132,9 @@ end
 function disposals.clear(scene) scene:subject():clear() end
 function disposals.unset(scene) scene:subject():set_session(nil) end
 
-local function resumable_after(verdict, before)
-    if verdict:find "stays" then return before end
-    return verdict == "good" and before
+local function resumable_after(status, before)
+    if status:find "stays" then return before end
+    return status == "good" and before
 end
 
 local function try(row, ending, index, kind, role, dispose)
@@ -145,9 +145,9 @@ local function try(row, ending, index, kind, role, dispose)
     ending[index](scene)
     local mask = row.masks[index] or row.masks[1]
     if mask then assert.equal(mask, scene:subject():get_shutdown()) end
-    assert.equal(before and not row.verdict:find "at once", scene.held:is_resumable())
+    assert.equal(before and not row.status:find "at once", scene.held:is_resumable())
     dispose(scene)
-    assert.equal(resumable_after(row.verdict, before), scene.held:is_resumable())
+    assert.equal(resumable_after(row.status, before), scene.held:is_resumable())
     scene:close()
 end
 

@@ -1,5 +1,5 @@
--- session_spec.lua: sessions as values: their getters, their bytes (export and import), and which
--- contexts may resume them.
+-- session_spec.lua: tests sessions as values. It covers their getters, their bytes (export and
+-- import), and which contexts may resume them.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

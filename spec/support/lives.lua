@@ -1,4 +1,4 @@
---- The sequences of calls that the oracle makes on libssl (spec/c/oracle_*.c), made on tlslife: the
+--- The sequences of calls that the oracle makes on libssl (spec/c/oracle), made on tlslife: the
 -- same calls in the same order, whose results spec.support.scene writes as the same tokens.
 --
 --   ends, disposals   each way in which a connection can end, crossed with each way to free it
@@ -115,7 +115,7 @@ function disposals.free(scene)
     scene.ends[scene.role] = nil
     scene:say "free"
     scene:settle_peer()
-    scene:verdict()
+    scene:final_status()
 end
 
 local function clear(scene)
@@ -126,7 +126,7 @@ end
 
 function disposals.clear(scene)
     clear(scene)
-    scene:verdict()
+    scene:final_status()
 end
 
 -- The same connection is used again: a client offers the session that it still has, and a server is
@@ -143,7 +143,7 @@ end
 function disposals.unset(scene)
     scene:attempt("set_session", scene:subject(), "set_session", nil)
     scene:settle_peer()
-    scene:verdict()
+    scene:final_status()
 end
 
 local function matrix_case(ending, disposal)
@@ -536,7 +536,7 @@ function sequences.session_replaced(scene)
     scene:attempt("unset", subject, "set_session", nil)
     scene:say("got=%d", bit(subject:session()))
     scene:say("copy=%d", bit(copy:is_resumable()))
-    scene:verdict()
+    scene:final_status()
 end
 
 function sequences.session_set_live(scene)
@@ -578,7 +578,7 @@ function sequences.session_refused(scene)
         scene:exchange()
         scene:say("same=%d", bit(rawequal(scene.ends.client:session(), scene.held)))
     end
-    scene:verdict()
+    scene:final_status()
     scene:settle_all()
     stranger:close()
 end
@@ -587,14 +587,14 @@ function sequences.abandoned(scene)
     begin_resuming(scene)
     scene:subject():free()
     scene.ends[scene.role] = nil
-    scene:verdict()
+    scene:final_status()
 end
 
 function sequences.handshake_eof(scene)
     begin_resuming(scene)
     scene:leave(scene:peer())
     scene:handshake(scene:subject())
-    scene:verdict()
+    scene:final_status()
 end
 
 function sequences.handshake_alert_sent(scene)
@@ -602,7 +602,7 @@ function sequences.handshake_alert_sent(scene)
     scene:garble(scene:subject())
     scene:handshake(scene:subject())
     scene:handshake(scene:subject())
-    scene:verdict()
+    scene:final_status()
 end
 
 function sequences.handshake_alert_received(scene)
@@ -611,7 +611,7 @@ function sequences.handshake_alert_received(scene)
     if scene.role == "client" then scene:handshake(scene:subject()) end
     scene:handshake(scene:peer())
     scene:handshake(scene:subject())
-    scene:verdict()
+    scene:final_status()
 end
 
 -- ---- tickets

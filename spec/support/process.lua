@@ -309,6 +309,17 @@ function process.start_redis(seconds, ...)
     return port, server
 end
 
+--- The same on a Unix socket, or nil where there is no redis-server. Returns the socket's path and
+-- its process.
+function process.start_redis_socket(seconds, ...)
+    if not os.execute "command -v redis-server >/dev/null" then return nil end
+    local path = process.directory() .. "/redis.sock"
+    local server = process.start {"redis-server", "--port", "0", "--unixsocket", path, "--save", "",
+        "--appendonly", "no", timeout = seconds, ...}
+    server:wait_for("[Rr]eady to accept connections", 60)
+    return path, server
+end
+
 --- A port that nobody listens on, below those that the kernel gives out by itself. It gives no port
 -- twice, because who has asked for the first one may not listen yet.
 function process.free_port()

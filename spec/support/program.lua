@@ -43,7 +43,7 @@ function program.run(chunk, ...)
     return process.run {program.path, spill(chunk), timeout = 120, ...}
 end
 
---- Runs a Lua chunk with arguments under spec/support/names.c, which gives the names their
+--- Runs a Lua chunk with arguments under spec/support/c/names.c, which gives the names their
 -- addresses. Returns the exit status and the output.
 function program.run_with_names(names, chunk, ...)
     local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"

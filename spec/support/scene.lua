@@ -1,4 +1,4 @@
---- A scene of the oracle on tlslife. spec/c/oracle.h defines the terms.
+--- A scene of the oracle on tlslife. spec/c/oracle/oracle.h defines the terms.
 --
 -- A scene has a kind (version and way of resuming), a role, and two connections: the subject, which
 -- has that role, and its peer. The results of its calls are written as tokens, exactly as the
@@ -258,7 +258,7 @@ function Scene:fresh(name, session)
     Scene.settle(server)
 end
 
-function Scene:verdict()
+function Scene:final_status()
     self:resumable()
     self:fresh("fresh", self.offer)
     if self.tls13 then self:fresh("first", self.first) end

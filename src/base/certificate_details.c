@@ -1,7 +1,7 @@
 /*
- * certificate_details.c: what a program asks of a certificate that it has as bytes: the parts of
- * its names by OID, its alternative names by kind, its public key, and whether another certificate
- * issued it.
+ * certificate_details.c: tells a program about a certificate that it has as bytes. It gives the
+ * parts of its names by OID, its alternative names by kind and its public key, and says whether
+ * another certificate issued it.
  *
  * An attacker would try names that mean more than they say. So a value is given by its length, with
  * every byte that is in it (a NUL, too), and an otherName whose type is no string has no value. The

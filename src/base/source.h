@@ -1,6 +1,6 @@
 /*
- * source.h: where certificates, keys and the like come from: the bytes of a file or of a text, or
- * a URI that a provider of OpenSSL resolves. source.c.
+ * source.h: reads the source of certificates and keys, which is a file, a text, or a URI that a
+ * provider of OpenSSL resolves. source.c.
  */
 #ifndef TLSLIFE_SOURCE_H
 #define TLSLIFE_SOURCE_H

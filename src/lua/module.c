@@ -5,9 +5,31 @@
  * states share only the core's objects. If two copies of this library are loaded in one state, each
  * has a set of types of its own, which the other does not recognize.
  */
-#include "tlslife_lua.h"
+#include <lauxlib.h>
+#include <lua.h>
+#include <stddef.h>
 
-#include "binding.h"
+#include "lua/base/conn.h"
+#include "lua/base/identity.h"
+#include "lua/base/lerror.h"
+#include "lua/base/lheld.h"
+#include "lua/base/lstate.h"
+#include "lua/cache/lcache.h"
+#include "lua/cache/lstore.h"
+#include "lua/conn/llistener.h"
+#include "lua/conn/ltransport.h"
+#include "lua/context/lcontext.h"
+#include "lua/loop/lloop.h"
+#include "lua/loop/lpoller.h"
+#include "lua/values/lbuffer.h"
+#include "lua/values/lcertificate.h"
+#include "lua/values/lclass.h"
+#include "lua/values/lkeys.h"
+#include "lua/values/lmetrics.h"
+#include "lua/values/ltrace.h"
+#include "lua/verb/lquestion.h"
+#include "tlslife.h"
+#include "tlslife_lua.h"
 
 static const char module_key;
 

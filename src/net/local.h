@@ -1,5 +1,5 @@
 /*
- * local.h: Unix sockets: their names as text, and listening on one. local.c.
+ * local.h: names of Unix sockets as text, and listening on one. local.c.
  */
 #ifndef TLSLIFE_LOCAL_H
 #define TLSLIFE_LOCAL_H

@@ -1,6 +1,6 @@
 /*
- * channel.c: a connection of a store to another machine: over TCP, a Unix socket, or TLS with a
- * connection of our own.
+ * channel.c: connects a store to a server, over TCP, a Unix socket, or TLS with a connection of our
+ * own.
  *
  * Nothing here waits, not even for a name. The store's lock is held meanwhile, and the handshake of
  * any thread may want it.

@@ -1,5 +1,5 @@
 /*
- * trace.h: a trace as the core's own files see it: what adds events to it. trace.c.
+ * trace.h: declares what adds events to a trace, for the core's own files. trace.c.
  */
 #ifndef TLSLIFE_TRACE_H
 #define TLSLIFE_TRACE_H

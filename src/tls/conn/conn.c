@@ -206,7 +206,7 @@ void tlslife_conn_free(tlslife_conn *conn) {
     tlsl_measured_end(conn);
     tlsl_transport_free(conn);
     SSL_SESSION *stored = tlsl_stored_before_end(conn), *judged = tlsl_traced_before_end(conn);
-    if (conn->lent) { /* the host may have the SSL for longer */
+    if (conn->lent) { /* the program may have the SSL for longer */
         (void)tlsl_conn_attach(conn->ssl, NULL);
     }
     SSL_free(conn->ssl);
@@ -323,7 +323,7 @@ static tlslife_status clear_ssl(tlslife_conn *conn) {
     if (SSL_clear(conn->ssl) == 1) {
         return TLSLIFE_OK;
     }
-    bool as_before = SSL_renegotiate_pending(conn->ssl); /* in an SSL of the host's */
+    bool as_before = SSL_renegotiate_pending(conn->ssl); /* in an SSL that the program has made */
     (void)tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_TLS, "clear failed");
     return as_before ? TLSLIFE_ERROR : tlsl_conn_end(conn, TLSLIFE_ERROR);
 }

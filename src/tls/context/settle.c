@@ -1,6 +1,6 @@
 /*
- * settle.c: what follows from the settings of a context as soon as one of them has changed: the
- * kind of resumption in force, or that they contradict each other and the change is taken back.
+ * settle.c: draws the consequences of a changed setting of a context. It sets the kind of
+ * resumption in force, or takes the change back if it contradicts another setting.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -44,7 +44,7 @@ static void settle_server(tlslife_context *context) {
     bool off = context->resumption == TLSLIFE_RESUMPTION_OFF;
     bool replays = context->no_anti_replay == TLSL_SAID_YES;
     context->gives_once = !off && !replays && SSL_CTX_get_max_early_data(ctx) > 0;
-    /* A host's SSL that is no connection of ours depends on this option alone. */
+    /* A program's SSL that is no connection of ours depends on this option alone. */
     tlsl_set_option(ctx, SSL_OP_NO_TICKET,
                     off || context->gives_once ||
                         context->resumption == TLSLIFE_RESUMPTION_STATEFUL);

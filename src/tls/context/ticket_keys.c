@@ -403,7 +403,7 @@ int tlsl_ticket_key_at(tlslife_ticket_keys *keys, int64_t now, unsigned char *na
 
 /*
  * libssl asks the SSL_CTX that the connection was made of, whatever a server name has chosen since,
- * and so do we. A host's SSL that is no connection of ours has only its own SSL_CTX.
+ * and so do we. A program's SSL that is no connection of ours has only its own SSL_CTX.
  */
 static tlslife_ticket_keys *keys_of(const SSL *ssl, const tlslife_conn *conn) {
     const tlslife_context *context =

@@ -181,7 +181,7 @@ static SSL_TICKET_RETURN on_open_ticket(SSL *ssl, SSL_SESSION *session, const un
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
-/* SSL_CTX_set_allow_early_data_cb(3). A host's SSL that is no connection of ours has no cache. */
+/* SSL_CTX_set_allow_early_data_cb(3). A program's own SSL, no connection of ours, has no cache. */
 static int on_early_data(SSL *ssl, void *unused) {
     (void)unused;
     const tlslife_conn *conn = tlsl_conn_of(ssl);

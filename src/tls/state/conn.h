@@ -23,7 +23,7 @@ typedef enum tlsl_transport_kind {
     TLSL_FD,
     TLSL_MEMORY,
     TLSL_NESTED, /* the application data of another connection */
-    TLSL_FOREIGN /* the BIOs of an SSL that the host made */
+    TLSL_FOREIGN /* the BIOs of an SSL that the program made */
 } tlsl_transport_kind;
 
 /* The state of a question of the handshake. */

@@ -2,7 +2,7 @@
  * ex_data.c: finds the connection of an SSL and the context of an SSL_CTX, in OpenSSL's ex_data.
  *
  * Callbacks are given OpenSSL's object, and look ours up. No reference is held. An object of ours
- * takes its entry away before it frees OpenSSL's, since a host may hold that longer.
+ * takes its entry away before it frees OpenSSL's, since a program may hold that longer.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>

@@ -57,7 +57,7 @@ static unsigned version_of(const tlslife_conn *conn) {
 void tlsl_measured_shaken(tlslife_conn *conn, tlslife_outcome outcome) {
     unsigned side = side_of(conn), resumed = outcome == TLSLIFE_OUTCOME_RESUMED;
     if (!conn->measured.counts) {
-        return; /* a host has made the handshake */
+        return; /* the program has made the handshake itself */
     }
     tlsl_count_one(TLSL_HANDSHAKES + (side * TLSL_VERSIONS + version_of(conn)) * TLSL_OUTCOMES +
                    (unsigned)outcome);

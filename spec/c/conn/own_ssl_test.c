@@ -1,0 +1,181 @@
+/*
+ * own_ssl_test.c: tests SSLs that a program has made itself, without a connection of ours.
+ *
+ * A program may take the SSL_CTX of one of our contexts and make an SSL of it (tlslife_openssl.h).
+ * Our callbacks then find no connection, and must let libssl go its own way. A program may also
+ * hand us an SSL of its own SSL_CTX, whose sessions are under its own policy.
+ */
+#include "tlslife.h"
+#include "tlslife_openssl.h"
+
+#include "check.h"
+#include "identity.h"
+
+#include <openssl/ssl.h>
+#include <stdlib.h>
+
+static test_identity identity;
+
+static void must(bool holds) {
+    if (!holds) {
+        abort();
+    }
+}
+
+/* ------------------------------------------------------------------------ an SSL of our context */
+
+/* With each setting that has a callback of ours. */
+static tlslife_context *new_context(tlslife_role role, tlslife_trace *trace) {
+    static const char *const protocols[] = {"h2"};
+    const char *pem = identity.certificate;
+    bool server = role == TLSLIFE_SERVER;
+    tlslife_context *context = tlslife_context_new(role, NULL);
+    must(context != NULL &&
+         tlslife_context_set_certificate_pem(context, pem, strlen(pem), NULL) == TLSLIFE_OK &&
+         tlslife_context_set_private_key_pem(context, identity.key, strlen(identity.key), NULL,
+                                             NULL) == TLSLIFE_OK);
+    must(tlslife_context_add_ca_pem(context, pem, strlen(pem), NULL) == TLSLIFE_OK &&
+         tlslife_context_set_verify(context, TLSLIFE_VERIFY_REQUIRED, NULL) == TLSLIFE_OK &&
+         tlslife_context_set_alpn(context, protocols, 1, NULL) == TLSLIFE_OK &&
+         tlslife_context_set_trace(context, trace, NULL) == TLSLIFE_OK &&
+         tlslife_context_set_questions(context, TLSLIFE_ASK_CERTIFICATE | TLSLIFE_ASK_VERIFY,
+                                       NULL) == TLSLIFE_OK);
+    must(server || tlslife_context_add_psk(context, "me", (const unsigned char *)"a key", 5,
+                                           NULL) == TLSLIFE_OK);
+    return context;
+}
+
+static bool shake(SSL *client, SSL *server) {
+    BIO *ours = NULL, *theirs = NULL;
+    bool connected = false, accepted = false;
+    must(client != NULL && server != NULL && BIO_new_bio_pair(&ours, 0, &theirs, 0) == 1);
+    SSL_set_bio(client, ours, ours);
+    SSL_set_bio(server, theirs, theirs);
+    for (int i = 0; i < 20 && !(connected && accepted); i++) {
+        connected = connected || SSL_connect(client) == 1;
+        accepted = accepted || SSL_accept(server) == 1;
+    }
+    return connected && accepted;
+}
+
+/* No certificate is asked for, no ALPN is chosen, no PSK is offered, nothing is traced. */
+static void an_ssl_of_our_context(int version) {
+    tlslife_trace *trace = tlslife_trace_new(1 << 20, false, NULL);
+    tlslife_context *clients = new_context(TLSLIFE_CLIENT, trace);
+    tlslife_context *servers = new_context(TLSLIFE_SERVER, trace);
+    must(tlslife_context_set_versions(servers, version, version, NULL) == TLSLIFE_OK);
+    SSL *client = SSL_new(tlslife_context_ssl_ctx(clients));
+    SSL *server = SSL_new(tlslife_context_ssl_ctx(servers));
+    const unsigned char *chosen = NULL;
+    unsigned chosen_len = 0;
+    CHECK(shake(client, server));
+    SSL_get0_alpn_selected(client, &chosen, &chosen_len);
+    CHECK(chosen_len == 0 && SSL_version(client) == version);
+    CHECK(SSL_get_verify_result(client) == X509_V_OK && SSL_get0_peer_certificate(server) != NULL);
+    CHECK(tlslife_trace_next(trace) == NULL);
+    SSL_free(client);
+    SSL_free(server);
+    tlslife_context_free(clients);
+    tlslife_context_free(servers);
+    tlslife_trace_free(trace);
+}
+
+/* ----------------------------------------------------------------- an SSL of the program's own */
+
+static SSL_CTX *new_ctx(bool server) {
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    BIO *certificate = BIO_new_mem_buf(identity.certificate, -1);
+    BIO *key_text = BIO_new_mem_buf(identity.key, -1);
+    X509 *x509 = PEM_read_bio_X509(certificate, NULL, NULL, NULL);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(key_text, NULL, NULL, NULL);
+    must(!server ||
+         (SSL_CTX_use_certificate(ctx, x509) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1));
+    X509_free(x509);
+    EVP_PKEY_free(key);
+    BIO_free(certificate);
+    BIO_free(key_text);
+    return ctx;
+}
+
+static tlslife_conn *conn_of(SSL_CTX *ctx, bool server) {
+    SSL *ssl = SSL_new(ctx);
+    must(ssl != NULL);
+    if (server) {
+        SSL_set_accept_state(ssl);
+    } else {
+        SSL_set_connect_state(ssl);
+    }
+    tlslife_conn *conn = tlslife_conn_from_ssl(ssl, NULL);
+    must(conn != NULL);
+    SSL_free(ssl);
+    return conn;
+}
+
+/* Both ends as connections of ours, with that session; the client's session. */
+static tlslife_session *visit(SSL_CTX *client_ctx, SSL_CTX *server_ctx, tlslife_session *session,
+                              bool resumes) {
+    tlslife_conn *client = conn_of(client_ctx, false), *server = conn_of(server_ctx, true);
+    bool connected = false, accepted = false;
+    char byte = 0;
+    size_t len = 0;
+    must(tlslife_conn_pair(client, server, 0) == TLSLIFE_OK);
+    tlslife_conn_set_blocking(client, false);
+    tlslife_conn_set_blocking(server, false);
+    CHECK(session == NULL || tlslife_conn_set_session(client, session) == TLSLIFE_OK);
+    for (int i = 0; i < 20 && !(connected && accepted); i++) {
+        connected = connected || tlslife_conn_connect(client) == TLSLIFE_OK;
+        accepted = accepted || tlslife_conn_accept(server) == TLSLIFE_OK;
+    }
+    CHECK(connected && accepted && tlslife_conn_session_reused(client) == resumes);
+    (void)tlslife_conn_read(client, &byte, 1, &len);
+    (void)tlslife_conn_shutdown(client);
+    (void)tlslife_conn_shutdown(server);
+    tlslife_session *got = tlslife_conn_get1_session(client);
+    tlslife_conn_free(client);
+    tlslife_conn_free(server);
+    return got;
+}
+
+/* The program decides which policy a session is under, also one that was imported. */
+static void a_session_of_the_hosts_context(void) {
+    SSL_CTX *client_ctx = new_ctx(false), *server_ctx = new_ctx(true);
+    tlslife_session *first = visit(client_ctx, server_ctx, NULL, false);
+    unsigned char *bytes = NULL;
+    int len = i2d_SSL_SESSION(tlslife_session_ssl_session(first), &bytes);
+    tlslife_context *context = tlslife_context_from_ssl_ctx(client_ctx, TLSLIFE_CLIENT, NULL);
+    must(len > 0 && context != NULL);
+    tlslife_session *again = tlslife_context_import_session(context, bytes, (size_t)len, NULL);
+    if (CHECK(again != NULL)) {
+        tlslife_session_free(visit(client_ctx, server_ctx, again, true));
+    }
+    tlslife_session_free(first);
+    tlslife_session_free(again);
+    tlslife_context_free(context);
+    OPENSSL_free(bytes);
+    SSL_CTX_free(client_ctx);
+    SSL_CTX_free(server_ctx);
+}
+
+/* Bytes cannot be given back to a BIO that the program has made. */
+static void a_bio_of_the_program(void) {
+    SSL_CTX *ctx = new_ctx(false);
+    SSL *ssl = SSL_new(ctx);
+    SSL_set_connect_state(ssl);
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    tlslife_conn *conn = tlslife_conn_from_ssl(ssl, NULL);
+    must(conn != NULL);
+    CHECK(tlslife_conn_unread(conn, "x", 1) == TLSLIFE_ERROR &&
+          tlslife_conn_error(conn)->kind == TLSLIFE_ERR_USAGE);
+    tlslife_conn_free(conn);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+}
+
+int main(void) {
+    must(identity_make(&identity));
+    an_ssl_of_our_context(TLSLIFE_TLS1_2);
+    an_ssl_of_our_context(TLSLIFE_TLS1_3);
+    a_session_of_the_hosts_context();
+    a_bio_of_the_program();
+    return checks_end();
+}

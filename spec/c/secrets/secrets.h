@@ -1,0 +1,46 @@
+/*
+ * secrets.h: what the files of spec/c/secrets/secrets.c share.
+ *
+ * A life (secrets_lives.c, secrets_lua.c, secrets_plain.c) runs in a process of its own. The
+ * process that scans it gives it the secrets that it needs, and is told those that it derives. A
+ * life keeps no copy of its own. It wipes what it was given once the library has it, and it wipes
+ * what it has told.
+ */
+#ifndef TLSLIFE_SPEC_SECRETS_H
+#define TLSLIFE_SPEC_SECRETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct life {
+    const char *name, *end; /* "private key", "free" */
+    void (*live)(void);
+} life;
+
+extern const life c_lives[], lua_lives[], plain_lives[]; /* until name NULL */
+
+enum { SECRET_MAX = 4096 };
+
+/* -- what a life asks of the process that scans it */
+
+/*
+ * A secret of that name, and of len bytes, in memory that ungive wipes and frees; a NUL follows. A
+ * name of "PEM ..." gives one of the scanner's texts (*out_len bytes).
+ */
+char *given(const char *name, size_t len);
+char *given_text(const char *name, size_t *out_len);
+void ungive(char *secret, size_t len);
+
+/* Tells the scanning process a secret that this life has derived, and wipes it. */
+void tell(const char *name, void *secret, size_t len);
+
+/* Scans now: `held` must be found (names joined by ","), everything else need not be. */
+void expect_held(const char *held);
+
+/* Scans now: no secret may be found. */
+void expect_gone(void);
+
+/* The life failed before its scan, because what it was to show did not happen. */
+void expect_that(bool good, const char *what);
+
+#endif

@@ -1,0 +1,67 @@
+--- calls.lua: counts what becomes of each call that random programs make: tlslife spec/random/run.lua
+-- --calls N [SEED] plays N programs, and prints the calls that no program made, those that always
+-- raised, and those that always returned nil. Such a call proves nothing: either it has to be so, or
+-- the generator never draws what it needs.
+--
+-- A method is known once an object of its kind was in a slot. It is wrapped then, in the table where
+-- all objects of the kind have it. So messages name other functions, and nothing else of a program
+-- is judged meanwhile.
+
+local calls = {}
+
+-- By name ("connection:read"): how often it was called, returned, and returned more than nil.
+local made, returned, gave = {}, {}, {}
+local seen = {}
+
+local function count(name, ...)
+    returned[name] = returned[name] + 1
+    if ... then gave[name] = gave[name] + 1 end
+    return ...
+end
+
+local function wrapper(name, func)
+    made[name], returned[name], gave[name] = 0, 0, 0
+    return function(...)
+        made[name] = made[name] + 1
+        return count(name, func(...))
+    end
+end
+
+--- Counts the calls of all functions of a table from now on.
+function calls.watch(kind, functions, separator)
+    if seen[functions] then return end
+    seen[functions] = true
+    local found = {}
+    for name, func in pairs(functions) do
+        if type(func) == "function" and type(name) == "string" then found[name] = func end
+    end
+    for name, func in pairs(found) do
+        functions[name] = wrapper(kind .. (separator or ":") .. name, func)
+    end
+end
+
+--- The same of the methods of an object.
+function calls.watch_object(kind, object)
+    local metatable = debug.getmetatable(object)
+    local methods = metatable and metatable.__index
+    if type(methods) == "table" then calls.watch(kind, methods) end
+end
+
+local function print_list(title, names)
+    table.sort(names)
+    print(("%d %s"):format(#names, title))
+    for _, name in ipairs(names) do print("    " .. name) end
+end
+
+function calls.print()
+    local never, raised, nothing = {}, {}, {}
+    for name, n in pairs(made) do
+        local to = n == 0 and never or returned[name] == 0 and raised or gave[name] == 0 and nothing
+        if to then to[#to + 1] = n == 0 and name or ("%s, %d times"):format(name, n) end
+    end
+    print_list("calls that no program made", never)
+    print_list("calls that always raised", raised)
+    print_list("calls that never returned anything", nothing)
+end
+
+return calls

@@ -1,0 +1,84 @@
+/*
+ * state.c: a Lua state as lua itself has it (panic, warnings), with a heap of its own.
+ */
+#include "program.h"
+
+#include "heap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct program_state {
+    program_heap *heap; /* NULL: malloc's */
+    bool warns;         /* since "@on" */
+    bool within;        /* a warning that comes in pieces */
+} program_state;
+
+static void *resize(void *ud, void *block, size_t before, size_t after) {
+    program_state *self = ud;
+    if (self->heap != NULL) {
+        return program_heap_resize(self->heap, block, before, after);
+    }
+    if (after == 0) {
+        free(block);
+        return NULL;
+    }
+    return realloc(block, after);
+}
+
+/* A state without pcall around it: lua ends here, too. */
+static int panic(lua_State *L) {
+    const char *message = lua_tostring(L, -1);
+    program_complain("an error that nothing catches:");
+    program_complain(message != NULL ? message : "it has no text");
+    return 0;
+}
+
+/* lua_WarnFunction, as the manual's `warn` describes it. */
+static void warn(void *ud, const char *message, int continues) {
+    program_state *self = ud;
+    if (!self->within && !continues && message[0] == '@') {
+        self->warns = strcmp(message, "@on") == 0 || (self->warns && strcmp(message, "@off") != 0);
+        return;
+    }
+    if (self->warns) {
+        fprintf(stderr, "%s%s%s", self->within ? "" : "Lua warning: ", message,
+                continues ? "" : "\n");
+    }
+    self->within = continues != 0;
+}
+
+static void state_free(program_state *self) {
+    program_heap_free(self->heap);
+    free(self);
+}
+
+lua_State *program_state_new(void) {
+    program_state *self = calloc(1, sizeof *self);
+    if (self == NULL) {
+        return NULL;
+    }
+#ifndef PROGRAM_BY_MALLOC
+    self->heap = program_heap_new(); /* NULL: then without */
+#endif
+#if LUA_VERSION_NUM >= 505
+    lua_State *L = lua_newstate(resize, self, luaL_makeseed(NULL));
+#else
+    lua_State *L = lua_newstate(resize, self);
+#endif
+    if (L == NULL) {
+        state_free(self);
+        return NULL;
+    }
+    lua_atpanic(L, panic);
+    lua_setwarnf(L, warn, self);
+    return L;
+}
+
+void program_state_close(lua_State *L) {
+    void *self;
+    lua_getallocf(L, &self);
+    lua_close(L);
+    state_free(self);
+}
