@@ -1,5 +1,5 @@
 /*
- * check.h: the checks of the C test programs.
+ * check.h: declares the checks of the C test programs.
  *
  * A check that fails says where, and the test goes on. The last line of a program counts its
  * checks, and the exit code is 0 only if every check passed.

@@ -1,5 +1,5 @@
 /*
- * sessions.h: sessions for the tests of the cache, and the clock that they live by.
+ * sessions.h: makes sessions for the tests of the cache, and the clock by which they expire.
  *
  * time() is defined here, for the library and for libssl, so that a test can set the clock. Each
  * session has an ex_data whose free function counts it. So a test notices a session that is freed

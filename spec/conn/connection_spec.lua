@@ -1,5 +1,5 @@
--- connection_spec.lua: how a connection is made, copied, referenced, freed and cleared, and what
--- its userdata promises.
+-- connection_spec.lua: tests how a connection is made, copied, referenced, freed and cleared, and
+-- what its userdata promises.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,6 +1,6 @@
--- end_spec.lua: the words that close returns, compared with what has passed on the wire, in each
--- state of a connection, over each transport, in both roles and protocols; calls of the end that
--- have to wait; and data written before it.
+-- end_spec.lua: compares the words that close returns with what has passed on the wire, in each
+-- state of a connection, over each transport, in both roles and protocols. Calls of the end that
+-- have to wait, and data written before it, are here, too.
 
 local Scene = require "spec.support.scene"
 local expect = require "spec.support.expect"

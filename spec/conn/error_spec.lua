@@ -1,5 +1,5 @@
--- error_spec.lua: the fields of errors; that connections do not share them; and that whatever a
--- peer sends or cuts off only makes its connection fail.
+-- error_spec.lua: tests the fields of errors, and that connections do not share them. Anything that
+-- a peer sends or cuts off only makes its connection fail.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,6 +1,6 @@
--- getters_spec.lua: every getter of a connection in every state that correct calls reach, also
--- inside hooks. None raises or crashes; the results of a handshake are there from its end on, also
--- after a failure, until clear or set_session(nil).
+-- getters_spec.lua: tests every getter of a connection in every state that correct calls reach,
+-- also inside hooks. None raises or crashes; the results of a handshake are there from its end on,
+-- also after a failure, until clear or set_session(nil).
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

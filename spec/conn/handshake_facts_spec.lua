@@ -1,5 +1,5 @@
--- handshake_facts_spec.lua: what a connection reports about the algorithms and messages of its
--- handshake, compared with what both sides were set to.
+-- handshake_facts_spec.lua: tests what a connection reports about the algorithms and messages of
+-- its handshake, compared with what both sides were set to.
 
 local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"

@@ -1,5 +1,5 @@
--- outcome_spec.lua: every word that conn:resumption() can return, each from a connection that makes
--- it so, at both ends. The list of words is the table in docs/resumption.md.
+-- outcome_spec.lua: makes a connection for every word that conn:resumption() can return, at both
+-- ends. The list of words is the table in docs/resumption.md.
 
 local measured = require "spec.support.measured"
 local pair = require "spec.support.pair"

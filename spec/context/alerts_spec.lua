@@ -1,4 +1,4 @@
--- alerts_spec.lua: the alert with which each hook refuses, as both sides see it. A hook that
+-- alerts_spec.lua: tests the alert with which each hook refuses, as both sides see it. A hook that
 -- returns false may name one; the table says what is sent where it does and where it does not.
 
 local expect = require "spec.support.expect"

@@ -1,5 +1,6 @@
--- context_spec.lua: every option of a context, right and wrong; the policy that is derived from
--- them (the session id context); and that settings are frozen by the first connection.
+-- context_spec.lua: tests every option of a context, with right and wrong values, the policy that
+-- is derived from them (the session id context), and that the first connection freezes the
+-- settings.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,5 +1,5 @@
--- formats_spec.lua: certificates, keys and CAs in each format that the openssl program writes, from
--- a file, a text and a URI, and what is said of a file that cannot be used.
+-- formats_spec.lua: tests certificates, keys and CAs in each format that the openssl program
+-- writes, from a file, a text and a URI, and what is said of a file that cannot be used.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

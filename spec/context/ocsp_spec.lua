@@ -1,5 +1,5 @@
--- ocsp_spec.lua: a client that verifies the OCSP response which its server staples, with responses
--- that `openssl ocsp` makes, in real handshakes.
+-- ocsp_spec.lua: tests a client that verifies the OCSP response which its server staples, with
+-- responses that `openssl ocsp` makes, in real handshakes.
 --
 -- The server is one whose certificate may be revoked. It would staple a response that is old, of
 -- another certificate, by a signer who may not sign it, or that cannot be read; or none at all. The

@@ -1,4 +1,4 @@
--- pkcs11_spec.lua: certificates and keys in a token (softhsm2), by "pkcs11:" URIs through the
+-- pkcs11_spec.lua: tests certificates and keys in a token (softhsm2), by "pkcs11:" URIs through the
 -- provider pkcs11-provider. Both are in Debian 13; where they are not, this file is pending.
 --
 -- OpenSSL reads its configuration once, so each example is a program of its own.

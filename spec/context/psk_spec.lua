@@ -1,6 +1,6 @@
--- psk_spec.lua: the hook on_psk, by which a server of TLS 1.2 learns the key of a PSK when a client
--- names it, and a client which PSK a server wants. libssl asks for it in the middle of a message;
--- here the handshake is suspended.
+-- psk_spec.lua: tests the hook on_psk, by which a server of TLS 1.2 learns the key of a PSK when a
+-- client names it, and a client which PSK a server wants. libssl asks for it in the middle of a
+-- message; here the handshake is suspended.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

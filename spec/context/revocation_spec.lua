@@ -1,5 +1,5 @@
--- revocation_spec.lua: CRLs that the openssl program makes, chains that end at an intermediate CA,
--- and the limits of what a peer may send, in real handshakes.
+-- revocation_spec.lua: tests CRLs that the openssl program makes, chains that end at an
+-- intermediate CA, and the limits of what a peer may send, in real handshakes.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

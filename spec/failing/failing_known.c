@@ -1,6 +1,6 @@
 /*
- * failing_known.c: what goes wrong in Lua and in OpenSSL when they get no memory, as it was found
- * here, with the reason in their source. known.c shows each by its name in plain C, without
+ * failing_known.c: lists what goes wrong in Lua and in OpenSSL when they get no memory, as it was
+ * found here, with the reason in their source. known.c shows each by its name in plain C, without
  * tlslife. What a life in plain C on libssl shows as well (failing_plain.c) is not listed: it is
  * compared while the program runs.
  */

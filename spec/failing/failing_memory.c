@@ -1,7 +1,7 @@
 /*
- * failing_memory.c: the allocators of OpenSSL, of hiredis, of Lua, and of our own code, whose calls
- * of malloc and its kin the linker has turned into those below (--wrap). Each block that is alive
- * is known, but for Lua's, which lua_close(3) gives back whatever happens.
+ * failing_memory.c: has the allocators of OpenSSL, of hiredis, of Lua, and of our own code, whose
+ * calls of malloc and its kin the linker has turned into those below (--wrap). Each block that is
+ * alive is known, but for Lua's, which lua_close(3) gives back whatever happens.
  */
 #include "fault.h"
 

@@ -1,6 +1,6 @@
--- failing_spec.lua: whatever allocation or call of the system fails, the scene ends with a clear
--- error or succeeds, nothing is lost, and what was made before can be used afterwards. spec/failing
--- plays the scenes; `./dev failing` plays them all.
+-- failing_spec.lua: tests that a scene ends with a clear error or succeeds, whatever allocation or
+-- system call in it fails. Nothing is lost, and what was made before can be used afterwards.
+-- spec/failing has the scenes, and `./dev failing` runs them all.
 --
 -- Here every allocation of ours fails in a few scenes, and a few calls of the system and a few
 -- allocations of OpenSSL's in one that the seed chooses. The seed is the same each time, so that

@@ -1,6 +1,6 @@
 /*
- * fault.h: which call fails, and which blocks of memory are allocated. failing_fault.c,
- * failing_memory.c and failing_calls.c share it with the program of failing.c.
+ * fault.h: decides which call fails, and knows which blocks of memory are allocated.
+ * failing_fault.c, failing_memory.c and failing_calls.c share it with the program of failing.c.
  */
 #ifndef TLSLIFE_SPEC_FAULT_H
 #define TLSLIFE_SPEC_FAULT_H

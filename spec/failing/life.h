@@ -1,5 +1,5 @@
 /*
- * life.h: one scene, played once with a failure in it and once more without. failing_life.c.
+ * life.h: plays one scene, once with a failure in it and once more without. failing_life.c.
  */
 #ifndef TLSLIFE_SPEC_LIFE_H
 #define TLSLIFE_SPEC_LIFE_H

@@ -1,4 +1,4 @@
---- scenes.lua: lives of connections and sessions, which failing.c plays while one call fails.
+--- scenes.lua: has the lives of connections and sessions that failing.c plays while one call fails.
 --
 -- make() makes what lives long, and use(things) uses it. use is called once more after the failure:
 -- then it must succeed, and also what may be missed before must come (strict). finish(things),

@@ -1,5 +1,5 @@
--- pattern.lua: bytes that clients and server of spec/faults both know, so that a lost or doubled
--- one is seen.
+-- pattern.lua: makes bytes that clients and server of spec/faults both know, so that a lost or
+-- doubled one is seen.
 --
 -- A ring of a prime number of bytes that look random: what begins at another place is different,
 -- also after 64 KiB.

@@ -1,5 +1,5 @@
--- redis.lua: a Redis or Valkey server of spec/faults, and the proxy between it and tlslife that
--- does what a network does.
+-- redis.lua: starts a Redis or Valkey server of spec/faults, and the proxy between it and tlslife
+-- that does what a network does.
 local uv = require "luv"
 local clients = require "clients"
 local process = require "spec.support.process"

@@ -1,9 +1,11 @@
--- run.lua: faults of machines: tlslife spec/faults/run.lua [--minutes N] [SCENE...]
+-- run.lua: runs scenes in which a machine or its programs fail.
 --
--- Plays each scene of scenes.lua for its share of the time: a server in processes of its own, under
--- load, while its workers are killed, its store fails, its clock jumps, its disk is full, or its
--- descriptors or its memory run out. Prints what was counted, and what is not as it must be. The
--- exit status is 0 when nothing was found.
+--   tlslife spec/faults/run.lua [--minutes N] [SCENE...]
+--
+-- Each scene of scenes.lua runs for its share of the time. It has a server in processes of its own,
+-- under load, while its workers are killed, its store fails, its clock jumps, its disk is full, or
+-- its descriptors or its memory run out. The output is what was counted, and what is not as it must
+-- be. The exit status is 0 when nothing was found.
 package.path = "spec/faults/?.lua;./?.lua;" .. package.path
 local uv = require "luv"
 require "tlslife.wait.luv"

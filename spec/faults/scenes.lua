@@ -1,4 +1,4 @@
--- scenes.lua: the scenes of spec/faults, each with its share of the time.
+-- scenes.lua: has the scenes of spec/faults, each with its share of the time.
 local clients = require "clients"
 local process = require "spec.support.process"
 local program = require "spec.support.program"

@@ -1,5 +1,5 @@
 /*
- * staple.c: a server that staples what no server may. Preloaded into `openssl s_server`, it gives
+ * staple.c: makes a server staple what no server may. Preloaded into `openssl s_server`, it gives
  * libssl the bytes of the file named in TLSLIFE_STAPLE_FILE for whatever OCSP response the server
  * has. OpenSSL 3.6 staples what answers for its certificate and can be read, and nothing else.
  */

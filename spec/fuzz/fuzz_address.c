@@ -1,7 +1,8 @@
 /*
- * fuzz_address: text that claims to be an address or a host name, as a configuration file or a peer
- * may have it. What is taken apart must mean the same when it is put together again, an IP address
- * is what inet_pton(3) takes for one, and a connection takes as its host what has the form of one.
+ * fuzz_address: reads text that claims to be an address or a host name, as a configuration file or
+ * a peer may have it. What is taken apart must mean the same when it is put together again, an IP
+ * address is what inet_pton(3) takes for one, and a connection takes as its host what has the form
+ * of one.
  *
  * floor: src/net/address.c 58
  * floor: src/net/local.c 10

@@ -1,6 +1,6 @@
 /*
- * fuzz_cache: bytes that claim to be the export of a cache. If the first byte is odd they are
- * imported as they are. Otherwise they are sealed here first, as by somebody who has the secret, so
+ * fuzz_cache: imports bytes that claim to be the export of a cache. If the first byte is odd they
+ * are imported as they are. Otherwise they are sealed here first, as by a holder of the secret, so
  * that what is inside the seal is reached.
  *
  * What was imported is listed, looked up, exported again and imported into a second cache, which

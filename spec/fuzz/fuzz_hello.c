@@ -1,5 +1,5 @@
 /*
- * fuzz_hello: a server that asks every question, and bytes from anybody. The input is a
+ * fuzz_hello: sends bytes to a server that asks every question. The input is a
  * ClientHello's body, put into its handshake message and records here, so that the parsers behind
  * are reached and not only the record layer; or, if its first byte is odd, the stream as it is.
  *

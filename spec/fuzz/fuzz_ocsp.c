@@ -1,8 +1,8 @@
 /*
- * fuzz_ocsp: OCSP responses as a server staples them. The first byte says what the rest is: a whole
- * response in DER; the part of a response that is signed (RFC 6960 section 4.2.1, ResponseData), to
- * which this target adds the issuer's good signature, so that what stands behind the signature is
- * reached, too; or the value of a certificate's TLS feature extension (RFC 7633).
+ * fuzz_ocsp: judges OCSP responses as a server staples them. The first byte says what the rest is:
+ * a whole response in DER; the part of a response that is signed (RFC 6960 section 4.2.1,
+ * ResponseData), to which this target adds the issuer's good signature, so that what stands behind
+ * the signature is reached, too; or the value of a certificate's TLS feature extension (RFC 7633).
  *
  * A response that counts as good must have an answer about the certificate that says so, and none
  * that says that it was revoked, in OpenSSL's own reading. What a server's context takes as its own

@@ -1,8 +1,8 @@
 /*
- * fuzz_options: the tables that a script hands to tls.context, tls.cache, tls.shared, tls.redis,
- * tls.ticket_keys, tls.keyring and tls.trace. spec/project/annotations_spec.lua holds that it knows
- * each option of lua/tlslife/types.lua. The input is a table, written down byte by byte: any keys,
- * and under them values of any type, nested too.
+ * fuzz_options: makes the tables that a script hands to tls.context, tls.cache, tls.shared,
+ * tls.redis, tls.ticket_keys, tls.keyring and tls.trace. spec/project/annotations_spec.lua checks
+ * that it knows each option of lua/tlslife/types.lua. The input is a table, written down byte by
+ * byte: any keys, and under them values of any type, nested too.
  *
  * Each call makes an object, or raises a text, or returns nil, a message and an error table. What
  * was made describes itself, and is collected.

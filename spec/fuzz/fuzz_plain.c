@@ -1,6 +1,6 @@
 /*
- * fuzz_plain: bytes before TLS. The input is a list of calls on a server's connection in memory
- * and the bytes that they move: feed, plain_read, unread, plain_write, drain, accept, clear.
+ * fuzz_plain: moves bytes before TLS. The input is a list of calls on a server's connection in
+ * memory and the bytes that they move: feed, plain_read, unread, plain_write, drain, accept, clear.
  *
  * The bytes that plain_read gives must be those that came, in their order, with what was given back
  * in front: a queue of this file's own says which. Once the handshake has begun no call moves plain

@@ -1,7 +1,7 @@
 /*
- * fuzz_proxy: bytes that claim to be a header of the PROXY protocol, and text that claims to name
- * the proxies that may send one. The first byte chooses the versions that are expected, how the
- * bytes are cut, and whether they are text.
+ * fuzz_proxy: reads bytes that claim to be a header of the PROXY protocol, and text that claims to
+ * name the proxies that may send one. The first byte chooses the versions that are expected, how
+ * the bytes are cut, and whether they are text.
  *
  * A header that comes in pieces must mean what it means as a whole. The address must be the one
  * that another reading of the same bytes finds (sscanf(3), inet_pton(3)), and what follows the

@@ -1,5 +1,5 @@
 /*
- * fuzz_redis: a Redis server that answers anything. The input is a program: lookups, puts and
+ * fuzz_redis: plays a Redis server that answers anything. The input is a program: lookups, puts and
  * removes of the store, and bytes from the server, in any order and in any pieces. The server is
  * this process, at the other end of a Unix socket, so that nothing waits.
  *

@@ -1,7 +1,7 @@
 /*
- * fuzz_scripts: what others send to those parts of the module that are written in Lua, and what a
- * user passes to them. The first byte chooses one of the readers of readers.lua, the rest is its.
- * A reader raises where something does not hold.
+ * fuzz_scripts: reads what others send to those parts of the module that are written in Lua, and
+ * what a user passes to them. The first byte chooses one of the readers of readers.lua, the rest is
+ * its. A reader raises where something does not hold.
  *
  * libFuzzer sees no Lua, so each line that is executed counts as a place that is reached, by a hook
  * and libFuzzer's extra counters. The floors below are those of lines: N % of the lines of a file

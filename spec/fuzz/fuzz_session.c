@@ -1,6 +1,7 @@
 /*
- * fuzz_session: bytes that claim to be a session. What is imported must survive every question that
- * can be asked of it, come back equal out of its own export, and be offered in a ClientHello.
+ * fuzz_session: imports bytes that claim to be a session. What is imported must survive every
+ * question that can be asked of it, come back equal out of its own export, and be offered in a
+ * ClientHello.
  *
  * If the first byte is odd the bytes are imported as they are. Otherwise they are given the policy
  * of this target's context first, if libssl can read them, so that the policy does not keep all of

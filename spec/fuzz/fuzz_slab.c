@@ -1,5 +1,5 @@
 /*
- * fuzz_slab: a slab in use, into which an attacker writes. The input is a program: put, get, take,
+ * fuzz_slab: uses a slab into which an attacker writes. The input is a program: put, get, take,
  * remove, bytes that are written anywhere into the file, or over an entry's head, the index, the
  * lease and the header, and opening the file again.
  *

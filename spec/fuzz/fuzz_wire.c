@@ -1,10 +1,11 @@
 /*
- * fuzz_wire: a client and a server, and somebody between them who changes what they say, in each
- * state of the two. The input is a program. Its first byte chooses the version, resumption, early
- * data (of TLS 1.2: a PSK that both ends ask for), certificates of the client and questions. Each step has one end call a verb, or moves what
- * one has said to the other: as it is, with a byte changed, cut, said twice, or with other bytes
- * before it. The one between may also have the keys of an end: then he seals records of any type,
- * as a peer does that has finished its handshake and is hostile (fuzz_wire_seal.c).
+ * fuzz_wire: joins a client and a server by an attacker that changes what they send, in each state
+ * of the two. The input is a program. Its first byte chooses the version, resumption, early data
+ * (of TLS 1.2: a PSK that both ends ask for), certificates of the client and questions. Each step
+ * has one end call a verb, or moves what one end has sent to the other: as it is, with a byte
+ * changed, cut, sent twice, or with other bytes before it. The attacker may also have the keys of
+ * an end. Then it seals records of any type, as a hostile peer does that has finished its handshake
+ * (fuzz_wire_seal.c).
  *
  * Whatever happens: what one end reads is what the other wrote, in order, unless the one between
  * has the keys. CLOSED needs a close_notify, and TRUNCATED is never said after one. A failure says

@@ -1,4 +1,4 @@
--- adapter_spec.lua: each loop's adapter alone, over sockets without TLS, compared with what
+-- adapter_spec.lua: tests each loop's adapter alone, over sockets without TLS, compared with what
 -- types.lua promises of a tlslife.Loop; and the faults that only one of them can have.
 
 local copas_of = require "spec.support.copas"

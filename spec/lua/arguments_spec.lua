@@ -1,4 +1,4 @@
--- arguments_spec.lua: what the functions that are written in Lua say of arguments that mean
+-- arguments_spec.lua: tests what the functions that are written in Lua say of arguments that mean
 -- nothing. They are called with whatever a script may pass, in each place. What they raise says
 -- which argument was wrong, never that something of their own was not there, and has the caller's
 -- place, not one within them. hostile_spec does the same with those that are written in C.

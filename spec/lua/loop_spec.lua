@@ -1,6 +1,6 @@
--- loop_spec.lua: blocking calls give the same results whether they wait in the system or in a
--- coroutine of a loop (luv, cqueues, copas); and what only loops can do: several coroutines at one
--- connection, cancellation.
+-- loop_spec.lua: tests that blocking calls give the same results if they wait in the system and if
+-- they wait in a coroutine of a loop (luv, cqueues, copas). What only loops can do is here, too,
+-- which is several coroutines at one connection, and cancellation.
 
 local collector = require "spec.support.collector"
 local expect = require "spec.support.expect"

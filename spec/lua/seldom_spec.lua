@@ -1,5 +1,5 @@
--- seldom_spec.lua: what calls of the module do in places that hardly any program reaches: an adapter
--- that closes what a call waits for, an object that changes while a call waits, values at the limits.
+-- seldom_spec.lua: tests calls of the module in rare situations. An adapter closes what a call
+-- waits for, an object changes while a call waits, and values are at their limits.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,7 +1,7 @@
--- socket_spec.lua: tls.socket, which gives a connection the methods of LuaSocket's TCP objects. The
--- same calls on a pair of LuaSocket's own objects must have the same results. Then come unmodified
--- libraries that were written for LuaSocket and know nothing of TLS: socket.http, socket.smtp, and
--- Debian's lua-redis.
+-- socket_spec.lua: tests tls.socket, which gives a connection the methods of LuaSocket's TCP
+-- objects. The same calls on a pair of LuaSocket's own objects must have the same results. Then
+-- come unmodified libraries that were written for LuaSocket and know nothing of TLS: socket.http,
+-- socket.smtp, and Debian's lua-redis.
 
 local pki = require("spec.support.pki").get()
 local process = require "spec.support.process"

@@ -1,4 +1,4 @@
--- luasec_prosody_spec.lua: Debian's Prosody, unmodified, on the drop-in for LuaSec. It is told
+-- luasec_prosody_spec.lua: runs Debian's Prosody, unmodified, on the drop-in for LuaSec. It is told
 -- nothing: a folder stands in front of its LUA_PATH. Its peers are openssl, curl, slixmpp (Python)
 -- and another Prosody.
 

@@ -1,6 +1,6 @@
--- luasec_samples_spec.lua: LuaSec's own samples, as Debian's source package has them, with LuaSec
--- at both ends, with the drop-in at both ends, and with one of each. What they print must be the
--- same.
+-- luasec_samples_spec.lua: runs LuaSec's own samples, as Debian's source package has them, with
+-- LuaSec at both ends, with the drop-in at both ends, and with one of each. What they print must be
+-- the same.
 
 local luasec = require "spec.support.luasec"
 local process = require "spec.support.process"

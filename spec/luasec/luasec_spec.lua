@@ -1,6 +1,6 @@
--- luasec_spec.lua: the drop-in for LuaSec. spec/luasec/behaviour.lua is run with LuaSec itself and
--- with the drop-in, and each line must be the same, but for those that are listed here and in
--- docs/luasec.md.
+-- luasec_spec.lua: tests the drop-in for LuaSec. spec/luasec/behaviour.lua is run with LuaSec
+-- itself and with the drop-in, and each line must be the same, but for those that are listed here
+-- and in docs/luasec.md.
 
 local luasec = require "spec.support.luasec"
 local pki = require "spec.support.pki"

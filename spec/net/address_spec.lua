@@ -1,5 +1,5 @@
--- address_spec.lua: addresses as text. What one call prints, every call that takes a host accepts;
--- what is not an address, all of them refuse.
+-- address_spec.lua: tests addresses as text. Every call that takes a host accepts what another call
+-- prints, and all of them refuse what is no address.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,5 +1,5 @@
--- dial_spec.lua: dials at names with several addresses, of which some never answer (RFC 8305), in
--- every way of waiting.
+-- dial_spec.lua: tests dials at names with several addresses, of which some never answer (RFC
+-- 8305), in every way of waiting.
 --
 -- The names are those of a program of our own under spec/support/c/names.c. An address that never
 -- answers is a listener of ours whose backlog is full.

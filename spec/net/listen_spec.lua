@@ -1,5 +1,6 @@
--- listen_spec.lua: listeners on several addresses, by a list and by a name that has several, in
--- every way of waiting; and tls.serve on them, in one process, in workers and in threads.
+-- listen_spec.lua: tests listeners on several addresses, from a list and from a name that has
+-- several, in every way of waiting. tls.serve serves them in one process, in workers and in
+-- threads.
 
 local expect = require "spec.support.expect"
 local loops = require "spec.support.loops"

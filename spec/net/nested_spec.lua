@@ -1,5 +1,5 @@
--- nested_spec.lua: TLS in TLS. One connection's bytes travel as application data of another, in
--- memory, over TCP, blocking and in each loop, several layers deep, and through programs that
+-- nested_spec.lua: tests TLS in TLS. One connection's bytes travel as application data of another,
+-- in memory, over TCP, blocking and in each loop, several layers deep, and through programs that
 -- others wrote.
 
 local expect = require "spec.support.expect"

@@ -1,5 +1,5 @@
--- starttls_spec.lua: plain bytes before TLS, in every way of waiting; tls.serve's before; and the
--- programs of docs/starttls.md against programs that others wrote.
+-- starttls_spec.lua: tests plain bytes before TLS in every way of waiting, the option before of
+-- tls.serve, and the programs of docs/starttls.md against programs that others wrote.
 
 local expect = require "spec.support.expect"
 local loops = require "spec.support.loops"

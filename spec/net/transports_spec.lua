@@ -1,4 +1,4 @@
--- transports_spec.lua: what can come before or below TLS, in each way of waiting. A row is a
+-- transports_spec.lua: tests what can come before or below TLS, in each way of waiting. A row is a
 -- transport, with what its client and its server do until TLS; a column is blocking code, a loop
 -- that the module knows, or a loop of one's own. Each pair shakes hands, moves more than a socket
 -- holds, both ways, and ends with close_notify on both sides.

@@ -1,5 +1,5 @@
--- others_cpython_spec.lua: what CPython's Lib/test/test_ssl.py asks of sessions and of the end of a
--- connection (read at its commit df30e9d4, 2026).
+-- others_cpython_spec.lua: answers what CPython's Lib/test/test_ssl.py asks of sessions and of the
+-- end of a connection (read at its commit df30e9d4, 2026).
 --
 -- The ssl module's unwrap() is SSL_shutdown until it is done; its session attribute is
 -- SSL_get1_session and SSL_set_session. The names below are those of its classes and methods.

@@ -1,5 +1,5 @@
--- others_curl_spec.lua: what curl's tests ask of its session cache and of the end of a connection
--- (read at its commit 5c61e168, 2026).
+-- others_curl_spec.lua: answers what curl's tests ask of its session cache and of the end of a
+-- connection (read at its commit 5c61e168, 2026).
 --
 -- Most of curl's rules for sessions are in lib/vtls/vtls_scache.c, and its tests look at a few of
 -- them through HTTP. So the functions of that file that state a rule are listed, too.

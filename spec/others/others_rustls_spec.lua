@@ -1,5 +1,5 @@
--- others_rustls_spec.lua: what rustls's tests ask of resumption, tickets, early data and the end of
--- a connection (read at its commit 6868ee84, 2026).
+-- others_rustls_spec.lua: answers what rustls's tests ask of resumption, tickets, early data and
+-- the end of a connection (read at its commit 6868ee84, 2026).
 --
 -- rustls and libssl differ in one thing that its cases look at. A server of rustls takes a session
 -- out of its store when it resumes, and sends as many tickets then as after a full handshake. Ours

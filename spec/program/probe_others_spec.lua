@@ -1,7 +1,7 @@
--- probe_others_spec.lua: what `tlslife probe` says of nginx, HAProxy, gnutls-serv and `tlslife
--- serve`, in settings whose right answer is known, beside what openssl s_client, gnutls-cli and
--- sslscan say of them. With TLSLIFE_TESTSSL=1 in the environment testssl is asked, too, of one
--- setting of each server, which takes minutes.
+-- probe_others_spec.lua: compares what `tlslife probe` says of nginx, HAProxy, gnutls-serv and
+-- `tlslife serve` with what openssl s_client, gnutls-cli and sslscan say, in settings whose right
+-- answer is known. With TLSLIFE_TESTSSL=1 in the environment testssl is asked, too, of one setting
+-- of each server, which takes minutes.
 --
 -- One probe asks about all servers at once, and the other programs run side by side.
 

@@ -1,5 +1,5 @@
--- probe_spec.lua: `tlslife probe` against servers that others wrote, in settings whose right answer
--- is known, and against servers that are at fault.
+-- probe_spec.lua: tests `tlslife probe` against servers that others wrote, in settings whose right
+-- answer is known, and against servers that are at fault.
 
 local json = require "spec.support.json"
 local pki = require "spec.support.pki"

@@ -1,5 +1,5 @@
--- serve_command_spec.lua: `tlslife serve`, the server to test against, by clients that others wrote
--- and by `tlslife probe`, which must find each fault.
+-- serve_command_spec.lua: tests `tlslife serve`, the server to test against, by clients that others
+-- wrote and by `tlslife probe`, which must find each fault.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"

@@ -1,5 +1,5 @@
--- trace_spec.lua: what a trace records, what it does not, and its forms as text, JSON lines and an
--- HTML page; the program's command `trace`. spec/program/trace_wireshark_spec.lua has what tshark
+-- trace_spec.lua: tests what a trace records and what it leaves out, its forms as text, JSON lines
+-- and an HTML page, and the program's command `trace`. trace_wireshark_spec.lua has what tshark
 -- reads.
 
 local expect = require "spec.support.expect"

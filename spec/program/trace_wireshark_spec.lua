@@ -1,5 +1,5 @@
--- trace_wireshark_spec.lua: the capture that `tlslife trace --secrets -o FILE.pcapng` writes, read
--- by tshark, which nobody here wrote. It must find and decrypt all that the connections did:
+-- trace_wireshark_spec.lua: tests the capture that `tlslife trace --secrets -o FILE.pcapng` writes,
+-- read by tshark, which nobody here wrote. It must find and decrypt all that the connections did:
 -- handshake messages, HTTP, alerts, in TLS 1.2 and 1.3, a resumption, a key update; over TCP and in
 -- memory.
 

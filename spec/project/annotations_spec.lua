@@ -1,5 +1,5 @@
--- annotations_spec.lua: the annotations of lua/tlslife/types.lua, which editors and readers
--- believe, compared with the module in both directions.
+-- annotations_spec.lua: compares the annotations of lua/tlslife/types.lua, which editors and
+-- readers rely on, with the module, in both directions.
 
 local read_file <const> = require "spec.support.source".read
 local tls = require "tlslife"

@@ -1,5 +1,5 @@
--- build_spec.lua: what CMake makes of a packager's compiler flags and of other versions of Lua,
--- read from its configuration.
+-- build_spec.lua: tests what CMake makes of a packager's compiler flags and of other versions of
+-- Lua, read from its configuration.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"

@@ -1,5 +1,5 @@
--- layering_spec.lua: the rules of docs/architecture.md and docs/design.md about the sources, each
--- checked by a search through them.
+-- layering_spec.lua: checks the rules of docs/architecture.md and docs/design.md about the sources,
+-- each by a search through them.
 --
 -- The compiler cannot see these rules: who may include what, what a callback of OpenSSL and a
 -- finalizer may do, and that the shared library exports what the headers declare and nothing else.

@@ -1,4 +1,4 @@
--- reference_spec.lua: docs/reference.md, compared with the C header and with the annotations of the
+-- reference_spec.lua: compares docs/reference.md with the C header and with the annotations of the
 -- Lua interface.
 
 local contents <const> = require "spec.support.source".read

@@ -1,6 +1,6 @@
--- secrets_spec.lua: secrets are in no message, warning or tostring, and what an attacker chooses is
--- compared in a time that says nothing of a secret. What is left of secrets in memory is
--- spec/c/secrets/secrets.c's.
+-- secrets_spec.lua: tests that secrets are in no message, warning or tostring, and that the time of
+-- a comparison with what an attacker chooses says nothing of a secret. spec/c/secrets/secrets.c
+-- looks for secrets in memory.
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"

@@ -1,6 +1,6 @@
--- threads_spec.lua: the table of spec/c/threads/shared_threads*.c, which four threads make calls
--- from, has a row for each public function; and docs/architecture.md has a row for each mutex of
--- src/.
+-- threads_spec.lua: tests that the table of spec/c/threads/shared_threads*.c, from which four
+-- threads make calls, has a row for each public function, and that docs/architecture.md has a row
+-- for each mutex of src/.
 
 local source = require "spec.support.source"
 

@@ -1,11 +1,11 @@
 /*
- * foreign.c: what ThreadSanitizer must know of libraries that are not instrumented, linked into
- * those programs of the tsan build that cannot say it themselves (CMakeLists.txt).
+ * foreign.c: tells ThreadSanitizer what it must know of libraries that are not instrumented, linked
+ * into those programs of the tsan build that cannot say it themselves (CMakeLists.txt).
  *
- * OpenSSL's atomics cannot be seen. That the last reference to a session frees it, after all others
- * have read it, would look like a race: the count that orders the two is one of those. So what
- * OpenSSL frees is not looked at; that nobody reads it afterwards is what the same programs show
- * under AddressSanitizer.
+ * ThreadSanitizer does not see OpenSSL's atomics. The last reference to a session frees it, after
+ * all others have read it. That would look like a race, because the reference count that orders the
+ * two is such an atomic. So the memory that OpenSSL frees is not watched. The same programs show
+ * under AddressSanitizer that nothing reads it afterwards.
  *
  * libuv closes descriptors by bare system calls: a number that comes again looks like the old one.
  * What it calls is not looked at; for that it must stay loaded, which it does not by itself when a

@@ -1,5 +1,5 @@
 /*
- * ranks.h: the order of locks, checked while the programs of the tsan build run. CMakeLists.txt has
+ * ranks.h: checks the order of locks, while the programs of the tsan build run. CMakeLists.txt has
  * it included before every source file of that build.
  *
  * Each mutex of src/ has a rank: its row in docs/architecture.md, "The order of locks", which

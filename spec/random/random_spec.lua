@@ -1,5 +1,5 @@
--- random_spec.lua: random programs and fleets (spec/random) in processes of their own, and those
--- that once failed.
+-- random_spec.lua: runs random programs and fleets (spec/random) in processes of their own, and
+-- those that once failed.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"

@@ -1,6 +1,6 @@
--- metrics_spec.lua: each counter of docs/metrics.md is moved by a real cause, and by nothing else;
--- workers are summed, also after one was killed; the page survives hostile peers; and Prometheus
--- reads it.
+-- metrics_spec.lua: tests that each counter of docs/metrics.md is moved by its cause, and by
+-- nothing else. Workers are summed, also after one was killed, the page survives hostile peers, and
+-- Prometheus reads it.
 
 local expect = require "spec.support.expect"
 local measured = require "spec.support.measured"

@@ -1,5 +1,6 @@
--- serve_faults_spec.lua: a server of tls.serve goes on serving, without losing descriptors or
--- memory and without filling its log, whatever clients do, handlers raise or the system refuses.
+-- serve_faults_spec.lua: tests that a server of tls.serve goes on serving, without losing
+-- descriptors or memory and without filling its log, whatever clients do, handlers raise or the
+-- system refuses.
 
 local expect = require "spec.support.expect"
 local pki = require "spec.support.pki"

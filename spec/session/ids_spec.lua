@@ -1,7 +1,7 @@
--- ids_spec.lua: tickets and session ids side by side. A client that accepts tickets resumes by one;
--- a client of TLS 1.2 without tickets resumes by its session id, and only for these the server uses
--- memory. The context that serves a handshake decides, also where on_hello or a server name has
--- changed it.
+-- ids_spec.lua: tests tickets and session ids side by side. A client that accepts tickets resumes
+-- by one; a client of TLS 1.2 without tickets resumes by its session id, and only for these the
+-- server uses memory. The context that serves a handshake decides, also where on_hello or a server
+-- name has changed it.
 
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"

@@ -1,5 +1,5 @@
--- lifecycle_spec.lua: the table in docs/lifecycle.md of what makes a session good or bad, run row
--- by row in each protocol and role; and what else that page says of sessions.
+-- lifecycle_spec.lua: runs the table in docs/lifecycle.md of what makes a session good or bad, row
+-- by row in each protocol and role, and tests what else that page says of sessions.
 
 local Scene = require "spec.support.scene"
 local expect = require "spec.support.expect"

@@ -1,6 +1,6 @@
---- tickets_spec.lua: a client that keeps its sessions resumes on every connection but the first,
--- whoever made the server's ticket keys and however many tickets it sends. A TLS 1.3 ticket is
--- offered once (RFC 8446 appendix C.4), so each resumed connection must bring another.
+-- tickets_spec.lua: tests that a client that keeps its sessions resumes on every connection but the
+-- first, with every source of the server's ticket keys and every number of tickets. A TLS 1.3
+-- ticket is offered once (RFC 8446 appendix C.4), so each resumed connection must bring another.
 --
 -- `openssl s_client` writes the last ticket of each connection to a file and offers what the last
 -- file has, which is what a peer with a cache of one does.

@@ -1,6 +1,6 @@
--- workers_spec.lua: processes that share a file of sessions, or only a secret for their tickets,
--- resume one another's sessions, and go on when one of them is killed. (spec/c/cache/slab_test.c
--- kills them at any instruction, thousands of times.)
+-- workers_spec.lua: tests that processes that share a file of sessions, or only a secret for their
+-- tickets, resume one another's sessions, and go on when one of them is killed.
+-- (spec/c/cache/slab_test.c kills them at any instruction, thousands of times.)
 
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"

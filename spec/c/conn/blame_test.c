@@ -1,7 +1,7 @@
 /*
- * blame_test: where OpenSSL gets no memory, the error says so and does not blame what was passed.
- * Each allocation of OpenSSL's fails in a process of its own, once and from then on, while a
- * client's context takes its CA, a server's its certificate and key, and a connection the name of
+ * blame_test: tests that an error does not blame what was passed if OpenSSL gets no memory, but
+ * says so. Each allocation of OpenSSL's fails in a process of its own, once and from then on, while
+ * a client's context takes its CA, a server's its certificate and key, and a connection the name of
  * its peer. (spec/failing lets them fail in whole lives of connections.) Of the many allocations of
  * the first two some fail; with TLSLIFE_EVERY in the environment each of them does.
  */

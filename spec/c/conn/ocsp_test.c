@@ -1,7 +1,7 @@
 /*
- * ocsp_test: tlsl_ocsp_judge on responses of every kind, made here by OpenSSL's functions, and
- * tlsl_must_staple. In the table below each row is what a responder, or a server whose certificate
- * was revoked, might send.
+ * ocsp_test: tests tlsl_ocsp_judge on responses of every kind, made here by OpenSSL's functions,
+ * and tlsl_must_staple. In the table below each row is what a responder, or a server whose
+ * certificate was revoked, might send.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>

@@ -1,5 +1,5 @@
 /*
- * oracle.h: what the files of the oracle share.
+ * oracle.h: declares what the files of the oracle share.
  *
  * The oracle is a plain program on libssl that says what libssl does. It runs the life of a
  * connection call by call, and prints a line for each case. spec/others/oracle_spec.lua runs the

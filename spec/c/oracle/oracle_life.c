@@ -1,6 +1,6 @@
 /*
- * oracle_life.c: the oracle's cases about SSL_clear and SSL_dup at each stage and what they keep,
- * about references, and about the end of a context.
+ * oracle_life.c: runs the oracle's cases about SSL_clear and SSL_dup at each stage and what they
+ * keep, about references, and about the end of a context.
  */
 #include "oracle.h"
 

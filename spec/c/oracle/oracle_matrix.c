@@ -1,6 +1,6 @@
 /*
- * oracle_matrix.c: the oracle's cases for every kind and role, each way in which a connection can
- * end, and each way to free it afterwards. They say what is left of its session.
+ * oracle_matrix.c: runs the oracle's cases for every kind and role, each way in which a connection
+ * can end, and each way to free it afterwards. They say what is left of its session.
  *
  * A case is KIND/ROLE/END/DISPOSAL. The peer is brought to rest before the end is looked at. So
  * what is seen was done by the subject, or did pass between the two (an alert, the end of a

@@ -1,6 +1,6 @@
 /*
- * oracle_session.c: the oracle's cases about sessions that are set, replaced, refused or abandoned,
- * or that meet an alert, and about tickets that are used one by one.
+ * oracle_session.c: runs the oracle's cases about sessions that are set, replaced, refused or
+ * abandoned, or that meet an alert, and about tickets that are used one by one.
  */
 #include "oracle.h"
 

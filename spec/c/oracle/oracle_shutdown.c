@@ -1,6 +1,6 @@
 /*
- * oracle_shutdown.c: the oracle's cases about the end of a connection that oracle_matrix.c does not
- * have.
+ * oracle_shutdown.c: runs the oracle's cases about the end of a connection that oracle_matrix.c
+ * does not have.
  *
  * They shut down too early, twice, with something unread or unwritten, and after a failure. They
  * set the flags of the shutdown by hand, and they read and write before there is a connection.

@@ -1,6 +1,6 @@
 /*
- * oracle_state.c: the oracle's cases about two calls, one after the other, in each state that a
- * connection can have after its handshake.
+ * oracle_state.c: runs the oracle's cases about two calls, one after the other, in each state that
+ * a connection can have after its handshake.
  *
  * The calls are shutdown, read and write, in right and in wrong orders. A case says what the peer
  * hears of them, and what is left of the session. Its name is KIND/ROLE/in_STATE_VERB_VERB.

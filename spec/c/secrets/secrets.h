@@ -1,5 +1,5 @@
 /*
- * secrets.h: what the files of spec/c/secrets/secrets.c share.
+ * secrets.h: declares what the files of secrets.c share.
  *
  * A life (secrets_lives.c, secrets_lua.c, secrets_plain.c) runs in a process of its own. The
  * process that scans it gives it the secrets that it needs, and is told those that it derives. A

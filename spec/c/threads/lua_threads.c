@@ -1,7 +1,7 @@
 /*
- * lua_threads: four threads of a C program, each with Lua states of its own, one after another,
- * which share contexts, caches, a slab, key rings and ticket keys. For ThreadSanitizer, and for
- * AddressSanitizer: whoever gives up the last reference frees.
+ * lua_threads: runs four threads of a C program, each with Lua states of its own, one after
+ * another. They share contexts, caches, a slab, key rings and ticket keys, and any thread may give
+ * up the last reference. ThreadSanitizer and AddressSanitizer watch them.
  *
  * The C program makes the objects and pushes them into each state. The states make handshakes with
  * them, sessions and caches go around, keys are rotated and replaced, and a state ends where it

@@ -1,5 +1,5 @@
 /*
- * shared_threads_conn.c: the calls of shared_threads.c on connections and listeners.
+ * shared_threads_conn.c: lists the calls of shared_threads.c on connections and listeners.
  *
  * A connection belongs to one thread at a time. So each call is made on a connection that was
  * handed to the thread, and that another thread had before. The contexts, caches, stores, sessions

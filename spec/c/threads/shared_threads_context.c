@@ -1,5 +1,5 @@
 /*
- * shared_threads_context.c: the calls of shared_threads.c on contexts.
+ * shared_threads_context.c: lists the calls of shared_threads.c on contexts.
  *
  * One thread configures a context before the others know it. Once the context is frozen every
  * setter must fail in any thread, and change nothing. The deadline is the one setting that may

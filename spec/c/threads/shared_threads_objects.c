@@ -1,6 +1,6 @@
 /*
- * shared_threads_objects.c: the calls of shared_threads.c on caches, stores, key rings, ticket keys
- * and sessions.
+ * shared_threads_objects.c: lists the calls of shared_threads.c on caches, stores, key rings,
+ * ticket keys and sessions.
  *
  * Any thread may make each of these calls at any time, with two exceptions. A session's timeout is
  * changed where no other thread knows the session, and what tlslife_store_next lends is valid until
