@@ -11,7 +11,6 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -31,8 +30,20 @@ static bool copy(char *out, size_t out_len, const char *text, size_t len) {
     return true;
 }
 
+int tlsl_port_of(const char *service) {
+    int port = 0;
+    size_t len = 0;
+    for (; service[len] >= '0' && service[len] <= '9' && len <= 5; len++) {
+        port = port * 10 + (service[len] - '0');
+    }
+    return len > 0 && len <= 5 && service[len] == '\0' && port <= 65535 ? port : -1;
+}
+
 /* Whether service is a number up to 65535, or a name of the kind that /etc/services has. */
 static bool is_service(const char *service) {
+    if (tlsl_port_of(service) >= 0) {
+        return true; /* most are */
+    }
     static const char lawful[] =
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._";
     size_t len = strlen(service);
@@ -40,7 +51,7 @@ static bool is_service(const char *service) {
         strchr("+-._", service[0])) {
         return false;
     }
-    return strspn(service, "0123456789") != len || (len <= 5 && strtol(service, NULL, 10) <= 65535);
+    return strspn(service, "0123456789") != len;
 }
 
 /* Whether host is an IP address or a host name. An absolute name ends in a dot. */

@@ -29,6 +29,8 @@ tlslife_status tlsl_address_split(const char *text, tlsl_address *out, tlslife_e
  */
 tlslife_status tlsl_address_of(const char *text, const char *service, const char *fallback,
                                bool every, tlsl_address *out, tlslife_error *err);
+/* The number that a service is, or -1: it is a name, or no port. */
+int tlsl_port_of(const char *service);
 /* The same as tlsl_address_split. The name of a Unix socket (net/local.h) is a host, too. */
 tlslife_status tlsl_address_or_local(const char *text, tlsl_address *out, tlslife_error *err);
 

@@ -26,6 +26,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -40,6 +41,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "net/address.h"
 #include "net/dial.h"
 #include "net/group.h"
 #include "net/local.h"
@@ -53,8 +55,7 @@
 #define FULL_MS 10 /* between two tries at a Unix socket whose backlog is full */
 
 struct tlsl_dial {
-    char *host;
-    char *service;
+    const char *service;         /* behind the host */
     tlsl_resolution *resolution; /* while the name is resolved */
     struct addrinfo *addresses;
     /* what is to be tried: the next address of the first one's family, and of any other */
@@ -62,13 +63,19 @@ struct tlsl_dial {
     int turn;              /* which of these two comes next */
     int fds[ATTEMPTS_MAX]; /* being connected, the oldest first */
     int fds_len;
-    int group;             /* of these, as long as they are or have been several; or -1 */
-    int timer;             /* until a full Unix socket is tried again, or -1 */
-    struct addrinfo local; /* the only address, if host names a Unix socket */
-    struct sockaddr_un local_name;
+    int group;            /* of these, as long as they are or have been several; or -1 */
+    int timer;            /* until a full Unix socket is tried again, or -1 */
+    struct addrinfo only; /* the only address, if host is one or names a Unix socket */
+    union {
+        struct sockaddr any;
+        struct sockaddr_un local;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+    } only_name;
     int failure; /* errno of the last address that failed */
     int64_t deadline;
     int64_t due; /* when the next attempt begins; TLSL_NO_DEADLINE if there is none */
+    char host[];
 };
 
 /* The first address from there on that is of this family, or that is not. */
@@ -79,23 +86,68 @@ static const struct addrinfo *find(const struct addrinfo *from, int family, bool
     return from;
 }
 
+static int first_family(const tlsl_dial *dial) {
+    return dial->addresses != NULL ? dial->addresses->ai_family : dial->only.ai_family;
+}
+
 static void use_addresses(tlsl_dial *dial, const struct addrinfo *addresses) {
     dial->next[0] = addresses;
     dial->next[1] = addresses == NULL ? NULL : find(addresses, addresses->ai_family, false);
 }
 
+static void use_only(tlsl_dial *dial, int family, int protocol, socklen_t len) {
+    dial->only = (struct addrinfo){.ai_family = family,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_protocol = protocol,
+                                   .ai_addr = &dial->only_name.any,
+                                   .ai_addrlen = len};
+    use_addresses(dial, &dial->only);
+}
+
 /* Makes a Unix socket's name the address to try. */
 static tlslife_status use_local(tlsl_dial *dial, tlslife_error *err) {
-    dial->local = (struct addrinfo){.ai_family = AF_UNIX,
-                                    .ai_socktype = SOCK_STREAM,
-                                    .ai_addr = (struct sockaddr *)&dial->local_name};
-    use_addresses(dial, &dial->local);
-    return tlsl_local_address(dial->host, &dial->local_name, &dial->local.ai_addrlen, err);
+    socklen_t len = 0;
+    tlslife_status status = tlsl_local_address(dial->host, &dial->only_name.local, &len, err);
+    use_only(dial, AF_UNIX, 0, len);
+    return status;
+}
+
+static bool is_local(const tlsl_dial *dial) {
+    return dial->only.ai_family == AF_UNIX;
+}
+
+/*
+ * Makes host the address to try if it is one, and service a number. getaddrinfo would find the
+ * same, but takes the text apart several times. An address with a zone is left to it.
+ */
+static bool use_ip(tlsl_dial *dial) {
+    int port = tlsl_port_of(dial->service);
+    struct sockaddr_in *ipv4 = &dial->only_name.ipv4;
+    struct sockaddr_in6 *ipv6 = &dial->only_name.ipv6;
+    if (port < 0) {
+        return false;
+    }
+    if (inet_pton(AF_INET, dial->host, &ipv4->sin_addr) == 1) {
+        ipv4->sin_family = AF_INET;
+        ipv4->sin_port = htons((uint16_t)port);
+        use_only(dial, AF_INET, IPPROTO_TCP, sizeof *ipv4);
+        return true;
+    }
+    if (inet_pton(AF_INET6, dial->host, &ipv6->sin6_addr) == 1) {
+        ipv6->sin6_family = AF_INET6;
+        ipv6->sin6_port = htons((uint16_t)port);
+        use_only(dial, AF_INET6, IPPROTO_TCP, sizeof *ipv6);
+        return true;
+    }
+    return false;
 }
 
 static tlslife_status resolve(tlsl_dial *dial, bool waits, tlslife_error *err) {
     if (tlsl_is_local(dial->host)) {
         return use_local(dial, err);
+    }
+    if (use_ip(dial)) {
+        return TLSLIFE_OK;
     }
     tlslife_status status = waits
                                 ? tlsl_resolve(dial->host, dial->service, 0, &dial->addresses, err)
@@ -107,17 +159,18 @@ static tlslife_status resolve(tlsl_dial *dial, bool waits, tlslife_error *err) {
 
 tlsl_dial *tlsl_dial_new(const char *host, const char *service, bool waits, int64_t deadline,
                          tlslife_error *err) {
-    tlsl_dial *dial = calloc(1, sizeof *dial);
-    if (dial != NULL) {
-        dial->group = dial->timer = -1;
-        dial->deadline = deadline;
-        dial->due = TLSL_NO_DEADLINE;
-        dial->host = strdup(host);
-        dial->service = strdup(service);
-    }
-    if (dial == NULL || dial->host == NULL || dial->service == NULL) {
+    size_t host_size = strlen(host) + 1, service_size = strlen(service) + 1;
+    tlsl_dial *dial = calloc(1, sizeof *dial + host_size + service_size);
+    if (dial == NULL) {
         (void)tlsl_fail(err, TLSLIFE_ERR_MEMORY, "cannot dial %s: out of memory", host);
-    } else if (resolve(dial, waits, err) != TLSLIFE_ERROR) {
+        return NULL;
+    }
+    dial->group = dial->timer = -1;
+    dial->deadline = deadline;
+    dial->due = TLSL_NO_DEADLINE;
+    memcpy(dial->host, host, host_size);
+    dial->service = memcpy(dial->host + host_size, service, service_size);
+    if (resolve(dial, waits, err) != TLSLIFE_ERROR) {
         return dial;
     }
     tlsl_dial_free(dial);
@@ -154,8 +207,6 @@ void tlsl_dial_free(tlsl_dial *dial) {
     if (dial->addresses != NULL) {
         freeaddrinfo(dial->addresses);
     }
-    free(dial->host);
-    free(dial->service);
     free(dial);
 }
 
@@ -186,8 +237,7 @@ static int count_left(const tlsl_dial *dial) {
     int left = 0;
     for (int i = 0; i < 2; i++) {
         const struct addrinfo *one = dial->next[i];
-        int family = dial->addresses == NULL ? 0 : dial->addresses->ai_family;
-        for (; one != NULL; one = find(one->ai_next, family, i == 0)) {
+        for (; one != NULL; one = find(one->ai_next, first_family(dial), i == 0)) {
             left++;
         }
     }
@@ -218,8 +268,8 @@ void tlsl_dial_set_deadline(tlsl_dial *dial, int64_t deadline) {
 static const struct addrinfo *take_address(tlsl_dial *dial) {
     int which = dial->next[dial->turn] != NULL ? dial->turn : !dial->turn;
     const struct addrinfo *address = dial->next[which];
-    if (address != NULL && dial->addresses != NULL) {
-        dial->next[which] = find(address->ai_next, dial->addresses->ai_family, which == 0);
+    if (address != NULL) {
+        dial->next[which] = find(address->ai_next, first_family(dial), which == 0);
     }
     dial->turn = !which;
     return address;
@@ -251,8 +301,16 @@ static int begin_connect(const struct addrinfo *address, int *out_fd) {
     return failure;
 }
 
-/* Checks a connect that has begun: 0, EINPROGRESS, or the errno of what failed. */
+/*
+ * Checks a connect that has begun: 0, EINPROGRESS, or the errno of what failed. One that has
+ * succeeded has a peer, which is one system call.
+ */
 static int continue_connect(int fd) {
+    struct sockaddr_storage peer;
+    socklen_t peer_len = sizeof peer;
+    if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0) {
+        return 0;
+    }
     struct pollfd wait = {.fd = fd, .events = POLLOUT};
     int found = poll(&wait, 1, 0);
     if (found == 0 || (found < 0 && errno == EINTR)) {
@@ -342,7 +400,7 @@ static bool wait_for_room(tlsl_dial *dial) {
 }
 
 static tlslife_status fail(const tlsl_dial *dial, tlslife_error *err) {
-    if (dial->local.ai_addr != NULL) {
+    if (is_local(dial)) {
         return tlsl_fail_system(err, dial->failure, "cannot connect to %s", dial->host);
     }
     return tlsl_fail_system(err, dial->failure, "cannot connect to %s, service %s", dial->host,
@@ -352,7 +410,7 @@ static tlslife_status fail(const tlsl_dial *dial, tlslife_error *err) {
 /* One step at a Unix socket. A connect there succeeds or fails at once. */
 static tlslife_status step_locally(tlsl_dial *dial, int *out_fd, tlslife_error *err) {
     drop(&dial->timer);
-    int result = begin_connect(&dial->local, out_fd);
+    int result = begin_connect(&dial->only, out_fd);
     if (result == 0) {
         return TLSLIFE_OK;
     }
@@ -367,7 +425,7 @@ static tlslife_status step_locally(tlsl_dial *dial, int *out_fd, tlslife_error *
 }
 
 tlslife_status tlsl_dial_step(tlsl_dial *dial, int *out_fd, tlslife_error *err) {
-    if (dial->local.ai_addr != NULL) {
+    if (is_local(dial)) {
         return step_locally(dial, out_fd, err);
     }
     tlslife_status status = finish_resolution(dial, err);

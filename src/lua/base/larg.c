@@ -86,9 +86,16 @@ const char *tlb_service(lua_State *L, int idx) {
     if (lua_type(L, idx) != LUA_TNUMBER) {
         return tlb_text(L, idx);
     }
-    lua_pushfstring(L, "%I", (LUAI_UACINT)tlb_size(L, idx, 0, 65535, -1));
+    char text[sizeof "65535"];
+    size_t port = tlb_size(L, idx, 0, 65535, -1), at = sizeof text;
+    text[--at] = '\0';
+    do {
+        text[--at] = (char)('0' + port % 10);
+        port /= 10;
+    } while (port > 0);
+    const char *service = lua_pushstring(L, text + at);
     lua_replace(L, idx);
-    return lua_tostring(L, idx);
+    return service;
 }
 
 size_t tlb_offset(lua_State *L, int idx, size_t len) {

@@ -16,6 +16,7 @@
 #include "base/once.h"
 #include "base/session_value.h"
 #include "net/address.h"
+#include "tls/conn/conn_settings.h"
 #include "tls/context/context.h"
 #include "tls/context/policy.h"
 #include "tls/context/resumption.h"
@@ -112,16 +113,8 @@ static char *canonical(const char *hostname) {
     return copy;
 }
 
-tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostname) {
-    if (client_before(conn, "set_hostname") != TLSLIFE_OK) {
-        return TLSLIFE_ERROR;
-    }
-    tlsl_address address;
-    tlslife_error failure;
-    if (tlsl_address_of(hostname, NULL, "0", false, &address, &failure) != TLSLIFE_OK) {
-        return tlsl_conn_fail_as(conn, &failure);
-    }
-    char *copy = canonical(address.host);
+tlslife_status tlsl_conn_name_peer(tlslife_conn *conn, const char *host) {
+    char *copy = canonical(host);
     if (copy == NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a host name");
     }
@@ -140,6 +133,17 @@ tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostnam
                             "out of memory for the host name \"%s\"", copy);
     free(copy);
     return TLSLIFE_ERROR;
+}
+
+tlslife_status tlslife_conn_set_hostname(tlslife_conn *conn, const char *hostname) {
+    if (client_before(conn, "set_hostname") != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    tlsl_address address;
+    tlslife_error failure;
+    return tlsl_address_of(hostname, NULL, "0", false, &address, &failure) == TLSLIFE_OK
+               ? tlsl_conn_name_peer(conn, address.host)
+               : tlsl_conn_fail_as(conn, &failure);
 }
 
 const char *tlslife_conn_hostname(const tlslife_conn *conn) {

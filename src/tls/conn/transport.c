@@ -26,6 +26,7 @@
 #include "net/local.h"
 #include "net/memory.h"
 #include "net/tcp.h"
+#include "tls/conn/conn_settings.h"
 #include "tls/conn/transport.h"
 #include "tls/handshake/hold.h"
 #include "tls/state/conn.h"
@@ -226,7 +227,7 @@ static tlslife_status name_peer(tlslife_conn *conn, const char *host) {
     if (conn->set.hostname != NULL && !conn->set.hostname_dialled) {
         return TLSLIFE_OK;
     }
-    tlslife_status status = tlslife_conn_set_hostname(conn, host);
+    tlslife_status status = tlsl_conn_name_peer(conn, host);
     conn->set.hostname_dialled = status == TLSLIFE_OK;
     return status;
 }
