@@ -346,8 +346,8 @@ describe("docs/keys.md", function()
     it("has such blocks", function() assert.is_true(n >= 7) end)
 
     it("quotes what errors say", function()
-        local source = process.slurp "src/base/objects.c" .. process.slurp "src/base/source.c" ..
-            process.slurp "src/tls/settings/credentials.c"
+        local source = process.slurp "src/values/objects.c" ..
+            process.slurp "src/values/source.c" .. process.slurp "src/tls/settings/credentials.c"
         local table_of = process.slurp "docs/keys.md":match "What an error says(.*)"
         local quoted = 0
         for said in table_of:gmatch "\n| `([^`]+)` |" do

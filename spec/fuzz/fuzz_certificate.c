@@ -11,13 +11,13 @@
  * PKCS#7. A PKCS#12 is neither encrypted nor has it a MAC: of one that has, a changed number of
  * iterations would cost hours.
  *
- * floor: src/base/certificate.c 35
- * floor: src/base/objects.c 40
+ * floor: src/values/certificate.c 35
+ * floor: src/values/objects.c 40
  * floor: src/tls/settings/credentials.c 31
  */
-#include "base/certificate.h"
 #include "fuzz.h"
 #include "tlslife.h"
+#include "values/certificate.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>

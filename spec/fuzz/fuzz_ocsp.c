@@ -11,11 +11,11 @@
  * Seeds: responses of the issuer and of a delegate, of each status and age, with other hashes, with
  * two answers, and of a stranger.
  *
- * floor: src/base/ocsp.c 60
+ * floor: src/values/ocsp.c 60
  */
-#include "base/ocsp.h"
 #include "fuzz.h"
 #include "tlslife.h"
+#include "values/ocsp.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>

@@ -23,7 +23,7 @@
  * floor: lua/tlslife/luasec/context.lua 40
  * floor: lua/tlslife/luasec/newcontext.lua 54
  * floor: lua/tlslife/setup.lua 15
- * floor: src/base/certificate_details.c 22
+ * floor: src/values/certificate_details.c 22
  */
 #include "fuzz.h"
 #include "tlslife.h"

@@ -9,8 +9,8 @@
  *
  * Seeds: real sessions of TLS 1.2 and 1.3, DER and PEM, with a server's certificate inside.
  *
- * floor: src/base/session_value.c 31
- * floor: src/base/certificate.c 27
+ * floor: src/values/session_value.c 31
+ * floor: src/values/certificate.c 27
  * floor: src/tls/session/session.c 10
  */
 #include "fuzz.h"

@@ -52,20 +52,21 @@ end
 -- module, which include nothing else of libtlslife.
 local ROOMS = {
     {name = "base", knows = {}},
+    {name = "values", knows = {"base"}},
     {name = "net", knows = {"base"}},
     {name = "cache/store", knows = {"base"}},
-    {name = "cache", knows = {"base", "cache/store"}},
+    {name = "cache", knows = {"base", "values", "cache/store"}},
     {name = "trace", knows = {"base"}},
     {name = "metrics", knows = {"base"}},
     {name = "tls/state", knows = {"base", "net", "trace", "metrics"}},
-    {name = "tls/context", knows = {"base", "net", "cache", "tls/state"}},
-    {name = "tls/settings", knows = {"base", "net", "tls/state", "tls/context"}},
-    {name = "tls/session", knows = {"base", "net", "cache", "cache/store", "metrics", "tls/state",
-        "tls/context"}},
-    {name = "tls/handshake", knows = {"base", "net", "cache", "trace", "tls/state", "tls/context",
-        "tls/settings", "tls/session"}},
-    {name = "tls/conn", knows = {"base", "net", "cache", "metrics", "tls/state", "tls/context",
-        "tls/settings", "tls/session", "tls/handshake"}},
+    {name = "tls/context", knows = {"base", "values", "net", "cache", "tls/state"}},
+    {name = "tls/settings", knows = {"base", "values", "net", "tls/state", "tls/context"}},
+    {name = "tls/session", knows = {"base", "values", "net", "cache", "cache/store", "metrics",
+        "tls/state", "tls/context"}},
+    {name = "tls/handshake", knows = {"base", "values", "net", "cache", "trace", "tls/state",
+        "tls/context", "tls/settings", "tls/session"}},
+    {name = "tls/conn", knows = {"base", "values", "net", "cache", "metrics", "tls/state",
+        "tls/context", "tls/settings", "tls/session", "tls/handshake"}},
     {name = "redis", knows = {"base", "net", "cache/store"}},
     {name = "lua/base", knows = {}},
     {name = "lua/values", knows = {"lua/base"}},
@@ -79,7 +80,7 @@ local ROOMS = {
         "lua/verb", "lua/conn"}},
 }
 local FILES_MAX <const> = 25 -- of a folder, so that it is a short list
-local CORE = "src/base src/net src/cache src/trace src/metrics src/tls src/redis"
+local CORE = "src/base src/values src/net src/cache src/trace src/metrics src/tls src/redis"
 
 local LUA = of("^lua", "^lauxlib%.h$", "^lualib%.h$", "tlslife_lua")
 local OPENSSL = of "^openssl/"

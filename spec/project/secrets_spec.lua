@@ -161,10 +161,10 @@ local PUBLIC <const> = {
     ["base/error.c"] = {tlslife_alert_number = "the program's word",
         take = "the name of a function of OpenSSL's"},
     ["base/names.c"] = {find = "the program's word"},
-    ["base/objects.c"] = {begins = "labels of PEM", is_pem = "labels of PEM", has = "labels of PEM",
-        load_pem = "labels of PEM"},
-    ["base/session_value.c"] = {same_id = "ids of sessions, which are sent in the clear"},
-    ["base/source.c"] = {path_of = "the program's URI", tlsl_source_open = "the program's URI"},
+    ["values/objects.c"] = {begins = "labels of PEM", is_pem = "labels of PEM",
+        has = "labels of PEM", load_pem = "labels of PEM"},
+    ["values/session_value.c"] = {same_id = "ids of sessions, which are sent in the clear"},
+    ["values/source.c"] = {path_of = "the program's URI", tlsl_source_open = "the program's URI"},
     ["cache/external.c"] = {is_of_key = "hashes of ids, after the seal has opened"},
     ["cache/file.c"] = {read_plain = "a magic word, after the seal has opened"},
     ["cache/memory.c"] = {make_way = "ids of sessions, by which nobody resumes without their key"},
@@ -223,7 +223,7 @@ end
 describe("comparisons", function()
     it("of secrets take constant time, and the others are listed with a reason", function()
         local pipe <close> = assert(io.popen
-            "find src/base src/net src/cache src/tls src/redis -name '*.[ch]' | sort")
+            "find src/base src/values src/net src/cache src/tls src/redis -name '*.[ch]' | sort")
         local files = 0
         for path in pipe:lines() do
             local name, reasons = path:sub(5), PUBLIC[path:sub(5)] or {}

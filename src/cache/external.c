@@ -20,12 +20,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/external.h"
 #include "cache/seal.h"
 #include "cache/store/store.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 #define BINDING_MAX (TLSL_STORE_KEY + 1 + SSL_MAX_SID_CTX_LENGTH)
 #define SEALED_MORE 49 /* bytes that sealing adds */

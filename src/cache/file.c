@@ -28,12 +28,12 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "base/reader.h"
-#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/external.h"
 #include "cache/seal.h"
 #include "cache/store/store.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 #define FILE_VERSION 1
 #define PEER_MAX 65535

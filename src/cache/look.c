@@ -16,13 +16,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/memory.h"
 #include "cache/peers.h"
 #include "cache/table.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
+#include "values/session_value.h"
 
 /* ---------------------------------------------------------------------------------------- stats */
 

@@ -19,7 +19,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/external.h"
 #include "cache/memory.h"
@@ -27,6 +26,7 @@
 #include "cache/store/store.h"
 #include "cache/table.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 #define ROOM_TRIES 4
 #define SECRET_MAX 512 /* OpenSSL's are not longer */

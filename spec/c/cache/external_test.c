@@ -8,12 +8,12 @@
 #define _GNU_SOURCE
 #endif
 
-#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/external.h"
 #include "cache/seal.h"
 #include "tls/context/context.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 #include "check.h"
 

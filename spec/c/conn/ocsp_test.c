@@ -12,9 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/ocsp.h"
 #include "check.h"
 #include "tlslife.h"
+#include "values/ocsp.h"
 
 enum { DAY = 86400 };
 

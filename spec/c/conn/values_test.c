@@ -8,10 +8,10 @@
 #define _GNU_SOURCE
 #endif
 
-#include "base/certificate.h"
 #include "base/error_queue.h"
 #include "base/names.h"
 #include "tlslife.h"
+#include "values/certificate.h"
 
 #include "check.h"
 

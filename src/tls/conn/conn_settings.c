@@ -14,7 +14,6 @@
 #include "base/error_queue.h"
 #include "base/names.h"
 #include "base/once.h"
-#include "base/session_value.h"
 #include "net/address.h"
 #include "tls/conn/conn_settings.h"
 #include "tls/context/context.h"
@@ -24,6 +23,7 @@
 #include "tls/state/conn.h"
 #include "tls/state/failure.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 static tlslife_status client_before(tlslife_conn *conn, const char *what) {
     tlsl_errors_clear();

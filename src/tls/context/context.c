@@ -28,13 +28,13 @@
 
 #include "base/error.h"
 #include "base/error_queue.h"
-#include "base/session_value.h"
 #include "tls/context/agree.h"
 #include "tls/context/context.h"
 #include "tls/context/policy.h"
 #include "tls/state/ex_data.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
+#include "values/session_value.h"
 
 static atomic_uint_fast64_t context_numbers = 1;
 

@@ -21,13 +21,13 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/session_value.h"
 #include "base/error_queue.h"
 #include "tls/context/context.h"
 #include "tls/context/resumption.h"
 #include "tls/context/settle.h"
 #include "tls/context/ticket_keys.h"
 #include "tls/state/conn.h"
+#include "values/session_value.h"
 
 /* --------------------------------------------------------------------------------- the settings */
 

@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "base/session_value.h"
 #include "net/fd.h"
 #include "tls/context/context.h"
 #include "tls/context/resumption.h"
@@ -24,6 +23,7 @@
 #include "tls/state/proxied.h"
 #include "tls/state/traced.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 tlslife_status tlsl_check_side(tlslife_conn *conn, const char *verb, bool server) {
     if (SSL_is_server(conn->ssl) == server) {

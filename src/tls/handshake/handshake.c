@@ -14,7 +14,6 @@
 #include <time.h>
 
 #include "base/error_queue.h"
-#include "base/session_value.h"
 #include "tls/context/context.h"
 #include "tls/handshake/begin.h"
 #include "tls/handshake/early.h"
@@ -29,6 +28,7 @@
 #include "tls/state/measured.h"
 #include "tls/state/traced.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 /* --------------------------------------------------------------------------------------- ending */
 

@@ -15,12 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/certificate.h"
 #include "tls/context/context.h"
 #include "tls/handshake/hold.h"
 #include "tls/handshake/psk_question.h"
 #include "tls/state/conn.h"
 #include "tlslife.h"
+#include "values/certificate.h"
 
 tlslife_state tlslife_conn_state(const tlslife_conn *conn) {
     if (conn->final_status != TLSLIFE_OK) {

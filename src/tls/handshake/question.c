@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/certificate.h"
 #include "base/error.h"
 #include "tls/context/context.h"
 #include "tls/context/switch.h"
@@ -28,6 +27,7 @@
 #include "tls/state/failure.h"
 #include "tls/state/measured.h"
 #include "tlslife.h"
+#include "values/certificate.h"
 
 static tlslife_status check_asked(tlslife_conn *conn, uint8_t answer, const char *verb) {
     return answer == TLSL_ASKED

@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/certificate.h"
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "cache/cache.h"
@@ -39,6 +38,7 @@
 #include "tls/state/failure.h"
 #include "tls/state/outer.h"
 #include "tlslife.h"
+#include "values/certificate.h"
 
 /* ---------------------------------------------------------------------------------------- facts */
 

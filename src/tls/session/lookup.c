@@ -27,7 +27,6 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/external.h"
 #include "cache/key.h"
@@ -48,6 +47,7 @@
 #include "tls/state/failure.h"
 #include "tls/state/traced.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 #define IDS_MAX 2    /* PSK identities that are looked up; clients send one or two */
 #define PEER_MAX 400 /* bytes of a peer's text: a host name, ":", a port or a socket's path, NUL */

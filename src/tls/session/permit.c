@@ -30,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/session_value.h"
 #include "cache/cache.h"
 #include "cache/external.h"
 #include "tls/context/context.h"
@@ -38,6 +37,7 @@
 #include "tls/session/permit.h"
 #include "tls/state/conn.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 typedef struct given {
     tlsl_cache_key key;

@@ -20,7 +20,6 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "base/names.h"
-#include "base/session_value.h"
 #include "tls/context/context.h"
 #include "tls/session/lookup.h"
 #include "tls/session/session.h"
@@ -29,6 +28,7 @@
 #include "tls/state/traced.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
+#include "values/session_value.h"
 
 #define SESSION_BYTES_MAX ((size_t)64 * 1024) /* bytes; one with a long chain has some 10 KiB */
 

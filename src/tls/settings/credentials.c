@@ -2,7 +2,7 @@
  * credentials.c: the setters of a context's certificate, private key, CAs, CRLs and stapled OCSP
  * response, and the question which certificate a connection shows.
  *
- * Each takes a file, a text in memory, or a URI, in whichever format it is (base/objects.c). An
+ * Each takes a file, a text in memory, or a URI, in whichever format it is (values/objects.c). An
  * OCSP response is DER. What is trusted is hashed into the policy.
  *
  * An attacker who can replace one file would try to make a key serve a certificate that it does not
@@ -21,8 +21,6 @@
 
 #include "base/error.h"
 #include "base/error_queue.h"
-#include "base/objects.h"
-#include "base/source.h"
 #include "tls/context/context.h"
 #include "tls/context/policy.h"
 #include "tls/context/settle.h"
@@ -32,6 +30,8 @@
 #include "tls/state/conn.h"
 #include "tls/state/ex_data.h"
 #include "tlslife.h"
+#include "values/objects.h"
+#include "values/source.h"
 
 typedef tlslife_status (*setter)(tlslife_context *, const tlsl_source *, const char *,
                                  tlslife_error *);

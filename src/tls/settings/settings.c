@@ -21,7 +21,6 @@
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "base/names.h"
-#include "base/session_value.h"
 #include "tls/context/context.h"
 #include "tls/context/policy.h"
 #include "tls/context/psk.h"
@@ -29,6 +28,7 @@
 #include "tls/settings/credentials.h"
 #include "tls/settings/verify.h"
 #include "tlslife.h"
+#include "values/session_value.h"
 
 /* Limits in bytes. */
 #define CERT_LIST_MAX 16777216

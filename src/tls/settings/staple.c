@@ -3,7 +3,7 @@
  *
  * An attacker who has the key of a revoked certificate leaves the response out, or sends an old
  * one. A certificate that demands a response (RFC 7633) and a client that requires one are not
- * satisfied then. base/ocsp.c judges the response itself.
+ * satisfied then. values/ocsp.c judges the response itself.
  */
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -15,8 +15,6 @@
 
 #include "base/error.h"
 #include "base/error_queue.h"
-#include "base/objects.h"
-#include "base/ocsp.h"
 #include "tls/context/agree.h"
 #include "tls/context/context.h"
 #include "tls/context/settle.h"
@@ -24,6 +22,8 @@
 #include "tls/state/conn.h"
 #include "tls/state/ex_data.h"
 #include "tlslife.h"
+#include "values/objects.h"
+#include "values/ocsp.h"
 
 #define OCSP_MAX 65535 /* bytes */
 

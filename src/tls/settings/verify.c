@@ -18,12 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/certificate.h"
 #include "tls/context/context.h"
 #include "tls/settings/verify.h"
 #include "tls/state/conn.h"
 #include "tls/state/ex_data.h"
 #include "tlslife.h"
+#include "values/certificate.h"
 
 #define TICKET_EXTENSION 65400 /* for private use (RFC 8447 section 7): it is never sent */
 

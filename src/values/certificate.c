@@ -28,8 +28,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/certificate.h"
 #include "tlslife.h"
+#include "values/certificate.h"
 
 /* ----------------------------------------------------------------------------------------- text */
 

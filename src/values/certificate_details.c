@@ -27,11 +27,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/certificate.h"
-#include "base/certificate_details.h"
 #include "base/error.h"
 #include "base/error_queue.h"
 #include "tlslife.h"
+#include "values/certificate.h"
+#include "values/certificate_details.h"
 
 #define OID_TEXT_MAX 256
 #define BYTES_MAX (1 << 20) /* of a certificate that is read; a large one has 10 KB */

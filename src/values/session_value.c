@@ -12,12 +12,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/certificate.h"
 #include "base/error_queue.h"
 #include "base/once.h"
-#include "base/session_value.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
+#include "values/certificate.h"
+#include "values/session_value.h"
 
 static SSL_SESSION *raw(const tlslife_session *session) {
     return (SSL_SESSION *)(uintptr_t)session;

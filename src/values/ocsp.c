@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/ocsp.h"
+#include "values/ocsp.h"
 
 /* -------------------------------------------------------------------------------- the signature */
 

@@ -22,8 +22,8 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
-#include "base/source.h"
 #include "tlslife.h"
+#include "values/source.h"
 
 #define PIN "pin-value="
 

@@ -7,8 +7,8 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
-#include "base/source.h"
 #include "tlslife.h"
+#include "values/source.h"
 
 typedef enum tlsl_wanted { /* a mask */
     TLSL_WANTED_CERTIFICATES = 1,

@@ -26,8 +26,8 @@
 
 #include "base/error.h"
 #include "base/error_queue.h"
-#include "base/objects.h"
 #include "tlslife.h"
+#include "values/objects.h"
 
 #define WIPED_STACK 32768 /* bytes: the frames of a key's decoding have fewer */
 #define BEGIN "-----BEGIN "
