@@ -43,7 +43,7 @@ describe("each fault of OpenSSL and Lua that failing_known.c excuses", function(
         local listed, gone = 0, {buffer_never_again = _VERSION ~= "Lua 5.4"}
         for name in process.slurp "spec/failing/failing_known.c":gmatch '"([%l_]+)",%s*"' do
             if not gone[name] then
-                listed = listed + 1
+                listed, gone[name] = listed + 1, true -- which two lines may have
                 assert.truthy(output:find("shown " .. name .. ":", 1, true), name)
             end
         end
