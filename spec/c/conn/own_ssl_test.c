@@ -171,11 +171,59 @@ static void a_bio_of_the_program(void) {
     SSL_CTX_free(ctx);
 }
 
+/*
+ * SSL_dup copies ex_data and the callbacks of a trace. The copy is the program's alone: it outlives
+ * the connection, and what it does is not traced.
+ */
+static void a_copy_of_our_ssl(void) {
+    tlslife_trace *trace = tlslife_trace_new(1 << 20, false, NULL);
+    tlslife_context *clients = new_context(TLSLIFE_CLIENT, NULL);
+    tlslife_context *servers = new_context(TLSLIFE_SERVER, NULL);
+    tlslife_conn *conn = tlslife_conn_new(clients, NULL);
+    must(conn != NULL && tlslife_conn_set_trace(conn, trace) == TLSLIFE_OK);
+    SSL *copy = SSL_dup(tlslife_conn_ssl(conn));
+    SSL *server = SSL_new(tlslife_context_ssl_ctx(servers));
+    tlslife_conn_free(conn);
+    for (tlslife_trace_event *event; (event = tlslife_trace_next(trace)) != NULL;) {
+        tlslife_trace_event_free(event);
+    }
+    CHECK(shake(copy, server));
+    CHECK(tlslife_trace_next(trace) == NULL);
+    SSL_free(copy);
+    SSL_free(server);
+    tlslife_context_free(clients);
+    tlslife_context_free(servers);
+    tlslife_trace_free(trace);
+}
+
+/* A handshake that the program has made itself is not counted as one of ours. */
+static void a_handshake_of_the_program(void) {
+    SSL_CTX *client_ctx = new_ctx(false), *server_ctx = new_ctx(true);
+    SSL *client = SSL_new(client_ctx), *server = SSL_new(server_ctx);
+    char byte = 0;
+    size_t len = 0;
+    CHECK(shake(client, server));
+    tlslife_conn *writer = tlslife_conn_from_ssl(client, NULL);
+    tlslife_conn *reader = tlslife_conn_from_ssl(server, NULL);
+    must(writer != NULL && reader != NULL);
+    CHECK(tlslife_conn_write(writer, "x", 1, &len) == TLSLIFE_OK && len == 1);
+    CHECK(tlslife_conn_read(reader, &byte, 1, &len) == TLSLIFE_OK && byte == 'x');
+    CHECK(tlslife_conn_handshake_done(writer) && tlslife_conn_handshake_done(reader));
+    tlslife_conn_free(writer);
+    tlslife_conn_free(reader);
+    SSL_free(client);
+    SSL_free(server);
+    SSL_CTX_free(client_ctx);
+    SSL_CTX_free(server_ctx);
+}
+
 int main(void) {
     must(identity_make(&identity));
     an_ssl_of_our_context(TLSLIFE_TLS1_2);
     an_ssl_of_our_context(TLSLIFE_TLS1_3);
     a_session_of_the_hosts_context();
     a_bio_of_the_program();
+    a_copy_of_our_ssl();
+    a_handshake_of_the_program();
     return checks_end();
 }

@@ -2,7 +2,8 @@
  * ex_data.c: finds the connection of an SSL and the context of an SSL_CTX, in OpenSSL's ex_data.
  *
  * Callbacks are given OpenSSL's object, and look ours up. No reference is held. An object of ours
- * takes its entry away before it frees OpenSSL's, since a program may hold that longer.
+ * takes its entry away before it frees OpenSSL's, since a program may hold that longer. SSL_dup
+ * copies ex_data, callbacks, and nothing else of ours, so a copy that a program has made is nobody's.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -15,9 +16,17 @@
 static int conn_index = -1, context_index = -1;
 static tlsl_once indexes_once = TLSL_ONCE;
 
+/* CRYPTO_EX_dup of CRYPTO_get_ex_new_index(3). */
+static int to_no_connection(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **copied,
+                            int index, long unused_number, void *unused) {
+    (void)to, (void)from, (void)index, (void)unused_number, (void)unused;
+    *copied = NULL;
+    return 1;
+}
+
 static bool make_indexes(void) {
     if (conn_index < 0) {
-        conn_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+        conn_index = SSL_get_ex_new_index(0, NULL, NULL, to_no_connection, NULL);
     }
     if (context_index < 0) {
         context_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
