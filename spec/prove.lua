@@ -4,8 +4,9 @@
 -- A campaign is a command of ./dev. It ends with lines "proved NAME: what and how many; N
 -- findings", each of which becomes a row. A campaign that ends without its lines, or with another
 -- status than the number of findings says, or that does not end, is a finding itself. Its output is
--- in build/prove, with its rows. If names are given, only these campaigns run, and the table has the
--- last rows of the others. So the table can be made in pieces, and each row has its day and commit.
+-- in build/prove, with its rows. If names are given, only these campaigns run, and the table has
+-- the last rows of the others. So the table can be made in pieces, and each row has its day and
+-- commit.
 --
 -- The campaigns without a share come first, and the others share what is left of the minutes. Each
 -- of them needs a minute or two.

@@ -7,7 +7,8 @@
 --   cache, ticket_keys   threads only: the parent's own objects, shared
 --   thread       true in a thread
 --
--- In a thread, the program tlslife has put another module in this one's place (src/program/threads.c).
+-- In a thread, the program tlslife has put another module in this one's place
+-- (src/program/threads.c).
 -- A process gets the values from its environment, in TLSLIFE_WORKER, as
 -- "index:control:listener,listener:metrics". Where there is luv, the variable is removed, so that
 -- programs that the worker starts do not take it for theirs.

@@ -151,7 +151,9 @@ describe("embed_events.c", function()
     -- without libuv it is not built
     local function with_program(what, test, script)
         it(what, function()
-            if not is_built "embed_events" then return pending "libuv's headers are not installed" end
+            if not is_built "embed_events" then
+                return pending "libuv's headers are not installed"
+            end
             start(script and process.spill(process.directory() .. "/event.lua", script))
             finally(function() server:stop() end)
             test()
@@ -193,7 +195,7 @@ describe("embed_events.c", function()
         ends()
     end)
 
-    with_program("contains a script's errors, and tells the peer that something is missing", function()
+    with_program("contains a script's errors, and tells the peer what is missing", function()
         local other, conn = dial(), dial()
         assert(conn:write "fail\n")
         assert.equal("truncated", select(2, conn:read()))

@@ -1,11 +1,14 @@
---- calls.lua: counts what becomes of each call that random programs make: tlslife spec/random/run.lua
--- --calls N [SEED] plays N programs, and prints the calls that no program made, those that always
--- raised, and those that always returned nil. Such a call proves nothing: either it has to be so, or
--- the generator never draws what it needs.
+--- calls.lua: counts the results of each call that random programs make.
 --
--- A method is known once an object of its kind was in a slot. It is wrapped then, in the table where
--- all objects of the kind have it. So messages name other functions, and nothing else of a program
--- is judged meanwhile.
+--   tlslife spec/random/run.lua --calls N [SEED]
+--
+-- This runs N programs, and prints the calls that no program made, those that always raised, and
+-- those that always returned nil. Such a call proves nothing. Either it must be so, or the generator
+-- never draws what the call needs.
+--
+-- A method is known when an object of its kind has been in a slot. It is then wrapped in the table
+-- from which all objects of the kind have it. So messages name other functions, and no other rule
+-- is checked meanwhile.
 
 local calls = {}
 

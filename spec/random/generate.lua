@@ -669,8 +669,9 @@ function G:server_context(n, plainly)
         {rare(3), "max_cert_list = 100"}, {rare(4), "max_send_fragment = 512"},
         {rare(3), "dh_auto = true"}, {rare(6), "trace = tls.trace {bytes = 4096}"},
         {rare(3, "psk"), function()
-            return "psk_identity_hint = 'h', on_psk = " .. self:hook("c, a", {"return ('k'):rep(32)",
-                "return ('k'):rep(32)", "return nil", "return false, 'access_denied'", "return ''"})
+            return "psk_identity_hint = 'h', on_psk = " .. self:hook("c, a", {
+                "return ('k'):rep(32)", "return ('k'):rep(32)", "return nil",
+                "return false, 'access_denied'", "return ''"})
         end},
         {rare(10), function() return self:rest(rows.server_options) end},
     }, "role = 'server', timeout = 0.01, " .. (self:chance(rare(50)) and self:row(rows.own_keys)
@@ -756,8 +757,8 @@ end
 
 function G:begin()
     -- what comes more often in this program
-    self.bent = self:pick {"early", "auth", "again", "asks", "psk", "details", "dane", "none", "none",
-        "none", "none", "none"}
+    self.bent = self:pick {"early", "auth", "again", "asks", "psk", "details", "dane", "none",
+        "none", "none", "none", "none"}
     local decides = self.bent ~= "none" and self.bent ~= "dane"
     self.version = (self.bent == "again" or self.bent == "psk") and "TLSv1.2"
         or decides and "TLSv1.3" or self:pick {"TLSv1.2", "TLSv1.3", false}

@@ -1,6 +1,6 @@
 /*
- * program.h: what the files of the program tlslife share. Nothing here is public. The program tlslife
- * uses the public headers alone, as any other program does.
+ * program.h: declares what the files of the program tlslife share. Nothing here is public. The
+ * program uses the public headers alone, as any other program does.
  */
 #ifndef TLSLIFE_PROGRAM_H
 #define TLSLIFE_PROGRAM_H
@@ -48,19 +48,19 @@ struct program_options {
     bool no_env;      /* -E */
     bool executes;    /* -e */
     /*
-     * Preloads tlslife.host in a state that program_open prepares. A thread prepares such a state, and
-     * tlslife.host starts threads: so script.c has it from main.c.
+     * Preloads tlslife.host in a state that program_open prepares. A thread prepares such a state,
+     * and tlslife.host starts threads. So script.c has this pointer from main.c.
      */
     void (*preload_threads)(lua_State *L, const program_options *given);
 };
 
 /* -- call.c. Messages begin with the name that program_set_name was given. */
 
-void program_set_name(const char *name);      /* the name with which messages begin; NULL for none */
-void program_complain(const char *message);   /* writes a line to stderr */
+void program_set_name(const char *name);    /* with which messages begin; NULL for none */
+void program_complain(const char *message); /* writes a line to stderr */
 /* If status is an error, prints and pops it. Returns status. */
 int program_report(lua_State *L, int status);
-void program_take_interrupts(void);           /* makes SIGINT interrupt the calling thread */
+void program_take_interrupts(void); /* makes SIGINT interrupt the calling thread */
 /*
  * lua_pcall with a traceback. In the thread that takes interrupts, Ctrl-C raises an error in the
  * code that runs.
