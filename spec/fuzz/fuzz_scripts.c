@@ -16,7 +16,7 @@
  * floor: lua/tlslife/testserver/files.lua 46
  * floor: lua/tlslife/testserver/options.lua 34
  * floor: lua/tlslife/probe/talk.lua 33
- * floor: lua/tlslife/probe/targets.lua 15
+ * floor: lua/tlslife/probe/targets.lua 52
  * floor: lua/tlslife/probe/options.lua 29
  * floor: lua/tlslife/command/options.lua 41
  * floor: lua/tlslife/luasec/x509.lua 46

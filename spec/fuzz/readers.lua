@@ -40,6 +40,13 @@ package.preload.luv = function()
         end,
         fs_readlink = function(link) return opened[math.tointeger(link:match "%d+$")] end,
         fs_close = function(fd) opened[fd] = false end,
+        getaddrinfo = function(host, port, _, answer)
+            if host:find "never" then return nil, "EMFILE" end
+            local list = {}
+            for name in host:gmatch "[^.]+" do list[#list + 1] = {addr = name, port = port} end
+            if host:find "none" then answer "EAI_NONAME" else answer(nil, list) end
+            return true
+        end,
         hrtime = function() return 0 end,
         fs_scandir = function(path) return {path} end,
         fs_scandir_next = function(list)
@@ -271,7 +278,14 @@ end
 local function read_probe(input)
     local given, hosts = or_message(command_options.parse(probe.command, words_of(input)))
     local run = given and or_message(probe.settle(given, hosts))
-    for _, host in ipairs(run and hosts or {}) do or_message(targets.parse(host, run.port)) end
+    for _, host in ipairs(run and hosts or {}) do
+        local target = or_message(targets.parse(host, run.port))
+        if target then
+            targets.resolve(target)
+            must(target.failed or #target.addresses > 0, "neither an address nor a reason")
+            targets.resolve(target, hosts)
+        end
+    end
 end
 
 local setup = require "tlslife.setup"
@@ -397,6 +411,9 @@ seed("probe", "--starttls\0smtp\0--connect\0[::1],127.0.0.1\0--json\0a.example:2
 seed("probe", "--age=5\0--watch\0006\0--matrix=3\0--jobs\0004\0--timeout\0001.5\0--alpn=h2\0::1")
 seed("probe", "--path\0/x\0--no-http\0--groups\0X25519\0--ca\0x\0--colour\0always\0a.example")
 seed("probe", "--help")
+seed("probe", "a.a.example:443\0[::1]:8443\0::1\0none.example\0never.example:1")
+seed("probe", "a.example\0-\0unix:/x")
+seed("probe", "a b")
 
 seed("serving", "\1\3\4\0\0\5\1\12\17\7\0[::1]:443")
 seed("serving", "\1\4\10\0\0\11\8\0\14\2\200\15\1\20unix:/x")
