@@ -162,8 +162,9 @@ local function start(kind, words, seconds)
     return process.start(command)
 end
 
+-- More processes than there are processors have less of one each.
 local function seconds_for(sequences)
-    return 60 + SECONDS_EACH * sequences
+    return (60 + SECONDS_EACH * sequences) * math.max(1, options.jobs // processors())
 end
 
 -- --------------------------------------------------------------------------------------- to shrink
