@@ -3,8 +3,8 @@
 --   tlslife spec/random/run.lua --calls N [SEED]
 --
 -- This runs N programs, and prints the calls that no program made, those that always raised, and
--- those that always returned nil. Such a call proves nothing. Either it must be so, or the generator
--- never draws what the call needs.
+-- those that always returned nil. Such a call proves nothing. Either it must be so, or the
+-- generator never draws what the call needs.
 --
 -- A method is known when an object of its kind has been in a slot. It is then wrapped in the table
 -- from which all objects of the kind have it. So messages name other functions, and no other rule

@@ -4,8 +4,8 @@
 --   lua5.4 spec/random/prove.lua [NUMBER...]        ./dev random --prove
 --
 -- The copy is build/put_back. The output has a line for each fault: how many seeds were run until
--- it was found, and to how many lines the program was shrunk. The exit status is 1 if a fault was not
--- found.
+-- it was found, and to how many lines the program was shrunk. The exit status is 1 if a fault was
+-- not found.
 
 package.path = "./?.lua;" .. package.path
 local put_back = require "spec.random.put_back"

@@ -13,8 +13,8 @@ program_heap *program_heap_new(void); /* NULL: out of memory */
 void program_heap_free(program_heap *heap);
 /*
  * A lua_Alloc, whose ud is a program_heap. Resizes old from `before` bytes to `after`. If old is
- * NULL it allocates a block, whatever `before` says, and if after is 0 it frees old. NULL means that
- * old was freed, or that memory is exhausted and old is unchanged.
+ * NULL it allocates a block, whatever `before` says, and if after is 0 it frees old. It returns
+ * NULL if old was freed, or if memory is exhausted and old is unchanged.
  */
 void *program_heap_resize(void *ud, void *old, size_t before, size_t after);
 
