@@ -7,13 +7,12 @@
  * an end. Then it seals records of any type, as a hostile peer does that has finished its handshake
  * (fuzz_wire_seal.c).
  *
- * Whatever happens: what one end reads is what the other wrote, in order, unless the one between
- * has the keys. CLOSED needs a close_notify, and TRUNCATED is never said after one. A failure says
- * why.
+ * One end always reads what the other wrote, in order, unless the attacker has the keys. CLOSED
+ * needs a close_notify, and TRUNCATED is never returned after one. A failure has a reason.
  *
- * Keys are random, so that an input that was found need not break things each time.
+ * Keys are random, so an input that was found may break things in some runs only.
  *
- * Seeds: whole lives of connections, and records between them.
+ * Seeds: connections from their first byte to their end, and records between them.
  *
  * floor: src/tls/handshake/handshake.c 38
  * floor: src/tls/handshake/ssl_result.c 27
@@ -31,7 +30,7 @@
 #include <openssl/ssl.h>
 
 enum { TLS12 = 1, RESUMED = 2, BOTH_SHOW = 4, ASKING = 8, EARLY = 16, CONFIGS = 32 };
-enum { PSK = TLS12 | ASKING | EARLY };
+enum { PSK = TLS12 | ASKING | EARLY }; /* TLS 1.2 has no early data, so this means a PSK there */
 enum { CLIENT, SERVER };
 
 #define ROOM 65536

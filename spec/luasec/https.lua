@@ -1,4 +1,4 @@
--- https.lua: requests by ssl.https, and what they return, a line each.
+-- https.lua: makes requests by ssl.https, and prints what they return, a line each.
 --
 --     lua5.4 [-l tlslife.luasec] https.lua PORT CA OTHER_CA [PROXY]
 local https = require "ssl.https"

@@ -3,7 +3,8 @@
  *
  * Callbacks are given OpenSSL's object, and look ours up. No reference is held. An object of ours
  * takes its entry away before it frees OpenSSL's, since a program may hold that longer. SSL_dup
- * copies ex_data, callbacks, and nothing else of ours, so a copy that a program has made is nobody's.
+ * copies ex_data, callbacks, and nothing else of ours, so a copy that a program has made belongs to
+ * no connection.
  */
 #include <openssl/ssl.h>
 #include <stdbool.h>
