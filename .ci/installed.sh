@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# installed.sh: what .ci/suite tries of a copy that `cmake --install` has made, and of the source archive. All of it lies in
-# paths with spaces, as somebody's home may.
+# installed.sh: tests for .ci/suite a copy that `cmake --install` has made, and the source archive. All of it is in paths with
+# spaces, as a user's home directory may be.
 
-# How the tree is made: it is installed, removed, installed below a folder that it is then moved out of.
+# The tree is installed, removed, and installed again below a folder, out of which it is then moved.
 install_copy() {
     rm -rf "build/installed here" "build/staged here" build/consumer
     cmake --install build/dev --prefix "$PWD/build/installed here" >build/test/install.out &&
@@ -26,7 +26,7 @@ install_moved() {
         mv "build/staged here/opt/tls" "build/installed here"
 }
 
-# No text file names a place of the machine that built it; but for the pages and examples, which name places of readers.
+# No text file names a path of the machine that built it. Pages and examples are left out, because they name paths of readers.
 no_foreign_paths() {
     if grep -rIF -e "$PWD" -e /opt/tls "build/installed here" ||
         grep -rnE '[ ="(;IL]/[a-z]|hiredis\.so' "build/installed here/lib/cmake" \

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
-# trees.sh: clean trees of other Debians, for .ci/debian and .ci/install. Sourced after common.sh; needs root, or sudo.
+# trees.sh: makes clean trees of other Debians, for .ci/debian and .ci/install, which source it after common.sh. It needs
+# root, or sudo.
 #
-# A tree is made once, by debootstrap, and stays as it was made: what runs in it sees an overlay, whose changes are kept in a
+# A tree is made once, by debootstrap, and stays as it was made. What runs in it sees an overlay, whose changes are kept in a
 # folder beside it or thrown away. All of it is below build/trees.
 
 suite_of() {
@@ -16,7 +17,7 @@ suite_of() {
     esac
 }
 
-# make_tree RELEASE. An archive that was frozen long ago still counts: its date is not looked at.
+# make_tree RELEASE: makes the tree, once. The date of the archive's index is not checked, so an old mirror serves, too.
 make_tree() {
     suite=$(suite_of "$1")
     tree=$PWD/build/trees/$1
@@ -36,9 +37,9 @@ make_tree() {
     fi
 }
 
-# in_tree RELEASE CHANGES SCRIPT [ARG...]: runs the script of sh in the tree, in "/a tlslife": a space in its path, so that
-# what runs there is tried in such a place. What it changes is kept in the folder CHANGES beside the tree. The mounts are
-# seen by these processes alone, and go with them.
+# in_tree RELEASE CHANGES SCRIPT [ARG...]: runs the script of sh in the tree, in "/a tlslife", whose space is a test for what
+# runs there. The changes are kept in the folder CHANGES beside the tree. Only these processes see the mounts, which end
+# with them.
 in_tree() {
     tree=$PWD/build/trees/$1
     changes=$tree/$2

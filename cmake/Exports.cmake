@@ -1,5 +1,5 @@
-# The export list of a library is what its public header declares with TLSLIFE_API: no second list to keep in
-# step. A declared function that is not defined, and any other visible symbol, fails `./dev test` (spec/project/layering_spec.lua).
+# A library exports what its public header declares with TLSLIFE_API, so there is no second list to keep in step.
+# spec/project/layering_spec.lua fails for a declared function that is not defined, and for any other visible symbol.
 
 # Writes the names of the functions that the headers declare to out_names.
 function(tlslife_declared out_names)
@@ -23,8 +23,8 @@ function(tlslife_declared out_names)
   set(${out_names} ${names} PARENT_SCOPE)
 endfunction()
 
-# Links target with a version script that exports those names and no others. It stays where it is when it is closed
-# (lua_close calls dlclose): a thread that resolves a name (src/net/resolve.c) may still be in it.
+# Links target with a version script that exports those names and no others. The library stays in memory when it is
+# closed (lua_close calls dlclose), because a thread that resolves a name (src/net/resolve.c) may still run its code.
 function(tlslife_exports target version)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" HEADERS)
   tlslife_declared(names ${arg_HEADERS})

@@ -1,6 +1,6 @@
-# spec/failing: a program in which the allocations and the system's calls of our own code go through
-# functions of its own, which let one of them fail. The linker does that, so nothing of src is built
-# for it.
+# Builds spec/failing, a program in which the allocations and system calls of our own code go through
+# functions of the program, which let one of them fail. The linker redirects the calls, so src is not
+# compiled again.
 tlslife_plain_programs(spec/failing)
 target_link_libraries(known PRIVATE TlsLife::Interpreter)
 set_target_properties(failing PROPERTIES ENABLE_EXPORTS ON) # C modules of Lua, and names in stacks

@@ -1,5 +1,5 @@
-# How everything is compiled: one interface target that all others link, and the names that keep OpenSSL's
-# deprecated functions out of sight.
+# Defines how everything is compiled, by one interface target that all others link, and by the names that hide
+# OpenSSL's deprecated functions.
 add_library(tlslife_flags INTERFACE)
 
 set(CMAKE_C_STANDARD 11)
@@ -39,8 +39,8 @@ if((TLSLIFE_SPECS OR TLSLIFE_FUZZ) AND CMAKE_BUILD_TYPE STREQUAL "Debug")
     target_link_options(tlslife_flags INTERFACE -fuse-ld=gold)
   endif()
 endif()
-# Every function is found when the library is loaded (-z now). So a call can go by the address itself, and not by way
-# of a stub, which is one more line of cold code and one more jump: docs/performance.md has the figures.
+# Every function is found when the library is loaded (-z now). So a call can use the address itself. A stub would cost
+# one more cache line and one more jump; docs/performance.md has the figures.
 check_c_compiler_flag(-fno-plt TLSLIFE_NO_PLT)
 if(TLSLIFE_NO_PLT)
   target_compile_options(tlslife_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-fno-plt>)

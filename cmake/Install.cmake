@@ -1,4 +1,4 @@
-# What `cmake --install` puts where, and how others find it: find_package(tlslife) and pkg-config.
+# Says what `cmake --install` puts where, and how others find it, by find_package(tlslife) and by pkg-config.
 #
 # Each file belongs to a component, which is a package of Debian's (cmake/Package.cmake): runtime, dev, lua, program, doc.
 include(CMakePackageConfigHelpers)
@@ -8,7 +8,7 @@ if(TLSLIFE_LUA)
   install(DIRECTORY lua/ DESTINATION ${TLSLIFE_INSTALL_LUADIR} COMPONENT lua FILES_MATCHING PATTERN "*.lua")
 endif()
 
-# A rock is the module and nothing else: luarocks takes whatever lies beside it for modules, too.
+# A rock has the module and nothing else, because luarocks takes any file beside it for a module, too.
 if(TLSLIFE_MODULE_STATIC)
   return()
 endif()

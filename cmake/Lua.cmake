@@ -1,5 +1,5 @@
-# Lua: headers for the module, and for the program the library too (TlsLife::Interpreter).
-# luarocks and packagers may say where: TLSLIFE_LUA_INCLUDE_DIRS. Then lua.h there says which version it is.
+# Finds Lua's headers for the module, and for the program also the library (TlsLife::Interpreter). luarocks and
+# packagers may name the directory of the headers in TLSLIFE_LUA_INCLUDE_DIRS. Its lua.h then says which version it is.
 set(lua_version 5.4)
 foreach(directory IN LISTS TLSLIFE_LUA_INCLUDE_DIRS)
   if(EXISTS ${directory}/lua.h)
@@ -37,7 +37,7 @@ if(NOT TLSLIFE_LUA_INCLUDE_DIRS)
   endif()
 endif()
 
-# A library with no version in its name may be of another one. Each says in itself which it is.
+# A library with no version in its name may be of another version. Each library contains its version as a text.
 function(tlslife_is_our_lua out_is library)
   string(REPLACE "." "\\." pattern "Lua ${TLSLIFE_LUA_VERSION}.")
   file(STRINGS ${library} version REGEX "${pattern}" LIMIT_COUNT 1)
@@ -49,8 +49,8 @@ endfunction()
 if(TLSLIFE_PROGRAM)
   add_library(TlsLife::Interpreter INTERFACE IMPORTED)
   target_include_directories(TlsLife::Interpreter INTERFACE ${TLSLIFE_LUA_INCLUDE_DIRS})
-  # Inside the program, as Debian has it in lua5.4: a call of Lua's C functions is then a call, not one through a
-  # table. All of it, because C modules take from the program what the program itself does not use.
+  # The library is linked into the program, as in Debian's lua5.4, so that a call of Lua's C functions is direct and not
+  # through a table. All of it is linked, because C modules need functions that the program itself does not use.
   find_library(TLSLIFE_LUA_STATIC NAMES liblua${TLSLIFE_LUA_VERSION}.a liblua.a
                HINTS ${${lua_pc}_LIBRARY_DIRS} ${${lua_pc}_LIBDIR} VALIDATOR tlslife_is_our_lua)
   if(TLSLIFE_LUA_STATIC)

@@ -49,7 +49,7 @@ macro(tlslife_package component name section summary description)
   tlslife_package_files(${component} ${name})
 endmacro()
 
-# What Debian wants of each package in /usr/share/doc/NAME, and what lintian shall not say, with the reason.
+# Each package has in /usr/share/doc/NAME what Debian requires, and overrides for lintian, with their reasons.
 function(tlslife_package_files component name)
   set(doc ${CMAKE_INSTALL_DATADIR}/doc/${name})
   install(FILES ${debian}/copyright DESTINATION ${doc} COMPONENT ${component})

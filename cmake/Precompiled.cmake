@@ -1,9 +1,10 @@
-# The headers of OpenSSL, parsed once for each kind of object and not once for each source, which takes a third of a compiler's
-# time without optimization.
+# Precompiles the headers of OpenSSL, once for each kind of object. Parsing them for each source takes a third of a
+# compiler's time without optimization.
 #
-# It is for the builds of the suite. A source still includes what it uses, since the presets "lint" and "release" compile each
-# by itself. ccache must be told to trust such headers, so where a launcher is set there are none. The tsan build includes
-# spec/races/ranks.h before everything else, and gcc takes a precompiled header only if it is the first.
+# Only the builds of the suite do this. A source still includes what it uses, since the presets "lint" and "release"
+# compile each source by itself. ccache must be told to trust such headers, so there are none if a launcher is set. The
+# tsan build has none either. It includes spec/races/ranks.h before everything else, and gcc takes a precompiled header
+# only if it is the first.
 option(TLSLIFE_PRECOMPILE "Precompile the headers of OpenSSL" OFF)
 if(CMAKE_C_COMPILER_LAUNCHER OR TLSLIFE_SANITIZE STREQUAL "thread")
   set(TLSLIFE_PRECOMPILE OFF)

@@ -1,5 +1,5 @@
-# CPack runs this when the packages are there. It calls ldconfig in scripts of the library's package; Debian wants a
-# trigger instead, by which ldconfig runs once, whatever else is installed.
+# CPack runs this script when it has made the packages. CPack calls ldconfig in scripts of the library's package. Debian
+# wants a trigger instead, by which ldconfig runs once for all packages that are installed together.
 foreach(package IN LISTS CPACK_PACKAGE_FILES)
   if(NOT package MATCHES "/libtlslife[0-9]+_")
     continue()

@@ -1,5 +1,8 @@
-# cmake -DBUILD=DIR -P Uninstall.cmake: removes what was installed from that build directory last, and the folders of
-# tlslife's own that are empty then. DESTDIR means the same as it did at the installation.
+# Removes what was installed last from a build directory, and then those folders of tlslife's own that are empty:
+#
+#   cmake -DBUILD=DIR -P Uninstall.cmake
+#
+# DESTDIR means the same as at the installation.
 set(manifest ${BUILD}/install_manifest.txt)
 if(NOT EXISTS ${manifest})
   message(FATAL_ERROR "Nothing was installed from ${BUILD}: there is no ${manifest}")
