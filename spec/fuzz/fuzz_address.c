@@ -4,9 +4,9 @@
  * address is what inet_pton(3) takes for one, and a connection takes as its host what has the form
  * of one.
  *
- * floor: src/net/address.c 58
- * floor: src/net/local.c 10
- * floor: src/base/names.c 41
+ * floor: src/net/address.c 40
+ * floor: src/net/local.c 5
+ * floor: src/base/names.c 33
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

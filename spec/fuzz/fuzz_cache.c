@@ -8,10 +8,10 @@
  *
  * Seeds: the export of a client's cache with sessions of TLS 1.2 and 1.3.
  *
- * floor: src/cache/file.c 33
- * floor: src/cache/seal.c 17
- * floor: src/cache/peers.c 24
- * floor: src/cache/look.c 14
+ * floor: src/cache/file.c 20
+ * floor: src/cache/seal.c 12
+ * floor: src/cache/peers.c 17
+ * floor: src/cache/look.c 15
  */
 #include "cache/seal.h"
 #include "fuzz.h"

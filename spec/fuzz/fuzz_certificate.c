@@ -11,9 +11,9 @@
  * PKCS#7. A PKCS#12 is neither encrypted nor has it a MAC: of one that has, a changed number of
  * iterations would cost hours.
  *
- * floor: src/values/certificate.c 35
- * floor: src/values/objects.c 40
- * floor: src/tls/settings/credentials.c 31
+ * floor: src/values/certificate.c 28
+ * floor: src/values/objects.c 27
+ * floor: src/tls/settings/credentials.c 27
  */
 #include "fuzz.h"
 #include "tlslife.h"

@@ -6,10 +6,10 @@
  * The server resumes by both ways: its ticket keys are ours, and its cache's store is this program,
  * which answers every lookup with bytes that anybody may have written.
  *
- * floor: src/tls/session/hello.c 44
- * floor: src/tls/session/lookup.c 13
- * floor: src/tls/context/switch.c 28
- * floor: src/tls/handshake/question.c 12
+ * floor: src/tls/session/hello.c 18
+ * floor: src/tls/session/lookup.c 9
+ * floor: src/tls/context/switch.c 22
+ * floor: src/tls/handshake/question.c 8
  */
 #include "fuzz.h"
 #include "tlslife.h"

@@ -11,7 +11,7 @@
  * Seeds: responses of the issuer and of a delegate, of each status and age, with other hashes, with
  * two answers, and of a stranger.
  *
- * floor: src/values/ocsp.c 60
+ * floor: src/values/ocsp.c 58
  */
 #include "fuzz.h"
 #include "tlslife.h"

@@ -12,11 +12,11 @@
  *
  * Seeds: tables with each option of each call.
  *
- * floor: src/lua/base/loptions.c 46
- * floor: src/lua/context/lsettings.c 25
+ * floor: src/lua/base/loptions.c 32
+ * floor: src/lua/context/lsettings.c 16
  * floor: src/lua/cache/lcache.c 16
- * floor: src/lua/cache/lstore.c 18
- * floor: src/lua/values/lkeys.c 37
+ * floor: src/lua/cache/lstore.c 19
+ * floor: src/lua/values/lkeys.c 28
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

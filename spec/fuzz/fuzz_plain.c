@@ -6,9 +6,9 @@
  * in front: a queue of this file's own says which. Once the handshake has begun no call moves plain
  * bytes any more. Nothing that was plain is ever read as data of TLS.
  *
- * floor: src/tls/conn/plain.c 41
- * floor: src/net/front.c 45
- * floor: src/net/memory.c 27
+ * floor: src/tls/conn/plain.c 36
+ * floor: src/net/front.c 34
+ * floor: src/net/memory.c 21
  */
 #include "fuzz.h"
 #include "tlslife.h"

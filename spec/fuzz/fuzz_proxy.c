@@ -8,9 +8,9 @@
  * header must come out of the connection as it is. A peer is among the proxies exactly where bits
  * that are compared one by one say so.
  *
- * floor: src/net/proxy.c 53
- * floor: src/net/front.c 36
- * floor: src/tls/state/proxied.c 27
+ * floor: src/net/proxy.c 31
+ * floor: src/net/front.c 27
+ * floor: src/tls/state/proxied.c 19
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -8,8 +8,8 @@
  *
  * Seeds: conversations with a server that answers as it should, and with one that does not.
  *
- * floor: src/redis/redis.c 33
- * floor: src/redis/channel.c 18
+ * floor: src/redis/redis.c 20
+ * floor: src/redis/channel.c 12
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -9,8 +9,8 @@
  *
  * It runs in the root of the tree, because the files of Lua are read from there.
  *
- * floor: lua/tlslife/trace/hello.lua 61
- * floor: lua/tlslife/trace/text.lua 19
+ * floor: lua/tlslife/trace/hello.lua 58
+ * floor: lua/tlslife/trace/text.lua 21
  * floor: lua/tlslife/json.lua 54
  * floor: lua/tlslife/requests.lua 63
  * floor: lua/tlslife/testserver/files.lua 46
@@ -19,11 +19,11 @@
  * floor: lua/tlslife/probe/targets.lua 52
  * floor: lua/tlslife/probe/options.lua 29
  * floor: lua/tlslife/command/options.lua 41
- * floor: lua/tlslife/luasec/x509.lua 46
- * floor: lua/tlslife/luasec/context.lua 40
+ * floor: lua/tlslife/luasec/x509.lua 47
+ * floor: lua/tlslife/luasec/context.lua 39
  * floor: lua/tlslife/luasec/newcontext.lua 54
  * floor: lua/tlslife/setup.lua 15
- * floor: src/values/certificate_details.c 22
+ * floor: src/values/certificate_details.c 18
  */
 #include "fuzz.h"
 #include "tlslife.h"

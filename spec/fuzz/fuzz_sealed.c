@@ -6,9 +6,9 @@
  *
  * Seeds: the plain bytes of a server's sessions of TLS 1.2 and 1.3.
  *
- * floor: src/cache/external.c 25
- * floor: src/cache/seal.c 24
- * floor: src/cache/store/program.c 7
+ * floor: src/cache/external.c 20
+ * floor: src/cache/seal.c 18
+ * floor: src/cache/store/program.c 4
  */
 #include "cache/external.h"
 #include "cache/seal.h"

@@ -9,9 +9,9 @@
  *
  * Seeds: real sessions of TLS 1.2 and 1.3, DER and PEM, with a server's certificate inside.
  *
- * floor: src/values/session_value.c 31
- * floor: src/values/certificate.c 27
- * floor: src/tls/session/session.c 10
+ * floor: src/values/session_value.c 27
+ * floor: src/values/certificate.c 24
+ * floor: src/tls/session/session.c 7
  */
 #include "fuzz.h"
 #include "tlslife.h"

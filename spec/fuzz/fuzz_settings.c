@@ -3,9 +3,9 @@
  * every kind, lists, names and SSL_CONF commands, up to eight of them after each other. After any
  * of them, a context can still be frozen and asked.
  *
- * floor: src/tls/settings/settings.c 17
- * floor: src/tls/context/policy.c 27
- * floor: src/base/names.c 34
+ * floor: src/tls/settings/settings.c 11
+ * floor: src/tls/context/policy.c 20
+ * floor: src/base/names.c 27
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -8,10 +8,10 @@
  *
  * Seeds: programs of a few steps of every kind.
  *
- * floor: src/cache/store/slab.c 37
- * floor: src/cache/store/slab_shard.c 35
- * floor: src/cache/store/slab_file.c 18
- * floor: src/cache/store/slab_lease.c 46
+ * floor: src/cache/store/slab.c 25
+ * floor: src/cache/store/slab_shard.c 23
+ * floor: src/cache/store/slab_file.c 15
+ * floor: src/cache/store/slab_lease.c 42
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -6,7 +6,7 @@
  * The secret is in no message and in no entry of OpenSSL's error queue, whatever is around it. A
  * file is found by its path and by each form of its "file:" URI (RFC 8089).
  *
- * floor: src/values/source.c 45
+ * floor: src/values/source.c 28
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

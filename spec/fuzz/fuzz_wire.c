@@ -14,13 +14,13 @@
  *
  * Seeds: connections from their first byte to their end, and records between them.
  *
- * floor: src/tls/handshake/handshake.c 38
- * floor: src/tls/handshake/ssl_result.c 27
- * floor: src/tls/conn/data.c 18
- * floor: src/tls/conn/shutdown.c 42
- * floor: src/tls/handshake/callbacks.c 31
- * floor: src/tls/settings/verify.c 27
- * floor: src/tls/handshake/question.c 20
+ * floor: src/tls/handshake/handshake.c 27
+ * floor: src/tls/handshake/ssl_result.c 18
+ * floor: src/tls/conn/data.c 11
+ * floor: src/tls/conn/shutdown.c 30
+ * floor: src/tls/handshake/callbacks.c 20
+ * floor: src/tls/settings/verify.c 19
+ * floor: src/tls/handshake/question.c 13
  */
 #include "fuzz.h"
 #include "fuzz_wire_seal.h"
