@@ -501,6 +501,18 @@ describe("on_verify", function()
     end)
 end)
 
+--- Makes both ends' handshake until the hook has been called and yields. Returns the coroutine in
+-- which the server waits for its answer.
+local function suspend(client, server, is_called)
+    for _ = 1, 4 do
+        client:connect()
+        local thread = coroutine.create(function() return server:accept() end)
+        assert(coroutine.resume(thread))
+        if is_called() then return thread end
+    end
+    error "the hook was not called"
+end
+
 describe("a hook", function()
     -- each question, and a pair whose handshake asks it once
     local KINDS = {
@@ -605,11 +617,7 @@ describe("a hook", function()
                 if calls == 1 then coroutine.yield() end
                 return good[kind]
             end)
-            for _ = 1, 4 do
-                if calls > 0 then break end
-                client:connect()
-                coroutine.wrap(function() return server:accept() end)()
-            end
+            suspend(client, server, function() return calls > 0 end)
             assert.equal(1, calls)
             collectgarbage()
             collectgarbage()
@@ -620,18 +628,13 @@ describe("a hook", function()
         end)
 
         it("whose coroutine is closed is called again, " .. kind, function()
-            local calls, thread = 0, nil
+            local calls = 0
             local client, server = join(function()
                 calls = calls + 1
                 if calls == 1 then coroutine.yield() end
                 return good[kind]
             end)
-            for _ = 1, 4 do
-                if calls > 0 then break end
-                client:connect()
-                thread = coroutine.create(function() return server:accept() end)
-                assert(coroutine.resume(thread))
-            end
+            local thread = suspend(client, server, function() return calls > 0 end)
             assert.is_true(coroutine.close(thread))
             local c, s = pair.drive(client, server)
             assert.is_true(c[1] and s[1], s[2])
@@ -640,18 +643,13 @@ describe("a hook", function()
 
         it("may outlive its connection, " .. kind, function()
             for _, ending in ipairs {"free", "clear"} do
-                local calls, thread = 0, nil
+                local calls = 0
                 local client, server = join(function()
                     calls = calls + 1
                     coroutine.yield()
                     return good[kind]
                 end)
-                for _ = 1, 4 do
-                    if calls > 0 then break end
-                    client:connect()
-                    thread = coroutine.create(function() return server:accept() end)
-                    assert(coroutine.resume(thread))
-                end
+                local thread = suspend(client, server, function() return calls > 0 end)
                 server[ending](server)
                 local ok, message = coroutine.resume(thread)
                 assert.is_false(ok)
