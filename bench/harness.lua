@@ -13,7 +13,7 @@
 --             as a row is complete
 --
 -- A row has
---   name, operation       what it is called, and what one operation is
+--   name                  what it is called; README.md says what one operation is
 --   values                for each side that has them, a value per round
 --   unit                  of the values: "ns" (if there is none), "B", "x" (a factor), ""
 --   figure                what the target is about: { "C", "/", "Lua" }, { "Lua", "-", "C" } or

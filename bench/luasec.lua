@@ -43,7 +43,7 @@ return function()
     local rows = {}
     for i, row in ipairs(ROWS) do
         rows[i] = {
-            name = row[1], operation = row[1], word = row[2], operations = row[3], unit = row[4],
+            name = row[1], word = row[2], operations = row[3], unit = row[4],
             figure = { "LuaSec", "/", "drop-in" }, by = "medians", at_least = 1, values = {},
         }
     end

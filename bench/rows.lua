@@ -227,41 +227,32 @@ return function(settings)
     end
 
     local rows = {}
-    local function add(name, operation, target, make, ...)
+    local function add(name, target, make, ...)
         local arguments = table.pack(...)
         rows[#rows + 1] = {
-            name = name, operation = operation, figure = target.within and { "Lua", "-", "C" } or
-                { "C", "/", "Lua" },
+            name = name, figure = target.within and { "Lua", "-", "C" } or { "C", "/", "Lua" },
             at_least = target.ratio, at_most = target.within,
             make = function() return make(table.unpack(arguments, 1, arguments.n)) end,
         }
     end
 
-    local CONNECTION <const> = "two connections made in memory, closed both ways and freed"
-    add("control: C against C, full", CONNECTION, {}, control)
+    add("control: C against C, full", {}, control)
     local kinds = {
         { "TLS 1.2 id", "TLSv1.2", "stateful" }, { "TLS 1.2 ticket", "TLSv1.2", "tickets" },
         { "TLS 1.3 stateful", "TLSv1.3", "stateful" }, { "TLS 1.3 tickets", "TLSv1.3", "tickets" },
     }
     for _, kind in ipairs(kinds) do
-        add("full handshake, " .. kind[1], CONNECTION, { ratio = 0.99 }, handshakes, kind[2],
-            kind[3])
+        add("full handshake, " .. kind[1], { ratio = 0.99 }, handshakes, kind[2], kind[3])
     end
     for _, kind in ipairs(kinds) do
-        add("resumed handshake, " .. kind[1], CONNECTION .. ", a session offered", { ratio = 0.95 },
-            handshakes, kind[2], kind[3], true)
+        add("resumed handshake, " .. kind[1], { ratio = 0.95 }, handshakes, kind[2], kind[3], true)
     end
-    add("full handshake, traced", CONNECTION .. ", TLS 1.3 tickets, option trace", {},
-        handshakes, "TLSv1.3", "tickets", false, true)
-    add("16 KiB write + read", "a record written by the client, read by the server",
-        { ratio = 0.97 }, text, RECORD)
-    add("16 KiB write + read_into", "the same, read into a buffer", { ratio = 0.97 },
-        buffers, RECORD)
-    add("64 bytes write + read", "a small record written and read", { ratio = 0.84 }, text, 64)
-    add("table of 256 x 64 bytes", "256 strings by one conn:write, against 256 SSL_write_ex; read",
-        { ratio = 10 }, pieces)
-    add("getter handshake_done", "conn:handshake_done, against SSL_is_init_finished",
-        { within = 40 }, getter)
+    add("full handshake, traced", {}, handshakes, "TLSv1.3", "tickets", false, true)
+    add("16 KiB write + read", { ratio = 0.97 }, text, RECORD)
+    add("16 KiB write + read_into", { ratio = 0.97 }, buffers, RECORD)
+    add("64 bytes write + read", { ratio = 0.84 }, text, 64)
+    add("table of 256 x 64 bytes", { ratio = 10 }, pieces)
+    add("getter handshake_done", { within = 40 }, getter)
 
     return {
         title = {

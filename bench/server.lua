@@ -11,43 +11,35 @@ local TLSLIFE <const> = machine.BESIDE .. "/tlslife"
 -- ----------------------------------------------------------------------------------- seven servers
 
 -- A row of TLS 1.3 from the client's words and what is particular to it.
-local function row(name, operation, mode, connections, turns, amount, more)
-    more.name, more.operation, more.mode, more.version = name, operation, mode, "TLSv1.3"
+local function row(name, mode, connections, turns, amount, more)
+    more.name, more.mode, more.version = name, mode, "TLSv1.3"
     more.connections, more.turns, more.amount, more.path = connections, turns, amount,
         more.path or "/"
     more.figure = more.figure or { "tlslife", "/", "C" }
     return more
 end
 
-local REQUEST <const> = "a request and its answer of 3 bytes"
-local CONNECTION <const> = "accept, handshake, a request, its answer, close"
 local TO_NGINX <const> = { "tlslife", "/", "nginx" }
 
 local ROWS <const> = {
-    row("keep-alive, 200 connections", REQUEST, "keep", 200, 12, 4,
-        { figure = TO_NGINX, at_most = 1 }),
-    row("keep-alive, 1,000 connections", REQUEST, "keep", 1000, 6, 2,
-        { figure = TO_NGINX, at_most = 1 }),
-    row("full handshake", CONNECTION, "full", 32, 6, 40, {}),
-    row("resumed handshake", CONNECTION .. ", a session offered", "resumed", 32, 6, 40, {}),
-    row("16 KiB write", "a 64th of 1 MiB to 8 clients at once", "keep", 8, 6, 3,
-        { path = "/big", per = 64, at_most = 1.05 }),
+    row("keep-alive, 200 connections", "keep", 200, 12, 4, { figure = TO_NGINX, at_most = 1 }),
+    row("keep-alive, 1,000 connections", "keep", 1000, 6, 2, { figure = TO_NGINX, at_most = 1 }),
+    row("full handshake", "full", 32, 6, 40, {}),
+    row("resumed handshake", "resumed", 32, 6, 40, {}),
+    row("16 KiB write", "keep", 8, 6, 3, { path = "/big", per = 64, at_most = 1.05 }),
     -- Memory that another row had left would be used again, and its growth would not be seen.
-    row("an idle connection's memory", "a connection that has asked once and stays", "idle",
-        5000, 1, 1, { unit = "B", figure = { "tlslife" }, at_most = 15 * 1024, rounds = 2,
-            alone = true, kind = "requests" }),
-    row("the same, in a handler", "its handler waits in a read", "idle", 5000, 1, 1,
-        { unit = "B", figure = { "tlslife" }, rounds = 2, alone = true }),
+    row("an idle connection's memory", "idle", 5000, 1, 1, { unit = "B", figure = { "tlslife" },
+        at_most = 15 * 1024, rounds = 2, alone = true, kind = "requests" }),
+    row("the same, in a handler", "idle", 5000, 1, 1, { unit = "B", figure = { "tlslife" },
+        rounds = 2, alone = true }),
 }
 
 -- A monitoring system asks a server four times a minute. Here it is sixty times, which is seen more
 -- easily. There is no target: two servers that are the same differ by up to a twentieth here, and
 -- docs/performance.md counts instructions instead.
 local SCRAPED_ROWS <const> = {
-    row("keep-alive, with metrics", REQUEST, "keep", 200, 48, 4,
-        { figure = { "scraped", "/", "not" } }),
-    row("resumed, with metrics", CONNECTION, "resumed", 32, 12, 40,
-        { figure = { "scraped", "/", "not" } }),
+    row("keep-alive, with metrics", "keep", 200, 48, 4, { figure = { "scraped", "/", "not" } }),
+    row("resumed, with metrics", "resumed", 32, 12, 40, { figure = { "scraped", "/", "not" } }),
 }
 
 -- Whether the Lua 5.4 of the system has all these modules.
@@ -134,9 +126,7 @@ end
 local function caching_row(workers)
     return {
         name = ("a client's cache, %d worker%s"):format(workers, workers > 1 and "s" or ""),
-        workers = workers, unit = "",
-        operation = "a connection of a client with a cache, one after another", figure = { "full" },
-        at_most = 1,
+        workers = workers, unit = "", figure = { "full" }, at_most = 1,
     }
 end
 
@@ -150,7 +140,7 @@ end
 
 -- ------------------------------------------------------------------------------------- two workers
 
-local WORKERS <const> = row("two workers", "", "wide", 16, 1, 80, {})
+local WORKERS <const> = row("two workers", "wide", 16, 1, 80, {})
 local GAIN <const>, GAIN_ROUNDS <const> = 1.8, 7
 
 -- A signature by RSA of 8192 bits costs a server some twenty milliseconds, and its verification
@@ -181,7 +171,6 @@ end
 local function workers_row(name, one, two, at_least)
     return {
         name = "two workers: " .. name,
-        operation = "a full handshake (RSA-8192), by the clock on the wall",
         one = one, two = two, figure = { "one worker", "/", "two workers" }, by = "fastest",
         at_least = at_least,
     }

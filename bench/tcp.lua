@@ -6,8 +6,6 @@ local machine, servers = require "machine", require "servers"
 local function row(name, version, resumption, amount, most)
     return {
         name = "tcp, " .. name,
-        operation =
-            "accept, a resumed handshake, a request, its answer, close_notify both ways, close",
         mode = "one", version = version, resumption = resumption, connections = 1, turns = 40,
         amount = amount,
         path = "/", alone = true, figure = { "tlslife", "/", "C" }, at_most = most,
