@@ -6,7 +6,7 @@ local generate = require "spec.random.generate"
 local process = require "spec.support.process"
 local rows = require "spec.random.rows"
 
-local SEEDS, LINES = 1000, 40
+local SEEDS, LINES = 3000, 40
 local TYPES, LUASEC, KEPT = "lua/tlslife/types.lua", "docs/luasec.md", "lua/tlslife/luasec/kept.lua"
 
 -- What no line has, with the reason.
