@@ -23,7 +23,7 @@ local function measure(row, files, with)
         words[#words + 1] = "tlslife.luasec"
     end
     for _, word in ipairs { machine.HERE .. "/luasec/side.lua", row.word, row.operations,
-        files.certificate, files.key } do
+        files.certificate, files.private_key } do
         words[#words + 1] = tostring(word)
     end
     words.timeout = 120
@@ -55,12 +55,7 @@ return function()
         },
         sides = { "LuaSec", "drop-in" }, rounds = 7, rows = rows,
         measure = function(measured, own, report)
-            local dir = process.directory()
-            local files = { certificate = dir .. "/luasec.pem", key = dir .. "/luasec.key" }
-            assert(process.run { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                "ec_paramgen_curve:P-256", "-noenc", "-subj", "/CN=localhost", "-addext",
-                "subjectAltName=DNS:localhost", "-keyout", files.key, "-out", files.certificate,
-                timeout = 20 } == 0)
+            local files = machine.self_signed("luasec", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
             for _, row in ipairs(measured) do
                 row.values = { LuaSec = {}, ["drop-in"] = {} }
                 for round = 1, own.rounds do

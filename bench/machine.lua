@@ -7,7 +7,6 @@ local process = require "spec.support.process"
 local machine = {
     HERE = arg[0]:match "^(.*)/[^/]*$" or ".",
     BESIDE = (arg[-1] or ""):match "^(.*)/[^/]*$" or ".",
-    slurp = process.slurp,
 }
 
 --- The path from the root.
@@ -21,6 +20,20 @@ function machine.find(program)
     local path = pipe:read "l"
     pipe:close()
     return path
+end
+
+--- Makes a certificate for localhost that is its own CA. `...` are openssl's words for its key.
+--- Returns the paths of both.
+function machine.self_signed(name, ...)
+    local base = process.directory() .. "/" .. name
+    local files = { certificate = base .. ".pem", private_key = base .. ".key" }
+    local words = { "openssl", "req", "-x509", "-noenc", "-days", "2", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost", "-keyout", files.private_key, "-out",
+        files.certificate, "-newkey", ... }
+    words.timeout = 180
+    local status, output = process.run(words)
+    assert(status == 0, output)
+    return files
 end
 
 -- The first and the last processor that we may use: all servers get the one and the client the

@@ -59,7 +59,7 @@ end
 
 -- The ticks that all processors have spent in work so far, and in idleness.
 local function ticks()
-    local user, nice, system, idle, waiting = (machine.slurp "/proc/stat" or "cpu 0 0 0 0 0")
+    local user, nice, system, idle, waiting = (process.slurp "/proc/stat" or "cpu 0 0 0 0 0")
         :match "^cpu%s+(%d+) (%d+) (%d+) (%d+) (%d+)"
     return user + nice + system, idle + waiting
 end

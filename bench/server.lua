@@ -143,20 +143,6 @@ end
 local WORKERS <const> = row("two workers", "wide", 16, 1, 80, {})
 local GAIN <const>, GAIN_ROUNDS <const> = 1.8, 7
 
--- A signature by RSA of 8192 bits costs a server some twenty milliseconds, and its verification
--- next to nothing. So the client is not the limit, though it has no processor of its own here.
-local function rsa()
-    local dir = process.directory()
-    local files = { certificate = dir .. "/rsa.pem", private_key = dir .. "/rsa.key" }
-    local status, output = process.run {
-        "openssl", "req", "-x509", "-newkey", "rsa:8192", "-nodes", "-days", "2",
-        "-subj", "/CN=localhost",
-        "-keyout", files.private_key, "-out", files.certificate, timeout = 180,
-    }
-    assert(status == 0, output)
-    return files
-end
-
 -- Nanoseconds per signature of as many processes that do nothing else. What two gain is all that
 -- this machine has to give.
 local function signature(processes)
@@ -204,7 +190,9 @@ local function workers_round(files)
 end
 
 local function measure_workers(rows, settings, report)
-    local files, all = rsa(), {}
+    -- A signature by RSA of 8192 bits costs a server some twenty milliseconds, and its verification
+    -- next to nothing. So the client is not the limit, though it has no processor of its own here.
+    local files, all = machine.self_signed("rsa", "rsa:8192"), {}
     for i = 1, math.min(settings.rounds, GAIN_ROUNDS) do
         for k, value in ipairs(workers_round(files)) do
             all[k] = all[k] or {}
