@@ -199,6 +199,45 @@ local function calls_up(texts)
     return found
 end
 
+local CALL <const> = "%f[%w_](tl[sb]l?_[%w_]+)%(" -- tlsl_ in the core, tlb_ in the Lua module
+
+-- Returns a list of "file: function" for each call of a function that a header of src declares,
+-- where the file does not include such a header itself, and the number of calls that were looked
+-- at. texts is what exports takes; included is path to list of headers.
+local function undeclared(texts, included)
+    local declared, found, seen = {}, {}, 0
+    for path, text in pairs(texts) do
+        local header = path:match "^src/(.*%.h)$"
+        for name in (header and text:gsub("%b{}", "{}") or ""):gmatch(CALL) do
+            declared[name] = declared[name] or {}
+            declared[name][header] = true
+        end
+    end
+    for path, text in pairs(texts) do
+        local called = {}
+        for name in text:gmatch(CALL) do called[name] = declared[name] end
+        for name, headers in pairs(called) do
+            local has = headers[path:match "^src/(.*)"]
+            for _, header in ipairs(included[path]) do has = has or headers[header] end
+            seen = seen + 1
+            if not has then found[#found + 1] = path .. ": " .. name end
+        end
+    end
+    table.sort(found)
+    return found, seen
+end
+
+local function inclusions()
+    local included = {}
+    for _, path in ipairs(tree "src") do
+        included[path] = {}
+        for header in contents(path):gmatch '#%s*include%s*"([^"]+)"' do
+            table.insert(included[path], header)
+        end
+    end
+    return included
+end
+
 -- The text of each C file and header in src, without comments. A header calls what its inline
 -- functions do.
 local function sources()
@@ -267,6 +306,19 @@ describe("the layers", function()
 
     it("call downwards only", function()
         assert.same({}, calls_up(sources()))
+    end)
+
+    it("include the header of each function that they call", function()
+        local found, seen = undeclared(sources(), inclusions())
+        assert.same({}, found)
+        assert.is_true(seen > 1000)
+    end)
+
+    it("would find a header that is not included, as samples show", function()
+        local texts = {["src/a/a.h"] = "int tlsl_a(void);", ["src/b/b.c"] = "int x = tlsl_a();",
+            ["src/c/c.h"] = "static int c(void) {return tlsl_a();}"}
+        local included = {["src/a/a.h"] = {}, ["src/b/b.c"] = {"a/a.h"}, ["src/c/c.h"] = {}}
+        assert.same({"src/c/c.h: tlsl_a"}, (undeclared(texts, included)))
     end)
 
     it("would find a call upwards, as samples show", function()

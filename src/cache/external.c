@@ -22,6 +22,7 @@
 
 #include "cache/cache.h"
 #include "cache/external.h"
+#include "cache/key.h"
 #include "cache/seal.h"
 #include "cache/store/store.h"
 #include "tlslife.h"

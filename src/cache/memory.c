@@ -21,6 +21,7 @@
 
 #include "cache/cache.h"
 #include "cache/external.h"
+#include "cache/key.h"
 #include "cache/memory.h"
 #include "cache/peers.h"
 #include "cache/store/store.h"

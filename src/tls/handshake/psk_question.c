@@ -28,6 +28,7 @@
 #include "net/front.h"
 #include "tls/context/context.h"
 #include "tls/context/psk.h"
+#include "tls/context/psk_flight.h"
 #include "tls/context/resumption.h"
 #include "tls/handshake/psk_question.h"
 #include "tls/state/conn.h"
