@@ -79,7 +79,7 @@ local function starters(files, kind)
     return list
 end
 
--- Two of ours. Somebody asks the second one for its metrics each second, until it ends.
+-- Two of ours. A shell asks the second one for its metrics each second, until it ends.
 local function scraped(files)
     local function start(...)
         return servers.own({ TLSLIFE, OURS, files.certificate, files.private_key, "1", ... }, 1)

@@ -1944,10 +1944,10 @@ TLSLIFE_API tlslife_listener *tlslife_listen(const char *host, const char *servi
 /*
  * A listening Unix socket: "unix:/path", or "unix:@name" for an abstract name (unix(7)). The file
  * gets the mode, 0 to 0777, or for -1 what umask(2) leaves; it never has more bits than that.
- * A socket at the path on which nobody listens any more is replaced. The file is removed when the
- * listener is freed, by the process that has made it and if the path still leads to it. Errors:
+ * A socket at the path on which no process listens any more is replaced. The file is removed when
+ * the listener is freed, by the process that has made it and if the path still leads to it. Errors:
  * USAGE (no such name, a path of more than 107 bytes, a mode for an abstract name), SYSTEM
- * (EADDRINUSE: somebody listens there, or a file is there that is no socket).
+ * (EADDRINUSE: another process listens there, or a file is there that is no socket).
  */
 TLSLIFE_API tlslife_listener *tlslife_listen_unix(const char *name, int mode, int backlog,
     tlslife_error *err);

@@ -1195,7 +1195,7 @@ function Connection:hello_retry() end
 ---@return boolean?
 function Connection:secure_renegotiation() end
 
----How many renegotiations are done, whoever began them.
+---How many renegotiations are done, begun by either side.
 ---@return integer
 function Connection:num_renegotiations() end
 

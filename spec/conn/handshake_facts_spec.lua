@@ -201,7 +201,7 @@ describe("renegotiations", function()
         end
     end
 
-    it("are counted, whoever begins them", function()
+    it("are counted, whichever side begins them", function()
         local client, server = pair.connect {client = {max_version = "TLSv1.2"},
             server = {options = {ALLOW_CLIENT_RENEGOTIATION = true}}}
         assert.same({0, 0}, {client:num_renegotiations(), server:num_renegotiations()})

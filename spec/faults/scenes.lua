@@ -305,7 +305,7 @@ function scenes.no_room()
     } or NO_DISK
 end
 
--- The disk holds a slab and a key log, and is filled up and emptied by somebody else.
+-- The disk has a slab and a key log, and another process fills it and empties it.
 function scenes.full()
     local command = own_memory_disk((17 << 10))
     return command and {

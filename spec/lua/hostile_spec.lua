@@ -212,7 +212,7 @@ end)
 
 -- ------------------------------------------------------------------------------- the debug library
 
--- A loop whose coroutines are those of one table; whoever resumes them has waited.
+-- A loop whose coroutines are those of one table. The code that resumes a coroutine has waited.
 local spawned = setmetatable({}, {__mode = "k"})
 
 local function use_loop()

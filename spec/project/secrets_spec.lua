@@ -156,7 +156,7 @@ end)
 -- ------------------------------------------------------------------------------------- comparisons
 
 -- Every function of the library that compares bytes in a time that depends on them, and why it may:
--- nobody learns a secret from it. Secrets are compared by CRYPTO_memcmp.
+-- the time tells no secret. Secrets are compared by CRYPTO_memcmp.
 local PUBLIC <const> = {
     ["base/error.c"] = {tlslife_alert_number = "the program's word",
         take = "the name of a function of OpenSSL's"},

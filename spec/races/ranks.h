@@ -36,7 +36,7 @@ typedef struct rank_held {
 __attribute__((weak)) _Thread_local rank_held ranks_held[RANKS_HELD_MAX];
 __attribute__((weak)) _Thread_local int ranks_len;
 
-/* 0: a mutex of somebody else's. */
+/* 0: a mutex of another library. */
 static inline int rank_of(const char *file, const char *text) {
     static const rank_row rows[] = {
         {"src/program/writer.c", "lock", 1},

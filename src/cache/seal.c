@@ -356,8 +356,8 @@ bool tlsl_seal(tlslife_keyring *keyring, tlslife_bytes bytes, tlslife_bytes aad,
 }
 
 /*
- * Forgets why OpenSSL has failed since the mark: bytes that do not open are nobody's error. That
- * memory was short is another matter, and stays in the queue.
+ * Forgets why OpenSSL has failed since the mark, because bytes that do not open are no error. If
+ * memory was short, that stays in the queue.
  */
 static void forget_causes(bool allocated) {
     bool short_of = !allocated || ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;

@@ -2,9 +2,9 @@
  * counters.c: counts what connections do, in memory that the workers of a server may share.
  *
  * A process counts in a block of atomic numbers of its own. Where processes share their counters,
- * the blocks lie side by side in one piece of memory, and each process can read them all: nobody
- * has to be asked, and what a process that was killed has counted is not lost. The next process
- * that takes its place goes on with the same numbers, so that none of them ever goes back.
+ * the blocks lie side by side in one piece of memory, and each process can read them all. So no
+ * process has to be asked, and what a process that was killed has counted is not lost. The next
+ * process that takes its place goes on with the same numbers, so that none of them ever goes back.
  *
  * A number is only added to, without an order between numbers: a reader sees each as it was at some
  * moment of its call. That is one instruction in a callback of OpenSSL, and takes no lock.
@@ -182,7 +182,7 @@ static void move(group to, unsigned slot, const uint64_t numbers[TLSL_NUMBERS]) 
     groups_len++;
 }
 
-/* A descriptor of memory without a name, whose size nobody can change. -1: errno says why. */
+/* A descriptor of memory without a name, whose size cannot change. -1: errno says why. */
 static int make_memory(unsigned slots) {
     int fd = memfd_create("tlslife-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd >= 0 && (ftruncate(fd, (off_t)(slots * sizeof(block))) != 0 ||

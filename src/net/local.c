@@ -6,7 +6,7 @@
  * chdir.
  *
  * A server that is killed leaves its socket's file behind, and bind(2) refuses a path that is
- * there. Whether somebody listens is found out by connecting. Only a socket that refuses is
+ * there. A connect finds out whether a server listens. Only a socket that refuses is
  * removed. A file of any other kind stays, and so does a socket whose server answers or has a full
  * backlog. Two servers that begin at the same time on a file that was left may both find it so; the
  * one that binds last has the name.
@@ -81,7 +81,7 @@ bool tlsl_local_text(const struct sockaddr_un *address, socklen_t address_len, c
     return needed > 0 && (size_t)needed < out_len;
 }
 
-/* Whether the path is a socket on which nobody listens any more. */
+/* Whether the path is a socket on which no server listens any more. */
 static bool is_left_behind(const struct sockaddr_un *address, socklen_t len) {
     struct stat found;
     if (lstat(address->sun_path, &found) != 0 || !S_ISSOCK(found.st_mode)) {

@@ -8,9 +8,9 @@
  *
  * An attacker would send a header of his own to have another address than his, directly or behind a
  * proxy that sends none. So a header counts only from the sources that the program has named, and
- * everybody else is refused before a byte is read. He would cut a header at every byte, make it
- * endless, or lie about its length. So nothing is read beyond TLSL_PROXY_MAX, and every length is
- * compared with what it counts.
+ * any other connection is refused before a byte is read. An attacker would also cut a header at
+ * every byte, make it endless, or lie about its length. So nothing is read beyond TLSL_PROXY_MAX,
+ * and every length is compared with what it counts.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

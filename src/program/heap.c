@@ -17,9 +17,9 @@
  *
  * A heap belongs to one state, and so to one thread at a time: there are no locks.
  *
- * What an attacker would try: make a state grow, and keep what it grew to. Pages and blocks that
- * nobody uses are kept up to a bound, and go back to malloc beyond it. In a build with
- * AddressSanitizer malloc does it all (state.c).
+ * An attacker would make a state grow, and keep it large. Pages and blocks that are not used are
+ * kept up to a bound, and go back to malloc beyond it. In a build with AddressSanitizer malloc does
+ * it all (state.c).
  */
 #include "heap.h"
 
@@ -35,7 +35,7 @@
 #define SPARE_MAX 16 /* pages without a block that a heap keeps */
 
 #define LARGE_GRAIN 64
-#define LARGE_MAX 65536 /* what is larger is nobody's but malloc's */
+#define LARGE_MAX 65536 /* what is larger is malloc's */
 #define SLOTS 64
 #define LINE 64 /* of a cache */
 #define BULK \

@@ -665,7 +665,7 @@ static void test_circuit(void) {
     tlslife_store_free(store);
 }
 
-/* Whoever queues without a pump is stopped. */
+/* A store whose queue grows without a pump refuses more. */
 static void test_bounded(void) {
     char service[8];
     unsigned char key[TLSL_STORE_KEY] = {0};

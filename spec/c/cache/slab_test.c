@@ -2,9 +2,9 @@
  * slab_test.c: tests the slab, the store in memory that processes share, from inside.
  *
  * It covers what the slab keeps and what it drops, several processes and threads at once, a process
- * that dies at any instruction, files that are not what they should be, and bytes that somebody has
- * overwritten. Every value says whose it is and whether it is whole. So a wrong value that the slab
- * gives out, which must never happen, is noticed.
+ * that dies at any instruction, files that are not what they should be, and bytes that were
+ * overwritten. Every value names its key, and says whether it is whole. So a wrong value that the
+ * slab gives out, which must never happen, is noticed.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -118,8 +118,8 @@ static bool make_key(const tlslife_ticket_keys *keys, int64_t epoch, ticket_secr
 }
 
 /*
- * Adds the key of an epoch to next: the one in the window before, or a new one. A random key is
- * made for the present epoch only, since nobody has tickets under those of other epochs.
+ * Adds the key of an epoch to next. It is the one in the window before, or a new one. A random key
+ * is made for the present epoch only, since no client has tickets under those of other epochs.
  */
 static bool add_epoch(const tlslife_ticket_keys *keys, const ticket_window *before,
                       ticket_window *next, int64_t epoch) {

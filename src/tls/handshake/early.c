@@ -88,9 +88,9 @@ static tlslife_status check_write_early(tlslife_conn *conn) {
 }
 
 /*
- * How many bytes of early data may be sent now. A client's session limits them, which nobody knew
- * before if the cache has chosen it. libssl would also send them where it leaves the ticket out of
- * the ClientHello, for its age or its version. That it is too late libssl says itself.
+ * How many bytes of early data may be sent now. A client's session limits them, which the program
+ * did not know if the cache has chosen it. libssl would also send them where it leaves the ticket
+ * out of the ClientHello, for its age or its version. That it is too late libssl says itself.
  */
 static size_t early_left(const tlslife_conn *conn) {
     bool offers = early_limit(conn) > 0 && tlsl_ticket_is_offered(conn);
