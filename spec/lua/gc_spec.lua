@@ -12,9 +12,9 @@ local p = pki.get()
 -- AddressSanitizer keeps what was freed for a while: memory says nothing there
 local sanitized = program.is_sanitized()
 
--- Runs round(n), which the chunk defines, twice in a process of its own, and returns by how many KiB
--- the second time has let it grow. The collector lets a heap grow in proportion to its size, and
--- that of this process, with all its specs, may be large.
+-- Runs round(n), which the chunk defines, twice in a process of its own, and returns by how many
+-- KiB the process grew in the second run. The collector lets a heap grow in proportion to its size,
+-- and the heap of this process, with all its specs, may be large.
 local function growth(chunk, warm, rounds)
     local code, output = program.run(([[
         local pair = require "spec.support.pair"
