@@ -481,7 +481,7 @@ function Fleet:visit(client_number, server_number, how)
     local both_new = client.options.version ~= TWO and origin.version ~= TWO
     local life = {version = both_new and THREE or TWO, makes_id_up = client.options.version ~= TWO
         and not both_new,
-        origin = origin, in_force = in_force, cache = client.cache,
+        origin = origin, in_force = in_force, cache = client.cache, memory = memory_of(origin),
         no_ticket = client.options.no_ticket, lifetime = client.options.lifetime,
         peer = table.concat({how.name, how.alpn or "", client.options.policy}, "|")}
     local session, why = nil, "not_offered"
@@ -517,7 +517,7 @@ function Fleet:finish(life, how)
     local spoiled = life.session and life.session.bad -- by another connection
     if not client_is_good or spoiled then drop(self, life) end
     if not server_is_good and life.record then
-        memory_of(life.origin)[life.record] = nil
+        life.memory[life.record] = nil -- the server's may be another one since it was restarted
         life.origin.home.in_store[life.record] = nil
     end
 end
