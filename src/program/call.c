@@ -14,12 +14,16 @@
  * The threads of threads.c get no signals except those that they cause themselves, such as SIGPIPE.
  * Ctrl-C interrupts the main thread.
  */
-#include "program.h"
-
+#include <lauxlib.h>
+#include <lua.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "program/call.h"
 
 /* Atomic, since the prompt sets it to NULL while threads may use it. */
 static const char *_Atomic program_name;

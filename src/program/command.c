@@ -9,10 +9,16 @@
  * is run by its path (`tlslife ./trace`) or after an option (`tlslife -- trace`), and lua's other
  * command lines mean what they mean to lua.
  */
-#include "program.h"
-
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "program/call.h"
+#include "program/command.h"
+#include "program/options.h"
 
 static const program_command commands[] = {
     {"probe", "[options] HOST[:PORT]...", "say whether sessions resume at every address of a name"},

@@ -4,8 +4,11 @@
  *
  * So the program tlslife is one file to copy, and never mixes its core with an installed one.
  */
-#include "program.h"
+#include <lauxlib.h>
+#include <lua.h>
+#include <stddef.h>
 
+#include "program/embedded.h"
 #include "tlslife_lua.h"
 
 typedef struct embedded_module {
@@ -15,7 +18,7 @@ typedef struct embedded_module {
     size_t text_len;
 } embedded_module;
 
-#include "embedded.h"
+#include "program/embedded_modules.h" /* cmake/Embed.cmake makes it */
 
 /* The loader of one Lua file. Its upvalue is the file's index in the table. */
 static int load_embedded(lua_State *L) {

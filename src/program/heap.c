@@ -21,12 +21,13 @@
  * kept up to a bound, and go back to malloc beyond it. In a build with AddressSanitizer malloc does
  * it all (state.c).
  */
-#include "heap.h"
-
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "program/heap.h"
 
 #define GRAIN 16 /* sizes of small blocks are multiples of this, as malloc's are */
 #define SMALL_MAX 512

@@ -1,10 +1,22 @@
 /*
- * heap.h: a Lua state's memory. See heap.c.
+ * heap.h: the memory of a Lua state. heap.c.
  */
-#ifndef TLSLIFE_HEAP_H
-#define TLSLIFE_HEAP_H
+#ifndef TLSLIFE_PROGRAM_HEAP_H
+#define TLSLIFE_PROGRAM_HEAP_H
 
 #include <stddef.h>
+
+/*
+ * AddressSanitizer knows malloc's blocks alone. So in its build every block is malloc's, and none
+ * is kept for a later allocation.
+ */
+#if defined(__SANITIZE_ADDRESS__)
+#define PROGRAM_BY_MALLOC 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PROGRAM_BY_MALLOC 1
+#endif
+#endif
 
 typedef struct program_heap program_heap;
 

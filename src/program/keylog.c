@@ -12,12 +12,17 @@
 #define _GNU_SOURCE
 #endif
 
-#include "program.h"
-
-#include "tlslife_lua.h"
-
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "program/call.h"
+#include "program/keylog.h"
+#include "program/options.h"
+#include "tlslife.h"
+#include "tlslife_lua.h"
 
 static const char *path; /* NULL: none; read by threads, and never changed after the beginning */
 /* Keeps the file open, so that the reader of a FIFO sees no end of it between two connections. */

@@ -3,14 +3,24 @@
  * options, the table arg, LUA_INIT, exit codes and messages are those of lua 5.4, so any script for
  * lua runs unchanged. What it has beyond lua's are commands (command.c).
  */
-#include "program.h"
-
-#include "tlslife.h"
-
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "program/call.h"
+#include "program/command.h"
+#include "program/heap.h"
+#include "program/keylog.h"
+#include "program/options.h"
+#include "program/prompt.h"
+#include "program/script.h"
+#include "program/state.h"
+#include "program/threads.h"
+#include "tlslife.h"
 
 static void print_help(FILE *out, const char *name) {
     fprintf(out,

@@ -5,11 +5,16 @@
  * that is incomplete, the prompt asks for more lines. The module is there as the globals `tls` and
  * `tlslife`, since a user comes to the prompt to try it.
  */
-#include "program.h"
-
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "program/call.h"
+#include "program/prompt.h"
 
 static void show_prompt(lua_State *L, bool first) {
     if (lua_getglobal(L, first ? "_PROMPT" : "_PROMPT2") == LUA_TNIL) {

@@ -2,11 +2,20 @@
  * script.c: prepares a Lua state as lua does, and runs what the command line asks for in it. Both
  * happen in the main thread, and again in each thread that the program tlslife starts (threads.c).
  */
-#include "program.h"
-
+#include <lauxlib.h>
+#include <lua.h>
 #include <lualib.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "program/call.h"
+#include "program/command.h"
+#include "program/embedded.h"
+#include "program/keylog.h"
+#include "program/options.h"
+#include "program/script.h"
 
 /*
  * Sets the global arg: the script is at 0, its arguments from 1, the words before it below 0.

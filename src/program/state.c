@@ -1,13 +1,17 @@
 /*
  * state.c: a Lua state as lua itself has it (panic, warnings), with a heap of its own.
  */
-#include "program.h"
-
-#include "heap.h"
-
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "program/call.h"
+#include "program/heap.h"
+#include "program/state.h"
 
 typedef struct program_state {
     program_heap *heap; /* NULL: malloc's */

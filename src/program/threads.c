@@ -19,20 +19,29 @@
  * Signals go to the main thread. All are blocked here, except those that an instruction raises in
  * its own thread.
  */
-#include "program.h"
-
-#include "tlslife_lua.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <lauxlib.h>
 #include <limits.h>
+#include <lua.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "program/options.h"
+#include "program/script.h"
+#include "program/threads.h"
+#include "program/worker.h"
+#include "program/writer.h"
+#include "tlslife.h"
+#include "tlslife_lua.h"
 
 #define TYPE "tlslife.thread"
 #define LISTENERS_MAX 1024

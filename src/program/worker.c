@@ -11,13 +11,22 @@
  * same socket after the state was closed, it is closed here, so the other end always sees the
  * thread's end.
  */
-#include "program.h"
-
-#include "tlslife_lua.h"
-
+#include <lauxlib.h>
+#include <lua.h>
 #include <lualib.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "program/call.h"
+#include "program/script.h"
+#include "program/state.h"
+#include "program/worker.h"
+#include "tlslife.h"
+#include "tlslife_lua.h"
 
 static void push_listeners(lua_State *L, program_worker *self) {
     tlslife_error err;

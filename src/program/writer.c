@@ -10,21 +10,27 @@
  * handler of exit waits for the thread. In a child of fork() the thread does not exist, and nothing
  * is done there. A file that cannot be written does not disturb the script; stop says it.
  */
-#include "program.h"
-
-#include "tlslife_lua.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <lauxlib.h>
+#include <lua.h>
 #include <lualib.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "program/embedded.h"
+#include "program/state.h"
+#include "program/writer.h"
+#include "tlslife.h"
+#include "tlslife_lua.h"
 
 #define TYPE "tlslife.trace_writer"
 #define PAUSE_NS 50000000 /* between two looks at the trace */
