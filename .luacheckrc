@@ -6,5 +6,5 @@ files["spec/**/*_spec.lua"] = { std = "+busted" }
 files["lua/tlslife/types.lua"] = { unused = false, unused_args = false, max_line_length = false }
 files["*.rockspec"] = { std = "+rockspec" }
 files[".luacheckrc"] = { std = "+luacheckrc" }
-files["examples/inside/*"] = { globals = { "ksr_xhttp_event", "ksr_request_route" },
+files["examples/hosts/*"] = { globals = { "ksr_xhttp_event", "ksr_request_route" },
     read_globals = { "core", "apache2", "nmap", "Listener", "Field", "KSR" } }

@@ -61,7 +61,7 @@ install_known() {
     install $known
 }
 
-# Programs that have Lua inside (docs/inside.md), where this Debian builds them with ours.
+# Programs that have Lua inside (docs/hosts.md), where this Debian builds them with ours.
 install_embedding() {
     command -v apt-cache >/dev/null || return 0
     for package in apache2-bin:apache2 nmap:nmap kamailio-lua-modules:kamailio-lua-modules; do

@@ -1,4 +1,4 @@
--- inside_spec.lua: runs examples/inside, which is the module inside of HAProxy, Apache, Kamailio,
+-- hosts_spec.lua: runs examples/hosts, which is the module inside of HAProxy, Apache, Kamailio,
 -- nmap and tshark, where this Debian has them with the Lua that the module is for.
 
 local process = require "spec.support.process"
@@ -27,12 +27,12 @@ local function here()
     return (output_of "pwd -P":match "[^\n]+")
 end
 
--- A copy of examples/inside with cert.pem and key.pem, and the environment for a program in it.
+-- A copy of examples/hosts with cert.pem and key.pem, and the environment for a program in it.
 local directory, environment
 local function prepare()
     if directory then return end
     directory = process.directory() .. "/hosts"
-    output_of('mkdir "$0" && cp examples/inside/* "$0" && cp "$1" "$0/cert.pem" && ' ..
+    output_of('mkdir "$0" && cp examples/hosts/* "$0" && cp "$1" "$0/cert.pem" && ' ..
         'cp "$2" "$0/key.pem"', directory, pki.server_cert_file,
         pki.server_key_file)
     environment = {
@@ -133,7 +133,7 @@ describe("the module in Apache", function()
             pending(why)
             return
         end
-        local carry = dofile "examples/inside/carry.lua"
+        local carry = dofile "examples/hosts/carry.lua"
         local port = listening 'exec apache2 -d "$PWD" -f apache.conf -X'
         visits(3, function(context)
             local plain = assert(context:connection())
