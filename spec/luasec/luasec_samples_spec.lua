@@ -63,8 +63,7 @@ end
 
 local function is_possible()
     return process.slurp(SAMPLES .. "/README") ~= nil and luasec.is_built() and
-        process.run {"unshare", "--map-root-user", "--net", "ip", "link", "set", "lo", "up",
-            timeout = 10} == 0
+        process.run {"sh", HERE .. "/spec/luasec/sample.sh", "possible", timeout = 10} == 0
 end
 
 -- What a sample printed: without addresses and times, a line each, sorted, because pairs() has no
