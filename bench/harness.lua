@@ -152,7 +152,8 @@ local function amount(unit, value)
             ("%.1f KiB"):format(value / 1024) or
             ("%.1f MiB"):format(value / (1 << 20))
     end
-    return unit == "x" and ("%.2f x"):format(value) or ("%.6g"):format(value)
+    return unit == "x" and ("%.2f x"):format(value) or size >= 1e5 and ("%.0f"):format(value) or
+        ("%.6g"):format(value)
 end
 
 -- A row's figure, or its target, as text.
