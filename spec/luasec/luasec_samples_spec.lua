@@ -71,8 +71,8 @@ end
 local function told(path)
     local lines = {}
     local text = (process.slurp(path) or ""):gsub("0x%x+", "0x"):gsub("(%d)%.0%f[\n]", "%1")
-    for line in text:gsub("\n[^\n ]+(: %l+%.lua:%d+:)", "\nlua5.4%1"):gmatch "[^\n]+" do
-        lines[#lines + 1] = line:gsub("^[^ ]+(: %l+%.lua:%d+:)", "lua5.4%1")
+    for line in text:gsub("\n[^\n\t:]+(: %l+%.lua:%d+:)", "\nlua5.4%1"):gmatch "[^\n]+" do
+        lines[#lines + 1] = line:gsub("^[^\t:]+(: %l+%.lua:%d+:)", "lua5.4%1")
     end
     table.sort(lines)
     return table.concat(lines, "\n")
