@@ -12,7 +12,7 @@
 local core = require "tlslife.core"
 local arguments = require "tlslife.arguments"
 
-local find, sub, gsub = string.find, string.sub, string.gsub
+local find, sub, gsub, type = string.find, string.sub, string.gsub, type
 local take_line = core.line
 local concat, min, max = table.concat, math.min, math.max
 
@@ -89,23 +89,24 @@ local function without_returns(line)
     return find(line, "\r", 1, true) and gsub(line, "\r", "") or line
 end
 
-local function receive_line(s, prefix)
-    local parts = prefix
+local function receive_line(s, parts)
+    local text, at = s.text, s.at
     while true do
-        local text, at = s.text, s.at
-        local line, behind = take_line(text, at)
-        if line then
-            if behind > #text then
-                s.text, s.at = "", 1
-            else
-                s.at = behind
+        local len = #text
+        if at <= len then
+            local line, behind = take_line(text, at)
+            if line then
+                if behind > len then text, behind = "", 1 end
+                s.text, s.at = text, behind
+                return parts == "" and line or parts .. line, nil, nil
             end
-            return parts == "" and line or parts .. line, nil, nil
+            parts = parts .. without_returns(at == 1 and text or sub(text, at))
+            s.text, s.at = "", 1
         end
-        if at <= #text then parts = parts .. without_returns(rest(s)) end
-        local bytes, why = more(s)
-        if not bytes then return nil, why, parts end
-        s.text, s.at = bytes, 1
+        local why
+        text, why = more(s)
+        if not text then return nil, why, parts end
+        s.text, at = text, 1
     end
 end
 
@@ -152,6 +153,16 @@ local function receive_many(s, wanted, parts)
     end
 end
 
+-- Returns wanted bytes of what comes next, where none is left of what was received.
+local function receive_next(s, wanted)
+    local bytes, why = more(s)
+    if not bytes then return nil, why, "" end
+    local len = #bytes
+    if len == wanted then return bytes, nil, nil end
+    if len > wanted then return split(s, bytes, wanted), nil, nil end
+    return receive_many(s, wanted - len, {bytes})
+end
+
 local function receive_bytes(s, n, prefix)
     local wanted = n - #prefix
     if wanted <= 0 then
@@ -159,6 +170,10 @@ local function receive_bytes(s, n, prefix)
         return receive_nothing(s)
     end
     local text, at = s.text, s.at
+    if at > #text then
+        if prefix == "" then return receive_next(s, wanted) end
+        return receive_many(s, wanted, {prefix})
+    end
     local stop = at + wanted - 1
     if stop <= #text then
         if stop == #text then
@@ -168,12 +183,7 @@ local function receive_bytes(s, n, prefix)
         end
         return prefix .. sub(text, at, stop), nil, nil
     end
-    local parts = prefix == "" and {} or {prefix}
-    if at <= #text then
-        wanted = wanted - (#text - at + 1)
-        parts[#parts + 1] = rest(s)
-    end
-    return receive_many(s, wanted, parts)
+    return receive_many(s, stop - #text, {prefix, rest(s)})
 end
 
 local Socket = {}
@@ -199,25 +209,6 @@ end
 
 -- ------------------------------------------------------------------------------------------- send
 
--- Sends bytes i to j of data, where j is the length of data.
-local function send(s, data, i, j)
-    local conn, from = s.conn, i
-    if s.total then s.began = clock() end
-    repeat
-        if not s.open then return nil, "closed", i - 1 end
-        if s.total then limit(s, conn) end
-        local n, why, err = conn:write(data, i)
-        if not n then
-            s.sent = s.sent + (i - from)
-            return nil, reason(s, why, err, "write"), i - 1
-        end
-        i = i + n
-    until i > j
-    s.sent = s.sent + (i - from)
-    s.want = nil
-    return j, nil, nil
-end
-
 -- An index that is cut to an integer, toward 0.
 local function to_index(number)
     if number ~= number then return 0 end
@@ -230,16 +221,28 @@ function Socket:send(data, i, j)
     if type(data) ~= "string" then data = arguments.string(data, 1, "send") end
     local size = #data
     if i == nil and j == nil then
-        if size > 0 then return send(s, data, 1, size) end
-        return 0, nil, nil
+        i, j = 1, size
+    else
+        i = i == nil and 1 or to_index(arguments.number(i, 2, "send"))
+        j = j == nil and -1 or to_index(arguments.number(j, 3, "send"))
+        if i < 0 then i = size + i + 1 end
+        if j < 0 then j = size + j + 1 end
+        i, j = max(i, 1), min(j, size)
+        if j < size then data = sub(data, 1, j) end
     end
-    i = i == nil and 1 or to_index(arguments.number(i, 2, "send"))
-    j = j == nil and -1 or to_index(arguments.number(j, 3, "send"))
-    if i < 0 then i = size + i + 1 end
-    if j < 0 then j = size + j + 1 end
-    i, j = max(i, 1), min(j, size)
     if i > j then return i - 1, nil, nil end
-    return send(s, j < size and sub(data, 1, j) or data, i, j)
+    if s.total then s.began = clock() end
+    repeat
+        if not s.open then return nil, "closed", i - 1 end
+        local conn = s.conn
+        if s.total then limit(s, conn) end
+        local n, why, err = conn:write(data, i)
+        if not n then return nil, reason(s, why, err, "write"), i - 1 end
+        s.sent = s.sent + n
+        i = i + n
+    until i > j
+    s.want = nil
+    return j, nil, nil
 end
 
 -- --------------------------------------------------------------------------------------- the rest
