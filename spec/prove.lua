@@ -51,7 +51,8 @@ local CAMPAIGNS <const> = {
     { name = "failing", share = 15, words = failing_runs },
     { name = "secrets" },
     { name = "coverage" },
-    { name = "others", command = "test others_cpython others_curl others_node others_rustls",
+    { name = "others",
+        command = "test others_cpython others_curl others_node others_rustls others_rustls_io",
         counts = function(log)
             local passed, failed = log:match "(%d+) passed, (%d+) failed%s*$"
             return passed and passed .. " examples that answer the cases of CPython, curl, Node " ..
