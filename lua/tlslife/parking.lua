@@ -17,7 +17,9 @@
 -- What a call has left unread would be reported at once and for ever. So a connection of which
 -- nothing was read is parked with taken = false, until more comes. One whose bytes were read in
 -- part, and wait in OpenSSL's memory, is parked by again: the function is called in the loop's next
--- turn, so that a client that sends much at once does not keep the loop from the others.
+-- turn, so that a client that sends much at once does not keep the loop from the others. An idle
+-- handle of luv is called once a turn. A timer that its callback starts again with 0 is due in the
+-- same turn (libuv before 1.45).
 --
 -- The program may free a connection that it has kept while it is parked here. Its descriptor drops
 -- out of the poller then, and add returns the old connection when another one has its number.
@@ -83,6 +85,7 @@ end
 -- Whether a connection that is to be served again is so: it is parked still, and its bytes are
 -- there. If there is no memory for it, it stays in the list.
 local function go_on(self, conn)
+    self.listed[conn] = nil
     local known, fd = pcall(conn.fd, conn)
     if not known or not fd or self.watched[fd] ~= conn or not self.due[fd] then return true end
     return not conn:has_pending() or hand_over(self, fd, true)
@@ -99,10 +102,12 @@ local function on_soon(self)
             soon[left] = conn
         end
     end
-    local pause = #soon > before and 0 or LATER
+    local came = #soon > before
     table.move(soon, before + 1, #soon, left + 1)
     for i = #soon, #soon - (before - left) + 1, -1 do soon[i] = nil end
-    if #soon > 0 then self.soon_timer:start(pause, 0, self.on_soon) end
+    if came then return end
+    self.turns:stop()
+    if left > 0 then self.soon_timer:start(LATER, 0, self.on_soon) end
 end
 
 local function look(self, time)
@@ -145,11 +150,15 @@ function Parking:add(conn, taken)
     return before or nil
 end
 
---- Parks a connection whose bytes are there. Returns the same.
+--- Parks a connection whose bytes are there. Returns the same. The poller may report one that is in
+-- the list already. It stays there once, or its turns would become more and more.
 function Parking:again(conn)
-    local soon = self.soon
-    soon[#soon + 1] = conn
-    if not self.soon_timer:is_active() then self.soon_timer:start(0, 0, self.on_soon) end
+    local soon, listed = self.soon, self.listed
+    if not listed[conn] then
+        soon[#soon + 1] = conn
+        listed[conn] = true
+    end
+    self.turns:start(self.on_soon)
     return self:add(conn, true)
 end
 
@@ -164,6 +173,7 @@ end
 function Parking:close()
     close_handle(self.watch)
     close_handle(self.clock)
+    close_handle(self.turns)
     close_handle(self.soon_timer)
     self.poller:close()
 end
@@ -171,14 +181,16 @@ end
 --- Makes a Parking. Its arrays have an entry for each descriptor: in watched the connection that
 -- the poller watches, in due when its timeout is over (false: it is not parked), and in planned
 -- when the clock looks at it next. anew has the few of which only what comes anew is reported, and
--- soon the connections that are to be served in the next turn.
+-- soon the connections that are to be served in the next turn, which are the keys of listed.
 function Parking.new(on_ready)
     local self = setmetatable({
         on_ready = on_ready, poller = core.poller(), deadlines = new_deadlines(),
-        watched = {}, due = {}, planned = {}, anew = {}, soon = {}, list = {},
-        clock = uv.new_timer(),
+        watched = {}, due = {}, planned = {}, anew = {}, soon = {}, listed = {}, list = {},
+        clock = uv.new_timer(), turns = uv.new_idle(),
     }, Parking)
     self.on_soon = function() pcall(on_soon, self) end
+    self.turns:start(self.on_soon) -- so that luv has a record of it, as new_timer does
+    self.turns:stop()
     self.soon_timer = new_timer(self.on_soon)
     self.on_clock = function() pcall(on_clock, self) end
     self.watch = uv.new_poll(self.poller:fd())

@@ -72,6 +72,28 @@ describe("on_request", function()
         stop(server)
     end)
 
+    -- All bytes of a record had their calls in one turn with libuv 1.44, and each record that came
+    -- meanwhile added one to each turn.
+    it("is called at most twice in a turn of the loop for one client", function()
+        local server = serving.start [[handler = nil, on_request = function(conn)
+            if not turns then
+                most, calls, turns = 0, 0, uv.new_prepare()
+                turns:start(function() calls = 0 end)
+                turns:unref()
+            end
+            calls = calls + 1
+            most = math.max(most, calls)
+            local byte = conn:read(1)
+            return byte and (byte ~= "?" or conn:write(tostring(most))) and true
+        end, ]]
+        local conn = connect(server)
+        for _ = 1, 20 do assert(conn:write(("x"):rep(50))) end
+        local most = tonumber(ask(conn, "?"))
+        assert.is_true(most <= 2, most .. " calls in a turn")
+        conn:close()
+        stop(server)
+    end)
+
     it("answers all that has come in a server that stops", function()
         local server = serving.start [[handler = nil, on_request = function(conn, server)
             local byte = conn:read(1)
