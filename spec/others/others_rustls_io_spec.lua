@@ -16,8 +16,6 @@ local ACCEPTOR = "rustls's acceptor reads a ClientHello without a connection; ou
 local STREAM = "asks of rustls's Stream, whose output has a limit of its own; ours is the "
     .. "transport's, as in spec/net/transport_spec.lua"
 
-local NO_HALF_RTT = {IO .. "server_handshake_no_half_rtt_by_default",
-    IO .. "server_handshake_no_half_rtt_with_client_auth"}
 local IN_HELLO = API .. "test_illegal_client_renegotiation_attempt_during_tls12_handshake"
 local AFTER_TLS13 = {API .. "test_illegal_client_renegotiation_attempt_after_tls13_handshake",
     API .. "test_illegal_server_renegotiation_attempt_after_tls13_handshake"}
@@ -46,8 +44,11 @@ local cases = {
     [IO .. "client_appdata_record_layout"] = HERE,
     [IO .. "server_appdata_record_layout"] = HERE,
     [IO .. "client_handshake_flights"] = HERE,
-    [IO .. "server_handshake_with_half_rtt_data"] = "a server of libssl sends such data by "
-        .. "SSL_write_early_data, which our servers do not have",
+    [IO .. "server_handshake_with_half_rtt_data"] = {"spec/conn/early_spec.lua",
+        "lets the server answer at once"},
+    [IO .. "server_handshake_no_half_rtt_by_default"] = HERE,
+    [IO .. "server_handshake_no_half_rtt_with_client_auth"] = {"spec/conn/early_spec.lua",
+        "waits for the client's Finished before it writes where clients are verified"},
     [IO .. "test_acceptor_rejected_handshake"] = ACCEPTOR,
     [IO .. "test_acceptor_continues_tls13_hrr_with_compatibility_ccs"] = ACCEPTOR,
     [API .. "client_error_is_sticky"] = HERE,
@@ -70,7 +71,7 @@ local cases = {
     [DATAGRAM .. "anti_replay_dtls_13"] = HERE,
     [DATAGRAM .. "handshake_flight_acks"] = "there is no DTLS here",
 }
-for _, list in ipairs {NO_HALF_RTT, AFTER_TLS13, FRAGMENT_SIZES, REFUSED} do
+for _, list in ipairs {AFTER_TLS13, FRAGMENT_SIZES, REFUSED} do
     for _, case in ipairs(list) do cases[case] = HERE end
 end
 local suite = others.suite(it, cases)
@@ -251,19 +252,15 @@ for _, version in ipairs(pair.VERSIONS) do
             assert.equal("bad_record_mac", err.alert)
         end)
 
-        suite.answer(NO_HALF_RTT,
-            "a server writes nothing before the client's Finished", function()
-            for _, verify in ipairs {"none", "optional"} do
-                local client, server = apart {client = {max_version = version},
-                    server = {verify = verify, ca = verify ~= "none"
-                        and require "spec.support.pki".get().ca_file or nil}}
-                client:connect()
-                server:feed(client:drain())
-                server:accept()
-                server:drain()
-                expect.raises("handshake", server.write, server, "half")
-                assert.equal("", server:drain())
-            end
+        suite.answer(IO .. "server_handshake_no_half_rtt_by_default",
+            "a server that accepts writes nothing before the client's Finished", function()
+            local client, server = apart(options)
+            client:connect()
+            server:feed(client:drain())
+            server:accept()
+            server:drain()
+            expect.raises("handshake", server.write, server, "half")
+            assert.equal("", server:drain())
         end)
     end)
 
