@@ -25,7 +25,7 @@ local suite = others.suite(it, {
     [PARALLEL .. "tls-ticket.js"] = HERE,
     [PARALLEL .. "tls-ticket-12.js"] = HERE,
     [PARALLEL .. "tls-ticket-cluster.js"] = {"spec/session/tickets_spec.lua",
-        "a client resumes, whichever worker it meets"},
+        "resumes a client with a cache, workers %d"},
     [PARALLEL .. "tls-ticket-invalid-arg.js"] = HERE,
     [PARALLEL .. "tls-async-cb-after-socket-end.js"] = HERE,
     [PARALLEL .. "https-resume-after-renew.js"] = HERE,
@@ -34,7 +34,7 @@ local suite = others.suite(it, {
     [PARALLEL .. "https-agent-session-injection.js"] = HERE,
     [PARALLEL .. "https-agent-disable-session-reuse.js"] = HERE,
     ["test/pummel/test-tls-session-timeout.js"] = {"spec/session/session_spec.lua",
-        "a session ends with its time"},
+        "ends, and then the session resumes no more"},
     [PARALLEL .. "tls-set-secure-context.js"] = HERE,
     [PARALLEL .. "tls-close-notify.js"] = HERE,
     [PARALLEL .. "tls-close-error.js"] = HERE,
@@ -49,8 +49,7 @@ local suite = others.suite(it, {
     [PARALLEL .. "tls-socket-destroy.js"] = HERE,
     [PARALLEL .. "tls-socket-close.js"] = HERE,
     [PARALLEL .. "tls-wrap-econnreset.js"] = HERE,
-    [PARALLEL .. "tls-transport-destroy-after-own-gc.js"] = {"spec/lua/gc_spec.lua",
-        "a connection and its transport are collected in any order"},
+    [PARALLEL .. "tls-transport-destroy-after-own-gc.js"] = HERE,
     [PARALLEL .. "http2-create-client-session.js"] = "a session of HTTP/2 is a connection",
 })
 
@@ -309,6 +308,32 @@ describe("Node's cases of a client's sessions:", function()
 end)
 
 -- -------------------------------------------------------------------------------------------- end
+
+describe("Node's cases of the collector:", function()
+    suite.answer(PARALLEL .. "tls-transport-destroy-after-own-gc.js",
+        "a connection is collected before what carries it, and after it", function()
+        for _, order in ipairs {{"outer", "inner"}, {"inner", "outer"}} do
+            local outer, outer_peer = pair.connect()
+            local inner = assert(pair.client():connection())
+            inner:set_blocking(false)
+            inner:set_hostname "localhost"
+            inner:set_connection(outer)
+            expect.word("want_read", inner:connect())
+            local held, gone = {outer = outer, inner = inner}, setmetatable({}, {__mode = "v"})
+            gone.outer, gone.inner = outer, inner
+            outer, inner = nil, nil -- luacheck: ignore 311
+            for _, name in ipairs(order) do
+                held[name] = nil
+                collectgarbage()
+                collectgarbage()
+                -- What carries another connection lives as long as that one.
+                assert.equal(held.inner ~= nil, gone.inner ~= nil)
+                assert.equal(next(held) ~= nil, gone.outer ~= nil)
+            end
+            assert.is_true(outer_peer:peek(1) ~= nil)
+        end
+    end)
+end)
 
 for _, version in ipairs(pair.VERSIONS) do
     describe("Node's cases of the end, " .. version .. ":", function()

@@ -46,7 +46,8 @@ local suite = others.suite(it, {
     [IO .. "client_closes_uncleanly"] = HERE,
     [IO .. "client_complete_io_for_handshake_eof"] = HERE,
     [IO .. "server_complete_io_for_handshake_eof"] = HERE,
-    [IO .. "server_complete_io_for_write_eof"] = {"spec/conn/shutdown_spec.lua", "waits for room"},
+    [IO .. "server_complete_io_for_write_eof"] = {"spec/conn/shutdown_spec.lua",
+        "waits while the transport is full"},
     [IO .. "test_complete_io_errors_if_close_notify_received_too_early"] = HERE,
     [IO .. "test_close_notify_sent_prior_to_handshake_complete"] = HERE,
     [IO .. "test_junk_after_close_notify_received"] = HERE,
@@ -57,7 +58,7 @@ local suite = others.suite(it, {
     [IO .. "test_read_tls_artificial_eof_after_close_notify"] = "asks what rustls's input buffer "
         .. "takes after the end",
     ["api/split.rs: split_client_tickets_received"] = {"spec/session/session_spec.lua",
-        "as many sessions as tickets"},
+        "are as many as the server's num_tickets"},
     ["api/kernel.rs: tls12_handle_new_session_ticket"] = "secrets are not handed to a kernel here",
     ["api/kernel.rs: tls13_handle_new_session_ticket"] = "secrets are not handed to a kernel here",
     ["api/quic.rs: test_quic_resumption_data_basic"] = NO_QUIC,
@@ -67,7 +68,7 @@ local suite = others.suite(it, {
     ["openssl-tests: test_early_exporter"] = "keying material of early data is not exported here",
     ["ticketer.rs: ticketrotator_switching_test"] = HERE,
     ["ticketer.rs: ticketrotator_remains_usable_over_temporary_ticketer_creation_failure"] = {
-        "spec/others/others_node_spec.lua", "refused keys leave those in use"},
+        "spec/others/others_node_spec.lua", "those in use stay"},
     ["rustls-ring ticketer.rs: basic_pairwise_test"] = {"spec/c/conn/ticket_keys_test.c",
         "tickets open"},
     ["rustls-ring ticketer.rs: refuses_decrypt_before_encrypt"] = HERE,
@@ -80,7 +81,7 @@ local suite = others.suite(it, {
     ["limited_cache.rs: test_evicts_after_second_oldest_item_removed"] = HERE,
     ["limited_cache.rs: test_removes_all_items"] = HERE,
     ["limited_cache.rs: test_inserts_many_items"] = {"spec/c/cache/cache_model_test.c",
-        "many entries"},
+        "test_model"},
     ["limited_cache.rs: test_get_or_insert_default_and_edit_edits_existing_item"] = "a session in "
         .. "the cache is not edited",
     ["server/handy.rs: test_serversessionmemorycache_accepts_put"] = HERE,
@@ -92,13 +93,13 @@ local suite = others.suite(it, {
     ["server/handy.rs: test_noserversessionstorage_denies_takes"] = HERE,
     ["client/handy.rs: test_noclientsessionstorage_does_nothing"] = HERE,
     ["client/test.rs: tls12_client_session_value_roundtrip"] = {"spec/session/session_spec.lua",
-        "a session is exported and imported"},
+        "is the same after export and import"},
     ["client/test.rs: tls13_client_session_value_roundtrip"] = {"spec/session/session_spec.lua",
-        "a session is exported and imported"},
+        "is the same after export and import"},
     ["client/test.rs: test_no_session_ticket_request_on_tls_1_3"] = "libssl makes the ClientHello",
     ["client/test.rs: test_client_rejects_hrr_with_varied_session_id"] = "libssl checks the answer",
     ["server/test.rs: serversessionvalue_with_cert"] = {"spec/c/cache/external_test.c",
-        "a session as bytes and back"},
+        "test_round_trip"},
     ["tls13/mod.rs: test_can_resume_to"] = HERE,
 })
 

@@ -5,7 +5,7 @@
 --   local suite = others.suite(it, {
 --       ["resume.rs: resumption_combinations"] = others.HERE,
 --       ["test_19_shutdown.py: test_19_02"] = {"spec/conn/shutdown_spec.lua",
---           "both ends shut down"},
+--           "is sent, then received, then done"},
 --       ["quic.rs: test_quic_resumption_data_0rtt"] = "there is no QUIC here",
 --   })
 --   suite.answer("resume.rs: resumption_combinations", "what holds here", function() ... end)
@@ -22,8 +22,8 @@ local others = {}
 others.HERE = "here"
 
 --- Declares the cases of one suite. The value of a case is HERE (an example of this file), {a file
--- of ours, the title of its example}, or a sentence that says why it does not apply. The argument
--- it is busted's function, which a module does not see.
+-- of ours, words of the title of its example}, or a sentence that says why it does not apply. The
+-- argument it is busted's function, which a module does not see.
 function others.suite(it, cases)
     local suite, answered = {}, {}
 
@@ -44,7 +44,8 @@ function others.suite(it, cases)
                 if how == others.HERE then
                     assert(answered[case], "no example answers it")
                 elseif type(how) == "table" then
-                    assert(process.slurp(how[1]) and how[2], "there is no such file")
+                    local spec = process.slurp(how[1])
+                    assert(spec and spec:find(how[2], 1, true), "there is no such example")
                 else
                     assert(#how > 10, "no reason is given")
                 end
