@@ -14,6 +14,9 @@ local tls = require "tlslife"
 local p = pki.get()
 local HERE = others.HERE
 local SCACHE, SSL, SHUTDOWN = "vtls_scache.c: ", "test_17_ssl_use.py: ", "test_19_shutdown.py: "
+local ERRORS, FTPS = "test_05_errors.py: ", "test_31_vsftpds.py: "
+local EARLY = {"test_02_download.py: test_02_32_earlydata",
+    "test_07_upload.py: test_07_70_put_earlydata", "test_08_caddy.py: test_08_08_earlydata"}
 
 local suite = others.suite(it, {
     ["unit3304.c"] = HERE,
@@ -21,6 +24,20 @@ local suite = others.suite(it, {
     ["lib1587.c"] = "hands out the SSL and the SSL_CTX, for whose hosts tlslife_openssl.h is",
     [SSL .. "test_17_01_sslinfo_plain"] = HERE,
     [SSL .. "test_17_02_sslinfo_reconnect"] = HERE,
+    ["lib1678.c"] = HERE,
+    ["lib3207.c"] = {"spec/c/threads/cache_threads.c",
+        "uses one cache from several threads at once"},
+    ["lib586.c"] = "a program gives curl the locks of what it shares; ours has its own",
+    [EARLY[1]] = HERE,
+    [EARLY[2]] = HERE,
+    [EARLY[3]] = HERE,
+    [ERRORS .. "test_05_04_unclean_tls_shutdown"] = HERE,
+    [ERRORS .. "test_05_09_handshake_eof"] = HERE,
+    [FTPS .. "test_31_03_download_10_serial"] = HERE,
+    [FTPS .. "test_31_13_starttls_reuse"] = "asks which connections of curl's pool are used again",
+    ["test_60_h3_proxy.py: test_60_12_quic_session_resumption"] = "there is no QUIC here",
+    [SSL .. "test_17_03_trailing_dot"] = HERE,
+    [SSL .. "test_17_04_double_dot"] = HERE,
     [SSL .. "test_17_10_h3_session_reuse"] = "there is no QUIC here",
     [SSL .. "test_17_15_session_export"] = HERE,
     [SHUTDOWN .. "test_19_01_check_tcp_rst"] = "looks for the TCP resets of curl's own default, "
@@ -29,17 +46,26 @@ local suite = others.suite(it, {
     [SHUTDOWN .. "test_19_03_shutdown_by_server"] = HERE,
     [SHUTDOWN .. "test_19_04_shutdown_by_curl"] = HERE,
     [SHUTDOWN .. "test_19_05_event_shutdown_by_server"] = {"spec/lua/loop_spec.lua",
-        "close waits in a loop"},
+        "dial by name, shake hands, say something and get it back"},
     [SHUTDOWN .. "test_19_06_check_shutdown"] = "counts the connections of HTTP/2",
     [SHUTDOWN .. "test_19_07_shutdown_by_curl"] = "a limit of connections in all is the program's",
     [SHUTDOWN .. "test_19_08_event_shutdown_watched"] = HERE,
     [SCACHE .. "ssl_peer_key_build"] = HERE,
     [SCACHE .. "ssl_peer_key_add_vrfy"] = {"spec/session/isolation_spec.lua",
-        "verification keeps apart"},
+        "does not give a session from"},
     [SCACHE .. "cf_ssl_get_free_peer"] = HERE,
     [SCACHE .. "cf_scache_peer_add_session"] = HERE,
     [SCACHE .. "cf_scache_add_session"] = {"spec/session/resumption_spec.lua",
-        "a session that is too old"},
+        "the session has expired"},
+    [SCACHE .. "cf_ssl_scache_match_auth"] = HERE,
+    [SCACHE .. "cf_ssl_find_peer_by_hmac"] = HERE,
+    [SCACHE .. "cf_scache_peer_remove_expired"] = {"spec/session/cache_spec.lua",
+        "sessions expire wherever they are kept"},
+    [SCACHE .. "cf_scache_peer_remove_non13"] = HERE,
+    [SCACHE .. "Curl_ssl_scache_remove_all"] = HERE,
+    [SCACHE .. "Curl_ssl_scache_add_obj"] = "keeps what a TLS library parsed of its certificates",
+    ["vtls_spack.c: Curl_ssl_session_unpack"] = {"spec/session/session_spec.lua",
+        "is the same after export and import"},
     [SCACHE .. "Curl_ssl_scache_take"] = HERE,
     [SCACHE .. "Curl_ssl_scache_return"] = HERE,
     [SCACHE .. "Curl_ssl_session_export"] = HERE,
@@ -73,7 +99,7 @@ describe("curl's cases of what keeps sessions apart:", function()
     -- curl compares paths, and the types of the files. Here the certificate counts, wherever it
     -- comes from.
     for _, version in ipairs(pair.VERSIONS) do
-        suite.answer("unit3304.c",
+        suite.answer({"unit3304.c", SCACHE .. "cf_ssl_scache_match_auth"},
             "the client's certificate does, not where it lies, " .. version, function()
             local text = {certificate = p.client_cert, private_key = p.client_key}
             local namesake = {certificate = p.other_client_cert_file,
@@ -105,6 +131,52 @@ describe("curl's cases of what keeps sessions apart:", function()
         assert.equal("not_cached", visit("a.example", {"h2"}))
         assert.equal("resumed", visit("localhost", {"h2"}))
         assert.equal("resumed", visit("a.example", {"h2"}))
+    end)
+
+    suite.answer({SSL .. "test_17_03_trailing_dot", SSL .. "test_17_04_double_dot"},
+        "a dot at the end of the host does not, and two are refused", function()
+        local client, server = pair.client {cache = assert(tls.cache())}, pair.server()
+        assert.equal("not_cached", words(1, client, server))
+        local conn, peer = pair.connect {client = client, server = server, hostname = "localhost."}
+        assert.equal("localhost", peer:server_name())
+        assert.equal("resumed", conn:resumption())
+        pair.finish(conn, peer)
+        conn = assert(client:connection())
+        expect.raises("host name", conn.set_hostname, conn, "localhost..")
+    end)
+
+    suite.answer(SCACHE .. "cf_scache_peer_remove_non13",
+        "a session of another version takes the place of those before it", function()
+        local cache = assert(tls.cache())
+        local client, kept = pair.client {cache = cache}, {}
+        for i, version in ipairs {"TLSv1.3", "TLSv1.2", "TLSv1.3"} do
+            local server = pair.server {min_version = version, max_version = version}
+            assert.equal(i == 1 and "not_cached" or "other_version", words(1, client, server))
+            kept[i] = #cache
+        end
+        assert.same({2, 1, 2}, kept)
+    end)
+end)
+
+describe("curl's cases of early data:", function()
+    suite.answer(EARLY, "the first connection sends none, the next as many as it may, and the "
+        .. "rest follows", function()
+        local MOST <const> = 1000
+        local client = pair.client {cache = assert(tls.cache()), max_early_data = MOST}
+        local server = pair.server {max_early_data = MOST}
+        local body = ("0123456789"):rep(400)
+        for i, expected in ipairs {0, MOST, MOST} do
+            local conn, peer = pair.join {client = client, server = server}
+            assert.equal(expected, conn:write_early(body))
+            local c, s = pair.drive(conn, peer, nil, peer.accept_early)
+            assert.is_true(c[1] and s[1])
+            local before = expected > 0 and peer:read(MOST) or ""
+            local rest = pair.send(conn, peer, body:sub(expected + 1))
+            assert.equal(body, before .. rest)
+            local word = i == 1 and "not_sent" or "accepted"
+            assert.same({word, word}, {conn:early_data_status(), peer:early_data_status()})
+            pair.finish(conn, peer)
+        end
     end)
 end)
 
@@ -159,6 +231,44 @@ for _, version in ipairs(pair.VERSIONS) do
             end
             expect.fails("input", cache:import(tls.keyring {("x"):rep(32)}, bytes))
             assert.equal(before, #cache)
+        end)
+
+        suite.answer({"lib1678.c", SCACHE .. "cf_ssl_find_peer_by_hmac"},
+            "what is imported again and again is there once, and bytes tell no name", function()
+            local keyring = tls.keyring {("k"):rep(32)}
+            words(1, client, pair.server())
+            local bytes, count = assert(cache:export(keyring)), #cache
+            assert.is_nil(bytes:find("localhost", 1, true))
+            for _, into in ipairs {cache, assert(tls.cache())} do
+                for _ = 1, 64 do
+                    assert.equal(count, into:import(keyring, bytes))
+                    assert.equal(count, #into)
+                end
+            end
+        end)
+
+        -- curl drops all that it has for a host whose certificate is wrong. Here each session was
+        -- made with a peer that was verified, and no other can resume it.
+        suite.answer(SCACHE .. "Curl_ssl_scache_remove_all",
+            "a peer with a wrong certificate gets none of them, and adds none", function()
+            local server = pair.server()
+            words(1, client, server)
+            local before = #cache
+            local c = pair.try {client = client, server = {
+                certificate = p.wrong_host_cert_file, private_key = p.wrong_host_key_file}}
+            expect.fails("verify", table.unpack(c, 1, c.n))
+            assert.equal(tls13 and before - 1 or before, #cache)
+            assert.equal("resumed", words(1, client, server))
+        end)
+
+        suite.answer(FTPS .. "test_31_03_download_10_serial",
+            "ten connections for data resume the session of one that stays open", function()
+            local server = pair.server()
+            local control, peer = pair.connect {client = client, server = server}
+            assert.equal("not_cached", control:resumption())
+            assert.equal(("resumed "):rep(10):sub(1, -2), words(10, client, server))
+            assert.equal("226", pair.send(peer, control, "226"))
+            pair.finish(control, peer)
         end)
 
         -- RFC 8446 appendix C.4 for TLS 1.3.
@@ -250,6 +360,29 @@ for _, version in ipairs(pair.VERSIONS) do
 
         suite.answer(SHUTDOWN .. "test_19_03_shutdown_by_server",
             "the server ends ten connections, each end is clean", function() ten "server" end)
+
+        suite.answer(ERRORS .. "test_05_04_unclean_tls_shutdown",
+            "an end without close_notify harms no reader who knows the length, and is no end "
+            .. "for another", function()
+            local client, server = pair.connect {client = {max_version = version}}
+            server:write "length: 4\n"
+            server:write "body"
+            server:close_transport()
+            assert.equal("length: 4\nbody", client:read(11) .. client:read(4))
+            expect.word("truncated", client:read())
+            expect.word("truncated", client:read())
+        end)
+
+        suite.answer(ERRORS .. "test_05_09_handshake_eof",
+            "a server that leaves after the first byte of the hello fails the handshake", function()
+            local cache = assert(tls.cache())
+            local client, server = pair.join {client = {max_version = version, cache = cache}}
+            expect.word("want_read", client:connect())
+            server:close_transport()
+            for _ = 1, 2 do expect.word("truncated", client:connect()) end
+            assert.equal("failed", client:state())
+            assert.equal(0, #cache)
+        end)
 
         suite.answer(SHUTDOWN .. "test_19_08_event_shutdown_watched",
             "close that must wait says for what, and goes on when it comes", function()
