@@ -50,7 +50,8 @@ describe("a key log", function()
             "regular file or a FIFO"},
         {"another user's file", "touch %s; chmod 600 %s; chown 65534 %s", "another user",
             root = true},
-        {"another user's FIFO", "mkfifo -m 600 %s; chown 65534 %s; sleep 5 <%s &", "another user",
+        {"another user's FIFO", "mkfifo -m 600 %s; chown 65534 %s; exec 9<>%s; sleep 5 <&9 &",
+            "another user",
             root = true},
     }
     for _, case in ipairs(refused) do
@@ -112,23 +113,27 @@ local function run(runner, chunk, path)
     return output
 end
 
+-- Starts a command whose standard input is the FIFO. It has opened it when this returns.
+local function start_reader(path, ...)
+    sh("mkfifo -m 600 %s", path)
+    local reader = process.start {"sh", "-c",
+        "exec <>\"$1\"; echo open; shift; exec \"$@\"", "sh", path, ...}
+    reader:wait_for "open"
+    return reader
+end
+
 describe("the lines of a key log", function()
     for name, runner in pairs {["our program"] = program.run,
         ["a stock lua5.4"] = program.run_stock} do
         it("are lost in " .. name .. " without a signal when the FIFO's reader has gone", function()
             local path = path_of "gone"
-            sh("mkfifo -m 600 %s", path)
-            local reader = process.start {"sh", "-c", "head -n 5 <\"$1\"", "sh", path}
-            -- the reader's open waits for a writer, and ours for a reader: the first to come is the
-            -- reader
+            local reader = start_reader(path, "head", "-n", "5")
             local output = run(runner, [[
                 shake()
                 os.execute "sleep 0.3"
                 for _ = 1, 3 do shake() end
                 io.write "alive"
-            ]], (reader:await("FIFO", 5, function()
-                return (process.slurp(reader.directory .. "/pid") or ""):match "%d" and path
-            end)))
+            ]], path)
             if not output then
                 reader:stop()
                 return
@@ -141,8 +146,7 @@ describe("the lines of a key log", function()
 
     it("are lost without waiting when the FIFO is full", function()
         local path = path_of "full"
-        sh("mkfifo -m 600 %s", path)
-        local reader = process.start {"sh", "-c", "exec sleep 30 <\"$1\"", "sh", path}
+        local reader = start_reader(path, "sleep", "30")
         local started = process.now()
         assert.equal("alive", run(program.run, "for _ = 1, 120 do shake() end io.write 'alive'",
             path))
