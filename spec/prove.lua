@@ -52,7 +52,8 @@ local CAMPAIGNS <const> = {
     { name = "secrets" },
     { name = "coverage" },
     { name = "others",
-        command = "test others_cpython others_curl others_node others_rustls others_rustls_io",
+        command = "test others_cpython others_curl others_node others_rustls others_rustls_io " ..
+            "others_node_socket",
         counts = function(log)
             local passed, failed = log:match "(%d+) passed, (%d+) failed%s*$"
             return passed and passed .. " examples that answer the cases of CPython, curl, Node " ..
