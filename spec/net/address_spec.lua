@@ -163,6 +163,9 @@ describe("what cannot be a host", function()
     local bad = {
         "", "a b", "a/b", "[::1", "::1]", "[::1]]", "[]", "[127.0.0.1]", "[localhost]", "a:b:c",
         "127.0.0.1:", "localhost:",
+        -- an IPv6 address without brackets has no port, whether or not it would be one with it
+        "::1:44300", "fe80::1:12345", "fe80::1%lo:443", "1:2:3:4:5:6:7:8:443", "::1.2.3.4:443",
+        "::1:https",
         "a:70000", "a:-1", "a:4 3", "%lo", "fe80::1%", "fe80::1%a/b", "fe80::1%a]:1",
         "fe80::1%abcdefghijklmnop", "127.0.0.1%lo",
         "1.2.3.4.:x/y", "b\195\188cher.example", "a..b", "user@a.example", "https://a.example",

@@ -86,10 +86,15 @@ static bool split(const char *text, tlsl_address *out) {
     if (rest[0] == ':') {
         (void)copy(out->service, sizeof out->service, rest + 1, strlen(rest + 1));
     }
+    bool colons = strchr(out->host, ':') != NULL;
     if (bracketed) { /* only IPv6 addresses may have brackets */
-        return *end == ']' && tlsl_is_ip(out->host) && strchr(out->host, ':') != NULL;
+        return *end == ']' && tlsl_is_ip(out->host) && colons;
     }
-    return out->host[0] == '\0' ? rest[0] == ':' : is_host(out->host);
+    if (out->host[0] == '\0') {
+        return rest[0] == ':';
+    }
+    /* "::1:44300" is nothing, since "::1:4430" is an address. */
+    return is_host(out->host) && (rest[0] == '\0' || !colons);
 }
 
 /*
