@@ -231,6 +231,10 @@ describe("a context", function()
         ["a key log that cannot be written"] = {client, {keylog = "/nowhere/keys"},
             "/nowhere/keys"},
         ["a missing OCSP response"] = {server, {ocsp_response = "/nowhere/ocsp.der"}},
+        ["a file whose name begins as a DER of 16 MiB"] = {server,
+            {ocsp_response = "0\x84\1\1\1\1"}, "No such file"},
+        ["a file whose name ends within a DER's length"] = {server, {ocsp_response = "0\x82\1"},
+            "No such file"},
         ["a garbage OCSP response"] = {server, {ocsp_response = "\x30\3\2\1\5"}, "wrong tag"},
         ["an OCSP response in PEM"] = {server, {ocsp_response = p.ca_file}, "ca.pem"},
     }
