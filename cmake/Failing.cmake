@@ -3,7 +3,7 @@
 # compiled again.
 tlslife_plain_programs(spec/failing)
 target_link_libraries(known PRIVATE TlsLife::Interpreter)
-set_target_properties(failing PROPERTIES ENABLE_EXPORTS ON) # C modules of Lua, and names in stacks
+set_target_properties(failing known PROPERTIES ENABLE_EXPORTS ON) # C modules of Lua, and names in stacks
 foreach(name IN ITEMS malloc calloc realloc aligned_alloc strdup free
         socket connect accept4 bind listen send recv poll setsockopt getsockopt getsockname
         getpeername getaddrinfo open shm_open mmap munmap posix_fallocate fstat stat flock fchmod fcntl read

@@ -1,16 +1,17 @@
 /*
- * known: shows each fault of failing_known.c in plain C on libcrypto, libssl and Lua, without
+ * known: shows each fault of failing_known.c in plain C on libcrypto, libssl, Lua and luv, without
  * tlslife. The n-th allocation fails, for one n after another, until the fault is seen; each has a
  * process of its own. Then memory is to be had again, and what was made is looked at.
  *
- *   known        prints "shown NAME: the allocation N of M"; exit status 1: one was not
- *                seen
+ *   known        prints "shown NAME: the allocation N of M", or "no luv NAME" where there is no
+ *                luv; exit status 1: one was not seen
  */
 #include "../c/identity.h"
 #include "../c/state_with.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -225,6 +226,31 @@ static bool buffer_never_again(void) {
     return lua_pcall(L, 0, 1, 0) != LUA_OK &&
            strstr(lua_tostring(L, -1), "non-closable value") != NULL;
 }
+
+static lua_State *state_with_luv(void) {
+    lua_State *L = state_with(on_lua, NULL);
+    luaL_openlibs(L);
+    return luaL_dostring(L, "uv, held = require 'luv', {}") == LUA_OK ? L : NULL;
+}
+
+static bool luv_is_here(void) {
+    return state_with_luv() != NULL;
+}
+
+/*
+ * A handle that luaL_ref could not keep is collected, and luv's data of it were never set: the
+ * process crashes. malloc gives luv the handle. Zeros in it would look like a handle without data.
+ */
+static bool handle_without_data(void) {
+    lua_State *L = state_with_luv();
+    (void)luaL_loadstring(L, "for i = 1, 40 do held[i] = uv.new_timer() end");
+    (void)mallopt(M_PERTURB, 1);
+    arm();
+    (void)lua_pcall(L, 0, 0, 0);
+    disarm();
+    (void)luaL_dostring(L, "held = nil collectgarbage() for _ = 1, 3 do uv.run 'nowait' end");
+    return false;
+}
 #endif
 
 /* ---------------------------------------------------------------------------------------- main */
@@ -236,6 +262,7 @@ static const struct {
 } faults[] = {
 #if LUA_VERSION_NUM < 505
     {"buffer_never_again", buffer_never_again, false},
+    {"handle_without_data", handle_without_data, true},
 #endif
     {"certificate_without_key", certificate_without_key, false},
     {"certificate_stays_invalid", certificate_stays_invalid, false},
@@ -259,9 +286,23 @@ static int in_process(bool (*act)(void)) {
 
 static bool shows(int i) {
     int status = in_process(faults[i].shows);
-    bool crashed = WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+    bool crashed =
+        WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS);
     bool shown = WIFEXITED(status) && WEXITSTATUS(status) == SHOWN;
     return faults[i].crashes ? crashed : shown;
+}
+
+/* Says so where a fault of luv's cannot be shown. */
+static bool lacks_luv(int i) {
+#if LUA_VERSION_NUM < 505
+    if (faults[i].shows == handle_without_data && in_process(luv_is_here) != SHOWN << 8) {
+        printf("no luv %s\n", faults[i].name);
+        return true;
+    }
+#else
+    (void)i;
+#endif
+    return false;
 }
 
 /* In strides that become shorter, because many allocations in a row show the same fault. */
@@ -302,7 +343,7 @@ int main(void) {
     }
     int missing = 0;
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        missing += !show((int)i);
+        missing += !lacks_luv((int)i) && !show((int)i);
     }
     return missing == 0 ? 0 : 1;
 }
