@@ -5,6 +5,7 @@
 -- A program that cannot be told finds the same modules in the folder luasec/path beside this file,
 -- when that is in front of LUA_PATH.
 
+local arguments = require "tlslife.arguments"
 local config = require "tlslife.luasec.config"
 local connection = require "tlslife.luasec.connection"
 local contexts = require "tlslife.luasec.context"
@@ -54,7 +55,8 @@ local DESCRIPTION <const> = "^(%S+)%s+(%S+)%s+Kx=(%S+)%s+Au=(%S+)%s+Enc=(%S+)%s+
 local function info(conn, field)
     local is_connection, compression, closed = pcall(connection.compression, conn)
     if not is_connection then
-        error(("bad argument #1 to 'info' (SSL:Connection expected, got %s)"):format(type(conn)), 2)
+        arguments.raise(("bad argument #1 to 'info' (SSL:Connection expected, got %s)"):format(
+            type(conn)))
     end
     if closed then return nil, closed end
     if field == "compression" then return compression end

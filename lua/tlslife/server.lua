@@ -427,15 +427,15 @@ end
 -- Raises for what is no server, as server.stop(1) has it.
 local function check(self, name)
     if getmetatable(self) ~= Server then
-        error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name, Server.__name,
-            type(self)), 3)
+        arguments.raise(("bad argument #1 to '%s' (%s expected, got %s)"):format(name,
+            Server.__name, type(self)))
     end
 end
 
 local function check_seconds(timeout)
     if not setup.is_seconds(timeout) then
-        error(("bad argument #1 to 'stop' (seconds are 0 to %d, got %s)"):format(
-            arguments.SECONDS_MAX, tostring(timeout)), 3)
+        arguments.raise(("bad argument #1 to 'stop' (seconds are 0 to %d, got %s)"):format(
+            arguments.SECONDS_MAX, tostring(timeout)))
     end
 end
 
@@ -444,7 +444,8 @@ function Server:stop(timeout, on_stopped)
     timeout = timeout == nil and self.stop_timeout or timeout
     check_seconds(timeout)
     if on_stopped ~= nil and type(on_stopped) ~= "function" then
-        error(("bad argument #2 to 'stop' (function expected, got %s)"):format(type(on_stopped)), 2)
+        arguments.raise(("bad argument #2 to 'stop' (function expected, got %s)"):format(
+            type(on_stopped)))
     end
     uv.update_time()
     local deadline = uv.now() + math.ceil(timeout * 1000)

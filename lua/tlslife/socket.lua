@@ -38,7 +38,7 @@ local function new_state(conn, words)
 end
 
 local function state_of(sock)
-    return states[sock] or error("calling a method on a bad self (no socket of tlslife)", 3)
+    return states[sock] or arguments.raise("calling a method on a bad self (no socket of tlslife)")
 end
 
 -- Sets how long the connection's next call may wait.
@@ -204,7 +204,7 @@ function Socket:receive(pattern, prefix)
     local kind = sub(text, 1, 2)
     if kind == "*l" then return receive_line(s, prefix) end
     if kind == "*a" then return receive_all(s, prefix) end
-    error("bad argument #1 to 'receive' (invalid receive pattern)", 2)
+    arguments.raise("bad argument #1 to 'receive' (invalid receive pattern)")
 end
 
 -- ------------------------------------------------------------------------------------------- send
@@ -261,7 +261,7 @@ function Socket:settimeout(seconds, mode)
     elseif mode == "t" or mode == "r" then
         s.total = seconds
     else
-        error("bad argument #2 to 'settimeout' (invalid timeout mode)", 2)
+        arguments.raise("bad argument #2 to 'settimeout' (invalid timeout mode)")
     end
     if s.conn then
         if s.total then s.began = clock() end
@@ -324,7 +324,7 @@ end
 function Socket:shutdown(how)
     local s = states[self] or state_of(self)
     if how ~= nil and how ~= "both" and how ~= "send" and how ~= "receive" then
-        error("bad argument #1 to 'shutdown' (invalid option '" .. tostring(how) .. "')", 2)
+        arguments.raise("bad argument #1 to 'shutdown' (invalid option '" .. tostring(how) .. "')")
     end
     if not s.open then return nil, "closed" end
     if how == "receive" then return 1 end
@@ -380,9 +380,9 @@ local function by_luasocket(self, method, ...)
     local results = table.pack(pcall(lent[method], lent, ...))
     lent:setfd(-1)
     if not results[1] then -- LuaSocket counts itself as an argument, and cannot know its name here
-        error(tostring(results[2]):gsub("#(%d+) to '%?'", function(n)
+        arguments.raise(tostring(results[2]):gsub("#(%d+) to '%?'", function(n)
             return ("#%d to '%s'"):format(math.tointeger(n) - 1, method)
-        end), 2)
+        end))
     end
     return table.unpack(results, 2, results.n)
 end

@@ -129,6 +129,32 @@ describe("tls.socket", function()
             "^spec/lua/socket_spec.lua:%d+: bad argument #1 to 'getoption' %(string expected"))
     end)
 
+    it("raises in the file of its caller, by a tail call and by pcall, too", function()
+        local near = faces()
+        local listener = assert(tls.listen("127.0.0.1", 0))
+        local calls = {
+            {near, "receive", "*x"}, {near, "receive", {}}, {near, "settimeout", 1, "x"},
+            {near, "shutdown", "x"}, {near, "setoption", "nosuch", 1},
+        }
+        for _, call in ipairs(calls) do
+            local sock, method = call[1], call[2]
+            for _, self in ipairs {sock, listener} do
+                local function by_tail() return sock[method](self, table.unpack(call, 3)) end
+                for _, why in ipairs {
+                    (select(2, pcall(by_tail))),
+                    (select(2, pcall(sock[method], self, table.unpack(call, 3)))),
+                    (select(2, coroutine.resume(coroutine.create(function()
+                        local results = table.pack(by_tail())
+                        return table.unpack(results)
+                    end)))),
+                } do
+                    assert.truthy(why:find "^spec/lua/socket_spec.lua:%d+: ", why)
+                end
+            end
+        end
+        listener:close()
+    end)
+
     it("says truncated where LuaSocket's says closed", function()
         local near, far = faces()
         near:connection():close_transport()

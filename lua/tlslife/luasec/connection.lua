@@ -43,8 +43,8 @@ end
 local function check(self, name)
     local s = states[self]
     if not s or s.words ~= words then
-        error(("bad argument #1 to '%s' (SSL:Connection expected, got %s)"):format(name,
-            type(self)), 3)
+        arguments.raise(("bad argument #1 to '%s' (SSL:Connection expected, got %s)"):format(name,
+            type(self)))
     end
     return s
 end
@@ -86,7 +86,9 @@ metatable.__gc = function(self)
 end
 
 function ssl.create(ctx)
-    if not contexts.is(ctx) then error("bad argument #1 to 'create' (invalid context)", 2) end
+    if not contexts.is(ctx) then
+        arguments.raise("bad argument #1 to 'create' (invalid context)")
+    end
     local mode = contexts.mode(ctx)
     if not mode then return nil, "invalid mode" end
     holder = holder or assert(core.context {role = "client", verify = "none"})
@@ -101,7 +103,7 @@ end
 function ssl.setfd(self, fd)
     local s = check(self, "setfd")
     if s.conn or s.closed then
-        error("bad argument #1 to 'setfd' (invalid SSL object state)", 2)
+        arguments.raise("bad argument #1 to 'setfd' (invalid SSL object state)")
     end
     local is_object = type(fd) == "table" or type(fd) == "userdata"
     s.fd = is_object and fd or arguments.integer(fd, 2, "setfd")
@@ -113,7 +115,8 @@ end
 
 function ssl.setmethod(name, method)
     if type(name) ~= "string" then
-        error("bad argument #1 to 'setmethod' (string expected, got " .. type(name) .. ")", 2)
+        arguments.raise("bad argument #1 to 'setmethod' (string expected, got " ..
+            type(name) .. ")")
     end
     methods[name] = method
 end
@@ -143,12 +146,12 @@ function methods:sni(name, strict)
         return
     end
     if type(name) ~= "table" then
-        error("bad argument #1 to 'sni' (table expected, got " .. type(name) .. ")", 2)
+        arguments.raise("bad argument #1 to 'sni' (table expected, got " .. type(name) .. ")")
     end
     local any_case = {}
     for host, ctx in pairs(name) do
         if type(host) ~= "string" or not contexts.is(ctx) then
-            error("bad argument #1 to 'sni' (table of SSL:Context expected)", 2)
+            arguments.raise("bad argument #1 to 'sni' (table of SSL:Context expected)")
         end
         any_case[host:lower()] = ctx
     end

@@ -107,7 +107,7 @@ function context.loadkey(ctx, path, password)
     path = check_string(path, 2, "loadkey")
     local kind = type(password)
     if kind ~= "nil" and kind ~= "string" and kind ~= "function" then
-        error("invalid callback value", 2)
+        arguments.raise("invalid callback value")
     end
     local phrase, message = passphrase(path, password)
     local ok = not message
@@ -274,7 +274,8 @@ function context.setdane(ctx, ...)
     for i, flag in ipairs {...} do
         flag = check_string(flag, i + 1, "setdane")
         if flag ~= "no_ee_namechecks" then
-            error(("bad argument #%d to 'setdane' (invalid option '%s')"):format(i + 1, flag), 2)
+            arguments.raise(("bad argument #%d to 'setdane' (invalid option '%s')"):format(i + 1,
+                flag))
         end
         flags[#flags + 1] = flag
     end

@@ -3,6 +3,7 @@
 -- All parameters are tried at once, because to try each alone costs a context. Only if that fails
 -- they are tried one by one, to return the sentence that LuaSec returns.
 
+local arguments = require "tlslife.arguments"
 local contexts = require "tlslife.luasec.context"
 local native = require "tlslife.luasec.native"
 local trial = require "tlslife.luasec.trial"
@@ -153,7 +154,8 @@ end
 
 return function(parameters)
     if type(parameters) ~= "table" then
-        error("bad argument #1 to 'newcontext' (table expected, got " .. type(parameters) .. ")", 2)
+        arguments.raise("bad argument #1 to 'newcontext' (table expected, got " ..
+            type(parameters) .. ")")
     end
     local ctx, message = fill(parameters, true)
     if not ctx then return nil, message end

@@ -16,8 +16,8 @@ local DIGESTS <const> = {sha1 = true, sha256 = true, sha512 = true}
 local function check(self, name)
     local s = states[self]
     if not s then
-        error(("bad argument #1 to '%s' (SSL:Certificate expected, got %s)"):format(name,
-            type(self)), 3)
+        arguments.raise(("bad argument #1 to '%s' (SSL:Certificate expected, got %s)"):format(name,
+            type(self)))
     end
     return s
 end
@@ -162,8 +162,8 @@ function methods:issued(subject, ...)
     local chain = table.pack(subject, ...)
     for i = 1, chain.n do
         local s = states[chain[i]] or
-            error(("bad argument #%d to 'issued' (SSL:Certificate expected, got %s)"):format(i,
-                type(chain[i])), 2)
+            arguments.raise(("bad argument #%d to 'issued' (SSL:Certificate expected, got %s)")
+                :format(i, type(chain[i])))
         chain[i] = s.der
     end
     local ok, message = core.issued(issuer.der, table.unpack(chain, 1, chain.n))
