@@ -1,6 +1,6 @@
 -- others_rustls_io_spec.lua: answers what rustls's tests ask of input that comes in pieces, of
 -- records, of errors that stay, and of a close_notify beside data (read at its commit 6868ee84,
--- 2026; midstate.rs, state.rs and datagram.rs in the newest stored version of each).
+-- 2026; midstate.rs, state.rs, datagram.rs and unbuffered.rs in a stored version of each).
 --
 -- What its tests ask of resumption and of the end alone is answered in others_rustls_spec.lua.
 
@@ -10,6 +10,7 @@ local pair = require "spec.support.pair"
 
 local HERE = others.HERE
 local IO, API, SPLIT = "api/io.rs: ", "api/api.rs: ", "api/split.rs: "
+local UNBUFFERED = "api/unbuffered.rs: "
 local MIDSTATE, STATE, DATAGRAM = "api/midstate.rs: ", "api/state.rs: ", "api/datagram.rs: "
 local ACCEPTOR = "rustls's acceptor reads a ClientHello without a connection; ours is on_hello, "
     .. "within one"
@@ -21,7 +22,8 @@ local AFTER_TLS13 = {API .. "test_illegal_client_renegotiation_attempt_after_tls
     API .. "test_illegal_server_renegotiation_attempt_after_tls13_handshake"}
 local FRAGMENT_SIZES = {IO .. "bad_client_max_fragment_sizes",
     IO .. "handshakes_complete_and_data_flows_with_gratuitous_max_fragment_sizes",
-    IO .. "test_client_mtu_reduction", IO .. "test_server_mtu_reduction"}
+    IO .. "test_client_mtu_reduction", IO .. "test_server_mtu_reduction",
+    UNBUFFERED .. "tls12_handshake_fragmented", UNBUFFERED .. "tls13_handshake_fragmented"}
 local REFUSED = {IO .. "server_complete_io_for_handshake_ending_with_alert",
     IO .. "client_stream_handshake_error", IO .. "client_streamowned_handshake_error",
     IO .. "server_stream_handshake_error", IO .. "server_streamowned_handshake_error"}
@@ -69,6 +71,24 @@ local cases = {
     [STATE .. "test_server_smoke"] = HERE,
     [DATAGRAM .. "anti_replay_dtls_12"] = HERE,
     [DATAGRAM .. "anti_replay_dtls_13"] = HERE,
+    [UNBUFFERED .. "app_data_client_to_server"] = HERE,
+    [UNBUFFERED .. "app_data_server_to_client"] = HERE,
+    [UNBUFFERED .. "close_notify_client_to_server"] = HERE,
+    [UNBUFFERED .. "close_notify_server_to_client"] = HERE,
+    [UNBUFFERED .. "early_data"] = {"spec/others/others_rustls_spec.lua",
+        "a session says how much, and they arrive before the handshake is done"},
+    [UNBUFFERED .. "full_closure_server_to_client"] = HERE,
+    [UNBUFFERED .. "junk_after_close_notify_received"] = HERE,
+    [UNBUFFERED .. "queue_close_notify_is_idempotent"] = {"spec/others/others_rustls_spec.lua",
+        "a second shutdown sends nothing more"},
+    [UNBUFFERED .. "refresh_traffic_keys_manually"] = HERE,
+    [UNBUFFERED .. "refresh_traffic_keys_on_tls12_connection"] = HERE,
+    [UNBUFFERED .. "refresh_traffic_keys_automatically"] = "libssl renews keys when it is asked",
+    [UNBUFFERED .. "rejects_junk"] = HERE,
+    [UNBUFFERED .. "server_receives_handshake_byte_by_byte"] = HERE,
+    [UNBUFFERED .. "server_receives_incorrect_first_handshake_message"] = HERE,
+    [UNBUFFERED .. "test_secret_extraction_enabled"] = "keys are not handed to a kernel here",
+    [UNBUFFERED .. "tls13_packed_handshake"] = "has bytes for rustls's own keys",
     [DATAGRAM .. "handshake_flight_acks"] = "there is no DTLS here",
 }
 for _, list in ipairs {AFTER_TLS13, FRAGMENT_SIZES, REFUSED} do
@@ -116,7 +136,8 @@ for _, version in ipairs(pair.VERSIONS) do
     local options = {client = {max_version = version}}
 
     describe("rustls's cases of input in pieces, " .. version .. ":", function()
-        suite.answer(IO .. "client_complete_io_with_nonblocking_io",
+        suite.answer({IO .. "client_complete_io_with_nonblocking_io",
+            UNBUFFERED .. "server_receives_handshake_byte_by_byte"},
             "a handshake whose bytes come one at a time is made", function()
             local client, server = apart(options)
             assert.is_true(trickle(client, server))
@@ -150,7 +171,8 @@ for _, version in ipairs(pair.VERSIONS) do
         end)
 
         suite.answer({SPLIT .. "split_pairwise", IO .. "client_data_sent", IO .. "server_data_sent",
-            IO .. "both_data_sent", IO .. "stream_write_would_block_while_handshaking"},
+            IO .. "both_data_sent", IO .. "stream_write_would_block_while_handshaking",
+            UNBUFFERED .. "app_data_client_to_server", UNBUFFERED .. "app_data_server_to_client"},
             "both ends know the same, and data cross once the handshake is done", function()
             local client, server = apart {client = {max_version = version, alpn = {"h2"}},
                 server = {alpn = {"h2"}}}
@@ -329,19 +351,48 @@ for _, version in ipairs(pair.VERSIONS) do
     end)
 
     describe("rustls's cases of an end beside data, " .. version .. ":", function()
-        suite.answer(SPLIT .. "close_alongside_data",
+        suite.answer({SPLIT .. "close_alongside_data",
+            UNBUFFERED .. "junk_after_close_notify_received"},
             "data, the end and rubbish in one flight: data, then the end", function()
-            local client, server = pair.fed(options)
-            client:write "client to server"
-            client:shutdown()
-            server:feed(client:drain() .. "rubbish")
-            assert.equal("client to server", server:read())
-            expect.word("closed", server:read())
-            expect.word("closed", server:read())
+            for _, junk in ipairs {"rubbish", "\x17\3\3\1", "\11\12\13\14\15\16\17\18\19\20"} do
+                local client, server = pair.fed(options)
+                client:write "client to server"
+                client:shutdown()
+                server:feed(client:drain() .. junk)
+                assert.equal("client to server", server:read())
+                expect.word("closed", server:read())
+                server:feed(junk)
+                expect.word("closed", server:read())
+            end
         end)
 
-        local smoke = {client = {MIDSTATE .. "test_client_smoke", STATE .. "test_client_smoke"},
-            server = {STATE .. "test_server_smoke"}}
+        suite.answer(UNBUFFERED .. "full_closure_server_to_client",
+            "each end sends data and its end in one flight, and both are done", function()
+            for _, first in ipairs {"client", "server"} do
+                local client, server = pair.fed(options)
+                client:read()
+                client:drain()
+                local one, other = client, server
+                if first == "server" then one, other = server, client end
+                one:drain()
+                one:write "hello"
+                assert.equal("sent", one:shutdown())
+                other:feed(one:drain())
+                assert.equal("hello", other:read())
+                expect.word("closed", other:read())
+                other:write "goodbye"
+                assert.equal("done", other:shutdown())
+                one:feed(other:drain())
+                assert.equal("goodbye", one:read())
+                expect.word("closed", one:read())
+                assert.equal("done", one:shutdown())
+                assert.same({"", ""}, {one:drain(), other:drain()})
+            end
+        end)
+
+        local smoke = {client = {MIDSTATE .. "test_client_smoke", STATE .. "test_client_smoke",
+            UNBUFFERED .. "close_notify_client_to_server"}, server = {STATE .. "test_server_smoke",
+            UNBUFFERED .. "close_notify_server_to_client"}}
         for who, which in pairs(smoke) do
             suite.answer(which, "a " .. who .. " that answers and ends in one flight makes its "
                 .. "peer send nothing", function()
@@ -389,7 +440,8 @@ describe("rustls's cases of TLS 1.3 alone:", function()
         assert.is_falsy(err.alert_received)
     end)
 
-    suite.answer(SPLIT .. "key_update", "keys are renewed, and data go both ways", function()
+    suite.answer({SPLIT .. "key_update", UNBUFFERED .. "refresh_traffic_keys_manually"},
+        "keys are renewed, and data go both ways", function()
         for _, both in ipairs {false, true} do
             local client, server = pair.fed(options)
             client:read()
@@ -445,6 +497,16 @@ describe("rustls's cases of TLS 1.3 alone:", function()
 end)
 
 describe("rustls's cases of TLS 1.2 alone:", function()
+    suite.answer(UNBUFFERED .. "refresh_traffic_keys_on_tls12_connection",
+        "keys are not renewed, and data go on", function()
+        local client, server = pair.connect {client = {max_version = "TLSv1.2"}}
+        for _, conn in ipairs {client, server} do
+            local ok, done = pcall(conn.key_update, conn, true)
+            assert.is_true(not ok or not done)
+        end
+        assert.equal("data", pair.send(client, server, "data"))
+    end)
+
     suite.answer(IN_HELLO, "a second ClientHello in the handshake ends it", function()
         local client, server = apart {client = {max_version = "TLSv1.2"}}
         client:connect()
@@ -456,6 +518,29 @@ describe("rustls's cases of TLS 1.2 alone:", function()
         if message == "want_read" then done, message, err = server:accept() end
         assert.truthy(expect.fails("tls", done, message, err).reason:match "unexpected message")
         assert.is_false(server:handshake_done())
+    end)
+end)
+
+describe("rustls's cases of a server's first bytes:", function()
+    -- rustls sends an alert. libssl sends none to what does not look like TLS.
+    suite.answer(UNBUFFERED .. "rejects_junk", "five bytes of no record fail", function()
+        local _, server = apart()
+        server:feed(("\xff"):rep(5))
+        for _ = 1, 2 do expect.fails("tls", server:accept()) end
+        local sent = server:drain()
+        assert.is_true(sent == "" or sent:sub(1, 2) == "\x15\x03" and #sent == 7, sent)
+        assert.equal("failed", server:state())
+    end)
+
+    suite.answer(UNBUFFERED .. "server_receives_incorrect_first_handshake_message",
+        "a message that is no ClientHello fails, and the client gets the alert", function()
+        local client, server = apart()
+        client:connect()
+        client:drain()
+        server:feed "\x16\x03\x01\x00\x04\xff\x00\x00\x00"
+        assert.truthy(expect.fails("tls", server:accept()).reason:match "unexpected message")
+        client:feed(server:drain())
+        assert.equal("unexpected_message", expect.fails("alert", client:connect()).alert)
     end)
 end)
 
