@@ -67,10 +67,11 @@ local function is_possible()
 end
 
 -- What a sample printed: without addresses and times, a line each, sorted, because pairs() has no
--- order.
+-- order. Lua 5.4 and 5.5 name a function in a traceback differently.
 local function told(path)
     local lines = {}
     local text = (process.slurp(path) or ""):gsub("0x%x+", "0x"):gsub("(%d)%.0%f[\n]", "%1")
+        :gsub("%f[%l]in global '", "in function '")
     for line in text:gsub("\n[^\n\t:]+(: %l+%.lua:%d+:)", "\nlua5.4%1"):gmatch "[^\n]+" do
         lines[#lines + 1] = line:gsub("^[^\t:]+(: %l+%.lua:%d+:)", "lua5.4%1")
     end
