@@ -422,10 +422,17 @@ describe("CPython's cases of the end, without TLS:", function()
         for _, when in ipairs {"before", "after"} do
             local conn = assert(pair.client():connection())
             conn:set_hostname "localhost"
-            if when == "before" then conn:set_timeout(0.05) end
-            assert(conn:dial("127.0.0.1", listener.it:port()))
-            conn:set_timeout(0.05)
-            expect.word("timeout", conn:connect())
+            if when == "before" then conn:set_timeout(0.2) end
+            local dialled, word = conn:dial("127.0.0.1", listener.it:port())
+            if when == "after" then
+                assert(dialled, word)
+                conn:set_timeout(0.05)
+            end
+            if dialled then
+                expect.word("timeout", conn:connect())
+            else
+                assert.equal("timeout", word) -- on a busy machine
+            end
             assert.is_false(conn:handshake_done())
             conn:close()
         end
