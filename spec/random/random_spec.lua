@@ -53,8 +53,8 @@ end
 describe("a random program that is played again", function()
     if not program.ours then return pending "not in the program tlslife" end
 
-    -- What was seen of connections after each line, but for what has the time or random bytes in it,
-    -- which the seed does not decide with each OpenSSL.
+    -- What was seen of connections after each line, but for what has the time in it, or random
+    -- bytes, which the seed does not decide with each OpenSSL.
     local function story(seed)
         local status, output = process.run {program.path, "spec/random/run.lua", "--tell", seed,
             timeout = 60, environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
