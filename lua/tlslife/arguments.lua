@@ -27,8 +27,17 @@ local function sentence(at, name, what)
     return ("bad argument #%d to '%s' (%s)"):format(at, name, what)
 end
 
-local function wrong_type(value, at, name, expected)
-    return sentence(at, name, expected .. " expected, got " .. type(value))
+--- Raises for a value of a wrong type.
+function arguments.refuse(value, at, name, expected)
+    arguments.raise(sentence(at, name, expected .. " expected, got " .. type(value)))
+end
+
+--- Returns what a C function says of an argument of its method, with the method's name. The C
+-- function has counted the method's object, too, and cannot know the name.
+function arguments.of_method(message, name)
+    return (message:gsub("#(%d+) to '%?'", function(n)
+        return ("#%d to '%s'"):format(math.tointeger(n) - 1, name)
+    end))
 end
 
 -- A number, or a text that is one; else nil.
@@ -40,21 +49,21 @@ end
 -- luaL_checkstring: numbers count as text.
 function arguments.string(value, at, name)
     if type(value) == "string" then return value end
-    if type(value) ~= "number" then arguments.raise(wrong_type(value, at, name, "string")) end
+    if type(value) ~= "number" then arguments.refuse(value, at, name, "string") end
     return tostring(value)
 end
 
 -- luaL_checknumber.
 function arguments.number(value, at, name)
     local number = number_of(value)
-    if not number then arguments.raise(wrong_type(value, at, name, "number")) end
+    if not number then arguments.refuse(value, at, name, "number") end
     return number
 end
 
 -- luaL_checkinteger.
 function arguments.integer(value, at, name)
     local number = number_of(value)
-    if not number then arguments.raise(wrong_type(value, at, name, "number")) end
+    if not number then arguments.refuse(value, at, name, "number") end
     local integer = math.tointeger(number)
     if not integer then
         arguments.raise(sentence(at, name, "number has no integer representation"))
@@ -73,10 +82,7 @@ function arguments.judged(name, func, ...)
     if results[1] then return table.unpack(results, 2, results.n) end
     local why = results[2]
     if not own or type(why) ~= "string" then error(why, 0) end
-    why = why:gsub("#(%d+) to '%?'", function(n) -- of a method, whose object has been counted, too
-        return ("#%d to '%s'"):format(math.tointeger(n) - 1, name)
-    end)
-    arguments.raise(why)
+    arguments.raise(arguments.of_method(why, name))
 end
 
 return arguments

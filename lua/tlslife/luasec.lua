@@ -54,10 +54,7 @@ local DESCRIPTION <const> = "^(%S+)%s+(%S+)%s+Kx=(%S+)%s+Au=(%S+)%s+Enc=(%S+)%s+
 
 local function info(conn, field)
     local is_connection, compression, closed = pcall(connection.compression, conn)
-    if not is_connection then
-        arguments.raise(("bad argument #1 to 'info' (SSL:Connection expected, got %s)"):format(
-            type(conn)))
-    end
+    if not is_connection then arguments.refuse(conn, 1, "info", "SSL:Connection") end
     if closed then return nil, closed end
     if field == "compression" then return compression end
     local found = {compression = compression}

@@ -213,8 +213,9 @@ local function try_park(self, conn, first, ended)
     return parked and done
 end
 
--- Calls on_request once: what else is there has its turn later. ended: the peer sends no more than
--- that. Returns whether the connection is parked; otherwise it is to be closed.
+-- Calls on_request once. What it leaves unread has its turn later. ended says that the peer sends
+-- no more than what is there. Returns whether the connection is parked; otherwise it is to be
+-- closed.
 local function answer(self, conn, ended)
     local ok, stays = xpcall(self.on_request, explain, conn, self)
     if not ok then pcall(failed, self, "on_request failed: ", stays) end
@@ -426,10 +427,7 @@ end
 
 -- Raises for what is no server, as server.stop(1) has it.
 local function check(self, name)
-    if getmetatable(self) ~= Server then
-        arguments.raise(("bad argument #1 to '%s' (%s expected, got %s)"):format(name,
-            Server.__name, type(self)))
-    end
+    if getmetatable(self) ~= Server then arguments.refuse(self, 1, name, Server.__name) end
 end
 
 local function check_seconds(timeout)
@@ -444,8 +442,7 @@ function Server:stop(timeout, on_stopped)
     timeout = timeout == nil and self.stop_timeout or timeout
     check_seconds(timeout)
     if on_stopped ~= nil and type(on_stopped) ~= "function" then
-        arguments.raise(("bad argument #2 to 'stop' (function expected, got %s)"):format(
-            type(on_stopped)))
+        arguments.refuse(on_stopped, 2, "stop", "function")
     end
     uv.update_time()
     local deadline = uv.now() + math.ceil(timeout * 1000)

@@ -270,6 +270,17 @@ function Socket:settimeout(seconds, mode)
     return 1
 end
 
+-- Makes the handshake, or goes on with it, for the method of this name. Returns true, or nil and
+-- why.
+local function handshake(s, name)
+    local conn = s.conn
+    if s.total then limit(s, conn) end
+    local ok, why, err = arguments.judged(name, conn.handshake, conn)
+    if not ok then return nil, reason(s, why, err, "read") end
+    s.open, s.want = true, nil
+    return true
+end
+
 -- A call after one that had to wait goes on with the same dial or handshake.
 function Socket:connect(host, port)
     local s = states[self] or state_of(self)
@@ -285,25 +296,16 @@ function Socket:connect(host, port)
         if not ok then return nil, reason(s, why, err, "write") end
         s.dialled = true
     end
-    if s.total then limit(s, conn) end
-    local ok, why, err = arguments.judged("connect", conn.handshake, conn)
-    if not ok then return nil, reason(s, why, err, "read") end
-    s.open, s.want = true, nil
+    local ok, why = handshake(s, "connect")
+    if not ok then return nil, why end
     return 1
 end
 
 function Socket:dohandshake()
     local s = states[self] or state_of(self)
-    local conn = s.conn
-    if not conn then return nil, "closed" end
-    if s.total then
-        s.began = clock()
-        limit(s, conn)
-    end
-    local ok, why, err = arguments.judged("dohandshake", conn.handshake, conn)
-    if not ok then return nil, reason(s, why, err, "read") end
-    s.open, s.want = true, nil
-    return true
+    if not s.conn then return nil, "closed" end
+    if s.total then s.began = clock() end
+    return handshake(s, "dohandshake")
 end
 
 -- Closes the connection. Its close_notify is sent if that is possible without waiting.
@@ -379,11 +381,7 @@ local function by_luasocket(self, method, ...)
     lent:setfd(fd)
     local results = table.pack(pcall(lent[method], lent, ...))
     lent:setfd(-1)
-    if not results[1] then -- LuaSocket counts itself as an argument, and cannot know its name here
-        arguments.raise(tostring(results[2]):gsub("#(%d+) to '%?'", function(n)
-            return ("#%d to '%s'"):format(math.tointeger(n) - 1, method)
-        end))
-    end
+    if not results[1] then arguments.raise(arguments.of_method(tostring(results[2]), method)) end
     return table.unpack(results, 2, results.n)
 end
 
@@ -427,8 +425,7 @@ end
 
 local function new(conn)
     if core.type(conn) ~= "connection" then
-        arguments.raise("bad argument #1 to 'socket' (tlslife.connection expected, got " ..
-            type(conn) .. ")")
+        arguments.refuse(conn, 1, "socket", "tlslife.connection")
     end
     local self = make()
     local s = new_state(conn, words)
@@ -440,5 +437,5 @@ end
 
 return setmetatable({
     states = states, methods = Socket, new_state = new_state, limit = limit, reason = reason,
-    close = close, clock = function() return clock() end,
+    handshake = handshake, close = close, clock = function() return clock() end,
 }, {__call = function(_, conn) return new(conn) end})

@@ -42,10 +42,7 @@ end
 
 local function check(self, name)
     local s = states[self]
-    if not s or s.words ~= words then
-        arguments.raise(("bad argument #1 to '%s' (SSL:Connection expected, got %s)"):format(name,
-            type(self)))
-    end
+    if not s or s.words ~= words then arguments.refuse(self, 1, name, "SSL:Connection") end
     return s
 end
 
@@ -114,10 +111,7 @@ function ssl.copyright()
 end
 
 function ssl.setmethod(name, method)
-    if type(name) ~= "string" then
-        arguments.raise("bad argument #1 to 'setmethod' (string expected, got " ..
-            type(name) .. ")")
-    end
+    if type(name) ~= "string" then arguments.refuse(name, 1, "setmethod", "string") end
     methods[name] = method
 end
 
@@ -127,13 +121,9 @@ function methods:dohandshake()
     local s = check(self, "dohandshake")
     local conn, message = begin(s)
     if not conn then return false, message end
-    if s.total then
-        s.began = faces.clock()
-        faces.limit(s, conn)
-    end
-    local ok, why, err = arguments.judged("dohandshake", conn.handshake, conn)
-    if not ok then return false, faces.reason(s, why, err, "read") end
-    s.open, s.want = true, nil
+    if s.total then s.began = faces.clock() end
+    local ok, why = faces.handshake(s, "dohandshake")
+    if not ok then return false, why end
     return true
 end
 
@@ -145,9 +135,7 @@ function methods:sni(name, strict)
         if s.conn and s.name then pcall(s.conn.set_hostname, s.conn, name) end
         return
     end
-    if type(name) ~= "table" then
-        arguments.raise("bad argument #1 to 'sni' (table expected, got " .. type(name) .. ")")
-    end
+    if type(name) ~= "table" then arguments.refuse(name, 1, "sni", "table") end
     local any_case = {}
     for host, ctx in pairs(name) do
         if type(host) ~= "string" or not contexts.is(ctx) then

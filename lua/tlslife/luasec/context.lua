@@ -26,18 +26,8 @@ local context = {} -- the module ssl.context
 
 -- --------------------------------------------------------------------------------------- checking
 
-local function typeerror(value, arg, name, expected)
-    arguments.raise(("bad argument #%d to '%s' (%s expected, got %s)"):format(arg, name, expected,
-        type(value)))
-end
-
 local function check(ctx, name)
-    return states[ctx] or typeerror(ctx, 1, name, "SSL:Context")
-end
-
-local function check_string(value, arg, name)
-    if type(value) == "number" then return tostring(value) end
-    return type(value) == "string" and value or typeerror(value, arg, name, "string")
+    return states[ctx] or arguments.refuse(ctx, 1, name, "SSL:Context")
 end
 
 -- Whether a setting can be used: tried on a context that is dropped. newcontext does without, and
@@ -62,7 +52,7 @@ local function changed(s)
 end
 
 function context.create(protocol)
-    protocol = check_string(protocol, 1, "create")
+    protocol = arguments.string(protocol, 1, "create")
     local versions = PROTOCOLS[protocol]
     if not versions then return nil, ("invalid protocol (%s)"):format(protocol) end
     local ctx = make()
@@ -75,7 +65,7 @@ end
 
 function context.setmode(ctx, mode)
     local s = check(ctx, "setmode")
-    mode = check_string(mode, 2, "setmode")
+    mode = arguments.string(mode, 2, "setmode")
     if mode ~= "client" and mode ~= "server" then
         return false, ("invalid mode (%s)"):format(mode)
     end
@@ -104,7 +94,7 @@ end
 
 function context.loadkey(ctx, path, password)
     local s = check(ctx, "loadkey")
-    path = check_string(path, 2, "loadkey")
+    path = arguments.string(path, 2, "loadkey")
     local kind = type(password)
     if kind ~= "nil" and kind ~= "string" and kind ~= "function" then
         arguments.raise("invalid callback value")
@@ -125,7 +115,7 @@ end
 
 function context.loadcert(ctx, path)
     local s = check(ctx, "loadcert")
-    path = check_string(path, 2, "loadcert")
+    path = arguments.string(path, 2, "loadcert")
     local ok, message = try(s, "error loading certificate", {ca = path, verify = "none"})
     if not ok then return false, message end
     local last = s.pairs[#s.pairs]
@@ -148,7 +138,7 @@ end
 function context.locations(ctx, file, directory)
     local s = check(ctx, "locations")
     for i, place in pairs {file, directory} do
-        place = check_string(place, i + 1, "locations")
+        place = arguments.string(place, i + 1, "locations")
         local ok, message = try(s, "error loading CA locations", {ca = place, verify = "none"})
         if not ok then return false, message end
         s.ca[#s.ca + 1] = place
@@ -161,7 +151,7 @@ end
 local function setter(name, option, prefix)
     context[name] = function(ctx, value)
         local s = check(ctx, name)
-        value = check_string(value, 2, name)
+        value = arguments.string(value, 2, name)
         local ok, message = try(s, prefix, {[option] = value})
         if not ok then return false, message end
         s.options[option] = value
@@ -175,7 +165,7 @@ setter("setciphersuites", "ciphersuites", "error setting cipher list")
 
 function context.setcurveslist(ctx, list)
     local s = check(ctx, "setcurveslist")
-    list = check_string(list, 2, "setcurveslist")
+    list = arguments.string(list, 2, "setcurveslist")
     if not try(s, "", {groups = list}) then
         return false, ('unknown elliptic curve in "%s"'):format(list)
     end
@@ -186,7 +176,7 @@ end
 
 function context.setcurve(ctx, name)
     local s = check(ctx, "setcurve")
-    name = check_string(name, 2, "setcurve")
+    name = arguments.string(name, 2, "setcurve")
     if not try(s, "", {groups = name}) then
         return false, ("elliptic curve '%s' not supported"):format(name)
     end
@@ -207,7 +197,7 @@ function context.setverify(ctx, ...)
     local s = check(ctx, "setverify")
     local flags = {}
     for i = 1, select("#", ...) do
-        local flag = check_string(select(i, ...), i + 1, "setverify")
+        local flag = arguments.string(select(i, ...), i + 1, "setverify")
         if not VERIFY[flag] then return false, ("invalid verify option (%s)"):format(flag) end
         flags[flag] = true
     end
@@ -220,7 +210,7 @@ function context.setoptions(ctx, ...)
     local s = check(ctx, "setoptions")
     local options = s.options.options or {}
     for i = 1, select("#", ...) do
-        local option = check_string(select(i, ...), i + 1, "setoptions")
+        local option = arguments.string(select(i, ...), i + 1, "setoptions")
         if not config.options[option] then return false, ("invalid option (%s)"):format(option) end
         options[option:upper()] = true
     end
@@ -249,7 +239,7 @@ end
 
 function context.setalpn(ctx, wire)
     local s = check(ctx, "setalpn")
-    local names = from_wire(check_string(wire, 2, "setalpn"))
+    local names = from_wire(arguments.string(wire, 2, "setalpn"))
     if not names then return false, "error setting ALPN" end
     s.options.alpn = names[1] and names or nil
     changed(s)
@@ -272,7 +262,7 @@ function context.setdane(ctx, ...)
     local s = check(ctx, "setdane")
     local flags = {}
     for i, flag in ipairs {...} do
-        flag = check_string(flag, i + 1, "setdane")
+        flag = arguments.string(flag, i + 1, "setdane")
         if flag ~= "no_ee_namechecks" then
             arguments.raise(("bad argument #%d to 'setdane' (invalid option '%s')"):format(i + 1,
                 flag))
@@ -295,7 +285,7 @@ end
 
 function context.setpskhint(ctx, hint)
     local s = check(ctx, "setpskhint")
-    s.options.psk_identity_hint = check_string(hint, 2, "setpskhint")
+    s.options.psk_identity_hint = arguments.string(hint, 2, "setpskhint")
     changed(s)
     return true
 end
@@ -304,7 +294,7 @@ local function setverifyext(ctx, ...)
     local s = check(ctx, "setverifyext")
     local flags = {}
     for i, flag in ipairs {...} do
-        flag = check_string(flag, i + 1, "setverifyext")
+        flag = arguments.string(flag, i + 1, "setverifyext")
         if flag ~= "lsec_continue" and flag ~= "lsec_ignore_purpose" and flag ~= "crl_check" and
             flag ~= "crl_check_chain" then
             return false, ("invalid verify option (%s)"):format(flag)

@@ -154,8 +154,7 @@ end
 
 return function(parameters)
     if type(parameters) ~= "table" then
-        arguments.raise("bad argument #1 to 'newcontext' (table expected, got " ..
-            type(parameters) .. ")")
+        arguments.refuse(parameters, 1, "newcontext", "table")
     end
     local ctx, message = fill(parameters, true)
     if not ctx then return nil, message end

@@ -14,12 +14,7 @@ local MONTHS <const> = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", 
 local DIGESTS <const> = {sha1 = true, sha256 = true, sha512 = true}
 
 local function check(self, name)
-    local s = states[self]
-    if not s then
-        arguments.raise(("bad argument #1 to '%s' (SSL:Certificate expected, got %s)"):format(name,
-            type(self)))
-    end
-    return s
+    return states[self] or arguments.refuse(self, 1, name, "SSL:Certificate")
 end
 
 local function details(s)
@@ -162,8 +157,7 @@ function methods:issued(subject, ...)
     local chain = table.pack(subject, ...)
     for i = 1, chain.n do
         local s = states[chain[i]] or
-            arguments.raise(("bad argument #%d to 'issued' (SSL:Certificate expected, got %s)")
-                :format(i, type(chain[i])))
+            arguments.refuse(chain[i], i, "issued", "SSL:Certificate")
         chain[i] = s.der
     end
     local ok, message = core.issued(issuer.der, table.unpack(chain, 1, chain.n))
