@@ -98,13 +98,14 @@ static bool split(const char *text, tlsl_address *out) {
 }
 
 /*
- * Whether text begins as the name of a Unix socket and is neither that nor port N of a host "unix".
- * A relative path would else be a service that the machine does not know.
+ * Whether text begins as the name of a Unix socket and is neither that nor a port of a host named
+ * "unix". Without this check, a relative path would be taken for a service that nobody knows.
  */
 static bool is_almost_local(const char *text) {
-    const char *rest = text + strlen("unix:");
-    return strncmp(text, "unix:", strlen("unix:")) == 0 &&
-           (*rest == '\0' || strspn(rest, "0123456789") != strlen(rest));
+    static const char prefix[] = "unix:";
+    size_t len = sizeof prefix - 1;
+    return strncmp(text, prefix, len) == 0 &&
+           (text[len] == '\0' || text[len + strspn(text + len, "0123456789")] != '\0');
 }
 
 /* The message leaves out what is before an "@", which may be a password in a URL. */
