@@ -513,6 +513,19 @@ local function suspend(client, server, is_called)
     error "the hook was not called"
 end
 
+-- Joins a pair by a function of KINDS. The hook yields for ever when it is called first, and
+-- returns the answer when it is called again. Returns both ends, and a function that says how often
+-- it was called.
+local function join_slow(join, answer)
+    local calls = 0
+    local client, server = join(function()
+        calls = calls + 1
+        if calls == 1 then coroutine.yield() end
+        return answer
+    end)
+    return client, server, function() return calls end
+end
+
 describe("a hook", function()
     -- each question, and a pair whose handshake asks it once
     local KINDS = {
@@ -611,45 +624,30 @@ describe("a hook", function()
         end)
 
         it("whose coroutine is dropped is called again, " .. kind, function()
-            local calls = 0
-            local client, server = join(function()
-                calls = calls + 1
-                if calls == 1 then coroutine.yield() end
-                return good[kind]
-            end)
-            suspend(client, server, function() return calls > 0 end)
-            assert.equal(1, calls)
+            local client, server, calls = join_slow(join, good[kind])
+            suspend(client, server, function() return calls() > 0 end)
+            assert.equal(1, calls())
             collectgarbage()
             collectgarbage()
             local c, s = pair.drive(client, server)
             assert.is_true(c[1], c[2])
             assert.is_true(s[1], s[2])
-            assert.equal(2, calls)
+            assert.equal(2, calls())
         end)
 
         it("whose coroutine is closed is called again, " .. kind, function()
-            local calls = 0
-            local client, server = join(function()
-                calls = calls + 1
-                if calls == 1 then coroutine.yield() end
-                return good[kind]
-            end)
-            local thread = suspend(client, server, function() return calls > 0 end)
+            local client, server, calls = join_slow(join, good[kind])
+            local thread = suspend(client, server, function() return calls() > 0 end)
             assert.is_true(coroutine.close(thread))
             local c, s = pair.drive(client, server)
             assert.is_true(c[1] and s[1], s[2])
-            assert.equal(2, calls)
+            assert.equal(2, calls())
         end)
 
         it("may outlive its connection, " .. kind, function()
             for _, ending in ipairs {"free", "clear"} do
-                local calls = 0
-                local client, server = join(function()
-                    calls = calls + 1
-                    coroutine.yield()
-                    return good[kind]
-                end)
-                local thread = suspend(client, server, function() return calls > 0 end)
+                local client, server, calls = join_slow(join, good[kind])
+                local thread = suspend(client, server, function() return calls() > 0 end)
                 server[ending](server)
                 local ok, message = coroutine.resume(thread)
                 assert.is_false(ok)

@@ -11,6 +11,7 @@
 #endif
 
 #include "check.h"
+#include "held.h"
 #include "random.h"
 #include "tlslife.h"
 
@@ -29,12 +30,6 @@
 #define STEPS 200000
 #endif
 
-typedef struct held {
-    unsigned char *bytes;
-    size_t len;
-    unsigned char mark;
-} held;
-
 static uint64_t state;
 
 static size_t any_size(void) {
@@ -46,15 +41,6 @@ static size_t any_size(void) {
     case 1: return 1 + r / 8 % 40000;
     default: return 1 + r / 8 % 1200;
     }
-}
-
-static bool is_whole(const held *one, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        if (one->bytes[i] != one->mark) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static bool renew(held *one) {
@@ -70,10 +56,7 @@ static bool renew(held *one) {
         one->bytes = OPENSSL_malloc(len);
     }
     one->len = len;
-    one->mark = (unsigned char)next_random(&state);
-    if (len > 0) {
-        memset(one->bytes, one->mark, len);
-    }
+    fill(one, (unsigned char)next_random(&state));
     return good && (one->bytes == NULL) == (len == 0);
 }
 

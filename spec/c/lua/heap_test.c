@@ -11,6 +11,7 @@
 #endif
 
 #include "check.h"
+#include "held.h"
 #include "random.h"
 
 #include "program/heap.c" /* the program's, which is no library */
@@ -18,12 +19,6 @@
 #include <malloc.h>
 
 #define BLOCKS 2000
-
-typedef struct held {
-    unsigned char *bytes;
-    size_t len;
-    unsigned char mark;
-} held;
 
 static uint64_t state;
 
@@ -43,15 +38,6 @@ static size_t any_size(void) {
     }
 }
 
-static bool is_whole(const held *one, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        if (one->bytes[i] != one->mark) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool resize_one(program_heap *heap, held *one, size_t len) {
     size_t both = one->len < len ? one->len : len;
     unsigned char *bytes =
@@ -60,10 +46,7 @@ static bool resize_one(program_heap *heap, held *one, size_t len) {
     one->bytes = bytes;
     one->len = len;
     good = good && is_whole(one, both);
-    one->mark = (unsigned char)next_random(&state);
-    if (len > 0) {
-        memset(bytes, one->mark, len);
-    }
+    fill(one, (unsigned char)next_random(&state));
     return good;
 }
 
