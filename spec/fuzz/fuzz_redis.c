@@ -1,7 +1,7 @@
 /*
- * fuzz_redis: plays a Redis server that answers anything. The input is a program: lookups, puts and
- * removes of the store, and bytes from the server, in any order and in any pieces. The server is
- * this process, at the other end of a Unix socket, so that nothing waits.
+ * fuzz_redis: plays a Redis server that answers anything. The input is a list of steps. A step is a
+ * lookup, a put or a remove of the store, or bytes from the server, whole or in pieces. The server
+ * is this process, at the other end of a Unix socket, so that nothing waits.
  *
  * Every lookup ends. What it gives was in the server's bytes, and is no longer than a value may be.
  * What the store sends is what hiredis, which did not write it, reads as commands.

@@ -1,7 +1,7 @@
 /*
- * fuzz_slab: uses a slab into which an attacker writes. The input is a program: put, get, take,
- * remove, bytes that are written anywhere into the file, or over an entry's head, the index, the
- * lease and the header, and opening the file again.
+ * fuzz_slab: uses a slab into which an attacker writes. The input is a list of steps. A step puts,
+ * gets, takes or removes a value, opens the file again, or writes bytes into it: anywhere, or over
+ * an entry's head, the index, the lease or the header.
  *
  * Each value names its key. A key must never give another key's value, or one that is not whole,
  * and every call must return.

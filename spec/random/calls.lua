@@ -12,7 +12,8 @@
 
 local calls = {}
 
--- By name ("connection:read"): how often it was called, returned, and returned more than nil.
+-- Three counts of each call, by its name, as "connection:read": how often it was made, how often it
+-- returned, and how often it returned more than nil.
 local made, returned, gave = {}, {}, {}
 local seen = {}
 

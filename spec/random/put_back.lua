@@ -2,8 +2,9 @@
 --- code, and what must be said of each. prove.lua puts them back, one at a time, and
 --- random_spec.lua checks that each change still fits.
 --
--- kind: what finds the fault, random programs or fleets. changes: {file, a text that is there once,
--- the text that takes its place}. found: a pattern of what is said.
+-- The field kind says what finds the fault, random programs or fleets. Each entry of changes has a
+-- file, a text that the file has once, and the text that takes its place. The field found is a
+-- pattern of what is said.
 
 return {
     {

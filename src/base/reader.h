@@ -1,6 +1,6 @@
 /*
- * reader.h: takes apart bytes in which lists follow their lengths: messages of a peer, the header
- * of a proxy, an exported cache.
+ * reader.h: takes apart bytes in which each list follows its length, as in messages of a peer, the
+ * header of a proxy and an exported cache.
  *
  * An attacker has written the bytes. So each length is compared with the number of bytes that are
  * left, and what does not fit is not taken.

@@ -1,6 +1,6 @@
 /*
- * conn.h: the userdata of a connection, which several rooms know: the loops cancel its waits, a
- * context makes it, verbs try its calls.
+ * conn.h: declares the userdata of a connection, which several rooms use. The loops cancel its
+ * waits, a context makes it, and verbs try its calls.
  */
 #ifndef TLSLIFE_LUA_CONN_H
 #define TLSLIFE_LUA_CONN_H

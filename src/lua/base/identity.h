@@ -1,6 +1,6 @@
 /*
- * identity.h: handles, which are the userdata of C objects: one for each object in a Lua state.
- * identity.c.
+ * identity.h: declares handles, which are the userdata of C objects. A Lua state has one handle for
+ * each object. identity.c implements them.
  *
  * A hostile script may call a method on a freed handle or on another object, from a finalizer, from
  * a hook or from two coroutines at once, and may pass numbers out of range. Each of these calls
@@ -77,8 +77,8 @@ extern const luaL_Reg tlb_handle_metamethods[]; /* for a type without metamethod
 /* Counts one more reference of the script. Returns 1. */
 int tlb_handle_counted(tlb_handle *handle);
 /*
- * Raises for a self that was freed or is something else: "connection:read(): the connection was
- * freed".
+ * Raises for the first argument of a method that was freed or is another object. The message is as
+ * "connection:read(): the connection was freed".
  */
 tlb_handle *tlb_bad_self(lua_State *L);
 
