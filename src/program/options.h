@@ -19,7 +19,7 @@ typedef struct program_options program_options;
 struct program_options {
     int argc;
     char **argv;
-    int script;       /* index in argv of the script or the command; argc if there is none */
+    int script; /* index in argv of the script or the command; argc if there is none */
     const program_command *command; /* or NULL */
     bool bad;         /* argv[script] is an unknown option, or one that lacks its argument */
     bool help;        /* --help */

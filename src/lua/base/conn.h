@@ -25,21 +25,21 @@ typedef struct tlb_waiter {
 /* A connection's userdata. */
 typedef struct tlb_conn {
     tlb_handle handle;
-    bool asking;              /* a hook of this connection runs or is suspended */
-    bool looped;              /* the current try must not block; its want is a question to a loop */
-    bool first;               /* this is the first try of its call */
-    bool watched;             /* a loop has waited for its descriptor, and may still watch it */
-    bool looks_up;            /* a coroutine waits for the store and has not been woken yet */
+    bool asking;   /* a hook of this connection runs or is suspended */
+    bool looped;   /* the current try must not block; its want is a question to a loop */
+    bool first;    /* this is the first try of its call */
+    bool watched;  /* a loop has waited for its descriptor, and may still watch it */
+    bool looks_up; /* a coroutine waits for the store and has not been woken yet */
     /* The last read found only a part of a record, which is still pending. */
     bool incomplete;
-    bool taken;               /* bytes were read since the last rest() */
-    size_t out;               /* bytes that earlier tries of the same write have sent */
+    bool taken; /* bytes were read since the last rest() */
+    size_t out; /* bytes that earlier tries of the same write have sent */
     /* The waits in reading verbs and in writing verbs. A verb that is both uses both. */
     tlb_waiter waiters[2];
     /* Its cache's store is functions of this state, which get the puts and removes. */
     bool tells;
-    char want;                /* what the last WANT_ waits for, 'r' or 'w'; 0 before the first */
-    tlslife_status question;  /* the question that the last try left open (TLB_ASKED) */
+    char want;               /* what the last WANT_ waits for, 'r' or 'w'; 0 before the first */
+    tlslife_status question; /* the question that the last try left open (TLB_ASKED) */
     /* Counts clear and free, since a late answer of a hook must not reach the next handshake. */
     unsigned generation;
 } tlb_conn;

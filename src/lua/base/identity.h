@@ -33,8 +33,8 @@ typedef struct tlb_handle {
 
 /* One for each kind of object. Its address is the registry's key of the metatable. */
 typedef struct tlb_type {
-    const char *name;          /* "tlslife.connection" */
-    size_t size;               /* bytes of the userdata */
+    const char *name; /* "tlslife.connection" */
+    size_t size;      /* bytes of the userdata */
     int user_values;
     /* KiB of C memory behind one object, roughly, which the collector cannot see */
     int kib;
@@ -58,8 +58,8 @@ extern const tlb_type *const tlb_handle_types[];
  * script has changed that upvalue.
  */
 const tlb_type *tlb_own_type(lua_State *L);
-void tlb_open_types(lua_State *L); /* makes the metatables, once for each state */
-const char *tlb_short_name(const tlb_type *type);   /* "connection" */
+void tlb_open_types(lua_State *L);                /* makes the metatables, once for each state */
+const char *tlb_short_name(const tlb_type *type); /* "connection" */
 /* The userdata at idx if it is of this type, freed or not; otherwise NULL. */
 void *tlb_test(lua_State *L, int idx, const tlb_type *type);
 /*

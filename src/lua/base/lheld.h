@@ -26,7 +26,7 @@ typedef struct tlb_held {
 } tlb_held;
 
 void tlb_open_held(lua_State *L);
-tlb_held *tlb_hold(lua_State *L);   /* pushes its userdata */
+tlb_held *tlb_hold(lua_State *L); /* pushes its userdata */
 void tlb_held_clear(tlb_held *held);
 /* Pushes a tlslife.Certificate. */
 void tlb_push_certificate(lua_State *L, const tlslife_certificate *certificate);

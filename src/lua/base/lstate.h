@@ -15,10 +15,10 @@ typedef void (*tlb_copier)(lua_State *L, void *lent);
 /* One for each Lua state. It outlives every handle of the state. */
 typedef struct tlb_state {
     uintptr_t tag;
-    int identities; /* reference (luaL_ref) of the table from objects to their userdata */
-    int owed_kib;   /* KiB of C memory that were taken since the collector was last told */
-    int loops;      /* number of loops */
-    unsigned run;   /* number of verbs since one last waited in a loop */
+    int identities;  /* reference (luaL_ref) of the table from objects to their userdata */
+    int owed_kib;    /* KiB of C memory that were taken since the collector was last told */
+    int loops;       /* number of loops */
+    unsigned run;    /* number of verbs since one last waited in a loop */
     tlb_copier copy; /* the function that tlb_copy_without_gc calls now */
     void *lent;      /* its argument */
 } tlb_state;

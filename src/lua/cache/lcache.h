@@ -9,6 +9,6 @@
 /* The user value of a cache is its store. */
 enum { TLB_CACHE_STORE = 1, TLB_CACHE_VALUES = TLB_CACHE_STORE };
 
-int tlb_cache_new(lua_State *L);       /* tls.cache */
+int tlb_cache_new(lua_State *L); /* tls.cache */
 
 #endif

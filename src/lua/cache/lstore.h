@@ -11,7 +11,7 @@
  * Returns -1 if fd is closed already.
  */
 int tlb_store_watch(lua_State *L, int idx, int fd);
-int tlb_shared(lua_State *L);          /* tls.shared */
-int tlb_redis(lua_State *L);           /* tls.redis */
+int tlb_shared(lua_State *L); /* tls.shared */
+int tlb_redis(lua_State *L);  /* tls.redis */
 
 #endif

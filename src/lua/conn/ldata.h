@@ -6,6 +6,6 @@
 
 #include <lauxlib.h>
 
-extern const luaL_Reg tlb_conn_data[];      /* ldata.c: handshake, data */
+extern const luaL_Reg tlb_conn_data[]; /* ldata.c: handshake, data */
 
 #endif

@@ -6,6 +6,6 @@
 
 #include <lauxlib.h>
 
-extern const luaL_Reg tlb_conn_facts[];     /* lfacts.c: what the handshake found */
+extern const luaL_Reg tlb_conn_facts[]; /* lfacts.c: what the handshake found */
 
 #endif

@@ -6,8 +6,8 @@
 
 #include <lua.h>
 
-int tlb_listen(lua_State *L);    /* tls.listen */
+int tlb_listen(lua_State *L);        /* tls.listen */
 int tlb_split_address(lua_State *L); /* tls.split_address */
-int tlb_listen_fd(lua_State *L); /* tls.listen_fd */
+int tlb_listen_fd(lua_State *L);     /* tls.listen_fd */
 
 #endif

@@ -6,6 +6,6 @@
 
 #include <lua.h>
 
-int tlb_poller_new(lua_State *L);  /* tls.poller */
+int tlb_poller_new(lua_State *L); /* tls.poller */
 
 #endif

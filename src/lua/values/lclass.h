@@ -6,7 +6,7 @@
 
 #include <lua.h>
 
-int tlb_class(lua_State *L);       /* tls.class */
-int tlb_line(lua_State *L);        /* tls.line */
+int tlb_class(lua_State *L); /* tls.class */
+int tlb_line(lua_State *L);  /* tls.line */
 
 #endif

@@ -40,12 +40,12 @@ typedef struct tlb_verb {
 /* A call of a verb, as it goes from try to try. */
 typedef struct tlb_call {
     const tlb_verb *verb;
-    bool looped;      /* may wait in a loop */
-    bool first;       /* has not been tried in a loop yet */
-    bool pauses;       /* waits a moment so that other coroutines run */
-    bool pumps;       /* the next try reads the store's answers, also those for other connections */
+    bool looped; /* may wait in a loop */
+    bool first;  /* has not been tried in a loop yet */
+    bool pauses; /* waits a moment so that other coroutines run */
+    bool pumps;  /* the next try reads the store's answers, also those for other connections */
     lua_Integer deadline; /* 0 before the first wait */
-    size_t out;       /* bytes that were sent so far */
+    size_t out;           /* bytes that were sent so far */
 } tlb_call;
 
 /*
