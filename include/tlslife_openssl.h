@@ -36,7 +36,8 @@ TLSLIFE_API tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err);
 /*
  * The SSL of the connection, lent until tlslife_conn_clear: that gives the connection another SSL
  * where a renegotiation is pending. Over a descriptor a call on it waits if the connection blocks
- * and has no deadline.
+ * and has no deadline. Do not give it other BIOs, because the connection's calls use those of its
+ * transport.
  */
 TLSLIFE_API SSL *tlslife_conn_ssl(tlslife_conn *conn);
 

@@ -40,6 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -48,6 +49,8 @@
 #include "net/fd.h"
 #include "net/front.h"
 #include "net/method.h"
+
+#define METHOD_NAME "tlslife descriptors"
 
 typedef struct descriptors {
     tlsl_front front; /* comes first: front.h */
@@ -301,7 +304,7 @@ static BIO_METHOD *method;
 static bool make_method(void) {
     const tlsl_bio_verbs verbs = {fd_read, fd_write, fd_ctrl, fd_destroy};
     /* SSL_get_fd looks for a BIO of this type. */
-    method = tlsl_bio_method("tlslife descriptors", BIO_TYPE_DESCRIPTOR, &verbs);
+    method = tlsl_bio_method(METHOD_NAME, BIO_TYPE_DESCRIPTOR, &verbs);
     return method != NULL;
 }
 
@@ -335,10 +338,10 @@ bool tlsl_fd_drained(BIO *bio) {
     return ((const descriptors *)BIO_get_data(bio))->drained;
 }
 
-/* The program may have given the SSL another BIO, so the type is checked. */
-void tlsl_fd_forget_ssl(BIO *bio) {
-    if (bio != NULL && BIO_method_type(bio) == BIO_TYPE_DESCRIPTOR) {
-        ((descriptors *)BIO_get_data(bio))->ssl = NULL;
+/* A program has sockets of BIO_TYPE_DESCRIPTOR, too, so only the name tells whose BIO this is. */
+void tlsl_fd_set_ssl(BIO *bio, const SSL *ssl) {
+    if (bio != NULL && strcmp(BIO_method_name(bio), METHOD_NAME) == 0) {
+        ((descriptors *)BIO_get_data(bio))->ssl = ssl;
     }
 }
 

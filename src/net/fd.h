@@ -33,8 +33,12 @@ bool tlsl_fd_drained(BIO *bio);
  */
 void tlsl_fd_set_tls(BIO *bio, bool tls);
 bool tlsl_fd_has_tls(int fd);
-/* Called when the SSL is freed: other code may hold a reference to bio, which may live longer. */
-void tlsl_fd_forget_ssl(BIO *bio);
+/*
+ * Says which SSL uses bio from now on. It is NULL before an SSL is freed, because other code may
+ * hold a reference to bio, which lives longer then. Another BIO, which the program may have given
+ * the SSL, is left as it is.
+ */
+void tlsl_fd_set_ssl(BIO *bio, const SSL *ssl);
 /* Called before a wait for the descriptor: sends tickets that still wait for more. */
 void tlsl_fd_push(BIO *bio);
 

@@ -18,6 +18,7 @@
 
 #include "base/alloc.h"
 #include "base/error_queue.h"
+#include "net/fd.h"
 #include "tls/conn/transport.h"
 #include "tls/context/context.h"
 #include "tls/context/switch.h"
@@ -277,6 +278,7 @@ static void hand_over_transport(SSL *to, const SSL *from) {
     if (out != NULL && BIO_up_ref(out)) {
         SSL_set0_wbio(to, out);
     }
+    tlsl_fd_set_ssl(out, to);
 }
 
 /* SSL_dup, which sets the role of the copy, too: see set_role. */

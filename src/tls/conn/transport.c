@@ -60,7 +60,7 @@ void tlsl_transport_drop(tlslife_conn *conn) {
     conn->transport.proxied = NULL;
     tlsl_handshake_unhold(conn);
     if (conn->transport.kind == TLSL_FD) {
-        tlsl_fd_forget_ssl(SSL_get_wbio(conn->ssl));
+        tlsl_fd_set_ssl(SSL_get_wbio(conn->ssl), NULL);
     }
     if (conn->transport.kind != TLSL_NONE && conn->transport.kind != TLSL_FOREIGN &&
         takes_bios(conn)) {
