@@ -2,7 +2,7 @@
  * clock.c: makes a clock that jumps, or stands still. Preloaded into a server, it adds to the time
  * of day the seconds that the file named in TLSLIFE_CLOCK_FILE holds, eight bytes in the machine's
  * order, which spec/faults changes while the server runs. Eight more bytes, if they are not 0, are
- * the time at which it stands still (spec/random/fleet.lua). The monotonic clock stays as it is, as
+ * the time at which it stands still (spec/random/clock.lua). The monotonic clock stays as it is, as
  * it does where an operator or NTP sets the time.
  */
 #include <fcntl.h>

@@ -7,8 +7,9 @@
 --   local failure, counts = fleet.play(lines)
 --
 -- A fleet runs in one process and in memory. Its wall clock stands still unless pass() sets it
--- (spec/faults/clock.c), so sessions expire and epochs of ticket keys change at once.
+-- (spec/random/clock.lua), so sessions expire and epochs of ticket keys change at once.
 
+local clock = require "spec.random.clock"
 local model = require "spec.random.model"
 local pki = require "spec.support.pki"
 local tls = require "tlslife"
@@ -181,18 +182,12 @@ function fleet.generate(seed, events)
         {"client", 2}} do self:some(one[1], one[2]) end
     events = events or self:pick {20, 40, 40, 60, 120, 200}
     for _ = 1, events do self:event() end
+    -- Not all begin at the beginning of an epoch of their keys.
+    table.insert(self.lines, 1, ("pass(%d)"):format(10 * self:below(360)))
     return self.lines
 end
 
 -- ------------------------------------------------------------------------------- the same for real
-
---- The bytes of a clock's file (spec/faults/clock.c) that stops at that time; 0: that goes.
-function fleet.clock_bytes(at) return ("jj"):pack(0, at) end
-
-local function set_clock(at)
-    local file <close> = assert(io.open(assert(os.getenv "TLSLIFE_CLOCK_FILE", "no clock"), "r+b"))
-    assert(file:write(fleet.clock_bytes(at)))
-end
 
 local SECRET <const>, KEYRING <const> = ("s"):rep(32), {("k"):rep(32)}
 
@@ -343,7 +338,7 @@ end
 
 function P:pass(seconds)
     self.model:pass(seconds)
-    set_clock(self.model.now)
+    clock.set(self.model.now)
 end
 
 function P:replace(n)
@@ -584,11 +579,7 @@ end
 
 --- nil or a failure, as play.run in play.lua has it; and how many connections there were, resumed.
 function fleet.play(lines, visit)
-    set_clock(0)
-    local now = (os.time() // 10 + 1) * 10
-    set_clock(now)
-    assert(os.time() == now, "the clock was not loaded")
-    local self = setmetatable({model = model.new(now), homes = {}, servers = {}, caches = {},
+    local self = setmetatable({model = model.new(clock.start()), homes = {}, servers = {}, caches = {},
         clients = {}, lasting = {}, copies = {},
         counts = {connections = 0, resumed = 0, sent = 0, accepted = 0}}, P)
     local env = environment(self)

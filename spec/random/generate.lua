@@ -497,6 +497,7 @@ function G:statement()
         {1, function() return self:row(rows.metrics) end},
         {3, function() return self:row(rows.listener) end},
         {2, function() return self:row(rows.values) end},
+        {3, function() return self:row(rows.time) end},
         {3, function() return self:pick(COLLECT) end}, {9, self.odd_call},
     }
 end

@@ -11,6 +11,7 @@
 -- knows how many references each handle has, what was written and what was read, and which
 -- connections have sent their close_notify.
 
+local clock = require "spec.random.clock"
 local collector = require "spec.support.collector"
 local helpers = require "spec.random.helpers"
 local outside = require "spec.random.outside"
@@ -470,6 +471,8 @@ local function environment()
         for name, value in pairs(some) do env[name] = value end
     end
     env.dial = dialler
+    local began = clock.is_loaded() and clock.start()
+    env.at = function(seconds) if began then clock.set(began + seconds) end end
     env.stop = function()
         mine.stop()
         others.stop()
@@ -592,6 +595,7 @@ local function finish(env)
     env.stop()
     for key in pairs(env.o) do env.o[key] = nil end
     env.long = nil
+    env.at(0)
     calm_down()
     collectgarbage()
     env.give_back() -- not before: a number may be used again

@@ -36,8 +36,8 @@ end)
 
 -- The lines whose result a seed does not decide: ports, time, and the order of threads do.
 local DECIDED_ELSEWHERE <const> = {"dial%(", "serve {", "serve_all", "visit", "thread", "workers",
-    "redis", "sockets", "lend", "pipes", "wrap", "listen", "timeout = 1", "timeout = 0.0[25]",
-    "set_timeout", "settle", "trace"}
+    "redis", "sockets", "lend", "pipes", "wrap", "listen", "timeout = 0.0[25]", "set_timeout",
+    "settle", "trace"}
 local AGAIN = 4
 local SEEN <const> = {state = true, version = true, cipher = true, resumption = true,
     get_shutdown = true, early_data_status = true, group = true, is_resumable = true}
@@ -202,12 +202,12 @@ local FOUND_FLEETS = {
     },
 }
 
---- A fleet's clock is loaded before the program. It is named without its path, because ld.so(8)
--- takes LD_PRELOAD apart at spaces.
+--- The clock is loaded before the program. It is named without its path, because ld.so(8) takes
+-- LD_PRELOAD apart at spaces.
 local function play(path, kind)
     local build = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
     local clock = process.spill(process.directory() .. "/clock", ("\0"):rep(16))
-    return process.run {"env", "LD_PRELOAD=" .. (kind == "fleet" and "clock.so" or ""),
+    return process.run {"env", "LD_PRELOAD=clock.so",
         "LD_LIBRARY_PATH=" .. build .. "/spec/faults",
         "TLSLIFE_CLOCK_FILE=" .. clock,
         "ASAN_OPTIONS=" .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1")

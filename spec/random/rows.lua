@@ -99,6 +99,14 @@ rows.metrics = {
     {1, "tls.metrics_join(?{tls.metrics_share(3)|tls.metrics_share(1)|0|-1}, ?{1|2|9|0})"},
 }
 
+--- The time of day, which stands still, is set to that many seconds after the program's beginning.
+--- A clock that was never set, or wrongly, is decades off.
+rows.time = {
+    {6, "at(?{1|2|10|61|130})"}, {3, "at(?{3600|7201|90000|8 * 86400})"},
+    {3, "at(?{-1|-61|-3700|-86400})"}, {3, "at(0)"},
+    {1, "at(?{1 << 31|1 << 32|-1700000000|-1 << 31})"},
+}
+
 --- Listeners of several sockets, one of them with names of Unix sockets and options.
 rows.listener = {
     {3, "$new_listener = tls.listen({'127.0.0.1:0', 'unix:' .. own .. '/m'})"},

@@ -24,6 +24,7 @@ local worker = require "tlslife.worker"
 if worker then return require "spec.random.outside".thread(worker) end
 
 require "spec.support.rep"
+local clock = require "spec.random.clock"
 local fleet = require "spec.random.fleet"
 local generate = require "spec.random.generate"
 local process = require "spec.support.process"
@@ -41,8 +42,8 @@ end
 
 local options = {seed = 1, lines = 40}
 local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
--- The folders of decoded.so, which decodes each certificate once, and of clock.so, by which fleets
--- move the time.
+-- The folders of decoded.so, which decodes each certificate once, and of clock.so, by which programs
+-- and fleets set the time of day.
 local PRELOADED <const> = BUILD .. "/spec/support:" .. BUILD .. "/spec/faults"
 
 --- What can be run. play returns nil or a failure, and numbers that the parent adds up.
@@ -95,8 +96,8 @@ local function play_file(path, kind, seed)
     play_lines(kind, lines, {seed = seed, visit = function(number) say("line %d\n", number) end})
 end
 
---- Runs one program, and prints what happens in it.
-local function tell(seed)
+--- Runs one program in this process, and prints what happens in it.
+local function told(seed)
     play_lines(KINDS.program, KINDS.program.generate(seed),
         {seed = seed, note = function(text) say("%s", text) end})
 end
@@ -104,8 +105,6 @@ end
 --- Plays programs in this process, whatever they find, and says which calls never succeeded.
 local function count_calls(sequences, first)
     local calls = require "spec.random.calls"
-    local uv = require "luv"
-    uv.os_setenv("TLSLIFE_RANDOM_REDIS", require "spec.random.outside".start_redis() or "")
     local function watch(kind, what)
         if kind == "tls" then return calls.watch(kind, what, ".") end
         calls.watch_object(kind, what)
@@ -146,20 +145,25 @@ local redis -- the path of a Redis' socket, if there is one
 --- What is preloaded comes before a sanitizer's library, which does not mind. It is named without
 --- its path, because ld.so(8) takes LD_PRELOAD apart at spaces.
 local function start(kind, words, seconds)
-    local preload, clock = "decoded.so", "/nonexistent"
-    if kind == KINDS.fleet then
-        started = started + 1
-        preload, clock = "decoded.so clock.so", ("%s/clock%d"):format(process.directory(), started)
-        process.spill(clock, fleet.clock_bytes(0))
-    end
-    local command = {"env", "LD_PRELOAD=" .. preload, "LD_LIBRARY_PATH=" .. PRELOADED,
-        "TLSLIFE_CLOCK_FILE=" .. clock, "ASAN_OPTIONS="
+    started = started + 1
+    local path = ("%s/clock%d"):format(process.directory(), started)
+    process.spill(path, clock.bytes(0))
+    local command = {"env", "LD_PRELOAD=decoded.so clock.so", "LD_LIBRARY_PATH=" .. PRELOADED,
+        "TLSLIFE_CLOCK_FILE=" .. path, "ASAN_OPTIONS="
             .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1") .. ":verify_asan_link_order=0",
         program.path, "spec/random/run.lua", timeout = seconds,
         environment = {TLSLIFE_PKI_DIR = require "spec.support.pki".get().dir,
             TLSLIFE_RANDOM_REDIS = kind == KINDS.program and redis or nil}}
     for _, word in ipairs(words) do command[#command + 1] = tostring(word) end
     return process.start(command)
+end
+
+--- Does it in a process that has its own clock, and prints what that says.
+local function print_child(...)
+    local one = start(KINDS.program, {...}, 86400)
+    local status = one:wait(86400)
+    print(one:output())
+    os.exit(status, true)
 end
 
 -- More processes than there are processors have less of one each.
@@ -449,10 +453,15 @@ if arg[1] == "--child" then
         math.tointeger(arg[5]))
 elseif arg[1] == "--play" then
     return play_file(arg[2], KINDS[arg[3] or "program"], math.tointeger(arg[4]))
+elseif arg[1] == "--told" then
+    return told(math.tointeger(arg[2]))
+elseif arg[1] == "--counted" then
+    return count_calls(math.tointeger(arg[2]), math.tointeger(arg[3]))
 elseif arg[1] == "--tell" then
-    return tell(math.tointeger(arg[2]))
+    return print_child("--told", arg[2])
 elseif arg[1] == "--calls" then
-    return count_calls(math.tointeger(arg[2]), math.tointeger(arg[3]) or 1)
+    redis = require "spec.random.outside".start_redis()
+    return print_child("--counted", arg[2], arg[3] or 1)
 elseif arg[1] == "--show" then
     for _, line in ipairs(KINDS[arg[3]
         or "program"].generate(math.tointeger(arg[2]))) do print(line) end
