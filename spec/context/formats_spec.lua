@@ -24,6 +24,10 @@ openssl pkey -in key.pem -traditional -out traditional.pem
 openssl pkey -in key.pem -traditional -aes128 -passout pass:secret -out traditional.encrypted.pem
 openssl pkcs8 -topk8 -in key.pem -v2 aes128 -passout pass:secret -out encrypted.pem
 openssl pkcs8 -topk8 -in key.pem -v2 aes128 -passout pass:secret -outform DER -out encrypted.der
+openssl pkcs8 -topk8 -in key.pem -v1 PBE-SHA1-3DES -passout pass:secret -outform DER |
+    LC_ALL=C sed 's/\x0c\x01\x03/\x0c\x01\x06/' >rc2.der # pbeWithSHA1And40BitRC2-CBC
+openssl pkey -in key.pem -traditional -des3 -passout pass:secret |
+    sed s/DES-EDE3-CBC/DES-CBC/ >des.pem
 openssl ecparam -name prime256v1 -out parameters.pem && cat key.pem >>parameters.pem
 tail -n +"$(($(grep -n 'END CERT' both.chain | head -n 1 | cut -d: -f1) + 1))" both.chain >rest.pem
 both="-export -in leaf.pem -certfile rest.pem -inkey key.pem"
@@ -227,6 +231,7 @@ describe("the error about a source that cannot be used", function()
         return function(source) return option(source, "wrong") end
     end
     local BOTH = "a certificate with its private key was expected"
+    local LEGACY = "is encrypted by an algorithm that OpenSSL does not have"
     local NEITHER_OF = "is neither PEM, DER, PKCS#12 nor PKCS#7, and "
     local NEITHER = "is neither PEM, DER, PKCS#12 nor PKCS#7, and a certificate was expected"
     -- the source's name, the option, what is said beside the name
@@ -247,6 +252,8 @@ describe("the error about a source that cannot be used", function()
         {"encrypted.pem", wrong(key), "the passphrase is wrong"},
         {"all.p12", wrong(both), "the passphrase is wrong"},
         {"traditional.encrypted.pem", wrong(key), "the passphrase is wrong"},
+        {"rc2.der", wrong(key), LEGACY},
+        {"des.pem", wrong(key), LEGACY},
         {"cut.der", certificate, NEITHER},
         {"cut.pem", certificate, "is damaged"},
         {"line_lost.pem", certificate, "is damaged"},

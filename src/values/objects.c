@@ -470,13 +470,29 @@ static const char *expected(int wanted) {
                               : "a CRL";
 }
 
+/* Whether OpenSSL lacks an algorithm that it needed. Then no passphrase could be right. */
+static bool lacks_algorithm(void) {
+    tlsl_errors met;
+    bool lacks = false;
+    tlsl_errors_set_aside(&met);
+    for (size_t i = 0; i < met.len; i++) {
+        unsigned long code = met.list[i].code;
+        lacks = lacks ||
+                (ERR_GET_LIB(code) == ERR_LIB_EVP && ERR_GET_REASON(code) == ERR_R_UNSUPPORTED);
+    }
+    tlsl_errors_put_back(&met);
+    return lacks;
+}
+
 static tlslife_status fail_locked(const tlsl_source *source, const findings *found,
                                   tlslife_error *err) {
-    const char *why = found->passphrase != NULL ? "is encrypted, and the passphrase is wrong"
-                      : found->wanted & TLSL_WANTED_KEY
-                          ? "is encrypted: give its passphrase"
-                          : "is encrypted, and the passphrase is a private key's: "
-                            "have both taken from there, or decrypt it";
+    const char *why =
+        lacks_algorithm()           ? "is encrypted by an algorithm that OpenSSL does not have, "
+                                      "or only in its legacy provider"
+        : found->passphrase != NULL ? "is encrypted, and the passphrase is wrong"
+        : found->wanted & TLSL_WANTED_KEY ? "is encrypted: give its passphrase"
+                                          : "is encrypted, and the passphrase is a private key's: "
+                                            "have both taken from there, or decrypt it";
     return tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT, "%s %s", source->name, why);
 }
 
