@@ -21,6 +21,21 @@ local others = {}
 
 others.HERE = "here"
 
+--- Makes the table of cases that suite takes from a list whose entries are {how, name, ...}: several
+-- cases that are answered in one way, without the prefix that all names have. A name that is there
+-- twice raises.
+function others.cases(prefix, list)
+    local cases = {}
+    for _, entry in ipairs(list) do
+        for i = 2, #entry do
+            local name = prefix .. entry[i]
+            if cases[name] then error(name .. " is listed twice", 2) end
+            cases[name] = entry[1]
+        end
+    end
+    return cases
+end
+
 --- Declares the cases of one suite. The value of a case is HERE (an example of this file), {a file
 -- of ours, words of the title of its example}, or a sentence that says why it does not apply. The
 -- argument it is busted's function, which a module does not see.
