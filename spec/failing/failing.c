@@ -2,14 +2,16 @@
  * failing: lets every n-th allocation and every n-th call of the system fail, in scenes that are
  * whole lives of connections and sessions, and looks at what comes of it.
  *
- *   failing [--runs N] [--seed N] [--jobs N] [--kind NAME] [--said] [--stacks] [--redis PATH]
- *           FILE SCENE...
+ *   failing [--runs N] [--seed N] [--jobs N] [--kind NAME] [--said] [--stacks] [--across]
+ *           [--redis PATH] FILE SCENE...
  *
  * FILE is scenes.lua; the scene "plain" is a life in C on libssl alone. Each failure has a process
  * of its own, so that a crash, a hang and whatever is made once belong to it. --runs is how many
  * failures of a kind are tried at most in a scene (all by default); --seed chooses them. --stacks
- * leaves out the calls whose stack an earlier call had. --said shows how the scenes ended. What is
- * found is printed with the options that play it again:
+ * leaves out the calls whose stack an earlier call of the scene had; --across also those with a
+ * stack that has failed in an earlier scene of this run in the same way, so that the order of the
+ * scenes matters. --said shows how the scenes ended. What is found is printed with the options that
+ * play it again:
  *
  *   failing --kind openssl --mode once --only 217 --how 12 FILE SCENE
  */
@@ -36,6 +38,7 @@
 #define CRASHED 98
 #define KIND_CALLS 1000 /* --kind calls: all of the system's */
 #define SEEN_MAX 512
+#define TRIED (1U << 27)
 
 typedef struct job {
     pid_t pid; /* 0: none */
@@ -58,7 +61,7 @@ typedef struct totals { /* shared by all processes */
 static struct {
     long runs, seed, only;
     int jobs, kind, mode, how;
-    bool said, stacks;
+    bool said, stacks, across;
     const char *redis, *file;
     char directory[64];
 } options = {.runs = 1L << 30, .jobs = 2, .kind = -1, .mode = -1};
@@ -68,6 +71,7 @@ static totals *all;
 static seen said[SEEN_MAX], found[SEEN_MAX], others[SEEN_MAX];
 static life_scene scene;
 static unsigned (*marks)[FAULT_MARKS]; /* shared: the stacks of the calls in the clean run */
+static unsigned char *tried;           /* shared: TRIED bits, one for each stack that has failed */
 static life_report *own_report;        /* of the process that plays */
 
 /* --------------------------------------------------------------------------------- where it was */
@@ -360,12 +364,28 @@ static bool is_repeated(int kind, long n) {
     return repeated;
 }
 
+static unsigned place_of(const fault_plan *plan, long n) {
+    unsigned way = (unsigned)(plan->kind * 256 + (plan->how & 127) * 2 + (plan->mode == FAULT_ON));
+    return (marks[plan->kind][n] ^ way * 2654435761U) * 2246822519U % TRIED;
+}
+
+/* Whether a call with this stack has failed in an earlier scene, in the same way. */
+static bool was_tried(const fault_plan *plan, long n) {
+    unsigned place = place_of(plan, n);
+    return options.across && (tried[place / 8] & 1U << place % 8) != 0;
+}
+
+static void note_tried(const fault_plan *plan) {
+    unsigned place = place_of(plan, plan->nth);
+    tried[place / 8] |= (unsigned char)(1U << place % 8);
+}
+
 /* The calls that are to fail, evenly among all, or among those whose stacks differ. */
 static void fail_each(fault_plan plan, long calls) {
     static long chosen[FAULT_MARKS];
     long len = 0;
     for (long n = 1; n <= calls && n < FAULT_MARKS; n++) {
-        if ((!options.stacks || !is_repeated(plan.kind, n)) &&
+        if ((!options.stacks || !is_repeated(plan.kind, n)) && !was_tried(&plan, n) &&
             (options.only == 0 || options.only == n)) {
             chosen[len++] = n;
         }
@@ -373,6 +393,7 @@ static void fail_each(fault_plan plan, long calls) {
     long step = len <= options.runs ? 1 : (len + options.runs - 1) / options.runs;
     for (long i = options.seed % step; i < len; i += step) {
         plan.nth = chosen[i];
+        note_tried(&plan);
         start(free_job(), &plan);
     }
 }
@@ -457,17 +478,13 @@ static void print_seen(const char *title, const seen *list) {
     }
 }
 
-/* First with a library that has never been used, then with one that has. */
 static void play_scene(void) {
     static life_report warming;
     static const fault_plan none;
     for (int i = 0; i < options.jobs; i++) {
         (void)snprintf(jobs[i].errors, sizeof jobs[i].errors, "%s/errors.%d", options.directory, i);
     }
-    scene.cold = true;
-    fail_all();
-    scene.cold = false;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && !scene.cold; i++) {
         life_round(&scene, &none, &warming);
     }
     fail_all();
@@ -477,15 +494,10 @@ static void play_scene(void) {
     print_seen("found", found);
     print_seen("not ours", others);
     (void)fflush(stdout);
-    all->scenes++;
     _exit(0);
 }
 
-static void run_scene(const char *name) {
-    scene = (life_scene){.name = name,
-                         .file = strcmp(name, "plain") == 0 ? NULL : options.file,
-                         .directory = options.directory,
-                         .redis = options.redis};
+static void play_in_its_process(void) {
     (void)fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
@@ -493,9 +505,27 @@ static void run_scene(const char *name) {
     }
     int status;
     if (waitpid(pid, &status, 0) != pid || status != 0) {
-        printf("%s: the scene's process ended with status %#x\n", name, (unsigned)status);
+        printf("%s: the scene's process ended with status %#x\n", scene.name, (unsigned)status);
         all->findings++;
     }
+}
+
+/*
+ * First with a library that has been used, in which leaks can be told, then with one that has not.
+ */
+static void run_scene(const char *name) {
+    long allocations = all->allocations, calls = all->calls;
+    for (int cold = 0; cold < 2; cold++) {
+        scene = (life_scene){.name = name,
+                             .file = strcmp(name, "plain") == 0 ? NULL : options.file,
+                             .directory = options.directory,
+                             .redis = options.redis,
+                             .cold = cold == 1};
+        play_in_its_process();
+    }
+    all->scenes++;
+    printf("    %s: %ld allocations and %ld system calls failed\n", name,
+           all->allocations - allocations, all->calls - calls);
 }
 
 /* ----------------------------------------------------------------------------------------- main */
@@ -532,6 +562,7 @@ static int parse(int argc, char **argv) {
         long number = atol(value);
         options.said |= strcmp(name, "said") == 0;
         options.stacks |= strcmp(name, "stacks") == 0;
+        options.across |= strcmp(name, "across") == 0;
         options.runs = strcmp(name, "runs") == 0 ? number : options.runs;
         options.seed = strcmp(name, "seed") == 0 ? number : options.seed;
         options.only = strcmp(name, "only") == 0 ? number : options.only;
@@ -540,7 +571,8 @@ static int parse(int argc, char **argv) {
         options.kind = strcmp(name, "kind") == 0 ? kind_of(value) : options.kind;
         options.mode = strcmp(name, "mode") == 0 ? mode_of(value) : options.mode;
         options.redis = strcmp(name, "redis") == 0 ? value : options.redis;
-        i += strcmp(name, "said") != 0 && strcmp(name, "stacks") != 0;
+        i +=
+            strcmp(name, "said") != 0 && strcmp(name, "stacks") != 0 && strcmp(name, "across") != 0;
     }
     return i;
 }
@@ -549,6 +581,7 @@ int main(int argc, char **argv) {
     int at = parse(argc, argv);
     all = shared(sizeof *all);
     marks = shared(FAULT_KINDS * sizeof *marks);
+    tried = shared(TRIED / 8);
     for (int i = 0; i < JOBS_MAX; i++) {
         jobs[i].report = shared(sizeof(life_report));
     }

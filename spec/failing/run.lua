@@ -2,8 +2,9 @@
 --
 --   tlslife spec/failing/run.lua [options of the program failing] [--every] [SCENE...]
 --
--- Plays all scenes by default, and of the calls that have the same stack the first. --every lets
--- each of them fail, which takes hours. Starts a Redis where there is one. The last line counts.
+-- Plays all scenes by default, and of the calls of a scene that have the same stack the first.
+-- --every lets each of them fail, which takes hours; --across only those whose stack has not failed
+-- in an earlier scene either. Starts a Redis where there is one. The last line counts.
 -- Exit status 1: something was found.
 
 local process = require "spec.support.process"
@@ -17,7 +18,7 @@ while arg[i] do
             table.remove(words, 1)
         else
             words[#words + 1] = arg[i]
-            if arg[i] ~= "--said" then
+            if arg[i] ~= "--said" and arg[i] ~= "--across" then
                 i = i + 1
                 words[#words + 1] = arg[i]
             end
