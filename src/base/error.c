@@ -216,6 +216,11 @@ tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, co
     return TLSLIFE_ERROR;
 }
 
+tlslife_status tlsl_fail_making(tlslife_error *err, const char *text) {
+    return ERR_peek_error() != 0 ? tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "%s", text)
+                                 : tlsl_fail(err, TLSLIFE_ERR_MEMORY, "%s: out of memory", text);
+}
+
 void tlsl_errors_set_aside(tlsl_errors *aside) {
     const char *data;
     unsigned long code;

@@ -16,6 +16,11 @@
 tlslife_status tlsl_fail_openssl(tlslife_error *err, tlslife_error_kind kind, const char *format,
                                  ...) __attribute__((format(printf, 3, 4)));
 /*
+ * The same for what fails only where an algorithm is missing, which OpenSSL says, or memory, which
+ * it often does not say. So an empty queue means memory. It must have been empty before.
+ */
+tlslife_status tlsl_fail_making(tlslife_error *err, const char *text);
+/*
  * Called before an SSL_ call, so that an error that other code left behind is not taken for one of
  * this call.
  */

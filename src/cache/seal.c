@@ -160,7 +160,7 @@ static bool key_of(const tlslife_keyring *keyring, const unsigned char *secret, 
     }
     if (!key_make(keyring, secret, secret_len, out)) {
         OPENSSL_cleanse(out, sizeof *out);
-        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot derive a key");
+        tlsl_fail_making(err, "cannot derive a key");
         return false;
     }
     return true;
@@ -181,7 +181,7 @@ tlslife_keyring *tlslife_keyring_new(const unsigned char *secret, size_t secret_
     keyring->keys_len = 1;
     bool fetched = keyring->block != NULL && keyring->aead != NULL;
     if (!fetched) {
-        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot make a keyring");
+        tlsl_fail_making(err, "cannot make a keyring");
     }
     if (!fetched || !key_of(keyring, secret, secret_len, &keyring->keys[0], err)) {
         tlslife_keyring_free(keyring);
@@ -357,24 +357,30 @@ bool tlsl_seal(tlslife_keyring *keyring, tlslife_bytes bytes, tlslife_bytes aad,
 
 /*
  * Forgets why OpenSSL has failed since the mark, because bytes that do not open are no error. If
- * memory was short, that stays in the queue.
+ * memory was short, that is in the queue.
  */
-static void forget_causes(bool allocated) {
-    bool short_of = !allocated || ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
+static void forget_causes(bool tried) {
     ERR_pop_to_mark();
-    if (short_of) {
+    if (!tried) {
         ERR_raise(ERR_LIB_CRYPTO, ERR_R_MALLOC_FAILURE);
     }
 }
 
+/*
+ * *out_tried is false if it ended before the bytes were tried. Only lack of memory does that, which
+ * OpenSSL does not always say.
+ */
 static bool open_into(const tlslife_keyring *keyring, const seal_key *key, tlslife_bytes sealed,
-                      tlslife_bytes aad, unsigned char *out, size_t out_len) {
+                      tlslife_bytes aad, unsigned char *out, bool *out_tried) {
     const unsigned char *body = sealed.data + HEAD_LEN;
+    size_t out_len = sealed.len - HEAD_LEN - TAG_LEN;
     unsigned char tag[TAG_LEN];
     memcpy(tag, body + out_len, TAG_LEN);
     EVP_CIPHER_CTX *ctx = begin(keyring, key, sealed.data, aad, false);
-    bool ok = ctx != NULL && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1 &&
-              cipher_bytes(ctx, body, out_len, out) && finish(ctx, tag);
+    *out_tried = ctx != NULL &&
+                 EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, tag) == 1 &&
+                 cipher_bytes(ctx, body, out_len, out);
+    bool ok = *out_tried && finish(ctx, tag);
     EVP_CIPHER_CTX_free(ctx);
     return ok;
 }
@@ -389,12 +395,13 @@ bool tlsl_open(tlslife_keyring *keyring, tlslife_bytes sealed, tlslife_bytes aad
     size_t bytes_len = sealed.len - HEAD_LEN - TAG_LEN;
     unsigned char *bytes = malloc(bytes_len + 1); /* never 0, for which malloc may return NULL */
     ERR_set_mark();
-    bool ok = bytes != NULL && open_into(keyring, &key, sealed, aad, bytes, bytes_len);
+    bool tried = false;
+    bool ok = bytes != NULL && open_into(keyring, &key, sealed, aad, bytes, &tried);
     OPENSSL_cleanse(&key, sizeof key);
     if (ok) {
         ERR_pop_to_mark();
     } else {
-        forget_causes(bytes != NULL);
+        forget_causes(tried);
         if (bytes != NULL) {
             OPENSSL_cleanse(bytes, bytes_len);
         }

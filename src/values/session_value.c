@@ -153,13 +153,21 @@ bool tlslife_session_equal(const tlslife_session *a, const tlslife_session *b) {
 
 /* --------------------------------------------------------------------------------------- export */
 
+/* i2d_SSL_SESSION returns 0 for a session without a cipher. It asks for its length only here. */
+static tlslife_status fail_export(const tlslife_session *session, tlslife_error *err) {
+    ERR_clear_error();
+    return i2d_SSL_SESSION(raw(session), NULL) == 0
+               ? tlsl_fail(err, TLSLIFE_ERR_TLS, "this session has nothing to export yet")
+               : tlsl_fail(err, TLSLIFE_ERR_MEMORY, "out of memory for the export of a session");
+}
+
 tlslife_status tlslife_session_export_der(const tlslife_session *session, unsigned char **out,
                                           size_t *out_len, tlslife_error *err) {
     ERR_clear_error();
     *out = NULL;
     int len = i2d_SSL_SESSION(raw(session), out);
     if (len <= 0) {
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "this session has nothing to export yet");
+        return fail_export(session, err);
     }
     *out_len = (size_t)len;
     return TLSLIFE_OK;
@@ -178,9 +186,7 @@ tlslife_status tlslife_session_export_pem(const tlslife_session *session, unsign
         OPENSSL_cleanse(text, (size_t)len);
     }
     BIO_free(bio);
-    return *out != NULL
-               ? TLSLIFE_OK
-               : tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "this session has nothing to export yet");
+    return *out != NULL ? TLSLIFE_OK : fail_export(session, err);
 }
 
 void tlslife_session_bytes_free(unsigned char *bytes, size_t bytes_len) {

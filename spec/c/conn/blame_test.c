@@ -2,8 +2,10 @@
  * blame_test: tests that an error does not blame what was passed if OpenSSL gets no memory, but
  * says so. Each allocation of OpenSSL's fails in a process of its own, once and from then on, while
  * a client's context takes its CA, a server's its certificate and key, and a connection the name of
- * its peer. (spec/failing lets them fail in whole lives of connections.) Of the many allocations of
- * the first two some fail; with TLSLIFE_EVERY in the environment each of them does.
+ * its peer; and while keys are derived, a session becomes bytes, and an export of a cache is opened,
+ * which nothing but a lack of memory prevents here. (spec/failing lets them fail in whole lives of
+ * connections.) Of the many allocations of the first two some fail; with TLSLIFE_EVERY in the
+ * environment each of them does.
  */
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 #include "check.h"
 #include "identity.h"
 #include "tlslife.h"
+#include "tlslife_openssl.h"
 
 static long count, failing; /* allocations; the one that fails, 0: none */
 static bool once;
@@ -82,17 +85,85 @@ static bool name_peer(void) {
     return ok;
 }
 
+static const unsigned char secret[32] = "a secret of thirty-two bytes...";
+static tlslife_keyring *ring;
+static tlslife_cache *cache;
+static tlslife_session *session;
+static unsigned char *exported;
+static size_t exported_len;
+
+static void make_values(void) {
+    static const unsigned char cipher[] = {0x13, 0x01};
+    SSL_SESSION *raw = SSL_SESSION_new();
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    SSL *ssl = SSL_new(ctx);
+    CHECK(SSL_SESSION_set_protocol_version(raw, TLS1_3_VERSION) == 1);
+    CHECK(SSL_SESSION_set_cipher(raw, SSL_CIPHER_find(ssl, cipher)) == 1);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    session = tlslife_session_from_ssl_session(raw);
+    ring = tlslife_keyring_new(secret, sizeof secret, &err);
+    tlslife_cache_options options = tlslife_cache_defaults();
+    cache = tlslife_cache_new(&options, &err);
+    CHECK(tlslife_cache_export(cache, ring, false, &exported, &exported_len, &err) == TLSLIFE_OK);
+}
+
+static void free_values(void) {
+    tlslife_session_bytes_free(exported, exported_len);
+    tlslife_cache_free(cache);
+    tlslife_keyring_free(ring);
+    tlslife_session_free(session);
+}
+
+static bool derive_ticket_keys(void) {
+    tlslife_ticket_keys *keys = tlslife_ticket_keys_derived(secret, sizeof secret, 3600, 1, &err);
+    tlslife_ticket_keys_free(keys);
+    return keys != NULL;
+}
+
+static bool derive_keyring(void) {
+    tlslife_keyring *keyring = tlslife_keyring_new(secret, sizeof secret, &err);
+    tlslife_keyring_free(keyring);
+    return keyring != NULL;
+}
+
+static bool export_session(void) {
+    unsigned char *out = NULL;
+    size_t out_len = 0;
+    bool ok = tlslife_session_export_der(session, &out, &out_len, &err) == TLSLIFE_OK;
+    tlslife_session_bytes_free(out, out_len);
+    return ok;
+}
+
+static bool export_text(void) {
+    unsigned char *out = NULL;
+    size_t out_len = 0;
+    bool ok = tlslife_session_export_pem(session, &out, &out_len, &err) == TLSLIFE_OK;
+    tlslife_session_bytes_free(out, out_len);
+    return ok;
+}
+
+static bool open_export(void) {
+    return tlslife_cache_import(cache, ring, exported, exported_len, NULL, &err) == TLSLIFE_OK;
+}
+
 /* ----------------------------------------------------------------------------------- each fails */
 
 typedef struct call {
     const char *name;
     bool (*make)(void);
-    long step; /* of how many allocations one fails */
+    long step;      /* of how many allocations one fails */
+    bool of_memory; /* nothing else can be the reason */
 } call;
 
-static const call calls[] = {{"a CA", trust, 17},
-                             {"a certificate and its key", identify, 41},
-                             {"a peer's name", name_peer, 1}};
+static const call calls[] = {{"a CA", trust, 17, false},
+                             {"a certificate and its key", identify, 41, false},
+                             {"a peer's name", name_peer, 1, false},
+                             {"ticket keys", derive_ticket_keys, 1, true},
+                             {"a keyring", derive_keyring, 1, true},
+                             {"a session's bytes", export_session, 1, true},
+                             {"a session's text", export_text, 1, true},
+                             {"an export of a cache", open_export, 1, true}};
 
 /* OpenSSL calls a key too small whose size it had no memory to find (ssl_security_cert_key). */
 static bool is_blamed(void) {
@@ -105,7 +176,7 @@ static int play(const call *one, long n) {
     failing = n;
     bool ok = one->make();
     failing = 0;
-    if (!ok && is_blamed()) {
+    if (!ok && (is_blamed() || (one->of_memory && err.kind != TLSLIFE_ERR_MEMORY))) {
         (void)fprintf(stderr, "%s: allocation %ld, %s: %s\n", one->name, n,
                       once ? "once" : "from then on", err.message);
         return 1;
@@ -133,6 +204,7 @@ int main(void) {
     CHECK(CRYPTO_set_mem_functions(allocate, reallocate, release) == 1);
     CHECK(identity_make(&identity));
     context = new_client();
+    make_values();
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         long all = allocations_of(&calls[i]);
         long step = getenv("TLSLIFE_EVERY") != NULL ? 1 : calls[i].step;
@@ -145,5 +217,6 @@ int main(void) {
         (void)printf("%s: %ld allocations\n", calls[i].name, all);
     }
     tlslife_context_free(context);
+    free_values();
     return checks_end();
 }

@@ -301,7 +301,7 @@ static tlslife_status freeze_once(tlslife_context *context, tlslife_error *err) 
     }
     if (!derive(context)) {
         free_credentials(context);
-        return tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot freeze the context");
+        return tlsl_fail_making(err, "cannot freeze the context");
     }
     tlsl_policy_clear(&context->policy);
     return TLSLIFE_OK;

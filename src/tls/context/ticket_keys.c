@@ -226,7 +226,7 @@ static tlslife_ticket_keys *keys_alloc(ticket_source source, tlslife_error *err)
     keys->source = source;
     keys->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
     if (keys->cipher == NULL) {
-        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot make ticket keys");
+        tlsl_fail_making(err, "cannot make ticket keys");
         tlslife_ticket_keys_free(keys);
         return NULL;
     }
@@ -258,7 +258,7 @@ static tlslife_ticket_keys *begin_epochs(tlslife_ticket_keys *keys, long epoch_s
     keys->epoch_seconds = epoch_seconds;
     keys->older_epochs = older_epochs;
     if (!make_window(keys, &none, epoch_at(keys, (int64_t)time(NULL)), &keys->window)) {
-        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot make ticket keys");
+        tlsl_fail_making(err, "cannot make ticket keys");
         tlslife_ticket_keys_free(keys);
         return NULL;
     }
@@ -280,7 +280,7 @@ tlslife_ticket_keys *tlslife_ticket_keys_derived(const unsigned char *secret, si
     tlslife_ticket_keys *keys = keys_alloc(SOURCE_DERIVED, err);
     if (keys != NULL && !tlsl_derive(secret, secret_len, "tlslife ticket epochs",
                                      (uint64_t)epoch_seconds, keys->secret, sizeof keys->secret)) {
-        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot make ticket keys");
+        tlsl_fail_making(err, "cannot make ticket keys");
         tlslife_ticket_keys_free(keys);
         return NULL;
     }

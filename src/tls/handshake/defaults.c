@@ -47,7 +47,7 @@ tlslife_context *tlslife_context_new(tlslife_role role, tlslife_error *err) {
         return NULL;
     }
     if (!set_defaults(context)) {
-        tlsl_fail_openssl(err, TLSLIFE_ERR_TLS, "cannot make a context");
+        tlsl_fail_making(err, "cannot make a context");
         tlslife_context_free(context);
         return NULL;
     }
