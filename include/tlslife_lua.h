@@ -21,10 +21,11 @@
  *   threads at once. A connection and a listener may be in one.
  *
  * Hooks
- *   The hooks on_hello, on_certificate and on_verify are Lua functions of the state in which
- *   tls.context{} was called. When a script of another state makes the call, or the context was
- *   made in C, there is no hook, and the question is answered by the default: NULL for the hello
- *   and the certificate; a peer is accepted only if the built-in verification accepted it.
+ *   The hooks on_hello, on_certificate, on_verify and on_psk are Lua functions of the state in
+ *   which tls.context{} was called. When a script of another state makes the call, or the context
+ *   was made in C, there is no hook, and the question is answered by the default: NULL for the
+ *   hello, the certificate and the PSK; a peer is accepted only if the built-in verification
+ *   accepted it.
  */
 #ifndef TLSLIFE_LUA_H
 #define TLSLIFE_LUA_H

@@ -275,6 +275,21 @@ describe("on_psk of a client", function()
         assert.same({"none"}, seen)
     end)
 
+    it("is not asked where a session resumes and the server sends a new ticket", function()
+        local seen, keys = {}, tls.ticket_keys {keys = {("1"):rep(80)}}
+        local client, server = pair.client(asking(seen, {none = ME})),
+            server_options {ticket_keys = keys}
+        local a, b = pair.connect {client = client, server = server}
+        local session = a:session()
+        pair.finish(a, b)
+        keys:replace {("2"):rep(80), ("1"):rep(80)}
+        local again, peer = pair.connect {client = client, server = server, session = session}
+        assert.is_true(again:session_reused())
+        assert.not_equal(session:ticket(), again:session():ticket())
+        assert.same({"none"}, seen)
+        assert.equal("hello", pair.send(again, peer, "hello"))
+    end)
+
     it("may yield", function()
         local options = asking({}, {})
         options.on_psk = function() return coroutine.yield "asked" end

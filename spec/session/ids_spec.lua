@@ -268,10 +268,12 @@ describe("a client that offers a ticket and an id at once", function()
                 local context, client = setup()
                 local ided = visit(pair.client(plain), context)
                 assert.equal(32, #ided:id())
-                local both = client:import_session(with_ticket(ided:export(), ("t"):rep(176)))
-                assert.equal(32, #both:id())
-                assert.equal(176, #both:ticket())
-                assert.is_true(resumes(client, context, both))
+                for _, len in ipairs {176, 16, 15, 1} do -- a key's name has 16 bytes
+                    local both = client:import_session(with_ticket(ided:export(), ("t"):rep(len)))
+                    assert.equal(32, #both:id())
+                    assert.equal(len, #both:ticket())
+                    assert.is_true(resumes(client, context, both))
+                end
             end)
 
             it(("resumes by a known ticket with no lookup: %s, %s"):format(home, keys), function()

@@ -1,10 +1,11 @@
 /*
- * bio_test.c: tests what the BIO over descriptors knows of the SSL that uses it.
+ * bio_test.c: tests the BIOs of connections, which a program sees by SSL_get_rbio.
  *
- * The BIO asks that SSL at each write whether it writes tickets. It may live longer: other code can
- * hold a reference to it, and clear gives the connection another SSL where a renegotiation is
- * pending. libssl is built without sanitizers, so they do not see that it reads an SSL that was
- * freed. This program has an SSL_get_state of its own, which notes for which SSL it is asked.
+ * The BIO over descriptors asks the SSL that uses it, at each write, whether it writes tickets. It
+ * may live longer: other code can hold a reference to it, and clear gives the connection another
+ * SSL where a renegotiation is pending. libssl is built without sanitizers, so they do not see that
+ * it reads an SSL that was freed. This program has an SSL_get_state of its own, which notes for
+ * which SSL it is asked.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -58,6 +59,8 @@ static tlslife_context *new_context(tlslife_role role) {
     }
     return context;
 }
+
+/* --------------------------------------------------------------------------- over a descriptor */
 
 /* A connection that owns fd. */
 static tlslife_conn *over(tlslife_role role, int fd) {
@@ -133,10 +136,51 @@ static void a_foreign_bio_is_left_alone(void) {
     (void)close(own[1]);
 }
 
+/* -------------------------------------------------------------------------------- TLS in TLS */
+
+static tlslife_conn *plain_conn(tlslife_role role) {
+    tlslife_context *context = new_context(role);
+    tlslife_conn *conn = tlslife_conn_new(context, NULL);
+    tlslife_context_free(context);
+    must(conn != NULL);
+    return conn;
+}
+
+/*
+ * The BIO over a connection answers as BIO_ctrl(3) and BIO_write_ex(3) say: what is pending,
+ * whether the stream has ended, and that no bytes can be written, too.
+ */
+static void a_bio_over_a_connection(void) {
+    tlslife_conn *outer = plain_conn(TLSLIFE_CLIENT), *peer = plain_conn(TLSLIFE_SERVER),
+                 *inner = plain_conn(TLSLIFE_CLIENT);
+    char bytes[4] = "";
+    size_t len = 1;
+    must(tlslife_conn_pair(outer, peer, 0) == TLSLIFE_OK);
+    CHECK(shake(outer, peer));
+    CHECK(tlslife_conn_set_connection(inner, outer) == TLSLIFE_OK);
+    BIO *bio = SSL_get_rbio(tlslife_conn_ssl(inner));
+    CHECK(BIO_write_ex(bio, "", 0, &len) == 1 && len == 0 && BIO_flush(bio) == 1);
+    CHECK(BIO_read(bio, bytes, 1) == -1 && BIO_should_retry(bio) && !BIO_eof(bio));
+    CHECK(tlslife_conn_write(peer, "abc", 3, &len) == TLSLIFE_OK && BIO_pending(bio) == 0);
+    CHECK(BIO_read(bio, bytes, 1) == 1 && bytes[0] == 'a' && BIO_pending(bio) == 2);
+    CHECK(tlslife_conn_unread(inner, "0", 1) == TLSLIFE_OK && BIO_pending(bio) == 3);
+    CHECK(tlslife_conn_shutdown(peer) == TLSLIFE_SENT);
+    CHECK(BIO_read(bio, bytes, 4) == 1 && bytes[0] == '0' && !BIO_eof(bio));
+    CHECK(BIO_read(bio, bytes, 4) == 2 && memcmp(bytes, "bc", 2) == 0 && !BIO_eof(bio));
+    CHECK(BIO_read(bio, bytes, 4) == 0 && !BIO_should_retry(bio) && BIO_eof(bio));
+    CHECK(tlslife_conn_unread(inner, "1", 1) == TLSLIFE_OK && !BIO_eof(bio));
+    CHECK(BIO_read(bio, bytes, 4) == 1 && bytes[0] == '1' && BIO_eof(bio));
+    CHECK(BIO_reset(bio) == 0); /* an unknown command */
+    tlslife_conn_free(inner);
+    tlslife_conn_free(outer);
+    tlslife_conn_free(peer);
+}
+
 int main(void) {
     must(identity_make(&identity));
     a_cleared_connection_asks_its_new_ssl();
     a_bio_outlives_its_connection();
     a_foreign_bio_is_left_alone();
+    a_bio_over_a_connection();
     return checks_end();
 }

@@ -464,6 +464,49 @@ static void nothing_was_asked(void) {
     tlslife_context_free(context);
 }
 
+/* It asks about the peer's certificate, and does not ask the peer for one. */
+static tlslife_context *new_contradiction(void) {
+    tlslife_context *context = new_context(TLSLIFE_SERVER);
+    CHECK(tlslife_context_set_questions(context, TLSLIFE_ASK_VERIFY, NULL) == TLSLIFE_OK);
+    return context;
+}
+
+/* A session may be imported before the first connection, which would have said so. */
+static void a_context_that_contradicts_itself_takes_no_session(void) {
+    tlslife_context *context = new_contradiction();
+    REFUSED_NEW(tlslife_context_import_session(context, (const unsigned char *)"x", 1, &err));
+    CHECK(strstr(err.message, "does not ask the peer for a certificate") != NULL);
+    CHECK(tlslife_context_set_verify(context, TLSLIFE_VERIFY_OPTIONAL, NULL) == TLSLIFE_OK);
+    begin();
+    CHECK(tlslife_context_import_session(context, (const unsigned char *)"x", 1, &err) == NULL &&
+          err.kind == TLSLIFE_ERR_INPUT);
+    tlslife_context_free(context);
+}
+
+/* The question stays open, and another answer goes on with the handshake. */
+static void a_context_that_contradicts_itself_is_no_answer(void) {
+    tlslife_context *servers = new_context(TLSLIFE_SERVER), *clients = new_context(TLSLIFE_CLIENT);
+    tlslife_context *unfit = new_contradiction();
+    CHECK(tlslife_context_set_questions(servers, TLSLIFE_ASK_CERTIFICATE, NULL) == TLSLIFE_OK);
+    tlslife_conn *client = new_conn(clients), *server = new_conn(servers);
+    CHECK(tlslife_conn_set_hostname(client, "localhost") == TLSLIFE_OK &&
+          tlslife_conn_pair(client, server, 0) == TLSLIFE_OK);
+    CHECK(tlslife_conn_connect(client) == TLSLIFE_WANT_READ);
+    CHECK(tlslife_conn_accept(server) == TLSLIFE_WANT_CERTIFICATE);
+    REFUSED_BY(server, tlslife_conn_answer_certificate(server, unfit));
+    CHECK(strstr(err.message, "does not ask the peer for a certificate") != NULL);
+    REFUSED_BY(server, tlslife_conn_answer_certificate(server, clients)); /* it has none */
+    CHECK(tlslife_conn_accept(server) == TLSLIFE_WANT_CERTIFICATE);
+    CHECK(tlslife_conn_answer_certificate(server, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_conn_accept(server) == TLSLIFE_WANT_READ);
+    CHECK(tlslife_conn_connect(client) == TLSLIFE_OK && tlslife_conn_accept(server) == TLSLIFE_OK);
+    tlslife_conn_free(client);
+    tlslife_conn_free(server);
+    tlslife_context_free(servers);
+    tlslife_context_free(clients);
+    tlslife_context_free(unfit);
+}
+
 static void shake_hands(tlslife_conn *client, tlslife_conn *server) {
     CHECK(tlslife_conn_set_hostname(client, "localhost") == TLSLIFE_OK &&
           tlslife_conn_pair(client, server, 0) == TLSLIFE_OK);
@@ -658,6 +701,8 @@ int main(void) {
     stores_and_keys_have_ranges();
     redis_takes_no_context_with_a_cache();
     nothing_was_asked();
+    a_context_that_contradicts_itself_takes_no_session();
+    a_context_that_contradicts_itself_is_no_answer();
     verbs_have_their_time();
     sources_have_a_length();
     proxies_have_addresses();

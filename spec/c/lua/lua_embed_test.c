@@ -269,6 +269,48 @@ static void check_error(void) {
     lua_close(L);
 }
 
+/* A context in C that asks for PSKs. A server of TLS 1.2 has no certificate then. */
+static void push_asking_for_psk(lua_State *L, tlslife_role role, const char *name) {
+    tlslife_context *context = tlslife_context_new(role, NULL);
+    CHECK(tlslife_context_set_questions(context, TLSLIFE_ASK_PSK, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_versions(context, 0, TLSLIFE_TLS1_2, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_cipher_list(context, "PSK", NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_verify(context, TLSLIFE_VERIFY_NONE, NULL) == TLSLIFE_OK);
+    tlslife_lua_push_context(L, context);
+    lua_setglobal(L, name);
+    tlslife_context_free(context);
+}
+
+/*
+ * The default for a PSK is that there is none. The alerts are those that tlslife.h promises for
+ * that answer, and the peer that has the key is a context of the script.
+ */
+static void check_no_psk(void) {
+    lua_State *L = new_state();
+    push_asking_for_psk(L, TLSLIFE_CLIENT, "client");
+    push_asking_for_psk(L, TLSLIFE_SERVER, "server");
+    run(L, "function try(client, server)\n"
+           "    local a, b = client:connection(), server:connection()\n"
+           "    a:set_blocking(false) b:set_blocking(false) tlslife.pair(a, b)\n"
+           "    local alerts = {}\n"
+           "    for _ = 1, 20 do\n"
+           "        for end_, verb in pairs {[a] = a.connect, [b] = b.accept} do\n"
+           "            local done, _, err = verb(end_)\n"
+           "            assert(not done)\n"
+           "            alerts[#alerts + 1] = err and err.alert\n"
+           "        end\n"
+           "    end\n"
+           "    assert(a:psk_identity() == nil)\n"
+           "    return alerts[1]\n"
+           "end\n"
+           "knows = {psk = {identity = 'me', key = ('k'):rep(32)}, ciphers = 'PSK',\n"
+           "    max_version = 'TLSv1.2', verify = 'none'}\n"
+           "function context(role) knows.role = role return assert(tlslife.context(knows)) end\n"
+           "assert(try(context 'client', server) == 'unknown_psk_identity')\n"
+           "assert(try(client, context 'server') == 'handshake_failure')\n");
+    lua_close(L);
+}
+
 /* Memory that a script's finalizers ask for while its state is closed is given back, too. */
 static void check_closing(void) {
     lua_State *L = new_state();
@@ -295,6 +337,7 @@ int main(void) {
     check_functions(&identity);
     check_listener();
     check_error();
+    check_no_psk();
     check_closing();
     tlslife_context_free(client);
     tlslife_context_free(server);

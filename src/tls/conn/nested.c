@@ -116,9 +116,6 @@ static int nested_write(BIO *bio, const char *bytes, size_t len, size_t *out_wri
     visit here;
     BIO_clear_retry_flags(bio);
     *out_written = 0;
-    if (len == 0) {
-        return 1;
-    }
     enter(own->outer, &here);
     tlslife_status status = tlslife_conn_write(own->outer, bytes, len, out_written);
     status = *out_written > 0 ? TLSLIFE_OK : status;
