@@ -163,12 +163,22 @@ local function look_at_goodbye(conn)
     end
 end
 
-local function said_goodbye(conn)
-    if not model.ids[conn] or model.excused[conn] then return true end
+local function note_goodbye(conn) if tls.type(conn) then pcall(look_at_goodbye, conn) end end
+
+local function knows_goodbye(conn)
     for id in pairs(model.ids[conn]) do
         if model.goodbye[id] then return true end
     end
     return false
+end
+
+--- The close of its peer may still be under way, so all connections are looked at.
+local function said_goodbye(conn)
+    if not model.ids[conn] or model.excused[conn] or knows_goodbye(conn) then return true end
+    local all = {}
+    for other in pairs(model.ids) do all[#all + 1] = other end
+    for _, other in ipairs(all) do note_goodbye(other) end
+    return knows_goodbye(conn)
 end
 
 local function begins_again(conn)
@@ -236,8 +246,6 @@ local function then_does(method, does)
         return table.unpack(results, 1, results.n)
     end
 end
-
-local function note_goodbye(conn) if tls.type(conn) then pcall(look_at_goodbye, conn) end end
 
 local function before_freeing(method)
     return function(conn, ...)
