@@ -259,14 +259,11 @@ function Socket:settimeout(seconds, mode)
     if mode == "b" then
         s.block = seconds
     elseif mode == "t" or mode == "r" then
-        s.total = seconds
+        s.total, s.began = seconds, clock()
     else
         arguments.raise("bad argument #2 to 'settimeout' (invalid timeout mode)")
     end
-    if s.conn then
-        if s.total then s.began = clock() end
-        limit(s, s.conn)
-    end
+    if s.conn then limit(s, s.conn) end
     return 1
 end
 

@@ -372,6 +372,19 @@ for _, protocol in ipairs {"tlsv1_2", "tlsv1_3"} do
         return nothing[1], nothing[2], nothing[3], still[1], still[2], still[3], whole[1], whole[2],
             client:want(), client:dirty()
     end)
+    case(protocol .. ": timeouts that were set before the handshake", function()
+        local said = {}
+        for _, mode in ipairs {"b", "t", "r"} do
+            local client = wrap(with(CLIENT, both), with(SERVER, both))
+            said[#said + 1] = client:settimeout(0.02, mode)
+            for _ = 1, 2 do
+                local ok, why = client:dohandshake()
+                said[#said + 1] = ("%s %s"):format(ok, why)
+            end
+            client:close()
+        end
+        return table.unpack(said)
+    end)
     case(protocol .. ": what was received before a timeout", function()
         local client, server = open(both, both)
         server:send "part"

@@ -119,9 +119,9 @@ end
 
 function methods:dohandshake()
     local s = check(self, "dohandshake")
+    if s.total then s.began = faces.clock() end
     local conn, message = begin(s)
     if not conn then return false, message end
-    if s.total then s.began = faces.clock() end
     local ok, why = faces.handshake(s, "dohandshake")
     if not ok then return false, why end
     return true
