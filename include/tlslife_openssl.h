@@ -38,6 +38,11 @@ TLSLIFE_API tlslife_conn *tlslife_conn_from_ssl(SSL *ssl, tlslife_error *err);
  * where a renegotiation is pending. Over a descriptor a call on it waits if the connection blocks
  * and has no deadline. Do not give it other BIOs, because the connection's calls use those of its
  * transport.
+ *
+ * A program may have the SSL verify its peer less strictly than the context says. A client's
+ * session whose peer was not verified is then not offered by a connection that verifies, and one
+ * under a session id context of the program's own does not go into the context's cache. A server's
+ * SSL of that kind needs such a session id context: SSL_set_session_id_context(3).
  */
 TLSLIFE_API SSL *tlslife_conn_ssl(tlslife_conn *conn);
 

@@ -201,13 +201,16 @@ tlslife_status tlslife_cache_export(tlslife_cache *cache, tlslife_keyring *keyri
 
 /* --------------------------------------------------------------------------------------- import */
 
-/* Clears the number of the session's context, which means nothing in another process. */
+/*
+ * Clears the number of the session's context, which means nothing in another process. false also
+ * for a session that is none of a client's connection of ours: no cache has such a one.
+ */
 static bool forget_context(SSL_SESSION *session) {
     tlsl_client_id id;
     unsigned len = 0;
     const unsigned char *now = SSL_SESSION_get0_id_context(session, &len);
     if (len != sizeof id) {
-        return true; /* the session belongs to the calling program's own SSL_CTX */
+        return false;
     }
     memcpy(&id, now, sizeof id);
     id.number = 0;

@@ -636,6 +636,20 @@ static void test_import_of_too_much(tlslife_keyring *keyring) {
     tlslife_cache_free(cache);
 }
 
+/* A session that no client's connection of ours has made: it has no session id context. */
+static void test_import_of_a_strangers(tlslife_keyring *keyring) {
+    tlslife_cache *before = empty_cache(), *after = empty_cache();
+    tlsl_cache_key key = key_of('A', 32, true);
+    SSL_SESSION *session = session_of('1', 32, TLS1_2_VERSION);
+    CHECK(tlsl_cache_keep(before, &key, session, "A.example:443"));
+    block file = export_of(before, keyring, true);
+    CHECK(import_of(after, keyring, file) == -1 && stats_of(after).entries == 0);
+    tlslife_session_bytes_free(file.bytes, file.len);
+    SSL_SESSION_free(session);
+    tlslife_cache_free(before);
+    tlslife_cache_free(after);
+}
+
 /* Bytes that were sealed for a store cannot be imported, and an export is no entry of a store. */
 static void test_purposes(void) {
     scene all = begin(0);
@@ -659,6 +673,7 @@ static void test_files(void) {
     test_import_damaged(keyring);
     test_import_of_nonsense(keyring);
     test_import_of_too_much(keyring);
+    test_import_of_a_strangers(keyring);
     tlslife_keyring_free(keyring);
 }
 

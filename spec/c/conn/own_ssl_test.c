@@ -252,6 +252,118 @@ static void a_handshake_of_the_program(bool whole) {
     SSL_CTX_free(server_ctx);
 }
 
+/* ------------------------------------------------------- an SSL that verifies less, for once */
+
+typedef enum lowered { NOT_LOWERED, UNVERIFIED, UNDER_OWN_ID } lowered;
+
+static void lower(SSL *ssl, lowered how) {
+    if (how != NOT_LOWERED) {
+        SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+    }
+    if (how == UNDER_OWN_ID) {
+        CHECK(SSL_set_session_id_context(ssl, (const unsigned char *)"x", 1) == 1);
+    }
+}
+
+/* Whether the client's handshake succeeds. *session, if not NULL, is offered, and replaced. */
+static bool meets(tlslife_context *clients, tlslife_context *servers, lowered how,
+                  tlslife_session **session) {
+    tlslife_conn *client = tlslife_conn_new(clients, NULL);
+    tlslife_conn *server = tlslife_conn_new(servers, NULL);
+    tlslife_status at_client = TLSLIFE_WANT_READ, at_server = TLSLIFE_WANT_READ;
+    char byte = 0;
+    size_t len = 0;
+    must(client != NULL && server != NULL);
+    must(tlslife_conn_set_hostname(client, "localhost") == TLSLIFE_OK &&
+         tlslife_conn_pair(client, server, 0) == TLSLIFE_OK);
+    lower(tlslife_conn_ssl(client), how);
+    CHECK(session == NULL || tlslife_conn_set_session(client, *session) == TLSLIFE_OK);
+    for (int i = 0; i < 10; i++) {
+        at_client = at_client == TLSLIFE_WANT_READ ? tlslife_conn_connect(client) : at_client;
+        at_server = at_server == TLSLIFE_WANT_READ ? tlslife_conn_accept(server) : at_server;
+    }
+    CHECK(at_client == TLSLIFE_OK || tlslife_conn_error(client)->kind == TLSLIFE_ERR_VERIFY);
+    (void)tlslife_conn_read(client, &byte, 1, &len);
+    (void)tlslife_conn_shutdown(client);
+    (void)tlslife_conn_shutdown(server);
+    if (session != NULL) {
+        tlslife_session_free(*session);
+        *session = tlslife_conn_get1_session(client);
+    }
+    tlslife_conn_free(client);
+    tlslife_conn_free(server);
+    return at_client == TLSLIFE_OK;
+}
+
+/* libssl resumes what was made without verification, and says so in the verify result alone. */
+static void libssl_alone_resumes_it(SSL_CTX *client_ctx, SSL_CTX *server_ctx) {
+    SSL *first = SSL_new(client_ctx), *second = SSL_new(client_ctx);
+    SSL *first_server = SSL_new(server_ctx), *second_server = SSL_new(server_ctx);
+    char byte;
+    SSL_set_verify(first, SSL_VERIFY_NONE, NULL);
+    CHECK(shake(first, first_server) && SSL_get_verify_result(first) != X509_V_OK);
+    CHECK(SSL_read(first, &byte, 1) <= 0); /* its tickets */
+    (void)SSL_shutdown(first);
+    SSL_SESSION *session = SSL_get1_session(first);
+    CHECK(SSL_set_session(second, session) == 1);
+    CHECK(shake(second, second_server) && SSL_session_reused(second) == 1);
+    CHECK(SSL_get_verify_result(second) != X509_V_OK);
+    SSL_SESSION_free(session);
+    SSL_free(first);
+    SSL_free(second);
+    SSL_free(first_server);
+    SSL_free(second_server);
+}
+
+/* A client that trusts nobody, with that cache if it is not NULL. */
+static tlslife_context *new_stranger(int version, tlslife_cache *cache) {
+    test_identity other;
+    tlslife_context *context = tlslife_context_new(TLSLIFE_CLIENT, NULL);
+    must(identity_make(&other) && context != NULL);
+    must(tlslife_context_add_ca_pem(context, other.certificate, strlen(other.certificate), NULL) ==
+             TLSLIFE_OK &&
+         tlslife_context_set_versions(context, version, version, NULL) == TLSLIFE_OK &&
+         (cache == NULL || tlslife_context_set_cache(context, cache, NULL) == TLSLIFE_OK));
+    return context;
+}
+
+static void what_was_not_verified_is_not_resumed(int version) {
+    const tlslife_cache_options options = tlslife_cache_defaults();
+    tlslife_cache *cache = tlslife_cache_new(&options, NULL);
+    tlslife_context *cached = new_stranger(version, cache), *plain = new_stranger(version, NULL);
+    tlslife_context *servers = tlslife_context_new(TLSLIFE_SERVER, NULL);
+    const char *pem = identity.certificate, *key = identity.key;
+    tlslife_session *session = NULL;
+    tlslife_cache_stats stats;
+    must(tlslife_context_set_certificate_pem(servers, pem, strlen(pem), NULL) == TLSLIFE_OK &&
+         tlslife_context_set_private_key_pem(servers, key, strlen(key), NULL, NULL) == TLSLIFE_OK);
+    CHECK(meets(cached, servers, UNDER_OWN_ID, NULL));
+    tlslife_cache_get_stats(cache, &stats);
+    CHECK(stats.entries == 0);
+    CHECK(!meets(cached, servers, NOT_LOWERED, NULL));
+    CHECK(meets(cached, servers, UNVERIFIED, NULL));
+    tlslife_cache_get_stats(cache, &stats);
+    CHECK(stats.entries > 0);
+    CHECK(!meets(cached, servers, NOT_LOWERED, NULL));
+    CHECK(meets(plain, servers, UNVERIFIED, &session) && tlslife_session_is_resumable(session));
+    CHECK(!meets(plain, servers, NOT_LOWERED, &session));
+    tlslife_session_free(session);
+    tlslife_context_free(cached);
+    tlslife_context_free(plain);
+    tlslife_context_free(servers);
+    tlslife_cache_free(cache);
+}
+
+static void an_ssl_that_verifies_less(int version) {
+    SSL_CTX *client_ctx = new_ctx(false), *server_ctx = new_ctx(true);
+    SSL_CTX_set_verify(client_ctx, SSL_VERIFY_PEER, NULL);
+    must(SSL_CTX_set_max_proto_version(client_ctx, version) == 1);
+    libssl_alone_resumes_it(client_ctx, server_ctx);
+    SSL_CTX_free(client_ctx);
+    SSL_CTX_free(server_ctx);
+    what_was_not_verified_is_not_resumed(version);
+}
+
 int main(void) {
     must(identity_make(&identity));
     an_ssl_of_our_context(TLSLIFE_TLS1_2);
@@ -261,5 +373,7 @@ int main(void) {
     a_copy_of_our_ssl();
     a_handshake_of_the_program(true);
     a_handshake_of_the_program(false);
+    an_ssl_that_verifies_less(TLSLIFE_TLS1_2);
+    an_ssl_that_verifies_less(TLSLIFE_TLS1_3);
     return checks_end();
 }

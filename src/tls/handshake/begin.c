@@ -88,6 +88,19 @@ static bool fits(const tlslife_conn *conn, const SSL_SESSION *session) {
     return fit;
 }
 
+/*
+ * Client: whether the peer of the session that the SSL has was verified as this connection verifies
+ * its own. A program that has the SSL of a connection may have had it verify less, and libssl
+ * resumes the session that was made then without another look. A question is asked again, and what
+ * a callback of the program has accepted is accepted.
+ */
+static bool was_verified(const tlslife_conn *conn) {
+    bool verifies = (SSL_get_verify_mode(conn->ssl) & SSL_VERIFY_PEER) &&
+                    SSL_get_verify_callback(conn->ssl) == NULL && !conn->context->foreign &&
+                    !tlsl_asks_verify(conn->context);
+    return !verifies || SSL_get_verify_result(conn->ssl) == X509_V_OK;
+}
+
 /* Client: chooses the session for the ClientHello, which is the program's or the cache's. */
 static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
     if (SSL_is_server(conn->ssl)) {
@@ -101,7 +114,7 @@ static tlslife_status choose_session(tlslife_conn *conn, int64_t *deadline) {
         }
     }
     const SSL_SESSION *session = SSL_get0_session(conn->ssl);
-    if (session != NULL && !fits(conn, session)) {
+    if (session != NULL && !(fits(conn, session) && was_verified(conn))) {
         bool older =
             SSL_SESSION_get_protocol_version(session) < SSL_get_min_proto_version(conn->ssl);
         conn->resume.outcome = older ? TLSLIFE_OUTCOME_OTHER_VERSION : TLSLIFE_OUTCOME_NOT_OFFERED;

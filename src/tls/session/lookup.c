@@ -568,14 +568,19 @@ static const session_name *client_name(tlslife_conn *conn) {
     return conn->resume.name;
 }
 
+/* Client: whether the session has the session id context of the connection. */
+static bool is_own(const tlslife_conn *conn, const SSL_SESSION *session) {
+    unsigned len = 0;
+    const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
+    return len == conn->resume.sid_ctx_len && memcmp(id, conn->resume.sid_ctx, len) == 0;
+}
+
 /*
  * Takes over a session, with its reference. One of another context of the same policy is copied,
  * since libssl compares the whole session id context.
  */
 static SSL_SESSION *own(const tlslife_conn *conn, SSL_SESSION *session) {
-    unsigned len = 0;
-    const unsigned char *id = SSL_SESSION_get0_id_context(session, &len);
-    if (len == conn->resume.sid_ctx_len && memcmp(id, conn->resume.sid_ctx, len) == 0) {
+    if (is_own(conn, session)) {
         return session;
     }
     SSL_SESSION *copy = SSL_SESSION_dup(session);
@@ -706,6 +711,9 @@ bool tlsl_cache_new_session(tlslife_conn *conn, SSL_SESSION *session) {
     free(conn->resume.stored); /* the new one takes the place of the one before */
     conn->resume.stored = NULL;
     tlsl_permit_give(conn, session);
+    if (!SSL_is_server(conn->ssl) && !is_own(conn, session)) {
+        return false; /* the program has set another in the SSL: it has a policy of its own */
+    }
     const session_name *name = name_of(conn, session, &by_id);
     if (name == NULL) {
         return false;
