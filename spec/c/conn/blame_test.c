@@ -2,10 +2,10 @@
  * blame_test: tests that an error does not blame what was passed if OpenSSL gets no memory, but
  * says so. Each allocation of OpenSSL's fails in a process of its own, once and from then on, while
  * a client's context takes its CA, a server's its certificate and key, and a connection the name of
- * its peer; and while keys are derived, a session becomes bytes, and an export of a cache is opened,
- * which nothing but a lack of memory prevents here. (spec/failing lets them fail in whole lives of
- * connections.) Of the many allocations of the first two some fail; with TLSLIFE_EVERY in the
- * environment each of them does.
+ * its peer; and while keys are derived, a session becomes bytes and is made of them, and an
+ * export of a cache is opened, which nothing but a lack of memory prevents here. (spec/failing lets
+ * them fail in whole lives of connections.) Of the many allocations of the first two some fail;
+ * with TLSLIFE_EVERY in the environment each of them does.
  */
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -89,8 +89,9 @@ static const unsigned char secret[32] = "a secret of thirty-two bytes...";
 static tlslife_keyring *ring;
 static tlslife_cache *cache;
 static tlslife_session *session;
-static unsigned char *exported;
-static size_t exported_len;
+static unsigned char *exported, *session_bytes;
+static size_t exported_len, session_len;
+static tlslife_context *lax; /* takes a session of any policy */
 
 static void make_values(void) {
     static const unsigned char cipher[] = {0x13, 0x01};
@@ -101,7 +102,11 @@ static void make_values(void) {
     CHECK(SSL_SESSION_set_cipher(raw, SSL_CIPHER_find(ssl, cipher)) == 1);
     SSL_free(ssl);
     SSL_CTX_free(ctx);
+    CHECK(SSL_SESSION_set1_hostname(raw, "localhost") == 1);
     session = tlslife_session_from_ssl_session(raw);
+    CHECK(tlslife_session_export_der(session, &session_bytes, &session_len, &err) == TLSLIFE_OK);
+    lax = tlslife_context_new(TLSLIFE_CLIENT, &err);
+    CHECK(tlslife_context_set_verify(lax, TLSLIFE_VERIFY_NONE, &err) == TLSLIFE_OK);
     ring = tlslife_keyring_new(secret, sizeof secret, &err);
     tlslife_cache_options options = tlslife_cache_defaults();
     cache = tlslife_cache_new(&options, &err);
@@ -110,6 +115,8 @@ static void make_values(void) {
 
 static void free_values(void) {
     tlslife_session_bytes_free(exported, exported_len);
+    tlslife_session_bytes_free(session_bytes, session_len);
+    tlslife_context_free(lax);
     tlslife_cache_free(cache);
     tlslife_keyring_free(ring);
     tlslife_session_free(session);
@@ -143,6 +150,12 @@ static bool export_text(void) {
     return ok;
 }
 
+static bool import_session(void) {
+    tlslife_session *made = tlslife_context_import_session(lax, session_bytes, session_len, &err);
+    tlslife_session_free(made);
+    return made != NULL;
+}
+
 static bool open_export(void) {
     return tlslife_cache_import(cache, ring, exported, exported_len, NULL, &err) == TLSLIFE_OK;
 }
@@ -163,6 +176,7 @@ static const call calls[] = {{"a CA", trust, 17, false},
                              {"a keyring", derive_keyring, 1, true},
                              {"a session's bytes", export_session, 1, true},
                              {"a session's text", export_text, 1, true},
+                             {"a session of bytes", import_session, 1, true},
                              {"an export of a cache", open_export, 1, true}};
 
 /* OpenSSL calls a key too small whose size it had no memory to find (ssl_security_cert_key). */

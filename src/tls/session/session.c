@@ -251,6 +251,19 @@ static SSL_SESSION *parse(const unsigned char *bytes, size_t len) {
 }
 
 /*
+ * Without a reason libssl refuses an id or a secret of another length, and bytes for which it has
+ * no memory. The latter are not refused twice.
+ */
+static SSL_SESSION *parse_told(const unsigned char *bytes, size_t len) {
+    ERR_clear_error();
+    if (len == 0 || len > SESSION_BYTES_MAX) {
+        return NULL;
+    }
+    SSL_SESSION *session = parse(bytes, len);
+    return session != NULL || ERR_peek_error() != 0 ? session : parse(bytes, len);
+}
+
+/*
  * Makes session one of this client's context. It keeps the host that it was made with. false if the
  * context verifies peers and the session's policy is another.
  */
@@ -285,9 +298,7 @@ tlslife_session *tlslife_context_import_session(tlslife_context *context,
     if (tlsl_context_freeze(context, err) != TLSLIFE_OK) {
         return NULL;
     }
-    ERR_clear_error();
-    SSL_SESSION *session =
-        bytes_len == 0 || bytes_len > SESSION_BYTES_MAX ? NULL : parse(bytes, bytes_len);
+    SSL_SESSION *session = parse_told(bytes, bytes_len);
     if (session == NULL) {
         tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
                           "these %zu bytes are no session, DER or PEM, of at most 64 KiB",
