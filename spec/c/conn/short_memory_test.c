@@ -1,6 +1,7 @@
 /*
  * short_memory_test.c: tests that a client's session, a new connection and a cleared one are whole
- * or are not there at all, whichever allocation of OpenSSL's fails while they are made.
+ * or are not there at all, whichever allocation of OpenSSL's fails while they are made, and that a
+ * server's connection whose context is chosen or left again never has half of another one.
  *
  * The n-th allocation fails, for one n after another, until the call does without any more. Then
  * memory is to be had again, and what was made is used. From 3.2 on libssl frees and makes the
@@ -228,8 +229,118 @@ static void test_connections(void) {
     CHECK(failed > 200);
 }
 
+/* ----------------------------------------------------------------------------- chosen contexts */
+
+static test_identity identity;
+static tlslife_context *strict, *host;   /* of the server */
+static tlslife_context *visitor, *guest; /* of clients */
+
+static tlslife_context *new_identity(tlslife_role role) {
+    tlslife_context *context = tlslife_context_new(role, NULL);
+    const char *certificate = identity.certificate, *key = identity.key;
+    CHECK(tlslife_context_set_certificate_pem(context, certificate, strlen(certificate), NULL) ==
+          TLSLIFE_OK);
+    CHECK(tlslife_context_set_private_key_pem(context, key, strlen(key), NULL, NULL) == TLSLIFE_OK);
+    return context;
+}
+
+/* The front demands a client's certificate, and the host "localhost" behind it does not. */
+static void make_hosts(void) {
+    const char *certificate = identity.certificate;
+    strict = new_identity(TLSLIFE_SERVER);
+    host = new_identity(TLSLIFE_SERVER);
+    visitor = tlslife_context_new(TLSLIFE_CLIENT, NULL);
+    guest = new_identity(TLSLIFE_CLIENT);
+    CHECK(tlslife_context_set_verify(visitor, TLSLIFE_VERIFY_NONE, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_verify(guest, TLSLIFE_VERIFY_NONE, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_add_ca_pem(strict, certificate, strlen(certificate), NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_set_verify(strict, TLSLIFE_VERIFY_REQUIRED, NULL) == TLSLIFE_OK);
+    CHECK(tlslife_context_add_server_name(strict, "localhost", host, NULL) == TLSLIFE_OK);
+}
+
+static void free_hosts(void) {
+    tlslife_context_free(strict);
+    tlslife_context_free(host);
+    tlslife_context_free(visitor);
+    tlslife_context_free(guest);
+}
+
+static bool has_own_group(const ends *both) {
+    const char *group = tlslife_conn_group(both->server);
+    return group != NULL && strcmp(group, "secp384r1") == 0;
+}
+
+/* Whether a client that names no host, and so meets the front, is served. */
+static bool is_served(ends *both, tlslife_context *client) {
+    tlslife_conn_free(both->client);
+    both->client = tlslife_conn_new(client, NULL);
+    tlslife_conn_set_blocking(both->client, false);
+    CHECK(tlslife_conn_pair(both->client, both->server, 0) == TLSLIFE_OK);
+    return shake(both);
+}
+
+/* After whatever has failed the server's connection can be cleared, and is the front's. */
+static void check_front(ends *both) {
+    if (tlslife_conn_clear(both->server) != TLSLIFE_OK) {
+        CHECK(tlslife_conn_clear(both->server) == TLSLIFE_OK);
+    }
+    CHECK(!is_served(both, visitor));
+    CHECK(tlslife_conn_clear(both->server) == TLSLIFE_OK);
+    CHECK(is_served(both, guest));
+    CHECK(has_own_group(both));
+}
+
+static ends new_visit(void) {
+    ends both = {tlslife_conn_new(visitor, NULL), tlslife_conn_new(strict, NULL)};
+    CHECK(join(&both));
+    CHECK(tlslife_conn_set_groups(both.server, "P-384") == TLSLIFE_OK);
+    return both;
+}
+
+static bool choice_fails(long which, bool and_on) {
+    ends both = new_visit();
+    (void)tlslife_conn_connect(both.client);
+    arm(which, and_on);
+    (void)tlslife_conn_accept(both.server);
+    bool met = disarm();
+    CHECK(!shake(&both) || has_own_group(&both));
+    check_front(&both);
+    drop(&both);
+    return met;
+}
+
+static bool return_fails(long which, bool and_on) {
+    ends both = new_visit();
+    CHECK(shake(&both));
+    CHECK(has_own_group(&both));
+    arm(which, and_on);
+    tlslife_status cleared = tlslife_conn_clear(both.server);
+    bool met = disarm();
+    CHECK(cleared != TLSLIFE_OK || (is_served(&both, guest) && has_own_group(&both)));
+    CHECK(tlslife_conn_clear(both.server) == TLSLIFE_OK);
+    check_front(&both);
+    drop(&both);
+    return met;
+}
+
+static void test_hosts(void) {
+    make_hosts();
+    for (int and_on = 0; and_on < 2; and_on++) {
+        long n = 1;
+        while (n < 120 && choice_fails(n, and_on == 1)) {
+            n++;
+        }
+        CHECK(n > 20);
+        n = 1;
+        while (n < 120 && return_fails(n, and_on == 1)) {
+            n++;
+        }
+        CHECK(n > 5 && n < 120);
+    }
+    free_hosts();
+}
+
 int main(void) {
-    static test_identity identity;
     if (CRYPTO_set_mem_functions(get_memory, resize_memory, give_memory) != 1 ||
         !identity_make(&identity)) {
         return 2;
@@ -249,6 +360,7 @@ int main(void) {
     drop(&both);
     test_tickets();
     test_connections();
+    test_hosts();
     tlslife_context_free(contexts[0]);
     tlslife_context_free(contexts[1]);
     return checks_end();

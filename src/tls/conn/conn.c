@@ -330,6 +330,24 @@ static tlslife_status clear_ssl(tlslife_conn *conn) {
     return as_before ? TLSLIFE_ERROR : tlsl_conn_end(conn, TLSLIFE_ERROR);
 }
 
+/*
+ * The last client's ClientHello chose the context. The next client sends one of its own. If that
+ * fails, the connection cannot be used before it is cleared again.
+ */
+static tlslife_status return_to_origin(tlslife_conn *conn) {
+    bool has_groups = conn->set.groups != NULL;
+    ERR_clear_error();
+    if (!tlsl_context_apply(conn->origin, conn->ssl) ||
+        (has_groups && SSL_set1_groups_list(conn->ssl, conn->set.groups) != 1)) {
+        tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_MEMORY,
+                          "out of memory to clear the connection");
+        return tlsl_conn_end(conn, TLSLIFE_ERROR);
+    }
+    tlslife_context_free(conn->context);
+    conn->context = tlslife_context_up_ref(conn->origin);
+    return TLSLIFE_OK;
+}
+
 tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
     ERR_clear_error();
     SSL_SESSION *stored = tlsl_stored_before_end(conn), *judged = tlsl_traced_before_end(conn);
@@ -355,13 +373,7 @@ tlslife_status tlslife_conn_clear(tlslife_conn *conn) {
         /* The cache has it too, and the next handshake takes it from there. */
         SSL_set_session(conn->ssl, NULL);
     }
-    if (conn->context != conn->origin) {
-        /* The last client's ClientHello chose it. The next client sends one of its own. */
-        tlsl_context_apply(conn->origin, conn->ssl);
-        tlslife_context_free(conn->context);
-        conn->context = tlslife_context_up_ref(conn->origin);
-    }
-    return TLSLIFE_OK;
+    return conn->context == conn->origin ? TLSLIFE_OK : return_to_origin(conn);
 }
 
 /* ------------------------------------------------------------------------------------------ dup */

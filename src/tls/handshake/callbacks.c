@@ -196,17 +196,16 @@ static int choose_context(tlslife_conn *conn, SSL *ssl, tlslife_context *target,
     if (target == NULL || target == conn->context) {
         return SSL_CLIENT_HELLO_SUCCESS;
     }
-    if (!tlsl_context_apply(target, ssl)) {
-        *alert = SSL_AD_INTERNAL_ERROR;
-        return SSL_CLIENT_HELLO_ERROR;
-    }
+    /* Where it is applied in part, clear must know that the SSL is no longer its own context's. */
     tlslife_context *before = conn->context;
     conn->context = tlslife_context_up_ref(target);
     tlslife_context_free(before);
-    tlsl_conn_set_tickets(conn);
-    if (conn->set.groups != NULL) {
-        SSL_set1_groups_list(ssl, conn->set.groups);
+    if (!tlsl_context_apply(target, ssl) ||
+        (conn->set.groups != NULL && SSL_set1_groups_list(ssl, conn->set.groups) != 1)) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
     }
+    tlsl_conn_set_tickets(conn);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
