@@ -92,6 +92,7 @@ static tlslife_session *session;
 static unsigned char *exported, *session_bytes;
 static size_t exported_len, session_len;
 static tlslife_context *lax; /* takes a session of any policy */
+static tlslife_context *settable;
 
 static void make_values(void) {
     static const unsigned char cipher[] = {0x13, 0x01};
@@ -105,6 +106,7 @@ static void make_values(void) {
     CHECK(SSL_SESSION_set1_hostname(raw, "localhost") == 1);
     session = tlslife_session_from_ssl_session(raw);
     CHECK(tlslife_session_export_der(session, &session_bytes, &session_len, &err) == TLSLIFE_OK);
+    settable = tlslife_context_new(TLSLIFE_CLIENT, &err);
     lax = tlslife_context_new(TLSLIFE_CLIENT, &err);
     CHECK(tlslife_context_set_verify(lax, TLSLIFE_VERIFY_NONE, &err) == TLSLIFE_OK);
     ring = tlslife_keyring_new(secret, sizeof secret, &err);
@@ -117,6 +119,7 @@ static void free_values(void) {
     tlslife_session_bytes_free(exported, exported_len);
     tlslife_session_bytes_free(session_bytes, session_len);
     tlslife_context_free(lax);
+    tlslife_context_free(settable);
     tlslife_cache_free(cache);
     tlslife_keyring_free(ring);
     tlslife_session_free(session);
@@ -160,6 +163,32 @@ static bool open_export(void) {
     return tlslife_cache_import(cache, ring, exported, exported_len, NULL, &err) == TLSLIFE_OK;
 }
 
+static bool set_ciphers(void) {
+    return tlslife_context_set_cipher_list(settable, "ECDHE+AESGCM", &err) == TLSLIFE_OK;
+}
+
+static bool set_ciphersuites(void) {
+    return tlslife_context_set_ciphersuites(settable, "TLS_AES_128_GCM_SHA256", &err) == TLSLIFE_OK;
+}
+
+static bool set_groups(void) {
+    return tlslife_context_set_groups(settable, "X25519:P-256", &err) == TLSLIFE_OK;
+}
+
+static bool set_algorithms(void) {
+    return tlslife_context_set_signature_algorithms(settable, "ECDSA+SHA256", &err) == TLSLIFE_OK;
+}
+
+static bool set_own_groups(void) {
+    tlslife_conn *conn = tlslife_conn_new(context, &err);
+    bool ok = conn != NULL && tlslife_conn_set_groups(conn, "X25519:P-256") == TLSLIFE_OK;
+    if (conn != NULL && !ok) {
+        err = *tlslife_conn_error(conn);
+    }
+    tlslife_conn_free(conn);
+    return ok;
+}
+
 /* ----------------------------------------------------------------------------------- each fails */
 
 typedef struct call {
@@ -172,6 +201,11 @@ typedef struct call {
 static const call calls[] = {{"a CA", trust, 17, false},
                              {"a certificate and its key", identify, 41, false},
                              {"a peer's name", name_peer, 1, false},
+                             {"ciphers", set_ciphers, 1, true},
+                             {"cipher suites", set_ciphersuites, 1, true},
+                             {"groups", set_groups, 1, true},
+                             {"signature algorithms", set_algorithms, 1, true},
+                             {"a connection's groups", set_own_groups, 1, true},
                              {"ticket keys", derive_ticket_keys, 1, true},
                              {"a keyring", derive_keyring, 1, true},
                              {"a session's bytes", export_session, 1, true},

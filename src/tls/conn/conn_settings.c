@@ -185,6 +185,11 @@ tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *prot
                : tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
 }
 
+/* Twice, as for a context (settings.c): what had no memory the first time is not blamed. */
+static bool set_groups(SSL *ssl, const char *list) {
+    return SSL_set1_groups_list(ssl, list) == 1 || SSL_set1_groups_list(ssl, list) == 1;
+}
+
 tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
     ERR_clear_error();
     if (conn->begun) {
@@ -195,7 +200,7 @@ tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {
     if (copy == NULL) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for groups");
     }
-    if (SSL_set1_groups_list(conn->ssl, list) != 1) {
+    if (!set_groups(conn->ssl, list)) {
         free(copy);
         return tlsl_fail_openssl(tlsl_conn_error(conn), TLSLIFE_ERR_INPUT,
                                  "groups \"%s\" cannot be used", list);

@@ -298,11 +298,15 @@ tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const 
                          list, err);
 }
 
+/* libssl refuses an unknown group, and has no memory for the list, without saying which it is. */
+static bool set_groups(SSL_CTX *ctx, const char *list) {
+    return SSL_CTX_set1_groups_list(ctx, list) == 1 || SSL_CTX_set1_groups_list(ctx, list) == 1;
+}
+
 tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *list,
                                           tlslife_error *err) {
     if (tlsl_context_settable(context, err) != TLSLIFE_OK ||
-        settled(SSL_CTX_set1_groups_list(context->ctx, list) == 1, "groups", list, err) !=
-            TLSLIFE_OK) {
+        settled(set_groups(context->ctx, list), "groups", list, err) != TLSLIFE_OK) {
         return TLSLIFE_ERROR;
     }
     free(context->groups);
