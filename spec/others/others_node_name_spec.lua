@@ -102,7 +102,8 @@ end
 
 -- What a client says of a server with this certificate: true, or what is wrong.
 local function verdict(host, bytes, more)
-    local c = pair.try {hostname = host, client = pair.with({ca = bytes, partial_chain = true}, more),
+    local client = pair.with({ca = bytes, partial_chain = true}, more)
+    local c = pair.try {hostname = host, client = client,
         server = {certificate = bytes, private_key = p.server_key}}
     return c[1] or expect.fails("verify", table.unpack(c, 1, c.n)).verify
 end
