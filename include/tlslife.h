@@ -1330,7 +1330,8 @@ TLSLIFE_API const char *tlslife_conn_ca_name(tlslife_conn *conn, size_t index);
 
 /*
  * The identity of a PSK: on a server the one that the client has named while WANT_PSK waits, and
- * the one that was used when the handshake is done. Lent until the next call, or NULL.
+ * the one that was used when the handshake is done. A session of TLS 1.3 that resumes has none.
+ * Lent until the next call, or NULL.
  * Source: SSL_get_psk_identity(3).
  */
 TLSLIFE_API const char *tlslife_conn_psk_identity(const tlslife_conn *conn);
@@ -1640,7 +1641,10 @@ TLSLIFE_API tlslife_session *tlslife_conn_get1_session(tlslife_conn *conn);
  */
 TLSLIFE_API tlslife_session *tlslife_conn_take_session(tlslife_conn *conn);
 
-/* Source: SSL_session_reused(3). */
+/*
+ * Also true where TLS 1.3 has used a PSK, for which tlslife_conn_resumption is NOT_OFFERED.
+ * Source: SSL_session_reused(3).
+ */
 TLSLIFE_API bool tlslife_conn_session_reused(const tlslife_conn *conn);
 
 /* Server, TLS 1.3: sends one more ticket with the next write. Source: SSL_new_session_ticket(3). */

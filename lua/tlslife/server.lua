@@ -234,7 +234,7 @@ local function serve_one(self, conn)
         pcall(failed, self, "", done)
     elseif done then
         conn:set_timeout(timeout)
-        if conn:session_reused() then self.resumed = self.resumed + 1 end
+        if conn:resumption() == "resumed" then self.resumed = self.resumed + 1 end
         publish_soon(self)
         if self.on_request then
             local has_come = self.early_data or conn:has_pending()

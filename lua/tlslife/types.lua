@@ -1099,6 +1099,7 @@ function Connection:session() end
 ---@return tlslife.Session?
 function Connection:take_session() end
 
+---Also true where TLS 1.3 has used a PSK, for which resumption() is "not_offered".
 ---Source: SSL_session_reused(3).
 ---@return boolean
 function Connection:session_reused() end
@@ -1203,8 +1204,8 @@ function Connection:num_renegotiations() end
 ---@return string?
 function Connection:alpn() end
 
----The identity of the PSK that was used, or that on_psk is asked about.
----Source: SSL_get_psk_identity(3).
+---The identity of the PSK that was used, or that on_psk is asked about. A session of TLS 1.3 that
+---resumes has none. Source: SSL_get_psk_identity(3).
 ---@return string?
 function Connection:psk_identity() end
 

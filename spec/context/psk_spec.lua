@@ -149,6 +149,81 @@ describe("on_psk", function()
     end)
 end)
 
+-- ------------------------------------------------------------------------------------- TLS 1.3
+
+-- libssl says of such a handshake that it has resumed a session, and nothing of the PSK.
+describe("a PSK of TLS 1.3", function()
+    local ALL <const> = {{identity = "me", key = KEY}, {identity = "you", key = KEY:rep(2)}}
+
+    local function server(options)
+        return tls.context(pair.with({role = "server", psk = ALL, timeout = 20}, options))
+    end
+
+    local function client(n, options)
+        return pair.client(pair.with({psk = ALL[n], verify = "none"}, options))
+    end
+
+    local function told(conn)
+        return {conn:psk_identity() or "none", conn:resumption()}
+    end
+
+    local function check(options, identity, word)
+        local a, b = pair.connect(options)
+        assert.same({identity, word or "not_offered"}, told(a))
+        assert.same({identity, word or "not_offered"}, told(b))
+        assert.is_true(a:session_reused() and b:session_reused()) -- as libssl says of both
+        return a, b
+    end
+
+    it("is told by its identity, at both ends, and is no session that has resumed", function()
+        for n, psk in ipairs(ALL) do
+            for _, options in ipairs {{}, {groups = "P-384"}} do
+                local a, b = check({client = client(n), server = server(options)}, psk.identity)
+                assert.equal(options.groups ~= nil, b:hello_retry())
+                assert.equal("data", pair.send(a, b, "data"))
+                pair.finish(a, b)
+                assert.equal(psk.identity, b:psk_identity())
+                a:clear()
+                b:clear()
+                assert.is_nil(a:psk_identity() or b:psk_identity())
+            end
+        end
+        local chosen = client(1, {psk = pair.none, on_psk = function() return "you", KEY:rep(2) end})
+        check({client = chosen, server = server()}, "you")
+    end)
+
+    it("of a context that a hook has chosen is told, too", function()
+        local known = server()
+        check({client = client(2), server = server {psk = pair.none,
+            certificate = pki.server_cert_file, private_key = pki.server_key_file,
+            on_hello = function(_, hello)
+                assert.same({"you"}, hello.psk_identities)
+                return known
+            end}}, "you")
+    end)
+
+    it("makes a session that resumes, and then no PSK was used", function()
+        local ours, theirs = client(2), server()
+        local function session() return pair.sessions({client = ours, server = theirs})[1] end
+        check({client = ours, server = theirs, session = session()}, "none", "resumed")
+        -- A server that cannot open the ticket takes the PSK beside it.
+        local a, b = pair.connect {client = ours, server = server(), session = session()}
+        assert.same({"you", "not_accepted"}, told(a))
+        assert.same({"you", "ticket"}, told(b))
+    end)
+
+    it("is none where it was offered and not used", function()
+        for _, options in ipairs {{psk = pair.none}, {ciphersuites = "TLS_AES_256_GCM_SHA384"}} do
+            local a, b = pair.connect {client = client(1), server = server(pair.with({
+                certificate = pki.server_cert_file, private_key = pki.server_key_file}, options))}
+            assert.is_false(a:session_reused() or b:session_reused())
+            assert.is_nil(a:psk_identity() or b:psk_identity())
+            assert.equal("not_offered", a:resumption())
+        end
+    end)
+
+end)
+
 -- ------------------------------------------------------------------------------------- a client's
 
 -- A client whose hook keeps what it is told in `seen` and returns what `answers` has for the hint.
@@ -215,6 +290,7 @@ describe("on_psk of a client", function()
         assert.is_true(c[1] and s[1], c[2] or s[2])
         assert.same({"none"}, seen)
         assert.equal("TLSv1.3", server:version())
+        assert.same({"me", "not_offered"}, {server:psk_identity(), server:resumption()})
         assert.is_true(server:session_reused()) -- as libssl says of a PSK
     end)
 

@@ -50,7 +50,7 @@ end
 
 local function resumption_of(conn)
     local why = conn:resumption()
-    if conn:session_reused() then return "resumed" end
+    if why == "resumed" then return why end
     return why and ("full (%s)"):format((why:gsub("_", " "))) or "full"
 end
 

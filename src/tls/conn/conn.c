@@ -161,6 +161,7 @@ static void drop_progress(tlslife_conn *conn) {
     conn->found.server_name = NULL;
     conn->found.chain = NULL;
     conn->found.ocsp_fault = NULL;
+    conn->found.psk_identity = NULL;
     conn->resume.resumed_data = NULL;
     conn->resume.stored = NULL;
     conn->asked.refuse_reason = NULL;

@@ -109,12 +109,18 @@ static tlslife_bytes answered(const tlslife_conn *conn, const char *identity) {
                : (tlslife_bytes){.data = asked->key, .len = asked->key_len};
 }
 
+/*
+ * In TLS 1.3 libssl calls this for one identity of the ClientHello after the other, those of
+ * sessions too, until it finds one that it uses.
+ */
 unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max) {
-    const tlslife_conn *conn = tlsl_conn_of(ssl);
+    tlslife_conn *conn = tlsl_conn_of(ssl);
     if (conn == NULL || identity == NULL) {
         return 0;
     }
     const tlsl_psk *psk = tlsl_psk_find(conn->context, identity);
+    conn->found.psk_identity =
+        psk != NULL && SSL_version(ssl) >= TLS1_3_VERSION ? psk->identity : NULL;
     tlslife_bytes found = psk == NULL ? answered(conn, identity)
                                       : (tlslife_bytes){.data = psk->key, .len = psk->key_len};
     if (found.len == 0 || found.len > key_max) {
@@ -122,6 +128,19 @@ unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, uns
     }
     memcpy(key, found.data, found.len);
     return (unsigned)found.len;
+}
+
+void tlsl_psk_settle(tlslife_conn *conn) {
+    const SSL_SESSION *session = SSL_get0_session(conn->ssl);
+    bool used = session != NULL && SSL_version(conn->ssl) >= TLS1_3_VERSION &&
+                SSL_session_reused(conn->ssl);
+    if (!SSL_is_server(conn->ssl)) {
+        used = used && !SSL_SESSION_has_ticket(session);
+        conn->found.psk_identity = client_psk(conn).identity;
+    }
+    if (!used) {
+        conn->found.psk_identity = NULL;
+    }
 }
 
 bool tlsl_psk_is_known(const tlslife_context *context) {

@@ -34,6 +34,11 @@ typedef struct tlsl_psk_asked {
  * bytes; 0: there is none.
  */
 unsigned tlsl_psk_server(SSL *ssl, const char *identity, unsigned char *key, unsigned key_max);
+/*
+ * At the end of a first handshake: whether it has used a PSK of TLS 1.3. libssl does not tell one
+ * from a session that was resumed, but for the ticket that each such session has on a client.
+ */
+void tlsl_psk_settle(tlslife_conn *conn);
 /* The key of an identity in the context's list, or NULL. */
 const tlsl_psk *tlsl_psk_find(const tlslife_context *context, const char *identity);
 /* Whether context has PSKs, or asks the program for them. */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "tls/context/context.h"
+#include "tls/context/psk.h"
 #include "tls/context/resumption.h"
 #include "tls/context/switch.h"
 #include "tls/handshake/callbacks.h"
@@ -123,6 +124,9 @@ void tlsl_callbacks_info(const SSL *ssl, int where, int value) {
                     (SSL_is_server(ssl) || SSL_get_state(ssl) != TLS_ST_EARLY_DATA);
         conn->known = done || tlslife_conn_early(conn);
         count_handshake(conn, done);
+        if (done && !conn->shaken) {
+            tlsl_psk_settle(conn);
+        }
         return;
     }
     if ((value & 0xff) == SSL_AD_CLOSE_NOTIFY) {

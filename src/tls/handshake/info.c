@@ -128,7 +128,11 @@ const char *tlslife_conn_psk_identity(const tlslife_conn *conn) {
     if (tlsl_psk_waits(conn)) {
         return SSL_is_server(conn->ssl) ? conn->asked.psk->identity : NULL;
     }
-    return negotiated(conn) ? SSL_get_psk_identity(conn->ssl) : NULL;
+    if (!negotiated(conn)) {
+        return NULL;
+    }
+    return SSL_version(conn->ssl) >= TLS1_3_VERSION ? conn->found.psk_identity
+                                                    : SSL_get_psk_identity(conn->ssl);
 }
 
 const char *tlslife_conn_psk_identity_hint(const tlslife_conn *conn) {

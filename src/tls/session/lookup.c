@@ -772,7 +772,7 @@ tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
     if (!conn->known || SSL_get0_session(conn->ssl) == NULL) {
         return TLSLIFE_OUTCOME_NONE;
     }
-    if (SSL_session_reused(conn->ssl)) {
+    if (SSL_session_reused(conn->ssl) && conn->found.psk_identity == NULL) {
         return TLSLIFE_OUTCOME_RESUMED;
     }
     if (!SSL_is_server(conn->ssl) && conn->resume.offered) {
@@ -784,8 +784,11 @@ tlslife_outcome tlslife_conn_resumption(const tlslife_conn *conn) {
     if (SSL_is_server(conn->ssl) && conn->resume.offered && conn->resume.ticket_failed) {
         return TLSLIFE_OUTCOME_TICKET;
     }
-    return conn->resume.outcome == TLSLIFE_OUTCOME_NONE ? TLSLIFE_OUTCOME_NOT_OFFERED
-                                                        : (tlslife_outcome)conn->resume.outcome;
+    /* A server that has used a PSK had taken its identity for a session's. */
+    bool psk = SSL_is_server(conn->ssl) && conn->found.psk_identity != NULL;
+    return psk || conn->resume.outcome == TLSLIFE_OUTCOME_NONE
+               ? TLSLIFE_OUTCOME_NOT_OFFERED
+               : (tlslife_outcome)conn->resume.outcome;
 }
 
 const char *tlslife_outcome_name(tlslife_outcome outcome) {

@@ -119,6 +119,7 @@ typedef struct tlsl_found_facts {
     const char *ocsp_fault; /* client: what was wrong with the OCSP response, or NULL */
     /* server: of the last ClientHello. libssl keeps none where a TLS 1.2 session is resumed. */
     char *server_name;
+    const char *psk_identity; /* psk.c: of the PSK in use in TLS 1.3, or NULL; its owner's */
 } tlsl_found_facts;
 
 /* conn_settings.c: what was set on this connection alone. dup copies it. */
