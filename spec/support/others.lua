@@ -22,13 +22,13 @@ local others = {}
 others.HERE = "here"
 
 --- Makes the table of cases that suite takes from a list whose entries are {how, name, ...}: several
--- cases that are answered in one way, without the prefix that all names have. A name that is there
+-- cases that are answered in one way. Names without a slash get the prefix. A name that is there
 -- twice raises.
 function others.cases(prefix, list)
     local cases = {}
     for _, entry in ipairs(list) do
         for i = 2, #entry do
-            local name = prefix .. entry[i]
+            local name = entry[i]:find("/", 1, true) and entry[i] or prefix .. entry[i]
             if cases[name] then error(name .. " is listed twice", 2) end
             cases[name] = entry[1]
         end
