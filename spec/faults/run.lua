@@ -5,7 +5,8 @@
 -- Each scene of scenes.lua runs for its share of the time. It has a server in processes of its own,
 -- under load, while its workers are killed, its store fails, its clock jumps, its disk is full, or
 -- its descriptors or its memory run out. The output is what was counted, and what is not as it must
--- be. The exit status is 0 when nothing was found.
+-- be. Its last line also says which scenes cannot be played here, and why. The exit status is 0
+-- when nothing was found.
 package.path = "spec/faults/?.lua;./?.lua;" .. package.path
 local uv = require "luv"
 require "tlslife.wait.luv"
@@ -33,18 +34,20 @@ local function options()
     return minutes, names[1] and names or ORDER
 end
 
--- The scenes that can be played here, and the sum of their shares.
+-- The scenes that can be played here, the sum of their shares, and those that are left out, as the
+-- last line says them.
 local function cast(names)
-    local list, shares = {}, 0
+    local list, shares, left_out = {}, 0, ""
     for _, name in ipairs(names) do
         local scene = scenes[name]()
         if type(scene) == "string" then
             print(("%-38s left out: %s"):format(name, scene))
+            left_out = ("%s, %s left out (%s)"):format(left_out, name, scene)
         else
             list[#list + 1], shares = scene, shares + scene.share
         end
     end
-    return list, shares
+    return list, shares, left_out
 end
 
 local HEAD <const> = "%-38s %10s %8s %9s %8s %6s %5s %6s %9s %6s %5s %5s %8s %13s %9s"
@@ -79,14 +82,14 @@ end
 
 local function main()
     local minutes, names = options()
-    local list, shares = cast(names)
+    local list, shares, left_out = cast(names)
     local sum = { handshakes = 0, kills = 0, reloads = 0, redis = 0, findings = 0 }
     print(HEAD:format(table.unpack(TITLES)))
     for _, scene in ipairs(list) do
         report(stage.play(scene, minutes * 60 * scene.share / shares), sum)
     end
-    print(("proved faults: %d handshakes, %d kills -9, %d reloads, %d Redis faults; %d findings")
-        :format(sum.handshakes, sum.kills, sum.reloads, sum.redis, sum.findings))
+    print(("proved faults: %d handshakes, %d kills -9, %d reloads, %d Redis faults%s; %d findings")
+        :format(sum.handshakes, sum.kills, sum.reloads, sum.redis, left_out, sum.findings))
     process.stop_all()
     return sum.findings == 0
 end
