@@ -187,7 +187,8 @@ tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *prot
 
 /* Twice, as for a context (settings.c): what had no memory the first time is not blamed. */
 static bool set_groups(SSL *ssl, const char *list) {
-    return SSL_set1_groups_list(ssl, list) == 1 || SSL_set1_groups_list(ssl, list) == 1;
+    long set = SSL_set1_groups_list(ssl, list);
+    return set == 1 || SSL_set1_groups_list(ssl, list) == 1;
 }
 
 tlslife_status tlslife_conn_set_groups(tlslife_conn *conn, const char *list) {

@@ -300,7 +300,8 @@ tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const 
 
 /* libssl refuses an unknown group, and has no memory for the list, without saying which it is. */
 static bool set_groups(SSL_CTX *ctx, const char *list) {
-    return SSL_CTX_set1_groups_list(ctx, list) == 1 || SSL_CTX_set1_groups_list(ctx, list) == 1;
+    long set = SSL_CTX_set1_groups_list(ctx, list);
+    return set == 1 || SSL_CTX_set1_groups_list(ctx, list) == 1;
 }
 
 tlslife_status tlslife_context_set_groups(tlslife_context *context, const char *list,
