@@ -4,13 +4,14 @@
  *
  * The library completes the chain once, when the context is frozen. libssl does so in each
  * handshake. The client must get the same chain from both, under every setting by which chains are
- * judged.
+ * judged, and whichever allocation of OpenSSL's has failed while the context was frozen.
  */
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -39,6 +40,11 @@ static pair issue(EVP_PKEY *key, const pair *issuer, const EVP_MD *md) {
 
 static EVP_PKEY *curve(const char *name) {
     return EVP_PKEY_Q_keygen(NULL, NULL, "EC", name);
+}
+
+static void free_pair(pair *one) {
+    X509_free(one->x509);
+    EVP_PKEY_free(one->key);
 }
 
 typedef struct setting {
@@ -136,16 +142,74 @@ static void test_leaf(const char *what, pair leaf, const pair *ca) {
         test_setting(what, &settings[i], &leaf, ca, TLS1_2_VERSION);
         test_setting(what, &settings[i], &leaf, ca, TLS1_3_VERSION);
     }
-    X509_free(leaf.x509);
-    EVP_PKEY_free(leaf.key);
+    free_pair(&leaf);
 }
 
-static void free_pair(pair *one) {
-    X509_free(one->x509);
-    EVP_PKEY_free(one->key);
+/* -------------------------------------------------------------------------------- short memory */
+
+static long count, nth; /* 0: none fails */
+static bool on;         /* all that follow fail, too */
+
+static bool is_due(void) {
+    return nth != 0 && (++count == nth || (on && count > nth));
+}
+
+static void *get_memory(size_t size, const char *file, int line) {
+    (void)file, (void)line;
+    return size == 0 || is_due() ? NULL : malloc(size);
+}
+
+static void *resize_memory(void *block, size_t size, const char *file, int line) {
+    (void)file, (void)line;
+    return is_due() ? NULL : realloc(block, size);
+}
+
+static void give_memory(void *block, const char *file, int line) {
+    (void)file, (void)line;
+    free(block);
+}
+
+/* A connection of a context that was frozen while memory was short, or else at the second try. */
+static tlslife_conn *conn_of_short(tlslife_context *context, long which, bool and_on, bool *met) {
+    count = 0;
+    nth = which;
+    on = and_on;
+    tlslife_conn *conn = tlslife_conn_new(context, NULL);
+    nth = 0;
+    *met = count >= which;
+    return conn != NULL ? conn : tlslife_conn_new(context, NULL);
+}
+
+static bool is_whole(const pair *leaf, const pair *ca, long which, bool and_on) {
+    char got[200];
+    bool met = false;
+    tlslife_error err;
+    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
+    configure(tlslife_context_ssl_ctx(context), &settings[0], leaf, ca);
+    tlslife_conn *conn = conn_of_short(context, which, and_on, &met);
+    CHECK(conn != NULL);
+    see(tlslife_conn_ssl(conn), TLS1_3_VERSION, got, sizeof got);
+    if (!check_text(got, "1 1 chain 2 ", __FILE__, __LINE__)) {
+        (void)fprintf(stderr, "the allocation %ld, %s\n", which, and_on ? "and on" : "once");
+    }
+    tlslife_conn_free(conn);
+    tlslife_context_free(context);
+    return met;
+}
+
+static void test_short_memory(pair leaf, const pair *ca) {
+    for (int and_on = 0; and_on < 2; and_on++) {
+        long n = 1;
+        while (n < 600 && is_whole(&leaf, ca, n, and_on == 1)) {
+            n++;
+        }
+        CHECK(n > 20 && n < 600);
+    }
+    free_pair(&leaf);
 }
 
 int main(void) {
+    CHECK(CRYPTO_set_mem_functions(get_memory, resize_memory, give_memory) == 1);
     pair good = issue(curve("P-384"), NULL, EVP_sha384());
     pair small = issue(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024), NULL, EVP_sha256());
     pair other = issue(curve("P-256"), NULL, EVP_sha256());
@@ -160,6 +224,7 @@ int main(void) {
     test_leaf("P-384 of a P-256", issue(curve("P-384"), &other, EVP_sha256()), &other);
     test_leaf("P-256 of a small RSA", issue(curve("P-256"), &small, EVP_sha256()), &small);
     test_leaf("P-256 of SHA-1", issue(curve("P-256"), &good, EVP_sha1()), &good);
+    test_short_memory(issue(curve("P-256"), &good, EVP_sha384()), &good);
     free_pair(&good);
     free_pair(&small);
     free_pair(&other);

@@ -182,21 +182,25 @@ static bool policy_add_own(const tlslife_context *context, tlsl_policy *policy, 
 /*
  * Completes the chain of a certificate that came alone. libssl would look for its issuers among the
  * CAs again in each full handshake; here it does so once, with the same result. A chain that cannot
- * be completed is left as libssl finds it.
+ * be completed is left as libssl finds it. libssl ends one for which it has no memory in the same
+ * way (2), so it is sought twice.
  *
  * Suite B and the strict checks judge a chain that is there, even an empty one, before a
  * certificate is chosen, and judge none where there is none. In these modes the chain is left to
  * libssl.
  */
 static void build_chain(SSL_CTX *ctx) {
+    static const int flags = SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR | SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR;
     STACK_OF(X509) *given = NULL;
     bool judged = (SSL_CTX_set_cert_flags(ctx, 0) &
                    (SSL_CERT_FLAG_TLS_STRICT | SSL_CERT_FLAG_SUITEB_128_LOS)) != 0;
     /* This is the certificate's own chain, or else the one for all certificates. */
     SSL_CTX_get_extra_chain_certs(ctx, &given);
     if (given == NULL && !judged && !(SSL_CTX_get_mode(ctx) & SSL_MODE_NO_AUTO_CHAIN)) {
-        SSL_CTX_build_cert_chain(ctx, SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
-                                          SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+        long built = SSL_CTX_build_cert_chain(ctx, flags);
+        if (built == 2) {
+            SSL_CTX_build_cert_chain(ctx, flags);
+        }
         ERR_clear_error();
     }
 }
