@@ -43,7 +43,7 @@ end
 -- command: of ./dev, if it is not the campaign's name. asked: it runs only where it is named.
 -- counts(log): what and how many, and the findings, if it prints no such lines.
 local CAMPAIGNS <const> = {
-    { name = "random", share = 25, words = minutes_of, lines = { "random", "fleet" } },
+    { name = "random", share = 25, words = minutes_of, lines = { "random", "fleet", "walks" } },
     { name = "faults", share = 30, words = minutes_of },
     { name = "valkey", command = "debian 13 faults 1 valkey", lines = { "faults" } },
     { name = "threads", share = 15, words = minutes_of },

@@ -4,7 +4,7 @@
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local pki = require "spec.support.pki"
-local walk = require "spec.random.walk"
+local compare = require "spec.random.walk_compare"
 
 -- Under a sanitizer a program takes ten times as long, and where each line is counted, too. The
 -- seeds of the two builds follow each other: together they are 5,000 programs.
@@ -14,7 +14,7 @@ local BEFORE <const> = SANITIZED and 4900 or 0
 local LINES = 30
 local PARTS = 5
 local FLEETS <const> = SANITIZED and 4 or 25
-local WALKS, VERBS = 300, 10
+local WALKS, CALLS = 300, 16 -- at most so many calls in each
 
 describe("a random program", function()
     if not program.ours then return pending "not in the program tlslife" end
@@ -231,59 +231,30 @@ describe("what once failed", function()
 end)
 
 describe("a random walk", function()
-    local walks, lawful, lines = {}, {}, {}
-    local ours, ours_lawful, wanted = {}, {}, {} -- what tlslife gives
-
-    setup(function()
-        local input = {}
-        for seed = 1, WALKS do
-            local raised
-            walks[seed] = walk.make(seed, VERBS)
-            ours[seed], raised = walk.play(walks[seed])
-            lawful[seed], wanted[seed] = walk.lawful(walks[seed], ours[seed], raised)
-            ours_lawful[seed] = walk.play(lawful[seed])
-            input[2 * seed - 1] = table.concat(walks[seed], " ") .. "\n"
-            input[2 * seed] = table.concat(lawful[seed], " ") .. "\n"
-        end
-        local status, output = process.run {program.oracle(), "walk",
-            stdin = table.concat(input), timeout = 100}
-        assert(status == 0, output)
-        for line in output:gmatch "([^\n]*)\n" do lines[#lines + 1] = line end
-        assert(#lines == 2 * WALKS, #lines .. " lines")
-    end)
-
-    --- theirs: which line of the oracle's is that of a seed. Returns how many tokens were alike.
-    local function compare(list, played, theirs)
-        local failures, alike = {}, 0
-        for seed = 1, WALKS do
-            local differs, n = walk.compare(lines[theirs(seed)], played[seed])
-            alike = alike + n
-            if differs then
-                failures[#failures + 1] = ("%d: %s\n%s"):format(seed,
-                    table.concat(list[seed], " "), differs)
-            end
-        end
-        assert.equal("", table.concat(failures, "\n"))
-        return alike
-    end
+    if not program.ours then return pending "not in the program tlslife" end
 
     it("gives what libssl gives, but for what docs/differences.md lists", function()
-        assert.is_true(compare(walks, ours, function(seed) return 2 * seed - 1 end) > 5 * WALKS)
-    end)
-
-    it("without the calls that raise gives what libssl gives, nearly always to its end", function()
-        local alike = compare(lawful, ours_lawful, function(seed) return 2 * seed end)
-        assert.is_true(alike > 7 * WALKS)
-    end)
-
-    it("has the same other results without the calls that raise", function()
-        for seed = 1, WALKS do assert.equal(wanted[seed], ours_lawful[seed]) end
+        local status, output = process.run {program.path, "spec/random/run.lua", "--walks", WALKS,
+            "--seed", SANITIZED and WALKS + 1 or 1, "--lines", CALLS, timeout = 240,
+            environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
+        assert(status == 0, output)
+        local walks, alike = output:match("proved walks: (%d+) walks of %d+ calls compared with "
+            .. "libssl, (%d+) results alike; 0 findings\n")
+        assert.equal(WALKS, math.tointeger(walks), output)
+        assert.is_true(math.tointeger(alike) > 8 * WALKS, output)
     end)
 
     it("differs by rows that docs/differences.md has", function()
         local page = process.slurp "docs/differences.md"
-        for _, row in ipairs(walk.rows()) do
+        for _, row in ipairs(compare.rows()) do
             assert.truthy(page:find("\n| " .. row, 1, true), row)
         end
+    end)
+
+    it("is found to differ where one result does", function()
+        local theirs = "s.read=1 p.write=1 resumable=1"
+        assert.is_nil((compare.lines(theirs, theirs)))
+        assert.equal(2, compare.lines(theirs, "s.read=1 p.write=0/want_write resumable=1").token)
+        assert.equal(3, compare.lines(theirs, "s.read=1 p.write=1").token)
     end)
 end)

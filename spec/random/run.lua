@@ -1,18 +1,19 @@
---- run.lua: runs random programs (generate.lua, play.lua) and fleets (fleet.lua) in processes of
--- their own, and shrinks a program that fails to a few lines.
+--- run.lua: runs random programs (generate.lua, play.lua), fleets (fleet.lua) and walks (walk.lua)
+-- in processes of their own, and shrinks one that fails to a few lines.
 --
---   tlslife spec/random/run.lua [--seed N] [--sequences N] [--fleets N] [--lines N] [--minutes M]
---                               [--steps N] [--jobs N]
---   tlslife spec/random/run.lua --show SEED [fleet]     prints a program, or a fleet
+--   tlslife spec/random/run.lua [--seed N] [--sequences N] [--fleets N] [--walks N] [--lines N]
+--                               [--minutes M] [--steps N] [--jobs N]
+--   tlslife spec/random/run.lua --show SEED [KIND]      prints a program, a fleet or a walk
 --   tlslife spec/random/run.lua --play FILE [KIND [SEED]]   runs the lines of a file; KIND is
---                                                       program (the default) or fleet
+--                                                       program (the default), fleet or walk
 --   tlslife spec/random/run.lua --tell SEED             runs a program, and prints what happens
 --   tlslife spec/random/run.lua --calls N [SEED]        which calls of N programs never succeed
 --
--- With --minutes, programs and fleets run in turns. With --steps, programs run until they have had
--- that many lines, or the minutes are over. The last lines of the output say what was run, and how
--- fast. --jobs is the number of processes at once, by default that of processors. Each process has
--- seeds of its own.
+-- With --minutes, programs, fleets and walks run in turns; with a number of some of them besides,
+-- only these do. With --steps, programs run until they have had that many lines, or the minutes are
+-- over. The last lines of the output say what was run, and how fast. --lines is how many lines a
+-- program has, and how many calls a walk has at most. --jobs is the number of processes at once, by
+-- default that of processors. Each process has seeds of its own.
 --
 -- A process runs a batch of programs and prints which one it begins, so that a crash, a sanitizer's
 -- report or a hang belongs to a seed. A leak is reported at the end of a process, so the batch is
@@ -29,6 +30,7 @@ local fleet = require "spec.random.fleet"
 local generate = require "spec.random.generate"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
+local walk = require "spec.random.walk"
 
 local BATCH = 50
 -- The exit status of a child in which a program failed, and the seconds that each program has. They
@@ -46,22 +48,47 @@ local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
 -- and fleets set the time of day.
 local PRELOADED <const> = BUILD .. "/spec/support:" .. BUILD .. "/spec/faults"
 
---- What can be run. play returns nil or a failure, and numbers that the parent adds up.
+--- What can be run. play returns nil or a failure, and numbers that the parent adds up. option says
+--- how many; proved and unit are of the last lines of the output.
 local KINDS = {
     program = {
-        batch = BATCH,
+        batch = BATCH, option = "sequences", unit = "steps",
+        proved = function(kind)
+            local steps = kind.counts[1]
+            return ("random: %d sequences, %d steps%s"):format(kind.done, steps,
+                options.steps and steps < options.steps and ", then stopped by the clock" or "")
+        end,
         generate = function(seed) return generate(seed, options.lines) end,
         play = function(lines, how) return require "spec.random.play".run(lines, how), {#lines} end,
     },
     fleet = {
-        batch = 10,
+        batch = 10, option = "fleets", unit = "connections",
+        proved = function(kind)
+            local counts = kind.counts
+            return ("fleet: %d connections in %d settings, %d resumed, early data accepted of "
+                .. "%d and rejected of %d"):format(counts[1], kind.done, counts[2], counts[4],
+                counts[3] - counts[4])
+        end,
         generate = function(seed) return fleet.generate(seed) end,
         play = function(lines, how)
             local failure, counts = fleet.play(lines, how.visit)
             return failure, {counts.connections, counts.resumed, counts.sent, counts.accepted}
         end,
     },
+    walk = {
+        batch = 200, option = "walks", unit = "calls",
+        proved = function(kind)
+            return ("walks: %d walks of %d calls compared with libssl, %d results alike"):format(
+                kind.done, kind.counts[1], kind.counts[2])
+        end,
+        generate = function(seed) return walk.make(seed, options.lines) end,
+        play = function(lines)
+            local failure, counts = walk.prove(lines)
+            return failure, {counts.calls, counts.alike}
+        end,
+    },
 }
+local ORDER <const> = {KINDS.program, KINDS.fleet, KINDS.walk}
 
 -- ----------------------------------------------------------------------------------------- a child
 
@@ -268,8 +295,8 @@ local function start_batch(kind, from, to)
 end
 
 local function command(kind, from, to)
-    return ("%s spec/random/run.lua --seed %d --%ss %d --lines %d"):format(program.path, from,
-        kind == KINDS.fleet and "fleet" or "sequence", to - from + 1, options.lines)
+    return ("%s spec/random/run.lua --seed %d --%s %d --lines %d"):format(program.path, from,
+        kind.option, to - from + 1, options.lines)
 end
 
 --- Some fail only behind others, which have left the heap, the clock or the caches of the process
@@ -408,14 +435,22 @@ local function play_all(kinds)
     until #running == 0 and not next_kind(kinds)
 end
 
+local function is_counted()
+    return options.sequences or options.fleets or options.walks
+end
+
+--- Whether only the clock ends it, or the number of steps.
+local function is_endless(kind)
+    if options.steps then return kind == KINDS.program end
+    return options.minutes and (options[kind.option] or not is_counted())
+end
+
 local function parent()
     io.stdout:setvbuf "line"
     local kinds, failures = {}, 0
-    for _, one in ipairs {{"program", options.sequences}, {"fleet", options.fleets}} do
-        local kind = KINDS[one[1]]
-        local endless = (options.minutes and not options.steps)
-            or (options.steps and one[1] == "program")
-        local most = endless and math.maxinteger - options.seed or one[2] or 0
+    for _, kind in ipairs(ORDER) do
+        local most = is_endless(kind) and math.maxinteger - options.seed
+            or options[kind.option] or 0
         kind.next_seed, kind.last, kind.done, kind.spent = options.seed,
             options.seed + most - 1, 0, 0
         kind.counts, kind.failures = {0, 0, 0, 0}, 0
@@ -428,19 +463,11 @@ local function parent()
     print(("from seed %d on, in %.0f s"):format(options.seed, process.now() - began))
     for _, kind in ipairs(kinds) do
         failures = failures + kind.failures
-        local counts = kind.counts
-        print(kind == KINDS.fleet
-            and ("proved fleet: %d connections in %d settings, %d resumed, early data accepted of "
-            .. "%d and rejected of %d; %d findings"):format(counts[1], kind.done, counts[2],
-            counts[4], counts[3] - counts[4], kind.failures)
-            or ("proved random: %d sequences, %d steps%s; %d findings"):format(kind.done,
-                counts[1], options.steps and counts[1] < options.steps
-                and ", then stopped by the clock" or "", kind.failures))
+        print(("proved %s; %d findings"):format(kind.proved(kind), kind.failures))
     end
     for _, kind in ipairs(kinds) do
         print(("%s: %.0f %s a second in each of %d processes"):format(kind.name,
-            kind.counts[1] / math.max(kind.spent, 0.01),
-            kind == KINDS.fleet and "connections" or "steps", options.jobs))
+            kind.counts[1] / math.max(kind.spent, 0.01), kind.unit, options.jobs))
     end
     if failures > 0 then os.exit(1) end
 end
@@ -471,11 +498,11 @@ for i = 1, #arg, 2 do
     local name, value = arg[i]:match "^%-%-(%a+)$", tonumber(arg[i + 1])
     if not value then
         io.stderr:write("usage: tlslife spec/random/run.lua [--seed N] [--sequences N] " ..
-            "[--fleets N] [--lines N] [--minutes M] [--steps N] [--jobs N]\n")
+            "[--fleets N] [--walks N] [--lines N] [--minutes M] [--steps N] [--jobs N]\n")
         os.exit(2)
     end
     options[name] = math.tointeger(value) or value
 end
-if not options.sequences and not options.fleets then options.sequences = 1000 end
+if not is_counted() and not options.minutes then options.sequences = 1000 end
 options.jobs = options.jobs or processors()
 parent()

@@ -1,11 +1,13 @@
---- walk.lua: makes random walks, which are sequences of calls of one connection, and compares what
---- they give in tlslife and in libssl alone (spec/c/oracle/oracle_walk.c).
+--- walk.lua: makes random walks, which are sequences of calls of one connection, plays them in
+--- tlslife and in libssl alone (spec/c/oracle/oracle_walk.c), and compares the results.
 --
--- A walk is {kind, role, start, verb, ...}. Both sides print tokens (spec/support/scene.lua). The
--- tokens are compared up to the first one in which tlslife differs on purpose (DIFFERENCES). Most
--- differences are calls that raise and leave the connection as it was, where libssl goes on and
--- ruins it. So the walk without these calls is compared, too (walk.lawful).
+-- A walk is {head, verb, ...}, and its head "KIND ROLE START". Most differences on purpose are
+-- calls that raise and leave the connection as it was, where libssl goes on and ruins it. So the
+-- walk without these calls is compared, too.
 
+local compare = require "spec.random.walk_compare"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
 local Scene = require "spec.support.scene"
 local tls = require "tlslife"
 
@@ -19,33 +21,64 @@ local VERBS = {"read", "read", "read", "write", "write", "fill", "shutdown", "sh
 local AFTER = {read = true, facts = true, clear = true, mark = true, unmark = true, rejoin = true}
 local LATER = {tls12 = {"renegotiate"}, tls13 = {"update", "update", "ticket"}}
 
---- The walk of a seed, with so many verbs.
-function walk.make(seed, count)
+local ASK = {update = true, ticket = true, renegotiate = true}
+
+--- What may be called where a walk has come to. An end that has left does nothing more until there
+--- is a new transport. No end leaves while its peer has yet to write something, since our transport
+--- in memory then fails, and libssl's does not.
+local Law = {}
+Law.__index = Law
+
+function Law:allows(who, verb)
+    if verb == "leave" then return who == "p" and not self.left and not self.asked end
+    return not self.left or (who == "s" and AFTER[verb])
+end
+
+function Law:called(verb)
+    self.asked = self.asked or ASK[verb]
+    self.left = verb == "leave" or (self.left and verb ~= "rejoin")
+end
+
+local function draw(seed)
     local x = (seed + 1) * 0x9E3779B97F4A7C15
-    local function pick(list)
+    local function number(n)
         x = x ~ (x >> 12)
         x = x ~ (x << 25)
         x = x ~ (x >> 27)
-        return list[((x * 0x2545F4914F6CDD1D) >> 33) % #list + 1]
+        return ((x * 0x2545F4914F6CDD1D) >> 33) % n + 1
     end
-    for _ = 1, 4 do pick(KINDS) end
-    local one = {pick(KINDS), pick {"client", "server"},
-        pick {"open", "open", "open", "resuming", "new"}}
-    -- An end that has left does nothing more until there is a new transport. No end leaves while
-    -- its peer has yet to write something, since our transport in memory then fails, and libssl's
-    -- does not.
-    local left, asked = false, false
-    for _ = 1, count do
-        local verb = pick {1, 2, 3, 4, 5, 6, 7, 8} == 1 and pick(LATER[one[1]:sub(1, 5)]) or
-            pick(VERBS)
-        asked = asked or verb == "update" or verb == "ticket" or verb == "renegotiate"
-        if verb == "leave" and asked then verb = "read" end
-        local who = pick {"s", "p"}
-        if verb == "leave" then who = "p" elseif left then who = "s" end
-        if not left or AFTER[verb] then one[#one + 1] = who .. "." .. verb end
-        left = verb == "leave" or (left and verb ~= "rejoin")
+    for _ = 1, 4 do number(4) end
+    return number, function(list) return list[number(#list)] end
+end
+
+--- The walk of a seed, with a quarter of so many verbs or more.
+function walk.make(seed, most)
+    local number, pick = draw(seed)
+    local kind, law = pick(KINDS), setmetatable({}, Law)
+    local one = {("%s %s %s"):format(kind, pick {"client", "server"},
+        pick {"open", "open", "open", "resuming", "new"})}
+    for _ = 1, most // 4 + number(most - most // 4) - 1 do
+        local who, verb
+        repeat
+            verb = number(8) == 1 and pick(LATER[kind:sub(1, 5)]) or pick(VERBS)
+            who = pick {"s", "p"}
+        until law:allows(who, verb)
+        law:called(verb)
+        one[#one + 1] = who .. "." .. verb
     end
     return one
+end
+
+--- Whether these lines are a walk as walk.make makes them. What is left of one while it is shrunk
+--- may not be.
+local function is_walk(lines)
+    local law = setmetatable({}, Law)
+    for i = 2, #lines do
+        local who, verb = lines[i]:match "^([sp])%.([%l_]+)$"
+        if not who or not law:allows(who, verb) then return false end
+        law:called(verb)
+    end
+    return lines[1] and lines[1]:find "^%S+ %S+ %S+$" ~= nil
 end
 
 -- ------------------------------------------------------------------------------- played by tlslife
@@ -66,19 +99,22 @@ function verbs.mark_received(_, conn) conn:set_shutdown(tls.RECEIVED_SHUTDOWN) e
 function verbs.unmark(_, conn) conn:set_shutdown(0) end
 function verbs.rejoin(scene) scene:rejoin() end
 
+local function say_result(scene, conn, name, result)
+    scene:say("%s.%s=%s", conn == scene:peer() and "p" or "s", name, result)
+end
+
 for token, verb in pairs {update = "key_update", renegotiate = "renegotiate",
     ticket = "new_session_ticket"} do
     verbs[token] = function(scene, conn)
         local ok, result = pcall(conn[verb], conn)
-        local name = (conn == scene:peer() and "p." or "s.") .. token
-        if ok then scene:say("%s=%d", name, bit(result)) else scene:say("%s=raises", name) end
+        say_result(scene, conn, token, ok and bit(result) or "raises")
     end
 end
 
 function verbs.facts(scene, conn)
-    scene:say("mask=%d", conn:get_shutdown())
-    scene:say("reused=%d", bit(conn:session_reused()))
-    scene:say("pending=%d", conn:pending())
+    say_result(scene, conn, "mask", conn:get_shutdown())
+    say_result(scene, conn, "reused", bit(conn:session_reused()))
+    say_result(scene, conn, "pending", conn:pending())
 end
 
 local starts = {}
@@ -90,114 +126,91 @@ function starts.resuming(scene)
     scene.ends.client:set_session(scene:offered(scene.offer))
 end
 
---- The tokens, as one line; and which places of the walk have a call that raised.
-function walk.play(one)
-    local raised = {}
-    local scene = Scene.new(one[1], one[2], {})
-    starts[one[3]](scene)
-    for i = 4, #one do
+--- The tokens, as one line; by places of the walk which calls raised; and by tokens their places.
+local function play(one)
+    local raised, places, verb_at = {}, {}, 0
+    local kind, role, start = one[1]:match "^(%S+) (%S+) (%S+)$"
+    local scene = Scene.new(kind, role)
+    local function done(place)
+        for token = verb_at + 1, #scene.line do places[token] = place end
+        verb_at = #scene.line
+    end
+    starts[start](scene)
+    for i = 2, #one do
         local who, verb = one[i]:match "^(%l)%.([%l_]+)$"
-        local said = #scene.line
         verbs[verb](scene, who == "p" and scene:peer() or scene:subject())
-        raised[i] = (scene.line[said + 1] or ""):find "=raises$" ~= nil
+        raised[i] = (scene.line[verb_at + 1] or ""):find "=raises$" ~= nil
+        done(i)
     end
     scene:subject():free()
     scene.ends[scene.role] = nil
     scene:settle_all()
     if scene.held then scene:final_status() end
+    done(#one)
     scene:close()
-    return table.concat(scene.line, " "), raised
+    return table.concat(scene.line, " "), raised, places
 end
 
 --- The walk without its calls that raise, and the tokens that it must have, since a call that
--- raises has changed nothing. line and raised: what walk.play gave for it.
-function walk.lawful(one, line, raised)
+-- raises has changed nothing; nil: none raises. line and raised: what play gave for it.
+local function lawful(one, line, raised)
     local shorter = {}
     for i, verb in ipairs(one) do
         if not raised[i] then shorter[#shorter + 1] = verb end
     end
+    if #shorter == #one then return nil end
     return shorter, line:gsub("%S+", function(token) return token:find "=raises$" and "" end)
         :gsub(" +", " "):match "^ ?(.-) ?$"
 end
 
 -- ---------------------------------------------------------------------------------------- compared
 
-local function tokens(line)
-    local list = {}
-    for token in line:gmatch "%S+" do list[#list + 1] = token end
-    return list
-end
+local oracle -- the pipes to and from an oracle that runs walks, one in this process
 
---- Whether an earlier call of the same end failed, or a write of it waits.
-local function before(list, i, pattern)
-    local who = list[i]:match "^([sp])%."
-    for n = 1, i - 1 do
-        if who and list[n]:sub(1, 1) == who and list[n]:find(pattern) then return true end
+--- io.popen gives one pipe, so the answers come through a FIFO. What is preloaded is for tlslife.
+local function ask(one)
+    if not oracle then
+        local path = process.directory() .. "/walked"
+        assert(os.execute("mkfifo " .. process.quote(path)))
+        local to = assert(io.popen(("exec env -u LD_PRELOAD %s walk >%s"):format(
+            process.quote(program.oracle()), process.quote(path)), "w"))
+        oracle = {to = to, from = assert(io.open(path))}
+        oracle.to:setvbuf "line"
     end
-    return false
+    oracle.to:write(table.concat(one, " "), "\n")
+    return oracle.from:read "l"
 end
 
-local FAILED = "^.%.%l+=%-?%d+/s"
+--- Compares a walk with what the oracle says. Returns what tlslife says and which calls raised.
+local function compare_one(one, counts)
+    local ours, raised, places = play(one)
+    local theirs = ask(one)
+    local differs, alike
+    if theirs then differs, alike = compare.lines(theirs, ours)
+    else differs, alike = {token = 1, message = "the oracle has ended"}, 0 end
+    counts.calls, counts.alike = counts.calls + #one - 1, counts.alike + alike
+    if not differs then return ours, raised end
+    return nil, {line = places[differs.token] or #one, message = differs.message,
+        text = ("%s\n    libssl: %s\n    tlslife: %s"):format(table.concat(one, " "), theirs,
+            ours)}
+end
 
---- The deliberate differences. Each has the beginning of its row of docs/differences.md (nil: a
---- mistake of the program's, which raises as README.md says), and is so if is() says it of token i.
--- goes_on: libssl's call has left the connection as tlslife's did, so that what follows is
--- compared.
-local DIFFERENCES = {
-    {row = "`shutdown` while a write waits", is = function(_, our, theirs, _, i)
-        return our:find "shutdown=raises$" and before(theirs, i, "write=0/want_write")
-    end},
-    {row = "`shutdown` while a message after the handshake is half read", is = function(their)
-        return their:find "shutdown=%-1/ssl:shutdown_while_in_init"
-    end},
-    {row = "`shutdown` before the handshake is done", goes_on = true, is = function(their, our)
-        return our:find "shutdown=raises$" and their:find "/ssl:"
-    end},
-    {row = "`read` or `write` before the handshake", is = function(their, our)
-        return (our:find "^.%.read=raises$" or our:find "^.%.write=raises$") and their:find "/"
-    end},
-    {goes_on = true, is = function(their, our) return our:find "=raises$" and their:find "=0$" end},
-    {is = function(_, our) return our:find "=raises$" end},
-    {row = "a call on a connection that failed", is = function(their, our)
-        return their:find "/syscall$" and our:find "/ssl:none$"
-    end},
-    {row = "`clear` while a renegotiation is pending", is = function(their, our)
-        return our == "clear=1" and their:find "^clear=0"
-    end},
-    {row = "a call on a connection that failed", is = function(_, _, _, ours, i)
-        return before(ours, i, FAILED)
-    end},
-}
-
---- The deliberate difference in token i, or nil.
-local function known(theirs, ours, i)
-    for _, one in ipairs(theirs[i] and ours[i] and DIFFERENCES or {}) do
-        if one.is(theirs[i], ours[i], theirs, ours, i) then return one end
+--- nil, or where and how tlslife differs from libssl; and how many calls were compared, and how
+--- many of their results are alike. What cannot be a walk differs nowhere.
+function walk.prove(one)
+    local counts = {calls = 0, alike = 0}
+    if not is_walk(one) then return nil, counts end
+    local ours, raised = compare_one(one, counts)
+    if not ours then return raised, counts end
+    local shorter, wanted = lawful(one, ours, raised)
+    if not shorter then return nil, counts end
+    local again, failure = compare_one(shorter, counts)
+    if not again then return failure, counts end
+    if again ~= wanted then
+        return {line = #one, message = "a call that raised has changed something", text =
+            ("%s\n    %s\n    %s"):format(table.concat(one, " "), wanted, again)}, counts
     end
-end
-
---- Rows of docs/differences.md that the table above names.
-function walk.rows()
-    local rows = {}
-    for _, one in ipairs(DIFFERENCES) do rows[#rows + 1] = one.row end -- nil adds none
-    return rows
-end
-
---- nil, or what differs; and how many tokens were alike.
-function walk.compare(theirs, ours)
-    local a, b, alike = tokens(theirs), tokens(ours), 0
-    for i = 1, math.max(#a, #b) do
-        local difference = a[i] ~= b[i] and known(a, b, i)
-        if a[i] == b[i] then
-            alike = alike + 1
-        elseif not difference then
-            return ("token %d: libssl says %s, tlslife %s\n%s\n%s"):format(i, a[i], b[i], theirs,
-                ours), alike
-        elseif not difference.goes_on then
-            return nil, alike
-        end
-    end
-    return nil, alike
+    return nil, counts
 end
 
 return walk

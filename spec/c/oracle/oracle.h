@@ -53,6 +53,8 @@ const char *role_name(enum role role);
 bool is_tls13(enum kind kind);
 
 void scene_open(struct scene *scene, enum kind kind, enum role role);
+/* The same, with the contexts of the first scene of its kind that was opened so. */
+void scene_open_shared(struct scene *scene, enum kind kind, enum role role);
 void scene_close(struct scene *scene);
 SSL *subject(const struct scene *scene);
 SSL *peer(const struct scene *scene);

@@ -160,13 +160,30 @@ static SSL_CTX *server_context(enum kind kind) {
 
 /* --------------------------------------------------------------------------------- struct scene */
 
-void scene_open(struct scene *scene, enum kind kind, enum role role) {
-    make_certificate();
+static void open_with(struct scene *scene, enum kind kind, enum role role, SSL_CTX *client,
+                      SSL_CTX *server) {
     memset(scene, 0, sizeof *scene);
     scene->kind = kind;
     scene->role = role;
-    scene->contexts[CLIENT] = client_context(kind);
-    scene->contexts[SERVER] = server_context(kind);
+    scene->contexts[CLIENT] = client;
+    scene->contexts[SERVER] = server;
+}
+
+void scene_open(struct scene *scene, enum kind kind, enum role role) {
+    make_certificate();
+    open_with(scene, kind, role, client_context(kind), server_context(kind));
+}
+
+void scene_open_shared(struct scene *scene, enum kind kind, enum role role) {
+    static SSL_CTX *shared[KINDS][ROLES];
+    SSL_CTX **pair = shared[kind];
+    make_certificate();
+    if (!pair[CLIENT]) {
+        pair[CLIENT] = client_context(kind);
+        pair[SERVER] = server_context(kind);
+    }
+    must(SSL_CTX_up_ref(pair[CLIENT]) && SSL_CTX_up_ref(pair[SERVER]), "context");
+    open_with(scene, kind, role, pair[CLIENT], pair[SERVER]);
 }
 
 void scene_close(struct scene *scene) {

@@ -1,6 +1,7 @@
 /*
  * oracle_walk.c: runs walks, which are sequences of calls. The oracle reads them from its standard
  * input, a line "KIND ROLE START VERB..." for each.
+ * It prints what each gave before it reads the next one, so that a program may ask it in turns.
  *
  * A verb is "s.read" if the subject makes the call, and "p.read" if its peer does.
  * spec/random/walk.lua makes the walks.
@@ -76,27 +77,27 @@ static void do_rejoin(struct scene *scene, SSL *ssl) {
     join(client_of(scene), server_of(scene));
 }
 
-static void say_later(const struct scene *scene, const SSL *ssl, const char *name, int result) {
+static void say_result(const struct scene *scene, const SSL *ssl, const char *name, int result) {
     say("%s.%s=%d", ssl == peer(scene) ? "p" : "s", name, result);
     ERR_clear_error();
 }
 
 static void do_update(struct scene *scene, SSL *ssl) {
-    say_later(scene, ssl, "update", SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
+    say_result(scene, ssl, "update", SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
 }
 
 static void do_renegotiate(struct scene *scene, SSL *ssl) {
-    say_later(scene, ssl, "renegotiate", SSL_renegotiate(ssl));
+    say_result(scene, ssl, "renegotiate", SSL_renegotiate(ssl));
 }
 
 static void do_ticket(struct scene *scene, SSL *ssl) {
-    say_later(scene, ssl, "ticket", SSL_new_session_ticket(ssl));
+    say_result(scene, ssl, "ticket", SSL_new_session_ticket(ssl));
 }
 
 static void do_facts(struct scene *scene, SSL *ssl) {
-    (void)scene;
-    say("mask=%d reused=%d pending=%d", SSL_get_shutdown(ssl), SSL_session_reused(ssl),
-        SSL_pending(ssl));
+    say_result(scene, ssl, "mask", SSL_get_shutdown(ssl));
+    say_result(scene, ssl, "reused", SSL_session_reused(ssl));
+    say_result(scene, ssl, "pending", SSL_pending(ssl));
 }
 
 static const struct verb {
@@ -179,8 +180,8 @@ void read_walks(void) {
         char *rest = NULL, *kind = strtok_r(line, " \n", &rest),
              *role = strtok_r(NULL, " \n", &rest), *start = strtok_r(NULL, " \n", &rest);
         must(kind != NULL && role != NULL && start != NULL, "a walk is KIND ROLE START VERB...");
-        scene_open(&scene, (enum kind)find_name(kind, KINDS, kind_at),
-                   (enum role)find_name(role, ROLES, role_at));
+        scene_open_shared(&scene, (enum kind)find_name(kind, KINDS, kind_at),
+                          (enum role)find_name(role, ROLES, role_at));
         start_walk(&scene, start);
         for (char *word; (word = strtok_r(NULL, " \n", &rest)) != NULL;) {
             call_verb(&scene, word);
@@ -188,5 +189,6 @@ void read_walks(void) {
         end_walk(&scene);
         scene_close(&scene);
         case_ends();
+        must(fflush(stdout) == 0, "standard output");
     }
 }

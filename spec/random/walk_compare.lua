@@ -1,0 +1,90 @@
+--- walk_compare.lua: compares what a walk (walk.lua) gave in tlslife with what it gave in libssl
+--- alone.
+--
+-- Both sides print tokens (spec/support/scene.lua). They are compared up to the first one in which
+-- tlslife differs on purpose (DIFFERENCES), or further if the difference changes nothing else.
+
+local compare = {}
+
+local function tokens(line)
+    local list = {}
+    for token in line:gmatch "%S+" do list[#list + 1] = token end
+    return list
+end
+
+--- Whether an earlier call of the same end failed, or a write of it waits.
+local function before(list, i, pattern)
+    local who = list[i]:match "^([sp])%."
+    for n = 1, i - 1 do
+        if who and list[n]:sub(1, 1) == who and list[n]:find(pattern) then return true end
+    end
+    return false
+end
+
+local FAILED = "^.%.%l+=%-?%d+/s"
+
+--- The deliberate differences. Each has the beginning of its row of docs/differences.md (nil: a
+--- mistake of the program's, which raises as README.md says), and is so if is() says it of token i.
+-- goes_on: libssl's call has left the connection as tlslife's did, so that what follows is
+-- compared.
+local DIFFERENCES = {
+    {row = "`shutdown` while a write waits", is = function(_, our, theirs, _, i)
+        return our:find "shutdown=raises$" and before(theirs, i, "write=0/want_write")
+    end},
+    {row = "`shutdown` while a message after the handshake is half read", is = function(their)
+        return their:find "shutdown=%-1/ssl:shutdown_while_in_init"
+    end},
+    {row = "`shutdown` before the handshake is done", goes_on = true, is = function(their, our)
+        return our:find "shutdown=raises$" and their:find "/ssl:"
+    end},
+    {row = "`read` or `write` before the handshake", is = function(their, our)
+        return (our:find "^.%.read=raises$" or our:find "^.%.write=raises$") and their:find "/"
+    end},
+    {goes_on = true, is = function(their, our) return our:find "=raises$" and their:find "=0$" end},
+    {is = function(_, our) return our:find "=raises$" end},
+    {row = "a call on a connection that failed", is = function(their, our)
+        return their:find "/syscall$" and our:find "/ssl:none$"
+    end},
+    {row = "a call on a connection that failed", goes_on = true,
+        is = function(their, our, _, ours, i)
+            return their:find "pending=" and our:find "pending=0$" and before(ours, i, FAILED)
+        end},
+    {row = "`clear` while a renegotiation is pending", is = function(their, our)
+        return our == "clear=1" and their:find "^clear=0"
+    end},
+    {row = "a call on a connection that failed", is = function(_, _, _, ours, i)
+        return before(ours, i, FAILED)
+    end},
+}
+
+--- The deliberate difference in token i, or nil.
+local function known(theirs, ours, i)
+    for _, one in ipairs(theirs[i] and ours[i] and DIFFERENCES or {}) do
+        if one.is(theirs[i], ours[i], theirs, ours, i) then return one end
+    end
+end
+
+--- Rows of docs/differences.md that the table above names.
+function compare.rows()
+    local rows = {}
+    for _, one in ipairs(DIFFERENCES) do rows[#rows + 1] = one.row end -- nil adds none
+    return rows
+end
+
+--- nil, or what differs and in which token; and how many tokens were alike.
+function compare.lines(theirs, ours)
+    local a, b, alike = tokens(theirs), tokens(ours), 0
+    for i = 1, math.max(#a, #b) do
+        local difference = a[i] ~= b[i] and known(a, b, i)
+        if a[i] == b[i] then
+            alike = alike + 1
+        elseif not difference then
+            return {token = i, message = ("libssl says %s, tlslife %s"):format(a[i], b[i])}, alike
+        elseif not difference.goes_on then
+            return nil, alike
+        end
+    end
+    return nil, alike
+end
+
+return compare
