@@ -54,7 +54,7 @@ local CAMPAIGNS <const> = {
     { name = "others",
         command = "test others_cpython others_curl others_node others_rustls others_rustls_io " ..
             "others_node_socket others_node_name others_node_certificate others_node_hook " ..
-            "others_node_parameter",
+            "others_node_parameter others_node_stream",
         counts = function(log)
             local passed, failed = log:match "(%d+) passed, (%d+) failed%s*$"
             return passed and passed .. " examples that answer the cases of CPython, curl, Node " ..

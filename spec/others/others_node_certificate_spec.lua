@@ -70,11 +70,20 @@ local suite = others.suite(it, others.cases(PARALLEL, {
         "tls-set-default-ca-certificates-precedence-empty.js",
         "tls-set-default-ca-certificates-recovery.js",
         "tls-set-default-ca-certificates-reset-fetch.mjs",
-        "tls-set-default-ca-certificates-reset-https-request.js", "openssl-ca-options.js"},
+        "tls-set-default-ca-certificates-reset-https-request.js", "openssl-ca-options.js",
+        "test/system-ca/test-set-default-ca-certificates-append-system-ca.mjs",
+        "test/system-ca/test-set-default-ca-certificates-system-combinations.js",
+        "test/system-ca/test-native-intermediate-certs.mjs",
+        "test/system-ca/test-native-root-certs.mjs",
+        "test/system-ca/test-native-root-certs-env.mjs",
+        "test/system-ca/test-use-system-ca-worker-disable.mjs",
+        "test/system-ca/test-use-system-ca-worker-enable.mjs"},
     {"two CAs of the past whose certificates Node treats in a way of its own",
         "tls-cnnic-whitelist.js", "tls-startcom-wosign-whitelist.js"},
     {ENGINES, "tls-clientcertengine-invalid-arg-type.js", "tls-clientcertengine-unsupported.js",
-        "tls-keyengine-invalid-arg-type.js", "tls-keyengine-unsupported.js", "tls-error-stack.js"},
+        "tls-keyengine-invalid-arg-type.js", "tls-keyengine-unsupported.js", "tls-error-stack.js",
+        "test/addons/openssl-client-cert-engine/test.js", "test/addons/openssl-key-engine/test.js",
+        "test/addons/openssl-test-engine/test.js"},
 }))
 
 -- ------------------------------------------------------------------------------------------ chains
