@@ -1,11 +1,10 @@
 /*
  * fuzz_address: reads text that claims to be an address or a host name, as a configuration file or
- * a peer may have it. What is taken apart must mean the same when it is put together again, an IP
- * address is what inet_pton(3) takes for one, and a connection takes as its host what has the form
- * of one.
+ * a peer may have it. What is taken apart must mean the same when it is put together again, also
+ * the name of a Unix socket, an IP address is what inet_pton(3) takes for one, and a connection
+ * takes as its host what has the form of one.
  *
- * floor: src/net/address.c 40
- * floor: src/net/local.c 5
+ * floor: src/net/address.c 41
  * floor: src/base/names.c 33
  */
 #ifndef _GNU_SOURCE
@@ -15,9 +14,11 @@
 #include "base/names.h"
 #include "fuzz.h"
 #include "net/address.h"
+#include "net/local.h"
 #include "tlslife.h"
 
 #include <arpa/inet.h>
+#include <sys/un.h>
 
 /* The address without its zone, which only one of IPv6 may have. */
 static bool is_ip_to_libc(const char *text) {
@@ -67,6 +68,27 @@ static void split(const char *text) {
     (void)tlslife_split_address(text, small, sizeof small, small, sizeof small, &err);
 }
 
+/* Its text is the name that it was made of; the address may also be one that a peer has. */
+static void name_socket(const char *text, const uint8_t *bytes, size_t len) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t head = offsetof(struct sockaddr_un, sun_path);
+    socklen_t address_len = 0;
+    char again[128], small[8];
+    tlslife_error err;
+    if (tlsl_is_local(text) &&
+        tlsl_local_address(text, &address, &address_len, &err) == TLSLIFE_OK) {
+        must(address_len <= sizeof address);
+        must(tlsl_local_text(&address, address_len, again, sizeof again) &&
+             strcmp(again, text) == 0);
+    }
+    len = len < sizeof address.sun_path ? len : sizeof address.sun_path;
+    memcpy(address.sun_path, bytes, len);
+    must(tlsl_local_text(&address, (socklen_t)(head + len), again, sizeof again) == (len > 0));
+    must(len == 0 ||
+         tlsl_is_local(again) == (bytes[0] == '/' || bytes[0] == '\0' || bytes[0] == '@'));
+    (void)tlsl_local_text(&address, (socklen_t)(head + len), small, sizeof small);
+}
+
 static void set_hostname(const char *text) {
     static tlslife_context *context;
     context = context != NULL ? context : fuzz_client_context();
@@ -87,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     check_ip(text);
     split(text);
     set_hostname(text);
+    name_socket(text, bytes, len);
     (void)tlslife_alert_number(text);
     (void)tlsl_address_of(text + half, len % 2 == 0 ? text : NULL, "443", len % 3 == 0, &address,
                           NULL);

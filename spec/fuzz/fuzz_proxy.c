@@ -5,10 +5,12 @@
  *
  * A header that comes in pieces must mean what it means as a whole. The address must be the one
  * that another reading of the same bytes finds (sscanf(3), inet_pton(3)), and what follows the
- * header must come out of the connection as it is. A peer is among the proxies exactly where bits
+ * header must come out of the connection as it is. A field of any type is the one that a second
+ * walk over the same bytes finds, or is not there. A peer is among the proxies exactly where bits
  * that are compared one by one say so.
  *
  * floor: src/net/proxy.c 31
+ * floor: src/net/proxy_tlv.c 41
  * floor: src/net/front.c 27
  * floor: src/tls/state/proxied.c 19
  */
@@ -146,6 +148,38 @@ static bool has_client(const tlslife_conn *conn) {
     return tlslife_conn_peer_address(conn, address, sizeof address);
 }
 
+/* The first field of that type in a list. */
+static bool find_field(tlslife_bytes list, unsigned type, tlslife_bytes *out) {
+    for (size_t at = 0; at + 3 <= list.len; at += 3 + out->len) {
+        *out = (tlslife_bytes){list.data + at + 3,
+                               (size_t)list.data[at + 1] * 256 + list.data[at + 2]};
+        must(out->len <= list.len - at - 3); /* a header was taken, so its fields fit */
+        if (list.data[at] == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_fields(const tlslife_conn *conn, const uint8_t *bytes,
+                         const tlsl_proxy_header *header) {
+    bool has_fields = bytes[0] != 'P' && bytes[12] == 0x21;
+    unsigned family = has_fields ? bytes[13] >> 4 : 0;
+    size_t begin = 16 + (family == 1 ? 12U : family == 2 ? 36U : family == 3 ? 216U : 0U);
+    tlslife_bytes all = {bytes + begin, has_fields ? header->len - begin : 0};
+    tlslife_bytes ssl = {NULL, 0};
+    bool has_ssl = find_field(all, TLSLIFE_PROXY_SSL, &ssl);
+    for (unsigned type = 0; type < 256; type++) {
+        bool within = type > TLSLIFE_PROXY_SSL && type <= TLSLIFE_PROXY_SSL_KEY_ALG;
+        tlslife_bytes there = {NULL, 0}, got = {NULL, 0};
+        bool found =
+            within ? has_ssl && find_field((tlslife_bytes){ssl.data + 5, ssl.len - 5}, type, &there)
+                   : find_field(all, type, &there);
+        must(tlslife_conn_proxy_tlv(conn, type, &got) == found);
+        must(!found || (got.len == there.len && memcmp(got.data, there.data, got.len) == 0));
+    }
+}
+
 /* The bytes arrive at most step at a time. Whether the header is read, and what comes after it. */
 static void check_connection(const uint8_t *bytes, size_t len, unsigned versions, size_t step,
                              const parsed *whole) {
@@ -174,6 +208,7 @@ static void check_connection(const uint8_t *bytes, size_t len, unsigned versions
         must(status == TLSLIFE_CLOSED && taken == len - whole->header.len);
         must(memcmp(got, bytes + whole->header.len, taken) == 0);
         must(has_client(conn) == (whole->header.client_len > 0));
+        check_fields(conn, bytes, &whole->header);
     } else {
         must(status == TLSLIFE_ERROR && taken == 0 && tlslife_conn_error(conn)->message[0] != '\0');
         must(tlslife_conn_accept(conn) == TLSLIFE_ERROR && !has_client(conn));
@@ -298,7 +333,17 @@ static void write_binary(const char *name, char command, char kind, size_t addre
     write_seed(name, seed, 18 + addresses_len + 8);
 }
 
+/* Over TLS, with fields within the field for it, and one that the protocol leaves to programs. */
+static void write_fields(const char *name) {
+    static const char seed[] = "\3\377\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x36"
+                               "\1\2\3\4\5\6\7\10\11\12\13\14\1\0\2h2\2\0\1a"
+                               "\x20\0\x11\7\0\0\0\0\x21\0\3\x31.3\x22\0\3bob"
+                               "\5\0\2id\x30\0\0\xe0\0\2xyhello";
+    write_seed(name, seed, sizeof seed - 1);
+}
+
 static void make_seeds(void) {
+    write_fields("v2-fields");
     write_text("tcp4", 3, 5, "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\nhello");
     write_text("tcp6", 1, 80, "PROXY TCP6 2001:db8::1 ::ffff:1.2.3.4 0 65535\r\n");
     write_text("unknown", 3, 1, "PROXY UNKNOWN whatever\r\n");

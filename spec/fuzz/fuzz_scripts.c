@@ -23,6 +23,12 @@
  * floor: lua/tlslife/luasec/context.lua 39
  * floor: lua/tlslife/luasec/newcontext.lua 54
  * floor: lua/tlslife/setup.lua 15
+ * floor: lua/tlslife/socket.lua 21
+ * floor: lua/tlslife/metrics.lua 28
+ * floor: lua/tlslife/testserver/answers.lua 56
+ * floor: lua/tlslife/luasec/https.lua 22
+ * floor: lua/tlslife/probe/visit.lua 66
+ * floor: src/lua/values/lclass.c 46
  * floor: src/values/certificate_details.c 18
  */
 #include "fuzz.h"

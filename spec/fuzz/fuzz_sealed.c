@@ -8,7 +8,6 @@
  *
  * floor: src/cache/external.c 20
  * floor: src/cache/seal.c 18
- * floor: src/cache/store/program.c 4
  */
 #include "cache/external.h"
 #include "cache/seal.h"

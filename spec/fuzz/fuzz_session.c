@@ -11,7 +11,6 @@
  *
  * floor: src/values/session_value.c 27
  * floor: src/values/certificate.c 24
- * floor: src/tls/session/session.c 7
  */
 #include "fuzz.h"
 #include "tlslife.h"

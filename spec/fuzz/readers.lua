@@ -18,6 +18,7 @@ rawset(os, "execute", function() return false end)
 
 local ROOT <const> = "/nowhere/root"
 local opened = {} -- paths, by descriptor
+local clock = 0
 
 local function must(holds, format, ...)
     if not holds then error(format:format(...), 2) end
@@ -47,7 +48,15 @@ package.preload.luv = function()
             if host:find "none" then answer "EAI_NONAME" else answer(nil, list) end
             return true
         end,
-        hrtime = function() return 0 end,
+        hrtime = function() -- 10 ms pass with each look at the clock
+            clock = clock + 10000000
+            return clock
+        end,
+        now = function() return 0 end,
+        new_timer = function()
+            return {start = function() end, close = function() end}
+        end,
+        fs_read = function(fd, n) return ("x"):rep(math.min(n, #opened[fd])) end,
         fs_scandir = function(path) return {path} end,
         fs_scandir_next = function(list)
             return table.remove(list), "file"
@@ -74,10 +83,11 @@ end
 
 function Input:rest() return self:take(#self.bytes) end
 
--- A connection whose peer sends bytes in pieces of that size, and then ends.
+-- A connection whose peer sends bytes in pieces of that size, and then ends. said() is all that was
+-- written to it with write.
 local function conn_of(bytes, size)
     local at = 1
-    local self = {}
+    local self, written = {}, {}
     function self.read()
         if at > #bytes then return nil, "closed" end
         local piece = bytes:sub(at, at + size - 1)
@@ -85,10 +95,16 @@ local function conn_of(bytes, size)
         return piece
     end
     self.plain_read = self.read
-    function self.write(_, data) return #data end
+    function self.write(_, data)
+        written[#written + 1] = data
+        return #data
+    end
     function self.plain_write(_, data, from) return math.min(size, #data - (from or 1) + 1) end
     function self.set_timeout() end
     function self.early() return false end
+    function self.cork() return true end
+    self.flush = self.cork
+    function self.said() return table.concat(written) end
     function self.taken() return at - 1 end
     return self
 end
@@ -325,10 +341,311 @@ local function read_path(input)
     end
 end
 
+-- ----------------------------------------------------------------- what is answered to requests
+
+local CONTINUE <const> = "HTTP/1.1 100 Continue\r\n\r\n"
+
+-- The first of the answers, and what follows it. A status, a length and a body that is so long.
+local function take_answer(said, head_only)
+    local status, head, stop = said:match "^HTTP/1%.1 (%d%d%d) [%a ]+\r\n(.-\r\n)\r\n()"
+    must(status, "no answer: %q", said)
+    must(not head:find "[^\r\n\t -~]", "%q in a head", head)
+    local length = tonumber(("\r\n" .. head):match "\r\nContent%-Length: (%d+)\r\n")
+    local size = head_only and 0 or length
+    must(#said >= stop + size - 1, "a body of %d bytes and not of %d", #said - stop + 1, size)
+    return tonumber(status), head, said:sub(stop, stop + size - 1), said:sub(stop + size)
+end
+
+local page
+package.loaded["tlslife.server"] = function(options)
+    page = options
+    return {listeners = {}}
+end
+require "tlslife.metrics".serve({address = ":0", context = {}}, print, function(format)
+    return "the metrics in " .. format
+end)
+package.loaded["tlslife.server"] = nil
+
+-- A request for the page of metrics, as it comes in HTTPS.
+local function read_page(input)
+    local size = input:byte() + 1
+    local bytes = input:take(1 << 15)
+    local conn = conn_of(bytes, size)
+    page.handler(conn)
+    local said = conn.said():gsub("^HTTP/1%.1 100 Continue\r\n\r\n", "")
+    if said == "" then return end
+    local status, head, body, rest = take_answer(said, bytes:find "^HEAD " ~= nil)
+    must(rest == "", "behind the answer: %q", rest)
+    local kind = body:match "^the metrics in (%a+)$"
+    local media = kind == "openmetrics" and "application/openmetrics-text;" or "text/plain;"
+    must(not kind or status == 200 and head:find("Type: " .. media, 1, true), "%s in %q", kind, head)
+end
+
+local answers = require "tlslife.testserver.answers"
+
+-- The requests of a client of tlslife serve, with a directory or without one.
+local function read_answers(input)
+    local how, size = input:byte(), input:byte() + 1
+    local bytes = input:rest()
+    local conn, methods = conn_of(bytes, size), {}
+    opened = {}
+    local run = {root = how % 2 == 0 and ROOT or nil, list = how & 2 == 0,
+        fault = how & 12 == 12 and "truncated" or nil}
+    local life = {request = function(_, request, status)
+        methods[#methods + 1] = {request.method, status}
+    end}
+    local why, fault = answers.serve(run, conn, life, {stopping = function() return how > 127 end})
+    must(why == nil or why == "closed", "it ended with %s", why)
+    for _, path in pairs(opened) do must(not path, "%q stays open", path) end
+    if fault == "truncated" then return end
+    local said = conn.said()
+    if #methods == 0 then
+        must(said == "" or said == CONTINUE or not run.root and said == bytes, "%q", said)
+        return
+    end
+    for i, answered in ipairs(methods) do
+        said = said:gsub("^HTTP/1%.1 100 Continue\r\n\r\n", "")
+        local status, _, _, rest = take_answer(said, answered[1] == "HEAD")
+        said = rest
+        must(status == answered[2], "answer %d is %d, and not %d", i, status, answered[2])
+    end
+    must(said == "" or said == CONTINUE, "behind the answers: %q", said)
+end
+
+-- ------------------------------------------------------------------------------ bytes in pieces
+
+local sockets = require "tlslife.socket"
+
+-- A socket over a connection that gives the bytes in pieces whose sizes are chosen here.
+local function socket_over(bytes, sizes)
+    local client <const> = core.context {role = "client", verify = "none"}
+    local sock, at, n = sockets(client:connection()), 1, 0
+    local s = sockets.states[sock]
+    s.open, s.conn = true, {read = function()
+        if at > #bytes then return nil, "closed" end
+        n = n % #sizes + 1
+        local piece = bytes:sub(at, at + sizes[n] - 1)
+        at = at + #piece
+        return piece
+    end}
+    return sock
+end
+
+-- What LuaSocket's receive gives of bytes that are all there: the result, what is left of them, and
+-- the words and the part where they do not suffice.
+local function model_receive(bytes, pattern, prefix)
+    if pattern == "*l" then
+        local line, behind = bytes:match "^([^\n]*)\n()"
+        if line then return prefix .. line:gsub("\r", ""), bytes:sub(behind) end
+        return nil, "", "closed", prefix .. bytes:gsub("\r", "")
+    elseif pattern == "*a" then
+        local all = prefix .. bytes
+        if bytes ~= "" then return all, "" end
+        return nil, "", "closed", all
+    end
+    local wanted = pattern - #prefix
+    if wanted <= 0 and prefix ~= "" then return prefix, bytes end
+    if #bytes >= math.max(wanted, 1) then
+        return prefix .. bytes:sub(1, wanted), bytes:sub(wanted + 1)
+    end
+    return nil, "", "closed", prefix .. bytes
+end
+
+-- The bytes of a peer, by the patterns of receive.
+local function read_pieces(input)
+    local sizes, calls = {}, {}
+    for i = 1, input:byte() % 4 + 1 do sizes[i] = input:byte() % 64 + 1 end
+    for i = 1, input:byte() % 16 do
+        local kind, prefix = input:byte(), ""
+        if kind & 64 ~= 0 then prefix = ("p\r"):rep(kind % 8) end
+        calls[i] = {kind % 4 == 0 and "*a" or kind % 4 == 1 and input:byte() or "*l", prefix}
+    end
+    local left = input:rest()
+    local sock = socket_over(left, sizes)
+    for i, call in ipairs(calls) do
+        local wanted, after, wanted_why, wanted_part = model_receive(left, call[1], call[2])
+        local got, why, part = sock:receive(table.unpack(call))
+        must(got == wanted and why == wanted_why and part == wanted_part,
+            "call %d (%s) gives %q, %s, %q and not %q, %s, %q", i, call[1], got, why, part, wanted,
+            wanted_why, wanted_part)
+        left = after
+    end
+    sockets.states[sock].conn = nil
+end
+
+-- tls.line, from each place of a text.
+local function read_lines(input)
+    local from = input:byte() + 1
+    local bytes = input:rest()
+    local at = math.min(from, #bytes + 1)
+    while true do
+        local line, behind = core.line(bytes, at)
+        local wanted, wanted_behind = bytes:match("^([^\n]*)\n()", at)
+        must(line == (wanted and wanted:gsub("\r", "")) and behind == wanted_behind,
+            "%q and not %q", line, wanted)
+        if not line then return end
+        at = behind
+    end
+end
+
+-- --------------------------------------------------------------------------- a proxy's answer
+
+local tunnel = {} -- what the socket of ssl.https reads and has sent
+for name, module in pairs {
+    ["socket.http"] = {}, ltn12 = {}, mime = {b64 = tostring},
+    ["socket.url"] = {parse = function() return {host = "proxy", port = "8080"} end},
+    ssl = {wrap = function(sock) return nil, sock end},
+    socket = {
+        gettime = function() return 0 end,
+        try = function(ok, ...)
+            if not ok then error({...}, 0) end
+            return ok, ...
+        end,
+        tcp = function() return tunnel end,
+    },
+} do package.loaded[name] = module end
+local https = require "tlslife.luasec.https"
+for _, name in ipairs {"socket.http", "ltn12", "mime", "socket.url", "ssl", "socket"} do
+    package.loaded[name] = nil
+end
+
+-- What a proxy answers to CONNECT: TLS begins behind the first empty line, or not at all.
+local function read_tunnel(input)
+    local size = input:byte() + 1
+    local bytes = input:rest()
+    local sock = socket_over(bytes, {size})
+    tunnel = setmetatable({
+        settimeout = function() end, connect = function() return 1 end,
+        send = function(_, words) return #words end,
+        receive = function(_, pattern) return sock:receive(pattern) end,
+    }, {__index = sock})
+    local ok, failure = pcall(function()
+        https.tcp {tunnel = "http://proxy:8080"} ():connect("a.example", 443)
+    end)
+    must(not ok and type(failure) == "table", "%s", failure)
+    local began = failure[1] == tunnel -- ssl.wrap was called
+    local rest = sock:receive "*a" or ""
+    sockets.states[sock].conn = nil
+    must(began or type(failure[1]) == "string", "no reason")
+    local status = bytes:match "^([^\n]*)\n"
+    local good = status and status:gsub("\r", ""):match "^HTTP/%d%.%d 2%d%d" ~= nil
+    must(not began or good, "TLS behind %q", status)
+    must(not began or bytes:gsub("\r", ""):find("\n\n" .. rest:gsub("\r", ""), 1, true),
+        "TLS begins at %q", rest)
+end
+
+-- ------------------------------------------------------------------------ what the probe sees
+
+local visit = require "tlslife.probe.visit"
+
+local SERVERS <const>, CLIENTS <const> = {}, {}
+for i, version in ipairs {"TLSv1.2", "TLSv1.3"} do
+    SERVERS[i] = core.context {role = "server", certificate = certificate, private_key = key,
+        min_version = version, max_version = version, max_early_data = i == 2 and 1000 or nil,
+        ocsp_response = i == 1 and "\x30\3\x0a\1\6" or nil}
+    CLIENTS[i] = core.context {role = "client", verify = false, ocsp_request = true,
+        options = {ALLOW_UNSAFE_LEGACY_RENEGOTIATION = true}}
+end
+
+local function move(from, to, change)
+    local bytes = from:drain(1 << 16)
+    if bytes and bytes ~= "" then to:feed(change and change(bytes) or bytes) end
+end
+
+-- What a server does between the calls of the probe, step by step.
+local ACTS <const> = {
+    function(server, input) server:write(("a"):rep(input:byte() + 1)) end,
+    function(server) for _ = 1, 40 do server:write(("a"):rep(1 << 15)) end end,
+    function(server) server:new_session_ticket() server:write "t" end,
+    function(server) server:shutdown() end,
+    function(_, _, client) client:feed_eof() end,
+    function(_, input, client) client:feed(input:take(input:byte())) end,
+    function(server) server:renegotiate() server:handshake() end,
+    function(server) server:key_update(true) server:write "k" end,
+}
+
+-- A client's connection whose server is one of ours that the input leads, or changes bytes of.
+local function hostile(input, client, server)
+    local at, by = input:byte(), input:byte()
+    local function change(bytes)
+        if by == 0 or at == 0 then return bytes end
+        local there = at * 16 % #bytes + 1
+        at = at // 2
+        return bytes:sub(1, there - 1) .. string.char(bytes:byte(there) ~ by) ..
+            bytes:sub(there + 1)
+    end
+    for _, conn in ipairs {client, server} do
+        conn:set_memory()
+        conn:set_blocking(false)
+    end
+    local function round()
+        move(client, server)
+        if server:handshake_done() then
+            local act = input.at <= #input.bytes and ACTS[input:byte() % 16 + 1]
+            if act then pcall(act, server, input, client) end -- some come at a wrong moment
+            server:read()
+        else
+            server:handshake()
+        end
+        move(server, client, change)
+    end
+    -- A call that would wait goes on when the server has done something, and a few times at most.
+    local function waiting(name)
+        return function(_, ...)
+            for _ = 1, 6 do
+                local results = table.pack(client[name](client, ...))
+                if results[2] ~= "want_read" and results[2] ~= "want_write" then
+                    return table.unpack(results, 1, results.n)
+                end
+                round()
+            end
+            return nil, "timeout"
+        end
+    end
+    local conn = {dial = function() return true end, set_timeout = function() end}
+    for _, name in ipairs {"connect", "read", "write", "handshake", "close", "write_early"} do
+        conn[name] = waiting(name)
+    end
+    return setmetatable(conn, {__index = function(_, name)
+        return function(_, ...) return client[name](client, ...) end
+    end})
+end
+
+local kept_session
+
+-- A visit of the probe to a server that does what it wants to.
+local function read_visit(input)
+    local version, how = input:byte() % 2 + 1, input:byte()
+    local finish = ({"server", "client", "quick"})[how % 3 + 1]
+    local client, server = CLIENTS[version]:connection(), SERVERS[version]:connection()
+    local conn = hostile(input, client, server)
+    local early = how & 64 ~= 0 and kept_session
+    local facts = visit {
+        context = {connection = function() return conn end, import_session = function(_, bytes)
+            return CLIENTS[version]:import_session(bytes)
+        end},
+        name = "localhost", timeout = 2, finish = finish, renegotiate = how & 32 ~= 0,
+        farewell = how & 16 ~= 0 and "QUIT\r\n" or nil, bytes = early or nil,
+        early = early and version == 2 and "e" or nil, first_ticket = how & 8 ~= 0,
+    }
+    server:free()
+    must(facts.stage ~= "probe", "the probe fails: %s", facts.failed)
+    must(not facts.failed or facts.failed ~= "", "no reason")
+    must((facts.answer_bytes or 0) <= (1 << 20) + 65536, "it reads on for ever")
+    for _, session in ipairs(facts.sessions or {}) do
+        if version == 2 and session.resumable then kept_session = session.bytes end
+        session.bytes, session.id, session.ticket = nil, nil, nil
+    end
+    facts.failed = nil
+    must(#encode(facts) > 0, "no JSON")
+end
+
 readers = {
     {"message", read_message}, {"requests", read_requests}, {"dialogue", read_dialogue},
     {"certificate", read_certificate}, {"parameters", read_parameters}, {"serve", read_serve},
-    {"probe", read_probe}, {"serving", read_serving}, {"path", read_path},
+    {"probe", read_probe}, {"serving", read_serving}, {"path", read_path}, {"page", read_page},
+    {"answers", read_answers}, {"pieces", read_pieces}, {"lines", read_lines},
+    {"tunnel", read_tunnel}, {"visit", read_visit},
 }
 
 -- ------------------------------------------------------------------------------------- the seeds
@@ -421,6 +738,43 @@ seed("serving", "\0\0a.example:80")
 
 for _, path in ipairs {"index.html", "dir/", "dir", "none", "a%20b.lua", "..%2fx", "%00", "a/../b"}
 do seed("path", "\0" .. path) end
+
+for _, accept in ipairs {"application/openmetrics-text; version=1.0.0;q=0.5, text/plain;q=0.4",
+    "text/plain", "application/openmetrics-text;version=\"0.0.1\",*/*;q=0.1"} do
+    seed("page", "\99GET /metrics HTTP/1.1\r\nAccept: " .. accept .. "\r\n\r\n")
+end
+seed("page", "\99HEAD /metrics?x HTTP/1.0\r\n\r\n")
+seed("page", "\0POST /metrics HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na")
+seed("page", "\99GET / HTTP/1.1\r\n\r\n")
+seed("page", "\99nonsense\r\n\r\n")
+
+local LIST <const>, HOLD <const> = "\0\99", "\2\1"
+seed("answers", LIST .. "GET /file HTTP/1.1\r\n\r\nHEAD /dir/ HTTP/1.1\r\n\r\n")
+seed("answers", HOLD .. "GET /dir/ HTTP/1.1\r\n\r\nGET /dir HTTP/1.1\r\n\r\n")
+seed("answers", LIST .. "GET /none HTTP/1.1\r\n\r\nPUT /file HTTP/1.1\r\n\r\n")
+seed("answers", LIST .. "GET /fault/truncated HTTP/1.1\r\n\r\n")
+seed("answers", "\1\255POST /x HTTP/1.1\r\nContent-Length: 2\r\n\r\nab")
+seed("answers", "\1\2no request")
+seed("answers", "\12\2GET /file HTTP/1.1\r\n\r\n")
+
+seed("pieces", "\2\7\0\3\6\2\2\1\5\65\3\0a line\r\nanother\n\n12345678the rest\r\nof it")
+seed("pieces", "\0\63\4\1\0\66\70\2one\rtwo\r\n\rthree")
+seed("lines", "\0one\r\ntwo\r\r\n\n\rthree")
+
+seed("tunnel", "\4HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n\22\3\3")
+seed("tunnel", "\99HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+seed("tunnel", "\1HTTP/1.0 200")
+
+for version = 0, 1 do
+    for number, acts in ipairs {"\0\9\1\3", "\2\2\4", "\5\9nonsense\0\1\6\7", "\3"} do
+        for how = 0, 2 do
+            seed("visit", string.char(version, how + 8 * number, 0, 0) .. acts)
+        end
+    end
+    seed("visit", string.char(version, 50, 9, 1) .. "\0\1")
+    seed("visit", string.char(version, 97, 0, 0) .. "\2\0\1\3")
+    seed("visit", string.char(version, 97, 0, 0) .. "\2\0\1\3")
+end
 
 return {
     seeds = seeds, files_gone = files_gone,
