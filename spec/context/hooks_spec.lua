@@ -142,6 +142,43 @@ describe("on_certificate", function()
         end)
     end
 
+    for _, version in ipairs(pair.VERSIONS) do
+        it("forgets in clear what it chose for the peer before, " .. version, function()
+            local answer
+            local function choose() return answer end
+            local client, server = pair.connect {
+                client = {max_version = version, on_certificate = choose},
+                server = {verify = "optional", ca = p.ca_file}}
+            local identity = pair.client(CLIENT)
+            for _, subject in ipairs {"none", "CN=client", "none"} do
+                answer = subject ~= "none" and identity or nil
+                client:clear()
+                server:clear()
+                tls.pair(client, server)
+                assert.truthy(pair.drive(client, server)[1])
+                local peer = server:peer_certificates() or {{subject = "none"}}
+                assert.equal(subject, peer[1].subject)
+            end
+        end)
+
+        it("forgets it on a server, too, and in a copy, " .. version, function()
+            local answer = pair.server {certificate = p.rsa_cert, private_key = p.rsa_key}
+            local client, server = pair.connect {client = {max_version = version},
+                server = {on_certificate = function() return answer end}}
+            local other = client:peer_certificates()[1].fingerprint
+            local own = pair.connect():peer_certificates()[1].fingerprint
+            answer = nil
+            server:clear()
+            for _, cleared in ipairs {server:dup(), server} do
+                local new = pair.join {client = {max_version = version}}
+                tls.pair(new, cleared)
+                assert.truthy(pair.drive(new, cleared)[1])
+                assert.equal(own, new:peer_certificates()[1].fingerprint)
+            end
+            assert.not_equal(other, own)
+        end)
+    end
+
     it("may not answer with a context without certificate", function()
         local client, server = pair.join {
             server = {on_certificate = function() return tls.context {role = "server"} end}}

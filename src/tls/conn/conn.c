@@ -407,6 +407,7 @@ static bool copy_own(tlslife_conn *to, const tlslife_conn *from) {
     to->lent = from->lent;
     to->set.hostname_dialled = from->set.hostname_dialled;
     to->set.num_tickets = from->set.num_tickets;
+    to->asked.other_shown = from->asked.other_shown;
     memcpy(to->resume.sid_ctx, from->resume.sid_ctx, sizeof to->resume.sid_ctx);
     if (tlsl_conn_has_given_session(from)) {
         tlsl_conn_note_given_session(to, from->resume.given_session);

@@ -318,6 +318,20 @@ tlslife_status tlslife_context_set_ocsp_response_file(tlslife_context *context, 
 
 /* ------------------------------------------------------------------------- those that are shown */
 
+/*
+ * An SSL keeps the certificates that an earlier answer gave it. Where this one gives none, those of
+ * the connection's own context take their place.
+ */
+static bool present(tlslife_conn *conn, SSL *ssl) {
+    const tlslife_context *chosen = conn->asked.chosen;
+    if (chosen == NULL && !conn->asked.other_shown) {
+        return true;
+    }
+    bool ok = tlsl_context_present(chosen != NULL ? chosen : conn->context, ssl);
+    conn->asked.other_shown = chosen != NULL || !ok;
+    return ok;
+}
+
 static int on_certificate(SSL *ssl, void *unused) {
     (void)unused;
     tlslife_conn *conn = tlsl_conn_of(ssl);
@@ -331,7 +345,7 @@ static int on_certificate(SSL *ssl, void *unused) {
         conn->asked.certificate = TLSL_ASKED;
         return -1;
     }
-    bool ok = conn->asked.chosen == NULL || tlsl_context_present(conn->asked.chosen, ssl);
+    bool ok = present(conn, ssl);
     tlslife_context_free(conn->asked.chosen);
     conn->asked.chosen = NULL;
     conn->asked.certificate = TLSL_UNASKED; /* a renegotiation asks again */

@@ -85,6 +85,7 @@ typedef struct tlsl_asked {
     bool hello_passed;                  /* server: the handshake has gone on behind it */
     bool alert_chosen;                  /* the program has chosen refuse_alert */
     bool alpn_chosen;                   /* server: libssl has made its choice */
+    bool other_shown; /* the SSL has the certificates of an answer, also after clear */
     int refuse_alert;
     tlslife_hello *client_hello; /* while it waits for an answer */
     tlslife_context *chosen;     /* the answer, until libssl makes the callback again */
