@@ -84,6 +84,12 @@ local suite = others.suite(it, others.cases(PARALLEL, {
         "tls-keyengine-invalid-arg-type.js", "tls-keyengine-unsupported.js", "tls-error-stack.js",
         "test/addons/openssl-client-cert-engine/test.js", "test/addons/openssl-key-engine/test.js",
         "test/addons/openssl-test-engine/test.js"},
+    {"providers are loaded as openssl.cnf says",
+        "test/addons/openssl-providers/test-default-only-config.js",
+        "test/addons/openssl-providers/test-legacy-provider-config.js",
+        "test/addons/openssl-providers/test-legacy-provider-inactive-config.js",
+        "test/addons/openssl-providers/test-legacy-provider-option.js",
+        "test/addons/openssl-providers/test-no-legacy-provider-option.js"},
 }))
 
 -- ------------------------------------------------------------------------------------------ chains
