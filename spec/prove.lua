@@ -52,9 +52,9 @@ local CAMPAIGNS <const> = {
     { name = "secrets" },
     { name = "coverage" },
     { name = "others",
-        command = "test others_cpython others_curl others_node others_rustls others_rustls_io " ..
+        command = "test others_cpython others_cpython_context others_curl others_node " ..
             "others_node_socket others_node_name others_node_certificate others_node_hook " ..
-            "others_node_parameter others_node_stream",
+            "others_node_parameter others_node_stream others_rustls others_rustls_io",
         counts = function(log)
             local passed, failed = log:match "(%d+) passed, (%d+) failed%s*$"
             return passed and passed .. " examples that answer the cases of CPython, curl, Node " ..
