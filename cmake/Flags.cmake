@@ -75,6 +75,7 @@ if(TLSLIFE_COVERAGE)
   # Threads count, too: without atomic counters some counts come out negative, which gcovr does not read.
   target_compile_options(tlslife_flags INTERFACE --coverage -fprofile-update=atomic)
   target_link_options(tlslife_flags INTERFACE --coverage)
+  target_compile_definitions(tlslife_flags INTERFACE TLSLIFE_COVERAGE)
 endif()
 
 # What OpenSSL 3.0 calls deprecated is not declared at all; what later versions call so still is.

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int checks_passed;
 static int checks_failed;
@@ -31,6 +32,23 @@ static inline bool check_text(const char *got, const char *wanted, const char *f
                 got != NULL ? got : "(null)", wanted);
     }
     return check_that(same, "the texts are equal", file, line);
+}
+
+#ifdef TLSLIFE_COVERAGE
+void __gcov_dump(void); /* NOLINT(bugprone-reserved-identifier): gcc's name */
+#endif
+
+/* Writes what was executed until now, where that is counted (./dev coverage). */
+static inline void count_executed(void) {
+#ifdef TLSLIFE_COVERAGE
+    __gcov_dump();
+#endif
+}
+
+/* Ends a child of fork() as _exit does, after what it has executed was counted. */
+static inline void end_child(int status) {
+    count_executed();
+    _exit(status);
 }
 
 static inline int checks_end(void) {

@@ -7,6 +7,7 @@ local pair = require "spec.support.pair"
 local pki = require "spec.support.pki"
 local process = require "spec.support.process"
 local tls = require "tlslife"
+local with_ticket = require "spec.support.with_ticket"
 
 local p = pki.get()
 local SECRET = ("0123456789abcdef"):rep(2)
@@ -422,6 +423,19 @@ describe("early data are accepted once:", function()
         assert.equal(4, #cache)
         early, resumed = replay(client, server, bytes)
         assert.same({false, true}, {early, resumed})
+    end)
+
+    it("and not under a ticket that is too short to be known by its head", function()
+        local server = server_context {ticket_keys = tls.ticket_keys {}, cache = tls.cache(),
+            resumption = "tickets"}
+        local client = client_context()
+        local bytes = pair.session({client = client, server = server}):export()
+        for _, len in ipairs {31, 16, 1} do
+            local accepted, resumed = replay(client, server, with_ticket(bytes, ("t"):rep(len)))
+            assert.is_false(accepted)
+            assert.is_false(resumed)
+        end
+        assert.is_true(replay(client, server, bytes))
     end)
 
     it("and not where the store fails, which costs no resumption", function()

@@ -23,18 +23,16 @@
 
 #define MICRO 1000000u
 #define SIZE_FIRST ((size_t)16 * 1024)
+#define LINE_MAX_LEN 512 /* bytes of what is written at once: names, and texts of this library */
 
 /* ----------------------------------------------------------------------------------------- text */
 
-/* Makes room for len bytes and a NUL. false: out of memory. */
+/* Makes room for len bytes, at most LINE_MAX_LEN, and a NUL. false: out of memory. */
 static bool reserve(tlsl_exposition *to, size_t len) {
     if (to->failed || to->len + len < to->size) {
         return !to->failed;
     }
     size_t size = to->size == 0 ? SIZE_FIRST : to->size * 2;
-    while (size <= to->len + len) {
-        size *= 2;
-    }
     char *text = realloc(to->text, size);
     to->failed = text == NULL;
     if (text != NULL) {
@@ -53,7 +51,7 @@ static void add(tlsl_exposition *to, const char *text, size_t len) {
 
 static void say(tlsl_exposition *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(tlsl_exposition *to, const char *format, ...) {
-    char line[512]; /* names, and texts of this library */
+    char line[LINE_MAX_LEN];
     va_list args;
     va_start(args, format);
     int len = vsnprintf(line, sizeof line, format, args);

@@ -55,13 +55,24 @@ static bool place_remove(tlslife_store *store, const unsigned char key[TLSL_STOR
     return true;
 }
 
+static bool place_remove_if(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY],
+                            const unsigned char head[TLSL_STORE_HEAD]) {
+    (void)key;
+    (void)head;
+    return !((one_place *)(void *)store)->refuses;
+}
+
 static void place_destroy(tlslife_store *store) {
     free(((one_place *)(void *)store)->bytes);
     free(store);
 }
 
 static const tlsl_store_verbs place_verbs = {
-    .put = place_put, .remove = place_remove, .destroy = place_destroy};
+    .put = place_put,
+    .remove = place_remove,
+    .remove_if = place_remove_if,
+    .destroy = place_destroy,
+};
 
 /* -------------------------------------------------------------------------------------- a scene */
 
@@ -208,9 +219,14 @@ static void test_told_in_vain(void) {
     scene all = begin(0);
     tlsl_cache_key key = key_of('a', 32, false);
     SSL_SESSION *session = session_of('a', 32, TLS1_2_VERSION);
+    const unsigned char head[TLSL_STORE_HEAD] = {0};
+    tlsl_external_remove_if(all.cache, &key, head);
+    CHECK(stats_of(all.cache).store_errors == 0);
     all.place->refuses = true;
     tlsl_external_put(all.cache, &key, session, policy, NULL);
     CHECK(stats_of(all.cache).store_errors == 1);
+    tlsl_external_remove_if(all.cache, &key, head);
+    CHECK(stats_of(all.cache).store_errors == 2);
     unsigned char *large = calloc(1, TLSL_STORE_BYTES_MAX);
     CHECK(SSL_SESSION_set1_ticket_appdata(session, large, TLSL_STORE_BYTES_MAX) == 1);
     tlsl_external_put(all.cache, &key, session, policy, NULL);

@@ -371,7 +371,7 @@ static void child_of_fork(tlslife_store *store, tlsl_inquiry *under_way) {
     tlslife_store_free(store); /* sends nothing on a connection of another process */
     int status = -1;
     bool well = child == 0 || (waitpid(child, &status, 0) == child && status == 0);
-    _exit(failed && wrong == 0 && well ? 0 : 1);
+    end_child(failed && wrong == 0 && well ? 0 : 1);
 }
 
 /*

@@ -22,6 +22,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -108,6 +109,14 @@ static bool remove_id(tlslife_store *store, uint32_t id) {
     unsigned char key[TLSL_STORE_KEY];
     key_of(id, key);
     return store->verbs->remove(store, key);
+}
+
+/* Whether the store took the order. What the head is does not matter to the callers. */
+static bool remove_id_if(tlslife_store *store, uint32_t id) {
+    const unsigned char head[TLSL_STORE_HEAD] = {0};
+    unsigned char key[TLSL_STORE_KEY];
+    key_of(id, key);
+    return store->verbs->remove_if(store, key, head);
 }
 
 typedef enum answer { MISS, HIT, WRONG } answer;
@@ -378,6 +387,27 @@ static void test_fork(void) {
     CHECK(child_ended_well(pid));
     CHECK(get(store, 1) == MISS && get(store, 2) == HIT);
     tlslife_store_free(store);
+}
+
+static void *unlock_later(void *fd) {
+    nap(0.05);
+    CHECK(flock(*(const int *)fd, LOCK_UN) == 0);
+    return NULL;
+}
+
+/* Whoever makes a slab holds the lock of its file, and others wait for that. */
+static void test_waits_for_the_maker(void) {
+    pthread_t maker;
+    tlslife_store_free(open_slab(path_of("locked"), 64 * KIB));
+    int fd = open(path_of("locked"), O_RDWR | O_CLOEXEC);
+    CHECK(flock(fd, LOCK_EX) == 0);
+    double begun = seconds();
+    CHECK(pthread_create(&maker, NULL, unlock_later, &fd) == 0);
+    tlslife_store *store = open_slab(path_of("locked"), 64 * KIB);
+    CHECK(store != NULL && seconds() - begun >= 0.05);
+    CHECK(pthread_join(maker, NULL) == 0);
+    tlslife_store_free(store);
+    (void)close(fd);
 }
 
 enum { STARTERS = 8, TOGETHER_BYTES = 16 * 1024 * 1024 };
@@ -687,6 +717,7 @@ static void test_lease_of_the_stopped(void) {
     double begun = seconds();
     for (int i = 0; i < 100; i++) {
         CHECK(!put(store, 2, 1, 100, LONG_ENOUGH) && !remove_id(store, 1));
+        CHECK(!remove_id_if(store, 1));
     }
     CHECK(seconds() - begun < 0.9); /* if each waited, they would take 4 s */
     nap(1.1);
@@ -701,6 +732,24 @@ static void test_lease_of_the_stopped(void) {
 /* ---------------------------------------------------------------------------------------- kills */
 
 /* Returns how many shards have a lease of a process that has died. */
+/* The lease was broken while its holder was stopped in a put. The holder writes nothing then. */
+static void test_writer_without_lease(void) {
+    unsigned char key[TLSL_STORE_KEY], bytes[100];
+    arena self = arena_new(64 * KIB);
+    tlsl_slab_shard shard = arena_shard(&self, 1, 100, key);
+    unsigned char *before = malloc(64 * KIB);
+    value_make(1, 5, sizeof bytes, bytes);
+    atomic_store(&shard.head->lease.holder, 78);
+    memcpy(before, self.map, 64 * KIB);
+    tlsl_shard_put(&shard, key, bytes, sizeof bytes, 60);
+    CHECK(memcmp(before, self.map, 64 * KIB) == 0);
+    CHECK(arena_look(&self, 1, 100, false) == MISS);
+    arena_put(&self, 1, 100, 100, 60);
+    CHECK(arena_look(&self, 1, 100, false) == HIT);
+    free(before);
+    free(self.map);
+}
+
 static unsigned held_by(const unsigned char *map, const tlsl_slab_plan *plan, pid_t pid) {
     unsigned held = 0;
     for (size_t i = 0; i < plan->shards; i++) {
@@ -1189,9 +1238,10 @@ static void test_speed(void) {
 
 static void clean_up(void) {
     static const char *const names[] = {
-        "verbs",  "small-sizes", "large-sizes", "eviction", "clock",   "opens",     "fork",
-        "killed", "once",        "many",        "stopped",  "kills",   "scribbled", "damaged",
-        "other",  "foreign",     "link",        "used",     "restart", "mode",      "speed"};
+        "verbs", "small-sizes", "large-sizes", "eviction", "clock",   "opens",
+        "fork",  "killed",      "locked",      "once",     "many",    "stopped",
+        "kills", "scribbled",   "damaged",     "other",    "foreign", "link",
+        "used",  "restart",     "mode",        "speed"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         (void)unlink(path_of(names[i]));
     }
@@ -1211,6 +1261,7 @@ int main(int argc, char **argv) {
     test_expiry_by_the_clock();
     test_opens();
     test_fork();
+    test_waits_for_the_maker();
     test_start_together();
     test_starters_killed();
     test_taken_once();
@@ -1219,6 +1270,7 @@ int main(int argc, char **argv) {
     test_lease_of_the_dead(true);
     test_lease_of_the_dead(false);
     test_lease_of_the_stopped();
+    test_writer_without_lease();
     test_kills(kills, 64 * KIB);
     test_garbage();
     test_hostile_links();

@@ -523,7 +523,7 @@ static void child_of_fork(tlslife_conn **conns, size_t conns_len) {
         tlslife_conn_free(conns[i]);
     }
     tlslife_conn_free(other);
-    _exit(failed && resolved ? 0 : 1);
+    end_child(failed && resolved ? 0 : 1);
 }
 
 static void test_fork(void) {

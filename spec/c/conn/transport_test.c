@@ -11,6 +11,7 @@
 
 #include "net/dial.h"
 #include "net/fd.h"
+#include "net/local.h"
 #include "net/memory.h"
 #include "net/tcp.h"
 #include "tlslife.h"
@@ -30,10 +31,12 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -705,6 +708,34 @@ static void test_dial_waits(void) {
     tlslife_listener_free(listener);
 }
 
+/* An address of the kernel's or of a PROXY header, as text: none where it is cut or of no kind. */
+static void test_addresses_as_text(void) {
+    struct sockaddr_storage any;
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)&any;
+    struct sockaddr_un local = {.sun_family = AF_UNIX, .sun_path = "/run/s"};
+    const socklen_t path = offsetof(struct sockaddr_un, sun_path);
+    char text[64];
+    memset(&any, 0, sizeof any);
+    CHECK(!tlsl_address_text(&any, sizeof any, text, sizeof text));
+    memcpy(&any, &local, sizeof local);
+    CHECK(!tlsl_address_text(&any, sizeof local, text, sizeof text)); /* it has no port */
+    memset(&any, 0, sizeof any);
+    in->sin_family = AF_INET;
+    in->sin_port = htons(443);
+    in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(tlsl_address_text(&any, sizeof *in, text, sizeof text));
+    CHECK_TEXT(text, "127.0.0.1:443");
+    CHECK(!tlsl_address_text(&any, sizeof *in - 1, text, sizeof text));
+    CHECK(!tlsl_address_text(&any, sizeof *in, text, sizeof "127.0.0.1:443" - 1));
+    CHECK(tlsl_local_text(&local, sizeof local, text, sizeof text));
+    CHECK_TEXT(text, "unix:/run/s");
+    CHECK(!tlsl_local_text(&local, sizeof local, text, sizeof "unix:/run/s" - 1));
+    CHECK(!tlsl_local_text(&local, path, text, sizeof text)); /* a socket without a name */
+    memcpy(local.sun_path, "\0name", 5);
+    CHECK(tlsl_local_text(&local, path + 5, text, sizeof text));
+    CHECK_TEXT(text, "unix:@name");
+}
+
 static void test_listen(void) {
     tlslife_error err;
     tlslife_listener *first = tlslife_listen("127.0.0.1", "0", 0, false, &err);
@@ -881,6 +912,7 @@ int main(void) {
     test_dial();
     test_dial_two_addresses();
     test_dial_waits();
+    test_addresses_as_text();
     test_listen();
     test_listener();
     test_accept_waits();

@@ -55,9 +55,9 @@ static void test_number(pid_t (*make_child)(void)) {
         bool another = is_another(mine);
         pid_t grandchild = make_child();
         if (grandchild == 0) {
-            _exit(is_another(mine) && is_another(childs) ? 0 : 1);
+            end_child(is_another(mine) && is_another(childs) ? 0 : 1);
         }
-        _exit(another && tlsl_process() == childs && ends_well(grandchild) ? 0 : 1);
+        end_child(another && tlsl_process() == childs && ends_well(grandchild) ? 0 : 1);
     }
     CHECK(ends_well(child));
     CHECK(tlsl_process() == mine);
@@ -68,18 +68,18 @@ static void test_namespaces(void) {
     pid_t child = fork();
     if (child == 0) {
         if (unshare(CLONE_NEWPID) != 0) {
-            _exit(errno == EPERM ? 0 : 1);
+            end_child(errno == EPERM ? 0 : 1);
         }
         pid_t first = fork();
         if (first == 0) {
             uint64_t mine = tlsl_process();
             pid_t other = unshare(CLONE_NEWPID) == 0 ? fork() : -1;
             if (other == 0) {
-                _exit(getpid() == 1 && is_another(mine) ? 0 : 1);
+                end_child(getpid() == 1 && is_another(mine) ? 0 : 1);
             }
-            _exit(getpid() == 1 && ends_well(other) ? 0 : 1);
+            end_child(getpid() == 1 && ends_well(other) ? 0 : 1);
         }
-        _exit(ends_well(first) ? 0 : 1);
+        end_child(ends_well(first) ? 0 : 1);
     }
     CHECK(ends_well(child));
 }
@@ -107,7 +107,7 @@ static void test_queue(void) {
         bool asks_program = inquiry.found == TLSL_FOUND_PENDING;
         bool own = put_number(store, 9) && next_number(store) == 9 && next_number(store) == -1;
         tlslife_store_free(store);
-        _exit(asks_program && own ? 0 : 1);
+        end_child(asks_program && own ? 0 : 1);
     }
     CHECK(ends_well(child));
     CHECK(next_number(store) == 2 && next_number(store) == 3 && next_number(store) == -1);
@@ -269,7 +269,7 @@ static void test_go_on(void) {
         if (children[i] == 0) {
             bool ok = go_on(&self, &self.seen[i + 1]);
             end_scene(&self);
-            _exit(ok ? 0 : 1);
+            end_child(ok ? 0 : 1);
         }
     }
     CHECK(go_on(&self, &self.seen[0]));
