@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/error_queue.h"
 #include "base/once.h"
 #include "tlslife.h"
