@@ -186,6 +186,29 @@ describe("a failed handshake says what to change:", function()
         end)
     end
 
+    it("the versions that this side takes, whatever limits them", function()
+        -- a server's options, lines of configuration, and what it takes
+        local servers = {
+            {{max_version = "TLSv1.2"}, {}, "TLS 1.2"},
+            {{options = {NO_TLSv1_3 = true}}, {}, "TLS 1.2"},
+            {{min_version = "TLSv1.1", max_version = "TLSv1.2"}, {}, "TLS 1.1 to TLS 1.2"},
+            {{max_version = "TLSv1.2"}, {{"MinProtocol", "None"}}, "TLS 1.0 to TLS 1.2"},
+            {{max_version = "TLSv1.2"}, {{"MinProtocol", "SSLv3"}}, "TLS 1.0 to TLS 1.2"},
+            {{}, {{"MinProtocol", "None"}, {"Protocol", "ALL,-TLSv1,-TLSv1.3"}},
+                "TLS 1.1 to TLS 1.2"},
+        }
+        for _, one in ipairs(servers) do
+            local server = pair.server(one[1])
+            for _, line in ipairs(one[2]) do assert(server:conf(line[1], line[2])) end
+            local _, s = pair.try {client = {min_version = "TLSv1.3"}, server = server}
+            assert.equal(one[3], s[2]:match "this side takes, (.*)$")
+        end
+        local server = pair.server {min_version = "TLSv1.3"}
+        assert(server:conf("MaxProtocol", "None"))
+        local _, s = pair.try {client = {max_version = "TLSv1.2"}, server = server}
+        assert.equal("TLS 1.3", s[2]:match "this side takes, (.*)$")
+    end)
+
     it("a peer that hangs up in the middle of the handshake", function()
         for said, context in pairs {["server ended the connection"] = pair.client(),
             ["client ended the connection"] = pair.server()} do

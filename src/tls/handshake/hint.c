@@ -14,6 +14,7 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -173,22 +174,36 @@ static const char *of_alert(const tlslife_conn *conn) {
     return NULL;
 }
 
-static const char *version_name(long version) {
-    switch (version) {
-    case TLS1_VERSION: return "TLS 1.0";
-    case TLS1_1_VERSION: return "TLS 1.1";
-    case TLS1_2_VERSION: return "TLS 1.2";
-    case 0:
-    case TLS1_3_VERSION: return "TLS 1.3"; /* 0: no limit */
-    default: return "older ones";
-    }
+static const struct {
+    long number;
+    const char *name;
+    uint64_t option; /* the one that excludes this version */
+} versions[] = {
+    {TLS1_VERSION, "TLS 1.0", SSL_OP_NO_TLSv1},
+    {TLS1_1_VERSION, "TLS 1.1", SSL_OP_NO_TLSv1_1},
+    {TLS1_2_VERSION, "TLS 1.2", SSL_OP_NO_TLSv1_2},
+    {TLS1_3_VERSION, "TLS 1.3", SSL_OP_NO_TLSv1_3},
+};
+enum { VERSIONS_LEN = sizeof versions / sizeof versions[0] };
+
+static bool takes(const tlslife_conn *conn, size_t nth) {
+    long least = SSL_get_min_proto_version(conn->ssl); /* 0: no limit, here and below */
+    long most = SSL_get_max_proto_version(conn->ssl);
+    return versions[nth].number >= least && (most == 0 || versions[nth].number <= most) &&
+           !(SSL_get_options(conn->ssl) & versions[nth].option);
 }
 
 static void say_versions(const tlslife_conn *conn, char *out, size_t out_len) {
-    long least = SSL_get_min_proto_version(conn->ssl), most = SSL_get_max_proto_version(conn->ssl);
+    size_t first = 0, last = VERSIONS_LEN - 1;
+    while (first < last && !takes(conn, first)) {
+        first++;
+    }
+    while (last > first && !takes(conn, last)) {
+        last--;
+    }
     (void)snprintf(out, out_len, "the peer knows no version that this side takes, %s%s%s",
-                   version_name(least), least == most ? "" : " to ",
-                   least == most ? "" : version_name(most));
+                   versions[first].name, first == last ? "" : " to ",
+                   first == last ? "" : versions[last].name);
 }
 
 bool tlsl_hint(const tlslife_conn *conn, unsigned long code, char *out, size_t out_len) {
