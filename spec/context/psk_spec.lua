@@ -202,6 +202,23 @@ describe("a PSK of TLS 1.3", function()
             end}}, "you")
     end)
 
+    it("is no session for on_verify either, which is asked at both ends", function()
+        local resumed = {}
+        local function on_verify(conn, peer)
+            resumed[#resumed + 1] = {conn:is_server(), peer.resumed, #peer.certificates}
+            return true
+        end
+        local ours = pair.client {psk = ALL[2], verify_host = false, on_verify = on_verify}
+        local theirs = server {verify = "optional", ca = pki.ca_file, on_verify = on_verify}
+        local function session() return pair.sessions({client = ours, server = theirs})[1] end
+        check({client = ours, server = theirs}, "you")
+        assert.same({{false, false, 0}, {true, false, 0}}, resumed)
+        local one = session()
+        resumed = {}
+        check({client = ours, server = theirs, session = one}, "none", "resumed")
+        assert.same({{false, true, 0}, {true, true, 0}}, resumed)
+    end)
+
     it("makes a session that resumes, and then no PSK was used", function()
         local ours, theirs = client(2), server()
         local function session() return pair.sessions({client = ours, server = theirs})[1] end

@@ -228,7 +228,7 @@ static void push_peer(lua_State *L, tlslife_conn *conn) {
     }
     lua_pushinteger(L, result);
     lua_setfield(L, -2, "verify_result");
-    lua_pushboolean(L, tlslife_conn_session_reused(conn));
+    lua_pushboolean(L, tlslife_conn_resumption(conn) == TLSLIFE_OUTCOME_RESUMED);
     lua_setfield(L, -2, "resumed");
 }
 
