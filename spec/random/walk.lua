@@ -6,6 +6,7 @@
 -- walk without these calls is compared, too.
 
 local compare = require "spec.random.walk_compare"
+local pki = require "spec.support.pki"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local Scene = require "spec.support.scene"
@@ -14,14 +15,17 @@ local tls = require "tlslife"
 local walk = {}
 
 local KINDS = {"tls12_id", "tls12_ticket", "tls13_stateful", "tls13_stateless"}
-local VERBS = {"read", "read", "read", "write", "write", "fill", "shutdown", "shutdown",
+local VERBS = {"read", "read", "read", "peek", "write", "write", "fill", "shutdown", "shutdown",
     "handshake", "handshake", "facts", "facts", "leave", "quiet", "loud", "mark", "mark_received",
-    "unmark", "clear", "rejoin"}
+    "mark_both", "unmark", "clear", "rejoin", "renew", "offer", "offer_last", "offer_none",
+    "import", "ref", "unref", "dup", "no_tickets", "four_tickets"}
 -- the peer left: no writes
-local AFTER = {read = true, facts = true, clear = true, mark = true, unmark = true, rejoin = true}
-local LATER = {tls12 = {"renegotiate"}, tls13 = {"update", "update", "ticket"}}
-
-local ASK = {update = true, ticket = true, renegotiate = true}
+local AFTER = {read = true, peek = true, facts = true, clear = true, mark = true, unmark = true,
+    rejoin = true, renew = true, offer = true, import = true, ref = true, unref = true}
+local LATER = {tls12 = {"renegotiate", "renegotiate_short"},
+    tls13 = {"update", "update", "update_both", "ticket", "ask"}}
+local ASK = {update = true, update_both = true, ticket = true, renegotiate = true,
+    renegotiate_short = true, ask = true}
 
 --- What may be called where a walk has come to. An end that has left does nothing more until there
 --- is a new transport. No end leaves while its peer has yet to write something, since our transport
@@ -36,7 +40,7 @@ end
 
 function Law:called(verb)
     self.asked = self.asked or ASK[verb]
-    self.left = verb == "leave" or (self.left and verb ~= "rejoin")
+    self.left = verb == "leave" or (self.left and verb ~= "rejoin" and verb ~= "renew")
 end
 
 local function draw(seed)
@@ -87,7 +91,7 @@ local verbs = {}
 
 local function bit(value) return value and 1 or 0 end
 
-for _, name in ipairs {"read", "shutdown", "handshake", "clear", "leave"} do
+for _, name in ipairs {"read", "peek", "shutdown", "handshake", "clear", "leave"} do
     verbs[name] = function(scene, conn) scene[name](scene, conn) end
 end
 function verbs.write(scene, conn) scene:write(conn) end
@@ -96,17 +100,28 @@ function verbs.quiet(_, conn) conn:set_quiet_shutdown(true) end
 function verbs.loud(_, conn) conn:set_quiet_shutdown(false) end
 function verbs.mark(_, conn) conn:set_shutdown(tls.SENT_SHUTDOWN) end
 function verbs.mark_received(_, conn) conn:set_shutdown(tls.RECEIVED_SHUTDOWN) end
+function verbs.mark_both(_, conn)
+    conn:set_shutdown(tls.SENT_SHUTDOWN | tls.RECEIVED_SHUTDOWN)
+end
 function verbs.unmark(_, conn) conn:set_shutdown(0) end
 function verbs.rejoin(scene) scene:rejoin() end
+function verbs.renew(scene)
+    scene:clear(scene.ends.client)
+    scene:clear(scene.ends.server)
+    scene:rejoin()
+end
+function verbs.no_tickets(scene) scene.ends.server:set_num_tickets(0) end
+function verbs.four_tickets(scene) scene.ends.server:set_num_tickets(4) end
 
 local function say_result(scene, conn, name, result)
     scene:say("%s.%s=%s", conn == scene:peer() and "p" or "s", name, result)
 end
 
-for token, verb in pairs {update = "key_update", renegotiate = "renegotiate",
-    ticket = "new_session_ticket"} do
+for token, call in pairs {update = {"key_update"}, update_both = {"key_update", true},
+    renegotiate = {"renegotiate"}, renegotiate_short = {"renegotiate", true},
+    ticket = {"new_session_ticket"}, ask = {"request_client_certificate"}} do
     verbs[token] = function(scene, conn)
-        local ok, result = pcall(conn[verb], conn)
+        local ok, result = pcall(conn[call[1]], conn, call[2])
         say_result(scene, conn, token, ok and bit(result) or "raises")
     end
 end
@@ -115,6 +130,59 @@ function verbs.facts(scene, conn)
     say_result(scene, conn, "mask", conn:get_shutdown())
     say_result(scene, conn, "reused", bit(conn:session_reused()))
     say_result(scene, conn, "pending", conn:pending())
+    local session <close> = conn:session()
+    say_result(scene, conn, "session", bit(session))
+    say_result(scene, conn, "kept", #scene.kept)
+end
+
+local function offer(scene, conn, name, session)
+    local ok = pcall(conn.set_session, conn, session)
+    say_result(scene, conn, name, ok and 1 or "raises")
+end
+
+function verbs.offer(scene, conn)
+    if scene.offer then offer(scene, conn, "offer", scene.offer) end
+end
+
+function verbs.offer_last(scene, conn)
+    local last = scene.kept[#scene.kept]
+    if last then offer(scene, conn, "offer", last) end
+end
+
+function verbs.offer_none(scene, conn)
+    if conn:state() == "before" then offer(scene, conn, "offer_none", nil) end
+end
+
+verbs["import"] = function(scene)
+    if not scene.offer then return end
+    scene.offer = assert(scene.contexts.client:import_session(scene.offer:export()))
+    scene:say("imported=%d", bit(scene.offer:is_resumable()))
+end
+
+function verbs.ref(scene, conn)
+    scene.references[#scene.references + 1] = conn:up_ref()
+end
+
+function verbs.unref(scene, conn)
+    local list = scene.references
+    for i = #list, 1, -1 do
+        if list[i] == conn then
+            conn:free()
+            list[i] = list[#list]
+            list[#list] = nil
+            return
+        end
+    end
+end
+
+function verbs.dup(scene, conn)
+    local role = conn == scene.ends.client and "client" or "server"
+    local dup = assert(conn:dup())
+    scene:say("copied=%d", bit(dup ~= conn))
+    if dup == conn then return dup:free() end
+    scene:settle_end(role)
+    scene.ends[role] = dup
+    scene:rejoin()
 end
 
 local starts = {}
@@ -126,11 +194,23 @@ function starts.resuming(scene)
     scene.ends.client:set_session(scene:offered(scene.offer))
 end
 
+local contexts = {} -- by kind: to make them costs more than a handshake
+
+local function contexts_of(kind)
+    local p = pki.get()
+    contexts[kind] = contexts[kind] or Scene.contexts(kind,
+        {post_handshake_auth = kind:find "^tls13" and true or nil, certificate = p.client_cert,
+            private_key = p.client_key},
+        {ca = p.ca_pem})
+    return contexts[kind]
+end
+
 --- The tokens, as one line; by places of the walk which calls raised; and by tokens their places.
 local function play(one)
     local raised, places, verb_at = {}, {}, 0
     local kind, role, start = one[1]:match "^(%S+) (%S+) (%S+)$"
-    local scene = Scene.new(kind, role)
+    local scene = Scene.new(kind, role, nil, contexts_of(kind))
+    scene.references = {}
     local function done(place)
         for token = verb_at + 1, #scene.line do places[token] = place end
         verb_at = #scene.line
@@ -139,6 +219,7 @@ local function play(one)
     for i = 2, #one do
         local who, verb = one[i]:match "^(%l)%.([%l_]+)$"
         verbs[verb](scene, who == "p" and scene:peer() or scene:subject())
+        scene:keep()
         raised[i] = (scene.line[verb_at + 1] or ""):find "=raises$" ~= nil
         done(i)
     end
@@ -147,6 +228,7 @@ local function play(one)
     scene:settle_all()
     if scene.held then scene:final_status() end
     done(#one)
+    for _, conn in ipairs(scene.references) do conn:free() end
     scene:close()
     return table.concat(scene.line, " "), raised, places
 end
@@ -181,9 +263,11 @@ local function ask(one)
     return oracle.from:read "l"
 end
 
---- Compares a walk with what the oracle says. Returns what tlslife says and which calls raised.
+--- Compares a walk with what the oracle says. Returns what tlslife says and which calls raised, or
+--- nil and where they differ.
 local function compare_one(one, counts)
-    local ours, raised, places = play(one)
+    local good, ours, raised, places = pcall(play, one)
+    if not good then return nil, {line = #one, message = ours, text = table.concat(one, " ")} end
     local theirs = ask(one)
     local differs, alike
     if theirs then differs, alike = compare.lines(theirs, ours)

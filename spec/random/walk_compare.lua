@@ -23,6 +23,11 @@ end
 
 local FAILED = "^.%.%l+=%-?%d+/s"
 
+local function is_data(token)
+    local name = token:match "^.%.(%l+)="
+    return name == "read" or name == "peek" or name == "write"
+end
+
 --- The deliberate differences. Each has the beginning of its row of docs/differences.md (nil: a
 --- mistake of the program's, which raises as README.md says), and is so if is() says it of token i.
 -- goes_on: libssl's call has left the connection as tlslife's did, so that what follows is
@@ -38,10 +43,15 @@ local DIFFERENCES = {
         return our:find "shutdown=raises$" and their:find "/ssl:"
     end},
     {row = "`read` or `write` before the handshake", is = function(their, our)
-        return (our:find "^.%.read=raises$" or our:find "^.%.write=raises$") and their:find "/"
+        return is_data(our) and our:find "=raises$" and their:find "=0/"
+    end},
+    {row = "`set_session` on a live connection or a server's", is = function(_, our)
+        return our:find "%.offer=raises$"
     end},
     {goes_on = true, is = function(their, our) return our:find "=raises$" and their:find "=0$" end},
-    {is = function(_, our) return our:find "=raises$" end},
+    {is = function(their, our) -- before the handshake
+        return our:find "%.renegotiate[%l_]*=raises$" and their:find "=1$"
+    end},
     {row = "a call on a connection that failed", is = function(their, our)
         return their:find "/syscall$" and our:find "/ssl:none$"
     end},

@@ -51,15 +51,22 @@ local function shared_context(role, kind)
     return shared[key]:up_ref()
 end
 
+--- Contexts by role, as those of scenes, with more options.
+function Scene.contexts(kind, client, server)
+    return {client = context("client", KINDS[kind], client),
+        server = context("server", KINDS[kind], server)}
+end
+
 --- Makes a scene. options are added to those of the subject's context. If they are given, even as
--- {}, the scene has contexts of its own.
-function Scene.new(kind, role, options)
+-- {}, the scene has contexts of its own. contexts: those that it is to have.
+function Scene.new(kind, role, options, contexts)
     local scene =
         setmetatable({kind = kind, role = role, line = {}, kept = {}, late = {}, ends = {}}, Scene)
     scene.tls13 = KINDS[kind].version == "TLSv1.3"
     scene.contexts = {}
     for one in pairs(OTHER) do
-        scene.contexts[one] = options and context(one, KINDS[kind], one == role and options or nil)
+        scene.contexts[one] = contexts and contexts[one]:up_ref()
+            or options and context(one, KINDS[kind], one == role and options or nil)
             or shared_context(one, kind)
     end
     return scene
@@ -210,6 +217,7 @@ end
 
 function Scene:shutdown(conn) self:call(conn, "shutdown", {sent = 0, done = 1}, -1) end
 function Scene:read(conn) self:call(conn, "read", {}, 0, 16384) end
+function Scene:peek(conn) self:call(conn, "peek", {}, 0, 16384) end
 function Scene:write(conn, len) self:call(conn, "write", {}, 0, ("\0"):rep(len or 1)) end
 function Scene:handshake(conn) self:call(conn, "handshake", {}, -1) end
 

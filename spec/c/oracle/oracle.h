@@ -53,7 +53,10 @@ const char *role_name(enum role role);
 bool is_tls13(enum kind kind);
 
 void scene_open(struct scene *scene, enum kind kind, enum role role);
-/* The same, with the contexts of the first scene of its kind that was opened so. */
+/*
+ * The same, with the contexts of the first scene of its kind that was opened so. Their client has
+ * a certificate, and answers a server that asks for one after the handshake.
+ */
 void scene_open_shared(struct scene *scene, enum kind kind, enum role role);
 void scene_close(struct scene *scene);
 SSL *subject(const struct scene *scene);
@@ -63,6 +66,11 @@ SSL *server_of(const struct scene *scene);
 
 /* A new SSL of the scene's context, without a transport. */
 SSL *connection(struct scene *scene, enum role role);
+/*
+ * Puts a copy by SSL_dup in an end's place, on a new transport. Returns whether there is one,
+ * since SSL_dup copies no SSL whose handshake has begun. What SSL_dup forgets is set again.
+ */
+bool put_copy(struct scene *scene, enum role role);
 /* Makes both ends and the transport between them, without a handshake. */
 void prepare(struct scene *scene, enum wire wire);
 /* The same, then the handshake and a byte each way. Keeps references to the sessions. */
@@ -102,6 +110,7 @@ void garble(SSL *ssl);                    /* what is no TLS arrives at it */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_shutdown(const struct scene *scene, SSL *ssl);
 void say_read(const struct scene *scene, SSL *ssl);
+void say_peek(const struct scene *scene, SSL *ssl);
 void say_write(const struct scene *scene, SSL *ssl, size_t len);
 void say_handshake(const struct scene *scene, SSL *ssl);
 bool finish(const struct scene *scene); /* the rest of the handshake of both ends, told */

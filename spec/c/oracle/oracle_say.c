@@ -73,6 +73,14 @@ void say_read(const struct scene *scene, SSL *ssl) {
     say_call(scene, ssl, "read", result, result <= 0);
 }
 
+void say_peek(const struct scene *scene, SSL *ssl) {
+    static char buffer[SSL3_RT_MAX_PLAIN_LENGTH];
+    size_t len;
+    ERR_clear_error();
+    int result = SSL_peek_ex(ssl, buffer, sizeof buffer, &len);
+    say_call(scene, ssl, "peek", result, result <= 0);
+}
+
 void say_write(const struct scene *scene, SSL *ssl, size_t len) {
     static const char zeros[SSL3_RT_MAX_PLAIN_LENGTH];
     size_t written;

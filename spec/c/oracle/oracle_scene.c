@@ -158,6 +158,15 @@ static SSL_CTX *server_context(enum kind kind) {
     return ctx;
 }
 
+/* The server may ask for a certificate after the handshake, and the client has one. */
+static void prepare_to_ask(SSL_CTX *client, SSL_CTX *server) {
+    SSL_CTX_set_post_handshake_auth(client, 1);
+    must(SSL_CTX_use_certificate(client, certificate) &&
+             SSL_CTX_use_PrivateKey(client, certificate_key) &&
+             X509_STORE_add_cert(SSL_CTX_get_cert_store(server), certificate),
+         "the client's identity");
+}
+
 /* --------------------------------------------------------------------------------- struct scene */
 
 static void open_with(struct scene *scene, enum kind kind, enum role role, SSL_CTX *client,
@@ -181,6 +190,7 @@ void scene_open_shared(struct scene *scene, enum kind kind, enum role role) {
     if (!pair[CLIENT]) {
         pair[CLIENT] = client_context(kind);
         pair[SERVER] = server_context(kind);
+        prepare_to_ask(pair[CLIENT], pair[SERVER]);
     }
     must(SSL_CTX_up_ref(pair[CLIENT]) && SSL_CTX_up_ref(pair[SERVER]), "context");
     open_with(scene, kind, role, pair[CLIENT], pair[SERVER]);
@@ -279,6 +289,22 @@ void garble(SSL *ssl) {
     struct scene *scene = SSL_get_ex_data(ssl, scene_index());
     SSL *from = ssl == scene->ends[CLIENT] ? scene->ends[SERVER] : scene->ends[CLIENT];
     must(BIO_write(SSL_get_wbio(from), GARBAGE, sizeof GARBAGE) == sizeof GARBAGE, "garbage");
+}
+
+bool put_copy(struct scene *scene, enum role role) {
+    SSL *from = scene->ends[role], *copy = SSL_dup(from);
+    must(copy != NULL, "SSL_dup");
+    if (copy == from) {
+        SSL_free(copy);
+        return false;
+    }
+    must(role == SERVER || SSL_set_tlsext_host_name(copy, host), "host name");
+    SSL_set_quiet_shutdown(copy, SSL_get_quiet_shutdown(from));
+    must(SSL_set_num_tickets(copy, SSL_get_num_tickets(from)), "number of tickets");
+    settle(&scene->ends[role]);
+    scene->ends[role] = copy;
+    join(client_of(scene), server_of(scene));
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------ handshake */

@@ -19,6 +19,10 @@ static void do_read(struct scene *scene, SSL *ssl) {
     say_read(scene, ssl);
 }
 
+static void do_peek(struct scene *scene, SSL *ssl) {
+    say_peek(scene, ssl);
+}
+
 static void do_write(struct scene *scene, SSL *ssl) {
     say_write(scene, ssl, 1);
 }
@@ -61,6 +65,11 @@ static void do_mark_received(struct scene *scene, SSL *ssl) {
     SSL_set_shutdown(ssl, RECEIVED);
 }
 
+static void do_mark_both(struct scene *scene, SSL *ssl) {
+    (void)scene;
+    SSL_set_shutdown(ssl, SENT | RECEIVED);
+}
+
 static void do_unmark(struct scene *scene, SSL *ssl) {
     (void)scene;
     SSL_set_shutdown(ssl, 0);
@@ -77,6 +86,14 @@ static void do_rejoin(struct scene *scene, SSL *ssl) {
     join(client_of(scene), server_of(scene));
 }
 
+/* Both ends begin anew. */
+static void do_renew(struct scene *scene, SSL *ssl) {
+    (void)ssl;
+    say_clear(client_of(scene));
+    say_clear(server_of(scene));
+    join(client_of(scene), server_of(scene));
+}
+
 static void say_result(const struct scene *scene, const SSL *ssl, const char *name, int result) {
     say("%s.%s=%d", ssl == peer(scene) ? "p" : "s", name, result);
     ERR_clear_error();
@@ -86,18 +103,111 @@ static void do_update(struct scene *scene, SSL *ssl) {
     say_result(scene, ssl, "update", SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
 }
 
+static void do_update_both(struct scene *scene, SSL *ssl) {
+    say_result(scene, ssl, "update_both", SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED));
+}
+
 static void do_renegotiate(struct scene *scene, SSL *ssl) {
     say_result(scene, ssl, "renegotiate", SSL_renegotiate(ssl));
+}
+
+static void do_renegotiate_short(struct scene *scene, SSL *ssl) {
+    say_result(scene, ssl, "renegotiate_short", SSL_renegotiate_abbreviated(ssl));
 }
 
 static void do_ticket(struct scene *scene, SSL *ssl) {
     say_result(scene, ssl, "ticket", SSL_new_session_ticket(ssl));
 }
 
+/* Asks for a certificate as tlslife does: it must come, and be verified. */
+static void do_ask(struct scene *scene, SSL *ssl) {
+    if (SSL_is_server(ssl) && SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE) {
+        SSL_set_verify(
+            ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT | SSL_VERIFY_POST_HANDSHAKE,
+            NULL);
+    }
+    say_result(scene, ssl, "ask", SSL_verify_client_post_handshake(ssl));
+}
+
+static void do_no_tickets(struct scene *scene, SSL *ssl) {
+    (void)ssl;
+    must(SSL_set_num_tickets(server_of(scene), 0), "number of tickets");
+}
+
+static void do_four_tickets(struct scene *scene, SSL *ssl) {
+    (void)ssl;
+    must(SSL_set_num_tickets(server_of(scene), 4), "number of tickets");
+}
+
 static void do_facts(struct scene *scene, SSL *ssl) {
     say_result(scene, ssl, "mask", SSL_get_shutdown(ssl));
     say_result(scene, ssl, "reused", SSL_session_reused(ssl));
     say_result(scene, ssl, "pending", SSL_pending(ssl));
+    say_result(scene, ssl, "session", SSL_get_session(ssl) != NULL);
+    say_result(scene, ssl, "kept", (int)scene->kept_len);
+}
+
+/* ----------------------------------------------------------------------- sessions and references */
+
+static void offer(struct scene *scene, SSL *ssl, SSL_SESSION *session) {
+    if (session != NULL) {
+        say_result(scene, ssl, "offer", SSL_set_session(ssl, session));
+    }
+}
+
+static void do_offer(struct scene *scene, SSL *ssl) {
+    offer(scene, ssl, scene->offer);
+}
+
+static void do_offer_last(struct scene *scene, SSL *ssl) {
+    offer(scene, ssl, scene->kept_len > 0 ? scene->kept[scene->kept_len - 1] : NULL);
+}
+
+/* Only before the handshake: libssl crashes in it. */
+static void do_offer_none(struct scene *scene, SSL *ssl) {
+    if (SSL_in_before(ssl)) {
+        say_result(scene, ssl, "offer_none", SSL_set_session(ssl, NULL));
+    }
+}
+
+/* Puts a copy of its bytes in the place of the session that is offered. */
+static void do_import(struct scene *scene, SSL *ssl) {
+    unsigned char *bytes = NULL;
+    int len = scene->offer != NULL ? i2d_SSL_SESSION(scene->offer, &bytes) : 0;
+    (void)ssl;
+    if (len > 0) {
+        const unsigned char *at = bytes;
+        SSL_SESSION_free(scene->offer);
+        scene->offer = d2i_SSL_SESSION(NULL, &at, len);
+        must(scene->offer != NULL, "d2i_SSL_SESSION");
+        say("imported=%d", SSL_SESSION_is_resumable(scene->offer));
+    }
+    OPENSSL_free(bytes);
+}
+
+enum { REFERENCES_MAX = 64 };
+static SSL *references[REFERENCES_MAX]; /* more than the scene's own, of one walk */
+static size_t references_len;
+
+static void do_ref(struct scene *scene, SSL *ssl) {
+    (void)scene;
+    must(references_len < REFERENCES_MAX && SSL_up_ref(ssl), "SSL_up_ref");
+    references[references_len++] = ssl;
+}
+
+static void do_unref(struct scene *scene, SSL *ssl) {
+    (void)scene;
+    for (size_t i = references_len; i > 0; i--) {
+        if (references[i - 1] == ssl) {
+            SSL_free(ssl);
+            references[i - 1] = references[--references_len];
+            return;
+        }
+    }
+}
+
+static void do_dup(struct scene *scene, SSL *ssl) {
+    say("copied=%d", put_copy(scene, ssl == client_of(scene) ? CLIENT : SERVER));
 }
 
 static const struct verb {
@@ -105,6 +215,7 @@ static const struct verb {
     void (*call)(struct scene *scene, SSL *ssl);
 } verbs[] = {
     {"read", do_read},
+    {"peek", do_peek},
     {"write", do_write},
     {"fill", do_fill},
     {"shutdown", do_shutdown},
@@ -114,13 +225,27 @@ static const struct verb {
     {"loud", do_loud},
     {"mark", do_mark},
     {"mark_received", do_mark_received},
+    {"mark_both", do_mark_both},
     {"unmark", do_unmark},
     {"clear", do_clear},
     {"rejoin", do_rejoin},
+    {"renew", do_renew},
     {"update", do_update},
+    {"update_both", do_update_both},
     {"renegotiate", do_renegotiate},
+    {"renegotiate_short", do_renegotiate_short},
     {"ticket", do_ticket},
+    {"ask", do_ask},
+    {"no_tickets", do_no_tickets},
+    {"four_tickets", do_four_tickets},
     {"facts", do_facts},
+    {"offer", do_offer},
+    {"offer_last", do_offer_last},
+    {"offer_none", do_offer_none},
+    {"import", do_import},
+    {"ref", do_ref},
+    {"unref", do_unref},
+    {"dup", do_dup},
 };
 
 static void call_verb(struct scene *scene, const char *word) {
@@ -142,6 +267,9 @@ static void end_walk(struct scene *scene) {
     settle_all(scene);
     if (scene->held != NULL) {
         say_final_status(scene);
+    }
+    while (references_len > 0) {
+        SSL_free(references[--references_len]);
     }
 }
 
