@@ -251,16 +251,16 @@ static SSL_SESSION *parse(const unsigned char *bytes, size_t len) {
 }
 
 /*
- * Without a reason libssl refuses an id or a secret of another length, and bytes for which it has
- * no memory. The latter are not refused twice.
+ * libssl does not always say that it had no memory to read bytes. So they are refused if they are
+ * refused twice.
  */
-static SSL_SESSION *parse_told(const unsigned char *bytes, size_t len) {
-    ERR_clear_error();
-    if (len == 0 || len > SESSION_BYTES_MAX) {
-        return NULL;
+static SSL_SESSION *parse_twice(const unsigned char *bytes, size_t len) {
+    SSL_SESSION *session = NULL;
+    for (int i = 0; i < 2 && session == NULL && len > 0 && len <= SESSION_BYTES_MAX; i++) {
+        ERR_clear_error();
+        session = parse(bytes, len);
     }
-    SSL_SESSION *session = parse(bytes, len);
-    return session != NULL || ERR_peek_error() != 0 ? session : parse(bytes, len);
+    return session;
 }
 
 /*
@@ -298,7 +298,7 @@ tlslife_session *tlslife_context_import_session(tlslife_context *context,
     if (tlsl_context_freeze(context, err) != TLSLIFE_OK) {
         return NULL;
     }
-    SSL_SESSION *session = parse_told(bytes, bytes_len);
+    SSL_SESSION *session = parse_twice(bytes, bytes_len);
     if (session == NULL) {
         tlsl_fail_openssl(err, TLSLIFE_ERR_INPUT,
                           "these %zu bytes are no session, DER or PEM, of at most 64 KiB",

@@ -284,10 +284,15 @@ tlslife_status tlslife_context_set_versions(tlslife_context *context, int min_ve
 
 tlslife_status tlslife_context_set_cipher_list(tlslife_context *context, const char *list,
                                                tlslife_error *err) {
-    return tlsl_context_settable(context, err) != TLSLIFE_OK
-               ? TLSLIFE_ERROR
-               : settled(SSL_CTX_set_cipher_list(context->ctx, list) == 1, "cipher list", list,
-                         err);
+    bool ok = false;
+    if (tlsl_context_settable(context, err) != TLSLIFE_OK) {
+        return TLSLIFE_ERROR;
+    }
+    for (int i = 0; i < 2 && !ok; i++) { /* libssl does not always say that it had no memory */
+        ERR_clear_error();
+        ok = SSL_CTX_set_cipher_list(context->ctx, list) == 1;
+    }
+    return settled(ok, "cipher list", list, err);
 }
 
 tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const char *list,
