@@ -3,7 +3,9 @@
 -- the connection.
 --
 -- A server is not trusted here. An answer has at most LIMIT bytes, and the whole dialogue has one
--- deadline, so a server that sends a byte every second does not hold the probe.
+-- deadline, so a server that sends a byte every second does not hold the probe. What is looked for
+-- in an answer is found in one pass, because a pattern that can begin anywhere and match to the end
+-- takes seconds for a long line.
 
 local jobs = require "tlslife.probe.jobs"
 
@@ -16,7 +18,9 @@ local talk = {}
 local function expect(conn, done, what, deadline)
     local got = ""
     repeat
-        conn:set_timeout(math.max(0.001, deadline - jobs.now()))
+        local left = deadline - jobs.now()
+        if left <= 0 then return nil, ("no %s: timeout"):format(what) end
+        conn:set_timeout(left)
         local bytes, why = conn:plain_read(4096)
         if not bytes then return nil, ("no %s: %s"):format(what, why) end
         got = got .. bytes
@@ -40,20 +44,42 @@ local function say(conn, words)
     return true
 end
 
+-- The lines that have come whole, without what ends them.
+local function lines_of(got)
+    local from = 1
+    return function()
+        local stop = got:find("\n", from, true)
+        if not stop then return nil end
+        local line = got:sub(from, got:byte(stop - 1) == 13 and stop - 2 or stop - 1)
+        from = stop + 1
+        return line
+    end
+end
+
 -- Answers of SMTP and FTP: lines that begin with a code, the last of which has a space behind it.
 local function code(wanted)
     return function(got)
-        for line in got:gmatch "([^\r\n]*)\r?\n" do
+        for line in lines_of(got) do
             local found = line:match "^(%d%d%d) "
             if found then return found == wanted, found ~= wanted and line or nil end
         end
     end
 end
 
--- Answers that end with what has the pattern; they refuse where they have the other one.
-local function text(pattern, refused)
+-- Answers that end with a line that begins so; they refuse with one that begins in the other way.
+local function line(beginning, refused)
     return function(got)
-        if refused and got:find(refused) then return false, got:match "^[^\r\n]*" end
+        for one in lines_of(got) do
+            if one:find(refused) then return false, one end
+            if one:find(beginning) then return true end
+        end
+    end
+end
+
+-- Answers of XMPP: they end with the one, and refuse with the other.
+local function element(pattern, refused)
+    return function(got)
+        if got:find(refused, 1, true) then return false, got:match "^[^\r\n]*" end
         return got:find(pattern) ~= nil
     end
 end
@@ -104,18 +130,18 @@ talk.protocols = {
     ftp = {port = 21, bye = "QUIT\r\n", start = dialogue {
         {false, code "220", "greeting"}, {"AUTH TLS\r\n", code "234", "answer to AUTH TLS"}}},
     imap = {port = 143, bye = "b LOGOUT\r\n", start = dialogue {
-        {false, text("^%* OK[^\n]*\n", "^%* BYE[^\n]*\n"), "greeting"},
-        {"a STARTTLS\r\n", text("a OK[^\n]*\n", "a [NB][OA][^\n]*\n"), "answer to STARTTLS"}}},
+        {false, line("^%* OK", "^%* BYE"), "greeting"},
+        {"a STARTTLS\r\n", line("^a OK", "^a [NB][OA]"), "answer to STARTTLS"}}},
     pop3 = {port = 110, bye = "QUIT\r\n", start = dialogue {
-        {false, text("^%+OK[^\n]*\n", "^%-[^\n]*\n"), "greeting"},
-        {"STLS\r\n", text("^%+OK[^\n]*\n", "^%-[^\n]*\n"), "answer to STLS"}}},
+        {false, line("^%+OK", "^%-"), "greeting"},
+        {"STLS\r\n", line("^%+OK", "^%-"), "answer to STLS"}}},
     sieve = {port = 4190, bye = "LOGOUT\r\n", start = dialogue {
-        {false, text("OK[^\n]*\n", "^BYE"), "greeting"},
-        {"STARTTLS\r\n", text("OK[^\n]*\n", "^[NB][OY]"), "answer to STARTTLS"}}},
+        {false, line("^OK", "^BYE"), "greeting"},
+        {"STARTTLS\r\n", line("^OK", "^[NB][OY]"), "answer to STARTTLS"}}},
     xmpp = {port = 5222, bye = "</stream:stream>", start = dialogue {
-        {XMPP_HEAD, text("</stream:features>", "<stream:error"), "features"},
-        {"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", text("<proceed[^>]*>", "<failure"),
-            "answer to starttls"}}},
+        {XMPP_HEAD, element("</stream:features>", "<stream:error"), "features"},
+        {"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+            element("<proceed[^<>]*>", "<failure"), "answer to starttls"}}},
     postgres = {port = 5432, bye = "X\0\0\0\4", start = dialogue {
         {SSL_REQUEST, postgres_answer, "answer to SSLRequest"}}},
     ldap = {port = 389, bye = "\x30\x05\x02\x01\x02\x42\x00", start = dialogue { -- UnbindRequest
