@@ -6,8 +6,15 @@
 --   local lines = fleet.generate(seed)      -- settings, then events, a line of Lua each
 --   local failure, counts = fleet.play(lines)
 --
--- A fleet runs in one process and in memory. Its wall clock stands still unless pass() sets it
+-- Real are the contexts, connections, caches and ticket keys, and all bytes between both ends. Not
+-- real are the machines: a fleet runs in one process and in memory, and servers that would be
+-- workers or machines are contexts that share a store and a secret, or do not. Workers in processes
+-- of their own are in spec/faults and spec/session/workers_spec.lua. Connections follow one another,
+-- but some of them last while others come. The wall clock stands still unless pass() sets it
 -- (spec/random/clock.lua), so sessions expire and epochs of ticket keys change at once.
+--
+-- A store of functions may raise, give nil and a message, answer after it has yielded, or not answer
+-- before both ends have been freed.
 
 local clock = require "spec.random.clock"
 local model = require "spec.random.model"
@@ -19,8 +26,16 @@ local fleet = {}
 local NAMES <const> = {"localhost", "localhost", "localhost", "a.example", "x.b.example"}
 local ENDS <const> = {"clean", "clean", "clean", "clean", "clean", "client_drops", "server_drops",
     "cut"}
+-- Of sessions in memory, and of their bytes: more than all take, and less than any.
+local CAPACITIES <const>, BYTES <const> = {0, 1, 2, 3, 5, 8, 13}, {1 << 24, 10}
+-- How a store of functions fails, and how it answers later; see store_of.
+local FAILURES <const> = {false, false, false, "get", "get_nothing", "get_late", "get_late_nothing",
+    "get_late_error", "get_never", "get_too_late", "put", "put_nothing", "put_late",
+    "put_late_error"}
 -- of sessions; time moves in tens, and so meets none
 local LIFETIMES <const> = {25, 65, 305, 7205, 7205, 7205}
+
+local SEED_OF_LONG <const> = 1000000 -- those of the suite are less
 
 -- ----------------------------------------------------------------------------------- the generator
 
@@ -55,6 +70,8 @@ function G:home(n)
             {"cache", cache},
         {"store", store}, {"in_memory", store and self:chance(60)},
             {"timeout", cache and self:chance(30) and self:pick(LIFETIMES)},
+        {"capacity", cache and self:chance(30) and self:pick(CAPACITIES)},
+        {"capacity_bytes", cache and self:chance(10) and self:pick(BYTES)},
         {"machines", (store or (keys and keys ~= "own" and not cache)) and self:chance(50)},
     })
 end
@@ -94,6 +111,8 @@ function G:cache(n)
         {"sessions_per_peer", self:pick {1, 2, 4, 4, 16}}, {"store", store},
             {"in_memory", store and self:chance(60)},
         {"timeout", self:chance(20) and self:pick(LIFETIMES)},
+        {"capacity", self:chance(30) and self:pick(CAPACITIES)},
+        {"capacity_bytes", self:chance(10) and self:pick(BYTES)},
     })
 end
 
@@ -166,21 +185,25 @@ function G:event()
         self:add("renew(%d)", self:below(#self.clients) + 1)
     elseif dice < 97 then
         local store = self:store()
-        if store then self:add("%s(%d, %s)", store[1], store[2],
-            self:pick {"nil", "nil", "'get'", "'put'"}) end
+        if store then
+            local how = self:pick(FAILURES)
+            self:add("%s(%d, %s)", store[1], store[2], how and ("%q"):format(how) or "nil")
+        end
     else
         self:add("finish(%d, %q)", self:below(3) + 1, self:pick(ENDS))
     end
 end
 
---- The lines of a fleet. events: how many, at least; default: drawn.
+--- The lines of a fleet. events: how many, at least; default: drawn. ./dev random begins at a seed
+--- that is the time of day; of such seeds each tenth has many events.
 function fleet.generate(seed, events)
     local self = setmetatable({x = (seed + 1) * 0x9E3779B97F4A7C15, lines = {}, homes = {},
         servers = {}, caches = {}, clients = {}, copies = {}}, G)
     for _ = 1, 4 do self:below(2) end
     for _, one in ipairs {{"home", 2}, {"server", 3}, {"cache", 2},
         {"client", 2}} do self:some(one[1], one[2]) end
-    events = events or self:pick {20, 40, 40, 60, 120, 200}
+    events = events or self:pick(seed > SEED_OF_LONG and seed % 10 == 0 and {600, 800, 1000}
+        or {20, 40, 40, 60, 120, 200})
     for _ = 1, events do self:event() end
     -- Not all begin at the beginning of an epoch of their keys.
     table.insert(self.lines, 1, ("pass(%d)"):format(10 * self:below(360)))
@@ -198,12 +221,44 @@ local function must(holds, format, ...)
     if not holds then error(format:format(...), 0) end
 end
 
---- Functions for a cache, over the rows of owner. What owner.fails names raises.
+-- How often a store yields before it answers late.
+local LATE <const> = 3
+
+--- What a store's function does where it fails, by what its failure is called after the name of the
+-- function. f: what it would do.
+local failing = {
+    [""] = function() error "on purpose" end,
+    nothing = function() return nil, "on purpose" end,
+    late = function(f, ...)
+        for _ = 1, LATE do coroutine.yield "store" end
+        return f(...)
+    end,
+    late_nothing = function()
+        coroutine.yield "store"
+        return nil, "on purpose"
+    end,
+    late_error = function()
+        coroutine.yield "store"
+        error "on purpose"
+    end,
+    -- The connections are freed in the meantime, and the coroutine is closed, or goes on.
+    never = function()
+        while true do coroutine.yield "store" end
+    end,
+    too_late = function(f, ...)
+        while not coroutine.yield "store" do end
+        return f(...)
+    end,
+}
+
+--- Functions for a cache, over the rows of owner. owner.fails names the function that fails, and
+-- how.
 local function store_of(owner)
     local rows = owner.rows
     local function or_fail(name, f)
         return function(...)
-            if owner.fails == name then error "on purpose" end
+            local failure, how = (owner.fails or ""):match "^(%l+)_?(.*)$"
+            if failure == name then return failing[how](f, ...) end
             return f(...)
         end
     end
@@ -221,7 +276,8 @@ local function new_cache(owner, settings)
     local in_memory
     if settings.store then in_memory = settings.in_memory == true end
     return assert(tls.cache {store = settings.store and store_of(owner) or nil,
-        timeout = settings.timeout,
+        timeout = settings.timeout, capacity = settings.capacity,
+        capacity_bytes = settings.capacity_bytes,
         keyring = settings.store and tls.keyring(KEYRING) or nil,
             sessions_per_peer = settings.sessions_per_peer,
         in_memory = in_memory})
@@ -400,22 +456,73 @@ function accepting.read_early(server, got)
 end
 function accepting.accept(server) return server:accept() end
 
---- Both ends, and what the server read as early data.
+-- So often each end is driven: more than a handshake takes, and than a store needs to answer late.
+local ROUNDS <const> = 30
+
+--- A function that calls f again and again, each time until f yields or returns. It returns what f
+--- does, and "store" while f waits for one. Closed, it lets the answer come, or never come.
+local function stepper(f)
+    local thread
+    local function step(...)
+        thread = thread or coroutine.create(f)
+        local _, result = assert(coroutine.resume(thread, ...))
+        if coroutine.status(thread) == "dead" then thread = nil end
+        return result
+    end
+    return step, function(comes)
+        if not thread then return end
+        if not comes then return assert(coroutine.close(thread)) end
+        local ok, message = coroutine.resume(thread, true)
+        must(not ok and tostring(message):find("was freed while", 1, true),
+            "an answer for a connection that was freed: %s", message)
+    end
+end
+
+--- Drives both until both handshakes are done, or nothing more happens; which of both still waits
+--- for a store, if one does.
+local function drive(client, server, connect, accept, client_waits, server_waits)
+    local done, accepted
+    for _ = 1, ROUNDS do
+        done = done == true or connect()
+        accepted = accepted == true or accept()
+        if done == true and accepted == true then return true end
+        if done == "store" then client_waits(client) end
+        if accepted == "store" then server_waits(server) end
+    end
+    return false, done == "store" and "client" or accepted == "store" and "server" or nil
+end
+
+--- Checks that a connection is busy while it waits for an answer. It is not while a put is late.
+local function must_be_busy(owner, method)
+    return function(conn)
+        must(not owner.fails:find "^get" or select(2, conn[method](conn)) == "busy",
+            "a connection that waits for its store is not busy")
+    end
+end
+
+--- Both ends, what the server read as early data, and who waits in vain for a store.
 local function connect(self, client_number, server_number, how, life)
     local client, server = join(self, client_number, server_number, how)
-    local accept, got = accepting[how.reads or "accept_early"], {}
-    send_early(client, how, life)
-    local done, accepted
-    for _ = 1, 20 do
-        done = done or client:connect()
-        accepted = accepted or accept(server, got)
-        if done and accepted then break end
+    local accept, got, sent = accepting[how.reads or "accept_early"], {}, false
+    local connects, client_ends = stepper(function()
+        if not sent then send_early(client, how, life) end
+        sent = true
+        return client:connect() == true
+    end)
+    local accepts, server_ends = stepper(function() return accept(server, got) == true end)
+    local home = life.origin.home
+    local done, waits = drive(client, server, connects, accepts,
+        must_be_busy(life.cache, "connect"), must_be_busy(home, "accept"))
+    must(done or waits or life.fails, "no handshake: client %s, server %s",
+        client:error() or "waits", server:error() or "waits")
+    must(not (done and life.fails), "a server of TLS 1.2 makes a handshake with early data")
+    if waits then
+        client:free()
+        server:free()
+        client_ends(life.cache and life.cache.fails == "get_too_late")
+        server_ends(home.fails == "get_too_late")
     end
-    must((done and accepted or false) == not life.fails, life.fails
-        and "a server of TLS 1.2 makes a handshake with early data"
-        or "no handshake: client %s, server %s", client:error() or "waits",
-        server:error() or "waits")
-    return client, server, table.concat(got)
+    return client, server, table.concat(got), waits
 end
 
 --- Early data are read once, or are rejected and sent again: nothing is lost, and nothing twice.
@@ -484,21 +591,24 @@ end
 
 --- A cache's memory tier against the model's, but for what has expired and is dropped when it is
 -- met.
-local function count(self, cache)
+local function count(self, cache, settings)
     local n = 0
+    must(#cache <= (settings.capacity or #cache), "a cache for %s sessions has %d",
+        settings.capacity, #cache)
     for entry in cache:entries() do n = n + (entry.expires > self.model.now and 1 or 0) end
     return n
 end
 
 local function look_around(self)
     for n, one in pairs(self.caches) do
-        local there, expected = count(self, one.cache), self.model:in_client(n)
+        local there, expected = count(self, one.cache, one.settings), self.model:in_client(n)
         must(there == expected, "the client's cache %d has %d sessions, and must have %d", n, there,
             expected)
     end
     for n, one in pairs(self.servers) do
         if one.cache then
-            local there, expected = count(self, one.cache), self.model:in_server(n)
+            local there = count(self, one.cache, one.home.settings)
+            local expected = self.model:in_server(n)
             must(there == expected, "the cache of server %d has %d sessions, and must have %d", n,
                 there, expected)
         end
@@ -536,7 +646,14 @@ function P:visit(client_number, server_number, how)
     how.asks_early = how.bytes and how.offers.early
         or not how.bytes and self.clients[client_number].settings.cache
     local life = self.model:visit(client_number, server_number, how)
-    local client, server, got = connect(self, client_number, server_number, how, life)
+    local client, server, got, waits = connect(self, client_number, server_number, how, life)
+    must(waits == life.waits or life.may_wait == waits, "the %s waits in vain for a store",
+        waits or "handshake is done, and nobody")
+    if waits then
+        self.counts.given_up = self.counts.given_up + 1
+        return look_around(self)
+    end
+    if not life.fails then self.model:connected(life) end
     add_up(self.counts, life)
     if life.fails then
         free(client)
@@ -577,20 +694,28 @@ local function environment(self)
     return env
 end
 
+--- Calls f, and again as soon as a store's function has yielded.
+local function in_time(f, ...)
+    local thread = coroutine.create(f)
+    local ok, message = coroutine.resume(thread, ...)
+    while ok and coroutine.status(thread) ~= "dead" do ok, message = coroutine.resume(thread) end
+    return ok, message
+end
+
 --- nil or a failure, as play.run in play.lua has it; and how many connections there were, resumed.
 function fleet.play(lines, visit)
     local self = setmetatable({model = model.new(clock.start()), homes = {}, servers = {}, caches = {},
         clients = {}, lasting = {}, copies = {},
-        counts = {connections = 0, resumed = 0, sent = 0, accepted = 0}}, P)
+        counts = {connections = 0, resumed = 0, sent = 0, accepted = 0, given_up = 0}}, P)
     local env = environment(self)
     warn "@off"
     for number, line in ipairs(lines) do
         if visit then visit(number) end
-        local ok, message = pcall(assert(load(line, "=line", "t", env)))
+        local ok, message = in_time(assert(load(line, "=line", "t", env)))
         if not ok then return {line = number, text = line, message = tostring(message)},
             self.counts end
     end
-    for n in pairs(self.lasting) do self:finish(n, "clean") end
+    for n in pairs(self.lasting) do in_time(self.finish, self, n, "clean") end
     return nil, self.counts
 end
 

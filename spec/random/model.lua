@@ -10,12 +10,14 @@
 --   fleet:home(1, {kind = "tickets"}); fleet:server(1, {home = 1}); fleet:cache(1, {})
 --   fleet:client(1, {cache = 1})
 --   local life = fleet:visit(1, 1, {})        -- life.resumed, life.client, life.server
+--   fleet:connected(life)
 --   fleet:finish(life, "clean")
 --
 -- Where the pages leave the word open, life.server is a set of several words. Whether a connection
 -- resumes is never open, nor what becomes of early data: life.sends says how many bytes of them the
 -- client may send, life.accepted whether the server takes them, and life.fails that the handshake
--- must fail, since a server of TLS 1.2 does not know what they are.
+-- must fail, since a server of TLS 1.2 does not know what they are. life.waits is "client" or
+-- "server" where that one waits for a store that does not answer, so that no handshake is done.
 
 local model = {}
 
@@ -38,7 +40,7 @@ end
 
 --- A home is where servers that share their sessions keep them. Its options are kind (the option
 -- resumption), keys ("derived", "random", "own"; nil: libssl's own), epoch, older, lifetime, cache,
--- store, in_memory and timeout. With machines, each server has ticket keys and a memory tier of its
+-- store, in_memory, timeout, capacity and capacity_bytes. With machines, each server has ticket keys and a memory tier of its
 -- own, and they share the secret and the store.
 function Fleet:home(n, options)
     self.homes[n] = {options = options, memory = {}, in_store = {}, permits = {},
@@ -85,9 +87,10 @@ function Fleet:restart(n, version)
     server.memory, server.permits, server.keys_since, server.key_space = {}, {}, {}, {}
 end
 
---- A client's cache. By name: sessions_per_peer, timeout, store, in_memory.
+--- A client's cache. By name: sessions_per_peer, timeout, store, in_memory, capacity,
+-- capacity_bytes.
 function Fleet:cache(n, options)
-    self.caches[n] = {options = options, peers = {}, in_store = {}}
+    self.caches[n] = {options = options, peers = {}, in_store = {}, used = {}}
 end
 
 --- A client's context. By name: cache, version, no_ticket, lifetime, policy (any text).
@@ -147,6 +150,20 @@ local function alive(self, record, most)
     return self.now - record.made < lifetime
 end
 
+--- How many sessions a memory tier may have. Its capacity in bytes is either more than all of them
+-- together, or less than one.
+local LEAST <const> = 100 -- bytes
+local function most_of(options)
+    if options.capacity_bytes and options.capacity_bytes < LEAST then return 0 end
+    return options.capacity or math.huge
+end
+
+--- The number of a use of a session in memory: the least of them was used longest ago.
+local function now_used(self)
+    self.uses = (self.uses or 0) + 1
+    return self.uses
+end
+
 --- What one cache has in memory: that of a home, or that of a server.
 local function owner_of(server)
     local options = server.home.options
@@ -173,14 +190,54 @@ local function tiers(server, version)
     return not only_far and (not options.store or options.in_memory), options.store
 end
 
-local function put_id(server, in_force, record)
-    local in_memory, to_store = tiers(in_force, record.version)
-    if in_memory then memory_of(server)[record] = record end
-    if to_store and server.home.fails ~= "put" then server.home.in_store[record] = record end
+--- Whether a store keeps what is put. An answer that comes late changes nothing.
+local KEEPS_NOTHING <const> = set("put", "put_nothing", "put_late_error")
+local function keeps(owner) return not KEEPS_NOTHING[owner.fails] end
+
+--- How a store answers: "well", "nothing", "error"; or, in vain, "never" and "too late".
+local ANSWERS <const> = {get = "error", get_late_error = "error", get_nothing = "nothing",
+    get_late_nothing = "nothing", get_never = "never", get_too_late = "too late"}
+local function answer_of(owner) return ANSWERS[owner.fails] or "well" end
+local function waits_for(answer) return answer == "never" or answer == "too late" end
+
+--- Whether what may be used once is removed from the store: as soon as it is there, whoever still
+--- needs it.
+local function is_removed(answer) return answer == "well" or answer == "too late" end
+
+--- Of sessions and permits that are alive, and have the numbers of their last uses: how many there
+-- are, the one that was used longest ago, and the table that has it.
+local function count_alive(self, lists, most)
+    local count, first, at = 0, nil, nil
+    for _, list in ipairs(lists) do
+        for record, used in pairs(list) do
+            if alive(self, record, most) then
+                count = count + 1
+                if not first or used < at[first] then first, at = record, list end
+            end
+        end
+    end
+    return count, first, at
 end
 
---- The record of an id, or nil and why there is none.
-local function find_id(self, server, in_force, record)
+--- Puts a record into one of the tables of a server's memory tier. What has expired leaves first.
+-- Permits take room, too.
+local function put_in_memory(self, server, list, record)
+    local owner, options = owner_of(server), server.home.options
+    local most = most_of(options)
+    if most == 0 then return end
+    local count, first, at = count_alive(self, {owner.memory, owner.permits}, options.timeout)
+    if count >= most then at[first] = nil end
+    list[record] = now_used(self)
+end
+
+local function put_id(self, server, in_force, record)
+    local in_memory, to_store = tiers(in_force, record.version)
+    if in_memory then put_in_memory(self, server, memory_of(server), record) end
+    if to_store and keeps(server.home) then server.home.in_store[record] = record end
+end
+
+--- The record of an id, or nil and why there is none; life.waits: the store does not answer.
+local function find_id(self, server, in_force, record, life)
     local options, version = server.home.options, record.version
     local once = version == THREE and in_force.once
     local in_memory, to_store = tiers(in_force, version)
@@ -188,34 +245,39 @@ local function find_id(self, server, in_force, record)
     if in_memory and memory[record] then
         local good = alive(self, record, options.timeout)
         if once or not good then memory[record] = nil end
+        if good and not once then memory[record] = now_used(self) end
         if good then return record end
         why[#why + 1] = "expired"
     end
     if not to_store then return nil, set(table.unpack(why)) end
-    if server.home.fails == "get" then return nil, set "store" end
-    local there = server.home.in_store[record]
-    if there and once then server.home.in_store[record] = nil end
-    if not there then return nil, set(table.unpack(why)) end
+    local there, answer = server.home.in_store[record], answer_of(server.home)
+    if answer == "error" then return nil, set "store" end
+    if is_removed(answer) and once then server.home.in_store[record] = nil end
+    if waits_for(answer) then
+        life.waits = "server"
+        return nil
+    end
+    if not there or answer == "nothing" then return nil, set(table.unpack(why)) end
     -- Sealed bytes are bound to the policy: under another one they do not open.
     if record.policy ~= in_force.options.policy then
         return nil, set("not_cached", "other_context", "expired") end
     if not alive(self, record, options.timeout) then return nil, set "expired" end
-    if in_memory then memory[record] = record end
+    if in_memory then put_in_memory(self, server, memory, record) end
     return record
 end
 
 --- The permit of a ticket is in the store, or in memory where there is none, since all must see
 -- that it was taken.
-local function give_permit(server, record)
+local function give_permit(self, server, record)
     if not server.home.options.store then
-        owner_of(server).permits[record] = true
-    elseif server.home.fails ~= "put" then
+        put_in_memory(self, server, owner_of(server).permits, record)
+    elseif keeps(server.home) then
         server.home.stored_permits[record] = true
     end
 end
 
 --- Whether there was one. A server that cannot ask the store leaves it there.
-local function take_permit(self, server, in_force, record)
+local function take_permit(self, server, in_force, record, life)
     local options = server.home.options
     if not options.store then
         local permits = owner_of(server).permits
@@ -223,10 +285,10 @@ local function take_permit(self, server, in_force, record)
         permits[record] = nil
         return there and alive(self, record, options.timeout)
     end
-    if server.home.fails == "get" then return false end
-    local there = server.home.stored_permits[record]
-    server.home.stored_permits[record] = nil
-    return there and record.policy == in_force.options.policy -- it is sealed under the policy
+    local there, answer = server.home.stored_permits[record], answer_of(server.home)
+    if is_removed(answer) then server.home.stored_permits[record] = nil end
+    life.waits = waits_for(answer) and "server" or nil
+    return there and answer == "well" and record.policy == in_force.options.policy -- it is sealed under the policy
 end
 
 --- Whether early data are accepted: of a session that resumes and is found once, or whose ticket
@@ -235,7 +297,7 @@ end
 local function accepts(self, server, in_force, session, life, reads)
     local permitted = in_force.once
     if in_force.permits_early and life.version == THREE then
-        permitted = take_permit(self, server, in_force, session.record)
+        permitted = take_permit(self, server, in_force, session.record, life)
     end
     local read = reads ~= "accept" and not (reads ~= "read_early" and in_force.options.asks)
     local most = session.record.early
@@ -265,7 +327,7 @@ local function judge(self, server, in_force, offer, life)
         if not known then return false, set "ticket" end
     else
         if not keeps_ids(in_force, version) then return false, nil end
-        local found, why = find_id(self, server, in_force, record)
+        local found, why = find_id(self, server, in_force, record, life)
         if not found then return false, why end
     end
     if record.policy ~= in_force.options.policy then
@@ -288,33 +350,6 @@ local function leave(peer, i, why)
     return table.remove(peer, i)
 end
 
---- The session that the cache gives for a peer, or nil and why there is none. Sessions that have
--- expired may have been dropped earlier, to make room, so that a later reason counts.
-local function find_for(self, cache, name, life)
-    local peer, options = peer_of(cache, name), cache.options
-    local before = peer.why
-    while #peer > 0 do
-        local session = peer[#peer]
-        if alive(self, session, options.timeout) then
-            return session.version == THREE and leave(peer, #peer, "spent") or session
-        end
-        leave(peer, #peer, "expired")
-    end
-    life.or_client = peer.why ~= before and before or peer.or_why
-    if not options.store then return nil, peer.why end
-    if cache.fails == "get" then return nil, "store" end
-    local session = cache.in_store[name]
-    cache.in_store[name] = nil
-    if not session then return nil, peer.why end
-    if not alive(self, session, options.timeout) then return nil, "expired" end
-    if session.version == TWO then -- it may be used again
-        if options.in_memory then peer[1] = session end
-        if cache.fails ~= "put" then cache.in_store[name] = session end
-        life.stored = session
-    end
-    return session
-end
-
 --- A put drops two sessions of any peers whose time is over, those first that were over first.
 local function expire(self, cache)
     for _ = 1, 2 do
@@ -333,14 +368,65 @@ local function expire(self, cache)
     end
 end
 
+--- A full cache loses the session that was used longest ago, whatever its peer.
+local function make_room(self, cache, most)
+    local count, first, at = 0, nil, nil
+    for _, peer in pairs(cache.peers) do
+        for i, one in ipairs(peer) do
+            if alive(self, one, cache.options.timeout) then
+                count = count + 1
+                if not first or cache.used[one] < cache.used[first] then
+                    first, at = one, {peer = peer, i = i}
+                end
+            end
+        end
+    end
+    if count >= most then leave(at.peer, at.i, "not_cached") end
+end
+
 local function keep_in_memory(self, cache, name, session)
-    local peer = peer_of(cache, name)
+    local peer, most = peer_of(cache, name), most_of(cache.options)
+    if most == 0 then return end
     for i = #peer, 1, -1 do
         if session.version == TWO or peer[i].version == TWO then leave(peer, i, "not_cached") end
     end
     if #peer >= (cache.options.sessions_per_peer or 4) then leave(peer, 1, "not_cached") end
     expire(self, cache)
+    make_room(self, cache, most)
+    cache.used[session] = now_used(self)
     peer[#peer + 1] = session
+end
+
+--- The session that the cache gives for a peer, or nil and why there is none. Sessions that have
+-- expired may have been dropped earlier, to make room, so that a later reason counts.
+local function find_for(self, cache, name, life)
+    local peer, options = peer_of(cache, name), cache.options
+    local before = peer.why
+    while #peer > 0 do
+        local session = peer[#peer]
+        if alive(self, session, options.timeout) then
+            cache.used[session] = now_used(self)
+            return session.version == THREE and leave(peer, #peer, "spent") or session
+        end
+        leave(peer, #peer, "expired")
+    end
+    life.or_client = peer.why ~= before and before or peer.or_why
+    if not options.store then return nil, peer.why end
+    local session, answer = cache.in_store[name], answer_of(cache)
+    if answer == "error" then return nil, "store" end
+    if is_removed(answer) then cache.in_store[name] = nil end
+    if waits_for(answer) then
+        life.waits = "client"
+        return nil
+    end
+    if not session or answer == "nothing" then return nil, peer.why end
+    if not alive(self, session, options.timeout) then return nil, "expired" end
+    if session.version == TWO then -- it may be used again
+        if options.in_memory then keep_in_memory(self, cache, name, session) end
+        if keeps(cache) then cache.in_store[name] = session end
+        life.stored = session
+    end
+    return session
 end
 
 --- A store has one session of a peer: the first of a connection, while the others are in memory.
@@ -355,7 +441,7 @@ local function keep(self, life, session)
     end
     if in_memory then keep_in_memory(self, cache, life.peer, session) end
     if to_store then life.stored = session end
-    if to_store and cache.fails ~= "put" then cache.in_store[life.peer] = session end
+    if to_store and keeps(cache) then cache.in_store[life.peer] = session end
 end
 
 --- A session that has become bad: the cache drops it, in memory and in the store. A newer one that
@@ -424,7 +510,7 @@ local function end_of_two(self, life, offer, renewed)
     local by_ticket = makes_tickets(server, TWO) and not life.no_ticket
     life.record = new_record(self, life, lifetime)
     if not by_ticket and keeps_ids(server, TWO) then
-        put_id(life.origin, server, life.record)
+        put_id(self, life.origin, server, life.record)
     elseif not by_ticket then
         return -- the server gives no id
     end
@@ -442,8 +528,8 @@ local function end_of_three(self, life, offer, reads)
         life.record = new_record(self, life, life.resumed and offer.record.lifetime
             or options.lifetime)
         local by_ticket = makes_tickets(server, THREE)
-        if not by_ticket then put_id(life.origin, server, life.record) end
-        if server.permits_early then give_permit(life.origin, life.record) end
+        if not by_ticket then put_id(self, life.origin, server, life.record) end
+        if server.permits_early then give_permit(self, life.origin, life.record) end
         if reads then arrives(self, life, make(self, life, life.record, by_ticket,
             life.record.lifetime)) end
     end
@@ -490,24 +576,35 @@ function Fleet:visit(client_number, server_number, how)
     elseif life.cache then
         session, why = find_for(self, life.cache, life.peer, life)
     end
+    if life.waits then return life end
     local old = session and too_old(self, session)
     local hidden = not session or (session.version == THREE
         and (outlived(self, session) or client.options.version == TWO))
     life.sends = may_send(how, session, hidden)
     life.fails = life.sends and life.version == TWO
+    -- What a server looks up that does not resume anyway is left open.
+    life.may_wait = waits_for(answer_of(origin.home)) and origin.home.options.store
+        and (session or life.makes_id_up) and "server" or nil
     if life.fails then return life end
     local resumed, words, renewed = judge(self, origin, in_force, not hidden and session or nil,
         life)
     life.resumed, life.server = resumed, words
     life.accepted = life.sends and accepts(self, origin, in_force, session, life, how.reads)
+    if resumed and not life.waits then life.may_wait = nil end
     life.client = client_word(life, session, old, why)
-    if resumed then life.lifetime = session.lifetime end -- the session's goes on, at both ends
-    if life.version == TWO then
-        end_of_two(self, life, session, renewed)
-    else
-        end_of_three(self, life, session, not how.deaf)
-    end
+    life.offer, life.renewed, life.deaf = session, renewed, how.deaf
     return life
+end
+
+--- Its handshake is done, and the sessions have come.
+function Fleet:connected(life)
+    local offer = life.offer
+    if life.resumed then life.lifetime = offer.lifetime end -- the session's goes on, at both ends
+    if life.version == TWO then
+        end_of_two(self, life, offer, life.renewed)
+    else
+        end_of_three(self, life, offer, not life.deaf)
+    end
 end
 
 --- How it ends: "clean"; "client_drops", "server_drops": without a close_notify of either; "cut":

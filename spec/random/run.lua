@@ -33,9 +33,7 @@ local program = require "spec.support.program"
 local walk = require "spec.random.walk"
 
 local BATCH = 50
--- The exit status of a child in which a program failed, and the seconds that each program has. They
--- are many, because the machine may be busy.
-local FAILED, SECONDS_EACH = 3, 6
+local FAILED <const> = 3 -- the exit status of a child in which a program failed
 
 local function processors()
     local pipe <close> = assert(io.popen "nproc")
@@ -49,10 +47,11 @@ local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
 local PRELOADED <const> = BUILD .. "/spec/support:" .. BUILD .. "/spec/faults"
 
 --- What can be run. play returns nil or a failure, and numbers that the parent adds up. option says
---- how many; proved and unit are of the last lines of the output.
+--- how many; proved and unit are of the last lines of the output. seconds: that each has, many,
+--- because the machine may be busy.
 local KINDS = {
     program = {
-        batch = BATCH, option = "sequences", unit = "steps",
+        batch = BATCH, seconds = 6, option = "sequences", unit = "steps",
         proved = function(kind)
             local steps = kind.counts[1]
             return ("random: %d sequences, %d steps%s"):format(kind.done, steps,
@@ -62,21 +61,22 @@ local KINDS = {
         play = function(lines, how) return require "spec.random.play".run(lines, how), {#lines} end,
     },
     fleet = {
-        batch = 10, option = "fleets", unit = "connections",
+        batch = 10, seconds = 30, option = "fleets", unit = "connections",
         proved = function(kind)
             local counts = kind.counts
             return ("fleet: %d connections in %d settings, %d resumed, early data accepted of "
-                .. "%d and rejected of %d"):format(counts[1], kind.done, counts[2], counts[4],
-                counts[3] - counts[4])
+                .. "%d and rejected of %d, %d that waited in vain for a store"):format(counts[1],
+                kind.done, counts[2], counts[4], counts[3] - counts[4], counts[5])
         end,
         generate = function(seed) return fleet.generate(seed) end,
         play = function(lines, how)
             local failure, counts = fleet.play(lines, how.visit)
-            return failure, {counts.connections, counts.resumed, counts.sent, counts.accepted}
+            return failure, {counts.connections, counts.resumed, counts.sent, counts.accepted,
+                counts.given_up}
         end,
     },
     walk = {
-        batch = 200, option = "walks", unit = "calls",
+        batch = 200, seconds = 6, option = "walks", unit = "calls",
         proved = function(kind)
             return ("walks: %d walks of %d calls compared with libssl, %d results alike"):format(
                 kind.done, kind.counts[1], kind.counts[2])
@@ -194,8 +194,8 @@ local function print_child(...)
 end
 
 -- More processes than there are processors have less of one each.
-local function seconds_for(sequences)
-    return (60 + SECONDS_EACH * sequences) * math.max(1, options.jobs // processors())
+local function seconds_for(kind, sequences)
+    return (60 + kind.seconds * sequences) * math.max(1, options.jobs // processors())
 end
 
 -- --------------------------------------------------------------------------------------- to shrink
@@ -291,7 +291,7 @@ local known = {}
 
 local function start_batch(kind, from, to)
     return start(kind, {"--child", kind.name, from, to, options.lines},
-        seconds_for(to - from + 1))
+        seconds_for(kind, to - from + 1))
 end
 
 local function command(kind, from, to)
@@ -305,7 +305,7 @@ local function report_batch(kind, from, seed, wanted, output)
     local status, again
     for _ = 1, 3 do
         local one = start_batch(kind, from, seed)
-        status = one:wait(seconds_for(seed - from + 1) + 5)
+        status = one:wait(seconds_for(kind, seed - from + 1) + 5)
         again = again or signature(status, one:output()) == wanted
     end
     print(again and "    alone it does not fail, but behind those before it: "
@@ -333,7 +333,7 @@ end
 local function find_leak(kind, from, to)
     if from == to then
         local one = start_batch(kind, from, to)
-        local status = one:wait(seconds_for(1) + 5)
+        local status = one:wait(seconds_for(kind, 1) + 5)
         local output = one:output()
         if status ~= 0 then report(kind, from, from, signature(status, output), output) end
         return status ~= 0
@@ -342,7 +342,7 @@ local function find_leak(kind, from, to)
     local found = false
     for _, half in ipairs {{from, middle}, {middle + 1, to}} do
         local one = start_batch(kind, half[1], half[2])
-        if one:wait(seconds_for(BATCH)) ~= 0 then
+        if one:wait(seconds_for(kind, kind.batch)) ~= 0 then
             found = find_leak(kind, half[1], half[2]) or found end
     end
     return found
@@ -453,7 +453,7 @@ local function parent()
             or options[kind.option] or 0
         kind.next_seed, kind.last, kind.done, kind.spent = options.seed,
             options.seed + most - 1, 0, 0
-        kind.counts, kind.failures = {0, 0, 0, 0}, 0
+        kind.counts, kind.failures = {0, 0, 0, 0, 0}, 0
         if most > 0 then kinds[#kinds + 1] = kind end
     end
     if kinds[1] == KINDS.program then
