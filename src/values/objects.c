@@ -398,12 +398,23 @@ static bool load_pem(const char *text, size_t len, const UI_METHOD *ask, tlsl_ob
     return ok;
 }
 
-/* Takes the text out of OpenSSL's errors, which has the URI in it. */
+/*
+ * Takes the text out of OpenSSL's errors, which has the URI in it. OpenSSL keeps the memory of a
+ * text until another error takes its place, so the text is wiped.
+ */
 static void forget_text(void) {
     unsigned long codes[TLSLIFE_ERROR_QUEUE_MAX], code = 0;
     size_t len = 0;
-    while (len < TLSLIFE_ERROR_QUEUE_MAX && (code = ERR_get_error()) != 0) {
-        codes[len++] = code;
+    const char *text = NULL;
+    int flags = 0;
+    while ((code = ERR_peek_error_data(&text, &flags)) != 0) {
+        if (flags & ERR_TXT_MALLOCED) {
+            OPENSSL_cleanse((char *)(uintptr_t)text, strlen(text));
+        }
+        (void)ERR_get_error();
+        if (len < TLSLIFE_ERROR_QUEUE_MAX) {
+            codes[len++] = code;
+        }
     }
     for (size_t i = 0; i < len; i++) {
         ERR_raise(ERR_GET_LIB(codes[i]), ERR_GET_REASON(codes[i]));
