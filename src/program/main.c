@@ -153,7 +153,7 @@ int main(int argc, char **argv) {
     program_set_name(argc > 0 ? argv[0] : "tlslife");
     program_take_interrupts();
     program_handle_sigpipe();
-    lua_State *L = program_state_new();
+    lua_State *L = program_state_new(false);
     if (L == NULL) {
         program_complain("cannot create state: not enough memory");
         return EXIT_FAILURE;

@@ -15,20 +15,38 @@
 
 typedef struct program_state {
     program_heap *heap; /* NULL: malloc's */
+    bool wipes;         /* what Lua frees */
     bool warns;         /* since "@on" */
     bool within;        /* a warning that comes in pieces */
 } program_state;
 
-static void *resize(void *ud, void *block, size_t before, size_t after) {
-    program_state *self = ud;
+static void *resize_kept(program_state *self, void *old, size_t before, size_t after) {
     if (self->heap != NULL) {
-        return program_heap_resize(self->heap, block, before, after);
+        return program_heap_resize(self->heap, old, before, after);
     }
     if (after == 0) {
-        free(block);
+        free(old);
         return NULL;
     }
-    return realloc(block, after);
+    return realloc(old, after);
+}
+
+/* lua_Alloc. What is wiped never grows in its place, since realloc could leave it elsewhere. */
+static void *resize(void *ud, void *old, size_t before, size_t after) {
+    program_state *self = ud;
+    if (old == NULL || !self->wipes) {
+        return resize_kept(self, old, before, after);
+    }
+    void *taken = after == 0 ? NULL : resize_kept(self, NULL, 0, after);
+    if (after > 0 && taken == NULL) {
+        return NULL;
+    }
+    if (taken != NULL) {
+        memcpy(taken, old, before < after ? before : after);
+    }
+    explicit_bzero(old, before);
+    (void)resize_kept(self, old, before, 0);
+    return taken;
 }
 
 /* A state without pcall around it: lua ends here, too. */
@@ -58,11 +76,12 @@ static void state_free(program_state *self) {
     free(self);
 }
 
-lua_State *program_state_new(void) {
+lua_State *program_state_new(bool wipes) {
     program_state *self = calloc(1, sizeof *self);
     if (self == NULL) {
         return NULL;
     }
+    self->wipes = wipes;
 #ifndef PROGRAM_BY_MALLOC
     self->heap = program_heap_new(); /* NULL: then without */
 #endif

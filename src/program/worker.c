@@ -154,7 +154,7 @@ void program_worker_clear(program_worker *self) {
 }
 
 void program_work(program_worker *self) {
-    lua_State *L = program_state_new();
+    lua_State *L = program_state_new(false);
     current = self;
     if (L != NULL) {
         run_state(L, self);

@@ -4,7 +4,8 @@
  *
  * The thread has a Lua state of its own, in which lua/tlslife/trace/writer.lua formats the events.
  * It shares nothing with the script but the trace. A file is made for its owner alone, since a
- * trace may hold secrets, and in any case names the peers.
+ * trace may hold secrets, and in any case names the peers. For the same reason the state wipes what
+ * it frees, and the file has a buffer of ours, which is wiped.
  *
  * What is in the trace when the process ends is written, also where the script calls os.exit: a
  * handler of exit waits for the thread. In a child of fork() the thread does not exist, and nothing
@@ -46,9 +47,10 @@ typedef struct trace_writer {
     pid_t process;
     lua_State *L; /* the thread's; at its top is the function that writes */
     FILE *out;
-    bool owned;    /* out is a file of ours */
-    int failure;   /* errno of the first write that failed */
-    char *problem; /* what the formatter raised */
+    bool owned;          /* out is a file of ours */
+    char buffer[BUFSIZ]; /* of that file */
+    int failure;         /* errno of the first write that failed */
+    char *problem;       /* what the formatter raised */
 } trace_writer;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list */
@@ -133,7 +135,7 @@ static int prepare(lua_State *L) {
 
 static bool make_state(trace_writer *self, tlslife_trace *trace, const char *format,
                        const char *words) {
-    self->L = program_state_new();
+    self->L = program_state_new(true);
     if (self->L == NULL) {
         return false;
     }
@@ -156,7 +158,15 @@ static bool open_file(trace_writer *self, const char *path) {
         close(fd);
     }
     self->owned = self->out != NULL;
-    return self->out != NULL;
+    return self->owned && setvbuf(self->out, self->buffer, _IOFBF, sizeof self->buffer) == 0;
+}
+
+/* Closes a file of ours. */
+static bool close_file(trace_writer *self) {
+    bool ok = fclose(self->out) == 0;
+    explicit_bzero(self->buffer, sizeof self->buffer);
+    self->owned = false;
+    return ok;
 }
 
 /* Has the thread write what is left, and waits for it. Once, and in its own process. */
@@ -170,10 +180,9 @@ static void join(trace_writer *self) {
     pthread_cond_signal(&self->changed);
     pthread_mutex_unlock(&self->pausing);
     pthread_join(self->thread, NULL);
-    if (self->owned && fclose(self->out) != 0 && self->failure == 0) {
+    if (self->owned && !close_file(self) && self->failure == 0) {
         self->failure = errno;
     }
-    self->owned = false;
 }
 
 void program_end_writers(void) {
@@ -264,11 +273,10 @@ static int writer_gc(lua_State *L) {
         program_state_close(self->L);
     }
     if (self->owned) { /* the thread was never started, or is the parent's */
-        (void)fclose(self->out);
+        (void)close_file(self);
     }
     free(self->problem);
     self->L = NULL;
-    self->owned = false;
     self->problem = NULL;
     return 0;
 }
