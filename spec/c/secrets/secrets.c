@@ -13,8 +13,8 @@
  * reach them. The lives in secrets_plain.c use OpenSSL alone, and show which ones. With glibc's
  * malloc those are counted apart. With kept memory nothing may be left.
  *
- * Bytes are also looked for in reverse, as a bignum has them, and as hexadecimal, as a key log has
- * them.
+ * Bytes are also looked for in reverse, as a bignum has them; as hexadecimal, as a key log has
+ * them; in UTF-16, as PKCS#12 has a passphrase; and in base64, as PEM has keys and sessions.
  *
  *     secrets [NAME]
  */
@@ -22,11 +22,13 @@
 #define _GNU_SOURCE
 #endif
 
-#include "identity.h"
 #include "secrets.h"
+#include "secrets_texts.h"
 #include "tlslife.h"
 #include "tlslife_lua.h"
 
+#include <openssl/bn.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdint.h>
@@ -39,7 +41,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { SECRETS_MAX = 64, NAME_MAX_LEN = 64, FORMS = 3, LINE = 48, PIECE = 16, STACK = 1 << 18 };
+enum { SECRETS_MAX = 64, NAME_MAX_LEN = 64, FORMS = 7, LINE = 48, PIECE = 16, STACK = 1 << 18 };
+
+#define SHADOW ((unsigned long)1 << 40) /* AddressSanitizer's is larger, and holds no bytes */
 
 typedef struct known_secret {
     char name[NAME_MAX_LEN];
@@ -59,8 +63,6 @@ static size_t known_len;
 static char left_by_plain[SECRETS_MAX][NAME_MAX_LEN];
 static size_t left_by_plain_len;
 static unsigned secrets_seen, scans, findings, left;
-static test_identity identity, other;
-static char encrypted[4096];
 
 /* ------------------------------------------------------------------------------------- messages */
 
@@ -129,19 +131,20 @@ static void say(char kind, const char *name, const void *bytes, size_t len) {
     must(swapcontext(&living, &asking) == 0);
 }
 
-char *given(const char *name, size_t len) {
-    size_t got = 0;
+static char *ask_for(const char *name, size_t len, size_t *out_len) {
     say('G', name, NULL, len);
-    must(receive_all(to_scanner, &got, sizeof got));
-    char *secret = calloc(1, got + 1);
-    must(secret != NULL && receive_all(to_scanner, secret, got));
+    must(receive_all(to_scanner, out_len, sizeof *out_len));
+    char *secret = calloc(1, *out_len + 1);
+    must(secret != NULL && receive_all(to_scanner, secret, *out_len));
     return secret;
 }
 
+char *given(const char *name, size_t len) {
+    return ask_for(name, len, &len);
+}
+
 char *given_text(const char *name, size_t *out_len) {
-    char *text = given(name, 0);
-    *out_len = strlen(text);
-    return text;
+    return ask_for(name, 0, out_len);
 }
 
 void ungive(char *secret, size_t len) {
@@ -162,6 +165,10 @@ void expect_gone(void) {
     say('A', "", NULL, 0);
 }
 
+void expect_gone_but(const char *held) {
+    say('A', held, NULL, 0);
+}
+
 void expect_that(bool good, const char *what) {
     if (!good) {
         say('F', what, NULL, 0);
@@ -169,6 +176,13 @@ void expect_that(bool good, const char *what) {
 }
 
 /* -------------------------------------------------------------------------------------- secrets */
+
+/* The base64 of the secret from that byte on, without a last group that has less than 3 bytes. */
+static void add_base64(known_secret *one, size_t form, size_t from) {
+    size_t whole = (one->len[0] - from) / 3 * 3;
+    one->len[form] = whole / 3 * 4;
+    (void)EVP_EncodeBlock(one->bytes[form], one->bytes[0] + from, (int)whole);
+}
 
 static void add_forms(known_secret *one) {
     static const char digits[] = "0123456789abcdef";
@@ -180,6 +194,13 @@ static void add_forms(known_secret *one) {
     }
     one->len[1] = len;
     one->len[2] = 2 * len;
+    for (size_t i = 0; i < len; i++) {
+        one->bytes[3][2 * i + 1] = one->bytes[0][i];
+    }
+    one->len[3] = 2 * len;
+    for (size_t from = 0; from < 3; from++) { /* the bytes before it are not known */
+        add_base64(one, 4 + from, from);
+    }
 }
 
 static void know(const char *name, const void *bytes, size_t len, bool derived) {
@@ -215,46 +236,18 @@ static void know_pem(const char *text) {
     BIO_free(bio);
 }
 
-static void give_text(int fd, const char *text) {
-    size_t len = strlen(text);
-    send_all(fd, &len, sizeof len);
-    send_all(fd, text, len);
-}
-
-static bool text_of(const char *name, const char **out, bool *out_key) {
-    const struct {
-        const char *name, *text;
-        bool key;
-    } texts[] = {
-        {"PEM certificate", identity.certificate, false},
-        {"PEM key", identity.key, true},
-        {"PEM key of another", other.key, true},
-        {"PEM encrypted key", encrypted, false},
-        {"passphrase", "a passphrase of the spec 8d1f", false},
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        if (strcmp(name, texts[i].name) == 0) {
-            *out = texts[i].text;
-            *out_key = texts[i].key;
-            return true;
-        }
-    }
-    return false;
-}
-
 static void give(int fd, const message *asked) {
     unsigned char bytes[SECRET_MAX];
-    const char *text = NULL;
-    bool key = false;
-    if (text_of(asked->name, &text, &key)) {
-        if (key) {
-            know_pem(text);
-        } else if (strcmp(asked->name, "passphrase") == 0) {
-            know(asked->name, text, strlen(text), false);
-        } else if (strcmp(asked->name, "PEM encrypted key") == 0) {
-            know_pem(identity.key);
+    const test_text *text = texts_find(asked->name);
+    if (text != NULL) {
+        if (text->key != NULL) {
+            know_pem(text->key);
         }
-        give_text(fd, text);
+        if (text->secret) {
+            know(asked->name, text->bytes, text->len, false);
+        }
+        send_all(fd, &text->len, sizeof text->len);
+        send_all(fd, text->bytes, text->len);
         return;
     }
     /* Some secrets are text for the library, so no byte is NUL. */
@@ -278,28 +271,67 @@ static bool seen[SECRETS_MAX], in_shared[SECRETS_MAX];
 static char where[SECRETS_MAX][160];
 
 /*
- * Looks for the first bytes of a secret, and for its last ones, because malloc writes its links
- * into the first 16 bytes of a freed block.
+ * What is looked for: the first bytes of each form of a secret, and its last ones, because malloc
+ * writes its links into the first 16 bytes of a freed block. All are looked for in one pass, by a
+ * table of their first four bytes.
  */
-static const unsigned char *find_piece(const unsigned char *bytes, size_t len,
-                                       const known_secret *one, size_t form) {
-    const unsigned char *secret = one->bytes[form];
-    size_t piece = one->len[form] < PIECE ? one->len[form] : PIECE;
-    const unsigned char *found = memmem(bytes, len, secret + one->len[form] - piece, piece);
-    return found != NULL ? found : memmem(bytes, len, secret, piece);
+typedef struct needle {
+    const unsigned char *bytes;
+    size_t len, secret, form;
+    uint32_t next; /* with the same place in the table, plus 1 */
+} needle;
+
+enum { PLACES = 1 << 16 };
+static needle needles[SECRETS_MAX * FORMS * 2];
+static uint32_t needles_len, places[PLACES];
+
+static uint32_t place_of(const unsigned char *bytes) {
+    uint32_t head;
+    memcpy(&head, bytes, sizeof head);
+    return head * 2654435761u >> 16;
 }
 
-static void look_at(const region *one, const unsigned char *bytes, size_t len, size_t at) {
+static void add_needle(const unsigned char *bytes, size_t len, size_t secret, size_t form) {
+    if (len >= sizeof(uint32_t)) {
+        uint32_t *place = &places[place_of(bytes)];
+        needles[needles_len] = (needle){bytes, len, secret, form, *place};
+        *place = ++needles_len;
+    }
+}
+
+static void make_needles(void) {
+    memset(places, 0, sizeof places);
+    needles_len = 0;
     for (size_t i = 0; i < known_len; i++) {
         for (size_t form = 0; form < FORMS; form++) {
-            const unsigned char *found = find_piece(bytes, len, &known[i], form);
-            if (found == NULL) {
-                continue;
+            const unsigned char *secret = known[i].bytes[form];
+            size_t len = known[i].len[form], piece = len < PIECE ? len : PIECE;
+            add_needle(secret, piece, i, form);
+            add_needle(secret + len - piece, piece, i, form);
+        }
+    }
+}
+
+static void found(const region *one, const needle *what, size_t at) {
+    seen[what->secret] = true;
+    in_shared[what->secret] = in_shared[what->secret] || strstr(one->what, " rw-s ") != NULL;
+    (void)snprintf(where[what->secret], sizeof where[0], "form %zu, %s +%#zx", what->form,
+                   one->what, at);
+}
+
+/* Most memory is zero, and no piece of a secret begins with as many zeros. */
+static void look_at(const region *one, const unsigned char *bytes, size_t len, size_t at) {
+    static const unsigned char zeros[64];
+    for (size_t i = 0; i + sizeof(uint32_t) <= len; i++) {
+        while (i + sizeof zeros <= len && bytes[i] == 0 &&
+               memcmp(bytes + i, zeros, sizeof zeros) == 0) {
+            i += sizeof zeros - sizeof(uint32_t);
+        }
+        for (uint32_t n = places[place_of(bytes + i)]; n != 0; n = needles[n - 1].next) {
+            const needle *what = &needles[n - 1];
+            if (what->len <= len - i && memcmp(bytes + i, what->bytes, what->len) == 0) {
+                found(one, what, at + i);
             }
-            seen[i] = true;
-            in_shared[i] = in_shared[i] || strstr(one->what, " rw-s ") != NULL;
-            (void)snprintf(where[i], sizeof where[i], "form %zu, %s +%#zx", form, one->what,
-                           at + (size_t)(found - bytes));
         }
     }
 }
@@ -321,12 +353,14 @@ static void scan(pid_t pid) {
     char path[64], line[512];
     (void)snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     FILE *maps = fopen(path, "r");
+    make_needles();
     memset(seen, 0, sizeof seen);
     memset(in_shared, 0, sizeof in_shared);
     while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
         region one = {0};
         unsigned long from = 0, to = 0;
-        if (sscanf(line, "%lx-%lx", &from, &to) == 2 && strstr(line, " rw") != NULL) {
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2 && strstr(line, " rw") != NULL &&
+            to - from < SHADOW) {
             one.from = from;
             one.to = to;
             (void)snprintf(one.what, sizeof one.what, "%.*s", (int)strcspn(line, "\n"), line);
@@ -378,9 +412,9 @@ static bool plain_leaves(const char *name) {
     return false;
 }
 
-static void check_gone(const life *one, const char *mode, bool plain) {
+static void check_gone(const life *one, const char *mode, const char *held, bool plain) {
     for (size_t i = 0; i < known_len; i++) {
-        if (!seen[i]) {
+        if (!seen[i] || is_in(held, known[i].name)) {
             continue;
         }
         if (plain) {
@@ -413,7 +447,7 @@ static void serve(const life *one, const char *mode, bool plain, pid_t pid, int 
             if (said.kind == 'B') {
                 check_held(one, mode, said.name);
             } else {
-                check_gone(one, mode, plain);
+                check_gone(one, mode, said.name, plain);
             }
             break;
         }
@@ -423,7 +457,10 @@ static void serve(const life *one, const char *mode, bool plain, pid_t pid, int 
 
 /* ------------------------------------------------------------------------------------ processes */
 
-static const life *const all_lives[] = {plain_lives, c_lives, lua_lives};
+static const life *const all_lives[] = {plain_lives, key_lives,    psk_lives, c_lives,
+                                        trace_lives, writer_lives, lua_lives};
+
+enum { TABLES = sizeof all_lives / sizeof all_lives[0] };
 
 static const life *life_at(int table, int row) {
     return &all_lives[table][row];
@@ -463,32 +500,16 @@ static void run_process(char *self, const char *mode, int table, int row) {
     }
 }
 
-static bool make_texts(void) {
-    BIO *from = NULL, *to = BIO_new(BIO_s_mem());
-    bool good = identity_make(&identity) && identity_make(&other);
-    from = BIO_new_mem_buf(identity.key, -1);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(from, NULL, NULL, NULL);
-    const char *passphrase = NULL;
-    bool unused;
-    good = good && text_of("passphrase", &passphrase, &unused) &&
-           PEM_write_bio_PKCS8PrivateKey(to, key, EVP_aes_256_cbc(), passphrase,
-                                         (int)strlen(passphrase), NULL, NULL) == 1;
-    identity_text(to, encrypted, sizeof encrypted);
-    EVP_PKEY_free(key);
-    BIO_free(from);
-    return good;
-}
-
 int main(int argc, char **argv) {
     static const char *const modes[] = {"malloc", "kept"};
     if (argc == 6 && strcmp(argv[1], "--life") == 0) {
         return run_life((int)strtol(argv[2], NULL, 10), argv[3], (int)strtol(argv[4], NULL, 10),
                         (int)strtol(argv[5], NULL, 10));
     }
-    if (!make_texts()) {
+    if (!texts_make()) {
         return 2;
     }
-    for (int table = 0; table < 3; table++) {
+    for (int table = 0; table < TABLES; table++) {
         for (int row = 0; life_at(table, row)->name != NULL; row++) {
             for (int mode = 0; mode < (table == 0 ? 1 : 2); mode++) {
                 if (argc < 2 || table == 0 || strcmp(argv[1], life_at(table, row)->name) == 0) {

@@ -4,7 +4,7 @@
  */
 #include "cache/seal.h"
 #include "secrets.h"
-#include "secrets_told.h"
+#include "secrets_pair.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 
@@ -14,101 +14,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#define OK(call) expect_that((call) == TLSLIFE_OK, #call)
-#define REFUSED(call) expect_that((call) != TLSLIFE_OK, #call)
-
-static tlslife_error err;
-
-/* -------------------------------------------------------------------- private keys, passphrases */
-
-static tlslife_context *with_certificate(void) {
-    size_t len = 0;
-    char *certificate = given_text("PEM certificate", &len);
-    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
-    OK(tlslife_context_set_certificate_pem(context, certificate, len, &err));
-    ungive(certificate, len);
-    return context;
-}
-
-static tlslife_status set_key(tlslife_context *context, const char *name, bool passphrase) {
-    size_t len = 0, passphrase_len = 0;
-    char *pem = given_text(name, &len);
-    char *word = passphrase ? given_text("passphrase", &passphrase_len) : NULL;
-    tlslife_status status = tlslife_context_set_private_key_pem(context, pem, len, word, &err);
-    ungive(pem, len);
-    if (word != NULL) {
-        ungive(word, passphrase_len);
-    }
-    return status;
-}
-
-static void key_free(void) {
-    tlslife_context *context = with_certificate();
-    OK(set_key(context, "PEM key", false));
-    expect_held("private key");
-    tlslife_context_free(context);
-    expect_gone();
-}
-
-static void key_from_file(void) {
-    char path[] = "/tmp/secrets.XXXXXX";
-    size_t len = 0;
-    tlslife_context *context = with_certificate();
-    char *pem = given_text("PEM key", &len);
-    int fd = mkstemp(path);
-    expect_that(fd >= 0 && write(fd, pem, len) == (ssize_t)len, "a file");
-    ungive(pem, len);
-    OK(tlslife_context_set_private_key_file(context, path, NULL, &err));
-    (void)unlink(path);
-    (void)close(fd);
-    expect_held("private key");
-    tlslife_context_free(context);
-    expect_gone();
-}
-
-static void key_encrypted(void) {
-    tlslife_context *context = with_certificate();
-    OK(set_key(context, "PEM encrypted key", true));
-    expect_held("private key");
-    tlslife_context_free(context);
-    expect_gone();
-}
-
-static void key_of_another(void) {
-    tlslife_context *context = with_certificate();
-    REFUSED(set_key(context, "PEM key of another", false));
-    expect_gone();
-    tlslife_context_free(context);
-}
-
-static void key_too_early(void) {
-    tlslife_context *context = tlslife_context_new(TLSLIFE_SERVER, &err);
-    REFUSED(set_key(context, "PEM key", false));
-    expect_gone();
-    tlslife_context_free(context);
-}
-
-static void key_damaged(void) {
-    size_t len = 0;
-    tlslife_context *context = with_certificate();
-    char *pem = given_text("PEM key", &len);
-    REFUSED(tlslife_context_set_private_key_pem(context, pem, len - 40, NULL, &err));
-    ungive(pem, len);
-    expect_gone();
-    tlslife_context_free(context);
-}
-
-static void wrong_passphrase(void) {
-    size_t len = 0;
-    tlslife_context *context = with_certificate();
-    char *pem = given_text("PEM encrypted key", &len), *word = given("wrong passphrase", 32);
-    REFUSED(tlslife_context_set_private_key_pem(context, pem, len, word, &err));
-    ungive(pem, len);
-    ungive(word, 32);
-    expect_gone();
-    tlslife_context_free(context);
-}
 
 /* ------------------------------------------------------------------------------ pre-shared keys */
 
@@ -255,85 +160,6 @@ static void derived_keys_free(void) {
 }
 
 /* ---------------------------------------------------------------------------------- connections */
-
-typedef struct pair {
-    tlslife_context *client_context, *server_context;
-    tlslife_conn *client, *server;
-    bool distrusts; /* the client does not know the CA */
-} pair;
-
-static tlslife_context *new_context(const pair *self, tlslife_role role, int version) {
-    size_t len = 0;
-    char *certificate = given_text("PEM certificate", &len);
-    tlslife_context *context =
-        role == TLSLIFE_SERVER ? with_certificate() : tlslife_context_new(role, &err);
-    if (role == TLSLIFE_SERVER) {
-        OK(set_key(context, "PEM key", false));
-    } else if (!self->distrusts) {
-        OK(tlslife_context_add_ca_pem(context, certificate, len, &err));
-    }
-    OK(tlslife_context_set_versions(context, version, version, &err));
-    OK(tlslife_context_set_keylog(context, NULL, &err));
-    ungive(certificate, len);
-    return context;
-}
-
-static void tell_keylog(tlslife_conn *conn) {
-    char *line;
-    while ((line = tlslife_conn_take_keylog(conn)) != NULL) {
-        tell_keylog_line(line);
-        tlslife_string_free(line);
-    }
-}
-
-static void begin(pair *self) {
-    self->client = tlslife_conn_new(self->client_context, &err);
-    self->server = tlslife_conn_new(self->server_context, &err);
-    tlslife_conn_set_blocking(self->client, false);
-    tlslife_conn_set_blocking(self->server, false);
-    (void)tlslife_conn_set_hostname(self->client, "localhost");
-    OK(tlslife_conn_pair(self->client, self->server, 0));
-}
-
-static bool shake_hands(pair *self) {
-    char bytes[16];
-    size_t len = 0;
-    for (int i = 0; i < 8; i++) {
-        (void)tlslife_conn_connect(self->client);
-        (void)tlslife_conn_accept(self->server);
-    }
-    tell_keylog(self->client);
-    tell_keylog(self->server);
-    return tlslife_conn_handshake_done(self->client) &&
-           tlslife_conn_write(self->server, "x", 1, &len) == TLSLIFE_OK &&
-           tlslife_conn_read(self->client, bytes, sizeof bytes, &len) == TLSLIFE_OK;
-}
-
-/* The session's own secret, which in TLS 1.3 is the PSK of the next handshake. */
-static void tell_session(tlslife_session *session) {
-    unsigned char key[48];
-    size_t len = SSL_SESSION_get_master_key(tlslife_session_ssl_session(session), key, sizeof key);
-    tell("session's key", key, len);
-}
-
-static void end_connections(pair *self) {
-    (void)tlslife_conn_close(self->client, 0);
-    (void)tlslife_conn_close(self->server, 0);
-    tlslife_conn_free(self->client);
-    tlslife_conn_free(self->server);
-}
-
-static void end_contexts(pair *self) {
-    tlslife_context_free(self->client_context);
-    tlslife_context_free(self->server_context);
-}
-
-static pair new_pair(int version, bool distrusts) {
-    pair self = {.distrusts = distrusts};
-    self.client_context = new_context(&self, TLSLIFE_CLIENT, version);
-    self.server_context = new_context(&self, TLSLIFE_SERVER, version);
-    return self;
-}
 
 static const char *held_by_connection(int version) {
     return version == TLSLIFE_TLS1_2 ? "CLIENT_RANDOM" : "CLIENT_TRAFFIC_SECRET_0,EXPORTER_SECRET";
@@ -546,13 +372,6 @@ static void redis_password(void) {
 /* ---------------------------------------------------------------------------------------- table */
 
 const life c_lives[] = {
-    {"private key", "free", key_free},
-    {"private key", "free, from a file", key_from_file},
-    {"private key", "refused, of another certificate", key_of_another},
-    {"private key", "refused, before the certificate", key_too_early},
-    {"private key", "refused, damaged", key_damaged},
-    {"passphrase", "free", key_encrypted},
-    {"passphrase", "refused, wrong", wrong_passphrase},
     {"PSK", "free", psk_free},
     {"PSK", "refused", psk_refused},
     {"PSK", "dup", connection_dupped},

@@ -9,6 +9,7 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <openssl/ssl.h>
 
 static int ask(char *buffer, int size, int writing, void *data) {
@@ -48,6 +49,32 @@ static void key_encrypted(void) {
     expect_held("private key");
     SSL_CTX_free(ctx);
     expect_gone();
+}
+
+static void pkcs12(const char *word_name, bool right) {
+    size_t len = 0, word_len = 32;
+    char *both = given_text("PKCS#12", &len);
+    char *word = right ? given_text(word_name, &word_len) : given(word_name, 32);
+    BIO *bio = BIO_new_mem_buf(both, (int)len);
+    PKCS12 *read = d2i_PKCS12_bio(bio, NULL);
+    EVP_PKEY *key = NULL;
+    X509 *leaf = NULL;
+    expect_that(PKCS12_parse(read, word, &key, &leaf, NULL) == right, "a passphrase");
+    PKCS12_free(read);
+    X509_free(leaf);
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    ungive(both, len);
+    ungive(word, word_len);
+    expect_gone();
+}
+
+static void pkcs12_free(void) {
+    pkcs12("passphrase of PKCS#12", true);
+}
+
+static void pkcs12_wrong(void) {
+    pkcs12("wrong passphrase of PKCS#12", false);
 }
 
 static void on_keylog(const SSL *ssl, const char *line) {
@@ -120,6 +147,8 @@ static void connection_fails_13(void) {
 const life plain_lives[] = {
     {"a private key", "free", key_free},
     {"a passphrase", "free", key_encrypted},
+    {"a passphrase", "free, PKCS#12", pkcs12_free},
+    {"a passphrase", "wrong, PKCS#12", pkcs12_wrong},
     {"a connection", "free, TLS 1.2", connection_12},
     {"a connection", "free, TLS 1.3", connection_13},
     {"a connection", "failure, TLS 1.2", connection_fails_12},
