@@ -1,6 +1,5 @@
 -- others_node_socket_spec.lua: answers what Node's tests ask of junk, of connections that are
--- dropped or paused, of server names and of renegotiation (read in nodejs/node, the newest stored
--- version of each file, 2026).
+-- dropped or paused, of server names and of renegotiation (read in nodejs/node 25.8.1, 2026).
 --
 -- What its tests ask of sessions, tickets and the end is answered in others_node_spec.lua.
 
@@ -43,7 +42,7 @@ local suite = others.suite(it, {
     [PARALLEL .. "https-agent-getname.js"] = {"spec/others/others_curl_spec.lua",
         "host and protocols (ALPN) do"},
     [PARALLEL .. "tls-snicallback-error.js"] = HERE,
-    [PARALLEL .. "tls-session-timeout.js"] = {"spec/session/session_spec.lua",
+    ["test/sequential/test-tls-session-timeout.js"] = {"spec/session/session_spec.lua",
         "ends, and then the session resumes no more"},
     [PARALLEL .. "tls-session-timeout-errors.js"] = HERE,
     [PARALLEL .. "tls-client-renegotiation-13.js"] = {"spec/others/others_rustls_io_spec.lua",

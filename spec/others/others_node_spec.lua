@@ -1,6 +1,6 @@
 -- others_node_spec.lua: answers what Node's tests ask of TLS sessions and of the end of a
--- connection (read in nodejs/node, the newest stored version of each file; of the two whose names
--- end in -12, which are for TLS 1.2, only the ones beside them).
+-- connection (read in nodejs/node 25.8.1, 2026). Those of its files whose names end in -12 run
+-- another one in TLS 1.2.
 --
 -- Node's getSession() is SSL_get_session as DER, its "session" event is new_session_cb, its
 -- "newSession" and "resumeSession" events are a server's external store, and its https.Agent is a

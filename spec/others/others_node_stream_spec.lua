@@ -38,7 +38,7 @@ local suite = others.suite(it, others.cases(PARALLEL, {
         "tls-reuse-host-from-socket.js", "socket-writes-before-passed-to-tls-socket.js",
         "double-tls-client.js", "double-tls-server.js", "tls-zero-clear-in.js",
         "tls-invoke-queued.js", "tls-onread-static-buffer.js", "tls-econnreset.js",
-        "tls-wrap-econnreset.js", "tls-wrap-econnreset-socket.js",
+        "tls-wrap-econnreset-socket.js",
         "tls-wrap-econnreset-localaddress.js", "tls-writewrap-leak.js", "tls-connect-memleak.js",
         "gc-tls-external-memory.js", "crypto-verify-failure.js", "tls-net-socket-keepalive.js",
         "tls-net-socket-keepalive-12.js"},
@@ -273,7 +273,7 @@ for _, version in ipairs(pair.VERSIONS) do
             end
         end)
 
-        suite.answer({PARALLEL .. "tls-econnreset.js", PARALLEL .. "tls-wrap-econnreset.js",
+        suite.answer({PARALLEL .. "tls-econnreset.js",
             PARALLEL .. "tls-wrap-econnreset-socket.js", PARALLEL .. "tls-writewrap-leak.js",
             PARALLEL .. "tls-wrap-econnreset-localaddress.js"},
             "a peer that has left before its first byte fails the handshake", function()
