@@ -27,6 +27,9 @@ const known_fault known_faults[] = {
      NULL, "certificate_without_key",
      "x509_pubkey_ex_d2i_ex: a certificate whose key could not be decoded for lack of memory is "
      "taken without its key, and stays so"},
+    {FAULT_OPENSSL, "cannot be used: ee key too small", "crypto/", NULL, "key_without_size",
+     "evp_keymgmt_util_cache_keyinfo: a key whose size could not be found for lack of memory has "
+     "none ever after, and libssl calls it too small"},
     {FAULT_OPENSSL, "again: after a failure connect with localhost failed: certificate verify",
      "crypto/", NULL, "certificate_stays_invalid",
      "ossl_x509v3_cache_extensions: a certificate whose extensions could not be read for lack of "

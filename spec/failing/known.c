@@ -104,6 +104,17 @@ static bool certificate_without_key(void) {
     return x509 != NULL && X509_get0_pubkey(x509) == NULL;
 }
 
+/* A key whose size could not be found has none ever after, and is called too small. */
+static bool key_without_size(void) {
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    arm();
+    X509 *x509 = parse();
+    disarm();
+    bool refused = x509 != NULL && SSL_CTX_use_certificate(context, x509) != 1 &&
+                   ERR_GET_REASON(ERR_peek_error()) == SSL_R_EE_KEY_TOO_SMALL;
+    return refused && SSL_CTX_use_certificate(context, x509) != 1;
+}
+
 /* A certificate whose extensions could not be read is invalid ever after. */
 static bool certificate_stays_invalid(void) {
     (void)X509_check_purpose(parse(), -1, 0);
@@ -265,6 +276,7 @@ static const struct {
     {"handle_without_data", handle_without_data, true},
 #endif
     {"certificate_without_key", certificate_without_key, false},
+    {"key_without_size", key_without_size, false},
     {"certificate_stays_invalid", certificate_stays_invalid, false},
     {"context_without_algorithms", context_without_algorithms, false},
     {"once_and_never_again", once_and_never_again, false},
