@@ -33,8 +33,6 @@ local suite = others.suite(it, {
     [PARALLEL .. "https-agent-session-eviction.js"] = HERE,
     [PARALLEL .. "https-agent-session-injection.js"] = HERE,
     [PARALLEL .. "https-agent-disable-session-reuse.js"] = HERE,
-    ["test/pummel/test-tls-session-timeout.js"] = {"spec/session/session_spec.lua",
-        "ends, and then the session resumes no more"},
     [PARALLEL .. "tls-set-secure-context.js"] = HERE,
     [PARALLEL .. "tls-close-notify.js"] = HERE,
     [PARALLEL .. "tls-close-error.js"] = HERE,
