@@ -62,6 +62,24 @@ describe("on_hello", function()
             assert.equal(other, server:context())
         end)
 
+        it("chooses a context until the connection is cleared, " .. version, function()
+            local other = pair.server {certificate = p.wrong_host_cert,
+                private_key = p.wrong_host_key, alpn = {"other"}}
+            local answer = other
+            local first = pair.server {alpn = {"first"}, on_hello = function() return answer end}
+            local client, server = pair.connect {client = {max_version = version,
+                alpn = {"other", "first"}, verify_host = false}, server = first}
+            assert.equal("other", client:alpn())
+            answer = nil
+            client:clear()
+            server:clear()
+            assert.equal(first, server:context())
+            tls.pair(client, server)
+            assert.truthy(pair.drive(client, server)[1])
+            assert.same({"first", first}, {client:alpn(), server:context()})
+            assert.equal("CN=localhost", client:peer_certificates()[1].subject)
+        end)
+
         it("refuses with the alert that it names, " .. version, function()
             for given, alert in pairs {access_denied = "access_denied",
                 [false] = "unrecognized_name"} do
@@ -81,6 +99,23 @@ describe("on_hello", function()
             true))
         assert.equal("internal_error", expect.fails("alert", table.unpack(c, 1, 3)).alert)
         assert.is_false(server:handshake_done())
+    end)
+
+    it("gets the number of a version that has no name, such as browsers make up", function()
+        local seen
+        local client, server = pair.join {server = {on_hello = function(_, hello)
+            seen = hello.versions
+            return false
+        end}}
+        client:set_memory()
+        server:set_memory()
+        client:connect()
+        -- supported_versions (43), RFC 8446 section 4.2.1, and RFC 8701
+        local hello = client:drain()
+        local _, at = hello:find("\0\43\0\5\4\3\4\3\3", 1, true)
+        server:feed(hello:sub(1, at - 2) .. "\x8a\x8a" .. hello:sub(at + 1))
+        server:accept()
+        assert.same({"TLSv1.3", "0x8a8a"}, seen)
     end)
 
     it("is not called for a ClientHello that is garbage", function()
@@ -185,6 +220,25 @@ describe("on_certificate", function()
         expect.word("want_read", client:connect())
         expect.raises("certificate", server.accept, server)
         assert.is_false(server:handshake_done())
+    end)
+
+    it("refuses in a renegotiation, in which libssl chooses the alert", function()
+        local asked = 0
+        local client, server = pair.connect {
+            client = {max_version = "TLSv1.2", on_certificate = function()
+                asked = asked + 1
+                if asked == 2 then return false, "access_denied" end
+            end},
+            server = server_with {verify = "optional",
+                options = {ALLOW_CLIENT_RENEGOTIATION = true}}}
+        assert.equal(1, asked)
+        assert.is_true(client:renegotiate())
+        expect.word("want_read", client:handshake())
+        expect.word("want_read", server:read())
+        local err = expect.fails("tls", client:handshake())
+        assert.equal(2, asked)
+        assert.truthy(err.message:find("the program refused to present a certificate", 1, true))
+        assert.equal("alert", expect.fails("alert", server:read()).code)
     end)
 end)
 

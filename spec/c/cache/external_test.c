@@ -563,6 +563,25 @@ static void test_import_expired(tlslife_keyring *keyring) {
     tlslife_cache_free(after);
 }
 
+/* One that has expired since it was kept is not exported, and the others are. */
+static void test_export_expired(tlslife_keyring *keyring) {
+    tlslife_cache *before = empty_cache(), *after = empty_cache();
+    SSL_SESSION *old = keep_client(before, 'A', '1', TLS1_3_VERSION),
+                *young = keep_client(before, 'B', '2', TLS1_3_VERSION);
+    SSL_SESSION_set_time(old, (long)time(NULL) - 7201);
+    block file = export_of(before, keyring, true);
+    SSL_SESSION_set_time(old, (long)time(NULL));
+    block both = export_of(before, keyring, true);
+    CHECK(import_of(after, keyring, file) == 1 && stats_of(after).entries == 1);
+    CHECK(import_of(after, keyring, both) == 2 && file.len < both.len);
+    SSL_SESSION_free(old);
+    SSL_SESSION_free(young);
+    tlslife_session_bytes_free(file.bytes, file.len);
+    tlslife_session_bytes_free(both.bytes, both.len);
+    tlslife_cache_free(before);
+    tlslife_cache_free(after);
+}
+
 static void test_import_damaged(tlslife_keyring *keyring) {
     tlslife_cache *before = full_cache(), *after = empty_cache();
     tlslife_keyring *other = tlslife_keyring_new(secret(2), 32, NULL);
@@ -686,6 +705,7 @@ static void test_files(void) {
     test_export_without_certificates(keyring);
     test_export_of_nothing(keyring);
     test_import_expired(keyring);
+    test_export_expired(keyring);
     test_import_damaged(keyring);
     test_import_of_nonsense(keyring);
     test_import_of_too_much(keyring);
