@@ -312,6 +312,10 @@ describe("the error about a source that cannot be used", function()
         assert.truthy(said "hello":find(NEITHER, 1, true))
         local public = "-----BEGIN PUBLIC KEY-----\nMFk=\n-----END PUBLIC KEY-----\n"
         assert.truthy(said(public):find "is PEM of another kind")
+        process.run {"openssl", "pkey", "-in", p.server_key_file, "-pubout", "-outform", "DER",
+            "-out", dir .. ".public"}
+        assert.truthy(said(process.slurp(dir .. ".public")):find(
+            "holds an object of another kind, and a certificate was expected", 1, true))
         assert.truthy(said(p.server_leaf .. p.server_leaf:gsub("\n.", "\nA", 3)):find "is damaged")
     end)
 

@@ -43,6 +43,7 @@ typedef struct findings {
     int locked; /* objects that the passphrase, or its absence, did not open */
     int damaged;
     int certificates, keys, crls; /* that are there, whether wanted or not */
+    int others;                   /* public keys, parameters and the like */
     bool no_store;                /* no provider knows the URI's scheme */
 } findings;
 
@@ -142,7 +143,7 @@ static bool take(OSSL_STORE_INFO *info, tlsl_objects *out, findings *found) {
             return out->key != NULL;
         }
         return true;
-    default: return true;
+    default: found->others++; return true;
     }
 }
 
@@ -513,6 +514,7 @@ static tlslife_status fail_empty(const tlsl_source *source, const findings *foun
     const unsigned char *bytes = (const unsigned char *)source->bytes;
     bool wide = bytes != NULL && source->len > 1 && (bytes[0] ^ bytes[1]) == 1 && bytes[0] >= 0xfe;
     const char *what = found->no_store    ? "is a URI that no provider knows, or can open"
+                       : found->others    ? "holds an object of another kind"
                        : bytes == NULL    ? "is a URI that leads to no object"
                        : source->len == 0 ? "is empty"
                        : wide             ? "is text in UTF-16"
