@@ -427,6 +427,18 @@ describe("a script with the debug library", function()
         end)
     end
 
+    it("may take away the table of methods, by which an error names the method", function()
+        local conn = client_context:connection()
+        local metatable, read = debug.getmetatable(conn), conn.read
+        local methods = metatable.__index
+        local _, whole = pcall(read, 5)
+        metatable.__index = nil
+        local ok, why = pcall(read, 5)
+        metatable.__index = methods
+        assert.is_false(ok)
+        assert.equal(whole:gsub(":read%(", ":?("), (why))
+    end)
+
     -- In a process of its own: what it breaks is broken for the state.
     local chunk = [[
         local what = ...
@@ -509,6 +521,38 @@ describe("a script with the debug library", function()
                     if has then debug.setuservalue(object, before, i) end
                 end
             end
+        elseif what == "state" then
+            -- what the module keeps once for a Lua state, among it the loops
+            local loop = {name = "junk", running = function() return true end,
+                wait = function() error "waits" end, wake = function() end}
+            local listener = assert(tls.listen("127.0.0.1", 0))
+            local function wait_in_loop()
+                return pcall(coroutine.wrap(function()
+                    local one <close> = client:connection()
+                    one:set_hostname "localhost"
+                    one:dial("127.0.0.1", listener:port())
+                    one:connect()
+                end))
+            end
+            local function try_loops()
+                try()
+                pcall(tls.loop, loop)
+                pcall(wait_in_loop)
+            end
+            tls.loop(loop)
+            local ok, why = wait_in_loop()
+            assert(not ok and why:find "waits", why)
+            for key, value in next, debug.getregistry() do
+                for i = 1, type(key) == "userdata" and type(value) == "userdata" and 10 or 0 do
+                    local before, has = debug.getuservalue(value, i)
+                    local values = junk()
+                    for j = 1, has and values.n or 0 do
+                        debug.setuservalue(value, values[j], i)
+                        try_loops()
+                    end
+                    if has then debug.setuservalue(value, before, i) end
+                end
+            end
         elseif what == "registry" then
             local registry, changed = debug.getregistry(), {}
             for key, value in next, registry do
@@ -528,7 +572,7 @@ describe("a script with the debug library", function()
         end
         print "still here"
     ]]
-    for _, what in ipairs {"functions", "upvalues", "user values", "registry"} do
+    for _, what in ipairs {"functions", "upvalues", "user values", "state", "registry"} do
         it("may change or call the functions that it finds: " .. what, function()
             local status, output = program.run(chunk, what)
             -- a finalizer that finds nothing there gives nothing back

@@ -64,11 +64,6 @@ static void ask(tlslife_store *store, tlsl_inquiry *inquiry) {
     }
 }
 
-static void cancel(tlslife_store *store, tlsl_inquiry *inquiry) {
-    (void)store;
-    inquiry->pending = NULL;
-}
-
 static bool remove_key(tlslife_store *store, const unsigned char key[TLSL_STORE_KEY]) {
     tlsl_slab_shard shard;
     if (!shard_take((slab *)store, key, &shard)) {
@@ -119,7 +114,6 @@ static void destroy(tlslife_store *store) {
 
 static const tlsl_store_verbs verbs = {
     .ask = ask,
-    .cancel = cancel,
     .put = put,
     .remove = remove_key,
     .remove_if = remove_if,

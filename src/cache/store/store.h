@@ -58,7 +58,7 @@ typedef struct tlsl_store_verbs {
      * until inquiry->found changes.
      */
     bool (*answered)(tlslife_store *store, const tlsl_inquiry *inquiry);
-    /* Cancels a PENDING lookup. The store forgets the pointer. */
+    /* Cancels a PENDING lookup. The store forgets the pointer. NULL if none is ever PENDING. */
     void (*cancel)(tlslife_store *store, tlsl_inquiry *inquiry);
     /*
      * put copies bytes. false means that the store could not accept the operation, which counts as

@@ -200,13 +200,12 @@ tlb_handle *tlb_check(lua_State *L, int idx, const tlb_type *type, const char *w
     }
     if (!tlb_test(L, idx, type)) {
         tlb_type_error(L, idx, what, type->name);
-    } else if (what) {
-        luaL_error(L, "%s: the %s was %s", what, tlb_short_name(type), ended(type));
-    } else {
+    }
+    if (!what) {
         luaL_argerror(L, idx,
                       lua_pushfstring(L, "the %s was %s", tlb_short_name(type), ended(type)));
     }
-    return NULL;
+    tlb_error(L, "%s: the %s was %s", what, tlb_short_name(type), ended(type));
 }
 
 /* Pushes the running method's name, which its metatable has for the function. */
@@ -231,7 +230,7 @@ static const char *push_method_name(lua_State *L) {
     return "?";
 }
 
-tlb_handle *tlb_bad_self(lua_State *L) {
+_Noreturn tlb_handle *tlb_bad_self(lua_State *L) {
     const tlb_type *type = tlb_own_type(L);
     bool own = tlb_test(L, 1, type) != NULL;
     const char *got = luaL_typename(L, 1), *name = tlb_short_name(type),
@@ -239,9 +238,8 @@ tlb_handle *tlb_bad_self(lua_State *L) {
     if (own) {
         luaL_error(L, "%s:%s(): the %s was %s", name, method, name, ended(type));
     }
-    luaL_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name,
-               got);
-    abort(); /* luaL_error does not return, but its declaration does not say so */
+    tlb_error(L, "%s:%s(): a %s expected as self, got %s: call it with ':'", name, method, name,
+              got);
 }
 
 /* -------------------------------------------------------------------------------------- handles */

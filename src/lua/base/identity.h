@@ -80,7 +80,7 @@ int tlb_handle_counted(tlb_handle *handle);
  * Raises for the first argument of a method that was freed or is another object. The message is as
  * "connection:read(): the connection was freed".
  */
-tlb_handle *tlb_bad_self(lua_State *L);
+_Noreturn tlb_handle *tlb_bad_self(lua_State *L);
 
 /*
  * Raises unless the value at index 1 is still this userdata. For use after functions of the script

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,9 +33,19 @@ static void choose_secret(void) {
 
 /* --------------------------------------------------------------------------------- the registry */
 
+_Noreturn void tlb_error(lua_State *L, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    luaL_where(L, 1);
+    lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    lua_concat(L, 2);
+    lua_error(L);
+    abort(); /* lua_error does not return, which its declaration does not say */
+}
+
 _Noreturn void tlb_not_ours(lua_State *L) {
-    luaL_error(L, "tlslife: the module's values in the registry were changed");
-    abort(); /* luaL_error does not return, which its declaration does not say */
+    tlb_error(L, "tlslife: the module's values in the registry were changed");
 }
 
 void tlb_push_registered(lua_State *L, const void *key) {

@@ -56,6 +56,8 @@ static inline uintptr_t tlb_tag(const void *type) {
 
 /* Pushes a table that keeps none of its values from being collected. */
 void tlb_push_weak_table(lua_State *L);
+/* As luaL_error, for a function that cannot return what luaL_error is declared to return. */
+_Noreturn void tlb_error(lua_State *L, const char *format, ...);
 /* Raises, since a script with the debug library has changed the registry. */
 _Noreturn void tlb_not_ours(lua_State *L);
 

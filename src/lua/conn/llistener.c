@@ -215,8 +215,7 @@ static int listener_split(lua_State *L) {
 static int listener_close(lua_State *L) {
     listener_handle *self = tlb_test(L, 1, &tlb_listener_type);
     if (!self) {
-        tlb_self(L, &tlb_listener_type);
-        return 0;
+        tlb_bad_self(L);
     }
     tlb_cancel_wait(L, 1, &self->waiter, ACCEPTER);
     if (self->watched && self->handle.object) {

@@ -274,8 +274,8 @@ static unsigned tlv_type(lua_State *L, int idx) {
             return types[i].type;
         }
     }
-    luaL_argerror(L, idx, lua_pushfstring(L, "'%s' is no field of a PROXY header", name));
-    return 0;
+    return (unsigned)luaL_argerror(L, idx,
+                                   lua_pushfstring(L, "'%s' is no field of a PROXY header", name));
 }
 
 static int conn_proxy_tlv(lua_State *L) {

@@ -173,10 +173,6 @@ static void push_version(lua_State *L, uint16_t version) {
 
 static void push_hello(lua_State *L, tlslife_conn *conn) {
     const tlslife_hello *hello = tlslife_conn_hello(conn);
-    if (!hello) {
-        luaL_error(L, "on_hello: there is no ClientHello");
-        return;
-    }
     lua_createtable(L, 0, 7);
     tlb_set_string(L, "server_name", hello->server_name);
     set_bytes_list(L, "alpn", hello->alpn, hello->alpn_len);
@@ -417,8 +413,7 @@ tlb_call tlb_take_answer(lua_State *L, tlb_conn *self, const tlb_verb *verb, boo
     int args = verb->args;
     const guard *found = tlb_private(L, args + 1, &guard_key, sizeof *found);
     if (!found || found->call.verb != verb) {
-        luaL_error(L, "a hook changed the stack of the call that runs it");
-        return (tlb_call){0}; /* luaL_error does not return */
+        tlb_error(L, "a hook changed the stack of the call that runs it");
     }
     guard guarding = *found;
     tlb_check_same(L, &tlb_conn_type, guarding.conn);
