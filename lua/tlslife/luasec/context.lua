@@ -77,6 +77,7 @@ end
 local function contents(path)
     local file, message, code = io.open(path, "rb")
     if not file then return nil, message:gsub("^.*: ", ""), code end
+    file:setvbuf "no" -- a buffer would be freed with what it has of a private key
     local text = file:read "a"
     file:close()
     return text
