@@ -458,7 +458,7 @@ static void serve(const life *one, const char *mode, bool plain, pid_t pid, int 
 /* ------------------------------------------------------------------------------------ processes */
 
 static const life *const all_lives[] = {plain_lives, key_lives,    psk_lives, c_lives,
-                                        trace_lives, writer_lives, lua_lives};
+                                        trace_lives, writer_lives, lua_lives, luasec_lives};
 
 enum { TABLES = sizeof all_lives / sizeof all_lives[0] };
 

@@ -18,7 +18,7 @@ typedef struct life {
 
 /* Each until name NULL. */
 extern const life plain_lives[], key_lives[], psk_lives[], c_lives[], trace_lives[], writer_lives[],
-    lua_lives[];
+    lua_lives[], luasec_lives[];
 
 enum { SECRET_MAX = 4096 };
 

@@ -78,6 +78,41 @@ LIFE(redis_ends,
      "assert(not pcall(tls.redis, {password = given('another password', 32), database = -1}))\n"
      "end gone()")
 
+/* A key and its certificate in one source; certificates with a passphrase each. */
+LIFE(sources_end,
+     "do local one = assert(tls.context {role = 'server', certificate = given 'PKCS#12',\n"
+     "    passphrase = given 'passphrase of PKCS#12'})\n"
+     "local two = assert(tls.context {role = 'server', certificate = {{\n"
+     "    certificate = given 'PEM certificate', private_key = given 'DER encrypted key',\n"
+     "    passphrase = given 'passphrase'}}}) held 'private key'\n"
+     "assert(not tls.context {role = 'server', certificate = given 'PKCS#12',\n"
+     "    passphrase = given('wrong passphrase of PKCS#12', 32)})\n"
+     "end gone()")
+
+/* The hook of a client of either version, of a server of TLS 1.2, and what they may not return. */
+LIFE(
+    hook_ends,
+    "do local key, asked = given('PSK', 32), 0\n"
+    "local function server() return key end\n"
+    "local function client() asked = asked + 1 return 'someone', key end\n"
+    "local s = assert(tls.context {role = 'server', max_version = 'TLSv1.2', on_psk = server,\n"
+    "    ciphers = 'PSK'})\n"
+    "local c = assert(tls.context {role = 'client', ciphers = 'PSK', on_psk = client, verify = 'none'})\n"
+    "local a, b = c:connection(), s:connection()\n"
+    "a:set_blocking(false) b:set_blocking(false) tls.pair(a, b)\n"
+    "for _ = 1, 4 do a:connect() b:accept() end\n"
+    "assert(b:write 'x' and a:read() == 'x' and asked == 2) held 'PSK'\n"
+    "b:free() b = s:connection() b:set_blocking(false) a:clear() tls.pair(a, b)\n"
+    "key = given('PSK that is too long', 300)\n"
+    "assert(not pcall(a.connect, a))\n"
+    "function client() return 'someone', key end\n"
+    "end gone()")
+
+LIFE(trace_ends, "do local trace = tls.trace {secrets = true}\n"
+                 "local a, b = connect('TLSv1.3', nil, trace) a:close(0) b:close(0)\n"
+                 "a:free() b:free() collectgarbage() held 'EXPORTER_SECRET'\n"
+                 "for _ = 1, 20 do assert(trace:next()) end end gone()")
+
 const life lua_lives[] = {
     {"Lua: options", "free", options_free},
     {"Lua: options", "collected", options_collected},
@@ -90,6 +125,9 @@ const life lua_lives[] = {
     {"Lua: connection", "free, collected, TLS 1.3", connection_ends},
     {"Lua: connection", "clear, collected, TLS 1.2", connection_ends_12},
     {"Lua: connection", "PSK", psk_connection_ends},
+    {"Lua: sources", "collected, wrong passphrase", sources_end},
+    {"Lua: on_psk", "free, clear, refused, collected", hook_ends},
+    {"Lua: trace", "collected", trace_ends},
     {"Lua: Redis' password", "free, refused", redis_ends},
     {NULL, NULL, NULL},
 };

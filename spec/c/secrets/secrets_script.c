@@ -17,6 +17,7 @@
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void *wiping(void *unused, void *old, size_t before, size_t after) {
     (void)unused;
@@ -44,6 +45,19 @@ static int lua_given(lua_State *L) {
     return 1;
 }
 
+/* file(name): the path of a file with that text, which io's buffers have not seen */
+static int lua_file(lua_State *L) {
+    char path[] = "/tmp/secrets.XXXXXX";
+    size_t len = 0;
+    char *text = given_text(luaL_checkstring(L, 1), &len);
+    int fd = mkstemp(path);
+    expect_that(fd >= 0 && write(fd, text, len) == (ssize_t)len, "a file");
+    ungive(text, len);
+    (void)close(fd);
+    lua_pushstring(L, path);
+    return 1;
+}
+
 static int lua_told(lua_State *L) {
     tell_keylog_line(luaL_checkstring(L, 1));
     return 0;
@@ -63,7 +77,7 @@ static int lua_gone(lua_State *L) {
 }
 
 static const char before_each[] =
-    "local tls, given, told, held, gone = ...\n"
+    "local tls, given, told, held, gone, file = ...\n"
     "local function connect(versions, psk, trace)\n"
     "    local server = assert(tls.context {role = 'server', keylog = true,\n"
     "        certificate = given 'PEM certificate',\n"
@@ -106,7 +120,8 @@ void run_script(const char *script) {
     lua_pushcfunction(L, lua_told);
     lua_pushcfunction(L, lua_held);
     lua_pushcfunction(L, lua_gone);
-    if (lua_pcall(L, 5, 0, 0) != LUA_OK) {
+    lua_pushcfunction(L, lua_file);
+    if (lua_pcall(L, 6, 0, 0) != LUA_OK) {
         expect_that(false, luaL_tolstring(L, -1, NULL));
     }
     lua_close(L);

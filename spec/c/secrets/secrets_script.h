@@ -7,7 +7,7 @@
 
 /*
  * Runs the script in a state of its own, and scans when that is closed. The script has the module
- * as tls, and the functions given, told, held, gone and connect.
+ * as tls, and the functions given, told, held, gone, file and connect.
  */
 void run_script(const char *script);
 
