@@ -10,6 +10,11 @@ local tls = require "tlslife"
 local pattern = require "pattern"
 
 local BIG <const> = 4 << 20
+local HEADER_FROM <const> = "192.0.2.1:56324"
+local HEADERS <const> = { -- of the PROXY protocol, versions 1 and 2
+    "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n",
+    "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\12\192\0\2\1\192\0\2\2" .. (">I2I2"):pack(56324, 443),
+}
 local VERSIONS <const> = { "TLSv1.2", "TLSv1.3" }
 local MARGIN <const> = 1 -- seconds between a signal and what it does
 
@@ -37,12 +42,14 @@ end
 
 local sleep <const> = clients.sleep
 
---- port: the server's; ca: a file. Sessions are made in TLS 1.2 and in TLS 1.3.
-function clients.new(port, ca)
+--- port: the server's; ca: a file. Sessions are made in TLS 1.2 and in TLS 1.3. socket: the path of
+--- a Unix socket, where the server has one; then each connection begins with a PROXY header.
+function clients.new(port, ca, socket)
     local self = setmetatable({
-        port = port, over = false, living = 0, number = 0, slowest = 0,
+        port = port, socket = socket, over = false, living = 0, number = 0, slowest = 0,
         faults = {}, deaths = {}, failures = {}, strange = {}, unresumed = {},
-        count = { handshakes = 0, resumed = 0, done = 0, bytes = 0, rude = 0, wrong = 0 },
+        count = { handshakes = 0, resumed = 0, done = 0, bytes = 0, rude = 0, wrong = 0, dialed = 0,
+            known = 0 },
         contexts = {},
     }, Clients)
     for i, version in ipairs(VERSIONS) do
@@ -103,6 +110,19 @@ function operation.up(conn, read, n, length)
     return value == 0
 end
 
+-- The address that the PROXY header has said.
+function operation.address(conn, read, n)
+    local ok, why = conn:write(pattern.REQUEST:pack("A", n, 0))
+    if not ok then return nil, why end
+    local value
+    value, why = answered(read, n)
+    if not value then return value, why end
+    local text
+    text, why = read(value)
+    if not text then return nil, why end
+    return text:match "^(%S+) by " == HEADER_FROM
+end
+
 -- The server takes so many MiB for a second.
 function operation.hog(conn, read, n, length)
     local ok, why = conn:write(pattern.REQUEST:pack("M", n, length))
@@ -152,16 +172,29 @@ local function ask_who(self, life)
     return word:match "^[%l_]*"
 end
 
+local function dial(self, conn)
+    local ok, why
+    if self.socket and math.random(2) == 1 then
+        ok, why = conn:dial("unix:" .. self.socket)
+    else
+        ok, why = conn:dial("127.0.0.1", self.port)
+    end
+    if ok and self.socket then ok, why = conn:plain_write(HEADERS[math.random(#HEADERS)]) end
+    return ok, why
+end
+
 -- Dials, makes the handshake, and says what became of the session that was offered.
 local function begin(self, life, offered)
     if offered then life.conn:set_session(offered.session) end
-    local ok, why = life.conn:dial("127.0.0.1", self.port)
+    local ok, why = dial(self, life.conn)
+    if ok then self.count.dialed = self.count.dialed + 1 end
     if ok then ok, why = life.conn:connect() end
     if not ok then return self:failed(life, "handshake", why) end
     self.count.handshakes = self.count.handshakes + 1
     self.slowest = math.max(self.slowest, now() - life.began)
     local word = ask_who(self, life)
     if not word then return nil end
+    self.count.known = self.count.known + 1
     if life.conn:session_reused() then
         self.count.resumed = self.count.resumed + 1
     elseif offered then
@@ -196,6 +229,17 @@ function kinds.keep_alive(self)
         for _ = 1, math.random(200) do
             if self.over or not self:run(life, "echo", math.random(4000)) then return end
             sleep(math.random(5) / 1000)
+        end
+    end)
+end
+
+-- Asks seldom, so that a server with on_request parks it.
+function kinds.parked(self)
+    self:connection(nil, function(life)
+        if not self:run(life, "address", 0) then return end
+        for _ = 1, math.random(8) do
+            sleep(0.1 + 2 * math.random())
+            if self.over or not self:run(life, "echo", math.random(40000)) then return end
         end
     end)
 end

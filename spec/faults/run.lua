@@ -15,7 +15,7 @@ local scenes = require "scenes"
 local stage = require "stage"
 
 local ORDER <const> = {
-    "kills", "kills_by_default", "redis", "valkey", "slab", "clock", "descriptors", "memory",
+    "kills", "kills_by_default", "parked", "redis", "valkey", "slab", "clock", "descriptors", "memory",
     "control_group", "no_room", "full",
 }
 

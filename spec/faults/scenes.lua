@@ -1,5 +1,6 @@
 -- scenes.lua: has the scenes of spec/faults, each with its share of the time.
 local clients = require "clients"
+local page = require "page"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local redis = require "redis"
@@ -28,11 +29,13 @@ local scenes = {}
 
 -- ---------------------------------------------------------------------------- workers are killed
 
--- A worker that has lived for so long is started again after a tenth of a second.
-local LONG <const>, WORKERS <const> = 5.2, 24
+-- A worker that has lived for so long is started again after a tenth of a second. So many are
+-- killed a thousand times in three minutes, which is what the scenes have of five.
+local LONG <const>, WORKERS <const> = 5.2, 44
 
 -- Kills every worker but the first as soon as it has lived for long, at any moment of its work.
-local function kill_all_day(self)
+-- each, if given, is called every two seconds.
+local function kill_all_day(self, each)
     local reload_at = now()
     while self:goes_on() do
         for _, worker in ipairs(self.server:living()) do
@@ -42,6 +45,7 @@ local function kill_all_day(self)
         end
         if now() > reload_at then
             self:reload()
+            if each then each() end
             reload_at = now() + 2
         end
         sleep(0.05)
@@ -61,24 +65,44 @@ end
 local function kills(name, store, share)
     return {
         name = name, share = share, mix = ALL, server = { workers = WORKERS, store = store },
-        during = kill_all_day, expected = { KILLED },
+        during = function(self) kill_all_day(self) end, expected = { KILLED },
         finish = function() os.remove("/dev/shm/tlslife-" .. store:match "[^:]*$") end,
     }
 end
 
 function scenes.kills()
-    return kills("kill -9 and reloads, a slab", "slab:" .. unique "faults", 35)
+    return kills("kill -9 and reloads, a slab", "slab:" .. unique "faults", 45)
 end
 
 function scenes.kills_by_default()
     local before = no_slab_left()
-    local scene = kills("kill -9 and reloads, as tls.serve is", "serve", 10)
+    local scene = kills("kill -9 and reloads, as tls.serve is", "serve", 15)
     scene.finish = function(self)
         for left in pairs(no_slab_left()) do
             if not before[left] then self:find("%s is left in /dev/shm", left) end
         end
     end
     return scene
+end
+
+-- --------------------------------------------------------------------------- what serves later on
+
+-- Kills workers whose clients are parked, come by PROXY headers and by a Unix socket, and reads the
+-- page of metrics, which must agree with what the clients have counted.
+function scenes.parked()
+    local path = process.directory() .. "/parked.sock"
+    return {
+        name = "kill -9, on_request, PROXY, Unix", share = 8,
+        mix = { parked = 40, short = 4, resumed = 8, slow = 2, reset = 2, half_hello = 2 },
+        server = { workers = 12, store = "serve", socket = path },
+        expected = { KILLED },
+        during = function(self)
+            self.page = page.new(self.server)
+            kill_all_day(self, function() self.page:read(self) end)
+        end,
+        after = function(self) self.page:judge(self) end,
+        finish = function() os.remove(path) end,
+    }
 end
 
 -- ----------------------------------------------------------------------------------------- Redis

@@ -1,16 +1,19 @@
 -- server.lua: serves the clients of spec/faults.
 --
---   tlslife server.lua certificate.pem key.pem WORKERS STORE [FILE]
+--   tlslife server.lua certificate.pem key.pem WORKERS STORE KEYLOG SOCKET
 --
 -- STORE says where its sessions are: serve (what tls.serve makes by itself), slab:NAME, file:PATH
--- or redis:PORT. FILE is a key log.
+-- or redis:PORT. KEYLOG is a file, or empty. If SOCKET is not empty, it is the path of a Unix
+-- socket: the server listens on it, too, wants PROXY headers, has a page of metrics, and clients
+-- that wait for their next request are parked (on_request).
 --
--- W: which worker this is, and its word about resumption; E: the same bytes back, reversed; D: so
+-- A: the client's address and the proxy's; W: which worker this is, and its word about resumption; E: the same bytes back, reversed; D: so
 -- many bytes of the pattern; U: whether so many bytes of it came; M: takes all memory for a second,
 -- so many MiB at most.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path
 local tls, uv, pattern = require "tlslife", require "luv", require "pattern"
-local certificate, private_key, workers, store, keylog = table.unpack(arg)
+local certificate, private_key, workers, store, keylog, socket = table.unpack(arg)
+keylog = keylog ~= "" and keylog or nil
 
 local PID <const> = uv.os_getpid()
 
@@ -35,6 +38,10 @@ local function sleep(seconds)
 end
 
 local OPERATIONS = {
+    A = function(conn, _, number)
+        local text = ("%s by %s"):format(conn:peer_address(), conn:proxy_address()) -- a Unix socket's is nil
+        return conn:write { pattern.ANSWER:pack(number, #text), text }
+    end,
     W = function(conn, _, number)
         return conn:write(pattern.WHO:pack(number, PID, conn:resumption() or ""))
     end,
@@ -63,14 +70,20 @@ local OPERATIONS = {
     end,
 }
 
-local function handler(conn)
-    local read = pattern.reader(conn)
+local readers = setmetatable({}, { __mode = "k" }) -- by connection
+
+--- One operation; whether there may be another.
+local function on_request(conn)
+    local read = readers[conn] or pattern.reader(conn)
+    readers[conn] = read
     local head = read(pattern.REQUEST:packsize())
-    while head do
-        local kind, number, length = pattern.REQUEST:unpack(head)
-        if not OPERATIONS[kind](conn, read, number, length) then return end
-        head = read(pattern.REQUEST:packsize())
-    end
+    if not head then return false end
+    local kind, number, length = pattern.REQUEST:unpack(head)
+    return OPERATIONS[kind](conn, read, number, length) ~= nil
+end
+
+local function handler(conn)
+    repeat until not on_request(conn)
 end
 
 -- --------------------------------------------------------------------------------------- its store
@@ -104,8 +117,13 @@ end
 
 local by_itself = { certificate = certificate, private_key = private_key, keylog = keylog }
 
+local parks = socket ~= ""
 local ok, message = tls.serve {
-    address = "127.0.0.1:0", workers = math.tointeger(tonumber(workers)), handler = handler,
+    address = { "127.0.0.1:0", parks and "unix:" .. socket or nil },
+    proxy_protocol = parks, proxy_from = parks and { "127.0.0.1", "unix" } or nil,
+    metrics = parks and "127.0.0.1:0" or nil,
+    handler = not parks and handler or nil, on_request = parks and on_request or nil,
+    workers = math.tointeger(tonumber(workers)),
     context = STORES[KIND] and context or by_itself,
     handshake_timeout = 10, timeout = 60, stop_timeout = 5, backlog = 1024,
     log = function(level, text) io.stderr:write(level .. ": " .. text .. "\n") end,

@@ -51,12 +51,13 @@ local function find_parent(self)
     self.parent = self.parent or text and tonumber(text:match "%) %a (%d+)")
 end
 
---- options: store, workers, keylog, environment. The server lives for so many seconds, and some
+--- options: store, workers, keylog, socket, environment. The server lives for so many seconds, and some
 --- more. The words after them are what its command begins with, before the program.
 function service.start(options, seconds, ...)
     local p, words = pki.get(), { ... }
     table.move({ program.path, "spec/faults/server.lua", p.server_cert_file, p.server_key_file,
-        options.workers, options.store, options.keylog }, 1, 7, #words + 1, words)
+        options.workers, options.store, options.keylog or "", options.socket or "" }, 1, 8,
+        #words + 1, words)
     words.environment, words.timeout = options.environment, seconds + 300
     local self = setmetatable({
         one = process.start(words), heard = 0, workers = {}, ended = {}, lines = {},

@@ -65,11 +65,12 @@ function Stage:must_resume(when)
 end
 
 -- Every worker has served before anything is counted.
-local function warm_up(self)
-    local first = clients.new(self.server.port, pki.get().ca_file)
+local function warm_up(self, scene)
+    local first = clients.new(self.server.port, pki.get().ca_file, scene.server.socket)
     first:start { short = 4 * #self.server.workers, resumed = 4 * #self.server.workers }
     sleep(2)
     first:finish()
+    self.first = first
 end
 
 -- Samples of the survivor's memory while the clients come and go.
@@ -167,6 +168,7 @@ end
 --    keeps_memory     true: nothing is said about memory
 --    spare_descriptors  so many more than before may be open at the end
 --    dies             true: workers may die by themselves, and nothing is said about their memory
+--    after(self)      what else is judged when the clients have gone, before the server stops
 --    finish(self)     what is to be undone
 function stage.play(scene, seconds)
     local self = setmetatable({
@@ -177,8 +179,8 @@ function stage.play(scene, seconds)
         self:find("the server does not start: %s", self.server.one:output())
         return self
     end
-    warm_up(self)
-    self.clients = clients.new(self.server.port, pki.get().ca_file)
+    warm_up(self, scene)
+    self.clients = clients.new(self.server.port, pki.get().ca_file, scene.server.socket)
     self.descriptors = { before = service.descriptors(self:survivor()) }
     self.deadline = now() + seconds
     watch(self)
@@ -187,6 +189,7 @@ function stage.play(scene, seconds)
     local left = self.clients:finish()
     self.timer:close()
     judge_resources(self, scene)
+    if scene.after then scene.after(self) end
     local status = self.server:stop()
     if status ~= 0 then self:find("the server ended with status %s", tostring(status)) end
     for pid in pairs(self.server.ended) do self.clients:death(pid, now()) end
