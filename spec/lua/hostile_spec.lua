@@ -455,8 +455,8 @@ describe("a script with the debug library", function()
         local objects = {client, conn, a, cache, tls.keyring {("k"):rep(32)}, tls.ticket_keys {},
             tls.poller(), buffer(), assert(tls.listen("127.0.0.1", 0)),
             tls.context {role = "client", verify = "none", cache = cache}:connection()}
-        local function junk()
-            return {n = 9, nil, 0x4141414141414141, 1, -1, "x", {}, buffer(), conn,
+        local function junk() -- the text is taken for a path, too
+            return {n = 9, nil, 0x4141414141414141, 1, -1, "no such folder/x", {}, buffer(), conn,
                 debug.setmetatable(buffer(), getmetatable(conn))}
         end
 
