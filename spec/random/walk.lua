@@ -18,10 +18,13 @@ local KINDS = {"tls12_id", "tls12_ticket", "tls13_stateful", "tls13_stateless"}
 local VERBS = {"read", "read", "read", "peek", "write", "write", "fill", "shutdown", "shutdown",
     "handshake", "handshake", "facts", "facts", "leave", "quiet", "loud", "mark", "mark_received",
     "mark_both", "unmark", "clear", "rejoin", "renew", "offer", "offer_last", "offer_none",
-    "import", "ref", "unref", "dup", "no_tickets", "four_tickets"}
+    "import", "ref", "unref", "dup", "no_tickets", "four_tickets", "by_hand",
+    "finish", "finish"}
 -- the peer left: no writes
 local AFTER = {read = true, peek = true, facts = true, clear = true, mark = true, unmark = true,
     rejoin = true, renew = true, offer = true, import = true, ref = true, unref = true}
+local BY_HAND = {"feed", "feed", "feed_record", "feed_byte", "feed_but_one", "handshake",
+    "handshake"}
 local LATER = {tls12 = {"renegotiate", "renegotiate_short"},
     tls13 = {"update", "update", "update_both", "ticket", "ask"}}
 local ASK = {update = true, update_both = true, ticket = true, renegotiate = true,
@@ -39,6 +42,8 @@ function Law:allows(who, verb)
 end
 
 function Law:called(verb)
+    if verb == "by_hand" then self.by_hand = true
+    elseif verb == "rejoin" or verb == "renew" then self.by_hand = false end
     self.asked = self.asked or ASK[verb]
     self.left = verb == "leave" or (self.left and verb ~= "rejoin" and verb ~= "renew")
 end
@@ -59,12 +64,15 @@ end
 function walk.make(seed, most)
     local number, pick = draw(seed)
     local kind, law = pick(KINDS), setmetatable({}, Law)
-    local one = {("%s %s %s"):format(kind, pick {"client", "server"},
-        pick {"open", "open", "open", "resuming", "new"})}
+    local role = pick {"client", "server"}
+    local start = pick {"open", "open", "open", "resuming", "new", "by_hand"}
+    local one = {("%s %s %s"):format(kind, role, start)}
+    law.by_hand = start == "by_hand"
     for _ = 1, most // 4 + number(most - most // 4) - 1 do
         local who, verb
         repeat
-            verb = number(8) == 1 and pick(LATER[kind:sub(1, 5)]) or pick(VERBS)
+            verb = law.by_hand and number(2) == 1 and pick(BY_HAND)
+                or number(8) == 1 and pick(LATER[kind:sub(1, 5)]) or pick(VERBS)
             who = pick {"s", "p"}
         until law:allows(who, verb)
         law:called(verb)
@@ -91,7 +99,7 @@ local verbs = {}
 
 local function bit(value) return value and 1 or 0 end
 
-for _, name in ipairs {"read", "peek", "shutdown", "handshake", "clear", "leave"} do
+for _, name in ipairs {"read", "peek", "shutdown", "handshake", "clear"} do
     verbs[name] = function(scene, conn) scene[name](scene, conn) end
 end
 function verbs.write(scene, conn) scene:write(conn) end
@@ -105,6 +113,15 @@ function verbs.mark_both(_, conn)
 end
 function verbs.unmark(_, conn) conn:set_shutdown(0) end
 function verbs.rejoin(scene) scene:rejoin() end
+function verbs.finish(scene)
+    for _ = 1, scene.wire == "by hand" and 0 or 3 do
+        scene:handshake(scene.ends.client)
+        scene:handshake(scene.ends.server)
+    end
+end
+function verbs.leave(scene, conn)
+    if scene.wire ~= "by hand" then scene:leave(conn) end
+end
 function verbs.renew(scene)
     scene:clear(scene.ends.client)
     scene:clear(scene.ends.server)
@@ -133,6 +150,40 @@ function verbs.facts(scene, conn)
     local session <close> = conn:session()
     say_result(scene, conn, "session", bit(session))
     say_result(scene, conn, "kept", #scene.kept)
+end
+
+-- Both ends go on over a transport on which the walk delivers.
+function verbs.by_hand(scene)
+    scene.wire, scene.streams = "by hand", {}
+    for _, conn in pairs(scene.ends) do
+        conn:set_memory(Scene.CAPACITY)
+        scene.streams[conn] = {bytes = "", fed = 0}
+    end
+end
+
+--- Up to which byte is delivered, of {bytes =, fed = how many were}.
+local ends = {}
+
+function ends.feed(stream) return #stream.bytes end
+function ends.feed_byte(stream) return math.min(stream.fed + 1, #stream.bytes) end
+function ends.feed_but_one(stream) return math.max(stream.fed, #stream.bytes - 1) end
+
+function ends.feed_record(stream)
+    local bytes, at = stream.bytes, 0
+    while at <= stream.fed and at + 5 <= #bytes do at = at + 5 + (">I2"):unpack(bytes, at + 4) end
+    return (at <= stream.fed or at > #bytes) and #bytes or at
+end
+
+for name, up_to in pairs(ends) do
+    verbs[name] = function(scene, conn)
+        if scene.wire ~= "by hand" then return end
+        local stream = scene.streams[conn]
+        local from = conn == scene.ends.client and scene.ends.server or scene.ends.client
+        stream.bytes = stream.bytes .. from:drain()
+        local n = conn:feed(stream.bytes:sub(stream.fed + 1, up_to(stream)))
+        stream.fed = stream.fed + n
+        say_result(scene, conn, "fed", bit(n > 0))
+    end
 end
 
 local function offer(scene, conn, name, session)
@@ -203,6 +254,11 @@ local function contexts_of(kind)
             private_key = p.client_key},
         {ca = p.ca_pem})
     return contexts[kind]
+end
+
+function starts.by_hand(scene)
+    scene:prepare()
+    verbs.by_hand(scene)
 end
 
 --- The tokens, as one line; by places of the walk which calls raised; and by tokens their places.

@@ -40,11 +40,6 @@ static void do_handshake(struct scene *scene, SSL *ssl) {
     say_handshake(scene, ssl);
 }
 
-static void do_leave(struct scene *scene, SSL *ssl) {
-    (void)scene;
-    leave(ssl);
-}
-
 static void do_quiet(struct scene *scene, SSL *ssl) {
     (void)scene;
     SSL_set_quiet_shutdown(ssl, 1);
@@ -80,19 +75,125 @@ static void do_clear(struct scene *scene, SSL *ssl) {
     say_clear(ssl);
 }
 
+/* ----------------------------------------------------------------------------------- transports */
+
+enum { STREAM_MAX = 1 << 20, HEADER_LEN = 5 };
+
+/* The bytes under way to an end while the walk delivers them, and how many it has. */
+struct stream {
+    BIO *far; /* where its bytes come from and go to; NULL: nothing is delivered by hand */
+    unsigned char bytes[STREAM_MAX];
+    size_t len, fed;
+};
+
+static struct stream streams[ROLES];
+
+static void deliver_no_more(void) {
+    for (int role = 0; role < ROLES; role++) {
+        BIO_free(streams[role].far);
+        streams[role].far = NULL;
+        streams[role].len = streams[role].fed = 0;
+    }
+}
+
 /* Both ends go on over a new transport. */
 static void do_rejoin(struct scene *scene, SSL *ssl) {
     (void)ssl;
     join(client_of(scene), server_of(scene));
+    deliver_no_more();
+}
+
+static void do_leave(struct scene *scene, SSL *ssl) {
+    (void)scene;
+    if (streams[CLIENT].far == NULL) {
+        leave(ssl);
+    }
 }
 
 /* Both ends begin anew. */
 static void do_renew(struct scene *scene, SSL *ssl) {
-    (void)ssl;
     say_clear(client_of(scene));
     say_clear(server_of(scene));
-    join(client_of(scene), server_of(scene));
+    do_rejoin(scene, ssl);
 }
+
+/* Both ends go on over a transport on which the walk delivers. */
+static void do_by_hand(struct scene *scene, SSL *ssl) {
+    (void)ssl;
+    deliver_no_more();
+    for (int role = 0; role < ROLES; role++) {
+        BIO *near;
+        must(BIO_new_bio_pair(&near, CAPACITY, &streams[role].far, CAPACITY) == 1, "transport");
+        SSL_set_bio(scene->ends[role], near, near);
+    }
+}
+
+/* As many calls as a full handshake takes. */
+static void do_finish(struct scene *scene, SSL *ssl) {
+    (void)ssl;
+    for (int i = 0; i < 3 && streams[CLIENT].far == NULL; i++) {
+        say_handshake(scene, client_of(scene));
+        say_handshake(scene, server_of(scene));
+    }
+}
+
+static size_t end_of_record(const struct stream *stream) {
+    size_t at = 0;
+    while (at <= stream->fed && at + HEADER_LEN <= stream->len) {
+        at += HEADER_LEN + (size_t)(stream->bytes[at + 3] << 8 | stream->bytes[at + 4]);
+    }
+    return at <= stream->fed || at > stream->len ? stream->len : at;
+}
+
+static size_t end_of_all(const struct stream *stream) {
+    return stream->len;
+}
+
+static size_t end_of_byte(const struct stream *stream) {
+    return stream->fed < stream->len ? stream->fed + 1 : stream->len;
+}
+
+static size_t end_but_one(const struct stream *stream) {
+    return stream->fed < stream->len ? stream->len - 1 : stream->len;
+}
+
+static void say_result(const struct scene *scene, const SSL *ssl, const char *name, int result);
+
+/* Takes what the other end has sent, and delivers the bytes up to there. */
+static void deliver(struct scene *scene, SSL *ssl, size_t (*end)(const struct stream *)) {
+    enum role role = ssl == client_of(scene) ? CLIENT : SERVER;
+    struct stream *to = &streams[role];
+    BIO *from = streams[role == CLIENT ? SERVER : CLIENT].far;
+    int n;
+    if (to->far == NULL) {
+        return;
+    }
+    while ((n = BIO_read(from, to->bytes + to->len, (int)(STREAM_MAX - to->len))) > 0) {
+        to->len += (size_t)n;
+    }
+    must(to->len < STREAM_MAX, "a walk of fewer bytes");
+    n = BIO_write(to->far, to->bytes + to->fed, (int)(end(to) - to->fed));
+    to->fed += n > 0 ? (size_t)n : 0;
+    say_result(scene, ssl, "fed", n > 0);
+}
+
+static void do_feed(struct scene *scene, SSL *ssl) {
+    deliver(scene, ssl, end_of_all);
+}
+
+static void do_feed_byte(struct scene *scene, SSL *ssl) {
+    deliver(scene, ssl, end_of_byte);
+}
+
+static void do_feed_record(struct scene *scene, SSL *ssl) {
+    deliver(scene, ssl, end_of_record);
+}
+
+static void do_feed_but_one(struct scene *scene, SSL *ssl) {
+    deliver(scene, ssl, end_but_one);
+}
+
+/* ---------------------------------------------------------------------- calls for later records */
 
 static void say_result(const struct scene *scene, const SSL *ssl, const char *name, int result) {
     say("%s.%s=%d", ssl == peer(scene) ? "p" : "s", name, result);
@@ -147,7 +248,7 @@ static void do_facts(struct scene *scene, SSL *ssl) {
     say_result(scene, ssl, "kept", (int)scene->kept_len);
 }
 
-/* ----------------------------------------------------------------------- sessions and references */
+/* ---------------------------------------------------------------------- sessions and references */
 
 static void offer(struct scene *scene, SSL *ssl, SSL_SESSION *session) {
     if (session != NULL) {
@@ -207,7 +308,11 @@ static void do_unref(struct scene *scene, SSL *ssl) {
 }
 
 static void do_dup(struct scene *scene, SSL *ssl) {
-    say("copied=%d", put_copy(scene, ssl == client_of(scene) ? CLIENT : SERVER));
+    bool copied = put_copy(scene, ssl == client_of(scene) ? CLIENT : SERVER);
+    say("copied=%d", copied);
+    if (copied) {
+        deliver_no_more();
+    }
 }
 
 static const struct verb {
@@ -230,6 +335,12 @@ static const struct verb {
     {"clear", do_clear},
     {"rejoin", do_rejoin},
     {"renew", do_renew},
+    {"finish", do_finish},
+    {"by_hand", do_by_hand},
+    {"feed", do_feed},
+    {"feed_byte", do_feed_byte},
+    {"feed_record", do_feed_record},
+    {"feed_but_one", do_feed_but_one},
     {"update", do_update},
     {"update_both", do_update_both},
     {"renegotiate", do_renegotiate},
@@ -271,6 +382,7 @@ static void end_walk(struct scene *scene) {
     while (references_len > 0) {
         SSL_free(references[--references_len]);
     }
+    deliver_no_more();
 }
 
 static void start_walk(struct scene *scene, const char *start) {
@@ -280,6 +392,9 @@ static void start_walk(struct scene *scene, const char *start) {
         prepare_resuming(scene);
     } else {
         prepare(scene, MEMORY);
+    }
+    if (strcmp(start, "by_hand") == 0) {
+        do_by_hand(scene, NULL);
     }
 }
 
