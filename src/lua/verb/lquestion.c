@@ -271,8 +271,10 @@ static void refuse(lua_State *L, tlb_conn *self, int idx, const char *fallback) 
         name = lua_tostring(L, idx + 1);
     }
     int alert = tlslife_alert_number(name);
-    if (alert < 0) {
-        luaL_error(L, "%s: '%s' is no alert of RFC 8446; the question is still open", hook, name);
+    if (alert < 0) { /* what on_psk returns beside false may be a key */
+        bool secret = self->question == TLSLIFE_WANT_PSK;
+        luaL_error(L, "%s: '%s' is no alert of RFC 8446; the question is still open", hook,
+                   secret ? "..." : name);
     }
     answered(L, self, tlslife_conn_refuse(tlb_conn_object(self), alert));
 }
