@@ -544,6 +544,11 @@ describe("in a loop", function()
     end)
 end)
 
+it("a poller says why it cannot watch a descriptor", function()
+    assert.same({nil, "Bad file descriptor"}, {tls.poller():watch(65535, 1)})
+    assert.is_true(tls.poller():watch(65535, 0)) -- what is closed is watched no more
+end)
+
 describe("an adapter", function()
     local current, calls = nil, {}
     local adapter = {
