@@ -60,7 +60,7 @@ static tlsl_flight_state take_hint(tlsl_flight *flight, tlsl_reader exchange) {
         return TLSL_FLIGHT_PSK;
     }
     flight->hint = tlsl_copy_text(hint);
-    return flight->hint == NULL ? TLSL_FLIGHT_OTHER : TLSL_FLIGHT_PSK;
+    return flight->hint == NULL ? TLSL_FLIGHT_NO_MEMORY : TLSL_FLIGHT_PSK;
 }
 
 static tlsl_flight_state judge(tlsl_flight *flight, SSL *ssl, int type, tlsl_reader body) {
@@ -79,8 +79,7 @@ static tlsl_flight_state judge(tlsl_flight *flight, SSL *ssl, int type, tlsl_rea
 }
 
 static bool append(tlsl_flight *flight, const unsigned char *bytes, size_t len) {
-    unsigned char *larger =
-        flight->len + len > FLIGHT_MAX ? NULL : realloc(flight->bytes, flight->len + len);
+    unsigned char *larger = realloc(flight->bytes, flight->len + len);
     if (larger == NULL) {
         return false;
     }
@@ -93,8 +92,11 @@ static bool append(tlsl_flight *flight, const unsigned char *bytes, size_t len) 
 tlsl_flight_state tlsl_flight_add(tlsl_flight *flight, SSL *ssl, const unsigned char *record,
                                   size_t len) {
     if (record[0] != SSL3_RT_HANDSHAKE || len == SSL3_RT_HEADER_LENGTH ||
-        !append(flight, record + SSL3_RT_HEADER_LENGTH, len - SSL3_RT_HEADER_LENGTH)) {
+        flight->len + len - SSL3_RT_HEADER_LENGTH > FLIGHT_MAX) {
         return TLSL_FLIGHT_OTHER;
+    }
+    if (!append(flight, record + SSL3_RT_HEADER_LENGTH, len - SSL3_RT_HEADER_LENGTH)) {
+        return TLSL_FLIGHT_NO_MEMORY;
     }
     tlsl_flight_state state = TLSL_FLIGHT_MORE;
     while (state == TLSL_FLIGHT_MORE) {

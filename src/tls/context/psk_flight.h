@@ -9,9 +9,10 @@
 #include <stddef.h>
 
 typedef enum tlsl_flight_state {
-    TLSL_FLIGHT_MORE, /* the next record decides */
-    TLSL_FLIGHT_PSK,  /* the server wants a PSK, and its hint is known */
-    TLSL_FLIGHT_OTHER /* nothing of this is asked for, or it is left to libssl */
+    TLSL_FLIGHT_MORE,     /* the next record decides */
+    TLSL_FLIGHT_PSK,      /* the server wants a PSK, and its hint is known */
+    TLSL_FLIGHT_OTHER,    /* nothing of this is asked for, or it is left to libssl */
+    TLSL_FLIGHT_NO_MEMORY /* memory is short */
 } tlsl_flight_state;
 
 typedef struct tlsl_flight {

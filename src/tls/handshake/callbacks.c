@@ -8,6 +8,7 @@
  * nothing else. Each callback takes its connection from the SSL's ex_data; an SSL without one gets
  * OpenSSL's own behaviour.
  */
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -196,6 +197,15 @@ static int on_early_data(SSL *ssl, void *unused) {
 
 /* ---------------------------------------------------------------------------------- ClientHello */
 
+/* Memory is short. libssl itself would say only that this callback has failed. */
+static int cannot_go_on(int *alert) {
+    if (ERR_peek_error() == 0) {
+        ERR_raise(ERR_LIB_CRYPTO, ERR_R_MALLOC_FAILURE);
+    }
+    *alert = SSL_AD_INTERNAL_ERROR;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
 static int choose_context(tlslife_conn *conn, SSL *ssl, tlslife_context *target, int *alert) {
     if (target == NULL || target == conn->context) {
         return SSL_CLIENT_HELLO_SUCCESS;
@@ -206,8 +216,7 @@ static int choose_context(tlslife_conn *conn, SSL *ssl, tlslife_context *target,
     tlslife_context_free(before);
     if (!tlsl_context_apply(target, ssl) ||
         (conn->set.groups != NULL && SSL_set1_groups_list(ssl, conn->set.groups) != 1)) {
-        *alert = SSL_AD_INTERNAL_ERROR;
-        return SSL_CLIENT_HELLO_ERROR;
+        return cannot_go_on(alert);
     }
     tlsl_conn_set_tickets(conn);
     return SSL_CLIENT_HELLO_SUCCESS;
@@ -216,8 +225,7 @@ static int choose_context(tlslife_conn *conn, SSL *ssl, tlslife_context *target,
 static int ask_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     conn->asked.client_hello = tlsl_hello_read(ssl);
     if (conn->asked.client_hello == NULL) {
-        *alert = SSL_AD_INTERNAL_ERROR;
-        return SSL_CLIENT_HELLO_ERROR;
+        return cannot_go_on(alert);
     }
     conn->asked.hello = TLSL_ASKED;
     return SSL_CLIENT_HELLO_RETRY;
@@ -234,8 +242,7 @@ static int find_session(tlslife_conn *conn, int *alert) {
     conn->asked.hello_seen = true;
     bool waits = false;
     if (!tlsl_search_for_hello(conn, &waits)) {
-        *alert = SSL_AD_INTERNAL_ERROR;
-        return SSL_CLIENT_HELLO_ERROR;
+        return cannot_go_on(alert);
     }
     return waits ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -262,8 +269,7 @@ static int match_hello(tlslife_conn *conn, SSL *ssl, int *alert) {
     }
     tlslife_hello *hello = tlsl_hello_read(ssl);
     if (hello == NULL) {
-        *alert = SSL_AD_INTERNAL_ERROR;
-        return SSL_CLIENT_HELLO_ERROR;
+        return cannot_go_on(alert);
     }
     tlslife_context *target = tlsl_context_match(conn->context, hello->server_name);
     tlsl_hello_free(hello);
@@ -301,8 +307,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *unused) {
         return SSL_CLIENT_HELLO_SUCCESS;
     }
     if (!note_server_name(conn, ssl)) {
-        *alert = SSL_AD_INTERNAL_ERROR;
-        return SSL_CLIENT_HELLO_ERROR;
+        return cannot_go_on(alert);
     }
     int result = settle_hello(conn, ssl, alert);
     if (result == SSL_CLIENT_HELLO_SUCCESS) {

@@ -71,15 +71,21 @@ static size_t record_len(const unsigned char *record) {
     return SSL3_RT_HEADER_LENGTH + ((size_t)record[3] << 8 | record[4]);
 }
 
+/* For what was read already there is no way back to libssl. */
+static tlslife_status out_of_memory(tlslife_conn *conn) {
+    (void)tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a PSK's identity");
+    return tlsl_conn_end(conn, TLSLIFE_ERROR);
+}
+
 /*
- * Reads until wanted bytes are there. OK: they are. WANT_READ: not yet. CLOSED: they will not come,
- * or memory is short.
+ * Reads until wanted bytes are there. OK: they are. WANT_READ: not yet. CLOSED: they will not come.
+ * ERROR: memory is short.
  */
 static tlslife_status read_up_to(tlslife_conn *conn, size_t wanted) {
     tlsl_psk_asked *asked = conn->asked.psk;
     BIO *bio = SSL_get_rbio(conn->ssl);
     if (!make_room(asked, wanted)) {
-        return TLSLIFE_CLOSED;
+        return out_of_memory(conn);
     }
     while (asked->len < wanted) {
         size_t got = 0;
@@ -105,15 +111,13 @@ static tlslife_status read_record(tlslife_conn *conn, size_t start) {
                                                                   : read_up_to(conn, start + len);
 }
 
-/* The identity that the record names, or NULL. libssl takes what is before a NUL, too. */
-static char *identity_in(const unsigned char *record, size_t len) {
-    tlsl_reader rest = {record, len}, heads, identity;
+/* The identity that the record names. libssl takes what is before a NUL, too. false: none. */
+static bool identity_in(const unsigned char *record, size_t len, tlsl_reader *identity) {
+    tlsl_reader rest = {record, len}, heads;
     return tlsl_take(&rest, SSL3_RT_HEADER_LENGTH + SSL3_HM_HEADER_LENGTH, &heads) &&
-                   heads.at[0] == SSL3_RT_HANDSHAKE &&
-                   heads.at[SSL3_RT_HEADER_LENGTH] == SSL3_MT_CLIENT_KEY_EXCHANGE &&
-                   tlsl_take_vector(&rest, 2, &identity) && identity.left <= PSK_MAX_IDENTITY_LEN
-               ? tlsl_copy_text(identity)
-               : NULL;
+           heads.at[0] == SSL3_RT_HANDSHAKE &&
+           heads.at[SSL3_RT_HEADER_LENGTH] == SSL3_MT_CLIENT_KEY_EXCHANGE &&
+           tlsl_take_vector(&rest, 2, identity) && identity->left <= PSK_MAX_IDENTITY_LEN;
 }
 
 /* --------------------------------------------------------------------------------- the question */
@@ -128,8 +132,7 @@ static tlslife_status give_back(tlslife_conn *conn, bool asks) {
     asked->record = NULL;
     asked->len = asked->size = 0;
     if (!ok) {
-        (void)tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for a PSK's identity");
-        return tlsl_conn_end(conn, TLSLIFE_ERROR);
+        return out_of_memory(conn);
     }
     return asks ? TLSLIFE_WANT_PSK : TLSLIFE_OK;
 }
@@ -138,10 +141,16 @@ static tlslife_status give_back(tlslife_conn *conn, bool asks) {
 static tlslife_status ask_key(tlslife_conn *conn) {
     tlsl_psk_asked *asked = conn->asked.psk;
     tlslife_status status = read_record(conn, 0);
-    if (status == TLSLIFE_WANT_READ) {
+    tlsl_reader identity;
+    if (status == TLSLIFE_WANT_READ || status == TLSLIFE_ERROR) {
         return status;
     }
-    asked->identity = status == TLSLIFE_OK ? identity_in(asked->record, asked->len) : NULL;
+    if (status == TLSLIFE_OK && identity_in(asked->record, asked->len, &identity)) {
+        asked->identity = tlsl_copy_text(identity);
+        if (asked->identity == NULL) {
+            return out_of_memory(conn);
+        }
+    }
     return give_back(conn, asked->identity != NULL &&
                                tlsl_psk_find(conn->context, asked->identity) == NULL);
 }
@@ -152,7 +161,7 @@ static tlslife_status ask_identity(tlslife_conn *conn) {
     tlsl_flight_state state = TLSL_FLIGHT_MORE;
     while (state == TLSL_FLIGHT_MORE) {
         tlslife_status status = read_record(conn, asked->start);
-        if (status == TLSLIFE_WANT_READ) {
+        if (status == TLSLIFE_WANT_READ || status == TLSLIFE_ERROR) {
             return status;
         }
         const unsigned char *record = asked->record + asked->start;
@@ -161,7 +170,8 @@ static tlslife_status ask_identity(tlslife_conn *conn) {
                     : TLSL_FLIGHT_OTHER;
         asked->start = asked->len;
     }
-    return give_back(conn, state == TLSL_FLIGHT_PSK);
+    return state == TLSL_FLIGHT_NO_MEMORY ? out_of_memory(conn)
+                                          : give_back(conn, state == TLSL_FLIGHT_PSK);
 }
 
 static bool make_asked(tlslife_conn *conn) {

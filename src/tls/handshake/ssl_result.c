@@ -85,7 +85,8 @@ static void append(tlslife_error *err, const char *format, ...) {
 }
 
 static void explain_verify(const tlslife_conn *conn, tlslife_error *err) {
-    err->kind = TLSLIFE_ERR_VERIFY;
+    bool judged = conn->found.verify_result != X509_V_ERR_OUT_OF_MEM;
+    err->kind = judged ? TLSLIFE_ERR_VERIFY : TLSLIFE_ERR_MEMORY;
     err->verify_result = conn->found.verify_result;
     err->verify_depth = conn->found.verify_depth;
     snprintf(err->verify_subject, sizeof err->verify_subject, "%s",

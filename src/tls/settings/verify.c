@@ -52,8 +52,8 @@ static void forget_verification(tlslife_conn *conn) {
 
 /*
  * X509_STORE_CTX_set_verify_cb(3), where the program decides about a peer that was refused. It goes
- * on after each error, so that all are known; the first one is the result. false where memory is
- * short: the verification ends there.
+ * on after each error, so that all are known; the first one is the result. Where memory is short the
+ * verification ends, and that is its result.
  */
 static int on_verify_error(int ok, X509_STORE_CTX *store) {
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -66,6 +66,7 @@ static int on_verify_error(int ok, X509_STORE_CTX *store) {
         found->verify_errors = calloc(TLSL_VERIFY_ERRORS_MAX, sizeof *found->verify_errors);
     }
     if (found->verify_errors == NULL) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM);
         return 0;
     }
     if (found->verify_errors_len == 0) {
@@ -190,7 +191,10 @@ static int on_verify(X509_STORE_CTX *store, void *unused) {
         record_culprit(conn, store);
         ok = false;
     }
-    if (asks == 0 || (!ok && !(asks & TLSLIFE_ASK_VERIFY_ALL))) {
+    /* The program does not decide about what could not be verified for lack of memory. */
+    bool decides = ok || ((asks & TLSLIFE_ASK_VERIFY_ALL) &&
+                          X509_STORE_CTX_get_error(store) != X509_V_ERR_OUT_OF_MEM);
+    if (asks == 0 || !decides) {
         return ok;
     }
     /*
