@@ -338,7 +338,9 @@ function tlslife.ticket_keys(options) end
 ---connections (conn:trace). With secrets it records the bytes of the transports and the key log,
 ---too, which decrypt the traffic. docs/trace.md describes the events.
 ---@param options {bytes: integer?, secrets: boolean?}?
----@return tlslife.Trace
+---@return tlslife.Trace? trace
+---@return string? message
+---@return tlslife.Error? err
 function tlslife.trace(options) end
 
 ---The metrics of this process, and of the workers with which it shares its counters, as the text

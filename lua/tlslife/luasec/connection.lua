@@ -46,33 +46,45 @@ local function check(self, name)
     return s
 end
 
+local ssl = {SOCKET_INVALID = -1}
+
 -- The connection of ours. It is made here, or nil and why.
 local function begin(s)
     if s.conn or s.closed then return s.conn, "closed" end
     if type(s.fd) == "number" and s.fd < 0 then return nil, "closed" end
     local conn, message = native.new(s.ctx, s.hosts)
     if not conn then return nil, message end
-    s.conn, s.owned = conn, true
     if s.fd then
-        if type(s.fd) == "number" then conn:take_fd(s.fd) else conn:set_fd(s.fd) end
+        local use = type(s.fd) == "number" and conn.take_fd or conn.set_fd
+        local ok, why = use(conn, s.fd)
+        if not ok then
+            s.fd = type(s.fd) == "number" and ssl.SOCKET_INVALID or s.fd -- take_fd has closed it
+            return nil, why
+        end
     end
+    s.conn, s.owned = conn, true
     if s.name then pcall(conn.set_hostname, conn, s.name) end
     faces.limit(s, conn)
     return conn
 end
 
-local ssl = {SOCKET_INVALID = -1}
-
 -- A descriptor belongs to the face until a connection of ours is made, which may never be. So the
--- collector closes it then, by a connection of this context, which is older than all faces: when a
--- state closes, what is younger goes first.
-local holder
+-- collector closes it then, by this connection, which is older than all faces: when a state closes,
+-- what is younger goes first. It is made before, since the collector runs where memory is short.
+local closer
+
+-- true; or nil and why.
+local function make_closer()
+    if closer then return true end
+    local context, message = core.context {role = "client", verify = "none"}
+    if not context then return nil, message end
+    closer, message = context:connection()
+    return closer and true, message
+end
 
 local function close_descriptor(fd)
-    local conn = holder:connection()
-    conn:take_fd(fd)
-    conn:close_transport()
-    conn:free()
+    closer:take_fd(fd)
+    closer:close_transport()
 end
 
 metatable.__gc = function(self)
@@ -88,7 +100,8 @@ function ssl.create(ctx)
     end
     local mode = contexts.mode(ctx)
     if not mode then return nil, "invalid mode" end
-    holder = holder or assert(core.context {role = "client", verify = "none"})
+    local ok, message = make_closer()
+    if not ok then return nil, message end
     local s = faces.new_state(nil, words)
     s.ctx, s.mode = ctx, mode
     local self = make()
