@@ -4,10 +4,12 @@
 tlslife_plain_programs(spec/failing)
 target_link_libraries(known PRIVATE TlsLife::Interpreter)
 set_target_properties(failing known PROPERTIES ENABLE_EXPORTS ON) # C modules of Lua, and names in stacks
-foreach(name IN ITEMS malloc calloc realloc aligned_alloc strdup free
+foreach(name IN ITEMS malloc calloc realloc aligned_alloc strdup strndup free
         socket connect accept4 bind listen send recv poll setsockopt getsockopt getsockname
-        getpeername getaddrinfo open shm_open mmap munmap posix_fallocate fstat stat flock fchmod fcntl read
-        pread write pwrite writev getrandom pthread_create pthread_mutex_init pipe2 epoll_create1 epoll_ctl epoll_wait)
+        getpeername getaddrinfo getnameinfo open shm_open mmap munmap posix_fallocate fstat stat lstat
+        flock chmod fchmod fcntl read pread write pwrite writev ftruncate memfd_create madvise unlink
+        shm_unlink getrandom pthread_create pthread_attr_init pthread_mutex_init pthread_mutexattr_init
+        pipe2 timerfd_create timerfd_settime epoll_create1 epoll_ctl epoll_wait)
   target_link_options(failing PRIVATE -Wl,--wrap=${name})
 endforeach()
 if(TLSLIFE_HIREDIS_FOUND)

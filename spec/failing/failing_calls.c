@@ -2,6 +2,9 @@
  * failing_calls.c: makes system calls of our own code fail. The linker puts the functions below in
  * their place (--wrap). When fault_due says that this call is to fail, it sets the errno that the
  * plan of fault.h names, or moves only one byte (FAULT_SHORT). All others reach the system.
+ *
+ * failing_spec.lua compares the list with what the built libraries call, and says of each call that
+ * is not here why it need not be.
  */
 #include "fault.h"
 
@@ -16,6 +19,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -54,6 +58,18 @@ enum {
     CALL_EPOLL_CREATE,
     CALL_EPOLL_CTL,
     CALL_EPOLL_WAIT,
+    CALL_FTRUNCATE,
+    CALL_MEMFD_CREATE,
+    CALL_MADVISE,
+    CALL_UNLINK,
+    CALL_SHM_UNLINK,
+    CALL_LSTAT,
+    CALL_CHMOD,
+    CALL_TIMERFD_CREATE,
+    CALL_TIMERFD_SETTIME,
+    CALL_GETNAMEINFO,
+    CALL_ATTR_INIT,
+    CALL_MUTEXATTR_INIT,
     CALL_END
 };
 
@@ -92,6 +108,18 @@ const fault_call fault_calls[] = {
     {"epoll_create1", {EMFILE, ENOMEM}},
     {"epoll_ctl", {ENOMEM, ENOSPC}},
     {"epoll_wait", {EINTR}},
+    {"ftruncate", {EINTR, ENOSPC}},
+    {"memfd_create", {EMFILE, ENOMEM}},
+    {"madvise", {ENOMEM, EINVAL}}, /* EINVAL: an older kernel does not know the advice */
+    {"unlink", {EACCES, EIO}},
+    {"shm_unlink", {EACCES}},
+    {"lstat", {ENOMEM, EACCES}},
+    {"chmod", {EPERM, EIO}},
+    {"timerfd_create", {EMFILE, ENOMEM}},
+    {"timerfd_settime", {ECANCELED}},
+    {"getnameinfo", {EAI_MEMORY, EAI_SYSTEM}},
+    {"pthread_attr_init", {ENOMEM}},
+    {"pthread_mutexattr_init", {ENOMEM}},
 };
 
 const char *fault_kind_name(int kind) {
@@ -202,6 +230,16 @@ WRAPPED(int, getaddrinfo, const char *host, const char *service, const struct ad
     return __real_getaddrinfo(host, service, hints, out);
 }
 
+WRAPPED(int, getnameinfo, const struct sockaddr *address, socklen_t len, char *host,
+        socklen_t host_len, char *service, socklen_t service_len, int flags) {
+    if (fails(CALL_GETNAMEINFO)) {
+        int failure = errno;
+        errno = ENOMEM; /* what EAI_SYSTEM is about */
+        return failure;
+    }
+    return __real_getnameinfo(address, len, host, host_len, service, service_len, flags);
+}
+
 /* --------------------------------------------------------------------------------------- files */
 
 WRAPPED(int, open, const char *path, int flags, ...) {
@@ -244,6 +282,34 @@ WRAPPED(int, stat, const char *path, struct stat *out) {
 
 WRAPPED(int, flock, int fd, int operation) {
     return fails(CALL_FLOCK) ? -1 : __real_flock(fd, operation);
+}
+
+WRAPPED(int, lstat, const char *path, struct stat *out) {
+    return fails(CALL_LSTAT) ? -1 : __real_lstat(path, out);
+}
+
+WRAPPED(int, ftruncate, int fd, off_t len) {
+    return fails(CALL_FTRUNCATE) ? -1 : __real_ftruncate(fd, len);
+}
+
+WRAPPED(int, memfd_create, const char *name, unsigned flags) {
+    return fails(CALL_MEMFD_CREATE) ? -1 : __real_memfd_create(name, flags);
+}
+
+WRAPPED(int, madvise, void *at, size_t len, int advice) {
+    return fails(CALL_MADVISE) ? -1 : __real_madvise(at, len, advice);
+}
+
+WRAPPED(int, unlink, const char *path) {
+    return fails(CALL_UNLINK) ? -1 : __real_unlink(path);
+}
+
+WRAPPED(int, shm_unlink, const char *name) {
+    return fails(CALL_SHM_UNLINK) ? -1 : __real_shm_unlink(name);
+}
+
+WRAPPED(int, chmod, const char *path, mode_t mode) {
+    return fails(CALL_CHMOD) ? -1 : __real_chmod(path, mode);
 }
 
 WRAPPED(int, fchmod, int fd, mode_t mode) {
@@ -301,6 +367,23 @@ WRAPPED(int, pthread_create, pthread_t *out, const pthread_attr_t *attributes, v
 
 WRAPPED(int, pthread_mutex_init, pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes) {
     return fails(CALL_MUTEX_INIT) ? errno : __real_pthread_mutex_init(mutex, attributes);
+}
+
+WRAPPED(int, pthread_attr_init, pthread_attr_t *attributes) {
+    return fails(CALL_ATTR_INIT) ? errno : __real_pthread_attr_init(attributes);
+}
+
+WRAPPED(int, pthread_mutexattr_init, pthread_mutexattr_t *attributes) {
+    return fails(CALL_MUTEXATTR_INIT) ? errno : __real_pthread_mutexattr_init(attributes);
+}
+
+WRAPPED(int, timerfd_create, int clock, int flags) {
+    return fails(CALL_TIMERFD_CREATE) ? -1 : __real_timerfd_create(clock, flags);
+}
+
+WRAPPED(int, timerfd_settime, int fd, int flags, const struct itimerspec *time,
+        struct itimerspec *before) {
+    return fails(CALL_TIMERFD_SETTIME) ? -1 : __real_timerfd_settime(fd, flags, time, before);
 }
 
 WRAPPED(int, pipe2, int *fds, int flags) {

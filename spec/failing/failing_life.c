@@ -83,6 +83,47 @@ static int is_failing(lua_State *L) {
     return 1;
 }
 
+/* -- descriptors of two pipes, which end with the object */
+
+#define PIPES "tlslife.failing.pipes"
+
+static int close_pipes(lua_State *L) {
+    int *fds = luaL_checkudata(L, 1, PIPES);
+    for (int i = 0; i < 4; i++) {
+        if (fds[i] >= 0) {
+            (void)close(fds[i]);
+            fds[i] = -1;
+        }
+    }
+    return 0;
+}
+
+/* pipes(): the object, and what to read and to write at one end and at the other. */
+static int new_pipes(lua_State *L) {
+    int *fds = lua_newuserdatauv(L, 4 * sizeof *fds, 0);
+    for (int i = 0; i < 4; i++) {
+        fds[i] = -1;
+    }
+    luaL_setmetatable(L, PIPES);
+    if (pipe(fds) != 0 || pipe(fds + 2) != 0) {
+        return luaL_error(L, "WRONG: no pipes");
+    }
+    static const int order[] = {0, 3, 2, 1};
+    for (int i = 0; i < 4; i++) {
+        lua_pushinteger(L, fds[order[i]]);
+    }
+    return 5;
+}
+
+static void register_pipes(lua_State *L) {
+    luaL_newmetatable(L, PIPES);
+    lua_pushcfunction(L, close_pipes);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, close_pipes);
+    lua_setfield(L, -2, "__close");
+    lua_pop(L, 1);
+}
+
 static void set_text(lua_State *L, const char *name, const char *text) {
     lua_pushstring(L, text);
     lua_setfield(L, -2, name);
@@ -192,9 +233,17 @@ static int in_thread(lua_State *L) {
 
 /* ------------------------------------------------------------------------------ a scene's state */
 
+static const luaL_Reg host_functions[] = {
+    {"pause", pause_faults},    {"nap", take_a_nap},
+    {"start_peer", start_peer}, {"stop_peer", stop_peer},
+    {"failing", is_failing},    {"in_thread", in_thread},
+    {"pipes", new_pipes},       {NULL, NULL},
+};
+
 static int open_state(lua_State *L) {
     const life_scene *scene = lua_touserdata(L, 1);
     open_module(L);
+    register_pipes(L);
     if (luaL_loadfile(L, scene->file) != LUA_OK) {
         return lua_error(L);
     }
@@ -206,18 +255,7 @@ static int open_state(lua_State *L) {
     set_text(L, "other_key", other_identity.key);
     set_text(L, "directory", scene->directory);
     set_text(L, "redis", scene->redis);
-    lua_pushcfunction(L, pause_faults);
-    lua_setfield(L, -2, "pause");
-    lua_pushcfunction(L, take_a_nap);
-    lua_setfield(L, -2, "nap");
-    lua_pushcfunction(L, start_peer);
-    lua_setfield(L, -2, "start_peer");
-    lua_pushcfunction(L, stop_peer);
-    lua_setfield(L, -2, "stop_peer");
-    lua_pushcfunction(L, is_failing);
-    lua_setfield(L, -2, "failing");
-    lua_pushcfunction(L, in_thread);
-    lua_setfield(L, -2, "in_thread");
+    luaL_setfuncs(L, host_functions, 0);
     lua_call(L, 1, 1);
     if (lua_getfield(L, -1, scene->name) != LUA_TTABLE) {
         return luaL_error(L, "there is no scene %s", scene->name);
@@ -225,12 +263,22 @@ static int open_state(lua_State *L) {
     return 1;
 }
 
-/* The scene's table is at 1. */
-static lua_State *new_state(const life_scene *scene) {
+/* A state without anything in it, and on its stack what opens it. */
+static lua_State *closed_state(const life_scene *scene) {
     lua_State *L = state_with(memory_of_lua, NULL);
     lua_pushcfunction(L, open_state);
     lua_pushlightuserdata(L, (void *)(size_t)scene);
-    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    return L;
+}
+
+/* Opens the module and the file of scenes. Whether that went well. The scene's table is at 1. */
+static bool open_scene(lua_State *L) {
+    return lua_pcall(L, 1, 1, 0) == LUA_OK;
+}
+
+static lua_State *new_state(const life_scene *scene) {
+    lua_State *L = closed_state(scene);
+    if (!open_scene(L)) {
         (void)fprintf(stderr, "%s\n", lua_tostring(L, -1));
         _exit(99);
     }
@@ -322,15 +370,16 @@ static void describe_site(life_report *report) {
 }
 
 /*
- * What is armed: the scene, and the end of all that it has dropped. Lua loses a finalizer that it
+ * What is armed: the scene (or its opening), and the end of all that it has dropped. Lua loses a finalizer that it
  * has no memory to call, so its collector waits where its own memory fails.
  */
-static bool play_armed(lua_State *L, const fault_plan *plan, life_report *report) {
+static bool play_armed(lua_State *L, bool (*act)(lua_State *), const fault_plan *plan,
+                       life_report *report) {
     if (plan->kind == FAULT_LUA) {
         lua_gc(L, LUA_GCSTOP);
     }
     fault_arm(plan);
-    bool well = play(L);
+    bool well = act(L);
     if (plan->kind != FAULT_LUA) {
         lua_gc(L, LUA_GCCOLLECT);
     }
@@ -383,7 +432,7 @@ static void finish(lua_State *L, life_report *report) {
 
 static void lua_round(const life_scene *scene, const fault_plan *plan, life_report *report) {
     lua_State *L = new_state(scene);
-    bool well = play_armed(L, plan, report);
+    bool well = play_armed(L, play, plan, report);
     leave_out(L, report);
     (void)snprintf(report->said, LIFE_TEXT, "success");
     int made = lua_gettop(L) > 2 || well ? 2 : 1; /* an error of make is no thing made */
@@ -396,6 +445,20 @@ static void lua_round(const life_scene *scene, const fault_plan *plan, life_repo
     play_again(L, made, report);
     lua_settop(L, 2);
     finish(L, report);
+    lua_close(L);
+}
+
+/* What fails is the module's opening. Where it has failed, another state opens it. */
+static void opening_round(const life_scene *scene, const fault_plan *plan, life_report *report) {
+    lua_State *L = closed_state(scene);
+    bool well = play_armed(L, open_scene, plan, report);
+    (void)snprintf(report->said, LIFE_TEXT, "success");
+    if (!well) {
+        judge(L, plan, report);
+        lua_close(L);
+        L = new_state(scene);
+    }
+    play_again(L, 1, report);
     lua_close(L);
 }
 
@@ -415,13 +478,19 @@ static void plain_round(const fault_plan *plan, life_report *report) {
     }
 }
 
-void life_round(const life_scene *scene, const fault_plan *plan, life_report *report) {
-    memory_begin_round(false);
+static void any_round(const life_scene *scene, const fault_plan *plan, life_report *report) {
     if (scene->file == NULL) {
         plain_round(plan, report);
+    } else if (strcmp(scene->name, "opening") == 0) {
+        opening_round(scene, plan, report);
     } else {
         lua_round(scene, plan, report);
     }
+}
+
+void life_round(const life_scene *scene, const fault_plan *plan, life_report *report) {
+    memory_begin_round(false);
+    any_round(scene, plan, report);
 }
 
 /* ------------------------------------------------------------------------------- what is left */
@@ -490,11 +559,7 @@ static void find_leak(const life_scene *scene, const fault_plan *plan, life_repo
     static life_report unused;
     memset(&unused, 0, sizeof unused);
     memory_begin_round(true);
-    if (scene->file == NULL) {
-        plain_round(plan, &unused);
-    } else {
-        lua_round(scene, plan, &unused);
-    }
+    any_round(scene, plan, &unused);
     left after = settled(before);
     if (!is_more(&after, before)) {
         return;

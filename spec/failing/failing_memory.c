@@ -23,12 +23,14 @@ void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *block, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
 char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t len);
 void __real_free(void *block);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *block, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t len);
 void __wrap_free(void *block);
 
 /* ------------------------------------------------------------------------------- what is alive */
@@ -256,6 +258,13 @@ char *__wrap_strdup(const char *text) {
         return NULL;
     }
     return add(__real_strdup(text), strlen(text) + 1, FAULT_OURS, NULL, 0);
+}
+
+char *__wrap_strndup(const char *text, size_t len) {
+    if (fails(FAULT_OURS, NULL, 0)) {
+        return NULL;
+    }
+    return add(__real_strndup(text, len), strnlen(text, len) + 1, FAULT_OURS, NULL, 0);
 }
 
 void __wrap_free(void *block) {

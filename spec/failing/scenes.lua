@@ -87,8 +87,14 @@ local function take_turns(first, second, nap)
         if nap then nap() end
         if pump then pump() end
     end
-    for i = 1, 2 do
-        if results[i] and not results[i][1] then must(table.unpack(results[i], 1, 3)) end
+    for _, alert in ipairs {false, true} do -- an alert only tells of the other's failure
+        for i = 1, 2 do
+            local failure = results[i] and not results[i][1] and results[i]
+            local err = failure and failure[3]
+            if failure and (alert or not err or err.code ~= "alert") then
+                must(table.unpack(failure, 1, 3))
+            end
+        end
     end
     for i = 1, 2 do
         if not results[i] then wrong "one end waits, and the other has not failed" end
@@ -738,72 +744,106 @@ scenes.threads = {
 
 --- A server on luv's loop, its connections in coroutines, and a client outside of them. What fails
 --- is ours and OpenSSL's: luv ends the process where Lua has no memory in its own calls.
-if (not host.name or host.name == "serve") and pcall(require, "luv") then
+local SERVED = {serve = true, requests = true}
+if (not host.name or SERVED[host.name]) and pcall(require, "luv") then
     local uv = require "luv"
 
     local function turn() uv.run "nowait" end
 
-    scenes.serve = {
-        kinds = {ours = true, openssl = true, lua = true, accept4 = true, recv = true, send = true},
-        make = function()
-            local things = {client = client_context {timeout = 10}}
-            things.server = must(tls.server {
-                address = "127.0.0.1:0", handshake_timeout = 2, timeout = 2, stop_timeout = 1,
-                context = {certificate = host.certificate, private_key = host.key},
-                log = function(_, message)
-                    if message == "" then wrong "the log has an empty line" end
-                end,
-                handler = function(conn)
-                    local bytes = conn:read()
-                    while bytes do
-                        if not conn:write(bytes) then break end
-                        bytes = conn:read()
-                    end
-                end,
-            })
-            return things
-        end,
-        use = function(things)
-            things.server:reload()
-            local client = must(things.client:connection())
-            client:set_blocking(false)
-            local port = things.server:ports()[1]
-            local function until_done(call)
-                for _ = 1, host.failing() and 1000 or 20000 do
-                    local result, message, err = call()
-                    if result or not WAITS[message] then return must(result, message, err) end
-                    turn()
-                    host.nap()
-                end
-                if host.failing() then must(nil, "timeout") end -- it may have no memory for long
-                wrong "the server does not answer"
-            end
-            until_done(function() return client:dial("127.0.0.1", port) end)
-            client:set_hostname "localhost"
-            until_done(function() return client:connect() end)
+    local function make_server(how, others)
+        return must(tls.server(options({
+            address = "127.0.0.1:0", handshake_timeout = 2, timeout = 2, stop_timeout = 1,
+            context = {certificate = host.certificate, private_key = host.key},
+            log = function(_, message)
+                if message == "" then wrong "the log has an empty line" end
+            end,
+        }, options(others, how))))
+    end
+
+    local function until_done(call)
+        for _ = 1, host.failing() and 1000 or 20000 do
+            local result, message, err = call()
+            if result or not WAITS[message] then return must(result, message, err) end
+            turn()
+            host.nap()
+        end
+        if host.failing() then must(nil, "timeout") end -- it may have no memory for long
+        wrong "the server does not answer"
+    end
+
+    --- One connection, in which the server sends back what it gets, as often as rounds says.
+    local function ask(things, rounds)
+        local client = must(things.client:connection())
+        client:set_blocking(false)
+        local port = things.server:ports()[1]
+        until_done(function() return client:dial("127.0.0.1", port) end)
+        client:set_hostname "localhost"
+        if things.greets then
+            until_done(function() return client:plain_write "STARTTLS\n" end)
+        end
+        until_done(function() return client:connect() end)
+        for _ = 1, rounds do
             until_done(function() return client:write "hello" end)
             local got = until_done(function() return client:read() end)
             if got ~= "hello" then wrong("the server answers %q", got) end
-            client:close(0)
-            for _ = 1, 200 do
-                if things.server:stats().connections == 0 then break end
-                turn()
-                host.nap()
-            end
-            strict(things.server:stats().connections == 0, "a connection is left in the server")
-        end,
-        finish = function(things)
-            local stopped = false
-            things.server:stop(0, function() stopped = true end)
-            for _ = 1, 20000 do
-                if stopped then break end
-                turn()
-                host.nap()
-            end
-            if not stopped then wrong "the server does not stop" end
+        end
+        client:close(0)
+        for _ = 1, 200 do
+            if things.server:stats().connections == 0 then break end
             turn()
+            host.nap()
+        end
+        strict(things.server:stats().connections == 0, "a connection is left in the server")
+    end
+
+    local function stop(things)
+        local stopped = false
+        things.server:stop(0, function() stopped = true end)
+        for _ = 1, 20000 do
+            if stopped then break end
+            turn()
+            host.nap()
+        end
+        if not stopped then wrong "the server does not stop" end
+        turn()
+    end
+
+    local function served(how, rounds, others)
+        return {
+            kinds = {ours = true, openssl = true, lua = true, accept4 = true, recv = true,
+                send = true, epoll_create1 = true, epoll_ctl = true, epoll_wait = true},
+            make = function()
+                return {
+                    client = client_context {timeout = 10}, server = make_server(how, others or {}),
+                    greets = how.before,
+                }
+            end,
+            use = function(things)
+                things.server:reload()
+                ask(things, rounds)
+            end,
+            finish = stop,
+        }
+    end
+
+    scenes.serve = served({
+        handler = function(conn)
+            local bytes = conn:read()
+            while bytes do
+                if not conn:write(bytes) then break end
+                bytes = conn:read()
+            end
         end,
-    }
+    }, 1)
+
+    --- Connections that wait for their next request without a coroutine, after STARTTLS.
+    scenes.requests = served({
+        before = function(conn) return conn:plain_read(9) == "STARTTLS\n" end,
+        on_request = function(conn)
+            local bytes = conn:read()
+            return bytes and conn:write(bytes) and true
+        end,
+    }, 3, {max_connections = 10, backlog = 5, early_data = true})
 end
 
 -- ----------------------------------------------------------------------------------- over loopback
@@ -915,5 +955,22 @@ scenes.waiting_client = with_peer(be_client, be_server)
 
 scenes.loopback = over_loopback "127.0.0.1"
 scenes.resolver = over_loopback "localhost"
+
+-- ----------------------------------------------------------------------------------- other scenes
+
+--- What fails is the module's opening, in a Lua state of its own (opening_round of
+--- failing_life.c). This shows that the module works afterwards.
+scenes.opening = {make = function() return both() end, use = function(things) visit(things) end}
+
+local help = {
+    must = must, strict = strict, wrong = wrong, both = both, joined = joined, shake = shake,
+    send = send, finish = finish, visit = visit, resume = resume, take_turns = take_turns,
+    drain = drain, dialled = dialled, client_context = client_context,
+    server_context = server_context, each_version = each_version, for_each = for_each,
+    options = options, SECRET = SECRET, WAITS = WAITS,
+}
+for name, scene in pairs(assert(loadfile "spec/failing/features.lua")(host, help)) do
+    scenes[name] = scene
+end
 
 return scenes
