@@ -13,6 +13,8 @@
  * reach them. The lives in secrets_plain.c use OpenSSL alone, and show which ones. With glibc's
  * malloc those are counted apart. With kept memory nothing may be left.
  *
+ * One life ends with a core dump (secrets_core.c), which is looked through as well.
+ *
  * Bytes are also looked for in reverse, as a bignum has them; as hexadecimal, as a key log has
  * them; in UTF-16, as PKCS#12 has a passphrase; and in base64, as PEM has keys and sessions.
  *
@@ -30,11 +32,13 @@
 #include <openssl/bn.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <dirent.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -107,14 +111,14 @@ static bool receive_all(int fd, void *bytes, size_t len) {
     return true;
 }
 
-/* A, B and F wait until this process has been scanned. */
+/* A, B, C and F wait until this process has been scanned. */
 static void say_here(void) {
     char done;
     message said = {.kind = saying.kind, .len = saying.len};
     (void)snprintf(said.name, sizeof said.name, "%s", saying.name);
     send_all(to_scanner, &said, sizeof said);
     send_all(to_scanner, saying.bytes, saying.bytes == NULL ? 0 : saying.len);
-    must(strchr("ABF", saying.kind) == NULL || receive_all(to_scanner, &done, 1));
+    must(strchr("ABCF", saying.kind) == NULL || receive_all(to_scanner, &done, 1));
 }
 
 static void say(char kind, const char *name, const void *bytes, size_t len) {
@@ -167,6 +171,10 @@ void expect_gone(void) {
 
 void expect_gone_but(const char *held) {
     say('A', held, NULL, 0);
+}
+
+void expect_core(const char *held) {
+    say('C', held, NULL, 0);
 }
 
 void expect_that(bool good, const char *what) {
@@ -430,6 +438,82 @@ static void check_gone(const life *one, const char *mode, const char *held, bool
     }
 }
 
+/* ----------------------------------------------------------------------------------- core dumps */
+
+static char folder[] = "/tmp/secrets.XXXXXX"; /* in which lives run that end with one */
+static char in_core[NAME_MAX_LEN * 4];
+static bool wants_core, by_gcore;
+#define CORE_MAX ((rlim_t)1 << 30) /* a life's is a few megabytes */
+
+/*
+ * The kernel writes core dumps where the life runs, unless the system gives them to a program. Then
+ * gdb's gcore writes one while the life waits, which leaves out what the kernel leaves out.
+ */
+static void begin_core(pid_t pid, const char *held) {
+    char pattern[256] = "", command[128];
+    struct rlimit limit = {0};
+    FILE *file = fopen("/proc/sys/kernel/core_pattern", "r");
+    if (file != NULL) {
+        (void)fgets(pattern, sizeof pattern, file);
+        (void)fclose(file);
+    }
+    (void)snprintf(in_core, sizeof in_core, "%s", held);
+    wants_core = true;
+    (void)getrlimit(RLIMIT_CORE, &limit);
+    by_gcore = strpbrk(pattern, "|/") != NULL || limit.rlim_max < CORE_MAX;
+    if (by_gcore) {
+        (void)snprintf(command, sizeof command, "gcore -o %s/core %d >/dev/null 2>&1", folder,
+                       (int)pid);
+        if (system(command) != 0) { /* NOLINT: the words are ours */
+            printf("core dump: skipped: core_pattern is %.*s, its limit %llu, and gcore fails\n",
+                   (int)strcspn(pattern, "\n"), pattern, (unsigned long long)limit.rlim_max);
+        }
+    }
+}
+
+/* Looks through a file as through memory. */
+static void scan_core(const char *path) {
+    static unsigned char bytes[(1 << 20) + 2 * SECRET_MAX];
+    const region one = {.what = "the core dump"};
+    FILE *core = fopen(path, "rb");
+    make_needles();
+    memset(seen, 0, sizeof seen);
+    size_t kept = 0, got, at = 0;
+    while (core != NULL && (got = fread(bytes + kept, 1, sizeof bytes - kept, core)) > 0) {
+        look_at(&one, bytes, kept + got, at - kept);
+        at += got;
+        size_t next = kept + got < 2 * SECRET_MAX ? kept + got : 2 * SECRET_MAX;
+        memmove(bytes, bytes + kept + got - next, next);
+        kept = next;
+    }
+    if (core != NULL) {
+        (void)fclose(core);
+        scans++;
+    }
+}
+
+/* Removes what the life has left in its folder, after it has looked through the core dump. */
+static void check_core(const life *one, const char *mode) {
+    char name[sizeof folder + 280];
+    DIR *all = opendir(folder);
+    bool found_core = false;
+    for (struct dirent *entry = readdir(all); entry != NULL; entry = readdir(all)) {
+        (void)snprintf(name, sizeof name, "%s/%s", folder, entry->d_name);
+        if (strncmp(entry->d_name, "core", 4) == 0) {
+            found_core = true;
+            scan_core(name);
+            check_held(one, mode, in_core);
+            check_gone(one, mode, in_core, false);
+        }
+        (void)unlink(name);
+    }
+    (void)closedir(all);
+    if (!found_core && !by_gcore) {
+        finding(one, mode, "was not written", "the core dump", "");
+    }
+    wants_core = false;
+}
+
 /* Answers a life until it ends. */
 static void serve(const life *one, const char *mode, bool plain, pid_t pid, int fd) {
     static unsigned char bytes[SECRET_MAX];
@@ -442,6 +526,7 @@ static void serve(const life *one, const char *mode, bool plain, pid_t pid, int 
             know(said.name, bytes, said.len, true);
             continue;
         case 'F': finding(one, mode, "did not happen", said.name, ""); break;
+        case 'C': begin_core(pid, said.name); break;
         default:
             scan(pid);
             if (said.kind == 'B') {
@@ -457,8 +542,9 @@ static void serve(const life *one, const char *mode, bool plain, pid_t pid, int 
 
 /* ------------------------------------------------------------------------------------ processes */
 
-static const life *const all_lives[] = {plain_lives, key_lives,    psk_lives, c_lives,
-                                        trace_lives, writer_lives, lua_lives, luasec_lives};
+static const life *const all_lives[] = {plain_lives, key_lives,    psk_lives,
+                                        c_lives,     trace_lives,  writer_lives,
+                                        lua_lives,   luasec_lives, core_lives};
 
 enum { TABLES = sizeof all_lives / sizeof all_lives[0] };
 
@@ -488,6 +574,7 @@ static void run_process(char *self, const char *mode, int table, int row) {
         char life_flag[] = "--life";
         char *argv[] = {self, life_flag, fd, (char *)(uintptr_t)mode, table_text, row_text, NULL};
         (void)close(ends[0]);
+        must(one->live != core_lives[0].live || chdir(folder) == 0);
         (void)execv("/proc/self/exe", argv);
         _exit(126);
     }
@@ -495,7 +582,10 @@ static void run_process(char *self, const char *mode, int table, int row) {
     known_len = 0;
     serve(one, mode, table == 0, pid, ends[0]);
     (void)close(ends[0]);
-    if (waitpid(pid, &status, 0) != pid || status != 0) {
+    bool ended = waitpid(pid, &status, 0) == pid;
+    if (wants_core && ended && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) {
+        check_core(one, mode);
+    } else if (!ended || status != 0) {
         finding(one, mode, "has ended with a failure", "the life", "");
     }
 }
@@ -506,7 +596,7 @@ int main(int argc, char **argv) {
         return run_life((int)strtol(argv[2], NULL, 10), argv[3], (int)strtol(argv[4], NULL, 10),
                         (int)strtol(argv[5], NULL, 10));
     }
-    if (!texts_make()) {
+    if (!texts_make() || mkdtemp(folder) == NULL) {
         return 2;
     }
     for (int table = 0; table < TABLES; table++) {
@@ -518,6 +608,7 @@ int main(int argc, char **argv) {
             }
         }
     }
+    (void)rmdir(folder);
     printf("%u times a secret is left where OpenSSL alone leaves it, too\n", left);
     printf("proved secrets: %u secrets, %u scans; %u findings\n", secrets_seen, scans, findings);
     return findings == 0 && scans > 0 ? 0 : 1;

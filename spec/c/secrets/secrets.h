@@ -18,7 +18,7 @@ typedef struct life {
 
 /* Each until name NULL. */
 extern const life plain_lives[], key_lives[], psk_lives[], c_lives[], trace_lives[], writer_lives[],
-    lua_lives[], luasec_lives[];
+    lua_lives[], luasec_lives[], core_lives[];
 
 enum { SECRET_MAX = 4096 };
 
@@ -41,6 +41,12 @@ void expect_held(const char *held);
 /* Scans now: no secret may be found. Or none but those that are still in use. */
 void expect_gone(void);
 void expect_gone_but(const char *held);
+
+/*
+ * The life ends now, with a core dump in the folder in which it runs: `held` must be in it, and
+ * nothing else.
+ */
+void expect_core(const char *held);
 
 /* The life failed before its scan, because what it was to show did not happen. */
 void expect_that(bool good, const char *what);
