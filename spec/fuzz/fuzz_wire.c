@@ -1,11 +1,11 @@
 /*
  * fuzz_wire: joins a client and a server by an attacker that changes what they send, in each state
  * of the two. The input is a program. Its first byte chooses the version, resumption, early data
- * (of TLS 1.2: a PSK that both ends ask for), certificates of the client and questions. Each step
- * has one end call a verb, or moves what one end has sent to the other: as it is, with a byte
- * changed, cut, sent twice, or with other bytes before it. The attacker may also have the keys of
- * an end. Then it seals records of any type, as a hostile peer does that has finished its handshake
- * (fuzz_wire_seal.c).
+ * (of TLS 1.2: a PSK that both ends ask for), certificates of the client, questions, an OCSP
+ * response and a TLSA record whose bytes follow, and a trace of the client. Each step has one end
+ * call a verb, or moves what one end has sent to the other: as it is, with a byte changed, cut, sent
+ * twice, or with other bytes before it. The attacker may also have the keys of an end. Then it seals
+ * records of any type, as a hostile peer does that has finished its handshake (fuzz_wire_seal.c).
  *
  * One end always reads what the other wrote, in order, unless the attacker has the keys. CLOSED
  * needs a close_notify, and TRUNCATED is never returned after one. A failure has a reason.
@@ -15,12 +15,17 @@
  * Seeds: connections from their first byte to their end, and records between them.
  *
  * floor: src/tls/handshake/handshake.c 27
- * floor: src/tls/handshake/ssl_result.c 18
+ * floor: src/tls/handshake/ssl_result.c 20
  * floor: src/tls/conn/data.c 11
  * floor: src/tls/conn/shutdown.c 30
- * floor: src/tls/handshake/callbacks.c 20
- * floor: src/tls/settings/verify.c 19
- * floor: src/tls/handshake/question.c 13
+ * floor: src/tls/handshake/callbacks.c 22
+ * floor: src/tls/settings/verify.c 20
+ * floor: src/tls/handshake/question.c 14
+ * floor: src/tls/handshake/psk_question.c 18
+ * floor: src/tls/handshake/tracing.c 27
+ * floor: src/tls/context/psk_flight.c 25
+ * floor: src/tls/settings/staple.c 18
+ * floor: src/tls/session/session.c 10
  */
 #include "fuzz.h"
 #include "fuzz_wire_seal.h"
@@ -29,7 +34,17 @@
 
 #include <openssl/ssl.h>
 
-enum { TLS12 = 1, RESUMED = 2, BOTH_SHOW = 4, ASKING = 8, EARLY = 16, CONFIGS = 32 };
+enum {
+    TLS12 = 1,
+    RESUMED = 2,
+    BOTH_SHOW = 4,
+    ASKING = 8,
+    EARLY = 16,
+    STAPLED = 32,
+    TLSA = 64,
+    TRACED = 128,
+    CONFIGS = 256
+};
 enum { PSK = TLS12 | ASKING | EARLY }; /* TLS 1.2 has no early data, so this means a PSK there */
 enum { CLIENT, SERVER };
 
@@ -49,6 +64,8 @@ typedef struct scene {
     unsigned config;
     end ends[2];
 } scene;
+
+static tlslife_trace *trace;
 
 /* ------------------------------------------------------------------------------------- contexts */
 
@@ -73,6 +90,12 @@ static tlslife_context *new_context(unsigned config, bool server) {
     if ((config & (EARLY | TLS12)) == EARLY) {
         must(tlslife_context_set_max_early_data(context, 1000, NULL) == TLSLIFE_OK);
         must(tlslife_context_set_option(context, "NO_ANTI_REPLAY", true, NULL) == TLSLIFE_OK);
+    }
+    if ((config & STAPLED) != 0 && !server) {
+        must(tlslife_context_set_ocsp_verify(context, TLSLIFE_VERIFY_OPTIONAL, NULL) == TLSLIFE_OK);
+    }
+    if ((config & TLSA) != 0 && !server) {
+        must(tlslife_context_set_dane(context, false, NULL) == TLSLIFE_OK);
     }
     return context;
 }
@@ -101,6 +124,41 @@ static tlslife_context **contexts_of(unsigned config) {
         }
     }
     return two;
+}
+
+/* A server whose response is these bytes in a SEQUENCE, for one scene. */
+static tlslife_context *stapling(unsigned config, const fuzz_input *bytes) {
+    unsigned char response[2 + 127] = {0x30, (unsigned char)bytes->left};
+    tlslife_context *server = new_context(config, true), *client = new_context(config, false);
+    memcpy(response + 2, bytes->at, bytes->left);
+    (void)tlslife_context_set_ocsp_response(server, response, 2 + bytes->left, NULL);
+    if ((config & BOTH_SHOW) != 0) {
+        show_certificates(config, client, server);
+    }
+    tlslife_context_free(client);
+    return server;
+}
+
+/* The record is taken, or a reason is given. */
+static void add_record(tlslife_conn *client, fuzz_input *input) {
+    unsigned how = take_byte(input);
+    fuzz_input bytes = take_bytes(input, take_byte(input) % 128);
+    must(tlslife_conn_set_dane(client, "localhost") == TLSLIFE_OK);
+    tlslife_status status =
+        tlslife_conn_add_tlsa(client, how & 3, how >> 2 & 1, how >> 3 & 3, bytes.at, bytes.left);
+    must(status == TLSLIFE_OK || tlslife_conn_error(client)->message[0] != '\0');
+}
+
+/* Every event of the trace can be read. */
+static void read_trace(void) {
+    unsigned sum = 0;
+    for (tlslife_trace_event *event; (event = tlslife_trace_next(trace)) != NULL;) {
+        for (size_t i = 0; i < event->data_len; i++) {
+            sum += event->data[i];
+        }
+        tlslife_trace_event_free(event);
+    }
+    must(sum < UINT32_MAX);
 }
 
 /* ----------------------------------------------------------------------------------------- keys */
@@ -350,14 +408,28 @@ static void step(scene *s, fuzz_input *input) {
     }
 }
 
-static void begin(scene *s, tlslife_session *session) {
+/* input: NULL if nothing of an attacker is to come in. */
+static void begin(scene *s, tlslife_session *session, fuzz_input *input) {
     tlslife_context **two = contexts_of(s->config);
+    tlslife_context *server = tlslife_context_up_ref(two[SERVER]);
+    if (input != NULL && (s->config & STAPLED) != 0) {
+        fuzz_input bytes = take_bytes(input, take_byte(input) % 128);
+        tlslife_context_free(server);
+        server = stapling(s->config, &bytes);
+    }
     for (unsigned i = 0; i < 2; i++) {
-        s->ends[i].conn = tlslife_conn_new(two[i], NULL);
+        s->ends[i].conn = tlslife_conn_new(i == SERVER ? server : two[CLIENT], NULL);
         must(s->ends[i].conn != NULL);
         must(tlslife_conn_set_memory(s->ends[i].conn, ROOM) == TLSLIFE_OK);
     }
+    tlslife_context_free(server);
     must(tlslife_conn_set_hostname(s->ends[CLIENT].conn, "localhost") == TLSLIFE_OK);
+    if (input != NULL && (s->config & TLSA) != 0) {
+        add_record(s->ends[CLIENT].conn, input);
+    }
+    if ((s->config & TRACED) != 0) {
+        must(tlslife_conn_set_trace(s->ends[CLIENT].conn, trace) == TLSLIFE_OK);
+    }
     if (session != NULL) {
         must(tlslife_conn_set_session(s->ends[CLIENT].conn, session) == TLSLIFE_OK);
     }
@@ -386,6 +458,7 @@ static void finish(scene *s) {
         tlslife_session_free(tlslife_conn_take_session(s->ends[i].conn));
         tlslife_conn_free(s->ends[i].conn);
     }
+    read_trace();
 }
 
 /* A session of the configuration, from a handshake that nobody disturbs. It is used again. */
@@ -393,7 +466,7 @@ static tlslife_session *session_of(unsigned config) {
     static tlslife_session *all[CONFIGS];
     if ((config & RESUMED) != 0 && all[config] == NULL) {
         scene s = {.config = config};
-        begin(&s, NULL);
+        begin(&s, NULL, NULL);
         for (int i = 0; i < 4; i++) {
             fuzz_input round = {(const uint8_t *)"\005", 1};
             step(&s, &round);
@@ -410,8 +483,14 @@ static tlslife_session *session_of(unsigned config) {
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     fuzz_input input = {bytes, len};
     scene s = {.config = take_byte(&input) % CONFIGS};
+    if ((s.config & PSK) == PSK) { /* no certificate is shown */
+        s.config &= ~(unsigned)STAPLED;
+    }
+    if ((s.config & (RESUMED | EARLY)) != 0) { /* which a context with DANE has not */
+        s.config &= ~(unsigned)TLSA;
+    }
     tlslife_session *session = session_of(s.config);
-    begin(&s, session);
+    begin(&s, session, &input);
     tlslife_session_free(session);
     for (int i = 0; i < 40 && input.left > 0; i++) {
         step(&s, &input);
@@ -435,8 +514,27 @@ static void write_life(unsigned config, const char *name, const char *steps, siz
 
 #define LIFE(config, name, steps) write_life(config, name, steps, sizeof steps - 1)
 
+/* A response or a record, in front of the steps. */
+static void write_checked(unsigned config, const char *name, const char *bytes, size_t len) {
+    char seed[256] = {(char)config}, path[64];
+    memcpy(seed + 1, bytes, len);
+    memcpy(seed + 1 + len, HANDSHAKE "\004\030\005\005", HANDSHAKE_LEN + 4);
+    (void)snprintf(path, sizeof path, "%u-%s", config, name);
+    write_seed(path, seed, 1 + len + HANDSHAKE_LEN + 4);
+}
+
+#define CHECKED(config, name, bytes) write_checked(config, name, bytes, sizeof bytes - 1)
+
 static void make_seeds(void) {
-    for (unsigned config = 0; config < CONFIGS; config++) {
+    for (unsigned config = 0; config <= TLS12; config++) {
+        CHECKED(config | STAPLED | TRACED, "stapled", "\003\012\001\006");
+        CHECKED(config | STAPLED, "malformed", "\005hello");
+        CHECKED(config | TLSA, "digest", "\013\040the digest of another certificate");
+        CHECKED(config | TLSA | TRACED, "short", "\017\003abc");
+        CHECKED(config | TLSA | STAPLED, "both", "\003\012\001\000\003\004\060\002\005\000");
+    }
+    for (unsigned config = 0; config < STAPLED; config++) {
+        LIFE(config | TRACED, "traced", "\004\030\014\050\005\005");
         LIFE(config, "data", "\004\030\014\050\005\005\004\001\005\014\001\005\004\001");
     }
     for (unsigned config = 0; config <= TLS12; config++) {
@@ -458,6 +556,8 @@ static void make_seeds(void) {
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc, (void)argv;
+    trace = tlslife_trace_new((size_t)1 << 20, true, NULL);
+    must(trace != NULL);
     seeds_if_asked(make_seeds);
     return 0;
 }

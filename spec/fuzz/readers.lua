@@ -378,7 +378,7 @@ local function read_page(input)
     must(rest == "", "behind the answer: %q", rest)
     local kind = body:match "^the metrics in (%a+)$"
     local media = kind == "openmetrics" and "application/openmetrics-text;" or "text/plain;"
-    must(not kind or status == 200 and head:find("Type: " .. media, 1, true), "%s in %q", kind, head)
+    must(not kind or status == 200 and head:find("Type: " .. media, 1, true), "%s: %q", kind, head)
 end
 
 local answers = require "tlslife.testserver.answers"
