@@ -3,9 +3,10 @@
  * of the two. The input is a program. Its first byte chooses the version, resumption, early data
  * (of TLS 1.2: a PSK that both ends ask for), certificates of the client, questions, an OCSP
  * response and a TLSA record whose bytes follow, and a trace of the client. Each step has one end
- * call a verb, or moves what one end has sent to the other: as it is, with a byte changed, cut, sent
- * twice, or with other bytes before it. The attacker may also have the keys of an end. Then it seals
- * records of any type, as a hostile peer does that has finished its handshake (fuzz_wire_seal.c).
+ * call a verb, or moves what one end has sent to the other: as it is, with a byte changed, cut,
+ * sent twice, or with other bytes before it. The attacker may also have the keys of an end. Then it
+ * seals records of any type, as a hostile peer does that has finished its handshake
+ * (fuzz_wire_seal.c).
  *
  * One end always reads what the other wrote, in order, unless the attacker has the keys. CLOSED
  * needs a close_notify, and TRUNCATED is never returned after one. A failure has a reason.
