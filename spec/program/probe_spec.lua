@@ -62,12 +62,6 @@ local function probe(...)
     return code, output
 end
 
--- The report of one run as a table, and the exit status.
-local function probed(...)
-    local code, output = probe("--json", ...)
-    return json.read(output).names, code
-end
-
 -- The names of all members of a JSON value, but for those of tables that are lists.
 local function members(value, into)
     for key, inner in pairs(type(value) == "table" and value or {}) do
@@ -75,6 +69,18 @@ local function members(value, into)
         members(inner, into)
     end
     return into
+end
+
+-- The report of one run as a table, and the exit status. Sessions and tickets, which are secrets,
+-- are not in it.
+local function probed(...)
+    local code, output = probe("--json", ...)
+    local report = json.read(output)
+    local names = members(report, {})
+    for _, secret in ipairs {"session", "sessions", "ticket", "bytes"} do
+        assert.is_nil(names[secret], secret .. " is in the report")
+    end
+    return report.names, code
 end
 
 local function findings(name)
