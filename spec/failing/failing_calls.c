@@ -321,7 +321,8 @@ WRAPPED(int, fcntl, int fd, int command, ...) {
     va_start(args, command);
     void *argument = va_arg(args, void *); /* an int argument is in the same register */
     va_end(args);
-    return fails(CALL_FCNTL) ? -1 : __real_fcntl(fd, command, argument);
+    bool asks = command == F_GETFD; /* fails for what is no descriptor only */
+    return !asks && fails(CALL_FCNTL) ? -1 : __real_fcntl(fd, command, argument);
 }
 
 WRAPPED(ssize_t, read, int fd, void *bytes, size_t len) {

@@ -277,8 +277,12 @@ scenes.addresses = {
     make = function() return both() end,
     use = function(things)
         local several = must(tls.listen({"127.0.0.1:0", "127.0.0.1:0"}))
-        must(several:fd() and several:addresses()[2])
+        strict(several:fd() and several:addresses()[2], "two addresses")
         for _, listener in ipairs {several, table.unpack(must(several:split()), 2)} do
+            if not listener:port() then -- the system did not say
+                strict(false, "no port")
+                return
+            end
             local client, server = help.dialled(things, listener, "127.0.0.1")
             client:set_hostname "localhost"
             if not client:peer_address() or not server:peer_address() then
@@ -475,13 +479,18 @@ scenes.poller = {
     end,
     use = function(things)
         drain(things.listener, things.server)
-        local poller = must(tls.poller())
+        local made, poller = pcall(tls.poller) -- it raises what the system says
+        if not made then must(nil, poller, {code = "system"}) end
+        local function watch(...)
+            local ok, why = poller:watch(...)
+            must(ok, why, {code = "system"})
+        end
         local client, server = help.dialled(things, things.listener, "127.0.0.1")
         client:set_hostname "localhost"
         must(poller:fd())
-        must(poller:watch(client:fd(), 3))
-        must(poller:watch(client:fd(), 1, true))
-        must(poller:watch(server:fd(), 5))
+        watch(client:fd(), 3)
+        watch(client:fd(), 1, true)
+        watch(server:fd(), 5)
         local list = {}
         shake(client, server, function()
             poller:events(list)
