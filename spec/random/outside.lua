@@ -172,7 +172,8 @@ function outside.new(fail, of)
                 fail("a worker answers %q", answer)
             end
         end
-        if not answer and what == "hello" and not server.hurt then
+        local in_another_year = why and (why:find "is not yet valid" or why:find "has expired")
+        if not answer and what == "hello" and not server.hurt and not in_another_year then
             fail("workers do not answer: %s", why)
         end
     end

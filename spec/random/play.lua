@@ -23,7 +23,8 @@ local tls = require "tlslife"
 local play = {}
 
 local SENT, RECEIVED = tls.SENT_SHUTDOWN, tls.RECEIVED_SHUTDOWN
-local STATES = {before = true, handshake = true, open = true, failed = true}
+-- In the order in which a connection may have them, as docs/lifecycle.md draws it.
+local STATES = {before = 1, handshake = 2, open = 3, failed = 4}
 local WAITS = {want_read = true, want_write = true, want_session = true, timeout = true,
     canceled = true, busy = true}
 local GETTERS = {
@@ -34,18 +35,22 @@ local GETTERS = {
         "session_reused", "state", "state_text", "timeout", "version", "cipher", "verify_result",
         "finished", "peer_finished", "resumption", "alpn", "group", "ocsp_response", "ticket_data",
         "signature_algorithm", "peer_signature_algorithm", "ca_names", "extended_master_secret",
-        "hello_retry", "secure_renegotiation", "num_renegotiations", "psk_identity"},
+        "hello_retry", "secure_renegotiation", "num_renegotiations", "psk_identity",
+        "psk_identity_hint", "cipher_description", "cipher_bits", "inner", "outer"},
     session = {"id", "time", "timeout", "ticket", "ticket_lifetime", "protocol", "cipher",
         "hostname", "alpn", "max_early_data", "is_resumable"},
-    context = {"role"}, cache = {"stats"}, store = {"wait"}, keyring = {}, ticket_keys = {},
-    listener = {}, trace = {"lost", "epoch"},
-    ["tlslife.socket"] = {"dirty", "want", "getfd", "getstats", "getpeername", "connection"},
+    context = {"role", "session_id_context"}, cache = {"stats"}, store = {"wait"}, keyring = {},
+    ticket_keys = {}, listener = {"port", "addresses"}, trace = {"lost", "epoch"},
+    buffer = {"capacity"}, poller = {}, ["tlslife.thread"] = {"status"},
+    ["tlslife.socket"] = {"dirty", "want", "getfd", "getstats", "getpeername", "getsockname",
+        "connection"},
     ["SSL:Connection"] = {"dirty", "want", "getfd", "getstats", "getalpn", "getsniname", "info",
         "getfinished", "getpeercertificate", "getpeerverification", "connection"},
     ["SSL:Context"] = {}, ["SSL:Certificate"] = {"subject", "issuer", "pem"},
     ["tlslife.server"] = {"ports", "stopping", "stats"},
 }
-local COSTLY = {connection = {"peer_certificates", "offered_ciphers"},
+local COSTLY = {connection = {"peer_certificates", "local_certificates", "verify_errors",
+        "offered_ciphers"},
     session = {"peer_certificate"}}
 
 local model -- of the program that runs
@@ -79,6 +84,7 @@ local function new_model()
         offered = setmetatable({}, {__mode = "k"}), -- a client's connection had a session to offer
         waited = setmetatable({}, {__mode = "k"}),  -- a write of it was told to wait, or was short
         excused = setmetatable({}, {__mode = "k"}), -- its own mask was set by hand
+        last = setmetatable({}, {__mode = "k"}),    -- the last state and mask that were seen
         renegotiated = false, freed = 0,
     }
 end
@@ -254,6 +260,14 @@ local function before_freeing(method)
     end
 end
 
+--- From now on it may be in an earlier state again.
+local function forgets(method)
+    return function(conn, ...)
+        if model and tls.type(conn) then model.last[conn] = nil end
+        return method(conn, ...)
+    end
+end
+
 --- It may have said goodbye also where it returns nil.
 local function around(method)
     return function(conn, ...)
@@ -277,11 +291,14 @@ local function wrap_connections(methods)
     wrap(methods, reads, "read", "read_into")
     methods.peek = reads(methods.peek, true)
     wrap(methods, writes, "write")
-    methods.clear = before_freeing(then_does(methods.clear, begins_again))
+    methods.clear = before_freeing(forgets(then_does(methods.clear, begins_again)))
     methods.free = before_freeing(gives_up(methods.free))
     wrap(methods, around, "shutdown", "close")
     methods.set_shutdown = then_does(methods.set_shutdown,
-        function(conn) model.excused[conn] = true; note_goodbye(conn) end)
+        function(conn)
+            model.excused[conn], model.last[conn] = true, nil
+            note_goodbye(conn)
+        end)
     methods.set_session = then_does(methods.set_session, function(conn, _, session)
         model.offered[conn] = session ~= nil or model.offered[conn]
     end)
@@ -497,17 +514,37 @@ local function must(holds, format, ...)
     error {format:format(table.unpack(values, 1, values.n))}
 end
 
+--- Gives up a reference that a look has taken, which no finalizer has to be suspected of.
+local function let_go(object)
+    object:free()
+    model.freed = model.freed - 1
+end
+
 local function answers(object, getter)
     local ok, value = pcall(object[getter], object)
     if not ok then must(false, "%s raises: %s", getter, value) end
     if told then note("%s=%s ", getter, value) end
 end
 
-local function look_at_connection(conn)
+--- Nothing goes back: neither the state nor a close_notify that was sent or received.
+local function look_at_state(conn)
     local state, mask = conn:state(), conn:get_shutdown()
     must(STATES[state], "state() is %s", state)
     must(math.type(mask) == "integer" and mask >= 0 and mask <= (SENT | RECEIVED),
         "get_shutdown() is %s", mask)
+    must(conn:handshake_done() == (state == "open") or state == "failed",
+        "state() is %s, and handshake_done() %s", state, conn:handshake_done())
+    local last = model.last[conn]
+    if last then
+        must(STATES[last.state] <= STATES[state], "state() was %s and is %s", last.state, state)
+        must(model.excused[conn] or last.mask & ~mask == 0, "get_shutdown() was %s and is %s", last.mask, mask)
+    end
+    model.last[conn] = {state = state, mask = mask}
+    return state
+end
+
+local function look_at_connection(conn)
+    local state = look_at_state(conn)
     must(model.renegotiated or not conn:handshake_done() or (conn:version() and conn:cipher()),
         "the handshake is done, and version is %s, cipher %s, state %s", conn:version(),
         conn:cipher(), state)
@@ -515,7 +552,7 @@ local function look_at_connection(conn)
         not model.renegotiated then
         local context = conn:context()
         local cached = model.cached[context]
-        context:free()
+        let_go(context)
         must(cached, "it has resumed, and nothing was offered")
     end
     look_at_goodbye(conn)
@@ -523,7 +560,7 @@ end
 
 local function is_live(object, kind)
     local ok, message = pcall(kind == "listener" and object.fd or object.up_ref, object)
-    if ok and kind ~= "listener" then object:free() end
+    if ok and kind ~= "listener" then let_go(object) end
     return ok, message
 end
 
@@ -539,8 +576,8 @@ end
 local function look_at(object, costly)
     local kind = kind_of(object)
     if kind and watch then watch(kind, object) end
-    if not kind or kind == "poller" or kind == "buffer" then return end
-    if not tls.type(object) then
+    if not kind then return end
+    if not tls.type(object) or kind == "poller" or kind == "buffer" then
         local beneath = object.connection and object:connection()
         if beneath and not is_live(beneath, "connection") then return end
         for _, getter in ipairs(GETTERS[kind]) do answers(object, getter) end
