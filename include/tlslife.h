@@ -1647,19 +1647,23 @@ TLSLIFE_API tlslife_session *tlslife_conn_take_session(tlslife_conn *conn);
  */
 TLSLIFE_API bool tlslife_conn_session_reused(const tlslife_conn *conn);
 
-/* Server, TLS 1.3: sends one more ticket with the next write. Source: SSL_new_session_ticket(3). */
+/*
+ * Server, TLS 1.3: sends one more ticket with the next write. USAGE after our close_notify.
+ * Source: SSL_new_session_ticket(3).
+ */
 TLSLIFE_API tlslife_status tlslife_conn_new_session_ticket(tlslife_conn *conn);
 
 /* ---- [9.10] Connections: after the handshake */
 
 /*
  * TLS 1.3: sends new keys with the next write or handshake call, and asks for the peer's if
- * request_peer is true. USAGE in TLS 1.2. Source: SSL_key_update(3).
+ * request_peer is true. USAGE in TLS 1.2, and after our close_notify. Source: SSL_key_update(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_key_update(tlslife_conn *conn, bool request_peer);
 
 /*
- * TLS 1.2 and below: begins a renegotiation; then call handshake. USAGE in TLS 1.3.
+ * TLS 1.2 and below: begins a renegotiation; then call handshake. USAGE in TLS 1.3, and after our
+ * close_notify; CLOSED after the peer's, since libssl would forget which of them passed.
  * Source: SSL_renegotiate(3), SSL_renegotiate_abbreviated(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_renegotiate(tlslife_conn *conn, bool abbreviated);
@@ -1668,8 +1672,8 @@ TLSLIFE_API bool tlslife_conn_renegotiate_pending(const tlslife_conn *conn);
 /*
  * Server, TLS 1.3: asks for the client's certificate now; then call handshake, and read. Where the
  * context asks about peers, the call that finds the certificate returns WANT_VERIFY. What the
- * client sent after the certificate can be read when that is answered.
- * Source: SSL_verify_client_post_handshake(3).
+ * client sent after the certificate can be read when that is answered. USAGE after our
+ * close_notify. Source: SSL_verify_client_post_handshake(3).
  */
 TLSLIFE_API tlslife_status tlslife_conn_request_client_certificate(tlslife_conn *conn);
 

@@ -1106,20 +1106,23 @@ function Connection:take_session() end
 ---@return boolean
 function Connection:session_reused() end
 
----Server, TLS 1.3: sends one more ticket with the next write. Source: SSL_new_session_ticket(3).
+---Server, TLS 1.3: sends one more ticket with the next write. Raises after our close_notify.
+---Source: SSL_new_session_ticket(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:new_session_ticket() end
 
----TLS 1.3: sends new keys with the next write. Source: SSL_key_update(3).
+---TLS 1.3: sends new keys with the next write. Raises after our close_notify.
+---Source: SSL_key_update(3).
 ---@param request_peer boolean? asks for the peer's, too
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err
 function Connection:key_update(request_peer) end
 
----TLS 1.2 and below: begins a renegotiation; then call handshake.
+---TLS 1.2 and below: begins a renegotiation; then call handshake. Raises after our close_notify,
+---and returns nil, "closed" after the peer's.
 ---Source: SSL_renegotiate(3), SSL_renegotiate_abbreviated(3).
 ---@param abbreviated boolean?
 ---@return true? ok
@@ -1131,8 +1134,8 @@ function Connection:renegotiate(abbreviated) end
 function Connection:renegotiate_pending() end
 
 ---Server, TLS 1.3: asks for the client's certificate now; then call handshake, and read. on_verify
----is asked before anything can be read that the client sent after its certificate.
----Source: SSL_verify_client_post_handshake(3).
+---is asked before anything can be read that the client sent after its certificate. Raises after our
+---close_notify. Source: SSL_verify_client_post_handshake(3).
 ---@return true? ok
 ---@return string? message
 ---@return tlslife.Error? err

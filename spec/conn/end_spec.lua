@@ -5,6 +5,7 @@
 local Scene = require "spec.support.scene"
 local expect = require "spec.support.expect"
 local pair = require "spec.support.pair"
+local pki = require "spec.support.pki"
 local tls = require "tlslife"
 
 local KINDS = {"tls12_id", "tls13_stateful"}
@@ -123,6 +124,92 @@ for _, kind in ipairs(KINDS) do
         end
     end
 end
+
+-- ------------------------------------------------------------------ what can follow a close_notify
+
+-- libssl sends what these calls ask for behind our close_notify. A renegotiation makes it forget
+-- which close_notify passed.
+local LATER <const> = {["TLSv1.2"] = {"renegotiate"},
+    ["TLSv1.3"] = {"key_update", "new_session_ticket", "request_client_certificate"}}
+local ORDERS <const> = {
+    {"ours", SENT, function(own) own:shutdown() end, raises = true},
+    {"the peer's", RECEIVED, function(own, peer)
+        peer:shutdown()
+        own:read()
+    end},
+    {"both", SENT | RECEIVED, function(own, peer)
+        peer:shutdown()
+        own:read()
+        own:shutdown()
+    end, raises = true},
+}
+
+describe("a close_notify", function()
+    local p = pki.get()
+
+    local function meet(version)
+        local client, server = pair.connect {
+            client = {post_handshake_auth = version == "TLSv1.3" or nil,
+                certificate = p.client_cert, private_key = p.client_key},
+            server = {max_version = version, ca = p.ca_pem, verify = "optional"}}
+        client:read()
+        return client, server
+    end
+
+    for version, verbs in pairs(LATER) do
+        for _, verb in ipairs(verbs) do
+            for _, order in ipairs(ORDERS) do
+                it(("stays in the mask after %s: %s, before it and after it"):format(verb,
+                        order[1]), function()
+                    local client, server = meet(version)
+                    order[3](server, client)
+                    if order.raises then
+                        expect.raises(verb .. " after shutdown", server[verb], server)
+                    elseif verb == "renegotiate" then
+                        assert.same({nil, "closed"}, {server:renegotiate()})
+                    else
+                        assert.is_true(server[verb](server))
+                    end
+                    assert.equal(order[2], server:get_shutdown())
+                    client, server = meet(version)
+                    assert.is_true(server[verb](server))
+                    order[3](server, client)
+                    for _ = 1, 2 do
+                        server:handshake()
+                        local data, why = server:read()
+                        assert.is_nil(data)
+                        assert.equal(order[2] == SENT and "want_read" or "closed", why)
+                    end
+                    assert.equal(order[2], server:get_shutdown())
+                end)
+            end
+        end
+    end
+
+    it("stays in the mask of a client that was asked to renegotiate before", function()
+        local client, server = meet "TLSv1.2"
+        assert.is_true(client:renegotiate())
+        client:shutdown()
+        assert.same({nil, "want_read"}, {client:read()})
+        server:read()
+        assert.equal("done", server:shutdown())
+        assert.equal("done", client:shutdown())
+        assert.equal(SENT | RECEIVED, client:get_shutdown())
+        assert.equal("done", client:shutdown())
+        assert.same({nil, "closed"}, {client:read()})
+        assert.is_true(client:session():is_resumable())
+        assert.equal("done", client:close(0))
+    end)
+
+    it("ends the wait of a client that was asked to renegotiate before", function()
+        local client, server = meet "TLSv1.2"
+        assert.is_true(client:renegotiate())
+        client:shutdown()
+        client:read()
+        server:close(0)
+        assert.equal("done", client:close(5))
+    end)
+end)
 
 -- ------------------------------------------------------------------ what a call leaves to the next
 

@@ -38,6 +38,7 @@ Law.__index = Law
 
 function Law:allows(who, verb)
     if verb == "leave" then return who == "p" and not self.left and not self.asked end
+    if verb:find "^mark" and self.renegotiates then return false end -- what shutdown marks is said
     return not self.left or (who == "s" and AFTER[verb])
 end
 
@@ -45,6 +46,7 @@ function Law:called(verb)
     if verb == "by_hand" then self.by_hand = true
     elseif verb == "rejoin" or verb == "renew" then self.by_hand = false end
     self.asked = self.asked or ASK[verb]
+    self.renegotiates = self.renegotiates or verb:find "^renegotiate"
     self.left = verb == "leave" or (self.left and verb ~= "rejoin" and verb ~= "renew")
 end
 

@@ -21,6 +21,16 @@ local function before(list, i, pattern)
     return false
 end
 
+--- Whether either end was shut down after a renegotiation had been asked for.
+local function shut_in_renegotiation(list, i)
+    local asked = false
+    for n = 1, i - 1 do
+        if asked and list[n]:find "%.shutdown=" then return true end
+        asked = asked or list[n]:find "%.renegotiate[%l_]*=1$"
+    end
+    return false
+end
+
 local FAILED = "^.%.%l+=%-?%d+/s"
 
 local function is_data(token)
@@ -52,6 +62,11 @@ local DIFFERENCES = {
     {is = function(their, our) -- before the handshake
         return our:find "%.renegotiate[%l_]*=raises$" and their:find "=1$"
     end},
+    {row = "`key_update`, `new_session_ticket` or `request_client_certificate` after our",
+        is = function(their, our)
+            return (our:find "%.update[%l_]*=raises$" or our:find "%.ticket=raises$" or
+                our:find "%.ask=raises$") and their:find "=1$"
+        end},
     {row = "a call on a connection that failed", is = function(their, our)
         return their:find "/syscall$" and our:find "/ssl:none$"
     end},
@@ -61,6 +76,12 @@ local DIFFERENCES = {
         end},
     {row = "`clear` while a renegotiation is pending", is = function(their, our)
         return our == "clear=1" and their:find "^clear=0"
+    end},
+    {row = "`renegotiate` after a close_notify", is = function(their, our)
+        return their:find "%.renegotiate[%l_]*=1$" and our:find "=0$"
+    end},
+    {row = "`renegotiate` after a close_notify", is = function(_, _, theirs, _, i)
+        return shut_in_renegotiation(theirs, i)
     end},
     {row = "a call on a connection that failed", is = function(_, _, _, ours, i)
         return before(ours, i, FAILED)

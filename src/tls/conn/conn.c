@@ -181,7 +181,7 @@ static void drop_progress(tlslife_conn *conn) {
     conn->found.handshakes = 0;
     conn->resume.outcome = TLSLIFE_OUTCOME_NONE;
     tlsl_conn_forget_end(conn);
-    conn->closing.passed = 0;
+    conn->closing.passed = conn->closing.kept = 0;
     conn->asked.alert_chosen = false;
     conn->asked.hello = conn->asked.certificate = conn->asked.verify = TLSL_UNASKED;
     conn->found.alert = conn->found.verify_depth = -1;

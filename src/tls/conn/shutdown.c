@@ -82,6 +82,15 @@ static int shut_down(tlslife_conn *conn) {
 }
 
 /*
+ * Whether nothing is left to be done, though a renegotiation has begun behind our close_notify,
+ * which no peer finishes.
+ */
+static bool is_over(const tlslife_conn *conn) {
+    const int both = SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN;
+    return SSL_in_init(conn->ssl) && (SSL_get_shutdown(conn->ssl) & both) == both;
+}
+
+/*
  * Shuts down, with bytes that cork holds back sent first. libssl refuses SSL_shutdown while a
  * message after the handshake is half read or half written, such as a ticket in two records, a key
  * update, or a renegotiation that the peer has begun. So that message is finished first.
@@ -97,7 +106,7 @@ static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
     if (status == TLSLIFE_OK) {
         status = tlsl_flush(conn, deadline);
     }
-    while (status == TLSLIFE_OK) {
+    while (status == TLSLIFE_OK && !is_over(conn)) {
         bool under_way = SSL_in_init(conn->ssl);
         int ret = under_way ? SSL_do_handshake(conn->ssl) : shut_down(conn);
         if (!under_way && ret >= 0) {
@@ -110,7 +119,7 @@ static tlslife_status shutdown_within(tlslife_conn *conn, int64_t *deadline) {
         }
         status = ret == 1 ? TLSLIFE_OK : tlsl_conn_settle(conn, ret, deadline, "shutdown");
     }
-    return status;
+    return status == TLSLIFE_CLOSED && is_over(conn) ? TLSLIFE_OK : status;
 }
 
 tlslife_status tlslife_conn_shutdown(tlslife_conn *conn) {

@@ -106,6 +106,32 @@ static void count_handshake(tlslife_conn *conn, bool done) {
 }
 
 /*
+ * A renegotiation that was asked for, by the program or the peer, begins with a later call, and
+ * then libssl forgets which close_notify passed before it. take_facts puts them back.
+ */
+static void keep_mask(tlslife_conn *conn) {
+    conn->closing.kept = (uint8_t)(conn->shaken ? SSL_get_shutdown(conn->ssl) : 0);
+    conn->facts |= conn->closing.kept != 0;
+}
+
+/*
+ * libssl says "done" before early data, and begins anew behind them. A client knows nothing of its
+ * server at this time.
+ */
+static void note_handshake(tlslife_conn *conn, int where) {
+    bool done = (where & SSL_CB_HANDSHAKE_DONE) &&
+                (SSL_is_server(conn->ssl) || SSL_get_state(conn->ssl) != TLS_ST_EARLY_DATA);
+    conn->known = done || tlslife_conn_early(conn);
+    count_handshake(conn, done);
+    if (done && !conn->shaken) {
+        tlsl_psk_settle(conn);
+    }
+    if (where & SSL_CB_HANDSHAKE_START) {
+        keep_mask(conn);
+    }
+}
+
+/*
  * SSL_CTX_set_info_callback(3). libssl reports a renegotiation as a handshake of its own, and the
  * messages that TLS 1.3 sends after a handshake as none.
  */
@@ -117,17 +143,7 @@ void tlsl_callbacks_info(const SSL *ssl, int where, int value) {
         return;
     }
     if (!(where & SSL_CB_ALERT)) {
-        /*
-         * libssl says "done" before early data, and begins anew behind them. A client knows nothing
-         * of its server at this time.
-         */
-        bool done = (where & SSL_CB_HANDSHAKE_DONE) &&
-                    (SSL_is_server(ssl) || SSL_get_state(ssl) != TLS_ST_EARLY_DATA);
-        conn->known = done || tlslife_conn_early(conn);
-        count_handshake(conn, done);
-        if (done && !conn->shaken) {
-            tlsl_psk_settle(conn);
-        }
+        note_handshake(conn, where);
         return;
     }
     if ((value & 0xff) == SSL_AD_CLOSE_NOTIFY) {

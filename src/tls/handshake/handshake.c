@@ -157,11 +157,15 @@ static tlslife_status after_handshake(tlslife_conn *conn, const char *verb, bool
     if (!conn->open || conn->final_status != TLSLIFE_OK) {
         return tlsl_conn_ready(conn, verb);
     }
-    if ((SSL_version(conn->ssl) >= TLS1_3_VERSION) == tls13) {
-        return TLSLIFE_OK;
+    if ((SSL_version(conn->ssl) >= TLS1_3_VERSION) != tls13) {
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s does not exist in %s", verb,
+                              SSL_get_version(conn->ssl));
     }
-    return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s does not exist in %s", verb,
-                          SSL_get_version(conn->ssl));
+    if (SSL_get_shutdown(conn->ssl) & SSL_SENT_SHUTDOWN) {
+        /* libssl would send it behind the close_notify, where no peer looks at it. */
+        return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s after shutdown", verb);
+    }
+    return TLSLIFE_OK;
 }
 
 static tlslife_status asked(tlslife_conn *conn, int ret, const char *verb) {
@@ -182,6 +186,9 @@ tlslife_status tlslife_conn_renegotiate(tlslife_conn *conn, bool abbreviated) {
     tlslife_status status = after_handshake(conn, "renegotiate", false);
     if (status != TLSLIFE_OK) {
         return status;
+    }
+    if (SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN) {
+        return TLSLIFE_CLOSED; /* the peer would not answer */
     }
     int ret = abbreviated ? SSL_renegotiate_abbreviated(conn->ssl) : SSL_renegotiate(conn->ssl);
     return asked(conn, ret, "renegotiate");

@@ -64,9 +64,17 @@ static void tell_store(tlslife_conn *conn) {
     conn->resume.arrived_len = 0;
 }
 
+static void put_mask_back(tlslife_conn *conn) {
+    if (conn->closing.kept != 0) {
+        SSL_set_shutdown(conn->ssl, SSL_get_shutdown(conn->ssl) | conn->closing.kept);
+        conn->closing.kept = 0;
+    }
+}
+
 /* This runs after the SSL_ call, because a callback does no I/O and must not take long. */
 void tlsl_conn_take_facts(tlslife_conn *conn) {
     conn->facts = false;
+    put_mask_back(conn);
     write_keylog(conn);
     tell_store(conn);
     tlsl_permits_tell(conn);

@@ -69,6 +69,7 @@ typedef struct tlsl_closing {
     /* close stopped while there was more to read, so that other connections have their turn */
     bool more;
     uint8_t passed; /* TLSLIFE_SENT_SHUTDOWN, _RECEIVED_: each close_notify that was sent, came */
+    uint8_t kept;   /* the mask as it was when a renegotiation began */
 } tlsl_closing;
 
 /* Protocols for ALPN that were set on one connection, also none. */
