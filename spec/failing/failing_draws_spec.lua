@@ -1,8 +1,10 @@
 -- failing_draws_spec.lua: compares the scenes of spec/failing with lua/tlslife/types.lua: each
 -- option of tls.context and each function of the module is in a scene, so that what it allocates
--- and calls fails there. What is built later enters the scenes by this, too.
+-- and calls fails there. What is built later enters the scenes by this, too. What the libraries call
+-- of the C library is wrapped (cmake/Failing.cmake), or is in a list here with the reason.
 
 local process = require "spec.support.process"
+local program = require "spec.support.program"
 
 local TYPES = "lua/tlslife/types.lua"
 local SCENES = {"spec/failing/scenes.lua", "spec/failing/features.lua"}
@@ -62,5 +64,63 @@ describe("the scenes in which something fails", function()
             local pattern = assert(all[name], name)
             assert.is_nil(scenes:find(pattern), name)
         end
+    end)
+end)
+
+-- ------------------------------------------------------------------------------------------- calls
+
+-- What is not wrapped, by the reason.
+local NOT_WRAPPED = {
+    ["it cannot fail for what is passed, or has no failure"] = [[abort ceil clock_gettime
+        explicit_bzero freeaddrinfo gai_strerror geteuid getpid getrlimit htonl htons inet_ntop
+        inet_pton malloc_usable_size memchr memcmp memcpy memmem memmove memset ntohl ntohs
+        pthread_attr_destroy pthread_attr_setdetachstate pthread_mutex_destroy pthread_mutex_lock
+        pthread_mutex_trylock pthread_mutex_unlock pthread_mutexattr_destroy
+        pthread_mutexattr_settype pthread_once pthread_sigmask qsort sched_yield sigaddset
+        sigemptyset sigfillset sigismember sigpending snprintf strcasecmp strcasestr strchr strcmp
+        strcspn strerror strerror_r strlen strncasecmp strncmp strnlen strpbrk strrchr strspn
+        strstr strtol strtoul sysconf time vsnprintf]],
+    ["its failure changes nothing: the descriptor is closed, the nap is over"] =
+        "close nanosleep",
+    ["its failure is an answer: whether a process lives, whether a signal came"] =
+        "kill sigtimedwait syscall",
+    ["it is in the blocks that the program failing does not have"] =
+        "pthread_key_create pthread_setspecific",
+}
+-- Those of other libraries.
+local OTHERS = {"^SSL_", "^tlslife_", "^lua", "^redis", "^freeReplyObject$", "^_", "^OpenSSL_",
+    "^[A-Z]"}
+
+local function is_known(name, wrapped)
+    for _, names in pairs(NOT_WRAPPED) do
+        if (" " .. names .. " "):find("%s" .. name .. "%s") then return true end
+    end
+    for _, pattern in ipairs(OTHERS) do
+        if name:find(pattern) then return true end
+    end
+    return name:find "^d2i_" or name:find "^i2d_" or wrapped[name]
+end
+
+describe("the calls that fail", function()
+    it("are all that the libraries make, but for some with a reason", function()
+        if program.is_sanitized() or process.slurp(program.path):find("__gcov_", 1, true) then
+            return pending "sanitizers and gcov call more"
+        end
+        local build, wrapped, unknown, seen = program.path:match "^(.*)/", {}, {}, 0
+        local list = process.slurp "cmake/Failing.cmake":match "IN ITEMS(.-)%)"
+        for name in list:gmatch "[%w_]+" do wrapped[name] = true end
+        for _, file in ipairs {"libtlslife.so", "lua/tlslife/core.so"} do
+            local status, output = process.run {"nm", "-D", "--undefined-only",
+                build .. "/" .. file}
+            assert.equal(0, status, output)
+            for name in output:gmatch "%s[UwW] ([%w_]+)" do
+                seen = seen + 1
+                if not is_known(name, wrapped) then unknown[#unknown + 1] = name end
+            end
+        end
+        assert.same({}, unknown)
+        assert.is_true(seen > 300, seen)
+        assert.is_falsy(is_known("newcall", wrapped))
+        assert.is_truthy(wrapped.ftruncate)
     end)
 end)
