@@ -9,16 +9,17 @@
 -- Real are the contexts, connections, caches and ticket keys, and all bytes between both ends. Not
 -- real are the machines: a fleet runs in one process and in memory, and servers that would be
 -- workers or machines are contexts that share a store and a secret, or do not. Workers in processes
--- of their own are in spec/faults and spec/session/workers_spec.lua. Connections follow one another,
--- but some of them last while others come. The wall clock stands still unless pass() sets it
+-- of their own are in spec/faults and spec/session/workers_spec.lua. Connections follow one
+-- another, but some of them last while others come. The wall clock stands still unless pass() sets it
 -- (spec/random/clock.lua), so sessions expire and epochs of ticket keys change at once.
 --
--- A store of functions may raise, give nil and a message, answer after it has yielded, or not answer
--- before both ends have been freed.
+-- A store of functions may raise, give nil and a message, answer after it has yielded, or not
+-- answer before both ends have been freed. Slabs and a Redis do not fail here, but in spec/faults.
 
 local clock = require "spec.random.clock"
 local model = require "spec.random.model"
 local pki = require "spec.support.pki"
+local process = require "spec.support.process"
 local tls = require "tlslife"
 
 local fleet = {}
@@ -26,6 +27,10 @@ local fleet = {}
 local NAMES <const> = {"localhost", "localhost", "localhost", "a.example", "x.b.example"}
 local ENDS <const> = {"clean", "clean", "clean", "clean", "clean", "client_drops", "server_drops",
     "cut"}
+-- Redis has a clock of its own, which goes on while ours stands still.
+local LONG <const> = {7205}
+local STORES <const> = {true, true, "slab"}
+local STORES_OF_LONG <const> = {true, true, "slab", "redis"}
 -- Of sessions in memory, and of their bytes: more than all take, and less than any.
 local CAPACITIES <const>, BYTES <const> = {0, 1, 2, 3, 5, 8, 13}, {1 << 24, 10}
 -- How a store of functions fails, and how it answers later; see store_of.
@@ -36,6 +41,7 @@ local FAILURES <const> = {false, false, false, "get", "get_nothing", "get_late",
 local LIFETIMES <const> = {25, 65, 305, 7205, 7205, 7205}
 
 local SEED_OF_LONG <const> = 1000000 -- those of the suite are less
+fleet.SEED_OF_LONG = SEED_OF_LONG
 
 -- ----------------------------------------------------------------------------------- the generator
 
@@ -62,14 +68,15 @@ function G:home(n)
         and self:pick {false, "derived", "derived", "random", "own"}
     local epochs = keys == "derived" or keys == "random"
     local cache = (kind == "stateful" or kind == "both") and self:chance(70)
-    local store = cache and self:chance(40)
+    local store = cache and self:chance(40) and self:pick(self.stores)
     self.homes[n] = {keys = keys, store = store}
+    local lifetimes = store == "redis" and LONG or LIFETIMES
     self:add("home(%d, %s)", n, options {
         {"kind", kind}, {"keys", keys}, {"epoch", epochs and self:pick {60, 60, 120, 600}},
-        {"older", epochs and self:pick {1, 1, 2, 3}}, {"lifetime", self:pick(LIFETIMES)},
-            {"cache", cache},
+        {"older", epochs and self:pick {1, 1, 2, 3}},
+        {"lifetime", self:pick(lifetimes)}, {"cache", cache},
         {"store", store}, {"in_memory", store and self:chance(60)},
-            {"timeout", cache and self:chance(30) and self:pick(LIFETIMES)},
+        {"timeout", cache and self:chance(30) and self:pick(lifetimes)},
         {"capacity", cache and self:chance(30) and self:pick(CAPACITIES)},
         {"capacity_bytes", cache and self:chance(10) and self:pick(BYTES)},
         {"machines", (store or (keys and keys ~= "own" and not cache)) and self:chance(50)},
@@ -105,12 +112,12 @@ function G:server(n)
 end
 
 function G:cache(n)
-    local store = self:chance(30)
+    local store = self:chance(30) and self:pick(self.stores)
     self.caches[n] = {store = store}
     self:add("cache(%d, %s)", n, options {
         {"sessions_per_peer", self:pick {1, 2, 4, 4, 16}}, {"store", store},
             {"in_memory", store and self:chance(60)},
-        {"timeout", self:chance(20) and self:pick(LIFETIMES)},
+        {"timeout", self:chance(20) and self:pick(store == "redis" and LONG or LIFETIMES)},
         {"capacity", self:chance(30) and self:pick(CAPACITIES)},
         {"capacity_bytes", self:chance(10) and self:pick(BYTES)},
     })
@@ -159,10 +166,10 @@ end
 function G:store()
     local there = {}
     for n, home in ipairs(self.homes) do
-        if home.store then there[#there + 1] = {"home_fails", n} end
+        if home.store == true then there[#there + 1] = {"home_fails", n} end
     end
     for n, cache in ipairs(self.caches) do
-        if cache.store then there[#there + 1] = {"cache_fails", n} end
+        if cache.store == true then there[#there + 1] = {"cache_fails", n} end
     end
     return #there > 0 and self:pick(there) or nil
 end
@@ -195,10 +202,11 @@ function G:event()
 end
 
 --- The lines of a fleet. events: how many, at least; default: drawn. ./dev random begins at a seed
---- that is the time of day; of such seeds each tenth has many events.
+--- that is the time of day; of such seeds each tenth has many events, and some have a Redis.
 function fleet.generate(seed, events)
     local self = setmetatable({x = (seed + 1) * 0x9E3779B97F4A7C15, lines = {}, homes = {},
-        servers = {}, caches = {}, clients = {}, copies = {}}, G)
+        servers = {}, caches = {}, clients = {}, copies = {},
+        stores = seed > SEED_OF_LONG and STORES_OF_LONG or STORES}, G)
     for _ = 1, 4 do self:below(2) end
     for _, one in ipairs {{"home", 2}, {"server", 3}, {"cache", 2},
         {"client", 2}} do self:some(one[1], one[2]) end
@@ -272,11 +280,39 @@ local function store_of(owner)
     }
 end
 
+local SLAB_SIZE <const>, HANG <const> = 4 << 20, 60
+local REDIS <const> = os.getenv "TLSLIFE_RANDOM_REDIS"
+local made = 0 -- stores of this process
+
+--- What is not a store of functions is one object for all caches of a home.
+local function external_store(owner, kind)
+    if owner.store then return owner.store end
+    made = made + 1
+    local name = ("%s/fleet-%d"):format(process.directory(), made)
+    if kind == "slab" then
+        owner.store = assert(tls.shared {path = name, size = SLAB_SIZE})
+        os.remove(name)
+    elseif kind == "redis" and REDIS then
+        owner.store = assert(tls.redis {path = REDIS, prefix = name, timeout = HANG})
+    else
+        return store_of(owner)
+    end
+    return owner.store
+end
+
+--- Lets Redis answer; what else there is answers at once.
+local function wait_for(owner)
+    if owner and owner.store and owner.settings.store == "redis" then
+        owner.store:pump()
+        process.sleep(0.001)
+    end
+end
+
 local function new_cache(owner, settings)
     local in_memory
     if settings.store then in_memory = settings.in_memory == true end
-    return assert(tls.cache {store = settings.store and store_of(owner) or nil,
-        timeout = settings.timeout, capacity = settings.capacity,
+    local store = settings.store and external_store(owner, settings.store) or nil
+    return assert(tls.cache {store = store, timeout = settings.timeout, capacity = settings.capacity,
         capacity_bytes = settings.capacity_bytes,
         keyring = settings.store and tls.keyring(KEYRING) or nil,
             sessions_per_peer = settings.sessions_per_peer,
@@ -424,13 +460,17 @@ end
 local TEXT <const> = ("early data "):rep(100)
 
 --- What is early at first: what the client sends, if it has a session that may allow it.
-local function send_early(client, how, life)
+local function send_early(client, how, life, cache)
     if not how.early or not how.asks_early then
         return must(not life.sends, "the client must send early data")
     end
-    local sent = assert(client:write_early(TEXT:sub(1, how.early)))
+    local sent, word
+    repeat
+        sent, word = client:write_early(TEXT:sub(1, how.early))
+        wait_for(cache)
+    until word ~= "want_session"
     must(sent == (life.sends or 0), "the client must send %d bytes of early data, and sends %d",
-        life.sends or 0, sent)
+        life.sends or 0, sent or 0)
 end
 
 local accepting = {}
@@ -457,7 +497,8 @@ end
 function accepting.accept(server) return server:accept() end
 
 -- So often each end is driven: more than a handshake takes, and than a store needs to answer late.
-local ROUNDS <const> = 30
+-- A Redis is waited for.
+local ROUNDS <const>, ROUNDS_OF_REDIS <const> = 30, 10000
 
 --- A function that calls f again and again, each time until f yields or returns. It returns what f
 --- does, and "store" while f waits for one. Closed, it lets the answer come, or never come.
@@ -480,12 +521,13 @@ end
 
 --- Drives both until both handshakes are done, or nothing more happens; which of both still waits
 --- for a store, if one does.
-local function drive(client, server, connect, accept, client_waits, server_waits)
+local function drive(client, server, connect, accept, client_waits, server_waits, rounds)
     local done, accepted
-    for _ = 1, ROUNDS do
+    for _ = 1, rounds do
         done = done == true or connect()
         accepted = accepted == true or accept()
         if done == true and accepted == true then return true end
+        if rounds > ROUNDS and (client:error() or server:error()) then break end
         if done == "store" then client_waits(client) end
         if accepted == "store" then server_waits(server) end
     end
@@ -504,15 +546,21 @@ end
 local function connect(self, client_number, server_number, how, life)
     local client, server = join(self, client_number, server_number, how)
     local accept, got, sent = accepting[how.reads or "accept_early"], {}, false
+    local cache = self.caches[self.clients[client_number].settings.cache]
     local connects, client_ends = stepper(function()
-        if not sent then send_early(client, how, life) end
+        if not sent then send_early(client, how, life, cache) end
         sent = true
+        wait_for(cache)
         return client:connect() == true
     end)
-    local accepts, server_ends = stepper(function() return accept(server, got) == true end)
+    local accepts, server_ends = stepper(function()
+        wait_for(self.servers[server_number].home)
+        return accept(server, got) == true
+    end)
     local home = life.origin.home
     local done, waits = drive(client, server, connects, accepts,
-        must_be_busy(life.cache, "connect"), must_be_busy(home, "accept"))
+        must_be_busy(life.cache, "connect"), must_be_busy(home, "accept"),
+        REDIS and ROUNDS_OF_REDIS or ROUNDS)
     must(done or waits or life.fails, "no handshake: client %s, server %s",
         client:error() or "waits", server:error() or "waits")
     must(not (done and life.fails), "a server of TLS 1.2 makes a handshake with early data")
@@ -704,8 +752,8 @@ end
 
 --- nil or a failure, as play.run in play.lua has it; and how many connections there were, resumed.
 function fleet.play(lines, visit)
-    local self = setmetatable({model = model.new(clock.start()), homes = {}, servers = {}, caches = {},
-        clients = {}, lasting = {}, copies = {},
+    local self = setmetatable({model = model.new(clock.start()), homes = {}, servers = {},
+        caches = {}, clients = {}, lasting = {}, copies = {},
         counts = {connections = 0, resumed = 0, sent = 0, accepted = 0, given_up = 0}}, P)
     local env = environment(self)
     warn "@off"

@@ -40,8 +40,9 @@ end
 
 --- A home is where servers that share their sessions keep them. Its options are kind (the option
 -- resumption), keys ("derived", "random", "own"; nil: libssl's own), epoch, older, lifetime, cache,
--- store, in_memory, timeout, capacity and capacity_bytes. With machines, each server has ticket keys and a memory tier of its
--- own, and they share the secret and the store.
+-- store (true: of functions; "slab", "redis"), in_memory, timeout, capacity and capacity_bytes.
+-- With machines, each server has ticket keys and a memory tier of its own, and they share the secret and
+-- the store.
 function Fleet:home(n, options)
     self.homes[n] = {options = options, memory = {}, in_store = {}, permits = {},
         stored_permits = {}, own_keys = {1}}
@@ -194,6 +195,9 @@ end
 local KEEPS_NOTHING <const> = set("put", "put_nothing", "put_late_error")
 local function keeps(owner) return not KEEPS_NOTHING[owner.fails] end
 
+--- Whether a store may drop by itself what has expired, as slabs and Redis do.
+local function forgets(options) return options.store ~= true end
+
 --- How a store answers: "well", "nothing", "error"; or, in vain, "never" and "too late".
 local ANSWERS <const> = {get = "error", get_late_error = "error", get_nothing = "nothing",
     get_late_nothing = "nothing", get_never = "never", get_too_late = "too late"}
@@ -261,7 +265,9 @@ local function find_id(self, server, in_force, record, life)
     -- Sealed bytes are bound to the policy: under another one they do not open.
     if record.policy ~= in_force.options.policy then
         return nil, set("not_cached", "other_context", "expired") end
-    if not alive(self, record, options.timeout) then return nil, set "expired" end
+    if not alive(self, record, options.timeout) then
+        return nil, set("expired", forgets(options) and "not_cached" or nil)
+    end
     if in_memory then put_in_memory(self, server, memory, record) end
     return record
 end
@@ -288,7 +294,8 @@ local function take_permit(self, server, in_force, record, life)
     local there, answer = server.home.stored_permits[record], answer_of(server.home)
     if is_removed(answer) then server.home.stored_permits[record] = nil end
     life.waits = waits_for(answer) and "server" or nil
-    return there and answer == "well" and record.policy == in_force.options.policy -- it is sealed under the policy
+    -- It is sealed under the policy.
+    return there and answer == "well" and record.policy == in_force.options.policy
 end
 
 --- Whether early data are accepted: of a session that resumes and is found once, or whose ticket
@@ -420,7 +427,10 @@ local function find_for(self, cache, name, life)
         return nil
     end
     if not session or answer == "nothing" then return nil, peer.why end
-    if not alive(self, session, options.timeout) then return nil, "expired" end
+    if not alive(self, session, options.timeout) then
+        if forgets(options) then life.or_client = peer.why end
+        return nil, "expired"
+    end
     if session.version == TWO then -- it may be used again
         if options.in_memory then keep_in_memory(self, cache, name, session) end
         if keeps(cache) then cache.in_store[name] = session end

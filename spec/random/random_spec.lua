@@ -13,7 +13,8 @@ local SEQUENCES = tonumber(os.getenv "TLSLIFE_SEQUENCES") or SANITIZED and 100 o
 local BEFORE <const> = SANITIZED and 4900 or 0
 local LINES = 30
 local PARTS = 5
-local FLEETS <const> = SANITIZED and 4 or 25
+-- Those of these seeds have whatever is counted, also stores that do not answer.
+local FLEETS <const>, FIRST_FLEET <const> = SANITIZED and 4 or 25, SANITIZED and 55 or 30
 local WALKS, CALLS = 300, 16 -- at most so many calls in each
 
 describe("a random program", function()
@@ -89,7 +90,7 @@ describe("a fleet of caching clients", function()
 
     it("resumes where the model says so, and says why where it does not", function()
         local status, output = process.run {program.path, "spec/random/run.lua", "--fleets", FLEETS,
-            "--seed", SANITIZED and 26 or 1, timeout = 240,
+            "--seed", FIRST_FLEET, timeout = 240,
             environment = {TLSLIFE_PKI_DIR = pki.get().dir}}
         assert(status == 0, output)
         local connections, settings, resumed, accepted, rejected, given_up = output:match(
@@ -98,7 +99,7 @@ describe("a fleet of caching clients", function()
             .. "0 findings\n")
         assert.equal(FLEETS, math.tointeger(settings), output)
         assert.is_true(math.tointeger(resumed) > math.tointeger(connections) // 10, output)
-        for _, n in ipairs {accepted, rejected, not SANITIZED and given_up or nil} do
+        for _, n in ipairs {accepted, rejected, given_up} do
             assert.is_true(math.tointeger(n) > 0, output)
         end
     end)

@@ -180,7 +180,7 @@ local function start(kind, words, seconds)
             .. (os.getenv "ASAN_OPTIONS" or "detect_leaks=1") .. ":verify_asan_link_order=0",
         program.path, "spec/random/run.lua", timeout = seconds,
         environment = {TLSLIFE_PKI_DIR = require "spec.support.pki".get().dir,
-            TLSLIFE_RANDOM_REDIS = kind == KINDS.program and redis or nil}}
+            TLSLIFE_RANDOM_REDIS = kind ~= KINDS.walk and redis or nil}}
     for _, word in ipairs(words) do command[#command + 1] = tostring(word) end
     return process.start(command)
 end
@@ -456,7 +456,8 @@ local function parent()
         kind.counts, kind.failures = {0, 0, 0, 0, 0}, 0
         if most > 0 then kinds[#kinds + 1] = kind end
     end
-    if kinds[1] == KINDS.program then
+    if kinds[1] == KINDS.program
+        or kinds[1] == KINDS.fleet and options.seed > fleet.SEED_OF_LONG then
         redis = require "spec.random.outside".start_redis()
     end
     play_all(kinds)
