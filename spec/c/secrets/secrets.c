@@ -454,7 +454,9 @@ static void begin_core(pid_t pid, const char *held) {
     struct rlimit limit = {0};
     FILE *file = fopen("/proc/sys/kernel/core_pattern", "r");
     if (file != NULL) {
-        (void)fgets(pattern, sizeof pattern, file);
+        if (fgets(pattern, sizeof pattern, file) == NULL) {
+            pattern[0] = '\0';
+        }
         (void)fclose(file);
     }
     (void)snprintf(in_core, sizeof in_core, "%s", held);

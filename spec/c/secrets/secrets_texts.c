@@ -7,6 +7,7 @@
 
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
+#include <openssl/rand.h>
 #include <string.h>
 
 static test_identity identity, other;
@@ -73,9 +74,19 @@ static void make_keys(EVP_PKEY *key, X509 *x509, char *word) {
     BIO_free(bio);
 }
 
+/* A passphrase of letters. */
+static bool make_word(char *out, size_t out_len) {
+    bool good = RAND_bytes((unsigned char *)out, (int)out_len - 1) == 1;
+    for (size_t i = 0; i + 1 < out_len; i++) {
+        out[i] = (char)('a' + (unsigned char)out[i] % 26);
+    }
+    out[out_len - 1] = '\0';
+    return good;
+}
+
 bool texts_make(void) {
-    char word[] = "a passphrase of the spec 8d1f";
-    if (!identity_make(&identity) || !identity_make(&other)) {
+    char word[33]; /* random, since a literal would be in the program's memory for ever */
+    if (!identity_make(&identity) || !identity_make(&other) || !make_word(word, sizeof word)) {
         return false;
     }
     BIO *key_bio = BIO_new_mem_buf(identity.key, -1);
