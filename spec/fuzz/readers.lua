@@ -759,6 +759,7 @@ seed("answers", "\12\2GET /file HTTP/1.1\r\n\r\n")
 
 seed("pieces", "\2\7\0\3\6\2\2\1\5\65\3\0a line\r\nanother\n\n12345678the rest\r\nof it")
 seed("pieces", "\0\63\4\1\0\66\70\2one\rtwo\r\n\rthree")
+seed("pieces", "\0\63\4\1\3\1\5\2\2abcdefghij\nthe rest\n")
 seed("lines", "\0one\r\ntwo\r\r\n\n\rthree")
 
 seed("tunnel", "\4HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n\22\3\3")
