@@ -221,9 +221,9 @@ scenes.proxied = {
                 return sent >= #header or nil, "want_write"
             end, function() return true end)
             shake(client, server, host.nap)
-            if server:peer_address() ~= "192.0.2.1:56324" then
-                wrong("the client is %s", server:peer_address())
-            end
+            local address = server:peer_address() -- none where it could not be written down
+            if address and address ~= "192.0.2.1:56324" then wrong("the client is %s", address) end
+            strict(address, "no address")
             if server:proxy_address() then wrong "a Unix socket has an address" end
             local field = server:proxy_tlv "authority"
             strict(i == 1 or field == "a.example", "the field is %s", field)
@@ -261,7 +261,9 @@ scenes.unix = {
         end
         strict(full, "the backlog is never full")
         local conn, message, err
-        repeat conn, message, err = listener:accept(things.server, 0) until not conn
+        for _ = 1, 2 do -- EAGAIN may come once although there are more
+            repeat conn, message, err = listener:accept(things.server, 0) until not conn
+        end
         if message ~= "want_read" then must(nil, message, err) end
         if full then
             take_turns(function() return full:dial("unix:" .. things.path) end,
