@@ -161,7 +161,7 @@ local FOUND = {
     },
 }
 
--- What is left of fleets that failed.
+-- What is left of fleets that failed; the last two, with a cache that forgot what was used last.
 local FOUND_FLEETS = {
     ["a session that has become bad goes from a client's external store"] = {
         [[home(1, {kind = "tickets"}) server(1, {home = 1})]],
@@ -203,6 +203,22 @@ local FOUND_FLEETS = {
         [[pass(300)]],
         [[finish(1, "client_drops")]],
         [[visit(1, 1, {})]],
+    },
+    ["a client's full cache loses what was used longest ago"] = {
+        [[home(1, {kind = "tickets"}) server(1, {home = 1, version = "TLSv1.2"})]],
+        [[cache(1, {capacity = 2}) client(1, {cache = 1})]],
+        [[visit(1, 1, {}) visit(1, 1, {name = "a.example"}) visit(1, 1, {})]],
+        [[visit(1, 1, {name = "x.b.example"})]],
+        [[visit(1, 1, {})]],
+        [[visit(1, 1, {name = "a.example"})]],
+    },
+    ["and so does a server's"] = {
+        [[home(1, {kind = "stateful", cache = true, capacity = 2})]],
+        [[server(1, {home = 1, version = "TLSv1.2"}) cache(1, {}) client(1, {cache = 1})]],
+        [[visit(1, 1, {}) visit(1, 1, {name = "a.example"}) visit(1, 1, {})]],
+        [[visit(1, 1, {name = "x.b.example"})]],
+        [[visit(1, 1, {})]],
+        [[visit(1, 1, {name = "a.example"})]],
     },
 }
 
