@@ -27,6 +27,8 @@ local BY_HAND = {"feed", "feed", "feed_record", "feed_byte", "feed_but_one", "ha
     "handshake"}
 local LATER = {tls12 = {"renegotiate", "renegotiate_short"},
     tls13 = {"update", "update", "update_both", "ticket", "ask"}}
+local EARLY = {"read_early", "write_early"}
+local ENDS_EARLY = {handshake = true, finish = true, clear = true, shutdown = true}
 local ASK = {update = true, update_both = true, ticket = true, renegotiate = true,
     renegotiate_short = true, ask = true}
 
@@ -43,6 +45,7 @@ function Law:allows(who, verb)
 end
 
 function Law:called(verb)
+    self.fresh = verb == "renew" or self.fresh and not ENDS_EARLY[verb]
     if verb == "by_hand" then self.by_hand = true
     elseif verb == "rejoin" or verb == "renew" then self.by_hand = false end
     self.asked = self.asked or ASK[verb]
@@ -68,12 +71,14 @@ function walk.make(seed, most)
     local kind, law = pick(KINDS), setmetatable({}, Law)
     local role = pick {"client", "server"}
     local start = pick {"open", "open", "open", "resuming", "new", "by_hand"}
+    if kind == "tls13_stateful" and number(3) == 1 then start = "early" end
     local one = {("%s %s %s"):format(kind, role, start)}
-    law.by_hand = start == "by_hand"
+    law.by_hand, law.fresh = start == "by_hand", start ~= "open"
     for _ = 1, most // 4 + number(most - most // 4) - 1 do
         local who, verb
         repeat
             verb = law.by_hand and number(2) == 1 and pick(BY_HAND)
+                or start == "early" and number(law.fresh and 2 or 12) == 1 and pick(EARLY)
                 or number(8) == 1 and pick(LATER[kind:sub(1, 5)]) or pick(VERBS)
             who = pick {"s", "p"}
         until law:allows(who, verb)
@@ -101,11 +106,29 @@ local verbs = {}
 
 local function bit(value) return value and 1 or 0 end
 
-for _, name in ipairs {"read", "peek", "shutdown", "handshake", "clear"} do
+for _, name in ipairs {"shutdown", "handshake", "clear"} do
     verbs[name] = function(scene, conn) scene[name](scene, conn) end
 end
-function verbs.write(scene, conn) scene:write(conn) end
-function verbs.fill(scene, conn) scene:write(conn, Scene.CAPACITY + 1000) end
+function verbs.read_early(scene) scene:read_early(scene.ends.server) end
+
+function verbs.write_early(scene, conn)
+    local session <close> = conn:session()
+    if session or conn:is_server() then scene:write_early(conn) end
+end
+
+--- A call for data raises before the handshake, and never after it: no row has such a token.
+local function data(name, len)
+    return function(scene, conn)
+        scene[name](scene, conn, len)
+        local token = scene.line[#scene.line]
+        if token:find "=raises$" and conn:handshake_done() then
+            scene.line[#scene.line] = token .. "_when_open"
+        end
+    end
+end
+verbs.read, verbs.peek, verbs.write = data "read", data "peek", data "write"
+verbs.fill = data("write", Scene.CAPACITY + 1000)
+
 function verbs.quiet(_, conn) conn:set_quiet_shutdown(true) end
 function verbs.loud(_, conn) conn:set_quiet_shutdown(false) end
 function verbs.mark(_, conn) conn:set_shutdown(tls.SENT_SHUTDOWN) end
@@ -247,27 +270,29 @@ function starts.resuming(scene)
     scene.ends.client:set_session(scene:offered(scene.offer))
 end
 
-local contexts = {} -- by kind: to make them costs more than a handshake
-
-local function contexts_of(kind)
-    local p = pki.get()
-    contexts[kind] = contexts[kind] or Scene.contexts(kind,
-        {post_handshake_auth = kind:find "^tls13" and true or nil, certificate = p.client_cert,
-            private_key = p.client_key},
-        {ca = p.ca_pem})
-    return contexts[kind]
-end
+starts.early = starts.resuming
 
 function starts.by_hand(scene)
     scene:prepare()
     verbs.by_hand(scene)
 end
 
+local contexts = {} -- by kind: to make them costs more than a handshake
+
+local function contexts_of(kind, early)
+    local p, key = pki.get(), kind .. (early and " early" or "")
+    contexts[key] = contexts[key] or Scene.contexts(kind,
+        {post_handshake_auth = kind:find "^tls13" and true or nil, certificate = p.client_cert,
+            private_key = p.client_key},
+        {ca = p.ca_pem, max_early_data = early and 1000 or nil})
+    return contexts[key]
+end
+
 --- The tokens, as one line; by places of the walk which calls raised; and by tokens their places.
 local function play(one)
     local raised, places, verb_at = {}, {}, 0
     local kind, role, start = one[1]:match "^(%S+) (%S+) (%S+)$"
-    local scene = Scene.new(kind, role, nil, contexts_of(kind))
+    local scene = Scene.new(kind, role, nil, contexts_of(kind, start == "early"))
     scene.references = {}
     local function done(place)
         for token = verb_at + 1, #scene.line do places[token] = place end
@@ -328,7 +353,7 @@ local function compare_one(one, counts)
     if not good then return nil, {line = #one, message = ours, text = table.concat(one, " ")} end
     local theirs = ask(one)
     local differs, alike
-    if theirs then differs, alike = compare.lines(theirs, ours)
+    if theirs then differs, alike = compare.lines(theirs, ours, one[1])
     else differs, alike = {token = 1, message = "the oracle has ended"}, 0 end
     counts.calls, counts.alike = counts.calls + #one - 1, counts.alike + alike
     if not differs then return ours, raised end

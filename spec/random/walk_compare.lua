@@ -31,7 +31,7 @@ local function shut_in_renegotiation(list, i)
     return false
 end
 
-local FAILED = "^.%.%l+=%-?%d+/s"
+local FAILED = "^.%.[%l_]+=%-?%d+/s"
 
 local function is_data(token)
     local name = token:match "^.%.(%l+)="
@@ -52,21 +52,39 @@ local DIFFERENCES = {
     {row = "`shutdown` before the handshake is done", goes_on = true, is = function(their, our)
         return our:find "shutdown=raises$" and their:find "/ssl:"
     end},
+    -- libssl sends close_notify behind early data
+    {row = "`shutdown` before the handshake is done", is = function(their, our)
+        return our:find "shutdown=raises$" and their:find "=0$"
+    end},
+    {row = "a server that takes early data is used with a session of its cache", goes_on = true,
+        is = function(their, our, _, _, _, head)
+            return head:find "server early$" and their == "resumable=0" and our == "resumable=1"
+        end},
+    {goes_on = true, is = function(their, our) -- there is no more to read
+        return our:find "%.read_early=raises$" and their:find "=2$"
+    end},
     {row = "`read` or `write` before the handshake", is = function(their, our)
-        return is_data(our) and our:find "=raises$" and their:find "=0/"
+        return is_data(our) and our:find "=raises$" and their:find "=[01]"
     end},
     {row = "`set_session` on a live connection or a server's", is = function(_, our)
         return our:find "%.offer=raises$"
     end},
-    {goes_on = true, is = function(their, our) return our:find "=raises$" and their:find "=0$" end},
-    {is = function(their, our) -- before the handshake
-        return our:find "%.renegotiate[%l_]*=raises$" and their:find "=1$"
+    {goes_on = true, is = function(their, our)
+        return our:find "=raises$"
+            and (their:find "=0$" or their:find "=0/ssl:called_a_function_you_should_not_call$")
     end},
     {row = "`key_update`, `new_session_ticket` or `request_client_certificate` after our",
         is = function(their, our)
             return (our:find "%.update[%l_]*=raises$" or our:find "%.ticket=raises$" or
                 our:find "%.ask=raises$") and their:find "=1$"
         end},
+    {is = function(their, our) -- before the handshake, or after it
+        local name = their:match "^.%.([%l_]+)=1$"
+        return our:find "=raises$" and (name == "renegotiate" or name == "renegotiate_short"
+            or name == "write_early")
+    end},
+    {row = "`write_early` beside a session that the ClientHello leaves out", is =
+        function(their, our) return our:find "write_early=0$" and their:find "=0/" end},
     {row = "a call on a connection that failed", is = function(their, our)
         return their:find "/syscall$" and our:find "/ssl:none$"
     end},
@@ -89,9 +107,9 @@ local DIFFERENCES = {
 }
 
 --- The deliberate difference in token i, or nil.
-local function known(theirs, ours, i)
+local function known(theirs, ours, i, head)
     for _, one in ipairs(theirs[i] and ours[i] and DIFFERENCES or {}) do
-        if one.is(theirs[i], ours[i], theirs, ours, i) then return one end
+        if one.is(theirs[i], ours[i], theirs, ours, i, head) then return one end
     end
 end
 
@@ -102,11 +120,11 @@ function compare.rows()
     return rows
 end
 
---- nil, or what differs and in which token; and how many tokens were alike.
-function compare.lines(theirs, ours)
+--- nil, or what differs and in which token; and how many tokens were alike. head: the walk's.
+function compare.lines(theirs, ours, head)
     local a, b, alike = tokens(theirs), tokens(ours), 0
     for i = 1, math.max(#a, #b) do
-        local difference = a[i] ~= b[i] and known(a, b, i)
+        local difference = a[i] ~= b[i] and known(a, b, i, head)
         if a[i] == b[i] then
             alike = alike + 1
         elseif not difference then

@@ -218,6 +218,8 @@ end
 function Scene:shutdown(conn) self:call(conn, "shutdown", {sent = 0, done = 1}, -1) end
 function Scene:read(conn) self:call(conn, "read", {}, 0, 16384) end
 function Scene:peek(conn) self:call(conn, "peek", {}, 0, 16384) end
+function Scene:read_early(conn) self:call(conn, "read_early", {[""] = 2}, 0, 16384) end
+function Scene:write_early(conn) self:call(conn, "write_early", {[0] = 0}, 0, "early") end
 function Scene:write(conn, len) self:call(conn, "write", {}, 0, ("\0"):rep(len or 1)) end
 function Scene:handshake(conn) self:call(conn, "handshake", {}, -1) end
 

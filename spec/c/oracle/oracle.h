@@ -55,9 +55,10 @@ bool is_tls13(enum kind kind);
 void scene_open(struct scene *scene, enum kind kind, enum role role);
 /*
  * The same, with the contexts of the first scene of its kind that was opened so. Their client has
- * a certificate, and answers a server that asks for one after the handshake.
+ * a certificate, and answers a server that asks for one after the handshake. early: the
+ * server takes early data.
  */
-void scene_open_shared(struct scene *scene, enum kind kind, enum role role);
+void scene_open_shared(struct scene *scene, enum kind kind, enum role role, bool early);
 void scene_close(struct scene *scene);
 SSL *subject(const struct scene *scene);
 SSL *peer(const struct scene *scene);
@@ -111,6 +112,8 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_shutdown(const struct scene *scene, SSL *ssl);
 void say_read(const struct scene *scene, SSL *ssl);
 void say_peek(const struct scene *scene, SSL *ssl);
+void say_read_early(const struct scene *scene, SSL *ssl);
+void say_write_early(const struct scene *scene, SSL *ssl);
 void say_write(const struct scene *scene, SSL *ssl, size_t len);
 void say_handshake(const struct scene *scene, SSL *ssl);
 bool finish(const struct scene *scene); /* the rest of the handshake of both ends, told */

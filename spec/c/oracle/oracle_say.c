@@ -81,6 +81,21 @@ void say_peek(const struct scene *scene, SSL *ssl) {
     say_call(scene, ssl, "peek", result, result <= 0);
 }
 
+void say_read_early(const struct scene *scene, SSL *ssl) {
+    static char buffer[SSL3_RT_MAX_PLAIN_LENGTH];
+    size_t len;
+    ERR_clear_error();
+    int result = SSL_read_early_data(ssl, buffer, sizeof buffer, &len);
+    say_call(scene, ssl, "read_early", result, result == SSL_READ_EARLY_DATA_ERROR);
+}
+
+void say_write_early(const struct scene *scene, SSL *ssl) {
+    size_t written;
+    ERR_clear_error();
+    int result = SSL_write_early_data(ssl, "early", 5, &written);
+    say_call(scene, ssl, "write_early", result, result <= 0);
+}
+
 void say_write(const struct scene *scene, SSL *ssl, size_t len) {
     static const char zeros[SSL3_RT_MAX_PLAIN_LENGTH];
     size_t written;

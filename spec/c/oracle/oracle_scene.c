@@ -183,14 +183,15 @@ void scene_open(struct scene *scene, enum kind kind, enum role role) {
     open_with(scene, kind, role, client_context(kind), server_context(kind));
 }
 
-void scene_open_shared(struct scene *scene, enum kind kind, enum role role) {
-    static SSL_CTX *shared[KINDS][ROLES];
-    SSL_CTX **pair = shared[kind];
+void scene_open_shared(struct scene *scene, enum kind kind, enum role role, bool early) {
+    static SSL_CTX *shared[KINDS][2][ROLES];
+    SSL_CTX **pair = shared[kind][early];
     make_certificate();
     if (!pair[CLIENT]) {
         pair[CLIENT] = client_context(kind);
         pair[SERVER] = server_context(kind);
         prepare_to_ask(pair[CLIENT], pair[SERVER]);
+        must(SSL_CTX_set_max_early_data(pair[SERVER], early ? 1000 : 0), "early data");
     }
     must(SSL_CTX_up_ref(pair[CLIENT]) && SSL_CTX_up_ref(pair[SERVER]), "context");
     open_with(scene, kind, role, pair[CLIENT], pair[SERVER]);

@@ -32,6 +32,18 @@ static void do_fill(struct scene *scene, SSL *ssl) {
     say_write(scene, ssl, CAPACITY + 1000);
 }
 
+static void do_read_early(struct scene *scene, SSL *ssl) {
+    (void)ssl;
+    say_read_early(scene, server_of(scene));
+}
+
+/* libssl crashes in a client without a session. */
+static void do_write_early(struct scene *scene, SSL *ssl) {
+    if (SSL_is_server(ssl) || SSL_get_session(ssl) != NULL) {
+        say_write_early(scene, ssl);
+    }
+}
+
 static void do_shutdown(struct scene *scene, SSL *ssl) {
     say_shutdown(scene, ssl);
 }
@@ -323,6 +335,8 @@ static const struct verb {
     {"peek", do_peek},
     {"write", do_write},
     {"fill", do_fill},
+    {"read_early", do_read_early},
+    {"write_early", do_write_early},
     {"shutdown", do_shutdown},
     {"handshake", do_handshake},
     {"leave", do_leave},
@@ -388,7 +402,7 @@ static void end_walk(struct scene *scene) {
 static void start_walk(struct scene *scene, const char *start) {
     if (strcmp(start, "open") == 0) {
         meet(scene, MEMORY);
-    } else if (strcmp(start, "resuming") == 0) {
+    } else if (strcmp(start, "resuming") == 0 || strcmp(start, "early") == 0) {
         prepare_resuming(scene);
     } else {
         prepare(scene, MEMORY);
@@ -424,7 +438,7 @@ void read_walks(void) {
              *role = strtok_r(NULL, " \n", &rest), *start = strtok_r(NULL, " \n", &rest);
         must(kind != NULL && role != NULL && start != NULL, "a walk is KIND ROLE START VERB...");
         scene_open_shared(&scene, (enum kind)find_name(kind, KINDS, kind_at),
-                          (enum role)find_name(role, ROLES, role_at));
+                          (enum role)find_name(role, ROLES, role_at), strcmp(start, "early") == 0);
         start_walk(&scene, start);
         for (char *word; (word = strtok_r(NULL, " \n", &rest)) != NULL;) {
             call_verb(&scene, word);
