@@ -161,7 +161,8 @@ local FOUND = {
     },
 }
 
--- What is left of fleets that failed; the last two, with a cache that forgot what was used last.
+-- What is left of fleets that failed; the last three, with faults that were put in: a cache that
+-- forgot what was used last, and a store's late answer whose entry was not removed.
 local FOUND_FLEETS = {
     ["a session that has become bad goes from a client's external store"] = {
         [[home(1, {kind = "tickets"}) server(1, {home = 1})]],
@@ -211,6 +212,14 @@ local FOUND_FLEETS = {
         [[visit(1, 1, {name = "x.b.example"})]],
         [[visit(1, 1, {})]],
         [[visit(1, 1, {name = "a.example"})]],
+    },
+    ["what a store answers late is offered once"] = {
+        [[home(1, {kind = "tickets"}) server(1, {home = 1, num_tickets = 1})]],
+        [[cache(1, {store = true}) client(1, {cache = 1})]],
+        [[visit(1, 1, {})]],
+        [[cache_fails(1, "get_late")]],
+        [[visit(1, 1, {deaf = true})]],
+        [[visit(1, 1, {})]],
     },
     ["and so does a server's"] = {
         [[home(1, {kind = "stateful", cache = true, capacity = 2})]],
