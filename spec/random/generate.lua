@@ -635,7 +635,7 @@ function G:server_context(n, plainly)
         end},
         {rare(40, "auth"), function()
             return ("ca = p.ca_pem, verify = '%s'"):format(
-                self:pick {"optional", "optional", "optional", "required"})
+                self:pick {"optional", "optional", "none", "required"})
         end},
         {rare(3, "auth"), "client_ca = p.ca_pem"},
         {rare(30), "alpn = {'b', 'a'}"},
@@ -732,10 +732,12 @@ function G:live(ends)
     if self:chance(80) then
         self:add("%s:write(%s); move(%s, %s); %s:read()", b, self:text(), b, a, a)
     end
-    if self:chance(25) then
-        local later = self.version == "TLSv1.2" and {"%s:renegotiate()", "%s:renegotiate(true)"} or
+    if self:chance(self.bent == "auth" and 75 or 25) then
+        local later = self.bent == "auth" and {"%s:request_client_certificate()"} or
+            self.version == "TLSv1.2" and {"%s:renegotiate()", "%s:renegotiate(true)"} or
             {"%s:request_client_certificate()", "%s:key_update(true)", "%s:new_session_ticket()"}
-        self:add("%s; drive(%s, %s)", self:pick(later):format(b), a, b)
+        self:add("%s; drive(%s, %s); %s:read(); %s:read(); %s:read(); drive(%s, %s)",
+            self:pick(later):format(b), a, b, a, b, a, a, b)
     end
     if self:chance(85) then
         self:add("%s = %s:%s()", slot(self:pick(SESSIONS)), a,

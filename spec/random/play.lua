@@ -85,6 +85,9 @@ local function new_model()
         waited = setmetatable({}, {__mode = "k"}),  -- a write of it was told to wait, or was short
         excused = setmetatable({}, {__mode = "k"}), -- its own mask was set by hand
         last = setmetatable({}, {__mode = "k"}),    -- the last state and mask that were seen
+        asked = setmetatable({}, {__mode = "k"}),   -- for a certificate, and had none
+        reached = setmetatable({}, {__mode = "k"}), -- what play.REACHED names
+        counts = {0, 0, 0, 0, 0, 0, 0, 0},
         renegotiated = false, freed = 0,
     }
 end
@@ -309,6 +312,8 @@ local function wrap_connections(methods)
     methods.set_connection = then_does(methods.set_connection, function(_, _, outer)
         stream_of(outer).loose, model.waited[outer] = true, true
     end)
+    methods.request_client_certificate = then_does(methods.request_client_certificate,
+        function(conn) model.asked[conn] = not conn:peer_certificates() end)
     methods.renegotiate = then_does(methods.renegotiate, function() model.renegotiated = true end)
     methods.write_early = then_does(methods.write_early, function(conn, n, data, i)
         if conn:is_server() then after_write(before_write(conn, data, i), n) end
@@ -526,7 +531,8 @@ local function answers(object, getter)
     if told then note("%s=%s ", getter, value) end
 end
 
---- Nothing goes back: neither the state nor a close_notify that was sent or received.
+--- Nothing goes back: neither the state, but where a server is asked about a certificate that came
+--- after the handshake, nor a close_notify that was sent or received.
 local function look_at_state(conn)
     local state, mask = conn:state(), conn:get_shutdown()
     must(STATES[state], "state() is %s", state)
@@ -536,15 +542,44 @@ local function look_at_state(conn)
         "state() is %s, and handshake_done() %s", state, conn:handshake_done())
     local last = model.last[conn]
     if last then
-        must(STATES[last.state] <= STATES[state], "state() was %s and is %s", last.state, state)
+        must(STATES[last.state] <= STATES[state] or (conn:is_server() and state == "handshake"
+            and last.state == "open"), "state() was %s and is %s", last.state, state)
         must(model.excused[conn] or last.mask & ~mask == 0, "get_shutdown() was %s and is %s", last.mask, mask)
     end
     model.last[conn] = {state = state, mask = mask}
     return state
 end
 
+--- What programs have to reach: how many connections did.
+play.REACHED = {"open", "resumed", "with early data", "renegotiated", "with a PSK", "by a proxy",
+    "retried", "with a certificate asked for later"}
+local REACHES <const> = {
+    function(conn) return conn:handshake_done() end,
+    function(conn) return conn:session_reused() end,
+    function(conn) return conn:early_data_status() == "accepted" end,
+    function(conn) return conn:num_renegotiations() > 0 end,
+    function(conn) return conn:psk_identity() ~= nil end,
+    function(conn) return conn:proxy_address() ~= nil end,
+    function(conn) return conn:hello_retry() end,
+    function(conn)
+        return conn:is_server() and model.asked[conn] and conn:peer_certificates() ~= nil
+    end,
+}
+
+local function note_reached(conn)
+    local so_far = model.reached[conn] or {}
+    model.reached[conn] = so_far
+    for i, reaches in ipairs(REACHES) do
+        if not so_far[i] and reaches(conn) then
+            so_far[i] = true
+            model.counts[i] = model.counts[i] + 1
+        end
+    end
+end
+
 local function look_at_connection(conn)
     local state = look_at_state(conn)
+    note_reached(conn)
     must(model.renegotiated or not conn:handshake_done() or (conn:version() and conn:cipher()),
         "the handshake is done, and version is %s, cipher %s, state %s", conn:version(),
         conn:cipher(), state)
@@ -666,7 +701,7 @@ local function random_bytes(seed)
     if open then open()(seed) end
 end
 
---- By name:
+--- Returns nil or a failure, and the counts of play.REACHED. how has by name:
 --    seed   of libcrypto's random bytes, default 0
 --    visit  called with each line's number before it; all objects are looked at after each line
 --    note   called with text that tells what happened
@@ -704,12 +739,13 @@ function play.run(lines, how)
     if not failure and model.failure then
         failure = {line = #lines, text = "the end", message = model.failure}
     end
+    local reached = model.counts
     model = nil
     os.remove(pki.get().dir .. "/slab")
     for _, name in ipairs(own and {"l", "m", "n", "s", "slab"} or {}) do
         os.remove(own .. "/" .. name)
     end
-    return failure
+    return failure, reached
 end
 
 return play

@@ -53,12 +53,19 @@ local KINDS = {
     program = {
         batch = BATCH, seconds = 6, option = "sequences", unit = "steps",
         proved = function(kind)
-            local steps = kind.counts[1]
-            return ("random: %d sequences, %d steps%s"):format(kind.done, steps,
-                options.steps and steps < options.steps and ", then stopped by the clock" or "")
+            local steps, reached = kind.counts[1], {}
+            for i, what in ipairs(require "spec.random.play".REACHED) do
+                reached[i] = ("%d %s"):format(kind.counts[i + 1], what)
+            end
+            return ("random: %d sequences, %d steps%s (connections: %s)"):format(kind.done, steps,
+                options.steps and steps < options.steps and ", then stopped by the clock" or "",
+                table.concat(reached, ", "))
         end,
         generate = function(seed) return generate(seed, options.lines) end,
-        play = function(lines, how) return require "spec.random.play".run(lines, how), {#lines} end,
+        play = function(lines, how)
+            local failure, reached = require "spec.random.play".run(lines, how)
+            return failure, {#lines, table.unpack(reached)}
+        end,
     },
     fleet = {
         batch = 10, seconds = 30, option = "fleets", unit = "connections",
@@ -453,7 +460,7 @@ local function parent()
             or options[kind.option] or 0
         kind.next_seed, kind.last, kind.done, kind.spent = options.seed,
             options.seed + most - 1, 0, 0
-        kind.counts, kind.failures = {0, 0, 0, 0, 0}, 0
+        kind.counts, kind.failures = {0, 0, 0, 0, 0, 0, 0, 0, 0}, 0
         if most > 0 then kinds[#kinds + 1] = kind end
     end
     if kinds[1] == KINDS.program
