@@ -184,7 +184,7 @@ end
 -- soon the connections that are to be served in the next turn, which are the keys of listed.
 function Parking.new(on_ready)
     local self = setmetatable({
-        on_ready = on_ready, poller = core.poller(), deadlines = new_deadlines(),
+        on_ready = on_ready, poller = assert(core.poller()), deadlines = new_deadlines(),
         watched = {}, due = {}, planned = {}, anew = {}, soon = {}, listed = {}, list = {},
         clock = uv.new_timer(), turns = uv.new_idle(),
     }, Parking)

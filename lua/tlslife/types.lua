@@ -415,7 +415,9 @@ function tlslife.loop(loop) end
 
 ---For adapters of loops that watch descriptors badly: a set of descriptors, which has a descriptor
 ---itself. Source: epoll(7).
----@return tlslife.Poller
+---@return tlslife.Poller? poller
+---@return string? message
+---@return tlslife.Error? err
 function tlslife.poller() end
 
 ---Reads the first certificate in bytes, PEM or DER. Source: PEM_read_bio_X509(3).
@@ -1569,6 +1571,7 @@ local Poller = {}
 ---@param known boolean?
 ---@return true? ok
 ---@return string? message
+---@return tlslife.Error? err
 function Poller:watch(fd, mask, known) end
 ---What is ready now. Writes descriptor and mask in turn to list, over what is there, and returns
 ---how many descriptors there are. A mask has 4 in addition where the peer sends no more than what

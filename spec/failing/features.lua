@@ -481,12 +481,8 @@ scenes.poller = {
     end,
     use = function(things)
         drain(things.listener, things.server)
-        local made, poller = pcall(tls.poller) -- it raises what the system says
-        if not made then must(nil, poller, {code = "system"}) end
-        local function watch(...)
-            local ok, why = poller:watch(...)
-            must(ok, why, {code = "system"})
-        end
+        local poller = must(tls.poller())
+        local function watch(...) must(poller:watch(...)) end
         local client, server = help.dialled(things, things.listener, "127.0.0.1")
         client:set_hostname "localhost"
         must(poller:fd())

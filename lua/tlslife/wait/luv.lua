@@ -58,7 +58,7 @@ local fd_of, due_of = {}, {}
 -- How many coroutines wait, and how many descriptors are or were waited for.
 local waiting, watched = 0, 0
 
-local poller = core.poller()
+local poller = assert(core.poller())
 local watch, clock, waker = uv.new_poll(poller:fd()), uv.new_timer(), uv.new_timer()
 local counted = true -- whether the watch keeps uv.run from returning
 

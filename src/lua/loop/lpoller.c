@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,7 +26,9 @@
 
 #include "lua/base/identity.h"
 #include "lua/base/larg.h"
+#include "lua/base/lerror.h"
 #include "lua/loop/lpoller.h"
+#include "tlslife.h"
 
 /* ANEW is for watch, and ENDED, of the same value, is for events. */
 enum { READABLE = 1, WRITABLE = 2, ANEW = 4, ENDED = 4, EVENTS_MAX = 256 };
@@ -38,18 +41,27 @@ static poller *self_poller(lua_State *L) {
     return tlb_self(L, &tlb_poller_type)->object;
 }
 
+/* Pushes nil, the message and err, of errno. */
+static int fail(lua_State *L, const char *what) {
+    tlslife_error err = {.kind = errno == ENOMEM ? TLSLIFE_ERR_MEMORY : TLSLIFE_ERR_SYSTEM,
+                         .alert = -1,
+                         .verify_depth = -1,
+                         .system_errno = errno};
+    (void)snprintf(err.message, sizeof err.message, "%s: %s", what, strerror(err.system_errno));
+    return tlb_push_failure(L, &err);
+}
+
 int tlb_poller_new(lua_State *L) {
     tlb_new(L, &tlb_poller_type);
     poller *made = malloc(sizeof *made);
-    if (!made) {
-        return luaL_error(L, "poller: not enough memory");
-    }
-    made->fd = epoll_create1(EPOLL_CLOEXEC);
-    if (made->fd < 0) {
+    int fd = made ? epoll_create1(EPOLL_CLOEXEC) : -1;
+    if (fd < 0) {
         int failure = errno;
         free(made);
-        return luaL_error(L, "poller: %s", strerror(failure));
+        errno = failure;
+        return fail(L, "cannot make a poller");
     }
+    made->fd = fd;
     tlb_fill(L, &tlb_poller_type, made);
     return 1;
 }
@@ -77,9 +89,7 @@ static int poller_watch(lua_State *L) {
     int result = mask == 0 ? epoll_ctl(self->fd, EPOLL_CTL_DEL, watched, NULL)
                            : watch(self->fd, watched, tlb_optional_boolean(L, 4), &event);
     if (result != 0 && mask != 0) {
-        lua_pushnil(L);
-        lua_pushstring(L, strerror(errno));
-        return 2;
+        return fail(L, "cannot watch the descriptor");
     }
     lua_pushboolean(L, true);
     return 1;
