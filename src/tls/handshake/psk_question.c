@@ -145,7 +145,8 @@ static tlslife_status ask_key(tlslife_conn *conn) {
     if (status == TLSLIFE_WANT_READ || status == TLSLIFE_ERROR) {
         return status;
     }
-    if (status == TLSLIFE_OK && identity_in(asked->record, asked->len, &identity)) {
+    bool there = status == TLSLIFE_OK && asked->record != NULL;
+    if (there && identity_in(asked->record, asked->len, &identity)) {
         asked->identity = tlsl_copy_text(identity);
         if (asked->identity == NULL) {
             return out_of_memory(conn);
