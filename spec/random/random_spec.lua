@@ -9,8 +9,8 @@ local compare = require "spec.random.walk_compare"
 -- Under a sanitizer a program takes ten times as long, and where each line is counted, too. The
 -- seeds of the two builds follow each other: together they are 5,000 programs.
 local SANITIZED <const> = program.is_sanitized()
-local SEQUENCES = tonumber(os.getenv "TLSLIFE_SEQUENCES") or SANITIZED and 100 or 4900
-local BEFORE <const> = SANITIZED and 4900 or 0
+local SEQUENCES = tonumber(os.getenv "TLSLIFE_SEQUENCES") or SANITIZED and 500 or 4500
+local BEFORE <const> = SANITIZED and 4500 or 0
 local LINES = 30
 local PARTS = 5
 -- Those of these seeds have whatever is counted, also stores that do not answer.
