@@ -188,7 +188,8 @@ describe("a PSK of TLS 1.3", function()
                 assert.is_nil(a:psk_identity() or b:psk_identity())
             end
         end
-        local chosen = client(1, {psk = pair.none, on_psk = function() return "you", KEY:rep(2) end})
+        local function choose() return "you", KEY:rep(2) end
+        local chosen = client(1, {psk = pair.none, on_psk = choose})
         check({client = chosen, server = server()}, "you")
     end)
 

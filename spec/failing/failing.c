@@ -10,8 +10,8 @@
  * failures of a kind are tried at most in a scene (all by default); --seed chooses them. --stacks
  * leaves out the calls whose stack an earlier call of the scene had; --across also those with a
  * stack that has failed in an earlier scene of this run in the same way, so that the order of the
- * scenes matters. --said shows how the scenes ended. --all says that these are all scenes: what none
- * of them has called is a finding, since it could not fail. What is found is printed with the
+ * scenes matters. --said shows how the scenes ended. --all says that these are all scenes: what
+ * none of them has called is a finding, since it could not fail. What is found is printed with the
  * options that play it again:
  *
  *   failing --kind openssl --mode once --only 217 --how 12 FILE SCENE

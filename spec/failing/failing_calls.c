@@ -3,8 +3,8 @@
  * their place (--wrap). When fault_due says that this call is to fail, it sets the errno that the
  * plan of fault.h names, or moves only one byte (FAULT_SHORT). All others reach the system.
  *
- * failing_draws_spec.lua compares the list with what the built libraries call, and says of each call that
- * is not here why it need not be.
+ * failing_draws_spec.lua compares the list with what the built libraries call, and says of each
+ * call that is not here why it need not be.
  */
 #include "fault.h"
 

@@ -1,7 +1,7 @@
 -- failing_draws_spec.lua: compares the scenes of spec/failing with lua/tlslife/types.lua: each
 -- option of tls.context and each function of the module is in a scene, so that what it allocates
--- and calls fails there. What is built later enters the scenes by this, too. What the libraries call
--- of the C library is wrapped (cmake/Failing.cmake), or is in a list here with the reason.
+-- and calls fails there. What is built later enters the scenes by this, too. What the libraries
+-- call of the C library is wrapped (cmake/Failing.cmake), or is in a list here with the reason.
 
 local process = require "spec.support.process"
 local program = require "spec.support.program"

@@ -370,8 +370,8 @@ static void describe_site(life_report *report) {
 }
 
 /*
- * What is armed: the scene (or its opening), and the end of all that it has dropped. Lua loses a finalizer that it
- * has no memory to call, so its collector waits where its own memory fails.
+ * What is armed: the scene (or its opening), and the end of all that it has dropped. Lua loses a
+ * finalizer that it has no memory to call, so its collector waits where its own memory fails.
  */
 static bool play_armed(lua_State *L, bool (*act)(lua_State *), const fault_plan *plan,
                        life_report *report) {

@@ -15,8 +15,8 @@ local scenes = require "scenes"
 local stage = require "stage"
 
 local ORDER <const> = {
-    "kills", "kills_by_default", "parked", "redis", "valkey", "slab", "clock", "descriptors", "memory",
-    "control_group", "no_room", "full",
+    "kills", "kills_by_default", "parked", "redis", "valkey", "slab", "clock", "descriptors",
+    "memory", "control_group", "no_room", "full",
 }
 
 local function options()

@@ -7,9 +7,9 @@
 -- socket: the server listens on it, too, wants PROXY headers, has a page of metrics, and clients
 -- that wait for their next request are parked (on_request).
 --
--- A: the client's address and the proxy's; W: which worker this is, and its word about resumption; E: the same bytes back, reversed; D: so
--- many bytes of the pattern; U: whether so many bytes of it came; M: takes all memory for a second,
--- so many MiB at most.
+-- A: the client's address and the proxy's; W: which worker this is, and its word about resumption;
+-- E: the same bytes back, reversed; D: so many bytes of the pattern; U: whether so many bytes of it
+-- came; M: takes all memory for a second, so many MiB at most.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path
 local tls, uv, pattern = require "tlslife", require "luv", require "pattern"
 local certificate, private_key, workers, store, keylog, socket = table.unpack(arg)
@@ -39,7 +39,8 @@ end
 
 local OPERATIONS = {
     A = function(conn, _, number)
-        local text = ("%s by %s"):format(conn:peer_address(), conn:proxy_address()) -- a Unix socket's is nil
+        -- The address of a Unix socket is nil.
+        local text = ("%s by %s"):format(conn:peer_address(), conn:proxy_address())
         return conn:write { pattern.ANSWER:pack(number, #text), text }
     end,
     W = function(conn, _, number)

@@ -51,8 +51,8 @@ local function find_parent(self)
     self.parent = self.parent or text and tonumber(text:match "%) %a (%d+)")
 end
 
---- options: store, workers, keylog, socket, environment. The server lives for so many seconds, and some
---- more. The words after them are what its command begins with, before the program.
+--- options: store, workers, keylog, socket, environment. The server lives for so many seconds, and
+--- some more. The words after them are what its command begins with, before the program.
 function service.start(options, seconds, ...)
     local p, words = pki.get(), { ... }
     table.move({ program.path, "spec/faults/server.lua", p.server_cert_file, p.server_key_file,

@@ -300,8 +300,8 @@ local PUBLIC <const> = {
     ["lua/base/larg.c"] = {compare_strings = "names of options, for messages"},
     ["lua/base/loptions.c"] = {tlb_check_fields = "names of options",
         known_option = "names of options", tlb_choice = "the program's word"},
-    ["lua/conn/llistener.c"] = {read_options = "the program's word", open_one = "the program's word",
-        proxy_versions = "the program's word"},
+    ["lua/conn/llistener.c"] = {read_options = "the program's word",
+        open_one = "the program's word", proxy_versions = "the program's word"},
     ["lua/conn/ltransport.c"] = {tlv_type = "the program's word"},
     ["lua/context/lsettings.c"] = {other_version = "the program's word",
         ca_at = "the program's word", is_text = "labels of PEM"},
@@ -492,8 +492,8 @@ describe("options", function()
     it("that take a secret have a life, or a reason to have none", function()
         assert.is_true(#names > 100)
         for _, name in ipairs(names) do
-            assert(public[name] or IN_LIVES[name] or WITHOUT_LIFE[name], name .. ": does it take " ..
-                "a secret? It needs a life in spec/c/secrets, or a line in secrets_spec.lua")
+            assert(public[name] or IN_LIVES[name] or WITHOUT_LIFE[name], name .. ": does it " ..
+                "take a secret? It needs a life in spec/c/secrets, or a line in secrets_spec.lua")
         end
     end)
 

@@ -10,8 +10,8 @@
 -- real are the machines: a fleet runs in one process and in memory, and servers that would be
 -- workers or machines are contexts that share a store and a secret, or do not. Workers in processes
 -- of their own are in spec/faults and spec/session/workers_spec.lua. Connections follow one
--- another, but some of them last while others come. The wall clock stands still unless pass() sets it
--- (spec/random/clock.lua), so sessions expire and epochs of ticket keys change at once.
+-- another, but some of them last while others come. The wall clock stands still unless pass() sets
+-- it (spec/random/clock.lua), so sessions expire and epochs of ticket keys change at once.
 --
 -- A store of functions may raise, give nil and a message, answer after it has yielded, or not
 -- answer before both ends have been freed. Slabs and a Redis do not fail here, but in spec/faults.
@@ -312,8 +312,8 @@ local function new_cache(owner, settings)
     local in_memory
     if settings.store then in_memory = settings.in_memory == true end
     local store = settings.store and external_store(owner, settings.store) or nil
-    return assert(tls.cache {store = store, timeout = settings.timeout, capacity = settings.capacity,
-        capacity_bytes = settings.capacity_bytes,
+    return assert(tls.cache {store = store, timeout = settings.timeout,
+        capacity = settings.capacity, capacity_bytes = settings.capacity_bytes,
         keyring = settings.store and tls.keyring(KEYRING) or nil,
             sessions_per_peer = settings.sessions_per_peer,
         in_memory = in_memory})

@@ -41,8 +41,8 @@ end
 --- A home is where servers that share their sessions keep them. Its options are kind (the option
 -- resumption), keys ("derived", "random", "own"; nil: libssl's own), epoch, older, lifetime, cache,
 -- store (true: of functions; "slab", "redis"), in_memory, timeout, capacity and capacity_bytes.
--- With machines, each server has ticket keys and a memory tier of its own, and they share the secret and
--- the store.
+-- With machines, each server has ticket keys and a memory tier of its own, and they share the
+-- secret and the store.
 function Fleet:home(n, options)
     self.homes[n] = {options = options, memory = {}, in_store = {}, permits = {},
         stored_permits = {}, own_keys = {1}}

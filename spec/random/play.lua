@@ -544,7 +544,8 @@ local function look_at_state(conn)
     if last then
         must(STATES[last.state] <= STATES[state] or (conn:is_server() and state == "handshake"
             and last.state == "open"), "state() was %s and is %s", last.state, state)
-        must(model.excused[conn] or last.mask & ~mask == 0, "get_shutdown() was %s and is %s", last.mask, mask)
+        must(model.excused[conn] or last.mask & ~mask == 0, "get_shutdown() was %s and is %s",
+            last.mask, mask)
     end
     model.last[conn] = {state = state, mask = mask}
     return state

@@ -42,8 +42,8 @@ end
 
 local options = {seed = 1, lines = 40}
 local BUILD <const> = os.getenv "TLSLIFE_BUILD" or program.path:match "^(.*)/"
--- The folders of decoded.so, which decodes each certificate once, and of clock.so, by which programs
--- and fleets set the time of day.
+-- The folders of decoded.so, which decodes each certificate once, and of clock.so, by which
+-- programs and fleets set the time of day.
 local PRELOADED <const> = BUILD .. "/spec/support:" .. BUILD .. "/spec/faults"
 
 --- What can be run. play returns nil or a failure, and numbers that the parent adds up. option says

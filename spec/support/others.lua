@@ -21,9 +21,9 @@ local others = {}
 
 others.HERE = "here"
 
---- Makes the table of cases that suite takes from a list whose entries are {how, name, ...}: several
--- cases that are answered in one way. Names without a slash get the prefix. A name that is there
--- twice raises.
+--- Makes the table of cases that suite takes from a list whose entries are {how, name, ...}:
+-- several cases that are answered in one way. Names without a slash get the prefix. A name that is
+-- there twice raises.
 function others.cases(prefix, list)
     local cases = {}
     for _, entry in ipairs(list) do

@@ -90,23 +90,23 @@ LIFE(sources_end,
      "end gone()")
 
 /* The hook of a client of either version, of a server of TLS 1.2, and what they may not return. */
-LIFE(
-    hook_ends,
-    "do local key, asked = given('PSK', 32), 0\n"
-    "local function server() return key end\n"
-    "local function client() asked = asked + 1 return 'someone', key end\n"
-    "local s = assert(tls.context {role = 'server', max_version = 'TLSv1.2', on_psk = server,\n"
-    "    ciphers = 'PSK'})\n"
-    "local c = assert(tls.context {role = 'client', ciphers = 'PSK', on_psk = client, verify = 'none'})\n"
-    "local a, b = c:connection(), s:connection()\n"
-    "a:set_blocking(false) b:set_blocking(false) tls.pair(a, b)\n"
-    "for _ = 1, 4 do a:connect() b:accept() end\n"
-    "assert(b:write 'x' and a:read() == 'x' and asked == 2) held 'PSK'\n"
-    "b:free() b = s:connection() b:set_blocking(false) a:clear() tls.pair(a, b)\n"
-    "key = given('PSK that is too long', 300)\n"
-    "assert(not pcall(a.connect, a))\n"
-    "function client() return 'someone', key end\n"
-    "end gone()")
+LIFE(hook_ends,
+     "do local key, asked = given('PSK', 32), 0\n"
+     "local function server() return key end\n"
+     "local function client() asked = asked + 1 return 'someone', key end\n"
+     "local s = assert(tls.context {role = 'server', max_version = 'TLSv1.2', on_psk = server,\n"
+     "    ciphers = 'PSK'})\n"
+     "local c = assert(tls.context {role = 'client', ciphers = 'PSK', on_psk = client,\n"
+     "    verify = 'none'})\n"
+     "local a, b = c:connection(), s:connection()\n"
+     "a:set_blocking(false) b:set_blocking(false) tls.pair(a, b)\n"
+     "for _ = 1, 4 do a:connect() b:accept() end\n"
+     "assert(b:write 'x' and a:read() == 'x' and asked == 2) held 'PSK'\n"
+     "b:free() b = s:connection() b:set_blocking(false) a:clear() tls.pair(a, b)\n"
+     "key = given('PSK that is too long', 300)\n"
+     "assert(not pcall(a.connect, a))\n"
+     "function client() return 'someone', key end\n"
+     "end gone()")
 
 LIFE(trace_ends, "do local trace = tls.trace {secrets = true}\n"
                  "local a, b = connect('TLSv1.3', nil, trace) a:close(0) b:close(0)\n"

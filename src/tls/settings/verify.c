@@ -52,8 +52,8 @@ static void forget_verification(tlslife_conn *conn) {
 
 /*
  * X509_STORE_CTX_set_verify_cb(3), where the program decides about a peer that was refused. It goes
- * on after each error, so that all are known; the first one is the result. Where memory is short the
- * verification ends, and that is its result.
+ * on after each error, so that all are known; the first one is the result. Where memory is short
+ * the verification ends, and that is its result.
  */
 static int on_verify_error(int ok, X509_STORE_CTX *store) {
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
