@@ -226,6 +226,7 @@ describe("a context", function()
         ["a cipher list of nothing"] = {client, {ciphers = "NO-SUCH-CIPHER"}, "NO%-SUCH%-CIPHER"},
         ["a suite that is none"] = {client, {ciphersuites = "TLS_NO_SUCH"}, "TLS_NO_SUCH"},
         ["a group that is none"] = {client, {groups = "P-257"}, "P%-257"},
+        ["no group"] = {client, {groups = ""}},
         ["signature algorithms that are none"] = {client, {signature_algorithms = "ROT13"},
             "ROT13"},
         ["a key log that cannot be written"] = {client, {keylog = "/nowhere/keys"},

@@ -185,8 +185,11 @@ tlslife_status tlslife_conn_set_alpn(tlslife_conn *conn, const char *const *prot
                : tlsl_conn_fail(conn, TLSLIFE_ERR_MEMORY, "out of memory for ALPN");
 }
 
-/* Twice, as for a context (settings.c): what had no memory the first time is not blamed. */
+/* As for a context (settings.c). */
 static bool set_groups(SSL *ssl, const char *list) {
+    if (list[0] == '\0') {
+        return false;
+    }
     long set = SSL_set1_groups_list(ssl, list);
     return set == 1 || SSL_set1_groups_list(ssl, list) == 1;
 }

@@ -303,8 +303,14 @@ tlslife_status tlslife_context_set_ciphersuites(tlslife_context *context, const 
                          list, err);
 }
 
-/* libssl refuses an unknown group, and has no memory for the list, without saying which it is. */
+/*
+ * libssl refuses an unknown group, and has no memory for the list, without saying which it is. That
+ * of OpenSSL 3.5 takes an empty list, with which no handshake could be made.
+ */
 static bool set_groups(SSL_CTX *ctx, const char *list) {
+    if (list[0] == '\0') {
+        return false;
+    }
     long set = SSL_CTX_set1_groups_list(ctx, list);
     return set == 1 || SSL_CTX_set1_groups_list(ctx, list) == 1;
 }
