@@ -443,10 +443,18 @@ local function move(from, to, n)
     if ok and bytes ~= "" then to:feed(bytes) end
 end
 
+--- Lua loses each finalizer that it calls where no C call can be nested any more.
+local function note_overflow(raised)
+    model.overflowed = model.overflowed or tostring(raised):find("C stack overflow", 1, true) ~= nil
+end
+
 local function step(conn, other)
     pcall(move, other, conn)
     local ok, result, why = pcall(conn.handshake, conn)
-    if not ok then error(result, 0) end
+    if not ok then
+        note_overflow(result)
+        error(result, 0)
+    end
     return result or (why ~= "want_read" and why ~= "want_write" and why ~= "want_session")
 end
 
@@ -655,7 +663,10 @@ local function one_line(env, line, number, all)
     if not chunk then return fail("it is no Lua: %s", message) end
     local ok, raised = pcall(chunk)
     note("\nline %d %s ", number, ok and "" or raised)
-    if not ok then look_at_message(raised) end
+    if not ok then
+        note_overflow(raised)
+        look_at_message(raised)
+    end
     local freed = model.freed
     local seen, why = pcall(look_around, env, line, all)
     if not seen and freed == model.freed then -- else a finalizer freed something while we looked
@@ -679,6 +690,7 @@ local function finish(env)
     env.at(0)
     calm_down()
     collectgarbage()
+    env.stop() -- what finalizers have begun
     env.give_back() -- not before: a number may be used again
     for key in pairs(env) do env[key] = nil end
 end
@@ -687,7 +699,7 @@ end
 --- cycle later, and a coroutine that waits in luv's loop stays there until its deadline has passed.
 local function look_at_sockets(of, before)
     for _ = 1, 300 do
-        if of.sockets() <= before then return end
+        if of.sockets() <= before or model.overflowed then return end
         helpers.tick()
         process.sleep(0.005)
         collectgarbage()
