@@ -512,6 +512,49 @@ describe("on_verify", function()
             return client, server, seen
         end
 
+        -- Calls that wait for nothing cannot ask again. A number of results that is none would ruin
+        -- the stack of the script, which table.pack shows.
+        it("is no question that a call can ask which waits for nothing", function()
+            local calls = {key_update = {}, new_session_ticket = {}, renegotiate = {},
+                request_client_certificate = {}, export_keying_material = {16, "EXPERIMENTAL-x"}}
+            for _, version in ipairs(pair.VERSIONS) do
+                local asked = 0
+                local client, server = pair.connect {client = {max_version = version,
+                    certificate = p.client_cert, private_key = p.client_key,
+                    post_handshake_auth = version == "TLSv1.3" or nil},
+                server = server_with {resumption = "off", on_verify = function()
+                    asked = asked + 1
+                    return asked == 1 or coroutine.yield()
+                end}}
+                if version == "TLSv1.3" then
+                    server:request_client_certificate()
+                else
+                    server:renegotiate()
+                end
+                local co = coroutine.create(function()
+                    while true do
+                        server:handshake()
+                        server:read()
+                        coroutine.yield()
+                    end
+                end)
+                for _ = 1, 5 do
+                    if asked == 1 then
+                        assert(coroutine.resume(co))
+                        client:read()
+                    end
+                end
+                assert.equal(2, asked)
+                for name, args in pairs(calls) do
+                        local packed = table.pack(pcall(server[name], server, table.unpack(args)))
+                    assert.same({false, 2}, {packed[1], packed.n}, name)
+                    assert.truthy(packed[2]:find(
+                        "before the program has accepted the client's certificate", 1, true) or
+                        packed[2]:find("question", 1, true), packed[2])
+                end
+            end
+        end)
+
         for name, read in pairs(READS) do
             it("is called before " .. name .. " returns what followed the Finished", function()
                 for _, answer in ipairs {true, false} do

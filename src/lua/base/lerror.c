@@ -144,6 +144,12 @@ int tlb_true(lua_State *L, tlb_conn *self, tlslife_status status) {
     return 1;
 }
 
+int tlb_told(lua_State *L, tlb_conn *self, tlslife_status status) {
+    int results = tlb_true(L, self, status);
+    return results == TLB_ASKED ? luaL_error(L, "call handshake first: the connection waits")
+                                : results;
+}
+
 int tlb_must(lua_State *L, tlb_conn *self, tlslife_status status) {
     if (status != TLSLIFE_OK) {
         return tlb_raise(L, tlslife_conn_error(tlb_conn_object(self)), NULL);

@@ -44,6 +44,8 @@ static inline bool tlb_wants(tlslife_status status) {
 int tlb_status(lua_State *L, tlb_conn *self, tlslife_status status);
 /* Pushes true, or does what tlb_status does. */
 int tlb_true(lua_State *L, tlb_conn *self, tlslife_status status);
+/* The same for a call that is no verb, and so cannot wait or ask: then it raises. */
+int tlb_told(lua_State *L, tlb_conn *self, tlslife_status status);
 /* Pushes true, or raises. */
 int tlb_must(lua_State *L, tlb_conn *self, tlslife_status status);
 /* Push a string, or nil for a NULL string or for no bytes. Return 1. */

@@ -78,7 +78,7 @@ static int conn_clear(lua_State *L) {
     if (status == TLSLIFE_OK) {
         end_generation(L, self);
     }
-    int results = tlb_true(L, self, status);
+    int results = tlb_told(L, self, status);
     return self->tells ? tlb_conn_tell(L, results) : results;
 }
 
@@ -144,7 +144,7 @@ static int conn_add_tlsa(lua_State *L) {
     uint8_t selector = (uint8_t)tlb_size(L, 3, 0, 255, -1);
     uint8_t matching_type = (uint8_t)tlb_size(L, 4, 0, 255, -1);
     const char *data = tlb_bytes(L, 5, &len);
-    return tlb_true(L, self,
+    return tlb_told(L, self,
                     tlslife_conn_add_tlsa(tlb_conn_object(self), usage, selector, matching_type,
                                           (const unsigned char *)data, len));
 }
@@ -365,7 +365,7 @@ static int conn_ticket_data(lua_State *L) {
 
 static int conn_new_session_ticket(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    return tlb_true(L, self, tlslife_conn_new_session_ticket(tlb_conn_object(self)));
+    return tlb_told(L, self, tlslife_conn_new_session_ticket(tlb_conn_object(self)));
 }
 
 /* ----------------------------------------------------------------------------------------- type */

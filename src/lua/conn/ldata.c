@@ -72,13 +72,13 @@ static int conn_handshake(lua_State *L) {
 
 static int conn_key_update(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    return tlb_true(L, self,
+    return tlb_told(L, self,
                     tlslife_conn_key_update(tlb_conn_object(self), tlb_optional_boolean(L, 2)));
 }
 
 static int conn_renegotiate(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    return tlb_true(L, self,
+    return tlb_told(L, self,
                     tlslife_conn_renegotiate(tlb_conn_object(self), tlb_optional_boolean(L, 2)));
 }
 
@@ -89,7 +89,7 @@ static int conn_renegotiate_pending(lua_State *L) {
 
 static int conn_request_client_certificate(lua_State *L) {
     tlb_conn *self = tlb_self_conn(L);
-    return tlb_true(L, self, tlslife_conn_request_client_certificate(tlb_conn_object(self)));
+    return tlb_told(L, self, tlslife_conn_request_client_certificate(tlb_conn_object(self)));
 }
 
 /* -------------------------------------------------------------------------------------- reading */

@@ -232,7 +232,7 @@ static int conn_export_keying_material(lua_State *L) {
         tlslife_conn_export_keying_material(tlb_conn_object(self), out, len, label, label_len,
                                             (const unsigned char *)context, context_len);
     if (status != TLSLIFE_OK) {
-        return tlb_status(L, self, status);
+        return tlb_told(L, self, status);
     }
     luaL_pushresultsize(&exported, len);
     return 1;

@@ -152,10 +152,21 @@ tlslife_status tlsl_conn_ready(tlslife_conn *conn, const char *verb) {
 
 /* -------------------------------------------------------------------------- after the handshake */
 
+/* Why a call that waits for nothing, and so asks no question again, cannot be made. */
+static tlslife_status not_open(tlslife_conn *conn, const char *verb) {
+    bool asks = conn->asked.verify != TLSL_UNASKED && conn->shaken && SSL_is_server(conn->ssl);
+    return asks && conn->final_status == TLSLIFE_OK
+               ? tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE,
+                                "%s before the program has accepted the client's certificate: call "
+                                "handshake until it returns ok",
+                                verb)
+               : tlsl_conn_ready(conn, verb);
+}
+
 static tlslife_status after_handshake(tlslife_conn *conn, const char *verb, bool tls13) {
     ERR_clear_error();
     if (!conn->open || conn->final_status != TLSLIFE_OK) {
-        return tlsl_conn_ready(conn, verb);
+        return not_open(conn, verb);
     }
     if ((SSL_version(conn->ssl) >= TLS1_3_VERSION) != tls13) {
         return tlsl_conn_fail(conn, TLSLIFE_ERR_USAGE, "%s does not exist in %s", verb,
@@ -230,7 +241,7 @@ tlslife_status tlslife_conn_export_keying_material(tlslife_conn *conn, unsigned 
                                                    size_t label_len, const unsigned char *context,
                                                    size_t context_len) {
     if (!conn->open) {
-        return tlsl_conn_ready(conn, "export_keying_material");
+        return not_open(conn, "export_keying_material");
     }
     ERR_clear_error();
     return SSL_export_keying_material(conn->ssl, out, out_len, label, label_len, context,
