@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "identity.h"
+#include "short_memory.h"
 #include "tlslife.h"
 #include "tlslife_openssl.h"
 
@@ -147,36 +148,11 @@ static void test_leaf(const char *what, pair leaf, const pair *ca) {
 
 /* -------------------------------------------------------------------------------- short memory */
 
-static long count, nth; /* 0: none fails */
-static bool on;         /* all that follow fail, too */
-
-static bool is_due(void) {
-    return nth != 0 && (++count == nth || (on && count > nth));
-}
-
-static void *get_memory(size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    return size == 0 || is_due() ? NULL : malloc(size);
-}
-
-static void *resize_memory(void *block, size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    return is_due() ? NULL : realloc(block, size);
-}
-
-static void give_memory(void *block, const char *file, int line) {
-    (void)file, (void)line;
-    free(block);
-}
-
 /* A connection of a context that was frozen while memory was short, or else at the second try. */
 static tlslife_conn *conn_of_short(tlslife_context *context, long which, bool and_on, bool *met) {
-    count = 0;
-    nth = which;
-    on = and_on;
+    arm(which, and_on);
     tlslife_conn *conn = tlslife_conn_new(context, NULL);
-    nth = 0;
-    *met = count >= which;
+    *met = disarm();
     return conn != NULL ? conn : tlslife_conn_new(context, NULL);
 }
 
@@ -209,7 +185,7 @@ static void test_short_memory(pair leaf, const pair *ca) {
 }
 
 int main(void) {
-    CHECK(CRYPTO_set_mem_functions(get_memory, resize_memory, give_memory) == 1);
+    CHECK(short_memory_begin());
     pair good = issue(curve("P-384"), NULL, EVP_sha384());
     pair small = issue(EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024), NULL, EVP_sha256());
     pair other = issue(curve("P-256"), NULL, EVP_sha256());

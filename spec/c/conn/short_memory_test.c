@@ -10,45 +10,8 @@
  */
 #include "check.h"
 #include "identity.h"
+#include "short_memory.h"
 #include "tlslife.h"
-
-#include <openssl/crypto.h>
-#include <stdlib.h>
-
-static long count, nth; /* 0: none fails */
-static bool on;         /* all that follow fail, too */
-
-static bool is_due(void) {
-    return nth != 0 && (++count == nth || (on && count > nth));
-}
-
-static void *get_memory(size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    return size == 0 || is_due() ? NULL : malloc(size);
-}
-
-static void *resize_memory(void *block, size_t size, const char *file, int line) {
-    (void)file, (void)line;
-    return is_due() ? NULL : realloc(block, size);
-}
-
-static void give_memory(void *block, const char *file, int line) {
-    (void)file, (void)line;
-    free(block);
-}
-
-static void arm(long which, bool and_on) {
-    count = 0;
-    nth = which;
-    on = and_on;
-}
-
-/* Whether the allocation that was to fail was reached. */
-static bool disarm(void) {
-    bool met = count >= nth;
-    nth = 0;
-    return met;
-}
 
 /* -------------------------------------------------------------------------------- what is used */
 
@@ -341,8 +304,7 @@ static void test_hosts(void) {
 }
 
 int main(void) {
-    if (CRYPTO_set_mem_functions(get_memory, resize_memory, give_memory) != 1 ||
-        !identity_make(&identity)) {
+    if (!short_memory_begin() || !identity_make(&identity)) {
         return 2;
     }
     contexts[0] = tlslife_context_new(TLSLIFE_CLIENT, NULL);
