@@ -65,28 +65,25 @@ void say_shutdown(const struct scene *scene, SSL *ssl) {
     say_call(scene, ssl, "shutdown", result, result < 0);
 }
 
-void say_read(const struct scene *scene, SSL *ssl) {
+static void say_data(const struct scene *scene, SSL *ssl, const char *verb,
+                     int (*call)(SSL *, void *, size_t, size_t *), int least) {
     static char buffer[SSL3_RT_MAX_PLAIN_LENGTH];
     size_t len;
     ERR_clear_error();
-    int result = SSL_read_ex(ssl, buffer, sizeof buffer, &len);
-    say_call(scene, ssl, "read", result, result <= 0);
+    int result = call(ssl, buffer, sizeof buffer, &len);
+    say_call(scene, ssl, verb, result, result < least);
+}
+
+void say_read(const struct scene *scene, SSL *ssl) {
+    say_data(scene, ssl, "read", SSL_read_ex, 1);
 }
 
 void say_peek(const struct scene *scene, SSL *ssl) {
-    static char buffer[SSL3_RT_MAX_PLAIN_LENGTH];
-    size_t len;
-    ERR_clear_error();
-    int result = SSL_peek_ex(ssl, buffer, sizeof buffer, &len);
-    say_call(scene, ssl, "peek", result, result <= 0);
+    say_data(scene, ssl, "peek", SSL_peek_ex, 1);
 }
 
 void say_read_early(const struct scene *scene, SSL *ssl) {
-    static char buffer[SSL3_RT_MAX_PLAIN_LENGTH];
-    size_t len;
-    ERR_clear_error();
-    int result = SSL_read_early_data(ssl, buffer, sizeof buffer, &len);
-    say_call(scene, ssl, "read_early", result, result == SSL_READ_EARLY_DATA_ERROR);
+    say_data(scene, ssl, "read_early", SSL_read_early_data, SSL_READ_EARLY_DATA_SUCCESS);
 }
 
 void say_write_early(const struct scene *scene, SSL *ssl) {
