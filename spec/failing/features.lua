@@ -366,8 +366,7 @@ scenes.kept_outside = {
     end),
     use = for_each(function(things)
         visit(things)
-        local word = visit(things)
-        strict(word == "resumed", "not resumed: %s", word)
+        help.check_resumed(visit(things))
     end),
 }
 

@@ -158,13 +158,17 @@ local function visit(things, session, before)
     return word, newest
 end
 
+--- For what visit has returned, of a connection that must have resumed a session.
+local function check_resumed(word)
+    strict(word == "resumed", "not resumed: %s", word)
+end
+
 --- A full handshake, and one that resumes it.
 local function resume(things, take)
     local _, session = visit(things)
     if not session then strict(false, "no session came") return end
     if take then session = take(session) end
-    local word = visit(things, session)
-    strict(word == "resumed", "not resumed: %s", word)
+    check_resumed(visit(things, session))
 end
 
 local function each_version(make)
@@ -528,8 +532,7 @@ scenes.memory = {
     end),
     use = for_each(function(things)
         visit(things)
-        local word = visit(things)
-        strict(word == "resumed", "not resumed: %s", word)
+        check_resumed(visit(things))
     end),
 }
 
@@ -563,8 +566,7 @@ scenes.file = {
         if io.type(file) == "file" then file:close() end -- the second open may fail
         os.remove(path)
         if not ok then error(failure, 0) end
-        local word = visit {client = other, server = things.server}
-        strict(word == "resumed", "not resumed: %s", word)
+        check_resumed(visit {client = other, server = things.server})
     end,
 }
 
@@ -735,8 +737,7 @@ scenes.threads = {
         if message then must(nil, message, {code = code}) end
         if not bytes then strict(false, "no session came out of the thread") return end
         local session = must(things.client:import_session(bytes))
-        local word = visit(things, session)
-        strict(word == "resumed", "not resumed: %s", word)
+        check_resumed(visit(things, session))
     end,
 }
 
@@ -965,6 +966,7 @@ scenes.opening = {make = function() return both() end, use = function(things) vi
 local help = {
     must = must, strict = strict, wrong = wrong, both = both, joined = joined, shake = shake,
     send = send, finish = finish, visit = visit, resume = resume, take_turns = take_turns,
+    check_resumed = check_resumed,
     drain = drain, dialled = dialled, client_context = client_context,
     server_context = server_context, each_version = each_version, for_each = for_each,
     options = options, SECRET = SECRET, WAITS = WAITS,
