@@ -87,7 +87,7 @@ local function new_model()
         last = setmetatable({}, {__mode = "k"}),    -- the last state and mask that were seen
         asked = setmetatable({}, {__mode = "k"}),   -- for a certificate, and had none
         reached = setmetatable({}, {__mode = "k"}), -- what play.REACHED names
-        counts = {0, 0, 0, 0, 0, 0, 0, 0},
+        counts = {},
         renegotiated = false, freed = 0,
     }
 end
@@ -559,29 +559,27 @@ local function look_at_state(conn)
     return state
 end
 
---- What programs have to reach: how many connections did.
-play.REACHED = {"open", "resumed", "with early data", "renegotiated", "with a PSK", "by a proxy",
-    "retried", "with a certificate asked for later"}
-local REACHES <const> = {
-    function(conn) return conn:handshake_done() end,
-    function(conn) return conn:session_reused() end,
-    function(conn) return conn:early_data_status() == "accepted" end,
-    function(conn) return conn:num_renegotiations() > 0 end,
-    function(conn) return conn:psk_identity() ~= nil end,
-    function(conn) return conn:proxy_address() ~= nil end,
-    function(conn) return conn:hello_retry() end,
-    function(conn)
+--- What connections have to reach: {its name, whether one has}.
+play.REACHED = {
+    {"open", function(conn) return conn:handshake_done() end},
+    {"resumed", function(conn) return conn:session_reused() end},
+    {"with early data", function(conn) return conn:early_data_status() == "accepted" end},
+    {"renegotiated", function(conn) return conn:num_renegotiations() > 0 end},
+    {"with a PSK", function(conn) return conn:psk_identity() ~= nil end},
+    {"by a proxy", function(conn) return conn:proxy_address() ~= nil end},
+    {"retried", function(conn) return conn:hello_retry() end},
+    {"with a certificate asked for later", function(conn)
         return conn:is_server() and model.asked[conn] and conn:peer_certificates() ~= nil
-    end,
+    end},
 }
 
 local function note_reached(conn)
     local so_far = model.reached[conn] or {}
     model.reached[conn] = so_far
-    for i, reaches in ipairs(REACHES) do
-        if not so_far[i] and reaches(conn) then
+    for i, one in ipairs(play.REACHED) do
+        if not so_far[i] and one[2](conn) then
             so_far[i] = true
-            model.counts[i] = model.counts[i] + 1
+            model.counts[i] = (model.counts[i] or 0) + 1
         end
     end
 end
@@ -752,7 +750,8 @@ function play.run(lines, how)
     if not failure and model.failure then
         failure = {line = #lines, text = "the end", message = model.failure}
     end
-    local reached = model.counts
+    local reached = {}
+    for i = 1, #play.REACHED do reached[i] = model.counts[i] or 0 end
     model = nil
     os.remove(pki.get().dir .. "/slab")
     for _, name in ipairs(own and {"l", "m", "n", "s", "slab"} or {}) do

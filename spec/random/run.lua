@@ -54,8 +54,8 @@ local KINDS = {
         batch = BATCH, seconds = 6, option = "sequences", unit = "steps",
         proved = function(kind)
             local steps, reached = kind.counts[1], {}
-            for i, what in ipairs(require "spec.random.play".REACHED) do
-                reached[i] = ("%d %s"):format(kind.counts[i + 1], what)
+            for i, one in ipairs(require "spec.random.play".REACHED) do
+                reached[i] = ("%d %s"):format(kind.counts[i + 1] or 0, one[1])
             end
             return ("random: %d sequences, %d steps%s (connections: %s)"):format(kind.done, steps,
                 options.steps and steps < options.steps and ", then stopped by the clock" or "",
@@ -460,7 +460,7 @@ local function parent()
             or options[kind.option] or 0
         kind.next_seed, kind.last, kind.done, kind.spent = options.seed,
             options.seed + most - 1, 0, 0
-        kind.counts, kind.failures = {0, 0, 0, 0, 0, 0, 0, 0, 0}, 0
+        kind.counts, kind.failures = {0, 0, 0, 0, 0}, 0
         if most > 0 then kinds[#kinds + 1] = kind end
     end
     if kinds[1] == KINDS.program
