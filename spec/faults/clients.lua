@@ -42,8 +42,9 @@ end
 
 local sleep <const> = clients.sleep
 
---- port: the server's; ca: a file. Sessions are made in TLS 1.2 and in TLS 1.3. socket: the path of
---- a Unix socket, where the server has one; then each connection begins with a PROXY header.
+--- Makes clients of the server at this port, which trust the CAs of the file ca, and have sessions
+--- of TLS 1.2 and of TLS 1.3. If the server has a Unix socket, too, socket is its path, and each
+--- connection begins with a PROXY header.
 function clients.new(port, ca, socket)
     local self = setmetatable({
         port = port, socket = socket, over = false, living = 0, number = 0, slowest = 0,

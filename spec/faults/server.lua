@@ -7,9 +7,10 @@
 -- socket: the server listens on it, too, wants PROXY headers, has a page of metrics, and clients
 -- that wait for their next request are parked (on_request).
 --
--- A: the client's address and the proxy's; W: which worker this is, and its word about resumption;
--- E: the same bytes back, reversed; D: so many bytes of the pattern; U: whether so many bytes of it
--- came; M: takes all memory for a second, so many MiB at most.
+-- A answers with the client's address and the proxy's. W answers with the worker's process, and
+-- whether it resumed the session. E sends the same bytes back, reversed. D sends so many bytes of
+-- the pattern. U says whether so many bytes of the pattern came. M takes all memory for a second,
+-- so many MiB at most.
 package.path = arg[0]:match "^(.*)/[^/]*$" .. "/?.lua;" .. package.path
 local tls, uv, pattern = require "tlslife", require "luv", require "pattern"
 local certificate, private_key, workers, store, keylog, socket = table.unpack(arg)

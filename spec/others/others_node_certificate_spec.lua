@@ -187,7 +187,7 @@ describe("Node's cases of servers that verify their clients:", function()
             end
             assert.same({ours = "taken", other = "taken", own = "taken", none = "taken"},
                 judged(server {verify = "none"}))
-            -- The hook takes whoever comes: Node's rejectUnauthorized = false.
+            -- The hook accepts every client, as Node's rejectUnauthorized = false does.
             assert.same({ours = "verified", other = "taken", own = "taken", none = "taken"},
                 judged(server {verify = "optional", verify_all = true,
                     on_verify = function() return true end}))

@@ -204,8 +204,8 @@ local ANSWERS <const> = {get = "error", get_late_error = "error", get_nothing = 
 local function answer_of(owner) return ANSWERS[owner.fails] or "well" end
 local function waits_for(answer) return answer == "never" or answer == "too late" end
 
---- Whether what may be used once is removed from the store: as soon as it is there, whoever still
---- needs it.
+--- Whether a session that may be used once is removed from the store. It is as soon as the answer
+--- has come, also where that is too late for the connection that asked.
 local function is_removed(answer) return answer == "well" or answer == "too late" end
 
 --- Of sessions and permits that are alive, and have the numbers of their last uses: how many there

@@ -395,7 +395,7 @@ static void *unlock_later(void *fd) {
     return NULL;
 }
 
-/* Whoever makes a slab holds the lock of its file, and others wait for that. */
+/* A process that makes a slab holds the lock of its file, for which other processes wait. */
 static void test_waits_for_the_maker(void) {
     pthread_t maker;
     tlslife_store_free(open_slab(path_of("locked"), 64 * KIB));
